@@ -1,0 +1,61 @@
+// Why a packet was dropped. Every drop has exactly one reason, and every
+// worker one counter a reason: there is no "other".
+#ifndef SLUICE_PACKET_DROP_REASON_H_
+#define SLUICE_PACKET_DROP_REASON_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace sluice {
+
+// The first eighteen are pf's, in the order and with the names of
+// `pfctl -si`; the others are sluice's own.
+enum class DropReason : uint8_t {
+  kMatch,          // a block rule decided
+  kBadOffset,      // a fragment that would end beyond 65535 bytes
+  kFragment,       // a fragment that may not pass or could not be kept
+  kShort,          // a header or a length that the bytes do not hold
+  kNormalize,      // a header that contradicts itself
+  kMemory,         // no buffer for an answer or a copy
+  kBadTimestamp,   // RFC 7323 timestamps out of order
+  kCongestion,     // shed because the firewall is overloaded
+  kIpOption,       // IP options without allow-opts
+  kProtoCksum,     // a wrong checksum
+  kStateMismatch,  // outside of what its state allows
+  kStateInsert,    // the state could not be inserted
+  kStateLimit,     // the state table, or the rule's share of it, is full
+  kSrcLimit,       // the source has too many states or connections
+  kSynproxy,       // the SYN proxy answered instead
+  kMapFailed,      // no translation address or port was free
+  kTranslate,      // the packet could not be rewritten
+  kNoRoute,        // there is no way to the destination
+  kNonIp,          // not IP, and the wire blocks such frames
+  kNoWire,         // the port of arrival belongs to no wire
+  kPortDown,       // the port of departure has no link or is disabled
+  kHandoffFull,    // the ring to the worker that owns the flow was full
+  kTransmitFull,   // the port of departure did not take it
+  kHeld,           // waited for a restore that did not let it through
+};
+
+inline constexpr size_t kDropReasonCount =
+    static_cast<size_t>(DropReason::kHeld) + 1;
+
+inline constexpr std::array<std::string_view, kDropReasonCount>
+    kDropReasonNames = {
+        "match",          "bad-offset",   "fragment",      "short",
+        "normalize",      "memory",       "bad-timestamp", "congestion",
+        "ip-option",      "proto-cksum",  "state-mismatch", "state-insert",
+        "state-limit",    "src-limit",    "synproxy",      "map-failed",
+        "translate",      "no-route",     "non-ip",        "no-wire",
+        "port-down",      "handoff-full", "transmit-full", "held",
+};
+
+constexpr std::string_view Name(DropReason reason) {
+  return kDropReasonNames[static_cast<size_t>(reason)];
+}
+
+}  // namespace sluice
+
+#endif  // SLUICE_PACKET_DROP_REASON_H_
