@@ -119,7 +119,7 @@ struct alignas(64) PacketInfo {
   Family family;
   uint8_t proto;          // first upper-layer protocol after extensions
   uint8_t tcp_flags;      // TcpFlag bits
-  uint8_t icmp_type;
+  uint8_t icmp_type;      // ICMP and ICMPv6 only
   uint8_t icmp_code;
   uint8_t tos;            // IPv4 TOS or IPv6 traffic class
   uint8_t ttl;            // or hop limit

@@ -1,0 +1,131 @@
+#include "packet/checksum.h"
+
+#include <nmmintrin.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+
+namespace sluice {
+namespace {
+
+// Calls `use(data, bytes)` for each contiguous piece of the range, which lies
+// inside of the packet.
+template <typename Use>
+void ForEachPiece(const rte_mbuf& mbuf, uint32_t offset, uint32_t length,
+                  Use use) {
+  const rte_mbuf* segment = &mbuf;
+  while (segment != nullptr && offset >= segment->data_len) {
+    offset -= segment->data_len;
+    segment = segment->next;
+  }
+  while (segment != nullptr && length > 0) {
+    const uint32_t here =
+        std::min<uint32_t>(length, segment->data_len - offset);
+    use(rte_pktmbuf_mtod_offset(segment, const uint8_t*, offset), here);
+    length -= here;
+    offset = 0;
+    segment = segment->next;
+  }
+}
+
+uint64_t SumOverSegments(const rte_mbuf& mbuf, uint32_t offset,
+                         uint32_t length) {
+  uint64_t sum = 0;
+  bool odd = false;
+  ForEachPiece(mbuf, offset, length, [&](const uint8_t* data, uint32_t bytes) {
+    const uint16_t part = FoldSum(PartialSum(data, bytes));
+    // A piece that starts at an odd offset has its bytes the other way round.
+    sum += odd ? SwapBytes(part) : part;
+    odd ^= bytes & 1;
+  });
+  return sum;
+}
+
+bool SctpChecksumIsRight(const rte_mbuf& mbuf, const PacketInfo& info) {
+  constexpr uint32_t kChecksumOffset = 8;
+  constexpr uint32_t kZero = 0;
+  uint32_t stored;
+  const void* at = rte_pktmbuf_read(
+      &mbuf, info.l4_offset + kChecksumOffset, sizeof stored, &stored);
+  if (at == nullptr) return false;
+  std::memcpy(&stored, at, sizeof stored);
+  uint32_t crc = 0xffffffff;
+  const auto add = [&crc](const uint8_t* data, uint32_t bytes) {
+    crc = Crc32c(crc, data, bytes);
+  };
+  ForEachPiece(mbuf, info.l4_offset, kChecksumOffset, add);
+  crc = Crc32c(crc, &kZero, sizeof kZero);
+  ForEachPiece(mbuf, info.l4_offset + kChecksumOffset + 4,
+               info.l4_length - kChecksumOffset - 4, add);
+  return ~crc == stored;
+}
+
+}  // namespace
+
+uint64_t PseudoHeaderSum(Family family, const uint8_t* source,
+                         const uint8_t* destination, uint8_t proto,
+                         uint32_t l4_length) {
+  const size_t bytes = AddressBits(family) / 8;
+  return PartialSum(source, bytes) + PartialSum(destination, bytes) +
+         Be32(l4_length).raw() + Be16(proto).raw();
+}
+
+uint32_t Crc32c(uint32_t crc, const void* data, size_t length) {
+  const auto* bytes = static_cast<const uint8_t*>(data);
+  uint64_t value = crc;
+  while (length >= 8) {
+    uint64_t word;
+    std::memcpy(&word, bytes, 8);
+    value = _mm_crc32_u64(value, word);
+    bytes += 8;
+    length -= 8;
+  }
+  auto narrow = static_cast<uint32_t>(value);
+  while (length-- > 0) narrow = _mm_crc32_u8(narrow, *bytes++);
+  return narrow;
+}
+
+bool TransportChecksumIsRight(const rte_mbuf& mbuf, const PacketInfo& info) {
+  uint64_t pseudo = 0;
+  switch (info.proto) {
+    case protocol::kUdp: {
+      uint16_t stored;
+      const void* at =
+          rte_pktmbuf_read(&mbuf, info.l4_offset + 6, sizeof stored, &stored);
+      if (at == nullptr) return false;
+      std::memcpy(&stored, at, sizeof stored);
+      // No checksum: fine over IPv4 (RFC 768), an error over IPv6 (RFC 8200
+      // section 8.1).
+      if (stored == 0) return info.family == Family::kIpv4;
+      [[fallthrough]];
+    }
+    case protocol::kTcp:
+    case protocol::kIcmp6:
+      // ICMPv6 inside of IPv4 is some other protocol's business.
+      if (info.proto == protocol::kIcmp6 && info.family != Family::kIpv6) {
+        return true;
+      }
+      pseudo = PseudoHeaderSum(info.family, info.source.data(),
+                               info.destination.data(), info.proto,
+                               info.l4_length);
+      break;
+    case protocol::kIcmp:
+      if (info.family != Family::kIpv4) return true;
+      break;
+    case protocol::kSctp:
+      return SctpChecksumIsRight(mbuf, info);
+    default:
+      return true;
+  }
+  uint64_t sum;
+  if (info.l4_offset + info.l4_length <= mbuf.data_len) {
+    sum = PartialSum(
+        rte_pktmbuf_mtod_offset(&mbuf, const uint8_t*, info.l4_offset),
+        info.l4_length);
+  } else {
+    sum = SumOverSegments(mbuf, info.l4_offset, info.l4_length);
+  }
+  return FoldSum(pseudo + sum) == 0xffff;
+}
+
+}  // namespace sluice
