@@ -30,8 +30,9 @@ constexpr int32_t TickDiff(Tick later, Tick earlier) {
 }
 
 // As seen by the filter: kIn when the packet arrives at a port, kOut when it
-// is about to leave by one.
-enum class Direction : uint8_t { kIn = 0, kOut = 1 };
+// is about to leave by one. kBoth exists for rules only: a packet always goes
+// one way.
+enum class Direction : uint8_t { kIn = 0, kOut = 1, kBoth = 2 };
 constexpr Direction Opposite(Direction d) {
   return d == Direction::kIn ? Direction::kOut : Direction::kIn;
 }

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "packet/address.h"
+#include "packet/packet.h"
 
 namespace sluice {
 
@@ -55,8 +56,6 @@ enum class BlockReturn : uint8_t {
   kReturnRst,   // RST for TCP, nothing for the rest
   kReturnIcmp,  // an ICMP or ICMPv6 error with Rule::return_icmp*
 };
-
-enum class Direction : uint8_t { kBoth, kIn, kOut };
 
 // `log (all, matches, user, to pflogN)`.
 struct LogOptions {
