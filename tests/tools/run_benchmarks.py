@@ -1,0 +1,65 @@
+#!/usr/bin/python3
+"""Runs every Google Benchmark program of a build directory, briefly.
+
+The figures of such a run mean nothing: it shows that the programs run and
+that each reports its benchmarks without an error.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import children  # noqa: E402
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("--build-dir", type=pathlib.Path, required=True)
+  parser.add_argument("--results", type=pathlib.Path, required=True)
+  args = parser.parse_args()
+  args.build_dir = args.build_dir.resolve()
+  children.stop_all_on_sigterm()
+  benchmarks = json.loads(subprocess.run(
+      ["meson", "introspect", str(args.build_dir), "--benchmarks"], check=True,
+      stdout=subprocess.PIPE, text=True).stdout)
+  logs = args.build_dir / "test-logs"
+  logs.mkdir(exist_ok=True)
+  ok = True
+  with args.results.open("a") as results:
+    for benchmark in benchmarks:
+      name = benchmark["name"]
+      report = logs / f"{name}.json"
+      report.unlink(missing_ok=True)
+      log = logs / f"{name}.log"
+      env = dict(os.environ)
+      env.update(benchmark.get("env") or {})
+      with log.open("wb") as out:
+        status = children.run(
+            benchmark["cmd"] + ["--benchmark_min_time=0.01",
+                                f"--benchmark_out={report}",
+                                "--benchmark_out_format=json"],
+            stdout=out, stderr=subprocess.STDOUT, env=env, timeout=300)
+      rows = []
+      if report.exists():
+        try:
+          rows = json.loads(report.read_text())["benchmarks"]
+        except ValueError:
+          pass  # Cut short by a crash: the exit status tells.
+      bad = [row["name"] for row in rows if row.get("error_occurred")]
+      passed = status == 0 and bool(rows) and not bad
+      print(f"  {name}: {len(rows)} benchmarks"
+            f"{'' if passed else f', FAILED (status {status}) {bad}'}")
+      if not passed:
+        for line in log.read_text(errors="replace").splitlines()[-30:]:
+          print(f"    | {line}")
+      results.write(f"{'pass' if passed else 'fail'}\tbench\t{name}\n")
+      ok = ok and passed
+  return 0 if ok else 1
+
+
+if __name__ == "__main__":
+  sys.exit(main())
