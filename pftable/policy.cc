@@ -11,12 +11,6 @@ const std::array<std::string_view, kLimitCount> kLimitNames = {
 
 namespace {
 
-// In the order of Timeout. SCTP's are TCP's, as FreeBSD has them.
-constexpr std::array<uint32_t, kTimeoutCount> kDefaultTimeouts = {
-    120, 30, 86400, 900, 45, 90, 30, 120, 30,    86400,  900, 90, 60,
-    30,  60, 20,    10,  60, 30, 60, 60,  10, 60000, 120000, 0,
-};
-
 // OpenBSD derives `frags` from the number of mbuf clusters (a 32nd of it);
 // this is its value for 64 Ki clusters.
 constexpr uint32_t kOpenBsdFragments = 2048;

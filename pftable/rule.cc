@@ -2,18 +2,6 @@
 
 namespace sluice {
 
-const std::array<std::string_view, kTimeoutCount> kTimeoutNames = {
-    "tcp.first",        "tcp.opening",    "tcp.established",
-    "tcp.closing",      "tcp.finwait",    "tcp.closed",
-    "tcp.tsdiff",       "sctp.first",     "sctp.opening",
-    "sctp.established", "sctp.closing",   "sctp.closed",
-    "udp.first",        "udp.single",     "udp.multiple",
-    "icmp.first",       "icmp.error",     "other.first",
-    "other.single",     "other.multiple", "frag",
-    "interval",         "adaptive.start", "adaptive.end",
-    "src.track",
-};
-
 bool PortMatch::Matches(uint16_t port) const {
   switch (op) {
     case CompareOperator::kNone:

@@ -20,6 +20,7 @@
 
 #include "packet/address.h"
 #include "packet/packet.h"
+#include "pftable/timeouts.h"
 
 namespace sluice {
 
@@ -183,40 +184,6 @@ struct TcpFlagsMatch {
 
   friend bool operator==(const TcpFlagsMatch&, const TcpFlagsMatch&) = default;
 };
-
-// pf's timeouts in the order in which it lists them. Seconds, except for
-// kAdaptiveStart and kAdaptiveEnd, which are numbers of states.
-enum class Timeout : uint8_t {
-  kTcpFirst,
-  kTcpOpening,
-  kTcpEstablished,
-  kTcpClosing,
-  kTcpFinWait,
-  kTcpClosed,
-  kTcpTsDiff,
-  kSctpFirst,
-  kSctpOpening,
-  kSctpEstablished,
-  kSctpClosing,
-  kSctpClosed,
-  kUdpFirst,
-  kUdpSingle,
-  kUdpMultiple,
-  kIcmpFirst,
-  kIcmpError,
-  kOtherFirst,
-  kOtherSingle,
-  kOtherMultiple,
-  kFragment,
-  kInterval,
-  kAdaptiveStart,
-  kAdaptiveEnd,
-  kSourceTrack,
-};
-inline constexpr size_t kTimeoutCount = 25;
-
-// "tcp.first" and so on, by value of the enumeration.
-extern const std::array<std::string_view, kTimeoutCount> kTimeoutNames;
 
 enum class StateKind : uint8_t { kNone, kKeep, kModulate, kSynproxy };
 
