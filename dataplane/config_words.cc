@@ -1,0 +1,93 @@
+#include "dataplane/config_words.h"
+
+#include <algorithm>
+
+#include "dataplane/config.h"
+
+namespace sluice {
+namespace {
+
+// EAL arguments that sluiced sets itself, and where to say it instead.
+struct OwnedArgument {
+  std::string_view argument;
+  const char* instead;
+};
+constexpr OwnedArgument kOwnedArguments[] = {
+    {"-l", "set [workers] lcores"},
+    {"-c", "set [workers] lcores"},
+    {"-s", "set [workers] lcores"},
+    {"-S", "set [workers] lcores"},
+    {"--lcores", "set [workers] lcores"},
+    {"--main-lcore", "set [workers] control_lcore"},
+    {"--vdev", "set `device` of a [[port]]"},
+    {"-a", "set `device` of a [[port]]"},
+    {"--allow", "set `device` of a [[port]]"},
+    {"-b", "only devices of a [[port]] are used"},
+    {"--block", "only devices of a [[port]] are used"},
+    {"--no-pci", "PCI is left alone unless a [[port]] names a PCI address"},
+    {"--no-huge", "set [eal] hugepages = \"no\""},
+    {"--in-memory", "sluiced always gives it"},
+    {"--file-prefix", "set [eal] file_prefix"},
+    {"--no-telemetry", "set [eal] telemetry"},
+    {"--telemetry", "set [eal] telemetry"},
+    {"--proc-type", "sluiced is always the primary process"},
+    {"-h", "see `sluiced --help`"},
+    {"--help", "see `sluiced --help`"},
+    {"-v", "see `sluiced --version`"},
+};
+
+bool IsNameStart(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsHex(char c) {
+  return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+}  // namespace
+
+bool IsNameByte(char c) {
+  return IsNameStart(c) || IsDigit(c) || c == '_' || c == '-' || c == '.';
+}
+
+bool IsPortName(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxPortName &&
+         IsNameStart(name.front()) && std::ranges::all_of(name, IsNameByte);
+}
+
+bool IsGroupName(std::string_view name) {
+  return IsPortName(name) && !IsDigit(name.back());
+}
+
+bool IsPciAddress(std::string_view text) {
+  const auto matches = [text](std::string_view shape) {
+    return text.size() == shape.size() &&
+           std::ranges::equal(text, shape, [](char c, char s) {
+             return s == 'x' ? IsHex(c) : s == 'o' ? c >= '0' && c <= '7'
+                                                   : c == s;
+           });
+  };
+  return matches("xxxx:xx:xx.o") || matches("xx:xx.o");
+}
+
+bool IsVdevName(std::string_view text) {
+  return !text.empty() && text.front() >= 'a' && text.front() <= 'z' &&
+         std::ranges::all_of(text, [](char c) {
+           return IsDigit(c) || (c >= 'a' && c <= 'z') || c == '_';
+         });
+}
+
+const char* InsteadOfEalArgument(std::string_view argument) {
+  const std::string_view word = argument.substr(0, argument.find('='));
+  for (const OwnedArgument& owned : kOwnedArguments) {
+    // Short options may hold their value: "-l2".
+    const bool is_short = owned.argument.size() == 2;
+    if (word == owned.argument ||
+        (is_short && word.starts_with(owned.argument))) {
+      return owned.instead;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace sluice
