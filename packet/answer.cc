@@ -1,0 +1,171 @@
+#include "packet/answer.h"
+
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "packet/checksum.h"
+#include "packet/headers.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint8_t kIcmpUnreachable = 3;
+constexpr uint8_t kIcmp6Unreachable = 1;
+// RFC 8200 section 5.
+constexpr uint32_t kIpv6MinimumMtu = 1280;
+
+uint32_t IpHeaderLength(Family family) {
+  return family == Family::kIpv6 ? sizeof(wire::Ipv6) : sizeof(wire::Ipv4);
+}
+
+// Room for the link layer, an IP header and `l4_length` bytes behind it. The
+// link layer and IP headers are filled in; the caller writes the rest, which
+// starts at the returned address. Null when it does not fit.
+uint8_t* Begin(const rte_mbuf& packet, const PacketInfo& info, uint8_t proto,
+               uint8_t ttl, uint32_t l4_length, rte_mbuf* answer) {
+  const uint32_t l3 = info.l3_offset;
+  const uint32_t ip_length = IpHeaderLength(info.family);
+  const uint32_t total = l3 + ip_length + l4_length;
+  if (total > rte_pktmbuf_tailroom(answer) || packet.data_len < l3) {
+    return nullptr;
+  }
+  auto* frame =
+      reinterpret_cast<uint8_t*>(rte_pktmbuf_append(answer, total));
+  const auto* asked = rte_pktmbuf_mtod(&packet, const uint8_t*);
+  std::memcpy(frame, asked + 6, 6);
+  std::memcpy(frame + 6, asked, 6);
+  std::memcpy(frame + 12, asked + 12, l3 - 12);
+
+  if (info.family == Family::kIpv6) {
+    wire::Ipv6 ip{};
+    ip.version_class_flow = Be32(0x60000000);
+    ip.payload_length = Be16(static_cast<uint16_t>(l4_length));
+    ip.next_header = proto;
+    ip.hop_limit = ttl;
+    ip.source = info.destination;
+    ip.destination = info.source;
+    std::memcpy(frame + l3, &ip, sizeof ip);
+  } else {
+    wire::Ipv4 ip{};
+    ip.version_length = 0x45;
+    ip.total_length = Be16(static_cast<uint16_t>(ip_length + l4_length));
+    // An atomic datagram needs no identification (RFC 6864 section 4).
+    ip.fragment = Be16(wire::kIpv4DontFragment);
+    ip.ttl = ttl;
+    ip.proto = proto;
+    std::copy_n(info.destination.begin(), 4, ip.source.begin());
+    std::copy_n(info.source.begin(), 4, ip.destination.begin());
+    ip.checksum = Be16::FromRaw(
+        static_cast<uint16_t>(~FoldSum(PartialSum(&ip, sizeof ip))));
+    std::memcpy(frame + l3, &ip, sizeof ip);
+  }
+  return frame + l3 + ip_length;
+}
+
+// The checksum over `length` bytes whose own checksum field is still zero.
+Be16 Checksum(const PacketInfo& info, uint8_t proto, const uint8_t* l4,
+              uint32_t length) {
+  uint64_t sum = PartialSum(l4, length);
+  if (proto != protocol::kIcmp) {
+    // Source and destination are swapped, which no sum can tell.
+    sum += PseudoHeaderSum(info.family, info.source.data(),
+                           info.destination.data(), proto, length);
+  }
+  return Be16::FromRaw(static_cast<uint16_t>(~FoldSum(sum)));
+}
+
+bool BuildTcp(const rte_mbuf& packet, const PacketInfo& info, uint8_t ttl,
+              uint32_t sequence, uint32_t acknowledgment, uint8_t flags,
+              uint16_t window, rte_mbuf* answer) {
+  uint8_t* at = Begin(packet, info, protocol::kTcp, ttl, sizeof(wire::Tcp),
+                      answer);
+  if (at == nullptr) return false;
+  wire::Tcp tcp{};
+  tcp.source_port = info.destination_port;
+  tcp.destination_port = info.source_port;
+  tcp.sequence = Be32(sequence);
+  tcp.acknowledgment = Be32(acknowledgment);
+  tcp.data_offset = (sizeof tcp / 4) << 4;
+  tcp.flags = flags;
+  tcp.window = Be16(window);
+  std::memcpy(at, &tcp, sizeof tcp);
+  tcp.checksum = Checksum(info, protocol::kTcp, at, sizeof tcp);
+  std::memcpy(at, &tcp, sizeof tcp);
+  return true;
+}
+
+bool IsGroupAddress(const PacketInfo& info, const uint8_t* frame) {
+  // A multicast or broadcast frame, whatever the IP address says.
+  if (frame[0] & 1) return true;
+  if (info.family == Family::kIpv6) return info.destination[0] == 0xff;
+  return info.destination[0] >= 224 || info.source[0] >= 224 ||
+         info.source[0] == 0;
+}
+
+}  // namespace
+
+bool BuildTcpReset(const rte_mbuf& packet, const PacketInfo& info, uint8_t ttl,
+                   rte_mbuf* answer) {
+  if (info.proto != protocol::kTcp || info.has(kFragment) ||
+      (info.tcp_flags & kTcpRst)) {
+    return false;
+  }
+  uint32_t acknowledgment = info.sequence + info.payload_length();
+  if (info.tcp_flags & kTcpSyn) ++acknowledgment;
+  if (info.tcp_flags & kTcpFin) ++acknowledgment;
+  const uint32_t sequence =
+      (info.tcp_flags & kTcpAck) ? info.acknowledgment : 0;
+  return BuildTcp(packet, info, ttl != 0 ? ttl : kDefaultTtl, sequence,
+                  acknowledgment, kTcpRst | kTcpAck, 0, answer);
+}
+
+bool BuildTcpAck(const rte_mbuf& packet, const PacketInfo& info,
+                 uint32_t sequence, uint32_t acknowledgment, uint16_t window,
+                 rte_mbuf* answer) {
+  if (info.proto != protocol::kTcp || info.has(kFragment)) return false;
+  return BuildTcp(packet, info, kDefaultTtl, sequence, acknowledgment, kTcpAck,
+                  window, answer);
+}
+
+bool BuildUnreachable(const rte_mbuf& packet, const PacketInfo& info,
+                      uint8_t code, rte_mbuf* answer) {
+  const bool v6 = info.family == Family::kIpv6;
+  if (info.proto == (v6 ? protocol::kIcmp6 : protocol::kIcmp) ||
+      (info.has(kFragment) && !info.has(kFirstFragment)) ||
+      IsGroupAddress(info, rte_pktmbuf_mtod(&packet, const uint8_t*))) {
+    return false;
+  }
+  const uint32_t ip_bytes = info.ip_length;
+  uint32_t quoted;
+  if (v6) {
+    quoted = std::min<uint32_t>(
+        ip_bytes, kIpv6MinimumMtu - sizeof(wire::Ipv6) - sizeof(wire::Icmp));
+  } else {
+    const uint32_t header = info.l4_offset - info.l3_offset;
+    quoted = std::min(ip_bytes, header + 8u);
+  }
+  const uint32_t length = sizeof(wire::Icmp) + quoted;
+  const uint8_t proto = v6 ? protocol::kIcmp6 : protocol::kIcmp;
+  if (info.l3_offset + IpHeaderLength(info.family) + length >
+      rte_pktmbuf_tailroom(answer)) {
+    return false;
+  }
+  uint8_t* at = Begin(packet, info, proto, kDefaultTtl, length, answer);
+  if (at == nullptr) return false;
+  wire::Icmp icmp{};
+  icmp.type = v6 ? kIcmp6Unreachable : kIcmpUnreachable;
+  icmp.code = code;
+  const void* original = rte_pktmbuf_read(&packet, info.l3_offset, quoted,
+                                          at + sizeof icmp);
+  if (original != at + sizeof icmp) {
+    std::memcpy(at + sizeof icmp, original, quoted);
+  }
+  std::memcpy(at, &icmp, sizeof icmp);
+  icmp.checksum = Checksum(info, proto, at, length);
+  std::memcpy(at, &icmp, sizeof icmp);
+  return true;
+}
+
+}  // namespace sluice

@@ -1,0 +1,43 @@
+// Packets that the firewall itself sends: a RST or an ICMP error for a blocked
+// packet, a challenge ACK. Each is built from the packet that it answers and
+// goes back where that one came from: link-layer addresses swapped, VLAN tags
+// kept, source and destination swapped, so that a firewall without addresses
+// of its own answers in the name of the host that was asked for.
+//
+// All of them return false, with `answer` unchanged, when there is nothing
+// that may be answered (see each one) or when the answer does not fit into
+// the mbuf. `answer` must be empty and of one segment.
+#ifndef SLUICE_PACKET_ANSWER_H_
+#define SLUICE_PACKET_ANSWER_H_
+
+#include "packet/packet.h"
+
+struct rte_mbuf;
+
+namespace sluice {
+
+// What answers are sent with when a rule names no TTL.
+inline constexpr uint8_t kDefaultTtl = 64;
+
+// A RST|ACK that acknowledges all that the segment holds (RFC 9293 section
+// 3.5.2). A RST is not answered.
+bool BuildTcpReset(const rte_mbuf& packet, const PacketInfo& info, uint8_t ttl,
+                   rte_mbuf* answer);
+
+// An ACK with this sequence, acknowledgment (host order) and window: a
+// challenge ACK (RFC 5961 sections 3.2 and 4.2).
+bool BuildTcpAck(const rte_mbuf& packet, const PacketInfo& info,
+                 uint32_t sequence, uint32_t acknowledgment, uint16_t window,
+                 rte_mbuf* answer);
+
+// Destination unreachable (ICMP type 3, ICMPv6 type 1) with `code`. Quotes the
+// IP header and 8 bytes (RFC 792), over IPv6 as much as fits into 1280 bytes
+// (RFC 4443 section 2.4 c). Never answered: ICMP and ICMPv6 of any type,
+// fragments but the first, multicast and broadcast (RFC 1122 section 3.2.2,
+// RFC 4443 section 2.4 e).
+bool BuildUnreachable(const rte_mbuf& packet, const PacketInfo& info,
+                      uint8_t code, rte_mbuf* answer);
+
+}  // namespace sluice
+
+#endif  // SLUICE_PACKET_ANSWER_H_
