@@ -1,0 +1,168 @@
+// dataplane/ is the process: ports, lcores, the pipeline, the control lcore
+// and its socket, and the three programs. It is the only room that does I/O,
+// reads a clock or owns a thread.
+//
+// This header: one worker's pipeline, from a received burst to what has to be
+// transmitted. Parse, judge at the port of arrival (direction in), judge at
+// the port of departure (direction out), act. It has no I/O, no clock and no
+// globals in it: workers, sluice-replay, scenario tests and fuzzers call the
+// same code with a Tick passed in. It never allocates (answers come from the
+// mempool that it was given), locks, logs or throws.
+//
+// A pipeline belongs to one worker and is not shared.
+#ifndef SLUICE_DATAPLANE_PIPELINE_H_
+#define SLUICE_DATAPLANE_PIPELINE_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "packet/counter.h"
+#include "packet/packet.h"
+#include "packet/parse.h"
+#include "pftable/evaluate.h"
+
+struct rte_mempool;
+
+namespace sluice {
+
+class Generation;
+class StateTable;
+
+// Ports are numbered 0..kMaxPorts-1; their numbers index a Topology.
+inline constexpr uint16_t kMaxPorts = 256;
+inline constexpr uint16_t kNoPort = 0xffff;
+
+// What the pipeline knows of a port.
+struct PortContext {
+  // How rules see it: `on outside`, and the groups it is in.
+  InterfaceView interface;
+  // The other end of its wire, or kNoPort: then all that arrives is dropped as
+  // kNoWire.
+  uint16_t peer = kNoPort;
+  // The filter that judges what passes this port, by index.
+  uint16_t filter = 0;
+  // Frames that are not IP cross the wire unjudged, or are dropped (kNonIp).
+  bool pass_non_ip = true;
+  // What leaves by it is dropped as kPortDown while this is false.
+  bool up = true;
+};
+
+// All ports. Immutable once the workers have it: a change is a new one,
+// published like a generation.
+struct Topology {
+  std::array<PortContext, kMaxPorts> ports;
+};
+
+// One filter as a worker sees it for the length of a burst: one generation, so
+// that no packet is judged by halves of two.
+struct FilterView {
+  // Null: nothing has been loaded, and nothing passes (kMatch).
+  const Generation* generation = nullptr;
+  // `sluicectl -d`: everything passes unjudged.
+  bool enabled = true;
+};
+
+// Counters of one port on one worker. For packets that arrived by the port:
+//   received == forwarded + sum of drops
+// once they have been transmitted (kPortDown, kTransmitFull and kHandoffFull
+// are counted by whoever finds that out).
+struct alignas(64) PortCounters {
+  Counter received_packets;
+  Counter received_bytes;
+  Counter forwarded_packets;  // arrived here, left by the peer
+  Counter forwarded_bytes;
+  Counter transmitted_packets;  // left by this port, answers included
+  Counter transmitted_bytes;
+  Counter answers;              // made here: RST, ICMP errors, ACKs
+  Counter answers_lost;         // no mbuf, or the port did not take it
+  Counter non_ip;               // frames that are not IP and passed
+  std::array<Counter, kDropReasonCount> drops;
+
+  // What pf counts for an interface: [direction][0: IPv4, 1: IPv6][0: passed,
+  // 1: blocked], with IP lengths as bytes.
+  struct Judged {
+    Counter packets;
+    Counter bytes;
+  };
+  std::array<std::array<std::array<Judged, 2>, 2>, 2> judged;
+};
+
+// What a verdict hook is told of one packet.
+struct PacketVerdict {
+  const PacketInfo* info;
+  bool passed;
+  DropReason reason;   // when it did not pass
+  // How it was judged last: the number of the rule that decided, as in
+  // `sluicectl -vv -s rules`, or kNoRule (a state, the default, no judgement).
+  uint32_t rule;
+  bool by_state;
+};
+inline constexpr uint32_t kNoRule = 0xffffffff;
+
+// What is left of a burst: mbufs that the caller now owns. All others have
+// been freed and counted.
+struct BurstResult {
+  // To leave by the peer of the port of arrival, in order.
+  uint32_t forward_count = 0;
+  std::array<rte_mbuf*, kMaxBurst> forward;
+  // Made by the firewall, to leave by the port of arrival.
+  uint32_t answer_count = 0;
+  std::array<rte_mbuf*, kMaxBurst> answers;
+};
+
+class Pipeline {
+ public:
+  struct Config {
+    ParseOptions parse;
+    // For answers. Null: nothing is answered (counted as answers_lost).
+    rte_mempool* pool = nullptr;
+    // `probability` draws from a generator with this seed.
+    uint64_t random_seed = 1;
+    // Told of each packet, in order, if set: for replays and tests.
+    void (*on_verdict)(void* context, uint32_t index,
+                       const PacketVerdict& verdict) = nullptr;
+    void* on_verdict_context = nullptr;
+    // The worker's index for counters of rules and tables.
+    uint16_t worker = 0;
+  };
+
+  // `states` is this worker's shard; `counters` has kMaxPorts elements. Both
+  // outlive the pipeline.
+  Pipeline(const Config& config, StateTable& states,
+           std::span<PortCounters> counters);
+  ~Pipeline();
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+
+  // Parses burst.mbufs[0, count) into burst.infos. Counts them as received.
+  void Parse(uint16_t port, PacketBurst& burst);
+
+  // Judges a parsed burst that arrived at `port` and takes its mbufs: each is
+  // in `result` afterwards, or freed and counted. `filters` is indexed by
+  // PortContext::filter.
+  void Judge(uint16_t port, PacketBurst& burst, const Topology& topology,
+             std::span<const FilterView> filters, Tick now,
+             BurstResult& result);
+
+  // Parse and Judge.
+  void Process(uint16_t port, PacketBurst& burst, const Topology& topology,
+               std::span<const FilterView> filters, Tick now,
+               BurstResult& result) {
+    Parse(port, burst);
+    Judge(port, burst, topology, filters, now, result);
+  }
+
+ private:
+  class Burst;
+
+  Config config_;
+  StateTable& states_;
+  std::span<PortCounters> counters_;
+  uint64_t random_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_PIPELINE_H_
