@@ -1,0 +1,115 @@
+#include "restore/port_status.h"
+
+#include <array>
+
+namespace sluice {
+namespace {
+
+constexpr std::array<std::string_view, kRestoreStateCount> kNames = {
+    "NONE",     "EXPECT", "QUEUED",  "VALIDATING", "COMMITTING",
+    "RESTORED", "FAILED", "SKIPPED", "CANCELLED"};
+
+constexpr uint16_t Bit(RestoreState state) {
+  return static_cast<uint16_t>(1u << static_cast<unsigned>(state));
+}
+
+// By the state that is left: those that may follow in the same incarnation.
+// Cancelling comes with another incarnation and is therefore not among them.
+constexpr std::array<uint16_t, kRestoreStateCount> kNext = [] {
+  using enum RestoreState;
+  std::array<uint16_t, kRestoreStateCount> next{};
+  const auto at = [&next](RestoreState s) -> uint16_t& {
+    return next[static_cast<size_t>(s)];
+  };
+  at(kExpect) = Bit(kQueued) | Bit(kSkipped);
+  at(kQueued) = Bit(kValidating) | Bit(kFailed) | Bit(kSkipped);
+  at(kValidating) =
+      Bit(kCommitting) | Bit(kQueued) | Bit(kFailed) | Bit(kSkipped);
+  at(kCommitting) = Bit(kRestored) | Bit(kFailed);
+  return next;
+}();
+
+// Low to high: state, attempt, flags, incarnation.
+constexpr uint64_t Encode(const PortStatus& status) {
+  return static_cast<uint64_t>(status.state) |
+         uint64_t{status.attempt} << 8 | uint64_t{status.flags} << 16 |
+         uint64_t{status.incarnation} << 32;
+}
+
+constexpr PortStatus Decode(uint64_t word) {
+  return {.incarnation = static_cast<uint32_t>(word >> 32),
+          .state = static_cast<RestoreState>(word & 0xff),
+          .attempt = static_cast<uint8_t>(word >> 8),
+          .flags = static_cast<uint16_t>(word >> 16)};
+}
+
+}  // namespace
+
+std::string_view Name(RestoreState state) {
+  return kNames[static_cast<size_t>(state)];
+}
+
+bool IsAllowed(RestoreState from, RestoreState to) {
+  return (kNext[static_cast<size_t>(from)] & Bit(to)) != 0;
+}
+
+PortStatus PortStatusWord::Load() const {
+  return Decode(word_.load(std::memory_order_acquire));
+}
+
+bool PortStatusWord::Exchange(uint64_t* expected, const PortStatus& next) {
+  return word_.compare_exchange_strong(*expected, Encode(next),
+                                       std::memory_order_acq_rel,
+                                       std::memory_order_acquire);
+}
+
+PortStatus PortStatusWord::Enable(bool expect_restore) {
+  uint64_t word = word_.load(std::memory_order_acquire);
+  PortStatus next;
+  do {
+    next = {.incarnation = Decode(word).incarnation + 1,
+            .state = expect_restore ? RestoreState::kExpect
+                                    : RestoreState::kNone,
+            .attempt = 0,
+            .flags = kPortEnabled};
+  } while (!Exchange(&word, next));
+  return next;
+}
+
+PortStatus PortStatusWord::Disable() {
+  uint64_t word = word_.load(std::memory_order_acquire);
+  PortStatus next;
+  do {
+    const PortStatus now = Decode(word);
+    const bool under_way =
+        now.state != RestoreState::kNone && !IsFinal(now.state);
+    next = {.incarnation = now.incarnation + 1,
+            .state = under_way ? RestoreState::kCancelled
+                               : RestoreState::kNone,
+            .attempt = 0,
+            .flags = 0};
+  } while (!Exchange(&word, next));
+  return next;
+}
+
+bool PortStatusWord::RequestRestore() {
+  PortStatus seen = Load();
+  return seen.state == RestoreState::kExpect &&
+         Advance(&seen, RestoreState::kQueued);
+}
+
+bool PortStatusWord::Advance(PortStatus* seen, RestoreState next) {
+  if (!IsAllowed(seen->state, next)) return false;
+  PortStatus after = *seen;
+  after.state = next;
+  if (next == RestoreState::kQueued) {
+    if (after.attempt == UINT8_MAX) return false;
+    ++after.attempt;
+  }
+  uint64_t expected = Encode(*seen);
+  if (!Exchange(&expected, after)) return false;
+  *seen = after;
+  return true;
+}
+
+}  // namespace sluice

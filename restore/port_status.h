@@ -1,0 +1,98 @@
+// restore/: the transfer of a filter's policy and states between processes
+// and machines, and its application to a port exactly once. Called by
+// dataplane/; it knows the rooms below it (conntrack/, pftable/, packet/) and
+// touches no port and no lcore.
+//
+// This header: which life of a port this is, and how far its restore has come.
+#ifndef SLUICE_RESTORE_PORT_STATUS_H_
+#define SLUICE_RESTORE_PORT_STATUS_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace sluice {
+
+// How far the restore of one incarnation of a port has come. Those from
+// kRestored on are final: only another incarnation leaves them.
+enum class RestoreState : uint8_t {
+  kNone,        // nothing to restore, or none asked for
+  kExpect,      // the first packet, or an order, will ask for it
+  kQueued,      // asked for, exactly once
+  kValidating,  // parsed and built beside what is live
+  kCommitting,  // being published; cannot be called off any more
+  kRestored,
+  kFailed,
+  kSkipped,     // there was no snapshot
+  kCancelled,   // the port was disabled first
+};
+inline constexpr size_t kRestoreStateCount = 9;
+
+// "NONE", "EXPECT", ...
+std::string_view Name(RestoreState state);
+constexpr bool IsFinal(RestoreState state) {
+  return state >= RestoreState::kRestored;
+}
+// Whether a restore may go from one state to the other. A transient error
+// takes it back from kValidating to kQueued, as another attempt.
+bool IsAllowed(RestoreState from, RestoreState to);
+
+// Bits of PortStatus::flags.
+enum PortStatusFlag : uint16_t {
+  kPortEnabled = 1 << 0,
+};
+
+struct PortStatus {
+  uint32_t incarnation = 0;  // grows with each enable and each disable
+  RestoreState state = RestoreState::kNone;
+  uint8_t attempt = 0;  // 1 from the first time in kQueued on
+  uint16_t flags = 0;   // PortStatusFlag bits
+
+  bool enabled() const { return (flags & kPortEnabled) != 0; }
+
+  friend bool operator==(const PortStatus&, const PortStatus&) = default;
+};
+
+// The status of a port in one 64-bit word, which moves only by
+// compare-and-swap.
+//
+// Writers: the control lcore (enable, disable, the restore's steps), and any
+// worker (RequestRestore, at most one exchange a call). Readers: all of them.
+// Order: every read is an acquire, every exchange an acquire and a release, so
+// that who sees a state sees what was done before it was entered.
+class PortStatusWord {
+ public:
+  PortStatusWord() = default;
+  PortStatusWord(const PortStatusWord&) = delete;
+  PortStatusWord& operator=(const PortStatusWord&) = delete;
+
+  PortStatus Load() const;
+
+  // Begins a new incarnation, in kExpect if a restore is due and in kNone
+  // otherwise. A restore of the one before can no longer commit: its next
+  // step finds another incarnation. Returns the new status.
+  PortStatus Enable(bool expect_restore);
+  // Ends the incarnation by the next number: kCancelled if its restore was
+  // under way, kNone otherwise. Returns the new status.
+  PortStatus Disable();
+
+  // Packet path: kExpect -> kQueued. True for exactly one caller in an
+  // incarnation; that one posts the request.
+  bool RequestRestore();
+
+  // One step of the restore that `seen` describes. False, and nothing has
+  // changed, if the word is not `seen` any more or the step is not allowed.
+  // On success `*seen` becomes the new status. Entering kQueued counts an
+  // attempt; after 255 of them it is not allowed.
+  bool Advance(PortStatus* seen, RestoreState next);
+
+ private:
+  bool Exchange(uint64_t* expected, const PortStatus& next);
+
+  std::atomic<uint64_t> word_{0};
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_RESTORE_PORT_STATUS_H_

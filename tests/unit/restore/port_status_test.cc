@@ -1,0 +1,192 @@
+#include "restore/port_status.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <thread>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+using enum RestoreState;
+
+constexpr RestoreState kAll[] = {kNone,       kExpect,   kQueued,
+                                 kValidating, kCommitting, kRestored,
+                                 kFailed,     kSkipped,  kCancelled};
+
+TEST(PortStatusTest, BeginsDisabledInIncarnationZero) {
+  const PortStatusWord word;
+  EXPECT_EQ(word.Load(), (PortStatus{}));
+  EXPECT_FALSE(word.Load().enabled());
+}
+
+TEST(PortStatusTest, EachEnableAndDisableIsAnotherIncarnation) {
+  PortStatusWord word;
+  EXPECT_EQ(word.Enable(false),
+            (PortStatus{.incarnation = 1, .flags = kPortEnabled}));
+  EXPECT_EQ(word.Enable(true), (PortStatus{.incarnation = 2,
+                                           .state = kExpect,
+                                           .flags = kPortEnabled}));
+  EXPECT_EQ(word.Disable(),
+            (PortStatus{.incarnation = 3, .state = kCancelled}));
+  EXPECT_EQ(word.Disable(), (PortStatus{.incarnation = 4}));
+  EXPECT_EQ(word.Load(), (PortStatus{.incarnation = 4}));
+}
+
+TEST(PortStatusTest, WalksFromExpectToRestored) {
+  PortStatusWord word;
+  word.Enable(true);
+  ASSERT_TRUE(word.RequestRestore());
+  PortStatus seen = word.Load();
+  EXPECT_EQ(seen, (PortStatus{.incarnation = 1,
+                              .state = kQueued,
+                              .attempt = 1,
+                              .flags = kPortEnabled}));
+  EXPECT_TRUE(word.Advance(&seen, kValidating));
+  EXPECT_TRUE(word.Advance(&seen, kQueued));  // a transient error
+  EXPECT_EQ(seen.attempt, 2);
+  EXPECT_TRUE(word.Advance(&seen, kValidating));
+  EXPECT_TRUE(word.Advance(&seen, kCommitting));
+  EXPECT_TRUE(word.Advance(&seen, kRestored));
+  EXPECT_EQ(word.Load(), seen);
+}
+
+TEST(PortStatusTest, FinalStatesLatch) {
+  for (const RestoreState end : {kRestored, kFailed}) {
+    PortStatusWord word;
+    word.Enable(true);
+    word.RequestRestore();
+    PortStatus seen = word.Load();
+    ASSERT_TRUE(word.Advance(&seen, kValidating));
+    ASSERT_TRUE(word.Advance(&seen, kCommitting));
+    ASSERT_TRUE(word.Advance(&seen, end));
+    EXPECT_FALSE(word.RequestRestore());
+    for (const RestoreState next : kAll) {
+      EXPECT_FALSE(word.Advance(&seen, next)) << Name(next);
+    }
+    EXPECT_EQ(word.Load().state, end);
+  }
+}
+
+TEST(PortStatusTest, NothingLeavesNoneOrAFinalState) {
+  for (const RestoreState from : kAll) {
+    for (const RestoreState to : kAll) {
+      if (from == kNone || IsFinal(from) || to == kNone || to == kExpect ||
+          to == kCancelled || from == to) {
+        EXPECT_FALSE(IsAllowed(from, to)) << Name(from) << " " << Name(to);
+      }
+    }
+  }
+  EXPECT_FALSE(IsAllowed(kExpect, kCommitting));
+  EXPECT_FALSE(IsAllowed(kQueued, kCommitting));
+  EXPECT_FALSE(IsAllowed(kValidating, kRestored));
+  EXPECT_FALSE(IsAllowed(kCommitting, kQueued));
+}
+
+TEST(PortStatusTest, ADisabledPortRefusesItsOldRestore) {
+  PortStatusWord word;
+  word.Enable(true);
+  word.RequestRestore();
+  PortStatus seen = word.Load();
+  ASSERT_TRUE(word.Advance(&seen, kValidating));
+  EXPECT_EQ(word.Disable().state, kCancelled);
+  EXPECT_FALSE(word.Advance(&seen, kCommitting));
+  // Neither does the next life take it, although it is in the same state.
+  word.Enable(true);
+  word.RequestRestore();
+  PortStatus now = word.Load();
+  ASSERT_TRUE(word.Advance(&now, kValidating));
+  EXPECT_FALSE(word.Advance(&seen, kCommitting));
+  EXPECT_EQ(word.Load(), now);
+}
+
+TEST(PortStatusTest, AttemptsDoNotWrap) {
+  PortStatusWord word;
+  word.Enable(true);
+  word.RequestRestore();
+  PortStatus seen = word.Load();
+  for (int attempt = 1; attempt < 255; ++attempt) {
+    ASSERT_TRUE(word.Advance(&seen, kValidating));
+    ASSERT_TRUE(word.Advance(&seen, kQueued));
+  }
+  EXPECT_EQ(seen.attempt, 255);
+  ASSERT_TRUE(word.Advance(&seen, kValidating));
+  EXPECT_FALSE(word.Advance(&seen, kQueued));
+  EXPECT_TRUE(word.Advance(&seen, kFailed));
+}
+
+// Of many threads that see the first packet, one posts the request, in each
+// of many incarnations that another thread begins meanwhile.
+TEST(PortStatusTest, OneRequestAnIncarnation) {
+  constexpr int kThreads = 3;
+  constexpr uint32_t kIncarnations = 5000;
+  PortStatusWord word;
+  std::atomic<bool> stop{false};
+  std::vector<int> won(kThreads, 0);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
+      while (!stop.load(std::memory_order_relaxed)) {
+        if (word.RequestRestore()) {
+          ++won[i];
+        } else {
+          std::this_thread::yield();
+        }
+      }
+    });
+  }
+  for (uint32_t i = 0; i < kIncarnations; ++i) {
+    word.Enable(true);
+    // The next life begins only when this one's request was made, so that
+    // the sum is known.
+    while (word.Load().state == kExpect) std::this_thread::yield();
+  }
+  stop.store(true, std::memory_order_relaxed);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(won[0] + won[1] + won[2], static_cast<int>(kIncarnations));
+  EXPECT_EQ(word.Load().incarnation, kIncarnations);
+}
+
+// A restore that runs while its port is disabled and enabled all the time
+// commits at most once in an incarnation, and only in a live one.
+TEST(PortStatusTest, AtMostOneCommitAnIncarnation) {
+  constexpr int kThreads = 2;
+  PortStatusWord word;
+  std::atomic<bool> stop{false};
+  std::vector<std::vector<uint32_t>> commits(kThreads);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
+      while (!stop.load(std::memory_order_relaxed)) {
+        word.RequestRestore();
+        PortStatus seen = word.Load();
+        if (seen.state == kQueued) word.Advance(&seen, kValidating);
+        if (seen.state == kValidating && word.Advance(&seen, kCommitting)) {
+          commits[i].push_back(seen.incarnation);
+          word.Advance(&seen, kRestored);
+        } else {
+          std::this_thread::yield();
+        }
+      }
+    });
+  }
+  std::set<uint32_t> enabled;
+  for (int i = 0; i < 5000; ++i) {
+    enabled.insert(word.Enable(true).incarnation);
+    if (i % 8 == 0) std::this_thread::yield();
+    word.Disable();
+  }
+  stop.store(true, std::memory_order_relaxed);
+  for (std::thread& thread : threads) thread.join();
+  std::set<uint32_t> seen;
+  for (const auto& list : commits) {
+    for (const uint32_t incarnation : list) {
+      EXPECT_TRUE(seen.insert(incarnation).second) << incarnation;
+      EXPECT_TRUE(enabled.contains(incarnation)) << incarnation;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sluice
