@@ -1,0 +1,140 @@
+// Flows that a helper expects: a TFTP server answers a request from a port of
+// its own choice, and the packet that comes from there belongs to the request.
+//
+// One small table of fixed capacity for all workers, because the flow that is
+// expected may be owned by another worker than its parent. Asking whether it
+// is empty costs one relaxed load; everything else is a short critical section
+// under a spinlock, entered on state misses and by helpers only.
+//
+// The key of an expectation is its parent's flow key with the server's port
+// wild: the child is judged in the direction opposite to its parent's, comes
+// from the server and goes to the client's address and port. A packet from the
+// parent's own server port never matches, so that no expectation covers its
+// parent's tuple (that packet finds the parent's state; were it gone, the
+// expectation would be gone with it).
+//
+// A `FamilyRecord` stands for each parent that has expectations or children.
+// Workers know parents of other workers by it alone, as record number and id:
+// a record whose id differs belongs to somebody else, and the parent is gone.
+#ifndef SLUICE_CONNTRACK_EXPECTATION_H_
+#define SLUICE_CONNTRACK_EXPECTATION_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "conntrack/flow_key.h"
+#include "conntrack/state.h"
+#include "packet/packet.h"
+
+namespace sluice {
+
+struct ExpectationOptions {
+  uint32_t capacity = 4096;         // expectations of all parents
+  uint32_t per_source = 64;         // of one client address in one filter
+  uint32_t children_per_parent = 4;  // alive at once
+  uint32_t time_to_live = 30000;    // ticks
+};
+
+// What an expectation needs to know of the state that makes it.
+struct ParentReference {
+  StateHandle handle;
+  uint16_t filter = 0;
+  Direction direction = Direction::kIn;
+  bool has_parent = false;
+  // The family record, or kNoFamilyRecord.
+  uint16_t record = 0xffff;
+};
+inline constexpr uint16_t kNoFamilyRecord = 0xffff;
+
+enum class ExpectResult : uint8_t {
+  kArmed,          // a new one
+  kRearmed,        // the parent had it already: its time starts again
+  kFull,           // no room in the table
+  kSourceLimit,    // too many of this client
+  kChildLimit,     // the parent has as many children as it may have
+  kGrandchild,     // the parent is a child itself
+  kBadParent,      // no parent, or one that is not unicast UDP
+};
+
+// What the first packet of an expected flow gets.
+struct ExpectedChild {
+  ParentReference parent;
+  StateTemplate values;  // `timeouts` points at `timeout_values` or is null
+  TimeoutProfile timeout_values;
+};
+
+// Counters of the table; written under its lock, read at any time.
+struct ExpectationStatistics {
+  uint64_t armed = 0;
+  uint64_t rearmed = 0;
+  uint64_t matched = 0;
+  uint64_t expired = 0;
+  uint64_t dropped_early = 0;   // the server answered from the parent's port
+  uint64_t parent_gone = 0;     // freed with the parent
+  uint64_t refused_full = 0;
+  uint64_t refused_source = 0;
+  uint64_t refused_children = 0;
+  uint64_t refused_grandchild = 0;
+  uint64_t refused_parent = 0;
+  uint64_t malformed = 0;       // requests that a helper would not read
+  // A packet to an expected client port from somebody else than the server.
+  uint64_t unrelated = 0;
+};
+
+class ExpectationTable {
+ public:
+  ExpectationTable(const ExpectationOptions& options,
+                   const HashSecret& secret);
+  ~ExpectationTable();
+  ExpectationTable(const ExpectationTable&) = delete;
+  ExpectationTable& operator=(const ExpectationTable&) = delete;
+
+  // May be stale by the time that it is used, as any answer would be.
+  bool empty() const { return live_.load(std::memory_order_relaxed) == 0; }
+  uint32_t size() const { return live_.load(std::memory_order_relaxed); }
+
+  // Arms the expectation of `parent`, a UDP state whose first packet had this
+  // key. `server_end` is the end of the key, 0 or 1, at which the server is.
+  // On kArmed and kRearmed *record is the parent's family record.
+  ExpectResult Arm(const FlowKey4& key, int server_end,
+                   const ParentReference& parent, const StateTemplate& values,
+                   Tick now, uint16_t* record);
+  ExpectResult Arm(const FlowKey6& key, int server_end,
+                   const ParentReference& parent, const StateTemplate& values,
+                   Tick now, uint16_t* record);
+
+  // For a packet that has no state: takes the expectation that it fulfils.
+  // One-shot: of two workers with such packets one gets it. The child that is
+  // made of it counts as alive from here on: make it, or say ChildGone().
+  bool Take(const PacketInfo& info, const JudgePoint& where, Tick now,
+            ExpectedChild* child);
+  // Whether there is one, without taking it.
+  bool Matches(const PacketInfo& info, const JudgePoint& where, Tick now);
+
+  // The parent's own expectations are not needed any more.
+  void Disarm(uint16_t record, StateId parent);
+  // A state that had a family record has ended: frees what it expected, O(its
+  // list). Its children live on.
+  void ParentGone(uint16_t record, StateId parent);
+  void ChildGone(uint16_t record, StateId parent);
+  // Whether that parent's state is still there.
+  bool ParentAlive(uint16_t record, StateId parent) const;
+
+  // Frees at most `budget` expectations whose time is over.
+  void Expire(Tick now, uint32_t budget);
+
+  void CountMalformed();
+  ExpectationStatistics statistics() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  // Written under the lock, read without it; a line of its own.
+  alignas(128) std::atomic<uint32_t> live_{0};
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONNTRACK_EXPECTATION_H_

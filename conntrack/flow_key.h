@@ -1,0 +1,190 @@
+// The key under which a packet finds its state.
+//
+// As in pf a key is not a sorted tuple: it is what the two ends of a
+// connection look like from the side on which a packet is judged. A packet
+// that comes `in` has its source at end 0; one that goes `out` has its
+// destination there. So a request judged in and its reply judged out on the
+// same port share one key, while a forwarded packet, judged in at one port and
+// out at the other, makes two states with mirrored keys.
+//
+// For ICMP and ICMPv6 queries the requester's port is the query's identifier
+// and the responder's port is the request's type, so that an echo reply maps
+// to the key of its request.
+#ifndef SLUICE_CONNTRACK_FLOW_KEY_H_
+#define SLUICE_CONNTRACK_FLOW_KEY_H_
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+#include "packet/packet.h"
+
+namespace sluice {
+
+// Where a packet is judged: which way, by which policy instance, at which
+// port. Interfaces are numbered by the caller; they matter to if-bound states
+// only.
+struct JudgePoint {
+  Direction direction = Direction::kIn;
+  uint16_t filter = 0;
+  uint16_t interface = 0;
+};
+
+// Ports and addresses in network order.
+struct alignas(16) FlowKey4 {
+  uint32_t end0 = 0;
+  uint32_t end1 = 0;
+  uint16_t port0 = 0;
+  uint16_t port1 = 0;
+  uint8_t proto = 0;
+  // Family::kIpv4 in a key; in a hot line kIpv6 marks a state whose addresses
+  // are elsewhere, and 0 a slot that holds none.
+  uint8_t family = static_cast<uint8_t>(Family::kIpv4);
+  uint16_t filter = 0;
+
+  friend bool operator==(const FlowKey4&, const FlowKey4&) = default;
+};
+static_assert(sizeof(FlowKey4) == 16);
+
+struct alignas(8) FlowKey6 {
+  std::array<uint8_t, 16> end0{};
+  std::array<uint8_t, 16> end1{};
+  uint16_t port0 = 0;
+  uint16_t port1 = 0;
+  uint8_t proto = 0;
+  uint8_t family = static_cast<uint8_t>(Family::kIpv6);
+  uint16_t filter = 0;
+
+  friend bool operator==(const FlowKey6&, const FlowKey6&) = default;
+};
+static_assert(sizeof(FlowKey6) == 40);
+
+// The secret that keys the hash: a table that strangers can fill must not let
+// them choose its buckets. Taken from the system's generator at start; fixed
+// where runs have to repeat.
+struct HashSecret {
+  std::array<uint64_t, 3> words{};
+
+  // From a fixed number, for replays and tests.
+  static HashSecret FromSeed(uint64_t seed);
+  // From the system's random generator.
+  static HashSecret Random();
+};
+
+// A key's hash. `value` is the same for a key and its mirror image, so that
+// both keys of one forwarded packet fall into one bucket; `order` tells them
+// apart.
+struct FlowHash {
+  uint64_t value;
+  bool order;
+};
+
+namespace internal {
+
+inline uint64_t Mix(uint64_t a, uint64_t b) {
+  const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+inline uint64_t KeyTail(const FlowKey4& key) {
+  return static_cast<uint64_t>(key.proto) |
+         static_cast<uint64_t>(key.filter) << 16;
+}
+
+}  // namespace internal
+
+inline FlowHash Hash(const FlowKey4& key, const HashSecret& secret) {
+  const uint64_t a = static_cast<uint64_t>(key.end0) << 16 | key.port0;
+  const uint64_t b = static_cast<uint64_t>(key.end1) << 16 | key.port1;
+  const bool order = a > b;
+  const uint64_t low = order ? b : a;
+  const uint64_t high = order ? a : b;
+  const uint64_t ends =
+      internal::Mix(low ^ secret.words[0], high ^ secret.words[1]);
+  return {internal::Mix(ends ^ internal::KeyTail(key), secret.words[2]),
+          order};
+}
+
+inline FlowHash Hash(const FlowKey6& key, const HashSecret& secret) {
+  // Each end is digested with its port before the two are added: a sum of
+  // linear digests would let ports be traded between the ends.
+  auto digest = [&secret](const std::array<uint8_t, 16>& address,
+                          uint16_t port) {
+    uint64_t words[2];
+    std::memcpy(words, address.data(), sizeof words);
+    const uint64_t d = internal::Mix(words[0] ^ secret.words[0],
+                                     words[1] ^ secret.words[1]);
+    return internal::Mix(d ^ port, secret.words[2]);
+  };
+  const uint64_t a = digest(key.end0, key.port0);
+  const uint64_t b = digest(key.end1, key.port1);
+  const uint64_t tail = static_cast<uint64_t>(key.proto) |
+                        static_cast<uint64_t>(key.filter) << 16;
+  return {internal::Mix((a + b) ^ tail, secret.words[0] | 1), a > b};
+}
+
+// What an ICMP or ICMPv6 type is to a state.
+struct IcmpMapping {
+  uint8_t virtual_type;  // the request's type
+  bool reply;            // an answer to it
+};
+// Echo, timestamp, information, mask, node information: requests and replies
+// meet. Every other type is a request of its own.
+IcmpMapping MapIcmp(Family family, uint8_t type);
+
+namespace internal {
+
+// The source's and the destination's port of a packet's key.
+struct KeyPorts {
+  uint16_t source;
+  uint16_t destination;
+};
+KeyPorts IcmpKeyPorts(const PacketInfo& info);
+
+inline KeyPorts PortsOf(const PacketInfo& info) {
+  if (info.proto == protocol::kIcmp || info.proto == protocol::kIcmp6)
+      [[unlikely]] {
+    return IcmpKeyPorts(info);
+  }
+  return {info.source_port.raw(), info.destination_port.raw()};
+}
+
+}  // namespace internal
+
+// The key of an IPv4 or IPv6 packet that is neither a fragment nor an ICMP
+// error. The caller knows the family.
+inline FlowKey4 MakeKey4(const PacketInfo& info, Direction direction,
+                         uint16_t filter) {
+  const internal::KeyPorts ports = internal::PortsOf(info);
+  uint32_t source;
+  uint32_t destination;
+  std::memcpy(&source, info.source.data(), sizeof source);
+  std::memcpy(&destination, info.destination.data(), sizeof destination);
+  const bool in = direction == Direction::kIn;
+  FlowKey4 key;
+  key.end0 = in ? source : destination;
+  key.end1 = in ? destination : source;
+  key.port0 = in ? ports.source : ports.destination;
+  key.port1 = in ? ports.destination : ports.source;
+  key.proto = info.proto;
+  key.filter = filter;
+  return key;
+}
+
+inline FlowKey6 MakeKey6(const PacketInfo& info, Direction direction,
+                         uint16_t filter) {
+  const internal::KeyPorts ports = internal::PortsOf(info);
+  const bool in = direction == Direction::kIn;
+  FlowKey6 key;
+  key.end0 = in ? info.source : info.destination;
+  key.end1 = in ? info.destination : info.source;
+  key.port0 = in ? ports.source : ports.destination;
+  key.port1 = in ? ports.destination : ports.source;
+  key.proto = info.proto;
+  key.filter = filter;
+  return key;
+}
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONNTRACK_FLOW_KEY_H_

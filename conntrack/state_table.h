@@ -1,0 +1,240 @@
+// conntrack/ is state: which flows were let through, what they may do now, and
+// when they end. Workers call it for every packet; the control side only
+// builds tables and reads counters. It knows rules by their slot numbers
+// alone, and touches nothing but its own memory and the packet it is given.
+//
+// This header: one worker's shard. Everything but Build() belongs to that
+// worker: no call allocates, blocks, logs or calls the system, and none may
+// come from another thread. Listings, kills and exports are messages to the
+// worker, which answers them in slices (Visit).
+//
+// Layout. The index is an array of buckets, one cache line each: eight tags of
+// 16 bits, compared at once, and the slots that they stand for. A bucket that
+// is full chains to one from a pool. A slot is the same number in three
+// arrays: StateHot (one line, all that a packet of an IPv4 flow touches),
+// StateCold (creation, aging, listings) and StateExtra (IPv6 addresses, the
+// second key of translated flows). Both families share the slots.
+//
+// Aging. Nothing moves when a packet comes: it leaves its tick in the hot
+// line. A wheel of 512 slots of 64 ms holds every state; when its slot comes
+// up, a state is removed or queued again, at most 32 s ahead. So each is looked
+// at every 32 s at the latest, which makes 32-bit ticks safe and lets adaptive
+// timeouts bite. A change to a shorter timeout queues again at once.
+//
+// One packet, one walk: Lookup() for the burst; for a hit Step(); for a miss
+// Find() again (an earlier packet of the burst may have made the state), then
+// ExpectationTable::Take(), then the rules, then Insert(). ICMP errors go to
+// LookupIcmpError() instead, and to the rules if it knows no state for them.
+#ifndef SLUICE_CONNTRACK_STATE_TABLE_H_
+#define SLUICE_CONNTRACK_STATE_TABLE_H_
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "conntrack/expectation.h"
+#include "conntrack/flow_key.h"
+#include "conntrack/state.h"
+#include "conntrack/state_budget.h"
+#include "conntrack/statistics.h"
+#include "packet/packet.h"
+#include "pftable/timeouts.h"
+
+namespace sluice {
+
+struct StateTableOptions {
+  uint8_t worker = 0;
+  uint32_t capacity = 100000;  // states of this worker, 1 to 2^30
+  uint16_t filters = 1;        // filter numbers are below this
+  HashSecret secret;
+  bool huge_pages = true;      // ordinary ones if there are none
+  // Touch all memory now instead of at first use.
+  bool prefault = true;
+};
+
+enum class StepVerdict : uint8_t {
+  kPass,
+  kDrop,          // for `reason`
+  kReuse,         // the state is gone: go on as with a miss
+  kChallengeAck,  // drop, and answer the sender with a bare ACK (RFC 5961)
+  kReset,         // drop, and answer the sender with a RST
+};
+
+struct StepResult {
+  StepVerdict verdict = StepVerdict::kPass;
+  DropReason reason = DropReason::kStateMismatch;
+  // The state has a helper that wants to see this packet.
+  bool helper = false;
+  // `log (all)`.
+  bool log = false;
+  // Of the answer with kChallengeAck and kReset, host order; a RST has no ACK.
+  uint32_t sequence = 0;
+  uint32_t acknowledgment = 0;
+};
+
+struct InsertResult {
+  StateIndex state = kNoState;
+  // Without a state: kStateLimit or kStateInsert.
+  DropReason reason = DropReason::kStateLimit;
+};
+
+struct IcmpErrorResult {
+  // kNoState with kPass: nobody's; the rules decide.
+  StateIndex state = kNoState;
+  StepVerdict verdict = StepVerdict::kPass;  // kPass or kDrop
+  DropReason reason = DropReason::kStateMismatch;
+};
+
+// What becomes of a wish to link a child to its parent.
+enum class LinkResult : uint8_t {
+  kLinked,
+  kNoParent,       // the handle is empty
+  kSelf,
+  kNotOlder,       // the parent's id is not below the child's
+  kAlreadyLinked,
+  kGrandchild,     // the parent is a child
+  kOtherFilter,
+};
+
+// The only function that ties a child to a parent. `child` is not yet
+// published. Refuses whatever would not keep ids ascending and depth at one.
+LinkResult LinkToParent(StateCold* child, uint16_t child_filter,
+                        const ParentReference& parent);
+
+class StateTable {
+ public:
+  // Errors: options out of range; no memory (the message says how much).
+  static absl::StatusOr<std::unique_ptr<StateTable>> Build(
+      const StateTableOptions& options);
+  ~StateTable();
+  StateTable(const StateTable&) = delete;
+  StateTable& operator=(const StateTable&) = delete;
+
+  // A filter's limit, shared by all workers and outliving the table, and its
+  // timeouts (copied; call again when `set timeout` changes, living states
+  // follow). States of a filter that was not set are refused (kStateInsert).
+  void SetFilter(uint16_t filter, StateBudget* budget,
+                 const TimeoutProfile& timeouts);
+  // Optional; both outlive the table.
+  void SetSink(StateSink* sink) { sink_ = sink; }
+  void SetExpectations(ExpectationTable* expectations) {
+    expectations_ = expectations;
+  }
+
+  // For each i of `indices`: states[i] = the state of burst.infos[i], which is
+  // kIp, or kNoState. Fragments and ICMP errors have none. `states` has room
+  // for the burst.
+  void Lookup(const PacketBurst& burst, std::span<const uint8_t> indices,
+              const JudgePoint& where, std::span<StateIndex> states);
+  // The same for one packet.
+  StateIndex Find(const PacketInfo& info, const JudgePoint& where);
+
+  // What a packet of this state, judged in this direction, does to it and what
+  // becomes of the packet. Counts it if it passes.
+  StepResult Step(StateIndex state, const PacketInfo& info,
+                  const rte_mbuf& mbuf, Direction direction, Tick now);
+
+  // Makes the state of a packet that no state has and the rules (or an
+  // expectation: `child`) let through, and counts the packet. The id of a
+  // child is above its parent's. Never removes other states.
+  InsertResult Insert(const PacketInfo& info, const rte_mbuf& mbuf,
+                      const JudgePoint& where, const StateTemplate& values,
+                      Tick now, const ExpectedChild* child = nullptr);
+
+  // The state that an ICMP error (PacketFlag kIcmpError) belongs to: its inner
+  // packet must be one that the state would have let through the other way,
+  // TCP within the window, and be sent by the address that the error goes to.
+  // A hit counts the packet and does not prolong the state.
+  IcmpErrorResult LookupIcmpError(const PacketInfo& info,
+                                  const rte_mbuf& mbuf,
+                                  const JudgePoint& where);
+
+  void Remove(StateIndex state, RemoveReason reason);
+
+  // Looks at no more than `budget` states that may be due and removes those
+  // that are. False: there is more to do at this tick.
+  bool Expire(Tick now, uint32_t budget);
+
+  // Calls visit(StateIndex) for the states in at most `budget` slots from
+  // *cursor on, which starts at 0. `visit` may remove that state. False at the
+  // end. States that are made meanwhile may or may not be seen; one that lives
+  // from first to last slice is seen once.
+  template <typename Visitor>
+  bool Visit(uint32_t* cursor, uint32_t budget, Visitor&& visit) {
+    const uint64_t end =
+        std::min<uint64_t>(uint64_t{*cursor} + budget, used_slots_);
+    for (; *cursor < end; ++*cursor) {
+      if (hot_[*cursor].in_use()) visit(StateIndex{*cursor});
+    }
+    return *cursor < used_slots_;
+  }
+  StateRecord Record(StateIndex state, Tick now) const;
+  // Hands the sink what a state has counted since the last time.
+  void Fold(StateIndex state);
+
+  // The slot if the handle's state is here and alive, else kNoState.
+  StateIndex Resolve(const StateHandle& handle) const;
+  StateHandle HandleOf(StateIndex state) const {
+    return {cold_[state].id, state};
+  }
+  // What an expectation has to know of this state.
+  ParentReference ReferenceTo(StateIndex state) const;
+  // What the state would hand to a child, by value.
+  StateTemplate TemplateOf(StateIndex state) const;
+
+  const StateHot& hot(StateIndex state) const { return hot_[state]; }
+  const StateCold& cold(StateIndex state) const { return cold_[state]; }
+  const StateExtra& extra(StateIndex state) const { return extra_[state]; }
+  // Ties the state to its record in the expectation table.
+  void SetFamilyRecord(StateIndex state, uint16_t record);
+
+  uint32_t size() const {
+    return static_cast<uint32_t>(statistics_.states.value());
+  }
+  uint32_t capacity() const { return options_.capacity; }
+  // Bytes of memory in all.
+  size_t memory() const;
+  bool uses_huge_pages() const;
+  const StateStatistics& statistics() const { return statistics_; }
+
+ private:
+  // One line: eight tags, their slots, the next bucket of the chain. A tag of
+  // zero is a free place.
+  static constexpr uint32_t kPlaces = 8;
+  struct alignas(64) Bucket {
+    std::array<uint16_t, kPlaces> tags;
+    std::array<uint32_t, kPlaces> slots;  // top bit: the state's second key
+    uint32_t next;                        // 0: none
+    std::array<uint32_t, 3> reserved;
+  };
+  static_assert(sizeof(Bucket) == 64);
+
+  static constexpr uint32_t kWheelSlots = 512;
+  static constexpr uint32_t kWheelTickShift = 6;  // 64 ms
+
+  struct Filter {
+    StateBudget* budget = nullptr;
+    TimeoutProfile timeouts;
+  };
+
+  explicit StateTable(const StateTableOptions& options);
+
+  StateTableOptions options_;
+  StateHot* hot_ = nullptr;
+  StateCold* cold_ = nullptr;
+  StateExtra* extra_ = nullptr;
+  Bucket* buckets_ = nullptr;
+  uint32_t bucket_mask_ = 0;
+  uint32_t used_slots_ = 0;  // slots that have ever held a state
+  StateSink* sink_ = nullptr;
+  ExpectationTable* expectations_ = nullptr;
+  StateStatistics statistics_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONNTRACK_STATE_TABLE_H_
