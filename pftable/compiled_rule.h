@@ -11,6 +11,7 @@
 #include "pftable/interface_registry.h"
 #include "pftable/rule.h"
 #include "pftable/rule_slots.h"
+#include "pftable/state_template.h"
 #include "pftable/tag_registry.h"
 
 namespace sluice {
@@ -58,19 +59,6 @@ struct PortCondition {
   bool Matches(uint16_t port) const {
     return (port >= low && port <= high) != inverted;
   }
-};
-
-// Bits of CompiledRule::state_flags and StateTemplate::flags.
-enum StateFlag : uint16_t {
-  kStateSloppy = 1 << 0,      // no sequence checks
-  kStateAllowOptions = 1 << 1,  // later packets may have IP options
-  kStateLog = 1 << 2,         // the packet that makes the state is logged
-  kStateLogAll = 1 << 3,      // and all later ones
-  kStateNoSync = 1 << 4,      // not to be exported to peers
-  kStateIfBound = 1 << 5,     // valid on the interface that made it only
-  kStateRuleTimeouts = 1 << 6,  // RuleRecord::timeouts has values
-  kStateRuleLimit = 1 << 7,   // RuleRecord::AcquireState() applies
-  kStateLogMatches = 1 << 8,  // a `log (matches)` rule matched
 };
 
 struct alignas(64) CompiledRule {

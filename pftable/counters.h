@@ -7,12 +7,12 @@
 #define SLUICE_PFTABLE_COUNTERS_H_
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "packet/counter.h"
 #include "packet/packet.h"
 
 namespace sluice {
@@ -24,34 +24,21 @@ inline constexpr uint16_t kNoTableSlot = 0;
 // Stands for "none" where a slot is optional.
 inline constexpr uint32_t kNoRuleSlot = 0xffffffff;
 
-// Written by one thread, read by any: no locked instruction is needed.
-class OwnedCounter {
- public:
-  void Add(uint64_t n) {
-    value_.store(value_.load(std::memory_order_relaxed) + n,
-                 std::memory_order_relaxed);
-  }
-  uint64_t value() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<uint64_t> value_{0};
-};
-
 // Indexed by Direction::kIn and kOut.
 struct alignas(64) RuleCounters {
-  std::array<OwnedCounter, 2> packets;
-  std::array<OwnedCounter, 2> bytes;
-  OwnedCounter states_created;
-  OwnedCounter states_ended;
+  std::array<Counter, 2> packets;
+  std::array<Counter, 2> bytes;
+  Counter states_created;
+  Counter states_ended;
 };
 static_assert(sizeof(RuleCounters) == 64);
 
 struct alignas(64) TableCounters {
-  OwnedCounter match;     // lookups that found the address in the table
-  OwnedCounter no_match;  // and those that did not
+  Counter match;     // lookups that found the address in the table
+  Counter no_match;  // and those that did not
   // [direction][passed]: packets that a rule naming the table decided.
-  std::array<std::array<OwnedCounter, 2>, 2> packets;
-  std::array<std::array<OwnedCounter, 2>, 2> bytes;
+  std::array<std::array<Counter, 2>, 2> packets;
+  std::array<std::array<Counter, 2>, 2> bytes;
 };
 static_assert(sizeof(TableCounters) == 128);
 
@@ -60,10 +47,10 @@ class WorkerCounters {
  public:
   WorkerCounters(uint32_t rule_slots, uint32_t table_slots);
 
-  OwnedCounter& evaluations(uint32_t slot) { return evaluations_[slot]; }
+  Counter& evaluations(uint32_t slot) { return evaluations_[slot]; }
   RuleCounters& rule(uint32_t slot) { return rules_[slot]; }
   TableCounters& table(uint16_t slot) { return tables_[slot]; }
-  const OwnedCounter& evaluations(uint32_t slot) const {
+  const Counter& evaluations(uint32_t slot) const {
     return evaluations_[slot];
   }
   const RuleCounters& rule(uint32_t slot) const { return rules_[slot]; }
@@ -71,10 +58,10 @@ class WorkerCounters {
 
   // Match rules beyond what a verdict can carry (kMaxMatchRules): their
   // packets were not counted.
-  OwnedCounter match_rules_lost;
+  Counter match_rules_lost;
 
  private:
-  std::unique_ptr<OwnedCounter[]> evaluations_;
+  std::unique_ptr<Counter[]> evaluations_;
   std::unique_ptr<RuleCounters[]> rules_;
   std::unique_ptr<TableCounters[]> tables_;
 };

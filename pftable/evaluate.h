@@ -15,6 +15,7 @@
 #include "pftable/compiled_rule.h"
 #include "pftable/counters.h"
 #include "pftable/generation.h"
+#include "pftable/state_template.h"
 
 namespace sluice {
 
@@ -27,22 +28,6 @@ struct EvaluationInput {
   Tick now = 0;
   uint64_t random = 0;  // 64 fresh random bits, for `probability`
 };
-
-// The match rules whose counters a packet or state takes part in.
-inline constexpr uint32_t kMaxMatchRules = 8;
-
-// What a state copies from the rules that made it.
-struct StateTemplate {
-  uint32_t rule_slot = kDefaultRuleSlot;
-  uint32_t anchor_slot = kNoRuleSlot;  // the innermost anchor call around it
-  std::array<uint32_t, kMaxMatchRules> match_slots{};
-  uint8_t match_count = 0;
-  uint16_t tag = kNoTag;
-  uint16_t flags = 0;  // StateFlag bits
-
-  bool has(StateFlag flag) const { return (flags & flag) != 0; }
-};
-static_assert(std::is_trivially_copyable_v<StateTemplate>);
 
 enum class VerdictAction : uint8_t { kPass, kBlock };
 
