@@ -1,0 +1,188 @@
+#include "dataplane/replay/capture.h"
+
+#include <fcntl.h>
+#include <pcap/pcap.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/replay/link_layer.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint64_t kNanosecondsASecond = 1'000'000'000;
+// The last whole second that fits into signed 64-bit nanoseconds.
+constexpr int64_t kLastSecond = 9'223'372'035;
+
+absl::Status SystemError(const std::string& path, std::string_view doing) {
+  return absl::UnavailableError(
+      absl::StrCat(path, ": ", absl::string_view(doing.data(), doing.size()),
+                   ": ", std::strerror(errno)));
+}
+
+// libpcap's messages begin with the name of the file in some cases.
+std::string WithoutName(const std::string& path, std::string message) {
+  const std::string prefix = path + ": ";
+  if (message.starts_with(prefix)) message.erase(0, prefix.size());
+  return message;
+}
+
+struct Place {
+  std::FILE* file = nullptr;
+  std::string temporary;  // empty: `file` is the path itself
+};
+
+// A new file beside `path`, or `path` itself if it is no regular file.
+absl::StatusOr<Place> OpenBeside(const std::string& path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    if (S_ISDIR(status.st_mode)) {
+      errno = EISDIR;
+      return SystemError(path, "cannot write");
+    }
+    std::FILE* file = std::fopen(path.c_str(), "we");
+    if (file == nullptr) return SystemError(path, "cannot write");
+    return Place{.file = file, .temporary = ""};
+  }
+  std::string temporary = absl::StrCat(path, ".part", getpid());
+  const int fd = open(temporary.c_str(),
+                      O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd < 0) return SystemError(path, "cannot write");
+  return Place{.file = fdopen(fd, "w"), .temporary = std::move(temporary)};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<CaptureReader>> CaptureReader::Open(
+    const std::string& path) {
+  std::array<char, PCAP_ERRBUF_SIZE> error{};
+  pcap* file = pcap_open_offline_with_tstamp_precision(
+      path.c_str(), PCAP_TSTAMP_PRECISION_NANO, error.data());
+  if (file == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": ", WithoutName(path, error.data())));
+  }
+  const int link_type = pcap_datalink(file);
+  // Before the link type is looked at, so that `file` is always closed.
+  std::unique_ptr<CaptureReader> reader(
+      new CaptureReader(path, file, link_type));
+  if (absl::Status s = CheckLinkType(link_type); !s.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", s.message()));
+  }
+  return reader;
+}
+
+CaptureReader::~CaptureReader() { pcap_close(file_); }
+
+absl::StatusOr<bool> CaptureReader::Next(CapturedPacket& packet) {
+  pcap_pkthdr* header = nullptr;
+  const u_char* bytes = nullptr;
+  const int result = pcap_next_ex(file_, &header, &bytes);
+  if (result == PCAP_ERROR_BREAK) return false;
+  ++count_;
+  const auto wrong = [&](std::string_view what) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path_, ": packet ", count_, ": ",
+                     absl::string_view(what.data(), what.size())));
+  };
+  if (result != 1) return wrong(WithoutName(path_, pcap_geterr(file_)));
+  if (header->caplen < header->len) {
+    return wrong(absl::StrCat(
+        "only ", header->caplen, " of ", header->len,
+        " bytes were captured; capture whole packets (tcpdump -s 0)"));
+  }
+  // With nanosecond precision, tv_usec holds nanoseconds.
+  if (header->ts.tv_sec < 0 || header->ts.tv_sec > kLastSecond ||
+      header->ts.tv_usec < 0 ||
+      header->ts.tv_usec >= static_cast<int64_t>(kNanosecondsASecond)) {
+    return wrong(absl::StrCat("the timestamp ", header->ts.tv_sec, ".",
+                              header->ts.tv_usec, " is out of range"));
+  }
+  packet.nanoseconds =
+      static_cast<uint64_t>(header->ts.tv_sec) * kNanosecondsASecond +
+      static_cast<uint64_t>(header->ts.tv_usec);
+  packet.frame =
+      ToEthernet(link_type_, std::span(bytes, header->caplen), converted_);
+  return true;
+}
+
+absl::StatusOr<std::unique_ptr<CaptureWriter>> CaptureWriter::Create(
+    const std::string& path) {
+  absl::StatusOr<Place> place = OpenBeside(path);
+  if (!place.ok()) return place.status();
+  pcap* format = pcap_open_dead_with_tstamp_precision(
+      DLT_EN10MB, 262144, PCAP_TSTAMP_PRECISION_NANO);
+  pcap_dumper* file = pcap_dump_fopen(format, place->file);
+  if (file == nullptr) {
+    const std::string message = pcap_geterr(format);
+    pcap_close(format);
+    if (!place->temporary.empty()) unlink(place->temporary.c_str());
+    return absl::UnavailableError(absl::StrCat(path, ": ", message));
+  }
+  return std::unique_ptr<CaptureWriter>(
+      new CaptureWriter(path, std::move(place->temporary), format, file));
+}
+
+CaptureWriter::~CaptureWriter() {
+  if (file_ != nullptr) pcap_dump_close(file_);
+  pcap_close(format_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+void CaptureWriter::Write(uint64_t nanoseconds,
+                          std::span<const uint8_t> frame) {
+  pcap_pkthdr header{};
+  header.ts.tv_sec = static_cast<time_t>(nanoseconds / kNanosecondsASecond);
+  header.ts.tv_usec =
+      static_cast<suseconds_t>(nanoseconds % kNanosecondsASecond);
+  header.caplen = static_cast<bpf_u_int32>(frame.size());
+  header.len = header.caplen;
+  pcap_dump(reinterpret_cast<u_char*>(file_), &header, frame.data());
+}
+
+absl::Status CaptureWriter::Finish() {
+  const bool failed = pcap_dump_flush(file_) != 0 ||
+                      std::ferror(pcap_dump_file(file_)) != 0;
+  absl::Status status =
+      failed ? SystemError(path_, "cannot write") : absl::OkStatus();
+  pcap_dump_close(file_);
+  file_ = nullptr;
+  return status;
+}
+
+absl::Status CaptureWriter::Publish() {
+  if (temporary_.empty()) return absl::OkStatus();
+  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    return SystemError(path_, "cannot rename");
+  }
+  temporary_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status WriteWholeFile(const std::string& path, std::string_view text) {
+  absl::StatusOr<Place> place = OpenBeside(path);
+  if (!place.ok()) return place.status();
+  const bool written =
+      std::fwrite(text.data(), 1, text.size(), place->file) == text.size();
+  const bool closed = std::fclose(place->file) == 0;
+  if (!written || !closed) {
+    absl::Status status = SystemError(path, "cannot write");
+    if (!place->temporary.empty()) unlink(place->temporary.c_str());
+    return status;
+  }
+  if (!place->temporary.empty() &&
+      std::rename(place->temporary.c_str(), path.c_str()) != 0) {
+    absl::Status status = SystemError(path, "cannot rename");
+    unlink(place->temporary.c_str());
+    return status;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sluice
