@@ -15,9 +15,10 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <span>
 
+#include "conntrack/flow_key.h"
+#include "conntrack/state.h"
 #include "packet/counter.h"
 #include "packet/packet.h"
 #include "packet/parse.h"
@@ -27,8 +28,12 @@ struct rte_mempool;
 
 namespace sluice {
 
-class Generation;
+class ExpectationTable;
+struct Generation;
 class StateTable;
+class WorkerCounters;
+struct ExpectedChild;
+struct StepResult;
 
 // Ports are numbered 0..kMaxPorts-1; their numbers index a Topology.
 inline constexpr uint16_t kMaxPorts = 256;
@@ -41,6 +46,8 @@ struct PortContext {
   // The other end of its wire, or kNoPort: then all that arrives is dropped as
   // kNoWire.
   uint16_t peer = kNoPort;
+  // Its own number: counters are indexed by it.
+  uint16_t port = 0;
   // The filter that judges what passes this port, by index.
   uint16_t filter = 0;
   // Frames that are not IP cross the wire unjudged, or are dropped (kNonIp).
@@ -60,8 +67,14 @@ struct Topology {
 struct FilterView {
   // Null: nothing has been loaded, and nothing passes (kMatch).
   const Generation* generation = nullptr;
+  // This worker's counters of the filter's rules and tables. Never null with a
+  // generation.
+  WorkerCounters* counters = nullptr;
   // `sluicectl -d`: everything passes unjudged.
   bool enabled = true;
+  // Whether a flow that a helper expects passes a `block quick` rule too. It
+  // passes other block rules in any case.
+  bool related_beats_quick = false;
 };
 
 // Counters of one port on one worker. For packets that arrived by the port:
@@ -94,10 +107,9 @@ struct PacketVerdict {
   const PacketInfo* info;
   bool passed;
   DropReason reason;   // when it did not pass
-  // How it was judged last: the number of the rule that decided, as in
-  // `sluicectl -vv -s rules`, or kNoRule (a state, the default, no judgement).
+  // Of the last judgement: the number of the rule that decided, as in
+  // `sluicectl -vv -s rules`, or kNoRule (a state, the default rule, none).
   uint32_t rule;
-  bool by_state;
 };
 inline constexpr uint32_t kNoRule = 0xffffffff;
 
@@ -124,15 +136,13 @@ class Pipeline {
     void (*on_verdict)(void* context, uint32_t index,
                        const PacketVerdict& verdict) = nullptr;
     void* on_verdict_context = nullptr;
-    // The worker's index for counters of rules and tables.
-    uint16_t worker = 0;
   };
 
-  // `states` is this worker's shard; `counters` has kMaxPorts elements. Both
+  // `states` is this worker's shard, `expectations` are all workers';
+  // `counters` has an element for each port that the topology may name. All
   // outlive the pipeline.
   Pipeline(const Config& config, StateTable& states,
-           std::span<PortCounters> counters);
-  ~Pipeline();
+           ExpectationTable& expectations, std::span<PortCounters> counters);
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
@@ -155,12 +165,47 @@ class Pipeline {
   }
 
  private:
-  class Burst;
+  using Mask = uint32_t;  // bit i: the packet at index i
+  static_assert(kMaxBurst == 32);
 
-  Config config_;
+  // A judgement in progress.
+  struct Judgement {
+    const PortContext& at;
+    const PortContext& arrival;
+    const FilterView& filter;
+    JudgePoint where;
+    Tick now;
+  };
+
+  // Each returns the packets of `alive` that passed.
+  Mask JudgeAt(Mask alive, const Judgement& judgement);
+  bool JudgeHit(uint32_t i, StateIndex state, const Judgement& judgement);
+  bool JudgeMiss(uint32_t i, const Judgement& judgement);
+  bool ApplyRules(uint32_t i, const Judgement& judgement);
+  bool Admit(uint32_t i, const StateTemplate& values,
+             const ExpectedChild* child, const Judgement& judgement);
+
+  void Drop(uint32_t i, DropReason reason);
+  void DropAll(Mask packets, DropReason reason);
+  template <typename Build>
+  void Answer(Build build);
+  void AnswerBlocked(uint32_t i, const AnswerChoice& choice);
+  void AnswerState(uint32_t i, const StepResult& step);
+  uint64_t Random();
+
+  const Config config_;
   StateTable& states_;
-  std::span<PortCounters> counters_;
+  ExpectationTable& expectations_;
+  const std::span<PortCounters> counters_;
   uint64_t random_;
+
+  // Of the burst that is being judged.
+  PacketBurst* burst_ = nullptr;
+  PortCounters* port_ = nullptr;
+  BurstResult* result_ = nullptr;
+  std::array<uint16_t, kMaxBurst> tags_;
+  std::array<DropReason, kMaxBurst> reasons_;
+  std::array<uint32_t, kMaxBurst> rules_;
 };
 
 }  // namespace sluice

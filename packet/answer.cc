@@ -78,7 +78,7 @@ Be16 Checksum(const PacketInfo& info, uint8_t proto, const uint8_t* l4,
 
 bool BuildTcp(const rte_mbuf& packet, const PacketInfo& info, uint8_t ttl,
               uint32_t sequence, uint32_t acknowledgment, uint8_t flags,
-              uint16_t window, rte_mbuf* answer) {
+              rte_mbuf* answer) {
   uint8_t* at = Begin(packet, info, protocol::kTcp, ttl, sizeof(wire::Tcp),
                       answer);
   if (at == nullptr) return false;
@@ -89,7 +89,6 @@ bool BuildTcp(const rte_mbuf& packet, const PacketInfo& info, uint8_t ttl,
   tcp.acknowledgment = Be32(acknowledgment);
   tcp.data_offset = (sizeof tcp / 4) << 4;
   tcp.flags = flags;
-  tcp.window = Be16(window);
   std::memcpy(at, &tcp, sizeof tcp);
   tcp.checksum = Checksum(info, protocol::kTcp, at, sizeof tcp);
   std::memcpy(at, &tcp, sizeof tcp);
@@ -118,15 +117,15 @@ bool BuildTcpReset(const rte_mbuf& packet, const PacketInfo& info, uint8_t ttl,
   const uint32_t sequence =
       (info.tcp_flags & kTcpAck) ? info.acknowledgment : 0;
   return BuildTcp(packet, info, ttl != 0 ? ttl : kDefaultTtl, sequence,
-                  acknowledgment, kTcpRst | kTcpAck, 0, answer);
+                  acknowledgment, kTcpRst | kTcpAck, answer);
 }
 
-bool BuildTcpAck(const rte_mbuf& packet, const PacketInfo& info,
-                 uint32_t sequence, uint32_t acknowledgment, uint16_t window,
-                 rte_mbuf* answer) {
+bool BuildTcpSegment(const rte_mbuf& packet, const PacketInfo& info,
+                     uint8_t flags, uint32_t sequence, uint32_t acknowledgment,
+                     rte_mbuf* answer) {
   if (info.proto != protocol::kTcp || info.has(kFragment)) return false;
-  return BuildTcp(packet, info, kDefaultTtl, sequence, acknowledgment, kTcpAck,
-                  window, answer);
+  return BuildTcp(packet, info, kDefaultTtl, sequence, acknowledgment, flags,
+                  answer);
 }
 
 bool BuildUnreachable(const rte_mbuf& packet, const PacketInfo& info,

@@ -24,11 +24,11 @@ inline constexpr uint8_t kDefaultTtl = 64;
 bool BuildTcpReset(const rte_mbuf& packet, const PacketInfo& info, uint8_t ttl,
                    rte_mbuf* answer);
 
-// An ACK with this sequence, acknowledgment (host order) and window: a
-// challenge ACK (RFC 5961 sections 3.2 and 4.2).
-bool BuildTcpAck(const rte_mbuf& packet, const PacketInfo& info,
-                 uint32_t sequence, uint32_t acknowledgment, uint16_t window,
-                 rte_mbuf* answer);
+// A bare segment with these flags (TcpFlag bits), sequence and acknowledgment
+// (host order): a challenge ACK (RFC 5961 sections 3.2 and 4.2), a plain RST.
+bool BuildTcpSegment(const rte_mbuf& packet, const PacketInfo& info,
+                     uint8_t flags, uint32_t sequence, uint32_t acknowledgment,
+                     rte_mbuf* answer);
 
 // Destination unreachable (ICMP type 3, ICMPv6 type 1) with `code`. Quotes the
 // IP header and 8 bytes (RFC 792), over IPv6 as much as fits into 1280 bytes

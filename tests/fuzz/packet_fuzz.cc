@@ -52,7 +52,7 @@ void Check(std::span<const uint8_t> input) {
     PlainMbuf answer({}, {}, 1600);
     const bool built =
         kind == 0   ? BuildTcpReset(*whole, info, 0, answer.get())
-        : kind == 1 ? BuildTcpAck(*whole, info, 1, 2, 3, answer.get())
+        : kind == 1 ? BuildTcpSegment(*whole, info, kTcpAck, 1, 2, answer.get())
                     : BuildUnreachable(*whole, info, 3, answer.get());
     if (!built) continue;
     PacketInfo said;
