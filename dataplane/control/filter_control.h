@@ -36,8 +36,9 @@ namespace sluice {
 // ---- Work with a slow part -------------------------------------------------
 
 // One change of the policy. Begun on the control lcore, built on the builder
-// thread, published on the control lcore. Jobs are published in the order in
-// which they were begun; dropped unpublished, one leaves no trace.
+// thread, published on the control lcore. There is one job at a time: the next
+// is begun after this one is published or dropped. Dropped unpublished, it
+// leaves no trace.
 template <typename Result>
 class BuildJob {
  public:

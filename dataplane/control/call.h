@@ -1,0 +1,114 @@
+// One request in work: what its action is given, and how it answers.
+#ifndef SLUICE_DATAPLANE_CONTROL_CALL_H_
+#define SLUICE_DATAPLANE_CONTROL_CALL_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "dataplane/control/builder.h"
+#include "dataplane/control/filter_control.h"
+#include "dataplane/control/json_rpc.h"
+#include "dataplane/control/message.h"
+#include "dataplane/control/operations.h"
+#include "dataplane/control/params.h"
+#include "nlohmann/json.hpp"
+
+namespace sluice {
+
+// Answered exactly once; shared by whoever works on it.
+class Call {
+ public:
+  // `wants_answer` is false for notifications.
+  Call(Operations* operations, nlohmann::json id, bool wants_answer,
+       const PeerCredentials& peer, Reply reply)
+      : operations_(operations),
+        id_(std::move(id)),
+        wants_answer_(wants_answer),
+        peer_(peer),
+        reply_(std::move(reply)) {}
+
+  FilterControl& filter() { return *operations_->filter_; }
+  const PeerCredentials& peer() const { return peer_; }
+
+  void Result(nlohmann::json result) {
+    Answer([&] { return ResultLine(id_, std::move(result)); });
+  }
+  void Done() { Result(nlohmann::json::object()); }
+  void Error(RpcError code, std::string_view message,
+             const std::vector<Diagnostic>& diagnostics = {}) {
+    Answer([&] { return ErrorLine(id_, code, message, diagnostics); });
+  }
+  void Error(const absl::Status& status) {
+    Error(CodeOf(status), std::string_view(status.message().data(),
+                                           status.message().size()));
+  }
+  void StatusOnly(const absl::Status& status) {
+    status.ok() ? Done() : Error(status);
+  }
+
+  // Puts a change of the policy in its lane: `begin` makes the job,
+  // `answer(call, result)` answers when it is published.
+  template <typename R>
+  static void RunJob(
+      std::shared_ptr<Call> call,
+      absl::AnyInvocable<std::unique_ptr<BuildJob<R>>()> begin,
+      absl::AnyInvocable<void(Call&, absl::StatusOr<R>)> answer) {
+    Operations* const operations = call->operations_;
+    auto begin_job = [call, begin = std::move(begin),
+                      answer = std::move(answer)]() mutable {
+      Operations* const lane = call->operations_;
+      std::shared_ptr<BuildJob<R>> job = begin();
+      const bool submitted = lane->builder_->Submit(
+          [job] { job->Build(); },
+          [call, job, lane, answer = std::move(answer)]() mutable {
+            absl::StatusOr<R> result = job->Publish();
+            job.reset();
+            lane->EndJob();
+            answer(*call, std::move(result));
+          });
+      if (!submitted) call->Busy();
+      return submitted;
+    };
+    if (!operations->Enqueue(std::move(begin_job))) call->Busy();
+  }
+
+ private:
+  template <typename MakeLine>
+  void Answer(MakeLine make_line) {
+    wants_answer_ ? reply_.Send(make_line()) : reply_.Skip();
+  }
+  void Busy() {
+    Error(RpcError::kBusy, "too many changes are waiting; try again");
+  }
+
+  Operations* const operations_;
+  const nlohmann::json id_;
+  const bool wants_answer_;
+  const PeerCredentials peer_;
+  Reply reply_;
+};
+
+// What the control lcore does for a request.
+using Action = absl::AnyInvocable<void(std::shared_ptr<Call>)>;
+// Reads the parameters, on any thread; says by the Params what is wrong.
+using ParseAction = Action (*)(Params&);
+
+struct Method {
+  std::string_view name;
+  ParseAction parse;
+};
+
+// Each group of methods in its own file, ascending by name.
+extern const std::vector<Method> kPolicyMethods;
+extern const std::vector<Method> kStatusMethods;
+extern const std::vector<Method> kTableMethods;
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_CONTROL_CALL_H_

@@ -1,0 +1,64 @@
+// The methods of the control socket, over a FilterControl. Their names and
+// shapes are in docs/control-protocol.md.
+//
+// A request is decoded (where it is large, on the builder thread) into an
+// action, which the control lcore runs. Changes of the policy wait in one
+// lane, in the order of arrival: begin, build, publish, then the next.
+#ifndef SLUICE_DATAPLANE_CONTROL_OPERATIONS_H_
+#define SLUICE_DATAPLANE_CONTROL_OPERATIONS_H_
+
+#include <deque>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "dataplane/control/builder.h"
+#include "dataplane/control/filter_control.h"
+#include "dataplane/control/message.h"
+
+namespace sluice {
+
+class Operations : public MessageHandler {
+ public:
+  // Requests larger than this are decoded on the builder thread.
+  static constexpr size_t kInlineBytes = 64 * 1024;
+  // What a passed descriptor may hold.
+  static constexpr size_t kMaxDescriptorBytes = 256u << 20;
+  // Changes of the policy that wait for their turn: more are refused.
+  static constexpr size_t kMaxWaitingJobs = 128;
+
+  // Both outlive this. On destruction nothing of this may be left in the
+  // builder: destroy the builder first.
+  Operations(FilterControl* filter, Builder* builder);
+  ~Operations() override;
+
+  void OnMessage(Message message, Reply reply) override;
+
+  // The names of all methods, ascending.
+  static std::vector<std::string_view> MethodNames();
+
+  // Whether a change of the policy is under way or waits.
+  bool busy() const { return job_running_ || !jobs_.empty(); }
+
+ private:
+  friend class Call;
+  struct Decoded;
+  // Begins a job and hands it to the builder; runs on the control lcore when
+  // the lane is free. False: nothing was begun.
+  using BeginJob = absl::AnyInvocable<bool()>;
+
+  void Run(Decoded decoded, const PeerCredentials& peer, Reply reply);
+  bool Enqueue(BeginJob begin);
+  void EndJob();
+  void StartJobs();
+
+  FilterControl* const filter_;
+  Builder* const builder_;
+  std::deque<BeginJob> jobs_;
+  bool job_running_ = false;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_CONTROL_OPERATIONS_H_

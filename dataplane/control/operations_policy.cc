@@ -1,0 +1,191 @@
+// Methods that change or show the policy: ruleset.*, rules.*, labels.*,
+// filter.*.
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/control/call.h"
+#include "dataplane/control/encode.h"
+#include "spdlog/spdlog.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMaxFiles = 4096;
+constexpr size_t kMaxMacros = 4096;
+constexpr size_t kMaxPath = 1024;
+constexpr size_t kMaxCursor = 256;
+constexpr size_t kRulesAPage = 256;
+// Together with the names of files and lines of the source, under 1 MiB.
+constexpr size_t kMaxDiagnostics = 200;
+
+void AnswerLoad(Call& call, bool dry_run, absl::StatusOr<LoadResult> result) {
+  const PeerCredentials& peer = call.peer();
+  if (!result.ok()) {
+    spdlog::warn("control: uid {} pid {}: load failed: {}", peer.uid, peer.pid,
+                 result.status().ToString());
+    call.Error(result.status());
+    return;
+  }
+  if (result->diagnostics.size() > kMaxDiagnostics) {
+    result->diagnostics.resize(kMaxDiagnostics);
+  }
+  if (result->HasErrors()) {
+    if (!dry_run) {
+      spdlog::warn("control: uid {} pid {}: ruleset refused, {} messages",
+                   peer.uid, peer.pid, result->diagnostics.size());
+    }
+    call.Error(RpcError::kRuleset,
+               dry_run ? "the ruleset has errors"
+                       : "the ruleset has errors; nothing was loaded, the old "
+                         "rules are in force",
+               result->diagnostics);
+    return;
+  }
+  if (!dry_run) {
+    spdlog::info("control: uid {} pid {}: loaded {} rules, generation {}",
+                 peer.uid, peer.pid, result->rules, result->generation);
+  }
+  json diagnostics = json::array();
+  for (const Diagnostic& d : result->diagnostics) {
+    diagnostics.push_back(ToJson(d));
+  }
+  call.Result({{"generation", result->generation},
+               {"rules", result->rules},
+               {"diagnostics", std::move(diagnostics)}});
+}
+
+Action ParseLoad(Params& params) {
+  LoadRequest request;
+  params.String("name", 4096, &request.name);
+  params.String("text", SIZE_MAX, &request.text, Params::Need::kRequired);
+  params.Files("files", kMaxFiles, [&](std::string name, std::string text) {
+    request.files.push_back({std::move(name), std::move(text)});
+  });
+  params.StringMap("macros", kMaxMacros, &request.macros);
+  params.Dialect("dialect", &request.dialect);
+  params.Bool("dry_run", &request.dry_run);
+  return [request = std::move(request)](std::shared_ptr<Call> call) mutable {
+    request.uid = call->peer().uid;
+    request.pid = call->peer().pid;
+    const bool dry_run = request.dry_run;
+    Call::RunJob<LoadResult>(
+        call,
+        [call, request = std::move(request)]() mutable {
+          return call->filter().BeginLoad(std::move(request));
+        },
+        [dry_run](Call& c, absl::StatusOr<LoadResult> result) {
+          AnswerLoad(c, dry_run, std::move(result));
+        });
+  };
+}
+
+Action ParseFlush(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    Call::RunJob<uint64_t>(
+        call, [call] { return call->filter().BeginFlushRules(); },
+        [](Call& c, absl::StatusOr<uint64_t> generation) {
+          if (!generation.ok()) return c.Error(generation.status());
+          spdlog::info("control: uid {} pid {}: rules flushed", c.peer().uid,
+                       c.peer().pid);
+          c.Result({{"generation", *generation}});
+        });
+  };
+}
+
+struct RulesPage {
+  RuleQuery query;
+  std::string cursor;
+  size_t limit = kRulesAPage;
+};
+
+RulesPage ReadRulesPage(Params& params) {
+  RulesPage page;
+  params.String("anchor", kMaxPath, &page.query.anchor);
+  params.String("interface", kMaxPath, &page.query.interface);
+  params.Bool("flip_port_names", &page.query.flip_port_names);
+  params.String("cursor", kMaxCursor, &page.cursor);
+  params.PageSize("limit", kRulesAPage, &page.limit);
+  return page;
+}
+
+Action ParseShowRules(Params& params) {
+  return [page = ReadRulesPage(params)](std::shared_ptr<Call> call) {
+    absl::StatusOr<RuleSlice> slice =
+        call->filter().ListRules(page.query, page.cursor, page.limit);
+    if (!slice.ok()) return call->Error(slice.status());
+    json rules = json::array();
+    for (const RuleRecord& rule : slice->rules) rules.push_back(ToJson(rule));
+    json result = {{"rules", std::move(rules)},
+                   {"generation", slice->generation},
+                   {"uid", slice->uid},
+                   {"pid", slice->pid}};
+    if (!slice->next.empty()) result["next"] = slice->next;
+    call->Result(std::move(result));
+  };
+}
+
+Action ParseShowLabels(Params& params) {
+  return [page = ReadRulesPage(params)](std::shared_ptr<Call> call) {
+    absl::StatusOr<RuleSlice> slice =
+        call->filter().ListRules(page.query, page.cursor, page.limit);
+    if (!slice.ok()) return call->Error(slice.status());
+    json labels = json::array();
+    for (const RuleRecord& rule : slice->rules) {
+      for (const std::string& label : rule.labels) {
+        json entry = ToJson(rule);
+        entry.erase("text");
+        entry.erase("labels");
+        entry["label"] = label;
+        labels.push_back(std::move(entry));
+      }
+    }
+    json result = {{"labels", std::move(labels)},
+                   {"generation", slice->generation}};
+    if (!slice->next.empty()) result["next"] = slice->next;
+    call->Result(std::move(result));
+  };
+}
+
+Action ParseZeroRules(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    call->filter().ClearRuleCounters();
+    call->Done();
+  };
+}
+
+Action ParseEnable(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    const absl::Status status = call->filter().Enable();
+    if (status.ok()) {
+      spdlog::warn("control: uid {} pid {}: enabled", call->peer().uid,
+                   call->peer().pid);
+    }
+    call->StatusOnly(status);
+  };
+}
+
+Action ParseDisable(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    const absl::Status status = call->filter().Disable();
+    if (status.ok()) {
+      spdlog::warn("control: uid {} pid {}: disabled", call->peer().uid,
+                   call->peer().pid);
+    }
+    call->StatusOnly(status);
+  };
+}
+
+}  // namespace
+
+const std::vector<Method> kPolicyMethods = {
+    {"filter.disable", ParseDisable},   {"filter.enable", ParseEnable},
+    {"labels.show", ParseShowLabels},   {"rules.show", ParseShowRules},
+    {"rules.zero", ParseZeroRules},     {"ruleset.flush", ParseFlush},
+    {"ruleset.load", ParseLoad},
+};
+
+}  // namespace sluice
