@@ -45,8 +45,8 @@ class Call {
     Answer([&] { return ErrorLine(id_, code, message, diagnostics); });
   }
   void Error(const absl::Status& status) {
-    Error(CodeOf(status), std::string_view(status.message().data(),
-                                           status.message().size()));
+    Error(CodeOf(status),
+          std::string_view(status.message().data(), status.message().size()));
   }
   void StatusOnly(const absl::Status& status) {
     status.ok() ? Done() : Error(status);

@@ -112,9 +112,9 @@ void Connection::Queue(std::string line) {
 Connection::Progress Connection::Flush() {
   Progress progress = Progress::kNone;
   while (HasOutput()) {
-    const ssize_t n = ::send(socket_.get(), output_.data() + sent_,
-                             output_.size() - sent_,
-                             MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t n =
+        ::send(socket_.get(), output_.data() + sent_, output_.size() - sent_,
+               MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return progress;

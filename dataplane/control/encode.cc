@@ -42,8 +42,8 @@ json ToJson(const InterfaceTraffic& traffic) {
   json value;
   for (size_t family = 0; family < 2; ++family) {
     for (size_t direction = 0; direction < 2; ++direction) {
-      json& side = value[family == 0 ? "inet" : "inet6"]
-                        [direction == 0 ? "in" : "out"];
+      json& side =
+          value[family == 0 ? "inet" : "inet6"][direction == 0 ? "in" : "out"];
       for (size_t verdict = 0; verdict < 2; ++verdict) {
         side[verdict == 0 ? "pass" : "block"] =
             Count(traffic.packets[family][direction][verdict],
@@ -70,7 +70,7 @@ json ToJson(const StateEndpoints& endpoints) {
           {"destination_port", endpoints.destination_port}};
 }
 
-json ToJson(const StatePeerRecord& peer, bool tcp) {
+json ToJson(const StatePeerListing& peer, bool tcp) {
   json value = {{"state", peer.state}};
   if (tcp) {
     value["sequence_low"] = peer.sequence_low;
@@ -81,19 +81,19 @@ json ToJson(const StatePeerRecord& peer, bool tcp) {
   return value;
 }
 
-std::string_view Name(TableChange change) {
+std::string_view Name(TableFeedback change) {
   switch (change) {
-    case TableChange::kNone:
+    case TableFeedback::kNone:
       return "none";
-    case TableChange::kAdded:
+    case TableFeedback::kAdded:
       return "added";
-    case TableChange::kDeleted:
+    case TableFeedback::kDeleted:
       return "deleted";
-    case TableChange::kChanged:
+    case TableFeedback::kChanged:
       return "changed";
-    case TableChange::kDuplicate:
+    case TableFeedback::kDuplicate:
       return "duplicate";
-    case TableChange::kConflict:
+    case TableFeedback::kConflict:
       return "conflict";
   }
   return "none";
@@ -101,7 +101,7 @@ std::string_view Name(TableChange change) {
 
 }  // namespace
 
-json ToJson(const RuleRecord& rule) {
+json ToJson(const RuleListing& rule) {
   const RuleCounterValues& c = rule.counters;
   json value = {{"number", rule.number},
                 {"text", rule.text},
@@ -114,7 +114,7 @@ json ToJson(const RuleRecord& rule) {
   return value;
 }
 
-json ToJson(const StateRecord& state) {
+json ToJson(const StateListing& state) {
   constexpr uint8_t kTcp = 6;
   json value = {
       {"id", Hex64(state.id)},
@@ -138,7 +138,7 @@ json ToJson(const StateRecord& state) {
   return value;
 }
 
-json ToJson(const TableRecord& table) {
+json ToJson(const TableListing& table) {
   json value = {{"name", table.name},
                 {"const", table.is_const},
                 {"persist", table.persist},
@@ -155,7 +155,7 @@ json ToJson(const TableRecord& table) {
   return value;
 }
 
-json ToJson(const TableAddressRecord& address) {
+json ToJson(const TableAddressListing& address) {
   json value = {{"address", ToString(address.entry)}};
   if (address.entry.weight != 0) value["weight"] = address.entry.weight;
   if (address.cleared != 0) value["cleared"] = address.cleared;
@@ -173,16 +173,15 @@ json ToJson(const TableEditResult& result) {
   if (!result.changes.empty()) {
     json& changes = value["changes"] = json::array();
     for (const auto& [entry, change] : result.changes) {
-      changes.push_back(
-          {{"address", ToString(entry)}, {"change", std::string(Name(change))}});
+      changes.push_back({{"address", ToString(entry)},
+                         {"change", std::string(Name(change))}});
     }
   }
   return value;
 }
 
-json ToJson(const TableTestResult& result) {
-  json value = {{"address", ToString(result.address)},
-                {"match", result.match}};
+json ToJson(const TableMatch& result) {
+  json value = {{"address", ToString(result.address)}, {"match", result.match}};
   if (result.entry) value["entry"] = ToString(*result.entry);
   return value;
 }
@@ -208,33 +207,29 @@ json ToJson(const FilterInfo& info) {
   return value;
 }
 
-json ToJson(const InterfaceRecord& interface) {
-  json value = {{"name", interface.name},
-                {"groups", interface.groups},
-                {"skip", interface.skip},
-                {"is_group", interface.is_group},
-                {"cleared", interface.cleared},
-                {"states", interface.states},
-                {"rules", interface.rules},
-                {"traffic", ToJson(interface.traffic)}};
+json ToJson(const InterfaceListing& interface) {
+  json value = {
+      {"name", interface.name},       {"groups", interface.groups},
+      {"skip", interface.skip},       {"is_group", interface.is_group},
+      {"cleared", interface.cleared}, {"states", interface.states},
+      {"rules", interface.rules},     {"traffic", ToJson(interface.traffic)}};
   if (interface.link_up) value["link_up"] = *interface.link_up;
   return value;
 }
 
-json ToJson(const TimeoutRecord& timeout) {
+json ToJson(const TimeoutListing& timeout) {
   const bool states = timeout.timeout == Timeout::kAdaptiveStart ||
                       timeout.timeout == Timeout::kAdaptiveEnd;
-  return {{"name", std::string(
-                       kTimeoutNames[static_cast<size_t>(timeout.timeout)])},
+  return {{"name",
+           std::string(kTimeoutNames[static_cast<size_t>(timeout.timeout)])},
           {"value", timeout.value},
           {"unit", states ? "states" : "s"}};
 }
 
-json ToJson(const LimitRecord& limit) {
-  return {
-      {"name", std::string(kLimitNames[static_cast<size_t>(limit.limit)])},
-      {"value", limit.value},
-      {"in_use", limit.in_use}};
+json ToJson(const LimitListing& limit) {
+  return {{"name", std::string(kLimitNames[static_cast<size_t>(limit.limit)])},
+          {"value", limit.value},
+          {"in_use", limit.in_use}};
 }
 
 }  // namespace sluice

@@ -8,16 +8,16 @@
 
 namespace sluice {
 
-nlohmann::json ToJson(const RuleRecord& rule);
-nlohmann::json ToJson(const StateRecord& state);
-nlohmann::json ToJson(const TableRecord& table);
-nlohmann::json ToJson(const TableAddressRecord& address);
+nlohmann::json ToJson(const RuleListing& rule);
+nlohmann::json ToJson(const StateListing& state);
+nlohmann::json ToJson(const TableListing& table);
+nlohmann::json ToJson(const TableAddressListing& address);
 nlohmann::json ToJson(const TableEditResult& result);
-nlohmann::json ToJson(const TableTestResult& result);
+nlohmann::json ToJson(const TableMatch& result);
 nlohmann::json ToJson(const FilterInfo& info);
-nlohmann::json ToJson(const InterfaceRecord& interface);
-nlohmann::json ToJson(const TimeoutRecord& timeout);
-nlohmann::json ToJson(const LimitRecord& limit);
+nlohmann::json ToJson(const InterfaceListing& interface);
+nlohmann::json ToJson(const TimeoutListing& timeout);
+nlohmann::json ToJson(const LimitListing& limit);
 
 }  // namespace sluice
 

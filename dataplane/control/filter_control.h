@@ -91,11 +91,11 @@ struct RuleCounterValues {
   uint64_t evaluations = 0;
   std::array<uint64_t, 2> packets{};
   std::array<uint64_t, 2> bytes{};
-  uint64_t states = 0;         // that live
+  uint64_t states = 0;           // that live
   uint64_t state_creations = 0;  // ever
 };
 
-struct RuleRecord {
+struct RuleListing {
   uint32_t number = 0;
   std::string text;  // canonical, in the dialect of the ruleset
   std::vector<std::string> labels;
@@ -110,7 +110,7 @@ struct RuleQuery {
 };
 
 struct RuleSlice {
-  std::vector<RuleRecord> rules;
+  std::vector<RuleListing> rules;
   std::string next;
   uint64_t generation = 0;
   // Who loaded the ruleset in force.
@@ -121,7 +121,7 @@ struct RuleSlice {
 // ---- States ----------------------------------------------------------------
 
 // One side of a state.
-struct StatePeerRecord {
+struct StatePeerListing {
   // The name of its state ("ESTABLISHED", "SINGLE", ...) or, where the
   // protocol has none (ICMP), its number: pf prints the same.
   std::string state;
@@ -144,16 +144,16 @@ struct StateEndpoints {
                          const StateEndpoints&) = default;
 };
 
-struct StateRecord {
+struct StateListing {
   uint64_t id = 0;
   uint32_t creator_id = 0;
   std::string interface = "all";  // that it is bound to, or "all"
   uint8_t protocol = 0;
   Direction direction = Direction::kIn;  // in which its first packet went
-  StateEndpoints before;  // translation
-  StateEndpoints after;   // translation; equal to `before` without
-  StatePeerRecord source;
-  StatePeerRecord destination;
+  StateEndpoints before;                 // translation
+  StateEndpoints after;  // translation; equal to `before` without
+  StatePeerListing source;
+  StatePeerListing destination;
   uint64_t age = 0;      // seconds
   uint64_t expires = 0;  // seconds from now
   // [0] from the source, [1] from the destination.
@@ -184,7 +184,7 @@ struct StateQuery {
 };
 
 struct StateSlice {
-  std::vector<StateRecord> states;
+  std::vector<StateListing> states;
   std::string next;
 };
 
@@ -199,7 +199,7 @@ struct TableTraffic {
   std::array<std::array<uint64_t, kTableCounterCount>, 2> bytes{};
 };
 
-struct TableRecord {
+struct TableListing {
   std::string name;
   std::string anchor;  // path; empty: the main one
   bool is_const = false;
@@ -208,14 +208,14 @@ struct TableRecord {
   bool referenced = false;
   bool counters = false;
   uint64_t addresses = 0;
-  uint64_t rules = 0;  // that name it
+  uint64_t rules = 0;   // that name it
   int64_t cleared = 0;  // when its counters were zeroed, Unix time
   uint64_t match = 0;
   uint64_t no_match = 0;
   TableTraffic traffic;
 };
 
-struct TableAddressRecord {
+struct TableAddressListing {
   TableEntry entry;
   int64_t cleared = 0;  // Unix time
   // Set when the table counts by address.
@@ -223,12 +223,12 @@ struct TableAddressRecord {
 };
 
 struct TableSlice {
-  std::vector<TableAddressRecord> addresses;
+  std::vector<TableAddressListing> addresses;
   std::string next;
 };
 
 enum class TableCommand : uint8_t {
-  kAdd,      // makes the table if there is none, persistent
+  kAdd,  // makes the table if there is none, persistent
   kDelete,
   kReplace,  // makes the table too
   kFlush,    // removes all addresses
@@ -246,13 +246,13 @@ struct TableEdit {
 };
 
 // What became of one address.
-enum class TableChange : uint8_t {
+enum class TableFeedback : uint8_t {
   kNone,
   kAdded,
   kDeleted,
-  kChanged,     // its negation
-  kDuplicate,   // named twice in one edit, ignored
-  kConflict,    // named both ways in one edit, ignored
+  kChanged,    // its negation
+  kDuplicate,  // named twice in one edit, ignored
+  kConflict,   // named both ways in one edit, ignored
 };
 
 struct TableEditResult {
@@ -262,10 +262,10 @@ struct TableEditResult {
   bool table_created = false;
   uint64_t tables_deleted = 0;
   uint64_t tables_zeroed = 0;
-  std::vector<std::pair<TableEntry, TableChange>> changes;
+  std::vector<std::pair<TableEntry, TableFeedback>> changes;
 };
 
-struct TableTestResult {
+struct TableMatch {
   Address address;
   bool match = false;
   // The most specific entry that holds the address, negated ones too.
@@ -306,23 +306,23 @@ struct FilterInfo {
   InterfaceTraffic log_traffic;
 };
 
-struct InterfaceRecord {
+struct InterfaceListing {
   std::string name;
   std::vector<std::string> groups;
-  bool skip = false;     // `set skip on`
+  bool skip = false;  // `set skip on`
   bool is_group = false;
   std::optional<bool> link_up;  // ports only
-  int64_t cleared = 0;   // Unix time
-  uint64_t states = 0;   // bound to it
-  uint64_t rules = 0;    // that name it
+  int64_t cleared = 0;          // Unix time
+  uint64_t states = 0;          // bound to it
+  uint64_t rules = 0;           // that name it
   InterfaceTraffic traffic;
 };
 
-struct TimeoutRecord {
+struct TimeoutListing {
   Timeout timeout;
   uint32_t value = 0;
 };
-struct LimitRecord {
+struct LimitListing {
   Limit limit;
   uint32_t value = 0;
   uint64_t in_use = 0;
@@ -361,7 +361,7 @@ class FilterControl {
   // result counts them.
   virtual void KillStates(const StateQuery& query, Done<uint64_t> done) = 0;
 
-  virtual std::vector<TableRecord> ListTables() = 0;
+  virtual std::vector<TableListing> ListTables() = 0;
   virtual absl::StatusOr<TableSlice> ListTable(const std::string& table,
                                                const std::string& anchor,
                                                const std::string& cursor,
@@ -373,16 +373,16 @@ class FilterControl {
       TableEdit edit) = 0;
   // Removes all tables that no rule holds; the result counts them.
   virtual std::unique_ptr<BuildJob<uint64_t>> BeginFlushTables() = 0;
-  virtual absl::StatusOr<std::vector<TableTestResult>> TestTable(
+  virtual absl::StatusOr<std::vector<TableMatch>> TestTable(
       const std::string& table, const std::string& anchor,
       const std::vector<Address>& addresses) = 0;
 
   virtual FilterInfo Info() = 0;
   // Zeroes what Info() counts, but not the states.
   virtual void ClearInfo() = 0;
-  virtual std::vector<InterfaceRecord> Interfaces() = 0;
-  virtual std::vector<TimeoutRecord> Timeouts() = 0;
-  virtual std::vector<LimitRecord> Limits() = 0;
+  virtual std::vector<InterfaceListing> Interfaces() = 0;
+  virtual std::vector<TimeoutListing> Timeouts() = 0;
+  virtual std::vector<LimitListing> Limits() = 0;
 
   // FailedPreconditionError if it is so already. A disabled filter passes
   // everything and makes no states; those it has stay.

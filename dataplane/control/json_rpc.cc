@@ -58,13 +58,12 @@ std::string ResultLine(const json& id, json result) {
 }
 
 json ToJson(const Diagnostic& diagnostic) {
-  json value = {
-      {"severity",
-       diagnostic.severity == Severity::kError ? "error" : "warning"},
-      {"file", diagnostic.file},
-      {"line", diagnostic.line},
-      {"column", diagnostic.column},
-      {"message", diagnostic.message}};
+  json value = {{"severity",
+                 diagnostic.severity == Severity::kError ? "error" : "warning"},
+                {"file", diagnostic.file},
+                {"line", diagnostic.line},
+                {"column", diagnostic.column},
+                {"message", diagnostic.message}};
   if (!diagnostic.source_line.empty()) {
     value["source_line"] = diagnostic.source_line;
   }

@@ -52,8 +52,8 @@ absl::Status MakeFolder(const std::string& path) {
 
 // True if somebody listens at the address.
 bool IsLive(const sockaddr_un& address) {
-  UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                          0));
+  UniqueFd probe(
+      ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe.valid()) return true;
   if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address),
                 sizeof address) == 0) {
@@ -76,10 +76,9 @@ absl::StatusOr<Listener> Listener::Open(const ListenerOptions& options) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (options.path.empty() || options.path.size() >= sizeof address.sun_path) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("control socket: the path must have 1 to ",
-                     sizeof address.sun_path - 1, " bytes, \"", options.path,
-                     "\" has ", options.path.size()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "control socket: the path must have 1 to ", sizeof address.sun_path - 1,
+        " bytes, \"", options.path, "\" has ", options.path.size()));
   }
   std::memcpy(address.sun_path, options.path.data(), options.path.size());
 
@@ -95,8 +94,8 @@ absl::StatusOr<Listener> Listener::Open(const ListenerOptions& options) {
   // The lock, and not the socket, decides who is first: two daemons that
   // start at once would both find a stale file and remove each other's.
   const std::string lock_path = options.path + ".lock";
-  listener.lock_.Reset(::open(
-      lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  listener.lock_.Reset(::open(lock_path.c_str(),
+                              O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!listener.lock_.valid()) {
     return SystemError(absl::StrCat("control socket: cannot open ", lock_path));
   }
@@ -114,9 +113,8 @@ absl::StatusOr<Listener> Listener::Open(const ListenerOptions& options) {
     }
     if (IsLive(address)) return InUse(options.path);
     if (::unlink(options.path.c_str()) != 0 && errno != ENOENT) {
-      return SystemError(
-          absl::StrCat("control socket: cannot remove the stale ",
-                       options.path));
+      return SystemError(absl::StrCat(
+          "control socket: cannot remove the stale ", options.path));
     }
   }
 
@@ -140,8 +138,7 @@ absl::StatusOr<Listener> Listener::Open(const ListenerOptions& options) {
   if (listener.group_ && ::chown(options.path.c_str(), static_cast<uid_t>(-1),
                                  *listener.group_) != 0) {
     return SystemError(absl::StrCat("control socket: cannot give ",
-                                    options.path, " to group ",
-                                    options.group));
+                                    options.path, " to group ", options.group));
   }
   if (::chmod(options.path.c_str(), options.mode) != 0) {
     return SystemError(
@@ -187,21 +184,20 @@ absl::StatusOr<PeerCredentials> Listener::Check(int client) const {
   if (::getsockopt(client, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
     return SystemError("control socket: SO_PEERCRED");
   }
-  const PeerCredentials peer = {.pid = credentials.pid,
-                                .uid = credentials.uid,
-                                .gid = credentials.gid};
+  const PeerCredentials peer = {
+      .pid = credentials.pid, .uid = credentials.uid, .gid = credentials.gid};
   if (everyone_ || peer.uid == 0 || peer.uid == ::geteuid()) return peer;
   const gid_t wanted = group_.value_or(::getegid());
   if (peer.gid == wanted) return peer;
   std::vector<gid_t> groups(256);
   size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
-  int result = ::getsockopt(client, SOL_SOCKET, SO_PEERGROUPS, groups.data(),
-                            &size);
+  int result =
+      ::getsockopt(client, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size);
   if (result != 0 && errno == ERANGE) {
     // The kernel has set `size` to what it needs.
     groups.resize(size / sizeof(gid_t));
-    result = ::getsockopt(client, SOL_SOCKET, SO_PEERGROUPS, groups.data(),
-                          &size);
+    result =
+        ::getsockopt(client, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size);
   }
   if (result == 0) {
     groups.resize(size / sizeof(gid_t));

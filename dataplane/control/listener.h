@@ -17,9 +17,9 @@
 namespace sluice {
 
 struct ListenerOptions {
-  std::string path;      // at most 107 bytes; its folder is made if it lacks
-  mode_t mode = 0600;    // of the socket's file
-  std::string group;     // name or number; empty: the process's own
+  std::string path;    // at most 107 bytes; its folder is made if it lacks
+  mode_t mode = 0600;  // of the socket's file
+  std::string group;   // name or number; empty: the process's own
 };
 
 // A client's identity as the kernel tells it.

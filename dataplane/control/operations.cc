@@ -86,11 +86,11 @@ absl::StatusOr<std::string> ReadDescriptor(int fd) {
     return absl::InvalidArgumentError(
         "the passed descriptor must be a plain file or a memfd");
   }
-  if (status.st_size < 0 || static_cast<uint64_t>(status.st_size) >
-                                Operations::kMaxDescriptorBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the passed descriptor holds more than ",
-        Operations::kMaxDescriptorBytes, " bytes"));
+  if (status.st_size < 0 ||
+      static_cast<uint64_t>(status.st_size) > Operations::kMaxDescriptorBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the passed descriptor holds more than ",
+                     Operations::kMaxDescriptorBytes, " bytes"));
   }
   std::string text(static_cast<size_t>(status.st_size), '\0');
   size_t done = 0;
@@ -142,9 +142,9 @@ struct Operations::Decoded {
     absl::StatusOr<std::string> text = ReadDescriptor(fd);
     if (!text.ok()) {
       const absl::Status& status = text.status();
-      return Fail(RpcError::kInvalidParams,
-                  std::string_view(status.message().data(),
-                                   status.message().size()));
+      return Fail(
+          RpcError::kInvalidParams,
+          std::string_view(status.message().data(), status.message().size()));
     }
     if (!IsModest(*text, kMaxDescriptorValues)) {
       return Fail(RpcError::kInvalidParams,
@@ -193,9 +193,9 @@ struct Operations::Decoded {
     }
     method = name->get<std::string>();
     if (!Methods().contains(method)) {
-      return Fail(RpcError::kMethodNotFound,
-                  absl::StrCat("there is no method \"", method.substr(0, 64),
-                               "\""));
+      return Fail(
+          RpcError::kMethodNotFound,
+          absl::StrCat("there is no method \"", method.substr(0, 64), "\""));
     }
     const auto params = request.find("params");
     if (params == request.end()) return ParseParams(json());
@@ -251,9 +251,9 @@ void Operations::OnMessage(Message message, Reply reply) {
 
 void Operations::Run(Decoded decoded, const PeerCredentials& peer,
                      Reply reply) {
-  auto call = std::make_shared<Call>(this, std::move(decoded.id),
-                                     decoded.wants_answer, peer,
-                                     std::move(reply));
+  auto call =
+      std::make_shared<Call>(this, std::move(decoded.id), decoded.wants_answer,
+                             peer, std::move(reply));
   if (!decoded.action) {
     call->Error(decoded.code, decoded.error);
     return;

@@ -118,7 +118,7 @@ Action ParseShowRules(Params& params) {
         call->filter().ListRules(page.query, page.cursor, page.limit);
     if (!slice.ok()) return call->Error(slice.status());
     json rules = json::array();
-    for (const RuleRecord& rule : slice->rules) rules.push_back(ToJson(rule));
+    for (const RuleListing& rule : slice->rules) rules.push_back(ToJson(rule));
     json result = {{"rules", std::move(rules)},
                    {"generation", slice->generation},
                    {"uid", slice->uid},
@@ -134,7 +134,7 @@ Action ParseShowLabels(Params& params) {
         call->filter().ListRules(page.query, page.cursor, page.limit);
     if (!slice.ok()) return call->Error(slice.status());
     json labels = json::array();
-    for (const RuleRecord& rule : slice->rules) {
+    for (const RuleListing& rule : slice->rules) {
       for (const std::string& label : rule.labels) {
         json entry = ToJson(rule);
         entry.erase("text");
@@ -182,9 +182,9 @@ Action ParseDisable(Params&) {
 }  // namespace
 
 const std::vector<Method> kPolicyMethods = {
-    {"filter.disable", ParseDisable},   {"filter.enable", ParseEnable},
-    {"labels.show", ParseShowLabels},   {"rules.show", ParseShowRules},
-    {"rules.zero", ParseZeroRules},     {"ruleset.flush", ParseFlush},
+    {"filter.disable", ParseDisable}, {"filter.enable", ParseEnable},
+    {"labels.show", ParseShowLabels}, {"rules.show", ParseShowRules},
+    {"rules.zero", ParseZeroRules},   {"ruleset.flush", ParseFlush},
     {"ruleset.load", ParseLoad},
 };
 

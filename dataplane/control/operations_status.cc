@@ -63,25 +63,27 @@ Action ParseShowStates(Params& params) {
   params.String("cursor", kMaxCursor, &cursor);
   params.PageSize("limit", kStatesAPage, &limit);
   return [=](std::shared_ptr<Call> call) {
-    call->filter().ListStates(
-        query, cursor, limit, [call](absl::StatusOr<StateSlice> slice) {
-          if (!slice.ok()) return call->Error(slice.status());
-          json states = json::array();
-          for (const StateRecord& s : slice->states) {
-            states.push_back(ToJson(s));
-          }
-          json result = {{"states", std::move(states)}};
-          if (!slice->next.empty()) result["next"] = slice->next;
-          call->Result(std::move(result));
-        });
+    call->filter().ListStates(query, cursor, limit,
+                              [call](absl::StatusOr<StateSlice> slice) {
+                                if (!slice.ok())
+                                  return call->Error(slice.status());
+                                json states = json::array();
+                                for (const StateListing& s : slice->states) {
+                                  states.push_back(ToJson(s));
+                                }
+                                json result = {{"states", std::move(states)}};
+                                if (!slice->next.empty())
+                                  result["next"] = slice->next;
+                                call->Result(std::move(result));
+                              });
   };
 }
 
 void Kill(const std::shared_ptr<Call>& call, const StateQuery& query) {
   call->filter().KillStates(query, [call](absl::StatusOr<uint64_t> killed) {
     if (!killed.ok()) return call->Error(killed.status());
-    spdlog::info("control: uid {} pid {}: {} states killed",
-                 call->peer().uid, call->peer().pid, *killed);
+    spdlog::info("control: uid {} pid {}: {} states killed", call->peer().uid,
+                 call->peer().pid, *killed);
     call->Result({{"killed", *killed}});
   });
 }
@@ -115,10 +117,10 @@ Action ParseClearInfo(Params&) {
   };
 }
 
-template <typename Record>
-json List(const std::vector<Record>& records) {
+template <typename Listing>
+json List(const std::vector<Listing>& listings) {
   json list = json::array();
-  for (const Record& record : records) list.push_back(ToJson(record));
+  for (const Listing& l : listings) list.push_back(ToJson(l));
   return list;
 }
 

@@ -21,7 +21,7 @@ constexpr size_t kMaxTests = 4096;
 Action ParseListTables(Params&) {
   return [](std::shared_ptr<Call> call) {
     json tables = json::array();
-    for (const TableRecord& table : call->filter().ListTables()) {
+    for (const TableListing& table : call->filter().ListTables()) {
       tables.push_back(ToJson(table));
     }
     call->Result({{"tables", std::move(tables)}});
@@ -51,7 +51,7 @@ Action ParseShowTable(Params& params) {
         call->filter().ListTable(table, anchor, cursor, limit);
     if (!slice.ok()) return call->Error(slice.status());
     json addresses = json::array();
-    for (const TableAddressRecord& a : slice->addresses) {
+    for (const TableAddressListing& a : slice->addresses) {
       addresses.push_back(ToJson(a));
     }
     json result = {{"addresses", std::move(addresses)}};
@@ -67,11 +67,11 @@ Action ParseTestTable(Params& params) {
   params.String("anchor", kMaxPath, &anchor);
   params.Addresses("addresses", kMaxTests, &addresses);
   return [=](std::shared_ptr<Call> call) {
-    absl::StatusOr<std::vector<TableTestResult>> results =
+    absl::StatusOr<std::vector<TableMatch>> results =
         call->filter().TestTable(table, anchor, addresses);
     if (!results.ok()) return call->Error(results.status());
     json list = json::array();
-    for (const TableTestResult& r : *results) list.push_back(ToJson(r));
+    for (const TableMatch& r : *results) list.push_back(ToJson(r));
     call->Result({{"results", std::move(list)}});
   };
 }

@@ -129,8 +129,7 @@ void Params::Hex(std::string_view name, size_t max_digits,
   *out = number;
 }
 
-void Params::Prefix(std::string_view name,
-                    std::optional<sluice::Prefix>* out) {
+void Params::Prefix(std::string_view name, std::optional<sluice::Prefix>* out) {
   std::string text;
   String(name, kMaxAddressText, &text);
   if (!status_.ok() || !params_.contains(name)) return;
@@ -178,9 +177,8 @@ void Params::TableName(std::string_view name, std::string* out) {
   }
 }
 
-void Params::Files(
-    std::string_view name, size_t max,
-    const std::function<void(std::string, std::string)>& add) {
+void Params::Files(std::string_view name, size_t max,
+                   const std::function<void(std::string, std::string)>& add) {
   const json* value = Take(name);
   if (value == nullptr) return;
   if (!value->is_array()) return Fail(name, "must be an array");

@@ -40,8 +40,7 @@ class Params {
   void Hex(std::string_view name, size_t max_digits,
            std::optional<uint64_t>* out);
   void Prefix(std::string_view name, std::optional<sluice::Prefix>* out);
-  void Direction(std::string_view name,
-                 std::optional<sluice::Direction>* out);
+  void Direction(std::string_view name, std::optional<sluice::Direction>* out);
   void Dialect(std::string_view name, std::optional<sluice::Dialect>* out);
   // A name of a table: 1 to 31 bytes of letters, digits, '_', '-', '.', ':'.
   void TableName(std::string_view name, std::string* out);
@@ -54,8 +53,7 @@ class Params {
   // ["10.0.0.1", "!10.1.0.0/16", ...]; networks are masked.
   void Entries(std::string_view name, std::vector<TableEntry>* out);
   // ["10.0.0.1", ...], at most `max`.
-  void Addresses(std::string_view name, size_t max,
-                 std::vector<Address>* out);
+  void Addresses(std::string_view name, size_t max, std::vector<Address>* out);
 
   // The first error; else one for a parameter that was never asked for.
   absl::Status Finish();

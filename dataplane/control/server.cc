@@ -49,8 +49,8 @@ class ControlServer::Core : public std::enable_shared_from_this<Core> {
     event.events = EPOLLIN;
     event.data.u64 = id;
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
-      return absl::InternalError(absl::StrCat(
-          "control socket: epoll_ctl: ", std::strerror(errno)));
+      return absl::InternalError(
+          absl::StrCat("control socket: epoll_ctl: ", std::strerror(errno)));
     }
     return absl::OkStatus();
   }
@@ -64,8 +64,7 @@ class ControlServer::Core : public std::enable_shared_from_this<Core> {
 
   size_t Poll(std::chrono::milliseconds timeout) {
     std::array<epoll_event, 96> events;
-    const int wait =
-        ready_.empty() ? static_cast<int>(timeout.count()) : 0;
+    const int wait = ready_.empty() ? static_cast<int>(timeout.count()) : 0;
     const int n = ::epoll_wait(epoll_.get(), events.data(),
                                static_cast<int>(events.size()), wait);
     now_ = Clock::now();
@@ -96,8 +95,8 @@ class ControlServer::Core : public std::enable_shared_from_this<Core> {
 
     Connection connection;
     PeerCredentials peer;
-    bool in_work = false;   // a message was handed out and not answered
-    bool closing = false;   // as soon as the output is gone
+    bool in_work = false;  // a message was handed out and not answered
+    bool closing = false;  // as soon as the output is gone
     uint32_t interest = EPOLLIN;
     Clock::time_point since;  // of what it is waited for now
   };
@@ -110,9 +109,9 @@ class ControlServer::Core : public std::enable_shared_from_this<Core> {
       if (!peer.ok()) {
         ++counters_.refused;
         spdlog::warn("control: refused: {}", peer.status().ToString());
-        Connection::SendOnce(
-            fd.get(), ErrorLine(RpcError::kNotAllowed,
-                                "you may not use this control socket"));
+        Connection::SendOnce(fd.get(),
+                             ErrorLine(RpcError::kNotAllowed,
+                                       "you may not use this control socket"));
         continue;
       }
       if (clients_.size() >= limits_.max_clients) {
@@ -120,10 +119,10 @@ class ControlServer::Core : public std::enable_shared_from_this<Core> {
         spdlog::warn("control: refused uid {} pid {}: {} clients already",
                      peer->uid, peer->pid, clients_.size());
         Connection::SendOnce(
-            fd.get(), ErrorLine(RpcError::kTooManyClients,
-                                absl::StrCat("too many clients, at most ",
-                                             limits_.max_clients,
-                                             "; try again later")));
+            fd.get(),
+            ErrorLine(RpcError::kTooManyClients,
+                      absl::StrCat("too many clients, at most ",
+                                   limits_.max_clients, "; try again later")));
         continue;
       }
       const uint64_t id = next_id_++;
@@ -199,9 +198,8 @@ class ControlServer::Core : public std::enable_shared_from_this<Core> {
       } else if (input == Connection::Input::kTooLong) {
         ++counters_.oversized;
         connection.Queue(ErrorLine(
-            RpcError::kTooLarge,
-            absl::StrCat("a message has at most ", limits_.max_message,
-                         " bytes")));
+            RpcError::kTooLarge, absl::StrCat("a message has at most ",
+                                              limits_.max_message, " bytes")));
         client.closing = true;
       } else if (connection.at_end()) {
         Close(id, "has closed");
@@ -305,8 +303,8 @@ absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(
   if (!listener.ok()) return listener.status();
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll.valid()) {
-    return absl::InternalError(absl::StrCat(
-        "control socket: epoll_create1: ", std::strerror(errno)));
+    return absl::InternalError(
+        absl::StrCat("control socket: epoll_create1: ", std::strerror(errno)));
   }
   auto core = std::make_shared<Core>(*std::move(listener), limits, handler,
                                      std::move(epoll));

@@ -35,10 +35,10 @@ struct ServerLimits {
 
 struct ServerCounters {
   uint64_t accepted = 0;
-  uint64_t refused = 0;     // too many clients, or not allowed
+  uint64_t refused = 0;  // too many clients, or not allowed
   uint64_t messages = 0;
-  uint64_t oversized = 0;   // messages over the limit
-  uint64_t timed_out = 0;   // clients closed by a time limit
+  uint64_t oversized = 0;           // messages over the limit
+  uint64_t timed_out = 0;           // clients closed by a time limit
   uint64_t descriptors_closed = 0;  // passed and not wanted
 };
 
