@@ -298,3 +298,110 @@ class OpenVSwitch(_Engine):
         raise EngineError(f"OVS tracks {states} connections, "
                           f"{self.setup.expect_states} expected")
     return (after - before) / (ended - began)
+
+
+class Sluiced(_Engine):
+  """sluice itself; the rate is what its own counters say it sent on."""
+
+  name = "sluiced"
+  program = None    # path of sluiced
+  control = None    # path of sluicectl
+
+  def start(self):
+    setup = self.setup
+    work = self.work.resolve()
+    self._socket = work / "control.sock"
+    (work / "pf.conf").write_text(setup.rules)
+    states = max(65536, 4 * setup.expect_states)
+    (work / "sluice.toml").write_text(f"""
+[eal]
+args = ["--no-pci"]
+hugepages = "{'yes' if setup.huge else 'no'}"
+
+[[port]]
+name = "clients"
+device = "{setup.device(0)}"
+
+[[port]]
+name = "servers"
+device = "{setup.device(1)}"
+
+[[wire]]
+ports = ["clients", "servers"]
+
+[workers]
+lcores = [{setup.cores[1]}]
+control_lcore = {setup.cores[0]}
+idle = "poll"
+
+[memory]
+mbufs = {setup.mbufs}
+mbuf_data = {setup.data_bytes}
+states = {states}
+
+[control]
+socket = "{self._socket}"
+
+[policy]
+ruleset = "pf.conf"
+""")
+    process = self._start([self.program, "-c", work / "sluice.toml"])
+    _wait_for("sluiced", self._socket.exists, process)
+    _wait_for("the control socket", lambda: self._ask("info", check=False),
+              process)
+
+  def _ask(self, what, check=True):
+    done = subprocess.run(
+        [self.control, "-p", self._socket, "--json", "-s", what],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+      if not check:
+        return None
+      raise EngineError(f"sluicectl -s {what}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+  def _passed(self):
+    """What has passed the clients' port, both ways, and when.
+
+    Only that port judges, so each packet is counted once.
+    """
+    at = time.monotonic()
+    interfaces = self._ask("Interfaces")
+    at = (at + time.monotonic()) / 2
+    traffic = next(i for i in interfaces if i["name"] == "clients")["traffic"]
+    passed = sum(traffic[f][d]["pass"]["packets"]
+                 for f in ("inet", "inet6") for d in ("in", "out"))
+    blocked = sum(traffic[f][d]["block"]["packets"]
+                  for f in ("inet", "inet6") for d in ("in", "out"))
+    return passed, blocked, at
+
+  def _inserts(self):
+    info = self._ask("info")
+    for counter in info["state_counters"]:
+      if counter["name"] == "inserts":
+        return counter["value"], info["states"]
+    raise EngineError("no counter of inserted states")
+
+  def measure(self, warm_up_s, window_s):
+    setup = self.setup
+    if setup.expect_states:
+      _wait_for(f"{setup.expect_states} states",
+                lambda: self._inserts()[1] >= setup.expect_states)
+    time.sleep(warm_up_s)
+    inserted, _ = self._inserts()
+    before, blocked_before, began = self._passed()
+    time.sleep(window_s)
+    after, blocked, ended = self._passed()
+    inserted = self._inserts()[0] - inserted
+    passed = after - before
+    if passed == 0:
+      raise EngineError("nothing passed")
+    # A benchmark that drops is fast and means nothing.
+    if blocked > blocked_before:
+      raise EngineError(f"{blocked - blocked_before} packets were blocked "
+                        f"while {passed} passed")
+    if setup.every_packet_new and inserted < 0.98 * passed:
+      raise EngineError(f"only {inserted} of {passed} packets made a state")
+    if setup.expect_states and inserted:
+      raise EngineError(f"{inserted} states were made in the window")
+    return passed / (ended - began)
