@@ -13,7 +13,6 @@ import itertools
 import json
 import os
 import pathlib
-import select
 import signal
 import subprocess
 import time
@@ -72,13 +71,12 @@ class Process:
           [str(c) for c in command], stdin=subprocess.DEVNULL,
           **{"stdout": out, "stderr": subprocess.STDOUT, **more})
     self.pid = self._process.pid
-    self.stdout = self._process.stdout
 
   @property
   def running(self):
     return self._process.poll() is None
 
-  def signal(self, number):
+  def send_signal(self, number):
     self._process.send_signal(number)
 
   def wait(self, timeout=_LIMIT_S):
@@ -365,12 +363,3 @@ class UdpStream:
     assert self._receiver.wait(60) == 0, self._receiver.text()
     received = json.loads(self._receiver.text())
     return Stream(sent["sent"], received["received"], received["duplicates"])
-
-
-def lines_within(stream, seconds):
-  """Lines that come on a pipe, until none came for so long."""
-  while select.select([stream], [], [], seconds)[0]:
-    line = stream.readline()
-    if not line:
-      return
-    yield line

@@ -17,6 +17,7 @@ _PACKET = struct.Struct(">II")  # number, how many (0: not known yet)
 _LAST_PACKETS = 5
 _PADDING = bytes(200)
 _SILENCE_S = 4.0
+_SO_RCVBUFFORCE = 33  # of Linux; above the limit of ordinary users
 
 
 def send(options):
@@ -35,7 +36,10 @@ def send(options):
     # The end is said more than once: it must not be what gets lost.
     for _ in range(_LAST_PACKETS):
       time.sleep(0.05)
-      out.send(_PACKET.pack(0, total))
+      try:
+        out.send(_PACKET.pack(0, total))
+      except ConnectionRefusedError:
+        break  # The receiver has heard it and is gone.
   print(json.dumps({"sent": total,
                     "seconds": round(time.monotonic() - started, 3)}))
 
@@ -44,7 +48,7 @@ def receive(options):
   seen, duplicates, total = set(), 0, None
   with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as inlet:
     inlet.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    inlet.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, 1 << 24)
+    inlet.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 24)
     inlet.bind(("::", options.port))
     inlet.settimeout(options.first)
     try:
