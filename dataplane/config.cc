@@ -81,6 +81,7 @@ class ConfigBuilder {
   Config config_;
   // Of each port and group name, in order, for the checks across ports.
   std::vector<toml::source_region> port_places_;
+  std::optional<toml::source_region> no_pci_place_;
   struct GroupPlace {
     std::string name;
     toml::source_region place;
@@ -103,6 +104,7 @@ void ConfigBuilder::ReadEal(const toml::table& root) {
                         instead);
           return;
         }
+        if (argument == "--no-pci") no_pci_place_ = place;
         eal.args.push_back(argument);
       });
   size_t word;
@@ -213,7 +215,7 @@ void ConfigBuilder::ReadPort(const toml::table& table, PortConfig* port) {
 }
 
 void ConfigBuilder::ReadPorts(const toml::table& root) {
-  const toml::array* ports = reader_.Tables(root, "port", kMaxPorts);
+  const toml::array* ports = reader_.Tables(root, "port", kMaxConfiguredPorts);
   if (ports == nullptr || ports->empty()) {
     if (!reader_.failed()) {
       reader_.Error(toml::source_region{}, "there is no [[port]]",
@@ -227,6 +229,11 @@ void ConfigBuilder::ReadPorts(const toml::table& root) {
     config_.ports.push_back(std::move(port));
   }
   CheckNames();
+  if (no_pci_place_ && config_.uses_pci()) {
+    reader_.Error(*no_pci_place_,
+                  "EAL argument '--no-pci' hides the PCI device of a port",
+                  "remove it: only devices that a [[port]] names are used");
+  }
 }
 
 void ConfigBuilder::CheckNames() {
@@ -269,7 +276,7 @@ void ConfigBuilder::ReadWires(const toml::table& root) {
     WireConfig wire;
     size_t count = 0;
     const bool given = reader_.Strings(
-        table, "ports", kMaxPorts,
+        table, "ports", kMaxConfiguredPorts,
         [&](const std::string& name, const toml::source_region& place) {
           const auto port =
               std::ranges::find(config_.ports, name, &PortConfig::name);

@@ -22,7 +22,8 @@ namespace sluice {
 
 // Hard limits, all checked before anything is allocated for their contents.
 inline constexpr size_t kMaxConfigBytes = 256 * 1024;
-inline constexpr size_t kMaxPorts = 32;
+// DPDK's RTE_MAX_ETHPORTS in Debian's packages.
+inline constexpr size_t kMaxConfiguredPorts = 32;
 inline constexpr size_t kMaxWires = 16;
 inline constexpr size_t kMaxWorkers = 32;
 inline constexpr size_t kMaxQueues = kMaxWorkers;

@@ -24,7 +24,6 @@ constexpr OwnedArgument kOwnedArguments[] = {
     {"--allow", "set `device` of a [[port]]"},
     {"-b", "only devices of a [[port]] are used"},
     {"--block", "only devices of a [[port]] are used"},
-    {"--no-pci", "PCI is left alone unless a [[port]] names a PCI address"},
     {"--no-huge", "set [eal] hugepages = \"no\""},
     {"--in-memory", "sluiced always gives it"},
     {"--file-prefix", "set [eal] file_prefix"},

@@ -250,6 +250,10 @@ const BadCase kBadCases[] = {
       "10:15: EAL argument '--vdev=net_null7' is set by sluiced itself",
       "10:35: EAL argument '-a0:1.0' is set by sluiced itself",
       "10:46: 'args' holds an integer, not strings"}},
+    {"no PCI, and a PCI port",
+     "[eal]\nargs = [\"--no-pci\"]\n[[port]]\nname = \"c\"\n"
+     "device = \"0000:03:00.0\"\n" + Minimal(),
+     {"2:9: EAL argument '--no-pci' hides the PCI device of a port"}},
     {"prefix that is a path", With("[eal]\nfile_prefix = \"../x/y\"\n"),
      {"10:15: 'file_prefix' cannot be \"../x/y\""}},
     {"too few mbufs for the rings", With("[memory]\nmbufs = 4000\n"),
@@ -299,14 +303,14 @@ INSTANTIATE_TEST_SUITE_P(All, BadConfigTest, ::testing::ValuesIn(kBadCases));
 
 TEST(ConfigTest, TooManyPortsAreRefusedAtTheFirstTooMany) {
   std::string text;
-  for (size_t i = 0; i <= kMaxPorts; ++i) {
+  for (size_t i = 0; i <= kMaxConfiguredPorts; ++i) {
     text += "[[port]]\nname = \"p" + std::to_string(i) +
             "\"\ndevice = \"net_null" + std::to_string(i) + "\"\n";
   }
   const ParsedConfig parsed = ParseConfig(text, "s.toml");
   ASSERT_EQ(parsed.diagnostics.size(), 1u);
   EXPECT_EQ(parsed.diagnostics[0].message, "more than 32 [[port]]");
-  EXPECT_EQ(parsed.diagnostics[0].line, 3 * kMaxPorts + 1);
+  EXPECT_EQ(parsed.diagnostics[0].line, 3 * kMaxConfiguredPorts + 1);
 }
 
 TEST(ConfigTest, ShowsTheLine) {
