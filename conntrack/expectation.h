@@ -61,8 +61,7 @@ enum class ExpectResult : uint8_t {
 // What the first packet of an expected flow gets.
 struct ExpectedChild {
   ParentReference parent;
-  StateTemplate values;  // `timeouts` points at `timeout_values` or is null
-  TimeoutProfile timeout_values;
+  StateTemplate values;  // the parent's
 };
 
 // Counters of the table; written under its lock, read at any time.

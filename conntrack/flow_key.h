@@ -128,8 +128,8 @@ struct IcmpMapping {
   uint8_t virtual_type;  // the request's type
   bool reply;            // an answer to it
 };
-// Echo, timestamp, information, mask, node information: requests and replies
-// meet. Every other type is a request of its own.
+// Echo, timestamp, information, address mask: requests and replies meet. Every
+// other type is a request of its own.
 IcmpMapping MapIcmp(Family family, uint8_t type);
 
 namespace internal {

@@ -9,6 +9,7 @@
 #include "conntrack/flow_key.h"
 #include "packet/address.h"
 #include "packet/packet.h"
+#include "pftable/state_template.h"
 #include "pftable/timeouts.h"
 
 namespace sluice {
@@ -64,30 +65,23 @@ enum class DatagramPhase : uint8_t {
   kMultiple = 2,   // has sent and was answered
 };
 
-// Bits of StateHot::flags.
-enum StateFlag : uint16_t {
-  kStateInUse = 1 << 0,
+// Bits of StateHot::flags above those of StateTemplate::flags, which stand
+// there as the rule gave them.
+enum EntryFlag : uint16_t {
+  kEntryInUse = 1 << 9,
   // Made by a packet that was judged out.
-  kStateOut = 1 << 1,
-  // TCP without sequence checks, ICMP without direction checks.
-  kStateSloppy = 1 << 2,
-  // Packets with IP options may pass.
-  kStateAllowOptions = 1 << 3,
-  // Every packet is logged (`log (all)`).
-  kStateLogAll = 1 << 4,
-  // Only packets at the interface of its first packet are its own.
-  kStateIfBound = 1 << 5,
+  kEntryOut = 1 << 10,
   // A helper wants to see its packets: RunTftpHelper.
-  kStateHelper = 1 << 6,
-  // It has a second key (translation).
-  kStateTwoKeys = 1 << 7,
-  // Its expectations or a child's tie are kept in the expectation table.
-  kStateRelated = 1 << 8,
+  kEntryHelper = 1 << 11,
+  // A parent or a child: StateCold::family_record is valid.
+  kEntryRelated = 1 << 12,
   // Part of its counters has been handed to its rule already.
-  kStateFolded = 1 << 9,
-  // Has a rule's own timeouts.
-  kStateRuleTimeouts = 1 << 10,
+  kEntryFolded = 1 << 13,
+  // Its packets bear StateCold::tag.
+  kEntryTagged = 1 << 14,
 };
+inline constexpr uint16_t kTemplateFlags = kEntryInUse - 1;
+static_assert((kStateLogMatches & kTemplateFlags) != 0);
 
 // One TCP peer's sequence space, host order: pf's seqlo and seqhi.
 struct SequenceWindow {
@@ -111,74 +105,44 @@ struct alignas(64) StateHot {
   std::array<uint16_t, 2> max_window;    // TCP, unscaled
   std::array<uint8_t, 2> phase;  // TcpPhase or DatagramPhase
   std::array<uint8_t, 2> scale;
-  uint16_t flags;     // StateFlag bits
+  uint16_t flags;     // StateFlag and EntryFlag bits
   Timeout timeout;    // the one that now applies
-  uint8_t reserved;
+  uint8_t match_count;  // of StateExtra::match_slots
 
   Direction direction() const {
-    return (flags & kStateOut) != 0 ? Direction::kOut : Direction::kIn;
+    return (flags & kEntryOut) != 0 ? Direction::kOut : Direction::kIn;
   }
   Family family() const { return static_cast<Family>(key.family); }
-  bool in_use() const { return (flags & kStateInUse) != 0; }
+  bool in_use() const { return (flags & kEntryInUse) != 0; }
 };
 static_assert(sizeof(StateHot) == 64);
 
 // What is needed when a state is made, queued again, listed or ended.
 struct alignas(64) StateCold {
-  StateId id;
+  StateId id;         // 0 in a free slot
   StateId parent_id;  // 0: none. Written once, before publication.
   StateIndex parent_slot;
   Tick created;
   StateIndex wheel_next;
   StateIndex wheel_previous;
-  uint32_t rule;  // rule slot of the winner
+  uint32_t rule_slot;
+  uint32_t anchor_slot;
   uint16_t wheel_slot;
   uint16_t interface;
-  uint16_t tag;       // 0: none
-  uint16_t timeouts;  // interned rule profile, valid with kStateRuleTimeouts
-  uint16_t family_record;  // in the expectation table, with kStateRelated
-  uint8_t log;             // 0: none, else 1 + number of the pflog interface
-  uint8_t match_rule_count;
-  std::array<uint64_t, 2> folded_bytes;  // valid with kStateFolded
+  uint16_t tag;
+  uint16_t family_record;  // in the expectation table, with kEntryRelated
+  std::array<uint64_t, 2> folded_bytes;  // valid with kEntryFolded
 };
 static_assert(sizeof(StateCold) == 64);
 
-inline constexpr size_t kMaxMatchRules = 4;
-
-// IPv6 addresses, the key of the translated side, and what few states have.
+// IPv6 addresses, and what few states have.
 struct alignas(64) StateExtra {
-  FlowKey6 key;  // family kIpv6
-  std::array<uint32_t, kMaxMatchRules> match_rules;  // slots
-  std::array<uint32_t, 2> sequence_shift;  // by Peer, of modulated sequences
-  // The second key with kStateTwoKeys; an IPv4 one lies in the first four
-  // bytes of the addresses.
-  FlowKey6 second;
-  std::array<uint64_t, 2> folded_packets;  // valid with kStateFolded
-  uint64_t reserved;
+  FlowKey6 key;  // of IPv6 states
+  std::array<uint64_t, 2> folded_packets;  // valid with kEntryFolded
+  uint64_t unused;
+  std::array<uint32_t, kMaxMatchRules> match_slots;
 };
 static_assert(sizeof(StateExtra) == 128);
-
-// What a state copies from the rule that made it. Everything is taken by
-// value at creation, `timeouts` too: the rule may go while the state lives.
-struct StateTemplate {
-  uint32_t rule = 0;  // rule slot
-  // kStateSloppy, kStateAllowOptions, kStateLogAll, kStateIfBound.
-  uint16_t flags = 0;
-  uint16_t tag = 0;
-  uint8_t log = 0;  // as in StateCold
-  uint8_t match_rule_count = 0;
-  std::array<uint32_t, kMaxMatchRules> match_rules{};
-  // The rule's own timeouts, or null if it sets none.
-  const TimeoutProfile* timeouts = nullptr;
-};
-
-// Why a state ended.
-enum class RemoveReason : uint8_t {
-  kExpired,
-  kKilled,    // by an order
-  kReused,    // a new connection took over its addresses and ports
-  kReplaced,  // by an import
-};
 
 // A state as values, for listings, orders and exports. Host order.
 struct StateRecord {
@@ -189,7 +153,7 @@ struct StateRecord {
   Direction direction = Direction::kIn;
   uint16_t filter = 0;
   uint16_t interface = 0;
-  uint16_t flags = 0;
+  uint16_t flags = 0;  // StateFlag and EntryFlag bits
   // By Peer. For ICMP the originator's port is the query's identifier and the
   // responder's the request's type.
   std::array<Address, 2> address;
@@ -204,39 +168,36 @@ struct StateRecord {
   uint32_t age = 0;         // ticks
   uint32_t idle = 0;        // ticks
   uint32_t expires_in = 0;  // ticks, 0 when it is due
-  uint32_t rule = 0;
-  std::array<uint32_t, kMaxMatchRules> match_rules{};
-  uint8_t match_rule_count = 0;
-  uint8_t log = 0;
-  uint16_t tag = 0;
+  StateTemplate values;  // what it copied from its rules
   StateHandle parent;
 };
 
-// What a state leaves to its rule: everything since the last time.
-struct CounterDelta {
-  uint32_t rule = 0;
-  uint16_t filter = 0;
-  Direction direction = Direction::kIn;
-  uint8_t match_rule_count = 0;
-  std::array<uint32_t, kMaxMatchRules> match_rules{};
-  std::array<uint64_t, 2> packets{};  // by Peer
+// What a state leaves to its rules, by Direction of the packets.
+struct TrafficDelta {
+  std::array<uint64_t, 2> packets{};
   std::array<uint64_t, 2> bytes{};
 };
 
-// Told by a shard of what concerns rules. One a worker, called by that worker
-// only; implementations neither allocate nor block, and do not call the table.
+// How a shard reaches the rules of its states. One a worker, called by that
+// worker only; implementations neither allocate nor block, and do not call the
+// table. StateAccounting is the one for a policy's own counters.
 class StateSink {
  public:
   virtual ~StateSink() = default;
-  // A state of that rule was made.
-  virtual void StateInserted(const CounterDelta& state) = 0;
+  // A state is about to be made. False: the rule has as many as it may have,
+  // and the packet is dropped for kStateLimit.
+  virtual bool StateInserted(uint16_t filter, const StateTemplate& values) = 0;
   // Counters of a living state, or of one that ends.
-  virtual void AddCounters(const CounterDelta& delta) = 0;
-  // After its last AddCounters.
-  virtual void StateRemoved(const CounterDelta& state, RemoveReason reason) = 0;
-  // States of a rule on all workers now, for adaptive timeouts of rules that
+  virtual void AddTraffic(uint16_t filter, const StateTemplate& values,
+                          const TrafficDelta& traffic) = 0;
+  // The last that is heard of a state for which StateInserted returned true.
+  virtual void StateRemoved(uint16_t filter, const StateTemplate& values) = 0;
+  // The rule's own timeouts, for states with kStateRuleTimeouts.
+  virtual const TimeoutProfile* RuleTimeouts(uint16_t filter,
+                                             uint32_t rule_slot) const = 0;
+  // States of a rule on all workers now, for rules whose adaptive timeouts
   // count their own.
-  virtual uint32_t RuleStates(uint32_t rule) const = 0;
+  virtual uint32_t RuleStates(uint16_t filter, uint32_t rule_slot) const = 0;
 };
 
 }  // namespace sluice

@@ -37,10 +37,13 @@
 
 #include "absl/status/statusor.h"
 #include "conntrack/expectation.h"
+#include "conntrack/flow_index.h"
 #include "conntrack/flow_key.h"
+#include "conntrack/memory.h"
 #include "conntrack/state.h"
 #include "conntrack/state_budget.h"
 #include "conntrack/statistics.h"
+#include "conntrack/timer_wheel.h"
 #include "packet/packet.h"
 #include "pftable/timeouts.h"
 
@@ -119,7 +122,8 @@ class StateTable {
   // follow). States of a filter that was not set are refused (kStateInsert).
   void SetFilter(uint16_t filter, StateBudget* budget,
                  const TimeoutProfile& timeouts);
-  // Optional; both outlive the table.
+  // Optional; both outlive the table. Without a sink rules have no limits or
+  // timeouts of their own and count nothing.
   void SetSink(StateSink* sink) { sink_ = sink; }
   void SetExpectations(ExpectationTable* expectations) {
     expectations_ = expectations;
@@ -153,7 +157,7 @@ class StateTable {
                                   const rte_mbuf& mbuf,
                                   const JudgePoint& where);
 
-  void Remove(StateIndex state, RemoveReason reason);
+  void Remove(StateIndex state);
 
   // Looks at no more than `budget` states that may be due and removes those
   // that are. False: there is more to do at this tick.
@@ -183,7 +187,7 @@ class StateTable {
   }
   // What an expectation has to know of this state.
   ParentReference ReferenceTo(StateIndex state) const;
-  // What the state would hand to a child, by value.
+  // What the state copied from its rules, and would hand to a child.
   StateTemplate TemplateOf(StateIndex state) const;
 
   const StateHot& hot(StateIndex state) const { return hot_[state]; }
@@ -198,24 +202,10 @@ class StateTable {
   uint32_t capacity() const { return options_.capacity; }
   // Bytes of memory in all.
   size_t memory() const;
-  bool uses_huge_pages() const;
+  bool uses_huge_pages() const { return hot_memory_.huge(); }
   const StateStatistics& statistics() const { return statistics_; }
 
  private:
-  // One line: eight tags, their slots, the next bucket of the chain. A tag of
-  // zero is a free place.
-  static constexpr uint32_t kPlaces = 8;
-  struct alignas(64) Bucket {
-    std::array<uint16_t, kPlaces> tags;
-    std::array<uint32_t, kPlaces> slots;  // top bit: the state's second key
-    uint32_t next;                        // 0: none
-    std::array<uint32_t, 3> reserved;
-  };
-  static_assert(sizeof(Bucket) == 64);
-
-  static constexpr uint32_t kWheelSlots = 512;
-  static constexpr uint32_t kWheelTickShift = 6;  // 64 ms
-
   struct Filter {
     StateBudget* budget = nullptr;
     TimeoutProfile timeouts;
@@ -223,16 +213,48 @@ class StateTable {
 
   explicit StateTable(const StateTableOptions& options);
 
+  template <Direction kDirection>
+  void LookupToward(const PacketBurst& burst,
+                    std::span<const uint8_t> indices, const JudgePoint& where,
+                    std::span<StateIndex> states);
+  StateIndex Find4(const FlowKey4& key, const JudgePoint& where) const;
+  StateIndex Find6(const FlowKey6& key, const JudgePoint& where) const;
+  bool BoundElsewhere(StateIndex state, const JudgePoint& where) const {
+    return (hot_[state].flags & kStateIfBound) != 0 &&
+           cold_[state].interface != where.interface;
+  }
+  FlowHash HashOf(StateIndex state) const;
+
+  StateIndex TakeSlot();
+  void GiveBackSlot(StateIndex state);
+  StateId NextId(StateId above);
+  void Count(StateHot* hot, StateIndex state, uint32_t peer, uint32_t bytes);
+  // Moves the hot counters to the cold ones, on their way to the rule.
+  TrafficDelta TakeCounters(StateIndex state);
+  // What the state may live after its last packet, in ticks.
+  uint32_t Lifetime(const StateHot& hot, const StateCold& cold) const;
+  // Ticks since the last packet.
+  static uint32_t Idle(const StateHot& hot, Tick now);
+  // After a change of StateHot::timeout.
+  void Requeue(StateIndex state, Tick now);
+  StepResult Refuse(Mismatch cause, StepResult result);
+
   StateTableOptions options_;
   StateHot* hot_ = nullptr;
   StateCold* cold_ = nullptr;
   StateExtra* extra_ = nullptr;
-  Bucket* buckets_ = nullptr;
-  uint32_t bucket_mask_ = 0;
+  FlowIndex index_;
+  TimerWheel wheel_;
   uint32_t used_slots_ = 0;  // slots that have ever held a state
+  StateIndex free_slot_ = kNoState;  // list through StateHot::last_seen
+  uint64_t last_id_ = 0;  // without the worker
+  std::vector<Filter> filters_;
   StateSink* sink_ = nullptr;
   ExpectationTable* expectations_ = nullptr;
   StateStatistics statistics_;
+  TableMemory hot_memory_;
+  TableMemory cold_memory_;
+  TableMemory extra_memory_;
 };
 
 }  // namespace sluice

@@ -3,25 +3,13 @@
 #define SLUICE_CONNTRACK_STATISTICS_H_
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
+#include "packet/counter.h"
+
 namespace sluice {
-
-// A counter with one writer. Readers on other threads see some recent value.
-class WorkerCounter {
- public:
-  void Add(uint64_t n) {
-    value_.store(value_.load(std::memory_order_relaxed) + n,
-                 std::memory_order_relaxed);
-  }
-  uint64_t value() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<uint64_t> value_{0};
-};
 
 // Why a packet of an existing state was refused.
 enum class Mismatch : uint8_t {
@@ -41,17 +29,16 @@ inline constexpr std::array<std::string_view, kMismatchCount> kMismatchNames =
 
 // One writer, the worker; the control side reads.
 struct StateStatistics {
-  WorkerCounter searches;  // packets looked up, as in `pfctl -si`
-  WorkerCounter inserts;
-  WorkerCounter removals;
-  WorkerCounter refused_limit;   // no slot or no budget
-  WorkerCounter refused_insert;  // no room in the index, or the key is taken
-  WorkerCounter challenge_acks;
-  WorkerCounter profiles_full;   // a rule's own timeouts could not be kept
-  WorkerCounter links_refused;   // a parent that may not be one
-  std::array<WorkerCounter, kMismatchCount> mismatches;
+  Counter searches;  // packets looked up, as in `pfctl -si`
+  Counter inserts;
+  Counter removals;
+  Counter refused_limit;   // no slot or no budget
+  Counter refused_insert;  // no room in the index, or the key is taken
+  Counter challenge_acks;
+  Counter links_refused;   // a parent that may not be one
+  std::array<Counter, kMismatchCount> mismatches;
   // States now; the worker's own part of StateBudget::used().
-  WorkerCounter states;
+  Counter states;
 };
 
 }  // namespace sluice

@@ -36,7 +36,7 @@ enum class TftpMessage : uint8_t {
 // least length count.
 TftpMessage ParseTftp(std::span<const uint8_t> payload);
 
-// Looks at one packet of a state with kStateHelper, which has just passed: a
+// Looks at one packet of a state with kEntryHelper, which has just passed: a
 // request in the original direction arms the state's expectation, DATA, ACK,
 // OACK or ERROR from port 69 itself drop it. Never changes the packet.
 void RunTftpHelper(StateTable& table, StateIndex state, const PacketInfo& info,

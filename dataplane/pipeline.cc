@@ -2,6 +2,7 @@
 
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "conntrack/expectation.h"
@@ -21,6 +22,10 @@ void ForEach(uint32_t mask, Use use) {
     use(static_cast<uint32_t>(std::countr_zero(mask)));
   }
 }
+
+// Port unreachable, ICMP (RFC 792) and ICMPv6 (RFC 4443).
+constexpr uint8_t kPortUnreachable = 3;
+constexpr uint8_t kPortUnreachable6 = 4;
 
 constexpr uint32_t Bit(uint32_t i) { return 1u << i; }
 
@@ -192,11 +197,6 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
   const StepResult step =
       states_.Step(state, info, mbuf, direction, judgement.now);
   if (step.verdict == StepVerdict::kPass) [[likely]] {
-    if (info.has(kIpOptions) &&
-        !(states_.hot(state).flags & kStateAllowOptions)) {
-      Drop(i, DropReason::kIpOption);
-      return false;
-    }
     if (step.helper) {
       RunTftpHelper(states_, state, info, mbuf, direction, judgement.now,
                     expectations_);
@@ -283,9 +283,8 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
   if (inserted.state == kNoState) {
     const EngineOptions& options = judgement.filter.generation->options();
     if (options.fail_policy != BlockReturn::kDrop) {
-      AnswerBlocked(i, ResolveAnswer(options.fail_policy, 0,
-                                     kDefaultIcmpCode, kDefaultIcmp6Code,
-                                     info));
+      AnswerBlocked(i, ResolveAnswer(options.fail_policy, 0, kPortUnreachable,
+                                     kPortUnreachable6, info));
     }
     Drop(i, inserted.reason);
     return false;

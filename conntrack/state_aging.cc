@@ -1,0 +1,173 @@
+// The parts of StateTable that deal with time, counters and listings.
+#include <utility>
+
+#include "conntrack/state_table.h"
+
+namespace sluice {
+namespace {
+
+// A state may have been touched by a burst whose tick was read a moment later
+// than the one of the sweep.
+constexpr uint32_t kClockSlack = 1 << 16;
+
+Address AddressOf(uint32_t raw) {
+  return Address::FromBe32(Be32::FromRaw(raw));
+}
+
+}  // namespace
+
+uint32_t StateTable::Idle(const StateHot& hot, Tick now) {
+  const uint32_t idle = now - hot.last_seen;
+  return idle > ~kClockSlack ? 0 : idle;
+}
+
+uint32_t StateTable::Lifetime(const StateHot& hot,
+                              const StateCold& cold) const {
+  const Filter& filter = filters_[hot.key.filter];
+  const TimeoutProfile* rule = nullptr;
+  uint32_t rule_states = 0;
+  if ((hot.flags & kStateRuleTimeouts) != 0 && sink_ != nullptr) {
+    rule = sink_->RuleTimeouts(hot.key.filter, cold.rule_slot);
+    if (rule != nullptr && (*rule)[Timeout::kAdaptiveStart] != 0) {
+      rule_states = sink_->RuleStates(hot.key.filter, cold.rule_slot);
+    }
+  }
+  return TimeoutTicks(filter.timeouts, rule, hot.timeout,
+                      filter.budget->used(), rule_states);
+}
+
+void StateTable::Requeue(StateIndex state, Tick now) {
+  const Tick due = now + Lifetime(hot_[state], cold_[state]);
+  // What comes up too early is queued again then.
+  if (!wheel_.ComesLaterThan(state, due)) return;
+  wheel_.Unqueue(state);
+  wheel_.Queue(state, due);
+}
+
+bool StateTable::Expire(Tick now, uint32_t budget) {
+  wheel_.Start(now);
+  for (; budget > 0; --budget) {
+    const StateIndex state = wheel_.NextDue(now);
+    if (state == kNoState) return true;
+    const StateIndex next = cold_[state].wheel_next;
+    if (next != kNoState) {
+      __builtin_prefetch(&cold_[next], 1);
+      __builtin_prefetch(&hot_[next]);
+    }
+    const uint32_t life = Lifetime(hot_[state], cold_[state]);
+    const uint32_t idle = Idle(hot_[state], now);
+    if (idle >= life) {
+      Remove(state);
+    } else {
+      wheel_.Unqueue(state);
+      wheel_.Queue(state, now + (life - idle));
+    }
+  }
+  return wheel_.NextDue(now) == kNoState;
+}
+
+TrafficDelta StateTable::TakeCounters(StateIndex state) {
+  StateHot& hot = hot_[state];
+  StateCold& cold = cold_[state];
+  StateExtra& extra = extra_[state];
+  if ((hot.flags & kEntryFolded) == 0) {
+    hot.flags |= kEntryFolded;
+    cold.folded_bytes = {};
+    extra.folded_packets = {};
+  }
+  TrafficDelta delta;
+  for (size_t peer = 0; peer < 2; ++peer) {
+    const uint32_t packets = std::exchange(hot.packets[peer], 0);
+    const uint32_t bytes = std::exchange(hot.bytes[peer], 0);
+    extra.folded_packets[peer] += packets;
+    cold.folded_bytes[peer] += bytes;
+    // The originator's packets go the way of the first one.
+    const size_t direction =
+        static_cast<size_t>(hot.direction()) ^ peer;
+    delta.packets[direction] = packets;
+    delta.bytes[direction] = bytes;
+  }
+  return delta;
+}
+
+void StateTable::Fold(StateIndex state) {
+  const TrafficDelta delta = TakeCounters(state);
+  if (sink_ != nullptr) {
+    sink_->AddTraffic(hot_[state].key.filter, TemplateOf(state), delta);
+  }
+}
+
+StateRecord StateTable::Record(StateIndex state, Tick now) const {
+  const StateHot& hot = hot_[state];
+  const StateCold& cold = cold_[state];
+  const StateExtra& extra = extra_[state];
+  StateRecord record;
+  record.id = cold.id;
+  record.slot = state;
+  record.family = hot.family();
+  record.proto = hot.key.proto;
+  record.direction = hot.direction();
+  record.filter = hot.key.filter;
+  record.interface = cold.interface;
+  record.flags = hot.flags;
+  std::array<Address, 2> ends;
+  if (record.family == Family::kIpv4) {
+    ends = {AddressOf(hot.key.end0), AddressOf(hot.key.end1)};
+  } else {
+    ends = {Address::FromBytes(Family::kIpv6, extra.key.end0.data()),
+            Address::FromBytes(Family::kIpv6, extra.key.end1.data())};
+  }
+  const std::array<uint16_t, 2> ports = {
+      Be16::FromRaw(hot.key.port0).host(), Be16::FromRaw(hot.key.port1).host()};
+  // The originator is at end 0 of a state that was made inwards.
+  const int originator = record.direction == Direction::kIn ? 0 : 1;
+  record.address = {ends[originator], ends[originator ^ 1]};
+  record.port = {ports[originator], ports[originator ^ 1]};
+  record.phase = hot.phase;
+  record.window = hot.window;
+  record.max_window = hot.max_window;
+  record.scale = hot.scale;
+  for (int i = 0; i < 2; ++i) {
+    record.packets[i] = hot.packets[i];
+    record.bytes[i] = hot.bytes[i];
+    if ((hot.flags & kEntryFolded) != 0) {
+      record.packets[i] += extra.folded_packets[i];
+      record.bytes[i] += cold.folded_bytes[i];
+    }
+  }
+  record.timeout = hot.timeout;
+  record.age = now - cold.created;
+  record.idle = Idle(hot, now);
+  const uint32_t life = Lifetime(hot, cold);
+  record.expires_in = life > record.idle ? life - record.idle : 0;
+  record.values = TemplateOf(state);
+  record.parent = {cold.parent_id, cold.parent_slot};
+  return record;
+}
+
+ParentReference StateTable::ReferenceTo(StateIndex state) const {
+  const StateHot& hot = hot_[state];
+  const StateCold& cold = cold_[state];
+  ParentReference parent;
+  parent.handle = HandleOf(state);
+  parent.filter = hot.key.filter;
+  parent.direction = hot.direction();
+  parent.has_parent = cold.parent_id != 0;
+  if (!parent.has_parent) parent.record = cold.family_record;
+  return parent;
+}
+
+StateTemplate StateTable::TemplateOf(StateIndex state) const {
+  const StateHot& hot = hot_[state];
+  const StateCold& cold = cold_[state];
+  StateTemplate values;
+  values.rule_slot = cold.rule_slot;
+  values.anchor_slot = cold.anchor_slot;
+  values.flags = hot.flags & kTemplateFlags;
+  values.tag = cold.tag;
+  values.match_count = hot.match_count;
+  if (hot.match_count != 0) values.match_slots = extra_[state].match_slots;
+  return values;
+}
+
+}  // namespace sluice

@@ -1,0 +1,170 @@
+// The parts of StateTable that judge a packet by its state.
+#include <rte_mbuf.h>
+
+#include "conntrack/state_table.h"
+#include "conntrack/tcp_tracker.h"
+#include "packet/inner.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint8_t Raw(DatagramPhase phase) {
+  return static_cast<uint8_t>(phase);
+}
+
+// UDP, and every protocol without a machine of its own: who has sent, and
+// whether that was answered.
+void TrackDatagram(uint32_t from, Timeout single, Timeout multiple,
+                   StateHot* hot) {
+  constexpr uint8_t kDone = Raw(DatagramPhase::kMultiple);
+  if (hot->phase[0] == kDone && hot->phase[1] == kDone) [[likely]] return;
+  const uint32_t to = from ^ 1;
+  if (hot->phase[from] < Raw(DatagramPhase::kSingle)) {
+    hot->phase[from] = Raw(DatagramPhase::kSingle);
+  }
+  if (hot->phase[to] == Raw(DatagramPhase::kSingle)) {
+    hot->phase[to] = kDone;
+  }
+  hot->timeout = hot->phase[0] == kDone && hot->phase[1] == kDone ? multiple
+                                                                  : single;
+}
+
+}  // namespace
+
+inline void StateTable::Count(StateHot* hot, StateIndex state, uint32_t peer,
+                              uint32_t bytes) {
+  const uint32_t sum = hot->bytes[peer] + bytes;
+  if (sum < bytes || hot->packets[peer] == 0xffffffff) [[unlikely]] {
+    Fold(state);
+  }
+  hot->bytes[peer] += bytes;
+  ++hot->packets[peer];
+}
+
+StepResult StateTable::Refuse(Mismatch cause, StepResult result) {
+  statistics_.mismatches[static_cast<size_t>(cause)].Add(1);
+  if (result.verdict == StepVerdict::kChallengeAck) {
+    statistics_.challenge_acks.Add(1);
+  }
+  result.reason = DropReason::kStateMismatch;
+  return result;
+}
+
+StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
+                            const rte_mbuf& mbuf, Direction direction,
+                            Tick now) {
+  StateHot& hot = hot_[state];
+  StepResult result;
+  const uint32_t from = direction == hot.direction() ? 0 : 1;
+  if ((info.flags & kIpOptions) != 0 &&
+      (hot.flags & kStateAllowOptions) == 0) [[unlikely]] {
+    result.verdict = StepVerdict::kDrop;
+    result.reason = DropReason::kIpOption;
+    return result;
+  }
+  const Timeout before = hot.timeout;
+  bool refresh = true;
+  switch (info.proto) {
+    case protocol::kUdp:
+      TrackDatagram(from, Timeout::kUdpSingle, Timeout::kUdpMultiple, &hot);
+      break;
+    case protocol::kTcp:
+    case protocol::kSctp: {
+      if (info.proto == protocol::kTcp && TrackOpenTcp(info, from, &hot))
+          [[likely]] {
+        break;
+      }
+      const Peer peer = from == 0 ? Peer::kOriginator : Peer::kResponder;
+      const TrackerResult tracked =
+          info.proto == protocol::kTcp ? TrackTcp(info, mbuf, peer, &hot)
+                                       : TrackSctp(info, mbuf, peer, &hot);
+      if (tracked.step.verdict == StepVerdict::kReuse) {
+        Remove(state);
+        return tracked.step;
+      }
+      if (tracked.step.verdict != StepVerdict::kPass) {
+        return Refuse(tracked.cause, tracked.step);
+      }
+      refresh = tracked.refresh;
+      break;
+    }
+    case protocol::kIcmp:
+    case protocol::kIcmp6:
+      // A query comes the way of the state's first packet, its answer the
+      // other way.
+      if ((hot.flags & kStateSloppy) == 0 &&
+          MapIcmp(info.family, info.icmp_type).reply != (from == 1)) {
+        result.verdict = StepVerdict::kDrop;
+        return Refuse(Mismatch::kIcmpDirection, result);
+      }
+      hot.timeout = Timeout::kIcmpError;
+      break;
+    default:
+      TrackDatagram(from, Timeout::kOtherSingle, Timeout::kOtherMultiple,
+                    &hot);
+      break;
+  }
+  Count(&hot, state, from, info.ip_length);
+  if (refresh) [[likely]] hot.last_seen = now;
+  if (hot.timeout != before) [[unlikely]] Requeue(state, now);
+  result.helper = (hot.flags & kEntryHelper) != 0;
+  result.log = (hot.flags & kStateLogAll) != 0;
+  return result;
+}
+
+IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
+                                            const rte_mbuf& mbuf,
+                                            const JudgePoint& where) {
+  statistics_.searches.Add(1);
+  IcmpErrorResult result;
+  const auto refuse = [&](Mismatch cause) {
+    statistics_.mismatches[static_cast<size_t>(cause)].Add(1);
+    result.verdict = StepVerdict::kDrop;
+    return result;
+  };
+  PacketInfo inner;
+  if (!ParseInner(mbuf, info, &inner, &result.reason)) {
+    result.verdict = StepVerdict::kDrop;
+    return result;
+  }
+  // CVE-2019-5598: an error goes to whoever sent the packet that it quotes.
+  if (inner.source != info.destination) {
+    return refuse(Mismatch::kIcmpErrorOuter);
+  }
+  // The quoted packet went the other way.
+  JudgePoint quoted = where;
+  quoted.direction = Opposite(where.direction);
+  const StateIndex state = Find(inner, quoted);
+  if (state == kNoState) return result;
+
+  StateHot& hot = hot_[state];
+  const uint32_t from = quoted.direction == hot.direction() ? 0 : 1;
+  if ((hot.flags & kStateSloppy) == 0) {
+    if (inner.proto == protocol::kTcp) {
+      const uint32_t reach = uint32_t{hot.max_window[from ^ 1]}
+                             << (hot.scale[from ^ 1] & kScaleMask);
+      if ((hot.scale[from] & kPeerSeen) == 0 ||
+          !SequenceAtLeast(hot.window[from].high, inner.sequence) ||
+          !SequenceAtLeast(inner.sequence, hot.window[from].low - reach)) {
+        return refuse(Mismatch::kIcmpError);
+      }
+    } else if (inner.proto == protocol::kIcmp ||
+               inner.proto == protocol::kIcmp6) {
+      if (MapIcmp(inner.family, inner.icmp_type).reply != (from == 1)) {
+        return refuse(Mismatch::kIcmpError);
+      }
+    }
+  }
+  if ((info.flags & kIpOptions) != 0 &&
+      (hot.flags & kStateAllowOptions) == 0) {
+    result.verdict = StepVerdict::kDrop;
+    result.reason = DropReason::kIpOption;
+    return result;
+  }
+  // The error itself goes the other way than what it quotes.
+  Count(&hot, state, from ^ 1, info.ip_length);
+  result.state = state;
+  return result;
+}
+
+}  // namespace sluice

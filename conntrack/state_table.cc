@@ -1,0 +1,424 @@
+#include "conntrack/state_table.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "conntrack/tcp_tracker.h"
+#include "conntrack/tftp.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kMaxCapacity = 1u << 30;
+
+bool SameKey(const FlowKey4& a, const FlowKey4& b) {
+  const __m128i x = _mm_load_si128(reinterpret_cast<const __m128i*>(&a));
+  const __m128i y = _mm_load_si128(reinterpret_cast<const __m128i*>(&b));
+  return _mm_movemask_epi8(_mm_cmpeq_epi8(x, y)) == 0xffff;
+}
+
+bool SameKey(const FlowKey6& a, const FlowKey6& b) {
+  const auto* x = reinterpret_cast<const __m128i*>(&a);
+  const auto* y = reinterpret_cast<const __m128i*>(&b);
+  const __m128i ends =
+      _mm_and_si128(_mm_cmpeq_epi8(_mm_loadu_si128(x), _mm_loadu_si128(y)),
+                    _mm_cmpeq_epi8(_mm_loadu_si128(x + 1),
+                                   _mm_loadu_si128(y + 1)));
+  const __m128i tail = _mm_cmpeq_epi8(_mm_loadl_epi64(x + 2),
+                                      _mm_loadl_epi64(y + 2));
+  return _mm_movemask_epi8(_mm_and_si128(ends, tail)) == 0xffff;
+}
+
+constexpr uint16_t kNotLookedUp = kFragment | kIcmpError;
+
+Timeout FirstTimeout(uint8_t proto) {
+  switch (proto) {
+    case protocol::kTcp:
+      return Timeout::kTcpFirst;
+    case protocol::kSctp:
+      return Timeout::kSctpFirst;
+    case protocol::kUdp:
+      return Timeout::kUdpFirst;
+    case protocol::kIcmp:
+    case protocol::kIcmp6:
+      return Timeout::kIcmpFirst;
+    default:
+      return Timeout::kOtherFirst;
+  }
+}
+
+bool IsIcmp(uint8_t proto) {
+  return proto == protocol::kIcmp || proto == protocol::kIcmp6;
+}
+
+}  // namespace
+
+LinkResult LinkToParent(StateCold* child, uint16_t child_filter,
+                        const ParentReference& parent) {
+  if (!parent.handle.IsSet()) return LinkResult::kNoParent;
+  if (parent.handle.id == child->id) return LinkResult::kSelf;
+  if (parent.handle.id > child->id) return LinkResult::kNotOlder;
+  if (child->parent_id != 0) return LinkResult::kAlreadyLinked;
+  if (parent.has_parent) return LinkResult::kGrandchild;
+  if (parent.filter != child_filter) return LinkResult::kOtherFilter;
+  child->parent_id = parent.handle.id;
+  child->parent_slot = parent.handle.slot;
+  child->family_record = parent.record;
+  return LinkResult::kLinked;
+}
+
+StateTable::StateTable(const StateTableOptions& options)
+    : options_(options), filters_(options.filters) {}
+
+StateTable::~StateTable() = default;
+
+absl::StatusOr<std::unique_ptr<StateTable>> StateTable::Build(
+    const StateTableOptions& options) {
+  if (options.capacity == 0 || options.capacity > kMaxCapacity) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("state table: ", options.capacity,
+                     " states a worker: must be 1 to ", kMaxCapacity));
+  }
+  if (options.filters == 0) {
+    return absl::InvalidArgumentError("state table: needs at least one filter");
+  }
+  std::unique_ptr<StateTable> table(new StateTable(options));
+  const size_t slots = options.capacity;
+  const std::array<std::pair<TableMemory*, size_t>, 3> parts = {{
+      {&table->hot_memory_, slots * sizeof(StateHot)},
+      {&table->cold_memory_, slots * sizeof(StateCold)},
+      {&table->extra_memory_, slots * sizeof(StateExtra)},
+  }};
+  for (const auto& [memory, bytes] : parts) {
+    auto allocated = TableMemory::Allocate(bytes, options.huge_pages,
+                                           options.prefault);
+    if (!allocated.ok()) return allocated.status();
+    *memory = std::move(*allocated);
+  }
+  absl::Status status = table->index_.Build(
+      options.capacity, options.huge_pages, options.prefault);
+  if (!status.ok()) return status;
+  table->hot_ = static_cast<StateHot*>(table->hot_memory_.data());
+  table->cold_ = static_cast<StateCold*>(table->cold_memory_.data());
+  table->extra_ = static_cast<StateExtra*>(table->extra_memory_.data());
+  table->wheel_ = TimerWheel(table->cold_);
+  return table;
+}
+
+size_t StateTable::memory() const {
+  return hot_memory_.size() + cold_memory_.size() + extra_memory_.size() +
+         index_.memory();
+}
+
+void StateTable::SetFilter(uint16_t filter, StateBudget* budget,
+                           const TimeoutProfile& timeouts) {
+  if (filter >= filters_.size()) return;
+  filters_[filter] = {budget, timeouts};
+}
+
+template <Direction kDirection>
+void StateTable::LookupToward(const PacketBurst& burst,
+                              std::span<const uint8_t> indices,
+                              const JudgePoint& where,
+                              std::span<StateIndex> states) {
+  struct Wanted {
+    const FlowIndex::Bucket* bucket;
+    uint16_t tag;
+    uint8_t packet;
+    StateIndex candidate;
+  };
+  std::array<FlowKey4, kMaxBurst> keys4;
+  std::array<FlowKey6, kMaxBurst> keys6;
+  std::array<Wanted, kMaxBurst> wanted4;
+  std::array<Wanted, kMaxBurst> wanted6;
+  uint32_t count4 = 0;
+  uint32_t count6 = 0;
+
+  // Hash all and fetch their buckets.
+  for (const uint8_t i : indices) {
+    const PacketInfo& info = burst.infos[i];
+    states[i] = kNoState;
+    if ((info.flags & kNotLookedUp) != 0) continue;
+    FlowHash hash;
+    Wanted* wanted;
+    if (info.family == Family::kIpv4) {
+      keys4[count4] = MakeKey4(info, kDirection, where.filter);
+      hash = Hash(keys4[count4], options_.secret);
+      wanted = &wanted4[count4++];
+    } else {
+      keys6[count6] = MakeKey6(info, kDirection, where.filter);
+      hash = Hash(keys6[count6], options_.secret);
+      wanted = &wanted6[count6++];
+    }
+    wanted->bucket = index_.BucketOf(hash);
+    wanted->tag = FlowIndex::TagOf(hash);
+    wanted->packet = i;
+    __builtin_prefetch(wanted->bucket);
+  }
+
+  // Look at the tags, and fetch the first state that may be it.
+  for (uint32_t n = 0; n < count4; ++n) {
+    Wanted& w = wanted4[n];
+    const uint32_t match = FlowIndex::Match(*w.bucket, w.tag);
+    w.candidate = kNoState;
+    if (match != 0) {
+      w.candidate = w.bucket->slots[std::countr_zero(match)];
+      __builtin_prefetch(&hot_[w.candidate], 1);
+    }
+  }
+  for (uint32_t n = 0; n < count6; ++n) {
+    Wanted& w = wanted6[n];
+    const uint32_t match = FlowIndex::Match(*w.bucket, w.tag);
+    w.candidate = kNoState;
+    if (match != 0) {
+      w.candidate = w.bucket->slots[std::countr_zero(match)];
+      __builtin_prefetch(&hot_[w.candidate], 1);
+      __builtin_prefetch(&extra_[w.candidate]);
+    }
+  }
+
+  // Compare whole keys.
+  for (uint32_t n = 0; n < count4; ++n) {
+    const Wanted& w = wanted4[n];
+    const FlowKey4& key = keys4[n];
+    if (w.candidate != kNoState && SameKey(hot_[w.candidate].key, key) &&
+        !BoundElsewhere(w.candidate, where)) [[likely]] {
+      states[w.packet] = w.candidate;
+    } else if (w.candidate != kNoState || w.bucket->next != 0) {
+      states[w.packet] =
+          index_.Find(w.bucket, w.tag, [&](StateIndex candidate) {
+            return SameKey(hot_[candidate].key, key) &&
+                   !BoundElsewhere(candidate, where);
+          });
+    }
+  }
+  for (uint32_t n = 0; n < count6; ++n) {
+    const Wanted& w = wanted6[n];
+    const FlowKey6& key = keys6[n];
+    const auto same = [&](StateIndex candidate) {
+      return hot_[candidate].family() == Family::kIpv6 &&
+             SameKey(extra_[candidate].key, key) &&
+             !BoundElsewhere(candidate, where);
+    };
+    if (w.candidate != kNoState && same(w.candidate)) [[likely]] {
+      states[w.packet] = w.candidate;
+    } else if (w.candidate != kNoState || w.bucket->next != 0) {
+      states[w.packet] = index_.Find(w.bucket, w.tag, same);
+    }
+  }
+}
+
+void StateTable::Lookup(const PacketBurst& burst,
+                        std::span<const uint8_t> indices,
+                        const JudgePoint& where,
+                        std::span<StateIndex> states) {
+  statistics_.searches.Add(indices.size());
+  if (where.direction == Direction::kIn) {
+    LookupToward<Direction::kIn>(burst, indices, where, states);
+  } else {
+    LookupToward<Direction::kOut>(burst, indices, where, states);
+  }
+}
+
+StateIndex StateTable::Find4(const FlowKey4& key,
+                             const JudgePoint& where) const {
+  const FlowHash hash = Hash(key, options_.secret);
+  return index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
+                     [&](StateIndex candidate) {
+                       return SameKey(hot_[candidate].key, key) &&
+                              !BoundElsewhere(candidate, where);
+                     });
+}
+
+StateIndex StateTable::Find6(const FlowKey6& key,
+                             const JudgePoint& where) const {
+  const FlowHash hash = Hash(key, options_.secret);
+  return index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
+                     [&](StateIndex candidate) {
+                       return hot_[candidate].family() == Family::kIpv6 &&
+                              SameKey(extra_[candidate].key, key) &&
+                              !BoundElsewhere(candidate, where);
+                     });
+}
+
+StateIndex StateTable::Find(const PacketInfo& info, const JudgePoint& where) {
+  if ((info.flags & kNotLookedUp) != 0) return kNoState;
+  if (info.family == Family::kIpv4) {
+    return Find4(MakeKey4(info, where.direction, where.filter), where);
+  }
+  return Find6(MakeKey6(info, where.direction, where.filter), where);
+}
+
+FlowHash StateTable::HashOf(StateIndex state) const {
+  return hot_[state].family() == Family::kIpv4
+             ? Hash(hot_[state].key, options_.secret)
+             : Hash(extra_[state].key, options_.secret);
+}
+
+StateIndex StateTable::TakeSlot() {
+  if (free_slot_ != kNoState) {
+    const StateIndex state = free_slot_;
+    free_slot_ = hot_[state].last_seen;
+    return state;
+  }
+  return used_slots_ < options_.capacity ? used_slots_++ : kNoState;
+}
+
+void StateTable::GiveBackSlot(StateIndex state) {
+  hot_[state].flags = 0;
+  hot_[state].key.family = 0;
+  hot_[state].last_seen = free_slot_;
+  free_slot_ = state;
+}
+
+StateId StateTable::NextId(StateId above) {
+  last_id_ = std::max(last_id_, above >> 8) + 1;
+  return last_id_ << 8 | options_.worker;
+}
+
+InsertResult StateTable::Insert(const PacketInfo& info, const rte_mbuf& mbuf,
+                                const JudgePoint& where,
+                                const StateTemplate& values, Tick now,
+                                const ExpectedChild* child) {
+  InsertResult result;
+  Filter* filter = where.filter < filters_.size() ? &filters_[where.filter]
+                                                  : nullptr;
+  if (filter == nullptr || filter->budget == nullptr ||
+      (info.flags & kNotLookedUp) != 0) {
+    statistics_.refused_insert.Add(1);
+    result.reason = DropReason::kStateInsert;
+    return result;
+  }
+  if (!filter->budget->Take()) {
+    statistics_.refused_limit.Add(1);
+    return result;
+  }
+  const StateIndex state = TakeSlot();
+  if (state == kNoState) {
+    filter->budget->GiveBack();
+    statistics_.refused_limit.Add(1);
+    return result;
+  }
+  const auto give_back = [&] {
+    GiveBackSlot(state);
+    filter->budget->GiveBack();
+  };
+
+  StateHot& hot = hot_[state];
+  StateCold& cold = cold_[state];
+  hot = StateHot{};
+  cold = StateCold{};
+  const bool v4 = info.family == Family::kIpv4;
+  bool taken;
+  if (v4) {
+    hot.key = MakeKey4(info, where.direction, where.filter);
+    taken = Find4(hot.key, where) != kNoState;
+  } else {
+    const FlowKey6 key = MakeKey6(info, where.direction, where.filter);
+    extra_[state].key = key;
+    hot.key = {.port0 = key.port0,
+               .port1 = key.port1,
+               .proto = key.proto,
+               .family = key.family,
+               .filter = key.filter};
+    taken = Find6(key, where) != kNoState;
+  }
+  if (taken || !index_.Insert(HashOf(state), state)) {
+    give_back();
+    statistics_.refused_insert.Add(1);
+    result.reason = DropReason::kStateInsert;
+    return result;
+  }
+  if (sink_ != nullptr && !sink_->StateInserted(where.filter, values)) {
+    index_.Remove(HashOf(state), state);
+    give_back();
+    statistics_.refused_limit.Add(1);
+    return result;
+  }
+
+  hot.flags = static_cast<uint16_t>(
+      kEntryInUse | (values.flags & kTemplateFlags) |
+      (where.direction == Direction::kOut ? kEntryOut : 0) |
+      (values.tag != kNoTag ? kEntryTagged : 0));
+  hot.last_seen = now;
+  hot.packets[0] = 1;
+  hot.bytes[0] = info.ip_length;
+  hot.timeout = FirstTimeout(info.proto);
+  if (info.proto == protocol::kTcp) {
+    InitTcp(info, mbuf, &hot);
+  } else if (info.proto == protocol::kSctp) {
+    InitSctp(info, &hot);
+  } else if (!IsIcmp(info.proto)) {
+    hot.phase[0] = static_cast<uint8_t>(DatagramPhase::kSingle);
+  }
+
+  cold.id = NextId(child != nullptr ? child->parent.handle.id : 0);
+  cold.parent_slot = kNoState;
+  cold.family_record = kNoFamilyRecord;
+  cold.created = now;
+  cold.rule_slot = values.rule_slot;
+  cold.anchor_slot = values.anchor_slot;
+  cold.interface = where.interface;
+  cold.tag = values.tag;
+  hot.match_count = static_cast<uint8_t>(
+      std::min<uint32_t>(values.match_count, kMaxMatchRules));
+  if (hot.match_count != 0) extra_[state].match_slots = values.match_slots;
+  if (child != nullptr) {
+    if (LinkToParent(&cold, where.filter, child->parent) ==
+        LinkResult::kLinked) {
+      if (cold.family_record != kNoFamilyRecord) hot.flags |= kEntryRelated;
+    } else {
+      statistics_.links_refused.Add(1);
+    }
+  } else if (info.proto == protocol::kUdp &&
+             info.destination_port == Be16(kTftpPort)) {
+    hot.flags |= kEntryHelper;
+  }
+
+  wheel_.Start(now);
+  wheel_.Queue(state, now + Lifetime(hot, cold));
+  statistics_.inserts.Add(1);
+  statistics_.states.Add(1);
+  result.state = state;
+  return result;
+}
+
+void StateTable::Remove(StateIndex state) {
+  StateHot& hot = hot_[state];
+  StateCold& cold = cold_[state];
+  index_.Remove(HashOf(state), state);
+  wheel_.Unqueue(state);
+  if ((hot.flags & kEntryRelated) != 0 && expectations_ != nullptr) {
+    if (cold.parent_id == 0) {
+      expectations_->ParentGone(cold.family_record, cold.id);
+    } else {
+      expectations_->ChildGone(cold.family_record, cold.parent_id);
+    }
+  }
+  if (sink_ != nullptr) {
+    const StateTemplate values = TemplateOf(state);
+    sink_->AddTraffic(hot.key.filter, values, TakeCounters(state));
+    sink_->StateRemoved(hot.key.filter, values);
+  }
+  filters_[hot.key.filter].budget->GiveBack();
+  cold.id = 0;
+  GiveBackSlot(state);
+  statistics_.removals.Add(1);
+  statistics_.states.Add(~uint64_t{0});
+}
+
+StateIndex StateTable::Resolve(const StateHandle& handle) const {
+  if (!handle.IsSet() || handle.slot >= used_slots_ ||
+      WorkerOf(handle.id) != options_.worker ||
+      cold_[handle.slot].id != handle.id) {
+    return kNoState;
+  }
+  return handle.slot;
+}
+
+void StateTable::SetFamilyRecord(StateIndex state, uint16_t record) {
+  cold_[state].family_record = record;
+  hot_[state].flags |= kEntryRelated;
+}
+
+}  // namespace sluice

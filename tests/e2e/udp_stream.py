@@ -1,0 +1,85 @@
+#!/usr/bin/python3
+"""A numbered UDP stream at a constant rate, and its receiver.
+
+The receiver ends when the sender's last packets, which say how many there
+were, have come, or when nothing has come for a while after the first.
+"""
+
+import argparse
+import json
+import signal
+import socket
+import struct
+import sys
+import time
+
+_PACKET = struct.Struct(">II")  # number, how many (0: not known yet)
+_LAST_PACKETS = 5
+_PADDING = bytes(200)
+_SILENCE_S = 4.0
+_SO_RCVBUFFORCE = 33  # of Linux; above the limit of ordinary users
+
+
+def send(options):
+  family = socket.AF_INET6 if ":" in options.to else socket.AF_INET
+  to = (options.to, options.port)
+  total = int(options.rate * options.seconds)
+  with socket.socket(family, socket.SOCK_DGRAM) as out:
+    out.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+    out.connect(to)
+    started = time.monotonic()
+    for number in range(total):
+      ahead = started + number / options.rate - time.monotonic()
+      if ahead > 0.001:
+        time.sleep(ahead)
+      out.send(_PACKET.pack(number, 0) + _PADDING)
+    # The end is said more than once: it must not be what gets lost.
+    for _ in range(_LAST_PACKETS):
+      time.sleep(0.05)
+      try:
+        out.send(_PACKET.pack(0, total))
+      except ConnectionRefusedError:
+        break  # The receiver has heard it and is gone.
+  print(json.dumps({"sent": total,
+                    "seconds": round(time.monotonic() - started, 3)}))
+
+
+def receive(options):
+  seen, duplicates, total = set(), 0, None
+  with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as inlet:
+    inlet.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    inlet.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 24)
+    inlet.bind(("::", options.port))
+    inlet.settimeout(options.first)
+    try:
+      while total is None:
+        number, total_said = _PACKET.unpack_from(inlet.recv(2048))
+        inlet.settimeout(_SILENCE_S)
+        if total_said:
+          total = total_said
+        elif number in seen:
+          duplicates += 1
+        else:
+          seen.add(number)
+    except socket.timeout:
+      pass
+  print(json.dumps({"received": len(seen), "duplicates": duplicates,
+                    "said": total}))
+
+
+def main():
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("role", choices=["send", "receive"])
+  parser.add_argument("--to")
+  parser.add_argument("--port", type=int, required=True)
+  parser.add_argument("--rate", type=float, default=2000, help="packets/s")
+  parser.add_argument("--seconds", type=float, default=5)
+  parser.add_argument("--first", type=float, default=15,
+                      help="seconds to wait for the first packet")
+  options = parser.parse_args()
+  (send if options.role == "send" else receive)(options)
+
+
+if __name__ == "__main__":
+  main()
