@@ -7,6 +7,7 @@ were, have come, or when nothing has come for a while after the first.
 
 import argparse
 import json
+import resource
 import signal
 import socket
 import struct
@@ -20,10 +21,19 @@ _SILENCE_S = 4.0
 _SO_RCVBUFFORCE = 33  # of Linux; above the limit of ordinary users
 
 
+def _new_flow(family, to):
+  """A socket with a port of its own."""
+  out = socket.socket(family, socket.SOCK_DGRAM)
+  out.connect(to)
+  return out
+
+
 def send(options):
   family = socket.AF_INET6 if ":" in options.to else socket.AF_INET
   to = (options.to, options.port)
   total = int(options.rate * options.seconds)
+  others = []
+  resource.setrlimit(resource.RLIMIT_NOFILE, (total + 100, total + 100))
   with socket.socket(family, socket.SOCK_DGRAM) as out:
     out.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
     out.connect(to)
@@ -32,7 +42,12 @@ def send(options):
       ahead = started + number / options.rate - time.monotonic()
       if ahead > 0.001:
         time.sleep(ahead)
-      out.send(_PACKET.pack(number, 0) + _PADDING)
+      if options.new_flows:
+        # Kept open, so that no port is used twice.
+        others.append(_new_flow(family, to))
+        others[-1].send(_PACKET.pack(number, 0) + _PADDING)
+      else:
+        out.send(_PACKET.pack(number, 0) + _PADDING)
     # The end is said more than once: it must not be what gets lost.
     for _ in range(_LAST_PACKETS):
       time.sleep(0.05)
@@ -75,6 +90,8 @@ def main():
   parser.add_argument("--port", type=int, required=True)
   parser.add_argument("--rate", type=float, default=2000, help="packets/s")
   parser.add_argument("--seconds", type=float, default=5)
+  parser.add_argument("--new-flows", action="store_true",
+                      help="send each packet from another port")
   parser.add_argument("--first", type=float, default=15,
                       help="seconds to wait for the first packet")
   options = parser.parse_args()
