@@ -19,10 +19,10 @@
 #ifndef SLUICE_CONNTRACK_EXPECTATION_H_
 #define SLUICE_CONNTRACK_EXPECTATION_H_
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "conntrack/flow_key.h"
 #include "conntrack/state.h"
@@ -55,7 +55,7 @@ enum class ExpectResult : uint8_t {
   kSourceLimit,    // too many of this client
   kChildLimit,     // the parent has as many children as it may have
   kGrandchild,     // the parent is a child itself
-  kBadParent,      // no parent, or one that is not unicast UDP
+  kBadParent,      // no parent, or one that is not UDP
 };
 
 // What the first packet of an expected flow gets.
@@ -105,8 +105,9 @@ class ExpectationTable {
                    Tick now, uint16_t* record);
 
   // For a packet that has no state: takes the expectation that it fulfils.
-  // One-shot: of two workers with such packets one gets it. The child that is
-  // made of it counts as alive from here on: make it, or say ChildGone().
+  // One-shot: of two workers with such packets one gets it. The child counts as
+  // alive from here on: give it to StateTable::Insert(), which says ChildGone()
+  // if it cannot make it, or say so yourself.
   bool Take(const PacketInfo& info, const JudgePoint& where, Tick now,
             ExpectedChild* child);
   // Whether there is one, without taking it.
@@ -129,6 +130,16 @@ class ExpectationTable {
 
  private:
   struct Impl;
+  ExpectResult ArmTarget(const std::array<uint8_t, 16>& client,
+                         uint16_t client_port,
+                         const std::array<uint8_t, 16>& server,
+                         uint16_t server_port, Family family, uint8_t proto,
+                         const ParentReference& parent,
+                         const StateTemplate& values, Tick now,
+                         uint16_t* record);
+  // Under the lock, after each change.
+  void Publish();
+
   std::unique_ptr<Impl> impl_;
   // Written under the lock, read without it; a line of its own.
   alignas(128) std::atomic<uint32_t> live_{0};

@@ -280,6 +280,20 @@ InsertResult StateTable::Insert(const PacketInfo& info, const rte_mbuf& mbuf,
                                 const JudgePoint& where,
                                 const StateTemplate& values, Tick now,
                                 const ExpectedChild* child) {
+  const InsertResult result =
+      InsertState(info, mbuf, where, values, now, child);
+  if (result.state == kNoState && child != nullptr &&
+      expectations_ != nullptr) {
+    expectations_->ChildGone(child->parent.record, child->parent.handle.id);
+  }
+  return result;
+}
+
+InsertResult StateTable::InsertState(const PacketInfo& info,
+                                     const rte_mbuf& mbuf,
+                                     const JudgePoint& where,
+                                     const StateTemplate& values, Tick now,
+                                     const ExpectedChild* child) {
   InsertResult result;
   Filter* filter = where.filter < filters_.size() ? &filters_[where.filter]
                                                   : nullptr;
@@ -369,6 +383,10 @@ InsertResult StateTable::Insert(const PacketInfo& info, const rte_mbuf& mbuf,
       if (cold.family_record != kNoFamilyRecord) hot.flags |= kEntryRelated;
     } else {
       statistics_.links_refused.Add(1);
+      if (expectations_ != nullptr) {
+        expectations_->ChildGone(child->parent.record,
+                                 child->parent.handle.id);
+      }
     }
   } else if (info.proto == protocol::kUdp &&
              info.destination_port == Be16(kTftpPort)) {

@@ -225,6 +225,10 @@ class StateTable {
   }
   FlowHash HashOf(StateIndex state) const;
 
+  InsertResult InsertState(const PacketInfo& info, const rte_mbuf& mbuf,
+                           const JudgePoint& where,
+                           const StateTemplate& values, Tick now,
+                           const ExpectedChild* child);
   StateIndex TakeSlot();
   void GiveBackSlot(StateIndex state);
   StateId NextId(StateId above);
