@@ -1,0 +1,37 @@
+// What a worker's states leave to the rules that made them: limits, own
+// timeouts, and counters when a state is folded or ends.
+#ifndef SLUICE_DATAPLANE_RULE_SINK_H_
+#define SLUICE_DATAPLANE_RULE_SINK_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "conntrack/state.h"
+
+namespace sluice {
+
+class PolicyStore;
+
+// One a worker. `filters` are the policies by number; they outlive the sink.
+class RuleSink final : public StateSink {
+ public:
+  RuleSink(uint32_t worker, std::span<PolicyStore* const> filters)
+      : worker_(worker), filters_(filters.begin(), filters.end()) {}
+
+  bool StateInserted(uint16_t filter, const StateTemplate& values) override;
+  void AddTraffic(uint16_t filter, const StateTemplate& values,
+                  const TrafficDelta& traffic) override;
+  void StateRemoved(uint16_t filter, const StateTemplate& values) override;
+  const TimeoutProfile* RuleTimeouts(uint16_t filter,
+                                     uint32_t rule_slot) const override;
+  uint32_t RuleStates(uint16_t filter, uint32_t rule_slot) const override;
+
+ private:
+  const uint32_t worker_;
+  const std::vector<PolicyStore*> filters_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_RULE_SINK_H_

@@ -1,0 +1,329 @@
+#include "dataplane/worker.h"
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_pause.h>
+#include <rte_rcu_qsbr.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "conntrack/expectation.h"
+#include "conntrack/state_budget.h"
+#include "conntrack/state_table.h"
+#include "dataplane/allocation_guard.h"
+#include "pftable/generation.h"
+#include "pftable/policy_store.h"
+
+namespace sluice {
+namespace {
+
+// What a port does not take at once is offered again so often.
+constexpr int kTransmitRetries = 16;
+
+// States looked at for their end in a round, beside two for each packet of
+// it, so that ends keep up with beginnings.
+constexpr uint32_t kExpiryBudget = 64;
+constexpr uint32_t kExpectationBudget = 16;
+
+// Rounds without packets before a worker that may sleep does, and before it
+// sleeps longer.
+constexpr uint32_t kSpinRounds = 256;
+constexpr uint32_t kShortRounds = 20000;
+constexpr long kShortSleep = 20'000;  // nanoseconds
+constexpr long kLongSleep = 200'000;
+
+constexpr uint32_t PackPorts(uint16_t arrival, uint16_t departure) {
+  return uint32_t{arrival} << 16 | departure;
+}
+
+}  // namespace
+
+Plane::Plane(uint16_t workers, uint32_t handoff_ring, bool transmit_rings)
+    : steering(workers) {
+  if (workers > 1) {
+    handoff = std::make_unique<Handoff>(workers, handoff_ring);
+    if (transmit_rings) {
+      transmit = std::make_unique<Handoff>(workers, handoff_ring);
+    }
+  }
+}
+
+TransmitPath PathOf(uint16_t worker, uint16_t ethdev, uint16_t tx_queues) {
+  const auto via = static_cast<uint16_t>(worker % tx_queues);
+  return {.ethdev = ethdev, .queue = via, .via = via};
+}
+
+Worker::Worker(Options options, Plane* plane,
+               std::unique_ptr<StateTable> states, StateSink* sink)
+    : options_(std::move(options)),
+      plane_(*plane),
+      workers_(plane->steering.workers()),
+      states_(std::move(states)),
+      counter_storage_(std::make_unique<PortCounters[]>(options_.ports)),
+      counters_(counter_storage_.get(), options_.ports),
+      pipeline_({.parse = {.verify_checksums = options_.verify_checksums},
+                 .pool = options_.pool,
+                 .random_seed = options_.random_seed},
+                *states_, *plane->expectations, counters_),
+      parse_({.verify_checksums = options_.verify_checksums}) {
+  states_->SetSink(sink);
+  states_->SetExpectations(plane_.expectations);
+}
+
+Worker::~Worker() = default;
+
+void Worker::Run() {
+  if (options_.may_sleep) {
+    // The kernel adds 50 us to short sleeps otherwise.
+    prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
+  }
+  rte_rcu_qsbr_thread_register(plane_.quiescence, options_.index);
+  rte_rcu_qsbr_thread_online(plane_.quiescence, options_.index);
+  {
+    const ForbidAllocations guard;
+    uint32_t idle_rounds = 0;
+    for (;;) {
+      const RunState run = plane_.run.load(std::memory_order_acquire);
+      if (run == RunState::kStop) break;
+      receiving_ = run == RunState::kRun;
+      if (Round() > 0) {
+        idle_rounds = 0;
+        drained_.store(false, std::memory_order_release);
+        continue;
+      }
+      if (++idle_rounds > 2 && !receiving_) {
+        drained_.store(true, std::memory_order_release);
+      }
+      Rest(idle_rounds);
+    }
+  }
+  rte_rcu_qsbr_thread_offline(plane_.quiescence, options_.index);
+  rte_rcu_qsbr_thread_unregister(plane_.quiescence, options_.index);
+}
+
+void Worker::BeginRound() {
+  now_ = plane_.clock.Now();
+  topology_ = plane_.topology.load(std::memory_order_acquire);
+  FilterView& filter = filters_[0];
+  filter.enabled = plane_.enabled.load(std::memory_order_acquire);
+  filter.counters = &plane_.policy->worker_counters(options_.index);
+  filter.generation = plane_.loaded.load(std::memory_order_acquire)
+                          ? plane_.policy->current()
+                          : nullptr;
+  if (filter.generation != nullptr &&
+      filter.generation->number != generation_number_) {
+    generation_number_ = filter.generation->number;
+    states_->SetFilter(0, plane_.budget,
+                       filter.generation->options().timeouts);
+  }
+}
+
+uint32_t Worker::Round() {
+  BeginRound();
+  uint32_t packets = 0;
+  if (receiving_) {
+    for (const Options::Queue& queue : options_.queues) {
+      packets += PollQueue(queue);
+    }
+  }
+  if (workers_ > 1) {
+    for (uint16_t from = 0; from < workers_; ++from) {
+      if (from == options_.index) continue;
+      packets += ReceiveHandedOver(from);
+      if (plane_.transmit != nullptr) packets += ReceiveForTransmission(from);
+    }
+  }
+  Housekeeping(packets);
+  totals_.rounds.Add(1);
+  if (packets == 0) totals_.idle_rounds.Add(1);
+  // Nothing of this round is held any more.
+  rte_rcu_qsbr_quiescent(plane_.quiescence, options_.index);
+  return packets;
+}
+
+uint32_t Worker::PollQueue(const Options::Queue& queue) {
+  const uint16_t count = rte_eth_rx_burst(queue.ethdev, queue.queue,
+                                          burst_.mbufs.data(), kMaxBurst);
+  if (count == 0) return 0;
+  burst_.count = count;
+  pipeline_.Parse(queue.port, burst_);
+  if (workers_ > 1) Steer(queue.port);
+  if (burst_.count > 0) JudgeAndTransmit(queue.port);
+  return count;
+}
+
+void Worker::Steer(uint16_t port) {
+  uint32_t others = 0;
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < burst_.count; ++i) {
+    rte_mbuf* mbuf = burst_.mbufs[i];
+    const PacketInfo& info = burst_.infos[i];
+    const uint16_t owner = info.kind == Kind::kIp
+                               ? plane_.steering.Owner(*mbuf, info)
+                               : options_.index;
+    if (owner == options_.index) {
+      if (kept != i) {
+        burst_.mbufs[kept] = mbuf;
+        burst_.infos[kept] = info;
+      }
+      ++kept;
+      continue;
+    }
+    mbuf->port = port;
+    foreign_[owner][foreign_count_[owner]++] = mbuf;
+    others |= 1u << owner;
+  }
+  burst_.count = kept;
+  static_assert(kMaxWorkers <= 32);
+  for (; others != 0; others &= others - 1) {
+    const auto owner = static_cast<uint16_t>(std::countr_zero(others));
+    const std::span<rte_mbuf*> list(foreign_[owner].data(),
+                                    foreign_count_[owner]);
+    foreign_count_[owner] = 0;
+    const uint32_t sent = plane_.handoff->Send(options_.index, owner, list);
+    totals_.handed_out.Add(sent);
+    if (sent < list.size()) {
+      Drop(port, list.subspan(sent), DropReason::kHandoffFull);
+    }
+  }
+}
+
+uint32_t Worker::ReceiveHandedOver(uint16_t from) {
+  std::array<rte_mbuf*, kMaxBurst> mbufs;
+  const uint32_t count =
+      plane_.handoff->Receive(options_.index, from, mbufs);
+  if (count == 0) return 0;
+  totals_.handed_in.Add(count);
+  // One burst for each port of arrival; they were counted as received there.
+  uint32_t left = count == kMaxBurst ? ~0u : (1u << count) - 1;
+  while (left != 0) {
+    const uint16_t port = mbufs[std::countr_zero(left)]->port;
+    burst_.count = 0;
+    for (uint32_t rest = left; rest != 0; rest &= rest - 1) {
+      const int i = std::countr_zero(rest);
+      if (mbufs[i]->port != port) continue;
+      burst_.mbufs[burst_.count++] = mbufs[i];
+      left &= ~(1u << i);
+    }
+    ParseBurst(burst_, parse_);
+    JudgeAndTransmit(port);
+  }
+  return count;
+}
+
+uint32_t Worker::ReceiveForTransmission(uint16_t from) {
+  std::array<rte_mbuf*, kMaxBurst> mbufs;
+  const uint32_t count =
+      plane_.transmit->Receive(options_.index, from, mbufs);
+  // Runs of packets with the same way.
+  for (uint32_t begin = 0; begin < count;) {
+    const uint32_t ports = mbufs[begin]->hash.usr;
+    uint32_t end = begin + 1;
+    while (end < count && mbufs[end]->hash.usr == ports) ++end;
+    const auto arrival = static_cast<uint16_t>(ports >> 16);
+    const auto departure = static_cast<uint16_t>(ports);
+    if (arrival != departure) totals_.transmit_in.Add(end - begin);
+    Transmit(options_.transmit[departure], arrival, departure,
+             std::span(mbufs).subspan(begin, end - begin));
+    begin = end;
+  }
+  return count;
+}
+
+void Worker::JudgeAndTransmit(uint16_t port) {
+  pipeline_.Judge(port, burst_, *topology_, filters_, now_, result_);
+  if (result_.forward_count > 0) {
+    Send(port, topology_->ports[port].peer,
+         std::span(result_.forward).first(result_.forward_count));
+  }
+  if (result_.answer_count > 0) {
+    Send(port, port, std::span(result_.answers).first(result_.answer_count));
+  }
+}
+
+void Worker::Send(uint16_t arrival, uint16_t departure,
+                  std::span<rte_mbuf*> mbufs) {
+  const TransmitPath& path = options_.transmit[departure];
+  if (path.via == options_.index) [[likely]] {
+    Transmit(path, arrival, departure, mbufs);
+    return;
+  }
+  for (rte_mbuf* mbuf : mbufs) mbuf->hash.usr = PackPorts(arrival, departure);
+  const uint32_t sent =
+      plane_.transmit->Send(options_.index, path.via, mbufs);
+  if (arrival != departure) totals_.transmit_out.Add(sent);
+  if (sent == mbufs.size()) return;
+  const std::span<rte_mbuf*> rest = mbufs.subspan(sent);
+  if (arrival != departure) {
+    Drop(arrival, rest, DropReason::kTransmitFull);
+  } else {
+    counters_[arrival].answers_lost.Add(rest.size());
+    rte_pktmbuf_free_bulk(rest.data(), static_cast<unsigned>(rest.size()));
+  }
+}
+
+void Worker::Transmit(const TransmitPath& path, uint16_t arrival,
+                      uint16_t departure, std::span<rte_mbuf*> mbufs) {
+  uint64_t bytes = 0;
+  for (const rte_mbuf* mbuf : mbufs) bytes += mbuf->pkt_len;
+  const auto count = static_cast<uint16_t>(mbufs.size());
+  uint16_t sent =
+      rte_eth_tx_burst(path.ethdev, path.queue, mbufs.data(), count);
+  for (int retry = 0; sent < count && retry < kTransmitRetries; ++retry) {
+    rte_pause();
+    sent = static_cast<uint16_t>(
+        sent + rte_eth_tx_burst(path.ethdev, path.queue, mbufs.data() + sent,
+                                static_cast<uint16_t>(count - sent)));
+  }
+  const std::span<rte_mbuf*> rest = mbufs.subspan(sent);
+  for (const rte_mbuf* mbuf : rest) bytes -= mbuf->pkt_len;
+  counters_[departure].transmitted_packets.Add(sent);
+  counters_[departure].transmitted_bytes.Add(bytes);
+  if (arrival != departure) {
+    counters_[arrival].forwarded_packets.Add(sent);
+    counters_[arrival].forwarded_bytes.Add(bytes);
+    if (!rest.empty()) Drop(arrival, rest, DropReason::kTransmitFull);
+  } else if (!rest.empty()) {
+    counters_[arrival].answers_lost.Add(rest.size());
+    rte_pktmbuf_free_bulk(rest.data(), static_cast<unsigned>(rest.size()));
+  }
+}
+
+void Worker::Drop(uint16_t port, std::span<rte_mbuf*> mbufs,
+                  DropReason reason) {
+  counters_[port].drops[static_cast<size_t>(reason)].Add(mbufs.size());
+  rte_pktmbuf_free_bulk(mbufs.data(), static_cast<unsigned>(mbufs.size()));
+}
+
+void Worker::Housekeeping(uint32_t packets) {
+  if (now_ != last_expiry_ || expiry_behind_) {
+    last_expiry_ = now_;
+    expiry_behind_ = !states_->Expire(now_, kExpiryBudget + 2 * packets);
+    // One worker is enough for what all share.
+    if (options_.index == 0 && !plane_.expectations->empty()) {
+      plane_.expectations->Expire(now_, kExpectationBudget);
+    }
+  }
+  mailbox_.Step({.worker = options_.index,
+                 .states = states_.get(),
+                 .ports = counters_,
+                 .totals = &totals_,
+                 .now = now_});
+}
+
+void Worker::Rest(uint32_t idle_rounds) {
+  if (!options_.may_sleep || idle_rounds < kSpinRounds || expiry_behind_) {
+    rte_pause();
+    return;
+  }
+  const timespec time = {
+      .tv_sec = 0,
+      .tv_nsec = idle_rounds < kShortRounds ? kShortSleep : kLongSleep};
+  nanosleep(&time, nullptr);
+}
+
+}  // namespace sluice

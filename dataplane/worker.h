@@ -1,0 +1,177 @@
+// One worker: its queues, its shard of the states, its counters, its loop.
+//
+// A worker shares nothing with another one but rings, and nothing with the
+// control lcore but what Plane holds. In its loop it neither allocates, locks,
+// logs nor throws, and makes no system call while there are packets.
+#ifndef SLUICE_DATAPLANE_WORKER_H_
+#define SLUICE_DATAPLANE_WORKER_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "dataplane/clock.h"
+#include "dataplane/config.h"
+#include "dataplane/handoff.h"
+#include "dataplane/mailbox.h"
+#include "dataplane/pipeline.h"
+#include "dataplane/port.h"
+#include "dataplane/steering.h"
+
+struct rte_mempool;
+struct rte_rcu_qsbr;
+
+namespace sluice {
+
+class ExpectationTable;
+class PolicyStore;
+class StateBudget;
+class StateSink;
+class StateTable;
+
+// What workers are to do.
+enum class RunState : uint8_t {
+  kRun,
+  kDrain,  // take no packets from ports, empty the rings
+  kStop,
+};
+
+// What all workers of the process share. Made by the control lcore before
+// they start, gone after they have ended.
+struct Plane {
+  Plane(uint16_t workers, uint32_t handoff_ring, bool transmit_rings);
+
+  const Steering steering;
+  // Packets for the owner of their flow; null with one worker.
+  std::unique_ptr<Handoff> handoff;
+  // Packets for a worker that has a transmit queue where another one has
+  // none; null if there is no such port.
+  std::unique_ptr<Handoff> transmit;
+  TickClock clock;
+  rte_rcu_qsbr* quiescence = nullptr;
+  PolicyStore* policy = nullptr;
+  StateBudget* budget = nullptr;
+  ExpectationTable* expectations = nullptr;
+
+  // Writer of all three: the control lcore, release. Readers: workers,
+  // acquire, once a round.
+  alignas(128) std::atomic<const Topology*> topology{nullptr};
+  // False: no ruleset was ever loaded, and nothing passes.
+  std::atomic<bool> loaded{false};
+  // False: `sluicectl -d`.
+  std::atomic<bool> enabled{true};
+  std::atomic<RunState> run{RunState::kRun};
+};
+
+// Beside the counters of ports, all since the start. At any time between two
+// rounds:
+//   sum of ports' received + handed_in + transmit_in
+//     == sum of ports' forwarded and drops + handed_out + transmit_out
+struct alignas(128) WorkerTotals {
+  Counter handed_out;  // to the owner of their flow
+  Counter handed_in;
+  Counter transmit_out;  // to a worker with a transmit queue; answers apart
+  Counter transmit_in;
+  Counter rounds;
+  Counter idle_rounds;
+};
+
+// How worker `worker` leaves by a port with `tx_queues`.
+struct TransmitPath {
+  uint16_t ethdev = 0;
+  uint16_t queue = 0;   // its own, if `via` is itself
+  uint16_t via = 0;     // the worker that transmits for it
+};
+TransmitPath PathOf(uint16_t worker, uint16_t ethdev, uint16_t tx_queues);
+
+class Worker {
+ public:
+  struct Options {
+    uint16_t index = 0;
+    uint16_t ports = 0;
+    bool may_sleep = false;  // when no packets come
+    bool verify_checksums = true;
+    rte_mempool* pool = nullptr;
+    uint64_t random_seed = 1;
+    // By port.
+    std::vector<TransmitPath> transmit;
+    // The queues to poll: ethdev numbers beside the assignment's ports.
+    struct Queue {
+      uint16_t ethdev = 0;
+      uint16_t port = 0;
+      uint16_t queue = 0;
+    };
+    std::vector<Queue> queues;
+  };
+
+  // All outlive the worker.
+  Worker(Options options, Plane* plane, std::unique_ptr<StateTable> states,
+         StateSink* sink);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // The loop, on the worker's lcore, until RunState::kStop.
+  void Run();
+  // One round of it, for tests. Returns packets received, from ports or
+  // rings.
+  uint32_t Round();
+
+  // Control lcore.
+  uint16_t index() const { return options_.index; }
+  Mailbox& mailbox() { return mailbox_; }
+  std::span<const PortCounters> counters() const { return counters_; }
+  const WorkerTotals& totals() const { return totals_; }
+  const StateTable& states() const { return *states_; }
+  // With RunState::kDrain: whether its last rounds found nothing more to do.
+  bool drained() const { return drained_.load(std::memory_order_acquire); }
+
+ private:
+  // What a round works with: read once, the same for all of its bursts.
+  void BeginRound();
+  uint32_t PollQueue(const Options::Queue& queue);
+  void Steer(uint16_t port);
+  uint32_t ReceiveHandedOver(uint16_t from);
+  uint32_t ReceiveForTransmission(uint16_t from);
+  void JudgeAndTransmit(uint16_t port);
+  void Send(uint16_t arrival, uint16_t departure,
+            std::span<rte_mbuf*> mbufs);
+  void Transmit(const TransmitPath& path, uint16_t arrival,
+                uint16_t departure, std::span<rte_mbuf*> mbufs);
+  void Drop(uint16_t port, std::span<rte_mbuf*> mbufs, DropReason reason);
+  void Housekeeping(uint32_t packets);
+  void Rest(uint32_t idle_rounds);
+
+  const Options options_;
+  Plane& plane_;
+  const uint16_t workers_;
+  std::unique_ptr<StateTable> states_;
+  std::unique_ptr<PortCounters[]> counter_storage_;
+  std::span<PortCounters> counters_;
+  Pipeline pipeline_;
+  const ParseOptions parse_;
+  Mailbox mailbox_;
+  WorkerTotals totals_;
+  alignas(128) std::atomic<bool> drained_{false};
+
+  // Of the round.
+  alignas(128) Tick now_ = 0;
+  const Topology* topology_ = nullptr;
+  std::array<FilterView, 1> filters_;
+  uint64_t generation_number_ = 0;  // whose timeouts the states have
+  Tick last_expiry_ = 0;
+  bool expiry_behind_ = false;
+  bool receiving_ = true;
+  PacketBurst burst_;
+  BurstResult result_;
+  // By owner, packets of the burst that are not this worker's.
+  std::array<std::array<rte_mbuf*, kMaxBurst>, kMaxWorkers> foreign_;
+  std::array<uint8_t, kMaxWorkers> foreign_count_{};
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_WORKER_H_
