@@ -49,11 +49,18 @@ absl::StatusOr<std::unique_ptr<Generation>> Compile(
     const Policy& policy, const Generation* base,
     const CompileContext& context);
 
+// Rules that name the table. A rule of an anchor counts for the main table of
+// that name too, which it falls back to.
+uint32_t CountReferences(const CompiledPolicy& compiled, const TableKey& key);
+
 // Sorts the tables, resolves names to them (an anchor's own table before the
-// main one), fills Generation::tables and the hash, and tells the rules'
-// records which tables count for them. For what edits tables;
+// main one), fills Generation::tables and the hash. For what edits tables;
 // MakeGeneration() has done it.
-void FinishGeneration(Generation& generation, RuleSlots& rule_slots);
+void FinishGeneration(Generation& generation);
+
+// Tells the rules' records which tables count for them. When the generation
+// is published, not before: records are shared with the one in force.
+void BindRecords(const Generation& generation, RuleSlots& rule_slots);
 
 }  // namespace sluice
 

@@ -80,6 +80,7 @@ struct alignas(64) CompiledRule {
   uint16_t tagged = kNoTag;  // kNoTag: no condition
   uint16_t max_packet_size = 0;  // 0: any; bytes of the IP packet
   bool never = false;  // a condition that forwarded packets cannot meet
+  bool owner = false;  // `user` or `group`: never matches fragments
   PortCondition source_port;
   PortCondition destination_port;
   InterfaceCondition on;

@@ -72,9 +72,7 @@ struct RuleCounts {
   std::array<uint64_t, 2> packets{};
   std::array<uint64_t, 2> bytes{};
   uint64_t states_created = 0;
-  uint64_t states_ended = 0;
-
-  uint64_t states() const { return states_created - states_ended; }
+  uint64_t states = 0;  // live, whatever was zeroed
   friend bool operator==(const RuleCounts&, const RuleCounts&) = default;
 };
 
@@ -88,6 +86,7 @@ struct TableCounts {
   friend bool operator==(const TableCounts&, const TableCounts&) = default;
 };
 
+// What `a` has more than the earlier `b`; the live states are those of `a`.
 RuleCounts operator-(const RuleCounts& a, const RuleCounts& b);
 TableCounts operator-(const TableCounts& a, const TableCounts& b);
 
@@ -101,7 +100,7 @@ class PolicyCounters {
     return static_cast<uint32_t>(workers_.size());
   }
 
-  // Ended states are read before created ones, so that states() is never
+  // Ended states are read before created ones, so that `states` is never
   // below the truth while a worker counts.
   RuleCounts Rule(uint32_t slot) const;
   TableCounts Table(uint16_t slot) const;

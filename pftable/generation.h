@@ -47,10 +47,11 @@ struct EngineOptions {
   uint32_t limit(Limit l) const { return limits[static_cast<size_t>(l)]; }
 };
 
-// A rule as listings show it.
+// A rule as listings want it.
 struct ListedRule {
   std::string anchor;  // path of the ruleset that it is in
-  std::string text;    // canonical
+  // Into CompiledPolicy::source.
+  const Rule* rule = nullptr;
   uint32_t number = 0;  // in its ruleset, from 0
   uint32_t slot = 0;
   std::vector<std::string> labels;
@@ -85,7 +86,7 @@ struct CompiledPolicy {
   };
   std::vector<DefinedTable> defined_tables;
   uint64_t interface_version = 0;  // InterfaceRegistry::version()
-  uint64_t hash = 0;               // of the canonical text
+  uint64_t hash = 0;               // of rules and options
 };
 
 // A table as workers see it.
@@ -101,7 +102,7 @@ struct GenerationTable {
   bool persist = false;
   bool is_const = false;
   bool counters = false;
-  uint32_t references = 0;  // rules that name it
+  uint32_t references = 0;  // CountReferences()
   AddressTable contents;
   TableHandlePtr handle;
 };
@@ -116,7 +117,7 @@ struct Generation {
   // CompiledPolicy::referenced_tables; then the others, ascending by key.
   std::vector<GenerationTable> table_states;
   uint64_t number = 0;
-  uint64_t hash = 0;  // of the policy's text and all tables' contents
+  uint64_t hash = 0;  // of rules, options and tables
 
   const std::vector<CompiledRule>& rules() const { return policy->rules; }
   const EngineOptions& options() const { return policy->options; }

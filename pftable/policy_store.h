@@ -141,11 +141,12 @@ class PolicyStore {
   // Takes the table out of force: it goes, or, while rules name it, is only
   // referenced and matches nothing.
   absl::Status KillTable(const TableKey& key);
-  // The same for all tables of the anchor; returns how many.
+  // The same for all tables of the anchor that are not const; returns how
+  // many.
   absl::StatusOr<uint32_t> KillTables(std::string_view anchor);
-  // `! address` in the request asks for the opposite, as in pfctl.
+  // Hosts only: InvalidArgument for networks.
   absl::StatusOr<TableTestResult> TestAddresses(
-      const TableKey& key, std::span<const TableEntry> entries) const;
+      const TableKey& key, std::span<const Prefix> hosts) const;
   // IPv4 before IPv6, ascending.
   absl::StatusOr<std::vector<TableEntry>> ShowTable(const TableKey& key) const;
   absl::Status ZeroTable(const TableKey& key);
@@ -186,19 +187,28 @@ class PolicyStore {
   };
 
   CompileContext Context();
+  // All of these under the mutex.
   void PollLocked();
   // The release store, and the old one's retirement.
   void Publish(std::unique_ptr<Generation> next);
   // A copy of the generation in force, to be edited and published.
   std::unique_ptr<Generation> Next() const;
   Draft* FindDraft(Ticket ticket);
-  void EndDraft(Ticket ticket);
-  absl::Status CheckEntries(std::span<const TableEntry> entries) const;
+  absl::Status CommitLocked(Draft& draft);
   absl::Status CheckRoom(size_t more_entries, bool new_table) const;
-  // With the table made or, for a const one, refused.
-  absl::StatusOr<GenerationTable*> Editable(Generation& next,
-                                            const TableKey& key, bool create,
-                                            bool* created);
+  // The table of `next`, made if there is none and `create` says so.
+  absl::StatusOr<GenerationTable*> EditableTable(Generation& next,
+                                                 const TableKey& key,
+                                                 bool create, bool* created);
+  // Replaces the contents and publishes, unless it is a dry run.
+  absl::Status FinishEdit(std::unique_ptr<Generation> next,
+                          GenerationTable& table,
+                          std::span<const AddressTable::Edit> edits,
+                          size_t more_entries, const TableChange& change,
+                          bool dry_run);
+  static void Deactivate(GenerationTable& table);
+  // Drops tables that nothing defines or names, then publishes.
+  void PublishWithoutUnused(std::unique_ptr<Generation> next);
 
   const InterfaceRegistry* const interfaces_;
   Reclaimer* const reclaimer_;

@@ -134,8 +134,7 @@ class RuleSlots {
 
   // Nothing for a slot that is free.
   absl::StatusOr<RuleSlotInfo> Info(uint32_t slot) const;
-  // Since the slot was given out or zeroed. states_created - states_ended is
-  // the number of live states in any case.
+  // Since the slot was given out or zeroed; the live states in any case.
   RuleCounts Counts(uint32_t slot) const;
   void Zero(uint32_t slot);
   // Slots of rules with that label that are in use, by generations or by

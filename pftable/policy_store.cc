@@ -1,0 +1,241 @@
+#include "pftable/policy_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice {
+namespace {
+
+absl::Status GenerationMoved(Ticket ticket, std::string_view why) {
+  return absl::AbortedError(
+      absl::StrCat("generation moved: ticket ", ticket, " ",
+                   std::string(why), "; begin again"));
+}
+
+RuleStatus StatusOf(const ListedRule& listed, const RuleSlots& slots) {
+  return RuleStatus{.rule = listed, .counts = slots.Counts(listed.slot)};
+}
+
+}  // namespace
+
+PolicyStore::PolicyStore(const PolicyStoreConfig& config,
+                         const InterfaceRegistry* interfaces,
+                         Reclaimer* reclaimer)
+    : interfaces_(interfaces),
+      reclaimer_(reclaimer),
+      counters_(config.workers, config.rule_slots, config.table_slots),
+      table_slots_(config.table_slots, &counters_),
+      rule_slots_(config.rule_slots, &counters_, reclaimer) {
+  // An empty policy names nothing that could be refused or run out.
+  Publish(*Compile(Policy(), /*base=*/nullptr, Context()));
+}
+
+PolicyStore::~PolicyStore() = default;
+
+CompileContext PolicyStore::Context() {
+  return CompileContext{.interfaces = interfaces_,
+                        .tags = &tags_,
+                        .rule_slots = &rule_slots_,
+                        .table_slots = &table_slots_};
+}
+
+void PolicyStore::Poll() {
+  const std::lock_guard lock(mutex_);
+  PollLocked();
+}
+
+void PolicyStore::PollLocked() {
+  std::erase_if(retired_, [this](const Retired& retired) {
+    return reclaimer_->HasPassed(retired.grace_period);
+  });
+  rule_slots_.Poll();
+}
+
+void PolicyStore::Publish(std::unique_ptr<Generation> next) {
+  BindRecords(*next, rule_slots_);
+  std::unique_ptr<const Generation> old = std::move(owned_current_);
+  owned_current_ = std::move(next);
+  current_.store(owned_current_.get(), std::memory_order_release);
+  if (old != nullptr) {
+    // The grace period starts after the store: a worker that reports a
+    // quiescent state from now on sees the new one.
+    const uint64_t grace_period = reclaimer_->StartGracePeriod();
+    retired_.push_back(
+        {.grace_period = grace_period, .generation = std::move(old)});
+  }
+  PollLocked();
+}
+
+std::unique_ptr<Generation> PolicyStore::Next() const {
+  auto next = std::make_unique<Generation>(*owned_current_);
+  ++next->number;
+  return next;
+}
+
+PolicyStore::Draft* PolicyStore::FindDraft(Ticket ticket) {
+  for (Draft& draft : drafts_) {
+    if (draft.ticket == ticket) return &draft;
+  }
+  return nullptr;
+}
+
+Ticket PolicyStore::Begin() {
+  const std::lock_guard lock(mutex_);
+  // Older tickets cannot be committed any more.
+  drafts_.clear();
+  drafts_.push_back(Draft{.ticket = ++newest_ticket_, .compiled = nullptr});
+  PollLocked();
+  return newest_ticket_;
+}
+
+absl::Status PolicyStore::Define(Ticket ticket, Policy policy) {
+  auto usable = [&]() -> absl::Status {
+    if (FindDraft(ticket) != nullptr) return absl::OkStatus();
+    return GenerationMoved(ticket, ticket < newest_ticket_
+                                       ? "is not the newest"
+                                       : "was not begun or has ended");
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    if (absl::Status s = usable(); !s.ok()) return s;
+    FindDraft(ticket)->compiled = nullptr;
+    PollLocked();
+  }
+  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> compiled =
+      CompilePolicy(std::make_shared<const Policy>(std::move(policy)),
+                    Context());
+  if (!compiled.ok()) return compiled.status();
+  const std::lock_guard lock(mutex_);
+  if (absl::Status s = usable(); !s.ok()) return s;
+  FindDraft(ticket)->compiled = *std::move(compiled);
+  return absl::OkStatus();
+}
+
+absl::Status PolicyStore::Commit(Ticket ticket) {
+  const std::lock_guard lock(mutex_);
+  Draft* draft = FindDraft(ticket);
+  if (draft == nullptr) {
+    return GenerationMoved(ticket, ticket < newest_ticket_
+                                       ? "is not the newest"
+                                       : "was not begun or has ended");
+  }
+  if (draft->compiled == nullptr) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "nothing is defined under ticket ", ticket, ": define a policy"));
+  }
+  const absl::Status status = CommitLocked(*draft);
+  drafts_.clear();
+  PollLocked();
+  return status;
+}
+
+absl::Status PolicyStore::CommitLocked(Draft& draft) {
+  std::shared_ptr<const CompiledPolicy> compiled = std::move(draft.compiled);
+  if (compiled->interface_version != interfaces_->version()) {
+    // Interfaces have come or gone since it was compiled.
+    auto again = CompilePolicy(compiled->source, Context());
+    if (!again.ok()) return again.status();
+    compiled = *std::move(again);
+  }
+  absl::StatusOr<std::unique_ptr<Generation>> next =
+      MakeGeneration(std::move(compiled), owned_current_.get(), Context());
+  if (!next.ok()) return next.status();
+  Publish(*std::move(next));
+  return absl::OkStatus();
+}
+
+absl::Status PolicyStore::Rollback(Ticket ticket) {
+  const std::lock_guard lock(mutex_);
+  if (FindDraft(ticket) == nullptr) {
+    return absl::NotFoundError(absl::StrCat(
+        "ticket ", ticket, " was not begun or has ended"));
+  }
+  drafts_.clear();
+  PollLocked();
+  return absl::OkStatus();
+}
+
+absl::Status PolicyStore::Load(Policy policy) {
+  const Ticket ticket = Begin();
+  if (absl::Status s = Define(ticket, std::move(policy)); !s.ok()) {
+    // Another ticket may have ended this one.
+    Rollback(ticket).IgnoreError();
+    return s;
+  }
+  return Commit(ticket);
+}
+
+absl::Status PolicyStore::Refresh() {
+  const std::lock_guard lock(mutex_);
+  const std::shared_ptr<const CompiledPolicy>& compiled =
+      owned_current_->policy;
+  if (compiled->interface_version == interfaces_->version()) {
+    return absl::OkStatus();
+  }
+  auto again = CompilePolicy(compiled->source, Context());
+  if (!again.ok()) return again.status();
+  // The tables stay as they are: a reload would take those of the text.
+  std::unique_ptr<Generation> next = Next();
+  next->policy = *std::move(again);
+  FinishGeneration(*next);
+  Publish(std::move(next));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<RuleStatus>> PolicyStore::ListRules(
+    std::string_view anchor) const {
+  const std::lock_guard lock(mutex_);
+  const CompiledPolicy& policy = *owned_current_->policy;
+  if (policy.source->main.Find(anchor) == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("anchor \"", std::string(anchor), "\" does not exist"));
+  }
+  std::vector<RuleStatus> result;
+  for (const ListedRule& listed : policy.listed) {
+    if (listed.anchor == anchor) {
+      result.push_back(StatusOf(listed, rule_slots_));
+    }
+  }
+  return result;
+}
+
+std::vector<RuleStatus> PolicyStore::ListAllRules() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<RuleStatus> result;
+  for (const ListedRule& listed : owned_current_->policy->listed) {
+    result.push_back(StatusOf(listed, rule_slots_));
+  }
+  return result;
+}
+
+void PolicyStore::ZeroRules() {
+  const std::lock_guard lock(mutex_);
+  rule_slots_.Zero(kDefaultRuleSlot);
+  for (const ListedRule& listed : owned_current_->policy->listed) {
+    rule_slots_.Zero(listed.slot);
+  }
+}
+
+std::shared_ptr<const Policy> PolicyStore::policy() const {
+  const std::lock_guard lock(mutex_);
+  return owned_current_->policy->source;
+}
+
+uint64_t PolicyStore::generation_number() const {
+  const std::lock_guard lock(mutex_);
+  return owned_current_->number;
+}
+
+uint64_t PolicyStore::generation_hash() const {
+  const std::lock_guard lock(mutex_);
+  return owned_current_->hash;
+}
+
+size_t PolicyStore::live_generations() const {
+  const std::lock_guard lock(mutex_);
+  return retired_.size() + 1;
+}
+
+}  // namespace sluice
