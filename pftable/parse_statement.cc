@@ -1,0 +1,253 @@
+// Statements: what they begin with, where they end, and how reading goes on
+// after a mistake.
+#include <algorithm>
+#include <array>
+
+#include "pftable/parser_internal.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kMaxMacroName = 63;
+
+// Words with which a statement begins. After a mistake inside of braces,
+// reading goes on at the first line that begins with one of them.
+constexpr std::array<std::string_view, 23> kStatementWords = {
+    "altq",  "anchor",      "antispoof",    "binat", "binat-anchor", "block",
+    "ether", "include",     "load",         "match", "nat",          "nat-anchor",
+    "no",    "pass",        "queue",        "rdr",   "rdr-anchor",   "scrub",
+    "set",   "scrub-anchor", "source",      "state", "table",
+};
+
+constexpr std::string_view kReserved[] = {
+    "all",           "allow-opts",     "allow-related", "altq",
+    "anchor",        "antispoof",      "any",           "bandwidth",
+    "binat",         "binat-anchor",   "binat-to",      "bitmask",
+    "block",         "block-policy",   "bridge-to",     "code",
+    "debug",         "divert-packet",  "divert-reply",  "divert-to",
+    "dnpipe",        "dnqueue",        "drop",          "dup-to",
+    "endpoint-independent", "ether",   "fail-policy",   "file",
+    "fingerprints",  "flags",          "floating",      "flush",
+    "for",           "fragment",       "from",          "global",
+    "group",         "hostid",         "icmp-type",     "icmp6-type",
+    "if-bound",      "in",             "include",       "inet",
+    "inet6",         "keep",           "keepcounters",  "l3",
+    "label",         "least-states",   "limit",         "load",
+    "log",           "loginterface",   "map-e-portset", "match",
+    "max",           "max-mss",        "max-pkt-rate",  "max-pkt-size",
+    "max-src-conn",  "max-src-conn-rate", "max-src-nodes",
+    "max-src-states", "min-ttl",       "modulate",      "nat",
+    "nat-anchor",    "nat-to",         "af-to",         "no",
+    "no-df",         "no-route",       "no-sync",       "on",
+    "once",          "optimization",   "os",            "out",
+    "overload",      "pass",           "pflow",         "port",
+    "prio",          "probability",    "proto",         "queue",
+    "quick",         "random",         "random-id",     "rdomain",
+    "rdr",           "rdr-anchor",     "rdr-to",        "reassemble",
+    "received-on",   "reply-to",       "require-order", "return",
+    "return-icmp",   "return-icmp6",   "return-rst",    "ridentifier",
+    "round-robin",   "route",          "route-to",      "rtable",
+    "rule",          "ruleset-optimization", "scrub",   "set",
+    "set-tos",       "skip",           "sloppy",        "source-hash",
+    "source-track",  "state",          "state-defaults", "state-policy",
+    "static-port",   "sticky-address", "syncookies",    "synproxy",
+    "table",         "tag",            "tagged",        "timeout",
+    "to",            "tos",            "ttl",           "urpf-failed",
+    "user",          "weight",         "prefer-ipv6-nexthop",
+};
+
+}  // namespace
+
+const std::vector<std::string_view>& ReservedWords() {
+  static const auto& words = *new std::vector<std::string_view>(
+      std::begin(kReserved), std::end(kReserved));
+  return words;
+}
+
+bool IsReservedWord(std::string_view word) {
+  static const auto& words = *new std::set<std::string_view>(
+      std::begin(kReserved), std::end(kReserved));
+  return words.count(word) != 0;
+}
+
+void Parser::ParseStatements(bool in_anchor) {
+  const size_t depth = lexer_.depth();
+  for (;;) {
+    if (result_.truncated) return;
+    SkipNewlines();
+    if (token_.kind == TokenKind::kEnd) return;
+    if (token_.Is('}') && in_anchor) {
+      if (lexer_.depth() != depth) {
+        Error(token_.place, "this '}' ends an anchor of another file");
+      }
+      return;
+    }
+    brace_depth_ = 0;
+    statement_failed_ = false;
+    statement_place_ = token_.place;
+    if (!ParseStatement() || !EndStatement()) RecoverStatement();
+  }
+}
+
+bool Parser::EndStatement() {
+  if (token_.kind == TokenKind::kNewline) {
+    Take();
+    return true;
+  }
+  if (AtStatementEnd()) return true;
+  if (token_.Is('}')) {
+    return Error(token_.place, "'}' without '{'");
+  }
+  return Unexpected("the end of the statement");
+}
+
+void Parser::RecoverStatement() {
+  int depth = std::max(brace_depth_, 0);
+  brace_depth_ = 0;
+  for (;;) {
+    if (token_.kind == TokenKind::kEnd) return;
+    if (token_.kind == TokenKind::kNewline) {
+      Take();
+      if (depth == 0) return;
+      if (token_.kind == TokenKind::kWord &&
+          std::find(kStatementWords.begin(), kStatementWords.end(),
+                    token_.text) != kStatementWords.end()) {
+        return;
+      }
+      continue;
+    }
+    if (token_.Is('{')) {
+      ++depth;
+    } else if (token_.Is('}')) {
+      if (depth == 0 && anchors_.size() > 1) return;
+      if (depth > 0) --depth;
+    }
+    Take();
+  }
+}
+
+bool Parser::CheckOrder(Section section, SourcePlace place) {
+  const bool wrong = result_.policy.options.require_order &&
+                     anchors_.size() == 1 && section < section_;
+  if (section > section_) section_ = section;
+  if (!wrong) return true;
+  return Error(place,
+               "rules must be in order: options, ethernet, normalization, "
+               "queueing, translation, filtering",
+               "move it, or write `set require-order no` first");
+}
+
+bool Parser::ParseStatement() {
+  if (token_.kind != TokenKind::kWord && token_.kind != TokenKind::kNumber) {
+    return Unexpected("a statement");
+  }
+  const Token word = Take();
+  if (token_.Is('=')) return ParseMacro(word);
+  const std::string& w = word.text;
+  const SourcePlace place = word.place;
+  if (w == "pass") return ParseFilterRule(place, RuleAction::kPass);
+  if (w == "block") return ParseFilterRule(place, RuleAction::kBlock);
+  if (w == "match") return ParseFilterRule(place, RuleAction::kMatch);
+  if (w == "table") return ParseTable(place);
+  if (w == "anchor") return ParseAnchor(place);
+  if (w == "antispoof") return ParseAntispoof(place);
+  if (w == "set") return ParseOption(place);
+  if (w == "include") return ParseInclude(place);
+  if (w == "load") return ParseLoadAnchor(place);
+  if (w == "scrub") return ParseScrubRule(place, false);
+  if (w == "nat" || w == "rdr") return ParseTranslationRule(word, false);
+  if (w == "binat") return ParseBinatRule(place, false);
+  if (w == "no") {
+    const Token kind = Take();
+    if (kind.IsWord("scrub")) return ParseScrubRule(place, true);
+    if (kind.IsWord("nat") || kind.IsWord("rdr")) {
+      return ParseTranslationRule(kind, true);
+    }
+    if (kind.IsWord("binat")) return ParseBinatRule(place, true);
+    return Error(kind.place,
+                 "syntax error: 'no' is followed by nat, rdr, binat or scrub");
+  }
+  if (w == "nat-anchor" || w == "rdr-anchor" || w == "binat-anchor" ||
+      w == "scrub-anchor") {
+    return ParseTranslationAnchor(word);
+  }
+  if (w == "ether") return ParseEtherRule(place);
+  if (w == "altq" || w == "queue" || w == "state" || w == "source") {
+    return ParseForeignDefinition(word);
+  }
+  static const std::vector<std::string_view>& words =
+      *new std::vector<std::string_view>(kStatementWords.begin(),
+                                         kStatementWords.end());
+  const std::string nearest = NearestWord(w, words);
+  return Error(place, "syntax error: '" + w.substr(0, 64) +
+                          "' does not begin a statement",
+               nearest.empty() ? "" : "did you mean '" + nearest + "'?");
+}
+
+bool Parser::ParseMacro(const Token& name) {
+  if (IsReservedWord(name.text)) {
+    return Error(name.place,
+                 "'" + name.text + "' is a reserved word, not a macro's name");
+  }
+  if (name.text.size() > kMaxMacroName) {
+    return Error(name.place, "macro name too long, at most 63 characters");
+  }
+  for (char c : name.text) {
+    const bool fits = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                      (c >= 'A' && c <= 'Z') || c == '_';
+    if (!fits) {
+      return Error(name.place,
+                   "a macro's name has letters, digits and '_' only");
+    }
+  }
+  Accept('=');
+  if (token_.Is('{') || token_.Is('<') || token_.Is('(') || token_.Is('!')) {
+    return Error(token_.place,
+                 "syntax error: a macro's value is text, in quotes unless it "
+                 "is one word",
+                 "write " + name.text + " = \"...\"");
+  }
+  std::string value;
+  size_t parts = 0;
+  while (token_.IsString() || token_.kind == TokenKind::kNumber) {
+    if (parts++ != 0) value += ' ';
+    value += token_.text;
+    if (value.size() > kMaxTokenBytes) {
+      return Error(token_.place, "macro value too long, at most 8192 bytes");
+    }
+    Take();
+  }
+  if (parts == 0) return Unexpected("a macro's value");
+  if (!AtStatementEnd()) {
+    return Unexpected("the end of the macro's value");
+  }
+  result_.policy.macros.push_back(
+      {.name = name.text, .value = value, .place = name.place});
+  lexer_.Define(name.text, std::move(value));
+  return true;
+}
+
+bool Parser::ParseInclude(SourcePlace place) {
+  const SourcePlace at = token_.place;
+  std::string path;
+  if (!TakeString("a file name", path, kMaxTokenBytes)) return false;
+  if (!AtStatementEnd()) return Unexpected("the end of the statement");
+  if (lexer_.depth() > input_.limits.include_depth) {
+    return Error(place, "includes are nested more than " +
+                            std::to_string(input_.limits.include_depth) +
+                            " deep",
+                 "a file may include itself");
+  }
+  std::string text;
+  if (!ReadFile(path, at, text)) return false;
+  if (token_.Is('}')) {
+    return Error(token_.place, "syntax error: 'include' is a line of its own");
+  }
+  // The line's end has been read; the file goes behind it.
+  token_.kind = TokenKind::kNewline;
+  const uint32_t file = AddFile(path, std::move(text));
+  lexer_.Push(file, texts_[file].text);
+  return true;
+}
+
+}  // namespace sluice

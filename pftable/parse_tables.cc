@@ -1,0 +1,272 @@
+// Table definitions and table files.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
+#include "pftable/parser_internal.h"
+
+namespace sluice {
+namespace {
+
+struct EntryKey {
+  Prefix prefix;
+
+  template <typename H>
+  friend H AbslHashValue(H h, const EntryKey& k) {
+    return H::combine(
+        H::combine_contiguous(std::move(h), k.prefix.address.bytes.data(),
+                              k.prefix.address.bytes.size()),
+        k.prefix.length, static_cast<uint8_t>(k.prefix.address.family));
+  }
+  friend bool operator==(const EntryKey&, const EntryKey&) = default;
+};
+
+int MaskBits(const AddressMatch& match) {
+  int bits = 0;
+  while (bits < AddressBits(match.mask.family) && match.mask.bit(bits)) {
+    ++bits;
+  }
+  return bits;
+}
+
+std::optional<TableEntry> EntryOf(const HostItem& host) {
+  TableEntry entry;
+  entry.negated = host.match.negated;
+  entry.weight = host.weight;
+  if (host.match.kind == AddressKind::kPrefix) {
+    entry.prefix = {
+        .address = host.match.address,
+        .length = static_cast<uint8_t>(MaskBits(host.match))};
+    return entry;
+  }
+  if (host.match.kind == AddressKind::kAny && host.family != Family::kNone) {
+    entry.prefix.address.family = host.family;
+    return entry;
+  }
+  return std::nullopt;
+}
+
+constexpr bool IsSpace(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == ',' ||
+         c == '\f' || c == '\v';
+}
+
+// The entries of a table file, one after the other.
+class TableFileScanner {
+ public:
+  explicit TableFileScanner(std::string_view text) : text_(text) {}
+
+  // False at the end.
+  bool Next(std::string_view& word, uint32_t& line, uint32_t& column) {
+    for (;;) {
+      while (at_ < text_.size() && IsSpace(text_[at_])) Advance();
+      if (at_ >= text_.size()) return false;
+      if (text_[at_] != '#' && text_[at_] != ';') break;
+      while (at_ < text_.size() && text_[at_] != '\n') ++at_;
+    }
+    line = line_;
+    column = static_cast<uint32_t>(at_ - line_start_ + 1);
+    const size_t begin = at_;
+    // A '!' may stand apart from its address.
+    if (text_[at_] == '!') {
+      ++at_;
+      while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t')) {
+        ++at_;
+      }
+    }
+    while (at_ < text_.size() && !IsSpace(text_[at_]) && text_[at_] != '#' &&
+           text_[at_] != ';') {
+      ++at_;
+    }
+    word = text_.substr(begin, at_ - begin);
+    return true;
+  }
+
+ private:
+  void Advance() {
+    if (text_[at_++] == '\n') {
+      ++line_;
+      line_start_ = at_;
+    }
+  }
+
+  std::string_view text_;
+  size_t at_ = 0;
+  size_t line_start_ = 0;
+  uint32_t line_ = 1;
+};
+
+std::string_view LineAt(std::string_view text, uint32_t line) {
+  for (; line > 1; --line) {
+    const size_t end = text.find('\n');
+    if (end == text.npos) return "";
+    text.remove_prefix(end + 1);
+  }
+  return text.substr(0, std::min<size_t>(text.find('\n'), 512));
+}
+
+}  // namespace
+
+TableFileResult ParseTableFile(std::string_view file_name,
+                               std::string_view text, const HostFacts& facts,
+                               bool no_dns, size_t max_entries) {
+  constexpr size_t kMaxDiagnostics = 100;
+  TableFileResult result;
+  absl::flat_hash_set<EntryKey> seen;
+  TableFileScanner scanner(text);
+  std::string_view word;
+  uint32_t line = 0;
+  uint32_t column = 0;
+  const auto add = [&](TableEntry entry) {
+    if (seen.insert({entry.prefix}).second) result.entries.push_back(entry);
+  };
+  const auto fail = [&](std::string message) {
+    Diagnostic d;
+    d.file = std::string(file_name);
+    d.line = line;
+    d.column = column;
+    d.message = std::move(message);
+    d.source_line = std::string(LineAt(text, line));
+    result.diagnostics.push_back(std::move(d));
+  };
+  while (scanner.Next(word, line, column)) {
+    if (result.diagnostics.size() >= kMaxDiagnostics) return result;
+    if (result.entries.size() >= max_entries) {
+      fail("more than " + std::to_string(max_entries) + " table entries");
+      return result;
+    }
+    TableEntry entry;
+    std::string_view body = word;
+    if (body[0] == '!') {
+      entry.negated = true;
+      body.remove_prefix(1);
+      while (!body.empty() && IsSpace(body[0])) body.remove_prefix(1);
+    }
+    // Most entries are plain; the rest goes the long way.
+    if (const auto prefix = ParsePrefix(body)) {
+      entry.prefix = prefix->Masked();
+      add(entry);
+      continue;
+    }
+    constexpr std::string_view kNameCharacters =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+        ".:/_%-";
+    if (body.empty() || body.size() > 255 ||
+        body.find_first_not_of(kNameCharacters) != body.npos) {
+      fail("not an address");
+      continue;
+    }
+    ParseInput input;
+    input.file_name = std::string(file_name);
+    input.facts = &facts;
+    input.no_dns = no_dns;
+    input.text = "table <t> { " + std::string(entry.negated ? "! " : "") +
+                 std::string(body) + " }\n";
+    const ParseResult parsed = ParsePolicy(std::move(input));
+    if (!parsed.ok() || parsed.policy.main.tables.empty()) {
+      fail(parsed.diagnostics.empty() ? "not an address"
+                                      : parsed.diagnostics[0].message);
+      continue;
+    }
+    for (const TableEntry& e : parsed.policy.main.tables[0].entries) add(e);
+  }
+  return result;
+}
+
+bool Parser::ParseTable(SourcePlace place) {
+  if (!token_.Is('<')) return Unexpected("a table's name in '<' and '>'");
+  TableDefinition table;
+  table.place = place;
+  const SourcePlace name_place = token_.place;
+  if (!ParseTableName(table.name)) return false;
+  if (table.name.empty()) return Error(name_place, "empty table name");
+  while (!AtStatementEnd()) {
+    const SourcePlace at = token_.place;
+    if (AcceptWord("persist")) {
+      table.persist = true;
+    } else if (AcceptWord("const")) {
+      table.is_const = true;
+    } else if (AcceptWord("counters")) {
+      table.counters = true;
+    } else if (AcceptWord("file")) {
+      std::string path;
+      if (!TakeString("a file name", path, kMaxTokenBytes)) return false;
+      std::string text;
+      if (!ReadFile(path, at, text)) return false;
+      const size_t room = input_.limits.table_entries - table_entry_count_;
+      TableFileResult read =
+          ParseTableFile(path, text, facts_, input_.no_dns, room);
+      for (Diagnostic& d : read.diagnostics) {
+        if (result_.diagnostics.size() >= input_.limits.diagnostics) {
+          result_.truncated = true;
+          break;
+        }
+        result_.diagnostics.push_back(std::move(d));
+      }
+      table_entry_count_ += read.entries.size();
+      table.has_contents = true;
+      table.files.push_back(std::move(path));
+      table.entries.insert(table.entries.end(), read.entries.begin(),
+                           read.entries.end());
+    } else if (token_.Is('{')) {
+      table.has_contents = true;
+      if (!ParseTableContents(table)) return false;
+    } else {
+      return Unexpected("persist, const, counters, file or '{'");
+    }
+  }
+  absl::flat_hash_set<EntryKey> seen;
+  std::erase_if(table.entries, [&](const TableEntry& e) {
+    return !seen.insert({e.prefix}).second;
+  });
+  std::vector<TableDefinition>& tables = Here().tables;
+  const auto same = std::find_if(
+      tables.begin(), tables.end(),
+      [&](const TableDefinition& t) { return t.name == table.name; });
+  if (same != tables.end()) {
+    *same = std::move(table);  // as in pf, the last definition counts
+  } else {
+    tables.push_back(std::move(table));
+  }
+  return true;
+}
+
+bool Parser::ParseTableContents(TableDefinition& table) {
+  const SourcePlace opened = token_.place;
+  Accept('{');
+  SkipNewlines();
+  std::vector<HostItem> hosts;
+  while (!Accept('}')) {
+    if (token_.kind == TokenKind::kEnd) return Error(opened, "'{' without '}'");
+    if (!ParseList([&] { return ParseHostItem(hosts, HostContext::kTable); },
+                   1)) {
+      return false;
+    }
+    SkipNewlines();
+    if (Accept(',')) SkipNewlines();
+  }
+  return AddTableEntries(hosts, table);
+}
+
+bool Parser::AddTableEntries(const std::vector<HostItem>& hosts,
+                             TableDefinition& table) {
+  if (hosts.size() > input_.limits.table_entries - table_entry_count_) {
+    return Error(table.place,
+                 "more than " + std::to_string(input_.limits.table_entries) +
+                     " table entries");
+  }
+  table_entry_count_ += hosts.size();
+  for (const HostItem& host : hosts) {
+    const auto entry = EntryOf(host);
+    if (!entry) {
+      return Error(host.place, "a range cannot be an entry of a table",
+                   "write its networks");
+    }
+    table.entries.push_back(*entry);
+  }
+  return true;
+}
+
+}  // namespace sluice

@@ -1,0 +1,219 @@
+#include <array>
+#include <cstdio>
+#include <string>
+
+#include "pftable/digest.h"
+#include "pftable/print_internal.h"
+#include "pftable/printer.h"
+
+namespace sluice {
+namespace {
+
+// The body that a call of an unnamed anchor shows in braces: the child of
+// that name.
+const Anchor* BodyOf(const Anchor& anchor, const Rule& call,
+                     bool inline_named) {
+  if (call.anchor_wildcard || !call.IsAnchorCall()) return nullptr;
+  if (call.anchor_call[0] == '/' || call.anchor_call.find("..") == 0) {
+    return nullptr;
+  }
+  const size_t slash = call.anchor_call.rfind('/');
+  const bool unnamed =
+      call.anchor_call[slash == std::string::npos ? 0 : slash + 1] == '_';
+  if (!unnamed && !inline_named) return nullptr;
+  const Anchor* body = anchor.Find(call.anchor_call);
+  if (body == nullptr) return nullptr;
+  const bool empty = body->rules == Ruleset() && body->tables.empty();
+  return empty && !unnamed ? nullptr : body;
+}
+
+void PrintAnchor(const Anchor& anchor, const PrintOptions& options,
+                 bool inline_named, int depth, std::string& out) {
+  const std::string indent(static_cast<size_t>(depth) * 2, ' ');
+  if (depth > 0) {
+    for (const TableDefinition& table : anchor.tables) {
+      out += indent + PrintTable(table) + "\n";
+    }
+  }
+  for (const EtherRule& rule : anchor.rules.ether) {
+    out += indent + PrintEtherRule(rule, options) + "\n";
+  }
+  for (const std::vector<Rule>* list :
+       {&anchor.rules.scrub, &anchor.rules.nat, &anchor.rules.rdr,
+        &anchor.rules.binat, &anchor.rules.filter}) {
+    size_t number = 0;
+    for (const Rule& rule : *list) {
+      out += indent + PrintRule(rule, options, number++);
+      const Anchor* body = list == &anchor.rules.filter
+                               ? BodyOf(anchor, rule, inline_named)
+                               : nullptr;
+      if (body != nullptr) {
+        out += " {\n";
+        PrintAnchor(*body, options, inline_named, depth + 1, out);
+        out += indent + "}";
+      }
+      out += "\n";
+    }
+  }
+}
+
+void DigestAnchor(const Anchor& anchor, const std::string& path,
+                  std::string& text) {
+  const PrintOptions canonical;
+  text += "anchor " + path + "\n";
+  for (const EtherRule& rule : anchor.rules.ether) {
+    text += PrintEtherRule(rule, canonical) + "\n";
+  }
+  for (const std::vector<Rule>* list :
+       {&anchor.rules.scrub, &anchor.rules.nat, &anchor.rules.rdr,
+        &anchor.rules.binat, &anchor.rules.filter}) {
+    for (const Rule& rule : *list) text += PrintRule(rule, canonical) + "\n";
+  }
+  for (const Anchor& child : anchor.children) {
+    DigestAnchor(child, path + "/" + child.name, text);
+  }
+}
+
+std::string MacText(const MacMatch& mac) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  const auto bytes = [&](const std::array<uint8_t, 6>& b) {
+    std::string out;
+    for (uint8_t byte : b) {
+      if (!out.empty()) out += ':';
+      out += kDigits[byte >> 4];
+      out += kDigits[byte & 15];
+    }
+    return out;
+  };
+  std::string out = mac.negated ? "! " : "";
+  out += bytes(mac.address);
+  int bits = 0;
+  while (bits < 48 && (mac.mask[bits / 8] >> (7 - bits % 8) & 1)) ++bits;
+  std::array<uint8_t, 6> contiguous{};
+  for (int i = 0; i < bits; ++i) {
+    contiguous[i / 8] |= static_cast<uint8_t>(0x80 >> (i % 8));
+  }
+  if (contiguous != mac.mask) {
+    out += "&" + bytes(mac.mask);
+  } else if (bits != 48) {
+    out += "/" + std::to_string(bits);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o) {
+  std::string out;
+  if (rule.anchor_call.empty()) {
+    out = rule.block ? "ether block" : "ether pass";
+  } else {
+    out = "ether anchor " + QuotedText(rule.anchor_call);
+  }
+  if (rule.direction == Direction::kIn) out += " in";
+  if (rule.direction == Direction::kOut) out += " out";
+  if (rule.quick) out += " quick";
+  if (rule.on.IsSet()) {
+    out += (rule.on.negated ? " on ! " : " on ") + NameText(rule.on.name);
+  }
+  if (rule.bridge_to.IsSet()) {
+    out += " bridge-to " + NameText(rule.bridge_to.name);
+  }
+  if (rule.ether_type != 0) {
+    std::array<char, 8> text;
+    const int length =
+        std::snprintf(text.data(), text.size(), "0x%04x", rule.ether_type);
+    out += " proto " + std::string(text.data(), static_cast<size_t>(length));
+  }
+  if (rule.source.is_set) out += " from " + MacText(rule.source);
+  if (rule.destination.is_set) out += " to " + MacText(rule.destination);
+  const auto l3 = [](const AddressMatch& a) {
+    return a.kind != AddressKind::kAny || a.negated;
+  };
+  if (l3(rule.l3_source) || l3(rule.l3_destination)) {
+    const auto text = [&](const AddressMatch& a) {
+      return std::string(a.negated ? "! " : "") + AddressText(a, o.dialect);
+    };
+    out += " l3 from " + text(rule.l3_source) + " to " +
+           text(rule.l3_destination);
+  }
+  for (const std::string& label : rule.labels) {
+    out += " label " + QuotedText(label);
+  }
+  if (rule.ridentifier != 0) {
+    out += " ridentifier " + std::to_string(rule.ridentifier);
+  }
+  if (!rule.foreign.queue.empty()) {
+    out += " queue " + NameText(rule.foreign.queue);
+  }
+  if (!rule.tag.empty()) out += " tag " + NameText(rule.tag);
+  if (!rule.tagged.empty()) {
+    if (rule.tagged_negated) out += " !";
+    out += " tagged " + NameText(rule.tagged);
+  }
+  if (rule.foreign.dummynet_pipe != 0) {
+    out += rule.foreign.dummynet_is_queue ? " dnqueue " : " dnpipe ";
+    out += std::to_string(rule.foreign.dummynet_pipe);
+  }
+  return out;
+}
+
+std::string PrintRuleset(const Anchor& anchor, const PrintOptions& options,
+                         bool inline_named) {
+  std::string out;
+  PrintAnchor(anchor, options, inline_named, 0, out);
+  return out;
+}
+
+std::string PrintTable(const TableDefinition& table) {
+  std::string out = "table <" + NameText(table.name) + ">";
+  if (table.is_const) out += " const";
+  if (table.persist) out += " persist";
+  if (table.counters) out += " counters";
+  if (!table.has_contents) return out;
+  out += " {";
+  for (const TableEntry& entry : table.entries) {
+    out += entry.negated ? " !" : " ";
+    out += ToString(entry.prefix);
+    if (entry.weight != 0) out += " weight " + std::to_string(entry.weight);
+  }
+  return out + " }";
+}
+
+std::string PrintOptionLines(const Options& options) {
+  std::string out;
+  for (const Options::Given& given : options.given) {
+    out += "set " + given.text + "\n";
+  }
+  return out;
+}
+
+std::string PrintPolicy(const Policy& policy, const PrintOptions& options) {
+  std::string out;
+  for (const MacroDefinition& macro : policy.macros) {
+    out += macro.name + " = " + QuotedText(macro.value) + "\n";
+  }
+  out += PrintOptionLines(policy.options);
+  for (const TableDefinition& table : policy.main.tables) {
+    out += PrintTable(table) + "\n";
+  }
+  for (const ForeignDefinition& definition : policy.foreign) {
+    out += definition.text + "\n";
+  }
+  return out + PrintRuleset(policy.main, options, /*inline_named=*/true);
+}
+
+std::string RuleIdentity(const Rule& rule, std::string_view path) {
+  std::string text(path);
+  text += '\n';
+  text += PrintRule(rule);
+  return Md5Hex(text);
+}
+
+std::string RulesetChecksum(const Policy& policy) {
+  std::string text;
+  DigestAnchor(policy.main, "", text);
+  return Md5Hex(text);
+}
+
+}  // namespace sluice
