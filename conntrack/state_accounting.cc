@@ -33,7 +33,7 @@ const TimeoutProfile* StateAccounting::RuleTimeouts(uint16_t,
 
 uint32_t StateAccounting::RuleStates(uint16_t, uint32_t rule_slot) const {
   if (all_ != nullptr) {
-    return static_cast<uint32_t>(all_->Rule(rule_slot).states());
+    return static_cast<uint32_t>(all_->Rule(rule_slot).states);
   }
   const RuleCounters& own = counters_.rule(rule_slot);
   return static_cast<uint32_t>(own.states_created.value() -
