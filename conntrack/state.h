@@ -180,7 +180,7 @@ struct TrafficDelta {
 
 // How a shard reaches the rules of its states. One a worker, called by that
 // worker only; implementations neither allocate nor block, and do not call the
-// table. StateAccounting is the one for a policy's own counters.
+// table. The process above implements it over its policies (RuleSink).
 class StateSink {
  public:
   virtual ~StateSink() = default;

@@ -38,7 +38,7 @@ const TimeoutProfile* RuleSink::RuleTimeouts(uint16_t filter,
 
 uint32_t RuleSink::RuleStates(uint16_t filter, uint32_t rule_slot) const {
   return static_cast<uint32_t>(
-      filters_[filter]->counters().Rule(rule_slot).states());
+      filters_[filter]->counters().Rule(rule_slot).states);
 }
 
 }  // namespace sluice
