@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "pftable/compile_rule.h"
-#include "pftable/rule_identity.h"
+#include "pftable/printer.h"
 #include "pftable/stable_hash.h"
 #include "pftable/support.h"
 
@@ -208,14 +208,12 @@ class PolicyCompiler {
 
         RuleSlotRequest& request = requests_.emplace_back();
         request.anchor = named.path;
-        request.text = RuleIdentity(rule);
-        request.occurrence = occurrences[request.text]++;
-        request.id = CombineHash(HashText(named.path),
-                                 HashText(request.text));
+        request.identity = RuleIdentity(rule, named.path);
+        request.occurrence = occurrences[request.identity]++;
         request.labels = rule.labels;
         request.timeouts = RuleTimeouts(rule);
         request.max_states = rule.state_options.max_states;
-        hash = CombineHash(hash, request.id);
+        hash = CombineHash(hash, HashText(request.identity));
         result_->listed.push_back(ListedRule{.anchor = named.path,
                                              .rule = &rule,
                                              .number = compiled.number,

@@ -8,12 +8,8 @@
 namespace sluice {
 namespace {
 
-// Anchor paths hold no newline and occurrences no digit's neighbour, so that
-// different rules have different keys.
-std::string IdentityKey(std::string_view anchor, std::string_view text,
-                        uint32_t occurrence) {
-  return absl::StrCat(std::string(anchor), "\n", occurrence, "\n",
-                      std::string(text));
+std::string IdentityKey(std::string_view identity, uint32_t occurrence) {
+  return absl::StrCat(std::string(identity), " ", occurrence);
 }
 
 }  // namespace
@@ -49,8 +45,7 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
   std::vector<std::string> keys;
   keys.reserve(requests.size());
   for (const RuleSlotRequest& request : requests) {
-    keys.push_back(
-        IdentityKey(request.anchor, request.text, request.occurrence));
+    keys.push_back(IdentityKey(request.identity, request.occurrence));
   }
 
   const std::lock_guard lock(mutex_);
@@ -73,9 +68,8 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
       const RuleSlotRequest& request = requests[i];
       Slot& slot = slots_[index];
       slot.info = RuleSlotInfo{.anchor = request.anchor,
-                               .text = request.text,
+                               .identity = request.identity,
                                .occurrence = request.occurrence,
-                               .id = request.id,
                                .labels = request.labels};
       slot.baseline = counters_->Rule(index);
       RuleRecord& record = records_[index];
@@ -174,8 +168,8 @@ void RuleSlots::Poll() {
       return false;
     }
     if (!reclaimer_->HasPassed(slot.grace)) return false;
-    by_identity_.erase(IdentityKey(slot.info.anchor, slot.info.text,
-                                   slot.info.occurrence));
+    by_identity_.erase(
+        IdentityKey(slot.info.identity, slot.info.occurrence));
     released.push_back(std::move(slot.source_table));
     released.push_back(std::move(slot.destination_table));
     slot = Slot();

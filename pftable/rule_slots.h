@@ -1,6 +1,6 @@
 // Where rules live for longer than a generation: a fixed array of records,
-// one a rule. A rule is known by its anchor, its canonical text and its
-// occurrence among equal texts; a rule that a commit leaves as it was keeps
+// one a rule. A rule is known by its identity (printer.h: a digest of anchor
+// and canonical text) and its occurrence among equal ones; a rule that a commit leaves as it was keeps
 // its slot, and with it its counters. A record stays until no generation and
 // no state names it.
 #ifndef SLUICE_PFTABLE_RULE_SLOTS_H_
@@ -74,9 +74,8 @@ struct RuleRecord {
 // What the control side wants of a rule's slot.
 struct RuleSlotRequest {
   std::string anchor;  // the path, "" for the main ruleset
-  std::string text;    // canonical
-  uint32_t occurrence = 0;  // among equal texts of the anchor, from 0
-  uint64_t id = 0;     // hash of anchor and text, stable between processes
+  std::string identity;  // RuleIdentity(), the same in every process
+  uint32_t occurrence = 0;  // among equal rules of the anchor, from 0
   std::vector<std::string> labels;
   TimeoutProfile timeouts;
   uint32_t max_states = 0;
@@ -85,9 +84,8 @@ struct RuleSlotRequest {
 // What is known of a slot, for listings and state dumps.
 struct RuleSlotInfo {
   std::string anchor;
-  std::string text;
+  std::string identity;
   uint32_t occurrence = 0;
-  uint64_t id = 0;
   std::vector<std::string> labels;
 };
 
