@@ -1,0 +1,300 @@
+#include "dataplane/sluicectl/arguments.h"
+
+#include <array>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice {
+namespace {
+
+template <typename Value>
+struct Word {
+  std::string_view word;
+  Value value;
+};
+
+// In pfctl's order: where an abbreviation fits several, the first is meant.
+constexpr std::array<Word<Show>, 9> kShows = {{
+    {"rules", Show::kRules},
+    {"states", Show::kStates},
+    {"info", Show::kInfo},
+    {"Interfaces", Show::kInterfaces},
+    {"labels", Show::kLabels},
+    {"timeouts", Show::kTimeouts},
+    {"memory", Show::kMemory},
+    {"Tables", Show::kTables},
+    {"all", Show::kAll},
+}};
+constexpr std::array<Word<Flush>, 5> kFlushes = {{
+    {"rules", Flush::kRules},
+    {"states", Flush::kStates},
+    {"info", Flush::kInfo},
+    {"Tables", Flush::kTables},
+    {"all", Flush::kAll},
+}};
+constexpr std::array<Word<TableAction>, 8> kTableActions = {{
+    {"kill", TableAction::kKill},
+    {"flush", TableAction::kFlush},
+    {"add", TableAction::kAdd},
+    {"delete", TableAction::kDelete},
+    {"replace", TableAction::kReplace},
+    {"show", TableAction::kShow},
+    {"test", TableAction::kTest},
+    {"zero", TableAction::kZero},
+}};
+
+constexpr std::string_view kWithValue = "aDFfikpsTt";
+
+template <typename Value, size_t kSize>
+std::optional<Value> Lookup(const std::array<Word<Value>, kSize>& words,
+                            std::string_view text) {
+  for (const Word<Value>& word : words) {
+    if (!text.empty() && word.word.starts_with(text)) return word.value;
+  }
+  return std::nullopt;
+}
+
+absl::Status Unknown(std::string_view kind, const std::string& text) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("Unknown ", absl::string_view(kind.data(), kind.size()),
+                   " modifier '", text, "'"));
+}
+
+absl::Status SetMacro(const std::string& text, Arguments* arguments) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("-D ", text, ": write -D macro=value"));
+  }
+  arguments->macros.emplace_back(text.substr(0, equals),
+                                 text.substr(equals + 1));
+  return absl::OkStatus();
+}
+
+absl::Status SetWithValue(char flag, std::string value, Arguments* a) {
+  switch (flag) {
+    case 'a':
+      a->anchor = std::move(value);
+      break;
+    case 'D':
+      return SetMacro(value, a);
+    case 'F':
+      a->flush = Lookup(kFlushes, value);
+      if (!a->flush) return Unknown("flush", value);
+      break;
+    case 'f':
+      a->file = std::move(value);
+      break;
+    case 'i':
+      a->interface = std::move(value);
+      break;
+    case 'k':
+      if (a->kill.size() == 2) {
+        return absl::InvalidArgumentError("can only specify -k twice");
+      }
+      a->kill.push_back(std::move(value));
+      break;
+    case 'p':
+      a->socket = std::move(value);
+      break;
+    case 's':
+      a->show = Lookup(kShows, value);
+      if (!a->show) return Unknown("show", value);
+      break;
+    case 'T':
+      a->table_action = Lookup(kTableActions, value);
+      if (!a->table_action) return Unknown("table command", value);
+      break;
+    default:
+      a->table = std::move(value);
+      break;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetPlain(char flag, Arguments* a) {
+  switch (flag) {
+    case 'd':
+      a->disable = true;
+      break;
+    case 'e':
+      a->enable = true;
+      break;
+    case 'g':
+      a->debug = true;
+      break;
+    case 'h':
+      a->help = true;
+      break;
+    case 'N':
+      a->no_dns = true;
+      break;
+    case 'n':
+      a->no_action = true;
+      break;
+    case 'P':
+      a->flip_port_names = true;
+      break;
+    case 'q':
+      a->quiet = true;
+      break;
+    case 'r':
+      // Names for addresses: accepted, and addresses are printed.
+      break;
+    case 'v':
+      if (a->verbose < 2) ++a->verbose;
+      break;
+    case 'z':
+      a->zero = true;
+      break;
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown option -- ", std::string(1, flag)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetLong(std::string_view name, Arguments* a) {
+  if (name == "json") {
+    a->json = true;
+  } else if (name == "help") {
+    a->help = true;
+  } else if (name == "version") {
+    a->version = true;
+  } else {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "unknown option --", absl::string_view(name.data(), name.size())));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetLongWithValue(std::string_view name, std::string value,
+                              Arguments* a) {
+  if (name == "dialect") {
+    if (value == "openbsd") {
+      a->dialect = Dialect::kOpenBsd;
+    } else if (value == "freebsd") {
+      a->dialect = Dialect::kFreeBsd;
+    } else {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--dialect ", value, ": the dialects are openbsd and freebsd"));
+    }
+  } else if (name == "facts") {
+    a->facts = std::move(value);
+  } else {
+    a->socket = std::move(value);
+  }
+  return absl::OkStatus();
+}
+
+// What only makes sense together.
+absl::Status Check(const Arguments& a) {
+  if (a.help || a.version) return absl::OkStatus();
+  const auto wrong = [](const char* what) {
+    return absl::InvalidArgumentError(what);
+  };
+  if (a.table_action && a.table.empty()) return wrong("-T needs -t table");
+  if (!a.table.empty() && !a.table_action) return wrong("-t needs -T command");
+  if (!a.table_action && !a.operands.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown command line argument: ", a.operands.front()));
+  }
+  if (!a.anchor.empty() && (a.flush || (a.file && !a.table_action))) {
+    return wrong("-a goes with -s and -T only");
+  }
+  if (!a.kill.empty() && a.kill.size() != 2 &&
+      (a.kill[0] == "label" || a.kill[0] == "id")) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "-k ", a.kill[0], " needs a second -k that names the ", a.kill[0]));
+  }
+  if (!a.facts.empty() && !(a.no_action && a.file)) {
+    return wrong("--facts goes with -n -f only: the daemon has its own");
+  }
+  if (a.enable && a.disable) return wrong("-e and -d contradict each other");
+  if (!a.file && !a.show && !a.flush && !a.table_action && a.kill.empty() &&
+      !a.zero && !a.enable && !a.disable) {
+    return wrong("nothing to do");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Arguments> ParseArguments(std::span<const std::string> words) {
+  Arguments arguments;
+  size_t i = 0;
+  for (; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    // As BSD's getopt does: the flags end at the first other word.
+    if (word.size() < 2 || word[0] != '-') break;
+    if (word == "--") {
+      ++i;
+      break;
+    }
+    if (word.starts_with("--")) {
+      const size_t equals = word.find('=');
+      const std::string name =
+          word.substr(2, equals == std::string::npos ? equals : equals - 2);
+      if (name != "dialect" && name != "facts" && name != "socket") {
+        absl::Status set = equals == std::string::npos
+                               ? SetLong(name, &arguments)
+                               : SetLong(word.substr(2), &arguments);
+        if (!set.ok()) return set;
+        continue;
+      }
+      std::string value;
+      if (equals != std::string::npos) {
+        value = word.substr(equals + 1);
+      } else if (i + 1 < words.size()) {
+        value = words[++i];
+      }
+      if (value.empty()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("option requires an argument -- ", name));
+      }
+      absl::Status set = SetLongWithValue(name, std::move(value), &arguments);
+      if (!set.ok()) return set;
+      continue;
+    }
+    for (size_t at = 1; at < word.size(); ++at) {
+      const char flag = word[at];
+      absl::Status set;
+      if (kWithValue.find(flag) == std::string_view::npos) {
+        set = SetPlain(flag, &arguments);
+        if (!set.ok()) return set;
+        continue;
+      }
+      std::string value = word.substr(at + 1);
+      if (value.empty()) {
+        if (i + 1 == words.size()) {
+          return absl::InvalidArgumentError(absl::StrCat(
+              "option requires an argument -- ", std::string(1, flag)));
+        }
+        value = words[++i];
+      }
+      set = SetWithValue(flag, std::move(value), &arguments);
+      if (!set.ok()) return set;
+      break;
+    }
+  }
+  arguments.operands.assign(words.begin() + static_cast<std::ptrdiff_t>(i),
+                            words.end());
+  if (absl::Status status = Check(arguments); !status.ok()) return status;
+  return arguments;
+}
+
+std::string_view Usage() {
+  return R"(usage: sluicectl [-deghNnPqrvz] [-a anchor] [-D macro=value]
+                 [-F modifier]
+                 [-f file] [-i interface] [-k host | network | label | id]
+                 [-p socket] [-s modifier] [-t table -T command [address ...]]
+                 [--dialect openbsd|freebsd] [--facts file.toml] [--json]
+                 [--socket path] [--version]
+  -s  rules states info Interfaces labels timeouts memory Tables all
+  -F  rules states info Tables all
+  -T  add delete replace flush show test kill zero
+  Words of -s, -F and -T may be cut short; -n with -f needs no daemon.
+)";
+}
+
+}  // namespace sluice

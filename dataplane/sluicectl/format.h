@@ -1,0 +1,46 @@
+// The daemon's answers as pfctl prints them. Each function takes one object of
+// the shape that docs/control-protocol.md gives for it and returns whole lines.
+#ifndef SLUICE_DATAPLANE_SLUICECTL_FORMAT_H_
+#define SLUICE_DATAPLANE_SLUICECTL_FORMAT_H_
+
+#include <cstdint>
+#include <string>
+
+#include "nlohmann/json_fwd.hpp"
+
+namespace sluice {
+
+// How much is printed: the flags -v (0 to 2) and -g.
+struct Detail {
+  int verbose = 0;
+  bool debug = false;
+};
+
+// An element of rules.show; uid and pid are of who loaded it.
+std::string FormatRule(const nlohmann::json& rule, const Detail& detail,
+                       uint64_t uid, uint64_t pid);
+// An element of labels.show.
+std::string FormatLabel(const nlohmann::json& label);
+// An element of states.show.
+std::string FormatState(const nlohmann::json& state, const Detail& detail);
+// The result of info.show.
+std::string FormatInfo(const nlohmann::json& info, const Detail& detail);
+// Elements of timeouts.show, limits.show and interfaces.show.
+std::string FormatTimeout(const nlohmann::json& timeout);
+std::string FormatLimit(const nlohmann::json& limit);
+std::string FormatInterface(const nlohmann::json& interface,
+                            const Detail& detail);
+// An element of tables.list: nothing for an inactive one without -g.
+std::string FormatTable(const nlohmann::json& table, const Detail& detail);
+// An element of table.show.
+std::string FormatTableAddress(const nlohmann::json& address,
+                               const Detail& detail);
+// An element of "changes" of table.add and its like.
+std::string FormatTableChange(const nlohmann::json& change);
+// An element of table.test: with -v those that match, with -vv all, each with
+// the entry that decides.
+std::string FormatTableTest(const nlohmann::json& result, const Detail& detail);
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_SLUICECTL_FORMAT_H_

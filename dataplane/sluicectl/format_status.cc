@@ -1,0 +1,166 @@
+// Counters of the filter, timeouts, limits and interfaces.
+#include <ctime>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "dataplane/sluicectl/format.h"
+#include "dataplane/sluicectl/format_time.h"
+#include "dataplane/sluicectl/json_read.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+const json& Traffic(const json& traffic, const char* family, const char* way,
+                    const char* verdict) {
+  return Member(Member(Member(traffic, family), way), verdict);
+}
+
+void AppendCounters(const json& counters, uint64_t runtime, std::string* text) {
+  for (const json& counter : counters) {
+    absl::StrAppendFormat(text, "  %-25s %14d ", Text(counter, "name"),
+                          Number(counter, "value"));
+    if (runtime > 0) {
+      absl::StrAppendFormat(text, "%14.1f/s\n",
+                            static_cast<double>(Number(counter, "value")) /
+                                static_cast<double>(runtime));
+    } else {
+      absl::StrAppendFormat(text, "%14s\n", "");
+    }
+  }
+}
+
+void AppendLogInterface(const json& log, std::string* text) {
+  const json& traffic = Member(log, "traffic");
+  absl::StrAppendFormat(text, "Interface Stats for %-16s %5s %16s\n",
+                        Text(log, "name"), "IPv4", "IPv6");
+  const auto line = [&](const char* name, auto value) {
+    absl::StrAppendFormat(text, "  %-25s %14d %16d\n", name, value("inet"),
+                          value("inet6"));
+  };
+  for (const char* way : {"in", "out"}) {
+    line(way == std::string("in") ? "Bytes In" : "Bytes Out",
+         [&](const char* family) {
+           return Number(Traffic(traffic, family, way, "pass"), "bytes") +
+                  Number(Traffic(traffic, family, way, "block"), "bytes");
+         });
+  }
+  for (const char* way : {"in", "out"}) {
+    absl::StrAppend(
+        text, way == std::string("in") ? "  Packets In\n" : "  Packets Out\n");
+    line("  Passed", [&](const char* family) {
+      return Number(Traffic(traffic, family, way, "pass"), "packets");
+    });
+    line("  Blocked", [&](const char* family) {
+      return Number(Traffic(traffic, family, way, "block"), "packets");
+    });
+  }
+  absl::StrAppend(text, "\n");
+}
+
+}  // namespace
+
+std::string FormatTime(uint64_t unix_time) {
+  const auto time = static_cast<std::time_t>(unix_time);
+  char text[64];
+  // A year of more than four digits does not fit in what ctime_r() promises.
+  std::tm broken{};
+  if (::localtime_r(&time, &broken) == nullptr ||
+      std::strftime(text, sizeof text, "%a %b %e %H:%M:%S %Y", &broken) == 0) {
+    return absl::StrCat(unix_time);
+  }
+  return text;
+}
+
+std::string FormatInfo(const json& info, const Detail& detail) {
+  const uint64_t runtime = Number(info, "since");
+  std::string status =
+      absl::StrCat("Status: ", Truth(info, "enabled") ? "Enabled" : "Disabled");
+  if (Has(info, "since")) {
+    absl::StrAppendFormat(&status, " for %d days %02d:%02d:%02d",
+                          runtime / 86400, runtime / 3600 % 24,
+                          runtime / 60 % 60, runtime % 60);
+  }
+  std::string text = absl::StrFormat(
+      "%-44s%15s\n\n", status, absl::StrCat("Debug: ", Text(info, "debug")));
+  if (detail.verbose > 0) {
+    absl::StrAppend(&text, "Hostid:   0x", Text(info, "host_id"), "\n");
+    absl::StrAppend(&text, "Checksum: 0x", Text(info, "checksum"), "\n\n");
+  }
+  if (Has(info, "log_interface")) {
+    AppendLogInterface(Member(info, "log_interface"), &text);
+  }
+  absl::StrAppendFormat(&text, "%-27s %14s %16s\n", "State Table", "Total",
+                        "Rate");
+  absl::StrAppendFormat(&text, "  %-25s %14d %14s\n", "current entries",
+                        Number(info, "states"), "");
+  absl::StrAppendFormat(&text, "  %-25s %14d %14s\n", "half-open tcp",
+                        Number(info, "half_open_states"), "");
+  AppendCounters(Member(info, "state_counters"), runtime, &text);
+  if (detail.verbose > 0) {
+    absl::StrAppend(&text, "Source Tracking Table\n");
+    absl::StrAppendFormat(&text, "  %-25s %14d %14s\n", "current entries",
+                          Number(info, "source_nodes"), "");
+    AppendCounters(Member(info, "source_counters"), runtime, &text);
+  }
+  absl::StrAppend(&text, "Counters\n");
+  AppendCounters(Member(info, "drop_counters"), runtime, &text);
+  if (detail.verbose > 0) {
+    absl::StrAppend(&text, "Limit Counters\n");
+    AppendCounters(Member(info, "limit_counters"), runtime, &text);
+  }
+  return text;
+}
+
+std::string FormatTimeout(const json& timeout) {
+  return absl::StrFormat("%-20s %10d%s\n", Text(timeout, "name"),
+                         Number(timeout, "value"),
+                         Text(timeout, "unit") == "states" ? " states" : "s");
+}
+
+std::string FormatLimit(const json& limit) {
+  std::string text = absl::StrFormat("%-13s ", Text(limit, "name"));
+  const uint64_t value = Number(limit, "value");
+  if (value == UINT32_MAX) {
+    absl::StrAppend(&text, "unlimited\n");
+  } else {
+    absl::StrAppendFormat(&text, "hard limit %8d\n", value);
+  }
+  return text;
+}
+
+std::string FormatInterface(const json& interface, const Detail& detail) {
+  std::string text = Text(interface, "name");
+  if (detail.verbose > 0) {
+    if (Truth(interface, "skip")) absl::StrAppend(&text, " (skip)");
+    if (Has(interface, "link_up") && !Truth(interface, "link_up")) {
+      absl::StrAppend(&text, " (no link)");
+    }
+  }
+  absl::StrAppend(&text, "\n");
+  if (detail.verbose < 2) return text;
+  absl::StrAppendFormat(&text, "\tCleared:     %s\n",
+                        FormatTime(Number(interface, "cleared")));
+  absl::StrAppendFormat(
+      &text, "\tReferences:  [ States:  %-18d Rules: %-18d ]\n",
+      Number(interface, "states"), Number(interface, "rules"));
+  const json& traffic = Member(interface, "traffic");
+  for (const char* family : {"inet", "inet6"}) {
+    for (const char* way : {"in", "out"}) {
+      for (const char* verdict : {"pass", "block"}) {
+        const json& count = Traffic(traffic, family, way, verdict);
+        const std::string name =
+            absl::StrCat(way == std::string("in") ? "In" : "Out",
+                         family == std::string("inet") ? "4/" : "6/",
+                         verdict == std::string("pass") ? "Pass:" : "Block:");
+        absl::StrAppendFormat(&text,
+                              "\t%-12s [ Packets: %-18d Bytes: %-18d ]\n", name,
+                              Number(count, "packets"), Number(count, "bytes"));
+      }
+    }
+  }
+  return text;
+}
+
+}  // namespace sluice

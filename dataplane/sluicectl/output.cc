@@ -1,0 +1,65 @@
+#include "dataplane/sluicectl/output.h"
+
+#include "nlohmann/json.hpp"
+
+namespace sluice {
+namespace {
+
+std::string Dump(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+void Output::Title(std::string_view title) {
+  if (json_ || !titles_) return;
+  if (!first_title_) out_ << '\n';
+  first_title_ = false;
+  out_ << title << '\n';
+}
+
+void Output::Print(const std::string& text) {
+  if (!json_) out_ << text;
+}
+
+void Output::Say(const std::string& line) {
+  if (!json_ && !quiet_) err_ << line << '\n';
+}
+
+void Output::Complain(const std::string& text) { err_ << text; }
+
+void Output::Name(const std::string& name) {
+  out_ << (first_member_ ? "{" : ",\n ") << Dump(name) << ": ";
+  first_member_ = false;
+}
+
+void Output::Put(const std::string& name, const nlohmann::json& value) {
+  if (!json_) return;
+  Name(name);
+  out_ << Dump(value);
+}
+
+void Output::BeginList(const std::string& name) {
+  if (!json_) return;
+  Name(name);
+  out_ << '[';
+  first_element_ = true;
+}
+
+void Output::Element(const nlohmann::json& value) {
+  if (!json_) return;
+  out_ << (first_element_ ? "\n  " : ",\n  ") << Dump(value);
+  first_element_ = false;
+}
+
+void Output::EndList() {
+  if (json_) out_ << ']';
+}
+
+bool Output::Finish() {
+  if (json_) out_ << (first_member_ ? "{}\n" : "}\n");
+  out_.flush();
+  return out_.good();
+}
+
+}  // namespace sluice

@@ -1,0 +1,43 @@
+// Rulesets and addresses as sluicectl reads them: with the rights and from the
+// folder of whoever runs it. The daemon gets contents, never paths.
+#ifndef SLUICE_DATAPLANE_SLUICECTL_RULESET_FILE_H_
+#define SLUICE_DATAPLANE_SLUICECTL_RULESET_FILE_H_
+
+#include <istream>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "dataplane/control/filter_control.h"
+#include "dataplane/sluicectl/arguments.h"
+#include "pftable/host_facts.h"
+#include "pftable/parser.h"
+
+namespace sluice {
+
+struct RulesetFile {
+  std::string name;  // for messages
+  std::string text;
+  std::vector<SourceFile> files;  // all that it refers to
+  // The text as this machine sees it. The daemon may see it otherwise: its
+  // interfaces are its own.
+  ParseResult parsed;
+  // A file that it refers to could not be read.
+  bool incomplete = false;
+};
+
+// Reads arguments.file and what it refers to; "-" is `standard_input`.
+absl::StatusOr<RulesetFile> ReadRuleset(const Arguments& arguments,
+                                        const HostFacts& facts,
+                                        std::istream& standard_input);
+
+// --facts, or what the system says.
+absl::StatusOr<HostFacts> ReadFacts(const Arguments& arguments);
+
+// The addresses for -T: the operands, and the file of -f.
+absl::StatusOr<std::vector<TableEntry>> ReadEntries(
+    const Arguments& arguments, std::istream& standard_input);
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_SLUICECTL_RULESET_FILE_H_

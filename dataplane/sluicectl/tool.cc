@@ -1,0 +1,209 @@
+#include "dataplane/sluicectl/tool.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/control/json_rpc.h"
+#include "dataplane/sluicectl/json_read.h"
+#include "dataplane/sluicectl/ruleset_file.h"
+#include "pftable/diagnostic.h"
+
+namespace sluice {
+
+using nlohmann::json;
+
+Tool::Tool(const Arguments& arguments, Caller* caller, std::istream& in,
+           std::ostream& out, std::ostream& err)
+    : arguments_(arguments),
+      caller_(caller),
+      in_(in),
+      output_(out, err, arguments.json, arguments.quiet),
+      detail_{.verbose = arguments.verbose, .debug = arguments.debug} {}
+
+// The order is pfctl's: disable, show, clear, kill, tables, load, enable.
+int Tool::Run() {
+  const Arguments& a = arguments_;
+  bool ok = true;
+  if (a.disable && !a.no_action) {
+    ok = SimpleCall("filter.disable", "pf disabled") && ok;
+  }
+  if (a.show) {
+    ok = (*a.show == Show::kAll ? ShowAll() : ShowOne(*a.show)) && ok;
+  }
+  if (a.zero && !a.no_action) {
+    ok = SimpleCall("rules.zero", "pf: rule counters cleared") && ok;
+  }
+  if (a.flush && !a.no_action) {
+    ok = (*a.flush == Flush::kAll ? FlushAll() : FlushOne(*a.flush)) && ok;
+  }
+  if (!a.kill.empty() && !a.no_action) ok = Kill() && ok;
+  if (a.table_action) {
+    ok = RunTable() && ok;
+  } else if (a.file) {
+    ok = (a.no_action ? Check() : Load()) && ok;
+  }
+  if (a.enable && !a.no_action) {
+    ok = SimpleCall("filter.enable", "pf enabled") && ok;
+  }
+  if (!output_.Finish()) ok = false;
+  return ok ? status_ : 1;
+}
+
+std::unique_ptr<json> Tool::Ask(const std::string& method, json params) {
+  CallError error;
+  std::unique_ptr<json> result =
+      caller_->Call(method, std::move(params), &error);
+  if (result != nullptr) return result;
+  if (!error.diagnostics.empty()) {
+    output_.Complain(FormatDiagnostics(error.diagnostics));
+  }
+  Fail(error.message);
+  if (output_.json()) {
+    json diagnostics = json::array();
+    for (const Diagnostic& d : error.diagnostics) {
+      diagnostics.push_back(ToJson(d));
+    }
+    output_.Put("error", {{"code", error.code},
+                          {"message", error.message},
+                          {"data", std::move(diagnostics)}});
+  }
+  return nullptr;
+}
+
+bool Tool::Fail(const std::string& message) {
+  output_.Complain(absl::StrCat("sluicectl: ", message, "\n"));
+  return false;
+}
+
+void Tool::Done(const std::string& what) {
+  output_.Say(absl::StrCat(what, arguments_.no_action ? " (dummy)." : "."));
+}
+
+bool Tool::SimpleCall(const char* method, const char* done) {
+  const auto result = Ask(method, json::object());
+  if (result == nullptr) return false;
+  output_.Put(method, *result);
+  output_.Say(done);
+  return true;
+}
+
+bool Tool::List(
+    const std::string& method, json params, const std::string& name,
+    const std::function<void(const json& element, const json& page)>& print) {
+  bool started = false;
+  for (;;) {
+    const auto page = Ask(method, params);
+    if (page == nullptr) {
+      if (started) output_.EndList();
+      return false;
+    }
+    if (!started) output_.BeginList(name);
+    started = true;
+    for (const json& element : Member(*page, name.c_str())) {
+      output_.Element(element);
+      if (!output_.json()) print(element, *page);
+    }
+    std::string next = Text(*page, "next");
+    if (next.empty()) {
+      output_.EndList();
+      return true;
+    }
+    params["cursor"] = std::move(next);
+  }
+}
+
+// ---- Rulesets --------------------------------------------------------------
+
+bool Tool::Load() {
+  absl::StatusOr<HostFacts> facts = ReadFacts(arguments_);
+  if (!facts.ok()) return Fail(facts.status().ToString());
+  absl::StatusOr<RulesetFile> ruleset = ReadRuleset(arguments_, *facts, in_);
+  const auto unchanged = [this] {
+    return Fail("nothing was loaded, the old rules stay in force");
+  };
+  if (!ruleset.ok()) {
+    Fail(std::string(ruleset.status().message()));
+    return unchanged();
+  }
+  if (ruleset->incomplete) {
+    output_.Complain(FormatDiagnostics(ruleset->parsed.diagnostics));
+    return unchanged();
+  }
+  json files = json::array();
+  for (SourceFile& file : ruleset->files) {
+    files.push_back({{"name", file.name}, {"text", std::move(file.text)}});
+  }
+  json params = {{"name", ruleset->name},
+                 {"text", std::move(ruleset->text)},
+                 {"files", std::move(files)}};
+  if (!arguments_.macros.empty()) {
+    json& macros = params["macros"] = json::object();
+    for (const auto& [name, value] : arguments_.macros) macros[name] = value;
+  }
+  if (arguments_.dialect) {
+    params["dialect"] =
+        *arguments_.dialect == Dialect::kOpenBsd ? "openbsd" : "freebsd";
+  }
+  const auto result = Ask("ruleset.load", std::move(params));
+  if (result == nullptr) return unchanged();
+  output_.Put("load", *result);
+  std::vector<Diagnostic> warnings;
+  for (const json& d : Member(*result, "diagnostics")) {
+    warnings.push_back({.severity = Severity::kWarning,
+                        .file = Text(d, "file"),
+                        .line = static_cast<uint32_t>(Number(d, "line")),
+                        .column = static_cast<uint32_t>(Number(d, "column")),
+                        .message = Text(d, "message"),
+                        .source_line = Text(d, "source_line"),
+                        .hint = Text(d, "hint")});
+  }
+  output_.Complain(FormatDiagnostics(warnings));
+  if (arguments_.verbose == 0) return true;
+  // What is in force now, and not what this machine would make of the text.
+  return List("rules.show", RuleParams(), "rules",
+              [this](const json& rule, const json&) {
+                const Detail plain = {.verbose = detail_.verbose > 1 ? 2 : 0};
+                std::string text = FormatRule(rule, plain, 0, 0);
+                output_.Print(text.substr(0, text.find('\n') + 1));
+              });
+}
+
+// ---- Removing --------------------------------------------------------------
+
+bool Tool::FlushOne(Flush flush) {
+  switch (flush) {
+    case Flush::kRules:
+      return SimpleCall("ruleset.flush", "rules cleared");
+    case Flush::kInfo:
+      return SimpleCall("info.clear", "pf: statistics cleared");
+    case Flush::kStates: {
+      json params = json::object();
+      if (!arguments_.interface.empty()) {
+        params["interface"] = arguments_.interface;
+      }
+      const auto result = Ask("states.flush", std::move(params));
+      if (result == nullptr) return false;
+      output_.Put("states.flush", *result);
+      output_.Say(absl::StrCat(Number(*result, "killed"), " states cleared"));
+      return true;
+    }
+    default: {
+      const auto result = Ask("tables.flush", json::object());
+      if (result == nullptr) return false;
+      output_.Put("tables.flush", *result);
+      Done(absl::StrCat(Number(*result, "tables_deleted"), " tables deleted"));
+      return true;
+    }
+  }
+}
+
+bool Tool::FlushAll() {
+  bool ok = true;
+  for (Flush flush :
+       {Flush::kRules, Flush::kTables, Flush::kStates, Flush::kInfo}) {
+    ok = FlushOne(flush) && ok;
+  }
+  return ok;
+}
+
+}  // namespace sluice

@@ -1,0 +1,75 @@
+// sluicectl itself: what the command line asks for, in pfctl's order, with
+// pfctl's texts and exit statuses.
+#ifndef SLUICE_DATAPLANE_SLUICECTL_TOOL_H_
+#define SLUICE_DATAPLANE_SLUICECTL_TOOL_H_
+
+#include <functional>
+#include <istream>
+#include <memory>
+#include <ostream>
+#include <string>
+
+#include "dataplane/sluicectl/arguments.h"
+#include "dataplane/sluicectl/client.h"
+#include "dataplane/sluicectl/format.h"
+#include "dataplane/sluicectl/output.h"
+#include "nlohmann/json_fwd.hpp"
+
+namespace sluice {
+
+class Tool {
+ public:
+  // Nothing is owned. `in` is standard input.
+  Tool(const Arguments& arguments, Caller* caller, std::istream& in,
+       std::ostream& out, std::ostream& err);
+
+  // The exit status: 0; 1 after an error; 2 if -T test found an address that
+  // does not match.
+  int Run();
+
+ private:
+  // All say on standard error what goes wrong and return false then.
+  bool Check();  // -n -f
+  bool Load();   // -f
+  bool ShowOne(Show show);
+  bool ShowAll();
+  bool ShowRules();
+  bool ShowLabels();
+  bool ShowStates();
+  bool ShowInfo();
+  bool ShowInterfaces();
+  bool ShowTables();
+  bool FlushOne(Flush flush);
+  bool FlushAll();
+  bool Kill();
+  bool KillHosts();
+  bool RunTable();
+  bool ShowTable();
+  bool TestTable();
+  bool EditTable();
+  bool SimpleCall(const char* method, const char* done);
+
+  // The result, or null after an error.
+  std::unique_ptr<nlohmann::json> Ask(const std::string& method,
+                                      nlohmann::json params);
+  // Asks for all pages of a listing; `name` is its member.
+  bool List(const std::string& method, nlohmann::json params,
+            const std::string& name,
+            const std::function<void(const nlohmann::json& element,
+                                     const nlohmann::json& page)>& print);
+  bool Fail(const std::string& message);
+  // "N things done." with pfctl's word for -n.
+  void Done(const std::string& what);
+  nlohmann::json RuleParams() const;
+
+  const Arguments& arguments_;
+  Caller* const caller_;
+  std::istream& in_;
+  Output output_;
+  const Detail detail_;
+  int status_ = 0;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_SLUICECTL_TOOL_H_

@@ -1,0 +1,56 @@
+// -n -f: what the language makes of a ruleset, without any daemon.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/control/json_rpc.h"
+#include "dataplane/sluicectl/json_read.h"
+#include "dataplane/sluicectl/ruleset_file.h"
+#include "dataplane/sluicectl/tool.h"
+#include "pftable/diagnostic.h"
+#include "pftable/printer.h"
+
+namespace sluice {
+
+using nlohmann::json;
+
+bool Tool::Check() {
+  absl::StatusOr<HostFacts> facts = ReadFacts(arguments_);
+  if (!facts.ok()) return Fail(std::string(facts.status().message()));
+  absl::StatusOr<RulesetFile> ruleset = ReadRuleset(arguments_, *facts, in_);
+  if (!ruleset.ok()) return Fail(std::string(ruleset.status().message()));
+  const ParseResult& parsed = ruleset->parsed;
+  const PrintOptions options = {
+      .dialect = parsed.policy.options.dialect,
+      .facts = &*facts,
+      .flip_port_names = arguments_.flip_port_names,
+      .rule_numbers = arguments_.verbose > 1,
+      .anchor_names = arguments_.debug,
+  };
+  output_.Complain(FormatDiagnostics(parsed.diagnostics));
+  const bool ok = parsed.ok();
+  std::string text;
+  if (ok && arguments_.verbose > 0) text = PrintPolicy(parsed.policy, options);
+  output_.Print(text);
+  if (output_.json()) {
+    json diagnostics = json::array();
+    for (const Diagnostic& d : parsed.diagnostics) {
+      diagnostics.push_back(ToJson(d));
+    }
+    json check = {{"ok", ok}, {"diagnostics", std::move(diagnostics)}};
+    if (!text.empty()) check["text"] = text;
+    output_.Put("check", check);
+  }
+  if (ok) return true;
+  const auto errors = std::count_if(
+      parsed.diagnostics.begin(), parsed.diagnostics.end(),
+      [](const Diagnostic& d) { return d.severity == Severity::kError; });
+  return Fail(absl::StrCat(ruleset->name, ": ", errors,
+                           parsed.truncated ? " errors and more" : "",
+                           !parsed.truncated && errors == 1 ? " error" : "",
+                           !parsed.truncated && errors != 1 ? " errors" : "",
+                           ", the rules can not be loaded"));
+}
+
+}  // namespace sluice

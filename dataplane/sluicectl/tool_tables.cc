@@ -1,0 +1,241 @@
+// What -T and -k do.
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include <cstdlib>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/control/params.h"
+#include "dataplane/sluicectl/json_read.h"
+#include "dataplane/sluicectl/ruleset_file.h"
+#include "dataplane/sluicectl/tool.h"
+#include "packet/address.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+// The network that the text is, or the addresses of the host that it names.
+std::vector<Prefix> ResolveHost(const std::string& text, bool no_dns) {
+  if (const std::optional<Prefix> prefix = ParsePrefix(text)) {
+    return {prefix->Masked()};
+  }
+  std::vector<Prefix> prefixes;
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;
+  if (no_dns) hints.ai_flags = AI_NUMERICHOST;
+  addrinfo* list = nullptr;
+  if (::getaddrinfo(text.c_str(), nullptr, &hints, &list) != 0) return {};
+  for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
+    char name[NI_MAXHOST];
+    if (::getnameinfo(entry->ai_addr, entry->ai_addrlen, name, sizeof name,
+                      nullptr, 0, NI_NUMERICHOST) != 0) {
+      continue;
+    }
+    if (const std::optional<Prefix> prefix = ParsePrefix(name)) {
+      prefixes.push_back(*prefix);
+    }
+  }
+  ::freeaddrinfo(list);
+  return prefixes;
+}
+
+json EntryTexts(const std::vector<TableEntry>& entries) {
+  json texts = json::array();
+  for (const TableEntry& entry : entries) texts.push_back(ToString(entry));
+  return texts;
+}
+
+}  // namespace
+
+bool Tool::Kill() {
+  const std::vector<std::string>& kill = arguments_.kill;
+  json params;
+  if (kill[0] == "label") {
+    params["label"] = kill[1];
+  } else if (kill[0] == "id") {
+    const size_t slash = kill[1].find('/');
+    params["id"] = kill[1].substr(0, slash);
+    if (slash != std::string::npos) {
+      params["creator"] = kill[1].substr(slash + 1);
+    }
+  } else {
+    return KillHosts();
+  }
+  if (!arguments_.interface.empty()) {
+    params["interface"] = arguments_.interface;
+  }
+  const auto result = Ask("states.kill", std::move(params));
+  if (result == nullptr) return false;
+  output_.Put("kill", *result);
+  output_.Say(absl::StrCat("killed ", Number(*result, "killed"), " states"));
+  return true;
+}
+
+bool Tool::KillHosts() {
+  std::vector<std::vector<Prefix>> ends;
+  for (const std::string& host : arguments_.kill) {
+    ends.push_back(ResolveHost(host, arguments_.no_dns));
+    if (ends.back().empty()) {
+      return Fail(absl::StrCat(host, ": no address is known for it"));
+    }
+  }
+  uint64_t killed = 0;
+  size_t destinations = 0;
+  for (const Prefix& source : ends[0]) {
+    json params = {{"source", ToString(source)}};
+    if (!arguments_.interface.empty()) {
+      params["interface"] = arguments_.interface;
+    }
+    if (ends.size() == 1) {
+      const auto result = Ask("states.kill", params);
+      if (result == nullptr) return false;
+      killed += Number(*result, "killed");
+      continue;
+    }
+    destinations = 0;
+    for (const Prefix& destination : ends[1]) {
+      if (destination.address.family != source.address.family) continue;
+      ++destinations;
+      params["destination"] = ToString(destination);
+      const auto result = Ask("states.kill", params);
+      if (result == nullptr) return false;
+      killed += Number(*result, "killed");
+    }
+  }
+  output_.Put("kill", {{"killed", killed}});
+  output_.Say(absl::StrCat("killed ", killed, " states from ", ends[0].size(),
+                           " sources and ", destinations, " destinations"));
+  return true;
+}
+
+bool Tool::RunTable() {
+  switch (*arguments_.table_action) {
+    case TableAction::kShow:
+      return ShowTable();
+    case TableAction::kTest:
+      return TestTable();
+    default:
+      return EditTable();
+  }
+}
+
+bool Tool::ShowTable() {
+  json params = {{"table", arguments_.table}};
+  if (!arguments_.anchor.empty()) params["anchor"] = arguments_.anchor;
+  return List("table.show", std::move(params), "addresses",
+              [this](const json& address, const json&) {
+                output_.Print(FormatTableAddress(address, detail_));
+              });
+}
+
+bool Tool::TestTable() {
+  absl::StatusOr<std::vector<TableEntry>> entries =
+      ReadEntries(arguments_, in_);
+  if (!entries.ok()) return Fail(std::string(entries.status().message()));
+  json addresses = json::array();
+  size_t matched = 0;
+  output_.BeginList("results");
+  // By no more than the daemon tests at a time.
+  constexpr size_t kAtATime = 1024;
+  for (size_t i = 0; i < entries->size(); ++i) {
+    const TableEntry& entry = (*entries)[i];
+    if (entry.negated || !entry.prefix.IsHost()) {
+      output_.EndList();
+      return Fail(absl::StrCat(ToString(entry),
+                               ": only addresses of hosts can be tested"));
+    }
+    addresses.push_back(ToString(entry.prefix));
+    if (addresses.size() < kAtATime && i + 1 < entries->size()) continue;
+    json params = {{"table", arguments_.table},
+                   {"addresses", std::move(addresses)}};
+    addresses = json::array();
+    if (!arguments_.anchor.empty()) params["anchor"] = arguments_.anchor;
+    const auto page = Ask("table.test", std::move(params));
+    if (page == nullptr) {
+      output_.EndList();
+      return false;
+    }
+    for (const json& result : Member(*page, "results")) {
+      if (Truth(result, "match")) ++matched;
+      output_.Element(result);
+      output_.Print(FormatTableTest(result, detail_));
+    }
+  }
+  output_.EndList();
+  Done(absl::StrCat(matched, "/", entries->size(), " addresses match"));
+  if (matched < entries->size()) status_ = 2;
+  return true;
+}
+
+bool Tool::EditTable() {
+  const TableAction action = *arguments_.table_action;
+  json params = {{"table", arguments_.table}};
+  if (!arguments_.anchor.empty()) params["anchor"] = arguments_.anchor;
+  if (arguments_.no_action) params["dry_run"] = true;
+  size_t total = 0;
+  const bool takes_entries = action == TableAction::kAdd ||
+                             action == TableAction::kDelete ||
+                             action == TableAction::kReplace;
+  if (takes_entries) {
+    absl::StatusOr<std::vector<TableEntry>> entries =
+        ReadEntries(arguments_, in_);
+    if (!entries.ok()) return Fail(std::string(entries.status().message()));
+    total = entries->size();
+    params["addresses"] = EntryTexts(*entries);
+    if (arguments_.verbose > 0) params["feedback"] = true;
+  } else if (!arguments_.operands.empty() || arguments_.file) {
+    return Fail("this table command takes no addresses");
+  }
+  static const auto* const methods = new std::map<TableAction, const char*>{
+      {TableAction::kAdd, "table.add"},
+      {TableAction::kDelete, "table.delete"},
+      {TableAction::kReplace, "table.replace"},
+      {TableAction::kFlush, "table.flush"},
+      {TableAction::kKill, "table.kill"},
+      {TableAction::kZero, "table.zero"},
+  };
+  const auto result = Ask(methods->at(action), std::move(params));
+  if (result == nullptr) return false;
+  output_.Put("table", *result);
+  const uint64_t added = Number(*result, "added");
+  const uint64_t deleted = Number(*result, "deleted");
+  const uint64_t changed = Number(*result, "changed");
+  if (Truth(*result, "table_created")) Done("1 table created");
+  switch (action) {
+    case TableAction::kAdd:
+      Done(absl::StrCat(added, "/", total, " addresses added"));
+      break;
+    case TableAction::kDelete:
+      Done(absl::StrCat(deleted, "/", total, " addresses deleted"));
+      break;
+    case TableAction::kReplace:
+      if (added > 0) Done(absl::StrCat(added, " addresses added"));
+      if (deleted > 0) Done(absl::StrCat(deleted, " addresses deleted"));
+      if (changed > 0) Done(absl::StrCat(changed, " addresses changed"));
+      if (added + deleted + changed == 0) Done("no changes");
+      break;
+    case TableAction::kFlush:
+      Done(absl::StrCat(deleted, " addresses deleted"));
+      break;
+    case TableAction::kKill:
+      Done(absl::StrCat(Number(*result, "tables_deleted"), " table deleted"));
+      break;
+    default:
+      Done(absl::StrCat(Number(*result, "tables_zeroed"),
+                        " table/stats cleared"));
+      break;
+  }
+  for (const json& change : Member(*result, "changes")) {
+    if (arguments_.verbose < 2 && Text(change, "change") == "none") continue;
+    output_.Print(FormatTableChange(change));
+  }
+  return true;
+}
+
+}  // namespace sluice
