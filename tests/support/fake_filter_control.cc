@@ -1,0 +1,312 @@
+#include "tests/support/fake_filter_control.h"
+
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice {
+namespace {
+
+// A job from two functions.
+template <typename Result>
+class FunctionJob : public BuildJob<Result> {
+ public:
+  FunctionJob(std::function<void()> build,
+              std::function<absl::StatusOr<Result>()> publish)
+      : build_(std::move(build)), publish_(std::move(publish)) {}
+  void Build() override { build_(); }
+  absl::StatusOr<Result> Publish() override { return publish_(); }
+
+ private:
+  std::function<void()> build_;
+  std::function<absl::StatusOr<Result>()> publish_;
+};
+
+absl::StatusOr<size_t> ReadCursor(const std::string& cursor) {
+  size_t at = 0;
+  if (cursor.empty()) return at;
+  const char* end = cursor.data() + cursor.size();
+  const auto result = std::from_chars(cursor.data(), end, at);
+  if (result.ec != std::errc() || result.ptr != end) {
+    return absl::InvalidArgumentError("this is no cursor");
+  }
+  return at;
+}
+
+bool Matches(const StateQuery& query, const StateListing& state) {
+  if (query.source && !query.source->Contains(state.before.source)) {
+    return false;
+  }
+  if (query.destination &&
+      !query.destination->Contains(state.before.destination)) {
+    return false;
+  }
+  if (query.id && *query.id != state.id) return false;
+  return query.interface.empty() || query.interface == state.interface;
+}
+
+}  // namespace
+
+std::unique_ptr<BuildJob<LoadResult>> FakeFilterControl::BeginLoad(
+    LoadRequest request) {
+  last_load = request;
+  log.push_back("begin " + request.name);
+  auto built = std::make_shared<std::vector<RuleListing>>();
+  auto result = std::make_shared<LoadResult>();
+  auto shared = std::make_shared<LoadRequest>(std::move(request));
+  return std::make_unique<FunctionJob<LoadResult>>(
+      [=, this] {
+        log.push_back("build " + shared->name);
+        if (on_build) on_build();
+        uint32_t line_number = 0;
+        size_t at = 0;
+        while (at < shared->text.size()) {
+          size_t end = shared->text.find('\n', at);
+          if (end == std::string::npos) end = shared->text.size();
+          const std::string line = shared->text.substr(at, end - at);
+          at = end + 1;
+          ++line_number;
+          if (line.starts_with("error")) {
+            Diagnostic error;
+            error.file = shared->name;
+            error.line = line_number;
+            error.column = 1;
+            error.message = "syntax error";
+            error.source_line = line;
+            result->diagnostics.push_back(std::move(error));
+          } else if (!line.empty()) {
+            RuleListing rule;
+            rule.number = static_cast<uint32_t>(built->size());
+            rule.text = line;
+            built->push_back(rule);
+          }
+        }
+      },
+      [=, this]() -> absl::StatusOr<LoadResult> {
+        log.push_back("publish " + shared->name);
+        result->rules = built->size();
+        if (!result->HasErrors() && !shared->dry_run) {
+          rules = *built;
+          ++generation;
+        }
+        result->generation = generation;
+        return *result;
+      });
+}
+
+std::unique_ptr<BuildJob<uint64_t>> FakeFilterControl::BeginFlushRules() {
+  return std::make_unique<FunctionJob<uint64_t>>(
+      [] {},
+      [this]() -> absl::StatusOr<uint64_t> {
+        rules.clear();
+        return ++generation;
+      });
+}
+
+absl::StatusOr<RuleSlice> FakeFilterControl::ListRules(
+    const RuleQuery& query, const std::string& cursor, size_t limit) {
+  last_rule_query = query;
+  absl::StatusOr<size_t> at = ReadCursor(cursor);
+  if (!at.ok()) return at.status();
+  RuleSlice slice;
+  slice.generation = generation;
+  slice.uid = last_load.uid;
+  slice.pid = last_load.pid;
+  for (size_t i = *at; i < rules.size() && slice.rules.size() < limit; ++i) {
+    slice.rules.push_back(rules[i]);
+  }
+  const size_t next = *at + slice.rules.size();
+  if (next < rules.size()) slice.next = absl::StrCat(next);
+  return slice;
+}
+
+void FakeFilterControl::ListStates(const StateQuery& query,
+                                   const std::string& cursor, size_t limit,
+                                   Done<StateSlice> done) {
+  auto answer = [=, this] {
+    absl::StatusOr<size_t> at = ReadCursor(cursor);
+    if (!at.ok()) return done(at.status());
+    StateSlice slice;
+    size_t i = *at;
+    for (; i < states.size() && slice.states.size() < limit; ++i) {
+      if (Matches(query, states[i])) slice.states.push_back(states[i]);
+    }
+    if (i < states.size()) slice.next = absl::StrCat(i);
+    done(std::move(slice));
+  };
+  if (hold_states) {
+    held.push_back(std::move(answer));
+  } else {
+    answer();
+  }
+}
+
+void FakeFilterControl::KillStates(const StateQuery& query,
+                                   Done<uint64_t> done) {
+  last_kill = query;
+  done(std::erase_if(states,
+                     [&](const StateListing& s) { return Matches(query, s); }));
+}
+
+std::vector<TableListing> FakeFilterControl::ListTables() {
+  std::vector<TableListing> listings;
+  for (const auto& [name, entries] : tables) {
+    TableListing listing;
+    listing.name = name;
+    listing.persist = true;
+    listing.active = true;
+    listing.addresses = entries.size();
+    listings.push_back(std::move(listing));
+  }
+  return listings;
+}
+
+absl::StatusOr<TableSlice> FakeFilterControl::ListTable(
+    const std::string& table, const std::string&, const std::string& cursor,
+    size_t limit) {
+  const auto it = tables.find(table);
+  if (it == tables.end()) return absl::NotFoundError("no such table");
+  absl::StatusOr<size_t> at = ReadCursor(cursor);
+  if (!at.ok()) return at.status();
+  TableSlice slice;
+  size_t i = 0;
+  for (const auto& [prefix, negated] : it->second) {
+    if (i++ < *at) continue;
+    if (slice.addresses.size() == limit) {
+      slice.next = absl::StrCat(i - 1);
+      break;
+    }
+    TableAddressListing address;
+    address.entry = {.prefix = prefix, .negated = negated};
+    slice.addresses.push_back(address);
+  }
+  return slice;
+}
+
+std::unique_ptr<BuildJob<TableEditResult>> FakeFilterControl::BeginTableEdit(
+    TableEdit edit) {
+  log.push_back("begin " + edit.table);
+  auto shared = std::make_shared<TableEdit>(std::move(edit));
+  return std::make_unique<FunctionJob<TableEditResult>>(
+      [=, this] { log.push_back("build " + shared->table); },
+      [=, this]() -> absl::StatusOr<TableEditResult> {
+        log.push_back("publish " + shared->table);
+        const bool makes = shared->command == TableCommand::kAdd ||
+                           shared->command == TableCommand::kReplace;
+        TableEditResult result;
+        auto it = tables.find(shared->table);
+        if (it == tables.end() && !makes) {
+          return absl::NotFoundError("no such table");
+        }
+        result.table_created = it == tables.end();
+        std::map<Prefix, bool> now;
+        if (it != tables.end()) now = it->second;
+        if (shared->command == TableCommand::kFlush ||
+            shared->command == TableCommand::kReplace) {
+          result.deleted = now.size();
+          now.clear();
+        }
+        for (const TableEntry& entry : shared->entries) {
+          TableFeedback feedback = TableFeedback::kNone;
+          if (shared->command == TableCommand::kDelete) {
+            if (now.erase(entry.prefix) > 0) {
+              ++result.deleted;
+              feedback = TableFeedback::kDeleted;
+            }
+          } else if (now.emplace(entry.prefix, entry.negated).second) {
+            ++result.added;
+            feedback = TableFeedback::kAdded;
+          }
+          if (shared->feedback) result.changes.emplace_back(entry, feedback);
+        }
+        result.tables_deleted = shared->command == TableCommand::kKill;
+        result.tables_zeroed = shared->command == TableCommand::kZero;
+        if (shared->dry_run) return result;
+        if (shared->command == TableCommand::kKill) {
+          tables.erase(shared->table);
+        } else {
+          tables[shared->table] = std::move(now);
+        }
+        return result;
+      });
+}
+
+std::unique_ptr<BuildJob<uint64_t>> FakeFilterControl::BeginFlushTables() {
+  return std::make_unique<FunctionJob<uint64_t>>(
+      [] {},
+      [this]() -> absl::StatusOr<uint64_t> {
+        const uint64_t count = tables.size();
+        tables.clear();
+        return count;
+      });
+}
+
+absl::StatusOr<std::vector<TableMatch>> FakeFilterControl::TestTable(
+    const std::string& table, const std::string&,
+    const std::vector<Address>& addresses) {
+  const auto it = tables.find(table);
+  if (it == tables.end()) return absl::NotFoundError("no such table");
+  std::vector<TableMatch> matches;
+  for (const Address& address : addresses) {
+    TableMatch match;
+    match.address = address;
+    for (const auto& [prefix, negated] : it->second) {
+      if (!prefix.Contains(address)) continue;
+      if (match.entry && match.entry->prefix.length > prefix.length) continue;
+      match.entry = TableEntry{.prefix = prefix, .negated = negated};
+      match.match = !negated;
+    }
+    matches.push_back(match);
+  }
+  return matches;
+}
+
+FilterInfo FakeFilterControl::Info() {
+  FilterInfo info;
+  info.enabled = enabled;
+  info.since = 62;
+  info.host_id = 0x1a2b3c4d;
+  info.checksum = "00112233445566778899aabbccddeeff";
+  info.generation = generation;
+  info.states = states.size();
+  info.state_counters = {{"searches", 620}, {"inserts", 31}, {"removals", 0}};
+  info.drop_counters = {{"match", 124}, {"bad-offset", 0}};
+  return info;
+}
+
+std::vector<InterfaceListing> FakeFilterControl::Interfaces() {
+  InterfaceListing inside;
+  inside.name = "inside";
+  inside.groups = {"lan"};
+  inside.skip = true;
+  inside.link_up = true;
+  InterfaceListing outside;
+  outside.name = "outside";
+  outside.link_up = false;
+  return {inside, outside};
+}
+
+std::vector<TimeoutListing> FakeFilterControl::Timeouts() {
+  return {{Timeout::kTcpFirst, 120}, {Timeout::kAdaptiveStart, 60000}};
+}
+
+std::vector<LimitListing> FakeFilterControl::Limits() {
+  return {{Limit::kStates, 100000, states.size()},
+          {Limit::kTables, UINT32_MAX, tables.size()}};
+}
+
+absl::Status FakeFilterControl::Enable() {
+  if (enabled) return absl::FailedPreconditionError("pf already enabled");
+  enabled = true;
+  return absl::OkStatus();
+}
+
+absl::Status FakeFilterControl::Disable() {
+  if (!enabled) return absl::FailedPreconditionError("pf not enabled");
+  enabled = false;
+  return absl::OkStatus();
+}
+
+}  // namespace sluice

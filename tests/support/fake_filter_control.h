@@ -1,0 +1,71 @@
+// A filter without packets, for tests of the control socket: each line of a
+// ruleset is a rule, a line that begins with "error" is an error, and tables
+// and states are plain lists.
+#ifndef SLUICE_TESTS_SUPPORT_FAKE_FILTER_CONTROL_H_
+#define SLUICE_TESTS_SUPPORT_FAKE_FILTER_CONTROL_H_
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/control/filter_control.h"
+
+namespace sluice {
+
+class FakeFilterControl : public FilterControl {
+ public:
+  // What it holds; tests set and look at it.
+  std::vector<RuleListing> rules;
+  std::vector<StateListing> states;
+  std::map<std::string, std::map<Prefix, bool>> tables;  // negated or not
+  bool enabled = false;
+  uint64_t generation = 1;
+  LoadRequest last_load;
+  StateQuery last_kill;
+  RuleQuery last_rule_query;
+  int info_cleared = 0;
+  int counters_cleared = 0;
+  // What was begun, built and published, in order: "begin a", "build a", ...
+  // Written by the builder thread too, but never at the same time.
+  std::vector<std::string> log;
+  // Called by Build(), on the builder thread.
+  std::function<void()> on_build;
+  // State listings wait here until a test answers them.
+  bool hold_states = false;
+  std::vector<std::function<void()>> held;
+
+  std::unique_ptr<BuildJob<LoadResult>> BeginLoad(LoadRequest request) override;
+  std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() override;
+  absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,
+                                      const std::string& cursor,
+                                      size_t limit) override;
+  void ClearRuleCounters() override { ++counters_cleared; }
+  void ListStates(const StateQuery& query, const std::string& cursor,
+                  size_t limit, Done<StateSlice> done) override;
+  void KillStates(const StateQuery& query, Done<uint64_t> done) override;
+  std::vector<TableListing> ListTables() override;
+  absl::StatusOr<TableSlice> ListTable(const std::string& table,
+                                       const std::string& anchor,
+                                       const std::string& cursor,
+                                       size_t limit) override;
+  std::unique_ptr<BuildJob<TableEditResult>> BeginTableEdit(
+      TableEdit edit) override;
+  std::unique_ptr<BuildJob<uint64_t>> BeginFlushTables() override;
+  absl::StatusOr<std::vector<TableMatch>> TestTable(
+      const std::string& table, const std::string& anchor,
+      const std::vector<Address>& addresses) override;
+  FilterInfo Info() override;
+  void ClearInfo() override { ++info_cleared; }
+  std::vector<InterfaceListing> Interfaces() override;
+  std::vector<TimeoutListing> Timeouts() override;
+  std::vector<LimitListing> Limits() override;
+  absl::Status Enable() override;
+  absl::Status Disable() override;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_TESTS_SUPPORT_FAKE_FILTER_CONTROL_H_
