@@ -21,7 +21,6 @@ constexpr std::array<uint16_t, kRestoreStateCount> kNext = [] {
   const auto at = [&next](RestoreState s) -> uint16_t& {
     return next[static_cast<size_t>(s)];
   };
-  at(kNone) = Bit(kQueued);
   at(kExpect) = Bit(kQueued) | Bit(kSkipped);
   at(kQueued) = Bit(kValidating) | Bit(kFailed) | Bit(kSkipped);
   at(kValidating) =
@@ -42,15 +41,6 @@ constexpr PortStatus Decode(uint64_t word) {
           .state = static_cast<RestoreState>(word & 0xff),
           .attempt = static_cast<uint8_t>(word >> 8),
           .flags = static_cast<uint16_t>(word >> 16)};
-}
-
-constexpr PortStatus AfterDisable(const PortStatus& now) {
-  const bool ended =
-      now.state == RestoreState::kNone || IsFinal(now.state);
-  return {.incarnation = now.incarnation + 1,
-          .state = ended ? RestoreState::kNone : RestoreState::kCancelled,
-          .attempt = 0,
-          .flags = 0};
 }
 
 }  // namespace
@@ -81,8 +71,7 @@ PortStatus PortStatusWord::Enable(bool expect_restore) {
             .state = expect_restore ? RestoreState::kExpect
                                     : RestoreState::kNone,
             .attempt = 0,
-            .flags = static_cast<uint16_t>(
-                kPortEnabled | (expect_restore ? kPortExpects : 0))};
+            .flags = kPortEnabled};
   } while (!Exchange(&word, next));
   return next;
 }
@@ -91,19 +80,16 @@ PortStatus PortStatusWord::Disable() {
   uint64_t word = word_.load(std::memory_order_acquire);
   PortStatus next;
   do {
-    next = AfterDisable(Decode(word));
+    const PortStatus now = Decode(word);
+    const bool under_way =
+        now.state != RestoreState::kNone && !IsFinal(now.state);
+    next = {.incarnation = now.incarnation + 1,
+            .state = under_way ? RestoreState::kCancelled
+                               : RestoreState::kNone,
+            .attempt = 0,
+            .flags = 0};
   } while (!Exchange(&word, next));
   return next;
-}
-
-bool PortStatusWord::DisableUnlessCommitting(PortStatus* status) {
-  uint64_t word = word_.load(std::memory_order_acquire);
-  do {
-    *status = Decode(word);
-    if (status->state == RestoreState::kCommitting) return false;
-    *status = AfterDisable(*status);
-  } while (!Exchange(&word, *status));
-  return true;
 }
 
 bool PortStatusWord::RequestRestore() {
@@ -113,7 +99,7 @@ bool PortStatusWord::RequestRestore() {
 }
 
 bool PortStatusWord::Advance(PortStatus* seen, RestoreState next) {
-  if (!seen->enabled() || !IsAllowed(seen->state, next)) return false;
+  if (!IsAllowed(seen->state, next)) return false;
   PortStatus after = *seen;
   after.state = next;
   if (next == RestoreState::kQueued) {

@@ -1,0 +1,37 @@
+// sluice-replay: see replay_options.cc for what it does.
+#include <iostream>
+#include <string>
+
+#include "dataplane/replay/replay.h"
+#include "dataplane/replay/replay_options.h"
+
+namespace {
+
+int Fail(const absl::Status& status, int code) {
+  std::cerr << "sluice-replay: " << status.message() << "\n";
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string exit_early;
+  const auto options =
+      sluice::ParseReplayArguments(argc, argv, &exit_early);
+  if (!options.ok()) return Fail(options.status(), 2);
+  if (!exit_early.empty()) {
+    std::cout << exit_early;
+    return 0;
+  }
+  const auto replay = sluice::Replay::Open(*options);
+  if (!replay.ok()) return Fail(replay.status(), 1);
+  if (absl::Status s = (*replay)->Run(); !s.ok()) return Fail(s, 1);
+  if (!options->quiet) std::cout << (*replay)->Summary();
+  if ((*replay)->checksum_drops() != 0) {
+    std::cerr << "sluice-replay: " << (*replay)->checksum_drops()
+              << " packets had wrong checksums. A capture taken on a sending "
+                 "host has them\nwhen its NIC was to compute them: "
+                 "--ignore-checksums replays it all the same.\n";
+  }
+  return 0;
+}

@@ -1,0 +1,121 @@
+// A whole firewall in one thread, without ports, clock or hugepages: one
+// filter, one worker's pipeline and state table, and a virtual clock that the
+// caller moves. sluice-replay feeds it captures, the scenario tests feed it
+// packets from text.
+#ifndef SLUICE_DATAPLANE_REPLAY_SIMULATION_H_
+#define SLUICE_DATAPLANE_REPLAY_SIMULATION_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "conntrack/expectation.h"
+#include "conntrack/state_budget.h"
+#include "conntrack/state_table.h"
+#include "dataplane/pipeline.h"
+#include "dataplane/rule_sink.h"
+
+#include "pftable/host_facts.h"
+#include "pftable/interface_registry.h"
+#include "pftable/policy_store.h"
+#include "pftable/reclaimer.h"
+
+struct rte_mempool;
+
+namespace sluice {
+
+struct SimulatedPort {
+  std::string name{};
+  std::vector<std::string> groups{};
+  std::vector<Prefix> addresses{};  // its own, host bits kept
+};
+
+struct SimulatedWire {
+  uint16_t first = 0;  // indexes of ports
+  uint16_t second = 0;
+  bool pass_non_ip = true;
+};
+
+struct SimulationOptions {
+  std::vector<SimulatedPort> ports{};
+  std::vector<SimulatedWire> wires{};
+  // Of the state table, 0: room for the state limit of the first policy, at
+  // least 1000.
+  uint32_t state_capacity = 0;
+  ParseOptions parse{};
+  // For answers.
+  rte_mempool* pool = nullptr;
+  // Of the hashes and of `probability`: equal seeds give equal runs.
+  uint64_t seed = 1;
+  // Where the clock starts.
+  Tick start = 0;
+  // As in Pipeline::Config.
+  void (*on_verdict)(void* context, uint32_t index,
+                     const PacketVerdict& verdict) = nullptr;
+  void* on_verdict_context = nullptr;
+};
+
+class Simulation {
+ public:
+  // Errors: ports that the registry refuses, no memory.
+  static absl::StatusOr<std::unique_ptr<Simulation>> Build(
+      const SimulationOptions& options);
+  ~Simulation();
+  Simulation(const Simulation&) = delete;
+  Simulation& operator=(const Simulation&) = delete;
+
+  // Puts a policy in force. After an error the old one still is.
+  absl::Status Load(Policy policy);
+  // What rulesets may name of this firewall: its ports.
+  HostFacts Facts() const;
+
+  // Moves the clock on and ends all states and expectations that are due on
+  // the way, each at its time to within a quarter of a second.
+  void Advance(uint64_t milliseconds);
+  Tick now() const { return now_; }
+
+  // As Pipeline::Process(), at the present time. The caller owns what is in
+  // `result`, and tells by CountSent() what became of it.
+  void Process(uint16_t port, PacketBurst& burst, BurstResult& result);
+  // Everything in `result` left: counts it. Frees nothing.
+  void CountSent(uint16_t port, const BurstResult& result);
+
+  void SetLink(uint16_t port, bool up) { topology_->ports[port].up = up; }
+  void SetEnabled(bool enabled) { enabled_ = enabled; }
+
+  uint16_t peer(uint16_t port) const { return topology_->ports[port].peer; }
+  const std::vector<SimulatedPort>& ports() const { return options_.ports; }
+  const PortCounters& counters(uint16_t port) const { return counters_[port]; }
+  PolicyStore& store() { return *store_; }
+  StateTable& states() { return *states_; }
+  ExpectationTable& expectations() { return *expectations_; }
+  const InterfaceRegistry& interfaces() const { return interfaces_; }
+  const StateBudget& budget() const { return budget_; }
+
+ private:
+  explicit Simulation(const SimulationOptions& options);
+  absl::Status Start();
+
+  const SimulationOptions options_;
+  InterfaceRegistry interfaces_;
+  ImmediateReclaimer reclaimer_;
+  std::unique_ptr<PolicyStore> store_;
+  StateBudget budget_;
+  std::unique_ptr<ExpectationTable> expectations_;
+  std::unique_ptr<RuleSink> sink_;
+  std::unique_ptr<StateTable> states_;
+  std::unique_ptr<Topology> topology_;
+  std::vector<PortCounters> counters_;
+  std::unique_ptr<Pipeline> pipeline_;
+  Tick now_;
+  bool enabled_ = true;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_REPLAY_SIMULATION_H_

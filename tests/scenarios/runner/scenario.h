@@ -1,0 +1,133 @@
+// Scenario tests: text files that say what is sent to a firewall and what has
+// to become of it. docs/scenarios.md describes the language. A file is read
+// into Scenarios, one for each address family that it is for; scenario_run.h
+// runs one on the pipeline in this process.
+//
+// This header: a scenario as it was read.
+#ifndef SLUICE_TESTS_SCENARIOS_RUNNER_SCENARIO_H_
+#define SLUICE_TESTS_SCENARIOS_RUNNER_SCENARIO_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "packet/address.h"
+#include "packet/drop_reason.h"
+
+namespace sluice {
+
+// What one packet has to lead to: it is dropped for a reason, or a packet
+// leaves by a port.
+struct ExpectedResult {
+  std::optional<DropReason> drop;
+  std::string port;
+  std::string packet;  // empty: the one that was sent, unchanged
+};
+
+// Packets that arrive at one port in one burst.
+struct SendStep {
+  struct Packet {
+    std::string text{};
+    int line = 0;
+    std::vector<ExpectedResult> results{};
+  };
+  std::string port{};
+  std::vector<Packet> packets{};
+};
+
+struct WaitStep {
+  uint64_t milliseconds = 0;
+};
+
+struct CommitStep {
+  std::string rules;
+  bool refused = false;
+  std::vector<std::string> errors;  // how each of them begins
+};
+
+struct TableStep {
+  std::string table{};
+  std::string verb{};
+  std::vector<std::string> arguments{};
+  std::string expected{};  // words behind `=>`, or empty
+};
+
+// The number of states, and what they are in the form of `pfctl -ss`.
+struct StatesStep {
+  size_t count = 0;
+  std::optional<std::vector<std::string>> lines;
+};
+
+// Counters of a rule, a port or the TFTP helper: name and value.
+struct CountersStep {
+  enum class Kind : uint8_t { kRule, kPort, kTftp };
+  Kind kind = Kind::kRule;
+  std::string subject;  // number of the rule, name of the port
+  std::vector<std::pair<std::string, uint64_t>> values;
+};
+
+// Ends states: all, or those from (and to) these addresses or networks.
+struct KillStep {
+  std::optional<Prefix> from;
+  std::optional<Prefix> to;
+};
+
+struct LinkStep {
+  std::string port;
+  bool up = true;
+};
+
+struct FilterStep {
+  bool enabled = true;
+};
+
+struct Step {
+  int line = 0;
+  std::variant<SendStep, WaitStep, CommitStep, TableStep, StatesStep,
+               CountersStep, KillStep, LinkStep, FilterStep>
+      action;
+};
+
+struct ScenarioPort {
+  std::string name{};
+  std::vector<std::string> groups{};
+  std::vector<Prefix> addresses{};  // its own ones, for `self` and antispoof
+};
+
+struct ScenarioWire {
+  std::string first{};
+  std::string second{};
+  bool pass_non_ip = true;
+};
+
+struct Scenario {
+  std::string name;  // the file's without folder and ending, "/inet"
+  std::string path;
+  std::string description;
+  Family family = Family::kIpv4;
+  std::vector<ScenarioPort> ports;
+  std::vector<ScenarioWire> wires;
+  uint32_t state_capacity = 1000;
+  bool verify_checksums = true;
+  bool freebsd = false;
+  std::map<std::string, std::string> files;  // for `include` and tables
+  // The first commit is that of the `rules` block.
+  std::vector<Step> steps;
+};
+
+// All scenarios of a file's text. Errors begin with "path:line: ".
+absl::StatusOr<std::vector<Scenario>> ParseScenarioFile(
+    const std::string& path, std::string_view text);
+
+// "drop", "match", ... by name.
+std::optional<DropReason> ParseDropReason(std::string_view name);
+
+}  // namespace sluice
+
+#endif  // SLUICE_TESTS_SCENARIOS_RUNNER_SCENARIO_H_

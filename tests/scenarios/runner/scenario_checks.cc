@@ -1,0 +1,252 @@
+#include "tests/scenarios/runner/scenario_checks.h"
+
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "pftable/parser.h"
+#include "tests/support/packet_words.h"
+
+namespace sluice {
+namespace {
+
+// Long enough for whatever has a timeout of up to twelve days.
+constexpr uint64_t kVeryLong = uint64_t{13} * 86'400'000;
+
+absl::StatusOr<uint64_t> PortCounter(const PortCounters& counters,
+                                     const std::string& name) {
+  if (name == "received") return counters.received_packets.value();
+  if (name == "forwarded") return counters.forwarded_packets.value();
+  if (name == "transmitted") return counters.transmitted_packets.value();
+  if (name == "answers") return counters.answers.value();
+  if (name == "answers-lost") return counters.answers_lost.value();
+  if (name == "non-ip-passed") return counters.non_ip.value();
+  if (const auto reason = ParseDropReason(name)) {
+    return counters.drops[static_cast<size_t>(*reason)].value();
+  }
+  return absl::NotFoundError(absl::StrCat("no counter `", name, "`"));
+}
+
+absl::StatusOr<uint64_t> RuleCounter(const RuleCounts& counts,
+                                     const std::string& name) {
+  if (name == "packets") return counts.packets[0] + counts.packets[1];
+  if (name == "bytes") return counts.bytes[0] + counts.bytes[1];
+  if (name == "packets-in") return counts.packets[0];
+  if (name == "packets-out") return counts.packets[1];
+  if (name == "states") return counts.states;
+  if (name == "created") return counts.states_created;
+  if (name == "evaluations") return counts.evaluations;
+  return absl::NotFoundError(absl::StrCat("no counter `", name, "`"));
+}
+
+absl::StatusOr<uint64_t> TftpCounter(const ExpectationTable& table,
+                                     const std::string& name) {
+  const ExpectationStatistics s = table.statistics();
+  const std::map<std::string, uint64_t> values = {
+      {"expectations", table.size()},
+      {"armed", s.armed},
+      {"rearmed", s.rearmed},
+      {"matched", s.matched},
+      {"expired", s.expired},
+      {"dropped-early", s.dropped_early},
+      {"parent-gone", s.parent_gone},
+      {"refused-full", s.refused_full},
+      {"refused-source", s.refused_source},
+      {"refused-children", s.refused_children},
+      {"refused-grandchild", s.refused_grandchild},
+      {"refused-parent", s.refused_parent},
+      {"malformed", s.malformed},
+      {"unrelated", s.unrelated},
+  };
+  const auto found = values.find(name);
+  if (found != values.end()) return found->second;
+  return absl::NotFoundError(absl::StrCat("no counter `", name, "`"));
+}
+
+// States hold what they have counted until somebody asks.
+void FoldAll(Simulation& simulation) {
+  uint32_t cursor = 0;
+  simulation.states().Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
+    simulation.states().Fold(index);
+  });
+}
+
+absl::Status CheckPorts(const Simulation& simulation) {
+  for (uint16_t i = 0; i < simulation.ports().size(); ++i) {
+    const PortCounters& counters = simulation.counters(i);
+    uint64_t accounted = counters.forwarded_packets.value();
+    for (const uint64_t drops : Drops(simulation, i)) accounted += drops;
+    if (counters.received_packets.value() != accounted) {
+      return absl::InternalError(absl::StrCat(
+          simulation.ports()[i].name, ": ", counters.received_packets.value(),
+          " packets received, but ", accounted, " forwarded or dropped"));
+    }
+    const uint16_t peer = simulation.peer(i);
+    const uint64_t sent =
+        counters.answers.value() +
+        (peer == kNoPort
+             ? 0
+             : simulation.counters(peer).forwarded_packets.value());
+    if (counters.transmitted_packets.value() != sent) {
+      return absl::InternalError(absl::StrCat(
+          simulation.ports()[i].name, ": ",
+          counters.transmitted_packets.value(), " packets transmitted, but ",
+          sent, " forwarded to it or answered"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckStates(Simulation& simulation) {
+  StateTable& states = simulation.states();
+  std::map<uint32_t, uint64_t> of_rule;
+  uint32_t listed = 0;
+  std::string wrong;
+  uint32_t cursor = 0;
+  states.Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
+    ++listed;
+    const StateRecord record = states.Record(index, simulation.now());
+    ++of_rule[record.values.rule_slot];
+    if (states.Resolve(states.HandleOf(index)) != index) {
+      wrong = "a state's own handle does not lead to it";
+    }
+    if (!record.parent.IsSet()) return;
+    if (record.parent.id >= record.id) {
+      wrong = "a parent is not older than its child";
+    }
+    const StateIndex parent = states.Resolve(record.parent);
+    if (parent != kNoState &&
+        states.Record(parent, simulation.now()).parent.IsSet()) {
+      wrong = "a child has a child";
+    }
+  });
+  if (!wrong.empty()) return absl::InternalError(wrong);
+  const StateStatistics& statistics = states.statistics();
+  const uint64_t made =
+      statistics.inserts.value() - statistics.removals.value();
+  if (listed != states.size() || listed != simulation.budget().used() ||
+      listed != made) {
+    return absl::InternalError(absl::StrCat(
+        listed, " states listed, ", states.size(), " counted, ",
+        simulation.budget().used(), " taken from the budget, ", made,
+        " inserted and not removed"));
+  }
+  for (const auto& [rule, count] : of_rule) {
+    const uint64_t counted =
+        simulation.store().rule_slots().Counts(rule).states;
+    if (counted != count) {
+      return absl::InternalError(
+          absl::StrCat("the rule in slot ", rule, " counts ", counted,
+                       " states and has ", count));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+DropCounts Drops(const Simulation& simulation, uint16_t port) {
+  DropCounts drops;
+  for (size_t i = 0; i < kDropReasonCount; ++i) {
+    drops[i] = simulation.counters(port).drops[i].value();
+  }
+  return drops;
+}
+
+absl::StatusOr<uint64_t> ReadCounter(Simulation& simulation,
+                                     const CountersStep& step, uint16_t port,
+                                     const std::string& name) {
+  switch (step.kind) {
+    case CountersStep::Kind::kPort:
+      if (port == kNoPort) return absl::NotFoundError("no such port");
+      return PortCounter(simulation.counters(port), name);
+    case CountersStep::Kind::kTftp:
+      return TftpCounter(simulation.expectations(), name);
+    case CountersStep::Kind::kRule:
+      break;
+  }
+  FoldAll(simulation);
+  const auto rules = simulation.store().ListRules("");
+  const auto number = ParseNumber(step.subject);
+  if (!rules.ok() || !number || *number < 0 ||
+      static_cast<size_t>(*number) >= rules->size()) {
+    return absl::NotFoundError(absl::StrCat("no rule ", step.subject));
+  }
+  return RuleCounter((*rules)[static_cast<size_t>(*number)].counts, name);
+}
+
+absl::StatusOr<std::string> EditTable(
+    Simulation& simulation, const std::string& table, const std::string& verb,
+    const std::vector<std::string>& arguments) {
+  PolicyStore& store = simulation.store();
+  const TableKey key{.anchor = "", .name = table};
+  const TableFileResult parsed =
+      ParseTableFile("arguments", absl::StrJoin(arguments, " "),
+                     simulation.Facts(), /*no_dns=*/true, 100000);
+  if (!parsed.diagnostics.empty()) {
+    return absl::InvalidArgumentError(parsed.diagnostics[0].message);
+  }
+  const auto counts = [](const absl::StatusOr<TableChange>& change)
+      -> absl::StatusOr<std::string> {
+    if (!change.ok()) return change.status();
+    std::string text = change->table_created ? "created " : "";
+    if (change->added) absl::StrAppend(&text, "added ", change->added, " ");
+    if (change->deleted) {
+      absl::StrAppend(&text, "deleted ", change->deleted, " ");
+    }
+    if (change->changed) {
+      absl::StrAppend(&text, "changed ", change->changed, " ");
+    }
+    return text.empty() ? "no change" : text;
+  };
+  if (verb == "add") return counts(store.AddAddresses(key, parsed.entries));
+  if (verb == "delete") {
+    return counts(store.DeleteAddresses(key, parsed.entries));
+  }
+  if (verb == "replace") {
+    return counts(store.ReplaceAddresses(key, parsed.entries));
+  }
+  if (verb == "flush") return counts(store.FlushTable(key));
+  if (verb == "kill") {
+    if (absl::Status s = store.KillTable(key); !s.ok()) return s;
+    return "killed";
+  }
+  if (verb == "test") {
+    std::vector<Prefix> hosts;
+    for (const TableEntry& entry : parsed.entries) {
+      hosts.push_back(entry.prefix);
+    }
+    const auto result = store.TestAddresses(key, hosts);
+    if (!result.ok()) return result.status();
+    return absl::StrCat(result->matched, "/", result->total, " match");
+  }
+  if (verb == "show") {
+    const auto entries = store.ShowTable(key);
+    if (!entries.ok()) return entries.status();
+    std::vector<std::string> texts;
+    for (const TableEntry& entry : *entries) {
+      texts.push_back(
+          absl::StrCat(entry.negated ? "!" : "", ToString(entry.prefix)));
+    }
+    return texts.empty() ? "empty" : absl::StrJoin(texts, " ");
+  }
+  return absl::InvalidArgumentError(absl::StrCat("no verb `", verb, "`"));
+}
+
+absl::Status CheckConsistency(Simulation& simulation) {
+  if (absl::Status s = CheckPorts(simulation); !s.ok()) return s;
+  if (absl::Status s = CheckStates(simulation); !s.ok()) return s;
+  return simulation.store().CheckInvariants();
+}
+
+absl::Status CheckEnding(Simulation& simulation) {
+  simulation.Advance(kVeryLong);
+  if (simulation.states().size() != 0 || !simulation.expectations().empty()) {
+    return absl::InternalError(absl::StrCat(
+        simulation.states().size(), " states and ",
+        simulation.expectations().size(), " expectations never end"));
+  }
+  return CheckConsistency(simulation);
+}
+
+}  // namespace sluice

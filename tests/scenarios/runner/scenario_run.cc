@@ -1,0 +1,434 @@
+#include "tests/scenarios/runner/scenario_run.h"
+
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "dataplane/replay/capture.h"
+#include "dataplane/replay/simulation.h"
+#include "dataplane/replay/state_text.h"
+#include "pftable/parser.h"
+#include "tests/scenarios/runner/scenario_checks.h"
+#include "tests/support/packet_text.h"
+#include "tests/support/scapy.h"
+
+namespace sluice {
+namespace {
+
+using Frame = std::vector<uint8_t>;
+
+// Close to where the 32 bits wrap around, so that every scenario that lasts a
+// minute crosses it.
+constexpr Tick kStart = 0xffff8000;
+
+std::string OneBlank(std::string_view text) {
+  const std::vector<std::string> words =
+      absl::StrSplit(absl::string_view(text.data(), text.size()),
+                     absl::ByAnyChar(" \t"), absl::SkipEmpty());
+  return absl::StrJoin(words, " ");
+}
+
+class Run {
+ public:
+  Run(const Scenario& scenario, const RunOptions& options, MbufPool& pool)
+      : scenario_(scenario), options_(options), pool_(pool) {}
+
+  absl::Status Execute() {
+    if (absl::Status s = Start(); !s.ok()) return s;
+    for (const Step& step : scenario_.steps) {
+      line_ = step.line;
+      absl::Status status = std::visit(
+          [this](const auto& action) { return Do(action); }, step.action);
+      if (!status.ok()) return status;
+      if (status = CheckConsistency(*simulation_); !status.ok()) {
+        return Failure(status.message());
+      }
+    }
+    if (pool_.InUse() != 0) {
+      return Failure(absl::StrCat(pool_.InUse(), " mbufs did not come back"));
+    }
+    if (absl::Status s = CheckEnding(*simulation_); !s.ok()) {
+      return Failure(s.message());
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status Failure(absl::string_view what) const {
+    return absl::InternalError(
+        absl::StrCat(scenario_.path, ":", line_, ": ", what));
+  }
+
+  absl::Status Start() {
+    SimulationOptions options{.state_capacity = scenario_.state_capacity,
+                              .parse = {.verify_checksums =
+                                            scenario_.verify_checksums},
+                              .pool = pool_.get(),
+                              .start = kStart,
+                              .on_verdict = &Run::OnVerdict,
+                              .on_verdict_context = this};
+    for (const ScenarioPort& port : scenario_.ports) {
+      options.ports.push_back({port.name, port.groups, port.addresses});
+    }
+    for (const ScenarioWire& wire : scenario_.wires) {
+      options.wires.push_back(
+          {Port(wire.first), Port(wire.second), wire.pass_non_ip});
+    }
+    auto simulation = Simulation::Build(options);
+    if (!simulation.ok()) return Failure(simulation.status().message());
+    simulation_ = *std::move(simulation);
+    return absl::OkStatus();
+  }
+
+  uint16_t Port(std::string_view name) const {
+    for (size_t i = 0; i < scenario_.ports.size(); ++i) {
+      if (scenario_.ports[i].name == name) return static_cast<uint16_t>(i);
+    }
+    return kNoPort;
+  }
+
+  static void OnVerdict(void* context, uint32_t index,
+                        const PacketVerdict& verdict) {
+    Run& run = *static_cast<Run*>(context);
+    run.verdicts_.resize(std::max<size_t>(run.verdicts_.size(), index + 1));
+    if (!verdict.passed) run.verdicts_[index] = verdict.reason;
+  }
+
+  // --- packets
+
+  absl::Status Do(const SendStep& step) {
+    const uint16_t port = Port(step.port);
+    PacketBurst burst;
+    std::vector<Frame> frames;
+    std::vector<PacketSpec> specs;
+    if (step.packets.size() > kMaxBurst) return Failure("too many packets");
+    for (const SendStep::Packet& packet : step.packets) {
+      line_ = packet.line;
+      const auto spec =
+          ParsePacketText(packet.text, last_ ? &*last_ : nullptr);
+      if (!spec.ok()) return Failure(spec.status().message());
+      const auto frame = BuildFrame(*spec);
+      if (!frame.ok()) return Failure(frame.status().message());
+      last_ = *spec;
+      specs.push_back(*spec);
+      frames.push_back(*frame);
+    }
+    std::vector<PacketInfo> parsed;
+    for (const Frame& frame : frames) {
+      rte_mbuf* mbuf = pool_.Make(frame, options_.segment_size);
+      burst.mbufs[burst.count++] = mbuf;
+      ParsePacket(*mbuf, {.verify_checksums = scenario_.verify_checksums},
+                  &parsed.emplace_back());
+    }
+    const DropCounts before = Drops(*simulation_, port);
+    verdicts_.clear();
+    BurstResult result;
+    simulation_->Process(port, burst, result);
+    simulation_->CountSent(port, result);
+    const std::map<uint16_t, std::vector<Frame>> left =
+        TakeFrames(port, result);
+    for (uint32_t i = 0; i < burst.count; ++i) {
+      // The burst parser takes shortcuts; the packet parser takes none.
+      if (std::memcmp(&parsed[i], &burst.infos[i], sizeof parsed[i]) != 0) {
+        return Failure(absl::StrCat("two parsers differ about\n  ",
+                                    ScapyLine(frames[i])));
+      }
+    }
+    absl::Status status = CheckVerdicts(step, frames);
+    if (status.ok()) {
+      status = CheckLeft(step, specs, frames, left);
+    }
+    if (status.ok()) status = CheckDrops(step, before, port);
+    if (!status.ok()) WriteCapture(frames, left);
+    return status;
+  }
+
+  std::map<uint16_t, std::vector<Frame>> TakeFrames(
+      uint16_t port, const BurstResult& result) {
+    std::map<uint16_t, std::vector<Frame>> left;
+    for (uint32_t i = 0; i < result.forward_count; ++i) {
+      left[simulation_->peer(port)].push_back(BytesOf(result.forward[i]));
+      rte_pktmbuf_free(result.forward[i]);
+    }
+    for (uint32_t i = 0; i < result.answer_count; ++i) {
+      left[port].push_back(BytesOf(result.answers[i]));
+      rte_pktmbuf_free(result.answers[i]);
+    }
+    return left;
+  }
+
+  absl::Status CheckVerdicts(const SendStep& step,
+                             const std::vector<Frame>& frames) {
+    verdicts_.resize(step.packets.size());
+    for (size_t i = 0; i < step.packets.size(); ++i) {
+      line_ = step.packets[i].line;
+      std::optional<DropReason> expected;
+      for (const ExpectedResult& result : step.packets[i].results) {
+        if (result.drop) expected = result.drop;
+      }
+      if (verdicts_[i] == expected) continue;
+      const auto name = [](std::optional<DropReason> reason) {
+        return reason ? absl::StrCat("dropped: ",
+                                     absl::string_view(Name(*reason).data(),
+                                                       Name(*reason).size()))
+                      : std::string("passed");
+      };
+      return Failure(absl::StrCat("packet ", name(verdicts_[i]),
+                                  " (expected ", name(expected),
+                                  ")\n  sent: ", ScapyLine(frames[i])));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckLeft(const SendStep& step,
+                         const std::vector<PacketSpec>& specs,
+                         const std::vector<Frame>& frames,
+                         const std::map<uint16_t, std::vector<Frame>>& left) {
+    std::map<uint16_t, size_t> seen;
+    for (size_t i = 0; i < step.packets.size(); ++i) {
+      line_ = step.packets[i].line;
+      for (const ExpectedResult& result : step.packets[i].results) {
+        if (result.drop) continue;
+        const uint16_t port = Port(result.port);
+        const auto found = left.find(port);
+        const size_t number = seen[port]++;
+        if (found == left.end() || number >= found->second.size()) {
+          return Failure(absl::StrCat("no packet left by ", result.port,
+                                      "\n  sent: ", ScapyLine(frames[i])));
+        }
+        const Frame& received = found->second[number];
+        Frame expected = frames[i];
+        if (!result.packet.empty()) {
+          const auto spec = ParsePacketText(result.packet, &specs[i]);
+          if (!spec.ok()) return Failure(spec.status().message());
+          const auto frame = BuildFrame(*spec, received);
+          if (!frame.ok()) return Failure(frame.status().message());
+          expected = *frame;
+        }
+        if (received != expected) {
+          return Failure(Difference(frames[i], expected, received));
+        }
+      }
+    }
+    for (const auto& [port, packets] : left) {
+      if (seen[port] < packets.size()) {
+        return Failure(absl::StrCat(
+            "an unexpected packet left by ", scenario_.ports[port].name,
+            "\n  sent:     ", ScapyLine(frames.back()),
+            "\n  received: ", ScapyLine(packets[seen[port]])));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  static std::string Difference(const Frame& sent, const Frame& expected,
+                                const Frame& received) {
+    size_t at = 0;
+    while (at < expected.size() && at < received.size() &&
+           expected[at] == received[at]) {
+      ++at;
+    }
+    return absl::StrCat("another packet than expected, from byte ", at,
+                        " on\n  sent:     ", ScapyLine(sent),
+                        "\n  expected: ", ScapyLine(expected),
+                        "\n  received: ", ScapyLine(received));
+  }
+
+  absl::Status CheckDrops(const SendStep& step, const DropCounts& before,
+                          uint16_t port) {
+    DropCounts expected = before;
+    for (const SendStep::Packet& packet : step.packets) {
+      for (const ExpectedResult& result : packet.results) {
+        if (result.drop) ++expected[static_cast<size_t>(*result.drop)];
+      }
+    }
+    if (Drops(*simulation_, port) != expected) {
+      return Failure("the drop counters do not tell what was dropped");
+    }
+    return absl::OkStatus();
+  }
+
+  void WriteCapture(const std::vector<Frame>& sent,
+                    const std::map<uint16_t, std::vector<Frame>>& left) {
+    if (options_.capture_folder.empty()) return;
+    std::string name = scenario_.name;
+    std::replace(name.begin(), name.end(), '/', '-');
+    const auto write = [&](const std::string& what,
+                           const std::vector<Frame>& frames) {
+      auto writer = CaptureWriter::Create(absl::StrCat(
+          options_.capture_folder, "/", name, "-", what, ".pcap"));
+      if (!writer.ok()) return;
+      for (const Frame& frame : frames) (*writer)->Write(0, frame);
+      if ((*writer)->Finish().ok()) (void)(*writer)->Publish();
+    };
+    std::error_code error;
+    std::filesystem::create_directories(options_.capture_folder, error);
+    write("sent", sent);
+    for (const auto& [port, frames] : left) {
+      write(absl::StrCat("received-", scenario_.ports[port].name), frames);
+    }
+  }
+
+  // --- orders
+
+  absl::Status Do(const WaitStep& step) {
+    simulation_->Advance(step.milliseconds);
+    return absl::OkStatus();
+  }
+
+  absl::Status Do(const CommitStep& step) {
+    const uint64_t before = simulation_->store().generation_number();
+    const std::vector<std::string> errors = LoadRules(step.rules);
+    if (!step.refused) {
+      if (errors.empty()) return absl::OkStatus();
+      return Failure(absl::StrCat("the rules were refused:\n  ",
+                                  absl::StrJoin(errors, "\n  ")));
+    }
+    bool as_expected = errors.size() == step.errors.size();
+    for (size_t i = 0; as_expected && i < errors.size(); ++i) {
+      as_expected = errors[i].starts_with(step.errors[i]);
+    }
+    if (!as_expected) {
+      return Failure(absl::StrCat("other errors than expected:\n  ",
+                                  absl::StrJoin(errors, "\n  ")));
+    }
+    if (simulation_->store().generation_number() != before) {
+      return Failure("a refused commit changed the generation");
+    }
+    return absl::OkStatus();
+  }
+
+  // The errors, as "line:column: message"; none: the rules are in force.
+  std::vector<std::string> LoadRules(const std::string& text) {
+    const HostFacts facts = simulation_->Facts();
+    ParseResult parsed = ParsePolicy(
+        {.file_name = "rules",
+         .text = text,
+         .macros = {},
+         .load_file = [this](std::string_view path, size_t)
+             -> absl::StatusOr<std::string> {
+           const auto found = scenario_.files.find(std::string(path));
+           if (found == scenario_.files.end()) {
+             return absl::NotFoundError("No such file or directory");
+           }
+           return found->second;
+         },
+         .dialect = scenario_.freebsd ? Dialect::kFreeBsd : Dialect::kOpenBsd,
+         .facts = &facts,
+         .no_dns = true,
+         .anchor = "",
+         .limits = {}});
+    std::vector<std::string> errors;
+    for (const Diagnostic& diagnostic : parsed.diagnostics) {
+      if (diagnostic.severity != Severity::kError) continue;
+      errors.push_back(
+          absl::StrCat(diagnostic.file == "rules" ? "" : diagnostic.file,
+                       diagnostic.file == "rules" ? "" : ":", diagnostic.line,
+                       ":", diagnostic.column, ": ", diagnostic.message));
+    }
+    if (!parsed.ok()) return errors;
+    const absl::Status status = simulation_->Load(std::move(parsed.policy));
+    if (status.ok()) return errors;
+    const std::vector<std::string> lines =
+        absl::StrSplit(status.message(), '\n', absl::SkipEmpty());
+    for (std::string line : lines) {
+      if (line.starts_with("rules:")) line = line.substr(6);
+      errors.push_back(std::move(line));
+    }
+    return errors;
+  }
+
+  absl::Status Do(const TableStep& step) {
+    const absl::StatusOr<std::string> result =
+        EditTable(*simulation_, step.table, step.verb, step.arguments);
+    const std::string text =
+        result.ok() ? *result
+                    : absl::StrCat("error: ", result.status().message());
+    if (OneBlank(text) == OneBlank(step.expected)) return absl::OkStatus();
+    return Failure(absl::StrCat("table ", step.table, " ", step.verb, ": `",
+                                text, "`, expected `", step.expected, "`"));
+  }
+
+  absl::Status Do(const StatesStep& step) {
+    const Tick now = simulation_->now();
+    StateTable& states = simulation_->states();
+    std::vector<std::string> lines;
+    uint32_t cursor = 0;
+    states.Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
+      lines.push_back(StateLine(states, states.Record(index, now), now));
+    });
+    std::sort(lines.begin(), lines.end());
+    bool as_expected = lines.size() == step.count;
+    if (as_expected && step.lines) {
+      std::vector<std::string> expected;
+      for (const std::string& line : *step.lines) {
+        expected.push_back(OneBlank(line));
+      }
+      std::sort(expected.begin(), expected.end());
+      as_expected = lines == expected;
+    }
+    if (as_expected) return absl::OkStatus();
+    return Failure(absl::StrCat("other states than expected:\n  ",
+                                absl::StrJoin(lines, "\n  ")));
+  }
+
+  absl::Status Do(const CountersStep& step) {
+    for (const auto& [name, expected] : step.values) {
+      const absl::StatusOr<uint64_t> value =
+          ReadCounter(*simulation_, step, Port(step.subject), name);
+      if (!value.ok()) return Failure(value.status().message());
+      if (*value != expected) {
+        return Failure(absl::StrCat(step.subject, " ", name, " is ", *value,
+                                    ", expected ", expected));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Do(const KillStep& step) {
+    StateTable& states = simulation_->states();
+    uint32_t cursor = 0;
+    states.Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
+      const StateRecord record = states.Record(index, simulation_->now());
+      if (step.from && !step.from->Contains(record.address[0])) return;
+      if (step.to && !step.to->Contains(record.address[1])) return;
+      states.Remove(index);
+    });
+    return absl::OkStatus();
+  }
+
+  absl::Status Do(const LinkStep& step) {
+    if (Port(step.port) == kNoPort) return Failure("no such port");
+    simulation_->SetLink(Port(step.port), step.up);
+    return absl::OkStatus();
+  }
+
+  absl::Status Do(const FilterStep& step) {
+    simulation_->SetEnabled(step.enabled);
+    return absl::OkStatus();
+  }
+
+  const Scenario& scenario_;
+  const RunOptions& options_;
+  MbufPool& pool_;
+  std::unique_ptr<Simulation> simulation_;
+  int line_ = 1;
+  std::optional<PacketSpec> last_;
+  // Of the packets of the last burst: why each was dropped, if it was.
+  std::vector<std::optional<DropReason>> verdicts_;
+};
+
+}  // namespace
+
+absl::Status RunScenario(const Scenario& scenario, const RunOptions& options,
+                         MbufPool& pool) {
+  return Run(scenario, options, pool).Execute();
+}
+
+}  // namespace sluice
