@@ -1,0 +1,217 @@
+// The state table against std::map: random packets, ends, slices and clock,
+// in small tables whose buckets overflow, for mixed families.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <tuple>
+#include <vector>
+
+#include "conntrack/state_table.h"
+#include "tests/support/plain_mbuf.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint16_t kFilters = 3;
+constexpr uint32_t kSecond = 1000;
+
+// A flow as the model knows it: an unordered look at both ends.
+using ModelKey = std::tuple<Family, uint16_t, uint8_t, std::array<uint8_t, 16>,
+                            uint16_t, std::array<uint8_t, 16>, uint16_t>;
+
+struct ModelState {
+  Direction direction;
+  StateId id;
+  std::array<uint64_t, 2> packets{};
+  std::array<uint64_t, 2> bytes{};
+  uint64_t last_seen;
+  bool answered = false;  // phase of the originator is kMultiple
+  bool both = false;
+  bool second = false;  // more than its first packet
+};
+
+ModelKey KeyOf(const PacketInfo& info, const JudgePoint& where) {
+  const bool in = where.direction == Direction::kIn;
+  return {info.family, where.filter, info.proto,
+          in ? info.source : info.destination,
+          (in ? info.source_port : info.destination_port).raw(),
+          in ? info.destination : info.source,
+          (in ? info.destination_port : info.source_port).raw()};
+}
+
+uint64_t LifeOf(const ModelState& state) {
+  if (!state.second) return 60 * kSecond;
+  return (state.both ? 60 : 30) * kSecond;
+}
+
+class Model : public testing::TestWithParam<uint32_t> {
+ protected:
+  PacketInfo RandomPacket() {
+    PacketInfo info{};
+    info.kind = Kind::kIp;
+    info.family = random_() % 2 ? Family::kIpv4 : Family::kIpv6;
+    info.proto = protocol::kUdp;
+    // Few addresses and ports, so that packets meet.
+    for (auto* address : {&info.source, &info.destination}) {
+      (*address)[3] = static_cast<uint8_t>(1 + random_() % 6);
+      if (info.family == Family::kIpv6) {
+        (*address)[0] = 0x20;
+        (*address)[15] = static_cast<uint8_t>(random_() % 3);
+      }
+    }
+    info.source_port = Be16(static_cast<uint16_t>(1000 + random_() % 5));
+    info.destination_port = Be16(static_cast<uint16_t>(1000 + random_() % 5));
+    info.ip_length = static_cast<uint16_t>(28 + random_() % 1400);
+    return info;
+  }
+
+  std::mt19937 random_{GetParam()};
+};
+INSTANTIATE_TEST_SUITE_P(Seeds, Model, testing::Range(1u, 9u));
+
+TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
+  // 64 slots to 2048: tiny ones are full all the time.
+  const uint32_t capacity = 64u << (GetParam() % 6);
+  auto built = StateTable::Build({.worker = 3,
+                                  .capacity = capacity,
+                                  .filters = kFilters,
+                                  .secret = HashSecret::FromSeed(GetParam()),
+                                  .huge_pages = false,
+                                  .prefault = false});
+  ASSERT_TRUE(built.ok());
+  StateTable& table = **built;
+  StateBudget budget(1u << 30);
+  for (uint16_t i = 0; i < kFilters; ++i) {
+    table.SetFilter(i, &budget, kDefaultTimeoutProfile);
+  }
+  PlainMbuf mbuf(std::vector<uint8_t>(64));
+  std::map<ModelKey, ModelState> model;
+  uint64_t now = 0xfffe0000;  // ticks wrap on the way
+  StateId last_id = 0;
+  uint64_t inserted = 0, refused = 0, expired = 0;
+
+  for (int round = 0; round < 4000; ++round) {
+    // A burst at one place.
+    PacketBurst burst;
+    burst.count = 1 + random_() % kMaxBurst;
+    const JudgePoint where = {
+        .direction = random_() % 2 ? Direction::kIn : Direction::kOut,
+        .filter = static_cast<uint16_t>(random_() % kFilters)};
+    std::vector<uint8_t> indices;
+    for (uint32_t i = 0; i < burst.count; ++i) {
+      burst.infos[i] = RandomPacket();
+      if (random_() % 16 != 0) indices.push_back(static_cast<uint8_t>(i));
+    }
+    std::array<StateIndex, kMaxBurst> states;
+    table.Lookup(burst, indices, where, states);
+    for (const uint8_t i : indices) {
+      const auto found = model.find(KeyOf(burst.infos[i], where));
+      ASSERT_EQ(states[i] != kNoState, found != model.end());
+      if (states[i] != kNoState) {
+        ASSERT_EQ(table.HandleOf(states[i]).id, found->second.id);
+      }
+    }
+    for (const uint8_t i : indices) {
+      const PacketInfo& info = burst.infos[i];
+      const ModelKey key = KeyOf(info, where);
+      const auto found = model.find(key);
+      const StateIndex state = table.Find(info, where);
+      ASSERT_EQ(state != kNoState, found != model.end());
+      if (state != kNoState) {
+        const StepResult step = table.Step(state, info, *mbuf,
+                                           where.direction,
+                                           static_cast<Tick>(now));
+        ASSERT_EQ(step.verdict, StepVerdict::kPass);
+        ModelState& m = found->second;
+        const int peer = where.direction == m.direction ? 0 : 1;
+        ++m.packets[peer];
+        m.bytes[peer] += info.ip_length;
+        m.last_seen = now;
+        m.second = true;
+        if (peer == 1) m.answered = true;
+        if (peer == 0 && m.answered) m.both = true;
+        continue;
+      }
+      const InsertResult result = table.Insert(info, *mbuf, where, {},
+                                               static_cast<Tick>(now));
+      if (model.size() >= capacity) {
+        ASSERT_EQ(result.state, kNoState);
+        ASSERT_EQ(result.reason, DropReason::kStateLimit);
+        ++refused;
+        continue;
+      }
+      if (result.state == kNoState) {
+        // The index may refuse before the table is full, for its own reason.
+        ASSERT_EQ(result.reason, DropReason::kStateInsert);
+        ++refused;
+        continue;
+      }
+      const StateId id = table.HandleOf(result.state).id;
+      ASSERT_GT(id, last_id);
+      last_id = id;
+      model[key] = {.direction = where.direction,
+                    .id = id,
+                    .packets = {1, 0},
+                    .bytes = {info.ip_length, 0},
+                    .last_seen = now};
+      ++inserted;
+    }
+    ASSERT_EQ(table.size(), model.size());
+    ASSERT_EQ(budget.used(), model.size());
+
+    // Some end.
+    if (random_() % 4 == 0 && !model.empty()) {
+      auto victim = model.begin();
+      std::advance(victim, random_() % std::min<size_t>(model.size(), 50));
+      uint32_t cursor = 0;
+      StateIndex slot = kNoState;
+      table.Visit(&cursor, capacity, [&](StateIndex s) {
+        if (table.HandleOf(s).id == victim->second.id) slot = s;
+      });
+      ASSERT_NE(slot, kNoState);
+      const StateRecord record = table.Record(slot, static_cast<Tick>(now));
+      ASSERT_EQ(record.packets, victim->second.packets);
+      ASSERT_EQ(record.bytes, victim->second.bytes);
+      ASSERT_EQ(record.direction, victim->second.direction);
+      if (random_() % 2) table.Fold(slot);
+      ASSERT_EQ(table.Record(slot, static_cast<Tick>(now)).packets,
+                victim->second.packets);
+      if (random_() % 2) {
+        table.Remove(slot);
+        model.erase(victim);
+      }
+    }
+    // Time passes, in small and in large steps.
+    now += random_() % (round % 100 == 99 ? 40 * kSecond : 300);
+    while (!table.Expire(static_cast<Tick>(now), 50)) {
+    }
+    std::map<StateId, int> alive;
+    uint32_t cursor = 0;
+    while (table.Visit(&cursor, 37, [&](StateIndex s) {
+      ++alive[table.HandleOf(s).id];
+    })) {
+    }
+    for (auto it = model.begin(); it != model.end();) {
+      const uint64_t idle = now - it->second.last_seen;
+      const bool lives = alive.erase(it->second.id) == 1;
+      if (idle < LifeOf(it->second)) {
+        ASSERT_TRUE(lives);
+      }
+      if (idle >= LifeOf(it->second) + TimerWheel::kSlotTicks) {
+        ASSERT_FALSE(lives);
+      }
+      if (!lives) ++expired;
+      it = lives ? std::next(it) : model.erase(it);
+    }
+    ASSERT_TRUE(alive.empty());
+  }
+  EXPECT_GT(inserted, 1000u);
+  EXPECT_GT(expired, 500u);
+  if (capacity <= 128) {
+    EXPECT_GT(refused, 100u);
+  }
+}
+
+}  // namespace
+}  // namespace sluice
