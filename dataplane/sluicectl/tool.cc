@@ -54,6 +54,7 @@ std::unique_ptr<json> Tool::Ask(const std::string& method, json params) {
   std::unique_ptr<json> result =
       caller_->Call(method, std::move(params), &error);
   if (result != nullptr) return result;
+  error_code_ = error.code;
   if (!error.diagnostics.empty()) {
     output_.Complain(FormatDiagnostics(error.diagnostics));
   }
@@ -145,7 +146,14 @@ bool Tool::Load() {
         *arguments_.dialect == Dialect::kOpenBsd ? "openbsd" : "freebsd";
   }
   const auto result = Ask("ruleset.load", std::move(params));
-  if (result == nullptr) return unchanged();
+  if (result == nullptr) {
+    // The daemon's own words for a ruleset with errors say so already, and
+    // without an answer nobody knows.
+    const bool refused =
+        error_code_ != 0 &&
+        error_code_ != static_cast<int32_t>(RpcError::kRuleset);
+    return refused ? unchanged() : false;
+  }
   output_.Put("load", *result);
   std::vector<Diagnostic> warnings;
   for (const json& d : Member(*result, "diagnostics")) {

@@ -3,6 +3,7 @@
 #ifndef SLUICE_DATAPLANE_SLUICECTL_TOOL_H_
 #define SLUICE_DATAPLANE_SLUICECTL_TOOL_H_
 
+#include <cstdint>
 #include <functional>
 #include <istream>
 #include <memory>
@@ -68,6 +69,7 @@ class Tool {
   Output output_;
   const Detail detail_;
   int status_ = 0;
+  int32_t error_code_ = 0;  // of the last answer that was an error
 };
 
 }  // namespace sluice
