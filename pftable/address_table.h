@@ -44,6 +44,9 @@ class AddressTable {
     }
     // The longest entry that covers the address.
     std::optional<Edit> LongestMatch(const Address& address) const;
+
+    // The same nodes, which is more than the same entries.
+    friend bool operator==(const View&, const View&) = default;
   };
 
   AddressTable() = default;

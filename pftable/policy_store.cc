@@ -1,6 +1,7 @@
 #include "pftable/policy_store.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -41,16 +42,25 @@ CompileContext PolicyStore::Context() {
                         .table_slots = &table_slots_};
 }
 
-void PolicyStore::Poll() {
-  const std::lock_guard lock(mutex_);
-  PollLocked();
+void PolicyStore::Poll() { const Section section(*this); }
+
+PolicyStore::Section::~Section() {
+  std::vector<Retired> garbage = store_.Collect();
+  lock_.unlock();
+  garbage.clear();
+  store_.rule_slots_.Poll();
 }
 
-void PolicyStore::PollLocked() {
-  std::erase_if(retired_, [this](const Retired& retired) {
-    return reclaimer_->HasPassed(retired.grace_period);
-  });
-  rule_slots_.Poll();
+std::vector<PolicyStore::Retired> PolicyStore::Collect() {
+  // In order of their grace periods, so that the passed ones come first.
+  auto kept = retired_.begin();
+  while (kept != retired_.end() && reclaimer_->HasPassed(kept->grace_period)) {
+    ++kept;
+  }
+  std::vector<Retired> garbage(std::make_move_iterator(retired_.begin()),
+                               std::make_move_iterator(kept));
+  retired_.erase(retired_.begin(), kept);
+  return garbage;
 }
 
 void PolicyStore::Publish(std::unique_ptr<Generation> next) {
@@ -65,7 +75,6 @@ void PolicyStore::Publish(std::unique_ptr<Generation> next) {
     retired_.push_back(
         {.grace_period = grace_period, .generation = std::move(old)});
   }
-  PollLocked();
 }
 
 std::unique_ptr<Generation> PolicyStore::Next() const {
@@ -82,11 +91,10 @@ PolicyStore::Draft* PolicyStore::FindDraft(Ticket ticket) {
 }
 
 Ticket PolicyStore::Begin() {
-  const std::lock_guard lock(mutex_);
+  const Section section(*this);
   // Older tickets cannot be committed any more.
   drafts_.clear();
   drafts_.push_back(Draft{.ticket = ++newest_ticket_, .compiled = nullptr});
-  PollLocked();
   return newest_ticket_;
 }
 
@@ -98,11 +106,10 @@ absl::Status PolicyStore::Define(Ticket ticket, Policy policy) {
                                        : "was not begun or has ended");
   };
   {
-    const std::lock_guard lock(mutex_);
+    const Section section(*this);
     if (absl::Status s = usable(); !s.ok()) return s;
     FindDraft(ticket)->compiled = nullptr;
-    PollLocked();
-  }
+    }
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> compiled =
       CompilePolicy(std::make_shared<const Policy>(std::move(policy)),
                     Context());
@@ -114,7 +121,7 @@ absl::Status PolicyStore::Define(Ticket ticket, Policy policy) {
 }
 
 absl::Status PolicyStore::Commit(Ticket ticket) {
-  const std::lock_guard lock(mutex_);
+  const Section section(*this);
   Draft* draft = FindDraft(ticket);
   if (draft == nullptr) {
     return GenerationMoved(ticket, ticket < newest_ticket_
@@ -127,7 +134,6 @@ absl::Status PolicyStore::Commit(Ticket ticket) {
   }
   const absl::Status status = CommitLocked(*draft);
   drafts_.clear();
-  PollLocked();
   return status;
 }
 
@@ -147,13 +153,12 @@ absl::Status PolicyStore::CommitLocked(Draft& draft) {
 }
 
 absl::Status PolicyStore::Rollback(Ticket ticket) {
-  const std::lock_guard lock(mutex_);
+  const Section section(*this);
   if (FindDraft(ticket) == nullptr) {
     return absl::NotFoundError(absl::StrCat(
         "ticket ", ticket, " was not begun or has ended"));
   }
   drafts_.clear();
-  PollLocked();
   return absl::OkStatus();
 }
 
@@ -168,7 +173,7 @@ absl::Status PolicyStore::Load(Policy policy) {
 }
 
 absl::Status PolicyStore::Refresh() {
-  const std::lock_guard lock(mutex_);
+  const Section section(*this);
   const std::shared_ptr<const CompiledPolicy>& compiled =
       owned_current_->policy;
   if (compiled->interface_version == interfaces_->version()) {

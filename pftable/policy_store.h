@@ -116,7 +116,9 @@ class PolicyStore {
   // Compiles the policy in force again if interfaces have changed since.
   absl::Status Refresh();
   // Frees what no worker reads any more. To be called now and then; the other
-  // functions call it too.
+  // functions do it too. Nothing is freed and no large table is built while
+  // the mutex is held: only a short section of any of these functions can
+  // make another thread wait.
   void Poll();
 
   // Edits of tables, as `pfctl -t NAME -T ...` does them. A table is refused
@@ -186,9 +188,37 @@ class PolicyStore {
     std::shared_ptr<const CompiledPolicy> compiled;
   };
 
+  // Holds the mutex; at its end takes what can be freed off the list and
+  // frees it after the mutex is given back, because a large table takes long.
+  class Section {
+   public:
+    explicit Section(PolicyStore& store) : store_(store), lock_(store.mutex_) {}
+    ~Section();
+
+   private:
+    PolicyStore& store_;
+    std::unique_lock<std::mutex> lock_;
+  };
+
+  // The request of an edit: ascending by prefix, each once.
+  using Request = std::vector<TableEntry>;
+  // What an edit means for a table that holds `before`.
+  struct EditPlan {
+    std::vector<AddressTable::Edit> edits;
+    size_t more_entries = 0;  // for the limit
+    TableChange change;
+  };
+  using Planner = EditPlan (*)(const AddressTable& before,
+                               const Request& request);
+
   CompileContext Context();
+  absl::StatusOr<TableChange> EditTable(const TableKey& key,
+                                        std::span<const TableEntry> entries,
+                                        bool create, Planner planner,
+                                        bool dry_run);
+
   // All of these under the mutex.
-  void PollLocked();
+  std::vector<Retired> Collect();
   // The release store, and the old one's retirement.
   void Publish(std::unique_ptr<Generation> next);
   // A copy of the generation in force, to be edited and published.
@@ -200,12 +230,6 @@ class PolicyStore {
   absl::StatusOr<GenerationTable*> EditableTable(Generation& next,
                                                  const TableKey& key,
                                                  bool create, bool* created);
-  // Replaces the contents and publishes, unless it is a dry run.
-  absl::Status FinishEdit(std::unique_ptr<Generation> next,
-                          GenerationTable& table,
-                          std::span<const AddressTable::Edit> edits,
-                          size_t more_entries, const TableChange& change,
-                          bool dry_run);
   static void Deactivate(GenerationTable& table);
   // Drops tables that nothing defines or names, then publishes.
   void PublishWithoutUnused(std::unique_ptr<Generation> next);

@@ -1,7 +1,8 @@
 // Edits of tables at run time.
 #include <algorithm>
-#include <map>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "pftable/policy_store.h"
@@ -21,20 +22,29 @@ absl::Status NoSuchTable(const TableKey& key) {
   return absl::NotFoundError(absl::StrCat(NameOf(key), " does not exist"));
 }
 
-// The entries by masked prefix, the first of several for one prefix.
-absl::StatusOr<std::map<Prefix, bool>> Requested(
+// Ascending by masked prefix, the first of several entries for one prefix.
+absl::StatusOr<std::vector<TableEntry>> SortedRequest(
     std::span<const TableEntry> entries) {
-  std::map<Prefix, bool> result;
-  for (const TableEntry& entry : entries) {
+  std::vector<TableEntry> request(entries.begin(), entries.end());
+  for (TableEntry& entry : request) {
     const int bits = AddressBits(entry.prefix.address.family);
     if (bits == 0 || entry.prefix.length > bits) {
       return absl::InvalidArgumentError(absl::StrCat(
           "not an address: ", ToString(entry.prefix.address), "/",
           entry.prefix.length));
     }
-    result.try_emplace(entry.prefix.Masked(), entry.negated);
+    entry.prefix = entry.prefix.Masked();
   }
-  return result;
+  std::stable_sort(request.begin(), request.end(),
+                   [](const TableEntry& a, const TableEntry& b) {
+                     return a.prefix < b.prefix;
+                   });
+  request.erase(std::unique(request.begin(), request.end(),
+                            [](const TableEntry& a, const TableEntry& b) {
+                              return a.prefix == b.prefix;
+                            }),
+                request.end());
+  return request;
 }
 
 }  // namespace
@@ -96,107 +106,124 @@ absl::StatusOr<GenerationTable*> PolicyStore::EditableTable(
   return table;
 }
 
-absl::Status PolicyStore::FinishEdit(
-    std::unique_ptr<Generation> next, GenerationTable& table,
-    std::span<const AddressTable::Edit> edits, size_t more_entries,
-    const TableChange& change, bool dry_run) {
-  if (absl::Status s = CheckRoom(more_entries, /*new_table=*/false); !s.ok()) {
-    return s;
+absl::StatusOr<TableChange> PolicyStore::EditTable(
+    const TableKey& key, std::span<const TableEntry> entries, bool create,
+    Planner planner, bool dry_run) {
+  absl::StatusOr<Request> request = SortedRequest(entries);
+  if (!request.ok()) return request.status();
+  // Planned and built without the mutex, on what the table held then; again if
+  // somebody else has changed it meanwhile. Each round lets one edit through.
+  while (true) {
+    EditPlan plan;
+    AddressTable before;
+    {
+      const Section section(*this);
+      std::unique_ptr<Generation> next = Next();
+      absl::StatusOr<GenerationTable*> table =
+          EditableTable(*next, key, create, &plan.change.table_created);
+      if (!table.ok()) return table.status();
+      before = (*table)->contents;
+    }
+    const bool created = plan.change.table_created;
+    plan = planner(before, *request);
+    plan.change.table_created = created;
+    plan.change.total = static_cast<uint32_t>(entries.size());
+    {
+      const Section section(*this);
+      if (absl::Status s = CheckRoom(plan.more_entries, /*new_table=*/false);
+          !s.ok()) {
+        return s;
+      }
+    }
+    if (dry_run || (plan.edits.empty() && !created)) return plan.change;
+    AddressTable after = before.With(plan.edits);
+
+    const Section section(*this);
+    std::unique_ptr<Generation> next = Next();
+    bool created_now = false;
+    absl::StatusOr<GenerationTable*> table =
+        EditableTable(*next, key, create, &created_now);
+    if (!table.ok()) return table.status();
+    if (created_now != created ||
+        (*table)->contents.view() != before.view()) {
+      continue;
+    }
+    if (absl::Status s = CheckRoom(plan.more_entries, /*new_table=*/false);
+        !s.ok()) {
+      return s;
+    }
+    (*table)->contents = std::move(after);
+    FinishGeneration(*next);
+    Publish(std::move(next));
+    return plan.change;
   }
-  if (dry_run || (edits.empty() && !change.table_created)) {
-    return absl::OkStatus();
-  }
-  table.contents = table.contents.With(edits);
-  FinishGeneration(*next);
-  Publish(std::move(next));
-  return absl::OkStatus();
 }
 
 absl::StatusOr<TableChange> PolicyStore::AddAddresses(
     const TableKey& key, std::span<const TableEntry> entries, bool dry_run) {
-  auto requested = Requested(entries);
-  if (!requested.ok()) return requested.status();
-  const std::lock_guard lock(mutex_);
-  std::unique_ptr<Generation> next = Next();
-  TableChange change{.total = static_cast<uint32_t>(entries.size())};
-  absl::StatusOr<GenerationTable*> table =
-      EditableTable(*next, key, /*create=*/true, &change.table_created);
-  if (!table.ok()) return table.status();
-
-  std::vector<AddressTable::Edit> edits;
-  for (const auto& [prefix, negated] : *requested) {
-    // An entry that is there stays, whether it is negated or not.
-    if ((*table)->contents.Find(prefix)) continue;
-    edits.push_back({.prefix = prefix, .negated = negated, .erase = false});
-    ++change.added;
-  }
-  if (absl::Status s = FinishEdit(std::move(next), **table, edits,
-                                  edits.size(), change, dry_run);
-      !s.ok()) {
-    return s;
-  }
-  return change;
+  auto planner = [](const AddressTable& before, const Request& request) {
+    EditPlan plan;
+    for (const TableEntry& entry : request) {
+      // An entry that is there stays, whether it is negated or not.
+      if (before.Find(entry.prefix)) continue;
+      plan.edits.push_back({.prefix = entry.prefix, .negated = entry.negated});
+    }
+    plan.change.added = static_cast<uint32_t>(plan.edits.size());
+    plan.more_entries = plan.edits.size();
+    return plan;
+  };
+  return EditTable(key, entries, /*create=*/true, planner, dry_run);
 }
 
 absl::StatusOr<TableChange> PolicyStore::DeleteAddresses(
     const TableKey& key, std::span<const TableEntry> entries, bool dry_run) {
-  auto requested = Requested(entries);
-  if (!requested.ok()) return requested.status();
-  const std::lock_guard lock(mutex_);
-  std::unique_ptr<Generation> next = Next();
-  TableChange change{.total = static_cast<uint32_t>(entries.size())};
-  absl::StatusOr<GenerationTable*> table =
-      EditableTable(*next, key, /*create=*/false, &change.table_created);
-  if (!table.ok()) return table.status();
-
-  std::vector<AddressTable::Edit> edits;
-  for (const auto& [prefix, negated] : *requested) {
-    if ((*table)->contents.Find(prefix) != negated) continue;
-    edits.push_back({.prefix = prefix, .negated = negated, .erase = true});
-    ++change.deleted;
-  }
-  if (absl::Status s = FinishEdit(std::move(next), **table, edits, 0, change,
-                                  dry_run);
-      !s.ok()) {
-    return s;
-  }
-  return change;
+  auto planner = [](const AddressTable& before, const Request& request) {
+    EditPlan plan;
+    for (const TableEntry& entry : request) {
+      if (before.Find(entry.prefix) != entry.negated) continue;
+      plan.edits.push_back({.prefix = entry.prefix, .erase = true});
+    }
+    plan.change.deleted = static_cast<uint32_t>(plan.edits.size());
+    return plan;
+  };
+  return EditTable(key, entries, /*create=*/false, planner, dry_run);
 }
 
 absl::StatusOr<TableChange> PolicyStore::ReplaceAddresses(
     const TableKey& key, std::span<const TableEntry> entries, bool dry_run) {
-  auto requested = Requested(entries);
-  if (!requested.ok()) return requested.status();
-  const std::lock_guard lock(mutex_);
-  std::unique_ptr<Generation> next = Next();
-  TableChange change{.total = static_cast<uint32_t>(entries.size())};
-  absl::StatusOr<GenerationTable*> table =
-      EditableTable(*next, key, /*create=*/true, &change.table_created);
-  if (!table.ok()) return table.status();
-
-  std::vector<AddressTable::Edit> edits;
-  for (const auto& [prefix, negated] : *requested) {
-    const std::optional<bool> before = (*table)->contents.Find(prefix);
-    if (before == negated) continue;
-    ++(before ? change.changed : change.added);
-    edits.push_back({.prefix = prefix, .negated = negated, .erase = false});
-  }
-  for (const TableEntry& entry : (*table)->contents.Entries()) {
-    if (requested->contains(entry.prefix)) continue;
-    ++change.deleted;
-    edits.push_back({.prefix = entry.prefix, .erase = true});
-  }
-  if (absl::Status s = FinishEdit(std::move(next), **table, edits,
-                                  requested->size(), change, dry_run);
-      !s.ok()) {
-    return s;
-  }
-  return change;
+  auto planner = [](const AddressTable& before, const Request& request) {
+    EditPlan plan;
+    plan.more_entries = request.size();
+    // Both are in the same order.
+    const std::vector<TableEntry> old = before.Entries();
+    auto at = old.begin();
+    auto erase_until = [&](auto end) {
+      for (; at != end; ++at) {
+        plan.edits.push_back({.prefix = at->prefix, .erase = true});
+        ++plan.change.deleted;
+      }
+    };
+    for (const TableEntry& entry : request) {
+      auto next = at;
+      while (next != old.end() && next->prefix < entry.prefix) ++next;
+      erase_until(next);
+      const bool there = at != old.end() && at->prefix == entry.prefix;
+      if (!there || at->negated != entry.negated) {
+        ++(there ? plan.change.changed : plan.change.added);
+        plan.edits.push_back(
+            {.prefix = entry.prefix, .negated = entry.negated});
+      }
+      if (there) ++at;
+    }
+    erase_until(old.end());
+    return plan;
+  };
+  return EditTable(key, entries, /*create=*/true, planner, dry_run);
 }
 
 absl::StatusOr<TableChange> PolicyStore::FlushTable(const TableKey& key,
                                                     bool dry_run) {
-  const std::lock_guard lock(mutex_);
+  const Section section(*this);
   std::unique_ptr<Generation> next = Next();
   TableChange change;
   absl::StatusOr<GenerationTable*> table =
@@ -212,7 +239,7 @@ absl::StatusOr<TableChange> PolicyStore::FlushTable(const TableKey& key,
 }
 
 absl::Status PolicyStore::KillTable(const TableKey& key) {
-  const std::lock_guard lock(mutex_);
+  const Section section(*this);
   std::unique_ptr<Generation> next = Next();
   bool created = false;
   absl::StatusOr<GenerationTable*> table =
@@ -224,7 +251,7 @@ absl::Status PolicyStore::KillTable(const TableKey& key) {
 }
 
 absl::StatusOr<uint32_t> PolicyStore::KillTables(std::string_view anchor) {
-  const std::lock_guard lock(mutex_);
+  const Section section(*this);
   std::unique_ptr<Generation> next = Next();
   uint32_t killed = 0;
   for (GenerationTable& table : next->table_states) {

@@ -1,8 +1,8 @@
 // Where rules live for longer than a generation: a fixed array of records,
 // one a rule. A rule is known by its identity (printer.h: a digest of anchor
-// and canonical text) and its occurrence among equal ones; a rule that a commit leaves as it was keeps
-// its slot, and with it its counters. A record stays until no generation and
-// no state names it.
+// and canonical text) and its occurrence among equal ones; a rule that a
+// commit leaves as it was keeps its slot, and with it its counters. A record
+// stays until no generation and no state names it.
 #ifndef SLUICE_PFTABLE_RULE_SLOTS_H_
 #define SLUICE_PFTABLE_RULE_SLOTS_H_
 

@@ -24,7 +24,8 @@ class AnchorTest : public EngineTest {
 };
 
 TEST_F(AnchorTest, InlineRulesAreEvaluatedInPlace) {
-  ASSERT_TRUE(Load("block\nanchor in proto tcp { pass proto tcp to port 80 }\n").ok());
+  ASSERT_TRUE(
+      Load("block\nanchor in proto tcp { pass proto tcp to port 80 }\n").ok());
   EXPECT_TRUE(Passes(Tcp()));
   EXPECT_FALSE(Passes(Udp()));
   TestPacket other = Tcp();
