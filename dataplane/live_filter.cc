@@ -1,0 +1,282 @@
+#include "dataplane/live_filter.h"
+
+#include <algorithm>
+#include <charconv>
+#include <ctime>
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/policy_source.h"
+#include "pftable/printer.h"
+
+namespace sluice {
+namespace {
+
+uint32_t RandomHostId() {
+  std::random_device random;
+  uint32_t id = 0;
+  while (id == 0) id = random();
+  return id;
+}
+
+bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
+  return std::ranges::any_of(diagnostics, [](const Diagnostic& d) {
+    return d.severity == Severity::kError;
+  });
+}
+
+}  // namespace
+
+// ---- Loading ---------------------------------------------------------------
+
+class LiveFilter::LoadJob final : public BuildJob<LoadResult> {
+ public:
+  LoadJob(LiveFilter* filter, LoadRequest request)
+      : filter_(*filter),
+        request_(std::move(request)),
+        ticket_(filter->parts_.store->Begin()) {}
+
+  ~LoadJob() override {
+    if (!ended_) static_cast<void>(filter_.parts_.store->Rollback(ticket_));
+  }
+
+  void Build() override {
+    ParseResult parsed = ParseRequest(request_, filter_.parts_.dialect,
+                                      *filter_.parts_.facts);
+    Build(std::move(parsed));
+  }
+
+  void Build(ParseResult parsed) {
+    result_.diagnostics = std::move(parsed.diagnostics);
+    CheckStateLimit(parsed.policy, filter_.parts_.state_capacity,
+                    &result_.diagnostics);
+    result_.rules = CountRules(parsed.policy.main);
+    if (result_.HasErrors()) return;
+    const absl::Status status = filter_.parts_.store->Define(
+        ticket_, std::move(parsed.policy));
+    if (status.ok()) return;
+    std::vector<Diagnostic> more = DiagnosticsOf(
+        status, request_.name.empty() ? "stdin" : request_.name);
+    std::ranges::move(more, std::back_inserter(result_.diagnostics));
+  }
+
+  absl::StatusOr<LoadResult> Publish() override {
+    ended_ = true;
+    PolicyStore& store = *filter_.parts_.store;
+    if (request_.dry_run || HasErrors(result_.diagnostics)) {
+      static_cast<void>(store.Rollback(ticket_));
+    } else {
+      const absl::Status status = store.Commit(ticket_);
+      if (!status.ok()) return status;
+      filter_.loader_uid_ = request_.uid;
+      filter_.loader_pid_ = request_.pid;
+      filter_.AfterCommit();
+    }
+    result_.generation = store.generation_number();
+    return std::move(result_);
+  }
+
+ private:
+  LiveFilter& filter_;
+  const LoadRequest request_;
+  const Ticket ticket_;
+  bool ended_ = false;
+  LoadResult result_;
+};
+
+class LiveFilter::FlushRulesJob final : public BuildJob<uint64_t> {
+ public:
+  explicit FlushRulesJob(LiveFilter* filter)
+      : filter_(*filter), ticket_(filter->parts_.store->Begin()) {}
+
+  ~FlushRulesJob() override {
+    if (!ended_) static_cast<void>(filter_.parts_.store->Rollback(ticket_));
+  }
+
+  void Build() override {
+    status_ = filter_.parts_.store->Define(ticket_,
+                                           Policy(filter_.parts_.dialect));
+  }
+
+  absl::StatusOr<uint64_t> Publish() override {
+    PolicyStore& store = *filter_.parts_.store;
+    if (!status_.ok()) return status_;
+    ended_ = true;
+    if (const absl::Status status = store.Commit(ticket_); !status.ok()) {
+      return status;
+    }
+    filter_.AfterCommit();
+    return store.generation_number();
+  }
+
+ private:
+  LiveFilter& filter_;
+  const Ticket ticket_;
+  bool ended_ = false;
+  absl::Status status_;
+};
+
+LiveFilter::LiveFilter(Parts parts)
+    : parts_(std::move(parts)), host_id_(RandomHostId()) {
+  baseline_.ports.resize(parts_.ports.size());
+  snapshots_.resize(parts_.workers.size());
+}
+
+LiveFilter::~LiveFilter() = default;
+
+LoadResult LiveFilter::LoadNow(LoadRequest request) {
+  const std::string path = request.name;
+  LoadJob job(this, std::move(request));
+  absl::StatusOr<ParseResult> parsed =
+      ParseFile(path, parts_.dialect, *parts_.facts);
+  LoadResult failed;
+  if (!parsed.ok()) {
+    Diagnostic diagnostic;
+    diagnostic.file = path;
+    diagnostic.message = absl::StrCat("cannot be read: ",
+                                      parsed.status().message());
+    failed.diagnostics.push_back(std::move(diagnostic));
+    return failed;
+  }
+  job.Build(*std::move(parsed));
+  absl::StatusOr<LoadResult> result = job.Publish();
+  if (result.ok()) return *std::move(result);
+  failed.diagnostics = DiagnosticsOf(result.status(), path);
+  return failed;
+}
+
+void LiveFilter::AfterCommit() {
+  const std::shared_ptr<const Policy> policy = parts_.store->policy();
+  parts_.budget->SetLimit(std::min(policy->options.limit(Limit::kStates),
+                                   parts_.state_capacity));
+  rule_cache_.reset();
+  // Workers that see this see the generation too: it was published before.
+  parts_.plane->loaded.store(true, std::memory_order_release);
+  if (!switched_at_) switched_at_ = SinceStart();
+}
+
+std::unique_ptr<BuildJob<LoadResult>> LiveFilter::BeginLoad(
+    LoadRequest request) {
+  return std::make_unique<LoadJob>(this, std::move(request));
+}
+
+std::unique_ptr<BuildJob<uint64_t>> LiveFilter::BeginFlushRules() {
+  return std::make_unique<FlushRulesJob>(this);
+}
+
+void LiveFilter::Poll() {
+  for (Worker* worker : parts_.workers) worker->mailbox().Collect();
+  parts_.store->Poll();
+}
+
+size_t LiveFilter::pending_orders() const {
+  size_t pending = 0;
+  for (Worker* worker : parts_.workers) pending += worker->mailbox().pending();
+  return pending;
+}
+
+// ---- Rules -----------------------------------------------------------------
+
+absl::StatusOr<RuleSlice> LiveFilter::ListRules(const RuleQuery& query,
+                                                const std::string& cursor,
+                                                size_t limit) {
+  const uint64_t generation = parts_.store->generation_number();
+  size_t begin = 0;
+  if (cursor.empty()) {
+    absl::StatusOr<std::vector<RuleStatus>> rules =
+        parts_.store->ListRules(query.anchor);
+    if (!rules.ok()) return rules.status();
+    rule_cache_ = {.generation = generation,
+                   .anchor = query.anchor,
+                   .rules = *std::move(rules)};
+  } else {
+    uint64_t of = 0;
+    const char* const end = cursor.data() + cursor.size();
+    auto [middle, error] = std::from_chars(cursor.data(), end, of);
+    if (error != std::errc() || middle == end || *middle != ':' ||
+        std::from_chars(middle + 1, end, begin).ptr != end) {
+      return absl::InvalidArgumentError("not a cursor of this filter");
+    }
+    if (of != generation || !rule_cache_ ||
+        rule_cache_->generation != generation ||
+        rule_cache_->anchor != query.anchor) {
+      return absl::AbortedError(
+          "the rules have changed since the listing began");
+    }
+  }
+  const std::shared_ptr<const Policy> policy = parts_.store->policy();
+  const Anchor* anchor = policy->main.Find(query.anchor);
+  const PrintOptions print = {.dialect = policy->options.dialect,
+                              .facts = parts_.facts,
+                              .flip_port_names = query.flip_port_names};
+  RuleSlice slice;
+  slice.generation = generation;
+  slice.uid = loader_uid_;
+  slice.pid = loader_pid_;
+  const std::vector<RuleStatus>& rules = rule_cache_->rules;
+  size_t i = std::min(begin, rules.size());
+  for (; i < rules.size() && slice.rules.size() < limit; ++i) {
+    const RuleStatus& status = rules[i];
+    const Rule* rule =
+        anchor != nullptr && status.rule.number < anchor->rules.filter.size()
+            ? &anchor->rules.filter[status.rule.number]
+            : nullptr;
+    if (!query.interface.empty() && rule != nullptr && rule->on.IsSet() &&
+        rule->on.name != query.interface) {
+      continue;
+    }
+    slice.rules.push_back(
+        {.number = status.rule.number,
+         .text = rule != nullptr ? PrintRule(*rule, print) : status.rule.text,
+         .labels = status.rule.labels,
+         .counters = {.evaluations = status.counts.evaluations,
+                      .packets = status.counts.packets,
+                      .bytes = status.counts.bytes,
+                      .states = status.counts.states(),
+                      .state_creations = status.counts.states_created}});
+  }
+  if (i < rules.size()) slice.next = absl::StrCat(generation, ":", i);
+  return slice;
+}
+
+void LiveFilter::ClearRuleCounters() {
+  parts_.store->ZeroRules();
+  rule_cache_.reset();
+}
+
+std::optional<uint32_t> LiveFilter::RuleNumber(uint32_t slot) {
+  const uint64_t generation = parts_.store->generation_number();
+  if (numbers_generation_ != generation) {
+    numbers_generation_ = generation;
+    numbers_.clear();
+    for (const RuleStatus& status : parts_.store->ListAllRules()) {
+      numbers_[status.rule.slot] = status.rule.number;
+    }
+  }
+  const auto found = numbers_.find(slot);
+  if (found == numbers_.end()) return std::nullopt;
+  return found->second;
+}
+
+// ---- On and off ------------------------------------------------------------
+
+absl::Status LiveFilter::Enable() {
+  if (parts_.plane->enabled.load(std::memory_order_relaxed)) {
+    return absl::FailedPreconditionError("pf already enabled");
+  }
+  parts_.plane->enabled.store(true, std::memory_order_release);
+  switched_at_ = SinceStart();
+  return absl::OkStatus();
+}
+
+absl::Status LiveFilter::Disable() {
+  if (!parts_.plane->enabled.load(std::memory_order_relaxed)) {
+    return absl::FailedPreconditionError("pf not enabled");
+  }
+  parts_.plane->enabled.store(false, std::memory_order_release);
+  switched_at_ = SinceStart();
+  return absl::OkStatus();
+}
+
+}  // namespace sluice

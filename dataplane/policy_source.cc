@@ -1,0 +1,157 @@
+#include "dataplane/policy_source.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice {
+namespace {
+
+// The last address of an IPv4 network that has room for a broadcast address.
+std::optional<Address> BroadcastOf(const Prefix& prefix) {
+  if (prefix.address.family != Family::kIpv4 || prefix.length > 30) {
+    return std::nullopt;
+  }
+  const uint32_t mask = prefix.length == 0 ? 0 : ~0u << (32 - prefix.length);
+  return Address::V4(prefix.address.v4().host() | ~mask);
+}
+
+// ":LINE:COLUMN: " at `at`; both are 0 where it is not so.
+struct Place {
+  uint32_t line = 0;
+  uint32_t column = 0;
+  size_t end = 0;
+};
+Place ReadPlace(std::string_view text, size_t at) {
+  Place place;
+  const char* const last = text.data() + text.size();
+  auto [colon, error] = std::from_chars(text.data() + at + 1, last, place.line);
+  if (error != std::errc() || colon == last || *colon != ':') return {};
+  auto [end, error2] = std::from_chars(colon + 1, last, place.column);
+  if (error2 != std::errc() || last - end < 2 || end[0] != ':' ||
+      end[1] != ' ') {
+    return {};
+  }
+  place.end = static_cast<size_t>(end - text.data()) + 2;
+  return place;
+}
+
+}  // namespace
+
+HostFacts FactsOf(const Config& config) {
+  HostFacts facts;
+  for (const PortConfig& port : config.ports) {
+    InterfaceFacts interface;
+    interface.name = port.name;
+    interface.groups = port.groups;
+    for (const Prefix& prefix : port.addresses) {
+      interface.addresses.push_back({.address = prefix.address,
+                                     .prefix = prefix.length,
+                                     .broadcast = BroadcastOf(prefix),
+                                     .peer = std::nullopt});
+    }
+    facts.AddInterface(std::move(interface));
+  }
+  return facts;
+}
+
+ParseResult ParseRequest(const LoadRequest& request, Dialect dialect,
+                         const HostFacts& facts) {
+  ParseInput input;
+  input.file_name = request.name;
+  input.text = request.text;
+  input.macros = request.macros;
+  input.dialect = request.dialect.value_or(dialect);
+  input.facts = &facts;
+  // The daemon asks no resolver for a client: it would wait for the network
+  // whose rules are about to change.
+  input.no_dns = true;
+  input.load_file = [&request](std::string_view path, size_t max_bytes)
+      -> absl::StatusOr<std::string> {
+    const auto file =
+        std::ranges::find(request.files, path, &SourceFile::name);
+    if (file == request.files.end()) {
+      return absl::NotFoundError("the file did not come with the ruleset");
+    }
+    if (file->text.size() > max_bytes) {
+      return absl::ResourceExhaustedError("the file is too large");
+    }
+    return file->text;
+  };
+  return ParsePolicy(std::move(input));
+}
+
+absl::StatusOr<ParseResult> ParseFile(const std::string& path, Dialect dialect,
+                                      const HostFacts& facts) {
+  ParseInput input;
+  input.load_file = SystemFileLoader(path);
+  absl::StatusOr<std::string> text =
+      input.load_file(path, input.limits.file_bytes);
+  if (!text.ok()) return text.status();
+  input.file_name = path;
+  input.text = *std::move(text);
+  input.dialect = dialect;
+  input.facts = &facts;
+  return ParsePolicy(std::move(input));
+}
+
+uint64_t CountRules(const Anchor& anchor) {
+  uint64_t count = anchor.rules.filter.size();
+  for (const Anchor& child : anchor.children) count += CountRules(child);
+  return count;
+}
+
+void CheckStateLimit(const Policy& policy, uint32_t capacity,
+                     std::vector<Diagnostic>* diagnostics) {
+  if (policy.options.limit(Limit::kStates) <= capacity) return;
+  for (const Options::Given& given : policy.options.given) {
+    if (!given.text.starts_with("limit states")) continue;
+    Diagnostic diagnostic;
+    diagnostic.file = given.place.file < policy.files.size()
+                          ? policy.files[given.place.file]
+                          : "";
+    diagnostic.line = given.place.line;
+    diagnostic.column = given.place.column;
+    diagnostic.message =
+        absl::StrCat("the state tables hold ", capacity, " states, not ",
+                     policy.options.limit(Limit::kStates));
+    diagnostic.hint = "lower the limit, or raise `states` of [memory] in the "
+                      "daemon's configuration and restart it";
+    diagnostics->push_back(std::move(diagnostic));
+    return;
+  }
+}
+
+std::vector<Diagnostic> DiagnosticsOf(const absl::Status& status,
+                                      const std::string& file) {
+  std::vector<Diagnostic> diagnostics;
+  std::string_view rest(status.message().data(), status.message().size());
+  while (!rest.empty()) {
+    const size_t newline = rest.find('\n');
+    const std::string_view line = rest.substr(0, newline);
+    rest.remove_prefix(newline == std::string_view::npos ? rest.size()
+                                                         : newline + 1);
+    if (line.empty()) continue;
+    Diagnostic diagnostic;
+    diagnostic.file = file;
+    diagnostic.message = std::string(line);
+    for (size_t colon = line.find(':'); colon != std::string_view::npos;
+         colon = line.find(':', colon + 1)) {
+      const Place place = ReadPlace(line, colon);
+      if (place.end == 0) continue;
+      diagnostic.file = std::string(line.substr(0, colon));
+      diagnostic.line = place.line;
+      diagnostic.column = place.column;
+      diagnostic.message = std::string(line.substr(place.end));
+      break;
+    }
+    diagnostics.push_back(std::move(diagnostic));
+  }
+  return diagnostics;
+}
+
+}  // namespace sluice
