@@ -189,6 +189,7 @@ absl::StatusOr<RuleSlice> LiveFilter::ListRules(const RuleQuery& query,
     if (!rules.ok()) return rules.status();
     rule_cache_ = {.generation = generation,
                    .anchor = query.anchor,
+                   .policy = parts_.store->policy(),
                    .rules = *std::move(rules)};
   } else {
     uint64_t of = 0;
@@ -205,9 +206,7 @@ absl::StatusOr<RuleSlice> LiveFilter::ListRules(const RuleQuery& query,
           "the rules have changed since the listing began");
     }
   }
-  const std::shared_ptr<const Policy> policy = parts_.store->policy();
-  const Anchor* anchor = policy->main.Find(query.anchor);
-  const PrintOptions print = {.dialect = policy->options.dialect,
+  const PrintOptions print = {.dialect = rule_cache_->policy->options.dialect,
                               .facts = parts_.facts,
                               .flip_port_names = query.flip_port_names};
   RuleSlice slice;
@@ -218,22 +217,19 @@ absl::StatusOr<RuleSlice> LiveFilter::ListRules(const RuleQuery& query,
   size_t i = std::min(begin, rules.size());
   for (; i < rules.size() && slice.rules.size() < limit; ++i) {
     const RuleStatus& status = rules[i];
-    const Rule* rule =
-        anchor != nullptr && status.rule.number < anchor->rules.filter.size()
-            ? &anchor->rules.filter[status.rule.number]
-            : nullptr;
-    if (!query.interface.empty() && rule != nullptr && rule->on.IsSet() &&
-        rule->on.name != query.interface) {
+    const Rule& rule = *status.rule.rule;
+    if (!query.interface.empty() && rule.on.IsSet() &&
+        rule.on.name != query.interface) {
       continue;
     }
     slice.rules.push_back(
         {.number = status.rule.number,
-         .text = rule != nullptr ? PrintRule(*rule, print) : status.rule.text,
+         .text = PrintRule(rule, print),
          .labels = status.rule.labels,
          .counters = {.evaluations = status.counts.evaluations,
                       .packets = status.counts.packets,
                       .bytes = status.counts.bytes,
-                      .states = status.counts.states(),
+                      .states = status.counts.states,
                       .state_creations = status.counts.states_created}});
   }
   if (i < rules.size()) slice.next = absl::StrCat(generation, ":", i);

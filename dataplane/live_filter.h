@@ -131,6 +131,7 @@ class LiveFilter final : public FilterControl {
   struct RuleCache {
     uint64_t generation = 0;
     std::string anchor;
+    std::shared_ptr<const Policy> policy;  // that `rules` point into
     std::vector<RuleStatus> rules;
   };
   std::optional<RuleCache> rule_cache_;

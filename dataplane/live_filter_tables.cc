@@ -1,6 +1,7 @@
 // Tables, as the control socket asks for them.
 #include <algorithm>
-#include <charconv>
+#include <array>
+#include <bitset>
 #include <map>
 #include <utility>
 
@@ -232,16 +233,29 @@ absl::StatusOr<std::vector<TableMatch>> LiveFilter::TestTable(
   absl::StatusOr<std::vector<TableEntry>> entries =
       parts_.store->ShowTable({.anchor = anchor, .name = table});
   if (!entries.ok()) return entries.status();
+  // Per family the prefix lengths that occur: the most specific entry is the
+  // first that is found from the longest one down.
+  std::array<std::bitset<129>, 2> lengths;
+  for (const TableEntry& entry : *entries) {
+    lengths[entry.prefix.address.family == Family::kIpv6].set(
+        entry.prefix.length);
+  }
   std::vector<TableMatch> matches;
   for (const Address& address : addresses) {
     TableMatch match{.address = address, .match = false, .entry = {}};
-    for (const TableEntry& entry : *entries) {
-      if (!entry.prefix.Contains(address)) continue;
-      if (!match.entry || entry.prefix.length > match.entry->prefix.length) {
-        match.entry = entry;
-      }
+    const auto& occurring = lengths[address.family == Family::kIpv6];
+    for (int length = AddressBits(address.family); length >= 0; --length) {
+      if (!occurring[static_cast<size_t>(length)]) continue;
+      const Prefix prefix =
+          Prefix{.address = address, .length = static_cast<uint8_t>(length)}
+              .Masked();
+      const auto found =
+          std::ranges::lower_bound(*entries, prefix, {}, &TableEntry::prefix);
+      if (found == entries->end() || found->prefix != prefix) continue;
+      match.entry = *found;
+      match.match = !found->negated;
+      break;
     }
-    match.match = match.entry && !match.entry->negated;
     matches.push_back(std::move(match));
   }
   return matches;

@@ -198,7 +198,8 @@ json ToJson(const FilterInfo& info) {
                 {"source_nodes", info.source_nodes},
                 {"source_counters", ToJson(info.source_counters)},
                 {"drop_counters", ToJson(info.drop_counters)},
-                {"limit_counters", ToJson(info.limit_counters)}};
+                {"limit_counters", ToJson(info.limit_counters)},
+                {"packet_counters", ToJson(info.packet_counters)}};
   if (info.since) value["since"] = *info.since;
   if (!info.log_interface.empty()) {
     value["log_interface"] = {{"name", info.log_interface},
@@ -214,6 +215,7 @@ json ToJson(const InterfaceListing& interface) {
       {"cleared", interface.cleared}, {"states", interface.states},
       {"rules", interface.rules},     {"traffic", ToJson(interface.traffic)}};
   if (interface.link_up) value["link_up"] = *interface.link_up;
+  if (interface.incarnation) value["incarnation"] = *interface.incarnation;
   return value;
 }
 

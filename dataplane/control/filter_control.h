@@ -301,6 +301,9 @@ struct FilterInfo {
   uint64_t source_nodes = 0;
   std::vector<NamedCounter> drop_counters;   // by DropReason, in its order
   std::vector<NamedCounter> limit_counters;  // "max states per rule", ...
+  // All packets since the start, at the last CollectCounters(): received,
+  // transmitted, dropped; "unaccounted" is zero unless the program errs.
+  std::vector<NamedCounter> packet_counters;
   // `set loginterface`.
   std::string log_interface;
   InterfaceTraffic log_traffic;
@@ -312,6 +315,8 @@ struct InterfaceListing {
   bool skip = false;  // `set skip on`
   bool is_group = false;
   std::optional<bool> link_up;  // ports only
+  // Ports only: grows each time that the port is enabled or disabled.
+  std::optional<uint32_t> incarnation;
   int64_t cleared = 0;          // Unix time
   uint64_t states = 0;          // bound to it
   uint64_t rules = 0;           // that name it
@@ -351,6 +356,11 @@ class FilterControl {
                                               size_t limit) = 0;
   // Zeroes the counters of all rules.
   virtual void ClearRuleCounters() = 0;
+
+  // Brings what living states have counted to their rules and tables, so that
+  // the listings that follow are exact. `done` is called once, on the control
+  // lcore, now or later.
+  virtual void CollectCounters(std::function<void()> done) { done(); }
 
   // About `limit` states, gathered from the workers between their bursts.
   // `done` is called once, on the control lcore, now or later. States that

@@ -112,29 +112,44 @@ RulesPage ReadRulesPage(Params& params) {
   return page;
 }
 
-Action ParseShowRules(Params& params) {
-  return [page = ReadRulesPage(params)](std::shared_ptr<Call> call) {
-    absl::StatusOr<RuleSlice> slice =
-        call->filter().ListRules(page.query, page.cursor, page.limit);
-    if (!slice.ok()) return call->Error(slice.status());
-    json rules = json::array();
-    for (const RuleListing& rule : slice->rules) rules.push_back(ToJson(rule));
-    json result = {{"rules", std::move(rules)},
-                   {"generation", slice->generation},
-                   {"uid", slice->uid},
-                   {"pid", slice->pid}};
-    if (!slice->next.empty()) result["next"] = slice->next;
-    call->Result(std::move(result));
+// Calls answer(call, slice) with a page whose counters are exact at its first
+// page; the others show them as they were then.
+template <typename Answer>
+Action ShowPage(RulesPage page, Answer answer) {
+  return [page = std::move(page), answer](std::shared_ptr<Call> call) {
+    auto show = [page, answer, call] {
+      absl::StatusOr<RuleSlice> slice =
+          call->filter().ListRules(page.query, page.cursor, page.limit);
+      if (!slice.ok()) return call->Error(slice.status());
+      answer(*call, *slice);
+    };
+    if (page.cursor.empty()) {
+      call->filter().CollectCounters(std::move(show));
+    } else {
+      show();
+    }
   };
 }
 
+Action ParseShowRules(Params& params) {
+  return ShowPage(ReadRulesPage(params), [](Call& call,
+                                            const RuleSlice& slice) {
+    json rules = json::array();
+    for (const RuleListing& rule : slice.rules) rules.push_back(ToJson(rule));
+    json result = {{"rules", std::move(rules)},
+                   {"generation", slice.generation},
+                   {"uid", slice.uid},
+                   {"pid", slice.pid}};
+    if (!slice.next.empty()) result["next"] = slice.next;
+    call.Result(std::move(result));
+  });
+}
+
 Action ParseShowLabels(Params& params) {
-  return [page = ReadRulesPage(params)](std::shared_ptr<Call> call) {
-    absl::StatusOr<RuleSlice> slice =
-        call->filter().ListRules(page.query, page.cursor, page.limit);
-    if (!slice.ok()) return call->Error(slice.status());
+  return ShowPage(ReadRulesPage(params), [](Call& call,
+                                            const RuleSlice& slice) {
     json labels = json::array();
-    for (const RuleListing& rule : slice->rules) {
+    for (const RuleListing& rule : slice.rules) {
       for (const std::string& label : rule.labels) {
         json entry = ToJson(rule);
         entry.erase("text");
@@ -144,10 +159,10 @@ Action ParseShowLabels(Params& params) {
       }
     }
     json result = {{"labels", std::move(labels)},
-                   {"generation", slice->generation}};
-    if (!slice->next.empty()) result["next"] = slice->next;
-    call->Result(std::move(result));
-  };
+                   {"generation", slice.generation}};
+    if (!slice.next.empty()) result["next"] = slice.next;
+    call.Result(std::move(result));
+  });
 }
 
 Action ParseZeroRules(Params&) {

@@ -106,7 +106,8 @@ Action ParseFlushStates(Params& params) {
 
 Action ParseShowInfo(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->Result(ToJson(call->filter().Info()));
+    call->filter().CollectCounters(
+        [call] { call->Result(ToJson(call->filter().Info())); });
   };
 }
 

@@ -20,11 +20,13 @@ constexpr size_t kMaxTests = 4096;
 
 Action ParseListTables(Params&) {
   return [](std::shared_ptr<Call> call) {
-    json tables = json::array();
-    for (const TableListing& table : call->filter().ListTables()) {
-      tables.push_back(ToJson(table));
-    }
-    call->Result({{"tables", std::move(tables)}});
+    call->filter().CollectCounters([call] {
+      json tables = json::array();
+      for (const TableListing& table : call->filter().ListTables()) {
+        tables.push_back(ToJson(table));
+      }
+      call->Result({{"tables", std::move(tables)}});
+    });
   };
 }
 
