@@ -388,7 +388,7 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
                                  child->parent.handle.id);
       }
     }
-  } else if (info.proto == protocol::kUdp &&
+  } else if (options_.tftp_helper && info.proto == protocol::kUdp &&
              info.destination_port == Be16(kTftpPort)) {
     hot.flags |= kEntryHelper;
   }

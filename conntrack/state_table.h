@@ -54,6 +54,8 @@ struct StateTableOptions {
   uint32_t capacity = 100000;  // states of this worker, 1 to 2^30
   uint16_t filters = 1;        // filter numbers are below this
   HashSecret secret;
+  // Whether UDP flows to port 69 are followed (tftp.h).
+  bool tftp_helper = true;
   bool huge_pages = true;      // ordinary ones if there are none
   // Touch all memory now instead of at first use.
   bool prefault = true;

@@ -1,5 +1,7 @@
 #include "dataplane/live_filter.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <ctime>
@@ -32,9 +34,11 @@ bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
 
 class LiveFilter::LoadJob final : public BuildJob<LoadResult> {
  public:
-  LoadJob(LiveFilter* filter, LoadRequest request)
+  // `from_file`: the request's name is a path, and there is no text.
+  LoadJob(LiveFilter* filter, LoadRequest request, bool from_file)
       : filter_(*filter),
         request_(std::move(request)),
+        from_file_(from_file),
         ticket_(filter->parts_.store->Begin()) {}
 
   ~LoadJob() override {
@@ -42,19 +46,25 @@ class LiveFilter::LoadJob final : public BuildJob<LoadResult> {
   }
 
   void Build() override {
-    ParseResult parsed = ParseRequest(request_, filter_.parts_.dialect,
-                                      *filter_.parts_.facts);
-    Build(std::move(parsed));
-  }
-
-  void Build(ParseResult parsed) {
-    result_.diagnostics = std::move(parsed.diagnostics);
-    CheckStateLimit(parsed.policy, filter_.parts_.state_capacity,
+    const Parts& parts = filter_.parts_;
+    absl::StatusOr<ParseResult> parsed =
+        from_file_ ? ParseFile(request_.name, parts.dialect, *parts.facts)
+                   : ParseRequest(request_, parts.dialect, *parts.facts);
+    if (!parsed.ok()) {
+      Diagnostic diagnostic;
+      diagnostic.file = request_.name;
+      diagnostic.message =
+          absl::StrCat("cannot be read: ", parsed.status().message());
+      result_.diagnostics.push_back(std::move(diagnostic));
+      return;
+    }
+    result_.diagnostics = std::move(parsed->diagnostics);
+    CheckStateLimit(parsed->policy, parts.state_capacity,
                     &result_.diagnostics);
-    result_.rules = CountRules(parsed.policy.main);
+    result_.rules = CountRules(parsed->policy.main);
     if (result_.HasErrors()) return;
-    const absl::Status status = filter_.parts_.store->Define(
-        ticket_, std::move(parsed.policy));
+    const absl::Status status =
+        parts.store->Define(ticket_, std::move(parsed->policy));
     if (status.ok()) return;
     std::vector<Diagnostic> more = DiagnosticsOf(
         status, request_.name.empty() ? "stdin" : request_.name);
@@ -80,6 +90,7 @@ class LiveFilter::LoadJob final : public BuildJob<LoadResult> {
  private:
   LiveFilter& filter_;
   const LoadRequest request_;
+  const bool from_file_;
   const Ticket ticket_;
   bool ended_ = false;
   LoadResult result_;
@@ -125,27 +136,6 @@ LiveFilter::LiveFilter(Parts parts)
 
 LiveFilter::~LiveFilter() = default;
 
-LoadResult LiveFilter::LoadNow(LoadRequest request) {
-  const std::string path = request.name;
-  LoadJob job(this, std::move(request));
-  absl::StatusOr<ParseResult> parsed =
-      ParseFile(path, parts_.dialect, *parts_.facts);
-  LoadResult failed;
-  if (!parsed.ok()) {
-    Diagnostic diagnostic;
-    diagnostic.file = path;
-    diagnostic.message = absl::StrCat("cannot be read: ",
-                                      parsed.status().message());
-    failed.diagnostics.push_back(std::move(diagnostic));
-    return failed;
-  }
-  job.Build(*std::move(parsed));
-  absl::StatusOr<LoadResult> result = job.Publish();
-  if (result.ok()) return *std::move(result);
-  failed.diagnostics = DiagnosticsOf(result.status(), path);
-  return failed;
-}
-
 void LiveFilter::AfterCommit() {
   const std::shared_ptr<const Policy> policy = parts_.store->policy();
   parts_.budget->SetLimit(std::min(policy->options.limit(Limit::kStates),
@@ -158,7 +148,16 @@ void LiveFilter::AfterCommit() {
 
 std::unique_ptr<BuildJob<LoadResult>> LiveFilter::BeginLoad(
     LoadRequest request) {
-  return std::make_unique<LoadJob>(this, std::move(request));
+  return std::make_unique<LoadJob>(this, std::move(request), false);
+}
+
+std::unique_ptr<BuildJob<LoadResult>> LiveFilter::BeginLoadFile(
+    std::string path) {
+  LoadRequest request;
+  request.name = std::move(path);
+  request.uid = geteuid();
+  request.pid = getpid();
+  return std::make_unique<LoadJob>(this, std::move(request), true);
 }
 
 std::unique_ptr<BuildJob<uint64_t>> LiveFilter::BeginFlushRules() {

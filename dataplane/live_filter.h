@@ -44,9 +44,9 @@ class LiveFilter final : public FilterControl {
   explicit LiveFilter(Parts parts);
   ~LiveFilter() override;
 
-  // At the start, before the control socket: the same as a load, without a
-  // builder thread.
-  LoadResult LoadNow(LoadRequest request);
+  // A load of a file of this machine, whose includes are read from it too: at
+  // the start and on SIGHUP.
+  std::unique_ptr<BuildJob<LoadResult>> BeginLoadFile(std::string path);
 
   // Now and then: collects what workers have done, frees old generations.
   void Poll();

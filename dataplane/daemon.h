@@ -1,0 +1,121 @@
+// The daemon: everything of the process put together, started, run, stopped.
+//
+// Start order: configuration and ruleset are checked, then EAL, the control
+// socket, the ports, the workers with the ruleset in force. Any failure undoes
+// what was begun.
+#ifndef SLUICE_DATAPLANE_DAEMON_H_
+#define SLUICE_DATAPLANE_DAEMON_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "conntrack/expectation.h"
+#include "conntrack/state_budget.h"
+#include "dataplane/config.h"
+#include "dataplane/control/builder.h"
+#include "dataplane/control/operations.h"
+#include "dataplane/control/server.h"
+#include "dataplane/eal.h"
+#include "dataplane/live_filter.h"
+#include "dataplane/port.h"
+#include "dataplane/rule_sink.h"
+#include "dataplane/worker.h"
+#include "pftable/host_facts.h"
+#include "pftable/interface_registry.h"
+#include "pftable/policy_store.h"
+#include "pftable/reclaimer.h"
+
+struct rte_mempool;
+
+namespace sluice {
+
+// Parses and compiles the configured ruleset beside everything, as
+// `sluiced --check` does and every start does first. Fills `*rules`. No
+// diagnostic is an error if and only if the daemon could load it.
+std::vector<Diagnostic> CheckRuleset(const Config& config, uint64_t* rules);
+
+class Daemon {
+ public:
+  // Blocks the signals that Run() waits for; call it before the process has
+  // any other thread.
+  static void BlockSignals();
+
+  explicit Daemon(Config config);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // All of it, up to running workers. Afterwards packets flow.
+  absl::Status Start();
+  // The control lcore's loop: until SIGTERM or SIGINT, then drains and stops
+  // the workers. A second signal does not wait for the rings to be empty.
+  // Fails if packets are unaccounted for.
+  absl::Status Run();
+
+ private:
+  // Messages that come before there is a filter wait in the socket: the
+  // server is not polled yet.
+  class Gate;
+
+  struct FreeMemory {
+    void operator()(void* memory) const;
+  };
+
+  absl::Status StartEal();
+  absl::Status MakePolicy();
+  absl::Status OpenSocket();
+  absl::Status OpenPorts();
+  absl::Status MakeWorkers();
+  absl::Status LoadRuleset();
+  absl::Status LaunchWorkers();
+  void OnSignal();
+  void BeginReload();
+  void PollLinks();
+  void PublishTopology();
+  void StopWorkers();
+  absl::Status Account() const;
+
+  const Config config_;
+  HostFacts facts_;
+  int signal_fd_ = -1;
+  int stop_signals_ = 0;
+  bool reload_wanted_ = false;
+  bool reloading_ = false;
+
+  // In the order in which they are made; destroyed in reverse.
+  EalPlan plan_;
+  std::optional<Eal> eal_;
+  rte_mempool* pool_ = nullptr;
+  std::unique_ptr<rte_rcu_qsbr, FreeMemory> quiescence_;
+  std::optional<RcuReclaimer> reclaimer_;
+  InterfaceRegistry interfaces_;
+  std::unique_ptr<PolicyStore> store_;
+  std::optional<StateBudget> budget_;
+  std::unique_ptr<ExpectationTable> expectations_;
+  std::vector<std::unique_ptr<Port>> ports_;
+  std::unique_ptr<Plane> plane_;
+  std::unique_ptr<const Topology> topology_;
+  struct Retired {
+    uint64_t grace_period = 0;
+    std::unique_ptr<const Topology> topology;
+  };
+  std::vector<Retired> retired_;
+  std::vector<std::unique_ptr<RuleSink>> sinks_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  size_t launched_ = 0;
+  std::unique_ptr<LiveFilter> filter_;
+  std::unique_ptr<Builder> builder_;
+  std::unique_ptr<Gate> gate_;
+  std::unique_ptr<Operations> operations_;
+  std::unique_ptr<ControlServer> server_;
+  uint64_t last_link_poll_ = 0;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_DAEMON_H_

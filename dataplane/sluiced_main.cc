@@ -1,0 +1,121 @@
+// sluiced: the daemon's command line.
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "dataplane/config.h"
+#include "dataplane/daemon.h"
+
+namespace {
+
+// What `sluiced --help` says of them, too.
+constexpr int kExitOk = 0;
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitConfig = 3;
+
+bool PrintDiagnostics(const std::vector<sluice::Diagnostic>& diagnostics) {
+  bool errors = false;
+  for (const sluice::Diagnostic& diagnostic : diagnostics) {
+    errors |= diagnostic.severity == sluice::Severity::kError;
+    std::fputs(sluice::FormatDiagnostic(diagnostic).c_str(), stderr);
+  }
+  return errors;
+}
+
+// False, with a message, if the file cannot be written.
+bool SetUpLog(const sluice::LogConfig& config) {
+  try {
+    std::shared_ptr<spdlog::logger> log =
+        config.file.empty()
+            ? spdlog::stderr_logger_mt("sluiced")
+            : spdlog::basic_logger_mt("sluiced", config.file);
+    log->set_pattern("%Y-%m-%d %H:%M:%S.%e %l: %v");
+    log->set_level(spdlog::level::from_str(config.level));
+    log->flush_on(spdlog::level::info);
+    spdlog::set_default_logger(std::move(log));
+    return true;
+  } catch (const spdlog::spdlog_ex& error) {
+    std::fprintf(stderr, "sluiced: log file: %s; set `file` of [log]\n",
+                 error.what());
+    return false;
+  }
+}
+
+int Check(const sluice::Config& config) {
+  uint64_t rules = 0;
+  if (PrintDiagnostics(sluice::CheckRuleset(config, &rules))) {
+    return kExitConfig;
+  }
+  std::printf("%s: %zu ports, %zu wires, %u worker(s)\n", config.file.c_str(),
+              config.ports.size(), config.wires.size(),
+              unsigned{config.workers.size()});
+  std::printf("%s: %llu rules\n", config.policy.ruleset.c_str(),
+              static_cast<unsigned long long>(rules));
+  return kExitOk;
+}
+
+int Serve(sluice::Config config) {
+  uint64_t rules = 0;
+  if (PrintDiagnostics(sluice::CheckRuleset(config, &rules))) {
+    std::fputs("sluiced: not started: the ruleset has errors\n", stderr);
+    return kExitConfig;
+  }
+  if (!SetUpLog(config.log)) return kExitConfig;
+  sluice::Daemon::BlockSignals();
+  sluice::Daemon daemon(std::move(config));
+  if (const absl::Status status = daemon.Start(); !status.ok()) {
+    spdlog::critical("not started: {}", std::string(status.message()));
+    return kExitFailed;
+  }
+  if (const absl::Status status = daemon.Run(); !status.ok()) {
+    spdlog::critical("{}", std::string(status.message()));
+    return kExitFailed;
+  }
+  spdlog::info("stopped");
+  return kExitOk;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"sluiced - a stateful firewall that owns its ports"};
+  app.set_version_flag("-V,--version", "sluiced " SLUICE_VERSION);
+  app.footer(
+      "Signals: SIGTERM and SIGINT stop it cleanly, a second one at once;\n"
+      "SIGHUP loads the ruleset again.\n"
+      "Exit status: 0 stopped when asked to, or the check found no error;\n"
+      "1 it could not start or failed; 2 a wrong command line; 3 an error in\n"
+      "the configuration or the ruleset, before any port was touched.");
+  std::string path = "/etc/sluice/sluice.toml";
+  bool check = false;
+  app.add_option("-c,--config", path, "the configuration")
+      ->capture_default_str();
+  app.add_flag("--check", check,
+               "check the configuration and its ruleset, then end");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  try {
+    sluice::ParsedConfig parsed = sluice::LoadConfig(path);
+    PrintDiagnostics(parsed.diagnostics);
+    if (!parsed.config) {
+      std::fputs("sluiced: the configuration has errors\n", stderr);
+      return kExitConfig;
+    }
+    return check ? Check(*parsed.config) : Serve(*std::move(parsed.config));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "sluiced: %s\n", error.what());
+    return kExitFailed;
+  }
+}
