@@ -235,9 +235,7 @@ absl::StatusOr<EalPlan> PlanEal(const Config& config,
   args = {"sluiced", "--file-prefix",
           config.eal.file_prefix.empty()
               ? absl::StrCat("sluice-", getpid())
-              : config.eal.file_prefix,
-          // No file of ours stays in hugetlbfs, whatever ends the process.
-          "--in-memory"};
+              : config.eal.file_prefix};
   const bool pin = config.workers.pin;
   std::string lcores = absl::StrCat(
       "0@", CoreSet(machine, pin, plan.control_core));
@@ -246,8 +244,13 @@ absl::StatusOr<EalPlan> PlanEal(const Config& config,
                     CoreSet(machine, pin, plan.worker_cores[i]));
   }
   args.insert(args.end(), {"--lcores", lcores, "--main-lcore", "0"});
-  if (!plan.hugepages) {
-    args.insert(args.end(), {"--no-huge", "-m",
+  if (plan.hugepages) {
+    // No file of ours stays in hugetlbfs, whatever ends the process.
+    args.push_back("--in-memory");
+  } else {
+    // DPDK refuses --in-memory with --no-huge; there are no files then but
+    // those of the shared configuration.
+    args.insert(args.end(), {"--no-huge", "--no-shconf", "-m",
                              absl::StrCat(plan.memory_bytes >> 20)});
   }
   if (config.uses_pci()) {

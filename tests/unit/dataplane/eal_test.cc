@@ -106,6 +106,8 @@ TEST(EalPlanTest, AutoGoesWithoutHugepagesAndSaysSo) {
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_FALSE(plan->hugepages);
   EXPECT_THAT(plan->args, Contains("--no-huge"));
+  EXPECT_THAT(plan->args, Contains("--no-shconf"));
+  EXPECT_THAT(plan->args, Not(Contains("--in-memory")));
   EXPECT_EQ(After(*plan, "-m"), std::to_string(plan->memory_bytes >> 20));
   EXPECT_THAT(plan->warnings,
               ElementsAre(HasSubstr("16 MiB of hugepages are free")));
