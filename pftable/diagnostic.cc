@@ -13,7 +13,7 @@ std::string FormatDiagnostic(const Diagnostic& d) {
   if (d.severity == Severity::kWarning) out += "warning: ";
   out += d.message;
   out += '\n';
-  if (d.line != 0) {
+  if (d.line != 0 && !d.source_line.empty()) {
     std::string line = d.source_line;
     for (char& c : line) {
       if (static_cast<unsigned char>(c) < ' ' && c != '\t') c = '?';

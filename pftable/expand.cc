@@ -61,18 +61,19 @@ void Parser::ApplyStateDefaults(RuleSyntax& rule) {
       return;
     }
   }
-  if (r.state != StateKind::kNone && !rule.state_lock_given) {
+  if (r.state == StateKind::kNone) return;
+  r.state_options.keep_given = options.state_defaults.has_value();
+  if (!rule.state_lock_given) {
     r.state_options.if_bound = options.state_policy_if_bound;
+  } else if (!r.state_options.if_bound) {
+    r.state_options.floating_given = options.state_policy_if_bound;
   }
 }
 
 bool Parser::ExpandLabels(Rule& rule, size_t number) {
   const auto expand = [&](std::string& text, std::string_view what) {
     if (text.find('$') == std::string::npos) return true;
-    ReplaceAll(text, "$if",
-               rule.on.IsSet()
-                   ? (rule.on.negated ? "! " : "") + rule.on.name
-                   : "any");
+    ReplaceAll(text, "$if", rule.on.IsSet() ? rule.on.name : "any");
     const auto address = [&](const AddressMatch& match) {
       return std::string(match.negated ? "! " : "") +
              AddressText(match, input_.dialect);

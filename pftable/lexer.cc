@@ -91,7 +91,7 @@ int Lexer::Peek() {
     return ' ';  // the end of a macro ends a token
   }
   Source& s = *sources_.back();
-  SkipContinuation(s);
+  if (s.at < s.text.size() && s.text[s.at] == '\\') SkipContinuation(s);
   if (s.at >= s.text.size()) return kEof;
   return static_cast<unsigned char>(s.text[s.at]);
 }
@@ -133,21 +133,33 @@ void Lexer::SkipBlanks(bool& skipped) {
 
 Token Lexer::Next() {
   if (sources_.empty()) return {};
-  Token token;
-  bool skipped = false;
-  SkipBlanks(skipped);
-  token.place = Here();
-  token.adjacent = !skipped;
-  int c = Get();
-  if (c == '#') {
-    // As in pf, a comment that ends in a backslash goes on in the next line.
-    // A macro's own comment ends with it.
-    const bool in_macro = expanding_;
-    while (expanding_ == in_macro && Peek() != '\n' && Peek() != kEof) Get();
-    if (in_macro && !expanding_) return Next();
+  bool adjacent = true;
+  for (;;) {
+    Token token;
+    bool skipped = false;
+    SkipBlanks(skipped);
+    adjacent = adjacent && !skipped;
     token.place = Here();
-    c = Get();
+    token.adjacent = adjacent;
+    const int c = Get();
+    if (c == '#') {
+      // As in pf, a comment that ends in a backslash goes on in the next
+      // line. A comment in a macro's value ends with the value.
+      const bool in_macro = expanding_;
+      while (expanding_ == in_macro && Peek() != '\n' && Peek() != kEof) Get();
+      adjacent = false;
+      continue;
+    }
+    if (c == '$' && !expanding_) {
+      if (!BeginMacro(token)) return token;
+      continue;
+    }
+    return Punctuation(c, std::move(token));
   }
+}
+
+// The token that begins with `c`, which has been read.
+Token Lexer::Punctuation(int c, Token token) {
   switch (c) {
     case kEof: {
       if (sources_.size() == 1) return token;
@@ -161,9 +173,6 @@ Token Lexer::Next() {
     case '"':
     case '\'':
       return Quoted(c, std::move(token));
-    case '$':
-      if (!expanding_) return MacroUse(std::move(token));
-      break;
     case '!':
       if (Peek() == '=') {
         Get();
@@ -269,13 +278,15 @@ Token Lexer::Quoted(int quote, Token token) {
   return fail("unterminated quoted string");
 }
 
-Token Lexer::MacroUse(Token token) {
+// Goes on reading in the value of the macro whose name follows. False: there
+// is none, and `token` says so.
+bool Lexer::BeginMacro(Token& token) {
   std::string name;
   while (IsAlnum(Peek()) || Peek() == '_') {
     if (name.size() >= kMaxTokenBytes - 1) {
       token.kind = TokenKind::kError;
       token.text = "macro name too long, at most 8191 bytes";
-      return token;
+      return false;
     }
     name += static_cast<char>(Get());
   }
@@ -283,19 +294,34 @@ Token Lexer::MacroUse(Token token) {
   if (macro == macros_.end()) {
     token.kind = TokenKind::kError;
     token.text = "macro '" + name + "' not defined";
-    return token;
+    return false;
   }
   expansion_ = macro->second.value;
   expansion_at_ = 0;
   expansion_place_ = token.place;
   expanding_ = true;
-  return Next();
+  return true;
 }
 
 Token Lexer::Word(int first, Token token) {
   token.text = static_cast<char>(first);
   bool digits = (first >= '0' && first <= '9') || first == '-';
   for (;;) {
+    if (!expanding_) {
+      // Most of a word in one step.
+      Source& s = *sources_.back();
+      const size_t begin = s.at;
+      const size_t end =
+          std::min(s.text.size(), begin + kMaxTokenBytes - token.text.size());
+      size_t at = begin;
+      while (at < end && InWord(static_cast<unsigned char>(s.text[at])) &&
+             s.text[at] != '\\') {
+        digits = digits && s.text[at] >= '0' && s.text[at] <= '9';
+        ++at;
+      }
+      token.text.append(s.text, begin, at - begin);
+      s.at = at;
+    }
     const int c = Peek();
     if (!InWord(c) || (expanding_ && expansion_at_ >= expansion_.size())) {
       break;
@@ -313,11 +339,8 @@ Token Lexer::Word(int first, Token token) {
     const char* end = token.text.data() + token.text.size();
     const auto [stop, error] =
         std::from_chars(token.text.data(), end, token.number);
-    if (error != std::errc() || stop != end) {
-      token.kind = TokenKind::kError;
-      token.text = "number too large: " + token.text;
-      return token;
-    }
+    // Digits too many for a number are a word, as in a label.
+    if (error != std::errc() || stop != end) return token;
     token.kind = TokenKind::kNumber;
   }
   return token;

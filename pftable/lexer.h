@@ -92,7 +92,8 @@ class Lexer {
   void SkipContinuation(Source& s);
   void SkipBlanks(bool& skipped);
   Token Quoted(int quote, Token token);
-  Token MacroUse(Token token);
+  bool BeginMacro(Token& token);
+  Token Punctuation(int c, Token token);
   Token Word(int first, Token token);
   SourcePlace Here() const;
 

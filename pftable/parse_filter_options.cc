@@ -488,7 +488,12 @@ bool Parser::ParseForeignOption(RuleSyntax& rule, const Token& word,
       if (!f.divert_address) {
         return Error(target.place, "could not parse divert address " + text);
       }
-      rule.rule.family = f.divert_address->family;
+      // FreeBSD diverts to a port alone.
+      if (InDialect(Dialect::kFreeBsd)) {
+        f.divert_address.reset();
+      } else {
+        rule.rule.family = f.divert_address->family;
+      }
       if (!TakeNumber("port", 1, 65535, number)) return false;
     } else {
       const auto port = ParseUnsigned(text);

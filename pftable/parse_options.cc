@@ -1,10 +1,13 @@
 // `set ...`.
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <string>
 #include <utility>
 
 #include "pftable/names.h"
 #include "pftable/parser_internal.h"
+#include "pftable/print_internal.h"
 
 namespace sluice {
 namespace {
@@ -106,9 +109,14 @@ bool Parser::ParseOption(SourcePlace place) {
     StateOptions defaults;
     bool lock_given = false;
     if (!ParseStateOptions(defaults, lock_given)) return false;
-    if (!lock_given) defaults.if_bound = options.state_policy_if_bound;
+    if (!lock_given) {
+      defaults.if_bound = options.state_policy_if_bound;
+    } else if (!defaults.if_bound) {
+      defaults.floating_given = options.state_policy_if_bound;
+    }
     options.state_defaults = std::move(defaults);
-    Given(place, w);
+    const std::string text = StateOptionsText(*options.state_defaults);
+    Given(place, w + " " + (text.empty() ? "floating" : text));
     return true;
   }
   if (w == "hostid") {
@@ -116,7 +124,11 @@ bool Parser::ParseOption(SourcePlace place) {
     if (!TakeNumber("hostid", 0, kMaxUint32, id)) return false;
     if (id == 0) return Error(word.place, "hostid must be non-zero");
     options.host_id = static_cast<uint32_t>(id);
-    Given(place, w + " " + std::to_string(id));
+    std::array<char, 16> text;
+    const int length = std::snprintf(text.data(), text.size(), "0x%08x",
+                                     options.host_id);
+    Given(place, w + " " + std::string(text.data(),
+                                       static_cast<size_t>(length)));
     return true;
   }
   std::string text;

@@ -81,7 +81,7 @@ bool Parser::ParsePoolOptions(PoolSyntax& pool) {
       flag = true;
       return true;
     };
-    if (word.kind != TokenKind::kWord) return true;
+    if (word.kind != TokenKind::kWord) break;
     if (word.text == "bitmask") {
       Take();
       if (!method(word.place, PoolMethod::kBitmask)) return false;

@@ -233,6 +233,7 @@ void PrintState(const Rule& rule, Dialect dialect, std::string& out) {
       return;
     case StateKind::kKeep:
       if (dialect == Dialect::kFreeBsd ||
+          rule.state_options.keep_given ||
           !StateOptionsText(rule.state_options).empty()) {
         out += " keep state";
       }
@@ -272,6 +273,7 @@ std::string StateOptionsText(const StateOptions& o) {
     add(text);
   }
   if (o.if_bound) add("if-bound");
+  if (o.floating_given) add("floating");
   if (o.sloppy) add("sloppy");
   if (o.allow_related) add("allow-related");
   if (o.pflow) add("pflow");

@@ -47,10 +47,10 @@ std::string AddressText(const AddressMatch& match, Dialect dialect);
 // "", "80", "1:9", "!=80", ... as in $srcport.
 std::string PortLabelText(const PortMatch& port);
 
-// A rule's identity: 128 bits of its canonical text, in hexadecimal. It does
+// 128 bits of a rule's canonical text, in hexadecimal. They do
 // not depend on the dialect or on facts about a host; `path` is the anchor it
 // is in.
-std::string RuleIdentity(const Rule& rule, std::string_view path = "");
+std::string RuleTextHash(const Rule& rule, std::string_view path = "");
 // pf's "Checksum": of all rules of the main ruleset and its anchors.
 std::string RulesetChecksum(const Policy& policy);
 

@@ -205,6 +205,11 @@ struct StateOptions {
   bool pflow = false;
   bool allow_related = false;
   bool if_bound = false;  // already decided from `set state-policy`
+  // `floating` against a `set state-policy if-bound`: printed, else no more
+  // than the absence of if_bound.
+  bool floating_given = false;
+  // A bare `keep state` against a `set state-defaults`: it takes none of them.
+  bool keep_given = false;
   std::vector<std::pair<Timeout, uint32_t>> timeouts;
 
   friend bool operator==(const StateOptions&, const StateOptions&) = default;
