@@ -203,7 +203,7 @@ std::string PrintPolicy(const Policy& policy, const PrintOptions& options) {
   return out + PrintRuleset(policy.main, options, /*inline_named=*/true);
 }
 
-std::string RuleTextHash(const Rule& rule, std::string_view path) {
+std::string RuleIdentity(const Rule& rule, std::string_view path) {
   std::string text(path);
   text += '\n';
   text += PrintRule(rule);

@@ -50,7 +50,7 @@ std::string PortLabelText(const PortMatch& port);
 // 128 bits of a rule's canonical text, in hexadecimal. They do
 // not depend on the dialect or on facts about a host; `path` is the anchor it
 // is in.
-std::string RuleTextHash(const Rule& rule, std::string_view path = "");
+std::string RuleIdentity(const Rule& rule, std::string_view path = "");
 // pf's "Checksum": of all rules of the main ruleset and its anchors.
 std::string RulesetChecksum(const Policy& policy);
 

@@ -255,11 +255,11 @@ TEST(Language, DefaultsOfTheDialects) {
 TEST(Language, TextHashTellsRulesApart) {
   const ParseResult a = ParseText("pass proto tcp to port 22\nblock");
   const std::vector<Rule>& rules = a.policy.main.rules.filter;
-  EXPECT_NE(RuleTextHash(rules[0]), RuleTextHash(rules[1]));
-  EXPECT_NE(RuleTextHash(rules[0]), RuleTextHash(rules[0], "anchor"));
+  EXPECT_NE(RuleIdentity(rules[0]), RuleIdentity(rules[1]));
+  EXPECT_NE(RuleIdentity(rules[0]), RuleIdentity(rules[0], "anchor"));
   const ParseResult b = ParseText("# moved\n\n  pass proto tcp to port ssh");
-  EXPECT_EQ(RuleTextHash(rules[0]),
-            RuleTextHash(b.policy.main.rules.filter[0]));
+  EXPECT_EQ(RuleIdentity(rules[0]),
+            RuleIdentity(b.policy.main.rules.filter[0]));
 }
 
 TEST(Language, UnenforcedConstructsAreNamed) {
