@@ -3,6 +3,7 @@
 #include <rte_mbuf.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "packet/checksum.h"
@@ -15,6 +16,8 @@ constexpr uint8_t kIcmpUnreachable = 3;
 constexpr uint8_t kIcmp6Unreachable = 1;
 // RFC 8200 section 5.
 constexpr uint32_t kIpv6MinimumMtu = 1280;
+// Ethernet and two VLAN tags.
+constexpr uint32_t kMaxLinkLayerLength = 22;
 
 uint32_t IpHeaderLength(Family family) {
   return family == Family::kIpv6 ? sizeof(wire::Ipv6) : sizeof(wire::Ipv4);
@@ -28,12 +31,15 @@ uint8_t* Begin(const rte_mbuf& packet, const PacketInfo& info, uint8_t proto,
   const uint32_t l3 = info.l3_offset;
   const uint32_t ip_length = IpHeaderLength(info.family);
   const uint32_t total = l3 + ip_length + l4_length;
-  if (total > rte_pktmbuf_tailroom(answer) || packet.data_len < l3) {
+  std::array<uint8_t, kMaxLinkLayerLength> buffer;
+  if (total > rte_pktmbuf_tailroom(answer) || l3 > buffer.size()) {
     return nullptr;
   }
+  const auto* asked = static_cast<const uint8_t*>(
+      rte_pktmbuf_read(&packet, 0, l3, buffer.data()));
+  if (asked == nullptr) return nullptr;
   auto* frame =
       reinterpret_cast<uint8_t*>(rte_pktmbuf_append(answer, total));
-  const auto* asked = rte_pktmbuf_mtod(&packet, const uint8_t*);
   std::memcpy(frame, asked + 6, 6);
   std::memcpy(frame + 6, asked, 6);
   std::memcpy(frame + 12, asked + 12, l3 - 12);
