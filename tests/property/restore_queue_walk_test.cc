@@ -1,0 +1,540 @@
+// Random walks of the model in tests/models/restore_queue.pml, replayed step
+// by step on the queue, the status words and the hold queues. After each step
+// both agree on every variable that they share, and the model's assertions
+// hold in the program.
+//
+// SLUICE_WALKS sets the number of walks, SLUICE_SEED the first one's seed.
+#include <gtest/gtest.h>
+#include <rte_mbuf.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "restore/hold_queue.h"
+#include "restore/restore_queue.h"
+#include "tests/unit/restore/restore_fakes.h"
+
+namespace sluice {
+namespace {
+
+using enum RestoreState;
+
+constexpr int kPorts = 2;
+constexpr int kOrders = 2;
+constexpr int kPackets = 3;
+constexpr uint32_t kLastLife = 3;
+constexpr int kAttempts = kRestoreRetries + 1;
+constexpr RestoreLimits kLimits = {.retry_delays = {0, 0, 0}};
+
+uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+// The model's variables, with its names.
+struct ModelPort {
+  uint32_t incarnation = 0;
+  RestoreState state = kNone;
+  bool disabling = false;
+  bool disable_pending = false;  // ordered while a commit was publishing
+  int commits = 0;
+  uint32_t job = 0;
+  int attempt = 0;
+  int held = 0;
+  uint32_t held_incarnation = 0;
+
+  bool alive() const { return incarnation % 2 == 1; }
+  bool under_way() const {
+    return state == kQueued || state == kValidating || state == kCommitting;
+  }
+  bool final() const {
+    return state == kRestored || state == kFailed || state == kSkipped;
+  }
+  bool dead() const { return job != 0 && incarnation != job; }
+  bool live_job() const { return job != 0 && incarnation == job; }
+  bool may_forward() const {
+    return alive() && (state == kRestored || state == kSkipped);
+  }
+  bool resolvable() const {
+    return held > 0 && (held_incarnation != incarnation || final());
+  }
+};
+enum class Builder { kIdle, kRunning, kLost };
+struct ModelOrder {
+  int step = 0;  // 0 not given, 1 on its way, 2 waiting, 3 answered
+  int port = 0;
+  uint32_t incarnation = 0;
+};
+
+// Every kind of step, for the count of what the walks have covered.
+enum Action {
+  kEnable, kDisable, kDeferredDisable, kDisableDone, kGiveOrder, kStale,
+  kLatched, kJoin, kStart, kArriveDropped, kArriveForwarded, kArriveHeld,
+  kResolveReplayed, kResolveDropped, kNotice, kCancelJob, kBuild, kExpire,
+  kLose, kSkip, kRetry, kRefuse, kCommit, kPublish, kUndo, kCrash,
+  kActionCount
+};
+constexpr std::array<const char*, kActionCount> kActionNames = {
+    "enable", "disable", "disable held up by a commit", "disable done",
+    "order given", "order stale", "order latched", "order joins",
+    "order starts", "packet dropped", "packet forwarded", "packet held",
+    "held replayed", "held dropped", "packet's request noticed",
+    "job cancelled", "build", "deadline", "builder lost", "skipped", "retry",
+    "refused", "commit", "publish", "commit undone", "crash"};
+
+class Walk {
+ public:
+  Walk(uint64_t seed, std::array<uint64_t, kActionCount>* counts)
+      : random_(seed), counts_(counts) {
+    NewProcess();
+  }
+
+  // False, with *why, at the first difference.
+  bool Run(std::string* why) {
+    const int length = 20 + static_cast<int>(random_() % 60);
+    for (int i = 0; i < length && why_.empty(); ++i) OneStep();
+    if (why_.empty()) Quiesce();
+    *why = why_ + "; steps:" + trace_;
+    return why_.empty();
+  }
+
+ private:
+  using Candidate = std::pair<Action, std::function<void()>>;
+
+  void Differ(const std::string& what) {
+    if (why_.empty()) why_ = what;
+  }
+  void Require(bool condition, const char* what) {
+    if (!condition) Differ(what);
+  }
+
+  void NewProcess() {
+    queue_ = std::make_unique<RestoreQueue>(kLimits, &validator_, &committer_,
+                                            &listener_);
+    for (int p = 0; p < kPorts; ++p) {
+      ids_[p] = queue_->AddPort({.word = &words_[p]});
+    }
+  }
+
+  // --- the steps, in the order of the model's text ---
+
+  void AnswerModel(int a) {
+    Require(orders_[a].step == 1 || orders_[a].step == 2, "answered twice");
+    orders_[a].step = 3;
+  }
+  void FreeBuilder(int p) {
+    if (builder_ != Builder::kIdle && built_port_ == p) {
+      builder_ = Builder::kIdle;
+    }
+  }
+  void EndJob(int p) {
+    ModelPort& port = ports_[p];
+    for (int a = 0; a < kOrders; ++a) {
+      if (orders_[a].step == 2 && orders_[a].port == p &&
+          orders_[a].incarnation == port.job) {
+        AnswerModel(a);
+        ++waiters_told_[a];
+      }
+    }
+    FreeBuilder(p);
+    port.job = 0;
+    port.attempt = 0;
+    if (port.disable_pending) {
+      port.disable_pending = false;
+      DisableModel(p);
+    }
+  }
+  void DisableModel(int p) {
+    ModelPort& port = ports_[p];
+    port.state = port.final() || port.state == kNone ? kNone : kCancelled;
+    ++port.incarnation;
+    port.disabling = true;
+  }
+
+  void SubmitOrder(int a) {
+    const int p = orders_[a].port;
+    ModelPort& port = ports_[p];
+    RestoreCode expected;
+    if (port.incarnation != orders_[a].incarnation) {
+      expected = RestoreCode::kStale;
+      AnswerModel(a);
+      ++(*counts_)[kStale];
+    } else if (port.final()) {
+      expected = port.state == kRestored ? RestoreCode::kAlreadyApplied
+                 : port.state == kFailed ? RestoreCode::kFailed
+                                         : RestoreCode::kSkipped;
+      AnswerModel(a);
+      ++(*counts_)[kLatched];
+    } else if (port.live_job()) {
+      expected = RestoreCode::kJoined;
+      orders_[a].step = 2;
+      ++(*counts_)[kJoin];
+    } else {
+      // A packet's request that nobody has noticed yet is joined.
+      expected = port.state == kQueued ? RestoreCode::kJoined
+                                       : RestoreCode::kStarted;
+      if (port.dead()) EndJob(p);
+      port.state = kQueued;
+      port.job = port.incarnation;
+      orders_[a].step = 2;
+      ++(*counts_)[kStart];
+    }
+    const RestoreAnswer answer =
+        queue_->Submit({.port = ids_[p],
+                        .incarnation = orders_[a].incarnation,
+                        .waiter = static_cast<RestoreWaiter>(a + 1)},
+                       now_);
+    if (answer.code != expected) {
+      Differ("an order was answered \"" + std::string(Name(answer.code)) +
+             "\" instead of \"" + std::string(Name(expected)) + "\"");
+    }
+  }
+
+  void Arrive(int p) {
+    ModelPort& port = ports_[p];
+    ++arrivals_;
+    const PortStatus status = words_[p].Load();
+    const PortDisposition what = DispositionOf(status);
+    if (!port.alive() || port.state == kFailed) {
+      Require(what == PortDisposition::kDrop || what == PortDisposition::kFail,
+              "a packet was not dropped");
+      ++(*counts_)[kArriveDropped];
+    } else if (port.may_forward()) {
+      Require(what == PortDisposition::kJudge, "a packet was not judged");
+      Require(holds_[p].empty(), "a packet overtook what was held");
+      ++(*counts_)[kArriveForwarded];
+    } else {
+      // Fail closed: nothing is forwarded before the end.
+      Require(what == PortDisposition::kHold ||
+                  what == PortDisposition::kRequest,
+              "a packet was not held");
+      if (what == PortDisposition::kRequest) {
+        Require(port.state == kExpect, "a packet asked again");
+        Require(words_[p].RequestRestore(), "the first request was refused");
+        port.state = kQueued;
+      }
+      Require(holds_[p].Hold(&mbufs_[arrivals_ - 1], status.incarnation, 0),
+              "no room to hold");
+      ++port.held;
+      port.held_incarnation = port.incarnation;
+      ++(*counts_)[kArriveHeld];
+    }
+  }
+
+  void Resolve(int p) {
+    ModelPort& port = ports_[p];
+    const bool replay =
+        port.held_incarnation == port.incarnation && port.may_forward();
+    const PortStatus status = words_[p].Load();
+    const HoldEnd end = holds_[p].EndOf(status, false);
+    Require(end == (replay ? HoldEnd::kReplay : HoldEnd::kDrop),
+            "what was held had another end");
+    std::array<rte_mbuf*, kPackets> out;
+    const uint32_t taken = replay ? holds_[p].TakeReplayed(out, 1)
+                                  : holds_[p].TakeDropped(status, out, 1);
+    Require(taken == static_cast<uint32_t>(port.held), "held packets lost");
+    port.held = 0;
+    port.held_incarnation = 0;
+    ++(*counts_)[replay ? kResolveReplayed : kResolveDropped];
+  }
+
+  // One step of the port's job, the builder saying `outcome` if it is asked.
+  void StepQueue(int p, ValidateOutcome outcome = ValidateOutcome::kRunning,
+                 RestoreTime later = 0) {
+    validator_.next[ids_[p]] = {outcome, {1}, ""};
+    validator_.has_room = true;
+    queue_->Step(ids_[p], now_ + later);
+    validator_.next[ids_[p]] = {};
+  }
+  void EndAs(int p, RestoreState state) {
+    ports_[p].state = state;
+    EndJob(p);
+  }
+
+  void PortSteps(int p, std::vector<Candidate>* all) {
+    ModelPort& port = ports_[p];
+    const bool built = builder_ == Builder::kRunning && built_port_ == p;
+    if (port.state == kQueued && port.job == 0) {
+      all->emplace_back(kNotice, [this, p] {
+        ports_[p].job = ports_[p].incarnation;
+        StepQueue(p);
+      });
+    }
+    if (port.dead()) {
+      all->emplace_back(kCancelJob, [this, p] {
+        EndJob(p);
+        StepQueue(p, ValidateOutcome::kReady);
+      });
+    }
+    if (!port.live_job()) return;
+    if (port.state == kQueued && builder_ == Builder::kIdle) {
+      all->emplace_back(kBuild, [this, p] {
+        ports_[p].state = kValidating;
+        builder_ = Builder::kRunning;
+        built_port_ = p;
+        StepQueue(p);
+      });
+    }
+    if (port.state == kQueued || port.state == kValidating) {
+      all->emplace_back(kExpire, [this, p] {
+        const RestoreTime limit =
+            ports_[p].state == kQueued ? kLimits.queue : kLimits.validate;
+        EndAs(p, kFailed);
+        StepQueue(p, ValidateOutcome::kRunning, limit);
+      });
+    }
+    if (built && port.state == kValidating) {
+      all->emplace_back(kLose, [this] { builder_ = Builder::kLost; });
+      all->emplace_back(kSkip, [this, p] {
+        EndAs(p, kSkipped);
+        StepQueue(p, ValidateOutcome::kAbsent);
+      });
+      all->emplace_back(kRefuse, [this, p] {
+        const bool spent = ports_[p].attempt + 1 == kAttempts;
+        EndAs(p, kFailed);
+        StepQueue(p, spent ? ValidateOutcome::kTransient
+                           : ValidateOutcome::kRefused);
+      });
+      if (port.attempt + 1 < kAttempts) {
+        all->emplace_back(kRetry, [this, p] {
+          ++ports_[p].attempt;
+          ports_[p].state = kQueued;
+          FreeBuilder(p);
+          StepQueue(p, ValidateOutcome::kTransient);
+        });
+      }
+      all->emplace_back(kCommit, [this, p] {
+        ports_[p].state = kCommitting;
+        FreeBuilder(p);
+        committer_.steps_left = 1;
+        StepQueue(p, ValidateOutcome::kReady);
+        committer_.steps_left = 0;
+      });
+    }
+    if (port.state == kCommitting) {
+      all->emplace_back(kPublish, [this, p] {
+        ModelPort& now = ports_[p];
+        Require(!now.disabling && now.alive() && now.incarnation == now.job,
+                "the model itself commits into a dead incarnation");
+        ++now.commits;
+        EndAs(p, kRestored);
+        StepQueue(p);
+      });
+      all->emplace_back(kUndo, [this, p] {
+        EndAs(p, kFailed);
+        StepQueue(p, ValidateOutcome::kRunning, kLimits.commit);
+      });
+    }
+  }
+
+  void OwnerSteps(int p, std::vector<Candidate>* all) {
+    const ModelPort& port = ports_[p];
+    if (port.incarnation < kLastLife && !port.alive() && !port.disabling) {
+      all->emplace_back(kEnable, [this, p] {
+        ModelPort& now = ports_[p];
+        ++now.incarnation;
+        now.state = kExpect;
+        now.commits = 0;
+        Require(queue_->Enable(ids_[p], true).ok(), "enable was refused");
+      });
+    }
+    if (port.alive() && port.state != kCommitting) {
+      all->emplace_back(kDisable, [this, p] {
+        DisableModel(p);
+        Require(queue_->Disable(ids_[p]) == DisableResult::kDone,
+                "disable was not done");
+      });
+    } else if (port.alive() && !port.disable_pending) {
+      all->emplace_back(kDeferredDisable, [this, p] {
+        ports_[p].disable_pending = true;
+        Require(queue_->Disable(ids_[p]) == DisableResult::kDeferred,
+                "a disable ran into a commit");
+      });
+    }
+    if (port.disabling) {
+      all->emplace_back(kDisableDone,
+                        [this, p] { ports_[p].disabling = false; });
+    }
+  }
+
+  void Crash() {
+    queue_.reset();
+    validator_.running.clear();
+    for (int p = 0; p < kPorts; ++p) {
+      ModelPort& port = ports_[p];
+      std::array<rte_mbuf*, kPackets> out;
+      holds_[p].TakeDropped(words_[p].Load(), out, 1);
+      if (port.alive()) {
+        words_[p].Disable();
+        DisableModel(p);
+      }
+      port = {.incarnation = port.incarnation, .state = port.state};
+    }
+    builder_ = Builder::kIdle;
+    for (int a = 0; a < kOrders; ++a) {
+      // The connection is closed: that is the answer.
+      if (orders_[a].step == 1 || orders_[a].step == 2) AnswerModel(a);
+    }
+    crashed_ = true;
+    NewProcess();
+  }
+
+  void OneStep() {
+    std::vector<Candidate> all;
+    for (int p = 0; p < kPorts; ++p) {
+      OwnerSteps(p, &all);
+      PortSteps(p, &all);
+      const ModelPort& port = ports_[p];
+      if (arrivals_ < kPackets && !port.resolvable()) {
+        all.emplace_back(kActionCount, [this, p] { Arrive(p); });
+      }
+      if (port.resolvable()) {
+        all.emplace_back(kActionCount, [this, p] { Resolve(p); });
+      }
+      for (int a = 0; a < kOrders; ++a) {
+        if (orders_[a].step == 0 && port.alive()) {
+          all.emplace_back(kGiveOrder, [this, a, p] {
+            orders_[a] = {1, p, ports_[p].incarnation};
+          });
+        }
+      }
+    }
+    for (int a = 0; a < kOrders; ++a) {
+      if (orders_[a].step == 1) {
+        all.emplace_back(kActionCount, [this, a] { SubmitOrder(a); });
+      }
+    }
+    // Rare, or no walk would get far.
+    if (!crashed_ && random_() % 64 == 0) {
+      all.emplace_back(kCrash, [this] { Crash(); });
+    }
+    if (all.empty()) return;
+    const size_t chosen = random_() % all.size();
+    const Action action = all[chosen].first;
+    if (action != kActionCount) ++(*counts_)[action];
+    trace_ += " " + std::to_string(action) ;
+    now_ += 1;
+    all[chosen].second();
+    Compare();
+  }
+
+  void Compare() {
+    size_t jobs = 0;
+    size_t building = 0;
+    for (int p = 0; p < kPorts; ++p) {
+      const PortStatus status = words_[p].Load();
+      const ModelPort& port = ports_[p];
+      if (status.incarnation != port.incarnation ||
+          status.state != port.state) {
+        Differ("port " + std::to_string(p) + " is in incarnation " +
+               std::to_string(status.incarnation) + " " +
+               std::string(Name(status.state)) + ", the model in " +
+               std::to_string(port.incarnation) + " " +
+               std::string(Name(port.state)));
+      }
+      jobs += port.job != 0;
+      building += builder_ != Builder::kIdle && built_port_ == p;
+      Require(holds_[p].size() == static_cast<uint32_t>(port.held),
+              "another number of packets is held");
+      Require(port.commits <= 1, "the model itself commits twice");
+    }
+    Require(queue_->jobs() == jobs, "another number of jobs");
+    Require(validator_.running.size() == building, "another builder");
+    Require(validator_.unknown == 0, "a job was polled that did not run");
+    Require(committer_.dead_commits == 0, "a commit into a dead incarnation");
+    for (const auto& [key, count] : committer_.commits) {
+      Require(count == 1, "two commits in an incarnation");
+    }
+    for (int a = 0; a < kOrders; ++a) {
+      Require(static_cast<int>(listener_.answers[a + 1].size()) ==
+                  waiters_told_[a],
+              "a waiter was told twice, or not at all");
+    }
+    Require(budget_.used() == holds_[0].size() + holds_[1].size(),
+            "the budget of held packets leaks");
+  }
+
+  // Nothing new happens any more: everything that is under way ends, by itself
+  // or at its deadline, and everybody is told.
+  void Quiesce() {
+    for (int a = 0; a < kOrders; ++a) {
+      if (orders_[a].step == 1) SubmitOrder(a);
+    }
+    for (int i = 0; i < 4; ++i) queue_->Poll(now_ += kLimits.total);
+    Require(queue_->jobs() == 0, "a restore has no end");
+    for (int p = 0; p < kPorts; ++p) {
+      const PortStatus status = words_[p].Load();
+      Require(!status.under_way(), "a port has no end");
+      std::array<rte_mbuf*, kPackets> out;
+      const HoldEnd end = holds_[p].EndOf(status, false);
+      Require(holds_[p].empty() || end != HoldEnd::kWait,
+              "packets are held for ever");
+      if (end == HoldEnd::kReplay) holds_[p].TakeReplayed(out, 1);
+      if (end == HoldEnd::kDrop) holds_[p].TakeDropped(status, out, 1);
+    }
+    Require(budget_.used() == 0, "held packets are not given back");
+    for (int a = 0; a < kOrders; ++a) {
+      const size_t told = listener_.answers[a + 1].size();
+      Require(told == (orders_[a].step == 2 ? 1u
+                                            : static_cast<size_t>(
+                                                  waiters_told_[a])),
+              "a waiter was not told of the end once");
+    }
+  }
+
+  std::mt19937_64 random_;
+  std::array<uint64_t, kActionCount>* const counts_;
+  std::string why_;
+  std::string trace_;
+
+  // The model.
+  std::array<ModelPort, kPorts> ports_;
+  Builder builder_ = Builder::kIdle;
+  int built_port_ = 0;
+  std::array<ModelOrder, kOrders> orders_;
+  std::array<int, kOrders> waiters_told_{};
+  int arrivals_ = 0;
+  bool crashed_ = false;
+
+  // The program.
+  RestoreTime now_ = 1;
+  FakeValidator validator_;
+  FakeCommitter committer_;
+  FakeListener listener_;
+  std::array<PortStatusWord, kPorts> words_;
+  HoldBudget budget_{kPackets};
+  std::array<HoldQueue, kPorts> holds_{HoldQueue(&budget_),
+                                       HoldQueue(&budget_)};
+  std::array<rte_mbuf, kPackets> mbufs_{};
+  std::unique_ptr<RestoreQueue> queue_;
+  std::array<RestorePort, kPorts> ids_{};
+};
+
+TEST(RestoreQueueWalks, FollowTheModel) {
+  const uint64_t walks = FromEnvironment("SLUICE_WALKS", 120'000);
+  const uint64_t seed = FromEnvironment("SLUICE_SEED", 20261122);
+  std::array<uint64_t, kActionCount> counts{};
+  for (uint64_t i = 0; i < walks; ++i) {
+    std::string why;
+    ASSERT_TRUE(Walk(seed + i, &counts).Run(&why))
+        << "walk with SLUICE_SEED=" << seed + i << ": " << why;
+  }
+  std::printf("%llu walks\n", static_cast<unsigned long long>(walks));
+  for (size_t i = 0; i < kActionCount; ++i) {
+    std::printf("%10llu %s\n", static_cast<unsigned long long>(counts[i]),
+                kActionNames[i]);
+    // None of them is a step that the walks never take.
+    if (walks >= 100'000) {
+      EXPECT_GE(counts[i], 100u) << kActionNames[i];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sluice
