@@ -21,6 +21,7 @@ constexpr std::array<uint16_t, kRestoreStateCount> kNext = [] {
   const auto at = [&next](RestoreState s) -> uint16_t& {
     return next[static_cast<size_t>(s)];
   };
+  at(kNone) = Bit(kQueued);
   at(kExpect) = Bit(kQueued) | Bit(kSkipped);
   at(kQueued) = Bit(kValidating) | Bit(kFailed) | Bit(kSkipped);
   at(kValidating) =
@@ -41,6 +42,15 @@ constexpr PortStatus Decode(uint64_t word) {
           .state = static_cast<RestoreState>(word & 0xff),
           .attempt = static_cast<uint8_t>(word >> 8),
           .flags = static_cast<uint16_t>(word >> 16)};
+}
+
+constexpr PortStatus AfterDisable(const PortStatus& now) {
+  const bool ended =
+      now.state == RestoreState::kNone || IsFinal(now.state);
+  return {.incarnation = now.incarnation + 1,
+          .state = ended ? RestoreState::kNone : RestoreState::kCancelled,
+          .attempt = 0,
+          .flags = 0};
 }
 
 }  // namespace
@@ -71,7 +81,8 @@ PortStatus PortStatusWord::Enable(bool expect_restore) {
             .state = expect_restore ? RestoreState::kExpect
                                     : RestoreState::kNone,
             .attempt = 0,
-            .flags = kPortEnabled};
+            .flags = static_cast<uint16_t>(
+                kPortEnabled | (expect_restore ? kPortExpects : 0))};
   } while (!Exchange(&word, next));
   return next;
 }
@@ -80,16 +91,19 @@ PortStatus PortStatusWord::Disable() {
   uint64_t word = word_.load(std::memory_order_acquire);
   PortStatus next;
   do {
-    const PortStatus now = Decode(word);
-    const bool under_way =
-        now.state != RestoreState::kNone && !IsFinal(now.state);
-    next = {.incarnation = now.incarnation + 1,
-            .state = under_way ? RestoreState::kCancelled
-                               : RestoreState::kNone,
-            .attempt = 0,
-            .flags = 0};
+    next = AfterDisable(Decode(word));
   } while (!Exchange(&word, next));
   return next;
+}
+
+bool PortStatusWord::DisableUnlessCommitting(PortStatus* status) {
+  uint64_t word = word_.load(std::memory_order_acquire);
+  do {
+    *status = Decode(word);
+    if (status->state == RestoreState::kCommitting) return false;
+    *status = AfterDisable(*status);
+  } while (!Exchange(&word, *status));
+  return true;
 }
 
 bool PortStatusWord::RequestRestore() {
@@ -99,7 +113,7 @@ bool PortStatusWord::RequestRestore() {
 }
 
 bool PortStatusWord::Advance(PortStatus* seen, RestoreState next) {
-  if (!IsAllowed(seen->state, next)) return false;
+  if (!seen->enabled() || !IsAllowed(seen->state, next)) return false;
   PortStatus after = *seen;
   after.state = next;
   if (next == RestoreState::kQueued) {

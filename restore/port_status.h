@@ -35,12 +35,17 @@ constexpr bool IsFinal(RestoreState state) {
   return state >= RestoreState::kRestored;
 }
 // Whether a restore may go from one state to the other. A transient error
-// takes it back from kValidating to kQueued, as another attempt.
+// takes it back from kValidating to kQueued, as another attempt. Only an order
+// leaves kNone, and only on an enabled port.
 bool IsAllowed(RestoreState from, RestoreState to);
 
 // Bits of PortStatus::flags.
 enum PortStatusFlag : uint16_t {
   kPortEnabled = 1 << 0,
+  // Nothing is judged before the restore has ended. A port without it goes on
+  // under the policy in force while an order restores it, and is not subject
+  // to the fail policy.
+  kPortExpects = 1 << 1,
 };
 
 struct PortStatus {
@@ -49,10 +54,40 @@ struct PortStatus {
   uint8_t attempt = 0;  // 1 from the first time in kQueued on
   uint16_t flags = 0;   // PortStatusFlag bits
 
-  bool enabled() const { return (flags & kPortEnabled) != 0; }
+  constexpr bool enabled() const { return (flags & kPortEnabled) != 0; }
+  constexpr bool expects() const { return (flags & kPortExpects) != 0; }
+  // Asked for, and not at its end.
+  constexpr bool under_way() const {
+    return state >= RestoreState::kQueued && !IsFinal(state);
+  }
 
   friend bool operator==(const PortStatus&, const PortStatus&) = default;
 };
+
+// What a worker does with the packets of a port.
+enum class PortDisposition : uint8_t {
+  kJudge,    // by the policy in force
+  kRequest,  // RequestRestore(), then as kHold
+  kHold,     // in the port's HoldQueue
+  kFail,     // as the fail policy says: drop, or the emergency ruleset
+  kDrop,     // the port is disabled
+};
+constexpr PortDisposition DispositionOf(const PortStatus& status) {
+  if (!status.enabled()) return PortDisposition::kDrop;
+  if (!status.expects()) return PortDisposition::kJudge;
+  switch (status.state) {
+    case RestoreState::kExpect: return PortDisposition::kRequest;
+    case RestoreState::kQueued:
+    case RestoreState::kValidating:
+    case RestoreState::kCommitting: return PortDisposition::kHold;
+    case RestoreState::kFailed: return PortDisposition::kFail;
+    case RestoreState::kCancelled: return PortDisposition::kDrop;
+    case RestoreState::kNone:
+    case RestoreState::kRestored:
+    case RestoreState::kSkipped: return PortDisposition::kJudge;
+  }
+  return PortDisposition::kDrop;
+}
 
 // The status of a port in one 64-bit word, which moves only by
 // compare-and-swap.
@@ -76,6 +111,9 @@ class PortStatusWord {
   // Ends the incarnation by the next number: kCancelled if its restore was
   // under way, kNone otherwise. Returns the new status.
   PortStatus Disable();
+  // The same, unless a commit is being published: then nothing has changed,
+  // *status is the present one, and the result false.
+  bool DisableUnlessCommitting(PortStatus* status);
 
   // Packet path: kExpect -> kQueued. True for exactly one caller in an
   // incarnation; that one posts the request.

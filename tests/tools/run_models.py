@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 """Checks every Promela model of a folder with spin, exhaustively.
 
-A model names its variants in comment lines of its own:
+The model as it stands must have no error, in its assertions and in each of its
+formulas.  It names its variants in comment lines of its own, each with one or
+more preprocessor names:
 
-  holds:                 the model as it stands has no error (always checked)
-  breaks: NAME           with -DNAME the model must have an error
+  holds:  NAME...   with these defined it must have no error either
+  breaks: NAME...   with these defined it must have an error: a mutant
 
-A mutant that passes means that the model's property cannot fail.
+A mutant that passes means that a property of the model cannot fail.
 """
 
 import argparse
@@ -16,34 +18,52 @@ import subprocess
 import sys
 import tempfile
 
-_SPIN_LIMIT_S = 300
+_SPIN_LIMIT_S = 600
 
 
-def check(model, define, depth):
-  """Runs the exhaustive search; returns (errors or None, text)."""
-  with tempfile.TemporaryDirectory(prefix="sluice-model-") as work:
-    spin = ["spin"] + ([f"-D{define}"] if define else []) + ["-a", str(model)]
-    for command in (spin, ["gcc", "-O2", "-DVECTORSZ=4096", "-DMEMLIM=4096",
-                           "-DCOLLAPSE", "-w", "-o", "pan", "pan.c"]):
-      done = subprocess.run(command, cwd=work, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-      if done.returncode:
-        return None, done.stdout
-    # Acceptance cycles are searched for when the model has a formula.
-    pan = ["./pan", f"-m{depth}"]
-    if re.search(r"^\s*ltl\b", model.read_text(), re.M):
-      pan += ["-a", "-f"]
-    try:
-      done = subprocess.run(pan, cwd=work, text=True, timeout=_SPIN_LIMIT_S,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    except subprocess.TimeoutExpired:
-      return None, f"not done after {_SPIN_LIMIT_S} s"
+def search(work, claim, depth):
+  """Runs the search for one formula, or for none; (errors or None, text)."""
+  pan = ["./pan", f"-m{depth}"]
+  if claim:
+    # Acceptance cycles of weakly fair runs.
+    pan += ["-a", "-f", "-N", claim]
+  try:
+    done = subprocess.run(pan, cwd=work, text=True, timeout=_SPIN_LIMIT_S,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+  except subprocess.TimeoutExpired:
+    return None, f"not done after {_SPIN_LIMIT_S} s"
   match = re.search(r"errors: (\d+)", done.stdout)
   if not match:
     return None, done.stdout
   if "search depth too small" in done.stdout:
     return None, "the search was cut at its depth limit"
   return int(match.group(1)), done.stdout
+
+
+def check(model, defines, depth):
+  """Searches for each formula until one has an error.
+
+  Returns (errors or None, states of each search, text of the last one).
+  """
+  claims = re.findall(r"^\s*ltl\s+(\w+)", model.read_text(), re.M) or [None]
+  states = []
+  with tempfile.TemporaryDirectory(prefix="sluice-model-") as work:
+    spin = ["spin"] + [f"-D{name}" for name in defines] + ["-a", str(model)]
+    for command in (spin, ["gcc", "-O2", "-DVECTORSZ=4096", "-DMEMLIM=4096",
+                           "-DCOLLAPSE", "-DNFAIR=3", "-w", "-o", "pan",
+                           "pan.c"]):
+      done = subprocess.run(command, cwd=work, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+      if done.returncode:
+        return None, states, done.stdout
+    for claim in claims:
+      errors, text = search(work, claim, depth)
+      stored = re.search(r"(\d+) states, stored", text)
+      if stored:
+        states.append(f"{claim + ' ' if claim else ''}{stored.group(1)}")
+      if errors != 0:
+        break
+  return errors, states, text
 
 
 def main():
@@ -55,14 +75,19 @@ def main():
   ok = True
   with args.results.open("a") as results:
     for model in sorted(args.folder.glob("*.pml")):
-      mutants = re.findall(r"^\W*breaks:\s*(\w+)", model.read_text(), re.M)
-      for define in [None] + mutants:
-        errors, text = check(model.resolve(), define, args.depth)
-        passed = errors is not None and (errors > 0) == bool(define)
-        name = model.stem + (f" with {define} has an error" if define else "")
-        states = re.search(r"(\d+) states, stored", text or "")
+      variants = [("holds", [])] + [
+          (kind, names.split()) for kind, names in
+          re.findall(r"^\W*(holds|breaks):((?:[ \t]+[A-Z_0-9]+\b)+)",
+                     model.read_text(), re.M)]
+      for kind, defines in variants:
+        errors, states, text = check(model.resolve(), defines, args.depth)
+        passed = errors is not None and (errors > 0) == (kind == "breaks")
+        name = model.stem
+        if defines:
+          name += " with " + " and ".join(defines)
+        name += " has an error" if kind == "breaks" else " holds"
         print(f"  {name}: {'ok' if passed else 'FAILED'}"
-              f"{f' ({states.group(1)} states)' if states else ''}",
+              f"{' (states: ' + ', '.join(states) + ')' if states else ''}",
               flush=True)
         if not passed:
           print("\n".join("    | " + line for line in text.splitlines()[-30:]))

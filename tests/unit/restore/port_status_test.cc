@@ -11,6 +11,7 @@ namespace {
 
 using enum RestoreState;
 
+constexpr uint16_t kExpecting = kPortEnabled | kPortExpects;
 constexpr RestoreState kAll[] = {kNone,       kExpect,   kQueued,
                                  kValidating, kCommitting, kRestored,
                                  kFailed,     kSkipped,  kCancelled};
@@ -27,7 +28,7 @@ TEST(PortStatusTest, EachEnableAndDisableIsAnotherIncarnation) {
             (PortStatus{.incarnation = 1, .flags = kPortEnabled}));
   EXPECT_EQ(word.Enable(true), (PortStatus{.incarnation = 2,
                                            .state = kExpect,
-                                           .flags = kPortEnabled}));
+                                           .flags = kExpecting}));
   EXPECT_EQ(word.Disable(),
             (PortStatus{.incarnation = 3, .state = kCancelled}));
   EXPECT_EQ(word.Disable(), (PortStatus{.incarnation = 4}));
@@ -42,7 +43,7 @@ TEST(PortStatusTest, WalksFromExpectToRestored) {
   EXPECT_EQ(seen, (PortStatus{.incarnation = 1,
                               .state = kQueued,
                               .attempt = 1,
-                              .flags = kPortEnabled}));
+                              .flags = kExpecting}));
   EXPECT_TRUE(word.Advance(&seen, kValidating));
   EXPECT_TRUE(word.Advance(&seen, kQueued));  // a transient error
   EXPECT_EQ(seen.attempt, 2);
@@ -69,11 +70,11 @@ TEST(PortStatusTest, FinalStatesLatch) {
   }
 }
 
-TEST(PortStatusTest, NothingLeavesNoneOrAFinalState) {
+TEST(PortStatusTest, NothingLeavesAFinalState) {
   for (const RestoreState from : kAll) {
     for (const RestoreState to : kAll) {
-      if (from == kNone || IsFinal(from) || to == kNone || to == kExpect ||
-          to == kCancelled || from == to) {
+      if ((from == kNone && to != kQueued) || IsFinal(from) || to == kNone ||
+          to == kExpect || to == kCancelled || from == to) {
         EXPECT_FALSE(IsAllowed(from, to)) << Name(from) << " " << Name(to);
       }
     }
@@ -82,6 +83,51 @@ TEST(PortStatusTest, NothingLeavesNoneOrAFinalState) {
   EXPECT_FALSE(IsAllowed(kQueued, kCommitting));
   EXPECT_FALSE(IsAllowed(kValidating, kRestored));
   EXPECT_FALSE(IsAllowed(kCommitting, kQueued));
+}
+
+TEST(PortStatusTest, OnlyAnOrderLeavesNoneAndOnlyOnAnEnabledPort) {
+  PortStatusWord word;
+  PortStatus seen = word.Load();
+  EXPECT_FALSE(word.Advance(&seen, kQueued));
+  seen = word.Enable(false);
+  EXPECT_FALSE(word.RequestRestore());
+  EXPECT_EQ(word.Load(), seen);
+  EXPECT_TRUE(word.Advance(&seen, kQueued));
+  EXPECT_EQ(seen.state, kQueued);
+  EXPECT_EQ(DispositionOf(seen), PortDisposition::kJudge);
+}
+
+TEST(PortStatusTest, ACommitHoldsADisableUp) {
+  PortStatusWord word;
+  word.Enable(true);
+  word.RequestRestore();
+  PortStatus seen = word.Load();
+  ASSERT_TRUE(word.Advance(&seen, kValidating));
+  ASSERT_TRUE(word.Advance(&seen, kCommitting));
+  PortStatus status;
+  EXPECT_FALSE(word.DisableUnlessCommitting(&status));
+  EXPECT_EQ(status, seen);
+  EXPECT_EQ(word.Load(), seen);
+  ASSERT_TRUE(word.Advance(&seen, kRestored));
+  EXPECT_TRUE(word.DisableUnlessCommitting(&status));
+  EXPECT_EQ(status, (PortStatus{.incarnation = 2}));
+  EXPECT_EQ(word.Load(), status);
+}
+
+TEST(PortStatusTest, DispositionsHoldUntilTheEnd) {
+  using enum PortDisposition;
+  constexpr PortDisposition kExpected[] = {kJudge, kRequest, kHold,
+                                           kHold,  kHold,    kJudge,
+                                           kFail,  kJudge,   kDrop};
+  for (const RestoreState state : kAll) {
+    PortStatus status = {.state = state, .flags = kExpecting};
+    EXPECT_EQ(DispositionOf(status), kExpected[static_cast<size_t>(state)])
+        << Name(state);
+    status.flags = kPortEnabled;
+    EXPECT_EQ(DispositionOf(status), kJudge) << Name(state);
+    status.flags = 0;
+    EXPECT_EQ(DispositionOf(status), kDrop) << Name(state);
+  }
 }
 
 TEST(PortStatusTest, ADisabledPortRefusesItsOldRestore) {

@@ -1,0 +1,212 @@
+// The restore queue: of all the requests to restore a port, by packets, by the
+// enabling of the port, by operators and agents, early, late or twice, exactly
+// one takes effect in an incarnation of the port, or none.
+//
+// The key is (port, incarnation). What makes a restore single is not that it
+// is in flight but that its result is latched: the port's status word stays in
+// its final state until the next incarnation, and every step of the restore,
+// the commit above all, is an exchange of that word which fails when the
+// incarnation has moved.
+//
+// Packets ask by one exchange of the word (PortStatusWord::RequestRestore),
+// which is the whole message: the queue finds the word in kQueued. Everything
+// else here belongs to the control lcore, does no I/O, starts no thread and
+// reads no clock.
+#ifndef SLUICE_RESTORE_RESTORE_QUEUE_H_
+#define SLUICE_RESTORE_RESTORE_QUEUE_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "restore/port_status.h"
+#include "restore/restore_job.h"
+#include "restore/restore_metrics.h"
+
+namespace sluice {
+
+// Requests that may wait for one restore; further ones are to poll.
+inline constexpr size_t kMaxRestoreWaiters = 16;
+inline constexpr size_t kRestoreRetries = 3;
+
+// Fixed, and never derived from the sizes of tables.
+struct RestoreLimits {
+  RestoreTime queue = 1'000'000;     // an attempt, without its delay
+  RestoreTime validate = 5'000'000;  // an attempt
+  RestoreTime commit = 50'000;
+  RestoreTime total = 10'000'000;
+  // Before the second, third and fourth attempt.
+  std::array<RestoreTime, kRestoreRetries> retry_delays = {50'000, 200'000,
+                                                           800'000};
+  // Jobs that may be with the validator at once.
+  uint32_t validating = 1;
+};
+
+// What holds at a port whose expected restore has failed.
+enum class FailPolicy : uint8_t {
+  kClosed,  // nothing passes
+  kOpen,    // the emergency ruleset holds
+};
+
+struct RestorePortOptions {
+  PortStatusWord* word = nullptr;  // outlives the port's time in the queue
+  FailPolicy fail_policy = FailPolicy::kClosed;
+  // It has a source of its own. If not, a restore that a packet has asked for
+  // waits in the queue for an order that brings one.
+  bool has_source = true;
+  // Without a snapshot the restore has failed, instead of being skipped.
+  bool snapshot_required = false;
+};
+
+struct RestoreRequest {
+  RestorePort port = 0;
+  uint32_t incarnation = 0;  // 0: the present one
+  RequestSource source = RequestSource::kOrder;
+  SnapshotId snapshot = kNoSnapshotId;  // none: whatever there is
+  std::shared_ptr<SnapshotSource> snapshot_source = nullptr;  // the port's own
+  RestoreWaiter waiter = 0;
+  // Restore although this incarnation has ended its restore: if this is the
+  // generation in force, the port begins another incarnation with it. A port
+  // that is judging goes on doing so until the commit, and if that does not
+  // come, after it.
+  std::optional<uint64_t> replace_generation = std::nullopt;
+};
+
+enum class DisableResult : uint8_t {
+  kDone,
+  kDeferred,     // a commit is being published: done when it has ended
+  kUnknownPort,
+};
+
+namespace internal {
+
+// A restore that is under way.
+struct ActiveRestore {
+  RestoreJob job;
+  PortStatus seen;
+  RestoreTime asked_at = 0;
+  RestoreTime entered_at = 0;  // the present state
+  RestoreTime not_before = 0;  // of the next attempt
+  bool at_validator = false;   // it owes us a result
+  bool published = false;      // nothing is left to undo
+  std::array<RestoreWaiter, kMaxRestoreWaiters> waiters{};
+  size_t waiter_count = 0;
+  std::list<RestorePort>::iterator place;  // in the order
+};
+
+}  // namespace internal
+
+class RestoreQueue {
+ public:
+  // None is owned; all outlive the queue.
+  RestoreQueue(const RestoreLimits& limits, RestoreValidator* validator,
+               RestoreCommitter* committer, RestoreListener* listener);
+  // Abandons what is under way; waiters are not told.
+  ~RestoreQueue();
+  RestoreQueue(const RestoreQueue&) = delete;
+  RestoreQueue& operator=(const RestoreQueue&) = delete;
+
+  RestorePort AddPort(const RestorePortOptions& options);
+  // FailedPrecondition while the port is enabled; NotFound. What its last
+  // incarnation left under way is cancelled.
+  absl::Status RemovePort(RestorePort port, RestoreTime now);
+
+  // A new incarnation. FailedPrecondition if the port is enabled, or its
+  // disable still waits for a commit; NotFound.
+  absl::StatusOr<PortStatus> Enable(RestorePort port, bool expect_restore);
+  // Ends the incarnation; its restore is cancelled. Never between the parts of
+  // a commit.
+  DisableResult Disable(RestorePort port);
+
+  // Answers kStarted or kJoined if `waiter` will be told of the end, anything
+  // else if this is the answer.
+  RestoreAnswer Submit(const RestoreRequest& request, RestoreTime now);
+  // Nobody waits there any more. Whether somebody did.
+  bool Withdraw(RestorePort port, RestoreWaiter waiter);
+
+  // Moves every restore as far as it goes now. To be called often: the
+  // deadlines are as exact as the calls are frequent.
+  void Poll(RestoreTime now);
+  // One step of one port's restore: what Poll() does for each.
+  void Step(RestorePort port, RestoreTime now);
+
+  // The latched result of the present incarnation: kRestored, kFailed,
+  // kSkipped; kBusy while it is under way; kDisabled; kStale when nobody has
+  // asked for any.
+  RestoreAnswer Result(RestorePort port) const;
+  // Ports with a restore under way that the queue has seen.
+  size_t jobs() const { return jobs_.size(); }
+  const RestoreMetrics& metrics() const { return metrics_; }
+
+ private:
+  using Job = internal::ActiveRestore;
+  // What the last restore of a port came to, and of which incarnation.
+  struct Latch {
+    uint32_t incarnation = 0;
+    RestoreAnswer answer;
+  };
+  struct Port {
+    RestorePort id = 0;
+    RestorePortOptions options;
+    bool watched = false;
+    bool disable_pending = false;
+    std::optional<Job> job;
+    Latch latch;
+  };
+
+  Port* Find(RestorePort port);
+  const Port* Find(RestorePort port) const;
+  void Watch(Port& port);
+  void DropDeadJob(Port& port);
+  void Begin(Port& port, const PortStatus& status, RequestSource source,
+             RestoreTime now);
+  // Joins the job unless that is for another snapshot.
+  RestoreAnswer JoinJob(Port& port, const RestoreRequest& request);
+  static bool NeedsSource(const Port& port);
+  RestoreAnswer Join(Port& port, const RestoreRequest& request,
+                     RestoreCode code);
+  RestoreAnswer AnswerLatched(Port& port, const RestoreRequest& request,
+                              const PortStatus& status);
+  RestoreAnswer Replace(Port& port, const RestoreRequest& request,
+                        const PortStatus& status, RestoreTime now);
+  RestoreAnswer Start(Port& port, const RestoreRequest& request,
+                      PortStatus status, RestoreTime now);
+  void StepJob(Port& port, RestoreTime now);
+  void StepQueued(Port& port, RestoreTime now);
+  void StepValidating(Port& port, RestoreTime now);
+  void StepCommitting(Port& port, RestoreTime now);
+  void Retry(Port& port, const std::string& detail, RestoreTime now);
+  bool Enter(Job& job, RestoreState next, RestoreTime now);
+  void LeaveValidator(Job& job);
+  void Fail(Port& port, RestoreFailure failure, std::string detail);
+  void End(Port& port, RestoreState state, RestoreFailure failure,
+           std::string detail, const RestoreReport& report = {});
+  void Cancel(Port& port);
+  // Tells everybody; the word is in its final state.
+  void Finish(Port& port, RestoreAnswer answer);
+
+  const RestoreLimits limits_;
+  RestoreValidator* const validator_;
+  RestoreCommitter* const committer_;
+  RestoreListener* const listener_;
+  absl::flat_hash_map<RestorePort, std::unique_ptr<Port>> ports_;
+  RestorePort next_port_ = 1;
+  // Ports whose first packet may ask, and ports with a job in the order in
+  // which they are to reach the validator.
+  std::vector<RestorePort> watched_;
+  std::list<RestorePort> jobs_;
+  uint32_t validating_ = 0;
+  RestoreMetrics metrics_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_RESTORE_RESTORE_QUEUE_H_

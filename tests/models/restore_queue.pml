@@ -1,0 +1,301 @@
+/*
+ * The restore queue: two ports that are enabled twice each, three packets, an
+ * order that may be late, a builder that may fail in every way, and one crash
+ * of the process; or one such port and two orders.
+ *
+ * holds:  ONE_PORT                one port, two orders
+ * breaks: NO_LATCH                the end of a restore is forgotten
+ * breaks: NO_RECHECK              a commit does not look at the incarnation
+ * breaks: NO_DEFER                a disable does not wait for a commit's end
+ * breaks: NO_DEADLINE             a builder that is lost is waited for
+ * breaks: NO_RESOLVE ONE_PORT     held packets outlive a restore that failed
+ * breaks: FORWARD_EARLY           a packet is forwarded before the end
+ * breaks: FORGET_WAITER ONE_PORT  a restore that is cancelled answers nobody
+ * breaks: ANSWER_TWICE ONE_PORT   a restore that is cancelled answers, and
+ *                                 so does the port's next one
+ *
+ * One step of a process is one step of the program: an exchange of a port's
+ * status word together with what only its writer sees. A worker's look at the
+ * word and what it does with a packet are one step, because a port is only
+ * enabled again when every worker has been quiescent since its disabling. What
+ * the builder finds is chosen when the control lcore looks.
+ */
+#define PORTS 2
+#define PACKETS 3
+#define ORDERS 2 /* the second one is given in the variant ONE_PORT */
+#define ATTEMPTS 2
+/* A port is alive in its odd incarnations. */
+#define LAST_LIFE 3
+
+mtype = { NONE, EXPECT, QUEUED, VALIDATING, COMMITTING,
+          RESTORED, FAILED, SKIPPED, CANCELLED };
+mtype = { IDLE, RUNNING, LOST };
+
+/* The status words. */
+byte incarnation[PORTS];
+mtype state[PORTS] = NONE;
+/* Between the end of an incarnation and the end of what its end takes. */
+bool disabling[PORTS];
+/* In this incarnation. */
+byte commits[PORTS];
+
+/* The control lcore: the incarnation that a port's job belongs to, or 0. */
+byte job[PORTS];
+byte attempt[PORTS];
+/* The committer has begun and neither published nor undone. */
+bool publishing[PORTS];
+/* The builder works for one port at a time. */
+mtype builder = IDLE;
+byte built_port;
+
+/* The worker. */
+byte held[PORTS], held_incarnation[PORTS], arrivals;
+
+/* Orders: 0 not given, 1 on their way, 2 waiting for the end, 3 answered. */
+byte order[ORDERS], order_incarnation[ORDERS];
+
+#define ALIVE(p) (incarnation[p] == 1 || incarnation[p] == 3)
+#define UNDER_WAY(p) \
+  (state[p] == QUEUED || state[p] == VALIDATING || state[p] == COMMITTING)
+#define FINAL(p) \
+  (state[p] == RESTORED || state[p] == FAILED || state[p] == SKIPPED)
+#define PENDING(a) (order[a] == 1 || order[a] == 2)
+
+ltl ends { []<>(!UNDER_WAY(0)) && []<>(!UNDER_WAY(1)) }
+/* One of two that are alike stands for both. */
+ltl resolves { []<>(held[0] == 0) }
+ltl answers { []<>(!PENDING(0)) }
+
+/* What holds a disable up, and what a commit looks at. */
+#ifdef NO_DEFER
+#define MAY_DISABLE(p) true
+#else
+#define MAY_DISABLE(p) (state[p] != COMMITTING)
+#endif
+#define DEAD(p) (job[p] != 0 && incarnation[p] != job[p])
+#define LIVE_JOB(p) (job[p] != 0 && incarnation[p] == job[p])
+#define BUILT(p) (builder == RUNNING && built_port == p)
+#ifdef NO_RECHECK
+#define MAY_COMMIT(p) (job[p] != 0 && BUILT(p) && state[p] != COMMITTING)
+#else
+#define MAY_COMMIT(p) (LIVE_JOB(p) && BUILT(p) && state[p] == VALIDATING)
+#endif
+
+inline answer(a) {
+  assert(PENDING(a));
+  order[a] = 3; order_incarnation[a] = 0
+}
+
+inline answer_waiter(a, p) {
+  if
+  :: order[a] == 2 && p == 0 && order_incarnation[a] == job[p] -> answer(a)
+  :: else
+  fi
+}
+
+inline free_builder(p) {
+  if
+  :: builder != IDLE && built_port == p -> builder = IDLE; built_port = 0
+  :: else
+  fi
+}
+
+/* The state of the port has been set: every waiter is told, once. */
+inline end_job(p) {
+  answer_waiter(0, p);
+  answer_waiter(1, p);
+  free_builder(p);
+  job[p] = 0; attempt[p] = 0; publishing[p] = false
+}
+
+inline cancel_job(p) {
+#ifdef FORGET_WAITER
+  free_builder(p); job[p] = 0; attempt[p] = 0
+#else
+#ifdef ANSWER_TWICE
+  if
+  :: order[0] == 2 && p == 0 -> answer(0); order[0] = 2
+  :: else
+  fi;
+#endif
+  end_job(p)
+#endif
+}
+
+inline enable(p) {
+  incarnation[p]++; state[p] = EXPECT; commits[p] = 0
+}
+
+inline disable(p) {
+  assert(!publishing[p]);
+  incarnation[p]++;
+  state[p] = (FINAL(p) || state[p] == NONE -> NONE : CANCELLED);
+  disabling[p] = true
+}
+
+/* Enables and disables one port, for as long as it likes. */
+proctype Owner(byte p) {
+end:
+  do
+  :: d_step { incarnation[p] < LAST_LIFE && !ALIVE(p) && !disabling[p] ->
+       enable(p) }
+  :: d_step { ALIVE(p) && MAY_DISABLE(p) -> disable(p) }
+  :: d_step { disabling[p] -> disabling[p] = false }
+  :: !disabling[p] -> break
+  od
+}
+
+/* Somebody sees a port that is alive, and orders what it then seems to need.
+   The ports are alike: that one is called port 0. */
+proctype Client(byte a) {
+end:
+  d_step { ALIVE(0) -> order[a] = 1; order_incarnation[a] = incarnation[0] }
+}
+
+/* Whether the policy in force may judge a packet of the port. */
+#define MAY_FORWARD(p) \
+  (ALIVE(p) && (state[p] == RESTORED || state[p] == SKIPPED))
+/* What was held is replayed or dropped before the port's next packet. */
+#define RESOLVABLE(p) \
+  (held[p] > 0 && (held_incarnation[p] != incarnation[p] || FINAL(p)))
+#ifdef NO_RESOLVE
+#define MAY_RESOLVE(p) (RESOLVABLE(p) && state[p] != FAILED)
+#else
+#define MAY_RESOLVE(p) RESOLVABLE(p)
+#endif
+
+inline arrive(p) {
+  arrivals++;
+  if
+  :: !ALIVE(p)                              /* dropped */
+  :: ALIVE(p) && state[p] == FAILED         /* dropped: fail closed */
+  :: MAY_FORWARD(p) -> assert(held[p] == 0) /* forwarded */
+  :: ALIVE(p) && (state[p] == EXPECT || UNDER_WAY(p)) ->
+     if
+     :: state[p] == EXPECT -> state[p] = QUEUED
+     :: else
+     fi;
+#ifdef FORWARD_EARLY
+     assert(MAY_FORWARD(p))
+#else
+     held[p]++; held_incarnation[p] = incarnation[p]
+#endif
+  fi
+}
+
+inline resolve(p) {
+  if
+  :: held_incarnation[p] == incarnation[p] && MAY_FORWARD(p)  /* replayed */
+  :: else                                                     /* dropped */
+  fi;
+  held[p] = 0; held_incarnation[p] = 0
+}
+
+proctype Worker() {
+end:
+  do
+  :: d_step { arrivals < PACKETS && !RESOLVABLE(0) -> arrive(0) }
+  :: d_step { arrivals < PACKETS && !RESOLVABLE(1) -> arrive(1) }
+  :: d_step { MAY_RESOLVE(0) -> resolve(0) }
+  :: d_step { MAY_RESOLVE(1) -> resolve(1) }
+  od
+}
+
+inline submit(a, p) {
+  if
+  :: incarnation[p] != order_incarnation[a] -> answer(a)     /* stale */
+  :: incarnation[p] == order_incarnation[a] && FINAL(p) ->
+#ifdef NO_LATCH
+     state[p] = QUEUED; order[a] = 2
+#else
+     answer(a)                                               /* latched */
+#endif
+  :: incarnation[p] == order_incarnation[a] && LIVE_JOB(p) ->
+     order[a] = 2                                            /* joins */
+  :: incarnation[p] == order_incarnation[a] && !FINAL(p) && !LIVE_JOB(p) ->
+     /* The job of the life before has yet to see its end. */
+     if
+     :: DEAD(p) -> cancel_job(p)
+     :: else
+     fi;
+     state[p] = QUEUED; job[p] = incarnation[p]; order[a] = 2
+  fi
+}
+
+inline fail(p) {
+  state[p] = FAILED; end_job(p)
+}
+
+/* The steps of a port's job; without a job there is none. */
+#define STEPS(p) \
+  :: d_step { state[p] == QUEUED && job[p] == 0 -> job[p] = incarnation[p] } \
+  :: d_step { DEAD(p) -> cancel_job(p) } \
+  :: d_step { LIVE_JOB(p) && state[p] == QUEUED && builder == IDLE -> \
+       state[p] = VALIDATING; builder = RUNNING; built_port = p } \
+  :: d_step { LIVE_JOB(p) && MAY_EXPIRE(p) -> fail(p) } \
+  :: d_step { BUILT(p) && state[p] == VALIDATING -> builder = LOST } \
+  :: d_step { LIVE_JOB(p) && BUILT(p) && state[p] == VALIDATING -> \
+       state[p] = SKIPPED; end_job(p) } \
+  :: d_step { LIVE_JOB(p) && BUILT(p) && state[p] == VALIDATING && \
+              attempt[p] + 1 < ATTEMPTS -> \
+       attempt[p]++; state[p] = QUEUED; free_builder(p) } \
+  :: d_step { LIVE_JOB(p) && BUILT(p) && state[p] == VALIDATING -> fail(p) } \
+  :: d_step { MAY_COMMIT(p) -> \
+       state[p] = COMMITTING; publishing[p] = true } \
+  :: d_step { job[p] != 0 && state[p] == COMMITTING -> publish(p) } \
+  :: d_step { LIVE_JOB(p) && state[p] == COMMITTING -> fail(p) }
+
+#ifdef NO_DEADLINE
+#define MAY_EXPIRE(p) (state[p] == QUEUED && builder == IDLE)
+#else
+#define MAY_EXPIRE(p) (state[p] == QUEUED || state[p] == VALIDATING)
+#endif
+
+inline publish(p) {
+  assert(!disabling[p]);
+  assert(ALIVE(p) && incarnation[p] == job[p]);
+  commits[p]++;
+  assert(commits[p] == 1);
+  state[p] = RESTORED; end_job(p)
+}
+
+proctype Control() {
+end:
+  do
+  :: d_step { order[0] == 1 -> submit(0, 0) }
+  :: d_step { order[1] == 1 -> submit(1, 0) }
+  STEPS(0)
+  STEPS(1)
+  od
+}
+
+/* The process dies: what was held is gone, connections are closed, and ports
+   come back in another incarnation. */
+inline forget(p) {
+  job[p] = 0; attempt[p] = 0; held[p] = 0; held_incarnation[p] = 0;
+  disabling[p] = false; commits[p] = 0; publishing[p] = false;
+  incarnation[p] = incarnation[p] + incarnation[p] % 2;
+  state[p] = NONE
+}
+
+proctype Crash() {
+  if
+  :: d_step {
+       forget(0); forget(1); builder = IDLE; built_port = 0;
+       if :: PENDING(0) -> answer(0) :: else fi;
+       if :: PENDING(1) -> answer(1) :: else fi
+     }
+  :: skip
+  fi
+}
+
+init {
+  atomic {
+    run Owner(0); run Client(0); run Worker(); run Control(); run Crash();
+#ifdef ONE_PORT
+    run Client(1)
+#else
+    run Owner(1)
+#endif
+  }
+}

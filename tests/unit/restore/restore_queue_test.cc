@@ -1,0 +1,409 @@
+#include "restore/restore_queue.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/restore/restore_fakes.h"
+
+namespace sluice {
+namespace {
+
+using enum RestoreState;
+
+constexpr SnapshotId kFirst = {1};
+constexpr SnapshotId kSecond = {2};
+
+class RestoreQueueTest : public ::testing::Test {
+ protected:
+  RestoreQueueTest() { port_ = queue_.AddPort({.word = &word_}); }
+
+  void Outcome(ValidateOutcome outcome, SnapshotId snapshot = kFirst) {
+    validator_.next[port_] = {outcome, snapshot, "a reason"};
+  }
+  RestoreAnswer Ask(RestoreWaiter waiter, SnapshotId snapshot = kNoSnapshotId,
+                    uint32_t incarnation = 0) {
+    return queue_.Submit({.port = port_,
+                          .incarnation = incarnation,
+                          .snapshot = snapshot,
+                          .waiter = waiter},
+                         now_);
+  }
+  // Enabled, asked for by a packet, with the validator.
+  void Validate() {
+    ASSERT_TRUE(queue_.Enable(port_, true).ok());
+    ASSERT_TRUE(word_.RequestRestore());
+    queue_.Poll(now_);
+    ASSERT_EQ(word_.Load().state, kValidating);
+  }
+  void Restore() {
+    Validate();
+    Outcome(ValidateOutcome::kReady);
+    queue_.Poll(now_);
+    ASSERT_EQ(word_.Load().state, kRestored);
+  }
+  RestoreCode OnlyAnswer(RestoreWaiter waiter) {
+    EXPECT_EQ(listener_.answers[waiter].size(), 1u);
+    return listener_.answers[waiter].empty()
+               ? RestoreCode::kUnknownPort
+               : listener_.answers[waiter].front().code;
+  }
+
+  RestoreTime now_ = 1'000'000;
+  PortStatusWord word_;
+  FakeValidator validator_;
+  FakeCommitter committer_;
+  FakeListener listener_;
+  RestoreQueue queue_{RestoreLimits{}, &validator_, &committer_, &listener_};
+  RestorePort port_ = 0;
+};
+
+TEST_F(RestoreQueueTest, APacketsExchangeIsTheWholeRequest) {
+  Restore();
+  EXPECT_EQ(committer_.commits.size(), 1u);
+  EXPECT_EQ(queue_.metrics().requests[0], 1u);
+  EXPECT_EQ(queue_.metrics().commits, 1u);
+  EXPECT_EQ(queue_.metrics().report.states_imported, 3u);
+  EXPECT_EQ(queue_.jobs(), 0u);
+  ASSERT_EQ(listener_.ends.size(), 1u);
+  EXPECT_EQ(listener_.ends[0].second.snapshot, kFirst);
+}
+
+TEST_F(RestoreQueueTest, ALateRequestMeetsTheLatch) {
+  Restore();
+  EXPECT_EQ(Ask(9).code, RestoreCode::kAlreadyApplied);
+  EXPECT_EQ(Ask(9, kFirst).code, RestoreCode::kAlreadyApplied);
+  EXPECT_EQ(Ask(9, kSecond).code, RestoreCode::kConflict);
+  EXPECT_FALSE(word_.RequestRestore());
+  for (int i = 0; i < 5; ++i) queue_.Poll(now_ += 1000);
+  EXPECT_EQ(queue_.metrics().commits, 1u);
+  EXPECT_EQ(queue_.metrics().late_duplicates, 2u);
+  EXPECT_EQ(queue_.metrics().conflicts, 1u);
+  EXPECT_TRUE(listener_.answers.empty());
+}
+
+TEST_F(RestoreQueueTest, RequestsJoinAndAreAnsweredOnce) {
+  ASSERT_TRUE(queue_.Enable(port_, true).ok());
+  EXPECT_EQ(Ask(100, kFirst).code, RestoreCode::kStarted);
+  EXPECT_EQ(Ask(101, kFirst).code, RestoreCode::kJoined);
+  EXPECT_EQ(Ask(102).code, RestoreCode::kJoined);
+  EXPECT_EQ(Ask(103, kSecond).code, RestoreCode::kBusy);
+  queue_.Poll(now_);
+  EXPECT_EQ(validator_.running[port_].snapshot, kFirst);
+  Outcome(ValidateOutcome::kReady);
+  queue_.Poll(now_);
+  for (const RestoreWaiter waiter : {100, 101, 102}) {
+    EXPECT_EQ(OnlyAnswer(waiter), RestoreCode::kRestored);
+  }
+  EXPECT_FALSE(listener_.answers.contains(103));
+  EXPECT_EQ(queue_.metrics().joined, 2u);
+}
+
+TEST_F(RestoreQueueTest, TheSeventeenthWaiterIsToPoll) {
+  ASSERT_TRUE(queue_.Enable(port_, true).ok());
+  for (RestoreWaiter i = 1; i <= kMaxRestoreWaiters; ++i) {
+    const RestoreCode code = Ask(i).code;
+    EXPECT_TRUE(code == RestoreCode::kStarted || code == RestoreCode::kJoined);
+  }
+  EXPECT_EQ(Ask(17).code, RestoreCode::kBusy);
+  EXPECT_TRUE(queue_.Withdraw(port_, 5));
+  EXPECT_FALSE(queue_.Withdraw(port_, 5));
+  EXPECT_EQ(Ask(18).code, RestoreCode::kJoined);
+  queue_.Poll(now_);
+  Outcome(ValidateOutcome::kRefused);
+  queue_.Poll(now_);
+  EXPECT_EQ(listener_.answers.size(), kMaxRestoreWaiters);
+  EXPECT_FALSE(listener_.answers.contains(5));
+  EXPECT_FALSE(listener_.answers.contains(17));
+  EXPECT_EQ(OnlyAnswer(18), RestoreCode::kFailed);
+}
+
+TEST_F(RestoreQueueTest, ADisableCancelsWhateverIsUnderWay) {
+  Validate();
+  EXPECT_EQ(Ask(7).code, RestoreCode::kJoined);
+  EXPECT_EQ(queue_.Disable(port_), DisableResult::kDone);
+  EXPECT_TRUE(validator_.running[port_].IsDead());
+  Outcome(ValidateOutcome::kReady);  // too late
+  queue_.Poll(now_);
+  EXPECT_EQ(OnlyAnswer(7), RestoreCode::kCancelled);
+  EXPECT_EQ(validator_.abandoned, 1);
+  EXPECT_TRUE(committer_.commits.empty());
+  EXPECT_EQ(word_.Load().state, kCancelled);
+  EXPECT_EQ(Ask(8).code, RestoreCode::kDisabled);
+  EXPECT_EQ(Ask(8, kNoSnapshotId, 1).code, RestoreCode::kStale);
+}
+
+TEST_F(RestoreQueueTest, TheNextLifeIsRestoredForItself) {
+  Validate();
+  ASSERT_EQ(queue_.Disable(port_), DisableResult::kDone);
+  ASSERT_TRUE(queue_.Enable(port_, true).ok());
+  ASSERT_TRUE(word_.RequestRestore());
+  // An order for this life arrives before the old job has seen its end.
+  EXPECT_EQ(Ask(7).code, RestoreCode::kJoined);
+  queue_.Poll(now_);
+  queue_.Poll(now_);
+  EXPECT_EQ(word_.Load().state, kValidating);
+  Outcome(ValidateOutcome::kReady);
+  queue_.Poll(now_);
+  EXPECT_EQ(OnlyAnswer(7), RestoreCode::kRestored);
+  EXPECT_EQ(committer_.commits.size(), 1u);
+  EXPECT_EQ((committer_.commits[{port_, 3}]), 1);
+  EXPECT_EQ(committer_.dead_commits, 0);
+}
+
+TEST_F(RestoreQueueTest, ADisableWaitsForTheEndOfACommit) {
+  Validate();
+  committer_.steps_left = 2;
+  Outcome(ValidateOutcome::kReady);
+  queue_.Poll(now_);
+  ASSERT_EQ(word_.Load().state, kCommitting);
+  EXPECT_EQ(queue_.Disable(port_), DisableResult::kDeferred);
+  EXPECT_EQ(queue_.Disable(port_), DisableResult::kDeferred);
+  EXPECT_EQ(word_.Load().state, kCommitting);
+  EXPECT_FALSE(queue_.Enable(port_, true).ok());
+  queue_.Poll(now_);
+  queue_.Poll(now_);
+  EXPECT_EQ((committer_.commits[{port_, 1}]), 1);
+  ASSERT_EQ(listener_.disabled.size(), 1u);
+  EXPECT_EQ(listener_.disabled[0].second,
+            (PortStatus{.incarnation = 2, .state = kNone}));
+  EXPECT_EQ(queue_.metrics().disables_deferred, 1u);
+  EXPECT_TRUE(queue_.Enable(port_, true).ok());
+}
+
+TEST_F(RestoreQueueTest, ACommitThatOverrunsIsUndone) {
+  Validate();
+  committer_.steps_left = 1000;
+  Outcome(ValidateOutcome::kReady);
+  queue_.Poll(now_);
+  queue_.Poll(now_ += 49'000);
+  EXPECT_EQ(word_.Load().state, kCommitting);
+  queue_.Poll(now_ += 1'000);
+  EXPECT_EQ(word_.Load().state, kFailed);
+  EXPECT_EQ(committer_.abandoned, 1);
+  EXPECT_TRUE(committer_.commits.empty());
+  EXPECT_EQ(listener_.ends.at(0).second.failure,
+            RestoreFailure::kCommitDeadline);
+  EXPECT_EQ(queue_.metrics().fail_closed, 1u);
+}
+
+TEST_F(RestoreQueueTest, AttemptsAreSpacedAndLimited) {
+  Validate();
+  const RestoreTime delays[] = {50'000, 200'000, 800'000};
+  for (int i = 0; i < 3; ++i) {
+    Outcome(ValidateOutcome::kTransient);
+    queue_.Poll(now_);
+    ASSERT_EQ(word_.Load().state, kQueued) << i;
+    EXPECT_EQ(word_.Load().attempt, i + 2);
+    queue_.Poll(now_ += delays[i] - 1);
+    EXPECT_EQ(word_.Load().state, kQueued) << i;
+    queue_.Poll(now_ += 1);
+    ASSERT_EQ(word_.Load().state, kValidating) << i;
+  }
+  Outcome(ValidateOutcome::kTransient);
+  queue_.Poll(now_);
+  EXPECT_EQ(word_.Load().state, kFailed);
+  EXPECT_EQ(listener_.ends.at(0).second.failure,
+            RestoreFailure::kRetriesSpent);
+  EXPECT_EQ(queue_.metrics().retries, 3u);
+  EXPECT_EQ(Ask(5).code, RestoreCode::kFailed);
+}
+
+TEST_F(RestoreQueueTest, OnlyTransientErrorsAreTriedAgain) {
+  Validate();
+  Outcome(ValidateOutcome::kRefused);
+  queue_.Poll(now_);
+  EXPECT_EQ(word_.Load().state, kFailed);
+  EXPECT_EQ(listener_.ends.at(0).second.detail, "a reason");
+  EXPECT_EQ(queue_.metrics().retries, 0u);
+}
+
+TEST_F(RestoreQueueTest, DeadlinesAreFixed) {
+  validator_.has_room = false;
+  ASSERT_TRUE(queue_.Enable(port_, true).ok());
+  EXPECT_EQ(Ask(1).code, RestoreCode::kStarted);
+  queue_.Poll(now_ += 999'999);
+  EXPECT_EQ(word_.Load().state, kQueued);
+  queue_.Poll(now_ += 1);
+  EXPECT_EQ(word_.Load().state, kFailed);
+  EXPECT_EQ(listener_.answers[1].at(0).failure,
+            RestoreFailure::kQueueDeadline);
+
+  validator_.has_room = true;
+  ASSERT_EQ(queue_.Disable(port_), DisableResult::kDone);
+  Validate();
+  queue_.Poll(now_ += 4'999'999);
+  EXPECT_EQ(word_.Load().state, kValidating);
+  queue_.Poll(now_ += 1);
+  EXPECT_EQ(word_.Load().state, kFailed);
+  EXPECT_EQ(validator_.abandoned, 1);
+  EXPECT_EQ(listener_.ends.back().second.failure,
+            RestoreFailure::kValidateDeadline);
+}
+
+TEST_F(RestoreQueueTest, AllAttemptsTogetherHaveADeadline) {
+  Validate();
+  for (int i = 0; i < 2; ++i) {
+    queue_.Poll(now_ += 4'900'000);
+    Outcome(ValidateOutcome::kTransient);
+    queue_.Poll(now_);
+    queue_.Poll(now_ += i == 0 ? 50'000 : 149'999);
+  }
+  ASSERT_EQ(word_.Load().state, kQueued);
+  queue_.Poll(now_ += 1);
+  EXPECT_EQ(word_.Load().state, kFailed);
+  EXPECT_EQ(listener_.ends.back().second.failure,
+            RestoreFailure::kTotalDeadline);
+}
+
+TEST_F(RestoreQueueTest, WithoutASnapshotItIsSkippedOrFails) {
+  Validate();
+  Outcome(ValidateOutcome::kAbsent);
+  queue_.Poll(now_);
+  EXPECT_EQ(word_.Load().state, kSkipped);
+  EXPECT_EQ(Ask(1).code, RestoreCode::kSkipped);
+
+  PortStatusWord strict;
+  const RestorePort id =
+      queue_.AddPort({.word = &strict, .fail_policy = FailPolicy::kOpen,
+                      .snapshot_required = true});
+  ASSERT_TRUE(queue_.Enable(id, true).ok());
+  ASSERT_TRUE(strict.RequestRestore());
+  queue_.Poll(now_);
+  validator_.next[id] = {ValidateOutcome::kAbsent, {}, ""};
+  queue_.Poll(now_);
+  EXPECT_EQ(strict.Load().state, kFailed);
+  EXPECT_EQ(queue_.metrics().fail_open, 1u);
+}
+
+TEST_F(RestoreQueueTest, APortWithoutASourceWaitsForAnOrderThatBringsOne) {
+  class Source : public SnapshotSource {
+   public:
+    absl::StatusOr<std::vector<uint8_t>> Read(size_t) override {
+      return std::vector<uint8_t>();
+    }
+  };
+  PortStatusWord word;
+  const RestorePort id =
+      queue_.AddPort({.word = &word, .has_source = false});
+  ASSERT_TRUE(queue_.Enable(id, true).ok());
+  ASSERT_TRUE(word.RequestRestore());
+  queue_.Poll(now_);
+  queue_.Poll(now_ += 500'000);
+  EXPECT_EQ(word.Load().state, kQueued);
+  const auto source = std::make_shared<Source>();
+  EXPECT_EQ(queue_.Submit({.port = id, .snapshot = kSecond,
+                           .snapshot_source = source, .waiter = 4},
+                          now_).code,
+            RestoreCode::kJoined);
+  queue_.Poll(now_);
+  EXPECT_EQ(validator_.running[id].source, source);
+  validator_.next[id] = {ValidateOutcome::kReady, kSecond, ""};
+  queue_.Poll(now_);
+  EXPECT_EQ(OnlyAnswer(4), RestoreCode::kRestored);
+  // And if nobody does, it fails.
+  ASSERT_EQ(queue_.Disable(id), DisableResult::kDone);
+  ASSERT_TRUE(queue_.Enable(id, true).ok());
+  ASSERT_TRUE(word.RequestRestore());
+  queue_.Poll(now_);
+  queue_.Poll(now_ += 1'000'000);
+  EXPECT_EQ(word.Load().state, kFailed);
+}
+
+TEST_F(RestoreQueueTest, AReplaceNamesTheGenerationAndBeginsAnotherLife) {
+  Restore();  // generation 8
+  RestoreRequest request = {.port = port_, .snapshot = kSecond, .waiter = 6,
+                            .replace_generation = 7};
+  EXPECT_EQ(queue_.Submit(request, now_).code, RestoreCode::kGenerationMoved);
+  EXPECT_EQ(word_.Load().incarnation, 1u);
+  request.replace_generation = 8;
+  EXPECT_EQ(queue_.Submit(request, now_).code, RestoreCode::kStarted);
+  // It goes on judging meanwhile.
+  EXPECT_EQ(word_.Load().incarnation, 2u);
+  EXPECT_EQ(DispositionOf(word_.Load()), PortDisposition::kJudge);
+  queue_.Poll(now_);
+  EXPECT_TRUE(validator_.running[port_].replace);
+  Outcome(ValidateOutcome::kReady, kSecond);
+  queue_.Poll(now_);
+  EXPECT_EQ(OnlyAnswer(6), RestoreCode::kRestored);
+  EXPECT_EQ((committer_.commits[{port_, 1}]), 1);
+  EXPECT_EQ((committer_.commits[{port_, 2}]), 1);
+}
+
+TEST_F(RestoreQueueTest, AReplaceThatFailsLeavesThePolicyInForce) {
+  Restore();
+  EXPECT_EQ(queue_.Submit({.port = port_, .snapshot = kSecond,
+                           .replace_generation = 8}, now_).code,
+            RestoreCode::kStarted);
+  queue_.Poll(now_);
+  Outcome(ValidateOutcome::kRefused);
+  queue_.Poll(now_);
+  EXPECT_EQ(word_.Load().state, kFailed);
+  EXPECT_EQ(DispositionOf(word_.Load()), PortDisposition::kJudge);
+  EXPECT_EQ(queue_.metrics().fail_closed, 0u);
+}
+
+TEST_F(RestoreQueueTest, AReplaceAfterAFailureHoldsPacketsAgain) {
+  Validate();
+  Outcome(ValidateOutcome::kRefused);
+  queue_.Poll(now_);
+  ASSERT_EQ(DispositionOf(word_.Load()), PortDisposition::kFail);
+  EXPECT_EQ(queue_.Submit({.port = port_, .replace_generation = 7}, now_).code,
+            RestoreCode::kStarted);
+  EXPECT_EQ(DispositionOf(word_.Load()), PortDisposition::kHold);
+  queue_.Poll(now_);
+  Outcome(ValidateOutcome::kReady);
+  queue_.Poll(now_);
+  EXPECT_EQ(DispositionOf(word_.Load()), PortDisposition::kJudge);
+}
+
+TEST_F(RestoreQueueTest, TheValidatorIsReachedInTheOrderOfRequests) {
+  PortStatusWord words[3];
+  RestorePort ids[3];
+  for (int i = 0; i < 3; ++i) {
+    ids[i] = queue_.AddPort({.word = &words[i]});
+    ASSERT_TRUE(queue_.Enable(ids[i], true).ok());
+  }
+  for (const int i : {2, 0, 1}) {
+    EXPECT_EQ(queue_.Submit({.port = ids[i]}, now_).code,
+              RestoreCode::kStarted);
+  }
+  for (const int i : {2, 0, 1}) {
+    queue_.Poll(now_ += 10);
+    ASSERT_EQ(validator_.running.size(), 1u);
+    EXPECT_TRUE(validator_.running.contains(ids[i]));
+    validator_.next[ids[i]] = {ValidateOutcome::kReady, kFirst, ""};
+    queue_.Poll(now_);
+  }
+  EXPECT_EQ(queue_.metrics().commits, 3u);
+  EXPECT_EQ(validator_.unknown, 0);
+}
+
+TEST_F(RestoreQueueTest, PortsComeAndGo) {
+  EXPECT_EQ(queue_.Submit({.port = 99}, now_).code, RestoreCode::kUnknownPort);
+  Validate();
+  EXPECT_FALSE(queue_.RemovePort(port_, now_).ok());
+  EXPECT_EQ(Ask(3).code, RestoreCode::kJoined);
+  ASSERT_EQ(queue_.Disable(port_), DisableResult::kDone);
+  EXPECT_TRUE(queue_.RemovePort(port_, now_).ok());
+  EXPECT_EQ(OnlyAnswer(3), RestoreCode::kCancelled);
+  EXPECT_EQ(Ask(4).code, RestoreCode::kUnknownPort);
+  EXPECT_NE(queue_.AddPort({.word = &word_}), port_);
+  EXPECT_TRUE(absl::IsNotFound(queue_.RemovePort(port_, now_)));
+  queue_.Poll(now_);
+}
+
+TEST_F(RestoreQueueTest, AnOrderRestoresAPortThatDoesNotExpect) {
+  ASSERT_TRUE(queue_.Enable(port_, false).ok());
+  EXPECT_EQ(queue_.Result(port_).code, RestoreCode::kStale);
+  EXPECT_EQ(Ask(2, kFirst).code, RestoreCode::kStarted);
+  EXPECT_EQ(DispositionOf(word_.Load()), PortDisposition::kJudge);
+  EXPECT_EQ(queue_.Result(port_).code, RestoreCode::kBusy);
+  queue_.Poll(now_);
+  Outcome(ValidateOutcome::kReady);
+  queue_.Poll(now_);
+  EXPECT_EQ(OnlyAnswer(2), RestoreCode::kRestored);
+  EXPECT_EQ(queue_.Result(port_).code, RestoreCode::kRestored);
+  EXPECT_EQ(queue_.Result(port_).report.states_imported, 3u);
+}
+
+}  // namespace
+}  // namespace sluice
