@@ -39,7 +39,7 @@ struct ExpectationOptions {
 
 // What an expectation needs to know of the state that makes it.
 struct ParentReference {
-  StateHandle handle;
+  StateHandle handle{};
   uint16_t filter = 0;
   Direction direction = Direction::kIn;
   bool has_parent = false;

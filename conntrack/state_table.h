@@ -53,7 +53,7 @@ struct StateTableOptions {
   uint8_t worker = 0;
   uint32_t capacity = 100000;  // states of this worker, 1 to 2^30
   uint16_t filters = 1;        // filter numbers are below this
-  HashSecret secret;
+  HashSecret secret{};
   // Whether UDP flows to port 69 are followed (tftp.h).
   bool tftp_helper = true;
   bool huge_pages = true;      // ordinary ones if there are none

@@ -217,7 +217,8 @@ bool WithinSlack(const StateHot& s, const Segment& segment, uint32_t from) {
 void InitTcp(const PacketInfo& info, const rte_mbuf& mbuf, StateHot* s) {
   const bool syn = (info.tcp_flags & kTcpSyn) != 0;
   const bool fin = (info.tcp_flags & kTcpFin) != 0;
-  const uint32_t end = info.sequence + info.payload_length();
+  const uint32_t end =
+      info.sequence + info.payload_length() + (syn ? 1 : 0) + (fin ? 1 : 0);
   uint32_t window = info.window;
   if (syn) {
     s->scale[0] = ReadWindowScale(info, mbuf);
@@ -231,7 +232,7 @@ void InitTcp(const PacketInfo& info, const rte_mbuf& mbuf, StateHot* s) {
   }
   s->scale[0] |= kPeerSeen;
   s->phase = {Raw(TcpPhase::kSynSent), Raw(TcpPhase::kClosed)};
-  s->window[0] = {info.sequence, end + 1 + (syn ? 1 : 0) + (fin ? 1 : 0)};
+  s->window[0] = {end, end + 1};
   s->window[1] = {0, 1};
   s->max_window = {static_cast<uint16_t>(std::max(window, 1u)), 1};
   s->timeout = Timeout::kTcpFirst;

@@ -10,6 +10,8 @@
 // - An inexact RST within the window of an open connection is answered by a
 //   challenge ACK as RFC 5961 section 3.2 has it, besides being dropped.
 // - Whether a peer was seen is a bit of its own, not a sequence number of 0.
+// - The originator's SYN counts as sent at once, so that challenge ACKs name
+//   the number that is really expected next.
 #ifndef SLUICE_CONNTRACK_TCP_TRACKER_H_
 #define SLUICE_CONNTRACK_TCP_TRACKER_H_
 

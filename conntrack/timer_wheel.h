@@ -68,17 +68,20 @@ class TimerWheel {
     while (true) {
       const StateIndex head = heads_[unit_ % kSlots];
       if (head != kNoState) return head;
-      const int32_t behind = UnitDiff(target, unit_);
-      if (behind <= 0) return kNoState;
+      // A clock that seems to have gone back by a little has not moved; by
+      // much, it has gone forward by more than half of its range.
+      const uint32_t behind = (target - unit_) & kUnitMask;
+      if (behind == 0 || behind > kUnitMask - kBackward) return kNoState;
       // Further behind than a turn: every slot comes up once.
-      unit_ = behind > static_cast<int32_t>(kSlots)
-                  ? target - kSlots
-                  : unit_;
+      if (behind > kSlots) unit_ = target - kSlots;
       ++unit_;
     }
   }
 
  private:
+  static constexpr uint32_t kUnitMask = ~uint32_t{0} >> kSlotShift;
+  static constexpr uint32_t kBackward = 1024;
+
   // Units wrap together with the 32 bits of a tick.
   static int32_t UnitDiff(uint32_t a, uint32_t b) {
     return static_cast<int32_t>((a - b) << kSlotShift) >>
