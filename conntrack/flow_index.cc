@@ -18,10 +18,8 @@ absl::Status FlowIndex::Build(uint32_t keys, bool huge_pages, bool prefault) {
   memory_ = std::move(*memory);
   buckets_ = static_cast<Bucket*>(memory_.data());
   mask_ = home - 1;
-  for (uint32_t i = home; i < count; ++i) {
-    buckets_[i].next = i + 1 < count ? i + 1 : 0;
-  }
-  free_ = home;
+  fresh_ = home;
+  end_ = static_cast<uint32_t>(count);
   return absl::OkStatus();
 }
 
@@ -31,11 +29,16 @@ bool FlowIndex::Insert(const FlowHash& hash, uint32_t slot) {
   while (bucket->next != 0) bucket = &buckets_[bucket->next];
   uint32_t free_places = Match(*bucket, 0);
   if (free_places == 0) {
-    if (free_ == 0) return false;
-    bucket->next = free_;
-    bucket = &buckets_[free_];
-    free_ = std::exchange(bucket->next, 0);
-    bucket->tags = {};
+    if (free_ != 0) {
+      bucket->next = free_;
+      bucket = &buckets_[free_];
+      free_ = std::exchange(bucket->next, 0);
+    } else if (fresh_ != end_) {
+      bucket->next = fresh_;
+      bucket = &buckets_[fresh_++];
+    } else {
+      return false;
+    }
     free_places = 1;
   }
   const int place = std::countr_zero(free_places);

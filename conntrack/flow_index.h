@@ -81,7 +81,9 @@ class FlowIndex {
  private:
   Bucket* buckets_ = nullptr;
   uint64_t mask_ = 0;
-  uint32_t free_ = 0;  // list of pool buckets by `next`
+  uint32_t free_ = 0;   // list of pool buckets that came back, by `next`
+  uint32_t fresh_ = 0;  // pool buckets from here to end_ were never used
+  uint32_t end_ = 0;
   TableMemory memory_;
 };
 

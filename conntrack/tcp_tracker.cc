@@ -96,13 +96,12 @@ void MeetPeer(const PacketInfo& info, const rte_mbuf& mbuf, uint32_t from,
       segment->my_scale = my & kScaleMask;
       segment->other_scale = other & kScaleMask;
       segment->window = InUnitsOf(segment->window, segment->my_scale);
-    } else {
-      s->max_window[to] = static_cast<uint16_t>(std::min<uint32_t>(
-          Scaled(s->max_window[to], other & kScaleMask), 0xffff));
-      other = kPeerSeen;
     }
-  } else if ((my & kScaleKnown) == 0) {
-    // It answers a SYN that offered scaling by something else.
+  }
+  // Also for something else than a SYN in answer to one that offered scaling.
+  if ((my & kScaleKnown) == 0) {
+    s->max_window[to] = static_cast<uint16_t>(std::min<uint32_t>(
+        Scaled(s->max_window[to], other & kScaleMask), 0xffff));
     other = kPeerSeen;
     segment->my_scale = segment->other_scale = 0;
   }

@@ -301,13 +301,19 @@ TEST(StateTableBuild, RefusesSizesOutOfRange) {
   EXPECT_GE((*table)->memory(), 1000 * 256u);
 }
 
-TEST(StateTableBuild, SaysHowMuchMemoryIsMissing) {
-  const auto table =
-      StateTable::Build({.capacity = 1u << 30, .prefault = false});
-  if (!table.ok()) {
-    EXPECT_NE(table.status().message().find("bytes of memory"),
-              std::string::npos);
+TEST(TableMemory, IsZeroedAndSaysHowMuchIsMissing) {
+  for (const bool prefault : {false, true}) {
+    const auto memory = TableMemory::Allocate(5 << 20, true, prefault);
+    ASSERT_TRUE(memory.ok());
+    ASSERT_GE(memory->size(), size_t{5} << 20);
+    const auto* bytes = static_cast<const uint8_t*>(memory->data());
+    EXPECT_TRUE(std::all_of(bytes, bytes + memory->size(),
+                            [](uint8_t b) { return b == 0; }));
   }
+  const auto none = TableMemory::Allocate(size_t{1} << 60, true, true);
+  ASSERT_FALSE(none.ok());
+  EXPECT_NE(none.status().message().find("1152921504606846976 bytes"),
+            absl::string_view::npos);
 }
 
 }  // namespace
