@@ -366,7 +366,7 @@ ruleset = "pf.conf"
     Only that port judges, so each packet is counted once.
     """
     at = time.monotonic()
-    interfaces = self._ask("Interfaces")
+    interfaces = self._ask("Interfaces")["interfaces"]
     at = (at + time.monotonic()) / 2
     traffic = next(i for i in interfaces if i["name"] == "clients")["traffic"]
     passed = sum(traffic[f][d]["pass"]["packets"]
@@ -376,7 +376,7 @@ ruleset = "pf.conf"
     return passed, blocked, at
 
   def _inserts(self):
-    info = self._ask("info")
+    info = self._ask("info")["info"]
     for counter in info["state_counters"]:
       if counter["name"] == "inserts":
         return counter["value"], info["states"]

@@ -301,11 +301,11 @@ helpers = [{helpers}]
     return self.ctl("-f", "-", input=rules, check=check)
 
   def states(self):
-    return self.json("-s", "states")
+    return self.json("-s", "states")["states"]
 
   def drops(self):
     """Packets dropped, by reason; only reasons that occurred."""
-    counters = self.json("-s", "info")["drop_counters"]
+    counters = self.json("-s", "info")["info"]["drop_counters"]
     return {c["name"]: c["value"] for c in counters if c["value"]}
 
   def stop(self):

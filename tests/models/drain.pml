@@ -9,7 +9,7 @@
  * fixed, and when as many have been accounted for (sent on or dropped), none
  * is in a ring or in a worker's hands: the workers may end.
  *
- * holds: when the workers have ended, every packet is accounted for.
+ * What holds: when the workers have ended, every packet is accounted for.
  * Deliberate mistakes, each of which must be found:
  * breaks: NO_ACKNOWLEDGEMENT
  * breaks: IDLE_FLAGS

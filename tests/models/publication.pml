@@ -10,7 +10,7 @@
  * Memory is a few slots that are used again, so that a stale pointer is seen
  * as a slot that is free or holds another generation.
  *
- * holds: no packet is judged by a freed generation, nor a burst by two.
+ * What holds: no packet is judged by a freed generation, nor a burst by two.
  * Deliberate mistakes, each of which must be found:
  * breaks: FREE_AT_ONCE
  * breaks: REPORT_IN_BURST
