@@ -14,6 +14,7 @@ A mutant that passes means that a property of the model cannot fail.
 import argparse
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,8 @@ def main():
   parser.add_argument("--results", type=pathlib.Path, required=True)
   parser.add_argument("--depth", type=int, default=1000000)
   args = parser.parse_args()
+  # So that the search in work is ended and its folder removed.
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
   ok = True
   with args.results.open("a") as results:
     for model in sorted(args.folder.glob("*.pml")):
