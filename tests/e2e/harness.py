@@ -69,6 +69,7 @@ class Process:
     with open(log, "wb") as out:
       self._process = subprocess.Popen(
           [str(c) for c in command], stdin=subprocess.DEVNULL,
+          start_new_session=True,
           **{"stdout": out, "stderr": subprocess.STDOUT, **more})
     self.pid = self._process.pid
 
@@ -95,8 +96,11 @@ class Process:
                            f"{signal.Signals(number).name}") from None
 
   def kill(self):
-    if self.running:
-      self._process.kill()
+    """Ends it at once, and the processes that it has started."""
+    try:
+      os.killpg(self.pid, signal.SIGKILL)
+    except ProcessLookupError:
+      pass
     self._process.wait()
 
   def text(self):

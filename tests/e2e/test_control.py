@@ -147,8 +147,8 @@ def test_dry_run_changes_nothing(network, firewall, family):
 
 def test_macro_from_the_command_line(network, firewall, family):
   fw = prepare(network, firewall)
-  text = 'port = "1"\nblock all\npass proto udp to port $port\n' + NEIGHBOURS
-  fw.ctl("-D", "port=7", "-f", "-", input=text)
+  text = 'service = "1"\nblock all\npass proto udp to port $service\n' + NEIGHBOURS
+  fw.ctl("-D", "service=7", "-f", "-", input=text)
   assert ask(network, family, 20000, 2) == 2
 
 

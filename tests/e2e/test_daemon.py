@@ -122,7 +122,8 @@ def test_two_workers(network, firewall, family):
   assert "error" not in result, result.get("error")
   assert result["end"]["sum_received"]["bytes"] > 1_000_000
   assert len(result["end"]["streams"]) == 4
-  assert set(fw.drops()) <= {"match"}, fw.drops()
+  # A TCP that sends as fast as it can may fill the rings between workers.
+  assert set(fw.drops()) <= {"match", "handoff-full"}, fw.drops()
   flows = [s for s in fw.states()
            if s["before"]["source"] == CLIENTS[family] and
            s["before"]["destination_port"] == 7 and s["direction"] == "in"]
@@ -162,7 +163,7 @@ def test_full_state_table(network, firewall, family):
 
 def test_sums_close(network, firewall):
   """What the ports received = what left + what was dropped, by reason."""
-  fw = firewall("block in on outside proto udp to port 5301\npass all\n")
+  fw = firewall("block in quick on outside proto udp to port 5301\npass all\n")
   network.settle()
   passed = UdpStream(network, 4, 5300, rate=1000, seconds=1).finish()
   blocked = UdpStream(network, 4, 5301, rate=1000, seconds=1).finish()

@@ -6,13 +6,13 @@ import time
 from harness import NEIGHBOURS, SERVERS, UdpStream, wait_for
 
 _RULES = ("block all\n"
-          "pass proto {{ tcp, udp }} to port {{ 5201, 5300, {extra} }}\n"
+          "pass proto { tcp, udp } to port { 5201, 5300, %d }\n"
           + NEIGHBOURS)
 
 
 def rules(number):
   """A ruleset of its own for each number, all of which allow the traffic."""
-  return _RULES.format(extra=10000 + number)
+  return _RULES % (10000 + number)
 
 
 def reload_while(fw, going_on):
