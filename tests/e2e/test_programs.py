@@ -165,7 +165,8 @@ def test_iperf3(network, firewall, family):
   assert "error" not in result, result.get("error")
   received = result["end"]["sum_received"]
   assert received["bytes"] > 1_000_000
-  assert set(fw.drops()) <= {"match"}, fw.drops()
+  # TCP sends until something is full; the port may be it.
+  assert set(fw.drops()) <= {"match", "transmit-full"}, fw.drops()
 
 
 def test_iperf3_from_behind(network, firewall, family):

@@ -15,6 +15,11 @@ def rules(number):
   return _RULES % (10000 + number)
 
 
+# What the hosts' kernels say by themselves (router solicitations, multicast
+# listeners) is not allowed by the rules.
+_NOT_ALLOWED = {"match"}
+
+
 def reload_while(fw, going_on):
   """Loads ruleset after ruleset while going_on() is true; how many."""
   loads = 0
@@ -35,7 +40,7 @@ def test_udp_stream_loses_nothing(network, firewall, family):
   assert counted.sent == 15000
   assert counted.received == counted.sent, fw.drops()
   assert counted.duplicates == 0
-  assert fw.drops() == {}
+  assert set(fw.drops()) <= _NOT_ALLOWED, fw.drops()
 
 
 def test_new_flows_lose_nothing(network, firewall, family):
@@ -53,7 +58,7 @@ def test_new_flows_lose_nothing(network, firewall, family):
   assert receiver.wait() == 0, receiver.text()
   assert loads >= 5
   assert json.loads(receiver.text())["received"] == 4000, fw.drops()
-  assert fw.drops() == {}
+  assert set(fw.drops()) <= _NOT_ALLOWED, fw.drops()
 
 
 def test_iperf3_goes_on(network, firewall, family):
@@ -69,7 +74,8 @@ def test_iperf3_goes_on(network, firewall, family):
   intervals = [i["sum"]["bytes"] for i in result["intervals"]]
   assert len(intervals) >= 4 and all(intervals), intervals
   assert result["end"]["sum_received"]["bytes"] > 1_000_000
-  assert fw.drops() == {}
+  # TCP sends until something is full; the port may be it.
+  assert set(fw.drops()) <= _NOT_ALLOWED | {"transmit-full"}, fw.drops()
 
 
 def test_iperf3_udp_loses_nothing(network, firewall, family):
@@ -85,7 +91,7 @@ def test_iperf3_udp_loses_nothing(network, firewall, family):
   assert loads >= 5
   assert end["packets"] > 1000
   assert end["lost_packets"] == 0, (end, fw.drops())
-  assert fw.drops() == {}
+  assert set(fw.drops()) <= _NOT_ALLOWED, fw.drops()
 
 
 def test_states_outlive_their_rules(network, firewall, family):
