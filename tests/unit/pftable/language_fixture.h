@@ -59,11 +59,11 @@ inline const HostFacts& TestFacts() {
 
 struct LanguageCase {
   Dialect dialect = Dialect::kOpenBsd;
-  std::map<std::string, std::string> files;
-  std::vector<std::pair<std::string, std::string>> macros;
+  std::map<std::string, std::string> files = {};
+  std::vector<std::pair<std::string, std::string>> macros = {};
   bool no_dns = false;
-  std::string anchor;
-  ParseLimits limits;
+  std::string anchor = {};
+  ParseLimits limits = {};
 };
 
 inline ParseResult ParseText(std::string_view text,

@@ -1,0 +1,203 @@
+"""Real traffic, captured in the namespaces and judged again from the files.
+
+The traffic crosses a firewall that passes everything, so that the captures
+hold what a network without a firewall would have seen. Then each ruleset is
+tried on them: sluice-replay's verdicts must be those of the oracle, packet by
+packet, its sums must close, and two runs must be byte for byte equal.
+"""
+
+import json
+import os
+
+import pytest
+
+from harness import (BUILD, Capture, Firewall, NEIGHBOURS, Network, PYTHON,
+                     SERVERS, UdpStream, run)
+
+ORACLE = BUILD / "tests/property/verdict_oracle"
+
+_RULESETS = {
+    "pass": "pass all\n",
+    "block": "block all\n",
+    "stateless": "block all\npass proto { tcp, udp } from any to any port 80 "
+                 "no state\npass proto tcp from any port 80 to any no state\n",
+    "office": """\
+web = "{ 80, 8080 }"
+table <inside> { 10.0.0.1, fd00::/64, !fd00::2 }
+set skip on inside
+block all
+block return in on outside proto tcp to port 22
+pass in on outside proto tcp to <inside> port $web flags S/SA
+pass in on outside proto udp to <inside> port 69
+pass in on outside inet proto icmp icmp-type echoreq
+pass in on outside inet6 proto icmp6 icmp6-type echoreq
+""" + NEIGHBOURS,
+    "tags": """\
+block all
+match in on outside proto udp tag UDP
+match in on outside proto tcp to port 80 tag WEB
+pass in on outside tagged UDP
+pass in on outside tagged WEB
+pass out on inside tagged WEB
+pass out on inside proto udp to port != 5300
+""" + NEIGHBOURS,
+    "quick": """\
+block in quick on outside proto tcp from any to any port 8080
+pass in quick on outside proto { tcp, udp, icmp, icmp6 } keep state
+block return all
+pass out on inside
+""",
+}
+
+
+def generate_traffic(network, folder):
+  """Everyday programs, and some things that go wrong."""
+  server, client = network.server, network.client
+  server.start(PYTHON, "-m", "http.server", "--bind", "::", "80",
+               "--directory", folder)
+  server.start_python("single_port_tftp.py", folder)
+  server.wait_for_listener(80)
+  server.wait_for_listener(69, udp=True)
+  for family, host in ((4, SERVERS[4]), (6, f"[{SERVERS[6]}]")):
+    address = SERVERS[family]
+    client.run("ping", "-n", "-c", "5", "-i", "0.02", address)
+    # In fragments.
+    client.run("ping", "-n", "-c", "2", "-i", "0.02", "-s", "4000", address)
+    client.run("curl", "-s", "-o", folder / "got", f"http://{host}/content")
+    # Nothing listens there: a RST and an ICMP error come back.
+    client.run("curl", "-s", f"http://{host}:8080/", check=False)
+    client.run("curl", "-s", f"http://{host}:22/", check=False)
+    client.run(PYTHON, "-c", f"""
+import socket
+s = socket.socket(socket.AF_INET{'6' if family == 6 else ''},
+                  socket.SOCK_DGRAM)
+for port in (9, 5300):
+  s.sendto(b"nobody", ({address!r}, port))
+""")
+    client.run("tftp", f"-{family}", "-m", "octet", address, "-c", "get",
+               "image", folder / "got")
+    client.run("tftp", f"-{family}", "-m", "octet", address, "-c", "get",
+               "none", folder / "got")
+    UdpStream(network, family, 5300, rate=500, seconds=1).finish()
+  server.forget_programs()
+  server.start("in.tftpd", "--foreground", "--user", "root", "--address",
+               ":69", "--secure", folder)
+  server.wait_for_listener(69, udp=True)
+  for family in (4, 6):
+    client.run("tftp", f"-{family}", "-m", "octet", SERVERS[family], "-c",
+               "get", "image", folder / "got")
+    server.start("iperf3", "--server", "--one-off")
+    server.wait_for_listener(5201)
+    client.run("iperf3", "--client", SERVERS[family], "--bytes", "2M")
+
+
+@pytest.fixture(scope="module")
+def captures(tmp_path_factory):
+  """What the two ports received: {port: capture file}."""
+  work = tmp_path_factory.mktemp("capture")
+  for folder in (work, *work.parents[:2]):
+    folder.chmod(0o755)
+  folder = work / "served"
+  folder.mkdir(mode=0o755)
+  for name, size in (("content", 300_000), ("image", 20_000)):
+    (folder / name).write_bytes(os.urandom(size))
+    (folder / name).chmod(0o644)
+  network = Network(work)
+  try:
+    firewall = Firewall(network, "pass all no state\n", work).start()
+    with Capture(network, "outside", work / "outside.pcap") as outside, \
+         Capture(network, "inside", work / "inside.pcap") as inside:
+      generate_traffic(network, folder)
+    firewall.stop()
+  finally:
+    network.close()
+  return {"outside": outside.path, "inside": inside.path}
+
+
+def replay(captures, ruleset, folder, name):
+  """Runs sluice-replay; its files are in the result."""
+  files = {kind: folder / f"{name}.{kind}"
+           for kind in ("verdicts", "report", "outside", "inside")}
+  done = run(BUILD / "sluice-replay", "-f", ruleset, "--wire",
+             "outside=inside", *[w for port, path in captures.items()
+                                 for w in ("--in", f"{port}={path}")],
+             "--out", f"outside={files['outside']}", "--out",
+             f"inside={files['inside']}", "--report", files["report"],
+             "--verdicts", files["verdicts"], timeout=120)
+  return files, done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(_RULESETS))
+def test_verdicts_are_the_oracles(captures, tmp_path, name):
+  ruleset = tmp_path / "pf.conf"
+  ruleset.write_text(_RULESETS[name])
+  files, _ = replay(captures, ruleset, tmp_path, "replay")
+  expected = run(ORACLE, "-f", ruleset, "--wire", "outside=inside",
+                 *[w for port, path in captures.items()
+                   for w in ("--in", f"{port}={path}")],
+                 timeout=300).stdout.splitlines()
+  got = files["verdicts"].read_text().splitlines()
+  assert len(got) > 3000, "the captures are nearly empty"
+  assert len(got) == len(expected)
+  wrong = [(g, e) for g, e in zip(got, expected)
+           if g.split()[:4] != e.split()[:4]]
+  assert not wrong, f"{len(wrong)} of {len(got)}: {wrong[:10]}"
+  if name not in ("pass", "block"):
+    # The ruleset tells packets apart: both verdicts occur, and often.
+    verdicts = [line.split()[2] for line in got]
+    assert min(verdicts.count("pass"), verdicts.count("drop")) > 50
+
+
+@pytest.mark.parametrize("name", sorted(_RULESETS))
+def test_sums_close_and_runs_are_equal(captures, tmp_path, name):
+  ruleset = tmp_path / "pf.conf"
+  ruleset.write_text(_RULESETS[name])
+  first, said = replay(captures, ruleset, tmp_path, "first")
+  second, said_again = replay(captures, ruleset, tmp_path, "second")
+  for kind, path in first.items():
+    assert path.read_bytes() == second[kind].read_bytes(), kind
+  assert said == said_again
+  report = json.loads(first["report"].read_text())
+  totals = report["totals"]
+  assert totals["received"] > 3000
+  assert totals["received"] == totals["forwarded"] + totals["dropped"]
+  assert totals["dropped"] == sum(totals["drops"].values())
+  for port in report["ports"].values():
+    assert port["received"] == port["forwarded"] + port["dropped"]
+  # The report, the verdicts and the captures that came out tell one story.
+  verdicts = [l.split()[2] for l in first["verdicts"].read_text().splitlines()]
+  assert verdicts.count("pass") == totals["forwarded"]
+  assert verdicts.count("drop") == totals["dropped"]
+  written = sum(
+      int(run("tcpdump", "-nr", path, "--count",
+              timeout=60).stdout.split()[0])
+      for path in (first["outside"], first["inside"]))
+  assert written == totals["transmitted"]
+
+
+def test_what_passes_is_not_changed(captures, tmp_path):
+  """With pass all, what comes out of a port is what went into the other."""
+  ruleset = tmp_path / "pf.conf"
+  ruleset.write_text("pass all no state\n")
+  files, _ = replay(captures, ruleset, tmp_path, "replay")
+  for port, other in (("outside", "inside"), ("inside", "outside")):
+    def frames(path):
+      return run("tcpdump", "-nr", path, "-xx", "-t", timeout=60).stdout
+    assert frames(files[other]) == frames(captures[port])
+
+
+def test_bad_captures_change_nothing(captures, tmp_path):
+  ruleset = tmp_path / "pf.conf"
+  ruleset.write_text("pass all\n")
+  whole = captures["outside"].read_bytes()
+  for name, content in (("empty", b""), ("cut", whole[:len(whole) // 2 + 1]),
+                        ("text", b"not a capture at all, but text\n")):
+    broken = tmp_path / name
+    broken.write_bytes(content)
+    out = tmp_path / f"{name}.out"
+    done = run(BUILD / "sluice-replay", "-f", ruleset, "--wire",
+               "outside=inside", "--in", f"outside={broken}", "--out",
+               f"inside={out}", check=False)
+    assert done.returncode == 1, (name, done.stdout, done.stderr)
+    assert str(broken) in done.stderr, done.stderr
+    assert not out.exists(), f"{name}: an output was written"
