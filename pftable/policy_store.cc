@@ -91,60 +91,77 @@ PolicyStore::Draft* PolicyStore::FindDraft(Ticket ticket) {
 }
 
 Ticket PolicyStore::Begin() {
+  std::vector<Draft> ended;  // outlives the mutex
   const Section section(*this);
   // Older tickets cannot be committed any more.
-  drafts_.clear();
+  ended.swap(drafts_);
   drafts_.push_back(Draft{.ticket = ++newest_ticket_, .compiled = nullptr});
   return newest_ticket_;
 }
 
 absl::Status PolicyStore::Define(Ticket ticket, Policy policy) {
+  return DefineCompiled(ticket,
+                        std::make_shared<const Policy>(std::move(policy)));
+}
+
+absl::Status PolicyStore::DefineCompiled(
+    Ticket ticket, std::shared_ptr<const Policy> policy) {
   auto usable = [&]() -> absl::Status {
     if (FindDraft(ticket) != nullptr) return absl::OkStatus();
     return GenerationMoved(ticket, ticket < newest_ticket_
                                        ? "is not the newest"
                                        : "was not begun or has ended");
   };
+  std::shared_ptr<const CompiledPolicy> before;  // outlives the mutex
   {
     const Section section(*this);
     if (absl::Status s = usable(); !s.ok()) return s;
-    FindDraft(ticket)->compiled = nullptr;
-    }
+    before.swap(FindDraft(ticket)->compiled);
+  }
+  before = nullptr;
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> compiled =
-      CompilePolicy(std::make_shared<const Policy>(std::move(policy)),
-                    Context());
+      CompilePolicy(std::move(policy), Context());
   if (!compiled.ok()) return compiled.status();
-  const std::lock_guard lock(mutex_);
+  const Section section(*this);
   if (absl::Status s = usable(); !s.ok()) return s;
-  FindDraft(ticket)->compiled = *std::move(compiled);
+  before = std::exchange(FindDraft(ticket)->compiled, *compiled);
   return absl::OkStatus();
 }
 
 absl::Status PolicyStore::Commit(Ticket ticket) {
-  const Section section(*this);
-  Draft* draft = FindDraft(ticket);
-  if (draft == nullptr) {
-    return GenerationMoved(ticket, ticket < newest_ticket_
-                                       ? "is not the newest"
-                                       : "was not begun or has ended");
+  while (true) {
+    std::vector<Draft> ended;  // outlives the mutex
+    std::shared_ptr<const Policy> stale;
+    {
+      const Section section(*this);
+      Draft* draft = FindDraft(ticket);
+      if (draft == nullptr) {
+        return GenerationMoved(ticket, ticket < newest_ticket_
+                                           ? "is not the newest"
+                                           : "was not begun or has ended");
+      }
+      if (draft->compiled == nullptr) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("nothing is defined under ticket ", ticket,
+                         ": define a policy"));
+      }
+      if (draft->compiled->interface_version == interfaces_->version()) {
+        const absl::Status status = CommitCompiled(draft->compiled);
+        ended.swap(drafts_);
+        return status;
+      }
+      stale = draft->compiled->source;
+    }
+    // Interfaces have come or gone since it was compiled.
+    if (absl::Status s = DefineCompiled(ticket, stale); !s.ok()) {
+      Rollback(ticket).IgnoreError();
+      return s;
+    }
   }
-  if (draft->compiled == nullptr) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "nothing is defined under ticket ", ticket, ": define a policy"));
-  }
-  const absl::Status status = CommitLocked(*draft);
-  drafts_.clear();
-  return status;
 }
 
-absl::Status PolicyStore::CommitLocked(Draft& draft) {
-  std::shared_ptr<const CompiledPolicy> compiled = std::move(draft.compiled);
-  if (compiled->interface_version != interfaces_->version()) {
-    // Interfaces have come or gone since it was compiled.
-    auto again = CompilePolicy(compiled->source, Context());
-    if (!again.ok()) return again.status();
-    compiled = *std::move(again);
-  }
+absl::Status PolicyStore::CommitCompiled(
+    std::shared_ptr<const CompiledPolicy> compiled) {
   absl::StatusOr<std::unique_ptr<Generation>> next =
       MakeGeneration(std::move(compiled), owned_current_.get(), Context());
   if (!next.ok()) return next.status();
@@ -153,12 +170,13 @@ absl::Status PolicyStore::CommitLocked(Draft& draft) {
 }
 
 absl::Status PolicyStore::Rollback(Ticket ticket) {
+  std::vector<Draft> ended;  // outlives the mutex
   const Section section(*this);
   if (FindDraft(ticket) == nullptr) {
     return absl::NotFoundError(absl::StrCat(
         "ticket ", ticket, " was not begun or has ended"));
   }
-  drafts_.clear();
+  ended.swap(drafts_);
   return absl::OkStatus();
 }
 
@@ -173,20 +191,27 @@ absl::Status PolicyStore::Load(Policy policy) {
 }
 
 absl::Status PolicyStore::Refresh() {
-  const Section section(*this);
-  const std::shared_ptr<const CompiledPolicy>& compiled =
-      owned_current_->policy;
-  if (compiled->interface_version == interfaces_->version()) {
+  while (true) {
+    std::shared_ptr<const CompiledPolicy> before;
+    {
+      const std::lock_guard lock(mutex_);
+      before = owned_current_->policy;
+    }
+    if (before->interface_version == interfaces_->version()) {
+      return absl::OkStatus();
+    }
+    auto again = CompilePolicy(before->source, Context());
+    if (!again.ok()) return again.status();
+    const Section section(*this);
+    // Somebody else may have committed meanwhile.
+    if (owned_current_->policy != before) continue;
+    // The tables stay as they are: a reload would take those of the text.
+    std::unique_ptr<Generation> next = Next();
+    next->policy = *std::move(again);
+    FinishGeneration(*next);
+    Publish(std::move(next));
     return absl::OkStatus();
   }
-  auto again = CompilePolicy(compiled->source, Context());
-  if (!again.ok()) return again.status();
-  // The tables stay as they are: a reload would take those of the text.
-  std::unique_ptr<Generation> next = Next();
-  next->policy = *std::move(again);
-  FinishGeneration(*next);
-  Publish(std::move(next));
-  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<RuleStatus>> PolicyStore::ListRules(

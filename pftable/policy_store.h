@@ -212,6 +212,8 @@ class PolicyStore {
                                const Request& request);
 
   CompileContext Context();
+  absl::Status DefineCompiled(Ticket ticket,
+                              std::shared_ptr<const Policy> policy);
   absl::StatusOr<TableChange> EditTable(const TableKey& key,
                                         std::span<const TableEntry> entries,
                                         bool create, Planner planner,
@@ -224,7 +226,7 @@ class PolicyStore {
   // A copy of the generation in force, to be edited and published.
   std::unique_ptr<Generation> Next() const;
   Draft* FindDraft(Ticket ticket);
-  absl::Status CommitLocked(Draft& draft);
+  absl::Status CommitCompiled(std::shared_ptr<const CompiledPolicy> compiled);
   absl::Status CheckRoom(size_t more_entries, bool new_table) const;
   // The table of `next`, made if there is none and `create` says so.
   absl::StatusOr<GenerationTable*> EditableTable(Generation& next,
