@@ -6,16 +6,22 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "pftable/compile_rule.h"
 #include "pftable/printer.h"
 #include "pftable/stable_hash.h"
-#include "pftable/support.h"
 
 namespace sluice {
 namespace {
 
 constexpr size_t kMaxMessages = 100;
+
+std::string PlaceText(const Policy& policy, const SourcePlace& place) {
+  if (place.line == 0) return std::string();
+  const std::string file =
+      place.file < policy.files.size() ? policy.files[place.file] : "-";
+  return absl::StrCat(file, ":", place.line, ":", place.column, ": ");
+}
 
 absl::Status AtPlace(const Policy& policy, const SourcePlace& place,
                      const absl::Status& status) {
@@ -117,10 +123,11 @@ class PolicyCompiler {
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> Run() {
     result_->source = source_;
     result_->interface_version = context_.interfaces->version();
-    const std::vector<std::string> unsupported =
-        FindUnsupported(*source_, kMaxMessages);
-    if (!unsupported.empty()) {
-      return absl::InvalidArgumentError(absl::StrJoin(unsupported, "\n"));
+    const std::vector<Diagnostic> unenforced =
+        UnenforcedConstructs(*source_, kEngineCapabilities, kMaxMessages);
+    if (!unenforced.empty()) {
+      const std::string text = FormatDiagnostics(unenforced);
+      return absl::InvalidArgumentError(absl::StripSuffix(text, "\n"));
     }
     CollectRulesets(source_->main, "");
     if (absl::Status s = CheckLimits(); !s.ok()) return s;

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "pftable/enforce.h"
 #include "pftable/generation.h"
 #include "pftable/interface_registry.h"
 #include "pftable/rule_slots.h"
@@ -27,6 +28,22 @@ struct CompileContext {
 // The most rules that one packet may meet, anchors called several times
 // counting several times: what bounds the time of an evaluation.
 inline constexpr uint64_t kMaxEvaluationSteps = 4'000'000;
+
+// What this engine carries out; everything else is refused by name. On a wire
+// no address has a route and no packet a socket: conditions on them are
+// carried out by never holding.
+inline constexpr EngineCapabilities kEngineCapabilities = {
+    .anchors = true,
+    .packet_sizes = true,
+    .received_on = true,
+    .sockets = true,
+    .routes = true,
+    .if_bound = true,
+    .dynamic_interfaces = true,
+    .probability = true,
+    .fail_policy = true,
+    .keep_counters = true,
+};
 
 // The policy without the contents of its tables. Fails, with all errors as
 // "file:line:column: what", one a line, on

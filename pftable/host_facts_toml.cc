@@ -18,7 +18,8 @@ class FactsReader {
       : name_(name), facts_(facts) {}
 
   absl::Status Read(const toml::table& root) {
-    for (const auto& [key, node] : root) {
+    for (const auto& [key, value] : root) {
+      const toml::node& node = value;  // clang 14 captures no binding
       if (key == "interface") {
         Interfaces(node);
       } else if (key == "hosts") {
