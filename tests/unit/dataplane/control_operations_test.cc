@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 
 #include <condition_variable>
+#include <fstream>
+#include <iterator>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -451,6 +453,16 @@ TEST_F(ControlOperationsTest, ShowsARuleOnceForEachOfItsLabels) {
   EXPECT_EQ(labels[1]["out"]["packets"], 4);
   EXPECT_EQ(filter_.last_rule_query.interface, "em0");
   EXPECT_EQ(filter_.last_rule_query.anchor, "a");
+}
+
+TEST_F(ControlOperationsTest, TheDocumentNamesEveryMethod) {
+  std::ifstream file(SLUICE_SOURCE_ROOT "/docs/control-protocol.md");
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  ASSERT_FALSE(text.empty());
+  EXPECT_GE(Operations::MethodNames().size(), 26u);
+  for (std::string_view name : Operations::MethodNames()) {
+    EXPECT_THAT(text, HasSubstr("`" + std::string(name) + "`"));
+  }
 }
 
 TEST_F(ControlOperationsTest, StopsWithChangesThatWait) {
