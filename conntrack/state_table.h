@@ -12,8 +12,9 @@
 // 16 bits, compared at once, and the slots that they stand for. A bucket that
 // is full chains to one from a pool. A slot is the same number in three
 // arrays: StateHot (one line, all that a packet of an IPv4 flow touches),
-// StateCold (creation, aging, listings) and StateExtra (IPv6 addresses, the
-// second key of translated flows). Both families share the slots.
+// StateCold (creation, aging, listings) and StateExtra (IPv6 addresses, match
+// rules). Both families share the slots. A slot number has 31 bits: the top bit
+// of an index entry is kept for the second key of a translated flow.
 //
 // Aging. Nothing moves when a packet comes: it leaves its tick in the hot
 // line. A wheel of 512 slots of 64 ms holds every state; when its slot comes

@@ -119,6 +119,13 @@ TEST_P(Tftp, T1AServerThatAnswersFromPort69) {
   EXPECT_TRUE(shard.expectations->empty());
 }
 
+TEST_P(Tftp, AHelperThatIsOffExpectsNothing) {
+  Shard off(GetParam(), {.tftp_helper = false});
+  const StateIndex s = off.In(Rrq()).state;
+  EXPECT_EQ(off.table->hot(s).flags & kEntryHelper, 0);
+  EXPECT_TRUE(off.expectations->empty());
+}
+
 TEST_P(Tftp, T2AnErrorFromPort69) {
   const StateIndex s = shard.In(Rrq()).state;
   const Outcome error =
