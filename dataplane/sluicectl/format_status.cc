@@ -137,6 +137,10 @@ std::string FormatInterface(const json& interface, const Detail& detail) {
     if (Has(interface, "link_up") && !Truth(interface, "link_up")) {
       absl::StrAppend(&text, " (no link)");
     }
+    if (Has(interface, "incarnation")) {
+      absl::StrAppendFormat(&text, " (incarnation %d)",
+                            Number(interface, "incarnation"));
+    }
   }
   absl::StrAppend(&text, "\n");
   if (detail.verbose < 2) return text;
