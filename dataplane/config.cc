@@ -25,9 +25,9 @@ constexpr std::array<std::string_view, 9> kPortKeys = {
 constexpr std::array<std::string_view, 2> kWireKeys = {"ports", "non_ip"};
 constexpr std::array<std::string_view, 5> kWorkersKeys = {
     "lcores", "count", "control_lcore", "pin", "idle"};
-constexpr std::array<std::string_view, 8> kMemoryKeys = {
-    "mbufs",  "mbuf_cache", "mbuf_data",    "handoff_ring",
-    "states", "rule_slots", "expectations", "fragments"};
+constexpr std::array<std::string_view, 7> kMemoryKeys = {
+    "mbufs",  "mbuf_cache", "mbuf_data",   "handoff_ring",
+    "states", "rule_slots", "expectations"};
 constexpr std::array<std::string_view, 3> kControlKeys = {"socket", "mode",
                                                           "group"};
 constexpr std::array<std::string_view, 2> kLogKeys = {"level", "file"};
@@ -362,7 +362,6 @@ void ConfigBuilder::ReadMemory(const toml::table& root) {
     reader_.Number(*table, "states", 1024, 64 << 20, &memory.states);
     reader_.Number(*table, "rule_slots", 64, 1 << 20, &memory.rule_slots);
     reader_.Number(*table, "expectations", 1, 65536, &memory.expectations);
-    reader_.Number(*table, "fragments", 0, 65536, &memory.fragments);
   }
   CheckMemory(root);
 }

@@ -112,11 +112,10 @@ struct MemoryConfig {
   uint32_t mbufs = 0;         // in the pool; 0: from ports and rings
   uint16_t mbuf_cache = 256;  // per lcore
   uint16_t mbuf_data = 2048;  // bytes of frame an mbuf holds
-  uint32_t handoff_ring = 1024;  // packets between each pair of workers
+  uint32_t handoff_ring = 2048;  // packets between each pair of workers
   uint32_t states = 262144;      // over all workers, in equal shards
   uint32_t rule_slots = 16384;   // rules whose counters workers can keep
   uint32_t expectations = 1024;
-  uint32_t fragments = 1024;  // packets in reassembly, per worker
 
   friend bool operator==(const MemoryConfig&, const MemoryConfig&) = default;
 };

@@ -209,9 +209,8 @@ uint32_t PoolSize(const Config& config) {
     const uint32_t queues = port.queues > 0 ? port.queues : workers;
     rings += uint64_t{queues} * (port.rx_descriptors + port.tx_descriptors);
   }
-  // Bursts in work and caches, packets between workers, reassembly.
+  // Bursts in work and caches, packets between workers.
   uint64_t held = uint64_t{workers + 1} * (64 + 2 * config.memory.mbuf_cache);
-  held += uint64_t{workers} * config.memory.fragments;
   if (workers > 1) {
     held += uint64_t{workers} * (workers - 1) * config.memory.handoff_ring;
   }

@@ -85,7 +85,6 @@ handoff_ring = 2048
 states = 500000
 rule_slots = 1000
 expectations = 64
-fragments = 0
 [control]
 socket = "run/s.sock"
 mode = "0660"
@@ -130,8 +129,7 @@ verify_checksums = false
                      .handoff_ring = 2048,
                      .states = 500000,
                      .rule_slots = 1000,
-                     .expectations = 64,
-                     .fragments = 0};
+                     .expectations = 64};
   expected.control = {
       .socket = "/etc/run/s.sock", .mode = 0660, .group = "wheel"};
   expected.log = {.level = "debug", .file = "/var/log/sluice.log"};
