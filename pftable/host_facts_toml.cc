@@ -25,13 +25,15 @@ class FactsReader {
       } else if (key == "hosts") {
         Hosts(node);
       } else if (key == "services") {
+        // (clang 14 does not capture a structured binding by reference.)
+        const toml::node& at = node;
         Numbers(node, 65535, [&](std::string service, uint32_t port) {
           const size_t slash = service.find('/');
           const std::string transport =
               slash == service.npos ? "" : service.substr(slash + 1);
           if (transport != "tcp" && transport != "udp" &&
               transport != "sctp") {
-            Fail(node, "a service is \"NAME/tcp\", \"NAME/udp\" or "
+            Fail(at, "a service is \"NAME/tcp\", \"NAME/udp\" or "
                        "\"NAME/sctp\", not \"" + service + "\"");
             return;
           }
