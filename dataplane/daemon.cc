@@ -522,10 +522,16 @@ void Daemon::StopWorkers() {
   plane_->run.store(RunState::kDrain, std::memory_order_release);
   const uint64_t deadline = plane_->clock.Milliseconds() + kDrainDeadline;
   const int signals = stop_signals_;
+  // The flags alone would be believed while packets are on their way to a
+  // worker that has raised its own; but with all of them up once, nobody
+  // receives any more, and then equal sums mean that no packet is left
+  // anywhere (tests/models/drain.pml).
   const auto drained = [this] {
-    return std::ranges::all_of(workers_, [](const auto& worker) {
-      return worker->drained();
-    });
+    return std::ranges::all_of(workers_,
+                               [](const auto& worker) {
+                                 return worker->drained();
+                               }) &&
+           InFlight() == 0;
   };
   while (!drained() && plane_->clock.Milliseconds() < deadline &&
          stop_signals_ == signals) {
@@ -537,6 +543,18 @@ void Daemon::StopWorkers() {
     rte_eal_wait_lcore(static_cast<unsigned>(i + 1));
   }
   launched_ = 0;
+}
+
+uint64_t Daemon::InFlight() const {
+  uint64_t received = 0, accounted = 0;
+  for (const auto& worker : workers_) {
+    for (const PortCounters& port : worker->counters()) {
+      received += port.received_packets.value();
+      accounted += port.forwarded_packets.value();
+      for (const Counter& drops : port.drops) accounted += drops.value();
+    }
+  }
+  return received - accounted;
 }
 
 absl::Status Daemon::Account() const {

@@ -78,6 +78,9 @@ class Daemon {
   void PollLinks();
   void PublishTopology();
   void StopWorkers();
+  // Packets that were received and are neither sent on nor dropped yet. Exact
+  // when no worker receives.
+  uint64_t InFlight() const;
   absl::Status Account() const;
 
   const Config config_;
