@@ -190,8 +190,6 @@ bool Parser::ParseAnchor(SourcePlace place) {
   brace_depth_ = 0;
   if (!token_.Is('}')) return Error(opened, "'{' without '}'");
   Take();
-  // What was wrong inside has been said; reading goes on behind the body.
-  statement_failed_ = false;
   return true;
 }
 

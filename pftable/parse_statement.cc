@@ -83,8 +83,6 @@ void Parser::ParseStatements(bool in_anchor) {
       return;
     }
     brace_depth_ = 0;
-    statement_failed_ = false;
-    statement_place_ = token_.place;
     if (!ParseStatement() || !EndStatement()) RecoverStatement();
   }
 }

@@ -199,10 +199,11 @@ bool Parser::ParseTable(SourcePlace place) {
       TableFileResult read =
           ParseTableFile(path, text, facts_, input_.no_dns, room);
       for (Diagnostic& d : read.diagnostics) {
-        if (result_.diagnostics.size() >= input_.limits.diagnostics) {
+        if (error_count_ >= input_.limits.diagnostics) {
           result_.truncated = true;
           break;
         }
+        ++error_count_;
         result_.diagnostics.push_back(std::move(d));
       }
       table_entry_count_ += read.entries.size();

@@ -260,8 +260,10 @@ std::string Parser::SourceLine(SourcePlace place) {
 
 void Parser::Report(Severity severity, SourcePlace place, std::string message,
                     std::string hint) {
-  if (result_.diagnostics.size() >= input_.limits.diagnostics) {
-    result_.truncated = true;
+  size_t& count = severity == Severity::kError ? error_count_ : warning_count_;
+  if (count >= input_.limits.diagnostics) {
+    // Too many warnings are no reason to stop.
+    result_.truncated |= severity == Severity::kError;
     return;
   }
   Diagnostic d;
@@ -278,11 +280,11 @@ void Parser::Report(Severity severity, SourcePlace place, std::string message,
   const std::string where =
       d.file + ':' + std::to_string(d.line) + ':' + std::to_string(d.column);
   if (!seen_.insert({where, d.message}).second) return;
+  ++count;
   result_.diagnostics.push_back(std::move(d));
 }
 
 bool Parser::Error(SourcePlace place, std::string message, std::string hint) {
-  statement_failed_ = true;
   Report(Severity::kError, place, std::move(message), std::move(hint));
   return false;
 }

@@ -213,8 +213,8 @@ class Parser {
   size_t total_bytes_ = 0;
   size_t rule_count_ = 0;
   size_t table_entry_count_ = 0;
-  SourcePlace statement_place_;
-  bool statement_failed_ = false;
+  size_t error_count_ = 0;
+  size_t warning_count_ = 0;
   std::set<std::pair<std::string, std::string>> seen_;
 
   struct AnchorScope {
@@ -227,7 +227,6 @@ class Parser {
   Section section_ = Section::kNone;
   std::array<bool, kTimeoutCount> timeout_given_{};
   bool in_loaded_anchor_ = false;
-  bool anchor_body_failed_ = false;
 };
 
 // Shared by the parsers of numbers in words: decimal, 0x hexadecimal or 0
