@@ -1,0 +1,237 @@
+// A snapshot as plain values: the policy and the states of one filter, without
+// pointers, slots or anything else that means something in one process only.
+// Rules are named by their identity, a hash of anchor and canonical text that
+// is the same everywhere; times are milliseconds that remain or have passed.
+#ifndef SLUICE_RESTORE_SNAPSHOT_H_
+#define SLUICE_RESTORE_SNAPSHOT_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "packet/address.h"
+#include "packet/packet.h"
+#include "pftable/timeouts.h"
+#include "restore/restore_job.h"
+
+namespace sluice {
+
+// A rule's identity; the default rule's, and "none", is zero.
+using RuleId = uint64_t;
+
+struct SnapshotHeader {
+  SnapshotId id{};                      // not all zero
+  std::array<uint8_t, 16> filter_id{};  // of the filter that was exported
+  uint32_t incarnation = 0;             // of its port
+  uint64_t generation = 0;              // of its policy
+  uint64_t policy_hash = 0;
+  int64_t wall_time = 0;       // microseconds since 1970
+  uint64_t monotonic_time = 0;  // microseconds of the exporter's clock
+
+  friend bool operator==(const SnapshotHeader&,
+                         const SnapshotHeader&) = default;
+};
+
+struct SnapshotMeta {
+  std::string filter;   // name, 1 to 31 of [A-Za-z0-9_.:-]
+  std::string creator;  // program and version, the same
+
+  friend bool operator==(const SnapshotMeta&, const SnapshotMeta&) = default;
+};
+
+// `set limit` (codes 0 to 7, by Limit) and `set timeout` (256 and up, by
+// Timeout) as they were in force.
+inline constexpr uint16_t kTimeoutLimitCode = 256;
+struct SnapshotLimit {
+  uint16_t code = 0;
+  uint32_t value = 0;
+
+  friend bool operator==(const SnapshotLimit&, const SnapshotLimit&) = default;
+};
+
+enum SnapshotTableFlag : uint16_t {
+  kSnapshotTablePersist = 1 << 0,
+  kSnapshotTableConst = 1 << 1,
+  kSnapshotTableCounters = 1 << 2,
+  kSnapshotTableActive = 1 << 3,
+};
+enum SnapshotEntryFlag : uint8_t {
+  kSnapshotEntryNegated = 1 << 0,
+  kSnapshotEntryRunTime = 1 << 1,  // added after the load
+};
+struct SnapshotTableEntry {
+  Prefix prefix;  // masked
+  uint8_t flags = 0;
+  uint16_t weight = 0;
+
+  friend bool operator==(const SnapshotTableEntry&,
+                         const SnapshotTableEntry&) = default;
+};
+struct SnapshotTable {
+  std::string anchor;  // path, "" for the main ruleset
+  std::string name;
+  uint16_t flags = 0;
+  // Ascending: IPv4 first, then by address, then by length.
+  std::vector<SnapshotTableEntry> entries;
+
+  friend bool operator==(const SnapshotTable&, const SnapshotTable&) = default;
+};
+
+enum class SnapshotRuleKind : uint16_t {
+  kFilter,
+  kScrub,
+  kNat,
+  kRdr,
+  kBinat,
+  kEther,
+};
+inline constexpr uint16_t kSnapshotRuleKinds = 6;
+struct SnapshotRule {
+  SnapshotRuleKind kind = SnapshotRuleKind::kFilter;
+  RuleId id = 0;
+  std::string text;  // canonical
+
+  friend bool operator==(const SnapshotRule&, const SnapshotRule&) = default;
+};
+struct SnapshotRuleset {
+  std::string anchor;
+  std::vector<std::string> options;  // canonical text, in the file's order
+  // Ascending by kind, and within it in the order of evaluation.
+  std::vector<SnapshotRule> rules;
+
+  friend bool operator==(const SnapshotRuleset&,
+                         const SnapshotRuleset&) = default;
+};
+
+enum SnapshotStateFlag : uint32_t {
+  kSnapshotStateSloppy = 1 << 0,
+  kSnapshotStateAllowOptions = 1 << 1,
+  kSnapshotStateLog = 1 << 2,
+  kSnapshotStateLogAll = 1 << 3,
+  kSnapshotStateLogMatches = 1 << 4,
+  kSnapshotStateRuleLimit = 1 << 5,  // counts for its rule's `max`
+};
+inline constexpr uint32_t kSnapshotStateFlags = (1 << 6) - 1;
+
+enum class SnapshotHelper : uint8_t { kNone = 0, kTftp = 1 };
+inline constexpr uint8_t kSnapshotHelpers = 2;
+
+struct SnapshotTimeout {
+  Timeout timeout = Timeout::kTcpFirst;
+  uint32_t value = 0;
+
+  friend bool operator==(const SnapshotTimeout&,
+                         const SnapshotTimeout&) = default;
+};
+
+// What a state or an expectation has from its rules.
+struct SnapshotBinding {
+  RuleId rule = 0;
+  RuleId anchor_rule = 0;
+  uint32_t flags = 0;     // SnapshotStateFlag bits
+  std::string tag;        // empty: none
+  std::vector<RuleId> match_rules;
+  std::vector<SnapshotTimeout> timeouts;  // ascending; of the rule itself
+
+  friend bool operator==(const SnapshotBinding&,
+                         const SnapshotBinding&) = default;
+};
+
+// One side of a state. Host order.
+struct SnapshotPeer {
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  // TCP only: pf's seqlo, seqhi and max_win, and the window scale in its four
+  // low bits, with bit 7 if the SYN had the option.
+  uint32_t sequence_low = 0;
+  uint32_t sequence_high = 0;
+  uint16_t max_window = 0;
+  uint8_t scale = 0;
+  uint8_t phase = 0;  // TcpPhase for TCP and SCTP, else DatagramPhase
+  // For ICMP the originator's is the query's identifier and the responder's
+  // the request's type.
+  uint16_t port = 0;
+  Address address;
+
+  friend bool operator==(const SnapshotPeer&, const SnapshotPeer&) = default;
+};
+
+struct SnapshotState {
+  uint64_t id = 0;
+  uint64_t parent = 0;  // 0: none
+  uint64_t age = 0;     // ms since it was made
+  uint32_t remaining = 0;  // ms until it ends if no packet comes
+  uint32_t idle = 0;       // ms since its last packet
+  uint8_t proto = 0;
+  Direction direction = Direction::kIn;
+  Timeout timeout = Timeout::kTcpFirst;  // the one that applies now
+  SnapshotHelper helper = SnapshotHelper::kNone;
+  uint8_t log = 0;  // 0, or 1 + number of the pflog interface
+  std::array<SnapshotPeer, 2> peers;  // originator, responder
+  std::string interface;  // not empty: bound to it
+  SnapshotBinding binding;
+
+  Family family() const { return peers[0].address.family; }
+  friend bool operator==(const SnapshotState&, const SnapshotState&) = default;
+};
+
+// A flow from the server's address, any port, to the client's.
+struct SnapshotExpectation {
+  uint64_t parent = 0;
+  uint32_t remaining = 0;  // ms
+  uint8_t proto = 0;
+  SnapshotHelper helper = SnapshotHelper::kNone;
+  uint16_t client_port = 0;
+  Address client;
+  Address server;
+  SnapshotBinding binding;
+
+  friend bool operator==(const SnapshotExpectation&,
+                         const SnapshotExpectation&) = default;
+};
+
+// Arrays by Direction, and [direction][passed].
+struct SnapshotRuleCounters {
+  RuleId rule = 0;
+  uint32_t occurrence = 0;  // among rules with that identity, from 0
+  uint64_t evaluations = 0;
+  std::array<uint64_t, 2> packets{};
+  std::array<uint64_t, 2> bytes{};
+  uint64_t states_created = 0;
+
+  friend bool operator==(const SnapshotRuleCounters&,
+                         const SnapshotRuleCounters&) = default;
+};
+struct SnapshotTableCounters {
+  std::string anchor;
+  std::string name;
+  uint64_t match = 0;
+  uint64_t no_match = 0;
+  std::array<uint64_t, 4> packets{};
+  std::array<uint64_t, 4> bytes{};
+  int64_t cleared_at = 0;  // seconds since 1970
+
+  friend bool operator==(const SnapshotTableCounters&,
+                         const SnapshotTableCounters&) = default;
+};
+
+struct Snapshot {
+  SnapshotHeader header;
+  SnapshotMeta meta;
+  std::vector<SnapshotLimit> limits;       // ascending by code
+  std::vector<SnapshotTable> tables;       // ascending by anchor and name
+  std::vector<SnapshotRuleset> rulesets;   // ascending by anchor
+  std::vector<SnapshotState> parents;      // without a parent; ascending by id
+  std::vector<SnapshotState> children;     // with one; ascending by id
+  // Ascending by parent and client port.
+  std::vector<SnapshotExpectation> expectations;
+  std::vector<SnapshotRuleCounters> rule_counters;    // by rule, occurrence
+  std::vector<SnapshotTableCounters> table_counters;  // by anchor and name
+
+  friend bool operator==(const Snapshot&, const Snapshot&) = default;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_RESTORE_SNAPSHOT_H_

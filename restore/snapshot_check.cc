@@ -1,0 +1,284 @@
+#include "restore/snapshot_check.h"
+
+#include <algorithm>
+#include <array>
+
+#include "conntrack/state.h"
+#include "pftable/policy.h"
+#include "restore/snapshot_format.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint8_t kMaxScale = 14;  // RFC 7323, section 2.3
+
+bool IsNameByte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         (c >= '0' && c <= '9') || c == '_' || c == '.' || c == ':' ||
+         c == '-';
+}
+
+bool IsUnspecified(const Address& address) {
+  return std::all_of(address.bytes.begin(), address.bytes.end(),
+                     [](uint8_t byte) { return byte == 0; });
+}
+
+bool IsMulticast(const Address& address) {
+  return address.family == Family::kIpv4 ? (address.bytes[0] & 0xf0) == 0xe0
+                                         : address.bytes[0] == 0xff;
+}
+
+bool IsBroadcast(const Address& address) {
+  return address.family == Family::kIpv4 &&
+         address.v4().host() == 0xffffffff;
+}
+
+// An IPv4 address leaves the rest zero.
+bool IsSound(const Address& address) {
+  if (address.family == Family::kIpv6) return true;
+  return address.family == Family::kIpv4 &&
+         std::all_of(address.bytes.begin() + 4, address.bytes.end(),
+                     [](uint8_t byte) { return byte == 0; });
+}
+
+// Which timeouts may apply to a state of that protocol.
+bool TimeoutFits(uint8_t proto, Timeout timeout) {
+  const auto within = [timeout](Timeout first, Timeout last) {
+    return timeout >= first && timeout <= last;
+  };
+  switch (proto) {
+    case protocol::kTcp:
+      return within(Timeout::kTcpFirst, Timeout::kTcpClosed);
+    case protocol::kSctp:
+      return within(Timeout::kSctpFirst, Timeout::kSctpClosed);
+    case protocol::kUdp:
+      return within(Timeout::kUdpFirst, Timeout::kUdpMultiple);
+    case protocol::kIcmp:
+    case protocol::kIcmp6:
+      return within(Timeout::kIcmpFirst, Timeout::kIcmpError);
+    default:
+      return within(Timeout::kOtherFirst, Timeout::kOtherMultiple);
+  }
+}
+
+bool HasPorts(uint8_t proto) {
+  return proto == protocol::kTcp || proto == protocol::kUdp ||
+         proto == protocol::kSctp;
+}
+
+const char* WhatIsWrongWithPeer(const SnapshotPeer& peer, uint8_t proto) {
+  const bool tcp = proto == protocol::kTcp;
+  const uint8_t last_phase = static_cast<uint8_t>(
+      tcp || proto == protocol::kSctp
+          ? static_cast<uint8_t>(TcpPhase::kTimeWait)
+          : static_cast<uint8_t>(DatagramPhase::kMultiple));
+  if (peer.phase > last_phase) return "a phase that does not exist";
+  if ((peer.scale & ~(kScaleMask | kScaleKnown)) != 0 ||
+      (peer.scale & kScaleMask) > kMaxScale) {
+    return "a window scale above 14";
+  }
+  if (!tcp && (peer.sequence_low != 0 || peer.sequence_high != 0 ||
+               peer.max_window != 0 || peer.scale != 0)) {
+    return "a TCP window without TCP";
+  }
+  if (!HasPorts(proto) && proto != protocol::kIcmp &&
+      proto != protocol::kIcmp6 && peer.port != 0) {
+    return "a port without a protocol that has ports";
+  }
+  return IsSound(peer.address) ? nullptr : "an address of no family";
+}
+
+}  // namespace
+
+bool IsSnapshotName(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxNameBytes &&
+         std::all_of(text.begin(), text.end(), IsNameByte);
+}
+
+bool IsAnchorPath(std::string_view text) {
+  if (text.empty()) return true;
+  if (text.size() > kMaxAnchorPathBytes) return false;
+  size_t component = 0;
+  for (const char c : text) {
+    if (c == '/') {
+      if (component == 0) return false;
+      component = 0;
+    } else if (!IsNameByte(c) || ++component > kMaxAnchorComponentBytes) {
+      return false;
+    }
+  }
+  return component != 0;
+}
+
+bool IsSnapshotText(std::string_view text, size_t longest) {
+  return !text.empty() && text.size() <= longest &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           const auto byte = static_cast<uint8_t>(c);
+           return byte >= 0x20 && byte != 0x7f;
+         });
+}
+
+const char* WhatIsWrong(const SnapshotLimit& limit) {
+  const bool known = limit.code < kLimitCount ||
+                     (limit.code >= kTimeoutLimitCode &&
+                      limit.code < kTimeoutLimitCode + kTimeoutCount);
+  return known ? nullptr : "a limit that does not exist";
+}
+
+const char* WhatIsWrong(const SnapshotTable& table) {
+  if (!IsSnapshotName(table.name)) return "a table's name is not allowed";
+  if (!IsAnchorPath(table.anchor)) return "an anchor's path is not allowed";
+  constexpr uint16_t kKnown = kSnapshotTablePersist | kSnapshotTableConst |
+                              kSnapshotTableCounters | kSnapshotTableActive;
+  return (table.flags & ~kKnown) == 0 ? nullptr : "unknown flags of a table";
+}
+
+const char* WhatIsWrong(const SnapshotTableEntry& entry) {
+  const Prefix& prefix = entry.prefix;
+  if (!IsSound(prefix.address)) return "an address of no family";
+  if (prefix.length > AddressBits(prefix.address.family)) {
+    return "a prefix that is longer than its address";
+  }
+  if (!(prefix.Masked() == prefix)) return "a prefix with host bits";
+  constexpr uint8_t kKnown = kSnapshotEntryNegated | kSnapshotEntryRunTime;
+  return (entry.flags & ~kKnown) == 0 ? nullptr : "unknown flags of an entry";
+}
+
+const char* WhatIsWrong(const SnapshotRule& rule) {
+  if (static_cast<uint16_t>(rule.kind) >= kSnapshotRuleKinds) {
+    return "a kind of rule that does not exist";
+  }
+  if (rule.id == 0) return "a rule without an identity";
+  return IsSnapshotText(rule.text, kMaxRecordBytes)
+             ? nullptr
+             : "a rule's text with control characters, or none";
+}
+
+const char* WhatIsWrong(const SnapshotBinding& binding) {
+  if ((binding.flags & ~kSnapshotStateFlags) != 0) return "unknown flags";
+  if (!binding.tag.empty() && !IsSnapshotText(binding.tag, kMaxTagBytes)) {
+    return "a tag that is not allowed";
+  }
+  if (binding.match_rules.size() > kMaxMatchRulesOfState) {
+    return "too many match rules";
+  }
+  for (const RuleId id : binding.match_rules) {
+    if (id == 0) return "a match rule without an identity";
+  }
+  for (size_t i = 0; i < binding.timeouts.size(); ++i) {
+    const SnapshotTimeout& timeout = binding.timeouts[i];
+    if (static_cast<size_t>(timeout.timeout) >= kTimeoutCount) {
+      return "a timeout that does not exist";
+    }
+    if (i > 0 && timeout.timeout <= binding.timeouts[i - 1].timeout) {
+      return "timeouts out of order";
+    }
+    // Zero stands for a timeout that the rule does not set.
+    if (timeout.value == 0) return "a timeout of zero";
+  }
+  return nullptr;
+}
+
+const char* WhatIsWrong(const SnapshotState& state) {
+  if (state.id == 0) return "an id of zero";
+  if (state.direction != Direction::kIn &&
+      state.direction != Direction::kOut) {
+    return "a direction that does not exist";
+  }
+  if (!TimeoutFits(state.proto, state.timeout)) {
+    return "a timeout that does not fit the protocol";
+  }
+  if (state.remaining > kMaxTimeoutTicks || state.idle > kMaxTimeoutTicks) {
+    return "a time that is too long";
+  }
+  if (state.idle > state.age) return "idle for longer than it exists";
+  const SnapshotPeer& originator = state.peers[0];
+  const SnapshotPeer& responder = state.peers[1];
+  for (const SnapshotPeer& peer : state.peers) {
+    if (const char* wrong = WhatIsWrongWithPeer(peer, state.proto)) {
+      return wrong;
+    }
+  }
+  if (originator.address.family != responder.address.family) {
+    return "addresses of two families";
+  }
+  if (originator.address == responder.address &&
+      originator.port == responder.port) {
+    return "a flow to itself";
+  }
+  // Of what a host may send before it has an address (DHCP, duplicate address
+  // detection) there may be states; of what none can send there is none.
+  if (IsMulticast(originator.address) || IsBroadcast(originator.address) ||
+      IsUnspecified(responder.address)) {
+    return "an address that no packet has there";
+  }
+  switch (state.helper) {
+    case SnapshotHelper::kNone: break;
+    case SnapshotHelper::kTftp:
+      if (state.proto != protocol::kUdp) return "a helper of another protocol";
+      break;
+    default: return "a helper that does not exist";
+  }
+  if (!state.interface.empty() && !IsSnapshotName(state.interface)) {
+    return "an interface's name is not allowed";
+  }
+  return WhatIsWrong(state.binding);
+}
+
+const char* WhatIsWrong(const SnapshotExpectation& expectation) {
+  if (expectation.parent == 0) return "no parent";
+  if (expectation.helper != SnapshotHelper::kTftp ||
+      expectation.proto != protocol::kUdp) {
+    return "a helper that does not exist";
+  }
+  if (expectation.remaining > kMaxTimeoutTicks) {
+    return "a time that is too long";
+  }
+  if (expectation.client_port == 0) return "no client port";
+  if (!IsSound(expectation.client) || !IsSound(expectation.server)) {
+    return "an address of no family";
+  }
+  return WhatIsWrong(expectation.binding);
+}
+
+const char* WhatIsWrongWithLink(const SnapshotState& child,
+                                const SnapshotState* parent) {
+  if (child.parent == 0) return "no parent";
+  if (child.parent == child.id) return "it is its own parent";
+  if (child.parent > child.id) return "its parent is younger";
+  if (parent == nullptr) return "its parent is no state without a parent";
+  if (parent->helper == SnapshotHelper::kNone) {
+    return "its parent has no helper";
+  }
+  if (parent->proto != child.proto || parent->family() != child.family()) {
+    return "its parent is of another protocol";
+  }
+  return nullptr;
+}
+
+const char* WhatIsWrongWithLink(const SnapshotExpectation& expectation,
+                                const SnapshotState* parent) {
+  if (parent == nullptr) return "its parent is no state without a parent";
+  if (parent->helper != expectation.helper ||
+      parent->proto != expectation.proto) {
+    return "its parent has another helper";
+  }
+  if (parent->peers[0].address != expectation.client ||
+      parent->peers[0].port != expectation.client_port ||
+      parent->peers[1].address != expectation.server) {
+    return "its flow is not its parent's";
+  }
+  return nullptr;
+}
+
+const SnapshotState* FindState(const std::vector<SnapshotState>& states,
+                               uint64_t id) {
+  const auto at = std::lower_bound(
+      states.begin(), states.end(), id,
+      [](const SnapshotState& state, uint64_t wanted) {
+        return state.id < wanted;
+      });
+  return at != states.end() && at->id == id ? &*at : nullptr;
+}
+
+}  // namespace sluice

@@ -1,0 +1,107 @@
+// The numbers of the snapshot format. docs/snapshot-format.md describes every
+// byte; this header, the writer and the reader are its implementation.
+#ifndef SLUICE_RESTORE_SNAPSHOT_FORMAT_H_
+#define SLUICE_RESTORE_SNAPSHOT_FORMAT_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice {
+
+inline constexpr std::array<uint8_t, 8> kSnapshotMagic = {
+    'S', 'L', 'U', 'I', 'C', 'E', 0x1a, '\n'};
+inline constexpr uint16_t kSnapshotMajor = 1;
+inline constexpr uint16_t kSnapshotMinor = 0;
+
+inline constexpr size_t kSnapshotHeaderBytes = 96;
+// What a newer minor version may lengthen the header to.
+inline constexpr size_t kMaxSnapshotHeaderBytes = 1024;
+inline constexpr size_t kSnapshotCrcOffset = 92;  // of the header
+
+// Type, version, flags, length.
+inline constexpr size_t kTlvHeaderBytes = 8;
+// A section's count and bytes before its records, its CRC32C behind them.
+inline constexpr size_t kSectionHeadBytes = 8;
+inline constexpr size_t kSectionTailBytes = 4;
+inline constexpr size_t kMaxRecordBytes = 4096;  // of its value
+inline constexpr size_t kMaxSections = 32;
+inline constexpr size_t kDigestBytes = 32;
+// The value of END: algorithm, sections, records, digest.
+inline constexpr size_t kEndBytes = 16 + kDigestBytes;
+
+// In the type of a section, a record or an attribute: who does not know it
+// must refuse the snapshot. Others are skipped.
+inline constexpr uint16_t kCriticalType = 0x8000;
+
+// In the order in which sections stand. NAT-POOLS and SRC-NODES are reserved:
+// minor version 0 writes none, and refuses them when they are critical.
+enum class SectionKind : uint16_t {
+  kMeta = 0x8010,
+  kLimits = 0x8020,
+  kTables = 0x8030,
+  kRules = 0x8040,
+  kNatPools = 0x0050,
+  kParentStates = 0x8060,
+  kChildStates = 0x8070,
+  kExpectations = 0x8080,
+  kSourceNodes = 0x0090,
+  kCounters = 0x80a0,
+  kEnd = 0xffff,
+};
+
+// Types of records, by section.
+enum class RecordType : uint16_t {
+  kMeta = 0x8001,            // META
+  kLimit = 0x8001,           // LIMITS
+  kTable = 0x8001,           // TABLES
+  kTableEntry = 0x8002,
+  kRuleset = 0x8001,         // RULES
+  kOption = 0x8002,
+  kRule = 0x8003,
+  kState = 0x8001,           // both sections of states
+  kExpectation = 0x8001,     // EXPECTATIONS
+  kRuleCounters = 0x8001,    // COUNTERS
+  kTableCounters = 0x8002,
+};
+
+// Types of attributes, of states and expectations.
+enum class AttributeType : uint16_t {
+  kInterface = 0x8001,   // name of the interface that the state is bound to
+  kTag = 0x8002,
+  kAnchorRule = 0x8003,  // identity of the innermost anchor call
+  kMatchRules = 0x8004,  // identities of match rules
+  kTimeouts = 0x8005,    // the rule's own timeouts
+};
+
+enum class DigestAlgorithm : uint32_t {
+  kSha256 = 1,
+  kHmacSha256 = 2,  // FIPS 198-1, with a key that both sides have
+};
+
+inline constexpr uint8_t kRecordVersion = 1;
+
+inline constexpr size_t kMaxNameBytes = 31;
+inline constexpr size_t kMaxTagBytes = 63;
+inline constexpr size_t kMaxAnchorComponentBytes = 63;
+inline constexpr size_t kMaxAnchorPathBytes = 1023;
+inline constexpr size_t kMaxMatchRulesOfState = 8;
+
+// The least bytes of a whole record, its padding included: what a count is
+// held against before anything is allocated for it.
+inline constexpr size_t kLeastLimitBytes = 16;
+inline constexpr size_t kLeastTableBytes = 24;
+inline constexpr size_t kLeastEntryBytes = 16;
+inline constexpr size_t kLeastRulesetBytes = 24;
+inline constexpr size_t kLeastOptionBytes = 16;
+inline constexpr size_t kLeastRuleBytes = 24;
+inline constexpr size_t kLeastStateBytes = 136;
+inline constexpr size_t kLeastExpectationBytes = 48;
+inline constexpr size_t kLeastRuleCountersBytes = 72;
+inline constexpr size_t kLeastTableCountersBytes = 104;
+
+constexpr size_t PaddedBytes(size_t bytes) { return (bytes + 7) / 8 * 8; }
+
+}  // namespace sluice
+
+#endif  // SLUICE_RESTORE_SNAPSHOT_FORMAT_H_

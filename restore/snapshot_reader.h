@@ -1,0 +1,66 @@
+// Reads snapshots from anybody. Whatever the bytes are, the answer is a sound
+// snapshot or an error that says where and why; nothing is allocated that the
+// length of the input does not pay for (at most eight times as much in all),
+// and no live object is touched.
+#ifndef SLUICE_RESTORE_SNAPSHOT_READER_H_
+#define SLUICE_RESTORE_SNAPSHOT_READER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "restore/snapshot.h"
+
+namespace sluice {
+
+// What the receiving filter takes.
+struct SnapshotLimits {
+  size_t bytes = size_t{256} << 20;
+  uint32_t states = UINT32_MAX;
+  uint32_t tables = UINT32_MAX;
+  uint32_t table_entries = UINT32_MAX;  // of all tables
+  uint32_t rulesets = UINT32_MAX;
+  uint32_t rules = UINT32_MAX;  // of all rulesets
+  uint32_t expectations = UINT32_MAX;
+  uint32_t children_of_parent = 4;
+  // Not empty: the snapshot must end with an HMAC by this key. Empty: with a
+  // plain digest.
+  std::string_view key = {};
+  // Asked every few thousand records; false stops the work (Cancelled).
+  std::function<bool()> go_on = nullptr;
+};
+
+// What a newer minor version had and this one does not know.
+struct SnapshotSkips {
+  uint32_t sections = 0;
+  uint32_t records = 0;
+  uint32_t attributes = 0;
+
+  friend bool operator==(const SnapshotSkips&, const SnapshotSkips&) = default;
+};
+
+struct ReadResult {
+  Snapshot snapshot;
+  SnapshotSkips skips;
+  uint16_t minor = 0;  // of the format it was written in
+};
+
+// The header alone, of the first 96 bytes or more: for messages, and to know a
+// snapshot's id before it is read. Its checksum is verified.
+absl::StatusOr<SnapshotHeader> ReadSnapshotHeader(
+    std::span<const uint8_t> bytes);
+
+// Errors: InvalidArgument: not a snapshot, damaged, truncated, not allowed;
+// with the offset. ResourceExhausted: more than the limits allow.
+// Unimplemented: another major version, or something critical that is not
+// known. Unauthenticated: another key, or a plain digest where one is needed.
+// Cancelled: `go_on` said no.
+absl::StatusOr<ReadResult> ReadSnapshot(std::span<const uint8_t> bytes,
+                                        const SnapshotLimits& limits = {});
+
+}  // namespace sluice
+
+#endif  // SLUICE_RESTORE_SNAPSHOT_READER_H_

@@ -1,0 +1,580 @@
+#include "restore/snapshot_records.h"
+
+#include <algorithm>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
+#include "absl/strings/str_cat.h"
+#include "restore/snapshot_check.h"
+#include "restore/snapshot_format.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kRecordsBetweenQuestions = 4096;
+
+absl::Status Bad(size_t offset, std::string_view what) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("snapshot, offset ", offset, ": ",
+                   absl::string_view(what.data(), what.size())));
+}
+
+absl::Status TooMany(std::string_view what, uint64_t limit) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("the snapshot has more ",
+                   absl::string_view(what.data(), what.size()), " than ",
+                   limit, ", the limit of the filter that receives it"));
+}
+
+bool Is(const SnapshotTlv& tlv, RecordType type) {
+  return tlv.type == static_cast<uint16_t>(type);
+}
+
+// The two ends of a flow as a key has them: from the side on which it is
+// judged, so that a flow and its mirror image at one filter are one.
+std::pair<const SnapshotPeer*, const SnapshotPeer*> Ends(
+    const SnapshotState& state) {
+  return state.direction == Direction::kIn
+             ? std::pair(&state.peers[0], &state.peers[1])
+             : std::pair(&state.peers[1], &state.peers[0]);
+}
+
+struct FlowHash {
+  size_t operator()(const SnapshotState* state) const {
+    const auto [a, b] = Ends(*state);
+    return absl::HashOf(a->address.family, a->address.bytes, a->port,
+                        b->address.bytes, b->port, state->proto);
+  }
+};
+struct SameFlow {
+  bool operator()(const SnapshotState* x, const SnapshotState* y) const {
+    const auto [xa, xb] = Ends(*x);
+    const auto [ya, yb] = Ends(*y);
+    return x->proto == y->proto && xa->port == ya->port &&
+           xb->port == yb->port && xa->address == ya->address &&
+           xb->address == yb->address;
+  }
+};
+
+}  // namespace
+
+// Room for the records of a type, as many as there are and as their bytes may
+// stand for: no vector grows later.
+absl::Status SnapshotRecords::Reserve(SectionKind kind, uint32_t count,
+                                      const SnapshotCursor& bytes) {
+  Snapshot& out = result_->snapshot;
+  const auto reserve = [&](auto& values, RecordType type, size_t least) {
+    SnapshotCursor from = bytes;
+    size_t found = 0;
+    SnapshotTlv tlv;
+    for (uint32_t i = 0; i < count && GetTlv(from, &tlv); ++i) {
+      found += Is(tlv, type);
+    }
+    values.reserve(std::min(found, bytes.left() / least));
+  };
+  switch (kind) {
+    case SectionKind::kLimits:
+      reserve(out.limits, RecordType::kLimit, kLeastLimitBytes);
+      break;
+    case SectionKind::kTables:
+      reserve(out.tables, RecordType::kTable, kLeastTableBytes);
+      break;
+    case SectionKind::kRules:
+      reserve(out.rulesets, RecordType::kRuleset, kLeastRulesetBytes);
+      break;
+    case SectionKind::kParentStates:
+    case SectionKind::kChildStates:
+      if (out.parents.size() + count > limits_.states) {
+        return TooMany("states", limits_.states);
+      }
+      reserve(kind == SectionKind::kParentStates ? out.parents : out.children,
+              RecordType::kState, kLeastStateBytes);
+      break;
+    case SectionKind::kExpectations:
+      if (count > limits_.expectations) {
+        return TooMany("expectations", limits_.expectations);
+      }
+      reserve(out.expectations, RecordType::kExpectation,
+              kLeastExpectationBytes);
+      break;
+    case SectionKind::kCounters:
+      reserve(out.rule_counters, RecordType::kRuleCounters,
+              kLeastRuleCountersBytes);
+      reserve(out.table_counters, RecordType::kTableCounters,
+              kLeastTableCountersBytes);
+      break;
+    default: break;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::Read(SectionKind kind, uint32_t count,
+                                   SnapshotCursor bytes) {
+  absl::Status status = Reserve(kind, count, bytes);
+  for (uint32_t i = 0; i < count && status.ok(); ++i) {
+    SnapshotTlv tlv;
+    if (!GetTlv(bytes, &tlv) || tlv.value.size() > kMaxRecordBytes) {
+      return Bad(tlv.offset, "a record that is truncated, padded wrongly or "
+                             "too long");
+    }
+    status = ReadOne(kind, tlv, bytes.left());
+    if (++since_asked_ == kRecordsBetweenQuestions) {
+      since_asked_ = 0;
+      if (limits_.go_on != nullptr && !limits_.go_on()) {
+        return absl::CancelledError("reading the snapshot was called off");
+      }
+    }
+  }
+  if (!status.ok()) return status;
+  if (bytes.left() != 0) {
+    return Bad(bytes.offset(), "bytes behind the last record of a section");
+  }
+  if (kind == SectionKind::kParentStates) {
+    children_of_.assign(result_->snapshot.parents.size(), 0);
+  }
+  return CheckComplete(bytes.offset());
+}
+
+absl::Status SnapshotRecords::CheckComplete(size_t offset) const {
+  if (entries_left_ != 0) return Bad(offset, "a table lacks entries");
+  if (options_left_ != 0 || rules_left_ != 0) {
+    return Bad(offset, "a ruleset lacks options or rules");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::ReadOne(SectionKind kind, const SnapshotTlv& tlv,
+                                      size_t left) {
+  if (tlv.IsKnownForm()) {
+    switch (kind) {
+      case SectionKind::kMeta:
+        if (Is(tlv, RecordType::kMeta)) return ReadMeta(tlv);
+        break;
+      case SectionKind::kLimits:
+        if (Is(tlv, RecordType::kLimit)) return ReadLimit(tlv);
+        break;
+      case SectionKind::kTables:
+        if (Is(tlv, RecordType::kTable)) return ReadTable(tlv, left);
+        if (Is(tlv, RecordType::kTableEntry)) return ReadEntry(tlv);
+        break;
+      case SectionKind::kRules:
+        if (Is(tlv, RecordType::kRuleset)) return ReadRuleset(tlv, left);
+        if (Is(tlv, RecordType::kOption)) return ReadOption(tlv);
+        if (Is(tlv, RecordType::kRule)) return ReadRule(tlv);
+        break;
+      case SectionKind::kParentStates:
+      case SectionKind::kChildStates:
+        if (Is(tlv, RecordType::kState)) {
+          return ReadState(tlv, kind == SectionKind::kChildStates);
+        }
+        break;
+      case SectionKind::kExpectations:
+        if (Is(tlv, RecordType::kExpectation)) return ReadExpectation(tlv);
+        break;
+      case SectionKind::kCounters:
+        if (Is(tlv, RecordType::kRuleCounters)) return ReadRuleCounters(tlv);
+        if (Is(tlv, RecordType::kTableCounters)) return ReadTableCounters(tlv);
+        break;
+      default: break;
+    }
+  }
+  if (tlv.critical()) {
+    return absl::UnimplementedError(
+        absl::StrCat("snapshot, offset ", tlv.offset,
+                     ": a record that is not known (type ", tlv.type,
+                     ", version ", tlv.version, ") and must not be skipped"));
+  }
+  ++result_->skips.records;
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::ReadMeta(const SnapshotTlv& tlv) {
+  if (has_meta_) return Bad(tlv.offset, "the second META record");
+  SnapshotCursor from(tlv.value, tlv.value_offset);
+  SnapshotMeta& meta = result_->snapshot.meta;
+  meta.filter = from.GetString();
+  meta.creator = from.GetString();
+  if (!from.done()) return Bad(tlv.offset, "a META record of another form");
+  if (!IsSnapshotName(meta.filter) || !IsSnapshotName(meta.creator)) {
+    return Bad(tlv.offset, "a name that is not allowed");
+  }
+  has_meta_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::ReadLimit(const SnapshotTlv& tlv) {
+  SnapshotCursor from(tlv.value, tlv.value_offset);
+  SnapshotLimit limit;
+  limit.code = from.Get<uint16_t>();
+  from.GetZero(2);
+  limit.value = from.Get<uint32_t>();
+  if (!from.done()) return Bad(tlv.offset, "a limit of another form");
+  if (const char* wrong = WhatIsWrong(limit)) return Bad(tlv.offset, wrong);
+  auto& limits = result_->snapshot.limits;
+  if (!limits.empty() && limits.back().code >= limit.code) {
+    return Bad(tlv.offset, "limits out of order");
+  }
+  limits.push_back(limit);
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::ReadTable(const SnapshotTlv& tlv, size_t left) {
+  const absl::Status complete = CheckComplete(tlv.offset);
+  if (!complete.ok()) return complete;
+  SnapshotCursor from(tlv.value, tlv.value_offset);
+  const auto count = from.Get<uint32_t>();
+  SnapshotTable table;
+  table.flags = from.Get<uint16_t>();
+  table.anchor = from.GetString();
+  table.name = from.GetString();
+  if (!from.done()) return Bad(tlv.offset, "a table of another form");
+  if (const char* wrong = WhatIsWrong(table)) return Bad(tlv.offset, wrong);
+  auto& tables = result_->snapshot.tables;
+  if (!tables.empty() && std::tie(tables.back().anchor, tables.back().name) >=
+                             std::tie(table.anchor, table.name)) {
+    return Bad(tlv.offset, "tables out of order");
+  }
+  if (tables.size() >= limits_.tables) {
+    return TooMany("tables", limits_.tables);
+  }
+  if (entries_ + count > limits_.table_entries) {
+    return TooMany("table entries", limits_.table_entries);
+  }
+  if (count > left / kLeastEntryBytes) {
+    return Bad(tlv.offset, "a table says that it has more entries than fit");
+  }
+  entries_ += count;
+  entries_left_ = count;
+  table.entries.reserve(count);
+  tables.push_back(std::move(table));
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::ReadEntry(const SnapshotTlv& tlv) {
+  if (entries_left_ == 0) {
+    return Bad(tlv.offset, "an entry more than its table has");
+  }
+  SnapshotCursor from(tlv.value, tlv.value_offset);
+  SnapshotTableEntry entry;
+  const auto family = from.Get<uint8_t>();
+  entry.prefix.length = from.Get<uint8_t>();
+  entry.flags = from.Get<uint8_t>();
+  from.GetZero(1);
+  entry.weight = from.Get<uint16_t>();
+  entry.prefix.address = from.GetAddress(family);
+  if (!from.done()) return Bad(tlv.offset, "an entry of another form");
+  if (const char* wrong = WhatIsWrong(entry)) return Bad(tlv.offset, wrong);
+  auto& entries = result_->snapshot.tables.back().entries;
+  if (!entries.empty() && entries.back().prefix >= entry.prefix) {
+    return Bad(tlv.offset, "entries of a table out of order");
+  }
+  entries.push_back(entry);
+  --entries_left_;
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::ReadRuleset(const SnapshotTlv& tlv,
+                                          size_t left) {
+  const absl::Status complete = CheckComplete(tlv.offset);
+  if (!complete.ok()) return complete;
+  SnapshotCursor from(tlv.value, tlv.value_offset);
+  const auto options = from.Get<uint32_t>();
+  const auto rules = from.Get<uint32_t>();
+  SnapshotRuleset ruleset;
+  ruleset.anchor = from.GetString();
+  if (!from.done()) return Bad(tlv.offset, "a ruleset of another form");
+  if (!IsAnchorPath(ruleset.anchor)) {
+    return Bad(tlv.offset, "an anchor's path is not allowed");
+  }
+  auto& rulesets = result_->snapshot.rulesets;
+  if (!rulesets.empty() && rulesets.back().anchor >= ruleset.anchor) {
+    return Bad(tlv.offset, "rulesets out of order");
+  }
+  if (rulesets.size() >= limits_.rulesets) {
+    return TooMany("rulesets", limits_.rulesets);
+  }
+  if (rules_ + rules > limits_.rules) return TooMany("rules", limits_.rules);
+  if (uint64_t{options} * kLeastOptionBytes +
+          uint64_t{rules} * kLeastRuleBytes > left) {
+    return Bad(tlv.offset, "a ruleset says that it has more rules than fit");
+  }
+  rules_ += rules;
+  options_left_ = options;
+  rules_left_ = rules;
+  ruleset.options.reserve(options);
+  ruleset.rules.reserve(rules);
+  rulesets.push_back(std::move(ruleset));
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::ReadOption(const SnapshotTlv& tlv) {
+  if (options_left_ == 0) {
+    return Bad(tlv.offset, "an option more than its ruleset has");
+  }
+  SnapshotCursor from(tlv.value, tlv.value_offset);
+  const std::string_view text = from.GetString();
+  if (!from.done() || !IsSnapshotText(text, kMaxRecordBytes)) {
+    return Bad(tlv.offset, "an option of another form");
+  }
+  result_->snapshot.rulesets.back().options.emplace_back(text);
+  --options_left_;
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::ReadRule(const SnapshotTlv& tlv) {
+  if (options_left_ != 0 || rules_left_ == 0) {
+    return Bad(tlv.offset, "a rule more than its ruleset has, or before its "
+                           "options");
+  }
+  SnapshotCursor from(tlv.value, tlv.value_offset);
+  SnapshotRule rule;
+  rule.id = from.Get<uint64_t>();
+  rule.kind = static_cast<SnapshotRuleKind>(from.Get<uint16_t>());
+  rule.text = from.GetString();
+  if (!from.done()) return Bad(tlv.offset, "a rule of another form");
+  if (const char* wrong = WhatIsWrong(rule)) return Bad(tlv.offset, wrong);
+  auto& rules = result_->snapshot.rulesets.back().rules;
+  if (!rules.empty() && rules.back().kind > rule.kind) {
+    return Bad(tlv.offset, "kinds of rules out of order");
+  }
+  rules.push_back(std::move(rule));
+  --rules_left_;
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
+                                             uint16_t count,
+                                             std::string* interface,
+                                             SnapshotBinding* binding) {
+  uint16_t last = 0;
+  for (; count > 0; --count) {
+    SnapshotTlv tlv;
+    if (!GetTlv(from, &tlv)) {
+      return Bad(tlv.offset, "an attribute that is truncated");
+    }
+    const auto order = static_cast<uint16_t>(tlv.type & ~kCriticalType);
+    if (order <= last) return Bad(tlv.offset, "attributes out of order");
+    last = order;
+    if (tlv.value.empty()) return Bad(tlv.offset, "an attribute of nothing");
+    SnapshotCursor value(tlv.value, tlv.value_offset);
+    const bool known = tlv.IsKnownForm();
+    if (known && interface != nullptr &&
+        tlv.type == static_cast<uint16_t>(AttributeType::kInterface)) {
+      *interface = value.GetRest();
+      continue;
+    }
+    switch (known ? static_cast<AttributeType>(tlv.type) : AttributeType{}) {
+      case AttributeType::kTag: binding->tag = value.GetRest(); continue;
+      case AttributeType::kAnchorRule:
+        binding->anchor_rule = value.Get<uint64_t>();
+        if (!value.done() || binding->anchor_rule == 0) {
+          return Bad(tlv.offset, "an anchor's rule of another form");
+        }
+        continue;
+      case AttributeType::kMatchRules:
+        if (value.left() > kMaxMatchRulesOfState * sizeof(RuleId)) {
+          return Bad(tlv.offset, "too many match rules");
+        }
+        binding->match_rules.reserve(value.left() / sizeof(RuleId));
+        while (value.left() > 0) {
+          binding->match_rules.push_back(value.Get<uint64_t>());
+        }
+        if (!value.done()) return Bad(tlv.offset, "match rules cut short");
+        continue;
+      case AttributeType::kTimeouts:
+        if (value.left() > kTimeoutCount * 8) {
+          return Bad(tlv.offset, "too many timeouts");
+        }
+        binding->timeouts.reserve(value.left() / 8);
+        while (value.left() > 0) {
+          const auto which = value.Get<uint32_t>();
+          if (which >= kTimeoutCount) {
+            return Bad(tlv.offset, "a timeout that does not exist");
+          }
+          binding->timeouts.push_back(
+              {static_cast<Timeout>(which), value.Get<uint32_t>()});
+        }
+        if (!value.done()) return Bad(tlv.offset, "timeouts cut short");
+        continue;
+      default: break;
+    }
+    if (tlv.critical()) {
+      return absl::UnimplementedError(absl::StrCat(
+          "snapshot, offset ", tlv.offset,
+          ": an attribute that is not known (type ", tlv.type, ", version ",
+          tlv.version, ") and must not be skipped"));
+    }
+    ++result_->skips.attributes;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::ReadState(const SnapshotTlv& tlv, bool child) {
+  SnapshotCursor from(tlv.value, tlv.value_offset);
+  auto& states =
+      child ? result_->snapshot.children : result_->snapshot.parents;
+  SnapshotState& state = states.emplace_back();
+  state.id = from.Get<uint64_t>();
+  state.parent = from.Get<uint64_t>();
+  state.binding.rule = from.Get<uint64_t>();
+  state.age = from.Get<uint64_t>();
+  state.remaining = from.Get<uint32_t>();
+  state.idle = from.Get<uint32_t>();
+  state.binding.flags = from.Get<uint32_t>();
+  const auto family = from.Get<uint8_t>();
+  state.proto = from.Get<uint8_t>();
+  state.direction = static_cast<Direction>(from.Get<uint8_t>());
+  state.timeout = static_cast<Timeout>(from.Get<uint8_t>());
+  state.helper = static_cast<SnapshotHelper>(from.Get<uint8_t>());
+  state.log = from.Get<uint8_t>();
+  const auto attributes = from.Get<uint16_t>();
+  for (SnapshotPeer& peer : state.peers) {
+    peer.packets = from.Get<uint64_t>();
+    peer.bytes = from.Get<uint64_t>();
+    peer.sequence_low = from.Get<uint32_t>();
+    peer.sequence_high = from.Get<uint32_t>();
+    peer.max_window = from.Get<uint16_t>();
+    peer.port = from.Get<uint16_t>();
+    peer.phase = from.Get<uint8_t>();
+    peer.scale = from.Get<uint8_t>();
+    from.GetZero(2);
+  }
+  for (SnapshotPeer& peer : state.peers) {
+    peer.address = from.GetAddress(family);
+  }
+  const absl::Status status =
+      ReadAttributes(from, attributes, &state.interface, &state.binding);
+  if (!status.ok()) return status;
+  if (!from.done()) return Bad(tlv.offset, "a state of another form");
+  if (const char* wrong = WhatIsWrong(state)) return Bad(tlv.offset, wrong);
+  if (states.size() > 1 && states[states.size() - 2].id >= state.id) {
+    return Bad(tlv.offset, "states out of order");
+  }
+  if (!child) {
+    return state.parent == 0
+               ? absl::OkStatus()
+               : Bad(tlv.offset, "a state with a parent among those without");
+  }
+  const auto& parents = result_->snapshot.parents;
+  if (FindState(parents, state.id) != nullptr) {
+    return Bad(tlv.offset, "an id that another state has");
+  }
+  const SnapshotState* parent = FindState(parents, state.parent);
+  if (const char* wrong = WhatIsWrongWithLink(state, parent)) {
+    return Bad(tlv.offset, wrong);
+  }
+  uint8_t& children = children_of_[static_cast<size_t>(
+      parent - parents.data())];
+  if (children == UINT8_MAX || ++children > limits_.children_of_parent) {
+    return Bad(tlv.offset, "its parent has too many children");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::ReadExpectation(const SnapshotTlv& tlv) {
+  SnapshotCursor from(tlv.value, tlv.value_offset);
+  auto& expectations = result_->snapshot.expectations;
+  SnapshotExpectation& expectation = expectations.emplace_back();
+  expectation.parent = from.Get<uint64_t>();
+  expectation.binding.rule = from.Get<uint64_t>();
+  expectation.remaining = from.Get<uint32_t>();
+  expectation.binding.flags = from.Get<uint32_t>();
+  const auto family = from.Get<uint8_t>();
+  expectation.proto = from.Get<uint8_t>();
+  expectation.helper = static_cast<SnapshotHelper>(from.Get<uint8_t>());
+  from.GetZero(1);
+  expectation.client_port = from.Get<uint16_t>();
+  const auto attributes = from.Get<uint16_t>();
+  expectation.client = from.GetAddress(family);
+  expectation.server = from.GetAddress(family);
+  const absl::Status status =
+      ReadAttributes(from, attributes, nullptr, &expectation.binding);
+  if (!status.ok()) return status;
+  if (!from.done()) return Bad(tlv.offset, "an expectation of another form");
+  const char* wrong = WhatIsWrong(expectation);
+  if (wrong == nullptr) {
+    wrong = WhatIsWrongWithLink(
+        expectation,
+        FindState(result_->snapshot.parents, expectation.parent));
+  }
+  if (wrong != nullptr) return Bad(tlv.offset, wrong);
+  if (expectations.size() > 1) {
+    const SnapshotExpectation& before = expectations[expectations.size() - 2];
+    if (std::tie(before.parent, before.client_port) >=
+        std::tie(expectation.parent, expectation.client_port)) {
+      return Bad(tlv.offset, "expectations out of order, or two of a kind");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::ReadRuleCounters(const SnapshotTlv& tlv) {
+  SnapshotCursor from(tlv.value, tlv.value_offset);
+  SnapshotRuleCounters counters;
+  counters.rule = from.Get<uint64_t>();
+  counters.occurrence = from.Get<uint32_t>();
+  from.GetZero(4);
+  counters.evaluations = from.Get<uint64_t>();
+  for (uint64_t& value : counters.packets) value = from.Get<uint64_t>();
+  for (uint64_t& value : counters.bytes) value = from.Get<uint64_t>();
+  counters.states_created = from.Get<uint64_t>();
+  if (!from.done()) return Bad(tlv.offset, "counters of another form");
+  auto& all = result_->snapshot.rule_counters;
+  if (!result_->snapshot.table_counters.empty() ||
+      (!all.empty() && std::tie(all.back().rule, all.back().occurrence) >=
+                           std::tie(counters.rule, counters.occurrence))) {
+    return Bad(tlv.offset, "counters out of order");
+  }
+  all.push_back(counters);
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::ReadTableCounters(const SnapshotTlv& tlv) {
+  SnapshotCursor from(tlv.value, tlv.value_offset);
+  SnapshotTableCounters counters;
+  counters.match = from.Get<uint64_t>();
+  counters.no_match = from.Get<uint64_t>();
+  for (uint64_t& value : counters.packets) value = from.Get<uint64_t>();
+  for (uint64_t& value : counters.bytes) value = from.Get<uint64_t>();
+  counters.cleared_at = from.Get<int64_t>();
+  counters.anchor = from.GetString();
+  counters.name = from.GetString();
+  if (!from.done() || !IsSnapshotName(counters.name) ||
+      !IsAnchorPath(counters.anchor)) {
+    return Bad(tlv.offset, "counters of another form");
+  }
+  auto& all = result_->snapshot.table_counters;
+  if (!all.empty() && std::tie(all.back().anchor, all.back().name) >=
+                          std::tie(counters.anchor, counters.name)) {
+    return Bad(tlv.offset, "counters out of order");
+  }
+  all.push_back(std::move(counters));
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::CheckFlows() const {
+  const Snapshot& snapshot = result_->snapshot;
+  absl::flat_hash_set<const SnapshotState*, FlowHash, SameFlow> flows;
+  flows.reserve(snapshot.parents.size() + snapshot.children.size());
+  for (const auto* states : {&snapshot.parents, &snapshot.children}) {
+    for (const SnapshotState& state : *states) {
+      if (!flows.insert(&state).second) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "snapshot: state ", state.id, " has the flow of another state"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::Finish() {
+  if (!has_meta_) {
+    return absl::InvalidArgumentError("snapshot: the META record is missing");
+  }
+  return CheckFlows();
+}
+
+}  // namespace sluice

@@ -1,0 +1,326 @@
+#include "restore/snapshot_writer.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "packet/checksum.h"
+#include "restore/snapshot_digest.h"
+#include "restore/snapshot_reader.h"
+
+namespace sluice {
+namespace {
+
+// Counts the attributes, which stand behind the fixed part of a record.
+uint16_t PutBinding(SnapshotBytes& out, const SnapshotBinding& binding) {
+  uint16_t count = 0;
+  const auto begin = [&out, &count](AttributeType type) {
+    ++count;
+    return out.BeginTlv(static_cast<uint16_t>(type));
+  };
+  if (!binding.tag.empty()) {
+    const size_t at = begin(AttributeType::kTag);
+    out.PutBytes(binding.tag.data(), binding.tag.size());
+    out.EndTlv(at);
+  }
+  if (binding.anchor_rule != 0) {
+    const size_t at = begin(AttributeType::kAnchorRule);
+    out.Put(binding.anchor_rule);
+    out.EndTlv(at);
+  }
+  if (!binding.match_rules.empty()) {
+    const size_t at = begin(AttributeType::kMatchRules);
+    for (const RuleId id : binding.match_rules) out.Put(id);
+    out.EndTlv(at);
+  }
+  if (!binding.timeouts.empty()) {
+    const size_t at = begin(AttributeType::kTimeouts);
+    for (const SnapshotTimeout& timeout : binding.timeouts) {
+      out.Put(static_cast<uint32_t>(timeout.timeout));
+      out.Put(timeout.value);
+    }
+    out.EndTlv(at);
+  }
+  return count;
+}
+
+void PutPeer(SnapshotBytes& out, const SnapshotPeer& peer) {
+  out.Put(peer.packets);
+  out.Put(peer.bytes);
+  out.Put(peer.sequence_low);
+  out.Put(peer.sequence_high);
+  out.Put(peer.max_window);
+  out.Put(peer.port);
+  out.Put(peer.phase);
+  out.Put(peer.scale);
+  out.Put(uint16_t{0});
+}
+
+}  // namespace
+
+size_t SnapshotBytes::BeginTlv(uint16_t type) {
+  const size_t begin = size();
+  Put(type);
+  Put(kRecordVersion);
+  Put(uint8_t{0});   // flags
+  Put(uint32_t{0});  // the length
+  return begin;
+}
+
+void SnapshotBytes::EndTlv(size_t begin) {
+  const size_t length = size() - begin - kTlvHeaderBytes;
+  Patch32(begin + 4, static_cast<uint32_t>(length));
+  bytes_.resize(begin + kTlvHeaderBytes + PaddedBytes(length));
+}
+
+void SnapshotBytes::Patch32(size_t offset, uint32_t value) {
+  for (size_t i = 0; i < 4; ++i) {
+    bytes_[offset + i] = static_cast<uint8_t>(value >> (8 * i));
+  }
+}
+
+SnapshotWriter::SnapshotWriter(const SnapshotHeader& header) {
+  out_.PutBytes(kSnapshotMagic.data(), kSnapshotMagic.size());
+  out_.Put(kSnapshotMajor);
+  out_.Put(kSnapshotMinor);
+  out_.Put(static_cast<uint16_t>(kSnapshotHeaderBytes));
+  out_.Put(uint16_t{0});  // flags
+  out_.Put(uint32_t{0});  // total length, known at the end
+  out_.Put(uint32_t{0});  // sections, too
+  out_.PutBytes(header.id.data(), header.id.size());
+  out_.PutBytes(header.filter_id.data(), header.filter_id.size());
+  out_.Put(header.generation);
+  out_.Put(header.policy_hash);
+  out_.Put(header.wall_time);
+  out_.Put(header.monotonic_time);
+  out_.Put(header.incarnation);
+  out_.Put(uint32_t{0});  // CRC32C
+}
+
+void SnapshotWriter::Begin(SectionKind kind) {
+  section_ = out_.BeginTlv(static_cast<uint16_t>(kind));
+  out_.Put(uint32_t{0});  // records
+  out_.Put(uint32_t{0});  // bytes
+  section_records_ = 0;
+}
+
+void SnapshotWriter::End() {
+  const size_t records = section_ + kTlvHeaderBytes + kSectionHeadBytes;
+  const size_t bytes = out_.size() - records;
+  out_.Patch32(section_ + kTlvHeaderBytes, section_records_);
+  out_.Patch32(section_ + kTlvHeaderBytes + 4, static_cast<uint32_t>(bytes));
+  // The length is covered by the checksum, so it is set first.
+  out_.Patch32(section_ + 4, static_cast<uint32_t>(kSectionHeadBytes + bytes +
+                                                   kSectionTailBytes));
+  out_.Put(~Crc32c(0xffffffff, out_.bytes().data() + section_,
+                   out_.size() - section_));
+  out_.EndTlv(section_);
+  ++sections_;
+  records_ += section_records_;
+}
+
+size_t SnapshotWriter::BeginRecord(RecordType type) {
+  ++section_records_;
+  return out_.BeginTlv(static_cast<uint16_t>(type));
+}
+
+void SnapshotWriter::EndRecord(size_t begin) { out_.EndTlv(begin); }
+
+void SnapshotWriter::AddRaw(uint16_t type, std::string_view value) {
+  ++section_records_;
+  const size_t at = out_.BeginTlv(type);
+  out_.PutBytes(value.data(), value.size());
+  out_.EndTlv(at);
+}
+
+void SnapshotWriter::Add(const SnapshotMeta& meta) {
+  const size_t at = BeginRecord(RecordType::kMeta);
+  out_.PutString(meta.filter);
+  out_.PutString(meta.creator);
+  EndRecord(at);
+}
+
+void SnapshotWriter::Add(const SnapshotLimit& limit) {
+  const size_t at = BeginRecord(RecordType::kLimit);
+  out_.Put(limit.code);
+  out_.Put(uint16_t{0});
+  out_.Put(limit.value);
+  EndRecord(at);
+}
+
+void SnapshotWriter::Add(const SnapshotTable& table) {
+  const size_t at = BeginRecord(RecordType::kTable);
+  out_.Put(static_cast<uint32_t>(table.entries.size()));
+  out_.Put(table.flags);
+  out_.PutString(table.anchor);
+  out_.PutString(table.name);
+  EndRecord(at);
+  for (const SnapshotTableEntry& entry : table.entries) {
+    const size_t one = BeginRecord(RecordType::kTableEntry);
+    out_.Put(static_cast<uint8_t>(entry.prefix.address.family));
+    out_.Put(entry.prefix.length);
+    out_.Put(entry.flags);
+    out_.Put(uint8_t{0});
+    out_.Put(entry.weight);
+    out_.PutAddress(entry.prefix.address);
+    EndRecord(one);
+  }
+}
+
+void SnapshotWriter::Add(const SnapshotRuleset& ruleset) {
+  const size_t at = BeginRecord(RecordType::kRuleset);
+  out_.Put(static_cast<uint32_t>(ruleset.options.size()));
+  out_.Put(static_cast<uint32_t>(ruleset.rules.size()));
+  out_.PutString(ruleset.anchor);
+  EndRecord(at);
+  for (const std::string& option : ruleset.options) {
+    const size_t one = BeginRecord(RecordType::kOption);
+    out_.PutString(option);
+    EndRecord(one);
+  }
+  for (const SnapshotRule& rule : ruleset.rules) {
+    const size_t one = BeginRecord(RecordType::kRule);
+    out_.Put(rule.id);
+    out_.Put(static_cast<uint16_t>(rule.kind));
+    out_.PutString(rule.text);
+    EndRecord(one);
+  }
+}
+
+void SnapshotWriter::Add(const SnapshotState& state) {
+  const size_t at = BeginRecord(RecordType::kState);
+  out_.Put(state.id);
+  out_.Put(state.parent);
+  out_.Put(state.binding.rule);
+  out_.Put(state.age);
+  out_.Put(state.remaining);
+  out_.Put(state.idle);
+  out_.Put(state.binding.flags);
+  out_.Put(static_cast<uint8_t>(state.family()));
+  out_.Put(state.proto);
+  out_.Put(static_cast<uint8_t>(state.direction));
+  out_.Put(static_cast<uint8_t>(state.timeout));
+  out_.Put(static_cast<uint8_t>(state.helper));
+  out_.Put(state.log);
+  const size_t attributes = out_.size();
+  out_.Put(uint16_t{0});
+  for (const SnapshotPeer& peer : state.peers) PutPeer(out_, peer);
+  for (const SnapshotPeer& peer : state.peers) out_.PutAddress(peer.address);
+  uint16_t count = 0;
+  if (!state.interface.empty()) {
+    const size_t one =
+        out_.BeginTlv(static_cast<uint16_t>(AttributeType::kInterface));
+    out_.PutBytes(state.interface.data(), state.interface.size());
+    out_.EndTlv(one);
+    ++count;
+  }
+  count = static_cast<uint16_t>(count + PutBinding(out_, state.binding));
+  out_.bytes()[attributes] = static_cast<uint8_t>(count);
+  EndRecord(at);
+}
+
+void SnapshotWriter::Add(const SnapshotExpectation& expectation) {
+  const size_t at = BeginRecord(RecordType::kExpectation);
+  out_.Put(expectation.parent);
+  out_.Put(expectation.binding.rule);
+  out_.Put(expectation.remaining);
+  out_.Put(expectation.binding.flags);
+  out_.Put(static_cast<uint8_t>(expectation.client.family));
+  out_.Put(expectation.proto);
+  out_.Put(static_cast<uint8_t>(expectation.helper));
+  out_.Put(uint8_t{0});
+  out_.Put(expectation.client_port);
+  const size_t attributes = out_.size();
+  out_.Put(uint16_t{0});
+  out_.PutAddress(expectation.client);
+  out_.PutAddress(expectation.server);
+  out_.bytes()[attributes] =
+      static_cast<uint8_t>(PutBinding(out_, expectation.binding));
+  EndRecord(at);
+}
+
+void SnapshotWriter::Add(const SnapshotRuleCounters& counters) {
+  const size_t at = BeginRecord(RecordType::kRuleCounters);
+  out_.Put(counters.rule);
+  out_.Put(counters.occurrence);
+  out_.Put(uint32_t{0});
+  out_.Put(counters.evaluations);
+  for (const uint64_t value : counters.packets) out_.Put(value);
+  for (const uint64_t value : counters.bytes) out_.Put(value);
+  out_.Put(counters.states_created);
+  EndRecord(at);
+}
+
+void SnapshotWriter::Add(const SnapshotTableCounters& counters) {
+  const size_t at = BeginRecord(RecordType::kTableCounters);
+  out_.Put(counters.match);
+  out_.Put(counters.no_match);
+  for (const uint64_t value : counters.packets) out_.Put(value);
+  for (const uint64_t value : counters.bytes) out_.Put(value);
+  out_.Put(counters.cleared_at);
+  out_.PutString(counters.anchor);
+  out_.PutString(counters.name);
+  EndRecord(at);
+}
+
+std::vector<uint8_t> SnapshotWriter::Finish(std::string_view key) {
+  const size_t at = out_.BeginTlv(static_cast<uint16_t>(SectionKind::kEnd));
+  out_.Put(static_cast<uint32_t>(key.empty() ? DigestAlgorithm::kSha256
+                                             : DigestAlgorithm::kHmacSha256));
+  out_.Put(sections_);
+  out_.Put(records_);
+  const size_t digest_at = out_.size();
+  out_.bytes().resize(digest_at + kDigestBytes);
+  out_.EndTlv(at);
+  // Everything but the digest is in its place now.
+  std::vector<uint8_t> bytes = std::move(out_.bytes());
+  FinishSnapshot(bytes, sections_ + 1, key);
+  return bytes;
+}
+
+void FinishSnapshot(std::vector<uint8_t>& bytes, uint32_t sections,
+                    std::string_view key) {
+  const auto patch = [&bytes](size_t offset, uint32_t value) {
+    for (size_t i = 0; i < 4; ++i) {
+      bytes[offset + i] = static_cast<uint8_t>(value >> (8 * i));
+    }
+  };
+  patch(16, static_cast<uint32_t>(bytes.size()));
+  patch(20, sections);
+  patch(kSnapshotCrcOffset,
+        ~Crc32c(0xffffffff, bytes.data(), kSnapshotCrcOffset));
+  const SnapshotDigest digest = DigestOf(
+      std::span(bytes).first(bytes.size() - kDigestBytes), key);
+  std::copy(digest.begin(), digest.end(), bytes.end() - kDigestBytes);
+}
+
+absl::StatusOr<std::vector<uint8_t>> WriteSnapshot(const Snapshot& snapshot,
+                                                   std::string_view key) {
+  SnapshotWriter writer(snapshot.header);
+  const auto section = [&writer](SectionKind kind, const auto& values) {
+    writer.Begin(kind);
+    for (const auto& value : values) writer.Add(value);
+    writer.End();
+  };
+  writer.Begin(SectionKind::kMeta);
+  writer.Add(snapshot.meta);
+  writer.End();
+  section(SectionKind::kLimits, snapshot.limits);
+  section(SectionKind::kTables, snapshot.tables);
+  section(SectionKind::kRules, snapshot.rulesets);
+  section(SectionKind::kParentStates, snapshot.parents);
+  section(SectionKind::kChildStates, snapshot.children);
+  section(SectionKind::kExpectations, snapshot.expectations);
+  writer.Begin(SectionKind::kCounters);
+  for (const auto& counters : snapshot.rule_counters) writer.Add(counters);
+  for (const auto& counters : snapshot.table_counters) writer.Add(counters);
+  writer.End();
+  std::vector<uint8_t> bytes = writer.Finish(key);
+  SnapshotLimits limits;
+  limits.key = key;
+  const auto read = ReadSnapshot(bytes, limits);
+  if (!read.ok()) return read.status();
+  return bytes;
+}
+
+}  // namespace sluice

@@ -1,0 +1,16 @@
+// Bytes that operator new has given out, and the most of them at one time.
+#ifndef SLUICE_TESTS_UNIT_RESTORE_ALLOCATION_COUNT_H_
+#define SLUICE_TESTS_UNIT_RESTORE_ALLOCATION_COUNT_H_
+
+#include <cstddef>
+
+namespace sluice {
+
+// Begins to count from zero.
+void ResetAllocationPeak();
+// The most that was in use at once since then, beyond what was in use then.
+size_t AllocationPeak();
+
+}  // namespace sluice
+
+#endif  // SLUICE_TESTS_UNIT_RESTORE_ALLOCATION_COUNT_H_

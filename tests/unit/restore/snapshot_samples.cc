@@ -1,0 +1,195 @@
+#include "tests/unit/restore/snapshot_samples.h"
+
+#include "conntrack/state.h"
+#include "packet/checksum.h"
+#include "restore/snapshot_cursor.h"
+#include "restore/snapshot_writer.h"
+
+namespace sluice {
+namespace {
+
+Prefix PrefixOf(std::string_view text) { return *ParsePrefix(text); }
+
+void Patch32(std::vector<uint8_t>& bytes, size_t at, uint32_t value) {
+  for (size_t i = 0; i < 4; ++i) {
+    bytes[at + i] = static_cast<uint8_t>(value >> (8 * i));
+  }
+}
+
+uint32_t Read32(const std::vector<uint8_t>& bytes, size_t at) {
+  return SnapshotCursor(std::span(bytes).subspan(at)).Get<uint32_t>();
+}
+
+}  // namespace
+
+SnapshotState SampleState(uint64_t id, uint8_t proto, std::string_view from,
+                          uint16_t from_port, std::string_view to,
+                          uint16_t to_port) {
+  SnapshotState state;
+  state.id = id;
+  state.age = 61'000;
+  state.idle = 1'000;
+  state.remaining = 59'000;
+  state.proto = proto;
+  state.timeout = proto == protocol::kTcp   ? Timeout::kTcpEstablished
+                  : proto == protocol::kUdp ? Timeout::kUdpMultiple
+                                            : Timeout::kOtherMultiple;
+  state.peers[0].address = *ParseAddress(from);
+  state.peers[0].port = from_port;
+  state.peers[1].address = *ParseAddress(to);
+  state.peers[1].port = to_port;
+  for (SnapshotPeer& peer : state.peers) {
+    peer.packets = 10;
+    peer.bytes = 4'000;
+    peer.phase = 1;
+  }
+  if (proto == protocol::kTcp) {
+    for (SnapshotPeer& peer : state.peers) {
+      peer.phase = static_cast<uint8_t>(TcpPhase::kEstablished);
+      peer.sequence_low = 0xfffffff0;
+      peer.sequence_high = 0x00010000;
+      peer.max_window = 65535;
+      peer.scale = kScaleKnown | 7;
+    }
+  }
+  state.binding.rule = 0x1122334455667788;
+  return state;
+}
+
+Snapshot EmptySnapshot() {
+  Snapshot snapshot;
+  snapshot.header.id[0] = 1;
+  snapshot.meta = {.filter = "main", .creator = "sluice-0.1.0"};
+  return snapshot;
+}
+
+Snapshot TransferSnapshot() {
+  Snapshot snapshot = EmptySnapshot();
+  snapshot.header.id[0] = 2;
+  snapshot.meta.filter = "vm1.eth0";
+  SnapshotState request = SampleState(0x101, protocol::kUdp, "10.0.0.2", 5000,
+                                      "10.0.0.1", 69);
+  request.helper = SnapshotHelper::kTftp;
+  SnapshotState data = SampleState(0x201, protocol::kUdp, "10.0.0.1", 3000,
+                                   "10.0.0.2", 5000);
+  data.direction = Direction::kOut;
+  data.parent = request.id;
+  snapshot.parents = {request};
+  snapshot.children = {data};
+  SnapshotState request6 = SampleState(0x301, protocol::kUdp, "2001:db8::2",
+                                       5001, "2001:db8::1", 69);
+  request6.helper = SnapshotHelper::kTftp;
+  snapshot.parents.push_back(request6);
+  SnapshotExpectation expectation;
+  expectation.parent = request6.id;
+  expectation.remaining = 29'000;
+  expectation.proto = protocol::kUdp;
+  expectation.helper = SnapshotHelper::kTftp;
+  expectation.client = request6.peers[0].address;
+  expectation.client_port = 5001;
+  expectation.server = request6.peers[1].address;
+  expectation.binding = request6.binding;
+  snapshot.expectations = {expectation};
+  return snapshot;
+}
+
+Snapshot FullSnapshot() {
+  Snapshot snapshot = TransferSnapshot();
+  snapshot.header = {.id = {3, 1, 4, 1, 5},
+                     .filter_id = {9, 2, 6},
+                     .incarnation = 41,
+                     .generation = 17,
+                     .policy_hash = 0xfeedfacecafebeef,
+                     .wall_time = 1'700'000'000'000'000,
+                     .monotonic_time = 123'456'789};
+  snapshot.limits = {{0, 100'000}, {4, 200'000}, {256, 120}, {257, 30}};
+  snapshot.tables = {
+      {.anchor = "", .name = "bad_hosts",
+       .flags = kSnapshotTablePersist | kSnapshotTableActive,
+       .entries = {{PrefixOf("10.0.0.0/8"), 0, 0},
+                   {PrefixOf("10.1.0.0/16"), kSnapshotEntryNegated, 0},
+                   {PrefixOf("192.0.2.7"), kSnapshotEntryRunTime, 3},
+                   {PrefixOf("2001:db8::/32"), 0, 0}}},
+      {.anchor = "ftp-proxy/1.2", .name = "empty",
+       .flags = kSnapshotTableConst | kSnapshotTableCounters, .entries = {}}};
+  snapshot.rulesets = {
+      {.anchor = "",
+       .options = {"block-policy return", "skip on { lo0 }"},
+       .rules = {{SnapshotRuleKind::kFilter, 11, "block return all"},
+                 {SnapshotRuleKind::kFilter, 0x1122334455667788,
+                  "pass in proto tcp from any to any port = 80 keep state"},
+                 {SnapshotRuleKind::kFilter, 12, "anchor \"ftp-proxy/*\" all"},
+                 {SnapshotRuleKind::kEther, 13, "ether pass all"}}},
+      {.anchor = "ftp-proxy/1.2",
+       .options = {},
+       .rules = {{SnapshotRuleKind::kNat, 14,
+                  "nat on egress all -> 1.2.3.4"}}}};
+  SnapshotState tcp = SampleState(0x401, protocol::kTcp, "10.0.0.2", 40'000,
+                                  "198.51.100.1", 80);
+  tcp.interface = "em0";
+  tcp.log = 1;
+  tcp.binding.flags = kSnapshotStateLog | kSnapshotStateSloppy;
+  tcp.binding.tag = "WEB";
+  tcp.binding.anchor_rule = 12;
+  tcp.binding.match_rules = {11, 13};
+  tcp.binding.timeouts = {{Timeout::kTcpFirst, 5},
+                          {Timeout::kTcpEstablished, 600}};
+  SnapshotState echo = SampleState(0x501, protocol::kIcmp6, "2001:db8::2", 77,
+                                   "2001:db8::1", 128);
+  echo.timeout = Timeout::kIcmpFirst;
+  SnapshotState gre = SampleState(0x601, 47, "10.0.0.2", 0, "10.0.0.1", 0);
+  snapshot.parents.insert(snapshot.parents.end(), {tcp, echo, gre});
+  snapshot.rule_counters = {{.rule = 11, .occurrence = 0, .evaluations = 100,
+                             .packets = {1, 2}, .bytes = {60, 120},
+                             .states_created = 0},
+                            {.rule = 11, .occurrence = 1, .evaluations = 99,
+                             .packets = {0, 1}, .bytes = {0, 60},
+                             .states_created = 4}};
+  snapshot.table_counters = {{.anchor = "", .name = "bad_hosts", .match = 5,
+                              .no_match = 6, .packets = {1, 2, 3, 4},
+                              .bytes = {10, 20, 30, 40},
+                              .cleared_at = 1'700'000'000}};
+  return snapshot;
+}
+
+Snapshot ManyStatesSnapshot(uint32_t count) {
+  Snapshot snapshot = EmptySnapshot();
+  for (uint32_t i = 0; i < count; ++i) {
+    SnapshotState state =
+        SampleState(i + 1, protocol::kTcp,
+                    i % 2 == 0 ? "10.0.0.2" : "2001:db8::2",
+                    static_cast<uint16_t>(i),
+                    i % 2 == 0 ? "10.0.0.1" : "2001:db8::1", 80);
+    state.peers[0].address.bytes[1] = static_cast<uint8_t>(i >> 16);
+    snapshot.parents.push_back(state);
+  }
+  return snapshot;
+}
+
+std::vector<NamedSnapshot> GoldenSnapshots() {
+  return {{"empty", EmptySnapshot()},
+          {"full", FullSnapshot()},
+          {"transfer", TransferSnapshot()},
+          {"states", ManyStatesSnapshot(16)}};
+}
+
+void FixSnapshot(std::vector<uint8_t>& bytes) {
+  if (bytes.size() < kSnapshotHeaderBytes + kTlvHeaderBytes + kEndBytes) {
+    return;
+  }
+  size_t at = SnapshotCursor(std::span(bytes).subspan(12)).Get<uint16_t>();
+  if (at < kSnapshotHeaderBytes) at = kSnapshotHeaderBytes;
+  const size_t end = bytes.size() - kTlvHeaderBytes - kEndBytes;
+  while (at + kTlvHeaderBytes + kSectionHeadBytes + kSectionTailBytes <= end) {
+    const uint64_t length = Read32(bytes, at + 4);
+    const uint64_t next = at + kTlvHeaderBytes + PaddedBytes(length);
+    if (next > end || length < kSectionHeadBytes + kSectionTailBytes) break;
+    const size_t covered = kTlvHeaderBytes + length - kSectionTailBytes;
+    Patch32(bytes, at + covered,
+            ~Crc32c(0xffffffff, bytes.data() + at, covered));
+    at = next;
+  }
+  FinishSnapshot(bytes, Read32(bytes, 20), {});
+}
+
+}  // namespace sluice

@@ -1,0 +1,44 @@
+// Snapshots for tests, the same in every run and process: the golden corpus is
+// made of them.
+#ifndef SLUICE_TESTS_UNIT_RESTORE_SNAPSHOT_SAMPLES_H_
+#define SLUICE_TESTS_UNIT_RESTORE_SNAPSHOT_SAMPLES_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "restore/snapshot.h"
+
+namespace sluice {
+
+// A filter without anything.
+Snapshot EmptySnapshot();
+// Both families and every kind of record and attribute.
+Snapshot FullSnapshot();
+// A TFTP transfer in the middle: request, data flow, and what another request
+// still expects.
+Snapshot TransferSnapshot();
+// `count` TCP states, half of them IPv6.
+Snapshot ManyStatesSnapshot(uint32_t count);
+
+// A state of a UDP or TCP flow, both sides in their first phase.
+SnapshotState SampleState(uint64_t id, uint8_t proto, std::string_view from,
+                          uint16_t from_port, std::string_view to,
+                          uint16_t to_port);
+
+struct NamedSnapshot {
+  std::string name;
+  Snapshot snapshot;
+};
+// What the golden corpus holds, a file NAME.snap each.
+std::vector<NamedSnapshot> GoldenSnapshots();
+
+// Computes the checksums, the length and the digest anew, as far as the bytes
+// have the form of a snapshot at all: a damaged one becomes one that somebody
+// wrote on purpose.
+void FixSnapshot(std::vector<uint8_t>& bytes);
+
+}  // namespace sluice
+
+#endif  // SLUICE_TESTS_UNIT_RESTORE_SNAPSHOT_SAMPLES_H_
