@@ -27,8 +27,9 @@ std::vector<uint8_t> UdpFrame(Family family, uint32_t flow) {
                 .length = Be16(18),
                 .checksum = Be16(0)};
   const auto add = [&frame](const auto& header) {
-    const auto* bytes = reinterpret_cast<const uint8_t*>(&header);
-    frame.insert(frame.end(), bytes, bytes + sizeof header);
+    const size_t at = frame.size();
+    frame.resize(at + sizeof header);
+    std::memcpy(frame.data() + at, &header, sizeof header);
   };
   const uint32_t host = flow / 50000;
   uint64_t pseudo;
