@@ -86,7 +86,8 @@ int Main(int argc, char** argv) {
     std::fputs(kUsage, stderr);
     return 2;
   }
-  MbufPool pool(1023);
+  // A full burst in the smallest segments, and its answers.
+  MbufPool pool(8191);
   Report report;
   for (const std::string& path : arguments.files) {
     std::ifstream file(path);
