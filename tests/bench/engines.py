@@ -42,14 +42,15 @@ class Setup:
 
   @property
   def mbufs(self):
-    """Both files lie in mbufs, beside what the ports and caches hold."""
-    needed = 2 * self.packets + 16384
+    """The files lie in mbufs, beside what the ports and caches hold."""
+    files = 1 if self.servers is None else 2
+    needed = files * self.packets + 16384
     return 1 << (needed - 1).bit_length()
 
   @property
   def data_bytes(self):
     """An mbuf's room for data: small where there are very many of them."""
-    return 2048 if self.packets <= 100000 else 128
+    return 2048 if self.packets <= 100000 else 640
 
   @property
   def memory_mb(self):
@@ -311,8 +312,10 @@ class Sluiced(_Engine):
     setup = self.setup
     work = self.work.resolve()
     self._socket = work / "control.sock"
+    mtu = 1500 if setup.data_bytes >= 2048 else 576  # the least there is
     (work / "pf.conf").write_text(setup.rules)
-    states = max(65536, 4 * setup.expect_states)
+    states = max(65536, 4 * setup.expect_states,
+                 setup.packets if setup.every_packet_new else 0)
     (work / "sluice.toml").write_text(f"""
 [eal]
 args = ["--no-pci"]
@@ -321,10 +324,12 @@ hugepages = "{'yes' if setup.huge else 'no'}"
 [[port]]
 name = "clients"
 device = "{setup.device(0)}"
+mtu = {mtu}
 
 [[port]]
 name = "servers"
 device = "{setup.device(1)}"
+mtu = {mtu}
 
 [[wire]]
 ports = ["clients", "servers"]
