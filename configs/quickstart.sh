@@ -13,7 +13,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$top/configs/lib.sh"
 [ "$(id -u)" -eq 0 ] || die "run as root: sudo $0"
 
-build=$top/build
+build=${SLUICE_BUILD_DIR:-$top/build}
 python=/usr/bin/python3
 work=$(mktemp -d "${TMPDIR:-/tmp}/sluice-quickstart.XXXXXX")
 socket=$work/control.sock
