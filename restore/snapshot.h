@@ -17,7 +17,7 @@
 
 namespace sluice {
 
-// A rule's identity; the default rule's, and "none", is zero.
+// A rule's identity, the first 64 bits of RuleIdentity(); the default rule's, and "none", is zero.
 using RuleId = uint64_t;
 
 struct SnapshotHeader {

@@ -1,0 +1,270 @@
+#include "restore/export.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "pftable/printer.h"
+#include "restore/snapshot_check.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::pair<StateFlag, uint32_t> kFlags[] = {
+    {kStateSloppy, kSnapshotStateSloppy},
+    {kStateAllowOptions, kSnapshotStateAllowOptions},
+    {kStateLog, kSnapshotStateLog},
+    {kStateLogAll, kSnapshotStateLogAll},
+    {kStateLogMatches, kSnapshotStateLogMatches},
+    {kStateRuleLimit, kSnapshotStateRuleLimit},
+};
+
+// The first 64 bits of a rule's digest, never zero.
+RuleId IdOfIdentity(std::string_view identity) {
+  RuleId id = 0;
+  for (const char c : identity.substr(0, 16)) {
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                             : 0;
+    id = id << 4 | static_cast<RuleId>(digit);
+  }
+  return id == 0 ? 1 : id;
+}
+
+uint16_t FlagsOf(const TableStatus& table) {
+  return static_cast<uint16_t>(
+      (table.persist ? kSnapshotTablePersist : 0) |
+      (table.is_const ? kSnapshotTableConst : 0) |
+      (table.counters ? kSnapshotTableCounters : 0) |
+      (table.active ? kSnapshotTableActive : 0));
+}
+
+// Entries that the loaded text lists, of tables that the tool has changed.
+bool IsLoaded(const Policy& policy, const TableKey& key,
+              const Prefix& prefix) {
+  const Anchor* anchor = policy.main.Find(key.anchor);
+  if (anchor == nullptr) return false;
+  for (const TableDefinition& table : anchor->tables) {
+    if (table.name != key.name) continue;
+    for (const TableEntry& entry : table.entries) {
+      if (entry.prefix == prefix) return true;
+    }
+  }
+  return false;
+}
+
+absl::Status ExportTables(PolicyStore* store, Snapshot* snapshot) {
+  const std::shared_ptr<const Policy> policy = store->policy();
+  for (const TableStatus& status : store->ListTables()) {
+    SnapshotTable table = {.anchor = status.key.anchor,
+                           .name = status.key.name,
+                           .flags = FlagsOf(status),
+                           .entries = {}};
+    if (status.active) {
+      const auto entries = store->ShowTable(status.key);
+      if (!entries.ok()) return entries.status();
+      table.entries.reserve(entries->size());
+      for (const TableEntry& entry : *entries) {
+        const bool run_time = !IsLoaded(*policy, status.key, entry.prefix);
+        table.entries.push_back(
+            {.prefix = entry.prefix,
+             .flags = static_cast<uint8_t>(
+                 (entry.negated ? kSnapshotEntryNegated : 0) |
+                 (run_time ? kSnapshotEntryRunTime : 0)),
+             .weight = entry.weight});
+      }
+      std::sort(table.entries.begin(), table.entries.end(),
+                [](const auto& a, const auto& b) {
+                  return a.prefix < b.prefix;
+                });
+    }
+    snapshot->tables.push_back(std::move(table));
+    SnapshotTableCounters counters = {.anchor = status.key.anchor,
+                                      .name = status.key.name,
+                                      .match = status.counts.match,
+                                      .no_match = status.counts.no_match,
+                                      .cleared_at = status.cleared_at};
+    for (size_t i = 0; i < 4; ++i) {
+      counters.packets[i] = status.counts.packets[i / 2][i % 2];
+      counters.bytes[i] = status.counts.bytes[i / 2][i % 2];
+    }
+    snapshot->table_counters.push_back(std::move(counters));
+  }
+  const auto by_key = [](const auto& a, const auto& b) {
+    return std::tie(a.anchor, a.name) < std::tie(b.anchor, b.name);
+  };
+  std::sort(snapshot->tables.begin(), snapshot->tables.end(), by_key);
+  std::sort(snapshot->table_counters.begin(), snapshot->table_counters.end(),
+            by_key);
+  return absl::OkStatus();
+}
+
+absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
+  std::map<std::string, SnapshotRuleset> rulesets;
+  rulesets[""];
+  // Listed rules point into it.
+  const std::shared_ptr<const Policy> policy = store->policy();
+  const PrintOptions print = {.dialect = policy->options.dialect};
+  for (const RuleStatus& status : store->ListAllRules()) {
+    const absl::StatusOr<RuleSlotInfo> info =
+        store->rule_slots().Info(status.rule.slot);
+    if (!info.ok()) return info.status();
+    const RuleId id = IdOfIdentity(info->identity);
+    // Rules come in order of evaluation within their anchor.
+    rulesets[status.rule.anchor].rules.push_back(
+        {SnapshotRuleKind::kFilter, id, PrintRule(*status.rule.rule, print)});
+    snapshot->rule_counters.push_back(
+        {.rule = id,
+         .occurrence = info->occurrence,
+         .evaluations = status.counts.evaluations,
+         .packets = status.counts.packets,
+         .bytes = status.counts.bytes,
+         .states_created = status.counts.states_created});
+  }
+  for (const Options::Given& given : policy->options.given) {
+    rulesets[""].options.push_back(given.text);
+  }
+  for (auto& [anchor, ruleset] : rulesets) {
+    ruleset.anchor = anchor;
+    snapshot->rulesets.push_back(std::move(ruleset));
+  }
+  std::sort(snapshot->rule_counters.begin(), snapshot->rule_counters.end(),
+            [](const auto& a, const auto& b) {
+              return std::tie(a.rule, a.occurrence) <
+                     std::tie(b.rule, b.occurrence);
+            });
+  return absl::OkStatus();
+}
+
+void ExportLimits(const Options& options, Snapshot* snapshot) {
+  for (size_t i = 0; i < kLimitCount; ++i) {
+    snapshot->limits.push_back(
+        {static_cast<uint16_t>(i), options.limits[i]});
+  }
+  for (size_t i = 0; i < kTimeoutCount; ++i) {
+    snapshot->limits.push_back(
+        {static_cast<uint16_t>(kTimeoutLimitCode + i), options.timeouts[i]});
+  }
+}
+
+}  // namespace
+
+RuleId StateExporter::IdOf(uint32_t slot) {
+  if (slot == kDefaultRuleSlot || slot == kNoRuleSlot) return 0;
+  const auto known = rule_ids_.find(slot);
+  if (known != rule_ids_.end()) return known->second;
+  const absl::StatusOr<RuleSlotInfo> info = store_->rule_slots().Info(slot);
+  const RuleId id = info.ok() ? IdOfIdentity(info->identity) : 0;
+  rule_ids_.emplace(slot, id);
+  return id;
+}
+
+void StateExporter::Add(const StateRecord& record) {
+  if (record.values.has(kStateNoSync)) {
+    ++statistics_.no_sync;
+    return;
+  }
+  SnapshotState state;
+  state.id = record.id;
+  state.parent = record.parent.id;
+  state.age = record.age;
+  state.remaining = record.expires_in;
+  state.idle = record.idle;
+  state.proto = record.proto;
+  state.direction = record.direction;
+  state.timeout = record.timeout;
+  if ((record.flags & kEntryHelper) != 0) {
+    state.helper = SnapshotHelper::kTftp;
+  }
+  const bool tcp = record.proto == protocol::kTcp;
+  for (size_t i = 0; i < 2; ++i) {
+    SnapshotPeer& peer = state.peers[i];
+    peer.packets = record.packets[i];
+    peer.bytes = record.bytes[i];
+    peer.phase = record.phase[i];
+    peer.port = record.port[i];
+    peer.address = record.address[i];
+    if (!tcp) continue;
+    peer.sequence_low = record.window[i].low;
+    peer.sequence_high = record.window[i].high;
+    peer.max_window = record.max_window[i];
+    peer.scale = record.scale[i];
+  }
+  const StateTemplate& values = record.values;
+  SnapshotBinding& binding = state.binding;
+  if (values.has(kStateIfBound)) {
+    state.interface = interfaces_->NameOf(record.interface);
+  }
+  binding.rule = IdOf(values.rule_slot);
+  binding.anchor_rule = IdOf(values.anchor_slot);
+  for (const auto& [from, to] : kFlags) {
+    if (values.has(from)) binding.flags |= to;
+  }
+  if (values.tag != kNoTag) binding.tag = store_->tags().NameOf(values.tag);
+  for (size_t i = 0; i < values.match_count; ++i) {
+    const RuleId id = IdOf(values.match_slots[i]);
+    if (id != 0) binding.match_rules.push_back(id);
+  }
+  if (values.has(kStateRuleTimeouts)) {
+    const RuleRecord& rule = store_->rule_slots().record(values.rule_slot);
+    for (size_t i = 0; i < kTimeoutCount; ++i) {
+      if (rule.timeouts.values[i] == 0) continue;
+      binding.timeouts.push_back(
+          {static_cast<Timeout>(i), rule.timeouts.values[i]});
+    }
+  }
+  const bool bound_nowhere =
+      values.has(kStateIfBound) && state.interface.empty();
+  if (bound_nowhere || WhatIsWrong(state) != nullptr) {
+    ++statistics_.not_portable;
+    return;
+  }
+  states_.push_back(std::move(state));
+}
+
+void StateExporter::Finish(Snapshot* snapshot) {
+  std::sort(states_.begin(), states_.end(),
+            [](const auto& a, const auto& b) { return a.id < b.id; });
+  statistics_.states += states_.size();
+  snapshot->parents.clear();
+  snapshot->children.clear();
+  // By id, so a parent comes before its children. A child whose parent has
+  // gone, or could not be exported, goes on without it.
+  for (SnapshotState& state : states_) {
+    if (state.parent != 0 &&
+        WhatIsWrongWithLink(state, FindState(snapshot->parents,
+                                             state.parent)) != nullptr) {
+      state.parent = 0;
+      ++statistics_.ties_cut;
+    }
+    auto& list = state.parent == 0 ? snapshot->parents : snapshot->children;
+    list.push_back(std::move(state));
+  }
+  states_.clear();
+}
+
+absl::Status ExportPolicy(PolicyStore* store, Snapshot* snapshot) {
+  const uint64_t generation = store->generation_number();
+  snapshot->header.generation = generation;
+  snapshot->header.policy_hash = store->generation_hash();
+  snapshot->limits.clear();
+  snapshot->tables.clear();
+  snapshot->rulesets.clear();
+  snapshot->rule_counters.clear();
+  snapshot->table_counters.clear();
+  ExportLimits(store->policy()->options, snapshot);
+  absl::Status status = ExportTables(store, snapshot);
+  if (status.ok()) status = ExportRules(store, snapshot);
+  if (store->generation_number() != generation) {
+    return absl::AbortedError(
+        "the policy changed while it was exported: export it again");
+  }
+  return status;
+}
+
+}  // namespace sluice

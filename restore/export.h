@@ -1,0 +1,57 @@
+// From what lives to values: the states that workers hand over in slices, and
+// a filter's policy, as parts of a snapshot. Control side.
+#ifndef SLUICE_RESTORE_EXPORT_H_
+#define SLUICE_RESTORE_EXPORT_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "conntrack/state.h"
+#include "pftable/interface_registry.h"
+#include "pftable/policy_store.h"
+#include "restore/snapshot.h"
+
+namespace sluice {
+
+// What did not go into the snapshot.
+struct ExportStatistics {
+  uint64_t states = 0;        // that did
+  uint64_t no_sync = 0;       // `keep state (no-sync)`
+  uint64_t not_portable = 0;  // the reader would refuse it
+  uint64_t ties_cut = 0;      // the parent is not in the snapshot
+};
+
+// Takes the states of all shards in any order and at any pace; one exporter a
+// snapshot.
+class StateExporter {
+ public:
+  // Neither is owned. The filter is the store's.
+  StateExporter(PolicyStore* store, const InterfaceRegistry* interfaces)
+      : store_(store), interfaces_(interfaces) {}
+
+  // A state as its worker recorded it (StateTable::Record).
+  void Add(const StateRecord& record);
+  // Sorts what was added and hands it over; the exporter is empty again.
+  void Finish(Snapshot* snapshot);
+  const ExportStatistics& statistics() const { return statistics_; }
+
+ private:
+  RuleId IdOf(uint32_t slot);
+
+  PolicyStore* const store_;
+  const InterfaceRegistry* const interfaces_;
+  absl::flat_hash_map<uint32_t, RuleId> rule_ids_;
+  std::vector<SnapshotState> states_;
+  ExportStatistics statistics_;
+};
+
+// Fills in limits, tables with their contents of now, rules, options and
+// counters, and the generation in the header. Every part is of one generation:
+// Aborted if the policy changed meanwhile, and then it is to be called again.
+absl::Status ExportPolicy(PolicyStore* store, Snapshot* snapshot);
+
+}  // namespace sluice
+
+#endif  // SLUICE_RESTORE_EXPORT_H_
