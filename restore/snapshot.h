@@ -17,7 +17,8 @@
 
 namespace sluice {
 
-// A rule's identity, the first 64 bits of RuleIdentity(); the default rule's, and "none", is zero.
+// A rule's identity, the first 64 bits of RuleIdentity(). Zero is the default
+// rule's, and "none".
 using RuleId = uint64_t;
 
 struct SnapshotHeader {
