@@ -130,8 +130,11 @@ void RunTftpHelper(StateTable& table, StateIndex state, const PacketInfo& info,
   std::array<uint8_t, kMaxTftpRequest + 1> buffer;
   const uint32_t length =
       std::min<uint32_t>(info.payload_length(), buffer.size());
+  // rte_pktmbuf_read() runs past the last segment for no bytes at its end.
   const void* payload =
-      rte_pktmbuf_read(&mbuf, info.payload_offset(), length, buffer.data());
+      length == 0 ? buffer.data()
+                  : rte_pktmbuf_read(&mbuf, info.payload_offset(), length,
+                                     buffer.data());
   if (payload == nullptr) return;
   const TftpMessage message =
       ParseTftp({static_cast<const uint8_t*>(payload), length});

@@ -76,6 +76,7 @@ class PlainModel {
   struct Key {
     uint8_t proto = 0;
     End first, second;
+    std::string interface{};  // if-bound states; else empty
     friend auto operator<=>(const Key&, const Key&) = default;
   };
   // One side of a connection; [0] of an array is the one that began it.
@@ -94,7 +95,7 @@ class PlainModel {
     uint64_t last = 0;
     std::string tag;
     bool allow_options = false, sloppy = false;
-    std::string interface;  // if-bound; else empty
+    std::string interface;  // as in Key
     std::vector<std::pair<Timeout, uint32_t>> own_timeouts;
     bool helper = false;
     uint64_t parent = 0;
@@ -136,14 +137,13 @@ class PlainModel {
   bool AddressFits(const AddressMatch& match, const Address& address) const;
 
   static Key KeyOf(const PacketInfo& info, Direction direction);
-  State* Find(const Key& key, const Point& point);
+  std::map<Key, State>::iterator Find(Key key, const Point& point);
   uint64_t LifeTime(const State& state) const;
   // Nothing: passed.
   std::optional<DropReason> StepTcp(State& state, const PacketInfo& info,
                                     std::span<const uint8_t> frame,
                                     size_t from, uint64_t now, bool& reuse);
-  std::optional<DropReason> Step(State& state, const Key& key,
-                                 const PacketInfo& info,
+  std::optional<DropReason> Step(State& state, const PacketInfo& info,
                                  std::span<const uint8_t> frame,
                                  const Point& point, bool& reuse);
   std::optional<DropReason> Create(State state, const PacketInfo& info,

@@ -109,15 +109,12 @@ PlainModel::Key PlainModel::KeyOf(const PacketInfo& info,
              : Key{info.proto, destination, source};
 }
 
-PlainModel::State* PlainModel::Find(const Key& key, const Point& point) {
-  const auto found = states_.find(key);
-  if (found == states_.end()) return nullptr;
-  State& state = found->second;
-  if (!state.interface.empty() &&
-      state.interface != ports_[point.port].name) {
-    return nullptr;
-  }
-  return &state;
+std::map<PlainModel::Key, PlainModel::State>::iterator PlainModel::Find(
+    Key key, const Point& point) {
+  const auto floating = states_.find(key);
+  if (floating != states_.end()) return floating;
+  key.interface = ports_[point.port].name;
+  return states_.find(key);
 }
 
 uint64_t PlainModel::LifeTime(const State& state) const {
@@ -177,16 +174,17 @@ std::optional<DropReason> PlainModel::JudgeAt(const Point& point,
     const auto drop = IcmpError(point, frame, info, found);
     if (drop || found) return drop;
   } else if (!info.has(kFragment)) {
-    const Key key = KeyOf(info, point.direction);
-    if (State* state = Find(key, point)) {
+    const auto found = Find(KeyOf(info, point.direction), point);
+    if (found != states_.end()) {
+      State& state = found->second;
       bool reuse = false;
-      const auto drop = Step(*state, key, info, frame, point, reuse);
+      const auto drop = Step(state, info, frame, point, reuse);
       if (!reuse) {
-        if (!drop && !state->tag.empty()) tag = state->tag;
+        if (!drop && !state.tag.empty()) tag = state.tag;
         return drop;
       }
-      const uint64_t id = state->id;
-      states_.erase(key);
+      const uint64_t id = state.id;
+      states_.erase(found);
       std::erase_if(expectations_,
                     [&](const Expectation& e) { return e.parent == id; });
     }
@@ -194,7 +192,7 @@ std::optional<DropReason> PlainModel::JudgeAt(const Point& point,
   return ByRules(point, frame, info, tag, verdict);
 }
 
-std::optional<DropReason> PlainModel::Step(State& state, const Key&,
+std::optional<DropReason> PlainModel::Step(State& state,
                                            const PacketInfo& info,
                                            std::span<const uint8_t> frame,
                                            const Point& point, bool& reuse) {
@@ -354,7 +352,8 @@ std::optional<DropReason> PlainModel::Create(State state,
   if (states_.size() >= policy_.options.limit(Limit::kStates)) {
     return DropReason::kStateLimit;
   }
-  const Key key = KeyOf(info, point.direction);
+  Key key = KeyOf(info, point.direction);
+  key.interface = state.interface;
   if (states_.contains(key)) return DropReason::kStateInsert;
   state.id = next_id_++;
   state.direction = point.direction;
@@ -497,15 +496,16 @@ std::optional<DropReason> PlainModel::IcmpError(const Point& point,
   }
   // The quoted packet went the other way.
   const Direction direction = Opposite(point.direction);
-  State* state = Find(KeyOf(quoted, direction), point);
-  if (state == nullptr) return std::nullopt;
+  const auto hit = Find(KeyOf(quoted, direction), point);
+  if (hit == states_.end()) return std::nullopt;
+  const State& state = hit->second;
   if (quoted.source_address() != info.destination_address()) {
     return DropReason::kStateMismatch;
   }
   if (quoted.proto == protocol::kTcp) {
-    const size_t from = direction == state->direction ? 0 : 1;
-    const Peer& sender = state->peers[from];
-    const Peer& receiver = state->peers[1 - from];
+    const size_t from = direction == state.direction ? 0 : 1;
+    const Peer& sender = state.peers[from];
+    const Peer& receiver = state.peers[1 - from];
     const uint8_t scale =
         sender.scale_known && receiver.scale_known ? receiver.scale : 0;
     const uint32_t sequence = Word(inner, l4 + 4);
