@@ -129,7 +129,8 @@ bool PlainModel::Matches(const Rule& rule, const Point& point,
   }
   const bool ports = rule.source.port.IsSet() || rule.destination.port.IsSet();
   if (info.has(kFragment)) {
-    return !ports && rule.flags.mask == 0 && !rule.icmp_type;
+    return !ports && !rule.icmp_type &&
+           (info.proto != protocol::kTcp || rule.flags.mask == 0);
   }
   if (rule.fragment) return false;
   if (ports && !HasPorts(info.proto)) return false;
