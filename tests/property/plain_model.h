@@ -62,6 +62,8 @@ class PlainModel {
   // `now`: the table looks at its timers now and then only, so that what
   // happens there is not defined to the millisecond.
   bool NearAnEnd(uint64_t now, uint64_t slack) const;
+  // All states, a line each.
+  std::string Describe(uint64_t now) const;
   // Ends what is due.
   void Expire(uint64_t now);
 

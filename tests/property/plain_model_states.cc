@@ -2,6 +2,7 @@
 // do, with pf's window arithmetic written out.
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "tests/property/plain_model.h"
 
 namespace sluice {
@@ -149,6 +150,22 @@ void PlainModel::Expire(uint64_t now) {
   }
   std::erase_if(expectations_,
                 [&](const Expectation& e) { return now >= e.end; });
+}
+
+std::string PlainModel::Describe(uint64_t now) const {
+  std::string text;
+  for (const auto& [key, state] : states_) {
+    const auto end = [](const End& e) {
+      return absl::StrCat(ToString(e.address), ":", e.port);
+    };
+    absl::StrAppend(&text, key.proto, " ", end(key.first), " ",
+                    end(key.second), " ",
+                    state.direction == Direction::kIn ? "in" : "out", " on ",
+                    key.interface.empty() ? "any" : key.interface, ", phases ",
+                    state.peers[0].phase, ":", state.peers[1].phase, ", idle ",
+                    now - state.last, " ms of ", LifeTime(state), "\n");
+  }
+  return text;
 }
 
 bool PlainModel::NearAnEnd(uint64_t now, uint64_t slack) const {
