@@ -56,6 +56,7 @@ struct Expectation {
   uint32_t older = kNone;
   uint32_t newer = kNone;
   StateTemplate values;
+  uint16_t interface = 0;  // with kStateIfBound
 };
 
 struct FamilyRecord {
@@ -259,6 +260,7 @@ struct ExpectationTable::Impl {
     e.hash_next = head;
     e.sibling = record->first;
     e.values = values;
+    e.interface = parent.interface;
     head = i;
     record->first = i;
     Append(i);
@@ -268,7 +270,8 @@ struct ExpectationTable::Impl {
   }
 
   // The expectation that this packet fulfils.
-  uint32_t Find(const Target& target, const PacketInfo& info, Tick now) {
+  uint32_t Find(const Target& target, const PacketInfo& info,
+                uint16_t interface, Tick now) {
     bool stranger = false;
     uint32_t i = heads[SlotOf(target)];
     while (i != kNone) {
@@ -278,7 +281,8 @@ struct ExpectationTable::Impl {
         if (TickDiff(now, e.expires) >= 0) {
           Free(i);
           ++statistics.expired;
-        } else if (e.server.address != info.source) {
+        } else if (e.server.address != info.source ||
+                   (e.values.has(kStateIfBound) && e.interface != interface)) {
           stranger = true;
         } else if (e.server.parent_port != info.source_port.raw()) {
           if (records[e.record].children < options.children_per_parent) {
@@ -387,7 +391,8 @@ bool ExpectationTable::Take(const PacketInfo& info, const JudgePoint& where,
                             Tick now, ExpectedChild* child) {
   if (empty() || !MayBeExpected(info)) return false;
   const std::lock_guard guard(impl_->lock);
-  const uint32_t i = impl_->Find(TargetOf(info, where), info, now);
+  const uint32_t i =
+      impl_->Find(TargetOf(info, where), info, where.interface, now);
   if (i != kNone) {
     const Expectation& e = impl_->entries[i];
     FamilyRecord& record = impl_->records[e.record];
@@ -410,7 +415,8 @@ bool ExpectationTable::Matches(const PacketInfo& info,
   if (empty() || !MayBeExpected(info)) return false;
   const std::lock_guard guard(impl_->lock);
   const bool found =
-      impl_->Find(TargetOf(info, where), info, now) != kNone;
+      impl_->Find(TargetOf(info, where), info, where.interface, now) !=
+      kNone;
   Publish();
   return found;
 }

@@ -45,6 +45,8 @@ struct ParentReference {
   bool has_parent = false;
   // The family record, or kNoFamilyRecord.
   uint16_t record = 0xffff;
+  // Where it was made: an if-bound parent's child has to come there.
+  uint16_t interface = 0;
 };
 inline constexpr uint16_t kNoFamilyRecord = 0xffff;
 

@@ -152,6 +152,7 @@ ParentReference StateTable::ReferenceTo(StateIndex state) const {
   parent.handle = HandleOf(state);
   parent.filter = hot.key.filter;
   parent.direction = hot.direction();
+  parent.interface = cold.interface;
   parent.has_parent = cold.parent_id != 0;
   if (!parent.has_parent) parent.record = cold.family_record;
   return parent;

@@ -468,7 +468,9 @@ bool PlainModel::TakeExpectation(const PacketInfo& info, const Point& point,
         i->server != info.source_address() ||
         i->client != info.destination_address() ||
         i->client_port != info.destination_port.host() ||
-        i->server_port == info.source_port.host()) {
+        i->server_port == info.source_port.host() ||
+        (!i->values.interface.empty() &&
+         i->values.interface != ports_[point.port].name)) {
       continue;
     }
     child = i->values;
