@@ -102,7 +102,7 @@ void MeetPeer(const PacketInfo& info, const rte_mbuf& mbuf, uint32_t from,
   if ((my & kScaleKnown) == 0) {
     s->max_window[to] = static_cast<uint16_t>(std::min<uint32_t>(
         Scaled(s->max_window[to], other & kScaleMask), 0xffff));
-    other = kPeerSeen;
+    other &= kPeerSeen;
     segment->my_scale = segment->other_scale = 0;
   }
   my |= kPeerSeen;

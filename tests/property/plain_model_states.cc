@@ -163,7 +163,12 @@ std::string PlainModel::Describe(uint64_t now) const {
                     state.direction == Direction::kIn ? "in" : "out", " on ",
                     key.interface.empty() ? "any" : key.interface, ", phases ",
                     state.peers[0].phase, ":", state.peers[1].phase, ", idle ",
-                    now - state.last, " ms of ", LifeTime(state), "\n");
+                    now - state.last, " ms of ", LifeTime(state));
+    for (const Peer& peer : state.peers) {
+      absl::StrAppend(&text, ", ", peer.low, " to ", peer.high, " window ",
+                      peer.max_window, " scale ", peer.scale);
+    }
+    text += "\n";
   }
   return text;
 }
@@ -289,18 +294,18 @@ std::optional<DropReason> PlainModel::StepTcp(State& state,
     if (syn) {
       const auto scale =
           other.scale_known ? WindowScale(info, frame) : std::nullopt;
+      mine.scale_known = scale.has_value();
+      mine.scale = scale.value_or(0);
       if (scale) {
-        mine.scale_known = true;
-        mine.scale = my_scale = *scale;
+        my_scale = *scale;
         other_scale = other.scale;
         window = (window + (1u << my_scale) - 1) >> my_scale;
-      } else {
-        other.max_window =
-            std::min<uint32_t>(other.max_window << other.scale, 0xffff);
-        other.scale_known = false;
-        other.scale = 0;
       }
-    } else if (!mine.scale_known) {
+    }
+    if (!mine.scale_known) {
+      // No scaling, and the other one's window was none to begin with.
+      other.max_window =
+          std::min<uint32_t>(other.max_window << other.scale, 0xffff);
       other.scale_known = false;
       other.scale = 0;
       my_scale = other_scale = 0;

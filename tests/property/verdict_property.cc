@@ -217,7 +217,14 @@ std::string States(Simulation& simulation) {
     absl::StrAppend(&text, StateLine(states, record, simulation.now()),
                     " on ", simulation.interfaces().NameOf(record.interface),
                     ", idle ", record.idle, " ms, ends in ",
-                    record.expires_in, " ms\n");
+                    record.expires_in, " ms");
+    for (const size_t peer : {0, 1}) {
+      absl::StrAppend(&text, ", ", record.window[peer].low, " to ",
+                      record.window[peer].high, " window ",
+                      record.max_window[peer], " scale ",
+                      record.scale[peer] & kScaleMask);
+    }
+    text += "\n";
   });
   return text;
 }
