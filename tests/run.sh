@@ -36,8 +36,6 @@ times=$scratch/times
 export SLUICE_TEST_PREFIX=slt$$
 # The tests write no bytecode into the tree.
 export PYTHONDONTWRITEBYTECODE=1
-hugepages=/proc/sys/vm/nr_hugepages
-hugepages_before=$(cat $hugepages 2>/dev/null || echo)
 
 # --- ending -----------------------------------------------------------------
 
@@ -66,11 +64,6 @@ clean_up() {
     done
     ip netns delete "$namespace"
   done
-  # Only our own change is undone: somebody else may have set it since.
-  if [ -n "$hugepages_before" ] && [ -w $hugepages ] &&
-    [ -e "$scratch/hugepages-changed" ]; then
-    echo "$hugepages_before" >$hugepages
-  fi
   rm -rf "$scratch"
 }
 trap clean_up EXIT
@@ -230,7 +223,6 @@ kind_bench() {
   run $python "$top/tests/tools/run_benchmarks.py" --build-dir "$release" \
     --results "$results"
   [ "$(id -u)" -eq 0 ] || return
-  touch "$scratch/hugepages-changed"
   local status=0
   run $python "$top/tests/bench/throughput" --quick \
     --sluiced "$release/sluiced" --results "$results" || status=$?

@@ -111,6 +111,9 @@ class _Engine:
   def __enter__(self):
     try:
       self.start()
+    except subprocess.CalledProcessError as error:
+      self.stop()
+      raise EngineError(f"{self.name} did not start: {error}") from error
     except BaseException:
       self.stop()
       raise
