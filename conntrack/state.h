@@ -138,8 +138,10 @@ static_assert(sizeof(StateCold) == 64);
 // IPv6 addresses, and what few states have.
 struct alignas(64) StateExtra {
   FlowKey6 key;  // of IPv6 states
+  // Room for the key under which the other side knows a translated flow; its
+  // index entry has the top bit of the slot set. No state has one so far.
+  FlowKey6 second_key;
   std::array<uint64_t, 2> folded_packets;  // valid with kEntryFolded
-  uint64_t unused;
   std::array<uint32_t, kMaxMatchRules> match_slots;
 };
 static_assert(sizeof(StateExtra) == 128);
