@@ -253,6 +253,7 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
     ExpectedChild child;
     if (expectations_.Take(info, judgement.where, judgement.now, &child)) {
       rules_[i] = kNoRule;
+      if (child.values.tag != kNoTag) tags_[i] = child.values.tag;
       return Admit(i, child.values, &child, judgement);
     }
   }
