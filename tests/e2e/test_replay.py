@@ -42,7 +42,7 @@ pass out on inside tagged WEB
 pass out on inside proto udp to port != 5300
 """ + NEIGHBOURS,
     "quick": """\
-block in quick on outside proto tcp from any to any port 8080
+block in quick on outside proto { tcp, udp } from any to any port { 8080, 5300 }
 pass in quick on outside proto { tcp, udp, icmp, icmp6 } keep state
 block return all
 pass out on inside
