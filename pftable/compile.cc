@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "pftable/compile_rule.h"
 #include "pftable/printer.h"
+#include "pftable/source_lines.h"
 #include "pftable/stable_hash.h"
 
 namespace sluice {
@@ -16,18 +17,21 @@ namespace {
 
 constexpr size_t kMaxMessages = 100;
 
-std::string PlaceText(const Policy& policy, const SourcePlace& place) {
-  if (place.line == 0) return std::string();
-  const std::string file =
-      place.file < policy.files.size() ? policy.files[place.file] : "-";
-  return absl::StrCat(file, ":", place.line, ":", place.column, ": ");
-}
-
+// The message as the parser's are: place, line and caret around it.
 absl::Status AtPlace(const Policy& policy, const SourcePlace& place,
                      const absl::Status& status) {
-  return absl::Status(status.code(),
-                      absl::StrCat(PlaceText(policy, place),
-                                   status.message()));
+  if (place.line == 0 || place.file >= policy.files.size()) return status;
+  Diagnostic d;
+  d.file = policy.files[place.file];
+  d.line = place.line;
+  d.column = place.column;
+  d.message = std::string(status.message());
+  if (policy.texts != nullptr && place.file < policy.texts->size()) {
+    d.source_line =
+        SourceLines((*policy.texts)[place.file]).Line(place.line);
+  }
+  const std::string text = FormatDiagnostic(d);
+  return absl::Status(status.code(), absl::StripSuffix(text, "\n"));
 }
 
 AddressTable BuildTable(const std::vector<TableEntry>& entries) {

@@ -1,6 +1,10 @@
 #include "pftable/enforce.h"
 
 #include <algorithm>
+#include <map>
+#include <utility>
+
+#include "pftable/source_lines.h"
 
 namespace sluice {
 namespace {
@@ -171,10 +175,20 @@ class Finder {
     d.line = place.line;
     d.column = place.column;
     d.message = "parsed, not enforced yet: " + std::string(name);
+    d.source_line = SourceLine(place);
     // The rules of one list are one mistake.
     if (std::find(found_.begin(), found_.end(), d) == found_.end()) {
       found_.push_back(std::move(d));
     }
+  }
+
+  std::string SourceLine(const SourcePlace& place) {
+    if (policy_.texts == nullptr || place.file >= policy_.texts->size()) {
+      return std::string();
+    }
+    const auto [lines, made] =
+        lines_.try_emplace(place.file, (*policy_.texts)[place.file]);
+    return lines->second.Line(place.line);
   }
 
   void Walk(const Anchor& anchor) {
@@ -209,6 +223,7 @@ class Finder {
   const Policy& policy_;
   const EngineCapabilities& can_;
   const size_t limit_;
+  std::map<uint32_t, SourceLines> lines_;  // by file
   std::vector<Diagnostic> found_;
 };
 

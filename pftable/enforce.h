@@ -14,7 +14,9 @@
 namespace sluice {
 
 // What an engine can do beyond stateful pass, block and match with addresses,
-// tables, ports, flags, types, tags, labels and options of a plain state.
+// tables, ports, flags, types, tags, labels and options of a plain state. The
+// defaults are an engine that does no more than that; what sluice's does is
+// kEngineCapabilities (compile.h), which the daemon's loads and `-n` ask.
 struct EngineCapabilities {
   bool anchors = false;
   bool translation = false;        // nat-to, rdr-to, binat-to, nat, rdr, binat
@@ -37,15 +39,16 @@ struct EngineCapabilities {
   bool flow_export = false;        // pflow
   bool sctp_multihoming = false;   // allow-related
   bool layer2 = false;             // ether
-  bool dynamic_interfaces = true;  // (if): resolved when loaded
-  bool probability = true;
+  bool dynamic_interfaces = false;  // (if): resolved when loaded
+  bool probability = false;
   bool reassembly = false;         // set reassemble yes, where it is written
   bool fail_policy = false;
   bool keep_counters = false;
 };
 
-// One error a use, "parsed, not enforced yet: NAME" with its place, in the
-// order of the policy; at most `limit`. Things that no dataplane has a use
+// One error a use, "parsed, not enforced yet: NAME" with its place and the
+// line if the policy came from text, in the order of the policy; at most
+// `limit`. Things that no dataplane has a use
 // for (queues, dummynet, divert, rdomains) are always among them.
 std::vector<Diagnostic> UnenforcedConstructs(
     const Policy& policy, const EngineCapabilities& capabilities,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
+#include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -10,8 +11,6 @@
 
 namespace sluice {
 namespace {
-
-constexpr size_t kMaxSourceLine = 512;
 
 const HostFacts& OrNone(const HostFacts* facts, const HostFacts& none) {
   return facts != nullptr ? *facts : none;
@@ -83,6 +82,14 @@ ParseResult Parser::Run() {
   RunFile();
   LoadPendingAnchors();
   FinishOptions();
+  std::vector<std::string> texts;
+  for (FileText& read : texts_) {
+    // It looks into the text that moves away.
+    read.lines.reset();
+    texts.push_back(std::move(read.text));
+  }
+  result_.policy.texts =
+      std::make_shared<const std::vector<std::string>>(std::move(texts));
   return std::move(result_);
 }
 
@@ -98,7 +105,7 @@ Anchor& Parser::Here() {
 
 uint32_t Parser::AddFile(std::string name, std::string text) {
   result_.policy.files.push_back(std::move(name));
-  texts_.push_back({.text = std::move(text), .line_starts = {}});
+  texts_.push_back({.text = std::move(text), .lines = {}});
   return static_cast<uint32_t>(texts_.size() - 1);
 }
 
@@ -242,20 +249,8 @@ std::optional<uint64_t> ParseUnsigned(std::string_view text) {
 std::string Parser::SourceLine(SourcePlace place) {
   if (place.file >= texts_.size() || place.line == 0) return "";
   FileText& file = texts_[place.file];
-  if (file.line_starts.empty()) {
-    file.line_starts.push_back(0);
-    for (size_t at = file.text.find('\n'); at != std::string::npos;
-         at = file.text.find('\n', at + 1)) {
-      file.line_starts.push_back(at + 1);
-    }
-  }
-  if (place.line > file.line_starts.size()) return "";
-  const size_t begin = file.line_starts[place.line - 1];
-  const size_t end = std::min(file.text.find('\n', begin), file.text.size());
-  std::string line =
-      file.text.substr(begin, std::min(end - begin, kMaxSourceLine));
-  if (!line.empty() && line.back() == '\r') line.pop_back();
-  return line;
+  if (!file.lines) file.lines.emplace(file.text);
+  return file.lines->Line(place.line);
 }
 
 void Parser::Report(Severity severity, SourcePlace place, std::string message,

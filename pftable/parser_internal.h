@@ -20,6 +20,7 @@
 
 #include "pftable/lexer.h"
 #include "pftable/parser.h"
+#include "pftable/source_lines.h"
 #include "pftable/syntax.h"
 
 namespace sluice {
@@ -207,7 +208,7 @@ class Parser {
 
   struct FileText {
     std::string text;
-    std::vector<size_t> line_starts;  // filled for the first message
+    std::optional<SourceLines> lines;  // made for the first message
   };
   std::deque<FileText> texts_;  // the lexer points into it
   size_t total_bytes_ = 0;

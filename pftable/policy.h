@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -206,6 +207,8 @@ struct Policy {
   std::vector<ForeignDefinition> foreign;
   std::vector<MacroDefinition> macros;
   std::vector<std::string> files;  // what SourcePlace::file counts
+  // What they hold, for messages of later passes; null if not from text.
+  std::shared_ptr<const std::vector<std::string>> texts;
 };
 
 }  // namespace sluice

@@ -8,7 +8,9 @@
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/ruleset_file.h"
 #include "dataplane/sluicectl/tool.h"
+#include "pftable/compile.h"
 #include "pftable/diagnostic.h"
+#include "pftable/enforce.h"
 #include "pftable/printer.h"
 
 namespace sluice {
@@ -28,17 +30,24 @@ bool Tool::Check() {
       .rule_numbers = arguments_.verbose > 1,
       .anchor_names = arguments_.debug,
   };
-  output_.Complain(FormatDiagnostics(parsed.diagnostics));
   const bool ok = parsed.ok();
+  std::vector<Diagnostic> diagnostics = parsed.diagnostics;
+  if (ok) {
+    // The language is right, but a load would be refused: say so now.
+    for (Diagnostic& d :
+         UnenforcedConstructs(parsed.policy, kEngineCapabilities)) {
+      d.severity = Severity::kWarning;
+      diagnostics.push_back(std::move(d));
+    }
+  }
+  output_.Complain(FormatDiagnostics(diagnostics));
   std::string text;
   if (ok && arguments_.verbose > 0) text = PrintPolicy(parsed.policy, options);
   output_.Print(text);
   if (output_.json()) {
-    json diagnostics = json::array();
-    for (const Diagnostic& d : parsed.diagnostics) {
-      diagnostics.push_back(ToJson(d));
-    }
-    json check = {{"ok", ok}, {"diagnostics", std::move(diagnostics)}};
+    json listed = json::array();
+    for (const Diagnostic& d : diagnostics) listed.push_back(ToJson(d));
+    json check = {{"ok", ok}, {"diagnostics", std::move(listed)}};
     if (!text.empty()) check["text"] = text;
     output_.Put("check", check);
   }

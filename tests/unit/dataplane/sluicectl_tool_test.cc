@@ -166,6 +166,18 @@ TEST_F(SluicectlToolTest, ChecksWithoutADaemon) {
   EXPECT_THAT(bad.err, HasSubstr("stdin:2:1:"));
   EXPECT_THAT(bad.err, HasSubstr("stdin:3:1:"));
   EXPECT_THAT(bad.err, HasSubstr("2 errors"));
+  // What the daemon would refuse by name passes, with a word about it.
+  ExpectIs(run({"-nvf", "-"}, "anchor { pass in received-on any }\n"
+                              "pass in synproxy state\n"),
+           0,
+           "anchor all {\n  pass in all received-on any flags S/SA\n}\n"
+           "pass in all flags S/SA synproxy state\n",
+           "stdin:2:1: warning: parsed, not enforced yet: synproxy state\n"
+           "pass in synproxy state\n^\n");
+  const json warned =
+      json::parse(run({"-nf", "-", "--json"}, "pass once\n").out);
+  EXPECT_EQ(warned["check"]["ok"], true);
+  EXPECT_EQ(warned["check"]["diagnostics"][0]["severity"], "warning");
   const json parsed = json::parse(run({"-nf", "-", "--json"}, "pas\n").out);
   EXPECT_EQ(parsed["check"]["ok"], false);
   EXPECT_EQ(parsed["check"]["diagnostics"][0]["line"], 1);

@@ -281,6 +281,18 @@ TEST(Language, UnenforcedConstructsAreNamed) {
   EXPECT_TRUE(UnenforcedConstructs(ParseText("pass").policy, {}).empty());
 }
 
+TEST(Language, UnenforcedConstructsShowTheirLines) {
+  const ParseResult result =
+      ParseText("pass\ninclude \"more.conf\"\npass in synproxy state\n",
+                {.files = {{"more.conf", "pass\n\tmatch scrub (no-df)\r\n"}}});
+  ASSERT_TRUE(result.ok()) << FormatDiagnostics(result.diagnostics);
+  EXPECT_EQ(FormatDiagnostics(UnenforcedConstructs(result.policy, {})),
+            "more.conf:2:2: parsed, not enforced yet: scrub\n"
+            "\tmatch scrub (no-df)\n\t^\n"
+            "pf.conf:3:1: parsed, not enforced yet: synproxy state\n"
+            "pass in synproxy state\n^\n");
+}
+
 TEST(Language, PrintVariants) {
   const ParseResult result = ParseText(
       "pass proto tcp to port 22\nanchor { pass }");
