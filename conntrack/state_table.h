@@ -43,6 +43,7 @@
 #include "conntrack/memory.h"
 #include "conntrack/state.h"
 #include "conntrack/state_budget.h"
+#include "conntrack/state_import.h"
 #include "conntrack/statistics.h"
 #include "conntrack/timer_wheel.h"
 #include "packet/packet.h"
@@ -183,6 +184,16 @@ class StateTable {
   // Hands the sink what a state has counted since the last time.
   void Fold(StateIndex state);
 
+  // The way in for states from elsewhere (state_import.h). Each call looks at
+  // no more than `budget` states.
+  ReserveResult Reserve(StateImport* import, uint32_t budget);
+  // True when all are in. Only after kReady.
+  bool Commit(StateImport* import, Tick now, uint32_t budget);
+  // True when all was given back. After any Reserve().
+  bool Cancel(StateImport* import, uint32_t budget);
+  // The counter of the newest id: ids above are free.
+  uint64_t last_id() const { return last_id_; }
+
   // The slot if the handle's state is here and alive, else kNoState.
   StateIndex Resolve(const StateHandle& handle) const;
   StateHandle HandleOf(StateIndex state) const {
@@ -227,6 +238,16 @@ class StateTable {
            cold_[state].interface != where.interface;
   }
   FlowHash HashOf(StateIndex state) const;
+
+  FlowHash HashOf(const StateRecord& record) const;
+  ReserveResult BeginImport(StateImport* import);
+  ReserveResult ReserveOne(StateRecord* record);
+  void ReleaseReserved(const ImportedState& imported);
+  void CommitOne(const ImportedState& imported, Tick now);
+  // A state with the key of that one, where both would hold.
+  StateIndex FindLive(const StateRecord& record) const;
+  // Takes over what is ahead of the live state; whether anything was.
+  bool Advance(StateIndex state, const StateRecord& record, Tick now);
 
   InsertResult InsertState(const PacketInfo& info, const rte_mbuf& mbuf,
                            const JudgePoint& where,

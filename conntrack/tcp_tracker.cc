@@ -55,16 +55,6 @@ void Raise(StateHot* s, uint32_t peer, TcpPhase phase) {
   if (Below(*s, peer, phase)) s->phase[peer] = Raw(phase);
 }
 
-Timeout TcpTimeout(const StateHot& s) {
-  if (BothAtLeast(s, TcpPhase::kFinWait2)) return Timeout::kTcpClosed;
-  if (BothAtLeast(s, TcpPhase::kClosing)) return Timeout::kTcpFinWait;
-  if (!BothAtLeast(s, TcpPhase::kEstablished)) return Timeout::kTcpOpening;
-  if (!Below(s, 0, TcpPhase::kClosing) || !Below(s, 1, TcpPhase::kClosing)) {
-    return Timeout::kTcpClosing;
-  }
-  return Timeout::kTcpEstablished;
-}
-
 // What the rest of the tracker needs of a segment.
 struct Segment {
   uint32_t begin = 0;     // first sequence number, eased for bare segments
@@ -212,6 +202,16 @@ bool WithinSlack(const StateHot& s, const Segment& segment, uint32_t from) {
 }
 
 }  // namespace
+
+Timeout TcpTimeout(const StateHot& s) {
+  if (BothAtLeast(s, TcpPhase::kFinWait2)) return Timeout::kTcpClosed;
+  if (BothAtLeast(s, TcpPhase::kClosing)) return Timeout::kTcpFinWait;
+  if (!BothAtLeast(s, TcpPhase::kEstablished)) return Timeout::kTcpOpening;
+  if (!Below(s, 0, TcpPhase::kClosing) || !Below(s, 1, TcpPhase::kClosing)) {
+    return Timeout::kTcpClosing;
+  }
+  return Timeout::kTcpEstablished;
+}
 
 void InitTcp(const PacketInfo& info, const rte_mbuf& mbuf, StateHot* s) {
   const bool syn = (info.tcp_flags & kTcpSyn) != 0;

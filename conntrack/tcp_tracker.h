@@ -54,6 +54,9 @@ struct TrackerResult {
 
 // A state's peers after its first packet.
 void InitTcp(const PacketInfo& info, const rte_mbuf& mbuf, StateHot* state);
+
+// The timeout that applies in these phases.
+Timeout TcpTimeout(const StateHot& state);
 void InitSctp(const PacketInfo& info, StateHot* state);
 
 // One more packet, sent by `from`. Changes phases and windows and

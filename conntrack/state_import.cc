@@ -1,0 +1,284 @@
+// The parts of StateTable that take in states from elsewhere.
+#include "conntrack/state_import.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "conntrack/state_table.h"
+#include "conntrack/tcp_tracker.h"
+
+namespace sluice {
+namespace {
+
+uint32_t RawV4(const Address& address) {
+  uint32_t raw;
+  std::memcpy(&raw, address.bytes.data(), sizeof raw);
+  return raw;
+}
+
+// The ends as the key has them: the originator's is end 0 of a state that was
+// made inwards.
+template <typename Key>
+void SetPorts(const StateRecord& record, Key* key) {
+  const int first = record.direction == Direction::kIn ? 0 : 1;
+  key->port0 = Be16(record.port[first]).raw();
+  key->port1 = Be16(record.port[first ^ 1]).raw();
+  key->proto = record.proto;
+  key->filter = record.filter;
+}
+
+FlowKey4 Key4(const StateRecord& record) {
+  const int first = record.direction == Direction::kIn ? 0 : 1;
+  FlowKey4 key;
+  key.end0 = RawV4(record.address[first]);
+  key.end1 = RawV4(record.address[first ^ 1]);
+  SetPorts(record, &key);
+  return key;
+}
+
+FlowKey6 Key6(const StateRecord& record) {
+  const int first = record.direction == Direction::kIn ? 0 : 1;
+  FlowKey6 key;
+  key.end0 = record.address[first].bytes;
+  key.end1 = record.address[first ^ 1].bytes;
+  SetPorts(record, &key);
+  return key;
+}
+
+bool IsAhead(const StateHot& live, const StateRecord& record, int peer) {
+  if (record.phase[peer] < live.phase[peer]) return false;
+  if (record.proto != protocol::kTcp) {
+    return record.phase[peer] > live.phase[peer];
+  }
+  const auto difference = static_cast<int32_t>(record.window[peer].low -
+                                               live.window[peer].low);
+  return difference > 0 ||
+         (difference == 0 && record.phase[peer] > live.phase[peer]);
+}
+
+}  // namespace
+
+FlowHash StateTable::HashOf(const StateRecord& record) const {
+  return record.family == Family::kIpv4 ? Hash(Key4(record), options_.secret)
+                                        : Hash(Key6(record), options_.secret);
+}
+
+ReserveResult StateTable::BeginImport(StateImport* import) {
+  const std::vector<ImportedState>& states = import->states;
+  if (import->filter >= filters_.size() ||
+      filters_[import->filter].budget == nullptr) {
+    return ReserveResult::kFilter;
+  }
+  if (!states.empty()) {
+    const StateId first = states.front().record.id;
+    const StateId last = states.back().record.id;
+    if (last >> 8 >= kMaxImportedCount || first >> 8 <= last_id_ ||
+        first > last) {
+      return ReserveResult::kIds;
+    }
+    // What is made from here on is younger than all of them.
+    last_id_ = last >> 8;
+  }
+  import->begun = true;
+  return ReserveResult::kMore;
+}
+
+ReserveResult StateTable::ReserveOne(StateRecord* record) {
+  Filter& filter = filters_[record->filter];
+  if (!filter.budget->Take()) return ReserveResult::kStateLimit;
+  const StateIndex state = TakeSlot();
+  if (state == kNoState) {
+    filter.budget->GiveBack();
+    return ReserveResult::kSlots;
+  }
+  // Until it is committed the family keeps it from being found, and the flags
+  // from being visited.
+  StateHot& hot = hot_[state];
+  hot = StateHot{};
+  cold_[state] = StateCold{};
+  hot.key.family = static_cast<uint8_t>(Family::kNone);
+  if (!index_.Insert(HashOf(*record), state)) {
+    GiveBackSlot(state);
+    filter.budget->GiveBack();
+    return ReserveResult::kIndex;
+  }
+  if (sink_ != nullptr && !sink_->StateInserted(record->filter,
+                                                record->values)) {
+    index_.Remove(HashOf(*record), state);
+    GiveBackSlot(state);
+    filter.budget->GiveBack();
+    return ReserveResult::kRuleLimit;
+  }
+  record->slot = state;
+  return ReserveResult::kReady;
+}
+
+ReserveResult StateTable::Reserve(StateImport* import, uint32_t budget) {
+  if (!import->begun) {
+    const ReserveResult begun = BeginImport(import);
+    if (begun != ReserveResult::kMore) return begun;
+  }
+  const size_t count = import->states.size();
+  for (; budget > 0 && import->reserved < count; --budget) {
+    StateRecord& record = import->states[import->reserved].record;
+    const bool ascends =
+        import->reserved == 0 ||
+        import->states[import->reserved - 1].record.id < record.id;
+    if (!ascends || WorkerOf(record.id) != options_.worker ||
+        record.id >> 8 > last_id_) {
+      return ReserveResult::kIds;
+    }
+    if (record.filter != import->filter) return ReserveResult::kFilter;
+    const ReserveResult result = ReserveOne(&record);
+    if (result != ReserveResult::kReady) return result;
+    ++import->reserved;
+  }
+  return import->reserved < count ? ReserveResult::kMore
+                                  : ReserveResult::kReady;
+}
+
+void StateTable::ReleaseReserved(const ImportedState& imported) {
+  const StateRecord& record = imported.record;
+  index_.Remove(HashOf(record), record.slot);
+  if (sink_ != nullptr) sink_->StateRemoved(record.filter, record.values);
+  filters_[record.filter].budget->GiveBack();
+  GiveBackSlot(record.slot);
+  if (imported.family_record == kNoFamilyRecord || expectations_ == nullptr) {
+    return;
+  }
+  if (record.parent.IsSet()) {
+    expectations_->ChildGone(imported.family_record, record.parent.id);
+  } else {
+    expectations_->ParentGone(imported.family_record, record.id);
+  }
+}
+
+StateIndex StateTable::FindLive(const StateRecord& record) const {
+  const FlowHash hash = HashOf(record);
+  const auto meets = [&](StateIndex candidate) {
+    const bool both_bound = record.values.has(kStateIfBound) &&
+                            (hot_[candidate].flags & kStateIfBound) != 0;
+    return !both_bound || cold_[candidate].interface == record.interface;
+  };
+  if (record.family == Family::kIpv4) {
+    const FlowKey4 key = Key4(record);
+    return index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
+                       [&](StateIndex candidate) {
+                         return hot_[candidate].key == key && meets(candidate);
+                       });
+  }
+  const FlowKey6 key = Key6(record);
+  return index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
+                     [&](StateIndex candidate) {
+                       return hot_[candidate].family() == Family::kIpv6 &&
+                              extra_[candidate].key == key && meets(candidate);
+                     });
+}
+
+bool StateTable::Advance(StateIndex state, const StateRecord& record,
+                         Tick now) {
+  StateHot& hot = hot_[state];
+  bool taken = false;
+  for (int peer = 0; peer < 2; ++peer) {
+    if (!IsAhead(hot, record, peer)) continue;
+    taken = true;
+    hot.phase[peer] = record.phase[peer];
+    if (record.proto != protocol::kTcp) continue;
+    hot.window[peer] = record.window[peer];
+    hot.max_window[peer] = record.max_window[peer];
+    hot.scale[peer] = record.scale[peer];
+  }
+  if (!taken) return false;
+  // The timeouts of the other protocols ascend with their phases.
+  hot.timeout = record.proto == protocol::kTcp
+                    ? TcpTimeout(hot)
+                    : std::max(hot.timeout, record.timeout);
+  Requeue(state, now);
+  return true;
+}
+
+void StateTable::CommitOne(const ImportedState& imported, Tick now) {
+  const StateRecord& record = imported.record;
+  const StateTemplate& values = record.values;
+  const StateIndex state = record.slot;
+  StateHot& hot = hot_[state];
+  StateCold& cold = cold_[state];
+  StateExtra& extra = extra_[state];
+  if (record.family == Family::kIpv4) {
+    hot.key = Key4(record);
+  } else {
+    extra.key = Key6(record);
+    SetPorts(record, &hot.key);
+    hot.key.family = static_cast<uint8_t>(Family::kIpv6);
+  }
+  hot.flags = static_cast<uint16_t>(
+      kEntryInUse | kEntryFolded | (values.flags & kTemplateFlags) |
+      (record.direction == Direction::kOut ? kEntryOut : 0) |
+      (values.tag != kNoTag ? kEntryTagged : 0) |
+      (options_.tftp_helper ? record.flags & kEntryHelper : 0));
+  hot.window = record.window;
+  hot.max_window = record.max_window;
+  hot.phase = record.phase;
+  hot.scale = record.scale;
+  hot.timeout = record.timeout;
+  hot.match_count = static_cast<uint8_t>(
+      std::min<uint32_t>(values.match_count, kMaxMatchRules));
+  if (hot.match_count != 0) extra.match_slots = values.match_slots;
+  // Its rule has counted them where it comes from, so they count as handed
+  // over.
+  cold.folded_bytes = record.bytes;
+  extra.folded_packets = record.packets;
+  cold.id = record.id;
+  cold.parent_slot = kNoState;
+  cold.family_record = kNoFamilyRecord;
+  cold.rule_slot = values.rule_slot;
+  cold.anchor_slot = values.anchor_slot;
+  cold.interface = record.interface;
+  cold.tag = values.tag;
+  if (record.parent.IsSet()) {
+    const ParentReference parent = {.handle = record.parent,
+                                    .filter = record.filter,
+                                    .record = imported.family_record};
+    if (LinkToParent(&cold, record.filter, parent) != LinkResult::kLinked) {
+      statistics_.links_refused.Add(1);
+    }
+  } else {
+    cold.family_record = imported.family_record;
+  }
+  if (cold.family_record != kNoFamilyRecord) hot.flags |= kEntryRelated;
+
+  const uint32_t life = Lifetime(hot, cold);
+  const uint32_t remaining = std::min(record.expires_in, life);
+  const uint32_t idle = life - remaining;
+  hot.last_seen = now - idle;
+  cold.created = now - std::max(record.age, idle);
+  wheel_.Start(now);
+  wheel_.Queue(state, now + remaining);
+  statistics_.inserts.Add(1);
+  statistics_.states.Add(1);
+}
+
+bool StateTable::Commit(StateImport* import, Tick now, uint32_t budget) {
+  for (; budget > 0 && import->done < import->reserved; --budget) {
+    const ImportedState& imported = import->states[import->done++];
+    const StateIndex live = FindLive(imported.record);
+    if (live == kNoState) {
+      CommitOne(imported, now);
+      ++import->inserted;
+      continue;
+    }
+    if (Advance(live, imported.record, now)) ++import->advanced;
+    ReleaseReserved(imported);
+    ++import->merged;
+  }
+  return import->done == import->reserved;
+}
+
+bool StateTable::Cancel(StateImport* import, uint32_t budget) {
+  for (; budget > 0 && import->reserved > import->done; --budget) {
+    ReleaseReserved(import->states[--import->reserved]);
+  }
+  return import->reserved == import->done;
+}
+
+}  // namespace sluice

@@ -1,0 +1,74 @@
+// States that come from elsewhere, on their way into a shard.
+//
+// Three calls of StateTable, each in slices that the worker fits between its
+// bursts, none of which allocates:
+//
+//   Reserve()  takes all that a state needs (slot, room in the index, a unit of
+//              the filter's budget, a place of its rule's limit) and writes the
+//              values. No packet, listing or sweep sees such a state. This can
+//              fail; then Cancel() gives back what was taken, and the shard is
+//              as it was.
+//   Commit()   makes them states. It cannot fail.
+//   Cancel()   instead of Commit(): gives everything back.
+//
+// If a live state has the key of an imported one by the time of Commit(), the
+// live one stays, with its id, rule and family, and the imported one goes; its
+// children go on without a tie and its expectations end. What the live one
+// takes over is what pfsync would: each peer by itself, only forwards. The
+// peer's phase, and for TCP its window and scale, are taken if the imported
+// phase is not behind, for TCP the imported `low` is not behind either, and one
+// of them is ahead. On equal, live wins.
+#ifndef SLUICE_CONNTRACK_STATE_IMPORT_H_
+#define SLUICE_CONNTRACK_STATE_IMPORT_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "conntrack/expectation.h"
+#include "conntrack/state.h"
+
+namespace sluice {
+
+// The counter in an id is below this, so that imports, however often and of
+// whatever, leave a worker more ids than it can use up.
+inline constexpr uint64_t kMaxImportedCount = uint64_t{1} << 48;
+
+// One state. Of `record`: `expires_in` is kept as far as the timeouts of the
+// receiving filter allow, `idle` follows from it; `slot` is where Reserve() put
+// it. Key, timeout and phases are sound for the protocol, addresses of
+// one family; the id has this worker's number in its low bits.
+struct ImportedState {
+  StateRecord record;
+  // Of a parent and of a child, set between Reserve() and Commit(): in the
+  // expectation table. The tie itself is `record.parent`.
+  uint16_t family_record = kNoFamilyRecord;
+};
+
+// The states of one filter for one shard. The control side fills in `states`
+// and leaves it alone while the worker has it.
+struct StateImport {
+  uint16_t filter = 0;
+  std::vector<ImportedState> states;  // ascending by id
+
+  uint32_t reserved = 0;  // how many have a place
+  uint32_t done = 0;      // how many were committed
+  bool begun = false;
+  uint64_t inserted = 0;
+  uint64_t merged = 0;    // a live state had the key
+  uint64_t advanced = 0;  // of those, how many live states took something over
+};
+
+enum class ReserveResult : uint8_t {
+  kMore,        // call again
+  kReady,       // all have a place
+  kIds,         // ids are out of order, in use here, or of another worker
+  kFilter,      // the shard does not have that filter
+  kSlots,       // no free slot
+  kIndex,       // no room in the index
+  kStateLimit,  // `set limit states`
+  kRuleLimit,   // `max` of a rule
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONNTRACK_STATE_IMPORT_H_
