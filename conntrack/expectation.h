@@ -23,9 +23,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "conntrack/flow_key.h"
 #include "conntrack/state.h"
+#include "packet/address.h"
 #include "packet/packet.h"
 
 namespace sluice {
@@ -64,6 +66,21 @@ enum class ExpectResult : uint8_t {
 struct ExpectedChild {
   ParentReference parent;
   StateTemplate values;  // the parent's
+};
+
+// An expectation as values. Host order.
+struct ExpectationRecord {
+  StateHandle parent;
+  uint16_t filter = 0;
+  Direction direction = Direction::kIn;  // of the parent
+  uint16_t interface = 0;  // with kStateIfBound
+  uint8_t proto = 0;
+  Address client;
+  Address server;
+  uint16_t client_port = 0;
+  uint16_t server_port = 0;  // the parent's, from which no child comes
+  uint32_t expires_in = 0;   // ticks
+  StateTemplate values;
 };
 
 // Counters of the table; written under its lock, read at any time.
@@ -126,6 +143,27 @@ class ExpectationTable {
 
   // Frees at most `budget` expectations whose time is over.
   void Expire(Tick now, uint32_t budget);
+
+  // Appends the expectations in at most `budget` places from *cursor on, which
+  // starts at 0, to `records`. False at the end. Control side.
+  bool List(uint32_t* cursor, uint32_t budget, Tick now,
+            std::vector<ExpectationRecord>* records) const;
+
+  // The way in for a parent from elsewhere with what it expects; control side.
+  // First its family, with as many children as will be inserted: the record's
+  // number goes into their ImportedState. kFull, kChildLimit, kGrandchild and
+  // kBadParent as for Arm().
+  ExpectResult ReserveFamily(const ParentReference& parent, uint32_t children,
+                             uint16_t* record);
+  // Then its expectations, which no packet meets and no listing shows until
+  // CommitFamily(). `record` is the family's. At most the
+  // table's own time to live remains.
+  ExpectResult ReserveExpectation(const ExpectationRecord& expected,
+                                  uint16_t record);
+  // Cannot fail. Nothing happens if the parent has gone since.
+  void CommitFamily(uint16_t record, StateId parent, Tick now);
+  // Instead, when no state of the family was or will be inserted.
+  void CancelFamily(uint16_t record, StateId parent);
 
   void CountMalformed();
   ExpectationStatistics statistics() const;

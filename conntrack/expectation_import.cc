@@ -1,0 +1,123 @@
+// The parts of ExpectationTable that list and take in what lives elsewhere.
+#include <algorithm>
+#include <mutex>
+
+#include "conntrack/expectation.h"
+#include "conntrack/expectation_store.h"
+
+namespace sluice {
+
+using internal::Expectation;
+using internal::FamilyRecord;
+using internal::kNone;
+
+bool ExpectationTable::List(uint32_t* cursor, uint32_t budget, Tick now,
+                            std::vector<ExpectationRecord>* records) const {
+  const auto places = static_cast<uint32_t>(impl_->entries.size());
+  const auto end = static_cast<uint32_t>(
+      std::min<uint64_t>(uint64_t{*cursor} + budget, places));
+  // Nothing is allocated under the lock.
+  records->reserve(records->size() + (end - std::min(*cursor, end)));
+  const std::lock_guard guard(impl_->lock);
+  // Places do not say whether they are free, but their family's list does.
+  for (; *cursor < end; ++*cursor) {
+    const Expectation& e = impl_->entries[*cursor];
+    if (e.record >= impl_->records.size() || e.pending) continue;
+    const FamilyRecord& family = impl_->records[e.record];
+    if (!family.parent.IsSet()) continue;
+    uint32_t i = family.first;
+    while (i != kNone && i != *cursor) i = impl_->entries[i].sibling;
+    const int32_t remaining = TickDiff(e.expires, now);
+    if (i == kNone || remaining <= 0) continue;
+    const internal::Target& target = e.target;
+    records->push_back(
+        {.parent = family.parent,
+         .filter = family.filter,
+         .direction = family.direction,
+         .interface = e.interface,
+         .proto = protocol::kUdp,
+         .client = Address::FromBytes(target.family, target.client.data()),
+         .server =
+             Address::FromBytes(target.family, e.server.address.data()),
+         .client_port = Be16::FromRaw(target.client_port).host(),
+         .server_port = Be16::FromRaw(e.server.parent_port).host(),
+         .expires_in = static_cast<uint32_t>(remaining),
+         .values = e.values});
+  }
+  return *cursor < places;
+}
+
+ExpectResult ExpectationTable::ReserveFamily(const ParentReference& parent,
+                                             uint32_t children,
+                                             uint16_t* record) {
+  if (!parent.handle.IsSet()) return ExpectResult::kBadParent;
+  if (parent.has_parent) return ExpectResult::kGrandchild;
+  if (children > impl_->options.children_per_parent) {
+    return ExpectResult::kChildLimit;
+  }
+  const std::lock_guard guard(impl_->lock);
+  if (impl_->free_record == kNone) return ExpectResult::kFull;
+  *record = impl_->MakeRecord(parent);
+  impl_->records[*record].children = children;
+  return ExpectResult::kArmed;
+}
+
+ExpectResult ExpectationTable::ReserveExpectation(
+    const ExpectationRecord& expected, uint16_t record) {
+  const std::lock_guard guard(impl_->lock);
+  FamilyRecord* family = impl_->RecordOf(record, expected.parent.id);
+  if (family == nullptr || expected.proto != protocol::kUdp ||
+      expected.client.family != expected.server.family) {
+    return ExpectResult::kBadParent;
+  }
+  const internal::Target target = {
+      .client = expected.client.bytes,
+      .client_port = Be16(expected.client_port).raw(),
+      .filter = family->filter,
+      .family = expected.client.family,
+      .direction = Opposite(family->direction)};
+  for (uint32_t i = family->first; i != kNone; i = impl_->entries[i].sibling) {
+    if (impl_->entries[i].target == target) return ExpectResult::kRearmed;
+  }
+  const ExpectResult room = impl_->CheckRoom(target, false);
+  if (room != ExpectResult::kArmed) return room;
+  const uint32_t i = impl_->Place(
+      target,
+      {.address = expected.server.bytes,
+       .parent_port = Be16(expected.server_port).raw()},
+      expected.interface, expected.values, record);
+  // What remains, until it is known from when on.
+  impl_->entries[i].expires =
+      std::min(expected.expires_in, impl_->options.time_to_live);
+  impl_->entries[i].pending = true;
+  return ExpectResult::kArmed;
+}
+
+void ExpectationTable::CommitFamily(uint16_t record, StateId parent,
+                                    Tick now) {
+  const std::lock_guard guard(impl_->lock);
+  FamilyRecord* family = impl_->RecordOf(record, parent);
+  if (family == nullptr) return;
+  for (uint32_t i = family->first; i != kNone; i = impl_->entries[i].sibling) {
+    Expectation& e = impl_->entries[i];
+    if (!e.pending) continue;
+    e.pending = false;
+    e.expires += now;
+    impl_->InsertByAge(i);
+    ++impl_->live;
+  }
+  Publish();
+}
+
+void ExpectationTable::CancelFamily(uint16_t record, StateId parent) {
+  const std::lock_guard guard(impl_->lock);
+  FamilyRecord* family = impl_->RecordOf(record, parent);
+  if (family == nullptr) return;
+  // As a child of its own, so that the record is there to the end.
+  family->children = 1;
+  impl_->FreeAllOf(record);
+  family->children = 0;
+  impl_->FreeRecordIfUnused(record);
+}
+
+}  // namespace sluice
