@@ -27,10 +27,11 @@ int main(int argc, char** argv) {
   if (!replay.ok()) return Fail(replay.status(), 1);
   if (absl::Status s = (*replay)->Run(); !s.ok()) return Fail(s, 1);
   if (!options->quiet) std::cout << (*replay)->Summary();
-  if ((*replay)->checksum_drops() != 0) {
-    std::cerr << "sluice-replay: " << (*replay)->checksum_drops()
-              << " packets had wrong checksums. A capture taken on a sending "
-                 "host has them\nwhen its NIC was to compute them: "
+  if (const uint64_t count = (*replay)->checksum_drops(); count != 0) {
+    std::cerr << "sluice-replay: " << count
+              << (count == 1 ? " packet" : " packets")
+              << " with a wrong checksum dropped. A capture taken on a "
+                 "sending host has them\nwhen its NIC was to compute them: "
                  "--ignore-checksums replays it all the same.\n";
   }
   return 0;

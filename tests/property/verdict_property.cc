@@ -161,7 +161,8 @@ class Generator {
   }
 
   uint64_t Gap() {
-    static constexpr uint64_t kGaps[] = {0, 0, 0, 0, 1, 10, 10, 700, 700, 700, 12000, 47000};
+    static constexpr uint64_t kGaps[] = {0,   0,   0,   0,   1,     10,
+                                         10,  700, 700, 700, 12000, 47000};
     return Of(kGaps);
   }
 
@@ -205,7 +206,8 @@ std::string SoundRuleset(Generator& generator, const HostFacts& facts) {
 std::string Text(const ModelVerdict& verdict) {
   return absl::StrCat(verdict.passed ? "pass" : "drop ",
                       verdict.passed ? "" : std::string(Name(verdict.reason)),
-                      " rule ", verdict.rule ? absl::StrCat(*verdict.rule) : "-");
+                      " rule ",
+                      verdict.rule ? absl::StrCat(*verdict.rule) : "-");
 }
 
 std::string States(Simulation& simulation) {

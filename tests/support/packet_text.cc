@@ -18,7 +18,8 @@ struct Word {
 };
 
 absl::Status Wrong(std::string_view what) {
-  return absl::InvalidArgumentError(absl::string_view(what.data(), what.size()));
+  return absl::InvalidArgumentError(
+      absl::string_view(what.data(), what.size()));
 }
 
 // Words are separated by blanks; "..." is one word, with the escapes of C;

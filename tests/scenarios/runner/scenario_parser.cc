@@ -304,9 +304,10 @@ class Parser {
   }
 
   absl::Status Result(const std::string& text) {
-    SendStep* step = scenario_.steps.empty()
-                         ? nullptr
-                         : std::get_if<SendStep>(&scenario_.steps.back().action);
+    SendStep* step = nullptr;
+    if (!scenario_.steps.empty()) {
+      step = std::get_if<SendStep>(&scenario_.steps.back().action);
+    }
     if (step == nullptr || step->packets.size() != 1) {
       return Wrong("`=>` has to follow a packet");
     }

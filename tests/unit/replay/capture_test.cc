@@ -76,7 +76,8 @@ TEST_F(CaptureTest, BothByteOrdersAndResolutionsOfPcap) {
       PcapBytes pcap{.big_endian = big, .nanoseconds = nano};
       const std::string path =
           Write("a.pcap", pcap.Header() + pcap.Packet(7, 5, kFrame) +
-                              pcap.Packet(1700000000, 999999, "shortframe1234"));
+                              pcap.Packet(1700000000, 999999,
+                                          "shortframe1234"));
       const uint64_t unit = nano ? 1 : 1000;
       EXPECT_EQ(MustRead(path),
                 (std::vector<Seen>{
@@ -168,7 +169,8 @@ TEST_F(CaptureTest, DamagedBytesNeverDoMoreThanFail) {
 }
 
 TEST_F(CaptureTest, WhatIsNoCaptureIsRefused) {
-  EXPECT_EQ(ErrorOf(Path("none")), Path("none") + ": No such file or directory");
+  EXPECT_EQ(ErrorOf(Path("none")),
+            Path("none") + ": No such file or directory");
   EXPECT_EQ(ErrorOf(Write("text", std::string(100, 'a'))),
             Path("text") + ": unknown file format");
   EXPECT_NE(ErrorOf(folder_), "");

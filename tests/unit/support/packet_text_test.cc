@@ -117,7 +117,8 @@ TEST(PacketText, WildcardsCopyFromTheReceivedAndSumsFollow) {
   const std::vector<uint8_t> received = FrameFromText(
       "tcp 10.0.0.1:2 > 10.0.0.2:1 RA ack 9 ipid 777 ttl 3 seq 5");
   const auto spec =
-      ParsePacketText("tcp 10.0.0.1:2 > 10.0.0.2:1 RA ack 9 ipid * ttl * seq *");
+      ParsePacketText("tcp 10.0.0.1:2 > 10.0.0.2:1 RA ack 9 ipid * ttl * "
+                      "seq *");
   ASSERT_TRUE(spec.ok()) << spec.status();
   const auto expected = BuildFrame(*spec, received);
   ASSERT_TRUE(expected.ok());
