@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <regex>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -337,10 +338,15 @@ class Run {
     if (status.ok()) return errors;
     const std::vector<std::string> lines =
         absl::StrSplit(status.message(), '\n', absl::SkipEmpty());
+    // Below each error stand the source line and a caret.
+    static const std::regex kPlace("^[^ ]+:[0-9]+:[0-9]+: .*");
     for (std::string line : lines) {
+      if (!std::regex_match(line, kPlace)) continue;
       if (line.starts_with("rules:")) line = line.substr(6);
       errors.push_back(std::move(line));
     }
+    // What has no place is an error all the same.
+    if (errors.empty()) errors = lines;
     return errors;
   }
 
