@@ -130,6 +130,13 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
   }
 }
 
+// Whether states have come or gone since the burst was looked up.
+inline bool Pipeline::StatesHaveChanged() const {
+  const StateStatistics& statistics = states_.statistics();
+  return statistics.removals.value() + statistics.inserts.value() !=
+         changes_at_lookup_;
+}
+
 Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   if (!judgement.filter.enabled) return alive;
   if (judgement.filter.generation == nullptr) {
@@ -146,18 +153,26 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   ForEach(alive, [&](uint32_t i) {
     indices[count++] = static_cast<uint8_t>(i);
   });
-  states_.Lookup(*burst_, std::span(indices).first(count), judgement.where,
-                 states);
+  // An empty table needs no look; a stateless ruleset leaves it empty.
+  if (states_.size() == 0) {
+    states.fill(kNoState);
+  } else {
+    states_.Lookup(*burst_, std::span(indices).first(count), judgement.where,
+                   states);
+  }
 
   // A packet of this very burst may end a state, whose slot is then free for
-  // another: from there on every hit has to be looked up again.
-  const uint64_t removals = states_.statistics().removals.value();
+  // another, or make one: from there on what was found has to be looked up
+  // again.
+  const StateStatistics& statistics = states_.statistics();
+  const uint64_t removals = statistics.removals.value();
+  changes_at_lookup_ = removals + statistics.inserts.value();
   Mask passed = 0;
   Mask misses = 0;
   for (uint32_t k = 0; k < count; ++k) {
     const uint32_t i = indices[k];
     if (states[i] == kNoState ||
-        states_.statistics().removals.value() != removals) {
+        statistics.removals.value() != removals) {
       misses |= Bit(i);
     } else if (JudgeHit(i, states[i], judgement)) {
       passed |= Bit(i);
@@ -224,7 +239,7 @@ bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
       return false;
     }
     if (error.state != kNoState) return true;
-  } else if (!info.has(kFragment)) {
+  } else if (!info.has(kFragment) && StatesHaveChanged()) {
     const StateIndex state = states_.Find(info, judgement.where);
     if (state != kNoState) return JudgeHit(i, state, judgement);
   }

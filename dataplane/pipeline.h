@@ -181,6 +181,7 @@ class Pipeline {
   Mask JudgeAt(Mask alive, const Judgement& judgement);
   bool JudgeHit(uint32_t i, StateIndex state, const Judgement& judgement);
   bool JudgeMiss(uint32_t i, const Judgement& judgement);
+  bool StatesHaveChanged() const;
   bool ApplyRules(uint32_t i, const Judgement& judgement);
   bool Admit(uint32_t i, const StateTemplate& values,
              const ExpectedChild* child, const Judgement& judgement);
@@ -203,6 +204,7 @@ class Pipeline {
   PacketBurst* burst_ = nullptr;
   PortCounters* port_ = nullptr;
   BurstResult* result_ = nullptr;
+  uint64_t changes_at_lookup_ = 0;  // states made and ended until then
   std::array<uint16_t, kMaxBurst> tags_;
   std::array<DropReason, kMaxBurst> reasons_;
   std::array<uint32_t, kMaxBurst> rules_;
