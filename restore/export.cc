@@ -24,18 +24,6 @@ constexpr std::pair<StateFlag, uint32_t> kFlags[] = {
     {kStateRuleLimit, kSnapshotStateRuleLimit},
 };
 
-// The first 64 bits of a rule's digest, never zero.
-RuleId IdOfIdentity(std::string_view identity) {
-  RuleId id = 0;
-  for (const char c : identity.substr(0, 16)) {
-    const int digit = c >= '0' && c <= '9'   ? c - '0'
-                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                             : 0;
-    id = id << 4 | static_cast<RuleId>(digit);
-  }
-  return id == 0 ? 1 : id;
-}
-
 uint16_t FlagsOf(const TableStatus& table) {
   return static_cast<uint16_t>(
       (table.persist ? kSnapshotTablePersist : 0) |
@@ -114,7 +102,7 @@ absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
     const absl::StatusOr<RuleSlotInfo> info =
         store->rule_slots().Info(status.rule.slot);
     if (!info.ok()) return info.status();
-    const RuleId id = IdOfIdentity(info->identity);
+    const RuleId id = RuleIdOf(info->identity);
     // Rules come in order of evaluation within their anchor.
     rulesets[status.rule.anchor].rules.push_back(
         {SnapshotRuleKind::kFilter, id, PrintRule(*status.rule.rule, print)});
@@ -154,14 +142,48 @@ void ExportLimits(const Options& options, Snapshot* snapshot) {
 
 }  // namespace
 
+RuleId RuleIdOf(std::string_view identity) {
+  RuleId id = 0;
+  for (const char c : identity.substr(0, 16)) {
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                             : 0;
+    id = id << 4 | static_cast<RuleId>(digit);
+  }
+  return id == 0 ? 1 : id;
+}
+
 RuleId StateExporter::IdOf(uint32_t slot) {
   if (slot == kDefaultRuleSlot || slot == kNoRuleSlot) return 0;
   const auto known = rule_ids_.find(slot);
   if (known != rule_ids_.end()) return known->second;
   const absl::StatusOr<RuleSlotInfo> info = store_->rule_slots().Info(slot);
-  const RuleId id = info.ok() ? IdOfIdentity(info->identity) : 0;
+  const RuleId id = info.ok() ? RuleIdOf(info->identity) : 0;
   rule_ids_.emplace(slot, id);
   return id;
+}
+
+SnapshotBinding StateExporter::BindingOf(const StateTemplate& values) {
+  SnapshotBinding binding;
+  binding.rule = IdOf(values.rule_slot);
+  binding.anchor_rule = IdOf(values.anchor_slot);
+  for (const auto& [from, to] : kFlags) {
+    if (values.has(from)) binding.flags |= to;
+  }
+  if (values.tag != kNoTag) binding.tag = store_->tags().NameOf(values.tag);
+  for (size_t i = 0; i < values.match_count; ++i) {
+    const RuleId id = IdOf(values.match_slots[i]);
+    if (id != 0) binding.match_rules.push_back(id);
+  }
+  if (values.has(kStateRuleTimeouts)) {
+    const RuleRecord& rule = store_->rule_slots().record(values.rule_slot);
+    for (size_t i = 0; i < kTimeoutCount; ++i) {
+      if (rule.timeouts.values[i] == 0) continue;
+      binding.timeouts.push_back(
+          {static_cast<Timeout>(i), rule.timeouts.values[i]});
+    }
+  }
+  return binding;
 }
 
 void StateExporter::Add(const StateRecord& record) {
@@ -193,31 +215,14 @@ void StateExporter::Add(const StateRecord& record) {
     peer.sequence_low = record.window[i].low;
     peer.sequence_high = record.window[i].high;
     peer.max_window = record.max_window[i];
-    peer.scale = record.scale[i];
+    // That a peer was seen shows in its packets.
+    peer.scale = record.scale[i] & (kScaleMask | kScaleKnown);
   }
   const StateTemplate& values = record.values;
-  SnapshotBinding& binding = state.binding;
   if (values.has(kStateIfBound)) {
     state.interface = interfaces_->NameOf(record.interface);
   }
-  binding.rule = IdOf(values.rule_slot);
-  binding.anchor_rule = IdOf(values.anchor_slot);
-  for (const auto& [from, to] : kFlags) {
-    if (values.has(from)) binding.flags |= to;
-  }
-  if (values.tag != kNoTag) binding.tag = store_->tags().NameOf(values.tag);
-  for (size_t i = 0; i < values.match_count; ++i) {
-    const RuleId id = IdOf(values.match_slots[i]);
-    if (id != 0) binding.match_rules.push_back(id);
-  }
-  if (values.has(kStateRuleTimeouts)) {
-    const RuleRecord& rule = store_->rule_slots().record(values.rule_slot);
-    for (size_t i = 0; i < kTimeoutCount; ++i) {
-      if (rule.timeouts.values[i] == 0) continue;
-      binding.timeouts.push_back(
-          {static_cast<Timeout>(i), rule.timeouts.values[i]});
-    }
-  }
+  state.binding = BindingOf(values);
   const bool bound_nowhere =
       values.has(kStateIfBound) && state.interface.empty();
   if (bound_nowhere || WhatIsWrong(state) != nullptr) {
@@ -225,6 +230,21 @@ void StateExporter::Add(const StateRecord& record) {
     return;
   }
   states_.push_back(std::move(state));
+}
+
+void StateExporter::Add(const ExpectationRecord& record) {
+  SnapshotExpectation expectation;
+  expectation.parent = record.parent.id;
+  expectation.remaining = record.expires_in;
+  expectation.proto = record.proto;
+  expectation.helper = SnapshotHelper::kTftp;
+  expectation.client_port = record.client_port;
+  expectation.client = record.client;
+  expectation.server = record.server;
+  expectation.binding = BindingOf(record.values);
+  if (WhatIsWrong(expectation) == nullptr) {
+    expectations_.push_back(std::move(expectation));
+  }
 }
 
 void StateExporter::Finish(Snapshot* snapshot) {
@@ -246,6 +266,22 @@ void StateExporter::Finish(Snapshot* snapshot) {
     list.push_back(std::move(state));
   }
   states_.clear();
+  snapshot->expectations.clear();
+  std::sort(expectations_.begin(), expectations_.end(),
+            [](const auto& a, const auto& b) {
+              return std::tie(a.parent, a.client_port) <
+                     std::tie(b.parent, b.client_port);
+            });
+  for (SnapshotExpectation& expectation : expectations_) {
+    if (WhatIsWrongWithLink(expectation,
+                            FindState(snapshot->parents,
+                                      expectation.parent)) != nullptr) {
+      continue;
+    }
+    ++statistics_.expectations;
+    snapshot->expectations.push_back(std::move(expectation));
+  }
+  expectations_.clear();
 }
 
 absl::Status ExportPolicy(PolicyStore* store, Snapshot* snapshot) {

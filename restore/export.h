@@ -4,10 +4,12 @@
 #define SLUICE_RESTORE_EXPORT_H_
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "conntrack/expectation.h"
 #include "conntrack/state.h"
 #include "pftable/interface_registry.h"
 #include "pftable/policy_store.h"
@@ -21,6 +23,7 @@ struct ExportStatistics {
   uint64_t no_sync = 0;       // `keep state (no-sync)`
   uint64_t not_portable = 0;  // the reader would refuse it
   uint64_t ties_cut = 0;      // the parent is not in the snapshot
+  uint64_t expectations = 0;  // that did; the others' parents did not
 };
 
 // Takes the states of all shards in any order and at any pace; one exporter a
@@ -33,19 +36,26 @@ class StateExporter {
 
   // A state as its worker recorded it (StateTable::Record).
   void Add(const StateRecord& record);
+  // An expectation as ExpectationTable::List() has it.
+  void Add(const ExpectationRecord& record);
   // Sorts what was added and hands it over; the exporter is empty again.
   void Finish(Snapshot* snapshot);
   const ExportStatistics& statistics() const { return statistics_; }
 
  private:
   RuleId IdOf(uint32_t slot);
+  SnapshotBinding BindingOf(const StateTemplate& values);
 
   PolicyStore* const store_;
   const InterfaceRegistry* const interfaces_;
   absl::flat_hash_map<uint32_t, RuleId> rule_ids_;
   std::vector<SnapshotState> states_;
+  std::vector<SnapshotExpectation> expectations_;
   ExportStatistics statistics_;
 };
+
+// The identity of a rule with that text digest (RuleSlotInfo::identity).
+RuleId RuleIdOf(std::string_view identity);
 
 // Fills in limits, tables with their contents of now, rules, options and
 // counters, and the generation in the header. Every part is of one generation:

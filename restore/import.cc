@@ -1,0 +1,328 @@
+#include "restore/import.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "conntrack/tcp_tracker.h"
+#include "pftable/parser.h"
+#include "restore/export.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::pair<uint32_t, StateFlag> kFlags[] = {
+    {kSnapshotStateSloppy, kStateSloppy},
+    {kSnapshotStateAllowOptions, kStateAllowOptions},
+    {kSnapshotStateLog, kStateLog},
+    {kSnapshotStateLogAll, kStateLogAll},
+    {kSnapshotStateLogMatches, kStateLogMatches},
+};
+
+absl::StatusOr<Policy> ParsedRuleset(const SnapshotRuleset& ruleset,
+                                     Dialect dialect) {
+  ParseInput input;
+  input.file_name = absl::StrCat("snapshot, ruleset \"", ruleset.anchor, "\"");
+  input.dialect = dialect;
+  input.anchor = ruleset.anchor;
+  input.no_dns = true;
+  for (const std::string& option : ruleset.options) {
+    absl::StrAppend(&input.text, "set ", option, "\n");
+  }
+  for (const SnapshotRule& rule : ruleset.rules) {
+    if (rule.kind != SnapshotRuleKind::kFilter) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a rule that filters do not have: ", rule.text));
+    }
+    absl::StrAppend(&input.text, rule.text, "\n");
+  }
+  ParseResult result = ParsePolicy(std::move(input));
+  if (!result.ok()) {
+    return absl::InvalidArgumentError(FormatDiagnostics(result.diagnostics));
+  }
+  return std::move(result.policy);
+}
+
+}  // namespace
+
+absl::StatusOr<Policy> StateImporter::BuildPolicy() const {
+  Policy policy(options_.dialect);
+  // Ascending by anchor: the main ruleset is the first, if there is one.
+  for (const SnapshotRuleset& ruleset : snapshot_.rulesets) {
+    absl::StatusOr<Policy> parsed = ParsedRuleset(ruleset, options_.dialect);
+    if (!parsed.ok()) return parsed.status();
+    if (ruleset.anchor.empty()) {
+      policy = std::move(*parsed);
+    } else {
+      policy.main.FindOrCreate(ruleset.anchor).rules =
+          std::move(parsed->main.rules);
+    }
+  }
+  for (const SnapshotTable& table : snapshot_.tables) {
+    if ((table.flags & kSnapshotTableActive) == 0) continue;
+    TableDefinition definition;
+    definition.name = table.name;
+    definition.is_const = (table.flags & kSnapshotTableConst) != 0;
+    definition.persist = (table.flags & kSnapshotTablePersist) != 0;
+    definition.counters = (table.flags & kSnapshotTableCounters) != 0;
+    definition.has_contents = true;
+    for (const SnapshotTableEntry& entry : table.entries) {
+      TableEntry made;
+      made.prefix = entry.prefix;
+      made.negated = (entry.flags & kSnapshotEntryNegated) != 0;
+      made.weight = entry.weight;
+      definition.entries.push_back(made);
+    }
+    policy.main.FindOrCreate(table.anchor)
+        .tables.push_back(std::move(definition));
+  }
+  return policy;
+}
+
+void StateImporter::FindRules() {
+  if (!options_.policy) {
+    for (const RuleStatus& rule : target_.store->ListAllRules()) {
+      const auto info = target_.store->rule_slots().Info(rule.rule.slot);
+      // The first of equal ones.
+      if (info.ok()) slots_.emplace(RuleIdOf(info->identity), rule.rule.slot);
+    }
+    return;
+  }
+  // Those of a policy that is not published yet are in no listing, but their
+  // slots are taken.
+  absl::flat_hash_map<RuleId, uint32_t> wanted;
+  for (const SnapshotRuleset& ruleset : snapshot_.rulesets) {
+    for (const SnapshotRule& rule : ruleset.rules) wanted[rule.id] = 0;
+  }
+  RuleSlots& rules = target_.store->rule_slots();
+  for (uint32_t slot = 1; slot < rules.capacity(); ++slot) {
+    const auto info = rules.Info(slot);
+    if (!info.ok() || info->occurrence != 0) continue;
+    const RuleId id = RuleIdOf(info->identity);
+    if (wanted.contains(id)) slots_.emplace(id, slot);
+  }
+}
+
+bool StateImporter::Resolve(const SnapshotBinding& binding,
+                            StateTemplate* values) const {
+  const auto slot_of = [this](RuleId id, uint32_t none) {
+    const auto found = slots_.find(id);
+    return found == slots_.end() ? none : found->second;
+  };
+  for (const auto& [from, to] : kFlags) {
+    if ((binding.flags & from) != 0) {
+      values->flags = static_cast<uint16_t>(values->flags | to);
+    }
+  }
+  // A tag that no rule of this filter knows is tested by none.
+  values->tag = target_.store->tags().Find(binding.tag);
+  values->anchor_slot = slot_of(binding.anchor_rule, kNoRuleSlot);
+  for (const RuleId id : binding.match_rules) {
+    const uint32_t slot = slot_of(id, kNoRuleSlot);
+    if (slot == kNoRuleSlot || values->match_count == kMaxMatchRules) continue;
+    values->match_slots[values->match_count++] = slot;
+  }
+  values->rule_slot = slot_of(binding.rule, kDefaultRuleSlot);
+  if (values->rule_slot == kDefaultRuleSlot) return binding.rule == 0;
+  const RuleRecord& rule =
+      target_.store->rule_slots().record(values->rule_slot);
+  if (rule.has_timeouts) values->flags |= kStateRuleTimeouts;
+  if (rule.max_states != 0) values->flags |= kStateRuleLimit;
+  return true;
+}
+
+absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
+                                     uint8_t worker) {
+  ImportedState made;
+  StateRecord& record = made.record;
+  if (!Resolve(state.binding, &record.values)) {
+    ++report_.states_orphaned;
+    if (options_.orphans == OrphanPolicy::kDrop) return absl::OkStatus();
+  }
+  record.id = id;
+  record.family = state.family();
+  record.proto = state.proto;
+  record.direction = state.direction;
+  record.filter = target_.filter;
+  record.timeout = state.timeout;
+  record.age = static_cast<uint32_t>(
+      std::min<uint64_t>(state.age, INT32_MAX));
+  record.expires_in = state.remaining;
+  if (state.helper == SnapshotHelper::kTftp) record.flags |= kEntryHelper;
+  if (!state.interface.empty()) {
+    record.interface = target_.interfaces->Resolve(state.interface).id;
+    record.values.flags |= kStateIfBound;
+    if (record.interface == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("state ", state.id, " is bound to interface ",
+                       state.interface, ", which is not here"));
+    }
+  }
+  for (size_t i = 0; i < 2; ++i) {
+    const SnapshotPeer& peer = state.peers[i];
+    record.address[i] = peer.address;
+    record.port[i] = peer.port;
+    record.phase[i] = peer.phase;
+    record.window[i] = {peer.sequence_low, peer.sequence_high};
+    record.max_window[i] = peer.max_window;
+    record.scale[i] = peer.scale;
+    if (state.proto == protocol::kTcp && peer.packets != 0) {
+      record.scale[i] |= kPeerSeen;
+    }
+    record.packets[i] = peer.packets;
+    record.bytes[i] = peer.bytes;
+  }
+  std::vector<ImportedState>& states = arenas_[worker].states;
+  places_[state.id] = {worker, static_cast<uint32_t>(states.size())};
+  states.push_back(std::move(made));
+  return absl::OkStatus();
+}
+
+absl::Status StateImporter::AddStates() {
+  std::vector<const SnapshotState*> states;
+  states.reserve(snapshot_.parents.size() + snapshot_.children.size());
+  for (const SnapshotState& state : snapshot_.parents) states.push_back(&state);
+  for (const SnapshotState& state : snapshot_.children) {
+    states.push_back(&state);
+  }
+  std::sort(states.begin(), states.end(),
+            [](const auto* a, const auto* b) { return a->id < b->id; });
+  std::vector<uint8_t> owners;
+  owners.reserve(states.size());
+  bool renumber = false;
+  for (const SnapshotState* state : states) {
+    const uint8_t owner =
+        target_.owner == nullptr ? uint8_t{0} : target_.owner(*state);
+    if (owner >= target_.workers) {
+      return absl::InternalError(
+          absl::StrCat("there is no worker ", owner, " for a state"));
+    }
+    owners.push_back(owner);
+    const uint64_t count = state->id >> 8;
+    renumber |= WorkerOf(state->id) != owner || count <= target_.last_id ||
+                count >= kMaxImportedCount;
+  }
+  for (size_t i = 0; i < states.size(); ++i) {
+    const StateId id = renumber
+                           ? (target_.last_id + 1 + i) << 8 | owners[i]
+                           : states[i]->id;
+    const absl::Status status = AddState(*states[i], id, owners[i]);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StateImporter::Prepare(std::span<const uint8_t> bytes) {
+  absl::StatusOr<ReadResult> read = ReadSnapshot(bytes, options_.limits);
+  if (!read.ok()) return read.status();
+  snapshot_ = std::move(read->snapshot);
+  arenas_.resize(target_.workers);
+  for (StateImport& arena : arenas_) arena.filter = target_.filter;
+  if (options_.policy) {
+    absl::StatusOr<Policy> policy = BuildPolicy();
+    if (!policy.ok()) return policy.status();
+    ticket_ = target_.store->Begin();
+    const absl::Status defined =
+        target_.store->Define(*ticket_, std::move(*policy));
+    if (!defined.ok()) return defined;
+    report_.tables = snapshot_.tables.size();
+    for (const SnapshotRuleset& ruleset : snapshot_.rulesets) {
+      report_.rules += ruleset.rules.size();
+    }
+  }
+  FindRules();
+  return AddStates();
+}
+
+absl::Status StateImporter::Tie() {
+  absl::flat_hash_map<uint64_t, uint32_t> children;
+  for (const SnapshotState& child : snapshot_.children) {
+    if (places_.contains(child.id)) ++children[child.parent];
+  }
+  for (const SnapshotExpectation& expectation : snapshot_.expectations) {
+    children.try_emplace(expectation.parent, 0);
+  }
+  absl::flat_hash_map<uint64_t, ParentReference> parents;
+  for (const SnapshotState& state : snapshot_.parents) {
+    const auto family = children.find(state.id);
+    const auto place = places_.find(state.id);
+    if (family == children.end() || place == places_.end()) continue;
+    ImportedState& parent = At(place->second);
+    ParentReference reference = {
+        .handle = {parent.record.id, parent.record.slot},
+        .filter = target_.filter,
+        .direction = parent.record.direction};
+    reference.interface = parent.record.interface;
+    if (target_.expectations->ReserveFamily(reference, family->second,
+                                            &reference.record) !=
+        ExpectResult::kArmed) {
+      return absl::ResourceExhaustedError(
+          "no room for the parents and children of the snapshot");
+    }
+    families_.push_back({parent.record.id, reference.record});
+    parent.family_record = reference.record;
+    parents.emplace(state.id, reference);
+  }
+  for (const SnapshotState& state : snapshot_.children) {
+    const auto place = places_.find(state.id);
+    const auto parent = parents.find(state.parent);
+    if (place == places_.end() || parent == parents.end()) continue;
+    ImportedState& child = At(place->second);
+    child.record.parent = parent->second.handle;
+    child.family_record = parent->second.record;
+  }
+  for (const SnapshotExpectation& expectation : snapshot_.expectations) {
+    const auto parent = parents.find(expectation.parent);
+    if (parent == parents.end()) continue;
+    const StateRecord& state = At(places_[expectation.parent]).record;
+    ExpectationRecord expected;
+    expected.parent = parent->second.handle;
+    expected.interface = state.interface;
+    expected.proto = expectation.proto;
+    expected.client = expectation.client;
+    expected.server = expectation.server;
+    expected.client_port = expectation.client_port;
+    expected.server_port = state.port[1];
+    expected.expires_in = expectation.remaining;
+    expected.values = state.values;
+    if (target_.expectations->ReserveExpectation(
+            expected, parent->second.record) != ExpectResult::kArmed) {
+      return absl::ResourceExhaustedError(
+          "no room for the expectations of the snapshot");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StateImporter::PublishPolicy() {
+  if (!ticket_.has_value()) return absl::OkStatus();
+  const absl::Status status = target_.store->Commit(*ticket_);
+  if (status.ok()) ticket_.reset();
+  return status;
+}
+
+RestoreReport StateImporter::Finish(Tick now) {
+  for (const Family& family : families_) {
+    target_.expectations->CommitFamily(family.record, family.parent, now);
+  }
+  families_.clear();
+  for (const StateImport& arena : arenas_) {
+    report_.states_imported += arena.inserted;
+    report_.states_merged += arena.merged;
+  }
+  return report_;
+}
+
+void StateImporter::Abandon() {
+  for (const Family& family : families_) {
+    target_.expectations->CancelFamily(family.record, family.parent);
+  }
+  families_.clear();
+  // A ticket that has ended meanwhile is what is wanted.
+  if (ticket_.has_value()) target_.store->Rollback(*ticket_).IgnoreError();
+  ticket_.reset();
+}
+
+}  // namespace sluice

@@ -1,0 +1,123 @@
+// From values to what lives: a snapshot's policy and states, on their way into
+// a filter. Control side; one importer a snapshot.
+//
+// VALIDATE is Prepare(), then StateTable::Reserve() of each arena() on its
+// worker until kReady, then Tie(). No packet is judged otherwise for any of
+// it, and any error ends it: StateTable::Cancel() of each arena on its worker
+// and Abandon() leave the filter as it was.
+//
+// COMMIT is PublishPolicy(), then StateTable::Commit() of each arena on its
+// worker, then Finish(). Only PublishPolicy() can fail, before anything has
+// changed, if somebody else has changed the policy meanwhile.
+#ifndef SLUICE_RESTORE_IMPORT_H_
+#define SLUICE_RESTORE_IMPORT_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "conntrack/expectation.h"
+#include "conntrack/state_import.h"
+#include "pftable/interface_registry.h"
+#include "pftable/policy.h"
+#include "pftable/policy_store.h"
+#include "restore/restore_job.h"
+#include "restore/snapshot.h"
+#include "restore/snapshot_reader.h"
+
+namespace sluice {
+
+// What becomes of a state whose rule is not in the policy.
+enum class OrphanPolicy : uint8_t {
+  kKeep,  // it goes on, as a state of the default rule
+  kDrop,  // it is left out
+};
+
+struct ImportOptions {
+  SnapshotLimits limits;  // of the receiving filter
+  OrphanPolicy orphans = OrphanPolicy::kKeep;
+  // Whether rules, options and tables come from the snapshot too. Entries that
+  // its tables had from the run-time tool are then part of their definition.
+  // If not, the policy in force stays, tables included.
+  bool policy = false;
+  Dialect dialect = Dialect::kOpenBsd;
+};
+
+// Where the snapshot goes. Nothing is owned.
+struct ImportTarget {
+  PolicyStore* store = nullptr;
+  InterfaceRegistry* interfaces = nullptr;
+  ExpectationTable* expectations = nullptr;
+  uint16_t filter = 0;
+  uint8_t workers = 1;
+  // The highest StateTable::last_id() of all workers.
+  uint64_t last_id = 0;
+  // The worker that will see the flow's packets; null: all are worker 0's.
+  std::function<uint8_t(const SnapshotState&)> owner = nullptr;
+};
+
+class StateImporter {
+ public:
+  StateImporter(const ImportTarget& target, ImportOptions options)
+      : target_(target), options_(std::move(options)) {}
+  ~StateImporter() { Abandon(); }
+  StateImporter(const StateImporter&) = delete;
+  StateImporter& operator=(const StateImporter&) = delete;
+
+  // Reads and resolves everything. Ids stay as they are unless a live state
+  // might have one of them, or an owner is another worker than the id says:
+  // then all are numbered anew in their order. Errors: those of ReadSnapshot()
+  // and PolicyStore::Define(); InvalidArgument: a rule or an interface that is
+  // not understood here.
+  absl::Status Prepare(std::span<const uint8_t> bytes);
+  StateImport* arena(size_t worker) { return &arenas_[worker]; }
+  // Takes room for families and expectations and ties children to parents.
+  // ResourceExhausted if there is none.
+  absl::Status Tie();
+  // Aborted: the policy has been changed by somebody else.
+  absl::Status PublishPolicy();
+  RestoreReport Finish(Tick now);
+  // Frees all that is not in a shard.
+  void Abandon();
+
+ private:
+  struct Place {
+    uint8_t worker = 0;
+    uint32_t index = 0;  // in the arena
+  };
+  struct Family {
+    StateId parent = 0;
+    uint16_t record = kNoFamilyRecord;
+  };
+
+  absl::StatusOr<Policy> BuildPolicy() const;
+  void FindRules();
+  // Slots and flags of a binding; false: its rule is not there.
+  bool Resolve(const SnapshotBinding& binding, StateTemplate* values) const;
+  absl::Status AddStates();
+  absl::Status AddState(const SnapshotState& state, StateId id,
+                        uint8_t worker);
+  ImportedState& At(const Place& place) {
+    return arenas_[place.worker].states[place.index];
+  }
+
+  const ImportTarget target_;
+  const ImportOptions options_;
+  Snapshot snapshot_;
+  std::optional<Ticket> ticket_;
+  absl::flat_hash_map<RuleId, uint32_t> slots_;
+  std::vector<StateImport> arenas_;
+  absl::flat_hash_map<uint64_t, Place> places_;  // by id in the snapshot
+  std::vector<Family> families_;
+  RestoreReport report_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_RESTORE_IMPORT_H_
