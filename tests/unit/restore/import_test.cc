@@ -40,6 +40,7 @@ struct Node {
     EXPECT_TRUE(store.Load(std::move(parsed.policy)).ok());
     if (store.ListAllRules().size() > 1) {
       shard.values.rule_slot = store.ListAllRules().at(1).rule.slot;
+      shard.values.flags = kStateRuleTimeouts;
     }
   }
 
