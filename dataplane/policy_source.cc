@@ -126,6 +126,8 @@ void CheckStateLimit(const Policy& policy, uint32_t capacity,
   }
 }
 
+constexpr std::string_view kHint = "hint: ";
+
 std::vector<Diagnostic> DiagnosticsOf(const absl::Status& status,
                                       const std::string& file) {
   std::vector<Diagnostic> diagnostics;
@@ -139,6 +141,12 @@ std::vector<Diagnostic> DiagnosticsOf(const absl::Status& status,
     Diagnostic diagnostic;
     diagnostic.file = file;
     diagnostic.message = std::string(line);
+    // Below a message with a place stand the line, a caret and a hint, as
+    // FormatDiagnostic() writes them.
+    Diagnostic* const above =
+        diagnostics.empty() || diagnostics.back().line == 0
+            ? nullptr
+            : &diagnostics.back();
     for (size_t colon = line.find(':'); colon != std::string_view::npos;
          colon = line.find(':', colon + 1)) {
       const Place place = ReadPlace(line, colon);
@@ -148,6 +156,20 @@ std::vector<Diagnostic> DiagnosticsOf(const absl::Status& status,
       diagnostic.column = place.column;
       diagnostic.message = std::string(line.substr(place.end));
       break;
+    }
+    if (above != nullptr && diagnostic.line == 0) {
+      if (line.find_first_not_of(" \t") == line.find('^') &&
+          line.ends_with('^')) {
+        continue;
+      }
+      if (line.starts_with(kHint)) {
+        above->hint = std::string(line.substr(kHint.size()));
+        continue;
+      }
+      if (above->source_line.empty()) {
+        above->source_line = std::string(line);
+        continue;
+      }
     }
     diagnostics.push_back(std::move(diagnostic));
   }
