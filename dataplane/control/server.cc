@@ -98,7 +98,7 @@ class ControlServer::Core : public std::enable_shared_from_this<Core> {
     bool in_work = false;  // a message was handed out and not answered
     bool closing = false;  // as soon as the output is gone
     uint32_t interest = EPOLLIN;
-    Clock::time_point since;  // of what it is waited for now
+    Clock::time_point since;  // when the present wait began
   };
 
   void AcceptClients() {
