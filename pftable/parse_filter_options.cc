@@ -269,23 +269,7 @@ bool Parser::ParseIdValue(const Token& token, bool users, uint32_t& id) {
 bool Parser::ParseIds(std::vector<IdMatch>& out, bool users) {
   return ParseList([&] {
     IdMatch match;
-    CompareOperator unary = CompareOperator::kNone;
-    if (Accept('=')) {
-      unary = CompareOperator::kEqual;
-    } else if (token_.kind == TokenKind::kNotEqual) {
-      Take();
-      unary = CompareOperator::kNotEqual;
-    } else if (token_.kind == TokenKind::kLessOrEqual) {
-      Take();
-      unary = CompareOperator::kLessOrEqual;
-    } else if (token_.kind == TokenKind::kGreaterOrEqual) {
-      Take();
-      unary = CompareOperator::kGreaterOrEqual;
-    } else if (Accept('<')) {
-      unary = CompareOperator::kLess;
-    } else if (Accept('>')) {
-      unary = CompareOperator::kGreater;
-    }
+    const CompareOperator unary = AcceptUnaryOperator();
     const Token first = token_;
     if (!ParseIdValue(first, users, match.low)) return false;
     Take();

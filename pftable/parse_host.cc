@@ -422,26 +422,30 @@ bool Parser::ParsePortNumber(std::string_view text, SourcePlace place,
   return true;
 }
 
+CompareOperator Parser::AcceptUnaryOperator() {
+  switch (token_.kind) {
+    case TokenKind::kNotEqual:
+      Take();
+      return CompareOperator::kNotEqual;
+    case TokenKind::kLessOrEqual:
+      Take();
+      return CompareOperator::kLessOrEqual;
+    case TokenKind::kGreaterOrEqual:
+      Take();
+      return CompareOperator::kGreaterOrEqual;
+    default:
+      break;
+  }
+  if (Accept('=')) return CompareOperator::kEqual;
+  if (Accept('<')) return CompareOperator::kLess;
+  if (Accept('>')) return CompareOperator::kGreater;
+  return CompareOperator::kNone;
+}
+
 bool Parser::ParsePortItem(std::vector<PortItem>& out) {
   PortItem item;
   item.place = token_.place;
-  CompareOperator unary = CompareOperator::kNone;
-  if (Accept('=')) {
-    unary = CompareOperator::kEqual;
-  } else if (token_.kind == TokenKind::kNotEqual) {
-    Take();
-    unary = CompareOperator::kNotEqual;
-  } else if (token_.kind == TokenKind::kLessOrEqual) {
-    Take();
-    unary = CompareOperator::kLessOrEqual;
-  } else if (token_.kind == TokenKind::kGreaterOrEqual) {
-    Take();
-    unary = CompareOperator::kGreaterOrEqual;
-  } else if (Accept('<')) {
-    unary = CompareOperator::kLess;
-  } else if (Accept('>')) {
-    unary = CompareOperator::kGreater;
-  }
+  const CompareOperator unary = AcceptUnaryOperator();
   if (!token_.IsString() && token_.kind != TokenKind::kNumber) {
     return Unexpected("a port");
   }

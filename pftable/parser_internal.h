@@ -99,6 +99,8 @@ class Parser {
                   SourcePlace last_place, std::vector<HostItem>& out);
   bool ParseTableName(std::string& name);
   bool ParsePorts(std::vector<PortItem>& out);
+  // Takes `=`, `!=`, `<`, `<=`, `>` or `>=`; kNone if none is there.
+  CompareOperator AcceptUnaryOperator();
   bool ParsePortItem(std::vector<PortItem>& out);
   bool ParsePortNumber(std::string_view text, SourcePlace place,
                        uint16_t& port);
