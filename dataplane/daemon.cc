@@ -293,27 +293,25 @@ absl::Status Daemon::MakeWorkers() {
   plane_ = std::make_unique<Plane>(count, config_.memory.handoff_ring,
                                    transmit_rings);
   plane_->quiescence = quiescence_.get();
-  plane_->policy = store_.get();
-  plane_->budget = &*budget_;
   plane_->expectations = expectations_.get();
+  main_.number = kMainFilter;
+  main_.policy = store_.get();
+  main_.budget = &*budget_;
+  plane_->filters.Publish(&main_);
   const bool local_peers = std::ranges::any_of(config_.ports, HasLocalPeers);
   const bool may_sleep =
       config_.workers.idle == IdleMode::kSleep ||
       (config_.workers.idle == IdleMode::kAuto &&
        (plan_.cores_shared || local_peers));
 
-  std::vector<uint16_t> rx_queues;
-  for (const auto& port : ports_) rx_queues.push_back(port->rx_queues());
-  const auto assignments = AssignQueues(rx_queues, count);
   const HashSecret secret = HashSecret::Random();
   std::random_device random;
-  PolicyStore* const filters[] = {store_.get()};
   LiveFilter::Parts parts;
   for (uint16_t i = 0; i < count; ++i) {
     absl::StatusOr<std::unique_ptr<StateTable>> states = StateTable::Build(
         {.worker = static_cast<uint8_t>(i),
          .capacity = ShardCapacity(config_),
-         .filters = 1,
+         .filters = kMaxFilters,
          .secret = secret,
          .tftp_helper = std::ranges::find(config_.policy.helpers, "tftp") !=
                         config_.policy.helpers.end(),
@@ -322,21 +320,11 @@ absl::Status Daemon::MakeWorkers() {
     if (!states.ok()) return states.status();
     Worker::Options options;
     options.index = i;
-    options.ports = static_cast<uint16_t>(ports_.size());
     options.may_sleep = may_sleep;
     options.verify_checksums = config_.policy.verify_checksums;
     options.pool = pool_;
     options.random_seed = uint64_t{random()} << 32 | random();
-    for (const auto& port : ports_) {
-      options.transmit.push_back(
-          PathOf(i, port->ethdev(), port->tx_queues()));
-    }
-    for (const QueueAssignment& queue : assignments[i]) {
-      options.queues.push_back({.ethdev = ports_[queue.port]->ethdev(),
-                                .port = queue.port,
-                                .queue = queue.queue});
-    }
-    sinks_.push_back(std::make_unique<RuleSink>(i, filters));
+    sinks_.push_back(std::make_unique<RuleSink>(i, &plane_->filters));
     workers_.push_back(std::make_unique<Worker>(
         std::move(options), plane_.get(), *std::move(states),
         sinks_.back().get()));
@@ -345,6 +333,7 @@ absl::Status Daemon::MakeWorkers() {
   parts.store = store_.get();
   parts.interfaces = &interfaces_;
   parts.budget = &*budget_;
+  parts.filter = &main_;
   parts.plane = plane_.get();
   for (const auto& port : ports_) parts.ports.push_back(port.get());
   parts.facts = &facts_;
@@ -400,6 +389,7 @@ absl::Status Daemon::LaunchWorkers() {
                  port->rss() ? ", symmetric RSS" : "",
                  port->link().up ? "link up" : "link down");
   }
+  main_.status.Enable(/*expect_restore=*/false);
   PublishTopology();
   for (size_t i = 0; i < workers_.size(); ++i) {
     const int result = rte_eal_remote_launch(
@@ -506,8 +496,23 @@ void Daemon::PollLinks() {
 
 void Daemon::PublishTopology() {
   auto next = std::make_unique<Topology>(*topology_);
+  next->serial = topology_->serial + 1;
+  std::vector<uint16_t> rx_queues;
+  for (const auto& port : ports_) rx_queues.push_back(port->rx_queues());
+  const auto assignments =
+      AssignQueues(rx_queues, config_.workers.size());
   for (size_t i = 0; i < ports_.size(); ++i) {
     next->ports[i].up = ports_[i]->link().up;
+    PortDevice& device = next->devices[i];
+    device.ethdev = ports_[i]->ethdev();
+    device.rx_queues = ports_[i]->rx_queues();
+    device.tx_queues = ports_[i]->tx_queues();
+  }
+  for (size_t worker = 0; worker < assignments.size(); ++worker) {
+    for (const QueueAssignment& queue : assignments[worker]) {
+      next->devices[queue.port].pollers[queue.queue] =
+          static_cast<uint8_t>(worker);
+    }
   }
   plane_->topology.store(next.get(), std::memory_order_release);
   retired_.push_back({.grace_period = reclaimer_->StartGracePeriod(),

@@ -101,6 +101,7 @@ class Daemon {
   std::optional<StateBudget> budget_;
   std::unique_ptr<ExpectationTable> expectations_;
   std::vector<std::unique_ptr<Port>> ports_;
+  FilterPlane main_;
   std::unique_ptr<Plane> plane_;
   std::unique_ptr<const Topology> topology_;
   struct Retired {

@@ -142,7 +142,7 @@ void LiveFilter::AfterCommit() {
                                    parts_.state_capacity));
   rule_cache_.reset();
   // Workers that see this see the generation too: it was published before.
-  parts_.plane->loaded.store(true, std::memory_order_release);
+  parts_.filter->loaded.store(true, std::memory_order_release);
   if (!switched_at_) switched_at_ = SinceStart();
 }
 
@@ -257,19 +257,19 @@ std::optional<uint32_t> LiveFilter::RuleNumber(uint32_t slot) {
 // ---- On and off ------------------------------------------------------------
 
 absl::Status LiveFilter::Enable() {
-  if (parts_.plane->enabled.load(std::memory_order_relaxed)) {
+  if (parts_.filter->enabled.load(std::memory_order_relaxed)) {
     return absl::FailedPreconditionError("pf already enabled");
   }
-  parts_.plane->enabled.store(true, std::memory_order_release);
+  parts_.filter->enabled.store(true, std::memory_order_release);
   switched_at_ = SinceStart();
   return absl::OkStatus();
 }
 
 absl::Status LiveFilter::Disable() {
-  if (!parts_.plane->enabled.load(std::memory_order_relaxed)) {
+  if (!parts_.filter->enabled.load(std::memory_order_relaxed)) {
     return absl::FailedPreconditionError("pf not enabled");
   }
-  parts_.plane->enabled.store(false, std::memory_order_release);
+  parts_.filter->enabled.store(false, std::memory_order_release);
   switched_at_ = SinceStart();
   return absl::OkStatus();
 }

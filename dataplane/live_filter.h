@@ -34,6 +34,7 @@ class LiveFilter final : public FilterControl {
     PolicyStore* store = nullptr;
     InterfaceRegistry* interfaces = nullptr;
     StateBudget* budget = nullptr;
+    FilterPlane* filter = nullptr;
     Plane* plane = nullptr;
     std::vector<Worker*> workers;
     std::vector<Port*> ports;

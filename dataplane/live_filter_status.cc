@@ -130,7 +130,7 @@ std::array<uint64_t, 3> LiveFilter::RawStateCounters() const {
 FilterInfo LiveFilter::Info() {
   const std::shared_ptr<const Policy> policy = parts_.store->policy();
   FilterInfo info;
-  info.enabled = parts_.plane->enabled.load(std::memory_order_relaxed);
+  info.enabled = parts_.filter->enabled.load(std::memory_order_relaxed);
   if (switched_at_) info.since = (SinceStart() - *switched_at_) / 1000;
   info.debug = policy->options.debug;
   info.host_id = policy->options.host_id != 0 ? policy->options.host_id
@@ -206,7 +206,7 @@ std::vector<InterfaceListing> LiveFilter::Interfaces() {
     listing.groups = port.config().groups;
     listing.skip = Skips(policy->options, port.config());
     listing.link_up = port.link().up;
-    listing.incarnation = port.status().Load().incarnation;
+    listing.incarnation = parts_.filter->status.Load().incarnation;
     listing.cleared = baseline_.cleared;
     listing.rules = RulesThatName(policy->main, port.name());
     listing.traffic = TrafficOf(i);

@@ -73,7 +73,9 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       burst.count == kMaxBurst ? ~Mask{0} : Bit(burst.count) - 1;
   Mask alive = 0;   // to be judged
   Mask passed = 0;  // not to be judged
-  if (arrival.peer == kNoPort) {
+  if (!arrival.enabled) {
+    DropAll(all, DropReason::kPortDown);
+  } else if (arrival.peer == kNoPort) {
     DropAll(all, DropReason::kNoWire);
   } else {
     for (uint32_t i = 0; i < burst.count; ++i) {
@@ -94,16 +96,18 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       if (alive == 0) break;
       const PortContext& at =
           direction == Direction::kIn ? arrival : departure;
+      if (at.excluded) continue;
+      const FilterView& filter = filters[at.filter];
       alive = JudgeAt(alive, {.at = at,
                               .arrival = arrival,
-                              .filter = filters[at.filter],
+                              .filter = filter,
                               .where = {.direction = direction,
-                                        .filter = at.filter,
+                                        .filter = filter.number,
                                         .interface = at.interface.id},
                               .now = now});
     }
     passed |= alive;
-    if (!departure.up && passed != 0) {
+    if (!(departure.up && departure.enabled) && passed != 0) {
       DropAll(passed, DropReason::kPortDown);
       passed = 0;
     }

@@ -19,6 +19,7 @@
 
 #include "conntrack/flow_key.h"
 #include "conntrack/state.h"
+#include "dataplane/config.h"
 #include "packet/counter.h"
 #include "packet/packet.h"
 #include "packet/parse.h"
@@ -38,6 +39,8 @@ struct StepResult;
 // Ports are numbered 0..kMaxPorts-1; their numbers index a Topology.
 inline constexpr uint16_t kMaxPorts = 256;
 inline constexpr uint16_t kNoPort = 0xffff;
+// Filters are numbered 0..kMaxFilters-1.
+inline constexpr uint16_t kMaxFilters = 4096;
 
 // What the pipeline knows of a port.
 struct PortContext {
@@ -54,17 +57,35 @@ struct PortContext {
   bool pass_non_ip = true;
   // What leaves by it is dropped as kPortDown while this is false.
   bool up = true;
+  // The same, and what arrives by it too.
+  bool enabled = true;
+  // Nothing is judged at it, as with `set skip on`.
+  bool excluded = false;
+};
+
+// How workers reach a port.
+struct PortDevice {
+  uint16_t ethdev = kNoPort;  // none: it is not there
+  uint16_t rx_queues = 0;
+  uint16_t tx_queues = 0;
+  // By receive queue, the worker that polls it.
+  std::array<uint8_t, kMaxWorkers> pollers{};
 };
 
 // All ports. Immutable once the workers have it: a change is a new one,
 // published like a generation.
 struct Topology {
   std::array<PortContext, kMaxPorts> ports;
+  std::array<PortDevice, kMaxPorts> devices;
+  // Never given out twice.
+  uint64_t serial = 1;
 };
 
 // One filter as a worker sees it for the length of a burst: one generation, so
 // that no packet is judged by halves of two.
 struct FilterView {
+  // Whose states it makes and meets.
+  uint16_t number = 0;
   // Null: nothing has been loaded, and nothing passes (kMatch).
   const Generation* generation = nullptr;
   // This worker's counters of the filter's rules and tables. Never null with a

@@ -321,7 +321,6 @@ absl::Status Port::Start() {
         config_.promiscuous ? "promiscuous mode" : "reception of multicasts",
         " cannot be turned on: ", rte_strerror(-result)));
   }
-  status_.Enable(/*expect_restore=*/false);
   bool changed;
   PollLink(&changed);
   return absl::OkStatus();
@@ -330,7 +329,6 @@ absl::Status Port::Start() {
 void Port::Stop() {
   if (!started_) return;
   started_ = false;
-  status_.Disable();
   rte_eth_dev_stop(ethdev_);
   link_ = {};
 }

@@ -17,7 +17,6 @@
 #include "absl/status/statusor.h"
 #include "dataplane/config.h"
 #include "dataplane/steering.h"
-#include "restore/port_status.h"
 
 struct rte_device;
 struct rte_eth_dev_info;
@@ -72,7 +71,6 @@ class Port {
   Port(const Port&) = delete;
   Port& operator=(const Port&) = delete;
 
-  // Starting begins a new incarnation, stopping ends it.
   absl::Status Start();
   void Stop();
 
@@ -89,9 +87,6 @@ class Port {
   bool rss() const { return rss_; }
   // What was asked for and is not to be had; for the log.
   const std::vector<std::string>& warnings() const { return warnings_; }
-
-  PortStatusWord& status() { return status_; }
-  const PortStatusWord& status() const { return status_; }
 
   // Asks the device. Cheap; true in `*changed` if it is not as at the last
   // call.
@@ -132,7 +127,6 @@ class Port {
   // Writer: EAL's interrupt thread, release. Reader: the control lcore,
   // acquire.
   std::atomic<bool> link_interrupt_{false};
-  PortStatusWord status_;
 };
 
 // A queue that a worker polls.

@@ -1,12 +1,17 @@
 #include "dataplane/rule_sink.h"
 
+#include "dataplane/filter_plane.h"
 #include "pftable/evaluate.h"
 #include "pftable/policy_store.h"
 
 namespace sluice {
 
+PolicyStore& RuleSink::PolicyOf(uint16_t filter) const {
+  return *filters_.at(filter)->policy;
+}
+
 bool RuleSink::StateInserted(uint16_t filter, const StateTemplate& values) {
-  PolicyStore& store = *filters_[filter];
+  PolicyStore& store = PolicyOf(filter);
   if (values.has(kStateRuleLimit) &&
       !store.rule_slots().record(values.rule_slot).AcquireState()) {
     return false;
@@ -17,14 +22,14 @@ bool RuleSink::StateInserted(uint16_t filter, const StateTemplate& values) {
 
 void RuleSink::AddTraffic(uint16_t filter, const StateTemplate& values,
                           const TrafficDelta& traffic) {
-  PolicyStore& store = *filters_[filter];
+  PolicyStore& store = PolicyOf(filter);
   FoldTraffic(store.rule_slots(), values,
               {.packets = traffic.packets, .bytes = traffic.bytes},
               store.worker_counters(worker_));
 }
 
 void RuleSink::StateRemoved(uint16_t filter, const StateTemplate& values) {
-  PolicyStore& store = *filters_[filter];
+  PolicyStore& store = PolicyOf(filter);
   if (values.has(kStateRuleLimit)) {
     store.rule_slots().record(values.rule_slot).ReleaseState();
   }
@@ -33,12 +38,12 @@ void RuleSink::StateRemoved(uint16_t filter, const StateTemplate& values) {
 
 const TimeoutProfile* RuleSink::RuleTimeouts(uint16_t filter,
                                              uint32_t rule_slot) const {
-  return filters_[filter]->rule_slots().record(rule_slot).rule_timeouts();
+  return PolicyOf(filter).rule_slots().record(rule_slot).rule_timeouts();
 }
 
 uint32_t RuleSink::RuleStates(uint16_t filter, uint32_t rule_slot) const {
   return static_cast<uint32_t>(
-      filters_[filter]->counters().Rule(rule_slot).states);
+      PolicyOf(filter).counters().Rule(rule_slot).states);
 }
 
 }  // namespace sluice

@@ -4,20 +4,20 @@
 #define SLUICE_DATAPLANE_RULE_SINK_H_
 
 #include <cstdint>
-#include <span>
-#include <vector>
 
 #include "conntrack/state.h"
 
 namespace sluice {
 
+class FilterTable;
 class PolicyStore;
 
-// One a worker. `filters` are the policies by number; they outlive the sink.
+// One a worker. `filters` outlives the sink; a filter stays in it for as long
+// as it has states.
 class RuleSink final : public StateSink {
  public:
-  RuleSink(uint32_t worker, std::span<PolicyStore* const> filters)
-      : worker_(worker), filters_(filters.begin(), filters.end()) {}
+  RuleSink(uint32_t worker, const FilterTable* filters)
+      : worker_(worker), filters_(*filters) {}
 
   bool StateInserted(uint16_t filter, const StateTemplate& values) override;
   void AddTraffic(uint16_t filter, const StateTemplate& values,
@@ -28,8 +28,10 @@ class RuleSink final : public StateSink {
   uint32_t RuleStates(uint16_t filter, uint32_t rule_slot) const override;
 
  private:
+  PolicyStore& PolicyOf(uint16_t filter) const;
+
   const uint32_t worker_;
-  const std::vector<PolicyStore*> filters_;
+  const FilterTable& filters_;
 };
 
 }  // namespace sluice

@@ -52,9 +52,10 @@ Plane::Plane(uint16_t workers, uint32_t handoff_ring, bool transmit_rings)
   }
 }
 
-TransmitPath PathOf(uint16_t worker, uint16_t ethdev, uint16_t tx_queues) {
-  const auto via = static_cast<uint16_t>(worker % tx_queues);
-  return {.ethdev = ethdev, .queue = via, .via = via};
+TransmitPath PathOf(uint16_t worker, const PortDevice& device) {
+  if (device.tx_queues == 0) return {.via = worker};
+  const auto via = static_cast<uint16_t>(worker % device.tx_queues);
+  return {.ethdev = device.ethdev, .queue = via, .via = via};
 }
 
 Worker::Worker(Options options, Plane* plane,
@@ -63,13 +64,16 @@ Worker::Worker(Options options, Plane* plane,
       plane_(*plane),
       workers_(plane->steering.workers()),
       states_(std::move(states)),
-      counter_storage_(std::make_unique<PortCounters[]>(options_.ports)),
-      counters_(counter_storage_.get(), options_.ports),
+      counter_storage_(std::make_unique<PortCounters[]>(kMaxPorts)),
+      counters_(counter_storage_.get(), kMaxPorts),
       pipeline_({.parse = {.verify_checksums = options_.verify_checksums},
                  .pool = options_.pool,
                  .random_seed = options_.random_seed},
                 *states_, *plane->expectations, counters_),
-      parse_({.verify_checksums = options_.verify_checksums}) {
+      parse_({.verify_checksums = options_.verify_checksums}),
+      filters_(kMaxFilters),
+      seen_(kMaxFilters) {
+  queues_.reserve(kMaxPorts * kMaxQueues);
   states_->SetSink(sink);
   states_->SetExpectations(plane_.expectations);
 }
@@ -106,19 +110,53 @@ void Worker::Run() {
 }
 
 void Worker::BeginRound() {
+  ++round_;
   now_ = plane_.clock.Now();
   topology_ = plane_.topology.load(std::memory_order_acquire);
-  FilterView& filter = filters_[0];
-  filter.enabled = plane_.enabled.load(std::memory_order_acquire);
-  filter.counters = &plane_.policy->worker_counters(options_.index);
-  filter.generation = plane_.loaded.load(std::memory_order_acquire)
-                          ? plane_.policy->current()
-                          : nullptr;
-  if (filter.generation != nullptr &&
-      filter.generation->number != generation_number_) {
-    generation_number_ = filter.generation->number;
-    states_->SetFilter(0, plane_.budget,
-                       filter.generation->options().timeouts);
+  if (topology_->serial != topology_serial_) AdoptTopology();
+  // The states of filters that have no packets follow `set timeout` too.
+  if (next_seen_ >= plane_.filters.end()) next_seen_ = 0;
+  See(next_seen_++);
+}
+
+void Worker::AdoptTopology() {
+  topology_serial_ = topology_->serial;
+  queues_.clear();
+  for (uint16_t port = 0; port < kMaxPorts; ++port) {
+    const PortDevice& device = topology_->devices[port];
+    transmit_[port] = PathOf(options_.index, device);
+    for (uint16_t queue = 0; queue < device.rx_queues; ++queue) {
+      if (device.pollers[queue] != options_.index) continue;
+      queues_.push_back(
+          {.ethdev = device.ethdev, .port = port, .queue = queue});
+    }
+  }
+}
+
+// Brings filters_[number] up to this round.
+inline void Worker::See(uint16_t number) {
+  SeenFilter& seen = seen_[number];
+  if (seen.round == round_) [[likely]] return;
+  seen.round = round_;
+  FilterView& view = filters_[number];
+  const FilterPlane* filter = plane_.filters.at(number);
+  if (filter == nullptr) {
+    view = {.number = number};
+    return;
+  }
+  view.number = number;
+  view.enabled = filter->enabled.load(std::memory_order_acquire);
+  view.counters = &filter->policy->worker_counters(options_.index);
+  view.generation = filter->loaded.load(std::memory_order_acquire)
+                        ? filter->policy->current()
+                        : nullptr;
+  if (view.generation != nullptr &&
+      (view.generation->number != seen.generation ||
+       filter->serial != seen.serial)) {
+    seen.generation = view.generation->number;
+    seen.serial = filter->serial;
+    states_->SetFilter(number, filter->budget,
+                       view.generation->options().timeouts);
   }
 }
 
@@ -126,7 +164,7 @@ uint32_t Worker::Round() {
   BeginRound();
   uint32_t packets = 0;
   if (receiving_) {
-    for (const Options::Queue& queue : options_.queues) {
+    for (const Queue& queue : queues_) {
       packets += PollQueue(queue);
     }
   }
@@ -145,7 +183,7 @@ uint32_t Worker::Round() {
   return packets;
 }
 
-uint32_t Worker::PollQueue(const Options::Queue& queue) {
+uint32_t Worker::PollQueue(const Queue& queue) {
   const uint16_t count = rte_eth_rx_burst(queue.ethdev, queue.queue,
                                           burst_.mbufs.data(), kMaxBurst);
   if (count == 0) return 0;
@@ -227,7 +265,7 @@ uint32_t Worker::ReceiveForTransmission(uint16_t from) {
     const auto arrival = static_cast<uint16_t>(ports >> 16);
     const auto departure = static_cast<uint16_t>(ports);
     if (arrival != departure) totals_.transmit_in.Add(end - begin);
-    Transmit(options_.transmit[departure], arrival, departure,
+    Transmit(transmit_[departure], arrival, departure,
              std::span(mbufs).subspan(begin, end - begin));
     begin = end;
   }
@@ -235,6 +273,9 @@ uint32_t Worker::ReceiveForTransmission(uint16_t from) {
 }
 
 void Worker::JudgeAndTransmit(uint16_t port) {
+  const PortContext& arrival = topology_->ports[port];
+  See(arrival.filter);
+  if (arrival.peer != kNoPort) See(topology_->ports[arrival.peer].filter);
   pipeline_.Judge(port, burst_, *topology_, filters_, now_, result_);
   if (result_.forward_count > 0) {
     Send(port, topology_->ports[port].peer,
@@ -247,7 +288,7 @@ void Worker::JudgeAndTransmit(uint16_t port) {
 
 void Worker::Send(uint16_t arrival, uint16_t departure,
                   std::span<rte_mbuf*> mbufs) {
-  const TransmitPath& path = options_.transmit[departure];
+  const TransmitPath& path = transmit_[departure];
   if (path.via == options_.index) [[likely]] {
     Transmit(path, arrival, departure, mbufs);
     return;
@@ -268,6 +309,16 @@ void Worker::Send(uint16_t arrival, uint16_t departure,
 
 void Worker::Transmit(const TransmitPath& path, uint16_t arrival,
                       uint16_t departure, std::span<rte_mbuf*> mbufs) {
+  if (path.ethdev == kNoPort) {
+    // The port went away while they were on their way to it.
+    if (arrival != departure) {
+      Drop(arrival, mbufs, DropReason::kPortDown);
+    } else {
+      counters_[arrival].answers_lost.Add(mbufs.size());
+      rte_pktmbuf_free_bulk(mbufs.data(), static_cast<unsigned>(mbufs.size()));
+    }
+    return;
+  }
   uint64_t bytes = 0;
   for (const rte_mbuf* mbuf : mbufs) bytes += mbuf->pkt_len;
   const auto count = static_cast<uint16_t>(mbufs.size());

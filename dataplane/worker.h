@@ -15,6 +15,7 @@
 
 #include "dataplane/clock.h"
 #include "dataplane/config.h"
+#include "dataplane/filter_plane.h"
 #include "dataplane/handoff.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/pipeline.h"
@@ -27,8 +28,6 @@ struct rte_rcu_qsbr;
 namespace sluice {
 
 class ExpectationTable;
-class PolicyStore;
-class StateBudget;
 class StateSink;
 class StateTable;
 
@@ -52,17 +51,12 @@ struct Plane {
   std::unique_ptr<Handoff> transmit;
   TickClock clock;
   rte_rcu_qsbr* quiescence = nullptr;
-  PolicyStore* policy = nullptr;
-  StateBudget* budget = nullptr;
   ExpectationTable* expectations = nullptr;
+  FilterTable filters;
 
-  // Writer of all three: the control lcore, release. Readers: workers,
-  // acquire, once a round.
+  // Writer of both: the control lcore, release. Readers: workers, acquire,
+  // once a round.
   alignas(128) std::atomic<const Topology*> topology{nullptr};
-  // False: no ruleset was ever loaded, and nothing passes.
-  std::atomic<bool> loaded{false};
-  // False: `sluicectl -d`.
-  std::atomic<bool> enabled{true};
   std::atomic<RunState> run{RunState::kRun};
 };
 
@@ -79,32 +73,22 @@ struct alignas(128) WorkerTotals {
   Counter idle_rounds;
 };
 
-// How worker `worker` leaves by a port with `tx_queues`.
+// How a worker leaves by a port.
 struct TransmitPath {
-  uint16_t ethdev = 0;
-  uint16_t queue = 0;   // its own, if `via` is itself
-  uint16_t via = 0;     // the worker that transmits for it
+  uint16_t ethdev = kNoPort;  // none: the port is not there
+  uint16_t queue = 0;  // its own, if `via` is itself
+  uint16_t via = 0;    // the worker that transmits for it
 };
-TransmitPath PathOf(uint16_t worker, uint16_t ethdev, uint16_t tx_queues);
+TransmitPath PathOf(uint16_t worker, const PortDevice& device);
 
 class Worker {
  public:
   struct Options {
     uint16_t index = 0;
-    uint16_t ports = 0;
     bool may_sleep = false;  // when no packets come
     bool verify_checksums = true;
     rte_mempool* pool = nullptr;
     uint64_t random_seed = 1;
-    // By port.
-    std::vector<TransmitPath> transmit;
-    // The queues to poll: ethdev numbers beside the assignment's ports.
-    struct Queue {
-      uint16_t ethdev = 0;
-      uint16_t port = 0;
-      uint16_t queue = 0;
-    };
-    std::vector<Queue> queues;
   };
 
   // All outlive the worker.
@@ -130,9 +114,24 @@ class Worker {
   bool drained() const { return drained_.load(std::memory_order_acquire); }
 
  private:
+  // A queue that it polls.
+  struct Queue {
+    uint16_t ethdev = 0;
+    uint16_t port = 0;
+    uint16_t queue = 0;
+  };
+  // Of a filter, what has to be known to see that it has changed.
+  struct SeenFilter {
+    uint64_t round = 0;
+    uint64_t serial = 0;
+    uint64_t generation = 0;  // whose timeouts the states have
+  };
+
   // What a round works with: read once, the same for all of its bursts.
   void BeginRound();
-  uint32_t PollQueue(const Options::Queue& queue);
+  void AdoptTopology();
+  void See(uint16_t filter);
+  uint32_t PollQueue(const Queue& queue);
   void Steer(uint16_t port);
   uint32_t ReceiveHandedOver(uint16_t from);
   uint32_t ReceiveForTransmission(uint16_t from);
@@ -159,9 +158,15 @@ class Worker {
 
   // Of the round.
   alignas(128) Tick now_ = 0;
+  uint64_t round_ = 0;
   const Topology* topology_ = nullptr;
-  std::array<FilterView, 1> filters_;
-  uint64_t generation_number_ = 0;  // whose timeouts the states have
+  uint64_t topology_serial_ = 0;
+  std::vector<Queue> queues_;  // reserved, so that it never grows
+  std::array<TransmitPath, kMaxPorts> transmit_;  // by port
+  // By number; those that the round has met are of this round.
+  std::vector<FilterView> filters_;
+  std::vector<SeenFilter> seen_;
+  uint16_t next_seen_ = 0;
   Tick last_expiry_ = 0;
   bool expiry_behind_ = false;
   bool receiving_ = true;

@@ -49,8 +49,10 @@ absl::Status Simulation::Start() {
   }
   store_ = std::make_unique<PolicyStore>(PolicyStoreConfig{}, &interfaces_,
                                          &reclaimer_);
-  PolicyStore* const filters[] = {store_.get()};
-  sink_ = std::make_unique<RuleSink>(0, filters);
+  filter_.policy = store_.get();
+  filter_.budget = &budget_;
+  filters_.Publish(&filter_);
+  sink_ = std::make_unique<RuleSink>(0, &filters_);
   const HashSecret secret = HashSecret::FromSeed(options_.seed);
   expectations_ =
       std::make_unique<ExpectationTable>(ExpectationOptions{}, secret);

@@ -17,9 +17,9 @@
 #include "conntrack/expectation.h"
 #include "conntrack/state_budget.h"
 #include "conntrack/state_table.h"
+#include "dataplane/filter_plane.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/rule_sink.h"
-
 #include "pftable/host_facts.h"
 #include "pftable/interface_registry.h"
 #include "pftable/policy_store.h"
@@ -107,6 +107,8 @@ class Simulation {
   std::unique_ptr<PolicyStore> store_;
   StateBudget budget_;
   std::unique_ptr<ExpectationTable> expectations_;
+  FilterPlane filter_;
+  FilterTable filters_;
   std::unique_ptr<RuleSink> sink_;
   std::unique_ptr<StateTable> states_;
   std::unique_ptr<Topology> topology_;

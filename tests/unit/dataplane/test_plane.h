@@ -161,11 +161,21 @@ class TestPlane {
     plane_ = std::make_unique<Plane>(options.workers, options.handoff_ring,
                                      tx_queues < options.workers);
     plane_->quiescence = quiescence_.get();
-    plane_->policy = store_.get();
-    plane_->budget = &budget_;
     plane_->expectations = &expectations_;
+    filter_.serial = 1;
+    filter_.policy = store_.get();
+    filter_.budget = &budget_;
+    plane_->filters.Publish(&filter_);
+    for (uint16_t port = 0; port < 2; ++port) {
+      PortDevice& device = topology_->devices[port];
+      device.ethdev = ports_[port]->ethdev();
+      device.rx_queues = options.workers;
+      device.tx_queues = tx_queues;
+      for (uint16_t i = 0; i < options.workers; ++i) {
+        device.pollers[i] = static_cast<uint8_t>(i);
+      }
+    }
     plane_->topology.store(topology_.get());
-    PolicyStore* const filters[] = {store_.get()};
     for (uint16_t i = 0; i < options.workers; ++i) {
       auto states = StateTable::Build({.worker = static_cast<uint8_t>(i),
                                        .capacity = 4096,
@@ -176,16 +186,9 @@ class TestPlane {
       EXPECT_TRUE(states.ok()) << states.status();
       Worker::Options worker;
       worker.index = i;
-      worker.ports = 2;
       worker.may_sleep = true;
       worker.pool = pool_.get();
-      for (uint16_t port = 0; port < 2; ++port) {
-        worker.transmit.push_back(
-            PathOf(i, ports_[port]->ethdev(), tx_queues));
-        worker.queues.push_back(
-            {.ethdev = ports_[port]->ethdev(), .port = port, .queue = i});
-      }
-      sinks_.push_back(std::make_unique<RuleSink>(i, filters));
+      sinks_.push_back(std::make_unique<RuleSink>(i, &plane_->filters));
       workers_.push_back(std::make_unique<Worker>(
           std::move(worker), plane_.get(), *std::move(states),
           sinks_.back().get()));
@@ -209,7 +212,7 @@ class TestPlane {
           FormatDiagnostics(parsed.diagnostics));
     }
     const absl::Status status = store_->Load(parsed.policy);
-    if (status.ok()) plane_->loaded.store(true);
+    if (status.ok()) filter_.loaded.store(true);
     return status;
   }
 
@@ -219,6 +222,7 @@ class TestPlane {
   RingPort& port(size_t i) { return *ports_[i]; }
   Worker& worker(size_t i) { return *workers_[i]; }
   Plane& plane() { return *plane_; }
+  FilterPlane& filter() { return filter_; }
   PolicyStore& store() { return *store_; }
   MbufPool& pool() { return pool_; }
   InterfaceRegistry& interfaces() { return interfaces_; }
@@ -273,6 +277,7 @@ class TestPlane {
   std::unique_ptr<PolicyStore> store_;
   StateBudget budget_{8192};
   ExpectationTable expectations_{{.capacity = 64}, HashSecret::FromSeed(2)};
+  FilterPlane filter_;
   std::unique_ptr<Plane> plane_;
   std::vector<std::unique_ptr<RuleSink>> sinks_;
   std::vector<std::unique_ptr<Worker>> workers_;

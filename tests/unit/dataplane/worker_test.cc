@@ -95,7 +95,7 @@ TEST(WorkerTest, NothingPassesBeforeARulesetIsLoaded) {
 TEST(WorkerTest, DisabledPassesEverythingWithoutStates) {
   TestPlane plane({});
   plane.Load("block all\n");
-  plane.plane().enabled.store(false);
+  plane.filter().enabled.store(false);
   ASSERT_TRUE(plane.port(0).Arrive(plane.Make(Query(2))));
   plane.worker(0).Round();
   EXPECT_EQ(plane.port(1).Drain(), 1u);
