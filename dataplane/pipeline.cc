@@ -9,6 +9,7 @@
 #include "conntrack/state_table.h"
 #include "conntrack/tftp.h"
 #include "packet/answer.h"
+#include "packet/checksum.h"
 #include "pftable/counters.h"
 #include "pftable/generation.h"
 
@@ -51,7 +52,20 @@ uint64_t Pipeline::Random() {
 void Pipeline::Parse(uint16_t port, PacketBurst& burst) {
   ParseBurst(burst, config_.parse);
   uint64_t bytes = 0;
-  for (uint32_t i = 0; i < burst.count; ++i) bytes += burst.mbufs[i]->pkt_len;
+  uint64_t flags = 0;
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    bytes += burst.mbufs[i]->pkt_len;
+    flags |= burst.mbufs[i]->ol_flags;
+  }
+  // "None" is the mark of good and that of bad together.
+  constexpr uint64_t kIpNone = RTE_MBUF_F_RX_IP_CKSUM_NONE;
+  constexpr uint64_t kL4None = RTE_MBUF_F_RX_L4_CKSUM_NONE;
+  if ((flags & kIpNone) == kIpNone || (flags & kL4None) == kL4None)
+      [[unlikely]] {
+    for (uint32_t i = 0; i < burst.count; ++i) {
+      CompleteChecksums(*burst.mbufs[i], burst.infos[i]);
+    }
+  }
   counters_[port].received_packets.Add(burst.count);
   counters_[port].received_bytes.Add(bytes);
 }

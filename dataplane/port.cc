@@ -58,6 +58,13 @@ std::string PciAdvice(std::string_view address) {
     return absl::StrCat("it is bound to ", driver,
                         ", but no DPDK driver took it");
   }
+  if (!std::filesystem::exists(device / "iommu_group", error)) {
+    return absl::StrCat(
+        "it has no IOMMU group, so that vfio-pci cannot take it: turn the "
+        "IOMMU on in the firmware and start the kernel with intel_iommu=on "
+        "(or amd_iommu=on), then bind it with `dpdk-devbind.py -b vfio-pci ",
+        std::string(address), "`");
+  }
   return absl::StrCat(
       driver.empty() ? "it is bound to no driver"
                      : absl::StrCat("it is bound to the kernel's ", driver),

@@ -41,23 +41,74 @@ uint64_t SumOverSegments(const rte_mbuf& mbuf, uint32_t offset,
   return sum;
 }
 
-bool SctpChecksumIsRight(const rte_mbuf& mbuf, const PacketInfo& info) {
-  constexpr uint32_t kChecksumOffset = 8;
+// Of the transport header; SCTP's field has four bytes, all others two.
+constexpr uint32_t kTcpChecksumOffset = 16;
+constexpr uint32_t kUdpChecksumOffset = 6;
+constexpr uint32_t kSctpChecksumOffset = 8;
+constexpr uint32_t kIpv4ChecksumOffset = 10;
+
+// What belongs in the checksum field, which counts as zero.
+uint32_t SctpChecksum(const rte_mbuf& mbuf, const PacketInfo& info) {
   constexpr uint32_t kZero = 0;
-  uint32_t stored;
-  const void* at = rte_pktmbuf_read(
-      &mbuf, info.l4_offset + kChecksumOffset, sizeof stored, &stored);
-  if (at == nullptr) return false;
-  std::memcpy(&stored, at, sizeof stored);
   uint32_t crc = 0xffffffff;
   const auto add = [&crc](const uint8_t* data, uint32_t bytes) {
     crc = Crc32c(crc, data, bytes);
   };
-  ForEachPiece(mbuf, info.l4_offset, kChecksumOffset, add);
+  ForEachPiece(mbuf, info.l4_offset, kSctpChecksumOffset, add);
   crc = Crc32c(crc, &kZero, sizeof kZero);
-  ForEachPiece(mbuf, info.l4_offset + kChecksumOffset + 4,
-               info.l4_length - kChecksumOffset - 4, add);
-  return ~crc == stored;
+  ForEachPiece(mbuf, info.l4_offset + kSctpChecksumOffset + 4,
+               info.l4_length - kSctpChecksumOffset - 4, add);
+  return ~crc;
+}
+
+bool SctpChecksumIsRight(const rte_mbuf& mbuf, const PacketInfo& info) {
+  uint32_t stored;
+  const void* at = rte_pktmbuf_read(
+      &mbuf, info.l4_offset + kSctpChecksumOffset, sizeof stored, &stored);
+  if (at == nullptr) return false;
+  std::memcpy(&stored, at, sizeof stored);
+  return SctpChecksum(mbuf, info) == stored;
+}
+
+// Over any segments; the range lies inside of the packet.
+void Write(rte_mbuf& mbuf, uint32_t offset, const void* data, uint32_t length) {
+  const auto* from = static_cast<const uint8_t*>(data);
+  ForEachPiece(mbuf, offset, length, [&](const uint8_t* at, uint32_t bytes) {
+    std::memcpy(const_cast<uint8_t*>(at), from, bytes);
+    from += bytes;
+  });
+}
+
+void WriteIpv4Checksum(rte_mbuf& mbuf, const PacketInfo& info) {
+  uint8_t first;
+  const void* at = rte_pktmbuf_read(&mbuf, info.l3_offset, 1, &first);
+  const uint32_t length = (*static_cast<const uint8_t*>(at) & 0xf) * 4u;
+  const uint16_t zero = 0;
+  Write(mbuf, info.l3_offset + kIpv4ChecksumOffset, &zero, sizeof zero);
+  const auto sum = static_cast<uint16_t>(
+      ~FoldSum(SumOverSegments(mbuf, info.l3_offset, length)));
+  Write(mbuf, info.l3_offset + kIpv4ChecksumOffset, &sum, sizeof sum);
+}
+
+void WriteTransportChecksum(rte_mbuf& mbuf, const PacketInfo& info) {
+  if (info.proto == protocol::kSctp) {
+    const uint32_t crc = SctpChecksum(mbuf, info);
+    Write(mbuf, info.l4_offset + kSctpChecksumOffset, &crc, sizeof crc);
+    return;
+  }
+  if (info.proto != protocol::kTcp && info.proto != protocol::kUdp) return;
+  const uint32_t field =
+      info.l4_offset + (info.proto == protocol::kTcp ? kTcpChecksumOffset
+                                                     : kUdpChecksumOffset);
+  const uint16_t zero = 0;
+  Write(mbuf, field, &zero, sizeof zero);
+  auto sum = static_cast<uint16_t>(~FoldSum(
+      PseudoHeaderSum(info.family, info.source.data(),
+                      info.destination.data(), info.proto, info.l4_length) +
+      SumOverSegments(mbuf, info.l4_offset, info.l4_length)));
+  // Zero means "none" in UDP (RFC 768).
+  if (sum == 0 && info.proto == protocol::kUdp) sum = 0xffff;
+  Write(mbuf, field, &sum, sizeof sum);
 }
 
 }  // namespace
@@ -83,6 +134,23 @@ uint32_t Crc32c(uint32_t crc, const void* data, size_t length) {
   auto narrow = static_cast<uint32_t>(value);
   while (length-- > 0) narrow = _mm_crc32_u8(narrow, *bytes++);
   return narrow;
+}
+
+void CompleteChecksums(rte_mbuf& mbuf, const PacketInfo& info) {
+  if (info.kind != Kind::kIp) return;
+  if (info.family == Family::kIpv4 &&
+      (mbuf.ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) ==
+          RTE_MBUF_F_RX_IP_CKSUM_NONE) {
+    WriteIpv4Checksum(mbuf, info);
+    mbuf.ol_flags &= ~RTE_MBUF_F_RX_IP_CKSUM_MASK;
+    mbuf.ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+  }
+  if (!info.has(kFragment) && (mbuf.ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) ==
+                                  RTE_MBUF_F_RX_L4_CKSUM_NONE) {
+    WriteTransportChecksum(mbuf, info);
+    mbuf.ol_flags &= ~RTE_MBUF_F_RX_L4_CKSUM_MASK;
+    mbuf.ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+  }
 }
 
 bool TransportChecksumIsRight(const rte_mbuf& mbuf, const PacketInfo& info) {

@@ -70,6 +70,13 @@ uint64_t PseudoHeaderSum(Family family, const uint8_t* source,
 // `mbuf`, whole transport data included, and not be a fragment.
 bool TransportChecksumIsRight(const rte_mbuf& mbuf, const PacketInfo& info);
 
+// Fills in the checksums that the sender has left to the NIC which the packet
+// never met: those of packets that come from a guest or a host of the same
+// machine, marked RTE_MBUF_F_RX_IP_CKSUM_NONE or RTE_MBUF_F_RX_L4_CKSUM_NONE.
+// Afterwards they are marked as good. Packets without the marks stay as they
+// are. `info` must describe `mbuf`.
+void CompleteChecksums(rte_mbuf& mbuf, const PacketInfo& info);
+
 // CRC32C over `length` bytes, continued from `crc` (start with 0xffffffff and
 // invert the end result).
 uint32_t Crc32c(uint32_t crc, const void* data, size_t length);

@@ -379,6 +379,16 @@ bool Ipv4ChecksumIsRight(const rte_mbuf& mbuf, const PacketInfo& info) {
   return FoldSum(PartialSum(at, length)) == 0xffff;
 }
 
+// Whether the packet is UDP without a checksum. NICs differ in what they say of
+// it, so that their word does not count.
+bool IsUdpWithoutChecksum(const rte_mbuf& mbuf, const PacketInfo& info) {
+  if (info.proto != protocol::kUdp) return false;
+  wire::Udp udp;
+  const void* at = rte_pktmbuf_read(&mbuf, info.l4_offset, sizeof udp, &udp);
+  if (at != &udp) std::memcpy(&udp, at, sizeof udp);
+  return udp.checksum == Be16(0);
+}
+
 // The NIC's word where it gave one, else our own sum.
 void VerifyChecksums(const rte_mbuf& mbuf, PacketInfo* info) {
   const uint64_t ip = mbuf.ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
@@ -391,6 +401,14 @@ void VerifyChecksums(const rte_mbuf& mbuf, PacketInfo* info) {
     return;
   }
   if (info->has(kFragment)) return;
+  if (IsUdpWithoutChecksum(mbuf, *info)) {
+    // An error over IPv6 (RFC 8200 section 8.1).
+    if (info->family == Family::kIpv6 &&
+        l4 != RTE_MBUF_F_RX_L4_CKSUM_NONE) {
+      Drop(info, DropReason::kProtoCksum);
+    }
+    return;
+  }
   if (l4 == RTE_MBUF_F_RX_L4_CKSUM_BAD ||
       (l4 == RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN &&
        !TransportChecksumIsRight(mbuf, *info))) {

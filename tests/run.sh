@@ -3,14 +3,15 @@
 #
 #   sudo ./tests/run.sh [KIND...]
 #
-# Kinds: unit scenarios property fuzz models e2e sanitize bench (default: all).
+# Kinds: unit scenarios property fuzz models e2e guest sanitize bench
+# (default: all).
 # Installs missing Debian packages, cleans up after itself, and ends with one
 # line "N passed, N failed". The exit status is 0 only if nothing failed.
 set -u
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$top/configs/lib.sh"
 
-all_kinds="unit scenarios property fuzz models e2e sanitize bench"
+all_kinds="unit scenarios property fuzz models e2e guest sanitize bench"
 kinds=()
 for kind in "$@"; do
   case " $all_kinds " in
@@ -185,17 +186,27 @@ kind_models() {
     --results "$results"
 }
 
-kind_e2e() {
+# run_pytest KIND WHAT [OPTION...]: tests on live traffic below a folder.
+run_pytest() {
+  local kind=$1 what=$2
+  shift 2
   build_release || return
   if [ "$(id -u)" -ne 0 ]; then
-    fail e2e "end-to-end tests make network namespaces and need root"
+    fail "$kind" "these tests make network namespaces and need root"
     return
   fi
   SLUICE_BUILD_DIR=$release run $python -m pytest -p no:cacheprovider -q \
-    --junit-xml "$scratch/e2e.xml" "$top/tests/e2e"
+    --junit-xml "$scratch/$kind.xml" "$@" "$what"
   local status=$?
-  $python "$top/tests/tools/count_junit.py" "$scratch/e2e.xml" e2e \
-    >>"$results" || fail e2e "pytest ended with status $status, no report"
+  $python "$top/tests/tools/count_junit.py" "$scratch/$kind.xml" "$kind" \
+    >>"$results" || fail "$kind" "pytest ended with status $status, no report"
+}
+
+kind_e2e() {
+  run_pytest e2e "$top/tests/e2e" --ignore "$top/tests/e2e/vfio"
+}
+kind_guest() {
+  run_pytest guest "$top/tests/e2e/vfio"
 }
 
 kind_sanitize() {
@@ -233,7 +244,8 @@ kind_bench() {
 
 started=$SECONDS
 groups=(build test)
-! wanted e2e || groups+=(demo)
+if wanted e2e || wanted guest; then groups+=(demo); fi
+! wanted guest || groups+=(guest)
 install_packages "${groups[@]}"
 
 for kind in "${kinds[@]}"; do

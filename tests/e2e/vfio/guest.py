@@ -64,6 +64,12 @@ class GuestNetwork(harness.Network):
     host.run("ip", "address", "add", f"{address4}/24", "dev", "eth0")
     host.run("ip", "address", "add", f"{address6}/64", "dev", "eth0", "nodad")
 
+  def wait_until_joined(self):
+    """Until frames come through: NICs take their time after a start."""
+    harness.wait_for("frames that cross the guest", lambda: self.client.run(
+        "ping", "-c", "1", "-W", "1", harness.SERVERS[4],
+        check=False).returncode == 0)
+
   def offloads(self, port, on):
     """Whether the host leaves checksums to the NIC that it sends to."""
     state = "on" if on else "off"

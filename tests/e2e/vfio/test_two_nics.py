@@ -7,8 +7,7 @@ import pytest
 
 import shipped
 from guest import Nic
-from harness import (CLIENTS, NEIGHBOURS, PYTHON, SERVERS, UdpStream, run,
-                     wait_for)
+from harness import CLIENTS, NEIGHBOURS, PYTHON, SERVERS, UdpStream
 
 _MODELS = ("virtio-net-pci", "e1000e")
 _RULES = {
@@ -37,10 +36,8 @@ def running(guest):
     assert guest.bind(nic).returncode == 0, guest.log()
   seconds = guest.start_sluiced(shipped.CONFIG)
   print(f"sluiced answered after {seconds:.1f} s")
-  for host in (guest.network.client, guest.network.server):
-    wait_for("a link", lambda h=host: "LOWER_UP" in h.run(
-        "ip", "link", "show", "eth0").stdout)
   guest.network.settle()
+  guest.network.wait_until_joined()
   return guest
 
 
@@ -119,6 +116,7 @@ def test_commit_under_traffic(running, network, family):
   loads = 0
   while stream.running:
     loads += 1
+    time.sleep(0.1)
     running.ctl(f"-f /etc/sluice/{1 + loads % 2}.conf")
   counted = stream.finish()
   assert loads >= 3, "the ruleset was not changed in the middle"
@@ -138,5 +136,5 @@ def test_clean_stop(running):
   for nic in running.nics.values():
     assert running.driver(nic) == "vfio-pci"
   running.start_sluiced(shipped.CONFIG)
-  running.network.client.run("ping", "-c", "1", "-W", "5", SERVERS[4])
+  running.network.wait_until_joined()
   assert running.stop_sluiced() == 0, running.log()

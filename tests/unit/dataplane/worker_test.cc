@@ -67,6 +67,28 @@ TEST(WorkerTest, ForwardsAnswersAndCounts) {
   EXPECT_EQ(plane.pool().InUse(), 0u);
 }
 
+TEST(WorkerTest, ChecksumsLeftToANicAreFilledInBeforeTheyLeave) {
+  TestPlane plane({});
+  plane.Load("pass all\n");
+  for (const char* text :
+       {"tcp 10.0.0.2:1 > 10.1.0.1:80 S",
+        "udp [2001:db8::2]:1 > [2001:db8::1]:53 data 8"}) {
+    rte_mbuf* mbuf = plane.Make(text);
+    const std::vector<uint8_t> right = BytesOf(mbuf);
+    PacketInfo info;
+    ParsePacket(*mbuf, {}, &info);
+    const size_t field = info.proto == protocol::kTcp ? 16 : 6;
+    *rte_pktmbuf_mtod_offset(mbuf, uint8_t*, info.l4_offset + field) ^= 0xff;
+    mbuf->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE;
+    ASSERT_TRUE(plane.port(0).Arrive(mbuf));
+    EXPECT_EQ(plane.worker(0).Round(), 1u);
+    rte_mbuf* left = plane.port(1).Leave();
+    ASSERT_NE(left, nullptr) << text;
+    EXPECT_EQ(BytesOf(left), right) << text;
+    rte_pktmbuf_free(left);
+  }
+}
+
 TEST(WorkerTest, AnswersOfBlockReturnLeaveByThePortOfArrival) {
   TestPlane plane({});
   plane.Load("block return all\n");

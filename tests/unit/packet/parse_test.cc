@@ -263,6 +263,31 @@ TEST(ParseTest, UdpWithoutChecksumIsAnIpv4Thing) {
   ExpectDrop(v6, DropReason::kProtoCksum);
 }
 
+TEST_P(BothFamilies, NoNicsWordCountsForUdpWithoutChecksum) {
+  Bytes frame = UdpFrame(GetParam());
+  const size_t at = GetParam() == Family::kIpv6 ? 14 + 40 + 6 : 14 + 20 + 6;
+  Put16(frame, at, 0);
+  for (const uint64_t word :
+       {uint64_t{RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN},
+        uint64_t{RTE_MBUF_F_RX_L4_CKSUM_GOOD},
+        uint64_t{RTE_MBUF_F_RX_L4_CKSUM_BAD}}) {
+    SCOPED_TRACE(word);
+    // The walk sees the second one only.
+    const uint32_t pieces[] = {20, 20, 20};
+    for (const size_t count : {0, 3}) {
+      PlainMbuf mbuf(frame, std::span(pieces).first(count));
+      mbuf.get()->ol_flags = word;
+      PacketBurst burst;
+      burst.count = 1;
+      burst.mbufs[0] = mbuf.get();
+      ParseBurst(burst, {});
+      EXPECT_EQ(burst.infos[0].kind, GetParam() == Family::kIpv6
+                                         ? Kind::kMalformed
+                                         : Kind::kIp);
+    }
+  }
+}
+
 TEST(ParseTest, Ipv4Header) {
   const Bytes frame = UdpFrame(Family::kIpv4);
   const auto with = [&](size_t at, uint8_t value) {

@@ -1,0 +1,19 @@
+"""The negative control: without an IOMMU nothing is bound, and it is said."""
+
+import shipped
+from guest import Nic
+
+
+def test_no_iommu(boot):
+  nics = [Nic("outside", "virtio-net-pci", slot=3, function=0),
+          Nic("inside", "virtio-net-pci", slot=3, function=1)]
+  guest = boot(nics, shipped.files(), iommu=False)
+  for nic in nics:
+    assert guest.bind(nic).returncode != 0, guest.log()
+    assert guest.driver(nic) == ""
+  done = guest.refused_start(shipped.CONFIG)
+  print(done.text)
+  assert done.returncode == 1, done.text
+  assert "0000:03:00.0" in done.text, done.text
+  assert "IOMMU" in done.text and "intel_iommu=on" in done.text, done.text
+  assert "unaccounted" not in done.text
