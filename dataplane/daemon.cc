@@ -22,6 +22,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/policy_source.h"
+#include "pftable/policy_store.h"
 
 namespace sluice {
 namespace {
@@ -31,7 +32,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kIdlePoll{100};
 // While workers have orders or old generations wait to be freed.
 constexpr milliseconds kBusyPoll{1};
-constexpr uint64_t kLinkInterval = 500;   // milliseconds
 constexpr uint64_t kDrainDeadline = 1000;  // milliseconds
 
 constexpr uint16_t kTableSlots = 4096;
@@ -53,8 +53,7 @@ uint32_t ShardCapacity(const Config& config) {
   return static_cast<uint32_t>(workers == 1 ? even : even + even / 4);
 }
 
-absl::Status AddPorts(const Config& config, InterfaceRegistry* interfaces,
-                      std::vector<InterfaceView>* views) {
+absl::Status AddPorts(const Config& config, InterfaceRegistry* interfaces) {
   for (const PortConfig& port : config.ports) {
     std::vector<InterfaceRegistry::PortAddress> addresses;
     for (const Prefix& prefix : port.addresses) addresses.push_back({prefix});
@@ -65,7 +64,6 @@ absl::Status AddPorts(const Config& config, InterfaceRegistry* interfaces,
           config.file, ": port '", port.name, "': ",
           view.status().message()));
     }
-    if (views != nullptr) views->push_back(*view);
   }
   return absl::OkStatus();
 }
@@ -96,7 +94,7 @@ void LogDiagnostics(const std::vector<Diagnostic>& diagnostics) {
 
 std::vector<Diagnostic> CheckRuleset(const Config& config, uint64_t* rules) {
   *rules = 0;
-  const HostFacts facts = FactsOf(config);
+  const HostFacts facts = FactsOf(config.ports);
   absl::StatusOr<ParseResult> parsed =
       ParseFile(config.policy.ruleset, config.policy.dialect, facts);
   if (!parsed.ok()) {
@@ -123,7 +121,7 @@ std::vector<Diagnostic> CheckRuleset(const Config& config, uint64_t* rules) {
   });
   if (bad) return diagnostics;
   InterfaceRegistry interfaces;
-  absl::Status status = AddPorts(config, &interfaces, nullptr);
+  absl::Status status = AddPorts(config, &interfaces);
   if (status.ok()) {
     ImmediateReclaimer reclaimer;
     PolicyStoreConfig store_config = StoreConfig(config);
@@ -159,23 +157,22 @@ void Daemon::BlockSignals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-Daemon::Daemon(Config config)
-    : config_(std::move(config)), facts_(FactsOf(config_)) {}
+Daemon::Daemon(Config config) : config_(std::move(config)) {}
 
 Daemon::~Daemon() {
   StopWorkers();
   server_.reset();
-  // Jobs in it refer to the operations and the filter.
+  // Jobs in it refer to the operations and the filters.
   builder_.reset();
   operations_.reset();
-  filter_.reset();
+  // What waited for workers waits no longer.
+  if (grace_.has_value()) grace_->Clear();
+  filters_.reset();
   workers_.clear();
   sinks_.clear();
+  ports_.reset();
+  grace_.reset();
   plane_.reset();
-  ports_.clear();
-  store_.reset();
-  retired_.clear();
-  topology_.reset();
   rte_mempool_free(pool_);
   if (signal_fd_ >= 0) close(signal_fd_);
 }
@@ -188,9 +185,9 @@ absl::Status Daemon::Start() {
         absl::StrCat("no descriptor for signals: ", strerror(errno)));
   }
   for (const auto step :
-       {&Daemon::StartEal, &Daemon::OpenSocket, &Daemon::MakePolicy,
-        &Daemon::OpenPorts, &Daemon::MakeWorkers, &Daemon::LoadRuleset,
-        &Daemon::LaunchWorkers}) {
+       {&Daemon::StartEal, &Daemon::OpenSocket, &Daemon::MakePlane,
+        &Daemon::OpenPorts, &Daemon::MakeWorkers, &Daemon::MakeFilters,
+        &Daemon::LoadRuleset, &Daemon::LaunchWorkers}) {
     if (absl::Status status = (this->*step)(); !status.ok()) return status;
   }
   return absl::OkStatus();
@@ -232,7 +229,7 @@ absl::Status Daemon::OpenSocket() {
   return absl::OkStatus();
 }
 
-absl::Status Daemon::MakePolicy() {
+absl::Status Daemon::MakePlane() {
   const uint32_t workers = config_.workers.size();
   const size_t bytes = (rte_rcu_qsbr_get_memsize(workers) + 127) / 128 * 128;
   quiescence_.reset(
@@ -242,62 +239,27 @@ absl::Status Daemon::MakePolicy() {
     return absl::ResourceExhaustedError("no memory for quiescent states");
   }
   reclaimer_.emplace(quiescence_.get());
-  auto topology = std::make_unique<Topology>();
-  std::vector<InterfaceView> views;
-  if (absl::Status status = AddPorts(config_, &interfaces_, &views);
-      !status.ok()) {
-    return status;
-  }
-  for (size_t i = 0; i < views.size(); ++i) {
-    topology->ports[i].interface = views[i];
-    topology->ports[i].port = static_cast<uint16_t>(i);
-  }
-  for (const WireConfig& wire : config_.wires) {
-    const auto [a, b] = wire.ports;
-    topology->ports[a].peer = b;
-    topology->ports[b].peer = a;
-    topology->ports[a].pass_non_ip = wire.pass_non_ip;
-    topology->ports[b].pass_non_ip = wire.pass_non_ip;
-  }
-  topology_ = std::move(topology);
-  store_ = std::make_unique<PolicyStore>(StoreConfig(config_), &interfaces_,
-                                         &*reclaimer_);
-  budget_.emplace(config_.memory.states);
   expectations_ = std::make_unique<ExpectationTable>(
       ExpectationOptions{.capacity = config_.memory.expectations},
       HashSecret::Random());
-  return absl::OkStatus();
+  const uint16_t worker_count = config_.workers.size();
+  plane_ = std::make_unique<Plane>(worker_count, config_.memory.handoff_ring);
+  plane_->quiescence = quiescence_.get();
+  plane_->expectations = expectations_.get();
+  grace_.emplace(&*reclaimer_);
+  ports_ = std::make_unique<PortSet>(
+      Port::Options{.workers = worker_count,
+                    .pool = pool_,
+                    .mbuf_data = config_.memory.mbuf_data,
+                    .checksum_offload = config_.policy.verify_checksums},
+      plane_.get(), &interfaces_, &*grace_);
+  return ports_->Declare(config_);
 }
 
-absl::Status Daemon::OpenPorts() {
-  const uint16_t workers = config_.workers.size();
-  const Steering steering(workers);
-  for (const PortConfig& config : config_.ports) {
-    absl::StatusOr<std::unique_ptr<Port>> port = Port::Open(
-        config,
-        {.workers = workers,
-         .pool = pool_,
-         .mbuf_data = config_.memory.mbuf_data,
-         .checksum_offload = config_.policy.verify_checksums},
-        steering);
-    if (!port.ok()) return port.status();
-    ports_.push_back(*std::move(port));
-  }
-  return absl::OkStatus();
-}
+absl::Status Daemon::OpenPorts() { return ports_->Open(); }
 
 absl::Status Daemon::MakeWorkers() {
   const uint16_t count = config_.workers.size();
-  const bool transmit_rings = std::ranges::any_of(
-      ports_, [count](const auto& port) { return port->tx_queues() < count; });
-  plane_ = std::make_unique<Plane>(count, config_.memory.handoff_ring,
-                                   transmit_rings);
-  plane_->quiescence = quiescence_.get();
-  plane_->expectations = expectations_.get();
-  main_.number = kMainFilter;
-  main_.policy = store_.get();
-  main_.budget = &*budget_;
-  plane_->filters.Publish(&main_);
   const bool local_peers = std::ranges::any_of(config_.ports, HasLocalPeers);
   const bool may_sleep =
       config_.workers.idle == IdleMode::kSleep ||
@@ -306,7 +268,6 @@ absl::Status Daemon::MakeWorkers() {
 
   const HashSecret secret = HashSecret::Random();
   std::random_device random;
-  LiveFilter::Parts parts;
   for (uint16_t i = 0; i < count; ++i) {
     absl::StatusOr<std::unique_ptr<StateTable>> states = StateTable::Build(
         {.worker = static_cast<uint8_t>(i),
@@ -328,18 +289,28 @@ absl::Status Daemon::MakeWorkers() {
     workers_.push_back(std::make_unique<Worker>(
         std::move(options), plane_.get(), *std::move(states),
         sinks_.back().get()));
-    parts.workers.push_back(workers_.back().get());
+    environment_.workers.push_back(workers_.back().get());
   }
-  parts.store = store_.get();
-  parts.interfaces = &interfaces_;
-  parts.budget = &*budget_;
-  parts.filter = &main_;
-  parts.plane = plane_.get();
-  for (const auto& port : ports_) parts.ports.push_back(port.get());
-  parts.facts = &facts_;
-  parts.dialect = config_.policy.dialect;
-  parts.state_capacity = config_.memory.states;
-  filter_ = std::make_unique<LiveFilter>(std::move(parts));
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::MakeFilters() {
+  ports_->SetWorkers(environment_.workers);
+  hold_budget_ =
+      std::make_unique<HoldBudget>(HoldBudget::ShareOf(plan_.mbufs));
+  environment_.interfaces = &interfaces_;
+  environment_.reclaimer = &*reclaimer_;
+  environment_.plane = plane_.get();
+  environment_.ports = ports_.get();
+  environment_.hold_budget = hold_budget_.get();
+  environment_.store = StoreConfig(config_);
+  environment_.dialect = config_.policy.dialect;
+  environment_.state_capacity = config_.memory.states;
+  std::random_device random;
+  while (environment_.host_id == 0) environment_.host_id = random();
+  builder_ = std::make_unique<Builder>();
+  filters_ = std::make_unique<FilterRegistry>(&environment_, ports_.get(),
+                                              &*grace_, builder_.get());
   return absl::OkStatus();
 }
 
@@ -352,7 +323,7 @@ absl::Status Daemon::LoadRuleset() {
     return absl::OkStatus();
   }
   std::unique_ptr<BuildJob<LoadResult>> job =
-      filter_->BeginLoadFile(config_.policy.ruleset);
+      filters_->main().BeginLoadFile(config_.policy.ruleset);
   job->Build();
   absl::StatusOr<LoadResult> result = job->Publish();
   if (!result.ok()) return result.status();
@@ -366,8 +337,8 @@ absl::Status Daemon::LoadRuleset() {
 }
 
 absl::Status Daemon::LaunchWorkers() {
-  builder_ = std::make_unique<Builder>();
-  operations_ = std::make_unique<Operations>(filter_.get(), builder_.get());
+  operations_ =
+      std::make_unique<Operations>(&filters_->main(), builder_.get());
   gate_->Open(operations_.get());
   for (const auto& [fd, callback] :
        {std::pair<int, std::function<void()>>{signal_fd_,
@@ -378,19 +349,9 @@ absl::Status Daemon::LaunchWorkers() {
       return status;
     }
   }
-  for (const auto& port : ports_) {
-    if (absl::Status status = port->Start(); !status.ok()) return status;
-    for (const std::string& warning : port->warnings()) {
-      spdlog::warn("{}", warning);
-    }
-    spdlog::info("port {}: {} ({}), {} receive and {} transmit queue(s){}, {}",
-                 port->name(), port->config().device_name(), port->driver(),
-                 port->rx_queues(), port->tx_queues(),
-                 port->rss() ? ", symmetric RSS" : "",
-                 port->link().up ? "link up" : "link down");
-  }
-  main_.status.Enable(/*expect_restore=*/false);
-  PublishTopology();
+  if (absl::Status status = ports_->Start(); !status.ok()) return status;
+  filters_->Start();
+  ports_->Publish();
   for (size_t i = 0; i < workers_.size(); ++i) {
     const int result = rte_eal_remote_launch(
         [](void* worker) {
@@ -414,14 +375,13 @@ absl::Status Daemon::LaunchWorkers() {
 
 absl::Status Daemon::Run() {
   while (stop_signals_ == 0) {
-    const bool busy = filter_->pending_orders() > 0 || !retired_.empty() ||
-                      store_->live_generations() > 1;
+    const bool busy = filters_->pending_orders() > 0 || !grace_->empty() ||
+                      filters_->has_old_generations();
     server_->Poll(busy ? kBusyPoll : kIdlePoll);
-    filter_->Poll();
-    std::erase_if(retired_, [this](const Retired& retired) {
-      return reclaimer_->HasPassed(retired.grace_period);
-    });
-    PollLinks();
+    const uint64_t now = plane_->clock.Milliseconds();
+    filters_->Poll(now);
+    grace_->Poll();
+    ports_->PollLinks(now);
     BeginReload();
   }
   spdlog::info("stopping");
@@ -447,7 +407,7 @@ void Daemon::BeginReload() {
   reload_wanted_ = false;
   spdlog::info("SIGHUP: loading {}", config_.policy.ruleset);
   std::shared_ptr<BuildJob<LoadResult>> job =
-      filter_->BeginLoadFile(config_.policy.ruleset);
+      filters_->main().BeginLoadFile(config_.policy.ruleset);
   reloading_ = builder_->Submit(
       [job] { job->Build(); },
       [this, job] {
@@ -473,51 +433,6 @@ void Daemon::BeginReload() {
         }
       });
   if (!reloading_) reload_wanted_ = true;
-}
-
-void Daemon::PollLinks() {
-  const uint64_t now = plane_->clock.Milliseconds();
-  const bool all = now - last_link_poll_ >= kLinkInterval;
-  bool any_changed = false;
-  for (const auto& port : ports_) {
-    if (!port->TakeLinkInterrupt() && !all) continue;
-    bool changed = false;
-    const LinkState link = port->PollLink(&changed);
-    if (!changed) continue;
-    any_changed = true;
-    spdlog::info("port {}: link {}{}", port->name(), link.up ? "up" : "down",
-                 link.up && link.speed > 0
-                     ? fmt::format(", {} Mbit/s", link.speed)
-                     : "");
-  }
-  if (all) last_link_poll_ = now;
-  if (any_changed) PublishTopology();
-}
-
-void Daemon::PublishTopology() {
-  auto next = std::make_unique<Topology>(*topology_);
-  next->serial = topology_->serial + 1;
-  std::vector<uint16_t> rx_queues;
-  for (const auto& port : ports_) rx_queues.push_back(port->rx_queues());
-  const auto assignments =
-      AssignQueues(rx_queues, config_.workers.size());
-  for (size_t i = 0; i < ports_.size(); ++i) {
-    next->ports[i].up = ports_[i]->link().up;
-    PortDevice& device = next->devices[i];
-    device.ethdev = ports_[i]->ethdev();
-    device.rx_queues = ports_[i]->rx_queues();
-    device.tx_queues = ports_[i]->tx_queues();
-  }
-  for (size_t worker = 0; worker < assignments.size(); ++worker) {
-    for (const QueueAssignment& queue : assignments[worker]) {
-      next->devices[queue.port].pollers[queue.queue] =
-          static_cast<uint8_t>(worker);
-    }
-  }
-  plane_->topology.store(next.get(), std::memory_order_release);
-  retired_.push_back({.grace_period = reclaimer_->StartGracePeriod(),
-                      .topology = std::move(topology_)});
-  topology_ = std::move(next);
 }
 
 // ---- Stopping --------------------------------------------------------------

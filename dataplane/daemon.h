@@ -15,19 +15,18 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "conntrack/expectation.h"
-#include "conntrack/state_budget.h"
 #include "dataplane/config.h"
 #include "dataplane/control/builder.h"
 #include "dataplane/control/operations.h"
 #include "dataplane/control/server.h"
 #include "dataplane/eal.h"
+#include "dataplane/filter_registry.h"
+#include "dataplane/grace_list.h"
 #include "dataplane/live_filter.h"
-#include "dataplane/port.h"
+#include "dataplane/port_set.h"
 #include "dataplane/rule_sink.h"
 #include "dataplane/worker.h"
-#include "pftable/host_facts.h"
 #include "pftable/interface_registry.h"
-#include "pftable/policy_store.h"
 #include "pftable/reclaimer.h"
 
 struct rte_mempool;
@@ -67,16 +66,15 @@ class Daemon {
   };
 
   absl::Status StartEal();
-  absl::Status MakePolicy();
+  absl::Status MakePlane();
   absl::Status OpenSocket();
   absl::Status OpenPorts();
   absl::Status MakeWorkers();
+  absl::Status MakeFilters();
   absl::Status LoadRuleset();
   absl::Status LaunchWorkers();
   void OnSignal();
   void BeginReload();
-  void PollLinks();
-  void PublishTopology();
   void StopWorkers();
   // Packets that were received and are neither sent on nor dropped yet. Exact
   // when no worker receives.
@@ -84,7 +82,6 @@ class Daemon {
   absl::Status Account() const;
 
   const Config config_;
-  HostFacts facts_;
   int signal_fd_ = -1;
   int stop_signals_ = 0;
   bool reload_wanted_ = false;
@@ -97,27 +94,20 @@ class Daemon {
   std::unique_ptr<rte_rcu_qsbr, FreeMemory> quiescence_;
   std::optional<RcuReclaimer> reclaimer_;
   InterfaceRegistry interfaces_;
-  std::unique_ptr<PolicyStore> store_;
-  std::optional<StateBudget> budget_;
   std::unique_ptr<ExpectationTable> expectations_;
-  std::vector<std::unique_ptr<Port>> ports_;
-  FilterPlane main_;
   std::unique_ptr<Plane> plane_;
-  std::unique_ptr<const Topology> topology_;
-  struct Retired {
-    uint64_t grace_period = 0;
-    std::unique_ptr<const Topology> topology;
-  };
-  std::vector<Retired> retired_;
+  std::optional<GraceList> grace_;
+  std::unique_ptr<PortSet> ports_;
+  std::unique_ptr<HoldBudget> hold_budget_;
   std::vector<std::unique_ptr<RuleSink>> sinks_;
   std::vector<std::unique_ptr<Worker>> workers_;
   size_t launched_ = 0;
-  std::unique_ptr<LiveFilter> filter_;
+  FilterEnvironment environment_;
   std::unique_ptr<Builder> builder_;
+  std::unique_ptr<FilterRegistry> filters_;
   std::unique_ptr<Gate> gate_;
   std::unique_ptr<Operations> operations_;
   std::unique_ptr<ControlServer> server_;
-  uint64_t last_link_poll_ = 0;
 };
 
 }  // namespace sluice

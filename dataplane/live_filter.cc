@@ -5,22 +5,15 @@
 #include <algorithm>
 #include <charconv>
 #include <ctime>
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/policy_source.h"
+#include "dataplane/worker.h"
 #include "pftable/printer.h"
 
 namespace sluice {
 namespace {
-
-uint32_t RandomHostId() {
-  std::random_device random;
-  uint32_t id = 0;
-  while (id == 0) id = random();
-  return id;
-}
 
 bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
   return std::ranges::any_of(diagnostics, [](const Diagnostic& d) {
@@ -35,21 +28,23 @@ bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
 class LiveFilter::LoadJob final : public BuildJob<LoadResult> {
  public:
   // `from_file`: the request's name is a path, and there is no text.
-  LoadJob(LiveFilter* filter, LoadRequest request, bool from_file)
-      : filter_(*filter),
+  LoadJob(std::shared_ptr<LiveFilter> filter, LoadRequest request,
+          bool from_file)
+      : filter_(std::move(filter)),
         request_(std::move(request)),
         from_file_(from_file),
-        ticket_(filter->parts_.store->Begin()) {}
+        facts_(filter_->environment_.ports->facts()),
+        ticket_(filter_->store_->Begin()) {}
 
   ~LoadJob() override {
-    if (!ended_) static_cast<void>(filter_.parts_.store->Rollback(ticket_));
+    if (!ended_) static_cast<void>(filter_->store_->Rollback(ticket_));
   }
 
   void Build() override {
-    const Parts& parts = filter_.parts_;
+    const FilterEnvironment& environment = filter_->environment_;
     absl::StatusOr<ParseResult> parsed =
-        from_file_ ? ParseFile(request_.name, parts.dialect, *parts.facts)
-                   : ParseRequest(request_, parts.dialect, *parts.facts);
+        from_file_ ? ParseFile(request_.name, environment.dialect, *facts_)
+                   : ParseRequest(request_, environment.dialect, *facts_);
     if (!parsed.ok()) {
       Diagnostic diagnostic;
       diagnostic.file = request_.name;
@@ -59,12 +54,12 @@ class LiveFilter::LoadJob final : public BuildJob<LoadResult> {
       return;
     }
     result_.diagnostics = std::move(parsed->diagnostics);
-    CheckStateLimit(parsed->policy, parts.state_capacity,
+    CheckStateLimit(parsed->policy, environment.state_capacity,
                     &result_.diagnostics);
     result_.rules = CountRules(parsed->policy.main);
     if (result_.HasErrors()) return;
     const absl::Status status =
-        parts.store->Define(ticket_, std::move(parsed->policy));
+        filter_->store_->Define(ticket_, std::move(parsed->policy));
     if (status.ok()) return;
     std::vector<Diagnostic> more = DiagnosticsOf(
         status, request_.name.empty() ? "stdin" : request_.name);
@@ -73,24 +68,29 @@ class LiveFilter::LoadJob final : public BuildJob<LoadResult> {
 
   absl::StatusOr<LoadResult> Publish() override {
     ended_ = true;
-    PolicyStore& store = *filter_.parts_.store;
+    PolicyStore& store = *filter_->store_;
+    if (const absl::Status status = filter_->CheckAlive(); !status.ok()) {
+      static_cast<void>(store.Rollback(ticket_));
+      return status;
+    }
     if (request_.dry_run || HasErrors(result_.diagnostics)) {
       static_cast<void>(store.Rollback(ticket_));
     } else {
       const absl::Status status = store.Commit(ticket_);
       if (!status.ok()) return status;
-      filter_.loader_uid_ = request_.uid;
-      filter_.loader_pid_ = request_.pid;
-      filter_.AfterCommit();
+      filter_->loader_uid_ = request_.uid;
+      filter_->loader_pid_ = request_.pid;
+      filter_->AfterCommit();
     }
     result_.generation = store.generation_number();
     return std::move(result_);
   }
 
  private:
-  LiveFilter& filter_;
+  const std::shared_ptr<LiveFilter> filter_;
   const LoadRequest request_;
   const bool from_file_;
+  const std::shared_ptr<const HostFacts> facts_;
   const Ticket ticket_;
   bool ended_ = false;
   LoadResult result_;
@@ -98,57 +98,89 @@ class LiveFilter::LoadJob final : public BuildJob<LoadResult> {
 
 class LiveFilter::FlushRulesJob final : public BuildJob<uint64_t> {
  public:
-  explicit FlushRulesJob(LiveFilter* filter)
-      : filter_(*filter), ticket_(filter->parts_.store->Begin()) {}
+  explicit FlushRulesJob(std::shared_ptr<LiveFilter> filter)
+      : filter_(std::move(filter)), ticket_(filter_->store_->Begin()) {}
 
   ~FlushRulesJob() override {
-    if (!ended_) static_cast<void>(filter_.parts_.store->Rollback(ticket_));
+    if (!ended_) static_cast<void>(filter_->store_->Rollback(ticket_));
   }
 
   void Build() override {
-    status_ = filter_.parts_.store->Define(ticket_,
-                                           Policy(filter_.parts_.dialect));
+    status_ = filter_->store_->Define(
+        ticket_, Policy(filter_->environment_.dialect));
   }
 
   absl::StatusOr<uint64_t> Publish() override {
-    PolicyStore& store = *filter_.parts_.store;
+    PolicyStore& store = *filter_->store_;
+    status_.Update(filter_->CheckAlive());
     if (!status_.ok()) return status_;
     ended_ = true;
     if (const absl::Status status = store.Commit(ticket_); !status.ok()) {
       return status;
     }
-    filter_.AfterCommit();
+    filter_->AfterCommit();
     return store.generation_number();
   }
 
  private:
-  LiveFilter& filter_;
+  const std::shared_ptr<LiveFilter> filter_;
   const Ticket ticket_;
   bool ended_ = false;
   absl::Status status_;
 };
 
-LiveFilter::LiveFilter(Parts parts)
-    : parts_(std::move(parts)), host_id_(RandomHostId()) {
-  baseline_.ports.resize(parts_.ports.size());
-  snapshots_.resize(parts_.workers.size());
+LiveFilter::LiveFilter(const FilterEnvironment* environment, Options options)
+    : environment_(*environment),
+      options_(std::move(options)),
+      host_id_(environment->host_id),
+      budget_(0),
+      store_(std::make_unique<PolicyStore>(
+          environment->store, environment->interfaces,
+          environment->reclaimer)) {
+  plane_.number = options_.number;
+  plane_.serial = options_.serial;
+  plane_.policy = store_.get();
+  plane_.budget = &budget_;
+  plane_.fail_policy = options_.fail_policy;
+  if (options_.emergency != nullptr) {
+    plane_.emergency = &options_.emergency->plane_;
+  }
+  plane_.bypass_hold = options_.bypass_hold;
+  for (uint32_t i = 0; i < environment->store.workers; ++i) {
+    plane_.holds.push_back(
+        std::make_unique<HoldQueue>(environment->hold_budget));
+  }
+  budget_.SetLimit(std::min(
+      store_->policy()->options.limit(Limit::kStates),
+      environment->state_capacity));
+  snapshots_.resize(environment->store.workers);
 }
 
 LiveFilter::~LiveFilter() = default;
 
+absl::Status LiveFilter::CheckAlive() const {
+  if (!destroyed_) return absl::OkStatus();
+  return absl::NotFoundError(
+      absl::StrCat("filter '", name(), "' was destroyed meanwhile"));
+}
+
+uint64_t LiveFilter::SinceStart() const {
+  return environment_.plane->clock.Milliseconds();
+}
+
 void LiveFilter::AfterCommit() {
-  const std::shared_ptr<const Policy> policy = parts_.store->policy();
-  parts_.budget->SetLimit(std::min(policy->options.limit(Limit::kStates),
-                                   parts_.state_capacity));
+  const std::shared_ptr<const Policy> policy = store_->policy();
+  budget_.SetLimit(std::min(policy->options.limit(Limit::kStates),
+                            environment_.state_capacity));
   rule_cache_.reset();
   // Workers that see this see the generation too: it was published before.
-  parts_.filter->loaded.store(true, std::memory_order_release);
+  plane_.loaded.store(true, std::memory_order_release);
   if (!switched_at_) switched_at_ = SinceStart();
 }
 
 std::unique_ptr<BuildJob<LoadResult>> LiveFilter::BeginLoad(
     LoadRequest request) {
-  return std::make_unique<LoadJob>(this, std::move(request), false);
+  return std::make_unique<LoadJob>(shared_from_this(), std::move(request), false);
 }
 
 std::unique_ptr<BuildJob<LoadResult>> LiveFilter::BeginLoadFile(
@@ -157,22 +189,15 @@ std::unique_ptr<BuildJob<LoadResult>> LiveFilter::BeginLoadFile(
   request.name = std::move(path);
   request.uid = geteuid();
   request.pid = getpid();
-  return std::make_unique<LoadJob>(this, std::move(request), true);
+  return std::make_unique<LoadJob>(shared_from_this(), std::move(request), true);
 }
 
 std::unique_ptr<BuildJob<uint64_t>> LiveFilter::BeginFlushRules() {
-  return std::make_unique<FlushRulesJob>(this);
+  return std::make_unique<FlushRulesJob>(shared_from_this());
 }
 
 void LiveFilter::Poll() {
-  for (Worker* worker : parts_.workers) worker->mailbox().Collect();
-  parts_.store->Poll();
-}
-
-size_t LiveFilter::pending_orders() const {
-  size_t pending = 0;
-  for (Worker* worker : parts_.workers) pending += worker->mailbox().pending();
-  return pending;
+  store_->Poll();
 }
 
 // ---- Rules -----------------------------------------------------------------
@@ -180,15 +205,15 @@ size_t LiveFilter::pending_orders() const {
 absl::StatusOr<RuleSlice> LiveFilter::ListRules(const RuleQuery& query,
                                                 const std::string& cursor,
                                                 size_t limit) {
-  const uint64_t generation = parts_.store->generation_number();
+  const uint64_t generation = store_->generation_number();
   size_t begin = 0;
   if (cursor.empty()) {
     absl::StatusOr<std::vector<RuleStatus>> rules =
-        parts_.store->ListRules(query.anchor);
+        store_->ListRules(query.anchor);
     if (!rules.ok()) return rules.status();
     rule_cache_ = {.generation = generation,
                    .anchor = query.anchor,
-                   .policy = parts_.store->policy(),
+                   .policy = store_->policy(),
                    .rules = *std::move(rules)};
   } else {
     uint64_t of = 0;
@@ -205,8 +230,9 @@ absl::StatusOr<RuleSlice> LiveFilter::ListRules(const RuleQuery& query,
           "the rules have changed since the listing began");
     }
   }
+  const std::shared_ptr<const HostFacts> facts = environment_.ports->facts();
   const PrintOptions print = {.dialect = rule_cache_->policy->options.dialect,
-                              .facts = parts_.facts,
+                              .facts = facts.get(),
                               .flip_port_names = query.flip_port_names};
   RuleSlice slice;
   slice.generation = generation;
@@ -236,16 +262,16 @@ absl::StatusOr<RuleSlice> LiveFilter::ListRules(const RuleQuery& query,
 }
 
 void LiveFilter::ClearRuleCounters() {
-  parts_.store->ZeroRules();
+  store_->ZeroRules();
   rule_cache_.reset();
 }
 
 std::optional<uint32_t> LiveFilter::RuleNumber(uint32_t slot) {
-  const uint64_t generation = parts_.store->generation_number();
+  const uint64_t generation = store_->generation_number();
   if (numbers_generation_ != generation) {
     numbers_generation_ = generation;
     numbers_.clear();
-    for (const RuleStatus& status : parts_.store->ListAllRules()) {
+    for (const RuleStatus& status : store_->ListAllRules()) {
       numbers_[status.rule.slot] = status.rule.number;
     }
   }
@@ -257,19 +283,19 @@ std::optional<uint32_t> LiveFilter::RuleNumber(uint32_t slot) {
 // ---- On and off ------------------------------------------------------------
 
 absl::Status LiveFilter::Enable() {
-  if (parts_.filter->enabled.load(std::memory_order_relaxed)) {
+  if (plane_.enabled.load(std::memory_order_relaxed)) {
     return absl::FailedPreconditionError("pf already enabled");
   }
-  parts_.filter->enabled.store(true, std::memory_order_release);
+  plane_.enabled.store(true, std::memory_order_release);
   switched_at_ = SinceStart();
   return absl::OkStatus();
 }
 
 absl::Status LiveFilter::Disable() {
-  if (!parts_.filter->enabled.load(std::memory_order_relaxed)) {
+  if (!plane_.enabled.load(std::memory_order_relaxed)) {
     return absl::FailedPreconditionError("pf not enabled");
   }
-  parts_.filter->enabled.store(false, std::memory_order_release);
+  plane_.enabled.store(false, std::memory_order_release);
   switched_at_ = SinceStart();
   return absl::OkStatus();
 }

@@ -1,7 +1,9 @@
-// The one filter of a running daemon: its policy, what its workers have of it,
-// and everything that the control socket may ask of it.
+// A filter of a running daemon: its policy, its budget of states, what its
+// workers have of it, and everything that the control socket may ask of it.
 //
-// Belongs to the control lcore; only BuildJob::Build() runs elsewhere.
+// Belongs to the control lcore; only BuildJob::Build() runs elsewhere. A job
+// keeps the filter alive, so that one that is destroyed meanwhile is freed
+// after its last job.
 #ifndef SLUICE_DATAPLANE_LIVE_FILTER_H_
 #define SLUICE_DATAPLANE_LIVE_FILTER_H_
 
@@ -18,41 +20,72 @@
 
 #include "conntrack/state_budget.h"
 #include "dataplane/control/filter_control.h"
-#include "dataplane/pipeline.h"
-#include "dataplane/port.h"
+#include "dataplane/filter_plane.h"
+#include "dataplane/port_set.h"
+#include "dataplane/port_sums.h"
 #include "dataplane/state_orders.h"
-#include "dataplane/worker.h"
-#include "pftable/host_facts.h"
 #include "pftable/policy_store.h"
 
 namespace sluice {
 
-class LiveFilter final : public FilterControl {
+struct Plane;
+class Worker;
+
+// What all filters of the process have in common. All of it outlives them.
+struct FilterEnvironment {
+  InterfaceRegistry* interfaces = nullptr;
+  Reclaimer* reclaimer = nullptr;
+  Plane* plane = nullptr;
+  PortSet* ports = nullptr;
+  HoldBudget* hold_budget = nullptr;
+  std::vector<Worker*> workers;
+  PolicyStoreConfig store;
+  Dialect dialect = Dialect::kOpenBsd;
+  uint32_t state_capacity = 0;  // over all workers
+  uint32_t host_id = 0;         // unless the ruleset has one
+};
+
+class LiveFilter final : public FilterControl,
+                         public std::enable_shared_from_this<LiveFilter> {
  public:
-  // All but the values outlive the filter.
-  struct Parts {
-    PolicyStore* store = nullptr;
-    InterfaceRegistry* interfaces = nullptr;
-    StateBudget* budget = nullptr;
-    FilterPlane* filter = nullptr;
-    Plane* plane = nullptr;
-    std::vector<Worker*> workers;
-    std::vector<Port*> ports;
-    const HostFacts* facts = nullptr;
-    Dialect dialect = Dialect::kOpenBsd;
-    uint32_t state_capacity = 0;  // over all workers
+  struct Options {
+    std::string name;
+    uint16_t number = kMainFilter;
+    uint64_t serial = 1;
+    FailPolicy fail_policy = FailPolicy::kClosed;
+    // With FailPolicy::kOpen: the filter that holds then.
+    std::shared_ptr<LiveFilter> emergency = nullptr;
+    bool bypass_hold = true;
   };
-  explicit LiveFilter(Parts parts);
+  // Any thread. Nothing passes until a ruleset is loaded. The workers get to
+  // know it by plane(), when somebody publishes that.
+  LiveFilter(const FilterEnvironment* environment, Options options);
   ~LiveFilter() override;
+
+  const std::string& name() const { return options_.name; }
+  uint16_t number() const { return options_.number; }
+  LiveFilter* emergency() const { return options_.emergency.get(); }
+  FilterPlane& plane() { return plane_; }
+  const FilterPlane& plane() const { return plane_; }
+  PolicyStore& store() { return *store_; }
+  const StateBudget& budget() const { return budget_; }
+
+  // A port begins or ceases to be judged by this filter.
+  void Join(const PortSet::Entry& port);
+  void Leave(const PortSet::Entry& port);
+  // Jobs that are still under way end with an error.
+  void MarkDestroyed() { destroyed_ = true; }
+
+  // Counts of states that were made and that ended.
+  uint64_t Inserts() const;
+  uint64_t Removals() const;
 
   // A load of a file of this machine, whose includes are read from it too: at
   // the start and on SIGHUP.
   std::unique_ptr<BuildJob<LoadResult>> BeginLoadFile(std::string path);
 
-  // Now and then: collects what workers have done, frees old generations.
+  // Now and then: frees old generations.
   void Poll();
-  // Orders that workers have not done yet.
-  size_t pending_orders() const;
 
   std::unique_ptr<BuildJob<LoadResult>> BeginLoad(
       LoadRequest request) override;
@@ -94,6 +127,15 @@ class LiveFilter final : public FilterControl {
   class TableEditJob;
   class FlushTablesJob;
 
+  // A port that it judges, and what that had counted when it began or was
+  // cleared.
+  struct Member {
+    std::string port;
+    uint64_t serial = 0;
+    PortSums base;
+  };
+
+  absl::Status CheckAlive() const;
   // What a commit changes beside the policy.
   void AfterCommit();
   absl::StatusOr<std::shared_ptr<const StateMatcher>> Resolve(
@@ -102,28 +144,29 @@ class LiveFilter final : public FilterControl {
   // The number of the rule in `slot`, if it is in force.
   std::optional<uint32_t> RuleNumber(uint32_t slot);
 
-  uint64_t Drops(DropReason reason) const;
-  uint64_t States() const;
-  // Of one port over all workers since the counters were cleared.
-  InterfaceTraffic TrafficOf(size_t port) const;
-  InterfaceTraffic RawTrafficOf(size_t port) const;
+  // Since the counters were cleared: of one port, and of all that are or were
+  // judged by it.
+  PortSums CountersOf(const Member& member) const;
+  PortSums Counters() const;
   std::array<uint64_t, 3> RawStateCounters() const;
-  uint64_t SinceStart() const { return parts_.plane->clock.Milliseconds(); }
+  uint64_t SinceStart() const;
 
-  const Parts parts_;
+  const FilterEnvironment& environment_;
+  const Options options_;
+  const uint32_t host_id_;
+  StateBudget budget_;
+  std::unique_ptr<PolicyStore> store_;
+  FilterPlane plane_;
+  bool destroyed_ = false;
+
   uint32_t loader_uid_ = 0;
   int32_t loader_pid_ = 0;
   std::optional<uint64_t> switched_at_;  // milliseconds of the plane's clock
-  const uint32_t host_id_;
 
-  // Counters as they were when they were cleared.
-  struct Baseline {
-    std::array<uint64_t, kDropReasonCount> drops{};
-    std::array<uint64_t, 3> states{};  // searches, inserts, removals
-    std::vector<InterfaceTraffic> ports;
-    int64_t cleared = 0;  // Unix time
-  };
-  Baseline baseline_;
+  std::vector<Member> members_;
+  PortSums former_;  // of ports that have left
+  std::array<uint64_t, 3> cleared_states_{};  // searches, inserts, removals
+  int64_t cleared_ = 0;  // Unix time
 
   // Of the last CollectCounters(), by worker.
   std::vector<WorkerSnapshot> snapshots_;
@@ -139,8 +182,6 @@ class LiveFilter final : public FilterControl {
   // Numbers of rules by slot, of one generation.
   uint64_t numbers_generation_ = 0;
   std::unordered_map<uint32_t, uint32_t> numbers_;
-  // Set while this lives; orders that come back later find it gone.
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace sluice

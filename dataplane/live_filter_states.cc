@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/live_filter.h"
+#include "dataplane/worker.h"
 
 namespace sluice {
 namespace {
@@ -70,19 +71,20 @@ absl::StatusOr<std::shared_ptr<const StateMatcher>> LiveFilter::Resolve(
     const StateQuery& query) const {
   auto matcher = std::make_shared<StateMatcher>();
   matcher->query = query;
+  matcher->filter = number();
   if (!query.interface.empty()) {
     matcher->by_interface = true;
-    matcher->interface = parts_.interfaces->Resolve(query.interface).id;
+    matcher->interface = environment_.interfaces->Resolve(query.interface).id;
   }
   if (!query.label.empty()) {
     matcher->by_rule_slots = true;
-    matcher->rule_slots = parts_.store->rule_slots().WithLabel(query.label);
+    matcher->rule_slots = store_->rule_slots().WithLabel(query.label);
   }
   if (query.rule) {
     matcher->by_rule_slots = true;
     std::vector<uint32_t> slots;
     absl::StatusOr<std::vector<RuleStatus>> rules =
-        parts_.store->ListRules("");
+        store_->ListRules("");
     if (!rules.ok()) return rules.status();
     for (const RuleStatus& status : *rules) {
       if (status.rule.number != *query.rule) continue;
@@ -102,7 +104,7 @@ StateListing LiveFilter::ToListing(const StateRecord& state) {
   listing.id = state.id;
   listing.creator_id = host_id_;
   if (state.values.has(kStateIfBound)) {
-    listing.interface = parts_.interfaces->NameOf(state.interface);
+    listing.interface = environment_.interfaces->NameOf(state.interface);
   }
   listing.protocol = state.proto;
   listing.direction = state.direction;
@@ -121,7 +123,7 @@ StateListing LiveFilter::ToListing(const StateRecord& state) {
     listing.rule = RuleNumber(state.values.rule_slot);
   }
   if (state.values.tag != kNoTag) {
-    listing.tag = parts_.store->tags().NameOf(state.values.tag);
+    listing.tag = store_->tags().NameOf(state.values.tag);
   }
   listing.sloppy = state.values.has(kStateSloppy);
   listing.no_sync = state.values.has(kStateNoSync);
@@ -132,7 +134,7 @@ StateListing LiveFilter::ToListing(const StateRecord& state) {
 void LiveFilter::ListStates(const StateQuery& query, const std::string& cursor,
                             size_t limit, Done<StateSlice> done) {
   const std::optional<StateCursor> from = ParseCursor(cursor);
-  if (!from || from->worker >= parts_.workers.size()) {
+  if (!from || from->worker >= environment_.workers.size()) {
     done(absl::InvalidArgumentError("not a cursor of this filter"));
     return;
   }
@@ -147,7 +149,7 @@ void LiveFilter::ListStates(const StateQuery& query, const std::string& cursor,
     return;
   }
   const uint32_t worker = from->worker;
-  auto finish = [this, worker, alive = std::weak_ptr<bool>(alive_),
+  auto finish = [this, worker, alive = weak_from_this(),
                  done = std::move(done)](std::optional<uint32_t> next,
                                          std::vector<StateRecord> states) {
     if (alive.expired()) return;
@@ -158,12 +160,12 @@ void LiveFilter::ListStates(const StateQuery& query, const std::string& cursor,
     }
     if (next) {
       slice.next = absl::StrCat(worker, ":", *next);
-    } else if (worker + 1 < parts_.workers.size()) {
+    } else if (worker + 1 < environment_.workers.size()) {
       slice.next = absl::StrCat(worker + 1, ":0");
     }
     done(std::move(slice));
   };
-  parts_.workers[worker]->mailbox().Post(std::make_unique<ListOrder>(
+  environment_.workers[worker]->mailbox().Post(std::make_unique<ListOrder>(
       *std::move(matcher), from->slot, limit, std::move(finish)));
 }
 
@@ -184,9 +186,9 @@ void LiveFilter::KillStates(const StateQuery& query, Done<uint64_t> done) {
     Done<uint64_t> done;
   };
   auto sum = std::make_shared<Sum>();
-  sum->left = parts_.workers.size();
+  sum->left = environment_.workers.size();
   sum->done = std::move(done);
-  for (Worker* worker : parts_.workers) {
+  for (Worker* worker : environment_.workers) {
     worker->mailbox().Post(std::make_unique<KillOrder>(
         *matcher, [sum](uint64_t killed) {
           sum->killed += killed;
@@ -201,12 +203,13 @@ void LiveFilter::CollectCounters(std::function<void()> done) {
     std::function<void()> done;
   };
   auto wait = std::make_shared<Wait>();
-  wait->left = parts_.workers.size();
+  wait->left = environment_.workers.size();
   wait->done = std::move(done);
-  for (size_t i = 0; i < parts_.workers.size(); ++i) {
-    parts_.workers[i]->mailbox().Post(std::make_unique<FoldOrder>(
+  for (size_t i = 0; i < environment_.workers.size(); ++i) {
+    environment_.workers[i]->mailbox().Post(std::make_unique<FoldOrder>(
+        number(),
         [this, i, wait,
-         alive = std::weak_ptr<bool>(alive_)](const WorkerSnapshot& snapshot) {
+         alive = weak_from_this()](const WorkerSnapshot& snapshot) {
           if (alive.expired()) return;
           snapshots_[i] = snapshot;
           if (--wait->left == 0) wait->done();

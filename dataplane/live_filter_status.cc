@@ -1,10 +1,12 @@
 // Counters and settings, as the control socket asks for them.
 #include <algorithm>
 #include <ctime>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "dataplane/live_filter.h"
+#include "dataplane/worker.h"
 
 namespace sluice {
 namespace {
@@ -36,19 +38,6 @@ void AddTo(InterfaceTraffic* sum, const InterfaceTraffic& more) {
   }
 }
 
-void Subtract(InterfaceTraffic* from, const InterfaceTraffic& what) {
-  for (const size_t family : {0, 1}) {
-    for (const size_t direction : {0, 1}) {
-      for (const size_t verdict : {0, 1}) {
-        from->packets[family][direction][verdict] -=
-            what.packets[family][direction][verdict];
-        from->bytes[family][direction][verdict] -=
-            what.bytes[family][direction][verdict];
-      }
-    }
-  }
-}
-
 bool IsMember(const PortConfig& port, std::string_view group) {
   return group == "all" ||
          std::ranges::find(port.groups, group) != port.groups.end();
@@ -75,83 +64,72 @@ bool Skips(const Options& options, const PortConfig& port) {
 
 }  // namespace
 
-InterfaceTraffic LiveFilter::RawTrafficOf(size_t port) const {
-  InterfaceTraffic traffic;
-  for (const Worker* worker : parts_.workers) {
-    const auto& judged = worker->counters()[port].judged;
-    for (const size_t direction : {0, 1}) {
-      for (const size_t family : {0, 1}) {
-        for (const size_t verdict : {0, 1}) {
-          const PortCounters::Judged& counters =
-              judged[direction][family][verdict];
-          traffic.packets[family][direction][verdict] +=
-              counters.packets.value();
-          traffic.bytes[family][direction][verdict] += counters.bytes.value();
-        }
-      }
-    }
-  }
-  return traffic;
+void LiveFilter::Join(const PortSet::Entry& port) {
+  if (port.device == nullptr) return;
+  members_.push_back({.port = port.config.name,
+                      .serial = port.serial,
+                      .base = environment_.ports->Counters(port)});
 }
 
-InterfaceTraffic LiveFilter::TrafficOf(size_t port) const {
-  InterfaceTraffic traffic = RawTrafficOf(port);
-  Subtract(&traffic, baseline_.ports[port]);
-  return traffic;
+void LiveFilter::Leave(const PortSet::Entry& port) {
+  const auto member =
+      std::ranges::find(members_, port.serial, &Member::serial);
+  if (member == members_.end()) return;
+  former_ += CountersOf(*member);
+  members_.erase(member);
 }
 
-uint64_t LiveFilter::Drops(DropReason reason) const {
-  uint64_t drops = 0;
-  for (const Worker* worker : parts_.workers) {
-    for (const PortCounters& port : worker->counters()) {
-      drops += port.drops[static_cast<size_t>(reason)].value();
-    }
-  }
-  return drops;
+PortSums LiveFilter::CountersOf(const Member& member) const {
+  const PortSet::Entry* port = environment_.ports->Find(member.port);
+  if (port == nullptr || port->serial != member.serial) return {};
+  return environment_.ports->Counters(*port) - member.base;
 }
 
-uint64_t LiveFilter::States() const {
-  uint64_t states = 0;
-  for (const Worker* worker : parts_.workers) states += worker->states().size();
-  return states;
+PortSums LiveFilter::Counters() const {
+  PortSums sums = former_;
+  for (const Member& member : members_) sums += CountersOf(member);
+  return sums;
 }
 
 std::array<uint64_t, 3> LiveFilter::RawStateCounters() const {
-  std::array<uint64_t, 3> counters{};
-  for (const Worker* worker : parts_.workers) {
-    const StateStatistics& statistics = worker->states().statistics();
-    counters[0] += statistics.searches.value();
-    counters[1] += statistics.inserts.value();
-    counters[2] += statistics.removals.value();
+  std::array<uint64_t, 3> sums{};
+  for (uint32_t i = 0; i < environment_.store.workers; ++i) {
+    const WorkerCounters& counters = store_->worker_counters(i);
+    sums[0] += counters.searches.value();
+    sums[1] += counters.inserts.value();
+    sums[2] += counters.removals.value();
   }
-  return counters;
+  return sums;
 }
 
+uint64_t LiveFilter::Inserts() const { return RawStateCounters()[1]; }
+uint64_t LiveFilter::Removals() const { return RawStateCounters()[2]; }
+
 FilterInfo LiveFilter::Info() {
-  const std::shared_ptr<const Policy> policy = parts_.store->policy();
+  const std::shared_ptr<const Policy> policy = store_->policy();
   FilterInfo info;
-  info.enabled = parts_.filter->enabled.load(std::memory_order_relaxed);
+  info.enabled = plane_.enabled.load(std::memory_order_relaxed);
   if (switched_at_) info.since = (SinceStart() - *switched_at_) / 1000;
   info.debug = policy->options.debug;
   info.host_id = policy->options.host_id != 0 ? policy->options.host_id
                                               : host_id_;
-  info.checksum = absl::StrFormat("%016x", parts_.store->generation_hash());
-  info.generation = parts_.store->generation_number();
-  info.states = States();
+  info.checksum = absl::StrFormat("%016x", store_->generation_hash());
+  info.generation = store_->generation_number();
+  info.states = budget_.used();
   const std::array<uint64_t, 3> states = RawStateCounters();
   constexpr std::array<const char*, 3> kNames = {"searches", "inserts",
                                                  "removals"};
   for (size_t i = 0; i < states.size(); ++i) {
     info.state_counters.push_back(
-        {.name = kNames[i], .value = states[i] - baseline_.states[i]});
+        {.name = kNames[i], .value = states[i] - cleared_states_[i]});
     // The source tracking table, which nothing enters.
     info.source_counters.push_back({.name = kNames[i], .value = 0});
   }
+  const PortSums counters = Counters();
   for (size_t i = 0; i < kDropReasonCount; ++i) {
     const auto reason = static_cast<DropReason>(i);
     info.drop_counters.push_back({.name = std::string(Name(reason)),
-                                  .value = Drops(reason) -
-                                           baseline_.drops[i]});
+                                  .value = counters.drops[i]});
   }
   for (const std::string_view name : kLimitCounterNames) {
     info.limit_counters.push_back({.name = std::string(name), .value = 0});
@@ -165,64 +143,69 @@ FilterInfo LiveFilter::Info() {
     info.half_open_states += snapshot.half_open;
     unaccounted += std::abs(snapshot.unaccounted());
   }
+  if (number() != kMainFilter) {
+    // What its ports have received; main has the sums of all ports.
+    sum.received = counters.received_packets;
+    sum.forwarded = counters.forwarded_packets;
+    sum.dropped = std::accumulate(counters.drops.begin(),
+                                  counters.drops.end(), uint64_t{0});
+  }
   info.packet_counters = {
       {.name = "received", .value = sum.received},
       {.name = "transmitted", .value = sum.forwarded},
       {.name = "dropped", .value = sum.dropped},
       {.name = "unaccounted", .value = static_cast<uint64_t>(unaccounted)}};
   info.log_interface = policy->options.log_interface;
-  for (size_t i = 0; i < parts_.ports.size(); ++i) {
-    if (parts_.ports[i]->name() == info.log_interface) {
-      info.log_traffic = TrafficOf(i);
+  for (const Member& member : members_) {
+    if (member.port == info.log_interface) {
+      info.log_traffic = CountersOf(member).judged;
     }
   }
   return info;
 }
 
 void LiveFilter::ClearInfo() {
-  for (size_t i = 0; i < kDropReasonCount; ++i) {
-    baseline_.drops[i] = Drops(static_cast<DropReason>(i));
-  }
-  baseline_.states = RawStateCounters();
-  for (size_t i = 0; i < parts_.ports.size(); ++i) {
-    baseline_.ports[i] = RawTrafficOf(i);
-  }
-  baseline_.cleared = std::time(nullptr);
+  former_ = {};
+  for (Member& member : members_) member.base += CountersOf(member);
+  cleared_states_ = RawStateCounters();
+  cleared_ = std::time(nullptr);
 }
 
 std::vector<InterfaceListing> LiveFilter::Interfaces() {
-  const std::shared_ptr<const Policy> policy = parts_.store->policy();
+  const std::shared_ptr<const Policy> policy = store_->policy();
   std::vector<std::string> groups = {"all"};
   std::vector<InterfaceListing> listings;
-  for (size_t i = 0; i < parts_.ports.size(); ++i) {
-    const Port& port = *parts_.ports[i];
-    for (const std::string& group : port.config().groups) {
+  for (const Member& member : members_) {
+    const PortSet::Entry* const port = environment_.ports->Find(member.port);
+    if (port == nullptr || port->serial != member.serial) continue;
+    for (const std::string& group : port->config.groups) {
       if (std::ranges::find(groups, group) == groups.end()) {
         groups.push_back(group);
       }
     }
     InterfaceListing listing;
-    listing.name = port.name();
-    listing.groups = port.config().groups;
-    listing.skip = Skips(policy->options, port.config());
-    listing.link_up = port.link().up;
-    listing.incarnation = parts_.filter->status.Load().incarnation;
-    listing.cleared = baseline_.cleared;
-    listing.rules = RulesThatName(policy->main, port.name());
-    listing.traffic = TrafficOf(i);
+    listing.name = member.port;
+    listing.groups = port->config.groups;
+    listing.skip = Skips(policy->options, port->config);
+    listing.link_up = port->device->link().up;
+    listing.incarnation = port->incarnation;
+    listing.cleared = cleared_;
+    listing.rules = RulesThatName(policy->main, member.port);
+    listing.traffic = CountersOf(member).judged;
     listings.push_back(std::move(listing));
   }
   for (const std::string& group : groups) {
     InterfaceListing listing;
     listing.name = group;
     listing.is_group = true;
-    listing.cleared = baseline_.cleared;
+    listing.cleared = cleared_;
     listing.rules = RulesThatName(policy->main, group);
     // Floating states belong to all interfaces alike.
-    if (group == "all") listing.states = States();
-    for (size_t i = 0; i < parts_.ports.size(); ++i) {
-      if (IsMember(parts_.ports[i]->config(), group)) {
-        AddTo(&listing.traffic, TrafficOf(i));
+    if (group == "all") listing.states = budget_.used();
+    for (const Member& member : members_) {
+      const PortSet::Entry* port = environment_.ports->Find(member.port);
+      if (port != nullptr && IsMember(port->config, group)) {
+        AddTo(&listing.traffic, CountersOf(member).judged);
       }
     }
     listings.push_back(std::move(listing));
@@ -232,7 +215,7 @@ std::vector<InterfaceListing> LiveFilter::Interfaces() {
 }
 
 std::vector<TimeoutListing> LiveFilter::Timeouts() {
-  const std::shared_ptr<const Policy> policy = parts_.store->policy();
+  const std::shared_ptr<const Policy> policy = store_->policy();
   std::vector<TimeoutListing> timeouts;
   for (size_t i = 0; i < kTimeoutCount; ++i) {
     timeouts.push_back({.timeout = static_cast<Timeout>(i),
@@ -242,9 +225,9 @@ std::vector<TimeoutListing> LiveFilter::Timeouts() {
 }
 
 std::vector<LimitListing> LiveFilter::Limits() {
-  const std::shared_ptr<const Policy> policy = parts_.store->policy();
+  const std::shared_ptr<const Policy> policy = store_->policy();
   uint64_t entries = 0;
-  const std::vector<TableStatus> tables = parts_.store->ListTables();
+  const std::vector<TableStatus> tables = store_->ListTables();
   for (const TableStatus& table : tables) entries += table.addresses;
   std::vector<LimitListing> limits;
   for (size_t i = 0; i < kLimitCount; ++i) {
@@ -254,8 +237,8 @@ std::vector<LimitListing> LiveFilter::Limits() {
     switch (listing.limit) {
       case Limit::kStates:
         // Never above what the workers' tables hold.
-        listing.value = std::min(listing.value, parts_.state_capacity);
-        listing.in_use = States();
+        listing.value = std::min(listing.value, environment_.state_capacity);
+        listing.in_use = budget_.used();
         break;
       case Limit::kTables:
         listing.in_use = tables.size();

@@ -85,8 +85,10 @@ std::vector<std::pair<TableEntry, TableFeedback>> FeedbackOf(
 // one step; jobs run one at a time, so that the order is the lane's.
 class LiveFilter::TableEditJob final : public BuildJob<TableEditResult> {
  public:
-  TableEditJob(LiveFilter* filter, TableEdit edit)
-      : store_(*filter->parts_.store), edit_(std::move(edit)) {}
+  TableEditJob(std::shared_ptr<LiveFilter> filter, TableEdit edit)
+      : filter_(std::move(filter)),
+        store_(*filter_->store_),
+        edit_(std::move(edit)) {}
 
   void Build() override { result_ = Run(); }
   absl::StatusOr<TableEditResult> Publish() override {
@@ -141,6 +143,7 @@ class LiveFilter::TableEditJob final : public BuildJob<TableEditResult> {
     return result;
   }
 
+  const std::shared_ptr<LiveFilter> filter_;
   PolicyStore& store_;
   const TableEdit edit_;
   absl::StatusOr<TableEditResult> result_ =
@@ -149,8 +152,8 @@ class LiveFilter::TableEditJob final : public BuildJob<TableEditResult> {
 
 class LiveFilter::FlushTablesJob final : public BuildJob<uint64_t> {
  public:
-  explicit FlushTablesJob(LiveFilter* filter)
-      : store_(*filter->parts_.store) {}
+  explicit FlushTablesJob(std::shared_ptr<LiveFilter> filter)
+      : filter_(std::move(filter)), store_(*filter_->store_) {}
 
   void Build() override {
     absl::StatusOr<uint32_t> killed = store_.KillTables("");
@@ -163,13 +166,14 @@ class LiveFilter::FlushTablesJob final : public BuildJob<uint64_t> {
   absl::StatusOr<uint64_t> Publish() override { return result_; }
 
  private:
+  const std::shared_ptr<LiveFilter> filter_;
   PolicyStore& store_;
   absl::StatusOr<uint64_t> result_ = absl::InternalError("not built");
 };
 
 std::vector<TableListing> LiveFilter::ListTables() {
   std::vector<TableListing> tables;
-  for (const TableStatus& status : parts_.store->ListTables()) {
+  for (const TableStatus& status : store_->ListTables()) {
     tables.push_back({.name = status.key.name,
                       .anchor = status.key.anchor,
                       .is_const = status.is_const,
@@ -192,7 +196,7 @@ absl::StatusOr<TableSlice> LiveFilter::ListTable(const std::string& table,
                                                  const std::string& cursor,
                                                  size_t limit) {
   absl::StatusOr<std::vector<TableEntry>> entries =
-      parts_.store->ShowTable({.anchor = anchor, .name = table});
+      store_->ShowTable({.anchor = anchor, .name = table});
   if (!entries.ok()) return entries.status();
   // The cursor is the entry after which the listing goes on: additions and
   // removals elsewhere neither repeat nor skip any other.
@@ -220,18 +224,18 @@ absl::StatusOr<TableSlice> LiveFilter::ListTable(const std::string& table,
 
 std::unique_ptr<BuildJob<TableEditResult>> LiveFilter::BeginTableEdit(
     TableEdit edit) {
-  return std::make_unique<TableEditJob>(this, std::move(edit));
+  return std::make_unique<TableEditJob>(shared_from_this(), std::move(edit));
 }
 
 std::unique_ptr<BuildJob<uint64_t>> LiveFilter::BeginFlushTables() {
-  return std::make_unique<FlushTablesJob>(this);
+  return std::make_unique<FlushTablesJob>(shared_from_this());
 }
 
 absl::StatusOr<std::vector<TableMatch>> LiveFilter::TestTable(
     const std::string& table, const std::string& anchor,
     const std::vector<Address>& addresses) {
   absl::StatusOr<std::vector<TableEntry>> entries =
-      parts_.store->ShowTable({.anchor = anchor, .name = table});
+      store_->ShowTable({.anchor = anchor, .name = table});
   if (!entries.ok()) return entries.status();
   // Per family the prefix lengths that occur: the most specific entry is the
   // first that is found from the longest one down.

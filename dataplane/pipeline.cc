@@ -171,6 +171,7 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   ForEach(alive, [&](uint32_t i) {
     indices[count++] = static_cast<uint8_t>(i);
   });
+  judgement.filter.counters->searches.Add(count);
   // An empty table needs no look; a stateless ruleset leaves it empty.
   if (states_.size() == 0) {
     states.fill(kNoState);

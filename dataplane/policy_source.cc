@@ -42,9 +42,9 @@ Place ReadPlace(std::string_view text, size_t at) {
 
 }  // namespace
 
-HostFacts FactsOf(const Config& config) {
+HostFacts FactsOf(std::span<const PortConfig> ports) {
   HostFacts facts;
-  for (const PortConfig& port : config.ports) {
+  for (const PortConfig& port : ports) {
     InterfaceFacts interface;
     interface.name = port.name;
     interface.groups = port.groups;

@@ -4,6 +4,7 @@
 #define SLUICE_DATAPLANE_POLICY_SOURCE_H_
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,9 +19,9 @@
 
 namespace sluice {
 
-// What rules may name of the machine: the configured ports as interfaces, and
-// the common services and protocols.
-HostFacts FactsOf(const Config& config);
+// What rules may name of the machine: the ports as interfaces, and the common
+// services and protocols.
+HostFacts FactsOf(std::span<const PortConfig> ports);
 
 // Parses the request's text; `include` and `file` read its files and nothing
 // else.

@@ -395,19 +395,25 @@ std::vector<std::pair<std::string, uint64_t>> Port::ExtendedStatistics()
   return result;
 }
 
-std::vector<std::vector<QueueAssignment>> AssignQueues(
-    const std::vector<uint16_t>& rx_queues, uint16_t workers) {
-  std::vector<std::vector<QueueAssignment>> assigned(workers);
-  size_t turn = 0;
-  for (uint16_t port = 0; port < rx_queues.size(); ++port) {
-    for (uint16_t queue = 0; queue < rx_queues[port]; ++queue) {
-      const size_t worker = rx_queues[port] >= workers
-                                ? queue % workers
-                                : turn++ % workers;
-      assigned[worker].push_back({port, queue});
-    }
+std::string Port::Mac() const {
+  rte_ether_addr address;
+  if (rte_eth_macaddr_get(ethdev_, &address) != 0) return {};
+  std::string text(RTE_ETHER_ADDR_FMT_SIZE, '\0');
+  rte_ether_format_addr(text.data(), RTE_ETHER_ADDR_FMT_SIZE, &address);
+  text.resize(text.find('\0'));
+  std::ranges::transform(text, text.begin(),
+                         [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+std::array<uint8_t, kMaxQueues> PollersOf(uint16_t rx_queues, uint16_t workers,
+                                          size_t* turn) {
+  std::array<uint8_t, kMaxQueues> pollers{};
+  for (uint16_t queue = 0; queue < rx_queues; ++queue) {
+    pollers[queue] = static_cast<uint8_t>(
+        rx_queues >= workers ? queue % workers : (*turn)++ % workers);
   }
-  return assigned;
+  return pollers;
 }
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #ifndef SLUICE_DATAPLANE_PORT_H_
 #define SLUICE_DATAPLANE_PORT_H_
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -96,6 +97,8 @@ class Port {
     return link_interrupt_.exchange(false, std::memory_order_acquire);
   }
   const LinkState& link() const { return link_; }
+  // "00:53:00:00:00:01"; empty: the device has none.
+  std::string Mac() const;
 
   PortStatistics Statistics() const;
   // The driver's own counters by name, in its order.
@@ -129,20 +132,11 @@ class Port {
   std::atomic<bool> link_interrupt_{false};
 };
 
-// A queue that a worker polls.
-struct QueueAssignment {
-  uint16_t port = 0;  // index into the configuration's ports
-  uint16_t queue = 0;
-
-  friend bool operator==(const QueueAssignment&,
-                         const QueueAssignment&) = default;
-};
-
-// By worker, the queues that it polls. Queue q of a port with a queue for each
-// worker belongs to worker q, as the NICs' tables have it; those of ports with
-// fewer are dealt out in turn. `rx_queues` is by port.
-std::vector<std::vector<QueueAssignment>> AssignQueues(
-    const std::vector<uint16_t>& rx_queues, uint16_t workers);
+// By receive queue of a port with so many, the worker that polls it. Queue q of
+// a port with a queue for each worker belongs to worker q, as the NICs' tables
+// have it; those of ports with fewer are dealt out in turn, from *turn on.
+std::array<uint8_t, kMaxQueues> PollersOf(uint16_t rx_queues, uint16_t workers,
+                                          size_t* turn);
 
 }  // namespace sluice
 

@@ -16,6 +16,7 @@ bool RuleSink::StateInserted(uint16_t filter, const StateTemplate& values) {
       !store.rule_slots().record(values.rule_slot).AcquireState()) {
     return false;
   }
+  store.worker_counters(worker_).inserts.Add(1);
   CountStateCreated(values, store.worker_counters(worker_));
   return true;
 }
@@ -33,6 +34,7 @@ void RuleSink::StateRemoved(uint16_t filter, const StateTemplate& values) {
   if (values.has(kStateRuleLimit)) {
     store.rule_slots().record(values.rule_slot).ReleaseState();
   }
+  store.worker_counters(worker_).removals.Add(1);
   CountStateEnded(values, store.worker_counters(worker_));
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataplane/filter_plane.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/worker.h"
 
@@ -21,6 +22,7 @@ bool IsHalfOpen(const StateHot& state) {
 }  // namespace
 
 bool StateMatcher::Matches(const StateRecord& state) const {
+  if (state.filter != filter) return false;
   if (query.id && state.id != *query.id) return false;
   if (query.protocol && state.proto != *query.protocol) return false;
   if (query.direction && state.direction != *query.direction) return false;
@@ -72,6 +74,7 @@ bool KillOrder::Step(const WorkerView& view) {
 bool FoldOrder::Step(const WorkerView& view) {
   const bool more =
       view.states->Visit(&cursor_, kSlotsAStep, [&](StateIndex state) {
+        if (view.states->hot(state).key.filter != filter_) return;
         view.states->Fold(state);
         if (IsHalfOpen(view.states->hot(state))) ++snapshot_.half_open;
       });
@@ -87,6 +90,18 @@ bool FoldOrder::Step(const WorkerView& view) {
       view.totals->handed_out.value() + view.totals->transmit_out.value();
   snapshot_.handed_in =
       view.totals->handed_in.value() + view.totals->transmit_in.value();
+  return true;
+}
+
+bool ForgetOrder::Step(const WorkerView& view) {
+  if (!filter_.holds[view.worker]->empty()) return false;
+  const bool more =
+      view.states->Visit(&cursor_, kSlotsAStep, [&](StateIndex state) {
+        if (view.states->hot(state).key.filter != filter_.number) return;
+        view.states->Remove(state);
+      });
+  if (more) return false;
+  view.states->SetFilter(filter_.number, nullptr, {});
   return true;
 }
 

@@ -19,9 +19,12 @@
 
 namespace sluice {
 
+struct FilterPlane;
+
 // A StateQuery with its names resolved, as workers compare it. Shared,
 // immutable.
 struct StateMatcher {
+  uint16_t filter = 0;
   StateQuery query;
   bool by_interface = false;
   uint16_t interface = 0;  // number of the name, 0: nothing has it
@@ -77,7 +80,7 @@ struct WorkerSnapshot {
   uint64_t dropped = 0;
   uint64_t handed_out = 0;  // for judgement or transmission
   uint64_t handed_in = 0;
-  uint64_t half_open = 0;  // TCP states without a whole handshake
+  uint64_t half_open = 0;  // the filter's TCP states without a handshake
 
   // Packets that are neither sent on, dropped, nor given to another worker.
   // Anything but zero is an error of the program.
@@ -87,18 +90,38 @@ struct WorkerSnapshot {
   }
 };
 
-// Brings the counters of states to their rules and takes a snapshot.
+// Brings the counters of a filter's states to their rules and takes a
+// snapshot.
 class FoldOrder final : public WorkerOrder {
  public:
   using Finish = std::function<void(const WorkerSnapshot&)>;
-  explicit FoldOrder(Finish done) : done_(std::move(done)) {}
+  FoldOrder(uint16_t filter, Finish done)
+      : filter_(filter), done_(std::move(done)) {}
 
   bool Step(const WorkerView& view) override;
   void Done() override { done_(snapshot_); }
 
  private:
+  const uint16_t filter_;
   uint32_t cursor_ = 0;
   WorkerSnapshot snapshot_;
+  Finish done_;
+};
+
+// Takes a filter that nothing is judged by any more away from a worker: waits
+// until nothing is held for it, removes its states, and forgets it.
+class ForgetOrder final : public WorkerOrder {
+ public:
+  using Finish = std::function<void()>;
+  ForgetOrder(FilterPlane* filter, Finish done)
+      : filter_(*filter), done_(std::move(done)) {}
+
+  bool Step(const WorkerView& view) override;
+  void Done() override { done_(); }
+
+ private:
+  FilterPlane& filter_;
+  uint32_t cursor_ = 0;
   Finish done_;
 };
 

@@ -42,14 +42,10 @@ constexpr uint32_t PackPorts(uint16_t arrival, uint16_t departure) {
 
 }  // namespace
 
-Plane::Plane(uint16_t workers, uint32_t handoff_ring, bool transmit_rings)
-    : steering(workers) {
-  if (workers > 1) {
-    handoff = std::make_unique<Handoff>(workers, handoff_ring);
-    if (transmit_rings) {
-      transmit = std::make_unique<Handoff>(workers, handoff_ring);
-    }
-  }
+Plane::Plane(uint16_t workers, uint32_t handoff_ring) : steering(workers) {
+  if (workers == 1) return;
+  handoff = std::make_unique<Handoff>(workers, handoff_ring);
+  transmit = std::make_unique<Handoff>(workers, handoff_ring);
 }
 
 TransmitPath PathOf(uint16_t worker, const PortDevice& device) {
@@ -172,7 +168,7 @@ uint32_t Worker::Round() {
     for (uint16_t from = 0; from < workers_; ++from) {
       if (from == options_.index) continue;
       packets += ReceiveHandedOver(from);
-      if (plane_.transmit != nullptr) packets += ReceiveForTransmission(from);
+      packets += ReceiveForTransmission(from);
     }
   }
   Housekeeping(packets);

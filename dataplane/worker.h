@@ -41,13 +41,13 @@ enum class RunState : uint8_t {
 // What all workers of the process share. Made by the control lcore before
 // they start, gone after they have ended.
 struct Plane {
-  Plane(uint16_t workers, uint32_t handoff_ring, bool transmit_rings);
+  Plane(uint16_t workers, uint32_t handoff_ring);
 
   const Steering steering;
   // Packets for the owner of their flow; null with one worker.
   std::unique_ptr<Handoff> handoff;
   // Packets for a worker that has a transmit queue where another one has
-  // none; null if there is no such port.
+  // none; null with one worker.
   std::unique_ptr<Handoff> transmit;
   TickClock clock;
   rte_rcu_qsbr* quiescence = nullptr;

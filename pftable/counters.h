@@ -59,6 +59,10 @@ class WorkerCounters {
   // Match rules beyond what a verdict can carry (kMaxMatchRules): their
   // packets were not counted.
   Counter match_rules_lost;
+  // Of the filter's states: packets looked up, states made and ended.
+  Counter searches;
+  Counter inserts;
+  Counter removals;
 
  private:
   std::unique_ptr<Counter[]> evaluations_;

@@ -137,30 +137,29 @@ TEST(LocalPeersTest, AreThoseOfTheKernelAndOtherProcesses) {
   EXPECT_FALSE(local("0000:03:00.0"));
 }
 
-TEST(AssignQueuesTest, OneQueueAWorker) {
-  EXPECT_THAT(AssignQueues({2, 2}, 2),
-              ElementsAre(ElementsAre(QueueAssignment{0, 0},
-                                      QueueAssignment{1, 0}),
-                          ElementsAre(QueueAssignment{0, 1},
-                                      QueueAssignment{1, 1})));
+std::vector<int> Pollers(uint16_t rx_queues, uint16_t workers,
+                         size_t* turn) {
+  const auto pollers = PollersOf(rx_queues, workers, turn);
+  return {pollers.begin(), pollers.begin() + rx_queues};
 }
 
-TEST(AssignQueuesTest, FewerQueuesThanWorkersAreDealtOut) {
-  EXPECT_THAT(AssignQueues({1, 1}, 2),
-              ElementsAre(ElementsAre(QueueAssignment{0, 0}),
-                          ElementsAre(QueueAssignment{1, 0})));
-  EXPECT_THAT(AssignQueues({1, 1}, 3),
-              ElementsAre(ElementsAre(QueueAssignment{0, 0}),
-                          ElementsAre(QueueAssignment{1, 0}), IsEmpty()));
+TEST(PollersTest, OneQueueAWorker) {
+  size_t turn = 1;
+  EXPECT_THAT(Pollers(2, 2, &turn), ElementsAre(0, 1));
+  EXPECT_THAT(Pollers(2, 2, &turn), ElementsAre(0, 1));
+  EXPECT_EQ(turn, 1u);
 }
 
-TEST(AssignQueuesTest, MoreQueuesThanWorkersAreAllPolled) {
-  EXPECT_THAT(AssignQueues({4, 1}, 2),
-              ElementsAre(ElementsAre(QueueAssignment{0, 0},
-                                      QueueAssignment{0, 2},
-                                      QueueAssignment{1, 0}),
-                          ElementsAre(QueueAssignment{0, 1},
-                                      QueueAssignment{0, 3})));
+TEST(PollersTest, FewerQueuesThanWorkersAreDealtOut) {
+  size_t turn = 0;
+  EXPECT_THAT(Pollers(1, 2, &turn), ElementsAre(0));
+  EXPECT_THAT(Pollers(1, 2, &turn), ElementsAre(1));
+  EXPECT_THAT(Pollers(1, 2, &turn), ElementsAre(0));
+}
+
+TEST(PollersTest, MoreQueuesThanWorkersAreAllPolled) {
+  size_t turn = 0;
+  EXPECT_THAT(Pollers(4, 2, &turn), ElementsAre(0, 1, 0, 1));
 }
 
 }  // namespace

@@ -158,8 +158,7 @@ class TestPlane {
                           .rule_slots = 256,
                           .table_slots = 16},
         &interfaces_, reclaimer_.get());
-    plane_ = std::make_unique<Plane>(options.workers, options.handoff_ring,
-                                     tx_queues < options.workers);
+    plane_ = std::make_unique<Plane>(options.workers, options.handoff_ring);
     plane_->quiescence = quiescence_.get();
     plane_->expectations = &expectations_;
     filter_.serial = 1;

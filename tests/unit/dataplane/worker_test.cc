@@ -258,7 +258,7 @@ TEST(WorkerOrderTest, ListsFoldsAndKills) {
 
   WorkerSnapshot snapshot;
   mailbox.Post(std::make_unique<FoldOrder>(
-      [&](const WorkerSnapshot& taken) { snapshot = taken; }));
+            kMainFilter, [&](const WorkerSnapshot& taken) { snapshot = taken; }));
   run();
   EXPECT_EQ(snapshot.received, 40u);
   EXPECT_EQ(snapshot.forwarded, 40u);
@@ -284,7 +284,7 @@ TEST(MailboxTest, MoreOrdersThanItHoldsWaitTheirTurn) {
   std::vector<size_t> done;
   for (size_t i = 0; i < 3 * Mailbox::kCapacity; ++i) {
     mailbox.Post(std::make_unique<FoldOrder>(
-        [&done, i](const WorkerSnapshot&) { done.push_back(i); }));
+            kMainFilter, [&done, i](const WorkerSnapshot&) { done.push_back(i); }));
   }
   while (mailbox.pending() > 0) {
     plane.worker(0).Round();
@@ -325,7 +325,7 @@ TEST(WorkerThreadsTest, CommitsUnderTrafficLoseNothing) {
     for (Worker* worker : plane.workers()) {
       if (worker->mailbox().pending() == 0) {
         worker->mailbox().Post(std::make_unique<FoldOrder>(
-            [&last](const WorkerSnapshot& snapshot) {
+            kMainFilter, [&last](const WorkerSnapshot& snapshot) {
               EXPECT_EQ(snapshot.unaccounted(), 0);
               last = snapshot;
             }));

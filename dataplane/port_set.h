@@ -1,0 +1,141 @@
+// The ports of the daemon: those of the configuration, those that are plugged
+// in later, and names that a filter was made for before its port came. Also
+// the topology, which tells workers of all of them.
+//
+// Belongs to the control lcore; only Port::Open() and Port::Start() of a port
+// that is being plugged in run on the builder thread.
+#ifndef SLUICE_DATAPLANE_PORT_SET_H_
+#define SLUICE_DATAPLANE_PORT_SET_H_
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "dataplane/config.h"
+#include "dataplane/filter_plane.h"
+#include "dataplane/grace_list.h"
+#include "dataplane/pipeline.h"
+#include "dataplane/port.h"
+#include "dataplane/port_sums.h"
+#include "pftable/host_facts.h"
+#include "pftable/interface_registry.h"
+
+namespace sluice {
+
+struct Plane;
+class Worker;
+
+class PortSet {
+ public:
+  struct Entry {
+    PortConfig config;  // without a device: the name alone counts
+    std::unique_ptr<Port> device;
+    uint64_t serial = 0;         // of this device, never given out twice
+    uint16_t number = kNoPort;   // while there is a device
+    InterfaceView interface;
+    std::string wire;  // the port at the other end; empty: none
+    bool pass_non_ip = true;
+    bool enabled = true;  // by order
+    bool excluded = false;
+    uint32_t incarnation = 1;
+    uint16_t filter = kMainFilter;
+    std::array<uint8_t, kMaxQueues> pollers{};
+    PortSums base;  // what had been counted under its number before it
+  };
+
+  // Nothing is owned.
+  PortSet(const Port::Options& options, Plane* plane,
+          InterfaceRegistry* interfaces, GraceList* grace);
+  // No worker runs any more.
+  ~PortSet();
+  PortSet(const PortSet&) = delete;
+  PortSet& operator=(const PortSet&) = delete;
+
+  // The configuration's ports and wires, so that rules may name them. Touches
+  // no device.
+  absl::Status Declare(const Config& config);
+  // Opens and starts their devices.
+  absl::Status Open();
+  absl::Status Start();
+  void SetWorkers(std::vector<Worker*> workers) {
+    workers_ = std::move(workers);
+  }
+
+  // Null: there is none of that name.
+  Entry* Find(std::string_view name);
+  const std::map<std::string, Entry, std::less<>>& entries() const {
+    return entries_;
+  }
+  // Makes the name known without a device.
+  absl::StatusOr<Entry*> Name(const std::string& name);
+  // The name is forgotten if it has no device, no wire and no filter but main.
+  void Forget(const std::string& name);
+
+  // Refuses what cannot be: names that are taken, wires that have two ends.
+  absl::Status CheckPlug(const PortConfig& config,
+                         const std::string& wire) const;
+  // Enters a device that was opened and started. With an error the device is
+  // gone. Rules that name it have to be compiled again afterwards. A port that
+  // was known before stays as enabled as it was ordered to be; others begin as
+  // `enabled` says.
+  absl::StatusOr<Entry*> Plug(std::unique_ptr<Port> device,
+                              const std::string& wire, bool pass_non_ip,
+                              bool enabled);
+  // Takes the device away from the workers; `release` gets it when none uses
+  // it any more.
+  void Unplug(Entry* entry,
+              absl::AnyInvocable<void(std::unique_ptr<Port>)> release);
+
+  // Asks devices whose link may have changed; publishes what is new.
+  void PollLinks(uint64_t milliseconds);
+  // Tells the workers of everything.
+  void Publish();
+
+  // What rulesets may name: the ports as interfaces, the common services and
+  // protocols. Immutable; a change makes another one.
+  // Any thread.
+  std::shared_ptr<const HostFacts> facts() const {
+    const std::lock_guard lock(facts_mutex_);
+    return facts_;
+  }
+  const Port::Options& options() const { return options_; }
+  // Since the port was plugged in.
+  PortSums Counters(const Entry& entry) const;
+
+ private:
+  absl::Status Register(Entry* entry);
+  void AssignPollers(Entry* entry);
+  uint16_t TakeNumber();
+  PortSums SumOf(uint16_t number) const;
+  void RefreshFacts();
+
+  const Port::Options options_;
+  Plane* const plane_;
+  InterfaceRegistry* const interfaces_;
+  GraceList* const grace_;
+  std::vector<Worker*> workers_;
+  std::map<std::string, Entry, std::less<>> entries_;
+  mutable std::mutex facts_mutex_;
+  std::shared_ptr<const HostFacts> facts_;  // guarded by facts_mutex_
+  // Longest free first, so that a packet that is still in a ring meets no
+  // other port of its number.
+  std::deque<uint16_t> free_numbers_;
+  size_t turn_ = 0;  // the worker that gets the next queue
+  uint64_t next_serial_ = 1;
+  std::unique_ptr<const Topology> topology_;
+  uint64_t last_link_poll_ = 0;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_PORT_SET_H_
