@@ -153,6 +153,30 @@ size_t Bytes(Word word) {
   return bytes;
 }
 
+// A set of entries has one shape.
+template <typename Key>
+bool Same(Word a, Word b) {
+  if (a == b) return true;
+  if (a == 0 || b == 0 || trie::IsLeaf(a) != trie::IsLeaf(b)) return false;
+  if (trie::IsLeaf(a)) {
+    const trie::Entry<Key> x = trie::LeafEntry<Key>(a);
+    const trie::Entry<Key> y = trie::LeafEntry<Key>(b);
+    return x.key == y.key && x.length == y.length && x.negated == y.negated;
+  }
+  const trie::Node<Key>* x = trie::AsNode<Key>(a);
+  const trie::Node<Key>* y = trie::AsNode<Key>(b);
+  if (x->depth != y->depth || x->prefix != y->prefix ||
+      x->internal != y->internal || x->negated != y->negated ||
+      x->children != y->children) {
+    return false;
+  }
+  const int count = std::popcount(x->children);
+  for (int i = 0; i < count; ++i) {
+    if (!Same<Key>(x->words[i], y->words[i])) return false;
+  }
+  return true;
+}
+
 template <typename Key>
 Word ApplySorted(Word root, std::vector<trie::Edit<Key>>& edits,
                  trie::Delta& delta) {
@@ -212,18 +236,61 @@ AddressTable::AddressTable(const AddressTable& other)
     : view_{.root4 = trie::Ref<Key4>::Share(other.view_.root4).Detach(),
             .root6 = trie::Ref<Key6>::Share(other.view_.root6).Detach()},
       size_(other.size_),
-      hash_(other.hash_) {}
+      hash_(other.hash_),
+      original_(other.original_) {}
 
 AddressTable::AddressTable(AddressTable&& other) noexcept
     : view_(std::exchange(other.view_, View())),
       size_(std::exchange(other.size_, 0)),
-      hash_(std::exchange(other.hash_, 0)) {}
+      hash_(std::exchange(other.hash_, 0)),
+      original_(std::move(other.original_)) {}
 
 AddressTable& AddressTable::operator=(AddressTable other) noexcept {
   std::swap(view_, other.view_);
   std::swap(size_, other.size_);
   std::swap(hash_, other.hash_);
+  std::swap(original_, other.original_);
   return *this;
+}
+
+AddressTable AddressTable::Shared(
+    std::shared_ptr<const AddressTable> original) {
+  AddressTable copy = *original;
+  copy.original_ = std::move(original);
+  return copy;
+}
+
+uint64_t AddressTable::HashOf(const Prefix& prefix, bool negated) {
+  const uint8_t* bytes = prefix.address.bytes.data();
+  switch (prefix.address.family) {
+    case Family::kIpv4:
+      return trie::HashEntry(trie::Entry<Key4>{LoadKey<Key4>(bytes),
+                                               prefix.length, negated});
+    case Family::kIpv6:
+      return trie::HashEntry(trie::Entry<Key6>{LoadKey<Key6>(bytes),
+                                               prefix.length, negated});
+    case Family::kNone:
+      break;
+  }
+  return 0;
+}
+
+bool operator==(const AddressTable& a, const AddressTable& b) {
+  return a.size_ == b.size_ && a.hash_ == b.hash_ &&
+         Same<Key4>(a.view_.root4, b.view_.root4) &&
+         Same<Key6>(a.view_.root6, b.view_.root6);
+}
+
+bool AddressTable::IsSound() const {
+  size_t count = 0;
+  uint64_t hash = 0;
+  auto add = [&](const auto& entry) {
+    ++count;
+    hash += trie::HashEntry(entry);
+  };
+  ForEach<Key4>(view_.root4, add);
+  ForEach<Key6>(view_.root6, add);
+  return count == size_ && hash == hash_;
 }
 
 AddressTable::~AddressTable() {

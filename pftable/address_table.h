@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -55,6 +56,11 @@ class AddressTable {
   AddressTable& operator=(AddressTable other) noexcept;
   ~AddressTable();
 
+  // A copy of a table that others hold too (PolicyPool), and a hold on it for as
+  // long as the copy is not edited.
+  static AddressTable Shared(std::shared_ptr<const AddressTable> original);
+  bool is_shared() const { return original_ != nullptr; }
+
   // This table with the edits applied, the last one of several for one prefix
   // taking effect. Erasing what is not there changes nothing.
   AddressTable With(std::span<const Edit> edits) const;
@@ -71,8 +77,13 @@ class AddressTable {
   std::vector<TableEntry> Entries() const;
 
   // Equal for tables with equal entries, however they came about; the same in
-  // every process.
+  // every process. The sum of those of the entries.
   uint64_t hash() const { return hash_; }
+  static uint64_t HashOf(const Prefix& prefix, bool negated);
+  // The same entries.
+  friend bool operator==(const AddressTable& a, const AddressTable& b);
+  // Whether size and hash are those of the entries; for tests.
+  bool IsSound() const;
   // Bytes of all nodes below; those shared with other tables count too.
   size_t MemoryUse() const;
 
@@ -80,6 +91,7 @@ class AddressTable {
   View view_;
   size_t size_ = 0;
   uint64_t hash_ = 0;
+  std::shared_ptr<const AddressTable> original_;
 };
 
 }  // namespace sluice

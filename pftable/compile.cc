@@ -34,17 +34,6 @@ absl::Status AtPlace(const Policy& policy, const SourcePlace& place,
   return absl::Status(status.code(), absl::StripSuffix(text, "\n"));
 }
 
-AddressTable BuildTable(const std::vector<TableEntry>& entries) {
-  std::vector<AddressTable::Edit> edits;
-  edits.reserve(entries.size());
-  for (const TableEntry& entry : entries) {
-    edits.push_back({.prefix = entry.prefix.Masked(),
-                     .negated = entry.negated,
-                     .erase = false});
-  }
-  return AddressTable().With(edits);
-}
-
 uint64_t HashOptions(const Options& o) {
   uint64_t hash = HashText("options");
   for (const uint32_t value : o.timeouts) hash = CombineHash(hash, value);
@@ -301,7 +290,9 @@ class PolicyCompiler {
             .is_const = table.is_const,
             .counters = table.counters,
             .has_contents = table.has_contents,
-            .contents = BuildTable(table.entries)});
+            .contents = context_.pool != nullptr
+                            ? context_.pool->Build(table.entries)
+                            : BuildTable(table.entries)});
       }
     }
   }

@@ -11,6 +11,7 @@
 #include "pftable/enforce.h"
 #include "pftable/generation.h"
 #include "pftable/interface_registry.h"
+#include "pftable/policy_pool.h"
 #include "pftable/rule_slots.h"
 #include "pftable/table_slots.h"
 #include "pftable/tag_registry.h"
@@ -23,6 +24,7 @@ struct CompileContext {
   TagRegistry* tags = nullptr;
   RuleSlots* rule_slots = nullptr;
   TableSlots* table_slots = nullptr;
+  PolicyPool* pool = nullptr;  // null: nothing is shared with other filters
 };
 
 // The most rules that one packet may meet, anchors called several times

@@ -4,10 +4,20 @@
 
 namespace sluice {
 
-WorkerCounters::WorkerCounters(uint32_t rule_slots, uint32_t table_slots)
-    : evaluations_(std::make_unique<Counter[]>(rule_slots)),
-      rules_(std::make_unique<RuleCounters[]>(rule_slots)),
-      tables_(std::make_unique<TableCounters[]>(table_slots)) {}
+namespace {
+
+// Where the arrays of one worker begin in its part of the memory.
+struct Layout {
+  Layout(uint32_t rule_slots, uint32_t table_slots)
+      : rules(LazyMemory::BytesFor<Counter>(rule_slots)),
+        tables(rules + LazyMemory::BytesFor<RuleCounters>(rule_slots)),
+        bytes(tables + LazyMemory::BytesFor<TableCounters>(table_slots)) {}
+  size_t rules;
+  size_t tables;
+  size_t bytes;
+};
+
+}  // namespace
 
 RuleCounts operator-(const RuleCounts& a, const RuleCounts& b) {
   RuleCounts d = a;
@@ -34,11 +44,16 @@ TableCounts operator-(const TableCounts& a, const TableCounts& b) {
 }
 
 PolicyCounters::PolicyCounters(uint32_t workers, uint32_t rule_slots,
-                               uint32_t table_slots) {
+                               uint32_t table_slots)
+    : memory_(workers * Layout(rule_slots, table_slots).bytes) {
+  const Layout layout(rule_slots, table_slots);
   workers_.reserve(workers);
-  for (uint32_t i = 0; i < workers; ++i) {
-    workers_.push_back(
-        std::make_unique<WorkerCounters>(rule_slots, table_slots));
+  for (size_t i = 0; i < workers; ++i) {
+    const size_t begin = i * layout.bytes;
+    workers_.push_back(std::make_unique<WorkerCounters>(
+        memory_.ArrayAt<Counter>(begin),
+        memory_.ArrayAt<RuleCounters>(begin + layout.rules),
+        memory_.ArrayAt<TableCounters>(begin + layout.tables)));
   }
 }
 

@@ -14,6 +14,7 @@
 
 #include "packet/counter.h"
 #include "packet/packet.h"
+#include "pftable/lazy_memory.h"
 
 namespace sluice {
 
@@ -42,10 +43,12 @@ struct alignas(64) TableCounters {
 };
 static_assert(sizeof(TableCounters) == 128);
 
-// The counters of one worker for one filter.
+// The counters of one worker for one filter, in the memory of PolicyCounters.
 class WorkerCounters {
  public:
-  WorkerCounters(uint32_t rule_slots, uint32_t table_slots);
+  WorkerCounters(Counter* evaluations, RuleCounters* rules,
+                 TableCounters* tables)
+      : evaluations_(evaluations), rules_(rules), tables_(tables) {}
 
   Counter& evaluations(uint32_t slot) { return evaluations_[slot]; }
   RuleCounters& rule(uint32_t slot) { return rules_[slot]; }
@@ -65,9 +68,9 @@ class WorkerCounters {
   Counter removals;
 
  private:
-  std::unique_ptr<Counter[]> evaluations_;
-  std::unique_ptr<RuleCounters[]> rules_;
-  std::unique_ptr<TableCounters[]> tables_;
+  Counter* const evaluations_;
+  RuleCounters* const rules_;
+  TableCounters* const tables_;
 };
 
 // Plain sums, as the control side works with them.
@@ -94,7 +97,8 @@ struct TableCounts {
 RuleCounts operator-(const RuleCounts& a, const RuleCounts& b);
 TableCounts operator-(const TableCounts& a, const TableCounts& b);
 
-// The counters of all workers of one filter.
+// The counters of all workers of one filter. What was never counted in takes no
+// memory, but for the rest of a page.
 class PolicyCounters {
  public:
   PolicyCounters(uint32_t workers, uint32_t rule_slots, uint32_t table_slots);
@@ -108,8 +112,11 @@ class PolicyCounters {
   // below the truth while a worker counts.
   RuleCounts Rule(uint32_t slot) const;
   TableCounts Table(uint16_t slot) const;
+  // Bytes in use, by whole pages.
+  size_t MemoryUse() const { return memory_.Resident(); }
 
  private:
+  LazyMemory memory_;
   std::vector<std::unique_ptr<WorkerCounters>> workers_;
 };
 

@@ -11,10 +11,6 @@
 namespace sluice {
 namespace {
 
-bool SameContents(const AddressTable& a, const AddressTable& b) {
-  return a.size() == b.size() && a.hash() == b.hash();
-}
-
 // The tables of a generation in the making, by key.
 class TableMerge {
  public:
@@ -40,8 +36,7 @@ class TableMerge {
       table.counters = defined.counters;
       // Equal contents stay where they are, so that loading a text twice
       // costs no more than once.
-      if (defined.has_contents &&
-          !SameContents(table.contents, defined.contents)) {
+      if (defined.has_contents && table.contents != defined.contents) {
         entries_ += defined.contents.size();
         table.contents = defined.contents;
       }

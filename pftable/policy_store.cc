@@ -1,10 +1,10 @@
 #include "pftable/policy_store.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "pftable/no_memory.h"
 
 namespace sluice {
 namespace {
@@ -26,6 +26,7 @@ PolicyStore::PolicyStore(const PolicyStoreConfig& config,
                          Reclaimer* reclaimer)
     : interfaces_(interfaces),
       reclaimer_(reclaimer),
+      pool_(config.pool),
       counters_(config.workers, config.rule_slots, config.table_slots),
       table_slots_(config.table_slots, &counters_),
       rule_slots_(config.rule_slots, &counters_, reclaimer) {
@@ -39,31 +40,32 @@ CompileContext PolicyStore::Context() {
   return CompileContext{.interfaces = interfaces_,
                         .tags = &tags_,
                         .rule_slots = &rule_slots_,
-                        .table_slots = &table_slots_};
+                        .table_slots = &table_slots_,
+                        .pool = pool_};
 }
 
 void PolicyStore::Poll() { const Section section(*this); }
 
 PolicyStore::Section::~Section() {
-  std::vector<Retired> garbage = store_.Collect();
+  std::list<Retired> garbage = store_.Collect();
   lock_.unlock();
   garbage.clear();
   store_.rule_slots_.Poll();
 }
 
-std::vector<PolicyStore::Retired> PolicyStore::Collect() {
+std::list<PolicyStore::Retired> PolicyStore::Collect() {
   // In order of their grace periods, so that the passed ones come first.
   auto kept = retired_.begin();
   while (kept != retired_.end() && reclaimer_->HasPassed(kept->grace_period)) {
     ++kept;
   }
-  std::vector<Retired> garbage(std::make_move_iterator(retired_.begin()),
-                               std::make_move_iterator(kept));
-  retired_.erase(retired_.begin(), kept);
+  std::list<Retired> garbage;
+  garbage.splice(garbage.begin(), retired_, retired_.begin(), kept);
   return garbage;
 }
 
 void PolicyStore::Publish(std::unique_ptr<Generation> next) {
+  std::list<Retired> retired(1);
   BindRecords(*next, rule_slots_);
   std::unique_ptr<const Generation> old = std::move(owned_current_);
   owned_current_ = std::move(next);
@@ -71,9 +73,9 @@ void PolicyStore::Publish(std::unique_ptr<Generation> next) {
   if (old != nullptr) {
     // The grace period starts after the store: a worker that reports a
     // quiescent state from now on sees the new one.
-    const uint64_t grace_period = reclaimer_->StartGracePeriod();
-    retired_.push_back(
-        {.grace_period = grace_period, .generation = std::move(old)});
+    retired.front() = {.grace_period = reclaimer_->StartGracePeriod(),
+                       .generation = std::move(old)};
+    retired_.splice(retired_.end(), retired);
   }
 }
 
@@ -84,24 +86,25 @@ std::unique_ptr<Generation> PolicyStore::Next() const {
 }
 
 PolicyStore::Draft* PolicyStore::FindDraft(Ticket ticket) {
-  for (Draft& draft : drafts_) {
-    if (draft.ticket == ticket) return &draft;
-  }
-  return nullptr;
+  return draft_.has_value() && draft_->ticket == ticket ? &*draft_ : nullptr;
 }
 
 Ticket PolicyStore::Begin() {
-  std::vector<Draft> ended;  // outlives the mutex
+  std::optional<Draft> ended;  // outlives the mutex
   const Section section(*this);
   // Older tickets cannot be committed any more.
-  ended.swap(drafts_);
-  drafts_.push_back(Draft{.ticket = ++newest_ticket_, .compiled = nullptr});
+  ended.swap(draft_);
+  draft_ = Draft{.ticket = ++newest_ticket_, .compiled = nullptr};
   return newest_ticket_;
 }
 
 absl::Status PolicyStore::Define(Ticket ticket, Policy policy) {
-  return DefineCompiled(ticket,
-                        std::make_shared<const Policy>(std::move(policy)));
+  return OrNoMemory("build the policy", [&] {
+    return DefineCompiled(
+        ticket, pool_ != nullptr
+                    ? pool_->Share(std::move(policy))
+                    : std::make_shared<const Policy>(std::move(policy)));
+  });
 }
 
 absl::Status PolicyStore::DefineCompiled(
@@ -129,8 +132,24 @@ absl::Status PolicyStore::DefineCompiled(
 }
 
 absl::Status PolicyStore::Commit(Ticket ticket) {
+  const absl::Status status =
+      OrNoMemory("commit the policy", [&] { return CommitDraft(ticket); });
+  if (!status.ok() &&
+      status.code() != absl::StatusCode::kFailedPrecondition) {
+    EndTicket(ticket);
+  }
+  return status;
+}
+
+void PolicyStore::EndTicket(Ticket ticket) noexcept {
+  std::optional<Draft> ended;  // outlives the mutex
+  const Section section(*this);
+  if (FindDraft(ticket) != nullptr) ended.swap(draft_);
+}
+
+absl::Status PolicyStore::CommitDraft(Ticket ticket) {
   while (true) {
-    std::vector<Draft> ended;  // outlives the mutex
+    std::optional<Draft> ended;  // outlives the mutex
     std::shared_ptr<const Policy> stale;
     {
       const Section section(*this);
@@ -146,17 +165,13 @@ absl::Status PolicyStore::Commit(Ticket ticket) {
                          ": define a policy"));
       }
       if (draft->compiled->interface_version == interfaces_->version()) {
-        const absl::Status status = CommitCompiled(draft->compiled);
-        ended.swap(drafts_);
-        return status;
+        ended.swap(draft_);
+        return CommitCompiled(ended->compiled);
       }
       stale = draft->compiled->source;
     }
     // Interfaces have come or gone since it was compiled.
-    if (absl::Status s = DefineCompiled(ticket, stale); !s.ok()) {
-      Rollback(ticket).IgnoreError();
-      return s;
-    }
+    if (absl::Status s = DefineCompiled(ticket, stale); !s.ok()) return s;
   }
 }
 
@@ -170,27 +185,33 @@ absl::Status PolicyStore::CommitCompiled(
 }
 
 absl::Status PolicyStore::Rollback(Ticket ticket) {
-  std::vector<Draft> ended;  // outlives the mutex
+  std::optional<Draft> ended;  // outlives the mutex
   const Section section(*this);
   if (FindDraft(ticket) == nullptr) {
-    return absl::NotFoundError(absl::StrCat(
-        "ticket ", ticket, " was not begun or has ended"));
+    return OrNoMemory("say that the ticket has ended", [&] {
+      return absl::NotFoundError(absl::StrCat(
+          "ticket ", ticket, " was not begun or has ended"));
+    });
   }
-  ended.swap(drafts_);
+  ended.swap(draft_);
   return absl::OkStatus();
 }
 
 absl::Status PolicyStore::Load(Policy policy) {
   const Ticket ticket = Begin();
   if (absl::Status s = Define(ticket, std::move(policy)); !s.ok()) {
-    // Another ticket may have ended this one.
-    Rollback(ticket).IgnoreError();
+    EndTicket(ticket);  // unless another one has
     return s;
   }
   return Commit(ticket);
 }
 
 absl::Status PolicyStore::Refresh() {
+  return OrNoMemory("compile the policy again",
+                    [&] { return RefreshCompiled(); });
+}
+
+absl::Status PolicyStore::RefreshCompiled() {
   while (true) {
     std::shared_ptr<const CompiledPolicy> before;
     {
@@ -215,6 +236,11 @@ absl::Status PolicyStore::Refresh() {
 }
 
 absl::StatusOr<std::vector<RuleStatus>> PolicyStore::ListRules(
+    std::string_view anchor) const {
+  return OrNoMemory("list the rules", [&] { return RulesOf(anchor); });
+}
+
+absl::StatusOr<std::vector<RuleStatus>> PolicyStore::RulesOf(
     std::string_view anchor) const {
   const std::lock_guard lock(mutex_);
   const CompiledPolicy& policy = *owned_current_->policy;

@@ -9,11 +9,17 @@
 //
 // Safe from several threads, but meant for one control thread and one builder
 // thread, which calls Define().
+//
+// Cheap enough for thousands: a store takes memory for the rules and tables
+// that it has, and shares with others what is equal (policy_pool.h). What has
+// no memory for its work answers ResourceExhausted and has changed nothing;
+// only the constructor and listings throw std::bad_alloc.
 #ifndef SLUICE_PFTABLE_POLICY_STORE_H_
 #define SLUICE_PFTABLE_POLICY_STORE_H_
 
 #include <atomic>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -29,6 +35,7 @@
 #include "pftable/generation.h"
 #include "pftable/interface_registry.h"
 #include "pftable/policy.h"
+#include "pftable/policy_pool.h"
 #include "pftable/reclaimer.h"
 #include "pftable/rule_slots.h"
 #include "pftable/table_slots.h"
@@ -43,6 +50,8 @@ struct PolicyStoreConfig {
   // Rules of all live generations and of states whose rules are gone.
   uint32_t rule_slots = 65536;
   uint16_t table_slots = 4096;
+  // Not owned; of all filters that are to share what is equal. Null: none.
+  PolicyPool* pool = nullptr;
 };
 
 // What an edit of a table did: pfctl's "added/total addresses added" and so
@@ -214,14 +223,28 @@ class PolicyStore {
   CompileContext Context();
   absl::Status DefineCompiled(Ticket ticket,
                               std::shared_ptr<const Policy> policy);
+  absl::Status CommitDraft(Ticket ticket);
+  absl::Status RefreshCompiled();
+  void EndTicket(Ticket ticket) noexcept;
+  absl::StatusOr<std::vector<RuleStatus>> RulesOf(
+      std::string_view anchor) const;
+  absl::StatusOr<TableChange> EmptyTable(const TableKey& key, bool dry_run);
+  absl::StatusOr<uint32_t> DeactivateTables(std::string_view anchor);
+  absl::StatusOr<TableTestResult> Match(const TableKey& key,
+                                        std::span<const Prefix> hosts) const;
   absl::StatusOr<TableChange> EditTable(const TableKey& key,
                                         std::span<const TableEntry> entries,
                                         bool create, Planner planner,
                                         bool dry_run);
+  absl::StatusOr<TableChange> EditContents(const TableKey& key,
+                                           std::span<const TableEntry> entries,
+                                           bool create, Planner planner,
+                                           bool dry_run);
 
   // All of these under the mutex.
-  std::vector<Retired> Collect();
-  // The release store, and the old one's retirement.
+  std::list<Retired> Collect();
+  // The release store, and the old one's retirement. Throws std::bad_alloc
+  // before anything has changed, if at all.
   void Publish(std::unique_ptr<Generation> next);
   // A copy of the generation in force, to be edited and published.
   std::unique_ptr<Generation> Next() const;
@@ -238,6 +261,7 @@ class PolicyStore {
 
   const InterfaceRegistry* const interfaces_;
   Reclaimer* const reclaimer_;
+  PolicyPool* const pool_;
   PolicyCounters counters_;
   TagRegistry tags_;
   TableSlots table_slots_;
@@ -248,9 +272,10 @@ class PolicyStore {
   alignas(128) std::atomic<const Generation*> current_{nullptr};
   alignas(128) mutable std::mutex mutex_;
   std::unique_ptr<const Generation> owned_current_;
-  std::vector<Retired> retired_;
+  // A list, so that what is in it can be taken off without memory.
+  std::list<Retired> retired_;
   Ticket newest_ticket_ = 0;
-  std::vector<Draft> drafts_;  // begun and not ended
+  std::optional<Draft> draft_;  // of the newest ticket until that has ended
 };
 
 }  // namespace sluice

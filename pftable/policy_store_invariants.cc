@@ -60,10 +60,33 @@ absl::Status CheckIndexes(const Generation& generation) {
   return absl::OkStatus();
 }
 
+// Each rule has a slot of its own, which knows it.
+absl::Status CheckSlots(const Generation& generation,
+                        const RuleSlots& rule_slots) {
+  const CompiledPolicy& policy = *generation.policy;
+  std::set<uint32_t> seen;
+  for (size_t i = 0; i < policy.rules.size(); ++i) {
+    const uint32_t slot = policy.listed[i].slot;
+    const auto info = rule_slots.Info(slot);
+    if (!info.ok() || info->anchor != policy.listed[i].anchor) {
+      return Broken(absl::StrCat("slot ", slot, " is not its rule's"));
+    }
+    if (!seen.insert(slot).second) {
+      return Broken(absl::StrCat("slot ", slot, " has two rules"));
+    }
+    if (policy.rules[i].slot != slot ||
+        policy.rules[i].record != &rule_slots.record(slot)) {
+      return Broken(absl::StrCat("a rule counts beside its slot ", slot));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckTables(const Generation& generation) {
   const std::map<TableKey, uint32_t> references =
       WalkReferences(*generation.policy);
   std::set<TableKey> seen;
+  std::set<uint16_t> slots;
   for (const GenerationTable& table : generation.table_states) {
     const std::string name = absl::StrCat(table.key.anchor, "<",
                                           table.key.name, ">");
@@ -85,6 +108,13 @@ absl::Status CheckTables(const Generation& generation) {
     }
     if (table.handle == nullptr) {
       return Broken(absl::StrCat(name, " has no place for its counters"));
+    }
+    if (!slots.insert(table.handle->slot()).second) {
+      return Broken(absl::StrCat(name, " has another's place"));
+    }
+    // Whoever shares it: nobody has written into it.
+    if (!table.contents.IsSound()) {
+      return Broken(absl::StrCat(name, " has changed in its place"));
     }
   }
   for (size_t i = 0; i < generation.tables.size(); ++i) {
@@ -115,6 +145,9 @@ absl::Status PolicyStore::CheckInvariants() const {
     return Broken("workers see another generation");
   }
   if (absl::Status s = CheckIndexes(*owned_current_); !s.ok()) return s;
+  if (absl::Status s = CheckSlots(*owned_current_, rule_slots_); !s.ok()) {
+    return s;
+  }
   return CheckTables(*owned_current_);
 }
 

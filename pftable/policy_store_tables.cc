@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "pftable/no_memory.h"
 #include "pftable/policy_store.h"
 
 namespace sluice {
@@ -109,6 +110,14 @@ absl::StatusOr<GenerationTable*> PolicyStore::EditableTable(
 absl::StatusOr<TableChange> PolicyStore::EditTable(
     const TableKey& key, std::span<const TableEntry> entries, bool create,
     Planner planner, bool dry_run) {
+  return OrNoMemory("edit the table", [&] {
+    return EditContents(key, entries, create, planner, dry_run);
+  });
+}
+
+absl::StatusOr<TableChange> PolicyStore::EditContents(
+    const TableKey& key, std::span<const TableEntry> entries, bool create,
+    Planner planner, bool dry_run) {
   absl::StatusOr<Request> request = SortedRequest(entries);
   if (!request.ok()) return request.status();
   // Planned and built without the mutex, on what the table held then; again if
@@ -137,6 +146,8 @@ absl::StatusOr<TableChange> PolicyStore::EditTable(
     }
     if (dry_run || (plan.edits.empty() && !created)) return plan.change;
     AddressTable after = before.With(plan.edits);
+    // Many filters may have been given the same edit.
+    if (pool_ != nullptr) after = pool_->Share(std::move(after));
 
     const Section section(*this);
     std::unique_ptr<Generation> next = Next();
@@ -223,6 +234,12 @@ absl::StatusOr<TableChange> PolicyStore::ReplaceAddresses(
 
 absl::StatusOr<TableChange> PolicyStore::FlushTable(const TableKey& key,
                                                     bool dry_run) {
+  return OrNoMemory("flush the table",
+                    [&] { return EmptyTable(key, dry_run); });
+}
+
+absl::StatusOr<TableChange> PolicyStore::EmptyTable(const TableKey& key,
+                                                    bool dry_run) {
   const Section section(*this);
   std::unique_ptr<Generation> next = Next();
   TableChange change;
@@ -239,18 +256,26 @@ absl::StatusOr<TableChange> PolicyStore::FlushTable(const TableKey& key,
 }
 
 absl::Status PolicyStore::KillTable(const TableKey& key) {
-  const Section section(*this);
-  std::unique_ptr<Generation> next = Next();
-  bool created = false;
-  absl::StatusOr<GenerationTable*> table =
-      EditableTable(*next, key, /*create=*/false, &created);
-  if (!table.ok()) return table.status();
-  Deactivate(**table);
-  PublishWithoutUnused(std::move(next));
-  return absl::OkStatus();
+  return OrNoMemory("kill the table", [&]() -> absl::Status {
+    const Section section(*this);
+    std::unique_ptr<Generation> next = Next();
+    bool created = false;
+    absl::StatusOr<GenerationTable*> table =
+        EditableTable(*next, key, /*create=*/false, &created);
+    if (!table.ok()) return table.status();
+    Deactivate(**table);
+    PublishWithoutUnused(std::move(next));
+    return absl::OkStatus();
+  });
 }
 
 absl::StatusOr<uint32_t> PolicyStore::KillTables(std::string_view anchor) {
+  return OrNoMemory("kill the tables",
+                    [&] { return DeactivateTables(anchor); });
+}
+
+absl::StatusOr<uint32_t> PolicyStore::DeactivateTables(
+    std::string_view anchor) {
   const Section section(*this);
   std::unique_ptr<Generation> next = Next();
   uint32_t killed = 0;
@@ -286,6 +311,11 @@ void PolicyStore::PublishWithoutUnused(std::unique_ptr<Generation> next) {
 
 absl::StatusOr<TableTestResult> PolicyStore::TestAddresses(
     const TableKey& key, std::span<const Prefix> hosts) const {
+  return OrNoMemory("test the addresses", [&] { return Match(key, hosts); });
+}
+
+absl::StatusOr<TableTestResult> PolicyStore::Match(
+    const TableKey& key, std::span<const Prefix> hosts) const {
   const std::lock_guard lock(mutex_);
   const GenerationTable* table = owned_current_->FindTable(key);
   if (table == nullptr || !table->active) return NoSuchTable(key);
@@ -305,14 +335,17 @@ absl::StatusOr<TableTestResult> PolicyStore::TestAddresses(
 
 absl::StatusOr<std::vector<TableEntry>> PolicyStore::ShowTable(
     const TableKey& key) const {
-  AddressTable contents;
-  {
-    const std::lock_guard lock(mutex_);
-    const GenerationTable* table = owned_current_->FindTable(key);
-    if (table == nullptr || !table->active) return NoSuchTable(key);
-    contents = table->contents;
-  }
-  return contents.Entries();
+  using Entries = absl::StatusOr<std::vector<TableEntry>>;
+  return OrNoMemory("show the table", [&]() -> Entries {
+    AddressTable contents;
+    {
+      const std::lock_guard lock(mutex_);
+      const GenerationTable* table = owned_current_->FindTable(key);
+      if (table == nullptr || !table->active) return NoSuchTable(key);
+      contents = table->contents;
+    }
+    return contents.Entries();
+  });
 }
 
 absl::Status PolicyStore::ZeroTable(const TableKey& key) {

@@ -29,19 +29,25 @@ RuleSlots::RuleSlots(uint32_t capacity, const PolicyCounters* counters,
     : capacity_(capacity),
       counters_(counters),
       reclaimer_(reclaimer),
-      records_(std::make_unique<RuleRecord[]>(capacity)),
-      slots_(capacity) {
+      record_memory_(capacity * sizeof(RuleRecord)),
+      records_(record_memory_.ArrayAt<RuleRecord>(0)),
+      slots_(1) {
   slots_[kDefaultRuleSlot].use = Use::kInUse;
   slots_[kDefaultRuleSlot].generations = 1;
-  for (uint32_t slot = capacity; slot-- > kDefaultRuleSlot + 1;) {
-    free_.push_back(slot);
-  }
 }
 
 RuleSlots::~RuleSlots() = default;
 
+uint32_t RuleSlots::end() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<uint32_t>(slots_.size());
+}
+
 absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
     std::span<const RuleSlotRequest> requests) {
+  // What could fail comes first: no slot is taken before everything is there.
+  std::vector<uint32_t> result;
+  result.reserve(requests.size());
   std::vector<std::string> keys;
   keys.reserve(requests.size());
   for (const RuleSlotRequest& request : requests) {
@@ -49,33 +55,57 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
   }
 
   const std::lock_guard lock(mutex_);
-  size_t missing = 0;
-  for (const std::string& key : keys) missing += !by_identity_.contains(key);
-  if (missing > free_.size()) {
+  std::unordered_map<std::string, uint32_t> added;
+  std::vector<RuleSlotInfo> infos;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (by_identity_.contains(keys[i])) continue;
+    const RuleSlotRequest& request = requests[i];
+    if (!added.try_emplace(keys[i], 0).second) continue;
+    infos.push_back(RuleSlotInfo{.anchor = request.anchor,
+                                 .identity = request.identity,
+                                 .occurrence = request.occurrence,
+                                 .labels = request.labels});
+  }
+  const size_t missing = infos.size();
+  const size_t never_used = capacity_ - slots_.size();
+  if (missing > free_.size() + never_used) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "no room for ", missing, " new rules beside those in force: ",
-        free_.size(), " of ", capacity_ - 1, " rule slots are free"));
+        free_.size() + never_used, " of ", capacity_ - 1,
+        " rule slots are free"));
   }
+  if (missing > free_.size()) {
+    const size_t all = slots_.size() + (missing - free_.size());
+    if (all > slots_.capacity()) {
+      const size_t room = std::max(all, slots_.size() * 2);
+      free_.reserve(room);
+      draining_.reserve(room);
+      slots_.reserve(room);
+    }
+  }
+  by_identity_.reserve(by_identity_.size() + missing);
 
-  std::vector<uint32_t> result;
-  result.reserve(requests.size());
+  auto info = infos.begin();
   for (size_t i = 0; i < requests.size(); ++i) {
-    const auto [known, fresh] = by_identity_.try_emplace(keys[i], 0);
-    if (fresh) {
-      const uint32_t index = free_.back();
-      free_.pop_back();
+    auto known = by_identity_.find(keys[i]);
+    if (known == by_identity_.end()) {
+      uint32_t index = static_cast<uint32_t>(slots_.size());
+      if (free_.empty()) {
+        slots_.emplace_back();
+      } else {
+        index = free_.back();
+        free_.pop_back();
+      }
+      known = by_identity_.insert(added.extract(keys[i])).position;
       known->second = index;
-      const RuleSlotRequest& request = requests[i];
       Slot& slot = slots_[index];
-      slot.info = RuleSlotInfo{.anchor = request.anchor,
-                               .identity = request.identity,
-                               .occurrence = request.occurrence,
-                               .labels = request.labels};
+      slot.info = std::move(*info++);
+      slot.key = &known->first;
       slot.baseline = counters_->Rule(index);
       RuleRecord& record = records_[index];
-      record.timeouts = request.timeouts;
-      record.has_timeouts = request.timeouts != TimeoutProfile();
-      record.max_states = request.max_states;
+      record.timeouts = requests[i].timeouts;
+      record.has_timeouts = requests[i].timeouts != TimeoutProfile();
+      record.max_states = requests[i].max_states;
     }
     Slot& slot = slots_[known->second];
     slot.use = Use::kInUse;
@@ -117,7 +147,7 @@ void RuleSlots::BindTables(uint32_t slot, TableHandlePtr source,
 
 absl::StatusOr<RuleSlotInfo> RuleSlots::Info(uint32_t slot) const {
   const std::lock_guard lock(mutex_);
-  if (slot >= capacity_ || slots_[slot].use == Use::kFree) {
+  if (slot >= slots_.size() || slots_[slot].use == Use::kFree) {
     return absl::NotFoundError(absl::StrCat("no rule in slot ", slot));
   }
   return slots_[slot].info;
@@ -133,10 +163,26 @@ void RuleSlots::Zero(uint32_t slot) {
   slots_[slot].baseline = counters_->Rule(slot);
 }
 
+void RuleSlots::Raise(uint32_t slot, const RuleCounts& least) {
+  const std::lock_guard lock(mutex_);
+  RuleCounts& base = slots_[slot].baseline;
+  const RuleCounts now = counters_->Rule(slot) - base;
+  const auto raise = [](uint64_t is, uint64_t wanted, uint64_t* baseline) {
+    // Modulo 2^64, as they are subtracted.
+    if (wanted > is) *baseline -= wanted - is;
+  };
+  raise(now.evaluations, least.evaluations, &base.evaluations);
+  raise(now.states_created, least.states_created, &base.states_created);
+  for (size_t i = 0; i < 2; ++i) {
+    raise(now.packets[i], least.packets[i], &base.packets[i]);
+    raise(now.bytes[i], least.bytes[i], &base.bytes[i]);
+  }
+}
+
 std::vector<uint32_t> RuleSlots::WithLabel(std::string_view label) const {
   const std::lock_guard lock(mutex_);
   std::vector<uint32_t> result;
-  for (uint32_t i = 0; i < capacity_; ++i) {
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
     const std::vector<std::string>& labels = slots_[i].info.labels;
     if (slots_[i].use != Use::kFree &&
         std::find(labels.begin(), labels.end(), label) != labels.end()) {
@@ -148,12 +194,23 @@ std::vector<uint32_t> RuleSlots::WithLabel(std::string_view label) const {
 
 uint32_t RuleSlots::used() const {
   const std::lock_guard lock(mutex_);
-  return static_cast<uint32_t>(capacity_ - 1 - free_.size());
+  return static_cast<uint32_t>(slots_.size() - 1 - free_.size());
 }
 
 void RuleSlots::Poll() {
-  std::vector<TableHandlePtr> released;
+  // Handles go after the lock: their end takes that of TableSlots.
+  std::array<TableHandlePtr, 64> handles;
+  bool more = true;
+  while (more) {
+    more = FreeDrained(handles);
+    for (TableHandlePtr& handle : handles) handle = nullptr;
+  }
+}
+
+bool RuleSlots::FreeDrained(std::span<TableHandlePtr> handles) {
   const std::lock_guard lock(mutex_);
+  size_t used = 0;
+  bool more = false;
   std::erase_if(draining_, [&](uint32_t index) {
     Slot& slot = slots_[index];
     if (counters_->Rule(index).states != 0) {
@@ -168,14 +225,18 @@ void RuleSlots::Poll() {
       return false;
     }
     if (!reclaimer_->HasPassed(slot.grace)) return false;
-    by_identity_.erase(
-        IdentityKey(slot.info.identity, slot.info.occurrence));
-    released.push_back(std::move(slot.source_table));
-    released.push_back(std::move(slot.destination_table));
+    if (used == handles.size()) {
+      more = true;
+      return false;
+    }
+    by_identity_.erase(by_identity_.find(*slot.key));
+    handles[used++] = std::move(slot.source_table);
+    handles[used++] = std::move(slot.destination_table);
     slot = Slot();
     free_.push_back(index);
     return true;
   });
+  return more;
 }
 
 }  // namespace sluice

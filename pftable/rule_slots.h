@@ -20,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "pftable/counters.h"
+#include "pftable/lazy_memory.h"
 #include "pftable/reclaimer.h"
 #include "pftable/table_slots.h"
 #include "pftable/timeouts.h"
@@ -108,7 +109,8 @@ class RuleSlotLease {
   std::vector<uint32_t> slots_;
 };
 
-// Control side, safe from several threads; record() is for workers too.
+// Control side, safe from several threads; record() is for workers too. Takes
+// memory for slots that were given out, not for its capacity.
 class RuleSlots {
  public:
   // `capacity` counts the default rule's slot 0. Neither pointer is owned.
@@ -117,6 +119,8 @@ class RuleSlots {
   ~RuleSlots();
 
   uint32_t capacity() const { return capacity_; }
+  // Slots from here on were never given out.
+  uint32_t end() const;
   const RuleRecord& record(uint32_t slot) const { return records_[slot]; }
   // For the control side, before the slot is published or for the atomics.
   RuleRecord& mutable_record(uint32_t slot) { return records_[slot]; }
@@ -135,10 +139,15 @@ class RuleSlots {
   // Since the slot was given out or zeroed; the live states in any case.
   RuleCounts Counts(uint32_t slot) const;
   void Zero(uint32_t slot);
+  // Counters that came from elsewhere: each goes on from the greater of what it
+  // is and `least`. The live states are what they are.
+  void Raise(uint32_t slot, const RuleCounts& least);
   // Slots of rules with that label that are in use, by generations or by
   // states alone; ascending.
   std::vector<uint32_t> WithLabel(std::string_view label) const;
   uint32_t used() const;
+  // Bytes of the records, by whole pages.
+  size_t MemoryUse() const { return record_memory_.Resident(); }
 
   // Frees what no generation and no state names any more. Never blocks; to be
   // called now and then.
@@ -157,19 +166,26 @@ class RuleSlots {
     bool grace_started = false;
     uint64_t grace = 0;
     RuleSlotInfo info;
+    // In `by_identity_`, whose nodes stay where they are.
+    const std::string* key = nullptr;
     RuleCounts baseline;
     TableHandlePtr source_table;
     TableHandlePtr destination_table;
   };
+  // Frees up to `handles.size()` / 2 slots and moves their handles there;
+  // whether there may be more.
+  bool FreeDrained(std::span<TableHandlePtr> handles);
 
   const uint32_t capacity_;
   const PolicyCounters* const counters_;
   Reclaimer* const reclaimer_;
-  const std::unique_ptr<RuleRecord[]> records_;
+  const LazyMemory record_memory_;
+  RuleRecord* const records_;
 
   mutable std::mutex mutex_;
-  std::vector<Slot> slots_;
-  std::vector<uint32_t> free_;  // the lowest last
+  std::vector<Slot> slots_;  // those that were ever given out
+  // Both have room for all of them, so that giving back cannot fail.
+  std::vector<uint32_t> free_;  // the next one last
   std::vector<uint32_t> draining_;
   std::unordered_map<std::string, uint32_t> by_identity_;
 };

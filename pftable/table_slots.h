@@ -29,7 +29,7 @@ class TableSlots;
 // Holds a slot; the last one to go gives it back.
 class TableHandle {
  public:
-  TableHandle(TableSlots* owner, uint16_t slot) : owner_(owner), slot_(slot) {}
+  explicit TableHandle(uint16_t slot) : slot_(slot) {}
   ~TableHandle();
   TableHandle(const TableHandle&) = delete;
   TableHandle& operator=(const TableHandle&) = delete;
@@ -37,12 +37,14 @@ class TableHandle {
   uint16_t slot() const { return slot_; }
 
  private:
-  TableSlots* const owner_;
+  friend class TableSlots;
+  TableSlots* owner_ = nullptr;  // null: nobody has the slot yet
   const uint16_t slot_;
 };
 using TableHandlePtr = std::shared_ptr<const TableHandle>;
 
-// Control side, safe from several threads. Must outlive its handles.
+// Control side, safe from several threads. Must outlive its handles. Takes
+// memory for slots that were given out, not for its capacity.
 class TableSlots {
  public:
   // `capacity` counts slot 0, which is kNoTableSlot.
@@ -57,6 +59,9 @@ class TableSlots {
   // Since the slot was given out or zeroed.
   TableCounts Counts(uint16_t slot) const;
   void Zero(uint16_t slot);
+  // Counters that came from elsewhere: each goes on from the greater of what it
+  // is and `least`, all since `cleared_at` if one does.
+  void Raise(uint16_t slot, const TableCounts& least, int64_t cleared_at);
   // Seconds since the epoch of the last Zero() or of the first Acquire().
   int64_t cleared_at(uint16_t slot) const;
   uint16_t used() const;
@@ -76,8 +81,8 @@ class TableSlots {
   const PolicyCounters* const counters_;
 
   mutable std::mutex mutex_;
-  std::vector<Slot> slots_;
-  std::vector<uint16_t> free_;  // the lowest last
+  std::vector<Slot> slots_;     // those that were ever given out
+  std::vector<uint16_t> free_;  // the next one last; has room for all
   std::map<TableKey, uint16_t> by_key_;
 };
 

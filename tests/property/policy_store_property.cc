@@ -1,7 +1,8 @@
 // Random operations on a policy store and on its model, compared after each
 // step: references (P1), indexes (P2), existence of tables (P3), failed
 // operations that change nothing (P4), lookups (P10), memory that readers hold
-// (P7). SLUICE_PROPERTY_STEPS and SLUICE_PROPERTY_SEED change the work.
+// (P7). Also on several stores that share what is equal, each beside a model of
+// its own: what one does no other sees. SLUICE_PROPERTY_STEPS and SLUICE_PROPERTY_SEED change the work.
 #include <cstdlib>
 #include <iostream>
 #include <random>
@@ -81,26 +82,43 @@ class ReaderReclaimer : public Reclaimer {
 
 class Runner {
  public:
-  explicit Runner(uint64_t seed)
+  explicit Runner(uint64_t seed, PolicyPool* pool = nullptr)
       : random_(seed),
+        pool_(pool),
         store_(PolicyStoreConfig{.workers = 1, .rule_slots = 512,
-                                 .table_slots = 512},
+                                 .table_slots = 512, .pool = pool},
                &interfaces_, &reclaimer_) {}
 
   void Run(uint64_t steps) {
-    Policy first;
-    SetLimits(first);
-    ASSERT_TRUE(store_.Load(first).ok());
-    newest_ = 1;
+    Start();
     for (uint64_t step = 0; step < steps; ++step) {
       SCOPED_TRACE(testing::Message() << "step " << step);
-      Step();
-      if (testing::Test::HasFailure()) return;
-      Check();
+      StepAndCheck();
       if (testing::Test::HasFailure()) return;
     }
     Quiesce();
   }
+  void Start() {
+    Policy first;
+    SetLimits(first);
+    ASSERT_TRUE(store_.Load(first).ok());
+    newest_ = 1;
+  }
+  void StepAndCheck() {
+    Step();
+    if (!testing::Test::HasFailure()) Check();
+  }
+  // With all readers gone one generation is left, and only its slots.
+  void Quiesce() {
+    if (live_) {
+      ASSERT_TRUE(store_.Rollback(newest_).ok());
+    }
+    for (int i = 0; i < 100000; ++i) reclaimer_.LetGo();
+    for (int i = 0; i < 3; ++i) store_.Poll();
+    EXPECT_EQ(store_.live_generations(), 1u);
+    EXPECT_EQ(store_.rule_slots().used(), store_.ListAllRules().size());
+  }
+  const PolicyStore& store() const { return store_; }
 
  private:
   uint32_t Below(uint32_t n) { return static_cast<uint32_t>(random_() % n); }
@@ -129,8 +147,20 @@ class Runner {
             .negated = OneIn(3)};
   }
   std::vector<TableEntry> RandomEntries() {
+    if (pool_ != nullptr && OneIn(3)) return CommonEntries(Below(3));
     std::vector<TableEntry> entries(Below(OneIn(10) ? 40 : 6));
     for (TableEntry& entry : entries) entry = RandomEntry();
+    return entries;
+  }
+  // The same at all stores, and large enough to be shared.
+  static std::vector<TableEntry> CommonEntries(uint32_t which) {
+    std::vector<TableEntry> entries;
+    for (uint8_t i = 0; i < 18; ++i) {
+      Address address = i % 2 == 0 ? *ParseAddress("10.1.0.0")
+                                   : *ParseAddress("a00::");
+      address.bytes[2] = static_cast<uint8_t>(i);
+      entries.push_back({.prefix = {address, 24}, .negated = i % 5 == which});
+    }
     return entries;
   }
   // As the parser makes it: each prefix once.
@@ -483,18 +513,8 @@ class Runner {
     }
   }
 
-  // With all readers gone one generation is left, and only its slots.
-  void Quiesce() {
-    if (live_) {
-      ASSERT_TRUE(store_.Rollback(newest_).ok());
-    }
-    for (int i = 0; i < 100000; ++i) reclaimer_.LetGo();
-    for (int i = 0; i < 3; ++i) store_.Poll();
-    EXPECT_EQ(store_.live_generations(), 1u);
-    EXPECT_EQ(store_.rule_slots().used(), store_.ListAllRules().size());
-  }
-
   std::mt19937_64 random_;
+  PolicyPool* const pool_;
   InterfaceRegistry interfaces_;
   ReaderReclaimer reclaimer_;
   PolicyStore store_;
@@ -516,6 +536,49 @@ TEST(PolicyStoreProperty, AgreesWithTheModel) {
     Runner(seed).Run(steps);
     if (testing::Test::HasFailure()) break;
   }
+}
+
+// Tables of two stores are one if they are equal, and are large enough.
+uint64_t CheckSharing(const PolicyStore& a, const PolicyStore& b) {
+  uint64_t shared = 0;
+  for (const GenerationTable& x : a.current()->table_states) {
+    if (x.contents.size() < PolicyPool::kLeastEntries) continue;
+    for (const GenerationTable& y : b.current()->table_states) {
+      if (x.contents.Entries() != y.contents.Entries()) continue;
+      EXPECT_EQ(x.contents.view(), y.contents.view());
+      ++shared;
+    }
+  }
+  return shared;
+}
+
+TEST(PolicyStoreProperty, ManyStoresShareAndNeverMeet) {
+  const uint64_t steps = FromEnvironment("SLUICE_PROPERTY_STEPS", 10000);
+  const uint64_t seed = FromEnvironment("SLUICE_PROPERTY_SEED", 1);
+  PolicyPool pool;
+  uint64_t shared = 0;
+  {
+    std::vector<std::unique_ptr<Runner>> runners;
+    for (uint64_t i = 0; i < 5; ++i) {
+      runners.push_back(std::make_unique<Runner>(seed + i, &pool));
+      runners.back()->Start();
+    }
+    for (uint64_t step = 0; step < steps; ++step) {
+      SCOPED_TRACE(testing::Message() << "step " << step);
+      runners[step % runners.size()]->StepAndCheck();
+      shared += CheckSharing(runners[step % 5]->store(),
+                             runners[(step + 1) % 5]->store());
+      if (testing::Test::HasFailure()) return;
+    }
+    for (const auto& runner : runners) {
+      ASSERT_TRUE(runner->store().CheckInvariants().ok());
+      runner->Quiesce();
+    }
+  }
+  EXPECT_GT(shared, steps / 100);
+  std::cout << "tables found shared: " << shared << "\n";
+  EXPECT_EQ(pool.tables(), 0u);
+  EXPECT_EQ(pool.policies(), 0u);
 }
 
 }  // namespace
