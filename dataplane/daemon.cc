@@ -337,8 +337,7 @@ absl::Status Daemon::LoadRuleset() {
 }
 
 absl::Status Daemon::LaunchWorkers() {
-  operations_ =
-      std::make_unique<Operations>(&filters_->main(), builder_.get());
+  operations_ = std::make_unique<Operations>(filters_.get(), builder_.get());
   gate_->Open(operations_.get());
   for (const auto& [fd, callback] :
        {std::pair<int, std::function<void()>>{signal_fd_,

@@ -118,10 +118,15 @@ FilterControl* FilterRegistry::Find(std::string_view name) {
   return of != nullptr ? of->filter->emergency() : nullptr;
 }
 
-std::vector<FilterListing> FilterRegistry::Filters() {
-  std::vector<FilterListing> listings = {ListingOf(main_)};
-  for (const auto& [name, of] : filters_) {
-    if (!of.leaving) listings.push_back(ListingOf(of));
+std::vector<FilterListing> FilterRegistry::Filters(std::string_view after,
+                                                   size_t limit) {
+  std::vector<FilterListing> listings;
+  if (after.empty() && limit > 0) listings.push_back(ListingOf(main_));
+  auto at = after.empty() || after == kMainFilterName
+                ? filters_.begin()
+                : filters_.upper_bound(after);
+  for (; at != filters_.end() && listings.size() < limit; ++at) {
+    if (!at->second.leaving) listings.push_back(ListingOf(at->second));
   }
   return listings;
 }

@@ -48,13 +48,15 @@ class FilterRegistry final : public FilterDirectory {
   bool has_old_generations() const;
 
   FilterControl* Find(std::string_view name) override;
-  std::vector<FilterListing> Filters() override;
+  std::vector<FilterListing> Filters(std::string_view after,
+                                     size_t limit) override;
   absl::StatusOr<FilterListing> Filter(std::string_view name) override;
   std::unique_ptr<BuildJob<LoadResult>> BeginCreateFilter(
       FilterSpec spec) override;
   void DestroyFilter(std::string_view name, DoneStatus done) override;
 
-  std::vector<PortListing> Ports() override;
+  std::vector<PortListing> Ports(std::string_view after,
+                                 size_t limit) override;
   std::unique_ptr<BuildJob<PortListing>> BeginAddPort(PortSpec spec) override;
   void RemovePort(std::string_view name, DoneStatus done) override;
   absl::Status EnablePort(std::string_view name) override;

@@ -48,10 +48,13 @@ PortListing FilterRegistry::ListingOf(const PortSet::Entry& port) const {
   return listing;
 }
 
-std::vector<PortListing> FilterRegistry::Ports() {
+std::vector<PortListing> FilterRegistry::Ports(std::string_view after,
+                                               size_t limit) {
   std::vector<PortListing> listings;
-  for (const auto& [name, port] : ports_.entries()) {
-    listings.push_back(ListingOf(port));
+  const auto& entries = ports_.entries();
+  for (auto at = entries.upper_bound(after);
+       at != entries.end() && listings.size() < limit; ++at) {
+    listings.push_back(ListingOf(at->second));
   }
   return listings;
 }

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "dataplane/control/builder.h"
 #include "dataplane/control/filter_control.h"
+#include "dataplane/control/filter_directory.h"
 #include "dataplane/control/json_rpc.h"
 #include "dataplane/control/message.h"
 #include "dataplane/control/operations.h"
@@ -21,19 +22,33 @@
 
 namespace sluice {
 
+// NotFoundError.
+absl::Status NoFilter(std::string_view name);
+
 // Answered exactly once; shared by whoever works on it.
 class Call {
  public:
-  // `wants_answer` is false for notifications.
-  Call(Operations* operations, nlohmann::json id, bool wants_answer,
-       const PeerCredentials& peer, Reply reply)
+  // `filter` is the name of the filter that is asked. `wants_answer` is false
+  // for notifications.
+  Call(Operations* operations, std::string filter, nlohmann::json id,
+       bool wants_answer, const PeerCredentials& peer, Reply reply)
       : operations_(operations),
+        filter_(std::move(filter)),
         id_(std::move(id)),
         wants_answer_(wants_answer),
         peer_(peer),
         reply_(std::move(reply)) {}
 
-  FilterControl& filter() { return *operations_->filter_; }
+  // The filter that is asked. Null, and that was the answer, if there is none
+  // of this name, or none any more: ask again after everything that may have
+  // taken time.
+  FilterControl* filter() {
+    FilterControl* const filter = operations_->directory_->Find(filter_);
+    if (filter == nullptr) Error(NoFilter(filter_));
+    return filter;
+  }
+  const std::string& filter_name() const { return filter_; }
+  FilterDirectory& directory() { return *operations_->directory_; }
   const PeerCredentials& peer() const { return peer_; }
 
   void Result(nlohmann::json result) {
@@ -52,8 +67,8 @@ class Call {
     status.ok() ? Done() : Error(status);
   }
 
-  // Puts a change of the policy in its lane: `begin` makes the job,
-  // `answer(call, result)` answers when it is published.
+  // Puts a change in its lane: `begin` makes the job, or answers and returns
+  // null, and `answer(call, result)` answers when it is published.
   template <typename R>
   static void RunJob(
       std::shared_ptr<Call> call,
@@ -64,6 +79,7 @@ class Call {
                       answer = std::move(answer)]() mutable {
       Operations* const lane = call->operations_;
       std::shared_ptr<BuildJob<R>> job = begin();
+      if (job == nullptr) return false;
       const bool submitted = lane->builder_->Submit(
           [job] { job->Build(); },
           [call, job, lane, answer = std::move(answer)]() mutable {
@@ -78,6 +94,22 @@ class Call {
     if (!operations->Enqueue(std::move(begin_job))) call->Busy();
   }
 
+  // The same for a change of the filter that is asked.
+  template <typename R>
+  static void RunFilterJob(
+      std::shared_ptr<Call> call,
+      absl::AnyInvocable<std::unique_ptr<BuildJob<R>>(FilterControl&)> begin,
+      absl::AnyInvocable<void(Call&, absl::StatusOr<R>)> answer) {
+    RunJob<R>(
+        call,
+        [call, begin = std::move(begin)]() mutable
+        -> std::unique_ptr<BuildJob<R>> {
+          FilterControl* const filter = call->filter();
+          return filter == nullptr ? nullptr : begin(*filter);
+        },
+        std::move(answer));
+  }
+
  private:
   template <typename MakeLine>
   void Answer(MakeLine make_line) {
@@ -88,6 +120,7 @@ class Call {
   }
 
   Operations* const operations_;
+  const std::string filter_;
   const nlohmann::json id_;
   const bool wants_answer_;
   const PeerCredentials peer_;
@@ -102,12 +135,26 @@ using ParseAction = Action (*)(Params&);
 struct Method {
   std::string_view name;
   ParseAction parse;
+  // Whether it has the parameter "filter", and is refused before it begins if
+  // there is no such filter.
+  bool asks_filter = true;
 };
 
 // Each group of methods in its own file, ascending by name.
+extern const std::vector<Method> kFilterMethods;
 extern const std::vector<Method> kPolicyMethods;
+extern const std::vector<Method> kPortMethods;
 extern const std::vector<Method> kStatusMethods;
 extern const std::vector<Method> kTableMethods;
+
+// What a ruleset consists of, as in ruleset.load.
+void ReadLoadRequest(Params& params, LoadRequest* request);
+// Answers a load that did not succeed, and logs it; false if it did. What is
+// said of an error is `consequence`.
+bool AnswerFailedLoad(Call& call, absl::StatusOr<LoadResult>& result,
+                      std::string_view consequence);
+// {"generation", "rules", "diagnostics"}
+nlohmann::json LoadToJson(const LoadResult& result);
 
 }  // namespace sluice
 

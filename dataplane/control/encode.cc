@@ -54,15 +54,6 @@ json ToJson(const InterfaceTraffic& traffic) {
   return value;
 }
 
-json ToJson(const std::vector<NamedCounter>& counters) {
-  // An array, because the order is part of the form.
-  json value = json::array();
-  for (const NamedCounter& counter : counters) {
-    value.push_back({{"name", counter.name}, {"value", counter.value}});
-  }
-  return value;
-}
-
 json ToJson(const StateEndpoints& endpoints) {
   return {{"source", ToString(endpoints.source)},
           {"source_port", endpoints.source_port},
@@ -100,6 +91,14 @@ std::string_view Name(TableFeedback change) {
 }
 
 }  // namespace
+
+json ToJson(const std::vector<NamedCounter>& counters) {
+  json value = json::array();
+  for (const NamedCounter& counter : counters) {
+    value.push_back({{"name", counter.name}, {"value", counter.value}});
+  }
+  return value;
+}
 
 json ToJson(const RuleListing& rule) {
   const RuleCounterValues& c = rule.counters;

@@ -3,7 +3,11 @@
 #ifndef SLUICE_DATAPLANE_CONTROL_ENCODE_H_
 #define SLUICE_DATAPLANE_CONTROL_ENCODE_H_
 
+#include <vector>
+
 #include "dataplane/control/filter_control.h"
+#include "dataplane/control/filter_directory.h"
+#include "restore/restore_job.h"
 #include "nlohmann/json_fwd.hpp"
 
 namespace sluice {
@@ -18,6 +22,12 @@ nlohmann::json ToJson(const FilterInfo& info);
 nlohmann::json ToJson(const InterfaceListing& interface);
 nlohmann::json ToJson(const TimeoutListing& timeout);
 nlohmann::json ToJson(const LimitListing& limit);
+// An array, because the order is part of the form.
+nlohmann::json ToJson(const std::vector<NamedCounter>& counters);
+
+nlohmann::json ToJson(const RestoreAnswer& answer);
+nlohmann::json ToJson(const FilterListing& filter);
+nlohmann::json ToJson(const PortListing& port);
 
 }  // namespace sluice
 

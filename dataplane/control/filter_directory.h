@@ -134,8 +134,11 @@ class FilterDirectory {
   // Null: there is none. Valid until control returns to the loop; a BuildJob
   // of it may outlive it.
   virtual FilterControl* Find(std::string_view name) = 0;
-  // Ascending by name, main first.
-  virtual std::vector<FilterListing> Filters() = 0;
+  // Main first, then ascending by name; at most `limit` of those that come
+  // after the name `after`, which need not be there any more. Empty: from the
+  // beginning.
+  virtual std::vector<FilterListing> Filters(std::string_view after,
+                                             size_t limit) = 0;
   virtual absl::StatusOr<FilterListing> Filter(std::string_view name) = 0;
 
   // AlreadyExists, InvalidArgument for names, FailedPrecondition for a port
@@ -147,9 +150,10 @@ class FilterDirectory {
   // when `done` is called. NotFound; FailedPrecondition for main.
   virtual void DestroyFilter(std::string_view name, DoneStatus done) = 0;
 
-  // Ascending by name. A port that only a filter names is listed without
-  // device.
-  virtual std::vector<PortListing> Ports() = 0;
+  // Ascending by name; at most `limit` of those that come after the name
+  // `after`. A port that only a filter names is listed without device.
+  virtual std::vector<PortListing> Ports(std::string_view after,
+                                         size_t limit) = 0;
   // Attaches a device while packets flow.
   virtual std::unique_ptr<BuildJob<PortListing>> BeginAddPort(
       PortSpec spec) = 0;

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -25,14 +26,13 @@ using nlohmann::json;
 constexpr size_t kMaxMessageValues = 1u << 20;
 constexpr size_t kMaxDescriptorValues = 4u << 20;
 
-const std::map<std::string_view, ParseAction>& Methods() {
+const std::map<std::string_view, Method>& Methods() {
   static const auto* const methods = [] {
-    auto* all = new std::map<std::string_view, ParseAction>;
+    auto* all = new std::map<std::string_view, Method>;
     for (const std::vector<Method>* group :
-         {&kPolicyMethods, &kStatusMethods, &kTableMethods}) {
-      for (const Method& method : *group) {
-        all->emplace(method.name, method.parse);
-      }
+         {&kFilterMethods, &kPolicyMethods, &kPortMethods, &kStatusMethods,
+          &kTableMethods}) {
+      for (const Method& method : *group) all->emplace(method.name, method);
     }
     return all;
   }();
@@ -114,6 +114,8 @@ struct Operations::Decoded {
   json id;
   bool wants_answer = true;
   std::string method;
+  // That is asked; none: the method asks no filter.
+  std::optional<std::string> filter;
   Action action;
   // The parameters are in the descriptor and not read yet.
   bool in_descriptor = false;
@@ -130,7 +132,11 @@ struct Operations::Decoded {
   void ParseParams(const json& params) {
     const auto found = Methods().find(method);
     Params reader(params);
-    action = found->second(reader);
+    if (found->second.asks_filter) {
+      filter.emplace(kMainFilterName);
+      reader.String("filter", kMaxFilterName, &*filter);
+    }
+    action = found->second.parse(reader);
     if (absl::Status status = reader.Finish(); !status.ok()) {
       Fail(RpcError::kInvalidParams,
            std::string_view(status.message().data(), status.message().size()));
@@ -211,13 +217,13 @@ struct Operations::Decoded {
   }
 };
 
-Operations::Operations(FilterControl* filter, Builder* builder)
-    : filter_(filter), builder_(builder) {}
+Operations::Operations(FilterDirectory* directory, Builder* builder)
+    : directory_(directory), builder_(builder) {}
 Operations::~Operations() = default;
 
 std::vector<std::string_view> Operations::MethodNames() {
   std::vector<std::string_view> names;
-  for (const auto& [name, parse] : Methods()) names.push_back(name);
+  for (const auto& [name, method] : Methods()) names.push_back(name);
   return names;
 }
 
@@ -251,16 +257,26 @@ void Operations::OnMessage(Message message, Reply reply) {
 
 void Operations::Run(Decoded decoded, const PeerCredentials& peer,
                      Reply reply) {
-  auto call =
-      std::make_shared<Call>(this, std::move(decoded.id), decoded.wants_answer,
-                             peer, std::move(reply));
+  const bool asks_filter = decoded.filter.has_value();
+  auto call = std::make_shared<Call>(this,
+                                     std::move(decoded.filter).value_or(""),
+                                     std::move(decoded.id),
+                                     decoded.wants_answer, peer,
+                                     std::move(reply));
   if (!decoded.action) {
     call->Error(decoded.code, decoded.error);
     return;
   }
+  if (asks_filter && call->filter() == nullptr) return;
   spdlog::debug("control: uid {} pid {}: {}", peer.uid, peer.pid,
                 decoded.method);
   decoded.action(std::move(call));
+}
+
+absl::Status NoFilter(std::string_view name) {
+  return absl::NotFoundError(absl::StrCat(
+      "there is no filter \"", absl::string_view(name.data(), name.size()),
+      "\"; filter.list names those that there are"));
 }
 
 bool Operations::Enqueue(BeginJob begin) {

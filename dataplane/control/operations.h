@@ -1,9 +1,11 @@
-// The methods of the control socket, over a FilterControl. Their names and
-// shapes are in docs/control-protocol.md.
+// The methods of the control socket, over a FilterDirectory and the
+// FilterControl of each filter. Their names and shapes are in
+// docs/control-protocol.md.
 //
 // A request is decoded (where it is large, on the builder thread) into an
-// action, which the control lcore runs. Changes of the policy wait in one
-// lane, in the order of arrival: begin, build, publish, then the next.
+// action, which the control lcore runs. Changes of policies, filters and ports
+// wait in one lane, in the order of arrival: begin, build, publish, then the
+// next.
 #ifndef SLUICE_DATAPLANE_CONTROL_OPERATIONS_H_
 #define SLUICE_DATAPLANE_CONTROL_OPERATIONS_H_
 
@@ -14,7 +16,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "dataplane/control/builder.h"
-#include "dataplane/control/filter_control.h"
+#include "dataplane/control/filter_directory.h"
 #include "dataplane/control/message.h"
 
 namespace sluice {
@@ -25,12 +27,12 @@ class Operations : public MessageHandler {
   static constexpr size_t kInlineBytes = 64 * 1024;
   // What a passed descriptor may hold.
   static constexpr size_t kMaxDescriptorBytes = 256u << 20;
-  // Changes of the policy that wait for their turn: more are refused.
+  // Changes that wait for their turn: more are refused.
   static constexpr size_t kMaxWaitingJobs = 128;
 
   // Both outlive this. On destruction nothing of this may be left in the
   // builder: destroy the builder first.
-  Operations(FilterControl* filter, Builder* builder);
+  Operations(FilterDirectory* directory, Builder* builder);
   ~Operations() override;
 
   void OnMessage(Message message, Reply reply) override;
@@ -38,7 +40,7 @@ class Operations : public MessageHandler {
   // The names of all methods, ascending.
   static std::vector<std::string_view> MethodNames();
 
-  // Whether a change of the policy is under way or waits.
+  // Whether a change is under way or waits.
   bool busy() const { return job_running_ || !jobs_.empty(); }
 
  private:
@@ -53,7 +55,7 @@ class Operations : public MessageHandler {
   void EndJob();
   void StartJobs();
 
-  FilterControl* const filter_;
+  FilterDirectory* const directory_;
   Builder* const builder_;
   std::deque<BeginJob> jobs_;
   bool job_running_ = false;

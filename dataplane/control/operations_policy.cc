@@ -16,6 +16,7 @@ using nlohmann::json;
 
 constexpr size_t kMaxFiles = 4096;
 constexpr size_t kMaxMacros = 4096;
+constexpr size_t kMaxFileName = 4096;
 constexpr size_t kMaxPath = 1024;
 constexpr size_t kMaxCursor = 256;
 constexpr size_t kRulesAPage = 256;
@@ -23,59 +24,33 @@ constexpr size_t kRulesAPage = 256;
 constexpr size_t kMaxDiagnostics = 200;
 
 void AnswerLoad(Call& call, bool dry_run, absl::StatusOr<LoadResult> result) {
-  const PeerCredentials& peer = call.peer();
-  if (!result.ok()) {
-    spdlog::warn("control: uid {} pid {}: load failed: {}", peer.uid, peer.pid,
-                 result.status().ToString());
-    call.Error(result.status());
-    return;
-  }
-  if (result->diagnostics.size() > kMaxDiagnostics) {
-    result->diagnostics.resize(kMaxDiagnostics);
-  }
-  if (result->HasErrors()) {
-    if (!dry_run) {
-      spdlog::warn("control: uid {} pid {}: ruleset refused, {} messages",
-                   peer.uid, peer.pid, result->diagnostics.size());
-    }
-    call.Error(RpcError::kRuleset,
-               dry_run ? "the ruleset has errors"
-                       : "the ruleset has errors; nothing was loaded, the old "
-                         "rules are in force",
-               result->diagnostics);
+  if (AnswerFailedLoad(call, result,
+                       dry_run ? ""
+                               : "nothing was loaded, the old rules are in "
+                                 "force")) {
     return;
   }
   if (!dry_run) {
-    spdlog::info("control: uid {} pid {}: loaded {} rules, generation {}",
-                 peer.uid, peer.pid, result->rules, result->generation);
+    spdlog::info(
+        "control: uid {} pid {}: filter {}: loaded {} rules, generation {}",
+        call.peer().uid, call.peer().pid, call.filter_name(), result->rules,
+        result->generation);
   }
-  json diagnostics = json::array();
-  for (const Diagnostic& d : result->diagnostics) {
-    diagnostics.push_back(ToJson(d));
-  }
-  call.Result({{"generation", result->generation},
-               {"rules", result->rules},
-               {"diagnostics", std::move(diagnostics)}});
+  call.Result(LoadToJson(*result));
 }
 
 Action ParseLoad(Params& params) {
   LoadRequest request;
-  params.String("name", 4096, &request.name);
-  params.String("text", SIZE_MAX, &request.text, Params::Need::kRequired);
-  params.Files("files", kMaxFiles, [&](std::string name, std::string text) {
-    request.files.push_back({std::move(name), std::move(text)});
-  });
-  params.StringMap("macros", kMaxMacros, &request.macros);
-  params.Dialect("dialect", &request.dialect);
+  ReadLoadRequest(params, &request);
   params.Bool("dry_run", &request.dry_run);
   return [request = std::move(request)](std::shared_ptr<Call> call) mutable {
     request.uid = call->peer().uid;
     request.pid = call->peer().pid;
     const bool dry_run = request.dry_run;
-    Call::RunJob<LoadResult>(
+    Call::RunFilterJob<LoadResult>(
         call,
-        [call, request = std::move(request)]() mutable {
-          return call->filter().BeginLoad(std::move(request));
+        [request = std::move(request)](FilterControl& filter) mutable {
+          return filter.BeginLoad(std::move(request));
         },
         [dry_run](Call& c, absl::StatusOr<LoadResult> result) {
           AnswerLoad(c, dry_run, std::move(result));
@@ -85,12 +60,12 @@ Action ParseLoad(Params& params) {
 
 Action ParseFlush(Params&) {
   return [](std::shared_ptr<Call> call) {
-    Call::RunJob<uint64_t>(
-        call, [call] { return call->filter().BeginFlushRules(); },
+    Call::RunFilterJob<uint64_t>(
+        call, [](FilterControl& filter) { return filter.BeginFlushRules(); },
         [](Call& c, absl::StatusOr<uint64_t> generation) {
           if (!generation.ok()) return c.Error(generation.status());
-          spdlog::info("control: uid {} pid {}: rules flushed", c.peer().uid,
-                       c.peer().pid);
+          spdlog::info("control: uid {} pid {}: filter {}: rules flushed",
+                       c.peer().uid, c.peer().pid, c.filter_name());
           c.Result({{"generation", *generation}});
         });
   };
@@ -118,13 +93,15 @@ template <typename Answer>
 Action ShowPage(RulesPage page, Answer answer) {
   return [page = std::move(page), answer](std::shared_ptr<Call> call) {
     auto show = [page, answer, call] {
+      FilterControl* const filter = call->filter();
+      if (filter == nullptr) return;
       absl::StatusOr<RuleSlice> slice =
-          call->filter().ListRules(page.query, page.cursor, page.limit);
+          filter->ListRules(page.query, page.cursor, page.limit);
       if (!slice.ok()) return call->Error(slice.status());
       answer(*call, *slice);
     };
     if (page.cursor.empty()) {
-      call->filter().CollectCounters(std::move(show));
+      call->filter()->CollectCounters(std::move(show));
     } else {
       show();
     }
@@ -167,17 +144,17 @@ Action ParseShowLabels(Params& params) {
 
 Action ParseZeroRules(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->filter().ClearRuleCounters();
+    call->filter()->ClearRuleCounters();
     call->Done();
   };
 }
 
 Action ParseEnable(Params&) {
   return [](std::shared_ptr<Call> call) {
-    const absl::Status status = call->filter().Enable();
+    const absl::Status status = call->filter()->Enable();
     if (status.ok()) {
-      spdlog::warn("control: uid {} pid {}: enabled", call->peer().uid,
-                   call->peer().pid);
+      spdlog::warn("control: uid {} pid {}: filter {}: enabled",
+                   call->peer().uid, call->peer().pid, call->filter_name());
     }
     call->StatusOnly(status);
   };
@@ -185,16 +162,59 @@ Action ParseEnable(Params&) {
 
 Action ParseDisable(Params&) {
   return [](std::shared_ptr<Call> call) {
-    const absl::Status status = call->filter().Disable();
+    const absl::Status status = call->filter()->Disable();
     if (status.ok()) {
-      spdlog::warn("control: uid {} pid {}: disabled", call->peer().uid,
-                   call->peer().pid);
+      spdlog::warn("control: uid {} pid {}: filter {}: disabled",
+                   call->peer().uid, call->peer().pid, call->filter_name());
     }
     call->StatusOnly(status);
   };
 }
 
 }  // namespace
+
+void ReadLoadRequest(Params& params, LoadRequest* request) {
+  params.String("name", kMaxFileName, &request->name);
+  params.String("text", SIZE_MAX, &request->text, Params::Need::kRequired);
+  params.Files("files", kMaxFiles, [&](std::string name, std::string text) {
+    request->files.push_back({std::move(name), std::move(text)});
+  });
+  params.StringMap("macros", kMaxMacros, &request->macros);
+  params.Dialect("dialect", &request->dialect);
+}
+
+bool AnswerFailedLoad(Call& call, absl::StatusOr<LoadResult>& result,
+                      std::string_view consequence) {
+  const PeerCredentials& peer = call.peer();
+  if (!result.ok()) {
+    spdlog::warn("control: uid {} pid {}: load failed: {}", peer.uid, peer.pid,
+                 result.status().ToString());
+    call.Error(result.status());
+    return true;
+  }
+  if (result->diagnostics.size() > kMaxDiagnostics) {
+    result->diagnostics.resize(kMaxDiagnostics);
+  }
+  if (!result->HasErrors()) return false;
+  if (!consequence.empty()) {
+    spdlog::warn("control: uid {} pid {}: ruleset refused, {} messages",
+                 peer.uid, peer.pid, result->diagnostics.size());
+  }
+  std::string message = "the ruleset has errors";
+  if (!consequence.empty()) message.append("; ").append(consequence);
+  call.Error(RpcError::kRuleset, message, result->diagnostics);
+  return true;
+}
+
+json LoadToJson(const LoadResult& result) {
+  json diagnostics = json::array();
+  for (const Diagnostic& d : result.diagnostics) {
+    diagnostics.push_back(ToJson(d));
+  }
+  return {{"generation", result.generation},
+          {"rules", result.rules},
+          {"diagnostics", std::move(diagnostics)}};
+}
 
 const std::vector<Method> kPolicyMethods = {
     {"filter.disable", ParseDisable}, {"filter.enable", ParseEnable},

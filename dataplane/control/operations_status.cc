@@ -63,27 +63,26 @@ Action ParseShowStates(Params& params) {
   params.String("cursor", kMaxCursor, &cursor);
   params.PageSize("limit", kStatesAPage, &limit);
   return [=](std::shared_ptr<Call> call) {
-    call->filter().ListStates(query, cursor, limit,
-                              [call](absl::StatusOr<StateSlice> slice) {
-                                if (!slice.ok())
-                                  return call->Error(slice.status());
-                                json states = json::array();
-                                for (const StateListing& s : slice->states) {
-                                  states.push_back(ToJson(s));
-                                }
-                                json result = {{"states", std::move(states)}};
-                                if (!slice->next.empty())
-                                  result["next"] = slice->next;
-                                call->Result(std::move(result));
-                              });
+    call->filter()->ListStates(
+        query, cursor, limit, [call](absl::StatusOr<StateSlice> slice) {
+          if (!slice.ok()) return call->Error(slice.status());
+          json states = json::array();
+          for (const StateListing& s : slice->states) {
+            states.push_back(ToJson(s));
+          }
+          json result = {{"states", std::move(states)}};
+          if (!slice->next.empty()) result["next"] = slice->next;
+          call->Result(std::move(result));
+        });
   };
 }
 
 void Kill(const std::shared_ptr<Call>& call, const StateQuery& query) {
-  call->filter().KillStates(query, [call](absl::StatusOr<uint64_t> killed) {
+  call->filter()->KillStates(query, [call](absl::StatusOr<uint64_t> killed) {
     if (!killed.ok()) return call->Error(killed.status());
-    spdlog::info("control: uid {} pid {}: {} states killed", call->peer().uid,
-                 call->peer().pid, *killed);
+    spdlog::info("control: uid {} pid {}: filter {}: {} states killed",
+                 call->peer().uid, call->peer().pid, call->filter_name(),
+                 *killed);
     call->Result({{"killed", *killed}});
   });
 }
@@ -106,14 +105,16 @@ Action ParseFlushStates(Params& params) {
 
 Action ParseShowInfo(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->filter().CollectCounters(
-        [call] { call->Result(ToJson(call->filter().Info())); });
+    call->filter()->CollectCounters([call] {
+      FilterControl* const filter = call->filter();
+      if (filter != nullptr) call->Result(ToJson(filter->Info()));
+    });
   };
 }
 
 Action ParseClearInfo(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->filter().ClearInfo();
+    call->filter()->ClearInfo();
     call->Done();
   };
 }
@@ -127,19 +128,19 @@ json List(const std::vector<Listing>& listings) {
 
 Action ParseShowInterfaces(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->Result({{"interfaces", List(call->filter().Interfaces())}});
+    call->Result({{"interfaces", List(call->filter()->Interfaces())}});
   };
 }
 
 Action ParseShowTimeouts(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->Result({{"timeouts", List(call->filter().Timeouts())}});
+    call->Result({{"timeouts", List(call->filter()->Timeouts())}});
   };
 }
 
 Action ParseShowLimits(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->Result({{"limits", List(call->filter().Limits())}});
+    call->Result({{"limits", List(call->filter()->Limits())}});
   };
 }
 
@@ -154,7 +155,7 @@ Action ParseVersion(Params&) {
 }  // namespace
 
 const std::vector<Method> kStatusMethods = {
-    {"control.version", ParseVersion},
+    {"control.version", ParseVersion, /*asks_filter=*/false},
     {"info.clear", ParseClearInfo},
     {"info.show", ParseShowInfo},
     {"interfaces.show", ParseShowInterfaces},

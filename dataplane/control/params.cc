@@ -23,6 +23,11 @@ const std::string* AsString(const json& value) {
   return value.get_ptr<const std::string*>();
 }
 
+std::string NameRule(size_t max_size) {
+  return absl::StrCat("must be a name of 1 to ", max_size,
+                      " letters, digits, '_', '-', '.' or ':'");
+}
+
 }  // namespace
 
 std::optional<TableEntry> ParseTableEntry(std::string_view text) {
@@ -43,13 +48,15 @@ std::string ToString(const TableEntry& entry) {
   return absl::StrCat(entry.negated ? "!" : "", ToString(entry.prefix));
 }
 
-bool IsTableName(std::string_view name) {
-  if (name.empty() || name.size() > 31) return false;
+bool IsName(std::string_view name, size_t max_size) {
+  if (name.empty() || name.size() > max_size) return false;
   return std::all_of(name.begin(), name.end(), [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' ||
            c == '-' || c == '.' || c == ':';
   });
 }
+
+bool IsTableName(std::string_view name) { return IsName(name, 31); }
 
 Params::Params(const json& params) : params_(params) {
   if (!params.is_null() && !params.is_object()) {
@@ -105,6 +112,27 @@ void Params::Number(std::string_view name, uint64_t max,
     return Fail(name, absl::StrCat("must be a whole number up to ", max));
   }
   *out = value->get<uint64_t>();
+}
+
+void Params::Number(std::string_view name, uint64_t min, uint64_t max,
+                    std::optional<uint64_t>* out) {
+  std::optional<uint64_t> number;
+  Number(name, max, &number);
+  if (!number) return;
+  if (*number < min) return Fail(name, absl::StrCat("must be at least ", min));
+  *out = number;
+}
+
+void Params::Choice(std::string_view name, std::string_view first,
+                    std::string_view second, bool* out) {
+  std::string text;
+  String(name, kMaxNameSize, &text);
+  if (!status_.ok() || !params_.contains(name)) return;
+  if (text != first && text != second) {
+    return Fail(name, absl::StrCat("must be \"", View(first), "\" or \"",
+                                   View(second), "\""));
+  }
+  *out = text == second;
 }
 
 void Params::PageSize(std::string_view name, size_t max, size_t* out) {
@@ -165,6 +193,77 @@ void Params::Dialect(std::string_view name,
     *out = sluice::Dialect::kFreeBsd;
   } else {
     Fail(name, "must be \"openbsd\" or \"freebsd\"");
+  }
+}
+
+void Params::Name(std::string_view name, size_t max_size, std::string* out,
+                  Need need) {
+  const json* value = Take(name, need);
+  if (value == nullptr) return;
+  const std::string* text = AsString(*value);
+  if (text == nullptr || !IsName(*text, max_size)) {
+    return Fail(name, NameRule(max_size));
+  }
+  *out = *text;
+}
+
+void Params::Names(std::string_view name, size_t max, size_t max_size,
+                   std::vector<std::string>* out, Need need) {
+  const json* value = Take(name, need);
+  if (value == nullptr) return;
+  if (!value->is_array()) return Fail(name, "must be an array");
+  if (value->size() > max) {
+    return Fail(name, absl::StrCat("has at most ", max, " names"));
+  }
+  for (const json& element : *value) {
+    const std::string* text = AsString(element);
+    if (text == nullptr || !IsName(*text, max_size)) {
+      return Fail(name, absl::StrCat("must hold names; each ",
+                                     NameRule(max_size)));
+    }
+    if (std::find(out->begin(), out->end(), *text) != out->end()) {
+      return Fail(name, absl::StrCat("names \"", *text, "\" twice"));
+    }
+    out->push_back(*text);
+  }
+}
+
+bool Params::Object(std::string_view name,
+                    const std::function<void(Params&)>& read) {
+  const json* value = Take(name);
+  if (value == nullptr) return false;
+  if (!value->is_object()) {
+    Fail(name, "must be an object");
+    return false;
+  }
+  Params inner(*value);
+  read(inner);
+  if (const absl::Status status = inner.Finish(); !status.ok()) {
+    Fail(name, absl::StrCat("has an error: ", status.message()));
+    return false;
+  }
+  return true;
+}
+
+void Params::Prefixes(std::string_view name, size_t max,
+                      std::vector<sluice::Prefix>* out) {
+  const json* value = Take(name);
+  if (value == nullptr) return;
+  if (!value->is_array()) return Fail(name, "must be an array");
+  if (value->size() > max) {
+    return Fail(name, absl::StrCat("has at most ", max, " addresses"));
+  }
+  for (const json& element : *value) {
+    const std::string* text = AsString(element);
+    std::optional<sluice::Prefix> prefix;
+    if (text != nullptr && text->size() <= kMaxAddressText) {
+      prefix = ParsePrefix(*text);
+    }
+    if (!prefix) {
+      return Fail(name, absl::StrCat("must hold addresses like 10.0.0.1/24, ",
+                                     out->size() + 1, ". is none"));
+    }
+    out->push_back(*prefix);
   }
 }
 

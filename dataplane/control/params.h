@@ -34,6 +34,11 @@ class Params {
   void Bool(std::string_view name, bool* out);
   void Number(std::string_view name, uint64_t max,
               std::optional<uint64_t>* out);
+  void Number(std::string_view name, uint64_t min, uint64_t max,
+              std::optional<uint64_t>* out);
+  // One of two words; whether it is the second.
+  void Choice(std::string_view name, std::string_view first,
+              std::string_view second, bool* out);
   // 1 to `max`; more is `max`.
   void PageSize(std::string_view name, size_t max, size_t* out);
   // Hexadecimal digits, at most `max_digits`, as identifiers are shown.
@@ -42,6 +47,19 @@ class Params {
   void Prefix(std::string_view name, std::optional<sluice::Prefix>* out);
   void Direction(std::string_view name, std::optional<sluice::Direction>* out);
   void Dialect(std::string_view name, std::optional<sluice::Dialect>* out);
+  // A name of a filter or a port: 1 to `max_size` letters, digits, '_', '-',
+  // '.' and ':'.
+  void Name(std::string_view name, size_t max_size, std::string* out,
+            Need need = Need::kOptional);
+  // ["a", "b", ...] of such names, at most `max`, none twice.
+  void Names(std::string_view name, size_t max, size_t max_size,
+             std::vector<std::string>* out, Need need = Need::kOptional);
+  // The parameters of an object, which `read` takes; an unknown one in it is
+  // an error too. Whether the object is there.
+  bool Object(std::string_view name, const std::function<void(Params&)>& read);
+  // ["10.0.0.1/24", "2001:db8::1", ...], at most `max`; host bits are kept.
+  void Prefixes(std::string_view name, size_t max,
+                std::vector<sluice::Prefix>* out);
   // A name of a table: 1 to 31 bytes of letters, digits, '_', '-', '.', ':'.
   void TableName(std::string_view name, std::string* out);
   // [{"name", "text"}, ...], at most `max`.
@@ -75,6 +93,8 @@ class Params {
 std::optional<TableEntry> ParseTableEntry(std::string_view text);
 std::string ToString(const TableEntry& entry);
 
+// 1 to `max_size` letters, digits, '_', '-', '.' and ':'.
+bool IsName(std::string_view name, size_t max_size);
 // 1 to 31 bytes that a table's name may have.
 bool IsTableName(std::string_view name);
 

@@ -22,7 +22,7 @@
 #include "dataplane/control/operations.h"
 #include "nlohmann/json.hpp"
 #include "spdlog/spdlog.h"
-#include "tests/support/fake_filter_control.h"
+#include "tests/support/fake_filter_directory.h"
 
 namespace sluice {
 namespace {
@@ -50,7 +50,8 @@ class Fixture {
   void Run(std::string_view input, bool with_descriptor) {
     FakeFilterControl filter;
     filter.states = {MakeState()};
-    Operations operations(&filter, &builder_);
+    FakeFilterDirectory directory(&filter);
+    Operations operations(&directory, &builder_);
     UniqueFd descriptor;
     if (with_descriptor) {
       descriptor.Reset(::memfd_create("fuzz", MFD_CLOEXEC));

@@ -5,24 +5,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/function_job.h"
 
 namespace sluice {
 namespace {
-
-// A job from two functions.
-template <typename Result>
-class FunctionJob : public BuildJob<Result> {
- public:
-  FunctionJob(std::function<void()> build,
-              std::function<absl::StatusOr<Result>()> publish)
-      : build_(std::move(build)), publish_(std::move(publish)) {}
-  void Build() override { build_(); }
-  absl::StatusOr<Result> Publish() override { return publish_(); }
-
- private:
-  std::function<void()> build_;
-  std::function<absl::StatusOr<Result>()> publish_;
-};
 
 absl::StatusOr<size_t> ReadCursor(const std::string& cursor) {
   size_t at = 0;
@@ -85,6 +71,7 @@ std::unique_ptr<BuildJob<LoadResult>> FakeFilterControl::BeginLoad(
         }
       },
       [=, this]() -> absl::StatusOr<LoadResult> {
+        if (destroyed) return absl::NotFoundError("the filter is gone");
         log.push_back("publish " + shared->name);
         result->rules = built->size();
         if (!result->HasErrors() && !shared->dry_run) {
@@ -192,6 +179,7 @@ std::unique_ptr<BuildJob<TableEditResult>> FakeFilterControl::BeginTableEdit(
   return std::make_unique<FunctionJob<TableEditResult>>(
       [=, this] { log.push_back("build " + shared->table); },
       [=, this]() -> absl::StatusOr<TableEditResult> {
+        if (destroyed) return absl::NotFoundError("the filter is gone");
         log.push_back("publish " + shared->table);
         const bool makes = shared->command == TableCommand::kAdd ||
                            shared->command == TableCommand::kReplace;

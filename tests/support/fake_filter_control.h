@@ -26,6 +26,8 @@ class FakeFilterControl : public FilterControl {
   LoadRequest last_load;
   StateQuery last_kill;
   RuleQuery last_rule_query;
+  // Its directory has removed it: jobs that were begun come to nothing.
+  bool destroyed = false;
   int info_cleared = 0;
   int counters_cleared = 0;
   // What was begun, built and published, in order: "begin a", "build a", ...
@@ -33,6 +35,8 @@ class FakeFilterControl : public FilterControl {
   std::vector<std::string> log;
   // Called by Build(), on the builder thread.
   std::function<void()> on_build;
+  // Gathers counters instead of nobody.
+  std::function<void(std::function<void()>)> on_collect;
   // State listings wait here until a test answers them.
   bool hold_states = false;
   std::vector<std::function<void()>> held;
@@ -42,6 +46,9 @@ class FakeFilterControl : public FilterControl {
   absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,
                                       const std::string& cursor,
                                       size_t limit) override;
+  void CollectCounters(std::function<void()> done) override {
+    on_collect ? on_collect(std::move(done)) : done();
+  }
   void ClearRuleCounters() override { ++counters_cleared; }
   void ListStates(const StateQuery& query, const std::string& cursor,
                   size_t limit, Done<StateSlice> done) override;

@@ -1,21 +1,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <sys/mman.h>
 
-#include <condition_variable>
 #include <fstream>
 #include <iterator>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "dataplane/control/json_rpc.h"
 #include "dataplane/control/operations.h"
 #include "nlohmann/json.hpp"
-#include "tests/support/fake_filter_control.h"
-#include "tests/unit/dataplane/control_test_client.h"
+#include "tests/unit/dataplane/control_operations_fixture.h"
 
 namespace sluice {
 namespace {
@@ -23,77 +18,6 @@ namespace {
 using nlohmann::json;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-// Opened by the test; Build() waits for it.
-class Gate {
- public:
-  void Open() {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      open_ = true;
-    }
-    changed_.notify_all();
-  }
-  void Wait() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [this] { return open_; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool open_ = false;
-};
-
-class ControlOperationsTest : public testing::Test {
- protected:
-  // A line's answers in order of arrival; nothing for a skipped one.
-  void Send(const std::string& line, UniqueFd fd = {}) {
-    operations_.OnMessage(
-        {.text = line, .fd = std::move(fd), .peer = {.pid = 7, .uid = 8}},
-        Reply([this](std::optional<std::string> answer) {
-          ASSERT_TRUE(answer.has_value()) << "a reply was dropped";
-          answers_.push_back(*answer);
-        }));
-  }
-
-  void Request(const std::string& method, json params, json id = 1) {
-    Send(json{{"jsonrpc", "2.0"},
-              {"id", id},
-              {"method", method},
-              {"params", std::move(params)}}
-             .dump());
-  }
-
-  // Lets the builder finish until there are `count` answers.
-  void Await(size_t count) {
-    while (answers_.size() < count) {
-      pollfd event = {
-          .fd = builder_->event_fd(), .events = POLLIN, .revents = 0};
-      ASSERT_EQ(::poll(&event, 1, 20'000), 1) << "the builder does nothing";
-      builder_->Finish();
-    }
-  }
-
-  json Ask(const std::string& method, json params = json::object()) {
-    const size_t before = answers_.size();
-    Request(method, std::move(params));
-    Await(before + 1);
-    return answers_.empty() ? json() : json::parse(answers_.back());
-  }
-  json Result(const std::string& method, json params = json::object()) {
-    return Ask(method, std::move(params)).value("result", json("no result"));
-  }
-  int Code(const std::string& method, json params = json::object()) {
-    const json answer = Ask(method, std::move(params));
-    return answer.contains("error") ? answer["error"]["code"].get<int>() : 0;
-  }
-
-  FakeFilterControl filter_;
-  std::unique_ptr<Builder> builder_ = std::make_unique<Builder>();
-  Operations operations_{&filter_, builder_.get()};
-  std::vector<std::string> answers_;
-};
 
 TEST_F(ControlOperationsTest, RefusesWhatIsNoRequest) {
   const std::vector<std::pair<std::string, int>> cases = {
@@ -224,7 +148,7 @@ TEST_F(ControlOperationsTest, ADryRunChangesNothing) {
 }
 
 TEST_F(ControlOperationsTest, AnswersWhileTheBuilderIsBusy) {
-  Gate gate;
+  BuildGate gate;
   filter_.on_build = [&] { gate.Wait(); };
   Request("ruleset.load", {{"text", "pass\n"}});
   Request("info.show", json::object());
@@ -249,7 +173,7 @@ TEST_F(ControlOperationsTest, ChangesArePublishedInOrderOneAtATime) {
 }
 
 TEST_F(ControlOperationsTest, RefusesMoreChangesThanMayWait) {
-  Gate gate;
+  BuildGate gate;
   filter_.on_build = [&] { gate.Wait(); };
   const size_t total = Operations::kMaxWaitingJobs + 2;
   for (size_t i = 0; i < total; ++i) {
@@ -459,16 +383,16 @@ TEST_F(ControlOperationsTest, TheDocumentNamesEveryMethod) {
   std::ifstream file(SLUICE_SOURCE_ROOT "/docs/control-protocol.md");
   const std::string text((std::istreambuf_iterator<char>(file)), {});
   ASSERT_FALSE(text.empty());
-  EXPECT_GE(Operations::MethodNames().size(), 26u);
+  EXPECT_GE(Operations::MethodNames().size(), 38u);
   for (std::string_view name : Operations::MethodNames()) {
     EXPECT_THAT(text, HasSubstr("`" + std::string(name) + "`"));
   }
 }
 
 TEST_F(ControlOperationsTest, StopsWithChangesThatWait) {
-  Gate gate;
+  BuildGate gate;
   filter_.on_build = [&] { gate.Wait(); };
-  Operations* operations = new Operations(&filter_, builder_.get());
+  Operations* operations = new Operations(&directory_, builder_.get());
   int dropped = 0;
   for (int i = 0; i < 3; ++i) {
     operations->OnMessage(

@@ -14,7 +14,7 @@
 #include "dataplane/control/server.h"
 #include "dataplane/sluicectl/tool.h"
 #include "nlohmann/json.hpp"
-#include "tests/support/fake_filter_control.h"
+#include "tests/support/fake_filter_directory.h"
 #include "tests/unit/dataplane/control_test_client.h"
 
 namespace sluice {
@@ -75,8 +75,9 @@ class SluicectlToolTest : public testing::Test {
 
   TestFolder folder_;
   FakeFilterControl filter_;
+  FakeFilterDirectory directory_{&filter_};
   Builder builder_;
-  Operations operations_{&filter_, &builder_};
+  Operations operations_{&directory_, &builder_};
   std::unique_ptr<ControlServer> server_;
 };
 

@@ -1,0 +1,71 @@
+// Filters and ports without packets, for tests of the control socket: the
+// filter main is the test's own, the others are made and removed here.
+#ifndef SLUICE_TESTS_SUPPORT_FAKE_FILTER_DIRECTORY_H_
+#define SLUICE_TESTS_SUPPORT_FAKE_FILTER_DIRECTORY_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/control/filter_directory.h"
+#include "tests/support/fake_filter_control.h"
+
+namespace sluice {
+
+class FakeFilterDirectory : public FilterDirectory {
+ public:
+  // Has the ports inside and outside, of main.
+  explicit FakeFilterDirectory(FakeFilterControl* main);
+
+  struct Made {
+    FilterSpec spec;
+    FilterListing listing;
+    std::unique_ptr<FakeFilterControl> filter;
+  };
+
+  // What it holds; tests set and look at it.
+  FilterListing main_listing;
+  std::map<std::string, Made> made;
+  std::map<std::string, PortListing> ports;
+  FilterSpec last_filter;
+  PortSpec last_port;
+  // Called by Build(), on the builder thread.
+  std::function<void()> on_build;
+  // What has to wait for workers waits here until a test lets it go on.
+  bool hold_done = false;
+  std::vector<std::function<void()>> held;
+
+  FilterControl* Find(std::string_view name) override;
+  std::vector<FilterListing> Filters(std::string_view after,
+                                     size_t limit) override;
+  absl::StatusOr<FilterListing> Filter(std::string_view name) override;
+  std::unique_ptr<BuildJob<LoadResult>> BeginCreateFilter(
+      FilterSpec spec) override;
+  void DestroyFilter(std::string_view name, DoneStatus done) override;
+  std::vector<PortListing> Ports(std::string_view after, size_t limit) override;
+  std::unique_ptr<BuildJob<PortListing>> BeginAddPort(PortSpec spec) override;
+  void RemovePort(std::string_view name, DoneStatus done) override;
+  absl::Status EnablePort(std::string_view name) override;
+  void DisablePort(std::string_view name, DoneStatus done) override;
+  absl::Status ExcludePort(std::string_view name, bool excluded) override;
+  absl::StatusOr<std::vector<NamedCounter>> PortStatistics(
+      std::string_view name) override;
+
+ private:
+  FilterListing ListingOf(const std::string& name, const Made& made) const;
+  absl::StatusOr<LoadResult> Publish(const FilterSpec& spec,
+                                     std::unique_ptr<FakeFilterControl> filter,
+                                     LoadResult result);
+  // Calls it now, or when the test says so.
+  void Later(std::function<void()> call);
+
+  FakeFilterControl* const main_;
+  // Jobs of filters that are gone may still refer to them.
+  std::vector<std::unique_ptr<FakeFilterControl>> gone_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_TESTS_SUPPORT_FAKE_FILTER_DIRECTORY_H_

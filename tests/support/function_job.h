@@ -1,0 +1,29 @@
+// A BuildJob from two functions.
+#ifndef SLUICE_TESTS_SUPPORT_FUNCTION_JOB_H_
+#define SLUICE_TESTS_SUPPORT_FUNCTION_JOB_H_
+
+#include <functional>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "dataplane/control/filter_control.h"
+
+namespace sluice {
+
+template <typename Result>
+class FunctionJob : public BuildJob<Result> {
+ public:
+  FunctionJob(std::function<void()> build,
+              std::function<absl::StatusOr<Result>()> publish)
+      : build_(std::move(build)), publish_(std::move(publish)) {}
+  void Build() override { build_(); }
+  absl::StatusOr<Result> Publish() override { return publish_(); }
+
+ private:
+  std::function<void()> build_;
+  std::function<absl::StatusOr<Result>()> publish_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_TESTS_SUPPORT_FUNCTION_JOB_H_
