@@ -359,7 +359,7 @@ TEST_F(FilterRegistryTest, ManyComeAndGo) {
     EXPECT_TRUE(Passes("d", "c", "udp 10.0.0.1:1 > 10.0.0.2:53"));
     ASSERT_TRUE(Destroy(name).ok());
   }
-  EXPECT_EQ(registry_->Filters().size(), 1u);
+  EXPECT_EQ(registry_->Filters("", SIZE_MAX).size(), 1u);
   EXPECT_EQ(Listing("main").states, 2u);
   EXPECT_EQ(worker_->states().size(), 2u);
   EXPECT_EQ(pool_.InUse(), 0u);
