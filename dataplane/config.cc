@@ -140,10 +140,7 @@ void ConfigBuilder::ReadDevice(const toml::table& table, PortConfig* port) {
                   "a comma");
     return;
   }
-  // The short form of PCI addresses means domain 0.
-  if (port->is_pci() && port->device_name().size() == 7) {
-    port->device.insert(0, "0000:");
-  }
+  if (port->is_pci()) NormalisePciAddress(&port->device);
   for (const PortConfig& other : config_.ports) {
     if (other.device_name() == port->device_name()) {
       reader_.Error(place,
@@ -151,6 +148,13 @@ void ConfigBuilder::ReadDevice(const toml::table& table, PortConfig* port) {
                                  std::string(port->device_name())),
                     "give every port a device of its own; virtual devices "
                     "differ by the number at the end of their name");
+    } else if (!port->interface().empty() &&
+               other.interface() == port->interface()) {
+      reader_.Error(place,
+                    absl::StrCat("port '", other.name,
+                                 "' already has interface ",
+                                 std::string(port->interface())),
+                    "give every port an interface of its own");
     }
   }
 }
@@ -518,6 +522,15 @@ bool PortConfig::is_pci() const { return IsPciAddress(device_name()); }
 
 std::string_view PortConfig::device_name() const {
   return std::string_view(device).substr(0, device.find(','));
+}
+
+std::string_view PortConfig::interface() const {
+  constexpr std::string_view kKey = ",iface=";
+  const std::string_view text = device;
+  const size_t at = text.find(kKey);
+  if (at == std::string_view::npos) return {};
+  const std::string_view value = text.substr(at + kKey.size());
+  return value.substr(0, value.find(','));
 }
 
 bool Config::uses_pci() const {

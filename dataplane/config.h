@@ -80,6 +80,9 @@ struct PortConfig {
   bool is_pci() const;
   // The device without driver arguments: "0000:03:00.0", "net_af_packet0".
   std::string_view device_name() const;
+  // The Linux interface that a virtual device stands on, as its argument
+  // `iface=` says: "veth0". Empty: none.
+  std::string_view interface() const;
 
   friend bool operator==(const PortConfig&, const PortConfig&) = default;
 };

@@ -1,6 +1,7 @@
 #include "dataplane/config_words.h"
 
 #include <algorithm>
+#include <span>
 
 #include "dataplane/config.h"
 
@@ -68,6 +69,17 @@ bool IsPciAddress(std::string_view text) {
            });
   };
   return matches("xxxx:xx:xx.o") || matches("xx:xx.o");
+}
+
+void NormalisePciAddress(std::string* device) {
+  // The short form means domain 0.
+  if (device->find(',') == 7 || device->size() == 7) {
+    device->insert(0, "0000:");
+  }
+  for (char& c : std::span(*device).first(std::string_view("0000:00:00.0")
+                                              .size())) {
+    if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+  }
 }
 
 bool IsVdevName(std::string_view text) {

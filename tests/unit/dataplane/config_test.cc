@@ -188,6 +188,15 @@ const BadCase kBadCases[] = {
     {"two ports of one device",
      "[[port]]\nname = \"c\"\ndevice = \"net_null1,copy=1\"\n" + Minimal(),
      {"9:10: port 'c' already has device net_null1"}},
+    {"one PCI device in two spellings",
+     "[[port]]\nname = \"c\"\ndevice = \"0000:AF:00.1\"\n"
+     "[[port]]\nname = \"d\"\ndevice = \"af:00.1,queues=2\"\n" + Minimal(),
+     {"6:10: port 'c' already has device 0000:af:00.1"}},
+    {"two devices on one interface",
+     "[[port]]\nname = \"c\"\ndevice = \"net_af_packet0,iface=eth1\"\n"
+     "[[port]]\nname = \"d\"\ndevice = \"net_pcap0,snaplen=9,iface=eth1\"\n" +
+         Minimal(),
+     {"6:10: port 'c' already has interface eth1"}},
     {"device of no kind",
      "[[port]]\nname = \"c\"\ndevice = \"/dev/eth0\"\n" + Minimal(),
      {"3:10: 'device' cannot be \"/dev/eth0\""}},
