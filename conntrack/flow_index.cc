@@ -5,15 +5,28 @@
 
 namespace sluice {
 
+namespace {
+
+// Between two and four keys a bucket when full. Both judges' states of one
+// packet share a bucket, so the spread is that of one to two pairs; the pool
+// takes what the tail of that leaves over.
+uint32_t HomeBuckets(uint32_t keys) {
+  return std::bit_ceil(std::max(keys / 4, uint32_t{16}));
+}
+size_t AllBuckets(uint32_t keys) {
+  return size_t{HomeBuckets(keys)} + HomeBuckets(keys) / 2;
+}
+
+}  // namespace
+
+size_t FlowIndex::BytesFor(uint32_t keys) {
+  return AllBuckets(keys) * sizeof(Bucket);
+}
+
 absl::Status FlowIndex::Build(uint32_t keys, bool huge_pages, bool prefault) {
-  // Between two and four keys a bucket when full. Both judges' states of one
-  // packet share a bucket, so the spread is that of one to two pairs; the pool
-  // takes what the tail of that leaves over.
-  const uint32_t home = std::bit_ceil(std::max(keys / 4, uint32_t{16}));
-  const uint32_t pool = home / 2;
-  const size_t count = size_t{home} + pool;
-  auto memory =
-      TableMemory::Allocate(count * sizeof(Bucket), huge_pages, prefault);
+  const uint32_t home = HomeBuckets(keys);
+  const size_t count = AllBuckets(keys);
+  auto memory = TableMemory::Allocate(BytesFor(keys), huge_pages, prefault);
   if (!memory.ok()) return memory.status();
   memory_ = std::move(*memory);
   buckets_ = static_cast<Bucket*>(memory_.data());

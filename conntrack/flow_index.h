@@ -35,6 +35,8 @@ class FlowIndex {
   };
   static_assert(sizeof(Bucket) == 64);
 
+  // Bytes that Build() takes for `keys`, before it rounds to whole pages.
+  static size_t BytesFor(uint32_t keys);
   // Room for `keys` keys, of which a few may be refused when the hash puts
   // very many into few buckets.
   absl::Status Build(uint32_t keys, bool huge_pages, bool prefault);

@@ -105,6 +105,12 @@ absl::StatusOr<std::unique_ptr<StateTable>> StateTable::Build(
   return table;
 }
 
+size_t StateTable::BytesFor(uint32_t capacity) {
+  return capacity *
+             (sizeof(StateHot) + sizeof(StateCold) + sizeof(StateExtra)) +
+         FlowIndex::BytesFor(capacity);
+}
+
 size_t StateTable::memory() const {
   return hot_memory_.size() + cold_memory_.size() + extra_memory_.size() +
          index_.memory();

@@ -214,6 +214,9 @@ class StateTable {
     return static_cast<uint32_t>(statistics_.states.value());
   }
   uint32_t capacity() const { return options_.capacity; }
+  // Bytes of memory that a table of `capacity` states takes, before its parts
+  // are rounded to whole pages.
+  static size_t BytesFor(uint32_t capacity);
   // Bytes of memory in all.
   size_t memory() const;
   bool uses_huge_pages() const { return hot_memory_.huge(); }

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "dataplane/config_reader.h"
 #include "dataplane/config_words.h"
+#include "dataplane/host/pci_address.h"
 
 namespace sluice {
 namespace {

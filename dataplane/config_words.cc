@@ -1,7 +1,6 @@
 #include "dataplane/config_words.h"
 
 #include <algorithm>
-#include <span>
 
 #include "dataplane/config.h"
 
@@ -41,9 +40,6 @@ bool IsNameStart(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsHex(char c) {
-  return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
 
 }  // namespace
 
@@ -58,28 +54,6 @@ bool IsPortName(std::string_view name) {
 
 bool IsGroupName(std::string_view name) {
   return IsPortName(name) && !IsDigit(name.back());
-}
-
-bool IsPciAddress(std::string_view text) {
-  const auto matches = [text](std::string_view shape) {
-    return text.size() == shape.size() &&
-           std::ranges::equal(text, shape, [](char c, char s) {
-             return s == 'x' ? IsHex(c) : s == 'o' ? c >= '0' && c <= '7'
-                                                   : c == s;
-           });
-  };
-  return matches("xxxx:xx:xx.o") || matches("xx:xx.o");
-}
-
-void NormalisePciAddress(std::string* device) {
-  // The short form means domain 0.
-  if (device->find(',') == 7 || device->size() == 7) {
-    device->insert(0, "0000:");
-  }
-  for (char& c : std::span(*device).first(std::string_view("0000:00:00.0")
-                                              .size())) {
-    if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
-  }
 }
 
 bool IsVdevName(std::string_view text) {

@@ -2,7 +2,6 @@
 #ifndef SLUICE_DATAPLANE_CONFIG_WORDS_H_
 #define SLUICE_DATAPLANE_CONFIG_WORDS_H_
 
-#include <string>
 #include <string_view>
 
 namespace sluice {
@@ -13,12 +12,6 @@ bool IsNameByte(char c);
 bool IsPortName(std::string_view name);
 // The same, but no digit at the end: pf tells groups from units by that.
 bool IsGroupName(std::string_view name);
-// "0000:03:00.0" or "03:00.0".
-bool IsPciAddress(std::string_view text);
-// Brings a device that begins with a PCI address of either form to the form
-// that the kernel writes: with its domain, in lower case. Arguments behind a
-// comma stay as they are.
-void NormalisePciAddress(std::string* device);
 // The name of a virtual device: "net_af_packet0".
 bool IsVdevName(std::string_view text);
 

@@ -198,9 +198,6 @@ absl::Status Daemon::StartEal() {
       PlanEal(config_, MachineFacts::FromSystem());
   if (!plan.ok()) return plan.status();
   plan_ = *std::move(plan);
-  for (const std::string& warning : plan_.warnings) {
-    spdlog::warn("{}", warning);
-  }
   absl::StatusOr<Eal> eal = Eal::Start(plan_);
   if (!eal.ok()) return eal.status();
   eal_.emplace(*std::move(eal));

@@ -13,6 +13,7 @@
 
 #include "dataplane/config.h"
 #include "dataplane/daemon.h"
+#include "dataplane/preflight.h"
 
 namespace {
 
@@ -50,7 +51,17 @@ bool SetUpLog(const sluice::LogConfig& config) {
   }
 }
 
-int Check(const sluice::Config& config) {
+// What the machine lacks, to standard error. False if it is too much to start.
+bool MachineIsReady(const sluice::Config& config) {
+  const std::vector<sluice::Finding> findings =
+      sluice::Preflight(config, sluice::PreflightInput::FromSystem());
+  for (const sluice::Finding& finding : findings) {
+    std::fputs(sluice::FormatFinding(finding).c_str(), stderr);
+  }
+  return !sluice::HasErrors(findings);
+}
+
+int Check(const sluice::Config& config, bool machine) {
   uint64_t rules = 0;
   if (PrintDiagnostics(sluice::CheckRuleset(config, &rules))) {
     return kExitConfig;
@@ -60,6 +71,11 @@ int Check(const sluice::Config& config) {
               unsigned{config.workers.size()});
   std::printf("%s: %llu rules\n", config.policy.ruleset.c_str(),
               static_cast<unsigned long long>(rules));
+  std::fflush(stdout);
+  if (machine && !MachineIsReady(config)) {
+    std::fputs("sluiced: would not start on this machine\n", stderr);
+    return kExitFailed;
+  }
   return kExitOk;
 }
 
@@ -68,6 +84,10 @@ int Serve(sluice::Config config) {
   if (PrintDiagnostics(sluice::CheckRuleset(config, &rules))) {
     std::fputs("sluiced: not started: the ruleset has errors\n", stderr);
     return kExitConfig;
+  }
+  if (!MachineIsReady(config)) {
+    std::fputs("sluiced: not started: no device was touched\n", stderr);
+    return kExitFailed;
   }
   if (!SetUpLog(config.log)) return kExitConfig;
   sluice::Daemon::BlockSignals();
@@ -93,14 +113,20 @@ int main(int argc, char** argv) {
       "Signals: SIGTERM and SIGINT stop it cleanly, a second one at once;\n"
       "SIGHUP loads the ruleset again.\n"
       "Exit status: 0 stopped when asked to, or the check found no error;\n"
-      "1 it could not start or failed; 2 a wrong command line; 3 an error in\n"
+      "1 it could not start or failed, or the check found that it could not\n"
+      "on this machine; 2 a wrong command line; 3 an error in\n"
       "the configuration or the ruleset, before any port was touched.");
   std::string path = "/etc/sluice/sluice.toml";
   bool check = false;
+  bool check_config = false;
   app.add_option("-c,--config", path, "the configuration")
       ->capture_default_str();
   app.add_flag("--check", check,
-               "check the configuration and its ruleset, then end");
+               "check the configuration, its ruleset and this machine, then "
+               "end");
+  app.add_flag("--check-config", check_config,
+               "the same, but for the machine: for files of another one")
+      ->excludes("--check");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -113,7 +139,9 @@ int main(int argc, char** argv) {
       std::fputs("sluiced: the configuration has errors\n", stderr);
       return kExitConfig;
     }
-    return check ? Check(*parsed.config) : Serve(*std::move(parsed.config));
+    return check || check_config
+               ? Check(*parsed.config, /*machine=*/check)
+               : Serve(*std::move(parsed.config));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "sluiced: %s\n", error.what());
     return kExitFailed;

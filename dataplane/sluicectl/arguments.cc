@@ -290,6 +290,7 @@ std::string_view Usage() {
                  [-p socket] [-s modifier] [-t table -T command [address ...]]
                  [--dialect openbsd|freebsd] [--facts file.toml] [--json]
                  [--socket path] [--version]
+       sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
   -s  rules states info Interfaces labels timeouts memory Tables all
   -F  rules states info Tables all
   -T  add delete replace flush show test kill zero

@@ -299,6 +299,9 @@ TEST(StateTableBuild, RefusesSizesOutOfRange) {
   const auto table = StateTable::Build({.capacity = 1000});
   ASSERT_TRUE(table.ok());
   EXPECT_GE((*table)->memory(), 1000 * 256u);
+  EXPECT_GE((*table)->memory(), StateTable::BytesFor(1000));
+  // Four parts, each in whole pages.
+  EXPECT_LT((*table)->memory(), StateTable::BytesFor(1000) + 4 * 4096);
 }
 
 TEST(TableMemory, IsZeroedAndSaysHowMuchIsMissing) {
