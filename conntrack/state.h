@@ -93,6 +93,14 @@ struct SequenceWindow {
 inline constexpr uint8_t kScaleMask = 0x0f;
 inline constexpr uint8_t kScaleKnown = 0x80;  // its SYN had the option
 
+// Marks in the family of a slot that waits for its import's commit
+// (state_import.h): it is no key of a packet, and whether another state with
+// its flow was made beside it. Until then `last_seen` is the time that remains
+// and StateCold::created the age.
+inline constexpr uint8_t kReservedFamily = 0x80;
+inline constexpr uint8_t kContestedFamily = 0x40;
+inline constexpr uint8_t kFamilyMask = 0x0f;
+
 // What every packet of a flow reads or writes, one line. An IPv6 state keeps
 // its addresses in StateExtra; here `key` then holds ports, protocol, filter
 // and the family.
@@ -114,6 +122,7 @@ struct alignas(64) StateHot {
   }
   Family family() const { return static_cast<Family>(key.family); }
   bool in_use() const { return (flags & kEntryInUse) != 0; }
+  bool reserved() const { return (key.family & kReservedFamily) != 0; }
 };
 static_assert(sizeof(StateHot) == 64);
 

@@ -10,6 +10,9 @@
 namespace sluice {
 namespace {
 
+// How many states ahead of the one in hand memory is fetched.
+constexpr uint32_t kAhead = 8;
+
 uint32_t RawV4(const Address& address) {
   uint32_t raw;
   std::memcpy(&raw, address.bytes.data(), sizeof raw);
@@ -65,6 +68,7 @@ FlowHash StateTable::HashOf(const StateRecord& record) const {
 
 ReserveResult StateTable::BeginImport(StateImport* import) {
   const std::vector<ImportedState>& states = import->states;
+  if (import->slots.size() != states.size()) return ReserveResult::kSlots;
   if (import->filter >= filters_.size() ||
       filters_[import->filter].budget == nullptr) {
     return ReserveResult::kFilter;
@@ -83,6 +87,74 @@ ReserveResult StateTable::BeginImport(StateImport* import) {
   return ReserveResult::kMore;
 }
 
+bool StateTable::Contest(StateIndex state, const FlowHash& hash) {
+  const StateHot& hot = hot_[state];
+  const auto plain = [](const StateHot& entry) {
+    FlowKey4 key = entry.key;
+    key.family &= kFamilyMask;
+    return key;
+  };
+  const FlowKey4 key = plain(hot);
+  const bool v6 = key.family == static_cast<uint8_t>(Family::kIpv6);
+  bool others = false;
+  index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
+              [&](StateIndex candidate) {
+                StateHot& other = hot_[candidate];
+                if (candidate == state || !(plain(other) == key) ||
+                    (v6 && !(extra_[candidate].key == extra_[state].key))) {
+                  return false;
+                }
+                others = true;
+                if (other.reserved()) other.key.family |= kContestedFamily;
+                return false;
+              });
+  return others;
+}
+
+void StateTable::WriteReserved(const StateRecord& record, StateIndex state) {
+  const StateTemplate& values = record.values;
+  StateHot& hot = hot_[state];
+  StateCold& cold = cold_[state];
+  StateExtra& extra = extra_[state];
+  hot = StateHot{};
+  cold = StateCold{};
+  if (record.family == Family::kIpv4) {
+    hot.key = Key4(record);
+  } else {
+    extra.key = Key6(record);
+    SetPorts(record, &hot.key);
+    hot.key.family = static_cast<uint8_t>(Family::kIpv6);
+  }
+  hot.key.family |= kReservedFamily;
+  // Not in use: no listing and no sweep sees it.
+  hot.flags = static_cast<uint16_t>(
+      kEntryFolded | (values.flags & kTemplateFlags) |
+      (record.direction == Direction::kOut ? kEntryOut : 0) |
+      (values.tag != kNoTag ? kEntryTagged : 0) |
+      (options_.tftp_helper ? record.flags & kEntryHelper : 0));
+  hot.last_seen = record.expires_in;
+  hot.window = record.window;
+  hot.max_window = record.max_window;
+  hot.phase = record.phase;
+  hot.scale = record.scale;
+  hot.timeout = record.timeout;
+  hot.match_count = static_cast<uint8_t>(
+      std::min<uint32_t>(values.match_count, kMaxMatchRules));
+  if (hot.match_count != 0) extra.match_slots = values.match_slots;
+  // Its rule has counted them where it comes from, so they count as handed
+  // over.
+  cold.folded_bytes = record.bytes;
+  extra.folded_packets = record.packets;
+  cold.id = record.id;
+  cold.created = record.age;
+  cold.parent_slot = kNoState;
+  cold.family_record = kNoFamilyRecord;
+  cold.rule_slot = values.rule_slot;
+  cold.anchor_slot = values.anchor_slot;
+  cold.interface = record.interface;
+  cold.tag = values.tag;
+}
+
 ReserveResult StateTable::ReserveOne(StateRecord* record) {
   Filter& filter = filters_[record->filter];
   if (!filter.budget->Take()) return ReserveResult::kStateLimit;
@@ -91,24 +163,25 @@ ReserveResult StateTable::ReserveOne(StateRecord* record) {
     filter.budget->GiveBack();
     return ReserveResult::kSlots;
   }
-  // Until it is committed the family keeps it from being found, and the flags
-  // from being visited.
-  StateHot& hot = hot_[state];
-  hot = StateHot{};
-  cold_[state] = StateCold{};
-  hot.key.family = static_cast<uint8_t>(Family::kNone);
-  if (!index_.Insert(HashOf(*record), state)) {
+  WriteReserved(*record, state);
+  const FlowHash hash = HashOf(*record);
+  const auto give_back = [&] {
+    cold_[state].id = 0;
     GiveBackSlot(state);
     filter.budget->GiveBack();
+  };
+  if (!index_.Insert(hash, state)) {
+    give_back();
     return ReserveResult::kIndex;
   }
   if (sink_ != nullptr && !sink_->StateInserted(record->filter,
                                                 record->values)) {
-    index_.Remove(HashOf(*record), state);
-    GiveBackSlot(state);
-    filter.budget->GiveBack();
+    index_.Remove(hash, state);
+    give_back();
     return ReserveResult::kRuleLimit;
   }
+  if (Contest(state, hash)) hot_[state].key.family |= kContestedFamily;
+  ++reserved_;
   record->slot = state;
   return ReserveResult::kReady;
 }
@@ -120,6 +193,11 @@ ReserveResult StateTable::Reserve(StateImport* import, uint32_t budget) {
   }
   const size_t count = import->states.size();
   for (; budget > 0 && import->reserved < count; --budget) {
+    if (import->reserved + kAhead < count) {
+      const StateRecord& later =
+          import->states[import->reserved + kAhead].record;
+      __builtin_prefetch(index_.BucketOf(HashOf(later)), 1);
+    }
     StateRecord& record = import->states[import->reserved].record;
     const bool ascends =
         import->reserved == 0 ||
@@ -131,7 +209,7 @@ ReserveResult StateTable::Reserve(StateImport* import, uint32_t budget) {
     if (record.filter != import->filter) return ReserveResult::kFilter;
     const ReserveResult result = ReserveOne(&record);
     if (result != ReserveResult::kReady) return result;
-    ++import->reserved;
+    import->slots[import->reserved++] = record.slot;
   }
   return import->reserved < count ? ReserveResult::kMore
                                   : ReserveResult::kReady;
@@ -142,7 +220,9 @@ void StateTable::ReleaseReserved(const ImportedState& imported) {
   index_.Remove(HashOf(record), record.slot);
   if (sink_ != nullptr) sink_->StateRemoved(record.filter, record.values);
   filters_[record.filter].budget->GiveBack();
+  cold_[record.slot].id = 0;
   GiveBackSlot(record.slot);
+  --reserved_;
   if (imported.family_record == kNoFamilyRecord || expectations_ == nullptr) {
     return;
   }
@@ -197,44 +277,9 @@ bool StateTable::Advance(StateIndex state, const StateRecord& record,
   return true;
 }
 
-void StateTable::CommitOne(const ImportedState& imported, Tick now) {
+void StateTable::TieFamily(const ImportedState& imported) {
   const StateRecord& record = imported.record;
-  const StateTemplate& values = record.values;
-  const StateIndex state = record.slot;
-  StateHot& hot = hot_[state];
-  StateCold& cold = cold_[state];
-  StateExtra& extra = extra_[state];
-  if (record.family == Family::kIpv4) {
-    hot.key = Key4(record);
-  } else {
-    extra.key = Key6(record);
-    SetPorts(record, &hot.key);
-    hot.key.family = static_cast<uint8_t>(Family::kIpv6);
-  }
-  hot.flags = static_cast<uint16_t>(
-      kEntryInUse | kEntryFolded | (values.flags & kTemplateFlags) |
-      (record.direction == Direction::kOut ? kEntryOut : 0) |
-      (values.tag != kNoTag ? kEntryTagged : 0) |
-      (options_.tftp_helper ? record.flags & kEntryHelper : 0));
-  hot.window = record.window;
-  hot.max_window = record.max_window;
-  hot.phase = record.phase;
-  hot.scale = record.scale;
-  hot.timeout = record.timeout;
-  hot.match_count = static_cast<uint8_t>(
-      std::min<uint32_t>(values.match_count, kMaxMatchRules));
-  if (hot.match_count != 0) extra.match_slots = values.match_slots;
-  // Its rule has counted them where it comes from, so they count as handed
-  // over.
-  cold.folded_bytes = record.bytes;
-  extra.folded_packets = record.packets;
-  cold.id = record.id;
-  cold.parent_slot = kNoState;
-  cold.family_record = kNoFamilyRecord;
-  cold.rule_slot = values.rule_slot;
-  cold.anchor_slot = values.anchor_slot;
-  cold.interface = record.interface;
-  cold.tag = values.tag;
+  StateCold& cold = cold_[record.slot];
   if (record.parent.IsSet()) {
     const ParentReference parent = {.handle = record.parent,
                                     .filter = record.filter,
@@ -245,32 +290,63 @@ void StateTable::CommitOne(const ImportedState& imported, Tick now) {
   } else {
     cold.family_record = imported.family_record;
   }
-  if (cold.family_record != kNoFamilyRecord) hot.flags |= kEntryRelated;
+  if (cold.family_record != kNoFamilyRecord) {
+    hot_[record.slot].flags |= kEntryRelated;
+  }
+}
 
+void StateTable::Publish(StateIndex state, Tick now) {
+  StateHot& hot = hot_[state];
+  StateCold& cold = cold_[state];
+  hot.key.family &= kFamilyMask;
+  hot.flags |= kEntryInUse;
   const uint32_t life = Lifetime(hot, cold);
-  const uint32_t remaining = std::min(record.expires_in, life);
+  const uint32_t remaining = std::min(hot.last_seen, life);
   const uint32_t idle = life - remaining;
   hot.last_seen = now - idle;
-  cold.created = now - std::max(record.age, idle);
-  wheel_.Start(now);
+  cold.created = now - std::max(cold.created, idle);
   wheel_.Queue(state, now + remaining);
-  statistics_.inserts.Add(1);
-  statistics_.states.Add(1);
+  --reserved_;
+}
+
+void StateTable::CommitContested(StateImport* import,
+                                 const ImportedState& imported, Tick now) {
+  const StateIndex live = FindLive(imported.record);
+  if (live == kNoState) {
+    Publish(imported.record.slot, now);
+    ++import->inserted;
+    return;
+  }
+  if (Advance(live, imported.record, now)) ++import->advanced;
+  ReleaseReserved(imported);
+  ++import->merged;
 }
 
 bool StateTable::Commit(StateImport* import, Tick now, uint32_t budget) {
-  for (; budget > 0 && import->done < import->reserved; --budget) {
-    const ImportedState& imported = import->states[import->done++];
-    const StateIndex live = FindLive(imported.record);
-    if (live == kNoState) {
-      CommitOne(imported, now);
-      ++import->inserted;
-      continue;
+  wheel_.Start(now);
+  const uint32_t end = static_cast<uint32_t>(
+      std::min<uint64_t>(uint64_t{import->done} + budget, import->reserved));
+  const uint64_t before = import->inserted;
+  const StateIndex* const slots = import->slots.data();
+  for (uint32_t i = import->done; i < end; ++i) {
+    if (i + kAhead < end) {
+      __builtin_prefetch(&hot_[slots[i + kAhead]], 1);
+      __builtin_prefetch(&cold_[slots[i + kAhead]], 1);
     }
-    if (Advance(live, imported.record, now)) ++import->advanced;
-    ReleaseReserved(imported);
-    ++import->merged;
+    if (import->tied < import->ties.size() &&
+        import->ties[import->tied] == i) {
+      TieFamily(import->states[import->ties[import->tied++]]);
+    }
+    if ((hot_[slots[i]].key.family & kContestedFamily) != 0) {
+      CommitContested(import, import->states[i], now);
+    } else {
+      Publish(slots[i], now);
+      ++import->inserted;
+    }
   }
+  import->done = end;
+  statistics_.inserts.Add(import->inserted - before);
+  statistics_.states.Add(import->inserted - before);
   return import->done == import->reserved;
 }
 

@@ -4,12 +4,17 @@
 // bursts, none of which allocates:
 //
 //   Reserve()  takes all that a state needs (slot, room in the index, a unit of
-//              the filter's budget, a place of its rule's limit) and writes the
-//              values. No packet, listing or sweep sees such a state. This can
+//              the filter's budget, a place of its rule's limit) and writes all
+//              of it. No packet, listing or sweep sees such a state. This can
 //              fail; then Cancel() gives back what was taken, and the shard is
 //              as it was.
-//   Commit()   makes them states. It cannot fail.
+//   Commit()   makes them states: a mark and two times each. It cannot fail.
 //   Cancel()   instead of Commit(): gives everything back.
+//
+// A reserved slot is in the index under the hash of its flow, but its family is
+// marked, so that it is no packet's. Whoever makes a state of the same flow
+// beside it, live or reserved, contests it; only contested ones look for a live
+// state when they are committed.
 //
 // If a live state has the key of an imported one by the time of Commit(), the
 // live one stays, with its id, rule and family, and the imported one goes; its
@@ -39,8 +44,7 @@ inline constexpr uint64_t kMaxImportedCount = uint64_t{1} << 48;
 // one family; the id has this worker's number in its low bits.
 struct ImportedState {
   StateRecord record;
-  // Of a parent and of a child, set between Reserve() and Commit(): in the
-  // expectation table. The tie itself is `record.parent`.
+  // Of a parent and of a child (StateImport::Tie()).
   uint16_t family_record = kNoFamilyRecord;
 };
 
@@ -48,9 +52,30 @@ struct ImportedState {
 // and leaves it alone while the worker has it.
 struct StateImport {
   uint16_t filter = 0;
-  std::vector<ImportedState> states;  // ascending by id
+  std::vector<ImportedState> states;  // ascending by id, by Add()
+  // The slots of those that have one; as long as `states`.
+  std::vector<StateIndex> slots;
+  // The indexes of parents and children, ascending, by Tie().
+  std::vector<uint32_t> ties;
 
-  uint32_t reserved = 0;  // how many have a place
+  void Add(const ImportedState& state) {
+    slots.push_back(kNoState);
+    states.push_back(state);
+  }
+  void Reserve(size_t count) {
+    slots.reserve(count);
+    states.reserve(count);
+  }
+  // Between StateTable::Reserve() and Commit(), ascending by index: what the
+  // state has in the expectation table, and for a child its parent.
+  void Tie(uint32_t index, const StateHandle& parent, uint16_t family_record) {
+    ties.push_back(index);
+    states[index].record.parent = parent;
+    states[index].family_record = family_record;
+  }
+
+  size_t tied = 0;        // of `ties`, how many were committed
+  uint32_t reserved = 0;  // how many states have a place
   uint32_t done = 0;      // how many were committed
   bool begun = false;
   uint64_t inserted = 0;

@@ -349,6 +349,7 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
     result.reason = DropReason::kStateInsert;
     return result;
   }
+  if (reserved_ != 0) Contest(state, HashOf(state));
   if (sink_ != nullptr && !sink_->StateInserted(where.filter, values)) {
     index_.Remove(HashOf(state), state);
     give_back();
@@ -434,7 +435,7 @@ void StateTable::Remove(StateIndex state) {
 StateIndex StateTable::Resolve(const StateHandle& handle) const {
   if (!handle.IsSet() || handle.slot >= used_slots_ ||
       WorkerOf(handle.id) != options_.worker ||
-      cold_[handle.slot].id != handle.id) {
+      cold_[handle.slot].id != handle.id || !hot_[handle.slot].in_use()) {
     return kNoState;
   }
   return handle.slot;

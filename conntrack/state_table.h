@@ -246,7 +246,15 @@ class StateTable {
   ReserveResult BeginImport(StateImport* import);
   ReserveResult ReserveOne(StateRecord* record);
   void ReleaseReserved(const ImportedState& imported);
-  void CommitOne(const ImportedState& imported, Tick now);
+  void WriteReserved(const StateRecord& record, StateIndex state);
+  // The mark goes: from here on it is a state.
+  void Publish(StateIndex state, Tick now);
+  void CommitContested(StateImport* import, const ImportedState& imported,
+                       Tick now);
+  void TieFamily(const ImportedState& imported);
+  // Marks all reserved slots with the flow that `state` has. Whether there is
+  // any other slot with it.
+  bool Contest(StateIndex state, const FlowHash& hash);
   // A state with the key of that one, where both would hold.
   StateIndex FindLive(const StateRecord& record) const;
   // Takes over what is ahead of the live state; whether anything was.
@@ -279,6 +287,7 @@ class StateTable {
   uint32_t used_slots_ = 0;  // slots that have ever held a state
   StateIndex free_slot_ = kNoState;  // list through StateHot::last_seen
   uint64_t last_id_ = 0;  // without the worker
+  uint32_t reserved_ = 0;  // slots that wait for a commit
   std::vector<Filter> filters_;
   StateSink* sink_ = nullptr;
   ExpectationTable* expectations_ = nullptr;

@@ -1,6 +1,7 @@
 #include "restore/import.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 
@@ -174,21 +175,40 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
     record.packets[i] = peer.packets;
     record.bytes[i] = peer.bytes;
   }
-  std::vector<ImportedState>& states = arenas_[worker].states;
-  places_[state.id] = {worker, static_cast<uint32_t>(states.size())};
-  states.push_back(std::move(made));
+  StateImport& arena = arenas_[worker];
+  if (!places_.empty()) {
+    const auto place = places_.find(state.id);
+    if (place != places_.end()) {
+      place->second = {worker, static_cast<uint32_t>(arena.states.size())};
+    }
+  }
+  arena.Add(made);
   return absl::OkStatus();
 }
 
+void StateImporter::FindFamilies() {
+  for (const SnapshotState& child : snapshot_.children) {
+    places_.try_emplace(child.id);
+    places_.try_emplace(child.parent);
+  }
+  for (const SnapshotExpectation& expectation : snapshot_.expectations) {
+    places_.try_emplace(expectation.parent);
+  }
+}
+
 absl::Status StateImporter::AddStates() {
+  FindFamilies();
   std::vector<const SnapshotState*> states;
   states.reserve(snapshot_.parents.size() + snapshot_.children.size());
   for (const SnapshotState& state : snapshot_.parents) states.push_back(&state);
+  const auto parents = static_cast<ptrdiff_t>(states.size());
   for (const SnapshotState& state : snapshot_.children) {
     states.push_back(&state);
   }
-  std::sort(states.begin(), states.end(),
-            [](const auto* a, const auto* b) { return a->id < b->id; });
+  // Both lists ascend.
+  std::inplace_merge(
+      states.begin(), states.begin() + parents, states.end(),
+      [](const auto* a, const auto* b) { return a->id < b->id; });
   std::vector<uint8_t> owners;
   owners.reserve(states.size());
   bool renumber = false;
@@ -204,6 +224,9 @@ absl::Status StateImporter::AddStates() {
     renumber |= WorkerOf(state->id) != owner || count <= target_.last_id ||
                 count >= kMaxImportedCount;
   }
+  std::array<size_t, 256> of_worker{};
+  for (const uint8_t owner : owners) ++of_worker[owner];
+  for (size_t i = 0; i < arenas_.size(); ++i) arenas_[i].Reserve(of_worker[i]);
   for (size_t i = 0; i < states.size(); ++i) {
     const StateId id = renumber
                            ? (target_.last_id + 1 + i) << 8 | owners[i]
@@ -237,46 +260,61 @@ absl::Status StateImporter::Prepare(std::span<const uint8_t> bytes) {
 }
 
 absl::Status StateImporter::Tie() {
+  const auto place_of = [this](uint64_t id) -> const Place* {
+    const auto found = places_.find(id);
+    return found != places_.end() && found->second.has_value()
+               ? &*found->second
+               : nullptr;
+  };
   absl::flat_hash_map<uint64_t, uint32_t> children;
   for (const SnapshotState& child : snapshot_.children) {
-    if (places_.contains(child.id)) ++children[child.parent];
+    if (place_of(child.id) != nullptr) ++children[child.parent];
   }
   for (const SnapshotExpectation& expectation : snapshot_.expectations) {
     children.try_emplace(expectation.parent, 0);
   }
+  struct Tied {
+    Place place;
+    StateHandle parent;
+    uint16_t record;
+  };
+  std::vector<Tied> tied;
   absl::flat_hash_map<uint64_t, ParentReference> parents;
-  for (const SnapshotState& state : snapshot_.parents) {
-    const auto family = children.find(state.id);
-    const auto place = places_.find(state.id);
-    if (family == children.end() || place == places_.end()) continue;
-    ImportedState& parent = At(place->second);
-    ParentReference reference = {
-        .handle = {parent.record.id, parent.record.slot},
-        .filter = target_.filter,
-        .direction = parent.record.direction};
-    reference.interface = parent.record.interface;
-    if (target_.expectations->ReserveFamily(reference, family->second,
+  for (const auto& [id, count] : children) {
+    const Place* place = place_of(id);
+    if (place == nullptr) continue;
+    const StateRecord& parent = At(*place);
+    ParentReference reference = {.handle = {parent.id, parent.slot},
+                                 .filter = target_.filter,
+                                 .direction = parent.direction};
+    reference.interface = parent.interface;
+    families_.reserve(families_.size() + 1);
+    if (target_.expectations->ReserveFamily(reference, count,
                                             &reference.record) !=
         ExpectResult::kArmed) {
       return absl::ResourceExhaustedError(
           "no room for the parents and children of the snapshot");
     }
-    families_.push_back({parent.record.id, reference.record});
-    parent.family_record = reference.record;
-    parents.emplace(state.id, reference);
+    families_.push_back({parent.id, reference.record});
+    tied.push_back({*place, {}, reference.record});
+    parents.emplace(id, reference);
   }
   for (const SnapshotState& state : snapshot_.children) {
-    const auto place = places_.find(state.id);
+    const Place* place = place_of(state.id);
     const auto parent = parents.find(state.parent);
-    if (place == places_.end() || parent == parents.end()) continue;
-    ImportedState& child = At(place->second);
-    child.record.parent = parent->second.handle;
-    child.family_record = parent->second.record;
+    if (place == nullptr || parent == parents.end()) continue;
+    tied.push_back({*place, parent->second.handle, parent->second.record});
+  }
+  std::sort(tied.begin(), tied.end(), [](const Tied& a, const Tied& b) {
+    return a.place.index < b.place.index;
+  });
+  for (const Tied& one : tied) {
+    arenas_[one.place.worker].Tie(one.place.index, one.parent, one.record);
   }
   for (const SnapshotExpectation& expectation : snapshot_.expectations) {
     const auto parent = parents.find(expectation.parent);
     if (parent == parents.end()) continue;
-    const StateRecord& state = At(places_[expectation.parent]).record;
+    const StateRecord& state = At(*place_of(expectation.parent));
     ExpectationRecord expected;
     expected.parent = parent->second.handle;
     expected.interface = state.interface;

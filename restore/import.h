@@ -103,9 +103,11 @@ class StateImporter {
   absl::Status AddStates();
   absl::Status AddState(const SnapshotState& state, StateId id,
                         uint8_t worker);
-  ImportedState& At(const Place& place) {
-    return arenas_[place.worker].states[place.index];
+  const StateRecord& At(const Place& place) const {
+    return arenas_[place.worker].states[place.index].record;
   }
+  // Finds the states that are or will be tied to others.
+  void FindFamilies();
 
   const ImportTarget target_;
   const ImportOptions options_;
@@ -113,7 +115,9 @@ class StateImporter {
   std::optional<Ticket> ticket_;
   absl::flat_hash_map<RuleId, uint32_t> slots_;
   std::vector<StateImport> arenas_;
-  absl::flat_hash_map<uint64_t, Place> places_;  // by id in the snapshot
+  // By id in the snapshot, of parents and children: where they are, once they
+  // are anywhere.
+  absl::flat_hash_map<uint64_t, std::optional<Place>> places_;
   std::vector<Family> families_;
   RestoreReport report_;
 };

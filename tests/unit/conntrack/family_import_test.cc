@@ -32,7 +32,7 @@ class FamilyImportTest : public testing::TestWithParam<Family> {
   void Reserve() {
     uint32_t cursor = 0;
     from_.table->Visit(&cursor, 100, [&](StateIndex state) {
-      import_.states.push_back({.record = from_.Record(state)});
+      import_.Add({.record = from_.Record(state)});
     });
     ASSERT_EQ(import_.states.size(), 2u);
     ASSERT_EQ(to_.table->Reserve(&import_, 100), ReserveResult::kReady);
@@ -47,9 +47,8 @@ class FamilyImportTest : public testing::TestWithParam<Family> {
       EXPECT_EQ(to_.expectations->ReserveExpectation(expected, record_),
                 ExpectResult::kArmed);
     }
-    import_.states[0].family_record = record_;
-    import_.states[1].family_record = record_;
-    import_.states[1].record.parent = handle_;
+    import_.Tie(0, {}, record_);
+    import_.Tie(1, handle_, record_);
   }
   void Commit() {
     ASSERT_TRUE(to_.table->Commit(&import_, to_.now, 100));

@@ -17,7 +17,7 @@ class StateImportTest : public testing::TestWithParam<Family> {
     StateImport import;
     uint32_t cursor = 0;
     const auto add = [&](StateIndex state) {
-      import.states.push_back({.record = shard.Record(state)});
+      import.Add({.record = shard.Record(state)});
     };
     while (shard.table->Visit(&cursor, 16, add)) {
     }
@@ -220,6 +220,80 @@ TEST_P(StateImportTest, LiveWins) {
   EXPECT_EQ(to.Record(equal).timeout, Timeout::kUdpFirst);
   EXPECT_EQ(to.Record(behind).timeout, Timeout::kUdpSingle);
   EXPECT_EQ(to.Record(behind).phase, import.states[1].record.phase);
+}
+
+TEST_P(StateImportTest, LiveBeforeAndGoneSince) {
+  Shard from(family());
+  from.values.rule_slot = 7;
+  from.In("udp $C:5000 > $S:53");
+  from.In("udp $C:5001 > $S:53");
+  StateImport import = Take(from);
+  for (ImportedState& state : import.states) state.record.id += 0x1000;
+  Shard to(family());
+  const StateIndex stays = to.In("udp $C:5000 > $S:53").state;
+  const StateIndex goes = to.In("udp $C:5001 > $S:53").state;
+  ASSERT_EQ(Reserve(to, &import), ReserveResult::kReady);
+  to.table->Remove(goes);
+  Commit(to, &import);
+  EXPECT_EQ(import.merged, 1u);
+  EXPECT_EQ(import.inserted, 1u);
+  EXPECT_EQ(to.table->size(), 2u);
+  EXPECT_EQ(to.budget.used(), 2u);
+  EXPECT_EQ(to.Record(stays).values.rule_slot, 0u);
+  const Outcome second = to.In("udp $C:5001 > $S:53");
+  EXPECT_EQ(second.kind, Outcome::kPassed);
+  EXPECT_EQ(to.Record(second.state).values.rule_slot, 7u);
+}
+
+TEST_P(StateImportTest, OfTwoImportsTheFirstCommittedWins) {
+  Shard from(family());
+  OpenTcp(from);
+  from.In("udp $C:5000 > $S:53");
+  StateImport first = Take(from);
+  StateImport second = first;
+  for (ImportedState& state : second.states) state.record.id += 0x1000;
+  Shard to(family());
+  ASSERT_EQ(Reserve(to, &first), ReserveResult::kReady);
+  ASSERT_EQ(Reserve(to, &second), ReserveResult::kReady);
+  EXPECT_EQ(to.table->size(), 0u);
+  EXPECT_EQ(to.budget.used(), 4u);
+  Commit(to, &second);
+  EXPECT_EQ(second.inserted, 2u);
+  Commit(to, &first);
+  EXPECT_EQ(first.inserted, 0u);
+  EXPECT_EQ(first.merged, 2u);
+  EXPECT_EQ(to.table->size(), 2u);
+  EXPECT_EQ(to.budget.used(), 2u);
+  EXPECT_EQ(to.sink.states[0], 2u);
+  // Of a third, cancelled, nothing is left to contest.
+  StateImport third = first;
+  third.begun = false;
+  third.reserved = third.done = 0;
+  for (ImportedState& state : third.states) state.record.id += 0x2000;
+  ASSERT_EQ(Reserve(to, &third), ReserveResult::kReady);
+  Cancel(to, &third);
+  EXPECT_EQ(to.budget.used(), 2u);
+  EXPECT_EQ(Take(to).states.size(), 2u);
+}
+
+TEST_P(StateImportTest, NobodySeesWhatIsReserved) {
+  Shard from(family());
+  from.In("udp $C:5000 > $S:53");
+  StateImport import = Take(from);
+  Shard to(family());
+  ASSERT_EQ(Reserve(to, &import), ReserveResult::kReady);
+  const StateHandle handle = {import.states[0].record.id,
+                              import.states[0].record.slot};
+  EXPECT_EQ(to.table->Resolve(handle), kNoState);
+  // The time of its flow passes only once it is a state.
+  to.Advance(100000);
+  EXPECT_EQ(to.budget.used(), 1u);
+  Commit(to, &import);
+  EXPECT_EQ(to.table->Resolve(handle), handle.slot);
+  EXPECT_EQ(to.Record(handle.slot).expires_in, 60000u);
+  to.Advance(60100);
+  EXPECT_EQ(to.table->Resolve(handle), kNoState);
+  EXPECT_EQ(to.budget.used(), 0u);
 }
 
 TEST_P(StateImportTest, TcpNeverMovesBackwards) {
