@@ -1,8 +1,10 @@
 #include "dataplane/sluicectl/arguments.h"
 
+#include <algorithm>
 #include <array>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/sluicectl/commands.h"
 
 namespace sluice {
 namespace {
@@ -44,6 +46,8 @@ constexpr std::array<Word<TableAction>, 8> kTableActions = {{
 }};
 
 constexpr std::string_view kWithValue = "aDFfikpsTt";
+constexpr std::array<std::string_view, 4> kLongWithValue = {"dialect", "facts",
+                                                            "filter", "socket"};
 
 template <typename Value, size_t kSize>
 std::optional<Value> Lookup(const std::array<Word<Value>, kSize>& words,
@@ -181,6 +185,8 @@ absl::Status SetLongWithValue(std::string_view name, std::string value,
     }
   } else if (name == "facts") {
     a->facts = std::move(value);
+  } else if (name == "filter") {
+    a->filter = std::move(value);
   } else {
     a->socket = std::move(value);
   }
@@ -190,6 +196,7 @@ absl::Status SetLongWithValue(std::string_view name, std::string value,
 // What only makes sense together.
 absl::Status Check(const Arguments& a) {
   if (a.help || a.version) return absl::OkStatus();
+  if (a.command) return CheckCommand(a);
   const auto wrong = [](const char* what) {
     return absl::InvalidArgumentError(what);
   };
@@ -218,84 +225,86 @@ absl::Status Check(const Arguments& a) {
   return absl::OkStatus();
 }
 
+// One long option; `*at` is left at its last word.
+absl::Status ReadLong(std::span<const std::string> words, size_t* at,
+                      Arguments* arguments) {
+  const std::string& word = words[*at];
+  const size_t equals = word.find('=');
+  const std::string name =
+      word.substr(2, equals == std::string::npos ? equals : equals - 2);
+  if (std::ranges::find(kLongWithValue, name) == kLongWithValue.end()) {
+    return SetLong(word.substr(2), arguments);
+  }
+  absl::StatusOr<std::string> value = ValueOf(words, at);
+  if (!value.ok()) return value.status();
+  return SetLongWithValue(name, *std::move(value), arguments);
+}
+
+// One word of joined flags; `*at` is left at the last word that belongs to it.
+absl::Status ReadShort(std::span<const std::string> words, size_t* at,
+                       Arguments* arguments) {
+  const std::string& word = words[*at];
+  for (size_t i = 1; i < word.size(); ++i) {
+    const char flag = word[i];
+    if (kWithValue.find(flag) == std::string_view::npos) {
+      absl::Status set = SetPlain(flag, arguments);
+      if (!set.ok()) return set;
+      continue;
+    }
+    std::string value = word.substr(i + 1);
+    if (value.empty()) {
+      if (*at + 1 == words.size()) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "option requires an argument -- ", std::string(1, flag)));
+      }
+      value = words[++*at];
+    }
+    return SetWithValue(flag, std::move(value), arguments);
+  }
+  return absl::OkStatus();
+}
+
+// Reads the flags from `words[*at]` on, up to the first other word.
+absl::Status ReadFlags(std::span<const std::string> words, size_t* at,
+                       Arguments* arguments) {
+  for (; *at < words.size(); ++*at) {
+    const std::string& word = words[*at];
+    // As BSD's getopt does: the flags end at the first other word.
+    if (word.size() < 2 || word[0] != '-') return absl::OkStatus();
+    if (word == "--") {
+      ++*at;
+      return absl::OkStatus();
+    }
+    const absl::Status status = word.starts_with("--")
+                                    ? ReadLong(words, at, arguments)
+                                    : ReadShort(words, at, arguments);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Arguments> ParseArguments(std::span<const std::string> words) {
   Arguments arguments;
-  size_t i = 0;
-  for (; i < words.size(); ++i) {
-    const std::string& word = words[i];
-    // As BSD's getopt does: the flags end at the first other word.
-    if (word.size() < 2 || word[0] != '-') break;
-    if (word == "--") {
-      ++i;
-      break;
-    }
-    if (word.starts_with("--")) {
-      const size_t equals = word.find('=');
-      const std::string name =
-          word.substr(2, equals == std::string::npos ? equals : equals - 2);
-      if (name != "dialect" && name != "facts" && name != "socket") {
-        absl::Status set = equals == std::string::npos
-                               ? SetLong(name, &arguments)
-                               : SetLong(word.substr(2), &arguments);
-        if (!set.ok()) return set;
-        continue;
-      }
-      std::string value;
-      if (equals != std::string::npos) {
-        value = word.substr(equals + 1);
-      } else if (i + 1 < words.size()) {
-        value = words[++i];
-      }
-      if (value.empty()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("option requires an argument -- ", name));
-      }
-      absl::Status set = SetLongWithValue(name, std::move(value), &arguments);
-      if (!set.ok()) return set;
-      continue;
-    }
-    for (size_t at = 1; at < word.size(); ++at) {
-      const char flag = word[at];
-      absl::Status set;
-      if (kWithValue.find(flag) == std::string_view::npos) {
-        set = SetPlain(flag, &arguments);
-        if (!set.ok()) return set;
-        continue;
-      }
-      std::string value = word.substr(at + 1);
-      if (value.empty()) {
-        if (i + 1 == words.size()) {
-          return absl::InvalidArgumentError(absl::StrCat(
-              "option requires an argument -- ", std::string(1, flag)));
-        }
-        value = words[++i];
-      }
-      set = SetWithValue(flag, std::move(value), &arguments);
-      if (!set.ok()) return set;
-      break;
-    }
+  size_t at = 0;
+  if (absl::Status status = ReadFlags(words, &at, &arguments); !status.ok()) {
+    return status;
   }
-  arguments.operands.assign(words.begin() + static_cast<std::ptrdiff_t>(i),
+  if (at < words.size() && !arguments.table_action && IsCommand(words[at])) {
+    absl::Status status = ReadCommand(words, &at, &arguments);
+    if (!status.ok()) return status;
+  }
+  arguments.operands.assign(words.begin() + static_cast<std::ptrdiff_t>(at),
                             words.end());
   if (absl::Status status = Check(arguments); !status.ok()) return status;
   return arguments;
 }
 
-std::string_view Usage() {
-  return R"(usage: sluicectl [-deghNnPqrvz] [-a anchor] [-D macro=value]
-                 [-F modifier]
-                 [-f file] [-i interface] [-k host | network | label | id]
-                 [-p socket] [-s modifier] [-t table -T command [address ...]]
-                 [--dialect openbsd|freebsd] [--facts file.toml] [--json]
-                 [--socket path] [--version]
-       sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
-  -s  rules states info Interfaces labels timeouts memory Tables all
-  -F  rules states info Tables all
-  -T  add delete replace flush show test kill zero
-  Words of -s, -F and -T may be cut short; -n with -f needs no daemon.
-)";
+absl::Status ReadOption(std::span<const std::string> words, size_t* at,
+                        Arguments* arguments) {
+  return words[*at].starts_with("--") ? ReadLong(words, at, arguments)
+                                      : ReadShort(words, at, arguments);
 }
 
 }  // namespace sluice

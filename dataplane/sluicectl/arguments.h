@@ -44,6 +44,46 @@ enum class TableAction : uint8_t {
   kZero,
 };
 
+// Commands in words, beside pfctl's flags.
+enum class Verb : uint8_t {
+  kFilterCreate,
+  kFilterDestroy,
+  kFilterList,
+  kFilterShow,
+  kPortAdd,
+  kPortDisable,
+  kPortEnable,
+  kPortExclude,
+  kPortInclude,
+  kPortList,
+  kPortRemove,
+  kPortStats,
+};
+
+// `filter create NAME --ports A,B ...`. The general options (-D, --json, ...)
+// are in Arguments.
+struct Command {
+  Verb verb = Verb::kFilterList;
+  std::string name;  // of the filter or port
+  // filter create
+  std::vector<std::string> ports;        // --ports
+  std::optional<std::string> ruleset;    // --ruleset; "-" is standard input
+  bool expect_restore = false;           // --expect-restore
+  std::string source;                    // --source
+  bool fail_open = false;                // --fail open
+  std::optional<std::string> emergency;  // --emergency; as --ruleset
+  std::optional<bool> hold_bypass;       // --hold-bypass
+  // port add
+  std::string device;                  // --device
+  std::string wire;                    // --wire
+  std::vector<std::string> groups;     // --groups
+  std::vector<std::string> addresses;  // --addresses
+  std::optional<uint32_t> queues;      // --queues
+  std::optional<uint32_t> mtu;         // --mtu
+  bool block_non_ip = false;           // --non-ip block
+  bool disabled = false;               // --disabled
+};
+
 struct Arguments {
   std::optional<std::string> file;  // -f; "-" is standard input
   std::optional<Show> show;
@@ -57,6 +97,7 @@ struct Arguments {
   std::vector<std::pair<std::string, std::string>> macros;  // -D
   std::optional<Dialect> dialect;                           // --dialect
   std::string facts;                                        // --facts
+  std::string filter;                                       // --filter
   std::string socket;                                       // -p, --socket
   int verbose = 0;                                          // -v, at most 2
   bool no_action = false;                                   // -n
@@ -70,13 +111,17 @@ struct Arguments {
   bool json = false;                                        // --json
   bool help = false;                                        // -h, --help
   bool version = false;                                     // --version
+  std::optional<Command> command;
 };
 
 // `words` without the program's name. An error's message is for the user; the
 // usage follows it.
 absl::StatusOr<Arguments> ParseArguments(std::span<const std::string> words);
 
+// A line for each form; after an error.
 std::string_view Usage();
+// What everything means; for --help.
+std::string_view Help();
 
 }  // namespace sluice
 

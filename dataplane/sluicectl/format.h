@@ -41,6 +41,17 @@ std::string FormatTableChange(const nlohmann::json& change);
 // the entry that decides.
 std::string FormatTableTest(const nlohmann::json& result, const Detail& detail);
 
+// Elements of filter.list, a line each, and what the columns are called.
+std::string FormatFilterTitle();
+std::string FormatFilterLine(const nlohmann::json& filter);
+// The result of filter.show.
+std::string FormatFilter(const nlohmann::json& filter);
+// Elements of port.list, a line each, and what the columns are called.
+std::string FormatPortTitle();
+std::string FormatPortLine(const nlohmann::json& port);
+// An element of "counters" of port.stats.
+std::string FormatPortCounter(const nlohmann::json& counter);
+
 }  // namespace sluice
 
 #endif  // SLUICE_DATAPLANE_SLUICECTL_FORMAT_H_

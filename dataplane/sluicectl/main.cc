@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   if (arguments->help) {
-    std::cout << sluice::Usage();
+    std::cout << sluice::Usage() << sluice::Help();
     return 0;
   }
   if (arguments->version) {

@@ -56,10 +56,10 @@ absl::StatusOr<HostFacts> ReadFacts(const Arguments& arguments) {
   return HostFacts::FromToml(*text, arguments.facts);
 }
 
-absl::StatusOr<RulesetFile> ReadRuleset(const Arguments& arguments,
+absl::StatusOr<RulesetFile> ReadRuleset(const std::string& path,
+                                        const Arguments& arguments,
                                         const HostFacts& facts,
                                         std::istream& standard_input) {
-  const std::string& path = *arguments.file;
   ParseInput input;
   absl::StatusOr<std::string> text =
       ReadNamed(path, standard_input, input.limits.file_bytes);

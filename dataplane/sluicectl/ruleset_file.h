@@ -26,8 +26,10 @@ struct RulesetFile {
   bool incomplete = false;
 };
 
-// Reads arguments.file and what it refers to; "-" is `standard_input`.
-absl::StatusOr<RulesetFile> ReadRuleset(const Arguments& arguments,
+// Reads the file and what it refers to; "-" is `standard_input`. Macros, the
+// dialect and such are the arguments'.
+absl::StatusOr<RulesetFile> ReadRuleset(const std::string& path,
+                                        const Arguments& arguments,
                                         const HostFacts& facts,
                                         std::istream& standard_input);
 

@@ -24,6 +24,7 @@ Tool::Tool(const Arguments& arguments, Caller* caller, std::istream& in,
 int Tool::Run() {
   const Arguments& a = arguments_;
   bool ok = true;
+  if (a.command) ok = RunCommand();
   if (a.disable && !a.no_action) {
     ok = SimpleCall("filter.disable", "pf disabled") && ok;
   }
@@ -51,6 +52,7 @@ int Tool::Run() {
 
 std::unique_ptr<json> Tool::Ask(const std::string& method, json params) {
   CallError error;
+  if (!arguments_.filter.empty()) params["filter"] = arguments_.filter;
   std::unique_ptr<json> result =
       caller_->Call(method, std::move(params), &error);
   if (result != nullptr) return result;
@@ -115,48 +117,44 @@ bool Tool::List(
 
 // ---- Rulesets --------------------------------------------------------------
 
-bool Tool::Load() {
+std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
   absl::StatusOr<HostFacts> facts = ReadFacts(arguments_);
-  if (!facts.ok()) return Fail(facts.status().ToString());
-  absl::StatusOr<RulesetFile> ruleset = ReadRuleset(arguments_, *facts, in_);
-  const auto unchanged = [this] {
-    return Fail("nothing was loaded, the old rules stay in force");
-  };
+  if (!facts.ok()) {
+    Fail(facts.status().ToString());
+    return nullptr;
+  }
+  absl::StatusOr<RulesetFile> ruleset =
+      ReadRuleset(path, arguments_, *facts, in_);
   if (!ruleset.ok()) {
     Fail(std::string(ruleset.status().message()));
-    return unchanged();
+    return nullptr;
   }
   if (ruleset->incomplete) {
     output_.Complain(FormatDiagnostics(ruleset->parsed.diagnostics));
-    return unchanged();
+    return nullptr;
   }
   json files = json::array();
   for (SourceFile& file : ruleset->files) {
     files.push_back({{"name", file.name}, {"text", std::move(file.text)}});
   }
-  json params = {{"name", ruleset->name},
-                 {"text", std::move(ruleset->text)},
-                 {"files", std::move(files)}};
+  auto params = std::make_unique<json>(
+      json{{"name", ruleset->name},
+           {"text", std::move(ruleset->text)},
+           {"files", std::move(files)}});
   if (!arguments_.macros.empty()) {
-    json& macros = params["macros"] = json::object();
+    json& macros = (*params)["macros"] = json::object();
     for (const auto& [name, value] : arguments_.macros) macros[name] = value;
   }
   if (arguments_.dialect) {
-    params["dialect"] =
+    (*params)["dialect"] =
         *arguments_.dialect == Dialect::kOpenBsd ? "openbsd" : "freebsd";
   }
-  const auto result = Ask("ruleset.load", std::move(params));
-  if (result == nullptr) {
-    // The daemon's own words for a ruleset with errors say so already, and
-    // without an answer nobody knows.
-    const bool refused =
-        error_code_ != 0 &&
-        error_code_ != static_cast<int32_t>(RpcError::kRuleset);
-    return refused ? unchanged() : false;
-  }
-  output_.Put("load", *result);
+  return params;
+}
+
+void Tool::ShowWarnings(const json& result) {
   std::vector<Diagnostic> warnings;
-  for (const json& d : Member(*result, "diagnostics")) {
+  for (const json& d : Member(result, "diagnostics")) {
     warnings.push_back({.severity = Severity::kWarning,
                         .file = Text(d, "file"),
                         .line = static_cast<uint32_t>(Number(d, "line")),
@@ -166,6 +164,25 @@ bool Tool::Load() {
                         .hint = Text(d, "hint")});
   }
   output_.Complain(FormatDiagnostics(warnings));
+}
+
+bool Tool::Load() {
+  const auto unchanged = [this] {
+    return Fail("nothing was loaded, the old rules stay in force");
+  };
+  const auto params = RulesetParams(*arguments_.file);
+  if (params == nullptr) return unchanged();
+  const auto result = Ask("ruleset.load", std::move(*params));
+  if (result == nullptr) {
+    // The daemon's own words for a ruleset with errors say so already, and
+    // without an answer nobody knows.
+    const bool refused =
+        error_code_ != 0 &&
+        error_code_ != static_cast<int32_t>(RpcError::kRuleset);
+    return refused ? unchanged() : false;
+  }
+  output_.Put("load", *result);
+  ShowWarnings(*result);
   if (arguments_.verbose == 0) return true;
   // What is in force now, and not what this machine would make of the text.
   return List("rules.show", RuleParams(), "rules",

@@ -50,6 +50,23 @@ class Tool {
   bool EditTable();
   bool SimpleCall(const char* method, const char* done);
 
+  bool RunCommand();
+  bool ListWithTitle(const char* method, const char* name,
+                     const std::string& title,
+                     std::string (*format)(const nlohmann::json&));
+  bool CreateFilter();
+  bool ChangeFilter(const char* method, const char* done);
+  bool ShowFilter();
+  bool AddPort();
+  bool ChangePort(const char* method, const char* done);
+  bool ShowPortStats();
+
+  // The parameters with which ruleset.load takes the file, or null after an
+  // error.
+  std::unique_ptr<nlohmann::json> RulesetParams(const std::string& path);
+  // What a load that succeeded has to say.
+  void ShowWarnings(const nlohmann::json& result);
+
   // The result, or null after an error.
   std::unique_ptr<nlohmann::json> Ask(const std::string& method,
                                       nlohmann::json params);

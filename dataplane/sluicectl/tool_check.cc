@@ -20,7 +20,8 @@ using nlohmann::json;
 bool Tool::Check() {
   absl::StatusOr<HostFacts> facts = ReadFacts(arguments_);
   if (!facts.ok()) return Fail(std::string(facts.status().message()));
-  absl::StatusOr<RulesetFile> ruleset = ReadRuleset(arguments_, *facts, in_);
+  absl::StatusOr<RulesetFile> ruleset =
+      ReadRuleset(*arguments_.file, arguments_, *facts, in_);
   if (!ruleset.ok()) return Fail(std::string(ruleset.status().message()));
   const ParseResult& parsed = ruleset->parsed;
   const PrintOptions options = {

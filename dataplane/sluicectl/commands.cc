@@ -1,0 +1,300 @@
+#include "dataplane/sluicectl/commands.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace sluice {
+namespace {
+
+absl::string_view View(std::string_view text) {
+  return {text.data(), text.size()};
+}
+
+absl::Status Wrong(std::string_view what) {
+  return absl::InvalidArgumentError(View(what));
+}
+
+enum class Naming : uint8_t { kNone, kOptional, kRequired };
+
+struct Form {
+  std::string_view noun;
+  std::string_view word;
+  Verb verb;
+  Naming naming;
+};
+
+constexpr std::array<Form, 12> kForms = {{
+    {"filter", "create", Verb::kFilterCreate, Naming::kRequired},
+    {"filter", "destroy", Verb::kFilterDestroy, Naming::kRequired},
+    {"filter", "list", Verb::kFilterList, Naming::kNone},
+    {"filter", "show", Verb::kFilterShow, Naming::kOptional},
+    {"port", "add", Verb::kPortAdd, Naming::kRequired},
+    {"port", "disable", Verb::kPortDisable, Naming::kRequired},
+    {"port", "enable", Verb::kPortEnable, Naming::kRequired},
+    {"port", "exclude", Verb::kPortExclude, Naming::kRequired},
+    {"port", "include", Verb::kPortInclude, Naming::kRequired},
+    {"port", "list", Verb::kPortList, Naming::kNone},
+    {"port", "remove", Verb::kPortRemove, Naming::kRequired},
+    {"port", "stats", Verb::kPortStats, Naming::kRequired},
+}};
+
+const Form& FormOf(Verb verb) {
+  return *std::ranges::find(kForms, verb, &Form::verb);
+}
+
+// ---- Values ----------------------------------------------------------------
+
+absl::Status AppendList(const std::string& value,
+                        std::vector<std::string>* list) {
+  for (const absl::string_view word : absl::StrSplit(value, ',')) {
+    if (word.empty()) return Wrong("a list has an empty word");
+    list->emplace_back(word);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Choose(const std::string& value, std::string_view first,
+                    std::string_view second, bool* is_second) {
+  if (value != first && value != second) {
+    return Wrong(
+        absl::StrCat("'", value, "': say ", View(first), " or ", View(second)));
+  }
+  *is_second = value == second;
+  return absl::OkStatus();
+}
+
+absl::Status SetNumber(const std::string& value,
+                       std::optional<uint32_t>* number) {
+  uint32_t read = 0;
+  const char* const end = value.data() + value.size();
+  const auto result = std::from_chars(value.data(), end, read);
+  if (result.ec != std::errc() || result.ptr != end) {
+    return Wrong(absl::StrCat("'", value, "' is not a number"));
+  }
+  *number = read;
+  return absl::OkStatus();
+}
+
+// ---- Options ---------------------------------------------------------------
+
+struct Option {
+  std::string_view name;
+  Verb verb;
+  bool takes_value;
+  // An error is of the value.
+  absl::Status (*set)(std::string value, Command* command);
+};
+
+const std::array<Option, 15> kOptions = {{
+    {"ports", Verb::kFilterCreate, true,
+     [](std::string value, Command* c) {
+       return AppendList(value, &c->ports);
+     }},
+    {"ruleset", Verb::kFilterCreate, true,
+     [](std::string value, Command* c) {
+       c->ruleset = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"expect-restore", Verb::kFilterCreate, false,
+     [](std::string, Command* c) {
+       c->expect_restore = true;
+       return absl::OkStatus();
+     }},
+    {"source", Verb::kFilterCreate, true,
+     [](std::string value, Command* c) {
+       // The daemon has another working directory.
+       std::error_code error;
+       c->source = std::filesystem::absolute(value, error).string();
+       return error ? Wrong(error.message()) : absl::OkStatus();
+     }},
+    {"fail", Verb::kFilterCreate, true,
+     [](std::string value, Command* c) {
+       return Choose(value, "closed", "open", &c->fail_open);
+     }},
+    {"emergency", Verb::kFilterCreate, true,
+     [](std::string value, Command* c) {
+       c->emergency = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"hold-bypass", Verb::kFilterCreate, true,
+     [](std::string value, Command* c) {
+       return Choose(value, "no", "yes", &c->hold_bypass.emplace());
+     }},
+    {"device", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       c->device = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"wire", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       c->wire = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"groups", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       return AppendList(value, &c->groups);
+     }},
+    {"addresses", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       return AppendList(value, &c->addresses);
+     }},
+    {"queues", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->queues);
+     }},
+    {"mtu", Verb::kPortAdd, true,
+     [](std::string value, Command* c) { return SetNumber(value, &c->mtu); }},
+    {"non-ip", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       return Choose(value, "pass", "block", &c->block_non_ip);
+     }},
+    {"disabled", Verb::kPortAdd, false,
+     [](std::string, Command* c) {
+       c->disabled = true;
+       return absl::OkStatus();
+     }},
+}};
+
+// An option of the command itself, or a general one; `*at` is left at its last
+// word.
+absl::Status ReadOptionOf(const Form& form, std::span<const std::string> words,
+                          size_t* at, Arguments* arguments) {
+  const std::string& word = words[*at];
+  const std::string name = word.substr(2, word.find('=') - 2);
+  const auto option = std::ranges::find_if(kOptions, [&](const Option& o) {
+    return word.starts_with("--") && o.verb == form.verb && o.name == name;
+  });
+  if (option == kOptions.end()) return ReadOption(words, at, arguments);
+  std::string value;
+  if (option->takes_value) {
+    absl::StatusOr<std::string> given = ValueOf(words, at);
+    if (!given.ok()) return given.status();
+    value = *std::move(given);
+  } else if (word.find('=') != std::string::npos) {
+    return Wrong(absl::StrCat("--", name, " takes no value"));
+  }
+  const absl::Status set = option->set(std::move(value), &*arguments->command);
+  if (set.ok()) return set;
+  return Wrong(absl::StrCat("--", name, ": ", set.message()));
+}
+
+}  // namespace
+
+bool IsCommand(std::string_view word) {
+  return std::ranges::find(kForms, word, &Form::noun) != kForms.end();
+}
+
+absl::StatusOr<std::string> ValueOf(std::span<const std::string> words,
+                                    size_t* at) {
+  const std::string& word = words[*at];
+  const size_t equals = word.find('=');
+  std::string value;
+  if (equals != std::string::npos) {
+    value = word.substr(equals + 1);
+  } else if (*at + 1 < words.size()) {
+    value = words[++*at];
+  }
+  if (value.empty()) {
+    return Wrong(absl::StrCat("option requires an argument -- ",
+                              word.substr(2, equals - 2)));
+  }
+  return value;
+}
+
+absl::Status ReadCommand(std::span<const std::string> words, size_t* at,
+                         Arguments* arguments) {
+  const std::string& noun = words[(*at)++];
+  std::string known;
+  const Form* form = nullptr;
+  for (const Form& candidate : kForms) {
+    if (candidate.noun != noun) continue;
+    absl::StrAppend(&known, known.empty() ? "" : ", ", View(candidate.word));
+    if (*at < words.size() && candidate.word == words[*at]) form = &candidate;
+  }
+  if (form == nullptr) {
+    if (*at < words.size() && words[*at] == "--help") {
+      arguments->help = true;
+      *at = words.size();
+      return absl::OkStatus();
+    }
+    return Wrong(absl::StrCat(
+        *at == words.size()
+            ? absl::StrCat(noun, " needs a verb")
+            : absl::StrCat("unknown command: ", noun, " ", words[*at]),
+        "; there are ", known));
+  }
+  ++*at;
+  Command& command = arguments->command.emplace();
+  command.verb = form->verb;
+  bool options_end = false;
+  for (; *at < words.size(); ++*at) {
+    const std::string& word = words[*at];
+    if (!options_end && word == "--") {
+      options_end = true;
+    } else if (!options_end && word.size() > 1 && word[0] == '-') {
+      absl::Status status = ReadOptionOf(*form, words, at, arguments);
+      if (!status.ok()) return status;
+    } else if (form->naming == Naming::kNone || !command.name.empty()) {
+      return Wrong(absl::StrCat("unknown command line argument: ", word));
+    } else if (word.empty()) {
+      return Wrong("a name cannot be empty");
+    } else {
+      command.name = word;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckCommand(const Arguments& a) {
+  const Command& c = *a.command;
+  const Form& form = FormOf(c.verb);
+  const std::string words = absl::StrCat(View(form.noun), " ", View(form.word));
+  if (a.file || a.show || a.flush || a.table_action || !a.table.empty() ||
+      !a.kill.empty() || !a.anchor.empty() || !a.interface.empty() ||
+      !a.facts.empty() || a.no_action || a.enable || a.disable || a.zero ||
+      a.flip_port_names) {
+    return Wrong(absl::StrCat(words,
+                              " goes with -D, -N, -p, -q, --dialect, --json "
+                              "and --socket only"));
+  }
+  if (!a.filter.empty()) {
+    return Wrong("--filter goes with flags: a command names its filter itself");
+  }
+  if (form.naming == Naming::kRequired && c.name.empty()) {
+    return Wrong(absl::StrCat(words, " needs a name"));
+  }
+  const bool has_ruleset = c.ruleset || c.emergency;
+  if (!has_ruleset && (!a.macros.empty() || a.dialect)) {
+    return Wrong("-D and --dialect need a ruleset");
+  }
+  if (c.verb == Verb::kFilterCreate) {
+    if (c.ports.empty()) return Wrong("filter create needs --ports");
+    if (!c.source.empty() && !c.expect_restore) {
+      return Wrong("--source needs --expect-restore");
+    }
+    if (c.fail_open && !c.emergency) {
+      return Wrong(
+          "--fail open needs --emergency: the ruleset that holds when a "
+          "restore has failed");
+    }
+    if (c.emergency && !c.fail_open) {
+      return Wrong("--emergency needs --fail open");
+    }
+    if (c.ruleset == "-" && c.emergency == "-") {
+      return Wrong("only one ruleset can come from standard input");
+    }
+  }
+  if (c.verb == Verb::kPortAdd && c.device.empty()) {
+    return Wrong("port add needs --device");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sluice

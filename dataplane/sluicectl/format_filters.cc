@@ -1,0 +1,137 @@
+// Filters and ports.
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "dataplane/sluicectl/format.h"
+#include "dataplane/sluicectl/format_time.h"
+#include "dataplane/sluicectl/json_read.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+// The texts of an array, with something between them; "-" for none.
+std::string Join(const json& list, const char* separator) {
+  std::string text;
+  for (const json& element : list) {
+    if (!element.is_string()) continue;
+    const auto word = element.get<std::string>();
+    absl::StrAppend(&text, text.empty() ? "" : separator,
+                    word.empty() ? "-" : word);
+  }
+  return text.empty() ? "-" : text;
+}
+
+std::string OrDash(std::string text) { return text.empty() ? "-" : text; }
+
+std::string TimeOf(const json& object, const char* name) {
+  const uint64_t time = Number(object, name);
+  return time == 0 ? "never" : FormatTime(time);
+}
+
+void Line(std::string* text, const char* name, const std::string& value) {
+  absl::StrAppendFormat(text, "  %-14s %s\n", absl::StrCat(name, ":"), value);
+}
+
+void AppendRestore(const json& filter, std::string* text) {
+  std::string status = Text(filter, "restore_state");
+  if (Number(filter, "attempt") > 1) {
+    absl::StrAppend(&status, ", attempt ", Number(filter, "attempt"));
+  }
+  if (Truth(filter, "expects_restore")) absl::StrAppend(&status, ", expected");
+  Line(text, "Restore", status);
+  const json& last = Member(filter, "restore");
+  if (last.is_null()) return;
+  std::string result = absl::StrCat(Text(last, "code"), ", incarnation ",
+                                    Number(last, "incarnation"));
+  if (Has(last, "failure")) {
+    absl::StrAppend(&result, ", ", Text(last, "failure"));
+  }
+  if (Has(last, "detail")) absl::StrAppend(&result, ": ", Text(last, "detail"));
+  Line(text, "Last restore", result);
+  const json& report = Member(last, "report");
+  Line(text, "Restored",
+       absl::StrCat(Number(report, "states_imported"), " states, ",
+                    Number(report, "states_merged"), " merged, ",
+                    Number(report, "states_orphaned"), " orphaned, ",
+                    Number(report, "states_refused"), " refused, ",
+                    Number(report, "tables"), " tables, ",
+                    Number(report, "rules"), " rules"));
+  if (Has(last, "snapshot")) Line(text, "Snapshot", Text(last, "snapshot"));
+}
+
+}  // namespace
+
+std::string FormatFilterTitle() {
+  return absl::StrFormat("%-20s %-22s %10s %7s %7s  %s\n", "FILTER", "STATE",
+                         "STATES", "RULES", "TABLES", "PORTS");
+}
+
+std::string FormatFilterLine(const json& filter) {
+  return absl::StrFormat("%-20s %-22s %10d %7d %7d  %s\n", Text(filter, "name"),
+                         Text(filter, "state"), Number(filter, "states"),
+                         Number(filter, "rules"), Number(filter, "tables"),
+                         Join(Member(filter, "ports"), ","));
+}
+
+std::string FormatFilter(const json& filter) {
+  std::string text = absl::StrCat("filter ", Text(filter, "name"), "\n");
+  Line(&text, "State", Text(filter, "state"));
+  Line(&text, "Ports", Join(Member(filter, "ports"), " "));
+  Line(&text, "MAC", Join(Member(filter, "macs"), " "));
+  Line(&text, "Incarnation", absl::StrCat(Number(filter, "incarnation")));
+  AppendRestore(filter, &text);
+  if (Has(filter, "source")) Line(&text, "Source", Text(filter, "source"));
+  Line(&text, "Fail policy", Text(filter, "fail"));
+  Line(&text, "States", absl::StrCat(Number(filter, "states")));
+  Line(&text, "Rules", absl::StrCat(Number(filter, "rules")));
+  Line(&text, "Tables",
+       absl::StrCat(Number(filter, "tables"), " with ",
+                    Number(filter, "table_addresses"), " addresses"));
+  Line(&text, "Generation", absl::StrCat(Number(filter, "generation")));
+  Line(&text, "Hash", OrDash(Text(filter, "hash")));
+  Line(&text, "Created", TimeOf(filter, "created"));
+  Line(&text, "Last purge", TimeOf(filter, "last_purge"));
+  const json& hold = Member(filter, "hold");
+  Line(&text, "Held",
+       absl::StrCat(Number(hold, "held"), " packets, ", Number(hold, "waiting"),
+                    " waiting, ", Number(hold, "replayed"), " replayed, ",
+                    Number(hold, "dropped"), " dropped, longest ",
+                    Number(hold, "longest_ms"), " ms"));
+  Line(&text, "Not held",
+       absl::StrCat(Number(hold, "bypassed"), " bypassed, ",
+                    Number(hold, "refused"), " without room"));
+  return text;
+}
+
+std::string FormatPortTitle() {
+  return absl::StrFormat("%-15s %-16s %-15s %-9s %-5s %11s  %s\n", "PORT",
+                         "FILTER", "WIRE", "STATE", "LINK", "INCARNATION",
+                         "DEVICE");
+}
+
+std::string FormatPortLine(const json& port) {
+  const char* const state = !Truth(port, "enabled")   ? "disabled"
+                            : Truth(port, "excluded") ? "excluded"
+                                                      : "enabled";
+  const bool present = Truth(port, "present");
+  return absl::StrFormat(
+      "%-15s %-16s %-15s %-9s %-5s %11d  %s\n", Text(port, "name"),
+      OrDash(Text(port, "filter")), OrDash(Text(port, "wire")), state,
+      !present                 ? "-"
+      : Truth(port, "link_up") ? "up"
+                               : "down",
+      Number(port, "incarnation"),
+      present
+          ? absl::StrCat(Text(port, "device"), " (", Text(port, "driver"), ")")
+          : "-");
+}
+
+std::string FormatPortCounter(const json& counter) {
+  return absl::StrFormat("  %-32s %14d\n", Text(counter, "name"),
+                         Number(counter, "value"));
+}
+
+}  // namespace sluice

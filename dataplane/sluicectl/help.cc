@@ -1,0 +1,92 @@
+// What sluicectl says of itself.
+#include "dataplane/sluicectl/arguments.h"
+
+namespace sluice {
+
+std::string_view Usage() {
+  return R"(usage: sluicectl [-deghNnPqrvz] [-a anchor] [-D macro=value]
+                 [-F modifier]
+                 [-f file] [-i interface] [-k host | network | label | id]
+                 [-p socket] [-s modifier] [-t table -T command [address ...]]
+                 [--dialect openbsd|freebsd] [--facts file.toml]
+                 [--filter name] [--json] [--socket path] [--version]
+       sluicectl filter create name --ports port[,port] [--ruleset file]
+                 [--expect-restore [--source file | folder]]
+                 [--fail closed | --fail open --emergency file]
+                 [--hold-bypass yes|no] [-D macro=value]
+       sluicectl filter destroy name | list | show [name]
+       sluicectl port add name --device device [--wire port] [--groups group,...]
+                 [--addresses address,...] [--queues n] [--mtu bytes]
+                 [--non-ip pass|block] [--disabled]
+       sluicectl port list | remove name | enable name | disable name |
+                 exclude name | include name | stats name
+       sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
+  -s  rules states info Interfaces labels timeouts memory Tables all
+  -F  rules states info Tables all
+  -T  add delete replace flush show test kill zero
+  Words of -s, -F and -T may be cut short; -n with -f needs no daemon.
+)";
+}
+
+std::string_view Help() {
+  return R"(
+Flags are pfctl's. They ask the filter main, or the one that --filter names;
+NAME:emergency is the emergency ruleset of filter NAME.
+
+FILTERS
+  A filter is a pf of its own: rules, tables, options, states. It judges what
+  enters or leaves at its ports; main judges at all others and is always there.
+
+  filter create NAME   makes one and gives it its ports, in one step or not at
+                       all. Beside main, a port is in one filter only.
+    --ports P[,Q]      its ports. They may come later, with port add.
+    --ruleset FILE     its rules; "-" is standard input. Without one it blocks
+                       everything until one is loaded or restored.
+    --expect-restore   nothing is judged before the states of its former life
+                       have been restored; packets are held meanwhile.
+    --source PATH      the snapshot to restore from: a file, or a folder where
+                       NAME.snap is or will be. The daemon reads it.
+    --fail closed      after a restore that failed nothing passes (default).
+    --fail open        after a restore that failed the emergency ruleset holds.
+    --emergency FILE   that ruleset.
+    --hold-bypass yes  ARP, neighbour discovery and DHCP pass while other
+                       packets are held (default); no: they are held too.
+    -D macro=value, --dialect, -N are as for -f.
+  filter destroy NAME  removes it with its states and tables; its ports fall to
+                       main. Done when the command ends.
+  filter list          all filters, a line each.
+  filter show [NAME]   all of one: its state, incarnation, ports, MACs, states,
+                       rules, tables, generation, hash, last purge, the result
+                       of its restore, and how packets were held.
+
+PORTS
+  port list            all ports, a line each.
+  port add NAME        plugs a device in while packets flow.
+    --device DEVICE    as in sluice.toml: a PCI address or a virtual device
+                       with its arguments, such as net_vhost0,iface=/run/vm.sock
+    --wire PORT        the port at the other end of its wire.
+    --groups G[,H]  --addresses A[,B]  --queues N  --mtu BYTES
+    --non-ip pass|block
+                       as in sluice.toml.
+    --disabled         it waits for port enable.
+  port remove NAME     takes the device away. A filter keeps the port's name.
+  port disable NAME    nothing enters or leaves any more; the states stay. With
+                       the last port of a filter its incarnation ends.
+  port enable NAME     begins the next incarnation; if the filter expects a
+                       restore, with that.
+  port exclude NAME    packets pass the port unjudged.
+  port include NAME    they are judged again.
+  port stats NAME      the driver's own counters.
+
+EXIT STATUS
+  0 if all was done; 1 after an error, which standard error explains (and
+  standard output, with --json); 2 if -T test found an address that does not
+  match.
+
+FILES
+  /run/sluice/control.sock  the daemon's socket; --socket, -p or the variable
+                            SLUICE_SOCKET name another one.
+)";
+}
+
+}  // namespace sluice

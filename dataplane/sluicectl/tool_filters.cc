@@ -1,0 +1,143 @@
+// The commands in words: filters and ports.
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/sluicectl/json_read.h"
+#include "dataplane/sluicectl/tool.h"
+
+namespace sluice {
+
+using nlohmann::json;
+
+bool Tool::RunCommand() {
+  const Command& c = *arguments_.command;
+  switch (c.verb) {
+    case Verb::kFilterCreate:
+      return CreateFilter();
+    case Verb::kFilterDestroy:
+      return ChangeFilter("filter.destroy", "destroyed");
+    case Verb::kFilterList:
+      return ListWithTitle("filter.list", "filters", FormatFilterTitle(),
+                           FormatFilterLine);
+    case Verb::kFilterShow:
+      return ShowFilter();
+    case Verb::kPortAdd:
+      return AddPort();
+    case Verb::kPortDisable:
+      return ChangePort("port.disable", "disabled");
+    case Verb::kPortEnable:
+      return ChangePort("port.enable", "enabled");
+    case Verb::kPortExclude:
+      return ChangePort("port.exclude", "excluded");
+    case Verb::kPortInclude:
+      return ChangePort("port.include", "included");
+    case Verb::kPortList:
+      return ListWithTitle("port.list", "ports", FormatPortTitle(),
+                           FormatPortLine);
+    case Verb::kPortRemove:
+      return ChangePort("port.remove", "removed");
+    case Verb::kPortStats:
+      return ShowPortStats();
+  }
+  return false;
+}
+
+bool Tool::ListWithTitle(const char* method, const char* name,
+                         const std::string& title,
+                         std::string (*format)(const json&)) {
+  bool titled = false;
+  return List(method, json::object(), name,
+              [&](const json& element, const json&) {
+                if (!std::exchange(titled, true)) output_.Print(title);
+                output_.Print(format(element));
+              });
+}
+
+bool Tool::CreateFilter() {
+  const Command& c = *arguments_.command;
+  json params = {{"filter", c.name}, {"ports", c.ports}};
+  const auto unmade = [this] { return Fail("the filter was not made"); };
+  if (c.ruleset) {
+    const auto ruleset = RulesetParams(*c.ruleset);
+    if (ruleset == nullptr) return unmade();
+    params["ruleset"] = std::move(*ruleset);
+  }
+  if (c.emergency) {
+    const auto ruleset = RulesetParams(*c.emergency);
+    if (ruleset == nullptr) return unmade();
+    params["emergency"] = std::move(*ruleset);
+  }
+  if (c.fail_open) params["fail"] = "open";
+  if (c.expect_restore) params["expect_restore"] = true;
+  if (!c.source.empty()) params["source"] = c.source;
+  if (c.hold_bypass) params["bypass_hold"] = *c.hold_bypass;
+  const auto result = Ask("filter.create", std::move(params));
+  if (result == nullptr) return false;
+  output_.Put("filter.create", *result);
+  ShowWarnings(*result);
+  output_.Say(absl::StrCat("filter ", c.name, " created, ",
+                           Number(*result, "rules"), " rules"));
+  return true;
+}
+
+bool Tool::ChangeFilter(const char* method, const char* done) {
+  const std::string& name = arguments_.command->name;
+  const auto result = Ask(method, {{"filter", name}});
+  if (result == nullptr) return false;
+  output_.Put(method, *result);
+  output_.Say(absl::StrCat("filter ", name, " ", done));
+  return true;
+}
+
+bool Tool::ShowFilter() {
+  const std::string& name = arguments_.command->name;
+  json params = json::object();
+  if (!name.empty()) params["filter"] = name;
+  const auto result = Ask("filter.show", std::move(params));
+  if (result == nullptr) return false;
+  output_.Put("filter", *result);
+  output_.Print(FormatFilter(*result));
+  return true;
+}
+
+bool Tool::AddPort() {
+  const Command& c = *arguments_.command;
+  json params = {{"port", c.name}, {"device", c.device}};
+  if (!c.wire.empty()) params["wire"] = c.wire;
+  if (!c.groups.empty()) params["groups"] = c.groups;
+  if (!c.addresses.empty()) params["addresses"] = c.addresses;
+  if (c.queues) params["queues"] = *c.queues;
+  if (c.mtu) params["mtu"] = *c.mtu;
+  if (c.block_non_ip) params["non_ip"] = "block";
+  if (c.disabled) params["disabled"] = true;
+  const auto result = Ask("port.add", std::move(params));
+  if (result == nullptr) return false;
+  output_.Put("port.add", *result);
+  output_.Say(absl::StrCat("port ", c.name, " added, ", Text(*result, "device"),
+                           " (", Text(*result, "driver"), ")"));
+  return true;
+}
+
+bool Tool::ChangePort(const char* method, const char* done) {
+  const std::string& name = arguments_.command->name;
+  const auto result = Ask(method, {{"port", name}});
+  if (result == nullptr) return false;
+  output_.Put(method, *result);
+  output_.Say(absl::StrCat("port ", name, " ", done));
+  return true;
+}
+
+bool Tool::ShowPortStats() {
+  const std::string& name = arguments_.command->name;
+  const auto result = Ask("port.stats", {{"port", name}});
+  if (result == nullptr) return false;
+  output_.Put("port.stats", *result);
+  output_.Print(absl::StrCat("port ", name, "\n"));
+  for (const json& counter : Member(*result, "counters")) {
+    output_.Print(FormatPortCounter(counter));
+  }
+  return true;
+}
+
+}  // namespace sluice
