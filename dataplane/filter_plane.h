@@ -4,9 +4,16 @@
 // here, gives ports to it by the next Topology, and when it goes takes the
 // ports away first, has the workers remove its states, withdraws it, and frees
 // it a grace period later. Numbers are given out again, serials never.
+//
+// Its status has to say that its ports are enabled (PortStatusWord::Enable)
+// before packets come, or they are dropped. What workers hold of a filter
+// leaves their queues within a round after its status says so, without any
+// packet; before the filter is withdrawn, a grace period has to pass without
+// ports and HoldsNothing() has to be true.
 #ifndef SLUICE_DATAPLANE_FILTER_PLANE_H_
 #define SLUICE_DATAPLANE_FILTER_PLANE_H_
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -41,6 +48,17 @@ struct FilterPlane {
   bool bypass_hold = true;
   // One a worker, which owns it.
   std::vector<std::unique_ptr<HoldQueue>> holds;
+  void MakeHolds(uint16_t workers, HoldBudget* budget) {
+    for (uint16_t i = 0; i < workers; ++i) {
+      holds.push_back(std::make_unique<HoldQueue>(budget));
+    }
+  }
+  // Control lcore: whether no worker holds a packet of it. Exact when none
+  // comes any more.
+  bool HoldsNothing() const {
+    return std::ranges::all_of(
+        holds, [](const auto& queue) { return queue->Waiting() == 0; });
+  }
 
   // Whether its ports are enabled, in which incarnation, and how far the
   // restore of that one has come.

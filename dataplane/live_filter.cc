@@ -146,10 +146,7 @@ LiveFilter::LiveFilter(const FilterEnvironment* environment, Options options)
     plane_.emergency = &options_.emergency->plane_;
   }
   plane_.bypass_hold = options_.bypass_hold;
-  for (uint32_t i = 0; i < environment->store.workers; ++i) {
-    plane_.holds.push_back(
-        std::make_unique<HoldQueue>(environment->hold_budget));
-  }
+  plane_.MakeHolds(environment->store.workers, environment->hold_budget);
   budget_.SetLimit(std::min(
       store_->policy()->options.limit(Limit::kStates),
       environment->state_capacity));

@@ -24,6 +24,7 @@ struct WorkerView {
   StateTable* states = nullptr;
   std::span<const PortCounters> ports;
   const WorkerTotals* totals = nullptr;
+  uint32_t held = 0;  // packets that wait for a restore
   Tick now = 0;
 };
 

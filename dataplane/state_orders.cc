@@ -90,6 +90,7 @@ bool FoldOrder::Step(const WorkerView& view) {
       view.totals->handed_out.value() + view.totals->transmit_out.value();
   snapshot_.handed_in =
       view.totals->handed_in.value() + view.totals->transmit_in.value();
+  snapshot_.held = view.held;
   return true;
 }
 

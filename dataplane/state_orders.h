@@ -80,13 +80,15 @@ struct WorkerSnapshot {
   uint64_t dropped = 0;
   uint64_t handed_out = 0;  // for judgement or transmission
   uint64_t handed_in = 0;
+  uint64_t held = 0;  // waiting for a restore
   uint64_t half_open = 0;  // the filter's TCP states without a handshake
 
-  // Packets that are neither sent on, dropped, nor given to another worker.
+  // Packets that are neither sent on, dropped, held nor given to another
+  // worker.
   // Anything but zero is an error of the program.
   int64_t unaccounted() const {
     return static_cast<int64_t>(received + handed_in - forwarded - dropped -
-                                handed_out);
+                                handed_out - held);
   }
 };
 

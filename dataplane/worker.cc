@@ -6,6 +6,7 @@
 #include <rte_rcu_qsbr.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -36,6 +37,11 @@ constexpr uint32_t kShortRounds = 20000;
 constexpr long kShortSleep = 20'000;  // nanoseconds
 constexpr long kLongSleep = 200'000;
 
+// In an mbuf's port number, on its way between workers: it belongs to a worker
+// that does not run.
+constexpr uint16_t kOrphan = 0x8000;
+static_assert(kMaxPorts <= kOrphan);
+
 constexpr uint32_t PackPorts(uint16_t arrival, uint16_t departure) {
   return uint32_t{arrival} << 16 | departure;
 }
@@ -46,12 +52,22 @@ Plane::Plane(uint16_t workers, uint32_t handoff_ring) : steering(workers) {
   if (workers == 1) return;
   handoff = std::make_unique<Handoff>(workers, handoff_ring);
   transmit = std::make_unique<Handoff>(workers, handoff_ring);
+  receive_tokens = std::make_unique<QueueTokens>(kMaxPorts, kMaxQueues);
+  transmit_tokens = std::make_unique<QueueTokens>(kMaxPorts, kMaxQueues);
 }
 
 TransmitPath PathOf(uint16_t worker, const PortDevice& device) {
   if (device.tx_queues == 0) return {.via = worker};
   const auto via = static_cast<uint16_t>(worker % device.tx_queues);
   return {.ethdev = device.ethdev, .queue = via, .via = via};
+}
+
+uint16_t SubstituteOf(uint16_t worker, uint16_t workers, uint32_t stalled) {
+  for (uint16_t i = 1; i < workers; ++i) {
+    const auto next = static_cast<uint16_t>((worker + i) % workers);
+    if ((stalled & 1u << next) == 0) return next;
+  }
+  return worker;
 }
 
 Worker::Worker(Options options, Plane* plane,
@@ -68,7 +84,8 @@ Worker::Worker(Options options, Plane* plane,
                 *states_, *plane->expectations, counters_),
       parse_({.verify_checksums = options_.verify_checksums}),
       filters_(kMaxFilters),
-      seen_(kMaxFilters) {
+      seen_(kMaxFilters),
+      gate_(options_.index) {
   queues_.reserve(kMaxPorts * kMaxQueues);
   states_->SetSink(sink);
   states_->SetExpectations(plane_.expectations);
@@ -81,6 +98,7 @@ void Worker::Run() {
     // The kernel adds 50 us to short sleeps otherwise.
     prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
   }
+  thread_id_.store(gettid(), std::memory_order_release);
   rte_rcu_qsbr_thread_register(plane_.quiescence, options_.index);
   rte_rcu_qsbr_thread_online(plane_.quiescence, options_.index);
   {
@@ -100,6 +118,9 @@ void Worker::Run() {
       }
       Rest(idle_rounds);
     }
+    // Without a drain, or by the last packets of one.
+    while (AbandonHeld() > 0) {
+    }
   }
   rte_rcu_qsbr_thread_offline(plane_.quiescence, options_.index);
   rte_rcu_qsbr_thread_unregister(plane_.quiescence, options_.index);
@@ -109,37 +130,63 @@ void Worker::BeginRound() {
   ++round_;
   now_ = plane_.clock.Now();
   topology_ = plane_.topology.load(std::memory_order_acquire);
-  if (topology_->serial != topology_serial_) AdoptTopology();
+  const uint32_t stalled = plane_.stalled.load(std::memory_order_acquire);
+  if (topology_->serial != topology_serial_ || stalled != stalled_) {
+    stalled_ = stalled;
+    AdoptTopology();
+  }
   // The states of filters that have no packets follow `set timeout` too.
   if (next_seen_ >= plane_.filters.end()) next_seen_ = 0;
   See(next_seen_++);
 }
 
+// Its own queues, and those of workers that do not run and that it stands in
+// for. The bit of a worker that has come back is its own affair: it polls what
+// is its own, and the tokens keep it apart from who stands in for it.
 void Worker::AdoptTopology() {
   topology_serial_ = topology_->serial;
+  const uint32_t others = stalled_ & ~(1u << options_.index);
+  const auto polls = [&](uint16_t poller) {
+    return poller == options_.index ||
+           ((others & 1u << poller) != 0 &&
+            SubstituteOf(poller, workers_, others) == options_.index);
+  };
   queues_.clear();
   for (uint16_t port = 0; port < kMaxPorts; ++port) {
     const PortDevice& device = topology_->devices[port];
-    transmit_[port] = PathOf(options_.index, device);
+    TransmitPath& path = transmit_[port];
+    path = PathOf(options_.index, device);
+    if (device.tx_queues != 0 && device.tx_queues < workers_) {
+      if ((others & 1u << path.via) != 0) {
+        path.via = SubstituteOf(path.via, workers_, others);
+      }
+      path.token = plane_.transmit_tokens->at(port, path.queue);
+    }
     for (uint16_t queue = 0; queue < device.rx_queues; ++queue) {
-      if (device.pollers[queue] != options_.index) continue;
+      if (!polls(device.pollers[queue])) continue;
       queues_.push_back(
-          {.ethdev = device.ethdev, .port = port, .queue = queue});
+          {.ethdev = device.ethdev,
+           .port = port,
+           .queue = queue,
+           .token = workers_ > 1 ? plane_.receive_tokens->at(port, queue)
+                                 : nullptr});
     }
   }
 }
 
-// Brings filters_[number] up to this round.
-inline void Worker::See(uint16_t number) {
+void Worker::SeeAnew(uint16_t number) {
   SeenFilter& seen = seen_[number];
-  if (seen.round == round_) [[likely]] return;
   seen.round = round_;
   FilterView& view = filters_[number];
-  const FilterPlane* filter = plane_.filters.at(number);
+  FilterPlane* filter = plane_.filters.at(number);
+  seen.gate.filter = filter;
   if (filter == nullptr) {
     view = {.number = number};
+    seen.gated = false;
     return;
   }
+  // Before the policy: with a status that says so, the restored one is there.
+  seen.gate.status = filter->status.Load();
   view.number = number;
   view.enabled = filter->enabled.load(std::memory_order_acquire);
   view.counters = &filter->policy->worker_counters(options_.index);
@@ -154,11 +201,23 @@ inline void Worker::See(uint16_t number) {
     states_->SetFilter(number, filter->budget,
                        view.generation->options().timeouts);
   }
+  seen.gate.enabled = view.enabled;
+  seen.gated = !seen.gate.open() || gate_.Holds(number);
+  if (seen.gate.emergency()) [[unlikely]] {
+    // It has no emergency of its own: this goes no deeper.
+    const uint16_t emergency = filter->emergency->number;
+    See(emergency);
+    view = filters_[emergency];
+  }
 }
 
 uint32_t Worker::Round() {
   BeginRound();
   uint32_t packets = 0;
+  // Before new ones, which would overtake them.
+  if (!gate_.holding().empty()) [[unlikely]] {
+    packets += receiving_ ? ReleaseHeld() : AbandonHeld();
+  }
   if (receiving_) {
     for (const Queue& queue : queues_) {
       packets += PollQueue(queue);
@@ -180,25 +239,30 @@ uint32_t Worker::Round() {
 }
 
 uint32_t Worker::PollQueue(const Queue& queue) {
+  if (queue.token != nullptr && !queue.token->TryTake(options_.index)) {
+    return 0;
+  }
   const uint16_t count = rte_eth_rx_burst(queue.ethdev, queue.queue,
                                           burst_.mbufs.data(), kMaxBurst);
+  if (queue.token != nullptr) queue.token->Release();
   if (count == 0) return 0;
   burst_.count = count;
   pipeline_.Parse(queue.port, burst_);
   if (workers_ > 1) Steer(queue.port);
-  if (burst_.count > 0) JudgeAndTransmit(queue.port);
+  if (burst_.count > 0) JudgeAndTransmit(queue.port, burst_);
   return count;
 }
 
 void Worker::Steer(uint16_t port) {
   uint32_t others = 0;
+  orphan_burst_.count = 0;
   uint32_t kept = 0;
   for (uint32_t i = 0; i < burst_.count; ++i) {
     rte_mbuf* mbuf = burst_.mbufs[i];
     const PacketInfo& info = burst_.infos[i];
-    const uint16_t owner = info.kind == Kind::kIp
-                               ? plane_.steering.Owner(*mbuf, info)
-                               : options_.index;
+    uint16_t owner = info.kind == Kind::kIp
+                         ? plane_.steering.Owner(*mbuf, info)
+                         : options_.index;
     if (owner == options_.index) {
       if (kept != i) {
         burst_.mbufs[kept] = mbuf;
@@ -208,6 +272,17 @@ void Worker::Steer(uint16_t port) {
       continue;
     }
     mbuf->port = port;
+    if ((stalled_ & 1u << owner) != 0) [[unlikely]] {
+      // Both directions of a flow meet at one worker all the same.
+      owner = SubstituteOf(owner, workers_,
+                           stalled_ & ~(1u << options_.index));
+      if (owner == options_.index) {
+        orphan_burst_.mbufs[orphan_burst_.count] = mbuf;
+        orphan_burst_.infos[orphan_burst_.count++] = info;
+        continue;
+      }
+      mbuf->port = static_cast<uint16_t>(port | kOrphan);
+    }
     foreign_[owner][foreign_count_[owner]++] = mbuf;
     others |= 1u << owner;
   }
@@ -224,6 +299,7 @@ void Worker::Steer(uint16_t port) {
       Drop(port, list.subspan(sent), DropReason::kHandoffFull);
     }
   }
+  if (orphan_burst_.count > 0) [[unlikely]] JudgeOrphans(port, orphan_burst_);
 }
 
 uint32_t Worker::ReceiveHandedOver(uint16_t from) {
@@ -244,7 +320,11 @@ uint32_t Worker::ReceiveHandedOver(uint16_t from) {
       left &= ~(1u << i);
     }
     ParseBurst(burst_, parse_);
-    JudgeAndTransmit(port);
+    if ((port & kOrphan) == 0) [[likely]] {
+      JudgeAndTransmit(port, burst_);
+    } else {
+      JudgeOrphans(static_cast<uint16_t>(port & ~kOrphan), burst_);
+    }
   }
   return count;
 }
@@ -268,11 +348,24 @@ uint32_t Worker::ReceiveForTransmission(uint16_t from) {
   return count;
 }
 
-void Worker::JudgeAndTransmit(uint16_t port) {
+void Worker::JudgeAndTransmit(uint16_t port, PacketBurst& burst) {
   const PortContext& arrival = topology_->ports[port];
   See(arrival.filter);
-  if (arrival.peer != kNoPort) See(topology_->ports[arrival.peer].filter);
-  pipeline_.Judge(port, burst_, *topology_, filters_, now_, result_);
+  bool gated = seen_[arrival.filter].gated;
+  if (arrival.peer != kNoPort) {
+    const uint16_t filter = topology_->ports[arrival.peer].filter;
+    See(filter);
+    gated |= seen_[filter].gated;
+  }
+  if (gated) [[unlikely]] {
+    PassGate(port, burst);
+    if (burst.count == 0) return;
+  }
+  Judge(port, burst);
+}
+
+void Worker::Judge(uint16_t port, PacketBurst& burst) {
+  pipeline_.Judge(port, burst, *topology_, filters_, now_, result_);
   if (result_.forward_count > 0) {
     Send(port, topology_->ports[port].peer,
          std::span(result_.forward).first(result_.forward_count));
@@ -318,13 +411,16 @@ void Worker::Transmit(const TransmitPath& path, uint16_t arrival,
   uint64_t bytes = 0;
   for (const rte_mbuf* mbuf : mbufs) bytes += mbuf->pkt_len;
   const auto count = static_cast<uint16_t>(mbufs.size());
-  uint16_t sent =
-      rte_eth_tx_burst(path.ethdev, path.queue, mbufs.data(), count);
-  for (int retry = 0; sent < count && retry < kTransmitRetries; ++retry) {
-    rte_pause();
+  uint16_t sent = 0;
+  for (int retry = 0; sent < count && retry <= kTransmitRetries; ++retry) {
+    if (retry > 0) rte_pause();
+    if (path.token != nullptr && !path.token->TryTake(options_.index)) {
+      continue;
+    }
     sent = static_cast<uint16_t>(
         sent + rte_eth_tx_burst(path.ethdev, path.queue, mbufs.data() + sent,
                                 static_cast<uint16_t>(count - sent)));
+    if (path.token != nullptr) path.token->Release();
   }
   const std::span<rte_mbuf*> rest = mbufs.subspan(sent);
   for (const rte_mbuf* mbuf : rest) bytes -= mbuf->pkt_len;
@@ -359,6 +455,7 @@ void Worker::Housekeeping(uint32_t packets) {
                  .states = states_.get(),
                  .ports = counters_,
                  .totals = &totals_,
+                 .held = gate_.held(),
                  .now = now_});
 }
 

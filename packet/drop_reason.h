@@ -37,10 +37,11 @@ enum class DropReason : uint8_t {
   kHandoffFull,    // the ring to the worker that owns the flow was full
   kTransmitFull,   // the port of departure did not take it
   kHeld,           // waited for a restore that did not let it through
+  kStalled,        // its worker does not run, and its filter fails closed
 };
 
 inline constexpr size_t kDropReasonCount =
-    static_cast<size_t>(DropReason::kHeld) + 1;
+    static_cast<size_t>(DropReason::kStalled) + 1;
 
 inline constexpr std::array<std::string_view, kDropReasonCount>
     kDropReasonNames = {
@@ -50,6 +51,7 @@ inline constexpr std::array<std::string_view, kDropReasonCount>
         "state-limit",    "src-limit",    "synproxy",      "map-failed",
         "translate",      "no-route",     "non-ip",        "no-wire",
         "port-down",      "handoff-full", "transmit-full", "held",
+        "stalled",
 };
 
 constexpr std::string_view Name(DropReason reason) {

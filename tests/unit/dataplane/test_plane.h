@@ -122,6 +122,7 @@ struct TestPlaneOptions {
   uint16_t tx_queues = 0;  // 0: one a worker
   uint32_t handoff_ring = 256;
   uint32_t port_ring = 1024;
+  uint32_t may_hold = 400;  // mbufs
 };
 
 // Port 0 is "in", port 1 is "out"; a wire joins them. Queue q of both belongs
@@ -164,6 +165,8 @@ class TestPlane {
     filter_.serial = 1;
     filter_.policy = store_.get();
     filter_.budget = &budget_;
+    filter_.MakeHolds(options.workers, &hold_budget_);
+    filter_.status.Enable(false);
     plane_->filters.Publish(&filter_);
     for (uint16_t port = 0; port < 2; ++port) {
       PortDevice& device = topology_->devices[port];
@@ -275,6 +278,7 @@ class TestPlane {
   std::unique_ptr<Topology> topology_;
   std::unique_ptr<PolicyStore> store_;
   StateBudget budget_{8192};
+  HoldBudget hold_budget_{options_.may_hold};
   ExpectationTable expectations_{{.capacity = 64}, HashSecret::FromSeed(2)};
   FilterPlane filter_;
   std::unique_ptr<Plane> plane_;
