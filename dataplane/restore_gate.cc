@@ -45,26 +45,20 @@ void RestoreGate::Admit(uint16_t port, bool pass_non_ip, const GateEnds& ends,
                         Tick now, PacketBurst& burst, GateResult& result) {
   result.bypass.count = 0;
   result.drop_count = 0;
-  // Each end that a packet gets to asks, if it is to ask at all: the loop ends
-  // because the next decision sees what the exchange has made of the status.
-  GateDecision decision = Decide(ends, false);
-  const auto ask = [&](uint8_t end) {
-    GateView& view = *ends[end];
-    if (DispositionOf(view.status) != PortDisposition::kRequest) return false;
-    view.filter->status.RequestRestore();
-    view.status = view.filter->status.Load();
-    return true;
-  };
-  while (decision.action == GateAction::kHold && ask(decision.end)) {
-    decision = Decide(ends, false);
-  }
+  const GateDecision decision = Decide(ends, false);
   if (decision.action == GateAction::kJudge) return;
-  GateDecision past = Decide(ends, true);
-  while (past.action == GateAction::kHold && ask(past.end)) {
-    past = Decide(ends, true);
-  }
+  const GateDecision past = Decide(ends, true);
   result.bypassed = past.bypassed;
 
+  // Each end that a packet gets to asks, if it is to ask at all. However far
+  // the restore comes meanwhile: the policy was read before, so that for the
+  // rest of the round this waits.
+  const auto ask = [&ends](uint8_t end) {
+    GateView& view = *ends[end];
+    if (DispositionOf(view.status) != PortDisposition::kRequest) return;
+    view.filter->status.RequestRestore();
+    view.status.state = RestoreState::kQueued;
+  };
   const auto drop = [&result](rte_mbuf* mbuf, DropReason reason) {
     result.drops[result.drop_count] = mbuf;
     result.reasons[result.drop_count++] = reason;
@@ -81,14 +75,13 @@ void RestoreGate::Admit(uint16_t port, bool pass_non_ip, const GateEnds& ends,
       drop(mbuf, DropReason::kNonIp);
       continue;
     }
-    const bool bypasses =
-        decision.action == GateAction::kHold && past.bypassed != 0 &&
-        MayBypassHold(info, *mbuf);
+    const bool bypasses = past.bypassed != 0 && MayBypassHold(info, *mbuf);
     const GateDecision& its = bypasses ? past : decision;
     switch (its.action) {
       case GateAction::kJudge:
         for (uint8_t end = 0; end < ends.size(); ++end) {
           if ((past.bypassed & 1u << end) == 0) continue;
+          ask(end);
           HoldQueue* queue = QueueOf(*ends[end]->filter);
           if (queue != nullptr) queue->CountBypass();
         }
@@ -96,6 +89,7 @@ void RestoreGate::Admit(uint16_t port, bool pass_non_ip, const GateEnds& ends,
         result.bypass.infos[result.bypass.count++] = info;
         break;
       case GateAction::kHold:
+        ask(its.end);
         mbuf->port = port;
         if (!Hold(mbuf, *ends[its.end], now)) drop(mbuf, DropReason::kHeld);
         break;

@@ -95,7 +95,7 @@ class RestoreGate {
 
   // Takes out of a parsed burst that has arrived at `port` what is not to be
   // judged now; the rest stays in it, in order. Asks for restores that are
-  // due, and brings the views' status up to that. What is held keeps the port
+  // due, and says so in the views. What is held keeps the port
   // of arrival in its mbuf. `pass_non_ip` is the wire's.
   void Admit(uint16_t port, bool pass_non_ip, const GateEnds& ends, Tick now,
              PacketBurst& burst, GateResult& result);

@@ -181,7 +181,7 @@ class TestPlane {
     for (uint16_t i = 0; i < options.workers; ++i) {
       auto states = StateTable::Build({.worker = static_cast<uint8_t>(i),
                                        .capacity = 4096,
-                                       .filters = 1,
+                                       .filters = 4,
                                        .secret = HashSecret::FromSeed(1),
                                        .huge_pages = false,
                                        .prefault = false});
@@ -229,6 +229,7 @@ class TestPlane {
   MbufPool& pool() { return pool_; }
   InterfaceRegistry& interfaces() { return interfaces_; }
   StateBudget& budget() { return budget_; }
+  HoldBudget& hold_budget() { return hold_budget_; }
   // For changes while no worker runs.
   Topology& topology() { return *topology_; }
   std::vector<Worker*> workers() {
