@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "conntrack/expectation.h"
 #include "conntrack/state_table.h"
 #include "conntrack/tftp.h"
+#include "dataplane/log_ring.h"
 #include "packet/answer.h"
 #include "packet/checksum.h"
 #include "pftable/counters.h"
@@ -238,6 +240,13 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
     if (states_.hot(state).flags & kEntryTagged) {
       tags_[i] = states_.cold(state).tag;
     }
+    if (step.log) [[unlikely]] {
+      const StateTemplate values = states_.TemplateOf(state);
+      Log(i, {.rule_slot = values.rule_slot,
+              .anchor_slot = values.anchor_slot,
+              .action = RuleAction::kPass},
+          DropReason::kMatch, judgement);
+    }
     return true;
   }
   if (step.verdict == StepVerdict::kReuse) return JudgeMiss(i, judgement);
@@ -299,9 +308,12 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
     if (blocked) {
       AnswerBlocked(i, {verdict.answer, verdict.rst_ttl, verdict.icmp_code});
     }
-    Drop(i, blocked ? verdict.reason : DropReason::kIpOption);
+    const DropReason reason = blocked ? verdict.reason : DropReason::kIpOption;
+    LogVerdict(i, verdict, false, reason, judgement);
+    Drop(i, reason);
     return false;
   }
+  LogVerdict(i, verdict, true, DropReason::kMatch, judgement);
   tags_[i] = verdict.state.tag;
   if (verdict.keep_state) return Admit(i, verdict.state, nullptr, judgement);
   CountPacket(*filter.generation, verdict, direction, info.ip_length, true,
@@ -329,6 +341,58 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
                   judgement.where.direction, judgement.now, expectations_);
   }
   return true;
+}
+
+void Pipeline::LogVerdict(uint32_t i, const Verdict& verdict, bool passed,
+                          DropReason reason, const Judgement& judgement) {
+  if (config_.log == nullptr) return;
+  for (uint32_t k = 0; k < verdict.logged_count; ++k) {
+    LoggedRule rule = verdict.logged[k];
+    const bool last = k + 1 == verdict.logged_count;
+    if (last && rule.action != RuleAction::kMatch) {
+      rule.action = passed ? RuleAction::kPass : RuleAction::kBlock;
+    }
+    Log(i, rule, last ? reason : DropReason::kMatch, judgement);
+  }
+  // pf logs what it drops for its options whether the rule says so or not.
+  if (reason == DropReason::kIpOption && !verdict.log) {
+    Log(i, {.rule_slot = verdict.state.rule_slot,
+            .anchor_slot = verdict.state.anchor_slot,
+            .action = RuleAction::kBlock},
+        reason, judgement);
+  }
+}
+
+void Pipeline::Log(uint32_t i, const LoggedRule& rule, DropReason reason,
+                   const Judgement& judgement) {
+  if (config_.log == nullptr) return;
+  LogRecord* const record = config_.log->Begin();
+  if (record == nullptr) return;
+  const PacketInfo& info = burst_->infos[i];
+  const rte_mbuf& mbuf = *burst_->mbufs[i];
+  record->now = judgement.now;
+  record->rule_slot = rule.rule_slot;
+  record->anchor_slot = rule.anchor_slot;
+  record->filter = judgement.where.filter;
+  record->interface = judgement.at.interface.id;
+  record->length = info.ip_length;
+  record->action = rule.action;
+  record->reason = reason;
+  record->direction = judgement.where.direction;
+  record->family = info.family;
+  const size_t length = std::min<size_t>(info.ip_length, kLogBytes);
+  const void* const bytes =
+      rte_pktmbuf_read(&mbuf, info.l3_offset, static_cast<uint32_t>(length),
+                       record->bytes.data());
+  if (bytes == nullptr) {
+    record->captured = 0;
+  } else {
+    if (bytes != record->bytes.data()) {
+      std::memcpy(record->bytes.data(), bytes, length);
+    }
+    record->captured = static_cast<uint8_t>(length);
+  }
+  config_.log->Commit();
 }
 
 void Pipeline::Drop(uint32_t i, DropReason reason) {

@@ -30,6 +30,7 @@ struct rte_mempool;
 namespace sluice {
 
 class ExpectationTable;
+class LogRing;
 struct Generation;
 class StateTable;
 class WorkerCounters;
@@ -151,6 +152,8 @@ class Pipeline {
     ParseOptions parse;
     // For answers. Null: nothing is answered (counted as answers_lost).
     rte_mempool* pool = nullptr;
+    // For packets of `log` rules. Null: none is logged.
+    LogRing* log = nullptr;
     // `probability` draws from a generator with this seed.
     uint64_t random_seed = 1;
     // Told of each packet, in order, if set: for replays and tests.
@@ -207,6 +210,12 @@ class Pipeline {
   bool Admit(uint32_t i, const StateTemplate& values,
              const ExpectedChild* child, const Judgement& judgement);
 
+  // A packet's record for one rule. `reason` is kMatch for one that passes.
+  void Log(uint32_t i, const LoggedRule& rule, DropReason reason,
+           const Judgement& judgement);
+  // Those of a verdict; the last one says what became of the packet.
+  void LogVerdict(uint32_t i, const Verdict& verdict, bool passed,
+                  DropReason reason, const Judgement& judgement);
   void Drop(uint32_t i, DropReason reason);
   void DropAll(Mask packets, DropReason reason);
   template <typename Build>

@@ -63,8 +63,9 @@ class Scan {
         continue;
       }
       if (rule.action == RuleAction::kMatch) {
-        AddMatchRule(rule);
+        AddMatchRule(rule, anchor_slot);
       } else {
+        if (log_matches_) Log(rule, anchor_slot);
         winner_ = &rule;
         winner_anchor_ = anchor_slot;
         ++decisions_;
@@ -84,16 +85,24 @@ class Scan {
     return call.quick && decisions_ != decisions_before;
   }
 
-  void AddMatchRule(const CompiledRule& rule) {
+  void AddMatchRule(const CompiledRule& rule, uint32_t anchor_slot) {
     StateTemplate& state = verdict_.state;
     if (state.match_count < kMaxMatchRules) {
       state.match_slots[state.match_count++] = rule.slot;
     } else {
       counters_.match_rules_lost.Add(1);
     }
+    if (rule.log || log_matches_) Log(rule, anchor_slot);
     if (rule.log) verdict_.log = true;
     if (rule.log_all) match_log_all_ = true;
     if (rule.log_matches) log_matches_ = true;
+  }
+
+  void Log(const CompiledRule& rule, uint32_t anchor_slot) {
+    if (verdict_.logged_count == kMaxLoggedRules) return;
+    verdict_.logged[verdict_.logged_count++] = {.rule_slot = rule.slot,
+                                                .anchor_slot = anchor_slot,
+                                                .action = rule.action};
   }
 
   bool Matches(const CompiledRule& rule) {
@@ -210,6 +219,8 @@ class Scan {
     verdict_.rule = &rule;
     verdict_.quick = rule.quick;
     verdict_.log |= rule.log || log_matches_;
+    // With `log (matches)` before it, it was logged when it matched.
+    if (rule.log && !log_matches_) Log(rule, winner_anchor_);
     state.rule_slot = rule.slot;
     state.anchor_slot = winner_anchor_;
 

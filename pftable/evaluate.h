@@ -15,6 +15,7 @@
 #include "pftable/compiled_rule.h"
 #include "pftable/counters.h"
 #include "pftable/generation.h"
+#include "pftable/rule.h"
 #include "pftable/state_template.h"
 
 namespace sluice {
@@ -40,6 +41,14 @@ enum class BlockAnswer : uint8_t {
   kIcmpUnreachable,  // ICMP type 3 or ICMPv6 type 1, code Verdict::icmp_code
 };
 
+// A rule that has a packet logged.
+struct LoggedRule {
+  uint32_t rule_slot;
+  uint32_t anchor_slot;  // of the call that led to it, or kNoRuleSlot
+  RuleAction action;
+};
+inline constexpr uint32_t kMaxLoggedRules = 8;
+
 struct Verdict {
   VerdictAction action = VerdictAction::kPass;
   // kBlock: kMatch, or kStateLimit when the winner was a pass rule whose
@@ -55,6 +64,11 @@ struct Verdict {
   // unless this is set. Says the same as kStateAllowOptions.
   bool allow_options = false;
   bool log = false;  // the winner or a match rule has `log`
+  // The rules that have it logged, in their order: match rules with `log`,
+  // those that match after a `log (matches)`, and the winner if it has `log`.
+  // More of them than there is room for are not logged.
+  uint8_t logged_count = 0;
+  std::array<LoggedRule, kMaxLoggedRules> logged;
   // Null: no rule matched; pf's default rule, pass without state. Valid as
   // long as the generation is.
   const CompiledRule* rule = nullptr;
