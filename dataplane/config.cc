@@ -31,7 +31,8 @@ constexpr std::array<std::string_view, 7> kMemoryKeys = {
     "states", "rule_slots", "expectations"};
 constexpr std::array<std::string_view, 3> kControlKeys = {"socket", "mode",
                                                           "group"};
-constexpr std::array<std::string_view, 2> kLogKeys = {"level", "file"};
+constexpr std::array<std::string_view, 4> kLogKeys = {
+    "level", "file", "packets", "packet_rate"};
 constexpr std::array<std::string_view, 5> kPolicyKeys = {
     "ruleset", "dialect", "missing_ruleset", "helpers", "verify_checksums"};
 
@@ -445,6 +446,12 @@ void ConfigBuilder::ReadLog(const toml::table& root) {
       !config_.log.file.empty()) {
     config_.log.file = Resolve(config_.log.file);
   }
+  if (reader_.String(*table, "packets", &config_.log.packets) &&
+      !config_.log.packets.empty()) {
+    config_.log.packets = Resolve(config_.log.packets);
+  }
+  reader_.Number(*table, "packet_rate", 1, 1'000'000,
+                 &config_.log.packet_rate);
 }
 
 void ConfigBuilder::ReadPolicy(const toml::table& root) {

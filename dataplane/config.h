@@ -133,7 +133,10 @@ struct ControlConfig {
 
 struct LogConfig {
   std::string level = "info";
-  std::string file;  // empty: standard error
+  std::string file{};  // empty: standard error
+  // The folder for packets of `log` rules; empty: they are not kept.
+  std::string packets{};
+  uint32_t packet_rate = 10000;  // of them a second that are written
 
   friend bool operator==(const LogConfig&, const LogConfig&) = default;
 };

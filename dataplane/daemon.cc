@@ -263,6 +263,13 @@ absl::Status Daemon::MakeWorkers() {
       (config_.workers.idle == IdleMode::kAuto &&
        (plan_.cores_shared || local_peers));
 
+  if (!config_.log.packets.empty()) {
+    packet_log_ = std::make_unique<PacketLog>(
+        config_.log.packets, config_.log.packet_rate, count,
+        [this](const LogRecord& record, PflogContext* context) {
+          return filters_->Describe(record, context);
+        });
+  }
   const HashSecret secret = HashSecret::Random();
   std::random_device random;
   for (uint16_t i = 0; i < count; ++i) {
@@ -281,6 +288,7 @@ absl::Status Daemon::MakeWorkers() {
     options.may_sleep = may_sleep;
     options.verify_checksums = config_.policy.verify_checksums;
     options.pool = pool_;
+    if (packet_log_ != nullptr) options.log = packet_log_->ring(i);
     options.random_seed = uint64_t{random()} << 32 | random();
     sinks_.push_back(std::make_unique<RuleSink>(i, &plane_->filters));
     workers_.push_back(std::make_unique<Worker>(
@@ -378,10 +386,12 @@ absl::Status Daemon::Run() {
     filters_->Poll(now);
     grace_->Poll();
     ports_->PollLinks(now);
+    DrainPacketLog();
     BeginReload();
   }
   spdlog::info("stopping");
   StopWorkers();
+  DrainPacketLog();
   return Account();
 }
 
@@ -429,6 +439,16 @@ void Daemon::BeginReload() {
         }
       });
   if (!reloading_) reload_wanted_ = true;
+}
+
+void Daemon::DrainPacketLog() {
+  if (packet_log_ == nullptr) return;
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  packet_log_->Drain(
+      plane_->clock.Now(),
+      static_cast<uint64_t>(
+          std::chrono::duration_cast<std::chrono::microseconds>(wall)
+              .count()));
 }
 
 // ---- Stopping --------------------------------------------------------------

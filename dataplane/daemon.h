@@ -23,6 +23,7 @@
 #include "dataplane/filter_registry.h"
 #include "dataplane/grace_list.h"
 #include "dataplane/live_filter.h"
+#include "dataplane/packet_log.h"
 #include "dataplane/port_set.h"
 #include "dataplane/rule_sink.h"
 #include "dataplane/worker.h"
@@ -75,6 +76,7 @@ class Daemon {
   absl::Status LaunchWorkers();
   void OnSignal();
   void BeginReload();
+  void DrainPacketLog();
   void StopWorkers();
   // Packets that were received and are neither sent on nor dropped yet. Exact
   // when no worker receives.
@@ -99,6 +101,7 @@ class Daemon {
   std::optional<GraceList> grace_;
   std::unique_ptr<PortSet> ports_;
   std::unique_ptr<HoldBudget> hold_budget_;
+  std::unique_ptr<PacketLog> packet_log_;
   std::vector<std::unique_ptr<RuleSink>> sinks_;
   std::vector<std::unique_ptr<Worker>> workers_;
   size_t launched_ = 0;

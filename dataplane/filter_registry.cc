@@ -110,6 +110,18 @@ FilterRegistry::Registered& FilterRegistry::OfPort(
   return *by_number_[port.filter];
 }
 
+uint8_t FilterRegistry::Describe(const LogRecord& record,
+                                 PflogContext* context) {
+  logged_interface_ = environment_.interfaces->NameOf(record.interface);
+  context->interface = logged_interface_;
+  Registered* const of = by_number_[record.filter];
+  // Gone since.
+  if (of == nullptr) return 0;
+  const bool emergency = of->filter->number() != record.filter;
+  return (emergency ? of->filter->emergency() : of->filter.get())
+      ->Describe(record, context);
+}
+
 FilterControl* FilterRegistry::Find(std::string_view name) {
   if (Registered* of = FindRegistered(name)) return of->filter.get();
   if (!name.ends_with(kEmergencySuffix)) return nullptr;
@@ -341,6 +353,7 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
     of.filter = filter_;
     of.created = std::time(nullptr);
     registry_.by_number_[number_] = &of;
+    if (emergency_ != nullptr) registry_.by_number_[emergency_number_] = &of;
     of.spec = std::move(spec_);
     for (const std::string& name : of.spec.ports) {
       registry_.MovePort(registry_.ports_.Find(name), of);
@@ -420,7 +433,9 @@ void FilterRegistry::DestroyFilter(std::string_view name, DoneStatus done) {
     }
     Forget(std::move(filters), [this, of, done = std::move(done)] {
       spdlog::info("filter {}: destroyed", of->filter->name());
-      by_number_[of->filter->number()] = nullptr;
+      for (Registered*& other : by_number_) {
+        if (other == of) other = nullptr;
+      }
       filters_.erase(filters_.find(of->filter->name()));
       done(absl::OkStatus());
     });

@@ -47,6 +47,10 @@ class FilterRegistry final : public FilterDirectory {
   // Whether old generations of any filter wait to be freed.
   bool has_old_generations() const;
 
+  // For the packet log: LiveFilter::Describe() of the record's filter, and the
+  // name of its interface.
+  uint8_t Describe(const LogRecord& record, PflogContext* context);
+
   FilterControl* Find(std::string_view name) override;
   std::vector<FilterListing> Filters(std::string_view after,
                                      size_t limit) override;
@@ -107,6 +111,7 @@ class FilterRegistry final : public FilterDirectory {
   Registered main_;
   std::map<std::string, Registered, std::less<>> filters_;  // but for main
   std::vector<Registered*> by_number_;
+  std::string logged_interface_;  // that the last Describe() named
   // Longest free first.
   std::deque<uint16_t> free_numbers_;
   uint64_t next_serial_ = 1;

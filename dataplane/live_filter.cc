@@ -263,18 +263,41 @@ void LiveFilter::ClearRuleCounters() {
   rule_cache_.reset();
 }
 
-std::optional<uint32_t> LiveFilter::RuleNumber(uint32_t slot) {
+const LiveFilter::RuleFacts* LiveFilter::FactsOfRule(uint32_t slot) {
   const uint64_t generation = store_->generation_number();
-  if (numbers_generation_ != generation) {
-    numbers_generation_ = generation;
-    numbers_.clear();
+  if (facts_generation_ != generation) {
+    facts_generation_ = generation;
+    facts_.clear();
     for (const RuleStatus& status : store_->ListAllRules()) {
-      numbers_[status.rule.slot] = status.rule.number;
+      facts_[status.rule.slot] = {
+          .number = status.rule.number,
+          .anchor = status.rule.anchor,
+          .pflog = status.rule.rule->log.pflog,
+          .identifier = status.rule.rule->ridentifier};
     }
   }
-  const auto found = numbers_.find(slot);
-  if (found == numbers_.end()) return std::nullopt;
-  return found->second;
+  const auto found = facts_.find(slot);
+  return found == facts_.end() ? nullptr : &found->second;
+}
+
+uint8_t LiveFilter::Describe(const LogRecord& record, PflogContext* context) {
+  context->dialect = store_->policy()->options.dialect;
+  context->loader_uid = loader_uid_;
+  context->loader_pid = loader_pid_;
+  context->rule = kNoPflogRule;
+  context->subrule = kNoPflogRule;
+  const RuleFacts* const rule = FactsOfRule(record.rule_slot);
+  if (rule == nullptr) return 0;
+  context->rule_identifier = rule->identifier;
+  if (rule->anchor.empty()) {
+    context->rule = rule->number;
+    return rule->pflog;
+  }
+  context->anchor = rule->anchor;
+  context->subrule = rule->number;
+  const RuleFacts* const call = FactsOfRule(record.anchor_slot);
+  if (call != nullptr) context->rule = call->number;
+  return rule->pflog;
 }
 
 // ---- On and off ------------------------------------------------------------

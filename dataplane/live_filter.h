@@ -21,6 +21,7 @@
 #include "conntrack/state_budget.h"
 #include "dataplane/control/filter_control.h"
 #include "dataplane/filter_plane.h"
+#include "dataplane/pflog.h"
 #include "dataplane/port_set.h"
 #include "dataplane/port_sums.h"
 #include "dataplane/state_orders.h"
@@ -75,6 +76,10 @@ class LiveFilter final : public FilterControl,
   void Leave(const PortSet::Entry& port);
   // Jobs that are still under way end with an error.
   void MarkDestroyed() { destroyed_ = true; }
+
+  // For the packet log: which pflog the record goes to, and what is known of
+  // its rule.
+  uint8_t Describe(const LogRecord& record, PflogContext* context);
 
   // Counts of states that were made and that ended.
   uint64_t Inserts() const;
@@ -141,8 +146,14 @@ class LiveFilter final : public FilterControl,
   absl::StatusOr<std::shared_ptr<const StateMatcher>> Resolve(
       const StateQuery& query) const;
   StateListing ToListing(const StateRecord& state);
-  // The number of the rule in `slot`, if it is in force.
-  std::optional<uint32_t> RuleNumber(uint32_t slot);
+  // What is known of the rule in `slot`, or null if it is not in force.
+  struct RuleFacts {
+    uint32_t number = 0;
+    std::string anchor;
+    uint8_t pflog = 0;
+    uint32_t identifier = 0;  // `ridentifier`
+  };
+  const RuleFacts* FactsOfRule(uint32_t slot);
 
   // Since the counters were cleared: of one port, and of all that are or were
   // judged by it.
@@ -179,9 +190,9 @@ class LiveFilter final : public FilterControl,
     std::vector<RuleStatus> rules;
   };
   std::optional<RuleCache> rule_cache_;
-  // Numbers of rules by slot, of one generation.
-  uint64_t numbers_generation_ = 0;
-  std::unordered_map<uint32_t, uint32_t> numbers_;
+  // Rules by slot, of one generation.
+  uint64_t facts_generation_ = 0;
+  std::unordered_map<uint32_t, RuleFacts> facts_;
 };
 
 }  // namespace sluice

@@ -120,7 +120,8 @@ StateListing LiveFilter::ToListing(const StateRecord& state) {
   listing.packets = state.packets;
   listing.bytes = state.bytes;
   if (state.values.rule_slot != kDefaultRuleSlot) {
-    listing.rule = RuleNumber(state.values.rule_slot);
+    const RuleFacts* const rule = FactsOfRule(state.values.rule_slot);
+    if (rule != nullptr) listing.rule = rule->number;
   }
   if (state.values.tag != kNoTag) {
     listing.tag = store_->tags().NameOf(state.values.tag);

@@ -41,7 +41,7 @@ class PacketLog {
   PacketLogCounts counts() const;
 
  private:
-  // Of each worker. 64 packets a millisecond between two looks.
+  // Of each worker: 40 a millisecond between two looks.
   static constexpr uint32_t kRingRecords = 4096;
 
   struct Batch {

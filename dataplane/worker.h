@@ -105,6 +105,7 @@ class Worker {
     bool may_sleep = false;  // when no packets come
     bool verify_checksums = true;
     rte_mempool* pool = nullptr;
+    LogRing* log = nullptr;  // for packets of `log` rules; null: not wanted
     uint64_t random_seed = 1;
   };
 

@@ -59,13 +59,13 @@ struct SourceFile {
 };
 
 struct LoadRequest {
-  std::string name;  // of the main file, for messages; "-" for standard input
-  std::string text;  // of the main file
-  std::vector<SourceFile> files;  // all that it includes or reads tables from
+  std::string name{};  // of the main file, for messages; "-" for standard input
+  std::string text{};  // of the main file
+  std::vector<SourceFile> files{};  // all that it includes or reads tables from
   // -D name=value, which win over the file's own.
-  std::vector<std::pair<std::string, std::string>> macros;
+  std::vector<std::pair<std::string, std::string>> macros{};
   // None: the dialect of the daemon's configuration.
-  std::optional<Dialect> dialect;
+  std::optional<Dialect> dialect{};
   bool dry_run = false;  // everything but the publishing
   // Who asked, by the kernel's word.
   uint32_t uid = 0;

@@ -40,17 +40,17 @@ struct FilterSpec {
   std::string name;
   // At least one, in no other filter but main. A port may come later than its
   // filter.
-  std::vector<std::string> ports;
+  std::vector<std::string> ports{};
   // None: everything is blocked until one is loaded or restored.
-  std::optional<LoadRequest> ruleset;
+  std::optional<LoadRequest> ruleset{};
   // Nothing is judged before a restore has ended.
   bool expect_restore = false;
   // Where its snapshot is: a file, or a directory with NAME.snap in it or to
   // come. Empty: an order brings it.
-  std::string source;
+  std::string source{};
   FailPolicy fail_policy = FailPolicy::kClosed;
   // Set if and only if the policy is kOpen: what holds after a failure.
-  std::optional<LoadRequest> emergency;
+  std::optional<LoadRequest> emergency{};
   // Whether ARP, neighbour discovery and DHCP pass while others are held.
   bool bypass_hold = true;
 };
@@ -68,7 +68,7 @@ struct HoldCounts {
 
 struct FilterListing {
   std::string name;
-  std::vector<std::string> ports;
+  std::vector<std::string> ports{};
   std::vector<std::string> macs;  // of the ports; empty: not there
   PortStatus status;              // of the filter's ports
   FailPolicy fail_policy = FailPolicy::kClosed;
@@ -83,7 +83,7 @@ struct FilterListing {
   std::string hash;        // of the ruleset, hexadecimal
   int64_t created = 0;     // Unix time
   int64_t last_purge = 0;  // when states last ended by their time, Unix time
-  std::string source;
+  std::string source{};
   // What the restore of this incarnation came to, or the last one's.
   std::optional<RestoreAnswer> restore;
   HoldCounts hold;
@@ -91,10 +91,10 @@ struct FilterListing {
 
 struct PortSpec {
   std::string name;
-  std::string device;  // as in sluice.toml
-  std::string wire;    // the port at the other end; empty: none
-  std::vector<std::string> groups;
-  std::vector<Prefix> addresses;
+  std::string device{};  // as in sluice.toml
+  std::string wire{};    // the port at the other end; empty: none
+  std::vector<std::string> groups{};
+  std::vector<Prefix> addresses{};
   uint16_t queues = 0;  // 0: one a worker
   uint16_t mtu = 1500;
   bool pass_non_ip = true;

@@ -69,6 +69,7 @@ absl::Status Simulation::Start() {
   pipeline_ = std::make_unique<Pipeline>(
       Pipeline::Config{.parse = options_.parse,
                        .pool = options_.pool,
+                       .log = options_.log,
                        .random_seed = options_.seed,
                        .on_verdict = options_.on_verdict,
                        .on_verdict_context = options_.on_verdict_context},

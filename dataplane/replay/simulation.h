@@ -50,6 +50,8 @@ struct SimulationOptions {
   ParseOptions parse{};
   // For answers.
   rte_mempool* pool = nullptr;
+  // For packets of `log` rules; null: not wanted.
+  LogRing* log = nullptr;
   // Of the hashes and of `probability`: equal seeds give equal runs.
   uint64_t seed = 1;
   // Where the clock starts.
