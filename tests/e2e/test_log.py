@@ -14,14 +14,17 @@ def test_tcpdump_reads_what_was_blocked(network, firewall, family, tmp_path):
       "--rate", 10, "--seconds", 1).wait()
 
   def shown():
+    """Without a filter expression: libpcap compares the record's BSD number
+    of IPv6 with its own system's."""
     if not (folder / "pflog0").exists():
-      return ""
-    return run("tcpdump", "-n", "-e", "-r", folder / "pflog0",
-               f"dst port 5300 and dst host {SERVERS[family]}").stdout
+      return []
+    lines = run("tcpdump", "-n", "-e", "-r", folder / "pflog0").stdout
+    return [line for line in lines.splitlines()
+            if f"> {SERVERS[family]}.5300:" in line]
 
   wait_for("ten packets in the log",
-           lambda: shown().count("block in on outside") >= 10)
-  line = shown().splitlines()[0]
-  assert "rule 0" in line and "(match)" in line, line
+           lambda: len(shown()) >= 10)
+  line = shown()[0]
+  assert "rule 0/0(match): block in on outside:" in line, line
   assert CLIENTS[family] in line
   assert fw.drops()["match"] >= 10
