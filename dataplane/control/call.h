@@ -30,9 +30,11 @@ class Call {
  public:
   // `filter` is the name of the filter that is asked. `wants_answer` is false
   // for notifications.
-  Call(Operations* operations, std::string filter, nlohmann::json id,
-       bool wants_answer, const PeerCredentials& peer, Reply reply)
+  Call(Operations* operations, std::string method, std::string filter,
+       nlohmann::json id, bool wants_answer, const PeerCredentials& peer,
+       Reply reply)
       : operations_(operations),
+        method_(std::move(method)),
         filter_(std::move(filter)),
         id_(std::move(id)),
         wants_answer_(wants_answer),
@@ -52,11 +54,13 @@ class Call {
   const PeerCredentials& peer() const { return peer_; }
 
   void Result(nlohmann::json result) {
+    Audit("done");
     Answer([&] { return ResultLine(id_, std::move(result)); });
   }
   void Done() { Result(nlohmann::json::object()); }
   void Error(RpcError code, std::string_view message,
              const std::vector<Diagnostic>& diagnostics = {}) {
+    Audit(message);
     Answer([&] { return ErrorLine(id_, code, message, diagnostics); });
   }
   void Error(const absl::Status& status) {
@@ -119,13 +123,21 @@ class Call {
     Error(RpcError::kBusy, "too many changes are waiting; try again");
   }
 
+  // One line of the log for each change, and for each that was refused: who
+  // asked for what, and what came of it.
+  void Audit(std::string_view outcome) const;
+
   Operations* const operations_;
+  const std::string method_;
   const std::string filter_;
   const nlohmann::json id_;
   const bool wants_answer_;
   const PeerCredentials peer_;
   Reply reply_;
 };
+
+// Whether a method is there to change something, and not to show it.
+bool ChangesSomething(std::string_view method);
 
 // What the control lcore does for a request.
 using Action = absl::AnyInvocable<void(std::shared_ptr<Call>)>;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <map>
 #include <memory>
@@ -258,7 +259,7 @@ void Operations::OnMessage(Message message, Reply reply) {
 void Operations::Run(Decoded decoded, const PeerCredentials& peer,
                      Reply reply) {
   const bool asks_filter = decoded.filter.has_value();
-  auto call = std::make_shared<Call>(this,
+  auto call = std::make_shared<Call>(this, decoded.method,
                                      std::move(decoded.filter).value_or(""),
                                      std::move(decoded.id),
                                      decoded.wants_answer, peer,
@@ -268,9 +269,23 @@ void Operations::Run(Decoded decoded, const PeerCredentials& peer,
     return;
   }
   if (asks_filter && call->filter() == nullptr) return;
-  spdlog::debug("control: uid {} pid {}: {}", peer.uid, peer.pid,
-                decoded.method);
   decoded.action(std::move(call));
+}
+
+bool ChangesSomething(std::string_view method) {
+  constexpr std::array<std::string_view, 8> kReading = {
+      "show", "list", "test", "stats", "status", "metrics", "version",
+      "export"};
+  const std::string_view verb = method.substr(method.rfind('.') + 1);
+  return std::ranges::find(kReading, verb) == kReading.end();
+}
+
+void Call::Audit(std::string_view outcome) const {
+  const bool changes = ChangesSomething(method_);
+  spdlog::log(changes ? spdlog::level::info : spdlog::level::debug,
+              "control: uid {} pid {}: {}{}: {}", peer_.uid, peer_.pid,
+              method_, filter_.empty() ? "" : " of filter " + filter_,
+              outcome);
 }
 
 absl::Status NoFilter(std::string_view name) {

@@ -1,6 +1,7 @@
 """sluicectl on live traffic: states, tables, counters, flushes."""
 
 import json
+import re
 import os
 import stat
 import threading
@@ -105,6 +106,10 @@ def test_disable_and_enable(network, firewall, family):
   fw.ctl("-d")
   assert ask(network, family, 20000, 1) == 1
   assert fw.ctl("-d", check=False).returncode != 0, "it was disabled already"
+  # Who did it, and who tried to, is in the log.
+  log = fw.process.text()
+  assert re.search(r"uid 0 pid \d+: filter.disable of filter main: done", log)
+  assert re.search(r"filter.disable of filter main: pf not enabled", log)
   fw.ctl("-e")
   assert ask(network, family, 20000, 1) == 0
 

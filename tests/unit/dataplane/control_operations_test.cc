@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/control/call.h"
 #include "dataplane/control/json_rpc.h"
 #include "dataplane/control/operations.h"
 #include "nlohmann/json.hpp"
@@ -409,6 +410,27 @@ TEST_F(ControlOperationsTest, StopsWithChangesThatWait) {
   delete operations;
   EXPECT_EQ(dropped, 3);
   EXPECT_EQ(filter_.generation, 1u) << "nothing was published";
+}
+
+TEST(ChangesTest, WhatIsWrittenToTheLogAsAChange) {
+  std::vector<std::string_view> changes;
+  for (const std::string_view method : Operations::MethodNames()) {
+    if (ChangesSomething(method)) changes.push_back(method);
+  }
+  EXPECT_THAT(
+      changes,
+      ::testing::IsSupersetOf(
+          {"filter.create", "filter.destroy", "filter.disable",
+           "filter.enable", "info.clear", "port.add", "port.disable",
+           "port.enable", "port.exclude", "port.include", "port.remove",
+           "rules.zero", "ruleset.flush", "ruleset.load", "states.flush",
+           "states.kill", "table.add", "table.delete", "table.flush",
+           "table.kill", "table.replace", "table.zero", "tables.flush"}));
+  for (const std::string_view method :
+       {"rules.show", "states.show", "table.test", "table.show",
+        "tables.list", "filter.list", "port.stats", "control.version"}) {
+    EXPECT_FALSE(ChangesSomething(method)) << method;
+  }
 }
 
 }  // namespace
