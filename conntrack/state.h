@@ -203,6 +203,10 @@ class StateSink {
                           const TrafficDelta& traffic) = 0;
   // The last that is heard of a state for which StateInserted returned true.
   virtual void StateRemoved(uint16_t filter, const StateTemplate& values) = 0;
+  // The same, of one that was only reserved (state_import.h): nothing of it is
+  // to be seen afterwards.
+  virtual void StateCancelled(uint16_t filter,
+                              const StateTemplate& values) = 0;
   // The rule's own timeouts, for states with kStateRuleTimeouts.
   virtual const TimeoutProfile* RuleTimeouts(uint16_t filter,
                                              uint32_t rule_slot) const = 0;

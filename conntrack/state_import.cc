@@ -218,7 +218,7 @@ ReserveResult StateTable::Reserve(StateImport* import, uint32_t budget) {
 void StateTable::ReleaseReserved(const ImportedState& imported) {
   const StateRecord& record = imported.record;
   index_.Remove(HashOf(record), record.slot);
-  if (sink_ != nullptr) sink_->StateRemoved(record.filter, record.values);
+  if (sink_ != nullptr) sink_->StateCancelled(record.filter, record.values);
   filters_[record.filter].budget->GiveBack();
   cold_[record.slot].id = 0;
   GiveBackSlot(record.slot);

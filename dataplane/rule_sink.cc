@@ -38,6 +38,15 @@ void RuleSink::StateRemoved(uint16_t filter, const StateTemplate& values) {
   CountStateEnded(values, store.worker_counters(worker_));
 }
 
+void RuleSink::StateCancelled(uint16_t filter, const StateTemplate& values) {
+  PolicyStore& store = PolicyOf(filter);
+  if (values.has(kStateRuleLimit)) {
+    store.rule_slots().record(values.rule_slot).ReleaseState();
+  }
+  store.worker_counters(worker_).inserts.TakeBack(1);
+  CountStateCancelled(values, store.worker_counters(worker_));
+}
+
 const TimeoutProfile* RuleSink::RuleTimeouts(uint16_t filter,
                                              uint32_t rule_slot) const {
   return PolicyOf(filter).rule_slots().record(rule_slot).rule_timeouts();

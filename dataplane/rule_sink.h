@@ -23,6 +23,7 @@ class RuleSink final : public StateSink {
   void AddTraffic(uint16_t filter, const StateTemplate& values,
                   const TrafficDelta& traffic) override;
   void StateRemoved(uint16_t filter, const StateTemplate& values) override;
+  void StateCancelled(uint16_t filter, const StateTemplate& values) override;
   const TimeoutProfile* RuleTimeouts(uint16_t filter,
                                      uint32_t rule_slot) const override;
   uint32_t RuleStates(uint16_t filter, uint32_t rule_slot) const override;

@@ -17,6 +17,8 @@ class Counter {
     value_.store(value_.load(std::memory_order_relaxed) + n,
                  std::memory_order_relaxed);
   }
+  // What was added and turned out not to have happened.
+  void TakeBack(uint64_t n) { Add(~n + 1); }
   void Reset() { value_.store(0, std::memory_order_relaxed); }
   uint64_t value() const { return value_.load(std::memory_order_relaxed); }
 

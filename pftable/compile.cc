@@ -1,5 +1,6 @@
 #include "pftable/compile.h"
 
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -160,7 +161,7 @@ class PolicyCompiler {
     for (const Named& named : anchors_) {
       tables += named.anchor->tables.size();
       for (const TableDefinition& table : named.anchor->tables) {
-        entries += table.entries.size();
+        entries += table.entries.size() + table.run_time_entries.size();
         if (entries > options.limit(Limit::kTableEntries)) {
           return AtPlace(
               *source_, table.place,
@@ -290,11 +291,22 @@ class PolicyCompiler {
             .is_const = table.is_const,
             .counters = table.counters,
             .has_contents = table.has_contents,
-            .contents = context_.pool != nullptr
-                            ? context_.pool->Build(table.entries)
-                            : BuildTable(table.entries)});
+            .contents = ContentsOf(table)});
       }
     }
+  }
+
+  AddressTable ContentsOf(const TableDefinition& table) const {
+    std::span<const TableEntry> entries = table.entries;
+    std::vector<TableEntry> all;
+    if (!table.run_time_entries.empty()) {
+      all = table.entries;
+      all.insert(all.end(), table.run_time_entries.begin(),
+                 table.run_time_entries.end());
+      entries = all;
+    }
+    return context_.pool != nullptr ? context_.pool->Build(entries)
+                                    : BuildTable(entries);
   }
 
   const std::shared_ptr<const Policy> source_;

@@ -27,6 +27,8 @@ RuleCounts operator-(const RuleCounts& a, const RuleCounts& b) {
     d.bytes[i] -= b.bytes[i];
   }
   d.states_created -= b.states_created;
+  // States that were counted when it was zeroed, and then taken back.
+  if (static_cast<int64_t>(d.states_created) < 0) d.states_created = 0;
   return d;
 }
 

@@ -1,7 +1,8 @@
 // Counters of rules and tables. Each worker writes its own set and no other;
 // the control side reads all of them with relaxed loads and adds them up.
 // They are indexed by slot (rule_slots.h, table_slots.h), which outlives the
-// generations of a policy, and never go back: the control side subtracts what
+// generations of a policy, and never go back, but for states that were created
+// in vain: the control side subtracts what
 // they were when the slot was given out or zeroed.
 #ifndef SLUICE_PFTABLE_COUNTERS_H_
 #define SLUICE_PFTABLE_COUNTERS_H_

@@ -354,6 +354,14 @@ void CountStateCreated(const StateTemplate& state, WorkerCounters& counters) {
   });
 }
 
+void CountStateCancelled(const StateTemplate& state,
+                         WorkerCounters& counters) {
+  std::atomic_thread_fence(std::memory_order_release);
+  ForEachSlot(state, [&](uint32_t slot) {
+    counters.rule(slot).states_created.TakeBack(1);
+  });
+}
+
 void CountStateEnded(const StateTemplate& state, WorkerCounters& counters) {
   // Read by the control side as a release of the slot.
   std::atomic_thread_fence(std::memory_order_release);

@@ -103,6 +103,8 @@ void FoldTraffic(const RuleSlots& slots, const StateTemplate& state,
 // (RuleRecord::AcquireState).
 void CountStateCreated(const StateTemplate& state, WorkerCounters& counters);
 void CountStateEnded(const StateTemplate& state, WorkerCounters& counters);
+// Instead of CountStateEnded(): it was created in vain, and is not counted.
+void CountStateCancelled(const StateTemplate& state, WorkerCounters& counters);
 
 // How `rule`'s kind of answer applies to this packet; for the fail policy of
 // a state that could not be made, too.

@@ -38,6 +38,9 @@ struct TableDefinition {
   // holds. False: a table of that name keeps what it has.
   bool has_contents = false;
   std::vector<TableEntry> entries;  // in order, without repetitions
+  // More of them, which somebody had added at run time where the policy comes
+  // from: they are loaded with it and not part of its text.
+  std::vector<TableEntry> run_time_entries;
   // The files that were read for it, as they were named.
   std::vector<std::string> files;
   SourcePlace place;

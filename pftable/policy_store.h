@@ -161,6 +161,9 @@ class PolicyStore {
   // IPv4 before IPv6, ascending.
   absl::StatusOr<std::vector<TableEntry>> ShowTable(const TableKey& key) const;
   absl::Status ZeroTable(const TableKey& key);
+  // TableSlots::Raise() of a table, if there is such a one.
+  void RaiseTable(const TableKey& key, const TableCounts& least,
+                  int64_t cleared_at);
 
   // Listings. Rules in order of evaluation within their anchor; `anchor` ""
   // is the main ruleset. NotFound for an anchor that is not there.
@@ -179,6 +182,7 @@ class PolicyStore {
   size_t live_generations() const;
 
   const TagRegistry& tags() const { return tags_; }
+  TagRegistry& tags() { return tags_; }
   RuleSlots& rule_slots() { return rule_slots_; }
   PolicyCounters& counters() { return counters_; }
 

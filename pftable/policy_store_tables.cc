@@ -356,6 +356,14 @@ absl::Status PolicyStore::ZeroTable(const TableKey& key) {
   return absl::OkStatus();
 }
 
+void PolicyStore::RaiseTable(const TableKey& key, const TableCounts& least,
+                             int64_t cleared_at) {
+  const std::lock_guard lock(mutex_);
+  const GenerationTable* table = owned_current_->FindTable(key);
+  if (table == nullptr) return;
+  table_slots_.Raise(table->handle->slot(), least, cleared_at);
+}
+
 std::vector<TableStatus> PolicyStore::ListTables() const {
   const std::lock_guard lock(mutex_);
   std::vector<TableStatus> result;

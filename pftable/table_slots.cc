@@ -90,7 +90,7 @@ void TableSlots::Raise(uint16_t slot, const TableCounts& least,
       raise(now.bytes[i][j], least.bytes[i][j], &base.bytes[i][j]);
     }
   }
-  if (raised) slots_[slot].cleared_at = cleared_at;
+  if (raised || now == least) slots_[slot].cleared_at = cleared_at;
 }
 
 int64_t TableSlots::cleared_at(uint16_t slot) const {

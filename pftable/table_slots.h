@@ -60,7 +60,7 @@ class TableSlots {
   TableCounts Counts(uint16_t slot) const;
   void Zero(uint16_t slot);
   // Counters that came from elsewhere: each goes on from the greater of what it
-  // is and `least`, all since `cleared_at` if one does.
+  // is and `least`, and all are since `cleared_at` unless they were ahead.
   void Raise(uint16_t slot, const TableCounts& least, int64_t cleared_at);
   // Seconds since the epoch of the last Zero() or of the first Acquire().
   int64_t cleared_at(uint16_t slot) const;

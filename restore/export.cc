@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "pftable/no_memory.h"
 #include "pftable/printer.h"
 #include "restore/snapshot_check.h"
 
@@ -32,18 +33,21 @@ uint16_t FlagsOf(const TableStatus& table) {
       (table.active ? kSnapshotTableActive : 0));
 }
 
-// Entries that the loaded text lists, of tables that the tool has changed.
-bool IsLoaded(const Policy& policy, const TableKey& key,
-              const Prefix& prefix) {
+// The entries that the loaded text lists, ascending, of tables that the tool
+// may have changed.
+std::vector<Prefix> LoadedEntries(const Policy& policy, const TableKey& key) {
+  std::vector<Prefix> loaded;
   const Anchor* anchor = policy.main.Find(key.anchor);
-  if (anchor == nullptr) return false;
+  if (anchor == nullptr) return loaded;
   for (const TableDefinition& table : anchor->tables) {
     if (table.name != key.name) continue;
+    loaded.reserve(table.entries.size());
     for (const TableEntry& entry : table.entries) {
-      if (entry.prefix == prefix) return true;
+      loaded.push_back(entry.prefix);
     }
   }
-  return false;
+  std::sort(loaded.begin(), loaded.end());
+  return loaded;
 }
 
 absl::Status ExportTables(PolicyStore* store, Snapshot* snapshot) {
@@ -56,9 +60,11 @@ absl::Status ExportTables(PolicyStore* store, Snapshot* snapshot) {
     if (status.active) {
       const auto entries = store->ShowTable(status.key);
       if (!entries.ok()) return entries.status();
+      const std::vector<Prefix> loaded = LoadedEntries(*policy, status.key);
       table.entries.reserve(entries->size());
       for (const TableEntry& entry : *entries) {
-        const bool run_time = !IsLoaded(*policy, status.key, entry.prefix);
+        const bool run_time =
+            !std::binary_search(loaded.begin(), loaded.end(), entry.prefix);
         table.entries.push_back(
             {.prefix = entry.prefix,
              .flags = static_cast<uint8_t>(
@@ -186,7 +192,7 @@ SnapshotBinding StateExporter::BindingOf(const StateTemplate& values) {
   return binding;
 }
 
-void StateExporter::Add(const StateRecord& record) {
+void StateExporter::AddState(const StateRecord& record) {
   if (record.values.has(kStateNoSync)) {
     ++statistics_.no_sync;
     return;
@@ -232,7 +238,7 @@ void StateExporter::Add(const StateRecord& record) {
   states_.push_back(std::move(state));
 }
 
-void StateExporter::Add(const ExpectationRecord& record) {
+void StateExporter::AddExpectation(const ExpectationRecord& record) {
   SnapshotExpectation expectation;
   expectation.parent = record.parent.id;
   expectation.remaining = record.expires_in;
@@ -242,12 +248,41 @@ void StateExporter::Add(const ExpectationRecord& record) {
   expectation.client = record.client;
   expectation.server = record.server;
   expectation.binding = BindingOf(record.values);
-  if (WhatIsWrong(expectation) == nullptr) {
+  bool bound_nowhere = false;
+  if (record.values.has(kStateIfBound)) {
+    expectation.interface = interfaces_->NameOf(record.interface);
+    bound_nowhere = expectation.interface.empty();
+  }
+  if (!bound_nowhere && WhatIsWrong(expectation) == nullptr) {
     expectations_.push_back(std::move(expectation));
   }
 }
 
+void StateExporter::Add(const StateRecord& record) {
+  try {
+    AddState(record);
+  } catch (const std::bad_alloc&) {
+    status_ = NoMemory("export a state");
+  }
+}
+
+void StateExporter::Add(const ExpectationRecord& record) {
+  try {
+    AddExpectation(record);
+  } catch (const std::bad_alloc&) {
+    status_ = NoMemory("export an expectation");
+  }
+}
+
 void StateExporter::Finish(Snapshot* snapshot) {
+  try {
+    HandOver(snapshot);
+  } catch (const std::bad_alloc&) {
+    status_ = NoMemory("export the states");
+  }
+}
+
+void StateExporter::HandOver(Snapshot* snapshot) {
   std::sort(states_.begin(), states_.end(),
             [](const auto& a, const auto& b) { return a.id < b.id; });
   statistics_.states += states_.size();
@@ -285,22 +320,24 @@ void StateExporter::Finish(Snapshot* snapshot) {
 }
 
 absl::Status ExportPolicy(PolicyStore* store, Snapshot* snapshot) {
-  const uint64_t generation = store->generation_number();
-  snapshot->header.generation = generation;
-  snapshot->header.policy_hash = store->generation_hash();
-  snapshot->limits.clear();
-  snapshot->tables.clear();
-  snapshot->rulesets.clear();
-  snapshot->rule_counters.clear();
-  snapshot->table_counters.clear();
-  ExportLimits(store->policy()->options, snapshot);
-  absl::Status status = ExportTables(store, snapshot);
-  if (status.ok()) status = ExportRules(store, snapshot);
-  if (store->generation_number() != generation) {
-    return absl::AbortedError(
-        "the policy changed while it was exported: export it again");
-  }
-  return status;
+  return OrNoMemory("export the policy", [&]() -> absl::Status {
+    const uint64_t generation = store->generation_number();
+    snapshot->header.generation = generation;
+    snapshot->header.policy_hash = store->generation_hash();
+    snapshot->limits.clear();
+    snapshot->tables.clear();
+    snapshot->rulesets.clear();
+    snapshot->rule_counters.clear();
+    snapshot->table_counters.clear();
+    ExportLimits(store->policy()->options, snapshot);
+    absl::Status status = ExportTables(store, snapshot);
+    if (status.ok()) status = ExportRules(store, snapshot);
+    if (store->generation_number() != generation) {
+      return absl::AbortedError(
+          "the policy changed while it was exported: export it again");
+    }
+    return status;
+  });
 }
 
 }  // namespace sluice

@@ -34,16 +34,23 @@ class StateExporter {
   StateExporter(PolicyStore* store, const InterfaceRegistry* interfaces)
       : store_(store), interfaces_(interfaces) {}
 
-  // A state as its worker recorded it (StateTable::Record).
+  // A state as its worker recorded it (StateTable::Record), after its traffic
+  // was folded: what it has not handed to its rule yet would be in no counter.
   void Add(const StateRecord& record);
   // An expectation as ExpectationTable::List() has it.
   void Add(const ExpectationRecord& record);
   // Sorts what was added and hands it over; the exporter is empty again.
   void Finish(Snapshot* snapshot);
+  // ResourceExhausted if there was no memory for something: then the snapshot
+  // is not whole. To be asked after Finish().
+  const absl::Status& status() const { return status_; }
   const ExportStatistics& statistics() const { return statistics_; }
 
  private:
   RuleId IdOf(uint32_t slot);
+  void AddState(const StateRecord& record);
+  void AddExpectation(const ExpectationRecord& record);
+  void HandOver(Snapshot* snapshot);
   SnapshotBinding BindingOf(const StateTemplate& values);
 
   PolicyStore* const store_;
@@ -52,6 +59,7 @@ class StateExporter {
   std::vector<SnapshotState> states_;
   std::vector<SnapshotExpectation> expectations_;
   ExportStatistics statistics_;
+  absl::Status status_;
 };
 
 // The identity of a rule with that text digest (RuleSlotInfo::identity).
@@ -59,7 +67,8 @@ RuleId RuleIdOf(std::string_view identity);
 
 // Fills in limits, tables with their contents of now, rules, options and
 // counters, and the generation in the header. Every part is of one generation:
-// Aborted if the policy changed meanwhile, and then it is to be called again.
+// Aborted if the policy changed meanwhile, and then it is to be called again;
+// ResourceExhausted: no memory.
 absl::Status ExportPolicy(PolicyStore* store, Snapshot* snapshot);
 
 }  // namespace sluice

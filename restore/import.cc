@@ -8,8 +8,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "conntrack/tcp_tracker.h"
-#include "pftable/parser.h"
-#include "restore/export.h"
+#include "pftable/no_memory.h"
+#include "restore/snapshot_check.h"
 
 namespace sluice {
 namespace {
@@ -22,89 +22,7 @@ constexpr std::pair<uint32_t, StateFlag> kFlags[] = {
     {kSnapshotStateLogMatches, kStateLogMatches},
 };
 
-absl::StatusOr<Policy> ParsedRuleset(const SnapshotRuleset& ruleset,
-                                     Dialect dialect) {
-  ParseInput input;
-  input.file_name = absl::StrCat("snapshot, ruleset \"", ruleset.anchor, "\"");
-  input.dialect = dialect;
-  input.anchor = ruleset.anchor;
-  input.no_dns = true;
-  for (const std::string& option : ruleset.options) {
-    absl::StrAppend(&input.text, "set ", option, "\n");
-  }
-  for (const SnapshotRule& rule : ruleset.rules) {
-    if (rule.kind != SnapshotRuleKind::kFilter) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("a rule that filters do not have: ", rule.text));
-    }
-    absl::StrAppend(&input.text, rule.text, "\n");
-  }
-  ParseResult result = ParsePolicy(std::move(input));
-  if (!result.ok()) {
-    return absl::InvalidArgumentError(FormatDiagnostics(result.diagnostics));
-  }
-  return std::move(result.policy);
-}
-
 }  // namespace
-
-absl::StatusOr<Policy> StateImporter::BuildPolicy() const {
-  Policy policy(options_.dialect);
-  // Ascending by anchor: the main ruleset is the first, if there is one.
-  for (const SnapshotRuleset& ruleset : snapshot_.rulesets) {
-    absl::StatusOr<Policy> parsed = ParsedRuleset(ruleset, options_.dialect);
-    if (!parsed.ok()) return parsed.status();
-    if (ruleset.anchor.empty()) {
-      policy = std::move(*parsed);
-    } else {
-      policy.main.FindOrCreate(ruleset.anchor).rules =
-          std::move(parsed->main.rules);
-    }
-  }
-  for (const SnapshotTable& table : snapshot_.tables) {
-    if ((table.flags & kSnapshotTableActive) == 0) continue;
-    TableDefinition definition;
-    definition.name = table.name;
-    definition.is_const = (table.flags & kSnapshotTableConst) != 0;
-    definition.persist = (table.flags & kSnapshotTablePersist) != 0;
-    definition.counters = (table.flags & kSnapshotTableCounters) != 0;
-    definition.has_contents = true;
-    for (const SnapshotTableEntry& entry : table.entries) {
-      TableEntry made;
-      made.prefix = entry.prefix;
-      made.negated = (entry.flags & kSnapshotEntryNegated) != 0;
-      made.weight = entry.weight;
-      definition.entries.push_back(made);
-    }
-    policy.main.FindOrCreate(table.anchor)
-        .tables.push_back(std::move(definition));
-  }
-  return policy;
-}
-
-void StateImporter::FindRules() {
-  if (!options_.policy) {
-    for (const RuleStatus& rule : target_.store->ListAllRules()) {
-      const auto info = target_.store->rule_slots().Info(rule.rule.slot);
-      // The first of equal ones.
-      if (info.ok()) slots_.emplace(RuleIdOf(info->identity), rule.rule.slot);
-    }
-    return;
-  }
-  // Those of a policy that is not published yet are in no listing, but their
-  // slots are taken.
-  absl::flat_hash_map<RuleId, uint32_t> wanted;
-  for (const SnapshotRuleset& ruleset : snapshot_.rulesets) {
-    for (const SnapshotRule& rule : ruleset.rules) wanted[rule.id] = 0;
-  }
-  RuleSlots& rules = target_.store->rule_slots();
-  for (uint32_t slot = 1; slot < rules.capacity(); ++slot) {
-    const auto info = rules.Info(slot);
-    if (!info.ok() || info->occurrence != 0) continue;
-    const RuleId id = RuleIdOf(info->identity);
-    if (wanted.contains(id)) slots_.emplace(id, slot);
-  }
-}
 
 bool StateImporter::Resolve(const SnapshotBinding& binding,
                             StateTemplate* values) const {
@@ -117,7 +35,6 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
       values->flags = static_cast<uint16_t>(values->flags | to);
     }
   }
-  // A tag that no rule of this filter knows is tested by none.
   values->tag = target_.store->tags().Find(binding.tag);
   values->anchor_slot = slot_of(binding.anchor_rule, kNoRuleSlot);
   for (const RuleId id : binding.match_rules) {
@@ -126,12 +43,78 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
     values->match_slots[values->match_count++] = slot;
   }
   values->rule_slot = slot_of(binding.rule, kDefaultRuleSlot);
-  if (values->rule_slot == kDefaultRuleSlot) return binding.rule == 0;
+  bool there = true;
+  if (values->rule_slot == kDefaultRuleSlot) {
+    there = binding.rule == 0;
+    const auto orphan = orphan_slots_.find(binding.rule);
+    if (orphan == orphan_slots_.end()) return there;
+    values->rule_slot = orphan->second;
+  }
   const RuleRecord& rule =
       target_.store->rule_slots().record(values->rule_slot);
   if (rule.has_timeouts) values->flags |= kStateRuleTimeouts;
   if (rule.max_states != 0) values->flags |= kStateRuleLimit;
-  return true;
+  return there;
+}
+
+absl::Status StateImporter::FindInterface(const std::string& name,
+                                          std::string_view who, uint64_t id,
+                                          uint16_t* interface) const {
+  *interface = target_.interfaces->Resolve(name).id;
+  if (*interface != 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(absl::string_view(who.data(), who.size()), " ", id,
+                   " is bound to interface ", name, ", which is not here"));
+}
+
+absl::Status StateImporter::CheckInterfaces() const {
+  uint16_t unused;
+  for (const auto* states : {&snapshot_.parents, &snapshot_.children}) {
+    for (const SnapshotState& state : *states) {
+      if (state.interface.empty()) continue;
+      absl::Status status =
+          FindInterface(state.interface, "state", state.id, &unused);
+      if (!status.ok()) return status;
+    }
+  }
+  for (const SnapshotExpectation& expectation : snapshot_.expectations) {
+    if (expectation.interface.empty()) continue;
+    absl::Status status =
+        FindInterface(expectation.interface, "an expectation of state",
+                      expectation.parent, &unused);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StateImporter::CheckTies() const {
+  const auto bad = [](uint64_t id, const char* wrong) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("snapshot: state ", id, ": ", wrong));
+  };
+  uint64_t last = 0;
+  for (const SnapshotState& state : snapshot_.parents) {
+    if (state.id <= last) return bad(state.id, "out of order");
+    if (state.parent != 0) return bad(state.id, "it has a parent");
+    last = state.id;
+  }
+  last = 0;
+  for (const SnapshotState& state : snapshot_.children) {
+    if (state.id <= last) return bad(state.id, "out of order");
+    last = state.id;
+    const char* wrong = WhatIsWrongWithLink(
+        state, FindState(snapshot_.parents, state.parent));
+    if (wrong != nullptr) return bad(state.id, wrong);
+    if (FindState(snapshot_.parents, state.id) != nullptr) {
+      return bad(state.id, "another state has its id");
+    }
+  }
+  for (const SnapshotExpectation& expectation : snapshot_.expectations) {
+    const char* wrong = WhatIsWrongWithLink(
+        expectation, FindState(snapshot_.parents, expectation.parent));
+    if (wrong != nullptr) return bad(expectation.parent, wrong);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
@@ -153,13 +136,10 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
   record.expires_in = state.remaining;
   if (state.helper == SnapshotHelper::kTftp) record.flags |= kEntryHelper;
   if (!state.interface.empty()) {
-    record.interface = target_.interfaces->Resolve(state.interface).id;
     record.values.flags |= kStateIfBound;
-    if (record.interface == 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("state ", state.id, " is bound to interface ",
-                       state.interface, ", which is not here"));
-    }
+    absl::Status status =
+        FindInterface(state.interface, "state", state.id, &record.interface);
+    if (!status.ok()) return status;
   }
   for (size_t i = 0; i < 2; ++i) {
     const SnapshotPeer& peer = state.peers[i];
@@ -238,11 +218,25 @@ absl::Status StateImporter::AddStates() {
 }
 
 absl::Status StateImporter::Prepare(std::span<const uint8_t> bytes) {
-  absl::StatusOr<ReadResult> read = ReadSnapshot(bytes, options_.limits);
-  if (!read.ok()) return read.status();
-  snapshot_ = std::move(read->snapshot);
-  arenas_.resize(target_.workers);
-  for (StateImport& arena : arenas_) arena.filter = target_.filter;
+  return OrNoMemory("read the snapshot", [&] {
+    absl::StatusOr<ReadResult> read = ReadSnapshot(bytes, options_.limits);
+    if (!read.ok()) return read.status();
+    snapshot_ = std::move(read->snapshot);
+    return PrepareAll();
+  });
+}
+
+absl::Status StateImporter::Prepare(Snapshot snapshot) {
+  return OrNoMemory("prepare the restore", [&] {
+    snapshot_ = std::move(snapshot);
+    return PrepareAll();
+  });
+}
+
+absl::Status StateImporter::PrepareAll() {
+  absl::Status status = CheckTies();
+  if (status.ok()) status = CheckInterfaces();
+  if (!status.ok()) return status;
   if (options_.policy) {
     absl::StatusOr<Policy> policy = BuildPolicy();
     if (!policy.ok()) return policy.status();
@@ -256,10 +250,18 @@ absl::Status StateImporter::Prepare(std::span<const uint8_t> bytes) {
     }
   }
   FindRules();
-  return AddStates();
+  status = KeepOrphanRules();
+  // Names stay, so they are taken last.
+  if (status.ok()) status = InternTags();
+  if (status.ok()) status = AddStates();
+  return status;
 }
 
 absl::Status StateImporter::Tie() {
+  return OrNoMemory("tie the states", [&] { return TieAll(); });
+}
+
+absl::Status StateImporter::TieAll() {
   const auto place_of = [this](uint64_t id) -> const Place* {
     const auto found = places_.find(id);
     return found != places_.end() && found->second.has_value()
@@ -279,7 +281,10 @@ absl::Status StateImporter::Tie() {
     uint16_t record;
   };
   std::vector<Tied> tied;
+  tied.reserve(children.size() + snapshot_.children.size());
   absl::flat_hash_map<uint64_t, ParentReference> parents;
+  // Before any is taken: what is not noted would never be given back.
+  families_.reserve(children.size());
   for (const auto& [id, count] : children) {
     const Place* place = place_of(id);
     if (place == nullptr) continue;
@@ -288,7 +293,6 @@ absl::Status StateImporter::Tie() {
                                  .filter = target_.filter,
                                  .direction = parent.direction};
     reference.interface = parent.interface;
-    families_.reserve(families_.size() + 1);
     if (target_.expectations->ReserveFamily(reference, count,
                                             &reference.record) !=
         ExpectResult::kArmed) {
@@ -314,17 +318,25 @@ absl::Status StateImporter::Tie() {
   for (const SnapshotExpectation& expectation : snapshot_.expectations) {
     const auto parent = parents.find(expectation.parent);
     if (parent == parents.end()) continue;
-    const StateRecord& state = At(*place_of(expectation.parent));
     ExpectationRecord expected;
+    if (!Resolve(expectation.binding, &expected.values) &&
+        options_.orphans == OrphanPolicy::kDrop) {
+      continue;
+    }
+    if (!expectation.interface.empty()) {
+      expected.values.flags |= kStateIfBound;
+      absl::Status status =
+          FindInterface(expectation.interface, "an expectation of state",
+                        expectation.parent, &expected.interface);
+      if (!status.ok()) return status;
+    }
     expected.parent = parent->second.handle;
-    expected.interface = state.interface;
     expected.proto = expectation.proto;
     expected.client = expectation.client;
     expected.server = expectation.server;
     expected.client_port = expectation.client_port;
-    expected.server_port = state.port[1];
+    expected.server_port = At(*place_of(expectation.parent)).port[1];
     expected.expires_in = expectation.remaining;
-    expected.values = state.values;
     if (target_.expectations->ReserveExpectation(
             expected, parent->second.record) != ExpectResult::kArmed) {
       return absl::ResourceExhaustedError(
@@ -334,18 +346,12 @@ absl::Status StateImporter::Tie() {
   return absl::OkStatus();
 }
 
-absl::Status StateImporter::PublishPolicy() {
-  if (!ticket_.has_value()) return absl::OkStatus();
-  const absl::Status status = target_.store->Commit(*ticket_);
-  if (status.ok()) ticket_.reset();
-  return status;
-}
-
 RestoreReport StateImporter::Finish(Tick now) {
   for (const Family& family : families_) {
     target_.expectations->CommitFamily(family.record, family.parent, now);
   }
   families_.clear();
+  orphan_rules_ = RuleSlotLease();
   for (const StateImport& arena : arenas_) {
     report_.states_imported += arena.inserted;
     report_.states_merged += arena.merged;
@@ -358,6 +364,7 @@ void StateImporter::Abandon() {
     target_.expectations->CancelFamily(family.record, family.parent);
   }
   families_.clear();
+  orphan_rules_ = RuleSlotLease();
   // A ticket that has ended meanwhile is what is wanted.
   if (ticket_.has_value()) target_.store->Rollback(*ticket_).IgnoreError();
   ticket_.reset();

@@ -17,6 +17,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -35,16 +36,18 @@ namespace sluice {
 
 // What becomes of a state whose rule is not in the policy.
 enum class OrphanPolicy : uint8_t {
-  kKeep,  // it goes on, as a state of the default rule
+  // It goes on, with the timeouts that its rule had, as a state of a rule that
+  // is gone.
+  kKeep,
   kDrop,  // it is left out
 };
 
 struct ImportOptions {
   SnapshotLimits limits;  // of the receiving filter
   OrphanPolicy orphans = OrphanPolicy::kKeep;
-  // Whether rules, options and tables come from the snapshot too. Entries that
-  // its tables had from the run-time tool are then part of their definition.
-  // If not, the policy in force stays, tables included.
+  // Whether rules, options and tables come from the snapshot too, and their
+  // counters: each goes on from the greater of the snapshot's and its own. If
+  // not, the policy in force stays, tables and counters included.
   bool policy = false;
   Dialect dialect = Dialect::kOpenBsd;
 };
@@ -65,7 +68,11 @@ struct ImportTarget {
 class StateImporter {
  public:
   StateImporter(const ImportTarget& target, ImportOptions options)
-      : target_(target), options_(std::move(options)) {}
+      : target_(target),
+        options_(std::move(options)),
+        arenas_(target.workers) {
+    for (StateImport& arena : arenas_) arena.filter = target.filter;
+  }
   ~StateImporter() { Abandon(); }
   StateImporter(const StateImporter&) = delete;
   StateImporter& operator=(const StateImporter&) = delete;
@@ -73,14 +80,20 @@ class StateImporter {
   // Reads and resolves everything. Ids stay as they are unless a live state
   // might have one of them, or an owner is another worker than the id says:
   // then all are numbered anew in their order. Errors: those of ReadSnapshot()
-  // and PolicyStore::Define(); InvalidArgument: a rule or an interface that is
-  // not understood here.
+  // and PolicyStore::Define(); InvalidArgument: a rule, a tie or an interface
+  // that is not understood here; ResourceExhausted: no room for tags, rules
+  // that are gone, or no memory. Names of tags that the filter did not know
+  // stay, even if the import ends later.
   absl::Status Prepare(std::span<const uint8_t> bytes);
+  // The same of one that was read already.
+  absl::Status Prepare(Snapshot snapshot);
+  // Of each worker, from the start; empty until Prepare() has succeeded.
   StateImport* arena(size_t worker) { return &arenas_[worker]; }
   // Takes room for families and expectations and ties children to parents.
   // ResourceExhausted if there is none.
   absl::Status Tie();
-  // Aborted: the policy has been changed by somebody else.
+  // Aborted: the policy has been changed by somebody else. ResourceExhausted:
+  // no room for its tables, or no memory.
   absl::Status PublishPolicy();
   RestoreReport Finish(Tick now);
   // Frees all that is not in a shard.
@@ -96,8 +109,24 @@ class StateImporter {
     uint16_t record = kNoFamilyRecord;
   };
 
+  struct TableCounter {
+    TableKey key;
+    TableCounts counts;
+    int64_t cleared_at = 0;
+  };
+
+  absl::Status PrepareAll();
+  absl::Status TieAll();
+  absl::Status CheckTies() const;
+  absl::Status CheckInterfaces() const;
+  absl::Status FindInterface(const std::string& name, std::string_view who,
+                             uint64_t id, uint16_t* interface) const;
   absl::StatusOr<Policy> BuildPolicy() const;
+  // Slots of the snapshot's rules, and what they are to be counted with.
   void FindRules();
+  // Slots for rules that are not here any more but have states.
+  absl::Status KeepOrphanRules();
+  absl::Status InternTags();
   // Slots and flags of a binding; false: its rule is not there.
   bool Resolve(const SnapshotBinding& binding, StateTemplate* values) const;
   absl::Status AddStates();
@@ -114,6 +143,10 @@ class StateImporter {
   Snapshot snapshot_;
   std::optional<Ticket> ticket_;
   absl::flat_hash_map<RuleId, uint32_t> slots_;
+  absl::flat_hash_map<RuleId, uint32_t> orphan_slots_;
+  RuleSlotLease orphan_rules_;
+  std::vector<std::pair<uint32_t, RuleCounts>> rule_counters_;
+  std::vector<TableCounter> table_counters_;
   std::vector<StateImport> arenas_;
   // By id in the snapshot, of parents and children: where they are, once they
   // are anywhere.

@@ -186,6 +186,7 @@ struct SnapshotExpectation {
   uint16_t client_port = 0;
   Address client;
   Address server;
+  std::string interface;  // not empty: it is met there only
   SnapshotBinding binding;
 
   friend bool operator==(const SnapshotExpectation&,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "conntrack/state.h"
 #include "pftable/policy.h"
@@ -86,6 +87,15 @@ const char* WhatIsWrongWithPeer(const SnapshotPeer& peer, uint8_t proto) {
     return "a port without a protocol that has ports";
   }
   return IsSound(peer.address) ? nullptr : "an address of no family";
+}
+
+constexpr const char* kTooLarge = "a counter that is too large";
+
+// They have room to count on.
+bool AreCounts(std::span<const uint64_t> values) {
+  return std::all_of(values.begin(), values.end(), [](uint64_t value) {
+    return value <= kMaxSnapshotCounter;
+  });
 }
 
 }  // namespace
@@ -238,7 +248,27 @@ const char* WhatIsWrong(const SnapshotExpectation& expectation) {
   if (!IsSound(expectation.client) || !IsSound(expectation.server)) {
     return "an address of no family";
   }
+  if (!expectation.interface.empty() &&
+      !IsSnapshotName(expectation.interface)) {
+    return "an interface's name is not allowed";
+  }
   return WhatIsWrong(expectation.binding);
+}
+
+const char* WhatIsWrong(const SnapshotRuleCounters& counters) {
+  const std::array others = {counters.evaluations, counters.states_created};
+  return AreCounts(others) && AreCounts(counters.packets) &&
+                 AreCounts(counters.bytes)
+             ? nullptr
+             : kTooLarge;
+}
+
+const char* WhatIsWrong(const SnapshotTableCounters& counters) {
+  const std::array others = {counters.match, counters.no_match};
+  return AreCounts(others) && AreCounts(counters.packets) &&
+                 AreCounts(counters.bytes)
+             ? nullptr
+             : kTooLarge;
 }
 
 const char* WhatIsWrongWithLink(const SnapshotState& child,

@@ -28,6 +28,8 @@ const char* WhatIsWrong(const SnapshotRule& rule);
 const char* WhatIsWrong(const SnapshotBinding& binding);
 const char* WhatIsWrong(const SnapshotState& state);
 const char* WhatIsWrong(const SnapshotExpectation& expectation);
+const char* WhatIsWrong(const SnapshotRuleCounters& counters);
+const char* WhatIsWrong(const SnapshotTableCounters& counters);
 
 // What is wrong with the tie of a child to its parent (null: there is no such
 // state), or null: the parent is a state of the same filter that was made

@@ -12,7 +12,9 @@ namespace sluice {
 inline constexpr std::array<uint8_t, 8> kSnapshotMagic = {
     'S', 'L', 'U', 'I', 'C', 'E', 0x1a, '\n'};
 inline constexpr uint16_t kSnapshotMajor = 1;
-inline constexpr uint16_t kSnapshotMinor = 0;
+inline constexpr uint16_t kSnapshotMinor = 1;
+// From this minor version on expectations name an interface of their own.
+inline constexpr uint16_t kMinorOfExpectedInterface = 1;
 
 inline constexpr size_t kSnapshotHeaderBytes = 96;
 // What a newer minor version may lengthen the header to.
@@ -35,7 +37,7 @@ inline constexpr size_t kEndBytes = 16 + kDigestBytes;
 inline constexpr uint16_t kCriticalType = 0x8000;
 
 // In the order in which sections stand. NAT-POOLS and SRC-NODES are reserved:
-// minor version 0 writes none, and refuses them when they are critical.
+// this minor version writes none, and refuses them when they are critical.
 enum class SectionKind : uint16_t {
   kMeta = 0x8010,
   kLimits = 0x8020,
@@ -67,7 +69,7 @@ enum class RecordType : uint16_t {
 
 // Types of attributes, of states and expectations.
 enum class AttributeType : uint16_t {
-  kInterface = 0x8001,   // name of the interface that the state is bound to
+  kInterface = 0x8001,   // name of the interface that it is bound to
   kTag = 0x8002,
   kAnchorRule = 0x8003,  // identity of the innermost anchor call
   kMatchRules = 0x8004,  // identities of match rules
@@ -86,6 +88,9 @@ inline constexpr size_t kMaxTagBytes = 63;
 inline constexpr size_t kMaxAnchorComponentBytes = 63;
 inline constexpr size_t kMaxAnchorPathBytes = 1023;
 inline constexpr size_t kMaxMatchRulesOfState = 8;
+
+// Of rules and tables.
+inline constexpr uint64_t kMaxSnapshotCounter = INT64_MAX;
 
 // The least bytes of a whole record, its padding included: what a count is
 // held against before anything is allocated for it.

@@ -490,17 +490,19 @@ absl::Status SnapshotRecords::ReadExpectation(const SnapshotTlv& tlv) {
   const auto attributes = from.Get<uint16_t>();
   expectation.client = from.GetAddress(family);
   expectation.server = from.GetAddress(family);
-  const absl::Status status =
-      ReadAttributes(from, attributes, nullptr, &expectation.binding);
+  const bool of_its_own = result_->minor >= kMinorOfExpectedInterface;
+  const absl::Status status = ReadAttributes(
+      from, attributes, of_its_own ? &expectation.interface : nullptr,
+      &expectation.binding);
   if (!status.ok()) return status;
   if (!from.done()) return Bad(tlv.offset, "an expectation of another form");
+  const SnapshotState* parent =
+      FindState(result_->snapshot.parents, expectation.parent);
   const char* wrong = WhatIsWrong(expectation);
-  if (wrong == nullptr) {
-    wrong = WhatIsWrongWithLink(
-        expectation,
-        FindState(result_->snapshot.parents, expectation.parent));
-  }
+  if (wrong == nullptr) wrong = WhatIsWrongWithLink(expectation, parent);
   if (wrong != nullptr) return Bad(tlv.offset, wrong);
+  // Before they had one of their own it was the parent's.
+  if (!of_its_own) expectation.interface = parent->interface;
   if (expectations.size() > 1) {
     const SnapshotExpectation& before = expectations[expectations.size() - 2];
     if (std::tie(before.parent, before.client_port) >=
@@ -522,6 +524,9 @@ absl::Status SnapshotRecords::ReadRuleCounters(const SnapshotTlv& tlv) {
   for (uint64_t& value : counters.bytes) value = from.Get<uint64_t>();
   counters.states_created = from.Get<uint64_t>();
   if (!from.done()) return Bad(tlv.offset, "counters of another form");
+  if (const char* wrong = WhatIsWrong(counters)) {
+    return Bad(tlv.offset, wrong);
+  }
   auto& all = result_->snapshot.rule_counters;
   if (!result_->snapshot.table_counters.empty() ||
       (!all.empty() && std::tie(all.back().rule, all.back().occurrence) >=
@@ -545,6 +550,9 @@ absl::Status SnapshotRecords::ReadTableCounters(const SnapshotTlv& tlv) {
   if (!from.done() || !IsSnapshotName(counters.name) ||
       !IsAnchorPath(counters.anchor)) {
     return Bad(tlv.offset, "counters of another form");
+  }
+  if (const char* wrong = WhatIsWrong(counters)) {
+    return Bad(tlv.offset, wrong);
   }
   auto& all = result_->snapshot.table_counters;
   if (!all.empty() && std::tie(all.back().anchor, all.back().name) >=

@@ -44,6 +44,16 @@ uint16_t PutBinding(SnapshotBytes& out, const SnapshotBinding& binding) {
   return count;
 }
 
+// Of the first attribute; none if the name is empty.
+uint16_t PutInterface(SnapshotBytes& out, const std::string& name) {
+  if (name.empty()) return 0;
+  const size_t at =
+      out.BeginTlv(static_cast<uint16_t>(AttributeType::kInterface));
+  out.PutBytes(name.data(), name.size());
+  out.EndTlv(at);
+  return 1;
+}
+
 void PutPeer(SnapshotBytes& out, const SnapshotPeer& peer) {
   out.Put(peer.packets);
   out.Put(peer.bytes);
@@ -206,14 +216,7 @@ void SnapshotWriter::Add(const SnapshotState& state) {
   out_.Put(uint16_t{0});
   for (const SnapshotPeer& peer : state.peers) PutPeer(out_, peer);
   for (const SnapshotPeer& peer : state.peers) out_.PutAddress(peer.address);
-  uint16_t count = 0;
-  if (!state.interface.empty()) {
-    const size_t one =
-        out_.BeginTlv(static_cast<uint16_t>(AttributeType::kInterface));
-    out_.PutBytes(state.interface.data(), state.interface.size());
-    out_.EndTlv(one);
-    ++count;
-  }
+  uint16_t count = PutInterface(out_, state.interface);
   count = static_cast<uint16_t>(count + PutBinding(out_, state.binding));
   out_.bytes()[attributes] = static_cast<uint8_t>(count);
   EndRecord(at);
@@ -234,8 +237,9 @@ void SnapshotWriter::Add(const SnapshotExpectation& expectation) {
   out_.Put(uint16_t{0});
   out_.PutAddress(expectation.client);
   out_.PutAddress(expectation.server);
-  out_.bytes()[attributes] =
-      static_cast<uint8_t>(PutBinding(out_, expectation.binding));
+  uint16_t count = PutInterface(out_, expectation.interface);
+  count = static_cast<uint16_t>(count + PutBinding(out_, expectation.binding));
+  out_.bytes()[attributes] = static_cast<uint8_t>(count);
   EndRecord(at);
 }
 

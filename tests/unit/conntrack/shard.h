@@ -68,6 +68,9 @@ class RecordingSink : public StateSink {
   void StateRemoved(uint16_t, const StateTemplate& values) override {
     --states[values.rule_slot];
   }
+  void StateCancelled(uint16_t, const StateTemplate& values) override {
+    --states[values.rule_slot];
+  }
   const TimeoutProfile* RuleTimeouts(uint16_t, uint32_t rule) const override {
     const auto found = timeouts.find(rule);
     return found == timeouts.end() ? nullptr : &found->second;

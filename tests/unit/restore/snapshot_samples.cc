@@ -93,6 +93,14 @@ Snapshot TransferSnapshot() {
   return snapshot;
 }
 
+Snapshot BoundSnapshot() {
+  Snapshot snapshot = TransferSnapshot();
+  for (SnapshotState& state : snapshot.parents) state.interface = "em0";
+  snapshot.children[0].interface = "em0";
+  snapshot.expectations[0].interface = "em1";
+  return snapshot;
+}
+
 Snapshot FullSnapshot() {
   Snapshot snapshot = TransferSnapshot();
   snapshot.header = {.id = {3, 1, 4, 1, 5},
@@ -170,7 +178,8 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
   return {{"empty", EmptySnapshot()},
           {"full", FullSnapshot()},
           {"transfer", TransferSnapshot()},
-          {"states", ManyStatesSnapshot(16)}};
+          {"states", ManyStatesSnapshot(16)},
+          {"bound", BoundSnapshot(), 1}};
 }
 
 void FixSnapshot(std::vector<uint8_t>& bytes) {

@@ -19,6 +19,8 @@ Snapshot FullSnapshot();
 // A TFTP transfer in the middle: request, data flow, and what another request
 // still expects.
 Snapshot TransferSnapshot();
+// The same by a rule that binds states to an interface.
+Snapshot BoundSnapshot();
 // `count` TCP states, half of them IPv6.
 Snapshot ManyStatesSnapshot(uint32_t count);
 
@@ -30,8 +32,10 @@ SnapshotState SampleState(uint64_t id, uint8_t proto, std::string_view from,
 struct NamedSnapshot {
   std::string name;
   Snapshot snapshot;
+  uint16_t since = 0;  // the minor version that could first say it
 };
-// What the golden corpus holds, a file NAME.snap each.
+// What the golden corpus holds, a file NAME.snap each in the folder of each
+// minor version.
 std::vector<NamedSnapshot> GoldenSnapshots();
 
 // Computes the checksums, the length and the digest anew, as far as the bytes

@@ -1,0 +1,268 @@
+// The parts of StateImporter that deal with the policy.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "pftable/parser.h"
+#include "pftable/printer.h"
+#include "restore/export.h"
+#include "restore/import.h"
+
+namespace sluice {
+namespace {
+
+std::string NameOf(const SnapshotRuleset& ruleset) {
+  return absl::StrCat("snapshot, ruleset \"", ruleset.anchor, "\"");
+}
+
+absl::Status NotCanonical(const SnapshotRuleset& ruleset,
+                          std::string_view what) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(NameOf(ruleset), ": ",
+                   absl::string_view(what.data(), what.size())));
+}
+
+// Whether the text was what it claims to be: options, then rules, one a line,
+// each in the one form that a printer gives it and with its own identity. A
+// snapshot whose texts meant more or something else could not be written
+// again as it was.
+absl::Status CheckCanonical(const SnapshotRuleset& ruleset,
+                            const Policy& policy, Dialect dialect) {
+  const std::vector<Options::Given>& given = policy.options.given;
+  if (!ruleset.anchor.empty() && !ruleset.options.empty()) {
+    return NotCanonical(ruleset, "options in an anchor");
+  }
+  bool same = given.size() == ruleset.options.size();
+  for (size_t i = 0; same && i < given.size(); ++i) {
+    same = given[i].text == ruleset.options[i];
+  }
+  if (!same) return NotCanonical(ruleset, "options not in canonical form");
+  const Ruleset& rules = policy.main.rules;
+  if (rules.filter.size() != ruleset.rules.size() || !rules.scrub.empty() ||
+      !rules.nat.empty() || !rules.rdr.empty() || !rules.binat.empty() ||
+      !rules.ether.empty()) {
+    return NotCanonical(ruleset, "a text that is not one rule");
+  }
+  if (!policy.main.tables.empty() || !policy.foreign.empty() ||
+      !policy.macros.empty()) {
+    return NotCanonical(ruleset, "a text that is no rule");
+  }
+  const PrintOptions print = {.dialect = dialect};
+  for (size_t i = 0; i < ruleset.rules.size(); ++i) {
+    const SnapshotRule& rule = ruleset.rules[i];
+    if (PrintRule(rules.filter[i], print) != rule.text) {
+      return NotCanonical(
+          ruleset, absl::StrCat("not in canonical form: ", rule.text));
+    }
+    if (RuleIdOf(RuleIdentity(rules.filter[i], ruleset.anchor)) != rule.id) {
+      return NotCanonical(
+          ruleset, absl::StrCat("another rule's identity: ", rule.text));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Anchors that the text of a call opened with a body.
+bool HasBodies(const Anchor& anchor) {
+  for (const Anchor& child : anchor.children) {
+    if (!(child.rules == Ruleset()) || !child.tables.empty() ||
+        HasBodies(child)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+absl::StatusOr<Policy> ParsedRuleset(const SnapshotRuleset& ruleset,
+                                     Dialect dialect) {
+  ParseInput input;
+  input.file_name = NameOf(ruleset);
+  input.dialect = dialect;
+  input.anchor = ruleset.anchor;
+  input.no_dns = true;
+  for (const std::string& option : ruleset.options) {
+    absl::StrAppend(&input.text, "set ", option, "\n");
+  }
+  for (const SnapshotRule& rule : ruleset.rules) {
+    if (rule.kind != SnapshotRuleKind::kFilter) {
+      return NotCanonical(
+          ruleset,
+          absl::StrCat("a rule that filters do not have: ", rule.text));
+    }
+    absl::StrAppend(&input.text, rule.text, "\n");
+  }
+  ParseResult result = ParsePolicy(std::move(input));
+  if (!result.ok()) {
+    return absl::InvalidArgumentError(FormatDiagnostics(result.diagnostics));
+  }
+  absl::Status status = CheckCanonical(ruleset, result.policy, dialect);
+  if (!status.ok()) return status;
+  if (HasBodies(result.policy.main)) {
+    return NotCanonical(ruleset, "an anchor's body in the text of its call");
+  }
+  return std::move(result.policy);
+}
+
+TableDefinition DefinitionOf(const SnapshotTable& table) {
+  TableDefinition definition;
+  definition.name = table.name;
+  definition.is_const = (table.flags & kSnapshotTableConst) != 0;
+  definition.persist = (table.flags & kSnapshotTablePersist) != 0;
+  definition.counters = (table.flags & kSnapshotTableCounters) != 0;
+  definition.has_contents = true;
+  for (const SnapshotTableEntry& entry : table.entries) {
+    TableEntry made;
+    made.prefix = entry.prefix;
+    made.negated = (entry.flags & kSnapshotEntryNegated) != 0;
+    made.weight = entry.weight;
+    auto& entries = (entry.flags & kSnapshotEntryRunTime) != 0
+                        ? definition.run_time_entries
+                        : definition.entries;
+    entries.push_back(made);
+  }
+  return definition;
+}
+
+}  // namespace
+
+absl::StatusOr<Policy> StateImporter::BuildPolicy() const {
+  Policy policy(options_.dialect);
+  // Ascending by anchor: the main ruleset is the first, if there is one.
+  for (const SnapshotRuleset& ruleset : snapshot_.rulesets) {
+    absl::StatusOr<Policy> parsed = ParsedRuleset(ruleset, options_.dialect);
+    if (!parsed.ok()) return parsed.status();
+    if (ruleset.anchor.empty()) {
+      policy = std::move(*parsed);
+    } else {
+      policy.main.FindOrCreate(ruleset.anchor).rules =
+          std::move(parsed->main.rules);
+    }
+  }
+  for (const SnapshotTable& table : snapshot_.tables) {
+    if ((table.flags & kSnapshotTableActive) == 0) continue;
+    policy.main.FindOrCreate(table.anchor)
+        .tables.push_back(DefinitionOf(table));
+  }
+  return policy;
+}
+
+void StateImporter::FindRules() {
+  RuleSlots& rules = target_.store->rule_slots();
+  if (!options_.policy) {
+    for (const RuleStatus& rule : target_.store->ListAllRules()) {
+      const auto info = rules.Info(rule.rule.slot);
+      // The first of equal ones.
+      if (info.ok()) slots_.emplace(RuleIdOf(info->identity), rule.rule.slot);
+    }
+    return;
+  }
+  // Those of a policy that is not published yet are in no listing, but their
+  // slots are taken.
+  absl::flat_hash_map<RuleId, uint32_t> wanted;
+  for (const SnapshotRuleset& ruleset : snapshot_.rulesets) {
+    for (const SnapshotRule& rule : ruleset.rules) wanted[rule.id] = 0;
+  }
+  absl::flat_hash_map<std::pair<RuleId, uint32_t>, uint32_t> counted;
+  const uint32_t end = rules.end();
+  for (uint32_t slot = kDefaultRuleSlot + 1; slot < end; ++slot) {
+    const auto info = rules.Info(slot);
+    if (!info.ok()) continue;
+    const RuleId id = RuleIdOf(info->identity);
+    if (!wanted.contains(id)) continue;
+    if (info->occurrence == 0) slots_.emplace(id, slot);
+    counted.emplace(std::pair(id, info->occurrence), slot);
+  }
+  for (const SnapshotRuleCounters& counters : snapshot_.rule_counters) {
+    const auto slot = counted.find({counters.rule, counters.occurrence});
+    if (slot == counted.end()) continue;
+    rule_counters_.push_back(
+        {slot->second, RuleCounts{.evaluations = counters.evaluations,
+                                  .packets = counters.packets,
+                                  .bytes = counters.bytes,
+                                  .states_created = counters.states_created}});
+  }
+  for (const SnapshotTableCounters& counters : snapshot_.table_counters) {
+    TableCounter& made = table_counters_.emplace_back();
+    made.key = {.anchor = counters.anchor, .name = counters.name};
+    made.cleared_at = counters.cleared_at;
+    made.counts.match = counters.match;
+    made.counts.no_match = counters.no_match;
+    for (size_t i = 0; i < 4; ++i) {
+      made.counts.packets[i / 2][i % 2] = counters.packets[i];
+      made.counts.bytes[i / 2][i % 2] = counters.bytes[i];
+    }
+  }
+}
+
+absl::Status StateImporter::InternTags() {
+  TagRegistry& tags = target_.store->tags();
+  const auto intern = [&tags](const SnapshotBinding& binding) {
+    if (binding.tag.empty() || tags.Find(binding.tag) != kNoTag) {
+      return absl::OkStatus();
+    }
+    return tags.Intern(binding.tag).status();
+  };
+  for (const auto* states : {&snapshot_.parents, &snapshot_.children}) {
+    for (const SnapshotState& state : *states) {
+      if (absl::Status s = intern(state.binding); !s.ok()) return s;
+    }
+  }
+  for (const SnapshotExpectation& expectation : snapshot_.expectations) {
+    if (absl::Status s = intern(expectation.binding); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StateImporter::KeepOrphanRules() {
+  if (options_.orphans != OrphanPolicy::kKeep) return absl::OkStatus();
+  std::vector<RuleSlotRequest> requests;
+  absl::flat_hash_map<RuleId, uint32_t> orphans;
+  const auto add = [&](const SnapshotBinding& binding) {
+    if (binding.rule == 0 || slots_.contains(binding.rule) ||
+        !orphans.emplace(binding.rule, 0).second) {
+      return;
+    }
+    RuleSlotRequest& request = requests.emplace_back();
+    request.identity = absl::StrFormat("%016x", binding.rule);
+    for (const SnapshotTimeout& timeout : binding.timeouts) {
+      request.timeouts[timeout.timeout] = timeout.value;
+    }
+  };
+  for (const auto* states : {&snapshot_.parents, &snapshot_.children}) {
+    for (const SnapshotState& state : *states) add(state.binding);
+  }
+  for (const SnapshotExpectation& expectation : snapshot_.expectations) {
+    add(expectation.binding);
+  }
+  if (requests.empty()) return absl::OkStatus();
+  absl::StatusOr<RuleSlotLease> lease =
+      target_.store->rule_slots().Acquire(requests);
+  if (!lease.ok()) return lease.status();
+  orphan_rules_ = *std::move(lease);
+  size_t i = 0;
+  for (const RuleSlotRequest& request : requests) {
+    orphan_slots_.emplace(RuleIdOf(request.identity),
+                          orphan_rules_.slots()[i++]);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StateImporter::PublishPolicy() {
+  if (!ticket_.has_value()) return absl::OkStatus();
+  const absl::Status status = target_.store->Commit(*ticket_);
+  // Committed or not, the ticket has ended.
+  ticket_.reset();
+  if (!status.ok()) return status;
+  for (const auto& [slot, counts] : rule_counters_) {
+    target_.store->rule_slots().Raise(slot, counts);
+  }
+  for (const TableCounter& table : table_counters_) {
+    target_.store->RaiseTable(table.key, table.counts, table.cleared_at);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sluice
