@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/log.h"
 #include "dataplane/policy_source.h"
 #include "pftable/policy_store.h"
 
@@ -42,6 +43,7 @@ sigset_t StopSignals() {
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGHUP);
+  sigaddset(&set, SIGUSR1);
   return set;
 }
 
@@ -337,6 +339,7 @@ absl::Status Daemon::LoadRuleset() {
     return absl::InvalidArgumentError(
         absl::StrCat(config_.policy.ruleset, " has errors"));
   }
+  rules_ = result->rules;
   spdlog::info("{}: {} rules", config_.policy.ruleset, result->rules);
   return absl::OkStatus();
 }
@@ -378,6 +381,7 @@ absl::Status Daemon::LaunchWorkers() {
 // ---- Running ---------------------------------------------------------------
 
 absl::Status Daemon::Run() {
+  service_.Ready(Summary("running"));
   while (stop_signals_ == 0) {
     const bool busy = filters_->pending_orders() > 0 || !grace_->empty() ||
                       filters_->has_old_generations();
@@ -388,8 +392,10 @@ absl::Status Daemon::Run() {
     ports_->PollLinks(now);
     DrainPacketLog();
     BeginReload();
+    service_.Beat(now);
   }
   spdlog::info("stopping");
+  service_.Stopping();
   StopWorkers();
   DrainPacketLog();
   return Account();
@@ -399,12 +405,28 @@ void Daemon::OnSignal() {
   signalfd_siginfo info;
   while (read(signal_fd_, &info, sizeof info) ==
          static_cast<ssize_t>(sizeof info)) {
-    if (info.ssi_signo == SIGHUP) {
-      reload_wanted_ = true;
-    } else {
-      ++stop_signals_;
+    switch (info.ssi_signo) {
+      case SIGHUP:
+        reload_wanted_ = true;
+        break;
+      case SIGUSR1:
+        if (const absl::Status status = ReopenLog(); status.ok()) {
+          spdlog::info("SIGUSR1: the log goes on here");
+        } else {
+          spdlog::error("SIGUSR1: {}; the old file is still written to",
+                        Text(status));
+        }
+        break;
+      default:
+        ++stop_signals_;
+        break;
     }
   }
+}
+
+std::string Daemon::Summary(std::string_view doing) const {
+  return fmt::format("{}: {} port(s), {} worker(s), {} rules", doing,
+                     config_.ports.size(), workers_.size(), rules_);
 }
 
 void Daemon::BeginReload() {
@@ -412,6 +434,7 @@ void Daemon::BeginReload() {
   if (!reload_wanted_ || reloading_ || operations_->busy()) return;
   reload_wanted_ = false;
   spdlog::info("SIGHUP: loading {}", config_.policy.ruleset);
+  service_.Reloading();
   std::shared_ptr<BuildJob<LoadResult>> job =
       filters_->main().BeginLoadFile(config_.policy.ruleset);
   reloading_ = builder_->Submit(
@@ -426,6 +449,7 @@ void Daemon::BeginReload() {
             return;
           }
           spdlog::error("reload failed: {}", Text(result.status()));
+          service_.Ready(Summary("running; the last reload failed"));
           return;
         }
         LogDiagnostics(result->diagnostics);
@@ -433,7 +457,10 @@ void Daemon::BeginReload() {
           spdlog::error("{} has errors; nothing was loaded, the old rules are "
                         "in force",
                         config_.policy.ruleset);
+          service_.Ready(Summary("running; the last reload failed"));
         } else {
+          rules_ = result->rules;
+          service_.Ready(Summary("running"));
           spdlog::info("{}: {} rules, generation {}", config_.policy.ruleset,
                        result->rules, result->generation);
         }

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -26,6 +27,7 @@
 #include "dataplane/packet_log.h"
 #include "dataplane/port_set.h"
 #include "dataplane/rule_sink.h"
+#include "dataplane/service_manager.h"
 #include "dataplane/worker.h"
 #include "pftable/interface_registry.h"
 #include "pftable/reclaimer.h"
@@ -77,6 +79,8 @@ class Daemon {
   void OnSignal();
   void BeginReload();
   void DrainPacketLog();
+  // What the service manager shows: "running: 2 port(s), ...".
+  std::string Summary(std::string_view doing) const;
   void StopWorkers();
   // Packets that were received and are neither sent on nor dropped yet. Exact
   // when no worker receives.
@@ -87,6 +91,8 @@ class Daemon {
   int signal_fd_ = -1;
   int stop_signals_ = 0;
   bool reload_wanted_ = false;
+  ServiceManager service_ = ServiceManager::FromEnvironment();
+  uint64_t rules_ = 0;  // that the last good load had, for the status line
   bool reloading_ = false;
 
   // In the order in which they are made; destroyed in reverse.

@@ -3,7 +3,6 @@
 #include <net/if.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -303,28 +302,26 @@ void CheckVirtualPort(const PreflightContext& context,
                 absl::StrCat("`ip link set ", interface, " up`"));
   }
   const ProcessFacts& process = context.input.process;
-  const auto lacks = [&](FindingLevel level, const char* name,
-                         const char* reason) {
-    context.Add(level, where,
+  const auto require = [&](int capability, const char* name,
+                           const char* reason) {
+    if (process.Has(capability)) return;
+    context.Add(FindingLevel::kError, where,
                 absl::StrCat("user ", process.user, " lacks ", name, ", ",
                              reason),
                 absl::StrCat("AmbientCapabilities=", name,
                              " in the unit, or run it as root"));
   };
-  constexpr std::array<std::string_view, 3> kRaw = {"net_af_packet",
-                                                    "net_af_xdp", "net_pcap"};
-  const bool raw = std::ranges::any_of(
-      kRaw, [&](std::string_view name) { return device.starts_with(name); });
-  if (raw && !process.Has(CAP_NET_RAW)) {
-    lacks(FindingLevel::kError, "CAP_NET_RAW", "which packet sockets need");
+  const auto uses = [&device](const char* driver) {
+    return device.starts_with(driver);
+  };
+  if (uses("net_af_packet") || uses("net_af_xdp") || uses("net_pcap")) {
+    require(CAP_NET_RAW, "CAP_NET_RAW", "which packet sockets need");
   }
-  if (device.starts_with("net_af_xdp") && !process.Has(CAP_NET_ADMIN)) {
-    lacks(FindingLevel::kError, "CAP_NET_ADMIN", "which AF_XDP needs");
-  } else if (raw && port.promiscuous && (*flags & IFF_PROMISC) == 0 &&
-             !process.Has(CAP_NET_ADMIN)) {
-    lacks(FindingLevel::kWarning, "CAP_NET_ADMIN",
-          "without which promiscuous mode cannot be turned on: frames for "
-          "other hosts may not arrive");
+  if (uses("net_af_packet") || uses("net_af_xdp")) {
+    // Starting a device writes its address and its promiscuous mode, even
+    // where that changes nothing.
+    require(CAP_NET_ADMIN, "CAP_NET_ADMIN",
+            "which DPDK's driver needs to start the interface");
   }
 }
 

@@ -1,18 +1,15 @@
 // sluiced: the daemon's command line.
-#include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
-#include <memory>
 #include <string>
 #include <utility>
 
 #include "dataplane/config.h"
 #include "dataplane/daemon.h"
+#include "dataplane/log.h"
 #include "dataplane/preflight.h"
 
 namespace {
@@ -30,25 +27,6 @@ bool PrintDiagnostics(const std::vector<sluice::Diagnostic>& diagnostics) {
     std::fputs(sluice::FormatDiagnostic(diagnostic).c_str(), stderr);
   }
   return errors;
-}
-
-// False, with a message, if the file cannot be written.
-bool SetUpLog(const sluice::LogConfig& config) {
-  try {
-    std::shared_ptr<spdlog::logger> log =
-        config.file.empty()
-            ? spdlog::stderr_logger_mt("sluiced")
-            : spdlog::basic_logger_mt("sluiced", config.file);
-    log->set_pattern("%Y-%m-%d %H:%M:%S.%e %l: %v");
-    log->set_level(spdlog::level::from_str(config.level));
-    log->flush_on(spdlog::level::info);
-    spdlog::set_default_logger(std::move(log));
-    return true;
-  } catch (const spdlog::spdlog_ex& error) {
-    std::fprintf(stderr, "sluiced: log file: %s; set `file` of [log]\n",
-                 error.what());
-    return false;
-  }
 }
 
 // What the machine lacks, to standard error. False if it is too much to start.
@@ -89,7 +67,11 @@ int Serve(sluice::Config config) {
     std::fputs("sluiced: not started: no device was touched\n", stderr);
     return kExitFailed;
   }
-  if (!SetUpLog(config.log)) return kExitConfig;
+  if (const absl::Status status = sluice::SetUpLog(config.log); !status.ok()) {
+    std::fprintf(stderr, "sluiced: %s\n",
+                 std::string(status.message()).c_str());
+    return kExitConfig;
+  }
   sluice::Daemon::BlockSignals();
   sluice::Daemon daemon(std::move(config));
   if (const absl::Status status = daemon.Start(); !status.ok()) {
@@ -111,7 +93,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("-V,--version", "sluiced " SLUICE_VERSION);
   app.footer(
       "Signals: SIGTERM and SIGINT stop it cleanly, a second one at once;\n"
-      "SIGHUP loads the ruleset again.\n"
+      "SIGHUP loads the ruleset again, SIGUSR1 opens the log file again.\n"
       "Exit status: 0 stopped when asked to, or the check found no error;\n"
       "1 it could not start or failed, or the check found that it could not\n"
       "on this machine; 2 a wrong command line; 3 an error in\n"
