@@ -3,15 +3,15 @@
 #
 #   sudo ./tests/run.sh [KIND...]
 #
-# Kinds: unit scenarios property fuzz models e2e guest sanitize bench
-# (default: all).
+# Kinds: unit scenarios property fuzz models e2e guest package sanitize
+# bench (default: all).
 # Installs missing Debian packages, cleans up after itself, and ends with one
 # line "N passed, N failed". The exit status is 0 only if nothing failed.
 set -u
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$top/configs/lib.sh"
 
-all_kinds="unit scenarios property fuzz models e2e guest sanitize bench"
+all_kinds="unit scenarios property fuzz models e2e guest package sanitize bench"
 kinds=()
 for kind in "$@"; do
   case " $all_kinds " in
@@ -109,7 +109,8 @@ build_release() {
   release_state=bad
   CC=$(with_ccache gcc) CXX=$(with_ccache g++) \
     configure_build "$release" --buildtype=release -Dwerror=true \
-    -Dtests=true -Dbenchmarks=true -Dfuzzers=false &&
+    -Dtests=true -Dbenchmarks=true -Dfuzzers=false \
+    --prefix=/usr --sysconfdir=/etc &&
     build "$release" "release (g++)" &&
     release_state=good && pass build release && return 0
   fail build "release build (g++)"
@@ -209,6 +210,19 @@ kind_guest() {
   run_pytest guest "$top/tests/e2e/vfio"
 }
 
+kind_package() {
+  build_release || return
+  if [ "$(id -u)" -ne 0 ]; then
+    fail package "a clean system is made and entered by root"
+    return
+  fi
+  SLUICE_BUILD_DIR=$release run $python -m pytest -p no:cacheprovider -q \
+    --junit-xml "$scratch/package.xml" "$top/tests/package"
+  local status=$?
+  $python "$top/tests/tools/count_junit.py" "$scratch/package.xml" package \
+    >>"$results" || fail package "pytest ended with status $status, no report"
+}
+
 kind_sanitize() {
   if build_asan; then
     export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
@@ -246,6 +260,7 @@ started=$SECONDS
 groups=(build test)
 if wanted e2e || wanted guest; then groups+=(demo); fi
 ! wanted guest || groups+=(guest)
+! wanted package || groups+=(package)
 install_packages "${groups[@]}"
 
 for kind in "${kinds[@]}"; do

@@ -1,0 +1,39 @@
+"""What `meson install` and the Debian package put where."""
+
+PROGRAMS = [
+    "/usr/bin/sluice-replay",
+    "/usr/bin/sluicectl",
+    "/usr/sbin/sluiced",
+]
+CONFIGURATION = [
+    "/etc/default/sluiced",
+    "/etc/logrotate.d/sluice",
+    "/etc/sluice/pf.conf",
+    "/etc/sluice/sluice.toml",
+    "/etc/sysctl.d/60-sluice.conf",
+]
+SERVICE = [
+    "/lib/systemd/system/sluice-nic@.service",
+    "/lib/systemd/system/sluiced.service",
+    "/lib/udev/rules.d/60-sluice.rules",
+    "/usr/lib/sysusers.d/sluice.conf",
+    "/usr/lib/tmpfiles.d/sluice.conf",
+]
+EXAMPLES = [
+    f"/usr/share/doc/sluice/examples/{name}"
+    for name in ("first.conf", "interfaces.conf", "netboot.conf",
+                 "office.conf", "sluice-pci.toml", "sluice.toml")
+]
+MANUAL = [
+    "/usr/share/man/man1/sluice-replay.1",
+    "/usr/share/man/man5/sluice.toml.5",
+    "/usr/share/man/man8/sluicectl.8",
+    "/usr/share/man/man8/sluiced.8",
+]
+INSTALLED = sorted(PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + MANUAL)
+
+# Debian compresses manuals and adds its own papers.
+PACKAGED = sorted(
+    PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES +
+    [f"{page}.gz" for page in MANUAL] +
+    ["/usr/share/doc/sluice/changelog.gz", "/usr/share/doc/sluice/copyright"])
