@@ -46,7 +46,7 @@ def version():
 @pytest.fixture(scope="session")
 def tarball():
   WORK.mkdir(exist_ok=True)
-  run("meson", "dist", "-C", BUILD, "--no-tests", "--formats", "xz",
+  run("meson", "dist", "-C", BUILD, "--no-tests", "--formats", "xztar",
       "--allow-dirty")
   return BUILD / "meson-dist" / f"sluice-{version()}.tar.xz"
 

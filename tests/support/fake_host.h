@@ -16,14 +16,14 @@
 namespace sluice {
 
 struct FakeNic {
-  std::string address;
+  std::string address = {};
   std::string vendor = "0x8086";
   std::string device = "0x10fb";
   std::string class_code = "0x020000";
-  std::string driver;  // "": none
+  std::string driver = {};  // "": none
   int numa_node = -1;
   int group = -1;  // -1: none
-  std::string interface;
+  std::string interface = {};
   bool up = false;
   bool below_virtio = false;  // where the interface is shown
 };
