@@ -410,6 +410,7 @@ void Daemon::OnSignal() {
         reload_wanted_ = true;
         break;
       case SIGUSR1:
+        if (packet_log_ != nullptr) packet_log_->Reopen();
         if (const absl::Status status = ReopenLog(); status.ok()) {
           spdlog::info("SIGUSR1: the log goes on here");
         } else {

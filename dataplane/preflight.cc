@@ -103,6 +103,10 @@ void CheckFiles(const PreflightContext& context) {
     check("[log] file", context.config.log.file, "`file`",
           /*makes_folder=*/false);
   }
+  if (!context.config.log.packets.empty()) {
+    check("[log] packets", context.config.log.packets + "/pflog0",
+          "`packets`", /*makes_folder=*/false);
+  }
 }
 
 std::vector<Finding> Preflight(const Config& config,

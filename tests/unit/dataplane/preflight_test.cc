@@ -475,6 +475,9 @@ TEST_F(PreflightVirtualTest, FoldersOfSocketAndLog) {
   folder_errors_["/var/log/sluice"] = ENOENT;
   ExpectFinding(FindingLevel::kError, "[log] file",
                 "cannot make files in /var/log/sluice", "install -d");
+  config_.log = {.packets = "/var/log/sluice"};
+  ExpectFinding(FindingLevel::kError, "[log] packets",
+                "cannot make files in /var/log/sluice", "install -d");
 }
 
 TEST(FindingTest, Format) {
