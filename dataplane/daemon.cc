@@ -30,10 +30,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kIdlePoll{100};
+// Often enough for WorkerMonitor's verdicts.
+constexpr milliseconds kIdlePoll{kLookInterval};
 // While workers have orders or old generations wait to be freed.
 constexpr milliseconds kBusyPoll{1};
 constexpr uint64_t kDrainDeadline = 1000;  // milliseconds
+// For a worker to end when it is told to stop.
+constexpr uint64_t kStopDeadline = 5000;
 
 constexpr uint16_t kTableSlots = 4096;
 
@@ -372,6 +375,9 @@ absl::Status Daemon::LaunchWorkers() {
     }
     ++launched_;
   }
+  std::vector<Worker*> workers;
+  for (const auto& worker : workers_) workers.push_back(worker.get());
+  monitor_.emplace(plane_.get(), std::move(workers));
   spdlog::info("{} worker(s) on processor(s) {}{}; control socket {}",
                workers_.size(), fmt::join(plan_.worker_cores, ", "),
                plan_.hugepages ? ", hugepages" : "", config_.control.socket);
@@ -387,6 +393,7 @@ absl::Status Daemon::Run() {
                       filters_->has_old_generations();
     server_->Poll(busy ? kBusyPoll : kIdlePoll);
     const uint64_t now = plane_->clock.Milliseconds();
+    monitor_->Poll(now);
     filters_->Poll(now);
     grace_->Poll();
     ports_->PollLinks(now);
@@ -503,8 +510,19 @@ void Daemon::StopWorkers() {
     OnSignal();
   }
   plane_->run.store(RunState::kStop, std::memory_order_release);
+  const uint64_t end = plane_->clock.Milliseconds() + kStopDeadline;
   for (size_t i = 0; i < launched_; ++i) {
-    rte_eal_wait_lcore(static_cast<unsigned>(i + 1));
+    const auto lcore = static_cast<unsigned>(i + 1);
+    while (rte_eal_get_lcore_state(lcore) == RUNNING) {
+      if (plane_->clock.Milliseconds() > end) {
+        // What it uses cannot be freed under it.
+        spdlog::critical("worker {} does not stop; ending without it", i);
+        spdlog::shutdown();
+        std::_Exit(EXIT_FAILURE);
+      }
+      usleep(1000);
+    }
+    rte_eal_wait_lcore(lcore);
   }
   launched_ = 0;
 }

@@ -24,6 +24,7 @@
 #include "dataplane/filter_registry.h"
 #include "dataplane/grace_list.h"
 #include "dataplane/live_filter.h"
+#include "dataplane/liveness.h"
 #include "dataplane/packet_log.h"
 #include "dataplane/port_set.h"
 #include "dataplane/rule_sink.h"
@@ -111,6 +112,7 @@ class Daemon {
   std::vector<std::unique_ptr<RuleSink>> sinks_;
   std::vector<std::unique_ptr<Worker>> workers_;
   size_t launched_ = 0;
+  std::optional<WorkerMonitor> monitor_;
   FilterEnvironment environment_;
   std::unique_ptr<Builder> builder_;
   std::unique_ptr<FilterRegistry> filters_;

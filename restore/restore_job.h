@@ -47,6 +47,7 @@ enum class ValidateOutcome : uint8_t {
   kTransient,  // the source may have it later
   kAbsent,     // there is no snapshot
   kRefused,    // the snapshot is not acceptable
+  kLost,       // the thread that works at it is gone, or hangs
 };
 
 struct ValidateResult {
@@ -112,8 +113,9 @@ enum class RestoreFailure : uint8_t {
   kValidateDeadline,
   kCommitDeadline,
   kTotalDeadline,
+  kBuilderLost,  // no thread that could validate it lives
 };
-inline constexpr size_t kRestoreFailureCount = 8;
+inline constexpr size_t kRestoreFailureCount = 9;
 // "refused", "queue deadline", ...
 std::string_view Name(RestoreFailure failure);
 

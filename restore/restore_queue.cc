@@ -18,6 +18,7 @@ constexpr std::array<std::string_view, kRestoreFailureCount> kFailureNames = {
     "validation deadline",
     "commit deadline",
     "total deadline",
+    "builder lost",
 };
 
 constexpr std::array<std::string_view, kRestoreCodeCount> kCodeNames = {
@@ -320,6 +321,18 @@ void RestoreQueue::Poll(RestoreTime now) {
   }
 }
 
+void RestoreQueue::FailQueued(const std::string& detail) {
+  const std::vector<RestorePort> all(jobs_.begin(), jobs_.end());
+  for (const RestorePort id : all) {
+    Port& port = *Find(id);
+    if (!port.job.has_value() ||
+        port.job->seen.state != RestoreState::kQueued) {
+      continue;
+    }
+    Fail(port, RestoreFailure::kBuilderLost, detail);
+  }
+}
+
 void RestoreQueue::Step(RestorePort id, RestoreTime now) {
   Port* port = Find(id);
   if (port == nullptr) return;
@@ -415,6 +428,9 @@ void RestoreQueue::StepValidating(Port& port, RestoreTime now) {
         End(port, RestoreState::kSkipped, RestoreFailure::kNone,
             std::move(result.detail));
       }
+      break;
+    case ValidateOutcome::kLost:
+      Fail(port, RestoreFailure::kBuilderLost, std::move(result.detail));
       break;
     default:
       Fail(port, RestoreFailure::kRefused, std::move(result.detail));

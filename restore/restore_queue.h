@@ -132,6 +132,10 @@ class RestoreQueue {
   // Nobody waits there any more. Whether somebody did.
   bool Withdraw(RestorePort port, RestoreWaiter waiter);
 
+  // No thread that validates lives: what waits for one fails at once, for
+  // this reason, instead of by its deadline.
+  void FailQueued(const std::string& detail);
+
   // Moves every restore as far as it goes now. To be called often: the
   // deadlines are as exact as the calls are frequent.
   void Poll(RestoreTime now);

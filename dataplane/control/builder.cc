@@ -56,6 +56,7 @@ size_t Builder::Finish() {
 }
 
 void Builder::Run() {
+  beacon_.Attach();
   for (;;) {
     Job job;
     {
@@ -65,7 +66,9 @@ void Builder::Run() {
       job = std::move(queued_.front());
       queued_.pop_front();
     }
+    beacon_.BeginWork();
     job.work();
+    beacon_.EndWork();
     {
       std::lock_guard<std::mutex> lock(mutex_);
       built_.push_back(std::move(job));

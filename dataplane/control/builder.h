@@ -12,6 +12,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "dataplane/control/unique_fd.h"
+#include "dataplane/thread_beacon.h"
 
 namespace sluice {
 
@@ -36,6 +37,9 @@ class Builder {
   // Control lcore: runs `finish` of the jobs that are built. Returns how many.
   size_t Finish();
 
+  // Of its thread.
+  const ThreadBeacon& beacon() const { return beacon_; }
+
   // Readable while Finish() has something to do.
   int event_fd() const { return event_.get(); }
 
@@ -48,6 +52,7 @@ class Builder {
   void Run();
 
   UniqueFd event_;
+  ThreadBeacon beacon_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stop_ = false;       // guarded by mutex_

@@ -9,11 +9,15 @@
  * fixed, and when as many have been accounted for (sent on or dropped), none
  * is in a ring or in a worker's hands: the workers may end.
  *
+ * A packet may also be held, while a restore is awaited. A worker that has been
+ * asked to take nothing more drops what it holds, which accounts for it.
+ *
  * What holds: when the workers have ended, every packet is accounted for.
  * Deliberate mistakes, each of which must be found:
  * breaks: NO_ACKNOWLEDGEMENT
  * breaks: IDLE_FLAGS
- * The second is the obvious way: each worker raises a flag when its rounds
+ * breaks: HELD_COUNTED
+ * The last counts a packet when it is held. The second is the obvious way: each worker raises a flag when its rounds
  * find nothing, and lowers it when they do. A flag that is still up when the
  * other one's packets are on their way is believed.
  */
@@ -30,15 +34,20 @@ bool not_receiving[WORKERS];
 bool idle_flag[WORKERS];
 byte handed[WORKERS];        /* packets in the ring to each worker */
 byte to_transmit[WORKERS];
+byte held[WORKERS];
 byte ended = 0;
 
 #define other(w) (1 - (w))
 
-/* A packet was judged by `me`: it leaves here, or by the other one. */
+/* A packet came to `me`: it leaves here, or by the other one, or waits. */
 inline act(me) {
   if
   :: accounted[me]++
   :: to_transmit[other(me)]++
+  :: held[me]++
+#ifdef HELD_COUNTED
+     ; accounted[me]++
+#endif
   fi
 }
 
@@ -66,6 +75,15 @@ proctype Worker(byte me) {
         :: act(me)
         fi
      :: now == RUN -> skip
+     fi;
+     if
+     :: held[me] > 0 ->   /* dropped, or the restore has ended */
+        held[me]--; busy = true;
+#ifndef HELD_COUNTED
+        accounted[me]++
+#endif
+     :: held[me] > 0 && now == RUN -> skip
+     :: held[me] == 0 -> skip
      fi;
      if
      :: handed[me] > 0 -> handed[me]--; busy = true; act(me)
@@ -119,7 +137,8 @@ proctype Control() {
   order = STOP;
   ended == WORKERS;
   assert(received[0] + received[1] == accounted[0] + accounted[1]);
-  assert(handed[0] + handed[1] + to_transmit[0] + to_transmit[1] == 0)
+  assert(handed[0] + handed[1] + to_transmit[0] + to_transmit[1] +
+         held[0] + held[1] == 0)
 }
 
 init {

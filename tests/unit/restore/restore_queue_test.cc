@@ -377,6 +377,43 @@ TEST_F(RestoreQueueTest, TheValidatorIsReachedInTheOrderOfRequests) {
   EXPECT_EQ(validator_.unknown, 0);
 }
 
+// A dead builder is no deadline's affair: what it works at and what waits for
+// it fail at once, and a commit goes on without it.
+TEST_F(RestoreQueueTest, ALostBuilderFailsWhatNeedsIt) {
+  PortStatusWord words[2];
+  RestorePort ids[2];
+  for (int i = 0; i < 2; ++i) {
+    ids[i] = queue_.AddPort({.word = &words[i]});
+    ASSERT_TRUE(queue_.Enable(ids[i], true).ok());
+  }
+  committer_.steps_left = 1;
+  Validate();
+  Outcome(ValidateOutcome::kReady);
+  queue_.Poll(now_);
+  ASSERT_EQ(word_.Load().state, kCommitting);
+  for (int i = 0; i < 2; ++i) {
+    queue_.Submit({.port = ids[i], .waiter = RestoreWaiter(i + 1)}, now_);
+  }
+  queue_.Poll(now_);
+  EXPECT_EQ(word_.Load().state, kRestored);
+  ASSERT_EQ(words[0].Load().state, kValidating);
+  ASSERT_EQ(words[1].Load().state, kQueued);
+
+  validator_.next[ids[0]] = {ValidateOutcome::kLost, kNoSnapshotId, "hangs"};
+  validator_.has_room = false;
+  queue_.FailQueued("nobody is left");
+  EXPECT_EQ(words[1].Load().state, kFailed);
+  queue_.Poll(now_);
+  EXPECT_EQ(words[0].Load().state, kFailed);
+  EXPECT_EQ(OnlyAnswer(1), RestoreCode::kFailed);
+  EXPECT_EQ(OnlyAnswer(2), RestoreCode::kFailed);
+  EXPECT_EQ(listener_.answers[1][0].failure, RestoreFailure::kBuilderLost);
+  EXPECT_EQ(listener_.answers[2][0].failure, RestoreFailure::kBuilderLost);
+  EXPECT_EQ(Name(RestoreFailure::kBuilderLost), "builder lost");
+  EXPECT_EQ(queue_.metrics().fail_closed, 2u);
+  EXPECT_EQ(queue_.jobs(), 0u);
+}
+
 TEST_F(RestoreQueueTest, PortsComeAndGo) {
   EXPECT_EQ(queue_.Submit({.port = 99}, now_).code, RestoreCode::kUnknownPort);
   Validate();
