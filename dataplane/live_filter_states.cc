@@ -5,6 +5,7 @@
 #include <charconv>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/live_filter.h"
@@ -204,9 +205,17 @@ void LiveFilter::CollectCounters(std::function<void()> done) {
     std::function<void()> done;
   };
   auto wait = std::make_shared<Wait>();
-  wait->left = environment_.workers.size();
   wait->done = std::move(done);
+  // What a worker that does not run has counted is what it said last.
+  const uint32_t stalled =
+      environment_.plane->stalled.load(std::memory_order_relaxed);
+  std::vector<size_t> running;
   for (size_t i = 0; i < environment_.workers.size(); ++i) {
+    if ((stalled & 1u << i) == 0) running.push_back(i);
+  }
+  wait->left = running.size();
+  if (running.empty()) wait->done();
+  for (const size_t i : running) {
     environment_.workers[i]->mailbox().Post(std::make_unique<FoldOrder>(
         number(),
         [this, i, wait,

@@ -8,9 +8,7 @@
 
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -21,6 +19,7 @@
 
 #include "restore/hold_queue.h"
 #include "restore/restore_queue.h"
+#include "stress_parts.h"
 
 namespace sluice {
 namespace {
@@ -28,149 +27,6 @@ namespace {
 constexpr int kPorts = 4;
 constexpr int kWorkers = 2;
 constexpr int kAgents = 2;
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
-RestoreTime Now() {
-  return static_cast<RestoreTime>(
-      std::chrono::duration_cast<std::chrono::microseconds>(
-          std::chrono::steady_clock::now().time_since_epoch())
-          .count());
-}
-
-void Pause() { std::this_thread::sleep_for(std::chrono::microseconds(20)); }
-
-// One job at a time, on its own thread, in chunks between which it looks
-// whether the job is dead.
-class ThreadedValidator : public RestoreValidator {
- public:
-  ThreadedValidator() : thread_([this] { Run(); }) {}
-  ~ThreadedValidator() override {
-    stop_.store(true);
-    thread_.join();
-  }
-
-  bool Start(const RestoreJob& job) override {
-    const std::lock_guard lock(mutex_);
-    if (busy_) return false;
-    busy_ = true;
-    job_ = job;
-    result_ = {};
-    fresh_ = true;
-    return true;
-  }
-  ValidateResult Poll(const RestoreJob& job) override {
-    const std::lock_guard lock(mutex_);
-    if (!busy_ || job_.port != job.port ||
-        job_.incarnation != job.incarnation) {
-      ++strangers;
-      return {ValidateOutcome::kRefused, {}, ""};
-    }
-    const ValidateResult result = result_;
-    if (result.outcome != ValidateOutcome::kRunning) busy_ = false;
-    return result;
-  }
-  void Abandon(const RestoreJob& job) override {
-    const std::lock_guard lock(mutex_);
-    if (busy_ && job_.port == job.port &&
-        job_.incarnation == job.incarnation) {
-      abandoned_ = working_;
-      busy_ = working_;
-      fresh_ = false;
-    }
-  }
-
-  uint64_t strangers = 0;
-  std::atomic<uint64_t> given_up{0};
-
- private:
-  void Run() {
-    std::mt19937_64 random(7);
-    while (!stop_.load()) {
-      RestoreJob job;
-      {
-        const std::lock_guard lock(mutex_);
-        if (busy_ && fresh_) {
-          fresh_ = false;
-          working_ = true;
-          abandoned_ = false;
-          job = job_;
-        }
-      }
-      if (job.word == nullptr) {
-        Pause();
-        continue;
-      }
-      ValidateResult result = {ValidateOutcome::kReady, {1}, ""};
-      const uint64_t fate = random() % 16;
-      if (fate == 0) result.outcome = ValidateOutcome::kTransient;
-      if (fate == 1) result.outcome = ValidateOutcome::kRefused;
-      if (fate == 2) result.outcome = ValidateOutcome::kAbsent;
-      for (uint64_t chunks = random() % 8; chunks > 0; --chunks) {
-        if (job.IsDead()) {
-          given_up.fetch_add(1);
-          result.outcome = ValidateOutcome::kRefused;
-          break;
-        }
-        std::this_thread::yield();
-      }
-      const std::lock_guard lock(mutex_);
-      working_ = false;
-      if (abandoned_) {
-        busy_ = false;
-      } else {
-        result_ = result;
-      }
-    }
-  }
-
-  std::mutex mutex_;
-  bool busy_ = false;
-  bool fresh_ = false;    // not yet seen by the thread
-  bool working_ = false;  // seen and not done
-  bool abandoned_ = false;
-  RestoreJob job_;
-  ValidateResult result_;
-  std::atomic<bool> stop_{false};
-  std::thread thread_;
-};
-
-class CountingCommitter : public RestoreCommitter {
- public:
-  CommitResult Step(const RestoreJob& job) override {
-    // Two steps each, so that disables fall between them.
-    if (++steps_ % 2 == 1) return {};
-    if (job.IsDead()) ++into_dead;
-    ++commits[{job.port, job.incarnation}];
-    return {.done = true, .report = {}};
-  }
-  void Abandon(const RestoreJob&) override { steps_ += steps_ % 2; }
-  uint64_t Generation(RestorePort) override { return 1; }
-
-  std::map<std::pair<RestorePort, uint32_t>, int> commits;
-  uint64_t into_dead = 0;
-
- private:
-  uint64_t steps_ = 0;
-};
-
-class CountingListener : public RestoreListener {
- public:
-  void Answer(RestoreWaiter waiter, const RestoreAnswer& answer) override {
-    ++answers[waiter];
-    cancelled += answer.code == RestoreCode::kCancelled;
-  }
-  void Ended(RestorePort, const RestoreAnswer&) override { ++ends; }
-  void Disabled(RestorePort, const PortStatus&) override { ++late_disables; }
-
-  std::map<RestoreWaiter, int> answers;
-  uint64_t cancelled = 0;
-  uint64_t ends = 0;
-  uint64_t late_disables = 0;
-};
 
 // What agents send; the incarnation is the one that they saw.
 struct Order {
