@@ -42,9 +42,16 @@ class LiveFilter::LoadJob final : public BuildJob<LoadResult> {
 
   void Build() override {
     const FilterEnvironment& environment = filter_->environment_;
+    // Asked only if the rules or the request want their profile.
+    RulePackets known;
+    const RulePackets profile = [&](const Rule& rule, std::string_view path) {
+      if (!known) known = ProfileOf(*filter_->store_);
+      return known(rule, path);
+    };
     absl::StatusOr<ParseResult> parsed =
-        from_file_ ? ParseFile(request_.name, environment.dialect, *facts_)
-                   : ParseRequest(request_, environment.dialect, *facts_);
+        from_file_
+            ? ParseFile(request_.name, environment.dialect, *facts_, profile)
+            : ParseRequest(request_, environment.dialect, *facts_, profile);
     if (!parsed.ok()) {
       Diagnostic diagnostic;
       diagnostic.file = request_.name;

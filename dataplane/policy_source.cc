@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <memory>
 #include <optional>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "pftable/printer.h"
 
 namespace sluice {
 namespace {
@@ -59,9 +62,27 @@ HostFacts FactsOf(std::span<const PortConfig> ports) {
   return facts;
 }
 
+RulePackets ProfileOf(const PolicyStore& store) {
+  auto packets = std::make_shared<absl::flat_hash_map<std::string, uint64_t>>();
+  const std::shared_ptr<const Policy> policy = store.policy();
+  for (const RuleStatus& status : store.ListAllRules()) {
+    if (status.rule.rule == nullptr) continue;
+    (*packets)[RuleIdentity(*status.rule.rule, status.rule.anchor)] +=
+        status.counts.packets[0] + status.counts.packets[1];
+  }
+  return [packets](const Rule& rule, std::string_view path) -> uint64_t {
+    const auto found = packets->find(RuleIdentity(rule, path));
+    return found == packets->end() ? 0 : found->second;
+  };
+}
+
 ParseResult ParseRequest(const LoadRequest& request, Dialect dialect,
-                         const HostFacts& facts) {
+                         const HostFacts& facts, const RulePackets& profile) {
   ParseInput input;
+  input.optimize = true;
+  input.optimization = request.optimization;
+  input.profile = profile;
+  input.table_naming = TableNaming::kByContents;
   input.file_name = request.name;
   input.text = request.text;
   input.macros = request.macros;
@@ -86,8 +107,12 @@ ParseResult ParseRequest(const LoadRequest& request, Dialect dialect,
 }
 
 absl::StatusOr<ParseResult> ParseFile(const std::string& path, Dialect dialect,
-                                      const HostFacts& facts) {
+                                      const HostFacts& facts,
+                                      const RulePackets& profile) {
   ParseInput input;
+  input.optimize = true;
+  input.profile = profile;
+  input.table_naming = TableNaming::kByContents;
   input.load_file = SystemFileLoader(path);
   absl::StatusOr<std::string> text =
       input.load_file(path, input.limits.file_bytes);

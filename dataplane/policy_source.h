@@ -16,6 +16,7 @@
 #include "pftable/host_facts.h"
 #include "pftable/parser.h"
 #include "pftable/policy.h"
+#include "pftable/policy_store.h"
 
 namespace sluice {
 
@@ -23,15 +24,21 @@ namespace sluice {
 // services and protocols.
 HostFacts FactsOf(std::span<const PortConfig> ports);
 
-// Parses the request's text; `include` and `file` read its files and nothing
-// else.
+// Parses the request's text and optimises the rules as they or the request ask
+// for; `include` and `file` read its files and nothing else. `profile` is what
+// the rules in force have met.
 ParseResult ParseRequest(const LoadRequest& request, Dialect dialect,
-                         const HostFacts& facts);
+                         const HostFacts& facts,
+                         const RulePackets& profile = nullptr);
 
 // The same for a file of the daemon's own machine, whose includes are read
 // from the file system. NotFound if it is not there.
 absl::StatusOr<ParseResult> ParseFile(const std::string& path, Dialect dialect,
-                                      const HostFacts& facts);
+                                      const HostFacts& facts,
+                                      const RulePackets& profile = nullptr);
+
+// Packets by rule of what is in force now; holds it until it is destroyed.
+RulePackets ProfileOf(const PolicyStore& store);
 
 // Rules that a packet may meet, in all anchors.
 uint64_t CountRules(const Anchor& anchor);

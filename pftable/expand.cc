@@ -10,6 +10,7 @@ namespace sluice {
 namespace {
 
 constexpr uint8_t kTcp = 6;
+constexpr size_t kMaxLabelBytes = 63;
 
 // The families of a pool's addresses if they are all of one.
 Family PoolFamily(const PoolSyntax& pool) {
@@ -70,7 +71,7 @@ void Parser::ApplyStateDefaults(RuleSyntax& rule) {
   }
 }
 
-bool Parser::ExpandLabels(Rule& rule, size_t number) {
+bool Parser::ExpandLabels(Rule& rule) {
   const auto expand = [&](std::string& text, std::string_view what) {
     if (text.find('$') == std::string::npos) return true;
     ReplaceAll(text, "$if", rule.on.IsSet() ? rule.on.name : "any");
@@ -87,17 +88,38 @@ bool Parser::ExpandLabels(Rule& rule, size_t number) {
                    ? "ip"
                    : facts_.ProtocolName(rule.protocol)
                          .value_or(std::to_string(rule.protocol)));
-    ReplaceAll(text, "$nr", std::to_string(number));
-    if (text.size() > 63) {
-      return Error(rule.place, std::string(what) +
-                                   " too long after expansion, max 63 chars");
-    }
-    return true;
+    return CheckLabelLength(text, what, rule.place);
   };
   for (std::string& label : rule.labels) {
     if (!expand(label, "rule label")) return false;
   }
   return expand(rule.tag, "tag") && expand(rule.tagged, "tag");
+}
+
+bool Parser::CheckLabelLength(const std::string& text, std::string_view what,
+                              SourcePlace place) {
+  if (text.size() <= kMaxLabelBytes) return true;
+  return Error(place, std::string(what) +
+                          " too long after expansion, max 63 chars");
+}
+
+void Parser::NumberLabels(Anchor& anchor) {
+  for (std::vector<Rule>* list :
+       {&anchor.rules.filter, &anchor.rules.scrub, &anchor.rules.nat,
+        &anchor.rules.rdr, &anchor.rules.binat}) {
+    for (size_t i = 0; i < list->size(); ++i) {
+      Rule& rule = (*list)[i];
+      const auto number = [&](std::string& text, std::string_view what) {
+        if (text.find("$nr") == std::string::npos) return;
+        ReplaceAll(text, "$nr", std::to_string(i));
+        CheckLabelLength(text, what, rule.place);
+      };
+      for (std::string& label : rule.labels) number(label, "rule label");
+      number(rule.tag, "tag");
+      number(rule.tagged, "tag");
+    }
+  }
+  for (Anchor& child : anchor.children) NumberLabels(child);
 }
 
 bool Parser::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
@@ -220,7 +242,7 @@ bool Parser::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
     if (good && syntax.route) {
       good = FillPool(*syntax.route, r.family, r.route_pool);
     }
-    good = good && CheckRule(r, syntax) && ExpandLabels(r, out.size() - 1);
+    good = good && CheckRule(r, syntax) && ExpandLabels(r);
     ++added;
     if (!good) {
       failed = true;

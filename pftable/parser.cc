@@ -82,6 +82,7 @@ ParseResult Parser::Run() {
   RunFile();
   LoadPendingAnchors();
   FinishOptions();
+  if (error_count_ == 0) FinishRules();
   std::vector<std::string> texts;
   for (FileText& read : texts_) {
     // It looks into the text that moves away.
@@ -91,6 +92,20 @@ ParseResult Parser::Run() {
   result_.policy.texts =
       std::make_shared<const std::vector<std::string>>(std::move(texts));
   return std::move(result_);
+}
+
+// What looks at the rules all together, as pfctl does it before a load.
+void Parser::FinishRules() {
+  Policy& policy = result_.policy;
+  AutomaticTables tables(policy, input_.table_naming);
+  if (InDialect(Dialect::kOpenBsd)) PoolsToTables(policy, tables);
+  if (input_.optimize) {
+    OptimizePolicy(
+        policy,
+        input_.optimization.value_or(policy.options.ruleset_optimization),
+        input_.profile, tables);
+  }
+  NumberLabels(policy.main);
 }
 
 void Parser::RunFile() {

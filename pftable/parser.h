@@ -12,14 +12,17 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "pftable/automatic_tables.h"
 #include "pftable/diagnostic.h"
 #include "pftable/host_facts.h"
+#include "pftable/optimize.h"
 #include "pftable/policy.h"
 
 namespace sluice {
@@ -56,6 +59,12 @@ struct ParseInput {
   // Where the text is loaded into, "a/b": for relative anchor paths.
   std::string anchor;
   ParseLimits limits;
+  // Whether the rules are optimised as `set ruleset-optimization` says, or as
+  // `optimization` (-o), which wins. Without it they stay as they are written.
+  bool optimize = false;
+  std::optional<RulesetOptimization> optimization = std::nullopt;
+  RulePackets profile = nullptr;  // what profile knows of the rules in force
+  TableNaming table_naming = TableNaming::kNumbered;
 };
 
 struct ParseResult {

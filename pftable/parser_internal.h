@@ -69,6 +69,7 @@ class Parser {
   std::string SourceLine(SourcePlace place);
   void RecoverStatement();
   void RunFile();
+  void FinishRules();
   // Reads statements up to the end of the file, or up to the '}' that ends
   // the body of an anchor.
   void ParseStatements(bool in_anchor);
@@ -196,7 +197,11 @@ class Parser {
   bool CheckRule(const Rule& rule, const RuleSyntax& syntax);
   bool CheckPools(const Rule& rule, const RuleSyntax& syntax);
   bool CheckRuleState(const Rule& rule, const RuleSyntax& syntax);
-  bool ExpandLabels(Rule& rule, size_t number);
+  bool ExpandLabels(Rule& rule);
+  bool CheckLabelLength(const std::string& text, std::string_view what,
+                        SourcePlace place);
+  // `$nr`, when the numbers are known.
+  void NumberLabels(Anchor& anchor);
   // The anchor that statements now go to.
   Anchor& Here();
 

@@ -18,6 +18,25 @@ constexpr uint32_t kFreeBsdFragments = 5000;
 
 }  // namespace
 
+std::optional<RulesetOptimization> OptimizationByName(std::string_view name) {
+  if (name == "none") return RulesetOptimization::kNone;
+  if (name == "basic") return RulesetOptimization::kBasic;
+  if (name == "profile") return RulesetOptimization::kProfile;
+  return std::nullopt;
+}
+
+std::string_view Name(RulesetOptimization optimization) {
+  switch (optimization) {
+    case RulesetOptimization::kNone:
+      return "none";
+    case RulesetOptimization::kBasic:
+      return "basic";
+    case RulesetOptimization::kProfile:
+      break;
+  }
+  return "profile";
+}
+
 Options::Options(Dialect d)
     : dialect(d),
       timeouts(kDefaultTimeouts),

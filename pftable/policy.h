@@ -71,6 +71,9 @@ enum class Optimization : uint8_t {
   kConservative,
 };
 enum class RulesetOptimization : uint8_t { kNone, kBasic, kProfile };
+// "none", "basic", "profile", and back.
+std::optional<RulesetOptimization> OptimizationByName(std::string_view name);
+std::string_view Name(RulesetOptimization optimization);
 enum class Reassembly : uint8_t { kNo, kYes, kYesNoDf };
 enum class Syncookies : uint8_t { kNever, kAlways, kAdaptive };
 

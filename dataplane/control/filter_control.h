@@ -66,6 +66,8 @@ struct LoadRequest {
   std::vector<std::pair<std::string, std::string>> macros{};
   // None: the dialect of the daemon's configuration.
   std::optional<Dialect> dialect{};
+  // None: what the ruleset says.
+  std::optional<RulesetOptimization> optimization{};
   bool dry_run = false;  // everything but the publishing
   // Who asked, by the kernel's word.
   uint32_t uid = 0;

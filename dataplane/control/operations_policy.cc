@@ -181,6 +181,7 @@ void ReadLoadRequest(Params& params, LoadRequest* request) {
   });
   params.StringMap("macros", kMaxMacros, &request->macros);
   params.Dialect("dialect", &request->dialect);
+  params.Optimization("optimization", &request->optimization);
 }
 
 bool AnswerFailedLoad(Call& call, absl::StatusOr<LoadResult>& result,

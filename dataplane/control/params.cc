@@ -267,6 +267,15 @@ void Params::Prefixes(std::string_view name, size_t max,
   }
 }
 
+void Params::Optimization(std::string_view name,
+                          std::optional<RulesetOptimization>* out) {
+  std::string text;
+  String(name, kMaxNameSize, &text);
+  if (!status_.ok() || !params_.contains(name)) return;
+  *out = OptimizationByName(text);
+  if (!*out) Fail(name, "must be \"none\", \"basic\" or \"profile\"");
+}
+
 void Params::TableName(std::string_view name, std::string* out) {
   String(name, kMaxNameSize, out, Need::kRequired);
   if (status_.ok() && !IsTableName(*out)) {

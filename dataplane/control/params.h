@@ -47,6 +47,8 @@ class Params {
   void Prefix(std::string_view name, std::optional<sluice::Prefix>* out);
   void Direction(std::string_view name, std::optional<sluice::Direction>* out);
   void Dialect(std::string_view name, std::optional<sluice::Dialect>* out);
+  void Optimization(std::string_view name,
+                    std::optional<RulesetOptimization>* out);
   // A name of a filter or a port: 1 to `max_size` letters, digits, '_', '-',
   // '.' and ':'.
   void Name(std::string_view name, size_t max_size, std::string* out,

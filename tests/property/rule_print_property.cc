@@ -271,6 +271,13 @@ class RuleMaker {
       a.address = MakePrefix(family);
       p.addresses.push_back(a);
     }
+    if (n > 1 && dialect_ == Dialect::kOpenBsd) {
+      // There several addresses are a table.
+      PoolAddress table;
+      table.address.kind = AddressKind::kTable;
+      table.address.name = "__automatic_7";
+      p.addresses = {std::move(table)};
+    }
     p.method = n > 1 ? PoolMethod::kRoundRobin
                      : Pick({PoolMethod::kNone, PoolMethod::kBitmask,
                              PoolMethod::kRandom, PoolMethod::kSourceHash});

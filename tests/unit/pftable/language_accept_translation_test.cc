@@ -92,13 +92,13 @@ constexpr Accepted kAccepted[] = {
      "pass out nat-to 10.0.0.0/24 source-hash "
      "0x0123456789ABCDEF0123456789abcdef\n"
      "pass out nat-to 10.0.0.0/24 source-hash \"abc\"",
-     "pass out inet all flags S/SA nat-to { 10.0.0.1, 10.0.0.2 } "
-     "round-robin\n"
+     "table <__automatic_0> const { 10.0.0.1 10.0.0.2 }\n"
+     "table <__automatic_1> const { 10.0.0.1 10.0.0.2 }\n"
+     "pass out inet all flags S/SA nat-to <__automatic_0> round-robin\n"
      "pass out inet all flags S/SA nat-to <pool> round-robin sticky-address\n"
      "pass out inet all flags S/SA nat-to 10.0.0.0/24 bitmask\n"
      "pass out inet all flags S/SA nat-to 10.0.0.0/24 random\n"
-     "pass out inet all flags S/SA nat-to { 10.0.0.1, 10.0.0.2 } "
-     "source-hash\n"
+     "pass out inet all flags S/SA nat-to <__automatic_1> source-hash\n"
      "pass out inet all flags S/SA nat-to 10.0.0.0/24 source-hash "
      "0x0123456789abcdef0123456789abcdef\n"
      "pass out inet all flags S/SA nat-to 10.0.0.0/24 source-hash "
@@ -136,11 +136,12 @@ constexpr Accepted kAccepted[] = {
      "pass in inet reply-to 10.0.0.254\n"
      "pass out dup-to 2001:db8::9\n"
      "pass in inet route-to { 10.0.0.1 10.0.0.2 } round-robin sticky-address",
+     "table <__automatic_0> const { 10.0.0.1 10.0.0.2 }\n"
      "pass in inet all flags S/SA route-to 10.0.0.254\n"
      "pass in inet all flags S/SA reply-to 10.0.0.254\n"
      "pass out inet6 all flags S/SA dup-to 2001:db8::9\n"
-     "pass in inet all flags S/SA route-to { 10.0.0.1, 10.0.0.2 } "
-     "round-robin sticky-address\n",
+     "pass in inet all flags S/SA route-to <__automatic_0> round-robin "
+     "sticky-address\n",
      "pass in route-to 10.0.0.254 inet all flags S/SA keep state\n"
      "pass in reply-to 10.0.0.254 inet all flags S/SA keep state\n"
      "pass out dup-to 2001:db8::9 inet6 all flags S/SA keep state\n"

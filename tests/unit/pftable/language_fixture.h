@@ -64,6 +64,7 @@ struct LanguageCase {
   bool no_dns = false;
   std::string anchor = {};
   ParseLimits limits = {};
+  bool optimize = false;
 };
 
 inline ParseResult ParseText(std::string_view text,
@@ -77,6 +78,7 @@ inline ParseResult ParseText(std::string_view text,
   input.no_dns = c.no_dns;
   input.anchor = c.anchor;
   input.limits = c.limits;
+  input.optimize = c.optimize;
   input.load_file = [files = c.files](
                         std::string_view path,
                         size_t max) -> absl::StatusOr<std::string> {
