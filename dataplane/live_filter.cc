@@ -48,10 +48,14 @@ class LiveFilter::LoadJob final : public BuildJob<LoadResult> {
       if (!known) known = ProfileOf(*filter_->store_);
       return known(rule, path);
     };
+    const std::shared_ptr<const Policy> old = filter_->store_->policy();
+    const Options* const base =
+        request_.merge_options ? &old->options : nullptr;
     absl::StatusOr<ParseResult> parsed =
         from_file_
             ? ParseFile(request_.name, environment.dialect, *facts_, profile)
-            : ParseRequest(request_, environment.dialect, *facts_, profile);
+            : ParseRequest(request_, environment.dialect, *facts_, profile,
+                           base);
     if (!parsed.ok()) {
       Diagnostic diagnostic;
       diagnostic.file = request_.name;

@@ -77,8 +77,10 @@ RulePackets ProfileOf(const PolicyStore& store) {
 }
 
 ParseResult ParseRequest(const LoadRequest& request, Dialect dialect,
-                         const HostFacts& facts, const RulePackets& profile) {
+                         const HostFacts& facts, const RulePackets& profile,
+                         const Options* base) {
   ParseInput input;
+  input.base_options = base;
   input.optimize = true;
   input.optimization = request.optimization;
   input.profile = profile;

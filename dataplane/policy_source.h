@@ -26,10 +26,11 @@ HostFacts FactsOf(std::span<const PortConfig> ports);
 
 // Parses the request's text and optimises the rules as they or the request ask
 // for; `include` and `file` read its files and nothing else. `profile` is what
-// the rules in force have met.
+// the rules in force have met, `base` their options if they are to be kept.
 ParseResult ParseRequest(const LoadRequest& request, Dialect dialect,
                          const HostFacts& facts,
-                         const RulePackets& profile = nullptr);
+                         const RulePackets& profile = nullptr,
+                         const Options* base = nullptr);
 
 // The same for a file of the daemon's own machine, whose includes are read
 // from the file system. NotFound if it is not there.

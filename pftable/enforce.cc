@@ -116,6 +116,10 @@ constexpr RuleConstruct kRuleConstructs[] = {
      [](const Rule& r) { return r.foreign.divert == DivertKind::kPacket; }},
     {"queue", nullptr,
      [](const Rule& r) { return !r.foreign.queue.empty(); }},
+    {"state limiter", nullptr,
+     [](const Rule& r) { return !r.foreign.state_limiter.empty(); }},
+    {"source limiter", nullptr,
+     [](const Rule& r) { return !r.foreign.source_limiter.empty(); }},
     {"set delay", nullptr, [](const Rule& r) { return r.foreign.delay != 0; }},
     {"dnpipe", nullptr,
      [](const Rule& r) {
@@ -240,8 +244,7 @@ std::vector<std::string_view> ConstructNames() {
       "set syncookies",   "set reassemble",   "set fail-policy",
       "set keepcounters", "set fingerprints", "ether",
       "scrub rule",       "nat rule",         "rdr rule",
-      "binat rule",       "queue",            "altq",
-      "state limiter",    "source limiter"};
+      "binat rule",       "altq"};
   for (const RuleConstruct& c : kRuleConstructs) names.push_back(c.name);
   return names;
 }

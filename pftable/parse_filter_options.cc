@@ -438,6 +438,22 @@ bool Parser::ParseForeignOption(RuleSyntax& rule, const Token& word,
   const std::string& w = word.text;
   int64_t number = 0;
   known = true;
+  if ((w == "state" || w == "source") && token_.IsWord("limiter")) {
+    Take();
+    std::string& name = w == "state" ? f.state_limiter : f.source_limiter;
+    if (!name.empty()) {
+      return Error(word.place, "'" + w + " limiter' is given twice");
+    }
+    if (!TakeString("a limiter's name", name, 63)) return false;
+    if (name.empty()) return Error(word.place, "empty limiter name");
+    if (!Accept('(')) return true;
+    const bool blocks = AcceptWord("block");
+    if (!blocks && !AcceptWord("no-match")) {
+      return Unexpected("block or no-match");
+    }
+    (w == "state" ? f.state_limiter_blocks : f.source_limiter_blocks) = blocks;
+    return Expect(')', "after what a limiter does");
+  }
   if (w == "queue") {
     if (!f.queue.empty()) return Error(word.place, "queue is given twice");
     if (!Accept('(')) return TakeString("a queue name", f.queue, 63);

@@ -349,6 +349,21 @@ bool Parser::ParseSetSyncookies(SourcePlace place) {
   return true;
 }
 
+void Parser::TakeOptions(const Options& base) {
+  Options& options = result_.policy.options;
+  options = base;
+  options.dialect = input_.dialect;
+  options.require_order = Options(input_.dialect).require_order;
+  for (Options::Given& given : options.given) {
+    given.place = {};
+    if (!given.text.starts_with("timeout ")) continue;
+    const std::string_view text = std::string_view(given.text).substr(8);
+    const auto timeout = std::find(kTimeoutNames.begin(), kTimeoutNames.end(),
+                                   text.substr(0, text.find(' ')));
+    timeout_given_[static_cast<size_t>(timeout - kTimeoutNames.begin())] = true;
+  }
+}
+
 void Parser::FinishOptions() {
   Options& options = result_.policy.options;
   const auto at = [](Timeout t) { return static_cast<size_t>(t); };

@@ -170,9 +170,11 @@ bool Parser::ParseStatement() {
     return ParseTranslationAnchor(word);
   }
   if (w == "ether") return ParseEtherRule(place);
-  if (w == "altq" || w == "queue" || w == "state" || w == "source") {
-    return ParseForeignDefinition(word);
+  if (w == "altq") return ParseAltq(word);
+  if (w == "queue") {
+    return InDialect(Dialect::kOpenBsd) ? ParseQueue(word) : ParseAltq(word);
   }
+  if (w == "state" || w == "source") return ParseLimiter(word);
   static const std::vector<std::string_view>& words =
       *new std::vector<std::string_view>(kStatementWords.begin(),
                                          kStatementWords.end());

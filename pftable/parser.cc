@@ -65,6 +65,7 @@ Parser::Parser(ParseInput input)
     input_.file_name = "stdin";
   }
   for (auto& [name, value] : input_.macros) lexer_.DefineFixed(name, value);
+  if (input_.base_options != nullptr) TakeOptions(*input_.base_options);
 }
 
 ParseResult Parser::Run() {

@@ -59,6 +59,9 @@ struct ParseInput {
   // Where the text is loaded into, "a/b": for relative anchor paths.
   std::string anchor;
   ParseLimits limits;
+  // The options that those of the text are set on top of (-m); null: the
+  // dialect's defaults. Its dialect is the text's.
+  const Options* base_options = nullptr;
   // Whether the rules are optimised as `set ruleset-optimization` says, or as
   // `optimization` (-o), which wins. Without it they stay as they are written.
   bool optimize = false;

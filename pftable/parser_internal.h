@@ -164,6 +164,7 @@ class Parser {
   void Given(SourcePlace place, std::string text);
   void ApplyOptimization(Optimization optimization);
   void FinishOptions();
+  void TakeOptions(const Options& base);
 
   // parse_tables.cc
   bool ParseTable(SourcePlace place);
@@ -182,13 +183,23 @@ class Parser {
                   std::string& path);
   void LoadPendingAnchors();
 
-  // parse_legacy.cc: FreeBSD's scrub, nat, rdr, binat and ether rules.
+  // parse_legacy.cc: FreeBSD's scrub, nat, rdr and binat rules.
   bool ParseScrubRule(SourcePlace place, bool no);
   bool ParseTranslationRule(const Token& word, bool no);
   bool ParseBinatRule(SourcePlace place, bool no);
+
+  // parse_ether.cc
   bool ParseEtherRule(SourcePlace place);
-  bool ParseForeignDefinition(const Token& word);
   bool ParseMac(MacMatch& mac);
+
+  // parse_queues.cc
+  bool ParseBandwidth(std::string& out);
+  bool ParseQueueRate(std::string_view what, std::string& out);
+  bool ParseQueue(const Token& word);
+  bool ParseScheduler(std::string& out);
+  bool ParseAltq(const Token& word);
+  bool ParseLimiter(const Token& word);
+  bool AddForeign(std::string kind, std::string text, SourcePlace place);
 
   // expand.cc, check.cc
   bool ExpandRule(RuleSyntax& rule, std::vector<Rule>& out);
@@ -235,6 +246,7 @@ class Parser {
   Section section_ = Section::kNone;
   std::array<bool, kTimeoutCount> timeout_given_{};
   bool in_loaded_anchor_ = false;
+  std::set<std::string, std::less<>> queues_;  // that are defined so far
 };
 
 // Shared by the parsers of numbers in words: decimal, 0x hexadecimal or 0

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <string>
 
+#include "pftable/automatic_tables.h"
 #include "pftable/digest.h"
 #include "pftable/print_internal.h"
 #include "pftable/printer.h"
@@ -30,17 +31,22 @@ const Anchor* BodyOf(const Anchor& anchor, const Rule& call,
 void PrintAnchor(const Anchor& anchor, const PrintOptions& options,
                  bool inline_named, int depth, std::string& out) {
   const std::string indent(static_cast<size_t>(depth) * 2, ' ');
-  if (depth > 0) {
+  if (depth > 0 && options.parts.tables) {
     for (const TableDefinition& table : anchor.tables) {
       out += indent + PrintTable(table) + "\n";
     }
   }
-  for (const EtherRule& rule : anchor.rules.ether) {
-    out += indent + PrintEtherRule(rule, options) + "\n";
+  if (options.parts.ether) {
+    for (const EtherRule& rule : anchor.rules.ether) {
+      out += indent + PrintEtherRule(rule, options) + "\n";
+    }
   }
   for (const std::vector<Rule>* list :
        {&anchor.rules.scrub, &anchor.rules.nat, &anchor.rules.rdr,
         &anchor.rules.binat, &anchor.rules.filter}) {
+    const bool filter =
+        list == &anchor.rules.scrub || list == &anchor.rules.filter;
+    if (filter ? !options.parts.filter : !options.parts.translation) continue;
     size_t number = 0;
     for (const Rule& rule : *list) {
       out += indent + PrintRule(rule, options, number++);
@@ -193,12 +199,16 @@ std::string PrintPolicy(const Policy& policy, const PrintOptions& options) {
   for (const MacroDefinition& macro : policy.macros) {
     out += macro.name + " = " + QuotedText(macro.value) + "\n";
   }
-  out += PrintOptionLines(policy.options);
+  if (options.parts.options) out += PrintOptionLines(policy.options);
   for (const TableDefinition& table : policy.main.tables) {
-    out += PrintTable(table) + "\n";
+    // Those that rules were made into belong to the rules.
+    const bool automatic = table.name.starts_with(kAutomaticPrefix);
+    if (options.parts.tables || (automatic && options.parts.filter)) {
+      out += PrintTable(table) + "\n";
+    }
   }
   for (const ForeignDefinition& definition : policy.foreign) {
-    out += definition.text + "\n";
+    if (options.parts.queues) out += definition.text + "\n";
   }
   return out + PrintRuleset(policy.main, options, /*inline_named=*/true);
 }

@@ -257,6 +257,13 @@ void PrintTail(const Rule& rule, Dialect dialect, std::string& out) {
                      std::to_string(f.dummynet_return_pipe) + ")"
                : " " + std::to_string(f.dummynet_pipe);
   }
+  const auto limiter = [&](const char* what, const std::string& name,
+                           bool blocks) {
+    if (name.empty()) return;
+    out += what + QuotedText(name) + (blocks ? " (block)" : " (no-match)");
+  };
+  limiter(" state limiter ", f.state_limiter, f.state_limiter_blocks);
+  limiter(" source limiter ", f.source_limiter, f.source_limiter_blocks);
   if (rule.once) out += " once";
   if (freebsd && !f.queue.empty()) {
     out += f.priority_queue.empty()

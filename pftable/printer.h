@@ -11,6 +11,25 @@
 
 namespace sluice {
 
+// Which parts of a ruleset are printed.
+struct PrintParts {
+  bool options = true;
+  bool tables = true;
+  bool queues = true;
+  bool ether = true;
+  bool translation = true;
+  bool filter = true;  // scrub rules are among them
+
+  static constexpr PrintParts Nothing() {
+    return {.options = false,
+            .tables = false,
+            .queues = false,
+            .ether = false,
+            .translation = false,
+            .filter = false};
+  }
+};
+
 struct PrintOptions {
   Dialect dialect = Dialect::kOpenBsd;
   // Names of services and protocols; null: numbers and the common protocols.
@@ -19,6 +38,7 @@ struct PrintOptions {
   bool flip_port_names = false;
   bool rule_numbers = false;  // -vv: "@N " before each rule
   bool anchor_names = false;  // -g: unnamed anchors with their "_N"
+  PrintParts parts = {};
 };
 
 // One rule on one line, without a newline. Of an anchor's call the call only.

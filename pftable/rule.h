@@ -293,6 +293,12 @@ struct ForeignOptions {
   uint16_t dummynet_pipe = 0;
   uint16_t dummynet_return_pipe = 0;
   bool dummynet_is_queue = false;
+  // `state limiter NAME`, `source limiter NAME`; `_blocks`: packets above the
+  // limit are blocked, where else the rule does not match.
+  std::string state_limiter;
+  std::string source_limiter;
+  bool state_limiter_blocks = false;
+  bool source_limiter_blocks = false;
 
   friend bool operator==(const ForeignOptions&,
                          const ForeignOptions&) = default;

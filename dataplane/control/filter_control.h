@@ -68,6 +68,8 @@ struct LoadRequest {
   std::optional<Dialect> dialect{};
   // None: what the ruleset says.
   std::optional<RulesetOptimization> optimization{};
+  // Options that the text does not set stay as they are in force.
+  bool merge_options = false;
   bool dry_run = false;  // everything but the publishing
   // Who asked, by the kernel's word.
   uint32_t uid = 0;

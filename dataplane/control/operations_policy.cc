@@ -182,6 +182,7 @@ void ReadLoadRequest(Params& params, LoadRequest* request) {
   params.StringMap("macros", kMaxMacros, &request->macros);
   params.Dialect("dialect", &request->dialect);
   params.Optimization("optimization", &request->optimization);
+  params.Bool("merge_options", &request->merge_options);
 }
 
 bool AnswerFailedLoad(Call& call, absl::StatusOr<LoadResult>& result,

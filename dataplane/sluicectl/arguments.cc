@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/sluicectl/commands.h"
@@ -34,10 +35,11 @@ constexpr std::array<Word<Flush>, 5> kFlushes = {{
     {"Tables", Flush::kTables},
     {"all", Flush::kAll},
 }};
-constexpr std::array<Word<TableAction>, 8> kTableActions = {{
+constexpr std::array<Word<TableAction>, 9> kTableActions = {{
     {"kill", TableAction::kKill},
     {"flush", TableAction::kFlush},
     {"add", TableAction::kAdd},
+    {"load", TableAction::kLoad},
     {"delete", TableAction::kDelete},
     {"replace", TableAction::kReplace},
     {"show", TableAction::kShow},
@@ -45,9 +47,33 @@ constexpr std::array<Word<TableAction>, 8> kTableActions = {{
     {"zero", TableAction::kZero},
 }};
 
-constexpr std::string_view kWithValue = "aDFfikpsTt";
 constexpr std::array<std::string_view, 4> kLongWithValue = {"dialect", "facts",
                                                             "filter", "socket"};
+constexpr std::array<Word<RulesetOptimization>, 3> kOptimizations = {{
+    {"none", RulesetOptimization::kNone},
+    {"basic", RulesetOptimization::kBasic},
+    {"profile", RulesetOptimization::kProfile},
+}};
+
+constexpr std::string_view kWithValue = "aDFfikopsTt";
+
+// Which flags have a value depends on whose they are.
+bool HasValue(char flag, Dialect dialect) {
+  if (flag == 'R') return dialect == Dialect::kOpenBsd;
+  return kWithValue.find(flag) != std::string_view::npos;
+}
+
+// What --dialect says, wherever it stands among the flags.
+Dialect DialectOf(std::span<const std::string> words) {
+  for (size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
+    if (words[i] == "--dialect=freebsd" ||
+        (words[i] == "--dialect" && i + 1 < words.size() &&
+         words[i + 1] == "freebsd")) {
+      return Dialect::kFreeBsd;
+    }
+  }
+  return Dialect::kOpenBsd;
+}
 
 template <typename Value, size_t kSize>
 std::optional<Value> Lookup(const std::array<Word<Value>, kSize>& words,
@@ -98,9 +124,24 @@ absl::Status SetWithValue(char flag, std::string value, Arguments* a) {
       }
       a->kill.push_back(std::move(value));
       break;
+    case 'o':
+      a->optimization = Lookup(kOptimizations, value);
+      if (!a->optimization) return Unknown("optimization", value);
+      break;
     case 'p':
       a->socket = std::move(value);
       break;
+    case 'R': {
+      uint32_t number = 0;
+      const auto [end, error] = std::from_chars(
+          value.data(), value.data() + value.size(), number);
+      if (error != std::errc() || end != value.data() + value.size()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("-R ", value, ": write the number of a rule"));
+      }
+      a->rule_number = number;
+      break;
+    }
     case 's':
       a->show = Lookup(kShows, value);
       if (!a->show) return Unknown("show", value);
@@ -116,7 +157,41 @@ absl::Status SetWithValue(char flag, std::string value, Arguments* a) {
   return absl::OkStatus();
 }
 
-absl::Status SetPlain(char flag, Arguments* a) {
+PrintParts& OnlyParts(Arguments* a) {
+  if (!a->parts) a->parts = PrintParts::Nothing();
+  return *a->parts;
+}
+
+// Flags that FreeBSD's pfctl has and OpenBSD's has not, or has otherwise.
+bool SetFreeBsd(char flag, Arguments* a) {
+  switch (flag) {
+    case 'A':
+      OnlyParts(a).queues = true;
+      return true;
+    case 'm':
+      a->merge_options = true;
+      return true;
+    case 'N':
+      OnlyParts(a).translation = true;
+      return true;
+    case 'O':
+      OnlyParts(a).options = true;
+      return true;
+    case 'R':
+      OnlyParts(a).filter = true;
+      return true;
+    case 'S':
+      a->no_dns = true;
+      return true;
+    default:
+      return false;
+  }
+}
+
+absl::Status SetPlain(char flag, Dialect dialect, Arguments* a) {
+  if (dialect == Dialect::kFreeBsd && SetFreeBsd(flag, a)) {
+    return absl::OkStatus();
+  }
   switch (flag) {
     case 'd':
       a->disable = true;
@@ -152,8 +227,11 @@ absl::Status SetPlain(char flag, Arguments* a) {
       a->zero = true;
       break;
     default:
-      return absl::InvalidArgumentError(
-          absl::StrCat("unknown option -- ", std::string(1, flag)));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "unknown option -- ", std::string(1, flag),
+          std::string_view("AmO").find(flag) != std::string_view::npos
+              ? ": it is FreeBSD's, with --dialect freebsd"
+              : ""));
   }
   return absl::OkStatus();
 }
@@ -200,7 +278,11 @@ absl::Status Check(const Arguments& a) {
   const auto wrong = [](const char* what) {
     return absl::InvalidArgumentError(what);
   };
-  if (a.table_action && a.table.empty()) return wrong("-T needs -t table");
+  const bool loads_tables = a.table_action == TableAction::kLoad;
+  if (loads_tables && !a.file) return wrong("-T load needs -f file");
+  if (a.table_action && !loads_tables && a.table.empty()) {
+    return wrong("-T needs -t table");
+  }
   if (!a.table.empty() && !a.table_action) return wrong("-t needs -T command");
   if (!a.table_action && !a.operands.empty()) {
     return absl::InvalidArgumentError(
@@ -209,6 +291,13 @@ absl::Status Check(const Arguments& a) {
   if (!a.anchor.empty() && (a.flush || (a.file && !a.table_action))) {
     return wrong("-a goes with -s and -T only");
   }
+  if (a.parts && !a.file) return wrong("-A, -N, -O and -R go with -f");
+  if (a.parts && !a.no_action) {
+    return wrong("a load is whole: -A, -N, -O, -R and -T load go with -n only");
+  }
+  if (a.optimization && !a.file) return wrong("-o goes with -f");
+  if (a.merge_options && !a.file) return wrong("-m goes with -f");
+  if (a.rule_number && a.show != Show::kRules) return wrong("-R goes with -sr");
   if (!a.kill.empty() && a.kill.size() != 2 &&
       (a.kill[0] == "label" || a.kill[0] == "id")) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -244,10 +333,11 @@ absl::Status ReadLong(std::span<const std::string> words, size_t* at,
 absl::Status ReadShort(std::span<const std::string> words, size_t* at,
                        Arguments* arguments) {
   const std::string& word = words[*at];
+  const Dialect dialect = DialectOf(words);
   for (size_t i = 1; i < word.size(); ++i) {
     const char flag = word[i];
-    if (kWithValue.find(flag) == std::string_view::npos) {
-      absl::Status set = SetPlain(flag, arguments);
+    if (!HasValue(flag, dialect)) {
+      absl::Status set = SetPlain(flag, dialect, arguments);
       if (!set.ok()) return set;
       continue;
     }
@@ -297,7 +387,14 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string> words) {
   }
   arguments.operands.assign(words.begin() + static_cast<std::ptrdiff_t>(at),
                             words.end());
+  if (arguments.table_action == TableAction::kLoad) {
+    OnlyParts(&arguments).tables = true;
+  }
   if (absl::Status status = Check(arguments); !status.ok()) return status;
+  // It is a kind of load, not an edit of a table.
+  if (arguments.table_action == TableAction::kLoad) {
+    arguments.table_action.reset();
+  }
   return arguments;
 }
 

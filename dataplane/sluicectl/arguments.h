@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "pftable/policy.h"
+#include "pftable/printer.h"
 
 namespace sluice {
 
@@ -34,6 +35,7 @@ enum class Flush : uint8_t { kRules, kStates, kInfo, kTables, kAll };
 
 // -T
 enum class TableAction : uint8_t {
+  kLoad,  // FreeBSD: the tables of a file, without -t
   kKill,
   kFlush,
   kAdd,
@@ -99,6 +101,11 @@ struct Arguments {
   std::string facts;                                        // --facts
   std::string filter;                                       // --filter
   std::string socket;                                       // -p, --socket
+  std::optional<RulesetOptimization> optimization;          // -o
+  std::optional<uint32_t> rule_number;  // -R of OpenBSD
+  // -A, -N, -O, -R of FreeBSD and -T load: only these parts of a file.
+  std::optional<PrintParts> parts;
+  bool merge_options = false;                               // -m of FreeBSD
   int verbose = 0;                                          // -v, at most 2
   bool no_action = false;                                   // -n
   bool quiet = false;                                       // -q
@@ -106,7 +113,7 @@ struct Arguments {
   bool enable = false;                                      // -e
   bool disable = false;                                     // -d
   bool zero = false;                                        // -z
-  bool no_dns = false;                                      // -N
+  bool no_dns = false;  // -N of OpenBSD, -S of FreeBSD
   bool flip_port_names = false;                             // -P
   bool json = false;                                        // --json
   bool help = false;                                        // -h, --help
@@ -114,7 +121,8 @@ struct Arguments {
   std::optional<Command> command;
 };
 
-// `words` without the program's name. An error's message is for the user; the
+// `words` without the program's name. --dialect, wherever it stands, decides
+// what -A, -m, -N, -O, -R and -S mean. An error's message is for the user; the
 // usage follows it.
 absl::StatusOr<Arguments> ParseArguments(std::span<const std::string> words);
 

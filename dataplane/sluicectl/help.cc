@@ -7,7 +7,8 @@ std::string_view Usage() {
   return R"(usage: sluicectl [-deghNnPqrvz] [-a anchor] [-D macro=value]
                  [-F modifier]
                  [-f file] [-i interface] [-k host | network | label | id]
-                 [-p socket] [-s modifier] [-t table -T command [address ...]]
+                 [-o level] [-p socket] [-s modifier [-R number]]
+                 [-t table -T command [address ...]]
                  [--dialect openbsd|freebsd] [--facts file.toml]
                  [--filter name] [--json] [--socket path] [--version]
        sluicectl filter create name --ports port[,port] [--ruleset file]
@@ -24,7 +25,11 @@ std::string_view Usage() {
   -s  rules states info Interfaces labels timeouts memory Tables all
   -F  rules states info Tables all
   -T  add delete replace flush show test kill zero
-  Words of -s, -F and -T may be cut short; -n with -f needs no daemon.
+  -o  none basic profile: the optimiser, whatever the ruleset says
+  Words of -s, -F, -T and -o may be cut short; -n with -f needs no daemon.
+  With --dialect freebsd: -S for -N, -m to keep options that a file does not
+  set, and with -nf only the queues (-A), translation (-N), options (-O),
+  filter rules (-R) or tables (-T load) of the file.
 )";
 }
 

@@ -86,6 +86,8 @@ absl::StatusOr<RulesetFile> ReadRuleset(const std::string& path,
   };
   input.dialect = arguments.dialect.value_or(Dialect::kOpenBsd);
   input.facts = &facts;
+  input.optimize = arguments.no_action;
+  input.optimization = arguments.optimization;
   // For a load this pass only looks which files there are.
   input.no_dns = arguments.no_dns || !arguments.no_action;
   ruleset.parsed = ParsePolicy(std::move(input));

@@ -149,6 +149,10 @@ std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
     (*params)["dialect"] =
         *arguments_.dialect == Dialect::kOpenBsd ? "openbsd" : "freebsd";
   }
+  if (arguments_.optimization) {
+    (*params)["optimization"] = std::string(Name(*arguments_.optimization));
+  }
+  if (arguments_.merge_options) (*params)["merge_options"] = true;
   return params;
 }
 

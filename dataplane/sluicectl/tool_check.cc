@@ -30,6 +30,7 @@ bool Tool::Check() {
       .flip_port_names = arguments_.flip_port_names,
       .rule_numbers = arguments_.verbose > 1,
       .anchor_names = arguments_.debug,
+      .parts = arguments_.parts.value_or(PrintParts()),
   };
   const bool ok = parsed.ok();
   std::vector<Diagnostic> diagnostics = parsed.diagnostics;

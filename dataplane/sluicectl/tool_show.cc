@@ -23,6 +23,10 @@ bool Tool::ShowRules() {
   output_.Title("FILTER RULES:");
   return List("rules.show", RuleParams(), "rules",
               [this](const json& rule, const json& page) {
+                if (arguments_.rule_number &&
+                    Number(rule, "number") != *arguments_.rule_number) {
+                  return;
+                }
                 output_.Print(FormatRule(rule, detail_, Number(page, "uid"),
                                          Number(page, "pid")));
               });

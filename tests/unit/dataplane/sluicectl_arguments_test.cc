@@ -89,6 +89,46 @@ TEST(SluicectlArguments, LongOptions) {
   EXPECT_THAT(ErrorOf({"--dialect"}), HasSubstr("requires an argument"));
 }
 
+TEST(SluicectlArguments, SomeFlagsMeanWhatTheDialectSays) {
+  EXPECT_TRUE(Parse({"-nNf", "x"}).no_dns);
+  EXPECT_FALSE(Parse({"-nNf", "x"}).parts.has_value());
+  EXPECT_EQ(Parse({"-sr", "-R", "7"}).rule_number, 7u);
+  for (const char* flag : {"-A", "-m", "-O", "-S"}) {
+    EXPECT_THAT(ErrorOf({flag, "-nf", "x"}), HasSubstr("unknown option"));
+  }
+  EXPECT_THAT(ErrorOf({"-sr", "-R", "x"}), HasSubstr("number of a rule"));
+  EXPECT_THAT(ErrorOf({"-ss", "-R", "1"}), HasSubstr("-sr"));
+
+  const std::string freebsd = "--dialect=freebsd";
+  const Arguments n = Parse({"-nNf", "x", freebsd});
+  EXPECT_FALSE(n.no_dns);
+  ASSERT_TRUE(n.parts.has_value());
+  EXPECT_TRUE(n.parts->translation);
+  EXPECT_FALSE(n.parts->filter || n.parts->options || n.parts->queues ||
+               n.parts->tables || n.parts->ether);
+  EXPECT_TRUE(Parse({"-nAROf", "x", freebsd}).parts->queues);
+  EXPECT_TRUE(Parse({"-nAROf", "x", freebsd}).parts->filter);
+  EXPECT_TRUE(Parse({"-nAROf", "x", freebsd}).parts->options);
+  EXPECT_TRUE(Parse({"-Sf", "x", freebsd}).no_dns);
+  EXPECT_TRUE(Parse({"-mf", "x", freebsd}).merge_options);
+  EXPECT_TRUE(Parse({"-Tload", "-nf", "x", freebsd}).parts->tables);
+  EXPECT_FALSE(Parse({"-Tload", "-nf", "x"}).table_action.has_value());
+  EXPECT_THAT(ErrorOf({"-Rf", "x", freebsd}), HasSubstr("-n only"));
+  EXPECT_THAT(ErrorOf({"-Tload"}), HasSubstr("-f file"));
+}
+
+TEST(SluicectlArguments, LevelOfTheOptimiser) {
+  EXPECT_EQ(Parse({"-onone", "-f", "x"}).optimization,
+            RulesetOptimization::kNone);
+  EXPECT_EQ(Parse({"-o", "b", "-f", "x"}).optimization,
+            RulesetOptimization::kBasic);
+  EXPECT_EQ(Parse({"-o", "profile", "-f", "x"}).optimization,
+            RulesetOptimization::kProfile);
+  EXPECT_EQ(ErrorOf({"-o", "fast", "-f", "x"}),
+            "Unknown optimization modifier 'fast'");
+  EXPECT_THAT(ErrorOf({"-o", "none", "-sr"}), HasSubstr("-f"));
+}
+
 TEST(SluicectlArguments, KillsOneOrTwo) {
   EXPECT_THAT(Parse({"-k", "a", "-k", "b"}).kill, ElementsAre("a", "b"));
   EXPECT_THAT(Parse({"-k", "label", "-k", "web"}).kill,

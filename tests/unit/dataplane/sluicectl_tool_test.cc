@@ -116,6 +116,41 @@ TEST_F(SluicectlToolTest, ChecksWithoutADaemon) {
   EXPECT_THAT(none.err, HasSubstr("is sluiced running?"));
 }
 
+TEST_F(SluicectlToolTest, ChecksWithTheOptimiserAndPartsOfAFile) {
+  const std::string text =
+      "x = \"80\"\nset block-policy return\ntable <t> { 192.0.2.1 }\n"
+      "altq on em0 priq bandwidth 1Mb queue { q }\n"
+      "nat on em0 inet from 192.0.2.0/24 to any -> 198.51.100.1\n"
+      "block in proto tcp to port $x\nblock in proto tcp to port 80\n";
+  const auto print = [&](const std::vector<std::string>& flags) {
+    std::vector<std::string> words = {"--dialect", "freebsd", "-nvf", "-"};
+    words.insert(words.begin() + 2, flags.begin(), flags.end());
+    const Outcome outcome = Run(words, text);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return outcome.out;
+  };
+  const std::string macro = "x = \"80\"\n";
+  const std::string option = "set block-policy return\n";
+  const std::string table = "table <t> { 192.0.2.1 }\n";
+  const std::string queue = "altq on em0 priq bandwidth 1Mb queue { q }\n";
+  const std::string nat =
+      "nat on em0 inet from 192.0.2.0/24 to any -> 198.51.100.1\n";
+  const std::string rule =
+      "block return in proto tcp from any to any port = http\n";
+  EXPECT_EQ(print({}), macro + option + table + queue + nat + rule);
+  EXPECT_EQ(print({"-o", "none"}),
+            macro + option + table + queue + nat + rule + rule);
+  EXPECT_EQ(print({"-A"}), macro + queue);
+  EXPECT_EQ(print({"-N"}), macro + nat);
+  EXPECT_EQ(print({"-O"}), macro + option);
+  EXPECT_EQ(print({"-R"}), macro + rule);
+  EXPECT_EQ(print({"-RN"}), macro + nat + rule);
+  EXPECT_EQ(print({"-Tload"}), macro + table);
+  EXPECT_EQ(print({"-PR"}), macro + "block return in proto tcp from any to "
+                                    "any port = 80\n");
+  EXPECT_EQ(print({"-vR"}), macro + "@0 " + rule);
+}
+
 TEST_F(SluicectlToolTest, TakesFactsFromAFile) {
   const std::string facts = Write("facts.toml",
                                   "[[interface]]\nname = \"em7\"\n"

@@ -361,13 +361,6 @@ constexpr Accepted kAccepted[] = {
      "ether pass from 00:11:22:00:00:00/24 l3 from 10.0.0.1 to any tag T\n"
      "ether pass on em0 bridge-to em1\n",
      nullptr},
-    {"Queues",
-     "queue std on em0 bandwidth 10M default\n"
-     "pass set queue std",
-     "queue std on em0 bandwidth 10M default\n"
-     "pass all flags S/SA set (queue std)\n",
-     "queue std on em0 bandwidth 10M default\n"
-     "pass all flags S/SA keep state queue std\n"},
     {"Quoting",
      "block label 'single \"quoted\"'\n"
      "block label \"a\\\"b\"",

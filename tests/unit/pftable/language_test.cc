@@ -265,7 +265,7 @@ TEST(Language, TextHashTellsRulesApart) {
 TEST(Language, UnenforcedConstructsAreNamed) {
   const ParseResult result = ParseText(
       "pass in proto tcp to port { 80 443 } rdr-to 10.0.0.9\n"
-      "pass out on em0\nqueue std on em0\n"
+      "pass out on em0\nqueue std on em0 bandwidth 1M\n"
       "match scrub (no-df)\npass in synproxy state rtable 3\n");
   ASSERT_TRUE(result.ok()) << FormatDiagnostics(result.diagnostics);
   std::string names;
