@@ -49,7 +49,7 @@ class LiveFilter::LoadJob final : public BuildJob<LoadResult> {
       return known(rule, path);
     };
     const std::shared_ptr<const Policy> old = filter_->store_->policy();
-    const Options* const base =
+    const sluice::Options* const base =
         request_.merge_options ? &old->options : nullptr;
     absl::StatusOr<ParseResult> parsed =
         from_file_

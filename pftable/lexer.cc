@@ -88,7 +88,8 @@ int Lexer::Peek() {
     if (expansion_at_ < expansion_.size()) {
       return static_cast<unsigned char>(expansion_[expansion_at_]);
     }
-    return ' ';  // the end of a macro ends a token
+    // A word goes on behind the macro that begins it: "$ext_if:network".
+    expanding_ = false;
   }
   Source& s = *sources_.back();
   if (s.at < s.text.size() && s.text[s.at] == '\\') SkipContinuation(s);
@@ -99,11 +100,7 @@ int Lexer::Peek() {
 int Lexer::Get() {
   const int c = Peek();
   if (expanding_) {
-    if (expansion_at_ < expansion_.size()) {
-      ++expansion_at_;
-    } else {
-      expanding_ = false;
-    }
+    ++expansion_at_;
     return c;
   }
   if (c == kEof) return c;
@@ -146,7 +143,11 @@ Token Lexer::Next() {
       // As in pf, a comment that ends in a backslash goes on in the next
       // line. A comment in a macro's value ends with the value.
       const bool in_macro = expanding_;
-      while (expanding_ == in_macro && Peek() != '\n' && Peek() != kEof) Get();
+      for (int next = Peek(); expanding_ == in_macro && next != '\n' &&
+                              next != kEof;
+           next = Peek()) {
+        Get();
+      }
       adjacent = false;
       continue;
     }
@@ -323,9 +324,7 @@ Token Lexer::Word(int first, Token token) {
       s.at = at;
     }
     const int c = Peek();
-    if (!InWord(c) || (expanding_ && expansion_at_ >= expansion_.size())) {
-      break;
-    }
+    if (!InWord(c)) break;
     if (token.text.size() >= kMaxTokenBytes - 1) {
       token.kind = TokenKind::kError;
       token.text = "string too long, at most 8191 bytes";

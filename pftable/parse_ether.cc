@@ -54,14 +54,22 @@ bool Parser::ParseMac(MacMatch& mac) {
 bool Parser::ParseEtherRule(SourcePlace place) {
   EtherRule rule;
   rule.place = place;
+  bool is_anchor = false;
   if (AcceptWord("block")) {
     rule.block = true;
   } else if (AcceptWord("anchor")) {
     const SourcePlace name_place = token_.place;
-    if (!ParseAnchorName(rule.anchor_call, rule.anchor_wildcard)) return false;
-    if (!AnchorPath(rule.anchor_call, name_place, rule.anchor_path)) {
+    const bool named =
+        token_.kind == TokenKind::kQuoted ||
+        (token_.kind == TokenKind::kWord && !IsReservedWord(token_.text));
+    if (named && !ParseAnchorName(rule.anchor_call, rule.anchor_wildcard)) {
       return false;
     }
+    if (named &&
+        !AnchorPath(rule.anchor_call, name_place, rule.anchor_path)) {
+      return false;
+    }
+    is_anchor = true;
   } else if (!AcceptWord("pass")) {
     return Unexpected("pass, block or anchor");
   }
@@ -109,7 +117,7 @@ bool Parser::ParseEtherRule(SourcePlace place) {
       }
     }
   }
-  while (!AtStatementEnd()) {
+  while (!AtStatementEnd() && !(is_anchor && token_.Is('{'))) {
     const Token word = token_;
     if (Accept('!')) {
       rule.tagged_negated = true;
@@ -136,6 +144,17 @@ bool Parser::ParseEtherRule(SourcePlace place) {
   }
   rule.foreign = head.rule.foreign;
   if (!CheckOrder(Section::kEther, place)) return false;
+  const bool has_body = is_anchor && token_.Is('{');
+  if (is_anchor && rule.anchor_call.empty()) {
+    if (!has_body) {
+      return Error(place, "ether anchor without a name and without a body");
+    }
+    rule.anchor_call = "_" + std::to_string(anchors_.back().next_unnamed++);
+    if (!AnchorPath(rule.anchor_call, place, rule.anchor_path)) return false;
+  }
+  if (has_body && rule.anchor_wildcard) {
+    return Error(token_.place, "a wildcard anchor has no body");
+  }
 
   if (interfaces.empty()) interfaces.emplace_back();
   if (types.empty()) types.push_back(0);
@@ -180,6 +199,25 @@ bool Parser::ParseEtherRule(SourcePlace place) {
       }
     }
   }
+  return !has_body || ParseEtherBody(rule.anchor_path);
+}
+
+// The braces behind an `ether anchor`; its other rules are of the anchor with
+// the same name.
+bool Parser::ParseEtherBody(const std::string& path) {
+  const SourcePlace opened = token_.place;
+  if (!input_.anchor.empty()) {
+    return Error(opened, "an ether anchor with a body is for main rulesets");
+  }
+  result_.policy.main.FindOrCreate(path);
+  Take();
+  anchors_.push_back(
+      {.path = path, .next_unnamed = 1, .lexer_depth = lexer_.depth()});
+  ParseStatements(/*in_anchor=*/true);
+  anchors_.pop_back();
+  brace_depth_ = 0;
+  if (!token_.Is('}')) return Error(opened, "'{' without '}'");
+  Take();
   return true;
 }
 

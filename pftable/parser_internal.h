@@ -190,6 +190,7 @@ class Parser {
 
   // parse_ether.cc
   bool ParseEtherRule(SourcePlace place);
+  bool ParseEtherBody(const std::string& path);
   bool ParseMac(MacMatch& mac);
 
   // parse_queues.cc

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string>
@@ -28,22 +29,56 @@ const Anchor* BodyOf(const Anchor& anchor, const Rule& call,
   return empty && !unnamed ? nullptr : body;
 }
 
+bool IsUnnamed(std::string_view call) {
+  const size_t slash = call.rfind('/');
+  return call.substr(slash == call.npos ? 0 : slash + 1).starts_with('_');
+}
+
+// The anchor that an `ether anchor` of `anchor` calls, if it has rules.
+const Anchor* EtherBodyOf(const Anchor& anchor, const EtherRule& call) {
+  if (call.anchor_wildcard || call.anchor_call.empty() ||
+      call.anchor_call[0] == '/' || call.anchor_call.starts_with("..")) {
+    return nullptr;
+  }
+  const Anchor* body = anchor.Find(call.anchor_call);
+  const bool empty = body == nullptr || (body->rules.ether.empty() &&
+                                         !IsUnnamed(call.anchor_call));
+  return empty ? nullptr : body;
+}
+
+void PrintEtherRules(const Anchor& anchor, const PrintOptions& options,
+                     int depth, std::string& out) {
+  const std::string indent(static_cast<size_t>(depth) * 2, ' ');
+  for (const EtherRule& rule : anchor.rules.ether) {
+    out += indent + PrintEtherRule(rule, options);
+    if (const Anchor* body = EtherBodyOf(anchor, rule)) {
+      out += " {\n";
+      PrintEtherRules(*body, options, depth + 1, out);
+      out += indent + "}";
+    }
+    out += "\n";
+  }
+}
+
+// `ether_shown`: its rules for layer 2 stand behind an `ether anchor`.
+// `queues` is what goes between the scrub and the translation rules, where
+// FreeBSD wants it.
 void PrintAnchor(const Anchor& anchor, const PrintOptions& options,
-                 bool inline_named, int depth, std::string& out) {
+                 bool inline_named, int depth, bool ether_shown,
+                 const std::string& queues, std::string& out) {
   const std::string indent(static_cast<size_t>(depth) * 2, ' ');
   if (depth > 0 && options.parts.tables) {
     for (const TableDefinition& table : anchor.tables) {
       out += indent + PrintTable(table) + "\n";
     }
   }
-  if (options.parts.ether) {
-    for (const EtherRule& rule : anchor.rules.ether) {
-      out += indent + PrintEtherRule(rule, options) + "\n";
-    }
+  if (options.parts.ether && !ether_shown) {
+    PrintEtherRules(anchor, options, depth, out);
   }
   for (const std::vector<Rule>* list :
        {&anchor.rules.scrub, &anchor.rules.nat, &anchor.rules.rdr,
         &anchor.rules.binat, &anchor.rules.filter}) {
+    if (list == &anchor.rules.nat) out += queues;
     const bool filter =
         list == &anchor.rules.scrub || list == &anchor.rules.filter;
     if (filter ? !options.parts.filter : !options.parts.translation) continue;
@@ -55,7 +90,10 @@ void PrintAnchor(const Anchor& anchor, const PrintOptions& options,
                                : nullptr;
       if (body != nullptr) {
         out += " {\n";
-        PrintAnchor(*body, options, inline_named, depth + 1, out);
+        const bool shown = std::any_of(
+            anchor.rules.ether.begin(), anchor.rules.ether.end(),
+            [&](const EtherRule& e) { return EtherBodyOf(anchor, e) == body; });
+        PrintAnchor(*body, options, inline_named, depth + 1, shown, "", out);
         out += indent + "}";
       }
       out += "\n";
@@ -114,7 +152,10 @@ std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o) {
   if (rule.anchor_call.empty()) {
     out = rule.block ? "ether block" : "ether pass";
   } else {
-    out = "ether anchor " + QuotedText(rule.anchor_call);
+    out = "ether anchor";
+    if (!IsUnnamed(rule.anchor_call) || o.anchor_names) {
+      out += " " + QuotedText(rule.anchor_call);
+    }
   }
   if (rule.direction == Direction::kIn) out += " in";
   if (rule.direction == Direction::kOut) out += " out";
@@ -167,7 +208,7 @@ std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o) {
 std::string PrintRuleset(const Anchor& anchor, const PrintOptions& options,
                          bool inline_named) {
   std::string out;
-  PrintAnchor(anchor, options, inline_named, 0, out);
+  PrintAnchor(anchor, options, inline_named, 0, false, "", out);
   return out;
 }
 
@@ -207,10 +248,13 @@ std::string PrintPolicy(const Policy& policy, const PrintOptions& options) {
       out += PrintTable(table) + "\n";
     }
   }
+  std::string queues;
   for (const ForeignDefinition& definition : policy.foreign) {
-    if (options.parts.queues) out += definition.text + "\n";
+    if (options.parts.queues) queues += definition.text + "\n";
   }
-  return out + PrintRuleset(policy.main, options, /*inline_named=*/true);
+  PrintAnchor(policy.main, options, /*inline_named=*/true, 0, false, queues,
+              out);
+  return out;
 }
 
 std::string RuleIdentity(const Rule& rule, std::string_view path) {
