@@ -28,14 +28,11 @@ bool StartsWithOneOf(std::string_view text, auto& prefixes) {
       prefixes, [text](std::string_view p) { return text.starts_with(p); });
 }
 
-// What steering hashes; the rest is by addresses (RTE_ETH_RSS_IPV4 and IPV6).
-constexpr uint64_t kWantedRss =
-    RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_FRAG_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP |
-    RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV4_OTHER |
-    RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_FRAG_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_TCP |
-    RTE_ETH_RSS_NONFRAG_IPV6_UDP | RTE_ETH_RSS_NONFRAG_IPV6_OTHER;
+// A frame may hold two VLAN tags beside its header and the packet.
+constexpr uint32_t kTagBytes = 8;
 
-int OnLinkInterrupt(uint16_t, rte_eth_event_type, void* context, void*) {
+// On EAL's interrupt thread; `context` is a flag of the port.
+int OnEvent(uint16_t, rte_eth_event_type, void* context, void*) {
   static_cast<std::atomic<bool>*>(context)->store(true,
                                                   std::memory_order_release);
   return 0;
@@ -101,11 +98,9 @@ absl::Status Port::Error(int code, const std::string& what,
 absl::StatusOr<std::unique_ptr<Port>> Port::Open(const PortConfig& config,
                                                  const Options& options,
                                                  const Steering& steering) {
-  std::unique_ptr<Port> port(new Port(config, options));
+  std::unique_ptr<Port> port(new Port(config, options, steering));
   if (absl::Status status = port->Attach(); !status.ok()) return status;
-  if (absl::Status status = port->Configure(steering); !status.ok()) {
-    return status;
-  }
+  if (absl::Status status = port->Configure(); !status.ok()) return status;
   return port;
 }
 
@@ -131,23 +126,32 @@ absl::Status Port::Attach() {
   return absl::OkStatus();
 }
 
-absl::Status Port::Configure(const Steering& steering) {
+absl::Status Port::Configure() {
   rte_eth_dev_info info;
   if (const int result = rte_eth_dev_info_get(ethdev_, &info); result != 0) {
     return Error(-result, "the driver does not describe the device",
                  "use another driver");
   }
   driver_ = info.driver_name;
-  if (!config_.is_pci()) device_ = info.device;
+  device_ = info.device;
+  device_name_ = rte_dev_name(info.device);
 
   const uint16_t workers = options_.workers;
   const uint16_t wanted = config_.queues > 0 ? config_.queues : workers;
   const auto limited = [](uint32_t queues) {
     return static_cast<uint16_t>(std::min<uint32_t>(queues, kMaxQueues));
   };
+  const uint16_t most = limited(info.max_rx_queues);
+  if (config_.queues > most) {
+    return Error(0,
+                 absl::StrCat("`queues = ", config_.queues,
+                              "` is more than the ", most,
+                              " receive queue(s) that the device has"),
+                 "lower it, or leave it out to get as many as there are");
+  }
   rx_queues_ = StartsWithOneOf(config_.device, kFixedQueues)
-                   ? limited(info.max_rx_queues)
-                   : std::min(wanted, limited(info.max_rx_queues));
+                   ? most
+                   : std::min(wanted, most);
   tx_queues_ = std::min(workers, limited(info.max_tx_queues));
   if (rx_queues_ == 0 || tx_queues_ == 0) {
     return Error(0, "the driver has no queues", "use another driver");
@@ -163,72 +167,67 @@ absl::Status Port::Configure(const Steering& steering) {
         " transmit queue(s) for ", workers,
         " workers; the others hand packets on to those that have one"));
   }
+  if (absl::Status status = CheckFrameSize(info); !status.ok()) return status;
 
+  // Tags stay in the frame (no stripping, no insertion, no filtering): what
+  // crosses a wire leaves as it came, and the parser reads tags where they
+  // are. Checksums of what leaves are right already: those of forwarded
+  // packets are the senders', and the few packets of our own are made with
+  // theirs.
   rte_eth_conf conf = {};
   conf.rxmode.mtu = config_.mtu;
-  if (rx_queues_ > 1 && (info.flow_type_rss_offloads & kWantedRss) != 0) {
-    conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-    conf.rx_adv_conf.rss_conf.rss_hf =
-        info.flow_type_rss_offloads & kWantedRss;
-    conf.rx_adv_conf.rss_conf.rss_key =
-        const_cast<uint8_t*>(kSymmetricKey.data());
-    conf.rx_adv_conf.rss_conf.rss_key_len =
-        info.hash_key_size > 0
-            ? std::min<uint8_t>(info.hash_key_size, kSymmetricKeyBytes)
-            : 40;
-    rss_ = true;
-  }
   if (options_.checksum_offload) {
     conf.rxmode.offloads |=
         info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_CHECKSUM;
   }
-  const uint32_t frame = config_.mtu + RTE_ETHER_HDR_LEN + 8;  // two tags
-  if (frame > options_.mbuf_data) {
-    if ((info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER) == 0) {
-      return Error(0,
-                   absl::StrCat("frames of ", frame,
-                                " bytes do not fit in buffers of ",
-                                options_.mbuf_data),
-                   "raise [memory] mbuf_data or lower `mtu`");
-    }
+  if (config_.mtu + RTE_ETHER_HDR_LEN + kTagBytes > options_.mbuf_data) {
     conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_SCATTER;
   }
   conf.txmode.offloads =
       info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+  sends_segments_ = conf.txmode.offloads != 0;
   conf.intr_conf.lsc = (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
+  conf.intr_conf.rmv = (*info.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0;
+  if (const int result = ConfigureDevice(info, &conf); result != 0) {
+    return Error(-result, "the driver refuses the configuration",
+                 "set `queues = 1`, or another `mtu`");
+  }
+  WatchForEvents();
+  if (absl::Status status = SetMtu(); !status.ok()) return status;
+  return SetUpQueues(info);
+}
 
+absl::Status Port::CheckFrameSize(const rte_eth_dev_info& info) const {
   if (config_.mtu > info.max_mtu || config_.mtu < info.min_mtu) {
     return Error(0, absl::StrCat("an MTU of ", config_.mtu, " is refused"),
                  absl::StrCat("set `mtu` from ", info.min_mtu, " to ",
                               info.max_mtu));
   }
-  int result = rte_eth_dev_configure(ethdev_, rx_queues_, tx_queues_, &conf);
-  if (result != 0 && rss_) {
-    // A driver that wants another length of key, or fewer kinds of packets.
-    conf.rxmode.mq_mode = RTE_ETH_MQ_RX_NONE;
-    conf.rx_adv_conf = {};
-    rss_ = false;
-    warnings_.push_back(absl::StrCat(
-        "port '", config_.name,
-        "' does not take the symmetric RSS key; packets are steered by "
-        "software"));
-    result = rte_eth_dev_configure(ethdev_, rx_queues_, tx_queues_, &conf);
+  const uint32_t frame = config_.mtu + RTE_ETHER_HDR_LEN + kTagBytes;
+  if (frame <= options_.mbuf_data) return absl::OkStatus();
+  // They come and leave in several buffers then.
+  if ((info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER) != 0 &&
+      (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0) {
+    return absl::OkStatus();
   }
-  if (result != 0) {
-    return Error(-result, "the driver refuses the configuration",
-                 "set `queues = 1`, or another `mtu`");
-  }
-  if (conf.intr_conf.lsc != 0) {
-    rte_eth_dev_callback_register(ethdev_, RTE_ETH_EVENT_INTR_LSC,
-                                  OnLinkInterrupt, &link_interrupt_);
-  }
-  if (absl::Status status = SetMtu(info); !status.ok()) return status;
-  if (absl::Status status = SetUpQueues(info); !status.ok()) return status;
-  if (rss_) SetReta(steering, info);
-  return absl::OkStatus();
+  return Error(0,
+               absl::StrCat("frames of ", frame,
+                            " bytes do not fit in buffers of ",
+                            options_.mbuf_data),
+               absl::StrCat("raise [memory] mbuf_data to ", frame,
+                            " or lower `mtu`"));
 }
 
-absl::Status Port::SetMtu(const rte_eth_dev_info&) {
+void Port::WatchForEvents() {
+  rte_eth_dev_callback_register(ethdev_, RTE_ETH_EVENT_INTR_LSC, OnEvent,
+                                &link_interrupt_);
+  rte_eth_dev_callback_register(ethdev_, RTE_ETH_EVENT_INTR_RMV, OnEvent,
+                                &removal_);
+  // vfio-pci says it of the device, not of its Ethernet port.
+  removal_watch_.emplace(device_name_, &removal_);
+}
+
+absl::Status Port::SetMtu() {
   uint16_t mtu = 0;
   if (rte_eth_dev_get_mtu(ethdev_, &mtu) == 0 && mtu == config_.mtu) {
     return absl::OkStatus();
@@ -291,27 +290,6 @@ absl::Status Port::SetUpQueues(const rte_eth_dev_info& info) {
   return absl::OkStatus();
 }
 
-void Port::SetReta(const Steering& steering, const rte_eth_dev_info& info) {
-  std::array<rte_eth_rss_reta_entry64,
-             RTE_ETH_RSS_RETA_SIZE_512 / RTE_ETH_RETA_GROUP_SIZE>
-      table = {};
-  const uint16_t size =
-      std::min<uint16_t>(info.reta_size, RTE_ETH_RSS_RETA_SIZE_512);
-  if (size == 0) return;
-  for (uint16_t i = 0; i < size; ++i) {
-    auto& group = table[i / RTE_ETH_RETA_GROUP_SIZE];
-    group.mask |= uint64_t{1} << (i % RTE_ETH_RETA_GROUP_SIZE);
-    group.reta[i % RTE_ETH_RETA_GROUP_SIZE] =
-        static_cast<uint16_t>(steering.reta(i) % rx_queues_);
-  }
-  // Without it packets come to other workers first, which hand them on.
-  if (rte_eth_dev_rss_reta_update(ethdev_, table.data(), size) != 0) {
-    warnings_.push_back(absl::StrCat(
-        "port '", config_.name,
-        "' keeps its own RSS table; workers hand packets on to one another"));
-  }
-}
-
 absl::Status Port::Start() {
   if (started_) return absl::OkStatus();
   if (const int result = rte_eth_dev_start(ethdev_); result != 0) {
@@ -319,6 +297,7 @@ absl::Status Port::Start() {
                  "see the driver's messages in the log");
   }
   started_ = true;
+  SetRss();
   const int result = config_.promiscuous
                          ? rte_eth_promiscuous_enable(ethdev_)
                          : rte_eth_allmulticast_enable(ethdev_);
@@ -343,8 +322,11 @@ void Port::Stop() {
 Port::~Port() {
   if (ethdev_ == UINT16_MAX) return;
   Stop();
-  rte_eth_dev_callback_unregister(ethdev_, RTE_ETH_EVENT_INTR_LSC,
-                                  OnLinkInterrupt, &link_interrupt_);
+  rte_eth_dev_callback_unregister(ethdev_, RTE_ETH_EVENT_INTR_LSC, OnEvent,
+                                  &link_interrupt_);
+  rte_eth_dev_callback_unregister(ethdev_, RTE_ETH_EVENT_INTR_RMV, OnEvent,
+                                  &removal_);
+  removal_watch_.reset();
   rte_eth_dev_close(ethdev_);
   if (device_ != nullptr) rte_dev_remove(device_);
 }

@@ -17,9 +17,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dataplane/config.h"
+#include "dataplane/removal_watch.h"
 #include "dataplane/steering.h"
 
 struct rte_device;
+struct rte_eth_conf;
 struct rte_eth_dev_info;
 struct rte_mempool;
 
@@ -84,8 +86,11 @@ class Port {
   // Queues that workers may transmit by, one writer each; there may be fewer
   // than workers.
   uint16_t tx_queues() const { return tx_queues_; }
-  // Whether the device steers as Steering does, or leaves it to us.
-  bool rss() const { return rss_; }
+  // Whether the device steers as Steering does, or leaves it to us. Known once
+  // it is started.
+  bool rss() const { return rss_ == Rss::kSymmetric; }
+  // Whether it takes packets of several mbufs; others have to be made one.
+  bool sends_segments() const { return sends_segments_; }
   // What was asked for and is not to be had; for the log.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
@@ -99,37 +104,60 @@ class Port {
   const LinkState& link() const { return link_; }
   // "00:53:00:00:00:01"; empty: the device has none.
   std::string Mac() const;
+  // True once, after the device was taken out or its kernel driver wants it
+  // back: nobody may use the port any more, and it is to be destroyed soon.
+  // The kernel waits for that.
+  bool TakeRemoval() {
+    return removal_.exchange(false, std::memory_order_acquire);
+  }
 
   PortStatistics Statistics() const;
   // The driver's own counters by name, in its order.
   std::vector<std::pair<std::string, uint64_t>> ExtendedStatistics() const;
 
  private:
-  Port(const PortConfig& config, const Options& options)
-      : config_(config), options_(options) {}
+  // What a device with several receive queues does with packets.
+  enum class Rss : uint8_t {
+    kNone,       // all come to one queue
+    kOwn,        // spreads them by a key of its own: directions may differ
+    kSymmetric,  // as Steering does
+  };
+
+  Port(const PortConfig& config, const Options& options,
+       const Steering& steering)
+      : config_(config), options_(options), steering_(steering) {}
 
   absl::Status Attach();
-  absl::Status Configure(const Steering& steering);
+  absl::Status Configure();
   absl::Status SetUpQueues(const rte_eth_dev_info& info);
-  absl::Status SetMtu(const rte_eth_dev_info& info);
-  void SetReta(const Steering& steering, const rte_eth_dev_info& info);
+  absl::Status SetMtu();
+  absl::Status CheckFrameSize(const rte_eth_dev_info& info) const;
+  int ConfigureDevice(const rte_eth_dev_info& info, rte_eth_conf* conf);
+  void WatchForEvents();
+  void SetRss();
+  void SetReta(uint16_t size);
   absl::Status Error(int code, const std::string& what,
                      const std::string& advice) const;
 
   const PortConfig config_;
   const Options options_;
+  const Steering steering_;
   uint16_t ethdev_ = UINT16_MAX;
-  rte_device* device_ = nullptr;  // to be removed with the port; vdevs only
+  rte_device* device_ = nullptr;
+  std::string device_name_;  // EAL's name of it
   std::string driver_;
   uint16_t rx_queues_ = 0;
   uint16_t tx_queues_ = 0;
-  bool rss_ = false;
+  Rss rss_ = Rss::kNone;
+  bool sends_segments_ = false;
   bool started_ = false;
   std::vector<std::string> warnings_;
   LinkState link_;
-  // Writer: EAL's interrupt thread, release. Reader: the control lcore,
-  // acquire.
+  // Writer of both: EAL's interrupt thread, release. Reader: the control
+  // lcore, acquire.
   std::atomic<bool> link_interrupt_{false};
+  std::atomic<bool> removal_{false};
+  std::optional<RemovalWatch> removal_watch_;
 };
 
 // By receive queue of a port with so many, the worker that polls it. Queue q of

@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 #include <rte_ethdev.h>
 
+#include <algorithm>
+#include <array>
+
 #include "tests/support/mbuf_pool.h"
 
 namespace sluice {
@@ -70,6 +73,44 @@ TEST_F(PortTest, FewerQueuesThanWorkersAreSaidSo) {
               ::testing::Contains(HasSubstr("1 receive queue(s), not 2")));
   EXPECT_THAT((*file)->warnings(),
               ::testing::Contains(HasSubstr("1 transmit queue(s) for 2")));
+}
+
+TEST_F(PortTest, RefusesMoreQueuesThanTheDeviceHas) {
+  const auto port = Open(
+      {.name = "b", .device = "net_pcap7,tx_pcap=/dev/null", .queues = 2}, 1);
+  EXPECT_THAT(port.status().message(),
+              HasSubstr("`queues = 2` is more than the 1 receive queue(s)"));
+}
+
+// The driver ignores the key when it is configured, and takes it later.
+TEST_F(PortTest, RssIsSymmetricAndSpreadsByTheSameTable) {
+  constexpr uint16_t kWorkers = 3;
+  auto port = Open({.name = "a", .device = "net_null7"}, kWorkers);
+  ASSERT_TRUE(port.ok()) << port.status();
+  ASSERT_TRUE((*port)->Start().ok());
+  EXPECT_TRUE((*port)->rss());
+  EXPECT_THAT((*port)->warnings(), IsEmpty());
+  std::array<uint8_t, 40> key = {};
+  rte_eth_rss_conf conf = {};
+  conf.rss_key = key.data();
+  conf.rss_key_len = key.size();
+  ASSERT_EQ(rte_eth_dev_rss_hash_conf_get((*port)->ethdev(), &conf), 0);
+  EXPECT_TRUE(std::equal(key.begin(), key.end(), kSymmetricKey.begin()));
+  std::array<rte_eth_rss_reta_entry64, 2> table = {};
+  table[0].mask = table[1].mask = ~uint64_t{0};
+  ASSERT_EQ(rte_eth_dev_rss_reta_query((*port)->ethdev(), table.data(), 128),
+            0);
+  const Steering steering(kWorkers);
+  for (size_t i = 0; i < 128; ++i) {
+    EXPECT_EQ(table[i / 64].reta[i % 64], steering.reta(i)) << i;
+  }
+}
+
+TEST_F(PortTest, OneQueueNeedsNoRss) {
+  auto port = Open({.name = "a", .device = "net_null7"}, 1);
+  ASSERT_TRUE(port.ok()) << port.status();
+  ASSERT_TRUE((*port)->Start().ok());
+  EXPECT_FALSE((*port)->rss());
 }
 
 TEST_F(PortTest, RefusesADriverThatIsNotThere) {
