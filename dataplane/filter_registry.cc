@@ -64,6 +64,7 @@ void FilterRegistry::Start() {
 }
 
 void FilterRegistry::Poll(uint64_t milliseconds) {
+  PollRemovals();
   for (Worker* worker : environment_.workers) worker->mailbox().Collect();
   main_.filter->Poll();
   for (auto& [name, of] : filters_) of.filter->Poll();

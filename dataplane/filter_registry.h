@@ -100,6 +100,8 @@ class FilterRegistry final : public FilterDirectory {
   void Forget(std::vector<std::shared_ptr<LiveFilter>> filters,
               absl::AnyInvocable<void()> then);
   void RefreshRules();
+  void PollRemovals();
+  void Close(std::unique_ptr<Port> device, std::function<void()> then);
 
   FilterListing ListingOf(const Registered& of) const;
   PortListing ListingOf(const PortSet::Entry& port) const;

@@ -135,7 +135,7 @@ std::unique_ptr<BuildJob<PortListing>> FilterRegistry::BeginAddPort(
 void FilterRegistry::RemovePort(std::string_view name, DoneStatus done) {
   PortSet::Entry* const port = ports_.Find(name);
   if (port == nullptr) return done(NoPort(name));
-  if (port->device == nullptr) {
+  if (port->number == kNoPort) {
     return done(absl::FailedPreconditionError(
         absl::StrCat("port ", port->config.name, " has no device")));
   }
@@ -143,18 +143,36 @@ void FilterRegistry::RemovePort(std::string_view name, DoneStatus done) {
   ports_.Unplug(port, [this, name = std::string(name),
                        done = std::move(done)](
                           std::unique_ptr<Port> device) mutable {
-    // Closing a device may take long.
-    std::shared_ptr<Port> closing = std::move(device);
-    const auto finish = [this, name, done = std::move(done)] {
+    Close(std::move(device), [this, name, done = std::move(done)] {
       spdlog::info("port {}: removed", name);
       ports_.Forget(name);
       RefreshRules();
       done(absl::OkStatus());
-    };
-    auto close = [closing]() mutable { closing.reset(); };
-    closing.reset();
-    if (!builder_.Submit(std::move(close), finish)) finish();
+    });
   });
+}
+
+// On the builder thread: closing a device may take long.
+void FilterRegistry::Close(std::unique_ptr<Port> device,
+                           std::function<void()> then) {
+  std::shared_ptr<Port> closing = std::move(device);
+  auto close = [closing]() mutable { closing.reset(); };
+  closing.reset();
+  if (!builder_.Submit(std::move(close), then)) then();
+}
+
+void FilterRegistry::PollRemovals() {
+  for (PortSet::Entry* port : ports_.RemovedByHand()) {
+    const std::string name = port->config.name;
+    spdlog::error("port {}: its device {} is being taken out; the port is "
+                  "down, the others go on",
+                  name, port->config.device_name());
+    ports_.TakeOut(port, [this, name](std::unique_ptr<Port> device) {
+      Close(std::move(device), [name] {
+        spdlog::info("port {}: its device is released", name);
+      });
+    });
+  }
 }
 
 // The rules of all filters are compiled again, because what they call

@@ -140,6 +140,8 @@ FilterInfo LiveFilter::Info() {
     sum.received += snapshot.received;
     sum.forwarded += snapshot.forwarded;
     sum.dropped += snapshot.dropped;
+    sum.steered += snapshot.steered;
+    sum.handed_out += snapshot.handed_out;
     info.half_open_states += snapshot.half_open;
     unaccounted += std::abs(snapshot.unaccounted());
   }
@@ -154,7 +156,10 @@ FilterInfo LiveFilter::Info() {
       {.name = "received", .value = sum.received},
       {.name = "transmitted", .value = sum.forwarded},
       {.name = "dropped", .value = sum.dropped},
-      {.name = "unaccounted", .value = static_cast<uint64_t>(unaccounted)}};
+      {.name = "unaccounted", .value = static_cast<uint64_t>(unaccounted)},
+      {.name = "handed-on", .value = sum.steered},
+      {.name = "handed-to-transmit", .value = sum.handed_out - sum.steered},
+      {.name = "ports-removed", .value = environment_.ports->removed()}};
   info.log_interface = policy->options.log_interface;
   for (const Member& member : members_) {
     if (member.port == info.log_interface) {
@@ -187,7 +192,7 @@ std::vector<InterfaceListing> LiveFilter::Interfaces() {
     listing.name = member.port;
     listing.groups = port->config.groups;
     listing.skip = Skips(policy->options, port->config);
-    listing.link_up = port->device->link().up;
+    listing.link_up = port->device != nullptr && port->device->link().up;
     listing.incarnation = port->incarnation;
     listing.cleared = cleared_;
     listing.rules = RulesThatName(policy->main, member.port);

@@ -69,6 +69,8 @@ struct PortDevice {
   uint16_t ethdev = kNoPort;  // none: it is not there
   uint16_t rx_queues = 0;
   uint16_t tx_queues = 0;
+  // Whether it takes packets of several mbufs.
+  bool sends_segments = true;
   // By receive queue, the worker that polls it.
   std::array<uint8_t, kMaxWorkers> pollers{};
 };

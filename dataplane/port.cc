@@ -28,6 +28,11 @@ bool StartsWithOneOf(std::string_view text, auto& prefixes) {
       prefixes, [text](std::string_view p) { return text.starts_with(p); });
 }
 
+// Drivers that announce an interrupt for changes of the link, and then miss
+// them: 82574 NICs (e1000e) with MSI-X, whose vector for it nobody sets up.
+// Their link is asked for now and then, as that of drivers without interrupt.
+constexpr std::array<std::string_view, 1> kSilentLinks = {"net_e1000_em"};
+
 // A frame may hold two VLAN tags beside its header and the packet.
 constexpr uint32_t kTagBytes = 8;
 
@@ -142,6 +147,7 @@ absl::Status Port::Configure() {
     return static_cast<uint16_t>(std::min<uint32_t>(queues, kMaxQueues));
   };
   const uint16_t most = limited(info.max_rx_queues);
+  const uint16_t one = 1;
   if (config_.queues > most) {
     return Error(0,
                  absl::StrCat("`queues = ", config_.queues,
@@ -151,15 +157,19 @@ absl::Status Port::Configure() {
   }
   rx_queues_ = StartsWithOneOf(config_.device, kFixedQueues)
                    ? most
-                   : std::min(wanted, most);
+                   : std::min(wanted, SpreadsPackets(info) ? most : one);
   tx_queues_ = std::min(workers, limited(info.max_tx_queues));
   if (rx_queues_ == 0 || tx_queues_ == 0) {
     return Error(0, "the driver has no queues", "use another driver");
   }
   if (rx_queues_ < wanted) {
-    warnings_.push_back(absl::StrCat(
-        "port '", config_.name, "' has ", rx_queues_, " receive queue(s), not ",
-        wanted, "; workers hand packets on to one another"));
+    const std::string why =
+        rx_queues_ < most
+            ? "' has no RSS and uses 1 receive queue, not "
+            : absl::StrCat("' has ", rx_queues_, " receive queue(s), not ");
+    warnings_.push_back(
+        absl::StrCat("port '", config_.name, why, wanted,
+                     "; workers hand packets on to one another"));
   }
   if (tx_queues_ < workers) {
     warnings_.push_back(absl::StrCat(
@@ -186,7 +196,8 @@ absl::Status Port::Configure() {
   conf.txmode.offloads =
       info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
   sends_segments_ = conf.txmode.offloads != 0;
-  conf.intr_conf.lsc = (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
+  conf.intr_conf.lsc = (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0 &&
+                       !StartsWithOneOf(driver_, kSilentLinks);
   conf.intr_conf.rmv = (*info.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0;
   if (const int result = ConfigureDevice(info, &conf); result != 0) {
     return Error(-result, "the driver refuses the configuration",

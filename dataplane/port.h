@@ -134,6 +134,7 @@ class Port {
   absl::Status CheckFrameSize(const rte_eth_dev_info& info) const;
   int ConfigureDevice(const rte_eth_dev_info& info, rte_eth_conf* conf);
   void WatchForEvents();
+  bool SpreadsPackets(const rte_eth_dev_info& info) const;
   void SetRss();
   void SetReta(uint16_t size);
   absl::Status Error(int code, const std::string& what,

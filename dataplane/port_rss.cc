@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/port.h"
@@ -34,6 +35,15 @@ uint8_t RssKeyLength(const rte_eth_dev_info& info) {
 }
 
 }  // namespace
+
+// Whether packets come to more than the first of several queues.
+bool Port::SpreadsPackets(const rte_eth_dev_info& info) const {
+  // Their hosts deal packets out, with RSS or without.
+  constexpr std::array<std::string_view, 3> kByTheHost = {
+      "net_virtio", "net_virtio_user", "net_vhost"};
+  return RssKinds(info) != 0 ||
+         std::ranges::find(kByTheHost, driver_) != kByTheHost.end();
+}
 
 // With as much of RSS as the driver takes: with the symmetric key, with its
 // own one, which spreads the work of receiving all the same, or none.

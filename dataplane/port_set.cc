@@ -246,6 +246,27 @@ void PortSet::Unplug(
   });
 }
 
+std::vector<PortSet::Entry*> PortSet::RemovedByHand() {
+  std::vector<Entry*> removed;
+  for (auto& [name, entry] : entries_) {
+    if (entry.device != nullptr && entry.device->TakeRemoval()) {
+      removed.push_back(&entry);
+      ++removed_;
+    }
+  }
+  return removed;
+}
+
+void PortSet::TakeOut(
+    Entry* entry, absl::AnyInvocable<void(std::unique_ptr<Port>)> release) {
+  std::unique_ptr<Port> device = std::move(entry->device);
+  Publish();
+  grace_->After([device = std::move(device),
+                 release = std::move(release)]() mutable {
+    release(std::move(device));
+  });
+}
+
 // ---- What the workers know -------------------------------------------------
 
 void PortSet::PollLinks(uint64_t milliseconds) {
@@ -272,7 +293,7 @@ void PortSet::Publish() {
   auto next = std::make_unique<Topology>();
   next->serial = topology_->serial + 1;
   for (const auto& [name, entry] : entries_) {
-    if (entry.device == nullptr) continue;
+    if (entry.number == kNoPort) continue;
     const auto other = entries_.find(entry.wire);
     next->ports[entry.number] = {
         .interface = entry.interface,
@@ -280,12 +301,16 @@ void PortSet::Publish() {
         .port = entry.number,
         .filter = entry.filter,
         .pass_non_ip = entry.pass_non_ip,
-        .up = entry.device->link().up,
+        .up = entry.device != nullptr && entry.device->link().up,
         .enabled = entry.enabled,
         .excluded = entry.excluded};
+    // Taken out: nothing can be sent there or come from there.
+    if (entry.device == nullptr) continue;
     next->devices[entry.number] = {.ethdev = entry.device->ethdev(),
                                    .rx_queues = entry.device->rx_queues(),
                                    .tx_queues = entry.device->tx_queues(),
+                                   .sends_segments =
+                                       entry.device->sends_segments(),
                                    .pollers = entry.pollers};
   }
   plane_->topology.store(next.get(), std::memory_order_release);

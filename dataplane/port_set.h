@@ -41,7 +41,8 @@ class PortSet {
     PortConfig config;  // without a device: the name alone counts
     std::unique_ptr<Port> device;
     uint64_t serial = 0;         // of this device, never given out twice
-    uint16_t number = kNoPort;   // while there is a device
+    // While there is a device, or has been one until it was taken out.
+    uint16_t number = kNoPort;
     InterfaceView interface;
     std::string wire;  // the port at the other end; empty: none
     bool pass_non_ip = true;
@@ -96,6 +97,15 @@ class PortSet {
   void Unplug(Entry* entry,
               absl::AnyInvocable<void(std::unique_ptr<Port>)> release);
 
+  // Ports whose device was taken out and that still hold it.
+  std::vector<Entry*> RemovedByHand();
+  // How many there have been.
+  uint64_t removed() const { return removed_; }
+  // Takes such a device away from the workers. The port stays, down, with its
+  // wire and its filter, until it is unplugged.
+  void TakeOut(Entry* entry,
+               absl::AnyInvocable<void(std::unique_ptr<Port>)> release);
+
   // Asks devices whose link may have changed; publishes what is new.
   void PollLinks(uint64_t milliseconds);
   // Tells the workers of everything.
@@ -132,6 +142,7 @@ class PortSet {
   std::deque<uint16_t> free_numbers_;
   size_t turn_ = 0;  // the worker that gets the next queue
   uint64_t next_serial_ = 1;
+  uint64_t removed_ = 0;
   std::unique_ptr<const Topology> topology_;
   uint64_t last_link_poll_ = 0;
 };

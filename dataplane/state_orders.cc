@@ -86,6 +86,7 @@ bool FoldOrder::Step(const WorkerView& view) {
       snapshot_.dropped += drops.value();
     }
   }
+  snapshot_.steered = view.totals->handed_out.value();
   snapshot_.handed_out =
       view.totals->handed_out.value() + view.totals->transmit_out.value();
   snapshot_.handed_in =

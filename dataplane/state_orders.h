@@ -78,6 +78,7 @@ struct WorkerSnapshot {
   uint64_t received = 0;
   uint64_t forwarded = 0;
   uint64_t dropped = 0;
+  uint64_t steered = 0;     // of those handed out, for judgement
   uint64_t handed_out = 0;  // for judgement or transmission
   uint64_t handed_in = 0;
   uint64_t held = 0;  // waiting for a restore

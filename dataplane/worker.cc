@@ -59,7 +59,10 @@ Plane::Plane(uint16_t workers, uint32_t handoff_ring) : steering(workers) {
 TransmitPath PathOf(uint16_t worker, const PortDevice& device) {
   if (device.tx_queues == 0) return {.via = worker};
   const auto via = static_cast<uint16_t>(worker % device.tx_queues);
-  return {.ethdev = device.ethdev, .queue = via, .via = via};
+  return {.ethdev = device.ethdev,
+          .queue = via,
+          .via = via,
+          .sends_segments = device.sends_segments};
 }
 
 uint16_t SubstituteOf(uint16_t worker, uint16_t workers, uint32_t stalled) {
@@ -409,6 +412,7 @@ void Worker::Transmit(const TransmitPath& path, uint16_t arrival,
     }
     return;
   }
+  if (!path.sends_segments) mbufs = Join(arrival, mbufs);
   uint64_t bytes = 0;
   for (const rte_mbuf* mbuf : mbufs) bytes += mbuf->pkt_len;
   const auto count = static_cast<uint16_t>(mbufs.size());
@@ -435,6 +439,21 @@ void Worker::Transmit(const TransmitPath& path, uint16_t arrival,
     counters_[arrival].answers_lost.Add(rest.size());
     rte_pktmbuf_free_bulk(rest.data(), static_cast<unsigned>(rest.size()));
   }
+}
+
+// For ports that take no chains of mbufs: chains that fit into their first one
+// are put there, others dropped. What is left.
+std::span<rte_mbuf*> Worker::Join(uint16_t arrival,
+                                  std::span<rte_mbuf*> mbufs) {
+  size_t kept = 0;
+  for (rte_mbuf* mbuf : mbufs) {
+    if (rte_pktmbuf_linearize(mbuf) == 0) {
+      mbufs[kept++] = mbuf;
+    } else {
+      Drop(arrival, std::span(&mbuf, 1), DropReason::kMemory);
+    }
+  }
+  return mbufs.first(kept);
 }
 
 void Worker::Drop(uint16_t port, std::span<rte_mbuf*> mbufs,

@@ -91,6 +91,7 @@ struct TransmitPath {
   uint16_t queue = 0;  // its own, if `via` is itself
   uint16_t via = 0;    // the worker that transmits for it
   QueueToken* token = nullptr;  // to be taken for it
+  bool sends_segments = true;
 };
 TransmitPath PathOf(uint16_t worker, const PortDevice& device);
 
@@ -180,6 +181,7 @@ class Worker {
             std::span<rte_mbuf*> mbufs);
   void Transmit(const TransmitPath& path, uint16_t arrival,
                 uint16_t departure, std::span<rte_mbuf*> mbufs);
+  std::span<rte_mbuf*> Join(uint16_t arrival, std::span<rte_mbuf*> mbufs);
   void Drop(uint16_t port, std::span<rte_mbuf*> mbufs, DropReason reason);
   void Housekeeping(uint32_t packets);
   void Rest(uint32_t idle_rounds);

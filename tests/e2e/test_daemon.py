@@ -6,47 +6,9 @@ import signal
 
 import pytest
 
-from harness import (BUILD, CLIENTS, Firewall, NEIGHBOURS, PYTHON, SERVERS,
-                     UdpStream, run, wait_for)
-
-# Asks by UDP from port after port, and prints how many answers came.
-_ASK = """
-import socket, sys
-to, port, first, count = sys.argv[1], *map(int, sys.argv[2:])
-family = socket.AF_INET6 if ":" in to else socket.AF_INET
-answers = 0
-for source in range(first, first + count):
-  with socket.socket(family, socket.SOCK_DGRAM) as s:
-    s.bind(("", source))
-    s.connect((to, port))
-    s.settimeout(0.3)
-    s.send(b"ask")
-    try:
-      answers += s.recv(10) == b"ask"
-    except socket.timeout:
-      pass
-print(answers)
-"""
-_ECHO = """
-import socket
-with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
-  s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-  s.bind(("::", 7))
-  while True:
-    data, peer = s.recvfrom(2048)
-    s.sendto(data, peer)
-"""
-
-
-def start_echo(network):
-  network.server.start(PYTHON, "-c", _ECHO)
-  network.server.wait_for_listener(7, udp=True)
-
-
-def ask(network, family, first, count):
-  done = network.client.run(PYTHON, "-c", _ASK, SERVERS[family], 7, first,
-                            count)
-  return int(done.stdout)
+from harness import (BUILD, CLIENTS, Firewall, NEIGHBOURS, SERVERS, UdpStream,
+                     run, wait_for)
+from questions import ask, start_echo
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT],
