@@ -11,14 +11,19 @@ def changed(text, old, new):
   return text.replace(old, new)
 
 
-def files(*changes):
-  """Guest files by path; the changes are pairs of texts."""
+def config(*changes):
+  """Its text; the changes are pairs of texts."""
   text = (_CONFIGS / "sluice-pci.toml").read_text()
   # The guest has two processors: one is left for the worker.
   for old, new in (("lcores = [1, 2]", "lcores = [1]"), *changes):
     text = changed(text, old, new)
+  return text
+
+
+def files(*changes):
+  """Guest files by path."""
   return {
-      CONFIG.strip("/"): text,
+      CONFIG.strip("/"): config(*changes),
       "etc/sluice/examples/first.conf":
           (_CONFIGS / "examples" / "first.conf").read_text(),
   }

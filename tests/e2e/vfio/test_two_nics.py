@@ -15,6 +15,27 @@ _RULES = {
         f"pass proto udp to port {{ 5300, {10000 + number} }}\n" + NEIGHBOURS)
     for number in (1, 2)}
 
+_OUTSIDE = 'device = "0000:03:00.0"'
+_INSIDE = 'device = "0000:03:00.1"'
+# What is wrong, and words of what is said of it.
+_WRONG = {
+    "nowhere": (((_INSIDE, 'device = "0000:1f:00.0"'),),
+                "port 'inside' (0000:1f:00.0): there is no such PCI device"),
+    "twice": (((_INSIDE, _OUTSIDE),), "0000:03:00.0"),
+    "toofew": ((("[memory]", "[memory]\nmbufs = 1000000"),),
+               "[eal] hugepages: too few are free: 1024 MiB"),
+}
+_OTHERS = {
+    "second": (("control.sock", "second.sock"),),
+    "queues": ((_OUTSIDE, _OUTSIDE + "\nqueues = 9"),),
+    "jumbo": ((_OUTSIDE, _OUTSIDE + "\nmtu = 9000"),
+              (_INSIDE, _INSIDE + "\nmtu = 9000")),
+}
+
+
+def config(name):
+  return f"/etc/sluice/{name}.toml"
+
 
 @pytest.fixture(scope="module", params=_MODELS)
 def guest(request, boot):
@@ -24,6 +45,10 @@ def guest(request, boot):
   files = shipped.files()
   for number, rules in _RULES.items():
     files[f"etc/sluice/{number}.conf"] = "block all\n" + rules
+  for name, (changes, _) in _WRONG.items():
+    files[config(name).strip("/")] = shipped.config(*changes)
+  for name, changes in _OTHERS.items():
+    files[config(name).strip("/")] = shipped.config(*changes)
   made = boot(nics, files)
   print(f"{request.param}: booted in {made.boot_seconds:.1f} s")
   return made
@@ -33,7 +58,12 @@ def guest(request, boot):
 def running(guest):
   """sluiced on both NICs."""
   for nic in guest.nics.values():
-    assert guest.bind(nic).returncode == 0, guest.log()
+    done = guest.run(f"sluicectl nic bind {nic.address}")
+    assert guest.driver(nic) == "vfio-pci", done.text
+  done = guest.check(shipped.CONFIG)
+  print(done.text)
+  assert done.returncode == 0, done.text
+  assert "bound to" not in done.text, done.text
   seconds = guest.start_sluiced(shipped.CONFIG)
   print(f"sluiced answered after {seconds:.1f} s")
   guest.network.settle()
@@ -48,13 +78,54 @@ def network(guest):
   return guest.network
 
 
-def test_kernel_driver_is_refused(guest):
-  """Nothing is bound yet: no start, and how to bind."""
+@pytest.fixture
+def untouched(guest):
+  """Whatever is tried, the NICs stay with who has them."""
   before = [guest.driver(nic) for nic in guest.nics.values()]
-  done = guest.refused_start(shipped.CONFIG)
-  assert done.returncode == 1, done.text
-  assert "0000:03:00.0" in done.text and "vfio-pci" in done.text, done.text
+  yield guest
   assert [guest.driver(nic) for nic in guest.nics.values()] == before
+
+
+def refused(guest, path, says):
+  """Neither the check nor a start may like it, and both say why."""
+  for done in (guest.check(path), guest.refused_start(path)):
+    assert done.returncode not in (0, 124), done.text
+    assert says in done.text, done.text
+  assert guest.group_users() in ("", "0")
+  return done.text
+
+
+def test_kernel_driver_is_refused(untouched):
+  """Nothing is bound yet: no start, and how to bind."""
+  text = refused(untouched, shipped.CONFIG,
+                 "port 'outside' (0000:03:00.0): it is bound to the kernel's "
+                 "driver ")
+  print(text)
+  assert "sluicectl nic bind 0000:03:00.0" in text
+  assert "no device was touched" in text
+
+
+@pytest.mark.parametrize("name", _WRONG)
+def test_wrong_configuration(untouched, name):
+  refused(untouched, config(name), _WRONG[name][1])
+
+
+def test_no_hugepages(untouched):
+  untouched.run("echo 0 >/proc/sys/vm/nr_hugepages")
+  try:
+    refused(untouched, shipped.CONFIG, "[eal] hugepages: none are free")
+  finally:
+    untouched.run("echo 512 >/proc/sys/vm/nr_hugepages")
+
+
+def test_shared_group(guest):
+  """Both functions of a slot are in one group: one alone is not enough."""
+  outside, inside = guest.nics.values()
+  kernels = guest.driver(outside)
+  assert guest.bind(outside).returncode == 0, guest.log()
+  refused(guest, shipped.CONFIG,
+          f"also holds devices of the kernel's: {inside.address}")
+  assert guest.bind(outside, kernels).returncode == 0, guest.log()
 
 
 def test_ping(running, network, family):
@@ -125,8 +196,25 @@ def test_commit_under_traffic(running, network, family):
   running.ctl("-f /etc/sluice/examples/first.conf")
 
 
+def test_used_by_another_process(running, untouched):
+  text = refused_by_user(running)
+  assert "another process uses it: /dev/vfio/" in text, text
+  running.network.client.run("ping", "-c", "1", "-W", "5", SERVERS[4])
+
+
+def refused_by_user(guest):
+  done = guest.refused_start(config("second"))
+  assert done.returncode not in (0, 124), done.text
+  return done.text
+
+
+def test_statistics_of_the_port(running):
+  text = running.ctl("port stats outside")
+  assert "rx_good_packets" in text, text
+
+
 def test_clean_stop(running):
-  """SIGTERM: status 0, the devices given back, and a second start works."""
+  """SIGTERM: status 0, and the devices and all memory given back."""
   assert running.stop_sluiced() == 0, running.log()
   assert "packets received" in running.sluiced_log()
   assert running.group_users() == "0"
@@ -135,6 +223,40 @@ def test_clean_stop(running):
                      ).text.split()[1] == "512"
   for nic in running.nics.values():
     assert running.driver(nic) == "vfio-pci"
-  running.start_sluiced(shipped.CONFIG)
-  running.network.wait_until_joined()
-  assert running.stop_sluiced() == 0, running.log()
+
+
+def test_more_queues_than_there_are(untouched):
+  done = untouched.refused_start(config("queues"))
+  assert done.returncode not in (0, 124), done.text
+  assert "queue" in done.text and "lower" in done.text, done.text
+  assert untouched.group_users() == "0"
+
+
+@pytest.fixture(scope="module")
+def jumbo(guest):
+  """Started again, for frames that need several mbufs each."""
+  guest.network.set_mtu(9000)
+  guest.start_sluiced(config("jumbo"))
+  guest.network.settle()
+  guest.network.wait_until_joined()
+  return guest
+
+
+def test_jumbo_frames(jumbo, network, family, tmp_path):
+  network.client.run("ping", "-c", "3", "-i", "0.2", "-W", "5", "-M", "do",
+                     "-s", "8900", SERVERS[family])
+  (tmp_path / "www").mkdir()
+  content = os.urandom(500_000)
+  (tmp_path / "www" / "file").write_bytes(content)
+  network.server.start(PYTHON, "-m", "http.server", "80", "--bind", "::",
+                       "--directory", tmp_path / "www")
+  network.server.wait_for_listener(80)
+  host = f"[{SERVERS[6]}]" if family == 6 else SERVERS[4]
+  network.client.run("curl", "-sS", "--fail", "-m", "25", "-o",
+                     tmp_path / "got", f"http://{host}/file")
+  assert (tmp_path / "got").read_bytes() == content
+
+
+def test_stop_of_the_second_run(jumbo):
+  assert jumbo.stop_sluiced() == 0, jumbo.log()
+  assert jumbo.group_users() == "0"
