@@ -18,3 +18,10 @@ def test_no_iommu(boot):
   assert "IOMMU: there is none, or it is switched off" in done.text
   assert "_iommu=on" in done.text, done.text
   assert "no device was touched" in done.text
+
+  # The same guest lacks hugepages, too, when they are taken away.
+  guest.run("echo 0 >/proc/sys/vm/nr_hugepages")
+  done = guest.refused_start(shipped.CONFIG)
+  assert done.returncode == 1, done.text
+  assert "[eal] hugepages: none are free" in done.text, done.text
+  assert "sysctl -w vm.nr_hugepages=" in done.text, done.text

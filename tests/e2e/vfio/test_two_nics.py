@@ -110,14 +110,6 @@ def test_wrong_configuration(untouched, name):
   refused(untouched, config(name), _WRONG[name][1])
 
 
-def test_no_hugepages(untouched):
-  untouched.run("echo 0 >/proc/sys/vm/nr_hugepages")
-  try:
-    refused(untouched, shipped.CONFIG, "[eal] hugepages: none are free")
-  finally:
-    untouched.run("echo 512 >/proc/sys/vm/nr_hugepages")
-
-
 def test_shared_group(guest):
   """Both functions of a slot are in one group: one alone is not enough."""
   outside, inside = guest.nics.values()

@@ -89,6 +89,28 @@ TEST(WorkerTest, ChecksumsLeftToANicAreFilledInBeforeTheyLeave) {
   }
 }
 
+// A chain that fits into its first mbuf becomes one; a longer one is dropped.
+TEST(WorkerTest, PortsThatTakeNoChainsGetNone) {
+  TestPlane plane({});
+  plane.Load("pass all\n");
+  plane.topology().devices[1].sends_segments = false;
+  for (const uint32_t bytes : {600u, 3000u}) {
+    const std::vector<uint8_t> frame = FrameFromText(
+        "udp 10.0.0.2:1 > 10.1.0.1:53 data " + std::to_string(bytes));
+    ASSERT_TRUE(plane.port(0).Arrive(plane.pool().Make(frame, 1500 / 5)));
+    EXPECT_EQ(plane.worker(0).Round(), 1u);
+    rte_mbuf* left = plane.port(1).Leave();
+    ASSERT_EQ(left != nullptr, bytes == 600) << bytes;
+    if (left == nullptr) continue;
+    EXPECT_EQ(left->nb_segs, 1);
+    EXPECT_EQ(BytesOf(left), frame);
+    rte_pktmbuf_free(left);
+  }
+  EXPECT_EQ(plane.Drops(DropReason::kMemory), 1u);
+  EXPECT_EQ(plane.AllDrops(), 1u);
+  EXPECT_EQ(plane.pool().InUse(), 0u);
+}
+
 TEST(WorkerTest, AnswersOfBlockReturnLeaveByThePortOfArrival) {
   TestPlane plane({});
   plane.Load("block return all\n");
