@@ -45,9 +45,6 @@ constexpr std::array<std::string_view, 2> kDialectWords = {"openbsd",
 constexpr std::array<std::string_view, 2> kMissingWords = {"refuse", "block"};
 constexpr std::array<std::string_view, 2> kNonIpWords = {"pass", "block"};
 // Words that mean something else where a rule names an interface.
-constexpr std::array<std::string_view, 4> kReservedNames = {"any", "all",
-                                                            "self", "rdomain"};
-
 class ConfigBuilder {
  public:
   ConfigBuilder(const std::string& file, std::string_view text)
@@ -176,8 +173,7 @@ void ConfigBuilder::ReadPort(const toml::table& table, PortConfig* port) {
                     absl::StrCat("use a letter, then letters, digits, '_', "
                                  "'-' and '.', at most ",
                                  kMaxPortName, " bytes"));
-    } else if (std::ranges::find(kReservedNames, port->name) !=
-               kReservedNames.end()) {
+    } else if (IsReservedName(port->name)) {
       reader_.Error(port_places_.back(),
                     absl::StrCat("a port cannot be named \"", port->name,
                                  "\", which has a meaning in rules"),

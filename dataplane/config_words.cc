@@ -56,6 +56,11 @@ bool IsGroupName(std::string_view name) {
   return IsPortName(name) && !IsDigit(name.back());
 }
 
+bool IsReservedName(std::string_view name) {
+  return name == "any" || name == "all" || name == "self" ||
+         name == "rdomain";
+}
+
 bool IsVdevName(std::string_view text) {
   return !text.empty() && text.front() >= 'a' && text.front() <= 'z' &&
          std::ranges::all_of(text, [](char c) {

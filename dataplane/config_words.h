@@ -12,6 +12,8 @@ bool IsNameByte(char c);
 bool IsPortName(std::string_view name);
 // The same, but no digit at the end: pf tells groups from units by that.
 bool IsGroupName(std::string_view name);
+// Names with a meaning in rules, which no port may have: "any", "self", ...
+bool IsReservedName(std::string_view name);
 // The name of a virtual device: "net_af_packet0".
 bool IsVdevName(std::string_view text);
 

@@ -178,6 +178,10 @@ Daemon::~Daemon() {
   ports_.reset();
   grace_.reset();
   plane_.reset();
+  if (pool_ != nullptr && rte_mempool_in_use_count(pool_) > 0) {
+    spdlog::warn("{} mbufs were never given back",
+                 rte_mempool_in_use_count(pool_));
+  }
   rte_mempool_free(pool_);
   if (signal_fd_ >= 0) close(signal_fd_);
 }

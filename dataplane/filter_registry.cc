@@ -229,12 +229,6 @@ absl::Status FilterRegistry::CheckSpec(const FilterSpec& spec) const {
   }
   for (size_t i = 0; i < spec.ports.size(); ++i) {
     const std::string& port = spec.ports[i];
-    if (port.empty() || port.size() > kMaxPortName ||
-        !std::ranges::all_of(port, IsNameCharacter)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "'", port.substr(0, kMaxPortName), "' cannot name a port: 1 to ",
-          kMaxPortName, " letters, digits and _ . : -"));
-    }
     if (std::find(spec.ports.begin(), spec.ports.begin() + i, port) !=
         spec.ports.begin() + i) {
       return absl::InvalidArgumentError(
@@ -286,21 +280,25 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
     registry_.next_serial_ += 2;
     // Known as interfaces from here on, for its rules.
     for (const std::string& port : spec_.ports) {
-      if (registry_.ports_.Find(port) != nullptr) continue;
       absl::StatusOr<PortSet::Entry*> entry = registry_.ports_.Name(port);
       if (!entry.ok()) {
         status_ = entry.status();
         return;
       }
-      named_.push_back(port);
+      // Neither may a port that is being removed be forgotten meanwhile.
+      ++(*entry)->claims;
+      claimed_.push_back(port);
     }
   }
 
   ~CreateJob() override {
-    if (made_) return;
     load_.reset();
     emergency_load_.reset();
-    for (const std::string& port : named_) registry_.ports_.Forget(port);
+    for (const std::string& port : claimed_) {
+      --registry_.ports_.Find(port)->claims;
+      registry_.ports_.Forget(port);
+    }
+    if (made_) return;
     if (number_ != kMainFilter) registry_.GiveBackNumber(number_);
     if (emergency_number_ != kMainFilter) {
       registry_.GiveBackNumber(emergency_number_);
@@ -383,7 +381,7 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
   uint16_t number_ = kMainFilter;  // main's: none yet
   uint16_t emergency_number_ = kMainFilter;
   uint64_t serial_ = 0;
-  std::vector<std::string> named_;
+  std::vector<std::string> claimed_;
   std::shared_ptr<LiveFilter> filter_;
   std::shared_ptr<LiveFilter> emergency_;
   std::unique_ptr<BuildJob<LoadResult>> load_;
@@ -418,16 +416,19 @@ void FilterRegistry::DestroyFilter(std::string_view name, DoneStatus done) {
   }
   of->leaving = true;
   of->filter->MarkDestroyed();
-  End(*of, [this, of, done = std::move(done)]() mutable {
-    std::vector<std::string> ports;
-    for (const auto& [port_name, port] : ports_.entries()) {
-      if (port.filter == of->filter->number()) ports.push_back(port_name);
-    }
-    for (const std::string& port : ports) {
-      MovePort(ports_.Find(port), main_);
-      ports_.Forget(port);
-    }
-    ports_.Publish();
+  // Its ports first: a worker that still judged by it after its incarnation
+  // has ended would drop packets that main lets pass.
+  std::vector<std::string> ports;
+  for (const auto& [port_name, port] : ports_.entries()) {
+    if (port.filter == of->filter->number()) ports.push_back(port_name);
+  }
+  for (const std::string& port : ports) {
+    MovePort(ports_.Find(port), main_);
+    ports_.Forget(port);
+  }
+  Begin(main_);
+  ports_.Publish();
+  auto end = [this, of, done = std::move(done)]() mutable {
     std::vector<std::shared_ptr<LiveFilter>> filters = {of->filter};
     if (LiveFilter* emergency = of->filter->emergency()) {
       filters.push_back(emergency->shared_from_this());
@@ -440,6 +441,9 @@ void FilterRegistry::DestroyFilter(std::string_view name, DoneStatus done) {
       filters_.erase(filters_.find(of->filter->name()));
       done(absl::OkStatus());
     });
+  };
+  grace_.After([this, of, end = std::move(end)]() mutable {
+    End(*of, std::move(end));
   });
 }
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "dataplane/filter_registry.h"
+#include "dataplane/host/pci_address.h"
 #include "dataplane/worker.h"
 
 namespace sluice {
@@ -86,6 +87,7 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
     config_.addresses = spec_.addresses;
     config_.queues = spec_.queues;
     config_.mtu = spec_.mtu;
+    NormalisePciAddress(&config_.device);
     status_ = registry_.ports_.CheckPlug(config_, spec_.wire);
   }
 

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/config_words.h"
+#include "dataplane/host/pci_address.h"
 #include "dataplane/policy_source.h"
 #include "dataplane/worker.h"
 
@@ -13,6 +15,44 @@ namespace sluice {
 namespace {
 
 constexpr uint64_t kLinkInterval = 500;  // milliseconds
+
+absl::Status CheckName(const std::string& name) {
+  if (!IsPortName(name)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a port cannot be named '", name.substr(0, kMaxPortName),
+        "': use a letter, then letters, digits, '_', '-' and '.', at most ",
+        kMaxPortName, " bytes"));
+  }
+  if (IsReservedName(name)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a port cannot be named '", name, "', which has a meaning in rules"));
+  }
+  return absl::OkStatus();
+}
+
+// The words of a port, as the configuration takes them.
+absl::Status CheckWords(const PortConfig& config) {
+  if (absl::Status status = CheckName(config.name); !status.ok()) {
+    return status;
+  }
+  if (!IsPciAddress(config.device_name()) &&
+      !IsVdevName(config.device_name())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "port ", config.name, ": '", config.device,
+        "' is no device: give a PCI address (0000:03:00.0) or a virtual "
+        "device (net_af_packet0,iface=veth0), then its arguments after a "
+        "comma"));
+  }
+  for (const std::string& group : config.groups) {
+    if (IsGroupName(group)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "port ", config.name, ": a group cannot be named '", group,
+        "': use a letter, then letters, digits, '_', '-' and '.', no digit "
+        "at the end, at most ",
+        kMaxPortName, " bytes"));
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
@@ -86,6 +126,7 @@ PortSet::Entry* PortSet::Find(std::string_view name) {
 
 absl::StatusOr<PortSet::Entry*> PortSet::Name(const std::string& name) {
   if (Entry* entry = Find(name)) return entry;
+  if (absl::Status status = CheckName(name); !status.ok()) return status;
   Entry entry;
   entry.config.name = name;
   if (absl::Status status = Register(&entry); !status.ok()) return status;
@@ -99,7 +140,7 @@ void PortSet::Forget(const std::string& name) {
   if (found == entries_.end()) return;
   const Entry& entry = found->second;
   if (entry.device != nullptr || !entry.wire.empty() ||
-      entry.filter != kMainFilter) {
+      entry.filter != kMainFilter || entry.claims > 0) {
     return;
   }
   static_cast<void>(interfaces_->RemovePort(name));
@@ -158,16 +199,37 @@ absl::Status PortSet::Start() {
 
 absl::Status PortSet::CheckPlug(const PortConfig& config,
                                 const std::string& wire) const {
+  if (absl::Status status = CheckWords(config); !status.ok()) return status;
   const auto known = entries_.find(config.name);
   if (known != entries_.end() && known->second.number != kNoPort) {
     return absl::AlreadyExistsError(
         absl::StrCat("there is a port ", config.name, " already"));
+  }
+  for (const auto& [name, other] : entries_) {
+    const auto& groups = other.config.groups;
+    if (std::ranges::find(config.groups, name) != config.groups.end() ||
+        std::ranges::find(groups, config.name) != groups.end()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "port ", config.name, ": a port and a group would have one name, "
+          "and rules could not tell them apart"));
+    }
+    if (name == config.name || other.device == nullptr) continue;
+    if (other.config.device_name() == config.device_name()) {
+      return absl::AlreadyExistsError(absl::StrCat(
+          "port ", name, " already has device ",
+          std::string(config.device_name())));
+    }
+    if (!wire.empty() && other.wire == config.name && name != wire) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "port ", name, " has a wire to ", config.name, " already"));
+    }
   }
   if (wire.empty()) return absl::OkStatus();
   if (wire == config.name) {
     return absl::InvalidArgumentError(
         absl::StrCat("the wire of ", config.name, " leads back to itself"));
   }
+  if (absl::Status status = CheckName(wire); !status.ok()) return status;
   const auto other = entries_.find(wire);
   if (other == entries_.end()) {
     // It comes later.

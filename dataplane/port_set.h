@@ -52,6 +52,7 @@ class PortSet {
     uint16_t filter = kMainFilter;
     std::array<uint8_t, kMaxQueues> pollers{};
     PortSums base;  // what had been counted under its number before it
+    uint16_t claims = 0;  // filters that are being made for it
   };
 
   // Nothing is owned.
@@ -77,12 +78,15 @@ class PortSet {
   const std::map<std::string, Entry, std::less<>>& entries() const {
     return entries_;
   }
-  // Makes the name known without a device.
+  // Makes the name known without a device. InvalidArgument for what cannot
+  // name a port.
   absl::StatusOr<Entry*> Name(const std::string& name);
-  // The name is forgotten if it has no device, no wire and no filter but main.
+  // The name is forgotten if it has no device, no wire, no filter but main
+  // and no claim.
   void Forget(const std::string& name);
 
-  // Refuses what cannot be: names that are taken, wires that have two ends.
+  // Refuses what cannot be: words that sluice.toml would not take, names that
+  // are taken, wires that have two ends.
   absl::Status CheckPlug(const PortConfig& config,
                          const std::string& wire) const;
   // Enters a device that was opened and started. With an error the device is

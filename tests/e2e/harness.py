@@ -162,23 +162,26 @@ class Namespace:
 
 
 class Network:
-  """Two hosts and the firewall's place between them."""
+  """Two hosts and the firewall's place between them.
 
-  def __init__(self, work):
+  With `firewall`, the place of another network, there are two more hosts on
+  it, behind interfaces with other names and with the same addresses."""
+
+  def __init__(self, work, firewall=None, ports=("outside", "inside")):
     number = next(_numbers)
     name = f"{PREFIX}-{number}"
     self.work = work
     self._made = []
     try:
       self.client = self._namespace(f"{name}-client")
-      self.firewall = self._namespace(f"{name}-fw")
+      self.firewall = firewall or self._namespace(f"{name}-fw")
       self.server = self._namespace(f"{name}-server")
       # The firewall's ends have no addresses and say nothing by themselves.
       self.firewall.run("sysctl", "-qw",
                         "net.ipv6.conf.all.disable_ipv6=1",
                         "net.ipv6.conf.default.disable_ipv6=1")
-      self._join(self.client, "outside", CLIENT4, CLIENT6)
-      self._join(self.server, "inside", SERVER4, SERVER6)
+      self._join(self.client, ports[0], CLIENT4, CLIENT6)
+      self._join(self.server, ports[1], SERVER4, SERVER6)
     except BaseException:
       self.close()
       raise
@@ -346,16 +349,19 @@ Stream = collections.namedtuple("Stream", "sent received duplicates")
 
 
 class UdpStream:
-  """A constant-rate UDP stream from the client to the server, counted."""
+  """A constant-rate UDP stream from the client to the server, counted.
 
-  def __init__(self, network, family, port, rate, seconds):
+  `first`: seconds that the server waits for the first packet."""
+
+  def __init__(self, network, family, port, rate, seconds, first=15,
+               source_port=0):
     self._network = network
     self._receiver = network.server.start_python(
-        "udp_stream.py", "receive", "--port", port)
+        "udp_stream.py", "receive", "--port", port, "--first", first)
     network.server.wait_for_listener(port, udp=True)
     self._sender = network.client.start_python(
         "udp_stream.py", "send", "--to", SERVERS[family], "--port", port,
-        "--rate", rate, "--seconds", seconds)
+        "--rate", rate, "--seconds", seconds, "--source-port", source_port)
 
   @property
   def running(self):

@@ -36,6 +36,7 @@ def send(options):
   resource.setrlimit(resource.RLIMIT_NOFILE, (total + 100, total + 100))
   with socket.socket(family, socket.SOCK_DGRAM) as out:
     out.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+    out.bind(("", options.source_port))
     out.connect(to)
     started = time.monotonic()
     for number in range(total):
@@ -90,6 +91,8 @@ def main():
   parser.add_argument("--port", type=int, required=True)
   parser.add_argument("--rate", type=float, default=2000, help="packets/s")
   parser.add_argument("--seconds", type=float, default=5)
+  parser.add_argument("--source-port", type=int, default=0,
+                      help="0: any that is free")
   parser.add_argument("--new-flows", action="store_true",
                       help="send each packet from another port")
   parser.add_argument("--first", type=float, default=15,

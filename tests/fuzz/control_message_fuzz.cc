@@ -18,8 +18,10 @@
 #include <string_view>
 #include <utility>
 
+#include "dataplane/config.h"
 #include "dataplane/control/connection.h"
 #include "dataplane/control/operations.h"
+#include "dataplane/control/params.h"
 #include "nlohmann/json.hpp"
 #include "spdlog/spdlog.h"
 #include "tests/support/fake_filter_directory.h"
@@ -85,6 +87,7 @@ class Fixture {
       builder_.Finish();
     }
     Require(!operations.busy());
+    CheckDirectory(directory);
   }
 
  private:
@@ -99,6 +102,23 @@ class Fixture {
     if (json.contains("error")) {
       Require(json["error"]["code"].is_number_integer());
       Require(json["error"]["message"].is_string());
+    }
+  }
+
+  // What was made is what may be made.
+  static void CheckDirectory(const FakeFilterDirectory& directory) {
+    for (const auto& [name, made] : directory.made) {
+      Require(IsName(name, kMaxFilterName) && name != kMainFilterName);
+      Require(!made.spec.ports.empty() &&
+              made.spec.ports.size() <= kMaxPortsOfFilter);
+      Require((made.spec.fail_policy == FailPolicy::kOpen) ==
+              made.spec.emergency.has_value());
+      Require(made.spec.source.empty() || made.spec.source[0] == '/');
+    }
+    for (const auto& [name, port] : directory.ports) {
+      Require(IsName(name, kMaxPortName));
+      Require(port.filter == kMainFilterName ||
+              directory.made.contains(port.filter));
     }
   }
 

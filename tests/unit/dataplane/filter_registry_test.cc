@@ -127,7 +127,10 @@ class FilterRegistryTest : public ::testing::Test {
   }
 
   void LoadMain(const std::string& text) {
-    auto job = registry_->main().BeginLoad({.name = "main", .text = text});
+    LoadRequest request;
+    request.name = "main";
+    request.text = text;
+    auto job = registry_->main().BeginLoad(std::move(request));
     job->Build();
     const auto result = job->Publish();
     ASSERT_TRUE(result.ok() && !result->HasErrors());
@@ -347,6 +350,114 @@ TEST_F(FilterRegistryTest, WorkThatIsUnderWayWhenItsFilterGoesEndsWithAnError) {
   flush->Build();
   EXPECT_TRUE(absl::IsNotFound(load->Publish().status()));
   EXPECT_TRUE(absl::IsNotFound(flush->Publish().status()));
+}
+
+TEST_F(FilterRegistryTest, APortMayGoWhileAFilterIsMadeForIt) {
+  LoadMain(kPassAll);
+  FilterSpec spec;
+  spec.name = "web";
+  spec.ports = {"b"};
+  absl::Status removed = absl::UnknownError("not answered");
+  registry_->RemovePort("b",
+                        [&removed](absl::Status status) { removed = status; });
+  auto create = registry_->BeginCreateFilter(spec);
+  for (int i = 0; i < 1000 && !removed.ok(); ++i) {
+    Settle();
+    usleep(1000);
+  }
+  ASSERT_TRUE(removed.ok()) << removed;
+  create->Build();
+  ASSERT_TRUE(create->Publish().ok());
+  create.reset();
+  EXPECT_THAT(Listing("web").ports, ElementsAre("b"));
+  ASSERT_TRUE(Destroy("web").ok());
+  EXPECT_EQ(ports_->Find("b"), nullptr) << "nobody names it any more";
+  // One that is given up forgets the names that it has brought.
+  spec.ports = {"new"};
+  create = registry_->BeginCreateFilter(spec);
+  EXPECT_NE(ports_->Find("new"), nullptr);
+  create.reset();
+  EXPECT_EQ(ports_->Find("new"), nullptr);
+}
+
+TEST_F(FilterRegistryTest, WordsOfPortsAreThoseOfTheConfiguration) {
+  PortSpec good;
+  good.name = "p";
+  good.device = "net_null7";
+  const auto message = [this](const PortSpec& spec) {
+    auto job = registry_->BeginAddPort(spec);
+    job->Build();
+    return std::string(job->Publish().status().message());
+  };
+  const auto with = [&good](auto change) {
+    PortSpec spec = good;
+    change(spec);
+    return spec;
+  };
+  for (const char* name : {"", "9p", "p:1", "all", "self", "any", "p q"}) {
+    EXPECT_THAT(message(with([&](PortSpec& s) { s.name = name; })),
+                HasSubstr("cannot be named"))
+        << name;
+    EXPECT_THAT(Create("web", {name}, kPassAll).message(),
+                HasSubstr("cannot be named"))
+        << name;
+  }
+  for (const char* device : {"", "eth 0", "../x", "Net_null"}) {
+    EXPECT_THAT(message(with([&](PortSpec& s) { s.device = device; })),
+                HasSubstr("is no device"))
+        << device;
+  }
+  EXPECT_THAT(message(with([](PortSpec& s) { s.groups = {"vm1"}; })),
+              HasSubstr("group cannot be named"));
+  EXPECT_THAT(message(with([](PortSpec& s) { s.groups = {"a"}; })),
+              HasSubstr("could not tell them apart"));
+  EXPECT_THAT(message(with([&](PortSpec& s) { s.device = DeviceOf("a"); })),
+              HasSubstr("port a already has device"));
+  EXPECT_THAT(message(with([](PortSpec& s) { s.wire = "a"; })),
+              HasSubstr("port a has a wire to b"));
+  EXPECT_THAT(message(with([](PortSpec& s) { s.wire = "p"; })),
+              HasSubstr("leads back to itself"));
+  EXPECT_THAT(message(with([](PortSpec& s) { s.wire = "all"; })),
+              HasSubstr("cannot be named"));
+  EXPECT_THAT(message(with([](PortSpec& s) { s.device = "net_nothing7"; })),
+              HasSubstr("net_nothing7"));
+  EXPECT_EQ(ports_->entries().size(), 4u);
+}
+
+TEST_F(FilterRegistryTest, AWireHasTwoEnds) {
+  const auto add = [this](const std::string& name, const std::string& device,
+                          const std::string& wire) {
+    PortSpec spec;
+    spec.name = name;
+    spec.device = device;
+    spec.wire = wire;
+    auto job = registry_->BeginAddPort(std::move(spec));
+    job->Build();
+    return job->Publish();
+  };
+  const auto first = add("left", "net_null7", "right");
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(first->wire, "right");
+  EXPECT_THAT(add("right", "net_null8", "other").status().message(),
+              HasSubstr("port left has a wire to right already"));
+  EXPECT_THAT(add("third", "net_null8", "left").status().message(),
+              HasSubstr("port left has a wire to right"));
+  const auto second = add("right", "net_null8", "");
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(second->wire, "left");
+}
+
+TEST_F(FilterRegistryTest, MainTakesOverWhereItHadNoPortThatIsEnabled) {
+  LoadMain(kPassAll);
+  ASSERT_TRUE(Create("web", {"a", "b"}, kBlockAll).ok());
+  for (const char* port : {"c", "d"}) {
+    ASSERT_TRUE(DisablePort(port).ok());
+  }
+  EXPECT_FALSE(Listing("main").status.enabled());
+  ASSERT_TRUE(Destroy("web").ok());
+  EXPECT_TRUE(Listing("main").status.enabled());
+  EXPECT_TRUE(Passes("b", "a"));
+  EXPECT_TRUE(Stops("d", "c"));
 }
 
 TEST_F(FilterRegistryTest, ManyComeAndGo) {
