@@ -96,6 +96,7 @@ std::string AutomaticTables::Add(std::vector<TableEntry> entries,
                                  .counters = false,
                                  .has_contents = true,
                                  .entries = std::move(entries),
+                                 .run_time_entries = {},
                                  .files = {},
                                  .place = place});
   return name;
