@@ -1,9 +1,9 @@
 // Table definitions and table files.
 #include <algorithm>
 #include <string>
+#include <unordered_set>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
 #include "pftable/parser_internal.h"
 
@@ -114,7 +114,7 @@ TableFileResult ParseTableFile(std::string_view file_name,
                                bool no_dns, size_t max_entries) {
   constexpr size_t kMaxDiagnostics = 100;
   TableFileResult result;
-  absl::flat_hash_set<EntryKey> seen;
+  std::unordered_set<EntryKey, absl::Hash<EntryKey>> seen;
   TableFileScanner scanner(text);
   std::string_view word;
   uint32_t line = 0;
@@ -218,7 +218,7 @@ bool Parser::ParseTable(SourcePlace place) {
       return Unexpected("persist, const, counters, file or '{'");
     }
   }
-  absl::flat_hash_set<EntryKey> seen;
+  std::unordered_set<EntryKey, absl::Hash<EntryKey>> seen;
   std::erase_if(table.entries, [&](const TableEntry& e) {
     return !seen.insert({e.prefix}).second;
   });

@@ -5,9 +5,9 @@
 
 #include <cstdint>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "conntrack/expectation.h"
 #include "conntrack/state.h"
@@ -55,7 +55,7 @@ class StateExporter {
 
   PolicyStore* const store_;
   const InterfaceRegistry* const interfaces_;
-  absl::flat_hash_map<uint32_t, RuleId> rule_ids_;
+  std::unordered_map<uint32_t, RuleId> rule_ids_;
   std::vector<SnapshotState> states_;
   std::vector<SnapshotExpectation> expectations_;
   ExportStatistics statistics_;

@@ -268,7 +268,7 @@ absl::Status StateImporter::TieAll() {
                ? &*found->second
                : nullptr;
   };
-  absl::flat_hash_map<uint64_t, uint32_t> children;
+  std::unordered_map<uint64_t, uint32_t> children;
   for (const SnapshotState& child : snapshot_.children) {
     if (place_of(child.id) != nullptr) ++children[child.parent];
   }
@@ -282,7 +282,7 @@ absl::Status StateImporter::TieAll() {
   };
   std::vector<Tied> tied;
   tied.reserve(children.size() + snapshot_.children.size());
-  absl::flat_hash_map<uint64_t, ParentReference> parents;
+  std::unordered_map<uint64_t, ParentReference> parents;
   // Before any is taken: what is not noted would never be given back.
   families_.reserve(children.size());
   for (const auto& [id, count] : children) {

@@ -18,10 +18,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "conntrack/expectation.h"
 #include "conntrack/state_import.h"
@@ -142,15 +142,15 @@ class StateImporter {
   const ImportOptions options_;
   Snapshot snapshot_;
   std::optional<Ticket> ticket_;
-  absl::flat_hash_map<RuleId, uint32_t> slots_;
-  absl::flat_hash_map<RuleId, uint32_t> orphan_slots_;
+  std::unordered_map<RuleId, uint32_t> slots_;
+  std::unordered_map<RuleId, uint32_t> orphan_slots_;
   RuleSlotLease orphan_rules_;
   std::vector<std::pair<uint32_t, RuleCounts>> rule_counters_;
   std::vector<TableCounter> table_counters_;
   std::vector<StateImport> arenas_;
   // By id in the snapshot, of parents and children: where they are, once they
   // are anywhere.
-  absl::flat_hash_map<uint64_t, std::optional<Place>> places_;
+  std::unordered_map<uint64_t, std::optional<Place>> places_;
   std::vector<Family> families_;
   RestoreReport report_;
 };

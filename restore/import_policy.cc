@@ -1,11 +1,11 @@
 // The parts of StateImporter that deal with the policy.
-#include <algorithm>
+#include <map>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "pftable/parser.h"
 #include "pftable/printer.h"
 #include "restore/export.h"
@@ -161,11 +161,11 @@ void StateImporter::FindRules() {
   }
   // Those of a policy that is not published yet are in no listing, but their
   // slots are taken.
-  absl::flat_hash_map<RuleId, uint32_t> wanted;
+  std::unordered_map<RuleId, uint32_t> wanted;
   for (const SnapshotRuleset& ruleset : snapshot_.rulesets) {
     for (const SnapshotRule& rule : ruleset.rules) wanted[rule.id] = 0;
   }
-  absl::flat_hash_map<std::pair<RuleId, uint32_t>, uint32_t> counted;
+  std::map<std::pair<RuleId, uint32_t>, uint32_t> counted;
   const uint32_t end = rules.end();
   for (uint32_t slot = kDefaultRuleSlot + 1; slot < end; ++slot) {
     const auto info = rules.Info(slot);
@@ -219,14 +219,14 @@ absl::Status StateImporter::InternTags() {
 absl::Status StateImporter::KeepOrphanRules() {
   if (options_.orphans != OrphanPolicy::kKeep) return absl::OkStatus();
   std::vector<RuleSlotRequest> requests;
-  absl::flat_hash_map<RuleId, uint32_t> orphans;
+  std::unordered_map<RuleId, uint32_t> orphans;
   const auto add = [&](const SnapshotBinding& binding) {
     if (binding.rule == 0 || slots_.contains(binding.rule) ||
         !orphans.emplace(binding.rule, 0).second) {
       return;
     }
     RuleSlotRequest& request = requests.emplace_back();
-    request.identity = absl::StrFormat("%016x", binding.rule);
+    request.identity = absl::StrCat(absl::Hex(binding.rule, absl::kZeroPad16));
     for (const SnapshotTimeout& timeout : binding.timeouts) {
       request.timeouts[timeout.timeout] = timeout.value;
     }

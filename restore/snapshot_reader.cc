@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "packet/checksum.h"
+#include "pftable/no_memory.h"
 #include "restore/snapshot_cursor.h"
 #include "restore/snapshot_digest.h"
 #include "restore/snapshot_format.h"
@@ -176,8 +177,10 @@ absl::StatusOr<SnapshotHeader> ReadSnapshotHeader(
   return frame->header;
 }
 
-absl::StatusOr<ReadResult> ReadSnapshot(std::span<const uint8_t> bytes,
-                                        const SnapshotLimits& limits) {
+namespace {
+
+absl::StatusOr<ReadResult> ReadAll(std::span<const uint8_t> bytes,
+                                   const SnapshotLimits& limits) {
   if (bytes.size() > limits.bytes) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the snapshot has ", bytes.size(), " bytes, and ",
@@ -272,6 +275,14 @@ absl::StatusOr<ReadResult> ReadSnapshot(std::span<const uint8_t> bytes,
   const absl::Status status = reader.Finish();
   if (!status.ok()) return status;
   return result;
+}
+
+}  // namespace
+
+absl::StatusOr<ReadResult> ReadSnapshot(std::span<const uint8_t> bytes,
+                                        const SnapshotLimits& limits) {
+  return OrNoMemory("read the snapshot",
+                    [&] { return ReadAll(bytes, limits); });
 }
 
 }  // namespace sluice

@@ -54,7 +54,8 @@ absl::StatusOr<SnapshotHeader> ReadSnapshotHeader(
     std::span<const uint8_t> bytes);
 
 // Errors: InvalidArgument: not a snapshot, damaged, truncated, not allowed;
-// with the offset. ResourceExhausted: more than the limits allow.
+// with the offset. ResourceExhausted: more than the limits allow, or no
+// memory.
 // Unimplemented: another major version, or something critical that is not
 // known. Unauthenticated: another key, or a plain digest where one is needed.
 // Cancelled: `go_on` said no.

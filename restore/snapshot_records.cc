@@ -1,11 +1,11 @@
 #include "restore/snapshot_records.h"
 
 #include <algorithm>
+#include <bit>
 #include <string>
 #include <tuple>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "restore/snapshot_check.h"
@@ -42,22 +42,18 @@ std::pair<const SnapshotPeer*, const SnapshotPeer*> Ends(
              : std::pair(&state.peers[1], &state.peers[0]);
 }
 
-struct FlowHash {
-  size_t operator()(const SnapshotState* state) const {
-    const auto [a, b] = Ends(*state);
-    return absl::HashOf(a->address.family, a->address.bytes, a->port,
-                        b->address.bytes, b->port, state->proto);
-  }
-};
-struct SameFlow {
-  bool operator()(const SnapshotState* x, const SnapshotState* y) const {
-    const auto [xa, xb] = Ends(*x);
-    const auto [ya, yb] = Ends(*y);
-    return x->proto == y->proto && xa->port == ya->port &&
-           xb->port == yb->port && xa->address == ya->address &&
-           xb->address == yb->address;
-  }
-};
+size_t HashOfFlow(const SnapshotState& state) {
+  const auto [a, b] = Ends(state);
+  return absl::HashOf(a->address.family, a->address.bytes, a->port,
+                      b->address.bytes, b->port, state.proto);
+}
+
+bool IsSameFlow(const SnapshotState& x, const SnapshotState& y) {
+  const auto [xa, xb] = Ends(x);
+  const auto [ya, yb] = Ends(y);
+  return x.proto == y.proto && xa->port == ya->port && xb->port == yb->port &&
+         xa->address == ya->address && xb->address == yb->address;
+}
 
 }  // namespace
 
@@ -565,14 +561,22 @@ absl::Status SnapshotRecords::ReadTableCounters(const SnapshotTlv& tlv) {
 
 absl::Status SnapshotRecords::CheckFlows() const {
   const Snapshot& snapshot = result_->snapshot;
-  absl::flat_hash_set<const SnapshotState*, FlowHash, SameFlow> flows;
-  flows.reserve(snapshot.parents.size() + snapshot.children.size());
+  const size_t count = snapshot.parents.size() + snapshot.children.size();
+  // A table of places, at most half full. (Abseil's do not survive a lack of
+  // memory.)
+  const size_t mask = std::bit_ceil(count * 2 + 1) - 1;
+  std::vector<const SnapshotState*> flows(mask + 1);
   for (const auto* states : {&snapshot.parents, &snapshot.children}) {
     for (const SnapshotState& state : *states) {
-      if (!flows.insert(&state).second) {
+      size_t at = HashOfFlow(state) & mask;
+      while (flows[at] != nullptr && !IsSameFlow(*flows[at], state)) {
+        at = (at + 1) & mask;
+      }
+      if (flows[at] != nullptr) {
         return absl::InvalidArgumentError(absl::StrCat(
             "snapshot: state ", state.id, " has the flow of another state"));
       }
+      flows[at] = &state;
     }
   }
   return absl::OkStatus();

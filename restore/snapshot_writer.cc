@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "packet/checksum.h"
+#include "pftable/no_memory.h"
 #include "restore/snapshot_digest.h"
 #include "restore/snapshot_reader.h"
 
@@ -298,8 +299,10 @@ void FinishSnapshot(std::vector<uint8_t>& bytes, uint32_t sections,
   std::copy(digest.begin(), digest.end(), bytes.end() - kDigestBytes);
 }
 
-absl::StatusOr<std::vector<uint8_t>> WriteSnapshot(const Snapshot& snapshot,
-                                                   std::string_view key) {
+namespace {
+
+absl::StatusOr<std::vector<uint8_t>> WriteAndRead(const Snapshot& snapshot,
+                                                  std::string_view key) {
   SnapshotWriter writer(snapshot.header);
   const auto section = [&writer](SectionKind kind, const auto& values) {
     writer.Begin(kind);
@@ -325,6 +328,14 @@ absl::StatusOr<std::vector<uint8_t>> WriteSnapshot(const Snapshot& snapshot,
   const auto read = ReadSnapshot(bytes, limits);
   if (!read.ok()) return read.status();
   return bytes;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<uint8_t>> WriteSnapshot(const Snapshot& snapshot,
+                                                   std::string_view key) {
+  return OrNoMemory("write the snapshot",
+                    [&] { return WriteAndRead(snapshot, key); });
 }
 
 }  // namespace sluice

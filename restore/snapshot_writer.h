@@ -90,7 +90,8 @@ class SnapshotWriter {
 };
 
 // The whole of it. InvalidArgument, with what and where, if the reader would
-// refuse it: nothing is written that nobody can read.
+// refuse it: nothing is written that nobody can read. ResourceExhausted: no
+// memory.
 absl::StatusOr<std::vector<uint8_t>> WriteSnapshot(const Snapshot& snapshot,
                                                    std::string_view key = {});
 

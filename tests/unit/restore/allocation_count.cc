@@ -12,8 +12,11 @@ namespace {
 std::atomic<size_t> g_used{0};
 std::atomic<size_t> g_base{0};
 std::atomic<size_t> g_peak{0};
+// How many more succeed before one fails; below zero: all do.
+std::atomic<int64_t> g_until_failure{-1};
 
 void* TakeOrNull(size_t size) {
+  if (g_until_failure >= 0 && g_until_failure-- == 0) return nullptr;
   void* memory = std::malloc(size);
   if (memory == nullptr) return nullptr;
   const size_t used = g_used += malloc_usable_size(memory);
@@ -39,6 +42,10 @@ void ResetAllocationPeak() {
   g_base = g_used.load();
   g_peak = g_used.load();
 }
+
+void FailAllocation(int64_t number) { g_until_failure = number; }
+
+bool AllocationHasFailed() { return g_until_failure < 0; }
 
 size_t AllocationPeak() { return g_peak - g_base; }
 

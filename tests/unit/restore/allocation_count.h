@@ -3,6 +3,7 @@
 #define SLUICE_TESTS_UNIT_RESTORE_ALLOCATION_COUNT_H_
 
 #include <cstddef>
+#include <cstdint>
 
 namespace sluice {
 
@@ -10,6 +11,11 @@ namespace sluice {
 void ResetAllocationPeak();
 // The most that was in use at once since then, beyond what was in use then.
 size_t AllocationPeak();
+
+// The allocation after `number` more fails, once; with a negative number none
+// does.
+void FailAllocation(int64_t number);
+bool AllocationHasFailed();
 
 }  // namespace sluice
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "pftable/evaluate.h"
+#include "pftable/no_memory.h"
 #include "pftable/parser.h"
 #include "pftable/policy_store.h"
 #include "pftable/reclaimer.h"
@@ -76,8 +77,10 @@ inline absl::Status LoadText(PolicyStore& store, std::string text) {
 class ImportNode {
  public:
   explicit ImportNode(Family family, uint8_t workers = 1,
-                      StateTableOptions options = {.capacity = 1000})
-      : store({.workers = workers, .rule_slots = 1024, .table_slots = 64},
+                      StateTableOptions options = {.capacity = 1000},
+                      PolicyPool* pool = nullptr)
+      : store({.workers = workers, .rule_slots = 1024, .table_slots = 64,
+               .pool = pool},
               &interfaces, &reclaimer) {
     for (uint8_t i = 0; i < workers; ++i) {
       options.worker = i;
@@ -119,9 +122,12 @@ class ImportNode {
     snapshot.header.id[0] = 1;
     snapshot.meta = {.filter = "main", .creator = "test"};
     StateExporter exporter(&store, &interfaces);
-    AddAll(&exporter);
+    absl::Status status = OrNoMemory("list what is expected", [&] {
+      AddAll(&exporter);
+      return absl::OkStatus();
+    });
     exporter.Finish(&snapshot);
-    absl::Status status = exporter.status();
+    if (status.ok()) status = exporter.status();
     if (status.ok()) status = ExportPolicy(&store, &snapshot);
     if (!status.ok()) return status;
     return snapshot;

@@ -1,0 +1,253 @@
+// The n-th allocation fails, for all n, of a commit, of edits, of an export
+// and of an import: what asked for it is told so, and the filter is as it was,
+// or everything is done. The address sanitizer sees what leaks.
+#include <gtest/gtest.h>
+
+#include <iostream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "tests/unit/restore/allocation_count.h"
+#include "tests/unit/restore/import_node.h"
+
+namespace sluice {
+namespace {
+
+constexpr char kRules[] =
+    "set limit states 5000\n"
+    "table <bad> persist { 10.9.0.0/16, 2001:db8:9::/48 }\n"
+    "block in from <bad>\n"
+    "pass in proto udp tag T keep state (udp.multiple 77) label \"udp\"\n"
+    "pass out\n"
+    "pass out\n"
+    "anchor inner {\n table <in> { 10.1.1.1 }\n pass in from <in>\n}\n";
+constexpr char kOtherRules[] =
+    "table <bad> persist { 10.8.0.0/16 }\n"
+    "table <good> { 10.9.0.1, 2001:db8::/32 }\n"
+    "block in from <bad> to <good>\n"
+    "pass in tag U\n";
+
+Policy PolicyOf(const char* text) {
+  ParseInput input;
+  input.text = text;
+  ParseResult parsed = ParsePolicy(std::move(input));
+  EXPECT_TRUE(parsed.ok());
+  return std::move(parsed.policy);
+}
+
+// What of a filter may not change.
+struct Picture {
+  uint64_t hash;
+  uint64_t number;
+  uint32_t rule_slots;
+  size_t generations;
+  Snapshot snapshot;
+
+  explicit Picture(ImportNode& node) {
+    for (int i = 0; i < 3; ++i) node.store.Poll();
+    hash = node.store.generation_hash();
+    number = node.store.generation_number();
+    rule_slots = node.store.rule_slots().used();
+    generations = node.store.live_generations();
+    snapshot = node.Export();
+  }
+  friend bool operator==(const Picture&, const Picture&) = default;
+};
+
+class AllocationFailureTest : public testing::TestWithParam<Family> {
+ protected:
+  static std::unique_ptr<ImportNode> Make(const char* rules,
+                                          PolicyPool* pool = nullptr) {
+    auto node = std::make_unique<ImportNode>(
+        GetParam(), 1, StateTableOptions{.capacity = 100}, pool);
+    EXPECT_TRUE(LoadText(node->store, rules).ok());
+    return node;
+  }
+  static void Fill(ImportNode& node) {
+    Shard& shard = node.shard();
+    shard.values.rule_slot = node.store.ListAllRules().at(1).rule.slot;
+    shard.values.flags = kStateRuleTimeouts;
+    shard.values.tag = node.store.tags().Find("T");
+    shard.In("udp $C:5000 > $S:69 tftp rrq \"f\" octet");
+    shard.Out("udp $S:3000 > $C:5000 tftp oack blksize 1024");
+    shard.In("udp $C:5000 > $S:69 tftp rrq \"f\" octet");
+    shard.In("tcp $C:4000 > $S:80 S seq 1000 win 4000 <wscale 2>");
+  }
+  static void ExpectSame(ImportNode& node, const Picture& before,
+                         int64_t number) {
+    ASSERT_TRUE(Picture(node) == before) << "after failure " << number;
+    ASSERT_EQ(node.shard().budget.used(), node.states());
+    const absl::Status sound = node.store.CheckInvariants();
+    ASSERT_TRUE(sound.ok()) << sound << " after failure " << number;
+  }
+  // Calls attempt(n) with the n-th allocation failing until all have failed;
+  // it returns what became of it. `name` is for the record.
+  template <typename Attempt>
+  static void ForEachFailure(const char* name, Attempt&& attempt) {
+    int64_t number = 0;
+    bool failed = true;
+    for (; failed; ++number) {
+      attempt(number, &failed);
+      if (HasFatalFailure()) return;
+    }
+    std::cout << name << ": " << number - 1 << " allocations\n";
+      EXPECT_GT(number, 5);
+  }
+  // One call with a failing allocation in it.
+  template <typename F>
+  static absl::Status Failing(int64_t number, bool* failed, F&& f) {
+    FailAllocation(number);
+    absl::Status status = f();
+    *failed = AllocationHasFailed();
+    FailAllocation(-1);
+    return status;
+  }
+  static void ExpectNoMemory(const absl::Status& status, int64_t number) {
+    ASSERT_EQ(status.code(), absl::StatusCode::kResourceExhausted)
+        << status << " at failure " << number;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Families, AllocationFailureTest,
+                         testing::Values(Family::kIpv4, Family::kIpv6),
+                         [](const auto& info) {
+                           return info.param == Family::kIpv4 ? "v4" : "v6";
+                         });
+
+// Some find a way without what they asked for, as sorting does: then all is
+// done, and the next attempt needs a filter as it was.
+TEST_P(AllocationFailureTest, CommitOfARuleset) {
+  PolicyPool pool;
+  std::unique_ptr<ImportNode> node;
+  std::unique_ptr<Picture> before;
+  ForEachFailure("commit", [&](int64_t number, bool* failed) {
+    if (node == nullptr) {
+      node = Make(kRules, &pool);
+      Fill(*node);
+      before = std::make_unique<Picture>(*node);
+    }
+    Policy policy = PolicyOf(kOtherRules);
+    const absl::Status status = Failing(number, failed, [&] {
+      return node->store.Load(std::move(policy));
+    });
+    if (!status.ok()) {
+      ExpectNoMemory(status, number);
+      return ExpectSame(*node, *before, number);
+    }
+    ASSERT_NE(node->store.generation_hash(), before->hash);
+    ASSERT_EQ(node->store.ListAllRules().size(), 2u);
+    ASSERT_TRUE(node->store.CheckInvariants().ok());
+    node = nullptr;
+  });
+}
+
+TEST_P(AllocationFailureTest, EditsOfTables) {
+  PolicyPool pool;
+  std::vector<TableEntry> entries;
+  for (int i = 0; i < 20; ++i) {
+    entries.push_back({.prefix = *ParsePrefix(
+                           GetParam() == Family::kIpv4
+                               ? absl::StrCat("192.0.2.", i)
+                               : absl::StrCat("2001:db8:2::", i))});
+  }
+  const TableKey bad = {"", "bad"};
+  const TableKey fresh = {"", "fresh"};
+  const auto each = [&](const char* name, auto&& edit) {
+    std::unique_ptr<ImportNode> node;
+    std::unique_ptr<Picture> before;
+    ForEachFailure(name, [&](int64_t number, bool* failed) {
+      if (node == nullptr) {
+        node = Make(kRules, &pool);
+        ASSERT_TRUE(node->store.ReplaceAddresses(bad, entries).ok());
+        before = std::make_unique<Picture>(*node);
+      }
+      const absl::Status status =
+          Failing(number, failed, [&] { return edit(node->store); });
+      if (!status.ok()) {
+        ExpectNoMemory(status, number);
+        return ExpectSame(*node, *before, number);
+      }
+      ASSERT_NE(node->store.generation_hash(), before->hash);
+      ASSERT_TRUE(node->store.CheckInvariants().ok());
+      node = nullptr;
+    });
+  };
+  each("add", [&](PolicyStore& store) {
+    return store.AddAddresses(fresh, entries).status();
+  });
+  each("replace", [&](PolicyStore& store) {
+    return store.ReplaceAddresses(bad, std::span(entries).last(18)).status();
+  });
+  each("delete", [&](PolicyStore& store) {
+    return store.DeleteAddresses(bad, std::span(entries).first(3)).status();
+  });
+  each("flush",
+       [&](PolicyStore& store) { return store.FlushTable(bad).status(); });
+  each("kill", [&](PolicyStore& store) { return store.KillTable(bad); });
+}
+
+TEST_P(AllocationFailureTest, Export) {
+  const auto node = Make(kRules);
+  Fill(*node);
+  const Picture before(*node);
+  const std::vector<uint8_t> good = *WriteSnapshot(before.snapshot);
+  ForEachFailure("export", [&](int64_t number, bool* failed) {
+    std::vector<uint8_t> bytes;
+    const absl::Status status = Failing(number, failed, [&] {
+      absl::StatusOr<Snapshot> snapshot = node->TryExport();
+      if (!snapshot.ok()) return snapshot.status();
+      auto written = WriteSnapshot(*snapshot);
+      if (written.ok()) bytes = *std::move(written);
+      return written.status();
+    });
+    ExpectSame(*node, before, number);
+    if (status.ok()) {
+      // Whole, or not at all.
+      ASSERT_EQ(bytes, good) << "at failure " << number;
+    } else {
+      ExpectNoMemory(status, number);
+    }
+  });
+}
+
+TEST_P(AllocationFailureTest, Import) {
+  const auto from = Make(kRules);
+  Fill(*from);
+  const Snapshot snapshot = from->Export();
+  const std::vector<uint8_t> bytes = *WriteSnapshot(snapshot);
+  for (const bool policy : {true, false}) {
+    PolicyPool pool;
+    // With orphans, if it keeps its own policy.
+    auto to = Make("pass\n", &pool);
+    to->shard().In("udp $A:1 > $B:2");
+    auto before = std::make_unique<Picture>(*to);
+    ForEachFailure("import", [&](int64_t number, bool* failed) {
+      auto importer = std::make_unique<StateImporter>(to->Target(),
+                                                      WithPolicy(policy));
+      const absl::Status status = Failing(number, failed, [&] {
+        return to->Run(importer.get(), std::span<const uint8_t>(bytes))
+            .status();
+      });
+      if (status.ok()) {
+        // The whole of it.
+        ASSERT_EQ(to->states(), 4u);
+        ASSERT_EQ(to->shard().expectations->size(), 1u);
+        ASSERT_EQ(to->store.ListAllRules().size(), policy ? 6u : 1u);
+        ASSERT_TRUE(to->store.CheckInvariants().ok());
+        importer = nullptr;
+        to = Make("pass\n", &pool);
+        to->shard().In("udp $A:1 > $B:2");
+        before = std::make_unique<Picture>(*to);
+        return;
+      }
+      ExpectNoMemory(status, number);
+      to->Cancel(importer.get());
+      importer = nullptr;
+      ExpectSame(*to, *before, number);
+      ASSERT_TRUE(to->shard().expectations->empty());
+    });
+  }
+}
+
+}  // namespace
+}  // namespace sluice
