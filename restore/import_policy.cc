@@ -83,6 +83,9 @@ absl::StatusOr<Policy> ParsedRuleset(const SnapshotRuleset& ruleset,
   input.dialect = dialect;
   input.anchor = ruleset.anchor;
   input.no_dns = true;
+  // One a text: a list in it is refused before it is multiplied out.
+  input.limits.rules = ruleset.rules.size();
+  input.limits.table_entries = 0;
   for (const std::string& option : ruleset.options) {
     absl::StrAppend(&input.text, "set ", option, "\n");
   }
