@@ -52,7 +52,8 @@ bool IsSameFlow(const SnapshotState& x, const SnapshotState& y) {
   const auto [xa, xb] = Ends(x);
   const auto [ya, yb] = Ends(y);
   return x.proto == y.proto && xa->port == ya->port && xb->port == yb->port &&
-         xa->address == ya->address && xb->address == yb->address;
+         xa->address == ya->address && xb->address == yb->address &&
+         x.interface == y.interface;
 }
 
 }  // namespace
