@@ -456,12 +456,14 @@ TEST(SnapshotTest, ValuesThatAreNotAllowed) {
       {"one flow twice",
        [](Snapshot& s) {
          s.parents[4].peers = s.parents[2].peers;
+         s.parents[4].interface = s.parents[2].interface;
          s.parents[4].proto = protocol::kTcp;
          s.parents[4].timeout = Timeout::kTcpClosed;
        }},
       {"its mirror image",
        [](Snapshot& s) {
          s.parents[4].peers = s.parents[2].peers;
+         s.parents[4].interface = s.parents[2].interface;
          std::swap(s.parents[4].peers[0], s.parents[4].peers[1]);
          s.parents[4].direction = Direction::kOut;
          s.parents[4].proto = protocol::kTcp;
