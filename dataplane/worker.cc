@@ -471,16 +471,17 @@ void Worker::Housekeeping(uint32_t packets) {
       plane_.expectations->Expire(now_, kExpectationBudget);
     }
   }
-  mailbox_.Step({.worker = options_.index,
-                 .states = states_.get(),
-                 .ports = counters_,
-                 .totals = &totals_,
-                 .held = gate_.held(),
-                 .now = now_});
+  has_order_ = mailbox_.Step({.worker = options_.index,
+                              .states = states_.get(),
+                              .ports = counters_,
+                              .totals = &totals_,
+                              .held = gate_.held(),
+                              .now = now_});
 }
 
 void Worker::Rest(uint32_t idle_rounds) {
-  if (!options_.may_sleep || idle_rounds < kSpinRounds || expiry_behind_) {
+  if (!options_.may_sleep || idle_rounds < kSpinRounds || expiry_behind_ ||
+      has_order_) {
     rte_pause();
     return;
   }

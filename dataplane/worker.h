@@ -213,6 +213,7 @@ class Worker {
   uint16_t next_seen_ = 0;
   Tick last_expiry_ = 0;
   bool expiry_behind_ = false;
+  bool has_order_ = false;  // worked on one in the round
   bool receiving_ = true;
   PacketBurst burst_;
   BurstResult result_;

@@ -184,6 +184,13 @@ absl::Status PolicyStore::CommitCompiled(
   return absl::OkStatus();
 }
 
+bool PolicyStore::IsNewest(Ticket ticket) const {
+  const std::lock_guard lock(mutex_);
+  return std::ranges::any_of(drafts_, [ticket](const Draft& draft) {
+    return draft.ticket == ticket && draft.compiled != nullptr;
+  });
+}
+
 absl::Status PolicyStore::Rollback(Ticket ticket) {
   std::optional<Draft> ended;  // outlives the mutex
   const Section section(*this);

@@ -118,6 +118,8 @@ class PolicyStore {
   // ended; FailedPrecondition if nothing is defined. The ticket ends in any
   // case but the last.
   absl::Status Commit(Ticket ticket);
+  // Whether a Commit() of it would not be refused for the ticket's sake now.
+  bool IsNewest(Ticket ticket) const;
   // NotFound unless the ticket was begun and has not ended.
   absl::Status Rollback(Ticket ticket);
   // Begin, Define, Commit; on an error nothing has changed.

@@ -92,6 +92,14 @@ class StateImporter {
   // Takes room for families and expectations and ties children to parents.
   // ResourceExhausted if there is none.
   absl::Status Tie();
+  // What was read; after Prepare().
+  const Snapshot& snapshot() const { return snapshot_; }
+  // Whether the policy comes from the snapshot, too.
+  bool has_policy() const { return options_.policy; }
+  // Whether PublishPolicy() would find that nobody has begun another change.
+  bool CanPublish() const {
+    return !ticket_.has_value() || target_.store->IsNewest(*ticket_);
+  }
   // Aborted: the policy has been changed by somebody else. ResourceExhausted:
   // no room for its tables, or no memory.
   absl::Status PublishPolicy();

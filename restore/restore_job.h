@@ -87,6 +87,10 @@ struct RestoreReport {
 
 struct CommitResult {
   bool done = false;
+  // It cannot be done: the policy was changed by somebody else meanwhile. What
+  // was done so far is undone by Abandon().
+  bool failed = false;
+  std::string detail;  // why
   RestoreReport report;
 };
 
@@ -114,8 +118,9 @@ enum class RestoreFailure : uint8_t {
   kCommitDeadline,
   kTotalDeadline,
   kBuilderLost,  // no thread that could validate it lives
+  kPolicyMoved,       // somebody changed the policy during the commit
 };
-inline constexpr size_t kRestoreFailureCount = 9;
+inline constexpr size_t kRestoreFailureCount = 10;
 // "refused", "queue deadline", ...
 std::string_view Name(RestoreFailure failure);
 

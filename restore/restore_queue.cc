@@ -19,6 +19,7 @@ constexpr std::array<std::string_view, kRestoreFailureCount> kFailureNames = {
     "commit deadline",
     "total deadline",
     "builder lost",
+    "policy changed meanwhile",
 };
 
 constexpr std::array<std::string_view, kRestoreCodeCount> kCodeNames = {
@@ -463,7 +464,11 @@ void RestoreQueue::StepCommitting(Port& port, RestoreTime now) {
          absl::StrCat("not committed within ", limits_.commit / 1000, " ms"));
     return;
   }
-  const CommitResult result = committer_->Step(job.job);
+  CommitResult result = committer_->Step(job.job);
+  if (result.failed) {
+    Fail(port, RestoreFailure::kPolicyMoved, std::move(result.detail));
+    return;
+  }
   if (!result.done) return;
   ++metrics_.commits;
   metrics_.commit_time.Add(now - job.entered_at);
