@@ -90,7 +90,7 @@ struct CommitResult {
   // It cannot be done: the policy was changed by somebody else meanwhile. What
   // was done so far is undone by Abandon().
   bool failed = false;
-  std::string detail;  // why
+  std::string detail = {};  // why
   RestoreReport report;
 };
 
