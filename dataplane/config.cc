@@ -16,8 +16,9 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 8> kSections = {
-    "eal", "port", "wire", "workers", "memory", "control", "log", "policy"};
+constexpr std::array<std::string_view, 9> kSections = {
+    "eal",     "port", "wire",   "workers", "memory",
+    "control", "log",  "policy", "state"};
 constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
 constexpr std::array<std::string_view, 9> kPortKeys = {
@@ -33,6 +34,7 @@ constexpr std::array<std::string_view, 3> kControlKeys = {"socket", "mode",
                                                           "group"};
 constexpr std::array<std::string_view, 4> kLogKeys = {
     "level", "file", "packets", "packet_rate"};
+constexpr std::array<std::string_view, 2> kStateKeys = {"dir", "interval"};
 constexpr std::array<std::string_view, 5> kPolicyKeys = {
     "ruleset", "dialect", "missing_ruleset", "helpers", "verify_checksums"};
 
@@ -64,6 +66,7 @@ class ConfigBuilder {
   void ReadControl(const toml::table& root);
   void ReadLog(const toml::table& root);
   void ReadPolicy(const toml::table& root);
+  void ReadState(const toml::table& root);
   void CheckNames();
   void CheckMemory(const toml::table& root);
 
@@ -482,6 +485,18 @@ void ConfigBuilder::ReadPolicy(const toml::table& root) {
   reader_.Boolean(*table, "verify_checksums", &policy.verify_checksums);
 }
 
+void ConfigBuilder::ReadState(const toml::table& root) {
+  const toml::table* table = reader_.Table(root, "state");
+  if (table == nullptr) return;
+  reader_.RefuseUnknownKeys(*table, "[state]", kStateKeys);
+  StateConfig& state = config_.state;
+  if (reader_.String(*table, "dir", &state.directory) &&
+      !state.directory.empty()) {
+    state.directory = Resolve(state.directory);
+  }
+  reader_.Number(*table, "interval", 1, 86400, &state.interval);
+}
+
 ParsedConfig ConfigBuilder::Build(std::string_view text) {
   config_.file = file_;
   try {
@@ -496,6 +511,7 @@ ParsedConfig ConfigBuilder::Build(std::string_view text) {
     ReadControl(root);
     ReadLog(root);
     ReadPolicy(root);
+    ReadState(root);
   } catch (const toml::parse_error& error) {
     // toml++ stops at its first syntax error.
     reader_.Error(error.source(), std::string(error.description()),

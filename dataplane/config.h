@@ -141,6 +141,15 @@ struct LogConfig {
   friend bool operator==(const LogConfig&, const LogConfig&) = default;
 };
 
+struct StateConfig {
+  // Where the daemon keeps what it needs to come back as it was. Empty: it
+  // does not. Absolute after ParseConfig.
+  std::string directory;
+  uint32_t interval = 30;  // seconds between the states of a filter
+
+  friend bool operator==(const StateConfig&, const StateConfig&) = default;
+};
+
 struct PolicyConfig {
   std::string ruleset = "pf.conf";  // absolute after ParseConfig
   Dialect dialect = Dialect::kOpenBsd;
@@ -165,6 +174,7 @@ struct Config {
   ControlConfig control;
   LogConfig log;
   PolicyConfig policy;
+  StateConfig state;
 
   bool uses_pci() const;
 

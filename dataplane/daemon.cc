@@ -323,12 +323,14 @@ absl::Status Daemon::MakeFilters() {
   std::random_device random;
   while (environment_.host_id == 0) environment_.host_id = random();
   builder_ = std::make_unique<Builder>();
+  MakeRestores();
   filters_ = std::make_unique<FilterRegistry>(&environment_, ports_.get(),
                                               &*grace_, builder_.get());
-  return absl::OkStatus();
+  return ReadState();
 }
 
 absl::Status Daemon::LoadRuleset() {
+  if (LoadKeptRuleset()) return absl::OkStatus();
   if (config_.policy.missing_ruleset == MissingRuleset::kBlock &&
       !std::filesystem::exists(config_.policy.ruleset)) {
     spdlog::warn("{} is not there: everything is blocked until a ruleset is "
@@ -353,6 +355,7 @@ absl::Status Daemon::LoadRuleset() {
 
 absl::Status Daemon::LaunchWorkers() {
   operations_ = std::make_unique<Operations>(filters_.get(), builder_.get());
+  operations_->SetTransfer(restores_.get());
   gate_->Open(operations_.get());
   for (const auto& [fd, callback] :
        {std::pair<int, std::function<void()>>{signal_fd_,
@@ -364,7 +367,8 @@ absl::Status Daemon::LaunchWorkers() {
     }
   }
   if (absl::Status status = ports_->Start(); !status.ok()) return status;
-  filters_->Start();
+  filters_->Start(std::move(kept_main_));
+  MakeKeptFilters();
   ports_->Publish();
   for (size_t i = 0; i < workers_.size(); ++i) {
     const int result = rte_eal_remote_launch(
@@ -394,11 +398,12 @@ absl::Status Daemon::Run() {
   service_.Ready(Summary("running"));
   while (stop_signals_ == 0) {
     const bool busy = filters_->pending_orders() > 0 || !grace_->empty() ||
-                      filters_->has_old_generations();
+                      filters_->has_old_generations() || restores_->busy();
     server_->Poll(busy ? kBusyPoll : kIdlePoll);
     const uint64_t now = plane_->clock.Milliseconds();
     monitor_->Poll(now);
     filters_->Poll(now);
+    PollRestores(now);
     grace_->Poll();
     ports_->PollLinks(now);
     DrainPacketLog();
@@ -513,6 +518,7 @@ void Daemon::StopWorkers() {
     usleep(1000);
     OnSignal();
   }
+  if (stop_signals_ == signals) SaveState();
   plane_->run.store(RunState::kStop, std::memory_order_release);
   const uint64_t end = plane_->clock.Milliseconds() + kStopDeadline;
   for (size_t i = 0; i < launched_; ++i) {

@@ -27,8 +27,11 @@
 #include "dataplane/liveness.h"
 #include "dataplane/packet_log.h"
 #include "dataplane/port_set.h"
+#include "dataplane/restore_service.h"
 #include "dataplane/rule_sink.h"
 #include "dataplane/service_manager.h"
+#include "dataplane/state_directory.h"
+#include "dataplane/state_keeper.h"
 #include "dataplane/worker.h"
 #include "pftable/interface_registry.h"
 #include "pftable/reclaimer.h"
@@ -75,6 +78,12 @@ class Daemon {
   absl::Status OpenPorts();
   absl::Status MakeWorkers();
   absl::Status MakeFilters();
+  void MakeRestores();
+  void PollRestores(uint64_t milliseconds);
+  absl::Status ReadState();
+  // Main's policy of the process before; false if there is none.
+  bool LoadKeptRuleset();
+  void MakeKeptFilters();
   absl::Status LoadRuleset();
   absl::Status LaunchWorkers();
   void OnSignal();
@@ -83,6 +92,8 @@ class Daemon {
   // What the service manager shows: "running: 2 port(s), ...".
   std::string Summary(std::string_view doing) const;
   void StopWorkers();
+  // Everything that is to be on the disk, while workers still take orders.
+  void SaveState();
   // Packets that were received and are neither sent on nor dropped yet. Exact
   // when no worker receives.
   uint64_t InFlight() const;
@@ -115,7 +126,11 @@ class Daemon {
   std::optional<WorkerMonitor> monitor_;
   FilterEnvironment environment_;
   std::unique_ptr<Builder> builder_;
+  std::unique_ptr<RestoreService> restores_;
   std::unique_ptr<FilterRegistry> filters_;
+  std::vector<ManifestEntry> manifest_;  // of the process before
+  std::shared_ptr<KeptFilter> kept_main_;
+  std::unique_ptr<StateKeeper> keeper_;
   std::unique_ptr<Gate> gate_;
   std::unique_ptr<Operations> operations_;
   std::unique_ptr<ControlServer> server_;

@@ -9,7 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
+#include "dataplane/kept_filter.h"
 #include "dataplane/policy_source.h"
+#include "dataplane/restore_service.h"
 #include "dataplane/worker.h"
 
 namespace sluice {
@@ -58,7 +60,11 @@ FilterRegistry::FilterRegistry(const FilterEnvironment* environment,
 
 FilterRegistry::~FilterRegistry() = default;
 
-void FilterRegistry::Start() {
+void FilterRegistry::Start(std::shared_ptr<KeptFilter> kept) {
+  main_.spec.kept = std::move(kept);
+  if (absl::Status status = Introduce(main_, true); !status.ok()) {
+    spdlog::error("filter main: {}", std::string(status.message()));
+  }
   for (const auto& [name, port] : ports_.entries()) main_.filter->Join(port);
   Begin(main_);
 }
@@ -177,6 +183,9 @@ FilterListing FilterRegistry::ListingOf(const Registered& of) const {
   listing.created = of.created;
   listing.last_purge = of.last_purge;
   listing.source = of.spec.source;
+  if (environment_.restores != nullptr) {
+    listing.restore = environment_.restores->Last(filter.name());
+  }
   for (const auto& hold : filter.plane().holds) {
     const HoldStatistics& s = hold->statistics();
     const auto get = [](const std::atomic<uint64_t>& value) {
@@ -294,6 +303,7 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
   ~CreateJob() override {
     load_.reset();
     emergency_load_.reset();
+    kept_policy_.reset();
     for (const std::string& port : claimed_) {
       --registry_.ports_.Find(port)->claims;
       registry_.ports_.Forget(port);
@@ -315,8 +325,8 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
               .name = absl::StrCat(spec_.name, Text(kEmergencySuffix)),
               .number = emergency_number_,
               .serial = serial_ + 1});
-      emergency_load_ =
-          emergency_->BeginLoad(*std::exchange(spec_.emergency, {}));
+      // Kept, for who has to make the filter again.
+      emergency_load_ = emergency_->BeginLoad(*spec_.emergency);
       emergency_load_->Build();
     }
     filter_ = std::make_shared<LiveFilter>(
@@ -326,6 +336,8 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
                                          .fail_policy = spec_.fail_policy,
                                          .emergency = emergency_,
                                          .bypass_hold = spec_.bypass_hold});
+    has_ruleset_ = spec_.ruleset.has_value() || spec_.kept != nullptr;
+    if (spec_.kept != nullptr && !spec_.ruleset.has_value()) BuildKept();
     if (!spec_.ruleset.has_value()) return;
     load_ = filter_->BeginLoad(*std::exchange(spec_.ruleset, {}));
     load_->Build();
@@ -344,16 +356,27 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
       result.generation = loaded->generation;
       if (result.HasErrors()) return result;
     }
+    if (kept_policy_ != nullptr) {
+      if (status_ = kept_policy_->Publish(); !status_.ok()) return status_;
+      filter_->PolicyRestored();
+      result.rules = CountRules(filter_->store().policy()->main);
+      result.generation = filter_->store().generation_number();
+    }
+    Registered made;
+    made.filter = filter_;
+    made.spec = spec_;
+    if (status_ = registry_.Introduce(made, has_ruleset_); !status_.ok()) {
+      return status_;
+    }
     made_ = true;
     FilterTable& table = registry_.environment_.plane->filters;
     if (emergency_ != nullptr) table.Publish(&emergency_->plane());
     table.Publish(&filter_->plane());
     Registered& of = registry_.filters_[spec_.name];
-    of.filter = filter_;
+    of = std::move(made);
     of.created = std::time(nullptr);
     registry_.by_number_[number_] = &of;
     if (emergency_ != nullptr) registry_.by_number_[emergency_number_] = &of;
-    of.spec = std::move(spec_);
     for (const std::string& name : of.spec.ports) {
       registry_.MovePort(registry_.ports_.Find(name), of);
     }
@@ -363,11 +386,30 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
     registry_.ports_.Publish();
     spdlog::info("filter {}: made, {} rules, {}", filter_->name(),
                  result.rules,
-                 of.spec.expect_restore ? "expecting a restore" : "in force");
+                 of.filter->plane().status.Load().expects()
+                     ? "expecting a restore"
+                     : "in force");
     return result;
   }
 
  private:
+  // The policy of the process before, or the one before that.
+  void BuildKept() {
+    for (const std::vector<uint8_t>* policy :
+         {&spec_.kept->policy, &spec_.kept->older_policy}) {
+      if (policy->empty()) continue;
+      kept_policy_ = std::make_unique<KeptPolicy>(
+          &filter_->store(), registry_.environment_.interfaces,
+          registry_.environment_.dialect);
+      if (status_ = kept_policy_->Build(*policy); status_.ok()) return;
+      spdlog::error("filter {}: its kept policy: {}", filter_->name(),
+                    std::string(status_.message()));
+      kept_policy_.reset();
+    }
+    // It comes up without one: nothing passes.
+    status_ = absl::OkStatus();
+  }
+
   void TakeNumber(uint16_t* number) {
     if (!status_.ok()) return;
     absl::StatusOr<uint16_t> taken = registry_.TakeNumber();
@@ -384,6 +426,8 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
   std::vector<std::string> claimed_;
   std::shared_ptr<LiveFilter> filter_;
   std::shared_ptr<LiveFilter> emergency_;
+  bool has_ruleset_ = false;
+  std::unique_ptr<KeptPolicy> kept_policy_;
   std::unique_ptr<BuildJob<LoadResult>> load_;
   std::unique_ptr<BuildJob<LoadResult>> emergency_load_;
   bool made_ = false;
@@ -433,14 +477,28 @@ void FilterRegistry::DestroyFilter(std::string_view name, DoneStatus done) {
     if (LiveFilter* emergency = of->filter->emergency()) {
       filters.push_back(emergency->shared_from_this());
     }
-    Forget(std::move(filters), [this, of, done = std::move(done)] {
-      spdlog::info("filter {}: destroyed", of->filter->name());
-      for (Registered*& other : by_number_) {
-        if (other == of) other = nullptr;
-      }
-      filters_.erase(filters_.find(of->filter->name()));
-      done(absl::OkStatus());
-    });
+    auto forget = [this, of, filters = std::move(filters),
+                   done = std::move(done)]() mutable {
+      Forget(std::move(filters), [this, of, done = std::move(done)] {
+        spdlog::info("filter {}: destroyed", of->filter->name());
+        for (Registered*& other : by_number_) {
+          if (other == of) other = nullptr;
+        }
+        filters_.erase(filters_.find(of->filter->name()));
+        done(absl::OkStatus());
+      });
+    };
+    if (environment_.restores == nullptr) return forget();
+    // Nothing of it may be restored or exported any more.
+    const absl::Status status = environment_.restores->RemoveFilter(
+        of->filter->name(),
+        [forget = std::make_shared<decltype(forget)>(std::move(forget))] {
+          (*forget)();
+        });
+    if (!status.ok()) {
+      spdlog::error("filter {}: {}", of->filter->name(),
+                    std::string(status.message()));
+    }
   };
   grace_.After([this, of, end = std::move(end)]() mutable {
     End(*of, std::move(end));
@@ -490,20 +548,6 @@ bool FilterRegistry::HasEnabledPort(const Registered& of) const {
   return std::ranges::any_of(ports_.entries(), [&](const auto& entry) {
     return entry.second.filter == of.filter->number() && entry.second.enabled;
   });
-}
-
-void FilterRegistry::Begin(Registered& of) {
-  if (of.filter->plane().status.Load().enabled() || !HasEnabledPort(of)) {
-    return;
-  }
-  of.filter->plane().status.Enable(of.spec.expect_restore);
-}
-
-void FilterRegistry::End(Registered& of, absl::AnyInvocable<void()> then) {
-  if (of.filter->plane().status.Load().enabled()) {
-    of.filter->plane().status.Disable();
-  }
-  then();
 }
 
 }  // namespace sluice

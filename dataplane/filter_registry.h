@@ -6,8 +6,10 @@
 #ifndef SLUICE_DATAPLANE_FILTER_REGISTRY_H_
 #define SLUICE_DATAPLANE_FILTER_REGISTRY_H_
 
+#include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -38,8 +40,8 @@ class FilterRegistry final : public FilterDirectory {
 
   LiveFilter& main() { return *main_.filter; }
   // The ports of the configuration have been opened: begins main's first
-  // incarnation.
-  void Start();
+  // incarnation, with what is kept of it from the process before.
+  void Start(std::shared_ptr<KeptFilter> kept = nullptr);
   // Now and then: collects what workers have done, frees what is old.
   void Poll(uint64_t milliseconds);
   // Orders that workers have not done yet.
@@ -69,13 +71,23 @@ class FilterRegistry final : public FilterDirectory {
   absl::StatusOr<std::vector<NamedCounter>> PortStatistics(
       std::string_view name) override;
 
+  // What others have to know to make the filters again, main first.
+  struct Definition {
+    const FilterSpec& spec;
+    const std::array<uint8_t, 16>& id;
+    LiveFilter& filter;
+  };
+  void ForEach(const std::function<void(const Definition&)>& visit);
+
+
  private:
   class CreateJob;
   class AddPortJob;
 
   struct Registered {
     std::shared_ptr<LiveFilter> filter;
-    FilterSpec spec;  // without the texts of rulesets
+    FilterSpec spec;  // without the text of the ruleset
+    std::array<uint8_t, 16> id{};  // in its snapshots
     int64_t created = 0;
     // For last_purge: removals at the last look, and when they were others.
     uint64_t removals = 0;
@@ -94,6 +106,8 @@ class FilterRegistry final : public FilterDirectory {
   bool HasEnabledPort(const Registered& of) const;
   // Begins the next incarnation of a filter, and ends it.
   void Begin(Registered& of);
+  // Tells the restore service of a filter before its first incarnation.
+  absl::Status Introduce(Registered& of, bool has_ruleset);
   void End(Registered& of, absl::AnyInvocable<void()> then);
   // Has the workers remove what they keep of filters that nothing is judged
   // by, then frees them.

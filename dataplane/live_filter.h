@@ -30,6 +30,7 @@
 namespace sluice {
 
 struct Plane;
+class RestoreService;
 class Worker;
 
 // What all filters of the process have in common. All of it outlives them.
@@ -44,6 +45,8 @@ struct FilterEnvironment {
   Dialect dialect = Dialect::kOpenBsd;
   uint32_t state_capacity = 0;  // over all workers
   uint32_t host_id = 0;         // unless the ruleset has one
+  // Sees to what filters expect; null: nothing is ever restored.
+  RestoreService* restores = nullptr;
 };
 
 class LiveFilter final : public FilterControl,
@@ -74,6 +77,8 @@ class LiveFilter final : public FilterControl,
   // A port begins or ceases to be judged by this filter.
   void Join(const PortSet::Entry& port);
   void Leave(const PortSet::Entry& port);
+  // A policy came into force by a restore.
+  void PolicyRestored() { AfterCommit(); }
   // Jobs that are still under way end with an error.
   void MarkDestroyed() { destroyed_ = true; }
 

@@ -116,18 +116,19 @@ bool RestoreService::IsUsed(const Filter& filter) const {
          std::ranges::any_of(exports_, uses);
 }
 
-absl::StatusOr<PortStatus> RestoreService::Enable(std::string_view name,
-                                                  bool expect) {
+absl::StatusOr<PortStatus> RestoreService::Enable(
+    std::string_view name, bool expect, std::shared_ptr<TransferSource> once) {
   Filter* filter = Find(name);
   if (filter == nullptr || filter->removed) return NoFilter(name);
   absl::StatusOr<PortStatus> status = queue_.Enable(filter->port, expect);
   if (!status.ok() || !expect) return status;
-  if (!filter->directory.empty()) {
+  if (once == nullptr && !filter->directory.empty()) {
     LookIntoDirectory(*filter, RequestSource::kEnable);
-  } else if (filter->options.own_source != nullptr) {
+  } else if (once != nullptr || filter->options.own_source != nullptr) {
     queue_.Submit({.port = filter->port,
                    .incarnation = status->incarnation,
-                   .source = RequestSource::kEnable},
+                   .source = RequestSource::kEnable,
+                   .snapshot_source = std::move(once)},
                   now_);
   }
   return filter->plane().status.Load();

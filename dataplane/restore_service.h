@@ -89,8 +89,11 @@ class RestoreService final : public TransferControl {
   absl::Status RemoveFilter(std::string_view name, std::function<void()> done);
 
   // Begins an incarnation. With `expect` nothing is judged before its restore
-  // has ended, and the restore is asked for at once if there is a source.
-  absl::StatusOr<PortStatus> Enable(std::string_view name, bool expect);
+  // has ended, and the restore is asked for at once if there is a source:
+  // `once`, for this incarnation alone, or the filter's own.
+  absl::StatusOr<PortStatus> Enable(
+      std::string_view name, bool expect,
+      std::shared_ptr<TransferSource> once = nullptr);
   // Ends it. `done` is called now, or in Poll() if a commit has to end first.
   void Disable(std::string_view name,
                std::function<void(absl::StatusOr<PortStatus>)> done);

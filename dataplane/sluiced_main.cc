@@ -4,12 +4,14 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <string>
 #include <utility>
 
 #include "dataplane/config.h"
 #include "dataplane/daemon.h"
 #include "dataplane/log.h"
+#include "dataplane/fault_point.h"
 #include "dataplane/preflight.h"
 
 namespace {
@@ -58,6 +60,11 @@ int Check(const sluice::Config& config, bool machine) {
 }
 
 int Serve(sluice::Config config) {
+  if (const absl::Status status = sluice::ReadFaultPoints(); !status.ok()) {
+    std::fprintf(stderr, "sluiced: %s\n",
+                 std::string(status.message()).c_str());
+    return kExitUsage;
+  }
   uint64_t rules = 0;
   if (PrintDiagnostics(sluice::CheckRuleset(config, &rules))) {
     std::fputs("sluiced: not started: the ruleset has errors\n", stderr);
@@ -99,10 +106,14 @@ int main(int argc, char** argv) {
       "on this machine; 2 a wrong command line; 3 an error in\n"
       "the configuration or the ruleset, before any port was touched.");
   std::string path = "/etc/sluice/sluice.toml";
+  std::string state_directory;
   bool check = false;
   bool check_config = false;
   app.add_option("-c,--config", path, "the configuration")
       ->capture_default_str();
+  app.add_option("--state-dir", state_directory,
+                 "where it keeps filters, policies and states to come back "
+                 "with; `dir` of [state]");
   app.add_flag("--check", check,
                "check the configuration, its ruleset and this machine, then "
                "end");
@@ -120,6 +131,10 @@ int main(int argc, char** argv) {
     if (!parsed.config) {
       std::fputs("sluiced: the configuration has errors\n", stderr);
       return kExitConfig;
+    }
+    if (!state_directory.empty()) {
+      parsed.config->state.directory =
+          std::filesystem::absolute(state_directory).lexically_normal();
     }
     return check || check_config
                ? Check(*parsed.config, /*machine=*/check)

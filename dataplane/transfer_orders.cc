@@ -16,6 +16,7 @@ namespace {
 constexpr uint64_t kStepCycles = 8'000;
 constexpr uint32_t kSlotsASlice = 64;
 constexpr uint32_t kStatesASlice = 16;
+constexpr uint32_t kCommitsASlice = 64;
 
 // The length of one step, measured from its first to its last instruction.
 class StepTimer {
@@ -116,7 +117,7 @@ bool CommitOrder::Step(const WorkerView& view) {
     SetTimeouts(view, parts_, timeouts_);
   }
   do {
-    all_ = view.states->Commit(parts_.arena, view.now, kStatesASlice);
+    all_ = view.states->Commit(parts_.arena, view.now, kCommitsASlice);
     if (all_) return true;
   } while (!timer.IsSpent());
   return false;

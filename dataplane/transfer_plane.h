@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -33,10 +34,12 @@ struct TransferFilter {
   std::string name;
   std::array<uint8_t, 16> id{};  // in its snapshots; never that of another one
   FilterPlane* plane = nullptr;
+  // Keeps the plane, and the store behind it, while a thread works with them.
+  std::shared_ptr<const void> owner = nullptr;
   Dialect dialect = Dialect::kOpenBsd;
   uint32_t state_capacity = 0;  // over all workers
   // Control lcore: a snapshot's policy has come into force.
-  std::function<void()> policy_changed;
+  std::function<void()> policy_changed = nullptr;
 };
 
 }  // namespace sluice

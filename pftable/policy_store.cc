@@ -186,9 +186,8 @@ absl::Status PolicyStore::CommitCompiled(
 
 bool PolicyStore::IsNewest(Ticket ticket) const {
   const std::lock_guard lock(mutex_);
-  return std::ranges::any_of(drafts_, [ticket](const Draft& draft) {
-    return draft.ticket == ticket && draft.compiled != nullptr;
-  });
+  return draft_.has_value() && draft_->ticket == ticket &&
+         draft_->compiled != nullptr;
 }
 
 absl::Status PolicyStore::Rollback(Ticket ticket) {

@@ -18,6 +18,8 @@
 #include "dataplane/control/message.h"
 #include "dataplane/control/operations.h"
 #include "dataplane/control/params.h"
+#include "dataplane/control/transfer_control.h"
+#include "dataplane/control/unique_fd.h"
 #include "nlohmann/json.hpp"
 
 namespace sluice {
@@ -32,13 +34,14 @@ class Call {
   // for notifications.
   Call(Operations* operations, std::string method, std::string filter,
        nlohmann::json id, bool wants_answer, const PeerCredentials& peer,
-       Reply reply)
+       UniqueFd descriptor, Reply reply)
       : operations_(operations),
         method_(std::move(method)),
         filter_(std::move(filter)),
         id_(std::move(id)),
         wants_answer_(wants_answer),
         peer_(peer),
+        descriptor_(std::move(descriptor)),
         reply_(std::move(reply)) {}
 
   // The filter that is asked. Null, and that was the answer, if there is none
@@ -51,7 +54,11 @@ class Call {
   }
   const std::string& filter_name() const { return filter_; }
   FilterDirectory& directory() { return *operations_->directory_; }
+  // Null: the daemon has none.
+  TransferControl* transfer() { return operations_->transfer_; }
   const PeerCredentials& peer() const { return peer_; }
+  // What came with the request beside its parameters; once.
+  UniqueFd TakeDescriptor() { return std::move(descriptor_); }
 
   void Result(nlohmann::json result) {
     Audit("done");
@@ -133,6 +140,7 @@ class Call {
   const nlohmann::json id_;
   const bool wants_answer_;
   const PeerCredentials peer_;
+  UniqueFd descriptor_;
   Reply reply_;
 };
 
@@ -158,6 +166,7 @@ extern const std::vector<Method> kPolicyMethods;
 extern const std::vector<Method> kPortMethods;
 extern const std::vector<Method> kStatusMethods;
 extern const std::vector<Method> kTableMethods;
+extern const std::vector<Method> kTransferMethods;
 
 // What a ruleset consists of, as in ruleset.load.
 void ReadLoadRequest(Params& params, LoadRequest* request);

@@ -27,6 +27,8 @@
 
 namespace sluice {
 
+struct KeptFilter;
+
 // The name of the filter that judges at every port without one of its own. It
 // is always there.
 inline constexpr std::string_view kMainFilterName = "main";
@@ -53,6 +55,9 @@ struct FilterSpec {
   std::optional<LoadRequest> emergency{};
   // Whether ARP, neighbour discovery and DHCP pass while others are held.
   bool bypass_hold = true;
+  // Set when the filter was there before the process was: its policy, and the
+  // states of its first incarnation.
+  std::shared_ptr<KeptFilter> kept = nullptr;
 };
 
 // Sums over workers.

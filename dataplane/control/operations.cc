@@ -32,7 +32,7 @@ const std::map<std::string_view, Method>& Methods() {
     auto* all = new std::map<std::string_view, Method>;
     for (const std::vector<Method>* group :
          {&kFilterMethods, &kPolicyMethods, &kPortMethods, &kStatusMethods,
-          &kTableMethods}) {
+          &kTableMethods, &kTransferMethods}) {
       for (const Method& method : *group) all->emplace(method.name, method);
     }
     return all;
@@ -234,7 +234,8 @@ void Operations::OnMessage(Message message, Reply reply) {
   if (!large) {
     decoded->Parse(message.text, message.fd.valid());
     if (!decoded->in_descriptor) {
-      Run(std::move(*decoded), message.peer, std::move(reply));
+      Run(std::move(*decoded), message.peer, std::move(message.fd),
+          std::move(reply));
       return;
     }
   }
@@ -243,12 +244,15 @@ void Operations::OnMessage(Message message, Reply reply) {
   const bool submitted = builder_->Submit(
       [decoded, held, large] {
         if (large) decoded->Parse(held->text, held->fd.valid());
-        if (decoded->in_descriptor) decoded->ParseDescriptor(held->fd.get());
+        if (decoded->in_descriptor) {
+          decoded->ParseDescriptor(held->fd.get());
+          held->fd.Reset();
+        }
         held->text = std::string();
-        held->fd.Reset();
       },
       [this, decoded, held, held_reply] {
-        Run(std::move(*decoded), held->peer, std::move(*held_reply));
+        Run(std::move(*decoded), held->peer, std::move(held->fd),
+            std::move(*held_reply));
       });
   if (!submitted) {
     held_reply->Send(
@@ -257,13 +261,13 @@ void Operations::OnMessage(Message message, Reply reply) {
 }
 
 void Operations::Run(Decoded decoded, const PeerCredentials& peer,
-                     Reply reply) {
+                     UniqueFd descriptor, Reply reply) {
   const bool asks_filter = decoded.filter.has_value();
   auto call = std::make_shared<Call>(this, decoded.method,
                                      std::move(decoded.filter).value_or(""),
                                      std::move(decoded.id),
                                      decoded.wants_answer, peer,
-                                     std::move(reply));
+                                     std::move(descriptor), std::move(reply));
   if (!decoded.action) {
     call->Error(decoded.code, decoded.error);
     return;

@@ -18,6 +18,8 @@
 #include "dataplane/control/builder.h"
 #include "dataplane/control/filter_directory.h"
 #include "dataplane/control/message.h"
+#include "dataplane/control/transfer_control.h"
+#include "dataplane/control/unique_fd.h"
 
 namespace sluice {
 
@@ -35,6 +37,9 @@ class Operations : public MessageHandler {
   Operations(FilterDirectory* directory, Builder* builder);
   ~Operations() override;
 
+  // For state.* and restore.*; outlives this. Without it they are refused.
+  void SetTransfer(TransferControl* transfer) { transfer_ = transfer; }
+
   void OnMessage(Message message, Reply reply) override;
 
   // The names of all methods, ascending.
@@ -50,13 +55,15 @@ class Operations : public MessageHandler {
   // the lane is free. False: nothing was begun.
   using BeginJob = absl::AnyInvocable<bool()>;
 
-  void Run(Decoded decoded, const PeerCredentials& peer, Reply reply);
+  void Run(Decoded decoded, const PeerCredentials& peer, UniqueFd descriptor,
+           Reply reply);
   bool Enqueue(BeginJob begin);
   void EndJob();
   void StartJobs();
 
   FilterDirectory* const directory_;
   Builder* const builder_;
+  TransferControl* transfer_ = nullptr;
   std::deque<BeginJob> jobs_;
   bool job_running_ = false;
 };
