@@ -172,7 +172,10 @@ Daemon::~Daemon() {
   operations_.reset();
   // What waited for workers waits no longer.
   if (grace_.has_value()) grace_->Clear();
+  keeper_.reset();
   filters_.reset();
+  // Holds filters that workers may still have orders of.
+  restores_.reset();
   workers_.clear();
   sinks_.clear();
   ports_.reset();
