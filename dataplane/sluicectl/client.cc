@@ -162,8 +162,21 @@ absl::StatusOr<std::string> SocketCaller::Receive() {
   }
 }
 
+std::unique_ptr<json> Caller::CallWithDescriptor(const std::string& method,
+                                                 json params, int descriptor,
+                                                 CallError* error) {
+  if (descriptor < 0) return Call(method, std::move(params), error);
+  error->message = "no descriptor can be passed this way";
+  return nullptr;
+}
+
 std::unique_ptr<json> SocketCaller::Call(const std::string& method, json params,
                                          CallError* error) {
+  return CallWithDescriptor(method, std::move(params), -1, error);
+}
+
+std::unique_ptr<json> SocketCaller::CallWithDescriptor(
+    const std::string& method, json params, int descriptor, CallError* error) {
   const auto fail = [error](const absl::Status& status) {
     error->message =
         std::string(status.message().data(), status.message().size());
@@ -185,7 +198,8 @@ std::unique_ptr<json> SocketCaller::Call(const std::string& method, json params,
   }
   text = std::string();
   // The daemon may have said why before it closed: the answer counts first.
-  const absl::Status sent = Send(Dump(request) + "\n", passed.get());
+  const absl::Status sent = Send(
+      Dump(request) + "\n", descriptor >= 0 ? descriptor : passed.get());
   absl::StatusOr<std::string> line = Receive();
   if (!line.ok()) return fail(sent.ok() ? line.status() : sent);
   json answer = json::parse(*line, nullptr, false);

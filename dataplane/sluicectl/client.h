@@ -32,6 +32,11 @@ class Caller {
   virtual std::unique_ptr<nlohmann::json> Call(const std::string& method,
                                                nlohmann::json params,
                                                CallError* error) = 0;
+  // The same with a descriptor beside the parameters, which stays the
+  // caller's; -1: none.
+  virtual std::unique_ptr<nlohmann::json> CallWithDescriptor(
+      const std::string& method, nlohmann::json params, int descriptor,
+      CallError* error);
 };
 
 // Calls over the socket, one after the other; blocking. Connects with the
@@ -44,6 +49,9 @@ class SocketCaller : public Caller {
   std::unique_ptr<nlohmann::json> Call(const std::string& method,
                                        nlohmann::json params,
                                        CallError* error) override;
+  std::unique_ptr<nlohmann::json> CallWithDescriptor(
+      const std::string& method, nlohmann::json params, int descriptor,
+      CallError* error) override;
 
  private:
   absl::Status Connect();

@@ -1,4 +1,6 @@
 // The operator's tool for sluiced, with pfctl's command line.
+#include <unistd.h>
+
 #include <cstdlib>
 #include <iostream>
 #include <span>
@@ -9,8 +11,35 @@
 #include "dataplane/sluicectl/client.h"
 #include "dataplane/sluicectl/nic.h"
 #include "dataplane/sluicectl/tool.h"
+#include "dataplane/sluicectl/transfer.h"
 
 namespace {
+
+// Where the daemon is asked.
+std::string SocketOr(const std::string& socket) {
+  if (!socket.empty()) return socket;
+  const char* variable = std::getenv("SLUICE_SOCKET");
+  return variable != nullptr && *variable != '\0' ? variable
+                                                  : sluice::kDefaultSocket;
+}
+
+int RunTransfer(std::span<const std::string> words) {
+  const absl::StatusOr<sluice::TransferArguments> arguments =
+      sluice::ParseTransferArguments(words);
+  if (!arguments.ok()) {
+    std::cerr << "sluicectl: " << arguments.status().message() << '\n'
+              << sluice::TransferUsage();
+    return 1;
+  }
+  if (arguments->help) {
+    std::cout << sluice::TransferUsage();
+    return 0;
+  }
+  sluice::SocketCaller caller(SocketOr(arguments->socket));
+  return sluice::TransferTool(*arguments, &caller, STDIN_FILENO,
+                              STDOUT_FILENO, std::cout, std::cerr)
+      .Run();
+}
 
 int RunNic(std::span<const std::string> words) {
   const absl::StatusOr<sluice::NicArguments> arguments =
@@ -38,6 +67,7 @@ int main(int argc, char** argv) {
   if (!words.empty() && words.front() == "nic") {
     return RunNic(std::span(words).subspan(1));
   }
+  if (sluice::IsTransferCommand(words)) return RunTransfer(words);
   absl::StatusOr<sluice::Arguments> arguments = sluice::ParseArguments(words);
   if (!arguments.ok()) {
     if (!words.empty()) {
@@ -54,14 +84,8 @@ int main(int argc, char** argv) {
     std::cout << "sluicectl " << SLUICE_VERSION << '\n';
     return 0;
   }
-  std::string socket = arguments->socket;
-  if (socket.empty()) {
-    const char* variable = std::getenv("SLUICE_SOCKET");
-    socket = variable != nullptr && *variable != '\0' ? variable
-                                                      : sluice::kDefaultSocket;
-  }
   std::ios::sync_with_stdio(false);
-  sluice::SocketCaller caller(socket);
+  sluice::SocketCaller caller(SocketOr(arguments->socket));
   sluice::Tool tool(*arguments, &caller, std::cin, std::cout, std::cerr);
   return tool.Run();
 }

@@ -57,6 +57,8 @@ class TransferNode {
   explicit TransferNode(Options options = {})
       : plane_({.workers = options.workers}) {
     plane_.filter().fail_policy = options.fail_policy;
+    // The plane comes enabled.
+    if (!options.enabled) plane_.filter().status.Disable();
     RestoreServiceOptions service;
     for (Worker* worker : plane_.workers()) {
       service.plane.mailboxes.push_back(&worker->mailbox());
@@ -78,9 +80,6 @@ class TransferNode {
          .choice = options.choice,
          .snapshot_required = options.snapshot_required});
     EXPECT_TRUE(added.ok()) << added;
-    if (options.enabled) {
-      EXPECT_TRUE(service_->Enable("main", false).ok());
-    }
   }
   ~TransferNode() {
     Stop();

@@ -1,0 +1,432 @@
+// Texts of snapshots and of what the restore queue says.
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "dataplane/sluicectl/format_time.h"
+#include "dataplane/sluicectl/json_read.h"
+#include "dataplane/sluicectl/transfer.h"
+#include "packet/packet.h"
+#include "pftable/policy.h"
+#include "pftable/timeouts.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+std::string Hex(std::span<const uint8_t> bytes) {
+  return absl::BytesToHexString(absl::string_view(
+      reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+}
+
+std::string Hex(uint64_t value) { return absl::StrFormat("%016x", value); }
+
+std::string ProtocolName(uint8_t proto) {
+  switch (proto) {
+    case protocol::kTcp: return "tcp";
+    case protocol::kUdp: return "udp";
+    case protocol::kIcmp: return "icmp";
+    case protocol::kIcmp6: return "ipv6-icmp";
+    case protocol::kSctp: return "sctp";
+    default: return absl::StrCat(proto);
+  }
+}
+
+std::string EndOf(const Address& address, uint16_t port) {
+  return address.family == Family::kIpv6
+             ? absl::StrCat(ToString(address), "[", port, "]")
+             : absl::StrCat(ToString(address), ":", port);
+}
+
+std::string LimitName(uint16_t code) {
+  if (code < kLimitCount) return std::string(kLimitNames[code]);
+  const size_t timeout = size_t{code} - kTimeoutLimitCode;
+  return code >= kTimeoutLimitCode && timeout < kTimeoutCount
+             ? std::string(kTimeoutNames[timeout])
+             : absl::StrCat(code);
+}
+
+std::string FormatState(const SnapshotState& state) {
+  const SnapshotPeer& from = state.peers[0];
+  const SnapshotPeer& to = state.peers[1];
+  std::string text = absl::StrFormat(
+      "%s %s %s %s %s   %d:%d\n   age %d ms, expires in %d ms, %d:%d pkts, "
+      "%d:%d bytes, rule %s, id %s",
+      state.interface.empty() ? "all" : state.interface,
+      ProtocolName(state.proto), EndOf(from.address, from.port),
+      state.direction == Direction::kIn ? "->" : "<-",
+      EndOf(to.address, to.port), from.phase, to.phase, state.age,
+      state.remaining, from.packets, to.packets, from.bytes, to.bytes,
+      Hex(state.binding.rule), Hex(state.id));
+  if (state.proto == protocol::kTcp) {
+    absl::StrAppendFormat(&text, "\n   [%d + %d] wscale %d  [%d + %d] wscale "
+                          "%d",
+                          from.sequence_low,
+                          from.sequence_high - from.sequence_low,
+                          from.scale & 0xf, to.sequence_low,
+                          to.sequence_high - to.sequence_low, to.scale & 0xf);
+  }
+  if (state.parent != 0) {
+    absl::StrAppend(&text, ", child of ", Hex(state.parent));
+  }
+  if (state.helper == SnapshotHelper::kTftp) absl::StrAppend(&text, ", tftp");
+  if (!state.binding.tag.empty()) {
+    absl::StrAppend(&text, ", tag ", state.binding.tag);
+  }
+  return text + "\n";
+}
+
+json StateToJson(const SnapshotState& state) {
+  json peers = json::array();
+  for (const SnapshotPeer& peer : state.peers) {
+    json one = {{"address", ToString(peer.address)},
+                {"port", peer.port},
+                {"phase", peer.phase},
+                {"packets", peer.packets},
+                {"bytes", peer.bytes}};
+    if (state.proto == protocol::kTcp) {
+      one.update({{"sequence_low", peer.sequence_low},
+                  {"sequence_high", peer.sequence_high},
+                  {"max_window", peer.max_window},
+                  {"scale", peer.scale}});
+    }
+    peers.push_back(std::move(one));
+  }
+  json result = {{"id", Hex(state.id)},
+                 {"protocol", ProtocolName(state.proto)},
+                 {"direction",
+                  state.direction == Direction::kIn ? "in" : "out"},
+                 {"age_ms", state.age},
+                 {"remaining_ms", state.remaining},
+                 {"idle_ms", state.idle},
+                 {"rule", Hex(state.binding.rule)},
+                 {"peers", std::move(peers)}};
+  if (state.parent != 0) result["parent"] = Hex(state.parent);
+  if (state.helper == SnapshotHelper::kTftp) result["helper"] = "tftp";
+  if (!state.interface.empty()) result["interface"] = state.interface;
+  if (!state.binding.tag.empty()) result["tag"] = state.binding.tag;
+  return result;
+}
+
+std::string TableName(const SnapshotTable& table) {
+  return table.anchor.empty() ? table.name
+                              : absl::StrCat(table.anchor, "/", table.name);
+}
+
+// "a.b" -> the number there.
+uint64_t At(const json& value, std::string_view path) {
+  const size_t dot = path.find('.');
+  if (dot == std::string_view::npos) {
+    return Number(value, std::string(path).c_str());
+  }
+  return At(Member(value, std::string(path.substr(0, dot)).c_str()),
+            path.substr(dot + 1));
+}
+
+struct Metric {
+  std::string_view path;
+  std::string_view name;  // for Prometheus, without "sluice_restore_"
+  std::string_view kind;
+};
+constexpr std::array<Metric, 27> kMetrics = {{
+    {"started", "started_total", "counter"},
+    {"joined", "joined_total", "counter"},
+    {"late_duplicates", "late_duplicates_total", "counter"},
+    {"stale", "stale_total", "counter"},
+    {"conflicts", "conflicts_total", "counter"},
+    {"busy", "busy_total", "counter"},
+    {"replaced", "replaced_total", "counter"},
+    {"retries", "retries_total", "counter"},
+    {"commits", "commits_total", "counter"},
+    {"fail_closed", "fail_closed_total", "counter"},
+    {"fail_open", "fail_open_total", "counter"},
+    {"disables_deferred", "disables_deferred_total", "counter"},
+    {"report.states_imported", "states_imported_total", "counter"},
+    {"report.states_merged", "states_merged_total", "counter"},
+    {"report.states_orphaned", "states_orphaned_total", "counter"},
+    {"report.states_refused", "states_refused_total", "counter"},
+    {"exports", "exports_total", "counter"},
+    {"exports_failed", "exports_failed_total", "counter"},
+    {"exported_states", "exported_states_total", "counter"},
+    {"longest_step_ns", "longest_step_nanoseconds", "gauge"},
+    {"hold.held", "held_packets_total", "counter"},
+    {"hold.waiting", "held_packets", "gauge"},
+    {"hold.replayed", "replayed_packets_total", "counter"},
+    {"hold.bypassed", "bypassed_packets_total", "counter"},
+    {"hold.refused", "refused_packets_total", "counter"},
+    {"hold.longest_ms", "longest_hold_milliseconds", "gauge"},
+    {"report.rules", "rules_imported_total", "counter"},
+}};
+// Members whose own members are told apart by a label.
+struct Labelled {
+  std::string_view path;
+  std::string_view name;
+  std::string_view label;
+  std::string_view kind;
+};
+constexpr std::array<Labelled, 4> kLabelled = {{
+    {"requests", "requests_total", "source", "counter"},
+    {"ends", "ends_total", "state", "counter"},
+    {"failures", "failures_total", "reason", "counter"},
+    {"filters", "filters", "state", "gauge"},
+}};
+constexpr std::array<std::string_view, 4> kTimes = {
+    "queue_time", "validate_time", "commit_time", "total_time"};
+
+const json& Object(const json& metrics, std::string_view name) {
+  return Member(metrics, std::string(name).c_str());
+}
+
+}  // namespace
+
+std::string SummarizeSnapshot(const Snapshot& snapshot) {
+  size_t rules = 0;
+  for (const SnapshotRuleset& ruleset : snapshot.rulesets) {
+    rules += ruleset.rules.size();
+  }
+  return absl::StrCat(
+      "whole: filter ", snapshot.meta.filter, ", incarnation ",
+      snapshot.header.incarnation, ", generation ",
+      snapshot.header.generation, ": ",
+      snapshot.parents.size() + snapshot.children.size(), " states (",
+      snapshot.children.size(), " children), ", snapshot.expectations.size(),
+      " expectations, ", rules, " rules, ", snapshot.tables.size(),
+      " tables");
+}
+
+std::string FormatSnapshot(const ReadResult& read, size_t bytes) {
+  const Snapshot& s = read.snapshot;
+  std::string text = absl::StrCat(
+      "snapshot ", Hex(s.header.id), ", format 1.", read.minor, ", ", bytes,
+      " bytes\nfilter ", s.meta.filter, " (", Hex(s.header.filter_id),
+      "), incarnation ", s.header.incarnation, "\ngeneration ",
+      s.header.generation, ", hash ", Hex(s.header.policy_hash),
+      "\nwritten by ", s.meta.creator, ", ",
+      FormatTime(static_cast<uint64_t>(s.header.wall_time / 1'000'000)),
+      "\n");
+  if (read.skips != SnapshotSkips()) {
+    absl::StrAppend(&text, "not understood and skipped: ", read.skips.sections,
+                    " sections, ", read.skips.records, " records, ",
+                    read.skips.attributes, " attributes\n");
+  }
+  absl::StrAppend(&text, "\nLIMITS:\n");
+  for (const SnapshotLimit& limit : s.limits) {
+    absl::StrAppendFormat(&text, "  %-20s %10d\n", LimitName(limit.code),
+                          limit.value);
+  }
+  absl::StrAppend(&text, "\nTABLES:\n");
+  for (const SnapshotTable& table : s.tables) {
+    absl::StrAppend(&text, "<", TableName(table), ">",
+                    table.flags & kSnapshotTablePersist ? " persist" : "",
+                    table.flags & kSnapshotTableConst ? " const" : "",
+                    table.flags & kSnapshotTableActive ? "" : " not active",
+                    "\n");
+    for (const SnapshotTableEntry& entry : table.entries) {
+      absl::StrAppend(
+          &text, "   ", entry.flags & kSnapshotEntryNegated ? "!" : "",
+          ToString(entry.prefix),
+          entry.flags & kSnapshotEntryRunTime ? " (run time)" : "", "\n");
+    }
+  }
+  absl::StrAppend(&text, "\nRULES:\n");
+  for (const SnapshotRuleset& ruleset : s.rulesets) {
+    if (!ruleset.anchor.empty()) {
+      absl::StrAppend(&text, "anchor \"", ruleset.anchor, "\":\n");
+    }
+    for (const std::string& option : ruleset.options) {
+      absl::StrAppend(&text, "set ", option, "\n");
+    }
+    for (const SnapshotRule& rule : ruleset.rules) {
+      absl::StrAppend(&text, rule.text, "\n");
+    }
+  }
+  absl::StrAppend(&text, "\nSTATES:\n");
+  for (const auto* states : {&s.parents, &s.children}) {
+    for (const SnapshotState& state : *states) text += FormatState(state);
+  }
+  absl::StrAppend(&text, "\nEXPECTATIONS:\n");
+  for (const SnapshotExpectation& e : s.expectations) {
+    absl::StrAppend(&text, ProtocolName(e.proto), " ", ToString(e.server),
+                    " -> ", EndOf(e.client, e.client_port), ", child of ",
+                    Hex(e.parent), ", expires in ", e.remaining, " ms\n");
+  }
+  return text;
+}
+
+json SnapshotToJson(const ReadResult& read, size_t bytes) {
+  const Snapshot& s = read.snapshot;
+  json limits = json::object();
+  for (const SnapshotLimit& limit : s.limits) {
+    limits[LimitName(limit.code)] = limit.value;
+  }
+  json tables = json::array();
+  for (const SnapshotTable& table : s.tables) {
+    json entries = json::array();
+    for (const SnapshotTableEntry& entry : table.entries) {
+      entries.push_back(
+          {{"address", (entry.flags & kSnapshotEntryNegated ? "!" : "") +
+                           ToString(entry.prefix)},
+           {"run_time", (entry.flags & kSnapshotEntryRunTime) != 0}});
+    }
+    tables.push_back(
+        {{"name", table.name},
+         {"anchor", table.anchor},
+         {"persist", (table.flags & kSnapshotTablePersist) != 0},
+         {"const", (table.flags & kSnapshotTableConst) != 0},
+         {"active", (table.flags & kSnapshotTableActive) != 0},
+         {"addresses", std::move(entries)}});
+  }
+  json rulesets = json::array();
+  for (const SnapshotRuleset& ruleset : s.rulesets) {
+    json rules = json::array();
+    for (const SnapshotRule& rule : ruleset.rules) {
+      rules.push_back({{"id", Hex(rule.id)}, {"text", rule.text}});
+    }
+    rulesets.push_back({{"anchor", ruleset.anchor},
+                        {"options", ruleset.options},
+                        {"rules", std::move(rules)}});
+  }
+  json states = json::array();
+  for (const auto* list : {&s.parents, &s.children}) {
+    for (const SnapshotState& state : *list) {
+      states.push_back(StateToJson(state));
+    }
+  }
+  json expectations = json::array();
+  for (const SnapshotExpectation& e : s.expectations) {
+    expectations.push_back({{"parent", Hex(e.parent)},
+                            {"protocol", ProtocolName(e.proto)},
+                            {"server", ToString(e.server)},
+                            {"client", ToString(e.client)},
+                            {"client_port", e.client_port},
+                            {"remaining_ms", e.remaining}});
+  }
+  return {{"id", Hex(s.header.id)},
+          {"minor", read.minor},
+          {"bytes", bytes},
+          {"filter", s.meta.filter},
+          {"filter_id", Hex(s.header.filter_id)},
+          {"creator", s.meta.creator},
+          {"incarnation", s.header.incarnation},
+          {"generation", s.header.generation},
+          {"hash", Hex(s.header.policy_hash)},
+          {"wall_time_us", s.header.wall_time},
+          {"limits", std::move(limits)},
+          {"tables", std::move(tables)},
+          {"rulesets", std::move(rulesets)},
+          {"states", std::move(states)},
+          {"expectations", std::move(expectations)}};
+}
+
+std::string FormatRestore(const json& restore) {
+  std::string text = absl::StrFormat(
+      "%s: incarnation %d, %s%s, fail %s%s\n", Text(restore, "filter"),
+      Number(restore, "incarnation"), Text(restore, "state"),
+      Truth(restore, "enabled") ? "" : ", disabled", Text(restore, "fail"),
+      Has(restore, "source") ? ", source " + Text(restore, "source") : "");
+  const json& last = Member(restore, "last");
+  if (last.is_null()) return text;
+  absl::StrAppend(&text, "   last: ", Text(last, "code"), " in incarnation ",
+                  Number(last, "incarnation"));
+  for (const char* member : {"failure", "detail"}) {
+    if (Has(last, member)) absl::StrAppend(&text, ": ", Text(last, member));
+  }
+  const json& report = Member(last, "report");
+  if (!report.is_null()) {
+    absl::StrAppend(&text, ": ", Number(report, "states_imported"),
+                    " states imported, ", Number(report, "states_merged"),
+                    " merged, ", Number(report, "states_orphaned"),
+                    " without their rule, ", Number(report, "states_refused"),
+                    " refused");
+  }
+  return text + "\n";
+}
+
+std::string FormatMetrics(const json& metrics) {
+  std::string text;
+  for (const Metric& metric : kMetrics) {
+    absl::StrAppendFormat(&text, "%-28s %14d\n",
+                          std::string(metric.path),
+                          At(metrics, metric.path));
+  }
+  for (const char* reason : {"expired", "failed", "cancelled"}) {
+    absl::StrAppendFormat(
+        &text, "%-28s %14d\n", absl::StrCat("hold.dropped.", reason),
+        At(metrics, absl::StrCat("hold.dropped.", reason)));
+  }
+  for (const Labelled& metric : kLabelled) {
+    for (const auto& [key, value] : Object(metrics, metric.path).items()) {
+      absl::StrAppendFormat(
+          &text, "%-28s %14d\n", absl::StrCat(std::string(metric.path), ".",
+                                              key),
+          Number(Object(metrics, metric.path), key.c_str()));
+    }
+  }
+  for (const std::string_view name : kTimes) {
+    const json& time = Object(metrics, name);
+    const uint64_t count = Number(time, "count");
+    absl::StrAppendFormat(
+        &text, "%-28s %14d, mean %d us, longest %d us\n", std::string(name),
+        count, count == 0 ? 0 : Number(time, "sum_us") / count,
+        Number(time, "longest_us"));
+  }
+  return text;
+}
+
+std::string FormatMetricsText(const json& metrics) {
+  std::string text;
+  const auto head = [&](std::string_view name, std::string_view kind) {
+    absl::StrAppend(&text, "# TYPE sluice_restore_", std::string(name), " ",
+                    std::string(kind), "\n");
+  };
+  for (const Metric& metric : kMetrics) {
+    head(metric.name, metric.kind);
+    absl::StrAppend(&text, "sluice_restore_", std::string(metric.name), " ",
+                    At(metrics, metric.path), "\n");
+  }
+  head("dropped_packets_total", "counter");
+  for (const char* reason : {"expired", "failed", "cancelled"}) {
+    absl::StrAppend(&text, "sluice_restore_dropped_packets_total{reason=\"",
+                    reason, "\"} ",
+                    At(metrics, absl::StrCat("hold.dropped.", reason)), "\n");
+  }
+  for (const Labelled& metric : kLabelled) {
+    head(metric.name, metric.kind);
+    const json& object = Object(metrics, metric.path);
+    for (const auto& [key, value] : object.items()) {
+      absl::StrAppend(&text, "sluice_restore_", std::string(metric.name), "{",
+                      std::string(metric.label), "=\"",
+                      absl::StrReplaceAll(key, {{" ", "_"}}), "\"} ",
+                      Number(object, key.c_str()), "\n");
+    }
+  }
+  for (const std::string_view time_name : kTimes) {
+    const std::string name = std::string(time_name) + "_microseconds";
+    const json& time = Object(metrics, time_name);
+    head(name, "histogram");
+    uint64_t below = 0;
+    uint64_t bound = 1;
+    const json& buckets = Member(time, "buckets");
+    for (size_t i = 0; buckets.is_array() && i < buckets.size(); ++i) {
+      if (buckets[i].is_number_unsigned()) below += buckets[i].get<uint64_t>();
+      if (i + 1 == buckets.size()) break;
+      // Bucket i has whole numbers below 2^i.
+      absl::StrAppend(&text, "sluice_restore_", name, "_bucket{le=\"",
+                      bound - 1, "\"} ", below, "\n");
+      bound *= 2;
+    }
+    absl::StrAppend(&text, "sluice_restore_", name, "_bucket{le=\"+Inf\"} ",
+                    Number(time, "count"), "\nsluice_restore_", name, "_sum ",
+                    Number(time, "sum_us"), "\nsluice_restore_", name,
+                    "_count ", Number(time, "count"), "\n");
+  }
+  return text;
+}
+
+}  // namespace sluice

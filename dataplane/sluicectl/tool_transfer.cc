@@ -1,0 +1,281 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/sluicectl/json_read.h"
+#include "dataplane/sluicectl/transfer.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+// What the daemon reads by default, and so do we.
+constexpr size_t kMaxSnapshot = size_t{256} << 20;
+
+absl::Status SystemError(const std::string& what, int error) {
+  return absl::UnavailableError(absl::StrCat(what, ": ", std::strerror(error)));
+}
+
+// What a pipe has, in a file of its own.
+absl::StatusOr<UniqueFd> Collect(int in, const std::string& name) {
+  UniqueFd file(::memfd_create("sluicectl", MFD_CLOEXEC));
+  if (!file.valid()) return SystemError("memfd_create", errno);
+  std::vector<char> bytes(256 * 1024);
+  size_t whole = 0;
+  for (;;) {
+    const ssize_t n = ::read(in, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return SystemError(name, errno);
+    if (n == 0) break;
+    whole += static_cast<size_t>(n);
+    if (whole > kMaxSnapshot) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " is longer than ", kMaxSnapshot, " bytes"));
+    }
+    for (ssize_t done = 0; done < n;) {
+      const ssize_t m = ::write(file.get(), bytes.data() + done,
+                                static_cast<size_t>(n - done));
+      if (m < 0 && errno == EINTR) continue;
+      if (m <= 0) return SystemError("memfd", errno);
+      done += m;
+    }
+  }
+  ::lseek(file.get(), 0, SEEK_SET);
+  return file;
+}
+
+int ExitStatusOf(const std::string& code) {
+  if (code == "restored" || code == "already applied") return 0;
+  if (code == "conflict" || code == "generation moved") return kExitConflict;
+  if (code == "busy") return kExitBusy;
+  if (code == "cancelled" || code == "stale" || code == "disabled") {
+    return kExitCancelled;
+  }
+  return 1;
+}
+
+// What became of an import, for people.
+std::string Explain(const json& answer) {
+  const std::string code = Text(answer, "code");
+  const std::string detail = Text(answer, "detail");
+  const uint64_t incarnation = Number(answer, "incarnation");
+  const auto with = [&](const std::string& text) {
+    return detail.empty() ? text : text + ": " + detail;
+  };
+  if (code == "restored" || code == "already applied") {
+    const json& report = Member(answer, "report");
+    std::string text = absl::StrCat(
+        code == "restored"
+            ? (Truth(answer, "joined") ? "restored by another request"
+                                       : "restored")
+            : "was applied before, in this incarnation",
+        ": ", Number(report, "states_imported"), " states imported, ",
+        Number(report, "states_merged"), " merged with live ones, ",
+        Number(report, "states_orphaned"), " without their rule, ",
+        Number(report, "states_refused"), " refused; ",
+        Number(report, "rules"), " rules, ", Number(report, "tables"),
+        " tables");
+    const uint64_t step = Number(answer, "longest_step_ns");
+    if (step > 0) {
+      absl::StrAppend(&text, "; workers blocked for ", step / 1000,
+                      " us at most");
+    }
+    return text;
+  }
+  if (code == "conflict") {
+    return absl::StrCat("conflict: another snapshot, ",
+                        Text(answer, "snapshot"),
+                        ", was applied in incarnation ", incarnation,
+                        "; --replace GENERATION applies this one in its "
+                        "place");
+  }
+  if (code == "generation moved") {
+    return "conflict: the generation to be replaced is not in force any more; "
+           "look at `filter show` again";
+  }
+  if (code == "busy") {
+    return "busy: a restore of another snapshot is under way, or too many "
+           "wait for it; ask again when it has ended";
+  }
+  if (code == "disabled") return "the filter's ports are disabled";
+  if (code == "cancelled" || code == "stale") {
+    return absl::StrCat("cancelled: incarnation ", incarnation,
+                        " of the filter's ports has ended");
+  }
+  if (code == "skipped") return with("there was no snapshot");
+  if (code == "failed") {
+    return with(absl::StrCat("not restored, ", Text(answer, "failure")));
+  }
+  return with(code);
+}
+
+}  // namespace
+
+TransferTool::TransferTool(const TransferArguments& arguments, Caller* caller,
+                           int in_fd, int out_fd, std::ostream& out,
+                           std::ostream& err)
+    : arguments_(arguments),
+      caller_(caller),
+      in_fd_(in_fd),
+      out_fd_(out_fd),
+      output_(out, err, arguments.json, arguments.quiet) {}
+
+int TransferTool::Run() {
+  int status = 1;
+  switch (arguments_.command) {
+    // Its standard output is the snapshot.
+    case TransferCommand::kStateExport: return Export();
+    case TransferCommand::kStateImport: status = Import(); break;
+    case TransferCommand::kSnapshotShow: status = Show(); break;
+    case TransferCommand::kSnapshotVerify: status = Verify(); break;
+    case TransferCommand::kRestoreStatus: status = Status(); break;
+    case TransferCommand::kRestoreMetrics: status = Metrics(); break;
+  }
+  return output_.Finish() ? status : 1;
+}
+
+int TransferTool::Fail(std::string_view message) {
+  output_.Complain("sluicectl: " + std::string(message) + "\n");
+  return 1;
+}
+
+std::unique_ptr<json> TransferTool::Ask(const std::string& method, json params,
+                                        int descriptor) {
+  CallError error;
+  std::unique_ptr<json> result = caller_->CallWithDescriptor(
+      method, std::move(params), descriptor, &error);
+  if (result == nullptr) Fail(error.message);
+  return result;
+}
+
+int TransferTool::Export() {
+  if (::isatty(out_fd_) == 1) {
+    return Fail("a snapshot is no text: send standard output to a file");
+  }
+  json params = json::object();
+  if (!arguments_.filter.empty()) params["filter"] = arguments_.filter;
+  const auto report = Ask("state.export", std::move(params), out_fd_);
+  if (report == nullptr) return 1;
+  if (!arguments_.quiet) {
+    output_.Complain(absl::StrCat(
+        Number(*report, "states"), " states exported, ",
+        Number(*report, "bytes"), " bytes; workers blocked for ",
+        Number(*report, "longest_step_ns") / 1000, " us at most\n"));
+  }
+  return 0;
+}
+
+absl::StatusOr<UniqueFd> TransferTool::Input(const std::string& name) const {
+  UniqueFd fd(name == "-" ? ::dup(in_fd_)
+                          : ::open(name.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return SystemError(name, errno);
+  struct stat status;
+  if (::fstat(fd.get(), &status) != 0) return SystemError(name, errno);
+  if (S_ISREG(status.st_mode)) return fd;
+  if (S_ISDIR(status.st_mode)) return SystemError(name, EISDIR);
+  return Collect(fd.get(), name == "-" ? "standard input" : name);
+}
+
+int TransferTool::Import() {
+  absl::StatusOr<UniqueFd> input = Input(arguments_.file);
+  if (!input.ok()) return Fail(std::string(input.status().message()));
+  json params = {{"orphans", arguments_.drop_orphans ? "drop" : "keep"},
+                 {"policy", arguments_.policy}};
+  if (!arguments_.filter.empty()) params["filter"] = arguments_.filter;
+  if (arguments_.replace) params["replace"] = *arguments_.replace;
+  const auto answer = Ask("state.import", std::move(params), input->get());
+  if (answer == nullptr) return 1;
+  output_.Put("state.import", *answer);
+  const int status = ExitStatusOf(Text(*answer, "code"));
+  if (status == 0) {
+    output_.Say(Explain(*answer));
+  } else {
+    Fail(Explain(*answer));
+  }
+  return status;
+}
+
+int TransferTool::Status() {
+  json params = json::object();
+  if (!arguments_.filter.empty()) params["filter"] = arguments_.filter;
+  const auto answer = Ask("restore.status", std::move(params));
+  if (answer == nullptr) return 1;
+  output_.BeginList("restores");
+  for (const json& restore : Member(*answer, "restores")) {
+    output_.Element(restore);
+    output_.Print(FormatRestore(restore));
+  }
+  output_.EndList();
+  return 0;
+}
+
+int TransferTool::Metrics() {
+  const auto answer = Ask("restore.metrics", json::object());
+  if (answer == nullptr) return 1;
+  output_.Put("restore.metrics", *answer);
+  output_.Print(arguments_.text ? FormatMetricsText(*answer)
+                                : FormatMetrics(*answer));
+  return 0;
+}
+
+absl::StatusOr<ReadResult> TransferTool::ReadInput(size_t* bytes) const {
+  absl::StatusOr<UniqueFd> input = Input(arguments_.file);
+  if (!input.ok()) return input.status();
+  const off_t size = ::lseek(input->get(), 0, SEEK_END);
+  if (size < 0 || static_cast<uint64_t>(size) > kMaxSnapshot) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("longer than ", kMaxSnapshot, " bytes"));
+  }
+  std::vector<uint8_t> all(static_cast<size_t>(size));
+  for (size_t done = 0; done < all.size();) {
+    const ssize_t n = ::pread(input->get(), all.data() + done,
+                              all.size() - done, static_cast<off_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return SystemError(arguments_.file, n < 0 ? errno : EIO);
+    done += static_cast<size_t>(n);
+  }
+  *bytes = all.size();
+  SnapshotLimits limits;
+  limits.bytes = kMaxSnapshot;
+  return ReadSnapshot(all, limits);
+}
+
+int TransferTool::Show() {
+  size_t bytes = 0;
+  const absl::StatusOr<ReadResult> read = ReadInput(&bytes);
+  if (!read.ok()) {
+    return Fail(absl::StrCat(arguments_.file, ": ", read.status().message()));
+  }
+  if (output_.json()) {
+    output_.Put("snapshot", SnapshotToJson(*read, bytes));
+  } else {
+    output_.Print(FormatSnapshot(*read, bytes));
+  }
+  return 0;
+}
+
+int TransferTool::Verify() {
+  size_t bytes = 0;
+  const absl::StatusOr<ReadResult> read = ReadInput(&bytes);
+  if (output_.json()) {
+    json result = {{"ok", read.ok()}};
+    if (!read.ok()) result["error"] = std::string(read.status().message());
+    output_.Put("verify", result);
+  }
+  if (!read.ok()) {
+    return Fail(absl::StrCat(arguments_.file, ": ", read.status().message()));
+  }
+  output_.Print(absl::StrCat(arguments_.file, ": ",
+                             SummarizeSnapshot(read->snapshot), "\n"));
+  return 0;
+}
+
+}  // namespace sluice
