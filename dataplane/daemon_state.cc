@@ -46,6 +46,7 @@ absl::Status Daemon::ReadState() {
   absl::StatusOr<std::vector<ManifestEntry>> manifest =
       (*directory)->ReadManifest(complain);
   if (!manifest.ok()) return manifest.status();
+  const std::vector<ManifestEntry> kept = *manifest;
   for (ManifestEntry& entry : *manifest) {
     entry.spec.kept = (*directory)->Read(entry, complain);
     if (entry.spec.name == kMainFilterName) {
@@ -63,7 +64,7 @@ absl::Status Daemon::ReadState() {
                  .plane = filter.filter.plane()});
         });
       },
-      uint64_t{config_.state.interval} * 1000);
+      uint64_t{config_.state.interval} * 1000, kept);
   return absl::OkStatus();
 }
 
@@ -105,7 +106,7 @@ void Daemon::MakeKeptFilters() {
 }
 
 void Daemon::PollRestores(uint64_t milliseconds) {
-  restores_->Poll(milliseconds * 1000);
+  restores_->Poll();
   if (keeper_ != nullptr) keeper_->Poll(milliseconds);
 }
 

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <utility>
 
@@ -95,7 +96,7 @@ absl::Status RestoreService::RemoveFilter(std::string_view name,
                                           std::function<void()> done) {
   Filter* filter = Find(name);
   if (filter == nullptr || filter->removed) return NoFilter(name);
-  if (absl::Status status = queue_.RemovePort(filter->port, now_);
+  if (absl::Status status = queue_.RemovePort(filter->port, Now());
       !status.ok()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "filter ", filter->name(), " is enabled: disable it first"));
@@ -129,7 +130,7 @@ absl::StatusOr<PortStatus> RestoreService::Enable(
                    .incarnation = status->incarnation,
                    .source = RequestSource::kEnable,
                    .snapshot_source = std::move(once)},
-                  now_);
+                  Now());
   }
   return filter->plane().status.Load();
 }
@@ -170,7 +171,7 @@ void RestoreService::LookIntoDirectory(Filter& filter, RequestSource source) {
        .snapshot = header->id,
        .snapshot_source =
            std::make_shared<FileSource>(path, filter.options.choice)},
-      now_);
+      Now());
   if (answer.code != RestoreCode::kStarted &&
       answer.code != RestoreCode::kJoined) {
     spdlog::info("filter {}: {} is not restored: {}", filter.name(), path,
@@ -210,7 +211,7 @@ RestoreAnswer RestoreService::Submit(
                      .snapshot_source = order.snapshot_source,
                      .waiter = done ? waiter : 0,
                      .replace_generation = order.replace_generation},
-                    now_);
+                    Now());
   if (done && (answer.code == RestoreCode::kStarted ||
                answer.code == RestoreCode::kJoined)) {
     waiters_[waiter] = std::move(done);
@@ -226,14 +227,21 @@ std::optional<RestoreAnswer> RestoreService::Last(
 
 // ---- The loop --------------------------------------------------------------
 
-void RestoreService::Poll(RestoreTime now) {
-  now_ = now;
+RestoreTime RestoreService::Now() const {
+  if (options_.clock) return options_.clock();
+  return static_cast<RestoreTime>(
+      std::chrono::duration_cast<std::chrono::microseconds>(
+          std::chrono::steady_clock::now().time_since_epoch())
+          .count());
+}
+
+void RestoreService::Poll() {
   for (Mailbox* mailbox : options_.plane.mailboxes) mailbox->Collect();
   for (const auto& validator : validators_) validator->builder.Finish();
   intake_.Finish();
   outlet_.Finish();
   watch_.Poll();
-  queue_.Poll(now);
+  queue_.Poll(Now());
   std::erase_if(leaving_,
                 [](const auto& task) { return task->is_over(); });
   StartExports();

@@ -7,7 +7,7 @@
 //
 //   service.AddFilter({...});            // when a filter is made
 //   service.Enable("vm1", true);         // with its first port
-//   service.Poll(now);                   // from the control loop
+//   service.Poll();                      // from the control loop
 //   service.Disable("vm1", done);        // with its last port
 //   service.RemoveFilter("vm1", done);   // before it is freed
 #ifndef SLUICE_DATAPLANE_RESTORE_SERVICE_H_
@@ -44,6 +44,8 @@ struct RestoreServiceOptions {
   TransferPlane plane;
   RestoreLimits limits;  // `validating` is also the number of threads
   size_t max_snapshot = size_t{256} << 20;  // bytes
+  // Of deadlines. Null: the steady clock.
+  std::function<RestoreTime()> clock = nullptr;
 };
 
 // A filter whose restores the service is to see to.
@@ -104,7 +106,7 @@ class RestoreService final : public TransferControl {
                        std::function<void(const RestoreAnswer&)> done);
 
   // Moves everything as far as it goes, and calls back.
-  void Poll(RestoreTime now);
+  void Poll();
   // Whether Poll() is to be called every millisecond or so.
   bool busy() const;
   // Readable while Poll() has something to do.
@@ -143,6 +145,7 @@ class RestoreService final : public TransferControl {
     Done<ExportReport> done;
   };
 
+  RestoreTime Now() const;
   Filter* Find(std::string_view name) const;
   Filter* Find(RestorePort port) const;
   bool IsUsed(const Filter& filter) const;
@@ -167,7 +170,6 @@ class RestoreService final : public TransferControl {
   void RunCalls();
 
   const RestoreServiceOptions options_;
-  RestoreTime now_ = 0;
   std::unique_ptr<Desk> desk_;
   std::map<std::string, std::unique_ptr<Filter>, std::less<>> filters_;
   std::map<RestorePort, Filter*> ports_;

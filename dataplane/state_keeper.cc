@@ -26,13 +26,24 @@ bool IsWorthKeeping(const PortStatus& status) {
 
 StateKeeper::StateKeeper(std::unique_ptr<StateDirectory> directory,
                          RestoreService* service, ForEach for_each,
-                         uint64_t interval)
+                         uint64_t interval,
+                         const std::vector<ManifestEntry>& kept)
     : directory_(std::move(directory)),
       service_(service),
       for_each_(std::move(for_each)),
-      interval_(interval) {}
+      interval_(interval) {
+  for (const ManifestEntry& entry : kept) {
+    Known& known = known_[entry.spec.name];
+    known.id = entry.id;
+    known.has_policy = true;
+  }
+}
 
 StateKeeper::~StateKeeper() = default;
+
+uint64_t StateKeeper::PolicyInterval() const {
+  return std::min(kPolicyInterval, interval_);
+}
 
 void StateKeeper::Poll(uint64_t now) {
   now_ = now;
@@ -65,12 +76,13 @@ void StateKeeper::Look(uint64_t now) {
       known.states_at = now + interval_;
       known.states_wanted = finishing_;
     }
+    if (known.states_at == 0) known.states_at = now + interval_;
     const bool loaded = filter.plane.loaded.load(std::memory_order_acquire);
     const uint64_t generation = filter.plane.policy->generation_number();
     if (loaded && known.generation != generation &&
         !known.given_up &&
         (finishing_ || known.policy_at == 0 ||
-         now - known.policy_at >= kPolicyInterval)) {
+         now - known.policy_at >= PolicyInterval())) {
       work_.push_back({name, /*states=*/false});
     }
     if (known.states_wanted || (!finishing_ && now >= known.states_at)) {
@@ -115,7 +127,7 @@ void StateKeeper::SaveManifest(std::vector<ManifestEntry> entries,
         }
         ++failed_;
         spdlog::error("state directory: {}", std::string(status->message()));
-        manifest_at_ = finishing_ ? UINT64_MAX : now_ + kPolicyInterval;
+        manifest_at_ = finishing_ ? UINT64_MAX : now_ + PolicyInterval();
       });
 }
 

@@ -37,9 +37,10 @@ class StateKeeper {
   // Visits all filters.
   using ForEach = std::function<void(const Visit&)>;
   // All but the values outlive it. Interval: milliseconds between the states
-  // of a filter.
+  // of a filter. `kept`: what the manifest has, whose policies are there.
   StateKeeper(std::unique_ptr<StateDirectory> directory,
-              RestoreService* service, ForEach for_each, uint64_t interval);
+              RestoreService* service, ForEach for_each, uint64_t interval,
+              const std::vector<ManifestEntry>& kept);
   // Waits for the file that is being written.
   ~StateKeeper();
   StateKeeper(const StateKeeper&) = delete;
@@ -76,6 +77,7 @@ class StateKeeper {
     bool states = false;
   };
 
+  uint64_t PolicyInterval() const;
   void Look(uint64_t now);
   void Begin();
   void SaveManifest(std::vector<ManifestEntry> entries, std::string text);

@@ -205,8 +205,7 @@ class Life {
         [this](const StateKeeper::Visit& visit) {
           visit({.spec = spec_, .id = id_, .plane = plane_});
         },
-        /*interval=*/5);
-    service_->Poll(Microseconds());
+        /*interval=*/5, *manifest);
     if (!service_->Enable("main", kept != nullptr,
                           kept != nullptr ? kept->states : nullptr)
              .ok()) {
@@ -227,7 +226,7 @@ class Life {
     for (int i = 0; i < 8; ++i) {
       mailbox_.Step({.worker = 0, .states = table_.get(), .now = now});
     }
-    service_->Poll(Microseconds());
+    service_->Poll();
     if (keeper_ != nullptr) keeper_->Poll(Microseconds() / 1000);
     std::this_thread::sleep_for(std::chrono::microseconds(20));
   }

@@ -259,7 +259,7 @@ TEST_F(TransferFailureTest, AFullDiskIsSaidAndLeavesNoSnapshot) {
   EXPECT_FALSE(node.Snapshot().empty());
 }
 
-TEST_F(TransferFailureTest, AFileSizeLimitLeavesAFileThatIsRefused) {
+TEST_F(TransferFailureTest, AReaderThatGoesHasSomethingThatIsRefused) {
   TransferNode node;
   node->Load(kRules);
   for (int client = 2; client < 40; ++client) {
@@ -375,6 +375,8 @@ TEST_F(TransferFailureTest, ASnapshotThatAppearsIsRestoredOnce) {
   EXPECT_EQ(node.status().state, RestoreState::kRestored);
   // The same file again, and another one: neither is applied here.
   Write("main.snap", bytes);
+  for (int i = 0; i < 20; ++i) node.Turn();
+  EXPECT_EQ(node.service().queue_metrics().conflicts, 0u);
   Write("main.snap", MakeSnapshot(60));
   for (int i = 0; i < 20; ++i) node.Turn();
   EXPECT_EQ(node.service().queue_metrics().commits, 1u);

@@ -69,6 +69,7 @@ class TransferNode {
     service.plane.now = [this] { return plane_.plane().clock.Now(); };
     service.limits = options.limits;
     service.max_snapshot = options.max_snapshot;
+    service.clock = [this] { return Now(); };
     service_ = std::make_unique<RestoreService>(std::move(service));
     const absl::Status added = service_->AddFilter(
         {.filter = {.name = "main",
@@ -113,7 +114,7 @@ class TransferNode {
     } else {
       std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
-    service_->Poll(Now());
+    service_->Poll();
     plane_.store().Poll();
   }
   // Turns until something holds; fails after many.
