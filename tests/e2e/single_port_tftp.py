@@ -12,6 +12,7 @@ import pathlib
 import signal
 import socket
 import sys
+import time
 
 _RRQ, _DATA, _ACK, _ERROR = 1, 3, 4, 5
 _BLOCK = 512
@@ -29,8 +30,9 @@ def _error(code, text):
 
 
 class Server:
-  def __init__(self, folder, port):
+  def __init__(self, folder, port, delay):
     self._folder = folder
+    self._delay = delay
     self._transfers = {}  # client -> (content, block number)
     self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
@@ -40,6 +42,7 @@ class Server:
   def _send_block(self, client):
     content, block = self._transfers[client]
     at = (block - 1) * _BLOCK
+    time.sleep(self._delay)
     self._socket.sendto(_number(_DATA) + _number(block & 0xffff) +
                         content[at:at + _BLOCK], client)
 
@@ -87,8 +90,10 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("folder", type=pathlib.Path)
   parser.add_argument("--port", type=int, default=69)
+  parser.add_argument("--delay", type=float, default=0,
+                      help="seconds before each block")
   options = parser.parse_args()
-  Server(options.folder, options.port).serve()
+  Server(options.folder, options.port, options.delay).serve()
 
 
 if __name__ == "__main__":
