@@ -22,7 +22,7 @@ struct WorkerTotals;
 struct WorkerView {
   uint16_t worker = 0;
   StateTable* states = nullptr;
-  std::span<const PortCounters> ports;
+  std::span<const PortCounters> ports{};
   const WorkerTotals* totals = nullptr;
   uint32_t held = 0;  // packets that wait for a restore
   Tick now = 0;

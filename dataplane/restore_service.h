@@ -53,11 +53,11 @@ struct RestoreFilterOptions {
   TransferFilter filter;
   // A file, or a directory with or without NAME.snap in it. Empty: orders
   // bring the snapshot.
-  std::string source;
+  std::string source{};
   // In place of `source`, from whoever makes the filter.
   std::shared_ptr<TransferSource> own_source = nullptr;
   // What is done with what the source has.
-  ImportChoice choice;
+  ImportChoice choice{};
   // Without a snapshot the restore has failed, instead of being skipped.
   bool snapshot_required = false;
 };

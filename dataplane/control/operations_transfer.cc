@@ -90,17 +90,7 @@ Action ParseExport(Params&) {
     transfer->Export(
         call->filter_name(), std::move(out),
         [call](absl::StatusOr<ExportReport> report) {
-          const PeerCredentials& peer = call->peer();
-          if (!report.ok()) {
-            spdlog::warn("control: uid {} pid {}: export of {} failed: {}",
-                         peer.uid, peer.pid, call->filter_name(),
-                         report.status().ToString());
-            call->Error(report.status());
-            return;
-          }
-          spdlog::info("control: uid {} pid {}: exported {}: {} states",
-                       peer.uid, peer.pid, call->filter_name(),
-                       report->states);
+          if (!report.ok()) return call->Error(report.status());
           json result = ToJson(report->time);
           result.update({{"snapshot", Hex(report->id)},
                          {"bytes", report->bytes},
@@ -134,9 +124,7 @@ Action ParseImport(Params& params) {
     transfer->Import(std::move(request),
                      [call](absl::StatusOr<ImportReport> report) {
                        if (!report.ok()) return call->Error(report.status());
-                       spdlog::info("control: uid {} pid {}: import into {}: "
-                                    "{}",
-                                    call->peer().uid, call->peer().pid,
+                       spdlog::info("filter {}: import: {}",
                                     call->filter_name(),
                                     Name(report->answer.code));
                        json result = ToJson(report->answer);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataplane/control/json_rpc.h"
+#include "tests/support/fake_transfer.h"
 #include "tests/unit/dataplane/control_operations_fixture.h"
 
 namespace sluice {
@@ -190,6 +191,8 @@ TEST_F(ControlFiltersTest, EveryMethodAsksTheFilterThatIsNamed) {
 }
 
 TEST_F(ControlFiltersTest, WhatNamesNoFilterIsNotBegun) {
+  FakeTransfer transfer;
+  operations_.SetTransfer(&transfer);
   for (std::string_view method : Operations::MethodNames()) {
     const json answer = Ask(std::string(method), {{"filter", "nobody"}});
     const int code = answer["error"]["code"].get<int>();
