@@ -241,7 +241,19 @@ void RestoreService::Poll() {
   intake_.Finish();
   outlet_.Finish();
   watch_.Poll();
+  // Every few milliseconds would be too often for the kernel's files.
+  if (const uint64_t now = Now() / 1000; now - last_look_ >= kLookInterval) {
+    last_look_ = now;
+    for (const auto& validator : validators_) {
+      validator->watch.Look(validator->builder.beacon(), now);
+    }
+  }
   queue_.Poll(Now());
+  if (std::ranges::all_of(validators_, [](const auto& validator) {
+        return validator->watch.lost();
+      })) {
+    queue_.FailQueued("no thread that validates snapshots gets on");
+  }
   std::erase_if(leaving_,
                 [](const auto& task) { return task->is_over(); });
   StartExports();

@@ -32,6 +32,7 @@
 #include "dataplane/control/transfer_control.h"
 #include "dataplane/directory_watch.h"
 #include "dataplane/filter_plane.h"
+#include "dataplane/liveness.h"
 #include "dataplane/restore_task.h"
 #include "dataplane/snapshot_export.h"
 #include "dataplane/snapshot_sources.h"
@@ -137,6 +138,7 @@ class RestoreService final : public TransferControl {
   // A thread that validates, and whom it works for.
   struct Validator {
     Builder builder;
+    BuilderWatch watch;
     std::shared_ptr<RestoreTask> task;
   };
   struct WaitingExport {
@@ -193,6 +195,7 @@ class RestoreService final : public TransferControl {
   Builder intake_;
   Builder outlet_;
   std::vector<std::unique_ptr<Validator>> validators_;
+  uint64_t last_look_ = 0;  // at them, milliseconds
 };
 
 }  // namespace sluice

@@ -30,6 +30,16 @@ bool RestoreService::Start(const RestoreJob& job) {
 ValidateResult RestoreService::PollTask(const RestoreJob& job) {
   const auto found = tasks_.find(job.port);
   ValidateResult result = found->second->Poll();
+  const auto its = std::ranges::find(validators_, found->second,
+                                     [](const auto& v) { return v->task; });
+  if (result.outcome == ValidateOutcome::kRunning &&
+      its != validators_.end() && (*its)->watch.lost()) {
+    // What the thread still has of it goes when it gets on, if it does.
+    found->second->Abandon();
+    result = {.outcome = ValidateOutcome::kLost,
+              .snapshot = kNoSnapshotId,
+              .detail = "the thread that validates it does not get on"};
+  }
   if (result.outcome != ValidateOutcome::kRunning &&
       result.outcome != ValidateOutcome::kReady) {
     leaving_.push_back(std::move(found->second));
