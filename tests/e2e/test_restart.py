@@ -11,7 +11,8 @@ import pytest
 
 from harness import BUILD, NEIGHBOURS, PYTHON, SERVERS, run, wait_for
 
-_RULES = ("block return all\n"
+# Without an answer: a RST while there are no states would end the flow.
+_RULES = ("block drop all\n"
           "pass in proto tcp to port 8000 flags S/SA keep state\n"
           "pass out proto tcp to port 8000 flags S/SA keep state\n" +
           NEIGHBOURS)
@@ -44,17 +45,18 @@ with socket.create_connection((sys.argv[1], 8000), timeout=40) as s:
     size += len(data)
 print(size, digest.hexdigest())
 """
-_SIZE = 4096 * 400
+_BLOCK = 4096
 
 
-def expected():
-  return (f"{_SIZE} "
-          f"{hashlib.sha256(bytes(range(256)) * 16 * 400).hexdigest()}")
+def expected(blocks=400):
+  return (f"{_BLOCK * blocks} "
+          f"{hashlib.sha256(bytes(range(256)) * 16 * blocks).hexdigest()}")
 
 
-def download(network, family, seconds):
+def download(network, family, seconds, blocks=400):
   """A download that takes so long; call the result for its output."""
-  network.server.start(PYTHON, "-c", _SERVER, str(_SIZE), str(seconds))
+  network.server.start(PYTHON, "-c", _SERVER, str(_BLOCK * blocks),
+                       str(seconds))
   network.server.wait_for_listener(8000)
   result = {}
 
@@ -96,7 +98,10 @@ def restored(fw):
 def test_a_download_goes_through_a_restart(network, firewall, family, tmp_path,
                                            number):
   fw = firewall(_RULES, extra=state_of(tmp_path))
-  finish = download(network, family, 6)
+  # What a kill leaves on the disk may be a second old, and a flow that has
+  # moved on by more than its window meanwhile is not known any more.
+  blocks = 400 if number == signal.SIGTERM else 60
+  finish = download(network, family, 6, blocks)
   wait_for("a state", lambda: fw.states())
   fw.ctl("-t", "blocked", "-T", "add", "192.0.2.9")
   # What is on the disk after a kill is what was there a second before.
@@ -105,7 +110,7 @@ def test_a_download_goes_through_a_restart(network, firewall, family, tmp_path,
   wait_for("the restore", lambda: restored(fw)["main"] == "RESTORED")
   assert fw.states()
   assert "192.0.2.9" in fw.ctl("-t", "blocked", "-T", "show").stdout
-  assert finish() == expected()
+  assert finish() == expected(blocks)
 
 
 def test_the_last_committed_ruleset_comes_back(firewall, tmp_path):
