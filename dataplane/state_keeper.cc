@@ -12,7 +12,7 @@ namespace {
 
 // Milliseconds between two looks at what has changed, and between two files of
 // one filter's policy.
-constexpr uint64_t kLookInterval = 20;
+constexpr uint64_t kPolicyLookInterval = 20;
 constexpr uint64_t kPolicyInterval = 500;
 
 // Whether what it has may take the place of what is kept: not while that has
@@ -49,7 +49,7 @@ void StateKeeper::Poll(uint64_t now) {
   now_ = now;
   builder_.Finish();
   if (working_) return;
-  if (work_.empty() && (finishing_ || now - last_look_ >= kLookInterval)) {
+  if (work_.empty() && (finishing_ || now - last_look_ >= kPolicyLookInterval)) {
     last_look_ = now;
     Look(now);
     finished_ = finishing_ && !working_ && work_.empty();
