@@ -49,7 +49,8 @@ void StateKeeper::Poll(uint64_t now) {
   now_ = now;
   builder_.Finish();
   if (working_) return;
-  if (work_.empty() && (finishing_ || now - last_look_ >= kPolicyLookInterval)) {
+  if (work_.empty() &&
+      (finishing_ || now - last_look_ >= kPolicyLookInterval)) {
     last_look_ = now;
     Look(now);
     finished_ = finishing_ && !working_ && work_.empty();
