@@ -30,7 +30,7 @@ bool StartsWithOneOf(std::string_view text, auto& prefixes) {
 
 // Drivers that announce an interrupt for changes of the link, and then miss
 // them: 82574 NICs (e1000e) with MSI-X, whose vector for it nobody sets up.
-// Their link is asked for now and then, as that of drivers without interrupt.
+// Their link is polled, as that of drivers without an interrupt.
 constexpr std::array<std::string_view, 1> kSilentLinks = {"net_e1000_em"};
 
 // A frame may hold two VLAN tags beside its header and the packet.

@@ -5,7 +5,7 @@ namespace {
 
 constexpr Only kO = Only::kOpenBsd;
 constexpr Only kF = Only::kFreeBsd;
-constexpr char kKept[] = "kept with the rule and printed";
+constexpr char kLogged[] = "yes; `user` is printed and adds nothing";
 constexpr char kNoRoutes[] = "never holds: on a wire no address has a route";
 constexpr char kNoSockets[] = "never holds: no packet has a local socket";
 
@@ -123,7 +123,7 @@ constexpr CoverageRow kConditions[] = {
 
 constexpr CoverageRow kParameters[] = {
     {"log", "block log (all, matches, user, to pflog1)",
-     "block log (to em0)", kKept},
+     "block log (to em0)", kLogged},
     {"label, ridentifier", "pass label a ridentifier 77",
      "pass ridentifier 0"},
     {"tag", "pass in tag A", "pass in tag"},
