@@ -5,11 +5,11 @@
 #include <utility>
 
 #include "pftable/parser_internal.h"
+#include "pftable/table_name.h"
 
 namespace sluice {
 namespace {
 
-constexpr size_t kMaxTableName = 31;
 constexpr size_t kMaxInterfaceName = 63;
 
 AddressMatch PrefixMatch(const Address& address, int bits) {
@@ -231,6 +231,10 @@ bool Parser::ParseTableName(std::string& name) {
   if (name.size() > kMaxTableName) {
     return Error(place, "table name '" + name.substr(0, 64) +
                             "' too long, at most 31 characters");
+  }
+  if (name.empty() || !HasTableNameCharacters(name)) {
+    return Error(place, "'" + name + "' cannot name a table",
+                 "use letters, digits and _ . : -");
   }
   return Expect('>', "after a table name");
 }

@@ -7,11 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "pftable/no_memory.h"
 #include "pftable/policy_store.h"
+#include "pftable/table_name.h"
 
 namespace sluice {
 namespace {
-
-constexpr size_t kMaxTableName = 31;
 
 std::string NameOf(const TableKey& key) {
   return key.anchor.empty()
@@ -87,6 +86,10 @@ absl::StatusOr<GenerationTable*> PolicyStore::EditableTable(
   if (key.name.empty() || key.name.size() > kMaxTableName) {
     return absl::InvalidArgumentError(absl::StrCat(
         "table name too long or empty, max ", kMaxTableName, " chars"));
+  }
+  if (!HasTableNameCharacters(key.name)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        NameOf(key), ": a table's name has letters, digits and _ . : - only"));
   }
   if (owned_current_->policy->source->main.Find(key.anchor) == nullptr) {
     return absl::NotFoundError(

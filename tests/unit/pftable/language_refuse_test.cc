@@ -48,6 +48,8 @@ constexpr Refused kRefused[] = {
     {"RangeTwoFamilies", "pass from 10.0.0.9 - ::1", 1, 22, "two families"},
     {"TableNameTooLong",
      "pass from <abcdefghijklmnopqrstuvwxyz0123456>", 1, 12, "too long"},
+    {"TableNameCharacters", "pass from <\"b]d\">", 1, 12,
+     "cannot name a table"},
     {"FamilyMismatch", "pass inet from ::1", 1, 1, "no valid combination"},
     {"PortTooLarge", "pass proto tcp to port 65536", 1, 24, "illegal port"},
     {"PortUnknown", "pass proto tcp to port nope", 1, 24, "unknown port"},
