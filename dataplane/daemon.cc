@@ -321,6 +321,7 @@ absl::Status Daemon::MakeFilters() {
   environment_.ports = ports_.get();
   environment_.hold_budget = hold_budget_.get();
   environment_.store = StoreConfig(config_);
+  environment_.store.pool = &policies_;
   environment_.dialect = config_.policy.dialect;
   environment_.state_capacity = config_.memory.states;
   std::random_device random;

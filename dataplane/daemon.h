@@ -34,6 +34,7 @@
 #include "dataplane/state_keeper.h"
 #include "dataplane/worker.h"
 #include "pftable/interface_registry.h"
+#include "pftable/policy_pool.h"
 #include "pftable/reclaimer.h"
 
 struct rte_mempool;
@@ -124,6 +125,7 @@ class Daemon {
   std::vector<std::unique_ptr<Worker>> workers_;
   size_t launched_ = 0;
   std::optional<WorkerMonitor> monitor_;
+  PolicyPool policies_;  // outlives all filters
   FilterEnvironment environment_;
   std::unique_ptr<Builder> builder_;
   std::unique_ptr<RestoreService> restores_;
