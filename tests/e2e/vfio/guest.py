@@ -22,6 +22,9 @@ from image import Archive
 _MAX_NAME = 15
 _BOOT_LIMIT_S = 60
 _COMMAND_LIMIT_S = 30
+# A line that reached the guest is confirmed at once, if anything there runs.
+_CONFIRM_LIMIT_S = 5
+_SEND_ATTEMPTS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,18 +216,35 @@ class Guest:
       if not self._qemu.running:
         raise AssertionError(f"the guest has ended:\n{self.log()}")
       if time.monotonic() > end:
-        raise AssertionError(
+        raise TimeoutError(
             f"no answer from the guest within {limit_s} s, only "
             f"{self._received[-2000:]!r}\n{self.log()}")
     text, self._received = self._received, b""
     return text
 
+  def _send(self, number, command):
+    """Gives the guest a line until it has it whole (init.sh has the form)."""
+    line = f"{number} {len(command)} {command}\n".encode()
+    has_it = b"\x06%d\n" % number
+    for attempt in range(_SEND_ATTEMPTS):
+      # The first byte ends what a damaged line before has left.
+      self._line.sendall(b"\n" + line if attempt else line)
+      try:
+        text = self._read_until(lambda text: has_it in text, _CONFIRM_LIMIT_S)
+      except TimeoutError:
+        continue
+      self._received = text.partition(has_it)[2]
+      return
+    raise AssertionError(f"the guest takes no command\n{self.log()}")
+
   def run(self, command, check=True, timeout=_COMMAND_LIMIT_S):
     """A line of shell in the guest, to its end."""
-    assert "\n" not in command
+    assert "\n" not in command and command.isascii(), command
+    assert command == command.strip(), "the guest counts from word to word"
     self._number += 1
-    mark = re.compile(rb"\x1e%d (\d+)\n$" % self._number)
-    self._line.sendall(f"{self._number} {command}\n".encode())
+    self._send(self._number, command)
+    # A confirmation of what was sent twice may follow; nothing else does.
+    mark = re.compile(rb"\x1e%d (\d+)\n" % self._number)
     text = self._read_until(mark.search, timeout)
     found = mark.search(text)
     done = Done(int(found[1]), text[:found.start()].decode(errors="replace"))
