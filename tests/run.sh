@@ -248,10 +248,13 @@ kind_bench() {
   run $python "$top/tests/tools/run_benchmarks.py" --build-dir "$release" \
     --results "$results"
   [ "$(id -u)" -eq 0 ] || return
-  local status=0
-  run $python "$top/tests/bench/throughput" --quick \
-    --sluiced "$release/sluiced" --results "$results" || status=$?
-  [ $status -eq 0 ] || fail bench "throughput ended with status $status"
+  local status script
+  for script in throughput transfer; do
+    status=0
+    run $python "$top/tests/bench/$script" --quick \
+      --sluiced "$release/sluiced" --results "$results" || status=$?
+    [ $status -eq 0 ] || fail bench "$script ended with status $status"
+  done
 }
 
 # --- the run ----------------------------------------------------------------

@@ -36,6 +36,7 @@ class Setup:
   cores: tuple                     # (control, worker)
   huge: bool                       # hugepages or normal pages
   expect_states: int = 0           # states that must exist in the window
+  more_states: int = 0             # room that the table has beside them
   every_packet_new: bool = False
   stateless: bool = False
   rules: str = ""                  # for sluiced
@@ -319,6 +320,7 @@ class Sluiced(_Engine):
     (work / "pf.conf").write_text(setup.rules)
     states = max(65536, 4 * setup.expect_states,
                  setup.packets if setup.every_packet_new else 0)
+    states += setup.more_states
     (work / "sluice.toml").write_text(f"""
 [eal]
 args = ["--no-pci"]
@@ -354,9 +356,14 @@ socket = "{self._socket}"
 ruleset = "pf.conf"
 """)
     process = self._start([self.program, "-c", work / "sluice.toml"])
+    self.pid = process.pid
     _wait_for("sluiced", self._socket.exists, process)
     _wait_for("the control socket", lambda: self._ask("info", check=False),
               process)
+
+  @property
+  def socket(self):
+    return self._socket
 
   def _ask(self, what, check=True):
     done = subprocess.run(
@@ -368,7 +375,7 @@ ruleset = "pf.conf"
       raise EngineError(f"sluicectl -s {what}: {done.stderr.strip()}")
     return json.loads(done.stdout)
 
-  def _passed(self):
+  def passed(self):
     """What has passed the clients' port, both ways, and when.
 
     Only that port judges, so each packet is counted once.
@@ -390,16 +397,21 @@ ruleset = "pf.conf"
         return counter["value"], info["states"]
     raise EngineError("no counter of inserted states")
 
+  def wait_for_states(self):
+    """Until there are as many as the captures have connections."""
+    expected = self.setup.expect_states
+    _wait_for(f"{expected} states",
+              lambda: self._inserts()[1] >= expected)
+
   def measure(self, warm_up_s, window_s):
     setup = self.setup
     if setup.expect_states:
-      _wait_for(f"{setup.expect_states} states",
-                lambda: self._inserts()[1] >= setup.expect_states)
+      self.wait_for_states()
     time.sleep(warm_up_s)
     inserted, _ = self._inserts()
-    before, blocked_before, began = self._passed()
+    before, blocked_before, began = self.passed()
     time.sleep(window_s)
-    after, blocked, ended = self._passed()
+    after, blocked, ended = self.passed()
     inserted = self._inserts()[0] - inserted
     passed = after - before
     if passed == 0:
