@@ -278,16 +278,16 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
   const PacketInfo& info = burst_->infos[i];
   const FilterView& filter = judgement.filter;
   const Direction direction = judgement.where.direction;
-  Verdict verdict;
-  Evaluate(*filter.generation,
-           {.packet = info,
-            .direction = direction,
-            .interface = judgement.at.interface,
-            .received_on = judgement.arrival.interface,
-            .tag = tags_[i],
-            .now = judgement.now,
-            .random = Random()},
-           *filter.counters, verdict);
+  const Verdict verdict =
+      Evaluate(*filter.generation,
+               {.packet = info,
+                .direction = direction,
+                .interface = judgement.at.interface,
+                .received_on = judgement.arrival.interface,
+                .tag = tags_[i],
+                .now = judgement.now,
+                .random = Random()},
+               *filter.counters);
   rules_[i] = verdict.rule != nullptr ? verdict.rule->number : kNoRule;
 
   const bool blocked = verdict.action == VerdictAction::kBlock;

@@ -304,10 +304,11 @@ void ForEachSlot(const StateTemplate& state, F&& f) {
 
 }  // namespace
 
-void Evaluate(const Generation& generation, const EvaluationInput& input,
-              WorkerCounters& counters, Verdict& verdict) {
-  verdict = Verdict();
+Verdict Evaluate(const Generation& generation, const EvaluationInput& input,
+                 WorkerCounters& counters) {
+  Verdict verdict;  // what it has room for but does not use stays unwritten
   Scan(generation, input, counters, verdict).Run();
+  return verdict;
 }
 
 void CountPacket(const Generation& generation, const Verdict& verdict,

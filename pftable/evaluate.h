@@ -80,8 +80,8 @@ static_assert(std::is_trivially_copyable_v<Verdict>);
 
 // Judges one packet. Counts evaluations of rules and lookups of tables in
 // `counters`, nothing else.
-void Evaluate(const Generation& generation, const EvaluationInput& input,
-              WorkerCounters& counters, Verdict& verdict);
+Verdict Evaluate(const Generation& generation, const EvaluationInput& input,
+                 WorkerCounters& counters);
 
 // Counts a packet that has no state and makes none, for the rules and tables
 // of its verdict. `passed` may be false for a passed verdict that was dropped

@@ -77,12 +77,12 @@ void BM_LastRuleMatches(benchmark::State& state) {
   WorkerCounters& counters = store.worker_counters(0);
   size_t i = 0;
   for (auto _ : state) {
-    Verdict verdict;
-    Evaluate(*store.current(),
-             {.packet = packets[i++ % packets.size()],
-              .interface = port,
-              .received_on = port},
-             counters, verdict);
+    Verdict verdict =
+        Evaluate(*store.current(),
+                 {.packet = packets[i++ % packets.size()],
+                  .interface = port,
+                  .received_on = port},
+                 counters);
     benchmark::DoNotOptimize(verdict);
   }
 }

@@ -149,15 +149,13 @@ struct Filter {
 
   Verdict Judge(const TestPacket& packet, Direction direction, bool first) {
     const PacketInfo info = packet.Info();
-    Verdict verdict;
-    Evaluate(*store->current(),
-             EvaluationInput{.packet = info,
-                             .direction = direction,
-                             .interface = first ? em0 : em1,
-                             .received_on = em0,
-                             .random = 1},
-             store->worker_counters(0), verdict);
-    return verdict;
+    return Evaluate(*store->current(),
+                    EvaluationInput{.packet = info,
+                                    .direction = direction,
+                                    .interface = first ? em0 : em1,
+                                    .received_on = em0,
+                                    .random = 1},
+                    store->worker_counters(0));
   }
 
   // What a state of the verdict would take from its rule.

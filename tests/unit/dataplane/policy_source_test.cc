@@ -115,13 +115,13 @@ TEST(ProfileOf, CountsThePacketsOfTheRulesInForce) {
   packet.family = Family::kIpv4;
   packet.proto = protocol::kTcp;
   packet.destination_port = Be16(2);
-  Verdict verdict;
-  Evaluate(*store.current(),
-           {.packet = packet,
-            .direction = Direction::kIn,
-            .interface = {},
-            .received_on = {}},
-           store.worker_counters(0), verdict);
+  const Verdict verdict =
+      Evaluate(*store.current(),
+               {.packet = packet,
+                .direction = Direction::kIn,
+                .interface = {},
+                .received_on = {}},
+               store.worker_counters(0));
   CountPacket(*store.current(), verdict, Direction::kIn, 60, false,
               store.worker_counters(0));
   EXPECT_EQ(load(), 2);

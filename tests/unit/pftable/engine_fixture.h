@@ -103,17 +103,15 @@ class EngineTest : public testing::Test {
                   InterfaceView interface, InterfaceView received_on,
                   uint16_t tag = kNoTag, uint64_t random = 0) {
     const PacketInfo info = packet.Info();
-    Verdict verdict;
-    Evaluate(*store_->current(),
-             EvaluationInput{.packet = info,
-                             .direction = direction,
-                             .interface = interface,
-                             .received_on = received_on,
-                             .tag = tag,
-                             .now = 0,
-                             .random = random},
-             counters(), verdict);
-    return verdict;
+    return Evaluate(*store_->current(),
+                    EvaluationInput{.packet = info,
+                                    .direction = direction,
+                                    .interface = interface,
+                                    .received_on = received_on,
+                                    .tag = tag,
+                                    .now = 0,
+                                    .random = random},
+                    counters());
   }
   bool Passes(const TestPacket& packet,
               Direction direction = Direction::kIn) {

@@ -93,10 +93,10 @@ TEST_F(PublicationTest, EachPacketIsJudgedByOneGeneration) {
     readers.emplace_back([&, reader] {
       WorkerCounters& counters = store.worker_counters(reader);
       auto judge = [&](const Generation& generation, const PacketInfo& info) {
-        Verdict verdict;
-        Evaluate(generation,
-                 {.packet = info, .interface = port, .received_on = port},
-                 counters, verdict);
+        const Verdict verdict =
+            Evaluate(generation,
+                     {.packet = info, .interface = port, .received_on = port},
+                     counters);
         CountPacket(generation, verdict, Direction::kIn, info.ip_length,
                     verdict.action == VerdictAction::kPass, counters);
         return verdict.action;
