@@ -140,7 +140,7 @@ class RuleMaker {
         break;
       case 2:
         e.address.kind = AddressKind::kTable;
-        e.address.name = Pick<std::string>({"t", "a b", "table"});
+        e.address.name = Pick<std::string>({"t", "a-b.c:d", "table"});
         break;
       case 3:
         e.address.kind = AddressKind::kDynamicInterface;
