@@ -68,6 +68,15 @@ RecordOrder::RecordOrder(uint32_t filter, std::shared_ptr<RecordCursor> cursor,
 }
 
 bool RecordOrder::Step(const WorkerView& view) {
+  if (view.packets > 0 && rte_rdtsc() < cursor_->rests_until) return false;
+  const uint64_t before = chunk_.time.total;
+  const bool done = Walk(view);
+  cursor_->rests_until =
+      rte_rdtsc() + kRest * (chunk_.time.total - before);
+  return done;
+}
+
+bool RecordOrder::Walk(const WorkerView& view) {
   const StepTimer timer(&chunk_.time);
   std::vector<StateRecord>& records = chunk_.records;
   while (cursor_->more) {

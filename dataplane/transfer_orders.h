@@ -48,13 +48,19 @@ uint64_t CyclesToNanoseconds(uint64_t cycles);
 struct RecordCursor {
   uint32_t slot = 0;
   bool more = true;
+  // Cycle of the time stamp counter before which nothing is recorded while
+  // there are packets.
+  uint64_t rests_until = 0;
 };
 
 // Records the states of one filter, or of all, from the cursor on until there
 // are as many as `records` has room for. Several of a worker may be in its
-// mailbox: each goes on where the one before has ended.
+// mailbox: each goes on where the one before has ended. Nobody waits for an
+// export as packets do: while there are some, it has one part in kRest + 1 of
+// the worker's time.
 class RecordOrder final : public WorkerOrder {
  public:
+  static constexpr uint64_t kRest = 31;
   static constexpr uint32_t kAllFilters = UINT32_MAX;
   struct Chunk {
     std::vector<StateRecord> records;
@@ -70,6 +76,8 @@ class RecordOrder final : public WorkerOrder {
   void Done() override { done_(std::move(chunk_)); }
 
  private:
+  bool Walk(const WorkerView& view);
+
   const uint32_t filter_;
   const std::shared_ptr<RecordCursor> cursor_;
   Chunk chunk_;

@@ -476,6 +476,7 @@ void Worker::Housekeeping(uint32_t packets) {
                               .ports = counters_,
                               .totals = &totals_,
                               .held = gate_.held(),
+                              .packets = packets,
                               .now = now_});
 }
 
