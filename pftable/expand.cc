@@ -42,6 +42,15 @@ bool FitsScope(const HostItem& host, const InterfaceItem& on,
   return false;
 }
 
+// Room for as many rules more. A rule is large: to grow in steps would move
+// the rules made so far and touch twice the memory that they need.
+void MakeRoom(std::vector<Rule>& rules, size_t more) {
+  const size_t wanted = rules.size() + more;
+  if (wanted <= rules.capacity()) return;
+  // Many statements that add a few rules each still cost linear time.
+  rules.reserve(std::max(wanted, 2 * rules.capacity()));
+}
+
 void ReplaceAll(std::string& text, std::string_view what,
                 const std::string& with) {
   for (size_t at = text.find(what); at != std::string::npos;
@@ -171,6 +180,28 @@ bool Parser::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
                                                 : Family::kIpv4;
   }
 
+  const auto fits = [&](const InterfaceItem& on, const HostItem& source,
+                        const HostItem& destination) {
+    return Fits(family, source.family) && Fits(family, destination.family) &&
+           Fits(source.family, destination.family) &&
+           FitsScope(source, on, facts_) &&
+           FitsScope(destination, on, facts_) &&
+           (source.scope.empty() || destination.scope.empty() ||
+            source.scope == destination.scope);
+  };
+  size_t combinations = 0;
+  for (const InterfaceItem& on : syntax.interfaces) {
+    for (const HostItem& source : syntax.source.hosts) {
+      for (const HostItem& destination : syntax.destination.hosts) {
+        if (fits(on, source, destination)) ++combinations;
+      }
+    }
+  }
+  MakeRoom(out, product /
+                    (syntax.interfaces.size() * syntax.source.hosts.size() *
+                     syntax.destination.hosts.size()) *
+                    combinations);
+
   size_t added = 0;
   bool failed = false;
   const auto one = [&](const InterfaceItem& on, const ProtocolItem& protocol,
@@ -179,14 +210,7 @@ bool Parser::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
                        const HostItem& destination,
                        const PortItem& destination_port, const IdMatch& user,
                        const IdMatch& group) {
-    if (!Fits(family, source.family) || !Fits(family, destination.family) ||
-        !Fits(source.family, destination.family) ||
-        !FitsScope(source, on, facts_) ||
-        !FitsScope(destination, on, facts_) ||
-        (!source.scope.empty() && !destination.scope.empty() &&
-         source.scope != destination.scope)) {
-      return;
-    }
+    if (!fits(on, source, destination)) return;
     Rule& r = out.emplace_back(syntax.rule);
     r.family = family != Family::kNone          ? family
                : source.family != Family::kNone ? source.family

@@ -98,9 +98,7 @@ struct Shape {
 class Key {
  public:
   void Number(uint64_t value) {
-    for (int i = 0; i < 8; ++i) {
-      text_ += static_cast<char>(value >> (8 * i));
-    }
+    text_.append(reinterpret_cast<const char*>(&value), sizeof(value));
   }
   void Text(std::string_view value) {
     Number(value.size());
@@ -396,6 +394,10 @@ void OptimizeAnchor(Anchor& anchor, const std::string& path,
     if (barrier) flush();
   }
   flush();
+  // The room of rules that are gone would stay with the policy.
+  if (anchor.rules.filter.size() < rules.size() / 2) {
+    anchor.rules.filter.shrink_to_fit();
+  }
   for (Anchor& child : anchor.children) {
     OptimizeAnchor(child, path.empty() ? child.name : path + "/" + child.name,
                    profile, tables);
