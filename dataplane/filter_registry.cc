@@ -13,17 +13,12 @@
 #include "dataplane/policy_source.h"
 #include "dataplane/restore_service.h"
 #include "dataplane/worker.h"
+#include "pftable/name.h"
 
 namespace sluice {
 namespace {
 
 constexpr uint64_t kPurgeInterval = 1000;  // milliseconds
-
-bool IsNameCharacter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         (c >= '0' && c <= '9') || c == '_' || c == '.' || c == ':' ||
-         c == '-';
-}
 
 absl::string_view Text(std::string_view text) {
   return {text.data(), text.size()};
@@ -209,8 +204,7 @@ FilterListing FilterRegistry::ListingOf(const Registered& of) const {
 // ---- Making ----------------------------------------------------------------
 
 absl::Status FilterRegistry::CheckSpec(const FilterSpec& spec) const {
-  if (spec.name.empty() || spec.name.size() > kMaxFilterName ||
-      !std::ranges::all_of(spec.name, IsNameCharacter)) {
+  if (!IsName(spec.name, kMaxFilterName)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "'", spec.name.substr(0, kMaxFilterName),
         "' cannot name a filter: 1 to ", kMaxFilterName,

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "pftable/parser_internal.h"
-#include "pftable/table_name.h"
+#include "pftable/name.h"
 
 namespace sluice {
 namespace {
@@ -232,7 +232,7 @@ bool Parser::ParseTableName(std::string& name) {
     return Error(place, "table name '" + name.substr(0, 64) +
                             "' too long, at most 31 characters");
   }
-  if (name.empty() || !HasTableNameCharacters(name)) {
+  if (!IsName(name, kMaxTableName)) {
     return Error(place, "'" + name + "' cannot name a table",
                  "use letters, digits and _ . : -");
   }

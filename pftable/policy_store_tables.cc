@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "pftable/no_memory.h"
 #include "pftable/policy_store.h"
-#include "pftable/table_name.h"
+#include "pftable/name.h"
 
 namespace sluice {
 namespace {
@@ -87,7 +87,7 @@ absl::StatusOr<GenerationTable*> PolicyStore::EditableTable(
     return absl::InvalidArgumentError(absl::StrCat(
         "table name too long or empty, max ", kMaxTableName, " chars"));
   }
-  if (!HasTableNameCharacters(key.name)) {
+  if (!IsName(key.name, kMaxTableName)) {
     return absl::InvalidArgumentError(absl::StrCat(
         NameOf(key), ": a table's name has letters, digits and _ . : - only"));
   }

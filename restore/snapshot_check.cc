@@ -5,6 +5,7 @@
 #include <span>
 
 #include "conntrack/state.h"
+#include "pftable/name.h"
 #include "pftable/policy.h"
 #include "restore/snapshot_format.h"
 
@@ -12,12 +13,6 @@ namespace sluice {
 namespace {
 
 constexpr uint8_t kMaxScale = 14;  // RFC 7323, section 2.3
-
-bool IsNameByte(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         (c >= '0' && c <= '9') || c == '_' || c == '.' || c == ':' ||
-         c == '-';
-}
 
 bool IsUnspecified(const Address& address) {
   return std::all_of(address.bytes.begin(), address.bytes.end(),
@@ -101,8 +96,7 @@ bool AreCounts(std::span<const uint64_t> values) {
 }  // namespace
 
 bool IsSnapshotName(std::string_view text) {
-  return !text.empty() && text.size() <= kMaxNameBytes &&
-         std::all_of(text.begin(), text.end(), IsNameByte);
+  return IsName(text, kMaxNameBytes);
 }
 
 bool IsAnchorPath(std::string_view text) {
@@ -113,7 +107,7 @@ bool IsAnchorPath(std::string_view text) {
     if (c == '/') {
       if (component == 0) return false;
       component = 0;
-    } else if (!IsNameByte(c) || ++component > kMaxAnchorComponentBytes) {
+    } else if (!IsNameCharacter(c) || ++component > kMaxAnchorComponentBytes) {
       return false;
     }
   }

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <charconv>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
+#include "pftable/name.h"
 
 namespace sluice {
 namespace {
@@ -48,16 +48,6 @@ std::string ToString(const TableEntry& entry) {
   return absl::StrCat(entry.negated ? "!" : "", ToString(entry.prefix));
 }
 
-bool IsName(std::string_view name, size_t max_size) {
-  if (name.empty() || name.size() > max_size) return false;
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' ||
-           c == '-' || c == '.' || c == ':';
-  });
-}
-
-bool IsTableName(std::string_view name) { return IsName(name, 31); }
-
 Params::Params(const json& params) : params_(params) {
   if (!params.is_null() && !params.is_object()) {
     status_ = absl::InvalidArgumentError(
@@ -83,6 +73,21 @@ const json* Params::Take(std::string_view name, Need need) {
   }
   if (need == Need::kRequired) Fail(name, "is missing");
   return nullptr;
+}
+
+const json* Params::TakeArray(std::string_view name, size_t max,
+                              std::string_view elements, Need need) {
+  const json* value = Take(name, need);
+  if (value == nullptr) return nullptr;
+  if (!value->is_array()) {
+    Fail(name, "must be an array");
+    return nullptr;
+  }
+  if (value->size() > max) {
+    Fail(name, absl::StrCat("has at most ", max, " ", View(elements)));
+    return nullptr;
+  }
+  return value;
 }
 
 void Params::String(std::string_view name, size_t max_size, std::string* out,
@@ -209,12 +214,8 @@ void Params::Name(std::string_view name, size_t max_size, std::string* out,
 
 void Params::Names(std::string_view name, size_t max, size_t max_size,
                    std::vector<std::string>* out, Need need) {
-  const json* value = Take(name, need);
+  const json* value = TakeArray(name, max, "names", need);
   if (value == nullptr) return;
-  if (!value->is_array()) return Fail(name, "must be an array");
-  if (value->size() > max) {
-    return Fail(name, absl::StrCat("has at most ", max, " names"));
-  }
   for (const json& element : *value) {
     const std::string* text = AsString(element);
     if (text == nullptr || !IsName(*text, max_size)) {
@@ -247,12 +248,8 @@ bool Params::Object(std::string_view name,
 
 void Params::Prefixes(std::string_view name, size_t max,
                       std::vector<sluice::Prefix>* out) {
-  const json* value = Take(name);
+  const json* value = TakeArray(name, max, "addresses");
   if (value == nullptr) return;
-  if (!value->is_array()) return Fail(name, "must be an array");
-  if (value->size() > max) {
-    return Fail(name, absl::StrCat("has at most ", max, " addresses"));
-  }
   for (const json& element : *value) {
     const std::string* text = AsString(element);
     std::optional<sluice::Prefix> prefix;
@@ -278,7 +275,7 @@ void Params::Optimization(std::string_view name,
 
 void Params::TableName(std::string_view name, std::string* out) {
   String(name, kMaxNameSize, out, Need::kRequired);
-  if (status_.ok() && !IsTableName(*out)) {
+  if (status_.ok() && !IsName(*out, kMaxTableName)) {
     Fail(name,
          "must be a table's name: 1 to 31 letters, digits, '_', '-', '.' or "
          "':'");
@@ -287,12 +284,8 @@ void Params::TableName(std::string_view name, std::string* out) {
 
 void Params::Files(std::string_view name, size_t max,
                    const std::function<void(std::string, std::string)>& add) {
-  const json* value = Take(name);
+  const json* value = TakeArray(name, max, "files");
   if (value == nullptr) return;
-  if (!value->is_array()) return Fail(name, "must be an array");
-  if (value->size() > max) {
-    return Fail(name, absl::StrCat("has at most ", max, " files"));
-  }
   for (const json& file : *value) {
     if (!file.is_object() || file.size() != 2 || !file.contains("name") ||
         !file.contains("text")) {
@@ -341,12 +334,8 @@ void Params::Entries(std::string_view name, std::vector<TableEntry>* out) {
 
 void Params::Addresses(std::string_view name, size_t max,
                        std::vector<Address>* out) {
-  const json* value = Take(name, Need::kRequired);
+  const json* value = TakeArray(name, max, "addresses", Need::kRequired);
   if (value == nullptr) return;
-  if (!value->is_array()) return Fail(name, "must be an array");
-  if (value->size() > max) {
-    return Fail(name, absl::StrCat("has at most ", max, " addresses"));
-  }
   for (const json& element : *value) {
     const std::string* text = AsString(element);
     std::optional<Address> address;

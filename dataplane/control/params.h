@@ -82,6 +82,11 @@ class Params {
   // The parameter, if it is there and nothing has failed yet.
   const nlohmann::json* Take(std::string_view name,
                              Need need = Need::kOptional);
+  // The same of an array of at most `max` elements; null for anything else,
+  // which is an error. `elements` is what they are called in it.
+  const nlohmann::json* TakeArray(std::string_view name, size_t max,
+                                  std::string_view elements,
+                                  Need need = Need::kOptional);
   void Fail(std::string_view name, std::string_view what);
 
   const nlohmann::json& params_;
@@ -94,11 +99,6 @@ class Params {
 // Nothing for any other text. The network is masked.
 std::optional<TableEntry> ParseTableEntry(std::string_view text);
 std::string ToString(const TableEntry& entry);
-
-// 1 to `max_size` letters, digits, '_', '-', '.' and ':'.
-bool IsName(std::string_view name, size_t max_size);
-// 1 to 31 bytes that a table's name may have.
-bool IsTableName(std::string_view name);
 
 }  // namespace sluice
 

@@ -21,8 +21,8 @@
 #include "dataplane/config.h"
 #include "dataplane/control/connection.h"
 #include "dataplane/control/operations.h"
-#include "dataplane/control/params.h"
 #include "nlohmann/json.hpp"
+#include "pftable/name.h"
 #include "spdlog/spdlog.h"
 #include "tests/support/fake_filter_directory.h"
 
