@@ -94,7 +94,9 @@ absl::Status Replay::LoadRules() {
                    .facts = &*facts,
                    .no_dns = true,
                    .anchor = "",
-                   .limits = {}});
+                   .limits = {},
+                   .optimize = options_.optimization.has_value(),
+                   .optimization = options_.optimization});
   if (!parsed.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat(FormatDiagnostics(parsed.diagnostics),

@@ -46,11 +46,29 @@ absl::StatusOr<std::pair<std::string, std::string>> SplitPair(
 struct Raw {
   std::vector<std::string> macros, wires, inputs, outputs, nets;
   std::string dialect = "openbsd";
+  std::optional<std::string> optimization;
 };
+
+// As for sluicectl, the beginning of a word is enough.
+std::optional<RulesetOptimization> LevelOf(std::string_view text) {
+  for (const RulesetOptimization level :
+       {RulesetOptimization::kNone, RulesetOptimization::kBasic,
+        RulesetOptimization::kProfile}) {
+    if (!text.empty() && Name(level).starts_with(text)) return level;
+  }
+  return std::nullopt;
+}
 
 absl::Status Interpret(const Raw& raw, ReplayOptions& options) {
   options.dialect =
       raw.dialect == "freebsd" ? Dialect::kFreeBsd : Dialect::kOpenBsd;
+  if (raw.optimization) {
+    options.optimization = LevelOf(*raw.optimization);
+    if (!options.optimization) {
+      return Wrong(absl::StrCat("-o ", *raw.optimization,
+                                ": none, basic or profile expected"));
+    }
+  }
   for (const std::string& text : raw.macros) {
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0) {
@@ -155,6 +173,10 @@ absl::StatusOr<ReplayOptions> ParseReplayArguments(int argc, char** argv,
   app.add_option("--dialect", raw.dialect, "openbsd (default) or freebsd")
       ->type_name("NAME")
       ->check(CLI::IsMember({"openbsd", "freebsd"}));
+  app.add_option("-o", raw.optimization,
+                 "optimise the rules: none, basic or profile; default: they "
+                 "stay as written")
+      ->type_name("LEVEL");
   app.add_option("--facts", options.facts_file,
                  "interfaces, hosts and services that the ruleset names (TOML)")
       ->type_name("FILE");

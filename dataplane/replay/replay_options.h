@@ -3,6 +3,7 @@
 #define SLUICE_DATAPLANE_REPLAY_REPLAY_OPTIONS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,9 @@ struct ReplayOptions {
   std::string rules_file{};  // "-": the standard input
   std::vector<std::pair<std::string, std::string>> macros{};
   Dialect dialect = Dialect::kOpenBsd;
+  // Nothing: the rules are judged by as they are written, with the numbers
+  // that they have there.
+  std::optional<RulesetOptimization> optimization{};
   std::string facts_file{};  // empty: the ports, services and protocols only
 
   // Port names; each port is in one wire.

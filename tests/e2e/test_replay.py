@@ -47,6 +47,18 @@ pass in quick on outside proto { tcp, udp, icmp, icmp6 } keep state
 block return all
 pass out on inside
 """,
+    # Rules that contain others, and two runs that differ in an address.
+    "similar": "block all\npass out on inside\n" + NEIGHBOURS + "".join(
+        f"{rule.format(n)}\n" * 2 for rule in (
+            "block in quick on outside proto udp to fd00::{} port 5300",
+            "pass in on outside proto tcp to 10.0.0.{} port 80")
+        for n in range(1, 9)) + """\
+pass in on outside inet proto icmp
+pass in on outside inet6 proto icmp6
+pass in on outside inet proto icmp icmp-type echoreq
+pass in on outside inet proto udp to 10.0.0.0/24
+pass in on outside inet proto udp to 10.0.0.0/8
+""",
 }
 
 
@@ -116,7 +128,7 @@ def captures(tmp_path_factory):
   return {"outside": outside.path, "inside": inside.path}
 
 
-def replay(captures, ruleset, folder, name):
+def replay(captures, ruleset, folder, name, *options):
   """Runs sluice-replay; its files are in the result."""
   files = {kind: folder / f"{name}.{kind}"
            for kind in ("verdicts", "report", "outside", "inside")}
@@ -125,7 +137,7 @@ def replay(captures, ruleset, folder, name):
                                  for w in ("--in", f"{port}={path}")],
              "--out", f"outside={files['outside']}", "--out",
              f"inside={files['inside']}", "--report", files["report"],
-             "--verdicts", files["verdicts"], timeout=120)
+             "--verdicts", files["verdicts"], *options, timeout=120)
   return files, done.stdout
 
 
@@ -148,6 +160,25 @@ def test_verdicts_are_the_oracles(captures, tmp_path, name):
     # The ruleset tells packets apart: both verdicts occur, and often.
     verdicts = [line.split()[2] for line in got]
     assert min(verdicts.count("pass"), verdicts.count("drop")) > 50
+
+
+@pytest.mark.parametrize("name", sorted(_RULESETS))
+def test_the_optimiser_changes_no_verdict(captures, tmp_path, name):
+  ruleset = tmp_path / "pf.conf"
+  ruleset.write_text(_RULESETS[name])
+  verdicts, rules = {}, {}
+  for level in (None, "none", "basic", "profile"):
+    files, _ = replay(captures, ruleset, tmp_path, f"replay-{level}",
+                      *(("-o", level) if level else ()))
+    verdicts[level] = [line.split()[:4] for line in
+                       files["verdicts"].read_text().splitlines()]
+    rules[level] = len(json.loads(files["report"].read_text())["rules"])
+  for level in ("none", "basic", "profile"):
+    assert verdicts[level] == verdicts[None], level
+  assert rules["none"] == rules[None]
+  assert rules["basic"] == rules["profile"] <= rules["none"]
+  if name == "similar":
+    assert rules["basic"] * 2 < rules["none"]
 
 
 @pytest.mark.parametrize("name", sorted(_RULESETS))

@@ -46,7 +46,9 @@ absl::StatusOr<Policy> ReadRules(const ReplayOptions& options) {
                    .facts = &facts,
                    .no_dns = true,
                    .anchor = "",
-                   .limits = {}});
+                   .limits = {},
+                   .optimize = options.optimization.has_value(),
+                   .optimization = options.optimization});
   if (!parsed.ok()) {
     return absl::InvalidArgumentError(FormatDiagnostics(parsed.diagnostics));
   }

@@ -21,7 +21,7 @@ TEST(ReplayOptions, AllOfThem) {
   const auto options = Parse(
       {"-f", "r", "--wire", "a=b", "--wire", "c=d", "--in", "a=A.pcap", "--in",
        "d=D.pcap", "--out", "b=B.pcap", "-D", "x=1", "-D", "y=", "--dialect",
-       "freebsd", "--report", "R", "--verdicts", "-", "--states", "7",
+       "freebsd", "-o", "profile", "--report", "R", "--verdicts", "-", "--states", "7",
        "--ignore-checksums", "--block-non-ip", "-q"});
   ASSERT_TRUE(options.ok()) << options.status();
   EXPECT_EQ(options->rules_file, "r");
@@ -33,6 +33,7 @@ TEST(ReplayOptions, AllOfThem) {
   ASSERT_EQ(options->outputs.size(), 1u);
   EXPECT_EQ(options->macros[1], (std::pair<std::string, std::string>("y", "")));
   EXPECT_EQ(options->dialect, Dialect::kFreeBsd);
+  EXPECT_EQ(options->optimization, RulesetOptimization::kProfile);
   EXPECT_EQ(options->verdicts_file, "-");
   EXPECT_EQ(options->state_capacity, 7u);
   EXPECT_TRUE(options->ignore_checksums && options->block_non_ip &&
@@ -46,6 +47,20 @@ TEST(ReplayOptions, OneCaptureOfBothSides) {
   ASSERT_TRUE(options.ok()) << options.status();
   EXPECT_EQ(options->inputs[0].port, "");
   EXPECT_EQ(options->inside_nets.size(), 2u);
+}
+
+TEST(ReplayOptions, LevelOfTheOptimiser) {
+  const auto level = [](std::vector<std::string> words) {
+    words.insert(words.begin(),
+                 {"-f", "r", "--wire", "a=b", "--in", "a=x"});
+    const auto options = Parse(words);
+    EXPECT_TRUE(options.ok()) << options.status();
+    return options.ok() ? options->optimization : std::nullopt;
+  };
+  EXPECT_EQ(level({}), std::nullopt);
+  EXPECT_EQ(level({"-o", "none"}), RulesetOptimization::kNone);
+  EXPECT_EQ(level({"-obasic"}), RulesetOptimization::kBasic);
+  EXPECT_EQ(level({"-o", "p"}), RulesetOptimization::kProfile);
 }
 
 TEST(ReplayOptions, WhatIsWrongIsSaid) {
@@ -79,6 +94,9 @@ TEST(ReplayOptions, WhatIsWrongIsSaid) {
        "NAME=VALUE expected"},
       {{"-f", "r", "--wire", "a=b", "--in", "a=x", "--dialect", "net"},
        "net not in"},
+      {{"-f", "r", "--wire", "a=b", "--in", "a=x", "-o", "fast"},
+       "-o fast: none, basic or profile expected"},
+      {{"-f", "r", "--wire", "a=b", "--in", "a=x", "-o", ""}, "-o"},
       {{"-f", "r", "--wire", "a=b", "--in", "a=x", "--frobnicate"},
        "--frobnicate"},
       {{"-f", "r", "--wire", "a=b", "--in", "a=x", "--states", "0"},
@@ -97,7 +115,7 @@ TEST(ReplayOptions, HelpNamesEveryOption) {
   ASSERT_TRUE(Parse({"--help"}, &help).ok());
   for (const char* option :
        {"-f", "--wire", "--in", "--out", "--inside-net", "-D", "--dialect",
-        "--facts", "--report", "--verdicts", "--states", "--ignore-checksums",
+        "-o", "--facts", "--report", "--verdicts", "--states", "--ignore-checksums",
         "--block-non-ip", "--quiet"}) {
     EXPECT_NE(help.find(option), std::string::npos) << option;
   }
