@@ -57,6 +57,16 @@ class PlainModel {
   ModelVerdict Judge(size_t port, std::span<const uint8_t> frame,
                      const PacketInfo& info, uint64_t now);
 
+  // What the rules alone say of a packet, without any state: the rule that
+  // decides (null: none does, it passes) and the tag that the packet has then.
+  // The rule lives as long as the policy.
+  struct Decision {
+    const Rule* rule = nullptr;
+    std::string tag{};
+  };
+  Decision Decide(size_t port, size_t arrival, Direction direction,
+                  const PacketInfo& info) const;
+
   size_t states() const { return states_.size(); }
   // Whether a state or an expectation ends within `slack` ms of the time
   // `now`: the table looks at its timers now and then only, so that what

@@ -1,5 +1,6 @@
 // The model's rules: rule-by-rule evaluation over the parsed policy.
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "tests/property/plain_model.h"
@@ -186,6 +187,16 @@ bool PlainModel::Walk(const Anchor& anchor, const Point& point,
     if (rule.quick) return true;
   }
   return false;
+}
+
+PlainModel::Decision PlainModel::Decide(size_t port, size_t arrival,
+                                        Direction direction,
+                                        const PacketInfo& info) const {
+  const Point point{
+      .port = port, .arrival = arrival, .direction = direction, .now = 0};
+  Evaluation evaluation;
+  Walk(policy_.main, point, info, evaluation);
+  return {.rule = evaluation.winner, .tag = std::move(evaluation.tag)};
 }
 
 std::optional<DropReason> PlainModel::ByRules(const Point& point,
