@@ -1,10 +1,14 @@
 // The plain interpreter and commits: the time a packet takes when the last of
-// N rules matches, and the time from a parsed policy to its publication.
+// N rules matches, that when the optimiser has made a table of them, and the
+// time from a parsed policy to its publication.
 #include <benchmark/benchmark.h>
 
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "pftable/evaluate.h"
+#include "pftable/parser.h"
 #include "pftable/policy_store.h"
 
 namespace sluice {
@@ -89,6 +93,51 @@ void BM_LastRuleMatches(benchmark::State& state) {
 BENCHMARK(BM_LastRuleMatches)
     ->ArgNames({"rules", "family"})
     ->ArgsProduct({{1, 10, 1000, 10000}, {4, 6}});
+
+// Rules that differ in a source that no packet has, as they are written (0)
+// or as the one rule with a table that the optimiser makes of them (1).
+void BM_AutomaticTable(benchmark::State& state) {
+  const bool v4 = state.range(1) == 4;
+  std::string text;
+  for (int64_t i = 0; i < state.range(0); ++i) {
+    text += "block in quick proto tcp from " +
+            (v4 ? "172.16." + std::to_string(i / 256) + "." +
+                      std::to_string(i % 256)
+                : "fd00::" + std::to_string(i)) +
+            " to any port 443\n";
+  }
+  ParseInput input;
+  input.text = text + "pass\n";
+  input.optimize = true;
+  input.optimization = state.range(2) == 0 ? RulesetOptimization::kNone
+                                           : RulesetOptimization::kBasic;
+  const ParseResult parsed = ParsePolicy(std::move(input));
+  InterfaceRegistry interfaces;
+  const InterfaceView port = *interfaces.AddPort("outside");
+  ImmediateReclaimer reclaimer;
+  PolicyStore store({}, &interfaces, &reclaimer);
+  if (!parsed.ok() || !store.Load(parsed.policy).ok()) {
+    state.SkipWithError("the policy was not loaded");
+    return;
+  }
+  const std::vector<PacketInfo> packets =
+      Packets(v4 ? Family::kIpv4 : Family::kIpv6);
+  WorkerCounters& counters = store.worker_counters(0);
+  size_t i = 0;
+  for (auto _ : state) {
+    Verdict verdict = Evaluate(*store.current(),
+                               {.packet = packets[i++ % packets.size()],
+                                .interface = port,
+                                .received_on = port},
+                               counters);
+    benchmark::DoNotOptimize(verdict);
+  }
+  state.counters["rules-left"] =
+      static_cast<double>(parsed.policy.main.rules.filter.size());
+}
+BENCHMARK(BM_AutomaticTable)
+    ->ArgNames({"rules", "family", "optimised"})
+    ->ArgsProduct({{6, 100, 1000, 10000}, {4, 6}, {0, 1}});
 
 // Two policies in turn that have no rule in common but the last.
 void BM_Commit(benchmark::State& state) {
