@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <set>
 #include <string>
 
 #include "pftable/automatic_tables.h"
@@ -11,95 +12,108 @@
 namespace sluice {
 namespace {
 
-// The body that a call of an unnamed anchor shows in braces: the child of
-// that name.
-const Anchor* BodyOf(const Anchor& anchor, const Rule& call,
-                     bool inline_named) {
-  if (call.anchor_wildcard || !call.IsAnchorCall()) return nullptr;
-  if (call.anchor_call[0] == '/' || call.anchor_call.find("..") == 0) {
-    return nullptr;
-  }
-  const size_t slash = call.anchor_call.rfind('/');
-  const bool unnamed =
-      call.anchor_call[slash == std::string::npos ? 0 : slash + 1] == '_';
-  if (!unnamed && !inline_named) return nullptr;
-  const Anchor* body = anchor.Find(call.anchor_call);
-  if (body == nullptr) return nullptr;
-  const bool empty = body->rules == Ruleset() && body->tables.empty();
-  return empty && !unnamed ? nullptr : body;
-}
-
 bool IsUnnamed(std::string_view call) {
   const size_t slash = call.rfind('/');
   return call.substr(slash == call.npos ? 0 : slash + 1).starts_with('_');
 }
 
-// The anchor that an `ether anchor` of `anchor` calls, if it has rules.
-const Anchor* EtherBodyOf(const Anchor& anchor, const EtherRule& call) {
-  if (call.anchor_wildcard || call.anchor_call.empty() ||
-      call.anchor_call[0] == '/' || call.anchor_call.starts_with("..")) {
+// The anchor that a call in `anchor` names by a path from there.
+const Anchor* Called(const Anchor& anchor, std::string_view call,
+                     bool wildcard) {
+  if (wildcard || call.empty() || call[0] == '/' || call.starts_with("..")) {
     return nullptr;
   }
-  const Anchor* body = anchor.Find(call.anchor_call);
-  const bool empty = body == nullptr || (body->rules.ether.empty() &&
-                                         !IsUnnamed(call.anchor_call));
-  return empty ? nullptr : body;
+  return anchor.Find(call);
 }
 
-void PrintEtherRules(const Anchor& anchor, const PrintOptions& options,
-                     int depth, std::string& out) {
-  const std::string indent(static_cast<size_t>(depth) * 2, ' ');
-  for (const EtherRule& rule : anchor.rules.ether) {
-    out += indent + PrintEtherRule(rule, options);
-    if (const Anchor* body = EtherBodyOf(anchor, rule)) {
-      out += " {\n";
-      PrintEtherRules(*body, options, depth + 1, out);
-      out += indent + "}";
-    }
-    out += "\n";
-  }
-}
+// Rules with the bodies of anchors in braces. A body stands behind the first
+// call of its anchor alone: behind a second one it would be read as more rules
+// of that anchor.
+class RulesPrinter {
+ public:
+  // Named anchors have bodies with `inline_named` only, unnamed ones always.
+  RulesPrinter(const PrintOptions& options, bool inline_named,
+               std::string* out)
+      : options_(options), inline_named_(inline_named), out_(*out) {}
 
-// `ether_shown`: its rules for layer 2 stand behind an `ether anchor`.
-// `queues` is what goes between the scrub and the translation rules, where
-// FreeBSD wants it.
-void PrintAnchor(const Anchor& anchor, const PrintOptions& options,
-                 bool inline_named, int depth, bool ether_shown,
-                 const std::string& queues, std::string& out) {
-  const std::string indent(static_cast<size_t>(depth) * 2, ' ');
-  if (depth > 0 && options.parts.tables) {
-    for (const TableDefinition& table : anchor.tables) {
-      out += indent + PrintTable(table) + "\n";
-    }
-  }
-  if (options.parts.ether && !ether_shown) {
-    PrintEtherRules(anchor, options, depth, out);
-  }
-  for (const std::vector<Rule>* list :
-       {&anchor.rules.scrub, &anchor.rules.nat, &anchor.rules.rdr,
-        &anchor.rules.binat, &anchor.rules.filter}) {
-    if (list == &anchor.rules.nat) out += queues;
-    const bool filter =
-        list == &anchor.rules.scrub || list == &anchor.rules.filter;
-    if (filter ? !options.parts.filter : !options.parts.translation) continue;
-    size_t number = 0;
-    for (const Rule& rule : *list) {
-      out += indent + PrintRule(rule, options, number++);
-      const Anchor* body = list == &anchor.rules.filter
-                               ? BodyOf(anchor, rule, inline_named)
-                               : nullptr;
-      if (body != nullptr) {
-        out += " {\n";
-        const bool shown = std::any_of(
-            anchor.rules.ether.begin(), anchor.rules.ether.end(),
-            [&](const EtherRule& e) { return EtherBodyOf(anchor, e) == body; });
-        PrintAnchor(*body, options, inline_named, depth + 1, shown, "", out);
-        out += indent + "}";
+  // `queues` is what goes between the scrub and the translation rules, where
+  // FreeBSD wants it.
+  void PrintAnchor(const Anchor& anchor, int depth,
+                   const std::string& queues) {
+    const std::string indent(static_cast<size_t>(depth) * 2, ' ');
+    if (depth > 0 && options_.parts.tables) {
+      for (const TableDefinition& table : anchor.tables) {
+        out_ += indent + PrintTable(table) + "\n";
       }
-      out += "\n";
+    }
+    if (options_.parts.ether && ether_shown_.insert(&anchor).second) {
+      PrintEtherRules(anchor, depth);
+    }
+    for (const std::vector<Rule>* list :
+         {&anchor.rules.scrub, &anchor.rules.nat, &anchor.rules.rdr,
+          &anchor.rules.binat, &anchor.rules.filter}) {
+      if (list == &anchor.rules.nat) out_ += queues;
+      const bool filter =
+          list == &anchor.rules.scrub || list == &anchor.rules.filter;
+      if (filter ? !options_.parts.filter : !options_.parts.translation) {
+        continue;
+      }
+      size_t number = 0;
+      for (const Rule& rule : *list) {
+        out_ += indent + PrintRule(rule, options_, number++);
+        const Anchor* body = list == &anchor.rules.filter
+                                 ? BodyOf(anchor, rule)
+                                 : nullptr;
+        if (body != nullptr) {
+          out_ += " {\n";
+          PrintAnchor(*body, depth + 1, "");
+          out_ += indent + "}";
+        }
+        out_ += "\n";
+      }
     }
   }
-}
+
+ private:
+  // What a call has in braces, or null.
+  const Anchor* BodyOf(const Anchor& anchor, const Rule& call) {
+    const bool unnamed = IsUnnamed(call.anchor_call);
+    if (!unnamed && !inline_named_) return nullptr;
+    const Anchor* body =
+        Called(anchor, call.anchor_call, call.anchor_wildcard);
+    if (body == nullptr || unnamed) return body;
+    const bool empty = body->rules == Ruleset() && body->tables.empty();
+    return empty || !shown_.insert(body).second ? nullptr : body;
+  }
+
+  const Anchor* EtherBodyOf(const Anchor& anchor, const EtherRule& call) {
+    const Anchor* body =
+        Called(anchor, call.anchor_call, call.anchor_wildcard);
+    if (body == nullptr || IsUnnamed(call.anchor_call)) return body;
+    return body->rules.ether.empty() || ether_shown_.contains(body) ? nullptr
+                                                                    : body;
+  }
+
+  void PrintEtherRules(const Anchor& anchor, int depth) {
+    const std::string indent(static_cast<size_t>(depth) * 2, ' ');
+    for (const EtherRule& rule : anchor.rules.ether) {
+      out_ += indent + PrintEtherRule(rule, options_);
+      if (const Anchor* body = EtherBodyOf(anchor, rule)) {
+        ether_shown_.insert(body);
+        out_ += " {\n";
+        PrintEtherRules(*body, depth + 1);
+        out_ += indent + "}";
+      }
+      out_ += "\n";
+    }
+  }
+
+  const PrintOptions& options_;
+  const bool inline_named_;
+  std::set<const Anchor*> shown_;
+  std::set<const Anchor*> ether_shown_;  // their rules for layer 2
+  std::string& out_;
+};
 
 void DigestAnchor(const Anchor& anchor, const std::string& path,
                   std::string& text) {
@@ -208,7 +222,7 @@ std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o) {
 std::string PrintRuleset(const Anchor& anchor, const PrintOptions& options,
                          bool inline_named) {
   std::string out;
-  PrintAnchor(anchor, options, inline_named, 0, false, "", out);
+  RulesPrinter(options, inline_named, &out).PrintAnchor(anchor, 0, "");
   return out;
 }
 
@@ -252,8 +266,8 @@ std::string PrintPolicy(const Policy& policy, const PrintOptions& options) {
   for (const ForeignDefinition& definition : policy.foreign) {
     if (options.parts.queues) queues += definition.text + "\n";
   }
-  PrintAnchor(policy.main, options, /*inline_named=*/true, 0, false, queues,
-              out);
+  RulesPrinter(options, /*inline_named=*/true, &out)
+      .PrintAnchor(policy.main, 0, queues);
   return out;
 }
 
