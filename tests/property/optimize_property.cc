@@ -39,6 +39,10 @@ class Generator {
       text += "anchor \"sub\" " + Of<std::string>({"", "in ", "quick "}) +
               "{\n" + Run() + (OneIn(3) ? "anchor {\n" + Run() + "}\n" : "") +
               Run() + "}\n";
+      // Twice is not once, where it tags.
+      for (uint32_t i = Below(4); i > 1; --i) {
+        text += "anchor \"sub\"" + Of<std::string>({"", "", " in"}) + "\n";
+      }
     }
     return text + (OneIn(2) ? Run() : "");
   }
@@ -74,7 +78,7 @@ class Generator {
     return (v6 ? "2001:db8::" : "192.0.2.") + std::to_string(Below(10));
   }
   std::string Address(bool v6) {
-    switch (Below(12)) {
+    switch (Below(14)) {
       case 0:
         return v6 ? "2001:db8::/126" : "192.0.2.0/30";
       case 1:
@@ -83,6 +87,8 @@ class Generator {
         return "<few>";
       case 3:
         return "! " + Host(v6);
+      case 12:
+        return "! <few>";
       case 4:
         return v6 ? "2001:db8::1 - 2001:db8::4" : "192.0.2.1 - 192.0.2.4";
       case 5:
@@ -91,6 +97,11 @@ class Generator {
       default:
         return Host(v6);
     }
+  }
+  // One of a few networks that are inside of one another.
+  std::string Network(bool v6) {
+    return (v6 ? "2001:db8::" : "192.0.2.") + Of<std::string>({"0", "0", "8"}) +
+           "/" + std::to_string((v6 ? 128 : 32) - Below(5));
   }
   // Rules that do the same, most of them, so that there is something to merge.
   std::string Run() {
@@ -105,13 +116,24 @@ class Generator {
     const bool pass = action == "pass";
     if (pass && OneIn(4)) tail += " no state";
     if (pass && OneIn(5)) tail += " allow-opts";
-    if (OneIn(12)) tail += " received-on em0";
+    if (OneIn(8)) {
+      tail += Of<std::string>({" received-on em0", " received-on em1"});
+    }
     if (OneIn(12)) tail += " max-pkt-size 50";
     std::string text;
     const bool sweep = OneIn(2);
     const bool v6 = OneIn(2);
     const std::string fixed = Address(v6);
+    const bool negates = OneIn(3) && fixed[0] != '!' && fixed != "any";
+    const bool nested = !sweep && OneIn(3);
     for (uint32_t i = sweep ? 4 + Below(8) : 1 + Below(6); i > 0; --i) {
+      if (nested) {
+        text += action + Of<std::string>({"", "", " in"}) +
+                (head == action ? "" : " quick") + (tcp ? " proto tcp" : "") +
+                " from " + Network(v6) + " to " +
+                (OneIn(2) ? Network(v6) : "any") + tail + "\n";
+        continue;
+      }
       std::string rule =
           action + Of<std::string>({"", "", " in", " out"}) +
           (OneIn(40) ? " log" : "");
@@ -119,7 +141,8 @@ class Generator {
       if (sweep) {
         rule = action + " in" + (head == action ? "" : " quick");
         if (tcp) rule += " proto tcp";
-        rule += " from " + Host(v6) + " to " + fixed;
+        rule += " from " + Host(v6) + " to " +
+                (negates && OneIn(2) ? "! " : "") + fixed;
         text += rule + tail + "\n";
         continue;
       }
@@ -164,13 +187,15 @@ struct Filter {
         &interfaces, &reclaimer);
   }
 
-  Verdict Judge(const TestPacket& packet, Direction direction, bool first) {
+  // `first`: on em0, else em1; `came_first`: it had come by em0.
+  Verdict Judge(const TestPacket& packet, Direction direction, bool first,
+                bool came_first) {
     const PacketInfo info = packet.Info();
     return Evaluate(*store->current(),
                     EvaluationInput{.packet = info,
                                     .direction = direction,
                                     .interface = first ? em0 : em1,
-                                    .received_on = em0,
+                                    .received_on = came_first ? em0 : em1,
                                     .random = 1},
                     store->worker_counters(0));
   }
@@ -270,13 +295,15 @@ struct Arrival {
   std::string from, to;  // TestPacket points into them
   TestPacket packet;
   Direction direction = Direction::kIn;
-  bool first = true;
+  bool first = true;       // judged on em0, else on em1
+  bool came_first = true;  // came by em0
 
   std::string Describe() const {
     return from + " > " + to + " proto " + std::to_string(packet.proto) +
            " port " + std::to_string(packet.destination_port) +
            (direction == Direction::kIn ? " in" : " out") +
-           (first ? " on em0" : " on em1");
+           (first ? " on em0" : " on em1") +
+           (came_first ? " from em0" : " from em1");
   }
 };
 
@@ -286,8 +313,10 @@ void Compare(Filter& one, Filter& two, const PlainModel* model_one,
   TestPacket packet = arrival.packet;
   packet.from = arrival.from;
   packet.to = arrival.to;
-  const Verdict a = one.Judge(packet, arrival.direction, arrival.first);
-  const Verdict b = two.Judge(packet, arrival.direction, arrival.first);
+  const Verdict a = one.Judge(packet, arrival.direction, arrival.first,
+                              arrival.came_first);
+  const Verdict b = two.Judge(packet, arrival.direction, arrival.first,
+                              arrival.came_first);
   const auto tag = [](Filter& f, const Verdict& v) {
     return v.state.tag == kNoTag
                ? std::string()
@@ -307,7 +336,8 @@ void Compare(Filter& one, Filter& two, const PlainModel* model_one,
   const PacketInfo info = packet.Info();
   for (const PlainModel* model : {model_one, model_two}) {
     const PlainModel::Decision decision =
-        model->Decide(arrival.first ? 0 : 1, 0, arrival.direction, info);
+        model->Decide(arrival.first ? 0 : 1, arrival.came_first ? 0 : 1,
+                      arrival.direction, info);
     ASSERT_EQ(Effects(decision.rule), effects) << (model == model_two);
     ASSERT_EQ(decision.tag, tag(one, a)) << (model == model_two);
   }
@@ -357,6 +387,9 @@ void RunOne(uint32_t seed, Dialect dialect, Level level, Tally& tally) {
     arrival.to = std::string(arrival.packet.to);
     arrival.direction = generator.OneIn(2) ? Direction::kIn : Direction::kOut;
     arrival.first = generator.OneIn(2);
+    arrival.came_first =
+        arrival.direction == Direction::kIn ? arrival.first
+                                            : generator.OneIn(2);
     Compare(one, two, model_one ? &*model_one : nullptr,
             model_two ? &*model_two : nullptr, arrival, tally);
     if (testing::Test::HasFatalFailure()) {
