@@ -32,8 +32,14 @@
 
 namespace sluice {
 
+// A filter may have another expectation, or another family, if it has fewer
+// than are free ("dynamic thresholds", Choudhury and Hahne 1998). However much
+// some filters expect, there is room for one that expects nothing yet; n that
+// take what they get have 1/(n+1) of the table each.
 struct ExpectationOptions {
-  uint32_t capacity = 4096;         // expectations of all parents
+  // Of one filter that is alone; there is room for twice as many.
+  uint32_t capacity = 4096;
+  uint32_t filters = 4096;          // their numbers are below this
   uint32_t per_source = 64;         // of one client address in one filter
   uint32_t children_per_parent = 4;  // alive at once
   uint32_t time_to_live = 30000;    // ticks
@@ -55,7 +61,7 @@ inline constexpr uint16_t kNoFamilyRecord = 0xffff;
 enum class ExpectResult : uint8_t {
   kArmed,          // a new one
   kRearmed,        // the parent had it already: its time starts again
-  kFull,           // no room in the table
+  kFull,           // no room in the table, or no more for this filter
   kSourceLimit,    // too many of this client
   kChildLimit,     // the parent has as many children as it may have
   kGrandchild,     // the parent is a child itself

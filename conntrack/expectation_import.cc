@@ -56,7 +56,7 @@ ExpectResult ExpectationTable::ReserveFamily(const ParentReference& parent,
     return ExpectResult::kChildLimit;
   }
   const std::lock_guard guard(impl_->lock);
-  if (impl_->free_record == kNone) return ExpectResult::kFull;
+  if (!impl_->HasRecordFor(parent.filter)) return ExpectResult::kFull;
   *record = impl_->MakeRecord(parent);
   impl_->records[*record].children = children;
   return ExpectResult::kArmed;

@@ -78,6 +78,12 @@ struct FamilyRecord {
   uint32_t next_free = kNone;
 };
 
+// What one filter has.
+struct Use {
+  uint32_t entries = 0;
+  uint32_t records = 0;
+};
+
 // How many expectations one client has in one filter.
 struct Source {
   std::array<uint8_t, 16> address{};
@@ -102,15 +108,17 @@ struct ExpectationTable::Impl {
   using Expectation = internal::Expectation;
   using FamilyRecord = internal::FamilyRecord;
   using Source = internal::Source;
+  using Use = internal::Use;
   static constexpr uint32_t kNone = internal::kNone;
   static constexpr uint32_t kMaxRecords = internal::kMaxRecords;
 
   Impl(const ExpectationOptions& o, const HashSecret& s)
       : options(o),
         secret(s),
-        entries(o.capacity),
-        records(std::min<uint32_t>(o.capacity * 2, kMaxRecords)),
-        sources(o.capacity),
+        entries(o.capacity * 2),
+        records(std::min<uint32_t>(o.capacity * 4, kMaxRecords)),
+        sources(entries.size()),
+        uses(o.filters),
         heads(std::bit_ceil(std::max(o.capacity, 16u)), kNone),
         source_heads(heads.size(), kNone) {
     for (uint32_t i = 0; i < entries.size(); ++i) {
@@ -200,6 +208,8 @@ struct ExpectationTable::Impl {
     record.parent = {};
     record.next_free = free_record;
     free_record = number;
+    --uses[record.filter].records;
+    --used_records;
   }
 
   void Free(uint32_t i) {
@@ -214,6 +224,8 @@ struct ExpectationTable::Impl {
       Unlink(i);
       --live;
     }
+    --uses[e.target.filter].entries;
+    --used_entries;
     DropFromSource(e);
     FreeRecordIfUnused(e.record);
     e.hash_next = free_entry;
@@ -273,11 +285,17 @@ struct ExpectationTable::Impl {
       ++statistics.refused_source;
       return ExpectResult::kSourceLimit;
     }
-    if (free_entry == kNone || (new_record && free_record == kNone)) {
+    if (target.filter >= uses.size() ||
+        uses[target.filter].entries >= entries.size() - used_entries ||
+        (new_record && !HasRecordFor(target.filter))) {
       ++statistics.refused_full;
       return ExpectResult::kFull;
     }
     return ExpectResult::kArmed;
+  }
+  bool HasRecordFor(uint16_t filter) const {
+    return filter < uses.size() &&
+           uses[filter].records < records.size() - used_records;
   }
   // There is a free one.
   uint16_t MakeRecord(const ParentReference& parent) {
@@ -288,6 +306,8 @@ struct ExpectationTable::Impl {
               .filter = parent.filter,
               .direction = parent.direction,
               .alive = true};
+    ++uses[parent.filter].records;
+    ++used_records;
     return number;
   }
   // Puts a new one where packets look; there is room. Neither its time nor its
@@ -312,6 +332,8 @@ struct ExpectationTable::Impl {
     e.values = values;
     head = i;
     records[number].first = i;
+    ++uses[target.filter].entries;
+    ++used_entries;
     return i;
   }
   // Into the list by age, which ascends by the end of their time.
@@ -362,6 +384,7 @@ struct ExpectationTable::Impl {
   std::vector<Expectation> entries;
   std::vector<FamilyRecord> records;
   std::vector<Source> sources;
+  std::vector<Use> uses;  // by filter
   std::vector<uint32_t> heads;
   std::vector<uint32_t> source_heads;
   uint32_t free_entry = kNone;
@@ -369,6 +392,8 @@ struct ExpectationTable::Impl {
   uint32_t free_source = kNone;
   uint32_t oldest = kNone;
   uint32_t newest = kNone;
+  uint32_t used_entries = 0;  // the pending ones too
+  uint32_t used_records = 0;
   uint32_t live = 0;
   ExpectationStatistics statistics;
 };

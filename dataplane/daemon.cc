@@ -249,7 +249,8 @@ absl::Status Daemon::MakePlane() {
   }
   reclaimer_.emplace(quiescence_.get());
   expectations_ = std::make_unique<ExpectationTable>(
-      ExpectationOptions{.capacity = config_.memory.expectations},
+      ExpectationOptions{.capacity = config_.memory.expectations,
+                         .filters = kMaxFilters},
       HashSecret::Random());
   const uint16_t worker_count = config_.workers.size();
   plane_ = std::make_unique<Plane>(worker_count, config_.memory.handoff_ring);

@@ -14,13 +14,15 @@ class Expectations : public testing::TestWithParam<Family> {
  protected:
   // A client's request, judged in, as a parent of its own.
   ExpectResult Arm(ExpectationTable& table, uint16_t client_port, StateId id,
-                   Tick now, uint16_t* record, const char* client = "$C") {
+                   Tick now, uint16_t* record, const char* client = "$C",
+                   uint16_t filter = 0) {
     const TestPacket request(
         GetParam(), std::string("udp ") + client + ":" +
                         std::to_string(client_port) + " > $S:69 data 4");
     ParentReference parent;
     parent.handle = {id, 1};
     parent.record = *record;
+    parent.filter = filter;
     if (GetParam() == Family::kIpv4) {
       return table.Arm(MakeKey4(request.info, Direction::kIn, 0), 1, parent,
                        {}, now, record);
@@ -76,6 +78,60 @@ TEST_P(Expectations, TheTableIsBounded) {
     EXPECT_EQ(Arm(table, 1000 + i, 0x200u + i, 40000, &again),
               ExpectResult::kArmed);
   }
+}
+
+// However many filters take all that they get, another one finds room.
+TEST_P(Expectations, FiltersLeaveRoomForEachOther) {
+  ExpectationTable table({.capacity = 60, .filters = 8, .per_source = 1000},
+                         secret);
+  StateId id = 0x100;
+  std::vector<uint32_t> taken;
+  for (uint16_t filter = 0; filter < 5; ++filter) {
+    uint32_t count = 0;
+    uint16_t record = kNoFamilyRecord;
+    while (Arm(table, static_cast<uint16_t>(1000 + count), id++, 0, &record,
+               "$C", filter) == ExpectResult::kArmed) {
+      record = kNoFamilyRecord;
+      ASSERT_LT(++count, 200u);
+    }
+    taken.push_back(count);
+  }
+  EXPECT_EQ(taken, (std::vector<uint32_t>{60, 30, 15, 8, 4}));
+  // What one gives back others may have.
+  table.Expire(30000, 1000);
+  EXPECT_TRUE(table.empty());
+  uint16_t record = kNoFamilyRecord;
+  for (uint16_t i = 0; i < 60; ++i) {
+    record = kNoFamilyRecord;
+    ASSERT_EQ(Arm(table, 1000 + i, id++, 0, &record, "$C", 7),
+              ExpectResult::kArmed);
+  }
+  record = kNoFamilyRecord;
+  EXPECT_EQ(Arm(table, 2000, id++, 0, &record, "$C", 7), ExpectResult::kFull);
+  EXPECT_EQ(Arm(table, 2000, id++, 0, &record, "$C", 8), ExpectResult::kFull);
+}
+
+TEST_P(Expectations, FamiliesOfFiltersLeaveRoomForEachOther) {
+  ExpectationTable table({.capacity = 8, .filters = 2, .per_source = 1000},
+                         secret);
+  std::vector<uint32_t> taken;
+  StateId id = 0x100;
+  for (uint16_t filter = 0; filter < 2; ++filter) {
+    uint32_t count = 0;
+    for (;; ++count) {
+      uint16_t record = kNoFamilyRecord;
+      if (Arm(table, static_cast<uint16_t>(1000 + count), id++, 0, &record,
+              "$C", filter) != ExpectResult::kArmed) {
+        break;
+      }
+      ExpectedChild child;
+      ASSERT_TRUE(table.Take(
+          Answer(static_cast<uint16_t>(1000 + count)),
+          {.direction = Direction::kOut, .filter = filter}, 1, &child));
+    }
+    taken.push_back(count);
+  }
+  EXPECT_EQ(taken, (std::vector<uint32_t>{16, 8}));
 }
 
 // Parents whose children live keep a record; those run out before the ids do.
