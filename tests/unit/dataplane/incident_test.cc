@@ -43,6 +43,10 @@ namespace {
 
 constexpr uint16_t kWorkers = 2;
 constexpr uint16_t kPorts = 4;  // two wires; a filter each
+// The filters from this one on fail open: emergency rules of their own, with a
+// filter's number each, hold after a restore that failed.
+constexpr uint16_t kFirstOpen = 2;
+constexpr uint16_t kFilters = kPorts + (kPorts - kFirstOpen);
 constexpr int kAgents = 2;
 constexpr uint32_t kMbufs = 4096;
 constexpr uint16_t kFirstEthdev = RTE_MAX_ETHPORTS - kPorts;
@@ -87,7 +91,7 @@ class IncidentPlane {
       }
     }
     plane_.topology.store(&topology_);
-    for (uint16_t i = 0; i < kPorts; ++i) {
+    for (uint16_t i = 0; i < kFilters; ++i) {
       Filter& filter = filters_[i];
       filter.store = std::make_unique<PolicyStore>(
           PolicyStoreConfig{
@@ -99,13 +103,18 @@ class IncidentPlane {
       filter.plane.budget = &filter.budget;
       filter.plane.MakeHolds(kWorkers, &hold_budget_);
       filter.plane.loaded.store(true);
-      plane_.filters.Publish(&filter.plane);
-      Load(i, false);
+      Load(i, i >= kPorts);
     }
+    for (uint16_t i = kFirstOpen; i < kPorts; ++i) {
+      filters_[i].plane.fail_policy = FailPolicy::kOpen;
+      filters_[i].plane.emergency =
+          &filters_[kPorts + i - kFirstOpen].plane;
+    }
+    for (Filter& filter : filters_) plane_.filters.Publish(&filter.plane);
     for (uint16_t i = 0; i < kWorkers; ++i) {
       auto states = StateTable::Build({.worker = static_cast<uint8_t>(i),
                                        .capacity = 8192,
-                                       .filters = kPorts,
+                                       .filters = kFilters,
                                        .secret = HashSecret::FromSeed(1),
                                        .huge_pages = false,
                                        .prefault = false});
@@ -127,6 +136,14 @@ class IncidentPlane {
     filters_[filter].store->Poll();
   }
   FilterPlane& filter(size_t i) { return filters_[i].plane; }
+  // Packets that were looked up for a filter.
+  uint64_t Searches(size_t i) const {
+    uint64_t sum = 0;
+    for (uint16_t worker = 0; worker < kWorkers; ++worker) {
+      sum += filters_[i].store->worker_counters(worker).searches.value();
+    }
+    return sum;
+  }
   Worker& worker(size_t i) { return *workers_[i]; }
   MemoryPort& port(size_t i) { return *ports_[i]; }
   Plane& plane() { return plane_; }
@@ -179,7 +196,7 @@ class IncidentPlane {
   Topology topology_;
   Policy before_, after_;
   std::vector<std::unique_ptr<MemoryPort>> ports_;
-  std::array<Filter, kPorts> filters_;
+  std::array<Filter, kFilters> filters_;
   std::vector<std::unique_ptr<RuleSink>> sinks_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
@@ -298,7 +315,8 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
                        &committer, &listener);
     std::array<RestorePort, kPorts> ids;
     for (uint16_t i = 0; i < kPorts; ++i) {
-      ids[i] = queue.AddPort({.word = &plane.filter(i).status});
+      ids[i] = queue.AddPort({.word = &plane.filter(i).status,
+                              .fail_policy = plane.filter(i).fail_policy});
       committer.filters[ids[i]] = i;
     }
     std::vector<std::thread> workers, others;
@@ -382,6 +400,16 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
   for (const uint64_t count : metrics.ends) ends += count;
   EXPECT_EQ(ends, metrics.started);
 
+  // After a failure some filters let nothing pass, others have their emergency
+  // rules.
+  EXPECT_GT(metrics.fail_open, 0u);
+  EXPECT_GT(metrics.fail_closed, 0u);
+  EXPECT_EQ(metrics.fail_open + metrics.fail_closed,
+            metrics.ends[static_cast<size_t>(RestoreState::kFailed)]);
+  uint64_t by_emergency = 0;
+  for (size_t i = kPorts; i < kFilters; ++i) by_emergency += plane.Searches(i);
+  EXPECT_GT(by_emergency, 0u);
+
   // Every waiter is told once, at once or later.
   EXPECT_EQ(at_once.size(), orders);
   uint64_t waited = 0;
@@ -438,7 +466,9 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
       " cancelled, %" PRIu64 " failed, %" PRIu64 " waited and were told\n  %"
       PRIu64 " packets held = %" PRIu64 " replayed + %" PRIu64
       " cancelled + %" PRIu64 " failed + %" PRIu64 " expired; %" PRIu64
-      " passed by; %" PRIu64 " forwarded, %" PRIu64 " dropped\n",
+      " passed by; %" PRIu64 " forwarded, %" PRIu64 " dropped\n  %" PRIu64
+      " failed open, %" PRIu64 " closed; %" PRIu64
+      " packets were judged by emergency rules\n",
       shared.packets + orders + asked, shared.packets.load(), orders, asked,
       enables, metrics.started, committer.commits.size(), twice,
       committer.into_dead, metrics.joined, metrics.late_duplicates,
@@ -446,7 +476,7 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
       metrics.ends[static_cast<size_t>(RestoreState::kCancelled)],
       metrics.ends[static_cast<size_t>(RestoreState::kFailed)], waited, held,
       replayed, cancelled, failed, expired, bypassed, forwarded,
-      plane.AllDrops());
+      plane.AllDrops(), metrics.fail_open, metrics.fail_closed, by_emergency);
 }
 
 }  // namespace
