@@ -156,9 +156,10 @@ bool Parser::ParseStatement() {
   if (w == "nat" || w == "rdr") return ParseTranslationRule(word, false);
   if (w == "binat") return ParseBinatRule(place, false);
   if (w == "no") {
-    const Token kind = Take();
+    Token kind = Take();
     if (kind.IsWord("scrub")) return ParseScrubRule(place, true);
     if (kind.IsWord("nat") || kind.IsWord("rdr")) {
+      kind.place = place;
       return ParseTranslationRule(kind, true);
     }
     if (kind.IsWord("binat")) return ParseBinatRule(place, true);

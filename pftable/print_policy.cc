@@ -115,19 +115,32 @@ class RulesPrinter {
   std::string& out_;
 };
 
+// The bodies of unnamed anchors stand behind their calls: what they are named
+// by, and whether calls that a list made share one, is no part of the text.
 void DigestAnchor(const Anchor& anchor, const std::string& path,
                   std::string& text) {
   const PrintOptions canonical;
   text += "anchor " + path + "\n";
+  const auto body = [&](const std::string& call) {
+    if (!IsUnnamed(call)) return;
+    if (const Anchor* unnamed = anchor.Find(call)) {
+      DigestAnchor(*unnamed, path + "/_", text);
+    }
+  };
   for (const EtherRule& rule : anchor.rules.ether) {
     text += PrintEtherRule(rule, canonical) + "\n";
+    body(rule.anchor_call);
   }
   for (const std::vector<Rule>* list :
        {&anchor.rules.scrub, &anchor.rules.nat, &anchor.rules.rdr,
         &anchor.rules.binat, &anchor.rules.filter}) {
-    for (const Rule& rule : *list) text += PrintRule(rule, canonical) + "\n";
+    for (const Rule& rule : *list) {
+      text += PrintRule(rule, canonical) + "\n";
+      body(rule.anchor_call);
+    }
   }
   for (const Anchor& child : anchor.children) {
+    if (IsUnnamed(child.name)) continue;
     DigestAnchor(child, path + "/" + child.name, text);
   }
 }

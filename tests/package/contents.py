@@ -1,5 +1,7 @@
 """What `meson install` and the Debian package put where."""
 
+import pathlib
+
 PROGRAMS = [
     "/usr/bin/sluice-replay",
     "/usr/bin/sluicectl",
@@ -24,16 +26,22 @@ EXAMPLES = [
     for name in ("first.conf", "interfaces.conf", "netboot.conf",
                  "office.conf", "sluice-pci.toml", "sluice.toml")
 ]
+SECTIONS = [
+    f"/usr/share/doc/sluice/examples/sections/{path.name}"
+    for path in (pathlib.Path(__file__).resolve().parents[2] /
+                 "configs/examples/sections").iterdir()
+]
 MANUAL = [
     "/usr/share/man/man1/sluice-replay.1",
     "/usr/share/man/man5/sluice.toml.5",
     "/usr/share/man/man8/sluicectl.8",
     "/usr/share/man/man8/sluiced.8",
 ]
-INSTALLED = sorted(PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + MANUAL)
+INSTALLED = sorted(PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + SECTIONS +
+                   MANUAL)
 
 # Debian compresses manuals and adds its own papers.
 PACKAGED = sorted(
-    PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES +
+    PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + SECTIONS +
     [f"{page}.gz" for page in MANUAL] +
     ["/usr/share/doc/sluice/changelog.gz", "/usr/share/doc/sluice/copyright"])
