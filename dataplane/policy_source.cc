@@ -59,6 +59,7 @@ HostFacts FactsOf(std::span<const PortConfig> ports) {
     }
     facts.AddInterface(std::move(interface));
   }
+  if (!ports.empty()) facts.set_names_all_interfaces();
   return facts;
 }
 

@@ -198,7 +198,9 @@ bool Parser::CheckPools(const Rule& rule, const RuleSyntax& syntax) {
   }
   if (rule.af_to != Family::kNone) {
     if (rule.direction != Direction::kIn && InDialect(Dialect::kOpenBsd)) {
-      return Error(pool_place, "af-to can only be used on inbound rules");
+      return Error(pool_place, "af-to can only be used on inbound rules",
+                   "FreeBSD's pf has it on outbound rules too: --dialect "
+                   "freebsd");
     }
     if (rule.family == rule.af_to) {
       return Error(pool_place,
@@ -207,7 +209,8 @@ bool Parser::CheckPools(const Rule& rule, const RuleSyntax& syntax) {
     }
     if (rule.route != RouteKind::kNone && InDialect(Dialect::kOpenBsd)) {
       return Error(pool_place,
-                   "af-to cannot be combined with route-to or reply-to");
+                   "af-to cannot be combined with route-to or reply-to",
+                   "FreeBSD's pf can: --dialect freebsd");
     }
   }
   for (const std::optional<Pool>* pool :
@@ -215,8 +218,9 @@ bool Parser::CheckPools(const Rule& rule, const RuleSyntax& syntax) {
     if (!pool->has_value()) continue;
     const bool least = (*pool)->method == PoolMethod::kLeastStates;
     if (least && InDialect(Dialect::kFreeBsd)) {
-      return Error(pool_place, "least-states is OpenBSD's; FreeBSD's pf has "
-                               "no such pool");
+      return Error(pool_place,
+                   "least-states is OpenBSD's; FreeBSD's pf has no such pool",
+                   "round-robin, or --dialect openbsd");
     }
     if ((*pool)->sticky_address && rule.state == StateKind::kNone &&
         rule.action == RuleAction::kPass) {

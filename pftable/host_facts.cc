@@ -20,6 +20,13 @@ auto Lookup(const Map& map, std::string_view key)
   return found->second;
 }
 
+template <typename Map>
+std::vector<std::string_view> Keys(const Map& map) {
+  std::vector<std::string_view> keys;
+  for (const auto& [key, value] : map) keys.push_back(key);
+  return keys;
+}
+
 }  // namespace
 
 HostFacts::HostFacts() {
@@ -136,6 +143,32 @@ std::optional<std::string> HostFacts::ProtocolName(uint8_t number) const {
     }
   }
   return std::nullopt;
+}
+
+std::vector<std::string_view> HostFacts::HostNames() const {
+  return Keys(hosts_);
+}
+
+std::vector<std::string_view> HostFacts::ServiceNames() const {
+  std::vector<std::string_view> names;
+  for (const auto& [key, port] : services_) {
+    const std::string_view name =
+        std::string_view(key).substr(0, key.rfind('/'));
+    if (names.empty() || names.back() != name) names.push_back(name);
+  }
+  return names;
+}
+
+std::vector<std::string_view> HostFacts::ProtocolNames() const {
+  return Keys(protocols_);
+}
+
+std::vector<std::string_view> HostFacts::UserNames() const {
+  return Keys(users_);
+}
+
+std::vector<std::string_view> HostFacts::GroupNames() const {
+  return Keys(groups_);
 }
 
 std::optional<uint32_t> HostFacts::User(std::string_view name) const {

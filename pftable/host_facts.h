@@ -71,6 +71,11 @@ class HostFacts {
   void AddGroup(std::string name, uint32_t id);
 
   const std::vector<InterfaceFacts>& interfaces() const { return interfaces_; }
+  // Whether there are no others: so it is where a file or the daemon's
+  // configuration names them, and not on the system that a ruleset for another
+  // machine is checked on.
+  bool names_all_interfaces() const { return names_all_interfaces_; }
+  void set_names_all_interfaces() { names_all_interfaces_ = true; }
   const InterfaceFacts* FindInterface(std::string_view name) const;
   bool IsGroup(std::string_view name) const;
   // The interface of that name, or the members of that group; all interfaces
@@ -88,8 +93,16 @@ class HostFacts {
   std::optional<uint32_t> User(std::string_view name) const;
   std::optional<uint32_t> Group(std::string_view name) const;
 
+  // What is known without asking the system, for hints.
+  std::vector<std::string_view> HostNames() const;
+  std::vector<std::string_view> ServiceNames() const;
+  std::vector<std::string_view> ProtocolNames() const;
+  std::vector<std::string_view> UserNames() const;
+  std::vector<std::string_view> GroupNames() const;
+
  private:
   std::vector<InterfaceFacts> interfaces_;
+  bool names_all_interfaces_ = false;
   std::map<std::string, std::vector<Address>, std::less<>> hosts_;
   std::map<std::string, uint16_t, std::less<>> services_;  // "ssh/tcp"
   std::map<std::pair<uint16_t, std::string>, std::string> service_names_;

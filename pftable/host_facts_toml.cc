@@ -117,6 +117,7 @@ class FactsReader {
       if (table == nullptr) return Fail(item, "write [[interface]]");
       Interface(*table);
     }
+    if (!list->empty()) facts_.set_names_all_interfaces();
   }
 
   void Interface(const toml::table& table) {

@@ -35,6 +35,11 @@ constexpr bool StartsWord(int c) {
   return IsAlnum(c) || c == ':' || c == '_';
 }
 
+constexpr bool MayFollowString(char c) {
+  return c == '\n' || IsBlank(c) || c == ')' || c == '}' || c == '{' ||
+         c == '>' || c == ',' || c == '#' || c == '\\';
+}
+
 // Digits are a number only before one of these; "10.0.0.1" is a word.
 constexpr bool EndsNumber(int c) {
   return c == kEof || c == '\n' || IsBlank(c) || c == ')' || c == ',' ||
@@ -50,19 +55,34 @@ void Lexer::DefineFixed(std::string name, std::string value) {
 
 void Lexer::Define(std::string name, std::string value) {
   Macro& macro = macros_[std::move(name)];
-  if (!macro.fixed) macro.value = std::move(value);
+  if (macro.fixed) return;
+  macro.value = std::move(value);
+  macro.broken = false;
+}
+
+void Lexer::DefineBroken(std::string name) {
+  macros_.try_emplace(std::move(name), Macro{.broken = true});
 }
 
 void Lexer::Restart() {
   sources_.clear();
   expanding_ = false;
+  misses_definitions_ = false;
   std::erase_if(macros_, [](const auto& m) { return !m.second.fixed; });
 }
 
 std::vector<std::string> Lexer::MacroNames() const {
   std::vector<std::string> names;
-  for (const auto& [name, macro] : macros_) names.push_back(name);
+  for (const auto& [name, macro] : macros_) {
+    if (!macro.broken) names.push_back(name);
+  }
   return names;
+}
+
+std::vector<uint32_t> Lexer::Files() const {
+  std::vector<uint32_t> files;
+  for (const auto& source : sources_) files.push_back(source->file);
+  return files;
 }
 
 void Lexer::Push(uint32_t file, std::string_view text) {
@@ -262,6 +282,12 @@ Token Lexer::Quoted(int quote, Token token) {
         ++at;
       }
     } else if (c == quote) {
+      // A string may go on over lines, but where text follows at once it is
+      // rather the next string's first quote.
+      if (s.line != start.line && at < text.size() &&
+          !MayFollowString(text[at])) {
+        return fail("unterminated quoted string");
+      }
       if (!token.text.empty() && token.text.back() == '\\') {
         return fail("string ends in a backslash");
       }
@@ -292,9 +318,11 @@ bool Lexer::BeginMacro(Token& token) {
     name += static_cast<char>(Get());
   }
   const auto macro = macros_.find(name);
-  if (macro == macros_.end()) {
+  if (macro == macros_.end() || macro->second.broken) {
     token.kind = TokenKind::kError;
-    token.text = "macro '" + name + "' not defined";
+    if (macro == macros_.end() && !misses_definitions_) {
+      token.text = "macro '" + name + "' not defined";
+    }
     return false;
   }
   expansion_ = macro->second.value;
@@ -313,7 +341,8 @@ Token Lexer::Word(int first, Token token) {
       Source& s = *sources_.back();
       const size_t begin = s.at;
       const size_t end =
-          std::min(s.text.size(), begin + kMaxTokenBytes - token.text.size());
+          std::min(s.text.size(),
+                   begin + kMaxTokenBytes - 1 - token.text.size());
       size_t at = begin;
       while (at < end && InWord(static_cast<unsigned char>(s.text[at])) &&
              s.text[at] != '\\') {

@@ -27,7 +27,7 @@ enum class TokenKind : uint8_t {
   kExclusiveRange,  // ><
   kExceptRange,     // <>
   kArrow,           // ->
-  kError,           // text is the message
+  kError,           // text is the message; empty if it has been given
 };
 
 struct Token {
@@ -58,6 +58,11 @@ class Lexer {
   // Macros that a file cannot change: -D.
   void DefineFixed(std::string name, std::string value);
   void Define(std::string name, std::string value);
+  // A macro whose definition has a mistake: where it is used, kError without
+  // a message comes, because the mistake is reported already.
+  void DefineBroken(std::string name);
+  // Definitions are missing: macros that are not known are taken for broken.
+  void MissDefinitions() { misses_definitions_ = true; }
   // Forgets the sources and all macros but the fixed ones.
   void Restart();
 
@@ -65,6 +70,8 @@ class Lexer {
   // is the number that places carry.
   void Push(uint32_t file, std::string_view text);
   size_t depth() const { return sources_.size(); }
+  // The files that are being read, outermost first.
+  std::vector<uint32_t> Files() const;
 
   // At the end of a pushed text it yields kNewline and goes on with the one
   // below it; kEnd comes after the first.
@@ -82,8 +89,9 @@ class Lexer {
     size_t line_start = 0;
   };
   struct Macro {
-    std::string value;
+    std::string value = {};
     bool fixed = false;
+    bool broken = false;
   };
 
   int Get();
@@ -99,6 +107,7 @@ class Lexer {
 
   std::vector<std::unique_ptr<Source>> sources_;
   std::map<std::string, Macro, std::less<>> macros_;
+  bool misses_definitions_ = false;
   // The value of the macro that is being read.
   std::string expansion_;
   size_t expansion_at_ = 0;

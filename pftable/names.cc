@@ -181,6 +181,12 @@ std::optional<uint8_t> TosByName(std::string_view name) {
   return std::nullopt;
 }
 
+std::vector<std::string_view> TosNames() {
+  std::vector<std::string_view> names;
+  for (const NumberName& t : kTos) names.push_back(t.name);
+  return names;
+}
+
 std::span<const NumberName> CommonProtocols() { return kProtocols; }
 std::span<const NumberName> CommonServices() { return kServices; }
 

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "packet/address.h"
 #include "pftable/policy.h"
@@ -43,6 +44,7 @@ std::string TcpFlagsText(uint8_t flags);
 
 // "lowdelay", "af11", "cs3", "ef", ... to the TOS byte.
 std::optional<uint8_t> TosByName(std::string_view name);
+std::vector<std::string_view> TosNames();
 
 struct NumberName {
   std::string_view name;

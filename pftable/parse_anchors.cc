@@ -13,12 +13,6 @@ constexpr size_t kMaxAnchorPath = 1023;
 constexpr size_t kMaxDepthOpenBsd = 64;
 constexpr size_t kMaxDepthFreeBsd = 32;
 
-size_t Depth(std::string_view path) {
-  return path.empty() ? 0
-                      : 1 + static_cast<size_t>(
-                                std::count(path.begin(), path.end(), '/'));
-}
-
 }  // namespace
 
 bool Parser::ParseAnchorName(std::string& name, bool& wildcard) {
@@ -140,24 +134,36 @@ bool Parser::ParseAnchor(SourcePlace place) {
     return true;
   };
   ok = header();
+  // The body, if there is one, is read for its own mistakes even so.
+  SourcePlace opened = token_.place;
+  const bool has_body = !ok || token_.Is('{');
+  if (ok && has_body) Take();
   if (!ok) {
-    // The body, if there is one, is still read for its own mistakes.
-    while (!AtStatementEnd() && !token_.Is('{')) Take();
+    const auto body = SkipToBody();
+    if (!body) return false;
+    opened = *body;
   }
-  if (!token_.Is('{')) {
-    if (!ok) return false;
-    if (name.empty()) {
-      return Error(place, "anchor without a name and without a body",
-                   "write anchor \"name\" or anchor { ... }");
-    }
-  } else if (wildcard) {
-    return Error(token_.place, "a wildcard anchor has no body");
-  } else if (name.empty()) {
+  const auto refuse_body = [&](SourcePlace at, const char* message) {
+    Error(at, message);
+    SkipBody();
+    return false;
+  };
+  if (!has_body && name.empty()) {
+    return Error(place, "anchor without a name and without a body",
+                 "write anchor \"name\" or anchor { ... }");
+  }
+  if (ok && has_body && wildcard) {
+    return refuse_body(opened, "a wildcard anchor has no body");
+  }
+  if (!ok || name.empty()) {
     name = "_" + std::to_string(anchors_.back().next_unnamed++);
     rule.rule.anchor_call = name;
   }
   if (ok && !CheckOrder(Section::kFilter, place)) ok = false;
-  if (!AnchorPath(name, place, rule.rule.anchor_path)) return false;
+  if (!AnchorPath(name, place, rule.rule.anchor_path)) {
+    if (has_body) SkipBody();
+    return false;
+  }
   rule.rule.anchor_wildcard = wildcard;
 
   // Within this policy; an absolute path may lead out of it.
@@ -168,20 +174,13 @@ bool Parser::ParseAnchor(SourcePlace place) {
     inner = inside ? inner.substr(input_.anchor.size()) : "";
     if (!inner.empty() && inner[0] == '/') inner.erase(0, 1);
   }
-  if (inside) result_.policy.main.FindOrCreate(inner);
+  if (inside) MakeAnchor(inner, place);
   if (ok) ok = ExpandRule(rule, Here().rules.filter);
-  if (!token_.Is('{')) return ok;
-
-  const SourcePlace opened = token_.place;
+  if (!has_body) return ok;
   if (!inside) {
-    return Error(opened, "the body of an anchor outside of the one that is "
-                         "loaded");
+    return refuse_body(
+        opened, "the body of an anchor outside of the one that is loaded");
   }
-  if (Depth(inner) > (InDialect(Dialect::kOpenBsd) ? kMaxDepthOpenBsd
-                                                   : kMaxDepthFreeBsd)) {
-    return Error(opened, "anchors are nested too deep");
-  }
-  Take();
   anchors_.push_back({.path = inner,
                       .next_unnamed = 1,
                       .lexer_depth = lexer_.depth()});
@@ -218,7 +217,7 @@ bool Parser::ParseTranslationAnchor(const Token& word) {
     return false;
   }
   if (input_.anchor.empty()) {
-    result_.policy.main.FindOrCreate(rule.rule.anchor_path);
+    MakeAnchor(rule.rule.anchor_path, word.place);
   }
   Ruleset& rules = Here().rules;
   if (scrub) {
@@ -283,7 +282,7 @@ void Parser::LoadPendingAnchors() {
     const uint32_t file = AddFile(load.file, std::move(text));
     lexer_.Restart();
     lexer_.Push(file, texts_[file].text);
-    result_.policy.main.FindOrCreate(load.path);
+    MakeAnchor(load.path, load.place);
     anchors_ = {{.path = load.path, .next_unnamed = 1, .lexer_depth = 1}};
     RunFile();
   }
@@ -316,7 +315,8 @@ bool Parser::ParseAntispoof(SourcePlace place) {
       bool known = false;
       if (!ParseForeignOption(base, word, known)) return false;
     } else {
-      return Unexpected("label, rtable or the end of the statement");
+      return Unexpected("label, rtable or the end of the statement",
+                        {"label", "rtable", "ridentifier"});
     }
   }
   if (!CheckOrder(Section::kFilter, place)) return false;
@@ -344,9 +344,13 @@ bool Parser::ParseAntispoof(SourcePlace place) {
     } else {
       name.text = i.match.name + ":network";
       if (facts_.Resolve(i.match.name).empty()) {
+        std::string hint = DidYouMean(i.match.name, InterfaceNames());
+        if (hint.empty()) {
+          hint = "no such interface or group; (" + i.match.name +
+                 ") follows one that comes later";
+        }
         return Error(i.place, "no IP address found for " + i.match.name,
-                     "no such interface or group; (" + i.match.name +
-                         ") follows one that comes later");
+                     std::move(hint));
       }
       if (!ResolveHost(name, -1, false, network.source.hosts)) return false;
     }

@@ -51,7 +51,14 @@ bool Parser::ParseMac(MacMatch& mac) {
   return true;
 }
 
-bool Parser::ParseEtherRule(SourcePlace place) {
+bool Parser::ParseEther(SourcePlace place) {
+  const bool is_anchor = token_.IsWord("anchor");
+  bool in_body = false;
+  if (ParseEtherRule(place, in_body)) return true;
+  return is_anchor && !in_body ? GiveUpBody() : false;
+}
+
+bool Parser::ParseEtherRule(SourcePlace place, bool& in_body) {
   EtherRule rule;
   rule.place = place;
   bool is_anchor = false;
@@ -71,7 +78,7 @@ bool Parser::ParseEtherRule(SourcePlace place) {
     }
     is_anchor = true;
   } else if (!AcceptWord("pass")) {
-    return Unexpected("pass, block or anchor");
+    return Unexpected("pass, block or anchor", {"pass", "block", "anchor"});
   }
   RuleSyntax head;
   if (!ParseDirectionLogQuick(head)) return false;
@@ -139,7 +146,9 @@ bool Parser::ParseEtherRule(SourcePlace place) {
       bool known = false;
       if (!ParseForeignOption(head, word, known)) return false;
     } else {
-      return Unexpected("an option of an ether rule");
+      return Unexpected("an option of an ether rule",
+                        {"tag", "tagged", "label", "ridentifier", "queue",
+                         "dnpipe", "dnqueue", "l3", "from", "to", "proto"});
     }
   }
   rule.foreign = head.rule.foreign;
@@ -199,6 +208,7 @@ bool Parser::ParseEtherRule(SourcePlace place) {
       }
     }
   }
+  in_body = has_body;
   return !has_body || ParseEtherBody(rule.anchor_path);
 }
 
@@ -206,11 +216,13 @@ bool Parser::ParseEtherRule(SourcePlace place) {
 // the same name.
 bool Parser::ParseEtherBody(const std::string& path) {
   const SourcePlace opened = token_.place;
-  if (!input_.anchor.empty()) {
-    return Error(opened, "an ether anchor with a body is for main rulesets");
-  }
-  result_.policy.main.FindOrCreate(path);
   Take();
+  if (!input_.anchor.empty()) {
+    Error(opened, "an ether anchor with a body is for main rulesets");
+    SkipBody();
+    return false;
+  }
+  MakeAnchor(path, opened);
   anchors_.push_back(
       {.path = path, .next_unnamed = 1, .lexer_depth = lexer_.depth()});
   ParseStatements(/*in_anchor=*/true);

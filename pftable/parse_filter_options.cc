@@ -30,12 +30,15 @@ bool Parser::ParseFilterOptions(RuleSyntax& rule) {
         if (!ParseTag("tag", rule.rule.tagged)) return false;
       } else if (AcceptWord("received-on")) {
         rule.rule.received_on.negated = true;
+        const SourcePlace name_place = token_.place;
         if (!TakeString("an interface name", rule.rule.received_on.name,
                         kMaxInterfaceName)) {
           return false;
         }
+        UseInterface(rule.rule.received_on.name, name_place);
       } else {
-        return Unexpected("'tagged' or 'received-on'");
+        return Unexpected("'tagged' or 'received-on'",
+                          {"tagged", "received-on"});
       }
       continue;
     }
@@ -101,8 +104,13 @@ bool Parser::ParseFilterOption(RuleSyntax& rule, const Token& word) {
   }
   if (w == "received-on") {
     if (r.received_on.IsSet()) return twice();
-    return TakeString("an interface name", r.received_on.name,
-                      kMaxInterfaceName);
+    const SourcePlace name_place = token_.place;
+    if (!TakeString("an interface name", r.received_on.name,
+                    kMaxInterfaceName)) {
+      return false;
+    }
+    UseInterface(r.received_on.name, name_place);
+    return true;
   }
   if (w == "once") {
     r.once = true;
@@ -159,9 +167,8 @@ bool Parser::ParseFilterOption(RuleSyntax& rule, const Token& word) {
   if (IsReservedWord(w)) {
     hint = "the order is: action, direction, log, quick, on, family, proto, "
            "from, to, options";
-  } else if (const std::string nearest = NearestWord(w, ReservedWords());
-             !nearest.empty()) {
-    hint = "did you mean '" + nearest + "'?";
+  } else {
+    hint = DidYouMean(w, ReservedWords());
   }
   return Error(word.place,
                "syntax error: '" + w.substr(0, 64) +
@@ -217,12 +224,11 @@ bool Parser::ParseIcmpTypes(RuleSyntax& rule, Family family) {
         for (const IcmpTypeName& t : IcmpTypeNames(family)) {
           names.push_back(t.name);
         }
-        const std::string nearest = NearestWord(word.text, names);
         return Error(word.place,
                      std::string("unknown ") +
                          (family == Family::kIpv6 ? "icmp6" : "icmp") +
                          "-type " + word.text.substr(0, 64),
-                     nearest.empty() ? "" : "did you mean '" + nearest + "'?");
+                     DidYouMean(word.text, names));
       }
       Take();
       item.type = *type;
@@ -260,7 +266,9 @@ bool Parser::ParseIdValue(const Token& token, bool users, uint32_t& id) {
   if (!known) {
     return Error(token.place, std::string("unknown ") +
                                   (users ? "user " : "group ") +
-                                  token.text.substr(0, 64));
+                                  token.text.substr(0, 64),
+                 DidYouMean(token.text, users ? facts_.UserNames()
+                                              : facts_.GroupNames()));
   }
   id = *known;
   return true;
@@ -308,7 +316,8 @@ bool Parser::ParseTos(uint8_t& tos) {
     }
     if (!ParseUnsigned(token_.text)) {
       return Error(token_.place,
-                   "illegal tos value " + token_.text.substr(0, 64));
+                   "illegal tos value " + token_.text.substr(0, 64),
+                   DidYouMean(token_.text, TosNames()));
     }
   }
   int64_t number = 0;
@@ -326,8 +335,11 @@ bool Parser::ParseLabel(std::vector<std::string>& labels) {
   }
   const size_t most = InDialect(Dialect::kFreeBsd) ? kMaxLabels : 1;
   if (labels.size() >= most) {
-    return Error(place, most == 1 ? "label is given twice"
-                                  : "too many labels, max 5 per rule");
+    return Error(place,
+                 most == 1 ? "label is given twice"
+                           : "too many labels, max 5 per rule",
+                 most == 1 ? "FreeBSD's pf takes up to five: --dialect freebsd"
+                           : "");
   }
   labels.push_back(std::move(label));
   return true;
@@ -429,97 +441,8 @@ bool Parser::ParseSetItem(RuleSyntax& rule) {
     bool known = false;
     return ParseForeignOption(rule, word, known);
   }
-  return Unexpected("prio, tos, queue or delay");
-}
-
-bool Parser::ParseForeignOption(RuleSyntax& rule, const Token& word,
-                                bool& known) {
-  ForeignOptions& f = rule.rule.foreign;
-  const std::string& w = word.text;
-  int64_t number = 0;
-  known = true;
-  if ((w == "state" || w == "source") && token_.IsWord("limiter")) {
-    Take();
-    std::string& name = w == "state" ? f.state_limiter : f.source_limiter;
-    if (!name.empty()) {
-      return Error(word.place, "'" + w + " limiter' is given twice");
-    }
-    if (!TakeString("a limiter's name", name, 63)) return false;
-    if (name.empty()) return Error(word.place, "empty limiter name");
-    if (!Accept('(')) return true;
-    const bool blocks = AcceptWord("block");
-    if (!blocks && !AcceptWord("no-match")) {
-      return Unexpected("block or no-match");
-    }
-    (w == "state" ? f.state_limiter_blocks : f.source_limiter_blocks) = blocks;
-    return Expect(')', "after what a limiter does");
-  }
-  if (w == "queue") {
-    if (!f.queue.empty()) return Error(word.place, "queue is given twice");
-    if (!Accept('(')) return TakeString("a queue name", f.queue, 63);
-    if (!TakeString("a queue name", f.queue, 63)) return false;
-    Accept(',');
-    if (!TakeString("a queue name", f.priority_queue, 63)) return false;
-    return Expect(')', "after two queue names");
-  }
-  if (w == "rtable") {
-    if (!TakeNumber("rtable", 0, 255, number)) return false;
-    f.rtable = static_cast<int32_t>(number);
-    return true;
-  }
-  if (w == "divert-reply") {
-    f.divert = DivertKind::kReply;
-    return true;
-  }
-  if (w == "divert-packet") {
-    f.divert = DivertKind::kPacket;
-    if (!AcceptWord("port")) return Unexpected("'port'");
-    if (!TakeNumber("port", 1, 65535, number)) return false;
-    f.divert_port = static_cast<uint16_t>(number);
-    return true;
-  }
-  if (w == "divert-to") {
-    f.divert = DivertKind::kTo;
-    const Token target = token_;
-    std::string text;
-    if (!TakeString("an address or a divert port", text, 255)) return false;
-    if (AcceptWord("port")) {
-      f.divert_address = ParseAddress(text);
-      if (!f.divert_address) {
-        return Error(target.place, "could not parse divert address " + text);
-      }
-      // FreeBSD diverts to a port alone.
-      if (InDialect(Dialect::kFreeBsd)) {
-        f.divert_address.reset();
-      } else {
-        rule.rule.family = f.divert_address->family;
-      }
-      if (!TakeNumber("port", 1, 65535, number)) return false;
-    } else {
-      const auto port = ParseUnsigned(text);
-      if (!port || *port == 0 || *port > 65535) {
-        return Error(target.place, "illegal divert port " + text,
-                     "write `divert-to ADDRESS port N`");
-      }
-      number = static_cast<int64_t>(*port);
-    }
-    f.divert_port = static_cast<uint16_t>(number);
-    return true;
-  }
-  if (w == "dnpipe" || w == "dnqueue") {
-    f.dummynet_is_queue = w == "dnqueue";
-    const bool pair = Accept('(');
-    if (!TakeNumber(w, pair ? 0 : 1, 65535, number)) return false;
-    f.dummynet_pipe = static_cast<uint16_t>(number);
-    if (!pair) return true;
-    if (Accept(',') || !token_.Is(')')) {
-      if (!TakeNumber(w, 1, 65535, number)) return false;
-      f.dummynet_return_pipe = static_cast<uint16_t>(number);
-    }
-    return Expect(')', "after " + w);
-  }
-  known = false;
-  return true;
+  return Unexpected("prio, tos, queue or delay",
+                    {"prio", "tos", "queue", "delay"});
 }
 
 }  // namespace sluice

@@ -84,6 +84,14 @@ bool SplitModifiers(std::string_view text, std::string& name,
   return true;
 }
 
+std::string ModifierHint(std::string_view modifier) {
+  const std::string nearest =
+      NearestWord(modifier, {"network", "broadcast", "peer"});
+  return nearest.empty()
+             ? "the modifiers are :network, :broadcast, :peer and :0"
+             : "did you mean ':" + nearest + "'?";
+}
+
 bool IsLinkLocal(const Address& a) {
   return a.family == Family::kIpv6 && a.bytes[0] == 0xfe &&
          (a.bytes[1] & 0xc0) == 0x80;
@@ -167,6 +175,7 @@ bool Parser::ParseHostItem(std::vector<HostItem>& out, HostContext context) {
     }
     item.match.kind = AddressKind::kTable;
     if (!ParseTableName(item.match.name)) return false;
+    UseTable(item.match.name, item.place);
     out.push_back(std::move(item));
   } else if (token_.Is('(')) {
     if (!ParseDynamicInterface(out, context, place)) return false;
@@ -253,6 +262,7 @@ bool Parser::ParseDynamicInterface(std::vector<HostItem>& out,
   if (!TakeString("an interface name", text, kMaxInterfaceName)) return false;
   if (context == HostContext::kRoute && !token_.Is(')')) {
     // (if gateway)
+    UseInterface(text, name_place);
     const size_t first = out.size();
     if (!ParseHostItem(out, HostContext::kPool)) return false;
     for (size_t i = first; i < out.size(); ++i) out[i].route_interface = text;
@@ -262,9 +272,10 @@ bool Parser::ParseDynamicInterface(std::vector<HostItem>& out,
   item.match.kind = AddressKind::kDynamicInterface;
   if (!SplitModifiers(text, item.match.name, item.match.modifiers, unknown)) {
     return Error(name_place, "illegal interface modifier ':" + unknown + "'",
-                 "the modifiers are :network, :broadcast, :peer and :0");
+                 ModifierHint(unknown));
   }
   if (!Expect(')', "after an interface name")) return false;
+  UseInterface(item.match.name, name_place);
   const InterfaceModifiers& m = item.match.modifiers;
   if (m.network + m.broadcast + m.peer > 1) {
     return Error(name_place, "illegal combination of interface modifiers");
@@ -357,9 +368,9 @@ bool Parser::ResolveHost(const Token& token, int mask, bool has_mask,
   const auto interfaces = facts_.Resolve(name);
   if (!interfaces.empty() || name == "self") {
     if (!split) {
-      return Error(token.place, "illegal interface modifier ':" + unknown +
-                                    "'",
-                   "the modifiers are :network, :broadcast, :peer and :0");
+      return Error(token.place,
+                   "illegal interface modifier ':" + unknown + "'",
+                   ModifierHint(unknown));
     }
     if (modifiers.network + modifiers.broadcast + modifiers.peer > 1) {
       return Error(token.place, "illegal combination of interface modifiers");
@@ -388,8 +399,17 @@ bool Parser::ResolveHost(const Token& token, int mask, bool has_mask,
     std::string hint;
     if (split && name != text) {
       hint = "no interface or group is named '" + name + "'";
+      if (const std::string near = InterfaceHint(name); !near.empty()) {
+        hint += "; " + near;
+      }
     } else if (text.find('/') == text.npos) {
-      hint = "neither an interface, nor a group, nor a known host";
+      std::vector<std::string_view> names = InterfaceNames();
+      const std::vector<std::string_view> hosts = facts_.HostNames();
+      names.insert(names.end(), hosts.begin(), hosts.end());
+      hint = DidYouMean(text, names);
+      if (hint.empty()) {
+        hint = "neither an interface, nor a group, nor a known host";
+      }
     }
     return Error(token.place, "no IP address found for " + text.substr(0, 64),
                  std::move(hint));
@@ -420,7 +440,8 @@ bool Parser::ParsePortNumber(std::string_view text, SourcePlace place,
   }
   const auto service = facts_.Service(text);
   if (!service) {
-    return Error(place, "unknown port " + std::string(text.substr(0, 64)));
+    return Error(place, "unknown port " + std::string(text.substr(0, 64)),
+                 DidYouMean(text, facts_.ServiceNames()));
   }
   port = *service;
   return true;

@@ -46,10 +46,16 @@ bool Parser::ParseScrubRule(SourcePlace place, bool no) {
         return false;
       }
       if (!known) {
+        std::string hint = DidYouMean(
+            word.text, {"no-df", "random-id", "min-ttl", "max-mss", "set-tos",
+                        "reassemble", "fragment", "label", "tagged"});
+        if (hint.empty()) {
+          hint = "the options are no-df, random-id, min-ttl N, max-mss N, "
+                 "set-tos N, reassemble tcp and fragment reassemble";
+        }
         return Error(word.place,
                      "unknown scrub option '" + word.text.substr(0, 64) + "'",
-                     "the options are no-df, random-id, min-ttl N, max-mss N, "
-                     "set-tos N, reassemble tcp and fragment reassemble");
+                     std::move(hint));
       }
     }
     Accept(',');
@@ -89,7 +95,8 @@ bool Parser::ParseTranslationRule(const Token& word, bool no) {
       bool known = false;
       if (!ParseForeignOption(rule, option, known)) return false;
     } else {
-      return Unexpected("tag, tagged, rtable or '->'");
+      return Unexpected("tag, tagged, rtable or '->'",
+                        {"tag", "tagged", "rtable"});
     }
   }
   if (token_.kind == TokenKind::kArrow) {

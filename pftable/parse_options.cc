@@ -76,7 +76,7 @@ bool Parser::ParseOption(SourcePlace place) {
     } else if (AcceptWord("return")) {
       out = BlockReturn::kReturn;
     } else {
-      return Unexpected("drop or return");
+      return Unexpected("drop or return", {"drop", "return"});
     }
     Given(place, w + (out == BlockReturn::kDrop ? " drop" : " return"));
     return true;
@@ -99,7 +99,7 @@ bool Parser::ParseOption(SourcePlace place) {
     } else if (AcceptWord("floating")) {
       options.state_policy_if_bound = false;
     } else {
-      return Unexpected("if-bound or floating");
+      return Unexpected("if-bound or floating", {"if-bound", "floating"});
     }
     Given(place, w + (options.state_policy_if_bound ? " if-bound"
                                                     : " floating"));
@@ -138,6 +138,7 @@ bool Parser::ParseOption(SourcePlace place) {
       return false;
     }
     options.log_interface = text == "none" ? "" : text;
+    if (text != "none") UseInterface(text, value.place);
     Given(place, w + " " + text);
     return true;
   }
@@ -173,9 +174,14 @@ bool Parser::ParseOption(SourcePlace place) {
       Given(place, w + " " + text);
       return true;
     }
+    std::vector<std::string_view> words;
+    for (const OptimizationWord& o : kOptimizations) words.push_back(o.word);
+    std::string hint = DidYouMean(text, words);
+    if (hint.empty()) {
+      hint = "normal, high-latency, satellite, aggressive or conservative";
+    }
     return Error(value.place, "unknown optimization '" + text + "'",
-                 "normal, high-latency, satellite, aggressive or "
-                 "conservative");
+                 std::move(hint));
   }
   if (w == "ruleset-optimization") {
     if (AcceptWord("none")) {
@@ -185,15 +191,15 @@ bool Parser::ParseOption(SourcePlace place) {
     } else if (AcceptWord("profile")) {
       options.ruleset_optimization = RulesetOptimization::kProfile;
     } else {
-      return Unexpected("none, basic or profile");
+      return Unexpected("none, basic or profile",
+                        {"none", "basic", "profile"});
     }
     Given(place, w + " " + value.text);
     return true;
   }
-  const std::string nearest = NearestWord(
-      w, {std::begin(kOptionWords), std::end(kOptionWords)});
-  return Error(word.place, "unknown option '" + w.substr(0, 64) + "'",
-               nearest.empty() ? "" : "did you mean '" + nearest + "'?");
+  return Error(
+      word.place, "unknown option '" + w.substr(0, 64) + "'",
+      DidYouMean(w, {std::begin(kOptionWords), std::end(kOptionWords)}));
 }
 
 void Parser::ApplyOptimization(Optimization optimization) {
@@ -221,7 +227,8 @@ bool Parser::ParseOnOff(std::string_view what, bool& value) {
     value = false;
     return true;
   }
-  return Unexpected("yes or no after '" + std::string(what) + "'");
+  return Unexpected("yes or no after '" + std::string(what) + "'",
+                    {"yes", "no"});
 }
 
 bool Parser::ParseSetReassemble(SourcePlace place) {
@@ -246,10 +253,8 @@ bool Parser::ParseSetLimit(SourcePlace place) {
     if (!TakeString("a limit", text, 64)) return false;
     const auto limit = std::find(kLimitNames.begin(), kLimitNames.end(), text);
     if (limit == kLimitNames.end()) {
-      const std::string nearest =
-          NearestWord(text, {kLimitNames.begin(), kLimitNames.end()});
       return Error(name.place, "unknown limit '" + text + "'",
-                   nearest.empty() ? "" : "did you mean '" + nearest + "'?");
+                   DidYouMean(text, {kLimitNames.begin(), kLimitNames.end()}));
     }
     int64_t value = 0;
     if (!TakeNumber("limit " + text, 0, kMaxUint32, value)) return false;
@@ -268,10 +273,9 @@ bool Parser::ParseSetTimeout(SourcePlace place) {
     const auto timeout =
         std::find(kTimeoutNames.begin(), kTimeoutNames.end(), text);
     if (timeout == kTimeoutNames.end()) {
-      const std::string nearest =
-          NearestWord(text, {kTimeoutNames.begin(), kTimeoutNames.end()});
-      return Error(name.place, "unknown timeout '" + text + "'",
-                   nearest.empty() ? "" : "did you mean '" + nearest + "'?");
+      return Error(
+          name.place, "unknown timeout '" + text + "'",
+          DidYouMean(text, {kTimeoutNames.begin(), kTimeoutNames.end()}));
     }
     int64_t value = 0;
     if (!TakeNumber("timeout " + text, 0, kMaxUint32, value)) return false;
@@ -314,14 +318,17 @@ bool Parser::ParseSetSyncookies(SourcePlace place) {
     Given(place, "syncookies always");
     return true;
   }
-  if (!AcceptWord("adaptive")) return Unexpected("never, always or adaptive");
+  if (!AcceptWord("adaptive")) {
+    return Unexpected("never, always or adaptive",
+                      {"never", "always", "adaptive"});
+  }
   options.syncookies = Syncookies::kAdaptive;
   std::string text = "syncookies adaptive";
   if (Accept('(')) {
     while (!Accept(')')) {
       const Token word = token_;
       if (!AcceptWord("start") && !AcceptWord("end")) {
-        return Unexpected("start or end");
+        return Unexpected("start or end", {"start", "end"});
       }
       const SourcePlace at = token_.place;
       std::string percent;

@@ -97,14 +97,23 @@ bool Parser::ParseQueueRate(std::string_view what, std::string& out) {
 }
 
 bool Parser::ParseQueue(const Token& word) {
+  const SourcePlace name_place = token_.place;
+  std::string name;
+  if (!TakeString("a queue name", name, kMaxQueueName)) return false;
+  if (name.empty()) return Error(name_place, "empty queue name");
+  if (ParseQueueDefinition(word, name, name_place)) return true;
+  // So that its mistake is not one of all that use it.
+  DefineQueue(name, "");
+  return false;
+}
+
+bool Parser::ParseQueueDefinition(const Token& word, const std::string& name,
+                                  SourcePlace name_place) {
   struct {
     std::string on, parent, bandwidth, min, max;
     int64_t flows = 0, quantum = 0, limit = 0;
     bool is_default = false;
   } q;
-  const SourcePlace name_place = token_.place;
-  std::string name;
-  if (!TakeString("a queue name", name, kMaxQueueName)) return false;
   const auto once = [&](const Token& option, bool given) {
     return !given || Error(option.place, option.text + " is given twice");
   };
@@ -112,10 +121,12 @@ bool Parser::ParseQueue(const Token& word) {
     if (Accept(',')) continue;
     const Token option = token_;
     if (AcceptWord("on")) {
+      const SourcePlace on_place = token_.place;
       if (!once(option, !q.on.empty()) ||
           !TakeString("an interface name", q.on, kMaxInterfaceName)) {
         return false;
       }
+      UseInterface(q.on, on_place);
     } else if (AcceptWord("parent")) {
       if (!once(option, !q.parent.empty()) ||
           !TakeString("a queue name", q.parent, kMaxQueueName)) {
@@ -155,7 +166,11 @@ bool Parser::ParseQueue(const Token& word) {
     } else {
       const bool altq = token_.Is('{') || token_.IsWord("priority") ||
                         IsScheduler(token_.text);
-      if (!altq) return Unexpected("an option of the queue");
+      if (!altq) {
+        return Unexpected("an option of the queue",
+                          {"on", "parent", "bandwidth", "min", "max", "flows",
+                           "quantum", "qlimit", "default", "burst", "for"});
+      }
       return Error(option.place,
                    "syntax error: '" + option.text.substr(0, 64) +
                        "' is not an option of a queue",
@@ -173,18 +188,17 @@ bool Parser::ParseQueue(const Token& word) {
     return Error(name_place, "quantum wants flows");
   }
   if (!q.parent.empty() && !queues_.contains(q.parent)) {
-    std::vector<std::string_view> known(queues_.begin(), queues_.end());
-    const std::string nearest = NearestWord(q.parent, known);
     return Error(name_place, "parent queue " + q.parent + " is not defined",
-                 nearest.empty() ? "" : "did you mean '" + nearest + "'?");
+                 DidYouMean(q.parent, {queues_.begin(), queues_.end()}));
   }
   if (q.parent.empty() && q.on.empty()) {
     return Error(name_place,
                  "queue " + name + " has neither a parent nor an interface");
   }
-  if (!queues_.insert(name).second) {
+  if (queues_.contains(name)) {
     return Error(name_place, "queue " + name + " is defined twice");
   }
+  DefineQueue(name, q.parent);
   std::string text = "queue " + NameText(name);
   if (!q.parent.empty()) text += " parent " + NameText(q.parent);
   if (!q.on.empty()) text += " on " + NameText(q.on);
@@ -257,17 +271,27 @@ bool Parser::ParseScheduler(std::string& out) {
 
 // `altq on IF ...` and FreeBSD's `queue NAME ...`.
 bool Parser::ParseAltq(const Token& word) {
-  const bool root = word.text == "altq";
-  std::string text = word.text;
-  std::string name;
+  if (word.text == "altq") return ParseAltqDefinition(word, "", word.place);
   const SourcePlace name_place = token_.place;
-  if (!root) {
-    if (!TakeString("a queue name", name, kMaxQueueName)) return false;
-    text += " " + NameText(name);
-  }
+  std::string name;
+  if (!TakeString("a queue name", name, kMaxQueueName)) return false;
+  if (name.empty()) return Error(name_place, "empty queue name");
+  if (ParseAltqDefinition(word, name, name_place)) return true;
+  DefineQueue(name, "");
+  return false;
+}
+
+// `name` is empty at the root.
+bool Parser::ParseAltqDefinition(const Token& word, const std::string& name,
+                                 SourcePlace name_place) {
+  const bool root = name.empty();
+  std::string text = word.text;
+  if (!root) text += " " + NameText(name);
   if (AcceptWord("on")) {
     std::string on;
+    const SourcePlace on_place = token_.place;
     if (!TakeString("an interface name", on, kMaxInterfaceName)) return false;
+    UseInterface(on, on_place);
     text += " on " + NameText(on);
   } else if (root) {
     return Unexpected("'on'");
@@ -318,7 +342,11 @@ bool Parser::ParseAltq(const Token& word) {
     } else {
       const bool flow = token_.IsWord("parent") || token_.IsWord("min") ||
                         token_.IsWord("max") || token_.IsWord("flows");
-      if (!flow) return Unexpected("an option of the queue");
+      if (!flow) {
+        return Unexpected("an option of the queue",
+                          {"on", "bandwidth", "priority", "qlimit", "tbrsize",
+                           "queue", "cbq", "priq", "hfsc", "fairq", "codel"});
+      }
       return Error(option.place,
                    "syntax error: '" + option.text +
                        "' is not an option of an ALTQ queue",
@@ -344,9 +372,10 @@ bool Parser::ParseAltq(const Token& word) {
     for (const std::string& child : children) text += " " + NameText(child);
     text += " }";
   }
-  if (!root && !queues_.insert(name).second) {
+  if (!root && queues_.contains(name)) {
     return Error(name_place, "queue " + name + " is defined twice");
   }
+  if (!root) DefineQueue(name, "");
   return AddForeign(root ? "altq" : "queue", std::move(text), word.place);
 }
 
@@ -390,9 +419,10 @@ bool Parser::ParseLimiter(const Token& word) {
     } else if (source && AcceptWord("table")) {
       std::string table_name;
       std::string above, below;
-      if (!token_.Is('<') || !ParseTableName(table_name)) {
-        return Unexpected("a table in '<' and '>'");
-      }
+      if (!token_.Is('<')) return Unexpected("a table in '<' and '>'");
+      const SourcePlace table_place = token_.place;
+      if (!ParseTableName(table_name)) return false;
+      UseTable(table_name, table_place);
       if (!AcceptWord("above")) return Unexpected("'above'");
       if (!number("above", 1, kMaxUint32, above)) return false;
       if (AcceptWord("below") && !number("below", 0, kMaxUint32, below)) {
@@ -400,7 +430,9 @@ bool Parser::ParseLimiter(const Token& word) {
       }
       table = " table <" + NameText(table_name) + ">" + above + below;
     } else {
-      return Unexpected("an option of the limiter");
+      return Unexpected("an option of the limiter",
+                        {"id", "limit", "entries", "rate", "inet", "inet6",
+                         "mask", "table"});
     }
   }
   if (id.empty()) return Error(name_place, "a limiter wants an id");

@@ -46,11 +46,10 @@ bool Parser::ParseIcmpCode(std::string_view what, uint8_t type, Family family,
     for (const IcmpCodeName& c : IcmpCodeNames(family)) {
       if (c.type == type) names.push_back(c.name);
     }
-    const std::string nearest = NearestWord(word.text, names);
     return Error(word.place,
                  "unknown " + std::string(what) + " " +
                      word.text.substr(0, 64),
-                 nearest.empty() ? "" : "did you mean '" + nearest + "'?");
+                 DidYouMean(word.text, names));
   }
   Take();
   code = *known;
@@ -128,7 +127,7 @@ bool Parser::ParseLogOptions(LogOptions& log) {
       }
       log.pflog = static_cast<uint8_t>(*number);
     } else {
-      return Unexpected("a log option");
+      return Unexpected("a log option", {"all", "matches", "user", "to"});
     }
     Accept(',');
   }
@@ -184,6 +183,7 @@ bool Parser::ParseInterfaces(std::vector<InterfaceItem>& out,
       return Error(place, "empty interface name");
     }
     if (dynamic && !Expect(')', "after an interface name")) return false;
+    UseInterface(item.match.name, place);
     out.push_back(std::move(item));
     return true;
   });
@@ -214,12 +214,9 @@ bool Parser::ParseProtocols(std::vector<ProtocolItem>& out) {
     } else if (const auto known = facts_.Protocol(word.text)) {
       item.number = *known;
     } else {
-      std::vector<std::string_view> names;
-      for (const NumberName& p : CommonProtocols()) names.push_back(p.name);
-      const std::string nearest = NearestWord(word.text, names);
       return Error(word.place,
                    "unknown protocol " + word.text.substr(0, 64),
-                   nearest.empty() ? "" : "did you mean '" + nearest + "'?");
+                   DidYouMean(word.text, facts_.ProtocolNames()));
     }
     if (item.number == 0) {
       return Error(word.place,

@@ -137,7 +137,9 @@ bool Parser::ParseStateOption(StateOptions& options, bool& lock_given) {
                    "state option 'overload' multiple definitions");
     }
     if (!token_.Is('<')) return Unexpected("a table in '<' and '>'");
+    const SourcePlace place = token_.place;
     if (!ParseTableName(options.overload_table)) return false;
+    UseTable(options.overload_table, place);
     if (AcceptWord("flush")) {
       options.overload_flush = true;
       options.overload_flush_global = AcceptWord("global");
@@ -150,9 +152,8 @@ bool Parser::ParseStateOption(StateOptions& options, bool& lock_given) {
     std::vector<std::string_view> names(kTimeoutNames.begin(),
                                         kTimeoutNames.end());
     names.insert(names.end(), ReservedWords().begin(), ReservedWords().end());
-    const std::string nearest = NearestWord(w, names);
     return Error(word.place, "unknown state option '" + w.substr(0, 64) + "'",
-                 nearest.empty() ? "" : "did you mean '" + nearest + "'?");
+                 DidYouMean(w, names));
   }
   const auto which =
       static_cast<Timeout>(timeout - kTimeoutNames.begin());
@@ -181,10 +182,16 @@ bool Parser::ParseScrubOptions(ScrubOptions& scrub, bool in_rule) {
     bool known = false;
     if (!ParseScrubOption(scrub, word, known)) return false;
     if (!known) {
-      return Error(word.place, "unknown scrub option '" +
-                                   word.text.substr(0, 64) + "'",
-                   "the options are no-df, random-id, min-ttl N, max-mss N, "
-                   "set-tos N and reassemble tcp");
+      std::string hint =
+          DidYouMean(word.text, {"no-df", "random-id", "min-ttl", "max-mss",
+                                 "set-tos", "reassemble"});
+      if (hint.empty()) {
+        hint = "the options are no-df, random-id, min-ttl N, max-mss N, "
+               "set-tos N and reassemble tcp";
+      }
+      return Error(word.place,
+                   "unknown scrub option '" + word.text.substr(0, 64) + "'",
+                   std::move(hint));
     }
     Accept(',');
   }

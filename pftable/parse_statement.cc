@@ -124,10 +124,37 @@ void Parser::RecoverStatement() {
   }
 }
 
+void Parser::SkipBody() {
+  size_t depth = 1;
+  while (token_.kind != TokenKind::kEnd) {
+    const Token token = Take();
+    if (token.Is('{')) ++depth;
+    if (token.Is('}') && --depth == 0) return;
+  }
+}
+
+std::optional<SourcePlace> Parser::SkipToBody() {
+  while (!AtStatementEnd()) {
+    const Token token = Take();
+    if (!token.Is('{')) continue;
+    // Lists stand within a line as a rule, and bodies do not.
+    if (token_.kind == TokenKind::kNewline) return token.place;
+    SkipBody();
+  }
+  return std::nullopt;
+}
+
+bool Parser::GiveUpBody() {
+  if (SkipToBody()) SkipBody();
+  return false;
+}
+
 bool Parser::CheckOrder(Section section, SourcePlace place) {
   const bool wrong = result_.policy.options.require_order &&
                      anchors_.size() == 1 && section < section_;
-  if (section > section_) section_ = section;
+  // After a mistake the order begins anew there: what follows in its section
+  // is of the same mistake.
+  if (wrong || section > section_) section_ = section;
   if (!wrong) return true;
   return Error(place,
                "rules must be in order: options, ethernet, normalization, "
@@ -137,7 +164,12 @@ bool Parser::CheckOrder(Section section, SourcePlace place) {
 
 bool Parser::ParseStatement() {
   if (token_.kind != TokenKind::kWord && token_.kind != TokenKind::kNumber) {
-    return Unexpected("a statement");
+    if (!token_.Is('{')) return Unexpected("a statement");
+    Error(token_.place, "syntax error: '{' where a statement is wanted",
+          "the '{' of an anchor stands on the line of its head");
+    Take();
+    SkipBody();
+    return false;
   }
   const Token word = Take();
   if (token_.Is('=')) return ParseMacro(word);
@@ -164,13 +196,14 @@ bool Parser::ParseStatement() {
     }
     if (kind.IsWord("binat")) return ParseBinatRule(place, true);
     return Error(kind.place,
-                 "syntax error: 'no' is followed by nat, rdr, binat or scrub");
+                 "syntax error: 'no' is followed by nat, rdr, binat or scrub",
+                 DidYouMean(kind.text, {"nat", "rdr", "binat", "scrub"}));
   }
   if (w == "nat-anchor" || w == "rdr-anchor" || w == "binat-anchor" ||
       w == "scrub-anchor") {
-    return ParseTranslationAnchor(word);
+    return ParseTranslationAnchor(word) || GiveUpBody();
   }
-  if (w == "ether") return ParseEtherRule(place);
+  if (w == "ether") return ParseEther(place);
   if (w == "altq") return ParseAltq(word);
   if (w == "queue") {
     return InDialect(Dialect::kOpenBsd) ? ParseQueue(word) : ParseAltq(word);
@@ -179,13 +212,18 @@ bool Parser::ParseStatement() {
   static const std::vector<std::string_view>& words =
       *new std::vector<std::string_view>(kStatementWords.begin(),
                                          kStatementWords.end());
-  const std::string nearest = NearestWord(w, words);
   return Error(place, "syntax error: '" + w.substr(0, 64) +
                           "' does not begin a statement",
-               nearest.empty() ? "" : "did you mean '" + nearest + "'?");
+               DidYouMean(w, words));
 }
 
 bool Parser::ParseMacro(const Token& name) {
+  if (ParseMacroDefinition(name)) return true;
+  lexer_.DefineBroken(name.text);
+  return false;
+}
+
+bool Parser::ParseMacroDefinition(const Token& name) {
   if (IsReservedWord(name.text)) {
     return Error(name.place,
                  "'" + name.text + "' is a reserved word, not a macro's name");
@@ -233,14 +271,24 @@ bool Parser::ParseInclude(SourcePlace place) {
   std::string path;
   if (!TakeString("a file name", path, kMaxTokenBytes)) return false;
   if (!AtStatementEnd()) return Unexpected("the end of the statement");
+  for (const uint32_t file : lexer_.Files()) {
+    if (result_.policy.files[file] != path) continue;
+    return Error(at, "\"" + path.substr(0, 64) +
+                         "\" is included while it is read itself");
+  }
+  const auto missing = [&] {
+    lexer_.MissDefinitions();
+    misses_definitions_ = true;
+    return false;
+  };
   if (lexer_.depth() > input_.limits.include_depth) {
-    return Error(place, "includes are nested more than " +
-                            std::to_string(input_.limits.include_depth) +
-                            " deep",
-                 "a file may include itself");
+    Error(place, "includes are nested more than " +
+                     std::to_string(input_.limits.include_depth) + " deep",
+          "a file may include itself under another name");
+    return missing();
   }
   std::string text;
-  if (!ReadFile(path, at, text)) return false;
+  if (!ReadFile(path, at, text)) return missing();
   if (token_.Is('}')) {
     return Error(token_.place, "syntax error: 'include' is a line of its own");
   }

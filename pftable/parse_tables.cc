@@ -215,7 +215,8 @@ bool Parser::ParseTable(SourcePlace place) {
       table.has_contents = true;
       if (!ParseTableContents(table)) return false;
     } else {
-      return Unexpected("persist, const, counters, file or '{'");
+      return Unexpected("persist, const, counters, file or '{'",
+                        {"persist", "const", "counters", "file"});
     }
   }
   std::unordered_set<EntryKey, absl::Hash<EntryKey>> seen;

@@ -83,6 +83,8 @@ ParseResult Parser::Run() {
   RunFile();
   LoadPendingAnchors();
   FinishOptions();
+  CheckNames();
+  CheckLimits();
   if (error_count_ == 0) FinishRules();
   std::vector<std::string> texts;
   for (FileText& read : texts_) {
@@ -134,16 +136,22 @@ bool Parser::ReadFile(const std::string& path, SourcePlace place,
   const size_t left = input_.limits.total_bytes - total_bytes_;
   auto read =
       input_.load_file(path, std::min(left, input_.limits.file_bytes));
-  if (!read.ok()) {
+  const bool too_large = absl::IsResourceExhausted(read.status());
+  if (!read.ok() && !too_large) {
     return Error(place, "cannot read \"" + path + "\": " +
                             std::string(read.status().message()));
   }
-  text = *std::move(read);
-  if (text.size() > left) {
+  if (too_large || read->size() > left) {
+    if (left >= input_.limits.file_bytes) {
+      return Error(place, "\"" + path + "\" is larger than " +
+                              std::to_string(input_.limits.file_bytes) +
+                              " bytes");
+    }
     return Error(place, "the files of the ruleset are larger than " +
                             std::to_string(input_.limits.total_bytes) +
                             " bytes together");
   }
+  text = *std::move(read);
   total_bytes_ += text.size();
   return true;
 }
@@ -296,6 +304,11 @@ void Parser::Report(Severity severity, SourcePlace place, std::string message,
 }
 
 bool Parser::Error(SourcePlace place, std::string message, std::string hint) {
+  // What a broken macro would have been is not known.
+  if (token_.kind == TokenKind::kError && token_.text.empty() &&
+      place == token_.place) {
+    return false;
+  }
   Report(Severity::kError, place, std::move(message), std::move(hint));
   return false;
 }
@@ -304,7 +317,8 @@ void Parser::Warning(SourcePlace place, std::string message) {
   Report(Severity::kWarning, place, std::move(message), "");
 }
 
-bool Parser::Unexpected(std::string_view wanted) {
+bool Parser::Unexpected(std::string_view wanted,
+                        std::initializer_list<std::string_view> words) {
   const SourcePlace place = token_.place;
   std::string got;
   std::string hint;
@@ -332,14 +346,21 @@ bool Parser::Unexpected(std::string_view wanted) {
       got = "'" + token_.text.substr(0, 64) + "'";
       break;
   }
-  if (token_.kind == TokenKind::kWord && !IsReservedWord(token_.text)) {
-    const std::string nearest = NearestWord(token_.text, ReservedWords());
-    if (!nearest.empty()) hint = "did you mean '" + nearest + "'?";
+  if (token_.kind == TokenKind::kWord && words.size() != 0) {
+    hint = DidYouMean(token_.text, words);
+  } else if (token_.kind == TokenKind::kWord && !IsReservedWord(token_.text)) {
+    hint = DidYouMean(token_.text, ReservedWords());
   }
   return Error(place,
                "syntax error: " + got + " where " + std::string(wanted) +
                    " is wanted",
                std::move(hint));
+}
+
+std::string DidYouMean(std::string_view word,
+                       const std::vector<std::string_view>& known) {
+  const std::string nearest = NearestWord(word, known);
+  return nearest.empty() ? "" : "did you mean '" + nearest + "'?";
 }
 
 std::string NearestWord(std::string_view word,

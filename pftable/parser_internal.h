@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <initializer_list>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -61,13 +63,22 @@ class Parser {
   bool AtStatementEnd() const;
   // Reports `message` at `place` unless the same was just said; false.
   bool Error(SourcePlace place, std::string message, std::string hint = "");
-  // About the present token.
-  bool Unexpected(std::string_view wanted);
+  // About the present token; the hint is the nearest of `words`, or of all
+  // reserved words if there are none.
+  bool Unexpected(std::string_view wanted,
+                  std::initializer_list<std::string_view> words = {});
   void Warning(SourcePlace place, std::string message);
   void Report(Severity severity, SourcePlace place, std::string message,
               std::string hint);
   std::string SourceLine(SourcePlace place);
   void RecoverStatement();
+  // After the '{' of a body whose head has a mistake: to behind its '}'.
+  void SkipBody();
+  // After a mistake in the head of an anchor: to behind the '{' of its body,
+  // which is the place; nothing if it has none.
+  std::optional<SourcePlace> SkipToBody();
+  // Both; false.
+  bool GiveUpBody();
   void RunFile();
   void FinishRules();
   // Reads statements up to the end of the file, or up to the '}' that ends
@@ -75,6 +86,7 @@ class Parser {
   void ParseStatements(bool in_anchor);
   bool ParseStatement();
   bool ParseMacro(const Token& name);
+  bool ParseMacroDefinition(const Token& name);
   bool ParseInclude(SourcePlace place);
   bool EndStatement();
   bool CheckOrder(Section section, SourcePlace place);
@@ -189,7 +201,9 @@ class Parser {
   bool ParseBinatRule(SourcePlace place, bool no);
 
   // parse_ether.cc
-  bool ParseEtherRule(SourcePlace place);
+  bool ParseEther(SourcePlace place);
+  // `in_body` becomes true where the braces behind the rule are being read.
+  bool ParseEtherRule(SourcePlace place, bool& in_body);
   bool ParseEtherBody(const std::string& path);
   bool ParseMac(MacMatch& mac);
 
@@ -197,8 +211,12 @@ class Parser {
   bool ParseBandwidth(std::string& out);
   bool ParseQueueRate(std::string_view what, std::string& out);
   bool ParseQueue(const Token& word);
+  bool ParseQueueDefinition(const Token& word, const std::string& name,
+                            SourcePlace name_place);
   bool ParseScheduler(std::string& out);
   bool ParseAltq(const Token& word);
+  bool ParseAltqDefinition(const Token& word, const std::string& name,
+                           SourcePlace name_place);
   bool ParseLimiter(const Token& word);
   bool AddForeign(std::string kind, std::string text, SourcePlace place);
 
@@ -216,6 +234,20 @@ class Parser {
   void NumberLabels(Anchor& anchor);
   // The anchor that statements now go to.
   Anchor& Here();
+
+  // check_limits.cc: what `set limit` bounds.
+  Anchor& MakeAnchor(const std::string& path, SourcePlace place);
+  void CheckLimits();
+
+  // check_names.cc: names that are used before or without a definition.
+  void UseInterface(const std::string& name, SourcePlace place);
+  void UseTable(const std::string& name, SourcePlace place);
+  void UseQueue(const std::string& name, SourcePlace place);
+  void DefineQueue(const std::string& name, const std::string& parent);
+  void CheckNames();
+  // Those that are known, and their groups, without repetitions.
+  std::vector<std::string_view> InterfaceNames() const;
+  std::string InterfaceHint(std::string_view name) const;
 
   ParseInput input_;
   HostFacts no_facts_;
@@ -243,11 +275,19 @@ class Parser {
     size_t lexer_depth = 0;
   };
   std::vector<AnchorScope> anchors_;
+  std::map<std::string, SourcePlace> anchor_places_;  // of the first mention
   std::vector<PendingAnchor> pending_;
   Section section_ = Section::kNone;
   std::array<bool, kTimeoutCount> timeout_given_{};
   bool in_loaded_anchor_ = false;
   std::set<std::string, std::less<>> queues_;  // that are defined so far
+  std::set<std::string, std::less<>> parent_queues_;  // that have children
+  // The first use of each name.
+  std::map<std::string, SourcePlace, std::less<>> interface_uses_;
+  std::map<std::string, SourcePlace, std::less<>> table_uses_;
+  std::map<std::string, SourcePlace, std::less<>> queue_uses_;
+  // A file could not be read: what it defines is not known.
+  bool misses_definitions_ = false;
 };
 
 // Shared by the parsers of numbers in words: decimal, 0x hexadecimal or 0
@@ -256,6 +296,9 @@ std::optional<uint64_t> ParseUnsigned(std::string_view text);
 // The known word that is nearest to `word`, or empty: for "did you mean".
 std::string NearestWord(std::string_view word,
                         const std::vector<std::string_view>& known);
+// "did you mean 'x'?" with the nearest, or nothing.
+std::string DidYouMean(std::string_view word,
+                       const std::vector<std::string_view>& known);
 bool IsReservedWord(std::string_view word);
 const std::vector<std::string_view>& ReservedWords();
 

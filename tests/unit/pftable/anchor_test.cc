@@ -177,8 +177,9 @@ TEST_F(AnchorTest, CallsThatMultiplyAreRefused) {
 }
 
 TEST_F(AnchorTest, TheLimitOfAnchorsHolds) {
-  EXPECT_EQ(Load("set limit anchors 1\nanchor \"a\" { anchor \"b\" }\n"
-                 "anchor \"c\" { pass }\n")
+  EXPECT_EQ(LoadWithLimit(Limit::kAnchors, 1,
+                          "anchor \"a\" { anchor \"b\" }\n"
+                          "anchor \"c\" { pass }\n")
                 .code(),
             absl::StatusCode::kResourceExhausted);
 }

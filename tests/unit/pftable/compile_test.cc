@@ -84,8 +84,9 @@ TEST_F(CompileTest, ErrorsShowTheLineAndACaret) {
             "pf.conf:2:3: parsed, not enforced yet: set tos\n"
             "  match set tos 4\n  ^");
   // Found while compiling, after the constructs are known to be enforced.
-  EXPECT_EQ(Load("set limit table-entries 1\n"
-                 "  table <t> { 192.0.2.1 198.51.100.1 }\n").message(),
+  EXPECT_EQ(LoadWithLimit(Limit::kTableEntries, 1,
+                          "pass\n  table <t> { 192.0.2.1 198.51.100.1 }\n")
+                .message(),
             "pf.conf:2:3: table <t>: more than 1 addresses in all tables "
             "(set limit table-entries)\n"
             "  table <t> { 192.0.2.1 198.51.100.1 }\n  ^");

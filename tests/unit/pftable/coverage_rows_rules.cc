@@ -129,7 +129,10 @@ constexpr CoverageRow kParameters[] = {
     {"tag", "pass in tag A", "pass in tag"},
     {"set prio", "pass set prio (2, 5)", "pass set prio 9"},
     {"set tos", "pass set tos ef", "pass set tos 256"},
-    {"set queue, queue", "pass set queue (std, pri)", "pass set queue (a"},
+    {"set queue, queue",
+     "queue std on em0 bandwidth 1M\nqueue pri on em0 bandwidth 1M\n"
+     "pass set queue (std, pri)",
+     "queue std on em0 bandwidth 1M\npass set queue sdt"},
     {"set delay", "pass set delay 100", "pass set delay 0"},
     {"dnpipe, dnqueue", "pass in dnpipe (1, 2)\npass in dnqueue 3",
      "pass in dnpipe 0"},

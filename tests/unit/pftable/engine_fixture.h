@@ -92,6 +92,14 @@ class EngineTest : public testing::Test {
     return store_->Load(Parsed(std::move(text), dialect));
   }
 
+  // With a limit of which the text says nothing: a load holds a policy to it
+  // whatever it is made of.
+  absl::Status LoadWithLimit(Limit limit, uint32_t value, std::string text) {
+    Policy policy = Parsed(std::move(text));
+    policy.options.limits[static_cast<size_t>(limit)] = value;
+    return store_->Load(std::move(policy));
+  }
+
   // In at outside unless told.
   Verdict Judge(const TestPacket& packet,
                 Direction direction = Direction::kIn, uint16_t tag = kNoTag) {

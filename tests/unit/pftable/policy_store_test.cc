@@ -431,8 +431,8 @@ TEST_F(PolicyStoreTest, EntriesAreLimitedOldAndNewTogether) {
                  "table <t> persist { 10.1.0.1 10.1.0.2 10.1.0.3 }\n")
                 .code(),
             absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(Load("set limit table-entries 2\n"
-                 "table <u> persist { 10.1.0.1 10.1.0.2 10.1.0.3 }\n")
+  EXPECT_EQ(LoadWithLimit(Limit::kTableEntries, 2,
+                          "table <u> persist { 10.1.0.1 10.1.0.2 10.1.0.3 }\n")
                 .code(),
             absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(store_->generation_hash(), hash);
