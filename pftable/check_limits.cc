@@ -2,6 +2,7 @@
 // entries. A load holds them to these limits too; here the message has a
 // place, and `-n` knows of it.
 #include <algorithm>
+#include <map>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -16,10 +17,31 @@ bool IsBefore(const SourcePlace& a, const SourcePlace& b) {
          std::tie(b.file, b.line, b.column);
 }
 
-void CollectTables(const Anchor& anchor,
-                   std::vector<const TableDefinition*>& out) {
-  for (const TableDefinition& table : anchor.tables) out.push_back(&table);
-  for (const Anchor& child : anchor.children) CollectTables(child, out);
+constexpr size_t kEnough = size_t{1} << 33;
+
+size_t RulesOf(const Anchor& anchor) {
+  const Ruleset& rules = anchor.rules;
+  return rules.filter.size() + rules.scrub.size() + rules.nat.size() +
+         rules.rdr.size() + rules.binat.size() + rules.ether.size();
+}
+
+// Calls `visit` for each anchor within `anchor`. A list in the condition of an
+// unnamed anchor makes calls of which each is printed, and read again, as an
+// anchor: it counts as many times.
+template <typename Visit>
+void ForEachAnchor(const Anchor& anchor, size_t times, const Visit& visit) {
+  std::map<std::string_view, size_t> calls;
+  for (const Rule& rule : anchor.rules.filter) ++calls[rule.anchor_call];
+  for (const EtherRule& rule : anchor.rules.ether) ++calls[rule.anchor_call];
+  for (const Anchor& child : anchor.children) {
+    const bool unnamed = child.name.starts_with('_');
+    // More than any limit is as good as more.
+    const size_t here = std::min(
+        kEnough,
+        times * (unnamed ? std::max<size_t>(calls[child.name], 1) : 1));
+    visit(child, here);
+    ForEachAnchor(child, here, visit);
+  }
 }
 
 }  // namespace
@@ -27,6 +49,29 @@ void CollectTables(const Anchor& anchor,
 Anchor& Parser::MakeAnchor(const std::string& path, SourcePlace place) {
   anchor_places_.try_emplace(path, place);
   return result_.policy.main.FindOrCreate(path);
+}
+
+// Of the first one above `limit` in the order of the text, or of the last.
+SourcePlace Parser::PlaceOfAnchor(size_t limit) const {
+  std::vector<std::pair<SourcePlace, std::string_view>> anchors;
+  for (const auto& [path, place] : anchor_places_) {
+    anchors.emplace_back(place, path);
+  }
+  std::stable_sort(anchors.begin(), anchors.end(),
+                   [](const auto& a, const auto& b) {
+                     return IsBefore(a.first, b.first);
+                   });
+  SourcePlace last;
+  std::set<std::string_view> paths;  // "a/b" is two
+  for (const auto& [place, path] : anchors) {
+    last = place;
+    for (size_t end = 0; end != path.npos;) {
+      end = path.find('/', end + 1);
+      paths.insert(path.substr(0, end));
+    }
+    if (paths.size() > limit) break;
+  }
+  return last;
 }
 
 void Parser::CheckLimits() {
@@ -41,35 +86,38 @@ void Parser::CheckLimits() {
               std::string(kLimitNames[static_cast<size_t>(limit)]) + ")");
   };
 
-  std::vector<std::pair<SourcePlace, std::string_view>> anchors;
-  for (const auto& [path, place] : anchor_places_) {
-    anchors.emplace_back(place, path);
+  // A table for each time that it counts.
+  std::vector<const TableDefinition*> tables;
+  for (const TableDefinition& t : result_.policy.main.tables) {
+    tables.push_back(&t);
   }
-  std::stable_sort(anchors.begin(), anchors.end(),
-                   [](const auto& a, const auto& b) {
-                     return IsBefore(a.first, b.first);
-                   });
-  // "a/b" is two.
-  std::set<std::string_view> paths;
-  for (const auto& [place, path] : anchors) {
-    for (size_t end = 0; end != path.npos;) {
-      end = path.find('/', end + 1);
-      paths.insert(path.substr(0, end));
+  const size_t most_tables = options.limit(Limit::kTables);
+  size_t count = 0;
+  size_t rules = RulesOf(result_.policy.main);
+  ForEachAnchor(result_.policy.main, 1, [&](const Anchor& a, size_t times) {
+    count += times;
+    rules = std::min(kEnough, rules + times * RulesOf(a));
+    for (const TableDefinition& table : a.tables) {
+      tables.insert(tables.end(), std::min(times, most_tables + 1), &table);
     }
-    if (paths.size() <= options.limit(Limit::kAnchors)) continue;
-    more_than(place, "anchors", Limit::kAnchors);
-    break;
+  });
+  if (count > options.limit(Limit::kAnchors)) {
+    more_than(PlaceOfAnchor(options.limit(Limit::kAnchors)), "anchors",
+              Limit::kAnchors);
   }
 
-  std::vector<const TableDefinition*> tables;
-  CollectTables(result_.policy.main, tables);
   std::stable_sort(tables.begin(), tables.end(), [](const auto* a,
                                                     const auto* b) {
     return IsBefore(a->place, b->place);
   });
-  if (tables.size() > options.limit(Limit::kTables)) {
-    more_than(tables[options.limit(Limit::kTables)]->place, "tables",
-              Limit::kTables);
+  if (rules > input_.limits.rules) {
+    Error(PlaceOfAnchor(0),
+          "anchors that lists call make the ruleset larger than " +
+              std::to_string(input_.limits.rules) + " rules",
+          "give them names");
+  }
+  if (tables.size() > most_tables) {
+    more_than(tables[most_tables]->place, "tables", Limit::kTables);
   }
   uint64_t entries = 0;
   for (const TableDefinition* table : tables) {

@@ -83,8 +83,8 @@ ParseResult Parser::Run() {
   RunFile();
   LoadPendingAnchors();
   FinishOptions();
-  CheckNames();
   CheckLimits();
+  CheckNames();
   if (error_count_ == 0) FinishRules();
   std::vector<std::string> texts;
   for (FileText& read : texts_) {

@@ -238,6 +238,7 @@ class Parser {
   // check_limits.cc: what `set limit` bounds.
   Anchor& MakeAnchor(const std::string& path, SourcePlace place);
   void CheckLimits();
+  SourcePlace PlaceOfAnchor(size_t limit) const;
 
   // check_names.cc: names that are used before or without a definition.
   void UseInterface(const std::string& name, SourcePlace place);

@@ -256,6 +256,15 @@ std::vector<Limited> OfRules() {
                    .column = 13,
                    .message = "anchors are nested more than 64 deep",
                    .language = With({}, {{"f", "pass\n"}})});
+  // They are one anchor each, and 4 to the power of their depth in print.
+  cases.push_back({.name = "AnchorsThatListsCall",
+                   .within = "set limit anchors 4000000000\n" +
+                             Nested(8, "anchor on { a b c d }"),
+                   .over = "set limit anchors 4000000000\n" +
+                           Nested(30, "anchor on { a b c d }"),
+                   .line = 2,
+                   .message = "anchors that lists call make the ruleset larger "
+                              "than 1000000 rules"});
   cases.push_back({.name = "AnchorName",
                    .within = "anchor \"" + Name(63) + "\"",
                    .over = "anchor \"" + Name(64) + "\"",
@@ -371,6 +380,21 @@ std::vector<Limited> OfSets() {
                            "anchor \"a/c\"\nanchor d",
                    .line = 4,
                    .message = "more than 3 anchors (set limit anchors)"});
+  cases.push_back({.name = "SetLimitAnchorsOfALoadedFile",
+                   .within = "set limit anchors 2\nanchor \"a\"",
+                   .over = "set limit anchors 2\nload anchor \"a\" from \"f\"",
+                   .line = 2,
+                   .message = "more than 2 anchors (set limit anchors)",
+                   .language = With({}, {{"f", "\n  anchor \"b/c\"\n"}}),
+                   .file = "f"});
+  cases.back().column = 3;
+  // Each call is printed with a body.
+  cases.push_back({.name = "SetLimitAnchorsOfAList",
+                   .within = "set limit anchors 2\nanchor on { em0 em1 } {\n}",
+                   .over = "set limit anchors 2\n"
+                           "anchor on { em0 em1 ppp0 } {\n}",
+                   .line = 2,
+                   .message = "more than 2 anchors (set limit anchors)"});
   cases.push_back({.name = "DefaultLimitOfAnchors",
                    .within = Times(512, "anchor {\n}\n"),
                    .over = Times(513, "anchor {\n}\n"),
