@@ -104,18 +104,17 @@ void Parser::CheckLimits() {
   if (count > options.limit(Limit::kAnchors)) {
     more_than(PlaceOfAnchor(options.limit(Limit::kAnchors)), "anchors",
               Limit::kAnchors);
+  } else if (rules > input_.limits.rules) {
+    Error(PlaceOfAnchor(0),
+          "anchors that lists call make the ruleset larger than " +
+              std::to_string(input_.limits.rules) + " rules",
+          "give them names");
   }
 
   std::stable_sort(tables.begin(), tables.end(), [](const auto* a,
                                                     const auto* b) {
     return IsBefore(a->place, b->place);
   });
-  if (rules > input_.limits.rules) {
-    Error(PlaceOfAnchor(0),
-          "anchors that lists call make the ruleset larger than " +
-              std::to_string(input_.limits.rules) + " rules",
-          "give them names");
-  }
   if (tables.size() > most_tables) {
     more_than(tables[most_tables]->place, "tables", Limit::kTables);
   }

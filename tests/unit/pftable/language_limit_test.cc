@@ -261,7 +261,7 @@ std::vector<Limited> OfRules() {
                    .within = "set limit anchors 4000000000\n" +
                              Nested(8, "anchor on { a b c d }"),
                    .over = "set limit anchors 4000000000\n" +
-                           Nested(30, "anchor on { a b c d }"),
+                           Nested(12, "anchor on { a b c d }"),
                    .line = 2,
                    .message = "anchors that lists call make the ruleset larger "
                               "than 1000000 rules"});
