@@ -75,6 +75,10 @@ bool Parser::ParseForeignOption(RuleSyntax& rule, const Token& word,
         rule.rule.family = f.divert_address->family;
       }
       if (!TakeNumber("port", 1, 65535, number)) return false;
+    } else if (InDialect(Dialect::kOpenBsd)) {
+      return Error(target.place, "divert-to wants an address and a port",
+                   "write `divert-to ADDRESS port N`; FreeBSD's pf has the "
+                   "port alone: --dialect freebsd");
     } else {
       const auto port = ParseUnsigned(text);
       if (!port || *port == 0 || *port > 65535) {

@@ -41,6 +41,8 @@ class RulesPrinter {
   void PrintAnchor(const Anchor& anchor, int depth,
                    const std::string& queues) {
     const std::string indent(static_cast<size_t>(depth) * 2, ' ');
+    // As in pfctl, numbers stand at the left edge.
+    const std::string rule_indent = options_.rule_numbers ? "" : indent;
     if (depth > 0 && options_.parts.tables) {
       for (const TableDefinition& table : anchor.tables) {
         out_ += indent + PrintTable(table) + "\n";
@@ -60,7 +62,7 @@ class RulesPrinter {
       }
       size_t number = 0;
       for (const Rule& rule : *list) {
-        out_ += indent + PrintRule(rule, options_, number++);
+        out_ += rule_indent + PrintRule(rule, options_, number++);
         const Anchor* body = list == &anchor.rules.filter
                                  ? BodyOf(anchor, rule)
                                  : nullptr;

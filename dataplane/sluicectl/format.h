@@ -7,13 +7,17 @@
 #include <string>
 
 #include "nlohmann/json_fwd.hpp"
+#include "pftable/policy.h"
 
 namespace sluice {
 
-// How much is printed: the flags -v (0 to 2) and -g.
+// How much is printed: the flags -v (0 to 2) and -g; and in whose form.
 struct Detail {
   int verbose = 0;
   bool debug = false;
+  // OpenBSD has counters of their own for match rules, in FreeBSD's form they
+  // are among those of pass rules.
+  Dialect dialect = Dialect::kOpenBsd;
 };
 
 // An element of rules.show; uid and pid are of who loaded it.

@@ -25,12 +25,21 @@ constexpr TrafficLine kTrafficLines[] = {
     {"Out/Pass:", "out", "pass"},   {"Out/XPass:", "out", "xpass"},
 };
 
-void AppendTraffic(const json& traffic, std::string* text) {
+void AppendTraffic(const json& traffic, Dialect dialect, std::string* text) {
+  const bool own_match = dialect == Dialect::kOpenBsd;
   for (const TrafficLine& line : kTrafficLines) {
-    const json& count = Member(Member(traffic, line.way), line.kind);
+    const std::string_view kind = line.kind;
+    if (kind == "match" && !own_match) continue;
+    const json& way = Member(traffic, line.way);
+    const auto sum = [&](const char* of) {
+      uint64_t number = Number(Member(way, line.kind), of);
+      if (kind == "pass" && !own_match) {
+        number += Number(Member(way, "match"), of);
+      }
+      return number;
+    };
     absl::StrAppendFormat(text, "\t%-12s [ Packets: %-18d Bytes: %-18d ]\n",
-                          line.name, Number(count, "packets"),
-                          Number(count, "bytes"));
+                          line.name, sum("packets"), sum("bytes"));
   }
 }
 
@@ -72,7 +81,7 @@ std::string FormatTable(const json& table, const Detail& detail) {
   absl::StrAppendFormat(&text,
                         "\tEvaluations: [ NoMatch: %-18d Match: %-18d ]\n",
                         Number(table, "no_match"), Number(table, "match"));
-  AppendTraffic(Member(table, "traffic"), &text);
+  AppendTraffic(Member(table, "traffic"), detail.dialect, &text);
   return text;
 }
 
@@ -88,7 +97,7 @@ std::string FormatTableAddress(const json& address, const Detail& detail) {
                           FormatTime(Number(address, "cleared")));
   }
   if (Has(address, "traffic")) {
-    AppendTraffic(Member(address, "traffic"), &text);
+    AppendTraffic(Member(address, "traffic"), detail.dialect, &text);
   }
   return text;
 }

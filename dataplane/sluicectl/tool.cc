@@ -18,7 +18,9 @@ Tool::Tool(const Arguments& arguments, Caller* caller, std::istream& in,
       caller_(caller),
       in_(in),
       output_(out, err, arguments.json, arguments.quiet),
-      detail_{.verbose = arguments.verbose, .debug = arguments.debug} {}
+      detail_{.verbose = arguments.verbose,
+              .debug = arguments.debug,
+              .dialect = arguments.dialect.value_or(Dialect::kOpenBsd)} {}
 
 // The order is pfctl's: disable, show, clear, kill, tables, load, enable.
 int Tool::Run() {
