@@ -240,9 +240,13 @@ bool Parser::ParseScheduler(std::string& out) {
       if (Accept('(')) {
         std::string second;
         int64_t milliseconds = 0;
-        if (!ParseBandwidth(rate) ||
-            !TakeNumber("milliseconds", 0, 1000000, milliseconds) ||
-            !ParseBandwidth(second) ||
+        if (!ParseBandwidth(rate)) return false;
+        Accept(',');
+        if (!TakeNumber("milliseconds", 0, 1000000, milliseconds)) {
+          return false;
+        }
+        Accept(',');
+        if (!ParseBandwidth(second) ||
             !Expect(')', "after a service curve")) {
           return false;
         }
