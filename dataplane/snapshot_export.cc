@@ -183,8 +183,8 @@ absl::Status SnapshotExport::Encode() {
   snapshot.header.incarnation = filter_.plane->status.Load().incarnation;
   snapshot.header.wall_time = WallMicroseconds();
   snapshot.header.monotonic_time = MonotonicMicroseconds();
-  snapshot.meta = {.filter = filter_.name,
-                   .creator = "sluiced-" SLUICE_VERSION};
+  snapshot.meta.filter = filter_.name;
+  snapshot.meta.creator = "sluiced-" SLUICE_VERSION;
   const absl::StatusOr<std::vector<uint8_t>> bytes = WriteSnapshot(snapshot);
   if (!bytes.ok()) return bytes.status();
   FaultPoint("export.encoded");

@@ -32,8 +32,9 @@ bool Parser::ParseAnchorName(std::string& name, bool& wildcard) {
   }
   if (name.empty()) return Error(place, "empty anchor name");
   const size_t slash = name.rfind('/');
-  if (name[slash == name.npos || slash + 1 == name.size() ? 0 : slash + 1] ==
-      '_') {
+  if (!input_.unnamed_by_number &&
+      name[slash == name.npos || slash + 1 == name.size() ? 0 : slash + 1] ==
+          '_') {
     return Error(place, "anchor names beginning with '_' are reserved for "
                         "unnamed anchors");
   }

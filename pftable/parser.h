@@ -58,6 +58,9 @@ struct ParseInput {
   bool no_dns = false;               // a host name that is not known fails
   // Where the text is loaded into, "a/b": for relative anchor paths.
   std::string anchor;
+  // `anchor "_1"` calls an unnamed anchor, which stands elsewhere: so snapshots
+  // have it (PrintOptions::anchor_names). Rulesets may not use such names.
+  bool unnamed_by_number = false;
   ParseLimits limits;
   // The options that those of the text are set on top of (-m); null: the
   // dialect's defaults. Its dialect is the text's.

@@ -103,7 +103,7 @@ absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
   rulesets[""];
   // Listed rules point into it.
   const std::shared_ptr<const Policy> policy = store->policy();
-  const PrintOptions print = {.dialect = policy->options.dialect};
+  const PrintOptions print = SnapshotPrintOptions(policy->options.dialect);
   for (const RuleStatus& status : store->ListAllRules()) {
     const absl::StatusOr<RuleSlotInfo> info =
         store->rule_slots().Info(status.rule.slot);
@@ -147,6 +147,10 @@ void ExportLimits(const Options& options, Snapshot* snapshot) {
 }
 
 }  // namespace
+
+PrintOptions SnapshotPrintOptions(Dialect dialect) {
+  return {.dialect = dialect, .anchor_names = true};
+}
 
 RuleId RuleIdOf(std::string_view identity) {
   RuleId id = 0;
@@ -329,7 +333,9 @@ absl::Status ExportPolicy(PolicyStore* store, Snapshot* snapshot) {
     snapshot->rulesets.clear();
     snapshot->rule_counters.clear();
     snapshot->table_counters.clear();
-    ExportLimits(store->policy()->options, snapshot);
+    const std::shared_ptr<const Policy> policy = store->policy();
+    snapshot->meta.dialect = policy->options.dialect;
+    ExportLimits(policy->options, snapshot);
     absl::Status status = ExportTables(store, snapshot);
     if (status.ok()) status = ExportRules(store, snapshot);
     if (store->generation_number() != generation) {

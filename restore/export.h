@@ -13,6 +13,7 @@
 #include "conntrack/state.h"
 #include "pftable/interface_registry.h"
 #include "pftable/policy_store.h"
+#include "pftable/printer.h"
 #include "restore/snapshot.h"
 
 namespace sluice {
@@ -65,7 +66,10 @@ class StateExporter {
 // The identity of a rule with that text digest (RuleSlotInfo::identity).
 RuleId RuleIdOf(std::string_view identity);
 
-// Fills in limits, tables with their contents of now, rules, options and
+// How the text of a rule is printed in a snapshot.
+PrintOptions SnapshotPrintOptions(Dialect dialect);
+
+// Fills in dialect, limits, tables with their contents of now, rules, options and
 // counters, and the generation in the header. Every part is of one generation:
 // Aborted if the policy changed meanwhile, and then it is to be called again;
 // ResourceExhausted: no memory.

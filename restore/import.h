@@ -49,6 +49,7 @@ struct ImportOptions {
   // counters: each goes on from the greater of the snapshot's and its own. If
   // not, the policy in force stays, tables and counters included.
   bool policy = false;
+  // Of a snapshot that does not say it.
   Dialect dialect = Dialect::kOpenBsd;
 };
 

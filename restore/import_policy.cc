@@ -50,7 +50,7 @@ absl::Status CheckCanonical(const SnapshotRuleset& ruleset,
       !policy.macros.empty()) {
     return NotCanonical(ruleset, "a text that is no rule");
   }
-  const PrintOptions print = {.dialect = dialect};
+  const PrintOptions print = SnapshotPrintOptions(dialect);
   for (size_t i = 0; i < ruleset.rules.size(); ++i) {
     const SnapshotRule& rule = ruleset.rules[i];
     if (PrintRule(rules.filter[i], print) != rule.text) {
@@ -82,6 +82,7 @@ absl::StatusOr<Policy> ParsedRuleset(const SnapshotRuleset& ruleset,
   input.file_name = NameOf(ruleset);
   input.dialect = dialect;
   input.anchor = ruleset.anchor;
+  input.unnamed_by_number = true;
   input.no_dns = true;
   // One a text: a list in it is refused before it is multiplied out.
   input.limits.rules = ruleset.rules.size();
@@ -132,10 +133,11 @@ TableDefinition DefinitionOf(const SnapshotTable& table) {
 }  // namespace
 
 absl::StatusOr<Policy> StateImporter::BuildPolicy() const {
-  Policy policy(options_.dialect);
+  const Dialect dialect = snapshot_.meta.dialect.value_or(options_.dialect);
+  Policy policy(dialect);
   // Ascending by anchor: the main ruleset is the first, if there is one.
   for (const SnapshotRuleset& ruleset : snapshot_.rulesets) {
-    absl::StatusOr<Policy> parsed = ParsedRuleset(ruleset, options_.dialect);
+    absl::StatusOr<Policy> parsed = ParsedRuleset(ruleset, dialect);
     if (!parsed.ok()) return parsed.status();
     if (ruleset.anchor.empty()) {
       policy = std::move(*parsed);

@@ -7,11 +7,13 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "packet/address.h"
 #include "packet/packet.h"
+#include "pftable/policy.h"
 #include "pftable/timeouts.h"
 #include "restore/restore_job.h"
 
@@ -37,6 +39,9 @@ struct SnapshotHeader {
 struct SnapshotMeta {
   std::string filter;   // name, 1 to 31 of [A-Za-z0-9_.:-]
   std::string creator;  // program and version, the same
+  // Whose language the texts are in, and whose defaults hold; nothing: it was
+  // written before minor version 2.
+  std::optional<Dialect> dialect{};
 
   friend bool operator==(const SnapshotMeta&, const SnapshotMeta&) = default;
 };

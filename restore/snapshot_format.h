@@ -12,9 +12,11 @@ namespace sluice {
 inline constexpr std::array<uint8_t, 8> kSnapshotMagic = {
     'S', 'L', 'U', 'I', 'C', 'E', 0x1a, '\n'};
 inline constexpr uint16_t kSnapshotMajor = 1;
-inline constexpr uint16_t kSnapshotMinor = 1;
+inline constexpr uint16_t kSnapshotMinor = 2;
 // From this minor version on expectations name an interface of their own.
 inline constexpr uint16_t kMinorOfExpectedInterface = 1;
+// META says which dialect the policy is in.
+inline constexpr uint16_t kMinorOfDialect = 2;
 
 inline constexpr size_t kSnapshotHeaderBytes = 96;
 // What a newer minor version may lengthen the header to.
@@ -55,6 +57,7 @@ enum class SectionKind : uint16_t {
 // Types of records, by section.
 enum class RecordType : uint16_t {
   kMeta = 0x8001,            // META
+  kDialect = 0x0002,
   kLimit = 0x8001,           // LIMITS
   kTable = 0x8001,           // TABLES
   kTableEntry = 0x8002,

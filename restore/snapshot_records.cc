@@ -149,6 +149,10 @@ absl::Status SnapshotRecords::ReadOne(SectionKind kind, const SnapshotTlv& tlv,
     switch (kind) {
       case SectionKind::kMeta:
         if (Is(tlv, RecordType::kMeta)) return ReadMeta(tlv);
+        if (Is(tlv, RecordType::kDialect) &&
+            result_->minor >= kMinorOfDialect) {
+          return ReadDialect(tlv);
+        }
         break;
       case SectionKind::kLimits:
         if (Is(tlv, RecordType::kLimit)) return ReadLimit(tlv);
@@ -199,6 +203,20 @@ absl::Status SnapshotRecords::ReadMeta(const SnapshotTlv& tlv) {
     return Bad(tlv.offset, "a name that is not allowed");
   }
   has_meta_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotRecords::ReadDialect(const SnapshotTlv& tlv) {
+  std::optional<Dialect>& dialect = result_->snapshot.meta.dialect;
+  if (!has_meta_ || dialect) {
+    return Bad(tlv.offset, "a dialect at another place, or the second one");
+  }
+  SnapshotCursor from(tlv.value, tlv.value_offset);
+  const uint8_t code = from.Get<uint8_t>();
+  if (!from.done() || code > static_cast<uint8_t>(Dialect::kFreeBsd)) {
+    return Bad(tlv.offset, "a dialect that does not exist");
+  }
+  dialect = static_cast<Dialect>(code);
   return absl::OkStatus();
 }
 

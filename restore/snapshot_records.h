@@ -30,6 +30,7 @@ class SnapshotRecords {
                        const SnapshotCursor& bytes);
   absl::Status ReadOne(SectionKind kind, const SnapshotTlv& tlv, size_t left);
   absl::Status ReadMeta(const SnapshotTlv& tlv);
+  absl::Status ReadDialect(const SnapshotTlv& tlv);
   absl::Status ReadLimit(const SnapshotTlv& tlv);
   absl::Status ReadTable(const SnapshotTlv& tlv, size_t left);
   absl::Status ReadEntry(const SnapshotTlv& tlv);

@@ -149,6 +149,10 @@ void SnapshotWriter::Add(const SnapshotMeta& meta) {
   out_.PutString(meta.filter);
   out_.PutString(meta.creator);
   EndRecord(at);
+  if (!meta.dialect) return;
+  const size_t dialect = BeginRecord(RecordType::kDialect);
+  out_.Put(static_cast<uint8_t>(*meta.dialect));
+  EndRecord(dialect);
 }
 
 void SnapshotWriter::Add(const SnapshotLimit& limit) {

@@ -174,12 +174,38 @@ Snapshot ManyStatesSnapshot(uint32_t count) {
   return snapshot;
 }
 
+Snapshot DialectSnapshot() {
+  Snapshot snapshot = EmptySnapshot();
+  snapshot.meta.dialect = Dialect::kFreeBsd;
+  SnapshotTable& table = snapshot.tables.emplace_back();
+  table.name = "__automatic_1f2e3d4c_0";
+  table.flags = kSnapshotTableConst | kSnapshotTableActive;
+  for (uint8_t host = 1; host <= 6; ++host) {
+    table.entries.push_back(
+        {.prefix = {.address = Address::V4(0x0a000000u + host),
+                    .length = 32}});
+  }
+  snapshot.rulesets = {
+      {.anchor = "",
+       .options = {"ruleset-optimization basic", "fail-policy return"},
+       .rules = {{SnapshotRuleKind::kFilter, 7, "anchor \"_1\" all"},
+                 {SnapshotRuleKind::kFilter, 8,
+                  "pass in inet proto tcp from <__automatic_1f2e3d4c_0> to "
+                  "any port = 22 flags S/SA keep state"}}},
+      {.anchor = "_1",
+       .options = {},
+       .rules = {{SnapshotRuleKind::kFilter, 9,
+                  "block return in proto sctp all"}}}};
+  return snapshot;
+}
+
 std::vector<NamedSnapshot> GoldenSnapshots() {
   return {{"empty", EmptySnapshot()},
           {"full", FullSnapshot()},
           {"transfer", TransferSnapshot()},
           {"states", ManyStatesSnapshot(16)},
-          {"bound", BoundSnapshot(), 1}};
+          {"bound", BoundSnapshot(), 1},
+          {"dialect", DialectSnapshot(), 2}};
 }
 
 void FixSnapshot(std::vector<uint8_t>& bytes) {

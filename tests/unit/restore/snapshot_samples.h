@@ -21,6 +21,9 @@ Snapshot FullSnapshot();
 Snapshot TransferSnapshot();
 // The same by a rule that binds states to an interface.
 Snapshot BoundSnapshot();
+// A filter in FreeBSD's dialect, with a table that the optimiser has made and
+// an unnamed anchor.
+Snapshot DialectSnapshot();
 // `count` TCP states, half of them IPv6.
 Snapshot ManyStatesSnapshot(uint32_t count);
 

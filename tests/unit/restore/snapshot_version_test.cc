@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "restore/snapshot_format.h"
@@ -60,6 +61,81 @@ TEST(SnapshotVersionTest, ExpectationsHaveAnInterfaceSinceMinorOne) {
   const auto read = ReadSnapshot(bytes);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->snapshot.expectations[0].interface, "em0");
+}
+
+TEST(SnapshotVersionTest, DialectIsSaidSinceMinorTwo) {
+  for (const Dialect dialect : {Dialect::kOpenBsd, Dialect::kFreeBsd}) {
+    Snapshot snapshot = DialectSnapshot();
+    snapshot.meta.dialect = dialect;
+    Bytes bytes = Write(snapshot);
+    EXPECT_EQ(ReadSnapshot(bytes)->snapshot, snapshot);
+    // Those before had no such record, and skip it.
+    bytes[10] = kMinorOfDialect - 1;
+    FixSnapshot(bytes);
+    const auto older = ReadSnapshot(bytes);
+    ASSERT_TRUE(older.ok()) << older.status();
+    EXPECT_EQ(older->skips.records, 1u);
+    snapshot.meta.dialect.reset();
+    EXPECT_EQ(older->snapshot, snapshot);
+  }
+}
+
+TEST(SnapshotVersionTest, DialectIsOneOfTwo) {
+  Snapshot snapshot = EmptySnapshot();
+  snapshot.meta.dialect = Dialect::kFreeBsd;
+  Bytes bytes = Write(snapshot);
+  const size_t meta = kSnapshotHeaderBytes + kTlvHeaderBytes;
+  const size_t record = meta + kSectionHeadBytes +
+                        PaddedBytes(kTlvHeaderBytes + 2 +
+                                    snapshot.meta.filter.size() + 2 +
+                                    snapshot.meta.creator.size());
+  // Type, version, flags, length, the dialect.
+  ASSERT_EQ(bytes[record], 2);
+  ASSERT_EQ(bytes[record + 4], 1);
+  ASSERT_EQ(bytes[record + kTlvHeaderBytes], 1);
+  for (const auto& [offset, value] :
+       {std::pair<size_t, uint8_t>{kTlvHeaderBytes, 2},
+        {kTlvHeaderBytes, 255},
+        {4, 0},
+        {4, 2}}) {
+    Bytes bad = bytes;
+    bad[record + offset] = value;
+    FixSnapshot(bad);
+    EXPECT_EQ(ReadSnapshot(bad).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << offset << " " << int{value};
+  }
+  // The second one, and one before the names.
+  const auto with_records = [&](const std::vector<Bytes>& records) {
+    Bytes made(bytes.begin(),
+               bytes.begin() + static_cast<ptrdiff_t>(meta +
+                                                      kSectionHeadBytes));
+    size_t length = 0;
+    for (const Bytes& one : records) {
+      made.insert(made.end(), one.begin(), one.end());
+      length += one.size();
+    }
+    made[meta] = static_cast<uint8_t>(records.size());
+    made[meta + 4] = static_cast<uint8_t>(length);
+    const size_t section = kSectionHeadBytes + length + kSectionTailBytes;
+    made[meta - 4] = static_cast<uint8_t>(section);
+    made.resize(meta + PaddedBytes(section));
+    const size_t old_end = meta + PaddedBytes(bytes[meta - 4]);
+    made.insert(made.end(),
+                bytes.begin() + static_cast<ptrdiff_t>(old_end), bytes.end());
+    uint8_t& all_records = made[made.size() - kEndBytes + 8];
+    all_records = static_cast<uint8_t>(all_records + records.size() - 2);
+    FixSnapshot(made);
+    return ReadSnapshot(made);
+  };
+  const Bytes names(bytes.begin() + static_cast<ptrdiff_t>(
+                                        meta + kSectionHeadBytes),
+                    bytes.begin() + static_cast<ptrdiff_t>(record));
+  const Bytes dialect(bytes.begin() + static_cast<ptrdiff_t>(record),
+                      bytes.begin() + static_cast<ptrdiff_t>(record + 16));
+  EXPECT_TRUE(with_records({names, dialect}).ok());
+  EXPECT_FALSE(with_records({names, dialect, dialect}).ok());
+  EXPECT_FALSE(with_records({dialect, names}).ok());
 }
 
 TEST(SnapshotVersionTest, MajorVersionsAreRefusedAndMinorOnesRead) {
