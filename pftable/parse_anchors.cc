@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "pftable/name.h"
 #include "pftable/parser_internal.h"
 
 namespace sluice {
@@ -64,6 +65,10 @@ bool Parser::AnchorPath(const std::string& name, SourcePlace place,
       }
       if (part.size() > kMaxAnchorName) {
         return Error(place, "anchor name too long, max 63 chars");
+      }
+      if (!IsName(part, kMaxAnchorName)) {
+        return Error(place, "'" + std::string(part) + "' cannot name an anchor",
+                     "use letters, digits and _ . : -");
       }
       parts.emplace_back(part);
     }

@@ -222,6 +222,11 @@ bool Parser::TakeString(std::string_view what, std::string& out,
     return Error(token_.place, std::string(what) + " too long, at most " +
                                    std::to_string(max_bytes) + " characters");
   }
+  // Rules with one in a name could not be written into a snapshot.
+  if (token_.text.find('\t') != std::string::npos) {
+    return Error(token_.place, std::string(what) + " with a tab in it",
+                 "write a space");
+  }
   out = Take().text;
   return true;
 }

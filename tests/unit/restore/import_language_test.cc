@@ -211,6 +211,41 @@ TEST(ImportLanguageTest, WithoutADialectItIsTheReceivers) {
   }
 }
 
+// What can be loaded can be moved: names are refused, or go through.
+TEST(ImportLanguageTest, NamesOfAllKinds) {
+  size_t moved = 0, refused = 0;
+  for (const std::string name :
+       {"plain", "two words", "tab\tin it", "dots.and:colons-1", "quote\\\"d",
+        "back\\\\slash", "{brace}", "#hash", "p%r$nr", "'single'", "<a>",
+        "(b)", "1", "pass"}) {
+    for (const char* rule :
+         {"block label \"@\"\n", "match tag \"@\"\nblock tagged \"@\"\n",
+          "pass on \"@\"\n", "table <\"@\"> { ::1 }\nblock from <\"@\">\n",
+          "anchor \"@\" {\nblock\n}\n", "anchor \"a\" {\nanchor \"@\" {\n"
+          "table <t> { ::1 }\nblock from <t>\n}\n}\n",
+          "pass received-on \"@\"\n", "anchor \"@\"\n", "anchor \"a/@/*\"\n"}) {
+      std::string text = rule;
+      for (size_t at = text.find('@'); at != text.npos;
+           at = text.find('@', at + name.size())) {
+        text.replace(at, 1, name);
+      }
+      const auto from = MakeNode();
+      if (!LoadText(from->store, text).ok()) {
+        ++refused;
+        continue;
+      }
+      const auto to = MakeNode();
+      const auto report = to->Import(from->Export(), WithPolicy(true));
+      EXPECT_TRUE(report.ok()) << text << report.status();
+      EXPECT_EQ(to->store.generation_hash(), from->store.generation_hash())
+          << text;
+      ++moved;
+    }
+  }
+  EXPECT_GT(moved, 50u);
+  EXPECT_GT(refused, 20u);
+}
+
 // The dialects differ in what a ruleset without a word about it means.
 TEST(ImportLanguageTest, DefaultsAreThoseOfItsDialect) {
   const auto from = MakeNode();
