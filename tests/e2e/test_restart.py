@@ -123,6 +123,21 @@ def test_the_last_committed_ruleset_comes_back(firewall, tmp_path):
   assert "icmp" in rules
 
 
+def test_the_language_of_the_ruleset_comes_back(firewall, tmp_path):
+  fw = firewall(_RULES, extra=state_of(tmp_path))
+  rules = tmp_path / "freebsd.conf"
+  rules.write_text("block all\n" + "".join(
+      f"pass in proto tcp from 192.0.2.{n} to port ssh\n"
+      for n in range(1, 9)) + "anchor in {\n pass proto udp\n}\n")
+  fw.ctl("--dialect", "freebsd", "-f", rules)
+  time.sleep(1)
+  listings = ("rules", "Tables", "timeouts", "memory")
+  before = [fw.ctl("-s", what).stdout for what in listings]
+  assert "keep state" in before[0] and "__automatic_" in before[1]
+  restart(fw, signal.SIGKILL)
+  assert [fw.ctl("-s", what).stdout for what in listings] == before
+
+
 def test_a_damaged_snapshot_gives_way_to_the_one_before(firewall, tmp_path):
   fw = firewall(_RULES, extra=state_of(tmp_path))
   folder = tmp_path / "state"
