@@ -1,8 +1,8 @@
 // Table definitions and table files.
 #include <algorithm>
 #include <string>
-#include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "absl/hash/hash.h"
 #include "pftable/parser_internal.h"
@@ -10,18 +10,65 @@
 namespace sluice {
 namespace {
 
-struct EntryKey {
-  Prefix prefix;
+// Which networks a list of entries holds already. Lists may have millions: this
+// takes 8 to 16 bytes an entry, all in one block.
+class SeenEntries {
+ public:
+  // `entries` is empty and outlives this.
+  explicit SeenEntries(const std::vector<TableEntry>* entries)
+      : entries_(*entries), places_(16, kFree) {}
 
-  template <typename H>
-  friend H AbslHashValue(H h, const EntryKey& k) {
-    return H::combine(
-        H::combine_contiguous(std::move(h), k.prefix.address.bytes.data(),
-                              k.prefix.address.bytes.size()),
-        k.prefix.length, static_cast<uint8_t>(k.prefix.address.family));
+  // Whether an entry of that network is there.
+  bool Contains(const Prefix& prefix) const {
+    return places_[Find(prefix)] != kFree;
   }
-  friend bool operator==(const EntryKey&, const EntryKey&) = default;
+  // Takes in the last element of the list, which was not there.
+  void AddLast() {
+    const size_t last = entries_.size() - 1;
+    if (2 * entries_.size() > places_.size()) Grow(last);
+    places_[Find(entries_[last].prefix)] = static_cast<uint32_t>(last);
+  }
+
+ private:
+  static constexpr uint32_t kFree = 0xffffffff;
+
+  static size_t Hash(const Prefix& prefix) {
+    return absl::HashOf(prefix.address.bytes, prefix.length,
+                        static_cast<uint8_t>(prefix.address.family));
+  }
+  // Where it is, or would be: the list is never full.
+  size_t Find(const Prefix& prefix) const {
+    const size_t mask = places_.size() - 1;
+    size_t at = Hash(prefix) & mask;
+    while (places_[at] != kFree && entries_[places_[at]].prefix != prefix) {
+      at = (at + 1) & mask;
+    }
+    return at;
+  }
+  // Makes room for as many again; `count` entries are in it.
+  void Grow(size_t count) {
+    std::vector<uint32_t>(2 * places_.size(), kFree).swap(places_);
+    for (size_t i = 0; i < count; ++i) {
+      places_[Find(entries_[i].prefix)] = static_cast<uint32_t>(i);
+    }
+  }
+
+  const std::vector<TableEntry>& entries_;
+  std::vector<uint32_t> places_;  // a power of two, at most half of it taken
 };
+
+// Of entries of one network the first stays.
+void RemoveRepetitions(std::vector<TableEntry>& entries) {
+  std::vector<TableEntry> kept;
+  kept.reserve(entries.size());
+  SeenEntries seen(&kept);
+  for (const TableEntry& entry : entries) {
+    if (seen.Contains(entry.prefix)) continue;
+    kept.push_back(entry);
+    seen.AddLast();
+  }
+  entries = std::move(kept);
+}
 
 int MaskBits(const AddressMatch& match) {
   int bits = 0;
@@ -114,13 +161,15 @@ TableFileResult ParseTableFile(std::string_view file_name,
                                bool no_dns, size_t max_entries) {
   constexpr size_t kMaxDiagnostics = 100;
   TableFileResult result;
-  std::unordered_set<EntryKey, absl::Hash<EntryKey>> seen;
+  SeenEntries seen(&result.entries);
   TableFileScanner scanner(text);
   std::string_view word;
   uint32_t line = 0;
   uint32_t column = 0;
   const auto add = [&](TableEntry entry) {
-    if (seen.insert({entry.prefix}).second) result.entries.push_back(entry);
+    if (seen.Contains(entry.prefix)) return;
+    result.entries.push_back(entry);
+    seen.AddLast();
   };
   const auto fail = [&](std::string message) {
     Diagnostic d;
@@ -209,8 +258,12 @@ bool Parser::ParseTable(SourcePlace place) {
       table_entry_count_ += read.entries.size();
       table.has_contents = true;
       table.files.push_back(std::move(path));
-      table.entries.insert(table.entries.end(), read.entries.begin(),
-                           read.entries.end());
+      if (table.entries.empty()) {
+        table.entries = std::move(read.entries);
+      } else {
+        table.entries.insert(table.entries.end(), read.entries.begin(),
+                             read.entries.end());
+      }
     } else if (token_.Is('{')) {
       table.has_contents = true;
       if (!ParseTableContents(table)) return false;
@@ -219,10 +272,7 @@ bool Parser::ParseTable(SourcePlace place) {
                         {"persist", "const", "counters", "file"});
     }
   }
-  std::unordered_set<EntryKey, absl::Hash<EntryKey>> seen;
-  std::erase_if(table.entries, [&](const TableEntry& e) {
-    return !seen.insert({e.prefix}).second;
-  });
+  RemoveRepetitions(table.entries);
   std::vector<TableDefinition>& tables = Here().tables;
   const auto same = std::find_if(
       tables.begin(), tables.end(),
