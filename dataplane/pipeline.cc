@@ -331,7 +331,8 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
     const EngineOptions& options = judgement.filter.generation->options();
     if (options.fail_policy != BlockReturn::kDrop) {
       AnswerBlocked(i, ResolveAnswer(options.fail_policy, 0, kPortUnreachable,
-                                     kPortUnreachable6, info));
+                                     kPortUnreachable6, options.aborts_sctp,
+                                     info));
     }
     Drop(i, inserted.reason);
     return false;
@@ -433,6 +434,11 @@ void Pipeline::AnswerBlocked(uint32_t i, const AnswerChoice& choice) {
     case BlockAnswer::kTcpReset:
       Answer([&](rte_mbuf* answer) {
         return BuildTcpReset(mbuf, info, choice.rst_ttl, answer);
+      });
+      return;
+    case BlockAnswer::kSctpAbort:
+      Answer([&](rte_mbuf* answer) {
+        return BuildSctpAbort(mbuf, info, answer);
       });
       return;
     case BlockAnswer::kIcmpUnreachable:

@@ -16,6 +16,17 @@ constexpr uint8_t kIcmpUnreachable = 3;
 constexpr uint8_t kIcmp6Unreachable = 1;
 // RFC 8200 section 5.
 constexpr uint32_t kIpv6MinimumMtu = 1280;
+enum Chunk : uint8_t {
+  kInit = 1,
+  kAbort = 6,
+  kError = 9,
+  kCookieAck = 11,
+  kShutdownComplete = 14,
+};
+// The tag is that of the other direction.
+constexpr uint8_t kReflectedTag = 0x01;
+// More are not looked at: an answer costs no more than its question.
+constexpr int kMaxChunks = 16;
 // Ethernet and two VLAN tags.
 constexpr uint32_t kMaxLinkLayerLength = 22;
 
@@ -101,6 +112,55 @@ bool BuildTcp(const rte_mbuf& packet, const PacketInfo& info, uint8_t ttl,
   return true;
 }
 
+template <typename T>
+bool ReadAt(const rte_mbuf& packet, uint32_t offset, T* out) {
+  const void* data = rte_pktmbuf_read(&packet, offset, sizeof *out, out);
+  if (data == nullptr) return false;
+  if (data != out) std::memcpy(out, data, sizeof *out);
+  return true;
+}
+
+// What the ABORT that answers a packet bears.
+struct AbortTag {
+  uint32_t tag = 0;
+  uint8_t flags = 0;
+};
+
+bool FindAbortTag(const rte_mbuf& packet, const PacketInfo& info,
+                  AbortTag* abort) {
+  *abort = {.tag = info.sequence, .flags = kReflectedTag};
+  const uint32_t end = info.l4_offset + uint32_t{info.l4_length};
+  uint32_t at = info.payload_offset();
+  for (int i = 0; i < kMaxChunks; ++i) {
+    wire::SctpChunk chunk;
+    if (at + sizeof chunk > end) return i != 0;
+    if (!ReadAt(packet, at, &chunk)) return false;
+    const uint32_t length = chunk.length.host();
+    if (length < sizeof chunk || at + length > end) return false;
+    switch (chunk.type) {
+      case kAbort:
+      case kError:
+      case kCookieAck:
+      case kShutdownComplete:
+        return false;
+      case kInit: {
+        // Alone in its packet, and its tag is never zero.
+        Be32 tag;
+        if (i != 0 || length < sizeof chunk + sizeof tag ||
+            !ReadAt(packet, at + sizeof chunk, &tag)) {
+          return false;
+        }
+        *abort = {.tag = tag.host(), .flags = 0};
+        return abort->tag != 0;
+      }
+      default:
+        break;
+    }
+    at += (length + 3) & ~3u;
+  }
+  return true;
+}
+
 bool IsGroupAddress(const PacketInfo& info, const uint8_t* frame) {
   // A multicast or broadcast frame, whatever the IP address says.
   if (frame[0] & 1) return true;
@@ -132,6 +192,31 @@ bool BuildTcpSegment(const rte_mbuf& packet, const PacketInfo& info,
   if (info.proto != protocol::kTcp || info.has(kFragment)) return false;
   return BuildTcp(packet, info, kDefaultTtl, sequence, acknowledgment, flags,
                   answer);
+}
+
+bool BuildSctpAbort(const rte_mbuf& packet, const PacketInfo& info,
+                    rte_mbuf* answer) {
+  AbortTag abort;
+  if (info.proto != protocol::kSctp || info.has(kFragment) ||
+      !FindAbortTag(packet, info, &abort)) {
+    return false;
+  }
+  struct {
+    wire::Sctp sctp{};
+    wire::SctpChunk chunk{};
+  } out;
+  uint8_t* at = Begin(packet, info, protocol::kSctp, kDefaultTtl, sizeof out,
+                      answer);
+  if (at == nullptr) return false;
+  out.sctp.source_port = info.destination_port;
+  out.sctp.destination_port = info.source_port;
+  out.sctp.verification_tag = Be32(abort.tag);
+  out.chunk.type = kAbort;
+  out.chunk.flags = abort.flags;
+  out.chunk.length = Be16(sizeof out.chunk);
+  out.sctp.checksum = Be32::FromRaw(~Crc32c(0xffffffff, &out, sizeof out));
+  std::memcpy(at, &out, sizeof out);
+  return true;
 }
 
 bool BuildUnreachable(const rte_mbuf& packet, const PacketInfo& info,

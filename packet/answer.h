@@ -1,5 +1,5 @@
-// Packets that the firewall itself sends: a RST or an ICMP error for a blocked
-// packet, a challenge ACK. Each is built from the packet that it answers and
+// Packets that the firewall itself sends: a RST, an ABORT or an ICMP error for
+// a blocked packet, a challenge ACK. Each is built from the packet that it answers and
 // goes back where that one came from: link-layer addresses swapped, VLAN tags
 // kept, source and destination swapped, so that a firewall without addresses
 // of its own answers in the name of the host that was asked for.
@@ -29,6 +29,13 @@ bool BuildTcpReset(const rte_mbuf& packet, const PacketInfo& info, uint8_t ttl,
 bool BuildTcpSegment(const rte_mbuf& packet, const PacketInfo& info,
                      uint8_t flags, uint32_t sequence, uint32_t acknowledgment,
                      rte_mbuf* answer);
+
+// An SCTP packet with an ABORT, as for a packet that is out of the blue (RFC
+// 9260 section 8.4): with the initiate tag of an INIT, else with the tag of
+// the packet, reflected. Never answered: packets without a chunk, and those
+// with an ABORT, ERROR, COOKIE ACK or SHUTDOWN COMPLETE in them.
+bool BuildSctpAbort(const rte_mbuf& packet, const PacketInfo& info,
+                    rte_mbuf* answer);
 
 // Destination unreachable (ICMP type 3, ICMPv6 type 1) with `code`. Quotes the
 // IP header and 8 bytes (RFC 792), over IPv6 as much as fits into 1280 bytes

@@ -95,6 +95,13 @@ struct Sctp {
 };
 static_assert(sizeof(Sctp) == 12);
 
+struct SctpChunk {
+  uint8_t type;
+  uint8_t flags;
+  Be16 length;  // with these four bytes, without the padding to four
+};
+static_assert(sizeof(SctpChunk) == 4);
+
 struct Icmp {
   uint8_t type;
   uint8_t code;

@@ -244,7 +244,7 @@ class Scan {
     const AnswerChoice choice =
         ResolveAnswer(block_return, winner_->rst_ttl,
                       winner_->icmp_return_code, winner_->icmp6_return_code,
-                      packet_);
+                      policy_.options.aborts_sctp, packet_);
     verdict_.action = VerdictAction::kBlock;
     verdict_.reason = reason;
     verdict_.answer = choice.answer;
@@ -373,7 +373,7 @@ void CountStateEnded(const StateTemplate& state, WorkerCounters& counters) {
 
 AnswerChoice ResolveAnswer(BlockReturn block_return, uint8_t rst_ttl,
                            uint8_t icmp_code, uint8_t icmp6_code,
-                           const PacketInfo& packet) {
+                           bool aborts_sctp, const PacketInfo& packet) {
   AnswerChoice choice;
   if (block_return == BlockReturn::kDrop || packet.has(kFragment) ||
       packet.has(kIcmpError) ||
@@ -389,6 +389,11 @@ AnswerChoice ResolveAnswer(BlockReturn block_return, uint8_t rst_ttl,
       return choice;
     }
   } else if (block_return == BlockReturn::kReturnRst) {
+    return choice;
+  }
+  if (packet.proto == protocol::kSctp && aborts_sctp &&
+      block_return == BlockReturn::kReturn) {
+    choice.answer = BlockAnswer::kSctpAbort;
     return choice;
   }
   choice.answer = BlockAnswer::kIcmpUnreachable;

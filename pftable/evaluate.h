@@ -38,6 +38,7 @@ enum class VerdictAction : uint8_t { kPass, kBlock };
 enum class BlockAnswer : uint8_t {
   kNone,
   kTcpReset,
+  kSctpAbort,
   kIcmpUnreachable,  // ICMP type 3 or ICMPv6 type 1, code Verdict::icmp_code
 };
 
@@ -113,9 +114,10 @@ struct AnswerChoice {
   uint8_t rst_ttl = 0;
   uint8_t icmp_code = 0;
 };
+// `aborts_sctp` is EngineOptions'.
 AnswerChoice ResolveAnswer(BlockReturn block_return, uint8_t rst_ttl,
                            uint8_t icmp_code, uint8_t icmp6_code,
-                           const PacketInfo& packet);
+                           bool aborts_sctp, const PacketInfo& packet);
 
 // Whether the packet answers a query of ICMP or ICMPv6 that a state pairs it
 // with: echo, timestamp, information, address mask. Such a packet makes no

@@ -43,6 +43,9 @@ struct EngineOptions {
   std::array<uint32_t, kLimitCount> limits{};
   BlockReturn fail_policy = BlockReturn::kDrop;
   Reassembly reassemble = Reassembly::kNo;
+  // FreeBSD: `block return` answers SCTP with an ABORT; else as other
+  // protocols, with an ICMP error.
+  bool aborts_sctp = false;
 
   uint32_t limit(Limit l) const { return limits[static_cast<size_t>(l)]; }
 };

@@ -48,11 +48,12 @@ void Check(std::span<const uint8_t> input) {
   Require(info.l4_header_length <= info.l4_length);
   Require(info.family == Family::kIpv4 || info.family == Family::kIpv6);
 
-  for (int kind = 0; kind < 3; ++kind) {
+  for (int kind = 0; kind < 4; ++kind) {
     PlainMbuf answer({}, {}, 1600);
     const bool built =
         kind == 0   ? BuildTcpReset(*whole, info, 0, answer.get())
         : kind == 1 ? BuildTcpSegment(*whole, info, kTcpAck, 1, 2, answer.get())
+        : kind == 2 ? BuildSctpAbort(*whole, info, answer.get())
                     : BuildUnreachable(*whole, info, 3, answer.get());
     if (!built) continue;
     PacketInfo said;

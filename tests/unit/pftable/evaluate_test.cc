@@ -342,6 +342,49 @@ TEST_F(EvaluateTest, Answers) {
   EXPECT_EQ(Judge(Tcp()).rst_ttl, 9);
 }
 
+TEST_F(EvaluateTest, SctpIsAbortedInFreeBsdsDialectOnly) {
+  const TestPacket sctp4 = {.proto = protocol::kSctp};
+  const TestPacket sctp6 = {.from = "2001:db8::1", .to = "2001:db8:1::2",
+                            .proto = protocol::kSctp};
+  const struct {
+    const char* rules;
+    BlockAnswer openbsd, freebsd;
+  } cases[] = {
+      {"block return\n", BlockAnswer::kIcmpUnreachable,
+       BlockAnswer::kSctpAbort},
+      {"set block-policy return\nblock\n", BlockAnswer::kIcmpUnreachable,
+       BlockAnswer::kSctpAbort},
+      {"block return-icmp\n", BlockAnswer::kIcmpUnreachable,
+       BlockAnswer::kIcmpUnreachable},
+      {"block drop\n", BlockAnswer::kNone, BlockAnswer::kNone},
+  };
+  for (const auto& c : cases) {
+    for (const TestPacket& packet : {sctp4, sctp6}) {
+      ASSERT_TRUE(Load(c.rules).ok());
+      EXPECT_EQ(Judge(packet).answer, c.openbsd) << c.rules;
+      ASSERT_TRUE(Load(c.rules, Dialect::kFreeBsd).ok());
+      EXPECT_EQ(Judge(packet).answer, c.freebsd) << c.rules;
+    }
+  }
+}
+
+// A reply of ICMP asks for `no state` or `sloppy` in both dialects: sluice
+// makes no state of an answer whose question it has not seen.
+TEST_F(EvaluateTest, IcmpRepliesWithoutAStateInBothDialects) {
+  for (const Dialect dialect : {Dialect::kOpenBsd, Dialect::kFreeBsd}) {
+    for (const uint8_t type : {uint8_t{0}, uint8_t{14}}) {
+      ASSERT_TRUE(Load("block\npass\n", dialect).ok());
+      EXPECT_FALSE(Passes(Icmp(type)));
+      ASSERT_TRUE(Load("block\npass no state\n", dialect).ok());
+      EXPECT_TRUE(Passes(Icmp(type)));
+      ASSERT_TRUE(Load("block\npass keep state (sloppy)\n", dialect).ok());
+      EXPECT_TRUE(Passes(Icmp(type)));
+    }
+    ASSERT_TRUE(Load("block\npass\n", dialect).ok());
+    EXPECT_TRUE(Passes(Icmp(8)));
+  }
+}
+
 TEST_F(EvaluateTest, MatchRulesAreListedAndCounted) {
   ASSERT_TRUE(Load("match in\nmatch out\nmatch proto tcp\npass\n").ok());
   const Verdict verdict = Judge(Tcp());
