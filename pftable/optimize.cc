@@ -1,7 +1,9 @@
 #include "pftable/optimize.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -95,89 +97,157 @@ struct Shape {
   }
 };
 
-class Key {
+// Numbers texts from 1, equal ones alike. The empty text is 0.
+class TextNumbers {
  public:
-  void Number(uint64_t value) {
-    text_.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  uint32_t Of(std::string text) {
+    if (text.empty()) return 0;
+    const auto next = static_cast<uint32_t>(numbers_.size() + 1);
+    return numbers_.try_emplace(std::move(text), next).first->second;
   }
-  void Text(std::string_view value) {
-    Number(value.size());
-    text_ += value;
-  }
-  void Bits(const Address& address) {
-    text_.append(reinterpret_cast<const char*>(address.bytes.data()),
-                 address.bytes.size());
-  }
-  std::string Take() { return std::move(text_); }
 
  private:
-  std::string text_;
+  absl::flat_hash_map<std::string, uint32_t> numbers_;
 };
 
-void AddAddress(const AddressMatch& match, int bits, Key& key) {
+struct AddressKey {
+  std::array<uint8_t, 16> bytes{};  // of a network, the rest of them zero
+  uint32_t other = 0;               // the number of what is no network
+  Family family = Family::kNone;    // of a network; all zero: any address
+  uint8_t length = 0;
+
+  friend bool operator==(const AddressKey&, const AddressKey&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const AddressKey& k) {
+    return H::combine(std::move(h), k.bytes, k.other, k.family, k.length);
+  }
+};
+
+// A rule's conditions. Two rules of one block with equal keys match the same
+// packets; what a rule does not look at is zero.
+struct Key {
+  uint32_t on = 0;    // numbers of texts
+  uint32_t rest = 0;  // of all that is not here
+  AddressKey source;
+  AddressKey destination;
+  PortMatch source_port;
+  PortMatch destination_port;
+  TcpFlagsMatch flags;
+  Direction direction = Direction::kBoth;
+  Family family = Family::kNone;
+  uint8_t protocol = 0;
+
+  friend bool operator==(const Key&, const Key&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const Key& k) {
+    return H::combine(std::move(h), k.on, k.rest, k.source, k.destination,
+                      k.source_port.op, k.source_port.low, k.source_port.high,
+                      k.destination_port.op, k.destination_port.low,
+                      k.destination_port.high, k.flags.set, k.flags.mask,
+                      k.direction, k.family, k.protocol);
+  }
+};
+
+AddressKey KeyOf(const AddressMatch& match, TextNumbers& numbers) {
+  AddressKey key;
+  if (match.kind == AddressKind::kAny && !match.negated) return key;
+  TableEntry entry;
+  if (TableEntryOf(match, entry)) {
+    key.bytes = entry.prefix.Masked().address.bytes;
+    key.family = entry.prefix.address.family;
+    key.length = entry.prefix.length;
+    return key;
+  }
+  std::string text;
+  const auto add = [&text](const auto& bytes) {
+    text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  text += static_cast<char>(match.kind);
+  text += static_cast<char>(match.negated);
+  text += static_cast<char>(match.dynamic_prefix);
+  text += static_cast<char>(match.modifiers.network |
+                            match.modifiers.broadcast << 1 |
+                            match.modifiers.peer << 2 |
+                            match.modifiers.no_alias << 3);
+  for (const Address* address :
+       {&match.address, &match.mask, &match.range_end}) {
+    text += static_cast<char>(address->family);
+    add(address->bytes);
+  }
+  add(match.name);
+  key.other = numbers.Of(std::move(text));
+  return key;
+}
+
+Key KeyOf(const Rule& r, TextNumbers& numbers) {
+  std::string rest;
+  const auto number = [&rest](uint64_t value) {
+    rest.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  };
+  const auto optional = [&number](const std::optional<uint8_t>& value) {
+    number(value ? *value + 1u : 0u);
+  };
+  number(r.on.negated);
+  number(r.tagged.size());
+  rest += r.tagged;
+  number(r.tagged_negated);
+  number(r.os.size());
+  rest += r.os;
+  for (const IdMatch& id : {r.user, r.group}) {
+    number(static_cast<uint64_t>(id.op));
+    number(id.low | uint64_t{id.high} << 32);
+  }
+  optional(r.icmp_type);
+  optional(r.icmp_code);
+  optional(r.tos);
+  number(static_cast<uint64_t>(r.foreign.rtable) << 32 |
+         static_cast<uint32_t>(r.foreign.on_rdomain));
+  return {.on = numbers.Of(r.on.name),
+          .rest = numbers.Of(std::move(rest)),
+          .source = KeyOf(r.source.address, numbers),
+          .destination = KeyOf(r.destination.address, numbers),
+          .source_port = r.source.port,
+          .destination_port = r.destination.port,
+          .flags = r.flags,
+          .direction = r.direction,
+          .family = r.family,
+          .protocol = r.protocol};
+}
+
+std::vector<Key> KeysOf(const std::vector<Rule>& rules) {
+  TextNumbers numbers;
+  std::vector<Key> keys;
+  keys.reserve(rules.size());
+  for (const Rule& rule : rules) keys.push_back(KeyOf(rule, numbers));
+  return keys;
+}
+
+void Cut(AddressKey& key, int bits) {
+  if (bits == Shape::kWhole) return;
   if (bits == Shape::kNothing) {
-    key.Number(255);
+    key = {};
     return;
   }
-  key.Number(static_cast<uint64_t>(match.kind));
-  if (bits != Shape::kWhole) {
-    const Address mask = MaskOf(match.mask.family, bits);
-    key.Number(static_cast<uint64_t>(mask.family));
-    key.Bits(And(match.address, mask));
-    key.Bits(mask);
-    return;
+  key.length = static_cast<uint8_t>(bits);
+  for (int i = 0; i < 16; ++i) {
+    const int left = std::clamp(bits - 8 * i, 0, 8);
+    key.bytes[static_cast<size_t>(i)] &=
+        static_cast<uint8_t>(0xff00 >> left);
   }
-  if (match.kind == AddressKind::kPrefix) {
-    key.Number(static_cast<uint64_t>(match.mask.family));
-    key.Bits(match.address);
-    key.Bits(match.mask);
-  } else {
-    key.Bits(match.address);
-    key.Bits(match.range_end);
-    key.Text(match.name);
-    key.Number(match.dynamic_prefix);
-    key.Number(match.modifiers.network + 2u * match.modifiers.broadcast +
-               4u * match.modifiers.peer + 8u * match.modifiers.no_alias);
-  }
-  key.Number(match.negated);
 }
 
-void AddPort(const PortMatch& port, Key& key) {
-  key.Number(static_cast<uint64_t>(port.op));
-  key.Number(port.low | uint64_t{port.high} << 16);
-}
-
-void AddId(const IdMatch& id, Key& key) {
-  key.Number(static_cast<uint64_t>(id.op));
-  key.Number(id.low | uint64_t{id.high} << 32);
-}
-
-// Two rules of one block with equal keys match the same packets.
-std::string KeyOf(const Rule& r, const Shape& shape = {}) {
-  Key key;
-  key.Text(shape.on ? r.on.name : "");
-  key.Number(r.on.negated);
-  key.Number(shape.direction ? static_cast<uint64_t>(r.direction)
-                             : static_cast<uint64_t>(Direction::kBoth));
-  key.Number(shape.family ? static_cast<uint64_t>(r.family)
-                          : static_cast<uint64_t>(Family::kNone));
-  key.Number(shape.protocol ? r.protocol : 0);
-  key.Number(shape.flags ? r.flags.set | uint64_t{r.flags.mask} << 8 : 0);
-  AddPort(shape.source_port ? r.source.port : PortMatch(), key);
-  AddPort(shape.destination_port ? r.destination.port : PortMatch(), key);
-  AddAddress(r.source.address, shape.source, key);
-  AddAddress(r.destination.address, shape.destination, key);
-  key.Text(r.tagged);
-  key.Number(r.tagged_negated);
-  key.Text(r.os);
-  AddId(r.user, key);
-  AddId(r.group, key);
-  key.Number(r.icmp_type ? *r.icmp_type + 1u : 0u);
-  key.Number(r.icmp_code ? *r.icmp_code + 1u : 0u);
-  key.Number(r.tos ? *r.tos + 1u : 0u);
-  key.Number(static_cast<uint64_t>(r.foreign.rtable) << 32 |
-             static_cast<uint32_t>(r.foreign.on_rdomain));
-  return key.Take();
+// What is left of a key that a shape does not have is none.
+Key Cut(Key key, const Shape& shape) {
+  if (!shape.on) key.on = 0;
+  if (!shape.direction) key.direction = Direction::kBoth;
+  if (!shape.family) key.family = Family::kNone;
+  if (!shape.protocol) key.protocol = 0;
+  if (!shape.flags) key.flags = {};
+  if (!shape.source_port) key.source_port = {};
+  if (!shape.destination_port) key.destination_port = {};
+  Cut(key.source, shape.source);
+  Cut(key.destination, shape.destination);
+  return key;
 }
 
 int AddressShape(const AddressMatch& match) {
@@ -218,29 +288,36 @@ bool MayContain(const Shape& super, const Shape& sub) {
 
 // Step 1. Of equal rules the first stays.
 void RemoveContained(std::vector<Rule>& rules) {
-  absl::flat_hash_map<Shape, absl::flat_hash_set<std::string>> by_shape;
-  std::vector<bool> keep(rules.size(), true);
+  const std::vector<Key> keys = KeysOf(rules);
+  // Shapes by number, and the keys of the rules that have it.
+  absl::flat_hash_map<Shape, size_t> numbers;
   std::vector<Shape> shapes;
+  std::vector<absl::flat_hash_set<Key>> of_shape;
+  std::vector<size_t> shape_of(rules.size());
+  std::vector<bool> keep(rules.size(), true);
   for (size_t i = 0; i < rules.size(); ++i) {
     const Shape shape = ShapeOf(rules[i]);
-    const auto [at, made] = by_shape.try_emplace(shape);
-    if (made) shapes.push_back(shape);
-    keep[i] = at->second.insert(KeyOf(rules[i], shape)).second;
+    const auto [at, made] = numbers.try_emplace(shape, shapes.size());
+    if (made) {
+      shapes.push_back(shape);
+      of_shape.emplace_back();
+    }
+    shape_of[i] = at->second;
+    keep[i] = of_shape[at->second].insert(keys[i]).second;
   }
   if (shapes.size() > 1 && shapes.size() <= kMostShapes) {
-    absl::flat_hash_map<Shape, std::vector<Shape>> supers;
-    for (const Shape& sub : shapes) {
-      for (const Shape& super : shapes) {
-        if (!(super == sub) && MayContain(super, sub)) {
+    std::vector<std::vector<size_t>> supers(shapes.size());
+    for (size_t sub = 0; sub < shapes.size(); ++sub) {
+      for (size_t super = 0; super < shapes.size(); ++super) {
+        if (super != sub && MayContain(shapes[super], shapes[sub])) {
           supers[sub].push_back(super);
         }
       }
     }
     for (size_t i = 0; i < rules.size(); ++i) {
-      const auto found = supers.find(ShapeOf(rules[i]));
-      if (!keep[i] || found == supers.end()) continue;
-      for (const Shape& super : found->second) {
-        if (by_shape[super].contains(KeyOf(rules[i], super))) {
+      if (!keep[i]) continue;
+      for (const size_t super : supers[shape_of[i]]) {
+        if (of_shape[super].contains(Cut(keys[i], shapes[super]))) {
           keep[i] = false;
           break;
         }
@@ -258,13 +335,16 @@ struct Group {
 };
 
 struct Side {
-  absl::flat_hash_map<std::string, Group> groups;
-  std::vector<Group*> of;  // by rule; null if its address is no network
+  absl::flat_hash_map<Key, size_t> numbers;
+  std::vector<Group> groups;
+  std::vector<size_t> of;  // by rule; kNoGroup if its address is no network
 };
+constexpr size_t kNoGroup = ~size_t{0};
 
-Side GroupBy(const std::vector<Rule>& rules, bool by_source) {
+Side GroupBy(const std::vector<Rule>& rules, const std::vector<Key>& keys,
+             bool by_source) {
   Side side;
-  std::vector<std::string> keys(rules.size());
+  side.of.resize(rules.size(), kNoGroup);
   const Shape shape = {.source = by_source ? Shape::kNothing : Shape::kWhole,
                        .destination =
                            by_source ? Shape::kWhole : Shape::kNothing};
@@ -272,12 +352,11 @@ Side GroupBy(const std::vector<Rule>& rules, bool by_source) {
     const AddressMatch& address = by_source ? rules[i].source.address
                                             : rules[i].destination.address;
     if (Length(address) < 0) continue;
-    keys[i] = KeyOf(rules[i], shape);
-    side.groups[keys[i]].rules.push_back(i);
-  }
-  side.of.resize(rules.size(), nullptr);
-  for (size_t i = 0; i < rules.size(); ++i) {
-    if (!keys[i].empty()) side.of[i] = &side.groups[keys[i]];
+    const auto [at, made] = side.numbers.try_emplace(Cut(keys[i], shape),
+                                                     side.groups.size());
+    if (made) side.groups.emplace_back();
+    side.of[i] = at->second;
+    side.groups[at->second].rules.push_back(i);
   }
   return side;
 }
@@ -286,31 +365,34 @@ constexpr size_t kNoRule = ~size_t{0};
 
 // The nearest rule behind `rule` that is in its group and still free. Asked in
 // ascending order of rules.
-size_t NextFree(Group* group, size_t rule, const std::vector<bool>& taken) {
-  if (group == nullptr) return kNoRule;
-  size_t& at = group->first_free;
-  while (at < group->rules.size() &&
-         (group->rules[at] <= rule || taken[group->rules[at]])) {
+size_t NextFree(Side& side, size_t rule, const std::vector<bool>& taken) {
+  if (side.of[rule] == kNoGroup) return kNoRule;
+  Group& group = side.groups[side.of[rule]];
+  size_t& at = group.first_free;
+  while (at < group.rules.size() &&
+         (group.rules[at] <= rule || taken[group.rules[at]])) {
     ++at;
   }
-  return at < group->rules.size() ? group->rules[at] : kNoRule;
+  return at < group.rules.size() ? group.rules[at] : kNoRule;
 }
 
 // Step 2.
 void CombineIntoTables(std::vector<Rule>& rules, AutomaticTables& tables) {
   if (rules.size() < kTableThreshold) return;
-  Side sources = GroupBy(rules, true);
-  Side destinations = GroupBy(rules, false);
+  const std::vector<Key> keys = KeysOf(rules);
+  Side sources = GroupBy(rules, keys, true);
+  Side destinations = GroupBy(rules, keys, false);
   std::vector<bool> taken(rules.size(), false);
   std::vector<bool> keep(rules.size(), true);
   for (size_t i = 0; i < rules.size(); ++i) {
     if (taken[i]) continue;
     // As in pfctl the nearest rule that fits decides which address it is.
-    const size_t by_source = NextFree(sources.of[i], i, taken);
-    const size_t by_destination = NextFree(destinations.of[i], i, taken);
+    const size_t by_source = NextFree(sources, i, taken);
+    const size_t by_destination = NextFree(destinations, i, taken);
     if (by_source == by_destination) continue;  // none
     const bool source = by_source < by_destination;
-    const Group& group = source ? *sources.of[i] : *destinations.of[i];
+    const Group& group = source ? sources.groups[sources.of[i]]
+                                : destinations.groups[destinations.of[i]];
     std::vector<size_t> members;
     for (size_t at = group.first_free; at < group.rules.size(); ++at) {
       if (!taken[group.rules[at]]) members.push_back(group.rules[at]);

@@ -139,6 +139,24 @@ void OptimizeRules(benchmark::State& state) {
 BENCHMARK(OptimizeRules)->Arg(1000)->Arg(10000)->Arg(100000)->Unit(
     benchmark::kMillisecond);
 
+// Networks of all sizes on both sides, 16 times 16 kinds of rules: each may be
+// inside of 256 others.
+void OptimizeNetworks(benchmark::State& state) {
+  std::string text;
+  uint32_t random = 1;
+  const auto network = [&random](int64_t i) {
+    random = random * 1664525 + 1013904223;
+    return Quad(random >> 8) + "/" + std::to_string(17 + i % 16);
+  };
+  for (int64_t i = 0; i < state.range(0); ++i) {
+    text += "block in proto tcp from " + network(i) + " to " +
+            network(i / 16) + " port " + std::to_string(1 + i % 60000) + "\n";
+  }
+  Measure(state, text, RulesetOptimization::kBasic);
+}
+BENCHMARK(OptimizeNetworks)->Arg(1000)->Arg(10000)->Arg(100000)->Unit(
+    benchmark::kMillisecond);
+
 void ReadTableFile(benchmark::State& state) {
   std::string text;
   for (int64_t i = 0; i < state.range(0); ++i) {
