@@ -159,7 +159,8 @@ class Generator {
       }
       if (protocol == " proto tcp" && OneIn(4)) rule += " flags any";
       if (OneIn(8)) rule += " tos 0x10";
-      if (OneIn(6)) rule += Of<std::string>({" tagged A", " ! tagged A"});
+      if (OneIn(6)) rule += Of<std::string>({" tagged A", " tagged B",
+                                           " ! tagged A"});
       if (OneIn(15)) rule += Of<std::string>({" label x$nr", " label web"});
       if (pass && tail.find("no state") == tail.npos && OneIn(10)) {
         rule += Of<std::string>({modelled_ ? "" : " keep state (max 5)",
