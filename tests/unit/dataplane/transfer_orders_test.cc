@@ -44,13 +44,17 @@ class RecordOrderTest : public testing::Test {
 
 TEST_F(RecordOrderTest, RestsAfterAStepAsLongAsItsShareSays) {
   const auto order = Order(kStates);
-  const uint64_t begun = rte_rdtsc();
-  ASSERT_TRUE(Step(*order, 1));
+  uint64_t steps_and_rests = 0;
+  for (bool done = false; !done;) {
+    const uint64_t begun = rte_rdtsc();
+    done = Step(*order, 0);
+    steps_and_rests += cursor_->rests_until - begun;
+  }
   order->Done();
   ASSERT_EQ(chunk_->records.size(), kStates);
   EXPECT_GT(chunk_->time.total, 0u);
-  EXPECT_GE(cursor_->rests_until,
-            begun + (RecordOrder::kRest + 1) * chunk_->time.total);
+  EXPECT_GE(steps_and_rests,
+            (RecordOrder::kRest + 1) * chunk_->time.total);
 }
 
 TEST_F(RecordOrderTest, ARestIsForPacketsOnly) {
@@ -60,22 +64,23 @@ TEST_F(RecordOrderTest, ARestIsForPacketsOnly) {
   EXPECT_FALSE(Step(*order, 32));
   EXPECT_EQ(cursor_->slot, 0u);
   // Nothing arrives: nobody loses by it.
-  EXPECT_TRUE(Step(*order, 0));
+  while (!Step(*order, 0)) {
+  }
   order->Done();
   EXPECT_EQ(chunk_->records.size(), kStates);
 }
 
 TEST_F(RecordOrderTest, AnotherOrderGoesOnAndRestsToo) {
   const auto first = Order(4);
-  ASSERT_TRUE(Step(*first, 0));
+  while (!Step(*first, 0)) {
+  }
   first->Done();
   EXPECT_EQ(chunk_->records.size(), 4u);
   EXPECT_TRUE(chunk_->more);
   cursor_->rests_until = UINT64_MAX;
   const auto second = Order(4);
   EXPECT_FALSE(Step(*second, 1));
-  cursor_->rests_until = 0;
-  while (!Step(*second, 1)) {
+  while (!Step(*second, 0)) {
   }
   second->Done();
   EXPECT_EQ(chunk_->records.size(), kStates - 4);
