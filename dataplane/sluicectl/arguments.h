@@ -60,6 +60,7 @@ enum class Verb : uint8_t {
   kPortList,
   kPortRemove,
   kPortStats,
+  kMetrics,
 };
 
 // `filter create NAME --ports A,B ...`. The general options (-D, --json, ...)

@@ -30,7 +30,7 @@ struct Form {
   Naming naming;
 };
 
-constexpr std::array<Form, 12> kForms = {{
+constexpr std::array<Form, 13> kForms = {{
     {"filter", "create", Verb::kFilterCreate, Naming::kRequired},
     {"filter", "destroy", Verb::kFilterDestroy, Naming::kRequired},
     {"filter", "list", Verb::kFilterList, Naming::kNone},
@@ -43,6 +43,8 @@ constexpr std::array<Form, 12> kForms = {{
     {"port", "list", Verb::kPortList, Naming::kNone},
     {"port", "remove", Verb::kPortRemove, Naming::kRequired},
     {"port", "stats", Verb::kPortStats, Naming::kRequired},
+    // A noun that needs no verb.
+    {"metrics", "", Verb::kMetrics, Naming::kNone},
 }};
 
 const Form& FormOf(Verb verb) {
@@ -216,7 +218,10 @@ absl::Status ReadCommand(std::span<const std::string> words, size_t* at,
   for (const Form& candidate : kForms) {
     if (candidate.noun != noun) continue;
     absl::StrAppend(&known, known.empty() ? "" : ", ", View(candidate.word));
-    if (*at < words.size() && candidate.word == words[*at]) form = &candidate;
+    if (candidate.word.empty() ||
+        (*at < words.size() && candidate.word == words[*at])) {
+      form = &candidate;
+    }
   }
   if (form == nullptr) {
     if (*at < words.size() && words[*at] == "--help") {
@@ -230,7 +235,7 @@ absl::Status ReadCommand(std::span<const std::string> words, size_t* at,
             : absl::StrCat("unknown command: ", noun, " ", words[*at]),
         "; there are ", known));
   }
-  ++*at;
+  if (!form->word.empty()) ++*at;
   Command& command = arguments->command.emplace();
   command.verb = form->verb;
   bool options_end = false;
@@ -255,7 +260,8 @@ absl::Status ReadCommand(std::span<const std::string> words, size_t* at,
 absl::Status CheckCommand(const Arguments& a) {
   const Command& c = *a.command;
   const Form& form = FormOf(c.verb);
-  const std::string words = absl::StrCat(View(form.noun), " ", View(form.word));
+  const std::string words = absl::StrCat(
+      View(form.noun), form.word.empty() ? "" : " ", View(form.word));
   if (a.file || a.show || a.flush || a.table_action || !a.table.empty() ||
       !a.kill.empty() || !a.anchor.empty() || !a.interface.empty() ||
       !a.facts.empty() || a.no_action || a.enable || a.disable || a.zero ||

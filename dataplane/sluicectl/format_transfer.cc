@@ -7,7 +7,6 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_replace.h"
 #include "dataplane/sluicectl/format_time.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/transfer.h"
@@ -129,53 +128,18 @@ uint64_t At(const json& value, std::string_view path) {
             path.substr(dot + 1));
 }
 
-struct Metric {
-  std::string_view path;
-  std::string_view name;  // for Prometheus, without "sluice_restore_"
-  std::string_view kind;
-};
-constexpr std::array<Metric, 27> kMetrics = {{
-    {"started", "started_total", "counter"},
-    {"joined", "joined_total", "counter"},
-    {"late_duplicates", "late_duplicates_total", "counter"},
-    {"stale", "stale_total", "counter"},
-    {"conflicts", "conflicts_total", "counter"},
-    {"busy", "busy_total", "counter"},
-    {"replaced", "replaced_total", "counter"},
-    {"retries", "retries_total", "counter"},
-    {"commits", "commits_total", "counter"},
-    {"fail_closed", "fail_closed_total", "counter"},
-    {"fail_open", "fail_open_total", "counter"},
-    {"disables_deferred", "disables_deferred_total", "counter"},
-    {"report.states_imported", "states_imported_total", "counter"},
-    {"report.states_merged", "states_merged_total", "counter"},
-    {"report.states_orphaned", "states_orphaned_total", "counter"},
-    {"report.states_refused", "states_refused_total", "counter"},
-    {"exports", "exports_total", "counter"},
-    {"exports_failed", "exports_failed_total", "counter"},
-    {"exported_states", "exported_states_total", "counter"},
-    {"longest_step_ns", "longest_step_nanoseconds", "gauge"},
-    {"hold.held", "held_packets_total", "counter"},
-    {"hold.waiting", "held_packets", "gauge"},
-    {"hold.replayed", "replayed_packets_total", "counter"},
-    {"hold.bypassed", "bypassed_packets_total", "counter"},
-    {"hold.refused", "refused_packets_total", "counter"},
-    {"hold.longest_ms", "longest_hold_milliseconds", "gauge"},
-    {"report.rules", "rules_imported_total", "counter"},
-}};
-// Members whose own members are told apart by a label.
-struct Labelled {
-  std::string_view path;
-  std::string_view name;
-  std::string_view label;
-  std::string_view kind;
-};
-constexpr std::array<Labelled, 4> kLabelled = {{
-    {"requests", "requests_total", "source", "counter"},
-    {"ends", "ends_total", "state", "counter"},
-    {"failures", "failures_total", "reason", "counter"},
-    {"filters", "filters", "state", "gauge"},
-}};
+// In the order in which they are printed.
+constexpr std::array<std::string_view, 27> kMetrics = {
+    "started", "joined", "late_duplicates", "stale", "conflicts", "busy",
+    "replaced", "retries", "commits", "fail_closed", "fail_open",
+    "disables_deferred", "report.states_imported", "report.states_merged",
+    "report.states_orphaned", "report.states_refused", "exports",
+    "exports_failed", "exported_states", "longest_step_ns", "hold.held",
+    "hold.waiting", "hold.replayed", "hold.bypassed", "hold.refused",
+    "hold.longest_ms", "report.rules"};
+// Members that have a number for each of several names.
+constexpr std::array<std::string_view, 4> kLabelled = {
+    "requests", "ends", "failures", "filters"};
 constexpr std::array<std::string_view, 4> kTimes = {
     "queue_time", "validate_time", "commit_time", "total_time"};
 
@@ -350,22 +314,21 @@ std::string FormatRestore(const json& restore) {
 
 std::string FormatMetrics(const json& metrics) {
   std::string text;
-  for (const Metric& metric : kMetrics) {
-    absl::StrAppendFormat(&text, "%-28s %14d\n",
-                          std::string(metric.path),
-                          At(metrics, metric.path));
+  for (const std::string_view path : kMetrics) {
+    absl::StrAppendFormat(&text, "%-28s %14d\n", std::string(path),
+                          At(metrics, path));
   }
   for (const char* reason : {"expired", "failed", "cancelled"}) {
     absl::StrAppendFormat(
         &text, "%-28s %14d\n", absl::StrCat("hold.dropped.", reason),
         At(metrics, absl::StrCat("hold.dropped.", reason)));
   }
-  for (const Labelled& metric : kLabelled) {
-    for (const auto& [key, value] : Object(metrics, metric.path).items()) {
-      absl::StrAppendFormat(
-          &text, "%-28s %14d\n", absl::StrCat(std::string(metric.path), ".",
-                                              key),
-          Number(Object(metrics, metric.path), key.c_str()));
+  for (const std::string_view path : kLabelled) {
+    const json& counts = Object(metrics, path);
+    for (const auto& [key, value] : counts.items()) {
+      absl::StrAppendFormat(&text, "%-28s %14d\n",
+                            absl::StrCat(std::string(path), ".", key),
+                            Number(counts, key.c_str()));
     }
   }
   for (const std::string_view name : kTimes) {
@@ -375,56 +338,6 @@ std::string FormatMetrics(const json& metrics) {
         &text, "%-28s %14d, mean %d us, longest %d us\n", std::string(name),
         count, count == 0 ? 0 : Number(time, "sum_us") / count,
         Number(time, "longest_us"));
-  }
-  return text;
-}
-
-std::string FormatMetricsText(const json& metrics) {
-  std::string text;
-  const auto head = [&](std::string_view name, std::string_view kind) {
-    absl::StrAppend(&text, "# TYPE sluice_restore_", std::string(name), " ",
-                    std::string(kind), "\n");
-  };
-  for (const Metric& metric : kMetrics) {
-    head(metric.name, metric.kind);
-    absl::StrAppend(&text, "sluice_restore_", std::string(metric.name), " ",
-                    At(metrics, metric.path), "\n");
-  }
-  head("dropped_packets_total", "counter");
-  for (const char* reason : {"expired", "failed", "cancelled"}) {
-    absl::StrAppend(&text, "sluice_restore_dropped_packets_total{reason=\"",
-                    reason, "\"} ",
-                    At(metrics, absl::StrCat("hold.dropped.", reason)), "\n");
-  }
-  for (const Labelled& metric : kLabelled) {
-    head(metric.name, metric.kind);
-    const json& object = Object(metrics, metric.path);
-    for (const auto& [key, value] : object.items()) {
-      absl::StrAppend(&text, "sluice_restore_", std::string(metric.name), "{",
-                      std::string(metric.label), "=\"",
-                      absl::StrReplaceAll(key, {{" ", "_"}}), "\"} ",
-                      Number(object, key.c_str()), "\n");
-    }
-  }
-  for (const std::string_view time_name : kTimes) {
-    const std::string name = std::string(time_name) + "_microseconds";
-    const json& time = Object(metrics, time_name);
-    head(name, "histogram");
-    uint64_t below = 0;
-    uint64_t bound = 1;
-    const json& buckets = Member(time, "buckets");
-    for (size_t i = 0; buckets.is_array() && i < buckets.size(); ++i) {
-      if (buckets[i].is_number_unsigned()) below += buckets[i].get<uint64_t>();
-      if (i + 1 == buckets.size()) break;
-      // Bucket i has whole numbers below 2^i.
-      absl::StrAppend(&text, "sluice_restore_", name, "_bucket{le=\"",
-                      bound - 1, "\"} ", below, "\n");
-      bound *= 2;
-    }
-    absl::StrAppend(&text, "sluice_restore_", name, "_bucket{le=\"+Inf\"} ",
-                    Number(time, "count"), "\nsluice_restore_", name, "_sum ",
-                    Number(time, "sum_us"), "\nsluice_restore_", name,
-                    "_count ", Number(time, "count"), "\n");
   }
   return text;
 }

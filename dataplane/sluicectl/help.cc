@@ -21,7 +21,9 @@ std::string_view Usage() {
                  [--non-ip pass|block] [--disabled]
        sluicectl port list | remove name | enable name | disable name |
                  exclude name | include name | stats name
+       sluicectl metrics
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
+       sluicectl state|snapshot|restore ... (`sluicectl state --help`)
   -s  rules states info Interfaces labels timeouts memory Tables all
   -F  rules states info Tables all
   -T  add delete replace flush show test kill zero
@@ -82,6 +84,10 @@ PORTS
   port exclude NAME    packets pass the port unjudged.
   port include NAME    they are judged again.
   port stats NAME      the driver's own counters.
+
+METRICS
+  metrics              all counters of filters, ports and restores, as
+                       Prometheus reads them; --json: the daemon's answers.
 
 EXIT STATUS
   0 if all was done; 1 after an error, which standard error explains (and

@@ -39,6 +39,8 @@ bool Tool::RunCommand() {
       return ChangePort("port.remove", "removed");
     case Verb::kPortStats:
       return ShowPortStats();
+    case Verb::kMetrics:
+      return ShowMetrics();
   }
   return false;
 }

@@ -221,8 +221,7 @@ int TransferTool::Metrics() {
   const auto answer = Ask("restore.metrics", json::object());
   if (answer == nullptr) return 1;
   output_.Put("restore.metrics", *answer);
-  output_.Print(arguments_.text ? FormatMetricsText(*answer)
-                                : FormatMetrics(*answer));
+  output_.Print(FormatMetrics(*answer));
   return 0;
 }
 

@@ -39,7 +39,6 @@ struct TransferArguments {
   std::optional<uint64_t> replace;  // --replace GENERATION
   bool drop_orphans = false;        // --orphans drop
   bool policy = false;              // --policy
-  bool text = false;                // --text: metrics in Prometheus' form
   std::string socket;               // -p, --socket
   bool json = false;
   bool quiet = false;
@@ -100,8 +99,6 @@ std::string SummarizeSnapshot(const Snapshot& snapshot);
 // What restore.status and restore.metrics answered.
 std::string FormatRestore(const nlohmann::json& restore);
 std::string FormatMetrics(const nlohmann::json& metrics);
-// The same in the text form that Prometheus reads.
-std::string FormatMetricsText(const nlohmann::json& metrics);
 
 }  // namespace sluice
 

@@ -75,9 +75,6 @@ absl::Status Check(const TransferArguments& a) {
     return absl::InvalidArgumentError(
         "--replace, --orphans and --policy belong to `state import`");
   }
-  if (a.text && a.command != TransferCommand::kRestoreMetrics) {
-    return absl::InvalidArgumentError("--text belongs to `restore metrics`");
-  }
   if (!a.filter.empty() &&
       (snapshot || a.command == TransferCommand::kRestoreMetrics)) {
     return absl::InvalidArgumentError("--filter has no meaning here");
@@ -124,8 +121,6 @@ absl::StatusOr<TransferArguments> ParseTransferArguments(
       }
     } else if (word == "--policy") {
       a.policy = true;
-    } else if (word == "--text") {
-      a.text = true;
     } else if (word == "--json") {
       a.json = true;
     } else if (word == "-q") {
@@ -168,7 +163,7 @@ std::string_view TransferUsage() {
          "                 [--orphans keep|drop] [--policy] FILE|-\n"
          "       sluicectl snapshot show|verify [--json] FILE|-\n"
          "       sluicectl restore status [--filter F]\n"
-         "       sluicectl restore metrics [--text]\n"
+         "       sluicectl restore metrics\n"
          "       general: -p SOCKET, --socket SOCKET, --json, -q\n"
          "exit status of state import: 0 restored, or applied before;\n"
          "1 refused or failed; 3 conflict; 4 busy, try again; 5 cancelled\n";

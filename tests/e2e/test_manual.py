@@ -47,7 +47,8 @@ def test_options(program, name):
 def test_options_of_sluicectl():
   known = words_of_usage(
       run(BUILD / "sluicectl", "--help").stdout.split("EXIT STATUS")[0] +
-      run(BUILD / "sluicectl", "nic", "--help").stdout)
+      run(BUILD / "sluicectl", "nic", "--help").stdout +
+      run(BUILD / "sluicectl", "state", "--help").stdout)
   told = words_of_usage(page("sluicectl.8"))
   assert known - told == set(), "not in the manual"
   # Said by the program elsewhere: help itself, and short forms.
@@ -57,6 +58,12 @@ def test_options_of_sluicectl():
 def test_commands_of_sluicectl():
   usage = run(BUILD / "sluicectl", "--help").stdout
   text = page("sluicectl.8").replace('"', "")
+  assert "sluicectl metrics\n" in usage and ".SH METRICS\n" in text
+  usage_of_states = run(BUILD / "sluicectl", "state", "--help").stdout
+  for noun, verbs in re.findall(r"sluicectl (state|snapshot|restore) ([a-z|]+)",
+                                usage_of_states):
+    for verb in verbs.split("|"):
+      assert re.search(rf"^\.\w+.*{noun} {verb}\b", text, re.M), (noun, verb)
   for noun, verbs in re.findall(r"sluicectl (filter|port|nic) (.*?)(?=\n  "
                                 r"     sluicectl|\n  -s)", usage, re.S):
     for verb in re.findall(r"(?:^|\| ?)\s*([a-z]+)", verbs):

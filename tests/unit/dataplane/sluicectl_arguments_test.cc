@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "dataplane/sluicectl/arguments.h"
+#include "tests/unit/dataplane/sluicectl_words.h"
 
 namespace sluice {
 namespace {
@@ -12,17 +13,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
-
-Arguments Parse(const std::vector<std::string>& words) {
-  absl::StatusOr<Arguments> arguments = ParseArguments(words);
-  EXPECT_TRUE(arguments.ok()) << arguments.status();
-  return arguments.value_or(Arguments());
-}
-
-std::string ErrorOf(const std::vector<std::string>& words) {
-  const absl::Status status = ParseArguments(words).status();
-  return std::string(status.message());
-}
 
 TEST(SluicectlArguments, FlagsMayBeJoined) {
   const Arguments a = Parse({"-nvvf", "pf.conf", "-Dif=em0", "-D", "x=a=b"});

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dataplane/sluicectl/arguments.h"
+#include "tests/unit/dataplane/sluicectl_words.h"
 
 namespace sluice {
 namespace {
@@ -15,17 +16,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
 using testing::StartsWith;
-
-Arguments Parse(const std::vector<std::string>& words) {
-  absl::StatusOr<Arguments> arguments = ParseArguments(words);
-  EXPECT_TRUE(arguments.ok()) << arguments.status();
-  return arguments.value_or(Arguments());
-}
-
-std::string ErrorOf(const std::vector<std::string>& words) {
-  const absl::Status status = ParseArguments(words).status();
-  return status.ok() ? "no error" : std::string(status.message());
-}
 
 TEST(SluicectlCommands, FilterCreateHasItsOptions) {
   const Arguments a = Parse({"--json",
@@ -136,6 +126,19 @@ TEST(SluicectlCommands, TheOthersNameOneOrNothing) {
   EXPECT_EQ(Parse({"filter", "show", "--", "-x"}).command->name, "-x");
 }
 
+TEST(SluicectlCommands, MetricsNeedsNoVerb) {
+  EXPECT_EQ(Parse({"metrics"}).command->verb, Verb::kMetrics);
+  const Arguments a = Parse({"-q", "metrics", "--json", "-p", "/s"});
+  EXPECT_EQ(a.command->verb, Verb::kMetrics);
+  EXPECT_TRUE(a.json);
+  EXPECT_EQ(a.socket, "/s");
+  EXPECT_EQ(ErrorOf({"metrics", "a"}), "unknown command line argument: a");
+  EXPECT_THAT(ErrorOf({"-sr", "metrics"}), StartsWith("metrics goes with"));
+  EXPECT_THAT(ErrorOf({"--filter", "a", "metrics"}),
+              HasSubstr("names its filter itself"));
+  EXPECT_TRUE(Parse({"metrics", "--help"}).help);
+}
+
 TEST(SluicectlCommands, SaysWhatIsWrong) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"filter"}, "filter needs a verb; there are create, destroy, list"},
@@ -210,6 +213,7 @@ TEST(SluicectlCommands, HelpNamesEveryCommandAndOption) {
                            "port exclude NAME",
                            "port include NAME",
                            "port stats NAME",
+                           "metrics ",
                            "--ports",
                            "--ruleset",
                            "--expect-restore",

@@ -1,0 +1,340 @@
+// Filters and ports for Prometheus.
+#include "dataplane/sluicectl/metrics.h"
+
+#include <algorithm>
+#include <array>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "dataplane/sluicectl/json_read.h"
+#include "nlohmann/json.hpp"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+using Kind = PrometheusText::Kind;
+using Labels = PrometheusText::Labels;
+
+// An unlimited limit, as limits.show says it.
+constexpr uint64_t kUnlimited = UINT32_MAX;
+constexpr uint64_t kBytesAMegabit = 125'000;
+
+absl::string_view View(std::string_view text) {
+  return {text.data(), text.size()};
+}
+
+// ---- Numbers of a filter or a port that stand in one member ----------------
+
+// How a member becomes the value.
+enum class Value : uint8_t {
+  kNumber,
+  kTruth,
+  kMilliseconds,  // printed as seconds
+};
+
+struct Member1 {
+  std::string_view path;  // "hold.held"
+  std::string_view name;
+  Kind kind;
+  std::string_view help;
+  Value value = Value::kNumber;
+};
+
+constexpr std::array<Member1, 21> kOfFilters = {{
+    {"enabled", "sluice_filter_enabled", Kind::kGauge,
+     "Whether the filter judges (1) or passes everything (0).", Value::kTruth},
+    {"loaded", "sluice_filter_loaded", Kind::kGauge,
+     "Whether a ruleset was ever loaded or restored.", Value::kTruth},
+    {"failed", "sluice_filter_failed", Kind::kGauge,
+     "Whether the fail policy is in force.", Value::kTruth},
+    {"ports_enabled", "sluice_filter_ports_enabled", Kind::kGauge,
+     "Whether a port of the filter is enabled.", Value::kTruth},
+    {"incarnation", "sluice_filter_incarnation", Kind::kGauge,
+     "Grows each time that the filter's ports are enabled."},
+    {"generation", "sluice_filter_generation", Kind::kGauge,
+     "Number of the policy in force."},
+    {"states", "sluice_filter_states", Kind::kGauge, "States."},
+    {"info.half_open_states", "sluice_filter_half_open_states", Kind::kGauge,
+     "States of TCP connections whose handshake is not complete."},
+    {"rules", "sluice_filter_rules", Kind::kGauge, "Rules in force."},
+    {"tables", "sluice_filter_tables", Kind::kGauge, "Tables."},
+    {"table_addresses", "sluice_filter_table_addresses", Kind::kGauge,
+     "Addresses in all tables."},
+    {"created", "sluice_filter_created_timestamp_seconds", Kind::kGauge,
+     "When the filter was made, in Unix time."},
+    {"last_purge", "sluice_filter_last_purge_timestamp_seconds", Kind::kGauge,
+     "When states last ended by their time, in Unix time; 0: never."},
+    {"hold.held", "sluice_filter_held_packets_total", Kind::kCounter,
+     "Packets that had to wait for a restore."},
+    {"hold.waiting", "sluice_filter_waiting_packets", Kind::kGauge,
+     "Packets that wait for a restore now."},
+    {"hold.replayed", "sluice_filter_replayed_packets_total", Kind::kCounter,
+     "Held packets that were judged after the restore."},
+    {"hold.bypassed", "sluice_filter_bypassed_packets_total", Kind::kCounter,
+     "ARP, neighbour discovery and DHCP that passed during a restore."},
+    {"hold.dropped", "sluice_filter_held_dropped_packets_total",
+     Kind::kCounter, "Held packets that were dropped."},
+    {"hold.refused", "sluice_filter_hold_refused_packets_total",
+     Kind::kCounter, "Packets for which the hold queue had no room."},
+    {"hold.longest_ms", "sluice_filter_longest_hold_seconds", Kind::kGauge,
+     "The longest that a packet waited for a restore.", Value::kMilliseconds},
+    {"attempt", "sluice_filter_restore_attempt", Kind::kGauge,
+     "Attempts of the incarnation's restore."},
+}};
+
+constexpr std::array<Member1, 10> kOfPorts = {{
+    {"link_up", "sluice_port_up", Kind::kGauge, "Whether the link is up.",
+     Value::kTruth},
+    {"enabled", "sluice_port_enabled", Kind::kGauge,
+     "Whether the port is enabled.", Value::kTruth},
+    {"excluded", "sluice_port_excluded", Kind::kGauge,
+     "Whether packets pass the port unjudged.", Value::kTruth},
+    {"incarnation", "sluice_port_incarnation", Kind::kGauge,
+     "Grows each time that the port is enabled or disabled."},
+    {"received.packets", "sluice_port_receive_packets_total", Kind::kCounter,
+     "Packets received."},
+    {"received.bytes", "sluice_port_receive_bytes_total", Kind::kCounter,
+     "Bytes received."},
+    {"missed", "sluice_port_receive_missed_packets_total", Kind::kCounter,
+     "Packets that the device dropped because no descriptor was free."},
+    {"transmitted.packets", "sluice_port_transmit_packets_total",
+     Kind::kCounter, "Packets transmitted."},
+    {"transmitted.bytes", "sluice_port_transmit_bytes_total", Kind::kCounter,
+     "Bytes transmitted."},
+    {"errors", "sluice_port_errors_total", Kind::kCounter,
+     "Errors of reception, transmission and buffers, as the driver counts."},
+}};
+
+const json& At(const json& object, std::string_view path) {
+  const size_t dot = path.find('.');
+  const json& member =
+      Member(object, std::string(path.substr(0, dot)).c_str());
+  return dot == std::string_view::npos ? member
+                                       : At(member, path.substr(dot + 1));
+}
+
+std::string ValueOf(const json& member, Value how) {
+  if (how == Value::kTruth) return member == json(true) ? "1" : "0";
+  const uint64_t number =
+      member.is_number_integer() ? member.get<uint64_t>() : 0;
+  return how == Value::kMilliseconds ? DecimalSeconds(number, 3)
+                                     : absl::StrCat(number);
+}
+
+// One family for each of `members`, one sample for each of `elements`.
+template <size_t kSize>
+void AppendMembers(const std::array<Member1, kSize>& members,
+                   const json& elements, std::string_view label,
+                   PrometheusText* text) {
+  for (const Member1& member : members) {
+    text->Begin(member.name, member.kind, member.help);
+    for (const json& element : elements) {
+      const json& value = At(element, member.path);
+      // A port whose device is not there has no counters.
+      if (value.is_null() ||
+          (Member(element, "present") == json(false) &&
+           member.kind == Kind::kCounter)) {
+        continue;
+      }
+      text->Sample({{label, Text(element, "name")}},
+                   ValueOf(value, member.value));
+    }
+  }
+}
+
+// ---- Named counters --------------------------------------------------------
+
+uint64_t Named(const json& counters, std::string_view name) {
+  for (const json& counter : counters) {
+    if (Text(counter, "name") == name) return Number(counter, "value");
+  }
+  return 0;
+}
+
+void AppendStateCounters(const json& filters, PrometheusText* text) {
+  struct Counter {
+    std::string_view counted;
+    std::string_view name;
+    std::string_view help;
+  };
+  constexpr std::array<Counter, 3> kCounters = {{
+      {"searches", "sluice_filter_state_searches_total",
+       "Packets for which a state was looked for."},
+      {"inserts", "sluice_filter_state_inserts_total", "States made."},
+      {"removals", "sluice_filter_state_removals_total", "States removed."},
+  }};
+  for (const Counter& counter : kCounters) {
+    text->Begin(counter.name, Kind::kCounter, counter.help);
+    for (const json& filter : filters) {
+      text->Sample(
+          {{"filter", Text(filter, "name")}},
+          Named(At(filter, "info.state_counters"), counter.counted));
+    }
+  }
+  text->Begin("sluice_filter_dropped_packets_total", Kind::kCounter,
+              "Packets dropped, by reason.");
+  for (const json& filter : filters) {
+    for (const json& counter : At(filter, "info.drop_counters")) {
+      text->Sample({{"filter", Text(filter, "name")},
+                    {"reason", Text(counter, "name")}},
+                   Number(counter, "value"));
+    }
+  }
+}
+
+void AppendLimits(const json& filters, PrometheusText* text) {
+  const auto append = [&](const char* member, bool infinite) {
+    for (const json& filter : filters) {
+      for (const json& limit : Member(filter, "limits")) {
+        const uint64_t value = Number(limit, member);
+        const Labels labels = {{"filter", Text(filter, "name")},
+                               {"limit", Text(limit, "name")}};
+        if (infinite && value == kUnlimited) {
+          text->Sample(labels, "+Inf");
+        } else {
+          text->Sample(labels, value);
+        }
+      }
+    }
+  };
+  text->Begin("sluice_filter_limit", Kind::kGauge,
+              "The most that there may be, as `set limit` names it.");
+  append("value", /*infinite=*/true);
+  text->Begin("sluice_filter_limit_used", Kind::kGauge,
+              "How much of the limit is in use.");
+  append("in_use", /*infinite=*/false);
+}
+
+// What the daemon as a whole counts, which filter main has.
+void AppendTotals(const json& filters, PrometheusText* text) {
+  struct Counter {
+    std::string_view counted;
+    std::string_view name;
+    std::string_view help;
+  };
+  constexpr std::array<Counter, 7> kCounters = {{
+      {"received", "sluice_received_packets_total",
+       "Packets that workers took from ports."},
+      {"transmitted", "sluice_transmitted_packets_total",
+       "Packets that ports took."},
+      {"dropped", "sluice_dropped_packets_total", "Packets dropped."},
+      {"unaccounted", "sluice_unaccounted_packets_total",
+       "Packets neither transmitted nor dropped nor held: 0, unless the "
+       "program errs."},
+      {"handed-on", "sluice_handed_on_packets_total",
+       "Packets that another worker had to judge."},
+      {"handed-to-transmit", "sluice_handed_to_transmit_packets_total",
+       "Packets that another worker had to transmit."},
+      {"ports-removed", "sluice_ports_removed_total",
+       "Ports whose device went away at run time."},
+  }};
+  const auto main = std::ranges::find_if(filters, [](const json& filter) {
+    return Text(filter, "name") == "main";
+  });
+  if (main == filters.end()) return;
+  for (const Counter& counter : kCounters) {
+    text->Begin(counter.name, Kind::kCounter, counter.help);
+    text->Sample({}, Named(At(*main, "info.packet_counters"),
+                           counter.counted));
+  }
+}
+
+// ---- What is text ----------------------------------------------------------
+
+void AppendInfos(const json& answers, PrometheusText* text) {
+  text->Begin("sluice_build_info", Kind::kGauge, "The running program.");
+  text->Sample({{"version", Text(Member(answers, "version"), "version")}},
+               uint64_t{1});
+  text->Begin("sluice_filter_info", Kind::kGauge,
+              "A filter: its state in words, fail policy and the hash of its "
+              "rules.");
+  for (const json& filter : Member(answers, "filters")) {
+    text->Sample({{"filter", Text(filter, "name")},
+                  {"state", Text(filter, "state")},
+                  {"restore", Text(filter, "restore_state")},
+                  {"fail", Text(filter, "fail")},
+                  {"hash", Text(filter, "hash")}},
+                 uint64_t{1});
+  }
+  text->Begin("sluice_port_info", Kind::kGauge,
+              "A port: its filter, wire and device, none if it is not there.");
+  for (const json& port : Member(answers, "ports")) {
+    text->Sample({{"port", Text(port, "name")},
+                  {"filter", Text(port, "filter")},
+                  {"wire", Text(port, "wire")},
+                  {"device", Text(port, "device")},
+                  {"driver", Text(port, "driver")},
+                  {"mac", Text(port, "mac")}},
+                 uint64_t{1});
+  }
+  text->Begin("sluice_port_speed_bytes", Kind::kGauge,
+              "Bytes a second that the link carries, where that is known.");
+  for (const json& port : Member(answers, "ports")) {
+    const uint64_t speed = Number(port, "speed");
+    if (speed == 0) continue;
+    text->Sample({{"port", Text(port, "name")}}, speed * kBytesAMegabit);
+  }
+}
+
+std::string_view NameOf(Kind kind) {
+  switch (kind) {
+    case Kind::kCounter: return "counter";
+    case Kind::kGauge: return "gauge";
+    case Kind::kHistogram: return "histogram";
+  }
+  return "untyped";
+}
+
+}  // namespace
+
+void PrometheusText::Begin(std::string_view name, Kind kind,
+                           std::string_view help) {
+  name_ = name;
+  absl::StrAppend(&text_, "# HELP ", name_, " ",
+                  absl::StrReplaceAll(View(help),
+                                      {{"\\", "\\\\"}, {"\n", "\\n"}}),
+                  "\n# TYPE ", name_, " ", View(NameOf(kind)), "\n");
+}
+
+void PrometheusText::Sample(const Labels& labels, std::string_view value,
+                            std::string_view suffix) {
+  absl::StrAppend(&text_, name_, View(suffix));
+  const char* before = "{";
+  for (const auto& [name, label] : labels) {
+    absl::StrAppend(
+        &text_, before, View(name), "=\"",
+        absl::StrReplaceAll(
+            label, {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}}),
+        "\"");
+    before = ",";
+  }
+  absl::StrAppend(&text_, labels.empty() ? " " : "} ", View(value), "\n");
+}
+
+void PrometheusText::Sample(const Labels& labels, uint64_t value,
+                            std::string_view suffix) {
+  Sample(labels, absl::StrCat(value), suffix);
+}
+
+std::string DecimalSeconds(uint64_t units, int digits) {
+  uint64_t second = 1;
+  for (int i = 0; i < digits; ++i) second *= 10;
+  return absl::StrFormat("%d.%0*d", units / second, digits, units % second);
+}
+
+std::string FormatPrometheus(const json& answers) {
+  PrometheusText text;
+  const json& filters = Member(answers, "filters");
+  AppendInfos(answers, &text);
+  AppendTotals(filters, &text);
+  AppendMembers(kOfFilters, filters, "filter", &text);
+  AppendStateCounters(filters, &text);
+  AppendLimits(filters, &text);
+  AppendMembers(kOfPorts, Member(answers, "ports"), "port", &text);
+  AppendRestoreMetrics(Member(answers, "restore"), &text);
+  return text.text();
+}
+
+}  // namespace sluice
