@@ -484,15 +484,15 @@ void FilterRegistry::DestroyFilter(std::string_view name, DoneStatus done) {
     };
     if (environment_.restores == nullptr) return forget();
     // Nothing of it may be restored or exported any more.
+    auto held = std::make_shared<decltype(forget)>(std::move(forget));
     const absl::Status status = environment_.restores->RemoveFilter(
-        of->filter->name(),
-        [forget = std::make_shared<decltype(forget)>(std::move(forget))] {
-          (*forget)();
-        });
-    if (!status.ok()) {
-      spdlog::error("filter {}: {}", of->filter->name(),
-                    std::string(status.message()));
-    }
+        of->filter->name(), [held] { (*held)(); });
+    if (status.ok()) return;
+    spdlog::error("filter {}: {}", of->filter->name(),
+                  std::string(status.message()));
+    // A service that will not call has nothing of it that could be waited
+    // for: its incarnation is over, and its number is about to be.
+    (*held)();
   };
   grace_.After([this, of, end = std::move(end)]() mutable {
     End(*of, std::move(end));

@@ -1,6 +1,8 @@
 #include "dataplane/preflight.h"
 
 #include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <pwd.h>
 #include <sys/ioctl.h>
@@ -22,16 +24,31 @@
 namespace sluice {
 namespace {
 
-std::optional<uint32_t> InterfaceFlags(const std::string& name) {
-  if (name.empty() || name.size() >= IFNAMSIZ) return std::nullopt;
+// Asks the kernel of an interface. False: it does not answer.
+bool Ask(const std::string& name, unsigned long what, ifreq* request) {
+  if (name.empty() || name.size() >= IFNAMSIZ) return false;
   const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return std::nullopt;
-  ifreq request = {};
-  std::memcpy(request.ifr_name, name.data(), name.size());
-  const int result = ioctl(fd, SIOCGIFFLAGS, &request);
+  if (fd < 0) return false;
+  std::memcpy(request->ifr_name, name.data(), name.size());
+  const int result = ioctl(fd, what, request);
   close(fd);
-  if (result != 0) return std::nullopt;
+  return result == 0;
+}
+
+std::optional<uint32_t> InterfaceFlags(const std::string& name) {
+  ifreq request = {};
+  if (!Ask(name, SIOCGIFFLAGS, &request)) return std::nullopt;
   return static_cast<uint16_t>(request.ifr_flags);
+}
+
+std::optional<uint32_t> InterfaceQueues(const std::string& name) {
+  ethtool_channels channels = {};
+  channels.cmd = ETHTOOL_GCHANNELS;
+  ifreq request = {};
+  request.ifr_data = reinterpret_cast<char*>(&channels);
+  if (!Ask(name, SIOCETHTOOL, &request)) return std::nullopt;
+  const uint32_t queues = channels.max_combined + channels.max_rx;
+  return queues > 0 ? std::optional(queues) : std::nullopt;
 }
 
 int OpenErrno(const std::string& path) {
@@ -73,6 +90,7 @@ PreflightInput PreflightInput::FromSystem() {
     return access(path.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
   };
   input.interface_flags = InterfaceFlags;
+  input.interface_queues = InterfaceQueues;
   return input;
 }
 

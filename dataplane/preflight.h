@@ -56,6 +56,10 @@ struct PreflightInput {
   // IFF_ flags of an interface of the process's network namespace.
   std::function<std::optional<uint32_t>(const std::string& name)>
       interface_flags;
+  // Receive queues that the kernel's driver of an interface could have at
+  // most (`ethtool -l`), if it says so.
+  std::function<std::optional<uint32_t>(const std::string& name)>
+      interface_queues;
 
   static PreflightInput FromSystem();
 };

@@ -160,9 +160,25 @@ void CheckPlacement(const PreflightContext& context, const std::string& where,
   }
 }
 
+// Of NICs whose number of queues their host decides: what the kernel's virtio
+// driver has read from the device. Other drivers say how many they would use
+// on this machine, which is not how many there are.
+uint16_t QueuesOfVirtio(const PreflightContext& context,
+                        const PciDevice& device) {
+  if (device.driver != "virtio-pci") return 0;
+  for (const HostInterface& interface : device.interfaces) {
+    const auto queues = context.input.interface_queues(interface.name);
+    if (queues) return static_cast<uint16_t>(std::min(*queues, 65535u));
+  }
+  return 0;
+}
+
 void CheckQueues(const PreflightContext& context, const std::string& where,
                  const PortConfig& port, const PciDevice& device) {
-  const NicModel model = FindNicModel(device.vendor, device.device);
+  NicModel model = FindNicModel(device.vendor, device.device);
+  if (model.receive_queues == 0) {
+    model.receive_queues = QueuesOfVirtio(context, device);
+  }
   const uint16_t workers = context.config.workers.size();
   if (port.queues > 0 && model.receive_queues > 0 &&
       port.queues > model.receive_queues) {

@@ -17,6 +17,7 @@
 
 #include "conntrack/expectation.h"
 #include "conntrack/state_table.h"
+#include "dataplane/restore_service.h"
 #include "dataplane/rule_sink.h"
 #include "dataplane/worker.h"
 #include "pftable/reclaimer.h"
@@ -458,6 +459,45 @@ TEST_F(FilterRegistryTest, MainTakesOverWhereItHadNoPortThatIsEnabled) {
   EXPECT_TRUE(Listing("main").status.enabled());
   EXPECT_TRUE(Passes("b", "a"));
   EXPECT_TRUE(Stops("d", "c"));
+}
+
+// Whatever the restore service answers: the order is answered, and the name
+// is free again.
+TEST_F(FilterRegistryTest, AFilterThatTheRestoreServiceDoesNotKnowGoes) {
+  RestoreServiceOptions options;
+  options.plane.mailboxes = {&worker_->mailbox()};
+  options.plane.steering = &plane_.steering;
+  options.plane.expectations = &expectations_;
+  options.plane.interfaces = &interfaces_;
+  options.plane.now = [this] { return plane_.clock.Now(); };
+  options.clock = [] { return RestoreTime{1}; };
+  RestoreService service(std::move(options));
+  environment_.restores = &service;
+  for (const bool known : {true, false}) {
+    ASSERT_TRUE(Create("web", {"a", "b"}, kPassAll).ok());
+    EXPECT_TRUE(Passes("b", "a"));
+    bool removed = known;
+    if (!known) {
+      // Disabled first, as the registry would do it.
+      service.Disable("web", [](const absl::StatusOr<PortStatus>&) {});
+      ASSERT_TRUE(
+          service.RemoveFilter("web", [&removed] { removed = true; }).ok());
+      service.Poll();
+    }
+    ASSERT_TRUE(removed);
+    absl::Status result = absl::UnknownError("not answered");
+    registry_->DestroyFilter(
+        "web", [&result](absl::Status status) { result = status; });
+    for (int i = 0; i < 3; ++i) {
+      Settle();
+      service.Poll();
+    }
+    EXPECT_TRUE(result.ok()) << known << ": " << result;
+    EXPECT_EQ(worker_->states().size(), 0u);
+  }
+  ASSERT_TRUE(Create("web", {"a", "b"}, kPassAll).ok());
+  ASSERT_TRUE(registry_->Filter("web").ok());
+  environment_.restores = nullptr;
 }
 
 TEST_F(FilterRegistryTest, ManyComeAndGo) {

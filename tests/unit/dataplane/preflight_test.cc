@@ -72,6 +72,12 @@ class PreflightTest : public ::testing::Test {
       if (found == interfaces_.end()) return std::nullopt;
       return found->second;
     };
+    input.interface_queues =
+        [this](const std::string& name) -> std::optional<uint32_t> {
+      const auto found = interface_queues_.find(name);
+      if (found == interface_queues_.end()) return std::nullopt;
+      return found->second;
+    };
     return Preflight(config_, input);
   }
 
@@ -107,6 +113,7 @@ class PreflightTest : public ::testing::Test {
   std::map<std::string, int> open_errors_;
   std::map<std::string, int> folder_errors_;
   std::map<std::string, uint32_t> interfaces_;
+  std::map<std::string, uint32_t> interface_queues_;
 };
 
 TEST_F(PreflightTest, MachineWithAllOfIt) { EXPECT_EQ(Text(), ""); }
@@ -379,6 +386,33 @@ TEST_F(PreflightTest, MoreQueuesThanTheNicHas) {
   ExpectFinding(FindingLevel::kError, outside_,
                 "it has 1 receive queue(s), and `queues` is 2",
                 "lower `queues`");
+}
+
+// Of virtio the kernel's driver knows it, as long as it has the device.
+TEST_F(PreflightTest, MoreQueuesThanTheVirtioDeviceHas) {
+  config_.ports[0].queues = 3;
+  host_.Add({.address = kOutside, .driver = "virtio-pci", .group = 7,
+             .interface = "ens1f0", .below_virtio = true});
+  host_.Put(FakeHost::Device(kOutside) + "/vendor", "0x1af4\n");
+  host_.Put(FakeHost::Device(kOutside) + "/device", "0x1041\n");
+  interface_queues_ = {{"ens1f0", 2}};
+  ExpectFinding(FindingLevel::kError, outside_,
+                "it has 2 receive queue(s), and `queues` is 3",
+                "lower `queues`");
+  interface_queues_ = {{"ens1f0", 3}};
+  EXPECT_THAT(Text(), Not(HasSubstr("receive queue(s)")));
+  interface_queues_.clear();
+  EXPECT_THAT(Text(), HasSubstr("known only when DPDK drives it"));
+}
+
+// How many another driver would use says nothing of the device.
+TEST_F(PreflightTest, QueuesOfOtherKernelDriversAreNoLimit) {
+  config_.ports[0].queues = 3;
+  host_.Add({.address = kOutside, .driver = "ice", .group = 7,
+             .interface = "ens1f0"});
+  host_.Put(FakeHost::Device(kOutside) + "/device", "0x1592\n");
+  interface_queues_ = {{"ens1f0", 2}};
+  EXPECT_THAT(Text(), Not(HasSubstr("receive queue(s)")));
 }
 
 TEST_F(PreflightTest, WorkersAndQueues) {
