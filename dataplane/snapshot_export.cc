@@ -172,7 +172,10 @@ absl::Status SnapshotExport::Encode() {
   Snapshot snapshot;
   AddExpectations();
   exporter_.Finish(&snapshot);
-  absl::Status status = ExportPolicy(filter_.plane->policy, &snapshot);
+  // What found no memory is not in it, and nothing in it would say so.
+  absl::Status status = exporter_.status();
+  if (!status.ok()) return status;
+  status = ExportPolicy(filter_.plane->policy, &snapshot);
   for (int i = 1; absl::IsAborted(status) && i < kPolicyAttempts; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(i));
     status = ExportPolicy(filter_.plane->policy, &snapshot);

@@ -90,6 +90,9 @@ bool RecordOrder::Walk(const WorkerView& view) {
               view.states->hot(state).key.filter != filter_) {
             return;
           }
+          // Its rule's counters go along, and what is recorded here counts
+          // as theirs where it is imported.
+          view.states->Fold(state);
           records.push_back(view.states->Record(state, view.now));
         });
     if (cursor_->more && timer.IsSpent()) return false;

@@ -191,6 +191,45 @@ TEST_P(TransferTest, AnExportedImportIsTheSameSnapshot) {
   EXPECT_EQ(after->snapshot.limits, before->snapshot.limits);
 }
 
+// Rules count the packets of living states too, and where those go on they
+// are not counted again.
+TEST_P(TransferTest, CountersOfRulesHaveAllOfTheirStates) {
+  TransferNode from;
+  from->Load(kRules);
+  OpenTcp(from, HostsOf(2));
+  OpenTftp(from, HostsOf(3));
+  const auto sums = [](const std::vector<uint8_t>& bytes) {
+    const auto read = ReadSnapshot(bytes);
+    EXPECT_TRUE(read.ok()) << read.status();
+    std::pair<uint64_t, uint64_t> rules, states;
+    for (const SnapshotRuleCounters& rule : read->snapshot.rule_counters) {
+      rules.first += rule.packets[0] + rule.packets[1];
+      rules.second += rule.bytes[0] + rule.bytes[1];
+    }
+    for (const auto* list :
+         {&read->snapshot.parents, &read->snapshot.children}) {
+      for (const SnapshotState& state : *list) {
+        for (const SnapshotPeer& peer : state.peers) {
+          states.first += peer.packets;
+          states.second += peer.bytes;
+        }
+      }
+    }
+    return std::pair(rules, states);
+  };
+  const std::vector<uint8_t> bytes = from.Snapshot();
+  const auto [rules, states] = sums(bytes);
+  // Each packet is judged where it comes in and where it leaves.
+  EXPECT_EQ(states.first, 2u * (5 + 3));
+  EXPECT_EQ(rules, states);
+  TransferNode to;
+  ASSERT_TRUE(to.Import(bytes).ok());
+  ContinueTcp(to, HostsOf(2));
+  const auto [rules_after, states_after] = sums(to.Snapshot());
+  EXPECT_GT(states_after.first, states.first);
+  EXPECT_EQ(rules_after, states_after);
+}
+
 TEST_P(TransferTest, ExportsWhilePacketsFlow) {
   TransferNode node({.workers = 2});
   node->Load(kRules);

@@ -14,9 +14,12 @@ std::atomic<size_t> g_base{0};
 std::atomic<size_t> g_peak{0};
 // How many more succeed before one fails; below zero: all do.
 std::atomic<int64_t> g_until_failure{-1};
+std::atomic<size_t> g_least{0};
 
 void* TakeOrNull(size_t size) {
-  if (g_until_failure >= 0 && g_until_failure-- == 0) return nullptr;
+  if (g_until_failure >= 0 && size >= g_least && g_until_failure-- == 0) {
+    return nullptr;
+  }
   void* memory = std::malloc(size);
   if (memory == nullptr) return nullptr;
   const size_t used = g_used += malloc_usable_size(memory);
@@ -43,7 +46,10 @@ void ResetAllocationPeak() {
   g_peak = g_used.load();
 }
 
-void FailAllocation(int64_t number) { g_until_failure = number; }
+void FailAllocation(int64_t number, size_t least) {
+  g_least = least;
+  g_until_failure = number;
+}
 
 bool AllocationHasFailed() { return g_until_failure < 0; }
 

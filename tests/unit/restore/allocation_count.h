@@ -13,8 +13,8 @@ void ResetAllocationPeak();
 size_t AllocationPeak();
 
 // The allocation after `number` more fails, once; with a negative number none
-// does.
-void FailAllocation(int64_t number);
+// does. Only those of at least `least` bytes count.
+void FailAllocation(int64_t number, size_t least = 0);
 bool AllocationHasFailed();
 
 }  // namespace sluice
