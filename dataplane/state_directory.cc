@@ -14,6 +14,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "dataplane/control/params.h"
 #include "dataplane/fault_point.h"
 #include "dataplane/file_io.h"
 #include "nlohmann/json.hpp"
@@ -75,7 +76,18 @@ json ToJson(const LoadRequest& request) {
   return result;
 }
 
-// Throws what json throws.
+[[noreturn]] void Refuse(const char* what) {
+  throw json::other_error::create(501, what, nullptr);
+}
+
+// Throws what json throws, here and below. A number that is none of an int is
+// refused rather than made one.
+int IntegerOf(const json& value) {
+  const auto number = value.is_number_integer() ? value.get<int64_t>() : -1;
+  if (number < 0 || number > INT32_MAX) Refuse("a number is out of range");
+  return static_cast<int>(number);
+}
+
 LoadRequest RequestOf(const json& value) {
   LoadRequest request;
   request.name = value.at("name").get<std::string>();
@@ -89,7 +101,11 @@ LoadRequest RequestOf(const json& value) {
                                 macro.at(1).get<std::string>());
   }
   if (value.contains("dialect")) {
-    request.dialect = static_cast<Dialect>(value.at("dialect").get<int>());
+    const int dialect = IntegerOf(value.at("dialect"));
+    if (dialect > static_cast<int>(Dialect::kFreeBsd)) {
+      Refuse("there is no such dialect");
+    }
+    request.dialect = static_cast<Dialect>(dialect);
   }
   return request;
 }
@@ -98,8 +114,10 @@ ManifestEntry EntryOf(const json& value) {
   ManifestEntry entry;
   FilterSpec& spec = entry.spec;
   spec.name = value.at("name").get<std::string>();
+  // It becomes the name of a file.
+  if (!IsName(spec.name, kMaxFilterName)) Refuse("that names no filter");
   if (!ReadHex(value.at("id").get<std::string>(), &entry.id)) {
-    throw json::other_error::create(501, "an id is 32 digits", nullptr);
+    Refuse("an id is 32 digits");
   }
   spec.ports = value.at("ports").get<std::vector<std::string>>();
   spec.expect_restore = value.at("expect_restore").get<bool>();
@@ -149,10 +167,10 @@ absl::StatusOr<std::vector<ManifestEntry>> ParseManifest(
   }
   const json manifest = json::parse(text.substr(0, line), nullptr, false);
   try {
-    if (manifest.at("format").get<int>() != kFormat) {
-      return absl::UnimplementedError(absl::StrCat(
-          "its format is ", manifest.at("format").get<int>(), ", not ",
-          kFormat));
+    const int format = IntegerOf(manifest.at("format"));
+    if (format != kFormat) {
+      return absl::UnimplementedError(
+          absl::StrCat("its format is ", format, ", not ", kFormat));
     }
     std::vector<ManifestEntry> entries;
     for (const json& filter : manifest.at("filters")) {

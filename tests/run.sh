@@ -257,6 +257,8 @@ kind_sanitize() {
       --wrapper "$fixed_layout" --timeout 900
     programs --build-dir "$asan" --kind scenarios --label sanitize \
       --wrapper "$fixed_layout" --timeout 900
+    programs --build-dir "$asan" --kind property --suite memory \
+      --label sanitize --wrapper "$fixed_layout" --timeout 900
     unset ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS
   fi
   build_tsan || return

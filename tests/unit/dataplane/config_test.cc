@@ -47,6 +47,12 @@ TEST(ConfigTest, DefaultsOfASmallFile) {
   EXPECT_FALSE(config.uses_pci());
   EXPECT_EQ(config.policy.ruleset, "/etc/sluice/pf.conf");
   EXPECT_EQ(config.control.mode, 0600);
+  EXPECT_EQ(config.log.level, "info");
+  EXPECT_EQ(config.log.file, "");
+  EXPECT_EQ(config.log.packets, "");
+  EXPECT_EQ(config.log.packet_rate, 10000u);
+  EXPECT_EQ(config.state.directory, "");
+  EXPECT_EQ(config.state.interval, 30u);
 }
 
 TEST(ConfigTest, EveryKey) {
@@ -92,12 +98,17 @@ group = "wheel"
 [log]
 level = "debug"
 file = "/var/log/sluice.log"
+packets = "packets"
+packet_rate = 500
 [policy]
 ruleset = "/etc/rules"
 dialect = "freebsd"
 missing_ruleset = "block"
 helpers = ["tftp"]
 verify_checksums = false
+[state]
+dir = "kept"
+interval = 5
 )",
                                           "/etc/sluice.toml");
   ASSERT_TRUE(parsed.config) << FormatDiagnostics(parsed.diagnostics);
@@ -132,7 +143,11 @@ verify_checksums = false
                      .expectations = 64};
   expected.control = {
       .socket = "/etc/run/s.sock", .mode = 0660, .group = "wheel"};
-  expected.log = {.level = "debug", .file = "/var/log/sluice.log"};
+  expected.log = {.level = "debug",
+                  .file = "/var/log/sluice.log",
+                  .packets = "/etc/packets",
+                  .packet_rate = 500};
+  expected.state = {.directory = "/etc/kept", .interval = 5};
   expected.policy = {.ruleset = "/etc/rules",
                      .dialect = Dialect::kFreeBsd,
                      .missing_ruleset = MissingRuleset::kBlock,
@@ -278,6 +293,26 @@ const BadCase kBadCases[] = {
      {"10:12: there is no helper 'sip'"}},
     {"empty ruleset path", With("[policy]\nruleset = \"\"\n"),
      {"10:11: 'ruleset' is empty"}},
+    {"log that is none",
+     With("[log]\nlevel = 1\nfile = [\"a\"]\npackets = 5\n"
+          "packet_rate = 0\nrate = 1\n"),
+     {"10:9: 'level' is an integer", "11:8: 'file' is a list",
+      "12:11: 'packets' is an integer", "13:15: 'packet_rate' is 0",
+      "14:1: unknown key 'rate' in [log]"}},
+    {"log of too many packets", With("[log]\npacket_rate = 1000001\n"),
+     {"10:15: 'packet_rate' is 1000001"}},
+    {"log with a path of two lines", With("[log]\npackets = \"a\\nb\"\n"),
+     {"10:11: 'packets' has a control character"}},
+    {"state that is none",
+     With("[state]\ndir = true\ninterval = \"5\"\nfile = \"x\"\n"),
+     {"10:7: 'dir' is a boolean", "11:12: 'interval' is a string",
+      "12:1: unknown key 'file' in [state]"}},
+    {"interval of never", With("[state]\ninterval = 0\n"),
+     {"10:12: 'interval' is 0"}},
+    {"interval of more than a day", With("[state]\ninterval = 86401\n"),
+     {"10:12: 'interval' is 86401"}},
+    {"interval between two seconds", With("[state]\ninterval = 1.5\n"),
+     {"10:12: 'interval' is a"}},
     {"several sections at once",
      With("[log]\nlevel = \"loud\"\n[policy]\ndialect = \"netbsd\"\n"),
      {"10:9: 'level' cannot be \"loud\"",
