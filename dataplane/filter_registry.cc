@@ -75,6 +75,10 @@ void FilterRegistry::Poll(uint64_t milliseconds) {
     const uint64_t removals = of.filter->Removals();
     if (removals != of.removals) of.last_purge = std::time(nullptr);
     of.removals = removals;
+    of.filter->WatchLimits();
+    if (of.filter->emergency() != nullptr) {
+      of.filter->emergency()->WatchLimits();
+    }
   };
   look(main_);
   for (auto& [name, of] : filters_) look(of);

@@ -21,6 +21,7 @@
 #include "conntrack/state_budget.h"
 #include "dataplane/control/filter_control.h"
 #include "dataplane/filter_plane.h"
+#include "dataplane/limit_alarm.h"
 #include "dataplane/pflog.h"
 #include "dataplane/port_set.h"
 #include "dataplane/port_sums.h"
@@ -79,6 +80,8 @@ class LiveFilter final : public FilterControl,
   void Leave(const PortSet::Entry& port);
   // A policy came into force by a restore.
   void PolicyRestored() { AfterCommit(); }
+  // Looks, about once a second, whether its states come near their limit.
+  void WatchLimits();
   // Jobs that are still under way end with an error.
   void MarkDestroyed() { destroyed_ = true; }
 
@@ -171,6 +174,7 @@ class LiveFilter final : public FilterControl,
   const Options options_;
   const uint32_t host_id_;
   StateBudget budget_;
+  LimitAlarm states_alarm_;
   std::unique_ptr<PolicyStore> store_;
   FilterPlane plane_;
   bool destroyed_ = false;

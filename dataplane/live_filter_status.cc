@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "dataplane/live_filter.h"
 #include "dataplane/worker.h"
+#include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {
@@ -229,6 +230,25 @@ std::vector<TimeoutListing> LiveFilter::Timeouts() {
   return timeouts;
 }
 
+void LiveFilter::WatchLimits() {
+  const uint32_t used = budget_.used();
+  const uint32_t limit = budget_.limit();
+  switch (states_alarm_.Look(used, limit)) {
+    case LimitAlarm::Change::kRaised:
+      spdlog::warn("filter {}: {} of {} states are in use: above the limit new "
+                   "flows are dropped (state-limit)",
+                   name(), used, limit);
+      break;
+    case LimitAlarm::Change::kCleared:
+      spdlog::info("filter {}: {} of {} states are in use: the limit is far "
+                   "again",
+                   name(), used, limit);
+      break;
+    case LimitAlarm::Change::kNone:
+      break;
+  }
+}
+
 std::vector<LimitListing> LiveFilter::Limits() {
   const std::shared_ptr<const Policy> policy = store_->policy();
   uint64_t entries = 0;
@@ -244,6 +264,7 @@ std::vector<LimitListing> LiveFilter::Limits() {
         // Never above what the workers' tables hold.
         listing.value = std::min(listing.value, environment_.state_capacity);
         listing.in_use = budget_.used();
+        listing.alarms = states_alarm_.raised();
         break;
       case Limit::kTables:
         listing.in_use = tables.size();

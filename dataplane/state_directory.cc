@@ -14,10 +14,10 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "dataplane/control/params.h"
 #include "dataplane/fault_point.h"
 #include "dataplane/file_io.h"
 #include "nlohmann/json.hpp"
+#include "pftable/name.h"
 #include "restore/snapshot_digest.h"
 #include "restore/snapshot_reader.h"
 

@@ -230,7 +230,8 @@ json ToJson(const TimeoutListing& timeout) {
 json ToJson(const LimitListing& limit) {
   return {{"name", std::string(kLimitNames[static_cast<size_t>(limit.limit)])},
           {"value", limit.value},
-          {"in_use", limit.in_use}};
+          {"in_use", limit.in_use},
+          {"alarms", limit.alarms}};
 }
 
 }  // namespace sluice

@@ -335,6 +335,8 @@ struct LimitListing {
   Limit limit;
   uint32_t value = 0;
   uint64_t in_use = 0;
+  // How often 80 percent of it were reached, of states.
+  uint64_t alarms = 0;
 };
 
 // ---- The interface ---------------------------------------------------------

@@ -185,7 +185,7 @@ void AppendStateCounters(const json& filters, PrometheusText* text) {
 }
 
 void AppendLimits(const json& filters, PrometheusText* text) {
-  const auto append = [&](const char* member, bool infinite) {
+  const auto append = [&](const char* member, bool infinite = false) {
     for (const json& filter : filters) {
       for (const json& limit : Member(filter, "limits")) {
         const uint64_t value = Number(limit, member);
@@ -204,7 +204,10 @@ void AppendLimits(const json& filters, PrometheusText* text) {
   append("value", /*infinite=*/true);
   text->Begin("sluice_filter_limit_used", Kind::kGauge,
               "How much of the limit is in use.");
-  append("in_use", /*infinite=*/false);
+  append("in_use");
+  text->Begin("sluice_filter_limit_alarms_total", Kind::kCounter,
+              "Times that 80 percent of the limit were reached.");
+  append("alarms");
 }
 
 // What the daemon as a whole counts, which filter main has.

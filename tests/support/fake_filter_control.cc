@@ -281,8 +281,8 @@ std::vector<TimeoutListing> FakeFilterControl::Timeouts() {
 }
 
 std::vector<LimitListing> FakeFilterControl::Limits() {
-  return {{Limit::kStates, 100000, states.size()},
-          {Limit::kTables, UINT32_MAX, tables.size()}};
+  return {{Limit::kStates, 100000, states.size(), 4},
+          {Limit::kTables, UINT32_MAX, tables.size(), 0}};
 }
 
 absl::Status FakeFilterControl::Enable() {

@@ -234,6 +234,35 @@ TEST_F(FilterRegistryTest, TheLimitOfOneFilterIsNotThatOfAnother) {
   EXPECT_TRUE(Passes("d", "c", "udp 10.0.0.1:3 > 10.0.0.2:53"));
 }
 
+TEST_F(FilterRegistryTest, StatesThatComeNearTheirLimitAreCounted) {
+  LoadMain(kPassAll);
+  ASSERT_TRUE(
+      Create("web", {"a", "b"}, "set limit states 10\npass in\npass out "
+                                "no state\n")
+          .ok());
+  const auto alarms = [this](const std::string& name) {
+    return registry_->Find(name)->Limits().at(0).alarms;
+  };
+  uint64_t now = 0;
+  const auto send = [&](int from, int to, const std::string& family) {
+    for (int port = from; port < to; ++port) {
+      const std::string at = std::to_string(port);
+      EXPECT_TRUE(Passes("b", "a",
+                         family == "4"
+                             ? "udp 10.0.0.1:" + at + " > 10.0.0.2:53"
+                             : "udp [fd00::1]:" + at + " > [fd00::2]:53"));
+    }
+    registry_->Poll(now += 1000);
+  };
+  send(1, 5, "4");
+  send(1, 4, "6");
+  EXPECT_EQ(alarms("web"), 0u);
+  send(4, 5, "6");
+  send(5, 6, "6");
+  EXPECT_EQ(alarms("web"), 1u);
+  EXPECT_EQ(alarms("main"), 0u);
+}
+
 TEST_F(FilterRegistryTest, AFilterWithoutRulesBlocks) {
   LoadMain(kPassAll);
   ASSERT_TRUE(Create({.name = "web", .ports = {"a", "b"}}).ok());

@@ -167,6 +167,8 @@ TEST_F(SluicectlMetricsTest, HasFiltersPortsAndRestores) {
            {"sluice_filter_limit{filter=\"main\",limit=\"states\"}", "100000"},
            {"sluice_filter_limit{filter=\"main\",limit=\"tables\"}", "+Inf"},
            {"sluice_filter_limit_used{filter=\"vm-1\",limit=\"tables\"}", "0"},
+           {"sluice_filter_limit_alarms_total{filter=\"main\",limit=\"states\"}",
+            "4"},
            {"sluice_filter_dropped_packets_total{filter=\"main\",reason="
             "\"match\"}",
             "124"},

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -48,41 +49,51 @@ class TransferTest : public testing::TestWithParam<Family> {
                        "[2001:db8:1::1]"};
   }
 
+  // A packet that arrives at port 0 or 1, and whether it leaves by the other.
+  struct Step {
+    size_t port;
+    const char* packet;
+    bool passes = true;
+  };
+  static void Play(TransferNode& node, const Hosts& at,
+                   std::initializer_list<Step> steps) {
+    for (const Step& step : steps) {
+      EXPECT_EQ(node.Passes(step.port, at(step.packet)), step.passes)
+          << at(step.packet);
+    }
+  }
+
   // A handshake and some data; the client's next byte is 1101, the server's
   // 9201.
   void OpenTcp(TransferNode& node, const Hosts& at) {
-    EXPECT_TRUE(node.Passes(
-        0, at("tcp $C:4000 > $S:80 S seq 1000 win 4000 <wscale 2>")));
-    EXPECT_TRUE(node.Passes(
-        1, at("tcp $S:80 > $C:4000 SA seq 9000 ack 1001 win 4000 <wscale 3>")));
-    EXPECT_TRUE(node.Passes(
-        0, at("tcp $C:4000 > $S:80 A seq 1001 ack 9001 win 4000")));
-    EXPECT_TRUE(node.Passes(
-        0, at("tcp $C:4000 > $S:80 PA seq 1001 ack 9001 win 4000 data 100")));
-    EXPECT_TRUE(node.Passes(
-        1, at("tcp $S:80 > $C:4000 PA seq 9001 ack 1101 win 4000 data 200")));
+    Play(node, at,
+         {{0, "tcp $C:4000 > $S:80 S seq 1000 win 4000 <wscale 2>"},
+          {1, "tcp $S:80 > $C:4000 SA seq 9000 ack 1001 win 4000 <wscale 3>"},
+          {0, "tcp $C:4000 > $S:80 A seq 1001 ack 9001 win 4000"},
+          {0, "tcp $C:4000 > $S:80 PA seq 1001 ack 9001 win 4000 data 100"},
+          {1, "tcp $S:80 > $C:4000 PA seq 9001 ack 1101 win 4000 data 200"}});
   }
   // What follows passes, and what is outside of the window does not.
   void ContinueTcp(TransferNode& node, const Hosts& at) {
-    EXPECT_TRUE(node.Passes(
-        0, at("tcp $C:4000 > $S:80 PA seq 1101 ack 9201 win 4000 data 50")));
-    EXPECT_TRUE(node.Passes(
-        1, at("tcp $S:80 > $C:4000 PA seq 9201 ack 1151 win 4000 data 70")));
-    EXPECT_FALSE(node.Passes(
-        1, at("tcp $S:80 > $C:4000 PA seq 999999 ack 1151 win 4000 data 9")));
+    Play(node, at,
+         {{0, "tcp $C:4000 > $S:80 PA seq 1101 ack 9201 win 4000 data 50"},
+          {1, "tcp $S:80 > $C:4000 PA seq 9201 ack 1151 win 4000 data 70"},
+          {1, "tcp $S:80 > $C:4000 PA seq 999999 ack 1151 win 4000 data 9",
+           false}});
   }
+  // Ends with the request again: the server may answer from another port.
   void OpenTftp(TransferNode& node, const Hosts& at) {
-    EXPECT_TRUE(node.Passes(0, at("udp $C:5000 > $S:69 tftp rrq \"f\" octet")));
-    EXPECT_TRUE(
-        node.Passes(1, at("udp $S:3000 > $C:5000 tftp oack blksize 1024")));
-    // The request again: the server may answer from another port.
-    EXPECT_TRUE(node.Passes(0, at("udp $C:5000 > $S:69 tftp rrq \"f\" octet")));
+    Play(node, at,
+         {{0, "udp $C:5000 > $S:69 tftp rrq \"f\" octet"},
+          {1, "udp $S:3000 > $C:5000 tftp oack blksize 1024"},
+          {0, "udp $C:5000 > $S:69 tftp rrq \"f\" octet"}});
   }
   void ContinueTftp(TransferNode& node, const Hosts& at) {
-    EXPECT_TRUE(node.Passes(0, at("udp $C:5000 > $S:3000 tftp ack 0")));
-    EXPECT_TRUE(node.Passes(1, at("udp $S:3000 > $C:5000 tftp data 1 512")));
-    EXPECT_TRUE(node.Passes(1, at("udp $S:3001 > $C:5000 tftp data 1 512")));
-    EXPECT_FALSE(node.Passes(1, at("udp $S:3002 > $C:5001 tftp data 1 512")));
+    Play(node, at,
+         {{0, "udp $C:5000 > $S:3000 tftp ack 0"},
+          {1, "udp $S:3000 > $C:5000 tftp data 1 512"},
+          {1, "udp $S:3001 > $C:5000 tftp data 1 512"},
+          {1, "udp $S:3002 > $C:5001 tftp data 1 512", false}});
   }
 };
 
