@@ -14,15 +14,6 @@
 namespace sluice {
 namespace {
 
-// The last address of an IPv4 network that has room for a broadcast address.
-std::optional<Address> BroadcastOf(const Prefix& prefix) {
-  if (prefix.address.family != Family::kIpv4 || prefix.length > 30) {
-    return std::nullopt;
-  }
-  const uint32_t mask = prefix.length == 0 ? 0 : ~0u << (32 - prefix.length);
-  return Address::V4(prefix.address.v4().host() | ~mask);
-}
-
 // ":LINE:COLUMN: " at `at`; both are 0 where it is not so.
 struct Place {
   uint32_t line = 0;
@@ -47,15 +38,13 @@ Place ReadPlace(std::string_view text, size_t at) {
 
 HostFacts FactsOf(std::span<const PortConfig> ports) {
   HostFacts facts;
+  facts.AddSystemNames();
   for (const PortConfig& port : ports) {
     InterfaceFacts interface;
     interface.name = port.name;
     interface.groups = port.groups;
     for (const Prefix& prefix : port.addresses) {
-      interface.addresses.push_back({.address = prefix.address,
-                                     .prefix = prefix.length,
-                                     .broadcast = BroadcastOf(prefix),
-                                     .peer = std::nullopt});
+      interface.addresses.push_back(HostFacts::PortAddress(prefix));
     }
     facts.AddInterface(std::move(interface));
   }

@@ -42,6 +42,16 @@ class HostFacts {
   // "egress"), /etc/services, /etc/protocols. Hosts, users and groups are
   // looked up when they are asked for.
   static absl::StatusOr<HostFacts> FromSystem();
+  // The names that the system has for services, protocols, users and groups;
+  // no interfaces and no hosts.
+  void AddSystemNames();
+  // The ports that a sluice.toml names, as interfaces with their groups and
+  // addresses. All else in it is the daemon's to check; text that is no TOML
+  // adds nothing.
+  void AddPorts(std::string_view sluice_toml);
+  // The address of a port: its network as `prefix`, the last address of an
+  // IPv4 network that has room for it as the broadcast address.
+  static InterfaceAddress PortAddress(const Prefix& prefix);
   // The form of `--facts`:
   //   [[interface]]
   //   name = "em0"

@@ -174,6 +174,12 @@ std::optional<uint32_t> AskGroup(const std::string& name) {
 absl::StatusOr<HostFacts> HostFacts::FromSystem() {
   HostFacts facts;
   if (absl::Status s = AddInterfaces(facts); !s.ok()) return s;
+  facts.AddSystemNames();
+  facts.resolve_host_ = AskResolver;
+  return facts;
+}
+
+void HostFacts::AddSystemNames() {
   EachLine("/etc/services", [&](const std::vector<std::string>& fields) {
     const size_t slash = fields[1].find('/');
     if (slash == std::string::npos) return;
@@ -182,7 +188,7 @@ absl::StatusOr<HostFacts> HostFacts::FromSystem() {
     const std::string transport = fields[1].substr(slash + 1);
     for (size_t i = 0; i < fields.size(); ++i) {
       if (i == 1) continue;
-      facts.AddService(fields[i], transport, static_cast<uint16_t>(port));
+      AddService(fields[i], transport, static_cast<uint16_t>(port));
     }
   });
   EachLine("/etc/protocols", [&](const std::vector<std::string>& fields) {
@@ -190,13 +196,11 @@ absl::StatusOr<HostFacts> HostFacts::FromSystem() {
     if (number < 0 || number > 255) return;
     for (size_t i = 0; i < fields.size(); ++i) {
       if (i == 1) continue;
-      facts.AddProtocol(fields[i], static_cast<uint8_t>(number));
+      AddProtocol(fields[i], static_cast<uint8_t>(number));
     }
   });
-  facts.resolve_host_ = AskResolver;
-  facts.resolve_user_ = AskUser;
-  facts.resolve_group_ = AskGroup;
-  return facts;
+  resolve_user_ = AskUser;
+  resolve_group_ = AskGroup;
 }
 
 }  // namespace sluice

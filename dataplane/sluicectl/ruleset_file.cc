@@ -47,9 +47,15 @@ absl::StatusOr<std::string> ReadNamed(const std::string& name,
 
 }  // namespace
 
-absl::StatusOr<HostFacts> ReadFacts(const Arguments& arguments) {
-  if (arguments.facts.empty()) return HostFacts::FromSystem();
+absl::StatusOr<HostFacts> ReadFacts(const Arguments& arguments,
+                                    const std::string& configuration) {
   std::istringstream nothing;
+  if (arguments.facts.empty()) {
+    absl::StatusOr<HostFacts> facts = HostFacts::FromSystem();
+    const auto ports = ReadNamed(configuration, nothing, 1u << 20);
+    if (facts.ok() && ports.ok()) facts->AddPorts(*ports);
+    return facts;
+  }
   absl::StatusOr<std::string> text =
       ReadNamed(arguments.facts, nothing, 4u << 20);
   if (!text.ok()) return text.status();

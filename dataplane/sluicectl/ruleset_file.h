@@ -33,8 +33,11 @@ absl::StatusOr<RulesetFile> ReadRuleset(const std::string& path,
                                         const HostFacts& facts,
                                         std::istream& standard_input);
 
-// --facts, or what the system says.
-absl::StatusOr<HostFacts> ReadFacts(const Arguments& arguments);
+// --facts, or what the system says and the ports that `configuration` has, if
+// it can be read.
+absl::StatusOr<HostFacts> ReadFacts(
+    const Arguments& arguments,
+    const std::string& configuration = "/etc/sluice/sluice.toml");
 
 // The addresses for -T: the operands, and the file of -f.
 absl::StatusOr<std::vector<TableEntry>> ReadEntries(

@@ -127,5 +127,32 @@ TEST(ProfileOf, CountsThePacketsOfTheRulesInForce) {
   EXPECT_EQ(load(), 2);
 }
 
+TEST(PolicySource, FactsAreThePortsAndTheNamesOfTheSystem) {
+  PortConfig port;
+  port.name = "outside";
+  port.groups = {"egress"};
+  port.addresses = {*ParsePrefix("192.0.2.1/24"),
+                    *ParsePrefix("2001:db8::1/64")};
+  const HostFacts facts = FactsOf({&port, 1});
+  ASSERT_EQ(facts.interfaces().size(), 1u);
+  EXPECT_EQ(facts.interfaces()[0].addresses[0].broadcast,
+            ParseAddress("192.0.2.255"));
+  EXPECT_EQ(facts.interfaces()[0].addresses[1].prefix, 64);
+  EXPECT_TRUE(facts.names_all_interfaces());
+  EXPECT_EQ(facts.User("root"), 0u);
+  EXPECT_EQ(facts.Service("https"), 443);
+  // No resolver is asked.
+  EXPECT_TRUE(facts.Host("localhost", /*ask=*/true).empty());
+  EXPECT_FALSE(FactsOf({}).names_all_interfaces());
+
+  LoadRequest request;
+  request.name = "pf.conf";
+  request.text = "pass on outsid proto tcp user root\n";
+  const ParseResult result = ParseRequest(request, Dialect::kOpenBsd, facts);
+  ASSERT_TRUE(result.ok()) << FormatDiagnostics(result.diagnostics);
+  ASSERT_EQ(result.diagnostics.size(), 1u);
+  EXPECT_EQ(result.diagnostics[0].hint, "did you mean 'outside'?");
+}
+
 }  // namespace
 }  // namespace sluice

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dataplane/sluicectl/format.h"
+#include "dataplane/sluicectl/ruleset_file.h"
 #include "nlohmann/json.hpp"
 #include "tests/unit/dataplane/sluicectl_fixture.h"
 
@@ -214,6 +215,43 @@ TEST_F(SluicectlToolTest, NothingIsAskedOfTheSystemBesideFacts) {
     EXPECT_EQ(check(text).status, 1) << text;
     EXPECT_EQ(Run({"-nf", "-"}, text).status, 0) << text;
   }
+}
+
+TEST_F(SluicectlToolTest, WithoutFactsTheSystemAndTheDaemonsPortsAreKnown) {
+  const std::string configuration = Write(
+      "sluice.toml",
+      "[[port]]\nname = \"uplink\"\ngroups = [\"egress\", 7]\n"
+      "addresses = [\"192.0.2.1/24\", \"2001:db8::1/64\", \"nothing\"]\n"
+      "device = \"0000:01:00.0\"\n[[port]]\nname = \"downlink\"\n"
+      "[[port]]\ngroups = [\"nameless\"]\n[workers]\ncount = 1\n");
+  const auto facts = ReadFacts(Arguments(), configuration);
+  ASSERT_TRUE(facts.ok()) << facts.status();
+  ASSERT_NE(facts->FindInterface("lo"), nullptr);
+  const InterfaceFacts* uplink = facts->FindInterface("uplink");
+  ASSERT_NE(uplink, nullptr);
+  EXPECT_EQ(uplink->groups, std::vector<std::string>{"egress"});
+  ASSERT_EQ(uplink->addresses.size(), 2u);
+  EXPECT_EQ(uplink->addresses[0].prefix, 24);
+  EXPECT_EQ(uplink->addresses[0].broadcast, ParseAddress("192.0.2.255"));
+  EXPECT_EQ(uplink->addresses[1].address, *ParseAddress("2001:db8::1"));
+  EXPECT_NE(facts->FindInterface("downlink"), nullptr);
+  EXPECT_FALSE(facts->IsGroup("nameless"));
+  EXPECT_TRUE(facts->names_all_interfaces());
+  EXPECT_EQ(facts->User("root"), 0u);
+
+  for (const std::string& path :
+       {Write("broken.toml", "[[port\n"), Write("other.toml", "port = 1\n"),
+        folder_.File("none.toml")}) {
+    const auto system = ReadFacts(Arguments(), path);
+    ASSERT_TRUE(system.ok()) << path;
+    EXPECT_FALSE(system->names_all_interfaces());
+  }
+  // With --facts the configuration is not looked at.
+  Arguments arguments;
+  arguments.facts = Write("facts.toml", kFacts);
+  const auto given = ReadFacts(arguments, configuration);
+  ASSERT_TRUE(given.ok()) << given.status();
+  EXPECT_EQ(given->FindInterface("uplink"), nullptr);
 }
 
 TEST_F(SluicectlToolTest, QuietKeepsErrorsAndWarnings) {
