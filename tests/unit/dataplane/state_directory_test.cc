@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -69,7 +70,7 @@ TEST(ManifestTest, ComesBackAsItWas) {
   EXPECT_EQ(plain.spec.fail_policy, FailPolicy::kClosed);
   EXPECT_FALSE(plain.spec.emergency.has_value());
   const ManifestEntry& full = (*read)[1];
-  const FilterSpec& wanted = TwoFilters()[1].spec;
+  const FilterSpec wanted = TwoFilters()[1].spec;
   EXPECT_EQ(full.spec.name, wanted.name);
   EXPECT_EQ(full.id, TwoFilters()[1].id);
   EXPECT_THAT(full.spec.ports, ElementsAre("tap1", "tap2"));
