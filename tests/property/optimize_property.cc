@@ -131,7 +131,10 @@ class Generator {
         text += action + Of<std::string>({"", "", " in"}) +
                 (head == action ? "" : " quick") + (tcp ? " proto tcp" : "") +
                 " from " + Network(v6) + " to " +
-                (OneIn(2) ? Network(v6) : "any") + tail + "\n";
+                (OneIn(2) ? Network(v6) : "any") +
+                Of<std::string>({"", "", " tagged A", " tagged B",
+                                 " ! tagged A"}) +
+                tail + "\n";
         continue;
       }
       std::string rule =
