@@ -126,12 +126,16 @@ class Generator {
     const std::string fixed = Address(v6);
     const bool negates = OneIn(3) && fixed[0] != '!' && fixed != "any";
     const bool nested = !sweep && OneIn(3);
+    const bool flags = tcp || OneIn(2);
     for (uint32_t i = sweep ? 4 + Below(8) : 1 + Below(6); i > 0; --i) {
       if (nested) {
         text += action + Of<std::string>({"", "", " in"}) +
-                (head == action ? "" : " quick") + (tcp ? " proto tcp" : "") +
+                (head == action ? "" : " quick") + (flags ? " proto tcp" : "") +
                 " from " + Network(v6) + " to " +
                 (OneIn(2) ? Network(v6) : "any") +
+                (flags ? Of<std::string>({"", " flags any", " flags S/SA",
+                                          " flags A/A"})
+                       : "") +
                 Of<std::string>({"", "", " tagged A", " tagged B",
                                  " ! tagged A"}) +
                 tail + "\n";
