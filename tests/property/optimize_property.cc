@@ -90,7 +90,8 @@ class Generator {
       case 12:
         return "! <few>";
       case 4:
-        return v6 ? "2001:db8::1 - 2001:db8::4" : "192.0.2.1 - 192.0.2.4";
+        return (v6 ? "2001:db8::1 - 2001:db8::" : "192.0.2.1 - 192.0.2.") +
+               Of<std::string>({"4", "6"});
       case 5:
       case 6:
         return "any";
@@ -125,6 +126,7 @@ class Generator {
     const bool v6 = OneIn(2);
     const std::string fixed = Address(v6);
     const bool negates = OneIn(3) && fixed[0] != '!' && fixed != "any";
+    const bool both_ways = OneIn(3);
     const bool nested = !sweep && OneIn(3);
     const bool flags = tcp || OneIn(2);
     for (uint32_t i = sweep ? 4 + Below(8) : 1 + Below(6); i > 0; --i) {
@@ -146,7 +148,8 @@ class Generator {
           (OneIn(40) ? " log" : "");
       if (head != action) rule += " quick";
       if (sweep) {
-        rule = action + " in" + (head == action ? "" : " quick");
+        rule = action + (both_ways && OneIn(2) ? " out" : " in") +
+               (head == action ? "" : " quick");
         if (tcp) rule += " proto tcp";
         rule += " from " + Host(v6) + " to " +
                 (negates && OneIn(2) ? "! " : "") + fixed;
