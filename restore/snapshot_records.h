@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -29,6 +30,8 @@ class SnapshotRecords {
   absl::Status Reserve(SectionKind kind, uint32_t count,
                        const SnapshotCursor& bytes);
   absl::Status ReadOne(SectionKind kind, const SnapshotTlv& tlv, size_t left);
+
+  // snapshot_policy_records.cc
   absl::Status ReadMeta(const SnapshotTlv& tlv);
   absl::Status ReadDialect(const SnapshotTlv& tlv);
   absl::Status ReadLimit(const SnapshotTlv& tlv);
@@ -37,16 +40,22 @@ class SnapshotRecords {
   absl::Status ReadRuleset(const SnapshotTlv& tlv, size_t left);
   absl::Status ReadOption(const SnapshotTlv& tlv);
   absl::Status ReadRule(const SnapshotTlv& tlv);
-  absl::Status ReadState(const SnapshotTlv& tlv, bool child);
-  absl::Status ReadExpectation(const SnapshotTlv& tlv);
   absl::Status ReadRuleCounters(const SnapshotTlv& tlv);
   absl::Status ReadTableCounters(const SnapshotTlv& tlv);
+
+  // Of states and expectations.
+  absl::Status ReadState(const SnapshotTlv& tlv, bool child);
+  absl::Status ReadExpectation(const SnapshotTlv& tlv);
   absl::Status ReadAttributes(SnapshotCursor& from, uint16_t count,
                               std::string* interface,
                               SnapshotBinding* binding);
   // What is announced and has not come yet.
   absl::Status CheckComplete(size_t offset) const;
   absl::Status CheckFlows() const;
+
+  static absl::Status Bad(size_t offset, std::string_view what);
+  // More than the filter that receives it takes.
+  static absl::Status TooMany(std::string_view what, uint64_t limit);
 
   const SnapshotLimits& limits_;
   ReadResult* const result_;
