@@ -98,6 +98,7 @@ std::string AutomaticTables::Add(std::vector<TableEntry> entries,
                                  .entries = std::move(entries),
                                  .run_time_entries = {},
                                  .files = {},
+                                 .parts = {},
                                  .place = place});
   return name;
 }

@@ -1,6 +1,6 @@
 // `set limit` for what a ruleset itself has: anchors, tables and their
-// entries. A load holds them to these limits too; here the message has a
-// place, and `-n` knows of it.
+// entries. A load holds them to these limits; here it is a warning, with a
+// place, because pf's `-n` takes such a ruleset.
 #include <algorithm>
 #include <map>
 #include <string>
@@ -80,10 +80,11 @@ void Parser::CheckLimits() {
   const Options& options = result_.policy.options;
   const auto more_than = [&](SourcePlace place, std::string_view what,
                              Limit limit) {
-    Error(place,
-          "more than " + std::to_string(options.limit(limit)) + " " +
-              std::string(what) + " (set limit " +
-              std::string(kLimitNames[static_cast<size_t>(limit)]) + ")");
+    Report(Severity::kWarning, place,
+           "more than " + std::to_string(options.limit(limit)) + " " +
+               std::string(what) + " (set limit " +
+               std::string(kLimitNames[static_cast<size_t>(limit)]) + ")",
+           "a load refuses it");
   };
 
   // A table for each time that it counts.

@@ -1,6 +1,5 @@
-// Names that a ruleset uses and nothing defines: queues, which pf refuses on
-// a load, and tables and interfaces, which may come later, so that they are
-// worth a warning if it looks like a slip.
+// Names that a ruleset uses and nothing defines: warnings, because queues are
+// missed by a load only, and tables and interfaces may come later.
 #include <algorithm>
 #include <string>
 #include <tuple>
@@ -87,10 +86,10 @@ void Parser::CheckNames() {
       // ALTQ makes one at the root of each interface.
       if (name.starts_with("root_") && InDialect(Dialect::kFreeBsd)) continue;
       if (!queues_.contains(name)) {
-        Error(place, "queue " + name + " is not defined",
-              queues_.empty()
-                  ? ""
-                  : DidYouMean(name, {queues_.begin(), queues_.end()}));
+        Report(Severity::kWarning, place, "queue " + name + " is not defined",
+               queues_.empty()
+                   ? ""
+                   : DidYouMean(name, {queues_.begin(), queues_.end()}));
       } else if (parent_queues_.contains(name)) {
         Error(place, "queue " + name + " has children: packets are assigned "
                      "to leaf queues only");

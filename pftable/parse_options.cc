@@ -51,7 +51,7 @@ constexpr OptimizationWord kOptimizations[] = {
 
 void Parser::Given(SourcePlace place, std::string text) {
   result_.policy.options.given.push_back(
-      {.text = std::move(text), .place = place});
+      {.text = std::move(text), .place = place, .order = ++order_});
 }
 
 bool Parser::ParseOption(SourcePlace place) {
@@ -363,6 +363,7 @@ void Parser::TakeOptions(const Options& base) {
   options.require_order = Options(input_.dialect).require_order;
   for (Options::Given& given : options.given) {
     given.place = {};
+    given.order = 0;
     if (!given.text.starts_with("timeout ")) continue;
     const std::string_view text = std::string_view(given.text).substr(8);
     const auto timeout = std::find(kTimeoutNames.begin(), kTimeoutNames.end(),

@@ -261,7 +261,10 @@ bool Parser::ParseMacroDefinition(const Token& name) {
     return Unexpected("the end of the macro's value");
   }
   result_.policy.macros.push_back(
-      {.name = name.text, .value = value, .place = name.place});
+      {.name = name.text,
+       .value = value,
+       .place = name.place,
+       .order = ++order_});
   lexer_.Define(name.text, std::move(value));
   return true;
 }

@@ -228,6 +228,7 @@ bool Parser::ParseTable(SourcePlace place) {
   if (!token_.Is('<')) return Unexpected("a table's name in '<' and '>'");
   TableDefinition table;
   table.place = place;
+  table.order = ++order_;
   const SourcePlace name_place = token_.place;
   if (!ParseTableName(table.name)) return false;
   if (table.name.empty()) return Error(name_place, "empty table name");
@@ -257,6 +258,7 @@ bool Parser::ParseTable(SourcePlace place) {
       }
       table_entry_count_ += read.entries.size();
       table.has_contents = true;
+      table.parts.push_back({.file = path, .entries = {}});
       table.files.push_back(std::move(path));
       if (table.entries.empty()) {
         table.entries = std::move(read.entries);
@@ -266,13 +268,19 @@ bool Parser::ParseTable(SourcePlace place) {
       }
     } else if (token_.Is('{')) {
       table.has_contents = true;
+      const size_t before = table.entries.size();
       if (!ParseTableContents(table)) return false;
+      table.parts.push_back(
+          {.file = {},
+           .entries = {table.entries.begin() + static_cast<ptrdiff_t>(before),
+                       table.entries.end()}});
     } else {
       return Unexpected("persist, const, counters, file or '{'",
                         {"persist", "const", "counters", "file"});
     }
   }
   RemoveRepetitions(table.entries);
+  if (table.files.empty()) table.parts.clear();
   std::vector<TableDefinition>& tables = Here().tables;
   const auto same = std::find_if(
       tables.begin(), tables.end(),

@@ -280,6 +280,8 @@ class Parser {
   std::vector<PendingAnchor> pending_;
   Section section_ = Section::kNone;
   std::array<bool, kTimeoutCount> timeout_given_{};
+  // Of macros, options and tables, for the print.
+  uint32_t order_ = 0;
   bool in_loaded_anchor_ = false;
   std::set<std::string, std::less<>> queues_;  // that are defined so far
   std::set<std::string, std::less<>> parent_queues_;  // that have children

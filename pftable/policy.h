@@ -29,6 +29,10 @@ struct TableEntry {
   friend bool operator==(const TableEntry&, const TableEntry&) = default;
 };
 
+// Macros, options and tables print in the order of the text, included files
+// where they are included. For tables that no statement has made:
+inline constexpr uint32_t kAfterStatements = 0xffffffff;
+
 struct TableDefinition {
   std::string name;
   bool persist = false;    // stays without references
@@ -43,7 +47,16 @@ struct TableDefinition {
   std::vector<TableEntry> run_time_entries;
   // The files that were read for it, as they were named.
   std::vector<std::string> files;
+  // How it was written, if there are any: each file, by its name, and what
+  // stood in braces, in order.
+  struct Part {
+    std::string file;
+    std::vector<TableEntry> entries;
+    friend bool operator==(const Part&, const Part&) = default;
+  };
+  std::vector<Part> parts;
   SourcePlace place;
+  uint32_t order = kAfterStatements;
 
   friend bool operator==(const TableDefinition&,
                          const TableDefinition&) = default;
@@ -109,6 +122,7 @@ struct Options {
   struct Given {
     std::string text;
     SourcePlace place;
+    uint32_t order = 0;
     friend bool operator==(const Given&, const Given&) = default;
   };
   std::vector<Given> given;
@@ -200,6 +214,7 @@ struct MacroDefinition {
   std::string name;
   std::string value;
   SourcePlace place;
+  uint32_t order = 0;
 
   friend bool operator==(const MacroDefinition&,
                          const MacroDefinition&) = default;

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "pftable/automatic_tables.h"
 #include "pftable/digest.h"
@@ -174,6 +176,46 @@ std::string MacText(const MacMatch& mac) {
   return out;
 }
 
+std::string EntriesText(const std::vector<TableEntry>& entries) {
+  std::string out = " {";
+  for (const TableEntry& entry : entries) {
+    out += entry.negated ? " !" : " ";
+    out += ToString(entry.prefix);
+    if (entry.weight != 0) out += " weight " + std::to_string(entry.weight);
+  }
+  return out + " }";
+}
+
+// Macros, options and tables, as they follow one another in the text.
+void PrintStatements(const Policy& policy, const PrintOptions& options,
+                     std::string& out) {
+  std::vector<std::pair<uint32_t, std::string>> lines;
+  for (const MacroDefinition& macro : policy.macros) {
+    lines.emplace_back(macro.order,
+                       macro.name + " = " + QuotedText(macro.value));
+  }
+  if (options.parts.options) {
+    for (const Options::Given& given : policy.options.given) {
+      // pfctl leaves the place of a missing `no-df` blank.
+      const bool blank =
+          given.text == "reassemble yes" || given.text == "reassemble no";
+      lines.emplace_back(given.order,
+                         "set " + given.text + (blank ? " " : ""));
+    }
+  }
+  for (const TableDefinition& table : policy.main.tables) {
+    // Those that rules were made into belong to the rules.
+    const bool automatic = table.name.starts_with(kAutomaticPrefix);
+    if (options.parts.tables || (automatic && options.parts.filter)) {
+      lines.emplace_back(table.order, PrintTable(table));
+    }
+  }
+  std::stable_sort(
+      lines.begin(), lines.end(),
+      [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const auto& [order, line] : lines) out += line + "\n";
+}
+
 }  // namespace
 
 std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o) {
@@ -247,36 +289,17 @@ std::string PrintTable(const TableDefinition& table) {
   if (table.persist) out += " persist";
   if (table.counters) out += " counters";
   if (!table.has_contents) return out;
-  out += " {";
-  for (const TableEntry& entry : table.entries) {
-    out += entry.negated ? " !" : " ";
-    out += ToString(entry.prefix);
-    if (entry.weight != 0) out += " weight " + std::to_string(entry.weight);
-  }
-  return out + " }";
-}
-
-std::string PrintOptionLines(const Options& options) {
-  std::string out;
-  for (const Options::Given& given : options.given) {
-    out += "set " + given.text + "\n";
+  if (table.parts.empty()) return out + EntriesText(table.entries);
+  for (const TableDefinition::Part& part : table.parts) {
+    out += part.file.empty() ? EntriesText(part.entries)
+                             : " file " + QuotedText(part.file);
   }
   return out;
 }
 
 std::string PrintPolicy(const Policy& policy, const PrintOptions& options) {
   std::string out;
-  for (const MacroDefinition& macro : policy.macros) {
-    out += macro.name + " = " + QuotedText(macro.value) + "\n";
-  }
-  if (options.parts.options) out += PrintOptionLines(policy.options);
-  for (const TableDefinition& table : policy.main.tables) {
-    // Those that rules were made into belong to the rules.
-    const bool automatic = table.name.starts_with(kAutomaticPrefix);
-    if (options.parts.tables || (automatic && options.parts.filter)) {
-      out += PrintTable(table) + "\n";
-    }
-  }
+  PrintStatements(policy, options, out);
   std::string queues;
   for (const ForeignDefinition& definition : policy.foreign) {
     if (options.parts.queues) queues += definition.text + "\n";

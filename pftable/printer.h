@@ -53,14 +53,13 @@ std::string PrintEtherRule(const EtherRule& rule,
 std::string PrintRuleset(const Anchor& anchor, const PrintOptions& options,
                          bool inline_named);
 
-// "table <name> const persist { 10.0.0.0/8 ! 10.1.0.1 }", without newline.
+// "table <name> const persist { 10.0.0.0/8 !10.1.0.1 } file "list"", without
+// newline.
 std::string PrintTable(const TableDefinition& table);
 
-// All that -nvf prints: macros, options, tables, rules.
+// All that -nvf prints: macros, options and tables as they follow one another
+// in the text, then queues and rules.
 std::string PrintPolicy(const Policy& policy, const PrintOptions& options);
-
-// `set` lines that say what is in force: reads back to equal Options.
-std::string PrintOptionLines(const Options& options);
 
 // Parts of a rule, also used in labels.
 std::string AddressText(const AddressMatch& match, Dialect dialect);

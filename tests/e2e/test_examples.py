@@ -1,6 +1,7 @@
 """The files of configs/ are what they say: they load."""
 
 import pathlib
+import shutil
 
 import pytest
 
@@ -34,7 +35,9 @@ def test_section_is_read_in_its_dialect(path, tmp_path):
   def printed(ruleset):
     return run(BUILD / "sluicectl", "-nvf", ruleset, *options).stdout
 
-  first = tmp_path / "first.conf"
+  # Beside the files that it names.
+  folder = shutil.copytree(path.parent, tmp_path / "sections")
+  first = folder / "first.conf"
   first.write_text(printed(path), encoding="ascii")
   assert "pass" in first.read_text(encoding="ascii")
   # What is printed reads back to itself.

@@ -71,15 +71,16 @@ class TransferNode {
     service.max_snapshot = options.max_snapshot;
     service.clock = [this] { return Now(); };
     service_ = std::make_unique<RestoreService>(std::move(service));
-    const absl::Status added = service_->AddFilter(
-        {.filter = {.name = "main",
-                    .id = {1, 2, 3},
-                    .plane = &plane_.filter(),
-                    .state_capacity = 4096,
-                    .policy_changed = [this] { ++policy_changes_; }},
-         .source = options.source,
-         .choice = options.choice,
-         .snapshot_required = options.snapshot_required});
+    RestoreFilterOptions filter;
+    filter.filter.name = "main";
+    filter.filter.id = {1, 2, 3};
+    filter.filter.plane = &plane_.filter();
+    filter.filter.state_capacity = 4096;
+    filter.filter.policy_changed = [this] { ++policy_changes_; };
+    filter.source = options.source;
+    filter.choice = options.choice;
+    filter.snapshot_required = options.snapshot_required;
+    const absl::Status added = service_->AddFilter(std::move(filter));
     EXPECT_TRUE(added.ok()) << added;
   }
   ~TransferNode() {

@@ -132,7 +132,7 @@ constexpr CoverageRow kParameters[] = {
     {"set queue, queue",
      "queue std on em0 bandwidth 1M\nqueue pri on em0 bandwidth 1M\n"
      "pass set queue (std, pri)",
-     "queue std on em0 bandwidth 1M\npass set queue sdt"},
+     "queue std on em0 bandwidth 1M\npass set queue (std, )"},
     {"set delay", "pass set delay 100", "pass set delay 0"},
     {"dnpipe, dnqueue", "pass in dnpipe (1, 2)\npass in dnqueue 3",
      "pass in dnpipe 0"},

@@ -95,10 +95,28 @@ TEST(Language, TableFile) {
                   "localhost\n!2001:db8::/32 # more\n10.0.0.1\n"}}});
   ASSERT_TRUE(result.ok()) << FormatDiagnostics(result.diagnostics);
   const TableDefinition& table = result.policy.main.tables[0];
-  EXPECT_EQ(PrintTable(table),
+  EXPECT_EQ(PrintTable(table), "table <t> const file \"list\" { 192.0.2.9 }");
+  TableDefinition contents = table;
+  contents.parts.clear();
+  EXPECT_EQ(PrintTable(contents),
             "table <t> const { 10.0.0.1 10.0.0.0/8 !10.1.0.0/16 127.0.0.1 "
             "::1 !2001:db8::/32 192.0.2.9 }");
   EXPECT_EQ(table.files, std::vector<std::string>{"list"});
+}
+
+// Macros, options and tables in the order of the text, as pfctl shows them.
+TEST(Language, StatementsPrintInTheirOrder) {
+  const ParseResult result = ParseText(
+      "table <a> persist\nx = \"em0\"\ninclude \"more\"\n"
+      "set limit frags 9\npass on $x\ntable <b> { 192.0.2.1 }\n",
+      {.files = {{"more", "set reassemble no\ny = \"1\"\n"
+                          "table <c> file \"list\"\n"},
+                 {"list", "192.0.2.7\n"}}});
+  ASSERT_TRUE(result.ok()) << FormatDiagnostics(result.diagnostics);
+  EXPECT_EQ(PrintText(result, Dialect::kOpenBsd),
+            "table <a> persist\nx = \"em0\"\nset reassemble no \n"
+            "y = \"1\"\ntable <c> file \"list\"\nset limit frags 9\n"
+            "table <b> { 192.0.2.1 }\npass on em0 all flags S/SA\n");
 }
 
 TEST(Language, TableFileMistakesHaveTheirPlace) {
