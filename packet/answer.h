@@ -1,8 +1,8 @@
 // Packets that the firewall itself sends: a RST, an ABORT or an ICMP error for
-// a blocked packet, a challenge ACK. Each is built from the packet that it answers and
-// goes back where that one came from: link-layer addresses swapped, VLAN tags
-// kept, source and destination swapped, so that a firewall without addresses
-// of its own answers in the name of the host that was asked for.
+// a blocked packet, a challenge ACK. Each is built from the packet that it
+// answers and goes back where that one came from: link-layer addresses swapped,
+// VLAN tags kept, source and destination swapped, so that a firewall without
+// addresses of its own answers in the name of the host that was asked for.
 //
 // All of them return false, with `answer` unchanged, when there is nothing
 // that may be answered (see each one) or when the answer does not fit into

@@ -66,8 +66,8 @@ class Lexer {
   // Forgets the sources and all macros but the fixed ones.
   void Restart();
 
-  // Begins to read `text`, which must outlive the reading; what was being read goes on after its end. `file`
-  // is the number that places carry.
+  // Begins to read `text`, which must outlive the reading; what was being read
+  // goes on after its end. `file` is the number that places carry.
   void Push(uint32_t file, std::string_view text);
   size_t depth() const { return sources_.size(); }
   // The files that are being read, outermost first.

@@ -69,10 +69,10 @@ RuleId RuleIdOf(std::string_view identity);
 // How the text of a rule is printed in a snapshot.
 PrintOptions SnapshotPrintOptions(Dialect dialect);
 
-// Fills in dialect, limits, tables with their contents of now, rules, options and
-// counters, and the generation in the header. Every part is of one generation:
-// Aborted if the policy changed meanwhile, and then it is to be called again;
-// ResourceExhausted: no memory.
+// Fills in dialect, limits, tables with their contents of now, rules, options
+// and counters, and the generation in the header. Every part is of one
+// generation: Aborted if the policy changed meanwhile, and then it is to be
+// called again; ResourceExhausted: no memory.
 absl::Status ExportPolicy(PolicyStore* store, Snapshot* snapshot);
 
 }  // namespace sluice

@@ -408,7 +408,7 @@ TEST_F(TransferFailureTest, ALoadDuringTheValidationIsKeptAndTriesAgain) {
   node.TurnUntil([&] {
     return node.status().state == RestoreState::kValidating;
   });
-  // Somebody begins a change and does not end it for now.
+  // Somebody begins a change that does not end meanwhile.
   const Ticket ticket = node->store().Begin();
   node.TurnUntil([&] {
     return report || node.service().queue_metrics().retries > 0;
