@@ -2,23 +2,12 @@
 #include <rte_mbuf.h>
 
 #include "conntrack/tcp_tracker.h"
+#include "packet/headers.h"
 
 namespace sluice {
 namespace {
 
 constexpr uint32_t kCommonHeader = 12;
-
-enum Chunk : uint8_t {
-  kInit = 1,
-  kAbort = 6,
-  kShutdown = 7,
-  kShutdownAck = 8,
-  kCookieEcho = 10,
-  kCookieAck = 11,
-  kShutdownComplete = 14,
-};
-// ABORT and SHUTDOWN COMPLETE: the tag is that of the other direction.
-constexpr uint8_t kReflectedTag = 0x01;
 
 struct ChunkHeader {
   uint8_t type;
@@ -60,16 +49,17 @@ Timeout SctpTimeout(const StateHot& s) {
 bool TagFits(const PacketInfo& info, const ChunkHeader& chunk, uint32_t from,
              StateHot* s) {
   const uint32_t tag = info.sequence;
-  if (chunk.type == kInit) {
+  if (chunk.type == wire::kSctpInit) {
     // A new association: its tags will be others.
     s->scale[0] &= static_cast<uint8_t>(~kPeerSeen);
     s->scale[1] &= static_cast<uint8_t>(~kPeerSeen);
     return tag == 0;
   }
   const bool may_reflect =
-      chunk.type == kAbort || chunk.type == kShutdownComplete;
+      chunk.type == wire::kSctpAbort ||
+      chunk.type == wire::kSctpShutdownComplete;
   const uint32_t to = from ^ 1;
-  if (may_reflect && (chunk.flags & kReflectedTag) != 0 &&
+  if (may_reflect && (chunk.flags & wire::kSctpReflectedTag) != 0 &&
       (s->scale[to] & kPeerSeen) != 0) {
     return tag == s->window[to].low;
   }
@@ -94,7 +84,7 @@ TrackerResult TrackSctp(const PacketInfo& info, const rte_mbuf& mbuf,
                         Peer peer, StateHot* s) {
   const auto from = static_cast<uint32_t>(peer);
   const ChunkHeader chunk = FirstChunk(info, mbuf);
-  if (chunk.type == kInit && BothAtLeast(*s, TcpPhase::kFinWait2)) {
+  if (chunk.type == wire::kSctpInit && BothAtLeast(*s, TcpPhase::kFinWait2)) {
     TrackerResult reuse;
     reuse.step.verdict = StepVerdict::kReuse;
     return reuse;
@@ -108,16 +98,16 @@ TrackerResult TrackSctp(const PacketInfo& info, const rte_mbuf& mbuf,
   }
   Raise(s, from, TcpPhase::kSynSent);
   switch (chunk.type) {
-    case kShutdown:
-    case kShutdownAck:
+    case wire::kSctpShutdown:
+    case wire::kSctpShutdownAck:
       Raise(s, from, TcpPhase::kClosing);
       break;
-    case kAbort:
-    case kShutdownComplete:
+    case wire::kSctpAbort:
+    case wire::kSctpShutdownComplete:
       s->phase = {Raw(TcpPhase::kTimeWait), Raw(TcpPhase::kTimeWait)};
       break;
-    case kCookieEcho:
-    case kCookieAck:
+    case wire::kSctpCookieEcho:
+    case wire::kSctpCookieAck:
       // Sent only once both sides have spoken.
       if (BothAtLeast(*s, TcpPhase::kSynSent)) {
         Raise(s, 0, TcpPhase::kEstablished);
@@ -126,7 +116,7 @@ TrackerResult TrackSctp(const PacketInfo& info, const rte_mbuf& mbuf,
       break;
     default:
       // An association that was under way before: both sides send data.
-      if (chunk.type != kInit && chunk.type != kInit + 1 &&
+      if (chunk.type != wire::kSctpInit && chunk.type != wire::kSctpInit + 1 &&
           BothAtLeast(*s, TcpPhase::kSynSent)) {
         Raise(s, 0, TcpPhase::kEstablished);
         Raise(s, 1, TcpPhase::kEstablished);

@@ -16,15 +16,6 @@ constexpr uint8_t kIcmpUnreachable = 3;
 constexpr uint8_t kIcmp6Unreachable = 1;
 // RFC 8200 section 5.
 constexpr uint32_t kIpv6MinimumMtu = 1280;
-enum Chunk : uint8_t {
-  kInit = 1,
-  kAbort = 6,
-  kError = 9,
-  kCookieAck = 11,
-  kShutdownComplete = 14,
-};
-// The tag is that of the other direction.
-constexpr uint8_t kReflectedTag = 0x01;
 // More are not looked at: an answer costs no more than its question.
 constexpr int kMaxChunks = 16;
 // Ethernet and two VLAN tags.
@@ -128,7 +119,7 @@ struct AbortTag {
 
 bool FindAbortTag(const rte_mbuf& packet, const PacketInfo& info,
                   AbortTag* abort) {
-  *abort = {.tag = info.sequence, .flags = kReflectedTag};
+  *abort = {.tag = info.sequence, .flags = wire::kSctpReflectedTag};
   const uint32_t end = info.l4_offset + uint32_t{info.l4_length};
   uint32_t at = info.payload_offset();
   for (int i = 0; i < kMaxChunks; ++i) {
@@ -138,12 +129,12 @@ bool FindAbortTag(const rte_mbuf& packet, const PacketInfo& info,
     const uint32_t length = chunk.length.host();
     if (length < sizeof chunk || at + length > end) return false;
     switch (chunk.type) {
-      case kAbort:
-      case kError:
-      case kCookieAck:
-      case kShutdownComplete:
+      case wire::kSctpAbort:
+      case wire::kSctpError:
+      case wire::kSctpCookieAck:
+      case wire::kSctpShutdownComplete:
         return false;
-      case kInit: {
+      case wire::kSctpInit: {
         // Alone in its packet, and its tag is never zero.
         Be32 tag;
         if (i != 0 || length < sizeof chunk + sizeof tag ||
@@ -211,7 +202,7 @@ bool BuildSctpAbort(const rte_mbuf& packet, const PacketInfo& info,
   out.sctp.source_port = info.destination_port;
   out.sctp.destination_port = info.source_port;
   out.sctp.verification_tag = Be32(abort.tag);
-  out.chunk.type = kAbort;
+  out.chunk.type = wire::kSctpAbort;
   out.chunk.flags = abort.flags;
   out.chunk.length = Be16(sizeof out.chunk);
   out.sctp.checksum = Be32::FromRaw(~Crc32c(0xffffffff, &out, sizeof out));

@@ -95,6 +95,20 @@ struct Sctp {
 };
 static_assert(sizeof(Sctp) == 12);
 
+// Types of chunks, RFC 9260 section 3.2.
+enum SctpChunkType : uint8_t {
+  kSctpInit = 1,
+  kSctpAbort = 6,
+  kSctpShutdown = 7,
+  kSctpShutdownAck = 8,
+  kSctpError = 9,
+  kSctpCookieEcho = 10,
+  kSctpCookieAck = 11,
+  kSctpShutdownComplete = 14,
+};
+// Flag of ABORT and SHUTDOWN COMPLETE: the tag is that of the other direction.
+inline constexpr uint8_t kSctpReflectedTag = 0x01;
+
 struct SctpChunk {
   uint8_t type;
   uint8_t flags;

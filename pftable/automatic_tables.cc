@@ -97,7 +97,6 @@ std::string AutomaticTables::Add(std::vector<TableEntry> entries,
                                  .has_contents = true,
                                  .entries = std::move(entries),
                                  .run_time_entries = {},
-                                 .files = {},
                                  .parts = {},
                                  .place = place});
   return name;

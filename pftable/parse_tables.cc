@@ -229,6 +229,7 @@ bool Parser::ParseTable(SourcePlace place) {
   TableDefinition table;
   table.place = place;
   table.order = ++order_;
+  bool has_file = false;
   const SourcePlace name_place = token_.place;
   if (!ParseTableName(table.name)) return false;
   if (table.name.empty()) return Error(name_place, "empty table name");
@@ -258,8 +259,8 @@ bool Parser::ParseTable(SourcePlace place) {
       }
       table_entry_count_ += read.entries.size();
       table.has_contents = true;
-      table.parts.push_back({.file = path, .entries = {}});
-      table.files.push_back(std::move(path));
+      has_file = true;
+      table.parts.push_back({.file = std::move(path), .entries = {}});
       if (table.entries.empty()) {
         table.entries = std::move(read.entries);
       } else {
@@ -280,7 +281,7 @@ bool Parser::ParseTable(SourcePlace place) {
     }
   }
   RemoveRepetitions(table.entries);
-  if (table.files.empty()) table.parts.clear();
+  if (!has_file) table.parts.clear();
   std::vector<TableDefinition>& tables = Here().tables;
   const auto same = std::find_if(
       tables.begin(), tables.end(),

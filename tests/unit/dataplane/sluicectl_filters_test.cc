@@ -15,12 +15,7 @@ using nlohmann::json;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class SluicectlFiltersTest : public SluicectlToolTest {
- protected:
-  void Make(const std::string& name, const std::string& port) {
-    ASSERT_EQ(Run({"filter", "create", name, "--ports", port}).status, 0);
-  }
-};
+using SluicectlFiltersTest = SluicectlToolTest;
 
 TEST_F(SluicectlFiltersTest, CreatesAFilter) {
   Write("more.conf", "block all\n");
@@ -121,15 +116,7 @@ TEST_F(SluicectlFiltersTest, ListsFilters) {
 }
 
 TEST_F(SluicectlFiltersTest, ListsMoreFiltersThanAPageHolds) {
-  for (int i = 0; i < 300; ++i) {
-    auto job = directory_.BeginCreateFilter({.name = "vm-" + std::to_string(i),
-                                             .ports = {"p" + std::to_string(i)},
-                                             .ruleset = {},
-                                             .source = "",
-                                             .emergency = {}});
-    job->Build();
-    ASSERT_TRUE(job->Publish().ok());
-  }
+  MakeFilters(300);
   const json listed = json::parse(Run({"filter", "list", "--json"}).out);
   EXPECT_EQ(listed["filters"].size(), 301u);
 }

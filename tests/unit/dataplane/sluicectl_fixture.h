@@ -70,6 +70,23 @@ class SluicectlToolTest : public testing::Test {
     return path;
   }
 
+  void Make(const std::string& name, const std::string& port) {
+    ASSERT_EQ(Run({"filter", "create", name, "--ports", port}).status, 0);
+  }
+  // "vm-0" and so on, more than a page of a listing holds.
+  void MakeFilters(int count) {
+    for (int i = 0; i < count; ++i) {
+      auto job = directory_.BeginCreateFilter(
+          {.name = "vm-" + std::to_string(i),
+           .ports = {"p" + std::to_string(i)},
+           .ruleset = {},
+           .source = "",
+           .emergency = {}});
+      job->Build();
+      ASSERT_TRUE(job->Publish().ok());
+    }
+  }
+
   TestFolder folder_;
   FakeFilterControl filter_;
   FakeFilterDirectory directory_{&filter_};

@@ -127,9 +127,6 @@ TEST(PrometheusTextTest, HistogramsAreCumulativeInSeconds) {
 class SluicectlMetricsTest : public SluicectlToolTest {
  protected:
   SluicectlMetricsTest() { operations_.SetTransfer(&transfer_); }
-  void Make(const std::string& name, const std::string& port) {
-    ASSERT_EQ(Run({"filter", "create", name, "--ports", port}).status, 0);
-  }
 
   FakeTransfer transfer_;
 };
@@ -233,15 +230,7 @@ TEST_F(SluicectlMetricsTest, WholeOrNothing) {
 }
 
 TEST_F(SluicectlMetricsTest, ManyFiltersOnSeveralPages) {
-  for (int i = 0; i < 300; ++i) {
-    auto job = directory_.BeginCreateFilter({.name = "vm-" + std::to_string(i),
-                                             .ports = {"p" + std::to_string(i)},
-                                             .ruleset = {},
-                                             .source = "",
-                                             .emergency = {}});
-    job->Build();
-    ASSERT_TRUE(job->Publish().ok());
-  }
+  MakeFilters(300);
   const auto samples = Read(Run({"metrics"}).out);
   size_t filters = 0, ports = 0;
   for (const auto& [key, value] : samples) {

@@ -101,7 +101,8 @@ TEST(Language, TableFile) {
   EXPECT_EQ(PrintTable(contents),
             "table <t> const { 10.0.0.1 10.0.0.0/8 !10.1.0.0/16 127.0.0.1 "
             "::1 !2001:db8::/32 192.0.2.9 }");
-  EXPECT_EQ(table.files, std::vector<std::string>{"list"});
+  ASSERT_EQ(table.parts.size(), 2u);
+  EXPECT_EQ(table.parts[0].file, "list");
 }
 
 // Macros, options and tables in the order of the text, as pfctl shows them.
