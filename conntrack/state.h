@@ -9,8 +9,8 @@
 #include "conntrack/flow_key.h"
 #include "packet/address.h"
 #include "packet/packet.h"
-#include "pftable/state_template.h"
-#include "pftable/timeouts.h"
+#include "pftable/engine/state_template.h"
+#include "pftable/policy/timeouts.h"
 
 namespace sluice {
 

@@ -47,7 +47,7 @@
 #include "conntrack/statistics.h"
 #include "conntrack/timer_wheel.h"
 #include "packet/packet.h"
-#include "pftable/timeouts.h"
+#include "pftable/policy/timeouts.h"
 
 namespace sluice {
 

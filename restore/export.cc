@@ -9,21 +9,13 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "pftable/no_memory.h"
-#include "pftable/printer.h"
+#include "pftable/policy/no_memory.h"
+#include "pftable/print/printer.h"
 #include "restore/snapshot_check.h"
+#include "restore/state_flags.h"
 
 namespace sluice {
 namespace {
-
-constexpr std::pair<StateFlag, uint32_t> kFlags[] = {
-    {kStateSloppy, kSnapshotStateSloppy},
-    {kStateAllowOptions, kSnapshotStateAllowOptions},
-    {kStateLog, kSnapshotStateLog},
-    {kStateLogAll, kSnapshotStateLogAll},
-    {kStateLogMatches, kSnapshotStateLogMatches},
-    {kStateRuleLimit, kSnapshotStateRuleLimit},
-};
 
 uint16_t FlagsOf(const TableStatus& table) {
   return static_cast<uint16_t>(
@@ -177,9 +169,11 @@ SnapshotBinding StateExporter::BindingOf(const StateTemplate& values) {
   SnapshotBinding binding;
   binding.rule = IdOf(values.rule_slot);
   binding.anchor_rule = IdOf(values.anchor_slot);
-  for (const auto& [from, to] : kFlags) {
-    if (values.has(from)) binding.flags |= to;
+  for (const auto& [flag, bit] : kCarriedStateFlags) {
+    if (values.has(flag)) binding.flags |= bit;
   }
+  // Said, and not taken: the rule that an import finds has its own limit.
+  if (values.has(kStateRuleLimit)) binding.flags |= kSnapshotStateRuleLimit;
   if (values.tag != kNoTag) binding.tag = store_->tags().NameOf(values.tag);
   for (size_t i = 0; i < values.match_count; ++i) {
     const RuleId id = IdOf(values.match_slots[i]);

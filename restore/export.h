@@ -11,9 +11,9 @@
 #include "absl/status/status.h"
 #include "conntrack/expectation.h"
 #include "conntrack/state.h"
-#include "pftable/interface_registry.h"
-#include "pftable/policy_store.h"
-#include "pftable/printer.h"
+#include "pftable/engine/interface_registry.h"
+#include "pftable/store/policy_store.h"
+#include "pftable/print/printer.h"
 #include "restore/snapshot.h"
 
 namespace sluice {

@@ -8,21 +8,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "conntrack/tcp_tracker.h"
-#include "pftable/no_memory.h"
+#include "pftable/policy/no_memory.h"
 #include "restore/snapshot_check.h"
+#include "restore/state_flags.h"
 
 namespace sluice {
-namespace {
-
-constexpr std::pair<uint32_t, StateFlag> kFlags[] = {
-    {kSnapshotStateSloppy, kStateSloppy},
-    {kSnapshotStateAllowOptions, kStateAllowOptions},
-    {kSnapshotStateLog, kStateLog},
-    {kSnapshotStateLogAll, kStateLogAll},
-    {kSnapshotStateLogMatches, kStateLogMatches},
-};
-
-}  // namespace
 
 bool StateImporter::Resolve(const SnapshotBinding& binding,
                             StateTemplate* values) const {
@@ -30,9 +20,9 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
     const auto found = slots_.find(id);
     return found == slots_.end() ? none : found->second;
   };
-  for (const auto& [from, to] : kFlags) {
-    if ((binding.flags & from) != 0) {
-      values->flags = static_cast<uint16_t>(values->flags | to);
+  for (const auto& [flag, bit] : kCarriedStateFlags) {
+    if ((binding.flags & bit) != 0) {
+      values->flags = static_cast<uint16_t>(values->flags | flag);
     }
   }
   values->tag = target_.store->tags().Find(binding.tag);

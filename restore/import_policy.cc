@@ -6,8 +6,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "pftable/parser.h"
-#include "pftable/printer.h"
+#include "pftable/language/parser.h"
+#include "pftable/print/printer.h"
 #include "restore/export.h"
 #include "restore/import.h"
 

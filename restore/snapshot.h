@@ -13,8 +13,8 @@
 
 #include "packet/address.h"
 #include "packet/packet.h"
-#include "pftable/policy.h"
-#include "pftable/timeouts.h"
+#include "pftable/policy/policy.h"
+#include "pftable/policy/timeouts.h"
 #include "restore/restore_job.h"
 
 namespace sluice {

@@ -5,8 +5,8 @@
 #include <span>
 
 #include "conntrack/state.h"
-#include "pftable/name.h"
-#include "pftable/policy.h"
+#include "pftable/policy/name.h"
+#include "pftable/policy/policy.h"
 #include "restore/snapshot_format.h"
 
 namespace sluice {

@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "packet/checksum.h"
-#include "pftable/no_memory.h"
+#include "pftable/policy/no_memory.h"
 #include "restore/snapshot_cursor.h"
 #include "restore/snapshot_digest.h"
 #include "restore/snapshot_format.h"

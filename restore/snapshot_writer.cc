@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "packet/checksum.h"
-#include "pftable/no_memory.h"
+#include "pftable/policy/no_memory.h"
 #include "restore/snapshot_digest.h"
 #include "restore/snapshot_reader.h"
 

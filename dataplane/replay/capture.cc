@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/text.h"
 #include "dataplane/replay/link_layer.h"
 
 namespace sluice {
@@ -20,10 +21,9 @@ constexpr uint64_t kNanosecondsASecond = 1'000'000'000;
 // The last whole second that fits into signed 64-bit nanoseconds.
 constexpr int64_t kLastSecond = 9'223'372'035;
 
-absl::Status SystemError(const std::string& path, std::string_view doing) {
+absl::Status Failed(const std::string& path, std::string_view doing) {
   return absl::UnavailableError(
-      absl::StrCat(path, ": ", absl::string_view(doing.data(), doing.size()),
-                   ": ", std::strerror(errno)));
+      SystemText(absl::StrCat(path, ": ", View(doing)), errno));
 }
 
 // libpcap's messages begin with the name of the file in some cases.
@@ -44,16 +44,16 @@ absl::StatusOr<Place> OpenBeside(const std::string& path) {
   if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
     if (S_ISDIR(status.st_mode)) {
       errno = EISDIR;
-      return SystemError(path, "cannot write");
+      return Failed(path, "cannot write");
     }
     std::FILE* file = std::fopen(path.c_str(), "we");
-    if (file == nullptr) return SystemError(path, "cannot write");
+    if (file == nullptr) return Failed(path, "cannot write");
     return Place{.file = file, .temporary = ""};
   }
   std::string temporary = absl::StrCat(path, ".part", getpid());
   const int fd = open(temporary.c_str(),
                       O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd < 0) return SystemError(path, "cannot write");
+  if (fd < 0) return Failed(path, "cannot write");
   return Place{.file = fdopen(fd, "w"), .temporary = std::move(temporary)};
 }
 
@@ -150,7 +150,7 @@ absl::Status CaptureWriter::Finish() {
   const bool failed = pcap_dump_flush(file_) != 0 ||
                       std::ferror(pcap_dump_file(file_)) != 0;
   absl::Status status =
-      failed ? SystemError(path_, "cannot write") : absl::OkStatus();
+      failed ? Failed(path_, "cannot write") : absl::OkStatus();
   pcap_dump_close(file_);
   file_ = nullptr;
   return status;
@@ -159,7 +159,7 @@ absl::Status CaptureWriter::Finish() {
 absl::Status CaptureWriter::Publish() {
   if (temporary_.empty()) return absl::OkStatus();
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    return SystemError(path_, "cannot rename");
+    return Failed(path_, "cannot rename");
   }
   temporary_.clear();
   return absl::OkStatus();
@@ -172,13 +172,13 @@ absl::Status WriteWholeFile(const std::string& path, std::string_view text) {
       std::fwrite(text.data(), 1, text.size(), place->file) == text.size();
   const bool closed = std::fclose(place->file) == 0;
   if (!written || !closed) {
-    absl::Status status = SystemError(path, "cannot write");
+    absl::Status status = Failed(path, "cannot write");
     if (!place->temporary.empty()) unlink(place->temporary.c_str());
     return status;
   }
   if (!place->temporary.empty() &&
       std::rename(place->temporary.c_str(), path.c_str()) != 0) {
-    absl::Status status = SystemError(path, "cannot rename");
+    absl::Status status = Failed(path, "cannot rename");
     unlink(place->temporary.c_str());
     return status;
   }

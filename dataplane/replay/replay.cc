@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "pftable/diagnostic.h"
-#include "pftable/parser.h"
+#include "pftable/policy/diagnostic.h"
+#include "pftable/language/parser.h"
 
 namespace sluice {
 namespace {

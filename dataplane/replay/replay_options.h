@@ -10,7 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "packet/address.h"
-#include "pftable/policy.h"
+#include "pftable/policy/policy.h"
 
 namespace sluice {
 

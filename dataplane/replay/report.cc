@@ -8,7 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "dataplane/replay/replay.h"
 #include "dataplane/replay/state_text.h"
-#include "pftable/printer.h"
+#include "pftable/print/printer.h"
 
 namespace sluice {
 namespace {

@@ -17,13 +17,13 @@
 #include "conntrack/expectation.h"
 #include "conntrack/state_budget.h"
 #include "conntrack/state_table.h"
-#include "dataplane/filter_plane.h"
-#include "dataplane/pipeline.h"
-#include "dataplane/rule_sink.h"
-#include "pftable/host_facts.h"
-#include "pftable/interface_registry.h"
-#include "pftable/policy_store.h"
-#include "pftable/reclaimer.h"
+#include "dataplane/forward/filter_plane.h"
+#include "dataplane/forward/pipeline.h"
+#include "dataplane/forward/rule_sink.h"
+#include "pftable/host/host_facts.h"
+#include "pftable/engine/interface_registry.h"
+#include "pftable/store/policy_store.h"
+#include "pftable/engine/reclaimer.h"
 
 struct rte_mempool;
 

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "pftable/policy.h"
-#include "pftable/printer.h"
+#include "pftable/policy/policy.h"
+#include "pftable/print/printer.h"
 
 namespace sluice {
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/text.h"
 #include "nlohmann/json.hpp"
 
 namespace sluice {
@@ -24,22 +25,18 @@ constexpr size_t kMaxInline = 4u << 20;
 // No answer of the daemon is nearly as long.
 constexpr size_t kMaxAnswer = 64u << 20;
 
-absl::Status SystemError(const std::string& what, int error) {
-  return absl::UnavailableError(absl::StrCat(what, ": ", std::strerror(error)));
-}
-
 std::string Dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 absl::StatusOr<UniqueFd> MemoryFile(const std::string& text) {
   UniqueFd fd(::memfd_create("sluicectl", MFD_CLOEXEC));
-  if (!fd.valid()) return SystemError("memfd_create", errno);
+  if (!fd.valid()) return absl::UnavailableError(SystemText("memfd_create", errno));
   size_t done = 0;
   while (done < text.size()) {
     const ssize_t n = ::write(fd.get(), text.data() + done, text.size() - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return SystemError("memfd", errno);
+    if (n <= 0) return absl::UnavailableError(SystemText("memfd", errno));
     done += static_cast<size_t>(n);
   }
   return fd;
@@ -93,7 +90,7 @@ absl::Status SocketCaller::Connect() {
   }
   std::memcpy(address.sun_path, path_.data(), path_.size());
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!socket.valid()) return SystemError("socket", errno);
+  if (!socket.valid()) return absl::UnavailableError(SystemText("socket", errno));
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
                 sizeof address) != 0) {
     const int error = errno;
@@ -129,7 +126,7 @@ absl::Status SocketCaller::Send(const std::string& line, int descriptor) {
     const ssize_t n = ::sendmsg(socket_.get(), &header, MSG_NOSIGNAL);
     if (n < 0) {
       if (errno == EINTR) continue;
-      return SystemError(path_, errno);
+      return absl::UnavailableError(SystemText(path_, errno));
     }
     sent += static_cast<size_t>(n);
   }
@@ -153,7 +150,7 @@ absl::StatusOr<std::string> SocketCaller::Receive() {
     char bytes[64 * 1024];
     const ssize_t n = ::recv(socket_.get(), bytes, sizeof bytes, 0);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return SystemError(path_, errno);
+    if (n < 0) return absl::UnavailableError(SystemText(path_, errno));
     if (n == 0) {
       return absl::UnavailableError(
           absl::StrCat(path_, ": the daemon closed the connection"));

@@ -9,9 +9,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "dataplane/control/unique_fd.h"
+#include "dataplane/base/unique_fd.h"
 #include "nlohmann/json_fwd.hpp"
-#include "pftable/diagnostic.h"
+#include "pftable/policy/diagnostic.h"
 
 namespace sluice {
 

@@ -9,13 +9,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "dataplane/base/text.h"
 
 namespace sluice {
 namespace {
-
-absl::string_view View(std::string_view text) {
-  return {text.data(), text.size()};
-}
 
 absl::Status Wrong(std::string_view what) {
   return absl::InvalidArgumentError(View(what));

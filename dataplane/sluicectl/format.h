@@ -7,7 +7,7 @@
 #include <string>
 
 #include "nlohmann/json_fwd.hpp"
-#include "pftable/policy.h"
+#include "pftable/policy/policy.h"
 
 namespace sluice {
 

@@ -7,22 +7,18 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "dataplane/base/text.h"
 #include "dataplane/sluicectl/format_time.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/transfer.h"
 #include "packet/packet.h"
-#include "pftable/policy.h"
-#include "pftable/timeouts.h"
+#include "pftable/policy/policy.h"
+#include "pftable/policy/timeouts.h"
 
 namespace sluice {
 namespace {
 
 using nlohmann::json;
-
-std::string Hex(std::span<const uint8_t> bytes) {
-  return absl::BytesToHexString(absl::string_view(
-      reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-}
 
 std::string Hex(uint64_t value) { return absl::StrFormat("%016x", value); }
 
@@ -119,17 +115,17 @@ std::string TableName(const SnapshotTable& table) {
 }
 
 // "a.b" -> the number there.
-uint64_t At(const json& value, std::string_view path) {
+uint64_t NumberAt(const json& value, std::string_view path) {
   const size_t dot = path.find('.');
   if (dot == std::string_view::npos) {
     return Number(value, std::string(path).c_str());
   }
-  return At(Member(value, std::string(path.substr(0, dot)).c_str()),
+  return NumberAt(Member(value, std::string(path.substr(0, dot)).c_str()),
             path.substr(dot + 1));
 }
 
 // In the order in which they are printed.
-constexpr std::array<std::string_view, 27> kMetrics = {
+constexpr std::array<std::string_view, 27> kTransferMetrics = {
     "started", "joined", "late_duplicates", "stale", "conflicts", "busy",
     "replaced", "retries", "commits", "fail_closed", "fail_open",
     "disables_deferred", "report.states_imported", "report.states_merged",
@@ -314,14 +310,14 @@ std::string FormatRestore(const json& restore) {
 
 std::string FormatMetrics(const json& metrics) {
   std::string text;
-  for (const std::string_view path : kMetrics) {
+  for (const std::string_view path : kTransferMetrics) {
     absl::StrAppendFormat(&text, "%-28s %14d\n", std::string(path),
-                          At(metrics, path));
+                          NumberAt(metrics, path));
   }
   for (const char* reason : {"expired", "failed", "cancelled"}) {
     absl::StrAppendFormat(
         &text, "%-28s %14d\n", absl::StrCat("hold.dropped.", reason),
-        At(metrics, absl::StrCat("hold.dropped.", reason)));
+        NumberAt(metrics, absl::StrCat("hold.dropped.", reason)));
   }
   for (const std::string_view path : kLabelled) {
     const json& counts = Object(metrics, path);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "dataplane/base/text.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "nlohmann/json.hpp"
 
@@ -20,10 +21,6 @@ using Labels = PrometheusText::Labels;
 // An unlimited limit, as limits.show says it.
 constexpr uint64_t kUnlimited = UINT32_MAX;
 constexpr uint64_t kBytesAMegabit = 125'000;
-
-absl::string_view View(std::string_view text) {
-  return {text.data(), text.size()};
-}
 
 // ---- Numbers of a filter or a port that stand in one member ----------------
 
@@ -107,12 +104,12 @@ constexpr std::array<Member1, 10> kOfPorts = {{
      "Errors of reception, transmission and buffers, as the driver counts."},
 }};
 
-const json& At(const json& object, std::string_view path) {
+const json& MemberAt(const json& object, std::string_view path) {
   const size_t dot = path.find('.');
   const json& member =
       Member(object, std::string(path.substr(0, dot)).c_str());
   return dot == std::string_view::npos ? member
-                                       : At(member, path.substr(dot + 1));
+                                       : MemberAt(member, path.substr(dot + 1));
 }
 
 std::string ValueOf(const json& member, Value how) {
@@ -131,7 +128,7 @@ void AppendMembers(const std::array<Member1, kSize>& members,
   for (const Member1& member : members) {
     text->Begin(member.name, member.kind, member.help);
     for (const json& element : elements) {
-      const json& value = At(element, member.path);
+      const json& value = MemberAt(element, member.path);
       // A port whose device is not there has no counters.
       if (value.is_null() ||
           (Member(element, "present") == json(false) &&
@@ -170,13 +167,13 @@ void AppendStateCounters(const json& filters, PrometheusText* text) {
     for (const json& filter : filters) {
       text->Sample(
           {{"filter", Text(filter, "name")}},
-          Named(At(filter, "info.state_counters"), counter.counted));
+          Named(MemberAt(filter, "info.state_counters"), counter.counted));
     }
   }
   text->Begin("sluice_filter_dropped_packets_total", Kind::kCounter,
               "Packets dropped, by reason.");
   for (const json& filter : filters) {
-    for (const json& counter : At(filter, "info.drop_counters")) {
+    for (const json& counter : MemberAt(filter, "info.drop_counters")) {
       text->Sample({{"filter", Text(filter, "name")},
                     {"reason", Text(counter, "name")}},
                    Number(counter, "value"));
@@ -239,7 +236,7 @@ void AppendTotals(const json& filters, PrometheusText* text) {
   if (main == filters.end()) return;
   for (const Counter& counter : kCounters) {
     text->Begin(counter.name, Kind::kCounter, counter.help);
-    text->Sample({}, Named(At(*main, "info.packet_counters"),
+    text->Sample({}, Named(MemberAt(*main, "info.packet_counters"),
                            counter.counted));
   }
 }

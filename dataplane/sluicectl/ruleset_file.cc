@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "pftable/diagnostic.h"
+#include "pftable/policy/diagnostic.h"
 
 namespace sluice {
 namespace {

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "dataplane/control/filter_control.h"
+#include "dataplane/control/api/filter_control.h"
 #include "dataplane/sluicectl/arguments.h"
-#include "pftable/host_facts.h"
-#include "pftable/parser.h"
+#include "pftable/host/host_facts.h"
+#include "pftable/language/parser.h"
 
 namespace sluice {
 

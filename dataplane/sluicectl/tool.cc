@@ -3,10 +3,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/control/json_rpc.h"
+#include "dataplane/control/socket/json_rpc.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/ruleset_file.h"
-#include "pftable/diagnostic.h"
+#include "pftable/policy/diagnostic.h"
 
 namespace sluice {
 

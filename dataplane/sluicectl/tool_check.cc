@@ -4,14 +4,14 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/control/json_rpc.h"
+#include "dataplane/control/socket/json_rpc.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/ruleset_file.h"
 #include "dataplane/sluicectl/tool.h"
-#include "pftable/compile.h"
-#include "pftable/diagnostic.h"
-#include "pftable/enforce.h"
-#include "pftable/printer.h"
+#include "pftable/compile/compile.h"
+#include "pftable/policy/diagnostic.h"
+#include "pftable/compile/enforce.h"
+#include "pftable/print/printer.h"
 
 namespace sluice {
 

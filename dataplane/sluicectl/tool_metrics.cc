@@ -2,7 +2,7 @@
 #include <string>
 #include <utility>
 
-#include "dataplane/control/json_rpc.h"
+#include "dataplane/control/socket/json_rpc.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/metrics.h"
 #include "dataplane/sluicectl/tool.h"

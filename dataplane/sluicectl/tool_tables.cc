@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/control/params.h"
+#include "dataplane/control/methods/params.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/ruleset_file.h"
 #include "dataplane/sluicectl/tool.h"

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/text.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/transfer.h"
 
@@ -20,20 +21,16 @@ using nlohmann::json;
 // What the daemon reads by default, and so do we.
 constexpr size_t kMaxSnapshot = size_t{256} << 20;
 
-absl::Status SystemError(const std::string& what, int error) {
-  return absl::UnavailableError(absl::StrCat(what, ": ", std::strerror(error)));
-}
-
 // What a pipe has, in a file of its own.
 absl::StatusOr<UniqueFd> Collect(int in, const std::string& name) {
   UniqueFd file(::memfd_create("sluicectl", MFD_CLOEXEC));
-  if (!file.valid()) return SystemError("memfd_create", errno);
+  if (!file.valid()) return absl::UnavailableError(SystemText("memfd_create", errno));
   std::vector<char> bytes(256 * 1024);
   size_t whole = 0;
   for (;;) {
     const ssize_t n = ::read(in, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return SystemError(name, errno);
+    if (n < 0) return absl::UnavailableError(SystemText(name, errno));
     if (n == 0) break;
     whole += static_cast<size_t>(n);
     if (whole > kMaxSnapshot) {
@@ -44,7 +41,7 @@ absl::StatusOr<UniqueFd> Collect(int in, const std::string& name) {
       const ssize_t m = ::write(file.get(), bytes.data() + done,
                                 static_cast<size_t>(n - done));
       if (m < 0 && errno == EINTR) continue;
-      if (m <= 0) return SystemError("memfd", errno);
+      if (m <= 0) return absl::UnavailableError(SystemText("memfd", errno));
       done += m;
     }
   }
@@ -176,11 +173,11 @@ int TransferTool::Export() {
 absl::StatusOr<UniqueFd> TransferTool::Input(const std::string& name) const {
   UniqueFd fd(name == "-" ? ::dup(in_fd_)
                           : ::open(name.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return SystemError(name, errno);
+  if (!fd.valid()) return absl::UnavailableError(SystemText(name, errno));
   struct stat status;
-  if (::fstat(fd.get(), &status) != 0) return SystemError(name, errno);
+  if (::fstat(fd.get(), &status) != 0) return absl::UnavailableError(SystemText(name, errno));
   if (S_ISREG(status.st_mode)) return fd;
-  if (S_ISDIR(status.st_mode)) return SystemError(name, EISDIR);
+  if (S_ISDIR(status.st_mode)) return absl::UnavailableError(SystemText(name, EISDIR));
   return Collect(fd.get(), name == "-" ? "standard input" : name);
 }
 
@@ -238,7 +235,7 @@ absl::StatusOr<ReadResult> TransferTool::ReadInput(size_t* bytes) const {
     const ssize_t n = ::pread(input->get(), all.data() + done,
                               all.size() - done, static_cast<off_t>(done));
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return SystemError(arguments_.file, n < 0 ? errno : EIO);
+    if (n <= 0) return absl::UnavailableError(SystemText(arguments_.file, n < 0 ? errno : EIO));
     done += static_cast<size_t>(n);
   }
   *bytes = all.size();

@@ -15,7 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "dataplane/control/unique_fd.h"
+#include "dataplane/base/unique_fd.h"
 #include "dataplane/sluicectl/client.h"
 #include "dataplane/sluicectl/output.h"
 #include "nlohmann/json_fwd.hpp"

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/text.h"
 #include "dataplane/sluicectl/transfer.h"
 
 namespace sluice {
@@ -30,10 +31,6 @@ constexpr std::array<std::string_view, 4> kWithValue = {
 bool TakesValue(std::string_view word) {
   return word == "-p" ||
          std::ranges::find(kWithValue, word) != kWithValue.end();
-}
-
-absl::string_view View(std::string_view text) {
-  return {text.data(), text.size()};
 }
 
 absl::Status SetValue(std::string_view option, const std::string& value,

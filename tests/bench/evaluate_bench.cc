@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "pftable/evaluate.h"
-#include "pftable/parser.h"
-#include "pftable/policy_store.h"
+#include "pftable/engine/evaluate.h"
+#include "pftable/language/parser.h"
+#include "pftable/store/policy_store.h"
 
 namespace sluice {
 namespace {

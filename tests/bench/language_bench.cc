@@ -10,8 +10,8 @@
 #include <string>
 #include <utility>
 
-#include "pftable/parser.h"
-#include "pftable/printer.h"
+#include "pftable/language/parser.h"
+#include "pftable/print/printer.h"
 
 namespace sluice {
 namespace {

@@ -11,7 +11,7 @@
 #include "dataplane/replay/simulation.h"
 #include "packet/checksum.h"
 #include "packet/headers.h"
-#include "pftable/parser.h"
+#include "pftable/language/parser.h"
 #include "tests/support/plain_mbuf.h"
 
 namespace sluice {

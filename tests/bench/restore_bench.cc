@@ -18,10 +18,10 @@
 #include <vector>
 
 #include "conntrack/state_table.h"
-#include "pftable/parser.h"
-#include "pftable/policy_pool.h"
-#include "pftable/policy_store.h"
-#include "pftable/reclaimer.h"
+#include "pftable/language/parser.h"
+#include "pftable/compile/policy_pool.h"
+#include "pftable/store/policy_store.h"
+#include "pftable/engine/reclaimer.h"
 #include "restore/export.h"
 #include "restore/import.h"
 #include "restore/snapshot_writer.h"

@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-#include "pftable/address_table.h"
+#include "pftable/tables/address_table.h"
 
 namespace sluice {
 namespace {

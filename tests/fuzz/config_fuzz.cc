@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "dataplane/config.h"
+#include "dataplane/config/config.h"
 
 namespace sluice {
 namespace {
@@ -21,7 +21,7 @@ void Require(bool condition) {
 
 void CheckPorts(const Config& config) {
   Require(!config.ports.empty() &&
-          config.ports.size() <= kMaxConfiguredPorts);
+          config.ports.size() <= kMaxDevices);
   std::set<std::string> names;
   std::set<std::string_view> devices;
   for (const PortConfig& port : config.ports) {

@@ -18,11 +18,11 @@
 #include <string_view>
 #include <utility>
 
-#include "dataplane/config.h"
-#include "dataplane/control/connection.h"
-#include "dataplane/control/operations.h"
+#include "dataplane/config/config.h"
+#include "dataplane/control/socket/connection.h"
+#include "dataplane/control/methods/operations.h"
 #include "nlohmann/json.hpp"
-#include "pftable/name.h"
+#include "pftable/policy/name.h"
 #include "spdlog/spdlog.h"
 #include "tests/support/fake_filter_directory.h"
 

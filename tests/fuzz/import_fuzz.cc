@@ -13,8 +13,8 @@
 #include <span>
 #include <vector>
 
-#include "pftable/parser.h"
-#include "pftable/printer.h"
+#include "pftable/language/parser.h"
+#include "pftable/print/printer.h"
 #include "restore/snapshot_reader.h"
 #include "restore/snapshot_writer.h"
 #include "tests/unit/restore/allocation_count.h"

@@ -11,9 +11,9 @@
 #include <string>
 #include <utility>
 
-#include "pftable/enforce.h"
-#include "pftable/parser.h"
-#include "pftable/printer.h"
+#include "pftable/compile/enforce.h"
+#include "pftable/language/parser.h"
+#include "pftable/print/printer.h"
 
 namespace sluice {
 namespace {

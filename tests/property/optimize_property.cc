@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "pftable/printer.h"
+#include "pftable/print/printer.h"
 #include "tests/property/plain_model.h"
-#include "tests/unit/pftable/engine_fixture.h"
+#include "tests/unit/pftable/engine/engine_fixture.h"
 
 namespace sluice {
 namespace {

@@ -19,7 +19,7 @@
 
 #include "absl/status/status.h"
 #include "packet/packet.h"
-#include "pftable/policy.h"
+#include "pftable/policy/policy.h"
 
 namespace sluice {
 

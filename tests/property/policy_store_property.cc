@@ -11,7 +11,7 @@
 
 #include <gtest/gtest.h>
 
-#include "pftable/policy_store.h"
+#include "pftable/store/policy_store.h"
 #include "tests/property/policy_store_model.h"
 
 namespace sluice {

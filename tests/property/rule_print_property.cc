@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "pftable/parser.h"
-#include "pftable/printer.h"
+#include "pftable/language/parser.h"
+#include "pftable/print/printer.h"
 
 namespace sluice {
 namespace {

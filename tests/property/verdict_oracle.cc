@@ -16,7 +16,7 @@
 #include "dataplane/replay/packet_source.h"
 #include "dataplane/replay/replay_options.h"
 #include "packet/parse.h"
-#include "pftable/parser.h"
+#include "pftable/language/parser.h"
 #include "tests/property/plain_model.h"
 #include "tests/support/plain_mbuf.h"
 

@@ -11,7 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "dataplane/replay/simulation.h"
 #include "dataplane/replay/state_text.h"
-#include "pftable/parser.h"
+#include "pftable/language/parser.h"
 #include "tests/property/plain_model.h"
 #include "tests/support/mbuf_pool.h"
 #include "tests/support/packet_text.h"

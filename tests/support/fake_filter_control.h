@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/control/filter_control.h"
+#include "dataplane/control/api/filter_control.h"
 
 namespace sluice {
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/control/filter_directory.h"
+#include "dataplane/control/api/filter_directory.h"
 #include "tests/support/fake_filter_control.h"
 
 namespace sluice {

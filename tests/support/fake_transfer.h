@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "dataplane/control/transfer_control.h"
+#include "dataplane/control/api/transfer_control.h"
 
 namespace sluice {
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "dataplane/control/filter_control.h"
+#include "dataplane/control/api/filter_control.h"
 
 namespace sluice {
 

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "pftable/parser.h"
+#include "pftable/language/parser.h"
 #include "tests/support/packet_words.h"
 
 namespace sluice {

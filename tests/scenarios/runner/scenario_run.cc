@@ -14,7 +14,7 @@
 #include "dataplane/replay/capture.h"
 #include "dataplane/replay/simulation.h"
 #include "dataplane/replay/state_text.h"
-#include "pftable/parser.h"
+#include "pftable/language/parser.h"
 #include "tests/scenarios/runner/scenario_checks.h"
 #include "tests/support/packet_text.h"
 #include "tests/support/scapy.h"

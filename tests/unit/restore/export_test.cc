@@ -4,7 +4,7 @@
 
 #include "restore/snapshot_reader.h"
 #include "restore/snapshot_writer.h"
-#include "tests/unit/pftable/engine_fixture.h"
+#include "tests/unit/pftable/engine/engine_fixture.h"
 
 namespace sluice {
 namespace {

@@ -8,8 +8,8 @@
 #include <tuple>
 #include <utility>
 
-#include "pftable/host_facts.h"
-#include "pftable/printer.h"
+#include "pftable/host/host_facts.h"
+#include "pftable/print/printer.h"
 #include "tests/unit/restore/import_node.h"
 
 namespace sluice {

@@ -8,11 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include "pftable/evaluate.h"
-#include "pftable/no_memory.h"
-#include "pftable/parser.h"
-#include "pftable/policy_store.h"
-#include "pftable/reclaimer.h"
+#include "pftable/engine/evaluate.h"
+#include "pftable/policy/no_memory.h"
+#include "pftable/language/parser.h"
+#include "pftable/store/policy_store.h"
+#include "pftable/engine/reclaimer.h"
 #include "restore/export.h"
 #include "restore/import.h"
 #include "restore/snapshot_writer.h"

@@ -8,7 +8,7 @@
 namespace sluice {
 namespace {
 
-constexpr char kRules[] =
+constexpr char kImportRules[] =
     "set limit states 5000\n"
     "table <bad> persist { 10.9.0.0/16, !10.9.1.0/24, 2001:db8:9::/48 }\n"
     "block in from <bad>\n"
@@ -18,7 +18,7 @@ constexpr char kRules[] =
 
 // A filter with a worker.
 struct Node : ImportNode {
-  explicit Node(Family family, const char* rules = kRules,
+  explicit Node(Family family, const char* rules = kImportRules,
                 uint8_t workers = 1)
       : ImportNode(family, workers) {
     const absl::Status loaded = LoadText(store, rules);

@@ -11,7 +11,7 @@
 namespace sluice {
 namespace {
 
-constexpr char kRules[] =
+constexpr char kValueRules[] =
     "table <bad> persist counters { 10.9.0.0/16, 2001:db8:9::/48 }\n"
     "block in from <bad>\n"
     "pass in proto udp tag WEB keep state (udp.multiple 77)\n"
@@ -20,7 +20,7 @@ constexpr char kRules[] =
 
 class ImportValuesTest : public testing::TestWithParam<Family> {
  protected:
-  static std::unique_ptr<ImportNode> Make(const char* rules = kRules,
+  static std::unique_ptr<ImportNode> Make(const char* rules = kValueRules,
                                           uint8_t workers = 1) {
     auto node = std::make_unique<ImportNode>(GetParam(), workers);
     const absl::Status loaded = LoadText(node->store, rules);
@@ -164,7 +164,7 @@ TEST_P(ImportValuesTest, EntriesOfTheToolStayItsOwn) {
   EXPECT_EQ(to->Export().tables, snapshot.tables);
   EXPECT_EQ(to->store.ShowTable({"", "bad"})->size(), 3u);
   // They are not of the text: loading that takes them away.
-  ASSERT_TRUE(LoadText(to->store, kRules).ok());
+  ASSERT_TRUE(LoadText(to->store, kValueRules).ok());
   EXPECT_EQ(to->store.ShowTable({"", "bad"})->size(), 2u);
 }
 
@@ -178,7 +178,7 @@ TEST_P(ImportValuesTest, StatesGoToTheirWorkers) {
   from->shard().Out("udp $S:3001 > $C:6000 tftp oack blksize 1024");
   const Snapshot snapshot = from->Export();
   ASSERT_EQ(snapshot.children.size(), 1u);
-  const auto to = Make(kRules, 3);
+  const auto to = Make(kValueRules, 3);
   to->owner = [](const SnapshotState& state) {
     return static_cast<uint8_t>((state.peers[0].port + state.peers[1].port) %
                                 3);

@@ -17,7 +17,7 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-Bytes Write(const Snapshot& snapshot) {
+Bytes WriteVersion(const Snapshot& snapshot) {
   auto bytes = WriteSnapshot(snapshot);
   EXPECT_TRUE(bytes.ok()) << bytes.status();
   return bytes.ok() ? *std::move(bytes) : Bytes();
@@ -38,7 +38,7 @@ TEST(SnapshotVersionTest, GoldenCorpus) {
       EXPECT_EQ(read->snapshot, sample.snapshot) << name;
       EXPECT_EQ(read->minor, minor);
       if (minor == kSnapshotMinor) {
-        EXPECT_EQ(Write(sample.snapshot), golden) << name;
+        EXPECT_EQ(WriteVersion(sample.snapshot), golden) << name;
       }
     }
   }
@@ -46,7 +46,7 @@ TEST(SnapshotVersionTest, GoldenCorpus) {
 
 TEST(SnapshotVersionTest, ExpectationsHaveAnInterfaceSinceMinorOne) {
   const Snapshot bound = BoundSnapshot();
-  Bytes bytes = Write(bound);
+  Bytes bytes = WriteVersion(bound);
   bytes[10] = 0;
   FixSnapshot(bytes);
   EXPECT_EQ(ReadSnapshot(bytes).status().code(),
@@ -54,7 +54,7 @@ TEST(SnapshotVersionTest, ExpectationsHaveAnInterfaceSinceMinorOne) {
   // What was written before is met where its parent is bound to.
   Snapshot older = bound;
   older.expectations[0].interface.clear();
-  bytes = Write(older);
+  bytes = WriteVersion(older);
   EXPECT_EQ(ReadSnapshot(bytes)->snapshot, older);
   bytes[10] = 0;
   FixSnapshot(bytes);
@@ -67,7 +67,7 @@ TEST(SnapshotVersionTest, DialectIsSaidSinceMinorTwo) {
   for (const Dialect dialect : {Dialect::kOpenBsd, Dialect::kFreeBsd}) {
     Snapshot snapshot = DialectSnapshot();
     snapshot.meta.dialect = dialect;
-    Bytes bytes = Write(snapshot);
+    Bytes bytes = WriteVersion(snapshot);
     EXPECT_EQ(ReadSnapshot(bytes)->snapshot, snapshot);
     // Those before had no such record, and skip it.
     bytes[10] = kMinorOfDialect - 1;
@@ -83,7 +83,7 @@ TEST(SnapshotVersionTest, DialectIsSaidSinceMinorTwo) {
 TEST(SnapshotVersionTest, DialectIsOneOfTwo) {
   Snapshot snapshot = EmptySnapshot();
   snapshot.meta.dialect = Dialect::kFreeBsd;
-  Bytes bytes = Write(snapshot);
+  Bytes bytes = WriteVersion(snapshot);
   const size_t meta = kSnapshotHeaderBytes + kTlvHeaderBytes;
   const size_t record = meta + kSectionHeadBytes +
                         PaddedBytes(kTlvHeaderBytes + 2 +
@@ -140,12 +140,12 @@ TEST(SnapshotVersionTest, DialectIsOneOfTwo) {
 
 TEST(SnapshotVersionTest, MajorVersionsAreRefusedAndMinorOnesRead) {
   for (const uint8_t major : {0, 2, 255}) {
-    Bytes bytes = Write(FullSnapshot());
+    Bytes bytes = WriteVersion(FullSnapshot());
     bytes[8] = major;
     FixSnapshot(bytes);
     EXPECT_TRUE(absl::IsUnimplemented(ReadSnapshot(bytes).status()));
   }
-  Bytes newer = Write(FullSnapshot());
+  Bytes newer = WriteVersion(FullSnapshot());
   newer[10] = kSnapshotMinor + 1;
   newer[14] = 4;  // a flag that this minor version does not have
   newer.insert(newer.begin() + kSnapshotHeaderBytes, 16, 0xee);

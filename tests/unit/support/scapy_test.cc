@@ -15,7 +15,7 @@
 namespace sluice {
 namespace {
 
-std::string Hex(std::span<const uint8_t> bytes) {
+std::string HexOf(std::span<const uint8_t> bytes) {
   return absl::BytesToHexString(absl::string_view(
       reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
@@ -62,7 +62,7 @@ TEST(ScapyLine, ScapyMakesTheSameBytesOfIt) {
   for (const char* text : kPackets) {
     const std::vector<uint8_t> frame = FrameFromText(text);
     lines.push_back(ScapyLine(frame));
-    expected.push_back(Hex(frame));
+    expected.push_back(HexOf(frame));
     absl::StrAppend(&script, "print(bytes(", lines.back(), ").hex())\n");
   }
   ASSERT_EQ(write(fd, script.data(), script.size()),

@@ -1,0 +1,31 @@
+// Sizes that are fixed when sluice is built. Everything from outside is checked
+// against them before anything is allocated for it.
+#ifndef SLUICE_DATAPLANE_BASE_BUILD_LIMITS_H_
+#define SLUICE_DATAPLANE_BASE_BUILD_LIMITS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice {
+
+inline constexpr size_t kMaxWorkers = 32;
+inline constexpr size_t kMaxQueues = kMaxWorkers;
+// Ports are numbered 0..kMaxPorts-1; their numbers index a Topology. Of
+// devices DPDK has room for kMaxDevices at once.
+inline constexpr uint16_t kMaxPorts = 256;
+// RTE_MAX_ETHPORTS in Debian's packages.
+inline constexpr size_t kMaxDevices = 32;
+// Filters are numbered 0..kMaxFilters-1.
+inline constexpr uint16_t kMaxFilters = 4096;
+
+// pf's interface names end in a NUL within 16 bytes.
+inline constexpr size_t kMaxPortName = 15;
+inline constexpr size_t kMaxGroupsPerPort = 16;
+inline constexpr size_t kMaxAddressesPerPort = 64;
+// Bytes of a string of the configuration, or of a device on the control
+// socket.
+inline constexpr size_t kMaxConfigString = 1024;
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_BASE_BUILD_LIMITS_H_

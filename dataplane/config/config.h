@@ -1,0 +1,161 @@
+// The configuration of the daemon, `sluice.toml`, as plain values.
+//
+// Reading it touches no NIC, no EAL and no file but the configuration itself:
+// `sluiced --check` does no more than this and a compilation of the ruleset.
+// docs/configuration.md is the reference for every key.
+#ifndef SLUICE_DATAPLANE_CONFIG_CONFIG_H_
+#define SLUICE_DATAPLANE_CONFIG_CONFIG_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/base/build_limits.h"
+#include "dataplane/ports/port_config.h"
+#include "pftable/policy/diagnostic.h"
+#include "pftable/policy/policy.h"
+
+namespace sluice {
+
+// Hard limits, all checked before anything is allocated for their contents.
+inline constexpr size_t kMaxConfigBytes = 256 * 1024;
+inline constexpr size_t kMaxWires = 16;
+inline constexpr size_t kMaxEalArguments = 64;
+inline constexpr uint32_t kMaxCore = 1023;
+
+enum class Hugepages : uint8_t {
+  kAuto,  // use them when enough are free, else say so and go without
+  kYes,   // refuse to start without
+  kNo,
+};
+
+// What a worker does while no packets come.
+enum class IdleMode : uint8_t {
+  kAuto,  // kSleep if cores are shared or a port's peers run on this machine
+  kPoll,  // never leaves the core
+  kSleep,  // steps back to short sleeps
+};
+
+enum class MissingRuleset : uint8_t {
+  kRefuse,  // do not start
+  kBlock,   // start, and block everything until a ruleset is loaded
+};
+
+struct EalConfig {
+  std::vector<std::string> args;  // given to rte_eal_init as they are
+  Hugepages hugepages = Hugepages::kAuto;
+  // Sets this instance's run-time files apart from those of other DPDK
+  // programs. Empty: "sluice-" and the process id.
+  std::string file_prefix;
+  bool telemetry = false;
+
+  friend bool operator==(const EalConfig&, const EalConfig&) = default;
+};
+
+struct WorkersConfig {
+  // Processor numbers, one a worker. Empty: `count` workers on the
+  // processors that the process may use, the control lcore's last.
+  std::vector<uint16_t> lcores;
+  uint16_t count = 1;
+  // Processor of the control lcore; nothing: the first that is allowed.
+  std::optional<uint16_t> control_lcore;
+  bool pin = true;
+  IdleMode idle = IdleMode::kAuto;
+
+  uint16_t size() const {
+    return lcores.empty() ? count : static_cast<uint16_t>(lcores.size());
+  }
+
+  friend bool operator==(const WorkersConfig&, const WorkersConfig&) = default;
+};
+
+struct MemoryConfig {
+  uint32_t mbufs = 0;         // in the pool; 0: from ports and rings
+  uint16_t mbuf_cache = 256;  // per lcore
+  uint16_t mbuf_data = 2048;  // bytes of frame an mbuf holds
+  uint32_t handoff_ring = 2048;  // packets between each pair of workers
+  uint32_t states = 262144;      // over all workers, in equal shards
+  uint32_t rule_slots = 16384;   // rules whose counters workers can keep
+  uint32_t expectations = 1024;
+
+  friend bool operator==(const MemoryConfig&, const MemoryConfig&) = default;
+};
+
+struct ControlConfig {
+  std::string socket = "/run/sluice/control.sock";
+  uint16_t mode = 0600;
+  std::string group;  // empty: the process's own
+
+  friend bool operator==(const ControlConfig&, const ControlConfig&) = default;
+};
+
+struct LogConfig {
+  std::string level = "info";
+  std::string file{};  // empty: standard error
+  // The folder for packets of `log` rules; empty: they are not kept.
+  std::string packets{};
+  uint32_t packet_rate = 10000;  // of them a second that are written
+
+  friend bool operator==(const LogConfig&, const LogConfig&) = default;
+};
+
+struct StateConfig {
+  // Where the daemon keeps what it needs to come back as it was. Empty: it
+  // does not. Absolute after ParseConfig.
+  std::string directory;
+  uint32_t interval = 30;  // seconds between the states of a filter
+
+  friend bool operator==(const StateConfig&, const StateConfig&) = default;
+};
+
+struct PolicyConfig {
+  std::string ruleset = "pf.conf";  // absolute after ParseConfig
+  Dialect dialect = Dialect::kOpenBsd;
+  MissingRuleset missing_ruleset = MissingRuleset::kRefuse;
+  std::vector<std::string> helpers;  // of kHelperNames
+  bool verify_checksums = true;
+
+  friend bool operator==(const PolicyConfig&, const PolicyConfig&) = default;
+};
+
+inline constexpr std::array<std::string_view, 1> kHelperNames = {"tftp"};
+inline constexpr std::array<std::string_view, 7> kLogLevels = {
+    "trace", "debug", "info", "warning", "error", "critical", "off"};
+
+struct Config {
+  std::string file;
+  EalConfig eal;
+  std::vector<PortConfig> ports;
+  std::vector<WireConfig> wires;
+  WorkersConfig workers;
+  MemoryConfig memory;
+  ControlConfig control;
+  LogConfig log;
+  PolicyConfig policy;
+  StateConfig state;
+
+  bool uses_pci() const;
+
+  friend bool operator==(const Config&, const Config&) = default;
+};
+
+struct ParsedConfig {
+  // Set if and only if no diagnostic is an error.
+  std::optional<Config> config;
+  std::vector<Diagnostic> diagnostics;  // ascending by place
+};
+
+// Reads `text`. `file` names it in messages, and relative paths in it count
+// from that file's folder.
+ParsedConfig ParseConfig(std::string_view text, const std::string& file);
+// The same for a file. A file that cannot be read, or is larger than
+// kMaxConfigBytes, is a diagnostic like any other.
+ParsedConfig LoadConfig(const std::string& path);
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_CONFIG_CONFIG_H_

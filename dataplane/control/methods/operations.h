@@ -1,0 +1,73 @@
+// The methods of the control socket, over a FilterDirectory and the
+// FilterControl of each filter. Their names and shapes are in
+// docs/control-protocol.md.
+//
+// A request is decoded (where it is large, on the builder thread) into an
+// action, which the control lcore runs. Changes of policies, filters and ports
+// wait in one lane, in the order of arrival: begin, build, publish, then the
+// next.
+#ifndef SLUICE_DATAPLANE_CONTROL_METHODS_OPERATIONS_H_
+#define SLUICE_DATAPLANE_CONTROL_METHODS_OPERATIONS_H_
+
+#include <deque>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "dataplane/base/builder.h"
+#include "dataplane/control/api/filter_directory.h"
+#include "dataplane/control/socket/message.h"
+#include "dataplane/control/api/transfer_control.h"
+#include "dataplane/base/unique_fd.h"
+
+namespace sluice {
+
+class Operations : public MessageHandler {
+ public:
+  // Requests larger than this are decoded on the builder thread.
+  static constexpr size_t kInlineBytes = 64 * 1024;
+  // What a passed descriptor may hold.
+  static constexpr size_t kMaxDescriptorBytes = 256u << 20;
+  // Changes that wait for their turn: more are refused.
+  static constexpr size_t kMaxWaitingJobs = 128;
+
+  // Both outlive this. On destruction nothing of this may be left in the
+  // builder: destroy the builder first.
+  Operations(FilterDirectory* directory, Builder* builder);
+  ~Operations() override;
+
+  // For state.* and restore.*; outlives this. Without it they are refused.
+  void SetTransfer(TransferControl* transfer) { transfer_ = transfer; }
+
+  void OnMessage(Message message, Reply reply) override;
+
+  // The names of all methods, ascending.
+  static std::vector<std::string_view> MethodNames();
+
+  // Whether a change is under way or waits.
+  bool busy() const { return job_running_ || !jobs_.empty(); }
+
+ private:
+  friend class Call;
+  struct Decoded;
+  // Begins a job and hands it to the builder; runs on the control lcore when
+  // the lane is free. False: nothing was begun.
+  using BeginJob = absl::AnyInvocable<bool()>;
+
+  void Run(Decoded decoded, const PeerCredentials& peer, UniqueFd descriptor,
+           Reply reply);
+  bool Enqueue(BeginJob begin);
+  void EndJob();
+  void StartJobs();
+
+  FilterDirectory* const directory_;
+  Builder* const builder_;
+  TransferControl* transfer_ = nullptr;
+  std::deque<BeginJob> jobs_;
+  bool job_running_ = false;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_CONTROL_METHODS_OPERATIONS_H_

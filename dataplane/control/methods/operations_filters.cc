@@ -1,0 +1,140 @@
+// Methods that make, show and remove filters: filter.create, filter.destroy,
+// filter.list, filter.show.
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dataplane/base/build_limits.h"
+#include "dataplane/control/methods/call.h"
+#include "dataplane/control/methods/encode.h"
+#include "spdlog/spdlog.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kFiltersAPage = 256;
+
+std::optional<LoadRequest> ReadRuleset(Params& params, std::string_view name) {
+  LoadRequest request;
+  if (!params.Object(
+          name, [&](Params& inner) { ReadLoadRequest(inner, &request); })) {
+    return std::nullopt;
+  }
+  return request;
+}
+
+// "" or what is wrong with the parameters together.
+std::string_view WrongSpec(const FilterSpec& spec) {
+  if (spec.ports.empty()) return "parameter \"ports\" must name a port";
+  if (!spec.source.empty() && spec.source.front() != '/') {
+    return "parameter \"source\" must be an absolute path: it is the daemon "
+           "that reads it";
+  }
+  if (!spec.source.empty() && !spec.expect_restore) {
+    return "parameter \"source\" needs \"expect_restore\": nothing else would "
+           "read it";
+  }
+  if (spec.fail_policy == FailPolicy::kOpen && !spec.emergency) {
+    return "\"fail\": \"open\" needs \"emergency\", the ruleset that holds "
+           "then: a filter never passes everything";
+  }
+  if (spec.fail_policy == FailPolicy::kClosed && spec.emergency) {
+    return "parameter \"emergency\" needs \"fail\": \"open\"";
+  }
+  return "";
+}
+
+Action ParseCreate(Params& params) {
+  FilterSpec spec;
+  bool fail_open = false;
+  params.Name("filter", kMaxFilterName, &spec.name, Params::Need::kRequired);
+  params.Names("ports", kMaxPortsOfFilter, kMaxPortName, &spec.ports,
+               Params::Need::kRequired);
+  spec.ruleset = ReadRuleset(params, "ruleset");
+  params.Bool("expect_restore", &spec.expect_restore);
+  params.String("source", kMaxFilePath, &spec.source);
+  params.Choice("fail", "closed", "open", &fail_open);
+  spec.emergency = ReadRuleset(params, "emergency");
+  params.Bool("bypass_hold", &spec.bypass_hold);
+  if (fail_open) spec.fail_policy = FailPolicy::kOpen;
+  return [spec = std::move(spec)](std::shared_ptr<Call> call) mutable {
+    if (const std::string_view wrong = WrongSpec(spec); !wrong.empty()) {
+      return call->Error(RpcError::kInvalidParams, wrong);
+    }
+    for (std::optional<LoadRequest>* request :
+         {&spec.ruleset, &spec.emergency}) {
+      if (!*request) continue;
+      (*request)->uid = call->peer().uid;
+      (*request)->pid = call->peer().pid;
+    }
+    const std::string name = spec.name;
+    Call::RunJob<LoadResult>(
+        call,
+        [call, spec = std::move(spec)]() mutable {
+          return call->directory().BeginCreateFilter(std::move(spec));
+        },
+        [name](Call& c, absl::StatusOr<LoadResult> result) {
+          if (AnswerFailedLoad(c, result, "the filter was not made")) return;
+          spdlog::warn("control: uid {} pid {}: filter {} created, {} rules",
+                       c.peer().uid, c.peer().pid, name, result->rules);
+          c.Result(LoadToJson(*result));
+        });
+  };
+}
+
+Action ParseDestroy(Params& params) {
+  std::string name;
+  params.Name("filter", kMaxFilterName, &name, Params::Need::kRequired);
+  return [name](std::shared_ptr<Call> call) {
+    call->directory().DestroyFilter(name, [call, name](absl::Status status) {
+      if (status.ok()) {
+        spdlog::warn("control: uid {} pid {}: filter {} destroyed",
+                     call->peer().uid, call->peer().pid, name);
+      }
+      call->StatusOnly(status);
+    });
+  };
+}
+
+Action ParseListFilters(Params& params) {
+  std::string cursor;
+  size_t limit = kFiltersAPage;
+  params.Name("cursor", kMaxFilterName, &cursor);
+  params.PageSize("limit", kFiltersAPage, &limit);
+  return [cursor, limit](std::shared_ptr<Call> call) {
+    // One more than the page, to know whether there are more.
+    std::vector<FilterListing> filters =
+        call->directory().Filters(cursor, limit + 1);
+    const bool more = filters.size() > limit;
+    if (more) filters.resize(limit);
+    json list = json::array();
+    for (const FilterListing& filter : filters) list.push_back(ToJson(filter));
+    json result = {{"filters", std::move(list)}};
+    if (more) result["next"] = filters.back().name;
+    call->Result(std::move(result));
+  };
+}
+
+Action ParseShow(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    const absl::StatusOr<FilterListing> filter =
+        call->directory().Filter(call->filter_name());
+    if (!filter.ok()) return call->Error(filter.status());
+    call->Result(ToJson(*filter));
+  };
+}
+
+}  // namespace
+
+const std::vector<Method> kFilterMethods = {
+    {"filter.create", ParseCreate, /*asks_filter=*/false},
+    {"filter.destroy", ParseDestroy, /*asks_filter=*/false},
+    {"filter.list", ParseListFilters, /*asks_filter=*/false},
+    {"filter.show", ParseShow},
+};
+
+}  // namespace sluice

@@ -1,0 +1,145 @@
+// Methods on ports: port.*.
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dataplane/base/build_limits.h"
+#include "dataplane/control/methods/call.h"
+#include "dataplane/control/methods/encode.h"
+#include "spdlog/spdlog.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+// As in sluice.toml (docs/configuration.md).
+constexpr uint64_t kMinMtu = 576;
+constexpr uint64_t kMaxMtu = 9216;
+constexpr size_t kPortsAPage = 256;
+
+void LogChange(const Call& call, std::string_view port, std::string_view what) {
+  spdlog::warn("control: uid {} pid {}: port {} {}", call.peer().uid,
+               call.peer().pid, port, what);
+}
+
+std::string ReadPort(Params& params) {
+  std::string name;
+  params.Name("port", kMaxPortName, &name, Params::Need::kRequired);
+  return name;
+}
+
+Action ParseListPorts(Params& params) {
+  std::string cursor;
+  size_t limit = kPortsAPage;
+  params.Name("cursor", kMaxPortName, &cursor);
+  params.PageSize("limit", kPortsAPage, &limit);
+  return [cursor, limit](std::shared_ptr<Call> call) {
+    std::vector<PortListing> ports = call->directory().Ports(cursor, limit + 1);
+    const bool more = ports.size() > limit;
+    if (more) ports.resize(limit);
+    json list = json::array();
+    for (const PortListing& port : ports) list.push_back(ToJson(port));
+    json result = {{"ports", std::move(list)}};
+    if (more) result["next"] = ports.back().name;
+    call->Result(std::move(result));
+  };
+}
+
+Action ParseAdd(Params& params) {
+  PortSpec spec;
+  std::optional<uint64_t> queues, mtu;
+  bool block_non_ip = false;
+  params.Name("port", kMaxPortName, &spec.name, Params::Need::kRequired);
+  params.String("device", kMaxConfigString, &spec.device,
+                Params::Need::kRequired);
+  params.Name("wire", kMaxPortName, &spec.wire);
+  params.Names("groups", kMaxGroupsPerPort, kMaxPortName, &spec.groups);
+  params.Prefixes("addresses", kMaxAddressesPerPort, &spec.addresses);
+  params.Number("queues", 1, kMaxQueues, &queues);
+  params.Number("mtu", kMinMtu, kMaxMtu, &mtu);
+  params.Choice("non_ip", "pass", "block", &block_non_ip);
+  params.Bool("disabled", &spec.disabled);
+  if (queues) spec.queues = static_cast<uint16_t>(*queues);
+  if (mtu) spec.mtu = static_cast<uint16_t>(*mtu);
+  spec.pass_non_ip = !block_non_ip;
+  return [spec = std::move(spec)](std::shared_ptr<Call> call) mutable {
+    if (spec.wire == spec.name) {
+      return call->Error(RpcError::kInvalidParams,
+                         "parameter \"wire\" must name another port");
+    }
+    Call::RunJob<PortListing>(
+        call,
+        [call, spec = std::move(spec)]() mutable {
+          return call->directory().BeginAddPort(std::move(spec));
+        },
+        [](Call& c, absl::StatusOr<PortListing> port) {
+          if (!port.ok()) return c.Error(port.status());
+          LogChange(c, port->name, "added");
+          c.Result(ToJson(*port));
+        });
+  };
+}
+
+Action ParseRemove(Params& params) {
+  return [name = ReadPort(params)](std::shared_ptr<Call> call) {
+    call->directory().RemovePort(name, [call, name](absl::Status status) {
+      if (status.ok()) LogChange(*call, name, "removed");
+      call->StatusOnly(status);
+    });
+  };
+}
+
+Action ParseEnablePort(Params& params) {
+  return [name = ReadPort(params)](std::shared_ptr<Call> call) {
+    const absl::Status status = call->directory().EnablePort(name);
+    if (status.ok()) LogChange(*call, name, "enabled");
+    call->StatusOnly(status);
+  };
+}
+
+Action ParseDisablePort(Params& params) {
+  return [name = ReadPort(params)](std::shared_ptr<Call> call) {
+    call->directory().DisablePort(name, [call, name](absl::Status status) {
+      if (status.ok()) LogChange(*call, name, "disabled");
+      call->StatusOnly(status);
+    });
+  };
+}
+
+template <bool kExcluded>
+Action ParseExclusion(Params& params) {
+  return [name = ReadPort(params)](std::shared_ptr<Call> call) {
+    const absl::Status status = call->directory().ExcludePort(name, kExcluded);
+    if (status.ok()) {
+      LogChange(*call, name, kExcluded ? "excluded" : "included");
+    }
+    call->StatusOnly(status);
+  };
+}
+
+Action ParseStats(Params& params) {
+  return [name = ReadPort(params)](std::shared_ptr<Call> call) {
+    const absl::StatusOr<std::vector<NamedCounter>> counters =
+        call->directory().PortStatistics(name);
+    if (!counters.ok()) return call->Error(counters.status());
+    call->Result({{"counters", ToJson(*counters)}});
+  };
+}
+
+}  // namespace
+
+const std::vector<Method> kPortMethods = {
+    {"port.add", ParseAdd, /*asks_filter=*/false},
+    {"port.disable", ParseDisablePort, /*asks_filter=*/false},
+    {"port.enable", ParseEnablePort, /*asks_filter=*/false},
+    {"port.exclude", ParseExclusion<true>, /*asks_filter=*/false},
+    {"port.include", ParseExclusion<false>, /*asks_filter=*/false},
+    {"port.list", ParseListPorts, /*asks_filter=*/false},
+    {"port.remove", ParseRemove, /*asks_filter=*/false},
+    {"port.stats", ParseStats, /*asks_filter=*/false},
+};
+
+}  // namespace sluice

@@ -1,0 +1,168 @@
+// Methods that show what the filter does and has: states.*, info.*,
+// interfaces.*, timeouts.*, limits.*, control.*.
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "dataplane/control/methods/call.h"
+#include "dataplane/control/methods/encode.h"
+#include "spdlog/spdlog.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMaxName = 1024;
+constexpr size_t kStatesAPage = 512;
+// Of this description; a client refuses one that it does not know.
+constexpr int kProtocolVersion = 1;
+
+// Optional numbers of the narrower types that queries have.
+template <typename T>
+std::optional<T> Narrow(const std::optional<uint64_t>& wide) {
+  if (!wide) return std::nullopt;
+  return static_cast<T>(*wide);
+}
+
+StateQuery ReadQuery(Params& params) {
+  StateQuery query;
+  std::optional<uint64_t> source_port, destination_port, protocol, rule,
+      creator;
+  params.String("interface", kMaxName, &query.interface);
+  params.Prefix("source", &query.source);
+  params.Prefix("destination", &query.destination);
+  params.Number("source_port", UINT16_MAX, &source_port);
+  params.Number("destination_port", UINT16_MAX, &destination_port);
+  params.Number("protocol", UINT8_MAX, &protocol);
+  params.Direction("direction", &query.direction);
+  params.String("label", kMaxName, &query.label);
+  params.Number("rule", UINT32_MAX, &rule);
+  params.Hex("id", 16, &query.id);
+  params.Hex("creator", 8, &creator);
+  query.source_port = Narrow<uint16_t>(source_port);
+  query.destination_port = Narrow<uint16_t>(destination_port);
+  query.protocol = Narrow<uint8_t>(protocol);
+  query.rule = Narrow<uint32_t>(rule);
+  query.creator_id = Narrow<uint32_t>(creator);
+  return query;
+}
+
+bool IsEverything(const StateQuery& query) {
+  return query.interface.empty() && !query.source && !query.destination &&
+         !query.source_port && !query.destination_port && !query.protocol &&
+         !query.direction && query.label.empty() && !query.rule && !query.id &&
+         !query.creator_id;
+}
+
+Action ParseShowStates(Params& params) {
+  StateQuery query = ReadQuery(params);
+  std::string cursor;
+  size_t limit = kStatesAPage;
+  params.String("cursor", kMaxCursor, &cursor);
+  params.PageSize("limit", kStatesAPage, &limit);
+  return [=](std::shared_ptr<Call> call) {
+    call->filter()->ListStates(
+        query, cursor, limit, [call](absl::StatusOr<StateSlice> slice) {
+          if (!slice.ok()) return call->Error(slice.status());
+          json states = json::array();
+          for (const StateListing& s : slice->states) {
+            states.push_back(ToJson(s));
+          }
+          json result = {{"states", std::move(states)}};
+          if (!slice->next.empty()) result["next"] = slice->next;
+          call->Result(std::move(result));
+        });
+  };
+}
+
+void Kill(const std::shared_ptr<Call>& call, const StateQuery& query) {
+  call->filter()->KillStates(query, [call](absl::StatusOr<uint64_t> killed) {
+    if (!killed.ok()) return call->Error(killed.status());
+    spdlog::info("control: uid {} pid {}: filter {}: {} states killed",
+                 call->peer().uid, call->peer().pid, call->filter_name(),
+                 *killed);
+    call->Result({{"killed", *killed}});
+  });
+}
+
+Action ParseKillStates(Params& params) {
+  return [query = ReadQuery(params)](std::shared_ptr<Call> call) {
+    if (IsEverything(query)) {
+      return call->Error(RpcError::kInvalidParams,
+                         "say which states; states.flush removes all");
+    }
+    Kill(call, query);
+  };
+}
+
+Action ParseFlushStates(Params& params) {
+  StateQuery query;
+  params.String("interface", kMaxName, &query.interface);
+  return [query](std::shared_ptr<Call> call) { Kill(call, query); };
+}
+
+Action ParseShowInfo(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    call->filter()->CollectCounters([call] {
+      FilterControl* const filter = call->filter();
+      if (filter != nullptr) call->Result(ToJson(filter->Info()));
+    });
+  };
+}
+
+Action ParseClearInfo(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    call->filter()->ClearInfo();
+    call->Done();
+  };
+}
+
+template <typename Listing>
+json List(const std::vector<Listing>& listings) {
+  json list = json::array();
+  for (const Listing& l : listings) list.push_back(ToJson(l));
+  return list;
+}
+
+Action ParseShowInterfaces(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    call->Result({{"interfaces", List(call->filter()->Interfaces())}});
+  };
+}
+
+Action ParseShowTimeouts(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    call->Result({{"timeouts", List(call->filter()->Timeouts())}});
+  };
+}
+
+Action ParseShowLimits(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    call->Result({{"limits", List(call->filter()->Limits())}});
+  };
+}
+
+Action ParseVersion(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    call->Result({{"program", "sluiced"},
+                  {"version", SLUICE_VERSION},
+                  {"protocol", kProtocolVersion}});
+  };
+}
+
+}  // namespace
+
+const std::vector<Method> kStatusMethods = {
+    {"control.version", ParseVersion, /*asks_filter=*/false},
+    {"info.clear", ParseClearInfo},
+    {"info.show", ParseShowInfo},
+    {"interfaces.show", ParseShowInterfaces},
+    {"limits.show", ParseShowLimits},
+    {"states.flush", ParseFlushStates},
+    {"states.kill", ParseKillStates},
+    {"states.show", ParseShowStates},
+    {"timeouts.show", ParseShowTimeouts},
+};
+
+}  // namespace sluice

@@ -1,0 +1,117 @@
+// Methods on tables: tables.* on all of them, table.* on one.
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "dataplane/control/methods/call.h"
+#include "dataplane/control/methods/encode.h"
+#include "spdlog/spdlog.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kAddressesAPage = 4096;
+// Tested on the control lcore, each in well under a microsecond.
+constexpr size_t kMaxTests = 4096;
+
+Action ParseListTables(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    call->filter()->CollectCounters([call] {
+      FilterControl* const filter = call->filter();
+      if (filter == nullptr) return;
+      json tables = json::array();
+      for (const TableListing& table : filter->ListTables()) {
+        tables.push_back(ToJson(table));
+      }
+      call->Result({{"tables", std::move(tables)}});
+    });
+  };
+}
+
+Action ParseFlushTables(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    Call::RunFilterJob<uint64_t>(
+        call, [](FilterControl& filter) { return filter.BeginFlushTables(); },
+        [](Call& c, absl::StatusOr<uint64_t> deleted) {
+          if (!deleted.ok()) return c.Error(deleted.status());
+          c.Result({{"tables_deleted", *deleted}});
+        });
+  };
+}
+
+Action ParseShowTable(Params& params) {
+  std::string table, anchor, cursor;
+  size_t limit = kAddressesAPage;
+  params.TableName("table", &table);
+  params.String("anchor", kMaxAnchorPath, &anchor);
+  params.String("cursor", kMaxCursor, &cursor);
+  params.PageSize("limit", kAddressesAPage, &limit);
+  return [=](std::shared_ptr<Call> call) {
+    absl::StatusOr<TableSlice> slice =
+        call->filter()->ListTable(table, anchor, cursor, limit);
+    if (!slice.ok()) return call->Error(slice.status());
+    json addresses = json::array();
+    for (const TableAddressListing& a : slice->addresses) {
+      addresses.push_back(ToJson(a));
+    }
+    json result = {{"addresses", std::move(addresses)}};
+    if (!slice->next.empty()) result["next"] = slice->next;
+    call->Result(std::move(result));
+  };
+}
+
+Action ParseTestTable(Params& params) {
+  std::string table, anchor;
+  std::vector<Address> addresses;
+  params.TableName("table", &table);
+  params.String("anchor", kMaxAnchorPath, &anchor);
+  params.Addresses("addresses", kMaxTests, &addresses);
+  return [=](std::shared_ptr<Call> call) {
+    absl::StatusOr<std::vector<TableMatch>> results =
+        call->filter()->TestTable(table, anchor, addresses);
+    if (!results.ok()) return call->Error(results.status());
+    json list = json::array();
+    for (const TableMatch& r : *results) list.push_back(ToJson(r));
+    call->Result({{"results", std::move(list)}});
+  };
+}
+
+template <TableCommand kCommand, bool kTakesEntries>
+Action ParseEdit(Params& params) {
+  TableEdit edit;
+  edit.command = kCommand;
+  params.TableName("table", &edit.table);
+  params.String("anchor", kMaxAnchorPath, &edit.anchor);
+  if (kTakesEntries) params.Entries("addresses", &edit.entries);
+  params.Bool("dry_run", &edit.dry_run);
+  params.Bool("feedback", &edit.feedback);
+  return [edit = std::move(edit)](std::shared_ptr<Call> call) mutable {
+    Call::RunFilterJob<TableEditResult>(
+        call,
+        [edit = std::move(edit)](FilterControl& filter) mutable {
+          return filter.BeginTableEdit(std::move(edit));
+        },
+        [](Call& c, absl::StatusOr<TableEditResult> result) {
+          result.ok() ? c.Result(ToJson(*result)) : c.Error(result.status());
+        });
+  };
+}
+
+}  // namespace
+
+const std::vector<Method> kTableMethods = {
+    {"table.add", ParseEdit<TableCommand::kAdd, true>},
+    {"table.delete", ParseEdit<TableCommand::kDelete, true>},
+    {"table.flush", ParseEdit<TableCommand::kFlush, false>},
+    {"table.kill", ParseEdit<TableCommand::kKill, false>},
+    {"table.replace", ParseEdit<TableCommand::kReplace, true>},
+    {"table.show", ParseShowTable},
+    {"table.test", ParseTestTable},
+    {"table.zero", ParseEdit<TableCommand::kZero, false>},
+    {"tables.flush", ParseFlushTables},
+    {"tables.list", ParseListTables},
+};
+
+}  // namespace sluice

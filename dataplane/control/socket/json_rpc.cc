@@ -1,0 +1,74 @@
+#include "dataplane/control/socket/json_rpc.h"
+
+#include <utility>
+
+#include "nlohmann/json.hpp"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+// Bytes that are no UTF-8 (file names, lines of rulesets) are replaced; a
+// throw here would take the control lcore down.
+std::string Dump(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace
+
+RpcError CodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+      return RpcError::kInvalidParams;
+    case absl::StatusCode::kNotFound:
+      return RpcError::kNotFound;
+    case absl::StatusCode::kUnavailable:
+      return RpcError::kBusy;
+    case absl::StatusCode::kAborted:
+      return RpcError::kMoved;
+    case absl::StatusCode::kInternal:
+      return RpcError::kInternal;
+    default:
+      return RpcError::kRefused;
+  }
+}
+
+std::string ErrorLine(RpcError code, std::string_view message) {
+  return ErrorLine(json(nullptr), code, message);
+}
+
+std::string ErrorLine(const json& id, RpcError code, std::string_view message,
+                      const std::vector<Diagnostic>& diagnostics) {
+  json error = {{"code", static_cast<int32_t>(code)},
+                {"message", std::string(message)}};
+  if (!diagnostics.empty()) {
+    json data = json::array();
+    for (const Diagnostic& d : diagnostics) data.push_back(ToJson(d));
+    error["data"] = std::move(data);
+  }
+  return Dump(
+      json{{"jsonrpc", "2.0"}, {"id", id}, {"error", std::move(error)}});
+}
+
+std::string ResultLine(const json& id, json result) {
+  json answer = {{"jsonrpc", "2.0"}, {"id", id}};
+  answer["result"] = std::move(result);
+  return Dump(answer);
+}
+
+json ToJson(const Diagnostic& diagnostic) {
+  json value = {{"severity",
+                 diagnostic.severity == Severity::kError ? "error" : "warning"},
+                {"file", diagnostic.file},
+                {"line", diagnostic.line},
+                {"column", diagnostic.column},
+                {"message", diagnostic.message}};
+  if (!diagnostic.source_line.empty()) {
+    value["source_line"] = diagnostic.source_line;
+  }
+  if (!diagnostic.hint.empty()) value["hint"] = diagnostic.hint;
+  return value;
+}
+
+}  // namespace sluice

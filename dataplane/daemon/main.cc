@@ -1,0 +1,147 @@
+// sluiced: the daemon's command line.
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "dataplane/config/config.h"
+#include "dataplane/daemon/daemon.h"
+#include "dataplane/base/log.h"
+#include "dataplane/base/fault_point.h"
+#include "dataplane/daemon/preflight.h"
+
+namespace {
+
+// What `sluiced --help` says of them, too.
+constexpr int kExitOk = 0;
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitConfig = 3;
+
+bool PrintDiagnostics(const std::vector<sluice::Diagnostic>& diagnostics) {
+  bool errors = false;
+  for (const sluice::Diagnostic& diagnostic : diagnostics) {
+    errors |= diagnostic.severity == sluice::Severity::kError;
+    std::fputs(sluice::FormatDiagnostic(diagnostic).c_str(), stderr);
+  }
+  return errors;
+}
+
+// What the machine lacks, to standard error. False if it is too much to start.
+bool MachineIsReady(const sluice::Config& config) {
+  const std::vector<sluice::Finding> findings =
+      sluice::Preflight(config, sluice::PreflightInput::FromSystem());
+  for (const sluice::Finding& finding : findings) {
+    std::fputs(sluice::FormatFinding(finding).c_str(), stderr);
+  }
+  return !sluice::HasErrors(findings);
+}
+
+int Check(const sluice::Config& config, bool machine) {
+  uint64_t rules = 0;
+  if (PrintDiagnostics(sluice::CheckRuleset(config, &rules))) {
+    return kExitConfig;
+  }
+  std::printf("%s: %zu ports, %zu wires, %u worker(s)\n", config.file.c_str(),
+              config.ports.size(), config.wires.size(),
+              unsigned{config.workers.size()});
+  std::printf("%s: %llu rules\n", config.policy.ruleset.c_str(),
+              static_cast<unsigned long long>(rules));
+  std::fflush(stdout);
+  if (machine && !MachineIsReady(config)) {
+    std::fputs("sluiced: would not start on this machine\n", stderr);
+    return kExitFailed;
+  }
+  return kExitOk;
+}
+
+int Serve(sluice::Config config) {
+  if (const absl::Status status = sluice::ReadFaultPoints(); !status.ok()) {
+    std::fprintf(stderr, "sluiced: %s\n",
+                 std::string(status.message()).c_str());
+    return kExitUsage;
+  }
+  uint64_t rules = 0;
+  if (PrintDiagnostics(sluice::CheckRuleset(config, &rules))) {
+    std::fputs("sluiced: not started: the ruleset has errors\n", stderr);
+    return kExitConfig;
+  }
+  if (!MachineIsReady(config)) {
+    std::fputs("sluiced: not started: no device was touched\n", stderr);
+    return kExitFailed;
+  }
+  if (const absl::Status status = sluice::SetUpLog({.level = config.log.level, .file = config.log.file});
+      !status.ok()) {
+    std::fprintf(stderr, "sluiced: %s\n",
+                 std::string(status.message()).c_str());
+    return kExitConfig;
+  }
+  sluice::Daemon::BlockSignals();
+  sluice::Daemon daemon(std::move(config));
+  if (const absl::Status status = daemon.Start(); !status.ok()) {
+    spdlog::critical("not started: {}", std::string(status.message()));
+    return kExitFailed;
+  }
+  if (const absl::Status status = daemon.Run(); !status.ok()) {
+    spdlog::critical("{}", std::string(status.message()));
+    return kExitFailed;
+  }
+  spdlog::info("stopped");
+  return kExitOk;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"sluiced - a stateful firewall that owns its ports"};
+  app.set_version_flag("-V,--version", "sluiced " SLUICE_VERSION);
+  app.footer(
+      "Signals: SIGTERM and SIGINT stop it cleanly, a second one at once;\n"
+      "SIGHUP loads the ruleset again, SIGUSR1 opens the log file again.\n"
+      "Exit status: 0 stopped when asked to, or the check found no error;\n"
+      "1 it could not start or failed, or the check found that it could not\n"
+      "on this machine; 2 a wrong command line; 3 an error in\n"
+      "the configuration or the ruleset, before any port was touched.");
+  std::string path = "/etc/sluice/sluice.toml";
+  std::string state_directory;
+  bool check = false;
+  bool check_config = false;
+  app.add_option("-c,--config", path, "the configuration")
+      ->capture_default_str();
+  app.add_option("--state-dir", state_directory,
+                 "where it keeps filters, policies and states to come back "
+                 "with; `dir` of [state]");
+  app.add_flag("--check", check,
+               "check the configuration, its ruleset and this machine, then "
+               "end");
+  app.add_flag("--check-config", check_config,
+               "the same, but for the machine: for files of another one")
+      ->excludes("--check");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  try {
+    sluice::ParsedConfig parsed = sluice::LoadConfig(path);
+    PrintDiagnostics(parsed.diagnostics);
+    if (!parsed.config) {
+      std::fputs("sluiced: the configuration has errors\n", stderr);
+      return kExitConfig;
+    }
+    if (!state_directory.empty()) {
+      parsed.config->state.directory =
+          std::filesystem::absolute(state_directory).lexically_normal();
+    }
+    return check || check_config
+               ? Check(*parsed.config, /*machine=*/check)
+               : Serve(*std::move(parsed.config));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "sluiced: %s\n", error.what());
+    return kExitFailed;
+  }
+}

@@ -1,0 +1,187 @@
+#include "dataplane/daemon/preflight.h"
+
+#include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <pwd.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/daemon/preflight_parts.h"
+
+namespace sluice {
+namespace {
+
+// Asks the kernel of an interface. False: it does not answer.
+bool Ask(const std::string& name, unsigned long what, ifreq* request) {
+  if (name.empty() || name.size() >= IFNAMSIZ) return false;
+  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  std::memcpy(request->ifr_name, name.data(), name.size());
+  const int result = ioctl(fd, what, request);
+  close(fd);
+  return result == 0;
+}
+
+std::optional<uint32_t> InterfaceFlags(const std::string& name) {
+  ifreq request = {};
+  if (!Ask(name, SIOCGIFFLAGS, &request)) return std::nullopt;
+  return static_cast<uint16_t>(request.ifr_flags);
+}
+
+std::optional<uint32_t> InterfaceQueues(const std::string& name) {
+  ethtool_channels channels = {};
+  channels.cmd = ETHTOOL_GCHANNELS;
+  ifreq request = {};
+  request.ifr_data = reinterpret_cast<char*>(&channels);
+  if (!Ask(name, SIOCETHTOOL, &request)) return std::nullopt;
+  const uint32_t queues = channels.max_combined + channels.max_rx;
+  return queues > 0 ? std::optional(queues) : std::nullopt;
+}
+
+int OpenErrno(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0) return errno;
+  close(fd);
+  return 0;
+}
+
+}  // namespace
+
+ProcessFacts ProcessFacts::FromSystem(const HostFiles& host) {
+  ProcessFacts facts;
+  const passwd* user = getpwuid(geteuid());
+  facts.user = user != nullptr ? user->pw_name : absl::StrCat(geteuid());
+  facts.capabilities = 0;
+  const std::string status = host.Read("/proc/self/status").value_or("");
+  const size_t at = status.find("CapEff:");
+  if (at != std::string::npos) {
+    facts.capabilities =
+        std::strtoull(status.c_str() + at + 7, nullptr, 16);
+  } else if (geteuid() == 0) {
+    facts.capabilities = ~uint64_t{0};
+  }
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
+      limit.rlim_cur != RLIM_INFINITY) {
+    facts.lockable_bytes = limit.rlim_cur;
+  }
+  return facts;
+}
+
+PreflightInput PreflightInput::FromSystem() {
+  PreflightInput input;
+  input.machine = MachineFacts::FromSystem();
+  input.process = ProcessFacts::FromSystem(input.host);
+  input.open_errno = OpenErrno;
+  input.folder_errno = [](const std::string& path) {
+    return access(path.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
+  };
+  input.interface_flags = InterfaceFlags;
+  input.interface_queues = InterfaceQueues;
+  return input;
+}
+
+void CheckFiles(const PreflightContext& context) {
+  const auto check = [&context](const char* where, const std::string& path,
+                                const char* key, bool makes_folder) {
+    std::string folder = std::filesystem::path(path).parent_path().string();
+    int code = context.input.folder_errno(folder);
+    if (code == ENOENT && makes_folder) {
+      folder = std::filesystem::path(folder).parent_path().string();
+      code = context.input.folder_errno(folder);
+    }
+    if (code == 0) return;
+    context.Add(FindingLevel::kError, where,
+                absl::StrCat("user ", context.input.process.user,
+                             " cannot make files in ", folder, ": ",
+                             std::strerror(code)),
+                absl::StrCat(code == ENOENT ? "make the folder (`install -d "
+                                            : "give the user the folder "
+                                              "(`install -d ",
+                             "-o ", context.input.process.user, " ", folder,
+                             "`) or set another ", key));
+  };
+  // Else they would be found out only after EAL has the devices.
+  check("[control] socket", context.config.control.socket, "`socket`",
+        /*makes_folder=*/true);
+  if (!context.config.log.file.empty()) {
+    check("[log] file", context.config.log.file, "`file`",
+          /*makes_folder=*/false);
+  }
+  if (!context.config.log.packets.empty()) {
+    check("[log] packets", context.config.log.packets + "/pflog0",
+          "`packets`", /*makes_folder=*/false);
+  }
+}
+
+std::vector<Finding> Preflight(const Config& config,
+                               const PreflightInput& input) {
+  std::vector<Finding> findings;
+  // What is needed, whether it is there or not: CheckMemory() compares.
+  Config without_pages = config;
+  without_pages.eal.hugepages = Hugepages::kNo;
+  absl::StatusOr<EalPlan> plan = PlanEal(without_pages, input.machine);
+  const bool processors_fit = plan.ok();
+  if (!plan.ok()) {
+    std::string text(plan.status().message());
+    const std::string file = absl::StrCat(config.file, ": ");
+    if (text.starts_with(file)) text.erase(0, file.size());
+    findings.push_back(
+        {FindingLevel::kError, config.file, std::move(text),
+         "name processors that are there and that the process may use "
+         "(`taskset -p $$`), or set `count` instead"});
+    // The rest is told at once, as for a machine with all of them.
+    MachineFacts larger = input.machine;
+    larger.cores.resize(kMaxCore + 1u);
+    std::iota(larger.cores.begin(), larger.cores.end(), uint16_t{0});
+    plan = PlanEal(without_pages, larger);
+    if (!plan.ok()) return findings;
+  }
+  const PreflightContext context = {config, input, *plan, &findings};
+  CheckFiles(context);
+  CheckMemory(context);
+  if (processors_fit) CheckProcessors(context);
+  CheckVfio(context);
+  for (const PortConfig& port : config.ports) {
+    if (port.is_pci()) {
+      CheckPciPort(context, port);
+    } else {
+      CheckVirtualPort(context, port);
+    }
+  }
+  return findings;
+}
+
+bool HasErrors(const std::vector<Finding>& findings) {
+  return std::ranges::any_of(findings, [](const Finding& finding) {
+    return finding.level == FindingLevel::kError;
+  });
+}
+
+std::string FormatFinding(const Finding& finding) {
+  std::string text = absl::StrCat(
+      finding.where, ": ",
+      finding.level == FindingLevel::kWarning ? "warning: "
+      : finding.level == FindingLevel::kNote  ? "note: "
+                                              : "",
+      finding.what, "\n");
+  if (!finding.advice.empty()) {
+    absl::StrAppend(&text, "hint: ", finding.advice, "\n");
+  }
+  return text;
+}
+
+}  // namespace sluice

@@ -1,0 +1,548 @@
+#include "dataplane/filters/filter_registry.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "dataplane/base/text.h"
+#include "dataplane/transfer/kept_filter.h"
+#include "dataplane/filters/policy_source.h"
+#include "dataplane/transfer/restore_service.h"
+#include "dataplane/workers/worker.h"
+#include "pftable/policy/name.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint64_t kPurgeInterval = 1000;  // milliseconds
+
+absl::Status NoFilter(std::string_view name) {
+  return absl::NotFoundError(
+      absl::StrCat("there is no filter '", View(name), "'"));
+}
+
+}  // namespace
+
+FilterRegistry::FilterRegistry(const FilterEnvironment* environment,
+                               PortSet* ports, GraceList* grace,
+                               Builder* builder)
+    : environment_(*environment),
+      ports_(*ports),
+      grace_(*grace),
+      builder_(*builder),
+      by_number_(kMaxFilters) {
+  for (uint16_t number = 1; number < kMaxFilters; ++number) {
+    free_numbers_.push_back(number);
+  }
+  main_.spec.name = kMainFilterName;
+  main_.filter = std::make_shared<LiveFilter>(
+      &environment_,
+      LiveFilter::Options{.name = std::string(kMainFilterName),
+                          .number = kMainFilter,
+                          .serial = next_serial_++});
+  main_.created = std::time(nullptr);
+  by_number_[kMainFilter] = &main_;
+  environment_.plane->filters.Publish(&main_.filter->plane());
+}
+
+FilterRegistry::~FilterRegistry() = default;
+
+void FilterRegistry::Start(std::shared_ptr<KeptFilter> kept) {
+  main_.spec.kept = std::move(kept);
+  if (absl::Status status = Introduce(main_, true); !status.ok()) {
+    spdlog::error("filter main: {}", std::string(status.message()));
+  }
+  for (const auto& [name, port] : ports_.entries()) main_.filter->Join(port);
+  Begin(main_);
+}
+
+void FilterRegistry::Poll(uint64_t milliseconds) {
+  PollRemovals();
+  for (Worker* worker : environment_.workers) worker->mailbox().Collect();
+  main_.filter->Poll();
+  for (auto& [name, of] : filters_) of.filter->Poll();
+  if (milliseconds - last_look_ < kPurgeInterval) return;
+  last_look_ = milliseconds;
+  const auto look = [](Registered& of) {
+    const uint64_t removals = of.filter->Removals();
+    if (removals != of.removals) of.last_purge = std::time(nullptr);
+    of.removals = removals;
+    of.filter->WatchLimits();
+    if (of.filter->emergency() != nullptr) {
+      of.filter->emergency()->WatchLimits();
+    }
+  };
+  look(main_);
+  for (auto& [name, of] : filters_) look(of);
+}
+
+size_t FilterRegistry::pending_orders() const {
+  size_t pending = 0;
+  for (Worker* worker : environment_.workers) {
+    pending += worker->mailbox().pending();
+  }
+  return pending;
+}
+
+bool FilterRegistry::has_old_generations() const {
+  const auto has = [](const Registered& of) {
+    return of.filter->store().live_generations() > 1;
+  };
+  return has(main_) || std::ranges::any_of(filters_, [&](const auto& entry) {
+           return has(entry.second);
+         });
+}
+
+// ---- Finding ---------------------------------------------------------------
+
+FilterRegistry::Registered* FilterRegistry::FindRegistered(
+    std::string_view name) {
+  if (name == kMainFilterName) return &main_;
+  const auto found = filters_.find(name);
+  if (found == filters_.end() || found->second.leaving) return nullptr;
+  return &found->second;
+}
+
+FilterRegistry::Registered& FilterRegistry::OfPort(
+    const PortSet::Entry& port) {
+  return *by_number_[port.filter];
+}
+
+uint8_t FilterRegistry::Describe(const LogRecord& record,
+                                 PflogContext* context) {
+  logged_interface_ = environment_.interfaces->NameOf(record.interface);
+  context->interface = logged_interface_;
+  Registered* const of = by_number_[record.filter];
+  // Gone since.
+  if (of == nullptr) return 0;
+  const bool emergency = of->filter->number() != record.filter;
+  return (emergency ? of->filter->emergency() : of->filter.get())
+      ->Describe(record, context);
+}
+
+FilterControl* FilterRegistry::Find(std::string_view name) {
+  if (Registered* of = FindRegistered(name)) return of->filter.get();
+  if (!name.ends_with(kEmergencySuffix)) return nullptr;
+  name.remove_suffix(kEmergencySuffix.size());
+  Registered* const of = FindRegistered(name);
+  return of != nullptr ? of->filter->emergency() : nullptr;
+}
+
+std::vector<FilterListing> FilterRegistry::Filters(std::string_view after,
+                                                   size_t limit) {
+  std::vector<FilterListing> listings;
+  if (after.empty() && limit > 0) listings.push_back(ListingOf(main_));
+  auto at = after.empty() || after == kMainFilterName
+                ? filters_.begin()
+                : filters_.upper_bound(after);
+  for (; at != filters_.end() && listings.size() < limit; ++at) {
+    if (!at->second.leaving) listings.push_back(ListingOf(at->second));
+  }
+  return listings;
+}
+
+absl::StatusOr<FilterListing> FilterRegistry::Filter(std::string_view name) {
+  const Registered* const of = FindRegistered(name);
+  if (of == nullptr) return NoFilter(name);
+  return ListingOf(*of);
+}
+
+FilterListing FilterRegistry::ListingOf(const Registered& of) const {
+  LiveFilter& filter = *of.filter;
+  const std::shared_ptr<const Policy> policy = filter.store().policy();
+  FilterListing listing;
+  listing.name = filter.name();
+  for (const auto& [name, port] : ports_.entries()) {
+    if (port.filter != filter.number()) continue;
+    listing.ports.push_back(name);
+    listing.macs.push_back(port.device != nullptr ? port.device->Mac() : "");
+  }
+  listing.status = filter.plane().status.Load();
+  listing.fail_policy = filter.plane().fail_policy;
+  listing.failed =
+      DispositionOf(listing.status) == PortDisposition::kFail;
+  listing.loaded = filter.plane().loaded.load(std::memory_order_relaxed);
+  listing.enabled = filter.plane().enabled.load(std::memory_order_relaxed);
+  listing.states = filter.budget().used();
+  listing.rules = CountRules(policy->main);
+  for (const TableStatus& table : filter.store().ListTables()) {
+    ++listing.tables;
+    listing.table_addresses += table.addresses;
+  }
+  listing.generation = filter.store().generation_number();
+  listing.hash = absl::StrFormat("%016x", filter.store().generation_hash());
+  listing.created = of.created;
+  listing.last_purge = of.last_purge;
+  listing.source = of.spec.source;
+  if (environment_.restores != nullptr) {
+    listing.restore = environment_.restores->Last(filter.name());
+  }
+  for (const auto& hold : filter.plane().holds) {
+    const HoldStatistics& s = hold->statistics();
+    const auto get = [](const std::atomic<uint64_t>& value) {
+      return value.load(std::memory_order_relaxed);
+    };
+    const uint64_t replayed = get(s.replayed);
+    const uint64_t dropped = get(s.dropped_expired) + get(s.dropped_failed) +
+                             get(s.dropped_cancelled);
+    const uint64_t held = get(s.held);
+    listing.hold.held += held;
+    listing.hold.replayed += replayed;
+    listing.hold.dropped += dropped;
+    listing.hold.waiting += held - replayed - dropped;
+    listing.hold.bypassed += get(s.bypassed);
+    listing.hold.refused += get(s.refused_full) + get(s.refused_budget);
+    listing.hold.longest = std::max(listing.hold.longest, get(s.longest));
+  }
+  return listing;
+}
+
+// ---- Making ----------------------------------------------------------------
+
+absl::Status FilterRegistry::CheckSpec(const FilterSpec& spec) const {
+  if (!IsName(spec.name, kMaxFilterName)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", spec.name.substr(0, kMaxFilterName),
+        "' cannot name a filter: 1 to ", kMaxFilterName,
+        " letters, digits and _ . : -"));
+  }
+  if (spec.name.ends_with(kEmergencySuffix)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", spec.name, "' would name an emergency ruleset"));
+  }
+  if (spec.name == kMainFilterName || filters_.contains(spec.name)) {
+    const auto found = filters_.find(spec.name);
+    return absl::AlreadyExistsError(
+        found != filters_.end() && found->second.leaving
+            ? absl::StrCat("filter '", spec.name,
+                           "' is still being destroyed; try again")
+            : absl::StrCat("there is a filter '", spec.name, "' already"));
+  }
+  if (spec.ports.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("filter '", spec.name, "' needs a port"));
+  }
+  if (spec.ports.size() > kMaxPortsOfFilter) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "filter '", spec.name, "': more than ", kMaxPortsOfFilter, " ports"));
+  }
+  for (size_t i = 0; i < spec.ports.size(); ++i) {
+    const std::string& port = spec.ports[i];
+    if (std::find(spec.ports.begin(), spec.ports.begin() + i, port) !=
+        spec.ports.begin() + i) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("port ", port, " is named twice"));
+    }
+    const auto known = ports_.entries().find(port);
+    if (known != ports_.entries().end() &&
+        known->second.filter != kMainFilter) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "port ", port, " belongs to filter '",
+          by_number_[known->second.filter]->filter->name(),
+          "': destroy that first"));
+    }
+  }
+  if ((spec.fail_policy == FailPolicy::kOpen) != spec.emergency.has_value()) {
+    return absl::InvalidArgumentError(
+        spec.emergency.has_value()
+            ? "an emergency ruleset is for a filter that fails open"
+            : "a filter that fails open needs an emergency ruleset: what is "
+              "to hold then has to be said");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint16_t> FilterRegistry::TakeNumber() {
+  if (free_numbers_.empty()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("there are ", kMaxFilters, " filters already"));
+  }
+  const uint16_t number = free_numbers_.front();
+  free_numbers_.pop_front();
+  return number;
+}
+
+void FilterRegistry::GiveBackNumber(uint16_t number) {
+  free_numbers_.push_back(number);
+}
+
+class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
+ public:
+  CreateJob(FilterRegistry* registry, FilterSpec spec)
+      : registry_(*registry), spec_(std::move(spec)) {
+    status_ = registry_.CheckSpec(spec_);
+    if (!status_.ok()) return;
+    TakeNumber(&number_);
+    if (spec_.emergency.has_value()) TakeNumber(&emergency_number_);
+    if (!status_.ok()) return;
+    serial_ = registry_.next_serial_;
+    registry_.next_serial_ += 2;
+    // Known as interfaces from here on, for its rules.
+    for (const std::string& port : spec_.ports) {
+      absl::StatusOr<PortSet::Entry*> entry = registry_.ports_.Name(port);
+      if (!entry.ok()) {
+        status_ = entry.status();
+        return;
+      }
+      // Neither may a port that is being removed be forgotten meanwhile.
+      ++(*entry)->claims;
+      claimed_.push_back(port);
+    }
+  }
+
+  ~CreateJob() override {
+    load_.reset();
+    emergency_load_.reset();
+    kept_policy_.reset();
+    for (const std::string& port : claimed_) {
+      --registry_.ports_.Find(port)->claims;
+      registry_.ports_.Forget(port);
+    }
+    if (made_) return;
+    if (number_ != kMainFilter) registry_.GiveBackNumber(number_);
+    if (emergency_number_ != kMainFilter) {
+      registry_.GiveBackNumber(emergency_number_);
+    }
+  }
+
+  void Build() override {
+    if (!status_.ok()) return;
+    const FilterEnvironment* const environment = &registry_.environment_;
+    if (spec_.emergency.has_value()) {
+      emergency_ = std::make_shared<LiveFilter>(
+          environment,
+          LiveFilter::Options{
+              .name = absl::StrCat(spec_.name, View(kEmergencySuffix)),
+              .number = emergency_number_,
+              .serial = serial_ + 1});
+      // Kept, for who has to make the filter again.
+      emergency_load_ = emergency_->BeginLoad(*spec_.emergency);
+      emergency_load_->Build();
+    }
+    filter_ = std::make_shared<LiveFilter>(
+        environment, LiveFilter::Options{.name = spec_.name,
+                                         .number = number_,
+                                         .serial = serial_,
+                                         .fail_policy = spec_.fail_policy,
+                                         .emergency = emergency_,
+                                         .bypass_hold = spec_.bypass_hold});
+    has_ruleset_ = spec_.ruleset.has_value() || spec_.kept != nullptr;
+    if (spec_.kept != nullptr && !spec_.ruleset.has_value()) BuildKept();
+    if (!spec_.ruleset.has_value()) return;
+    load_ = filter_->BeginLoad(*std::exchange(spec_.ruleset, {}));
+    load_->Build();
+  }
+
+  absl::StatusOr<LoadResult> Publish() override {
+    if (!status_.ok()) return status_;
+    LoadResult result;
+    for (auto* load : {&emergency_load_, &load_}) {
+      if (*load == nullptr) continue;
+      absl::StatusOr<LoadResult> loaded = (*load)->Publish();
+      if (!loaded.ok()) return loaded.status();
+      std::ranges::move(loaded->diagnostics,
+                        std::back_inserter(result.diagnostics));
+      result.rules = loaded->rules;
+      result.generation = loaded->generation;
+      if (result.HasErrors()) return result;
+    }
+    if (kept_policy_ != nullptr) {
+      if (status_ = kept_policy_->Publish(); !status_.ok()) return status_;
+      filter_->PolicyRestored();
+      result.rules = CountRules(filter_->store().policy()->main);
+      result.generation = filter_->store().generation_number();
+    }
+    Registered made;
+    made.filter = filter_;
+    made.spec = spec_;
+    if (status_ = registry_.Introduce(made, has_ruleset_); !status_.ok()) {
+      return status_;
+    }
+    made_ = true;
+    FilterTable& table = registry_.environment_.plane->filters;
+    if (emergency_ != nullptr) table.Publish(&emergency_->plane());
+    table.Publish(&filter_->plane());
+    Registered& of = registry_.filters_[spec_.name];
+    of = std::move(made);
+    of.created = std::time(nullptr);
+    registry_.by_number_[number_] = &of;
+    if (emergency_ != nullptr) registry_.by_number_[emergency_number_] = &of;
+    for (const std::string& name : of.spec.ports) {
+      registry_.MovePort(registry_.ports_.Find(name), of);
+    }
+    // Before the workers hear of it: from its first packet on the filter is
+    // in the state that it begins with.
+    registry_.Begin(of);
+    registry_.ports_.Publish();
+    spdlog::info("filter {}: made, {} rules, {}", filter_->name(),
+                 result.rules,
+                 of.filter->plane().status.Load().expects()
+                     ? "expecting a restore"
+                     : "in force");
+    return result;
+  }
+
+ private:
+  // The policy of the process before, or the one before that.
+  void BuildKept() {
+    for (const std::vector<uint8_t>* policy :
+         {&spec_.kept->policy, &spec_.kept->older_policy}) {
+      if (policy->empty()) continue;
+      kept_policy_ = std::make_unique<KeptPolicy>(
+          &filter_->store(), registry_.environment_.interfaces,
+          registry_.environment_.dialect);
+      if (status_ = kept_policy_->Build(*policy); status_.ok()) return;
+      spdlog::error("filter {}: its kept policy: {}", filter_->name(),
+                    std::string(status_.message()));
+      kept_policy_.reset();
+    }
+    // It comes up without one: nothing passes.
+    status_ = absl::OkStatus();
+  }
+
+  void TakeNumber(uint16_t* number) {
+    if (!status_.ok()) return;
+    absl::StatusOr<uint16_t> taken = registry_.TakeNumber();
+    status_ = taken.status();
+    if (taken.ok()) *number = *taken;
+  }
+
+  FilterRegistry& registry_;
+  FilterSpec spec_;
+  absl::Status status_;
+  uint16_t number_ = kMainFilter;  // main's: none yet
+  uint16_t emergency_number_ = kMainFilter;
+  uint64_t serial_ = 0;
+  std::vector<std::string> claimed_;
+  std::shared_ptr<LiveFilter> filter_;
+  std::shared_ptr<LiveFilter> emergency_;
+  bool has_ruleset_ = false;
+  std::unique_ptr<KeptPolicy> kept_policy_;
+  std::unique_ptr<BuildJob<LoadResult>> load_;
+  std::unique_ptr<BuildJob<LoadResult>> emergency_load_;
+  bool made_ = false;
+};
+
+std::unique_ptr<BuildJob<LoadResult>> FilterRegistry::BeginCreateFilter(
+    FilterSpec spec) {
+  return std::make_unique<CreateJob>(this, std::move(spec));
+}
+
+void FilterRegistry::MovePort(PortSet::Entry* port, Registered& to) {
+  OfPort(*port).filter->Leave(*port);
+  port->filter = to.filter->number();
+  to.filter->Join(*port);
+}
+
+// ---- Removing --------------------------------------------------------------
+
+void FilterRegistry::DestroyFilter(std::string_view name, DoneStatus done) {
+  Registered* const of = FindRegistered(name);
+  if (of == nullptr) {
+    done(NoFilter(name));
+    return;
+  }
+  if (of == &main_) {
+    done(absl::FailedPreconditionError(
+        "filter 'main' judges at every port without a filter of its own and "
+        "cannot be destroyed"));
+    return;
+  }
+  of->leaving = true;
+  of->filter->MarkDestroyed();
+  // Its ports first: a worker that still judged by it after its incarnation
+  // has ended would drop packets that main lets pass.
+  std::vector<std::string> ports;
+  for (const auto& [port_name, port] : ports_.entries()) {
+    if (port.filter == of->filter->number()) ports.push_back(port_name);
+  }
+  for (const std::string& port : ports) {
+    MovePort(ports_.Find(port), main_);
+    ports_.Forget(port);
+  }
+  Begin(main_);
+  ports_.Publish();
+  auto end = [this, of, done = std::move(done)]() mutable {
+    std::vector<std::shared_ptr<LiveFilter>> filters = {of->filter};
+    if (LiveFilter* emergency = of->filter->emergency()) {
+      filters.push_back(emergency->shared_from_this());
+    }
+    auto forget = [this, of, filters = std::move(filters),
+                   done = std::move(done)]() mutable {
+      Forget(std::move(filters), [this, of, done = std::move(done)] {
+        spdlog::info("filter {}: destroyed", of->filter->name());
+        for (Registered*& other : by_number_) {
+          if (other == of) other = nullptr;
+        }
+        filters_.erase(filters_.find(of->filter->name()));
+        done(absl::OkStatus());
+      });
+    };
+    if (environment_.restores == nullptr) return forget();
+    // Nothing of it may be restored or exported any more.
+    auto held = std::make_shared<decltype(forget)>(std::move(forget));
+    const absl::Status status = environment_.restores->RemoveFilter(
+        of->filter->name(), [held] { (*held)(); });
+    if (status.ok()) return;
+    spdlog::error("filter {}: {}", of->filter->name(),
+                  std::string(status.message()));
+    // A service that will not call has nothing of it that could be waited
+    // for: its incarnation is over, and its number is about to be.
+    (*held)();
+  };
+  grace_.After([this, of, end = std::move(end)]() mutable {
+    End(*of, std::move(end));
+  });
+}
+
+void FilterRegistry::Forget(
+    std::vector<std::shared_ptr<LiveFilter>> filters,
+    absl::AnyInvocable<void()> then) {
+  struct Work {
+    FilterRegistry* registry;
+    std::vector<std::shared_ptr<LiveFilter>> filters;
+    absl::AnyInvocable<void()> then;
+    size_t orders = 0;
+  };
+  auto work = std::make_shared<Work>(
+      Work{this, std::move(filters), std::move(then)});
+  const auto withdraw = [](const std::shared_ptr<Work>& work) {
+    FilterRegistry& registry = *work->registry;
+    for (const auto& filter : work->filters) {
+      registry.environment_.plane->filters.Withdraw(filter->number());
+    }
+    registry.grace_.After([work] {
+      for (const auto& filter : work->filters) {
+        work->registry->GiveBackNumber(filter->number());
+      }
+      work->then();
+    });
+  };
+  // Nothing is judged by them once every worker has the new topology.
+  grace_.After([this, work, withdraw] {
+    work->orders = work->filters.size() * environment_.workers.size();
+    for (const auto& filter : work->filters) {
+      for (Worker* worker : environment_.workers) {
+        worker->mailbox().Post(std::make_unique<ForgetOrder>(
+            &filter->plane(), [work, withdraw] {
+              if (--work->orders == 0) withdraw(work);
+            }));
+      }
+    }
+  });
+}
+
+// ---- Incarnations ----------------------------------------------------------
+
+bool FilterRegistry::HasEnabledPort(const Registered& of) const {
+  return std::ranges::any_of(ports_.entries(), [&](const auto& entry) {
+    return entry.second.filter == of.filter->number() && entry.second.enabled;
+  });
+}
+
+}  // namespace sluice

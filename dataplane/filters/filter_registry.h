@@ -1,0 +1,139 @@
+// The filters of the daemon: main, which is always there, and those that come
+// and go at run time; which of them judges at which port; and in which
+// incarnation their ports are.
+//
+// Belongs to the control lcore; only BuildJob::Build() runs elsewhere.
+#ifndef SLUICE_DATAPLANE_FILTERS_FILTER_REGISTRY_H_
+#define SLUICE_DATAPLANE_FILTERS_FILTER_REGISTRY_H_
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "dataplane/base/builder.h"
+#include "dataplane/control/api/filter_directory.h"
+#include "dataplane/base/grace_list.h"
+#include "dataplane/filters/live_filter.h"
+#include "dataplane/ports/port_set.h"
+
+namespace sluice {
+
+// What a filter at the end of whose name this stands is: the emergency ruleset
+// of the filter with the rest of the name.
+inline constexpr std::string_view kEmergencySuffix = ":emergency";
+
+class FilterRegistry final : public FilterDirectory {
+ public:
+  // All outlive the registry. Makes main, which judges at all ports.
+  FilterRegistry(const FilterEnvironment* environment, PortSet* ports,
+                 GraceList* grace, Builder* builder);
+  // No worker runs any more.
+  ~FilterRegistry() override;
+
+  LiveFilter& main() { return *main_.filter; }
+  // The ports of the configuration have been opened: begins main's first
+  // incarnation, with what is kept of it from the process before.
+  void Start(std::shared_ptr<KeptFilter> kept = nullptr);
+  // Now and then: collects what workers have done, frees what is old.
+  void Poll(uint64_t milliseconds);
+  // Orders that workers have not done yet.
+  size_t pending_orders() const;
+  // Whether old generations of any filter wait to be freed.
+  bool has_old_generations() const;
+
+  // For the packet log: LiveFilter::Describe() of the record's filter, and the
+  // name of its interface.
+  uint8_t Describe(const LogRecord& record, PflogContext* context);
+
+  FilterControl* Find(std::string_view name) override;
+  std::vector<FilterListing> Filters(std::string_view after,
+                                     size_t limit) override;
+  absl::StatusOr<FilterListing> Filter(std::string_view name) override;
+  std::unique_ptr<BuildJob<LoadResult>> BeginCreateFilter(
+      FilterSpec spec) override;
+  void DestroyFilter(std::string_view name, DoneStatus done) override;
+
+  std::vector<PortListing> Ports(std::string_view after,
+                                 size_t limit) override;
+  std::unique_ptr<BuildJob<PortListing>> BeginAddPort(PortSpec spec) override;
+  void RemovePort(std::string_view name, DoneStatus done) override;
+  absl::Status EnablePort(std::string_view name) override;
+  void DisablePort(std::string_view name, DoneStatus done) override;
+  absl::Status ExcludePort(std::string_view name, bool excluded) override;
+  absl::StatusOr<std::vector<NamedCounter>> PortStatistics(
+      std::string_view name) override;
+
+  // What others have to know to make the filters again, main first.
+  struct Definition {
+    const FilterSpec& spec;
+    const std::array<uint8_t, 16>& id;
+    LiveFilter& filter;
+  };
+  void ForEach(const std::function<void(const Definition&)>& visit);
+
+
+ private:
+  class CreateJob;
+  class AddPortJob;
+
+  struct Registered {
+    std::shared_ptr<LiveFilter> filter;
+    FilterSpec spec;  // without the text of the ruleset
+    std::array<uint8_t, 16> id{};  // in its snapshots
+    int64_t created = 0;
+    // For last_purge: removals at the last look, and when they were others.
+    uint64_t removals = 0;
+    int64_t last_purge = 0;
+    bool leaving = false;
+  };
+
+  Registered* FindRegistered(std::string_view name);
+  Registered& OfPort(const PortSet::Entry& port);
+  absl::Status CheckSpec(const FilterSpec& spec) const;
+  absl::StatusOr<uint16_t> TakeNumber();
+  void GiveBackNumber(uint16_t number);
+
+  // Gives a port to a filter, without telling the workers.
+  void MovePort(PortSet::Entry* port, Registered& to);
+  bool HasEnabledPort(const Registered& of) const;
+  // Begins the next incarnation of a filter, and ends it.
+  void Begin(Registered& of);
+  // Tells the restore service of a filter before its first incarnation.
+  absl::Status Introduce(Registered& of, bool has_ruleset);
+  void End(Registered& of, absl::AnyInvocable<void()> then);
+  // Has the workers remove what they keep of filters that nothing is judged
+  // by, then frees them.
+  void Forget(std::vector<std::shared_ptr<LiveFilter>> filters,
+              absl::AnyInvocable<void()> then);
+  void RefreshRules();
+  void PollRemovals();
+  void Close(std::unique_ptr<Port> device, std::function<void()> then);
+
+  FilterListing ListingOf(const Registered& of) const;
+  PortListing ListingOf(const PortSet::Entry& port) const;
+
+  const FilterEnvironment& environment_;
+  PortSet& ports_;
+  GraceList& grace_;
+  Builder& builder_;
+  Registered main_;
+  std::map<std::string, Registered, std::less<>> filters_;  // but for main
+  std::vector<Registered*> by_number_;
+  std::string logged_interface_;  // that the last Describe() named
+  // Longest free first.
+  std::deque<uint16_t> free_numbers_;
+  uint64_t next_serial_ = 1;
+  uint64_t last_look_ = 0;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_FILTERS_FILTER_REGISTRY_H_

@@ -1,0 +1,252 @@
+// Ports, as the control socket asks for them.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "dataplane/filters/filter_registry.h"
+#include "dataplane/host/pci_address.h"
+#include "dataplane/workers/worker.h"
+
+namespace sluice {
+namespace {
+
+absl::Status NoPort(std::string_view name) {
+  return absl::NotFoundError(absl::StrCat(
+      "there is no port '", absl::string_view(name.data(), name.size()), "'"));
+}
+
+}  // namespace
+
+PortListing FilterRegistry::ListingOf(const PortSet::Entry& port) const {
+  PortListing listing;
+  listing.name = port.config.name;
+  listing.filter = by_number_[port.filter]->filter->name();
+  listing.wire = port.wire;
+  listing.enabled = port.enabled;
+  listing.excluded = port.excluded;
+  listing.incarnation = port.incarnation;
+  if (port.device == nullptr) return listing;
+  const Port& device = *port.device;
+  listing.device = std::string(port.config.device_name());
+  listing.driver = device.driver();
+  listing.mac = device.Mac();
+  listing.link_up = device.link().up;
+  listing.speed = device.link().speed;
+  listing.rx_queues = device.rx_queues();
+  listing.tx_queues = device.tx_queues();
+  const PortSums counters = ports_.Counters(port);
+  listing.received_packets = counters.received_packets;
+  listing.received_bytes = counters.received_bytes;
+  listing.transmitted_packets = counters.transmitted_packets;
+  listing.transmitted_bytes = counters.transmitted_bytes;
+  const ::sluice::PortStatistics statistics = device.Statistics();
+  listing.missed = statistics.missed;
+  listing.errors = statistics.receive_errors + statistics.transmit_errors +
+                   statistics.no_mbuf;
+  return listing;
+}
+
+std::vector<PortListing> FilterRegistry::Ports(std::string_view after,
+                                               size_t limit) {
+  std::vector<PortListing> listings;
+  const auto& entries = ports_.entries();
+  for (auto at = entries.upper_bound(after);
+       at != entries.end() && listings.size() < limit; ++at) {
+    listings.push_back(ListingOf(at->second));
+  }
+  return listings;
+}
+
+absl::StatusOr<std::vector<NamedCounter>> FilterRegistry::PortStatistics(
+    std::string_view name) {
+  const PortSet::Entry* const port = ports_.Find(name);
+  if (port == nullptr) return NoPort(name);
+  if (port->device == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("port ", port->config.name, " has no device"));
+  }
+  std::vector<NamedCounter> counters;
+  for (auto& [counter, value] : port->device->ExtendedStatistics()) {
+    counters.push_back({.name = counter, .value = value});
+  }
+  return counters;
+}
+
+// ---- Plugging in -----------------------------------------------------------
+
+class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
+ public:
+  AddPortJob(FilterRegistry* registry, PortSpec spec)
+      : registry_(*registry), spec_(std::move(spec)) {
+    config_.name = spec_.name;
+    config_.device = spec_.device;
+    config_.groups = spec_.groups;
+    config_.addresses = spec_.addresses;
+    config_.queues = spec_.queues;
+    config_.mtu = spec_.mtu;
+    NormalisePciAddress(&config_.device);
+    status_ = registry_.ports_.CheckPlug(config_, spec_.wire);
+  }
+
+  void Build() override {
+    if (!status_.ok()) return;
+    const Port::Options& options = registry_.ports_.options();
+    absl::StatusOr<std::unique_ptr<Port>> port =
+        Port::Open(config_, options, Steering(options.workers));
+    status_ = port.status();
+    if (!port.ok()) return;
+    port_ = *std::move(port);
+    status_ = port_->Start();
+  }
+
+  absl::StatusOr<PortListing> Publish() override {
+    if (!status_.ok()) return status_;
+    for (const std::string& warning : port_->warnings()) {
+      spdlog::warn("{}", warning);
+    }
+    absl::StatusOr<PortSet::Entry*> plugged = registry_.ports_.Plug(
+        std::move(port_), spec_.wire, spec_.pass_non_ip,
+        /*enabled=*/!spec_.disabled);
+    if (!plugged.ok()) return plugged.status();
+    PortSet::Entry& entry = **plugged;
+    Registered& of = registry_.OfPort(entry);
+    of.filter->Join(entry);
+    registry_.Begin(of);
+    registry_.RefreshRules();
+    spdlog::info("port {}: plugged in, {} ({})", spec_.name,
+                 entry.config.device_name(), entry.device->driver());
+    return registry_.ListingOf(entry);
+  }
+
+ private:
+  FilterRegistry& registry_;
+  const PortSpec spec_;
+  PortConfig config_;
+  absl::Status status_;
+  std::unique_ptr<Port> port_;
+};
+
+std::unique_ptr<BuildJob<PortListing>> FilterRegistry::BeginAddPort(
+    PortSpec spec) {
+  return std::make_unique<AddPortJob>(this, std::move(spec));
+}
+
+void FilterRegistry::RemovePort(std::string_view name, DoneStatus done) {
+  PortSet::Entry* const port = ports_.Find(name);
+  if (port == nullptr) return done(NoPort(name));
+  if (port->number == kNoPort) {
+    return done(absl::FailedPreconditionError(
+        absl::StrCat("port ", port->config.name, " has no device")));
+  }
+  OfPort(*port).filter->Leave(*port);
+  ports_.Unplug(port, [this, name = std::string(name),
+                       done = std::move(done)](
+                          std::unique_ptr<Port> device) mutable {
+    Close(std::move(device), [this, name, done = std::move(done)] {
+      spdlog::info("port {}: removed", name);
+      ports_.Forget(name);
+      RefreshRules();
+      done(absl::OkStatus());
+    });
+  });
+}
+
+// On the builder thread: closing a device may take long.
+void FilterRegistry::Close(std::unique_ptr<Port> device,
+                           std::function<void()> then) {
+  std::shared_ptr<Port> closing = std::move(device);
+  auto close = [closing]() mutable { closing.reset(); };
+  closing.reset();
+  if (!builder_.Submit(std::move(close), then)) then();
+}
+
+void FilterRegistry::PollRemovals() {
+  for (PortSet::Entry* port : ports_.RemovedByHand()) {
+    const std::string name = port->config.name;
+    spdlog::error("port {}: its device {} is being taken out; the port is "
+                  "down, the others go on",
+                  name, port->config.device_name());
+    ports_.TakeOut(port, [this, name](std::unique_ptr<Port> device) {
+      Close(std::move(device), [name] {
+        spdlog::info("port {}: its device is released", name);
+      });
+    });
+  }
+}
+
+// The rules of all filters are compiled again, because what they call
+// `(interface)` or a group has changed.
+void FilterRegistry::RefreshRules() {
+  std::vector<std::shared_ptr<LiveFilter>> filters = {main_.filter};
+  for (const auto& [name, of] : filters_) filters.push_back(of.filter);
+  auto refresh = [filters] {
+    for (const auto& filter : filters) {
+      const absl::Status status = filter->store().Refresh();
+      if (!status.ok()) {
+        spdlog::error("filter {}: the rules cannot follow the ports: {}",
+                      filter->name(), std::string(status.message()));
+      }
+    }
+  };
+  if (!builder_.Submit(std::move(refresh), [] {})) {
+    spdlog::warn("too much work: rules follow the ports at the next load");
+  }
+}
+
+// ---- Switching -------------------------------------------------------------
+
+absl::Status FilterRegistry::EnablePort(std::string_view name) {
+  PortSet::Entry* const port = ports_.Find(name);
+  if (port == nullptr) return NoPort(name);
+  if (port->enabled) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("port ", port->config.name, " is enabled already"));
+  }
+  port->enabled = true;
+  ++port->incarnation;
+  Begin(OfPort(*port));
+  ports_.Publish();
+  spdlog::info("port {}: enabled", port->config.name);
+  return absl::OkStatus();
+}
+
+void FilterRegistry::DisablePort(std::string_view name, DoneStatus done) {
+  PortSet::Entry* const port = ports_.Find(name);
+  if (port == nullptr) return done(NoPort(name));
+  if (!port->enabled) {
+    return done(absl::FailedPreconditionError(
+        absl::StrCat("port ", port->config.name, " is disabled already")));
+  }
+  port->enabled = false;
+  ++port->incarnation;
+  ports_.Publish();
+  spdlog::info("port {}: disabled", port->config.name);
+  // Answered when nothing passes any more.
+  auto then = [this, done = std::move(done)]() mutable {
+    grace_.After([done = std::move(done)] { done(absl::OkStatus()); });
+  };
+  Registered& of = OfPort(*port);
+  HasEnabledPort(of) ? then() : End(of, std::move(then));
+}
+
+absl::Status FilterRegistry::ExcludePort(std::string_view name,
+                                         bool excluded) {
+  PortSet::Entry* const port = ports_.Find(name);
+  if (port == nullptr) return NoPort(name);
+  if (port->excluded == excluded) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("port ", port->config.name,
+                     excluded ? " is excluded already" : " is not excluded"));
+  }
+  port->excluded = excluded;
+  ports_.Publish();
+  spdlog::info("port {}: {}", port->config.name,
+               excluded ? "excluded, packets pass it unjudged"
+                        : "judged again");
+  return absl::OkStatus();
+}
+
+}  // namespace sluice

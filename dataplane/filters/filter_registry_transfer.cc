@@ -1,0 +1,78 @@
+// Incarnations of filters, and what the restore service knows of them.
+#include <spdlog/spdlog.h>
+
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "dataplane/filters/filter_registry.h"
+#include "dataplane/transfer/kept_filter.h"
+#include "dataplane/transfer/restore_service.h"
+
+namespace sluice {
+
+void FilterRegistry::Begin(Registered& of) {
+  if (of.filter->plane().status.Load().enabled() || !HasEnabledPort(of)) {
+    return;
+  }
+  const std::shared_ptr<KeptFilter> kept = std::exchange(of.spec.kept, {});
+  if (environment_.restores == nullptr) {
+    of.filter->plane().status.Enable(of.spec.expect_restore);
+    return;
+  }
+  const absl::StatusOr<PortStatus> status = environment_.restores->Enable(
+      of.filter->name(), of.spec.expect_restore || kept != nullptr,
+      kept != nullptr ? kept->states : nullptr);
+  if (!status.ok()) {
+    spdlog::error("filter {}: {}", of.filter->name(),
+                  std::string(status.status().message()));
+  }
+}
+
+absl::Status FilterRegistry::Introduce(Registered& of, bool has_ruleset) {
+  if (of.spec.kept != nullptr) {
+    of.id = of.spec.kept->id;
+  } else {
+    std::random_device random;
+    for (uint8_t& byte : of.id) byte = static_cast<uint8_t>(random());
+  }
+  if (environment_.restores == nullptr) return absl::OkStatus();
+  std::weak_ptr<LiveFilter> filter = of.filter;
+  return environment_.restores->AddFilter(
+      {.filter = {.name = of.filter->name(),
+                  .id = of.id,
+                  .plane = &of.filter->plane(),
+                  .owner = of.filter,
+                  .dialect = environment_.dialect,
+                  .state_capacity = environment_.state_capacity,
+                  .policy_changed =
+                      [filter] {
+                        if (auto live = filter.lock()) live->PolicyRestored();
+                      }},
+       .source = of.spec.source,
+       // Rules that were given stay; without any they come with the states.
+       .choice = {.policy = !has_ruleset}});
+}
+
+void FilterRegistry::ForEach(
+    const std::function<void(const Definition&)>& visit) {
+  visit({main_.spec, main_.id, *main_.filter});
+  for (auto& [name, of] : filters_) {
+    if (!of.leaving) visit({of.spec, of.id, *of.filter});
+  }
+}
+
+void FilterRegistry::End(Registered& of, absl::AnyInvocable<void()> then) {
+  if (!of.filter->plane().status.Load().enabled()) return then();
+  if (environment_.restores == nullptr) {
+    of.filter->plane().status.Disable();
+    return then();
+  }
+  environment_.restores->Disable(
+      of.filter->name(),
+      [held = std::make_shared<absl::AnyInvocable<void()>>(std::move(then))](
+          const absl::StatusOr<PortStatus>&) { (*held)(); });
+}
+
+}  // namespace sluice

@@ -1,0 +1,230 @@
+// States, as the control socket asks for them: orders to one worker after the
+// other.
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/filters/live_filter.h"
+#include "dataplane/workers/worker.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::array<std::string_view, 11> kTcpPhaseNames = {
+    "CLOSED",      "LISTEN",     "SYN_SENT",   "SYN_RCVD",
+    "ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT_1", "CLOSING",
+    "LAST_ACK",    "FIN_WAIT_2", "TIME_WAIT"};
+constexpr std::array<std::string_view, 3> kDatagramPhaseNames = {
+    "NO_TRAFFIC", "SINGLE", "MULTIPLE"};
+
+std::string PhaseName(uint8_t proto, uint8_t phase) {
+  if (proto == protocol::kTcp || proto == protocol::kSctp) {
+    if (phase < kTcpPhaseNames.size()) {
+      return std::string(kTcpPhaseNames[phase]);
+    }
+  } else if (proto != protocol::kIcmp && proto != protocol::kIcmp6) {
+    if (phase < kDatagramPhaseNames.size()) {
+      return std::string(kDatagramPhaseNames[phase]);
+    }
+  }
+  // ICMP has no phases; pf prints its zero.
+  return proto == protocol::kIcmp || proto == protocol::kIcmp6
+             ? "0"
+             : absl::StrCat(phase);
+}
+
+StatePeerListing PeerOf(const StateRecord& state, size_t peer) {
+  StatePeerListing listing;
+  listing.state = PhaseName(state.proto, state.phase[peer]);
+  if (state.proto == protocol::kTcp) {
+    listing.sequence_low = state.window[peer].low;
+    listing.sequence_high = state.window[peer].high;
+    listing.window_scale = state.scale[peer] & kScaleMask;
+  }
+  return listing;
+}
+
+// "WORKER:SLOT"
+struct StateCursor {
+  uint32_t worker = 0;
+  uint32_t slot = 0;
+};
+std::optional<StateCursor> ParseCursor(const std::string& text) {
+  StateCursor cursor;
+  if (text.empty()) return cursor;
+  const char* const end = text.data() + text.size();
+  auto [middle, error] = std::from_chars(text.data(), end, cursor.worker);
+  if (error != std::errc() || middle == end || *middle != ':') {
+    return std::nullopt;
+  }
+  auto [last, error2] = std::from_chars(middle + 1, end, cursor.slot);
+  if (error2 != std::errc() || last != end) return std::nullopt;
+  return cursor;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const StateMatcher>> LiveFilter::Resolve(
+    const StateQuery& query) const {
+  auto matcher = std::make_shared<StateMatcher>();
+  matcher->query = query;
+  matcher->filter = number();
+  if (!query.interface.empty()) {
+    matcher->by_interface = true;
+    matcher->interface = environment_.interfaces->Resolve(query.interface).id;
+  }
+  if (!query.label.empty()) {
+    matcher->by_rule_slots = true;
+    matcher->rule_slots = store_->rule_slots().WithLabel(query.label);
+  }
+  if (query.rule) {
+    matcher->by_rule_slots = true;
+    std::vector<uint32_t> slots;
+    absl::StatusOr<std::vector<RuleStatus>> rules =
+        store_->ListRules("");
+    if (!rules.ok()) return rules.status();
+    for (const RuleStatus& status : *rules) {
+      if (status.rule.number != *query.rule) continue;
+      // With a label too, both have to fit.
+      if (query.label.empty() ||
+          std::ranges::binary_search(matcher->rule_slots, status.rule.slot)) {
+        slots.push_back(status.rule.slot);
+      }
+    }
+    matcher->rule_slots = std::move(slots);
+  }
+  return matcher;
+}
+
+StateListing LiveFilter::ToListing(const StateRecord& state) {
+  StateListing listing;
+  listing.id = state.id;
+  listing.creator_id = host_id_;
+  if (state.values.has(kStateIfBound)) {
+    listing.interface = environment_.interfaces->NameOf(state.interface);
+  }
+  listing.protocol = state.proto;
+  listing.direction = state.direction;
+  listing.before = {.source = state.address[0],
+                    .destination = state.address[1],
+                    .source_port = state.port[0],
+                    .destination_port = state.port[1]};
+  listing.after = listing.before;
+  listing.source = PeerOf(state, 0);
+  listing.destination = PeerOf(state, 1);
+  listing.age = state.age / 1000;
+  listing.expires = state.expires_in / 1000;
+  listing.packets = state.packets;
+  listing.bytes = state.bytes;
+  if (state.values.rule_slot != kDefaultRuleSlot) {
+    const RuleFacts* const rule = FactsOfRule(state.values.rule_slot);
+    if (rule != nullptr) listing.rule = rule->number;
+  }
+  if (state.values.tag != kNoTag) {
+    listing.tag = store_->tags().NameOf(state.values.tag);
+  }
+  listing.sloppy = state.values.has(kStateSloppy);
+  listing.no_sync = state.values.has(kStateNoSync);
+  listing.parent_id = state.parent.id;
+  return listing;
+}
+
+void LiveFilter::ListStates(const StateQuery& query, const std::string& cursor,
+                            size_t limit, Done<StateSlice> done) {
+  const std::optional<StateCursor> from = ParseCursor(cursor);
+  if (!from || from->worker >= environment_.workers.size()) {
+    done(absl::InvalidArgumentError("not a cursor of this filter"));
+    return;
+  }
+  if (query.creator_id && *query.creator_id != host_id_) {
+    done(StateSlice{});
+    return;
+  }
+  absl::StatusOr<std::shared_ptr<const StateMatcher>> matcher =
+      Resolve(query);
+  if (!matcher.ok()) {
+    done(matcher.status());
+    return;
+  }
+  const uint32_t worker = from->worker;
+  auto finish = [this, worker, alive = weak_from_this(),
+                 done = std::move(done)](std::optional<uint32_t> next,
+                                         std::vector<StateRecord> states) {
+    if (alive.expired()) return;
+    StateSlice slice;
+    slice.states.reserve(states.size());
+    for (const StateRecord& state : states) {
+      slice.states.push_back(ToListing(state));
+    }
+    if (next) {
+      slice.next = absl::StrCat(worker, ":", *next);
+    } else if (worker + 1 < environment_.workers.size()) {
+      slice.next = absl::StrCat(worker + 1, ":0");
+    }
+    done(std::move(slice));
+  };
+  environment_.workers[worker]->mailbox().Post(std::make_unique<ListOrder>(
+      *std::move(matcher), from->slot, limit, std::move(finish)));
+}
+
+void LiveFilter::KillStates(const StateQuery& query, Done<uint64_t> done) {
+  if (query.creator_id && *query.creator_id != host_id_) {
+    done(uint64_t{0});
+    return;
+  }
+  absl::StatusOr<std::shared_ptr<const StateMatcher>> matcher =
+      Resolve(query);
+  if (!matcher.ok()) {
+    done(matcher.status());
+    return;
+  }
+  struct Sum {
+    uint64_t killed = 0;
+    size_t left = 0;
+    Done<uint64_t> done;
+  };
+  auto sum = std::make_shared<Sum>();
+  sum->left = environment_.workers.size();
+  sum->done = std::move(done);
+  for (Worker* worker : environment_.workers) {
+    worker->mailbox().Post(std::make_unique<KillOrder>(
+        *matcher, [sum](uint64_t killed) {
+          sum->killed += killed;
+          if (--sum->left == 0) sum->done(sum->killed);
+        }));
+  }
+}
+
+void LiveFilter::CollectCounters(std::function<void()> done) {
+  struct Wait {
+    size_t left = 0;
+    std::function<void()> done;
+  };
+  auto wait = std::make_shared<Wait>();
+  wait->done = std::move(done);
+  // What a worker that does not run has counted is what it said last.
+  const uint32_t stalled =
+      environment_.plane->stalled.load(std::memory_order_relaxed);
+  std::vector<size_t> running;
+  for (size_t i = 0; i < environment_.workers.size(); ++i) {
+    if ((stalled & 1u << i) == 0) running.push_back(i);
+  }
+  wait->left = running.size();
+  if (running.empty()) wait->done();
+  for (const size_t i : running) {
+    environment_.workers[i]->mailbox().Post(std::make_unique<FoldOrder>(
+        number(),
+        [this, i, wait,
+         alive = weak_from_this()](const WorkerSnapshot& snapshot) {
+          if (alive.expired()) return;
+          snapshots_[i] = snapshot;
+          if (--wait->left == 0) wait->done();
+        }));
+  }
+}
+
+}  // namespace sluice

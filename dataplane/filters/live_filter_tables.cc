@@ -1,0 +1,268 @@
+// Tables, as the control socket asks for them.
+#include <algorithm>
+#include <array>
+#include <bitset>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/filters/live_filter.h"
+
+namespace sluice {
+namespace {
+
+TableTraffic TrafficOfTable(const TableCounts& counts) {
+  TableTraffic traffic;
+  for (size_t direction : {0, 1}) {
+    // The table of a rule that decided; packets of no rule's are not counted.
+    auto& packets = traffic.packets[direction];
+    auto& bytes = traffic.bytes[direction];
+    packets[static_cast<size_t>(TableCounter::kBlock)] =
+        counts.packets[direction][0];
+    packets[static_cast<size_t>(TableCounter::kPass)] =
+        counts.packets[direction][1];
+    bytes[static_cast<size_t>(TableCounter::kBlock)] =
+        counts.bytes[direction][0];
+    bytes[static_cast<size_t>(TableCounter::kPass)] =
+        counts.bytes[direction][1];
+  }
+  return traffic;
+}
+
+using Contents = std::map<Prefix, bool>;  // to: negated
+
+Contents ContentsOf(const PolicyStore& store, const TableKey& key) {
+  Contents contents;
+  // A table that is not there has none.
+  if (absl::StatusOr<std::vector<TableEntry>> entries = store.ShowTable(key);
+      entries.ok()) {
+    for (const TableEntry& entry : *entries) {
+      contents[entry.prefix] = entry.negated;
+    }
+  }
+  return contents;
+}
+
+// What an edit does to each of its entries, from what the table held.
+std::vector<std::pair<TableEntry, TableFeedback>> FeedbackOf(
+    const TableEdit& edit, const Contents& before) {
+  std::vector<std::pair<TableEntry, TableFeedback>> changes;
+  Contents seen;
+  for (const TableEntry& entry : edit.entries) {
+    TableFeedback feedback = TableFeedback::kNone;
+    const auto [twin, first] = seen.emplace(entry.prefix, entry.negated);
+    const auto old = before.find(entry.prefix);
+    const bool present = old != before.end();
+    if (!first) {
+      feedback = twin->second == entry.negated ? TableFeedback::kDuplicate
+                                               : TableFeedback::kConflict;
+    } else if (edit.command == TableCommand::kDelete) {
+      if (present && old->second == entry.negated) {
+        feedback = TableFeedback::kDeleted;
+      }
+    } else if (!present) {
+      feedback = TableFeedback::kAdded;
+    } else if (old->second != entry.negated) {
+      feedback = edit.command == TableCommand::kReplace
+                     ? TableFeedback::kChanged
+                     : TableFeedback::kConflict;
+    }
+    changes.emplace_back(entry, feedback);
+  }
+  if (edit.command == TableCommand::kReplace) {
+    for (const auto& [prefix, negated] : before) {
+      if (seen.contains(prefix)) continue;
+      changes.emplace_back(TableEntry{.prefix = prefix, .negated = negated},
+                           TableFeedback::kDeleted);
+    }
+  }
+  return changes;
+}
+
+}  // namespace
+
+// An edit is a generation of its own, which the store makes and publishes in
+// one step; jobs run one at a time, so that the order is the lane's.
+class LiveFilter::TableEditJob final : public BuildJob<TableEditResult> {
+ public:
+  TableEditJob(std::shared_ptr<LiveFilter> filter, TableEdit edit)
+      : filter_(std::move(filter)),
+        store_(*filter_->store_),
+        edit_(std::move(edit)) {}
+
+  void Build() override { result_ = Run(); }
+  absl::StatusOr<TableEditResult> Publish() override {
+    return std::move(result_);
+  }
+
+ private:
+  absl::StatusOr<TableEditResult> Run() {
+    const TableKey key = {.anchor = edit_.anchor, .name = edit_.table};
+    Contents before;
+    if (edit_.feedback) before = ContentsOf(store_, key);
+    TableEditResult result;
+    absl::StatusOr<TableChange> change = TableChange{};
+    switch (edit_.command) {
+      case TableCommand::kAdd:
+        change = store_.AddAddresses(key, edit_.entries, edit_.dry_run);
+        break;
+      case TableCommand::kDelete:
+        change = store_.DeleteAddresses(key, edit_.entries, edit_.dry_run);
+        break;
+      case TableCommand::kReplace:
+        change = store_.ReplaceAddresses(key, edit_.entries, edit_.dry_run);
+        break;
+      case TableCommand::kFlush:
+        change = store_.FlushTable(key, edit_.dry_run);
+        break;
+      case TableCommand::kKill:
+        if (absl::Status status = edit_.dry_run
+                                      ? store_.ShowTable(key).status()
+                                      : store_.KillTable(key);
+            !status.ok()) {
+          return status;
+        }
+        result.tables_deleted = 1;
+        return result;
+      case TableCommand::kZero:
+        if (absl::Status status = edit_.dry_run
+                                      ? store_.ShowTable(key).status()
+                                      : store_.ZeroTable(key);
+            !status.ok()) {
+          return status;
+        }
+        result.tables_zeroed = 1;
+        return result;
+    }
+    if (!change.ok()) return change.status();
+    result.added = change->added;
+    result.deleted = change->deleted;
+    result.changed = change->changed;
+    result.table_created = change->table_created;
+    if (edit_.feedback) result.changes = FeedbackOf(edit_, before);
+    return result;
+  }
+
+  const std::shared_ptr<LiveFilter> filter_;
+  PolicyStore& store_;
+  const TableEdit edit_;
+  absl::StatusOr<TableEditResult> result_ =
+      absl::InternalError("the edit was not built");
+};
+
+class LiveFilter::FlushTablesJob final : public BuildJob<uint64_t> {
+ public:
+  explicit FlushTablesJob(std::shared_ptr<LiveFilter> filter)
+      : filter_(std::move(filter)), store_(*filter_->store_) {}
+
+  void Build() override {
+    absl::StatusOr<uint32_t> killed = store_.KillTables("");
+    if (killed.ok()) {
+      result_ = uint64_t{*killed};
+    } else {
+      result_ = killed.status();
+    }
+  }
+  absl::StatusOr<uint64_t> Publish() override { return result_; }
+
+ private:
+  const std::shared_ptr<LiveFilter> filter_;
+  PolicyStore& store_;
+  absl::StatusOr<uint64_t> result_ = absl::InternalError("not built");
+};
+
+std::vector<TableListing> LiveFilter::ListTables() {
+  std::vector<TableListing> tables;
+  for (const TableStatus& status : store_->ListTables()) {
+    tables.push_back({.name = status.key.name,
+                      .anchor = status.key.anchor,
+                      .is_const = status.is_const,
+                      .persist = status.persist,
+                      .active = status.active,
+                      .referenced = status.references > 0,
+                      .counters = status.counters,
+                      .addresses = status.addresses,
+                      .rules = status.references,
+                      .cleared = status.cleared_at,
+                      .match = status.counts.match,
+                      .no_match = status.counts.no_match,
+                      .traffic = TrafficOfTable(status.counts)});
+  }
+  return tables;
+}
+
+absl::StatusOr<TableSlice> LiveFilter::ListTable(const std::string& table,
+                                                 const std::string& anchor,
+                                                 const std::string& cursor,
+                                                 size_t limit) {
+  absl::StatusOr<std::vector<TableEntry>> entries =
+      store_->ShowTable({.anchor = anchor, .name = table});
+  if (!entries.ok()) return entries.status();
+  // The cursor is the entry after which the listing goes on: additions and
+  // removals elsewhere neither repeat nor skip any other.
+  auto begin = entries->begin();
+  if (!cursor.empty()) {
+    const std::optional<Prefix> last = ParsePrefix(cursor);
+    if (!last) {
+      return absl::InvalidArgumentError("not a cursor of this filter");
+    }
+    begin = std::ranges::upper_bound(*entries, *last, {}, &TableEntry::prefix);
+  }
+  TableSlice slice;
+  auto entry = begin;
+  for (; entry != entries->end() && slice.addresses.size() < limit; ++entry) {
+    slice.addresses.push_back(
+        {.entry = *entry, .cleared = 0, .traffic = std::nullopt});
+  }
+  if (entry != entries->end() && entry != entries->begin()) {
+    const Prefix& last = std::prev(entry)->prefix;
+    slice.next =
+        absl::StrCat(ToString(last.address), "/", last.length);
+  }
+  return slice;
+}
+
+std::unique_ptr<BuildJob<TableEditResult>> LiveFilter::BeginTableEdit(
+    TableEdit edit) {
+  return std::make_unique<TableEditJob>(shared_from_this(), std::move(edit));
+}
+
+std::unique_ptr<BuildJob<uint64_t>> LiveFilter::BeginFlushTables() {
+  return std::make_unique<FlushTablesJob>(shared_from_this());
+}
+
+absl::StatusOr<std::vector<TableMatch>> LiveFilter::TestTable(
+    const std::string& table, const std::string& anchor,
+    const std::vector<Address>& addresses) {
+  absl::StatusOr<std::vector<TableEntry>> entries =
+      store_->ShowTable({.anchor = anchor, .name = table});
+  if (!entries.ok()) return entries.status();
+  // Per family the prefix lengths that occur: the most specific entry is the
+  // first that is found from the longest one down.
+  std::array<std::bitset<129>, 2> lengths;
+  for (const TableEntry& entry : *entries) {
+    lengths[entry.prefix.address.family == Family::kIpv6].set(
+        entry.prefix.length);
+  }
+  std::vector<TableMatch> matches;
+  for (const Address& address : addresses) {
+    TableMatch match{.address = address, .match = false, .entry = {}};
+    const auto& occurring = lengths[address.family == Family::kIpv6];
+    for (int length = AddressBits(address.family); length >= 0; --length) {
+      if (!occurring[static_cast<size_t>(length)]) continue;
+      const Prefix prefix =
+          Prefix{.address = address, .length = static_cast<uint8_t>(length)}
+              .Masked();
+      const auto found =
+          std::ranges::lower_bound(*entries, prefix, {}, &TableEntry::prefix);
+      if (found == entries->end() || found->prefix != prefix) continue;
+      match.entry = *found;
+      match.match = !found->negated;
+      break;
+    }
+    matches.push_back(std::move(match));
+  }
+  return matches;
+}
+
+}  // namespace sluice

@@ -1,0 +1,106 @@
+// What workers have of a filter, and the table of all filters by number.
+//
+// A filter comes and goes while packets flow: the control lcore publishes it
+// here, gives ports to it by the next Topology, and when it goes takes the
+// ports away first, has the workers remove its states, withdraws it, and frees
+// it a grace period later. Numbers are given out again, serials never.
+//
+// Its status has to say that its ports are enabled (PortStatusWord::Enable)
+// before packets come, or they are dropped. What workers hold of a filter
+// leaves their queues within a round after its status says so, without any
+// packet; before the filter is withdrawn, a grace period has to pass without
+// ports and HoldsNothing() has to be true.
+#ifndef SLUICE_DATAPLANE_FORWARD_FILTER_PLANE_H_
+#define SLUICE_DATAPLANE_FORWARD_FILTER_PLANE_H_
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "dataplane/forward/pipeline.h"
+#include "restore/hold_queue.h"
+#include "restore/port_status.h"
+#include "restore/restore_queue.h"
+
+namespace sluice {
+
+class PolicyStore;
+class StateBudget;
+
+// The filter that judges at every port that has none of its own.
+inline constexpr uint16_t kMainFilter = 0;
+
+struct FilterPlane {
+  // Fixed before it is published.
+  uint16_t number = 0;
+  uint64_t serial = 0;  // never given out twice
+  PolicyStore* policy = nullptr;
+  StateBudget* budget = nullptr;
+  // What holds after its restore has failed, or when it cannot be judged.
+  FailPolicy fail_policy = FailPolicy::kClosed;
+  // With FailPolicy::kOpen: the filter, with a number and states of its own,
+  // whose ruleset holds then. Never null with it.
+  FilterPlane* emergency = nullptr;
+  // ARP, neighbour discovery and DHCP pass while the others are held.
+  bool bypass_hold = true;
+  // One a worker, which owns it.
+  std::vector<std::unique_ptr<HoldQueue>> holds;
+  void MakeHolds(uint16_t workers, HoldBudget* budget) {
+    for (uint16_t i = 0; i < workers; ++i) {
+      holds.push_back(std::make_unique<HoldQueue>(budget));
+    }
+  }
+  // Control lcore: whether no worker holds a packet of it. Exact when none
+  // comes any more.
+  bool HoldsNothing() const {
+    return std::ranges::all_of(
+        holds, [](const auto& queue) { return queue->Waiting() == 0; });
+  }
+
+  // Whether its ports are enabled, in which incarnation, and how far the
+  // restore of that one has come.
+  PortStatusWord status;
+  // Writer of both: the control lcore, release. Readers: workers, acquire.
+  // False: no ruleset was ever loaded, and nothing passes.
+  std::atomic<bool> loaded{false};
+  // False: `sluicectl -d`.
+  std::atomic<bool> enabled{true};
+};
+
+class FilterTable {
+ public:
+  FilterTable() = default;
+  FilterTable(const FilterTable&) = delete;
+  FilterTable& operator=(const FilterTable&) = delete;
+
+  // Any lcore. Null: there is none with that number. Valid until the worker's
+  // next quiescent state.
+  FilterPlane* at(uint16_t number) const {
+    return filters_[number].load(std::memory_order_acquire);
+  }
+  // Numbers in use are below this.
+  uint16_t end() const { return end_.load(std::memory_order_acquire); }
+
+  // Control lcore.
+  void Publish(FilterPlane* filter) {
+    filters_[filter->number].store(filter, std::memory_order_release);
+    if (filter->number >= end()) {
+      end_.store(static_cast<uint16_t>(filter->number + 1),
+                 std::memory_order_release);
+    }
+  }
+  void Withdraw(uint16_t number) {
+    filters_[number].store(nullptr, std::memory_order_release);
+  }
+
+ private:
+  std::array<std::atomic<FilterPlane*>, kMaxFilters> filters_{};
+  std::atomic<uint16_t> end_{0};
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_FORWARD_FILTER_PLANE_H_

@@ -1,0 +1,465 @@
+#include "dataplane/forward/pipeline.h"
+
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "conntrack/expectation.h"
+#include "conntrack/state_table.h"
+#include "conntrack/tftp.h"
+#include "dataplane/forward/log_ring.h"
+#include "packet/answer.h"
+#include "packet/checksum.h"
+#include "pftable/engine/counters.h"
+#include "pftable/engine/generation.h"
+
+namespace sluice {
+namespace {
+
+// Calls use(i) for each packet of the mask, ascending.
+template <typename Use>
+void ForEach(uint32_t mask, Use use) {
+  for (; mask != 0; mask &= mask - 1) {
+    use(static_cast<uint32_t>(std::countr_zero(mask)));
+  }
+}
+
+// Port unreachable, ICMP (RFC 792) and ICMPv6 (RFC 4443).
+constexpr uint8_t kPortUnreachable = 3;
+constexpr uint8_t kPortUnreachable6 = 4;
+
+constexpr uint32_t Bit(uint32_t i) { return 1u << i; }
+
+}  // namespace
+
+Pipeline::Pipeline(const Config& config, StateTable& states,
+                   ExpectationTable& expectations,
+                   std::span<PortCounters> counters)
+    : config_(config),
+      states_(states),
+      expectations_(expectations),
+      counters_(counters),
+      random_(config.random_seed != 0 ? config.random_seed : 1) {}
+
+// xorshift64*: rules draw from it, secrets do not.
+uint64_t Pipeline::Random() {
+  random_ ^= random_ >> 12;
+  random_ ^= random_ << 25;
+  random_ ^= random_ >> 27;
+  return random_ * 0x2545f4914f6cdd1dULL;
+}
+
+void Pipeline::Parse(uint16_t port, PacketBurst& burst) {
+  ParseBurst(burst, config_.parse);
+  uint64_t bytes = 0;
+  uint64_t flags = 0;
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    bytes += burst.mbufs[i]->pkt_len;
+    flags |= burst.mbufs[i]->ol_flags;
+  }
+  // "None" is the mark of good and that of bad together.
+  constexpr uint64_t kIpNone = RTE_MBUF_F_RX_IP_CKSUM_NONE;
+  constexpr uint64_t kL4None = RTE_MBUF_F_RX_L4_CKSUM_NONE;
+  if ((flags & kIpNone) == kIpNone || (flags & kL4None) == kL4None)
+      [[unlikely]] {
+    for (uint32_t i = 0; i < burst.count; ++i) {
+      CompleteChecksums(*burst.mbufs[i], burst.infos[i]);
+    }
+  }
+  counters_[port].received_packets.Add(burst.count);
+  counters_[port].received_bytes.Add(bytes);
+}
+
+void Pipeline::Judge(uint16_t port, PacketBurst& burst,
+                     const Topology& topology,
+                     std::span<const FilterView> filters, Tick now,
+                     BurstResult& result) {
+  const PortContext& arrival = topology.ports[port];
+  burst_ = &burst;
+  port_ = &counters_[port];
+  result_ = &result;
+  result.forward_count = 0;
+  result.answer_count = 0;
+  tags_.fill(kNoTag);
+  if (config_.on_verdict != nullptr) rules_.fill(kNoRule);
+
+  const Mask all =
+      burst.count == kMaxBurst ? ~Mask{0} : Bit(burst.count) - 1;
+  Mask alive = 0;   // to be judged
+  Mask passed = 0;  // not to be judged
+  if (!arrival.enabled) {
+    DropAll(all, DropReason::kPortDown);
+  } else if (arrival.peer == kNoPort) {
+    DropAll(all, DropReason::kNoWire);
+  } else {
+    for (uint32_t i = 0; i < burst.count; ++i) {
+      const PacketInfo& info = burst.infos[i];
+      if (info.kind == Kind::kIp) [[likely]] {
+        alive |= Bit(i);
+      } else if (info.kind == Kind::kMalformed) {
+        Drop(i, info.drop);
+      } else if (arrival.pass_non_ip) {
+        passed |= Bit(i);
+        port_->non_ip.Add(1);
+      } else {
+        Drop(i, DropReason::kNonIp);
+      }
+    }
+    const PortContext& departure = topology.ports[arrival.peer];
+    for (const Direction direction : {Direction::kIn, Direction::kOut}) {
+      if (alive == 0) break;
+      const PortContext& at =
+          direction == Direction::kIn ? arrival : departure;
+      if (at.excluded) continue;
+      const FilterView& filter = filters[at.filter];
+      alive = JudgeAt(alive, {.at = at,
+                              .arrival = arrival,
+                              .filter = filter,
+                              .where = {.direction = direction,
+                                        .filter = filter.number,
+                                        .interface = at.interface.id},
+                              .now = now});
+    }
+    passed |= alive;
+    if (!(departure.up && departure.enabled) && passed != 0) {
+      DropAll(passed, DropReason::kPortDown);
+      passed = 0;
+    }
+  }
+
+  if (passed == all) [[likely]] {
+    std::copy_n(burst.mbufs.begin(), burst.count, result.forward.begin());
+    result.forward_count = burst.count;
+  } else {
+    ForEach(passed, [&](uint32_t i) {
+      result.forward[result.forward_count++] = burst.mbufs[i];
+    });
+  }
+  if (config_.on_verdict != nullptr) {
+    for (uint32_t i = 0; i < burst.count; ++i) {
+      const bool forwarded = (passed & Bit(i)) != 0;
+      config_.on_verdict(
+          config_.on_verdict_context, i,
+          {.info = &burst.infos[i],
+           .passed = forwarded,
+           .reason = forwarded ? DropReason::kMatch : reasons_[i],
+           .rule = rules_[i]});
+    }
+  }
+}
+
+// Whether states have come or gone since the burst was looked up.
+inline bool Pipeline::StatesHaveChanged() const {
+  const StateStatistics& statistics = states_.statistics();
+  return statistics.removals.value() + statistics.inserts.value() !=
+         changes_at_lookup_;
+}
+
+Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
+  if (!judgement.filter.enabled) return alive;
+  if (judgement.filter.generation == nullptr) {
+    DropAll(alive, DropReason::kMatch);
+    return 0;
+  }
+  if (judgement.filter.generation->Skips(judgement.at.interface)) {
+    return alive;
+  }
+
+  std::array<uint8_t, kMaxBurst> indices;
+  std::array<StateIndex, kMaxBurst> states;
+  uint32_t count = 0;
+  ForEach(alive, [&](uint32_t i) {
+    indices[count++] = static_cast<uint8_t>(i);
+  });
+  judgement.filter.counters->searches.Add(count);
+  // An empty table needs no look; a stateless ruleset leaves it empty.
+  if (states_.size() == 0) {
+    states.fill(kNoState);
+  } else {
+    states_.Lookup(*burst_, std::span(indices).first(count), judgement.where,
+                   states);
+  }
+
+  // A packet of this very burst may end a state, whose slot is then free for
+  // another, or make one: from there on what was found has to be looked up
+  // again.
+  const StateStatistics& statistics = states_.statistics();
+  const uint64_t removals = statistics.removals.value();
+  changes_at_lookup_ = removals + statistics.inserts.value();
+  Mask passed = 0;
+  Mask misses = 0;
+  for (uint32_t k = 0; k < count; ++k) {
+    const uint32_t i = indices[k];
+    if (states[i] == kNoState ||
+        statistics.removals.value() != removals) {
+      misses |= Bit(i);
+    } else if (JudgeHit(i, states[i], judgement)) {
+      passed |= Bit(i);
+    }
+  }
+  ForEach(misses, [&](uint32_t i) {
+    if (JudgeMiss(i, judgement)) passed |= Bit(i);
+  });
+
+  // What pf counts for the interface.
+  std::array<std::array<uint64_t, 2>, 2> packets{}, bytes{};
+  for (uint32_t k = 0; k < count; ++k) {
+    const uint32_t i = indices[k];
+    const PacketInfo& info = burst_->infos[i];
+    const bool v6 = info.family == Family::kIpv6;
+    const bool blocked = (passed & Bit(i)) == 0;
+    ++packets[v6][blocked];
+    bytes[v6][blocked] += info.ip_length;
+  }
+  auto& judged = counters_[judgement.at.port]
+                     .judged[static_cast<size_t>(judgement.where.direction)];
+  for (const size_t v6 : {0, 1}) {
+    for (const size_t blocked : {0, 1}) {
+      if (packets[v6][blocked] == 0) continue;
+      judged[v6][blocked].packets.Add(packets[v6][blocked]);
+      judged[v6][blocked].bytes.Add(bytes[v6][blocked]);
+    }
+  }
+  return passed;
+}
+
+inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
+                               const Judgement& judgement) {
+  const PacketInfo& info = burst_->infos[i];
+  const rte_mbuf& mbuf = *burst_->mbufs[i];
+  const Direction direction = judgement.where.direction;
+  const StepResult step =
+      states_.Step(state, info, mbuf, direction, judgement.now);
+  if (step.verdict == StepVerdict::kPass) [[likely]] {
+    if (step.helper) {
+      RunTftpHelper(states_, state, info, mbuf, direction, judgement.now,
+                    expectations_);
+    }
+    if (states_.hot(state).flags & kEntryTagged) {
+      tags_[i] = states_.cold(state).tag;
+    }
+    if (step.log) [[unlikely]] {
+      const StateTemplate values = states_.TemplateOf(state);
+      Log(i, {.rule_slot = values.rule_slot,
+              .anchor_slot = values.anchor_slot,
+              .action = RuleAction::kPass},
+          DropReason::kMatch, judgement);
+    }
+    return true;
+  }
+  if (step.verdict == StepVerdict::kReuse) return JudgeMiss(i, judgement);
+  AnswerState(i, step);
+  Drop(i, step.reason);
+  return false;
+}
+
+// An earlier packet of the burst may have made the state: looks again, then
+// asks the rules.
+bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
+  const PacketInfo& info = burst_->infos[i];
+  if (info.has(kIcmpError)) {
+    const IcmpErrorResult error = states_.LookupIcmpError(
+        info, *burst_->mbufs[i], judgement.where);
+    if (error.verdict == StepVerdict::kDrop) {
+      Drop(i, error.reason);
+      return false;
+    }
+    if (error.state != kNoState) return true;
+  } else if (!info.has(kFragment) && StatesHaveChanged()) {
+    const StateIndex state = states_.Find(info, judgement.where);
+    if (state != kNoState) return JudgeHit(i, state, judgement);
+  }
+  return ApplyRules(i, judgement);
+}
+
+bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
+  const PacketInfo& info = burst_->infos[i];
+  const FilterView& filter = judgement.filter;
+  const Direction direction = judgement.where.direction;
+  const Verdict verdict =
+      Evaluate(*filter.generation,
+               {.packet = info,
+                .direction = direction,
+                .interface = judgement.at.interface,
+                .received_on = judgement.arrival.interface,
+                .tag = tags_[i],
+                .now = judgement.now,
+                .random = Random()},
+               *filter.counters);
+  rules_[i] = verdict.rule != nullptr ? verdict.rule->number : kNoRule;
+
+  const bool blocked = verdict.action == VerdictAction::kBlock;
+  if (!expectations_.empty() && !info.has(kFragment) &&
+      (!blocked || !verdict.quick || filter.related_beats_quick)) {
+    ExpectedChild child;
+    if (expectations_.Take(info, judgement.where, judgement.now, &child)) {
+      rules_[i] = kNoRule;
+      if (child.values.tag != kNoTag) tags_[i] = child.values.tag;
+      return Admit(i, child.values, &child, judgement);
+    }
+  }
+
+  const bool options = info.has(kIpOptions) && !verdict.allow_options;
+  if (blocked || options) {
+    CountPacket(*filter.generation, verdict, direction, info.ip_length, false,
+                *filter.counters);
+    if (blocked) {
+      AnswerBlocked(i, {verdict.answer, verdict.rst_ttl, verdict.icmp_code});
+    }
+    const DropReason reason = blocked ? verdict.reason : DropReason::kIpOption;
+    LogVerdict(i, verdict, false, reason, judgement);
+    Drop(i, reason);
+    return false;
+  }
+  LogVerdict(i, verdict, true, DropReason::kMatch, judgement);
+  tags_[i] = verdict.state.tag;
+  if (verdict.keep_state) return Admit(i, verdict.state, nullptr, judgement);
+  CountPacket(*filter.generation, verdict, direction, info.ip_length, true,
+              *filter.counters);
+  return true;
+}
+
+bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
+                     const ExpectedChild* child, const Judgement& judgement) {
+  const PacketInfo& info = burst_->infos[i];
+  const rte_mbuf& mbuf = *burst_->mbufs[i];
+  const InsertResult inserted = states_.Insert(info, mbuf, judgement.where,
+                                               values, judgement.now, child);
+  if (inserted.state == kNoState) {
+    const EngineOptions& options = judgement.filter.generation->options();
+    if (options.fail_policy != BlockReturn::kDrop) {
+      AnswerBlocked(i, ResolveAnswer(options.fail_policy, 0, kPortUnreachable,
+                                     kPortUnreachable6, options.aborts_sctp,
+                                     info));
+    }
+    Drop(i, inserted.reason);
+    return false;
+  }
+  if (states_.hot(inserted.state).flags & kEntryHelper) {
+    RunTftpHelper(states_, inserted.state, info, mbuf,
+                  judgement.where.direction, judgement.now, expectations_);
+  }
+  return true;
+}
+
+void Pipeline::LogVerdict(uint32_t i, const Verdict& verdict, bool passed,
+                          DropReason reason, const Judgement& judgement) {
+  if (config_.log == nullptr) return;
+  for (uint32_t k = 0; k < verdict.logged_count; ++k) {
+    LoggedRule rule = verdict.logged[k];
+    const bool last = k + 1 == verdict.logged_count;
+    if (last && rule.action != RuleAction::kMatch) {
+      rule.action = passed ? RuleAction::kPass : RuleAction::kBlock;
+    }
+    Log(i, rule, last ? reason : DropReason::kMatch, judgement);
+  }
+  // pf logs what it drops for its options whether the rule says so or not.
+  if (reason == DropReason::kIpOption && !verdict.log) {
+    Log(i, {.rule_slot = verdict.state.rule_slot,
+            .anchor_slot = verdict.state.anchor_slot,
+            .action = RuleAction::kBlock},
+        reason, judgement);
+  }
+}
+
+void Pipeline::Log(uint32_t i, const LoggedRule& rule, DropReason reason,
+                   const Judgement& judgement) {
+  if (config_.log == nullptr) return;
+  LogRecord* const record = config_.log->Begin();
+  if (record == nullptr) return;
+  const PacketInfo& info = burst_->infos[i];
+  const rte_mbuf& mbuf = *burst_->mbufs[i];
+  record->now = judgement.now;
+  record->rule_slot = rule.rule_slot;
+  record->anchor_slot = rule.anchor_slot;
+  record->filter = judgement.where.filter;
+  record->interface = judgement.at.interface.id;
+  record->length = info.ip_length;
+  record->action = rule.action;
+  record->reason = reason;
+  record->direction = judgement.where.direction;
+  record->family = info.family;
+  const size_t length = std::min<size_t>(info.ip_length, kLogBytes);
+  const void* const bytes =
+      rte_pktmbuf_read(&mbuf, info.l3_offset, static_cast<uint32_t>(length),
+                       record->bytes.data());
+  if (bytes == nullptr) {
+    record->captured = 0;
+  } else {
+    if (bytes != record->bytes.data()) {
+      std::memcpy(record->bytes.data(), bytes, length);
+    }
+    record->captured = static_cast<uint8_t>(length);
+  }
+  config_.log->Commit();
+}
+
+void Pipeline::Drop(uint32_t i, DropReason reason) {
+  port_->drops[static_cast<size_t>(reason)].Add(1);
+  reasons_[i] = reason;
+  rte_pktmbuf_free(burst_->mbufs[i]);
+  burst_->mbufs[i] = nullptr;
+}
+
+void Pipeline::DropAll(Mask packets, DropReason reason) {
+  ForEach(packets, [&](uint32_t i) { Drop(i, reason); });
+}
+
+// Builds an answer with build(mbuf) and queues it for the port of arrival.
+template <typename Build>
+void Pipeline::Answer(Build build) {
+  if (result_->answer_count == kMaxBurst) return;
+  rte_mbuf* answer =
+      config_.pool != nullptr ? rte_pktmbuf_alloc(config_.pool) : nullptr;
+  if (answer == nullptr) {
+    port_->answers_lost.Add(1);
+    return;
+  }
+  if (!build(answer)) {
+    rte_pktmbuf_free(answer);
+    return;
+  }
+  port_->answers.Add(1);
+  result_->answers[result_->answer_count++] = answer;
+}
+
+void Pipeline::AnswerBlocked(uint32_t i, const AnswerChoice& choice) {
+  const rte_mbuf& mbuf = *burst_->mbufs[i];
+  const PacketInfo& info = burst_->infos[i];
+  switch (choice.answer) {
+    case BlockAnswer::kNone:
+      return;
+    case BlockAnswer::kTcpReset:
+      Answer([&](rte_mbuf* answer) {
+        return BuildTcpReset(mbuf, info, choice.rst_ttl, answer);
+      });
+      return;
+    case BlockAnswer::kSctpAbort:
+      Answer([&](rte_mbuf* answer) {
+        return BuildSctpAbort(mbuf, info, answer);
+      });
+      return;
+    case BlockAnswer::kIcmpUnreachable:
+      Answer([&](rte_mbuf* answer) {
+        return BuildUnreachable(mbuf, info, choice.icmp_code, answer);
+      });
+      return;
+  }
+}
+
+void Pipeline::AnswerState(uint32_t i, const StepResult& step) {
+  if (step.verdict != StepVerdict::kChallengeAck &&
+      step.verdict != StepVerdict::kReset) {
+    return;
+  }
+  const uint8_t flags =
+      step.verdict == StepVerdict::kReset ? kTcpRst : kTcpAck;
+  Answer([&](rte_mbuf* answer) {
+    return BuildTcpSegment(*burst_->mbufs[i], burst_->infos[i], flags,
+                           step.sequence, step.acknowledgment, answer);
+  });
+}
+
+}  // namespace sluice

@@ -1,0 +1,60 @@
+#include "dataplane/forward/rule_sink.h"
+
+#include "dataplane/forward/filter_plane.h"
+#include "pftable/engine/evaluate.h"
+#include "pftable/store/policy_store.h"
+
+namespace sluice {
+
+PolicyStore& RuleSink::PolicyOf(uint16_t filter) const {
+  return *filters_.at(filter)->policy;
+}
+
+bool RuleSink::StateInserted(uint16_t filter, const StateTemplate& values) {
+  PolicyStore& store = PolicyOf(filter);
+  if (values.has(kStateRuleLimit) &&
+      !store.rule_slots().record(values.rule_slot).AcquireState()) {
+    return false;
+  }
+  store.worker_counters(worker_).inserts.Add(1);
+  CountStateCreated(values, store.worker_counters(worker_));
+  return true;
+}
+
+void RuleSink::AddTraffic(uint16_t filter, const StateTemplate& values,
+                          const TrafficDelta& traffic) {
+  PolicyStore& store = PolicyOf(filter);
+  FoldTraffic(store.rule_slots(), values,
+              {.packets = traffic.packets, .bytes = traffic.bytes},
+              store.worker_counters(worker_));
+}
+
+void RuleSink::StateRemoved(uint16_t filter, const StateTemplate& values) {
+  PolicyStore& store = PolicyOf(filter);
+  if (values.has(kStateRuleLimit)) {
+    store.rule_slots().record(values.rule_slot).ReleaseState();
+  }
+  store.worker_counters(worker_).removals.Add(1);
+  CountStateEnded(values, store.worker_counters(worker_));
+}
+
+void RuleSink::StateCancelled(uint16_t filter, const StateTemplate& values) {
+  PolicyStore& store = PolicyOf(filter);
+  if (values.has(kStateRuleLimit)) {
+    store.rule_slots().record(values.rule_slot).ReleaseState();
+  }
+  store.worker_counters(worker_).inserts.TakeBack(1);
+  CountStateCancelled(values, store.worker_counters(worker_));
+}
+
+const TimeoutProfile* RuleSink::RuleTimeouts(uint16_t filter,
+                                             uint32_t rule_slot) const {
+  return PolicyOf(filter).rule_slots().record(rule_slot).rule_timeouts();
+}
+
+uint32_t RuleSink::RuleStates(uint16_t filter, uint32_t rule_slot) const {
+  return static_cast<uint32_t>(
+      PolicyOf(filter).counters().Rule(rule_slot).states);
+}
+
+}  // namespace sluice

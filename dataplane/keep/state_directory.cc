@@ -1,0 +1,304 @@
+#include "dataplane/keep/state_directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "dataplane/base/fault_point.h"
+#include "dataplane/base/file_io.h"
+#include "dataplane/base/text.h"
+#include "nlohmann/json.hpp"
+#include "pftable/policy/name.h"
+#include "restore/snapshot_digest.h"
+#include "restore/snapshot_reader.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kFormat = 1;
+constexpr size_t kMaxManifest = size_t{256} << 20;
+constexpr size_t kMaxSnapshot = size_t{256} << 20;
+constexpr std::string_view kPolicySuffix = ".policy";
+constexpr std::string_view kStatesSuffix = ".snap";
+
+std::span<const uint8_t> BytesOf(std::string_view text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+
+bool ReadHex(const std::string& text, std::array<uint8_t, 16>* id) {
+  if (text.size() != 2 * id->size() ||
+      !std::ranges::all_of(text, [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+      })) {
+    return false;
+  }
+  const std::string bytes = absl::HexStringToBytes(text);
+  std::copy(bytes.begin(), bytes.end(), id->begin());
+  return true;
+}
+
+json ToJson(const LoadRequest& request) {
+  json files = json::array();
+  for (const SourceFile& file : request.files) {
+    files.push_back({{"name", file.name}, {"text", file.text}});
+  }
+  json macros = json::array();
+  for (const auto& [name, value] : request.macros) {
+    macros.push_back({name, value});
+  }
+  json result = {{"name", request.name},
+                 {"text", request.text},
+                 {"files", std::move(files)},
+                 {"macros", std::move(macros)}};
+  if (request.dialect.has_value()) {
+    result["dialect"] = static_cast<int>(*request.dialect);
+  }
+  return result;
+}
+
+[[noreturn]] void Refuse(const char* what) {
+  throw json::other_error::create(501, what, nullptr);
+}
+
+// Throws what json throws, here and below. A number that is none of an int is
+// refused rather than made one.
+int IntegerOf(const json& value) {
+  const auto number = value.is_number_integer() ? value.get<int64_t>() : -1;
+  if (number < 0 || number > INT32_MAX) Refuse("a number is out of range");
+  return static_cast<int>(number);
+}
+
+LoadRequest RequestOf(const json& value) {
+  LoadRequest request;
+  request.name = value.at("name").get<std::string>();
+  request.text = value.at("text").get<std::string>();
+  for (const json& file : value.at("files")) {
+    request.files.push_back({file.at("name").get<std::string>(),
+                             file.at("text").get<std::string>()});
+  }
+  for (const json& macro : value.at("macros")) {
+    request.macros.emplace_back(macro.at(0).get<std::string>(),
+                                macro.at(1).get<std::string>());
+  }
+  if (value.contains("dialect")) {
+    const int dialect = IntegerOf(value.at("dialect"));
+    if (dialect > static_cast<int>(Dialect::kFreeBsd)) {
+      Refuse("there is no such dialect");
+    }
+    request.dialect = static_cast<Dialect>(dialect);
+  }
+  return request;
+}
+
+ManifestEntry EntryOf(const json& value) {
+  ManifestEntry entry;
+  FilterSpec& spec = entry.spec;
+  spec.name = value.at("name").get<std::string>();
+  // It becomes the name of a file.
+  if (!IsName(spec.name, kMaxFilterName)) Refuse("that names no filter");
+  if (!ReadHex(value.at("id").get<std::string>(), &entry.id)) {
+    Refuse("an id is 32 digits");
+  }
+  spec.ports = value.at("ports").get<std::vector<std::string>>();
+  spec.expect_restore = value.at("expect_restore").get<bool>();
+  spec.source = value.at("source").get<std::string>();
+  spec.bypass_hold = value.at("bypass_hold").get<bool>();
+  if (value.contains("emergency")) {
+    spec.fail_policy = FailPolicy::kOpen;
+    spec.emergency = RequestOf(value.at("emergency"));
+  }
+  return entry;
+}
+
+}  // namespace
+
+std::string FormatManifest(const std::vector<ManifestEntry>& entries) {
+  json filters = json::array();
+  for (const ManifestEntry& entry : entries) {
+    const FilterSpec& spec = entry.spec;
+    json filter = {{"name", spec.name},
+                   {"id", Hex(entry.id)},
+                   {"ports", spec.ports},
+                   {"expect_restore", spec.expect_restore},
+                   {"source", spec.source},
+                   {"bypass_hold", spec.bypass_hold}};
+    if (spec.emergency.has_value()) {
+      filter["emergency"] = ToJson(*spec.emergency);
+    }
+    filters.push_back(std::move(filter));
+  }
+  std::string text =
+      json{{"format", kFormat}, {"filters", std::move(filters)}}.dump(
+          -1, ' ', false, json::error_handler_t::replace) +
+      "\n";
+  const std::string digest = Hex(DigestOf(BytesOf(text), ""));
+  absl::StrAppend(&text, digest, "\n");
+  return text;
+}
+
+absl::StatusOr<std::vector<ManifestEntry>> ParseManifest(
+    std::string_view text) {
+  const size_t line = text.find('\n');
+  if (line == std::string_view::npos ||
+      text.substr(line + 1) !=
+          Hex(DigestOf(BytesOf(text.substr(0, line + 1)), "")) + "\n") {
+    return absl::InvalidArgumentError(
+        "it is damaged: the digest at its end is not its own");
+  }
+  const json manifest = json::parse(text.substr(0, line), nullptr, false);
+  try {
+    const int format = IntegerOf(manifest.at("format"));
+    if (format != kFormat) {
+      return absl::UnimplementedError(
+          absl::StrCat("its format is ", format, ", not ", kFormat));
+    }
+    std::vector<ManifestEntry> entries;
+    for (const json& filter : manifest.at("filters")) {
+      entries.push_back(EntryOf(filter));
+    }
+    return entries;
+  } catch (const json::exception& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+}
+
+StateDirectory::StateDirectory(std::string path, UniqueFd directory,
+                               UniqueFd lock)
+    : path_(std::move(path)),
+      directory_(std::move(directory)),
+      lock_(std::move(lock)) {}
+
+absl::StatusOr<std::unique_ptr<StateDirectory>> StateDirectory::Open(
+    const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    return SystemError(path, errno);
+  }
+  UniqueFd directory(
+      ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) return SystemError(path, errno);
+  UniqueFd lock(::openat(directory.get(), "lock",
+                         O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!lock.valid()) return SystemError(path + "/lock", errno);
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return SystemError(path + "/lock", errno);
+    return absl::FailedPreconditionError(absl::StrCat(
+        path, " is in use by another process: stop it, or take another state "
+              "directory"));
+  }
+  return std::unique_ptr<StateDirectory>(new StateDirectory(
+      path, std::move(directory), std::move(lock)));
+}
+
+std::string StateDirectory::PathOf(std::string_view file) const {
+  return absl::StrCat(path_, "/", View(file));
+}
+
+absl::StatusOr<std::vector<ManifestEntry>> StateDirectory::ReadManifest(
+    const Complain& complain) const {
+  absl::Status first;
+  for (const char* name : {"manifest", "manifest.old"}) {
+    const absl::StatusOr<std::vector<uint8_t>> bytes =
+        ReadWholeFile(PathOf(name), kMaxManifest);
+    absl::Status status = bytes.status();
+    if (status.ok()) {
+      FaultPoint("start.manifest");
+      absl::StatusOr<std::vector<ManifestEntry>> entries = ParseManifest(
+          {reinterpret_cast<const char*>(bytes->data()), bytes->size()});
+      if (entries.ok()) return entries;
+      status = absl::Status(
+          entries.status().code(),
+          absl::StrCat(PathOf(name), ": ", entries.status().message()));
+    }
+    if (absl::IsNotFound(status)) continue;
+    complain(std::string(status.message()));
+    if (first.ok()) first = status;
+  }
+  if (!first.ok()) return first;
+  return std::vector<ManifestEntry>();
+}
+
+std::shared_ptr<KeptFilter> StateDirectory::Read(const ManifestEntry& entry,
+                                                 Complain complain) const {
+  auto kept = std::make_shared<KeptFilter>();
+  kept->id = entry.id;
+  const std::string policy =
+      PathOf(entry.spec.name + std::string(kPolicySuffix));
+  std::vector<std::vector<uint8_t>> found;
+  for (const std::string& path : {policy, absl::StrCat(policy, ".old")}) {
+    absl::StatusOr<std::vector<uint8_t>> bytes =
+        ReadWholeFile(path, kMaxSnapshot);
+    absl::Status status = bytes.status();
+    if (status.ok()) status = CheckWhole(*bytes);
+    if (status.ok()) {
+      if (ReadSnapshotHeader(*bytes)->filter_id == entry.id) {
+        found.push_back(*std::move(bytes));
+      }
+    } else if (!absl::IsNotFound(status)) {
+      complain(bytes.ok() ? absl::StrCat(path, ": ", status.message())
+                          : std::string(status.message()));
+    }
+  }
+  FaultPoint("start.policy");
+  if (!found.empty()) kept->policy = std::move(found.front());
+  if (found.size() > 1) kept->older_policy = std::move(found.back());
+  kept->states = std::make_shared<KeptFileSource>(
+      PathOf(entry.spec.name + std::string(kStatesSuffix)), entry.id,
+      ImportChoice{}, std::move(complain));
+  return kept;
+}
+
+absl::Status StateDirectory::WriteManifest(
+    const std::vector<ManifestEntry>& entries) const {
+  return ReplaceFile(directory_.get(), "manifest",
+                     BytesOf(FormatManifest(entries)), /*keep=*/true);
+}
+
+absl::Status StateDirectory::WritePolicy(
+    const std::string& name, std::span<const uint8_t> snapshot) const {
+  return ReplaceFile(directory_.get(), name + std::string(kPolicySuffix),
+                     snapshot, /*keep=*/true);
+}
+
+absl::Status StateDirectory::WriteStates(
+    const std::string& name, std::span<const uint8_t> snapshot) const {
+  return ReplaceFile(directory_.get(), name + std::string(kStatesSuffix),
+                     snapshot, /*keep=*/true);
+}
+
+void StateDirectory::Sweep(const std::vector<ManifestEntry>& entries) const {
+  std::set<std::string> kept = {"lock", "manifest", "manifest.old"};
+  for (const ManifestEntry& entry : entries) {
+    for (const std::string_view suffix : {kPolicySuffix, kStatesSuffix}) {
+      const std::string name = entry.spec.name + std::string(suffix);
+      kept.insert(name);
+      kept.insert(name + ".old");
+    }
+  }
+  const auto is_ours = [](const std::string& name) {
+    return name.ends_with(".tmp") || name.ends_with(kPolicySuffix) ||
+           name.ends_with(kStatesSuffix) || name.ends_with(".policy.old") ||
+           name.ends_with(".snap.old");
+  };
+  std::error_code error;
+  for (const auto& file :
+       std::filesystem::directory_iterator(path_, error)) {
+    const std::string name = file.path().filename().string();
+    if (is_ours(name) && !kept.contains(name)) {
+      ::unlinkat(directory_.get(), name.c_str(), 0);
+    }
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,65 @@
+// What is wanted of ports and wires, as plain values, and the words that they
+// may be given.
+#ifndef SLUICE_DATAPLANE_PORTS_PORT_CONFIG_H_
+#define SLUICE_DATAPLANE_PORTS_PORT_CONFIG_H_
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "packet/address.h"
+#include "pftable/host/host_facts.h"
+
+namespace sluice {
+
+struct PortConfig {
+  std::string name;    // as rules say it: `on outside`
+  std::string device;  // PCI address or vdev string, with driver arguments
+  std::vector<std::string> groups = {};
+  // The port's own addresses with their networks, for `self`, `outside`,
+  // `(outside)` and `outside:network`. Host bits are kept.
+  std::vector<Prefix> addresses = {};
+  uint16_t queues = 0;  // 0: one a worker
+  uint16_t rx_descriptors = 1024;
+  uint16_t tx_descriptors = 1024;
+  uint16_t mtu = 1500;  // bytes of the IP packet
+  bool promiscuous = true;
+
+  bool is_pci() const;
+  // The device without driver arguments: "0000:03:00.0", "net_af_packet0".
+  std::string_view device_name() const;
+  // The Linux interface that a virtual device stands on, as its argument
+  // `iface=` says: "veth0". Empty: none.
+  std::string_view interface() const;
+
+  friend bool operator==(const PortConfig&, const PortConfig&) = default;
+};
+
+struct WireConfig {
+  std::array<uint16_t, 2> ports{};  // indexes into the ports
+  bool pass_non_ip = true;
+
+  friend bool operator==(const WireConfig&, const WireConfig&) = default;
+};
+
+// What rules may name of the machine: the ports as interfaces, and the common
+// services and protocols.
+HostFacts FactsOf(std::span<const PortConfig> ports);
+
+// A letter, digit, '_', '-' or '.'.
+bool IsNameByte(char c);
+// A letter, then name bytes, at most kMaxPortName of them.
+bool IsPortName(std::string_view name);
+// The same, but no digit at the end: pf tells groups from units by that.
+bool IsGroupName(std::string_view name);
+// Names with a meaning in rules, which no port may have: "any", "self", ...
+bool IsReservedName(std::string_view name);
+// The name of a virtual device: "net_af_packet0".
+bool IsVdevName(std::string_view text);
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_PORTS_PORT_CONFIG_H_

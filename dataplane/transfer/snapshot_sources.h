@@ -1,0 +1,91 @@
+// Where snapshots come from: bytes that an order brought, a file, a file and
+// the one before it. What an order wants done with the snapshot goes with it.
+#ifndef SLUICE_DATAPLANE_TRANSFER_SNAPSHOT_SOURCES_H_
+#define SLUICE_DATAPLANE_TRANSFER_SNAPSHOT_SOURCES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "dataplane/base/unique_fd.h"
+#include "restore/import.h"
+#include "restore/snapshot.h"
+#include "restore/snapshot_source.h"
+
+namespace sluice {
+
+struct ImportChoice {
+  // Rules, options and tables come from the snapshot too.
+  bool policy = false;
+  OrphanPolicy orphans = OrphanPolicy::kKeep;
+
+  friend bool operator==(const ImportChoice&, const ImportChoice&) = default;
+};
+
+class TransferSource : public SnapshotSource {
+ public:
+  explicit TransferSource(const ImportChoice& choice) : choice_(choice) {}
+  const ImportChoice& choice() const { return choice_; }
+
+ private:
+  const ImportChoice choice_;
+};
+
+// What was read already.
+class MemorySource final : public TransferSource {
+ public:
+  MemorySource(std::vector<uint8_t> bytes, const ImportChoice& choice)
+      : TransferSource(choice), bytes_(std::move(bytes)) {}
+  absl::StatusOr<std::vector<uint8_t>> Read(size_t max_bytes) override;
+
+ private:
+  const std::vector<uint8_t> bytes_;
+};
+
+class FileSource final : public TransferSource {
+ public:
+  FileSource(std::string path, const ImportChoice& choice)
+      : TransferSource(choice), path_(std::move(path)) {}
+  absl::StatusOr<std::vector<uint8_t>> Read(size_t max_bytes) override;
+
+ private:
+  const std::string path_;
+};
+
+// A file that is kept beside its predecessor, NAME.old: the newer one that is
+// whole and belongs to the filter. NotFound if there is neither; what is wrong
+// with the newer one if both are damaged.
+class KeptFileSource final : public TransferSource {
+ public:
+  using FilterId = std::array<uint8_t, 16>;
+  // `complain` is told, on the thread that reads, what was passed over.
+  KeptFileSource(std::string path, const FilterId& filter,
+                 const ImportChoice& choice,
+                 std::function<void(const std::string&)> complain)
+      : TransferSource(choice),
+        path_(std::move(path)),
+        filter_(filter),
+        complain_(std::move(complain)) {}
+  absl::StatusOr<std::vector<uint8_t>> Read(size_t max_bytes) override;
+
+ private:
+  const std::string path_;
+  const FilterId filter_;
+  const std::function<void(const std::string&)> complain_;
+};
+
+// Whether the bytes are as long as their header says and end with their
+// digest: not torn, not damaged. Less than ReadSnapshot(), and cheap.
+absl::Status CheckWhole(const std::vector<uint8_t>& bytes);
+
+// The header of a file, without moving the descriptor's offset.
+absl::StatusOr<SnapshotHeader> PeekSnapshotHeader(const std::string& path);
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_TRANSFER_SNAPSHOT_SOURCES_H_

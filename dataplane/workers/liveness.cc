@@ -1,0 +1,68 @@
+#include "dataplane/workers/liveness.h"
+
+#include <spdlog/spdlog.h>
+
+#include <bit>
+#include <utility>
+
+#include "dataplane/workers/worker.h"
+
+namespace sluice {
+
+bool WorkerWatch::Look(uint64_t rounds, uint64_t now,
+                       absl::FunctionRef<ThreadSample()> sample) {
+  const uint64_t gap = begun_ ? GapSince(&last_look_, now) : 0;
+  if (!begun_ || rounds != rounds_) {
+    *this = {};
+    begun_ = true;
+    rounds_ = rounds;
+    last_look_ = now;
+    return false;
+  }
+  const ThreadSample seen = sample();
+  if (sampled_ && seen.state == 'R' && seen == last_) {
+    starved_ += gap;
+  } else {
+    quiet_ += gap;
+  }
+  sampled_ = true;
+  last_ = seen;
+  stalled_ = quiet_ >= kStallTime || starved_ >= kStarvedTime;
+  return stalled_;
+}
+
+WorkerMonitor::WorkerMonitor(Plane* plane, std::vector<Worker*> workers)
+    : plane_(*plane),
+      workers_(std::move(workers)),
+      watches_(workers_.size()) {}
+
+void WorkerMonitor::Poll(uint64_t now) {
+  if (now - last_look_ < kLookInterval) return;
+  last_look_ = now;
+  uint32_t stalled = 0;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    const int thread = workers_[i]->thread_id();
+    if (thread == 0) continue;
+    const bool is = watches_[i].Look(workers_[i]->totals().rounds.value(), now,
+                                     [thread] { return SampleThread(thread); });
+    if (is) stalled |= 1u << i;
+  }
+  for (uint32_t changed = stalled ^ stalled_; changed != 0;
+       changed &= changed - 1) {
+    const int i = std::countr_zero(changed);
+    if ((stalled & 1u << i) == 0) {
+      spdlog::warn("worker {} runs again", i);
+    } else if (workers_.size() == 1) {
+      spdlog::error("worker {} does not run: no packet passes", i);
+    } else {
+      spdlog::error("worker {} does not run: others poll its queues, and its "
+                    "flows are judged by the fail policy of their filters",
+                    i);
+    }
+  }
+  if (stalled == stalled_) return;
+  stalled_ = stalled;
+  plane_.stalled.store(stalled, std::memory_order_release);
+}
+
+}  // namespace sluice

@@ -1,0 +1,110 @@
+#include "dataplane/workers/state_orders.h"
+
+#include <algorithm>
+
+#include "dataplane/forward/filter_plane.h"
+#include "dataplane/forward/pipeline.h"
+#include "dataplane/workers/worker.h"
+
+namespace sluice {
+namespace {
+
+// Slots that one step looks at: a few microseconds.
+constexpr uint32_t kSlotsAStep = 128;
+
+bool IsHalfOpen(const StateHot& state) {
+  return state.key.proto == protocol::kTcp &&
+         std::ranges::any_of(state.phase, [](uint8_t phase) {
+           return phase < static_cast<uint8_t>(TcpPhase::kEstablished);
+         });
+}
+
+}  // namespace
+
+bool StateMatcher::Matches(const StateRecord& state) const {
+  if (state.filter != filter) return false;
+  if (query.id && state.id != *query.id) return false;
+  if (query.protocol && state.proto != *query.protocol) return false;
+  if (query.direction && state.direction != *query.direction) return false;
+  if (by_interface && state.interface != interface) return false;
+  if (query.source && !query.source->Contains(state.address[0])) return false;
+  if (query.destination && !query.destination->Contains(state.address[1])) {
+    return false;
+  }
+  if (query.source_port && state.port[0] != *query.source_port) return false;
+  if (query.destination_port && state.port[1] != *query.destination_port) {
+    return false;
+  }
+  return !by_rule_slots ||
+         std::ranges::binary_search(rule_slots, state.values.rule_slot);
+}
+
+ListOrder::ListOrder(std::shared_ptr<const StateMatcher> matcher,
+                     uint32_t cursor, size_t limit, Finish done)
+    : matcher_(std::move(matcher)),
+      limit_(limit),
+      cursor_(cursor),
+      done_(std::move(done)) {
+  states_.reserve(limit);
+}
+
+bool ListOrder::Step(const WorkerView& view) {
+  const uint64_t room = limit_ - states_.size();
+  const auto budget =
+      static_cast<uint32_t>(std::min<uint64_t>(room, kSlotsAStep));
+  more_ = view.states->Visit(&cursor_, budget, [&](StateIndex state) {
+    const StateRecord record = view.states->Record(state, view.now);
+    if (matcher_->Matches(record)) states_.push_back(record);
+  });
+  return !more_ || states_.size() == limit_;
+}
+
+void ListOrder::Done() {
+  done_(more_ ? std::optional(cursor_) : std::nullopt, std::move(states_));
+}
+
+bool KillOrder::Step(const WorkerView& view) {
+  return !view.states->Visit(&cursor_, kSlotsAStep, [&](StateIndex state) {
+    if (!matcher_->Matches(view.states->Record(state, view.now))) return;
+    view.states->Remove(state);
+    ++killed_;
+  });
+}
+
+bool FoldOrder::Step(const WorkerView& view) {
+  const bool more =
+      view.states->Visit(&cursor_, kSlotsAStep, [&](StateIndex state) {
+        if (view.states->hot(state).key.filter != filter_) return;
+        view.states->Fold(state);
+        if (IsHalfOpen(view.states->hot(state))) ++snapshot_.half_open;
+      });
+  if (more) return false;
+  for (const PortCounters& port : view.ports) {
+    snapshot_.received += port.received_packets.value();
+    snapshot_.forwarded += port.forwarded_packets.value();
+    for (const Counter& drops : port.drops) {
+      snapshot_.dropped += drops.value();
+    }
+  }
+  snapshot_.steered = view.totals->handed_out.value();
+  snapshot_.handed_out =
+      view.totals->handed_out.value() + view.totals->transmit_out.value();
+  snapshot_.handed_in =
+      view.totals->handed_in.value() + view.totals->transmit_in.value();
+  snapshot_.held = view.held;
+  return true;
+}
+
+bool ForgetOrder::Step(const WorkerView& view) {
+  if (!filter_.holds[view.worker]->empty()) return false;
+  const bool more =
+      view.states->Visit(&cursor_, kSlotsAStep, [&](StateIndex state) {
+        if (view.states->hot(state).key.filter != filter_.number) return;
+        view.states->Remove(state);
+      });
+  if (more) return false;
+  view.states->SetFilter(filter_.number, nullptr, {});
+  return true;
+}
+
+}  // namespace sluice

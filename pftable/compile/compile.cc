@@ -1,0 +1,338 @@
+#include "pftable/compile/compile.h"
+
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "pftable/compile/compile_rule.h"
+#include "pftable/print/printer.h"
+#include "pftable/policy/source_lines.h"
+#include "pftable/policy/stable_hash.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kMaxMessages = 100;
+
+// The message as the parser's are: place, line and caret around it.
+absl::Status AtPlace(const Policy& policy, const SourcePlace& place,
+                     const absl::Status& status) {
+  if (place.line == 0 || place.file >= policy.files.size()) return status;
+  Diagnostic d;
+  d.file = policy.files[place.file];
+  d.line = place.line;
+  d.column = place.column;
+  d.message = std::string(status.message());
+  if (policy.texts != nullptr && place.file < policy.texts->size()) {
+    d.source_line =
+        SourceLines((*policy.texts)[place.file]).Line(place.line);
+  }
+  const std::string text = FormatDiagnostic(d);
+  return absl::Status(status.code(), absl::StripSuffix(text, "\n"));
+}
+
+uint64_t HashOptions(const Options& o) {
+  uint64_t hash = HashText("options");
+  for (const uint32_t value : o.timeouts) hash = CombineHash(hash, value);
+  for (const uint32_t value : o.limits) hash = CombineHash(hash, value);
+  hash = CombineHash(hash, static_cast<uint64_t>(o.dialect));
+  hash = CombineHash(hash, static_cast<uint64_t>(o.fail_policy));
+  hash = CombineHash(hash, static_cast<uint64_t>(o.reassemble));
+  for (const Options::Given& given : o.given) {
+    hash = CombineHash(hash, HashText(given.text));
+  }
+  for (const InterfaceMatch& skip : o.skip) {
+    hash = CombineHash(hash, HashText(skip.name) + skip.negated);
+  }
+  return hash;
+}
+
+// Bounds what one packet can cost: refuses loops, deep nesting, and anchors
+// that multiply.
+class CallChecker {
+ public:
+  explicit CallChecker(const CompiledPolicy& policy)
+      : policy_(policy), results_(policy.rulesets.size()) {}
+
+  // The index into `rules` of a call that closes a loop, or the message.
+  absl::Status Check(uint32_t ruleset, uint32_t* place) {
+    Result& result = results_[ruleset];
+    if (result.state == State::kDone) return absl::OkStatus();
+    result.state = State::kOpen;
+    const auto [begin, end] = policy_.rulesets[ruleset];
+    uint64_t steps = end - begin;
+    uint32_t depth = 0;
+    for (uint32_t i = begin; i < end; ++i) {
+      const CompiledRule& rule = policy_.rules[i];
+      for (uint32_t c = rule.call_begin; c < rule.call_end; ++c) {
+        const uint32_t callee = policy_.calls[c];
+        if (results_[callee].state == State::kOpen) {
+          *place = i;
+          return absl::InvalidArgumentError("the anchor calls itself");
+        }
+        if (absl::Status s = Check(callee, place); !s.ok()) return s;
+        steps += results_[callee].steps;
+        depth = std::max(depth, results_[callee].depth + 1);
+        *place = i;
+        if (depth > kMaxAnchorDepth) {
+          return absl::InvalidArgumentError(absl::StrCat(
+              "anchors are nested more than ", kMaxAnchorDepth, " deep"));
+        }
+        if (steps > kMaxEvaluationSteps) {
+          return absl::InvalidArgumentError(absl::StrCat(
+              "anchors call each other so often that a packet could meet "
+              "more than ", kMaxEvaluationSteps, " rules"));
+        }
+      }
+    }
+    result = Result{State::kDone, depth, steps};
+    return absl::OkStatus();
+  }
+
+ private:
+  enum class State : uint8_t { kNew, kOpen, kDone };
+  struct Result {
+    State state = State::kNew;
+    uint32_t depth = 0;
+    uint64_t steps = 0;
+  };
+
+  const CompiledPolicy& policy_;
+  std::vector<Result> results_;
+};
+
+class PolicyCompiler {
+ public:
+  PolicyCompiler(std::shared_ptr<const Policy> source,
+                 const CompileContext& context)
+      : source_(std::move(source)),
+        context_(context),
+        result_(std::make_shared<CompiledPolicy>()),
+        rules_(context_, result_.get()) {}
+
+  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> Run() {
+    result_->source = source_;
+    result_->interface_version = context_.interfaces->version();
+    const std::vector<Diagnostic> unenforced =
+        UnenforcedConstructs(*source_, kEngineCapabilities, kMaxMessages);
+    if (!unenforced.empty()) {
+      const std::string text = FormatDiagnostics(unenforced);
+      return absl::InvalidArgumentError(absl::StripSuffix(text, "\n"));
+    }
+    CollectRulesets(source_->main, "");
+    if (absl::Status s = CheckLimits(); !s.ok()) return s;
+    if (absl::Status s = CompileRules(); !s.ok()) return s;
+    if (absl::Status s = LinkCalls(); !s.ok()) return s;
+    if (absl::Status s = AcquireSlots(); !s.ok()) return s;
+    CompileOptions();
+    DefineTables();
+    return std::shared_ptr<const CompiledPolicy>(std::move(result_));
+  }
+
+ private:
+  struct Named {
+    std::string path;
+    const Anchor* anchor;
+  };
+
+  void CollectRulesets(const Anchor& anchor, const std::string& path) {
+    indexes_[&anchor] = static_cast<uint32_t>(anchors_.size());
+    anchors_.push_back({path, &anchor});
+    for (const Anchor& child : anchor.children) {
+      CollectRulesets(child, path.empty() ? child.name
+                                          : absl::StrCat(path, "/",
+                                                         child.name));
+    }
+  }
+
+  absl::Status CheckLimits() const {
+    const Options& options = source_->options;
+    if (anchors_.size() - 1 > options.limit(Limit::kAnchors)) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          anchors_.size() - 1, " anchors, limit ",
+          options.limit(Limit::kAnchors), " (set limit anchors)"));
+    }
+    size_t tables = 0;
+    uint64_t entries = 0;
+    for (const Named& named : anchors_) {
+      tables += named.anchor->tables.size();
+      for (const TableDefinition& table : named.anchor->tables) {
+        entries += table.entries.size() + table.run_time_entries.size();
+        if (entries > options.limit(Limit::kTableEntries)) {
+          return AtPlace(
+              *source_, table.place,
+              absl::ResourceExhaustedError(absl::StrCat(
+                  "table <", table.name, ">: more than ",
+                  options.limit(Limit::kTableEntries),
+                  " addresses in all tables (set limit table-entries)")));
+        }
+      }
+    }
+    if (tables > options.limit(Limit::kTables)) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat(tables, " tables, limit ",
+                       options.limit(Limit::kTables), " (set limit tables)"));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CompileRules() {
+    size_t total = 0;
+    for (const Named& named : anchors_) {
+      total += named.anchor->rules.filter.size();
+    }
+    if (total >= context_.rule_slots->capacity()) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          total, " rules, room for ", context_.rule_slots->capacity() - 1));
+    }
+    result_->rules.reserve(total);
+    result_->listed.reserve(total);
+    uint64_t hash = HashOptions(source_->options);
+    for (const Named& named : anchors_) {
+      CompiledRuleset ruleset;
+      ruleset.begin = static_cast<uint32_t>(result_->rules.size());
+      hash = CombineHash(hash, HashText(named.path));
+      // Counts equal rules of this anchor.
+      std::unordered_map<std::string, uint32_t> occurrences;
+      for (const Rule& rule : named.anchor->rules.filter) {
+        CompiledRule& compiled = result_->rules.emplace_back();
+        if (absl::Status s = rules_.Compile(rule, named.path, &compiled);
+            !s.ok()) {
+          return AtPlace(*source_, rule.place, s);
+        }
+        compiled.number =
+            static_cast<uint32_t>(result_->rules.size() - 1 - ruleset.begin);
+
+        RuleSlotRequest& request = requests_.emplace_back();
+        request.anchor = named.path;
+        request.identity = RuleIdentity(rule, named.path);
+        request.occurrence = occurrences[request.identity]++;
+        request.labels = rule.labels;
+        request.timeouts = RuleTimeouts(rule);
+        request.max_states = rule.state_options.max_states;
+        hash = CombineHash(hash, HashText(request.identity));
+        result_->listed.push_back(ListedRule{.anchor = named.path,
+                                             .rule = &rule,
+                                             .number = compiled.number,
+                                             .labels = rule.labels});
+      }
+      ruleset.end = static_cast<uint32_t>(result_->rules.size());
+      result_->rulesets.push_back(ruleset);
+    }
+    result_->hash = hash;
+    return absl::OkStatus();
+  }
+
+  absl::Status LinkCalls() {
+    for (size_t i = 0; i < result_->rules.size(); ++i) {
+      const Rule& rule = *result_->listed[i].rule;
+      if (!rule.IsAnchorCall()) continue;
+      CompiledRule& compiled = result_->rules[i];
+      compiled.is_call = true;
+      compiled.call_begin = static_cast<uint32_t>(result_->calls.size());
+      const Anchor* callee = source_->main.Find(rule.anchor_path);
+      if (callee != nullptr && !rule.anchor_wildcard) {
+        result_->calls.push_back(indexes_.at(callee));
+      } else if (callee != nullptr) {
+        for (const Anchor& child : callee->children) {
+          result_->calls.push_back(indexes_.at(&child));
+        }
+      }
+      compiled.call_end = static_cast<uint32_t>(result_->calls.size());
+    }
+    CallChecker checker(*result_);
+    for (uint32_t i = 0; i < result_->rulesets.size(); ++i) {
+      uint32_t place = 0;
+      if (absl::Status s = checker.Check(i, &place); !s.ok()) {
+        return AtPlace(*source_, result_->listed[place].rule->place, s);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AcquireSlots() {
+    absl::StatusOr<RuleSlotLease> lease =
+        context_.rule_slots->Acquire(requests_);
+    if (!lease.ok()) return lease.status();
+    for (size_t i = 0; i < result_->rules.size(); ++i) {
+      const uint32_t slot = lease->slots()[i];
+      result_->rules[i].slot = slot;
+      result_->rules[i].record = &context_.rule_slots->record(slot);
+      result_->listed[i].slot = slot;
+    }
+    result_->slots = *std::move(lease);
+    return absl::OkStatus();
+  }
+
+  void CompileOptions() {
+    const Options& options = source_->options;
+    EngineOptions& engine = result_->options;
+    engine.timeouts.values = options.timeouts;
+    engine.limits = options.limits;
+    engine.fail_policy = options.fail_policy;
+    engine.reassemble = options.reassemble;
+    engine.aborts_sctp = options.dialect == Dialect::kFreeBsd;
+    for (const InterfaceMatch& skip : options.skip) {
+      if (skip.IsSet()) {
+        result_->skip.push_back(rules_.CompileInterface(skip));
+      }
+    }
+  }
+
+  void DefineTables() {
+    for (const Named& named : anchors_) {
+      for (const TableDefinition& table : named.anchor->tables) {
+        result_->defined_tables.push_back(CompiledPolicy::DefinedTable{
+            .key = {.anchor = named.path, .name = table.name},
+            .persist = table.persist,
+            .is_const = table.is_const,
+            .counters = table.counters,
+            .has_contents = table.has_contents,
+            .contents = ContentsOf(table)});
+      }
+    }
+  }
+
+  AddressTable ContentsOf(const TableDefinition& table) const {
+    std::span<const TableEntry> entries = table.entries;
+    std::vector<TableEntry> all;
+    if (!table.run_time_entries.empty()) {
+      all = table.entries;
+      all.insert(all.end(), table.run_time_entries.begin(),
+                 table.run_time_entries.end());
+      entries = all;
+    }
+    return context_.pool != nullptr ? context_.pool->Build(entries)
+                                    : BuildTable(entries);
+  }
+
+  const std::shared_ptr<const Policy> source_;
+  const CompileContext context_;
+  std::shared_ptr<CompiledPolicy> result_;
+  RuleCompiler rules_;
+  std::vector<Named> anchors_;  // as CompiledPolicy::rulesets
+  std::unordered_map<const Anchor*, uint32_t> indexes_;
+  std::vector<RuleSlotRequest> requests_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CompilePolicy(
+    std::shared_ptr<const Policy> policy, const CompileContext& context) {
+  return PolicyCompiler(std::move(policy), context).Run();
+}
+
+absl::StatusOr<std::unique_ptr<Generation>> Compile(
+    const Policy& policy, const Generation* base,
+    const CompileContext& context) {
+  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> compiled =
+      CompilePolicy(std::make_shared<const Policy>(policy), context);
+  if (!compiled.ok()) return compiled.status();
+  return MakeGeneration(*std::move(compiled), base, *context.table_slots);
+}
+
+}  // namespace sluice

@@ -1,0 +1,261 @@
+#include "pftable/compile/compile_rule.h"
+
+#include <cstdint>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice {
+namespace {
+
+PortCondition CompilePort(const PortMatch& match) {
+  // Wider than a port, so that bounds may leave the range of ports.
+  int low = match.low;
+  int high = match.high;
+  bool inverted = false;
+  switch (match.op) {
+    case CompareOperator::kNone:
+      return PortCondition();
+    case CompareOperator::kNotEqual:
+      inverted = true;
+      high = low;
+      break;
+    case CompareOperator::kEqual:
+      high = low;
+      break;
+    case CompareOperator::kLess:
+      high = low - 1;
+      low = 0;
+      break;
+    case CompareOperator::kLessOrEqual:
+      high = low;
+      low = 0;
+      break;
+    case CompareOperator::kGreater:
+      low = low + 1;
+      high = 65535;
+      break;
+    case CompareOperator::kGreaterOrEqual:
+      high = 65535;
+      break;
+    case CompareOperator::kRange:
+      break;
+    case CompareOperator::kExclusiveRange:
+      ++low;
+      --high;
+      break;
+    case CompareOperator::kExceptRange:
+      inverted = true;
+      break;
+  }
+  if (low > high || high < 0 || low > 65535) {
+    low = 1;
+    high = 0;
+  }
+  return PortCondition{.low = static_cast<uint16_t>(low),
+                       .high = static_cast<uint16_t>(high),
+                       .inverted = inverted,
+                       .is_set = true};
+}
+
+// The socket's owner is unknown for every packet that is forwarded, and all
+// are: `= unknown` and `!= somebody` hold, all else does not.
+bool NeverMatches(const IdMatch& match) {
+  if (!match.IsSet()) return false;
+  switch (match.op) {
+    case CompareOperator::kEqual:
+      return match.low != kUnknownId;
+    case CompareOperator::kNotEqual:
+      return match.low == kUnknownId;
+    default:
+      return true;
+  }
+}
+
+uint16_t StateFlags(const Rule& rule) {
+  const StateOptions& options = rule.state_options;
+  uint16_t flags = 0;
+  if (options.sloppy) flags |= kStateSloppy;
+  if (options.no_sync) flags |= kStateNoSync;
+  if (options.if_bound) flags |= kStateIfBound;
+  if (options.max_states != 0) flags |= kStateRuleLimit;
+  if (!options.timeouts.empty()) flags |= kStateRuleTimeouts;
+  if (rule.allow_opts) flags |= kStateAllowOptions;
+  if (rule.log.enabled) flags |= kStateLog;
+  if (rule.log.enabled && rule.log.all) flags |= kStateLogAll;
+  return flags;
+}
+
+}  // namespace
+
+TimeoutProfile RuleTimeouts(const Rule& rule) {
+  TimeoutProfile profile;
+  for (const auto& [timeout, value] : rule.state_options.timeouts) {
+    profile[timeout] = value;
+  }
+  return profile;
+}
+
+InterfaceCondition RuleCompiler::CompileInterface(
+    const InterfaceMatch& match) const {
+  InterfaceCondition condition;
+  if (!match.IsSet()) return condition;
+  condition.negated = match.negated;
+  if (match.name == "any") {
+    condition.kind = InterfaceCondition::Kind::kAny;
+  } else {
+    condition.kind = InterfaceCondition::Kind::kNamed;
+    condition.name = context_.interfaces->Resolve(match.name);
+  }
+  return condition;
+}
+
+uint16_t RuleCompiler::AddressList(const AddressMatch& match) {
+  const InterfaceModifiers& modifiers = match.modifiers;
+  CompiledAddressList list;
+  list.begin = static_cast<uint32_t>(policy_->list_prefixes.size());
+  bool seen4 = false;
+  bool seen6 = false;
+  for (const InterfaceRegistry::PortAddress& port :
+       context_.interfaces->Addresses(match.name)) {
+    const Family family = port.prefix.address.family;
+    // `:0` leaves out all but the first address of a family.
+    bool& seen = family == Family::kIpv4 ? seen4 : seen6;
+    if (modifiers.no_alias && std::exchange(seen, true)) continue;
+    const uint8_t bits = static_cast<uint8_t>(AddressBits(family));
+    Prefix prefix{.address = port.prefix.address, .length = bits};
+    if (modifiers.broadcast) {
+      if (family != Family::kIpv4) continue;
+      const uint32_t mask = MaskOf(family, port.prefix.length).v4().host();
+      prefix.address = Address::V4(prefix.address.v4().host() | ~mask);
+    } else if (modifiers.network) {
+      prefix.length = port.prefix.length;
+    }
+    if (match.dynamic_prefix < prefix.length) {
+      prefix.length = match.dynamic_prefix;
+    }
+    policy_->list_prefixes.push_back(prefix.Masked());
+  }
+  list.end = static_cast<uint32_t>(policy_->list_prefixes.size());
+  policy_->address_lists.push_back(list);
+  return static_cast<uint16_t>(policy_->address_lists.size() - 1);
+}
+
+absl::Status RuleCompiler::CompileAddress(const AddressMatch& match,
+                                          const std::string& anchor,
+                                          AddressCondition* condition) {
+  using Kind = AddressCondition::Kind;
+  condition->negated = match.negated;
+  switch (match.kind) {
+    case AddressKind::kAny:
+      condition->kind = Kind::kAny;
+      break;
+    case AddressKind::kPrefix:
+      condition->kind = Kind::kPrefix;
+      condition->first = And(match.address, match.mask).bytes;
+      condition->second = match.mask.bytes;
+      break;
+    case AddressKind::kRange:
+      condition->kind = Kind::kRange;
+      condition->first = match.address.bytes;
+      condition->second = match.range_end.bytes;
+      break;
+    case AddressKind::kTable: {
+      condition->kind = Kind::kTable;
+      const TableKey key{.anchor = anchor, .name = match.name};
+      const auto [known, fresh] = table_indexes_.try_emplace(
+          key, static_cast<uint16_t>(policy_->referenced_tables.size()));
+      if (fresh) {
+        if (policy_->referenced_tables.size() >=
+            context_.table_slots->capacity()) {
+          return absl::ResourceExhaustedError(
+              absl::StrCat("table <", match.name, ">: too many tables"));
+        }
+        policy_->referenced_tables.push_back(key);
+        policy_->table_references.push_back(0);
+      }
+      condition->index = known->second;
+      ++policy_->table_references[known->second];
+      break;
+    }
+    case AddressKind::kDynamicInterface:
+      if (policy_->address_lists.size() >
+          std::numeric_limits<uint16_t>::max()) {
+        return absl::ResourceExhaustedError(
+            "too many interface addresses in brackets, max 65536");
+      }
+      condition->kind = Kind::kList;
+      condition->index = AddressList(match);
+      break;
+    case AddressKind::kNoRoute:
+    case AddressKind::kUrpfFailed:
+    case AddressKind::kRouteLabel:
+      condition->kind = Kind::kNever;
+      break;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
+                                   CompiledRule* compiled) {
+  CompiledRule& c = *compiled;
+  c.direction = rule.direction;
+  c.family = rule.family;
+  c.any_protocol = rule.protocol == 0;
+  c.protocol = rule.protocol;
+  c.fragments_only = rule.fragment;
+  c.flags_set = rule.flags.set;
+  c.flags_mask = rule.flags.mask;
+  c.has_icmp_type = rule.icmp_type.has_value();
+  c.icmp_type = rule.icmp_type.value_or(0);
+  c.has_icmp_code = rule.icmp_code.has_value();
+  c.icmp_code = rule.icmp_code.value_or(0);
+  c.has_tos = rule.tos.has_value();
+  c.tos = rule.tos.value_or(0);
+  c.max_packet_size = rule.max_pkt_size;
+  c.never = NeverMatches(rule.user) || NeverMatches(rule.group);
+  c.owner = rule.user.IsSet() || rule.group.IsSet();
+  c.probability = rule.probability;
+  c.source_port = CompilePort(rule.source.port);
+  c.destination_port = CompilePort(rule.destination.port);
+  c.on = CompileInterface(rule.on);
+  c.received_on = CompileInterface(rule.received_on);
+  if (absl::Status s =
+          CompileAddress(rule.source.address, anchor, &c.source);
+      !s.ok()) {
+    return s;
+  }
+  if (absl::Status s =
+          CompileAddress(rule.destination.address, anchor, &c.destination);
+      !s.ok()) {
+    return s;
+  }
+  if (!rule.tagged.empty()) {
+    absl::StatusOr<uint16_t> tag = context_.tags->Intern(rule.tagged);
+    if (!tag.ok()) return tag.status();
+    c.tagged = *tag;
+    c.tagged_negated = rule.tagged_negated;
+  }
+  if (!rule.tag.empty()) {
+    absl::StatusOr<uint16_t> tag = context_.tags->Intern(rule.tag);
+    if (!tag.ok()) return tag.status();
+    c.tag = *tag;
+  }
+
+  c.action = rule.action;
+  c.quick = rule.quick;
+  c.block_return = rule.block_return;
+  c.rst_ttl = rule.return_rst_ttl;
+  c.icmp_return_code = rule.return_icmp_code;
+  c.icmp6_return_code = rule.return_icmp6_code;
+  c.allow_options = rule.allow_opts;
+  c.log = rule.log.enabled;
+  c.log_all = rule.log.enabled && rule.log.all;
+  c.log_matches = rule.log.enabled && rule.log.matches;
+  c.state = rule.state;
+  c.state_flags = StateFlags(rule);
+  return absl::OkStatus();
+}
+
+}  // namespace sluice

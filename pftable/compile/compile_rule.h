@@ -1,0 +1,43 @@
+// From one rule of a policy to its compiled form. For compile.cc only.
+#ifndef SLUICE_PFTABLE_COMPILE_COMPILE_RULE_H_
+#define SLUICE_PFTABLE_COMPILE_COMPILE_RULE_H_
+
+#include <map>
+
+#include "absl/status/status.h"
+#include "pftable/compile/compile.h"
+#include "pftable/engine/generation.h"
+#include "pftable/policy/rule.h"
+
+namespace sluice {
+
+// Compiles the conditions and actions of rules into the lists of one
+// CompiledPolicy. Slots, records and calls are the caller's.
+class RuleCompiler {
+ public:
+  RuleCompiler(const CompileContext& context, CompiledPolicy* policy)
+      : context_(context), policy_(policy) {}
+
+  // `anchor` is the path of the rule's anchor. ResourceExhausted when tags or
+  // tables run out.
+  absl::Status Compile(const Rule& rule, const std::string& anchor,
+                       CompiledRule* compiled);
+  InterfaceCondition CompileInterface(const InterfaceMatch& match) const;
+
+ private:
+  absl::Status CompileAddress(const AddressMatch& match,
+                              const std::string& anchor,
+                              AddressCondition* condition);
+  uint16_t AddressList(const AddressMatch& match);
+
+  const CompileContext& context_;
+  CompiledPolicy* const policy_;
+  std::map<TableKey, uint16_t> table_indexes_;
+};
+
+// The values that the rule's `keep state (...)` gives.
+TimeoutProfile RuleTimeouts(const Rule& rule);
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_COMPILE_COMPILE_RULE_H_

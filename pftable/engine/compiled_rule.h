@@ -1,0 +1,120 @@
+// A rule as workers read it: plain data, conditions first, without pointers
+// to anything but its record.
+#ifndef SLUICE_PFTABLE_ENGINE_COMPILED_RULE_H_
+#define SLUICE_PFTABLE_ENGINE_COMPILED_RULE_H_
+
+#include <array>
+#include <cstdint>
+#include <type_traits>
+
+#include "packet/address.h"
+#include "pftable/engine/interface_registry.h"
+#include "pftable/policy/rule.h"
+#include "pftable/engine/rule_slots.h"
+#include "pftable/engine/state_template.h"
+#include "pftable/engine/tag_registry.h"
+
+namespace sluice {
+
+// `on`, `received-on`, `set skip on`.
+struct InterfaceCondition {
+  enum class Kind : uint8_t { kNone, kAny, kNamed };
+  Kind kind = Kind::kNone;
+  bool negated = false;
+  InterfaceName name;
+
+  // A packet without an interface (id 0) is on none, so that only a negated
+  // name matches it.
+  bool Matches(InterfaceView port) const {
+    if (kind == Kind::kNone) return true;
+    const bool on = kind == Kind::kAny ? port.id != 0 : name.Matches(port);
+    return on != negated;
+  }
+};
+
+struct AddressCondition {
+  enum class Kind : uint8_t {
+    kAny,
+    kPrefix,  // (packet & second) == first
+    kRange,   // first <= packet <= second, in network order
+    kTable,   // Generation::tables[index]
+    kList,    // CompiledPolicy::address_lists[index]
+    kNever,   // no-route and urpf-failed where nothing is routed
+  };
+  Kind kind = Kind::kAny;
+  bool negated = false;
+  uint16_t index = 0;
+  std::array<uint8_t, 16> first{};
+  std::array<uint8_t, 16> second{};
+};
+
+// Every operator as (low <= port <= high) != inverted, in host order. An
+// empty range has low above high.
+struct PortCondition {
+  uint16_t low = 0;
+  uint16_t high = 65535;
+  bool inverted = false;
+  bool is_set = false;
+
+  bool Matches(uint16_t port) const {
+    return (port >= low && port <= high) != inverted;
+  }
+};
+
+struct alignas(64) CompiledRule {
+  // Conditions.
+  Direction direction = Direction::kBoth;
+  Family family = Family::kNone;  // kNone: both
+  bool any_protocol = true;
+  uint8_t protocol = 0;
+  bool fragments_only = false;
+  uint8_t flags_set = 0;   // TCP: (flags & mask) == set
+  uint8_t flags_mask = 0;  // 0: any
+  bool has_icmp_type = false;
+  bool has_icmp_code = false;
+  uint8_t icmp_type = 0;
+  uint8_t icmp_code = 0;
+  bool has_tos = false;
+  uint8_t tos = 0;
+  bool tagged_negated = false;
+  uint16_t tagged = kNoTag;  // kNoTag: no condition
+  uint16_t max_packet_size = 0;  // 0: any; bytes of the IP packet
+  bool never = false;  // a condition that forwarded packets cannot meet
+  bool owner = false;  // `user` or `group`: never matches fragments
+  PortCondition source_port;
+  PortCondition destination_port;
+  InterfaceCondition on;
+  InterfaceCondition received_on;
+  AddressCondition source;
+  AddressCondition destination;
+  uint32_t probability = 0;  // of 2^32; 0: always
+
+  // What the rule does.
+  RuleAction action = RuleAction::kPass;  // kPass, kBlock or kMatch
+  bool quick = false;
+  uint16_t tag = kNoTag;
+  BlockReturn block_return = BlockReturn::kDrop;
+  uint8_t rst_ttl = 0;
+  uint8_t icmp_return_code = 3;
+  uint8_t icmp6_return_code = 4;
+  bool allow_options = false;
+  bool log = false;
+  bool log_all = false;
+  bool log_matches = false;
+  StateKind state = StateKind::kNone;
+  uint16_t state_flags = 0;  // StateFlag bits
+  uint32_t slot = kDefaultRuleSlot;
+  uint32_t number = 0;  // in its ruleset, from 0
+  const RuleRecord* record = nullptr;
+
+  // An anchor call: CompiledPolicy::calls[call_begin, call_end) are the
+  // rulesets that it evaluates in turn.
+  bool is_call = false;
+  uint32_t call_begin = 0;
+  uint32_t call_end = 0;
+};
+static_assert(std::is_trivially_copyable_v<CompiledRule>);
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_ENGINE_COMPILED_RULE_H_

@@ -1,0 +1,126 @@
+// Counters of rules and tables. Each worker writes its own set and no other;
+// the control side reads all of them with relaxed loads and adds them up.
+// They are indexed by slot (rule_slots.h, table_slots.h), which outlives the
+// generations of a policy, and never go back, but for states that were created
+// in vain: the control side subtracts what
+// they were when the slot was given out or zeroed.
+#ifndef SLUICE_PFTABLE_ENGINE_COUNTERS_H_
+#define SLUICE_PFTABLE_ENGINE_COUNTERS_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "packet/counter.h"
+#include "packet/packet.h"
+#include "pftable/engine/lazy_memory.h"
+
+namespace sluice {
+
+// Where packets count that no rule decided, and where lookups of a table
+// count that does not exist.
+inline constexpr uint32_t kDefaultRuleSlot = 0;
+inline constexpr uint16_t kNoTableSlot = 0;
+// Stands for "none" where a slot is optional.
+inline constexpr uint32_t kNoRuleSlot = 0xffffffff;
+
+// Indexed by Direction::kIn and kOut.
+struct alignas(64) RuleCounters {
+  std::array<Counter, 2> packets;
+  std::array<Counter, 2> bytes;
+  Counter states_created;
+  Counter states_ended;
+};
+static_assert(sizeof(RuleCounters) == 64);
+
+struct alignas(64) TableCounters {
+  Counter match;     // lookups that found the address in the table
+  Counter no_match;  // and those that did not
+  // [direction][passed]: packets that a rule naming the table decided.
+  std::array<std::array<Counter, 2>, 2> packets;
+  std::array<std::array<Counter, 2>, 2> bytes;
+};
+static_assert(sizeof(TableCounters) == 128);
+
+// The counters of one worker for one filter, in the memory of PolicyCounters.
+class WorkerCounters {
+ public:
+  WorkerCounters(Counter* evaluations, RuleCounters* rules,
+                 TableCounters* tables)
+      : evaluations_(evaluations), rules_(rules), tables_(tables) {}
+
+  Counter& evaluations(uint32_t slot) { return evaluations_[slot]; }
+  RuleCounters& rule(uint32_t slot) { return rules_[slot]; }
+  TableCounters& table(uint16_t slot) { return tables_[slot]; }
+  const Counter& evaluations(uint32_t slot) const {
+    return evaluations_[slot];
+  }
+  const RuleCounters& rule(uint32_t slot) const { return rules_[slot]; }
+  const TableCounters& table(uint16_t slot) const { return tables_[slot]; }
+
+  // Match rules beyond what a verdict can carry (kMaxMatchRules): their
+  // packets were not counted.
+  Counter match_rules_lost;
+  // Of the filter's states: packets looked up, states made and ended.
+  Counter searches;
+  Counter inserts;
+  Counter removals;
+
+ private:
+  Counter* const evaluations_;
+  RuleCounters* const rules_;
+  TableCounters* const tables_;
+};
+
+// Plain sums, as the control side works with them.
+struct RuleCounts {
+  uint64_t evaluations = 0;
+  std::array<uint64_t, 2> packets{};
+  std::array<uint64_t, 2> bytes{};
+  uint64_t states_created = 0;
+  uint64_t states = 0;  // live, whatever was zeroed
+  friend bool operator==(const RuleCounts&, const RuleCounts&) = default;
+};
+
+struct TableCounts {
+  uint64_t match = 0;
+  uint64_t no_match = 0;
+  // [direction][passed]
+  std::array<std::array<uint64_t, 2>, 2> packets{};
+  std::array<std::array<uint64_t, 2>, 2> bytes{};
+
+  friend bool operator==(const TableCounts&, const TableCounts&) = default;
+};
+
+// What `a` has more than the earlier `b`; the live states are those of `a`.
+RuleCounts operator-(const RuleCounts& a, const RuleCounts& b);
+TableCounts operator-(const TableCounts& a, const TableCounts& b);
+
+// The counters of all workers of one filter. What was never counted in takes no
+// memory, but for the rest of a page.
+class PolicyCounters {
+ public:
+  PolicyCounters(uint32_t workers, uint32_t rule_slots, uint32_t table_slots);
+
+  WorkerCounters& worker(uint32_t i) { return *workers_[i]; }
+  uint32_t worker_count() const {
+    return static_cast<uint32_t>(workers_.size());
+  }
+
+  // Ended states are read before created ones, so that `states` is never
+  // below the truth while a worker counts.
+  RuleCounts Rule(uint32_t slot) const;
+  TableCounts Table(uint16_t slot) const;
+  // Bytes in use, by whole pages.
+  size_t MemoryUse() const { return memory_.Resident(); }
+
+ private:
+  LazyMemory memory_;
+  std::vector<std::unique_ptr<WorkerCounters>> workers_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_ENGINE_COUNTERS_H_

@@ -1,0 +1,181 @@
+#include "pftable/engine/generation.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "pftable/policy/stable_hash.h"
+
+namespace sluice {
+namespace {
+
+// The tables of a generation in the making, by key.
+class TableMerge {
+ public:
+  TableMerge(const CompiledPolicy& compiled, const Generation* base)
+      : compiled_(compiled) {
+    if (base == nullptr) return;
+    for (const GenerationTable& table : base->table_states) {
+      if (table.active) tables_[table.key] = table;
+    }
+    for (const auto& [key, table] : tables_) {
+      entries_ += table.contents.size();
+    }
+  }
+
+  void Run() {
+    for (const CompiledPolicy::DefinedTable& defined :
+         compiled_.defined_tables) {
+      GenerationTable& table = tables_[defined.key];
+      table.key = defined.key;
+      table.active = true;
+      table.persist = defined.persist;
+      table.is_const = defined.is_const;
+      table.counters = defined.counters;
+      // Equal contents stay where they are, so that loading a text twice
+      // costs no more than once.
+      if (defined.has_contents && table.contents != defined.contents) {
+        entries_ += defined.contents.size();
+        table.contents = defined.contents;
+      }
+    }
+    for (const TableKey& key : compiled_.referenced_tables) {
+      tables_[key].key = key;
+    }
+    for (auto& [key, table] : tables_) {
+      table.references = CountReferences(compiled_, key);
+    }
+    std::erase_if(tables_, [](const auto& item) {
+      return item.second.references == 0 && !item.second.persist;
+    });
+  }
+
+  std::map<TableKey, GenerationTable>& tables() { return tables_; }
+  // Of the tables that were, and of those that replace some.
+  uint64_t entries() const { return entries_; }
+
+ private:
+  const CompiledPolicy& compiled_;
+  std::map<TableKey, GenerationTable> tables_;
+  uint64_t entries_ = 0;
+};
+
+uint64_t HashTable(const GenerationTable& table) {
+  uint64_t hash = CombineHash(HashText(table.key.anchor),
+                              HashText(table.key.name));
+  hash = CombineHash(hash, uint64_t{table.active} | table.persist << 1 |
+                               table.is_const << 2 | table.counters << 3);
+  return CombineHash(hash, table.contents.hash());
+}
+
+}  // namespace
+
+const GenerationTable* Generation::FindTable(const TableKey& key) const {
+  for (const GenerationTable& table : table_states) {
+    if (table.key == key) return &table;
+  }
+  return nullptr;
+}
+
+uint32_t CountReferences(const CompiledPolicy& compiled,
+                         const TableKey& key) {
+  uint32_t references = 0;
+  for (size_t i = 0; i < compiled.referenced_tables.size(); ++i) {
+    const TableKey& referenced = compiled.referenced_tables[i];
+    if (referenced.name == key.name &&
+        (key.anchor.empty() || referenced.anchor == key.anchor)) {
+      references += compiled.table_references[i];
+    }
+  }
+  return references;
+}
+
+absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
+    std::shared_ptr<const CompiledPolicy> compiled, const Generation* base,
+    TableSlots& table_slots) {
+  TableMerge merge(*compiled, base);
+  merge.Run();
+  const EngineOptions& options = compiled->options;
+  if (merge.tables().size() > options.limit(Limit::kTables)) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        merge.tables().size(), " tables, those that stay included; limit ",
+        options.limit(Limit::kTables), " (set limit tables)"));
+  }
+  if (merge.entries() > options.limit(Limit::kTableEntries)) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        merge.entries(), " addresses in tables, old and new together; limit ",
+        options.limit(Limit::kTableEntries), " (set limit table-entries)"));
+  }
+
+  auto generation = std::make_unique<Generation>();
+  generation->policy = std::move(compiled);
+  generation->number = base != nullptr ? base->number + 1 : 1;
+  for (auto& [key, table] : merge.tables()) {
+    if (table.handle == nullptr) {
+      absl::StatusOr<TableHandlePtr> handle =
+          table_slots.Acquire(key);
+      if (!handle.ok()) return handle.status();
+      table.handle = *std::move(handle);
+    }
+    generation->table_states.push_back(std::move(table));
+  }
+  FinishGeneration(*generation);
+  return generation;
+}
+
+void FinishGeneration(Generation& generation) {
+  const std::vector<TableKey>& referenced =
+      generation.policy->referenced_tables;
+  std::map<TableKey, size_t> order;
+  for (size_t i = 0; i < referenced.size(); ++i) order[referenced[i]] = i;
+  auto rank = [&](const GenerationTable& table) {
+    const auto known = order.find(table.key);
+    return known != order.end() ? known->second : referenced.size();
+  };
+  std::vector<GenerationTable>& states = generation.table_states;
+  std::sort(states.begin(), states.end(),
+            [&](const GenerationTable& a, const GenerationTable& b) {
+              const size_t rank_a = rank(a);
+              const size_t rank_b = rank(b);
+              return rank_a != rank_b ? rank_a < rank_b : a.key < b.key;
+            });
+
+  generation.tables.assign(referenced.size(), TableView());
+  for (size_t i = 0; i < referenced.size(); ++i) {
+    const GenerationTable* table = &states[i];
+    if (!table->active && !table->key.anchor.empty()) {
+      table = generation.FindTable({.anchor = "", .name = table->key.name});
+    }
+    if (table != nullptr && table->active) {
+      generation.tables[i] = {.addresses = table->contents.view(),
+                              .slot = table->handle->slot()};
+    }
+  }
+
+  uint64_t hash = generation.policy->hash;
+  for (const GenerationTable& table : states) hash += HashTable(table);
+  generation.hash = MixBits(hash);
+}
+
+void BindRecords(const Generation& generation, RuleSlots& rule_slots) {
+  auto handle_of = [&](const AddressCondition& condition) -> TableHandlePtr {
+    if (condition.kind != AddressCondition::Kind::kTable) return nullptr;
+    const uint16_t slot = generation.tables[condition.index].slot;
+    if (slot == kNoTableSlot) return nullptr;
+    const GenerationTable* table = &generation.table_states[condition.index];
+    if (table->handle->slot() != slot) {
+      table = generation.FindTable({.anchor = "", .name = table->key.name});
+    }
+    return table->handle;
+  };
+  for (const CompiledRule& rule : generation.policy->rules) {
+    if (rule.source.kind == AddressCondition::Kind::kTable ||
+        rule.destination.kind == AddressCondition::Kind::kTable) {
+      rule_slots.BindTables(rule.slot, handle_of(rule.source),
+                            handle_of(rule.destination));
+    }
+  }
+}
+
+}  // namespace sluice

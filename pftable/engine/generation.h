@@ -1,0 +1,163 @@
+// One immutable, compiled version of a filter's policy. A packet is judged by
+// exactly one.
+//
+// Workers read CompiledPolicy's first part and Generation::tables; the rest is
+// for the control side. Generations that differ only in the contents of their
+// tables share the CompiledPolicy.
+#ifndef SLUICE_PFTABLE_ENGINE_GENERATION_H_
+#define SLUICE_PFTABLE_ENGINE_GENERATION_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "pftable/tables/address_table.h"
+#include "pftable/engine/compiled_rule.h"
+#include "pftable/policy/policy.h"
+#include "pftable/engine/rule_slots.h"
+#include "pftable/engine/table_slots.h"
+#include "pftable/policy/timeouts.h"
+
+namespace sluice {
+
+// Rules [begin, end) of CompiledPolicy::rules.
+struct CompiledRuleset {
+  uint32_t begin = 0;
+  uint32_t end = 0;
+};
+
+// Networks of a dynamic interface address: [begin, end) of
+// CompiledPolicy::list_prefixes.
+struct CompiledAddressList {
+  uint32_t begin = 0;
+  uint32_t end = 0;
+};
+
+// How deep calls of anchors may nest, as in OpenBSD.
+inline constexpr uint32_t kMaxAnchorDepth = 64;
+
+// What `set` decides for the packet path.
+struct EngineOptions {
+  TimeoutProfile timeouts;
+  std::array<uint32_t, kLimitCount> limits{};
+  BlockReturn fail_policy = BlockReturn::kDrop;
+  Reassembly reassemble = Reassembly::kNo;
+  // FreeBSD: `block return` answers SCTP with an ABORT; else as other
+  // protocols, with an ICMP error.
+  bool aborts_sctp = false;
+
+  uint32_t limit(Limit l) const { return limits[static_cast<size_t>(l)]; }
+};
+
+// A rule as listings want it.
+struct ListedRule {
+  std::string anchor;  // path of the ruleset that it is in
+  // Into CompiledPolicy::source.
+  const Rule* rule = nullptr;
+  uint32_t number = 0;  // in its ruleset, from 0
+  uint32_t slot = 0;
+  std::vector<std::string> labels;
+};
+
+struct CompiledPolicy {
+  // Workers.
+  std::vector<CompiledRule> rules;
+  std::vector<CompiledRuleset> rulesets;  // the first is the main one
+  std::vector<uint32_t> calls;            // indexes of rulesets
+  std::vector<CompiledAddressList> address_lists;
+  std::vector<Prefix> list_prefixes;
+  std::vector<InterfaceCondition> skip;
+  EngineOptions options;
+
+  // Control side.
+  std::shared_ptr<const Policy> source;
+  RuleSlotLease slots;
+  std::vector<ListedRule> listed;  // as `rules`
+  // AddressCondition::index of kTable counts these.
+  std::vector<TableKey> referenced_tables;
+  // Number of rules that name each of them.
+  std::vector<uint32_t> table_references;
+  // The tables that the text defines, contents built.
+  struct DefinedTable {
+    TableKey key;
+    bool persist = false;
+    bool is_const = false;
+    bool counters = false;
+    bool has_contents = false;
+    AddressTable contents;
+  };
+  std::vector<DefinedTable> defined_tables;
+  uint64_t interface_version = 0;  // InterfaceRegistry::version()
+  uint64_t hash = 0;               // of rules and options
+};
+
+// A table as workers see it.
+struct TableView {
+  AddressTable::View addresses;
+  uint16_t slot = kNoTableSlot;
+};
+
+// A table as the control side keeps it.
+struct GenerationTable {
+  TableKey key;
+  bool active = false;  // defined or made by the tool; else only referenced
+  bool persist = false;
+  bool is_const = false;
+  bool counters = false;
+  uint32_t references = 0;  // CountReferences()
+  AddressTable contents;
+  TableHandlePtr handle;
+};
+
+struct Generation {
+  // Workers: by AddressCondition::index.
+  std::vector<TableView> tables;
+  // Never null.
+  std::shared_ptr<const CompiledPolicy> policy;
+
+  // Control side. The first are those that rules name, in the order of
+  // CompiledPolicy::referenced_tables; then the others, ascending by key.
+  std::vector<GenerationTable> table_states;
+  uint64_t number = 0;
+  uint64_t hash = 0;  // of rules, options and tables
+
+  const std::vector<CompiledRule>& rules() const { return policy->rules; }
+  const EngineOptions& options() const { return policy->options; }
+  // `set skip on`: nothing at all is done on that interface.
+  bool Skips(InterfaceView port) const {
+    for (const InterfaceCondition& condition : policy->skip) {
+      if (condition.Matches(port)) return true;
+    }
+    return false;
+  }
+  // Null if there is none.
+  const GenerationTable* FindTable(const TableKey& key) const;
+};
+
+// The generation after `base` (null: there is none) under `compiled`: the
+// tables that it defines or names, and those of `base` that live on. Limits
+// are checked before anything is made: the number of tables, and the entries
+// of all tables, those that are replaced counted with those that replace them.
+absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
+    std::shared_ptr<const CompiledPolicy> compiled, const Generation* base,
+    TableSlots& table_slots);
+
+// Rules that name the table. A rule of an anchor counts for the main table of
+// that name too, which it falls back to.
+uint32_t CountReferences(const CompiledPolicy& compiled, const TableKey& key);
+
+// Sorts the tables, resolves names to them (an anchor's own table before the
+// main one), fills Generation::tables and the hash. For what edits tables;
+// MakeGeneration() has done it.
+void FinishGeneration(Generation& generation);
+
+// Tells the rules' records which tables count for them. When the generation
+// is published, not before: records are shared with the one in force.
+void BindRecords(const Generation& generation, RuleSlots& rule_slots);
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_ENGINE_GENERATION_H_

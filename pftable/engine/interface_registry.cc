@@ -1,0 +1,139 @@
+#include "pftable/engine/interface_registry.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice {
+namespace {
+
+absl::Status CheckName(std::string_view what, std::string_view name) {
+  if (name.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("an empty name for ", std::string(what)));
+  }
+  if (name.size() > InterfaceRegistry::kMaxNameLength) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        std::string(what), " name too long, max ",
+        InterfaceRegistry::kMaxNameLength, " chars: ", std::string(name)));
+  }
+  if (name == "any" || name == "self") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", std::string(name),
+                     "\" has a meaning in rules and cannot name ",
+                     std::string(what)));
+  }
+  return absl::OkStatus();
+}
+
+bool Before(const InterfaceRegistry::PortAddress& a,
+            const InterfaceRegistry::PortAddress& b) {
+  return a.prefix < b.prefix;
+}
+
+}  // namespace
+
+absl::StatusOr<InterfaceView> InterfaceRegistry::AddPort(
+    std::string_view name, std::span<const std::string> groups,
+    std::span<const PortAddress> addresses) {
+  if (absl::Status s = CheckName("an interface", name); !s.ok()) return s;
+  for (const std::string& group : groups) {
+    if (absl::Status s = CheckName("a group", group); !s.ok()) return s;
+  }
+
+  const std::lock_guard lock(mutex_);
+  auto known = ports_.find(name);
+  if (known == ports_.end() && ports_.size() >= kMaxInterfaces) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no number left for interface ", std::string(name)));
+  }
+  std::vector<std::string> fresh;
+  for (const std::string& group : groups) {
+    if (!groups_.contains(group) &&
+        std::find(fresh.begin(), fresh.end(), group) == fresh.end()) {
+      fresh.push_back(group);
+    }
+  }
+  if (groups_.size() + fresh.size() > kMaxGroups) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("interface ", std::string(name), ": more than ",
+                     kMaxGroups, " groups"));
+  }
+
+  for (std::string& group : fresh) {
+    const uint64_t bit = uint64_t{1} << groups_.size();
+    groups_.emplace(std::move(group), bit);
+  }
+  if (known == ports_.end()) {
+    names_.emplace_back(name);
+    known = ports_.emplace(std::string(name), Port()).first;
+    known->second.id = static_cast<uint16_t>(names_.size());
+  }
+  Port& port = known->second;
+  port.present = true;
+  port.groups = 0;
+  for (const std::string& group : groups) port.groups |= groups_.at(group);
+  port.addresses.assign(addresses.begin(), addresses.end());
+  ++version_;
+  return InterfaceView{.id = port.id, .groups = port.groups};
+}
+
+absl::Status InterfaceRegistry::RemovePort(std::string_view name) {
+  const std::lock_guard lock(mutex_);
+  const auto port = ports_.find(name);
+  if (port == ports_.end() || !port->second.present) {
+    return absl::NotFoundError(
+        absl::StrCat("no interface ", std::string(name)));
+  }
+  port->second.present = false;
+  port->second.groups = 0;
+  port->second.addresses.clear();
+  ++version_;
+  return absl::OkStatus();
+}
+
+InterfaceName InterfaceRegistry::Resolve(std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  InterfaceName result;
+  if (const auto port = ports_.find(name);
+      port != ports_.end() && port->second.present) {
+    result.id = port->second.id;
+  }
+  if (const auto group = groups_.find(name); group != groups_.end()) {
+    result.groups = group->second;
+  }
+  return result;
+}
+
+std::vector<InterfaceRegistry::PortAddress> InterfaceRegistry::Addresses(
+    std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  const auto group = groups_.find(name);
+  const uint64_t bit = group != groups_.end() ? group->second : 0;
+  std::vector<PortAddress> result;
+  for (const auto& [port_name, port] : ports_) {
+    if (name == "self" || name == port_name || (port.groups & bit) != 0) {
+      result.insert(result.end(), port.addresses.begin(),
+                    port.addresses.end());
+    }
+  }
+  std::sort(result.begin(), result.end(), Before);
+  result.erase(std::unique(result.begin(), result.end(),
+                           [](const PortAddress& a, const PortAddress& b) {
+                             return a.prefix == b.prefix;
+                           }),
+               result.end());
+  return result;
+}
+
+std::string InterfaceRegistry::NameOf(uint16_t id) const {
+  const std::lock_guard lock(mutex_);
+  return id == 0 || id > names_.size() ? std::string() : names_[id - 1];
+}
+
+uint64_t InterfaceRegistry::version() const {
+  const std::lock_guard lock(mutex_);
+  return version_;
+}
+
+}  // namespace sluice

@@ -1,0 +1,89 @@
+// The names of interfaces and groups as small numbers. Rules are compiled to
+// the numbers, and each packet carries those of its port.
+#ifndef SLUICE_PFTABLE_ENGINE_INTERFACE_REGISTRY_H_
+#define SLUICE_PFTABLE_ENGINE_INTERFACE_REGISTRY_H_
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "packet/address.h"
+
+namespace sluice {
+
+// A port as a packet sees it. `id` is never zero for a port; bit n of `groups`
+// is set when the port is in group n.
+struct InterfaceView {
+  uint16_t id = 0;
+  uint64_t groups = 0;
+
+  friend bool operator==(const InterfaceView&, const InterfaceView&) = default;
+};
+
+// What a name in a rule stands for: the interface of that name, the group of
+// that name, or (a name that nothing has yet) nothing.
+struct InterfaceName {
+  uint16_t id = 0;      // 0: no interface has the name
+  uint64_t groups = 0;  // one bit, or none: no group has the name
+
+  bool Matches(InterfaceView port) const {
+    return (id != 0 && port.id == id) || (port.groups & groups) != 0;
+  }
+};
+
+// Control side, safe from several threads. A port keeps its number when it is
+// removed and made again under the same name, because states remember it.
+class InterfaceRegistry {
+ public:
+  static constexpr size_t kMaxGroups = 64;
+  static constexpr size_t kMaxInterfaces = 65535;
+  static constexpr size_t kMaxNameLength = 63;
+
+  struct PortAddress {
+    Prefix prefix;  // the address with its network's length, host bits kept
+  };
+
+  // Makes the port known or, if it is, replaces its groups and addresses.
+  // Refuses empty and overlong names, "any" and "self", and more groups or
+  // interfaces than there is room for; then nothing has changed.
+  absl::StatusOr<InterfaceView> AddPort(
+      std::string_view name, std::span<const std::string> groups = {},
+      std::span<const PortAddress> addresses = {});
+  // Rules that name it then match nothing. NotFound if there is none.
+  absl::Status RemovePort(std::string_view name);
+
+  InterfaceName Resolve(std::string_view name) const;
+  // The addresses of the port or of the group's members; of all ports for
+  // "self". Sorted, without repetitions.
+  std::vector<PortAddress> Addresses(std::string_view name) const;
+  // "" for a number that was never given out.
+  std::string NameOf(uint16_t id) const;
+
+  // Grows with each change, so that a compiled policy knows that it is out of
+  // date (PolicyStore::Refresh).
+  uint64_t version() const;
+
+ private:
+  struct Port {
+    uint16_t id = 0;
+    bool present = false;
+    uint64_t groups = 0;
+    std::vector<PortAddress> addresses;
+  };
+
+  mutable std::mutex mutex_;
+  std::map<std::string, Port, std::less<>> ports_;
+  std::map<std::string, uint64_t, std::less<>> groups_;
+  std::vector<std::string> names_;  // by id - 1
+  uint64_t version_ = 1;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_ENGINE_INTERFACE_REGISTRY_H_

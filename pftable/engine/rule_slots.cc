@@ -1,0 +1,242 @@
+#include "pftable/engine/rule_slots.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice {
+namespace {
+
+std::string IdentityKey(std::string_view identity, uint32_t occurrence) {
+  return absl::StrCat(std::string(identity), " ", occurrence);
+}
+
+}  // namespace
+
+RuleSlotLease& RuleSlotLease::operator=(RuleSlotLease&& other) noexcept {
+  std::swap(owner_, other.owner_);
+  std::swap(slots_, other.slots_);
+  return *this;
+}
+
+RuleSlotLease::~RuleSlotLease() {
+  if (owner_ != nullptr) owner_->Release(slots_);
+}
+
+RuleSlots::RuleSlots(uint32_t capacity, const PolicyCounters* counters,
+                     Reclaimer* reclaimer)
+    : capacity_(capacity),
+      counters_(counters),
+      reclaimer_(reclaimer),
+      record_memory_(capacity * sizeof(RuleRecord)),
+      records_(record_memory_.ArrayAt<RuleRecord>(0)),
+      slots_(1) {
+  slots_[kDefaultRuleSlot].use = Use::kInUse;
+  slots_[kDefaultRuleSlot].generations = 1;
+}
+
+RuleSlots::~RuleSlots() = default;
+
+uint32_t RuleSlots::end() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<uint32_t>(slots_.size());
+}
+
+absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
+    std::span<const RuleSlotRequest> requests) {
+  // What could fail comes first: no slot is taken before everything is there.
+  std::vector<uint32_t> result;
+  result.reserve(requests.size());
+  std::vector<std::string> keys;
+  keys.reserve(requests.size());
+  for (const RuleSlotRequest& request : requests) {
+    keys.push_back(IdentityKey(request.identity, request.occurrence));
+  }
+
+  const std::lock_guard lock(mutex_);
+  std::unordered_map<std::string, uint32_t> added;
+  std::vector<RuleSlotInfo> infos;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (by_identity_.contains(keys[i])) continue;
+    const RuleSlotRequest& request = requests[i];
+    if (!added.try_emplace(keys[i], 0).second) continue;
+    infos.push_back(RuleSlotInfo{.anchor = request.anchor,
+                                 .identity = request.identity,
+                                 .occurrence = request.occurrence,
+                                 .labels = request.labels});
+  }
+  const size_t missing = infos.size();
+  const size_t never_used = capacity_ - slots_.size();
+  if (missing > free_.size() + never_used) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "no room for ", missing, " new rules beside those in force: ",
+        free_.size() + never_used, " of ", capacity_ - 1,
+        " rule slots are free"));
+  }
+  if (missing > free_.size()) {
+    const size_t all = slots_.size() + (missing - free_.size());
+    if (all > slots_.capacity()) {
+      const size_t room = std::max(all, slots_.size() * 2);
+      free_.reserve(room);
+      draining_.reserve(room);
+      slots_.reserve(room);
+    }
+  }
+  by_identity_.reserve(by_identity_.size() + missing);
+
+  auto info = infos.begin();
+  for (size_t i = 0; i < requests.size(); ++i) {
+    auto known = by_identity_.find(keys[i]);
+    if (known == by_identity_.end()) {
+      uint32_t index = static_cast<uint32_t>(slots_.size());
+      if (free_.empty()) {
+        slots_.emplace_back();
+      } else {
+        index = free_.back();
+        free_.pop_back();
+      }
+      known = by_identity_.insert(added.extract(keys[i])).position;
+      known->second = index;
+      Slot& slot = slots_[index];
+      slot.info = std::move(*info++);
+      slot.key = &known->first;
+      slot.baseline = counters_->Rule(index);
+      RuleRecord& record = records_[index];
+      record.timeouts = requests[i].timeouts;
+      record.has_timeouts = requests[i].timeouts != TimeoutProfile();
+      record.max_states = requests[i].max_states;
+    }
+    Slot& slot = slots_[known->second];
+    slot.use = Use::kInUse;
+    slot.grace_started = false;
+    ++slot.generations;
+    result.push_back(known->second);
+  }
+  std::erase_if(draining_, [this](uint32_t slot) {
+    return slots_[slot].use == Use::kInUse;
+  });
+  return RuleSlotLease(this, std::move(result));
+}
+
+void RuleSlots::Release(std::span<const uint32_t> slots) {
+  const std::lock_guard lock(mutex_);
+  for (const uint32_t index : slots) {
+    Slot& slot = slots_[index];
+    if (--slot.generations == 0) {
+      slot.use = Use::kDraining;
+      slot.grace_started = false;
+      draining_.push_back(index);
+    }
+  }
+}
+
+void RuleSlots::BindTables(uint32_t slot, TableHandlePtr source,
+                           TableHandlePtr destination) {
+  RuleRecord& record = records_[slot];
+  record.source_table.store(source ? source->slot() : kNoTableSlot,
+                            std::memory_order_relaxed);
+  record.destination_table.store(
+      destination ? destination->slot() : kNoTableSlot,
+      std::memory_order_relaxed);
+  // The old handles go after the lock: their end takes that of TableSlots.
+  const std::lock_guard lock(mutex_);
+  std::swap(slots_[slot].source_table, source);
+  std::swap(slots_[slot].destination_table, destination);
+}
+
+absl::StatusOr<RuleSlotInfo> RuleSlots::Info(uint32_t slot) const {
+  const std::lock_guard lock(mutex_);
+  if (slot >= slots_.size() || slots_[slot].use == Use::kFree) {
+    return absl::NotFoundError(absl::StrCat("no rule in slot ", slot));
+  }
+  return slots_[slot].info;
+}
+
+RuleCounts RuleSlots::Counts(uint32_t slot) const {
+  const std::lock_guard lock(mutex_);
+  return counters_->Rule(slot) - slots_[slot].baseline;
+}
+
+void RuleSlots::Zero(uint32_t slot) {
+  const std::lock_guard lock(mutex_);
+  slots_[slot].baseline = counters_->Rule(slot);
+}
+
+void RuleSlots::Raise(uint32_t slot, const RuleCounts& least) {
+  const std::lock_guard lock(mutex_);
+  RuleCounts& base = slots_[slot].baseline;
+  const RuleCounts now = counters_->Rule(slot) - base;
+  const auto raise = [](uint64_t is, uint64_t wanted, uint64_t* baseline) {
+    // Modulo 2^64, as they are subtracted.
+    if (wanted > is) *baseline -= wanted - is;
+  };
+  raise(now.evaluations, least.evaluations, &base.evaluations);
+  raise(now.states_created, least.states_created, &base.states_created);
+  for (size_t i = 0; i < 2; ++i) {
+    raise(now.packets[i], least.packets[i], &base.packets[i]);
+    raise(now.bytes[i], least.bytes[i], &base.bytes[i]);
+  }
+}
+
+std::vector<uint32_t> RuleSlots::WithLabel(std::string_view label) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<uint32_t> result;
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    const std::vector<std::string>& labels = slots_[i].info.labels;
+    if (slots_[i].use != Use::kFree &&
+        std::find(labels.begin(), labels.end(), label) != labels.end()) {
+      result.push_back(i);
+    }
+  }
+  return result;
+}
+
+uint32_t RuleSlots::used() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<uint32_t>(slots_.size() - 1 - free_.size());
+}
+
+void RuleSlots::Poll() {
+  // Handles go after the lock: their end takes that of TableSlots.
+  std::array<TableHandlePtr, 64> handles;
+  bool more = true;
+  while (more) {
+    more = FreeDrained(handles);
+    for (TableHandlePtr& handle : handles) handle = nullptr;
+  }
+}
+
+bool RuleSlots::FreeDrained(std::span<TableHandlePtr> handles) {
+  const std::lock_guard lock(mutex_);
+  size_t used = 0;
+  bool more = false;
+  std::erase_if(draining_, [&](uint32_t index) {
+    Slot& slot = slots_[index];
+    if (counters_->Rule(index).states != 0) {
+      slot.grace_started = false;
+      return false;
+    }
+    // A worker may be between the end of a parent and the birth of its child:
+    // the count must be zero before and after a grace period.
+    if (!slot.grace_started) {
+      slot.grace = reclaimer_->StartGracePeriod();
+      slot.grace_started = true;
+      return false;
+    }
+    if (!reclaimer_->HasPassed(slot.grace)) return false;
+    if (used == handles.size()) {
+      more = true;
+      return false;
+    }
+    by_identity_.erase(by_identity_.find(*slot.key));
+    handles[used++] = std::move(slot.source_table);
+    handles[used++] = std::move(slot.destination_table);
+    slot = Slot();
+    free_.push_back(index);
+    return true;
+  });
+  return more;
+}
+
+}  // namespace sluice

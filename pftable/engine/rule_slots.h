@@ -1,0 +1,195 @@
+// Where rules live for longer than a generation: a fixed array of records,
+// one a rule. A rule is known by its identity (printer.h: a digest of anchor
+// and canonical text) and its occurrence among equal ones; a rule that a
+// commit leaves as it was keeps its slot, and with it its counters. A record
+// stays until no generation and no state names it.
+#ifndef SLUICE_PFTABLE_ENGINE_RULE_SLOTS_H_
+#define SLUICE_PFTABLE_ENGINE_RULE_SLOTS_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "pftable/engine/counters.h"
+#include "pftable/engine/lazy_memory.h"
+#include "pftable/engine/reclaimer.h"
+#include "pftable/engine/table_slots.h"
+#include "pftable/policy/timeouts.h"
+
+namespace sluice {
+
+// The part that workers read. Written by the control side before the first
+// generation with the rule is published, then unchanged for as long as
+// anything names the slot, atomics aside.
+struct RuleRecord {
+  // Of `keep state (...)`; zero: the filter's value holds.
+  TimeoutProfile timeouts;
+  bool has_timeouts = false;
+  // `max`; zero is no limit.
+  uint32_t max_states = 0;
+  // The tables that `from` and `to` name, for their counters. Written by the
+  // control side when the table that a name stands for changes; relaxed.
+  std::atomic<uint16_t> source_table{kNoTableSlot};
+  std::atomic<uint16_t> destination_table{kNoTableSlot};
+
+  // States of the rule over all workers. Counted only for rules with a limit:
+  // all workers write it, so the others are spared (WorkerCounters has
+  // theirs).
+  alignas(64) mutable std::atomic<uint32_t> limited_states{0};
+
+  // For TimeoutTicks().
+  const TimeoutProfile* rule_timeouts() const {
+    return has_timeouts ? &timeouts : nullptr;
+  }
+  bool StateLimitReached() const {
+    return max_states != 0 &&
+           limited_states.load(std::memory_order_relaxed) >= max_states;
+  }
+  // For the worker that is about to insert a state: takes one place of the
+  // limit, or returns false. Each success is given back by one
+  // ReleaseState(), from any worker.
+  bool AcquireState() const {
+    if (max_states == 0) return true;
+    if (limited_states.fetch_add(1, std::memory_order_relaxed) < max_states) {
+      return true;
+    }
+    limited_states.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  void ReleaseState() const {
+    if (max_states != 0) {
+      limited_states.fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
+};
+
+// What the control side wants of a rule's slot.
+struct RuleSlotRequest {
+  std::string anchor;  // the path, "" for the main ruleset
+  std::string identity;  // RuleIdentity(), the same in every process
+  uint32_t occurrence = 0;  // among equal rules of the anchor, from 0
+  std::vector<std::string> labels;
+  TimeoutProfile timeouts;
+  uint32_t max_states = 0;
+};
+
+// What is known of a slot, for listings and state dumps.
+struct RuleSlotInfo {
+  std::string anchor;
+  std::string identity;
+  uint32_t occurrence = 0;
+  std::vector<std::string> labels;
+};
+
+class RuleSlots;
+
+// The slots of one generation's rules; gives them back when it goes.
+class RuleSlotLease {
+ public:
+  RuleSlotLease() = default;
+  RuleSlotLease(RuleSlots* owner, std::vector<uint32_t> slots)
+      : owner_(owner), slots_(std::move(slots)) {}
+  RuleSlotLease(RuleSlotLease&& other) noexcept { *this = std::move(other); }
+  RuleSlotLease& operator=(RuleSlotLease&& other) noexcept;
+  ~RuleSlotLease();
+
+  const std::vector<uint32_t>& slots() const { return slots_; }
+
+ private:
+  RuleSlots* owner_ = nullptr;
+  std::vector<uint32_t> slots_;
+};
+
+// Control side, safe from several threads; record() is for workers too. Takes
+// memory for slots that were given out, not for its capacity.
+class RuleSlots {
+ public:
+  // `capacity` counts the default rule's slot 0. Neither pointer is owned.
+  RuleSlots(uint32_t capacity, const PolicyCounters* counters,
+            Reclaimer* reclaimer);
+  ~RuleSlots();
+
+  uint32_t capacity() const { return capacity_; }
+  // Slots from here on were never given out.
+  uint32_t end() const;
+  const RuleRecord& record(uint32_t slot) const { return records_[slot]; }
+  // For the control side, before the slot is published or for the atomics.
+  RuleRecord& mutable_record(uint32_t slot) { return records_[slot]; }
+
+  // A slot for each request, in order: the one that the rule has, or a new
+  // one. ResourceExhausted, and nothing taken, when there are too few.
+  absl::StatusOr<RuleSlotLease> Acquire(
+      std::span<const RuleSlotRequest> requests);
+
+  // Keeps what `tables` are counted by alive as long as the record is.
+  void BindTables(uint32_t slot, TableHandlePtr source,
+                  TableHandlePtr destination);
+
+  // Nothing for a slot that is free.
+  absl::StatusOr<RuleSlotInfo> Info(uint32_t slot) const;
+  // Since the slot was given out or zeroed; the live states in any case.
+  RuleCounts Counts(uint32_t slot) const;
+  void Zero(uint32_t slot);
+  // Counters that came from elsewhere: each goes on from the greater of what it
+  // is and `least`. The live states are what they are.
+  void Raise(uint32_t slot, const RuleCounts& least);
+  // Slots of rules with that label that are in use, by generations or by
+  // states alone; ascending.
+  std::vector<uint32_t> WithLabel(std::string_view label) const;
+  uint32_t used() const;
+  // Bytes of the records, by whole pages.
+  size_t MemoryUse() const { return record_memory_.Resident(); }
+
+  // Frees what no generation and no state names any more. Never blocks; to be
+  // called now and then.
+  void Poll();
+
+ private:
+  friend class RuleSlotLease;
+  void Release(std::span<const uint32_t> slots);
+
+  enum class Use : uint8_t { kFree, kInUse, kDraining };
+  struct Slot {
+    Use use = Use::kFree;
+    uint32_t generations = 0;
+    // kDraining: readers that might have begun a state before this are gone
+    // once it has passed.
+    bool grace_started = false;
+    uint64_t grace = 0;
+    RuleSlotInfo info;
+    // In `by_identity_`, whose nodes stay where they are.
+    const std::string* key = nullptr;
+    RuleCounts baseline;
+    TableHandlePtr source_table;
+    TableHandlePtr destination_table;
+  };
+  // Frees up to `handles.size()` / 2 slots and moves their handles there;
+  // whether there may be more.
+  bool FreeDrained(std::span<TableHandlePtr> handles);
+
+  const uint32_t capacity_;
+  const PolicyCounters* const counters_;
+  Reclaimer* const reclaimer_;
+  const LazyMemory record_memory_;
+  RuleRecord* const records_;
+
+  mutable std::mutex mutex_;
+  std::vector<Slot> slots_;  // those that were ever given out
+  // Both have room for all of them, so that giving back cannot fail.
+  std::vector<uint32_t> free_;  // the next one last
+  std::vector<uint32_t> draining_;
+  std::unordered_map<std::string, uint32_t> by_identity_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_ENGINE_RULE_SLOTS_H_

@@ -1,0 +1,45 @@
+// What a state copies from the rules that made it, so that it can outlive
+// them.
+#ifndef SLUICE_PFTABLE_ENGINE_STATE_TEMPLATE_H_
+#define SLUICE_PFTABLE_ENGINE_STATE_TEMPLATE_H_
+
+#include <array>
+#include <cstdint>
+#include <type_traits>
+
+#include "pftable/engine/counters.h"
+#include "pftable/engine/tag_registry.h"
+
+namespace sluice {
+
+// Bits of StateTemplate::flags and CompiledRule::state_flags.
+enum StateFlag : uint16_t {
+  kStateSloppy = 1 << 0,      // no sequence checks
+  kStateAllowOptions = 1 << 1,  // later packets may have IP options
+  kStateLog = 1 << 2,         // the packet that makes the state is logged
+  kStateLogAll = 1 << 3,      // and all later ones
+  kStateNoSync = 1 << 4,      // not to be exported to peers
+  kStateIfBound = 1 << 5,     // valid on the interface that made it only
+  kStateRuleTimeouts = 1 << 6,  // RuleRecord::timeouts has values
+  kStateRuleLimit = 1 << 7,   // RuleRecord::AcquireState() applies
+  kStateLogMatches = 1 << 8,  // a `log (matches)` rule matched
+};
+
+// The match rules whose counters a packet or state takes part in.
+inline constexpr uint32_t kMaxMatchRules = 8;
+
+struct StateTemplate {
+  uint32_t rule_slot = kDefaultRuleSlot;
+  uint32_t anchor_slot = kNoRuleSlot;  // the innermost anchor call around it
+  std::array<uint32_t, kMaxMatchRules> match_slots{};
+  uint8_t match_count = 0;
+  uint16_t tag = kNoTag;
+  uint16_t flags = 0;  // StateFlag bits
+
+  bool has(StateFlag flag) const { return (flags & flag) != 0; }
+};
+static_assert(std::is_trivially_copyable_v<StateTemplate>);
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_ENGINE_STATE_TEMPLATE_H_

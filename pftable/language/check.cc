@@ -1,0 +1,232 @@
+// What an expanded rule may not combine.
+#include <string>
+
+#include "pftable/language/parser_internal.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint8_t kIcmp = 1;
+constexpr uint8_t kUdp = 17;
+constexpr uint8_t kIcmp6 = 58;
+constexpr uint8_t kSctp = 132;
+
+bool IsFilter(RuleAction action) {
+  return action == RuleAction::kPass || action == RuleAction::kBlock ||
+         action == RuleAction::kMatch;
+}
+
+}  // namespace
+
+bool Parser::CheckRule(const Rule& rule, const RuleSyntax& syntax) {
+  const SourcePlace place = rule.place;
+  const auto port_place = [&] {
+    for (const auto* ports : {&syntax.source.ports,
+                              &syntax.destination.ports}) {
+      for (const PortItem& p : *ports) {
+        if (p.match.IsSet()) return p.place;
+      }
+    }
+    return place;
+  };
+  const bool ports =
+      rule.source.port.IsSet() || rule.destination.port.IsSet();
+  if (ports && rule.protocol != protocol::kTcp && rule.protocol != kUdp &&
+      rule.protocol != kSctp) {
+    return Error(port_place(), "port only applies to tcp, udp and sctp",
+                 rule.protocol == 0 ? "add proto { tcp udp }" : "");
+  }
+  if (syntax.flags_given && syntax.rule.flags.mask != 0 &&
+      rule.protocol != protocol::kTcp) {
+    bool any_tcp = rule.protocol == 0;
+    for (const ProtocolItem& p : syntax.protocols) {
+      any_tcp = any_tcp || p.number == protocol::kTcp;
+    }
+    if (!any_tcp) {
+      return Error(syntax.flags_place, "flags only apply to tcp");
+    }
+  }
+  if (!rule.os.empty()) {
+    bool any_tcp = rule.protocol == 0 || rule.protocol == protocol::kTcp;
+    for (const ProtocolItem& p : syntax.protocols) {
+      any_tcp = any_tcp || p.number == protocol::kTcp;
+    }
+    if (!any_tcp) {
+      return Error(place, "OS fingerprinting only applies to tcp");
+    }
+    if (syntax.flags_given && (rule.flags.set & 0x02) == 0) {
+      return Error(syntax.flags_place, "OS fingerprinting requires the SYN "
+                                       "TCP flag (flags S/SA)");
+    }
+  }
+  if ((rule.protocol == kIcmp && rule.family == Family::kIpv6) ||
+      (rule.protocol == kIcmp6 && rule.family == Family::kIpv4)) {
+    SourcePlace at = place;
+    for (const ProtocolItem& p : syntax.protocols) {
+      if (p.number == rule.protocol) at = p.place;
+    }
+    return Error(at, std::string("proto ") +
+                         (rule.protocol == kIcmp ? "icmp" : "icmp6") +
+                         " doesn't match address family " +
+                         (rule.family == Family::kIpv6 ? "inet6" : "inet"));
+  }
+  if (rule.source.address.dynamic_prefix != 255 &&
+      rule.family == Family::kIpv4 &&
+      rule.source.address.dynamic_prefix > 32) {
+    return Error(place, "netmask " +
+                            std::to_string(
+                                rule.source.address.dynamic_prefix) +
+                            " invalid for IPv4 address");
+  }
+  if (rule.destination.address.dynamic_prefix != 255 &&
+      rule.family == Family::kIpv4 &&
+      rule.destination.address.dynamic_prefix > 32) {
+    return Error(place, "netmask " +
+                            std::to_string(
+                                rule.destination.address.dynamic_prefix) +
+                            " invalid for IPv4 address");
+  }
+  if (!IsFilter(rule.action)) return CheckPools(rule, syntax);
+  if (rule.fragment && (ports || rule.flags.mask != 0 || rule.icmp_type)) {
+    return Error(syntax.fragment_place,
+                 "fragments can be filtered only on IP header fields");
+  }
+  if (rule.action == RuleAction::kBlock &&
+      rule.block_return == BlockReturn::kReturnRst && rule.protocol != protocol::kTcp) {
+    return Error(syntax.block_place,
+                 "return-rst can only be applied to TCP rules",
+                 "add proto tcp, or use return");
+  }
+  if (rule.allow_opts && rule.action != RuleAction::kPass) {
+    return Error(place, "allow-opts can only be specified for pass rules");
+  }
+  if (rule.once && (rule.IsAnchorCall() ||
+                    rule.action == RuleAction::kMatch)) {
+    return Error(place, "'once' is for pass and block rules");
+  }
+  return CheckRuleState(rule, syntax) && CheckPools(rule, syntax);
+}
+
+bool Parser::CheckRuleState(const Rule& rule, const RuleSyntax& syntax) {
+  if (rule.action != RuleAction::kPass && rule.state != StateKind::kNone) {
+    return Error(syntax.state_place,
+                 rule.action == RuleAction::kBlock
+                     ? "keep state on block rules doesn't make sense"
+                     : "keep state is only for pass rules");
+  }
+  const StateOptions& o = rule.state_options;
+  if (o.sloppy && (rule.state == StateKind::kModulate ||
+                   rule.state == StateKind::kSynproxy)) {
+    return Error(syntax.state_place,
+                 "sloppy state matching cannot be used with synproxy state or "
+                 "modulate state");
+  }
+  if (o.max_src_nodes != 0 && o.source_track != SourceTrack::kRule) {
+    return Error(syntax.state_place,
+                 "'max-src-nodes' requires 'source-track rule'");
+  }
+  if (rule.state == StateKind::kSynproxy &&
+      rule.direction != Direction::kIn && InDialect(Dialect::kFreeBsd)) {
+    Warning(syntax.state_place,
+            "synproxy state is used for inbound connections only");
+  }
+  const auto timeout = [&](Timeout which) -> std::optional<uint32_t> {
+    for (const auto& [t, value] : o.timeouts) {
+      if (t == which) return value;
+    }
+    return std::nullopt;
+  };
+  const auto start = timeout(Timeout::kAdaptiveStart);
+  const auto end = timeout(Timeout::kAdaptiveEnd);
+  if (start.has_value() != end.has_value()) {
+    return Error(syntax.state_place,
+                 "adaptive.start and adaptive.end are given together");
+  }
+  if (start && *start != 0 && *end <= *start) {
+    return Error(syntax.state_place,
+                 "adaptive.end must be above adaptive.start");
+  }
+  return true;
+}
+
+bool Parser::CheckPools(const Rule& rule, const RuleSyntax& syntax) {
+  const bool translates = rule.nat || rule.rdr;
+  if (!IsFilter(rule.action)) return true;
+  const SourcePlace pool_place = syntax.nat     ? syntax.nat->place
+                                 : syntax.rdr   ? syntax.rdr->place
+                                 : syntax.route ? syntax.route->place
+                                                : rule.place;
+  if (rule.action == RuleAction::kBlock) {
+    if (translates) {
+      return Error(pool_place, "translation cannot be used on block rules");
+    }
+    if (rule.route != RouteKind::kNone) {
+      return Error(pool_place, "route-to, reply-to and dup-to cannot be used "
+                               "on block rules");
+    }
+  }
+  if (rule.action == RuleAction::kMatch) {
+    if (rule.route != RouteKind::kNone) {
+      return Error(pool_place, "route-to, reply-to and dup-to are not "
+                               "supported on match rules");
+    }
+    if (rule.af_to != Family::kNone) {
+      return Error(pool_place, "af-to is not supported on match rules");
+    }
+    if (rule.foreign.divert != DivertKind::kNone) {
+      return Error(rule.place, "divert is not supported on match rules");
+    }
+  }
+  if (translates && rule.action == RuleAction::kPass &&
+      rule.state == StateKind::kNone) {
+    return Error(pool_place, "nat-to and rdr-to require keep state");
+  }
+  if (translates && rule.direction == Direction::kBoth) {
+    return Error(pool_place, "direction must be explicit with rules that "
+                             "specify translation",
+                 "write `out` for nat-to, `in` for rdr-to");
+  }
+  if (rule.route != RouteKind::kNone) {
+    if (rule.direction == Direction::kBoth) {
+      return Error(pool_place, "direction must be explicit with rules that "
+                               "specify routing");
+    }
+    if (rule.route != RouteKind::kDupTo && rule.state == StateKind::kNone) {
+      return Error(pool_place, "route-to and reply-to require keep state");
+    }
+  }
+  if (rule.af_to != Family::kNone) {
+    if (rule.direction != Direction::kIn && InDialect(Dialect::kOpenBsd)) {
+      return Error(pool_place, "af-to can only be used on inbound rules",
+                   "FreeBSD's pf has it on outbound rules too: --dialect "
+                   "freebsd");
+    }
+    if (rule.family == rule.af_to) {
+      return Error(pool_place,
+                   "incorrect address family translation: the rule is of the "
+                   "family it translates to");
+    }
+    if (rule.route != RouteKind::kNone && InDialect(Dialect::kOpenBsd)) {
+      return Error(pool_place,
+                   "af-to cannot be combined with route-to or reply-to",
+                   "FreeBSD's pf can: --dialect freebsd");
+    }
+  }
+  for (const std::optional<Pool>* pool :
+       {&rule.nat, &rule.rdr, &rule.route_pool}) {
+    if (!pool->has_value()) continue;
+    const bool least = (*pool)->method == PoolMethod::kLeastStates;
+    if (least && InDialect(Dialect::kFreeBsd)) {
+      return Error(pool_place,
+                   "least-states is OpenBSD's; FreeBSD's pf has no such pool",
+                   "round-robin, or --dialect openbsd");
+    }
+    if ((*pool)->sticky_address && rule.state == StateKind::kNone &&
+        rule.action == RuleAction::kPass) {
+      return Error(pool_place, "'sticky-address' requires 'keep state'");
+    }
+  }
+  return true;
+}
+
+}  // namespace sluice

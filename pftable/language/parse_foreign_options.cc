@@ -1,0 +1,109 @@
+// Options of rules for parts that a dataplane has not: queues, limiters,
+// routing tables, sockets, dummynet. A load refuses them by name.
+#include <string>
+#include <utility>
+
+#include "pftable/language/parser_internal.h"
+
+namespace sluice {
+
+bool Parser::ParseForeignOption(RuleSyntax& rule, const Token& word,
+                                bool& known) {
+  ForeignOptions& f = rule.rule.foreign;
+  const std::string& w = word.text;
+  int64_t number = 0;
+  known = true;
+  if ((w == "state" || w == "source") && token_.IsWord("limiter")) {
+    Take();
+    std::string& name = w == "state" ? f.state_limiter : f.source_limiter;
+    if (!name.empty()) {
+      return Error(word.place, "'" + w + " limiter' is given twice");
+    }
+    if (!TakeString("a limiter's name", name, 63)) return false;
+    if (name.empty()) return Error(word.place, "empty limiter name");
+    if (!Accept('(')) return true;
+    const bool blocks = AcceptWord("block");
+    if (!blocks && !AcceptWord("no-match")) {
+      return Unexpected("block or no-match");
+    }
+    (w == "state" ? f.state_limiter_blocks : f.source_limiter_blocks) = blocks;
+    return Expect(')', "after what a limiter does");
+  }
+  if (w == "queue") {
+    if (!f.queue.empty()) return Error(word.place, "queue is given twice");
+    const auto name = [&](std::string& out) {
+      const SourcePlace place = token_.place;
+      if (!TakeString("a queue name", out, 63)) return false;
+      UseQueue(out, place);
+      return true;
+    };
+    if (!Accept('(')) return name(f.queue);
+    if (!name(f.queue)) return false;
+    Accept(',');
+    return name(f.priority_queue) && Expect(')', "after two queue names");
+  }
+  if (w == "rtable") {
+    if (!TakeNumber("rtable", 0, 255, number)) return false;
+    f.rtable = static_cast<int32_t>(number);
+    return true;
+  }
+  if (w == "divert-reply") {
+    f.divert = DivertKind::kReply;
+    return true;
+  }
+  if (w == "divert-packet") {
+    f.divert = DivertKind::kPacket;
+    if (!AcceptWord("port")) return Unexpected("'port'");
+    if (!TakeNumber("port", 1, 65535, number)) return false;
+    f.divert_port = static_cast<uint16_t>(number);
+    return true;
+  }
+  if (w == "divert-to") {
+    f.divert = DivertKind::kTo;
+    const Token target = token_;
+    std::string text;
+    if (!TakeString("an address or a divert port", text, 255)) return false;
+    if (AcceptWord("port")) {
+      f.divert_address = ParseAddress(text);
+      if (!f.divert_address) {
+        return Error(target.place, "could not parse divert address " + text);
+      }
+      // FreeBSD diverts to a port alone.
+      if (InDialect(Dialect::kFreeBsd)) {
+        f.divert_address.reset();
+      } else {
+        rule.rule.family = f.divert_address->family;
+      }
+      if (!TakeNumber("port", 1, 65535, number)) return false;
+    } else if (InDialect(Dialect::kOpenBsd)) {
+      return Error(target.place, "divert-to wants an address and a port",
+                   "write `divert-to ADDRESS port N`; FreeBSD's pf has the "
+                   "port alone: --dialect freebsd");
+    } else {
+      const auto port = ParseUnsigned(text);
+      if (!port || *port == 0 || *port > 65535) {
+        return Error(target.place, "illegal divert port " + text,
+                     "write `divert-to ADDRESS port N`");
+      }
+      number = static_cast<int64_t>(*port);
+    }
+    f.divert_port = static_cast<uint16_t>(number);
+    return true;
+  }
+  if (w == "dnpipe" || w == "dnqueue") {
+    f.dummynet_is_queue = w == "dnqueue";
+    const bool pair = Accept('(');
+    if (!TakeNumber(w, pair ? 0 : 1, 65535, number)) return false;
+    f.dummynet_pipe = static_cast<uint16_t>(number);
+    if (!pair) return true;
+    if (Accept(',') || !token_.Is(')')) {
+      if (!TakeNumber(w, 1, 65535, number)) return false;
+      f.dummynet_return_pipe = static_cast<uint16_t>(number);
+    }
+    return Expect(')', "after " + w);
+  }
+  known = false;
+  return true;
+}
+
+}  // namespace sluice

@@ -1,0 +1,399 @@
+// `set ...`.
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <string>
+#include <utility>
+
+#include "pftable/policy/names.h"
+#include "pftable/language/parser_internal.h"
+#include "pftable/print/print_internal.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kMaxPath = 1023;
+
+constexpr std::string_view kOptionWords[] = {
+    "block-policy", "debug",          "fail-policy",  "fingerprints",
+    "hostid",       "keepcounters",   "limit",        "loginterface",
+    "optimization", "reassemble",     "require-order",
+    "ruleset-optimization", "skip",   "state-defaults", "state-policy",
+    "syncookies",   "timeout",
+};
+
+struct OptimizationWord {
+  std::string_view word;
+  Optimization value;
+  // tcp.first, opening, established, closing, finwait, closed, tsdiff: the
+  // table of values behind `set optimization`.
+  std::array<uint32_t, 7> seconds;
+};
+constexpr std::array<uint32_t, 7> kNormal = {120, 30, 86400, 900, 45, 90, 30};
+constexpr std::array<uint32_t, 7> kSatellite = {180, 35, 86400, 905,
+                                                 75,  95, 60};
+constexpr OptimizationWord kOptimizations[] = {
+    {"normal", Optimization::kNormal, kNormal},
+    {"default", Optimization::kNormal, kNormal},
+    {"satellite", Optimization::kSatellite, kSatellite},
+    {"high-latency", Optimization::kHighLatency, kSatellite},
+    {"conservative",
+     Optimization::kConservative,
+     {3600, 900, 432000, 3600, 600, 180, 60}},
+    {"aggressive",
+     Optimization::kAggressive,
+     {30, 5, 18000, 60, 30, 30, 10}},
+};
+
+}  // namespace
+
+void Parser::Given(SourcePlace place, std::string text) {
+  result_.policy.options.given.push_back(
+      {.text = std::move(text), .place = place, .order = ++order_});
+}
+
+bool Parser::ParseOption(SourcePlace place) {
+  if (anchors_.size() > 1 || in_loaded_anchor_) {
+    return Error(place, "options cannot be set in an anchor");
+  }
+  const Token word = token_;
+  if (word.kind != TokenKind::kWord) return Unexpected("an option");
+  Take();
+  const std::string& w = word.text;
+  Options& options = result_.policy.options;
+  if (w == "require-order") {
+    if (!ParseOnOff(w, options.require_order)) return false;
+    Given(place, "require-order " +
+                     std::string(options.require_order ? "yes" : "no"));
+    return true;
+  }
+  if (!CheckOrder(Section::kOption, place)) return false;
+  const auto policy = [&](BlockReturn& out) {
+    if (AcceptWord("drop")) {
+      out = BlockReturn::kDrop;
+    } else if (AcceptWord("return")) {
+      out = BlockReturn::kReturn;
+    } else {
+      return Unexpected("drop or return", {"drop", "return"});
+    }
+    Given(place, w + (out == BlockReturn::kDrop ? " drop" : " return"));
+    return true;
+  };
+  if (w == "block-policy") return policy(options.block_policy);
+  if (w == "fail-policy") return policy(options.fail_policy);
+  if (w == "skip") return ParseSetSkip(place);
+  if (w == "limit") return ParseSetLimit(place);
+  if (w == "timeout") return ParseSetTimeout(place);
+  if (w == "syncookies") return ParseSetSyncookies(place);
+  if (w == "reassemble") return ParseSetReassemble(place);
+  if (w == "keepcounters") {
+    options.keep_counters = true;
+    Given(place, w);
+    return true;
+  }
+  if (w == "state-policy") {
+    if (AcceptWord("if-bound")) {
+      options.state_policy_if_bound = true;
+    } else if (AcceptWord("floating")) {
+      options.state_policy_if_bound = false;
+    } else {
+      return Unexpected("if-bound or floating", {"if-bound", "floating"});
+    }
+    Given(place, w + (options.state_policy_if_bound ? " if-bound"
+                                                    : " floating"));
+    return true;
+  }
+  if (w == "state-defaults") {
+    StateOptions defaults;
+    bool lock_given = false;
+    if (!ParseStateOptions(defaults, lock_given)) return false;
+    if (!lock_given) {
+      defaults.if_bound = options.state_policy_if_bound;
+    } else if (!defaults.if_bound) {
+      defaults.floating_given = options.state_policy_if_bound;
+    }
+    options.state_defaults = std::move(defaults);
+    const std::string text = StateOptionsText(*options.state_defaults);
+    Given(place, w + " " + (text.empty() ? "floating" : text));
+    return true;
+  }
+  if (w == "hostid") {
+    int64_t id = 0;
+    if (!TakeNumber("hostid", 0, kMaxUint32, id)) return false;
+    if (id == 0) return Error(word.place, "hostid must be non-zero");
+    options.host_id = static_cast<uint32_t>(id);
+    std::array<char, 16> text;
+    const int length = std::snprintf(text.data(), text.size(), "0x%08x",
+                                     options.host_id);
+    Given(place, w + " " + std::string(text.data(),
+                                       static_cast<size_t>(length)));
+    return true;
+  }
+  std::string text;
+  const Token value = token_;
+  if (w == "loginterface") {
+    if (!TakeString("an interface name", text, kMaxInterfaceName)) {
+      return false;
+    }
+    options.log_interface = text == "none" ? "" : text;
+    if (text != "none") UseInterface(text, value.place);
+    Given(place, w + " " + text);
+    return true;
+  }
+  if (w == "fingerprints") {
+    if (!TakeString("a file name", text, kMaxPath)) return false;
+    options.fingerprints_file = text;
+    Given(place, w + " \"" + text + "\"");
+    return true;
+  }
+  if (w == "debug") {
+    if (!TakeString("a debug level", text, 32)) return false;
+    const auto words = DebugWords(input_.dialect);
+    if (std::find(words.begin(), words.end(), text) == words.end()) {
+      const auto other = DebugWords(InDialect(Dialect::kOpenBsd)
+                                        ? Dialect::kFreeBsd
+                                        : Dialect::kOpenBsd);
+      std::string hint = "the levels are";
+      for (std::string_view l : words) hint += ' ' + std::string(l);
+      if (std::find(other.begin(), other.end(), text) != other.end()) {
+        hint = "that is a level of the other dialect; " + hint;
+      }
+      return Error(value.place, "unknown debug level '" + text + "'", hint);
+    }
+    options.debug = text;
+    Given(place, w + " " + text);
+    return true;
+  }
+  if (w == "optimization") {
+    if (!TakeString("an optimization", text, 32)) return false;
+    for (const OptimizationWord& o : kOptimizations) {
+      if (o.word != text) continue;
+      ApplyOptimization(o.value);
+      Given(place, w + " " + text);
+      return true;
+    }
+    std::vector<std::string_view> words;
+    for (const OptimizationWord& o : kOptimizations) words.push_back(o.word);
+    std::string hint = DidYouMean(text, words);
+    if (hint.empty()) {
+      hint = "normal, high-latency, satellite, aggressive or conservative";
+    }
+    return Error(value.place, "unknown optimization '" + text + "'",
+                 std::move(hint));
+  }
+  if (w == "ruleset-optimization") {
+    if (AcceptWord("none")) {
+      options.ruleset_optimization = RulesetOptimization::kNone;
+    } else if (AcceptWord("basic")) {
+      options.ruleset_optimization = RulesetOptimization::kBasic;
+    } else if (AcceptWord("profile")) {
+      options.ruleset_optimization = RulesetOptimization::kProfile;
+    } else {
+      return Unexpected("none, basic or profile",
+                        {"none", "basic", "profile"});
+    }
+    Given(place, w + " " + value.text);
+    return true;
+  }
+  return Error(
+      word.place, "unknown option '" + w.substr(0, 64) + "'",
+      DidYouMean(w, {std::begin(kOptionWords), std::end(kOptionWords)}));
+}
+
+void Parser::ApplyOptimization(Optimization optimization) {
+  Options& options = result_.policy.options;
+  options.optimization = optimization;
+  constexpr std::array<Timeout, 7> kTimeouts = {
+      Timeout::kTcpFirst,   Timeout::kTcpOpening, Timeout::kTcpEstablished,
+      Timeout::kTcpClosing, Timeout::kTcpFinWait, Timeout::kTcpClosed,
+      Timeout::kTcpTsDiff};
+  for (const OptimizationWord& o : kOptimizations) {
+    if (o.value != optimization) continue;
+    for (size_t i = 0; i < kTimeouts.size(); ++i) {
+      options.timeouts[static_cast<size_t>(kTimeouts[i])] = o.seconds[i];
+    }
+    return;
+  }
+}
+
+bool Parser::ParseOnOff(std::string_view what, bool& value) {
+  if (AcceptWord("yes")) {
+    value = true;
+    return true;
+  }
+  if (AcceptWord("no")) {
+    value = false;
+    return true;
+  }
+  return Unexpected("yes or no after '" + std::string(what) + "'",
+                    {"yes", "no"});
+}
+
+bool Parser::ParseSetReassemble(SourcePlace place) {
+  bool yes = false;
+  if (!ParseOnOff("reassemble", yes)) return false;
+  const bool no_df = AcceptWord("no-df");
+  if (no_df && !yes) {
+    return Error(token_.place, "'no-df' needs 'reassemble yes'");
+  }
+  result_.policy.options.reassemble = !yes    ? Reassembly::kNo
+                                      : no_df ? Reassembly::kYesNoDf
+                                              : Reassembly::kYes;
+  Given(place, std::string("reassemble ") + (yes ? "yes" : "no") +
+                   (no_df ? " no-df" : ""));
+  return true;
+}
+
+bool Parser::ParseSetLimit(SourcePlace place) {
+  return ParseList([&] {
+    const Token name = token_;
+    std::string text;
+    if (!TakeString("a limit", text, 64)) return false;
+    const auto limit = std::find(kLimitNames.begin(), kLimitNames.end(), text);
+    if (limit == kLimitNames.end()) {
+      return Error(name.place, "unknown limit '" + text + "'",
+                   DidYouMean(text, {kLimitNames.begin(), kLimitNames.end()}));
+    }
+    int64_t value = 0;
+    if (!TakeNumber("limit " + text, 0, kMaxUint32, value)) return false;
+    result_.policy.options.limits[static_cast<size_t>(
+        limit - kLimitNames.begin())] = static_cast<uint32_t>(value);
+    Given(place, "limit " + text + " " + std::to_string(value));
+    return true;
+  });
+}
+
+bool Parser::ParseSetTimeout(SourcePlace place) {
+  return ParseList([&] {
+    const Token name = token_;
+    std::string text;
+    if (!TakeString("a timeout", text, 64)) return false;
+    const auto timeout =
+        std::find(kTimeoutNames.begin(), kTimeoutNames.end(), text);
+    if (timeout == kTimeoutNames.end()) {
+      return Error(
+          name.place, "unknown timeout '" + text + "'",
+          DidYouMean(text, {kTimeoutNames.begin(), kTimeoutNames.end()}));
+    }
+    int64_t value = 0;
+    if (!TakeNumber("timeout " + text, 0, kMaxUint32, value)) return false;
+    const auto index = static_cast<size_t>(timeout - kTimeoutNames.begin());
+    result_.policy.options.timeouts[index] = static_cast<uint32_t>(value);
+    timeout_given_[index] = true;
+    Given(place, "timeout " + text + " " + std::to_string(value));
+    return true;
+  });
+}
+
+bool Parser::ParseSetSkip(SourcePlace place) {
+  if (!AcceptWord("on")) return Unexpected("'on'");
+  std::vector<InterfaceItem> interfaces;
+  if (!ParseInterfaces(interfaces, false)) return false;
+  std::string text = "skip on {";
+  for (const InterfaceItem& i : interfaces) {
+    if (i.rdomain >= 0) {
+      return Error(i.place, "'skip' is for interfaces and groups");
+    }
+    if (i.match.negated) {
+      return Error(i.place, "'skip' has no '!'");
+    }
+    result_.policy.options.skip.push_back(i.match);
+    text += " " + i.match.name;
+  }
+  Given(place, text + " }");
+  return true;
+}
+
+bool Parser::ParseSetSyncookies(SourcePlace place) {
+  Options& options = result_.policy.options;
+  if (AcceptWord("never")) {
+    options.syncookies = Syncookies::kNever;
+    Given(place, "syncookies never");
+    return true;
+  }
+  if (AcceptWord("always")) {
+    options.syncookies = Syncookies::kAlways;
+    Given(place, "syncookies always");
+    return true;
+  }
+  if (!AcceptWord("adaptive")) {
+    return Unexpected("never, always or adaptive",
+                      {"never", "always", "adaptive"});
+  }
+  options.syncookies = Syncookies::kAdaptive;
+  std::string text = "syncookies adaptive";
+  if (Accept('(')) {
+    while (!Accept(')')) {
+      const Token word = token_;
+      if (!AcceptWord("start") && !AcceptWord("end")) {
+        return Unexpected("start or end", {"start", "end"});
+      }
+      const SourcePlace at = token_.place;
+      std::string percent;
+      if (!TakeString("a percentage", percent, 16)) return false;
+      const bool sign = !percent.empty() && percent.back() == '%';
+      if (sign) percent.pop_back();
+      if (!sign && Accept('%')) percent += "";
+      const auto number = ParseUnsigned(percent);
+      if (!number || *number > 100) {
+        return Error(at, "syncookies " + word.text +
+                             " wants a percentage, as in 25%");
+      }
+      (word.text == "start" ? options.syncookies_start_percent
+                            : options.syncookies_end_percent) =
+          static_cast<uint8_t>(*number);
+      Accept(',');
+    }
+    if (options.syncookies_start_percent <= options.syncookies_end_percent) {
+      return Error(place, "syncookies: 'start' must be above 'end'");
+    }
+    text += " (start " + std::to_string(options.syncookies_start_percent) +
+            "%, end " + std::to_string(options.syncookies_end_percent) + "%)";
+  }
+  Given(place, std::move(text));
+  return true;
+}
+
+void Parser::TakeOptions(const Options& base) {
+  Options& options = result_.policy.options;
+  options = base;
+  options.dialect = input_.dialect;
+  options.require_order = Options(input_.dialect).require_order;
+  for (Options::Given& given : options.given) {
+    given.place = {};
+    given.order = 0;
+    if (!given.text.starts_with("timeout ")) continue;
+    const std::string_view text = std::string_view(given.text).substr(8);
+    const auto timeout = std::find(kTimeoutNames.begin(), kTimeoutNames.end(),
+                                   text.substr(0, text.find(' ')));
+    timeout_given_[static_cast<size_t>(timeout - kTimeoutNames.begin())] = true;
+  }
+}
+
+void Parser::FinishOptions() {
+  Options& options = result_.policy.options;
+  const auto at = [](Timeout t) { return static_cast<size_t>(t); };
+  // Adaptive timeouts follow the limit unless they are given.
+  const uint64_t states = options.limit(Limit::kStates);
+  if (!timeout_given_[at(Timeout::kAdaptiveStart)] &&
+      !timeout_given_[at(Timeout::kAdaptiveEnd)]) {
+    options.timeouts[at(Timeout::kAdaptiveStart)] =
+        static_cast<uint32_t>(states * 6 / 10);
+    options.timeouts[at(Timeout::kAdaptiveEnd)] = static_cast<uint32_t>(
+        std::min<uint64_t>(states * 12 / 10, kMaxUint32));
+  }
+  // `set timeout` wins over `set optimization`, wherever it stands.
+  for (const Options::Given& given : options.given) {
+    if (given.text.rfind("timeout ", 0) != 0) continue;
+    const size_t space = given.text.rfind(' ');
+    const std::string_view name =
+        std::string_view(given.text).substr(8, space - 8);
+    const auto timeout =
+        std::find(kTimeoutNames.begin(), kTimeoutNames.end(), name);
+    options.timeouts[static_cast<size_t>(timeout - kTimeoutNames.begin())] =
+        static_cast<uint32_t>(
+            ParseUnsigned(given.text.substr(space + 1)).value_or(0));
+  }
+}
+
+}  // namespace sluice

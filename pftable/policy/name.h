@@ -1,0 +1,30 @@
+// Which names filters, tables and anchors may have, and whatever else a
+// snapshot carries by name.
+#ifndef SLUICE_PFTABLE_POLICY_NAME_H_
+#define SLUICE_PFTABLE_POLICY_NAME_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <string_view>
+
+namespace sluice {
+
+inline constexpr size_t kMaxTableName = 31;
+
+// Letters and digits of ASCII and _ . : - alone. pf takes others between
+// quotes, but a filter with one could not be moved.
+constexpr bool IsNameCharacter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         (c >= '0' && c <= '9') || c == '_' || c == '.' || c == ':' ||
+         c == '-';
+}
+
+// 1 to `longest` such characters.
+constexpr bool IsName(std::string_view text, size_t longest) {
+  return !text.empty() && text.size() <= longest &&
+         std::ranges::all_of(text, IsNameCharacter);
+}
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_POLICY_NAME_H_

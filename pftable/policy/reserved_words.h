@@ -1,0 +1,15 @@
+// The words of the pf language that cannot stand for a name without quotes.
+#ifndef SLUICE_PFTABLE_POLICY_RESERVED_WORDS_H_
+#define SLUICE_PFTABLE_POLICY_RESERVED_WORDS_H_
+
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+bool IsReservedWord(std::string_view word);
+const std::vector<std::string_view>& ReservedWords();
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_POLICY_RESERVED_WORDS_H_

@@ -1,0 +1,154 @@
+// The walker that recomputes what a generation claims, for tests.
+#include <map>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "pftable/store/policy_store.h"
+
+namespace sluice {
+namespace {
+
+absl::Status Broken(std::string_view what) {
+  return absl::InternalError(std::string(what));
+}
+
+// References as the rules have them, without the counts of the compiler.
+std::map<TableKey, uint32_t> WalkReferences(const CompiledPolicy& policy) {
+  std::map<TableKey, uint32_t> references;
+  for (size_t i = 0; i < policy.rules.size(); ++i) {
+    const ListedRule& listed = policy.listed[i];
+    for (const Endpoint* end :
+         {&listed.rule->source, &listed.rule->destination}) {
+      if (end->address.kind != AddressKind::kTable) continue;
+      ++references[{.anchor = listed.anchor, .name = end->address.name}];
+      if (!listed.anchor.empty()) {
+        ++references[{.anchor = "", .name = end->address.name}];
+      }
+    }
+  }
+  return references;
+}
+
+absl::Status CheckIndexes(const Generation& generation) {
+  const CompiledPolicy& policy = *generation.policy;
+  for (const CompiledRuleset& ruleset : policy.rulesets) {
+    if (ruleset.begin > ruleset.end || ruleset.end > policy.rules.size()) {
+      return Broken("a ruleset reaches beyond the rules");
+    }
+  }
+  for (const uint32_t call : policy.calls) {
+    if (call >= policy.rulesets.size()) {
+      return Broken("a call of a ruleset that is not there");
+    }
+  }
+  for (const CompiledRule& rule : policy.rules) {
+    if (rule.call_end > policy.calls.size()) {
+      return Broken("a rule calls beyond the list of calls");
+    }
+    for (const AddressCondition* condition :
+         {&rule.source, &rule.destination}) {
+      if (condition->kind == AddressCondition::Kind::kTable &&
+          condition->index >= generation.tables.size()) {
+        return Broken("a rule names a table that is not there");
+      }
+      if (condition->kind == AddressCondition::Kind::kList &&
+          condition->index >= policy.address_lists.size()) {
+        return Broken("a rule names a list that is not there");
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Each rule has a slot of its own, which knows it.
+absl::Status CheckSlots(const Generation& generation,
+                        const RuleSlots& rule_slots) {
+  const CompiledPolicy& policy = *generation.policy;
+  std::set<uint32_t> seen;
+  for (size_t i = 0; i < policy.rules.size(); ++i) {
+    const uint32_t slot = policy.listed[i].slot;
+    const auto info = rule_slots.Info(slot);
+    if (!info.ok() || info->anchor != policy.listed[i].anchor) {
+      return Broken(absl::StrCat("slot ", slot, " is not its rule's"));
+    }
+    if (!seen.insert(slot).second) {
+      return Broken(absl::StrCat("slot ", slot, " has two rules"));
+    }
+    if (policy.rules[i].slot != slot ||
+        policy.rules[i].record != &rule_slots.record(slot)) {
+      return Broken(absl::StrCat("a rule counts beside its slot ", slot));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTables(const Generation& generation) {
+  const std::map<TableKey, uint32_t> references =
+      WalkReferences(*generation.policy);
+  std::set<TableKey> seen;
+  std::set<uint16_t> slots;
+  for (const GenerationTable& table : generation.table_states) {
+    const std::string name = absl::StrCat(table.key.anchor, "<",
+                                          table.key.name, ">");
+    if (!seen.insert(table.key).second) {
+      return Broken(absl::StrCat(name, " is there twice"));
+    }
+    const auto counted = references.find(table.key);
+    const uint32_t walked =
+        counted == references.end() ? 0 : counted->second;
+    if (walked != table.references) {
+      return Broken(absl::StrCat(name, " has ", table.references,
+                                 " references, the rules have ", walked));
+    }
+    if (walked == 0 && !table.persist) {
+      return Broken(absl::StrCat(name, " is there without a reason"));
+    }
+    if (!table.active && (table.persist || !table.contents.empty())) {
+      return Broken(absl::StrCat(name, " is inactive and holds something"));
+    }
+    if (table.handle == nullptr) {
+      return Broken(absl::StrCat(name, " has no place for its counters"));
+    }
+    if (!slots.insert(table.handle->slot()).second) {
+      return Broken(absl::StrCat(name, " has another's place"));
+    }
+    // Whoever shares it: nobody has written into it.
+    if (!table.contents.IsSound()) {
+      return Broken(absl::StrCat(name, " has changed in its place"));
+    }
+  }
+  for (size_t i = 0; i < generation.tables.size(); ++i) {
+    const TableKey& key = generation.policy->referenced_tables[i];
+    if (generation.table_states[i].key != key) {
+      return Broken(absl::StrCat("<", key.name, "> is not at its index"));
+    }
+    const GenerationTable* table = &generation.table_states[i];
+    if (!table->active) {
+      table = generation.FindTable({.anchor = "", .name = key.name});
+    }
+    const bool active = table != nullptr && table->active;
+    const AddressTable::View expected =
+        active ? table->contents.view() : AddressTable::View();
+    const AddressTable::View& view = generation.tables[i].addresses;
+    if (view.root4 != expected.root4 || view.root6 != expected.root6) {
+      return Broken(absl::StrCat("workers see another <", key.name, ">"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status PolicyStore::CheckInvariants() const {
+  const std::lock_guard lock(mutex_);
+  if (current_.load(std::memory_order_relaxed) != owned_current_.get()) {
+    return Broken("workers see another generation");
+  }
+  if (absl::Status s = CheckIndexes(*owned_current_); !s.ok()) return s;
+  if (absl::Status s = CheckSlots(*owned_current_, rule_slots_); !s.ok()) {
+    return s;
+  }
+  return CheckTables(*owned_current_);
+}
+
+}  // namespace sluice

@@ -1,0 +1,407 @@
+#include "dataplane/config/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace sluice {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// Two ports and a wire; cases add their lines in front or behind.
+constexpr char kPorts[] = R"([[port]]
+name = "outside"
+device = "net_null0"
+[[port]]
+name = "inside"
+device = "net_null1"
+)";
+constexpr char kWire[] = R"([[wire]]
+ports = ["outside", "inside"]
+)";
+
+std::string Minimal() { return std::string(kPorts) + kWire; }
+
+TEST(ConfigTest, DefaultsOfASmallFile) {
+  const ParsedConfig parsed = ParseConfig(Minimal(), "/etc/sluice/s.toml");
+  ASSERT_TRUE(parsed.config) << FormatDiagnostics(parsed.diagnostics);
+  EXPECT_THAT(parsed.diagnostics, IsEmpty());
+  const Config& config = *parsed.config;
+  ASSERT_EQ(config.ports.size(), 2u);
+  EXPECT_EQ(config.ports[0].name, "outside");
+  EXPECT_EQ(config.ports[1].device, "net_null1");
+  EXPECT_EQ(config.ports[0].queues, 0);
+  EXPECT_TRUE(config.ports[0].promiscuous);
+  ASSERT_EQ(config.wires.size(), 1u);
+  EXPECT_THAT(config.wires[0].ports, ElementsAre(0, 1));
+  EXPECT_TRUE(config.wires[0].pass_non_ip);
+  EXPECT_EQ(config.workers.size(), 1);
+  EXPECT_EQ(config.eal.hugepages, Hugepages::kAuto);
+  EXPECT_FALSE(config.uses_pci());
+  EXPECT_EQ(config.policy.ruleset, "/etc/sluice/pf.conf");
+  EXPECT_EQ(config.control.mode, 0600);
+  EXPECT_EQ(config.log.level, "info");
+  EXPECT_EQ(config.log.file, "");
+  EXPECT_EQ(config.log.packets, "");
+  EXPECT_EQ(config.log.packet_rate, 10000u);
+  EXPECT_EQ(config.state.directory, "");
+  EXPECT_EQ(config.state.interval, 30u);
+}
+
+TEST(ConfigTest, EveryKey) {
+  const ParsedConfig parsed = ParseConfig(R"(
+[eal]
+args = ["--log-level=pmd:8", "--iova-mode=va"]
+hugepages = "no"
+file_prefix = "one"
+telemetry = true
+[[port]]
+name = "outside"
+device = "03:00.0,arg=1"
+groups = ["egress", "wan"]
+addresses = ["192.0.2.1/24", "2001:db8::1/64"]
+queues = 4
+rx_descriptors = 512
+tx_descriptors = 256
+mtu = 9000
+promiscuous = false
+[[port]]
+name = "inside"
+device = "net_af_packet0,iface=veth0"
+[[wire]]
+ports = ["inside", "outside"]
+non_ip = "block"
+[workers]
+lcores = [2, 4]
+control_lcore = 1
+pin = false
+idle = "poll"
+[memory]
+mbufs = 100000
+mbuf_cache = 128
+mbuf_data = 9728
+handoff_ring = 2048
+states = 500000
+rule_slots = 1000
+expectations = 64
+[control]
+socket = "run/s.sock"
+mode = "0660"
+group = "wheel"
+[log]
+level = "debug"
+file = "/var/log/sluice.log"
+packets = "packets"
+packet_rate = 500
+[policy]
+ruleset = "/etc/rules"
+dialect = "freebsd"
+missing_ruleset = "block"
+helpers = ["tftp"]
+verify_checksums = false
+[state]
+dir = "kept"
+interval = 5
+)",
+                                          "/etc/sluice.toml");
+  ASSERT_TRUE(parsed.config) << FormatDiagnostics(parsed.diagnostics);
+  Config expected;
+  expected.file = "/etc/sluice.toml";
+  expected.eal = {.args = {"--log-level=pmd:8", "--iova-mode=va"},
+                  .hugepages = Hugepages::kNo,
+                  .file_prefix = "one",
+                  .telemetry = true};
+  expected.ports = {
+      {.name = "outside",
+       .device = "0000:03:00.0,arg=1",
+       .groups = {"egress", "wan"},
+       .addresses = {*ParsePrefix("192.0.2.1/24"),
+                     *ParsePrefix("2001:db8::1/64")},
+       .queues = 4,
+       .rx_descriptors = 512,
+       .tx_descriptors = 256,
+       .mtu = 9000,
+       .promiscuous = false},
+      {.name = "inside", .device = "net_af_packet0,iface=veth0"}};
+  expected.wires = {{.ports = {1, 0}, .pass_non_ip = false}};
+  expected.workers = {
+      .lcores = {2, 4}, .control_lcore = 1, .pin = false,
+      .idle = IdleMode::kPoll};
+  expected.memory = {.mbufs = 100000,
+                     .mbuf_cache = 128,
+                     .mbuf_data = 9728,
+                     .handoff_ring = 2048,
+                     .states = 500000,
+                     .rule_slots = 1000,
+                     .expectations = 64};
+  expected.control = {
+      .socket = "/etc/run/s.sock", .mode = 0660, .group = "wheel"};
+  expected.log = {.level = "debug",
+                  .file = "/var/log/sluice.log",
+                  .packets = "/etc/packets",
+                  .packet_rate = 500};
+  expected.state = {.directory = "/etc/kept", .interval = 5};
+  expected.policy = {.ruleset = "/etc/rules",
+                     .dialect = Dialect::kFreeBsd,
+                     .missing_ruleset = MissingRuleset::kBlock,
+                     .helpers = {"tftp"},
+                     .verify_checksums = false};
+  EXPECT_EQ(*parsed.config, expected);
+  EXPECT_TRUE(parsed.config->uses_pci());
+  EXPECT_EQ(parsed.config->ports[0].device_name(), "0000:03:00.0");
+  EXPECT_EQ(parsed.config->workers.size(), 2);
+}
+
+struct BadCase {
+  std::string_view description;
+  std::string text;
+  // "line:column: message", one for each error, in order.
+  std::vector<std::string> errors;
+};
+
+// Lines behind the ports and the wire begin at 9.
+std::string With(const std::string& lines) { return Minimal() + lines; }
+
+const BadCase kBadCases[] = {
+    {"not TOML", "[eal\n", {"1:5: "}},
+    {"key twice", "[log]\nlevel = \"info\"\nlevel = \"info\"\n", {"3:9: "}},
+    {"empty", "", {"0:0: there is no [[port]]"}},
+    {"no wire", kPorts, {"0:0: there is no [[wire]]: nothing would be"}},
+    {"unknown section", With("[worker]\ncount = 1\n"),
+     {"9:2: unknown key 'worker' in the file"}},
+    {"unknown key", With("[workers]\ncuont = 1\n"),
+     {"10:1: unknown key 'cuont' in [workers]"}},
+    {"section that is no table", "eal = 3\n" + Minimal(),
+     {"1:7: 'eal' is an integer, not a table"}},
+    {"one port table instead of a list",
+     "[port]\nname = \"a\"\n",
+     {"1:1: 'port' is a table, not a list of tables"}},
+    {"ports that are no tables", "port = [1]\n",
+     {"1:9: 'port' holds an integer, not tables"}},
+    {"port without name and device", "[[port]]\n" + Minimal(),
+     {"1:1: [[port]] has no 'name'", "1:1: [[port]] has no 'device'"}},
+    {"port's name too long",
+     "[[port]]\nname = \"sixteen-bytes-xx\"\ndevice = \"net_null2\"\n" +
+         Minimal(),
+     {"2:8: a port cannot be named \"sixteen-bytes-xx\""}},
+    {"port's name begins with a digit",
+     "[[port]]\nname = \"0a\"\ndevice = \"net_null2\"\n" + Minimal(),
+     {"2:8: a port cannot be named \"0a\""}},
+    {"port's name with a meaning",
+     "[[port]]\nname = \"self\"\ndevice = \"net_null2\"\n" + Minimal(),
+     {"2:8: a port cannot be named \"self\", which has a meaning in rules"}},
+    {"two ports of one name",
+     "[[port]]\nname = \"inside\"\ndevice = \"net_null2\"\n" + Minimal(),
+     {"8:8: there are two ports named 'inside'"}},
+    {"two ports of one device",
+     "[[port]]\nname = \"c\"\ndevice = \"net_null1,copy=1\"\n" + Minimal(),
+     {"9:10: port 'c' already has device net_null1"}},
+    {"one PCI device in two spellings",
+     "[[port]]\nname = \"c\"\ndevice = \"0000:AF:00.1\"\n"
+     "[[port]]\nname = \"d\"\ndevice = \"af:00.1,queues=2\"\n" + Minimal(),
+     {"6:10: port 'c' already has device 0000:af:00.1"}},
+    {"two devices on one interface",
+     "[[port]]\nname = \"c\"\ndevice = \"net_af_packet0,iface=eth1\"\n"
+     "[[port]]\nname = \"d\"\ndevice = \"net_pcap0,snaplen=9,iface=eth1\"\n" +
+         Minimal(),
+     {"6:10: port 'c' already has interface eth1"}},
+    {"device of no kind",
+     "[[port]]\nname = \"c\"\ndevice = \"/dev/eth0\"\n" + Minimal(),
+     {"3:10: 'device' cannot be \"/dev/eth0\""}},
+    {"PCI address with a function that cannot be",
+     "[[port]]\nname = \"c\"\ndevice = \"0000:03:00.8\"\n" + Minimal(),
+     {"3:10: 'device' cannot be \"0000:03:00.8\""}},
+    {"group with the name of a port",
+     "[[port]]\nname = \"c\"\ndevice = \"net_null2\"\ngroups=[\"inside\"]\n" +
+         Minimal(),
+     {"4:9: group 'inside' has the name of a port"}},
+    {"group that ends in a digit",
+     "[[port]]\nname = \"c\"\ndevice = \"net_null2\"\ngroups=[\"lan1\"]\n" +
+         Minimal(),
+     {"4:9: a group cannot be named \"lan1\""}},
+    {"bad addresses",
+     "[[port]]\nname = \"c\"\ndevice = \"net_null2\"\n"
+     "addresses = [\"10.0.0.256\", \"::1/129\"]\n" + Minimal(),
+     {"4:14: '10.0.0.256' is not an address",
+      "4:28: '::1/129' is not an address"}},
+    {"numbers out of range",
+     "[[port]]\nname = \"c\"\ndevice = \"net_null2\"\nqueues = 0\n"
+     "mtu = 100\nrx_descriptors = 1\ntx_descriptors = 65536\n" + Minimal(),
+     {"4:10: 'queues' is 0, outside of 1 to 32",
+      "5:7: 'mtu' is 100, outside of 576 to 9216",
+      "6:18: 'rx_descriptors' is 1, outside of 32 to 32768",
+      "7:18: 'tx_descriptors' is 65536, outside of 32 to 32768"}},
+    {"a string where a boolean belongs",
+     "[[port]]\nname = \"c\"\ndevice = \"net_null2\"\n"
+     "promiscuous = \"yes\"\n" + Minimal(),
+     {"4:15: 'promiscuous' is a string, not a boolean"}},
+    {"wire with an unknown port",
+     std::string(kPorts) + "[[wire]]\nports = [\"outside\", \"insid\"]\n",
+     {"8:21: there is no port 'insid'"}},
+    {"wire with one port",
+     std::string(kPorts) + "[[wire]]\nports = [\"outside\"]\n",
+     {"8:9: a wire needs two ports"}},
+    {"wire without ports", std::string(kPorts) + "[[wire]]\n",
+     {"7:1: a wire needs two ports"}},
+    {"wire from a port to itself",
+     std::string(kPorts) + "[[wire]]\nports = [\"inside\", \"inside\"]\n",
+     {"8:20: port 'inside' is already on a wire"}},
+    {"port on two wires", With(kWire),
+     {"10:10: port 'outside' is already on a wire",
+      "10:21: port 'inside' is already on a wire"}},
+    {"word of no choice", With("[workers]\nidle = \"lazy\"\n"),
+     {"10:8: 'idle' cannot be \"lazy\""}},
+    {"lcores twice and count",
+     With("[workers]\nlcores = [1, 1]\ncount = 2\n"),
+     {"10:14: lcore 1 is listed twice",
+      "11:9: both 'lcores' and 'count' are given"}},
+    {"no lcores", With("[workers]\nlcores = []\n"),
+     {"10:10: 'lcores' is empty"}},
+    {"lcores that are no list", With("[workers]\nlcores = \"1-2\"\n"),
+     {"10:10: 'lcores' is a string, not a list"}},
+    {"EAL arguments that are ours",
+     With("[eal]\nargs = [\"-l\", \"--vdev=net_null7\", \"-a0:1.0\", 3]\n"),
+     {"10:9: EAL argument '-l' is set by sluiced itself",
+      "10:15: EAL argument '--vdev=net_null7' is set by sluiced itself",
+      "10:35: EAL argument '-a0:1.0' is set by sluiced itself",
+      "10:46: 'args' holds an integer, not strings"}},
+    {"no PCI, and a PCI port",
+     "[eal]\nargs = [\"--no-pci\"]\n[[port]]\nname = \"c\"\n"
+     "device = \"0000:03:00.0\"\n" + Minimal(),
+     {"2:9: EAL argument '--no-pci' hides the PCI device of a port"}},
+    {"prefix that is a path", With("[eal]\nfile_prefix = \"../x/y\"\n"),
+     {"10:15: 'file_prefix' cannot be \"../x/y\""}},
+    {"too few mbufs for the rings", With("[memory]\nmbufs = 4000\n"),
+     {"10:9: 'mbufs' is 4000, fewer than the 4224 that the ports' rings"}},
+    {"mode that is not octal", With("[control]\nmode = \"0689\"\n"),
+     {"10:8: 'mode' cannot be \"0689\""}},
+    {"mode for everybody", With("[control]\nmode = \"0666\"\n"),
+     {"10:8: 'mode' \"0666\" lets every user change the rules"}},
+    {"socket path too long",
+     With("[control]\nsocket = \"/" + std::string(107, 's') + "\"\n"),
+     {"10:10: the path of the control socket has 108 bytes"}},
+    {"control character", With("[control]\ngroup = \"a\\nb\"\n"),
+     {"10:9: 'group' has a control character"}},
+    {"helper of no kind", With("[policy]\nhelpers = [\"sip\"]\n"),
+     {"10:12: there is no helper 'sip'"}},
+    {"empty ruleset path", With("[policy]\nruleset = \"\"\n"),
+     {"10:11: 'ruleset' is empty"}},
+    {"log that is none",
+     With("[log]\nlevel = 1\nfile = [\"a\"]\npackets = 5\n"
+          "packet_rate = 0\nrate = 1\n"),
+     {"10:9: 'level' is an integer", "11:8: 'file' is a list",
+      "12:11: 'packets' is an integer", "13:15: 'packet_rate' is 0",
+      "14:1: unknown key 'rate' in [log]"}},
+    {"log of too many packets", With("[log]\npacket_rate = 1000001\n"),
+     {"10:15: 'packet_rate' is 1000001"}},
+    {"log with a path of two lines", With("[log]\npackets = \"a\\nb\"\n"),
+     {"10:11: 'packets' has a control character"}},
+    {"state that is none",
+     With("[state]\ndir = true\ninterval = \"5\"\nfile = \"x\"\n"),
+     {"10:7: 'dir' is a boolean", "11:12: 'interval' is a string",
+      "12:1: unknown key 'file' in [state]"}},
+    {"interval of never", With("[state]\ninterval = 0\n"),
+     {"10:12: 'interval' is 0"}},
+    {"interval of more than a day", With("[state]\ninterval = 86401\n"),
+     {"10:12: 'interval' is 86401"}},
+    {"interval between two seconds", With("[state]\ninterval = 1.5\n"),
+     {"10:12: 'interval' is a"}},
+    {"several sections at once",
+     With("[log]\nlevel = \"loud\"\n[policy]\ndialect = \"netbsd\"\n"),
+     {"10:9: 'level' cannot be \"loud\"",
+      "12:11: 'dialect' cannot be \"netbsd\""}},
+};
+
+class BadConfigTest : public ::testing::TestWithParam<BadCase> {};
+
+TEST_P(BadConfigTest, IsRefusedWithPlaceAndMessage) {
+  const BadCase& bad = GetParam();
+  SCOPED_TRACE(bad.description);
+  const ParsedConfig parsed = ParseConfig(bad.text, "s.toml");
+  EXPECT_FALSE(parsed.config);
+  std::vector<std::string> found;
+  for (const Diagnostic& diagnostic : parsed.diagnostics) {
+    EXPECT_EQ(diagnostic.file, "s.toml");
+    EXPECT_FALSE(diagnostic.hint.empty()) << diagnostic.message;
+    found.push_back(std::to_string(diagnostic.line) + ":" +
+                    std::to_string(diagnostic.column) + ": " +
+                    diagnostic.message);
+  }
+  ASSERT_EQ(found.size(), bad.errors.size())
+      << FormatDiagnostics(parsed.diagnostics);
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].substr(0, bad.errors[i].size()), bad.errors[i]);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, BadConfigTest, ::testing::ValuesIn(kBadCases));
+
+TEST(ConfigTest, TooManyPortsAreRefusedAtTheFirstTooMany) {
+  std::string text;
+  for (size_t i = 0; i <= kMaxDevices; ++i) {
+    text += "[[port]]\nname = \"p" + std::to_string(i) +
+            "\"\ndevice = \"net_null" + std::to_string(i) + "\"\n";
+  }
+  const ParsedConfig parsed = ParseConfig(text, "s.toml");
+  ASSERT_EQ(parsed.diagnostics.size(), 1u);
+  EXPECT_EQ(parsed.diagnostics[0].message, "more than 32 [[port]]");
+  EXPECT_EQ(parsed.diagnostics[0].line, 3 * kMaxDevices + 1);
+}
+
+TEST(ConfigTest, ShowsTheLine) {
+  const ParsedConfig parsed = ParseConfig(With("[log]\nlevel = 7\n"), "s.toml");
+  EXPECT_THAT(FormatDiagnostics(parsed.diagnostics),
+              HasSubstr("s.toml:10:9: 'level' is an integer, not a string\n"));
+  EXPECT_THAT(FormatDiagnostics(parsed.diagnostics), HasSubstr("level = 7\n"));
+}
+
+class ConfigFileTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char folder[] = "/tmp/sluice_config_XXXXXX";
+    ASSERT_NE(mkdtemp(folder), nullptr);
+    folder_ = folder;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(ConfigFileTest, IsLoaded) {
+  const std::string path = folder_ / "sluice.toml";
+  std::ofstream(path) << Minimal();
+  const ParsedConfig parsed = LoadConfig(path);
+  ASSERT_TRUE(parsed.config) << FormatDiagnostics(parsed.diagnostics);
+  EXPECT_EQ(parsed.config->policy.ruleset, folder_ / "pf.conf");
+}
+
+TEST_F(ConfigFileTest, MissingFile) {
+  const ParsedConfig parsed = LoadConfig(folder_ / "none.toml");
+  ASSERT_EQ(parsed.diagnostics.size(), 1u);
+  EXPECT_THAT(parsed.diagnostics[0].message,
+              HasSubstr("No such file or directory"));
+}
+
+TEST_F(ConfigFileTest, FolderInsteadOfFile) {
+  const ParsedConfig parsed = LoadConfig(folder_);
+  ASSERT_EQ(parsed.diagnostics.size(), 1u);
+  EXPECT_EQ(parsed.diagnostics[0].message, "is a folder");
+}
+
+TEST_F(ConfigFileTest, TooLargeFile) {
+  const std::string path = folder_ / "large.toml";
+  std::ofstream(path) << Minimal() << std::string(kMaxConfigBytes, '#');
+  const ParsedConfig parsed = LoadConfig(path);
+  ASSERT_EQ(parsed.diagnostics.size(), 1u);
+  EXPECT_THAT(parsed.diagnostics[0].message, HasSubstr("more than"));
+}
+
+}  // namespace
+}  // namespace sluice

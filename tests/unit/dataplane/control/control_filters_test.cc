@@ -1,0 +1,518 @@
+// Filters and ports on the control socket.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dataplane/control/socket/json_rpc.h"
+#include "tests/support/fake_transfer.h"
+#include "tests/unit/dataplane/control/control_operations_fixture.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr int kInvalid = -32602;
+constexpr int kRefused = -32000;
+
+class ControlFiltersTest : public ControlOperationsTest {
+ protected:
+  FakeFilterControl& Made(const std::string& name) {
+    return *directory_.made.at(name).filter;
+  }
+  std::string Message(const std::string& method, json params) {
+    const json answer = Ask(method, std::move(params));
+    return answer.contains("error")
+               ? answer["error"]["message"].get<std::string>()
+               : "no error";
+  }
+};
+
+TEST_F(ControlFiltersTest, MakesAFilterOfAllItsParameters) {
+  const json result =
+      Result("filter.create", {{"filter", "vm-1"},
+                               {"ports", {"tap1", "tap2"}},
+                               {"ruleset",
+                                {{"name", "vm.conf"},
+                                 {"text", "block\npass out\n"},
+                                 {"macros", {{"if", "tap1"}}},
+                                 {"dialect", "freebsd"}}},
+                               {"expect_restore", true},
+                               {"source", "/var/lib/sluice"},
+                               {"fail", "open"},
+                               {"emergency", {{"text", "block in\n"}}},
+                               {"bypass_hold", false}});
+  EXPECT_EQ(result["rules"], 2);
+  EXPECT_EQ(result["diagnostics"], json::array());
+  const FilterSpec& spec = directory_.last_filter;
+  EXPECT_EQ(spec.name, "vm-1");
+  EXPECT_THAT(spec.ports, ElementsAre("tap1", "tap2"));
+  EXPECT_EQ(spec.ruleset->name, "vm.conf");
+  EXPECT_EQ(spec.ruleset->macros.at(0).second, "tap1");
+  EXPECT_EQ(spec.ruleset->dialect, Dialect::kFreeBsd);
+  EXPECT_EQ(spec.ruleset->uid, 8u);
+  EXPECT_EQ(spec.ruleset->pid, 7);
+  EXPECT_EQ(spec.emergency->text, "block in\n");
+  EXPECT_EQ(spec.emergency->uid, 8u);
+  EXPECT_TRUE(spec.expect_restore);
+  EXPECT_EQ(spec.source, "/var/lib/sluice");
+  EXPECT_EQ(spec.fail_policy, FailPolicy::kOpen);
+  EXPECT_FALSE(spec.bypass_hold);
+}
+
+TEST_F(ControlFiltersTest, AFilterNeedsLittle) {
+  EXPECT_EQ(Code("filter.create", {{"filter", "a"}, {"ports", {"p"}}}), 0);
+  const FilterSpec& spec = directory_.last_filter;
+  EXPECT_FALSE(spec.ruleset.has_value());
+  EXPECT_FALSE(spec.emergency.has_value());
+  EXPECT_FALSE(spec.expect_restore);
+  EXPECT_EQ(spec.fail_policy, FailPolicy::kClosed);
+  EXPECT_TRUE(spec.bypass_hold);
+  EXPECT_EQ(Code("filter.create", {{"filter", "a"}, {"ports", {"q"}}}),
+            kRefused);
+  EXPECT_EQ(Code("filter.create", {{"filter", "main"}, {"ports", {"q"}}}),
+            kRefused);
+  EXPECT_EQ(Code("filter.create", {{"filter", "b"}, {"ports", {"p"}}}),
+            kRefused);
+  EXPECT_EQ(directory_.made.size(), 1u);
+}
+
+TEST_F(ControlFiltersTest, ParametersOfFiltersAreReadStrictly) {
+  std::vector<std::string> many;
+  for (int i = 0; i < 65; ++i) many.push_back("p" + std::to_string(i));
+  const json good = {{"filter", "a"}, {"ports", {"p"}}};
+  const std::vector<std::pair<std::string, json>> wrong = {
+      {"filter", ""},
+      {"filter", "a b"},
+      {"filter", "../a"},
+      {"filter", std::string(32, 'a')},
+      {"filter", 1},
+      {"ports", json::array()},
+      {"ports", "p"},
+      {"ports", {"p", "p"}},
+      {"ports", {1}},
+      {"ports", {""}},
+      {"ports", {std::string(16, 'p')}},
+      {"ports", many},
+      {"ruleset", "pass"},
+      {"ruleset", json::object()},
+      {"ruleset", {{"text", 1}}},
+      {"ruleset", {{"text", ""}, {"dry_run", true}}},
+      {"ruleset", {{"text", ""}, {"dialect", "linux"}}},
+      {"expect_restore", 1},
+      {"source", "/a"},
+      {"fail", "ajar"},
+      {"fail", true},
+      {"fail", "open"},
+      {"emergency", {{"text", ""}}},
+      {"bypass_hold", "yes"},
+      {"hold", true},
+  };
+  for (const auto& [name, value] : wrong) {
+    json params = good;
+    params[name] = value;
+    EXPECT_EQ(Code("filter.create", params), kInvalid) << name << ": " << value;
+  }
+  for (const char* missing : {"filter", "ports"}) {
+    json params = good;
+    params.erase(missing);
+    EXPECT_EQ(Code("filter.create", params), kInvalid) << missing;
+  }
+  json relative = good;
+  relative["expect_restore"] = true;
+  relative["source"] = "a.snap";
+  EXPECT_EQ(Code("filter.create", relative), kInvalid);
+  EXPECT_EQ(Code("filter.destroy"), kInvalid);
+  EXPECT_EQ(Code("filter.show", {{"filter", 1}}), kInvalid);
+  EXPECT_EQ(Code("filter.list", {{"limit", 0}}), kInvalid);
+  EXPECT_EQ(Code("filter.list", {{"cursor", "a b"}}), kInvalid);
+  EXPECT_TRUE(directory_.last_filter.name.empty()) << "something was begun";
+  EXPECT_THAT(
+      Message("filter.create", {{"filter", "a"},
+                                {"ports", {"p"}},
+                                {"ruleset", {{"text", ""}, {"dialect", 1}}}}),
+      HasSubstr("\"ruleset\" has an error: parameter \"dialect\""));
+}
+
+TEST_F(ControlFiltersTest, ErrorsOfEitherRulesetMakeNothing) {
+  const json answer = Ask(
+      "filter.create", {{"filter", "a"},
+                        {"ports", {"p"}},
+                        {"ruleset", {{"name", "r"}, {"text", "pass\nerror"}}},
+                        {"fail", "open"},
+                        {"emergency", {{"name", "e"}, {"text", "error"}}}});
+  EXPECT_EQ(answer["error"]["code"], -32005);
+  EXPECT_EQ(answer["error"]["message"],
+            "the ruleset has errors; the filter was not made");
+  const json& data = answer["error"]["data"];
+  ASSERT_EQ(data.size(), 2u);
+  EXPECT_EQ(data[0]["file"], "e");
+  EXPECT_EQ(data[1]["file"], "r");
+  EXPECT_EQ(data[1]["line"], 2);
+  EXPECT_TRUE(directory_.made.empty());
+}
+
+TEST_F(ControlFiltersTest, EveryMethodAsksTheFilterThatIsNamed) {
+  Result("filter.create", {{"filter", "a"}, {"ports", {"p"}}});
+  FakeFilterControl& a = Made("a");
+  filter_.rules.resize(3);
+  filter_.tables["m"] = {};
+  EXPECT_EQ(
+      Result("ruleset.load", {{"filter", "a"}, {"text", "pass\n"}})["rules"],
+      1);
+  EXPECT_EQ(a.rules.size(), 1u);
+  EXPECT_EQ(filter_.rules.size(), 3u);
+  EXPECT_EQ(Result("rules.show", {{"filter", "a"}})["rules"].size(), 1u);
+  EXPECT_EQ(Result("rules.show", {{"filter", "main"}})["rules"].size(), 3u);
+  EXPECT_EQ(Result("rules.show")["rules"].size(), 3u);
+  Result("table.add",
+         {{"filter", "a"}, {"table", "t"}, {"addresses", {"10.0.0.1"}}});
+  EXPECT_EQ(a.tables.size(), 1u);
+  EXPECT_EQ(Code("table.show", {{"filter", "a"}, {"table", "m"}}), kNotFound);
+  EXPECT_EQ(Code("table.show", {{"table", "m"}}), 0);
+  EXPECT_EQ(Result("tables.list", {{"filter", "a"}})["tables"][0]["name"], "t");
+  EXPECT_EQ(Code("filter.enable", {{"filter", "a"}}), 0);
+  EXPECT_TRUE(a.enabled);
+  EXPECT_FALSE(filter_.enabled);
+  EXPECT_EQ(Result("info.show", {{"filter", "a"}})["enabled"], true);
+  EXPECT_EQ(Code("info.clear", {{"filter", "a"}}), 0);
+  EXPECT_EQ(a.info_cleared, 1);
+  EXPECT_EQ(filter_.info_cleared, 0);
+  a.states.resize(2);
+  EXPECT_EQ(Result("states.show", {{"filter", "a"}})["states"].size(), 2u);
+  EXPECT_EQ(Result("states.flush", {{"filter", "a"}})["killed"], 2);
+}
+
+TEST_F(ControlFiltersTest, WhatNamesNoFilterIsNotBegun) {
+  FakeTransfer transfer;
+  operations_.SetTransfer(&transfer);
+  for (std::string_view method : Operations::MethodNames()) {
+    const json answer = Ask(std::string(method), {{"filter", "nobody"}});
+    const int code = answer["error"]["code"].get<int>();
+    // Those that have other parameters may miss them first.
+    EXPECT_TRUE(code == kNotFound || code == kInvalid) << method << answer;
+  }
+  EXPECT_THAT(Message("rules.show", {{"filter", "nobody"}}),
+              HasSubstr("no filter \"nobody\""));
+  EXPECT_EQ(Code("rules.show", {{"filter", ""}}), kNotFound);
+  EXPECT_EQ(Code("rules.show", {{"filter", std::string(32, 'a')}}), kInvalid);
+  EXPECT_EQ(Code("control.version", {{"filter", "main"}}), kInvalid);
+}
+
+TEST_F(ControlFiltersTest, ListsFiltersByPages) {
+  for (const char* name : {"c", "a", "b"}) {
+    Result("filter.create", {{"filter", name}, {"ports", {name}}});
+  }
+  std::vector<std::string> names;
+  json params = {{"limit", 1}};
+  for (;;) {
+    const json page = Result("filter.list", params);
+    ASSERT_EQ(page["filters"].size(), 1u);
+    names.push_back(page["filters"][0]["name"]);
+    if (!page.contains("next")) break;
+    params["cursor"] = page["next"];
+  }
+  EXPECT_THAT(names, ElementsAre("main", "a", "b", "c"));
+  EXPECT_EQ(Result("filter.list")["filters"].size(), 4u);
+  // Where a cursor's filter has gone, the list goes on after its place.
+  EXPECT_EQ(Result("filter.list", {{"cursor", "aa"}})["filters"].size(), 2u);
+}
+
+TEST_F(ControlFiltersTest, ShowsAllOfAFilter) {
+  Result("filter.create", {{"filter", "a"},
+                           {"ports", {"p"}},
+                           {"expect_restore", true},
+                           {"source", "/s"}});
+  FilterListing& listing = directory_.made["a"].listing;
+  listing.macs = {"02:00:00:00:00:01"};
+  listing.hash = "abcd";
+  listing.created = 5;
+  listing.last_purge = 7;
+  listing.table_addresses = 9;
+  listing.hold = {.held = 1,
+                  .waiting = 2,
+                  .replayed = 3,
+                  .bypassed = 4,
+                  .dropped = 5,
+                  .refused = 6,
+                  .longest = 7};
+  RestoreAnswer answer;
+  answer.code = RestoreCode::kFailed;
+  answer.status = {.incarnation = 3,
+                   .state = RestoreState::kFailed,
+                   .attempt = 2,
+                   .flags = kPortEnabled | kPortExpects};
+  answer.snapshot[15] = 0xab;
+  answer.failure = RestoreFailure::kRefused;
+  answer.detail = "checksum";
+  answer.report.states_imported = 11;
+  listing.restore = answer;
+  const json shown = Result("filter.show", {{"filter", "a"}});
+  EXPECT_EQ(shown["name"], "a");
+  EXPECT_EQ(shown["ports"], json({"p"}));
+  EXPECT_EQ(shown["macs"][0], "02:00:00:00:00:01");
+  EXPECT_EQ(shown["state"], "expects restore");
+  EXPECT_EQ(shown["restore_state"], "EXPECT");
+  EXPECT_EQ(shown["incarnation"], 1);
+  EXPECT_EQ(shown["source"], "/s");
+  EXPECT_EQ(shown["fail"], "closed");
+  EXPECT_EQ(shown["hash"], "abcd");
+  EXPECT_EQ(shown["created"], 5);
+  EXPECT_EQ(shown["last_purge"], 7);
+  EXPECT_EQ(shown["table_addresses"], 9);
+  EXPECT_EQ(shown["hold"], json({{"held", 1},
+                                 {"waiting", 2},
+                                 {"replayed", 3},
+                                 {"bypassed", 4},
+                                 {"dropped", 5},
+                                 {"refused", 6},
+                                 {"longest_ms", 7}}));
+  EXPECT_EQ(shown["restore"]["code"], "failed");
+  EXPECT_EQ(shown["restore"]["failure"], "snapshot refused");
+  EXPECT_EQ(shown["restore"]["detail"], "checksum");
+  EXPECT_EQ(shown["restore"]["attempt"], 2);
+  EXPECT_EQ(shown["restore"]["snapshot"], "000000000000000000000000000000ab");
+  EXPECT_EQ(shown["restore"]["report"]["states_imported"], 11);
+  const json main = Result("filter.show");
+  EXPECT_EQ(main["name"], "main");
+  EXPECT_FALSE(main.contains("restore"));
+  EXPECT_FALSE(main.contains("source"));
+}
+
+TEST_F(ControlFiltersTest, SumsTheStateOfAFilterUpInWords) {
+  FilterListing& main = directory_.main_listing;
+  const auto state = [&] { return Result("filter.show")["state"]; };
+  EXPECT_EQ(state(), "active");
+  main.loaded = false;
+  EXPECT_EQ(state(), "no ruleset, blocking");
+  main.enabled = false;
+  EXPECT_EQ(state(), "disabled");
+  main.status.flags |= kPortExpects;
+  main.status.state = RestoreState::kValidating;
+  EXPECT_EQ(state(), "restoring");
+  main.status.state = RestoreState::kExpect;
+  EXPECT_EQ(state(), "expects restore");
+  main.failed = true;
+  EXPECT_EQ(state(), "failed, blocking");
+  main.fail_policy = FailPolicy::kOpen;
+  EXPECT_EQ(state(), "failed, emergency rules");
+  main.status.flags = 0;
+  EXPECT_EQ(state(), "ports disabled");
+}
+
+TEST_F(ControlFiltersTest, DestroyAnswersWhenItIsDone) {
+  Result("filter.create", {{"filter", "a"}, {"ports", {"p"}}});
+  EXPECT_EQ(Code("filter.destroy", {{"filter", "main"}}), kRefused);
+  EXPECT_EQ(Code("filter.destroy", {{"filter", "b"}}), kNotFound);
+  directory_.hold_done = true;
+  answers_.clear();
+  Request("filter.destroy", {{"filter", "a"}});
+  EXPECT_TRUE(answers_.empty());
+  ASSERT_EQ(directory_.held.size(), 1u);
+  directory_.held[0]();
+  EXPECT_EQ(answers_.size(), 1u);
+  EXPECT_EQ(Code("filter.show", {{"filter", "a"}}), kNotFound);
+}
+
+TEST_F(ControlFiltersTest, ChangesOfAFilterThatGoesEndCleanly) {
+  Result("filter.create", {{"filter", "a"}, {"ports", {"p"}}});
+  BuildGate gate;
+  Made("a").on_build = [&] { gate.Wait(); };
+  answers_.clear();
+  // One is being built, two wait for their turn, one is of another filter.
+  Request("ruleset.load", {{"filter", "a"}, {"text", "pass\n"}}, 1);
+  Request("ruleset.load", {{"filter", "a"}, {"text", "pass\n"}}, 2);
+  Request("table.add",
+          {{"filter", "a"}, {"table", "t"}, {"addresses", {"::1"}}}, 3);
+  Request("ruleset.load", {{"text", "block\n"}}, 4);
+  Request("filter.destroy", {{"filter", "a"}}, 5);
+  ASSERT_EQ(answers_.size(), 1u) << "to destroy waits for no change";
+  gate.Open();
+  Await(5);
+  EXPECT_FALSE(operations_.busy());
+  std::map<int, json> by_id;
+  for (const std::string& line : answers_) {
+    json answer = json::parse(line);
+    by_id[answer["id"]] = answer;
+  }
+  for (int id : {1, 2, 3}) {
+    EXPECT_EQ(by_id[id]["error"]["code"], kNotFound) << by_id[id];
+  }
+  EXPECT_EQ(by_id[4]["result"]["rules"], 1);
+  EXPECT_TRUE(by_id[5].contains("result"));
+  EXPECT_EQ(filter_.rules.size(), 1u);
+}
+
+TEST_F(ControlFiltersTest, AListingOfAFilterThatGoesEndsCleanly) {
+  Result("filter.create", {{"filter", "a"}, {"ports", {"p"}}});
+  std::vector<std::function<void()>> collected;
+  Made("a").on_collect = [&](std::function<void()> done) {
+    collected.push_back(std::move(done));
+  };
+  answers_.clear();
+  for (const char* method :
+       {"info.show", "tables.list", "rules.show", "labels.show"}) {
+    Request(method, {{"filter", "a"}});
+  }
+  ASSERT_EQ(collected.size(), 4u);
+  Request("filter.destroy", {{"filter", "a"}});
+  for (const auto& done : collected) done();
+  ASSERT_EQ(answers_.size(), 5u);
+  for (size_t i = 1; i < 5; ++i) {
+    EXPECT_EQ(json::parse(answers_[i])["error"]["code"], kNotFound);
+  }
+}
+
+TEST_F(ControlFiltersTest, ToCreateWaitsForItsTurn) {
+  BuildGate gate;
+  filter_.on_build = [&] { gate.Wait(); };
+  Request("ruleset.load", {{"text", "pass\n"}}, 1);
+  Request("filter.create", {{"filter", "a"}, {"ports", {"p"}}}, 2);
+  // Of a filter that is not there yet: what it names has to be there when the
+  // request comes.
+  Request("rules.show", {{"filter", "a"}}, 3);
+  EXPECT_EQ(answers_.size(), 1u);
+  EXPECT_TRUE(directory_.last_filter.name.empty());
+  gate.Open();
+  Await(3);
+  EXPECT_EQ(json::parse(answers_[0])["error"]["code"], kNotFound);
+  EXPECT_EQ(json::parse(answers_[2])["id"], 2);
+  EXPECT_EQ(directory_.made.count("a"), 1u);
+}
+
+TEST_F(ControlFiltersTest, ListsPorts) {
+  Result("filter.create", {{"filter", "a"}, {"ports", {"later"}}});
+  const json ports = Result("port.list")["ports"];
+  ASSERT_EQ(ports.size(), 3u);
+  EXPECT_EQ(ports[0]["name"], "inside");
+  EXPECT_EQ(ports[0]["filter"], "main");
+  EXPECT_EQ(ports[0]["wire"], "outside");
+  EXPECT_EQ(ports[0]["present"], true);
+  EXPECT_EQ(ports[0]["driver"], "net_null");
+  EXPECT_EQ(ports[0]["mac"], "00:00:5e:00:53:01");
+  EXPECT_EQ(ports[0]["link_up"], true);
+  EXPECT_EQ(ports[0]["speed"], 10000);
+  EXPECT_EQ(ports[1]["name"], "later");
+  EXPECT_EQ(ports[1]["filter"], "a");
+  EXPECT_EQ(ports[1]["present"], false);
+  EXPECT_FALSE(ports[1].contains("device"));
+  const json page = Result("port.list", {{"cursor", "inside"}, {"limit", 1}});
+  EXPECT_EQ(page["ports"][0]["name"], "later");
+  EXPECT_EQ(page["next"], "later");
+}
+
+TEST_F(ControlFiltersTest, AddsAPortOfAllItsParameters) {
+  const json port =
+      Result("port.add", {{"port", "tap1"},
+                          {"device", "net_vhost0,iface=/tmp/a"},
+                          {"wire", "outside"},
+                          {"groups", {"vms", "lan"}},
+                          {"addresses", {"10.0.0.1/24", "2001:db8::1/64"}},
+                          {"queues", 2},
+                          {"mtu", 9000},
+                          {"non_ip", "block"},
+                          {"disabled", true}});
+  EXPECT_EQ(port["name"], "tap1");
+  EXPECT_EQ(port["enabled"], false);
+  const PortSpec& spec = directory_.last_port;
+  EXPECT_EQ(spec.device, "net_vhost0,iface=/tmp/a");
+  EXPECT_EQ(spec.wire, "outside");
+  EXPECT_THAT(spec.groups, ElementsAre("vms", "lan"));
+  ASSERT_EQ(spec.addresses.size(), 2u);
+  EXPECT_EQ(ToString(spec.addresses[0]), "10.0.0.1/24");
+  EXPECT_EQ(ToString(spec.addresses[1]), "2001:db8::1/64");
+  EXPECT_EQ(spec.queues, 2);
+  EXPECT_EQ(spec.mtu, 9000);
+  EXPECT_FALSE(spec.pass_non_ip);
+  EXPECT_TRUE(spec.disabled);
+
+  EXPECT_EQ(Code("port.add", {{"port", "p"}, {"device", "net_null1"}}), 0);
+  EXPECT_EQ(directory_.last_port.wire, "");
+  EXPECT_EQ(directory_.last_port.mtu, 1500);
+  EXPECT_TRUE(directory_.last_port.pass_non_ip);
+  EXPECT_FALSE(directory_.last_port.disabled);
+  EXPECT_EQ(Code("port.add", {{"port", "p"}, {"device", "net_null2"}}),
+            kRefused);
+}
+
+TEST_F(ControlFiltersTest, ParametersOfPortsAreReadStrictly) {
+  const json good = {{"port", "p"}, {"device", "net_null1"}};
+  json many = json::array(), groups = json::array();
+  for (int i = 0; i < 65; ++i) many.push_back("10.0.0." + std::to_string(i));
+  for (int i = 0; i < 17; ++i) groups.push_back("g" + std::to_string(i));
+  const std::vector<std::pair<std::string, json>> wrong = {
+      {"port", ""},
+      {"port", "a/b"},
+      {"port", std::string(16, 'p')},
+      {"device", 1},
+      {"device", std::string(1025, 'd')},
+      {"wire", "p"},
+      {"wire", ""},
+      {"groups", {"a", "a"}},
+      {"groups", groups},
+      {"addresses", {"10.0.0"}},
+      {"addresses", many},
+      {"queues", 0},
+      {"queues", 33},
+      {"queues", -1},
+      {"mtu", 575},
+      {"mtu", 9217},
+      {"non_ip", "drop"},
+      {"disabled", "no"},
+      {"filter", "main"},
+  };
+  for (const auto& [name, value] : wrong) {
+    json params = good;
+    params[name] = value;
+    EXPECT_EQ(Code("port.add", params), kInvalid) << name << ": " << value;
+  }
+  for (const char* missing : {"port", "device"}) {
+    json params = good;
+    params.erase(missing);
+    EXPECT_EQ(Code("port.add", params), kInvalid) << missing;
+  }
+  for (const char* method : {"port.remove", "port.enable", "port.disable",
+                             "port.exclude", "port.include", "port.stats"}) {
+    EXPECT_EQ(Code(method), kInvalid) << method;
+    EXPECT_EQ(Code(method, {{"port", "p q"}}), kInvalid) << method;
+    EXPECT_EQ(Code(method, {{"port", "nobody"}}), kNotFound) << method;
+  }
+  EXPECT_TRUE(directory_.last_port.name.empty()) << "something was begun";
+}
+
+TEST_F(ControlFiltersTest, SwitchesPorts) {
+  const PortListing& inside = directory_.ports["inside"];
+  EXPECT_EQ(Code("port.enable", {{"port", "inside"}}), kRefused);
+  EXPECT_EQ(Code("port.disable", {{"port", "inside"}}), 0);
+  EXPECT_FALSE(inside.enabled);
+  EXPECT_EQ(inside.incarnation, 2u);
+  EXPECT_EQ(Code("port.disable", {{"port", "inside"}}), kRefused);
+  EXPECT_EQ(Code("port.enable", {{"port", "inside"}}), 0);
+  EXPECT_TRUE(inside.enabled);
+  EXPECT_EQ(Code("port.exclude", {{"port", "inside"}}), 0);
+  EXPECT_TRUE(inside.excluded);
+  EXPECT_EQ(Code("port.exclude", {{"port", "inside"}}), kRefused);
+  EXPECT_EQ(Code("port.include", {{"port", "inside"}}), 0);
+  EXPECT_FALSE(inside.excluded);
+  const json stats = Result("port.stats", {{"port", "inside"}});
+  EXPECT_EQ(stats["counters"][1],
+            json({{"name", "tx_good_packets"}, {"value", 9}}));
+
+  directory_.hold_done = true;
+  answers_.clear();
+  Request("port.disable", {{"port", "inside"}});
+  Request("port.remove", {{"port", "outside"}});
+  EXPECT_TRUE(answers_.empty());
+  for (const auto& done : directory_.held) done();
+  EXPECT_EQ(answers_.size(), 2u);
+  EXPECT_EQ(Result("port.list")["ports"].size(), 1u);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,550 @@
+// Filters and ports that come and go, over one real worker whose ports are
+// DPDK's ring devices: what is sent by one is received by it again.
+#include "dataplane/config/config.h"
+#include "dataplane/filters/filter_registry.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rte_mbuf.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "conntrack/expectation.h"
+#include "conntrack/state_table.h"
+#include "dataplane/transfer/restore_service.h"
+#include "dataplane/forward/rule_sink.h"
+#include "dataplane/workers/worker.h"
+#include "pftable/engine/reclaimer.h"
+#include "tests/support/mbuf_pool.h"
+#include "tests/support/packet_text.h"
+
+namespace sluice {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr char kPassAll[] = "pass\n";
+constexpr char kBlockAll[] = "block\n";
+
+// Wires a-b and c-d; `b` and `d` have the higher numbers, so that what a packet
+// from them became can be fetched before it is received again.
+class FilterRegistryTest : public ::testing::Test {
+ protected:
+  FilterRegistryTest() {
+    spdlog::set_level(spdlog::level::off);
+    const size_t bytes = (rte_rcu_qsbr_get_memsize(1) + 127) / 128 * 128;
+    quiescence_.reset(
+        static_cast<rte_rcu_qsbr*>(std::aligned_alloc(128, bytes)));
+    rte_rcu_qsbr_init(quiescence_.get(), 1);
+    reclaimer_ = std::make_unique<RcuReclaimer>(quiescence_.get());
+    grace_ = std::make_unique<GraceList>(reclaimer_.get());
+    plane_.quiescence = quiescence_.get();
+    plane_.expectations = &expectations_;
+    ports_ = std::make_unique<PortSet>(Port::Options{.pool = pool_.get()},
+                                       &plane_.topology, &interfaces_, grace_.get());
+    for (const char* name : {"a", "b", "c", "d"}) {
+      config_.ports.push_back({.name = name, .device = DeviceOf(name)});
+    }
+    config_.wires = {{.ports = {0, 1}}, {.ports = {2, 3}}};
+    EXPECT_TRUE(ports_->Declare(config_.ports, config_.wires).ok());
+    EXPECT_TRUE(ports_->Open().ok());
+    auto states = StateTable::Build({.capacity = 4096,
+                                     .filters = kMaxFilters,
+                                     .secret = HashSecret::FromSeed(1),
+                                     .huge_pages = false,
+                                     .prefault = false});
+    sink_ = std::make_unique<RuleSink>(0, &plane_.filters);
+    worker_ = std::make_unique<Worker>(
+        Worker::Options{.pool = pool_.get()}, &plane_, *std::move(states),
+        sink_.get());
+    ports_->SetCounters({worker_->counters()});
+    environment_ = {.interfaces = &interfaces_,
+                    .reclaimer = reclaimer_.get(),
+                    .plane = &plane_,
+                    .ports = ports_.get(),
+                    .hold_budget = &hold_budget_,
+                    .workers = {worker_.get()},
+                    .store = {.workers = 1,
+                              .rule_slots = 256,
+                              .table_slots = 16},
+                    .state_capacity = 4096,
+                    .host_id = 1};
+    registry_ = std::make_unique<FilterRegistry>(
+        &environment_, ports_.get(), grace_.get(), &builder_);
+    EXPECT_TRUE(ports_->Start().ok());
+    registry_->Start();
+    ports_->Publish();
+    rte_rcu_qsbr_thread_register(quiescence_.get(), 0);
+    rte_rcu_qsbr_thread_online(quiescence_.get(), 0);
+  }
+  ~FilterRegistryTest() override {
+    rte_rcu_qsbr_thread_offline(quiescence_.get(), 0);
+    grace_->Clear();
+    registry_.reset();
+    worker_.reset();
+  }
+
+  static std::string DeviceOf(const std::string& port) {
+    return "net_ring_f" + port;
+  }
+  static rte_ring* RingOf(const std::string& port) {
+    return rte_ring_lookup(("ETH_RXTX0_" + DeviceOf(port)).c_str());
+  }
+
+  // Rounds and polls until nothing is left to do.
+  void Settle() {
+    for (int i = 0; i < 64; ++i) {
+      worker_->Round();
+      registry_->Poll(0);
+      builder_.Finish();
+      grace_->Poll();
+    }
+  }
+  // Whether a packet that arrives by `from` leaves by `to`.
+  bool Passes(const std::string& from, const std::string& to,
+              const std::string& packet) {
+    rte_mbuf* const mbuf = pool_.Make(FrameFromText(packet));
+    EXPECT_EQ(rte_ring_enqueue(RingOf(from), mbuf), 0);
+    worker_->Round();
+    void* left = nullptr;
+    if (rte_ring_dequeue(RingOf(to), &left) != 0) return false;
+    rte_pktmbuf_free(static_cast<rte_mbuf*>(left));
+    return true;
+  }
+  bool Passes(const std::string& from, const std::string& to) {
+    return Passes(from, to, "udp 10.0.0.1:1000 > 10.0.0.2:53") &&
+           Passes(from, to, "udp [fd00::1]:1000 > [fd00::2]:53");
+  }
+  bool Stops(const std::string& from, const std::string& to) {
+    return !Passes(from, to, "udp 10.0.0.1:1000 > 10.0.0.2:53") &&
+           !Passes(from, to, "udp [fd00::1]:1000 > [fd00::2]:53");
+  }
+
+  void LoadMain(const std::string& text) {
+    LoadRequest request;
+    request.name = "main";
+    request.text = text;
+    auto job = registry_->main().BeginLoad(std::move(request));
+    job->Build();
+    const auto result = job->Publish();
+    ASSERT_TRUE(result.ok() && !result->HasErrors());
+  }
+  absl::Status Create(FilterSpec spec) {
+    auto job = registry_->BeginCreateFilter(std::move(spec));
+    job->Build();
+    const auto result = job->Publish();
+    if (!result.ok()) return result.status();
+    if (result->HasErrors()) return absl::InvalidArgumentError("diagnostics");
+    return absl::OkStatus();
+  }
+  absl::Status Create(const std::string& name,
+                      std::vector<std::string> ports,
+                      const std::string& rules) {
+    return Create({.name = name,
+                   .ports = std::move(ports),
+                   .ruleset = LoadRequest{.name = "rules", .text = rules}});
+  }
+  absl::Status Destroy(const std::string& name) {
+    absl::Status result = absl::UnknownError("not answered");
+    registry_->DestroyFilter(
+        name, [&result](absl::Status status) { result = status; });
+    Settle();
+    return result;
+  }
+  absl::Status DisablePort(const std::string& name) {
+    absl::Status result = absl::UnknownError("not answered");
+    registry_->DisablePort(
+        name, [&result](absl::Status status) { result = status; });
+    Settle();
+    return result;
+  }
+  FilterListing Listing(const std::string& name) {
+    const auto listing = registry_->Filter(name);
+    EXPECT_TRUE(listing.ok()) << listing.status();
+    return listing.ok() ? *listing : FilterListing{};
+  }
+
+  struct FreeMemory {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+
+  MbufPool pool_{8191};
+  Config config_;
+  std::unique_ptr<rte_rcu_qsbr, FreeMemory> quiescence_;
+  std::unique_ptr<RcuReclaimer> reclaimer_;
+  InterfaceRegistry interfaces_;
+  ExpectationTable expectations_{{.capacity = 64}, HashSecret::FromSeed(2)};
+  HoldBudget hold_budget_{100};
+  Plane plane_{1, 64};
+  Builder builder_;
+  std::unique_ptr<GraceList> grace_;
+  std::unique_ptr<PortSet> ports_;
+  std::unique_ptr<RuleSink> sink_;
+  std::unique_ptr<Worker> worker_;
+  FilterEnvironment environment_;
+  std::unique_ptr<FilterRegistry> registry_;
+};
+
+TEST_F(FilterRegistryTest, MainJudgesWhatHasNoFilterOfItsOwn) {
+  EXPECT_TRUE(Stops("b", "a")) << "nothing is loaded";
+  LoadMain(kPassAll);
+  EXPECT_TRUE(Passes("b", "a"));
+  ASSERT_TRUE(Create("web", {"a", "b"}, kBlockAll).ok());
+  EXPECT_TRUE(Stops("b", "a"));
+  EXPECT_TRUE(Passes("d", "c"));
+  EXPECT_THAT(Listing("web").ports, ElementsAre("a", "b"));
+  EXPECT_THAT(Listing("main").ports, ElementsAre("c", "d"));
+  EXPECT_EQ(Listing("web").rules, 1u);
+  ASSERT_TRUE(Destroy("web").ok());
+  EXPECT_TRUE(Passes("b", "a"));
+  EXPECT_THAT(Listing("main").ports, ElementsAre("a", "b", "c", "d"));
+  EXPECT_EQ(registry_->Find("web"), nullptr);
+}
+
+TEST_F(FilterRegistryTest, StatesBelongToTheirFilterAndGoWithIt) {
+  LoadMain(kPassAll);
+  ASSERT_TRUE(Create("web", {"a", "b"}, kPassAll).ok());
+  EXPECT_TRUE(Passes("b", "a"));
+  EXPECT_TRUE(Passes("d", "c"));
+  // One where it comes in and one where it goes out, in both families.
+  EXPECT_EQ(Listing("web").states, 4u);
+  EXPECT_EQ(Listing("main").states, 4u);
+  EXPECT_EQ(worker_->states().size(), 8u);
+  ASSERT_TRUE(Destroy("web").ok());
+  EXPECT_EQ(worker_->states().size(), 4u);
+  EXPECT_EQ(Listing("main").states, 4u);
+}
+
+TEST_F(FilterRegistryTest, TheLimitOfOneFilterIsNotThatOfAnother) {
+  LoadMain(kPassAll);
+  ASSERT_TRUE(
+      Create("web", {"a", "b"}, "set limit states 2\npass in\npass out "
+                                "no state\n")
+          .ok());
+  EXPECT_TRUE(Passes("b", "a", "udp 10.0.0.1:1 > 10.0.0.2:53"));
+  EXPECT_TRUE(Passes("b", "a", "udp 10.0.0.1:2 > 10.0.0.2:53"));
+  EXPECT_FALSE(Passes("b", "a", "udp 10.0.0.1:3 > 10.0.0.2:53"));
+  EXPECT_TRUE(Passes("d", "c", "udp 10.0.0.1:3 > 10.0.0.2:53"));
+}
+
+TEST_F(FilterRegistryTest, StatesThatComeNearTheirLimitAreCounted) {
+  LoadMain(kPassAll);
+  ASSERT_TRUE(
+      Create("web", {"a", "b"}, "set limit states 10\npass in\npass out "
+                                "no state\n")
+          .ok());
+  const auto alarms = [this](const std::string& name) {
+    return registry_->Find(name)->Limits().at(0).alarms;
+  };
+  uint64_t now = 0;
+  const auto send = [&](int from, int to, const std::string& family) {
+    for (int port = from; port < to; ++port) {
+      const std::string at = std::to_string(port);
+      EXPECT_TRUE(Passes("b", "a",
+                         family == "4"
+                             ? "udp 10.0.0.1:" + at + " > 10.0.0.2:53"
+                             : "udp [fd00::1]:" + at + " > [fd00::2]:53"));
+    }
+    registry_->Poll(now += 1000);
+  };
+  send(1, 5, "4");
+  send(1, 4, "6");
+  EXPECT_EQ(alarms("web"), 0u);
+  send(4, 5, "6");
+  send(5, 6, "6");
+  EXPECT_EQ(alarms("web"), 1u);
+  EXPECT_EQ(alarms("main"), 0u);
+}
+
+TEST_F(FilterRegistryTest, AFilterWithoutRulesBlocks) {
+  LoadMain(kPassAll);
+  ASSERT_TRUE(Create({.name = "web", .ports = {"a", "b"}}).ok());
+  EXPECT_TRUE(Stops("b", "a"));
+  EXPECT_FALSE(Listing("web").loaded);
+}
+
+TEST_F(FilterRegistryTest, ErrorsMakeNothing) {
+  LoadMain(kPassAll);
+  EXPECT_FALSE(Create("web", {"a", "new"}, "pass from\n").ok());
+  EXPECT_EQ(registry_->Find("web"), nullptr);
+  EXPECT_EQ(ports_->Find("new"), nullptr);
+  EXPECT_TRUE(Passes("b", "a"));
+  EXPECT_THAT(Create("", {"a"}, kPassAll).message(), HasSubstr("name"));
+  EXPECT_THAT(Create("main", {"a"}, kPassAll).message(),
+              HasSubstr("already"));
+  EXPECT_THAT(Create("x y", {"a"}, kPassAll).message(), HasSubstr("name"));
+  EXPECT_THAT(Create("web", {}, kPassAll).message(), HasSubstr("needs a port"));
+  EXPECT_THAT(Create("web", {"a", "a"}, kPassAll).message(),
+              HasSubstr("twice"));
+  EXPECT_THAT(Create({.name = "web",
+                      .ports = {"a"},
+                      .fail_policy = FailPolicy::kOpen})
+                  .message(),
+              HasSubstr("emergency ruleset"));
+  ASSERT_TRUE(Create("web", {"a"}, kPassAll).ok());
+  EXPECT_THAT(Create("web2", {"a"}, kPassAll).message(),
+              HasSubstr("belongs to filter 'web'"));
+  EXPECT_THAT(Destroy("main").message(), HasSubstr("cannot be destroyed"));
+  EXPECT_TRUE(absl::IsNotFound(Destroy("none")));
+}
+
+TEST_F(FilterRegistryTest, DisabledPortsPassNothingAndHaveIncarnations) {
+  LoadMain(kPassAll);
+  ASSERT_TRUE(Create("web", {"a", "b"}, kPassAll).ok());
+  EXPECT_EQ(Listing("web").status.incarnation, 1u);
+  ASSERT_TRUE(DisablePort("a").ok());
+  EXPECT_TRUE(Listing("web").status.enabled()) << "b is enabled";
+  EXPECT_TRUE(Stops("b", "a"));
+  ASSERT_TRUE(DisablePort("b").ok());
+  EXPECT_FALSE(Listing("web").status.enabled());
+  EXPECT_FALSE(DisablePort("b").ok());
+  ASSERT_TRUE(registry_->EnablePort("b").ok());
+  EXPECT_TRUE(Listing("web").status.enabled());
+  EXPECT_EQ(Listing("web").status.incarnation, 3u);
+  EXPECT_TRUE(Stops("b", "a"));
+  ASSERT_TRUE(registry_->EnablePort("a").ok());
+  EXPECT_FALSE(registry_->EnablePort("a").ok());
+  EXPECT_EQ(Listing("web").status.incarnation, 3u);
+  EXPECT_TRUE(Passes("b", "a"));
+}
+
+TEST_F(FilterRegistryTest, ExcludedPortsAreNotJudged) {
+  LoadMain(kBlockAll);
+  ASSERT_TRUE(registry_->ExcludePort("a", true).ok());
+  EXPECT_TRUE(Stops("b", "a")) << "b still is";
+  ASSERT_TRUE(registry_->ExcludePort("b", true).ok());
+  EXPECT_TRUE(Passes("b", "a"));
+  EXPECT_FALSE(registry_->ExcludePort("b", true).ok());
+  ASSERT_TRUE(registry_->ExcludePort("b", false).ok());
+  EXPECT_TRUE(Stops("b", "a"));
+}
+
+TEST_F(FilterRegistryTest, PortsAreRemovedAndPluggedInAgain) {
+  LoadMain(kPassAll);
+  ASSERT_TRUE(Create("web", {"a", "b"}, kPassAll).ok());
+  EXPECT_TRUE(Passes("b", "a"));
+  absl::Status removed = absl::UnknownError("not answered");
+  registry_->RemovePort("b",
+                        [&removed](absl::Status status) { removed = status; });
+  for (int i = 0; i < 1000 && !removed.ok(); ++i) {
+    Settle();
+    usleep(1000);
+  }
+  ASSERT_TRUE(removed.ok()) << removed;
+  EXPECT_EQ(RingOf("b"), nullptr) << "the device has been released";
+  EXPECT_THAT(Listing("web").ports, ElementsAre("a", "b"))
+      << "the filter waits for it";
+
+  auto job = registry_->BeginAddPort(
+      {.name = "b", .device = DeviceOf("b"), .wire = "a"});
+  job->Build();
+  const auto listing = job->Publish();
+  ASSERT_TRUE(listing.ok()) << listing.status();
+  EXPECT_EQ(listing->filter, "web");
+  EXPECT_EQ(listing->received_packets, 0u);
+  EXPECT_TRUE(Passes("b", "a"));
+  EXPECT_EQ(Listing("main").states, 0u);
+
+  auto again = registry_->BeginAddPort({.name = "b", .device = "net_null9"});
+  again->Build();
+  EXPECT_TRUE(absl::IsAlreadyExists(again->Publish().status()));
+}
+
+TEST_F(FilterRegistryTest, AFilterMayComeBeforeItsPort) {
+  LoadMain(kPassAll);
+  ASSERT_TRUE(Create("vm", {"vm0"}, "block on vm0\n").ok());
+  EXPECT_TRUE(Listing("vm").status.enabled());
+  auto job = registry_->BeginAddPort(
+      {.name = "vm0", .device = DeviceOf("vm0")});
+  job->Build();
+  ASSERT_TRUE(job->Publish().ok());
+  EXPECT_EQ(Listing("vm").macs.size(), 1u);
+  EXPECT_NE(Listing("vm").macs[0], "");
+}
+
+TEST_F(FilterRegistryTest, WorkThatIsUnderWayWhenItsFilterGoesEndsWithAnError) {
+  ASSERT_TRUE(Create("web", {"a"}, kPassAll).ok());
+  auto* const web = static_cast<LiveFilter*>(registry_->Find("web"));
+  auto load = web->BeginLoad({.name = "rules", .text = kBlockAll});
+  auto flush = web->BeginFlushRules();
+  ASSERT_TRUE(Destroy("web").ok());
+  // The filter is gone for everybody but these.
+  load->Build();
+  flush->Build();
+  EXPECT_TRUE(absl::IsNotFound(load->Publish().status()));
+  EXPECT_TRUE(absl::IsNotFound(flush->Publish().status()));
+}
+
+TEST_F(FilterRegistryTest, APortMayGoWhileAFilterIsMadeForIt) {
+  LoadMain(kPassAll);
+  FilterSpec spec;
+  spec.name = "web";
+  spec.ports = {"b"};
+  absl::Status removed = absl::UnknownError("not answered");
+  registry_->RemovePort("b",
+                        [&removed](absl::Status status) { removed = status; });
+  auto create = registry_->BeginCreateFilter(spec);
+  for (int i = 0; i < 1000 && !removed.ok(); ++i) {
+    Settle();
+    usleep(1000);
+  }
+  ASSERT_TRUE(removed.ok()) << removed;
+  create->Build();
+  ASSERT_TRUE(create->Publish().ok());
+  create.reset();
+  EXPECT_THAT(Listing("web").ports, ElementsAre("b"));
+  ASSERT_TRUE(Destroy("web").ok());
+  EXPECT_EQ(ports_->Find("b"), nullptr) << "nobody names it any more";
+  // One that is given up forgets the names that it has brought.
+  spec.ports = {"new"};
+  create = registry_->BeginCreateFilter(spec);
+  EXPECT_NE(ports_->Find("new"), nullptr);
+  create.reset();
+  EXPECT_EQ(ports_->Find("new"), nullptr);
+}
+
+TEST_F(FilterRegistryTest, WordsOfPortsAreThoseOfTheConfiguration) {
+  PortSpec good;
+  good.name = "p";
+  good.device = "net_null7";
+  const auto message = [this](const PortSpec& spec) {
+    auto job = registry_->BeginAddPort(spec);
+    job->Build();
+    return std::string(job->Publish().status().message());
+  };
+  const auto with = [&good](auto change) {
+    PortSpec spec = good;
+    change(spec);
+    return spec;
+  };
+  for (const char* name : {"", "9p", "p:1", "all", "self", "any", "p q"}) {
+    EXPECT_THAT(message(with([&](PortSpec& s) { s.name = name; })),
+                HasSubstr("cannot be named"))
+        << name;
+    EXPECT_THAT(Create("web", {name}, kPassAll).message(),
+                HasSubstr("cannot be named"))
+        << name;
+  }
+  for (const char* device : {"", "eth 0", "../x", "Net_null"}) {
+    EXPECT_THAT(message(with([&](PortSpec& s) { s.device = device; })),
+                HasSubstr("is no device"))
+        << device;
+  }
+  EXPECT_THAT(message(with([](PortSpec& s) { s.groups = {"vm1"}; })),
+              HasSubstr("group cannot be named"));
+  EXPECT_THAT(message(with([](PortSpec& s) { s.groups = {"a"}; })),
+              HasSubstr("could not tell them apart"));
+  EXPECT_THAT(message(with([&](PortSpec& s) { s.device = DeviceOf("a"); })),
+              HasSubstr("port a already has device"));
+  EXPECT_THAT(message(with([](PortSpec& s) { s.wire = "a"; })),
+              HasSubstr("port a has a wire to b"));
+  EXPECT_THAT(message(with([](PortSpec& s) { s.wire = "p"; })),
+              HasSubstr("leads back to itself"));
+  EXPECT_THAT(message(with([](PortSpec& s) { s.wire = "all"; })),
+              HasSubstr("cannot be named"));
+  EXPECT_THAT(message(with([](PortSpec& s) { s.device = "net_nothing7"; })),
+              HasSubstr("net_nothing7"));
+  EXPECT_EQ(ports_->entries().size(), 4u);
+}
+
+TEST_F(FilterRegistryTest, AWireHasTwoEnds) {
+  const auto add = [this](const std::string& name, const std::string& device,
+                          const std::string& wire) {
+    PortSpec spec;
+    spec.name = name;
+    spec.device = device;
+    spec.wire = wire;
+    auto job = registry_->BeginAddPort(std::move(spec));
+    job->Build();
+    return job->Publish();
+  };
+  const auto first = add("left", "net_null7", "right");
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(first->wire, "right");
+  EXPECT_THAT(add("right", "net_null8", "other").status().message(),
+              HasSubstr("port left has a wire to right already"));
+  EXPECT_THAT(add("third", "net_null8", "left").status().message(),
+              HasSubstr("port left has a wire to right"));
+  const auto second = add("right", "net_null8", "");
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(second->wire, "left");
+}
+
+TEST_F(FilterRegistryTest, MainTakesOverWhereItHadNoPortThatIsEnabled) {
+  LoadMain(kPassAll);
+  ASSERT_TRUE(Create("web", {"a", "b"}, kBlockAll).ok());
+  for (const char* port : {"c", "d"}) {
+    ASSERT_TRUE(DisablePort(port).ok());
+  }
+  EXPECT_FALSE(Listing("main").status.enabled());
+  ASSERT_TRUE(Destroy("web").ok());
+  EXPECT_TRUE(Listing("main").status.enabled());
+  EXPECT_TRUE(Passes("b", "a"));
+  EXPECT_TRUE(Stops("d", "c"));
+}
+
+// Whatever the restore service answers: the order is answered, and the name
+// is free again.
+TEST_F(FilterRegistryTest, AFilterThatTheRestoreServiceDoesNotKnowGoes) {
+  RestoreServiceOptions options;
+  options.plane.mailboxes = {&worker_->mailbox()};
+  options.plane.steering = &plane_.steering;
+  options.plane.expectations = &expectations_;
+  options.plane.interfaces = &interfaces_;
+  options.plane.now = [this] { return plane_.clock.Now(); };
+  options.clock = [] { return RestoreTime{1}; };
+  RestoreService service(std::move(options));
+  environment_.restores = &service;
+  for (const bool known : {true, false}) {
+    ASSERT_TRUE(Create("web", {"a", "b"}, kPassAll).ok());
+    EXPECT_TRUE(Passes("b", "a"));
+    bool removed = known;
+    if (!known) {
+      // Disabled first, as the registry would do it.
+      service.Disable("web", [](const absl::StatusOr<PortStatus>&) {});
+      ASSERT_TRUE(
+          service.RemoveFilter("web", [&removed] { removed = true; }).ok());
+      service.Poll();
+    }
+    ASSERT_TRUE(removed);
+    absl::Status result = absl::UnknownError("not answered");
+    registry_->DestroyFilter(
+        "web", [&result](absl::Status status) { result = status; });
+    for (int i = 0; i < 3; ++i) {
+      Settle();
+      service.Poll();
+    }
+    EXPECT_TRUE(result.ok()) << known << ": " << result;
+    EXPECT_EQ(worker_->states().size(), 0u);
+  }
+  ASSERT_TRUE(Create("web", {"a", "b"}, kPassAll).ok());
+  ASSERT_TRUE(registry_->Filter("web").ok());
+  environment_.restores = nullptr;
+}
+
+TEST_F(FilterRegistryTest, ManyComeAndGo) {
+  LoadMain(kPassAll);
+  for (int i = 0; i < 300; ++i) {
+    const std::string name = "web" + std::to_string(i % 3);
+    ASSERT_TRUE(Create(name, {"a", "b"}, i % 2 == 0 ? kPassAll : kBlockAll)
+                    .ok());
+    EXPECT_EQ(Passes("b", "a", "udp 10.0.0.1:1 > 10.0.0.2:53"), i % 2 == 0);
+    EXPECT_TRUE(Passes("d", "c", "udp 10.0.0.1:1 > 10.0.0.2:53"));
+    ASSERT_TRUE(Destroy(name).ok());
+  }
+  EXPECT_EQ(registry_->Filters("", SIZE_MAX).size(), 1u);
+  EXPECT_EQ(Listing("main").states, 2u);
+  EXPECT_EQ(worker_->states().size(), 2u);
+  EXPECT_EQ(pool_.InUse(), 0u);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,255 @@
+#include "dataplane/workers/liveness.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "dataplane/base/builder.h"
+#include "tests/support/test_plane.h"
+
+namespace sluice {
+namespace {
+
+constexpr ThreadSample kAsleep = {.exists = true, .state = 'S', .cpu_time = 5};
+
+ThreadSample Busy(uint64_t cpu_time) {
+  return {.exists = true, .state = 'R', .cpu_time = cpu_time};
+}
+
+// ---- Workers ---------------------------------------------------------------
+
+// Looks every 20 ms from `*now` on, and says how many milliseconds have passed
+// when the worker is stalled.
+template <typename Sample>
+uint64_t TimeToStall(WorkerWatch& watch, uint64_t rounds, uint64_t* now,
+                     Sample sample) {
+  const uint64_t began = *now;
+  while (!watch.stalled()) {
+    *now += kLookInterval;
+    watch.Look(rounds, *now, [&] { return sample(*now); });
+    if (*now - began > 10'000) return UINT64_MAX;
+  }
+  return *now - began;
+}
+
+TEST(WorkerWatchTest, RoundsAreLife) {
+  WorkerWatch watch;
+  int asked = 0;
+  for (uint64_t i = 0; i < 100; ++i) {
+    EXPECT_FALSE(watch.Look(i, 1000 + i * kLookInterval, [&] {
+      ++asked;
+      return kAsleep;
+    }));
+  }
+  EXPECT_EQ(asked, 0) << "a worker that runs costs no system call";
+}
+
+TEST(WorkerWatchTest, IsStalledWithinAHundredMilliseconds) {
+  for (const ThreadSample& sample :
+       {kAsleep, ThreadSample{.exists = true, .state = 't', .cpu_time = 1},
+        ThreadSample{}}) {
+    WorkerWatch watch;
+    uint64_t now = 1000;
+    watch.Look(7, now, [&] { return sample; });
+    EXPECT_EQ(TimeToStall(watch, 7, &now, [&](uint64_t) { return sample; }),
+              60u);
+    // The last round may have been one interval before it was seen.
+    EXPECT_LE(60 + kLookInterval, 100u);
+    EXPECT_FALSE(watch.Look(8, now + 1, [&] { return sample; }))
+        << "it is back";
+  }
+}
+
+TEST(WorkerWatchTest, ALoopThatEndsNotIsAStall) {
+  WorkerWatch watch;
+  uint64_t now = 1000;
+  watch.Look(7, now, [] { return Busy(0); });
+  EXPECT_EQ(TimeToStall(watch, 7, &now,
+                        [](uint64_t t) { return Busy(t * 1'000'000); }),
+            60u);
+}
+
+TEST(WorkerWatchTest, AWorkerWithoutAProcessorHasMoreTime) {
+  WorkerWatch watch;
+  uint64_t now = 1000;
+  watch.Look(7, now, [] { return Busy(5); });
+  const uint64_t time =
+      TimeToStall(watch, 7, &now, [](uint64_t) { return Busy(5); });
+  EXPECT_GE(time, kStarvedTime);
+  EXPECT_LE(time, kStarvedTime + 2 * kLookInterval);
+}
+
+TEST(WorkerWatchTest, ALateLookIsNotTheWorkersFault) {
+  WorkerWatch watch;
+  watch.Look(7, 1000, [] { return kAsleep; });
+  EXPECT_FALSE(watch.Look(7, 9000, [] { return kAsleep; }));
+  EXPECT_TRUE(watch.Look(7, 9000 + kLookInterval, [] { return kAsleep; }));
+}
+
+// ---- Builders --------------------------------------------------------------
+
+TEST(BuilderWatchTest, SleepBetweenPiecesOfWorkIsNoDeath) {
+  BuilderWatch watch;
+  for (uint64_t now = 0; now < 2000; now += kLookInterval) {
+    EXPECT_FALSE(watch.Look(0, now, [] { return kAsleep; }));
+  }
+}
+
+TEST(BuilderWatchTest, SleepAmidWorkIs) {
+  BuilderWatch watch;
+  uint64_t now = 500;
+  watch.Look(3, now, [] { return kAsleep; });
+  int looks = 0;
+  while (!watch.Look(3, now += kLookInterval, [] { return kAsleep; })) {
+    ++looks;
+  }
+  EXPECT_LE(now - 500, 100u);
+  EXPECT_GE(looks, 3);
+  // The next piece of work is a new life.
+  EXPECT_FALSE(watch.Look(5, now + 1, [] { return kAsleep; }));
+}
+
+TEST(BuilderWatchTest, WorkWaitingForAProcessorOrADiskIsNot) {
+  for (const char state : {'R', 'D'}) {
+    BuilderWatch watch;
+    const ThreadSample sample = {.exists = true, .state = state, .cpu_time = 1};
+    for (uint64_t now = 0; now < 2000; now += kLookInterval) {
+      EXPECT_FALSE(watch.Look(3, now, [&] { return sample; })) << state;
+    }
+  }
+  // One that naps and gets on lives too.
+  BuilderWatch watch;
+  for (uint64_t now = 0; now < 2000; now += kLookInterval) {
+    EXPECT_FALSE(watch.Look(3, now, [&] {
+      return ThreadSample{.exists = true, .state = 'S', .cpu_time = now};
+    }));
+  }
+}
+
+TEST(BuilderWatchTest, AThreadThatIsGoneIsLostAtOnce) {
+  BuilderWatch watch;
+  watch.Look(3, 100, [] { return kAsleep; });
+  EXPECT_TRUE(watch.Look(3, 101, [] { return ThreadSample{}; }));
+}
+
+// The real thing: a job that sleeps where it should work.
+TEST(BuilderWatchTest, SeesABuilderHang) {
+  Builder builder;
+  std::mutex mutex;
+  std::condition_variable wake;
+  bool go_on = false;
+  bool finished = false;
+  ASSERT_TRUE(builder.Submit(
+      [&] {
+        std::unique_lock lock(mutex);
+        wake.wait(lock, [&] { return go_on; });
+      },
+      [&] { finished = true; }));
+  while (builder.beacon().work() == 0) std::this_thread::yield();
+  BuilderWatch watch;
+  uint64_t now = 0;
+  while (!watch.Look(builder.beacon(), now += kLookInterval)) {
+    std::this_thread::yield();
+  }
+  {
+    const std::lock_guard lock(mutex);
+    go_on = true;
+  }
+  wake.notify_one();
+  while (!finished) {
+    builder.Finish();
+    std::this_thread::yield();
+  }
+  EXPECT_FALSE(watch.Look(builder.beacon(), now += kLookInterval));
+}
+
+TEST(SampleThreadTest, KnowsRunningSleepingAndGone) {
+  const ThreadSample own = SampleThread(gettid());
+  EXPECT_TRUE(own.exists);
+  EXPECT_EQ(own.state, 'R');
+  EXPECT_GT(own.cpu_time, 0u);
+  std::atomic<int> id{0};
+  std::mutex mutex;
+  mutex.lock();
+  std::thread thread([&] {
+    id.store(gettid());
+    mutex.lock();
+    mutex.unlock();
+  });
+  while (id.load() == 0) std::this_thread::yield();
+  while (SampleThread(id.load()).state != 'S') std::this_thread::yield();
+  const uint64_t asleep = SampleThread(id.load()).cpu_time;
+  EXPECT_EQ(SampleThread(id.load()).cpu_time, asleep);
+  mutex.unlock();
+  thread.join();
+  while (SampleThread(id.load()).exists) std::this_thread::yield();
+  EXPECT_FALSE(SampleThread(id.load()).exists);
+}
+
+// ---- The monitor over real workers -----------------------------------------
+
+class Hang final : public WorkerOrder {
+ public:
+  explicit Hang(std::atomic<bool>* go_on) : go_on_(*go_on) {}
+  bool Step(const WorkerView&) override {
+    go_on_.wait(false);
+    return true;
+  }
+  void Done() override {}
+
+ private:
+  std::atomic<bool>& go_on_;
+};
+
+TEST(WorkerMonitorTest, TellsTheOthersAndTakesItBack) {
+  TestPlane plane({.workers = 2});
+  plane.Load("pass all\n");
+  WorkerMonitor monitor(&plane.plane(), plane.workers());
+  std::vector<std::thread> threads;
+  for (Worker* worker : plane.workers()) {
+    threads.emplace_back([worker] { worker->Run(); });
+    while (worker->thread_id() == 0) std::this_thread::yield();
+  }
+  std::atomic<bool> go_on{false};
+  plane.worker(1).mailbox().Post(std::make_unique<Hang>(&go_on));
+  // A clock of our own: each look is 20 ms after the one before if worker 0
+  // has made rounds in between.
+  uint64_t now = 0;
+  const auto look = [&] {
+    const uint64_t rounds = plane.worker(0).totals().rounds.value();
+    while (plane.worker(0).totals().rounds.value() == rounds) {
+      std::this_thread::yield();
+    }
+    monitor.Poll(now += kLookInterval);
+  };
+  while (monitor.stalled() == 0) look();
+  EXPECT_EQ(monitor.stalled(), 0b10u);
+  EXPECT_EQ(plane.plane().stalled.load(), 0b10u);
+  // Its queue is polled by the other one: nothing stays in it.
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(plane.port(0).Arrive(
+        plane.Make("udp 10.0.0." + std::to_string(2 + i) +
+                   ":1000 > 10.1.0.1:53 data 8"),
+        1));
+  }
+  while (plane.Sum(&PortCounters::forwarded_packets) +
+             plane.Drops(DropReason::kStalled) <
+         20) {
+    std::this_thread::yield();
+  }
+  EXPECT_GT(plane.Drops(DropReason::kStalled), 0u);
+  EXPECT_GT(plane.Sum(&PortCounters::forwarded_packets), 0u);
+  go_on.store(true);
+  go_on.notify_all();
+  while (monitor.stalled() != 0) look();
+  EXPECT_EQ(plane.plane().stalled.load(), 0u);
+  plane.plane().run.store(RunState::kStop);
+  for (std::thread& thread : threads) thread.join();
+  plane.worker(1).mailbox().Collect();
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,80 @@
+// Queues and limiters, which are printed and refused on a load.
+#include <gtest/gtest.h>
+
+#include "tests/unit/pftable/language/language_accept.h"
+
+namespace sluice {
+namespace {
+
+struct Printed {
+  const char* name;
+  Dialect dialect;
+  const char* text;
+  const char* expected;
+};
+
+void PrintTo(const Printed& c, std::ostream* out) { *out << c.name; }
+
+constexpr Printed kPrinted[] = {
+    {"Queues", Dialect::kOpenBsd,
+     "queue main on em0 bandwidth 100M max 100000K\n"
+     "queue std parent main bandwidth 20M burst 90M for 100ms min 2M default\n"
+     "queue fair on em1 flows 1024 quantum 300 qlimit 40\n"
+     "queue \"two words\" parent main bandwidth 1500\n"
+     "pass set queue std",
+     "queue main on em0 bandwidth 100M, max 100M\n"
+     "queue std parent main bandwidth 20M burst 90M for 100ms, min 2M "
+     "default\n"
+     "queue fair on em1 flows 1024 quantum 300 qlimit 40\n"
+     "queue \"two words\" parent main bandwidth 1500\n"
+     "pass all flags S/SA set (queue std)\n"},
+    {"Altq", Dialect::kFreeBsd,
+     "altq on em0 hfsc bandwidth 10Mb qlimit 60 tbrsize 6000 queue { std ssh, "
+     "bulk }\n"
+     "queue std bandwidth 20% hfsc(default realtime 2Mb, linkshare (1Mb 10 "
+     "500Kb), upperlimit (3Mb, 5, 50%))\n"
+     "queue ssh bandwidth 1.5Mb priority 7 qlimit 20 hfsc { interactive }\n"
+     "queue interactive priority 3 cbq(borrow red)\n"
+     "altq on em1 codel(target 5 interval 100 ecn) bandwidth 1Gb\n"
+     "pass queue (std, ssh)",
+     "altq on em0 hfsc bandwidth 10Mb qlimit 60 tbrsize 6000 queue { std ssh "
+     "bulk }\n"
+     "queue std bandwidth 20% hfsc(default realtime 2Mb linkshare (1Mb 10 "
+     "500Kb) upperlimit (3Mb 5 50%))\n"
+     "queue ssh bandwidth 1500Kb priority 7 qlimit 20 hfsc { interactive }\n"
+     "queue interactive priority 3 cbq(borrow red)\n"
+     "altq on em1 codel(target 5 interval 100 ecn) bandwidth 1Gb\n"
+     "pass all flags S/SA keep state queue(std, ssh)\n"},
+    {"Limiters", Dialect::kFreeBsd,
+     "state limiter ssh id 1 limit 100, rate 10/5\n"
+     "source limiter \"dns\" id 2 entries 50 limit 4 rate 5/1 inet mask 24 "
+     "inet6 mask 64 table <noisy> above 10 below 2\n"
+     "pass in state limiter ssh\n"
+     "pass in source limiter \"dns\" (block)",
+     "state limiter \"ssh\" id 1 limit 100 rate 10/5\n"
+     "source limiter \"dns\" id 2 entries 50 limit 4 rate 5/1 inet mask 24 "
+     "inet6 mask 64 table <noisy> above 10 below 2\n"
+     "pass in all flags S/SA keep state state limiter \"ssh\" (no-match)\n"
+     "pass in all flags S/SA keep state source limiter \"dns\" (block)\n"},
+};
+
+class QueueTest : public testing::TestWithParam<Printed> {};
+
+TEST_P(QueueTest, PrintsAndReadsBack) {
+  const Printed& c = GetParam();
+  const ParseResult result = ParseText(c.text, {.dialect = c.dialect});
+  ASSERT_TRUE(result.ok()) << FormatDiagnostics(result.diagnostics);
+  const std::string printed = PrintText(result, c.dialect);
+  EXPECT_EQ(printed, c.expected);
+  const ParseResult again = ParseText(printed, {.dialect = c.dialect});
+  ASSERT_TRUE(again.ok()) << FormatDiagnostics(again.diagnostics);
+  EXPECT_EQ(PrintText(again, c.dialect), printed);
+}
+
+INSTANTIATE_TEST_SUITE_P(Language, QueueTest, testing::ValuesIn(kPrinted),
+                         [](const auto& info) {
+                           return std::string(info.param.name);
+                         });
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,513 @@
+#include "pftable/store/policy_store.h"
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/pftable/engine/engine_fixture.h"
+
+namespace sluice {
+namespace {
+
+using testing::HasSubstr;
+
+std::vector<TableEntry> Entries(std::initializer_list<const char*> texts) {
+  std::vector<TableEntry> entries;
+  for (std::string_view text : texts) {
+    TableEntry entry;
+    if (text.starts_with('!')) {
+      entry.negated = true;
+      text.remove_prefix(1);
+    }
+    entry.prefix = ParsePrefix(text)->Masked();
+    entries.push_back(entry);
+  }
+  return entries;
+}
+
+class PolicyStoreTest : public EngineTest {
+ protected:
+  std::vector<std::string> Show(const TableKey& key) {
+    std::vector<std::string> result;
+    auto entries = store_->ShowTable(key);
+    if (!entries.ok()) return {"<none>"};
+    for (const TableEntry& entry : *entries) {
+      result.push_back((entry.negated ? "!" : "") + ToString(entry.prefix));
+    }
+    return result;
+  }
+  std::vector<std::string> TableNames() {
+    std::vector<std::string> names;
+    for (const TableStatus& table : store_->ListTables()) {
+      names.push_back(table.key.name);
+    }
+    return names;
+  }
+  void TearDown() override {
+    const absl::Status status = store_->CheckInvariants();
+    EXPECT_TRUE(status.ok()) << status.message();
+  }
+
+  const TableKey t_{.anchor = "", .name = "t"};
+};
+
+using Names = std::vector<std::string>;
+
+TEST_F(PolicyStoreTest, StartsWithTheEmptyPolicy) {
+  EXPECT_EQ(store_->generation_number(), 1u);
+  EXPECT_TRUE(store_->ListAllRules().empty());
+  EXPECT_TRUE(Passes(Tcp()));
+}
+
+TEST_F(PolicyStoreTest, OnlyTheNewestTicketCommits) {
+  const Ticket first = store_->Begin();
+  ASSERT_TRUE(store_->Define(first, Parsed("block\n")).ok());
+  const Ticket second = store_->Begin();
+  ASSERT_TRUE(store_->Define(second, Parsed("block proto udp\n")).ok());
+  const uint64_t hash = store_->generation_hash();
+
+  const absl::Status stale = store_->Commit(first);
+  EXPECT_EQ(stale.code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(std::string(stale.message()), HasSubstr("generation moved"));
+  EXPECT_EQ(store_->generation_hash(), hash);
+
+  EXPECT_EQ(store_->Commit(second + 1).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(store_->Define(second + 1, Policy()).code(),
+            absl::StatusCode::kAborted);
+  EXPECT_TRUE(store_->Commit(second).ok());
+  EXPECT_FALSE(Passes(Udp()));
+  EXPECT_TRUE(Passes(Tcp()));
+
+  const uint64_t number = store_->generation_number();
+  EXPECT_EQ(store_->Commit(second).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(store_->generation_number(), number);
+}
+
+TEST_F(PolicyStoreTest, RollbackChangesNothing) {
+  const uint64_t hash = store_->generation_hash();
+  const Ticket ticket = store_->Begin();
+  ASSERT_TRUE(store_->Define(ticket, Parsed("block\n")).ok());
+  EXPECT_TRUE(store_->Rollback(ticket).ok());
+  EXPECT_EQ(store_->Rollback(ticket).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->Commit(ticket).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(store_->generation_hash(), hash);
+  store_->Poll();
+  store_->Poll();
+  EXPECT_EQ(store_->rule_slots().used(), 0u);
+}
+
+TEST_F(PolicyStoreTest, CommitWantsADefinition) {
+  const Ticket ticket = store_->Begin();
+  EXPECT_EQ(store_->Commit(ticket).code(),
+            absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(store_->Define(ticket, Parsed("block\n")).ok());
+  EXPECT_TRUE(store_->Commit(ticket).ok());
+}
+
+TEST_F(PolicyStoreTest, AFailedDefinitionLeavesTheRulesInForce) {
+  ASSERT_TRUE(Load("block\n").ok());
+  const uint64_t hash = store_->generation_hash();
+  const absl::Status status =
+      Load("pass\npass out nat-to 192.0.2.9\nmatch set tos 4\n");
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("pf.conf:2:"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("nat-to"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("pf.conf:3:"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("set tos"));
+  EXPECT_EQ(store_->generation_hash(), hash);
+  EXPECT_FALSE(Passes(Tcp()));
+}
+
+TEST_F(PolicyStoreTest, CountersOfRulesThatStayAreKept) {
+  ASSERT_TRUE(Load("pass proto tcp\nblock proto udp\n").ok());
+  Judge(Tcp());
+  const uint32_t slot = store_->ListRules("")->at(0).rule.slot;
+  EXPECT_EQ(Counts(0).evaluations, 1u);
+  ASSERT_TRUE(Load("block proto icmp\npass proto tcp\n").ok());
+  const auto rules = *store_->ListRules("");
+  EXPECT_EQ(rules[1].rule.slot, slot);
+  EXPECT_EQ(rules[1].counts.evaluations, 1u);
+  EXPECT_EQ(rules[0].counts.evaluations, 0u);
+  // The other one has gone, with its counters.
+  ASSERT_TRUE(Load("block proto udp\n").ok());
+  EXPECT_EQ(Counts(0).evaluations, 0u);
+}
+
+TEST_F(PolicyStoreTest, EqualRulesHaveCountersOfTheirOwn) {
+  ASSERT_TRUE(Load("match proto tcp\nmatch proto tcp\npass\n").ok());
+  const auto rules = *store_->ListRules("");
+  EXPECT_NE(rules[0].rule.slot, rules[1].rule.slot);
+}
+
+TEST_F(PolicyStoreTest, TheSameTextTwiceCostsOnce) {
+  const std::string text =
+      "table <t> persist { 192.0.2.0/24 }\nblock from <t>\npass\n";
+  ASSERT_TRUE(Load(text).ok());
+  const uint64_t hash = store_->generation_hash();
+  const AddressTable::View view =
+      store_->current()->FindTable(t_)->contents.view();
+  const uint32_t used = store_->rule_slots().used();
+  ASSERT_TRUE(Load(text).ok());
+  EXPECT_EQ(store_->generation_hash(), hash);
+  EXPECT_EQ(store_->rule_slots().used(), used);
+  EXPECT_EQ(store_->current()->FindTable(t_)->contents.view().root4,
+            view.root4);
+  EXPECT_EQ(store_->live_generations(), 1u);
+}
+
+TEST_F(PolicyStoreTest, ARecordStaysWhileStatesDo) {
+  ASSERT_TRUE(Load("pass label \"web\"\n").ok());
+  const Verdict verdict = Judge(Tcp());
+  CountStateCreated(verdict.state, counters());
+  ASSERT_TRUE(Load("block\n").ok());
+  for (int i = 0; i < 4; ++i) store_->Poll();
+  const uint32_t slot = verdict.state.rule_slot;
+  ASSERT_TRUE(store_->rule_slots().Info(slot).ok());
+  EXPECT_EQ(store_->rule_slots().WithLabel("web"),
+            std::vector<uint32_t>{slot});
+  EXPECT_EQ(store_->rule_slots().used(), 2u);
+
+  CountStateEnded(verdict.state, counters());
+  for (int i = 0; i < 4; ++i) store_->Poll();
+  EXPECT_FALSE(store_->rule_slots().Info(slot).ok());
+  EXPECT_EQ(store_->rule_slots().used(), 1u);
+  // The next rule to get the slot starts at zero.
+  ASSERT_TRUE(Load("block\npass proto udp\n").ok());
+  EXPECT_EQ(Counts(1).states_created, 0u);
+  EXPECT_EQ(Counts(1).evaluations, 0u);
+}
+
+TEST_F(PolicyStoreTest, ARuleThatComesBackFindsItsStates) {
+  ASSERT_TRUE(Load("pass\n").ok());
+  const Verdict verdict = Judge(Tcp());
+  CountStateCreated(verdict.state, counters());
+  ASSERT_TRUE(Load("block\n").ok());
+  for (int i = 0; i < 4; ++i) store_->Poll();
+  ASSERT_TRUE(Load("block\npass\n").ok());
+  EXPECT_EQ(store_->ListRules("")->at(1).rule.slot, verdict.state.rule_slot);
+  EXPECT_EQ(Counts(1).states, 1u);
+}
+
+TEST_F(PolicyStoreTest, ZeroingKeepsTheNumberOfStates) {
+  ASSERT_TRUE(Load("pass\n").ok());
+  const Verdict verdict = Judge(Tcp());
+  CountStateCreated(verdict.state, counters());
+  store_->ZeroRules();
+  EXPECT_EQ(Counts(0).evaluations, 0u);
+  EXPECT_EQ(Counts(0).states_created, 0u);
+  EXPECT_EQ(Counts(0).states, 1u);
+  CountStateEnded(verdict.state, counters());
+  EXPECT_EQ(Counts(0).states, 0u);
+}
+
+TEST_F(PolicyStoreTest, SlotsRunOutWithAMessage) {
+  PolicyStore small({.workers = 1, .rule_slots = 4, .table_slots = 4},
+                    &interfaces_, &reclaimer_);
+  ASSERT_TRUE(small.Load(Parsed("pass proto tcp\npass proto udp\n")).ok());
+  const uint64_t hash = small.generation_hash();
+  const absl::Status status =
+      small.Load(Parsed("block proto tcp\nblock proto udp\n"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(small.generation_hash(), hash);
+  // What is there already needs no room.
+  EXPECT_TRUE(small.Load(Parsed("pass proto udp\npass proto tcp\n")).ok());
+}
+
+TEST_F(PolicyStoreTest, InterfacesThatComeLaterAreFound) {
+  ASSERT_TRUE(Load("block on dmz\nblock on servers\n").ok());
+  EXPECT_TRUE(Passes(Tcp()));
+  const std::string groups[] = {"servers"};
+  const InterfaceView dmz = *interfaces_.AddPort("dmz");
+  const InterfaceView farm = *interfaces_.AddPort("farm", groups);
+  ASSERT_TRUE(store_->Refresh().ok());
+  EXPECT_EQ(JudgeAt(Tcp(), Direction::kIn, dmz, dmz).action,
+            VerdictAction::kBlock);
+  EXPECT_EQ(JudgeAt(Tcp(), Direction::kIn, farm, farm).action,
+            VerdictAction::kBlock);
+  EXPECT_TRUE(Passes(Tcp()));
+  const uint64_t number = store_->generation_number();
+  ASSERT_TRUE(store_->Refresh().ok());
+  EXPECT_EQ(store_->generation_number(), number);
+}
+
+TEST_F(PolicyStoreTest, AddressesOfInterfacesAreFollowed) {
+  ASSERT_TRUE(Load("block to (inside)\nblock from (inside:network)\n").ok());
+  EXPECT_TRUE(Passes(Tcp()));
+  const InterfaceRegistry::PortAddress addresses[] = {
+      {.prefix = {*ParseAddress("198.51.100.2"), 24}},
+      {.prefix = {*ParseAddress("2001:db8:1::2"), 64}}};
+  ASSERT_TRUE(interfaces_.AddPort("inside", {}, addresses).ok());
+  ASSERT_TRUE(store_->Refresh().ok());
+  EXPECT_EQ(Winner(Tcp()), 0);
+  EXPECT_EQ(Winner(Tcp6()), 0);
+  EXPECT_EQ(Winner({.from = "198.51.100.77", .to = "203.0.113.1"}), 1);
+  EXPECT_TRUE(Passes({.from = "203.0.113.1", .to = "198.51.100.3"}));
+}
+
+TEST_F(PolicyStoreTest, TicketsSurviveInterfacesThatCome) {
+  const Ticket ticket = store_->Begin();
+  ASSERT_TRUE(store_->Define(ticket, Parsed("block on dmz\n")).ok());
+  const InterfaceView dmz = *interfaces_.AddPort("dmz");
+  ASSERT_TRUE(store_->Commit(ticket).ok());
+  EXPECT_EQ(JudgeAt(Tcp(), Direction::kIn, dmz, dmz).action,
+            VerdictAction::kBlock);
+}
+
+// --- tables ---------------------------------------------------------------
+
+TEST_F(PolicyStoreTest, EditsCountAsPfctlDoes) {
+  auto change = store_->AddAddresses(
+      t_, Entries({"192.0.2.1", "192.0.2.0/24", "192.0.2.1", "!10.0.0.0/8"}));
+  ASSERT_TRUE(change.ok());
+  EXPECT_TRUE(change->table_created);
+  EXPECT_EQ(change->added, 3u);
+  EXPECT_EQ(change->total, 4u);
+  change = store_->AddAddresses(t_, Entries({"192.0.2.1", "192.0.2.9"}));
+  EXPECT_FALSE(change->table_created);
+  EXPECT_EQ(change->added, 1u);
+  EXPECT_EQ(change->total, 2u);
+  EXPECT_EQ(Show(t_), (Names{"!10.0.0.0/8", "192.0.2.0/24", "192.0.2.1",
+                             "192.0.2.9"}));
+
+  change = store_->DeleteAddresses(
+      t_, Entries({"192.0.2.9", "192.0.2.8", "10.0.0.0/8"}));
+  EXPECT_EQ(change->deleted, 1u);
+  EXPECT_EQ(change->total, 3u);
+
+  change = store_->ReplaceAddresses(
+      t_, Entries({"192.0.2.1", "10.0.0.0/8", "2001:db8::1"}));
+  EXPECT_EQ(change->added, 1u);
+  EXPECT_EQ(change->changed, 1u);
+  EXPECT_EQ(change->deleted, 1u);
+  EXPECT_EQ(Show(t_), (Names{"10.0.0.0/8", "192.0.2.1", "2001:db8::1"}));
+
+  change = store_->FlushTable(t_);
+  EXPECT_EQ(change->deleted, 3u);
+  EXPECT_TRUE(Show(t_).empty());
+}
+
+TEST_F(PolicyStoreTest, DryRunsCountAndChangeNothing) {
+  ASSERT_TRUE(store_->AddAddresses(t_, Entries({"192.0.2.1"})).ok());
+  const uint64_t number = store_->generation_number();
+  EXPECT_EQ(store_->AddAddresses(t_, Entries({"192.0.2.2"}), true)->added,
+            1u);
+  EXPECT_EQ(store_->DeleteAddresses(t_, Entries({"192.0.2.1"}), true)->deleted,
+            1u);
+  EXPECT_EQ(store_->ReplaceAddresses(t_, {}, true)->deleted, 1u);
+  EXPECT_EQ(store_->FlushTable(t_, true)->deleted, 1u);
+  EXPECT_TRUE(store_
+                  ->AddAddresses({.anchor = "", .name = "new"},
+                                 Entries({"192.0.2.2"}), true)
+                  ->table_created);
+  EXPECT_EQ(store_->generation_number(), number);
+  EXPECT_EQ(TableNames(), Names{"t"});
+}
+
+TEST_F(PolicyStoreTest, TestsHosts) {
+  ASSERT_TRUE(
+      store_->AddAddresses(t_, Entries({"192.0.2.0/24", "!192.0.2.7"})).ok());
+  const Prefix hosts[] = {*ParsePrefix("192.0.2.1"), *ParsePrefix("192.0.2.7"),
+                          *ParsePrefix("2001:db8::1")};
+  const auto result = *store_->TestAddresses(t_, hosts);
+  EXPECT_EQ(result.total, 3u);
+  EXPECT_EQ(result.matched, 1u);
+  EXPECT_EQ(result.matches, (std::vector<bool>{true, false, false}));
+  const Prefix network[] = {*ParsePrefix("192.0.2.0/24")};
+  EXPECT_EQ(store_->TestAddresses(t_, network).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(PolicyStoreTest, RefusesWhatIsNotThere) {
+  EXPECT_EQ(store_->DeleteAddresses(t_, {}).status().code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->FlushTable(t_).status().code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->KillTable(t_).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->ShowTable(t_).status().code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->ZeroTable(t_).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->AddAddresses({.anchor = "no", .name = "t"}, {})
+                .status()
+                .code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_
+                ->AddAddresses({.anchor = "", .name = std::string(32, 'x')},
+                               {})
+                .status()
+                .code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(TableNames().empty());
+}
+
+TEST_F(PolicyStoreTest, ConstTablesChangeByLoadsOnly) {
+  ASSERT_TRUE(Load("table <t> const persist { 192.0.2.1 }\n").ok());
+  for (const absl::Status& status :
+       {store_->AddAddresses(t_, Entries({"192.0.2.2"})).status(),
+        store_->DeleteAddresses(t_, Entries({"192.0.2.1"})).status(),
+        store_->ReplaceAddresses(t_, {}).status(),
+        store_->FlushTable(t_).status(), store_->KillTable(t_)}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  }
+  EXPECT_EQ(*store_->KillTables(""), 0u);
+  EXPECT_EQ(Show(t_), Names{"192.0.2.1"});
+  ASSERT_TRUE(Load("table <t> persist { 192.0.2.3 }\n").ok());
+  EXPECT_EQ(Show(t_), Names{"192.0.2.3"});
+  EXPECT_TRUE(store_->AddAddresses(t_, Entries({"192.0.2.2"})).ok());
+}
+
+TEST_F(PolicyStoreTest, ADefinitionWithoutAListKeepsTheContents) {
+  ASSERT_TRUE(Load("table <t> persist { 192.0.2.1 }\n").ok());
+  ASSERT_TRUE(store_->AddAddresses(t_, Entries({"192.0.2.2"})).ok());
+  ASSERT_TRUE(Load("table <t> persist\n").ok());
+  EXPECT_EQ(Show(t_), (Names{"192.0.2.1", "192.0.2.2"}));
+  ASSERT_TRUE(Load("table <t> persist { 192.0.2.5 }\n").ok());
+  EXPECT_EQ(Show(t_), Names{"192.0.2.5"});
+  ASSERT_TRUE(Load("table <t> persist { }\n").ok());
+  EXPECT_TRUE(Show(t_).empty());
+}
+
+TEST_F(PolicyStoreTest, ATableGoesWithItsLastRuleUnlessItPersists) {
+  ASSERT_TRUE(Load("table <t> { 192.0.2.1 }\n"
+                   "table <p> persist { 192.0.2.1 }\n"
+                   "table <unused> { 192.0.2.1 }\n"
+                   "block from <t>\nblock to <p>\n")
+                  .ok());
+  EXPECT_EQ(TableNames(), (Names{"p", "t"}));
+  EXPECT_EQ(store_->ListTables()[1].references, 1u);
+  // Named by a rule still: stays, though nothing defines it.
+  ASSERT_TRUE(Load("block from <t>\n").ok());
+  EXPECT_EQ(TableNames(), (Names{"p", "t"}));
+  EXPECT_EQ(Show(t_), Names{"192.0.2.1"});
+  EXPECT_EQ(store_->ListTables()[0].references, 0u);
+  ASSERT_TRUE(Load("block\n").ok());
+  EXPECT_EQ(TableNames(), Names{"p"});
+}
+
+TEST_F(PolicyStoreTest, ATableThatIsOnlyNamedIsInactive) {
+  ASSERT_TRUE(Load("block from <t>\n").ok());
+  const TableStatus status = store_->ListTables().at(0);
+  EXPECT_FALSE(status.active);
+  EXPECT_EQ(status.references, 1u);
+  EXPECT_EQ(Show(t_), Names{"<none>"});
+  EXPECT_TRUE(Passes(Tcp()));
+  ASSERT_TRUE(store_->AddAddresses(t_, Entries({"192.0.2.1"})).ok());
+  EXPECT_FALSE(Passes(Tcp()));
+  EXPECT_TRUE(store_->ListTables().at(0).persist);
+  ASSERT_TRUE(store_->KillTable(t_).ok());
+  EXPECT_TRUE(Passes(Tcp()));
+  EXPECT_EQ(TableNames(), Names{"t"});
+  ASSERT_TRUE(Load("pass\n").ok());
+  EXPECT_TRUE(TableNames().empty());
+}
+
+TEST_F(PolicyStoreTest, EditsShareTheRules) {
+  ASSERT_TRUE(Load("table <t> persist\nblock from <t>\n").ok());
+  const CompiledPolicy* policy = store_->current()->policy.get();
+  ASSERT_TRUE(store_->AddAddresses(t_, Entries({"192.0.2.1"})).ok());
+  EXPECT_EQ(store_->current()->policy.get(), policy);
+  EXPECT_FALSE(Passes(Tcp()));
+}
+
+TEST_F(PolicyStoreTest, EntriesAreLimitedOldAndNewTogether) {
+  ASSERT_TRUE(Load("set limit table-entries 5\n"
+                   "table <t> persist { 10.0.0.1 10.0.0.2 10.0.0.3 }\n")
+                  .ok());
+  const uint64_t hash = store_->generation_hash();
+  EXPECT_EQ(store_
+                ->AddAddresses(t_, Entries({"10.0.0.4", "10.0.0.5",
+                                            "10.0.0.6"}))
+                .status()
+                .code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(store_
+                ->ReplaceAddresses(t_, Entries({"10.0.1.1", "10.0.1.2",
+                                                "10.0.1.3"}))
+                .status()
+                .code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Load("set limit table-entries 5\n"
+                 "table <t> persist { 10.1.0.1 10.1.0.2 10.1.0.3 }\n")
+                .code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(LoadWithLimit(Limit::kTableEntries, 2,
+                          "table <u> persist { 10.1.0.1 10.1.0.2 10.1.0.3 }\n")
+                .code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(store_->generation_hash(), hash);
+  EXPECT_TRUE(
+      store_->ReplaceAddresses(t_, Entries({"10.0.1.1", "10.0.1.2"})).ok());
+  // What stays as it is counts once.
+  EXPECT_TRUE(Load("set limit table-entries 3\n"
+                   "table <t> persist { 10.0.1.1 10.0.1.2 }\n")
+                  .ok());
+}
+
+TEST_F(PolicyStoreTest, TablesAreLimited) {
+  ASSERT_TRUE(Load("set limit tables 1\n").ok());
+  ASSERT_TRUE(store_->AddAddresses(t_, {}).ok());
+  EXPECT_EQ(store_->AddAddresses({.anchor = "", .name = "u"}, {})
+                .status()
+                .code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Load("set limit tables 1\ntable <u> persist\n").code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(TableNames(), Names{"t"});
+}
+
+TEST_F(PolicyStoreTest, TableCountersSurviveCommitsAndEdits) {
+  const std::string text = "table <t> persist\nblock from <t>\n";
+  ASSERT_TRUE(Load(text).ok());
+  Judge(Tcp());
+  ASSERT_TRUE(store_->AddAddresses(t_, Entries({"192.0.2.1"})).ok());
+  Judge(Tcp());
+  ASSERT_TRUE(Load(text + "pass\n").ok());
+  TableCounts counts = store_->ListTables().at(0).counts;
+  EXPECT_EQ(counts.no_match, 1u);
+  EXPECT_EQ(counts.match, 1u);
+  ASSERT_TRUE(store_->ZeroTable(t_).ok());
+  counts = store_->ListTables().at(0).counts;
+  EXPECT_EQ(counts, TableCounts());
+}
+
+// A grace period that ends when the test says so.
+class ManualReclaimer : public Reclaimer {
+ public:
+  uint64_t StartGracePeriod() override { return ++started_; }
+  bool HasPassed(uint64_t period) override { return period <= passed_; }
+  void PassAll() { passed_ = started_; }
+
+ private:
+  uint64_t started_ = 0;
+  uint64_t passed_ = 0;
+};
+
+TEST_F(PolicyStoreTest, GenerationsWaitForTheirGracePeriod) {
+  ManualReclaimer reclaimer;
+  PolicyStore store({.workers = 1, .rule_slots = 64, .table_slots = 8},
+                    &interfaces_, &reclaimer);
+  ASSERT_TRUE(store.Load(Parsed("block\n")).ok());
+  const Generation* old = store.current();
+  const uint64_t hash = old->hash;
+  ASSERT_TRUE(store.Load(Parsed("pass\n")).ok());
+  ASSERT_TRUE(store.AddAddresses(t_, Entries({"192.0.2.1"})).ok());
+  store.Poll();
+  // The first, empty one, and the two that were replaced.
+  EXPECT_EQ(store.live_generations(), 4u);
+  EXPECT_EQ(old->hash, hash);
+  EXPECT_EQ(store.rule_slots().used(), 2u);
+  reclaimer.PassAll();
+  store.Poll();
+  EXPECT_EQ(store.live_generations(), 1u);
+  // Its rule's slot waits for another one, however often one asks.
+  store.Poll();
+  store.Poll();
+  EXPECT_EQ(store.rule_slots().used(), 2u);
+  reclaimer.PassAll();
+  store.Poll();
+  EXPECT_EQ(store.rule_slots().used(), 1u);
+}
+
+}  // namespace
+}  // namespace sluice
