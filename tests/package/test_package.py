@@ -101,7 +101,7 @@ def test_release_holds_the_sources_and_nothing_else(tarball):
   with tarfile.open(tarball) as archive:
     names = {n.partition("/")[2] for n in archive.getnames()}
   for needed in ("README.md", "LICENSE", "meson.build", "debian/rules",
-                 "dataplane/sluiced_main.cc", "docs/man/sluiced.8",
+                 "dataplane/daemon/main.cc", "docs/man/sluiced.8",
                  "tests/run.sh"):
     assert needed in names
   assert not [n for n in names if n.startswith("build") or n.endswith(".o")]

@@ -53,7 +53,7 @@ const Words& Known() {
     Words known;
     size_t sources = 0;
     for (const auto& entry : std::filesystem::directory_iterator(
-             SLUICE_SOURCE_ROOT "/pftable")) {
+             SLUICE_SOURCE_ROOT "/pftable/language")) {
       const std::string name = entry.path().filename().string();
       if (!name.starts_with("parse_") || !name.ends_with(".cc")) continue;
       ++sources;
