@@ -49,7 +49,7 @@ TEST_P(ContrastTest, IsAsTheDialectHasIt) {
   EXPECT_EQ(Outcome(c.text, Dialect::kFreeBsd), c.freebsd);
 }
 
-std::string NameOf(const testing::TestParamInfo<Contrast>& info) {
+std::string DialectName(const testing::TestParamInfo<Contrast>& info) {
   return info.param.name;
 }
 
@@ -129,7 +129,7 @@ constexpr Contrast kMeanings[] = {
      "1:53: too many labels, max 5 per rule\n"},
 };
 INSTANTIATE_TEST_SUITE_P(Meanings, ContrastTest, testing::ValuesIn(kMeanings),
-                         NameOf);
+                         DialectName);
 
 constexpr Contrast kPrints[] = {
     {"P1KeepState", "pass in proto udp", "pass in proto udp all\n",
@@ -189,7 +189,7 @@ constexpr Contrast kPrints[] = {
      "found\n"},
 };
 INSTANTIATE_TEST_SUITE_P(Prints, ContrastTest, testing::ValuesIn(kPrints),
-                         NameOf);
+                         DialectName);
 
 TEST(Dialect, S1Reassembly) {
   const auto of = [](const char* text, Dialect dialect) {

@@ -42,7 +42,7 @@ TEST_P(HintTest, IsGivenAtThePlaceOfTheMistake) {
   EXPECT_EQ(d.hint, c.hint);
 }
 
-std::string NameOf(const testing::TestParamInfo<Hinted>& info) {
+std::string HintName(const testing::TestParamInfo<Hinted>& info) {
   return info.param.name;
 }
 
@@ -157,7 +157,7 @@ constexpr Hinted kMisspelled[] = {
      "did you mean 'label'?"},
 };
 INSTANTIATE_TEST_SUITE_P(Misspelled, HintTest, testing::ValuesIn(kMisspelled),
-                         NameOf);
+                         HintName);
 
 // Words that the other system's pf has, or has otherwise.
 constexpr Hinted kOtherDialect[] = {
@@ -202,7 +202,7 @@ constexpr Hinted kOtherDialect[] = {
      "move it, or write `set require-order no` first", kFreeBsd},
 };
 INSTANTIATE_TEST_SUITE_P(OtherDialect, HintTest,
-                         testing::ValuesIn(kOtherDialect), NameOf);
+                         testing::ValuesIn(kOtherDialect), HintName);
 
 // Names that nothing has. pf lets tables and interfaces come later, so there
 // these are warnings.
@@ -289,7 +289,7 @@ constexpr Hinted kNames[] = {
      3, 16,
      "queue main has children: packets are assigned to leaf queues only", ""},
 };
-INSTANTIATE_TEST_SUITE_P(Names, HintTest, testing::ValuesIn(kNames), NameOf);
+INSTANTIATE_TEST_SUITE_P(Names, HintTest, testing::ValuesIn(kNames), HintName);
 
 // What to write instead.
 constexpr Hinted kAdvice[] = {
@@ -334,7 +334,7 @@ constexpr Hinted kAdvice[] = {
      "invalid probability: often",
      "write a percentage such as 20%, or a number from 0 to 1"},
 };
-INSTANTIATE_TEST_SUITE_P(Advice, HintTest, testing::ValuesIn(kAdvice), NameOf);
+INSTANTIATE_TEST_SUITE_P(Advice, HintTest, testing::ValuesIn(kAdvice), HintName);
 
 // The system that a ruleset is checked on need not be the firewall: what it
 // has not is no slip.
