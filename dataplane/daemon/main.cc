@@ -1,13 +1,14 @@
 // sluiced: the daemon's command line.
 #include <spdlog/spdlog.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "dataplane/base/command_line.h"
 #include "dataplane/config/config.h"
 #include "dataplane/daemon/daemon.h"
 #include "dataplane/base/log.h"
@@ -21,6 +22,15 @@ constexpr int kExitOk = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitConfig = 3;
+
+constexpr char kFooter[] = R"(
+Signals: SIGTERM and SIGINT stop it cleanly, a second one at once;
+SIGHUP loads the ruleset again, SIGUSR1 opens the log file again.
+Exit status: 0 stopped when asked to, or the check found no error;
+1 it could not start or failed, or the check found that it could not
+on this machine; 2 a wrong command line; 3 an error in
+the configuration or the ruleset, before any port was touched.
+)";
 
 bool PrintDiagnostics(const std::vector<sluice::Diagnostic>& diagnostics) {
   bool errors = false;
@@ -97,34 +107,65 @@ int Serve(sluice::Config config) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"sluiced - a stateful firewall that owns its ports"};
-  app.set_version_flag("-V,--version", "sluiced " SLUICE_VERSION);
-  app.footer(
-      "Signals: SIGTERM and SIGINT stop it cleanly, a second one at once;\n"
-      "SIGHUP loads the ruleset again, SIGUSR1 opens the log file again.\n"
-      "Exit status: 0 stopped when asked to, or the check found no error;\n"
-      "1 it could not start or failed, or the check found that it could not\n"
-      "on this machine; 2 a wrong command line; 3 an error in\n"
-      "the configuration or the ruleset, before any port was touched.");
   std::string path = "/etc/sluice/sluice.toml";
   std::string state_directory;
   bool check = false;
   bool check_config = false;
-  app.add_option("-c,--config", path, "the configuration")
-      ->capture_default_str();
-  app.add_option("--state-dir", state_directory,
-                 "where it keeps filters, policies and states to come back "
-                 "with; `dir` of [state]");
-  app.add_flag("--check", check,
-               "check the configuration, its ruleset and this machine, then "
-               "end");
-  app.add_flag("--check-config", check_config,
-               "the same, but for the machine: for files of another one")
-      ->excludes("--check");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  bool version = false;
+  const auto into = [](std::string* variable) {
+    return [variable](std::string_view value) {
+      *variable = std::string(value);
+      return absl::OkStatus();
+    };
+  };
+  const auto flag = [](bool* variable) {
+    return [variable](std::string_view) {
+      *variable = true;
+      return absl::OkStatus();
+    };
+  };
+  const sluice::CommandOption options[] = {
+      {.name = "version",
+       .letter = 'V',
+       .help = "print the version",
+       .take = flag(&version)},
+      {.name = "config",
+       .letter = 'c',
+       .value = "FILE",
+       .help = "the configuration; default: /etc/sluice/sluice.toml",
+       .take = into(&path)},
+      {.name = "state-dir",
+       .value = "DIR",
+       .help = "where it keeps filters, policies and states to come back "
+               "with; `dir` of [state]",
+       .take = into(&state_directory)},
+      {.name = "check",
+       .help = "check the configuration, its ruleset and this machine, then "
+               "end",
+       .take = flag(&check)},
+      {.name = "check-config",
+       .help = "the same, but for the machine: for files of another one",
+       .take = flag(&check_config)},
+  };
+  bool help = false;
+  absl::Status read = sluice::ReadCommandLine(argc, argv, options, &help);
+  if (help) {
+    std::printf("sluiced - a stateful firewall that owns its ports\n"
+                "Usage: sluiced [OPTIONS]\n\n%s%s",
+                sluice::OptionHelp(options).c_str(), kFooter);
+    return kExitOk;
+  }
+  if (read.ok() && version) {
+    std::puts("sluiced " SLUICE_VERSION);
+    return kExitOk;
+  }
+  if (read.ok() && check && check_config) {
+    read = absl::InvalidArgumentError("--check excludes --check-config");
+  }
+  if (!read.ok()) {
+    std::fprintf(stderr, "sluiced: %s; see sluiced --help\n",
+                 std::string(read.message()).c_str());
+    return kExitUsage;
   }
   try {
     sluice::ParsedConfig parsed = sluice::LoadConfig(path);

@@ -1,12 +1,16 @@
 #include "dataplane/replay/replay_options.h"
 
-#include <CLI/CLI.hpp>
 #include <set>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/command_line.h"
+#include "dataplane/base/text.h"
 
 namespace sluice {
 namespace {
+
+constexpr uint32_t kMostStates = 1u << 28;
 
 constexpr char kAbout[] =
     "Judges the packets of capture files by a pf ruleset, as sluiced would "
@@ -26,8 +30,7 @@ Exit status: 0 when every packet was replayed and accounted for, 1 on any
 error (no output file is then written), 2 for a wrong command line.)";
 
 absl::Status Wrong(std::string_view what) {
-  return absl::InvalidArgumentError(
-      absl::string_view(what.data(), what.size()));
+  return absl::InvalidArgumentError(View(what));
 }
 
 // "LEFT=RIGHT", both not empty.
@@ -138,74 +141,129 @@ absl::Status Interpret(const Raw& raw, ReplayOptions& options) {
 
 absl::StatusOr<ReplayOptions> ParseReplayArguments(int argc, char** argv,
                                                    std::string* exit_early) {
-  CLI::App app{kAbout, "sluice-replay"};
-  app.footer(kFooter);
-  app.set_version_flag("--version", "sluice-replay " SLUICE_VERSION);
   ReplayOptions options;
   Raw raw;
-  // One value each time, so that what follows is not taken for more of them.
-  const auto repeated = [&app](const char* name, auto& variable,
-                               const char* help, const char* value) {
-    return app.add_option(name, variable, help)
-        ->type_name(value)
-        ->expected(1)
-        ->take_all()
-        ->allow_extra_args(false);
+  bool version = false;
+  const auto into = [](auto* variable) {
+    return [variable](std::string_view value) {
+      *variable = std::string(value);
+      return absl::OkStatus();
+    };
   };
-  app.add_option("-f,--file", options.rules_file, "the ruleset; - for stdin")
-      ->type_name("FILE")
-      ->required();
-  repeated("--wire", raw.wires, "two ports joined; may be repeated",
-           "OUTSIDE=INSIDE")
-      ->required();
-  repeated("--in", raw.inputs,
-           "packets that arrive at a port; may be repeated; `any`: at the "
-           "side that their source address is on",
-           "PORT=FILE")
-      ->required();
-  repeated("--out", raw.outputs, "where to write what leaves by a port",
-           "PORT=FILE");
-  repeated("--inside-net", raw.nets,
-           "with --in any=FILE: sources in it are inside; may be repeated",
-           "NETWORK");
-  repeated("-D", raw.macros, "define a macro; wins over the file's",
-           "NAME=VALUE");
-  app.add_option("--dialect", raw.dialect, "openbsd (default) or freebsd")
-      ->type_name("NAME")
-      ->check(CLI::IsMember({"openbsd", "freebsd"}));
-  app.add_option("-o", raw.optimization,
-                 "optimise the rules: none, basic or profile; default: they "
-                 "stay as written")
-      ->type_name("LEVEL");
-  app.add_option("--facts", options.facts_file,
-                 "interfaces, hosts and services that the ruleset names (TOML)")
-      ->type_name("FILE");
-  app.add_option("--report", options.report_file,
-                 "write totals, counters and states as JSON; - for stdout")
-      ->type_name("FILE");
-  app.add_option("--verdicts", options.verdicts_file,
-                 "write a line a packet: number, port, pass or drop, reason, "
-                 "rule; - for stdout")
-      ->type_name("FILE");
-  app.add_option("--states", options.state_capacity,
-                 "room for states; default: the ruleset's limit")
-      ->type_name("COUNT")
-      ->check(CLI::Range(1u, 1u << 28));
-  app.add_flag("--ignore-checksums", options.ignore_checksums,
-               "do not drop packets with wrong checksums");
-  app.add_flag("--block-non-ip", options.block_non_ip,
-               "drop frames that are not IP, as `non_ip = block` does");
-  app.add_flag("-q,--quiet", options.quiet, "no summary on stdout");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    *exit_early = app.help();
+  const auto onto = [](std::vector<std::string>* list) {
+    return [list](std::string_view value) {
+      list->emplace_back(value);
+      return absl::OkStatus();
+    };
+  };
+  const auto flag = [](bool* variable) {
+    return [variable](std::string_view) {
+      *variable = true;
+      return absl::OkStatus();
+    };
+  };
+  const auto dialect = [&raw](std::string_view value) {
+    if (value != "openbsd" && value != "freebsd") {
+      return Wrong(absl::StrCat(View(value), " not in {openbsd,freebsd}"));
+    }
+    raw.dialect = std::string(value);
+    return absl::OkStatus();
+  };
+  const auto capacity = [&options](std::string_view value) {
+    uint32_t& count = options.state_capacity;
+    if (!absl::SimpleAtoi(View(value), &count) || count < 1 ||
+        count > kMostStates) {
+      return Wrong(absl::StrCat("value ", View(value), " not in range 1 to ",
+                                kMostStates));
+    }
+    return absl::OkStatus();
+  };
+  const CommandOption table[] = {
+      {.name = "version", .help = "print the version", .take = flag(&version)},
+      {.name = "file",
+       .letter = 'f',
+       .value = "FILE",
+       .help = "the ruleset; - for stdin",
+       .take = into(&options.rules_file),
+       .required = true},
+      {.name = "wire",
+       .value = "OUTSIDE=INSIDE",
+       .help = "two ports joined; may be repeated",
+       .take = onto(&raw.wires),
+       .required = true,
+       .repeated = true},
+      {.name = "in",
+       .value = "PORT=FILE",
+       .help = "packets that arrive at a port; may be repeated; `any`: at the "
+               "side that their source address is on",
+       .take = onto(&raw.inputs),
+       .required = true,
+       .repeated = true},
+      {.name = "out",
+       .value = "PORT=FILE",
+       .help = "where to write what leaves by a port",
+       .take = onto(&raw.outputs),
+       .repeated = true},
+      {.name = "inside-net",
+       .value = "NETWORK",
+       .help = "with --in any=FILE: sources in it are inside; may be repeated",
+       .take = onto(&raw.nets),
+       .repeated = true},
+      {.letter = 'D',
+       .value = "NAME=VALUE",
+       .help = "define a macro; wins over the file's",
+       .take = onto(&raw.macros),
+       .repeated = true},
+      {.name = "dialect",
+       .value = "NAME",
+       .help = "openbsd (default) or freebsd",
+       .take = dialect},
+      {.letter = 'o',
+       .value = "LEVEL",
+       .help = "optimise the rules: none, basic or profile; default: they "
+               "stay as written",
+       .take = into(&raw.optimization)},
+      {.name = "facts",
+       .value = "FILE",
+       .help = "interfaces, hosts and services that the ruleset names (TOML)",
+       .take = into(&options.facts_file)},
+      {.name = "report",
+       .value = "FILE",
+       .help = "write totals, counters and states as JSON; - for stdout",
+       .take = into(&options.report_file)},
+      {.name = "verdicts",
+       .value = "FILE",
+       .help = "write a line a packet: number, port, pass or drop, reason, "
+               "rule; - for stdout",
+       .take = into(&options.verdicts_file)},
+      {.name = "states",
+       .value = "COUNT",
+       .help = "room for states; default: the ruleset's limit",
+       .take = capacity},
+      {.name = "ignore-checksums",
+       .help = "do not drop packets with wrong checksums",
+       .take = flag(&options.ignore_checksums)},
+      {.name = "block-non-ip",
+       .help = "drop frames that are not IP, as `non_ip = block` does",
+       .take = flag(&options.block_non_ip)},
+      {.name = "quiet",
+       .letter = 'q',
+       .help = "no summary on stdout",
+       .take = flag(&options.quiet)},
+  };
+  bool help = false;
+  const absl::Status read = ReadCommandLine(argc, argv, table, &help);
+  if (help) {
+    *exit_early = absl::StrCat(kAbout, "\nUsage: sluice-replay [OPTIONS]\n\n",
+                               OptionHelp(table), kFooter, "\n");
     return options;
-  } catch (const CLI::CallForVersion&) {
+  }
+  if (version) {
     *exit_early = "sluice-replay " SLUICE_VERSION "\n";
     return options;
-  } catch (const CLI::ParseError& error) {
-    return Wrong(absl::StrCat(error.what(), "; see sluice-replay --help"));
+  }
+  if (!read.ok()) {
+    return Wrong(absl::StrCat(read.message(), "; see sluice-replay --help"));
   }
   if (absl::Status s = Interpret(raw, options); !s.ok()) return s;
   return options;
