@@ -4,6 +4,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/text.h"
 
 namespace sluice {
 namespace {
@@ -26,8 +27,7 @@ Exit status: 0 when every packet was replayed and accounted for, 1 on any
 error (no output file is then written), 2 for a wrong command line.)";
 
 absl::Status Wrong(std::string_view what) {
-  return absl::InvalidArgumentError(
-      absl::string_view(what.data(), what.size()));
+  return absl::InvalidArgumentError(View(what));
 }
 
 // "LEFT=RIGHT", both not empty.
