@@ -23,9 +23,6 @@ enum class Mismatch : uint8_t {
   kIcmpErrorOuter,  // ... whose outer and inner addresses contradict
 };
 inline constexpr size_t kMismatchCount = 8;
-inline constexpr std::array<std::string_view, kMismatchCount> kMismatchNames =
-    {"sequence",       "acknowledgment", "reset",      "syn-in-open",
-     "handshake",      "icmp-direction", "icmp-error", "icmp-error-outer"};
 
 // One writer, the worker; the control side reads.
 struct StateStatistics {

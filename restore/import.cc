@@ -77,36 +77,6 @@ absl::Status StateImporter::CheckInterfaces() const {
   return absl::OkStatus();
 }
 
-absl::Status StateImporter::CheckTies() const {
-  const auto bad = [](uint64_t id, const char* wrong) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("snapshot: state ", id, ": ", wrong));
-  };
-  uint64_t last = 0;
-  for (const SnapshotState& state : snapshot_.parents) {
-    if (state.id <= last) return bad(state.id, "out of order");
-    if (state.parent != 0) return bad(state.id, "it has a parent");
-    last = state.id;
-  }
-  last = 0;
-  for (const SnapshotState& state : snapshot_.children) {
-    if (state.id <= last) return bad(state.id, "out of order");
-    last = state.id;
-    const char* wrong = WhatIsWrongWithLink(
-        state, FindState(snapshot_.parents, state.parent));
-    if (wrong != nullptr) return bad(state.id, wrong);
-    if (FindState(snapshot_.parents, state.id) != nullptr) {
-      return bad(state.id, "another state has its id");
-    }
-  }
-  for (const SnapshotExpectation& expectation : snapshot_.expectations) {
-    const char* wrong = WhatIsWrongWithLink(
-        expectation, FindState(snapshot_.parents, expectation.parent));
-    if (wrong != nullptr) return bad(expectation.parent, wrong);
-  }
-  return absl::OkStatus();
-}
-
 absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
                                      uint8_t worker) {
   ImportedState made;
@@ -216,16 +186,8 @@ absl::Status StateImporter::Prepare(std::span<const uint8_t> bytes) {
   });
 }
 
-absl::Status StateImporter::Prepare(Snapshot snapshot) {
-  return OrNoMemory("prepare the restore", [&] {
-    snapshot_ = std::move(snapshot);
-    return PrepareAll();
-  });
-}
-
 absl::Status StateImporter::PrepareAll() {
-  absl::Status status = CheckTies();
-  if (status.ok()) status = CheckInterfaces();
+  absl::Status status = CheckInterfaces();
   if (!status.ok()) return status;
   if (options_.policy) {
     absl::StatusOr<Policy> policy = BuildPolicy();

@@ -86,8 +86,6 @@ class StateImporter {
   // that are gone, or no memory. Names of tags that the filter did not know
   // stay, even if the import ends later.
   absl::Status Prepare(std::span<const uint8_t> bytes);
-  // The same of one that was read already.
-  absl::Status Prepare(Snapshot snapshot);
   // Of each worker, from the start; empty until Prepare() has succeeded.
   StateImport* arena(size_t worker) { return &arenas_[worker]; }
   // Takes room for families and expectations and ties children to parents.
@@ -126,7 +124,6 @@ class StateImporter {
 
   absl::Status PrepareAll();
   absl::Status TieAll();
-  absl::Status CheckTies() const;
   absl::Status CheckInterfaces() const;
   absl::Status FindInterface(const std::string& name, std::string_view who,
                              uint64_t id, uint16_t* interface) const;

@@ -121,7 +121,6 @@ enum SnapshotStateFlag : uint32_t {
 inline constexpr uint32_t kSnapshotStateFlags = (1 << 6) - 1;
 
 enum class SnapshotHelper : uint8_t { kNone = 0, kTftp = 1 };
-inline constexpr uint8_t kSnapshotHelpers = 2;
 
 struct SnapshotTimeout {
   Timeout timeout = Timeout::kTcpFirst;

@@ -2,22 +2,16 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include <cstdlib>
 
 namespace sluice {
 
-SnapshotDigest DigestOf(std::span<const uint8_t> bytes, std::string_view key) {
+SnapshotDigest DigestOf(std::span<const uint8_t> bytes) {
   SnapshotDigest digest;
   unsigned int length = 0;
-  const bool done =
-      key.empty()
-          ? EVP_Digest(bytes.data(), bytes.size(), digest.data(), &length,
-                       EVP_sha256(), nullptr) == 1
-          : HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-                 bytes.data(), bytes.size(), digest.data(),
-                 &length) != nullptr;
+  const bool done = EVP_Digest(bytes.data(), bytes.size(), digest.data(),
+                               &length, EVP_sha256(), nullptr) == 1;
   // SHA-256 is always there; without it nothing can be told good from bad.
   if (!done || length != digest.size()) std::abort();
   return digest;

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstdint>
 #include <span>
-#include <string_view>
 
 #include "restore/snapshot_format.h"
 
@@ -13,8 +12,8 @@ namespace sluice {
 
 using SnapshotDigest = std::array<uint8_t, kDigestBytes>;
 
-// SHA-256 (FIPS 180-4), or with a key HMAC-SHA-256 (RFC 2104).
-SnapshotDigest DigestOf(std::span<const uint8_t> bytes, std::string_view key);
+// SHA-256 (FIPS 180-4).
+SnapshotDigest DigestOf(std::span<const uint8_t> bytes);
 
 // In a time that does not depend on where they differ.
 bool IsSameDigest(std::span<const uint8_t> a, std::span<const uint8_t> b);

@@ -81,7 +81,6 @@ enum class AttributeType : uint16_t {
 
 enum class DigestAlgorithm : uint32_t {
   kSha256 = 1,
-  kHmacSha256 = 2,  // FIPS 198-1, with a key that both sides have
 };
 
 inline constexpr uint8_t kRecordVersion = 1;

@@ -120,8 +120,7 @@ absl::StatusOr<Section> ReadSection(std::span<const uint8_t> bytes,
 }
 
 absl::Status CheckEnd(std::span<const uint8_t> bytes, const SnapshotTlv& tlv,
-                      std::string_view key, uint32_t* sections,
-                      uint64_t* records) {
+                      uint32_t* sections, uint64_t* records) {
   if (tlv.value.size() != kEndBytes || !tlv.IsKnownForm() ||
       tlv.value_offset + kEndBytes != bytes.size()) {
     return Bad(tlv.offset, "the end is not the end");
@@ -130,24 +129,15 @@ absl::Status CheckEnd(std::span<const uint8_t> bytes, const SnapshotTlv& tlv,
   const auto algorithm = static_cast<DigestAlgorithm>(from.Get<uint32_t>());
   *sections = from.Get<uint32_t>();
   *records = from.Get<uint64_t>();
-  if (algorithm != DigestAlgorithm::kSha256 &&
-      algorithm != DigestAlgorithm::kHmacSha256) {
+  if (algorithm != DigestAlgorithm::kSha256) {
     return absl::UnimplementedError(
         absl::StrCat("snapshot, offset ", tlv.value_offset,
                      ": a digest that is not known"));
   }
-  if ((algorithm == DigestAlgorithm::kHmacSha256) == key.empty()) {
-    return absl::UnauthenticatedError(
-        key.empty() ? "the snapshot is signed, and no key is configured"
-                    : "the snapshot is not signed, and a key is configured");
-  }
   const SnapshotDigest digest =
-      DigestOf(bytes.first(bytes.size() - kDigestBytes), key);
+      DigestOf(bytes.first(bytes.size() - kDigestBytes));
   if (!IsSameDigest(digest, from.GetBytes(kDigestBytes))) {
-    return key.empty()
-               ? Bad(bytes.size() - kDigestBytes, "the digest is wrong")
-               : absl::UnauthenticatedError(
-                     "the snapshot was signed with another key, or changed");
+    return Bad(bytes.size() - kDigestBytes, "the digest is wrong");
   }
   return absl::OkStatus();
 }
@@ -220,7 +210,7 @@ absl::StatusOr<ReadResult> ReadAll(std::span<const uint8_t> bytes,
         return Bad(tlv.offset, "the end comes too early");
       }
       const absl::Status status =
-          CheckEnd(bytes, tlv, limits.key, &told_sections, &told_records);
+          CheckEnd(bytes, tlv, &told_sections, &told_records);
       if (!status.ok()) return status;
       ended = true;
       break;

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "restore/snapshot.h"
@@ -26,9 +25,6 @@ struct SnapshotLimits {
   uint32_t rules = UINT32_MAX;  // of all rulesets
   uint32_t expectations = UINT32_MAX;
   uint32_t children_of_parent = 4;
-  // Not empty: the snapshot must end with an HMAC by this key. Empty: with a
-  // plain digest.
-  std::string_view key = {};
   // Asked every few thousand records; false stops the work (Cancelled).
   std::function<bool()> go_on = nullptr;
 };
@@ -57,8 +53,7 @@ absl::StatusOr<SnapshotHeader> ReadSnapshotHeader(
 // with the offset. ResourceExhausted: more than the limits allow, or no
 // memory.
 // Unimplemented: another major version, or something critical that is not
-// known. Unauthenticated: another key, or a plain digest where one is needed.
-// Cancelled: `go_on` said no.
+// known. Cancelled: `go_on` said no.
 absl::StatusOr<ReadResult> ReadSnapshot(std::span<const uint8_t> bytes,
                                         const SnapshotLimits& limits = {});
 

@@ -272,10 +272,9 @@ void SnapshotWriter::Add(const SnapshotTableCounters& counters) {
   EndRecord(at);
 }
 
-std::vector<uint8_t> SnapshotWriter::Finish(std::string_view key) {
+std::vector<uint8_t> SnapshotWriter::Finish() {
   const size_t at = out_.BeginTlv(static_cast<uint16_t>(SectionKind::kEnd));
-  out_.Put(static_cast<uint32_t>(key.empty() ? DigestAlgorithm::kSha256
-                                             : DigestAlgorithm::kHmacSha256));
+  out_.Put(static_cast<uint32_t>(DigestAlgorithm::kSha256));
   out_.Put(sections_);
   out_.Put(records_);
   const size_t digest_at = out_.size();
@@ -283,12 +282,11 @@ std::vector<uint8_t> SnapshotWriter::Finish(std::string_view key) {
   out_.EndTlv(at);
   // Everything but the digest is in its place now.
   std::vector<uint8_t> bytes = std::move(out_.bytes());
-  FinishSnapshot(bytes, sections_ + 1, key);
+  FinishSnapshot(bytes, sections_ + 1);
   return bytes;
 }
 
-void FinishSnapshot(std::vector<uint8_t>& bytes, uint32_t sections,
-                    std::string_view key) {
+void FinishSnapshot(std::vector<uint8_t>& bytes, uint32_t sections) {
   const auto patch = [&bytes](size_t offset, uint32_t value) {
     for (size_t i = 0; i < 4; ++i) {
       bytes[offset + i] = static_cast<uint8_t>(value >> (8 * i));
@@ -298,15 +296,15 @@ void FinishSnapshot(std::vector<uint8_t>& bytes, uint32_t sections,
   patch(20, sections);
   patch(kSnapshotCrcOffset,
         ~Crc32c(0xffffffff, bytes.data(), kSnapshotCrcOffset));
-  const SnapshotDigest digest = DigestOf(
-      std::span(bytes).first(bytes.size() - kDigestBytes), key);
+  const SnapshotDigest digest =
+      DigestOf(std::span(bytes).first(bytes.size() - kDigestBytes));
   std::copy(digest.begin(), digest.end(), bytes.end() - kDigestBytes);
 }
 
 namespace {
 
-absl::StatusOr<std::vector<uint8_t>> WriteAndRead(const Snapshot& snapshot,
-                                                  std::string_view key) {
+absl::StatusOr<std::vector<uint8_t>> WriteAndRead(
+    const Snapshot& snapshot) {
   SnapshotWriter writer(snapshot.header);
   const auto section = [&writer](SectionKind kind, const auto& values) {
     writer.Begin(kind);
@@ -326,20 +324,18 @@ absl::StatusOr<std::vector<uint8_t>> WriteAndRead(const Snapshot& snapshot,
   for (const auto& counters : snapshot.rule_counters) writer.Add(counters);
   for (const auto& counters : snapshot.table_counters) writer.Add(counters);
   writer.End();
-  std::vector<uint8_t> bytes = writer.Finish(key);
-  SnapshotLimits limits;
-  limits.key = key;
-  const auto read = ReadSnapshot(bytes, limits);
+  std::vector<uint8_t> bytes = writer.Finish();
+  const auto read = ReadSnapshot(bytes);
   if (!read.ok()) return read.status();
   return bytes;
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<uint8_t>> WriteSnapshot(const Snapshot& snapshot,
-                                                   std::string_view key) {
+absl::StatusOr<std::vector<uint8_t>> WriteSnapshot(
+    const Snapshot& snapshot) {
   return OrNoMemory("write the snapshot",
-                    [&] { return WriteAndRead(snapshot, key); });
+                    [&] { return WriteAndRead(snapshot); });
 }
 
 }  // namespace sluice

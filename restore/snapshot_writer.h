@@ -75,8 +75,8 @@ class SnapshotWriter {
   void AddRaw(uint16_t type, std::string_view value);
   void End();
 
-  // Ends the snapshot; with a key, by its HMAC. The writer is spent.
-  std::vector<uint8_t> Finish(std::string_view key = {});
+  // Ends the snapshot. The writer is spent.
+  std::vector<uint8_t> Finish();
 
  private:
   size_t BeginRecord(RecordType type);
@@ -92,13 +92,11 @@ class SnapshotWriter {
 // The whole of it. InvalidArgument, with what and where, if the reader would
 // refuse it: nothing is written that nobody can read. ResourceExhausted: no
 // memory.
-absl::StatusOr<std::vector<uint8_t>> WriteSnapshot(const Snapshot& snapshot,
-                                                   std::string_view key = {});
+absl::StatusOr<std::vector<uint8_t>> WriteSnapshot(const Snapshot& snapshot);
 
 // Sets what only the finished bytes decide: total length, number of sections
 // (END included), the header's checksum, the digest at the end.
-void FinishSnapshot(std::vector<uint8_t>& bytes, uint32_t sections,
-                    std::string_view key);
+void FinishSnapshot(std::vector<uint8_t>& bytes, uint32_t sections);
 
 }  // namespace sluice
 

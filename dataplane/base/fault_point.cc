@@ -12,6 +12,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "dataplane/base/text.h"
 
 namespace sluice {
 namespace {
@@ -62,7 +63,7 @@ absl::Status ArmFaultPoint(std::string_view value) {
           &count) ||
       count == 0 || count > uint32_t{1} << 31) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "SLUICE_FAULT_POINT=", absl::string_view(value.data(), value.size()),
+        "SLUICE_FAULT_POINT=", View(value),
         " is not NAME:COUNT with the name of a fault point"));
   }
   internal::armed_fault =

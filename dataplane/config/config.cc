@@ -46,7 +46,7 @@ constexpr std::array<std::string_view, 2> kDialectWords = {"openbsd",
                                                            "freebsd"};
 constexpr std::array<std::string_view, 2> kMissingWords = {"refuse", "block"};
 constexpr std::array<std::string_view, 2> kNonIpWords = {"pass", "block"};
-// Words that mean something else where a rule names an interface.
+
 class ConfigBuilder {
  public:
   ConfigBuilder(const std::string& file, std::string_view text)

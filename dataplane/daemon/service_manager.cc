@@ -73,10 +73,6 @@ void ServiceManager::Ready(std::string_view status) {
   Send(absl::StrCat("READY=1\n", StatusLine(status)));
 }
 
-void ServiceManager::Status(std::string_view status) {
-  Send(StatusLine(status));
-}
-
 void ServiceManager::Reloading() {
   timespec now = {};
   clock_gettime(CLOCK_MONOTONIC, &now);

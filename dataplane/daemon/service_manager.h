@@ -24,7 +24,6 @@ class ServiceManager {
   // READY=1: started, or done with a reload. `status` is what `systemctl
   // status` shows; control characters in it become spaces.
   void Ready(std::string_view status);
-  void Status(std::string_view status);
   // RELOADING=1, until the next Ready().
   void Reloading();
   void Stopping();

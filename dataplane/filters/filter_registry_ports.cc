@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "dataplane/base/text.h"
 #include "dataplane/filters/filter_registry.h"
 #include "dataplane/host/pci_address.h"
 #include "dataplane/workers/worker.h"
@@ -14,8 +15,8 @@ namespace sluice {
 namespace {
 
 absl::Status NoPort(std::string_view name) {
-  return absl::NotFoundError(absl::StrCat(
-      "there is no port '", absl::string_view(name.data(), name.size()), "'"));
+  return absl::NotFoundError(
+      absl::StrCat("there is no port '", View(name), "'"));
 }
 
 }  // namespace

@@ -8,38 +8,23 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "conntrack/state_names.h"
 #include "dataplane/filters/live_filter.h"
 #include "dataplane/workers/worker.h"
 
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 11> kTcpPhaseNames = {
-    "CLOSED",      "LISTEN",     "SYN_SENT",   "SYN_RCVD",
-    "ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT_1", "CLOSING",
-    "LAST_ACK",    "FIN_WAIT_2", "TIME_WAIT"};
-constexpr std::array<std::string_view, 3> kDatagramPhaseNames = {
-    "NO_TRAFFIC", "SINGLE", "MULTIPLE"};
-
-std::string PhaseName(uint8_t proto, uint8_t phase) {
-  if (proto == protocol::kTcp || proto == protocol::kSctp) {
-    if (phase < kTcpPhaseNames.size()) {
-      return std::string(kTcpPhaseNames[phase]);
-    }
-  } else if (proto != protocol::kIcmp && proto != protocol::kIcmp6) {
-    if (phase < kDatagramPhaseNames.size()) {
-      return std::string(kDatagramPhaseNames[phase]);
-    }
-  }
-  // ICMP has no phases; pf prints its zero.
-  return proto == protocol::kIcmp || proto == protocol::kIcmp6
-             ? "0"
-             : absl::StrCat(phase);
+// ICMP has no phases; pf prints its zero.
+std::string Phase(uint8_t proto, uint8_t phase) {
+  if (proto == protocol::kIcmp || proto == protocol::kIcmp6) return "0";
+  const std::string_view name = PhaseName(proto, phase);
+  return name.empty() ? absl::StrCat(phase) : std::string(name);
 }
 
 StatePeerListing PeerOf(const StateRecord& state, size_t peer) {
   StatePeerListing listing;
-  listing.state = PhaseName(state.proto, state.phase[peer]);
+  listing.state = Phase(state.proto, state.phase[peer]);
   if (state.proto == protocol::kTcp) {
     listing.sequence_low = state.window[peer].low;
     listing.sequence_high = state.window[peer].high;

@@ -111,6 +111,9 @@ std::vector<uint16_t> ParseCpuList(std::string_view text) {
     if (at == end || *at != ',') break;
     ++at;
   }
+  std::ranges::sort(numbers);
+  const auto twice = std::ranges::unique(numbers);
+  numbers.erase(twice.begin(), twice.end());
   return numbers;
 }
 

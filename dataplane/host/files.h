@@ -43,8 +43,8 @@ class HostFiles {
   std::string root_;
 };
 
-// "0-2,5" as numbers, ascending; what is no list gives what was read so far.
-// At most kMaxCpuList numbers.
+// "0-2,5" as numbers, ascending and each once; what is no list gives what was
+// read so far. At most kMaxCpuList numbers.
 inline constexpr size_t kMaxCpuList = 4096;
 std::vector<uint16_t> ParseCpuList(std::string_view text);
 

@@ -143,7 +143,7 @@ std::string FormatManifest(const std::vector<ManifestEntry>& entries) {
       json{{"format", kFormat}, {"filters", std::move(filters)}}.dump(
           -1, ' ', false, json::error_handler_t::replace) +
       "\n";
-  const std::string digest = Hex(DigestOf(BytesOf(text), ""));
+  const std::string digest = Hex(DigestOf(BytesOf(text)));
   absl::StrAppend(&text, digest, "\n");
   return text;
 }
@@ -153,7 +153,7 @@ absl::StatusOr<std::vector<ManifestEntry>> ParseManifest(
   const size_t line = text.find('\n');
   if (line == std::string_view::npos ||
       text.substr(line + 1) !=
-          Hex(DigestOf(BytesOf(text.substr(0, line + 1)), "")) + "\n") {
+          Hex(DigestOf(BytesOf(text.substr(0, line + 1)))) + "\n") {
     return absl::InvalidArgumentError(
         "it is damaged: the digest at its end is not its own");
   }

@@ -15,7 +15,6 @@
 namespace sluice {
 
 inline constexpr uint32_t kPflogLinkType = 117;
-inline constexpr size_t kPflogFileHeader = 24;
 
 // What is known of a logged packet beside its record.
 struct PflogContext {

@@ -88,8 +88,7 @@ absl::StatusOr<bool> CaptureReader::Next(CapturedPacket& packet) {
   ++count_;
   const auto wrong = [&](std::string_view what) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path_, ": packet ", count_, ": ",
-                     absl::string_view(what.data(), what.size())));
+        absl::StrCat(path_, ": packet ", count_, ": ", View(what)));
   };
   if (result != 1) return wrong(WithoutName(path_, pcap_geterr(file_)));
   if (header->caplen < header->len) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/text.h"
 #include "pftable/policy/diagnostic.h"
 #include "pftable/language/parser.h"
 
@@ -222,7 +223,7 @@ void Replay::WriteVerdict(const SourcedPacket& packet) {
   absl::StrAppend(&verdicts_, packets_, " ",
                   simulation_->ports()[packet.port].name,
                   verdict_.passed ? " pass " : " drop ",
-                  absl::string_view(reason.data(), reason.size()), " ");
+                  View(reason), " ");
   if (verdict_.rule == kNoRule) {
     absl::StrAppend(&verdicts_, "-\n");
   } else {

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/text.h"
 #include "dataplane/sluicectl/commands.h"
 
 namespace sluice {
@@ -86,8 +87,7 @@ std::optional<Value> Lookup(const std::array<Word<Value>, kSize>& words,
 
 absl::Status Unknown(std::string_view kind, const std::string& text) {
   return absl::InvalidArgumentError(
-      absl::StrCat("Unknown ", absl::string_view(kind.data(), kind.size()),
-                   " modifier '", text, "'"));
+      absl::StrCat("Unknown ", View(kind), " modifier '", text, "'"));
 }
 
 absl::Status SetMacro(const std::string& text, Arguments* arguments) {
@@ -244,8 +244,8 @@ absl::Status SetLong(std::string_view name, Arguments* a) {
   } else if (name == "version") {
     a->version = true;
   } else {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "unknown option --", absl::string_view(name.data(), name.size())));
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown option --", View(name)));
   }
   return absl::OkStatus();
 }

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/text.h"
+#include "dataplane/control/socket/json_rpc.h"
 #include "nlohmann/json.hpp"
 
 namespace sluice {
@@ -24,10 +25,6 @@ using nlohmann::json;
 constexpr size_t kMaxInline = 4u << 20;
 // No answer of the daemon is nearly as long.
 constexpr size_t kMaxAnswer = 64u << 20;
-
-std::string Dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
 
 absl::StatusOr<UniqueFd> MemoryFile(const std::string& text) {
   UniqueFd fd(::memfd_create("sluicectl", MFD_CLOEXEC));

@@ -24,8 +24,6 @@ std::string Join(const json& list, const char* separator) {
   return text.empty() ? "-" : text;
 }
 
-std::string OrDash(std::string text) { return text.empty() ? "-" : text; }
-
 std::string TimeOf(const json& object, const char* name) {
   const uint64_t time = Number(object, name);
   return time == 0 ? "never" : FormatTime(time);

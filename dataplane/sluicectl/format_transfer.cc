@@ -7,6 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "conntrack/state_names.h"
 #include "dataplane/base/text.h"
 #include "dataplane/sluicectl/format_time.h"
 #include "dataplane/sluicectl/json_read.h"
@@ -21,17 +22,6 @@ namespace {
 using nlohmann::json;
 
 std::string Hex(uint64_t value) { return absl::StrFormat("%016x", value); }
-
-std::string ProtocolName(uint8_t proto) {
-  switch (proto) {
-    case protocol::kTcp: return "tcp";
-    case protocol::kUdp: return "udp";
-    case protocol::kIcmp: return "icmp";
-    case protocol::kIcmp6: return "ipv6-icmp";
-    case protocol::kSctp: return "sctp";
-    default: return absl::StrCat(proto);
-  }
-}
 
 std::string EndOf(const Address& address, uint16_t port) {
   return address.family == Family::kIpv6

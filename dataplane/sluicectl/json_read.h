@@ -23,6 +23,11 @@ inline std::string Text(const nlohmann::json& object, const char* name) {
   return value.is_string() ? value.get<std::string>() : std::string();
 }
 
+// For a column that must not be empty.
+inline std::string OrDash(std::string text) {
+  return text.empty() ? "-" : text;
+}
+
 inline uint64_t Number(const nlohmann::json& object, const char* name) {
   const nlohmann::json& value = Member(object, name);
   return value.is_number_integer() ? value.get<uint64_t>() : 0;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/nic.h"
 #include "nlohmann/json.hpp"
 
@@ -14,8 +15,6 @@ using nlohmann::json;
 
 constexpr size_t kColumns = 7;
 using Row = std::array<std::string, kColumns>;
-
-std::string OrDash(std::string text) { return text.empty() ? "-" : text; }
 
 // "up, default route" or who has it open.
 std::string UseWord(const PciDevice& device,

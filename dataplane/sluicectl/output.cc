@@ -1,15 +1,9 @@
 #include "dataplane/sluicectl/output.h"
 
+#include "dataplane/control/socket/json_rpc.h"
 #include "nlohmann/json.hpp"
 
 namespace sluice {
-namespace {
-
-std::string Dump(const nlohmann::json& value) {
-  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-}  // namespace
 
 void Output::Title(std::string_view title) {
   if (json_ || !titles_) return;

@@ -50,7 +50,7 @@ absl::Status CheckWhole(const std::vector<uint8_t>& bytes) {
                      ": truncated, or with something behind its end"));
   }
   const std::span<const uint8_t> all(bytes);
-  if (!IsSameDigest(DigestOf(all.first(all.size() - kDigestBytes), ""),
+  if (!IsSameDigest(DigestOf(all.first(all.size() - kDigestBytes)),
                     all.last(kDigestBytes))) {
     return absl::InvalidArgumentError("the digest at its end is not its own");
   }

@@ -123,7 +123,6 @@ class RuleSlots {
   uint32_t end() const;
   const RuleRecord& record(uint32_t slot) const { return records_[slot]; }
   // For the control side, before the slot is published or for the atomics.
-  RuleRecord& mutable_record(uint32_t slot) { return records_[slot]; }
 
   // A slot for each request, in order: the one that the rule has, or a new
   // one. ResourceExhausted, and nothing taken, when there are too few.

@@ -75,14 +75,6 @@ const InterfaceFacts* HostFacts::FindInterface(std::string_view name) const {
   return nullptr;
 }
 
-bool HostFacts::IsGroup(std::string_view name) const {
-  return std::any_of(
-      interfaces_.begin(), interfaces_.end(), [&](const InterfaceFacts& i) {
-        return std::find(i.groups.begin(), i.groups.end(), name) !=
-               i.groups.end();
-      });
-}
-
 std::vector<const InterfaceFacts*> HostFacts::Resolve(
     std::string_view name) const {
   std::vector<const InterfaceFacts*> out;

@@ -45,6 +45,10 @@ class HostFacts {
   // The names that the system has for services, protocols, users and groups;
   // no interfaces and no hosts.
   void AddSystemNames();
+  // The text of an /etc/services and of an /etc/protocols (services(5),
+  // protocols(5)). Lines that are none add nothing.
+  void AddServices(std::string_view text);
+  void AddProtocols(std::string_view text);
   // The ports that a sluice.toml names, as interfaces with their groups and
   // addresses. All else in it is the daemon's to check; text that is no TOML
   // adds nothing.
@@ -87,7 +91,6 @@ class HostFacts {
   bool names_all_interfaces() const { return names_all_interfaces_; }
   void set_names_all_interfaces() { names_all_interfaces_ = true; }
   const InterfaceFacts* FindInterface(std::string_view name) const;
-  bool IsGroup(std::string_view name) const;
   // The interface of that name, or the members of that group; all interfaces
   // for "self".
   std::vector<const InterfaceFacts*> Resolve(std::string_view name) const;

@@ -114,18 +114,10 @@ absl::Status AddInterfaces(HostFacts& facts) {
   return absl::OkStatus();
 }
 
-// Calls `use` with the fields of each line of a file like /etc/services.
-template <typename Use>
-void EachLine(const char* path, Use use) {
-  std::ifstream in(path);
-  std::string line;
-  while (std::getline(in, line)) {
-    line.resize(std::min(line.find('#'), line.size()));
-    std::istringstream words(line);
-    std::vector<std::string> fields;
-    for (std::string word; words >> word;) fields.push_back(word);
-    if (fields.size() >= 2) use(fields);
-  }
+std::string TextOf(const char* path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return std::move(text).str();
 }
 
 std::vector<Address> AskResolver(const std::string& name) {
@@ -180,25 +172,8 @@ absl::StatusOr<HostFacts> HostFacts::FromSystem() {
 }
 
 void HostFacts::AddSystemNames() {
-  EachLine("/etc/services", [&](const std::vector<std::string>& fields) {
-    const size_t slash = fields[1].find('/');
-    if (slash == std::string::npos) return;
-    const int port = std::atoi(fields[1].c_str());
-    if (port < 0 || port > 65535) return;
-    const std::string transport = fields[1].substr(slash + 1);
-    for (size_t i = 0; i < fields.size(); ++i) {
-      if (i == 1) continue;
-      AddService(fields[i], transport, static_cast<uint16_t>(port));
-    }
-  });
-  EachLine("/etc/protocols", [&](const std::vector<std::string>& fields) {
-    const int number = std::atoi(fields[1].c_str());
-    if (number < 0 || number > 255) return;
-    for (size_t i = 0; i < fields.size(); ++i) {
-      if (i == 1) continue;
-      AddProtocol(fields[i], static_cast<uint8_t>(number));
-    }
-  });
+  AddServices(TextOf("/etc/services"));
+  AddProtocols(TextOf("/etc/protocols"));
   resolve_user_ = AskUser;
   resolve_group_ = AskGroup;
 }

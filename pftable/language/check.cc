@@ -1,7 +1,7 @@
-// What an expanded rule may not combine.
-#include <string>
+#include "pftable/language/check.h"
 
-#include "pftable/language/parser_internal.h"
+#include <optional>
+#include <string>
 
 namespace sluice {
 namespace {
@@ -18,7 +18,7 @@ bool IsFilter(RuleAction action) {
 
 }  // namespace
 
-bool Parser::CheckRule(const Rule& rule, const RuleSyntax& syntax) {
+bool RuleChecker::CheckRule(const Rule& rule, const RuleSyntax& syntax) {
   const SourcePlace place = rule.place;
   const auto port_place = [&] {
     for (const auto* ports : {&syntax.source.ports,
@@ -33,8 +33,8 @@ bool Parser::CheckRule(const Rule& rule, const RuleSyntax& syntax) {
       rule.source.port.IsSet() || rule.destination.port.IsSet();
   if (ports && rule.protocol != protocol::kTcp && rule.protocol != kUdp &&
       rule.protocol != kSctp) {
-    return Error(port_place(), "port only applies to tcp, udp and sctp",
-                 rule.protocol == 0 ? "add proto { tcp udp }" : "");
+    return in_.Error(port_place(), "port only applies to tcp, udp and sctp",
+                     rule.protocol == 0 ? "add proto { tcp udp }" : "");
   }
   if (syntax.flags_given && syntax.rule.flags.mask != 0 &&
       rule.protocol != protocol::kTcp) {
@@ -43,7 +43,7 @@ bool Parser::CheckRule(const Rule& rule, const RuleSyntax& syntax) {
       any_tcp = any_tcp || p.number == protocol::kTcp;
     }
     if (!any_tcp) {
-      return Error(syntax.flags_place, "flags only apply to tcp");
+      return in_.Error(syntax.flags_place, "flags only apply to tcp");
     }
   }
   if (!rule.os.empty()) {
@@ -52,11 +52,12 @@ bool Parser::CheckRule(const Rule& rule, const RuleSyntax& syntax) {
       any_tcp = any_tcp || p.number == protocol::kTcp;
     }
     if (!any_tcp) {
-      return Error(place, "OS fingerprinting only applies to tcp");
+      return in_.Error(place, "OS fingerprinting only applies to tcp");
     }
     if (syntax.flags_given && (rule.flags.set & 0x02) == 0) {
-      return Error(syntax.flags_place, "OS fingerprinting requires the SYN "
-                                       "TCP flag (flags S/SA)");
+      return in_.Error(syntax.flags_place,
+                       "OS fingerprinting requires the SYN "
+                       "TCP flag (flags S/SA)");
     }
   }
   if ((rule.protocol == kIcmp && rule.family == Family::kIpv6) ||
@@ -65,70 +66,71 @@ bool Parser::CheckRule(const Rule& rule, const RuleSyntax& syntax) {
     for (const ProtocolItem& p : syntax.protocols) {
       if (p.number == rule.protocol) at = p.place;
     }
-    return Error(at, std::string("proto ") +
-                         (rule.protocol == kIcmp ? "icmp" : "icmp6") +
-                         " doesn't match address family " +
-                         (rule.family == Family::kIpv6 ? "inet6" : "inet"));
+    return in_.Error(at, std::string("proto ") +
+                             (rule.protocol == kIcmp ? "icmp" : "icmp6") +
+                             " doesn't match address family " +
+                             (rule.family == Family::kIpv6 ? "inet6" : "inet"));
   }
   if (rule.source.address.dynamic_prefix != 255 &&
       rule.family == Family::kIpv4 &&
       rule.source.address.dynamic_prefix > 32) {
-    return Error(place, "netmask " +
-                            std::to_string(
-                                rule.source.address.dynamic_prefix) +
-                            " invalid for IPv4 address");
+    return in_.Error(
+        place, "netmask " + std::to_string(rule.source.address.dynamic_prefix) +
+                   " invalid for IPv4 address");
   }
   if (rule.destination.address.dynamic_prefix != 255 &&
       rule.family == Family::kIpv4 &&
       rule.destination.address.dynamic_prefix > 32) {
-    return Error(place, "netmask " +
-                            std::to_string(
-                                rule.destination.address.dynamic_prefix) +
-                            " invalid for IPv4 address");
+    return in_.Error(
+        place, "netmask " +
+                   std::to_string(rule.destination.address.dynamic_prefix) +
+                   " invalid for IPv4 address");
   }
   if (!IsFilter(rule.action)) return CheckPools(rule, syntax);
   if (rule.fragment && (ports || rule.flags.mask != 0 || rule.icmp_type)) {
-    return Error(syntax.fragment_place,
-                 "fragments can be filtered only on IP header fields");
+    return in_.Error(syntax.fragment_place,
+                     "fragments can be filtered only on IP header fields");
   }
   if (rule.action == RuleAction::kBlock &&
-      rule.block_return == BlockReturn::kReturnRst && rule.protocol != protocol::kTcp) {
-    return Error(syntax.block_place,
-                 "return-rst can only be applied to TCP rules",
-                 "add proto tcp, or use return");
+      rule.block_return == BlockReturn::kReturnRst &&
+      rule.protocol != protocol::kTcp) {
+    return in_.Error(syntax.block_place,
+                     "return-rst can only be applied to TCP rules",
+                     "add proto tcp, or use return");
   }
   if (rule.allow_opts && rule.action != RuleAction::kPass) {
-    return Error(place, "allow-opts can only be specified for pass rules");
+    return in_.Error(place, "allow-opts can only be specified for pass rules");
   }
   if (rule.once && (rule.IsAnchorCall() ||
                     rule.action == RuleAction::kMatch)) {
-    return Error(place, "'once' is for pass and block rules");
+    return in_.Error(place, "'once' is for pass and block rules");
   }
   return CheckRuleState(rule, syntax) && CheckPools(rule, syntax);
 }
 
-bool Parser::CheckRuleState(const Rule& rule, const RuleSyntax& syntax) {
+bool RuleChecker::CheckRuleState(const Rule& rule, const RuleSyntax& syntax) {
   if (rule.action != RuleAction::kPass && rule.state != StateKind::kNone) {
-    return Error(syntax.state_place,
-                 rule.action == RuleAction::kBlock
-                     ? "keep state on block rules doesn't make sense"
-                     : "keep state is only for pass rules");
+    return in_.Error(syntax.state_place,
+                     rule.action == RuleAction::kBlock
+                         ? "keep state on block rules doesn't make sense"
+                         : "keep state is only for pass rules");
   }
   const StateOptions& o = rule.state_options;
   if (o.sloppy && (rule.state == StateKind::kModulate ||
                    rule.state == StateKind::kSynproxy)) {
-    return Error(syntax.state_place,
-                 "sloppy state matching cannot be used with synproxy state or "
-                 "modulate state");
+    return in_.Error(
+        syntax.state_place,
+        "sloppy state matching cannot be used with synproxy state or "
+        "modulate state");
   }
   if (o.max_src_nodes != 0 && o.source_track != SourceTrack::kRule) {
-    return Error(syntax.state_place,
-                 "'max-src-nodes' requires 'source-track rule'");
+    return in_.Error(syntax.state_place,
+                     "'max-src-nodes' requires 'source-track rule'");
   }
-  if (rule.state == StateKind::kSynproxy &&
-      rule.direction != Direction::kIn && InDialect(Dialect::kFreeBsd)) {
-    Warning(syntax.state_place,
-            "synproxy state is used for inbound connections only");
+  if (rule.state == StateKind::kSynproxy && rule.direction != Direction::kIn &&
+      in_.InDialect(Dialect::kFreeBsd)) {
+    in_.Warning(syntax.state_place,
+                "synproxy state is used for inbound connections only");
   }
   const auto timeout = [&](Timeout which) -> std::optional<uint32_t> {
     for (const auto& [t, value] : o.timeouts) {
@@ -139,17 +141,17 @@ bool Parser::CheckRuleState(const Rule& rule, const RuleSyntax& syntax) {
   const auto start = timeout(Timeout::kAdaptiveStart);
   const auto end = timeout(Timeout::kAdaptiveEnd);
   if (start.has_value() != end.has_value()) {
-    return Error(syntax.state_place,
-                 "adaptive.start and adaptive.end are given together");
+    return in_.Error(syntax.state_place,
+                     "adaptive.start and adaptive.end are given together");
   }
   if (start && *start != 0 && *end <= *start) {
-    return Error(syntax.state_place,
-                 "adaptive.end must be above adaptive.start");
+    return in_.Error(syntax.state_place,
+                     "adaptive.end must be above adaptive.start");
   }
   return true;
 }
 
-bool Parser::CheckPools(const Rule& rule, const RuleSyntax& syntax) {
+bool RuleChecker::CheckPools(const Rule& rule, const RuleSyntax& syntax) {
   const bool translates = rule.nat || rule.rdr;
   if (!IsFilter(rule.action)) return true;
   const SourcePlace pool_place = syntax.nat     ? syntax.nat->place
@@ -158,72 +160,78 @@ bool Parser::CheckPools(const Rule& rule, const RuleSyntax& syntax) {
                                                 : rule.place;
   if (rule.action == RuleAction::kBlock) {
     if (translates) {
-      return Error(pool_place, "translation cannot be used on block rules");
+      return in_.Error(pool_place, "translation cannot be used on block rules");
     }
     if (rule.route != RouteKind::kNone) {
-      return Error(pool_place, "route-to, reply-to and dup-to cannot be used "
-                               "on block rules");
+      return in_.Error(pool_place,
+                       "route-to, reply-to and dup-to cannot be used "
+                       "on block rules");
     }
   }
   if (rule.action == RuleAction::kMatch) {
     if (rule.route != RouteKind::kNone) {
-      return Error(pool_place, "route-to, reply-to and dup-to are not "
-                               "supported on match rules");
+      return in_.Error(pool_place,
+                       "route-to, reply-to and dup-to are not "
+                       "supported on match rules");
     }
     if (rule.af_to != Family::kNone) {
-      return Error(pool_place, "af-to is not supported on match rules");
+      return in_.Error(pool_place, "af-to is not supported on match rules");
     }
     if (rule.foreign.divert != DivertKind::kNone) {
-      return Error(rule.place, "divert is not supported on match rules");
+      return in_.Error(rule.place, "divert is not supported on match rules");
     }
   }
   if (translates && rule.action == RuleAction::kPass &&
       rule.state == StateKind::kNone) {
-    return Error(pool_place, "nat-to and rdr-to require keep state");
+    return in_.Error(pool_place, "nat-to and rdr-to require keep state");
   }
   if (translates && rule.direction == Direction::kBoth) {
-    return Error(pool_place, "direction must be explicit with rules that "
-                             "specify translation",
-                 "write `out` for nat-to, `in` for rdr-to");
+    return in_.Error(pool_place,
+                     "direction must be explicit with rules that "
+                     "specify translation",
+                     "write `out` for nat-to, `in` for rdr-to");
   }
   if (rule.route != RouteKind::kNone) {
     if (rule.direction == Direction::kBoth) {
-      return Error(pool_place, "direction must be explicit with rules that "
-                               "specify routing");
+      return in_.Error(pool_place,
+                       "direction must be explicit with rules that "
+                       "specify routing");
     }
     if (rule.route != RouteKind::kDupTo && rule.state == StateKind::kNone) {
-      return Error(pool_place, "route-to and reply-to require keep state");
+      return in_.Error(pool_place, "route-to and reply-to require keep state");
     }
   }
   if (rule.af_to != Family::kNone) {
-    if (rule.direction != Direction::kIn && InDialect(Dialect::kOpenBsd)) {
-      return Error(pool_place, "af-to can only be used on inbound rules",
-                   "FreeBSD's pf has it on outbound rules too: --dialect "
-                   "freebsd");
+    if (rule.direction != Direction::kIn && in_.InDialect(Dialect::kOpenBsd)) {
+      return in_.Error(pool_place, "af-to can only be used on inbound rules",
+                       "FreeBSD's pf has it on outbound rules too: --dialect "
+                       "freebsd");
     }
     if (rule.family == rule.af_to) {
-      return Error(pool_place,
-                   "incorrect address family translation: the rule is of the "
-                   "family it translates to");
+      return in_.Error(
+          pool_place,
+          "incorrect address family translation: the rule is of the "
+          "family it translates to");
     }
-    if (rule.route != RouteKind::kNone && InDialect(Dialect::kOpenBsd)) {
-      return Error(pool_place,
-                   "af-to cannot be combined with route-to or reply-to",
-                   "FreeBSD's pf can: --dialect freebsd");
+    if (rule.route != RouteKind::kNone && in_.InDialect(Dialect::kOpenBsd)) {
+      return in_.Error(pool_place,
+                       "af-to cannot be combined with route-to or reply-to",
+                       "FreeBSD's pf can: --dialect freebsd");
     }
   }
   for (const std::optional<Pool>* pool :
        {&rule.nat, &rule.rdr, &rule.route_pool}) {
     if (!pool->has_value()) continue;
     const bool least = (*pool)->method == PoolMethod::kLeastStates;
-    if (least && InDialect(Dialect::kFreeBsd)) {
-      return Error(pool_place,
-                   "least-states is OpenBSD's; FreeBSD's pf has no such pool",
-                   "round-robin, or --dialect openbsd");
+    if (least && in_.InDialect(Dialect::kFreeBsd)) {
+      return in_.Error(
+          pool_place,
+          "least-states is OpenBSD's; FreeBSD's pf has no such pool",
+          "round-robin, or --dialect openbsd");
     }
     if ((*pool)->sticky_address && rule.state == StateKind::kNone &&
         rule.action == RuleAction::kPass) {
-      return Error(pool_place, "'sticky-address' requires 'keep state'");
+      return in_.Error(pool_place, "'sticky-address' requires 'keep state'");
     }
   }
   return true;

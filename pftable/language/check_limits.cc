@@ -1,13 +1,16 @@
 // `set limit` for what a ruleset itself has: anchors, tables and their
 // entries. A load holds them to these limits; here it is a warning, with a
 // place, because pf's `-n` takes such a ruleset.
+#include "pftable/language/check_limits.h"
+
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
-
-#include "pftable/language/parser_internal.h"
+#include <vector>
 
 namespace sluice {
 namespace {
@@ -44,17 +47,10 @@ void ForEachAnchor(const Anchor& anchor, size_t times, const Visit& visit) {
   }
 }
 
-}  // namespace
-
-Anchor& Parser::MakeAnchor(const std::string& path, SourcePlace place) {
-  anchor_places_.try_emplace(path, place);
-  return result_.policy.main.FindOrCreate(path);
-}
-
 // Of the first one above `limit` in the order of the text, or of the last.
-SourcePlace Parser::PlaceOfAnchor(size_t limit) const {
+SourcePlace PlaceOfAnchor(const PolicyDraft& draft, size_t limit) {
   std::vector<std::pair<SourcePlace, std::string_view>> anchors;
-  for (const auto& [path, place] : anchor_places_) {
+  for (const auto& [path, place] : draft.anchor_places()) {
     anchors.emplace_back(place, path);
   }
   std::stable_sort(anchors.begin(), anchors.end(),
@@ -74,28 +70,30 @@ SourcePlace Parser::PlaceOfAnchor(size_t limit) const {
   return last;
 }
 
-void Parser::CheckLimits() {
+}  // namespace
+
+void CheckLimits(const PolicyDraft& draft, TokenReader& in) {
   // The text for an anchor is only a part of what is limited.
-  if (error_count_ != 0 || !input_.anchor.empty()) return;
-  const Options& options = result_.policy.options;
+  if (in.messages().errors() != 0 || !draft.input().anchor.empty()) return;
+  const Options& options = draft.policy().options;
   const auto more_than = [&](SourcePlace place, std::string_view what,
                              Limit limit) {
-    Report(Severity::kWarning, place,
-           "more than " + std::to_string(options.limit(limit)) + " " +
-               std::string(what) + " (set limit " +
-               std::string(kLimitNames[static_cast<size_t>(limit)]) + ")",
-           "a load refuses it");
+    in.Warning(place,
+               "more than " + std::to_string(options.limit(limit)) + " " +
+                   std::string(what) + " (set limit " +
+                   std::string(kLimitNames[static_cast<size_t>(limit)]) + ")",
+               "a load refuses it");
   };
 
   // A table for each time that it counts.
   std::vector<const TableDefinition*> tables;
-  for (const TableDefinition& t : result_.policy.main.tables) {
+  for (const TableDefinition& t : draft.policy().main.tables) {
     tables.push_back(&t);
   }
   const size_t most_tables = options.limit(Limit::kTables);
   size_t count = 0;
-  size_t rules = RulesOf(result_.policy.main);
-  ForEachAnchor(result_.policy.main, 1, [&](const Anchor& a, size_t times) {
+  size_t rules = RulesOf(draft.policy().main);
+  ForEachAnchor(draft.policy().main, 1, [&](const Anchor& a, size_t times) {
     count += times;
     rules = std::min(kEnough, rules + times * RulesOf(a));
     for (const TableDefinition& table : a.tables) {
@@ -103,13 +101,13 @@ void Parser::CheckLimits() {
     }
   });
   if (count > options.limit(Limit::kAnchors)) {
-    more_than(PlaceOfAnchor(options.limit(Limit::kAnchors)), "anchors",
+    more_than(PlaceOfAnchor(draft, options.limit(Limit::kAnchors)), "anchors",
               Limit::kAnchors);
-  } else if (rules > input_.limits.rules) {
-    Error(PlaceOfAnchor(0),
-          "anchors that lists call make the ruleset larger than " +
-              std::to_string(input_.limits.rules) + " rules",
-          "give them names");
+  } else if (rules > draft.input().limits.rules) {
+    in.Error(PlaceOfAnchor(draft, 0),
+             "anchors that lists call make the ruleset larger than " +
+                 std::to_string(draft.input().limits.rules) + " rules",
+             "give them names");
   }
 
   std::stable_sort(tables.begin(), tables.end(), [](const auto* a,

@@ -1,11 +1,17 @@
 // Names that a ruleset uses and nothing defines: warnings, because queues are
 // missed by a load only, and tables and interfaces may come later.
+#include "pftable/language/check_names.h"
+
 #include <algorithm>
+#include <map>
+#include <set>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
+#include <vector>
 
-#include "pftable/language/parser_internal.h"
+#include "pftable/language/words.h"
 
 namespace sluice {
 namespace {
@@ -39,24 +45,24 @@ void CollectTables(const Anchor& anchor, std::set<std::string_view>& out) {
 
 }  // namespace
 
-void Parser::UseInterface(const std::string& name, SourcePlace place) {
+void Names::UseInterface(const std::string& name, SourcePlace place) {
   if (facts_.names_all_interfaces()) interface_uses_.try_emplace(name, place);
 }
 
-void Parser::UseTable(const std::string& name, SourcePlace place) {
+void Names::UseTable(const std::string& name, SourcePlace place) {
   table_uses_.try_emplace(name, place);
 }
 
-void Parser::UseQueue(const std::string& name, SourcePlace place) {
+void Names::UseQueue(const std::string& name, SourcePlace place) {
   queue_uses_.try_emplace(name, place);
 }
 
-void Parser::DefineQueue(const std::string& name, const std::string& parent) {
+void Names::DefineQueue(const std::string& name, const std::string& parent) {
   queues_.insert(name);
   if (!parent.empty()) parent_queues_.insert(parent);
 }
 
-std::vector<std::string_view> Parser::InterfaceNames() const {
+std::vector<std::string_view> Names::InterfaceNames() const {
   std::set<std::string_view> known;
   for (const InterfaceFacts& i : facts_.interfaces()) {
     known.insert(i.name);
@@ -65,7 +71,7 @@ std::vector<std::string_view> Parser::InterfaceNames() const {
   return {known.begin(), known.end()};
 }
 
-std::string Parser::InterfaceHint(std::string_view name) const {
+std::string Names::InterfaceHint(std::string_view name) const {
   const std::vector<std::string_view> known = InterfaceNames();
   if (known.empty()) return "";
   std::string hint = DidYouMean(name, known);
@@ -79,42 +85,41 @@ std::string Parser::InterfaceHint(std::string_view name) const {
   return hint;
 }
 
-void Parser::CheckNames() {
+void Names::Check() {
   // The queues of a text for an anchor are those of the main ruleset.
-  if (input_.anchor.empty() && !misses_definitions_) {
+  if (draft_.input().anchor.empty() && !misses_definitions_) {
     for (const auto& [place, name] : InOrder(queue_uses_)) {
       // ALTQ makes one at the root of each interface.
-      if (name.starts_with("root_") && InDialect(Dialect::kFreeBsd)) continue;
+      if (name.starts_with("root_") && in_.InDialect(Dialect::kFreeBsd))
+        continue;
       if (!queues_.contains(name)) {
-        Report(Severity::kWarning, place, "queue " + name + " is not defined",
-               queues_.empty()
-                   ? ""
-                   : DidYouMean(name, {queues_.begin(), queues_.end()}));
+        in_.Warning(place, "queue " + name + " is not defined",
+                    queues_.empty() ? "" : DidYouMean(name, QueueNames()));
       } else if (parent_queues_.contains(name)) {
-        Error(place, "queue " + name + " has children: packets are assigned "
-                     "to leaf queues only");
+        in_.Error(place, "queue " + name +
+                             " has children: packets are assigned "
+                             "to leaf queues only");
       }
     }
   }
-  if (error_count_ != 0) return;
+  if (in_.messages().errors() != 0) return;
   for (const auto& [place, name] : InOrder(interface_uses_)) {
     if (IsNoPort(name) || !facts_.Resolve(name).empty()) continue;
-    Report(Severity::kWarning, place,
-           "no interface or group is named '" + name + "'",
-           InterfaceHint(name));
+    in_.Warning(place, "no interface or group is named '" + name + "'",
+                InterfaceHint(name));
   }
   // Tables without a definition are filled at run time; one whose name is
   // nearly that of another is rather a slip.
-  if (!input_.anchor.empty()) return;
+  if (!draft_.input().anchor.empty()) return;
   std::set<std::string_view> tables;
-  CollectTables(result_.policy.main, tables);
+  CollectTables(draft_.policy().main, tables);
   for (const auto& [place, name] : InOrder(table_uses_)) {
     if (tables.contains(name)) continue;
     const std::string nearest =
         NearestWord(name, {tables.begin(), tables.end()});
     if (nearest.empty()) continue;
-    Report(Severity::kWarning, place, "table <" + name + "> is not defined",
-           "did you mean <" + nearest + ">?");
+    in_.Warning(place, "table <" + name + "> is not defined",
+                "did you mean <" + nearest + ">?");
   }
 }
 

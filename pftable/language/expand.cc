@@ -1,9 +1,11 @@
-// From a rule with lists to the rules that it stands for.
+#include "pftable/language/expand.h"
+
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
-#include "pftable/language/parser_internal.h"
 #include "pftable/print/printer.h"
 
 namespace sluice {
@@ -60,9 +62,9 @@ void ReplaceAll(std::string& text, std::string_view what,
 
 }  // namespace
 
-void Parser::ApplyStateDefaults(RuleSyntax& rule) {
+void RuleExpander::ApplyStateDefaults(RuleSyntax& rule) {
   Rule& r = rule.rule;
-  const Options& options = result_.policy.options;
+  const Options& options = draft_.policy().options;
   if (r.action == RuleAction::kPass && !rule.state_given) {
     r.state = StateKind::kKeep;
     if (options.state_defaults) {
@@ -79,13 +81,13 @@ void Parser::ApplyStateDefaults(RuleSyntax& rule) {
   }
 }
 
-bool Parser::ExpandLabels(Rule& rule) {
+bool RuleExpander::ExpandLabels(Rule& rule) {
   const auto expand = [&](std::string& text, std::string_view what) {
     if (text.find('$') == std::string::npos) return true;
     ReplaceAll(text, "$if", rule.on.IsSet() ? rule.on.name : "any");
     const auto address = [&](const AddressMatch& match) {
       return std::string(match.negated ? "! " : "") +
-             AddressText(match, input_.dialect);
+             AddressText(match, in_.dialect());
     };
     ReplaceAll(text, "$srcaddr", address(rule.source.address));
     ReplaceAll(text, "$dstaddr", address(rule.destination.address));
@@ -104,14 +106,14 @@ bool Parser::ExpandLabels(Rule& rule) {
   return expand(rule.tag, "tag") && expand(rule.tagged, "tag");
 }
 
-bool Parser::CheckLabelLength(const std::string& text, std::string_view what,
-                              SourcePlace place) {
+bool RuleExpander::CheckLabelLength(const std::string& text,
+                                    std::string_view what, SourcePlace place) {
   if (text.size() <= kMaxLabelBytes) return true;
-  return Error(place, std::string(what) +
-                          " too long after expansion, max 63 chars");
+  return in_.Error(
+      place, std::string(what) + " too long after expansion, max 63 chars");
 }
 
-void Parser::NumberLabels(Anchor& anchor) {
+void RuleExpander::NumberLabels(Anchor& anchor) {
   for (std::vector<Rule>* list :
        {&anchor.rules.filter, &anchor.rules.scrub, &anchor.rules.nat,
         &anchor.rules.rdr, &anchor.rules.binat}) {
@@ -130,7 +132,7 @@ void Parser::NumberLabels(Anchor& anchor) {
   for (Anchor& child : anchor.children) NumberLabels(child);
 }
 
-bool Parser::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
+bool RuleExpander::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
   // An empty list is one item that says nothing.
   const auto fill = [](auto& list) {
     if (list.empty()) list.emplace_back();
@@ -155,14 +157,14 @@ bool Parser::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
         syntax.source.fingerprints.size(), syntax.destination.hosts.size(),
         syntax.destination.ports.size(), syntax.users.size(),
         syntax.groups.size()}) {
-    if (product > input_.limits.rules) break;
+    if (product > draft_.input().limits.rules) break;
     product *= n;
   }
-  if (product > input_.limits.rules - rule_count_) {
-    return Error(syntax.rule.place,
-                 "the lists of this rule make the ruleset larger than " +
-                     std::to_string(input_.limits.rules) + " rules",
-                 "put the addresses into a table");
+  if (product > draft_.rules_left()) {
+    return in_.Error(syntax.rule.place,
+                     "the lists of this rule make the ruleset larger than " +
+                         std::to_string(draft_.input().limits.rules) + " rules",
+                     "put the addresses into a table");
   }
 
   // Translation to addresses of one family makes the rule one of it.
@@ -233,15 +235,14 @@ bool Parser::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
         r.icmp_type = icmp.type;
         r.icmp_code = icmp.code;
         if (r.family == Family::kNone) {
-          good = Error(icmp.place,
-                       "must indicate address family with icmp-type/code",
-                       icmp.family == Family::kIpv6 ? "write inet6"
-                                                    : "write inet");
+          good = in_.Error(
+              icmp.place, "must indicate address family with icmp-type/code",
+              icmp.family == Family::kIpv6 ? "write inet6" : "write inet");
         }
       } else {
-        good = Error(icmp.place,
-                     "icmp-type mismatch: the rule's protocol is not " +
-                         std::string(wanted == 1 ? "icmp" : "ipv6-icmp"));
+        good = in_.Error(icmp.place,
+                         "icmp-type mismatch: the rule's protocol is not " +
+                             std::string(wanted == 1 ? "icmp" : "ipv6-icmp"));
       }
     }
     // pf's default: only a connection's first packet makes a state.
@@ -255,24 +256,24 @@ bool Parser::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
     if (good && syntax.nat) {
       const Family to =
           r.af_to != Family::kNone ? r.af_to : r.family;
-      good = FillPool(*syntax.nat, to, r.nat);
+      good = pools_.FillPool(*syntax.nat, to, r.nat);
     }
     if (good && syntax.rdr) {
       const Family to =
           r.af_to != Family::kNone ? r.af_to : r.family;
-      good = FillPool(*syntax.rdr, to, r.rdr);
+      good = pools_.FillPool(*syntax.rdr, to, r.rdr);
     }
     if (good && syntax.route) {
-      good = FillPool(*syntax.route, r.family, r.route_pool);
+      good = pools_.FillPool(*syntax.route, r.family, r.route_pool);
     }
-    good = good && CheckRule(r, syntax) && ExpandLabels(r);
+    good = good && checker_.CheckRule(r, syntax) && ExpandLabels(r);
     ++added;
     if (!good) {
       failed = true;
       out.pop_back();
       return;
     }
-    ++rule_count_;
+    draft_.CountRule();
   };
 
   for (const InterfaceItem& on : syntax.interfaces) {
@@ -300,42 +301,43 @@ bool Parser::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
   }
   if (failed) return false;
   if (added == 0) {
-    return Error(syntax.rule.place, "rule expands to no valid combination",
-                 "its address families or interfaces exclude each other");
+    return in_.Error(syntax.rule.place, "rule expands to no valid combination",
+                     "its address families or interfaces exclude each other");
   }
   return true;
 }
 
 // binat-to is nat-to with static ports outward and rdr-to inward.
-bool Parser::ExpandBinat(RuleSyntax& syntax, std::vector<Rule>& out) {
+bool RuleExpander::ExpandBinat(RuleSyntax& syntax, std::vector<Rule>& out) {
   const PoolSyntax& target = *syntax.binat;
   if (syntax.rule.direction != Direction::kBoth) {
-    return Error(target.place,
-                 "binat-to cannot be used with a direction: it is for both");
+    return in_.Error(
+        target.place,
+        "binat-to cannot be used with a direction: it is for both");
   }
   if (syntax.source.hosts.size() != 1) {
-    return Error(target.place, "binat-to wants one source address");
+    return in_.Error(target.place, "binat-to wants one source address");
   }
   if (target.hosts.size() != 1) {
-    return Error(target.place, "binat-to wants one target address");
+    return in_.Error(target.place, "binat-to wants one target address");
   }
   if (target.pool.port_low != 0) {
-    return Error(target.place, "binat-to has no ports");
+    return in_.Error(target.place, "binat-to has no ports");
   }
   const AddressMatch& inside = syntax.source.hosts[0].match;
   const AddressMatch& outside = target.hosts[0].match;
   if (inside.kind == AddressKind::kTable ||
       outside.kind == AddressKind::kTable) {
-    return Error(target.place, "a table cannot be used with binat-to");
+    return in_.Error(target.place, "a table cannot be used with binat-to");
   }
   if (inside.negated || inside.kind == AddressKind::kAny) {
-    return Error(target.place, "binat-to wants one source address");
+    return in_.Error(target.place, "binat-to wants one source address");
   }
   if (inside.kind == AddressKind::kPrefix &&
       outside.kind == AddressKind::kPrefix && inside.mask != outside.mask) {
-    return Error(target.place,
-                 "binat-to: the source's mask and the target's must be the "
-                 "same");
+    return in_.Error(target.place,
+                     "binat-to: the source's mask and the target's must be the "
+                     "same");
   }
   const bool network =
       outside.kind == AddressKind::kPrefix &&

@@ -1,16 +1,22 @@
-// FreeBSD's rules for layer 2.
-#include <string>
-#include <utility>
+#include "pftable/language/parse_ether.h"
 
-#include "pftable/language/parser_internal.h"
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "pftable/language/words.h"
+#include "pftable/policy/reserved_words.h"
 
 namespace sluice {
-bool Parser::ParseMac(MacMatch& mac) {
+
+bool EtherParser::ParseMac(MacMatch& mac) {
   mac.is_set = true;
-  mac.negated = Accept('!');
-  const Token word = token_;
-  if (word.kind != TokenKind::kWord) return Unexpected("a MAC address");
-  Take();
+  mac.negated = in_.Accept('!');
+  const Token word = in_.token();
+  if (word.kind != TokenKind::kWord) return in_.Unexpected("a MAC address");
+  in_.Take();
   const auto parse = [&](std::string_view text, std::array<uint8_t, 6>& out) {
     if (text.size() != 17) return false;
     for (size_t i = 0; i < 6; ++i) {
@@ -27,13 +33,13 @@ bool Parser::ParseMac(MacMatch& mac) {
              mac.address) ||
       (ampersand != std::string::npos &&
        !parse(std::string_view(word.text).substr(ampersand + 1), mac.mask))) {
-    return Error(word.place, "'" + word.text.substr(0, 64) +
-                                 "' is not a MAC address",
-                 "write 00:11:22:33:44:55, with /bits or &mask");
+    return in_.Error(word.place,
+                     "'" + word.text.substr(0, 64) + "' is not a MAC address",
+                     "write 00:11:22:33:44:55, with /bits or &mask");
   }
-  if (ampersand == std::string::npos && Accept('/')) {
+  if (ampersand == std::string::npos && in_.Accept('/')) {
     int64_t bits = 0;
-    if (!TakeNumber("MAC mask", 0, 48, bits)) return false;
+    if (!in_.TakeNumber("MAC mask", 0, 48, bits)) return false;
     for (int64_t i = 0; i < 48; ++i) {
       if (i >= bits) {
         mac.mask[static_cast<size_t>(i / 8)] &=
@@ -45,53 +51,55 @@ bool Parser::ParseMac(MacMatch& mac) {
   return true;
 }
 
-bool Parser::ParseEther(SourcePlace place) {
-  const bool is_anchor = token_.IsWord("anchor");
+bool EtherParser::ParseEther(SourcePlace place) {
+  const bool is_anchor = in_.token().IsWord("anchor");
   bool in_body = false;
   if (ParseEtherRule(place, in_body)) return true;
-  return is_anchor && !in_body ? GiveUpBody() : false;
+  return is_anchor && !in_body ? in_.GiveUpBody() : false;
 }
 
-bool Parser::ParseEtherRule(SourcePlace place, bool& in_body) {
+bool EtherParser::ParseEtherRule(SourcePlace place, bool& in_body) {
   EtherRule rule;
   rule.place = place;
   bool is_anchor = false;
-  if (AcceptWord("block")) {
+  if (in_.AcceptWord("block")) {
     rule.block = true;
-  } else if (AcceptWord("anchor")) {
-    const SourcePlace name_place = token_.place;
-    const bool named =
-        token_.kind == TokenKind::kQuoted ||
-        (token_.kind == TokenKind::kWord && !IsReservedWord(token_.text));
-    if (named && !ParseAnchorName(rule.anchor_call, rule.anchor_wildcard)) {
+  } else if (in_.AcceptWord("anchor")) {
+    const SourcePlace name_place = in_.token().place;
+    const bool named = in_.token().kind == TokenKind::kQuoted ||
+                       (in_.token().kind == TokenKind::kWord &&
+                        !IsReservedWord(in_.token().text));
+    if (named &&
+        !anchors_.ParseAnchorName(rule.anchor_call, rule.anchor_wildcard)) {
       return false;
     }
     if (named &&
-        !AnchorPath(rule.anchor_call, name_place, rule.anchor_path)) {
+        !anchors_.AnchorPath(rule.anchor_call, name_place, rule.anchor_path)) {
       return false;
     }
     is_anchor = true;
-  } else if (!AcceptWord("pass")) {
-    return Unexpected("pass, block or anchor", {"pass", "block", "anchor"});
+  } else if (!in_.AcceptWord("pass")) {
+    return in_.Unexpected("pass, block or anchor", {"pass", "block", "anchor"});
   }
   RuleSyntax head;
-  if (!ParseDirectionLogQuick(head)) return false;
+  if (!heads_.ParseDirectionLogQuick(head)) return false;
   if (head.rule.log.enabled) {
-    return Error(place, "'log' cannot be used on ether rules");
+    return in_.Error(place, "'log' cannot be used on ether rules");
   }
   rule.direction = head.rule.direction;
   rule.quick = head.rule.quick;
   std::vector<InterfaceItem> interfaces;
-  if (AcceptWord("on") && !ParseInterfaces(interfaces, false)) return false;
-  if (AcceptWord("bridge-to") &&
-      !TakeString("an interface name", rule.bridge_to.name,
-                  kMaxInterfaceName)) {
+  if (in_.AcceptWord("on") && !heads_.ParseInterfaces(interfaces, false))
+    return false;
+  if (in_.AcceptWord("bridge-to") &&
+      !in_.TakeString("an interface name", rule.bridge_to.name,
+                      kMaxInterfaceName)) {
     return false;
   }
   std::vector<uint16_t> types;
-  if (AcceptWord("proto") && !ParseList([&] {
+  if (in_.AcceptWord("proto") && !in_.ParseList([&] {
         int64_t type = 0;
-        if (!TakeNumber("ethertype", 1, 65535, type)) return false;
+        if (!in_.TakeNumber("ethertype", 1, 65535, type)) return false;
         types.push_back(static_cast<uint16_t>(type));
         return true;
       })) {
@@ -100,63 +108,64 @@ bool Parser::ParseEtherRule(SourcePlace place, bool& in_body) {
   std::vector<MacMatch> sources;
   std::vector<MacMatch> destinations;
   const auto macs = [&](std::vector<MacMatch>& out) {
-    return ParseList([&] { return ParseMac(out.emplace_back()); });
+    return in_.ParseList([&] { return ParseMac(out.emplace_back()); });
   };
-  if (AcceptWord("from") && !macs(sources)) return false;
-  if (AcceptWord("to") && !macs(destinations)) return false;
-  if (AcceptWord("l3")) {
-    if (AcceptWord("all")) {
+  if (in_.AcceptWord("from") && !macs(sources)) return false;
+  if (in_.AcceptWord("to") && !macs(destinations)) return false;
+  if (in_.AcceptWord("l3")) {
+    if (in_.AcceptWord("all")) {
       // no condition
     } else {
-      if (AcceptWord("from") &&
-          !ParseHosts(head.source.hosts, HostContext::kRule)) {
+      if (in_.AcceptWord("from") &&
+          !hosts_.ParseHosts(head.source.hosts, HostContext::kRule)) {
         return false;
       }
-      if (AcceptWord("to") &&
-          !ParseHosts(head.destination.hosts, HostContext::kRule)) {
+      if (in_.AcceptWord("to") &&
+          !hosts_.ParseHosts(head.destination.hosts, HostContext::kRule)) {
         return false;
       }
     }
   }
-  while (!AtStatementEnd() && !(is_anchor && token_.Is('{'))) {
-    const Token word = token_;
-    if (Accept('!')) {
+  while (!in_.AtStatementEnd() && !(is_anchor && in_.token().Is('{'))) {
+    const Token word = in_.token();
+    if (in_.Accept('!')) {
       rule.tagged_negated = true;
-      if (!AcceptWord("tagged")) return Unexpected("'tagged'");
-      if (!ParseTag("tag", rule.tagged)) return false;
-    } else if (AcceptWord("tagged")) {
-      if (!ParseTag("tag", rule.tagged)) return false;
-    } else if (AcceptWord("tag")) {
-      if (!ParseTag("tag", rule.tag)) return false;
-    } else if (AcceptWord("label")) {
-      if (!ParseLabel(rule.labels)) return false;
-    } else if (AcceptWord("ridentifier")) {
+      if (!in_.AcceptWord("tagged")) return in_.Unexpected("'tagged'");
+      if (!options_.ParseTag("tag", rule.tagged)) return false;
+    } else if (in_.AcceptWord("tagged")) {
+      if (!options_.ParseTag("tag", rule.tagged)) return false;
+    } else if (in_.AcceptWord("tag")) {
+      if (!options_.ParseTag("tag", rule.tag)) return false;
+    } else if (in_.AcceptWord("label")) {
+      if (!options_.ParseLabel(rule.labels)) return false;
+    } else if (in_.AcceptWord("ridentifier")) {
       int64_t number = 0;
-      if (!TakeNumber("ridentifier", 1, 0xffffffff, number)) return false;
+      if (!in_.TakeNumber("ridentifier", 1, 0xffffffff, number)) return false;
       rule.ridentifier = static_cast<uint32_t>(number);
     } else if (word.IsWord("queue") || word.IsWord("dnpipe") ||
                word.IsWord("dnqueue")) {
-      Take();
+      in_.Take();
       bool known = false;
-      if (!ParseForeignOption(head, word, known)) return false;
+      if (!options_.ParseForeignOption(head, word, known)) return false;
     } else {
-      return Unexpected("an option of an ether rule",
-                        {"tag", "tagged", "label", "ridentifier", "queue",
-                         "dnpipe", "dnqueue", "l3", "from", "to", "proto"});
+      return in_.Unexpected("an option of an ether rule",
+                            {"tag", "tagged", "label", "ridentifier", "queue",
+                             "dnpipe", "dnqueue", "l3", "from", "to", "proto"});
     }
   }
   rule.foreign = head.rule.foreign;
-  if (!CheckOrder(Section::kEther, place)) return false;
-  const bool has_body = is_anchor && token_.Is('{');
+  if (!draft_.CheckOrder(Section::kEther, place)) return false;
+  const bool has_body = is_anchor && in_.token().Is('{');
   if (is_anchor && rule.anchor_call.empty()) {
     if (!has_body) {
-      return Error(place, "ether anchor without a name and without a body");
+      return in_.Error(place, "ether anchor without a name and without a body");
     }
-    rule.anchor_call = "_" + std::to_string(anchors_.back().next_unnamed++);
-    if (!AnchorPath(rule.anchor_call, place, rule.anchor_path)) return false;
+    rule.anchor_call = "_" + std::to_string(draft_.NextUnnamed());
+    if (!anchors_.AnchorPath(rule.anchor_call, place, rule.anchor_path))
+      return false;
   }
   if (has_body && rule.anchor_wildcard) {
-    return Error(token_.place, "a wildcard anchor has no body");
+    return in_.Error(in_.token().place, "a wildcard anchor has no body");
   }
 
   if (interfaces.empty()) interfaces.emplace_back();
@@ -169,14 +178,15 @@ bool Parser::ParseEtherRule(SourcePlace place, bool& in_body) {
   for (const size_t n :
        {interfaces.size(), types.size(), sources.size(), destinations.size(),
         head.source.hosts.size(), head.destination.hosts.size()}) {
-    if (product > input_.limits.rules) break;
+    if (product > draft_.input().limits.rules) break;
     product *= n;
   }
-  if (product > input_.limits.rules - rule_count_) {
-    return Error(place, "the lists of this rule make the ruleset larger than " +
-                            std::to_string(input_.limits.rules) + " rules");
+  if (product > draft_.rules_left()) {
+    return in_.Error(
+        place, "the lists of this rule make the ruleset larger than " +
+                   std::to_string(draft_.input().limits.rules) + " rules");
   }
-  std::vector<EtherRule>& out = Here().rules.ether;
+  std::vector<EtherRule>& out = draft_.Here().rules.ether;
   for (const InterfaceItem& on : interfaces) {
     for (const uint16_t type : types) {
       for (const MacMatch& source : sources) {
@@ -195,7 +205,7 @@ bool Parser::ParseEtherRule(SourcePlace place, bool& in_body) {
               r.destination = destination;
               r.l3_source = l3_source.match;
               r.l3_destination = l3_destination.match;
-              ++rule_count_;
+              draft_.CountRule();
             }
           }
         }
@@ -208,23 +218,16 @@ bool Parser::ParseEtherRule(SourcePlace place, bool& in_body) {
 
 // The braces behind an `ether anchor`; its other rules are of the anchor with
 // the same name.
-bool Parser::ParseEtherBody(const std::string& path) {
-  const SourcePlace opened = token_.place;
-  Take();
-  if (!input_.anchor.empty()) {
-    Error(opened, "an ether anchor with a body is for main rulesets");
-    SkipBody();
+bool EtherParser::ParseEtherBody(const std::string& path) {
+  const SourcePlace opened = in_.token().place;
+  in_.Take();
+  if (!draft_.input().anchor.empty()) {
+    in_.Error(opened, "an ether anchor with a body is for main rulesets");
+    in_.SkipBody();
     return false;
   }
-  MakeAnchor(path, opened);
-  anchors_.push_back(
-      {.path = path, .next_unnamed = 1, .lexer_depth = lexer_.depth()});
-  ParseStatements(/*in_anchor=*/true);
-  anchors_.pop_back();
-  brace_depth_ = 0;
-  if (!token_.Is('}')) return Error(opened, "'{' without '}'");
-  Take();
-  return true;
+  draft_.MakeAnchor(path, opened);
+  return anchors_.ParseBody(path, opened);
 }
 
 }  // namespace sluice

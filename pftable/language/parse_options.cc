@@ -1,12 +1,15 @@
-// `set ...`.
+#include "pftable/language/parse_options.h"
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
+#include "pftable/language/words.h"
 #include "pftable/policy/names.h"
-#include "pftable/language/parser_internal.h"
 #include "pftable/print/print_internal.h"
 
 namespace sluice {
@@ -47,34 +50,34 @@ constexpr OptimizationWord kOptimizations[] = {
 
 }  // namespace
 
-void Parser::Given(SourcePlace place, std::string text) {
-  result_.policy.options.given.push_back(
-      {.text = std::move(text), .place = place, .order = ++order_});
+void SetParser::Given(SourcePlace place, std::string text) {
+  draft_.policy().options.given.push_back(
+      {.text = std::move(text), .place = place, .order = draft_.NextOrder()});
 }
 
-bool Parser::ParseOption(SourcePlace place) {
-  if (anchors_.size() > 1 || in_loaded_anchor_) {
-    return Error(place, "options cannot be set in an anchor");
+bool SetParser::ParseOption(SourcePlace place) {
+  if (in_.in_body() || draft_.in_loaded_anchor()) {
+    return in_.Error(place, "options cannot be set in an anchor");
   }
-  const Token word = token_;
-  if (word.kind != TokenKind::kWord) return Unexpected("an option");
-  Take();
+  const Token word = in_.token();
+  if (word.kind != TokenKind::kWord) return in_.Unexpected("an option");
+  in_.Take();
   const std::string& w = word.text;
-  Options& options = result_.policy.options;
+  Options& options = draft_.policy().options;
   if (w == "require-order") {
     if (!ParseOnOff(w, options.require_order)) return false;
     Given(place, "require-order " +
                      std::string(options.require_order ? "yes" : "no"));
     return true;
   }
-  if (!CheckOrder(Section::kOption, place)) return false;
+  if (!draft_.CheckOrder(Section::kOption, place)) return false;
   const auto policy = [&](BlockReturn& out) {
-    if (AcceptWord("drop")) {
+    if (in_.AcceptWord("drop")) {
       out = BlockReturn::kDrop;
-    } else if (AcceptWord("return")) {
+    } else if (in_.AcceptWord("return")) {
       out = BlockReturn::kReturn;
     } else {
-      return Unexpected("drop or return", {"drop", "return"});
+      return in_.Unexpected("drop or return", {"drop", "return"});
     }
     Given(place, w + (out == BlockReturn::kDrop ? " drop" : " return"));
     return true;
@@ -92,12 +95,12 @@ bool Parser::ParseOption(SourcePlace place) {
     return true;
   }
   if (w == "state-policy") {
-    if (AcceptWord("if-bound")) {
+    if (in_.AcceptWord("if-bound")) {
       options.state_policy_if_bound = true;
-    } else if (AcceptWord("floating")) {
+    } else if (in_.AcceptWord("floating")) {
       options.state_policy_if_bound = false;
     } else {
-      return Unexpected("if-bound or floating", {"if-bound", "floating"});
+      return in_.Unexpected("if-bound or floating", {"if-bound", "floating"});
     }
     Given(place, w + (options.state_policy_if_bound ? " if-bound"
                                                     : " floating"));
@@ -106,7 +109,7 @@ bool Parser::ParseOption(SourcePlace place) {
   if (w == "state-defaults") {
     StateOptions defaults;
     bool lock_given = false;
-    if (!ParseStateOptions(defaults, lock_given)) return false;
+    if (!states_.ParseStateOptions(defaults, lock_given)) return false;
     if (!lock_given) {
       defaults.if_bound = options.state_policy_if_bound;
     } else if (!defaults.if_bound) {
@@ -119,8 +122,8 @@ bool Parser::ParseOption(SourcePlace place) {
   }
   if (w == "hostid") {
     int64_t id = 0;
-    if (!TakeNumber("hostid", 0, kMaxUint32, id)) return false;
-    if (id == 0) return Error(word.place, "hostid must be non-zero");
+    if (!in_.TakeNumber("hostid", 0, kMaxUint32, id)) return false;
+    if (id == 0) return in_.Error(word.place, "hostid must be non-zero");
     options.host_id = static_cast<uint32_t>(id);
     std::array<char, 16> text;
     const int length = std::snprintf(text.data(), text.size(), "0x%08x",
@@ -130,42 +133,42 @@ bool Parser::ParseOption(SourcePlace place) {
     return true;
   }
   std::string text;
-  const Token value = token_;
+  const Token value = in_.token();
   if (w == "loginterface") {
-    if (!TakeString("an interface name", text, kMaxInterfaceName)) {
+    if (!in_.TakeString("an interface name", text, kMaxInterfaceName)) {
       return false;
     }
     options.log_interface = text == "none" ? "" : text;
-    if (text != "none") UseInterface(text, value.place);
+    if (text != "none") names_.UseInterface(text, value.place);
     Given(place, w + " " + text);
     return true;
   }
   if (w == "fingerprints") {
-    if (!TakeString("a file name", text, kMaxPath)) return false;
+    if (!in_.TakeString("a file name", text, kMaxPath)) return false;
     options.fingerprints_file = text;
     Given(place, w + " \"" + text + "\"");
     return true;
   }
   if (w == "debug") {
-    if (!TakeString("a debug level", text, 32)) return false;
-    const auto words = DebugWords(input_.dialect);
+    if (!in_.TakeString("a debug level", text, 32)) return false;
+    const auto words = DebugWords(in_.dialect());
     if (std::find(words.begin(), words.end(), text) == words.end()) {
-      const auto other = DebugWords(InDialect(Dialect::kOpenBsd)
-                                        ? Dialect::kFreeBsd
-                                        : Dialect::kOpenBsd);
+      const auto other =
+          DebugWords(in_.InDialect(Dialect::kOpenBsd) ? Dialect::kFreeBsd
+                                                      : Dialect::kOpenBsd);
       std::string hint = "the levels are";
       for (std::string_view l : words) hint += ' ' + std::string(l);
       if (std::find(other.begin(), other.end(), text) != other.end()) {
         hint = "that is a level of the other dialect; " + hint;
       }
-      return Error(value.place, "unknown debug level '" + text + "'", hint);
+      return in_.Error(value.place, "unknown debug level '" + text + "'", hint);
     }
     options.debug = text;
     Given(place, w + " " + text);
     return true;
   }
   if (w == "optimization") {
-    if (!TakeString("an optimization", text, 32)) return false;
+    if (!in_.TakeString("an optimization", text, 32)) return false;
     for (const OptimizationWord& o : kOptimizations) {
       if (o.word != text) continue;
       ApplyOptimization(o.value);
@@ -178,30 +181,30 @@ bool Parser::ParseOption(SourcePlace place) {
     if (hint.empty()) {
       hint = "normal, high-latency, satellite, aggressive or conservative";
     }
-    return Error(value.place, "unknown optimization '" + text + "'",
-                 std::move(hint));
+    return in_.Error(value.place, "unknown optimization '" + text + "'",
+                     std::move(hint));
   }
   if (w == "ruleset-optimization") {
-    if (AcceptWord("none")) {
+    if (in_.AcceptWord("none")) {
       options.ruleset_optimization = RulesetOptimization::kNone;
-    } else if (AcceptWord("basic")) {
+    } else if (in_.AcceptWord("basic")) {
       options.ruleset_optimization = RulesetOptimization::kBasic;
-    } else if (AcceptWord("profile")) {
+    } else if (in_.AcceptWord("profile")) {
       options.ruleset_optimization = RulesetOptimization::kProfile;
     } else {
-      return Unexpected("none, basic or profile",
-                        {"none", "basic", "profile"});
+      return in_.Unexpected("none, basic or profile",
+                            {"none", "basic", "profile"});
     }
     Given(place, w + " " + value.text);
     return true;
   }
-  return Error(
+  return in_.Error(
       word.place, "unknown option '" + w.substr(0, 64) + "'",
       DidYouMean(w, {std::begin(kOptionWords), std::end(kOptionWords)}));
 }
 
-void Parser::ApplyOptimization(Optimization optimization) {
-  Options& options = result_.policy.options;
+void SetParser::ApplyOptimization(Optimization optimization) {
+  Options& options = draft_.policy().options;
   options.optimization = optimization;
   constexpr std::array<Timeout, 7> kTimeouts = {
       Timeout::kTcpFirst,   Timeout::kTcpOpening, Timeout::kTcpEstablished,
@@ -216,136 +219,138 @@ void Parser::ApplyOptimization(Optimization optimization) {
   }
 }
 
-bool Parser::ParseOnOff(std::string_view what, bool& value) {
-  if (AcceptWord("yes")) {
+bool SetParser::ParseOnOff(std::string_view what, bool& value) {
+  if (in_.AcceptWord("yes")) {
     value = true;
     return true;
   }
-  if (AcceptWord("no")) {
+  if (in_.AcceptWord("no")) {
     value = false;
     return true;
   }
-  return Unexpected("yes or no after '" + std::string(what) + "'",
-                    {"yes", "no"});
+  return in_.Unexpected("yes or no after '" + std::string(what) + "'",
+                        {"yes", "no"});
 }
 
-bool Parser::ParseSetReassemble(SourcePlace place) {
+bool SetParser::ParseSetReassemble(SourcePlace place) {
   bool yes = false;
   if (!ParseOnOff("reassemble", yes)) return false;
-  const bool no_df = AcceptWord("no-df");
+  const bool no_df = in_.AcceptWord("no-df");
   if (no_df && !yes) {
-    return Error(token_.place, "'no-df' needs 'reassemble yes'");
+    return in_.Error(in_.token().place, "'no-df' needs 'reassemble yes'");
   }
-  result_.policy.options.reassemble = !yes    ? Reassembly::kNo
-                                      : no_df ? Reassembly::kYesNoDf
-                                              : Reassembly::kYes;
+  draft_.policy().options.reassemble = !yes    ? Reassembly::kNo
+                                       : no_df ? Reassembly::kYesNoDf
+                                               : Reassembly::kYes;
   Given(place, std::string("reassemble ") + (yes ? "yes" : "no") +
                    (no_df ? " no-df" : ""));
   return true;
 }
 
-bool Parser::ParseSetLimit(SourcePlace place) {
-  return ParseList([&] {
-    const Token name = token_;
+bool SetParser::ParseSetLimit(SourcePlace place) {
+  return in_.ParseList([&] {
+    const Token name = in_.token();
     std::string text;
-    if (!TakeString("a limit", text, 64)) return false;
+    if (!in_.TakeString("a limit", text, 64)) return false;
     const auto limit = std::find(kLimitNames.begin(), kLimitNames.end(), text);
     if (limit == kLimitNames.end()) {
-      return Error(name.place, "unknown limit '" + text + "'",
-                   DidYouMean(text, {kLimitNames.begin(), kLimitNames.end()}));
+      return in_.Error(
+          name.place, "unknown limit '" + text + "'",
+          DidYouMean(text, {kLimitNames.begin(), kLimitNames.end()}));
     }
     int64_t value = 0;
-    if (!TakeNumber("limit " + text, 0, kMaxUint32, value)) return false;
-    result_.policy.options.limits[static_cast<size_t>(
-        limit - kLimitNames.begin())] = static_cast<uint32_t>(value);
+    if (!in_.TakeNumber("limit " + text, 0, kMaxUint32, value)) return false;
+    draft_.policy()
+        .options.limits[static_cast<size_t>(limit - kLimitNames.begin())] =
+        static_cast<uint32_t>(value);
     Given(place, "limit " + text + " " + std::to_string(value));
     return true;
   });
 }
 
-bool Parser::ParseSetTimeout(SourcePlace place) {
-  return ParseList([&] {
-    const Token name = token_;
+bool SetParser::ParseSetTimeout(SourcePlace place) {
+  return in_.ParseList([&] {
+    const Token name = in_.token();
     std::string text;
-    if (!TakeString("a timeout", text, 64)) return false;
+    if (!in_.TakeString("a timeout", text, 64)) return false;
     const auto timeout =
         std::find(kTimeoutNames.begin(), kTimeoutNames.end(), text);
     if (timeout == kTimeoutNames.end()) {
-      return Error(
+      return in_.Error(
           name.place, "unknown timeout '" + text + "'",
           DidYouMean(text, {kTimeoutNames.begin(), kTimeoutNames.end()}));
     }
     int64_t value = 0;
-    if (!TakeNumber("timeout " + text, 0, kMaxUint32, value)) return false;
+    if (!in_.TakeNumber("timeout " + text, 0, kMaxUint32, value)) return false;
     const auto index = static_cast<size_t>(timeout - kTimeoutNames.begin());
-    result_.policy.options.timeouts[index] = static_cast<uint32_t>(value);
+    draft_.policy().options.timeouts[index] = static_cast<uint32_t>(value);
     timeout_given_[index] = true;
     Given(place, "timeout " + text + " " + std::to_string(value));
     return true;
   });
 }
 
-bool Parser::ParseSetSkip(SourcePlace place) {
-  if (!AcceptWord("on")) return Unexpected("'on'");
+bool SetParser::ParseSetSkip(SourcePlace place) {
+  if (!in_.AcceptWord("on")) return in_.Unexpected("'on'");
   std::vector<InterfaceItem> interfaces;
-  if (!ParseInterfaces(interfaces, false)) return false;
+  if (!heads_.ParseInterfaces(interfaces, false)) return false;
   std::string text = "skip on {";
   for (const InterfaceItem& i : interfaces) {
     if (i.rdomain >= 0) {
-      return Error(i.place, "'skip' is for interfaces and groups");
+      return in_.Error(i.place, "'skip' is for interfaces and groups");
     }
     if (i.match.negated) {
-      return Error(i.place, "'skip' has no '!'");
+      return in_.Error(i.place, "'skip' has no '!'");
     }
-    result_.policy.options.skip.push_back(i.match);
+    draft_.policy().options.skip.push_back(i.match);
     text += " " + i.match.name;
   }
   Given(place, text + " }");
   return true;
 }
 
-bool Parser::ParseSetSyncookies(SourcePlace place) {
-  Options& options = result_.policy.options;
-  if (AcceptWord("never")) {
+bool SetParser::ParseSetSyncookies(SourcePlace place) {
+  Options& options = draft_.policy().options;
+  if (in_.AcceptWord("never")) {
     options.syncookies = Syncookies::kNever;
     Given(place, "syncookies never");
     return true;
   }
-  if (AcceptWord("always")) {
+  if (in_.AcceptWord("always")) {
     options.syncookies = Syncookies::kAlways;
     Given(place, "syncookies always");
     return true;
   }
-  if (!AcceptWord("adaptive")) {
-    return Unexpected("never, always or adaptive",
-                      {"never", "always", "adaptive"});
+  if (!in_.AcceptWord("adaptive")) {
+    return in_.Unexpected("never, always or adaptive",
+                          {"never", "always", "adaptive"});
   }
   options.syncookies = Syncookies::kAdaptive;
   std::string text = "syncookies adaptive";
-  if (Accept('(')) {
-    while (!Accept(')')) {
-      const Token word = token_;
-      if (!AcceptWord("start") && !AcceptWord("end")) {
-        return Unexpected("start or end", {"start", "end"});
+  if (in_.Accept('(')) {
+    while (!in_.Accept(')')) {
+      const Token word = in_.token();
+      if (!in_.AcceptWord("start") && !in_.AcceptWord("end")) {
+        return in_.Unexpected("start or end", {"start", "end"});
       }
-      const SourcePlace at = token_.place;
+      const SourcePlace at = in_.token().place;
       std::string percent;
-      if (!TakeString("a percentage", percent, 16)) return false;
+      if (!in_.TakeString("a percentage", percent, 16)) return false;
       const bool sign = !percent.empty() && percent.back() == '%';
       if (sign) percent.pop_back();
-      if (!sign && Accept('%')) percent += "";
+      if (!sign && in_.Accept('%')) percent += "";
       const auto number = ParseUnsigned(percent);
       if (!number || *number > 100) {
-        return Error(at, "syncookies " + word.text +
-                             " wants a percentage, as in 25%");
+        return in_.Error(
+            at, "syncookies " + word.text + " wants a percentage, as in 25%");
       }
       (word.text == "start" ? options.syncookies_start_percent
                             : options.syncookies_end_percent) =
           static_cast<uint8_t>(*number);
-      Accept(',');
+      in_.Accept(',');
     }
     if (options.syncookies_start_percent <= options.syncookies_end_percent) {
-      return Error(place, "syncookies: 'start' must be above 'end'");
+      return in_.Error(place, "syncookies: 'start' must be above 'end'");
     }
     text += " (start " + std::to_string(options.syncookies_start_percent) +
             "%, end " + std::to_string(options.syncookies_end_percent) + "%)";
@@ -354,11 +359,11 @@ bool Parser::ParseSetSyncookies(SourcePlace place) {
   return true;
 }
 
-void Parser::TakeOptions(const Options& base) {
-  Options& options = result_.policy.options;
+void SetParser::TakeOptions(const Options& base) {
+  Options& options = draft_.policy().options;
   options = base;
-  options.dialect = input_.dialect;
-  options.require_order = Options(input_.dialect).require_order;
+  options.dialect = in_.dialect();
+  options.require_order = Options(in_.dialect()).require_order;
   for (Options::Given& given : options.given) {
     given.place = {};
     given.order = 0;
@@ -370,8 +375,8 @@ void Parser::TakeOptions(const Options& base) {
   }
 }
 
-void Parser::FinishOptions() {
-  Options& options = result_.policy.options;
+void SetParser::FinishOptions() {
+  Options& options = draft_.policy().options;
   const auto at = [](Timeout t) { return static_cast<size_t>(t); };
   // Adaptive timeouts follow the limit unless they are given.
   const uint64_t states = options.limit(Limit::kStates);

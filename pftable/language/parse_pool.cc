@@ -1,9 +1,12 @@
-// Targets of translation and routing.
+#include "pftable/language/parse_pool.h"
+
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "pftable/policy/digest.h"
-#include "pftable/language/parser_internal.h"
+#include "pftable/policy/reserved_words.h"
 
 namespace sluice {
 namespace {
@@ -18,44 +21,45 @@ bool IsHexKey(std::string_view key) {
 
 }  // namespace
 
-bool Parser::ParsePool(std::optional<PoolSyntax>& out, bool is_rdr) {
+bool PoolParser::ParsePool(std::optional<PoolSyntax>& out, bool is_rdr) {
   PoolSyntax pool;
-  pool.place = token_.place;
-  if (!ParseHosts(pool.hosts, HostContext::kPool)) return false;
+  pool.place = in_.token().place;
+  if (!hosts_.ParseHosts(pool.hosts, HostContext::kPool)) return false;
   if (!ParsePoolPort(pool, is_rdr) || !ParsePoolOptions(pool)) return false;
   out = std::move(pool);
   return true;
 }
 
-bool Parser::ParsePoolPort(PoolSyntax& pool, bool is_rdr) {
-  if (!AcceptWord("port")) return true;
-  const Token word = token_;
+bool PoolParser::ParsePoolPort(PoolSyntax& pool, bool is_rdr) {
+  if (!in_.AcceptWord("port")) return true;
+  const Token word = in_.token();
   std::string text;
-  if (!TakeString("a port", text, 255)) return false;
+  if (!in_.TakeString("a port", text, 255)) return false;
   Pool& p = pool.pool;
   const size_t colon = text.find(':');
   const std::string_view view = text;
-  if (!ParsePortNumber(view.substr(0, colon), word.place, p.port_low)) {
+  if (!ports_.ParsePortNumber(view.substr(0, colon), word.place, p.port_low)) {
     return false;
   }
   if (colon != text.npos && view.substr(colon + 1) == "*") {
     if (!is_rdr) {
-      return Error(word.place, "port range ':*' is for rdr only");
+      return in_.Error(word.place, "port range ':*' is for rdr only");
     }
     p.port_to_any = true;
     p.port_high = 65535;
   } else if (colon != text.npos) {
-    if (!ParsePortNumber(view.substr(colon + 1), word.place, p.port_high)) {
+    if (!ports_.ParsePortNumber(view.substr(colon + 1), word.place,
+                                p.port_high)) {
       return false;
     }
     if (p.port_high < p.port_low) {
-      return Error(word.place, "port range " + text +
-                                   " ends before it begins");
+      return in_.Error(word.place,
+                       "port range " + text + " ends before it begins");
     }
   } else if (!is_rdr) {
     p.port_high = p.port_low;
   }
-  if (p.port_low == 0) return Error(word.place, "port 0 is not a target");
+  if (p.port_low == 0) return in_.Error(word.place, "port 0 is not a target");
   if (is_rdr && !p.port_to_any && p.port_high == p.port_low) p.port_high = 0;
   // What is the default anyway is not printed.
   if (!is_rdr && p.port_low == kNatPortLow && p.port_high == kNatPortHigh) {
@@ -64,47 +68,50 @@ bool Parser::ParsePoolPort(PoolSyntax& pool, bool is_rdr) {
   return true;
 }
 
-bool Parser::ParsePoolOptions(PoolSyntax& pool) {
+bool PoolParser::ParsePoolOptions(PoolSyntax& pool) {
   Pool& p = pool.pool;
   const auto method = [&](SourcePlace place, PoolMethod m) {
     if (p.method != PoolMethod::kNone) {
-      return Error(place, "a pool has one method only");
+      return in_.Error(place, "a pool has one method only");
     }
     p.method = m;
     return true;
   };
   for (;;) {
-    const Token word = token_;
+    const Token word = in_.token();
     const auto once = [&](bool& flag) {
-      Take();
-      if (flag) return Error(word.place, "'" + word.text + "' is given twice");
+      in_.Take();
+      if (flag)
+        return in_.Error(word.place, "'" + word.text + "' is given twice");
       flag = true;
       return true;
     };
     if (word.kind != TokenKind::kWord) break;
     if (word.text == "bitmask") {
-      Take();
+      in_.Take();
       if (!method(word.place, PoolMethod::kBitmask)) return false;
     } else if (word.text == "random") {
-      Take();
+      in_.Take();
       if (!method(word.place, PoolMethod::kRandom)) return false;
     } else if (word.text == "round-robin") {
-      Take();
+      in_.Take();
       if (!method(word.place, PoolMethod::kRoundRobin)) return false;
     } else if (word.text == "least-states") {
-      Take();
+      in_.Take();
       if (!method(word.place, PoolMethod::kLeastStates)) return false;
     } else if (word.text == "source-hash") {
-      Take();
+      in_.Take();
       if (!method(word.place, PoolMethod::kSourceHash)) return false;
       // A key is a word that is no option of the rule.
-      if (token_.kind == TokenKind::kQuoted ||
-          (token_.kind == TokenKind::kWord && !IsReservedWord(token_.text))) {
-        const Token key = Take();
+      if (in_.token().kind == TokenKind::kQuoted ||
+          (in_.token().kind == TokenKind::kWord &&
+           !IsReservedWord(in_.token().text))) {
+        const Token key = in_.Take();
         if (key.text.rfind("0x", 0) == 0) {
           if (!IsHexKey(key.text)) {
-            return Error(key.place, "hash key must be 128 bits, 32 hex "
-                                    "digits after 0x");
+            return in_.Error(key.place,
+                             "hash key must be 128 bits, 32 hex "
+                             "digits after 0x");
           }
           p.hash_key = key.text;
           for (char& c : p.hash_key) {
@@ -123,20 +130,21 @@ bool Parser::ParsePoolOptions(PoolSyntax& pool) {
     } else if (word.text == "prefer-ipv6-nexthop") {
       if (!once(p.prefer_ipv6_nexthop)) return false;
     } else if (word.text == "map-e-portset") {
-      Take();
+      in_.Take();
       int64_t offset = 0;
       int64_t length = 0;
       int64_t id = 0;
-      if (!TakeNumber("map-e-portset offset", 0, 15, offset) ||
-          !Expect('/', "between the numbers of map-e-portset") ||
-          !TakeNumber("map-e-portset length", 1, 15, length) ||
-          !Expect('/', "between the numbers of map-e-portset") ||
-          !TakeNumber("map-e-portset id", 0, 65535, id)) {
+      if (!in_.TakeNumber("map-e-portset offset", 0, 15, offset) ||
+          !in_.Expect('/', "between the numbers of map-e-portset") ||
+          !in_.TakeNumber("map-e-portset length", 1, 15, length) ||
+          !in_.Expect('/', "between the numbers of map-e-portset") ||
+          !in_.TakeNumber("map-e-portset id", 0, 65535, id)) {
         return false;
       }
       if (offset + length > 15) {
-        return Error(word.place, "MAP-E PSID offset + PSID length must be at "
-                                 "most 15");
+        return in_.Error(word.place,
+                         "MAP-E PSID offset + PSID length must be at "
+                         "most 15");
       }
       p.map_e_offset = static_cast<uint8_t>(offset);
       p.map_e_length = static_cast<uint8_t>(length);
@@ -146,45 +154,47 @@ bool Parser::ParsePoolOptions(PoolSyntax& pool) {
     }
   }
   if (p.static_port && p.port_low != 0) {
-    return Error(pool.place, "the 'static-port' option can't be used when "
-                             "specifying a port range");
+    return in_.Error(pool.place,
+                     "the 'static-port' option can't be used when "
+                     "specifying a port range");
   }
   if (p.map_e_length != 0 && (p.static_port || p.port_low != 0)) {
-    return Error(pool.place, "'map-e-portset' can't be used with a port or "
-                             "'static-port'");
+    return in_.Error(pool.place,
+                     "'map-e-portset' can't be used with a port or "
+                     "'static-port'");
   }
   return true;
 }
 
-bool Parser::ParseRoute(RuleSyntax& rule, RouteKind kind) {
+bool PoolParser::ParseRoute(RuleSyntax& rule, RouteKind kind) {
   if (rule.rule.route != RouteKind::kNone) {
-    return Error(token_.place,
-                 "route-to, reply-to and dup-to are given twice");
+    return in_.Error(in_.token().place,
+                     "route-to, reply-to and dup-to are given twice");
   }
   PoolSyntax pool;
-  pool.place = token_.place;
+  pool.place = in_.token().place;
   rule.rule.route = kind;
-  if (!ParseHosts(pool.hosts, HostContext::kRoute)) return false;
+  if (!hosts_.ParseHosts(pool.hosts, HostContext::kRoute)) return false;
   if (!ParsePoolOptions(pool)) return false;
   rule.route = std::move(pool);
   return true;
 }
 
-bool Parser::ParseAfTo(RuleSyntax& rule) {
-  const SourcePlace place = token_.place;
+bool PoolParser::ParseAfTo(RuleSyntax& rule) {
+  const SourcePlace place = in_.token().place;
   if (rule.nat || rule.rdr || rule.binat) {
-    return Error(place, "af-to cannot be combined with nat-to or rdr-to");
+    return in_.Error(place, "af-to cannot be combined with nat-to or rdr-to");
   }
-  ParseFamily(rule.rule.af_to);
-  if (rule.rule.af_to == Family::kNone) return Unexpected("inet or inet6");
-  if (!AcceptWord("from")) return Unexpected("'from'");
+  hosts_.ParseFamily(rule.rule.af_to);
+  if (rule.rule.af_to == Family::kNone) return in_.Unexpected("inet or inet6");
+  if (!in_.AcceptWord("from")) return in_.Unexpected("'from'");
   if (!ParsePool(rule.nat, false)) return false;
-  if (AcceptWord("to")) return ParsePool(rule.rdr, true);
+  if (in_.AcceptWord("to")) return ParsePool(rule.rdr, true);
   return true;
 }
 
-bool Parser::FillPool(const PoolSyntax& syntax, Family family,
-                      std::optional<Pool>& out) {
+bool PoolParser::FillPool(const PoolSyntax& syntax, Family family,
+                          std::optional<Pool>& out) {
   Pool pool = syntax.pool;
   for (const HostItem& host : syntax.hosts) {
     if (host.family != Family::kNone && family != Family::kNone &&
@@ -196,12 +206,13 @@ bool Parser::FillPool(const PoolSyntax& syntax, Family family,
                               .weight = host.weight});
   }
   if (pool.addresses.empty()) {
-    return Error(syntax.place,
-                 InDialect(Dialect::kOpenBsd)
-                     ? "af mismatch: no address of the pool is of the rule's "
-                       "address family"
-                     : "no routing or translation address with matching "
-                       "address family found");
+    return in_.Error(
+        syntax.place,
+        in_.InDialect(Dialect::kOpenBsd)
+            ? "af mismatch: no address of the pool is of the rule's "
+              "address family"
+            : "no routing or translation address with matching "
+              "address family found");
   }
   const AddressMatch& first = pool.addresses[0].address;
   const bool many = pool.addresses.size() > 1;
@@ -211,20 +222,21 @@ bool Parser::FillPool(const PoolSyntax& syntax, Family family,
     const AddressKind kind = a.address.kind;
     if (many && (kind == AddressKind::kTable ||
                  kind == AddressKind::kDynamicInterface)) {
-      return Error(syntax.place, "tables and dynamic addresses cannot be "
-                                 "members of a list of addresses");
+      return in_.Error(syntax.place,
+                       "tables and dynamic addresses cannot be "
+                       "members of a list of addresses");
     }
     if (kind == AddressKind::kAny && a.interface.empty()) {
-      return Error(syntax.place, "a pool cannot be every address");
+      return in_.Error(syntax.place, "a pool cannot be every address");
     }
     if (kind == AddressKind::kRange && many) {
-      return Error(syntax.place,
-                   "a range cannot be a member of a list of addresses");
+      return in_.Error(syntax.place,
+                       "a range cannot be a member of a list of addresses");
     }
   }
   if (pool.method == PoolMethod::kBitmask && (many || set)) {
-    return Error(syntax.place,
-                 "bitmask is for one network, not for lists or tables");
+    return in_.Error(syntax.place,
+                     "bitmask is for one network, not for lists or tables");
   }
   if (pool.method == PoolMethod::kNone && (many || set)) {
     pool.method = PoolMethod::kRoundRobin;
@@ -234,8 +246,8 @@ bool Parser::FillPool(const PoolSyntax& syntax, Family family,
                          first.mask != MaskOf(first.mask.family,
                                               AddressBits(first.mask.family));
     if (!network && first.kind != AddressKind::kRange) {
-      return Error(syntax.place,
-                   "'sticky-address' wants more than one address");
+      return in_.Error(syntax.place,
+                       "'sticky-address' wants more than one address");
     }
   }
   out = std::move(pool);

@@ -1,11 +1,13 @@
-// Table definitions and table files.
+#include "pftable/language/parse_tables.h"
+
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/hash/hash.h"
-#include "pftable/language/parser_internal.h"
 
 namespace sluice {
 namespace {
@@ -224,40 +226,34 @@ TableFileResult ParseTableFile(std::string_view file_name,
   return result;
 }
 
-bool Parser::ParseTable(SourcePlace place) {
-  if (!token_.Is('<')) return Unexpected("a table's name in '<' and '>'");
+bool TableParser::ParseTable(SourcePlace place) {
+  if (!in_.token().Is('<'))
+    return in_.Unexpected("a table's name in '<' and '>'");
   TableDefinition table;
   table.place = place;
-  table.order = ++order_;
+  table.order = draft_.NextOrder();
   bool has_file = false;
-  const SourcePlace name_place = token_.place;
-  if (!ParseTableName(table.name)) return false;
-  if (table.name.empty()) return Error(name_place, "empty table name");
-  while (!AtStatementEnd()) {
-    const SourcePlace at = token_.place;
-    if (AcceptWord("persist")) {
+  const SourcePlace name_place = in_.token().place;
+  if (!hosts_.ParseTableName(table.name)) return false;
+  if (table.name.empty()) return in_.Error(name_place, "empty table name");
+  while (!in_.AtStatementEnd()) {
+    const SourcePlace at = in_.token().place;
+    if (in_.AcceptWord("persist")) {
       table.persist = true;
-    } else if (AcceptWord("const")) {
+    } else if (in_.AcceptWord("const")) {
       table.is_const = true;
-    } else if (AcceptWord("counters")) {
+    } else if (in_.AcceptWord("counters")) {
       table.counters = true;
-    } else if (AcceptWord("file")) {
+    } else if (in_.AcceptWord("file")) {
       std::string path;
-      if (!TakeString("a file name", path, kMaxTokenBytes)) return false;
+      if (!in_.TakeString("a file name", path, kMaxTokenBytes)) return false;
       std::string text;
-      if (!ReadFile(path, at, text)) return false;
-      const size_t room = input_.limits.table_entries - table_entry_count_;
+      if (!files_.Read(path, at, text)) return false;
+      const size_t room = draft_.table_entries_left();
       TableFileResult read =
-          ParseTableFile(path, text, facts_, input_.no_dns, room);
-      for (Diagnostic& d : read.diagnostics) {
-        if (error_count_ >= input_.limits.diagnostics) {
-          result_.truncated = true;
-          break;
-        }
-        ++error_count_;
-        result_.diagnostics.push_back(std::move(d));
-      }
-      table_entry_count_ += read.entries.size();
+          ParseTableFile(path, text, facts_, draft_.input().no_dns, room);
+      in_.messages().AddErrors(std::move(read.diagnostics));
+      draft_.CountTableEntries(read.entries.size());
       table.has_contents = true;
       has_file = true;
       table.parts.push_back({.file = std::move(path), .entries = {}});
@@ -267,7 +263,7 @@ bool Parser::ParseTable(SourcePlace place) {
         table.entries.insert(table.entries.end(), read.entries.begin(),
                              read.entries.end());
       }
-    } else if (token_.Is('{')) {
+    } else if (in_.token().Is('{')) {
       table.has_contents = true;
       const size_t before = table.entries.size();
       if (!ParseTableContents(table)) return false;
@@ -276,13 +272,13 @@ bool Parser::ParseTable(SourcePlace place) {
            .entries = {table.entries.begin() + static_cast<ptrdiff_t>(before),
                        table.entries.end()}});
     } else {
-      return Unexpected("persist, const, counters, file or '{'",
-                        {"persist", "const", "counters", "file"});
+      return in_.Unexpected("persist, const, counters, file or '{'",
+                            {"persist", "const", "counters", "file"});
     }
   }
   RemoveRepetitions(table.entries);
   if (!has_file) table.parts.clear();
-  std::vector<TableDefinition>& tables = Here().tables;
+  std::vector<TableDefinition>& tables = draft_.Here().tables;
   const auto same = std::find_if(
       tables.begin(), tables.end(),
       [&](const TableDefinition& t) { return t.name == table.name; });
@@ -294,36 +290,39 @@ bool Parser::ParseTable(SourcePlace place) {
   return true;
 }
 
-bool Parser::ParseTableContents(TableDefinition& table) {
-  const SourcePlace opened = token_.place;
-  Accept('{');
-  SkipNewlines();
+bool TableParser::ParseTableContents(TableDefinition& table) {
+  const SourcePlace opened = in_.token().place;
+  in_.Accept('{');
+  in_.SkipNewlines();
   std::vector<HostItem> hosts;
-  while (!Accept('}')) {
-    if (token_.kind == TokenKind::kEnd) return Error(opened, "'{' without '}'");
-    if (!ParseList([&] { return ParseHostItem(hosts, HostContext::kTable); },
-                   1)) {
+  while (!in_.Accept('}')) {
+    if (in_.token().kind == TokenKind::kEnd)
+      return in_.Error(opened, "'{' without '}'");
+    if (!in_.ParseList(
+            [&] { return hosts_.ParseHostItem(hosts, HostContext::kTable); },
+            1)) {
       return false;
     }
-    SkipNewlines();
-    if (Accept(',')) SkipNewlines();
+    in_.SkipNewlines();
+    if (in_.Accept(',')) in_.SkipNewlines();
   }
   return AddTableEntries(hosts, table);
 }
 
-bool Parser::AddTableEntries(const std::vector<HostItem>& hosts,
-                             TableDefinition& table) {
-  if (hosts.size() > input_.limits.table_entries - table_entry_count_) {
-    return Error(table.place,
-                 "more than " + std::to_string(input_.limits.table_entries) +
-                     " table entries");
+bool TableParser::AddTableEntries(const std::vector<HostItem>& hosts,
+                                  TableDefinition& table) {
+  if (hosts.size() > draft_.table_entries_left()) {
+    return in_.Error(table.place,
+                     "more than " +
+                         std::to_string(draft_.input().limits.table_entries) +
+                         " table entries");
   }
-  table_entry_count_ += hosts.size();
+  draft_.CountTableEntries(hosts.size());
   for (const HostItem& host : hosts) {
     const auto entry = EntryOf(host);
     if (!entry) {
-      return Error(host.place, "a range cannot be an entry of a table",
-                   "write its networks");
+      return in_.Error(host.place, "a range cannot be an entry of a table",
+                       "write its networks");
     }
     table.entries.push_back(*entry);
   }

@@ -1,15 +1,14 @@
 #include "pftable/optimize/optimize.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
-#include <optional>
 #include <string>
-#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "pftable/optimize/rule_keys.h"
 
 namespace sluice {
 namespace {
@@ -66,237 +65,17 @@ Rule Effects(const Rule& rule) {
   return r;
 }
 
-int Length(const AddressMatch& match) {
-  TableEntry entry;
-  return TableEntryOf(match, entry) ? entry.prefix.length : -1;
-}
-
-// What of a rule's conditions goes into a key; what does not is `any`. An
-// address of a network may be cut to fewer bits.
-struct Shape {
-  bool on = true;
-  bool direction = true;
-  bool family = true;
-  bool protocol = true;
-  bool flags = true;
-  bool source_port = true;
-  bool destination_port = true;
-  // Bits of the network; kWhole: the address as it is, kNothing: any.
-  int source = kWhole;
-  int destination = kWhole;
-
-  static constexpr int kWhole = -1;
-  static constexpr int kNothing = -2;
-
-  friend bool operator==(const Shape&, const Shape&) = default;
-  template <typename H>
-  friend H AbslHashValue(H h, const Shape& s) {
-    return H::combine(std::move(h), s.on, s.direction, s.family, s.protocol,
-                      s.flags, s.source_port, s.destination_port, s.source,
-                      s.destination);
-  }
-};
-
-// Numbers texts from 1, equal ones alike. The empty text is 0.
-class TextNumbers {
- public:
-  uint32_t Of(std::string text) {
-    if (text.empty()) return 0;
-    const auto next = static_cast<uint32_t>(numbers_.size() + 1);
-    return numbers_.try_emplace(std::move(text), next).first->second;
-  }
-
- private:
-  absl::flat_hash_map<std::string, uint32_t> numbers_;
-};
-
-struct AddressKey {
-  std::array<uint8_t, 16> bytes{};  // of a network, the rest of them zero
-  uint32_t other = 0;               // the number of what is no network
-  Family family = Family::kNone;    // of a network; all zero: any address
-  uint8_t length = 0;
-
-  friend bool operator==(const AddressKey&, const AddressKey&) = default;
-  template <typename H>
-  friend H AbslHashValue(H h, const AddressKey& k) {
-    return H::combine(std::move(h), k.bytes, k.other, k.family, k.length);
-  }
-};
-
-// A rule's conditions. Two rules of one block with equal keys match the same
-// packets; what a rule does not look at is zero.
-struct Key {
-  uint32_t on = 0;    // numbers of texts
-  uint32_t rest = 0;  // of all that is not here
-  AddressKey source;
-  AddressKey destination;
-  PortMatch source_port;
-  PortMatch destination_port;
-  TcpFlagsMatch flags;
-  Direction direction = Direction::kBoth;
-  Family family = Family::kNone;
-  uint8_t protocol = 0;
-
-  friend bool operator==(const Key&, const Key&) = default;
-  template <typename H>
-  friend H AbslHashValue(H h, const Key& k) {
-    return H::combine(std::move(h), k.on, k.rest, k.source, k.destination,
-                      k.source_port.op, k.source_port.low, k.source_port.high,
-                      k.destination_port.op, k.destination_port.low,
-                      k.destination_port.high, k.flags.set, k.flags.mask,
-                      k.direction, k.family, k.protocol);
-  }
-};
-
-AddressKey KeyOf(const AddressMatch& match, TextNumbers& numbers) {
-  AddressKey key;
-  if (match.kind == AddressKind::kAny && !match.negated) return key;
-  TableEntry entry;
-  if (TableEntryOf(match, entry)) {
-    key.bytes = entry.prefix.Masked().address.bytes;
-    key.family = entry.prefix.address.family;
-    key.length = entry.prefix.length;
-    return key;
-  }
-  std::string text;
-  const auto add = [&text](const auto& bytes) {
-    text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  };
-  text += static_cast<char>(match.kind);
-  text += static_cast<char>(match.negated);
-  text += static_cast<char>(match.dynamic_prefix);
-  text += static_cast<char>(match.modifiers.network |
-                            match.modifiers.broadcast << 1 |
-                            match.modifiers.peer << 2 |
-                            match.modifiers.no_alias << 3);
-  for (const Address* address :
-       {&match.address, &match.mask, &match.range_end}) {
-    text += static_cast<char>(address->family);
-    add(address->bytes);
-  }
-  add(match.name);
-  key.other = numbers.Of(std::move(text));
-  return key;
-}
-
-Key KeyOf(const Rule& r, TextNumbers& numbers) {
-  std::string rest;
-  const auto number = [&rest](uint64_t value) {
-    rest.append(reinterpret_cast<const char*>(&value), sizeof(value));
-  };
-  const auto optional = [&number](const std::optional<uint8_t>& value) {
-    number(value ? *value + 1u : 0u);
-  };
-  number(r.on.negated);
-  number(r.tagged.size());
-  rest += r.tagged;
-  number(r.tagged_negated);
-  number(r.os.size());
-  rest += r.os;
-  for (const IdMatch& id : {r.user, r.group}) {
-    number(static_cast<uint64_t>(id.op));
-    number(id.low | uint64_t{id.high} << 32);
-  }
-  optional(r.icmp_type);
-  optional(r.icmp_code);
-  optional(r.tos);
-  number(static_cast<uint64_t>(r.foreign.rtable) << 32 |
-         static_cast<uint32_t>(r.foreign.on_rdomain));
-  return {.on = numbers.Of(r.on.name),
-          .rest = numbers.Of(std::move(rest)),
-          .source = KeyOf(r.source.address, numbers),
-          .destination = KeyOf(r.destination.address, numbers),
-          .source_port = r.source.port,
-          .destination_port = r.destination.port,
-          .flags = r.flags,
-          .direction = r.direction,
-          .family = r.family,
-          .protocol = r.protocol};
-}
-
-std::vector<Key> KeysOf(const std::vector<Rule>& rules) {
-  TextNumbers numbers;
-  std::vector<Key> keys;
-  keys.reserve(rules.size());
-  for (const Rule& rule : rules) keys.push_back(KeyOf(rule, numbers));
-  return keys;
-}
-
-void Cut(AddressKey& key, int bits) {
-  if (bits == Shape::kWhole) return;
-  if (bits == Shape::kNothing) {
-    key = {};
-    return;
-  }
-  key.length = static_cast<uint8_t>(bits);
-  for (int i = 0; i < 16; ++i) {
-    const int left = std::clamp(bits - 8 * i, 0, 8);
-    key.bytes[static_cast<size_t>(i)] &=
-        static_cast<uint8_t>(0xff00 >> left);
-  }
-}
-
-// What is left of a key that a shape does not have is none.
-Key Cut(Key key, const Shape& shape) {
-  if (!shape.on) key.on = 0;
-  if (!shape.direction) key.direction = Direction::kBoth;
-  if (!shape.family) key.family = Family::kNone;
-  if (!shape.protocol) key.protocol = 0;
-  if (!shape.flags) key.flags = {};
-  if (!shape.source_port) key.source_port = {};
-  if (!shape.destination_port) key.destination_port = {};
-  Cut(key.source, shape.source);
-  Cut(key.destination, shape.destination);
-  return key;
-}
-
-int AddressShape(const AddressMatch& match) {
-  if (match.kind == AddressKind::kAny && !match.negated) {
-    return Shape::kNothing;
-  }
-  const int length = Length(match);
-  return length >= 0 ? length : Shape::kWhole;
-}
-
-Shape ShapeOf(const Rule& r) {
-  return {.on = r.on.IsSet(),
-          .direction = r.direction != Direction::kBoth,
-          .family = r.family != Family::kNone,
-          .protocol = r.protocol != 0,
-          .flags = r.flags.mask != 0,
-          .source_port = r.source.port.IsSet(),
-          .destination_port = r.destination.port.IsSet(),
-          .source = AddressShape(r.source.address),
-          .destination = AddressShape(r.destination.address)};
-}
-
-bool AddressContains(int super, int sub) {
-  if (super == Shape::kNothing) return true;
-  if (super == Shape::kWhole) return sub == Shape::kWhole;
-  return sub >= super;
-}
-
-// Whether a rule of shape `super` may contain one of shape `sub`.
-bool MayContain(const Shape& super, const Shape& sub) {
-  return super.on <= sub.on && super.direction <= sub.direction &&
-         super.family <= sub.family && super.protocol <= sub.protocol &&
-         super.flags <= sub.flags && super.source_port <= sub.source_port &&
-         super.destination_port <= sub.destination_port &&
-         AddressContains(super.source, sub.source) &&
-         AddressContains(super.destination, sub.destination);
-}
-
 // Step 1. Of equal rules the first stays.
 void RemoveContained(std::vector<Rule>& rules) {
-  const std::vector<Key> keys = KeysOf(rules);
+  const std::vector<RuleKey> keys = KeysOf(rules);
   // Shapes by number, and the keys of the rules that have it.
-  absl::flat_hash_map<Shape, size_t> numbers;
-  std::vector<Shape> shapes;
-  std::vector<absl::flat_hash_set<Key>> of_shape;
+  absl::flat_hash_map<RuleShape, size_t> numbers;
+  std::vector<RuleShape> shapes;
+  std::vector<absl::flat_hash_set<RuleKey>> of_shape;
   std::vector<size_t> shape_of(rules.size());
   std::vector<bool> keep(rules.size(), true);
   for (size_t i = 0; i < rules.size(); ++i) {
-    const Shape shape = ShapeOf(rules[i]);
+    const RuleShape shape = ShapeOf(rules[i]);
     const auto [at, made] = numbers.try_emplace(shape, shapes.size());
     if (made) {
       shapes.push_back(shape);
@@ -335,23 +114,22 @@ struct Group {
 };
 
 struct Side {
-  absl::flat_hash_map<Key, size_t> numbers;
+  absl::flat_hash_map<RuleKey, size_t> numbers;
   std::vector<Group> groups;
   std::vector<size_t> of;  // by rule; kNoGroup if its address is no network
 };
 constexpr size_t kNoGroup = ~size_t{0};
 
-Side GroupBy(const std::vector<Rule>& rules, const std::vector<Key>& keys,
+Side GroupBy(const std::vector<Rule>& rules, const std::vector<RuleKey>& keys,
              bool by_source) {
   Side side;
   side.of.resize(rules.size(), kNoGroup);
-  const Shape shape = {.source = by_source ? Shape::kNothing : Shape::kWhole,
-                       .destination =
-                           by_source ? Shape::kWhole : Shape::kNothing};
+  RuleShape shape;
+  (by_source ? shape.source : shape.destination) = RuleShape::kNothing;
   for (size_t i = 0; i < rules.size(); ++i) {
     const AddressMatch& address = by_source ? rules[i].source.address
                                             : rules[i].destination.address;
-    if (Length(address) < 0) continue;
+    if (NetworkLength(address) < 0) continue;
     const auto [at, made] = side.numbers.try_emplace(Cut(keys[i], shape),
                                                      side.groups.size());
     if (made) side.groups.emplace_back();
@@ -379,7 +157,7 @@ size_t NextFree(Side& side, size_t rule, const std::vector<bool>& taken) {
 // Step 2.
 void CombineIntoTables(std::vector<Rule>& rules, AutomaticTables& tables) {
   if (rules.size() < kTableThreshold) return;
-  const std::vector<Key> keys = KeysOf(rules);
+  const std::vector<RuleKey> keys = KeysOf(rules);
   Side sources = GroupBy(rules, keys, true);
   Side destinations = GroupBy(rules, keys, false);
   std::vector<bool> taken(rules.size(), false);

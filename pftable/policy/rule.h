@@ -141,8 +141,6 @@ struct PortMatch {
   uint16_t high = 0;
 
   bool IsSet() const { return op != CompareOperator::kNone; }
-  // False without a condition too: ask IsSet() first.
-  bool Matches(uint16_t port) const;
   friend bool operator==(const PortMatch&, const PortMatch&) = default;
 };
 

@@ -77,28 +77,6 @@ bool Contains(Word word, Key key) {
 }
 
 template <typename Key>
-std::optional<trie::Entry<Key>> LongestMatch(Word word, Key key) {
-  std::optional<trie::Entry<Key>> found;
-  while (word != 0) {
-    if (trie::IsLeaf(word)) {
-      const trie::Entry<Key> leaf = trie::LeafEntry<Key>(word);
-      if (trie::SamePrefix(key, leaf.key, leaf.length)) found = leaf;
-      break;
-    }
-    const trie::Node<Key>* node = trie::AsNode<Key>(word);
-    if (!trie::SamePrefix(key, node->prefix, node->depth)) break;
-    const unsigned v = trie::StrideBits(key, node->depth);
-    if (const uint64_t covering = node->internal & trie::kCovering[v >> 1]) {
-      const int index = std::bit_width(covering) - 1;
-      found = trie::EntryAt(node->depth, node->prefix, index,
-                            (node->negated >> index & 1) != 0);
-    }
-    word = node->Child(v);
-  }
-  return found;
-}
-
-template <typename Key>
 std::optional<bool> FindExact(Word word, Key key, int length) {
   while (word != 0) {
     if (trie::IsLeaf(word)) {
@@ -211,25 +189,6 @@ bool AddressTable::View::Contains(Family family, const uint8_t* bytes) const {
       break;
   }
   return false;
-}
-
-std::optional<AddressTable::Edit> AddressTable::View::LongestMatch(
-    const Address& address) const {
-  auto convert = [](const auto& entry) -> std::optional<Edit> {
-    if (!entry) return std::nullopt;
-    return Edit{.prefix = {ToAddress(entry->key), entry->length},
-                .negated = entry->negated,
-                .erase = false};
-  };
-  if (address.family == Family::kIpv4) {
-    return convert(sluice::LongestMatch<Key4>(
-        root4, LoadKey<Key4>(address.bytes.data())));
-  }
-  if (address.family == Family::kIpv6) {
-    return convert(sluice::LongestMatch<Key6>(
-        root6, LoadKey<Key6>(address.bytes.data())));
-  }
-  return std::nullopt;
 }
 
 AddressTable::AddressTable(const AddressTable& other)

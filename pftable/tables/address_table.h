@@ -43,8 +43,6 @@ class AddressTable {
     bool Contains(const Address& address) const {
       return Contains(address.family, address.bytes.data());
     }
-    // The longest entry that covers the address.
-    std::optional<Edit> LongestMatch(const Address& address) const;
 
     // The same nodes, which is more than the same entries.
     friend bool operator==(const View&, const View&) = default;
@@ -59,7 +57,6 @@ class AddressTable {
   // A copy of a table that others hold too (PolicyPool), and a hold on it for as
   // long as the copy is not edited.
   static AddressTable Shared(std::shared_ptr<const AddressTable> original);
-  bool is_shared() const { return original_ != nullptr; }
 
   // This table with the edits applied, the last one of several for one prefix
   // taking effect. Erasing what is not there changes nothing.

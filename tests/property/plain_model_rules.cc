@@ -17,6 +17,32 @@ bool IsQueryReply(const PacketInfo& info) {
          (info.icmp_type == 129 || info.icmp_type == 140);
 }
 
+bool Meets(const PortMatch& condition, uint16_t port) {
+  switch (condition.op) {
+    case CompareOperator::kNone:
+      return false;
+    case CompareOperator::kEqual:
+      return port == condition.low;
+    case CompareOperator::kNotEqual:
+      return port != condition.low;
+    case CompareOperator::kLess:
+      return port < condition.low;
+    case CompareOperator::kLessOrEqual:
+      return port <= condition.low;
+    case CompareOperator::kGreater:
+      return port > condition.low;
+    case CompareOperator::kGreaterOrEqual:
+      return port >= condition.low;
+    case CompareOperator::kRange:
+      return port >= condition.low && port <= condition.high;
+    case CompareOperator::kExclusiveRange:
+      return port > condition.low && port < condition.high;
+    case CompareOperator::kExceptRange:
+      return port < condition.low || port > condition.high;
+  }
+  return false;
+}
+
 bool HasPorts(uint8_t proto) {
   return proto == protocol::kTcp || proto == protocol::kUdp ||
          proto == protocol::kSctp;
@@ -136,11 +162,11 @@ bool PlainModel::Matches(const Rule& rule, const Point& point,
   if (rule.fragment) return false;
   if (ports && !HasPorts(info.proto)) return false;
   if (rule.source.port.IsSet() &&
-      !rule.source.port.Matches(info.source_port.host())) {
+      !Meets(rule.source.port, info.source_port.host())) {
     return false;
   }
   if (rule.destination.port.IsSet() &&
-      !rule.destination.port.Matches(info.destination_port.host())) {
+      !Meets(rule.destination.port, info.destination_port.host())) {
     return false;
   }
   if (info.proto == protocol::kTcp &&

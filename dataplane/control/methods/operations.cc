@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/text.h"
 #include "dataplane/control/methods/call.h"
 #include "nlohmann/json.hpp"
 #include "spdlog/spdlog.h"
@@ -294,7 +295,7 @@ void Call::Audit(std::string_view outcome) const {
 
 absl::Status NoFilter(std::string_view name) {
   return absl::NotFoundError(absl::StrCat(
-      "there is no filter \"", absl::string_view(name.data(), name.size()),
+      "there is no filter \"", View(name),
       "\"; filter.list names those that there are"));
 }
 

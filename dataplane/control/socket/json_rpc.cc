@@ -5,17 +5,11 @@
 #include "nlohmann/json.hpp"
 
 namespace sluice {
-namespace {
-
 using nlohmann::json;
 
-// Bytes that are no UTF-8 (file names, lines of rulesets) are replaced; a
-// throw here would take the control lcore down.
 std::string Dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
-
-}  // namespace
 
 RpcError CodeOf(const absl::Status& status) {
   switch (status.code()) {

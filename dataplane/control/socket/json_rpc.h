@@ -33,6 +33,10 @@ enum class RpcError : int32_t {
 // JSON nested deeper than this is refused before it is built.
 inline constexpr int kMaxJsonDepth = 16;
 
+// On one line. Bytes that are no UTF-8 (file names, lines of rulesets) are
+// replaced; a throw here would take the control lcore down.
+std::string Dump(const nlohmann::json& value);
+
 // The code for a failed operation.
 RpcError CodeOf(const absl::Status& status);
 

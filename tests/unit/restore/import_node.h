@@ -196,11 +196,6 @@ class ImportNode {
     StateImporter importer(Target(), std::move(options));
     return Run(&importer, bytes);
   }
-  absl::StatusOr<RestoreReport> ImportValues(const Snapshot& snapshot,
-                                             ImportOptions options = {}) {
-    StateImporter importer(Target(), std::move(options));
-    return Run(&importer, Snapshot(snapshot));
-  }
   absl::StatusOr<RestoreReport> Import(const Snapshot& snapshot,
                                        ImportOptions options = {}) {
     const auto bytes = WriteSnapshot(snapshot);

@@ -219,7 +219,7 @@ TEST_P(ImportValuesTest, ARuleThatIsNotWhatItSaysIsRefused) {
   const auto refused = [&](auto&& change) {
     Snapshot bad = good;
     change(bad.rulesets[0]);
-    const auto report = to->ImportValues(bad, WithPolicy(true));
+    const auto report = to->Import(bad, WithPolicy(true));
     EXPECT_EQ(report.status().code(), absl::StatusCode::kInvalidArgument)
         << report.status();
     EXPECT_EQ(to->Export(), before);
@@ -239,7 +239,7 @@ TEST_P(ImportValuesTest, ARuleThatIsNotWhatItSaysIsRefused) {
   refused([](SnapshotRuleset& r) {
     r.rules[0].kind = SnapshotRuleKind::kScrub;
   });
-  ASSERT_TRUE(to->ImportValues(good, WithPolicy(true)).ok());
+  ASSERT_TRUE(to->Import(good, WithPolicy(true)).ok());
 }
 
 }  // namespace

@@ -208,6 +208,27 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"dialect", DialectSnapshot(), 2}};
 }
 
+std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {
+  SnapshotWriter writer(snapshot.header);
+  const auto section = [&writer](SectionKind kind, const auto& values) {
+    writer.Begin(kind);
+    for (const auto& value : values) writer.Add(value);
+    writer.End();
+  };
+  section(SectionKind::kMeta, std::vector{snapshot.meta});
+  section(SectionKind::kLimits, snapshot.limits);
+  section(SectionKind::kTables, snapshot.tables);
+  section(SectionKind::kRules, snapshot.rulesets);
+  section(SectionKind::kParentStates, snapshot.parents);
+  section(SectionKind::kChildStates, snapshot.children);
+  section(SectionKind::kExpectations, snapshot.expectations);
+  writer.Begin(SectionKind::kCounters);
+  for (const auto& counters : snapshot.rule_counters) writer.Add(counters);
+  for (const auto& counters : snapshot.table_counters) writer.Add(counters);
+  writer.End();
+  return writer.Finish();
+}
+
 void FixSnapshot(std::vector<uint8_t>& bytes) {
   if (bytes.size() < kSnapshotHeaderBytes + kTlvHeaderBytes + kEndBytes) {
     return;
@@ -224,7 +245,7 @@ void FixSnapshot(std::vector<uint8_t>& bytes) {
             ~Crc32c(0xffffffff, bytes.data() + at, covered));
     at = next;
   }
-  FinishSnapshot(bytes, Read32(bytes, 20), {});
+  FinishSnapshot(bytes, Read32(bytes, 20));
 }
 
 }  // namespace sluice

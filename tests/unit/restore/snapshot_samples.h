@@ -41,6 +41,9 @@ struct NamedSnapshot {
 // minor version.
 std::vector<NamedSnapshot> GoldenSnapshots();
 
+// As WriteSnapshot(), but writes what the reader refuses too.
+std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot);
+
 // Computes the checksums, the length and the digest anew, as far as the bytes
 // have the form of a snapshot at all: a damaged one becomes one that somebody
 // wrote on purpose.

@@ -530,6 +530,7 @@ TEST(CpuListTest, Shapes) {
   EXPECT_THAT(ParseCpuList(""), IsEmpty());
   EXPECT_THAT(ParseCpuList("(null)"), IsEmpty());
   EXPECT_THAT(ParseCpuList("1,3-2"), ElementsAre(1));
+  EXPECT_THAT(ParseCpuList("5,3-4,3"), ElementsAre(3, 4, 5));
   EXPECT_THAT(ParseCpuList("0-65535").size(), kMaxCpuList);
 }
 

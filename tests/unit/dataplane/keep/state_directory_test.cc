@@ -50,7 +50,7 @@ std::vector<ManifestEntry> TwoFilters() {
 std::string Sealed(const std::string& line) {
   const std::string text = line + "\n";
   const SnapshotDigest digest = DigestOf(
-      {reinterpret_cast<const uint8_t*>(text.data()), text.size()}, "");
+      {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
   return text +
          absl::BytesToHexString(absl::string_view(
              reinterpret_cast<const char*>(digest.data()), digest.size())) +

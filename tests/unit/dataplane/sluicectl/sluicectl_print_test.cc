@@ -235,7 +235,7 @@ TEST_F(SluicectlToolTest, WithoutFactsTheSystemAndTheDaemonsPortsAreKnown) {
   EXPECT_EQ(uplink->addresses[0].broadcast, ParseAddress("192.0.2.255"));
   EXPECT_EQ(uplink->addresses[1].address, *ParseAddress("2001:db8::1"));
   EXPECT_NE(facts->FindInterface("downlink"), nullptr);
-  EXPECT_FALSE(facts->IsGroup("nameless"));
+  EXPECT_TRUE(facts->Resolve("nameless").empty());
   EXPECT_TRUE(facts->names_all_interfaces());
   EXPECT_EQ(facts->User("root"), 0u);
 

@@ -11,7 +11,8 @@
 #include <string_view>
 
 #include "pftable/policy/names.h"
-#include "pftable/language/parser_internal.h"
+#include "pftable/policy/policy.h"
+#include "pftable/policy/reserved_words.h"
 #include "pftable/policy/timeouts.h"
 
 namespace sluice {

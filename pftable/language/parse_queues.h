@@ -1,0 +1,45 @@
+// Queues of either pf, ALTQ and limiters: they are read, checked and kept as
+// text. Internal to the language front-end.
+#ifndef SLUICE_PFTABLE_LANGUAGE_PARSE_QUEUES_H_
+#define SLUICE_PFTABLE_LANGUAGE_PARSE_QUEUES_H_
+
+#include <string>
+#include <string_view>
+
+#include "pftable/language/check_names.h"
+#include "pftable/language/parse_host.h"
+#include "pftable/language/policy_draft.h"
+#include "pftable/language/token_reader.h"
+
+namespace sluice {
+
+class QueueParser {
+ public:
+  // All outlive this.
+  QueueParser(TokenReader& in, PolicyDraft& draft, Names& names,
+              HostParser& hosts)
+      : in_(in), draft_(draft), names_(names), hosts_(hosts) {}
+
+  bool ParseQueue(const Token& word);
+  bool ParseAltq(const Token& word);
+  bool ParseLimiter(const Token& word);
+
+ private:
+  bool ParseBandwidth(std::string& out);
+  bool ParseQueueRate(std::string_view what, std::string& out);
+  bool ParseQueueDefinition(const Token& word, const std::string& name,
+                            SourcePlace name_place);
+  bool ParseScheduler(std::string& out);
+  bool ParseAltqDefinition(const Token& word, const std::string& name,
+                           SourcePlace name_place);
+  bool AddForeign(std::string kind, std::string text, SourcePlace place);
+
+  TokenReader& in_;
+  PolicyDraft& draft_;
+  Names& names_;
+  HostParser& hosts_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_LANGUAGE_PARSE_QUEUES_H_
