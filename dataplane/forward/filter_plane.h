@@ -20,7 +20,7 @@
 #include <memory>
 #include <vector>
 
-#include "dataplane/forward/pipeline.h"
+#include "dataplane/base/build_limits.h"
 #include "restore/hold_queue.h"
 #include "restore/port_status.h"
 #include "restore/restore_queue.h"

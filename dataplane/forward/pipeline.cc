@@ -74,7 +74,7 @@ void Pipeline::Parse(uint16_t port, PacketBurst& burst) {
 
 void Pipeline::Judge(uint16_t port, PacketBurst& burst,
                      const Topology& topology,
-                     std::span<const FilterView> filters, Tick now,
+                     const FilterEnds& filters, Tick now,
                      BurstResult& result) {
   const PortContext& arrival = topology.ports[port];
   burst_ = &burst;
@@ -113,7 +113,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       const PortContext& at =
           direction == Direction::kIn ? arrival : departure;
       if (at.excluded) continue;
-      const FilterView& filter = filters[at.filter];
+      const FilterView& filter = *filters[static_cast<size_t>(direction)];
       alive = JudgeAt(alive, {.at = at,
                               .arrival = arrival,
                               .filter = filter,
@@ -158,7 +158,7 @@ inline bool Pipeline::StatesHaveChanged() const {
 }
 
 Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
-  if (!judgement.filter.enabled) return alive;
+  if (judgement.filter.disposition == Disposition::kUnfiltered) return alive;
   if (judgement.filter.generation == nullptr) {
     DropAll(alive, DropReason::kMatch);
     return 0;
@@ -292,7 +292,7 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
 
   const bool blocked = verdict.action == VerdictAction::kBlock;
   if (!expectations_.empty() && !info.has(kFragment) &&
-      (!blocked || !verdict.quick || filter.related_beats_quick)) {
+      (!blocked || !verdict.quick)) {
     ExpectedChild child;
     if (expectations_.Take(info, judgement.where, judgement.now, &child)) {
       rules_[i] = kNoRule;

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "dataplane/forward/filter_plane.h"
-#include "dataplane/forward/pipeline.h"
-#include "dataplane/workers/worker.h"
+#include "dataplane/forward/port_counters.h"
+#include "dataplane/workers/worker_totals.h"
 
 namespace sluice {
 namespace {
