@@ -5,7 +5,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 #include "packet/counter.h"
 
@@ -23,9 +22,6 @@ enum class Mismatch : uint8_t {
   kIcmpErrorOuter,  // ... whose outer and inner addresses contradict
 };
 inline constexpr size_t kMismatchCount = 8;
-inline constexpr std::array<std::string_view, kMismatchCount> kMismatchNames =
-    {"sequence",       "acknowledgment", "reset",      "syn-in-open",
-     "handshake",      "icmp-direction", "icmp-error", "icmp-error-outer"};
 
 // One writer, the worker; the control side reads.
 struct StateStatistics {

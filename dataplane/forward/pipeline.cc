@@ -237,11 +237,11 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
       RunTftpHelper(states_, state, info, mbuf, direction, judgement.now,
                     expectations_);
     }
-    if (states_.hot(state).flags & kEntryTagged) {
-      tags_[i] = states_.cold(state).tag;
+    if (states_.entries().hot(state).flags & kEntryTagged) {
+      tags_[i] = states_.entries().cold(state).tag;
     }
     if (step.log) [[unlikely]] {
-      const StateTemplate values = states_.TemplateOf(state);
+      const StateTemplate values = states_.entries().TemplateOf(state);
       Log(i, {.rule_slot = values.rule_slot,
               .anchor_slot = values.anchor_slot,
               .action = RuleAction::kPass},
@@ -337,7 +337,7 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
     Drop(i, inserted.reason);
     return false;
   }
-  if (states_.hot(inserted.state).flags & kEntryHelper) {
+  if (states_.entries().hot(inserted.state).flags & kEntryHelper) {
     RunTftpHelper(states_, inserted.state, info, mbuf,
                   judgement.where.direction, judgement.now, expectations_);
   }

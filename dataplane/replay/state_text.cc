@@ -67,7 +67,7 @@ std::string StateLine(const StateTable& states, const StateRecord& record,
       Flow(record), " ", PhaseName(record.proto, record.phase[out ? 0 : 1]),
       ":", PhaseName(record.proto, record.phase[out ? 1 : 0]));
   if (record.parent.IsSet()) {
-    const StateIndex parent = states.Resolve(record.parent);
+    const StateIndex parent = states.entries().Resolve(record.parent);
     absl::StrAppend(&line, ", child of ",
                     parent == kNoState ? "nothing"
                                        : Flow(states.Record(parent, now)));

@@ -55,9 +55,10 @@ class BurstJudge {
   // The filters at the ends at which a packet is judged; null where none is.
   GateEnds JudgingEnds(uint16_t port);
   void JudgeBy(const FilterEnds& filters, uint16_t port, PacketBurst& burst);
+  // Whether its packets need the gate: they do not go on, or some wait there.
   bool Gated(const FilterView& view) const {
-    return !view.open() ||
-           (view.filter != nullptr && gate_.Holds(view.filter->number));
+    return !view.open() || (holds_any() && view.filter != nullptr &&
+                            gate_.Holds(view.filter->number));
   }
   void PassGate(uint16_t port, const FilterEnds& filters, PacketBurst& burst);
   uint32_t ReleaseFilter(uint16_t number);
