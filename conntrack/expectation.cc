@@ -108,17 +108,6 @@ bool ExpectationTable::Take(const PacketInfo& info, const JudgePoint& where,
   return i != kNone;
 }
 
-bool ExpectationTable::Matches(const PacketInfo& info,
-                               const JudgePoint& where, Tick now) {
-  if (empty() || !MayBeExpected(info)) return false;
-  const std::lock_guard guard(impl_->lock);
-  const bool found =
-      impl_->Find(TargetOf(info, where), info, where.interface, now) !=
-      kNone;
-  Publish();
-  return found;
-}
-
 void ExpectationTable::Disarm(uint16_t record, StateId parent) {
   const std::lock_guard guard(impl_->lock);
   if (impl_->RecordOf(record, parent) == nullptr) return;
@@ -128,9 +117,7 @@ void ExpectationTable::Disarm(uint16_t record, StateId parent) {
 
 void ExpectationTable::ParentGone(uint16_t record, StateId parent) {
   const std::lock_guard guard(impl_->lock);
-  FamilyRecord* found = impl_->RecordOf(record, parent);
-  if (found == nullptr) return;
-  found->alive = false;
+  if (impl_->RecordOf(record, parent) == nullptr) return;
   impl_->statistics.parent_gone += impl_->FreeAllOf(record);
   Publish();
 }
@@ -141,12 +128,6 @@ void ExpectationTable::ChildGone(uint16_t record, StateId parent) {
   if (found == nullptr || found->children == 0) return;
   --found->children;
   impl_->FreeRecordIfUnused(record);
-}
-
-bool ExpectationTable::ParentAlive(uint16_t record, StateId parent) const {
-  const std::lock_guard guard(impl_->lock);
-  const FamilyRecord* found = impl_->RecordOf(record, parent);
-  return found != nullptr && found->alive;
 }
 
 void ExpectationTable::Expire(Tick now, uint32_t budget) {

@@ -135,8 +135,6 @@ class ExpectationTable {
   // if it cannot make it, or say so yourself.
   bool Take(const PacketInfo& info, const JudgePoint& where, Tick now,
             ExpectedChild* child);
-  // Whether there is one, without taking it.
-  bool Matches(const PacketInfo& info, const JudgePoint& where, Tick now);
 
   // The parent's own expectations are not needed any more.
   void Disarm(uint16_t record, StateId parent);
@@ -144,8 +142,6 @@ class ExpectationTable {
   // list). Its children live on.
   void ParentGone(uint16_t record, StateId parent);
   void ChildGone(uint16_t record, StateId parent);
-  // Whether that parent's state is still there.
-  bool ParentAlive(uint16_t record, StateId parent) const;
 
   // Frees at most `budget` expectations whose time is over.
   void Expire(Tick now, uint32_t budget);

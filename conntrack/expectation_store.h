@@ -72,7 +72,6 @@ struct FamilyRecord {
   StateHandle parent;  // id 0: free
   uint16_t filter = 0;
   Direction direction = Direction::kIn;
-  bool alive = false;
   uint32_t children = 0;
   uint32_t first = kNone;
   uint32_t next_free = kNone;
@@ -304,8 +303,7 @@ struct ExpectationTable::Impl {
     free_record = record.next_free;
     record = {.parent = parent.handle,
               .filter = parent.filter,
-              .direction = parent.direction,
-              .alive = true};
+              .direction = parent.direction};
     ++uses[parent.filter].records;
     ++used_records;
     return number;

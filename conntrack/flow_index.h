@@ -78,7 +78,6 @@ class FlowIndex {
   void Remove(const FlowHash& hash, uint32_t slot);
 
   size_t memory() const { return memory_.size(); }
-  bool uses_huge_pages() const { return memory_.huge(); }
 
  private:
   Bucket* buckets_ = nullptr;

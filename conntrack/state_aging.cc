@@ -1,6 +1,4 @@
 // The parts of StateTable that deal with time, counters and listings.
-#include <utility>
-
 #include "conntrack/state_table.h"
 
 namespace sluice {
@@ -37,7 +35,7 @@ uint32_t StateTable::Lifetime(const StateHot& hot,
 }
 
 void StateTable::Requeue(StateIndex state, Tick now) {
-  const Tick due = now + Lifetime(hot_[state], cold_[state]);
+  const Tick due = now + Lifetime(entries_.hot(state), entries_.cold(state));
   // What comes up too early is queued again then.
   if (!wheel_.ComesLaterThan(state, due)) return;
   wheel_.Unqueue(state);
@@ -49,13 +47,13 @@ bool StateTable::Expire(Tick now, uint32_t budget) {
   for (; budget > 0; --budget) {
     const StateIndex state = wheel_.NextDue(now);
     if (state == kNoState) return true;
-    const StateIndex next = cold_[state].wheel_next;
+    const StateIndex next = entries_.cold(state).wheel_next;
     if (next != kNoState) {
-      __builtin_prefetch(&cold_[next], 1);
-      __builtin_prefetch(&hot_[next]);
+      __builtin_prefetch(&entries_.cold(next), 1);
+      __builtin_prefetch(&entries_.hot(next));
     }
-    const uint32_t life = Lifetime(hot_[state], cold_[state]);
-    const uint32_t idle = Idle(hot_[state], now);
+    const uint32_t life = Lifetime(entries_.hot(state), entries_.cold(state));
+    const uint32_t idle = Idle(entries_.hot(state), now);
     if (idle >= life) {
       Remove(state);
     } else {
@@ -66,41 +64,18 @@ bool StateTable::Expire(Tick now, uint32_t budget) {
   return wheel_.NextDue(now) == kNoState;
 }
 
-TrafficDelta StateTable::TakeCounters(StateIndex state) {
-  StateHot& hot = hot_[state];
-  StateCold& cold = cold_[state];
-  StateExtra& extra = extra_[state];
-  if ((hot.flags & kEntryFolded) == 0) {
-    hot.flags |= kEntryFolded;
-    cold.folded_bytes = {};
-    extra.folded_packets = {};
-  }
-  TrafficDelta delta;
-  for (size_t peer = 0; peer < 2; ++peer) {
-    const uint32_t packets = std::exchange(hot.packets[peer], 0);
-    const uint32_t bytes = std::exchange(hot.bytes[peer], 0);
-    extra.folded_packets[peer] += packets;
-    cold.folded_bytes[peer] += bytes;
-    // The originator's packets go the way of the first one.
-    const size_t direction =
-        static_cast<size_t>(hot.direction()) ^ peer;
-    delta.packets[direction] = packets;
-    delta.bytes[direction] = bytes;
-  }
-  return delta;
-}
-
 void StateTable::Fold(StateIndex state) {
-  const TrafficDelta delta = TakeCounters(state);
+  const TrafficDelta delta = entries_.TakeCounters(state);
   if (sink_ != nullptr) {
-    sink_->AddTraffic(hot_[state].key.filter, TemplateOf(state), delta);
+    sink_->AddTraffic(entries_.hot(state).key.filter,
+                      entries_.TemplateOf(state), delta);
   }
 }
 
 StateRecord StateTable::Record(StateIndex state, Tick now) const {
-  const StateHot& hot = hot_[state];
-  const StateCold& cold = cold_[state];
-  const StateExtra& extra = extra_[state];
+  const StateHot& hot = entries_.hot(state);
+  const StateCold& cold = entries_.cold(state);
+  const StateExtra& extra = entries_.extra(state);
   StateRecord record;
   record.id = cold.id;
   record.slot = state;
@@ -140,35 +115,9 @@ StateRecord StateTable::Record(StateIndex state, Tick now) const {
   record.idle = Idle(hot, now);
   const uint32_t life = Lifetime(hot, cold);
   record.expires_in = life > record.idle ? life - record.idle : 0;
-  record.values = TemplateOf(state);
+  record.values = entries_.TemplateOf(state);
   record.parent = {cold.parent_id, cold.parent_slot};
   return record;
-}
-
-ParentReference StateTable::ReferenceTo(StateIndex state) const {
-  const StateHot& hot = hot_[state];
-  const StateCold& cold = cold_[state];
-  ParentReference parent;
-  parent.handle = HandleOf(state);
-  parent.filter = hot.key.filter;
-  parent.direction = hot.direction();
-  parent.interface = cold.interface;
-  parent.has_parent = cold.parent_id != 0;
-  if (!parent.has_parent) parent.record = cold.family_record;
-  return parent;
-}
-
-StateTemplate StateTable::TemplateOf(StateIndex state) const {
-  const StateHot& hot = hot_[state];
-  const StateCold& cold = cold_[state];
-  StateTemplate values;
-  values.rule_slot = cold.rule_slot;
-  values.anchor_slot = cold.anchor_slot;
-  values.flags = hot.flags & kTemplateFlags;
-  values.tag = cold.tag;
-  values.match_count = hot.match_count;
-  if (hot.match_count != 0) values.match_slots = extra_[state].match_slots;
-  return values;
 }
 
 }  // namespace sluice

@@ -1,4 +1,3 @@
-// The parts of StateTable that take in states from elsewhere.
 #include "conntrack/state_import.h"
 
 #include <algorithm>
@@ -61,61 +60,43 @@ bool IsAhead(const StateHot& live, const StateRecord& record, int peer) {
 
 }  // namespace
 
-FlowHash StateTable::HashOf(const StateRecord& record) const {
-  return record.family == Family::kIpv4 ? Hash(Key4(record), options_.secret)
-                                        : Hash(Key6(record), options_.secret);
+FlowHash StateIntake::HashOf(const StateRecord& record) const {
+  const HashSecret& secret = table_.options_.secret;
+  return record.family == Family::kIpv4 ? Hash(Key4(record), secret)
+                                        : Hash(Key6(record), secret);
 }
 
-ReserveResult StateTable::BeginImport(StateImport* import) {
+StateIntake::StateIntake(StateTable* table)
+    : table_(*table), entries_(table->entries_) {}
+
+uint64_t StateIntake::last_id() const { return table_.last_id_; }
+
+ReserveResult StateIntake::Begin(StateImport* import) {
   const std::vector<ImportedState>& states = import->states;
   if (import->slots.size() != states.size()) return ReserveResult::kSlots;
-  if (import->filter >= filters_.size() ||
-      filters_[import->filter].budget == nullptr) {
+  if (import->filter >= table_.filters_.size() ||
+      table_.filters_[import->filter].budget == nullptr) {
     return ReserveResult::kFilter;
   }
   if (!states.empty()) {
     const StateId first = states.front().record.id;
     const StateId last = states.back().record.id;
-    if (last >> 8 >= kMaxImportedCount || first >> 8 <= last_id_ ||
+    if (last >> 8 >= kMaxImportedCount || first >> 8 <= table_.last_id_ ||
         first > last) {
       return ReserveResult::kIds;
     }
     // What is made from here on is younger than all of them.
-    last_id_ = last >> 8;
+    table_.last_id_ = last >> 8;
   }
   import->begun = true;
   return ReserveResult::kMore;
 }
 
-bool StateTable::Contest(StateIndex state, const FlowHash& hash) {
-  const StateHot& hot = hot_[state];
-  const auto plain = [](const StateHot& entry) {
-    FlowKey4 key = entry.key;
-    key.family &= kFamilyMask;
-    return key;
-  };
-  const FlowKey4 key = plain(hot);
-  const bool v6 = key.family == static_cast<uint8_t>(Family::kIpv6);
-  bool others = false;
-  index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
-              [&](StateIndex candidate) {
-                StateHot& other = hot_[candidate];
-                if (candidate == state || !(plain(other) == key) ||
-                    (v6 && !(extra_[candidate].key == extra_[state].key))) {
-                  return false;
-                }
-                others = true;
-                if (other.reserved()) other.key.family |= kContestedFamily;
-                return false;
-              });
-  return others;
-}
-
-void StateTable::WriteReserved(const StateRecord& record, StateIndex state) {
+void StateIntake::Write(const StateRecord& record, StateIndex state) {
   const StateTemplate& values = record.values;
-  StateHot& hot = hot_[state];
-  StateCold& cold = cold_[state];
-  StateExtra& extra = extra_[state];
+  StateHot& hot = entries_.hot(state);
+  StateCold& cold = entries_.cold(state);
+  StateExtra& extra = entries_.extra(state);
   hot = StateHot{};
   cold = StateCold{};
   if (record.family == Family::kIpv4) {
@@ -131,7 +112,7 @@ void StateTable::WriteReserved(const StateRecord& record, StateIndex state) {
       kEntryFolded | (values.flags & kTemplateFlags) |
       (record.direction == Direction::kOut ? kEntryOut : 0) |
       (values.tag != kNoTag ? kEntryTagged : 0) |
-      (options_.tftp_helper ? record.flags & kEntryHelper : 0));
+      (table_.options_.tftp_helper ? record.flags & kEntryHelper : 0));
   hot.last_seen = record.expires_in;
   hot.window = record.window;
   hot.max_window = record.max_window;
@@ -155,40 +136,42 @@ void StateTable::WriteReserved(const StateRecord& record, StateIndex state) {
   cold.tag = values.tag;
 }
 
-ReserveResult StateTable::ReserveOne(StateRecord* record) {
-  Filter& filter = filters_[record->filter];
-  if (!filter.budget->Take()) return ReserveResult::kStateLimit;
-  const StateIndex state = TakeSlot();
+ReserveResult StateIntake::ReserveOne(StateRecord* record) {
+  StateBudget& budget = *table_.filters_[record->filter].budget;
+  if (!budget.Take()) return ReserveResult::kStateLimit;
+  const StateIndex state = entries_.Take();
   if (state == kNoState) {
-    filter.budget->GiveBack();
+    budget.GiveBack();
     return ReserveResult::kSlots;
   }
-  WriteReserved(*record, state);
+  Write(*record, state);
   const FlowHash hash = HashOf(*record);
   const auto give_back = [&] {
-    cold_[state].id = 0;
-    GiveBackSlot(state);
-    filter.budget->GiveBack();
+    entries_.cold(state).id = 0;
+    entries_.GiveBack(state);
+    budget.GiveBack();
   };
-  if (!index_.Insert(hash, state)) {
+  if (!table_.index_.Insert(hash, state)) {
     give_back();
     return ReserveResult::kIndex;
   }
-  if (sink_ != nullptr && !sink_->StateInserted(record->filter,
-                                                record->values)) {
-    index_.Remove(hash, state);
+  if (table_.sink_ != nullptr &&
+      !table_.sink_->StateInserted(record->filter, record->values)) {
+    table_.index_.Remove(hash, state);
     give_back();
     return ReserveResult::kRuleLimit;
   }
-  if (Contest(state, hash)) hot_[state].key.family |= kContestedFamily;
-  ++reserved_;
+  if (table_.Contest(state, hash)) {
+    entries_.hot(state).key.family |= kContestedFamily;
+  }
+  ++table_.reserved_;
   record->slot = state;
   return ReserveResult::kReady;
 }
 
-ReserveResult StateTable::Reserve(StateImport* import, uint32_t budget) {
+ReserveResult StateIntake::Reserve(StateImport* import, uint32_t budget) {
   if (!import->begun) {
-    const ReserveResult begun = BeginImport(import);
+    const ReserveResult begun = Begin(import);
     if (begun != ReserveResult::kMore) return begun;
   }
   const size_t count = import->states.size();
@@ -196,14 +179,14 @@ ReserveResult StateTable::Reserve(StateImport* import, uint32_t budget) {
     if (import->reserved + kAhead < count) {
       const StateRecord& later =
           import->states[import->reserved + kAhead].record;
-      __builtin_prefetch(index_.BucketOf(HashOf(later)), 1);
+      __builtin_prefetch(table_.index_.BucketOf(HashOf(later)), 1);
     }
     StateRecord& record = import->states[import->reserved].record;
     const bool ascends =
         import->reserved == 0 ||
         import->states[import->reserved - 1].record.id < record.id;
-    if (!ascends || WorkerOf(record.id) != options_.worker ||
-        record.id >> 8 > last_id_) {
+    if (!ascends || WorkerOf(record.id) != table_.options_.worker ||
+        record.id >> 8 > table_.last_id_) {
       return ReserveResult::kIds;
     }
     if (record.filter != import->filter) return ReserveResult::kFilter;
@@ -215,49 +198,58 @@ ReserveResult StateTable::Reserve(StateImport* import, uint32_t budget) {
                                   : ReserveResult::kReady;
 }
 
-void StateTable::ReleaseReserved(const ImportedState& imported) {
+void StateIntake::Release(const ImportedState& imported) {
   const StateRecord& record = imported.record;
-  index_.Remove(HashOf(record), record.slot);
-  if (sink_ != nullptr) sink_->StateCancelled(record.filter, record.values);
-  filters_[record.filter].budget->GiveBack();
-  cold_[record.slot].id = 0;
-  GiveBackSlot(record.slot);
-  --reserved_;
-  if (imported.family_record == kNoFamilyRecord || expectations_ == nullptr) {
+  table_.index_.Remove(HashOf(record), record.slot);
+  if (table_.sink_ != nullptr) {
+    table_.sink_->StateCancelled(record.filter, record.values);
+  }
+  table_.filters_[record.filter].budget->GiveBack();
+  entries_.cold(record.slot).id = 0;
+  entries_.GiveBack(record.slot);
+  --table_.reserved_;
+  if (imported.family_record == kNoFamilyRecord ||
+      table_.expectations_ == nullptr) {
     return;
   }
   if (record.parent.IsSet()) {
-    expectations_->ChildGone(imported.family_record, record.parent.id);
+    table_.expectations_->ChildGone(imported.family_record, record.parent.id);
   } else {
-    expectations_->ParentGone(imported.family_record, record.id);
+    table_.expectations_->ParentGone(imported.family_record, record.id);
   }
 }
 
-StateIndex StateTable::FindLive(const StateRecord& record) const {
+StateIndex StateIntake::FindLive(const StateRecord& record) const {
   const FlowHash hash = HashOf(record);
+  const FlowIndex& index = table_.index_;
   const auto meets = [&](StateIndex candidate) {
-    const bool both_bound = record.values.has(kStateIfBound) &&
-                            (hot_[candidate].flags & kStateIfBound) != 0;
-    return !both_bound || cold_[candidate].interface == record.interface;
+    const bool both_bound =
+        record.values.has(kStateIfBound) &&
+        (entries_.hot(candidate).flags & kStateIfBound) != 0;
+    return !both_bound ||
+           entries_.cold(candidate).interface == record.interface;
   };
   if (record.family == Family::kIpv4) {
     const FlowKey4 key = Key4(record);
-    return index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
-                       [&](StateIndex candidate) {
-                         return hot_[candidate].key == key && meets(candidate);
-                       });
+    return index.Find(index.BucketOf(hash), FlowIndex::TagOf(hash),
+                      [&](StateIndex candidate) {
+                        return entries_.hot(candidate).key == key &&
+                               meets(candidate);
+                      });
   }
   const FlowKey6 key = Key6(record);
-  return index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
-                     [&](StateIndex candidate) {
-                       return hot_[candidate].family() == Family::kIpv6 &&
-                              extra_[candidate].key == key && meets(candidate);
-                     });
+  return index.Find(index.BucketOf(hash), FlowIndex::TagOf(hash),
+                    [&](StateIndex candidate) {
+                      return entries_.hot(candidate).family() ==
+                                 Family::kIpv6 &&
+                             entries_.extra(candidate).key == key &&
+                             meets(candidate);
+                    });
 }
 
-bool StateTable::Advance(StateIndex state, const StateRecord& record,
-                         Tick now) {
-  StateHot& hot = hot_[state];
+bool StateIntake::Advance(StateIndex state, const StateRecord& record,
+                          Tick now) {
+  StateHot& hot = entries_.hot(state);
   bool taken = false;
   for (int peer = 0; peer < 2; ++peer) {
     if (!IsAhead(hot, record, peer)) continue;
@@ -273,44 +265,44 @@ bool StateTable::Advance(StateIndex state, const StateRecord& record,
   hot.timeout = record.proto == protocol::kTcp
                     ? TcpTimeout(hot)
                     : std::max(hot.timeout, record.timeout);
-  Requeue(state, now);
+  table_.Requeue(state, now);
   return true;
 }
 
-void StateTable::TieFamily(const ImportedState& imported) {
+void StateIntake::TieFamily(const ImportedState& imported) {
   const StateRecord& record = imported.record;
-  StateCold& cold = cold_[record.slot];
+  StateCold& cold = entries_.cold(record.slot);
   if (record.parent.IsSet()) {
     const ParentReference parent = {.handle = record.parent,
                                     .filter = record.filter,
                                     .record = imported.family_record};
     if (LinkToParent(&cold, record.filter, parent) != LinkResult::kLinked) {
-      statistics_.links_refused.Add(1);
+      table_.statistics_.links_refused.Add(1);
     }
   } else {
     cold.family_record = imported.family_record;
   }
   if (cold.family_record != kNoFamilyRecord) {
-    hot_[record.slot].flags |= kEntryRelated;
+    entries_.hot(record.slot).flags |= kEntryRelated;
   }
 }
 
-void StateTable::Publish(StateIndex state, Tick now) {
-  StateHot& hot = hot_[state];
-  StateCold& cold = cold_[state];
+void StateIntake::Publish(StateIndex state, Tick now) {
+  StateHot& hot = entries_.hot(state);
+  StateCold& cold = entries_.cold(state);
   hot.key.family &= kFamilyMask;
   hot.flags |= kEntryInUse;
-  const uint32_t life = Lifetime(hot, cold);
+  const uint32_t life = table_.Lifetime(hot, cold);
   const uint32_t remaining = std::min(hot.last_seen, life);
   const uint32_t idle = life - remaining;
   hot.last_seen = now - idle;
   cold.created = now - std::max(cold.created, idle);
-  wheel_.Queue(state, now + remaining);
-  --reserved_;
+  table_.wheel_.Queue(state, now + remaining);
+  --table_.reserved_;
 }
 
-void StateTable::CommitContested(StateImport* import,
-                                 const ImportedState& imported, Tick now) {
+void StateIntake::CommitContested(StateImport* import,
+                                  const ImportedState& imported, Tick now) {
   const StateIndex live = FindLive(imported.record);
   if (live == kNoState) {
     Publish(imported.record.slot, now);
@@ -318,26 +310,26 @@ void StateTable::CommitContested(StateImport* import,
     return;
   }
   if (Advance(live, imported.record, now)) ++import->advanced;
-  ReleaseReserved(imported);
+  Release(imported);
   ++import->merged;
 }
 
-bool StateTable::Commit(StateImport* import, Tick now, uint32_t budget) {
-  wheel_.Start(now);
+bool StateIntake::Commit(StateImport* import, Tick now, uint32_t budget) {
+  table_.wheel_.Start(now);
   const uint32_t end = static_cast<uint32_t>(
       std::min<uint64_t>(uint64_t{import->done} + budget, import->reserved));
   const uint64_t before = import->inserted;
   const StateIndex* const slots = import->slots.data();
   for (uint32_t i = import->done; i < end; ++i) {
     if (i + kAhead < end) {
-      __builtin_prefetch(&hot_[slots[i + kAhead]], 1);
-      __builtin_prefetch(&cold_[slots[i + kAhead]], 1);
+      __builtin_prefetch(&entries_.hot(slots[i + kAhead]), 1);
+      __builtin_prefetch(&entries_.cold(slots[i + kAhead]), 1);
     }
     if (import->tied < import->ties.size() &&
         import->ties[import->tied] == i) {
       TieFamily(import->states[import->ties[import->tied++]]);
     }
-    if ((hot_[slots[i]].key.family & kContestedFamily) != 0) {
+    if ((entries_.hot(slots[i]).key.family & kContestedFamily) != 0) {
       CommitContested(import, import->states[i], now);
     } else {
       Publish(slots[i], now);
@@ -345,14 +337,14 @@ bool StateTable::Commit(StateImport* import, Tick now, uint32_t budget) {
     }
   }
   import->done = end;
-  statistics_.inserts.Add(import->inserted - before);
-  statistics_.states.Add(import->inserted - before);
+  table_.statistics_.inserts.Add(import->inserted - before);
+  table_.statistics_.states.Add(import->inserted - before);
   return import->done == import->reserved;
 }
 
-bool StateTable::Cancel(StateImport* import, uint32_t budget) {
+bool StateIntake::Cancel(StateImport* import, uint32_t budget) {
   for (; budget > 0 && import->reserved > import->done; --budget) {
-    ReleaseReserved(import->states[--import->reserved]);
+    Release(import->states[--import->reserved]);
   }
   return import->reserved == import->done;
 }

@@ -1,6 +1,6 @@
 // States that come from elsewhere, on their way into a shard.
 //
-// Three calls of StateTable, each in slices that the worker fits between its
+// Three calls of StateIntake, each in slices that the worker fits between its
 // bursts, none of which allocates:
 //
 //   Reserve()  takes all that a state needs (slot, room in the index, a unit of
@@ -30,9 +30,14 @@
 #include <vector>
 
 #include "conntrack/expectation.h"
+#include "conntrack/flow_key.h"
 #include "conntrack/state.h"
+#include "packet/packet.h"
 
 namespace sluice {
+
+class StateEntries;
+class StateTable;
 
 // The counter in an id is below this, so that imports, however often and of
 // whatever, leave a worker more ids than it can use up.
@@ -66,7 +71,7 @@ struct StateImport {
     slots.reserve(count);
     states.reserve(count);
   }
-  // Between StateTable::Reserve() and Commit(), ascending by index: what the
+  // Between StateIntake::Reserve() and Commit(), ascending by index: what the
   // state has in the expectation table, and for a child its parent.
   void Tie(uint32_t index, const StateHandle& parent, uint16_t family_record) {
     ties.push_back(index);
@@ -92,6 +97,41 @@ enum class ReserveResult : uint8_t {
   kIndex,       // no room in the index
   kStateLimit,  // `set limit states`
   kRuleLimit,   // `max` of a rule
+};
+
+// The way into one shard. Everything is the worker's, as for StateTable; each
+// call looks at no more than `budget` states.
+class StateIntake {
+ public:
+  // The table outlives it.
+  explicit StateIntake(StateTable* table);
+
+  ReserveResult Reserve(StateImport* import, uint32_t budget);
+  // True when all are in. Only after kReady.
+  bool Commit(StateImport* import, Tick now, uint32_t budget);
+  // True when all was given back. After any Reserve().
+  bool Cancel(StateImport* import, uint32_t budget);
+  // The counter of the newest id: ids above are free.
+  uint64_t last_id() const;
+
+ private:
+  FlowHash HashOf(const StateRecord& record) const;
+  ReserveResult Begin(StateImport* import);
+  ReserveResult ReserveOne(StateRecord* record);
+  void Release(const ImportedState& imported);
+  void Write(const StateRecord& record, StateIndex state);
+  // The mark goes: from here on it is a state.
+  void Publish(StateIndex state, Tick now);
+  void CommitContested(StateImport* import, const ImportedState& imported,
+                       Tick now);
+  void TieFamily(const ImportedState& imported);
+  // A state with the key of that one, where both would hold.
+  StateIndex FindLive(const StateRecord& record) const;
+  // Takes over what is ahead of the live state; whether anything was.
+  bool Advance(StateIndex state, const StateRecord& record, Tick now);
+
+  StateTable& table_;
+  StateEntries& entries_;
 };
 
 }  // namespace sluice

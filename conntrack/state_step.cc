@@ -53,7 +53,7 @@ StepResult StateTable::Refuse(Mismatch cause, StepResult result) {
 StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
                             const rte_mbuf& mbuf, Direction direction,
                             Tick now) {
-  StateHot& hot = hot_[state];
+  StateHot& hot = entries_.hot(state);
   StepResult result;
   const uint32_t from = direction == hot.direction() ? 0 : 1;
   if ((info.flags & kIpOptions) != 0 &&
@@ -137,7 +137,7 @@ IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
   const StateIndex state = Find(inner, quoted);
   if (state == kNoState) return result;
 
-  StateHot& hot = hot_[state];
+  StateHot& hot = entries_.hot(state);
   const uint32_t from = quoted.direction == hot.direction() ? 0 : 1;
   if ((hot.flags & kStateSloppy) == 0) {
     if (inner.proto == protocol::kTcp) {

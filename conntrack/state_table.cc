@@ -83,37 +83,18 @@ absl::StatusOr<std::unique_ptr<StateTable>> StateTable::Build(
     return absl::InvalidArgumentError("state table: needs at least one filter");
   }
   std::unique_ptr<StateTable> table(new StateTable(options));
-  const size_t slots = options.capacity;
-  const std::array<std::pair<TableMemory*, size_t>, 3> parts = {{
-      {&table->hot_memory_, slots * sizeof(StateHot)},
-      {&table->cold_memory_, slots * sizeof(StateCold)},
-      {&table->extra_memory_, slots * sizeof(StateExtra)},
-  }};
-  for (const auto& [memory, bytes] : parts) {
-    auto allocated = TableMemory::Allocate(bytes, options.huge_pages,
-                                           options.prefault);
-    if (!allocated.ok()) return allocated.status();
-    *memory = std::move(*allocated);
-  }
-  absl::Status status = table->index_.Build(
+  absl::Status status = table->entries_.Build(
       options.capacity, options.huge_pages, options.prefault);
   if (!status.ok()) return status;
-  table->hot_ = static_cast<StateHot*>(table->hot_memory_.data());
-  table->cold_ = static_cast<StateCold*>(table->cold_memory_.data());
-  table->extra_ = static_cast<StateExtra*>(table->extra_memory_.data());
-  table->wheel_ = TimerWheel(table->cold_);
+  status = table->index_.Build(options.capacity, options.huge_pages,
+                               options.prefault);
+  if (!status.ok()) return status;
+  table->wheel_ = TimerWheel(&table->entries_.cold(0));
   return table;
 }
 
 size_t StateTable::BytesFor(uint32_t capacity) {
-  return capacity *
-             (sizeof(StateHot) + sizeof(StateCold) + sizeof(StateExtra)) +
-         FlowIndex::BytesFor(capacity);
-}
-
-size_t StateTable::memory() const {
-  return hot_memory_.size() + cold_memory_.size() + extra_memory_.size() +
-         index_.memory();
+  return StateEntries::BytesFor(capacity) + FlowIndex::BytesFor(capacity);
 }
 
 void StateTable::SetFilter(uint16_t filter, StateBudget* budget,
@@ -169,7 +150,7 @@ void StateTable::LookupToward(const PacketBurst& burst,
     w.candidate = kNoState;
     if (match != 0) {
       w.candidate = w.bucket->slots[std::countr_zero(match)];
-      __builtin_prefetch(&hot_[w.candidate], 1);
+      __builtin_prefetch(&entries_.hot(w.candidate), 1);
     }
   }
   for (uint32_t n = 0; n < count6; ++n) {
@@ -178,8 +159,8 @@ void StateTable::LookupToward(const PacketBurst& burst,
     w.candidate = kNoState;
     if (match != 0) {
       w.candidate = w.bucket->slots[std::countr_zero(match)];
-      __builtin_prefetch(&hot_[w.candidate], 1);
-      __builtin_prefetch(&extra_[w.candidate]);
+      __builtin_prefetch(&entries_.hot(w.candidate), 1);
+      __builtin_prefetch(&entries_.extra(w.candidate));
     }
   }
 
@@ -187,13 +168,14 @@ void StateTable::LookupToward(const PacketBurst& burst,
   for (uint32_t n = 0; n < count4; ++n) {
     const Wanted& w = wanted4[n];
     const FlowKey4& key = keys4[n];
-    if (w.candidate != kNoState && SameKey(hot_[w.candidate].key, key) &&
+    if (w.candidate != kNoState &&
+        SameKey(entries_.hot(w.candidate).key, key) &&
         !BoundElsewhere(w.candidate, where)) [[likely]] {
       states[w.packet] = w.candidate;
     } else if (w.candidate != kNoState || w.bucket->next != 0) {
       states[w.packet] =
           index_.Find(w.bucket, w.tag, [&](StateIndex candidate) {
-            return SameKey(hot_[candidate].key, key) &&
+            return SameKey(entries_.hot(candidate).key, key) &&
                    !BoundElsewhere(candidate, where);
           });
     }
@@ -202,8 +184,8 @@ void StateTable::LookupToward(const PacketBurst& burst,
     const Wanted& w = wanted6[n];
     const FlowKey6& key = keys6[n];
     const auto same = [&](StateIndex candidate) {
-      return hot_[candidate].family() == Family::kIpv6 &&
-             SameKey(extra_[candidate].key, key) &&
+      return entries_.hot(candidate).family() == Family::kIpv6 &&
+             SameKey(entries_.extra(candidate).key, key) &&
              !BoundElsewhere(candidate, where);
     };
     if (w.candidate != kNoState && same(w.candidate)) [[likely]] {
@@ -231,7 +213,7 @@ StateIndex StateTable::Find4(const FlowKey4& key,
   const FlowHash hash = Hash(key, options_.secret);
   return index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
                      [&](StateIndex candidate) {
-                       return SameKey(hot_[candidate].key, key) &&
+                       return SameKey(entries_.hot(candidate).key, key) &&
                               !BoundElsewhere(candidate, where);
                      });
 }
@@ -241,8 +223,9 @@ StateIndex StateTable::Find6(const FlowKey6& key,
   const FlowHash hash = Hash(key, options_.secret);
   return index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
                      [&](StateIndex candidate) {
-                       return hot_[candidate].family() == Family::kIpv6 &&
-                              SameKey(extra_[candidate].key, key) &&
+                       return entries_.hot(candidate).family() ==
+                                  Family::kIpv6 &&
+                              SameKey(entries_.extra(candidate).key, key) &&
                               !BoundElsewhere(candidate, where);
                      });
 }
@@ -256,25 +239,9 @@ StateIndex StateTable::Find(const PacketInfo& info, const JudgePoint& where) {
 }
 
 FlowHash StateTable::HashOf(StateIndex state) const {
-  return hot_[state].family() == Family::kIpv4
-             ? Hash(hot_[state].key, options_.secret)
-             : Hash(extra_[state].key, options_.secret);
-}
-
-StateIndex StateTable::TakeSlot() {
-  if (free_slot_ != kNoState) {
-    const StateIndex state = free_slot_;
-    free_slot_ = hot_[state].last_seen;
-    return state;
-  }
-  return used_slots_ < options_.capacity ? used_slots_++ : kNoState;
-}
-
-void StateTable::GiveBackSlot(StateIndex state) {
-  hot_[state].flags = 0;
-  hot_[state].key.family = 0;
-  hot_[state].last_seen = free_slot_;
-  free_slot_ = state;
+  return entries_.hot(state).family() == Family::kIpv4
+             ? Hash(entries_.hot(state).key, options_.secret)
+             : Hash(entries_.extra(state).key, options_.secret);
 }
 
 StateId StateTable::NextId(StateId above) {
@@ -313,19 +280,19 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
     statistics_.refused_limit.Add(1);
     return result;
   }
-  const StateIndex state = TakeSlot();
+  const StateIndex state = entries_.Take();
   if (state == kNoState) {
     filter->budget->GiveBack();
     statistics_.refused_limit.Add(1);
     return result;
   }
   const auto give_back = [&] {
-    GiveBackSlot(state);
+    entries_.GiveBack(state);
     filter->budget->GiveBack();
   };
 
-  StateHot& hot = hot_[state];
-  StateCold& cold = cold_[state];
+  StateHot& hot = entries_.hot(state);
+  StateCold& cold = entries_.cold(state);
   hot = StateHot{};
   cold = StateCold{};
   const bool v4 = info.family == Family::kIpv4;
@@ -335,7 +302,7 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
     taken = Find4(hot.key, where) != kNoState;
   } else {
     const FlowKey6 key = MakeKey6(info, where.direction, where.filter);
-    extra_[state].key = key;
+    entries_.extra(state).key = key;
     hot.key = {.port0 = key.port0,
                .port1 = key.port1,
                .proto = key.proto,
@@ -383,7 +350,9 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   cold.tag = values.tag;
   hot.match_count = static_cast<uint8_t>(
       std::min<uint32_t>(values.match_count, kMaxMatchRules));
-  if (hot.match_count != 0) extra_[state].match_slots = values.match_slots;
+  if (hot.match_count != 0) {
+    entries_.extra(state).match_slots = values.match_slots;
+  }
   if (child != nullptr) {
     if (LinkToParent(&cold, where.filter, child->parent) ==
         LinkResult::kLinked) {
@@ -408,9 +377,34 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   return result;
 }
 
+bool StateTable::Contest(StateIndex state, const FlowHash& hash) {
+  const StateHot& hot = entries_.hot(state);
+  const auto plain = [](const StateHot& entry) {
+    FlowKey4 key = entry.key;
+    key.family &= kFamilyMask;
+    return key;
+  };
+  const FlowKey4 key = plain(hot);
+  const bool v6 = key.family == static_cast<uint8_t>(Family::kIpv6);
+  bool others = false;
+  index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
+              [&](StateIndex candidate) {
+                StateHot& other = entries_.hot(candidate);
+                if (candidate == state || !(plain(other) == key) ||
+                    (v6 && !(entries_.extra(candidate).key ==
+                             entries_.extra(state).key))) {
+                  return false;
+                }
+                others = true;
+                if (other.reserved()) other.key.family |= kContestedFamily;
+                return false;
+              });
+  return others;
+}
+
 void StateTable::Remove(StateIndex state) {
-  StateHot& hot = hot_[state];
-  StateCold& cold = cold_[state];
+  StateHot& hot = entries_.hot(state);
+  StateCold& cold = entries_.cold(state);
   index_.Remove(HashOf(state), state);
   wheel_.Unqueue(state);
   if ((hot.flags & kEntryRelated) != 0 && expectations_ != nullptr) {
@@ -421,29 +415,20 @@ void StateTable::Remove(StateIndex state) {
     }
   }
   if (sink_ != nullptr) {
-    const StateTemplate values = TemplateOf(state);
-    sink_->AddTraffic(hot.key.filter, values, TakeCounters(state));
+    const StateTemplate values = entries_.TemplateOf(state);
+    sink_->AddTraffic(hot.key.filter, values, entries_.TakeCounters(state));
     sink_->StateRemoved(hot.key.filter, values);
   }
   filters_[hot.key.filter].budget->GiveBack();
   cold.id = 0;
-  GiveBackSlot(state);
+  entries_.GiveBack(state);
   statistics_.removals.Add(1);
   statistics_.states.Add(~uint64_t{0});
 }
 
-StateIndex StateTable::Resolve(const StateHandle& handle) const {
-  if (!handle.IsSet() || handle.slot >= used_slots_ ||
-      WorkerOf(handle.id) != options_.worker ||
-      cold_[handle.slot].id != handle.id || !hot_[handle.slot].in_use()) {
-    return kNoState;
-  }
-  return handle.slot;
-}
-
 void StateTable::SetFamilyRecord(StateIndex state, uint16_t record) {
-  cold_[state].family_record = record;
-  hot_[state].flags |= kEntryRelated;
+  entries_.cold(state).family_record = record;
+  entries_.hot(state).flags |= kEntryRelated;
 }
 
 }  // namespace sluice

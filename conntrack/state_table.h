@@ -6,15 +6,12 @@
 // This header: one worker's shard. Everything but Build() belongs to that
 // worker: no call allocates, blocks, logs or calls the system, and none may
 // come from another thread. Listings, kills and exports are messages to the
-// worker, which answers them in slices (Visit).
+// worker, which answers them in slices (StateEntries::Visit); states from
+// elsewhere come in by StateIntake.
 //
 // Layout. The index is an array of buckets, one cache line each: eight tags of
 // 16 bits, compared at once, and the slots that they stand for. A bucket that
-// is full chains to one from a pool. A slot is the same number in three
-// arrays: StateHot (one line, all that a packet of an IPv4 flow touches),
-// StateCold (creation, aging, listings) and StateExtra (IPv6 addresses, match
-// rules). Both families share the slots. A slot number has 31 bits: the top bit
-// of an index entry is kept for the second key of a translated flow.
+// is full chains to one from a pool. What lies in a slot: state_entries.h.
 //
 // Aging. Nothing moves when a packet comes: it leaves its tick in the hot
 // line. A wheel of 512 slots of 64 ms holds every state; when its slot comes
@@ -29,8 +26,6 @@
 #ifndef SLUICE_CONNTRACK_STATE_TABLE_H_
 #define SLUICE_CONNTRACK_STATE_TABLE_H_
 
-#include <algorithm>
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -40,10 +35,9 @@
 #include "conntrack/expectation.h"
 #include "conntrack/flow_index.h"
 #include "conntrack/flow_key.h"
-#include "conntrack/memory.h"
 #include "conntrack/state.h"
 #include "conntrack/state_budget.h"
-#include "conntrack/state_import.h"
+#include "conntrack/state_entries.h"
 #include "conntrack/statistics.h"
 #include "conntrack/timer_wheel.h"
 #include "packet/packet.h"
@@ -167,62 +161,28 @@ class StateTable {
   // that are. False: there is more to do at this tick.
   bool Expire(Tick now, uint32_t budget);
 
-  // Calls visit(StateIndex) for the states in at most `budget` slots from
-  // *cursor on, which starts at 0. `visit` may remove that state. False at the
-  // end. States that are made meanwhile may or may not be seen; one that lives
-  // from first to last slice is seen once.
-  template <typename Visitor>
-  bool Visit(uint32_t* cursor, uint32_t budget, Visitor&& visit) {
-    const uint64_t end =
-        std::min<uint64_t>(uint64_t{*cursor} + budget, used_slots_);
-    for (; *cursor < end; ++*cursor) {
-      if (hot_[*cursor].in_use()) visit(StateIndex{*cursor});
-    }
-    return *cursor < used_slots_;
-  }
+  // The states as they are, to walk and to read.
+  const StateEntries& entries() const { return entries_; }
   StateRecord Record(StateIndex state, Tick now) const;
   // Hands the sink what a state has counted since the last time.
   void Fold(StateIndex state);
 
-  // The way in for states from elsewhere (state_import.h). Each call looks at
-  // no more than `budget` states.
-  ReserveResult Reserve(StateImport* import, uint32_t budget);
-  // True when all are in. Only after kReady.
-  bool Commit(StateImport* import, Tick now, uint32_t budget);
-  // True when all was given back. After any Reserve().
-  bool Cancel(StateImport* import, uint32_t budget);
-  // The counter of the newest id: ids above are free.
-  uint64_t last_id() const { return last_id_; }
-
-  // The slot if the handle's state is here and alive, else kNoState.
-  StateIndex Resolve(const StateHandle& handle) const;
-  StateHandle HandleOf(StateIndex state) const {
-    return {cold_[state].id, state};
-  }
-  // What an expectation has to know of this state.
-  ParentReference ReferenceTo(StateIndex state) const;
-  // What the state copied from its rules, and would hand to a child.
-  StateTemplate TemplateOf(StateIndex state) const;
-
-  const StateHot& hot(StateIndex state) const { return hot_[state]; }
-  const StateCold& cold(StateIndex state) const { return cold_[state]; }
-  const StateExtra& extra(StateIndex state) const { return extra_[state]; }
   // Ties the state to its record in the expectation table.
   void SetFamilyRecord(StateIndex state, uint16_t record);
 
   uint32_t size() const {
     return static_cast<uint32_t>(statistics_.states.value());
   }
-  uint32_t capacity() const { return options_.capacity; }
   // Bytes of memory that a table of `capacity` states takes, before its parts
   // are rounded to whole pages.
   static size_t BytesFor(uint32_t capacity);
   // Bytes of memory in all.
-  size_t memory() const;
-  bool uses_huge_pages() const { return hot_memory_.huge(); }
+  size_t memory() const { return entries_.memory() + index_.memory(); }
   const StateStatistics& statistics() const { return statistics_; }
 
  private:
+  friend class StateIntake;
+
   struct Filter {
     StateBudget* budget = nullptr;
     TimeoutProfile timeouts;
@@ -237,39 +197,20 @@ class StateTable {
   StateIndex Find4(const FlowKey4& key, const JudgePoint& where) const;
   StateIndex Find6(const FlowKey6& key, const JudgePoint& where) const;
   bool BoundElsewhere(StateIndex state, const JudgePoint& where) const {
-    return (hot_[state].flags & kStateIfBound) != 0 &&
-           cold_[state].interface != where.interface;
+    return (entries_.hot(state).flags & kStateIfBound) != 0 &&
+           entries_.cold(state).interface != where.interface;
   }
   FlowHash HashOf(StateIndex state) const;
 
-  FlowHash HashOf(const StateRecord& record) const;
-  ReserveResult BeginImport(StateImport* import);
-  ReserveResult ReserveOne(StateRecord* record);
-  void ReleaseReserved(const ImportedState& imported);
-  void WriteReserved(const StateRecord& record, StateIndex state);
-  // The mark goes: from here on it is a state.
-  void Publish(StateIndex state, Tick now);
-  void CommitContested(StateImport* import, const ImportedState& imported,
-                       Tick now);
-  void TieFamily(const ImportedState& imported);
   // Marks all reserved slots with the flow that `state` has. Whether there is
   // any other slot with it.
   bool Contest(StateIndex state, const FlowHash& hash);
-  // A state with the key of that one, where both would hold.
-  StateIndex FindLive(const StateRecord& record) const;
-  // Takes over what is ahead of the live state; whether anything was.
-  bool Advance(StateIndex state, const StateRecord& record, Tick now);
-
   InsertResult InsertState(const PacketInfo& info, const rte_mbuf& mbuf,
                            const JudgePoint& where,
                            const StateTemplate& values, Tick now,
                            const ExpectedChild* child);
-  StateIndex TakeSlot();
-  void GiveBackSlot(StateIndex state);
   StateId NextId(StateId above);
   void Count(StateHot* hot, StateIndex state, uint32_t peer, uint32_t bytes);
-  // Moves the hot counters to the cold ones, on their way to the rule.
-  TrafficDelta TakeCounters(StateIndex state);
   // What the state may live after its last packet, in ticks.
   uint32_t Lifetime(const StateHot& hot, const StateCold& cold) const;
   // Ticks since the last packet.
@@ -279,22 +220,15 @@ class StateTable {
   StepResult Refuse(Mismatch cause, StepResult result);
 
   StateTableOptions options_;
-  StateHot* hot_ = nullptr;
-  StateCold* cold_ = nullptr;
-  StateExtra* extra_ = nullptr;
+  StateEntries entries_;
   FlowIndex index_;
   TimerWheel wheel_;
-  uint32_t used_slots_ = 0;  // slots that have ever held a state
-  StateIndex free_slot_ = kNoState;  // list through StateHot::last_seen
   uint64_t last_id_ = 0;  // without the worker
   uint32_t reserved_ = 0;  // slots that wait for a commit
   std::vector<Filter> filters_;
   StateSink* sink_ = nullptr;
   ExpectationTable* expectations_ = nullptr;
   StateStatistics statistics_;
-  TableMemory hot_memory_;
-  TableMemory cold_memory_;
-  TableMemory extra_memory_;
 };
 
 }  // namespace sluice

@@ -79,16 +79,17 @@ bool IsUnicast(const PacketInfo& info, const rte_mbuf& mbuf) {
 
 void Arm(StateTable& table, StateIndex state, Tick now,
          ExpectationTable& expectations) {
-  const ParentReference parent = table.ReferenceTo(state);
-  const StateTemplate values = table.TemplateOf(state);
+  const StateEntries& entries = table.entries();
+  const ParentReference parent = entries.ReferenceTo(state);
+  const StateTemplate values = entries.TemplateOf(state);
   // The requester is at end 0 of a state that was made inwards.
   const int server_end = parent.direction == Direction::kIn ? 1 : 0;
   uint16_t record = kNoFamilyRecord;
   const ExpectResult result =
-      table.hot(state).family() == Family::kIpv4
-          ? expectations.Arm(table.hot(state).key, server_end, parent, values,
+      entries.hot(state).family() == Family::kIpv4
+          ? expectations.Arm(entries.hot(state).key, server_end, parent, values,
                              now, &record)
-          : expectations.Arm(table.extra(state).key, server_end, parent,
+          : expectations.Arm(entries.extra(state).key, server_end, parent,
                              values, now, &record);
   if (result == ExpectResult::kArmed || result == ExpectResult::kRearmed) {
     table.SetFamilyRecord(state, record);
@@ -138,16 +139,16 @@ void RunTftpHelper(StateTable& table, StateIndex state, const PacketInfo& info,
   if (payload == nullptr) return;
   const TftpMessage message =
       ParseTftp({static_cast<const uint8_t*>(payload), length});
-  const bool original = direction == table.hot(state).direction();
+  const bool original = direction == table.entries().hot(state).direction();
   if (!original) {
     // The server answers from the port that it was asked at: there will be no
     // other flow.
     if (message != TftpMessage::kMalformed &&
         message != TftpMessage::kReadRequest &&
         message != TftpMessage::kWriteRequest &&
-        (table.hot(state).flags & kEntryRelated) != 0) {
-      expectations.Disarm(table.cold(state).family_record,
-                          table.cold(state).id);
+        (table.entries().hot(state).flags & kEntryRelated) != 0) {
+      expectations.Disarm(table.entries().cold(state).family_record,
+                          table.entries().cold(state).id);
     }
     return;
   }

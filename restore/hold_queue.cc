@@ -112,18 +112,6 @@ uint32_t HoldQueue::TakeExpired(std::span<rte_mbuf*> out, Tick now) {
   return taken;
 }
 
-uint64_t HoldQueue::Waiting() const {
-  // Those that have left are read first, so that there are never fewer that
-  // came.
-  uint64_t gone = 0;
-  for (const auto* counter :
-       {&statistics_.replayed, &statistics_.dropped_expired,
-        &statistics_.dropped_failed, &statistics_.dropped_cancelled}) {
-    gone += counter->load(std::memory_order_acquire);
-  }
-  return statistics_.held.load(std::memory_order_relaxed) - gone;
-}
-
 bool MayBypassHold(const PacketInfo& info, const rte_mbuf& mbuf) {
   switch (info.kind) {
     case Kind::kMalformed: return false;

@@ -102,8 +102,6 @@ class HoldQueue {
   bool empty() const { return count_ == 0; }
   uint32_t incarnation() const { return incarnation_; }
   const HoldStatistics& statistics() const { return statistics_; }
-  // What size() is, for other lcores: some recent value.
-  uint64_t Waiting() const;
   void CountBypass() { Add(&statistics_.bypassed, 1); }
 
  private:

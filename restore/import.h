@@ -1,12 +1,12 @@
 // From values to what lives: a snapshot's policy and states, on their way into
 // a filter. Control side; one importer a snapshot.
 //
-// VALIDATE is Prepare(), then StateTable::Reserve() of each arena() on its
+// VALIDATE is Prepare(), then StateIntake::Reserve() of each arena() on its
 // worker until kReady, then Tie(). No packet is judged otherwise for any of
-// it, and any error ends it: StateTable::Cancel() of each arena on its worker
+// it, and any error ends it: StateIntake::Cancel() of each arena on its worker
 // and Abandon() leave the filter as it was.
 //
-// COMMIT is PublishPolicy(), then StateTable::Commit() of each arena on its
+// COMMIT is PublishPolicy(), then StateIntake::Commit() of each arena on its
 // worker, then Finish(). Only PublishPolicy() can fail, before anything has
 // changed, if somebody else has changed the policy meanwhile.
 #ifndef SLUICE_RESTORE_IMPORT_H_

@@ -9,18 +9,17 @@
 // before packets come, or they are dropped. What workers hold of a filter
 // leaves their queues within a round after its status says so, without any
 // packet; before the filter is withdrawn, a grace period has to pass without
-// ports and HoldsNothing() has to be true.
+// ports and each worker has to have found its queue empty (ForgetOrder).
 #ifndef SLUICE_DATAPLANE_FORWARD_FILTER_PLANE_H_
 #define SLUICE_DATAPLANE_FORWARD_FILTER_PLANE_H_
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
-#include "dataplane/forward/pipeline.h"
+#include "dataplane/base/build_limits.h"
 #include "restore/hold_queue.h"
 #include "restore/port_status.h"
 #include "restore/restore_queue.h"
@@ -52,12 +51,6 @@ struct FilterPlane {
     for (uint16_t i = 0; i < workers; ++i) {
       holds.push_back(std::make_unique<HoldQueue>(budget));
     }
-  }
-  // Control lcore: whether no worker holds a packet of it. Exact when none
-  // comes any more.
-  bool HoldsNothing() const {
-    return std::ranges::all_of(
-        holds, [](const auto& queue) { return queue->Waiting() == 0; });
   }
 
   // Whether its ports are enabled, in which incarnation, and how far the

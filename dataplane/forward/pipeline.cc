@@ -74,7 +74,7 @@ void Pipeline::Parse(uint16_t port, PacketBurst& burst) {
 
 void Pipeline::Judge(uint16_t port, PacketBurst& burst,
                      const Topology& topology,
-                     std::span<const FilterView> filters, Tick now,
+                     const FilterEnds& filters, Tick now,
                      BurstResult& result) {
   const PortContext& arrival = topology.ports[port];
   burst_ = &burst;
@@ -113,7 +113,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       const PortContext& at =
           direction == Direction::kIn ? arrival : departure;
       if (at.excluded) continue;
-      const FilterView& filter = filters[at.filter];
+      const FilterView& filter = *filters[static_cast<size_t>(direction)];
       alive = JudgeAt(alive, {.at = at,
                               .arrival = arrival,
                               .filter = filter,
@@ -158,7 +158,7 @@ inline bool Pipeline::StatesHaveChanged() const {
 }
 
 Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
-  if (!judgement.filter.enabled) return alive;
+  if (judgement.filter.disposition == Disposition::kUnfiltered) return alive;
   if (judgement.filter.generation == nullptr) {
     DropAll(alive, DropReason::kMatch);
     return 0;
@@ -237,11 +237,11 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
       RunTftpHelper(states_, state, info, mbuf, direction, judgement.now,
                     expectations_);
     }
-    if (states_.hot(state).flags & kEntryTagged) {
-      tags_[i] = states_.cold(state).tag;
+    if (states_.entries().hot(state).flags & kEntryTagged) {
+      tags_[i] = states_.entries().cold(state).tag;
     }
     if (step.log) [[unlikely]] {
-      const StateTemplate values = states_.TemplateOf(state);
+      const StateTemplate values = states_.entries().TemplateOf(state);
       Log(i, {.rule_slot = values.rule_slot,
               .anchor_slot = values.anchor_slot,
               .action = RuleAction::kPass},
@@ -292,7 +292,7 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
 
   const bool blocked = verdict.action == VerdictAction::kBlock;
   if (!expectations_.empty() && !info.has(kFragment) &&
-      (!blocked || !verdict.quick || filter.related_beats_quick)) {
+      (!blocked || !verdict.quick)) {
     ExpectedChild child;
     if (expectations_.Take(info, judgement.where, judgement.now, &child)) {
       rules_[i] = kNoRule;
@@ -337,7 +337,7 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
     Drop(i, inserted.reason);
     return false;
   }
-  if (states_.hot(inserted.state).flags & kEntryHelper) {
+  if (states_.entries().hot(inserted.state).flags & kEntryHelper) {
     RunTftpHelper(states_, inserted.state, info, mbuf,
                   judgement.where.direction, judgement.now, expectations_);
   }

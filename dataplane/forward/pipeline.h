@@ -19,8 +19,9 @@
 
 #include "conntrack/flow_key.h"
 #include "conntrack/state.h"
-#include "dataplane/base/build_limits.h"
-#include "packet/counter.h"
+#include "dataplane/forward/filter_view.h"
+#include "dataplane/forward/port_counters.h"
+#include "dataplane/forward/topology.h"
 #include "packet/packet.h"
 #include "packet/parse.h"
 #include "pftable/engine/evaluate.h"
@@ -31,96 +32,9 @@ namespace sluice {
 
 class ExpectationTable;
 class LogRing;
-struct Generation;
 class StateTable;
-class WorkerCounters;
 struct ExpectedChild;
 struct StepResult;
-
-inline constexpr uint16_t kNoPort = 0xffff;
-
-// What the pipeline knows of a port.
-struct PortContext {
-  // How rules see it: `on outside`, and the groups it is in.
-  InterfaceView interface;
-  // The other end of its wire, or kNoPort: then all that arrives is dropped as
-  // kNoWire.
-  uint16_t peer = kNoPort;
-  // Its own number: counters are indexed by it.
-  uint16_t port = 0;
-  // The filter that judges what passes this port, by index.
-  uint16_t filter = 0;
-  // Frames that are not IP cross the wire unjudged, or are dropped (kNonIp).
-  bool pass_non_ip = true;
-  // What leaves by it is dropped as kPortDown while this is false.
-  bool up = true;
-  // The same, and what arrives by it too.
-  bool enabled = true;
-  // Nothing is judged at it, as with `set skip on`.
-  bool excluded = false;
-};
-
-// How workers reach a port.
-struct PortDevice {
-  uint16_t ethdev = kNoPort;  // none: it is not there
-  uint16_t rx_queues = 0;
-  uint16_t tx_queues = 0;
-  // Whether it takes packets of several mbufs.
-  bool sends_segments = true;
-  // By receive queue, the worker that polls it.
-  std::array<uint8_t, kMaxWorkers> pollers{};
-};
-
-// All ports. Immutable once the workers have it: a change is a new one,
-// published like a generation.
-struct Topology {
-  std::array<PortContext, kMaxPorts> ports;
-  std::array<PortDevice, kMaxPorts> devices;
-  // Never given out twice.
-  uint64_t serial = 1;
-};
-
-// One filter as a worker sees it for the length of a burst: one generation, so
-// that no packet is judged by halves of two.
-struct FilterView {
-  // Whose states it makes and meets.
-  uint16_t number = 0;
-  // Null: nothing has been loaded, and nothing passes (kMatch).
-  const Generation* generation = nullptr;
-  // This worker's counters of the filter's rules and tables. Never null with a
-  // generation.
-  WorkerCounters* counters = nullptr;
-  // `sluicectl -d`: everything passes unjudged.
-  bool enabled = true;
-  // Whether a flow that a helper expects passes a `block quick` rule too. It
-  // passes other block rules in any case.
-  bool related_beats_quick = false;
-};
-
-// Counters of one port on one worker. For packets that arrived by the port:
-//   received == forwarded + sum of drops
-// once they have been transmitted (kPortDown, kTransmitFull and kHandoffFull
-// are counted by whoever finds that out).
-struct alignas(64) PortCounters {
-  Counter received_packets;
-  Counter received_bytes;
-  Counter forwarded_packets;  // arrived here, left by the peer
-  Counter forwarded_bytes;
-  Counter transmitted_packets;  // left by this port, answers included
-  Counter transmitted_bytes;
-  Counter answers;              // made here: RST, ICMP errors, ACKs
-  Counter answers_lost;         // no mbuf, or the port did not take it
-  Counter non_ip;               // frames that are not IP and passed
-  std::array<Counter, kDropReasonCount> drops;
-
-  // What pf counts for an interface: [direction][0: IPv4, 1: IPv6][0: passed,
-  // 1: blocked], with IP lengths as bytes.
-  struct Judged {
-    Counter packets;
-    Counter bytes;
-  };
-  std::array<std::array<std::array<Judged, 2>, 2>, 2> judged;
-};
 
 // What a verdict hook is told of one packet.
 struct PacketVerdict {
@@ -172,16 +86,14 @@ class Pipeline {
   void Parse(uint16_t port, PacketBurst& burst);
 
   // Judges a parsed burst that arrived at `port` and takes its mbufs: each is
-  // in `result` afterwards, or freed and counted. `filters` is indexed by
-  // PortContext::filter.
+  // in `result` afterwards, or freed and counted. What a filter holds or drops
+  // has been taken out before (RestoreGate).
   void Judge(uint16_t port, PacketBurst& burst, const Topology& topology,
-             std::span<const FilterView> filters, Tick now,
-             BurstResult& result);
+             const FilterEnds& filters, Tick now, BurstResult& result);
 
   // Parse and Judge.
   void Process(uint16_t port, PacketBurst& burst, const Topology& topology,
-               std::span<const FilterView> filters, Tick now,
-               BurstResult& result) {
+               const FilterEnds& filters, Tick now, BurstResult& result) {
     Parse(port, burst);
     Judge(port, burst, topology, filters, now, result);
   }

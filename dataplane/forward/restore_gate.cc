@@ -10,28 +10,19 @@ GateDecision Decide(const GateEnds& ends, bool bypasses) {
   GateDecision decision;
   for (uint8_t i = 0; i < ends.size(); ++i) {
     if (ends[i] == nullptr || ends[i]->open()) continue;
-    const GateView& view = *ends[i];
-    switch (DispositionOf(view.status)) {
-      case PortDisposition::kJudge:
-        break;
-      case PortDisposition::kRequest:
-      case PortDisposition::kHold:
-        if (bypasses && view.filter->bypass_hold) {
-          decision.bypassed |= static_cast<uint8_t>(1u << i);
-          break;
-        }
-        decision.action = GateAction::kHold;
-        decision.end = i;
-        return decision;
-      case PortDisposition::kFail:
-        decision.action = GateAction::kDrop;
-        decision.reason = DropReason::kHeld;
-        return decision;
-      case PortDisposition::kDrop:
-        decision.action = GateAction::kDrop;
-        decision.reason = DropReason::kPortDown;
-        return decision;
+    const FilterView& view = *ends[i];
+    if (view.disposition == Disposition::kDrop) {
+      decision.action = GateAction::kDrop;
+      decision.reason = view.drop_reason;
+      return decision;
     }
+    if (bypasses && view.filter->bypass_hold) {
+      decision.bypassed |= static_cast<uint8_t>(1u << i);
+      continue;
+    }
+    decision.action = GateAction::kHold;
+    decision.end = i;
+    return decision;
   }
   return decision;
 }
@@ -54,7 +45,7 @@ void RestoreGate::Admit(uint16_t port, bool pass_non_ip, const GateEnds& ends,
   // the restore comes meanwhile: the policy was read before, so that for the
   // rest of the round this waits.
   const auto ask = [&ends](uint8_t end) {
-    GateView& view = *ends[end];
+    FilterView& view = *ends[end];
     if (DispositionOf(view.status) != PortDisposition::kRequest) return;
     view.filter->status.RequestRestore();
     view.status.state = RestoreState::kQueued;
@@ -101,7 +92,7 @@ void RestoreGate::Admit(uint16_t port, bool pass_non_ip, const GateEnds& ends,
   burst.count = 0;
 }
 
-bool RestoreGate::Hold(rte_mbuf* mbuf, const GateView& view, Tick now) {
+bool RestoreGate::Hold(rte_mbuf* mbuf, const FilterView& view, Tick now) {
   HoldQueue* queue = QueueOf(*view.filter);
   if (queue == nullptr) return false;
   // The incarnation may have moved since the round began; what the one before
@@ -119,13 +110,16 @@ bool RestoreGate::Hold(rte_mbuf* mbuf, const GateView& view, Tick now) {
   return true;
 }
 
-HoldEnd RestoreGate::Release(const GateView& view, Tick now,
+HoldEnd RestoreGate::Release(const FilterView& view, Tick now,
                              std::span<rte_mbuf*> out, uint32_t* count) {
   *count = 0;
   HoldQueue* queue = QueueOf(*view.filter);
   if (queue == nullptr || queue->empty()) return HoldEnd::kWait;
-  HoldEnd end = view.enabled ? queue->EndOf(view.status, view.emergency())
-                             : HoldEnd::kReplay;
+  HoldEnd end =
+      view.disposition == Disposition::kUnfiltered
+          ? HoldEnd::kReplay
+          : queue->EndOf(view.status,
+                         view.disposition == Disposition::kEmergency);
   switch (end) {
     case HoldEnd::kWait:
       *count = queue->TakeExpired(out, now);

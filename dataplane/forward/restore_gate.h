@@ -6,14 +6,18 @@
 // never allocates after its construction, and frees no packet: what is to be
 // dropped is handed back with its reason. What happens when:
 //
-//   the port's status     packets                       those already held
-//   EXPECT                ask for the restore, held     wait
-//   QUEUED to COMMITTING  held                          wait
-//   RESTORED, SKIPPED     judged, after those held      judged, in order
-//   FAILED, fail-open     judged by the emergency       the same
-//                         ruleset
-//   FAILED, fail-closed   dropped (kHeld)               dropped (kHeld)
-//   disabled              dropped (kPortDown)           dropped (kHeld)
+//   disposition  status                packets            those already held
+//   kHold        EXPECT                ask for the        wait
+//                                      restore, held
+//   kHold        QUEUED to COMMITTING  held               wait
+//   kJudge       RESTORED, SKIPPED     judged, after      judged, in order
+//                                      those held
+//   kEmergency   FAILED, fail-open     judged by the      the same
+//                                      emergency ruleset
+//   kDrop        FAILED, fail-closed   dropped (kHeld)    dropped (kHeld)
+//   kDrop        disabled              dropped            dropped (kHeld)
+//                                      (kPortDown)
+//   kUnfiltered  any                   pass unjudged      the same
 //
 // Those that have waited for kMaxHoldTime are dropped (kHeld), and so are new
 // ones while there is no room. A packet is judged as a whole or not at all: it
@@ -28,38 +32,15 @@
 #include <vector>
 
 #include "dataplane/forward/filter_plane.h"
+#include "dataplane/forward/filter_view.h"
 #include "packet/packet.h"
 #include "restore/hold_queue.h"
-#include "restore/port_status.h"
 
 namespace sluice {
 
-// A filter as a worker has seen it at the beginning of its round. The status
-// was read before the policy: with a status that says judge, the policy is the
-// one that the restore has published.
-struct GateView {
-  FilterPlane* filter = nullptr;  // null: there is none, and nothing passes
-  PortStatus status;
-  // `sluicectl -d`: nothing is judged by it, so nothing waits for it.
-  bool enabled = true;
-
-  // Whether packets go on to be judged, by the policy in force or, after a
-  // failure, by the emergency ruleset.
-  bool open() const {
-    return filter == nullptr || !enabled ||
-           DispositionOf(status) == PortDisposition::kJudge || emergency();
-  }
-  // Whether the emergency ruleset is in force.
-  bool emergency() const {
-    return filter != nullptr && filter->emergency != nullptr &&
-           filter->fail_policy == FailPolicy::kOpen &&
-           DispositionOf(status) == PortDisposition::kFail;
-  }
-};
-
 // The ends of a wire at which a packet is judged: port of arrival, port of
 // departure. Null: nothing is judged there (excluded, disabled, no such port).
-using GateEnds = std::array<GateView*, 2>;
+using GateEnds = std::array<FilterView*, 2>;
 
 enum class GateAction : uint8_t { kJudge, kHold, kDrop };
 
@@ -78,7 +59,7 @@ GateDecision Decide(const GateEnds& ends, bool bypasses);
 
 // What Admit() has taken out of a burst.
 struct GateResult {
-  // To be judged as if the filters at the bypassed ends were disabled.
+  // To be judged with the bypassed ends unfiltered.
   PacketBurst bypass;
   uint8_t bypassed = 0;
   // To be dropped by the caller.
@@ -104,7 +85,7 @@ class RestoreGate {
   // first, if they are not to wait any longer. kWait: nothing to do.
   // kReplay, kEmergency: *count of them are to be judged. kDrop: to be dropped
   // as kHeld.
-  HoldEnd Release(const GateView& view, Tick now, std::span<rte_mbuf*> out,
+  HoldEnd Release(const FilterView& view, Tick now, std::span<rte_mbuf*> out,
                   uint32_t* count);
   // The same, whatever the status says, to be dropped as kHeld: the worker
   // stops.
@@ -128,7 +109,7 @@ class RestoreGate {
     return worker_ < filter.holds.size() ? filter.holds[worker_].get()
                                          : nullptr;
   }
-  bool Hold(rte_mbuf* mbuf, const GateView& view, Tick now);
+  bool Hold(rte_mbuf* mbuf, const FilterView& view, Tick now);
 
   const uint16_t worker_;
   uint32_t held_ = 0;

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "dataplane/control/api/filter_control.h"
-#include "dataplane/forward/pipeline.h"
+#include "dataplane/forward/port_counters.h"
 
 namespace sluice {
 

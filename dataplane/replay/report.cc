@@ -115,7 +115,7 @@ Json Tables(const PolicyStore& store) {
 Json States(StateTable& states, Tick now) {
   std::vector<StateRecord> records;
   uint32_t cursor = 0;
-  states.Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
+  states.entries().Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
     states.Fold(index);
     records.push_back(states.Record(index, now));
   });

@@ -121,10 +121,11 @@ void Simulation::Advance(uint64_t milliseconds) {
 
 void Simulation::Process(uint16_t port, PacketBurst& burst,
                          BurstResult& result) {
-  const FilterView filter{.generation = store_->current(),
-                          .counters = &store_->worker_counters(0),
-                          .enabled = enabled_};
-  pipeline_->Process(port, burst, *topology_, std::span(&filter, 1), now_,
+  const FilterView filter{.disposition = enabled_ ? Disposition::kJudge
+                                                  : Disposition::kUnfiltered,
+                          .generation = store_->current(),
+                          .counters = &store_->worker_counters(0)};
+  pipeline_->Process(port, burst, *topology_, {&filter, &filter}, now_,
                      result);
 }
 

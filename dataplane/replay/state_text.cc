@@ -40,7 +40,7 @@ std::string StateLine(const StateTable& states, const StateRecord& record,
       Flow(record), " ", Phase(record.proto, record.phase[out ? 0 : 1]),
       ":", Phase(record.proto, record.phase[out ? 1 : 0]));
   if (record.parent.IsSet()) {
-    const StateIndex parent = states.Resolve(record.parent);
+    const StateIndex parent = states.entries().Resolve(record.parent);
     absl::StrAppend(&line, ", child of ",
                     parent == kNoState ? "nothing"
                                        : Flow(states.Record(parent, now)));

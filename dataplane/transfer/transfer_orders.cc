@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "conntrack/state_import.h"
 #include "conntrack/state_table.h"
 #include "pftable/engine/generation.h"
 #include "pftable/store/policy_store.h"
@@ -84,10 +85,11 @@ bool RecordOrder::Walk(const WorkerView& view) {
     if (room == 0) break;
     const auto slots =
         static_cast<uint32_t>(std::min<uint64_t>(room, kSlotsASlice));
+    const StateEntries& entries = view.states->entries();
     cursor_->more =
-        view.states->Visit(&cursor_->slot, slots, [&](StateIndex state) {
+        entries.Visit(&cursor_->slot, slots, [&](StateIndex state) {
           if (filter_ != kAllFilters &&
-              view.states->hot(state).key.filter != filter_) {
+              entries.hot(state).key.filter != filter_) {
             return;
           }
           // Its rule's counters go along, and what is recorded here counts
@@ -102,7 +104,7 @@ bool RecordOrder::Walk(const WorkerView& view) {
 }
 
 bool NewestIdOrder::Step(const WorkerView& view) {
-  newest_ = view.states->last_id();
+  newest_ = StateIntake(view.states).last_id();
   return true;
 }
 
@@ -115,7 +117,7 @@ bool ReserveOrder::Step(const WorkerView& view) {
     begun_ = true;
   }
   do {
-    result_ = view.states->Reserve(parts_.arena, kStatesASlice);
+    result_ = StateIntake(view.states).Reserve(parts_.arena, kStatesASlice);
     if (result_ != ReserveResult::kMore) return true;
   } while (!timer.IsSpent());
   return false;
@@ -129,7 +131,8 @@ bool CommitOrder::Step(const WorkerView& view) {
     SetTimeouts(view, parts_, timeouts_);
   }
   do {
-    all_ = view.states->Commit(parts_.arena, view.now, kCommitsASlice);
+    all_ = StateIntake(view.states)
+               .Commit(parts_.arena, view.now, kCommitsASlice);
     if (all_) return true;
   } while (!timer.IsSpent());
   return false;
@@ -147,13 +150,14 @@ bool UndoOrder::Step(const WorkerView& view) {
     }
   }
   do {
-    if (!states.Cancel(&arena, kStatesASlice)) continue;
+    if (!StateIntake(&states).Cancel(&arena, kStatesASlice)) continue;
     if (removed_ == arena.done) return true;
     const uint32_t end = std::min(removed_ + kStatesASlice, arena.done);
     for (; removed_ < end; ++removed_) {
       const StateRecord& record = arena.states[removed_].record;
       // One that a live state had the place of, or that has ended, is gone.
-      const StateIndex state = states.Resolve({record.id, record.slot});
+      const StateIndex state =
+          states.entries().Resolve({record.id, record.slot});
       if (state != kNoState) states.Remove(state);
     }
   } while (!timer.IsSpent());

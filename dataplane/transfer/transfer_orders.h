@@ -108,7 +108,7 @@ struct ImportOrderParts {
   const std::atomic<bool>* stop = nullptr;
 };
 
-// Takes a place for each state of the arena: StateTable::Reserve().
+// Takes a place for each state of the arena: StateIntake::Reserve().
 class ReserveOrder final : public WorkerOrder {
  public:
   // kMore: it was stopped.
@@ -127,7 +127,7 @@ class ReserveOrder final : public WorkerOrder {
   Finish done_;
 };
 
-// Makes them states: StateTable::Commit(). From here on the shard's states of
+// Makes them states: StateIntake::Commit(). From here on the shard's states of
 // the filter have `timeouts`, those of the policy that is about to be in force.
 class CommitOrder final : public WorkerOrder {
  public:

@@ -38,8 +38,6 @@ uint32_t PointerRing::Pop(std::span<void*> pointers) {
                                    nullptr);
 }
 
-uint32_t PointerRing::size() const { return rte_ring_count(ring_.get()); }
-
 Handoff::Handoff(uint16_t workers, uint32_t capacity) : workers_(workers) {
   rings_.resize(size_t{workers} * workers);
   for (uint16_t from = 0; from < workers; ++from) {

@@ -23,8 +23,6 @@ class PointerRing {
   uint32_t Push(std::span<void* const> pointers);
   // Consumer: fills the front of `pointers`.
   uint32_t Pop(std::span<void*> pointers);
-  // Either side; a number that may be old by then.
-  uint32_t size() const;
 
  private:
   struct Free {
@@ -42,8 +40,6 @@ class Handoff {
   Handoff(const Handoff&) = delete;
   Handoff& operator=(const Handoff&) = delete;
 
-  uint16_t workers() const { return workers_; }
-
   // Called by worker `from`: hands the first packets to worker `to`, as many
   // as there is room for, and returns how many. The others stay the caller's.
   uint32_t Send(uint16_t from, uint16_t to, std::span<rte_mbuf* const> mbufs);
@@ -55,7 +51,7 @@ class Handoff {
     return *rings_[size_t{from} * workers_ + to];
   }
 
-  uint16_t workers_;
+  const uint16_t workers_;
   // By pair; null from a worker to itself.
   std::vector<std::unique_ptr<PointerRing>> rings_;
 };

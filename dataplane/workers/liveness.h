@@ -50,15 +50,13 @@ class WorkerMonitor {
   // To be called every kLookInterval; more often does no harm. Tells the
   // workers who of them is stalled, and the log.
   void Poll(uint64_t now);
-  // Bit i: worker i does not run.
-  uint32_t stalled() const { return stalled_; }
 
  private:
   Plane& plane_;
   const std::vector<Worker*> workers_;
   std::vector<WorkerWatch> watches_;
   uint64_t last_look_ = 0;
-  uint32_t stalled_ = 0;
+  uint32_t stalled_ = 0;  // bit i: worker i does not run
 };
 
 }  // namespace sluice

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "dataplane/forward/filter_plane.h"
-#include "dataplane/forward/pipeline.h"
-#include "dataplane/workers/worker.h"
+#include "dataplane/forward/port_counters.h"
+#include "dataplane/workers/worker_totals.h"
 
 namespace sluice {
 namespace {
@@ -52,7 +52,7 @@ bool ListOrder::Step(const WorkerView& view) {
   const uint64_t room = limit_ - states_.size();
   const auto budget =
       static_cast<uint32_t>(std::min<uint64_t>(room, kSlotsAStep));
-  more_ = view.states->Visit(&cursor_, budget, [&](StateIndex state) {
+  more_ = view.states->entries().Visit(&cursor_, budget, [&](StateIndex state) {
     const StateRecord record = view.states->Record(state, view.now);
     if (matcher_->Matches(record)) states_.push_back(record);
   });
@@ -64,7 +64,8 @@ void ListOrder::Done() {
 }
 
 bool KillOrder::Step(const WorkerView& view) {
-  return !view.states->Visit(&cursor_, kSlotsAStep, [&](StateIndex state) {
+  const StateEntries& entries = view.states->entries();
+  return !entries.Visit(&cursor_, kSlotsAStep, [&](StateIndex state) {
     if (!matcher_->Matches(view.states->Record(state, view.now))) return;
     view.states->Remove(state);
     ++killed_;
@@ -72,11 +73,12 @@ bool KillOrder::Step(const WorkerView& view) {
 }
 
 bool FoldOrder::Step(const WorkerView& view) {
+  const StateEntries& entries = view.states->entries();
   const bool more =
-      view.states->Visit(&cursor_, kSlotsAStep, [&](StateIndex state) {
-        if (view.states->hot(state).key.filter != filter_) return;
+      entries.Visit(&cursor_, kSlotsAStep, [&](StateIndex state) {
+        if (entries.hot(state).key.filter != filter_) return;
         view.states->Fold(state);
-        if (IsHalfOpen(view.states->hot(state))) ++snapshot_.half_open;
+        if (IsHalfOpen(entries.hot(state))) ++snapshot_.half_open;
       });
   if (more) return false;
   for (const PortCounters& port : view.ports) {
@@ -97,9 +99,10 @@ bool FoldOrder::Step(const WorkerView& view) {
 
 bool ForgetOrder::Step(const WorkerView& view) {
   if (!filter_.holds[view.worker]->empty()) return false;
+  const StateEntries& entries = view.states->entries();
   const bool more =
-      view.states->Visit(&cursor_, kSlotsAStep, [&](StateIndex state) {
-        if (view.states->hot(state).key.filter != filter_.number) return;
+      entries.Visit(&cursor_, kSlotsAStep, [&](StateIndex state) {
+        if (entries.hot(state).key.filter != filter_.number) return;
         view.states->Remove(state);
       });
   if (more) return false;

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "conntrack/state_import.h"
 #include "conntrack/state_table.h"
 #include "pftable/language/parser.h"
 #include "pftable/compile/policy_pool.h"
@@ -225,7 +226,7 @@ void ImportAndExport(uint32_t states) {
   Steps reserve;
   ReserveResult result = ReserveResult::kMore;
   reserve.Run([&] {
-    result = node.table->Reserve(importer.arena(0), kSlice);
+    result = StateIntake(node.table.get()).Reserve(importer.arena(0), kSlice);
     return result == ReserveResult::kMore;
   });
   Require(result == ReserveResult::kReady, "no room in the shard");
@@ -237,7 +238,8 @@ void ImportAndExport(uint32_t states) {
   const Clock::duration published = Clock::now() - begin;
   Steps commit;
   commit.Run([&] {
-    return !node.table->Commit(importer.arena(0), 1000, kSlice);
+    return !StateIntake(node.table.get())
+                .Commit(importer.arena(0), 1000, kSlice);
   });
   begin = Clock::now();
   importer.Finish(1000);
@@ -270,7 +272,8 @@ void ImportAndExport(uint32_t states) {
   while (more) {
     slice.clear();
     record.Run([&] {
-      more = node.table->Visit(&cursor, kSlice, [&](StateIndex state) {
+      const StateEntries& entries = node.table->entries();
+      more = entries.Visit(&cursor, kSlice, [&](StateIndex state) {
         slice.push_back(node.table->Record(state, 2000));
       });
       return false;
@@ -377,23 +380,24 @@ void Filters(uint32_t count, uint32_t entries) {
        [&](PolicyStore& store) {
          ImportOptions options;
          options.policy = true;
+         StateIntake intake(node.table.get());
          ImportTarget target = {.store = &store,
                                 .interfaces = &interfaces,
                                 .expectations = &node.expectations,
-                                .last_id = node.table->last_id()};
+                                .last_id = intake.last_id()};
          StateImporter importer(target, options);
          Require(importer.Prepare(bytes));
-         Require(node.table->Reserve(importer.arena(0), kStates) ==
+         Require(intake.Reserve(importer.arena(0), kStates) ==
                      ReserveResult::kReady,
                  "no room in the shard");
          Require(importer.Tie());
          Require(importer.PublishPolicy());
-         node.table->Commit(importer.arena(0), 1000, kStates);
+         intake.Commit(importer.arena(0), 1000, kStates);
          importer.Finish(1000);
          uint32_t cursor = 0;
-         node.table->Visit(&cursor, UINT32_MAX, [&](StateIndex state) {
-           node.table->Remove(state);
-         });
+         node.table->entries().Visit(
+             &cursor, UINT32_MAX,
+             [&](StateIndex state) { node.table->Remove(state); });
        });
 }
 

@@ -130,7 +130,7 @@ void Hit(benchmark::State& state, Family family, uint8_t proto, bool huge) {
                    samples.end());
   state.counters["cycles/packet"] =
       static_cast<double>(samples[samples.size() / 2]) / kMaxBurst;
-  state.counters["huge"] = bench.table->uses_huge_pages();
+  state.counters["huge"] = bench.table->entries().uses_huge_pages();
 }
 
 // New flows into a table that has room, then all of them expire.

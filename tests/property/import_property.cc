@@ -165,7 +165,8 @@ class Runner {
       if (OneIn(10) && node.states() > 0) {
         uint32_t cursor = 0;
         bool first = true;
-        shard.table->Visit(&cursor, UINT32_MAX, [&](StateIndex state) {
+        const StateEntries& entries = shard.table->entries();
+        entries.Visit(&cursor, UINT32_MAX, [&](StateIndex state) {
           if (first) shard.table->Remove(state);
           first = false;
         });

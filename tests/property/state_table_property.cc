@@ -109,7 +109,7 @@ TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
       const auto found = model.find(KeyOf(burst.infos[i], where));
       ASSERT_EQ(states[i] != kNoState, found != model.end());
       if (states[i] != kNoState) {
-        ASSERT_EQ(table.HandleOf(states[i]).id, found->second.id);
+        ASSERT_EQ(table.entries().HandleOf(states[i]).id, found->second.id);
       }
     }
     for (const uint8_t i : indices) {
@@ -147,7 +147,7 @@ TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
         ++refused;
         continue;
       }
-      const StateId id = table.HandleOf(result.state).id;
+      const StateId id = table.entries().HandleOf(result.state).id;
       ASSERT_GT(id, last_id);
       last_id = id;
       model[key] = {.direction = where.direction,
@@ -166,8 +166,8 @@ TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
       std::advance(victim, random_() % std::min<size_t>(model.size(), 50));
       uint32_t cursor = 0;
       StateIndex slot = kNoState;
-      table.Visit(&cursor, capacity, [&](StateIndex s) {
-        if (table.HandleOf(s).id == victim->second.id) slot = s;
+      table.entries().Visit(&cursor, capacity, [&](StateIndex s) {
+        if (table.entries().HandleOf(s).id == victim->second.id) slot = s;
       });
       ASSERT_NE(slot, kNoState);
       const StateRecord record = table.Record(slot, static_cast<Tick>(now));
@@ -188,8 +188,8 @@ TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
     }
     std::map<StateId, int> alive;
     uint32_t cursor = 0;
-    while (table.Visit(&cursor, 37, [&](StateIndex s) {
-      ++alive[table.HandleOf(s).id];
+    while (table.entries().Visit(&cursor, 37, [&](StateIndex s) {
+      ++alive[table.entries().HandleOf(s).id];
     })) {
     }
     for (auto it = model.begin(); it != model.end();) {

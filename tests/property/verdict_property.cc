@@ -214,7 +214,7 @@ std::string States(Simulation& simulation) {
   std::string text;
   StateTable& states = simulation.states();
   uint32_t cursor = 0;
-  states.Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
+  states.entries().Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
     const StateRecord record = states.Record(index, simulation.now());
     absl::StrAppend(&text, StateLine(states, record, simulation.now()),
                     " on ", simulation.interfaces().NameOf(record.interface),

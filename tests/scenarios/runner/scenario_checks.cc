@@ -66,7 +66,8 @@ absl::StatusOr<uint64_t> TftpCounter(const ExpectationTable& table,
 // States hold what they have counted until somebody asks.
 void FoldAll(Simulation& simulation) {
   uint32_t cursor = 0;
-  simulation.states().Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
+  const StateEntries& entries = simulation.states().entries();
+  entries.Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
     simulation.states().Fold(index);
   });
 }
@@ -103,18 +104,18 @@ absl::Status CheckStates(Simulation& simulation) {
   uint32_t listed = 0;
   std::string wrong;
   uint32_t cursor = 0;
-  states.Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
+  states.entries().Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
     ++listed;
     const StateRecord record = states.Record(index, simulation.now());
     ++of_rule[record.values.rule_slot];
-    if (states.Resolve(states.HandleOf(index)) != index) {
+    if (states.entries().Resolve(states.entries().HandleOf(index)) != index) {
       wrong = "a state's own handle does not lead to it";
     }
     if (!record.parent.IsSet()) return;
     if (record.parent.id >= record.id) {
       wrong = "a parent is not older than its child";
     }
-    const StateIndex parent = states.Resolve(record.parent);
+    const StateIndex parent = states.entries().Resolve(record.parent);
     if (parent != kNoState &&
         states.Record(parent, simulation.now()).parent.IsSet()) {
       wrong = "a child has a child";

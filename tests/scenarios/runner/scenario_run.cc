@@ -366,7 +366,7 @@ class Run {
     StateTable& states = simulation_->states();
     std::vector<std::string> lines;
     uint32_t cursor = 0;
-    states.Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
+    states.entries().Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
       lines.push_back(StateLine(states, states.Record(index, now), now));
     });
     std::sort(lines.begin(), lines.end());
@@ -400,7 +400,7 @@ class Run {
   absl::Status Do(const KillStep& step) {
     StateTable& states = simulation_->states();
     uint32_t cursor = 0;
-    states.Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
+    states.entries().Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
       const StateRecord record = states.Record(index, simulation_->now());
       if (step.from && !step.from->Contains(record.address[0])) return;
       if (step.to && !step.to->Contains(record.address[1])) return;

@@ -57,7 +57,7 @@ TEST_P(Parent, AChildOfAnotherWorkersStateIsYounger) {
   }
   const StateIndex parent =
       first.In("udp $C:5000 > $S:69 tftp rrq \"f\" octet").state;
-  const StateId parent_id = first.table->HandleOf(parent).id;
+  const StateId parent_id = first.table->entries().HandleOf(parent).id;
   const Outcome child =
       second.Out("udp $S:3000 > $C:5000 tftp data 1 512");
   ASSERT_EQ(child.kind, Outcome::kChild);
@@ -67,13 +67,10 @@ TEST_P(Parent, AChildOfAnotherWorkersStateIsYounger) {
   EXPECT_EQ(WorkerOf(record.id), 1);
   EXPECT_EQ(WorkerOf(record.parent.id), 5);
   // Another worker's handle means nothing here.
-  EXPECT_EQ(second.table->Resolve(record.parent), kNoState);
-  EXPECT_EQ(first.table->Resolve(record.parent), parent);
-  const uint16_t family = second.table->cold(child.state).family_record;
-  EXPECT_TRUE(first.expectations->ParentAlive(family, parent_id));
+  EXPECT_EQ(second.table->entries().Resolve(record.parent), kNoState);
+  EXPECT_EQ(first.table->entries().Resolve(record.parent), parent);
   first.table->Remove(parent);
-  EXPECT_FALSE(first.expectations->ParentAlive(family, parent_id));
-  EXPECT_EQ(first.table->Resolve(record.parent), kNoState);
+  EXPECT_EQ(first.table->entries().Resolve(record.parent), kNoState);
   // T11: the child goes on, is listed, and ends.
   EXPECT_EQ(second.In("udp $C:5000 > $S:3000 tftp ack 1").state, child.state);
   EXPECT_EQ(second.Record(child.state).parent.id, parent_id);
@@ -95,7 +92,7 @@ TEST_P(Parent, T11AChildOutlivesItsParent) {
   }
   // The child's traffic has not prolonged its parent.
   EXPECT_EQ(shard.table->size(), 1u);
-  EXPECT_EQ(shard.table->Resolve(parent), kNoState);
+  EXPECT_EQ(shard.table->entries().Resolve(parent), kNoState);
   EXPECT_EQ(shard.Record(child).parent, parent);
   shard.table->Remove(child);
   EXPECT_EQ(shard.table->size(), 0u);
@@ -137,7 +134,7 @@ TEST_P(Parent, RandomFamiliesStayTrees) {
           break;
         case 6: {
           uint32_t cursor = random() % 60;
-          shard.table->Visit(&cursor, 1, [&](StateIndex s) {
+          shard.table->entries().Visit(&cursor, 1, [&](StateIndex s) {
             shard.table->Remove(s);
           });
           break;
@@ -148,7 +145,7 @@ TEST_P(Parent, RandomFamiliesStayTrees) {
       }
       std::set<StateId> alive;
       uint32_t cursor = 0;
-      shard.table->Visit(&cursor, 1000, [&](StateIndex s) {
+      shard.table->entries().Visit(&cursor, 1000, [&](StateIndex s) {
         const StateRecord r = shard.Record(s);
         ASSERT_TRUE(alive.insert(r.id).second);
         const auto [told, fresh] = parents.emplace(r.id, r.parent.id);
@@ -157,9 +154,9 @@ TEST_P(Parent, RandomFamiliesStayTrees) {
         children += fresh ? 1 : 0;
         ASSERT_LT(r.parent.id, r.id);  // I2
         ASSERT_EQ(parents.at(r.parent.id), 0u);  // I3
-        const StateIndex p = shard.table->Resolve(r.parent);
+        const StateIndex p = shard.table->entries().Resolve(r.parent);
         if (p == kNoState) return;
-        ASSERT_EQ(shard.table->HandleOf(p).id, r.parent.id);  // I4
+        ASSERT_EQ(shard.table->entries().HandleOf(p).id, r.parent.id);  // I4
         ASSERT_EQ(shard.Record(p).filter, r.filter);  // I5
       });
       ASSERT_EQ(alive.size(), shard.table->size());
@@ -167,7 +164,7 @@ TEST_P(Parent, RandomFamiliesStayTrees) {
     EXPECT_GT(children, 50u);
     EXPECT_EQ(shard.table->statistics().links_refused.value(), 0u);
     uint32_t cursor = 0;
-    shard.table->Visit(&cursor, 1000,
+    shard.table->entries().Visit(&cursor, 1000,
                        [&](StateIndex s) { shard.table->Remove(s); });
     EXPECT_EQ(shard.table->size(), 0u);
     EXPECT_EQ(shard.budget.used(), 0u);

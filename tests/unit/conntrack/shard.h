@@ -174,7 +174,7 @@ class Shard {
     outcome.reason = inserted.reason;
     if (inserted.state != kNoState) {
       outcome.kind = expected ? Outcome::kChild : Outcome::kCreated;
-      if (table->hot(inserted.state).flags & kEntryHelper) {
+      if (table->entries().hot(inserted.state).flags & kEntryHelper) {
         Help(inserted.state, packet, where);
       }
     }
@@ -213,7 +213,7 @@ class Shard {
 
   StateRecord Record(StateIndex state) { return table->Record(state, now); }
   TcpPhase phase(StateIndex state, int peer) {
-    return static_cast<TcpPhase>(table->hot(state).phase[peer]);
+    return static_cast<TcpPhase>(table->entries().hot(state).phase[peer]);
   }
   uint64_t mismatches(Mismatch cause) {
     return table->statistics().mismatches[static_cast<size_t>(cause)].value();

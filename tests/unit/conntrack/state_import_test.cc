@@ -19,7 +19,7 @@ class StateImportTest : public testing::TestWithParam<Family> {
     const auto add = [&](StateIndex state) {
       import.Add({.record = shard.Record(state)});
     };
-    while (shard.table->Visit(&cursor, 16, add)) {
+    while (shard.table->entries().Visit(&cursor, 16, add)) {
     }
     std::sort(import.states.begin(), import.states.end(),
               [](const auto& a, const auto& b) {
@@ -30,16 +30,16 @@ class StateImportTest : public testing::TestWithParam<Family> {
   static ReserveResult Reserve(Shard& shard, StateImport* import) {
     ReserveResult result;
     do {
-      result = shard.table->Reserve(import, 3);
+      result = StateIntake(shard.table.get()).Reserve(import, 3);
     } while (result == ReserveResult::kMore);
     return result;
   }
   static void Commit(Shard& shard, StateImport* import) {
-    while (!shard.table->Commit(import, shard.now, 3)) {
+    while (!StateIntake(shard.table.get()).Commit(import, shard.now, 3)) {
     }
   }
   static void Cancel(Shard& shard, StateImport* import) {
-    while (!shard.table->Cancel(import, 3)) {
+    while (!StateIntake(shard.table.get()).Cancel(import, 3)) {
     }
   }
   // What has to come through.
@@ -143,7 +143,7 @@ TEST_P(StateImportTest, CancelledItLeavesNothing) {
   for (int round = 0; round < 5; ++round) {
     StateImport import = Take(from);
     for (ImportedState& state : import.states) {
-      state.record.id += to.table->last_id() << 8;
+      state.record.id += StateIntake(to.table.get()).last_id() << 8;
     }
     ASSERT_EQ(Reserve(to, &import), ReserveResult::kReady);
     // All slots are taken.
@@ -284,15 +284,15 @@ TEST_P(StateImportTest, NobodySeesWhatIsReserved) {
   ASSERT_EQ(Reserve(to, &import), ReserveResult::kReady);
   const StateHandle handle = {import.states[0].record.id,
                               import.states[0].record.slot};
-  EXPECT_EQ(to.table->Resolve(handle), kNoState);
+  EXPECT_EQ(to.table->entries().Resolve(handle), kNoState);
   // The time of its flow passes only once it is a state.
   to.Advance(100000);
   EXPECT_EQ(to.budget.used(), 1u);
   Commit(to, &import);
-  EXPECT_EQ(to.table->Resolve(handle), handle.slot);
+  EXPECT_EQ(to.table->entries().Resolve(handle), handle.slot);
   EXPECT_EQ(to.Record(handle.slot).expires_in, 60000u);
   to.Advance(60100);
-  EXPECT_EQ(to.table->Resolve(handle), kNoState);
+  EXPECT_EQ(to.table->entries().Resolve(handle), kNoState);
   EXPECT_EQ(to.budget.used(), 0u);
 }
 

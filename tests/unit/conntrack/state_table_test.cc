@@ -84,7 +84,7 @@ TEST_P(Table, ARecordSaysWhatHappened) {
   EXPECT_EQ(record.values.match_count, 2);
   EXPECT_EQ(record.values.match_slots[1], 5u);
   EXPECT_EQ(record.values.flags, kStateLogAll | kStateNoSync);
-  EXPECT_NE(shard.table->hot(state).flags & kEntryTagged, 0);
+  EXPECT_NE(shard.table->entries().hot(state).flags & kEntryTagged, 0);
   EXPECT_FALSE(record.parent.IsSet());
 }
 
@@ -230,17 +230,17 @@ TEST_P(Table, BytesBeyond32BitsAreNotLost) {
 
 TEST_P(Table, HandlesGoStaleWithTheirState) {
   const StateIndex state = shard.In(Flow(0)).state;
-  const StateHandle handle = shard.table->HandleOf(state);
-  EXPECT_EQ(shard.table->Resolve(handle), state);
+  const StateHandle handle = shard.table->entries().HandleOf(state);
+  EXPECT_EQ(shard.table->entries().Resolve(handle), state);
   shard.table->Remove(state);
-  EXPECT_EQ(shard.table->Resolve(handle), kNoState);
+  EXPECT_EQ(shard.table->entries().Resolve(handle), kNoState);
   const StateIndex next = shard.In(Flow(1)).state;
   EXPECT_EQ(next, state);  // the slot is used again
-  EXPECT_EQ(shard.table->Resolve(handle), kNoState);
-  EXPECT_GT(shard.table->HandleOf(next).id, handle.id);
-  EXPECT_EQ(shard.table->Resolve({}), kNoState);
-  EXPECT_EQ(shard.table->Resolve({handle.id, 1u << 30}), kNoState);
-  EXPECT_EQ(shard.table->Resolve({handle.id | 1, state}), kNoState);
+  EXPECT_EQ(shard.table->entries().Resolve(handle), kNoState);
+  EXPECT_GT(shard.table->entries().HandleOf(next).id, handle.id);
+  EXPECT_EQ(shard.table->entries().Resolve({}), kNoState);
+  EXPECT_EQ(shard.table->entries().Resolve({handle.id, 1u << 30}), kNoState);
+  EXPECT_EQ(shard.table->entries().Resolve({handle.id | 1, state}), kNoState);
 }
 
 TEST_P(Table, VisitSeesEachStateOnceInBoundedSlices) {
@@ -252,7 +252,7 @@ TEST_P(Table, VisitSeesEachStateOnceInBoundedSlices) {
   uint32_t before = 0;
   bool more = true;
   while (more) {
-    more = shard.table->Visit(&cursor, 7, [&](StateIndex state) {
+    more = shard.table->entries().Visit(&cursor, 7, [&](StateIndex state) {
       seen.insert(shard.Record(state).port[0]);
       // May end the state that it is shown.
       if (shard.Record(state).port[0] % 2 == 0) shard.table->Remove(state);

@@ -33,7 +33,9 @@ class Tcp : public testing::TestWithParam<Family> {
     EXPECT_EQ(shard->phase(s, 1), TcpPhase::kEstablished);
     return s;
   }
-  Timeout timeout(StateIndex s) { return shard->table->hot(s).timeout; }
+  Timeout timeout(StateIndex s) {
+    return shard->table->entries().hot(s).timeout;
+  }
 
   void Restart() { shard = std::make_unique<Shard>(GetParam()); }
 
@@ -145,8 +147,8 @@ TEST_P(Tcp, TheWindowSlides) {
   // The server has read the first; its window moves on.
   EXPECT_EQ(S("A seq 7001 ack 2401 win 4000").step.verdict, kPass);
   EXPECT_EQ(C("A seq 3801 ack 7001 data 1400").step.verdict, kPass);
-  EXPECT_EQ(shard->table->hot(s).window[0].low, 5201u);
-  EXPECT_EQ(shard->table->hot(s).window[0].high, 6401u);
+  EXPECT_EQ(shard->table->entries().hot(s).window[0].low, 5201u);
+  EXPECT_EQ(shard->table->entries().hot(s).window[0].high, 6401u);
 }
 
 TEST_P(Tcp, AZeroWindowStillAllowsAProbe) {
@@ -165,8 +167,8 @@ TEST_P(Tcp, ScalingIsNegotiatedByBothSyns) {
       C("S seq 1000 win 64000 <mss 1460,wscale 7>").state;
   S("SA seq 7000 ack 1001 win 65535 <mss 1460,wscale 3>");
   C("A seq 1001 ack 7001 win 500");  // 64000
-  EXPECT_EQ(shard->table->hot(s).scale[0] & kScaleMask, 7);
-  EXPECT_EQ(shard->table->hot(s).scale[1] & kScaleMask, 3);
+  EXPECT_EQ(shard->table->entries().hot(s).scale[0] & kScaleMask, 7);
+  EXPECT_EQ(shard->table->entries().hot(s).scale[1] & kScaleMask, 3);
   // The SYNs' windows are not scaled: 65535 of the server, to the client.
   EXPECT_EQ(C(absl::StrCat("A seq ", 1001 + 65535 - 100,
                            " ack 7001 win 500 data 100")).step.verdict,
@@ -194,15 +196,15 @@ TEST_P(Tcp, ScalingThatOneSideDoesNotOfferIsOff) {
   const StateIndex s = C("S seq 1000 win 6400 <wscale 7>").state;
   S("SA seq 7000 ack 1001 win 4000");
   C("A seq 1001 ack 7001 win 6400");
-  EXPECT_EQ(shard->table->hot(s).scale[0] & kScaleMask, 0);
-  EXPECT_EQ(shard->table->hot(s).scale[1] & kScaleMask, 0);
+  EXPECT_EQ(shard->table->entries().hot(s).scale[0] & kScaleMask, 0);
+  EXPECT_EQ(shard->table->entries().hot(s).scale[1] & kScaleMask, 0);
   EXPECT_EQ(S("A seq 12402 ack 1001 win 4000 data 1000").step.verdict, kDrop);
   EXPECT_EQ(S("A seq 12401 ack 1001 win 4000 data 1000").step.verdict, kPass);
 }
 
 TEST_P(Tcp, ScalesAbove14CountAs14) {
   const StateIndex s = C("S seq 1000 win 64000 <wscale 200>").state;
-  EXPECT_EQ(shard->table->hot(s).scale[0] & kScaleMask, 14);
+  EXPECT_EQ(shard->table->entries().hot(s).scale[0] & kScaleMask, 14);
 }
 
 TEST_P(Tcp, BrokenOptionsAreNoScale) {
@@ -213,7 +215,7 @@ TEST_P(Tcp, BrokenOptionsAreNoScale) {
     const StateIndex s =
         fresh.In(absl::StrCat("tcp $C:1025 > $S:80 S seq 1 win 100 ",
                               options)).state;
-    EXPECT_EQ(fresh.table->hot(s).scale[0], kPeerSeen) << options;
+    EXPECT_EQ(fresh.table->entries().hot(s).scale[0], kPeerSeen) << options;
   }
 }
 
@@ -223,7 +225,7 @@ TEST_P(Tcp, SequenceNumbersWrap) {
   C("A seq 4294967291 ack 0 win 5000");
   EXPECT_EQ(shard->phase(s, 1), TcpPhase::kEstablished);
   EXPECT_EQ(C("A seq 4294967291 ack 0 data 1000").step.verdict, kPass);
-  EXPECT_EQ(shard->table->hot(s).window[0].low, 995u);
+  EXPECT_EQ(shard->table->entries().hot(s).window[0].low, 995u);
   EXPECT_EQ(S("A seq 0 ack 995 win 4000 data 1000").step.verdict, kPass);
   EXPECT_EQ(C("A seq 995 ack 1000 win 5000 data 4000").step.verdict, kPass);
   EXPECT_EQ(C("A seq 4995 ack 1000 win 5000 data 1").step.verdict, kDrop);
@@ -238,7 +240,7 @@ TEST_P(Tcp, ASequenceNumberOfZeroIsANumber) {
   C("A seq 1001 ack 1 win 5000");
   EXPECT_EQ(shard->phase(s, 1), TcpPhase::kEstablished);
   EXPECT_EQ(S("A seq 100000 ack 1001 win 4000 data 10").step.verdict, kDrop);
-  EXPECT_EQ(shard->table->hot(s).window[1].low, 1u);
+  EXPECT_EQ(shard->table->entries().hot(s).window[1].low, 1u);
 }
 
 TEST_P(Tcp, ResetMustBeExact) {
@@ -302,11 +304,11 @@ TEST_P(Tcp, ASynAfterTheEndIsANewConnection) {
   C("FA seq 1001 ack 7001 win 5000");
   S("FA seq 7001 ack 1002 win 4000");
   C("A seq 1002 ack 7002 win 5000");
-  const StateId before = shard->table->HandleOf(s).id;
+  const StateId before = shard->table->entries().HandleOf(s).id;
   const Outcome o = C("S seq 31337 win 5000");
   EXPECT_EQ(o.step.verdict, StepVerdict::kReuse);
   EXPECT_EQ(o.kind, Outcome::kCreated);
-  EXPECT_GT(shard->table->HandleOf(o.state).id, before);
+  EXPECT_GT(shard->table->entries().HandleOf(o.state).id, before);
   EXPECT_EQ(shard->table->size(), 1u);
   EXPECT_EQ(timeout(o.state), Timeout::kTcpFirst);
 }
@@ -443,7 +445,7 @@ TEST_P(Tcp, TheShortPathAgreesWithTheFullOne) {
   int shorts = 0, drops = 0;
   for (int i = 0; i < 20000; ++i) {
     const uint32_t from = random() % 2;
-    StateHot one = shard->table->hot(s);
+    StateHot one = shard->table->entries().hot(s);
     const auto near = [&](uint32_t base) {
       return base + static_cast<uint32_t>(random() % 40000) - 20000;
     };

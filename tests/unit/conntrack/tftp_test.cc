@@ -122,7 +122,7 @@ TEST_P(Tftp, T1AServerThatAnswersFromPort69) {
 TEST_P(Tftp, AHelperThatIsOffExpectsNothing) {
   Shard off(GetParam(), {.tftp_helper = false});
   const StateIndex s = off.In(Rrq()).state;
-  EXPECT_EQ(off.table->hot(s).flags & kEntryHelper, 0);
+  EXPECT_EQ(off.table->entries().hot(s).flags & kEntryHelper, 0);
   EXPECT_TRUE(off.expectations->empty());
 }
 
@@ -144,7 +144,7 @@ TEST_P(Tftp, T3AReadWithOptions) {
   const Outcome oack =
       shard.Out("udp $S:3000 > $C:5000 tftp oack blksize 1432");
   ASSERT_EQ(oack.kind, Outcome::kChild);
-  EXPECT_EQ(Parent(oack.state), shard.table->HandleOf(parent));
+  EXPECT_EQ(Parent(oack.state), shard.table->entries().HandleOf(parent));
   EXPECT_GT(shard.Record(oack.state).id, shard.Record(parent).id);
   EXPECT_EQ(shard.In("udp $C:5000 > $S:3000 tftp ack 0").state, oack.state);
   EXPECT_EQ(shard.Out("udp $S:3000 > $C:5000 tftp data 1 512").state,
@@ -159,7 +159,7 @@ TEST_P(Tftp, T4AWrite) {
   const Outcome oack =
       shard.Out("udp $S:3000 > $C:5000 tftp oack blksize 1432");
   ASSERT_EQ(oack.kind, Outcome::kChild);
-  EXPECT_EQ(Parent(oack.state), shard.table->HandleOf(parent));
+  EXPECT_EQ(Parent(oack.state), shard.table->entries().HandleOf(parent));
   EXPECT_EQ(shard.In("udp $C:5000 > $S:3000 tftp data 1 512").state,
             oack.state);
 }
@@ -169,7 +169,7 @@ TEST_P(Tftp, AParentThatWasMadeOutwards) {
   const StateIndex parent = shard.Out(Rrq()).state;
   const Outcome data = shard.In("udp $S:3000 > $C:5000 tftp data 1 512");
   ASSERT_EQ(data.kind, Outcome::kChild);
-  EXPECT_EQ(Parent(data.state), shard.table->HandleOf(parent));
+  EXPECT_EQ(Parent(data.state), shard.table->entries().HandleOf(parent));
   EXPECT_EQ(shard.Out("udp $C:5000 > $S:3000 tftp ack 1").state, data.state);
 }
 
@@ -198,13 +198,14 @@ TEST_P(Tftp, T5ARepeatedRequest) {
   EXPECT_EQ(first.kind, Outcome::kChild);
   // The server answers a second time, from another port: only if asked again.
   TestPacket second(GetParam(), "udp $S:3001 > $C:5000 tftp data 1 512");
-  EXPECT_FALSE(shard.expectations->Matches(second.info, {Direction::kOut},
-                                           shard.now));
+  ExpectedChild child;
+  EXPECT_FALSE(shard.expectations->Take(second.info, {Direction::kOut},
+                                        shard.now, &child));
   shard.In(Rrq());
   const Outcome again =
       shard.Judge(second, {.direction = Direction::kOut});
   EXPECT_EQ(again.kind, Outcome::kChild);
-  EXPECT_EQ(Parent(again.state), shard.table->HandleOf(parent));
+  EXPECT_EQ(Parent(again.state), shard.table->entries().HandleOf(parent));
   EXPECT_EQ(shard.In("udp $C:5000 > $S:3001 tftp error 5 \"unknown\"").state,
             again.state);
   shard.Advance(61000);
@@ -219,9 +220,9 @@ TEST_P(Tftp, T6ClientsAndServersDoNotCross) {
   const Outcome to_a = shard.Out("udp $S:3000 > $A:5000 tftp data 1 9");
   const Outcome to_c = shard.Out("udp $S:3000 > $C:5000 tftp data 1 9");
   const Outcome from_x = shard.Out("udp $X:3000 > $C:5000 tftp data 1 9");
-  EXPECT_EQ(Parent(to_a.state), shard.table->HandleOf(a));
-  EXPECT_EQ(Parent(to_c.state), shard.table->HandleOf(c));
-  EXPECT_EQ(Parent(from_x.state), shard.table->HandleOf(cx));
+  EXPECT_EQ(Parent(to_a.state), shard.table->entries().HandleOf(a));
+  EXPECT_EQ(Parent(to_c.state), shard.table->entries().HandleOf(c));
+  EXPECT_EQ(Parent(from_x.state), shard.table->entries().HandleOf(cx));
 }
 
 // The same request in two filters, answered from port 69 in both, with
@@ -249,8 +250,8 @@ TEST_P(Tftp, T7TwoFilters) {
   const Outcome child = two.Judge("udp $S:3001 > $C:5000 tftp data 1 9",
                                   Direction::kOut, 1);
   EXPECT_EQ(child.kind, Outcome::kChild);
-  EXPECT_EQ(two.Record(two.table->Resolve(two.Record(child.state).parent))
-                .filter, 1);
+  const StateHandle parent = two.Record(child.state).parent;
+  EXPECT_EQ(two.Record(two.table->entries().Resolve(parent)).filter, 1);
 }
 
 TEST_P(Tftp, T8AnAnswerFromAnotherAddress) {
@@ -299,7 +300,7 @@ TEST_P(Tftp, T10TheParentIsKilledOrExpires) {
 TEST_P(Tftp, T12RequestsBothWaysBetweenPorts69) {
   const StateIndex a = shard.In(Rrq("$A:69 > $B:69")).state;
   const Outcome b = shard.Out(Rrq("$B:5000 > $A:69"));
-  EXPECT_EQ(Parent(b.state), shard.table->HandleOf(a));
+  EXPECT_EQ(Parent(b.state), shard.table->entries().HandleOf(a));
   EXPECT_FALSE(Parent(a).IsSet());
   EXPECT_TRUE(shard.expectations->empty());
   const Outcome error =

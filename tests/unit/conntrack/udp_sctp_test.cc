@@ -9,7 +9,7 @@ namespace {
 class Datagram : public testing::TestWithParam<Family> {
  protected:
   int Phase(StateIndex state, int peer) {
-    return shard.table->hot(state).phase[peer];
+    return shard.table->entries().hot(state).phase[peer];
   }
   Shard shard{GetParam()};
 };

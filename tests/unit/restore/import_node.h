@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "conntrack/state_import.h"
 #include "pftable/engine/evaluate.h"
 #include "pftable/policy/no_memory.h"
 #include "pftable/language/parser.h"
@@ -105,7 +106,7 @@ class ImportNode {
   void AddAll(StateExporter* exporter) {
     for (const auto& one : shards) {
       uint32_t cursor = 0;
-      while (one->table->Visit(&cursor, 16, [&](StateIndex state) {
+      while (one->table->entries().Visit(&cursor, 16, [&](StateIndex state) {
         one->table->Fold(state);
         exporter->Add(one->Record(state));
       })) {
@@ -137,7 +138,7 @@ class ImportNode {
   ImportTarget Target() {
     uint64_t last_id = 0;
     for (const auto& one : shards) {
-      last_id = std::max(last_id, one->table->last_id());
+      last_id = std::max(last_id, StateIntake(one->table.get()).last_id());
     }
     return {.store = &store,
             .interfaces = &interfaces,
@@ -151,7 +152,8 @@ class ImportNode {
     for (size_t i = 0; i < shards.size(); ++i) {
       ReserveResult reserved;
       do {
-        reserved = shards[i]->table->Reserve(importer->arena(i), 4);
+        reserved = StateIntake(shards[i]->table.get())
+                       .Reserve(importer->arena(i), 4);
       } while (reserved == ReserveResult::kMore);
       if (reserved != ReserveResult::kReady) {
         return absl::ResourceExhaustedError("no room in a shard");
@@ -161,7 +163,8 @@ class ImportNode {
   }
   void Cancel(StateImporter* importer) {
     for (size_t i = 0; i < shards.size(); ++i) {
-      while (!shards[i]->table->Cancel(importer->arena(i), 4)) {
+      while (!StateIntake(shards[i]->table.get())
+                  .Cancel(importer->arena(i), 4)) {
       }
     }
     importer->Abandon();
@@ -174,7 +177,8 @@ class ImportNode {
       return status;
     }
     for (size_t i = 0; i < shards.size(); ++i) {
-      while (!shards[i]->table->Commit(importer->arena(i), shard().now, 4)) {
+      while (!StateIntake(shards[i]->table.get())
+                  .Commit(importer->arena(i), shard().now, 4)) {
       }
     }
     return importer->Finish(shard().now);

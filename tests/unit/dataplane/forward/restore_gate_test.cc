@@ -70,8 +70,7 @@ class GateTest : public testing::Test {
   GateEnds Ends() {
     GateEnds ends{};
     for (size_t i = 0; i < 2; ++i) {
-      views_[i].filter = &filters_[i];
-      views_[i].status = filters_[i].status.Load();
+      views_[i] = ReadStatus(filters_[i]);
       ends[i] = &views_[i];
     }
     return ends;
@@ -117,7 +116,7 @@ class GateTest : public testing::Test {
   HoldBudget budget_{64};
   std::array<FilterPlane, 2> filters_;
   FilterPlane emergency_;
-  std::array<GateView, 2> views_;
+  std::array<FilterView, 2> views_;
   RestoreGate gate_;
   GateResult result_;
   std::vector<uint32_t> order_;  // lengths, as released
@@ -170,7 +169,7 @@ TEST_F(GateTest, TheFilterOfThePortOfArrivalComesFirst) {
   ends[1] = nullptr;
   EXPECT_EQ(Decide(ends, false).action, GateAction::kJudge);
   // Nor does a filter that is switched off.
-  views_[1].enabled = false;
+  views_[1].disposition = Disposition::kUnfiltered;
   ends[1] = &views_[1];
   EXPECT_EQ(Decide(ends, false).action, GateAction::kJudge);
 }
@@ -183,11 +182,11 @@ TEST_F(GateTest, AnEmergencyRulesetTakesTheFilterOutOfTheWay) {
       << "the policy is closed";
   filters_[0].fail_policy = FailPolicy::kOpen;
   EXPECT_EQ(Decide(Ends(), false).action, GateAction::kJudge);
-  EXPECT_TRUE(views_[0].emergency());
+  EXPECT_EQ(views_[0].disposition, Disposition::kEmergency);
   // Before the failure it is not in force.
   Expect(0, RestoreState::kValidating);
   EXPECT_EQ(Decide(Ends(), false).action, GateAction::kHold);
-  EXPECT_FALSE(views_[0].emergency());
+  EXPECT_EQ(views_[0].disposition, Disposition::kHold);
   // Open without a ruleset is closed: never no filter at all.
   Expect(0, RestoreState::kFailed);
   filters_[0].emergency = nullptr;
@@ -205,7 +204,7 @@ TEST_F(GateTest, TheFirstPacketAsksAndWaits) {
   ASSERT_EQ(gate_.holding().size(), 1u);
   EXPECT_EQ(gate_.holding()[0], 0u);
   EXPECT_TRUE(gate_.Holds(0));
-  EXPECT_FALSE(filters_[0].HoldsNothing());
+  EXPECT_EQ(filters_[0].holds[0]->size(), 2u);
 }
 
 TEST_F(GateTest, NeighbourDiscoveryPassesWhatHolds) {
@@ -274,7 +273,6 @@ TEST_F(GateTest, ReleasesInOrderWhenTheRestoreHasEnded) {
   EXPECT_EQ(end, HoldEnd::kReplay);
   EXPECT_EQ(order_, lengths);
   EXPECT_TRUE(gate_.IsEmpty(filters_[0]));
-  EXPECT_TRUE(filters_[0].HoldsNothing());
   gate_.Forget(0);
   EXPECT_FALSE(gate_.Holds(0));
   EXPECT_TRUE(gate_.holding().empty());
@@ -336,7 +334,7 @@ TEST_F(GateTest, AFilterThatIsSwitchedOffLetsGoOfWhatItHolds) {
   Expect(1, RestoreState::kNone);
   Arrive({kUdp4});
   Ends();
-  views_[0].enabled = false;
+  views_[0].disposition = Disposition::kUnfiltered;
   std::array<rte_mbuf*, kMaxBurst> mbufs;
   uint32_t count = 0;
   EXPECT_EQ(gate_.Release(views_[0], kNow, mbufs, &count), HoldEnd::kReplay);

@@ -127,7 +127,7 @@ TEST_P(WorkerHoldTest, ReplaysInOrderBeforeWhatArrives) {
   plane.worker(0).Round();
   EXPECT_EQ(Left(plane), sent);
   EXPECT_EQ(plane.AllDrops(), 0u);
-  EXPECT_TRUE(plane.filter().HoldsNothing());
+  EXPECT_TRUE(plane.filter().holds[0]->empty());
   ExpectClosed(plane, 0);
   EXPECT_EQ(plane.worker(0).states().size(), 2u);
   EXPECT_EQ(plane.hold_budget().used(), 0u);

@@ -1,0 +1,78 @@
+#include "conntrack/state_entries.h"
+
+#include <array>
+#include <utility>
+
+namespace sluice {
+
+absl::Status StateEntries::Build(uint32_t capacity, bool huge_pages,
+                                 bool prefault) {
+  const size_t slots = capacity;
+  const std::array<std::pair<TableMemory*, size_t>, 3> parts = {{
+      {&hot_memory_, slots * sizeof(StateHot)},
+      {&cold_memory_, slots * sizeof(StateCold)},
+      {&extra_memory_, slots * sizeof(StateExtra)},
+  }};
+  for (const auto& [memory, bytes] : parts) {
+    auto allocated = TableMemory::Allocate(bytes, huge_pages, prefault);
+    if (!allocated.ok()) return allocated.status();
+    *memory = std::move(*allocated);
+  }
+  capacity_ = capacity;
+  hot_ = static_cast<StateHot*>(hot_memory_.data());
+  cold_ = static_cast<StateCold*>(cold_memory_.data());
+  extra_ = static_cast<StateExtra*>(extra_memory_.data());
+  return absl::OkStatus();
+}
+
+TrafficDelta StateEntries::TakeCounters(StateIndex state) {
+  StateHot& hot = hot_[state];
+  StateCold& cold = cold_[state];
+  StateExtra& extra = extra_[state];
+  if ((hot.flags & kEntryFolded) == 0) {
+    hot.flags |= kEntryFolded;
+    cold.folded_bytes = {};
+    extra.folded_packets = {};
+  }
+  TrafficDelta delta;
+  for (size_t peer = 0; peer < 2; ++peer) {
+    const uint32_t packets = std::exchange(hot.packets[peer], 0);
+    const uint32_t bytes = std::exchange(hot.bytes[peer], 0);
+    extra.folded_packets[peer] += packets;
+    cold.folded_bytes[peer] += bytes;
+    // The originator's packets go the way of the first one.
+    const size_t direction =
+        static_cast<size_t>(hot.direction()) ^ peer;
+    delta.packets[direction] = packets;
+    delta.bytes[direction] = bytes;
+  }
+  return delta;
+}
+
+ParentReference StateEntries::ReferenceTo(StateIndex state) const {
+  const StateHot& hot = hot_[state];
+  const StateCold& cold = cold_[state];
+  ParentReference parent;
+  parent.handle = HandleOf(state);
+  parent.filter = hot.key.filter;
+  parent.direction = hot.direction();
+  parent.interface = cold.interface;
+  parent.has_parent = cold.parent_id != 0;
+  if (!parent.has_parent) parent.record = cold.family_record;
+  return parent;
+}
+
+StateTemplate StateEntries::TemplateOf(StateIndex state) const {
+  const StateHot& hot = hot_[state];
+  const StateCold& cold = cold_[state];
+  StateTemplate values;
+  values.rule_slot = cold.rule_slot;
+  values.anchor_slot = cold.anchor_slot;
+  values.flags = hot.flags & kTemplateFlags;
+  values.tag = cold.tag;
+  values.match_count = hot.match_count;
+  if (hot.match_count != 0) values.match_slots = extra_[state].match_slots;
+  return values;
+}
+
+}  // namespace sluice

@@ -1,0 +1,56 @@
+#include "dataplane/forward/filter_view.h"
+
+#include "dataplane/forward/filter_plane.h"
+#include "pftable/store/policy_store.h"
+
+namespace sluice {
+namespace {
+
+// What the status says, for a filter that is switched on or not.
+Disposition DispositionIn(const FilterPlane& filter, const PortStatus& status,
+                          bool enabled) {
+  const PortDisposition wanted = DispositionOf(status);
+  // Whoever switches the filter off does not mean what holds in its place.
+  if (wanted == PortDisposition::kFail && filter.emergency != nullptr &&
+      filter.fail_policy == FailPolicy::kOpen) {
+    return Disposition::kEmergency;
+  }
+  if (!enabled) return Disposition::kUnfiltered;
+  switch (wanted) {
+    case PortDisposition::kJudge:
+      return Disposition::kJudge;
+    case PortDisposition::kRequest:
+    case PortDisposition::kHold:
+      return Disposition::kHold;
+    case PortDisposition::kFail:
+    case PortDisposition::kDrop:
+      return Disposition::kDrop;
+  }
+  return Disposition::kDrop;
+}
+
+}  // namespace
+
+FilterView ReadStatus(FilterPlane& filter) {
+  FilterView view{.number = filter.number, .filter = &filter};
+  view.status = filter.status.Load();
+  view.disposition =
+      DispositionIn(filter, view.status,
+                    filter.enabled.load(std::memory_order_acquire));
+  if (DispositionOf(view.status) == PortDisposition::kDrop) {
+    view.drop_reason = DropReason::kPortDown;
+  }
+  return view;
+}
+
+FilterView ReadFilter(FilterPlane& filter, uint16_t worker) {
+  // Its acquire load keeps what follows behind it.
+  FilterView view = ReadStatus(filter);
+  view.counters = &filter.policy->worker_counters(worker);
+  if (filter.loaded.load(std::memory_order_acquire)) {
+    view.generation = filter.policy->current();
+  }
+  return view;
+}
+
+}  // namespace sluice

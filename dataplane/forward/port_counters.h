@@ -1,0 +1,39 @@
+// What one worker counts of one port.
+#ifndef SLUICE_DATAPLANE_FORWARD_PORT_COUNTERS_H_
+#define SLUICE_DATAPLANE_FORWARD_PORT_COUNTERS_H_
+
+#include <array>
+
+#include "packet/counter.h"
+#include "packet/drop_reason.h"
+
+namespace sluice {
+
+// For packets that arrived by the port:
+//   received == forwarded + sum of drops
+// once they have been transmitted (kPortDown, kTransmitFull and kHandoffFull
+// are counted by whoever finds that out).
+struct alignas(64) PortCounters {
+  Counter received_packets;
+  Counter received_bytes;
+  Counter forwarded_packets;  // arrived here, left by the peer
+  Counter forwarded_bytes;
+  Counter transmitted_packets;  // left by this port, answers included
+  Counter transmitted_bytes;
+  Counter answers;              // made here: RST, ICMP errors, ACKs
+  Counter answers_lost;         // no mbuf, or the port did not take it
+  Counter non_ip;               // frames that are not IP and passed
+  std::array<Counter, kDropReasonCount> drops;
+
+  // What pf counts for an interface: [direction][0: IPv4, 1: IPv6][0: passed,
+  // 1: blocked], with IP lengths as bytes.
+  struct Judged {
+    Counter packets;
+    Counter bytes;
+  };
+  std::array<std::array<std::array<Judged, 2>, 2>, 2> judged;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_FORWARD_PORT_COUNTERS_H_

@@ -1,0 +1,198 @@
+#include "dataplane/workers/burst_judge.h"
+
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <array>
+
+#include "dataplane/forward/topology.h"
+
+namespace sluice {
+namespace {
+
+// Work of one round beside its bursts: filters looked at, packets released.
+// Those of a filter that gets packets are released before them in any case.
+constexpr size_t kHeldFilters = 64;
+constexpr uint32_t kReleaseBudget = kMaxHeldPackets;
+
+// In the place of a filter that a packet passes unjudged.
+constexpr FilterView kUnfiltered = {.disposition = Disposition::kUnfiltered};
+
+}  // namespace
+
+void BurstJudge::Judge(uint16_t port, PacketBurst& burst) {
+  const PortContext& arrival = round_.topology->ports[port];
+  const FilterView& in = views_.See(arrival.filter);
+  const FilterView& out =
+      arrival.peer != kNoPort
+          ? views_.See(round_.topology->ports[arrival.peer].filter)
+          : in;
+  const FilterEnds filters = {&in, &out};
+  if (Gated(in) || Gated(out)) [[unlikely]] {
+    PassGate(port, filters, burst);
+    if (burst.count == 0) return;
+  }
+  JudgeBy(filters, port, burst);
+}
+
+void BurstJudge::JudgeBy(const FilterEnds& filters, uint16_t port,
+                         PacketBurst& burst) {
+  pipeline_.Judge(port, burst, *round_.topology, filters, round_.now, result_);
+  if (result_.forward_count > 0) {
+    transmitter_.Send(port, round_.topology->ports[port].peer,
+                      std::span(result_.forward).first(result_.forward_count));
+  }
+  if (result_.answer_count > 0) {
+    transmitter_.Send(port, port,
+                      std::span(result_.answers).first(result_.answer_count));
+  }
+}
+
+GateEnds BurstJudge::JudgingEnds(uint16_t port) {
+  const PortContext& arrival = round_.topology->ports[port];
+  GateEnds ends{};
+  // The pipeline drops what comes here.
+  if (!arrival.enabled || arrival.peer == kNoPort) return ends;
+  const PortContext& departure = round_.topology->ports[arrival.peer];
+  if (!arrival.excluded) ends[0] = &views_.See(arrival.filter);
+  if (!departure.excluded && departure.enabled) {
+    ends[1] = &views_.See(departure.filter);
+  }
+  return ends;
+}
+
+void BurstJudge::PassGate(uint16_t port, const FilterEnds& filters,
+                          PacketBurst& burst) {
+  const GateEnds ends = JudgingEnds(port);
+  for (const FilterView* view : ends) {
+    // What it holds comes first, unless this is it.
+    if (releasing_ || view == nullptr || view->filter == nullptr) continue;
+    const uint16_t number = view->filter->number;
+    if (!gate_.Holds(number)) continue;
+    while (ReleaseFilter(number) > 0) {
+    }
+  }
+  gate_.Admit(port, round_.topology->ports[port].pass_non_ip, ends, round_.now,
+              burst, gate_result_);
+  for (uint32_t i = 0; i < gate_result_.drop_count; ++i) {
+    transmitter_.Drop(port, std::span(&gate_result_.drops[i], 1),
+                      gate_result_.reasons[i]);
+  }
+  if (gate_result_.bypass.count > 0) {
+    FilterEnds others = filters;
+    for (size_t i = 0; i < ends.size(); ++i) {
+      const bool bypassed = (gate_result_.bypassed & 1u << i) != 0;
+      if (bypassed || ends[i] == nullptr) others[i] = &kUnfiltered;
+    }
+    JudgeBy(others, port, gate_result_.bypass);
+  }
+}
+
+uint32_t BurstJudge::ReleaseHeld() {
+  uint32_t packets = 0;
+  const std::span<const uint16_t> holding = gate_.holding();
+  const size_t count = std::min(holding.size(), kHeldFilters);
+  // Copied, because the list changes on the way.
+  std::array<uint16_t, kHeldFilters> filters;
+  for (size_t i = 0; i < count; ++i) {
+    filters[i] = holding[(next_held_ + i) % holding.size()];
+  }
+  next_held_ += count;
+  for (size_t i = 0; i < count && packets < kReleaseBudget; ++i) {
+    uint32_t released;
+    do {
+      released = ReleaseFilter(filters[i]);
+      packets += released;
+    } while (released > 0);
+  }
+  return packets;
+}
+
+// One burst of what the filter holds, if it is not to wait. Returns how many.
+uint32_t BurstJudge::ReleaseFilter(uint16_t number) {
+  std::array<rte_mbuf*, kMaxBurst> mbufs;
+  uint32_t count = 0;
+  const FilterView& view = views_.See(number);
+  // A filter that is gone has been emptied before.
+  const HoldEnd end = view.filter != nullptr
+                          ? gate_.Release(view, round_.now, mbufs, &count)
+                          : HoldEnd::kWait;
+  if (count == 0) {
+    if (view.filter == nullptr || gate_.IsEmpty(*view.filter)) {
+      gate_.Forget(number);
+    }
+    return 0;
+  }
+  const std::span<rte_mbuf*> taken = std::span(mbufs).first(count);
+  if (end == HoldEnd::kDrop) {
+    DropHeld(taken);
+  } else {
+    Replay(taken);
+  }
+  return count;
+}
+
+// In the order of their arrival, by runs of one port.
+void BurstJudge::Replay(std::span<rte_mbuf*> mbufs) {
+  releasing_ = true;
+  for (size_t begin = 0; begin < mbufs.size();) {
+    const uint16_t port = mbufs[begin]->port;
+    held_burst_.count = 0;
+    size_t end = begin;
+    for (; end < mbufs.size() && mbufs[end]->port == port; ++end) {
+      held_burst_.mbufs[held_burst_.count++] = mbufs[end];
+    }
+    ParseBurst(held_burst_, parse_);
+    Judge(port, held_burst_);
+    begin = end;
+  }
+  releasing_ = false;
+}
+
+void BurstJudge::DropHeld(std::span<rte_mbuf*> mbufs) {
+  for (rte_mbuf*& mbuf : mbufs) {
+    transmitter_.Drop(mbuf->port, std::span(&mbuf, 1), DropReason::kHeld);
+  }
+}
+
+uint32_t BurstJudge::AbandonHeld(const FilterTable& filters) {
+  std::array<rte_mbuf*, kMaxBurst> mbufs;
+  while (!gate_.holding().empty()) {
+    const uint16_t number = gate_.holding().front();
+    FilterPlane* filter = filters.at(number);
+    const uint32_t count =
+        filter != nullptr ? gate_.Abandon(*filter, round_.now, mbufs) : 0;
+    if (count > 0) {
+      DropHeld(std::span(mbufs).first(count));
+      return count;
+    }
+    gate_.Forget(number);
+  }
+  return 0;
+}
+
+void BurstJudge::JudgeOrphans(uint16_t port, PacketBurst& burst) {
+  totals_.orphans.Add(burst.count);
+  const GateEnds ends = JudgingEnds(port);
+  std::array<FilterView, 2> views = {kUnfiltered, kUnfiltered};
+  FilterEnds filters = {&views[0], &views[1]};
+  for (size_t i = 0; i < ends.size(); ++i) {
+    if (ends[i] == nullptr) continue;
+    FilterView& view = views[i];
+    view = *ends[i];
+    const FilterPlane* filter = view.filter;
+    if (filter == nullptr || view.disposition == Disposition::kUnfiltered) {
+      continue;
+    }
+    if (filter->fail_policy != FailPolicy::kOpen ||
+        filter->emergency == nullptr) {
+      transmitter_.Drop(port, std::span(burst.mbufs).first(burst.count),
+                        DropReason::kStalled);
+      return;
+    }
+    view.JudgeBy(views_.See(filter->emergency->number));
+  }
+  JudgeBy(filters, port, burst);
+}
+
+}  // namespace sluice

@@ -1,0 +1,84 @@
+// From a parsed burst whose flows are this worker's to what leaves: the gate
+// where a restore is awaited, the pipeline, the transmitter. What waits at the
+// gate comes back by here too.
+#ifndef SLUICE_DATAPLANE_WORKERS_BURST_JUDGE_H_
+#define SLUICE_DATAPLANE_WORKERS_BURST_JUDGE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "dataplane/forward/filter_view.h"
+#include "dataplane/forward/pipeline.h"
+#include "dataplane/forward/restore_gate.h"
+#include "dataplane/workers/filter_views.h"
+#include "dataplane/workers/round_context.h"
+#include "dataplane/workers/transmitter.h"
+#include "dataplane/workers/worker_totals.h"
+#include "packet/parse.h"
+
+namespace sluice {
+
+class BurstJudge {
+ public:
+  // All outlive it.
+  BurstJudge(uint16_t worker, const ParseOptions& parse,
+             const RoundContext* round, FilterViews* views,
+             Pipeline* pipeline, Transmitter* transmitter,
+             WorkerTotals* totals)
+      : parse_(parse),
+        round_(*round),
+        views_(*views),
+        pipeline_(*pipeline),
+        transmitter_(*transmitter),
+        totals_(*totals),
+        gate_(worker) {}
+  BurstJudge(const BurstJudge&) = delete;
+  BurstJudge& operator=(const BurstJudge&) = delete;
+
+  // Takes the packets of a burst that has arrived at `port`.
+  void Judge(uint16_t port, PacketBurst& burst);
+  // The same for packets of a worker that does not run: by the fail policies
+  // of the filters.
+  void JudgeOrphans(uint16_t port, PacketBurst& burst);
+
+  // Packets that wait for a restore.
+  bool holds_any() const { return !gate_.holding().empty(); }
+  uint32_t held() const { return gate_.held(); }
+  // Judges or drops those that need not wait any longer, before new ones,
+  // which would overtake them. Returns how many.
+  uint32_t ReleaseHeld();
+  // The worker stops: drops some of them. Returns how many.
+  uint32_t AbandonHeld(const FilterTable& filters);
+
+ private:
+  // The filters at the ends at which a packet is judged; null where none is.
+  GateEnds JudgingEnds(uint16_t port);
+  void JudgeBy(const FilterEnds& filters, uint16_t port, PacketBurst& burst);
+  // Whether its packets need the gate: they do not go on, or some wait there.
+  bool Gated(const FilterView& view) const {
+    return !view.open() || (holds_any() && view.filter != nullptr &&
+                            gate_.Holds(view.filter->number));
+  }
+  void PassGate(uint16_t port, const FilterEnds& filters, PacketBurst& burst);
+  uint32_t ReleaseFilter(uint16_t number);
+  void Replay(std::span<rte_mbuf*> mbufs);
+  void DropHeld(std::span<rte_mbuf*> mbufs);
+
+  const ParseOptions parse_;
+  const RoundContext& round_;
+  FilterViews& views_;
+  Pipeline& pipeline_;
+  Transmitter& transmitter_;
+  WorkerTotals& totals_;
+  BurstResult result_;
+  RestoreGate gate_;
+  size_t next_held_ = 0;  // of the gate's list, the one to begin with
+  bool releasing_ = false;
+  GateResult gate_result_;
+  PacketBurst held_burst_;  // replayed
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_WORKERS_BURST_JUDGE_H_

@@ -1,0 +1,98 @@
+#include "dataplane/workers/steerer.h"
+
+#include <rte_mbuf.h>
+
+#include <bit>
+#include <span>
+
+#include "dataplane/workers/burst_judge.h"
+#include "dataplane/workers/plane.h"
+#include "dataplane/workers/transmitter.h"
+#include "dataplane/workers/worker_totals.h"
+
+namespace sluice {
+namespace {
+
+// In an mbuf's port number, on its way between workers: it belongs to a worker
+// that does not run.
+constexpr uint16_t kOrphan = 0x8000;
+static_assert(kMaxPorts <= kOrphan);
+
+}  // namespace
+
+void Steerer::Steer(uint16_t port, PacketBurst& burst) {
+  uint32_t others = 0;
+  orphans_.count = 0;
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    rte_mbuf* mbuf = burst.mbufs[i];
+    const PacketInfo& info = burst.infos[i];
+    uint16_t owner = info.kind == Kind::kIp
+                         ? plane_.steering.Owner(*mbuf, info)
+                         : worker_;
+    if (owner == worker_) {
+      if (kept != i) {
+        burst.mbufs[kept] = mbuf;
+        burst.infos[kept] = info;
+      }
+      ++kept;
+      continue;
+    }
+    mbuf->port = port;
+    if ((round_.stalled & 1u << owner) != 0) [[unlikely]] {
+      // Both directions of a flow meet at one worker all the same.
+      owner = SubstituteOf(owner, plane_.steering.workers(),
+                           round_.stalled & ~(1u << worker_));
+      if (owner == worker_) {
+        orphans_.mbufs[orphans_.count] = mbuf;
+        orphans_.infos[orphans_.count++] = info;
+        continue;
+      }
+      mbuf->port = static_cast<uint16_t>(port | kOrphan);
+    }
+    foreign_[owner][foreign_count_[owner]++] = mbuf;
+    others |= 1u << owner;
+  }
+  burst.count = kept;
+  static_assert(kMaxWorkers <= 32);
+  for (; others != 0; others &= others - 1) {
+    const auto owner = static_cast<uint16_t>(std::countr_zero(others));
+    const std::span<rte_mbuf*> list(foreign_[owner].data(),
+                                    foreign_count_[owner]);
+    foreign_count_[owner] = 0;
+    const uint32_t sent = plane_.handoff->Send(worker_, owner, list);
+    totals_.handed_out.Add(sent);
+    if (sent < list.size()) {
+      transmitter_.Drop(port, list.subspan(sent), DropReason::kHandoffFull);
+    }
+  }
+  if (orphans_.count > 0) [[unlikely]] judge_.JudgeOrphans(port, orphans_);
+}
+
+uint32_t Steerer::Receive(uint16_t from, PacketBurst& burst) {
+  std::array<rte_mbuf*, kMaxBurst> mbufs;
+  const uint32_t count = plane_.handoff->Receive(worker_, from, mbufs);
+  if (count == 0) return 0;
+  totals_.handed_in.Add(count);
+  // One burst for each port of arrival; they were counted as received there.
+  uint32_t left = count == kMaxBurst ? ~0u : (1u << count) - 1;
+  while (left != 0) {
+    const uint16_t port = mbufs[std::countr_zero(left)]->port;
+    burst.count = 0;
+    for (uint32_t rest = left; rest != 0; rest &= rest - 1) {
+      const int i = std::countr_zero(rest);
+      if (mbufs[i]->port != port) continue;
+      burst.mbufs[burst.count++] = mbufs[i];
+      left &= ~(1u << i);
+    }
+    ParseBurst(burst, parse_);
+    if ((port & kOrphan) == 0) [[likely]] {
+      judge_.Judge(port, burst);
+    } else {
+      judge_.JudgeOrphans(static_cast<uint16_t>(port & ~kOrphan), burst);
+    }
+  }
+  return count;
+}
+
+}  // namespace sluice

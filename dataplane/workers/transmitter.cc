@@ -1,0 +1,143 @@
+#include "dataplane/workers/transmitter.h"
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_pause.h>
+
+#include "dataplane/workers/plane.h"
+#include "dataplane/workers/worker_totals.h"
+
+namespace sluice {
+namespace {
+
+// What a port does not take at once is offered again so often.
+constexpr int kTransmitRetries = 16;
+
+constexpr uint32_t PackPorts(uint16_t arrival, uint16_t departure) {
+  return uint32_t{arrival} << 16 | departure;
+}
+
+TransmitPath PathOf(uint16_t worker, const PortDevice& device) {
+  if (device.tx_queues == 0) return {.via = worker};
+  const auto via = static_cast<uint16_t>(worker % device.tx_queues);
+  return {.ethdev = device.ethdev,
+          .queue = via,
+          .via = via,
+          .sends_segments = device.sends_segments};
+}
+
+}  // namespace
+
+void Transmitter::Adopt(const Topology& topology, uint32_t stalled) {
+  const uint16_t workers = plane_.steering.workers();
+  for (uint16_t port = 0; port < kMaxPorts; ++port) {
+    const PortDevice& device = topology.devices[port];
+    TransmitPath& path = paths_[port];
+    path = PathOf(worker_, device);
+    if (device.tx_queues != 0 && device.tx_queues < workers) {
+      if ((stalled & 1u << path.via) != 0) {
+        path.via = SubstituteOf(path.via, workers, stalled);
+      }
+      path.token = plane_.transmit_tokens->at(port, path.queue);
+    }
+  }
+}
+
+void Transmitter::Send(uint16_t arrival, uint16_t departure,
+                       std::span<rte_mbuf*> mbufs) {
+  const TransmitPath& path = paths_[departure];
+  if (path.via == worker_) [[likely]] {
+    Transmit(path, arrival, departure, mbufs);
+    return;
+  }
+  for (rte_mbuf* mbuf : mbufs) mbuf->hash.usr = PackPorts(arrival, departure);
+  const uint32_t sent = plane_.transmit->Send(worker_, path.via, mbufs);
+  if (arrival != departure) totals_.transmit_out.Add(sent);
+  if (sent == mbufs.size()) return;
+  Lose(arrival, departure, mbufs.subspan(sent), DropReason::kTransmitFull);
+}
+
+uint32_t Transmitter::Receive(uint16_t from) {
+  std::array<rte_mbuf*, kMaxBurst> mbufs;
+  const uint32_t count = plane_.transmit->Receive(worker_, from, mbufs);
+  // Runs of packets with the same way.
+  for (uint32_t begin = 0; begin < count;) {
+    const uint32_t ports = mbufs[begin]->hash.usr;
+    uint32_t end = begin + 1;
+    while (end < count && mbufs[end]->hash.usr == ports) ++end;
+    const auto arrival = static_cast<uint16_t>(ports >> 16);
+    const auto departure = static_cast<uint16_t>(ports);
+    if (arrival != departure) totals_.transmit_in.Add(end - begin);
+    Transmit(paths_[departure], arrival, departure,
+             std::span(mbufs).subspan(begin, end - begin));
+    begin = end;
+  }
+  return count;
+}
+
+void Transmitter::Transmit(const TransmitPath& path, uint16_t arrival,
+                           uint16_t departure, std::span<rte_mbuf*> mbufs) {
+  if (path.ethdev == kNoPort) {
+    // The port went away while they were on their way to it.
+    Lose(arrival, departure, mbufs, DropReason::kPortDown);
+    return;
+  }
+  if (!path.sends_segments) mbufs = Join(arrival, mbufs);
+  uint64_t bytes = 0;
+  for (const rte_mbuf* mbuf : mbufs) bytes += mbuf->pkt_len;
+  const auto count = static_cast<uint16_t>(mbufs.size());
+  uint16_t sent = 0;
+  for (int retry = 0; sent < count && retry <= kTransmitRetries; ++retry) {
+    if (retry > 0) rte_pause();
+    if (path.token != nullptr && !path.token->TryTake(worker_)) continue;
+    sent = static_cast<uint16_t>(
+        sent + rte_eth_tx_burst(path.ethdev, path.queue, mbufs.data() + sent,
+                                static_cast<uint16_t>(count - sent)));
+    if (path.token != nullptr) path.token->Release();
+  }
+  const std::span<rte_mbuf*> rest = mbufs.subspan(sent);
+  for (const rte_mbuf* mbuf : rest) bytes -= mbuf->pkt_len;
+  counters_[departure].transmitted_packets.Add(sent);
+  counters_[departure].transmitted_bytes.Add(bytes);
+  if (arrival != departure) {
+    counters_[arrival].forwarded_packets.Add(sent);
+    counters_[arrival].forwarded_bytes.Add(bytes);
+  }
+  if (!rest.empty()) {
+    Lose(arrival, departure, rest, DropReason::kTransmitFull);
+  }
+}
+
+// For ports that take no chains of mbufs: chains that fit into their first one
+// are put there, others dropped. What is left.
+std::span<rte_mbuf*> Transmitter::Join(uint16_t arrival,
+                                       std::span<rte_mbuf*> mbufs) {
+  size_t kept = 0;
+  for (rte_mbuf* mbuf : mbufs) {
+    if (rte_pktmbuf_linearize(mbuf) == 0) {
+      mbufs[kept++] = mbuf;
+    } else {
+      Drop(arrival, std::span(&mbuf, 1), DropReason::kMemory);
+    }
+  }
+  return mbufs.first(kept);
+}
+
+void Transmitter::Drop(uint16_t port, std::span<rte_mbuf*> mbufs,
+                       DropReason reason) {
+  counters_[port].drops[static_cast<size_t>(reason)].Add(mbufs.size());
+  rte_pktmbuf_free_bulk(mbufs.data(), static_cast<unsigned>(mbufs.size()));
+}
+
+void Transmitter::Lose(uint16_t arrival, uint16_t departure,
+                       std::span<rte_mbuf*> mbufs, DropReason reason) {
+  if (arrival != departure) {
+    Drop(arrival, mbufs, reason);
+    return;
+  }
+  // An answer never arrived: it is not among those that may be dropped.
+  counters_[arrival].answers_lost.Add(mbufs.size());
+  rte_pktmbuf_free_bulk(mbufs.data(), static_cast<unsigned>(mbufs.size()));
+}
+
+}  // namespace sluice

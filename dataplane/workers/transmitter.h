@@ -1,0 +1,71 @@
+// How a worker's packets leave: by its own transmit queue of the port, or
+// through the worker that has one; or not at all, and counted.
+#ifndef SLUICE_DATAPLANE_WORKERS_TRANSMITTER_H_
+#define SLUICE_DATAPLANE_WORKERS_TRANSMITTER_H_
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "dataplane/base/build_limits.h"
+#include "dataplane/forward/port_counters.h"
+#include "dataplane/forward/topology.h"
+
+struct rte_mbuf;
+
+namespace sluice {
+
+struct Plane;
+class QueueToken;
+struct WorkerTotals;
+
+// How a worker leaves by a port.
+struct TransmitPath {
+  uint16_t ethdev = kNoPort;  // none: the port is not there
+  uint16_t queue = 0;  // its own, if `via` is itself
+  uint16_t via = 0;    // the worker that transmits for it
+  QueueToken* token = nullptr;  // to be taken for it
+  bool sends_segments = true;
+};
+
+// Belongs to one worker. It owns no packet between two calls.
+class Transmitter {
+ public:
+  // All outlive it; `counters` are by port.
+  Transmitter(uint16_t worker, Plane* plane, std::span<PortCounters> counters,
+              WorkerTotals* totals)
+      : worker_(worker), plane_(*plane), counters_(counters),
+        totals_(*totals) {}
+  Transmitter(const Transmitter&) = delete;
+  Transmitter& operator=(const Transmitter&) = delete;
+
+  // To be called when the topology has changed, or which of the other workers
+  // do not run.
+  void Adopt(const Topology& topology, uint32_t stalled);
+
+  // Takes packets that arrived at one port and leave by another, or, made for
+  // the port of arrival, are answers and leave by that.
+  void Send(uint16_t arrival, uint16_t departure, std::span<rte_mbuf*> mbufs);
+  // Transmits what another worker has no queue for. Returns how many.
+  uint32_t Receive(uint16_t from);
+  // Frees packets that arrived at `port` and counts them.
+  void Drop(uint16_t port, std::span<rte_mbuf*> mbufs, DropReason reason);
+
+ private:
+  void Transmit(const TransmitPath& path, uint16_t arrival,
+                uint16_t departure, std::span<rte_mbuf*> mbufs);
+  std::span<rte_mbuf*> Join(uint16_t arrival, std::span<rte_mbuf*> mbufs);
+  // Those that do not leave after all.
+  void Lose(uint16_t arrival, uint16_t departure, std::span<rte_mbuf*> mbufs,
+            DropReason reason);
+
+  const uint16_t worker_;
+  Plane& plane_;
+  const std::span<PortCounters> counters_;
+  WorkerTotals& totals_;
+  std::array<TransmitPath, kMaxPorts> paths_;  // by port
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_WORKERS_TRANSMITTER_H_

@@ -1,0 +1,95 @@
+// What a worker makes of a filter's status, its switch and its fail policy.
+#include "dataplane/forward/filter_view.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "dataplane/forward/filter_plane.h"
+
+namespace sluice {
+namespace {
+
+using enum Disposition;
+
+class FilterViewTest : public testing::Test {
+ protected:
+  FilterViewTest() {
+    filter_.number = 3;
+    emergency_.number = 9;
+  }
+
+  // Enables the filter and takes its restore that way.
+  void Go(const std::vector<RestoreState>& way) {
+    PortStatus status = filter_.status.Enable(true);
+    for (const RestoreState next : way) {
+      ASSERT_TRUE(filter_.status.Advance(&status, next)) << Name(next);
+    }
+  }
+  Disposition Seen() { return ReadStatus(filter_).disposition; }
+
+  FilterPlane filter_;
+  FilterPlane emergency_;
+};
+
+TEST_F(FilterViewTest, TheStatusSaysWhatBecomesOfPackets) {
+  EXPECT_EQ(Seen(), kDrop) << "no port of it was enabled yet";
+  EXPECT_EQ(ReadStatus(filter_).drop_reason, DropReason::kPortDown);
+  filter_.status.Enable(false);
+  EXPECT_EQ(Seen(), kJudge);
+  Go({});
+  EXPECT_EQ(Seen(), kHold);
+  Go({RestoreState::kQueued});
+  EXPECT_EQ(Seen(), kHold);
+  Go({RestoreState::kQueued, RestoreState::kValidating,
+      RestoreState::kCommitting, RestoreState::kRestored});
+  EXPECT_EQ(Seen(), kJudge);
+  Go({RestoreState::kQueued, RestoreState::kFailed});
+  EXPECT_EQ(Seen(), kDrop);
+  EXPECT_EQ(ReadStatus(filter_).drop_reason, DropReason::kHeld);
+  EXPECT_EQ(ReadStatus(filter_).filter, &filter_);
+  EXPECT_EQ(ReadStatus(filter_).status, filter_.status.Load());
+}
+
+TEST_F(FilterViewTest, SwitchedOffItNeitherJudgesNorHoldsNorDrops) {
+  filter_.enabled = false;
+  EXPECT_EQ(Seen(), kUnfiltered);
+  Go({});
+  EXPECT_EQ(Seen(), kUnfiltered);
+  Go({RestoreState::kQueued, RestoreState::kFailed});
+  EXPECT_EQ(Seen(), kUnfiltered);
+  EXPECT_TRUE(ReadStatus(filter_).open());
+}
+
+TEST_F(FilterViewTest, TheEmergencyRulesetStandsInAfterAFailureOnly) {
+  filter_.fail_policy = FailPolicy::kOpen;
+  filter_.emergency = &emergency_;
+  Go({RestoreState::kQueued});
+  EXPECT_EQ(Seen(), kHold);
+  Go({RestoreState::kQueued, RestoreState::kFailed});
+  EXPECT_EQ(Seen(), kEmergency);
+  // Closed, or without a ruleset, there is none.
+  filter_.fail_policy = FailPolicy::kClosed;
+  EXPECT_EQ(Seen(), kDrop);
+  filter_.fail_policy = FailPolicy::kOpen;
+  filter_.emergency = nullptr;
+  EXPECT_EQ(Seen(), kDrop);
+}
+
+TEST_F(FilterViewTest, WhoStandsInJudgesWithItsOwnPolicyAndSwitch) {
+  filter_.fail_policy = FailPolicy::kOpen;
+  filter_.emergency = &emergency_;
+  Go({RestoreState::kQueued, RestoreState::kFailed});
+  emergency_.status.Enable(false);
+  FilterView view = ReadStatus(filter_);
+  view.JudgeBy(ReadStatus(emergency_));
+  EXPECT_EQ(view.number, emergency_.number) << "states are its own";
+  EXPECT_EQ(view.filter, &filter_) << "what is held is the filter's";
+  EXPECT_EQ(view.disposition, kEmergency);
+  emergency_.enabled = false;
+  view.JudgeBy(ReadStatus(emergency_));
+  EXPECT_EQ(view.disposition, kUnfiltered);
+}
+
+}  // namespace
+}  // namespace sluice
