@@ -21,7 +21,7 @@ void FilterRegistry::Begin(Registered& of) {
     of.filter->plane().status.Enable(of.spec.expect_restore);
     return;
   }
-  const absl::StatusOr<PortStatus> status = environment_.restores->Enable(
+  const absl::StatusOr<FilterStatus> status = environment_.restores->Enable(
       of.filter->name(), of.spec.expect_restore || kept != nullptr,
       kept != nullptr ? kept->states : nullptr);
   if (!status.ok()) {
@@ -72,7 +72,7 @@ void FilterRegistry::End(Registered& of, absl::AnyInvocable<void()> then) {
   environment_.restores->Disable(
       of.filter->name(),
       [held = std::make_shared<absl::AnyInvocable<void()>>(std::move(then))](
-          const absl::StatusOr<PortStatus>&) { (*held)(); });
+          const absl::StatusOr<FilterStatus>&) { (*held)(); });
 }
 
 }  // namespace sluice

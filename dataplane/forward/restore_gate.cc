@@ -12,10 +12,10 @@ GateDecision Decide(const GateEnds& ends, bool bypasses) {
     if (ends[i] == nullptr || ends[i]->open()) continue;
     const GateView& view = *ends[i];
     switch (DispositionOf(view.status)) {
-      case PortDisposition::kJudge:
+      case FilterDisposition::kJudge:
         break;
-      case PortDisposition::kRequest:
-      case PortDisposition::kHold:
+      case FilterDisposition::kRequest:
+      case FilterDisposition::kHold:
         if (bypasses && view.filter->bypass_hold) {
           decision.bypassed |= static_cast<uint8_t>(1u << i);
           break;
@@ -23,11 +23,11 @@ GateDecision Decide(const GateEnds& ends, bool bypasses) {
         decision.action = GateAction::kHold;
         decision.end = i;
         return decision;
-      case PortDisposition::kFail:
+      case FilterDisposition::kFail:
         decision.action = GateAction::kDrop;
         decision.reason = DropReason::kHeld;
         return decision;
-      case PortDisposition::kDrop:
+      case FilterDisposition::kDrop:
         decision.action = GateAction::kDrop;
         decision.reason = DropReason::kPortDown;
         return decision;
@@ -55,7 +55,7 @@ void RestoreGate::Admit(uint16_t port, bool pass_non_ip, const GateEnds& ends,
   // rest of the round this waits.
   const auto ask = [&ends](uint8_t end) {
     GateView& view = *ends[end];
-    if (DispositionOf(view.status) != PortDisposition::kRequest) return;
+    if (DispositionOf(view.status) != FilterDisposition::kRequest) return;
     view.filter->status.RequestRestore();
     view.status.state = RestoreState::kQueued;
   };
@@ -148,7 +148,7 @@ uint32_t RestoreGate::Abandon(FilterPlane& filter, Tick now,
   HoldQueue* queue = QueueOf(filter);
   if (queue == nullptr) return 0;
   // Of another incarnation than any: counted as cancelled.
-  const PortStatus over = {.incarnation = queue->incarnation() + 1};
+  const FilterStatus over = {.incarnation = queue->incarnation() + 1};
   const uint32_t count = queue->TakeDropped(over, out, now);
   held_ -= count;
   return count;

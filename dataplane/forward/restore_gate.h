@@ -30,7 +30,7 @@
 #include "dataplane/forward/filter_plane.h"
 #include "packet/packet.h"
 #include "restore/hold_queue.h"
-#include "restore/port_status.h"
+#include "restore/filter_status.h"
 
 namespace sluice {
 
@@ -39,7 +39,7 @@ namespace sluice {
 // one that the restore has published.
 struct GateView {
   FilterPlane* filter = nullptr;  // null: there is none, and nothing passes
-  PortStatus status;
+  FilterStatus status;
   // `sluicectl -d`: nothing is judged by it, so nothing waits for it.
   bool enabled = true;
 
@@ -47,13 +47,13 @@ struct GateView {
   // failure, by the emergency ruleset.
   bool open() const {
     return filter == nullptr || !enabled ||
-           DispositionOf(status) == PortDisposition::kJudge || emergency();
+           DispositionOf(status) == FilterDisposition::kJudge || emergency();
   }
   // Whether the emergency ruleset is in force.
   bool emergency() const {
     return filter != nullptr && filter->emergency != nullptr &&
            filter->fail_policy == FailPolicy::kOpen &&
-           DispositionOf(status) == PortDisposition::kFail;
+           DispositionOf(status) == FilterDisposition::kFail;
   }
 };
 

@@ -13,7 +13,7 @@
 #include "pftable/store/policy_store.h"
 
 namespace sluice {
-uint64_t RestoreService::Desk::Generation(RestorePort port) {
+uint64_t RestoreService::Desk::Generation(RestoreFilterId port) {
   const Filter* filter = service_.Find(port);
   return filter == nullptr ? 0 : filter->plane().policy->generation_number();
 }
@@ -43,7 +43,7 @@ RestoreService::Filter* RestoreService::Find(std::string_view name) const {
   return found == filters_.end() ? nullptr : found->second.get();
 }
 
-RestoreService::Filter* RestoreService::Find(RestorePort port) const {
+RestoreService::Filter* RestoreService::Find(RestoreFilterId port) const {
   const auto found = ports_.find(port);
   return found == ports_.end() ? nullptr : found->second;
 }
@@ -69,7 +69,7 @@ absl::Status RestoreService::AddFilter(RestoreFilterOptions options) {
           std::make_shared<FileSource>(options.source, options.choice);
     }
   }
-  filter->port = queue_.AddPort(
+  filter->port = queue_.AddFilter(
       {.word = &options.filter.plane->status,
        .fail_policy = options.filter.plane->fail_policy,
        .has_source = options.own_source != nullptr,
@@ -84,7 +84,7 @@ absl::Status RestoreService::RemoveFilter(std::string_view name,
                                           std::function<void()> done) {
   Filter* filter = Find(name);
   if (filter == nullptr || filter->removed) return NoFilter(name);
-  if (absl::Status status = queue_.RemovePort(filter->port, Now());
+  if (absl::Status status = queue_.RemoveFilter(filter->port, Now());
       !status.ok()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "filter ", filter->name(), " is enabled: disable it first"));
@@ -105,16 +105,16 @@ bool RestoreService::IsUsed(const Filter& filter) const {
          std::ranges::any_of(exports_, uses);
 }
 
-absl::StatusOr<PortStatus> RestoreService::Enable(
+absl::StatusOr<FilterStatus> RestoreService::Enable(
     std::string_view name, bool expect, std::shared_ptr<TransferSource> once) {
   Filter* filter = Find(name);
   if (filter == nullptr || filter->removed) return NoFilter(name);
-  absl::StatusOr<PortStatus> status = queue_.Enable(filter->port, expect);
+  absl::StatusOr<FilterStatus> status = queue_.Enable(filter->port, expect);
   if (!status.ok() || !expect) return status;
   if (once == nullptr && !filter->directory.empty()) {
     LookIntoDirectory(*filter, RequestSource::kEnable);
   } else if (once != nullptr || filter->options.own_source != nullptr) {
-    queue_.Submit({.port = filter->port,
+    queue_.Submit({.filter = filter->port,
                    .incarnation = status->incarnation,
                    .source = RequestSource::kEnable,
                    .snapshot_source = std::move(once)},
@@ -125,7 +125,7 @@ absl::StatusOr<PortStatus> RestoreService::Enable(
 
 void RestoreService::Disable(
     std::string_view name,
-    std::function<void(absl::StatusOr<PortStatus>)> done) {
+    std::function<void(absl::StatusOr<FilterStatus>)> done) {
   Filter* filter = Find(name);
   if (filter == nullptr) return done(NoFilter(name));
   if (queue_.Disable(filter->port) == DisableResult::kDeferred) {
@@ -154,7 +154,7 @@ void RestoreService::LookIntoDirectory(Filter& filter, RequestSource source) {
     return;
   }
   const RestoreAnswer answer = queue_.Submit(
-      {.port = filter.port,
+      {.filter = filter.port,
        .source = source,
        .snapshot = header->id,
        .snapshot_source =
@@ -192,7 +192,7 @@ RestoreAnswer RestoreService::Submit(
   if (filter == nullptr || filter->removed) return {};
   const RestoreWaiter waiter = next_waiter_++;
   RestoreAnswer answer =
-      queue_.Submit({.port = filter->port,
+      queue_.Submit({.filter = filter->port,
                      .incarnation = order.incarnation,
                      .source = order.source,
                      .snapshot = order.snapshot,
@@ -270,7 +270,7 @@ bool RestoreService::busy() const {
     return true;
   }
   return std::ranges::any_of(filters_, [](const auto& entry) {
-    const PortStatus status = entry.second->plane().status.Load();
+    const FilterStatus status = entry.second->plane().status.Load();
     return entry.second->removed || status.state == RestoreState::kExpect ||
            status.under_way();
   });

@@ -94,12 +94,12 @@ class RestoreService final : public TransferControl {
   // Begins an incarnation. With `expect` nothing is judged before its restore
   // has ended, and the restore is asked for at once if there is a source:
   // `once`, for this incarnation alone, or the filter's own.
-  absl::StatusOr<PortStatus> Enable(
+  absl::StatusOr<FilterStatus> Enable(
       std::string_view name, bool expect,
       std::shared_ptr<TransferSource> once = nullptr);
   // Ends it. `done` is called now, or in Poll() if a commit has to end first.
   void Disable(std::string_view name,
-               std::function<void(absl::StatusOr<PortStatus>)> done);
+               std::function<void(absl::StatusOr<FilterStatus>)> done);
 
   // As RestoreQueue::Submit(): kStarted and kJoined mean that `done` is called
   // in a later Poll(), everything else is the answer.
@@ -149,7 +149,7 @@ class RestoreService final : public TransferControl {
 
   RestoreTime Now() const;
   Filter* Find(std::string_view name) const;
-  Filter* Find(RestorePort port) const;
+  Filter* Find(RestoreFilterId port) const;
   bool IsUsed(const Filter& filter) const;
 
   // By the Desk.
@@ -158,8 +158,8 @@ class RestoreService final : public TransferControl {
   CommitResult StepCommit(const RestoreJob& job);
   void Abandon(const RestoreJob& job);
   void Answer(RestoreWaiter waiter, const RestoreAnswer& answer);
-  void Ended(RestorePort port, const RestoreAnswer& answer);
-  void Disabled(RestorePort port, const PortStatus& status);
+  void Ended(RestoreFilterId port, const RestoreAnswer& answer);
+  void Disabled(RestoreFilterId port, const FilterStatus& status);
 
   // A snapshot of the filter is, or may be, in its directory.
   void LookIntoDirectory(Filter& filter, RequestSource source);
@@ -174,8 +174,8 @@ class RestoreService final : public TransferControl {
   const RestoreServiceOptions options_;
   std::unique_ptr<Desk> desk_;
   std::map<std::string, std::unique_ptr<Filter>, std::less<>> filters_;
-  std::map<RestorePort, Filter*> ports_;
-  std::map<RestorePort, std::shared_ptr<RestoreTask>> tasks_;
+  std::map<RestoreFilterId, Filter*> ports_;
+  std::map<RestoreFilterId, std::shared_ptr<RestoreTask>> tasks_;
   // Those that the queue is done with and workers are not.
   std::vector<std::shared_ptr<RestoreTask>> leaving_;
   std::vector<std::shared_ptr<SnapshotExport>> exports_;

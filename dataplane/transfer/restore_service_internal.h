@@ -21,13 +21,13 @@ inline absl::Status NoFilter(std::string_view name) {
 
 struct RestoreService::Filter {
   RestoreFilterOptions options;
-  RestorePort port = 0;
+  RestoreFilterId port = 0;
   // Not empty: the directory in which its snapshot appears.
   std::string directory;
   std::optional<RestoreAnswer> last;
   TransferTime last_time;
   SnapshotId applied = kNoSnapshotId;  // the last one, in any incarnation
-  std::vector<std::function<void(absl::StatusOr<PortStatus>)>> disabling;
+  std::vector<std::function<void(absl::StatusOr<FilterStatus>)>> disabling;
   // Set when it is to go.
   std::function<void()> removed;
 
@@ -51,14 +51,14 @@ class RestoreService::Desk final : public RestoreValidator,
   CommitResult Step(const RestoreJob& job) override {
     return service_.StepCommit(job);
   }
-  uint64_t Generation(RestorePort port) override;
+  uint64_t Generation(RestoreFilterId port) override;
   void Answer(RestoreWaiter waiter, const RestoreAnswer& answer) override {
     service_.Answer(waiter, answer);
   }
-  void Ended(RestorePort port, const RestoreAnswer& answer) override {
+  void Ended(RestoreFilterId port, const RestoreAnswer& answer) override {
     service_.Ended(port, answer);
   }
-  void Disabled(RestorePort port, const PortStatus& status) override {
+  void Disabled(RestoreFilterId port, const FilterStatus& status) override {
     service_.Disabled(port, status);
   }
 

@@ -10,7 +10,7 @@
 namespace sluice {
 
 bool RestoreService::Start(const RestoreJob& job) {
-  Filter* filter = Find(job.port);
+  Filter* filter = Find(job.filter);
   const auto free = std::ranges::find_if(validators_, [](const auto& v) {
     return v->task == nullptr || v->task->has_left_builder();
   });
@@ -22,13 +22,13 @@ bool RestoreService::Start(const RestoreJob& job) {
       &options_.plane, filter->options.filter, &(*free)->builder, job,
       std::move(source), options_.max_snapshot);
   (*free)->task = task;
-  tasks_[job.port] = task;
+  tasks_[job.filter] = task;
   task->Begin();
   return true;
 }
 
 ValidateResult RestoreService::PollTask(const RestoreJob& job) {
-  const auto found = tasks_.find(job.port);
+  const auto found = tasks_.find(job.filter);
   ValidateResult result = found->second->Poll();
   const auto its = std::ranges::find(validators_, found->second,
                                      [](const auto& v) { return v->task; });
@@ -49,10 +49,10 @@ ValidateResult RestoreService::PollTask(const RestoreJob& job) {
 }
 
 CommitResult RestoreService::StepCommit(const RestoreJob& job) {
-  const auto found = tasks_.find(job.port);
+  const auto found = tasks_.find(job.filter);
   CommitResult result = found->second->StepCommit();
   if (result.done) {
-    Filter& filter = *Find(job.port);
+    Filter& filter = *Find(job.filter);
     filter.last_time = found->second->time();
     NoteStep(filter.last_time);
     tasks_.erase(found);
@@ -61,7 +61,7 @@ CommitResult RestoreService::StepCommit(const RestoreJob& job) {
 }
 
 void RestoreService::Abandon(const RestoreJob& job) {
-  const auto found = tasks_.find(job.port);
+  const auto found = tasks_.find(job.filter);
   if (found == tasks_.end()) return;
   std::shared_ptr<RestoreTask> task = std::move(found->second);
   tasks_.erase(found);
@@ -77,7 +77,7 @@ void RestoreService::Answer(RestoreWaiter waiter,
   waiters_.erase(found);
 }
 
-void RestoreService::Ended(RestorePort port, const RestoreAnswer& answer) {
+void RestoreService::Ended(RestoreFilterId port, const RestoreAnswer& answer) {
   Filter& filter = *Find(port);
   filter.last = answer;
   const uint32_t incarnation = answer.status.incarnation;
@@ -110,7 +110,8 @@ void RestoreService::Ended(RestorePort port, const RestoreAnswer& answer) {
   }
 }
 
-void RestoreService::Disabled(RestorePort port, const PortStatus& status) {
+void RestoreService::Disabled(RestoreFilterId port,
+                              const FilterStatus& status) {
   Filter& filter = *Find(port);
   for (auto& done : std::exchange(filter.disabling, {})) {
     calls_.push_back([done = std::move(done), status] { done(status); });

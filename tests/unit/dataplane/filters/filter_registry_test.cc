@@ -509,7 +509,7 @@ TEST_F(FilterRegistryTest, AFilterThatTheRestoreServiceDoesNotKnowGoes) {
     bool removed = known;
     if (!known) {
       // Disabled first, as the registry would do it.
-      service.Disable("web", [](const absl::StatusOr<PortStatus>&) {});
+      service.Disable("web", [](const absl::StatusOr<FilterStatus>&) {});
       ASSERT_TRUE(
           service.RemoveFilter("web", [&removed] { removed = true; }).ok());
       service.Poll();

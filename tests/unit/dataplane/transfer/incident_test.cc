@@ -207,10 +207,10 @@ class PublishingCommitter final : public CountingCommitter {
   explicit PublishingCommitter(IncidentPlane* plane) : plane_(*plane) {}
   CommitResult Step(const RestoreJob& job) override {
     const CommitResult result = CountingCommitter::Step(job);
-    if (result.done) plane_.Load(filters.at(job.port), true);
+    if (result.done) plane_.Load(filters.at(job.filter), true);
     return result;
   }
-  std::map<RestorePort, uint16_t> filters;
+  std::map<RestoreFilterId, uint16_t> filters;
 
  private:
   IncidentPlane& plane_;
@@ -278,7 +278,7 @@ void AgentLoop(IncidentPlane* plane, Shared* shared, int number) {
   std::vector<Order> late;  // decided, not yet sent
   while (!shared->stop.load(std::memory_order_relaxed)) {
     const auto filter = static_cast<uint16_t>(random() % kPorts);
-    const PortStatus status = plane->filter(filter).status.Load();
+    const FilterStatus status = plane->filter(filter).status.Load();
     if (status.enabled()) late.push_back({filter, status.incarnation, 0});
     while (late.size() > random() % 8) {
       Order order = late.front();
@@ -307,15 +307,15 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
   PublishingCommitter committer(&plane);
   CountingListener listener;
   std::map<RestoreWaiter, int> at_once;
-  std::set<std::pair<RestorePort, uint32_t>> alive;
+  std::set<std::pair<RestoreFilterId, uint32_t>> alive;
   uint64_t orders = 0, enables = 0, asked = 0;
   RestoreMetrics metrics;
   {
     RestoreQueue queue({.retry_delays = {100, 200, 300}}, &validator,
                        &committer, &listener);
-    std::array<RestorePort, kPorts> ids;
+    std::array<RestoreFilterId, kPorts> ids;
     for (uint16_t i = 0; i < kPorts; ++i) {
-      ids[i] = queue.AddPort({.word = &plane.filter(i).status,
+      ids[i] = queue.AddFilter({.word = &plane.filter(i).status,
                               .fail_policy = plane.filter(i).fail_policy});
       committer.filters[ids[i]] = i;
     }
@@ -332,7 +332,7 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
     while (enables < lives ||
            shared.packets.load() + shared.given.load() + asked < triggers) {
       const auto p = static_cast<uint16_t>(random() % kPorts);
-      const PortStatus status = plane.filter(p).status.Load();
+      const FilterStatus status = plane.filter(p).status.Load();
       if (!status.enabled()) {
         plane.Load(p, false);
         const auto enabled = queue.Enable(ids[p], true);
@@ -343,7 +343,7 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
           // Enabling asks too.
           if (random() % 2 == 0) {
             ++asked;
-            queue.Submit({.port = ids[p], .source = RequestSource::kEnable},
+            queue.Submit({.filter = ids[p], .source = RequestSource::kEnable},
                          Now());
           }
         }
@@ -360,7 +360,7 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
         batch.swap(shared.orders);
       }
       for (const Order& order : batch) {
-        const RestoreCode code = queue.Submit({.port = ids[order.filter],
+        const RestoreCode code = queue.Submit({.filter = ids[order.filter],
                                                .incarnation = order.incarnation,
                                                .waiter = order.waiter},
                                               Now()).code;
