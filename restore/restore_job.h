@@ -170,8 +170,10 @@ class RestoreListener {
   // A restore has ended. With kFailed of a filter that expected it, its fail
   // policy holds from here on.
   virtual void Ended(RestoreFilterId filter, const RestoreAnswer& answer) = 0;
-  // A disable that had to wait for a commit has been done.
+  // What had to wait for a commit has been done: an incarnation has ended, and
+  // then, if that was wanted by now, another one has begun.
   virtual void Disabled(RestoreFilterId filter, const FilterStatus& status) = 0;
+  virtual void Enabled(RestoreFilterId filter, const FilterStatus& status) = 0;
 };
 
 }  // namespace sluice

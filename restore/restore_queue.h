@@ -26,8 +26,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "restore/filter_status.h"
+#include "restore/filter_switch.h"
 #include "restore/restore_job.h"
 #include "restore/restore_metrics.h"
 
@@ -80,9 +80,10 @@ struct RestoreRequest {
   std::optional<uint64_t> replace_generation = std::nullopt;
 };
 
-enum class DisableResult : uint8_t {
+enum class WantResult : uint8_t {
   kDone,
-  kDeferred,     // a commit is being published: done when it has ended
+  kUnchanged,      // it was wanted, and is so
+  kDeferred,       // a commit is being published: done when it has ended
   kUnknownFilter,
 };
 
@@ -102,6 +103,14 @@ struct ActiveRestore {
   std::list<RestoreFilterId>::iterator place;  // in the order
 };
 
+// An answer that says no more than how it is.
+inline RestoreAnswer Plain(RestoreCode code, const FilterStatus& status = {}) {
+  RestoreAnswer answer;
+  answer.code = code;
+  answer.status = status;
+  return answer;
+}
+
 }  // namespace internal
 
 class RestoreQueue {
@@ -119,13 +128,11 @@ class RestoreQueue {
   // incarnation left under way is cancelled.
   absl::Status RemoveFilter(RestoreFilterId filter, RestoreTime now);
 
-  // A new incarnation. FailedPrecondition if the filter is enabled, or its
-  // disable still waits for a commit; NotFound.
-  absl::StatusOr<FilterStatus> Enable(RestoreFilterId filter,
-                                      bool expect_restore);
-  // Ends the incarnation; its restore is cancelled. Never between the parts of
-  // a commit.
-  DisableResult Disable(RestoreFilterId filter);
+  // Whether the filter is to be enabled from now on, and what its incarnation
+  // is then to expect. With the end of an incarnation its restore is
+  // cancelled, but never between the parts of a commit. The listener hears of
+  // what was deferred.
+  WantResult Want(RestoreFilterId filter, const WantedFilter& wanted);
 
   // Answers kStarted or kJoined if `waiter` will be told of the end, anything
   // else if this is the answer.
@@ -159,10 +166,13 @@ class RestoreQueue {
     RestoreAnswer answer;
   };
   struct Filter {
-    RestoreFilterId id = 0;
-    QueuedFilterOptions options;
+    Filter(RestoreFilterId number, const QueuedFilterOptions& its)
+        : id(number), options(its), lives(its.word) {}
+
+    const RestoreFilterId id;
+    const QueuedFilterOptions options;
+    FilterSwitch lives;
     bool watched = false;
-    bool disable_pending = false;
     std::optional<Job> job;
     Latch latch;
   };
@@ -170,6 +180,8 @@ class RestoreQueue {
   Filter* Find(RestoreFilterId filter);
   const Filter* Find(RestoreFilterId filter) const;
   void Watch(Filter& filter);
+  // A commit has ended: does what has waited for that.
+  void Settle(Filter& filter);
   void DropDeadJob(Filter& filter);
   void Begin(Filter& filter, const FilterStatus& status, RequestSource source,
              RestoreTime now);

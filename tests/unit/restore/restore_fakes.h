@@ -74,10 +74,14 @@ class FakeListener : public RestoreListener {
   void Disabled(RestoreFilterId filter, const FilterStatus& status) override {
     disabled.emplace_back(filter, status);
   }
+  void Enabled(RestoreFilterId filter, const FilterStatus& status) override {
+    enabled.emplace_back(filter, status);
+  }
 
   std::map<RestoreWaiter, std::vector<RestoreAnswer>> answers;
   std::vector<std::pair<RestoreFilterId, RestoreAnswer>> ends;
   std::vector<std::pair<RestoreFilterId, FilterStatus>> disabled;
+  std::vector<std::pair<RestoreFilterId, FilterStatus>> enabled;
 };
 
 }  // namespace sluice

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+#include <vector>
+
 #include "tests/unit/restore/restore_fakes.h"
 
 namespace sluice {
@@ -27,9 +30,16 @@ class RestoreQueueTest : public ::testing::Test {
                           .waiter = waiter},
                          now_);
   }
+  void Enable(RestoreFilterId filter, bool expects = true) {
+    ASSERT_EQ(queue_.Want(filter, {.enabled = true, .expects = expects}),
+              WantResult::kDone);
+  }
+  WantResult Disable(RestoreFilterId filter) {
+    return queue_.Want(filter, {.enabled = false});
+  }
   // Enabled, asked for by a packet, with the validator.
   void Validate() {
-    ASSERT_TRUE(queue_.Enable(filter_, true).ok());
+    Enable(filter_);
     ASSERT_TRUE(word_.RequestRestore());
     queue_.Poll(now_);
     ASSERT_EQ(word_.Load().state, kValidating);
@@ -81,7 +91,7 @@ TEST_F(RestoreQueueTest, ALateRequestMeetsTheLatch) {
 }
 
 TEST_F(RestoreQueueTest, RequestsJoinAndAreAnsweredOnce) {
-  ASSERT_TRUE(queue_.Enable(filter_, true).ok());
+  Enable(filter_);
   EXPECT_EQ(Ask(100, kFirst).code, RestoreCode::kStarted);
   EXPECT_EQ(Ask(101, kFirst).code, RestoreCode::kJoined);
   EXPECT_EQ(Ask(102).code, RestoreCode::kJoined);
@@ -98,7 +108,7 @@ TEST_F(RestoreQueueTest, RequestsJoinAndAreAnsweredOnce) {
 }
 
 TEST_F(RestoreQueueTest, TheSeventeenthWaiterIsToPoll) {
-  ASSERT_TRUE(queue_.Enable(filter_, true).ok());
+  Enable(filter_);
   for (RestoreWaiter i = 1; i <= kMaxRestoreWaiters; ++i) {
     const RestoreCode code = Ask(i).code;
     EXPECT_TRUE(code == RestoreCode::kStarted || code == RestoreCode::kJoined);
@@ -119,7 +129,7 @@ TEST_F(RestoreQueueTest, TheSeventeenthWaiterIsToPoll) {
 TEST_F(RestoreQueueTest, ADisableCancelsWhateverIsUnderWay) {
   Validate();
   EXPECT_EQ(Ask(7).code, RestoreCode::kJoined);
-  EXPECT_EQ(queue_.Disable(filter_), DisableResult::kDone);
+  EXPECT_EQ(Disable(filter_), WantResult::kDone);
   EXPECT_TRUE(validator_.running[filter_].IsDead());
   Outcome(ValidateOutcome::kReady);  // too late
   queue_.Poll(now_);
@@ -133,8 +143,8 @@ TEST_F(RestoreQueueTest, ADisableCancelsWhateverIsUnderWay) {
 
 TEST_F(RestoreQueueTest, TheNextLifeIsRestoredForItself) {
   Validate();
-  ASSERT_EQ(queue_.Disable(filter_), DisableResult::kDone);
-  ASSERT_TRUE(queue_.Enable(filter_, true).ok());
+  ASSERT_EQ(Disable(filter_), WantResult::kDone);
+  Enable(filter_);
   ASSERT_TRUE(word_.RequestRestore());
   // An order for this life arrives before the old job has seen its end.
   EXPECT_EQ(Ask(7).code, RestoreCode::kJoined);
@@ -155,10 +165,9 @@ TEST_F(RestoreQueueTest, ADisableWaitsForTheEndOfACommit) {
   Outcome(ValidateOutcome::kReady);
   queue_.Poll(now_);
   ASSERT_EQ(word_.Load().state, kCommitting);
-  EXPECT_EQ(queue_.Disable(filter_), DisableResult::kDeferred);
-  EXPECT_EQ(queue_.Disable(filter_), DisableResult::kDeferred);
+  EXPECT_EQ(Disable(filter_), WantResult::kDeferred);
+  EXPECT_EQ(Disable(filter_), WantResult::kDeferred);
   EXPECT_EQ(word_.Load().state, kCommitting);
-  EXPECT_FALSE(queue_.Enable(filter_, true).ok());
   queue_.Poll(now_);
   queue_.Poll(now_);
   EXPECT_EQ((committer_.commits[{filter_, 1}]), 1);
@@ -166,7 +175,80 @@ TEST_F(RestoreQueueTest, ADisableWaitsForTheEndOfACommit) {
   EXPECT_EQ(listener_.disabled[0].second,
             (FilterStatus{.incarnation = 2, .state = kNone}));
   EXPECT_EQ(queue_.metrics().disables_deferred, 1u);
-  EXPECT_TRUE(queue_.Enable(filter_, true).ok());
+  EXPECT_TRUE(listener_.enabled.empty());
+  Enable(filter_);
+}
+
+TEST_F(RestoreQueueTest, WhatIsWantedDuringACommitIsWhatComesOfIt) {
+  struct Case {
+    std::vector<WantedFilter> wanted;
+    uint32_t incarnation;  // that the filter comes to
+    RestoreState state;
+  };
+  constexpr WantedFilter kOff = {.enabled = false};
+  constexpr WantedFilter kOn = {.enabled = true};
+  constexpr WantedFilter kExpecting = {.enabled = true, .expects = true};
+  const std::vector<Case> cases = {
+      {{kOn}, 1, kRestored},
+      {{kOff}, 2, kNone},
+      {{kOff, kOff}, 2, kNone},
+      {{kOff, kOn}, 3, kNone},
+      {{kOff, kExpecting}, 3, kExpect},
+      // Whose enabling comes second finds it wanted.
+      {{kOff, kExpecting, kOn}, 3, kExpect},
+      {{kOff, kExpecting, kOff}, 2, kNone},
+      {{kOff, kExpecting, kOff, kOn}, 3, kNone},
+  };
+  std::deque<FilterStatusWord> words;
+  for (const bool published : {true, false}) {
+    for (size_t i = 0; i < cases.size(); ++i) {
+      SCOPED_TRACE(i);
+      FilterStatusWord& word = words.emplace_back();
+      const RestoreFilterId id = queue_.AddFilter({.word = &word});
+      Enable(id);
+      ASSERT_TRUE(word.RequestRestore());
+      queue_.Poll(now_);
+      validator_.next[id] = {ValidateOutcome::kReady, kFirst, ""};
+      committer_.steps_left = 1;
+      queue_.Poll(now_);
+      ASSERT_EQ(word.Load().state, kCommitting);
+      listener_ = {};
+      const auto& wanted = cases[i].wanted;
+      for (const WantedFilter& now : wanted) {
+        EXPECT_EQ(queue_.Want(id, now),
+                  cases[i].incarnation == 1 ? WantResult::kUnchanged
+                                            : WantResult::kDeferred);
+      }
+      EXPECT_EQ(word.Load().incarnation, 1u);
+      EXPECT_TRUE(listener_.disabled.empty());
+      if (!published) now_ += RestoreLimits{}.commit;
+      queue_.Poll(now_);
+      const FilterStatus status = word.Load();
+      EXPECT_EQ(status.enabled(), wanted.back().enabled);
+      EXPECT_EQ(status.incarnation, cases[i].incarnation);
+      if (published || cases[i].incarnation > 1) {
+        EXPECT_EQ(status.state, cases[i].state);
+      }
+      EXPECT_EQ(status.expects(),
+                status.state == kExpect || cases[i].incarnation == 1);
+      // Whoever waits is told once.
+      EXPECT_EQ(listener_.disabled.size(),
+                cases[i].incarnation > 1 ? 1u : 0u);
+      EXPECT_EQ(listener_.enabled.size(),
+                cases[i].incarnation == 3 ? 1u : 0u);
+      if (status.state != kExpect) continue;
+      // Its first packet is heard, although nobody asks but that.
+      ASSERT_TRUE(word.RequestRestore());
+      queue_.Poll(now_);
+      queue_.Poll(now_);
+      EXPECT_EQ(word.Load().state, kValidating);
+      validator_.next[id] = {ValidateOutcome::kReady, kFirst, ""};
+      queue_.Poll(now_);
+      EXPECT_EQ((committer_.commits[{id, 3}]), 1);
+    }
+  }
+  EXPECT_EQ(committer_.dead_commits, 0);
+  EXPECT_EQ(queue_.metrics().disables_deferred, 2 * (cases.size() - 1));
 }
 
 TEST_F(RestoreQueueTest, ACommitThatOverrunsIsUndone) {
@@ -218,7 +300,7 @@ TEST_F(RestoreQueueTest, OnlyTransientErrorsAreTriedAgain) {
 
 TEST_F(RestoreQueueTest, DeadlinesAreFixed) {
   validator_.has_room = false;
-  ASSERT_TRUE(queue_.Enable(filter_, true).ok());
+  Enable(filter_);
   EXPECT_EQ(Ask(1).code, RestoreCode::kStarted);
   queue_.Poll(now_ += 999'999);
   EXPECT_EQ(word_.Load().state, kQueued);
@@ -228,7 +310,7 @@ TEST_F(RestoreQueueTest, DeadlinesAreFixed) {
             RestoreFailure::kQueueDeadline);
 
   validator_.has_room = true;
-  ASSERT_EQ(queue_.Disable(filter_), DisableResult::kDone);
+  ASSERT_EQ(Disable(filter_), WantResult::kDone);
   Validate();
   queue_.Poll(now_ += 4'999'999);
   EXPECT_EQ(word_.Load().state, kValidating);
@@ -265,7 +347,7 @@ TEST_F(RestoreQueueTest, WithoutASnapshotItIsSkippedOrFails) {
   const RestoreFilterId id =
       queue_.AddFilter({.word = &strict, .fail_policy = FailPolicy::kOpen,
                       .snapshot_required = true});
-  ASSERT_TRUE(queue_.Enable(id, true).ok());
+  Enable(id);
   ASSERT_TRUE(strict.RequestRestore());
   queue_.Poll(now_);
   validator_.next[id] = {ValidateOutcome::kAbsent, {}, ""};
@@ -284,7 +366,7 @@ TEST_F(RestoreQueueTest, AFilterWithoutASourceWaitsForAnOrderThatBringsOne) {
   FilterStatusWord word;
   const RestoreFilterId id =
       queue_.AddFilter({.word = &word, .has_source = false});
-  ASSERT_TRUE(queue_.Enable(id, true).ok());
+  Enable(id);
   ASSERT_TRUE(word.RequestRestore());
   queue_.Poll(now_);
   queue_.Poll(now_ += 500'000);
@@ -300,8 +382,8 @@ TEST_F(RestoreQueueTest, AFilterWithoutASourceWaitsForAnOrderThatBringsOne) {
   queue_.Poll(now_);
   EXPECT_EQ(OnlyAnswer(4), RestoreCode::kRestored);
   // And if nobody does, it fails.
-  ASSERT_EQ(queue_.Disable(id), DisableResult::kDone);
-  ASSERT_TRUE(queue_.Enable(id, true).ok());
+  ASSERT_EQ(Disable(id), WantResult::kDone);
+  Enable(id);
   ASSERT_TRUE(word.RequestRestore());
   queue_.Poll(now_);
   queue_.Poll(now_ += 1'000'000);
@@ -361,7 +443,7 @@ TEST_F(RestoreQueueTest, TheValidatorIsReachedInTheOrderOfRequests) {
   RestoreFilterId ids[3];
   for (int i = 0; i < 3; ++i) {
     ids[i] = queue_.AddFilter({.word = &words[i]});
-    ASSERT_TRUE(queue_.Enable(ids[i], true).ok());
+    Enable(ids[i]);
   }
   for (const int i : {2, 0, 1}) {
     EXPECT_EQ(queue_.Submit({.filter = ids[i]}, now_).code,
@@ -385,7 +467,7 @@ TEST_F(RestoreQueueTest, ALostBuilderFailsWhatNeedsIt) {
   RestoreFilterId ids[2];
   for (int i = 0; i < 2; ++i) {
     ids[i] = queue_.AddFilter({.word = &words[i]});
-    ASSERT_TRUE(queue_.Enable(ids[i], true).ok());
+    Enable(ids[i]);
   }
   committer_.steps_left = 1;
   Validate();
@@ -421,7 +503,7 @@ TEST_F(RestoreQueueTest, FiltersComeAndGo) {
   Validate();
   EXPECT_FALSE(queue_.RemoveFilter(filter_, now_).ok());
   EXPECT_EQ(Ask(3).code, RestoreCode::kJoined);
-  ASSERT_EQ(queue_.Disable(filter_), DisableResult::kDone);
+  ASSERT_EQ(Disable(filter_), WantResult::kDone);
   EXPECT_TRUE(queue_.RemoveFilter(filter_, now_).ok());
   EXPECT_EQ(OnlyAnswer(3), RestoreCode::kCancelled);
   EXPECT_EQ(Ask(4).code, RestoreCode::kUnknownFilter);
@@ -431,7 +513,7 @@ TEST_F(RestoreQueueTest, FiltersComeAndGo) {
 }
 
 TEST_F(RestoreQueueTest, AnOrderRestoresAFilterThatDoesNotExpect) {
-  ASSERT_TRUE(queue_.Enable(filter_, false).ok());
+  Enable(filter_, false);
   EXPECT_EQ(queue_.Result(filter_).code, RestoreCode::kStale);
   EXPECT_EQ(Ask(2, kFirst).code, RestoreCode::kStarted);
   EXPECT_EQ(DispositionOf(word_.Load()), FilterDisposition::kJudge);

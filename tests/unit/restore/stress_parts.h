@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <random>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -155,11 +156,16 @@ class CountingListener : public RestoreListener {
   void Disabled(RestoreFilterId, const FilterStatus&) override {
     ++late_disables;
   }
+  void Enabled(RestoreFilterId filter, const FilterStatus& status) override {
+    late_lives.insert({filter, status.incarnation});
+  }
 
   std::map<RestoreWaiter, int> answers;
   uint64_t cancelled = 0;
   uint64_t ends = 0;
   uint64_t late_disables = 0;
+  // Incarnations that had to wait for a commit in the one before.
+  std::set<std::pair<RestoreFilterId, uint32_t>> late_lives;
 };
 
 }  // namespace sluice

@@ -335,11 +335,11 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
       const FilterStatus status = plane.filter(p).status.Load();
       if (!status.enabled()) {
         plane.Load(p, false);
-        const auto enabled = queue.Enable(ids[p], true);
-        if (enabled.ok()) {
+        if (queue.Want(ids[p], {.enabled = true, .expects = true}) ==
+            WantResult::kDone) {
           ++enables;
           shared.allowed.store(1000 + (enables + 1) * triggers / lives);
-          alive.insert({ids[p], enabled->incarnation});
+          alive.insert({ids[p], plane.filter(p).status.Load().incarnation});
           // Enabling asks too.
           if (random() % 2 == 0) {
             ++asked;
@@ -353,7 +353,7 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
             IsFinal(status.state)                         ? 4
             : status.state == RestoreState::kCommitting ? 16
                                                           : 256;
-        if (random() % patience == 0) queue.Disable(ids[p]);
+        if (random() % patience == 0) queue.Want(ids[p], {.enabled = false});
       }
       {
         const std::lock_guard lock(shared.mutex);
@@ -374,7 +374,9 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
     }
     shared.stop.store(true);
     for (std::thread& thread : others) thread.join();
-    for (uint16_t i = 0; i < kPorts; ++i) queue.Disable(ids[i]);
+    for (uint16_t i = 0; i < kPorts; ++i) {
+      queue.Want(ids[i], {.enabled = false});
+    }
     while (queue.jobs() > 0) queue.Poll(Now());
     plane.plane().run.store(RunState::kDrain);
     for (uint16_t i = 0; i < kWorkers; ++i) {
