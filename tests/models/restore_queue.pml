@@ -13,12 +13,15 @@
  * breaks: FORGET_WAITER ONE_FILTER  a restore that is cancelled answers nobody
  * breaks: ANSWER_TWICE ONE_FILTER   a restore that is cancelled answers, and
  *                                   so does the filter's next one
+ * breaks: FORGET_WANTED             an enable that a commit holds up is lost
+ * breaks: TAKE_BACK                 an enable takes back a disable that a
+ *                                   commit holds up
  *
  * One step of a process is one step of the program: an exchange of a filter's
  * status word together with what only its writer sees. A worker's look at the
- * word and what it does with a packet are one step, because a filter is only
- * enabled again when every worker has been quiescent since its disabling. What
- * the builder finds is chosen when the control lcore looks.
+ * word and what it does with a packet are one step: nothing of that depends on
+ * what has become of the word since, and its request is an exchange of what it
+ * has seen. What the builder finds is chosen when the control lcore looks.
  */
 #define FILTERS 2
 #define PACKETS 3
@@ -34,8 +37,10 @@ mtype = { IDLE, RUNNING, LOST };
 /* The status words. */
 byte incarnation[FILTERS];
 mtype state[FILTERS] = NONE;
-/* Between the end of an incarnation and the end of what its end takes. */
-bool disabling[FILTERS];
+/* What is wanted: whether the filter is enabled, and the last incarnation that
+   was to end. */
+bool wanted[FILTERS];
+byte doomed[FILTERS];
 /* In this incarnation. */
 byte commits[FILTERS];
 
@@ -100,12 +105,61 @@ inline free_builder(p) {
   fi
 }
 
+/* Whenever no commit is being published, what is, is what is wanted. */
+#define ENDING(p) (ALIVE(p) && doomed[p] == incarnation[p])
+#define SETTLED(p) (!ENDING(p) && ALIVE(p) == wanted[p])
+#ifdef TAKE_BACK
+#define MUST_END(p) (ENDING(p) && !wanted[p])
+#else
+#define MUST_END(p) ENDING(p)
+#endif
+
+inline enable(p) {
+  incarnation[p]++; state[p] = EXPECT; commits[p] = 0
+}
+
+inline disable(p) {
+  assert(!publishing[p]);
+  incarnation[p]++;
+  state[p] = (FINAL(p) || state[p] == NONE -> NONE : CANCELLED)
+}
+
+inline end_life(p) {
+  if
+  :: MUST_END(p) && MAY_DISABLE(p) -> disable(p)
+  :: else
+  fi
+}
+
+inline begin_life(p) {
+  if
+  :: wanted[p] && !ALIVE(p) -> enable(p)
+  :: else
+  fi
+}
+
+inline want(p, on) {
+  wanted[p] = on;
+  if
+  :: !on && ALIVE(p) -> doomed[p] = incarnation[p]
+  :: else
+  fi;
+  end_life(p);
+  begin_life(p);
+  assert(SETTLED(p) || state[p] == COMMITTING)
+}
+
 /* The state of the filter has been set: every waiter is told, once. */
 inline end_job(p) {
   answer_waiter(0, p);
   answer_waiter(1, p);
   free_builder(p);
-  job[p] = 0; attempt[p] = 0; publishing[p] = false
+  job[p] = 0; attempt[p] = 0; publishing[p] = false;
+  end_life(p);
+#ifndef FORGET_WANTED
+  begin_life(p);
+#endif
+  assert(SETTLED(p))
 }
 
 inline cancel_job(p) {
@@ -122,26 +176,13 @@ inline cancel_job(p) {
 #endif
 }
 
-inline enable(p) {
-  incarnation[p]++; state[p] = EXPECT; commits[p] = 0
-}
-
-inline disable(p) {
-  assert(!publishing[p]);
-  incarnation[p]++;
-  state[p] = (FINAL(p) || state[p] == NONE -> NONE : CANCELLED);
-  disabling[p] = true
-}
-
-/* Enables and disables one filter, for as long as it likes. */
+/* Has one filter enabled and disabled, for as long as it likes. */
 proctype Owner(byte p) {
 end:
   do
-  :: d_step { incarnation[p] < LAST_LIFE && !ALIVE(p) && !disabling[p] ->
-       enable(p) }
-  :: d_step { ALIVE(p) && MAY_DISABLE(p) -> disable(p) }
-  :: d_step { disabling[p] -> disabling[p] = false }
-  :: !disabling[p] -> break
+  :: d_step { incarnation[p] < LAST_LIFE && !wanted[p] -> want(p, true) }
+  :: d_step { wanted[p] -> want(p, false) }
+  :: break
   od
 }
 
@@ -252,7 +293,6 @@ inline fail(p) {
 #endif
 
 inline publish(p) {
-  assert(!disabling[p]);
   assert(ALIVE(p) && incarnation[p] == job[p]);
   commits[p]++;
   assert(commits[p] == 1);
@@ -273,7 +313,7 @@ end:
    come back in another incarnation. */
 inline forget(p) {
   job[p] = 0; attempt[p] = 0; held[p] = 0; held_incarnation[p] = 0;
-  disabling[p] = false; commits[p] = 0; publishing[p] = false;
+  wanted[p] = false; doomed[p] = 0; commits[p] = 0; publishing[p] = false;
   incarnation[p] = incarnation[p] + incarnation[p] % 2;
   state[p] = NONE
 }

@@ -41,8 +41,10 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
 struct ModelFilter {
   uint32_t incarnation = 0;
   RestoreState state = kNone;
-  bool disabling = false;
-  bool disable_pending = false;  // ordered while a commit was publishing
+  bool expects = false;
+  // What is wanted, and the last incarnation that was to end.
+  WantedFilter wanted = {};
+  uint32_t doomed = 0;
   int commits = 0;
   uint32_t job = 0;
   int attempt = 0;
@@ -58,8 +60,10 @@ struct ModelFilter {
   }
   bool dead() const { return job != 0 && incarnation != job; }
   bool live_job() const { return job != 0 && incarnation == job; }
+  bool ending() const { return alive() && doomed == incarnation; }
+  bool settled() const { return !ending() && alive() == wanted.enabled; }
   bool may_forward() const {
-    return alive() && (state == kRestored || state == kSkipped);
+    return alive() && (!expects || state == kRestored || state == kSkipped);
   }
   bool resolvable() const {
     return held > 0 && (held_incarnation != incarnation || final());
@@ -74,14 +78,15 @@ struct ModelOrder {
 
 // Every kind of step, for the count of what the walks have covered.
 enum Action {
-  kEnable, kDisable, kDeferredDisable, kDisableDone, kGiveOrder, kStale,
+  kEnable, kDisable, kDeferredDisable, kDeferredEnable, kGiveOrder, kStale,
   kLatched, kJoin, kStart, kArriveDropped, kArriveForwarded, kArriveHeld,
   kResolveReplayed, kResolveDropped, kNotice, kCancelJob, kBuild, kExpire,
   kLose, kSkip, kRetry, kRefuse, kCommit, kPublish, kUndo, kCrash,
   kActionCount
 };
 constexpr std::array<const char*, kActionCount> kActionNames = {
-    "enable", "disable", "disable held up by a commit", "disable done",
+    "enable", "disable", "disable held up by a commit",
+    "enable held up by a commit",
     "order given", "order stale", "order latched", "order joins",
     "order starts", "packet dropped", "packet forwarded", "packet held",
     "held replayed", "held dropped", "packet's request noticed",
@@ -145,16 +150,39 @@ class Walk {
     FreeBuilder(p);
     filter.job = 0;
     filter.attempt = 0;
-    if (filter.disable_pending) {
-      filter.disable_pending = false;
-      DisableModel(p);
-    }
+    MoveModel(p);
+    Require(filter.settled(), "the model itself forgets what was wanted");
   }
   void DisableModel(int p) {
     ModelFilter& filter = filters_[p];
     filter.state = filter.final() || filter.state == kNone ? kNone : kCancelled;
     ++filter.incarnation;
-    filter.disabling = true;
+    filter.expects = false;
+  }
+  void MoveModel(int p) {
+    ModelFilter& filter = filters_[p];
+    if (filter.ending() && filter.state != kCommitting) DisableModel(p);
+    if (!filter.wanted.enabled || filter.alive()) return;
+    ++filter.incarnation;
+    filter.expects = filter.wanted.expects;
+    filter.state = filter.expects ? kExpect : kNone;
+    filter.commits = 0;
+  }
+  // On both sides.
+  void Want(int p, const WantedFilter& wanted) {
+    ModelFilter& filter = filters_[p];
+    filter.wanted = wanted;
+    if (!wanted.enabled && filter.alive()) filter.doomed = filter.incarnation;
+    MoveModel(p);
+    const bool deferred = !filter.settled();
+    Require(!deferred || filter.state == kCommitting,
+            "the model itself waits without a commit");
+    Require(queue_->Want(ids_[p], wanted) ==
+                (deferred ? WantResult::kDeferred : WantResult::kDone),
+            "what was wanted was not done, or too early");
+    Require(queue_->Want(ids_[p], wanted) ==
+                (deferred ? WantResult::kDeferred : WantResult::kUnchanged),
+            "what was wanted twice was done twice");
   }
 
   void SubmitOrder(int a) {
@@ -201,7 +229,7 @@ class Walk {
     ++arrivals_;
     const FilterStatus status = words_[p].Load();
     const FilterDisposition what = DispositionOf(status);
-    if (!filter.alive() || filter.state == kFailed) {
+    if (!filter.alive() || (filter.expects && filter.state == kFailed)) {
       Require(what == FilterDisposition::kDrop ||
                   what == FilterDisposition::kFail,
               "a packet was not dropped");
@@ -321,7 +349,7 @@ class Walk {
     if (filter.state == kCommitting) {
       all->emplace_back(kPublish, [this, p] {
         ModelFilter& now = filters_[p];
-        Require(!now.disabling && now.alive() && now.incarnation == now.job,
+        Require(now.alive() && now.incarnation == now.job,
                 "the model itself commits into a dead incarnation");
         ++now.commits;
         EndAs(p, kRestored);
@@ -336,32 +364,18 @@ class Walk {
 
   void OwnerSteps(int p, std::vector<Candidate>* all) {
     const ModelFilter& filter = filters_[p];
-    if (filter.incarnation < kLastLife && !filter.alive() &&
-        !filter.disabling) {
-      all->emplace_back(kEnable, [this, p] {
-        ModelFilter& now = filters_[p];
-        ++now.incarnation;
-        now.state = kExpect;
-        now.commits = 0;
-        Require(queue_->Enable(ids_[p], true).ok(), "enable was refused");
-      });
+    if (filter.incarnation < kLastLife && !filter.wanted.enabled) {
+      // Most expect a restore: the others have less to show.
+      const bool expects = random_() % 4 != 0;
+      all->emplace_back(filter.alive() ? kDeferredEnable : kEnable,
+                        [this, p, expects] {
+                          Want(p, {.enabled = true, .expects = expects});
+                        });
     }
-    if (filter.alive() && filter.state != kCommitting) {
-      all->emplace_back(kDisable, [this, p] {
-        DisableModel(p);
-        Require(queue_->Disable(ids_[p]) == DisableResult::kDone,
-                "disable was not done");
-      });
-    } else if (filter.alive() && !filter.disable_pending) {
-      all->emplace_back(kDeferredDisable, [this, p] {
-        filters_[p].disable_pending = true;
-        Require(queue_->Disable(ids_[p]) == DisableResult::kDeferred,
-                "a disable ran into a commit");
-      });
-    }
-    if (filter.disabling) {
-      all->emplace_back(kDisableDone,
-                        [this, p] { filters_[p].disabling = false; });
+    if (filter.wanted.enabled) {
+      all->emplace_back(
+          filter.state == kCommitting ? kDeferredDisable : kDisable,
+          [this, p] { Want(p, {.enabled = false}); });
     }
   }
 
@@ -389,10 +403,14 @@ class Walk {
 
   void OneStep() {
     std::vector<Candidate> all;
-    // Filters are enabled and disabled less often than other things happen.
+    // Filters are enabled and disabled less often than other things happen,
+    // but for those whose commit is being published.
     const bool owners = random_() % 5 == 0;
     for (int p = 0; p < kFilters; ++p) {
-      if (owners || filters_[p].incarnation == 0) OwnerSteps(p, &all);
+      if (owners || filters_[p].incarnation == 0 ||
+          filters_[p].state == kCommitting) {
+        OwnerSteps(p, &all);
+      }
       FilterSteps(p, &all);
       const ModelFilter& filter = filters_[p];
       if (arrivals_ < kPackets && !filter.resolvable()) {
@@ -435,7 +453,7 @@ class Walk {
       const FilterStatus status = words_[p].Load();
       const ModelFilter& filter = filters_[p];
       if (status.incarnation != filter.incarnation ||
-          status.state != filter.state) {
+          status.state != filter.state || status.expects() != filter.expects) {
         Differ("filter " + std::to_string(p) + " is in incarnation " +
                std::to_string(status.incarnation) + " " +
                std::string(Name(status.state)) + ", the model in " +
@@ -475,6 +493,8 @@ class Walk {
     for (int p = 0; p < kFilters; ++p) {
       const FilterStatus status = words_[p].Load();
       Require(!status.under_way(), "a filter has no end");
+      Require(status.enabled() == filters_[p].wanted.enabled,
+              "a filter is not what is wanted");
       std::array<rte_mbuf*, kPackets> out;
       const HoldEnd end = holds_[p].EndOf(status, false);
       Require(holds_[p].empty() || end != HoldEnd::kWait,
