@@ -56,16 +56,16 @@ bool HoldQueue::Hold(rte_mbuf* mbuf, uint32_t incarnation, Tick now) {
   return true;
 }
 
-HoldEnd HoldQueue::EndOf(const PortStatus& status, bool fail_open) const {
+HoldEnd HoldQueue::EndOf(const FilterStatus& status, bool fail_open) const {
   if (count_ == 0) return HoldEnd::kWait;
   if (status.incarnation != incarnation_) return HoldEnd::kDrop;
   switch (DispositionOf(status)) {
-    case PortDisposition::kRequest:
-    case PortDisposition::kHold: return HoldEnd::kWait;
-    case PortDisposition::kJudge: return HoldEnd::kReplay;
-    case PortDisposition::kFail:
+    case FilterDisposition::kRequest:
+    case FilterDisposition::kHold: return HoldEnd::kWait;
+    case FilterDisposition::kJudge: return HoldEnd::kReplay;
+    case FilterDisposition::kFail:
       return fail_open ? HoldEnd::kEmergency : HoldEnd::kDrop;
-    case PortDisposition::kDrop: return HoldEnd::kDrop;
+    case FilterDisposition::kDrop: return HoldEnd::kDrop;
   }
   return HoldEnd::kDrop;
 }
@@ -96,7 +96,7 @@ uint32_t HoldQueue::TakeReplayed(std::span<rte_mbuf*> out, Tick now) {
   return taken;
 }
 
-uint32_t HoldQueue::TakeDropped(const PortStatus& status,
+uint32_t HoldQueue::TakeDropped(const FilterStatus& status,
                                 std::span<rte_mbuf*> out, Tick now) {
   const uint32_t taken = Take(out, now, false);
   const bool failed = status.incarnation == incarnation_ &&

@@ -1,7 +1,7 @@
-// Packets of a port whose restore is under way: kept for a short time, in
+// Packets of a filter whose restore is under way: kept for a short time, in
 // order, and then judged by what was restored, or dropped.
 //
-// One queue a port and worker, owned by that worker; no call allocates. The
+// One queue a filter and worker, owned by that worker; no call allocates. The
 // share of the mbuf pool that all of them may keep is one counter.
 #ifndef SLUICE_RESTORE_HOLD_QUEUE_H_
 #define SLUICE_RESTORE_HOLD_QUEUE_H_
@@ -13,7 +13,7 @@
 #include <span>
 
 #include "packet/packet.h"
-#include "restore/port_status.h"
+#include "restore/filter_status.h"
 
 struct rte_mbuf;
 
@@ -22,7 +22,7 @@ namespace sluice {
 inline constexpr uint32_t kMaxHeldPackets = 256;  // a power of two
 inline constexpr Tick kMaxHoldTime = 200;         // milliseconds
 
-// How many mbufs may be held over all ports. Written by all workers; nothing
+// How many mbufs may be held over all filters. Written by all workers; nothing
 // is ordered by it, so relaxed is enough.
 class HoldBudget {
  public:
@@ -65,7 +65,7 @@ struct HoldStatistics {
 // What is to become of the packets that are held.
 enum class HoldEnd : uint8_t {
   kWait,       // nothing yet
-  kReplay,     // through the policy in force, before the port's next packet
+  kReplay,     // through the policy in force, before the filter's next packet
   kEmergency,  // the same, through the emergency ruleset
   kDrop,
 };
@@ -84,16 +84,16 @@ class HoldQueue {
   // incarnation has been taken before.
   bool Hold(rte_mbuf* mbuf, uint32_t incarnation, Tick now);
 
-  // What the port's status means for what is held. Never kWait for packets of
+  // What the filter's status means for what is held. Never kWait for packets of
   // another incarnation, or when the restore has ended. `fail_open`: the
-  // port's fail policy.
-  HoldEnd EndOf(const PortStatus& status, bool fail_open) const;
+  // filter's fail policy.
+  HoldEnd EndOf(const FilterStatus& status, bool fail_open) const;
 
   // Moves up to out.size() packets out, oldest first, to be judged. They are
   // the caller's now. Returns how many.
   uint32_t TakeReplayed(std::span<rte_mbuf*> out, Tick now);
   // The same, to be dropped and counted: all of them, for what `status` says.
-  uint32_t TakeDropped(const PortStatus& status, std::span<rte_mbuf*> out,
+  uint32_t TakeDropped(const FilterStatus& status, std::span<rte_mbuf*> out,
                        Tick now);
   // The same for those that have waited for kMaxHoldTime.
   uint32_t TakeExpired(std::span<rte_mbuf*> out, Tick now);

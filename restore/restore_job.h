@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "restore/port_status.h"
+#include "restore/filter_status.h"
 #include "restore/snapshot_source.h"
 
 namespace sluice {
@@ -21,22 +21,22 @@ using RestoreTime = uint64_t;
 using SnapshotId = std::array<uint8_t, 16>;
 inline constexpr SnapshotId kNoSnapshotId{};
 
-// A port as the queue knows it. Never given out twice, so that an order for a
-// port that was removed meets no other one.
-using RestorePort = uint32_t;
+// A filter as the queue knows it. Never given out twice, so that an order for a
+// filter that was removed meets no other one.
+using RestoreFilterId = uint32_t;
 
-// One restore of one port into one incarnation.
+// One restore of one filter into one incarnation.
 struct RestoreJob {
-  RestorePort port = 0;
+  RestoreFilterId filter = 0;
   uint32_t incarnation = 0;
   uint8_t attempt = 0;   // from 1
   bool replace = false;  // of a policy and states that are in force
   SnapshotId snapshot = kNoSnapshotId;
-  // Null: the port's own source.
+  // Null: the filter's own source.
   std::shared_ptr<SnapshotSource> source = nullptr;
-  const PortStatusWord* word = nullptr;
+  const FilterStatusWord* word = nullptr;
 
-  // The port's incarnation has ended: stop working. For any thread; to be
+  // The filter's incarnation has ended: stop working. For any thread; to be
   // asked at each chunk of work.
   bool IsDead() const { return word->Load().incarnation != incarnation; }
 };
@@ -103,15 +103,15 @@ class RestoreCommitter {
   virtual CommitResult Step(const RestoreJob& job) = 0;
   // Undoes the steps of a commit that did not end; frees everything.
   virtual void Abandon(const RestoreJob& job) = 0;
-  // The number of the policy's generation that is in force at the port.
-  virtual uint64_t Generation(RestorePort port) = 0;
+  // The number of the policy's generation that is in force at the filter.
+  virtual uint64_t Generation(RestoreFilterId filter) = 0;
 };
 
 // Why a restore did not succeed.
 enum class RestoreFailure : uint8_t {
   kNone,
   kRefused,           // the snapshot is not acceptable
-  kAbsent,            // there is none, and the port needs one
+  kAbsent,            // there is none, and the filter needs one
   kRetriesSpent,      // the source could not be read
   kQueueDeadline,     // no builder was free in time
   kValidateDeadline,
@@ -139,18 +139,18 @@ enum class RestoreCode : uint8_t {
   kConflict,         // another one was applied in this incarnation
   kBusy,             // another one is under way, or too many wait: poll
   kStale,            // the incarnation is over
-  kDisabled,         // the port is not enabled
+  kDisabled,         // the filter is not enabled
   kGenerationMoved,  // a replace named a generation that is not in force
-  kUnknownPort,
+  kUnknownFilter,
 };
 inline constexpr size_t kRestoreCodeCount = 13;
 // "started", "already applied", ...
 std::string_view Name(RestoreCode code);
 
 struct RestoreAnswer {
-  RestoreCode code = RestoreCode::kUnknownPort;
-  // Of the port when it was answered; for kCancelled the job's.
-  PortStatus status;
+  RestoreCode code = RestoreCode::kUnknownFilter;
+  // Of the filter when it was answered; for kCancelled the job's.
+  FilterStatus status;
   SnapshotId snapshot = kNoSnapshotId;  // the one that was applied
   RestoreFailure failure = RestoreFailure::kNone;
   std::string detail;
@@ -167,11 +167,13 @@ class RestoreListener {
   // Once for each waiter whose request was started or joined, unless it was
   // withdrawn.
   virtual void Answer(RestoreWaiter waiter, const RestoreAnswer& answer) = 0;
-  // A restore has ended. With kFailed at a port that expected it, the port's
-  // fail policy holds from here on.
-  virtual void Ended(RestorePort port, const RestoreAnswer& answer) = 0;
-  // A disable that had to wait for a commit has been done.
-  virtual void Disabled(RestorePort port, const PortStatus& status) = 0;
+  // A restore has ended. With kFailed of a filter that expected it, its fail
+  // policy holds from here on.
+  virtual void Ended(RestoreFilterId filter, const RestoreAnswer& answer) = 0;
+  // What had to wait for a commit has been done: an incarnation has ended, and
+  // then, if that was wanted by now, another one has begun.
+  virtual void Disabled(RestoreFilterId filter, const FilterStatus& status) = 0;
+  virtual void Enabled(RestoreFilterId filter, const FilterStatus& status) = 0;
 };
 
 }  // namespace sluice

@@ -13,8 +13,8 @@
 namespace sluice {
 
 enum class RequestSource : uint8_t {
-  kPacket,  // the first packet of an expecting port
-  kEnable,  // the enabling of a port
+  kPacket,  // the first packet of an expecting filter
+  kEnable,  // the enabling of a filter
   kOrder,   // an operator or an agent on the control socket
 };
 inline constexpr size_t kRequestSourceCount = 3;

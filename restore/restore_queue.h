@@ -1,14 +1,14 @@
-// The restore queue: of all the requests to restore a port, by packets, by the
-// enabling of the port, by operators and agents, early, late or twice, exactly
-// one takes effect in an incarnation of the port, or none.
+// The restore queue: of all the requests to restore a filter, by packets, by
+// its enabling, by operators and agents, early, late or twice, exactly one
+// takes effect in an incarnation of the filter, or none.
 //
-// The key is (port, incarnation). What makes a restore single is not that it
-// is in flight but that its result is latched: the port's status word stays in
-// its final state until the next incarnation, and every step of the restore,
-// the commit above all, is an exchange of that word which fails when the
-// incarnation has moved.
+// The key is (filter, incarnation). What makes a restore single is not that it
+// is in flight but that its result is latched: the filter's status word stays
+// in its final state until the next incarnation, and every step of the
+// restore, the commit above all, is an exchange of that word which fails when
+// the incarnation has moved.
 //
-// Packets ask by one exchange of the word (PortStatusWord::RequestRestore),
+// Packets ask by one exchange of the word (FilterStatusWord::RequestRestore),
 // which is the whole message: the queue finds the word in kQueued. Everything
 // else here belongs to the control lcore, does no I/O, starts no thread and
 // reads no clock.
@@ -26,8 +26,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "restore/port_status.h"
+#include "restore/filter_status.h"
+#include "restore/filter_switch.h"
 #include "restore/restore_job.h"
 #include "restore/restore_metrics.h"
 
@@ -50,14 +50,14 @@ struct RestoreLimits {
   uint32_t validating = 1;
 };
 
-// What holds at a port whose expected restore has failed.
+// What holds at a filter whose expected restore has failed.
 enum class FailPolicy : uint8_t {
   kClosed,  // nothing passes
   kOpen,    // the emergency ruleset holds
 };
 
-struct RestorePortOptions {
-  PortStatusWord* word = nullptr;  // outlives the port's time in the queue
+struct QueuedFilterOptions {
+  FilterStatusWord* word = nullptr;  // outlives the filter's time in the queue
   FailPolicy fail_policy = FailPolicy::kClosed;
   // It has a source of its own. If not, a restore that a packet has asked for
   // waits in the queue for an order that brings one.
@@ -67,23 +67,24 @@ struct RestorePortOptions {
 };
 
 struct RestoreRequest {
-  RestorePort port = 0;
+  RestoreFilterId filter = 0;
   uint32_t incarnation = 0;  // 0: the present one
   RequestSource source = RequestSource::kOrder;
   SnapshotId snapshot = kNoSnapshotId;  // none: whatever there is
-  std::shared_ptr<SnapshotSource> snapshot_source = nullptr;  // the port's own
+  std::shared_ptr<SnapshotSource> snapshot_source = nullptr;  // its own
   RestoreWaiter waiter = 0;
   // Restore although this incarnation has ended its restore: if this is the
-  // generation in force, the port begins another incarnation with it. A port
+  // generation in force, the filter begins another incarnation with it. One
   // that is judging goes on doing so until the commit, and if that does not
   // come, after it.
   std::optional<uint64_t> replace_generation = std::nullopt;
 };
 
-enum class DisableResult : uint8_t {
+enum class WantResult : uint8_t {
   kDone,
-  kDeferred,     // a commit is being published: done when it has ended
-  kUnknownPort,
+  kUnchanged,      // it was wanted, and is so
+  kDeferred,       // a commit is being published: done when it has ended
+  kUnknownFilter,
 };
 
 namespace internal {
@@ -91,7 +92,7 @@ namespace internal {
 // A restore that is under way.
 struct ActiveRestore {
   RestoreJob job;
-  PortStatus seen;
+  FilterStatus seen;
   RestoreTime asked_at = 0;
   RestoreTime entered_at = 0;  // the present state
   RestoreTime not_before = 0;  // of the next attempt
@@ -99,8 +100,16 @@ struct ActiveRestore {
   bool published = false;      // nothing is left to undo
   std::array<RestoreWaiter, kMaxRestoreWaiters> waiters{};
   size_t waiter_count = 0;
-  std::list<RestorePort>::iterator place;  // in the order
+  std::list<RestoreFilterId>::iterator place;  // in the order
 };
+
+// An answer that says no more than how it is.
+inline RestoreAnswer Plain(RestoreCode code, const FilterStatus& status = {}) {
+  RestoreAnswer answer;
+  answer.code = code;
+  answer.status = status;
+  return answer;
+}
 
 }  // namespace internal
 
@@ -114,23 +123,22 @@ class RestoreQueue {
   RestoreQueue(const RestoreQueue&) = delete;
   RestoreQueue& operator=(const RestoreQueue&) = delete;
 
-  RestorePort AddPort(const RestorePortOptions& options);
-  // FailedPrecondition while the port is enabled; NotFound. What its last
+  RestoreFilterId AddFilter(const QueuedFilterOptions& options);
+  // FailedPrecondition while the filter is enabled; NotFound. What its last
   // incarnation left under way is cancelled.
-  absl::Status RemovePort(RestorePort port, RestoreTime now);
+  absl::Status RemoveFilter(RestoreFilterId filter, RestoreTime now);
 
-  // A new incarnation. FailedPrecondition if the port is enabled, or its
-  // disable still waits for a commit; NotFound.
-  absl::StatusOr<PortStatus> Enable(RestorePort port, bool expect_restore);
-  // Ends the incarnation; its restore is cancelled. Never between the parts of
-  // a commit.
-  DisableResult Disable(RestorePort port);
+  // Whether the filter is to be enabled from now on, and what its incarnation
+  // is then to expect. With the end of an incarnation its restore is
+  // cancelled, but never between the parts of a commit. The listener hears of
+  // what was deferred.
+  WantResult Want(RestoreFilterId filter, const WantedFilter& wanted);
 
   // Answers kStarted or kJoined if `waiter` will be told of the end, anything
   // else if this is the answer.
   RestoreAnswer Submit(const RestoreRequest& request, RestoreTime now);
   // Nobody waits there any more. Whether somebody did.
-  bool Withdraw(RestorePort port, RestoreWaiter waiter);
+  bool Withdraw(RestoreFilterId filter, RestoreWaiter waiter);
 
   // No thread that validates lives: what waits for one fails at once, for
   // this reason, instead of by its deadline.
@@ -139,74 +147,79 @@ class RestoreQueue {
   // Moves every restore as far as it goes now. To be called often: the
   // deadlines are as exact as the calls are frequent.
   void Poll(RestoreTime now);
-  // One step of one port's restore: what Poll() does for each.
-  void Step(RestorePort port, RestoreTime now);
+  // One step of one filter's restore: what Poll() does for each.
+  void Step(RestoreFilterId filter, RestoreTime now);
 
   // The latched result of the present incarnation: kRestored, kFailed,
   // kSkipped; kBusy while it is under way; kDisabled; kStale when nobody has
   // asked for any.
-  RestoreAnswer Result(RestorePort port) const;
-  // Ports with a restore under way that the queue has seen.
+  RestoreAnswer Result(RestoreFilterId filter) const;
+  // Filters with a restore under way that the queue has seen.
   size_t jobs() const { return jobs_.size(); }
   const RestoreMetrics& metrics() const { return metrics_; }
 
  private:
   using Job = internal::ActiveRestore;
-  // What the last restore of a port came to, and of which incarnation.
+  // What the last restore of a filter came to, and of which incarnation.
   struct Latch {
     uint32_t incarnation = 0;
     RestoreAnswer answer;
   };
-  struct Port {
-    RestorePort id = 0;
-    RestorePortOptions options;
+  struct Filter {
+    Filter(RestoreFilterId number, const QueuedFilterOptions& its)
+        : id(number), options(its), lives(its.word) {}
+
+    const RestoreFilterId id;
+    const QueuedFilterOptions options;
+    FilterSwitch lives;
     bool watched = false;
-    bool disable_pending = false;
     std::optional<Job> job;
     Latch latch;
   };
 
-  Port* Find(RestorePort port);
-  const Port* Find(RestorePort port) const;
-  void Watch(Port& port);
-  void DropDeadJob(Port& port);
-  void Begin(Port& port, const PortStatus& status, RequestSource source,
+  Filter* Find(RestoreFilterId filter);
+  const Filter* Find(RestoreFilterId filter) const;
+  void Watch(Filter& filter);
+  // A commit has ended: does what has waited for that.
+  void Settle(Filter& filter);
+  void DropDeadJob(Filter& filter);
+  void Begin(Filter& filter, const FilterStatus& status, RequestSource source,
              RestoreTime now);
   // Joins the job unless that is for another snapshot.
-  RestoreAnswer JoinJob(Port& port, const RestoreRequest& request);
-  static bool NeedsSource(const Port& port);
-  RestoreAnswer Join(Port& port, const RestoreRequest& request,
+  RestoreAnswer JoinJob(Filter& filter, const RestoreRequest& request);
+  static bool NeedsSource(const Filter& filter);
+  RestoreAnswer Join(Filter& filter, const RestoreRequest& request,
                      RestoreCode code);
-  RestoreAnswer AnswerLatched(Port& port, const RestoreRequest& request,
-                              const PortStatus& status);
-  RestoreAnswer Replace(Port& port, const RestoreRequest& request,
-                        const PortStatus& status, RestoreTime now);
-  RestoreAnswer Start(Port& port, const RestoreRequest& request,
-                      PortStatus status, RestoreTime now);
-  void StepJob(Port& port, RestoreTime now);
-  void StepQueued(Port& port, RestoreTime now);
-  void StepValidating(Port& port, RestoreTime now);
-  void StepCommitting(Port& port, RestoreTime now);
-  void Retry(Port& port, const std::string& detail, RestoreTime now);
+  RestoreAnswer AnswerLatched(Filter& filter, const RestoreRequest& request,
+                              const FilterStatus& status);
+  RestoreAnswer Replace(Filter& filter, const RestoreRequest& request,
+                        const FilterStatus& status, RestoreTime now);
+  RestoreAnswer Start(Filter& filter, const RestoreRequest& request,
+                      FilterStatus status, RestoreTime now);
+  void StepJob(Filter& filter, RestoreTime now);
+  void StepQueued(Filter& filter, RestoreTime now);
+  void StepValidating(Filter& filter, RestoreTime now);
+  void StepCommitting(Filter& filter, RestoreTime now);
+  void Retry(Filter& filter, const std::string& detail, RestoreTime now);
   bool Enter(Job& job, RestoreState next, RestoreTime now);
   void LeaveValidator(Job& job);
-  void Fail(Port& port, RestoreFailure failure, std::string detail);
-  void End(Port& port, RestoreState state, RestoreFailure failure,
+  void Fail(Filter& filter, RestoreFailure failure, std::string detail);
+  void End(Filter& filter, RestoreState state, RestoreFailure failure,
            std::string detail, const RestoreReport& report = {});
-  void Cancel(Port& port);
+  void Cancel(Filter& filter);
   // Tells everybody; the word is in its final state.
-  void Finish(Port& port, RestoreAnswer answer);
+  void Finish(Filter& filter, RestoreAnswer answer);
 
   const RestoreLimits limits_;
   RestoreValidator* const validator_;
   RestoreCommitter* const committer_;
   RestoreListener* const listener_;
-  absl::flat_hash_map<RestorePort, std::unique_ptr<Port>> ports_;
-  RestorePort next_port_ = 1;
-  // Ports whose first packet may ask, and ports with a job in the order in
+  absl::flat_hash_map<RestoreFilterId, std::unique_ptr<Filter>> filters_;
+  RestoreFilterId next_filter_ = 1;
+  // Filters whose first packet may ask, and filters with a job in the order in
   // which they are to reach the validator.
-  std::vector<RestorePort> watched_;
-  std::list<RestorePort> jobs_;
+  std::vector<RestoreFilterId> watched_;
+  std::list<RestoreFilterId> jobs_;
   uint32_t validating_ = 0;
   RestoreMetrics metrics_;
 };

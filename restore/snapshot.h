@@ -26,7 +26,7 @@ using RuleId = uint64_t;
 struct SnapshotHeader {
   SnapshotId id{};                      // not all zero
   std::array<uint8_t, 16> filter_id{};  // of the filter that was exported
-  uint32_t incarnation = 0;             // of its port
+  uint32_t incarnation = 0;             // of that filter
   uint64_t generation = 0;              // of its policy
   uint64_t policy_hash = 0;
   int64_t wall_time = 0;       // microseconds since 1970

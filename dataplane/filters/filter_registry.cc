@@ -165,7 +165,7 @@ FilterListing FilterRegistry::ListingOf(const Registered& of) const {
   listing.status = filter.plane().status.Load();
   listing.fail_policy = filter.plane().fail_policy;
   listing.failed =
-      DispositionOf(listing.status) == PortDisposition::kFail;
+      DispositionOf(listing.status) == FilterDisposition::kFail;
   listing.loaded = filter.plane().loaded.load(std::memory_order_relaxed);
   listing.enabled = filter.plane().enabled.load(std::memory_order_relaxed);
   listing.states = filter.budget().used();

@@ -104,7 +104,8 @@ class FilterRegistry final : public FilterDirectory {
   // Gives a port to a filter, without telling the workers.
   void MovePort(PortSet::Entry* port, Registered& to);
   bool HasEnabledPort(const Registered& of) const;
-  // Begins the next incarnation of a filter, and ends it.
+  // An incarnation of the filter begins, if a port of it is enabled and none
+  // has; and the present one ends.
   void Begin(Registered& of);
   // Tells the restore service of a filter before its first incarnation.
   absl::Status Introduce(Registered& of, bool has_ruleset);

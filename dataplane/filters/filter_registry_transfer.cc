@@ -13,15 +13,15 @@
 namespace sluice {
 
 void FilterRegistry::Begin(Registered& of) {
-  if (of.filter->plane().status.Load().enabled() || !HasEnabledPort(of)) {
-    return;
-  }
+  if (!HasEnabledPort(of)) return;
+  // For the first incarnation alone.
   const std::shared_ptr<KeptFilter> kept = std::exchange(of.spec.kept, {});
   if (environment_.restores == nullptr) {
-    of.filter->plane().status.Enable(of.spec.expect_restore);
+    FilterStatusWord& word = of.filter->plane().status;
+    if (!word.Load().enabled()) word.Enable(of.spec.expect_restore);
     return;
   }
-  const absl::StatusOr<PortStatus> status = environment_.restores->Enable(
+  const absl::StatusOr<FilterStatus> status = environment_.restores->Enable(
       of.filter->name(), of.spec.expect_restore || kept != nullptr,
       kept != nullptr ? kept->states : nullptr);
   if (!status.ok()) {
@@ -64,15 +64,15 @@ void FilterRegistry::ForEach(
 }
 
 void FilterRegistry::End(Registered& of, absl::AnyInvocable<void()> then) {
-  if (!of.filter->plane().status.Load().enabled()) return then();
   if (environment_.restores == nullptr) {
-    of.filter->plane().status.Disable();
+    FilterStatusWord& word = of.filter->plane().status;
+    if (word.Load().enabled()) word.Disable();
     return then();
   }
   environment_.restores->Disable(
       of.filter->name(),
       [held = std::make_shared<absl::AnyInvocable<void()>>(std::move(then))](
-          const absl::StatusOr<PortStatus>&) { (*held)(); });
+          const absl::StatusOr<FilterStatus>&) { (*held)(); });
 }
 
 }  // namespace sluice

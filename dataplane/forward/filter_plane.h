@@ -5,7 +5,7 @@
 // ports away first, has the workers remove its states, withdraws it, and frees
 // it a grace period later. Numbers are given out again, serials never.
 //
-// Its status has to say that its ports are enabled (PortStatusWord::Enable)
+// Its status has to say that its ports are enabled (FilterStatusWord::Enable)
 // before packets come, or they are dropped. What workers hold of a filter
 // leaves their queues within a round after its status says so, without any
 // packet; before the filter is withdrawn, a grace period has to pass without
@@ -21,7 +21,7 @@
 
 #include "dataplane/base/build_limits.h"
 #include "restore/hold_queue.h"
-#include "restore/port_status.h"
+#include "restore/filter_status.h"
 #include "restore/restore_queue.h"
 
 namespace sluice {
@@ -55,7 +55,7 @@ struct FilterPlane {
 
   // Whether its ports are enabled, in which incarnation, and how far the
   // restore of that one has come.
-  PortStatusWord status;
+  FilterStatusWord status;
   // Writer of both: the control lcore, release. Readers: workers, acquire.
   // False: no ruleset was ever loaded, and nothing passes.
   std::atomic<bool> loaded{false};

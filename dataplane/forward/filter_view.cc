@@ -7,23 +7,23 @@ namespace sluice {
 namespace {
 
 // What the status says, for a filter that is switched on or not.
-Disposition DispositionIn(const FilterPlane& filter, const PortStatus& status,
+Disposition DispositionIn(const FilterPlane& filter, const FilterStatus& status,
                           bool enabled) {
-  const PortDisposition wanted = DispositionOf(status);
+  const FilterDisposition wanted = DispositionOf(status);
   // Whoever switches the filter off does not mean what holds in its place.
-  if (wanted == PortDisposition::kFail && filter.emergency != nullptr &&
+  if (wanted == FilterDisposition::kFail && filter.emergency != nullptr &&
       filter.fail_policy == FailPolicy::kOpen) {
     return Disposition::kEmergency;
   }
   if (!enabled) return Disposition::kUnfiltered;
   switch (wanted) {
-    case PortDisposition::kJudge:
+    case FilterDisposition::kJudge:
       return Disposition::kJudge;
-    case PortDisposition::kRequest:
-    case PortDisposition::kHold:
+    case FilterDisposition::kRequest:
+    case FilterDisposition::kHold:
       return Disposition::kHold;
-    case PortDisposition::kFail:
-    case PortDisposition::kDrop:
+    case FilterDisposition::kFail:
+    case FilterDisposition::kDrop:
       return Disposition::kDrop;
   }
   return Disposition::kDrop;
@@ -37,7 +37,7 @@ FilterView ReadStatus(FilterPlane& filter) {
   view.disposition =
       DispositionIn(filter, view.status,
                     filter.enabled.load(std::memory_order_acquire));
-  if (DispositionOf(view.status) == PortDisposition::kDrop) {
+  if (DispositionOf(view.status) == FilterDisposition::kDrop) {
     view.drop_reason = DropReason::kPortDown;
   }
   return view;

@@ -13,7 +13,7 @@
 #include <cstdint>
 
 #include "packet/packet.h"
-#include "restore/port_status.h"
+#include "restore/filter_status.h"
 
 namespace sluice {
 
@@ -45,7 +45,7 @@ struct FilterView {
   // restore has failed; the three above are the emergency ruleset's then.
   FilterPlane* filter = nullptr;
   // As it was before the policy was read.
-  PortStatus status{};
+  FilterStatus status{};
 
   // Whether packets go on to the pipeline.
   bool open() const {

@@ -46,7 +46,7 @@ void RestoreGate::Admit(uint16_t port, bool pass_non_ip, const GateEnds& ends,
   // rest of the round this waits.
   const auto ask = [&ends](uint8_t end) {
     FilterView& view = *ends[end];
-    if (DispositionOf(view.status) != PortDisposition::kRequest) return;
+    if (DispositionOf(view.status) != FilterDisposition::kRequest) return;
     view.filter->status.RequestRestore();
     view.status.state = RestoreState::kQueued;
   };
@@ -142,7 +142,7 @@ uint32_t RestoreGate::Abandon(FilterPlane& filter, Tick now,
   HoldQueue* queue = QueueOf(filter);
   if (queue == nullptr) return 0;
   // Of another incarnation than any: counted as cancelled.
-  const PortStatus over = {.incarnation = queue->incarnation() + 1};
+  const FilterStatus over = {.incarnation = queue->incarnation() + 1};
   const uint32_t count = queue->TakeDropped(over, out, now);
   held_ -= count;
   return count;

@@ -17,9 +17,9 @@ constexpr uint64_t kPolicyInterval = 500;
 
 // Whether what it has may take the place of what is kept: not while that has
 // still to be restored, nor when that has failed.
-bool IsWorthKeeping(const PortStatus& status) {
+bool IsWorthKeeping(const FilterStatus& status) {
   return !status.enabled() ||
-         DispositionOf(status) == PortDisposition::kJudge;
+         DispositionOf(status) == FilterDisposition::kJudge;
 }
 
 }  // namespace

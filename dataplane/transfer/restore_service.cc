@@ -1,52 +1,56 @@
 #include "dataplane/transfer/restore_service.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/base/text.h"
-#include "dataplane/transfer/restore_service_internal.h"
-#include "pftable/store/policy_store.h"
+#include "dataplane/workers/mailbox.h"
+#include "restore/hold_queue.h"
 
 namespace sluice {
-uint64_t RestoreService::Desk::Generation(RestorePort port) {
-  const Filter* filter = service_.Find(port);
-  return filter == nullptr ? 0 : filter->plane().policy->generation_number();
-}
+namespace {
 
-RestoreService::RestoreService(RestoreServiceOptions options)
-    : options_(std::move(options)),
-      desk_(std::make_unique<Desk>(this)),
-      watch_([this](const std::string& directory, const std::string& file) {
-        Appeared(directory, file);
-      }),
-      queue_(options_.limits, desk_.get(), desk_.get(), desk_.get()) {
-  for (uint32_t i = 0; i < std::max(options_.limits.validating, 1u); ++i) {
-    validators_.push_back(std::make_unique<Validator>());
+// What has gone through the hold queues of a filter.
+void AddHolds(const FilterPlane& plane, TransferMetrics* metrics) {
+  for (const auto& queue : plane.holds) {
+    if (queue == nullptr) continue;
+    const HoldStatistics& counts = queue->statistics();
+    const auto read = [](const std::atomic<uint64_t>& count) {
+      return count.load(std::memory_order_relaxed);
+    };
+    // What has left first, so that the difference is not negative.
+    const uint64_t replayed = read(counts.replayed);
+    const uint64_t expired = read(counts.dropped_expired);
+    const uint64_t failed = read(counts.dropped_failed);
+    const uint64_t cancelled = read(counts.dropped_cancelled);
+    const uint64_t held = read(counts.held);
+    metrics->replayed += replayed;
+    metrics->dropped_expired += expired;
+    metrics->dropped_failed += failed;
+    metrics->dropped_cancelled += cancelled;
+    metrics->held += held;
+    metrics->waiting += held - replayed - expired - failed - cancelled;
+    metrics->bypassed += read(counts.bypassed);
+    metrics->refused +=
+        read(counts.refused_full) + read(counts.refused_budget);
+    metrics->longest_hold =
+        std::max(metrics->longest_hold, read(counts.longest));
   }
 }
 
-RestoreService::~RestoreService() {
-  stopping_ = true;
-  for (const auto& task : leaving_) task->Abandon();
-  for (const auto& [port, task] : tasks_) task->Abandon();
-  // The queue would abandon them again.
-  tasks_.clear();
-}
+}  // namespace
 
-RestoreService::Filter* RestoreService::Find(std::string_view name) const {
-  const auto found = filters_.find(name);
-  return found == filters_.end() ? nullptr : found->second.get();
-}
+RestoreService::RestoreService(RestoreServiceOptions options)
+    : options_(std::move(options)),
+      folders_(&filters_,
+               [this](KnownFilter& filter) {
+                 restores_.SubmitFolder(filter, RequestSource::kOrder);
+               }),
+      restores_(&options_, &ledger_),
+      exports_(&options_.plane, &filters_, &ledger_) {}
 
-RestoreService::Filter* RestoreService::Find(RestorePort port) const {
-  const auto found = ports_.find(port);
-  return found == ports_.end() ? nullptr : found->second;
-}
+RestoreService::~RestoreService() { stopping_ = true; }
 
 // ---- Filters ---------------------------------------------------------------
 
@@ -56,11 +60,11 @@ absl::Status RestoreService::AddFilter(RestoreFilterOptions options) {
     return absl::AlreadyExistsError(
         absl::StrCat("there is a filter ", name, " already"));
   }
-  auto filter = std::make_unique<Filter>();
+  auto filter = std::make_unique<KnownFilter>();
   std::error_code error;
   if (options.own_source == nullptr && !options.source.empty()) {
     if (std::filesystem::is_directory(options.source, error)) {
-      if (absl::Status status = watch_.Add(options.source); !status.ok()) {
+      if (absl::Status status = folders_.Add(options.source); !status.ok()) {
         return status;
       }
       filter->directory = options.source;
@@ -69,219 +73,142 @@ absl::Status RestoreService::AddFilter(RestoreFilterOptions options) {
           std::make_shared<FileSource>(options.source, options.choice);
     }
   }
-  filter->port = queue_.AddPort(
-      {.word = &options.filter.plane->status,
-       .fail_policy = options.filter.plane->fail_policy,
-       .has_source = options.own_source != nullptr,
-       .snapshot_required = options.snapshot_required});
   filter->options = std::move(options);
-  ports_[filter->port] = filter.get();
+  restores_.AddFilter(filter.get());
   filters_.emplace(name, std::move(filter));
   return absl::OkStatus();
 }
 
 absl::Status RestoreService::RemoveFilter(std::string_view name,
                                           std::function<void()> done) {
-  Filter* filter = Find(name);
-  if (filter == nullptr || filter->removed) return NoFilter(name);
-  if (absl::Status status = queue_.RemovePort(filter->port, Now());
-      !status.ok()) {
+  KnownFilter* filter = Find(name);
+  if (filter == nullptr || filter->removed) return NoKnownFilter(name);
+  if (!restores_.RemoveFilter(*filter).ok()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "filter ", filter->name(), " is enabled: disable it first"));
   }
-  for (const auto& under_way : exports_) {
-    if (under_way->filter().plane == &filter->plane()) under_way->Cancel();
-  }
+  exports_.Cancel(filter->plane());
   filter->removed = std::move(done);
   return absl::OkStatus();
 }
 
-bool RestoreService::IsUsed(const Filter& filter) const {
-  const auto uses = [&](const auto& transfer) {
-    return transfer->filter().plane == &filter.plane();
-  };
-  return tasks_.contains(filter.port) ||
-         std::ranges::any_of(leaving_, uses) ||
-         std::ranges::any_of(exports_, uses);
-}
-
-absl::StatusOr<PortStatus> RestoreService::Enable(
-    std::string_view name, bool expect, std::shared_ptr<TransferSource> once) {
-  Filter* filter = Find(name);
-  if (filter == nullptr || filter->removed) return NoFilter(name);
-  absl::StatusOr<PortStatus> status = queue_.Enable(filter->port, expect);
-  if (!status.ok() || !expect) return status;
-  if (once == nullptr && !filter->directory.empty()) {
-    LookIntoDirectory(*filter, RequestSource::kEnable);
-  } else if (once != nullptr || filter->options.own_source != nullptr) {
-    queue_.Submit({.port = filter->port,
-                   .incarnation = status->incarnation,
-                   .source = RequestSource::kEnable,
-                   .snapshot_source = std::move(once)},
-                  Now());
-  }
-  return filter->plane().status.Load();
-}
-
-void RestoreService::Disable(
-    std::string_view name,
-    std::function<void(absl::StatusOr<PortStatus>)> done) {
-  Filter* filter = Find(name);
-  if (filter == nullptr) return done(NoFilter(name));
-  if (queue_.Disable(filter->port) == DisableResult::kDeferred) {
-    filter->disabling.push_back(std::move(done));
-    return;
-  }
-  done(filter->plane().status.Load());
-}
-
-// ---- Directories -----------------------------------------------------------
-
-void RestoreService::LookIntoDirectory(Filter& filter, RequestSource source) {
-  const std::string path =
-      absl::StrCat(filter.directory, "/", filter.snapshot_file());
-  const absl::StatusOr<SnapshotHeader> header = PeekSnapshotHeader(path);
-  if (!header.ok()) {
-    if (!absl::IsNotFound(header.status())) {
-      spdlog::warn("filter {}: {}: {}", filter.name(), path,
-                   Text(header.status()));
+void RestoreService::DropRemoved() {
+  for (auto it = filters_.begin(); it != filters_.end();) {
+    KnownFilter& filter = *it->second;
+    if (!filter.removed || restores_.Uses(filter) ||
+        exports_.Uses(filter.plane())) {
+      ++it;
+      continue;
     }
-    return;
-  }
-  if (header->id == filter.applied) {
-    spdlog::info("filter {}: {} was restored before; it waits for another one",
-                 filter.name(), path);
-    return;
-  }
-  const RestoreAnswer answer = queue_.Submit(
-      {.port = filter.port,
-       .source = source,
-       .snapshot = header->id,
-       .snapshot_source =
-           std::make_shared<FileSource>(path, filter.options.choice)},
-      Now());
-  if (answer.code != RestoreCode::kStarted &&
-      answer.code != RestoreCode::kJoined) {
-    spdlog::info("filter {}: {} is not restored: {}", filter.name(), path,
-                 Name(answer.code));
-  }
-}
-
-void RestoreService::Appeared(const std::string& directory,
-                              const std::string& file) {
-  if (file.empty()) {
-    // Whatever has gone wrong, another watch sees what comes from now on.
-    if (absl::Status status = watch_.Add(directory); !status.ok()) {
-      spdlog::warn("snapshots are not looked for any more: {}", Text(status));
-    }
-  }
-  for (const auto& [name, filter] : filters_) {
-    if (filter->directory != directory || filter->removed) continue;
-    if (!file.empty() && file != filter->snapshot_file()) continue;
-    if (!filter->plane().status.Load().enabled()) continue;
-    LookIntoDirectory(*filter, RequestSource::kOrder);
+    AddHolds(filter.plane(), &ledger_.metrics);
+    ledger_.calls.push_back(std::move(filter.removed));
+    restores_.Forget(filter);
+    it = filters_.erase(it);
   }
 }
 
 // ---- Orders ----------------------------------------------------------------
 
+absl::StatusOr<FilterStatus> RestoreService::Enable(
+    std::string_view name, bool expect, std::shared_ptr<TransferSource> once) {
+  KnownFilter* filter = Find(name);
+  if (filter == nullptr || filter->removed) return NoKnownFilter(name);
+  return restores_.Enable(*filter, expect, std::move(once));
+}
+
+void RestoreService::Disable(
+    std::string_view name,
+    std::function<void(absl::StatusOr<FilterStatus>)> done) {
+  KnownFilter* filter = Find(name);
+  if (filter == nullptr) return done(NoKnownFilter(name));
+  restores_.Disable(*filter, std::move(done));
+}
+
 RestoreAnswer RestoreService::Submit(
     std::string_view name, const RestoreOrder& order,
     std::function<void(const RestoreAnswer&)> done) {
-  Filter* filter = Find(name);
+  const KnownFilter* filter = Find(name);
   if (filter == nullptr || filter->removed) return {};
-  const RestoreWaiter waiter = next_waiter_++;
-  RestoreAnswer answer =
-      queue_.Submit({.port = filter->port,
-                     .incarnation = order.incarnation,
-                     .source = order.source,
-                     .snapshot = order.snapshot,
-                     .snapshot_source = order.snapshot_source,
-                     .waiter = done ? waiter : 0,
-                     .replace_generation = order.replace_generation},
-                    Now());
-  if (done && (answer.code == RestoreCode::kStarted ||
-               answer.code == RestoreCode::kJoined)) {
-    waiters_[waiter] = std::move(done);
-  }
-  return answer;
+  return restores_.Submit(*filter, order, std::move(done));
 }
 
-std::optional<RestoreAnswer> RestoreService::Last(
-    std::string_view name) const {
-  const Filter* filter = Find(name);
-  return filter == nullptr ? std::nullopt : filter->last;
+absl::Status RestoreService::BeginExport(std::string_view name, bool states,
+                                         Builder* builder,
+                                         SnapshotExport::Sink sink,
+                                         SnapshotExport::Finish done) {
+  return exports_.Begin(name, states, builder, std::move(sink),
+                        std::move(done));
+}
+
+void RestoreService::Export(std::string_view filter, UniqueFd out,
+                            Done<ExportReport> done) {
+  exports_.Export(filter, std::move(out), std::move(done));
 }
 
 // ---- The loop --------------------------------------------------------------
 
-RestoreTime RestoreService::Now() const {
-  if (options_.clock) return options_.clock();
-  return static_cast<RestoreTime>(
-      std::chrono::duration_cast<std::chrono::microseconds>(
-          std::chrono::steady_clock::now().time_since_epoch())
-          .count());
-}
-
 void RestoreService::Poll() {
   for (Mailbox* mailbox : options_.plane.mailboxes) mailbox->Collect();
-  for (const auto& validator : validators_) validator->builder.Finish();
   intake_.Finish();
-  outlet_.Finish();
-  watch_.Poll();
-  // Every few milliseconds would be too often for the kernel's files.
-  if (const uint64_t now = Now() / 1000; now - last_look_ >= kLookInterval) {
-    last_look_ = now;
-    for (const auto& validator : validators_) {
-      validator->watch.Look(validator->builder.beacon(), now);
-    }
-  }
-  queue_.Poll(Now());
-  if (std::ranges::all_of(validators_, [](const auto& validator) {
-        return validator->watch.lost();
-      })) {
-    queue_.FailQueued("no thread that validates snapshots gets on");
-  }
-  std::erase_if(leaving_,
-                [](const auto& task) { return task->is_over(); });
-  StartExports();
-  for (auto it = filters_.begin(); it != filters_.end();) {
-    Filter& filter = *it->second;
-    if (!filter.removed || IsUsed(filter)) {
-      ++it;
-      continue;
-    }
-    AddHolds(filter.plane(), &metrics_);
-    calls_.push_back(std::move(filter.removed));
-    ports_.erase(filter.port);
-    it = filters_.erase(it);
-  }
+  folders_.Poll();
+  restores_.Poll();
+  exports_.Poll();
+  DropRemoved();
   RunCalls();
 }
 
 void RestoreService::RunCalls() {
   // They may ask for more.
-  for (auto& call : std::exchange(calls_, {})) call();
+  for (auto& call : std::exchange(ledger_.calls, {})) call();
 }
 
 bool RestoreService::busy() const {
-  if (queue_.jobs() > 0 || !leaving_.empty() || !exports_.empty() ||
-      !waiting_exports_.empty() || intakes_ > 0 || !calls_.empty()) {
+  if (restores_.is_busy() || exports_.is_busy() || intakes_ > 0 ||
+      !ledger_.calls.empty()) {
     return true;
   }
   return std::ranges::any_of(filters_, [](const auto& entry) {
-    const PortStatus status = entry.second->plane().status.Load();
+    const FilterStatus status = entry.second->plane().status.Load();
     return entry.second->removed || status.state == RestoreState::kExpect ||
            status.under_way();
   });
 }
 
-std::vector<int> RestoreService::event_fds() const {
-  std::vector<int> fds = {intake_.event_fd(), outlet_.event_fd()};
-  for (const auto& validator : validators_) {
-    fds.push_back(validator->builder.event_fd());
+// ---- Listings --------------------------------------------------------------
+
+std::optional<RestoreAnswer> RestoreService::Last(
+    std::string_view name) const {
+  const KnownFilter* filter = Find(name);
+  return filter == nullptr ? std::nullopt : filter->last;
+}
+
+absl::StatusOr<std::vector<RestoreListing>> RestoreService::Restores(
+    std::string_view name) {
+  if (!name.empty() && Find(name) == nullptr) return NoKnownFilter(name);
+  std::vector<RestoreListing> list;
+  for (const auto& [key, filter] : filters_) {
+    if (!name.empty() && key != name) continue;
+    list.push_back(
+        {.filter = key,
+         .status = filter->plane().status.Load(),
+         .source = filter->options.source,
+         .snapshot_required = filter->options.snapshot_required,
+         .fail_closed = filter->plane().fail_policy == FailPolicy::kClosed,
+         .last = filter->last,
+         .time = filter->last_time});
   }
-  return fds;
+  return list;
+}
+
+TransferMetrics RestoreService::Metrics() {
+  TransferMetrics metrics = ledger_.metrics;
+  metrics.queue = restores_.metrics();
+  for (const auto& [name, filter] : filters_) {
+    AddHolds(filter->plane(), &metrics);
+    ++metrics.filters[static_cast<size_t>(
+        filter->plane().status.Load().state)];
+  }
+  return metrics;
 }
 
 }  // namespace sluice

@@ -1,30 +1,33 @@
 /*
- * The restore queue: two ports that are enabled twice each, three packets, an
- * order that may be late, a builder that may fail in every way, and one crash
- * of the process; or one such port and two orders.
+ * The restore queue: two filters that are enabled twice each, three packets,
+ * an order that may be late, a builder that may fail in every way, and one
+ * crash of the process; or one such filter and two orders.
  *
- * holds:  ONE_PORT                one port, two orders
- * breaks: NO_LATCH                the end of a restore is forgotten
- * breaks: NO_RECHECK              a commit does not look at the incarnation
- * breaks: NO_DEFER                a disable does not wait for a commit's end
- * breaks: NO_DEADLINE             a builder that is lost is waited for
- * breaks: NO_RESOLVE ONE_PORT     held packets outlive a restore that failed
- * breaks: FORWARD_EARLY           a packet is forwarded before the end
- * breaks: FORGET_WAITER ONE_PORT  a restore that is cancelled answers nobody
- * breaks: ANSWER_TWICE ONE_PORT   a restore that is cancelled answers, and
- *                                 so does the port's next one
+ * holds:  ONE_FILTER                one filter, two orders
+ * breaks: NO_LATCH                  the end of a restore is forgotten
+ * breaks: NO_RECHECK                a commit does not look at the incarnation
+ * breaks: NO_DEFER                  a disable does not wait for a commit's end
+ * breaks: NO_DEADLINE               a builder that is lost is waited for
+ * breaks: NO_RESOLVE ONE_FILTER     held packets outlive a restore that failed
+ * breaks: FORWARD_EARLY             a packet is forwarded before the end
+ * breaks: FORGET_WAITER ONE_FILTER  a restore that is cancelled answers nobody
+ * breaks: ANSWER_TWICE ONE_FILTER   a restore that is cancelled answers, and
+ *                                   so does the filter's next one
+ * breaks: FORGET_WANTED             an enable that a commit holds up is lost
+ * breaks: TAKE_BACK                 an enable takes back a disable that a
+ *                                   commit holds up
  *
- * One step of a process is one step of the program: an exchange of a port's
+ * One step of a process is one step of the program: an exchange of a filter's
  * status word together with what only its writer sees. A worker's look at the
- * word and what it does with a packet are one step, because a port is only
- * enabled again when every worker has been quiescent since its disabling. What
- * the builder finds is chosen when the control lcore looks.
+ * word and what it does with a packet are one step: nothing of that depends on
+ * what has become of the word since, and its request is an exchange of what it
+ * has seen. What the builder finds is chosen when the control lcore looks.
  */
-#define PORTS 2
+#define FILTERS 2
 #define PACKETS 3
-#define ORDERS 2 /* the second one is given in the variant ONE_PORT */
+#define ORDERS 2 /* the second one is given in the variant ONE_FILTER */
 #define ATTEMPTS 2
-/* A port is alive in its odd incarnations. */
+/* A filter is alive in its odd incarnations. */
 #define LAST_LIFE 3
 
 mtype = { NONE, EXPECT, QUEUED, VALIDATING, COMMITTING,
@@ -32,24 +35,26 @@ mtype = { NONE, EXPECT, QUEUED, VALIDATING, COMMITTING,
 mtype = { IDLE, RUNNING, LOST };
 
 /* The status words. */
-byte incarnation[PORTS];
-mtype state[PORTS] = NONE;
-/* Between the end of an incarnation and the end of what its end takes. */
-bool disabling[PORTS];
+byte incarnation[FILTERS];
+mtype state[FILTERS] = NONE;
+/* What is wanted: whether the filter is enabled, and the last incarnation that
+   was to end. */
+bool wanted[FILTERS];
+byte doomed[FILTERS];
 /* In this incarnation. */
-byte commits[PORTS];
+byte commits[FILTERS];
 
-/* The control lcore: the incarnation that a port's job belongs to, or 0. */
-byte job[PORTS];
-byte attempt[PORTS];
+/* The control lcore: the incarnation that a filter's job belongs to, or 0. */
+byte job[FILTERS];
+byte attempt[FILTERS];
 /* The committer has begun and neither published nor undone. */
-bool publishing[PORTS];
-/* The builder works for one port at a time. */
+bool publishing[FILTERS];
+/* The builder works for one filter at a time. */
 mtype builder = IDLE;
-byte built_port;
+byte built_filter;
 
 /* The worker. */
-byte held[PORTS], held_incarnation[PORTS], arrivals;
+byte held[FILTERS], held_incarnation[FILTERS], arrivals;
 
 /* Orders: 0 not given, 1 on their way, 2 waiting for the end, 3 answered. */
 byte order[ORDERS], order_incarnation[ORDERS];
@@ -74,7 +79,7 @@ ltl answers { []<>(!PENDING(0)) }
 #endif
 #define DEAD(p) (job[p] != 0 && incarnation[p] != job[p])
 #define LIVE_JOB(p) (job[p] != 0 && incarnation[p] == job[p])
-#define BUILT(p) (builder == RUNNING && built_port == p)
+#define BUILT(p) (builder == RUNNING && built_filter == p)
 #ifdef NO_RECHECK
 #define MAY_COMMIT(p) (job[p] != 0 && BUILT(p) && state[p] != COMMITTING)
 #else
@@ -95,17 +100,66 @@ inline answer_waiter(a, p) {
 
 inline free_builder(p) {
   if
-  :: builder != IDLE && built_port == p -> builder = IDLE; built_port = 0
+  :: builder != IDLE && built_filter == p -> builder = IDLE; built_filter = 0
   :: else
   fi
 }
 
-/* The state of the port has been set: every waiter is told, once. */
+/* Whenever no commit is being published, what is, is what is wanted. */
+#define ENDING(p) (ALIVE(p) && doomed[p] == incarnation[p])
+#define SETTLED(p) (!ENDING(p) && ALIVE(p) == wanted[p])
+#ifdef TAKE_BACK
+#define MUST_END(p) (ENDING(p) && !wanted[p])
+#else
+#define MUST_END(p) ENDING(p)
+#endif
+
+inline enable(p) {
+  incarnation[p]++; state[p] = EXPECT; commits[p] = 0
+}
+
+inline disable(p) {
+  assert(!publishing[p]);
+  incarnation[p]++;
+  state[p] = (FINAL(p) || state[p] == NONE -> NONE : CANCELLED)
+}
+
+inline end_life(p) {
+  if
+  :: MUST_END(p) && MAY_DISABLE(p) -> disable(p)
+  :: else
+  fi
+}
+
+inline begin_life(p) {
+  if
+  :: wanted[p] && !ALIVE(p) -> enable(p)
+  :: else
+  fi
+}
+
+inline want(p, on) {
+  wanted[p] = on;
+  if
+  :: !on && ALIVE(p) -> doomed[p] = incarnation[p]
+  :: else
+  fi;
+  end_life(p);
+  begin_life(p);
+  assert(SETTLED(p) || state[p] == COMMITTING)
+}
+
+/* The state of the filter has been set: every waiter is told, once. */
 inline end_job(p) {
   answer_waiter(0, p);
   answer_waiter(1, p);
   free_builder(p);
-  job[p] = 0; attempt[p] = 0; publishing[p] = false
+  job[p] = 0; attempt[p] = 0; publishing[p] = false;
+  end_life(p);
+#ifndef FORGET_WANTED
+  begin_life(p);
+#endif
+  assert(SETTLED(p))
 }
 
 inline cancel_job(p) {
@@ -122,40 +176,27 @@ inline cancel_job(p) {
 #endif
 }
 
-inline enable(p) {
-  incarnation[p]++; state[p] = EXPECT; commits[p] = 0
-}
-
-inline disable(p) {
-  assert(!publishing[p]);
-  incarnation[p]++;
-  state[p] = (FINAL(p) || state[p] == NONE -> NONE : CANCELLED);
-  disabling[p] = true
-}
-
-/* Enables and disables one port, for as long as it likes. */
+/* Has one filter enabled and disabled, for as long as it likes. */
 proctype Owner(byte p) {
 end:
   do
-  :: d_step { incarnation[p] < LAST_LIFE && !ALIVE(p) && !disabling[p] ->
-       enable(p) }
-  :: d_step { ALIVE(p) && MAY_DISABLE(p) -> disable(p) }
-  :: d_step { disabling[p] -> disabling[p] = false }
-  :: !disabling[p] -> break
+  :: d_step { incarnation[p] < LAST_LIFE && !wanted[p] -> want(p, true) }
+  :: d_step { wanted[p] -> want(p, false) }
+  :: break
   od
 }
 
-/* Somebody sees a port that is alive, and orders what it then seems to need.
-   The ports are alike: that one is called port 0. */
+/* Somebody sees a filter that is alive, and orders what it then seems to need.
+   The filters are alike: that one is called filter 0. */
 proctype Client(byte a) {
 end:
   d_step { ALIVE(0) -> order[a] = 1; order_incarnation[a] = incarnation[0] }
 }
 
-/* Whether the policy in force may judge a packet of the port. */
+/* Whether the policy in force may judge a packet of the filter. */
 #define MAY_FORWARD(p) \
   (ALIVE(p) && (state[p] == RESTORED || state[p] == SKIPPED))
-/* What was held is replayed or dropped before the port's next packet. */
+/* What was held is replayed or dropped before the filter's next packet. */
 #define RESOLVABLE(p) \
   (held[p] > 0 && (held_incarnation[p] != incarnation[p] || FINAL(p)))
 #ifdef NO_RESOLVE
@@ -226,12 +267,12 @@ inline fail(p) {
   state[p] = FAILED; end_job(p)
 }
 
-/* The steps of a port's job; without a job there is none. */
+/* The steps of a filter's job; without a job there is none. */
 #define STEPS(p) \
   :: d_step { state[p] == QUEUED && job[p] == 0 -> job[p] = incarnation[p] } \
   :: d_step { DEAD(p) -> cancel_job(p) } \
   :: d_step { LIVE_JOB(p) && state[p] == QUEUED && builder == IDLE -> \
-       state[p] = VALIDATING; builder = RUNNING; built_port = p } \
+       state[p] = VALIDATING; builder = RUNNING; built_filter = p } \
   :: d_step { LIVE_JOB(p) && MAY_EXPIRE(p) -> fail(p) } \
   :: d_step { BUILT(p) && state[p] == VALIDATING -> builder = LOST } \
   :: d_step { LIVE_JOB(p) && BUILT(p) && state[p] == VALIDATING -> \
@@ -252,7 +293,6 @@ inline fail(p) {
 #endif
 
 inline publish(p) {
-  assert(!disabling[p]);
   assert(ALIVE(p) && incarnation[p] == job[p]);
   commits[p]++;
   assert(commits[p] == 1);
@@ -269,11 +309,11 @@ end:
   od
 }
 
-/* The process dies: what was held is gone, connections are closed, and ports
+/* The process dies: what was held is gone, connections are closed, and filters
    come back in another incarnation. */
 inline forget(p) {
   job[p] = 0; attempt[p] = 0; held[p] = 0; held_incarnation[p] = 0;
-  disabling[p] = false; commits[p] = 0; publishing[p] = false;
+  wanted[p] = false; doomed[p] = 0; commits[p] = 0; publishing[p] = false;
   incarnation[p] = incarnation[p] + incarnation[p] % 2;
   state[p] = NONE
 }
@@ -281,7 +321,7 @@ inline forget(p) {
 proctype Crash() {
   if
   :: d_step {
-       forget(0); forget(1); builder = IDLE; built_port = 0;
+       forget(0); forget(1); builder = IDLE; built_filter = 0;
        if :: PENDING(0) -> answer(0) :: else fi;
        if :: PENDING(1) -> answer(1) :: else fi
      }
@@ -292,7 +332,7 @@ proctype Crash() {
 init {
   atomic {
     run Owner(0); run Client(0); run Worker(); run Control(); run Crash();
-#ifdef ONE_PORT
+#ifdef ONE_FILTER
     run Client(1)
 #else
     run Owner(1)

@@ -25,7 +25,7 @@ namespace {
 
 using enum RestoreState;
 
-constexpr int kPorts = 2;
+constexpr int kFilters = 2;
 constexpr int kOrders = 2;
 constexpr int kPackets = 3;
 constexpr uint32_t kLastLife = 3;
@@ -38,11 +38,13 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
 }
 
 // The model's variables, with its names.
-struct ModelPort {
+struct ModelFilter {
   uint32_t incarnation = 0;
   RestoreState state = kNone;
-  bool disabling = false;
-  bool disable_pending = false;  // ordered while a commit was publishing
+  bool expects = false;
+  // What is wanted, and the last incarnation that was to end.
+  WantedFilter wanted = {};
+  uint32_t doomed = 0;
   int commits = 0;
   uint32_t job = 0;
   int attempt = 0;
@@ -58,8 +60,10 @@ struct ModelPort {
   }
   bool dead() const { return job != 0 && incarnation != job; }
   bool live_job() const { return job != 0 && incarnation == job; }
+  bool ending() const { return alive() && doomed == incarnation; }
+  bool settled() const { return !ending() && alive() == wanted.enabled; }
   bool may_forward() const {
-    return alive() && (state == kRestored || state == kSkipped);
+    return alive() && (!expects || state == kRestored || state == kSkipped);
   }
   bool resolvable() const {
     return held > 0 && (held_incarnation != incarnation || final());
@@ -68,20 +72,21 @@ struct ModelPort {
 enum class Builder { kIdle, kRunning, kLost };
 struct ModelOrder {
   int step = 0;  // 0 not given, 1 on its way, 2 waiting, 3 answered
-  int port = 0;
+  int filter = 0;
   uint32_t incarnation = 0;
 };
 
 // Every kind of step, for the count of what the walks have covered.
 enum Action {
-  kEnable, kDisable, kDeferredDisable, kDisableDone, kGiveOrder, kStale,
+  kEnable, kDisable, kDeferredDisable, kDeferredEnable, kGiveOrder, kStale,
   kLatched, kJoin, kStart, kArriveDropped, kArriveForwarded, kArriveHeld,
   kResolveReplayed, kResolveDropped, kNotice, kCancelJob, kBuild, kExpire,
   kLose, kSkip, kRetry, kRefuse, kCommit, kPublish, kUndo, kCrash,
   kActionCount
 };
 constexpr std::array<const char*, kActionCount> kActionNames = {
-    "enable", "disable", "disable held up by a commit", "disable done",
+    "enable", "disable", "disable held up by a commit",
+    "enable held up by a commit",
     "order given", "order stale", "order latched", "order joins",
     "order starts", "packet dropped", "packet forwarded", "packet held",
     "held replayed", "held dropped", "packet's request noticed",
@@ -117,8 +122,8 @@ class Walk {
   void NewProcess() {
     queue_ = std::make_unique<RestoreQueue>(kLimits, &validator_, &committer_,
                                             &listener_);
-    for (int p = 0; p < kPorts; ++p) {
-      ids_[p] = queue_->AddPort({.word = &words_[p]});
+    for (int p = 0; p < kFilters; ++p) {
+      ids_[p] = queue_->AddFilter({.word = &words_[p]});
     }
   }
 
@@ -129,64 +134,87 @@ class Walk {
     orders_[a].step = 3;
   }
   void FreeBuilder(int p) {
-    if (builder_ != Builder::kIdle && built_port_ == p) {
+    if (builder_ != Builder::kIdle && built_filter_ == p) {
       builder_ = Builder::kIdle;
     }
   }
   void EndJob(int p) {
-    ModelPort& port = ports_[p];
+    ModelFilter& filter = filters_[p];
     for (int a = 0; a < kOrders; ++a) {
-      if (orders_[a].step == 2 && orders_[a].port == p &&
-          orders_[a].incarnation == port.job) {
+      if (orders_[a].step == 2 && orders_[a].filter == p &&
+          orders_[a].incarnation == filter.job) {
         AnswerModel(a);
         ++waiters_told_[a];
       }
     }
     FreeBuilder(p);
-    port.job = 0;
-    port.attempt = 0;
-    if (port.disable_pending) {
-      port.disable_pending = false;
-      DisableModel(p);
-    }
+    filter.job = 0;
+    filter.attempt = 0;
+    MoveModel(p);
+    Require(filter.settled(), "the model itself forgets what was wanted");
   }
   void DisableModel(int p) {
-    ModelPort& port = ports_[p];
-    port.state = port.final() || port.state == kNone ? kNone : kCancelled;
-    ++port.incarnation;
-    port.disabling = true;
+    ModelFilter& filter = filters_[p];
+    filter.state = filter.final() || filter.state == kNone ? kNone : kCancelled;
+    ++filter.incarnation;
+    filter.expects = false;
+  }
+  void MoveModel(int p) {
+    ModelFilter& filter = filters_[p];
+    if (filter.ending() && filter.state != kCommitting) DisableModel(p);
+    if (!filter.wanted.enabled || filter.alive()) return;
+    ++filter.incarnation;
+    filter.expects = filter.wanted.expects;
+    filter.state = filter.expects ? kExpect : kNone;
+    filter.commits = 0;
+  }
+  // On both sides.
+  void Want(int p, const WantedFilter& wanted) {
+    ModelFilter& filter = filters_[p];
+    filter.wanted = wanted;
+    if (!wanted.enabled && filter.alive()) filter.doomed = filter.incarnation;
+    MoveModel(p);
+    const bool deferred = !filter.settled();
+    Require(!deferred || filter.state == kCommitting,
+            "the model itself waits without a commit");
+    Require(queue_->Want(ids_[p], wanted) ==
+                (deferred ? WantResult::kDeferred : WantResult::kDone),
+            "what was wanted was not done, or too early");
+    Require(queue_->Want(ids_[p], wanted) ==
+                (deferred ? WantResult::kDeferred : WantResult::kUnchanged),
+            "what was wanted twice was done twice");
   }
 
   void SubmitOrder(int a) {
-    const int p = orders_[a].port;
-    ModelPort& port = ports_[p];
+    const int p = orders_[a].filter;
+    ModelFilter& filter = filters_[p];
     RestoreCode expected;
-    if (port.incarnation != orders_[a].incarnation) {
+    if (filter.incarnation != orders_[a].incarnation) {
       expected = RestoreCode::kStale;
       AnswerModel(a);
       ++(*counts_)[kStale];
-    } else if (port.final()) {
-      expected = port.state == kRestored ? RestoreCode::kAlreadyApplied
-                 : port.state == kFailed ? RestoreCode::kFailed
+    } else if (filter.final()) {
+      expected = filter.state == kRestored ? RestoreCode::kAlreadyApplied
+                 : filter.state == kFailed ? RestoreCode::kFailed
                                          : RestoreCode::kSkipped;
       AnswerModel(a);
       ++(*counts_)[kLatched];
-    } else if (port.live_job()) {
+    } else if (filter.live_job()) {
       expected = RestoreCode::kJoined;
       orders_[a].step = 2;
       ++(*counts_)[kJoin];
     } else {
       // A packet's request that nobody has noticed yet is joined.
-      expected = port.state == kQueued ? RestoreCode::kJoined
+      expected = filter.state == kQueued ? RestoreCode::kJoined
                                        : RestoreCode::kStarted;
-      if (port.dead()) EndJob(p);
-      port.state = kQueued;
-      port.job = port.incarnation;
+      if (filter.dead()) EndJob(p);
+      filter.state = kQueued;
+      filter.job = filter.incarnation;
       orders_[a].step = 2;
       ++(*counts_)[kStart];
     }
     const RestoreAnswer answer =
-        queue_->Submit({.port = ids_[p],
+        queue_->Submit({.filter = ids_[p],
                         .incarnation = orders_[a].incarnation,
                         .waiter = static_cast<RestoreWaiter>(a + 1)},
                        now_);
@@ -197,54 +225,55 @@ class Walk {
   }
 
   void Arrive(int p) {
-    ModelPort& port = ports_[p];
+    ModelFilter& filter = filters_[p];
     ++arrivals_;
-    const PortStatus status = words_[p].Load();
-    const PortDisposition what = DispositionOf(status);
-    if (!port.alive() || port.state == kFailed) {
-      Require(what == PortDisposition::kDrop || what == PortDisposition::kFail,
+    const FilterStatus status = words_[p].Load();
+    const FilterDisposition what = DispositionOf(status);
+    if (!filter.alive() || (filter.expects && filter.state == kFailed)) {
+      Require(what == FilterDisposition::kDrop ||
+                  what == FilterDisposition::kFail,
               "a packet was not dropped");
       ++(*counts_)[kArriveDropped];
-    } else if (port.may_forward()) {
-      Require(what == PortDisposition::kJudge, "a packet was not judged");
+    } else if (filter.may_forward()) {
+      Require(what == FilterDisposition::kJudge, "a packet was not judged");
       Require(holds_[p].empty(), "a packet overtook what was held");
       ++(*counts_)[kArriveForwarded];
     } else {
       // Fail closed: nothing is forwarded before the end.
-      Require(what == PortDisposition::kHold ||
-                  what == PortDisposition::kRequest,
+      Require(what == FilterDisposition::kHold ||
+                  what == FilterDisposition::kRequest,
               "a packet was not held");
-      if (what == PortDisposition::kRequest) {
-        Require(port.state == kExpect, "a packet asked again");
+      if (what == FilterDisposition::kRequest) {
+        Require(filter.state == kExpect, "a packet asked again");
         Require(words_[p].RequestRestore(), "the first request was refused");
-        port.state = kQueued;
+        filter.state = kQueued;
       }
       Require(holds_[p].Hold(&mbufs_[arrivals_ - 1], status.incarnation, 0),
               "no room to hold");
-      ++port.held;
-      port.held_incarnation = port.incarnation;
+      ++filter.held;
+      filter.held_incarnation = filter.incarnation;
       ++(*counts_)[kArriveHeld];
     }
   }
 
   void Resolve(int p) {
-    ModelPort& port = ports_[p];
+    ModelFilter& filter = filters_[p];
     const bool replay =
-        port.held_incarnation == port.incarnation && port.may_forward();
-    const PortStatus status = words_[p].Load();
+        filter.held_incarnation == filter.incarnation && filter.may_forward();
+    const FilterStatus status = words_[p].Load();
     const HoldEnd end = holds_[p].EndOf(status, false);
     Require(end == (replay ? HoldEnd::kReplay : HoldEnd::kDrop),
             "what was held had another end");
     std::array<rte_mbuf*, kPackets> out;
     const uint32_t taken = replay ? holds_[p].TakeReplayed(out, 1)
                                   : holds_[p].TakeDropped(status, out, 1);
-    Require(taken == static_cast<uint32_t>(port.held), "held packets lost");
-    port.held = 0;
-    port.held_incarnation = 0;
+    Require(taken == static_cast<uint32_t>(filter.held), "held packets lost");
+    filter.held = 0;
+    filter.held_incarnation = 0;
     ++(*counts_)[replay ? kResolveReplayed : kResolveDropped];
   }
 
-  // One step of the port's job, the builder saying `outcome` if it is asked.
+  // One step of the filter's job, the builder saying `outcome` if it is asked.
   void StepQueue(int p, ValidateOutcome outcome = ValidateOutcome::kRunning,
                  RestoreTime later = 0) {
     validator_.next[ids_[p]] = {outcome, {1}, ""};
@@ -253,74 +282,74 @@ class Walk {
     validator_.next[ids_[p]] = {};
   }
   void EndAs(int p, RestoreState state) {
-    ports_[p].state = state;
+    filters_[p].state = state;
     EndJob(p);
   }
 
-  void PortSteps(int p, std::vector<Candidate>* all) {
-    ModelPort& port = ports_[p];
-    const bool built = builder_ == Builder::kRunning && built_port_ == p;
-    if (port.state == kQueued && port.job == 0) {
+  void FilterSteps(int p, std::vector<Candidate>* all) {
+    ModelFilter& filter = filters_[p];
+    const bool built = builder_ == Builder::kRunning && built_filter_ == p;
+    if (filter.state == kQueued && filter.job == 0) {
       all->emplace_back(kNotice, [this, p] {
-        ports_[p].job = ports_[p].incarnation;
+        filters_[p].job = filters_[p].incarnation;
         StepQueue(p);
       });
     }
-    if (port.dead()) {
+    if (filter.dead()) {
       all->emplace_back(kCancelJob, [this, p] {
         EndJob(p);
         StepQueue(p, ValidateOutcome::kReady);
       });
     }
-    if (!port.live_job()) return;
-    if (port.state == kQueued && builder_ == Builder::kIdle) {
+    if (!filter.live_job()) return;
+    if (filter.state == kQueued && builder_ == Builder::kIdle) {
       all->emplace_back(kBuild, [this, p] {
-        ports_[p].state = kValidating;
+        filters_[p].state = kValidating;
         builder_ = Builder::kRunning;
-        built_port_ = p;
+        built_filter_ = p;
         StepQueue(p);
       });
     }
-    if (port.state == kQueued || port.state == kValidating) {
+    if (filter.state == kQueued || filter.state == kValidating) {
       all->emplace_back(kExpire, [this, p] {
         const RestoreTime limit =
-            ports_[p].state == kQueued ? kLimits.queue : kLimits.validate;
+            filters_[p].state == kQueued ? kLimits.queue : kLimits.validate;
         EndAs(p, kFailed);
         StepQueue(p, ValidateOutcome::kRunning, limit);
       });
     }
-    if (built && port.state == kValidating) {
+    if (built && filter.state == kValidating) {
       all->emplace_back(kLose, [this] { builder_ = Builder::kLost; });
       all->emplace_back(kSkip, [this, p] {
         EndAs(p, kSkipped);
         StepQueue(p, ValidateOutcome::kAbsent);
       });
       all->emplace_back(kRefuse, [this, p] {
-        const bool spent = ports_[p].attempt + 1 == kAttempts;
+        const bool spent = filters_[p].attempt + 1 == kAttempts;
         EndAs(p, kFailed);
         StepQueue(p, spent ? ValidateOutcome::kTransient
                            : ValidateOutcome::kRefused);
       });
-      if (port.attempt + 1 < kAttempts) {
+      if (filter.attempt + 1 < kAttempts) {
         all->emplace_back(kRetry, [this, p] {
-          ++ports_[p].attempt;
-          ports_[p].state = kQueued;
+          ++filters_[p].attempt;
+          filters_[p].state = kQueued;
           FreeBuilder(p);
           StepQueue(p, ValidateOutcome::kTransient);
         });
       }
       all->emplace_back(kCommit, [this, p] {
-        ports_[p].state = kCommitting;
+        filters_[p].state = kCommitting;
         FreeBuilder(p);
         committer_.steps_left = 1;
         StepQueue(p, ValidateOutcome::kReady);
         committer_.steps_left = 0;
       });
     }
-    if (port.state == kCommitting) {
+    if (filter.state == kCommitting) {
       all->emplace_back(kPublish, [this, p] {
-        ModelPort& now = ports_[p];
-        Require(!now.disabling && now.alive() && now.incarnation == now.job,
+        ModelFilter& now = filters_[p];
+        Require(now.alive() && now.incarnation == now.job,
                 "the model itself commits into a dead incarnation");
         ++now.commits;
         EndAs(p, kRestored);
@@ -334,47 +363,34 @@ class Walk {
   }
 
   void OwnerSteps(int p, std::vector<Candidate>* all) {
-    const ModelPort& port = ports_[p];
-    if (port.incarnation < kLastLife && !port.alive() && !port.disabling) {
-      all->emplace_back(kEnable, [this, p] {
-        ModelPort& now = ports_[p];
-        ++now.incarnation;
-        now.state = kExpect;
-        now.commits = 0;
-        Require(queue_->Enable(ids_[p], true).ok(), "enable was refused");
-      });
+    const ModelFilter& filter = filters_[p];
+    if (filter.incarnation < kLastLife && !filter.wanted.enabled) {
+      // Most expect a restore: the others have less to show.
+      const bool expects = random_() % 4 != 0;
+      all->emplace_back(filter.alive() ? kDeferredEnable : kEnable,
+                        [this, p, expects] {
+                          Want(p, {.enabled = true, .expects = expects});
+                        });
     }
-    if (port.alive() && port.state != kCommitting) {
-      all->emplace_back(kDisable, [this, p] {
-        DisableModel(p);
-        Require(queue_->Disable(ids_[p]) == DisableResult::kDone,
-                "disable was not done");
-      });
-    } else if (port.alive() && !port.disable_pending) {
-      all->emplace_back(kDeferredDisable, [this, p] {
-        ports_[p].disable_pending = true;
-        Require(queue_->Disable(ids_[p]) == DisableResult::kDeferred,
-                "a disable ran into a commit");
-      });
-    }
-    if (port.disabling) {
-      all->emplace_back(kDisableDone,
-                        [this, p] { ports_[p].disabling = false; });
+    if (filter.wanted.enabled) {
+      all->emplace_back(
+          filter.state == kCommitting ? kDeferredDisable : kDisable,
+          [this, p] { Want(p, {.enabled = false}); });
     }
   }
 
   void Crash() {
     queue_.reset();
     validator_.running.clear();
-    for (int p = 0; p < kPorts; ++p) {
-      ModelPort& port = ports_[p];
+    for (int p = 0; p < kFilters; ++p) {
+      ModelFilter& filter = filters_[p];
       std::array<rte_mbuf*, kPackets> out;
       holds_[p].TakeDropped(words_[p].Load(), out, 1);
-      if (port.alive()) {
+      if (filter.alive()) {
         words_[p].Disable();
         DisableModel(p);
       }
-      port = {.incarnation = port.incarnation, .state = port.state};
+      filter = {.incarnation = filter.incarnation, .state = filter.state};
     }
     builder_ = Builder::kIdle;
     for (int a = 0; a < kOrders; ++a) {
@@ -387,22 +403,26 @@ class Walk {
 
   void OneStep() {
     std::vector<Candidate> all;
-    // Ports are enabled and disabled less often than other things happen.
+    // Filters are enabled and disabled less often than other things happen,
+    // but for those whose commit is being published.
     const bool owners = random_() % 5 == 0;
-    for (int p = 0; p < kPorts; ++p) {
-      if (owners || ports_[p].incarnation == 0) OwnerSteps(p, &all);
-      PortSteps(p, &all);
-      const ModelPort& port = ports_[p];
-      if (arrivals_ < kPackets && !port.resolvable()) {
+    for (int p = 0; p < kFilters; ++p) {
+      if (owners || filters_[p].incarnation == 0 ||
+          filters_[p].state == kCommitting) {
+        OwnerSteps(p, &all);
+      }
+      FilterSteps(p, &all);
+      const ModelFilter& filter = filters_[p];
+      if (arrivals_ < kPackets && !filter.resolvable()) {
         all.emplace_back(kActionCount, [this, p] { Arrive(p); });
       }
-      if (port.resolvable()) {
+      if (filter.resolvable()) {
         all.emplace_back(kActionCount, [this, p] { Resolve(p); });
       }
       for (int a = 0; a < kOrders; ++a) {
-        if (orders_[a].step == 0 && port.alive()) {
+        if (orders_[a].step == 0 && filter.alive()) {
           all.emplace_back(kGiveOrder, [this, a, p] {
-            orders_[a] = {1, p, ports_[p].incarnation};
+            orders_[a] = {1, p, filters_[p].incarnation};
           });
         }
       }
@@ -429,22 +449,22 @@ class Walk {
   void Compare() {
     size_t jobs = 0;
     size_t building = 0;
-    for (int p = 0; p < kPorts; ++p) {
-      const PortStatus status = words_[p].Load();
-      const ModelPort& port = ports_[p];
-      if (status.incarnation != port.incarnation ||
-          status.state != port.state) {
-        Differ("port " + std::to_string(p) + " is in incarnation " +
+    for (int p = 0; p < kFilters; ++p) {
+      const FilterStatus status = words_[p].Load();
+      const ModelFilter& filter = filters_[p];
+      if (status.incarnation != filter.incarnation ||
+          status.state != filter.state || status.expects() != filter.expects) {
+        Differ("filter " + std::to_string(p) + " is in incarnation " +
                std::to_string(status.incarnation) + " " +
                std::string(Name(status.state)) + ", the model in " +
-               std::to_string(port.incarnation) + " " +
-               std::string(Name(port.state)));
+               std::to_string(filter.incarnation) + " " +
+               std::string(Name(filter.state)));
       }
-      jobs += port.job != 0;
-      building += builder_ != Builder::kIdle && built_port_ == p;
-      Require(holds_[p].size() == static_cast<uint32_t>(port.held),
+      jobs += filter.job != 0;
+      building += builder_ != Builder::kIdle && built_filter_ == p;
+      Require(holds_[p].size() == static_cast<uint32_t>(filter.held),
               "another number of packets is held");
-      Require(port.commits <= 1, "the model itself commits twice");
+      Require(filter.commits <= 1, "the model itself commits twice");
     }
     Require(queue_->jobs() == jobs, "another number of jobs");
     Require(validator_.running.size() == building, "another builder");
@@ -470,9 +490,11 @@ class Walk {
     }
     for (int i = 0; i < 4; ++i) queue_->Poll(now_ += kLimits.total);
     Require(queue_->jobs() == 0, "a restore has no end");
-    for (int p = 0; p < kPorts; ++p) {
-      const PortStatus status = words_[p].Load();
-      Require(!status.under_way(), "a port has no end");
+    for (int p = 0; p < kFilters; ++p) {
+      const FilterStatus status = words_[p].Load();
+      Require(!status.under_way(), "a filter has no end");
+      Require(status.enabled() == filters_[p].wanted.enabled,
+              "a filter is not what is wanted");
       std::array<rte_mbuf*, kPackets> out;
       const HoldEnd end = holds_[p].EndOf(status, false);
       Require(holds_[p].empty() || end != HoldEnd::kWait,
@@ -496,9 +518,9 @@ class Walk {
   std::string trace_;
 
   // The model.
-  std::array<ModelPort, kPorts> ports_;
+  std::array<ModelFilter, kFilters> filters_;
   Builder builder_ = Builder::kIdle;
-  int built_port_ = 0;
+  int built_filter_ = 0;
   std::array<ModelOrder, kOrders> orders_;
   std::array<int, kOrders> waiters_told_{};
   int arrivals_ = 0;
@@ -509,13 +531,13 @@ class Walk {
   FakeValidator validator_;
   FakeCommitter committer_;
   FakeListener listener_;
-  std::array<PortStatusWord, kPorts> words_;
+  std::array<FilterStatusWord, kFilters> words_;
   HoldBudget budget_{kPackets};
-  std::array<HoldQueue, kPorts> holds_{HoldQueue(&budget_),
+  std::array<HoldQueue, kFilters> holds_{HoldQueue(&budget_),
                                        HoldQueue(&budget_)};
   std::array<rte_mbuf, kPackets> mbufs_{};
   std::unique_ptr<RestoreQueue> queue_;
-  std::array<RestorePort, kPorts> ids_{};
+  std::array<RestoreFilterId, kFilters> ids_{};
 };
 
 TEST(RestoreQueueWalks, FollowTheModel) {

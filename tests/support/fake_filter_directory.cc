@@ -35,7 +35,7 @@ absl::Status NoPort(std::string_view name) {
 FakeFilterDirectory::FakeFilterDirectory(FakeFilterControl* main)
     : main_(main) {
   main_listing.name = kMainFilterName;
-  main_listing.status = {.incarnation = 1, .flags = kPortEnabled};
+  main_listing.status = {.incarnation = 1, .flags = kFilterEnabled};
   main_listing.loaded = true;
   ports = {{"inside", MakePort("inside", "outside")},
            {"outside", MakePort("outside", "inside")}};
@@ -144,8 +144,9 @@ absl::StatusOr<LoadResult> FakeFilterDirectory::Publish(
       .incarnation = 1,
       .state =
           spec.expect_restore ? RestoreState::kExpect : RestoreState::kNone,
-      .flags = static_cast<uint16_t>(kPortEnabled |
-                                     (spec.expect_restore ? kPortExpects : 0))};
+      .flags = static_cast<uint16_t>(kFilterEnabled |
+                                     (spec.expect_restore ? kFilterExpects
+                                                          : 0))};
   return result;
 }
 

@@ -21,7 +21,7 @@
 #include "absl/status/statusor.h"
 #include "dataplane/control/api/filter_control.h"
 #include "restore/hold_queue.h"
-#include "restore/port_status.h"
+#include "restore/filter_status.h"
 #include "restore/restore_job.h"
 #include "restore/restore_queue.h"
 
@@ -75,7 +75,7 @@ struct FilterListing {
   std::string name;
   std::vector<std::string> ports{};
   std::vector<std::string> macs;  // of the ports; empty: not there
-  PortStatus status;              // of the filter's ports
+  FilterStatus status;              // of the filter's ports
   FailPolicy fail_policy = FailPolicy::kClosed;
   bool failed = false;  // the fail policy is in force
   bool loaded = false;  // some ruleset, or a restore, has been

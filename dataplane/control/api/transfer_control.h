@@ -17,7 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dataplane/base/unique_fd.h"
-#include "restore/port_status.h"
+#include "restore/filter_status.h"
 #include "restore/restore_job.h"
 #include "restore/restore_metrics.h"
 
@@ -64,7 +64,7 @@ struct ImportReport {
 // How a filter's restore stands.
 struct RestoreListing {
   std::string filter;
-  PortStatus status;
+  FilterStatus status;
   std::string source;  // empty: orders bring it
   bool snapshot_required = false;
   bool fail_closed = true;

@@ -6,7 +6,7 @@
 #include "dataplane/base/text.h"
 #include "dataplane/control/methods/encode.h"
 #include "nlohmann/json.hpp"
-#include "restore/port_status.h"
+#include "restore/filter_status.h"
 
 namespace sluice {
 namespace {

@@ -14,10 +14,10 @@
 namespace sluice {
 namespace {
 
-constexpr PortStatus Status(RestoreState state, uint32_t incarnation = 1) {
+constexpr FilterStatus Status(RestoreState state, uint32_t incarnation = 1) {
   return {.incarnation = incarnation,
           .state = state,
-          .flags = kPortEnabled | kPortExpects};
+          .flags = kFilterEnabled | kFilterExpects};
 }
 
 class HoldQueueTest : public ::testing::Test {
@@ -102,7 +102,7 @@ TEST_F(HoldQueueTest, TheStatusDecidesTheEnd) {
   EXPECT_EQ(queue_.EndOf(Status(kSkipped), false), HoldEnd::kReplay);
   EXPECT_EQ(queue_.EndOf(Status(kFailed), false), HoldEnd::kDrop);
   EXPECT_EQ(queue_.EndOf(Status(kFailed), true), HoldEnd::kEmergency);
-  // Another life of the port, whatever has become of it.
+  // Another life of the filter, whatever has become of it.
   EXPECT_EQ(queue_.EndOf(Status(kRestored, 3), true), HoldEnd::kDrop);
   EXPECT_EQ(queue_.EndOf({.incarnation = 2, .state = kCancelled}, true),
             HoldEnd::kDrop);

@@ -16,26 +16,26 @@ class FakeValidator : public RestoreValidator {
  public:
   bool Start(const RestoreJob& job) override {
     if (!has_room) return false;
-    running[job.port] = job;
+    running[job.filter] = job;
     ++started;
     return true;
   }
   ValidateResult Poll(const RestoreJob& job) override {
-    if (!running.contains(job.port)) ++unknown;
-    const ValidateResult result = std::exchange(next[job.port], {});
-    if (result.outcome != ValidateOutcome::kRunning) running.erase(job.port);
+    if (!running.contains(job.filter)) ++unknown;
+    const ValidateResult result = std::exchange(next[job.filter], {});
+    if (result.outcome != ValidateOutcome::kRunning) running.erase(job.filter);
     return result;
   }
   void Abandon(const RestoreJob& job) override {
     // Ready work that was never committed has left `running` already.
-    running.erase(job.port);
+    running.erase(job.filter);
     ++abandoned;
   }
 
   bool has_room = true;
-  std::map<RestorePort, RestoreJob> running;
-  // The result of the next Poll() of the port.
-  std::map<RestorePort, ValidateResult> next;
+  std::map<RestoreFilterId, RestoreJob> running;
+  // The result of the next Poll() of the filter.
+  std::map<RestoreFilterId, ValidateResult> next;
   int started = 0;
   int abandoned = 0;
   int unknown = 0;  // polls of jobs that were not running
@@ -49,15 +49,15 @@ class FakeCommitter : public RestoreCommitter {
       return {};
     }
     if (job.IsDead()) ++dead_commits;
-    ++commits[{job.port, job.incarnation}];
+    ++commits[{job.filter, job.incarnation}];
     ++generation;
     return {.done = true, .report = {.states_imported = 3}};
   }
   void Abandon(const RestoreJob&) override { ++abandoned; }
-  uint64_t Generation(RestorePort) override { return generation; }
+  uint64_t Generation(RestoreFilterId) override { return generation; }
 
   int steps_left = 0;  // before the one that publishes
-  std::map<std::pair<RestorePort, uint32_t>, int> commits;
+  std::map<std::pair<RestoreFilterId, uint32_t>, int> commits;
   int dead_commits = 0;
   int abandoned = 0;
   uint64_t generation = 7;
@@ -68,16 +68,20 @@ class FakeListener : public RestoreListener {
   void Answer(RestoreWaiter waiter, const RestoreAnswer& answer) override {
     answers[waiter].push_back(answer);
   }
-  void Ended(RestorePort port, const RestoreAnswer& answer) override {
-    ends.emplace_back(port, answer);
+  void Ended(RestoreFilterId filter, const RestoreAnswer& answer) override {
+    ends.emplace_back(filter, answer);
   }
-  void Disabled(RestorePort port, const PortStatus& status) override {
-    disabled.emplace_back(port, status);
+  void Disabled(RestoreFilterId filter, const FilterStatus& status) override {
+    disabled.emplace_back(filter, status);
+  }
+  void Enabled(RestoreFilterId filter, const FilterStatus& status) override {
+    enabled.emplace_back(filter, status);
   }
 
   std::map<RestoreWaiter, std::vector<RestoreAnswer>> answers;
-  std::vector<std::pair<RestorePort, RestoreAnswer>> ends;
-  std::vector<std::pair<RestorePort, PortStatus>> disabled;
+  std::vector<std::pair<RestoreFilterId, RestoreAnswer>> ends;
+  std::vector<std::pair<RestoreFilterId, FilterStatus>> disabled;
+  std::vector<std::pair<RestoreFilterId, FilterStatus>> enabled;
 };
 
 }  // namespace sluice

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+#include <vector>
+
 #include "tests/unit/restore/restore_fakes.h"
 
 namespace sluice {
@@ -14,22 +17,29 @@ constexpr SnapshotId kSecond = {2};
 
 class RestoreQueueTest : public ::testing::Test {
  protected:
-  RestoreQueueTest() { port_ = queue_.AddPort({.word = &word_}); }
+  RestoreQueueTest() { filter_ = queue_.AddFilter({.word = &word_}); }
 
   void Outcome(ValidateOutcome outcome, SnapshotId snapshot = kFirst) {
-    validator_.next[port_] = {outcome, snapshot, "a reason"};
+    validator_.next[filter_] = {outcome, snapshot, "a reason"};
   }
   RestoreAnswer Ask(RestoreWaiter waiter, SnapshotId snapshot = kNoSnapshotId,
                     uint32_t incarnation = 0) {
-    return queue_.Submit({.port = port_,
+    return queue_.Submit({.filter = filter_,
                           .incarnation = incarnation,
                           .snapshot = snapshot,
                           .waiter = waiter},
                          now_);
   }
+  void Enable(RestoreFilterId filter, bool expects = true) {
+    ASSERT_EQ(queue_.Want(filter, {.enabled = true, .expects = expects}),
+              WantResult::kDone);
+  }
+  WantResult Disable(RestoreFilterId filter) {
+    return queue_.Want(filter, {.enabled = false});
+  }
   // Enabled, asked for by a packet, with the validator.
   void Validate() {
-    ASSERT_TRUE(queue_.Enable(port_, true).ok());
+    Enable(filter_);
     ASSERT_TRUE(word_.RequestRestore());
     queue_.Poll(now_);
     ASSERT_EQ(word_.Load().state, kValidating);
@@ -43,17 +53,17 @@ class RestoreQueueTest : public ::testing::Test {
   RestoreCode OnlyAnswer(RestoreWaiter waiter) {
     EXPECT_EQ(listener_.answers[waiter].size(), 1u);
     return listener_.answers[waiter].empty()
-               ? RestoreCode::kUnknownPort
+               ? RestoreCode::kUnknownFilter
                : listener_.answers[waiter].front().code;
   }
 
   RestoreTime now_ = 1'000'000;
-  PortStatusWord word_;
+  FilterStatusWord word_;
   FakeValidator validator_;
   FakeCommitter committer_;
   FakeListener listener_;
   RestoreQueue queue_{RestoreLimits{}, &validator_, &committer_, &listener_};
-  RestorePort port_ = 0;
+  RestoreFilterId filter_ = 0;
 };
 
 TEST_F(RestoreQueueTest, APacketsExchangeIsTheWholeRequest) {
@@ -81,13 +91,13 @@ TEST_F(RestoreQueueTest, ALateRequestMeetsTheLatch) {
 }
 
 TEST_F(RestoreQueueTest, RequestsJoinAndAreAnsweredOnce) {
-  ASSERT_TRUE(queue_.Enable(port_, true).ok());
+  Enable(filter_);
   EXPECT_EQ(Ask(100, kFirst).code, RestoreCode::kStarted);
   EXPECT_EQ(Ask(101, kFirst).code, RestoreCode::kJoined);
   EXPECT_EQ(Ask(102).code, RestoreCode::kJoined);
   EXPECT_EQ(Ask(103, kSecond).code, RestoreCode::kBusy);
   queue_.Poll(now_);
-  EXPECT_EQ(validator_.running[port_].snapshot, kFirst);
+  EXPECT_EQ(validator_.running[filter_].snapshot, kFirst);
   Outcome(ValidateOutcome::kReady);
   queue_.Poll(now_);
   for (const RestoreWaiter waiter : {100, 101, 102}) {
@@ -98,14 +108,14 @@ TEST_F(RestoreQueueTest, RequestsJoinAndAreAnsweredOnce) {
 }
 
 TEST_F(RestoreQueueTest, TheSeventeenthWaiterIsToPoll) {
-  ASSERT_TRUE(queue_.Enable(port_, true).ok());
+  Enable(filter_);
   for (RestoreWaiter i = 1; i <= kMaxRestoreWaiters; ++i) {
     const RestoreCode code = Ask(i).code;
     EXPECT_TRUE(code == RestoreCode::kStarted || code == RestoreCode::kJoined);
   }
   EXPECT_EQ(Ask(17).code, RestoreCode::kBusy);
-  EXPECT_TRUE(queue_.Withdraw(port_, 5));
-  EXPECT_FALSE(queue_.Withdraw(port_, 5));
+  EXPECT_TRUE(queue_.Withdraw(filter_, 5));
+  EXPECT_FALSE(queue_.Withdraw(filter_, 5));
   EXPECT_EQ(Ask(18).code, RestoreCode::kJoined);
   queue_.Poll(now_);
   Outcome(ValidateOutcome::kRefused);
@@ -119,8 +129,8 @@ TEST_F(RestoreQueueTest, TheSeventeenthWaiterIsToPoll) {
 TEST_F(RestoreQueueTest, ADisableCancelsWhateverIsUnderWay) {
   Validate();
   EXPECT_EQ(Ask(7).code, RestoreCode::kJoined);
-  EXPECT_EQ(queue_.Disable(port_), DisableResult::kDone);
-  EXPECT_TRUE(validator_.running[port_].IsDead());
+  EXPECT_EQ(Disable(filter_), WantResult::kDone);
+  EXPECT_TRUE(validator_.running[filter_].IsDead());
   Outcome(ValidateOutcome::kReady);  // too late
   queue_.Poll(now_);
   EXPECT_EQ(OnlyAnswer(7), RestoreCode::kCancelled);
@@ -133,8 +143,8 @@ TEST_F(RestoreQueueTest, ADisableCancelsWhateverIsUnderWay) {
 
 TEST_F(RestoreQueueTest, TheNextLifeIsRestoredForItself) {
   Validate();
-  ASSERT_EQ(queue_.Disable(port_), DisableResult::kDone);
-  ASSERT_TRUE(queue_.Enable(port_, true).ok());
+  ASSERT_EQ(Disable(filter_), WantResult::kDone);
+  Enable(filter_);
   ASSERT_TRUE(word_.RequestRestore());
   // An order for this life arrives before the old job has seen its end.
   EXPECT_EQ(Ask(7).code, RestoreCode::kJoined);
@@ -145,7 +155,7 @@ TEST_F(RestoreQueueTest, TheNextLifeIsRestoredForItself) {
   queue_.Poll(now_);
   EXPECT_EQ(OnlyAnswer(7), RestoreCode::kRestored);
   EXPECT_EQ(committer_.commits.size(), 1u);
-  EXPECT_EQ((committer_.commits[{port_, 3}]), 1);
+  EXPECT_EQ((committer_.commits[{filter_, 3}]), 1);
   EXPECT_EQ(committer_.dead_commits, 0);
 }
 
@@ -155,18 +165,90 @@ TEST_F(RestoreQueueTest, ADisableWaitsForTheEndOfACommit) {
   Outcome(ValidateOutcome::kReady);
   queue_.Poll(now_);
   ASSERT_EQ(word_.Load().state, kCommitting);
-  EXPECT_EQ(queue_.Disable(port_), DisableResult::kDeferred);
-  EXPECT_EQ(queue_.Disable(port_), DisableResult::kDeferred);
+  EXPECT_EQ(Disable(filter_), WantResult::kDeferred);
+  EXPECT_EQ(Disable(filter_), WantResult::kDeferred);
   EXPECT_EQ(word_.Load().state, kCommitting);
-  EXPECT_FALSE(queue_.Enable(port_, true).ok());
   queue_.Poll(now_);
   queue_.Poll(now_);
-  EXPECT_EQ((committer_.commits[{port_, 1}]), 1);
+  EXPECT_EQ((committer_.commits[{filter_, 1}]), 1);
   ASSERT_EQ(listener_.disabled.size(), 1u);
   EXPECT_EQ(listener_.disabled[0].second,
-            (PortStatus{.incarnation = 2, .state = kNone}));
+            (FilterStatus{.incarnation = 2, .state = kNone}));
   EXPECT_EQ(queue_.metrics().disables_deferred, 1u);
-  EXPECT_TRUE(queue_.Enable(port_, true).ok());
+  EXPECT_TRUE(listener_.enabled.empty());
+  Enable(filter_);
+}
+
+TEST_F(RestoreQueueTest, WhatIsWantedDuringACommitIsWhatComesOfIt) {
+  struct Case {
+    std::vector<WantedFilter> wanted;
+    uint32_t incarnation;  // that the filter comes to
+    RestoreState state;
+  };
+  constexpr WantedFilter kOff = {.enabled = false};
+  constexpr WantedFilter kOn = {.enabled = true};
+  constexpr WantedFilter kExpecting = {.enabled = true, .expects = true};
+  const std::vector<Case> cases = {
+      {{kOn}, 1, kRestored},
+      {{kOff}, 2, kNone},
+      {{kOff, kOff}, 2, kNone},
+      {{kOff, kOn}, 3, kNone},
+      {{kOff, kExpecting}, 3, kExpect},
+      // Whose enabling comes second finds it wanted.
+      {{kOff, kExpecting, kOn}, 3, kExpect},
+      {{kOff, kExpecting, kOff}, 2, kNone},
+      {{kOff, kExpecting, kOff, kOn}, 3, kNone},
+  };
+  std::deque<FilterStatusWord> words;
+  for (const bool published : {true, false}) {
+    for (size_t i = 0; i < cases.size(); ++i) {
+      SCOPED_TRACE(i);
+      FilterStatusWord& word = words.emplace_back();
+      const RestoreFilterId id = queue_.AddFilter({.word = &word});
+      Enable(id);
+      ASSERT_TRUE(word.RequestRestore());
+      queue_.Poll(now_);
+      validator_.next[id] = {ValidateOutcome::kReady, kFirst, ""};
+      committer_.steps_left = 1;
+      queue_.Poll(now_);
+      ASSERT_EQ(word.Load().state, kCommitting);
+      listener_ = {};
+      const auto& wanted = cases[i].wanted;
+      for (const WantedFilter& now : wanted) {
+        EXPECT_EQ(queue_.Want(id, now),
+                  cases[i].incarnation == 1 ? WantResult::kUnchanged
+                                            : WantResult::kDeferred);
+      }
+      EXPECT_EQ(word.Load().incarnation, 1u);
+      EXPECT_TRUE(listener_.disabled.empty());
+      if (!published) now_ += RestoreLimits{}.commit;
+      queue_.Poll(now_);
+      const FilterStatus status = word.Load();
+      EXPECT_EQ(status.enabled(), wanted.back().enabled);
+      EXPECT_EQ(status.incarnation, cases[i].incarnation);
+      if (published || cases[i].incarnation > 1) {
+        EXPECT_EQ(status.state, cases[i].state);
+      }
+      EXPECT_EQ(status.expects(),
+                status.state == kExpect || cases[i].incarnation == 1);
+      // Whoever waits is told once.
+      EXPECT_EQ(listener_.disabled.size(),
+                cases[i].incarnation > 1 ? 1u : 0u);
+      EXPECT_EQ(listener_.enabled.size(),
+                cases[i].incarnation == 3 ? 1u : 0u);
+      if (status.state != kExpect) continue;
+      // Its first packet is heard, although nobody asks but that.
+      ASSERT_TRUE(word.RequestRestore());
+      queue_.Poll(now_);
+      queue_.Poll(now_);
+      EXPECT_EQ(word.Load().state, kValidating);
+      validator_.next[id] = {ValidateOutcome::kReady, kFirst, ""};
+      queue_.Poll(now_);
+      EXPECT_EQ((committer_.commits[{id, 3}]), 1);
+    }
+  }
+  EXPECT_EQ(committer_.dead_commits, 0);
+  EXPECT_EQ(queue_.metrics().disables_deferred, 2 * (cases.size() - 1));
 }
 
 TEST_F(RestoreQueueTest, ACommitThatOverrunsIsUndone) {
@@ -218,7 +300,7 @@ TEST_F(RestoreQueueTest, OnlyTransientErrorsAreTriedAgain) {
 
 TEST_F(RestoreQueueTest, DeadlinesAreFixed) {
   validator_.has_room = false;
-  ASSERT_TRUE(queue_.Enable(port_, true).ok());
+  Enable(filter_);
   EXPECT_EQ(Ask(1).code, RestoreCode::kStarted);
   queue_.Poll(now_ += 999'999);
   EXPECT_EQ(word_.Load().state, kQueued);
@@ -228,7 +310,7 @@ TEST_F(RestoreQueueTest, DeadlinesAreFixed) {
             RestoreFailure::kQueueDeadline);
 
   validator_.has_room = true;
-  ASSERT_EQ(queue_.Disable(port_), DisableResult::kDone);
+  ASSERT_EQ(Disable(filter_), WantResult::kDone);
   Validate();
   queue_.Poll(now_ += 4'999'999);
   EXPECT_EQ(word_.Load().state, kValidating);
@@ -261,11 +343,11 @@ TEST_F(RestoreQueueTest, WithoutASnapshotItIsSkippedOrFails) {
   EXPECT_EQ(word_.Load().state, kSkipped);
   EXPECT_EQ(Ask(1).code, RestoreCode::kSkipped);
 
-  PortStatusWord strict;
-  const RestorePort id =
-      queue_.AddPort({.word = &strict, .fail_policy = FailPolicy::kOpen,
+  FilterStatusWord strict;
+  const RestoreFilterId id =
+      queue_.AddFilter({.word = &strict, .fail_policy = FailPolicy::kOpen,
                       .snapshot_required = true});
-  ASSERT_TRUE(queue_.Enable(id, true).ok());
+  Enable(id);
   ASSERT_TRUE(strict.RequestRestore());
   queue_.Poll(now_);
   validator_.next[id] = {ValidateOutcome::kAbsent, {}, ""};
@@ -274,23 +356,23 @@ TEST_F(RestoreQueueTest, WithoutASnapshotItIsSkippedOrFails) {
   EXPECT_EQ(queue_.metrics().fail_open, 1u);
 }
 
-TEST_F(RestoreQueueTest, APortWithoutASourceWaitsForAnOrderThatBringsOne) {
+TEST_F(RestoreQueueTest, AFilterWithoutASourceWaitsForAnOrderThatBringsOne) {
   class Source : public SnapshotSource {
    public:
     absl::StatusOr<std::vector<uint8_t>> Read(size_t) override {
       return std::vector<uint8_t>();
     }
   };
-  PortStatusWord word;
-  const RestorePort id =
-      queue_.AddPort({.word = &word, .has_source = false});
-  ASSERT_TRUE(queue_.Enable(id, true).ok());
+  FilterStatusWord word;
+  const RestoreFilterId id =
+      queue_.AddFilter({.word = &word, .has_source = false});
+  Enable(id);
   ASSERT_TRUE(word.RequestRestore());
   queue_.Poll(now_);
   queue_.Poll(now_ += 500'000);
   EXPECT_EQ(word.Load().state, kQueued);
   const auto source = std::make_shared<Source>();
-  EXPECT_EQ(queue_.Submit({.port = id, .snapshot = kSecond,
+  EXPECT_EQ(queue_.Submit({.filter = id, .snapshot = kSecond,
                            .snapshot_source = source, .waiter = 4},
                           now_).code,
             RestoreCode::kJoined);
@@ -300,8 +382,8 @@ TEST_F(RestoreQueueTest, APortWithoutASourceWaitsForAnOrderThatBringsOne) {
   queue_.Poll(now_);
   EXPECT_EQ(OnlyAnswer(4), RestoreCode::kRestored);
   // And if nobody does, it fails.
-  ASSERT_EQ(queue_.Disable(id), DisableResult::kDone);
-  ASSERT_TRUE(queue_.Enable(id, true).ok());
+  ASSERT_EQ(Disable(id), WantResult::kDone);
+  Enable(id);
   ASSERT_TRUE(word.RequestRestore());
   queue_.Poll(now_);
   queue_.Poll(now_ += 1'000'000);
@@ -310,7 +392,7 @@ TEST_F(RestoreQueueTest, APortWithoutASourceWaitsForAnOrderThatBringsOne) {
 
 TEST_F(RestoreQueueTest, AReplaceNamesTheGenerationAndBeginsAnotherLife) {
   Restore();  // generation 8
-  RestoreRequest request = {.port = port_, .snapshot = kSecond, .waiter = 6,
+  RestoreRequest request = {.filter = filter_, .snapshot = kSecond, .waiter = 6,
                             .replace_generation = 7};
   EXPECT_EQ(queue_.Submit(request, now_).code, RestoreCode::kGenerationMoved);
   EXPECT_EQ(word_.Load().incarnation, 1u);
@@ -318,26 +400,26 @@ TEST_F(RestoreQueueTest, AReplaceNamesTheGenerationAndBeginsAnotherLife) {
   EXPECT_EQ(queue_.Submit(request, now_).code, RestoreCode::kStarted);
   // It goes on judging meanwhile.
   EXPECT_EQ(word_.Load().incarnation, 2u);
-  EXPECT_EQ(DispositionOf(word_.Load()), PortDisposition::kJudge);
+  EXPECT_EQ(DispositionOf(word_.Load()), FilterDisposition::kJudge);
   queue_.Poll(now_);
-  EXPECT_TRUE(validator_.running[port_].replace);
+  EXPECT_TRUE(validator_.running[filter_].replace);
   Outcome(ValidateOutcome::kReady, kSecond);
   queue_.Poll(now_);
   EXPECT_EQ(OnlyAnswer(6), RestoreCode::kRestored);
-  EXPECT_EQ((committer_.commits[{port_, 1}]), 1);
-  EXPECT_EQ((committer_.commits[{port_, 2}]), 1);
+  EXPECT_EQ((committer_.commits[{filter_, 1}]), 1);
+  EXPECT_EQ((committer_.commits[{filter_, 2}]), 1);
 }
 
 TEST_F(RestoreQueueTest, AReplaceThatFailsLeavesThePolicyInForce) {
   Restore();
-  EXPECT_EQ(queue_.Submit({.port = port_, .snapshot = kSecond,
+  EXPECT_EQ(queue_.Submit({.filter = filter_, .snapshot = kSecond,
                            .replace_generation = 8}, now_).code,
             RestoreCode::kStarted);
   queue_.Poll(now_);
   Outcome(ValidateOutcome::kRefused);
   queue_.Poll(now_);
   EXPECT_EQ(word_.Load().state, kFailed);
-  EXPECT_EQ(DispositionOf(word_.Load()), PortDisposition::kJudge);
+  EXPECT_EQ(DispositionOf(word_.Load()), FilterDisposition::kJudge);
   EXPECT_EQ(queue_.metrics().fail_closed, 0u);
 }
 
@@ -345,25 +427,26 @@ TEST_F(RestoreQueueTest, AReplaceAfterAFailureHoldsPacketsAgain) {
   Validate();
   Outcome(ValidateOutcome::kRefused);
   queue_.Poll(now_);
-  ASSERT_EQ(DispositionOf(word_.Load()), PortDisposition::kFail);
-  EXPECT_EQ(queue_.Submit({.port = port_, .replace_generation = 7}, now_).code,
-            RestoreCode::kStarted);
-  EXPECT_EQ(DispositionOf(word_.Load()), PortDisposition::kHold);
+  ASSERT_EQ(DispositionOf(word_.Load()), FilterDisposition::kFail);
+  EXPECT_EQ(
+      queue_.Submit({.filter = filter_, .replace_generation = 7}, now_).code,
+      RestoreCode::kStarted);
+  EXPECT_EQ(DispositionOf(word_.Load()), FilterDisposition::kHold);
   queue_.Poll(now_);
   Outcome(ValidateOutcome::kReady);
   queue_.Poll(now_);
-  EXPECT_EQ(DispositionOf(word_.Load()), PortDisposition::kJudge);
+  EXPECT_EQ(DispositionOf(word_.Load()), FilterDisposition::kJudge);
 }
 
 TEST_F(RestoreQueueTest, TheValidatorIsReachedInTheOrderOfRequests) {
-  PortStatusWord words[3];
-  RestorePort ids[3];
+  FilterStatusWord words[3];
+  RestoreFilterId ids[3];
   for (int i = 0; i < 3; ++i) {
-    ids[i] = queue_.AddPort({.word = &words[i]});
-    ASSERT_TRUE(queue_.Enable(ids[i], true).ok());
+    ids[i] = queue_.AddFilter({.word = &words[i]});
+    Enable(ids[i]);
   }
   for (const int i : {2, 0, 1}) {
-    EXPECT_EQ(queue_.Submit({.port = ids[i]}, now_).code,
+    EXPECT_EQ(queue_.Submit({.filter = ids[i]}, now_).code,
               RestoreCode::kStarted);
   }
   for (const int i : {2, 0, 1}) {
@@ -380,11 +463,11 @@ TEST_F(RestoreQueueTest, TheValidatorIsReachedInTheOrderOfRequests) {
 // A dead builder is no deadline's affair: what it works at and what waits for
 // it fail at once, and a commit goes on without it.
 TEST_F(RestoreQueueTest, ALostBuilderFailsWhatNeedsIt) {
-  PortStatusWord words[2];
-  RestorePort ids[2];
+  FilterStatusWord words[2];
+  RestoreFilterId ids[2];
   for (int i = 0; i < 2; ++i) {
-    ids[i] = queue_.AddPort({.word = &words[i]});
-    ASSERT_TRUE(queue_.Enable(ids[i], true).ok());
+    ids[i] = queue_.AddFilter({.word = &words[i]});
+    Enable(ids[i]);
   }
   committer_.steps_left = 1;
   Validate();
@@ -392,7 +475,7 @@ TEST_F(RestoreQueueTest, ALostBuilderFailsWhatNeedsIt) {
   queue_.Poll(now_);
   ASSERT_EQ(word_.Load().state, kCommitting);
   for (int i = 0; i < 2; ++i) {
-    queue_.Submit({.port = ids[i], .waiter = RestoreWaiter(i + 1)}, now_);
+    queue_.Submit({.filter = ids[i], .waiter = RestoreWaiter(i + 1)}, now_);
   }
   queue_.Poll(now_);
   EXPECT_EQ(word_.Load().state, kRestored);
@@ -414,32 +497,33 @@ TEST_F(RestoreQueueTest, ALostBuilderFailsWhatNeedsIt) {
   EXPECT_EQ(queue_.jobs(), 0u);
 }
 
-TEST_F(RestoreQueueTest, PortsComeAndGo) {
-  EXPECT_EQ(queue_.Submit({.port = 99}, now_).code, RestoreCode::kUnknownPort);
+TEST_F(RestoreQueueTest, FiltersComeAndGo) {
+  EXPECT_EQ(queue_.Submit({.filter = 99}, now_).code,
+            RestoreCode::kUnknownFilter);
   Validate();
-  EXPECT_FALSE(queue_.RemovePort(port_, now_).ok());
+  EXPECT_FALSE(queue_.RemoveFilter(filter_, now_).ok());
   EXPECT_EQ(Ask(3).code, RestoreCode::kJoined);
-  ASSERT_EQ(queue_.Disable(port_), DisableResult::kDone);
-  EXPECT_TRUE(queue_.RemovePort(port_, now_).ok());
+  ASSERT_EQ(Disable(filter_), WantResult::kDone);
+  EXPECT_TRUE(queue_.RemoveFilter(filter_, now_).ok());
   EXPECT_EQ(OnlyAnswer(3), RestoreCode::kCancelled);
-  EXPECT_EQ(Ask(4).code, RestoreCode::kUnknownPort);
-  EXPECT_NE(queue_.AddPort({.word = &word_}), port_);
-  EXPECT_TRUE(absl::IsNotFound(queue_.RemovePort(port_, now_)));
+  EXPECT_EQ(Ask(4).code, RestoreCode::kUnknownFilter);
+  EXPECT_NE(queue_.AddFilter({.word = &word_}), filter_);
+  EXPECT_TRUE(absl::IsNotFound(queue_.RemoveFilter(filter_, now_)));
   queue_.Poll(now_);
 }
 
-TEST_F(RestoreQueueTest, AnOrderRestoresAPortThatDoesNotExpect) {
-  ASSERT_TRUE(queue_.Enable(port_, false).ok());
-  EXPECT_EQ(queue_.Result(port_).code, RestoreCode::kStale);
+TEST_F(RestoreQueueTest, AnOrderRestoresAFilterThatDoesNotExpect) {
+  Enable(filter_, false);
+  EXPECT_EQ(queue_.Result(filter_).code, RestoreCode::kStale);
   EXPECT_EQ(Ask(2, kFirst).code, RestoreCode::kStarted);
-  EXPECT_EQ(DispositionOf(word_.Load()), PortDisposition::kJudge);
-  EXPECT_EQ(queue_.Result(port_).code, RestoreCode::kBusy);
+  EXPECT_EQ(DispositionOf(word_.Load()), FilterDisposition::kJudge);
+  EXPECT_EQ(queue_.Result(filter_).code, RestoreCode::kBusy);
   queue_.Poll(now_);
   Outcome(ValidateOutcome::kReady);
   queue_.Poll(now_);
   EXPECT_EQ(OnlyAnswer(2), RestoreCode::kRestored);
-  EXPECT_EQ(queue_.Result(port_).code, RestoreCode::kRestored);
-  EXPECT_EQ(queue_.Result(port_).report.states_imported, 3u);
+  EXPECT_EQ(queue_.Result(filter_).code, RestoreCode::kRestored);
+  EXPECT_EQ(queue_.Result(filter_).report.states_imported, 3u);
 }
 
 }  // namespace

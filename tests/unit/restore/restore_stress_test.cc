@@ -1,4 +1,4 @@
-// The incident as a load: ports are enabled and disabled while workers see
+// The incident as a load: filters are enabled and disabled while workers see
 // packets from the first moment, operators and agents ask early, late and
 // twice, and a builder on its own thread succeeds, fails, stalls.
 //
@@ -24,23 +24,23 @@
 namespace sluice {
 namespace {
 
-constexpr int kPorts = 4;
+constexpr int kFilters = 4;
 constexpr int kWorkers = 2;
 constexpr int kAgents = 2;
 
 // What agents send; the incarnation is the one that they saw.
 struct Order {
-  int port;
+  int filter;
   uint32_t incarnation;
   RestoreWaiter waiter;
 };
 
 struct Shared {
-  std::array<PortStatusWord, kPorts> words;
+  std::array<FilterStatusWord, kFilters> words;
   HoldBudget budget{512};
   std::atomic<bool> stop{false};
   // How many packets and orders there may be by now: they keep pace with the
-  // lives of the ports, whatever the machine does.
+  // lives of the filters, whatever the machine does.
   std::atomic<uint64_t> allowed{1000};
   std::atomic<uint64_t> packets{0};
   std::atomic<uint64_t> requests{0};  // exchanges that won
@@ -59,12 +59,12 @@ struct WorkerResult {
 
 void WorkerLoop(Shared* shared, int number, WorkerResult* result) {
   std::mt19937_64 random(static_cast<uint64_t>(number) + 100);
-  std::array<std::unique_ptr<HoldQueue>, kPorts> holds;
+  std::array<std::unique_ptr<HoldQueue>, kFilters> holds;
   for (auto& hold : holds) hold = std::make_unique<HoldQueue>(&shared->budget);
   std::array<rte_mbuf*, 32> out;
   static rte_mbuf packet;  // never looked into
   Tick tick = 0;
-  const auto drain = [&](int p, const PortStatus& status) {
+  const auto drain = [&](int p, const FilterStatus& status) {
     HoldQueue& hold = *holds[p];
     while (true) {
       const HoldEnd end = hold.EndOf(status, false);
@@ -77,29 +77,29 @@ void WorkerLoop(Shared* shared, int number, WorkerResult* result) {
   };
   while (!shared->stop.load(std::memory_order_relaxed)) {
     ++tick;
-    const int p = static_cast<int>(random() % kPorts);
-    PortStatus status = shared->words[p].Load();
+    const int p = static_cast<int>(random() % kFilters);
+    FilterStatus status = shared->words[p].Load();
     drain(p, status);
     shared->packets.fetch_add(1, std::memory_order_relaxed);
     switch (DispositionOf(status)) {
-      case PortDisposition::kRequest:
+      case FilterDisposition::kRequest:
         if (shared->words[p].RequestRestore()) {
           shared->requests.fetch_add(1, std::memory_order_relaxed);
         }
         [[fallthrough]];
-      case PortDisposition::kHold:
+      case FilterDisposition::kHold:
         if (holds[p]->Hold(&packet, status.incarnation, tick)) {
           ++result->held;
         } else {
           ++result->dropped;
         }
         break;
-      case PortDisposition::kJudge:
+      case FilterDisposition::kJudge:
         ++result->forwarded;
         if (!holds[p]->empty()) ++result->overtaken;
         break;
-      case PortDisposition::kFail:
-      case PortDisposition::kDrop:
+      case FilterDisposition::kFail:
+      case FilterDisposition::kDrop:
         ++result->dropped;
         break;
     }
@@ -108,8 +108,8 @@ void WorkerLoop(Shared* shared, int number, WorkerResult* result) {
       Pause();
     }
   }
-  for (int p = 0; p < kPorts; ++p) {
-    const PortStatus over = {.incarnation = UINT32_MAX};
+  for (int p = 0; p < kFilters; ++p) {
+    const FilterStatus over = {.incarnation = UINT32_MAX};
     while (!holds[p]->empty()) {
       result->released += holds[p]->TakeDropped(over, out, tick);
     }
@@ -121,8 +121,8 @@ void AgentLoop(Shared* shared, int number) {
   RestoreWaiter waiter = static_cast<RestoreWaiter>(number + 1) << 40;
   std::vector<Order> late;  // decided, not yet sent
   while (!shared->stop.load(std::memory_order_relaxed)) {
-    const int p = static_cast<int>(random() % kPorts);
-    const PortStatus status = shared->words[p].Load();
+    const int p = static_cast<int>(random() % kFilters);
+    const FilterStatus status = shared->words[p].Load();
     if (status.enabled()) late.push_back({p, status.incarnation, 0});
     while (late.size() > random() % 8) {
       Order order = late.front();
@@ -152,14 +152,14 @@ TEST(RestoreStress, OneCommitAnIncarnationUnderEveryTrigger) {
   std::map<RestoreWaiter, int> at_once;
   uint64_t orders = 0;
   uint64_t enables = 0;
-  std::set<std::pair<RestorePort, uint32_t>> alive;
+  std::set<std::pair<RestoreFilterId, uint32_t>> alive;
   std::array<WorkerResult, kWorkers> results;
   {
     RestoreQueue queue({.retry_delays = {100, 200, 300}}, &validator,
                        &committer, &listener);
-    std::array<RestorePort, kPorts> ids;
-    for (int p = 0; p < kPorts; ++p) {
-      ids[p] = queue.AddPort({.word = &shared.words[p]});
+    std::array<RestoreFilterId, kFilters> ids;
+    for (int p = 0; p < kFilters; ++p) {
+      ids[p] = queue.AddFilter({.word = &shared.words[p]});
     }
     std::vector<std::thread> threads;
     for (int i = 0; i < kWorkers; ++i) {
@@ -172,16 +172,17 @@ TEST(RestoreStress, OneCommitAnIncarnationUnderEveryTrigger) {
     std::vector<Order> batch;
     while (enables < lives ||
            shared.packets.load() + shared.given.load() < triggers) {
-      const int p = static_cast<int>(random() % kPorts);
+      const int p = static_cast<int>(random() % kFilters);
       if (random() % 4 != 0) {
-        const auto status = queue.Enable(ids[p], true);
-        if (status.ok()) {
+        const WantResult result =
+            queue.Want(ids[p], {.enabled = true, .expects = true});
+        if (result == WantResult::kDone) {
           ++enables;
           shared.allowed.store(1000 + (enables + 1) * triggers / lives);
-          alive.insert({ids[p], status->incarnation});
+          alive.insert({ids[p], shared.words[p].Load().incarnation});
           // Enabling asks too.
           if (random() % 2 == 0) {
-            queue.Submit({.port = ids[p], .source = RequestSource::kEnable},
+            queue.Submit({.filter = ids[p], .source = RequestSource::kEnable},
                          Now());
           }
         }
@@ -191,7 +192,7 @@ TEST(RestoreStress, OneCommitAnIncarnationUnderEveryTrigger) {
         const uint64_t patience = IsFinal(state)                      ? 2
                                   : state == RestoreState::kCommitting ? 4
                                                                        : 16;
-        if (random() % patience == 0) queue.Disable(ids[p]);
+        if (random() % patience == 0) queue.Want(ids[p], {.enabled = false});
       }
       {
         const std::lock_guard lock(shared.mutex);
@@ -199,7 +200,7 @@ TEST(RestoreStress, OneCommitAnIncarnationUnderEveryTrigger) {
       }
       for (const Order& order : batch) {
         const RestoreCode code =
-            queue.Submit({.port = ids[order.port],
+            queue.Submit({.filter = ids[order.filter],
                           .incarnation = order.incarnation,
                           .waiter = order.waiter},
                          Now())
@@ -213,13 +214,15 @@ TEST(RestoreStress, OneCommitAnIncarnationUnderEveryTrigger) {
       }
       batch.clear();
       queue.Poll(Now());
-      // The builder is to get through while the port lives.
+      // The builder is to get through while the filter lives.
       if (random() % 4 == 0) Pause();
     }
     shared.stop.store(true);
     for (std::thread& thread : threads) thread.join();
     // Ends everything that is under way.
-    for (int p = 0; p < kPorts; ++p) queue.Disable(ids[p]);
+    for (int p = 0; p < kFilters; ++p) {
+      queue.Want(ids[p], {.enabled = false});
+    }
     while (queue.jobs() > 0) queue.Poll(Now());
 
     const RestoreMetrics& metrics = queue.metrics();
@@ -257,9 +260,10 @@ TEST(RestoreStress, OneCommitAnIncarnationUnderEveryTrigger) {
   EXPECT_GE(enables, lives);
   EXPECT_GT(committer.commits.size(), enables / 10);
   for (const auto& [key, count] : committer.commits) {
-    EXPECT_EQ(count, 1) << "port " << key.first << " incarnation "
+    EXPECT_EQ(count, 1) << "filter " << key.first << " incarnation "
                         << key.second;
-    EXPECT_TRUE(alive.contains(key)) << "a port that was not enabled";
+    EXPECT_TRUE(alive.contains(key) || listener.late_lives.contains(key))
+        << "a filter that was not enabled";
   }
   EXPECT_EQ(committer.into_dead, 0u);
   EXPECT_EQ(validator.strangers, 0u);

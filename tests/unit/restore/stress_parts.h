@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <random>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -52,7 +53,7 @@ class ThreadedValidator : public RestoreValidator {
   }
   ValidateResult Poll(const RestoreJob& job) override {
     const std::lock_guard lock(mutex_);
-    if (!busy_ || job_.port != job.port ||
+    if (!busy_ || job_.filter != job.filter ||
         job_.incarnation != job.incarnation) {
       ++strangers;
       return {ValidateOutcome::kRefused, {}, ""};
@@ -63,7 +64,7 @@ class ThreadedValidator : public RestoreValidator {
   }
   void Abandon(const RestoreJob& job) override {
     const std::lock_guard lock(mutex_);
-    if (busy_ && job_.port == job.port &&
+    if (busy_ && job_.filter == job.filter &&
         job_.incarnation == job.incarnation) {
       abandoned_ = working_;
       busy_ = working_;
@@ -132,13 +133,13 @@ class CountingCommitter : public RestoreCommitter {
     // Two steps each, so that disables fall between them.
     if (++steps_ % 2 == 1) return {};
     if (job.IsDead()) ++into_dead;
-    ++commits[{job.port, job.incarnation}];
+    ++commits[{job.filter, job.incarnation}];
     return {.done = true, .report = {}};
   }
   void Abandon(const RestoreJob&) override { steps_ += steps_ % 2; }
-  uint64_t Generation(RestorePort) override { return 1; }
+  uint64_t Generation(RestoreFilterId) override { return 1; }
 
-  std::map<std::pair<RestorePort, uint32_t>, int> commits;
+  std::map<std::pair<RestoreFilterId, uint32_t>, int> commits;
   uint64_t into_dead = 0;
 
  private:
@@ -151,13 +152,20 @@ class CountingListener : public RestoreListener {
     ++answers[waiter];
     cancelled += answer.code == RestoreCode::kCancelled;
   }
-  void Ended(RestorePort, const RestoreAnswer&) override { ++ends; }
-  void Disabled(RestorePort, const PortStatus&) override { ++late_disables; }
+  void Ended(RestoreFilterId, const RestoreAnswer&) override { ++ends; }
+  void Disabled(RestoreFilterId, const FilterStatus&) override {
+    ++late_disables;
+  }
+  void Enabled(RestoreFilterId filter, const FilterStatus& status) override {
+    late_lives.insert({filter, status.incarnation});
+  }
 
   std::map<RestoreWaiter, int> answers;
   uint64_t cancelled = 0;
   uint64_t ends = 0;
   uint64_t late_disables = 0;
+  // Incarnations that had to wait for a commit in the one before.
+  std::set<std::pair<RestoreFilterId, uint32_t>> late_lives;
 };
 
 }  // namespace sluice

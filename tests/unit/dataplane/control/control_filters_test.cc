@@ -247,7 +247,7 @@ TEST_F(ControlFiltersTest, ShowsAllOfAFilter) {
   answer.status = {.incarnation = 3,
                    .state = RestoreState::kFailed,
                    .attempt = 2,
-                   .flags = kPortEnabled | kPortExpects};
+                   .flags = kFilterEnabled | kFilterExpects};
   answer.snapshot[15] = 0xab;
   answer.failure = RestoreFailure::kRefused;
   answer.detail = "checksum";
@@ -293,7 +293,7 @@ TEST_F(ControlFiltersTest, SumsTheStateOfAFilterUpInWords) {
   EXPECT_EQ(state(), "no ruleset, blocking");
   main.enabled = false;
   EXPECT_EQ(state(), "disabled");
-  main.status.flags |= kPortExpects;
+  main.status.flags |= kFilterExpects;
   main.status.state = RestoreState::kValidating;
   EXPECT_EQ(state(), "restoring");
   main.status.state = RestoreState::kExpect;

@@ -102,7 +102,7 @@ TEST_F(ControlTransferTest, HowRestoresStand) {
   main.status = {.incarnation = 3,
                  .state = RestoreState::kFailed,
                  .attempt = 2,
-                 .flags = kPortEnabled | kPortExpects};
+                 .flags = kFilterEnabled | kFilterExpects};
   main.last.emplace();
   main.last->code = RestoreCode::kFailed;
   main.last->failure = RestoreFailure::kAbsent;

@@ -11,8 +11,11 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -509,7 +512,7 @@ TEST_F(FilterRegistryTest, AFilterThatTheRestoreServiceDoesNotKnowGoes) {
     bool removed = known;
     if (!known) {
       // Disabled first, as the registry would do it.
-      service.Disable("web", [](const absl::StatusOr<PortStatus>&) {});
+      service.Disable("web", [](const absl::StatusOr<FilterStatus>&) {});
       ASSERT_TRUE(
           service.RemoveFilter("web", [&removed] { removed = true; }).ok());
       service.Poll();
@@ -545,6 +548,225 @@ TEST_F(FilterRegistryTest, ManyComeAndGo) {
   EXPECT_EQ(worker_->states().size(), 2u);
   EXPECT_EQ(pool_.InUse(), 0u);
 }
+
+// Orders that come while a commit of their filter is being published. Whatever
+// is ordered then: in the end the filter is what its ports are listed as, in an
+// incarnation that the orders have begun. The parameter: whether incarnations
+// of the filter that is made, web, expect a restore.
+class OrdersDuringACommitTest : public FilterRegistryTest,
+                                public ::testing::WithParamInterface<bool> {
+ protected:
+  OrdersDuringACommitTest() {
+    RestoreServiceOptions options;
+    options.plane.mailboxes = {&worker_->mailbox()};
+    options.plane.steering = &plane_.steering;
+    options.plane.expectations = &expectations_;
+    options.plane.interfaces = &interfaces_;
+    options.plane.now = [this] { return plane_.clock.Now(); };
+    options.clock = [] { return RestoreTime{1}; };  // no deadline passes
+    restores_ = std::make_unique<RestoreService>(std::move(options));
+    environment_.restores = restores_.get();
+    LoadMain(kPassAll);
+  }
+  ~OrdersDuringACommitTest() override {
+    restores_.reset();
+    environment_.restores = nullptr;
+  }
+
+  void Turn() {
+    Settle();
+    restores_->Poll();
+  }
+  void TurnUntil(const std::function<bool()>& holds) {
+    for (int i = 0; i < 2'000 && !holds(); ++i) {
+      Turn();
+      usleep(50);
+    }
+    ASSERT_TRUE(holds());
+  }
+  FilterStatus Status() { return Listing(name_).status; }
+
+  void MakeWeb(std::vector<std::string> ports) {
+    ASSERT_TRUE(Create({.name = "web",
+                        .ports = std::move(ports),
+                        .ruleset = LoadRequest{.name = "rules",
+                                               .text = kPassAll},
+                        .expect_restore = GetParam()})
+                    .ok());
+    Export();
+  }
+  // A snapshot of the policy, without states.
+  void Export() {
+    bool exported = false;
+    const auto sink = [this](std::span<const uint8_t> bytes) {
+      snapshot_.assign(bytes.begin(), bytes.end());
+      return absl::OkStatus();
+    };
+    const auto done = [&exported](const absl::StatusOr<ExportReport>& report) {
+      exported = report.ok();
+    };
+    ASSERT_TRUE(
+        restores_->BeginExport(name_, false, nullptr, sink, done).ok());
+    TurnUntil([&] { return exported; });
+  }
+  void Submit() {
+    restored_ = false;
+    const RestoreAnswer answer = restores_->Submit(
+        name_,
+        {.snapshot_source =
+             std::make_shared<MemorySource>(snapshot_, ImportChoice{})},
+        [this](const RestoreAnswer& end) {
+          restored_ = end.code == RestoreCode::kRestored;
+        });
+    EXPECT_EQ(answer.code, RestoreCode::kStarted);
+  }
+  // The filter's restore is in the midst of its commit: the worker has yet to
+  // do what it was sent.
+  void BeginCommit() {
+    Submit();
+    const auto committing = [this] {
+      return Status().state == RestoreState::kCommitting;
+    };
+    for (int i = 0; i < 20'000 && !committing(); ++i) {
+      restores_->Poll();
+      if (committing()) break;
+      worker_->Round();
+      usleep(50);
+    }
+    ASSERT_TRUE(committing());
+    incarnation_ = Status().incarnation;
+  }
+  void OrderDisable(const std::string& port) {
+    registry_->DisablePort(port, [this, port](const absl::Status& status) {
+      answers_ += status.ok() ? port : "?";
+    });
+  }
+  // Ends the commit, and with it all orders. Those answers come before it that
+  // need not wait for the end of the incarnation.
+  void EndCommit(const std::string& early) {
+    Settle();
+    EXPECT_EQ(Status().state, RestoreState::kCommitting);
+    EXPECT_EQ(answers_, early);
+    for (int i = 0; i < 100; ++i) Turn();
+    EXPECT_TRUE(restored_);
+  }
+  void ExpectEnabled(bool expects = GetParam()) {
+    EXPECT_TRUE(Status().enabled());
+    EXPECT_EQ(Status().incarnation, incarnation_ + 2);
+    EXPECT_EQ(Status().expects(), expects);
+    EXPECT_EQ(Status().state,
+              expects ? RestoreState::kExpect : RestoreState::kNone);
+    // It is a life like any other.
+    Submit();
+    TurnUntil([this] { return restored_; });
+    EXPECT_TRUE(Passes("b", "a"));
+  }
+
+  std::unique_ptr<RestoreService> restores_;
+  std::string name_ = "web";
+  std::vector<uint8_t> snapshot_;
+  bool restored_ = false;
+  uint32_t incarnation_ = 0;  // that of the commit
+  std::string answers_;
+};
+
+TEST_P(OrdersDuringACommitTest, DisableAndEnable) {
+  MakeWeb({"a", "b"});
+  BeginCommit();
+  OrderDisable("a");
+  OrderDisable("b");
+  EXPECT_TRUE(registry_->EnablePort("a").ok());
+  EXPECT_TRUE(registry_->EnablePort("b").ok());
+  EndCommit("a");
+  EXPECT_EQ(answers_, "ab");
+  ExpectEnabled();
+}
+
+TEST_P(OrdersDuringACommitTest, DisableEnableAndDisable) {
+  MakeWeb({"a", "b"});
+  ASSERT_TRUE(DisablePort("a").ok());
+  BeginCommit();
+  OrderDisable("b");
+  EXPECT_TRUE(registry_->EnablePort("b").ok());
+  OrderDisable("b");
+  EndCommit("");
+  EXPECT_EQ(answers_, "bb");
+  EXPECT_FALSE(Status().enabled());
+  EXPECT_EQ(Status().incarnation, incarnation_ + 1);
+  // What is ordered afterwards is done at once.
+  EXPECT_TRUE(registry_->EnablePort("a").ok());
+  EXPECT_TRUE(registry_->EnablePort("b").ok());
+  ExpectEnabled();
+}
+
+TEST_P(OrdersDuringACommitTest, AnotherPortIsEnabled) {
+  MakeWeb({"a", "b"});
+  ASSERT_TRUE(DisablePort("b").ok());
+  BeginCommit();
+  OrderDisable("a");
+  EXPECT_TRUE(registry_->EnablePort("b").ok());
+  EndCommit("");
+  EXPECT_EQ(answers_, "a");
+  EXPECT_TRUE(registry_->EnablePort("a").ok());
+  ExpectEnabled();
+}
+
+// Into main, which has a port for each name that nobody has claimed.
+TEST_P(OrdersDuringACommitTest, APortIsPluggedIn) {
+  ASSERT_TRUE(restores_
+                  ->AddFilter({.filter = {.name = "main",
+                                          .id = {1},
+                                          .plane = &registry_->main().plane(),
+                                          .state_capacity = 4096}})
+                  .ok());
+  name_ = "main";
+  Export();
+  BeginCommit();
+  for (const char* port : {"a", "b", "c", "d"}) OrderDisable(port);
+  auto job = registry_->BeginAddPort({.name = "e", .device = "net_null6"});
+  job->Build();
+  const absl::StatusOr<PortListing> listing = job->Publish();
+  ASSERT_TRUE(listing.ok()) << listing.status();
+  EXPECT_TRUE(listing->enabled);
+  EndCommit("abc");
+  EXPECT_EQ(answers_, "abcd");
+  EXPECT_TRUE(registry_->EnablePort("a").ok());
+  EXPECT_TRUE(registry_->EnablePort("b").ok());
+  ExpectEnabled(/*expects=*/false);
+}
+
+TEST_P(OrdersDuringACommitTest, TheFilterIsDestroyed) {
+  for (const bool enabled : {true, false}) {
+    MakeWeb({"a", "b"});
+    BeginCommit();
+    for (const char* port : {"a", "b"}) {
+      registry_->DisablePort(port, [this, port](const absl::Status& status) {
+        answers_ += status.ok() ? port : "?";
+      });
+    }
+    if (enabled) {
+      EXPECT_TRUE(registry_->EnablePort("a").ok());
+      EXPECT_TRUE(registry_->EnablePort("b").ok());
+    }
+    absl::Status destroyed = absl::UnknownError("not answered");
+    registry_->DestroyFilter("web", [&](const absl::Status& status) {
+      destroyed = status;
+    });
+    for (int i = 0; i < 100; ++i) Turn();
+    EXPECT_TRUE(restored_);
+    EXPECT_TRUE(destroyed.ok()) << destroyed;
+    EXPECT_EQ(registry_->Find("web"), nullptr);
+    if (!enabled) {
+      EXPECT_TRUE(registry_->EnablePort("a").ok());
+      EXPECT_TRUE(registry_->EnablePort("b").ok());
+    }
+    EXPECT_TRUE(Passes("b", "a"));
+  }
+  EXPECT_EQ(answers_, "abab");
+}
+
+INSTANTIATE_TEST_SUITE_P(Expecting, OrdersDuringACommitTest,
+                         ::testing::Bool());
 
 }  // namespace
 }  // namespace sluice

@@ -21,7 +21,7 @@ class FilterViewTest : public testing::Test {
 
   // Enables the filter and takes its restore that way.
   void Go(const std::vector<RestoreState>& way) {
-    PortStatus status = filter_.status.Enable(true);
+    FilterStatus status = filter_.status.Enable(true);
     for (const RestoreState next : way) {
       ASSERT_TRUE(filter_.status.Advance(&status, next)) << Name(next);
     }

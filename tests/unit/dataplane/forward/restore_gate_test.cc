@@ -19,8 +19,8 @@ namespace {
 constexpr Tick kNow = 1000;
 
 // The states that a restore goes through, from one that is expected.
-void Bring(PortStatusWord* word, RestoreState state) {
-  PortStatus status = word->Load();
+void Bring(FilterStatusWord* word, RestoreState state) {
+  FilterStatus status = word->Load();
   const std::vector<RestoreState> way = [state] {
     using enum RestoreState;
     switch (state) {
@@ -263,7 +263,7 @@ TEST_F(GateTest, ReleasesInOrderWhenTheRestoreHasEnded) {
   HoldEnd end;
   EXPECT_EQ(Release(0, &end), 0u);
   EXPECT_EQ(end, HoldEnd::kWait);
-  PortStatus status = filters_[0].status.Load();
+  FilterStatus status = filters_[0].status.Load();
   for (const RestoreState next :
        {RestoreState::kValidating, RestoreState::kCommitting,
         RestoreState::kRestored}) {
@@ -282,7 +282,7 @@ TEST_F(GateTest, DropsWhenItHasFailedOrTheIncarnationIsOver) {
   Expect(0, RestoreState::kQueued);
   Expect(1, RestoreState::kNone);
   Arrive({kUdp4, kUdp6});
-  PortStatus status = filters_[0].status.Load();
+  FilterStatus status = filters_[0].status.Load();
   ASSERT_TRUE(filters_[0].status.Advance(&status, RestoreState::kFailed));
   HoldEnd end;
   EXPECT_EQ(Release(0, &end), 2u);

@@ -251,7 +251,7 @@ class Life {
     plane_.loaded = true;
   }
   void Import(uint8_t serial) {
-    const PortStatus status = plane_.status.Load();
+    const FilterStatus status = plane_.status.Load();
     RestoreOrder order;
     order.snapshot_source = std::make_shared<MemorySource>(
         StatesAsSnapshot(serial), ImportChoice{});

@@ -142,7 +142,7 @@ TEST_F(SluicectlFiltersTest, ShowsAFilter) {
   listing.restore = answer;
   listing.status.state = RestoreState::kFailed;
   listing.status.attempt = 2;
-  listing.status.flags |= kPortExpects;
+  listing.status.flags |= kFilterExpects;
   listing.failed = true;
   ExpectIs(Run({"filter", "show", "vm-1"}), 0,
            "filter vm-1\n"

@@ -207,10 +207,10 @@ class PublishingCommitter final : public CountingCommitter {
   explicit PublishingCommitter(IncidentPlane* plane) : plane_(*plane) {}
   CommitResult Step(const RestoreJob& job) override {
     const CommitResult result = CountingCommitter::Step(job);
-    if (result.done) plane_.Load(filters.at(job.port), true);
+    if (result.done) plane_.Load(filters.at(job.filter), true);
     return result;
   }
-  std::map<RestorePort, uint16_t> filters;
+  std::map<RestoreFilterId, uint16_t> filters;
 
  private:
   IncidentPlane& plane_;
@@ -278,7 +278,7 @@ void AgentLoop(IncidentPlane* plane, Shared* shared, int number) {
   std::vector<Order> late;  // decided, not yet sent
   while (!shared->stop.load(std::memory_order_relaxed)) {
     const auto filter = static_cast<uint16_t>(random() % kPorts);
-    const PortStatus status = plane->filter(filter).status.Load();
+    const FilterStatus status = plane->filter(filter).status.Load();
     if (status.enabled()) late.push_back({filter, status.incarnation, 0});
     while (late.size() > random() % 8) {
       Order order = late.front();
@@ -307,15 +307,15 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
   PublishingCommitter committer(&plane);
   CountingListener listener;
   std::map<RestoreWaiter, int> at_once;
-  std::set<std::pair<RestorePort, uint32_t>> alive;
+  std::set<std::pair<RestoreFilterId, uint32_t>> alive;
   uint64_t orders = 0, enables = 0, asked = 0;
   RestoreMetrics metrics;
   {
     RestoreQueue queue({.retry_delays = {100, 200, 300}}, &validator,
                        &committer, &listener);
-    std::array<RestorePort, kPorts> ids;
+    std::array<RestoreFilterId, kPorts> ids;
     for (uint16_t i = 0; i < kPorts; ++i) {
-      ids[i] = queue.AddPort({.word = &plane.filter(i).status,
+      ids[i] = queue.AddFilter({.word = &plane.filter(i).status,
                               .fail_policy = plane.filter(i).fail_policy});
       committer.filters[ids[i]] = i;
     }
@@ -332,18 +332,18 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
     while (enables < lives ||
            shared.packets.load() + shared.given.load() + asked < triggers) {
       const auto p = static_cast<uint16_t>(random() % kPorts);
-      const PortStatus status = plane.filter(p).status.Load();
+      const FilterStatus status = plane.filter(p).status.Load();
       if (!status.enabled()) {
         plane.Load(p, false);
-        const auto enabled = queue.Enable(ids[p], true);
-        if (enabled.ok()) {
+        if (queue.Want(ids[p], {.enabled = true, .expects = true}) ==
+            WantResult::kDone) {
           ++enables;
           shared.allowed.store(1000 + (enables + 1) * triggers / lives);
-          alive.insert({ids[p], enabled->incarnation});
+          alive.insert({ids[p], plane.filter(p).status.Load().incarnation});
           // Enabling asks too.
           if (random() % 2 == 0) {
             ++asked;
-            queue.Submit({.port = ids[p], .source = RequestSource::kEnable},
+            queue.Submit({.filter = ids[p], .source = RequestSource::kEnable},
                          Now());
           }
         }
@@ -353,14 +353,14 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
             IsFinal(status.state)                         ? 4
             : status.state == RestoreState::kCommitting ? 16
                                                           : 256;
-        if (random() % patience == 0) queue.Disable(ids[p]);
+        if (random() % patience == 0) queue.Want(ids[p], {.enabled = false});
       }
       {
         const std::lock_guard lock(shared.mutex);
         batch.swap(shared.orders);
       }
       for (const Order& order : batch) {
-        const RestoreCode code = queue.Submit({.port = ids[order.filter],
+        const RestoreCode code = queue.Submit({.filter = ids[order.filter],
                                                .incarnation = order.incarnation,
                                                .waiter = order.waiter},
                                               Now()).code;
@@ -374,7 +374,9 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
     }
     shared.stop.store(true);
     for (std::thread& thread : others) thread.join();
-    for (uint16_t i = 0; i < kPorts; ++i) queue.Disable(ids[i]);
+    for (uint16_t i = 0; i < kPorts; ++i) {
+      queue.Want(ids[i], {.enabled = false});
+    }
     while (queue.jobs() > 0) queue.Poll(Now());
     plane.plane().run.store(RunState::kDrain);
     for (uint16_t i = 0; i < kWorkers; ++i) {

@@ -184,9 +184,9 @@ TEST_F(TransferFailureTest, ADisableInAnyPhaseLeavesNothing) {
     if (turns == kMostTurns) {
       node.TurnUntil([&] { return report.has_value(); });
     }
-    std::optional<absl::StatusOr<PortStatus>> disabled;
-    node.service().Disable("main",
-                           [&](absl::StatusOr<PortStatus> s) { disabled = s; });
+    std::optional<absl::StatusOr<FilterStatus>> disabled;
+    node.service().Disable(
+        "main", [&](absl::StatusOr<FilterStatus> s) { disabled = s; });
     node.TurnUntil([&] { return report && disabled; });
     EXPECT_FALSE(node.status().enabled());
     EXPECT_EQ(node.status().state == RestoreState::kCancelled,
@@ -231,7 +231,7 @@ TEST_F(TransferFailureTest, DamagedSnapshotsChangeNothing) {
     EXPECT_EQ(report->answer.failure, RestoreFailure::kRefused);
     ExpectUntouched(node, 2, hash);
     // The result is latched; another incarnation may try again.
-    node.service().Disable("main", [](absl::StatusOr<PortStatus>) {});
+    node.service().Disable("main", [](absl::StatusOr<FilterStatus>) {});
     ASSERT_TRUE(node.service().Enable("main", false).ok());
     ++incarnations;
   }
@@ -359,7 +359,7 @@ TEST_F(TransferFailureTest, WithoutTheFileItIsSkippedOrFailed) {
     EXPECT_EQ(node.status().state,
               required ? RestoreState::kFailed : RestoreState::kSkipped);
     EXPECT_EQ(DispositionOf(node.status()),
-              required ? PortDisposition::kFail : PortDisposition::kJudge);
+              required ? FilterDisposition::kFail : FilterDisposition::kJudge);
     EXPECT_EQ(node.service().queue_metrics().fail_closed, required ? 1u : 0u);
   }
 }
@@ -389,7 +389,7 @@ TEST_F(TransferFailureTest, ASnapshotThatAppearsIsRestoredOnce) {
   // What was applied before is nothing for another incarnation.
   Write("main.snap", bytes);
   node.Turn();
-  node.service().Disable("main", [](absl::StatusOr<PortStatus>) {});
+  node.service().Disable("main", [](absl::StatusOr<FilterStatus>) {});
   ASSERT_TRUE(node.service().Enable("main", true).ok());
   EXPECT_EQ(node.status().state, RestoreState::kExpect);
 }
@@ -460,7 +460,7 @@ TEST_F(TransferFailureTest, ClientsThatGoLeaveTheRestoreAlone) {
     node.TurnUntil([&] { return !node.service().busy(); });
     EXPECT_EQ(node.States(), 0u);
     EXPECT_EQ(node->budget().used(), 0u);
-    node.service().Disable("main", [](absl::StatusOr<PortStatus>) {});
+    node.service().Disable("main", [](absl::StatusOr<FilterStatus>) {});
     ASSERT_TRUE(node.service().Enable("main", false).ok());
   }
 }

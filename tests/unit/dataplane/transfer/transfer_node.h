@@ -92,7 +92,7 @@ class TransferNode {
   TestPlane* operator->() { return &plane_; }
   TestPlane& plane() { return plane_; }
   RestoreService& service() { return *service_; }
-  PortStatus status() { return plane_.filter().status.Load(); }
+  FilterStatus status() { return plane_.filter().status.Load(); }
   int policy_changes() const { return policy_changes_; }
 
   // Workers run on threads of their own until Stop().

@@ -62,7 +62,7 @@ class OtherFilter {
 };
 
 void Advance(FilterPlane& filter, std::initializer_list<RestoreState> states) {
-  PortStatus status = filter.status.Load();
+  FilterStatus status = filter.status.Load();
   for (const RestoreState next : states) {
     ASSERT_TRUE(filter.status.Advance(&status, next)) << Name(next);
   }

@@ -1,4 +1,4 @@
-#include "restore/port_status.h"
+#include "restore/filter_status.h"
 
 #include <gtest/gtest.h>
 
@@ -11,36 +11,36 @@ namespace {
 
 using enum RestoreState;
 
-constexpr uint16_t kExpecting = kPortEnabled | kPortExpects;
+constexpr uint16_t kExpecting = kFilterEnabled | kFilterExpects;
 constexpr RestoreState kAll[] = {kNone,       kExpect,   kQueued,
                                  kValidating, kCommitting, kRestored,
                                  kFailed,     kSkipped,  kCancelled};
 
-TEST(PortStatusTest, BeginsDisabledInIncarnationZero) {
-  const PortStatusWord word;
-  EXPECT_EQ(word.Load(), (PortStatus{}));
+TEST(FilterStatusTest, BeginsDisabledInIncarnationZero) {
+  const FilterStatusWord word;
+  EXPECT_EQ(word.Load(), (FilterStatus{}));
   EXPECT_FALSE(word.Load().enabled());
 }
 
-TEST(PortStatusTest, EachEnableAndDisableIsAnotherIncarnation) {
-  PortStatusWord word;
+TEST(FilterStatusTest, EachEnableAndDisableIsAnotherIncarnation) {
+  FilterStatusWord word;
   EXPECT_EQ(word.Enable(false),
-            (PortStatus{.incarnation = 1, .flags = kPortEnabled}));
-  EXPECT_EQ(word.Enable(true), (PortStatus{.incarnation = 2,
+            (FilterStatus{.incarnation = 1, .flags = kFilterEnabled}));
+  EXPECT_EQ(word.Enable(true), (FilterStatus{.incarnation = 2,
                                            .state = kExpect,
                                            .flags = kExpecting}));
   EXPECT_EQ(word.Disable(),
-            (PortStatus{.incarnation = 3, .state = kCancelled}));
-  EXPECT_EQ(word.Disable(), (PortStatus{.incarnation = 4}));
-  EXPECT_EQ(word.Load(), (PortStatus{.incarnation = 4}));
+            (FilterStatus{.incarnation = 3, .state = kCancelled}));
+  EXPECT_EQ(word.Disable(), (FilterStatus{.incarnation = 4}));
+  EXPECT_EQ(word.Load(), (FilterStatus{.incarnation = 4}));
 }
 
-TEST(PortStatusTest, WalksFromExpectToRestored) {
-  PortStatusWord word;
+TEST(FilterStatusTest, WalksFromExpectToRestored) {
+  FilterStatusWord word;
   word.Enable(true);
   ASSERT_TRUE(word.RequestRestore());
-  PortStatus seen = word.Load();
-  EXPECT_EQ(seen, (PortStatus{.incarnation = 1,
+  FilterStatus seen = word.Load();
+  EXPECT_EQ(seen, (FilterStatus{.incarnation = 1,
                               .state = kQueued,
                               .attempt = 1,
                               .flags = kExpecting}));
@@ -53,12 +53,12 @@ TEST(PortStatusTest, WalksFromExpectToRestored) {
   EXPECT_EQ(word.Load(), seen);
 }
 
-TEST(PortStatusTest, FinalStatesLatch) {
+TEST(FilterStatusTest, FinalStatesLatch) {
   for (const RestoreState end : {kRestored, kFailed}) {
-    PortStatusWord word;
+    FilterStatusWord word;
     word.Enable(true);
     word.RequestRestore();
-    PortStatus seen = word.Load();
+    FilterStatus seen = word.Load();
     ASSERT_TRUE(word.Advance(&seen, kValidating));
     ASSERT_TRUE(word.Advance(&seen, kCommitting));
     ASSERT_TRUE(word.Advance(&seen, end));
@@ -70,7 +70,7 @@ TEST(PortStatusTest, FinalStatesLatch) {
   }
 }
 
-TEST(PortStatusTest, NothingLeavesAFinalState) {
+TEST(FilterStatusTest, NothingLeavesAFinalState) {
   for (const RestoreState from : kAll) {
     for (const RestoreState to : kAll) {
       if ((from == kNone && to != kQueued) || IsFinal(from) || to == kNone ||
@@ -85,73 +85,73 @@ TEST(PortStatusTest, NothingLeavesAFinalState) {
   EXPECT_FALSE(IsAllowed(kCommitting, kQueued));
 }
 
-TEST(PortStatusTest, OnlyAnOrderLeavesNoneAndOnlyOnAnEnabledPort) {
-  PortStatusWord word;
-  PortStatus seen = word.Load();
+TEST(FilterStatusTest, OnlyAnOrderLeavesNoneAndOnlyOnAnEnabledPort) {
+  FilterStatusWord word;
+  FilterStatus seen = word.Load();
   EXPECT_FALSE(word.Advance(&seen, kQueued));
   seen = word.Enable(false);
   EXPECT_FALSE(word.RequestRestore());
   EXPECT_EQ(word.Load(), seen);
   EXPECT_TRUE(word.Advance(&seen, kQueued));
   EXPECT_EQ(seen.state, kQueued);
-  EXPECT_EQ(DispositionOf(seen), PortDisposition::kJudge);
+  EXPECT_EQ(DispositionOf(seen), FilterDisposition::kJudge);
 }
 
-TEST(PortStatusTest, ACommitHoldsADisableUp) {
-  PortStatusWord word;
+TEST(FilterStatusTest, ACommitHoldsADisableUp) {
+  FilterStatusWord word;
   word.Enable(true);
   word.RequestRestore();
-  PortStatus seen = word.Load();
+  FilterStatus seen = word.Load();
   ASSERT_TRUE(word.Advance(&seen, kValidating));
   ASSERT_TRUE(word.Advance(&seen, kCommitting));
-  PortStatus status;
+  FilterStatus status;
   EXPECT_FALSE(word.DisableUnlessCommitting(&status));
   EXPECT_EQ(status, seen);
   EXPECT_EQ(word.Load(), seen);
   ASSERT_TRUE(word.Advance(&seen, kRestored));
   EXPECT_TRUE(word.DisableUnlessCommitting(&status));
-  EXPECT_EQ(status, (PortStatus{.incarnation = 2}));
+  EXPECT_EQ(status, (FilterStatus{.incarnation = 2}));
   EXPECT_EQ(word.Load(), status);
 }
 
-TEST(PortStatusTest, DispositionsHoldUntilTheEnd) {
-  using enum PortDisposition;
-  constexpr PortDisposition kExpected[] = {kJudge, kRequest, kHold,
+TEST(FilterStatusTest, DispositionsHoldUntilTheEnd) {
+  using enum FilterDisposition;
+  constexpr FilterDisposition kExpected[] = {kJudge, kRequest, kHold,
                                            kHold,  kHold,    kJudge,
                                            kFail,  kJudge,   kDrop};
   for (const RestoreState state : kAll) {
-    PortStatus status = {.state = state, .flags = kExpecting};
+    FilterStatus status = {.state = state, .flags = kExpecting};
     EXPECT_EQ(DispositionOf(status), kExpected[static_cast<size_t>(state)])
         << Name(state);
-    status.flags = kPortEnabled;
+    status.flags = kFilterEnabled;
     EXPECT_EQ(DispositionOf(status), kJudge) << Name(state);
     status.flags = 0;
     EXPECT_EQ(DispositionOf(status), kDrop) << Name(state);
   }
 }
 
-TEST(PortStatusTest, ADisabledPortRefusesItsOldRestore) {
-  PortStatusWord word;
+TEST(FilterStatusTest, ADisabledPortRefusesItsOldRestore) {
+  FilterStatusWord word;
   word.Enable(true);
   word.RequestRestore();
-  PortStatus seen = word.Load();
+  FilterStatus seen = word.Load();
   ASSERT_TRUE(word.Advance(&seen, kValidating));
   EXPECT_EQ(word.Disable().state, kCancelled);
   EXPECT_FALSE(word.Advance(&seen, kCommitting));
   // Neither does the next life take it, although it is in the same state.
   word.Enable(true);
   word.RequestRestore();
-  PortStatus now = word.Load();
+  FilterStatus now = word.Load();
   ASSERT_TRUE(word.Advance(&now, kValidating));
   EXPECT_FALSE(word.Advance(&seen, kCommitting));
   EXPECT_EQ(word.Load(), now);
 }
 
-TEST(PortStatusTest, AttemptsDoNotWrap) {
-  PortStatusWord word;
+TEST(FilterStatusTest, AttemptsDoNotWrap) {
+  FilterStatusWord word;
   word.Enable(true);
   word.RequestRestore();
-  PortStatus seen = word.Load();
+  FilterStatus seen = word.Load();
   for (int attempt = 1; attempt < 255; ++attempt) {
     ASSERT_TRUE(word.Advance(&seen, kValidating));
     ASSERT_TRUE(word.Advance(&seen, kQueued));
@@ -164,10 +164,10 @@ TEST(PortStatusTest, AttemptsDoNotWrap) {
 
 // Of many threads that see the first packet, one posts the request, in each
 // of many incarnations that another thread begins meanwhile.
-TEST(PortStatusTest, OneRequestAnIncarnation) {
+TEST(FilterStatusTest, OneRequestAnIncarnation) {
   constexpr int kThreads = 3;
   constexpr uint32_t kIncarnations = 5000;
-  PortStatusWord word;
+  FilterStatusWord word;
   std::atomic<bool> stop{false};
   std::vector<int> won(kThreads, 0);
   std::vector<std::thread> threads;
@@ -194,11 +194,11 @@ TEST(PortStatusTest, OneRequestAnIncarnation) {
   EXPECT_EQ(word.Load().incarnation, kIncarnations);
 }
 
-// A restore that runs while its port is disabled and enabled all the time
+// A restore that runs while its filter is disabled and enabled all the time
 // commits at most once in an incarnation, and only in a live one.
-TEST(PortStatusTest, AtMostOneCommitAnIncarnation) {
+TEST(FilterStatusTest, AtMostOneCommitAnIncarnation) {
   constexpr int kThreads = 2;
-  PortStatusWord word;
+  FilterStatusWord word;
   std::atomic<bool> stop{false};
   std::vector<std::vector<uint32_t>> commits(kThreads);
   std::vector<std::thread> threads;
@@ -206,7 +206,7 @@ TEST(PortStatusTest, AtMostOneCommitAnIncarnation) {
     threads.emplace_back([&, i] {
       while (!stop.load(std::memory_order_relaxed)) {
         word.RequestRestore();
-        PortStatus seen = word.Load();
+        FilterStatus seen = word.Load();
         if (seen.state == kQueued) word.Advance(&seen, kValidating);
         if (seen.state == kValidating && word.Advance(&seen, kCommitting)) {
           commits[i].push_back(seen.incarnation);

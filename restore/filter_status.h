@@ -1,11 +1,12 @@
 // restore/: the transfer of a filter's policy and states between processes
-// and machines, and its application to a port exactly once. Called by
+// and machines, and its application to a filter exactly once. Called by
 // dataplane/; it knows the rooms below it (conntrack/, pftable/, packet/) and
 // touches no port and no lcore.
 //
-// This header: which life of a port this is, and how far its restore has come.
-#ifndef SLUICE_RESTORE_PORT_STATUS_H_
-#define SLUICE_RESTORE_PORT_STATUS_H_
+// This header: which life of a filter this is, and how far its restore has
+// come.
+#ifndef SLUICE_RESTORE_FILTER_STATUS_H_
+#define SLUICE_RESTORE_FILTER_STATUS_H_
 
 #include <atomic>
 #include <cstddef>
@@ -14,7 +15,7 @@
 
 namespace sluice {
 
-// How far the restore of one incarnation of a port has come. Those from
+// How far the restore of one incarnation of a filter has come. Those from
 // kRestored on are final: only another incarnation leaves them.
 enum class RestoreState : uint8_t {
   kNone,        // nothing to restore, or none asked for
@@ -25,7 +26,7 @@ enum class RestoreState : uint8_t {
   kRestored,
   kFailed,
   kSkipped,     // there was no snapshot
-  kCancelled,   // the port was disabled first
+  kCancelled,   // the filter was disabled first
 };
 inline constexpr size_t kRestoreStateCount = 9;
 
@@ -36,84 +37,84 @@ constexpr bool IsFinal(RestoreState state) {
 }
 // Whether a restore may go from one state to the other. A transient error
 // takes it back from kValidating to kQueued, as another attempt. Only an order
-// leaves kNone, and only on an enabled port.
+// leaves kNone, and only on an enabled filter.
 bool IsAllowed(RestoreState from, RestoreState to);
 
-// Bits of PortStatus::flags.
-enum PortStatusFlag : uint16_t {
-  kPortEnabled = 1 << 0,
-  // Nothing is judged before the restore has ended. A port without it goes on
+// Bits of FilterStatus::flags.
+enum FilterStatusFlag : uint16_t {
+  kFilterEnabled = 1 << 0,
+  // Nothing is judged before the restore has ended. A filter without it goes on
   // under the policy in force while an order restores it, and is not subject
   // to the fail policy.
-  kPortExpects = 1 << 1,
+  kFilterExpects = 1 << 1,
 };
 
-struct PortStatus {
+struct FilterStatus {
   uint32_t incarnation = 0;  // grows with each enable and each disable
   RestoreState state = RestoreState::kNone;
   uint8_t attempt = 0;  // 1 from the first time in kQueued on
-  uint16_t flags = 0;   // PortStatusFlag bits
+  uint16_t flags = 0;   // FilterStatusFlag bits
 
-  constexpr bool enabled() const { return (flags & kPortEnabled) != 0; }
-  constexpr bool expects() const { return (flags & kPortExpects) != 0; }
+  constexpr bool enabled() const { return (flags & kFilterEnabled) != 0; }
+  constexpr bool expects() const { return (flags & kFilterExpects) != 0; }
   // Asked for, and not at its end.
   constexpr bool under_way() const {
     return state >= RestoreState::kQueued && !IsFinal(state);
   }
 
-  friend bool operator==(const PortStatus&, const PortStatus&) = default;
+  friend bool operator==(const FilterStatus&, const FilterStatus&) = default;
 };
 
-// What a worker does with the packets of a port.
-enum class PortDisposition : uint8_t {
+// What a worker does with the packets of a filter.
+enum class FilterDisposition : uint8_t {
   kJudge,    // by the policy in force
   kRequest,  // RequestRestore(), then as kHold
-  kHold,     // in the port's HoldQueue
+  kHold,     // in the filter's HoldQueue
   kFail,     // as the fail policy says: drop, or the emergency ruleset
-  kDrop,     // the port is disabled
+  kDrop,     // the filter is disabled
 };
-constexpr PortDisposition DispositionOf(const PortStatus& status) {
-  if (!status.enabled()) return PortDisposition::kDrop;
-  if (!status.expects()) return PortDisposition::kJudge;
+constexpr FilterDisposition DispositionOf(const FilterStatus& status) {
+  if (!status.enabled()) return FilterDisposition::kDrop;
+  if (!status.expects()) return FilterDisposition::kJudge;
   switch (status.state) {
-    case RestoreState::kExpect: return PortDisposition::kRequest;
+    case RestoreState::kExpect: return FilterDisposition::kRequest;
     case RestoreState::kQueued:
     case RestoreState::kValidating:
-    case RestoreState::kCommitting: return PortDisposition::kHold;
-    case RestoreState::kFailed: return PortDisposition::kFail;
-    case RestoreState::kCancelled: return PortDisposition::kDrop;
+    case RestoreState::kCommitting: return FilterDisposition::kHold;
+    case RestoreState::kFailed: return FilterDisposition::kFail;
+    case RestoreState::kCancelled: return FilterDisposition::kDrop;
     case RestoreState::kNone:
     case RestoreState::kRestored:
-    case RestoreState::kSkipped: return PortDisposition::kJudge;
+    case RestoreState::kSkipped: return FilterDisposition::kJudge;
   }
-  return PortDisposition::kDrop;
+  return FilterDisposition::kDrop;
 }
 
-// The status of a port in one 64-bit word, which moves only by
+// The status of a filter in one 64-bit word, which moves only by
 // compare-and-swap.
 //
 // Writers: the control lcore (enable, disable, the restore's steps), and any
 // worker (RequestRestore, at most one exchange a call). Readers: all of them.
 // Order: every read is an acquire, every exchange an acquire and a release, so
 // that who sees a state sees what was done before it was entered.
-class PortStatusWord {
+class FilterStatusWord {
  public:
-  PortStatusWord() = default;
-  PortStatusWord(const PortStatusWord&) = delete;
-  PortStatusWord& operator=(const PortStatusWord&) = delete;
+  FilterStatusWord() = default;
+  FilterStatusWord(const FilterStatusWord&) = delete;
+  FilterStatusWord& operator=(const FilterStatusWord&) = delete;
 
-  PortStatus Load() const;
+  FilterStatus Load() const;
 
   // Begins a new incarnation, in kExpect if a restore is due and in kNone
   // otherwise. A restore of the one before can no longer commit: its next
   // step finds another incarnation. Returns the new status.
-  PortStatus Enable(bool expect_restore);
+  FilterStatus Enable(bool expect_restore);
   // Ends the incarnation by the next number: kCancelled if its restore was
   // under way, kNone otherwise. Returns the new status.
-  PortStatus Disable();
+  FilterStatus Disable();
   // The same, unless a commit is being published: then nothing has changed,
   // *status is the present one, and the result false.
-  bool DisableUnlessCommitting(PortStatus* status);
+  bool DisableUnlessCommitting(FilterStatus* status);
 
   // Packet path: kExpect -> kQueued. True for exactly one caller in an
   // incarnation; that one posts the request.
@@ -123,14 +124,14 @@ class PortStatusWord {
   // changed, if the word is not `seen` any more or the step is not allowed.
   // On success `*seen` becomes the new status. Entering kQueued counts an
   // attempt; after 255 of them it is not allowed.
-  bool Advance(PortStatus* seen, RestoreState next);
+  bool Advance(FilterStatus* seen, RestoreState next);
 
  private:
-  bool Exchange(uint64_t* expected, const PortStatus& next);
+  bool Exchange(uint64_t* expected, const FilterStatus& next);
 
   std::atomic<uint64_t> word_{0};
 };
 
 }  // namespace sluice
 
-#endif  // SLUICE_RESTORE_PORT_STATUS_H_
+#endif  // SLUICE_RESTORE_FILTER_STATUS_H_

@@ -1,4 +1,4 @@
-#include "restore/port_status.h"
+#include "restore/filter_status.h"
 
 #include <array>
 
@@ -31,20 +31,20 @@ constexpr std::array<uint16_t, kRestoreStateCount> kNext = [] {
 }();
 
 // Low to high: state, attempt, flags, incarnation.
-constexpr uint64_t Encode(const PortStatus& status) {
+constexpr uint64_t Encode(const FilterStatus& status) {
   return static_cast<uint64_t>(status.state) |
          uint64_t{status.attempt} << 8 | uint64_t{status.flags} << 16 |
          uint64_t{status.incarnation} << 32;
 }
 
-constexpr PortStatus Decode(uint64_t word) {
+constexpr FilterStatus Decode(uint64_t word) {
   return {.incarnation = static_cast<uint32_t>(word >> 32),
           .state = static_cast<RestoreState>(word & 0xff),
           .attempt = static_cast<uint8_t>(word >> 8),
           .flags = static_cast<uint16_t>(word >> 16)};
 }
 
-constexpr PortStatus AfterDisable(const PortStatus& now) {
+constexpr FilterStatus AfterDisable(const FilterStatus& now) {
   const bool ended =
       now.state == RestoreState::kNone || IsFinal(now.state);
   return {.incarnation = now.incarnation + 1,
@@ -63,40 +63,40 @@ bool IsAllowed(RestoreState from, RestoreState to) {
   return (kNext[static_cast<size_t>(from)] & Bit(to)) != 0;
 }
 
-PortStatus PortStatusWord::Load() const {
+FilterStatus FilterStatusWord::Load() const {
   return Decode(word_.load(std::memory_order_acquire));
 }
 
-bool PortStatusWord::Exchange(uint64_t* expected, const PortStatus& next) {
+bool FilterStatusWord::Exchange(uint64_t* expected, const FilterStatus& next) {
   return word_.compare_exchange_strong(*expected, Encode(next),
                                        std::memory_order_acq_rel,
                                        std::memory_order_acquire);
 }
 
-PortStatus PortStatusWord::Enable(bool expect_restore) {
+FilterStatus FilterStatusWord::Enable(bool expect_restore) {
   uint64_t word = word_.load(std::memory_order_acquire);
-  PortStatus next;
+  FilterStatus next;
   do {
     next = {.incarnation = Decode(word).incarnation + 1,
             .state = expect_restore ? RestoreState::kExpect
                                     : RestoreState::kNone,
             .attempt = 0,
             .flags = static_cast<uint16_t>(
-                kPortEnabled | (expect_restore ? kPortExpects : 0))};
+                kFilterEnabled | (expect_restore ? kFilterExpects : 0))};
   } while (!Exchange(&word, next));
   return next;
 }
 
-PortStatus PortStatusWord::Disable() {
+FilterStatus FilterStatusWord::Disable() {
   uint64_t word = word_.load(std::memory_order_acquire);
-  PortStatus next;
+  FilterStatus next;
   do {
     next = AfterDisable(Decode(word));
   } while (!Exchange(&word, next));
   return next;
 }
 
-bool PortStatusWord::DisableUnlessCommitting(PortStatus* status) {
+bool FilterStatusWord::DisableUnlessCommitting(FilterStatus* status) {
   uint64_t word = word_.load(std::memory_order_acquire);
   do {
     *status = Decode(word);
@@ -106,15 +106,15 @@ bool PortStatusWord::DisableUnlessCommitting(PortStatus* status) {
   return true;
 }
 
-bool PortStatusWord::RequestRestore() {
-  PortStatus seen = Load();
+bool FilterStatusWord::RequestRestore() {
+  FilterStatus seen = Load();
   return seen.state == RestoreState::kExpect &&
          Advance(&seen, RestoreState::kQueued);
 }
 
-bool PortStatusWord::Advance(PortStatus* seen, RestoreState next) {
+bool FilterStatusWord::Advance(FilterStatus* seen, RestoreState next) {
   if (!seen->enabled() || !IsAllowed(seen->state, next)) return false;
-  PortStatus after = *seen;
+  FilterStatus after = *seen;
   after.state = next;
   if (next == RestoreState::kQueued) {
     if (after.attempt == UINT8_MAX) return false;
