@@ -37,10 +37,9 @@ mtype = { IDLE, RUNNING, LOST };
 /* The status words. */
 byte incarnation[FILTERS];
 mtype state[FILTERS] = NONE;
-/* What is wanted: whether the filter is enabled, and the last incarnation that
-   was to end. */
-bool wanted[FILTERS];
-byte doomed[FILTERS];
+/* What is wanted: whether the filter is enabled, and that the present
+   incarnation ends. */
+bool wanted[FILTERS], doomed[FILTERS];
 /* In this incarnation. */
 byte commits[FILTERS];
 
@@ -106,12 +105,11 @@ inline free_builder(p) {
 }
 
 /* Whenever no commit is being published, what is, is what is wanted. */
-#define ENDING(p) (ALIVE(p) && doomed[p] == incarnation[p])
-#define SETTLED(p) (!ENDING(p) && ALIVE(p) == wanted[p])
+#define SETTLED(p) (!doomed[p] && ALIVE(p) == wanted[p])
 #ifdef TAKE_BACK
-#define MUST_END(p) (ENDING(p) && !wanted[p])
+#define MUST_END(p) (doomed[p] && !wanted[p])
 #else
-#define MUST_END(p) ENDING(p)
+#define MUST_END(p) doomed[p]
 #endif
 
 inline enable(p) {
@@ -120,7 +118,7 @@ inline enable(p) {
 
 inline disable(p) {
   assert(!publishing[p]);
-  incarnation[p]++;
+  incarnation[p]++; doomed[p] = false;
   state[p] = (FINAL(p) || state[p] == NONE -> NONE : CANCELLED)
 }
 
@@ -141,7 +139,7 @@ inline begin_life(p) {
 inline want(p, on) {
   wanted[p] = on;
   if
-  :: !on && ALIVE(p) -> doomed[p] = incarnation[p]
+  :: !on && ALIVE(p) -> doomed[p] = true
   :: else
   fi;
   end_life(p);
@@ -313,7 +311,7 @@ end:
    come back in another incarnation. */
 inline forget(p) {
   job[p] = 0; attempt[p] = 0; held[p] = 0; held_incarnation[p] = 0;
-  wanted[p] = false; doomed[p] = 0; commits[p] = 0; publishing[p] = false;
+  wanted[p] = false; doomed[p] = false; commits[p] = 0; publishing[p] = false;
   incarnation[p] = incarnation[p] + incarnation[p] % 2;
   state[p] = NONE
 }

@@ -42,9 +42,9 @@ struct ModelFilter {
   uint32_t incarnation = 0;
   RestoreState state = kNone;
   bool expects = false;
-  // What is wanted, and the last incarnation that was to end.
+  // What is wanted, and that the present incarnation ends.
   WantedFilter wanted = {};
-  uint32_t doomed = 0;
+  bool doomed = false;
   int commits = 0;
   uint32_t job = 0;
   int attempt = 0;
@@ -60,8 +60,7 @@ struct ModelFilter {
   }
   bool dead() const { return job != 0 && incarnation != job; }
   bool live_job() const { return job != 0 && incarnation == job; }
-  bool ending() const { return alive() && doomed == incarnation; }
-  bool settled() const { return !ending() && alive() == wanted.enabled; }
+  bool settled() const { return !doomed && alive() == wanted.enabled; }
   bool may_forward() const {
     return alive() && (!expects || state == kRestored || state == kSkipped);
   }
@@ -158,10 +157,11 @@ class Walk {
     filter.state = filter.final() || filter.state == kNone ? kNone : kCancelled;
     ++filter.incarnation;
     filter.expects = false;
+    filter.doomed = false;
   }
   void MoveModel(int p) {
     ModelFilter& filter = filters_[p];
-    if (filter.ending() && filter.state != kCommitting) DisableModel(p);
+    if (filter.doomed && filter.state != kCommitting) DisableModel(p);
     if (!filter.wanted.enabled || filter.alive()) return;
     ++filter.incarnation;
     filter.expects = filter.wanted.expects;
@@ -172,7 +172,7 @@ class Walk {
   void Want(int p, const WantedFilter& wanted) {
     ModelFilter& filter = filters_[p];
     filter.wanted = wanted;
-    if (!wanted.enabled && filter.alive()) filter.doomed = filter.incarnation;
+    if (!wanted.enabled && filter.alive()) filter.doomed = true;
     MoveModel(p);
     const bool deferred = !filter.settled();
     Require(!deferred || filter.state == kCommitting,

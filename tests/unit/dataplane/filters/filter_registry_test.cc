@@ -707,6 +707,7 @@ TEST_P(OrdersDuringACommitTest, AnotherPortIsEnabled) {
   EXPECT_TRUE(registry_->EnablePort("b").ok());
   EndCommit("");
   EXPECT_EQ(answers_, "a");
+  EXPECT_TRUE(Status().enabled()) << "b is";
   EXPECT_TRUE(registry_->EnablePort("a").ok());
   ExpectEnabled();
 }
@@ -730,6 +731,7 @@ TEST_P(OrdersDuringACommitTest, APortIsPluggedIn) {
   EXPECT_TRUE(listing->enabled);
   EndCommit("abc");
   EXPECT_EQ(answers_, "abcd");
+  EXPECT_TRUE(Status().enabled()) << "e is";
   EXPECT_TRUE(registry_->EnablePort("a").ok());
   EXPECT_TRUE(registry_->EnablePort("b").ok());
   ExpectEnabled(/*expects=*/false);
