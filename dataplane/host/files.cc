@@ -112,8 +112,7 @@ std::vector<uint16_t> ParseCpuList(std::string_view text) {
     ++at;
   }
   std::ranges::sort(numbers);
-  const auto twice = std::ranges::unique(numbers);
-  numbers.erase(twice.begin(), twice.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
   return numbers;
 }
 

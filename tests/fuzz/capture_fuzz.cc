@@ -16,6 +16,10 @@ void Require(bool condition) {
   if (!condition) std::abort();
 }
 
+bool BeginsWith(const absl::Status& status, const std::string& text) {
+  return std::string(status.message()).starts_with(text);
+}
+
 // Each packet of a capture costs some bytes of it.
 constexpr size_t kLeastPacketBytes = 12;
 constexpr size_t kEthernetHeader = 14;
@@ -23,14 +27,14 @@ constexpr size_t kEthernetHeader = 14;
 void Check(const std::string& path, size_t size) {
   const auto reader = CaptureReader::Open(path);
   if (!reader.ok()) {
-    Require(reader.status().message().starts_with(path + ": "));
+    Require(BeginsWith(reader.status(), path + ": "));
     return;
   }
   while (true) {
     CapturedPacket packet;
     const auto more = (*reader)->Next(packet);
     if (!more.ok()) {
-      Require(more.status().message().starts_with(path + ": packet "));
+      Require(BeginsWith(more.status(), path + ": packet "));
       return;
     }
     if (!*more) return;
