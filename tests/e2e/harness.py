@@ -49,6 +49,20 @@ def wait_for(what, condition, limit_s=_LIMIT_S):
     time.sleep(0.02)
 
 
+def stamp(path):
+  """What changes when a file is replaced; None if there is none."""
+  try:
+    found = path.stat()
+  except FileNotFoundError:
+    return None
+  return found.st_ino, found.st_mtime_ns
+
+
+def wait_until_replaced(path, before):
+  """Until the file is another one than it was when its stamp was taken."""
+  wait_for(f"another {path.name}", lambda: stamp(path) not in (None, before))
+
+
 def run(*command, check=True, timeout=_LIMIT_S, **more):
   """Runs a command to its end; its output is text."""
   done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
