@@ -208,7 +208,7 @@ fuzzers() {
     --corpus "$top/tests/fuzz/corpus" --seconds "$seconds" \
     --results "$results" "$@"
 }
-kind_fuzz() { fuzzers 20; }
+kind_fuzz() { fuzzers 10; }
 
 kind_models() {
   run $python "$top/tests/tools/run_models.py" "$top/tests/models" \
