@@ -98,10 +98,8 @@ count() {
 # --- building ---------------------------------------------------------------
 
 # A flavour is a build directory; what a kind needs is built in it when the
-# kind runs, each object once.  Blocks of sources of one target are compiled as
-# one (unity), because most of the time goes into the same headers.  What is
-# built with sanitizers has no more debug information than reports need.
-blocks="-Dunity=on -Dunity_size=8"
+# kind runs, each object once. What is built with sanitizers has no more debug
+# information than reports need.
 sanitizers="--buildtype=debugoptimized -Doptimization=1 -Db_ndebug=false
   -Dcpp_args=-gline-tables-only -Db_lundef=false -Dbenchmarks=false"
 
@@ -111,16 +109,16 @@ configure() {
   case $1 in
     release)
       CC=$(with_ccache gcc) CXX=$(with_ccache g++) \
-        configure_build "$release" --buildtype=release -Dwerror=true $blocks \
+        configure_build "$release" --buildtype=release -Dwerror=true \
         -Dtests=true -Dbenchmarks=true -Dfuzzers=false \
         --prefix=/usr --sysconfdir=/etc ;;
     asan)
       CC=$(with_ccache clang) CXX=$(with_ccache clang++) \
-        configure_build "$asan" -Dwerror=true $blocks $sanitizers \
+        configure_build "$asan" -Dwerror=true $sanitizers \
         -Db_sanitize=address,undefined -Dtests=true -Dfuzzers=true ;;
     tsan)
       CC=$(with_ccache clang) CXX=$(with_ccache clang++) \
-        configure_build "$tsan" -Dwerror=true $blocks $sanitizers \
+        configure_build "$tsan" -Dwerror=true $sanitizers \
         -Db_sanitize=thread -Dtests=true -Dfuzzers=false ;;
   esac
 }
