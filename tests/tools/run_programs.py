@@ -145,6 +145,8 @@ def main():
     return 0
   if args.results is None:
     parser.error("--results is needed to run")
+  # Those that may take longest begin first.
+  tests.sort(key=lambda t: -t["timeout"])
   children.stop_all_on_sigterm()
   label = args.label or args.kind
   log_dir = args.build_dir / "test-logs"
