@@ -4,7 +4,8 @@
 #   sudo ./tests/run.sh [KIND...]
 #
 # Kinds: unit scenarios property models e2e guest fuzz package sanitize
-# bench (default: all).
+# bench (default: all of these), and long, which takes an hour or two.
+# Kinds that mostly wait and kinds that compute run beside each other.
 # Installs missing Debian packages, cleans up after itself, and ends with one
 # line "N passed, N failed". The exit status is 0 only if nothing failed.
 set -u
@@ -14,13 +15,20 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 all_kinds="unit scenarios property models e2e guest fuzz package sanitize bench"
 kinds=()
 for kind in "$@"; do
-  case " $all_kinds " in
+  case " $all_kinds long " in
     *" $kind "*) kinds+=("$kind") ;;
-    *) die "unknown kind: $kind (kinds: $all_kinds)" ;;
+    *) die "unknown kind: $kind (kinds: $all_kinds long)" ;;
   esac
 done
 [ ${#kinds[@]} -gt 0 ] || read -ra kinds <<<"$all_kinds"
 wanted() { case " ${kinds[*]} " in *" $1 "*) true ;; *) false ;; esac }
+# only KIND...: those of them that are wanted, in this order.
+only() {
+  local kind
+  for kind in "$@"; do
+    ! wanted "$kind" || printf '%s\n' "$kind"
+  done
+}
 
 release=$top/build
 asan=$top/build-asan
@@ -41,7 +49,8 @@ export PYTHONDONTWRITEBYTECODE=1
 # --- ending -----------------------------------------------------------------
 
 child=
-early=  # the process of build_early
+beside=   # the process of the kinds that compute beside others
+burners=  # processes that keep processors busy
 # run COMMAND...: runs it so that a signal to this script reaches it.
 run() {
   "$@" &
@@ -55,7 +64,7 @@ run() {
 clean_up() {
   trap - EXIT INT TERM HUP
   local process
-  for process in $child $early; do
+  for process in $child $beside $burners; do
     kill -TERM "$process" 2>/dev/null
     wait "$process" 2>/dev/null
   done
@@ -88,96 +97,84 @@ count() {
 
 # --- building ---------------------------------------------------------------
 
-# build DIR NAME [TARGET...]: the log is shown only when it fails.
+# A flavour is a build directory; what a kind needs is built in it when the
+# kind runs, each object once. What is built with sanitizers has no more debug
+# information than reports need.
+sanitizers="--buildtype=debugoptimized -Doptimization=1 -Db_ndebug=false
+  -Dcpp_args=-gline-tables-only -Db_lundef=false -Dbenchmarks=false"
+
+# configure FLAVOUR
+configure() {
+  # shellcheck disable=SC2086  # one word an option
+  case $1 in
+    release)
+      CC=$(with_ccache gcc) CXX=$(with_ccache g++) \
+        configure_build "$release" --buildtype=release -Dwerror=true \
+        -Dtests=true -Dbenchmarks=true -Dfuzzers=false \
+        --prefix=/usr --sysconfdir=/etc ;;
+    asan)
+      CC=$(with_ccache clang) CXX=$(with_ccache clang++) \
+        configure_build "$asan" -Dwerror=true $sanitizers \
+        -Db_sanitize=address,undefined -Dtests=true -Dfuzzers=true ;;
+    tsan)
+      CC=$(with_ccache clang) CXX=$(with_ccache clang++) \
+        configure_build "$tsan" -Dwerror=true $sanitizers \
+        -Db_sanitize=thread -Dtests=true -Dfuzzers=false ;;
+  esac
+}
+
+# targets FLAVOUR WHAT: the ninja targets of what a kind runs.
+targets() {
+  local tools=$top/tests/tools dir=${!1}
+  case $2 in
+    programs) printf '%s\n' sluiced sluicectl sluice-replay ;;
+    # The replay is compared with a model that is a program.
+    e2e) printf '%s\n' tests/property/verdict_oracle ;;
+    fuzz) $python "$tools/run_fuzzers.py" --build-dir "$dir" --list-targets ;;
+    bench)
+      $python "$tools/run_benchmarks.py" --build-dir "$dir" --list-targets ;;
+    threads | memory)
+      $python "$tools/run_programs.py" --build-dir "$dir" --kind "$2" \
+        --suite "$2" --list-targets ;;
+    *)
+      $python "$tools/run_programs.py" --build-dir "$dir" --kind "$2" \
+        --list-targets ;;
+  esac
+}
+
+# build FLAVOUR WHAT: each is done once; it is a case of its own, and the log
+# is shown only when it fails.
+declare -A done_already
 build() {
-  local dir=$1 name=$2
-  shift 2
-  say "  building $name ..."
-  local started=$SECONDS
-  if run ninja -C "$dir" -j "$jobs" "$@" >"$dir/build.log" 2>&1; then
-    say "  built $name in $((SECONDS - started)) s"
+  local flavour=$1 what=$2 dir=${!1} wanted_targets began=$SECONDS
+  local name="$flavour: $what"
+  [ "${done_already[$name]-}" != good ] || return 0
+  [ "${done_already[$name]-}" != bad ] || return 1
+  done_already[$name]=bad
+  if [ -z "${done_already[$flavour]-}" ]; then
+    done_already[$flavour]=bad
+    configure "$flavour" && done_already[$flavour]=good
+  fi
+  if [ "${done_already[$flavour]}" = bad ]; then
+    fail build "configuring for $name"
+    return 1
+  fi
+  wanted_targets=$(targets "$flavour" "$what")
+  if [ -z "$wanted_targets" ]; then
+    fail build "$name: there is nothing to build"
+    return 1
+  fi
+  # shellcheck disable=SC2086  # one word a target
+  if run ninja -C "$dir" -j "$jobs" $wanted_targets >"$dir/build.log" 2>&1; then
+    say "  built $name in $((SECONDS - began)) s"
+    pass build "$name"
+    done_already[$name]=good
   else
     grep -vE '^\[[0-9]+/[0-9]+\] (Compiling|Linking|Generating)' \
       "$dir/build.log" | tail -n 60
+    fail build "$name"
     return 1
   fi
-}
-
-# Each build is done once, and its failure is one failed case.
-release_state=
-build_release() {
-  [ "$release_state" != good ] || return 0
-  [ "$release_state" != bad ] || return 1
-  release_state=bad
-  CC=$(with_ccache gcc) CXX=$(with_ccache g++) \
-    configure_build "$release" --buildtype=release -Dwerror=true \
-    -Dtests=true -Dbenchmarks=true -Dfuzzers=false \
-    --prefix=/usr --sysconfdir=/etc &&
-    build "$release" "release (g++)" &&
-    release_state=good && pass build release && return 0
-  fail build "release build (g++)"
-  return 1
-}
-
-asan_state=
-build_asan() {
-  [ "$asan_state" != good ] || return 0
-  [ "$asan_state" != bad ] || return 1
-  asan_state=bad
-  end_early
-  CC=$(with_ccache clang) CXX=$(with_ccache clang++) \
-    configure_build "$asan" --buildtype=debugoptimized -Dwerror=true \
-    -Db_sanitize=address,undefined -Db_lundef=false \
-    -Dtests=true -Dbenchmarks=false -Dfuzzers=true &&
-    build "$asan" "with address and undefined sanitizers (clang)" &&
-    asan_state=good && pass build asan && return 0
-  fail build "build with address and undefined sanitizers (clang)"
-  return 1
-}
-
-tsan_state=
-build_tsan() {
-  local targets
-  tsan_state=bad
-  CC=$(with_ccache clang) CXX=$(with_ccache clang++) \
-    configure_build "$tsan" --buildtype=debugoptimized -Dwerror=true \
-    -Db_sanitize=thread -Db_lundef=false \
-    -Dtests=true -Dbenchmarks=false -Dfuzzers=false || {
-    fail build "configuring with the thread sanitizer (clang)"
-    return 1
-  }
-  targets=$($python "$top/tests/tools/run_programs.py" --build-dir "$tsan" \
-    --kind threads --suite threads --list-targets)
-  # shellcheck disable=SC2086  # one word a target
-  if [ -z "$targets" ]; then
-    tsan_state=empty
-  elif build "$tsan" "with the thread sanitizer (clang)" $targets; then
-    tsan_state=good && pass build tsan
-  else
-    fail build "build with the thread sanitizer (clang)"
-    return 1
-  fi
-}
-
-# Tests on live traffic wait more than they compute: what is built for later
-# kinds is built beside them, at the lowest priority. Errors are left to the
-# builds themselves, which have little to do then.
-build_early() {
-  wanted fuzz || wanted sanitize || return 0
-  [ -z "$asan_state$early" ] || return 0
-  (
-    trap '[ -z "$child" ] || kill -TERM "$child"; exit 143' TERM
-    renice -n 19 -p "$BASHPID" >/dev/null
-    results=/dev/null
-    build_asan
-    ! wanted sanitize || build_tsan
-  ) >"$scratch/early.log" 2>&1 &
-  early=$!
-}
-end_early() {
-  [ -n "$early" ] || return 0
-  wait "$early"
-  early=
 }
 
 # Sanitizers keep shadow memory at fixed places, which random layouts with
@@ -191,90 +188,75 @@ programs() { run $python "$top/tests/tools/run_programs.py" \
 # --- kinds ------------------------------------------------------------------
 
 kind_unit() {
-  build_release && programs --build-dir "$release" --kind unit
+  build release unit && programs --build-dir "$release" --kind unit
 }
 kind_scenarios() {
-  build_release && programs --build-dir "$release" --kind scenarios
+  build release scenarios && programs --build-dir "$release" --kind scenarios
 }
 kind_property() {
-  build_release && programs --build-dir "$release" --kind property
+  build release property && programs --build-dir "$release" --kind property
 }
 
-kind_fuzz() {
-  build_asan || return
+# fuzzers SECONDS [OPTION...]
+fuzzers() {
+  local seconds=$1
+  shift
+  build asan fuzz || return
   run $python "$top/tests/tools/run_fuzzers.py" --build-dir "$asan" \
-    --corpus "$top/tests/fuzz/corpus" --seconds 20 --results "$results"
+    --corpus "$top/tests/fuzz/corpus" --seconds "$seconds" \
+    --results "$results" "$@"
 }
+kind_fuzz() { fuzzers 10; }
 
 kind_models() {
   run $python "$top/tests/tools/run_models.py" "$top/tests/models" \
     --results "$results"
 }
 
-# run_pytest KIND WHAT [OPTION...]: tests on live traffic below a folder.
+# run_pytest KIND FOLDER NUMBER: the test files of a folder, so many at a time.
 run_pytest() {
-  local kind=$1 what=$2
-  shift 2
-  build_release || return
+  local kind=$1 folder=$2 at_once=$3
+  build release programs || return
   if [ "$(id -u)" -ne 0 ]; then
-    fail "$kind" "these tests make network namespaces and need root"
+    fail "$kind" "these tests make namespaces and clean systems: run as root"
     return
   fi
-  SLUICE_BUILD_DIR=$release run $python -m pytest -p no:cacheprovider -q \
-    --junit-xml "$scratch/$kind.xml" "$@" "$what"
-  local status=$?
-  $python "$top/tests/tools/count_junit.py" "$scratch/$kind.xml" "$kind" \
-    >>"$results" || fail "$kind" "pytest ended with status $status, no report"
+  run $python "$top/tests/tools/run_pytest.py" --build-dir "$release" \
+    --kind "$kind" --results "$results" --scratch "$scratch" \
+    --jobs "$at_once" "$folder"
 }
-
+# Tests on live traffic mostly wait: more at a time than processors.
 kind_e2e() {
-  build_release && build_early
-  run_pytest e2e "$top/tests/e2e" --ignore "$top/tests/e2e/vfio"
+  build release programs && build release e2e &&
+    run_pytest e2e "$top/tests/e2e" $((jobs < 2 ? 2 : jobs > 4 ? 5 : jobs + 1))
 }
-kind_guest() {
-  run_pytest guest "$top/tests/e2e/vfio"
-}
-
-kind_package() {
-  build_release || return
-  if [ "$(id -u)" -ne 0 ]; then
-    fail package "a clean system is made and entered by root"
-    return
-  fi
-  SLUICE_BUILD_DIR=$release run $python -m pytest -p no:cacheprovider -q \
-    --junit-xml "$scratch/package.xml" "$top/tests/package"
-  local status=$?
-  $python "$top/tests/tools/count_junit.py" "$scratch/package.xml" package \
-    >>"$results" || fail package "pytest ended with status $status, no report"
-}
+kind_guest() { run_pytest guest "$top/tests/e2e/vfio" 1; }
+kind_package() { run_pytest package "$top/tests/package" 1; }
 
 kind_sanitize() {
-  if build_asan; then
-    export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-    export ASAN_OPTIONS=detect_stack_use_after_return=1
-    export LSAN_OPTIONS=suppressions=$top/tests/lsan.supp:print_suppressions=0
-    programs --build-dir "$asan" --kind unit --label sanitize \
-      --wrapper "$fixed_layout" --timeout 900
-    programs --build-dir "$asan" --kind scenarios --label sanitize \
-      --wrapper "$fixed_layout" --timeout 900
-    programs --build-dir "$asan" --kind property --suite memory \
+  local kind
+  export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+  export ASAN_OPTIONS=detect_stack_use_after_return=1
+  export LSAN_OPTIONS=suppressions=$top/tests/lsan.supp:print_suppressions=0
+  for kind in unit scenarios; do
+    build asan $kind && programs --build-dir "$asan" --kind $kind \
       --label sanitize --wrapper "$fixed_layout" --timeout 900
-    unset ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS
-  fi
-  build_tsan || return
+  done
+  build asan memory && programs --build-dir "$asan" --kind property \
+    --suite memory --label sanitize --wrapper "$fixed_layout" --timeout 900
+  unset ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS
+  build tsan threads || return
   export TSAN_OPTIONS=halt_on_error=1:suppressions=$top/tests/tsan.supp
   programs --build-dir "$tsan" --kind threads --suite threads \
     --label sanitize --wrapper "$fixed_layout" --timeout 900
   unset TSAN_OPTIONS
-  [ "$tsan_state" = good ] ||
-    fail sanitize "no test belongs to the meson suite 'threads'"
 }
 
 kind_bench() {
-  build_release || return
+  build release bench || return
   run $python "$top/tests/tools/run_benchmarks.py" --build-dir "$release" \
     --results "$results"
-  [ "$(id -u)" -eq 0 ] || return
+  [ "$(id -u)" -eq 0 ] && build release programs || return
   local status script
   for script in throughput transfer; do
     status=0
@@ -284,26 +266,88 @@ kind_bench() {
   done
 }
 
+# What the other kinds do, for longer: what fails now and then fails here. The
+# last two of ten rounds have to share the processors with busy loops.
+long_rounds=10
+kind_long() {
+  local round kind all=$results _
+  build release unit && run $python "$top/tests/tools/check_headers.py" \
+    --build-dir "$release" --results "$results"
+  fuzzers 300 --kind long
+  for ((round = 1; round <= long_rounds; round++)); do
+    if [ $round -eq $((long_rounds - 1)) ]; then
+      for _ in $(seq "$jobs"); do
+        while :; do :; done &
+        burners+=" $!"
+      done
+    fi
+    results=$scratch/round
+    : >"$results"
+    for kind in unit scenarios property e2e sanitize; do
+      say "-- round $round: $kind${burners:+, processors busy}"
+      "kind_$kind"
+    done
+    results=$all
+    awk -F'\t' -v r="$round" \
+      '{ print $1 "\tlong\tround " r ": " $2 ": " $3 }' "$scratch/round" \
+      >>"$results"
+  done
+  local process
+  for process in $burners; do
+    kill "$process"
+    wait "$process"
+  done 2>/dev/null
+  burners=
+}
+
 # --- the run ----------------------------------------------------------------
 
-started=$SECONDS
-groups=(build test)
-if wanted e2e || wanted guest; then groups+=(demo); fi
-! wanted guest || groups+=(guest)
-! wanted package || groups+=(package)
-install_packages "${groups[@]}"
-
-for kind in "${kinds[@]}"; do
+# run_kind KIND
+run_kind() {
+  local kind=$1 began=$SECONDS
   say "== $kind"
-  kind_started=$SECONDS
   "kind_$kind"
   if [ "$(count pass "$kind")" -eq 0 ] && [ "$(count fail "$kind")" -eq 0 ]; then
     # Models are optional; every other kind has something to run.
     [ "$kind" = models ] && [ -z "$(ls "$top"/tests/models/*.pml 2>/dev/null)" ] ||
       fail "$kind" "$kind: nothing ran"
   fi
-  printf '%s\t%s\n' "$kind" "$((SECONDS - kind_started))" >>"$times"
-done
+  printf '%s\t%s\n' "$kind" "$((SECONDS - began))" >>"$times"
+}
+
+started=$SECONDS
+groups=(build test)
+if wanted e2e || wanted guest || wanted long; then groups+=(demo); fi
+! wanted guest || groups+=(guest)
+! wanted package || groups+=(package)
+install_packages "${groups[@]}"
+
+# Kinds of two sorts run beside each other: those that mostly wait, and, with
+# less priority, those that compute; what the latter say is shown when each
+# of them is done. The programs are built before: nothing is built twice, or in
+# one directory by two. Benchmarks have the machine for themselves.
+waiting=$(only e2e guest package)
+computing=$(only unit scenarios property fuzz models sanitize)
+if [ -n "$waiting" ] && [ -n "$computing" ]; then
+  build release programs
+  ! wanted e2e || build release e2e
+  (
+    trap '[ -z "$child" ] || { kill -TERM "$child"; wait "$child"; }; exit 143' \
+      TERM
+    # Not the lowest: what has a time limit has to get on.
+    renice -n 10 -p "$BASHPID" >/dev/null
+    for kind in $computing; do
+      run_kind "$kind" >"$scratch/$kind.log" 2>&1
+      cat "$scratch/$kind.log"
+    done
+  ) &
+  beside=$!
+  computing=
+fi
+for kind in $computing $waiting; do run_kind "$kind"; done
+[ -z "$beside" ] || wait "$beside"
+beside=
+for kind in $(only bench long); do run_kind "$kind"; done
 
 say
 say "kind        passed  failed  seconds"

@@ -11,6 +11,9 @@ import harness  # noqa: E402
 
 
 def pytest_configure(config):
+  config.addinivalue_line(
+      "markers", "alone: runs when no other test does (tests/run.sh)")
+
   # The fixtures clean up on SIGTERM as they do on an interrupt.
   def interrupt(*_):
     raise KeyboardInterrupt

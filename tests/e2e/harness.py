@@ -49,6 +49,20 @@ def wait_for(what, condition, limit_s=_LIMIT_S):
     time.sleep(0.02)
 
 
+def stamp(path):
+  """What changes when a file is replaced; None if there is none."""
+  try:
+    found = path.stat()
+  except FileNotFoundError:
+    return None
+  return found.st_ino, found.st_mtime_ns
+
+
+def wait_until_replaced(path, before):
+  """Until the file is another one than it was when its stamp was taken."""
+  wait_for(f"another {path.name}", lambda: stamp(path) not in (None, before))
+
+
 def run(*command, check=True, timeout=_LIMIT_S, **more):
   """Runs a command to its end; its output is text."""
   done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
@@ -349,19 +363,42 @@ Stream = collections.namedtuple("Stream", "sent received duplicates")
 
 
 class UdpStream:
-  """A constant-rate UDP stream from the client to the server, counted.
+  """A constant-rate UDP stream from the client to the server, counted."""
 
-  `first`: seconds that the server waits for the first packet."""
-
-  def __init__(self, network, family, port, rate, seconds, first=15,
-               source_port=0):
+  def __init__(self, network, family, port, rate, seconds, source_port=0):
     self._network = network
-    self._receiver = network.server.start_python(
-        "udp_stream.py", "receive", "--port", port, "--first", first)
+    self._receiver = self._receive(network, port)
     network.server.wait_for_listener(port, udp=True)
-    self._sender = network.client.start_python(
+    self._sender = self._send(network, family, port, rate, seconds,
+                              source_port)
+
+  @classmethod
+  def several(cls, network, family, ports, rate, seconds):
+    """One to each port, which begin at the same time."""
+    streams = [cls.__new__(cls) for _ in ports]
+    for stream, port in zip(streams, ports):
+      stream._network = network
+      stream._receiver = cls._receive(network, port)
+    for port in ports:
+      network.server.wait_for_listener(port, udp=True)
+    for stream, port in zip(streams, ports):
+      stream._sender = cls._send(network, family, port, rate, seconds, 0)
+    return streams
+
+  @staticmethod
+  def _receive(network, port):
+    return network.server.start_python(
+        "udp_stream.py", "receive", "--port", port, "--first", _LIMIT_S)
+
+  @staticmethod
+  def _send(network, family, port, rate, seconds, source_port):
+    return network.client.start_python(
         "udp_stream.py", "send", "--to", SERVERS[family], "--port", port,
         "--rate", rate, "--seconds", seconds, "--source-port", source_port)
+
+  def end(self):
+    """The sender sends no more, whatever it was to send."""
+    self._sender.send_signal(signal.SIGUSR1)
 
   @property
   def running(self):
@@ -369,6 +406,7 @@ class UdpStream:
 
   def finish(self):
     assert self._sender.wait(60) == 0, self._sender.text()
+    self._receiver.send_signal(signal.SIGUSR1)
     sent = json.loads(self._sender.text())
     assert self._receiver.wait(60) == 0, self._receiver.text()
     received = json.loads(self._receiver.text())

@@ -63,8 +63,7 @@ def ports_of(fw):
 
 def passed(network, family, port, count=20):
   """How many of `count` packets reach the server."""
-  stream = UdpStream(network, family, port, rate=500, seconds=count / 500,
-                     first=1.0)
+  stream = UdpStream(network, family, port, rate=500, seconds=count / 500)
   counted = stream.finish()
   assert counted.sent == count
   return counted.received

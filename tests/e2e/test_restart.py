@@ -4,12 +4,12 @@ import hashlib
 import json
 import signal
 import subprocess
-import threading
 import time
 
 import pytest
 
-from harness import BUILD, NEIGHBOURS, PYTHON, SERVERS, run, wait_for
+from harness import (BUILD, NEIGHBOURS, PYTHON, SERVERS, run, stamp, wait_for,
+                     wait_until_replaced)
 
 # Without an answer: a RST while there are no states would end the flow.
 _RULES = ("block drop all\n"
@@ -53,25 +53,33 @@ def expected(blocks=400):
           f"{hashlib.sha256(bytes(range(256)) * 16 * blocks).hexdigest()}")
 
 
-def download(network, family, seconds, blocks=400):
-  """A download that takes so long; call the result for its output."""
-  network.server.start(PYTHON, "-c", _SERVER, str(_BLOCK * blocks),
-                       str(seconds))
-  network.server.wait_for_listener(8000)
-  result = {}
+class Download:
+  """A download that takes so long."""
 
-  def work():
-    done = network.client.run(PYTHON, "-c", _CLIENT,
-                              SERVERS[family], check=False, timeout=60)
-    result["text"] = (done.stdout + done.stderr).strip()
+  def __init__(self, network, family, seconds, blocks=400):
+    self._server = network.server.start(
+        PYTHON, "-c", _SERVER, str(_BLOCK * blocks), str(seconds))
+    network.server.wait_for_listener(8000)
+    self._client = network.client.start(PYTHON, "-c", _CLIENT, SERVERS[family])
 
-  thread = threading.Thread(target=work)
-  thread.start()
+  def pause(self, fw):
+    """No packet is under way when this returns, until it resumes."""
+    self._server.send_signal(signal.SIGSTOP)
+    seen = []
 
-  def finish():
-    thread.join(60)
-    return result.get("text")
-  return finish
+    def quiet():
+      seen.append([(s["forward"], s["backward"]) for s in fw.states()])
+      time.sleep(0.2)  # longer than an acknowledgement waits
+      return len(seen) > 1 and seen[-1] == seen[-2]
+    wait_for("the last packet", quiet)
+
+  def resume(self):
+    self._server.send_signal(signal.SIGCONT)
+
+  def finish(self):
+    """What the client says of it."""
+    self._client.wait(60)
+    return self._client.text().strip()
 
 
 def restart(fw, number=signal.SIGTERM):
@@ -88,6 +96,15 @@ def state_of(tmp_path):
   return f'\n[state]\ndir = "{tmp_path / "state"}"\ninterval = 1\n'
 
 
+def load_and_keep(tmp_path, load):
+  """Loads a ruleset, and waits until it is on the disk."""
+  policy = tmp_path / "state" / "main.policy"
+  wait_for("the policy at the start", policy.exists)
+  before = stamp(policy)
+  load()
+  wait_until_replaced(policy, before)
+
+
 def restored(fw):
   listing = fw.json("restore", "status")["restores"]
   return {r["filter"]: r["state"] for r in listing}
@@ -100,23 +117,24 @@ def test_a_download_goes_through_a_restart(network, firewall, family, tmp_path,
   fw = firewall(_RULES, extra=state_of(tmp_path))
   # What a kill leaves on the disk may be a second old, and a flow that has
   # moved on by more than its window meanwhile is not known any more.
-  blocks = 400 if number == signal.SIGTERM else 60
-  finish = download(network, family, 6, blocks)
+  blocks = 400 if number == signal.SIGTERM else 24
+  transfer = Download(network, family, 6, blocks)
   wait_for("a state", lambda: fw.states())
   fw.ctl("-t", "blocked", "-T", "add", "192.0.2.9")
-  # What is on the disk after a kill is what was there a second before.
-  time.sleep(2.5)
+  # The second snapshot from now is of a time after the addition.
+  for _ in range(2):
+    snapshot = tmp_path / "state" / "main.snap"
+    wait_until_replaced(snapshot, stamp(snapshot))
   restart(fw, number)
   wait_for("the restore", lambda: restored(fw)["main"] == "RESTORED")
   assert fw.states()
   assert "192.0.2.9" in fw.ctl("-t", "blocked", "-T", "show").stdout
-  assert finish() == expected(blocks)
+  assert transfer.finish() == expected(blocks)
 
 
 def test_the_last_committed_ruleset_comes_back(firewall, tmp_path):
   fw = firewall(_RULES, extra=state_of(tmp_path))
-  fw.load("block all\npass proto icmp\n")
-  time.sleep(1)
+  load_and_keep(tmp_path, lambda: fw.load("block all\npass proto icmp\n"))
   rules = fw.ctl("-s", "rules").stdout
   restart(fw, signal.SIGKILL)
   assert fw.ctl("-s", "rules").stdout == rules
@@ -129,8 +147,7 @@ def test_the_language_of_the_ruleset_comes_back(firewall, tmp_path):
   rules.write_text("block all\n" + "".join(
       f"pass in proto tcp from 192.0.2.{n} to port ssh\n"
       for n in range(1, 9)) + "anchor in {\n pass proto udp\n}\n")
-  fw.ctl("--dialect", "freebsd", "-f", rules)
-  time.sleep(1)
+  load_and_keep(tmp_path, lambda: fw.ctl("--dialect", "freebsd", "-f", rules))
   listings = ("rules", "Tables", "timeouts", "memory")
   before = [fw.ctl("-s", what).stdout for what in listings]
   assert "keep state" in before[0] and "__automatic_" in before[1]
@@ -161,8 +178,10 @@ def test_a_damaged_snapshot_gives_way_to_the_one_before(firewall, tmp_path):
 
 def test_export_and_import_by_hand(network, firewall, family, tmp_path):
   fw = firewall(_RULES)
-  finish = download(network, family, 4)
+  transfer = Download(network, family, 4)
   wait_for("a state", lambda: fw.states())
+  # A flow that moves on by more than its window would not be known any more.
+  transfer.pause(fw)
   path = tmp_path / "main.snapshot"
   with path.open("wb") as out:
     done = subprocess.run([BUILD / "sluicectl", "-p", fw.socket, "state",
@@ -195,7 +214,8 @@ def test_export_and_import_by_hand(network, firewall, family, tmp_path):
   assert failed.returncode == 1 and "No space left" in failed.stderr
   metrics = fw.ctl("metrics").stdout
   assert "sluice_restore_commits_total 1" in metrics
-  assert finish() == expected()
+  transfer.resume()
+  assert transfer.finish() == expected()
 
 
 def test_killed_at_every_point_it_comes_up_again(firewall, tmp_path,

@@ -2,7 +2,9 @@
 """A numbered UDP stream at a constant rate, and its receiver.
 
 The receiver ends when the sender's last packets, which say how many there
-were, have come, or when nothing has come for a while after the first.
+were, have come, or when nothing has come for a while after the first.  SIGUSR1
+tells it that the sender is done: if nothing has come by then, nothing will.
+The sender, on SIGUSR1, sends no more than it has.
 """
 
 import argparse
@@ -18,6 +20,8 @@ _PACKET = struct.Struct(">II")  # number, how many (0: not known yet)
 _LAST_PACKETS = 5
 _PADDING = bytes(200)
 _SILENCE_S = 4.0
+_LAST_LOOK_S = 0.5
+_TICK_S = 0.25
 _SO_RCVBUFFORCE = 33  # of Linux; above the limit of ordinary users
 
 
@@ -33,6 +37,13 @@ def send(options):
   to = (options.to, options.port)
   total = int(options.rate * options.seconds)
   others = []
+  ended = False
+
+  def end(*_):
+    nonlocal ended
+    ended = True
+
+  signal.signal(signal.SIGUSR1, end)
   resource.setrlimit(resource.RLIMIT_NOFILE, (total + 100, total + 100))
   with socket.socket(family, socket.SOCK_DGRAM) as out:
     out.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
@@ -40,6 +51,9 @@ def send(options):
     out.connect(to)
     started = time.monotonic()
     for number in range(total):
+      if ended:
+        total = number
+        break
       ahead = started + number / options.rate - time.monotonic()
       if ahead > 0.001:
         time.sleep(ahead)
@@ -62,23 +76,40 @@ def send(options):
 
 def receive(options):
   seen, duplicates, total = set(), 0, None
+  last = time.monotonic()
+  done_at = None
+
+  def sender_done(*_):
+    nonlocal done_at
+    done_at = time.monotonic()
+
+  signal.signal(signal.SIGUSR1, sender_done)
   with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as inlet:
     inlet.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     inlet.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 24)
     inlet.bind(("::", options.port))
-    inlet.settimeout(options.first)
-    try:
-      while total is None:
+    inlet.settimeout(_TICK_S)
+    while total is None:
+      try:
         number, total_said = _PACKET.unpack_from(inlet.recv(2048))
-        inlet.settimeout(_SILENCE_S)
-        if total_said:
-          total = total_said
-        elif number in seen:
-          duplicates += 1
-        else:
-          seen.add(number)
-    except socket.timeout:
-      pass
+      except socket.timeout:
+        now = time.monotonic()
+        if seen:
+          if now - last >= _SILENCE_S:
+            break
+        elif (now - last >= options.first or
+              (done_at is not None and now - done_at >= _LAST_LOOK_S)):
+          break
+        continue
+      last = time.monotonic()
+      if total_said:
+        total = total_said
+      elif number in seen:
+        duplicates += 1
+      else:
+        seen.add(number)
+  # Also while the interpreter ends.
+  signal.signal(signal.SIGUSR1, signal.SIG_IGN)
   print(json.dumps({"received": len(seen), "duplicates": duplicates,
                     "said": total}))
 

@@ -65,6 +65,8 @@ def package(tarball):
       DEB_BUILD_OPTIONS=f"noautodbgsym parallel={os.cpu_count()}")
   environment.pop("CC", None)
   environment.pop("CXX", None)
+  if os.path.isdir("/usr/lib/ccache"):
+    environment["PATH"] = f"/usr/lib/ccache:{environment['PATH']}"
   run("dpkg-buildpackage", "--build=binary", "--no-sign", cwd=source,
       env=environment)
   (deb,) = WORK.glob("sluice_*.deb")

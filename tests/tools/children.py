@@ -8,6 +8,7 @@ import threading
 
 _LOCK = threading.RLock()
 _RUNNING = set()
+_stopping = False
 
 
 def _end_group(process):
@@ -34,10 +35,13 @@ def run(command, timeout, **popen_args):
   Returns its exit status, or None if it had to be ended at the time limit
   (in seconds).
   """
-  process = subprocess.Popen(command, start_new_session=True,
-                             stdin=subprocess.DEVNULL, **popen_args)
   with _LOCK:
-    _RUNNING.add(process)
+    if not _stopping:
+      process = subprocess.Popen(command, start_new_session=True,
+                                 stdin=subprocess.DEVNULL, **popen_args)
+      _RUNNING.add(process)
+  if _stopping:
+    threading.Event().wait()  # The program ends, and nothing else begins.
   try:
     return process.wait(timeout)
   except subprocess.TimeoutExpired:
@@ -52,7 +56,9 @@ def stop_all_on_sigterm():
   """On SIGTERM or SIGINT, ends every child started here, then the program."""
 
   def handler(number, _frame):
+    global _stopping
     with _LOCK:
+      _stopping = True
       running = list(_RUNNING)
     for process in running:
       try:

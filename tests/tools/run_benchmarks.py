@@ -19,13 +19,21 @@ import children  # noqa: E402
 def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--build-dir", type=pathlib.Path, required=True)
-  parser.add_argument("--results", type=pathlib.Path, required=True)
+  parser.add_argument("--results", type=pathlib.Path)
+  parser.add_argument("--list-targets", action="store_true",
+                      help="print the ninja targets of the programs and stop")
   args = parser.parse_args()
   args.build_dir = args.build_dir.resolve()
-  children.stop_all_on_sigterm()
   benchmarks = json.loads(subprocess.run(
       ["meson", "introspect", str(args.build_dir), "--benchmarks"], check=True,
       stdout=subprocess.PIPE, text=True).stdout)
+  if args.list_targets:
+    print("\n".join(str(pathlib.Path(b["cmd"][0]).relative_to(args.build_dir))
+                    for b in benchmarks))
+    return 0
+  if args.results is None:
+    parser.error("--results is needed to run")
+  children.stop_all_on_sigterm()
   logs = args.build_dir / "test-logs"
   logs.mkdir(exist_ok=True)
   ok = True

@@ -8,13 +8,25 @@ kept in the build directory, the seeds in the tree stay as they are.
 
 import argparse
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import children  # noqa: E402
+
+
+def fuzzers(build_dir):
+  """The paths of the programs, built or not."""
+  targets = json.loads(subprocess.run(
+      ["meson", "introspect", str(build_dir), "--targets"], check=True,
+      stdout=subprocess.PIPE, text=True).stdout)
+  return sorted(pathlib.Path(t["filename"][0]) for t in targets
+                if t["type"] == "executable" and
+                t["name"].startswith("fuzz_"))
 
 
 def run_fuzzer(program, args):
@@ -28,7 +40,7 @@ def run_fuzzer(program, args):
   dictionary = args.corpus / f"{name}.dict"
   log = work / "log"
   command = [
-      str(program), f"-max_total_time={args.seconds}", "-timeout=10",
+      str(program), f"-max_total_time={args.seconds}", "-timeout=30",
       "-rss_limit_mb=4096", "-print_final_stats=1",
       f"-artifact_prefix={work}/"]
   if dictionary.exists():
@@ -50,16 +62,24 @@ def run_fuzzer(program, args):
 def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--build-dir", type=pathlib.Path, required=True)
-  parser.add_argument("--corpus", type=pathlib.Path, required=True)
+  parser.add_argument("--corpus", type=pathlib.Path)
   parser.add_argument("--seconds", type=int, default=20)
   parser.add_argument("--jobs", type=int, default=os.cpu_count())
-  parser.add_argument("--results", type=pathlib.Path, required=True)
+  parser.add_argument("--results", type=pathlib.Path)
+  parser.add_argument("--kind", default="fuzz",
+                      help="the kind's name in the results")
+  parser.add_argument("--list-targets", action="store_true",
+                      help="print the ninja targets of the programs and stop")
   args = parser.parse_args()
   args.build_dir = args.build_dir.resolve()
+  programs = fuzzers(args.build_dir)
+  if args.list_targets:
+    print("\n".join(str(p.relative_to(args.build_dir)) for p in programs))
+    return 0
+  if args.corpus is None or args.results is None:
+    parser.error("--corpus and --results are needed to run")
   args.corpus = args.corpus.resolve()
   children.stop_all_on_sigterm()
-  programs = sorted(p for p in (args.build_dir / "tests/fuzz").glob("fuzz_*")
-                    if p.is_file() and os.access(p, os.X_OK))
   ok = True
   with args.results.open("a") as results, \
        concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
@@ -67,7 +87,8 @@ def main():
         programs, pool.map(lambda p: run_fuzzer(p, args), programs)):
       print(f"  {program.name}: {'' if passed else 'FAILED '}{what}",
             flush=True)
-      results.write(f"{'pass' if passed else 'fail'}\tfuzz\t{program.name}\n")
+      results.write(f"{'pass' if passed else 'fail'}\t{args.kind}\t"
+                    f"{program.name}\n")
       ok = ok and passed
   return 0 if ok else 1
 

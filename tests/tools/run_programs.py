@@ -137,11 +137,16 @@ def main():
 
   tests = select_tests(args.build_dir, args.kind, args.suite)
   if args.list_targets:
-    for test in tests:
-      print(os.path.relpath(test["cmd"][0], args.build_dir))
+    programs = [pathlib.Path(test["cmd"][0]) for test in tests]
+    # A script needs no building.
+    names = {str(p.relative_to(args.build_dir)) for p in programs
+             if p.is_relative_to(args.build_dir)}
+    print("\n".join(sorted(names)))
     return 0
   if args.results is None:
     parser.error("--results is needed to run")
+  # Those that may take longest begin first.
+  tests.sort(key=lambda t: -t["timeout"])
   children.stop_all_on_sigterm()
   label = args.label or args.kind
   log_dir = args.build_dir / "test-logs"
