@@ -170,12 +170,12 @@ FilterListing FilterRegistry::ListingOf(const Registered& of) const {
   listing.enabled = filter.plane().enabled.load(std::memory_order_relaxed);
   listing.states = filter.budget().used();
   listing.rules = CountRules(policy->main);
-  for (const TableStatus& table : filter.store().ListTables()) {
+  for (const TableStatus& table : PolicyListing(filter.store()).Tables()) {
     ++listing.tables;
     listing.table_addresses += table.addresses;
   }
-  listing.generation = filter.store().generation_number();
-  listing.hash = absl::StrFormat("%016x", filter.store().generation_hash());
+  listing.generation = filter.store().generation()->number;
+  listing.hash = absl::StrFormat("%016x", filter.store().generation()->hash);
   listing.created = of.created;
   listing.last_purge = of.last_purge;
   listing.source = of.spec.source;
@@ -355,7 +355,7 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
       if (status_ = kept_policy_->Publish(); !status_.ok()) return status_;
       filter_->PolicyRestored();
       result.rules = CountRules(filter_->store().policy()->main);
-      result.generation = filter_->store().generation_number();
+      result.generation = filter_->store().generation()->number;
     }
     Registered made;
     made.filter = filter_;

@@ -93,7 +93,7 @@ class LiveFilter::LoadJob final : public BuildJob<LoadResult> {
       filter_->loader_pid_ = request_.pid;
       filter_->AfterCommit();
     }
-    result_.generation = store.generation_number();
+    result_.generation = store.generation()->number;
     return std::move(result_);
   }
 
@@ -130,7 +130,7 @@ class LiveFilter::FlushRulesJob final : public BuildJob<uint64_t> {
       return status;
     }
     filter_->AfterCommit();
-    return store.generation_number();
+    return store.generation()->number;
   }
 
  private:
@@ -213,15 +213,16 @@ void LiveFilter::Poll() {
 absl::StatusOr<RuleSlice> LiveFilter::ListRules(const RuleQuery& query,
                                                 const std::string& cursor,
                                                 size_t limit) {
-  const uint64_t generation = store_->generation_number();
+  const PolicyListing listing(*store_);
+  const uint64_t generation = listing.generation().number;
   size_t begin = 0;
   if (cursor.empty()) {
     absl::StatusOr<std::vector<RuleStatus>> rules =
-        store_->ListRules(query.anchor);
+        listing.Rules(query.anchor);
     if (!rules.ok()) return rules.status();
     rule_cache_ = {.generation = generation,
                    .anchor = query.anchor,
-                   .policy = store_->policy(),
+                   .policy = listing.policy(),
                    .rules = *std::move(rules)};
   } else {
     uint64_t of = 0;
@@ -270,21 +271,20 @@ absl::StatusOr<RuleSlice> LiveFilter::ListRules(const RuleQuery& query,
 }
 
 void LiveFilter::ClearRuleCounters() {
-  store_->ZeroRules();
+  ZeroRules(*store_);
   rule_cache_.reset();
 }
 
 const LiveFilter::RuleFacts* LiveFilter::FactsOfRule(uint32_t slot) {
-  const uint64_t generation = store_->generation_number();
-  if (facts_generation_ != generation) {
-    facts_generation_ = generation;
+  const std::shared_ptr<const Generation> generation = store_->generation();
+  if (facts_generation_ != generation->number) {
+    facts_generation_ = generation->number;
     facts_.clear();
-    for (const RuleStatus& status : store_->ListAllRules()) {
-      facts_[status.rule.slot] = {
-          .number = status.rule.number,
-          .anchor = status.rule.anchor,
-          .pflog = status.rule.rule->log.pflog,
-          .identifier = status.rule.rule->ridentifier};
+    for (const ListedRule& rule : generation->policy->listed) {
+      facts_[rule.slot] = {.number = rule.number,
+                           .anchor = rule.anchor,
+                           .pflog = rule.rule->log.pflog,
+                           .identifier = rule.rule->ridentifier};
     }
   }
   const auto found = facts_.find(slot);

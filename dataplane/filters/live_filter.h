@@ -26,6 +26,7 @@
 #include "dataplane/ports/port_set.h"
 #include "dataplane/ports/port_sums.h"
 #include "dataplane/workers/state_orders.h"
+#include "pftable/store/policy_listing.h"
 #include "pftable/store/policy_store.h"
 
 namespace sluice {

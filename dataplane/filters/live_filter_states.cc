@@ -70,7 +70,7 @@ absl::StatusOr<std::shared_ptr<const StateMatcher>> LiveFilter::Resolve(
     matcher->by_rule_slots = true;
     std::vector<uint32_t> slots;
     absl::StatusOr<std::vector<RuleStatus>> rules =
-        store_->ListRules("");
+        PolicyListing(*store_).Rules("");
     if (!rules.ok()) return rules.status();
     for (const RuleStatus& status : *rules) {
       if (status.rule.number != *query.rule) continue;

@@ -114,8 +114,8 @@ FilterInfo LiveFilter::Info() {
   info.debug = policy->options.debug;
   info.host_id = policy->options.host_id != 0 ? policy->options.host_id
                                               : host_id_;
-  info.checksum = absl::StrFormat("%016x", store_->generation_hash());
-  info.generation = store_->generation_number();
+  info.checksum = absl::StrFormat("%016x", store_->generation()->hash);
+  info.generation = store_->generation()->number;
   info.states = budget_.used();
   const std::array<uint64_t, 3> states = RawStateCounters();
   constexpr std::array<const char*, 3> kNames = {"searches", "inserts",
@@ -252,7 +252,7 @@ void LiveFilter::WatchLimits() {
 std::vector<LimitListing> LiveFilter::Limits() {
   const std::shared_ptr<const Policy> policy = store_->policy();
   uint64_t entries = 0;
-  const std::vector<TableStatus> tables = store_->ListTables();
+  const std::vector<TableStatus> tables = PolicyListing(*store_).Tables();
   for (const TableStatus& table : tables) entries += table.addresses;
   std::vector<LimitListing> limits;
   for (size_t i = 0; i < kLimitCount; ++i) {

@@ -33,6 +33,8 @@ class FakeFilterControl : public FilterControl {
   // What was begun, built and published, in order: "begin a", "build a", ...
   // Written by the builder thread too, but never at the same time.
   std::vector<std::string> log;
+  // How often a table's edit is outdated before it can be published.
+  int outdated = 0;
   // Called by Build(), on the builder thread.
   std::function<void()> on_build;
   // Gathers counters instead of nobody.

@@ -88,17 +88,10 @@ class Call {
     Operations* const operations = call->operations_;
     auto begin_job = [call, begin = std::move(begin),
                       answer = std::move(answer)]() mutable {
-      Operations* const lane = call->operations_;
       std::shared_ptr<BuildJob<R>> job = begin();
       if (job == nullptr) return false;
-      const bool submitted = lane->builder_->Submit(
-          [job] { job->Build(); },
-          [call, job, lane, answer = std::move(answer)]() mutable {
-            absl::StatusOr<R> result = job->Publish();
-            job.reset();
-            lane->EndJob();
-            answer(*call, std::move(result));
-          });
+      const bool submitted =
+          Submit<R>(call, std::move(job), std::move(answer));
       if (!submitted) call->Busy();
       return submitted;
     };
@@ -122,6 +115,27 @@ class Call {
   }
 
  private:
+  // Builds, publishes, answers.
+  template <typename R>
+  static bool Submit(
+      std::shared_ptr<Call> call, std::shared_ptr<BuildJob<R>> job,
+      absl::AnyInvocable<void(Call&, absl::StatusOr<R>)> answer) {
+    Operations* const lane = call->operations_;
+    return lane->builder_->Submit(
+        [job] { job->Build(); },
+        [call, job, lane, answer = std::move(answer)]() mutable {
+          if (job->Outdated()) {
+            // Never refused: the builder has the place of the first attempt.
+            Submit<R>(call, std::move(job), std::move(answer));
+            return;
+          }
+          absl::StatusOr<R> result = job->Publish();
+          job.reset();
+          lane->EndJob();
+          answer(*call, std::move(result));
+        });
+  }
+
   template <typename MakeLine>
   void Answer(MakeLine make_line) {
     wants_answer_ ? reply_.Send(make_line()) : reply_.Skip();
