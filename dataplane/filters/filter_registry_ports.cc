@@ -114,7 +114,7 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
     if (!plugged.ok()) return plugged.status();
     PortSet::Entry& entry = **plugged;
     Registered& of = registry_.OfPort(entry);
-    of.filter->Join(entry);
+    of.filter->Status().Join(entry);
     registry_.Begin(of);
     registry_.RefreshRules();
     spdlog::info("port {}: plugged in, {} ({})", spec_.name,
@@ -142,7 +142,7 @@ void FilterRegistry::RemovePort(std::string_view name, DoneStatus done) {
     return done(absl::FailedPreconditionError(
         absl::StrCat("port ", port->config.name, " has no device")));
   }
-  OfPort(*port).filter->Leave(*port);
+  OfPort(*port).filter->Status().Leave(*port);
   ports_.Unplug(port, [this, name = std::string(name),
                        done = std::move(done)](
                           std::unique_ptr<Port> device) mutable {

@@ -15,7 +15,11 @@
 
 namespace sluice {
 
-class FakeFilterControl : public FilterControl {
+class FakeFilterControl : public FilterControl,
+                          private RuleControl,
+                          private StateControl,
+                          private TableControl,
+                          private StatusControl {
  public:
   // What it holds; tests set and look at it.
   std::vector<RuleListing> rules;
@@ -43,6 +47,12 @@ class FakeFilterControl : public FilterControl {
   bool hold_states = false;
   std::vector<std::function<void()>> held;
 
+  RuleControl& Rules() override { return *this; }
+  StateControl& States() override { return *this; }
+  TableControl& Tables() override { return *this; }
+  StatusControl& Status() override { return *this; }
+
+ private:
   std::unique_ptr<BuildJob<LoadResult>> BeginLoad(LoadRequest request) override;
   std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() override;
   absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,

@@ -56,14 +56,14 @@ class PublishingTest : public ::testing::Test {
     return edit;
   }
   TableEditResult Do(TableEdit edit) {
-    auto job = main().BeginTableEdit(std::move(edit));
+    auto job = main().Tables().BeginTableEdit(std::move(edit));
     job->Build();
     auto result = job->Publish();
     EXPECT_TRUE(result.ok()) << result.status();
     return result.ok() ? *std::move(result) : TableEditResult{};
   }
   std::vector<TableAddressListing> Listed() {
-    auto slice = main().ListTable("bad", "", "", 100);
+    auto slice = main().Tables().ListTable("bad", "", "", 100);
     return slice.ok() ? slice->addresses : std::vector<TableAddressListing>{};
   }
 
@@ -80,12 +80,12 @@ class PublishingTest : public ::testing::Test {
 };
 
 TEST_F(PublishingTest, AnEditOfATableIsInForceWhenItIsPublished) {
-  auto job = main().BeginTableEdit(
+  auto job = main().Tables().BeginTableEdit(
       EditOf(TableCommand::kAdd, {"192.0.2.1", "2001:db8::1"}));
   const uint64_t before = InForce();
   job->Build();
   EXPECT_EQ(InForce(), before) << "the builder published it";
-  EXPECT_THAT(main().ListTables(), SizeIs(0));
+  EXPECT_THAT(main().Tables().ListTables(), SizeIs(0));
   const auto result = job->Publish();
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->added, 2u);
@@ -98,7 +98,7 @@ TEST_F(PublishingTest, EachCommandWaitsForThat) {
        {TableCommand::kAdd, TableCommand::kDelete, TableCommand::kReplace,
         TableCommand::kFlush, TableCommand::kKill}) {
     Do(EditOf(TableCommand::kReplace, {"192.0.2.1", "2001:db8::1"}));
-    auto job = main().BeginTableEdit(
+    auto job = main().Tables().BeginTableEdit(
         command == TableCommand::kDelete
             ? EditOf(command, {"192.0.2.1"})
             : EditOf(command, {"192.0.2.1", "192.0.2.2"}));
@@ -110,21 +110,21 @@ TEST_F(PublishingTest, EachCommandWaitsForThat) {
     EXPECT_NE(InForce(), before) << static_cast<int>(command);
   }
   Do(EditOf(TableCommand::kAdd, {"192.0.2.1"}));
-  auto job = main().BeginFlushTables();
+  auto job = main().Tables().BeginFlushTables();
   job->Build();
-  EXPECT_THAT(main().ListTables(), SizeIs(1));
+  EXPECT_THAT(main().Tables().ListTables(), SizeIs(1));
   const auto killed = job->Publish();
   ASSERT_TRUE(killed.ok());
   EXPECT_EQ(*killed, 1u);
-  EXPECT_THAT(main().ListTables(), SizeIs(0));
+  EXPECT_THAT(main().Tables().ListTables(), SizeIs(0));
 }
 
 // A restore, or a port that goes, is not in the lane of the changes.
 TEST_F(PublishingTest, WhatCameBetweenMakesAnEditOutdated) {
   Do(EditOf(TableCommand::kAdd, {"192.0.2.1"}));
-  auto edit = main().BeginTableEdit(
+  auto edit = main().Tables().BeginTableEdit(
       EditOf(TableCommand::kAdd, {"192.0.2.1", "2001:db8::1"}));
-  auto flush = main().BeginFlushTables();
+  auto flush = main().Tables().BeginFlushTables();
   edit->Build();
   flush->Build();
   EXPECT_FALSE(edit->Outdated());
@@ -146,7 +146,7 @@ TEST_F(PublishingTest, ATrialIsNeverOutdatedAndChangesNothing) {
   TableEdit trial = EditOf(TableCommand::kReplace, {"2001:db8::1"});
   trial.dry_run = true;
   trial.feedback = true;
-  auto job = main().BeginTableEdit(trial);
+  auto job = main().Tables().BeginTableEdit(trial);
   job->Build();
   Do(EditOf(TableCommand::kAdd, {"192.0.2.2"}));
   EXPECT_FALSE(job->Outdated());
@@ -159,7 +159,8 @@ TEST_F(PublishingTest, ATrialIsNeverOutdatedAndChangesNothing) {
 }
 
 TEST_F(PublishingTest, AnEditOfADestroyedFilterEndsWithAnError) {
-  auto edit = main().BeginTableEdit(EditOf(TableCommand::kAdd, {"192.0.2.1"}));
+  auto edit = main().Tables().BeginTableEdit(
+      EditOf(TableCommand::kAdd, {"192.0.2.1"}));
   edit->Build();
   main().MarkDestroyed();
   EXPECT_TRUE(absl::IsNotFound(edit->Publish().status()));

@@ -1,4 +1,5 @@
-// Tables, as the control socket asks for them.
+#include "dataplane/filters/filter_tables.h"
+
 #include <algorithm>
 #include <array>
 #include <bitset>
@@ -6,7 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/filters/live_filter.h"
+#include "pftable/store/policy_listing.h"
 #include "pftable/store/table_edits.h"
 
 namespace sluice {
@@ -72,13 +73,11 @@ std::vector<std::pair<TableEntry, TableFeedback>> FeedbackOf(
   return changes;
 }
 
-}  // namespace
-
-class LiveFilter::TableEditJob final : public BuildJob<TableEditResult> {
+class TableEditJob final : public BuildJob<TableEditResult> {
  public:
-  TableEditJob(std::shared_ptr<LiveFilter> filter, TableEdit edit)
-      : filter_(std::move(filter)),
-        store_(*filter_->store_),
+  TableEditJob(std::shared_ptr<FilterCore> core, TableEdit edit)
+      : core_(std::move(core)),
+        store_(core_->store),
         key_{.anchor = edit.anchor, .name = edit.table},
         edit_(std::move(edit)) {}
 
@@ -93,7 +92,7 @@ class LiveFilter::TableEditJob final : public BuildJob<TableEditResult> {
   }
 
   absl::StatusOr<TableEditResult> Publish() override {
-    status_.Update(filter_->CheckAlive());
+    status_.Update(core_->CheckAlive());
     if (status_.ok()) status_ = store_.Publish(std::move(staged_));
     if (status_.ok() && zeroes_) status_ = ZeroTable(store_, key_);
     if (!status_.ok()) return status_;
@@ -141,7 +140,7 @@ class LiveFilter::TableEditJob final : public BuildJob<TableEditResult> {
     return absl::OkStatus();
   }
 
-  const std::shared_ptr<LiveFilter> filter_;
+  const std::shared_ptr<FilterCore> core_;
   PolicyStore& store_;
   const TableKey key_;
   const TableEdit edit_;
@@ -151,10 +150,10 @@ class LiveFilter::TableEditJob final : public BuildJob<TableEditResult> {
   TableEditResult result_;
 };
 
-class LiveFilter::FlushTablesJob final : public BuildJob<uint64_t> {
+class FlushTablesJob final : public BuildJob<uint64_t> {
  public:
-  explicit FlushTablesJob(std::shared_ptr<LiveFilter> filter)
-      : filter_(std::move(filter)), store_(*filter_->store_) {}
+  explicit FlushTablesJob(std::shared_ptr<FilterCore> core)
+      : core_(std::move(core)), store_(core_->store) {}
 
   void Build() override { kills_ = StageKillTables(store_, /*anchor=*/""); }
 
@@ -164,21 +163,23 @@ class LiveFilter::FlushTablesJob final : public BuildJob<uint64_t> {
 
   absl::StatusOr<uint64_t> Publish() override {
     if (!kills_.ok()) return kills_.status();
-    absl::Status status = filter_->CheckAlive();
+    absl::Status status = core_->CheckAlive();
     if (status.ok()) status = store_.Publish(std::move(kills_->generation));
     if (!status.ok()) return status;
     return uint64_t{kills_->killed};
   }
 
  private:
-  const std::shared_ptr<LiveFilter> filter_;
+  const std::shared_ptr<FilterCore> core_;
   PolicyStore& store_;
   absl::StatusOr<StagedKills> kills_ = absl::InternalError("not built");
 };
 
-std::vector<TableListing> LiveFilter::ListTables() {
+}  // namespace
+
+std::vector<TableListing> FilterTables::ListTables() {
   std::vector<TableListing> tables;
-  for (const TableStatus& status : PolicyListing(*store_).Tables()) {
+  for (const TableStatus& status : PolicyListing(core_->store).Tables()) {
     tables.push_back({.name = status.key.name,
                       .anchor = status.key.anchor,
                       .is_const = status.is_const,
@@ -196,12 +197,12 @@ std::vector<TableListing> LiveFilter::ListTables() {
   return tables;
 }
 
-absl::StatusOr<TableSlice> LiveFilter::ListTable(const std::string& table,
+absl::StatusOr<TableSlice> FilterTables::ListTable(const std::string& table,
                                                  const std::string& anchor,
                                                  const std::string& cursor,
                                                  size_t limit) {
   absl::StatusOr<std::vector<TableEntry>> entries =
-      PolicyListing(*store_).Addresses({.anchor = anchor, .name = table});
+      PolicyListing(core_->store).Addresses({.anchor = anchor, .name = table});
   if (!entries.ok()) return entries.status();
   // The cursor is the entry after which the listing goes on: additions and
   // removals elsewhere neither repeat nor skip any other.
@@ -227,20 +228,20 @@ absl::StatusOr<TableSlice> LiveFilter::ListTable(const std::string& table,
   return slice;
 }
 
-std::unique_ptr<BuildJob<TableEditResult>> LiveFilter::BeginTableEdit(
+std::unique_ptr<BuildJob<TableEditResult>> FilterTables::BeginTableEdit(
     TableEdit edit) {
-  return std::make_unique<TableEditJob>(shared_from_this(), std::move(edit));
+  return std::make_unique<TableEditJob>(core_, std::move(edit));
 }
 
-std::unique_ptr<BuildJob<uint64_t>> LiveFilter::BeginFlushTables() {
-  return std::make_unique<FlushTablesJob>(shared_from_this());
+std::unique_ptr<BuildJob<uint64_t>> FilterTables::BeginFlushTables() {
+  return std::make_unique<FlushTablesJob>(core_);
 }
 
-absl::StatusOr<std::vector<TableMatch>> LiveFilter::TestTable(
+absl::StatusOr<std::vector<TableMatch>> FilterTables::TestTable(
     const std::string& table, const std::string& anchor,
     const std::vector<Address>& addresses) {
   absl::StatusOr<std::vector<TableEntry>> entries =
-      PolicyListing(*store_).Addresses({.anchor = anchor, .name = table});
+      PolicyListing(core_->store).Addresses({.anchor = anchor, .name = table});
   if (!entries.ok()) return entries.status();
   // Per family the prefix lengths that occur: the most specific entry is the
   // first that is found from the longest one down.
