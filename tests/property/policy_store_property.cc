@@ -248,13 +248,13 @@ class Runner {
         break;
       case 7:
       case 8:
-        Edit(&PolicyStore::AddAddresses, &Runner::ModelAdd);
+        Edit(&AddAddresses, &Runner::ModelAdd);
         break;
       case 9:
-        Edit(&PolicyStore::DeleteAddresses, &Runner::ModelDelete);
+        Edit(&DeleteAddresses, &Runner::ModelDelete);
         break;
       case 10:
-        Edit(&PolicyStore::ReplaceAddresses, &Runner::ModelReplace);
+        Edit(&ReplaceAddresses, &Runner::ModelReplace);
         break;
       case 11:
         Flush();
@@ -399,8 +399,8 @@ class Runner {
     return edited;
   }
 
-  using StoreEdit = absl::StatusOr<TableChange> (PolicyStore::*)(
-      const TableKey&, std::span<const TableEntry>, bool);
+  using StoreEdit = absl::StatusOr<TableChange> (*)(
+      PolicyStore&, const TableKey&, std::span<const TableEntry>, bool);
   using ModelEdit = Edited (*)(const ModelTable&,
                                const std::vector<TableEntry>&);
 
@@ -408,7 +408,7 @@ class Runner {
     const TableKey key = RandomKey();
     const std::vector<TableEntry> request = RandomEntries();
     const bool dry_run = OneIn(6);
-    const auto result = (store_.*store_edit)(key, request, dry_run);
+    const auto result = store_edit(store_, key, request, dry_run);
 
     const auto known = model_.tables().find(key);
     const bool there =
