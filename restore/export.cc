@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "pftable/policy/no_memory.h"
 #include "pftable/print/printer.h"
+#include "pftable/store/policy_listing.h"
 #include "restore/snapshot_check.h"
 #include "restore/state_flags.h"
 
@@ -44,13 +45,13 @@ std::vector<Prefix> LoadedEntries(const Policy& policy, const TableKey& key) {
 
 absl::Status ExportTables(PolicyStore* store, Snapshot* snapshot) {
   const std::shared_ptr<const Policy> policy = store->policy();
-  for (const TableStatus& status : store->ListTables()) {
+  for (const TableStatus& status : PolicyListing(*store).Tables()) {
     SnapshotTable table = {.anchor = status.key.anchor,
                            .name = status.key.name,
                            .flags = FlagsOf(status),
                            .entries = {}};
     if (status.active) {
-      const auto entries = store->ShowTable(status.key);
+      const auto entries = PolicyListing(*store).Addresses(status.key);
       if (!entries.ok()) return entries.status();
       const std::vector<Prefix> loaded = LoadedEntries(*policy, status.key);
       table.entries.reserve(entries->size());
@@ -96,7 +97,7 @@ absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
   // Listed rules point into it.
   const std::shared_ptr<const Policy> policy = store->policy();
   const PrintOptions print = SnapshotPrintOptions(policy->options.dialect);
-  for (const RuleStatus& status : store->ListAllRules()) {
+  for (const RuleStatus& status : PolicyListing(*store).AllRules()) {
     const absl::StatusOr<RuleSlotInfo> info =
         store->rule_slots().Info(status.rule.slot);
     if (!info.ok()) return info.status();
@@ -319,9 +320,9 @@ void StateExporter::HandOver(Snapshot* snapshot) {
 
 absl::Status ExportPolicy(PolicyStore* store, Snapshot* snapshot) {
   return OrNoMemory("export the policy", [&]() -> absl::Status {
-    const uint64_t generation = store->generation_number();
+    const uint64_t generation = store->generation()->number;
     snapshot->header.generation = generation;
-    snapshot->header.policy_hash = store->generation_hash();
+    snapshot->header.policy_hash = store->generation()->hash;
     snapshot->limits.clear();
     snapshot->tables.clear();
     snapshot->rulesets.clear();
@@ -332,7 +333,7 @@ absl::Status ExportPolicy(PolicyStore* store, Snapshot* snapshot) {
     ExportLimits(policy->options, snapshot);
     absl::Status status = ExportTables(store, snapshot);
     if (status.ok()) status = ExportRules(store, snapshot);
-    if (store->generation_number() != generation) {
+    if (store->generation()->number != generation) {
       return absl::AbortedError(
           "the policy changed while it was exported: export it again");
     }

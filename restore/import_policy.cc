@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "pftable/language/parser.h"
 #include "pftable/print/printer.h"
+#include "pftable/store/policy_listing.h"
 #include "restore/export.h"
 #include "restore/import.h"
 
@@ -157,7 +158,7 @@ absl::StatusOr<Policy> StateImporter::BuildPolicy() const {
 void StateImporter::FindRules() {
   RuleSlots& rules = target_.store->rule_slots();
   if (!options_.policy) {
-    for (const RuleStatus& rule : target_.store->ListAllRules()) {
+    for (const RuleStatus& rule : PolicyListing(*target_.store).AllRules()) {
       const auto info = rules.Info(rule.rule.slot);
       // The first of equal ones.
       if (info.ok()) slots_.emplace(RuleIdOf(info->identity), rule.rule.slot);
@@ -265,7 +266,7 @@ absl::Status StateImporter::PublishPolicy() {
     target_.store->rule_slots().Raise(slot, counts);
   }
   for (const TableCounter& table : table_counters_) {
-    target_.store->RaiseTable(table.key, table.counts, table.cleared_at);
+    RaiseTable(*target_.store, table.key, table.counts, table.cleared_at);
   }
   return absl::OkStatus();
 }

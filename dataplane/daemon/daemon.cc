@@ -347,7 +347,7 @@ absl::Status Daemon::LoadRuleset() {
     return absl::OkStatus();
   }
   std::unique_ptr<BuildJob<LoadResult>> job =
-      filters_->main().BeginLoadFile(config_.policy.ruleset);
+      filters_->main().Rules().BeginLoadFile(config_.policy.ruleset);
   job->Build();
   absl::StatusOr<LoadResult> result = job->Publish();
   if (!result.ok()) return result.status();
@@ -461,7 +461,7 @@ void Daemon::BeginReload() {
   spdlog::info("SIGHUP: loading {}", config_.policy.ruleset);
   service_.Reloading();
   std::shared_ptr<BuildJob<LoadResult>> job =
-      filters_->main().BeginLoadFile(config_.policy.ruleset);
+      filters_->main().Rules().BeginLoadFile(config_.policy.ruleset);
   reloading_ = builder_->Submit(
       [job] { job->Build(); },
       [this, job] {

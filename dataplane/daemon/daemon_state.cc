@@ -75,7 +75,7 @@ bool Daemon::LoadKeptRuleset() {
     absl::Status status = policy.Build(*snapshot);
     if (status.ok()) status = policy.Publish();
     if (status.ok()) {
-      main.PolicyRestored();
+      main.Rules().AfterCommit();
       spdlog::info("the ruleset that was committed last is in force; SIGHUP "
                    "loads {}",
                    config_.policy.ruleset);

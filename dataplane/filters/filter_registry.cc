@@ -57,24 +57,26 @@ void FilterRegistry::Start(std::shared_ptr<KeptFilter> kept) {
   if (absl::Status status = Introduce(main_, true); !status.ok()) {
     spdlog::error("filter main: {}", std::string(status.message()));
   }
-  for (const auto& [name, port] : ports_.entries()) main_.filter->Join(port);
+  for (const auto& [name, port] : ports_.entries()) {
+    main_.filter->Status().Join(port);
+  }
   Begin(main_);
 }
 
 void FilterRegistry::Poll(uint64_t milliseconds) {
   PollRemovals();
   for (Worker* worker : environment_.workers) worker->mailbox().Collect();
-  main_.filter->Poll();
-  for (auto& [name, of] : filters_) of.filter->Poll();
+  main_.filter->store().Poll();
+  for (auto& [name, of] : filters_) of.filter->store().Poll();
   if (milliseconds - last_look_ < kPurgeInterval) return;
   last_look_ = milliseconds;
   const auto look = [](Registered& of) {
-    const uint64_t removals = of.filter->Removals();
+    const uint64_t removals = of.filter->Status().Removals();
     if (removals != of.removals) of.last_purge = std::time(nullptr);
     of.removals = removals;
-    of.filter->WatchLimits();
+    of.filter->Status().WatchLimits();
     if (of.filter->emergency() != nullptr) {
-      of.filter->emergency()->WatchLimits();
+      of.filter->emergency()->Status().WatchLimits();
     }
   };
   look(main_);
@@ -122,7 +124,7 @@ uint8_t FilterRegistry::Describe(const LogRecord& record,
   if (of == nullptr) return 0;
   const bool emergency = of->filter->number() != record.filter;
   return (emergency ? of->filter->emergency() : of->filter.get())
-      ->Describe(record, context);
+      ->Rules().Describe(record, context);
 }
 
 FilterControl* FilterRegistry::Find(std::string_view name) {
@@ -170,12 +172,12 @@ FilterListing FilterRegistry::ListingOf(const Registered& of) const {
   listing.enabled = filter.plane().enabled.load(std::memory_order_relaxed);
   listing.states = filter.budget().used();
   listing.rules = CountRules(policy->main);
-  for (const TableStatus& table : filter.store().ListTables()) {
+  for (const TableStatus& table : PolicyListing(filter.store()).Tables()) {
     ++listing.tables;
     listing.table_addresses += table.addresses;
   }
-  listing.generation = filter.store().generation_number();
-  listing.hash = absl::StrFormat("%016x", filter.store().generation_hash());
+  listing.generation = filter.store().generation()->number;
+  listing.hash = absl::StrFormat("%016x", filter.store().generation()->hash);
   listing.created = of.created;
   listing.last_purge = of.last_purge;
   listing.source = of.spec.source;
@@ -321,7 +323,7 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
               .number = emergency_number_,
               .serial = serial_ + 1});
       // Kept, for who has to make the filter again.
-      emergency_load_ = emergency_->BeginLoad(*spec_.emergency);
+      emergency_load_ = emergency_->Rules().BeginLoad(*spec_.emergency);
       emergency_load_->Build();
     }
     filter_ = std::make_shared<LiveFilter>(
@@ -334,7 +336,7 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
     has_ruleset_ = spec_.ruleset.has_value() || spec_.kept != nullptr;
     if (spec_.kept != nullptr && !spec_.ruleset.has_value()) BuildKept();
     if (!spec_.ruleset.has_value()) return;
-    load_ = filter_->BeginLoad(*std::exchange(spec_.ruleset, {}));
+    load_ = filter_->Rules().BeginLoad(*std::exchange(spec_.ruleset, {}));
     load_->Build();
   }
 
@@ -353,9 +355,9 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
     }
     if (kept_policy_ != nullptr) {
       if (status_ = kept_policy_->Publish(); !status_.ok()) return status_;
-      filter_->PolicyRestored();
+      filter_->Rules().AfterCommit();
       result.rules = CountRules(filter_->store().policy()->main);
-      result.generation = filter_->store().generation_number();
+      result.generation = filter_->store().generation()->number;
     }
     Registered made;
     made.filter = filter_;
@@ -434,9 +436,9 @@ std::unique_ptr<BuildJob<LoadResult>> FilterRegistry::BeginCreateFilter(
 }
 
 void FilterRegistry::MovePort(PortSet::Entry* port, Registered& to) {
-  OfPort(*port).filter->Leave(*port);
+  OfPort(*port).filter->Status().Leave(*port);
   port->filter = to.filter->number();
-  to.filter->Join(*port);
+  to.filter->Status().Join(*port);
 }
 
 // ---- Removing --------------------------------------------------------------

@@ -49,6 +49,10 @@ class FilterRegistry final : public FilterDirectory {
   // Whether old generations of any filter wait to be freed.
   bool has_old_generations() const;
 
+  // The rules of all filters are compiled again, because what they call
+  // `(interface)` or a group has changed.
+  void RefreshRules();
+
   // For the packet log: LiveFilter::Describe() of the record's filter, and the
   // name of its interface.
   uint8_t Describe(const LogRecord& record, PflogContext* context);
@@ -114,7 +118,7 @@ class FilterRegistry final : public FilterDirectory {
   // by, then frees them.
   void Forget(std::vector<std::shared_ptr<LiveFilter>> filters,
               absl::AnyInvocable<void()> then);
-  void RefreshRules();
+  void RefreshNext();
   void PollRemovals();
   void Close(std::unique_ptr<Port> device, std::function<void()> then);
 
@@ -128,6 +132,8 @@ class FilterRegistry final : public FilterDirectory {
   Registered main_;
   std::map<std::string, Registered, std::less<>> filters_;  // but for main
   std::vector<Registered*> by_number_;
+  std::deque<std::shared_ptr<LiveFilter>> to_refresh_;
+  bool refreshing_ = false;  // the builder compiles one of them
   std::string logged_interface_;  // that the last Describe() named
   // Longest free first.
   std::deque<uint16_t> free_numbers_;

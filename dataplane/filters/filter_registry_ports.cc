@@ -114,7 +114,7 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
     if (!plugged.ok()) return plugged.status();
     PortSet::Entry& entry = **plugged;
     Registered& of = registry_.OfPort(entry);
-    of.filter->Join(entry);
+    of.filter->Status().Join(entry);
     registry_.Begin(of);
     registry_.RefreshRules();
     spdlog::info("port {}: plugged in, {} ({})", spec_.name,
@@ -142,7 +142,7 @@ void FilterRegistry::RemovePort(std::string_view name, DoneStatus done) {
     return done(absl::FailedPreconditionError(
         absl::StrCat("port ", port->config.name, " has no device")));
   }
-  OfPort(*port).filter->Leave(*port);
+  OfPort(*port).filter->Status().Leave(*port);
   ports_.Unplug(port, [this, name = std::string(name),
                        done = std::move(done)](
                           std::unique_ptr<Port> device) mutable {
@@ -178,23 +178,40 @@ void FilterRegistry::PollRemovals() {
   }
 }
 
-// The rules of all filters are compiled again, because what they call
-// `(interface)` or a group has changed.
 void FilterRegistry::RefreshRules() {
-  std::vector<std::shared_ptr<LiveFilter>> filters = {main_.filter};
-  for (const auto& [name, of] : filters_) filters.push_back(of.filter);
-  auto refresh = [filters] {
-    for (const auto& filter : filters) {
-      const absl::Status status = filter->store().Refresh();
-      if (!status.ok()) {
-        spdlog::error("filter {}: the rules cannot follow the ports: {}",
-                      filter->name(), std::string(status.message()));
-      }
+  // A round that is under way begins anew.
+  to_refresh_ = {main_.filter};
+  for (const auto& [name, of] : filters_) to_refresh_.push_back(of.filter);
+  if (!refreshing_) RefreshNext();
+}
+
+// One filter after the other, so that other work of the builder comes between.
+void FilterRegistry::RefreshNext() {
+  refreshing_ = !to_refresh_.empty();
+  if (!refreshing_) return;
+  const std::shared_ptr<LiveFilter> filter = to_refresh_.front();
+  to_refresh_.pop_front();
+  using Staged = absl::StatusOr<StagedGeneration>;
+  auto staged = std::make_shared<Staged>(StagedGeneration());
+  auto build = [filter, staged] { *staged = filter->store().StageRefresh(); };
+  auto finish = [this, filter, staged] {
+    if (staged->ok() && !filter->store().IsUpToDate(**staged)) {
+      to_refresh_.push_front(filter);
+      return RefreshNext();
     }
+    const absl::Status status =
+        staged->ok() ? filter->store().Publish(*std::move(*staged))
+                     : staged->status();
+    if (!status.ok()) {
+      spdlog::error("filter {}: the rules cannot follow the ports: {}",
+                    filter->name(), std::string(status.message()));
+    }
+    RefreshNext();
   };
-  if (!builder_.Submit(std::move(refresh), [] {})) {
-    spdlog::warn("too much work: rules follow the ports at the next load");
-  }
+  if (builder_.Submit(std::move(build), std::move(finish))) return;
+  spdlog::warn("too much work: rules follow the ports at the next load");
+  to_refresh_.clear();
+  refreshing_ = false;
 }
 
 // ---- Switching -------------------------------------------------------------

@@ -48,7 +48,8 @@ absl::Status FilterRegistry::Introduce(Registered& of, bool has_ruleset) {
                   .state_capacity = environment_.state_capacity,
                   .policy_changed =
                       [filter] {
-                        if (auto live = filter.lock()) live->PolicyRestored();
+                        const auto live = filter.lock();
+                        if (live != nullptr) live->Rules().AfterCommit();
                       }},
        .source = of.spec.source,
        // Rules that were given stay; without any they come with the states.

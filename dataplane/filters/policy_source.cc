@@ -39,7 +39,7 @@ Place ReadPlace(std::string_view text, size_t at) {
 RulePackets ProfileOf(const PolicyStore& store) {
   auto packets = std::make_shared<absl::flat_hash_map<std::string, uint64_t>>();
   const std::shared_ptr<const Policy> policy = store.policy();
-  for (const RuleStatus& status : store.ListAllRules()) {
+  for (const RuleStatus& status : PolicyListing(store).AllRules()) {
     if (status.rule.rule == nullptr) continue;
     (*packets)[RuleIdentity(*status.rule.rule, status.rule.anchor)] +=
         status.counts.packets[0] + status.counts.packets[1];

@@ -79,7 +79,7 @@ void StateKeeper::Look(uint64_t now) {
     }
     if (known.states_at == 0) known.states_at = now + interval_;
     const bool loaded = filter.plane.loaded.load(std::memory_order_acquire);
-    const uint64_t generation = filter.plane.policy->generation_number();
+    const uint64_t generation = filter.plane.policy->generation()->number;
     if (loaded && known.generation != generation &&
         !known.given_up &&
         (finishing_ || known.policy_at == 0 ||

@@ -9,6 +9,7 @@
 #include "dataplane/replay/replay.h"
 #include "dataplane/replay/state_text.h"
 #include "pftable/print/printer.h"
+#include "pftable/store/policy_listing.h"
 
 namespace sluice {
 namespace {
@@ -84,7 +85,7 @@ struct Totals {
 
 Json Rules(PolicyStore& store) {
   Json rules = Json::array();
-  for (const RuleStatus& status : store.ListAllRules()) {
+  for (const RuleStatus& status : PolicyListing(store).AllRules()) {
     const RuleCounts& counts = status.counts;
     Json rule = {{"anchor", status.rule.anchor},
                  {"number", status.rule.number},
@@ -102,7 +103,7 @@ Json Rules(PolicyStore& store) {
 
 Json Tables(const PolicyStore& store) {
   Json tables = Json::array();
-  for (const TableStatus& status : store.ListTables()) {
+  for (const TableStatus& status : PolicyListing(store).Tables()) {
     tables.push_back({{"anchor", status.key.anchor},
                       {"name", status.key.name},
                       {"addresses", status.addresses},

@@ -254,7 +254,7 @@ void RestoreDesk::Abandon(const RestoreJob& job) {
 
 uint64_t RestoreDesk::Generation(RestoreFilterId id) {
   const KnownFilter* filter = Find(id);
-  return filter == nullptr ? 0 : filter->plane().policy->generation_number();
+  return filter == nullptr ? 0 : filter->plane().policy->generation()->number;
 }
 
 void RestoreDesk::Poll() {

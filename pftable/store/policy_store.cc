@@ -1,25 +1,17 @@
 #include "pftable/store/policy_store.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "pftable/policy/no_memory.h"
 
 namespace sluice {
-namespace {
 
-absl::Status GenerationMoved(Ticket ticket, std::string_view why) {
-  return absl::AbortedError(
-      absl::StrCat("generation moved: ticket ", ticket, " ",
-                   std::string(why), "; begin again"));
+StagedGeneration::StagedGeneration(const Generation& generation)
+    : next(std::make_unique<Generation>(generation)),
+      base(generation.number) {
+  ++next->number;
 }
-
-RuleStatus StatusOf(const ListedRule& listed, const RuleSlots& slots) {
-  return RuleStatus{.rule = listed, .counts = slots.Counts(listed.slot)};
-}
-
-}  // namespace
 
 PolicyStore::PolicyStore(const PolicyStoreConfig& config,
                          const InterfaceRegistry* interfaces,
@@ -31,7 +23,7 @@ PolicyStore::PolicyStore(const PolicyStoreConfig& config,
       table_slots_(config.table_slots, &counters_),
       rule_slots_(config.rule_slots, &counters_, reclaimer) {
   // An empty policy names nothing that could be refused or run out.
-  Publish(*Compile(Policy(), /*base=*/nullptr, Context()));
+  PutInForce(*Compile(Policy(), /*base=*/nullptr, Context()));
 }
 
 PolicyStore::~PolicyStore() = default;
@@ -64,25 +56,39 @@ std::list<PolicyStore::Retired> PolicyStore::Collect() {
   return garbage;
 }
 
-void PolicyStore::Publish(std::unique_ptr<Generation> next) {
+void PolicyStore::PutInForce(std::unique_ptr<Generation> next) {
   std::list<Retired> retired(1);
-  BindRecords(*next, rule_slots_);
-  std::unique_ptr<const Generation> old = std::move(owned_current_);
-  owned_current_ = std::move(next);
-  current_.store(owned_current_.get(), std::memory_order_release);
-  if (old != nullptr) {
+  std::shared_ptr<const Generation> now = std::move(next);
+  BindRecords(*now, rule_slots_);
+  now.swap(in_force_);
+  current_.store(in_force_.get(), std::memory_order_release);
+  if (now != nullptr) {
     // The grace period starts after the store: a worker that reports a
     // quiescent state from now on sees the new one.
     retired.front() = {.grace_period = reclaimer_->StartGracePeriod(),
-                       .generation = std::move(old)};
+                       .generation = std::move(now)};
     retired_.splice(retired_.end(), retired);
   }
 }
 
-std::unique_ptr<Generation> PolicyStore::Next() const {
-  auto next = std::make_unique<Generation>(*owned_current_);
-  ++next->number;
-  return next;
+std::shared_ptr<const Generation> PolicyStore::generation() const {
+  const std::lock_guard lock(mutex_);
+  return in_force_;
+}
+
+size_t PolicyStore::live_generations() const {
+  const std::lock_guard lock(mutex_);
+  return retired_.size() + 1;
+}
+
+// ---- Loads -----------------------------------------------------------------
+
+absl::Status PolicyStore::GenerationMoved(Ticket ticket) const {
+  return absl::AbortedError(absl::StrCat(
+      "generation moved: ticket ", ticket,
+      ticket < newest_ticket_ ? " is not the newest"
+                              : " was not begun or has ended",
+      "; begin again"));
 }
 
 PolicyStore::Draft* PolicyStore::FindDraft(Ticket ticket) {
@@ -111,9 +117,7 @@ absl::Status PolicyStore::DefineCompiled(
     Ticket ticket, std::shared_ptr<const Policy> policy) {
   auto usable = [&]() -> absl::Status {
     if (FindDraft(ticket) != nullptr) return absl::OkStatus();
-    return GenerationMoved(ticket, ticket < newest_ticket_
-                                       ? "is not the newest"
-                                       : "was not begun or has ended");
+    return GenerationMoved(ticket);
   };
   std::shared_ptr<const CompiledPolicy> before;  // outlives the mutex
   {
@@ -149,39 +153,40 @@ void PolicyStore::EndTicket(Ticket ticket) noexcept {
 
 absl::Status PolicyStore::CommitDraft(Ticket ticket) {
   while (true) {
-    std::optional<Draft> ended;  // outlives the mutex
-    std::shared_ptr<const Policy> stale;
+    std::shared_ptr<const CompiledPolicy> compiled;
+    std::shared_ptr<const Generation> base;
     {
       const Section section(*this);
       Draft* draft = FindDraft(ticket);
-      if (draft == nullptr) {
-        return GenerationMoved(ticket, ticket < newest_ticket_
-                                           ? "is not the newest"
-                                           : "was not begun or has ended");
-      }
+      if (draft == nullptr) return GenerationMoved(ticket);
       if (draft->compiled == nullptr) {
         return absl::FailedPreconditionError(
             absl::StrCat("nothing is defined under ticket ", ticket,
                          ": define a policy"));
       }
-      if (draft->compiled->interface_version == interfaces_->version()) {
-        ended.swap(draft_);
-        return CommitCompiled(ended->compiled);
-      }
-      stale = draft->compiled->source;
+      compiled = draft->compiled;
+      base = in_force_;
     }
-    // Interfaces have come or gone since it was compiled.
-    if (absl::Status s = DefineCompiled(ticket, stale); !s.ok()) return s;
+    if (compiled->interface_version != interfaces_->version()) {
+      // Interfaces have come or gone since it was compiled.
+      absl::Status status = DefineCompiled(ticket, compiled->source);
+      if (!status.ok()) return status;
+      continue;
+    }
+    absl::StatusOr<std::unique_ptr<Generation>> next =
+        MakeGeneration(compiled, base.get(), table_slots_);
+    if (!next.ok()) return next.status();
+    const uint64_t number = base->number;
+    base = nullptr;  // so that it can be freed as soon as it is replaced
+    std::optional<Draft> ended;  // outlives the mutex
+    const Section section(*this);
+    if (FindDraft(ticket) == nullptr) return GenerationMoved(ticket);
+    // Somebody else has published, or defined under this ticket, meanwhile.
+    if (in_force_->number != number || draft_->compiled != compiled) continue;
+    PutInForce(*std::move(next));
+    ended.swap(draft_);
+    return absl::OkStatus();
   }
-}
-
-absl::Status PolicyStore::CommitCompiled(
-    std::shared_ptr<const CompiledPolicy> compiled) {
-  absl::StatusOr<std::unique_ptr<Generation>> next =
-      MakeGeneration(std::move(compiled), owned_current_.get(), table_slots_);
-  if (!next.ok()) return next.status();
-  Publish(*std::move(next));
-  return absl::OkStatus();
 }
 
 bool PolicyStore::IsNewest(Ticket ticket) const {
@@ -212,92 +217,41 @@ absl::Status PolicyStore::Load(Policy policy) {
   return Commit(ticket);
 }
 
-absl::Status PolicyStore::Refresh() {
-  return OrNoMemory("compile the policy again",
-                    [&] { return RefreshCompiled(); });
-}
+// ---- Other changes ---------------------------------------------------------
 
-absl::Status PolicyStore::RefreshCompiled() {
-  while (true) {
-    std::shared_ptr<const CompiledPolicy> before;
-    {
-      const std::lock_guard lock(mutex_);
-      before = owned_current_->policy;
+absl::StatusOr<StagedGeneration> PolicyStore::StageRefresh() {
+  using Staged = absl::StatusOr<StagedGeneration>;
+  return OrNoMemory("compile the policy again", [&]() -> Staged {
+    const std::shared_ptr<const Generation> base = generation();
+    if (base->policy->interface_version == interfaces_->version()) {
+      return StagedGeneration();
     }
-    if (before->interface_version == interfaces_->version()) {
-      return absl::OkStatus();
-    }
-    auto again = CompilePolicy(before->source, Context());
+    auto again = CompilePolicy(base->policy->source, Context());
     if (!again.ok()) return again.status();
-    const Section section(*this);
-    // Somebody else may have committed meanwhile.
-    if (owned_current_->policy != before) continue;
     // The tables stay as they are: a reload would take those of the text.
-    std::unique_ptr<Generation> next = Next();
-    next->policy = *std::move(again);
-    FinishGeneration(*next);
-    Publish(std::move(next));
-    return absl::OkStatus();
-  }
+    StagedGeneration staged(*base);
+    staged.next->policy = *std::move(again);
+    FinishGeneration(*staged.next);
+    return staged;
+  });
 }
 
-absl::StatusOr<std::vector<RuleStatus>> PolicyStore::ListRules(
-    std::string_view anchor) const {
-  return OrNoMemory("list the rules", [&] { return RulesOf(anchor); });
+bool PolicyStore::IsUpToDate(const StagedGeneration& staged) const {
+  return staged.next == nullptr || generation()->number == staged.base;
 }
 
-absl::StatusOr<std::vector<RuleStatus>> PolicyStore::RulesOf(
-    std::string_view anchor) const {
-  const std::lock_guard lock(mutex_);
-  const CompiledPolicy& policy = *owned_current_->policy;
-  if (policy.source->main.Find(anchor) == nullptr) {
-    return absl::NotFoundError(
-        absl::StrCat("anchor \"", std::string(anchor), "\" does not exist"));
-  }
-  std::vector<RuleStatus> result;
-  for (const ListedRule& listed : policy.listed) {
-    if (listed.anchor == anchor) {
-      result.push_back(StatusOf(listed, rule_slots_));
+absl::Status PolicyStore::Publish(StagedGeneration staged) {
+  if (staged.next == nullptr) return absl::OkStatus();
+  return OrNoMemory("publish the policy", [&]() -> absl::Status {
+    const Section section(*this);
+    if (in_force_->number != staged.base) {
+      return absl::AbortedError(absl::StrCat(
+          "generation moved: ", in_force_->number, " is in force, and not ",
+          staged.base, " as when this was built; build it again"));
     }
-  }
-  return result;
-}
-
-std::vector<RuleStatus> PolicyStore::ListAllRules() const {
-  const std::lock_guard lock(mutex_);
-  std::vector<RuleStatus> result;
-  for (const ListedRule& listed : owned_current_->policy->listed) {
-    result.push_back(StatusOf(listed, rule_slots_));
-  }
-  return result;
-}
-
-void PolicyStore::ZeroRules() {
-  const std::lock_guard lock(mutex_);
-  rule_slots_.Zero(kDefaultRuleSlot);
-  for (const ListedRule& listed : owned_current_->policy->listed) {
-    rule_slots_.Zero(listed.slot);
-  }
-}
-
-std::shared_ptr<const Policy> PolicyStore::policy() const {
-  const std::lock_guard lock(mutex_);
-  return owned_current_->policy->source;
-}
-
-uint64_t PolicyStore::generation_number() const {
-  const std::lock_guard lock(mutex_);
-  return owned_current_->number;
-}
-
-uint64_t PolicyStore::generation_hash() const {
-  const std::lock_guard lock(mutex_);
-  return owned_current_->hash;
-}
-
-size_t PolicyStore::live_generations() const {
-  const std::lock_guard lock(mutex_);
-  return retired_.size() + 1;
+    PutInForce(std::move(staged.next));
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace sluice

@@ -1,19 +1,23 @@
-// The control side of one filter's policy: who may change it, in which steps,
-// and when what it was can be freed.
+// The control side of one filter's policy: what is in force, in which steps
+// that changes, and when what it was can be freed.
 //
-// A change is: Begin() a ticket, Define() a policy under it (slow, compiles),
-// Commit() it (short, publishes with one release store). A commit is refused
-// unless its ticket is the newest that was begun and has not ended. Edits of
-// tables are generations of their own that share everything else. Nothing
-// here ever waits for a worker.
+// Every change is two steps. The first builds the next generation aside: slow,
+// on any thread, and nothing in force changes by it. The second publishes it
+// with one release store: short, on the control lcore, which alone decides the
+// order. For a load the first is Define() under a ticket and the second
+// Commit(), which is refused unless the ticket is the newest that was begun
+// and has not ended. For edits of tables (table_edits.h) and for
+// StageRefresh() the second is Publish(), which is refused if what they were
+// built on is not in force any more: then they are built again. Nothing here
+// ever waits for a worker.
 //
-// Safe from several threads, but meant for one control thread and one builder
-// thread, which calls Define().
+// Safe from several threads. The mutex is held to publish and to look up what
+// is in force, and while nothing is built, listed or freed.
 //
 // Cheap enough for thousands: a store takes memory for the rules and tables
 // that it has, and shares with others what is equal (policy_pool.h). What has
 // no memory for its work answers ResourceExhausted and has changed nothing;
-// only the constructor and listings throw std::bad_alloc.
+// only the constructor throws std::bad_alloc.
 #ifndef SLUICE_PFTABLE_STORE_POLICY_STORE_H_
 #define SLUICE_PFTABLE_STORE_POLICY_STORE_H_
 
@@ -23,23 +27,19 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <span>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "pftable/compile/compile.h"
+#include "pftable/compile/policy_pool.h"
 #include "pftable/engine/counters.h"
 #include "pftable/engine/generation.h"
 #include "pftable/engine/interface_registry.h"
-#include "pftable/policy/policy.h"
-#include "pftable/compile/policy_pool.h"
 #include "pftable/engine/reclaimer.h"
 #include "pftable/engine/rule_slots.h"
 #include "pftable/engine/table_slots.h"
 #include "pftable/engine/tag_registry.h"
+#include "pftable/policy/policy.h"
 
 namespace sluice {
 
@@ -54,37 +54,14 @@ struct PolicyStoreConfig {
   PolicyPool* pool = nullptr;
 };
 
-// What an edit of a table did: pfctl's "added/total addresses added" and so
-// on.
-struct TableChange {
-  bool table_created = false;
-  uint32_t total = 0;  // addresses in the request
-  uint32_t added = 0;
-  uint32_t deleted = 0;
-  uint32_t changed = 0;  // negation turned round by a replace
-};
+// A generation that was built and is not in force yet.
+struct StagedGeneration {
+  StagedGeneration() = default;
+  // A copy of `base`, to be changed; FinishGeneration() ends that.
+  explicit StagedGeneration(const Generation& base);
 
-struct TableTestResult {
-  uint32_t total = 0;
-  uint32_t matched = 0;
-  std::vector<bool> matches;  // by address of the request
-};
-
-struct RuleStatus {
-  ListedRule rule;
-  RuleCounts counts;
-};
-
-struct TableStatus {
-  TableKey key;
-  bool active = false;
-  bool persist = false;
-  bool is_const = false;
-  bool counters = false;
-  uint32_t references = 0;  // rules of the main ruleset and of anchors
-  size_t addresses = 0;
-  int64_t cleared_at = 0;  // seconds since the epoch
-  TableCounts counts;
+  std::unique_ptr<Generation> next;  // null: there is nothing to change
+  uint64_t base = 0;  // the number of the generation that it was built on
 };
 
 class PolicyStore {
@@ -98,8 +75,9 @@ class PolicyStore {
   PolicyStore(const PolicyStore&) = delete;
   PolicyStore& operator=(const PolicyStore&) = delete;
 
-  // For workers: once a burst. Never null; valid until the worker's next
-  // quiescent state.
+  // ---- Workers -------------------------------------------------------------
+
+  // Once a burst. Never null; valid until the worker's next quiescent state.
   const Generation* current() const {
     return current_.load(std::memory_order_acquire);
   }
@@ -107,6 +85,8 @@ class PolicyStore {
   WorkerCounters& worker_counters(uint32_t worker) {
     return counters_.worker(worker);
   }
+
+  // ---- Loads ---------------------------------------------------------------
 
   // Never fails. What older tickets have defined is dropped when theirs or
   // this one ends.
@@ -124,79 +104,47 @@ class PolicyStore {
   absl::Status Rollback(Ticket ticket);
   // Begin, Define, Commit; on an error nothing has changed.
   absl::Status Load(Policy policy);
-  // Compiles the policy in force again if interfaces have changed since.
-  absl::Status Refresh();
-  // Frees what no worker reads any more. To be called now and then; the other
-  // functions do it too. Nothing is freed and no large table is built while
-  // the mutex is held: only a short section of any of these functions can
-  // make another thread wait.
+
+  // ---- Other changes -------------------------------------------------------
+
+  // Compiles the policy in force again, if interfaces have changed since.
+  absl::StatusOr<StagedGeneration> StageRefresh();
+  // Whether Publish() would not refuse it for what it was built on now.
+  bool IsUpToDate(const StagedGeneration& staged) const;
+  // Aborted ("generation moved") if another generation than that which it was
+  // built on is in force.
+  absl::Status Publish(StagedGeneration staged);
+
+  // ---- Listings ------------------------------------------------------------
+
+  // What is in force, held for as long as the caller wants to look at it, but
+  // not longer than the store is there (policy_listing.h).
+  std::shared_ptr<const Generation> generation() const;
+  std::shared_ptr<const Policy> policy() const {
+    return generation()->policy->source;
+  }
+
+  // ---- Upkeep --------------------------------------------------------------
+
+  // Frees what no worker reads any more. To be called now and then; what
+  // changes something does it too. Nothing is freed while the mutex is held.
   void Poll();
-
-  // Edits of tables, as `pfctl -t NAME -T ...` does them. A table is refused
-  // when it is const (FailedPrecondition), unknown (NotFound), or when a limit
-  // would be passed (ResourceExhausted); then nothing has changed. With
-  // `dry_run` nothing changes either, but the counts are those of the edit.
-  //
-  // Makes the table, with persist, if there is none.
-  absl::StatusOr<TableChange> AddAddresses(const TableKey& key,
-                                           std::span<const TableEntry> entries,
-                                           bool dry_run = false);
-  absl::StatusOr<TableChange> DeleteAddresses(
-      const TableKey& key, std::span<const TableEntry> entries,
-      bool dry_run = false);
-  // Makes the table, with persist, if there is none.
-  absl::StatusOr<TableChange> ReplaceAddresses(
-      const TableKey& key, std::span<const TableEntry> entries,
-      bool dry_run = false);
-  // Deletes all addresses.
-  absl::StatusOr<TableChange> FlushTable(const TableKey& key,
-                                         bool dry_run = false);
-  // Takes the table out of force: it goes, or, while rules name it, is only
-  // referenced and matches nothing.
-  absl::Status KillTable(const TableKey& key);
-  // The same for all tables of the anchor that are not const; returns how
-  // many.
-  absl::StatusOr<uint32_t> KillTables(std::string_view anchor);
-  // Hosts only: InvalidArgument for networks.
-  absl::StatusOr<TableTestResult> TestAddresses(
-      const TableKey& key, std::span<const Prefix> hosts) const;
-  // IPv4 before IPv6, ascending.
-  absl::StatusOr<std::vector<TableEntry>> ShowTable(const TableKey& key) const;
-  absl::Status ZeroTable(const TableKey& key);
-  // TableSlots::Raise() of a table, if there is such a one.
-  void RaiseTable(const TableKey& key, const TableCounts& least,
-                  int64_t cleared_at);
-
-  // Listings. Rules in order of evaluation within their anchor; `anchor` ""
-  // is the main ruleset. NotFound for an anchor that is not there.
-  absl::StatusOr<std::vector<RuleStatus>> ListRules(
-      std::string_view anchor) const;
-  // All rulesets.
-  std::vector<RuleStatus> ListAllRules() const;
-  // Those of all anchors, ascending by anchor and name.
-  std::vector<TableStatus> ListTables() const;
-  void ZeroRules();
-
-  std::shared_ptr<const Policy> policy() const;
-  uint64_t generation_number() const;
-  uint64_t generation_hash() const;
-  // Generations that are not freed yet, the one in force included.
+  // Generations that workers may still read, the one in force included.
   size_t live_generations() const;
 
-  const TagRegistry& tags() const { return tags_; }
-  TagRegistry& tags() { return tags_; }
   RuleSlots& rule_slots() { return rule_slots_; }
+  TableSlots& table_slots() { return table_slots_; }
+  const TableSlots& table_slots() const { return table_slots_; }
+  TagRegistry& tags() { return tags_; }
+  const TagRegistry& tags() const { return tags_; }
   PolicyCounters& counters() { return counters_; }
-
-  // For tests: counts all references anew and compares, and checks that all
-  // indexes and pointers of the generation in force resolve inside it. The
-  // status says what is wrong.
-  absl::Status CheckInvariants() const;
+  // Null: nothing is shared with other stores.
+  PolicyPool* pool() const { return pool_; }
 
  private:
   struct Retired {
     uint64_t grace_period = 0;
-    std::unique_ptr<const Generation> generation;
+    std::shared_ptr<const Generation> generation;
   };
   struct Draft {
     Ticket ticket = 0;
@@ -215,55 +163,19 @@ class PolicyStore {
     std::unique_lock<std::mutex> lock_;
   };
 
-  // The request of an edit: ascending by prefix, each once.
-  using Request = std::vector<TableEntry>;
-  // What an edit means for a table that holds `before`.
-  struct EditPlan {
-    std::vector<AddressTable::Edit> edits;
-    size_t more_entries = 0;  // for the limit
-    TableChange change;
-  };
-  using Planner = EditPlan (*)(const AddressTable& before,
-                               const Request& request);
-
   CompileContext Context();
   absl::Status DefineCompiled(Ticket ticket,
                               std::shared_ptr<const Policy> policy);
   absl::Status CommitDraft(Ticket ticket);
-  absl::Status RefreshCompiled();
   void EndTicket(Ticket ticket) noexcept;
-  absl::StatusOr<std::vector<RuleStatus>> RulesOf(
-      std::string_view anchor) const;
-  absl::StatusOr<TableChange> EmptyTable(const TableKey& key, bool dry_run);
-  absl::StatusOr<uint32_t> DeactivateTables(std::string_view anchor);
-  absl::StatusOr<TableTestResult> Match(const TableKey& key,
-                                        std::span<const Prefix> hosts) const;
-  absl::StatusOr<TableChange> EditTable(const TableKey& key,
-                                        std::span<const TableEntry> entries,
-                                        bool create, Planner planner,
-                                        bool dry_run);
-  absl::StatusOr<TableChange> EditContents(const TableKey& key,
-                                           std::span<const TableEntry> entries,
-                                           bool create, Planner planner,
-                                           bool dry_run);
 
   // All of these under the mutex.
   std::list<Retired> Collect();
   // The release store, and the old one's retirement. Throws std::bad_alloc
   // before anything has changed, if at all.
-  void Publish(std::unique_ptr<Generation> next);
-  // A copy of the generation in force, to be edited and published.
-  std::unique_ptr<Generation> Next() const;
+  void PutInForce(std::unique_ptr<Generation> next);
   Draft* FindDraft(Ticket ticket);
-  absl::Status CommitCompiled(std::shared_ptr<const CompiledPolicy> compiled);
-  absl::Status CheckRoom(size_t more_entries, bool new_table) const;
-  // The table of `next`, made if there is none and `create` says so.
-  absl::StatusOr<GenerationTable*> EditableTable(Generation& next,
-                                                 const TableKey& key,
-                                                 bool create, bool* created);
-  static void Deactivate(GenerationTable& table);
-  // Drops tables that nothing defines or names, then publishes.
-  void PublishWithoutUnused(std::unique_ptr<Generation> next);
+  absl::Status GenerationMoved(Ticket ticket) const;
 
   const InterfaceRegistry* const interfaces_;
   Reclaimer* const reclaimer_;
@@ -277,7 +189,7 @@ class PolicyStore {
   // acquire, once a burst.
   alignas(128) std::atomic<const Generation*> current_{nullptr};
   alignas(128) mutable std::mutex mutex_;
-  std::unique_ptr<const Generation> owned_current_;
+  std::shared_ptr<const Generation> in_force_;  // what current_ points to
   // A list, so that what is in it can be taken off without memory.
   std::list<Retired> retired_;
   Ticket newest_ticket_ = 0;

@@ -63,7 +63,7 @@ struct Live {
     before = node->Export();
   }
   void RequireUnchanged() {
-    Require(node->store.generation_hash() == before.header.policy_hash);
+    Require(node->store.generation()->hash == before.header.policy_hash);
     Require(node->states() == 2);
     Require(node->shard().budget.used() == 2);
     Require(node->shard().expectations->size() == 1);

@@ -10,6 +10,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "pftable/store/invariants.h"
+#include "pftable/store/policy_listing.h"
 #include "tests/unit/restore/import_node.h"
 
 namespace sluice {
@@ -58,7 +60,7 @@ class Runner {
     ASSERT_EQ(again.parents, snapshot.parents);
     ASSERT_EQ(again.children, snapshot.children);
     ASSERT_EQ(*WriteSnapshot(again), *bytes);
-    ASSERT_TRUE(to.store.CheckInvariants().ok());
+    ASSERT_TRUE(CheckInvariants(to.store).ok());
     states_ += from.states();
   }
   uint64_t states() const { return states_; }
@@ -94,7 +96,7 @@ class Runner {
   StateTemplate RandomTemplate(ImportNode& node) {
     StateTemplate values;
     if (bound_) values.flags |= kStateIfBound;
-    const auto rules = node.store.ListAllRules();
+    const auto rules = PolicyListing(node.store).AllRules();
     if (OneIn(4)) return values;
     const RuleStatus& rule = rules[Below(static_cast<uint32_t>(rules.size()))];
     values.rule_slot = rule.rule.slot;

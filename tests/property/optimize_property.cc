@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "pftable/print/printer.h"
+#include "pftable/store/policy_listing.h"
 #include "tests/property/plain_model.h"
 #include "tests/unit/pftable/engine/engine_fixture.h"
 
@@ -215,7 +216,7 @@ struct Filter {
   const Rule* RuleOf(const Verdict& verdict) {
     if (verdict.rule == nullptr) return nullptr;
     if (by_slot_.empty()) {
-      for (const RuleStatus& status : store->ListAllRules()) {
+      for (const RuleStatus& status : PolicyListing(*store).AllRules()) {
         by_slot_[status.rule.slot] = status.rule.rule;
       }
     }

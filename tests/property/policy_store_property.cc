@@ -11,8 +11,11 @@
 
 #include <gtest/gtest.h>
 
+#include "pftable/store/invariants.h"
+#include "pftable/store/policy_listing.h"
 #include "pftable/store/policy_store.h"
 #include "tests/property/policy_store_model.h"
+#include "tests/support/table_changes.h"
 
 namespace sluice {
 namespace {
@@ -116,7 +119,8 @@ class Runner {
     for (int i = 0; i < 100000; ++i) reclaimer_.LetGo();
     for (int i = 0; i < 3; ++i) store_.Poll();
     EXPECT_EQ(store_.live_generations(), 1u);
-    EXPECT_EQ(store_.rule_slots().used(), store_.ListAllRules().size());
+    EXPECT_EQ(store_.rule_slots().used(),
+              PolicyListing(store_).AllRules().size());
   }
   const PolicyStore& store() const { return store_; }
 
@@ -224,8 +228,8 @@ class Runner {
   }
 
   void Step() {
-    hash_before_ = store_.generation_hash();
-    number_before_ = store_.generation_number();
+    hash_before_ = store_.generation()->hash;
+    number_before_ = store_.generation()->number;
     switch (Below(14)) {
       case 0:
       case 1:
@@ -244,13 +248,13 @@ class Runner {
         break;
       case 7:
       case 8:
-        Edit(&PolicyStore::AddAddresses, &Runner::ModelAdd);
+        Edit(&AddAddresses, &Runner::ModelAdd);
         break;
       case 9:
-        Edit(&PolicyStore::DeleteAddresses, &Runner::ModelDelete);
+        Edit(&DeleteAddresses, &Runner::ModelDelete);
         break;
       case 10:
-        Edit(&PolicyStore::ReplaceAddresses, &Runner::ModelReplace);
+        Edit(&ReplaceAddresses, &Runner::ModelReplace);
         break;
       case 11:
         Flush();
@@ -321,7 +325,7 @@ class Runner {
       ExpectUnchanged();
     } else {
       EXPECT_TRUE(status.ok()) << status.message();
-      EXPECT_EQ(store_.generation_number(), number_before_ + 1);
+      EXPECT_EQ(store_.generation()->number, number_before_ + 1);
       model_.Commit(*defined_, std::move(tables));
       has_anchor_ = defined_->main.Find("a") != nullptr;
     }
@@ -395,8 +399,8 @@ class Runner {
     return edited;
   }
 
-  using StoreEdit = absl::StatusOr<TableChange> (PolicyStore::*)(
-      const TableKey&, std::span<const TableEntry>, bool);
+  using StoreEdit = absl::StatusOr<TableChange> (*)(
+      PolicyStore&, const TableKey&, std::span<const TableEntry>, bool);
   using ModelEdit = Edited (*)(const ModelTable&,
                                const std::vector<TableEntry>&);
 
@@ -404,7 +408,7 @@ class Runner {
     const TableKey key = RandomKey();
     const std::vector<TableEntry> request = RandomEntries();
     const bool dry_run = OneIn(6);
-    const auto result = (store_.*store_edit)(key, request, dry_run);
+    const auto result = store_edit(store_, key, request, dry_run);
 
     const auto known = model_.tables().find(key);
     const bool there =
@@ -443,7 +447,7 @@ class Runner {
 
   void Flush() {
     const TableKey key = RandomKey();
-    const auto result = store_.FlushTable(key);
+    const auto result = FlushTable(store_, key);
     const auto known = model_.tables().find(key);
     if (known == model_.tables().end() || !known->second.active) {
       EXPECT_EQ(result.status().code(), absl::StatusCode::kNotFound);
@@ -461,7 +465,7 @@ class Runner {
 
   void Kill() {
     const TableKey key = RandomKey();
-    const absl::Status status = store_.KillTable(key);
+    const absl::Status status = KillTable(store_, key);
     const auto known = model_.tables().find(key);
     if (known == model_.tables().end() || !known->second.active) {
       EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
@@ -477,14 +481,14 @@ class Runner {
   }
 
   void ExpectUnchanged() {
-    EXPECT_EQ(store_.generation_hash(), hash_before_);
-    EXPECT_EQ(store_.generation_number(), number_before_);
+    EXPECT_EQ(store_.generation()->hash, hash_before_);
+    EXPECT_EQ(store_.generation()->number, number_before_);
   }
 
   void Check() {
-    const absl::Status invariants = store_.CheckInvariants();
+    const absl::Status invariants = CheckInvariants(store_);
     ASSERT_TRUE(invariants.ok()) << invariants.message();
-    const std::vector<TableStatus> listed = store_.ListTables();
+    const std::vector<TableStatus> listed = PolicyListing(store_).Tables();
     ASSERT_EQ(listed.size(), model_.tables().size());
     for (const TableStatus& status : listed) {
       const auto known = model_.tables().find(status.key);
@@ -571,7 +575,7 @@ TEST(PolicyStoreProperty, ManyStoresShareAndNeverMeet) {
       if (testing::Test::HasFailure()) return;
     }
     for (const auto& runner : runners) {
-      ASSERT_TRUE(runner->store().CheckInvariants().ok());
+      ASSERT_TRUE(CheckInvariants(runner->store()).ok());
       runner->Quiesce();
     }
   }

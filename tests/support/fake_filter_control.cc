@@ -218,7 +218,8 @@ std::unique_ptr<BuildJob<TableEditResult>> FakeFilterControl::BeginTableEdit(
           tables[shared->table] = std::move(now);
         }
         return result;
-      });
+      },
+      [this] { return outdated > 0 && outdated-- > 0; });
 }
 
 std::unique_ptr<BuildJob<uint64_t>> FakeFilterControl::BeginFlushTables() {

@@ -15,7 +15,11 @@
 
 namespace sluice {
 
-class FakeFilterControl : public FilterControl {
+class FakeFilterControl : public FilterControl,
+                          private RuleControl,
+                          private StateControl,
+                          private TableControl,
+                          private StatusControl {
  public:
   // What it holds; tests set and look at it.
   std::vector<RuleListing> rules;
@@ -33,6 +37,8 @@ class FakeFilterControl : public FilterControl {
   // What was begun, built and published, in order: "begin a", "build a", ...
   // Written by the builder thread too, but never at the same time.
   std::vector<std::string> log;
+  // How often a table's edit is outdated before it can be published.
+  int outdated = 0;
   // Called by Build(), on the builder thread.
   std::function<void()> on_build;
   // Gathers counters instead of nobody.
@@ -41,6 +47,12 @@ class FakeFilterControl : public FilterControl {
   bool hold_states = false;
   std::vector<std::function<void()>> held;
 
+  RuleControl& Rules() override { return *this; }
+  StateControl& States() override { return *this; }
+  TableControl& Tables() override { return *this; }
+  StatusControl& Status() override { return *this; }
+
+ private:
   std::unique_ptr<BuildJob<LoadResult>> BeginLoad(LoadRequest request) override;
   std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() override;
   absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,

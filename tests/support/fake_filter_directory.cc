@@ -94,9 +94,11 @@ std::unique_ptr<BuildJob<LoadResult>> FakeFilterDirectory::BeginCreateFilter(
   if (spec.emergency) {
     LoadRequest trial = *spec.emergency;
     trial.dry_run = true;
-    loads.push_back((*filter)->BeginLoad(std::move(trial)));
+    loads.push_back((*filter)->Rules().BeginLoad(std::move(trial)));
   }
-  if (spec.ruleset) loads.push_back((*filter)->BeginLoad(*spec.ruleset));
+  if (spec.ruleset) {
+    loads.push_back((*filter)->Rules().BeginLoad(*spec.ruleset));
+  }
   return std::make_unique<FunctionJob<LoadResult>>(
       [=, this] {
         if (on_build) on_build();

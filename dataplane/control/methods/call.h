@@ -17,15 +17,14 @@
 #include "dataplane/control/socket/json_rpc.h"
 #include "dataplane/control/socket/message.h"
 #include "dataplane/control/methods/operations.h"
-#include "dataplane/control/methods/params.h"
 #include "dataplane/control/api/transfer_control.h"
 #include "dataplane/base/unique_fd.h"
 #include "nlohmann/json.hpp"
 
 namespace sluice {
 
-// NotFoundError.
-absl::Status NoFilter(std::string_view name);
+// Whether a method is there to change something, and not to show it.
+bool ChangesSomething(std::string_view method);
 
 // Answered exactly once; shared by whoever works on it.
 class Call {
@@ -47,11 +46,7 @@ class Call {
   // The filter that is asked. Null, and that was the answer, if there is none
   // of this name, or none any more: ask again after everything that may have
   // taken time.
-  FilterControl* filter() {
-    FilterControl* const filter = operations_->directory_->Find(filter_);
-    if (filter == nullptr) Error(NoFilter(filter_));
-    return filter;
-  }
+  FilterControl* filter();
   const std::string& filter_name() const { return filter_; }
   FilterDirectory& directory() { return *operations_->directory_; }
   // Null: the daemon has none.
@@ -78,50 +73,49 @@ class Call {
     status.ok() ? Done() : Error(status);
   }
 
-  // Puts a change in its lane: `begin` makes the job, or answers and returns
-  // null, and `answer(call, result)` answers when it is published.
+  // Puts a change in its lane: when its turn comes, `begin(call)` makes the
+  // job, or answers and returns null, and `answer(call, result)` answers when
+  // it is published.
   template <typename R>
   static void RunJob(
       std::shared_ptr<Call> call,
-      absl::AnyInvocable<std::unique_ptr<BuildJob<R>>()> begin,
+      absl::AnyInvocable<std::unique_ptr<BuildJob<R>>(Call&)> begin,
       absl::AnyInvocable<void(Call&, absl::StatusOr<R>)> answer) {
     Operations* const operations = call->operations_;
     auto begin_job = [call, begin = std::move(begin),
                       answer = std::move(answer)]() mutable {
-      Operations* const lane = call->operations_;
-      std::shared_ptr<BuildJob<R>> job = begin();
+      std::shared_ptr<BuildJob<R>> job = begin(*call);
       if (job == nullptr) return false;
-      const bool submitted = lane->builder_->Submit(
-          [job] { job->Build(); },
-          [call, job, lane, answer = std::move(answer)]() mutable {
-            absl::StatusOr<R> result = job->Publish();
-            job.reset();
-            lane->EndJob();
-            answer(*call, std::move(result));
-          });
+      const bool submitted =
+          Submit<R>(call, std::move(job), std::move(answer));
       if (!submitted) call->Busy();
       return submitted;
     };
     if (!operations->Enqueue(std::move(begin_job))) call->Busy();
   }
 
-  // The same for a change of the filter that is asked.
+ private:
+  // Builds, publishes, answers.
   template <typename R>
-  static void RunFilterJob(
-      std::shared_ptr<Call> call,
-      absl::AnyInvocable<std::unique_ptr<BuildJob<R>>(FilterControl&)> begin,
+  static bool Submit(
+      std::shared_ptr<Call> call, std::shared_ptr<BuildJob<R>> job,
       absl::AnyInvocable<void(Call&, absl::StatusOr<R>)> answer) {
-    RunJob<R>(
-        call,
-        [call, begin = std::move(begin)]() mutable
-        -> std::unique_ptr<BuildJob<R>> {
-          FilterControl* const filter = call->filter();
-          return filter == nullptr ? nullptr : begin(*filter);
-        },
-        std::move(answer));
+    Operations* const lane = call->operations_;
+    return lane->builder_->Submit(
+        [job] { job->Build(); },
+        [call, job, lane, answer = std::move(answer)]() mutable {
+          if (job->Outdated()) {
+            // Never refused: the builder has the place of the first attempt.
+            Submit<R>(call, std::move(job), std::move(answer));
+            return;
+          }
+          absl::StatusOr<R> result = job->Publish();
+          job.reset();
+          lane->EndJob();
+          answer(*call, std::move(result));
+        });
   }
 
- private:
   template <typename MakeLine>
   void Answer(MakeLine make_line) {
     wants_answer_ ? reply_.Send(make_line()) : reply_.Skip();
@@ -143,44 +137,6 @@ class Call {
   UniqueFd descriptor_;
   Reply reply_;
 };
-
-// Bytes of a cursor of a listing, of an anchor's path, of a file's.
-inline constexpr size_t kMaxCursor = 256;
-inline constexpr size_t kMaxAnchorPath = 1024;
-inline constexpr size_t kMaxFilePath = 4096;
-
-// Whether a method is there to change something, and not to show it.
-bool ChangesSomething(std::string_view method);
-
-// What the control lcore does for a request.
-using Action = absl::AnyInvocable<void(std::shared_ptr<Call>)>;
-// Reads the parameters, on any thread; says by the Params what is wrong.
-using ParseAction = Action (*)(Params&);
-
-struct Method {
-  std::string_view name;
-  ParseAction parse;
-  // Whether it has the parameter "filter", and is refused before it begins if
-  // there is no such filter.
-  bool asks_filter = true;
-};
-
-// Each group of methods in its own file, ascending by name.
-extern const std::vector<Method> kFilterMethods;
-extern const std::vector<Method> kPolicyMethods;
-extern const std::vector<Method> kPortMethods;
-extern const std::vector<Method> kStatusMethods;
-extern const std::vector<Method> kTableMethods;
-extern const std::vector<Method> kTransferMethods;
-
-// What a ruleset consists of, as in ruleset.load.
-void ReadLoadRequest(Params& params, LoadRequest* request);
-// Answers a load that did not succeed, and logs it; false if it did. What is
-// said of an error is `consequence`.
-bool AnswerFailedLoad(Call& call, absl::StatusOr<LoadResult>& result,
-                      std::string_view consequence);
-// {"generation", "rules", "diagnostics"}
-nlohmann::json LoadToJson(const LoadResult& result);
 
 }  // namespace sluice
 

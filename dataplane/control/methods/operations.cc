@@ -3,8 +3,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <map>
 #include <memory>
@@ -13,8 +11,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/base/text.h"
 #include "dataplane/control/methods/call.h"
+#include "dataplane/control/methods/method.h"
 #include "nlohmann/json.hpp"
 #include "spdlog/spdlog.h"
 
@@ -275,28 +273,6 @@ void Operations::Run(Decoded decoded, const PeerCredentials& peer,
   }
   if (asks_filter && call->filter() == nullptr) return;
   decoded.action(std::move(call));
-}
-
-bool ChangesSomething(std::string_view method) {
-  // An export changes nothing here, but takes all that there is elsewhere.
-  constexpr std::array<std::string_view, 7> kReading = {
-      "show", "list", "test", "stats", "status", "metrics", "version"};
-  const std::string_view verb = method.substr(method.rfind('.') + 1);
-  return std::ranges::find(kReading, verb) == kReading.end();
-}
-
-void Call::Audit(std::string_view outcome) const {
-  const bool changes = ChangesSomething(method_);
-  spdlog::log(changes ? spdlog::level::info : spdlog::level::debug,
-              "control: uid {} pid {}: {}{}: {}", peer_.uid, peer_.pid,
-              method_, filter_.empty() ? "" : " of filter " + filter_,
-              outcome);
-}
-
-absl::Status NoFilter(std::string_view name) {
-  return absl::NotFoundError(absl::StrCat(
-      "there is no filter \"", View(name),
-      "\"; filter.list names those that there are"));
 }
 
 bool Operations::Enqueue(BeginJob begin) {

@@ -9,6 +9,8 @@
 #include "dataplane/base/build_limits.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
+#include "dataplane/control/methods/method.h"
+#include "dataplane/control/methods/ruleset_call.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -74,8 +76,8 @@ Action ParseCreate(Params& params) {
     const std::string name = spec.name;
     Call::RunJob<LoadResult>(
         call,
-        [call, spec = std::move(spec)]() mutable {
-          return call->directory().BeginCreateFilter(std::move(spec));
+        [spec = std::move(spec)](Call& c) mutable {
+          return c.directory().BeginCreateFilter(std::move(spec));
         },
         [name](Call& c, absl::StatusOr<LoadResult> result) {
           if (AnswerFailedLoad(c, result, "the filter was not made")) return;

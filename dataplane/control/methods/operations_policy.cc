@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
+#include "dataplane/control/methods/method.h"
+#include "dataplane/control/methods/ruleset_call.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -14,12 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMaxFiles = 4096;
-constexpr size_t kMaxMacros = 4096;
-constexpr size_t kMaxFileName = 4096;
 constexpr size_t kRulesAPage = 256;
-// Together with the names of files and lines of the source, under 1 MiB.
-constexpr size_t kMaxDiagnostics = 200;
 
 void AnswerLoad(Call& call, bool dry_run, absl::StatusOr<LoadResult> result) {
   if (AnswerFailedLoad(call, result,
@@ -45,10 +42,13 @@ Action ParseLoad(Params& params) {
     request.uid = call->peer().uid;
     request.pid = call->peer().pid;
     const bool dry_run = request.dry_run;
-    Call::RunFilterJob<LoadResult>(
+    Call::RunJob<LoadResult>(
         call,
-        [request = std::move(request)](FilterControl& filter) mutable {
-          return filter.BeginLoad(std::move(request));
+        [request = std::move(request)](
+            Call& c) mutable -> std::unique_ptr<BuildJob<LoadResult>> {
+          FilterControl* const filter = c.filter();
+          if (filter == nullptr) return nullptr;
+          return filter->Rules().BeginLoad(std::move(request));
         },
         [dry_run](Call& c, absl::StatusOr<LoadResult> result) {
           AnswerLoad(c, dry_run, std::move(result));
@@ -58,8 +58,13 @@ Action ParseLoad(Params& params) {
 
 Action ParseFlush(Params&) {
   return [](std::shared_ptr<Call> call) {
-    Call::RunFilterJob<uint64_t>(
-        call, [](FilterControl& filter) { return filter.BeginFlushRules(); },
+    Call::RunJob<uint64_t>(
+        call,
+        [](Call& c) {
+          FilterControl* const filter = c.filter();
+          return filter != nullptr ? filter->Rules().BeginFlushRules()
+                                   : nullptr;
+        },
         [](Call& c, absl::StatusOr<uint64_t> generation) {
           if (!generation.ok()) return c.Error(generation.status());
           spdlog::info("control: uid {} pid {}: filter {}: rules flushed",
@@ -94,12 +99,12 @@ Action ShowPage(RulesPage page, Answer answer) {
       FilterControl* const filter = call->filter();
       if (filter == nullptr) return;
       absl::StatusOr<RuleSlice> slice =
-          filter->ListRules(page.query, page.cursor, page.limit);
+          filter->Rules().ListRules(page.query, page.cursor, page.limit);
       if (!slice.ok()) return call->Error(slice.status());
       answer(*call, *slice);
     };
     if (page.cursor.empty()) {
-      call->filter()->CollectCounters(std::move(show));
+      call->filter()->States().CollectCounters(std::move(show));
     } else {
       show();
     }
@@ -142,14 +147,14 @@ Action ParseShowLabels(Params& params) {
 
 Action ParseZeroRules(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->filter()->ClearRuleCounters();
+    call->filter()->Rules().ClearRuleCounters();
     call->Done();
   };
 }
 
 Action ParseEnablePolicy(Params&) {
   return [](std::shared_ptr<Call> call) {
-    const absl::Status status = call->filter()->Enable();
+    const absl::Status status = call->filter()->Status().Enable();
     if (status.ok()) {
       spdlog::warn("control: uid {} pid {}: filter {}: enabled",
                    call->peer().uid, call->peer().pid, call->filter_name());
@@ -160,7 +165,7 @@ Action ParseEnablePolicy(Params&) {
 
 Action ParseDisablePolicy(Params&) {
   return [](std::shared_ptr<Call> call) {
-    const absl::Status status = call->filter()->Disable();
+    const absl::Status status = call->filter()->Status().Disable();
     if (status.ok()) {
       spdlog::warn("control: uid {} pid {}: filter {}: disabled",
                    call->peer().uid, call->peer().pid, call->filter_name());
@@ -171,55 +176,13 @@ Action ParseDisablePolicy(Params&) {
 
 }  // namespace
 
-void ReadLoadRequest(Params& params, LoadRequest* request) {
-  params.String("name", kMaxFileName, &request->name);
-  params.String("text", SIZE_MAX, &request->text, Params::Need::kRequired);
-  params.Files("files", kMaxFiles, [&](std::string name, std::string text) {
-    request->files.push_back({std::move(name), std::move(text)});
-  });
-  params.StringMap("macros", kMaxMacros, &request->macros);
-  params.Dialect("dialect", &request->dialect);
-  params.Optimization("optimization", &request->optimization);
-  params.Bool("merge_options", &request->merge_options);
-}
-
-bool AnswerFailedLoad(Call& call, absl::StatusOr<LoadResult>& result,
-                      std::string_view consequence) {
-  const PeerCredentials& peer = call.peer();
-  if (!result.ok()) {
-    spdlog::warn("control: uid {} pid {}: load failed: {}", peer.uid, peer.pid,
-                 result.status().ToString());
-    call.Error(result.status());
-    return true;
-  }
-  if (result->diagnostics.size() > kMaxDiagnostics) {
-    result->diagnostics.resize(kMaxDiagnostics);
-  }
-  if (!result->HasErrors()) return false;
-  if (!consequence.empty()) {
-    spdlog::warn("control: uid {} pid {}: ruleset refused, {} messages",
-                 peer.uid, peer.pid, result->diagnostics.size());
-  }
-  std::string message = "the ruleset has errors";
-  if (!consequence.empty()) message.append("; ").append(consequence);
-  call.Error(RpcError::kRuleset, message, result->diagnostics);
-  return true;
-}
-
-json LoadToJson(const LoadResult& result) {
-  json diagnostics = json::array();
-  for (const Diagnostic& d : result.diagnostics) {
-    diagnostics.push_back(ToJson(d));
-  }
-  return {{"generation", result.generation},
-          {"rules", result.rules},
-          {"diagnostics", std::move(diagnostics)}};
-}
-
 const std::vector<Method> kPolicyMethods = {
-    {"filter.disable", ParseDisablePolicy}, {"filter.enable", ParseEnablePolicy},
-    {"labels.show", ParseShowLabels}, {"rules.show", ParseShowRules},
-    {"rules.zero", ParseZeroRules},   {"ruleset.flush", ParseFlush},
+    {"filter.disable", ParseDisablePolicy},
+    {"filter.enable", ParseEnablePolicy},
+    {"labels.show", ParseShowLabels},
+    {"rules.show", ParseShowRules},
+    {"rules.zero", ParseZeroRules},
+    {"ruleset.flush", ParseFlush},
     {"ruleset.load", ParseLoad},
 };
 

@@ -8,6 +8,7 @@
 #include "dataplane/base/build_limits.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
+#include "dataplane/control/methods/method.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -72,8 +73,8 @@ Action ParseAdd(Params& params) {
     }
     Call::RunJob<PortListing>(
         call,
-        [call, spec = std::move(spec)]() mutable {
-          return call->directory().BeginAddPort(std::move(spec));
+        [spec = std::move(spec)](Call& c) mutable {
+          return c.directory().BeginAddPort(std::move(spec));
         },
         [](Call& c, absl::StatusOr<PortListing> port) {
           if (!port.ok()) return c.Error(port.status());

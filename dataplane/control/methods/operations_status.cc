@@ -6,6 +6,7 @@
 
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
+#include "dataplane/control/methods/method.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -62,7 +63,7 @@ Action ParseShowStates(Params& params) {
   params.String("cursor", kMaxCursor, &cursor);
   params.PageSize("limit", kStatesAPage, &limit);
   return [=](std::shared_ptr<Call> call) {
-    call->filter()->ListStates(
+    call->filter()->States().ListStates(
         query, cursor, limit, [call](absl::StatusOr<StateSlice> slice) {
           if (!slice.ok()) return call->Error(slice.status());
           json states = json::array();
@@ -77,13 +78,14 @@ Action ParseShowStates(Params& params) {
 }
 
 void Kill(const std::shared_ptr<Call>& call, const StateQuery& query) {
-  call->filter()->KillStates(query, [call](absl::StatusOr<uint64_t> killed) {
+  auto done = [call](absl::StatusOr<uint64_t> killed) {
     if (!killed.ok()) return call->Error(killed.status());
     spdlog::info("control: uid {} pid {}: filter {}: {} states killed",
                  call->peer().uid, call->peer().pid, call->filter_name(),
                  *killed);
     call->Result({{"killed", *killed}});
-  });
+  };
+  call->filter()->States().KillStates(query, std::move(done));
 }
 
 Action ParseKillStates(Params& params) {
@@ -104,16 +106,16 @@ Action ParseFlushStates(Params& params) {
 
 Action ParseShowInfo(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->filter()->CollectCounters([call] {
+    call->filter()->States().CollectCounters([call] {
       FilterControl* const filter = call->filter();
-      if (filter != nullptr) call->Result(ToJson(filter->Info()));
+      if (filter != nullptr) call->Result(ToJson(filter->Status().Info()));
     });
   };
 }
 
 Action ParseClearInfo(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->filter()->ClearInfo();
+    call->filter()->Status().ClearInfo();
     call->Done();
   };
 }
@@ -127,19 +129,19 @@ json List(const std::vector<Listing>& listings) {
 
 Action ParseShowInterfaces(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->Result({{"interfaces", List(call->filter()->Interfaces())}});
+    call->Result({{"interfaces", List(call->filter()->Status().Interfaces())}});
   };
 }
 
 Action ParseShowTimeouts(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->Result({{"timeouts", List(call->filter()->Timeouts())}});
+    call->Result({{"timeouts", List(call->filter()->Status().Timeouts())}});
   };
 }
 
 Action ParseShowLimits(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->Result({{"limits", List(call->filter()->Limits())}});
+    call->Result({{"limits", List(call->filter()->Status().Limits())}});
   };
 }
 

@@ -5,6 +5,7 @@
 
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
+#include "dataplane/control/methods/method.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -18,11 +19,11 @@ constexpr size_t kMaxTests = 4096;
 
 Action ParseListTables(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->filter()->CollectCounters([call] {
+    call->filter()->States().CollectCounters([call] {
       FilterControl* const filter = call->filter();
       if (filter == nullptr) return;
       json tables = json::array();
-      for (const TableListing& table : filter->ListTables()) {
+      for (const TableListing& table : filter->Tables().ListTables()) {
         tables.push_back(ToJson(table));
       }
       call->Result({{"tables", std::move(tables)}});
@@ -32,8 +33,13 @@ Action ParseListTables(Params&) {
 
 Action ParseFlushTables(Params&) {
   return [](std::shared_ptr<Call> call) {
-    Call::RunFilterJob<uint64_t>(
-        call, [](FilterControl& filter) { return filter.BeginFlushTables(); },
+    Call::RunJob<uint64_t>(
+        call,
+        [](Call& c) {
+          FilterControl* const filter = c.filter();
+          return filter != nullptr ? filter->Tables().BeginFlushTables()
+                                   : nullptr;
+        },
         [](Call& c, absl::StatusOr<uint64_t> deleted) {
           if (!deleted.ok()) return c.Error(deleted.status());
           c.Result({{"tables_deleted", *deleted}});
@@ -50,7 +56,7 @@ Action ParseShowTable(Params& params) {
   params.PageSize("limit", kAddressesAPage, &limit);
   return [=](std::shared_ptr<Call> call) {
     absl::StatusOr<TableSlice> slice =
-        call->filter()->ListTable(table, anchor, cursor, limit);
+        call->filter()->Tables().ListTable(table, anchor, cursor, limit);
     if (!slice.ok()) return call->Error(slice.status());
     json addresses = json::array();
     for (const TableAddressListing& a : slice->addresses) {
@@ -70,7 +76,7 @@ Action ParseTestTable(Params& params) {
   params.Addresses("addresses", kMaxTests, &addresses);
   return [=](std::shared_ptr<Call> call) {
     absl::StatusOr<std::vector<TableMatch>> results =
-        call->filter()->TestTable(table, anchor, addresses);
+        call->filter()->Tables().TestTable(table, anchor, addresses);
     if (!results.ok()) return call->Error(results.status());
     json list = json::array();
     for (const TableMatch& r : *results) list.push_back(ToJson(r));
@@ -88,10 +94,13 @@ Action ParseEdit(Params& params) {
   params.Bool("dry_run", &edit.dry_run);
   params.Bool("feedback", &edit.feedback);
   return [edit = std::move(edit)](std::shared_ptr<Call> call) mutable {
-    Call::RunFilterJob<TableEditResult>(
+    Call::RunJob<TableEditResult>(
         call,
-        [edit = std::move(edit)](FilterControl& filter) mutable {
-          return filter.BeginTableEdit(std::move(edit));
+        [edit = std::move(edit)](
+            Call& c) mutable -> std::unique_ptr<BuildJob<TableEditResult>> {
+          FilterControl* const filter = c.filter();
+          if (filter == nullptr) return nullptr;
+          return filter->Tables().BeginTableEdit(std::move(edit));
         },
         [](Call& c, absl::StatusOr<TableEditResult> result) {
           result.ok() ? c.Result(ToJson(*result)) : c.Error(result.status());

@@ -13,6 +13,7 @@
 #include "dataplane/base/text.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
+#include "dataplane/control/methods/method.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {

@@ -20,6 +20,11 @@
 
 namespace sluice {
 
+// Bytes of a cursor of a listing, of an anchor's path, of a file's.
+inline constexpr size_t kMaxCursor = 256;
+inline constexpr size_t kMaxAnchorPath = 1024;
+inline constexpr size_t kMaxFilePath = 4096;
+
 class Params {
  public:
   enum class Need : uint8_t { kOptional, kRequired };

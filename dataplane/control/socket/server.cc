@@ -6,12 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <map>
-#include <optional>
-#include <string>
-#include <string_view>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/control/socket/connection.h"
@@ -20,8 +15,6 @@
 
 namespace sluice {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // Values of epoll_event::data: the listener, watched descriptors from 1 on,
 // clients from kFirstClient on.
@@ -35,265 +28,16 @@ constexpr int kAcceptsATurn = 16;
 
 }  // namespace
 
-class ControlServer::Core : public std::enable_shared_from_this<Core> {
- public:
-  Core(Listener listener, const ServerLimits& limits, MessageHandler* handler,
-       UniqueFd epoll)
-      : listener_(std::move(listener)),
-        limits_(limits),
-        handler_(handler),
-        epoll_(std::move(epoll)) {}
+struct ControlServer::Client {
+  Client(UniqueFd fd, const PeerCredentials& peer)
+      : connection(std::move(fd)), peer(peer) {}
 
-  absl::Status Add(int fd, uint64_t id) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = id;
-    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
-      return absl::InternalError(
-          absl::StrCat("control socket: epoll_ctl: ", std::strerror(errno)));
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status AddListener() { return Add(listener_.fd(), kListener); }
-
-  absl::Status Watch(int fd, std::function<void()> callback) {
-    watched_.push_back(std::move(callback));
-    return Add(fd, watched_.size());
-  }
-
-  size_t Poll(std::chrono::milliseconds timeout) {
-    std::array<epoll_event, 96> events;
-    const int wait = ready_.empty() ? static_cast<int>(timeout.count()) : 0;
-    const int n = ::epoll_wait(epoll_.get(), events.data(),
-                               static_cast<int>(events.size()), wait);
-    now_ = Clock::now();
-    for (int i = 0; i < n; ++i) {
-      const uint64_t id = events[i].data.u64;
-      if (id == kListener) {
-        AcceptClients();
-      } else if (id < kFirstClient) {
-        watched_[id - 1]();
-      } else {
-        OnClientEvent(id, events[i].events);
-      }
-    }
-    std::vector<uint64_t> ready;
-    ready.swap(ready_);
-    for (uint64_t id : ready) Service(id);
-    CloseLate();
-    return static_cast<size_t>(std::max(n, 0)) + ready.size();
-  }
-
-  size_t client_count() const { return clients_.size(); }
-  const ServerCounters& counters() const { return counters_; }
-
- private:
-  struct Client {
-    Client(UniqueFd fd, const PeerCredentials& peer)
-        : connection(std::move(fd)), peer(peer) {}
-
-    Connection connection;
-    PeerCredentials peer;
-    bool in_work = false;  // a message was handed out and not answered
-    bool closing = false;  // as soon as the output is gone
-    uint32_t interest = EPOLLIN;
-    Clock::time_point since;  // when the present wait began
-  };
-
-  void AcceptClients() {
-    for (int i = 0; i < kAcceptsATurn; ++i) {
-      UniqueFd fd = listener_.Accept();
-      if (!fd.valid()) return;
-      absl::StatusOr<PeerCredentials> peer = listener_.Check(fd.get());
-      if (!peer.ok()) {
-        ++counters_.refused;
-        spdlog::warn("control: refused: {}", peer.status().ToString());
-        Connection::SendOnce(fd.get(),
-                             ErrorLine(RpcError::kNotAllowed,
-                                       "you may not use this control socket"));
-        continue;
-      }
-      if (clients_.size() >= limits_.max_clients) {
-        ++counters_.refused;
-        spdlog::warn("control: refused uid {} pid {}: {} clients already",
-                     peer->uid, peer->pid, clients_.size());
-        Connection::SendOnce(
-            fd.get(),
-            ErrorLine(RpcError::kTooManyClients,
-                      absl::StrCat("too many clients, at most ",
-                                   limits_.max_clients, "; try again later")));
-        continue;
-      }
-      const uint64_t id = next_id_++;
-      if (absl::Status added = Add(fd.get(), id); !added.ok()) {
-        ++counters_.refused;
-        spdlog::error("{}", added.ToString());
-        continue;
-      }
-      ++counters_.accepted;
-      spdlog::info("control: client {}: uid {} gid {} pid {}",
-                   id - kFirstClient, peer->uid, peer->gid, peer->pid);
-      auto client = std::make_unique<Client>(std::move(fd), *peer);
-      client->since = now_;
-      clients_.emplace(id, std::move(client));
-    }
-  }
-
-  void OnClientEvent(uint64_t id, uint32_t events) {
-    const auto it = clients_.find(id);
-    if (it == clients_.end()) return;
-    Client& client = *it->second;
-    const bool busy = client.in_work || client.connection.HasOutput();
-    if ((events & (EPOLLHUP | EPOLLERR)) && busy) {
-      Close(id, "is gone");
-      return;
-    }
-    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !busy && !client.closing) {
-      const bool fresh = !client.connection.HasPartialInput();
-      counters_.descriptors_closed +=
-          client.connection.Read(limits_.max_message);
-      // The time for a message runs from its first byte.
-      if (fresh) client.since = now_;
-    }
-    Service(id);
-  }
-
-  // Does for a client all that can be done now.
-  void Service(uint64_t id) {
-    const auto it = clients_.find(id);
-    if (it == clients_.end()) return;
-    Client& client = *it->second;
-    Connection& connection = client.connection;
-    for (int turn = 0;; ++turn) {
-      const bool had_output = connection.HasOutput();
-      switch (connection.Flush()) {
-        case Connection::Progress::kFailed:
-          Close(id, "is gone");
-          return;
-        case Connection::Progress::kSome:
-          client.since = now_;
-          break;
-        case Connection::Progress::kNone:
-          break;
-      }
-      if (connection.HasOutput()) {
-        if (!had_output) client.since = now_;
-        break;
-      }
-      if (client.closing) {
-        Close(id, "is closed");
-        return;
-      }
-      if (client.in_work) break;
-      if (turn == kMessagesATurn) {
-        ready_.push_back(id);
-        break;
-      }
-      std::string line;
-      const Connection::Input input =
-          connection.TakeLine(limits_.max_message, &line);
-      if (input == Connection::Input::kLine) {
-        Handle(id, client, std::move(line));
-      } else if (input == Connection::Input::kTooLong) {
-        ++counters_.oversized;
-        connection.Queue(ErrorLine(
-            RpcError::kTooLarge, absl::StrCat("a message has at most ",
-                                              limits_.max_message, " bytes")));
-        client.closing = true;
-      } else if (connection.at_end()) {
-        Close(id, "has closed");
-        return;
-      } else {
-        break;
-      }
-    }
-    SetInterest(id, client);
-  }
-
-  void Handle(uint64_t id, Client& client, std::string line) {
-    ++counters_.messages;
-    client.in_work = true;
-    client.since = now_;
-    Message message{.text = std::move(line),
-                    .fd = client.connection.TakeDescriptor(),
-                    .peer = client.peer};
-    handler_->OnMessage(
-        std::move(message),
-        Reply([core = weak_from_this(), id](std::optional<std::string> answer) {
-          if (auto self = core.lock()) self->Answer(id, std::move(answer));
-        }));
-  }
-
-  // From inside of Handle() or from anywhere else on the control lcore: so it
-  // only notes what Service() will do.
-  void Answer(uint64_t id, std::optional<std::string> answer) {
-    const auto it = clients_.find(id);
-    if (it == clients_.end()) return;
-    Client& client = *it->second;
-    client.in_work = false;
-    client.since = Clock::now();
-    if (!answer) {
-      client.closing = true;
-    } else if (!answer->empty()) {
-      client.connection.Queue(std::move(*answer));
-    }
-    ready_.push_back(id);
-  }
-
-  void SetInterest(uint64_t id, Client& client) {
-    uint32_t wanted = 0;
-    if (client.connection.HasOutput()) {
-      wanted = EPOLLOUT;
-    } else if (!client.in_work && !client.connection.at_end()) {
-      wanted = EPOLLIN;
-    }
-    if (wanted == client.interest) return;
-    epoll_event event{};
-    event.events = wanted;
-    event.data.u64 = id;
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, client.connection.fd(), &event);
-    client.interest = wanted;
-  }
-
-  void CloseLate() {
-    for (auto it = clients_.begin(); it != clients_.end();) {
-      const uint64_t id = it->first;
-      const Client& client = *it->second;
-      ++it;
-      if (client.in_work) continue;
-      std::chrono::milliseconds limit = limits_.idle;
-      const char* why = "was idle for too long";
-      if (client.connection.HasOutput()) {
-        limit = limits_.write;
-        why = "does not read its answer";
-      } else if (client.connection.HasPartialInput()) {
-        limit = limits_.message;
-        why = "does not finish its message";
-      }
-      if (now_ - client.since < limit) continue;
-      ++counters_.timed_out;
-      Close(id, why);
-    }
-  }
-
-  void Close(uint64_t id, std::string_view why) {
-    const auto it = clients_.find(id);
-    spdlog::debug("control: client {} {}", id - kFirstClient, why);
-    counters_.descriptors_closed += it->second->connection.descriptor_count();
-    clients_.erase(it);
-  }
-
-  Listener listener_;
-  const ServerLimits limits_;
-  MessageHandler* const handler_;
-  UniqueFd epoll_;
-  ServerCounters counters_;
-  std::vector<std::function<void()>> watched_;
-  std::map<uint64_t, std::unique_ptr<Client>> clients_;
-  std::vector<uint64_t> ready_;  // clients that Service() is due for
-  uint64_t next_id_ = kFirstClient;
-  Clock::time_point now_ = Clock::now();
+  Connection connection;
+  PeerCredentials peer;
+  bool in_work = false;  // a message was handed out and not answered
+  bool closing = false;  // as soon as the output is gone
+  uint32_t interest = EPOLLIN;
+  Clock::time_point since;  // when the present wait began
 };
 
 absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(
@@ -306,28 +50,244 @@ absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(
     return absl::InternalError(
         absl::StrCat("control socket: epoll_create1: ", std::strerror(errno)));
   }
-  auto core = std::make_shared<Core>(*std::move(listener), limits, handler,
-                                     std::move(epoll));
-  if (absl::Status added = core->AddListener(); !added.ok()) return added;
-  return std::unique_ptr<ControlServer>(new ControlServer(std::move(core)));
+  std::unique_ptr<ControlServer> server(new ControlServer(
+      *std::move(listener), limits, handler, std::move(epoll)));
+  absl::Status added = server->Add(server->listener_.fd(), kListener);
+  if (!added.ok()) return added;
+  return server;
 }
 
-ControlServer::ControlServer(std::shared_ptr<Core> core)
-    : core_(std::move(core)) {}
+ControlServer::ControlServer(Listener listener, const ServerLimits& limits,
+                             MessageHandler* handler, UniqueFd epoll)
+    : listener_(std::move(listener)),
+      limits_(limits),
+      handler_(handler),
+      epoll_(std::move(epoll)),
+      next_id_(kFirstClient),
+      self_(std::make_shared<ControlServer*>(this)) {}
+
 ControlServer::~ControlServer() = default;
 
-size_t ControlServer::Poll(std::chrono::milliseconds timeout) {
-  return core_->Poll(timeout);
+absl::Status ControlServer::Add(int fd, uint64_t id) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = id;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    return absl::InternalError(
+        absl::StrCat("control socket: epoll_ctl: ", std::strerror(errno)));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ControlServer::Watch(int fd, std::function<void()> callback) {
-  return core_->Watch(fd, std::move(callback));
+  watched_.push_back(std::move(callback));
+  return Add(fd, watched_.size());
 }
 
-size_t ControlServer::client_count() const { return core_->client_count(); }
+size_t ControlServer::Poll(std::chrono::milliseconds timeout) {
+  std::array<epoll_event, 96> events;
+  const int wait = ready_.empty() ? static_cast<int>(timeout.count()) : 0;
+  const int n = ::epoll_wait(epoll_.get(), events.data(),
+                             static_cast<int>(events.size()), wait);
+  now_ = Clock::now();
+  for (int i = 0; i < n; ++i) {
+    const uint64_t id = events[i].data.u64;
+    if (id == kListener) {
+      AcceptClients();
+    } else if (id < kFirstClient) {
+      watched_[id - 1]();
+    } else {
+      OnClientEvent(id, events[i].events);
+    }
+  }
+  std::vector<uint64_t> ready;
+  ready.swap(ready_);
+  for (uint64_t id : ready) Service(id);
+  CloseLate();
+  return static_cast<size_t>(std::max(n, 0)) + ready.size();
+}
 
-const ServerCounters& ControlServer::counters() const {
-  return core_->counters();
+void ControlServer::AcceptClients() {
+  for (int i = 0; i < kAcceptsATurn; ++i) {
+    UniqueFd fd = listener_.Accept();
+    if (!fd.valid()) return;
+    absl::StatusOr<PeerCredentials> peer = listener_.Check(fd.get());
+    if (!peer.ok()) {
+      ++counters_.refused;
+      spdlog::warn("control: refused: {}", peer.status().ToString());
+      Connection::SendOnce(fd.get(),
+                           ErrorLine(RpcError::kNotAllowed,
+                                     "you may not use this control socket"));
+      continue;
+    }
+    if (clients_.size() >= limits_.max_clients) {
+      ++counters_.refused;
+      spdlog::warn("control: refused uid {} pid {}: {} clients already",
+                   peer->uid, peer->pid, clients_.size());
+      Connection::SendOnce(
+          fd.get(),
+          ErrorLine(RpcError::kTooManyClients,
+                    absl::StrCat("too many clients, at most ",
+                                 limits_.max_clients, "; try again later")));
+      continue;
+    }
+    const uint64_t id = next_id_++;
+    if (absl::Status added = Add(fd.get(), id); !added.ok()) {
+      ++counters_.refused;
+      spdlog::error("{}", added.ToString());
+      continue;
+    }
+    ++counters_.accepted;
+    spdlog::info("control: client {}: uid {} gid {} pid {}",
+                 id - kFirstClient, peer->uid, peer->gid, peer->pid);
+    auto client = std::make_unique<Client>(std::move(fd), *peer);
+    client->since = now_;
+    clients_.emplace(id, std::move(client));
+  }
+}
+
+void ControlServer::OnClientEvent(uint64_t id, uint32_t events) {
+  const auto it = clients_.find(id);
+  if (it == clients_.end()) return;
+  Client& client = *it->second;
+  const bool busy = client.in_work || client.connection.HasOutput();
+  if ((events & (EPOLLHUP | EPOLLERR)) && busy) {
+    Close(id, "is gone");
+    return;
+  }
+  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !busy && !client.closing) {
+    const bool fresh = !client.connection.HasPartialInput();
+    counters_.descriptors_closed +=
+        client.connection.Read(limits_.max_message);
+    // The time for a message runs from its first byte.
+    if (fresh) client.since = now_;
+  }
+  Service(id);
+}
+
+void ControlServer::Service(uint64_t id) {
+  const auto it = clients_.find(id);
+  if (it == clients_.end()) return;
+  Client& client = *it->second;
+  Connection& connection = client.connection;
+  for (int turn = 0;; ++turn) {
+    const bool had_output = connection.HasOutput();
+    switch (connection.Flush()) {
+      case Connection::Progress::kFailed:
+        Close(id, "is gone");
+        return;
+      case Connection::Progress::kSome:
+        client.since = now_;
+        break;
+      case Connection::Progress::kNone:
+        break;
+    }
+    if (connection.HasOutput()) {
+      if (!had_output) client.since = now_;
+      break;
+    }
+    if (client.closing) {
+      Close(id, "is closed");
+      return;
+    }
+    if (client.in_work) break;
+    if (turn == kMessagesATurn) {
+      ready_.push_back(id);
+      break;
+    }
+    std::string line;
+    const Connection::Input input =
+        connection.TakeLine(limits_.max_message, &line);
+    if (input == Connection::Input::kLine) {
+      Handle(id, client, std::move(line));
+    } else if (input == Connection::Input::kTooLong) {
+      ++counters_.oversized;
+      connection.Queue(ErrorLine(
+          RpcError::kTooLarge, absl::StrCat("a message has at most ",
+                                            limits_.max_message, " bytes")));
+      client.closing = true;
+    } else if (connection.at_end()) {
+      Close(id, "has closed");
+      return;
+    } else {
+      break;
+    }
+  }
+  SetInterest(id, client);
+}
+
+void ControlServer::Handle(uint64_t id, Client& client, std::string line) {
+  ++counters_.messages;
+  client.in_work = true;
+  client.since = now_;
+  Message message{.text = std::move(line),
+                  .fd = client.connection.TakeDescriptor(),
+                  .peer = client.peer};
+  handler_->OnMessage(
+      std::move(message),
+      Reply([server = std::weak_ptr<ControlServer*>(self_),
+             id](std::optional<std::string> answer) {
+        if (const auto self = server.lock()) {
+          (*self)->Answer(id, std::move(answer));
+        }
+      }));
+}
+
+void ControlServer::Answer(uint64_t id, std::optional<std::string> answer) {
+  const auto it = clients_.find(id);
+  if (it == clients_.end()) return;
+  Client& client = *it->second;
+  client.in_work = false;
+  client.since = Clock::now();
+  if (!answer) {
+    client.closing = true;
+  } else if (!answer->empty()) {
+    client.connection.Queue(std::move(*answer));
+  }
+  ready_.push_back(id);
+}
+
+void ControlServer::SetInterest(uint64_t id, Client& client) {
+  uint32_t wanted = 0;
+  if (client.connection.HasOutput()) {
+    wanted = EPOLLOUT;
+  } else if (!client.in_work && !client.connection.at_end()) {
+    wanted = EPOLLIN;
+  }
+  if (wanted == client.interest) return;
+  epoll_event event{};
+  event.events = wanted;
+  event.data.u64 = id;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, client.connection.fd(), &event);
+  client.interest = wanted;
+}
+
+void ControlServer::CloseLate() {
+  for (auto it = clients_.begin(); it != clients_.end();) {
+    const uint64_t id = it->first;
+    const Client& client = *it->second;
+    ++it;
+    if (client.in_work) continue;
+    std::chrono::milliseconds limit = limits_.idle;
+    const char* why = "was idle for too long";
+    if (client.connection.HasOutput()) {
+      limit = limits_.write;
+      why = "does not read its answer";
+    } else if (client.connection.HasPartialInput()) {
+      limit = limits_.message;
+      why = "does not finish its message";
+    }
+    if (now_ - client.since < limit) continue;
+    ++counters_.timed_out;
+    Close(id, why);
+  }
+}
+
+void ControlServer::Close(uint64_t id, std::string_view why) {
+  const auto it = clients_.find(id);
+  spdlog::debug("control: client {} {}", id - kFirstClient, why);
+  counters_.descriptors_closed += it->second->connection.descriptor_count();
+  clients_.erase(it);
 }
 
 }  // namespace sluice

@@ -13,10 +13,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "dataplane/base/unique_fd.h"
 #include "dataplane/control/socket/listener.h"
 #include "dataplane/control/socket/message.h"
 
@@ -61,15 +67,41 @@ class ControlServer {
   // caller's, who keeps it open as long as the server.
   absl::Status Watch(int fd, std::function<void()> callback);
 
-  size_t client_count() const;
-  const ServerCounters& counters() const;
+  size_t client_count() const { return clients_.size(); }
+  const ServerCounters& counters() const { return counters_; }
 
  private:
-  class Core;
-  explicit ControlServer(std::shared_ptr<Core> core);
+  using Clock = std::chrono::steady_clock;
+  struct Client;
 
+  ControlServer(Listener listener, const ServerLimits& limits,
+                MessageHandler* handler, UniqueFd epoll);
+
+  absl::Status Add(int fd, uint64_t id);
+  void AcceptClients();
+  void OnClientEvent(uint64_t id, uint32_t events);
+  // Does for a client all that can be done now.
+  void Service(uint64_t id);
+  void Handle(uint64_t id, Client& client, std::string line);
+  // From inside of Handle() or from anywhere else on the control lcore: so it
+  // only notes what Service() will do.
+  void Answer(uint64_t id, std::optional<std::string> answer);
+  void SetInterest(uint64_t id, Client& client);
+  void CloseLate();
+  void Close(uint64_t id, std::string_view why);
+
+  Listener listener_;
+  const ServerLimits limits_;
+  MessageHandler* const handler_;
+  UniqueFd epoll_;
+  ServerCounters counters_;
+  std::vector<std::function<void()>> watched_;
+  std::map<uint64_t, std::unique_ptr<Client>> clients_;
+  std::vector<uint64_t> ready_;  // clients that Service() is due for
+  uint64_t next_id_;
+  Clock::time_point now_ = Clock::now();
   // Replies hold it weakly: they may outlive the server.
-  std::shared_ptr<Core> core_;
+  const std::shared_ptr<ControlServer*> self_;
 };
 
 }  // namespace sluice

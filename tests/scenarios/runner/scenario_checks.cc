@@ -5,7 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "pftable/language/parser.h"
+#include "pftable/store/invariants.h"
+#include "pftable/store/policy_listing.h"
 #include "tests/support/packet_words.h"
+#include "tests/support/table_changes.h"
 
 namespace sluice {
 namespace {
@@ -167,7 +170,7 @@ absl::StatusOr<uint64_t> ReadCounter(Simulation& simulation,
       break;
   }
   FoldAll(simulation);
-  const auto rules = simulation.store().ListRules("");
+  const auto rules = PolicyListing(simulation.store()).Rules("");
   const auto number = ParseNumber(step.subject);
   if (!rules.ok() || !number || *number < 0 ||
       static_cast<size_t>(*number) >= rules->size()) {
@@ -200,16 +203,16 @@ absl::StatusOr<std::string> EditTable(
     }
     return text.empty() ? "no change" : text;
   };
-  if (verb == "add") return counts(store.AddAddresses(key, parsed.entries));
+  if (verb == "add") return counts(AddAddresses(store, key, parsed.entries));
   if (verb == "delete") {
-    return counts(store.DeleteAddresses(key, parsed.entries));
+    return counts(DeleteAddresses(store, key, parsed.entries));
   }
   if (verb == "replace") {
-    return counts(store.ReplaceAddresses(key, parsed.entries));
+    return counts(ReplaceAddresses(store, key, parsed.entries));
   }
-  if (verb == "flush") return counts(store.FlushTable(key));
+  if (verb == "flush") return counts(FlushTable(store, key));
   if (verb == "kill") {
-    if (absl::Status s = store.KillTable(key); !s.ok()) return s;
+    if (absl::Status s = KillTable(store, key); !s.ok()) return s;
     return "killed";
   }
   if (verb == "test") {
@@ -217,12 +220,12 @@ absl::StatusOr<std::string> EditTable(
     for (const TableEntry& entry : parsed.entries) {
       hosts.push_back(entry.prefix);
     }
-    const auto result = store.TestAddresses(key, hosts);
+    const auto result = PolicyListing(store).Match(key, hosts);
     if (!result.ok()) return result.status();
     return absl::StrCat(result->matched, "/", result->total, " match");
   }
   if (verb == "show") {
-    const auto entries = store.ShowTable(key);
+    const auto entries = PolicyListing(store).Addresses(key);
     if (!entries.ok()) return entries.status();
     std::vector<std::string> texts;
     for (const TableEntry& entry : *entries) {
@@ -237,7 +240,7 @@ absl::StatusOr<std::string> EditTable(
 absl::Status CheckConsistency(Simulation& simulation) {
   if (absl::Status s = CheckPorts(simulation); !s.ok()) return s;
   if (absl::Status s = CheckStates(simulation); !s.ok()) return s;
-  return simulation.store().CheckInvariants();
+  return CheckInvariants(simulation.store());
 }
 
 absl::Status CheckEnding(Simulation& simulation) {

@@ -284,7 +284,7 @@ class Run {
   }
 
   absl::Status Do(const CommitStep& step) {
-    const uint64_t before = simulation_->store().generation_number();
+    const uint64_t before = simulation_->store().generation()->number;
     const std::vector<std::string> errors = LoadRules(step.rules);
     if (!step.refused) {
       if (errors.empty()) return absl::OkStatus();
@@ -299,7 +299,7 @@ class Run {
       return Failure(absl::StrCat("other errors than expected:\n  ",
                                   absl::StrJoin(errors, "\n  ")));
     }
-    if (simulation_->store().generation_number() != before) {
+    if (simulation_->store().generation()->number != before) {
       return Failure("a refused commit changed the generation");
     }
     return absl::OkStatus();

@@ -7,6 +7,9 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "pftable/store/invariants.h"
+#include "pftable/store/policy_listing.h"
+#include "tests/support/table_changes.h"
 #include "tests/unit/restore/allocation_count.h"
 #include "tests/unit/restore/import_node.h"
 
@@ -45,8 +48,8 @@ struct Picture {
 
   explicit Picture(ImportNode& node) {
     for (int i = 0; i < 3; ++i) node.store.Poll();
-    hash = node.store.generation_hash();
-    number = node.store.generation_number();
+    hash = node.store.generation()->hash;
+    number = node.store.generation()->number;
     rule_slots = node.store.rule_slots().used();
     generations = node.store.live_generations();
     snapshot = node.Export();
@@ -65,7 +68,8 @@ class AllocationFailureTest : public testing::TestWithParam<Family> {
   }
   static void Fill(ImportNode& node) {
     Shard& shard = node.shard();
-    shard.values.rule_slot = node.store.ListAllRules().at(1).rule.slot;
+    shard.values.rule_slot =
+        PolicyListing(node.store).AllRules().at(1).rule.slot;
     shard.values.flags = kStateRuleTimeouts;
     shard.values.tag = node.store.tags().Find("T");
     shard.In("udp $C:5000 > $S:69 tftp rrq \"f\" octet");
@@ -77,7 +81,7 @@ class AllocationFailureTest : public testing::TestWithParam<Family> {
                          int64_t number) {
     ASSERT_TRUE(Picture(node) == before) << "after failure " << number;
     ASSERT_EQ(node.shard().budget.used(), node.states());
-    const absl::Status sound = node.store.CheckInvariants();
+    const absl::Status sound = CheckInvariants(node.store);
     ASSERT_TRUE(sound.ok()) << sound << " after failure " << number;
   }
   // Calls attempt(n) with the n-th allocation failing until all have failed;
@@ -134,9 +138,9 @@ TEST_P(AllocationFailureTest, CommitOfARuleset) {
       ExpectNoMemory(status, number);
       return ExpectSame(*node, *before, number);
     }
-    ASSERT_NE(node->store.generation_hash(), before->hash);
-    ASSERT_EQ(node->store.ListAllRules().size(), 2u);
-    ASSERT_TRUE(node->store.CheckInvariants().ok());
+    ASSERT_NE(node->store.generation()->hash, before->hash);
+    ASSERT_EQ(PolicyListing(node->store).AllRules().size(), 2u);
+    ASSERT_TRUE(CheckInvariants(node->store).ok());
     node = nullptr;
   });
 }
@@ -158,7 +162,7 @@ TEST_P(AllocationFailureTest, EditsOfTables) {
     ForEachFailure(name, [&](int64_t number, bool* failed) {
       if (node == nullptr) {
         node = Make(kRules, &pool);
-        ASSERT_TRUE(node->store.ReplaceAddresses(bad, entries).ok());
+        ASSERT_TRUE(ReplaceAddresses(node->store, bad, entries).ok());
         before = std::make_unique<Picture>(*node);
       }
       const absl::Status status =
@@ -167,23 +171,23 @@ TEST_P(AllocationFailureTest, EditsOfTables) {
         ExpectNoMemory(status, number);
         return ExpectSame(*node, *before, number);
       }
-      ASSERT_NE(node->store.generation_hash(), before->hash);
-      ASSERT_TRUE(node->store.CheckInvariants().ok());
+      ASSERT_NE(node->store.generation()->hash, before->hash);
+      ASSERT_TRUE(CheckInvariants(node->store).ok());
       node = nullptr;
     });
   };
   each("add", [&](PolicyStore& store) {
-    return store.AddAddresses(fresh, entries).status();
+    return AddAddresses(store, fresh, entries).status();
   });
   each("replace", [&](PolicyStore& store) {
-    return store.ReplaceAddresses(bad, std::span(entries).last(18)).status();
+    return ReplaceAddresses(store, bad, std::span(entries).last(18)).status();
   });
   each("delete", [&](PolicyStore& store) {
-    return store.DeleteAddresses(bad, std::span(entries).first(3)).status();
+    return DeleteAddresses(store, bad, std::span(entries).first(3)).status();
   });
   each("flush",
-       [&](PolicyStore& store) { return store.FlushTable(bad).status(); });
-  each("kill", [&](PolicyStore& store) { return store.KillTable(bad); });
+       [&](PolicyStore& store) { return FlushTable(store, bad).status(); });
+  each("kill", [&](PolicyStore& store) { return KillTable(store, bad); });
 }
 
 TEST_P(AllocationFailureTest, Export) {
@@ -232,8 +236,8 @@ TEST_P(AllocationFailureTest, Import) {
         // The whole of it.
         ASSERT_EQ(to->states(), 4u);
         ASSERT_EQ(to->shard().expectations->size(), 1u);
-        ASSERT_EQ(to->store.ListAllRules().size(), policy ? 6u : 1u);
-        ASSERT_TRUE(to->store.CheckInvariants().ok());
+        ASSERT_EQ(PolicyListing(to->store).AllRules().size(), policy ? 6u : 1u);
+        ASSERT_TRUE(CheckInvariants(to->store).ok());
         importer = nullptr;
         to = Make("pass\n", &pool);
         to->shard().In("udp $A:1 > $B:2");

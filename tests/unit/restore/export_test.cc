@@ -1,9 +1,11 @@
+#include "pftable/store/policy_listing.h"
 #include "restore/export.h"
 
 #include <gmock/gmock.h>
 
 #include "restore/snapshot_reader.h"
 #include "restore/snapshot_writer.h"
+#include "tests/support/table_changes.h"
 #include "tests/unit/pftable/engine/engine_fixture.h"
 
 namespace sluice {
@@ -56,7 +58,7 @@ TEST_F(ExportTest, APolicyWithTablesAndAnchors) {
                    "anchor inner {\n pass in proto udp to port 69\n}\n")
                   .ok());
   const TableEntry added = {.prefix = *ParsePrefix("192.0.2.0/24")};
-  ASSERT_TRUE(store_->AddAddresses({"", "bad"}, {&added, 1}).ok());
+  ASSERT_TRUE(AddAddresses(*store_, {"", "bad"}, {&added, 1}).ok());
   ASSERT_TRUE(ExportPolicy(store_.get(), &snapshot_).ok());
   ExpectReadable();
   ASSERT_THAT(snapshot_.tables, SizeIs(1));
@@ -76,12 +78,12 @@ TEST_F(ExportTest, APolicyWithTablesAndAnchors) {
             snapshot_.rulesets[0].rules[2].id);
   EXPECT_THAT(snapshot_.rule_counters, SizeIs(5));
   EXPECT_EQ(snapshot_.limits[0].value, 5000u);
-  EXPECT_EQ(snapshot_.header.policy_hash, store_->generation_hash());
+  EXPECT_EQ(snapshot_.header.policy_hash, store_->generation()->hash);
 }
 
 TEST_F(ExportTest, StatesWithTheirRulesAndParents) {
   ASSERT_TRUE(Load("pass out proto udp keep state (udp.multiple 77)\n").ok());
-  const uint32_t slot = store_->ListAllRules().at(0).rule.slot;
+  const uint32_t slot = PolicyListing(*store_).AllRules().at(0).rule.slot;
   StateExporter exporter(store_.get(), &interfaces_);
   StateRecord child = Flow(0x301, 5000);
   child.port = {3000, 5000};

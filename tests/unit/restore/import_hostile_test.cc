@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "pftable/store/invariants.h"
+#include "pftable/store/policy_listing.h"
 #include "restore/snapshot_reader.h"
 #include "tests/unit/restore/allocation_count.h"
 #include "tests/unit/restore/import_node.h"
@@ -26,7 +28,8 @@ class ImportHostileTest : public testing::TestWithParam<Family> {
     ImportNode from(GetParam());
     EXPECT_TRUE(LoadText(from.store, kRules).ok());
     Shard& shard = from.shard();
-    shard.values.rule_slot = from.store.ListAllRules().at(1).rule.slot;
+    shard.values.rule_slot =
+        PolicyListing(from.store).AllRules().at(1).rule.slot;
     shard.values.flags = kStateRuleTimeouts;
     shard.values.tag = from.store.tags().Find("T");
     shard.In("udp $C:5000 > $S:69 tftp rrq \"f\" octet");
@@ -42,11 +45,11 @@ class ImportHostileTest : public testing::TestWithParam<Family> {
 
   // What a refusal may not change.
   void ExpectUntouched() {
-    ASSERT_EQ(to_.store.generation_hash(), before_.header.policy_hash);
+    ASSERT_EQ(to_.store.generation()->hash, before_.header.policy_hash);
     ASSERT_EQ(to_.Export(), before_);
     ASSERT_EQ(to_.shard().budget.used(), to_.states());
     ASSERT_EQ(to_.shard().expectations->size(), 0u);
-    ASSERT_TRUE(to_.store.CheckInvariants().ok());
+    ASSERT_TRUE(CheckInvariants(to_.store).ok());
   }
   // Into a filter of its own; `what` that comes out goes in again as it is.
   static void ExpectCanonical(const Bytes& bytes) {

@@ -10,6 +10,7 @@
 
 #include "pftable/host/host_facts.h"
 #include "pftable/print/printer.h"
+#include "pftable/store/policy_listing.h"
 #include "tests/unit/restore/import_node.h"
 
 namespace sluice {
@@ -112,7 +113,7 @@ std::string Printed(const ImportNode& node) {
   for (const Options::Given& given : policy->options.given) {
     text += given.text + "\n";
   }
-  for (const RuleStatus& rule : node.store.ListAllRules()) {
+  for (const RuleStatus& rule : PolicyListing(node.store).AllRules()) {
     text += rule.rule.anchor + ": " +
             PrintRule(*rule.rule.rule,
                       {.dialect = policy->options.dialect}) +
@@ -147,7 +148,7 @@ TEST_P(ImportLanguage, PolicyIsTheSame) {
   const auto report = to->Import(snapshot, options);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(Printed(*to), Printed(*from));
-  EXPECT_EQ(to->store.generation_hash(), from->store.generation_hash());
+  EXPECT_EQ(to->store.generation()->hash, from->store.generation()->hash);
   EXPECT_EQ(RulesetChecksum(*to->store.policy()),
             RulesetChecksum(*from->store.policy()));
   // Whoever gets it from there has the same again.
@@ -188,7 +189,7 @@ TEST(ImportLanguageTest, MergedOptionsAreThere) {
   const Options& options = to->store.policy()->options;
   EXPECT_EQ(options.limit(Limit::kStates), 800u);
   EXPECT_EQ(options.timeout(Timeout::kUdpFirst), 9u);
-  EXPECT_EQ(to->store.generation_hash(), from->store.generation_hash());
+  EXPECT_EQ(to->store.generation()->hash, from->store.generation()->hash);
 }
 
 // What was written before snapshots said their dialect.
@@ -206,7 +207,7 @@ TEST(ImportLanguageTest, WithoutADialectItIsTheReceivers) {
     ASSERT_TRUE(report.ok()) << report.status();
     EXPECT_EQ(to->store.policy()->options.dialect, dialect);
     EXPECT_EQ(
-        to->store.generation_hash() == from->store.generation_hash(),
+        to->store.generation()->hash == from->store.generation()->hash,
         dialect == Dialect::kFreeBsd);
   }
 }
@@ -237,7 +238,7 @@ TEST(ImportLanguageTest, NamesOfAllKinds) {
       const auto to = MakeNode();
       const auto report = to->Import(from->Export(), WithPolicy(true));
       EXPECT_TRUE(report.ok()) << text << report.status();
-      EXPECT_EQ(to->store.generation_hash(), from->store.generation_hash())
+      EXPECT_EQ(to->store.generation()->hash, from->store.generation()->hash)
           << text;
       ++moved;
     }

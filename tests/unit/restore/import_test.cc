@@ -1,4 +1,6 @@
 // A filter's snapshot into another filter.
+#include "pftable/store/invariants.h"
+#include "pftable/store/policy_listing.h"
 #include "restore/import.h"
 
 #include <gtest/gtest.h>
@@ -23,8 +25,9 @@ struct Node : ImportNode {
       : ImportNode(family, workers) {
     const absl::Status loaded = LoadText(store, rules);
     EXPECT_TRUE(loaded.ok()) << loaded;
-    if (store.ListAllRules().size() > 1) {
-      shard().values.rule_slot = store.ListAllRules().at(1).rule.slot;
+    if (PolicyListing(store).AllRules().size() > 1) {
+      shard().values.rule_slot =
+          PolicyListing(store).AllRules().at(1).rule.slot;
       shard().values.flags = kStateRuleTimeouts;
     }
   }
@@ -48,7 +51,7 @@ class ImportTest : public testing::TestWithParam<Family> {
   void ExpectUntouched(Node& node, const Snapshot& before) {
     EXPECT_EQ(node.Export(), before);
     EXPECT_EQ(node.shard().budget.used(), node.shard().table->size());
-    EXPECT_TRUE(node.store.CheckInvariants().ok());
+    EXPECT_TRUE(CheckInvariants(node.store).ok());
   }
 
   Node from_;
@@ -145,7 +148,7 @@ TEST_P(ImportTest, APolicyThatMovedIsNotReplaced) {
   EXPECT_EQ(to.shard().table->size(), 0u);
   EXPECT_EQ(to.shard().budget.used(), 0u);
   EXPECT_TRUE(to.shard().expectations->empty());
-  EXPECT_EQ(to.store.ListAllRules().size(), 1u);
+  EXPECT_EQ(PolicyListing(to.store).AllRules().size(), 1u);
 }
 
 TEST_P(ImportTest, LiveStatesWin) {

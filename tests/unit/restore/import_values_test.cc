@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "pftable/store/policy_listing.h"
+#include "tests/support/table_changes.h"
 #include "tests/unit/restore/import_node.h"
 
 namespace sluice {
@@ -28,7 +30,7 @@ class ImportValuesTest : public testing::TestWithParam<Family> {
     return node;
   }
   static uint32_t SlotOf(ImportNode& node, size_t number) {
-    return node.store.ListAllRules().at(number).rule.slot;
+    return PolicyListing(node.store).AllRules().at(number).rule.slot;
   }
   // A state of the second rule.
   static StateIndex AddFlow(ImportNode& node, std::string_view packet) {
@@ -59,7 +61,7 @@ TEST_P(ImportValuesTest, CountersGoOn) {
   const Snapshot snapshot = from->Export();
   const auto to = Make("pass\n");
   ASSERT_TRUE(to->Import(snapshot, WithPolicy(true)).ok());
-  const auto rules = to->store.ListAllRules();
+  const auto rules = PolicyListing(to->store).AllRules();
   ASSERT_EQ(rules.size(), 4u);
   EXPECT_EQ(rules[0].counts.evaluations, 77u);
   // Equal rules have their own.
@@ -67,16 +69,16 @@ TEST_P(ImportValuesTest, CountersGoOn) {
   EXPECT_EQ(rules[1].counts.states_created, 1u);
   EXPECT_EQ(rules[1].counts.states, 1u);
   EXPECT_EQ(rules[2].counts.packets[0], 5u);
-  EXPECT_EQ(to->store.ListTables().at(0).counts.match, 9u);
-  EXPECT_EQ(to->store.ListTables()[0].counts.bytes[1][0], 900u);
+  EXPECT_EQ(PolicyListing(to->store).Tables().at(0).counts.match, 9u);
+  EXPECT_EQ(PolicyListing(to->store).Tables()[0].counts.bytes[1][0], 900u);
   EXPECT_EQ(to->Export().rule_counters, snapshot.rule_counters);
   EXPECT_EQ(to->Export().table_counters, snapshot.table_counters);
   // From there they count on, and a second time is no other than the first.
   to->store.worker_counters(0).rule(rules[2].rule.slot).packets[0].Add(2);
   ASSERT_TRUE(to->Import(snapshot, WithPolicy(true)).ok());
-  EXPECT_EQ(to->store.ListAllRules()[2].counts.packets[0], 7u);
-  EXPECT_EQ(to->store.ListAllRules()[1].counts.states_created, 1u);
-  EXPECT_EQ(to->store.ListTables()[0].counts.match, 9u);
+  EXPECT_EQ(PolicyListing(to->store).AllRules()[2].counts.packets[0], 7u);
+  EXPECT_EQ(PolicyListing(to->store).AllRules()[1].counts.states_created, 1u);
+  EXPECT_EQ(PolicyListing(to->store).Tables()[0].counts.match, 9u);
 }
 
 TEST_P(ImportValuesTest, CountersOfThePolicyInForceStay) {
@@ -84,7 +86,7 @@ TEST_P(ImportValuesTest, CountersOfThePolicyInForceStay) {
   from->store.worker_counters(0).rule(SlotOf(*from, 2)).packets[0].Add(5);
   const auto to = Make();
   ASSERT_TRUE(to->Import(from->Export()).ok());
-  EXPECT_EQ(to->store.ListAllRules()[2].counts.packets[0], 0u);
+  EXPECT_EQ(PolicyListing(to->store).AllRules()[2].counts.packets[0], 0u);
 }
 
 TEST_P(ImportValuesTest, TagsAreKnownByName) {
@@ -157,15 +159,15 @@ TEST_P(ImportValuesTest, ExpectationsKeepTheirRuleAndInterface) {
 TEST_P(ImportValuesTest, EntriesOfTheToolStayItsOwn) {
   const auto from = Make();
   const TableEntry added = {.prefix = *ParsePrefix("192.0.2.0/24")};
-  ASSERT_TRUE(from->store.AddAddresses({"", "bad"}, {&added, 1}).ok());
+  ASSERT_TRUE(AddAddresses(from->store, {"", "bad"}, {&added, 1}).ok());
   const Snapshot snapshot = from->Export();
   const auto to = Make("pass\n");
   ASSERT_TRUE(to->Import(snapshot, WithPolicy(true)).ok());
   EXPECT_EQ(to->Export().tables, snapshot.tables);
-  EXPECT_EQ(to->store.ShowTable({"", "bad"})->size(), 3u);
+  EXPECT_EQ(PolicyListing(to->store).Addresses({"", "bad"})->size(), 3u);
   // They are not of the text: loading that takes them away.
   ASSERT_TRUE(LoadText(to->store, kValueRules).ok());
-  EXPECT_EQ(to->store.ShowTable({"", "bad"})->size(), 2u);
+  EXPECT_EQ(PolicyListing(to->store).Addresses({"", "bad"})->size(), 2u);
 }
 
 TEST_P(ImportValuesTest, StatesGoToTheirWorkers) {

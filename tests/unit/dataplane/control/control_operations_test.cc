@@ -173,6 +173,21 @@ TEST_F(ControlOperationsTest, ChangesArePublishedInOrderOneAtATime) {
   EXPECT_EQ(filter_.rules.at(0).text, "block");
 }
 
+// What is no change of this lane, a restore or a port that goes, may come
+// between: nobody hears of it.
+TEST_F(ControlOperationsTest, AChangeIsBuiltAgainWhenSomethingCameBetween) {
+  filter_.outdated = 2;
+  const json result = Result(
+      "table.add", {{"table", "t"}, {"addresses", {"10.0.0.1", "fd00::1"}}});
+  EXPECT_EQ(result["added"], 2);
+  EXPECT_THAT(filter_.log, ElementsAre("begin t", "build t", "build t",
+                                       "build t", "publish t"));
+  EXPECT_EQ(Result("table.add", {{"table", "u"}, {"addresses", {"10.0.0.0/8"}}})
+                ["table_created"],
+            true)
+      << "the lane is free again";
+}
+
 TEST_F(ControlOperationsTest, RefusesMoreChangesThanMayWait) {
   BuildGate gate;
   filter_.on_build = [&] { gate.Wait(); };

@@ -135,7 +135,7 @@ class FilterRegistryTest : public ::testing::Test {
     LoadRequest request;
     request.name = "main";
     request.text = text;
-    auto job = registry_->main().BeginLoad(std::move(request));
+    auto job = registry_->main().Rules().BeginLoad(std::move(request));
     job->Build();
     const auto result = job->Publish();
     ASSERT_TRUE(result.ok() && !result->HasErrors());
@@ -245,7 +245,7 @@ TEST_F(FilterRegistryTest, StatesThatComeNearTheirLimitAreCounted) {
                                 "no state\n")
           .ok());
   const auto alarms = [this](const std::string& name) {
-    return registry_->Find(name)->Limits().at(0).alarms;
+    return registry_->Find(name)->Status().Limits().at(0).alarms;
   };
   uint64_t now = 0;
   const auto send = [&](int from, int to, const std::string& family) {
@@ -376,8 +376,8 @@ TEST_F(FilterRegistryTest, AFilterMayComeBeforeItsPort) {
 TEST_F(FilterRegistryTest, WorkThatIsUnderWayWhenItsFilterGoesEndsWithAnError) {
   ASSERT_TRUE(Create("web", {"a"}, kPassAll).ok());
   auto* const web = static_cast<LiveFilter*>(registry_->Find("web"));
-  auto load = web->BeginLoad({.name = "rules", .text = kBlockAll});
-  auto flush = web->BeginFlushRules();
+  auto load = web->Rules().BeginLoad({.name = "rules", .text = kBlockAll});
+  auto flush = web->Rules().BeginFlushRules();
   ASSERT_TRUE(Destroy("web").ok());
   // The filter is gone for everybody but these.
   load->Build();

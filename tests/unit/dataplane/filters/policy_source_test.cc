@@ -6,6 +6,7 @@
 #include "pftable/policy/diagnostic.h"
 #include "pftable/engine/evaluate.h"
 #include "pftable/engine/reclaimer.h"
+#include "pftable/store/policy_listing.h"
 
 namespace sluice {
 namespace {
@@ -107,7 +108,8 @@ TEST(ProfileOf, CountsThePacketsOfTheRulesInForce) {
     ParseResult result = ParseRequest(request, Dialect::kOpenBsd, facts,
                                       ProfileOf(store));
     EXPECT_TRUE(store.Load(std::move(result.policy)).ok());
-    return store.ListRules("")->at(0).rule.rule->destination.port.low;
+    const RuleStatus first = PolicyListing(store).Rules("")->at(0);
+    return first.rule.rule->destination.port.low;
   };
   EXPECT_EQ(load(), 1);
   PacketInfo packet{};

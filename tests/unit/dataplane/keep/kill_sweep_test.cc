@@ -38,6 +38,7 @@
 #include "pftable/store/policy_store.h"
 #include "pftable/print/printer.h"
 #include "pftable/engine/reclaimer.h"
+#include "pftable/store/policy_listing.h"
 #include "restore/snapshot_reader.h"
 #include "restore/snapshot_writer.h"
 
@@ -77,7 +78,7 @@ uint32_t VersionOf(const std::string& rule) {
 }
 uint32_t VersionOf(const PolicyStore& store) {
   const std::shared_ptr<const Policy> policy = store.policy();
-  for (const RuleStatus& rule : store.ListAllRules()) {
+  for (const RuleStatus& rule : PolicyListing(store).AllRules()) {
     const uint32_t version = VersionOf(PrintRule(*rule.rule.rule, {}));
     if (version != 0) return version;
   }
@@ -256,7 +257,7 @@ class Life {
     order.snapshot_source = std::make_shared<MemorySource>(
         StatesAsSnapshot(serial), ImportChoice{});
     if (IsFinal(status.state)) {
-      order.replace_generation = store_.generation_number();
+      order.replace_generation = store_.generation()->number;
     }
     bool ended = false;
     const RestoreAnswer answer = service_->Submit(

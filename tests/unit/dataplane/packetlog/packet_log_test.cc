@@ -18,6 +18,7 @@
 
 #include "dataplane/replay/simulation.h"
 #include "pftable/language/parser.h"
+#include "pftable/store/policy_listing.h"
 #include "tests/support/mbuf_pool.h"
 #include "tests/support/packet_text.h"
 
@@ -77,7 +78,8 @@ class LogRuleTest : public ::testing::Test {
     std::vector<Logged> logged;
     while (const LogRecord* record = ring_.Front()) {
       uint32_t number = ~0u;
-      for (const RuleStatus& rule : simulation_->store().ListAllRules()) {
+      const PolicyListing listing(simulation_->store());
+      for (const RuleStatus& rule : listing.AllRules()) {
         if (rule.rule.slot == record->rule_slot) number = rule.rule.number;
       }
       logged.push_back({.action = record->action,

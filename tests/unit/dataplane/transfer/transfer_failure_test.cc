@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "packet/parse.h"
+#include "pftable/store/invariants.h"
 #include "restore/snapshot_reader.h"
 #include "restore/snapshot_writer.h"
 #include "transfer_node.h"
@@ -76,8 +77,8 @@ class TransferFailureTest : public testing::Test {
     node.TurnUntil([&] { return !node.service().busy(); });
     EXPECT_EQ(node.States(), states);
     EXPECT_EQ(node->budget().used(), states);
-    EXPECT_EQ(node->store().generation_hash(), hash);
-    EXPECT_EQ(node->store().CheckInvariants(), absl::OkStatus());
+    EXPECT_EQ(node->store().generation()->hash, hash);
+    EXPECT_EQ(CheckInvariants(node->store()), absl::OkStatus());
   }
 
   std::string directory_;
@@ -146,13 +147,13 @@ TEST_F(TransferFailureTest, TwoImportersOfTwoSnapshotsDoNotMix) {
   EXPECT_EQ(again->answer.code, RestoreCode::kAlreadyApplied);
   ImportRequest wrong;
   wrong.snapshot = MemoryFile(second);
-  wrong.replace_generation = node->store().generation_number() + 1;
+  wrong.replace_generation = node->store().generation()->number + 1;
   EXPECT_EQ(node.Import(std::move(wrong))->answer.code,
             RestoreCode::kGenerationMoved);
   ImportRequest right;
   right.snapshot = MemoryFile(second);
   right.policy = true;
-  right.replace_generation = node->store().generation_number();
+  right.replace_generation = node->store().generation()->number;
   EXPECT_EQ(node.Import(std::move(right))->answer.code,
             RestoreCode::kRestored);
   EXPECT_TRUE(node.Passes(1, Reply(100)));
@@ -166,7 +167,7 @@ TEST_F(TransferFailureTest, ADisableInAnyPhaseLeavesNothing) {
   for (int turns = 0; turns <= kMostTurns; ++turns) {
     TransferNode node({.workers = 2});
     node->Load("block all\npass in on in proto tcp keep state\n");
-    const uint64_t hash = node->store().generation_hash();
+    const uint64_t hash = node->store().generation()->hash;
     std::optional<ImportReport> report;
     ImportRequest request;
     request.filter = "main";
@@ -215,7 +216,7 @@ TEST_F(TransferFailureTest, DamagedSnapshotsChangeNothing) {
   TransferNode node;
   node->Load(kRules);
   EXPECT_TRUE(node.Passes(0, Query(200, false)));
-  const uint64_t hash = node->store().generation_hash();
+  const uint64_t hash = node->store().generation()->hash;
   int incarnations = 0;
   for (size_t length = 0; length < bytes.size(); length += 997) {
     const auto cut = std::span(bytes).first(length);
@@ -426,7 +427,7 @@ TEST_F(TransferFailureTest, TooManyStatesAreRefusedWhole) {
   TransferNode node;
   node->Load(std::string("set limit states 100\n") + kRules);
   node->budget().SetLimit(100);
-  const uint64_t hash = node->store().generation_hash();
+  const uint64_t hash = node->store().generation()->hash;
   ImportRequest request;
   request.snapshot = MemoryFile(bytes);
   const absl::StatusOr<ImportReport> report = node.Import(std::move(request));

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "packet/parse.h"
+#include "pftable/store/invariants.h"
+#include "pftable/store/policy_listing.h"
 #include "restore/snapshot_reader.h"
 #include "transfer_node.h"
 
@@ -125,12 +127,12 @@ TEST_P(TransferTest, ConnectionsGoOnElsewhereWithoutAReset) {
   EXPECT_EQ(to->budget().used(), 6u);
   EXPECT_EQ(to->budget().limit(), 3000u);
   EXPECT_EQ(to.policy_changes(), 1);
-  EXPECT_EQ(to->store().ListTables().size(), 1u);
+  EXPECT_EQ(PolicyListing(to->store()).Tables().size(), 1u);
   EXPECT_GT(report->time.longest_step, 0u);
   ContinueTcp(to, at);
   ContinueTftp(to, at);
   // `block return` has answered the last TCP segment in neither way.
-  EXPECT_EQ(to->store().CheckInvariants(), absl::OkStatus());
+  EXPECT_EQ(CheckInvariants(to->store()), absl::OkStatus());
 }
 
 TEST_P(TransferTest, StatesLandOnTheWorkerThatSeesTheirPackets) {

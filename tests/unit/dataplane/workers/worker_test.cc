@@ -15,6 +15,7 @@
 #include "dataplane/base/allocation_guard.h"
 #include "dataplane/workers/state_orders.h"
 #include "packet/parse.h"
+#include "pftable/store/policy_listing.h"
 #include "tests/support/test_plane.h"
 
 namespace sluice {
@@ -285,7 +286,7 @@ TEST(WorkerOrderTest, ListsFoldsAndKills) {
   EXPECT_EQ(snapshot.received, 40u);
   EXPECT_EQ(snapshot.forwarded, 40u);
   EXPECT_EQ(snapshot.unaccounted(), 0);
-  const auto rules = plane.store().ListRules("");
+  const auto rules = PolicyListing(plane.store()).Rules("");
   ASSERT_TRUE(rules.ok());
   EXPECT_EQ((*rules)[1].counts.packets[0], 40u);
 

@@ -9,7 +9,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "pftable/store/invariants.h"
+#include "pftable/store/policy_listing.h"
 #include "pftable/store/policy_store.h"
+#include "tests/support/table_changes.h"
 #include "tests/unit/pftable/engine/engine_fixture.h"
 
 namespace sluice {
@@ -119,23 +122,23 @@ TEST_P(PolicyPoolTest, AnEditIsOneFiltersOwn) {
   EXPECT_EQ(TableOf(*stores[0]).view(), TableOf(*stores[2]).view());
   EXPECT_EQ(stores[0]->policy(), stores[2]->policy());
   const std::vector<TableEntry> more = Entries(GetParam(), 5, 200);
-  const uint64_t hash = stores[1]->generation_hash();
-  ASSERT_TRUE(stores[0]->AddAddresses({"", "bad"}, more).ok());
-  EXPECT_EQ(stores[0]->ShowTable({"", "bad"})->size(), 105u);
-  EXPECT_EQ(stores[1]->ShowTable({"", "bad"})->size(), 100u);
-  EXPECT_EQ(stores[1]->generation_hash(), hash);
+  const uint64_t hash = stores[1]->generation()->hash;
+  ASSERT_TRUE(AddAddresses(*stores[0], {"", "bad"}, more).ok());
+  EXPECT_EQ(PolicyListing(*stores[0]).Addresses({"", "bad"})->size(), 105u);
+  EXPECT_EQ(PolicyListing(*stores[1]).Addresses({"", "bad"})->size(), 100u);
+  EXPECT_EQ(stores[1]->generation()->hash, hash);
   EXPECT_TRUE(TableOf(*stores[0]).Contains(more[1].prefix.address));
   EXPECT_FALSE(TableOf(*stores[1]).Contains(more[1].prefix.address));
   EXPECT_EQ(TableOf(*stores[1]).view(), TableOf(*stores[2]).view());
   // The same edit elsewhere makes the same table.
-  ASSERT_TRUE(stores[2]->AddAddresses({"", "bad"}, more).ok());
+  ASSERT_TRUE(AddAddresses(*stores[2], {"", "bad"}, more).ok());
   EXPECT_EQ(TableOf(*stores[0]).view(), TableOf(*stores[2]).view());
   for (const auto& store : stores) {
-    EXPECT_TRUE(store->CheckInvariants().ok()) << store->CheckInvariants();
+    EXPECT_TRUE(CheckInvariants(*store).ok()) << CheckInvariants(*store);
   }
   stores[0]->Poll();
   stores.erase(stores.begin());
-  EXPECT_EQ(stores[1]->ShowTable({"", "bad"})->size(), 105u);
+  EXPECT_EQ(PolicyListing(*stores[1]).Addresses({"", "bad"})->size(), 105u);
   stores.clear();
   EXPECT_EQ(pool_.tables(), 0u);
   EXPECT_EQ(pool_.policies(), 0u);
@@ -181,9 +184,9 @@ TEST_P(PolicyPoolTest, AStoreCostsWhatItUses) {
     absl::StrAppend(&text, "pass in proto tcp to port ", i + 1, "\n");
   }
   ASSERT_TRUE(store.Load(Parsed(text)).ok());
-  const uint32_t last = store.ListAllRules().back().rule.slot;
+  const uint32_t last = PolicyListing(store).AllRules().back().rule.slot;
   store.worker_counters(3).rule(last).packets[0].Add(5);
-  EXPECT_EQ(store.ListAllRules().back().counts.packets[0], 5u);
+  EXPECT_EQ(PolicyListing(store).AllRules().back().counts.packets[0], 5u);
   EXPECT_LE(store.counters().MemoryUse() + store.rule_slots().MemoryUse(),
             empty + 32 * LazyMemory::kPage);
 }
@@ -191,7 +194,7 @@ TEST_P(PolicyPoolTest, AStoreCostsWhatItUses) {
 TEST_P(PolicyPoolTest, CountersGoOnFromTheGreater) {
   const auto store = Store();
   ASSERT_TRUE(store->Load(WithTable(GetParam(), 20)).ok());
-  const uint32_t slot = store->ListAllRules()[0].rule.slot;
+  const uint32_t slot = PolicyListing(*store).AllRules()[0].rule.slot;
   RuleCounters& rule = store->worker_counters(1).rule(slot);
   rule.packets[0].Add(7);
   rule.bytes[0].Add(700);

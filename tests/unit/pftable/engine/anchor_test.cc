@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "pftable/store/invariants.h"
+#include "pftable/store/policy_listing.h"
+#include "tests/support/table_changes.h"
 #include "tests/unit/pftable/engine/engine_fixture.h"
 
 namespace sluice {
@@ -14,7 +17,7 @@ class AnchorTest : public EngineTest {
   std::string Where(const TestPacket& packet) {
     const Verdict verdict = Judge(packet);
     if (verdict.rule == nullptr) return "";
-    for (const RuleStatus& status : store_->ListAllRules()) {
+    for (const RuleStatus& status : PolicyListing(*store_).AllRules()) {
       if (status.rule.slot == verdict.state.rule_slot) {
         return status.rule.anchor + ":" + std::to_string(status.rule.number);
       }
@@ -61,8 +64,8 @@ TEST_F(AnchorTest, NamedOnesAreFilledByPath) {
                    "anchor \"a\" { anchor \"b\" { pass } }\n")
                   .ok());
   EXPECT_EQ(Where(Tcp()), "a/b:0");
-  EXPECT_TRUE(store_->ListRules("a/b").ok());
-  EXPECT_EQ(store_->ListRules("b").status().code(),
+  EXPECT_TRUE(PolicyListing(*store_).Rules("a/b").ok());
+  EXPECT_EQ(PolicyListing(*store_).Rules("b").status().code(),
             absl::StatusCode::kNotFound);
 }
 
@@ -87,7 +90,7 @@ TEST_F(AnchorTest, WildcardsCallChildrenInOrderOfName) {
 TEST_F(AnchorTest, CallsCountAndAreWithTheState) {
   ASSERT_TRUE(Load("anchor proto tcp { pass }\n").ok());
   const Verdict verdict = Judge(Tcp());
-  const auto rules = *store_->ListRules("");
+  const auto rules = *PolicyListing(*store_).Rules("");
   EXPECT_EQ(verdict.state.anchor_slot, rules[0].rule.slot);
   CountPacket(*store_->current(), verdict, Direction::kIn, 50, true,
               counters());
@@ -110,8 +113,8 @@ TEST_F(AnchorTest, OwnTablesComeBeforeTheMainOnes) {
   EXPECT_TRUE(Passes(Tcp()));
   EXPECT_FALSE(Passes({.from = "203.0.113.1"}));
   EXPECT_FALSE(Passes(Udp()));
-  EXPECT_TRUE(store_->CheckInvariants().ok())
-      << store_->CheckInvariants().message();
+  EXPECT_TRUE(CheckInvariants(*store_).ok())
+      << CheckInvariants(*store_).message();
 }
 
 TEST_F(AnchorTest, ATableMadeLaterInTheAnchorTakesOver) {
@@ -120,27 +123,26 @@ TEST_F(AnchorTest, ATableMadeLaterInTheAnchorTakesOver) {
                   .ok());
   EXPECT_FALSE(Passes(Tcp()));
   const TableEntry entry = {.prefix = *ParsePrefix("203.0.113.1")};
-  ASSERT_TRUE(store_
-                  ->AddAddresses({.anchor = "a", .name = "t"},
+  ASSERT_TRUE(AddAddresses(*store_, {.anchor = "a", .name = "t"},
                                  std::span(&entry, 1))
                   .ok());
   EXPECT_TRUE(Passes(Tcp()));
   EXPECT_FALSE(Passes({.from = "203.0.113.1"}));
-  EXPECT_TRUE(store_->CheckInvariants().ok());
-  ASSERT_TRUE(store_->KillTable({.anchor = "a", .name = "t"}).ok());
+  EXPECT_TRUE(CheckInvariants(*store_).ok());
+  ASSERT_TRUE(KillTable(*store_, {.anchor = "a", .name = "t"}).ok());
   EXPECT_FALSE(Passes(Tcp()));
-  EXPECT_TRUE(store_->CheckInvariants().ok());
+  EXPECT_TRUE(CheckInvariants(*store_).ok());
 }
 
 TEST_F(AnchorTest, LoopsAreRefused) {
-  const uint64_t hash = store_->generation_hash();
+  const uint64_t hash = store_->generation()->hash;
   const absl::Status status =
       Load("anchor \"a\" {\n  anchor \"/a\"\n}\n");
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_NE(std::string(status.message()).find("pf.conf:2:"),
             std::string::npos)
       << status.message();
-  EXPECT_EQ(store_->generation_hash(), hash);
+  EXPECT_EQ(store_->generation()->hash, hash);
 }
 
 Policy Nested(uint32_t depth, uint32_t calls) {

@@ -14,6 +14,7 @@
 #include "pftable/language/parser.h"
 #include "pftable/store/policy_store.h"
 #include "pftable/engine/reclaimer.h"
+#include "pftable/store/policy_listing.h"
 
 namespace sluice {
 
@@ -135,7 +136,7 @@ class EngineTest : public testing::Test {
   WorkerCounters& counters() { return store_->worker_counters(0); }
   // Of the n-th rule of the main ruleset.
   RuleCounts Counts(size_t n) {
-    return store_->ListRules("")->at(n).counts;
+    return PolicyListing(*store_).Rules("")->at(n).counts;
   }
 
   InterfaceRegistry interfaces_;

@@ -1,4 +1,5 @@
 #include "pftable/engine/evaluate.h"
+#include "pftable/store/policy_listing.h"
 
 #include <string>
 #include <vector>
@@ -389,7 +390,7 @@ TEST_F(EvaluateTest, MatchRulesAreListedAndCounted) {
   ASSERT_TRUE(Load("match in\nmatch out\nmatch proto tcp\npass\n").ok());
   const Verdict verdict = Judge(Tcp());
   ASSERT_EQ(verdict.state.match_count, 2);
-  const auto rules = *store_->ListRules("");
+  const auto rules = *PolicyListing(*store_).Rules("");
   EXPECT_EQ(verdict.state.match_slots[0], rules[0].rule.slot);
   EXPECT_EQ(verdict.state.match_slots[1], rules[2].rule.slot);
 
@@ -439,7 +440,7 @@ TEST_F(EvaluateTest, FoldedTrafficCountsForRuleAndTables) {
   EXPECT_EQ(counts.bytes[1], 200u);
   EXPECT_EQ(counts.states, 0u);
   EXPECT_EQ(counts.states_created, 1u);
-  const TableStatus table = store_->ListTables().at(0);
+  const TableStatus table = PolicyListing(*store_).Tables().at(0);
   EXPECT_EQ(table.counts.match, 1u);
   EXPECT_EQ(table.counts.no_match, 0u);
   EXPECT_EQ(table.counts.packets[0][1], 3u);
@@ -455,7 +456,7 @@ TEST_F(EvaluateTest, TableCountsOfStatelessPackets) {
   verdict = Judge({.from = "203.0.113.9"});
   CountPacket(*store_->current(), verdict, Direction::kIn, 60, true,
               counters());
-  const TableCounts counts = store_->ListTables().at(0).counts;
+  const TableCounts counts = PolicyListing(*store_).Tables().at(0).counts;
   EXPECT_EQ(counts.match, 1u);
   EXPECT_EQ(counts.no_match, 1u);
   EXPECT_EQ(counts.packets[0][0], 1u);

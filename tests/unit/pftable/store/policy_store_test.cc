@@ -1,4 +1,7 @@
+#include "pftable/store/invariants.h"
+#include "pftable/store/policy_listing.h"
 #include "pftable/store/policy_store.h"
+#include "tests/support/table_changes.h"
 
 #include <string>
 #include <vector>
@@ -31,7 +34,7 @@ class PolicyStoreTest : public EngineTest {
  protected:
   std::vector<std::string> Show(const TableKey& key) {
     std::vector<std::string> result;
-    auto entries = store_->ShowTable(key);
+    auto entries = PolicyListing(*store_).Addresses(key);
     if (!entries.ok()) return {"<none>"};
     for (const TableEntry& entry : *entries) {
       result.push_back((entry.negated ? "!" : "") + ToString(entry.prefix));
@@ -40,13 +43,13 @@ class PolicyStoreTest : public EngineTest {
   }
   std::vector<std::string> TableNames() {
     std::vector<std::string> names;
-    for (const TableStatus& table : store_->ListTables()) {
+    for (const TableStatus& table : PolicyListing(*store_).Tables()) {
       names.push_back(table.key.name);
     }
     return names;
   }
   void TearDown() override {
-    const absl::Status status = store_->CheckInvariants();
+    const absl::Status status = CheckInvariants(*store_);
     EXPECT_TRUE(status.ok()) << status.message();
   }
 
@@ -56,8 +59,8 @@ class PolicyStoreTest : public EngineTest {
 using Names = std::vector<std::string>;
 
 TEST_F(PolicyStoreTest, StartsWithTheEmptyPolicy) {
-  EXPECT_EQ(store_->generation_number(), 1u);
-  EXPECT_TRUE(store_->ListAllRules().empty());
+  EXPECT_EQ(store_->generation()->number, 1u);
+  EXPECT_TRUE(PolicyListing(*store_).AllRules().empty());
   EXPECT_TRUE(Passes(Tcp()));
 }
 
@@ -66,12 +69,12 @@ TEST_F(PolicyStoreTest, OnlyTheNewestTicketCommits) {
   ASSERT_TRUE(store_->Define(first, Parsed("block\n")).ok());
   const Ticket second = store_->Begin();
   ASSERT_TRUE(store_->Define(second, Parsed("block proto udp\n")).ok());
-  const uint64_t hash = store_->generation_hash();
+  const uint64_t hash = store_->generation()->hash;
 
   const absl::Status stale = store_->Commit(first);
   EXPECT_EQ(stale.code(), absl::StatusCode::kAborted);
   EXPECT_THAT(std::string(stale.message()), HasSubstr("generation moved"));
-  EXPECT_EQ(store_->generation_hash(), hash);
+  EXPECT_EQ(store_->generation()->hash, hash);
 
   EXPECT_EQ(store_->Commit(second + 1).code(), absl::StatusCode::kAborted);
   EXPECT_EQ(store_->Define(second + 1, Policy()).code(),
@@ -80,19 +83,19 @@ TEST_F(PolicyStoreTest, OnlyTheNewestTicketCommits) {
   EXPECT_FALSE(Passes(Udp()));
   EXPECT_TRUE(Passes(Tcp()));
 
-  const uint64_t number = store_->generation_number();
+  const uint64_t number = store_->generation()->number;
   EXPECT_EQ(store_->Commit(second).code(), absl::StatusCode::kAborted);
-  EXPECT_EQ(store_->generation_number(), number);
+  EXPECT_EQ(store_->generation()->number, number);
 }
 
 TEST_F(PolicyStoreTest, RollbackChangesNothing) {
-  const uint64_t hash = store_->generation_hash();
+  const uint64_t hash = store_->generation()->hash;
   const Ticket ticket = store_->Begin();
   ASSERT_TRUE(store_->Define(ticket, Parsed("block\n")).ok());
   EXPECT_TRUE(store_->Rollback(ticket).ok());
   EXPECT_EQ(store_->Rollback(ticket).code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(store_->Commit(ticket).code(), absl::StatusCode::kAborted);
-  EXPECT_EQ(store_->generation_hash(), hash);
+  EXPECT_EQ(store_->generation()->hash, hash);
   store_->Poll();
   store_->Poll();
   EXPECT_EQ(store_->rule_slots().used(), 0u);
@@ -108,7 +111,7 @@ TEST_F(PolicyStoreTest, CommitWantsADefinition) {
 
 TEST_F(PolicyStoreTest, AFailedDefinitionLeavesTheRulesInForce) {
   ASSERT_TRUE(Load("block\n").ok());
-  const uint64_t hash = store_->generation_hash();
+  const uint64_t hash = store_->generation()->hash;
   const absl::Status status =
       Load("pass\npass out nat-to 192.0.2.9\nmatch set tos 4\n");
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
@@ -116,17 +119,17 @@ TEST_F(PolicyStoreTest, AFailedDefinitionLeavesTheRulesInForce) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("nat-to"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("pf.conf:3:"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("set tos"));
-  EXPECT_EQ(store_->generation_hash(), hash);
+  EXPECT_EQ(store_->generation()->hash, hash);
   EXPECT_FALSE(Passes(Tcp()));
 }
 
 TEST_F(PolicyStoreTest, CountersOfRulesThatStayAreKept) {
   ASSERT_TRUE(Load("pass proto tcp\nblock proto udp\n").ok());
   Judge(Tcp());
-  const uint32_t slot = store_->ListRules("")->at(0).rule.slot;
+  const uint32_t slot = PolicyListing(*store_).Rules("")->at(0).rule.slot;
   EXPECT_EQ(Counts(0).evaluations, 1u);
   ASSERT_TRUE(Load("block proto icmp\npass proto tcp\n").ok());
-  const auto rules = *store_->ListRules("");
+  const auto rules = *PolicyListing(*store_).Rules("");
   EXPECT_EQ(rules[1].rule.slot, slot);
   EXPECT_EQ(rules[1].counts.evaluations, 1u);
   EXPECT_EQ(rules[0].counts.evaluations, 0u);
@@ -137,7 +140,7 @@ TEST_F(PolicyStoreTest, CountersOfRulesThatStayAreKept) {
 
 TEST_F(PolicyStoreTest, EqualRulesHaveCountersOfTheirOwn) {
   ASSERT_TRUE(Load("match proto tcp\nmatch proto tcp\npass\n").ok());
-  const auto rules = *store_->ListRules("");
+  const auto rules = *PolicyListing(*store_).Rules("");
   EXPECT_NE(rules[0].rule.slot, rules[1].rule.slot);
 }
 
@@ -145,12 +148,12 @@ TEST_F(PolicyStoreTest, TheSameTextTwiceCostsOnce) {
   const std::string text =
       "table <t> persist { 192.0.2.0/24 }\nblock from <t>\npass\n";
   ASSERT_TRUE(Load(text).ok());
-  const uint64_t hash = store_->generation_hash();
+  const uint64_t hash = store_->generation()->hash;
   const AddressTable::View view =
       store_->current()->FindTable(t_)->contents.view();
   const uint32_t used = store_->rule_slots().used();
   ASSERT_TRUE(Load(text).ok());
-  EXPECT_EQ(store_->generation_hash(), hash);
+  EXPECT_EQ(store_->generation()->hash, hash);
   EXPECT_EQ(store_->rule_slots().used(), used);
   EXPECT_EQ(store_->current()->FindTable(t_)->contents.view().root4,
             view.root4);
@@ -186,7 +189,8 @@ TEST_F(PolicyStoreTest, ARuleThatComesBackFindsItsStates) {
   ASSERT_TRUE(Load("block\n").ok());
   for (int i = 0; i < 4; ++i) store_->Poll();
   ASSERT_TRUE(Load("block\npass\n").ok());
-  EXPECT_EQ(store_->ListRules("")->at(1).rule.slot, verdict.state.rule_slot);
+  EXPECT_EQ(PolicyListing(*store_).Rules("")->at(1).rule.slot,
+            verdict.state.rule_slot);
   EXPECT_EQ(Counts(1).states, 1u);
 }
 
@@ -194,7 +198,7 @@ TEST_F(PolicyStoreTest, ZeroingKeepsTheNumberOfStates) {
   ASSERT_TRUE(Load("pass\n").ok());
   const Verdict verdict = Judge(Tcp());
   CountStateCreated(verdict.state, counters());
-  store_->ZeroRules();
+  ZeroRules(*store_);
   EXPECT_EQ(Counts(0).evaluations, 0u);
   EXPECT_EQ(Counts(0).states_created, 0u);
   EXPECT_EQ(Counts(0).states, 1u);
@@ -206,11 +210,11 @@ TEST_F(PolicyStoreTest, SlotsRunOutWithAMessage) {
   PolicyStore small({.workers = 1, .rule_slots = 4, .table_slots = 4},
                     &interfaces_, &reclaimer_);
   ASSERT_TRUE(small.Load(Parsed("pass proto tcp\npass proto udp\n")).ok());
-  const uint64_t hash = small.generation_hash();
+  const uint64_t hash = small.generation()->hash;
   const absl::Status status =
       small.Load(Parsed("block proto tcp\nblock proto udp\n"));
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(small.generation_hash(), hash);
+  EXPECT_EQ(small.generation()->hash, hash);
   // What is there already needs no room.
   EXPECT_TRUE(small.Load(Parsed("pass proto udp\npass proto tcp\n")).ok());
 }
@@ -221,15 +225,15 @@ TEST_F(PolicyStoreTest, InterfacesThatComeLaterAreFound) {
   const std::string groups[] = {"servers"};
   const InterfaceView dmz = *interfaces_.AddPort("dmz");
   const InterfaceView farm = *interfaces_.AddPort("farm", groups);
-  ASSERT_TRUE(store_->Refresh().ok());
+  ASSERT_TRUE(Refresh(*store_).ok());
   EXPECT_EQ(JudgeAt(Tcp(), Direction::kIn, dmz, dmz).action,
             VerdictAction::kBlock);
   EXPECT_EQ(JudgeAt(Tcp(), Direction::kIn, farm, farm).action,
             VerdictAction::kBlock);
   EXPECT_TRUE(Passes(Tcp()));
-  const uint64_t number = store_->generation_number();
-  ASSERT_TRUE(store_->Refresh().ok());
-  EXPECT_EQ(store_->generation_number(), number);
+  const uint64_t number = store_->generation()->number;
+  ASSERT_TRUE(Refresh(*store_).ok());
+  EXPECT_EQ(store_->generation()->number, number);
 }
 
 TEST_F(PolicyStoreTest, AddressesOfInterfacesAreFollowed) {
@@ -239,7 +243,7 @@ TEST_F(PolicyStoreTest, AddressesOfInterfacesAreFollowed) {
       {.prefix = {*ParseAddress("198.51.100.2"), 24}},
       {.prefix = {*ParseAddress("2001:db8:1::2"), 64}}};
   ASSERT_TRUE(interfaces_.AddPort("inside", {}, addresses).ok());
-  ASSERT_TRUE(store_->Refresh().ok());
+  ASSERT_TRUE(Refresh(*store_).ok());
   EXPECT_EQ(Winner(Tcp()), 0);
   EXPECT_EQ(Winner(Tcp6()), 0);
   EXPECT_EQ(Winner({.from = "198.51.100.77", .to = "203.0.113.1"}), 1);
@@ -258,82 +262,81 @@ TEST_F(PolicyStoreTest, TicketsSurviveInterfacesThatCome) {
 // --- tables ---------------------------------------------------------------
 
 TEST_F(PolicyStoreTest, EditsCountAsPfctlDoes) {
-  auto change = store_->AddAddresses(
-      t_, Entries({"192.0.2.1", "192.0.2.0/24", "192.0.2.1", "!10.0.0.0/8"}));
+  auto change = AddAddresses(
+      *store_, t_,
+      Entries({"192.0.2.1", "192.0.2.0/24", "192.0.2.1", "!10.0.0.0/8"}));
   ASSERT_TRUE(change.ok());
   EXPECT_TRUE(change->table_created);
   EXPECT_EQ(change->added, 3u);
   EXPECT_EQ(change->total, 4u);
-  change = store_->AddAddresses(t_, Entries({"192.0.2.1", "192.0.2.9"}));
+  change = AddAddresses(*store_, t_, Entries({"192.0.2.1", "192.0.2.9"}));
   EXPECT_FALSE(change->table_created);
   EXPECT_EQ(change->added, 1u);
   EXPECT_EQ(change->total, 2u);
   EXPECT_EQ(Show(t_), (Names{"!10.0.0.0/8", "192.0.2.0/24", "192.0.2.1",
                              "192.0.2.9"}));
 
-  change = store_->DeleteAddresses(
-      t_, Entries({"192.0.2.9", "192.0.2.8", "10.0.0.0/8"}));
+  change = DeleteAddresses(
+      *store_, t_, Entries({"192.0.2.9", "192.0.2.8", "10.0.0.0/8"}));
   EXPECT_EQ(change->deleted, 1u);
   EXPECT_EQ(change->total, 3u);
 
-  change = store_->ReplaceAddresses(
-      t_, Entries({"192.0.2.1", "10.0.0.0/8", "2001:db8::1"}));
+  change = ReplaceAddresses(
+      *store_, t_, Entries({"192.0.2.1", "10.0.0.0/8", "2001:db8::1"}));
   EXPECT_EQ(change->added, 1u);
   EXPECT_EQ(change->changed, 1u);
   EXPECT_EQ(change->deleted, 1u);
   EXPECT_EQ(Show(t_), (Names{"10.0.0.0/8", "192.0.2.1", "2001:db8::1"}));
 
-  change = store_->FlushTable(t_);
+  change = FlushTable(*store_, t_);
   EXPECT_EQ(change->deleted, 3u);
   EXPECT_TRUE(Show(t_).empty());
 }
 
 TEST_F(PolicyStoreTest, DryRunsCountAndChangeNothing) {
-  ASSERT_TRUE(store_->AddAddresses(t_, Entries({"192.0.2.1"})).ok());
-  const uint64_t number = store_->generation_number();
-  EXPECT_EQ(store_->AddAddresses(t_, Entries({"192.0.2.2"}), true)->added,
+  ASSERT_TRUE(AddAddresses(*store_, t_, Entries({"192.0.2.1"})).ok());
+  const uint64_t number = store_->generation()->number;
+  EXPECT_EQ(AddAddresses(*store_, t_, Entries({"192.0.2.2"}), true)->added,
             1u);
-  EXPECT_EQ(store_->DeleteAddresses(t_, Entries({"192.0.2.1"}), true)->deleted,
+  EXPECT_EQ(DeleteAddresses(*store_, t_, Entries({"192.0.2.1"}), true)->deleted,
             1u);
-  EXPECT_EQ(store_->ReplaceAddresses(t_, {}, true)->deleted, 1u);
-  EXPECT_EQ(store_->FlushTable(t_, true)->deleted, 1u);
-  EXPECT_TRUE(store_
-                  ->AddAddresses({.anchor = "", .name = "new"},
+  EXPECT_EQ(ReplaceAddresses(*store_, t_, {}, true)->deleted, 1u);
+  EXPECT_EQ(FlushTable(*store_, t_, true)->deleted, 1u);
+  EXPECT_TRUE(AddAddresses(*store_, {.anchor = "", .name = "new"},
                                  Entries({"192.0.2.2"}), true)
                   ->table_created);
-  EXPECT_EQ(store_->generation_number(), number);
+  EXPECT_EQ(store_->generation()->number, number);
   EXPECT_EQ(TableNames(), Names{"t"});
 }
 
 TEST_F(PolicyStoreTest, TestsHosts) {
   ASSERT_TRUE(
-      store_->AddAddresses(t_, Entries({"192.0.2.0/24", "!192.0.2.7"})).ok());
+      AddAddresses(*store_, t_, Entries({"192.0.2.0/24", "!192.0.2.7"})).ok());
   const Prefix hosts[] = {*ParsePrefix("192.0.2.1"), *ParsePrefix("192.0.2.7"),
                           *ParsePrefix("2001:db8::1")};
-  const auto result = *store_->TestAddresses(t_, hosts);
+  const auto result = *PolicyListing(*store_).Match(t_, hosts);
   EXPECT_EQ(result.total, 3u);
   EXPECT_EQ(result.matched, 1u);
   EXPECT_EQ(result.matches, (std::vector<bool>{true, false, false}));
   const Prefix network[] = {*ParsePrefix("192.0.2.0/24")};
-  EXPECT_EQ(store_->TestAddresses(t_, network).status().code(),
+  EXPECT_EQ(PolicyListing(*store_).Match(t_, network).status().code(),
             absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(PolicyStoreTest, RefusesWhatIsNotThere) {
-  EXPECT_EQ(store_->DeleteAddresses(t_, {}).status().code(),
+  EXPECT_EQ(DeleteAddresses(*store_, t_, {}).status().code(),
             absl::StatusCode::kNotFound);
-  EXPECT_EQ(store_->FlushTable(t_).status().code(),
+  EXPECT_EQ(FlushTable(*store_, t_).status().code(),
             absl::StatusCode::kNotFound);
-  EXPECT_EQ(store_->KillTable(t_).code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(store_->ShowTable(t_).status().code(),
+  EXPECT_EQ(KillTable(*store_, t_).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(PolicyListing(*store_).Addresses(t_).status().code(),
             absl::StatusCode::kNotFound);
-  EXPECT_EQ(store_->ZeroTable(t_).code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(store_->AddAddresses({.anchor = "no", .name = "t"}, {})
+  EXPECT_EQ(ZeroTable(*store_, t_).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(AddAddresses(*store_, {.anchor = "no", .name = "t"}, {})
                 .status()
                 .code(),
             absl::StatusCode::kNotFound);
-  EXPECT_EQ(store_
-                ->AddAddresses({.anchor = "", .name = std::string(32, 'x')},
+  EXPECT_EQ(AddAddresses(*store_, {.anchor = "", .name = std::string(32, 'x')},
                                {})
                 .status()
                 .code(),
@@ -344,22 +347,22 @@ TEST_F(PolicyStoreTest, RefusesWhatIsNotThere) {
 TEST_F(PolicyStoreTest, ConstTablesChangeByLoadsOnly) {
   ASSERT_TRUE(Load("table <t> const persist { 192.0.2.1 }\n").ok());
   for (const absl::Status& status :
-       {store_->AddAddresses(t_, Entries({"192.0.2.2"})).status(),
-        store_->DeleteAddresses(t_, Entries({"192.0.2.1"})).status(),
-        store_->ReplaceAddresses(t_, {}).status(),
-        store_->FlushTable(t_).status(), store_->KillTable(t_)}) {
+       {AddAddresses(*store_, t_, Entries({"192.0.2.2"})).status(),
+        DeleteAddresses(*store_, t_, Entries({"192.0.2.1"})).status(),
+        ReplaceAddresses(*store_, t_, {}).status(),
+        FlushTable(*store_, t_).status(), KillTable(*store_, t_)}) {
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   }
-  EXPECT_EQ(*store_->KillTables(""), 0u);
+  EXPECT_EQ(*KillTables(*store_, ""), 0u);
   EXPECT_EQ(Show(t_), Names{"192.0.2.1"});
   ASSERT_TRUE(Load("table <t> persist { 192.0.2.3 }\n").ok());
   EXPECT_EQ(Show(t_), Names{"192.0.2.3"});
-  EXPECT_TRUE(store_->AddAddresses(t_, Entries({"192.0.2.2"})).ok());
+  EXPECT_TRUE(AddAddresses(*store_, t_, Entries({"192.0.2.2"})).ok());
 }
 
 TEST_F(PolicyStoreTest, ADefinitionWithoutAListKeepsTheContents) {
   ASSERT_TRUE(Load("table <t> persist { 192.0.2.1 }\n").ok());
-  ASSERT_TRUE(store_->AddAddresses(t_, Entries({"192.0.2.2"})).ok());
+  ASSERT_TRUE(AddAddresses(*store_, t_, Entries({"192.0.2.2"})).ok());
   ASSERT_TRUE(Load("table <t> persist\n").ok());
   EXPECT_EQ(Show(t_), (Names{"192.0.2.1", "192.0.2.2"}));
   ASSERT_TRUE(Load("table <t> persist { 192.0.2.5 }\n").ok());
@@ -375,27 +378,27 @@ TEST_F(PolicyStoreTest, ATableGoesWithItsLastRuleUnlessItPersists) {
                    "block from <t>\nblock to <p>\n")
                   .ok());
   EXPECT_EQ(TableNames(), (Names{"p", "t"}));
-  EXPECT_EQ(store_->ListTables()[1].references, 1u);
+  EXPECT_EQ(PolicyListing(*store_).Tables()[1].references, 1u);
   // Named by a rule still: stays, though nothing defines it.
   ASSERT_TRUE(Load("block from <t>\n").ok());
   EXPECT_EQ(TableNames(), (Names{"p", "t"}));
   EXPECT_EQ(Show(t_), Names{"192.0.2.1"});
-  EXPECT_EQ(store_->ListTables()[0].references, 0u);
+  EXPECT_EQ(PolicyListing(*store_).Tables()[0].references, 0u);
   ASSERT_TRUE(Load("block\n").ok());
   EXPECT_EQ(TableNames(), Names{"p"});
 }
 
 TEST_F(PolicyStoreTest, ATableThatIsOnlyNamedIsInactive) {
   ASSERT_TRUE(Load("block from <t>\n").ok());
-  const TableStatus status = store_->ListTables().at(0);
+  const TableStatus status = PolicyListing(*store_).Tables().at(0);
   EXPECT_FALSE(status.active);
   EXPECT_EQ(status.references, 1u);
   EXPECT_EQ(Show(t_), Names{"<none>"});
   EXPECT_TRUE(Passes(Tcp()));
-  ASSERT_TRUE(store_->AddAddresses(t_, Entries({"192.0.2.1"})).ok());
+  ASSERT_TRUE(AddAddresses(*store_, t_, Entries({"192.0.2.1"})).ok());
   EXPECT_FALSE(Passes(Tcp()));
-  EXPECT_TRUE(store_->ListTables().at(0).persist);
-  ASSERT_TRUE(store_->KillTable(t_).ok());
+  EXPECT_TRUE(PolicyListing(*store_).Tables().at(0).persist);
+  ASSERT_TRUE(KillTable(*store_, t_).ok());
   EXPECT_TRUE(Passes(Tcp()));
   EXPECT_EQ(TableNames(), Names{"t"});
   ASSERT_TRUE(Load("pass\n").ok());
@@ -405,7 +408,7 @@ TEST_F(PolicyStoreTest, ATableThatIsOnlyNamedIsInactive) {
 TEST_F(PolicyStoreTest, EditsShareTheRules) {
   ASSERT_TRUE(Load("table <t> persist\nblock from <t>\n").ok());
   const CompiledPolicy* policy = store_->current()->policy.get();
-  ASSERT_TRUE(store_->AddAddresses(t_, Entries({"192.0.2.1"})).ok());
+  ASSERT_TRUE(AddAddresses(*store_, t_, Entries({"192.0.2.1"})).ok());
   EXPECT_EQ(store_->current()->policy.get(), policy);
   EXPECT_FALSE(Passes(Tcp()));
 }
@@ -414,15 +417,13 @@ TEST_F(PolicyStoreTest, EntriesAreLimitedOldAndNewTogether) {
   ASSERT_TRUE(Load("set limit table-entries 5\n"
                    "table <t> persist { 10.0.0.1 10.0.0.2 10.0.0.3 }\n")
                   .ok());
-  const uint64_t hash = store_->generation_hash();
-  EXPECT_EQ(store_
-                ->AddAddresses(t_, Entries({"10.0.0.4", "10.0.0.5",
+  const uint64_t hash = store_->generation()->hash;
+  EXPECT_EQ(AddAddresses(*store_, t_, Entries({"10.0.0.4", "10.0.0.5",
                                             "10.0.0.6"}))
                 .status()
                 .code(),
             absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(store_
-                ->ReplaceAddresses(t_, Entries({"10.0.1.1", "10.0.1.2",
+  EXPECT_EQ(ReplaceAddresses(*store_, t_, Entries({"10.0.1.1", "10.0.1.2",
                                                 "10.0.1.3"}))
                 .status()
                 .code(),
@@ -435,9 +436,9 @@ TEST_F(PolicyStoreTest, EntriesAreLimitedOldAndNewTogether) {
                           "table <u> persist { 10.1.0.1 10.1.0.2 10.1.0.3 }\n")
                 .code(),
             absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(store_->generation_hash(), hash);
+  EXPECT_EQ(store_->generation()->hash, hash);
   EXPECT_TRUE(
-      store_->ReplaceAddresses(t_, Entries({"10.0.1.1", "10.0.1.2"})).ok());
+      ReplaceAddresses(*store_, t_, Entries({"10.0.1.1", "10.0.1.2"})).ok());
   // What stays as it is counts once.
   EXPECT_TRUE(Load("set limit table-entries 3\n"
                    "table <t> persist { 10.0.1.1 10.0.1.2 }\n")
@@ -446,8 +447,8 @@ TEST_F(PolicyStoreTest, EntriesAreLimitedOldAndNewTogether) {
 
 TEST_F(PolicyStoreTest, TablesAreLimited) {
   ASSERT_TRUE(Load("set limit tables 1\n").ok());
-  ASSERT_TRUE(store_->AddAddresses(t_, {}).ok());
-  EXPECT_EQ(store_->AddAddresses({.anchor = "", .name = "u"}, {})
+  ASSERT_TRUE(AddAddresses(*store_, t_, {}).ok());
+  EXPECT_EQ(AddAddresses(*store_, {.anchor = "", .name = "u"}, {})
                 .status()
                 .code(),
             absl::StatusCode::kResourceExhausted);
@@ -460,15 +461,87 @@ TEST_F(PolicyStoreTest, TableCountersSurviveCommitsAndEdits) {
   const std::string text = "table <t> persist\nblock from <t>\n";
   ASSERT_TRUE(Load(text).ok());
   Judge(Tcp());
-  ASSERT_TRUE(store_->AddAddresses(t_, Entries({"192.0.2.1"})).ok());
+  ASSERT_TRUE(AddAddresses(*store_, t_, Entries({"192.0.2.1"})).ok());
   Judge(Tcp());
   ASSERT_TRUE(Load(text + "pass\n").ok());
-  TableCounts counts = store_->ListTables().at(0).counts;
+  TableCounts counts = PolicyListing(*store_).Tables().at(0).counts;
   EXPECT_EQ(counts.no_match, 1u);
   EXPECT_EQ(counts.match, 1u);
-  ASSERT_TRUE(store_->ZeroTable(t_).ok());
-  counts = store_->ListTables().at(0).counts;
+  ASSERT_TRUE(ZeroTable(*store_, t_).ok());
+  counts = PolicyListing(*store_).Tables().at(0).counts;
   EXPECT_EQ(counts, TableCounts());
+}
+
+// --- two steps ------------------------------------------------------------
+
+TEST_F(PolicyStoreTest, WhatIsStagedIsNotInForce) {
+  ASSERT_TRUE(Load("table <t> persist\nblock from <t>\n").ok());
+  const Generation* const before = store_->current();
+  absl::StatusOr<StagedEdit> edit =
+      StageAddAddresses(*store_, t_, Entries({"192.0.2.1", "2001:db8::1"}));
+  ASSERT_TRUE(edit.ok());
+  EXPECT_EQ(edit->change.added, 2u);
+  EXPECT_EQ(store_->current(), before);
+  EXPECT_TRUE(Passes(Tcp()));
+  EXPECT_TRUE(Passes(Tcp6()));
+  ASSERT_TRUE(store_->Publish(std::move(edit->generation)).ok());
+  EXPECT_FALSE(Passes(Tcp()));
+  EXPECT_FALSE(Passes(Tcp6()));
+  // One that is dropped leaves no trace.
+  const uint16_t used = store_->table_slots().used();
+  edit = StageAddAddresses(*store_, {.anchor = "", .name = "new"}, {});
+  EXPECT_EQ(store_->table_slots().used(), used + 1);
+  edit = absl::UnknownError("dropped");
+  EXPECT_EQ(store_->table_slots().used(), used);
+  EXPECT_EQ(TableNames(), Names{"t"});
+}
+
+TEST_F(PolicyStoreTest, WhatWasBuiltOnAnotherGenerationIsRefused) {
+  const std::string text = "table <t> persist { 192.0.2.1 }\nblock from <t>\n";
+  ASSERT_TRUE(Load(text).ok());
+  absl::StatusOr<StagedEdit> edit =
+      StageDeleteAddresses(*store_, t_, Entries({"192.0.2.1"}));
+  absl::StatusOr<StagedEdit> other =
+      StageAddAddresses(*store_, t_, Entries({"2001:db8::1"}));
+  ASSERT_TRUE(edit.ok() && other.ok());
+  EXPECT_TRUE(store_->IsUpToDate(edit->generation));
+  ASSERT_TRUE(store_->Publish(std::move(other->generation)).ok());
+  EXPECT_FALSE(store_->IsUpToDate(edit->generation));
+  const absl::Status refused = store_->Publish(std::move(edit->generation));
+  EXPECT_EQ(refused.code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("generation moved"));
+  EXPECT_EQ(Show(t_), (Names{"192.0.2.1", "2001:db8::1"}));
+  // A load comes between as well, even one of the same text.
+  edit = StageFlushTable(*store_, t_);
+  ASSERT_TRUE(Load(text).ok());
+  EXPECT_EQ(store_->Publish(std::move(edit->generation)).code(),
+            absl::StatusCode::kAborted);
+}
+
+TEST_F(PolicyStoreTest, ARefreshOfOldRulesIsRefused) {
+  ASSERT_TRUE(Load("block on dmz\n").ok());
+  ASSERT_TRUE(interfaces_.AddPort("dmz").ok());
+  absl::StatusOr<StagedGeneration> refresh = store_->StageRefresh();
+  ASSERT_TRUE(refresh.ok());
+  ASSERT_TRUE(Load("pass\n").ok());
+  EXPECT_EQ(store_->Publish(*std::move(refresh)).code(),
+            absl::StatusCode::kAborted);
+  EXPECT_EQ(PolicyListing(*store_).AllRules().size(), 1u);
+  refresh = store_->StageRefresh();
+  ASSERT_TRUE(refresh.ok());
+  EXPECT_EQ(refresh->next, nullptr) << "the new rules know the interface";
+  EXPECT_TRUE(store_->Publish(*std::move(refresh)).ok());
+}
+
+TEST_F(PolicyStoreTest, AListingStaysWhatItWas) {
+  ASSERT_TRUE(Load("table <t> persist { 192.0.2.1 }\nblock from <t>\n").ok());
+  const PolicyListing listing(*store_);
+  ASSERT_TRUE(Load("pass\npass\n").ok());
+  ASSERT_TRUE(KillTable(*store_, t_).ok());
+  EXPECT_EQ(listing.AllRules().size(), 1u);
+  EXPECT_EQ(listing.AllRules()[0].rule.rule->action, RuleAction::kBlock);
+  EXPECT_EQ(listing.Addresses(t_)->size(), 1u);
+  EXPECT_EQ(store_->live_generations(), 1u) << "nobody waits for it";
 }
 
 // A grace period that ends when the test says so.
@@ -491,7 +564,7 @@ TEST_F(PolicyStoreTest, GenerationsWaitForTheirGracePeriod) {
   const Generation* old = store.current();
   const uint64_t hash = old->hash;
   ASSERT_TRUE(store.Load(Parsed("pass\n")).ok());
-  ASSERT_TRUE(store.AddAddresses(t_, Entries({"192.0.2.1"})).ok());
+  ASSERT_TRUE(AddAddresses(store, t_, Entries({"192.0.2.1"})).ok());
   store.Poll();
   // The first, empty one, and the two that were replaced.
   EXPECT_EQ(store.live_generations(), 4u);

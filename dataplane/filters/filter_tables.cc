@@ -1,4 +1,5 @@
-// Tables, as the control socket asks for them.
+#include "dataplane/filters/filter_tables.h"
+
 #include <algorithm>
 #include <array>
 #include <bitset>
@@ -6,7 +7,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/filters/live_filter.h"
+#include "pftable/store/policy_listing.h"
+#include "pftable/store/table_edits.h"
 
 namespace sluice {
 namespace {
@@ -31,21 +33,13 @@ TableTraffic TrafficOfTable(const TableCounts& counts) {
 
 using Contents = std::map<Prefix, bool>;  // to: negated
 
-Contents ContentsOf(const PolicyStore& store, const TableKey& key) {
-  Contents contents;
-  // A table that is not there has none.
-  if (absl::StatusOr<std::vector<TableEntry>> entries = store.ShowTable(key);
-      entries.ok()) {
-    for (const TableEntry& entry : *entries) {
-      contents[entry.prefix] = entry.negated;
-    }
-  }
-  return contents;
-}
-
 // What an edit does to each of its entries, from what the table held.
 std::vector<std::pair<TableEntry, TableFeedback>> FeedbackOf(
-    const TableEdit& edit, const Contents& before) {
+    const TableEdit& edit, const AddressTable& table) {
+  Contents before;
+  for (const TableEntry& entry : table.Entries()) {
+    before[entry.prefix] = entry.negated;
+  }
   std::vector<std::pair<TableEntry, TableFeedback>> changes;
   Contents seen;
   for (const TableEntry& entry : edit.entries) {
@@ -79,101 +73,113 @@ std::vector<std::pair<TableEntry, TableFeedback>> FeedbackOf(
   return changes;
 }
 
-}  // namespace
-
-// An edit is a generation of its own, which the store makes and publishes in
-// one step; jobs run one at a time, so that the order is the lane's.
-class LiveFilter::TableEditJob final : public BuildJob<TableEditResult> {
+class TableEditJob final : public BuildJob<TableEditResult> {
  public:
-  TableEditJob(std::shared_ptr<LiveFilter> filter, TableEdit edit)
-      : filter_(std::move(filter)),
-        store_(*filter_->store_),
+  TableEditJob(std::shared_ptr<FilterCore> core, TableEdit edit)
+      : core_(std::move(core)),
+        store_(core_->store),
+        key_{.anchor = edit.anchor, .name = edit.table},
         edit_(std::move(edit)) {}
 
-  void Build() override { result_ = Run(); }
+  void Build() override {
+    result_ = TableEditResult();
+    staged_ = StagedGeneration();
+    status_ = Stage();
+  }
+
+  bool Outdated() const override {
+    return status_.ok() && !store_.IsUpToDate(staged_);
+  }
+
   absl::StatusOr<TableEditResult> Publish() override {
+    status_.Update(core_->CheckAlive());
+    if (status_.ok()) status_ = store_.Publish(std::move(staged_));
+    if (status_.ok() && zeroes_) status_ = ZeroTable(store_, key_);
+    if (!status_.ok()) return status_;
     return std::move(result_);
   }
 
  private:
-  absl::StatusOr<TableEditResult> Run() {
-    const TableKey key = {.anchor = edit_.anchor, .name = edit_.table};
-    Contents before;
-    if (edit_.feedback) before = ContentsOf(store_, key);
-    TableEditResult result;
-    absl::StatusOr<TableChange> change = TableChange{};
+  absl::Status Stage() {
     switch (edit_.command) {
       case TableCommand::kAdd:
-        change = store_.AddAddresses(key, edit_.entries, edit_.dry_run);
-        break;
+        return Keep(
+            StageAddAddresses(store_, key_, edit_.entries, edit_.dry_run));
       case TableCommand::kDelete:
-        change = store_.DeleteAddresses(key, edit_.entries, edit_.dry_run);
-        break;
+        return Keep(
+            StageDeleteAddresses(store_, key_, edit_.entries, edit_.dry_run));
       case TableCommand::kReplace:
-        change = store_.ReplaceAddresses(key, edit_.entries, edit_.dry_run);
-        break;
+        return Keep(
+            StageReplaceAddresses(store_, key_, edit_.entries, edit_.dry_run));
       case TableCommand::kFlush:
-        change = store_.FlushTable(key, edit_.dry_run);
-        break;
-      case TableCommand::kKill:
-        if (absl::Status status = edit_.dry_run
-                                      ? store_.ShowTable(key).status()
-                                      : store_.KillTable(key);
-            !status.ok()) {
-          return status;
-        }
-        result.tables_deleted = 1;
-        return result;
+        return Keep(StageFlushTable(store_, key_, edit_.dry_run));
+      case TableCommand::kKill: {
+        result_.tables_deleted = 1;
+        if (edit_.dry_run) break;
+        absl::StatusOr<StagedGeneration> staged = StageKillTable(store_, key_);
+        if (staged.ok()) staged_ = *std::move(staged);
+        return staged.status();
+      }
       case TableCommand::kZero:
-        if (absl::Status status = edit_.dry_run
-                                      ? store_.ShowTable(key).status()
-                                      : store_.ZeroTable(key);
-            !status.ok()) {
-          return status;
-        }
-        result.tables_zeroed = 1;
-        return result;
+        result_.tables_zeroed = 1;
+        zeroes_ = !edit_.dry_run;
+        if (edit_.dry_run) break;
+        return absl::OkStatus();
     }
-    if (!change.ok()) return change.status();
-    result.added = change->added;
-    result.deleted = change->deleted;
-    result.changed = change->changed;
-    result.table_created = change->table_created;
-    if (edit_.feedback) result.changes = FeedbackOf(edit_, before);
-    return result;
+    return PolicyListing(store_).Addresses(key_).status();
   }
 
-  const std::shared_ptr<LiveFilter> filter_;
+  absl::Status Keep(absl::StatusOr<StagedEdit> edit) {
+    if (!edit.ok()) return edit.status();
+    staged_ = std::move(edit->generation);
+    result_.added = edit->change.added;
+    result_.deleted = edit->change.deleted;
+    result_.changed = edit->change.changed;
+    result_.table_created = edit->change.table_created;
+    if (edit_.feedback) result_.changes = FeedbackOf(edit_, edit->before);
+    return absl::OkStatus();
+  }
+
+  const std::shared_ptr<FilterCore> core_;
   PolicyStore& store_;
+  const TableKey key_;
   const TableEdit edit_;
-  absl::StatusOr<TableEditResult> result_ =
-      absl::InternalError("the edit was not built");
+  absl::Status status_ = absl::InternalError("the edit was not built");
+  StagedGeneration staged_;
+  bool zeroes_ = false;
+  TableEditResult result_;
 };
 
-class LiveFilter::FlushTablesJob final : public BuildJob<uint64_t> {
+class FlushTablesJob final : public BuildJob<uint64_t> {
  public:
-  explicit FlushTablesJob(std::shared_ptr<LiveFilter> filter)
-      : filter_(std::move(filter)), store_(*filter_->store_) {}
+  explicit FlushTablesJob(std::shared_ptr<FilterCore> core)
+      : core_(std::move(core)), store_(core_->store) {}
 
-  void Build() override {
-    absl::StatusOr<uint32_t> killed = store_.KillTables("");
-    if (killed.ok()) {
-      result_ = uint64_t{*killed};
-    } else {
-      result_ = killed.status();
-    }
+  void Build() override { kills_ = StageKillTables(store_, /*anchor=*/""); }
+
+  bool Outdated() const override {
+    return kills_.ok() && !store_.IsUpToDate(kills_->generation);
   }
-  absl::StatusOr<uint64_t> Publish() override { return result_; }
+
+  absl::StatusOr<uint64_t> Publish() override {
+    if (!kills_.ok()) return kills_.status();
+    absl::Status status = core_->CheckAlive();
+    if (status.ok()) status = store_.Publish(std::move(kills_->generation));
+    if (!status.ok()) return status;
+    return uint64_t{kills_->killed};
+  }
 
  private:
-  const std::shared_ptr<LiveFilter> filter_;
+  const std::shared_ptr<FilterCore> core_;
   PolicyStore& store_;
-  absl::StatusOr<uint64_t> result_ = absl::InternalError("not built");
+  absl::StatusOr<StagedKills> kills_ = absl::InternalError("not built");
 };
 
-std::vector<TableListing> LiveFilter::ListTables() {
+}  // namespace
+
+std::vector<TableListing> FilterTables::ListTables() {
   std::vector<TableListing> tables;
-  for (const TableStatus& status : store_->ListTables()) {
+  for (const TableStatus& status : PolicyListing(core_->store).Tables()) {
     tables.push_back({.name = status.key.name,
                       .anchor = status.key.anchor,
                       .is_const = status.is_const,
@@ -191,12 +197,12 @@ std::vector<TableListing> LiveFilter::ListTables() {
   return tables;
 }
 
-absl::StatusOr<TableSlice> LiveFilter::ListTable(const std::string& table,
+absl::StatusOr<TableSlice> FilterTables::ListTable(const std::string& table,
                                                  const std::string& anchor,
                                                  const std::string& cursor,
                                                  size_t limit) {
   absl::StatusOr<std::vector<TableEntry>> entries =
-      store_->ShowTable({.anchor = anchor, .name = table});
+      PolicyListing(core_->store).Addresses({.anchor = anchor, .name = table});
   if (!entries.ok()) return entries.status();
   // The cursor is the entry after which the listing goes on: additions and
   // removals elsewhere neither repeat nor skip any other.
@@ -222,20 +228,20 @@ absl::StatusOr<TableSlice> LiveFilter::ListTable(const std::string& table,
   return slice;
 }
 
-std::unique_ptr<BuildJob<TableEditResult>> LiveFilter::BeginTableEdit(
+std::unique_ptr<BuildJob<TableEditResult>> FilterTables::BeginTableEdit(
     TableEdit edit) {
-  return std::make_unique<TableEditJob>(shared_from_this(), std::move(edit));
+  return std::make_unique<TableEditJob>(core_, std::move(edit));
 }
 
-std::unique_ptr<BuildJob<uint64_t>> LiveFilter::BeginFlushTables() {
-  return std::make_unique<FlushTablesJob>(shared_from_this());
+std::unique_ptr<BuildJob<uint64_t>> FilterTables::BeginFlushTables() {
+  return std::make_unique<FlushTablesJob>(core_);
 }
 
-absl::StatusOr<std::vector<TableMatch>> LiveFilter::TestTable(
+absl::StatusOr<std::vector<TableMatch>> FilterTables::TestTable(
     const std::string& table, const std::string& anchor,
     const std::vector<Address>& addresses) {
   absl::StatusOr<std::vector<TableEntry>> entries =
-      store_->ShowTable({.anchor = anchor, .name = table});
+      PolicyListing(core_->store).Addresses({.anchor = anchor, .name = table});
   if (!entries.ok()) return entries.status();
   // Per family the prefix lengths that occur: the most specific entry is the
   // first that is found from the longest one down.

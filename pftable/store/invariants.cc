@@ -1,9 +1,12 @@
-// The walker that recomputes what a generation claims, for tests.
+#include "pftable/store/invariants.h"
+
 #include <map>
+#include <memory>
 #include <set>
+#include <string>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
-#include "pftable/store/policy_store.h"
 
 namespace sluice {
 namespace {
@@ -139,16 +142,16 @@ absl::Status CheckTables(const Generation& generation) {
 
 }  // namespace
 
-absl::Status PolicyStore::CheckInvariants() const {
-  const std::lock_guard lock(mutex_);
-  if (current_.load(std::memory_order_relaxed) != owned_current_.get()) {
+absl::Status CheckInvariants(const PolicyStore& store) {
+  const std::shared_ptr<const Generation> generation = store.generation();
+  if (store.current() != generation.get()) {
     return Broken("workers see another generation");
   }
-  if (absl::Status s = CheckIndexes(*owned_current_); !s.ok()) return s;
-  if (absl::Status s = CheckSlots(*owned_current_, rule_slots_); !s.ok()) {
+  if (absl::Status s = CheckIndexes(*generation); !s.ok()) return s;
+  if (absl::Status s = CheckSlots(*generation, store.rule_slots()); !s.ok()) {
     return s;
   }
-  return CheckTables(*owned_current_);
+  return CheckTables(*generation);
 }
 
 }  // namespace sluice

@@ -1,5 +1,5 @@
-// States, as the control socket asks for them: orders to one worker after the
-// other.
+#include "dataplane/filters/filter_states.h"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -9,8 +9,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "conntrack/state_names.h"
-#include "dataplane/filters/live_filter.h"
 #include "dataplane/workers/worker.h"
+#include "pftable/store/policy_listing.h"
 
 namespace sluice {
 namespace {
@@ -51,26 +51,25 @@ std::optional<StateCursor> ParseCursor(const std::string& text) {
   return cursor;
 }
 
-}  // namespace
-
-absl::StatusOr<std::shared_ptr<const StateMatcher>> LiveFilter::Resolve(
-    const StateQuery& query) const {
+absl::StatusOr<std::shared_ptr<const StateMatcher>> Resolve(
+    const FilterCore& core, const StateQuery& query) {
   auto matcher = std::make_shared<StateMatcher>();
   matcher->query = query;
-  matcher->filter = number();
+  matcher->filter = core.number;
   if (!query.interface.empty()) {
     matcher->by_interface = true;
-    matcher->interface = environment_.interfaces->Resolve(query.interface).id;
+    matcher->interface =
+        core.environment.interfaces->Resolve(query.interface).id;
   }
   if (!query.label.empty()) {
     matcher->by_rule_slots = true;
-    matcher->rule_slots = store_->rule_slots().WithLabel(query.label);
+    matcher->rule_slots = core.store.rule_slots().WithLabel(query.label);
   }
   if (query.rule) {
     matcher->by_rule_slots = true;
     std::vector<uint32_t> slots;
     absl::StatusOr<std::vector<RuleStatus>> rules =
-        store_->ListRules("");
+        PolicyListing(core.store).Rules("");
     if (!rules.ok()) return rules.status();
     for (const RuleStatus& status : *rules) {
       if (status.rule.number != *query.rule) continue;
@@ -85,12 +84,12 @@ absl::StatusOr<std::shared_ptr<const StateMatcher>> LiveFilter::Resolve(
   return matcher;
 }
 
-StateListing LiveFilter::ToListing(const StateRecord& state) {
+StateListing ToListing(FilterCore& core, const StateRecord& state) {
   StateListing listing;
   listing.id = state.id;
-  listing.creator_id = host_id_;
+  listing.creator_id = core.environment.host_id;
   if (state.values.has(kStateIfBound)) {
-    listing.interface = environment_.interfaces->NameOf(state.interface);
+    listing.interface = core.environment.interfaces->NameOf(state.interface);
   }
   listing.protocol = state.proto;
   listing.direction = state.direction;
@@ -106,11 +105,12 @@ StateListing LiveFilter::ToListing(const StateRecord& state) {
   listing.packets = state.packets;
   listing.bytes = state.bytes;
   if (state.values.rule_slot != kDefaultRuleSlot) {
-    const RuleFacts* const rule = FactsOfRule(state.values.rule_slot);
+    const RuleIndex::Entry* const rule =
+        core.rules_by_slot.Find(state.values.rule_slot);
     if (rule != nullptr) listing.rule = rule->number;
   }
   if (state.values.tag != kNoTag) {
-    listing.tag = store_->tags().NameOf(state.values.tag);
+    listing.tag = core.store.tags().NameOf(state.values.tag);
   }
   listing.sloppy = state.values.has(kStateSloppy);
   listing.no_sync = state.values.has(kStateNoSync);
@@ -118,51 +118,56 @@ StateListing LiveFilter::ToListing(const StateRecord& state) {
   return listing;
 }
 
-void LiveFilter::ListStates(const StateQuery& query, const std::string& cursor,
-                            size_t limit, Done<StateSlice> done) {
+}  // namespace
+
+void FilterStates::ListStates(const StateQuery& query,
+                              const std::string& cursor, size_t limit,
+                              Done<StateSlice> done) {
   const std::optional<StateCursor> from = ParseCursor(cursor);
-  if (!from || from->worker >= environment_.workers.size()) {
+  if (!from || from->worker >= core_->environment.workers.size()) {
     done(absl::InvalidArgumentError("not a cursor of this filter"));
     return;
   }
-  if (query.creator_id && *query.creator_id != host_id_) {
+  if (query.creator_id && *query.creator_id != core_->environment.host_id) {
     done(StateSlice{});
     return;
   }
   absl::StatusOr<std::shared_ptr<const StateMatcher>> matcher =
-      Resolve(query);
+      Resolve(*core_, query);
   if (!matcher.ok()) {
     done(matcher.status());
     return;
   }
   const uint32_t worker = from->worker;
-  auto finish = [this, worker, alive = weak_from_this(),
+  auto finish = [worker, alive = std::weak_ptr<FilterCore>(core_),
                  done = std::move(done)](std::optional<uint32_t> next,
                                          std::vector<StateRecord> states) {
-    if (alive.expired()) return;
+    const std::shared_ptr<FilterCore> core = alive.lock();
+    if (core == nullptr) return;
     StateSlice slice;
     slice.states.reserve(states.size());
     for (const StateRecord& state : states) {
-      slice.states.push_back(ToListing(state));
+      slice.states.push_back(ToListing(*core, state));
     }
     if (next) {
       slice.next = absl::StrCat(worker, ":", *next);
-    } else if (worker + 1 < environment_.workers.size()) {
+    } else if (worker + 1 < core->environment.workers.size()) {
       slice.next = absl::StrCat(worker + 1, ":0");
     }
     done(std::move(slice));
   };
-  environment_.workers[worker]->mailbox().Post(std::make_unique<ListOrder>(
+  Worker& owner = *core_->environment.workers[worker];
+  owner.mailbox().Post(std::make_unique<ListOrder>(
       *std::move(matcher), from->slot, limit, std::move(finish)));
 }
 
-void LiveFilter::KillStates(const StateQuery& query, Done<uint64_t> done) {
-  if (query.creator_id && *query.creator_id != host_id_) {
+void FilterStates::KillStates(const StateQuery& query, Done<uint64_t> done) {
+  if (query.creator_id && *query.creator_id != core_->environment.host_id) {
     done(uint64_t{0});
     return;
   }
   absl::StatusOr<std::shared_ptr<const StateMatcher>> matcher =
-      Resolve(query);
+      Resolve(*core_, query);
   if (!matcher.ok()) {
     done(matcher.status());
     return;
@@ -173,9 +178,9 @@ void LiveFilter::KillStates(const StateQuery& query, Done<uint64_t> done) {
     Done<uint64_t> done;
   };
   auto sum = std::make_shared<Sum>();
-  sum->left = environment_.workers.size();
+  sum->left = core_->environment.workers.size();
   sum->done = std::move(done);
-  for (Worker* worker : environment_.workers) {
+  for (Worker* worker : core_->environment.workers) {
     worker->mailbox().Post(std::make_unique<KillOrder>(
         *matcher, [sum](uint64_t killed) {
           sum->killed += killed;
@@ -184,7 +189,7 @@ void LiveFilter::KillStates(const StateQuery& query, Done<uint64_t> done) {
   }
 }
 
-void LiveFilter::CollectCounters(std::function<void()> done) {
+void FilterStates::CollectCounters(std::function<void()> done) {
   struct Wait {
     size_t left = 0;
     std::function<void()> done;
@@ -193,20 +198,21 @@ void LiveFilter::CollectCounters(std::function<void()> done) {
   wait->done = std::move(done);
   // What a worker that does not run has counted is what it said last.
   const uint32_t stalled =
-      environment_.plane->stalled.load(std::memory_order_relaxed);
+      core_->environment.plane->stalled.load(std::memory_order_relaxed);
   std::vector<size_t> running;
-  for (size_t i = 0; i < environment_.workers.size(); ++i) {
+  for (size_t i = 0; i < core_->environment.workers.size(); ++i) {
     if ((stalled & 1u << i) == 0) running.push_back(i);
   }
   wait->left = running.size();
   if (running.empty()) wait->done();
   for (const size_t i : running) {
-    environment_.workers[i]->mailbox().Post(std::make_unique<FoldOrder>(
-        number(),
-        [this, i, wait,
-         alive = weak_from_this()](const WorkerSnapshot& snapshot) {
-          if (alive.expired()) return;
-          snapshots_[i] = snapshot;
+    core_->environment.workers[i]->mailbox().Post(std::make_unique<FoldOrder>(
+        core_->number,
+        [i, wait, alive = std::weak_ptr<FilterCore>(core_)](
+            const WorkerSnapshot& snapshot) {
+          const std::shared_ptr<FilterCore> core = alive.lock();
+          if (core == nullptr) return;
+          core->snapshots[i] = snapshot;
           if (--wait->left == 0) wait->done();
         }));
   }

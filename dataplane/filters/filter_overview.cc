@@ -1,12 +1,13 @@
-// Counters and settings, as the control socket asks for them.
+#include "dataplane/filters/filter_overview.h"
+
 #include <algorithm>
 #include <ctime>
 #include <numeric>
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "dataplane/filters/live_filter.h"
 #include "dataplane/workers/worker.h"
+#include "pftable/store/policy_listing.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -65,14 +66,14 @@ bool Skips(const Options& options, const PortConfig& port) {
 
 }  // namespace
 
-void LiveFilter::Join(const PortSet::Entry& port) {
+void FilterOverview::Join(const PortSet::Entry& port) {
   if (port.device == nullptr) return;
   members_.push_back({.port = port.config.name,
                       .serial = port.serial,
-                      .base = environment_.ports->Counters(port)});
+                      .base = core_->environment.ports->Counters(port)});
 }
 
-void LiveFilter::Leave(const PortSet::Entry& port) {
+void FilterOverview::Leave(const PortSet::Entry& port) {
   const auto member =
       std::ranges::find(members_, port.serial, &Member::serial);
   if (member == members_.end()) return;
@@ -80,22 +81,22 @@ void LiveFilter::Leave(const PortSet::Entry& port) {
   members_.erase(member);
 }
 
-PortSums LiveFilter::CountersOf(const Member& member) const {
-  const PortSet::Entry* port = environment_.ports->Find(member.port);
+PortSums FilterOverview::CountersOf(const Member& member) const {
+  const PortSet::Entry* port = core_->environment.ports->Find(member.port);
   if (port == nullptr || port->serial != member.serial) return {};
-  return environment_.ports->Counters(*port) - member.base;
+  return core_->environment.ports->Counters(*port) - member.base;
 }
 
-PortSums LiveFilter::Counters() const {
+PortSums FilterOverview::Counters() const {
   PortSums sums = former_;
   for (const Member& member : members_) sums += CountersOf(member);
   return sums;
 }
 
-std::array<uint64_t, 3> LiveFilter::RawStateCounters() const {
+std::array<uint64_t, 3> FilterOverview::RawStateCounters() const {
   std::array<uint64_t, 3> sums{};
-  for (uint32_t i = 0; i < environment_.store.workers; ++i) {
-    const WorkerCounters& counters = store_->worker_counters(i);
+  for (uint32_t i = 0; i < core_->environment.store.workers; ++i) {
+    const WorkerCounters& counters = core_->store.worker_counters(i);
     sums[0] += counters.searches.value();
     sums[1] += counters.inserts.value();
     sums[2] += counters.removals.value();
@@ -103,20 +104,19 @@ std::array<uint64_t, 3> LiveFilter::RawStateCounters() const {
   return sums;
 }
 
-uint64_t LiveFilter::Inserts() const { return RawStateCounters()[1]; }
-uint64_t LiveFilter::Removals() const { return RawStateCounters()[2]; }
-
-FilterInfo LiveFilter::Info() {
-  const std::shared_ptr<const Policy> policy = store_->policy();
+FilterInfo FilterOverview::Info() {
+  const std::shared_ptr<const Policy> policy = core_->store.policy();
   FilterInfo info;
-  info.enabled = plane_.enabled.load(std::memory_order_relaxed);
-  if (switched_at_) info.since = (SinceStart() - *switched_at_) / 1000;
+  info.enabled = core_->plane.enabled.load(std::memory_order_relaxed);
+  if (core_->switched_at) {
+    info.since = (core_->SinceStart() - *core_->switched_at) / 1000;
+  }
   info.debug = policy->options.debug;
   info.host_id = policy->options.host_id != 0 ? policy->options.host_id
-                                              : host_id_;
-  info.checksum = absl::StrFormat("%016x", store_->generation_hash());
-  info.generation = store_->generation_number();
-  info.states = budget_.used();
+                                              : core_->environment.host_id;
+  info.checksum = absl::StrFormat("%016x", core_->store.generation()->hash);
+  info.generation = core_->store.generation()->number;
+  info.states = core_->budget.used();
   const std::array<uint64_t, 3> states = RawStateCounters();
   constexpr std::array<const char*, 3> kNames = {"searches", "inserts",
                                                  "removals"};
@@ -137,7 +137,7 @@ FilterInfo LiveFilter::Info() {
   }
   WorkerSnapshot sum;
   int64_t unaccounted = 0;
-  for (const WorkerSnapshot& snapshot : snapshots_) {
+  for (const WorkerSnapshot& snapshot : core_->snapshots) {
     sum.received += snapshot.received;
     sum.forwarded += snapshot.forwarded;
     sum.dropped += snapshot.dropped;
@@ -146,7 +146,7 @@ FilterInfo LiveFilter::Info() {
     info.half_open_states += snapshot.half_open;
     unaccounted += std::abs(snapshot.unaccounted());
   }
-  if (number() != kMainFilter) {
+  if (core_->number != kMainFilter) {
     // What its ports have received; main has the sums of all ports.
     sum.received = counters.received_packets;
     sum.forwarded = counters.forwarded_packets;
@@ -160,7 +160,7 @@ FilterInfo LiveFilter::Info() {
       {.name = "unaccounted", .value = static_cast<uint64_t>(unaccounted)},
       {.name = "handed-on", .value = sum.steered},
       {.name = "handed-to-transmit", .value = sum.handed_out - sum.steered},
-      {.name = "ports-removed", .value = environment_.ports->removed()}};
+      {.name = "ports-removed", .value = core_->environment.ports->removed()}};
   info.log_interface = policy->options.log_interface;
   for (const Member& member : members_) {
     if (member.port == info.log_interface) {
@@ -170,19 +170,20 @@ FilterInfo LiveFilter::Info() {
   return info;
 }
 
-void LiveFilter::ClearInfo() {
+void FilterOverview::ClearInfo() {
   former_ = {};
   for (Member& member : members_) member.base += CountersOf(member);
   cleared_states_ = RawStateCounters();
   cleared_ = std::time(nullptr);
 }
 
-std::vector<InterfaceListing> LiveFilter::Interfaces() {
-  const std::shared_ptr<const Policy> policy = store_->policy();
+std::vector<InterfaceListing> FilterOverview::Interfaces() {
+  const std::shared_ptr<const Policy> policy = core_->store.policy();
   std::vector<std::string> groups = {"all"};
   std::vector<InterfaceListing> listings;
   for (const Member& member : members_) {
-    const PortSet::Entry* const port = environment_.ports->Find(member.port);
+    const PortSet::Entry* const port =
+        core_->environment.ports->Find(member.port);
     if (port == nullptr || port->serial != member.serial) continue;
     for (const std::string& group : port->config.groups) {
       if (std::ranges::find(groups, group) == groups.end()) {
@@ -207,9 +208,9 @@ std::vector<InterfaceListing> LiveFilter::Interfaces() {
     listing.cleared = cleared_;
     listing.rules = RulesThatName(policy->main, group);
     // Floating states belong to all interfaces alike.
-    if (group == "all") listing.states = budget_.used();
+    if (group == "all") listing.states = core_->budget.used();
     for (const Member& member : members_) {
-      const PortSet::Entry* port = environment_.ports->Find(member.port);
+      const PortSet::Entry* port = core_->environment.ports->Find(member.port);
       if (port != nullptr && IsMember(port->config, group)) {
         AddTo(&listing.traffic, CountersOf(member).judged);
       }
@@ -220,8 +221,8 @@ std::vector<InterfaceListing> LiveFilter::Interfaces() {
   return listings;
 }
 
-std::vector<TimeoutListing> LiveFilter::Timeouts() {
-  const std::shared_ptr<const Policy> policy = store_->policy();
+std::vector<TimeoutListing> FilterOverview::Timeouts() {
+  const std::shared_ptr<const Policy> policy = core_->store.policy();
   std::vector<TimeoutListing> timeouts;
   for (size_t i = 0; i < kTimeoutCount; ++i) {
     timeouts.push_back({.timeout = static_cast<Timeout>(i),
@@ -230,29 +231,29 @@ std::vector<TimeoutListing> LiveFilter::Timeouts() {
   return timeouts;
 }
 
-void LiveFilter::WatchLimits() {
-  const uint32_t used = budget_.used();
-  const uint32_t limit = budget_.limit();
+void FilterOverview::WatchLimits() {
+  const uint32_t used = core_->budget.used();
+  const uint32_t limit = core_->budget.limit();
   switch (states_alarm_.Look(used, limit)) {
     case LimitAlarm::Change::kRaised:
       spdlog::warn("filter {}: {} of {} states are in use: above the limit new "
                    "flows are dropped (state-limit)",
-                   name(), used, limit);
+                   core_->name, used, limit);
       break;
     case LimitAlarm::Change::kCleared:
       spdlog::info("filter {}: {} of {} states are in use: the limit is far "
                    "again",
-                   name(), used, limit);
+                   core_->name, used, limit);
       break;
     case LimitAlarm::Change::kNone:
       break;
   }
 }
 
-std::vector<LimitListing> LiveFilter::Limits() {
-  const std::shared_ptr<const Policy> policy = store_->policy();
+std::vector<LimitListing> FilterOverview::Limits() {
+  const std::shared_ptr<const Policy> policy = core_->store.policy();
   uint64_t entries = 0;
-  const std::vector<TableStatus> tables = store_->ListTables();
+  const std::vector<TableStatus> tables = PolicyListing(core_->store).Tables();
   for (const TableStatus& table : tables) entries += table.addresses;
   std::vector<LimitListing> limits;
   for (size_t i = 0; i < kLimitCount; ++i) {
@@ -262,8 +263,9 @@ std::vector<LimitListing> LiveFilter::Limits() {
     switch (listing.limit) {
       case Limit::kStates:
         // Never above what the workers' tables hold.
-        listing.value = std::min(listing.value, environment_.state_capacity);
-        listing.in_use = budget_.used();
+        listing.value =
+            std::min(listing.value, core_->environment.state_capacity);
+        listing.in_use = core_->budget.used();
         listing.alarms = states_alarm_.raised();
         break;
       case Limit::kTables:
@@ -278,6 +280,24 @@ std::vector<LimitListing> LiveFilter::Limits() {
     limits.push_back(listing);
   }
   return limits;
+}
+
+absl::Status FilterOverview::Enable() {
+  if (core_->plane.enabled.load(std::memory_order_relaxed)) {
+    return absl::FailedPreconditionError("pf already enabled");
+  }
+  core_->plane.enabled.store(true, std::memory_order_release);
+  core_->switched_at = core_->SinceStart();
+  return absl::OkStatus();
+}
+
+absl::Status FilterOverview::Disable() {
+  if (!core_->plane.enabled.load(std::memory_order_relaxed)) {
+    return absl::FailedPreconditionError("pf not enabled");
+  }
+  core_->plane.enabled.store(false, std::memory_order_release);
+  core_->switched_at = core_->SinceStart();
+  return absl::OkStatus();
 }
 
 }  // namespace sluice

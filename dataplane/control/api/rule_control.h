@@ -1,0 +1,115 @@
+// What can be asked of a filter's rules: that others are loaded, and which
+// there are.
+#ifndef SLUICE_DATAPLANE_CONTROL_API_RULE_CONTROL_H_
+#define SLUICE_DATAPLANE_CONTROL_API_RULE_CONTROL_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "dataplane/control/api/build_job.h"
+#include "pftable/policy/diagnostic.h"
+#include "pftable/policy/policy.h"
+
+namespace sluice {
+
+// A file that a ruleset consists of, by content: the daemon opens no path for
+// a client.
+struct SourceFile {
+  std::string name;  // as it stands in `include` or `file`
+  std::string text;
+};
+
+struct LoadRequest {
+  std::string name{};  // of the main file, for messages; "-" for standard input
+  std::string text{};  // of the main file
+  std::vector<SourceFile> files{};  // all that it includes or reads tables from
+  // -D name=value, which win over the file's own.
+  std::vector<std::pair<std::string, std::string>> macros{};
+  // None: the dialect of the daemon's configuration.
+  std::optional<Dialect> dialect{};
+  // None: what the ruleset says.
+  std::optional<RulesetOptimization> optimization{};
+  // Options that the text does not set stay as they are in force.
+  bool merge_options = false;
+  bool dry_run = false;  // everything but the publishing
+  // Who asked, by the kernel's word.
+  uint32_t uid = 0;
+  int32_t pid = 0;
+};
+
+struct LoadResult {
+  // Any error in it: nothing was changed. Warnings may come with success.
+  std::vector<Diagnostic> diagnostics;
+  uint64_t generation = 0;  // now in force
+  uint64_t rules = 0;       // of the loaded (or tried) ruleset
+
+  bool HasErrors() const {
+    for (const Diagnostic& d : diagnostics) {
+      if (d.severity == Severity::kError) return true;
+    }
+    return false;
+  }
+};
+
+// Packets and bytes by the direction of the packet: [0] in, [1] out.
+struct RuleCounterValues {
+  uint64_t evaluations = 0;
+  std::array<uint64_t, 2> packets{};
+  std::array<uint64_t, 2> bytes{};
+  uint64_t states = 0;           // that live
+  uint64_t state_creations = 0;  // ever
+};
+
+struct RuleListing {
+  uint32_t number = 0;
+  std::string text;  // canonical, in the dialect of the ruleset
+  std::vector<std::string> labels;
+  RuleCounterValues counters;
+};
+
+struct RuleQuery {
+  std::string anchor;     // path; empty: the main ruleset
+  std::string interface;  // only rules that name it, or none; empty: all
+  // -P: the other way of printing ports and ICMP types than the dialect's.
+  bool flip_port_names = false;
+};
+
+struct RuleSlice {
+  std::vector<RuleListing> rules;
+  std::string next;
+  uint64_t generation = 0;
+  // Who loaded the ruleset in force.
+  uint32_t uid = 0;
+  int32_t pid = 0;
+};
+
+class RuleControl {
+ public:
+  virtual ~RuleControl() = default;
+
+  // Rules and tables of the text become the policy, in one step, or nothing
+  // changes and the result's diagnostics say why.
+  virtual std::unique_ptr<BuildJob<LoadResult>> BeginLoad(
+      LoadRequest request) = 0;
+  // No rules and no options are left; persistent tables stay. The result is
+  // the generation.
+  virtual std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() = 0;
+  // At most `limit` rules from `cursor` on. A generation published between
+  // two slices ends the listing with an AbortedError.
+  virtual absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,
+                                              const std::string& cursor,
+                                              size_t limit) = 0;
+  // Zeroes the counters of all rules.
+  virtual void ClearRuleCounters() = 0;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_CONTROL_API_RULE_CONTROL_H_

@@ -1,0 +1,112 @@
+// What can be asked of a filter's states. Workers own them: what asks for them
+// is answered later.
+#ifndef SLUICE_DATAPLANE_CONTROL_API_STATE_CONTROL_H_
+#define SLUICE_DATAPLANE_CONTROL_API_STATE_CONTROL_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "packet/address.h"
+#include "pftable/policy/rule.h"
+
+namespace sluice {
+
+// One side of a state.
+struct StatePeerListing {
+  // The name of its state ("ESTABLISHED", "SINGLE", ...) or, where the
+  // protocol has none (ICMP), its number: pf prints the same.
+  std::string state;
+  // TCP only: the next sequence number expected and the edge of the window.
+  uint32_t sequence_low = 0;
+  uint32_t sequence_high = 0;
+  uint32_t sequence_difference = 0;  // modulation
+  uint8_t window_scale = 0;
+};
+
+// The addresses and ports of the packet that made a state. ICMP: the
+// identifier is the source's port, the type of the request the destination's.
+struct StateEndpoints {
+  Address source;
+  Address destination;
+  uint16_t source_port = 0;
+  uint16_t destination_port = 0;
+
+  friend bool operator==(const StateEndpoints&,
+                         const StateEndpoints&) = default;
+};
+
+struct StateListing {
+  uint64_t id = 0;
+  uint32_t creator_id = 0;
+  std::string interface = "all";  // that it is bound to, or "all"
+  uint8_t protocol = 0;
+  Direction direction = Direction::kIn;  // in which its first packet went
+  StateEndpoints before;                 // translation
+  StateEndpoints after;  // translation; equal to `before` without
+  StatePeerListing source;
+  StatePeerListing destination;
+  uint64_t age = 0;      // seconds
+  uint64_t expires = 0;  // seconds from now
+  // [0] from the source, [1] from the destination.
+  std::array<uint64_t, 2> packets{};
+  std::array<uint64_t, 2> bytes{};
+  // The rule that made it, if that is still in force; none for states of the
+  // default rule.
+  std::optional<uint32_t> rule;
+  std::string tag;
+  bool sloppy = false;
+  bool no_sync = false;
+  uint64_t parent_id = 0;  // the state that it belongs to (TFTP); 0: none
+};
+
+// Which states. What is not set does not narrow; the empty one is all of them.
+struct StateQuery {
+  std::string interface;
+  std::optional<Prefix> source;  // of the packet that made the state
+  std::optional<Prefix> destination;
+  std::optional<uint16_t> source_port;
+  std::optional<uint16_t> destination_port;
+  std::optional<uint8_t> protocol;
+  std::optional<Direction> direction;
+  std::string label;  // of the rule that made it
+  std::optional<uint32_t> rule;
+  std::optional<uint64_t> id;
+  std::optional<uint32_t> creator_id;
+};
+
+struct StateSlice {
+  std::vector<StateListing> states;
+  std::string next;
+};
+
+class StateControl {
+ public:
+  template <typename T>
+  using Done = std::function<void(absl::StatusOr<T>)>;
+
+  virtual ~StateControl() = default;
+
+  // Brings what living states have counted to their rules and tables, so that
+  // the listings that follow are exact. `done` is called once, on the control
+  // lcore, now or later.
+  virtual void CollectCounters(std::function<void()> done) { done(); }
+
+  // About `limit` states, gathered from the workers between their bursts.
+  // `done` is called once, on the control lcore, now or later. States that
+  // live all the while are listed exactly once.
+  virtual void ListStates(const StateQuery& query, const std::string& cursor,
+                          size_t limit, Done<StateSlice> done) = 0;
+  // Removes the states that match, without an answer to their hosts. The
+  // result counts them.
+  virtual void KillStates(const StateQuery& query, Done<uint64_t> done) = 0;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_CONTROL_API_STATE_CONTROL_H_

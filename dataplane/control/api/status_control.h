@@ -1,0 +1,96 @@
+// Whether a filter judges, what it has counted, and how it is set.
+#ifndef SLUICE_DATAPLANE_CONTROL_API_STATUS_CONTROL_H_
+#define SLUICE_DATAPLANE_CONTROL_API_STATUS_CONTROL_H_
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "pftable/policy/policy.h"
+
+namespace sluice {
+
+struct NamedCounter {
+  std::string name;
+  uint64_t value = 0;
+};
+
+struct InterfaceTraffic {
+  // By family ([0] IPv4, [1] IPv6), direction ([0] in, [1] out) and verdict
+  // ([0] pass, [1] block).
+  std::array<std::array<std::array<uint64_t, 2>, 2>, 2> packets{};
+  std::array<std::array<std::array<uint64_t, 2>, 2>, 2> bytes{};
+};
+
+struct FilterInfo {
+  bool enabled = false;
+  // Seconds since it was enabled or disabled; none: it never was.
+  std::optional<uint64_t> since;
+  std::string debug = "err";
+  uint32_t host_id = 0;
+  std::string checksum;  // of the ruleset, hexadecimal
+  uint64_t generation = 0;
+  uint64_t states = 0;
+  uint64_t half_open_states = 0;
+  std::vector<NamedCounter> state_counters;   // searches, inserts, removals
+  std::vector<NamedCounter> source_counters;  // of the source tracking table
+  uint64_t source_nodes = 0;
+  std::vector<NamedCounter> drop_counters;   // by DropReason, in its order
+  std::vector<NamedCounter> limit_counters;  // "max states per rule", ...
+  // All packets since the start, at the last CollectCounters(): received,
+  // transmitted, dropped; "unaccounted" is zero unless the program errs.
+  std::vector<NamedCounter> packet_counters;
+  // `set loginterface`.
+  std::string log_interface;
+  InterfaceTraffic log_traffic;
+};
+
+struct InterfaceListing {
+  std::string name;
+  std::vector<std::string> groups;
+  bool skip = false;  // `set skip on`
+  bool is_group = false;
+  std::optional<bool> link_up;  // ports only
+  // Ports only: grows each time that the port is enabled or disabled.
+  std::optional<uint32_t> incarnation;
+  int64_t cleared = 0;          // Unix time
+  uint64_t states = 0;          // bound to it
+  uint64_t rules = 0;           // that name it
+  InterfaceTraffic traffic;
+};
+
+struct TimeoutListing {
+  Timeout timeout;
+  uint32_t value = 0;
+};
+struct LimitListing {
+  Limit limit;
+  uint32_t value = 0;
+  uint64_t in_use = 0;
+  // How often 80 percent of it were reached, of states.
+  uint64_t alarms = 0;
+};
+
+class StatusControl {
+ public:
+  virtual ~StatusControl() = default;
+
+  virtual FilterInfo Info() = 0;
+  // Zeroes what Info() counts, but not the states.
+  virtual void ClearInfo() = 0;
+  virtual std::vector<InterfaceListing> Interfaces() = 0;
+  virtual std::vector<TimeoutListing> Timeouts() = 0;
+  virtual std::vector<LimitListing> Limits() = 0;
+
+  // FailedPreconditionError if it is so already. A disabled filter passes
+  // everything and makes no states; those it has stay.
+  virtual absl::Status Enable() = 0;
+  virtual absl::Status Disable() = 0;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_CONTROL_API_STATUS_CONTROL_H_

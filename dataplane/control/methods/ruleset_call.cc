@@ -1,0 +1,69 @@
+#include "dataplane/control/methods/ruleset_call.h"
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "dataplane/control/methods/encode.h"
+#include "nlohmann/json.hpp"
+#include "spdlog/spdlog.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMaxFiles = 4096;
+constexpr size_t kMaxMacros = 4096;
+constexpr size_t kMaxFileName = 4096;
+// Together with the names of files and lines of the source, under 1 MiB.
+constexpr size_t kMaxDiagnostics = 200;
+
+}  // namespace
+
+void ReadLoadRequest(Params& params, LoadRequest* request) {
+  params.String("name", kMaxFileName, &request->name);
+  params.String("text", SIZE_MAX, &request->text, Params::Need::kRequired);
+  params.Files("files", kMaxFiles, [&](std::string name, std::string text) {
+    request->files.push_back({std::move(name), std::move(text)});
+  });
+  params.StringMap("macros", kMaxMacros, &request->macros);
+  params.Dialect("dialect", &request->dialect);
+  params.Optimization("optimization", &request->optimization);
+  params.Bool("merge_options", &request->merge_options);
+}
+
+bool AnswerFailedLoad(Call& call, absl::StatusOr<LoadResult>& result,
+                      std::string_view consequence) {
+  const PeerCredentials& peer = call.peer();
+  if (!result.ok()) {
+    spdlog::warn("control: uid {} pid {}: load failed: {}", peer.uid, peer.pid,
+                 result.status().ToString());
+    call.Error(result.status());
+    return true;
+  }
+  if (result->diagnostics.size() > kMaxDiagnostics) {
+    result->diagnostics.resize(kMaxDiagnostics);
+  }
+  if (!result->HasErrors()) return false;
+  if (!consequence.empty()) {
+    spdlog::warn("control: uid {} pid {}: ruleset refused, {} messages",
+                 peer.uid, peer.pid, result->diagnostics.size());
+  }
+  std::string message = "the ruleset has errors";
+  if (!consequence.empty()) message.append("; ").append(consequence);
+  call.Error(RpcError::kRuleset, message, result->diagnostics);
+  return true;
+}
+
+json LoadToJson(const LoadResult& result) {
+  json diagnostics = json::array();
+  for (const Diagnostic& d : result.diagnostics) {
+    diagnostics.push_back(ToJson(d));
+  }
+  return {{"generation", result.generation},
+          {"rules", result.rules},
+          {"diagnostics", std::move(diagnostics)}};
+}
+
+}  // namespace sluice

@@ -1,0 +1,260 @@
+#include "dataplane/filters/filter_rules.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <ctime>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/filters/policy_source.h"
+#include "pftable/print/printer.h"
+
+namespace sluice {
+namespace {
+
+bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
+  return std::ranges::any_of(diagnostics, [](const Diagnostic& d) {
+    return d.severity == Severity::kError;
+  });
+}
+
+}  // namespace
+
+// ---- Loading ---------------------------------------------------------------
+
+class FilterRules::LoadJob final : public BuildJob<LoadResult> {
+ public:
+  // `from_file`: the request's name is a path, and there is no text.
+  LoadJob(std::shared_ptr<FilterRules> rules, LoadRequest request,
+          bool from_file)
+      : rules_(std::move(rules)),
+        request_(std::move(request)),
+        from_file_(from_file),
+        facts_(rules_->core_->environment.ports->facts()),
+        ticket_(rules_->core_->store.Begin()) {}
+
+  ~LoadJob() override {
+    if (!ended_) static_cast<void>(rules_->core_->store.Rollback(ticket_));
+  }
+
+  void Build() override {
+    const FilterEnvironment& environment = rules_->core_->environment;
+    // Asked only if the rules or the request want their profile.
+    RulePackets known;
+    const RulePackets profile = [&](const Rule& rule, std::string_view path) {
+      if (!known) known = ProfileOf(rules_->core_->store);
+      return known(rule, path);
+    };
+    const std::shared_ptr<const Policy> old = rules_->core_->store.policy();
+    const sluice::Options* const base =
+        request_.merge_options ? &old->options : nullptr;
+    absl::StatusOr<ParseResult> parsed =
+        from_file_
+            ? ParseFile(request_.name, environment.dialect, *facts_, profile)
+            : ParseRequest(request_, environment.dialect, *facts_, profile,
+                           base);
+    if (!parsed.ok()) {
+      Diagnostic diagnostic;
+      diagnostic.file = request_.name;
+      diagnostic.message =
+          absl::StrCat("cannot be read: ", parsed.status().message());
+      result_.diagnostics.push_back(std::move(diagnostic));
+      return;
+    }
+    result_.diagnostics = std::move(parsed->diagnostics);
+    CheckStateLimit(parsed->policy, environment.state_capacity,
+                    &result_.diagnostics);
+    result_.rules = CountRules(parsed->policy.main);
+    if (result_.HasErrors()) return;
+    const absl::Status status =
+        rules_->core_->store.Define(ticket_, std::move(parsed->policy));
+    if (status.ok()) return;
+    std::vector<Diagnostic> more = DiagnosticsOf(
+        status, request_.name.empty() ? "stdin" : request_.name);
+    std::ranges::move(more, std::back_inserter(result_.diagnostics));
+  }
+
+  absl::StatusOr<LoadResult> Publish() override {
+    ended_ = true;
+    PolicyStore& store = rules_->core_->store;
+    if (const absl::Status status = rules_->core_->CheckAlive(); !status.ok()) {
+      static_cast<void>(store.Rollback(ticket_));
+      return status;
+    }
+    if (request_.dry_run || HasErrors(result_.diagnostics)) {
+      static_cast<void>(store.Rollback(ticket_));
+    } else {
+      const absl::Status status = store.Commit(ticket_);
+      if (!status.ok()) return status;
+      rules_->loader_uid_ = request_.uid;
+      rules_->loader_pid_ = request_.pid;
+      rules_->AfterCommit();
+    }
+    result_.generation = store.generation()->number;
+    return std::move(result_);
+  }
+
+ private:
+  const std::shared_ptr<FilterRules> rules_;
+  const LoadRequest request_;
+  const bool from_file_;
+  const std::shared_ptr<const HostFacts> facts_;
+  const Ticket ticket_;
+  bool ended_ = false;
+  LoadResult result_;
+};
+
+class FilterRules::FlushRulesJob final : public BuildJob<uint64_t> {
+ public:
+  explicit FlushRulesJob(std::shared_ptr<FilterRules> rules)
+      : rules_(std::move(rules)), ticket_(rules_->core_->store.Begin()) {}
+
+  ~FlushRulesJob() override {
+    if (!ended_) static_cast<void>(rules_->core_->store.Rollback(ticket_));
+  }
+
+  void Build() override {
+    status_ = rules_->core_->store.Define(
+        ticket_, Policy(rules_->core_->environment.dialect));
+  }
+
+  absl::StatusOr<uint64_t> Publish() override {
+    PolicyStore& store = rules_->core_->store;
+    status_.Update(rules_->core_->CheckAlive());
+    if (!status_.ok()) return status_;
+    ended_ = true;
+    if (const absl::Status status = store.Commit(ticket_); !status.ok()) {
+      return status;
+    }
+    rules_->AfterCommit();
+    return store.generation()->number;
+  }
+
+ private:
+  const std::shared_ptr<FilterRules> rules_;
+  const Ticket ticket_;
+  bool ended_ = false;
+  absl::Status status_;
+};
+
+void FilterRules::AfterCommit() {
+  core_->SetStateLimit(*core_->store.policy());
+  rule_cache_.reset();
+  // Workers that see this see the generation too: it was published before.
+  core_->plane.loaded.store(true, std::memory_order_release);
+  if (!core_->switched_at) core_->switched_at = core_->SinceStart();
+}
+
+std::unique_ptr<BuildJob<LoadResult>> FilterRules::BeginLoad(
+    LoadRequest request) {
+  return std::make_unique<LoadJob>(shared_from_this(), std::move(request),
+                                   /*from_file=*/false);
+}
+
+std::unique_ptr<BuildJob<LoadResult>> FilterRules::BeginLoadFile(
+    std::string path) {
+  LoadRequest request;
+  request.name = std::move(path);
+  request.uid = geteuid();
+  request.pid = getpid();
+  return std::make_unique<LoadJob>(shared_from_this(), std::move(request),
+                                   /*from_file=*/true);
+}
+
+std::unique_ptr<BuildJob<uint64_t>> FilterRules::BeginFlushRules() {
+  return std::make_unique<FlushRulesJob>(shared_from_this());
+}
+
+// ---- Rules -----------------------------------------------------------------
+
+absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
+                                                const std::string& cursor,
+                                                size_t limit) {
+  const PolicyListing listing(core_->store);
+  const uint64_t generation = listing.generation().number;
+  size_t begin = 0;
+  if (cursor.empty()) {
+    absl::StatusOr<std::vector<RuleStatus>> rules =
+        listing.Rules(query.anchor);
+    if (!rules.ok()) return rules.status();
+    rule_cache_ = {.generation = generation,
+                   .anchor = query.anchor,
+                   .policy = listing.policy(),
+                   .rules = *std::move(rules)};
+  } else {
+    uint64_t of = 0;
+    const char* const end = cursor.data() + cursor.size();
+    auto [middle, error] = std::from_chars(cursor.data(), end, of);
+    if (error != std::errc() || middle == end || *middle != ':' ||
+        std::from_chars(middle + 1, end, begin).ptr != end) {
+      return absl::InvalidArgumentError("not a cursor of this filter");
+    }
+    if (of != generation || !rule_cache_ ||
+        rule_cache_->generation != generation ||
+        rule_cache_->anchor != query.anchor) {
+      return absl::AbortedError(
+          "the rules have changed since the listing began");
+    }
+  }
+  const std::shared_ptr<const HostFacts> facts =
+      core_->environment.ports->facts();
+  const PrintOptions print = {.dialect = rule_cache_->policy->options.dialect,
+                              .facts = facts.get(),
+                              .flip_port_names = query.flip_port_names};
+  RuleSlice slice;
+  slice.generation = generation;
+  slice.uid = loader_uid_;
+  slice.pid = loader_pid_;
+  const std::vector<RuleStatus>& rules = rule_cache_->rules;
+  size_t i = std::min(begin, rules.size());
+  for (; i < rules.size() && slice.rules.size() < limit; ++i) {
+    const RuleStatus& status = rules[i];
+    const Rule& rule = *status.rule.rule;
+    if (!query.interface.empty() && rule.on.IsSet() &&
+        rule.on.name != query.interface) {
+      continue;
+    }
+    slice.rules.push_back(
+        {.number = status.rule.number,
+         .text = PrintRule(rule, print),
+         .labels = status.rule.labels,
+         .counters = {.evaluations = status.counts.evaluations,
+                      .packets = status.counts.packets,
+                      .bytes = status.counts.bytes,
+                      .states = status.counts.states,
+                      .state_creations = status.counts.states_created}});
+  }
+  if (i < rules.size()) slice.next = absl::StrCat(generation, ":", i);
+  return slice;
+}
+
+void FilterRules::ClearRuleCounters() {
+  ZeroRules(core_->store);
+  rule_cache_.reset();
+}
+
+uint8_t FilterRules::Describe(const LogRecord& record, PflogContext* context) {
+  context->dialect = core_->store.policy()->options.dialect;
+  context->loader_uid = loader_uid_;
+  context->loader_pid = loader_pid_;
+  context->rule = kNoPflogRule;
+  context->subrule = kNoPflogRule;
+  const RuleIndex::Entry* const rule =
+      core_->rules_by_slot.Find(record.rule_slot);
+  if (rule == nullptr) return 0;
+  context->rule_identifier = rule->identifier;
+  if (rule->anchor.empty()) {
+    context->rule = rule->number;
+    return rule->pflog;
+  }
+  context->anchor = rule->anchor;
+  context->subrule = rule->number;
+  const RuleIndex::Entry* const call =
+      core_->rules_by_slot.Find(record.anchor_slot);
+  if (call != nullptr) context->rule = call->number;
+  return rule->pflog;
+}
+
+}  // namespace sluice

@@ -1,0 +1,70 @@
+// Edits of tables at run time, as `pfctl -t NAME -T ...` does them.
+//
+// An edit makes the next generation aside, which shares everything else with
+// the one in force; PolicyStore::Publish() makes it take effect, unless
+// another generation came into force meanwhile. Any thread.
+//
+// A table is refused when it is const (FailedPrecondition), unknown
+// (NotFound), or when a limit would be passed (ResourceExhausted). With
+// `dry_run` there is nothing to publish, but the counts are those of the edit.
+#ifndef SLUICE_PFTABLE_STORE_TABLE_EDITS_H_
+#define SLUICE_PFTABLE_STORE_TABLE_EDITS_H_
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "pftable/policy/policy.h"
+#include "pftable/store/policy_store.h"
+#include "pftable/tables/address_table.h"
+
+namespace sluice {
+
+// What an edit does to a table: pfctl's "added/total addresses added" and so
+// on.
+struct TableChange {
+  bool table_created = false;
+  uint32_t total = 0;  // addresses in the request
+  uint32_t added = 0;
+  uint32_t deleted = 0;
+  uint32_t changed = 0;  // negation turned round by a replace
+};
+
+struct StagedEdit {
+  TableChange change;
+  AddressTable before;  // what the table holds until then
+  StagedGeneration generation;
+};
+
+// Makes the table, with persist, if there is none.
+absl::StatusOr<StagedEdit> StageAddAddresses(
+    PolicyStore& store, const TableKey& key,
+    std::span<const TableEntry> entries, bool dry_run = false);
+absl::StatusOr<StagedEdit> StageDeleteAddresses(
+    PolicyStore& store, const TableKey& key,
+    std::span<const TableEntry> entries, bool dry_run = false);
+// Makes the table, with persist, if there is none.
+absl::StatusOr<StagedEdit> StageReplaceAddresses(
+    PolicyStore& store, const TableKey& key,
+    std::span<const TableEntry> entries, bool dry_run = false);
+// Deletes all addresses.
+absl::StatusOr<StagedEdit> StageFlushTable(PolicyStore& store,
+                                           const TableKey& key,
+                                           bool dry_run = false);
+// Takes the table out of force: it goes, or, while rules name it, is only
+// referenced and matches nothing.
+absl::StatusOr<StagedGeneration> StageKillTable(PolicyStore& store,
+                                                const TableKey& key);
+
+struct StagedKills {
+  uint32_t killed = 0;
+  StagedGeneration generation;
+};
+// The same for all tables of the anchor that are not const.
+absl::StatusOr<StagedKills> StageKillTables(PolicyStore& store,
+                                            std::string_view anchor);
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_STORE_TABLE_EDITS_H_

@@ -1,0 +1,198 @@
+// Changes of a filter's tables and rules: built aside, in force when they are
+// published and not before, and built again if something else came between.
+#include <poll.h>
+
+#include <memory>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "dataplane/filters/filter_registry.h"
+#include "dataplane/filters/live_filter.h"
+#include "dataplane/workers/worker.h"
+#include "pftable/engine/reclaimer.h"
+#include "tests/support/mbuf_pool.h"
+
+namespace sluice {
+namespace {
+
+using ::testing::SizeIs;
+
+// A registry without workers and without devices.
+class PublishingTest : public ::testing::Test {
+ protected:
+  PublishingTest() {
+    environment_ = {.interfaces = &interfaces_,
+                    .reclaimer = &reclaimer_,
+                    .plane = &plane_,
+                    .ports = &ports_,
+                    .hold_budget = &hold_budget_,
+                    .workers = {},
+                    .store = {.workers = 1,
+                              .rule_slots = 256,
+                              .table_slots = 16},
+                    .state_capacity = 4096,
+                    .host_id = 1};
+    registry_ = std::make_unique<FilterRegistry>(&environment_, &ports_,
+                                                 &grace_, &builder_);
+  }
+  ~PublishingTest() override {
+    grace_.Clear();
+    registry_.reset();
+  }
+
+  LiveFilter& main() { return registry_->main(); }
+  uint64_t InForce() { return main().store().current()->number; }
+
+  static TableEdit EditOf(TableCommand command,
+                          std::initializer_list<const char*> addresses) {
+    TableEdit edit;
+    edit.command = command;
+    edit.table = "bad";
+    for (const char* address : addresses) {
+      edit.entries.push_back({.prefix = *ParsePrefix(address)});
+    }
+    return edit;
+  }
+  TableEditResult Do(TableEdit edit) {
+    auto job = main().Tables().BeginTableEdit(std::move(edit));
+    job->Build();
+    auto result = job->Publish();
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? *std::move(result) : TableEditResult{};
+  }
+  std::vector<TableAddressListing> Listed() {
+    auto slice = main().Tables().ListTable("bad", "", "", 100);
+    return slice.ok() ? slice->addresses : std::vector<TableAddressListing>{};
+  }
+
+  const MbufPool pool_{63};  // starts DPDK, whose clock the plane has
+  InterfaceRegistry interfaces_;
+  ImmediateReclaimer reclaimer_;
+  GraceList grace_{&reclaimer_};
+  HoldBudget hold_budget_{100};
+  Plane plane_{1, 64};
+  PortSet ports_{Port::Options{}, &plane_.topology, &interfaces_, &grace_};
+  Builder builder_;
+  FilterEnvironment environment_;
+  std::unique_ptr<FilterRegistry> registry_;
+};
+
+TEST_F(PublishingTest, AnEditOfATableIsInForceWhenItIsPublished) {
+  auto job = main().Tables().BeginTableEdit(
+      EditOf(TableCommand::kAdd, {"192.0.2.1", "2001:db8::1"}));
+  const uint64_t before = InForce();
+  job->Build();
+  EXPECT_EQ(InForce(), before) << "the builder published it";
+  EXPECT_THAT(main().Tables().ListTables(), SizeIs(0));
+  const auto result = job->Publish();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->added, 2u);
+  EXPECT_TRUE(result->table_created);
+  EXPECT_THAT(Listed(), SizeIs(2));
+}
+
+TEST_F(PublishingTest, EachCommandWaitsForThat) {
+  for (const TableCommand command :
+       {TableCommand::kAdd, TableCommand::kDelete, TableCommand::kReplace,
+        TableCommand::kFlush, TableCommand::kKill}) {
+    Do(EditOf(TableCommand::kReplace, {"192.0.2.1", "2001:db8::1"}));
+    auto job = main().Tables().BeginTableEdit(
+        command == TableCommand::kDelete
+            ? EditOf(command, {"192.0.2.1"})
+            : EditOf(command, {"192.0.2.1", "192.0.2.2"}));
+    const uint64_t before = InForce();
+    job->Build();
+    EXPECT_EQ(InForce(), before) << static_cast<int>(command);
+    EXPECT_THAT(Listed(), SizeIs(2));
+    ASSERT_TRUE(job->Publish().ok());
+    EXPECT_NE(InForce(), before) << static_cast<int>(command);
+  }
+  Do(EditOf(TableCommand::kAdd, {"192.0.2.1"}));
+  auto job = main().Tables().BeginFlushTables();
+  job->Build();
+  EXPECT_THAT(main().Tables().ListTables(), SizeIs(1));
+  const auto killed = job->Publish();
+  ASSERT_TRUE(killed.ok());
+  EXPECT_EQ(*killed, 1u);
+  EXPECT_THAT(main().Tables().ListTables(), SizeIs(0));
+}
+
+// A restore, or a port that goes, is not in the lane of the changes.
+TEST_F(PublishingTest, WhatCameBetweenMakesAnEditOutdated) {
+  Do(EditOf(TableCommand::kAdd, {"192.0.2.1"}));
+  auto edit = main().Tables().BeginTableEdit(
+      EditOf(TableCommand::kAdd, {"192.0.2.1", "2001:db8::1"}));
+  auto flush = main().Tables().BeginFlushTables();
+  edit->Build();
+  flush->Build();
+  EXPECT_FALSE(edit->Outdated());
+  Do(EditOf(TableCommand::kDelete, {"192.0.2.1"}));
+  ASSERT_TRUE(edit->Outdated());
+  ASSERT_TRUE(flush->Outdated());
+  edit->Build();
+  ASSERT_FALSE(edit->Outdated());
+  const auto result = edit->Publish();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->added, 2u) << "neither is there any more";
+  EXPECT_THAT(Listed(), SizeIs(2));
+  EXPECT_TRUE(absl::IsAborted(flush->Publish().status()));
+  EXPECT_THAT(Listed(), SizeIs(2));
+}
+
+TEST_F(PublishingTest, ATrialIsNeverOutdatedAndChangesNothing) {
+  Do(EditOf(TableCommand::kAdd, {"192.0.2.1"}));
+  TableEdit trial = EditOf(TableCommand::kReplace, {"2001:db8::1"});
+  trial.dry_run = true;
+  trial.feedback = true;
+  auto job = main().Tables().BeginTableEdit(trial);
+  job->Build();
+  Do(EditOf(TableCommand::kAdd, {"192.0.2.2"}));
+  EXPECT_FALSE(job->Outdated());
+  const uint64_t before = InForce();
+  const auto result = job->Publish();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->deleted, 1u);
+  EXPECT_THAT(result->changes, SizeIs(2));
+  EXPECT_EQ(InForce(), before);
+}
+
+TEST_F(PublishingTest, AnEditOfADestroyedFilterEndsWithAnError) {
+  auto edit = main().Tables().BeginTableEdit(
+      EditOf(TableCommand::kAdd, {"192.0.2.1"}));
+  edit->Build();
+  main().MarkDestroyed();
+  EXPECT_TRUE(absl::IsNotFound(edit->Publish().status()));
+  EXPECT_THAT(Listed(), SizeIs(0));
+}
+
+// What rules call a port of has changed: they are compiled aside too.
+TEST_F(PublishingTest, RulesFollowThePortsOnTheControlLcore) {
+  ASSERT_TRUE(ports_.Name("later").ok());
+  const uint64_t before = InForce();
+  registry_->RefreshRules();
+  pollfd built = {.fd = builder_.event_fd(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&built, 1, 10'000), 1);
+  EXPECT_EQ(InForce(), before) << "the builder published them";
+  builder_.Finish();
+  EXPECT_NE(InForce(), before);
+}
+
+TEST_F(PublishingTest, RulesThatCannotBePublishedFollowThePortsAllTheSame) {
+  ASSERT_TRUE(ports_.Name("later").ok());
+  registry_->RefreshRules();
+  pollfd built = {.fd = builder_.event_fd(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&built, 1, 10'000), 1);
+  Do(EditOf(TableCommand::kAdd, {"192.0.2.1"}));
+  const uint64_t old = main().store().current()->policy->interface_version;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(::poll(&built, 1, 10'000), 1);
+    builder_.Finish();
+  }
+  EXPECT_GT(main().store().current()->policy->interface_version, old);
+  EXPECT_THAT(Listed(), SizeIs(1)) << "and the edit stays";
+}
+
+}  // namespace
+}  // namespace sluice
