@@ -32,22 +32,29 @@ def stopped(process, thread):
   """One thread of the process stands still in this block, outside of a
   driver's call: there it would keep its queue, which nobody polls then."""
   _ptrace(_SEIZE, thread)
+  stands = False
+
+  def stop():
+    nonlocal stands
+    _ptrace(_INTERRUPT, thread)
+    os.waitpid(thread, _WALL)
+    stands = True
+
+  def stops_outside_drivers():
+    nonlocal stands
+    stop()
+    if not _is_outside_drivers(process, thread):
+      _ptrace(_CONTINUE, thread)
+      stands = False
+    return stands
+
   try:
-    wait_for("a moment outside of the drivers",
-             lambda: _stops_outside_drivers(process, thread))
+    wait_for("a moment outside of the drivers", stops_outside_drivers)
     yield
   finally:
+    if not stands:
+      stop()  # One that runs is not let go.
     _ptrace(_DETACH, thread)
-
-
-def _stops_outside_drivers(process, thread):
-  """Stops it; where that is in a driver it goes on, and False is returned."""
-  _ptrace(_INTERRUPT, thread)
-  os.waitpid(thread, _WALL)
-  if _is_outside_drivers(process, thread):
-    return True
-  _ptrace(_CONTINUE, thread)
-  return False
 
 
 def _is_outside_drivers(process, thread):
