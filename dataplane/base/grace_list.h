@@ -33,12 +33,13 @@ class GraceList {
       then();
     }
   }
-  // When no worker runs any more.
-  void Clear() {
+  // Nothing of it is called any more; what it holds goes.
+  void Drop() {
+    // What goes may put the next thing on it.
     while (!waiting_.empty()) {
-      absl::AnyInvocable<void()> then = std::move(waiting_.front().second);
+      const absl::AnyInvocable<void()> dropped =
+          std::move(waiting_.front().second);
       waiting_.pop_front();
-      then();
     }
   }
   bool empty() const { return waiting_.empty(); }

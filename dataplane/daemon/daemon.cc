@@ -1,11 +1,8 @@
 #include "dataplane/daemon/daemon.h"
 
 #include <rte_errno.h>
-#include <rte_launch.h>
-#include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
-#include <rte_rcu_qsbr.h>
 #include <spdlog/spdlog.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -14,10 +11,8 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -35,11 +30,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kIdlePoll{kLookInterval};
 // While workers have orders or old generations wait to be freed.
 constexpr milliseconds kBusyPoll{1};
-constexpr uint64_t kDrainDeadline = 1000;  // milliseconds
-// For a worker to end when it is told to stop.
-constexpr uint64_t kStopDeadline = 5000;
-
-constexpr uint16_t kTableSlots = 4096;
 
 sigset_t StopSignals() {
   sigset_t set;
@@ -49,14 +39,6 @@ sigset_t StopSignals() {
   sigaddset(&set, SIGHUP);
   sigaddset(&set, SIGUSR1);
   return set;
-}
-
-// States of each worker. With several, hashes do not deal flows out evenly;
-// the budget keeps the sum.
-uint32_t ShardCapacity(const Config& config) {
-  const uint32_t workers = config.workers.size();
-  const uint64_t even = (config.memory.states + workers - 1) / workers;
-  return static_cast<uint32_t>(workers == 1 ? even : even + even / 4);
 }
 
 absl::Status AddPorts(const Config& config, InterfaceRegistry* interfaces) {
@@ -74,12 +56,6 @@ absl::Status AddPorts(const Config& config, InterfaceRegistry* interfaces) {
   return absl::OkStatus();
 }
 
-PolicyStoreConfig StoreConfig(const Config& config) {
-  return {.workers = config.workers.size(),
-          .rule_slots = config.memory.rule_slots,
-          .table_slots = kTableSlots};
-}
-
 void LogDiagnostics(const std::vector<Diagnostic>& diagnostics) {
   for (const Diagnostic& diagnostic : diagnostics) {
     std::string text = FormatDiagnostic(diagnostic);
@@ -89,6 +65,35 @@ void LogDiagnostics(const std::vector<Diagnostic>& diagnostics) {
                     : spdlog::level::warn,
                 "{}", text);
   }
+}
+
+Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
+                                rte_mempool* pool) {
+  const bool local_peers = std::ranges::any_of(config.ports, HasLocalPeers);
+  const bool may_sleep = config.workers.idle == IdleMode::kSleep ||
+                         (config.workers.idle == IdleMode::kAuto &&
+                          (plan.cores_shared || local_peers));
+  const auto& helpers = config.policy.helpers;
+  return {.workers = config.workers.size(),
+          .may_sleep = may_sleep,
+          .pool = pool,
+          .mbuf_data = config.memory.mbuf_data,
+          .may_hold = HoldBudget::ShareOf(plan.mbufs),
+          .handoff_ring = config.memory.handoff_ring,
+          .states = config.memory.states,
+          .rule_slots = config.memory.rule_slots,
+          .expectations = config.memory.expectations,
+          .huge_pages = plan.hugepages,
+          .tftp_helper =
+              std::ranges::find(helpers, "tftp") != helpers.end(),
+          .verify_checksums = config.policy.verify_checksums,
+          .dialect = config.policy.dialect,
+          .ports = config.ports,
+          .wires = config.wires,
+          .packet_log = config.log.packets,
+          .packet_rate = config.log.packet_rate,
+          .state_directory = config.state.directory,
+          .state_interval = uint64_t{config.state.interval} * 1000};
 }
 
 }  // namespace
@@ -125,9 +130,10 @@ std::vector<Diagnostic> CheckRuleset(const Config& config, uint64_t* rules) {
   absl::Status status = AddPorts(config, &interfaces);
   if (status.ok()) {
     ImmediateReclaimer reclaimer;
-    PolicyStoreConfig store_config = StoreConfig(config);
-    store_config.workers = 1;
-    PolicyStore store(store_config, &interfaces, &reclaimer);
+    PolicyStore store({.workers = 1,
+                       .rule_slots = config.memory.rule_slots,
+                       .table_slots = Engine::Options{}.table_slots},
+                      &interfaces, &reclaimer);
     status = store.Load(std::move(parsed->policy));
   }
   if (!status.ok()) {
@@ -137,20 +143,13 @@ std::vector<Diagnostic> CheckRuleset(const Config& config, uint64_t* rules) {
   return diagnostics;
 }
 
-// Stands in for Operations, which needs a filter, which needs the ports: the
-// socket is opened before any of them, so that a second daemon touches none.
-class Daemon::Gate final : public MessageHandler {
- public:
-  void OnMessage(Message message, Reply reply) override {
-    target_->OnMessage(std::move(message), std::move(reply));
+void Daemon::FreePool::operator()(rte_mempool* pool) const {
+  if (rte_mempool_in_use_count(pool) > 0) {
+    spdlog::warn("{} mbufs were never given back",
+                 rte_mempool_in_use_count(pool));
   }
-  void Open(MessageHandler* target) { target_ = target; }
-
- private:
-  MessageHandler* target_ = nullptr;
-};
-
-void Daemon::FreeMemory::operator()(void* memory) const { std::free(memory); }
+  rte_mempool_free(pool);
+}
 
 void Daemon::BlockSignals() {
   const sigset_t set = StopSignals();
@@ -161,27 +160,13 @@ void Daemon::BlockSignals() {
 Daemon::Daemon(Config config) : config_(std::move(config)) {}
 
 Daemon::~Daemon() {
-  StopWorkers();
+  if (engine_ != nullptr) Stop();
   server_.reset();
-  // Jobs in it refer to the operations and the filters.
-  builder_.reset();
+  // What is under way refers to the operations.
+  if (engine_ != nullptr) engine_->Close();
   operations_.reset();
-  // What waited for workers waits no longer.
-  if (grace_.has_value()) grace_->Clear();
-  keeper_.reset();
-  filters_.reset();
-  // Holds filters that workers may still have orders of.
-  restores_.reset();
-  workers_.clear();
-  sinks_.clear();
-  ports_.reset();
-  grace_.reset();
-  plane_.reset();
-  if (pool_ != nullptr && rte_mempool_in_use_count(pool_) > 0) {
-    spdlog::warn("{} mbufs were never given back",
-                 rte_mempool_in_use_count(pool_));
-  }
-  rte_mempool_free(pool_);
+  engine_.reset();
+  pool_.reset();
   if (signal_fd_ >= 0) close(signal_fd_);
 }
 
@@ -193,9 +178,8 @@ absl::Status Daemon::Start() {
         absl::StrCat("no descriptor for signals: ", strerror(errno)));
   }
   for (const auto step :
-       {&Daemon::StartEal, &Daemon::OpenSocket, &Daemon::MakePlane,
-        &Daemon::OpenPorts, &Daemon::MakeWorkers, &Daemon::MakeFilters,
-        &Daemon::LoadRuleset, &Daemon::LaunchWorkers}) {
+       {&Daemon::StartEal, &Daemon::OpenSocket, &Daemon::MakeEngine,
+        &Daemon::LoadRuleset, &Daemon::Launch}) {
     if (absl::Status status = (this->*step)(); !status.ok()) return status;
   }
   return absl::OkStatus();
@@ -209,10 +193,10 @@ absl::Status Daemon::StartEal() {
   absl::StatusOr<Eal> eal = Eal::Start(plan_);
   if (!eal.ok()) return eal.status();
   eal_.emplace(*std::move(eal));
-  pool_ = rte_pktmbuf_pool_create(
+  pool_.reset(rte_pktmbuf_pool_create(
       "packets", plan_.mbufs, config_.memory.mbuf_cache, 0,
       static_cast<uint16_t>(RTE_PKTMBUF_HEADROOM + config_.memory.mbuf_data),
-      SOCKET_ID_ANY);
+      SOCKET_ID_ANY));
   if (pool_ == nullptr) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "no memory for ", plan_.mbufs, " mbufs of ",
@@ -223,122 +207,35 @@ absl::Status Daemon::StartEal() {
 }
 
 absl::Status Daemon::OpenSocket() {
-  gate_ = std::make_unique<Gate>();
   absl::StatusOr<std::unique_ptr<ControlServer>> server =
       ControlServer::Start({.path = config_.control.socket,
                             .mode = config_.control.mode,
                             .group = config_.control.group},
-                           ServerLimits{}, gate_.get());
+                           ServerLimits{}, nullptr);
   if (!server.ok()) return server.status();
   server_ = *std::move(server);
   return absl::OkStatus();
 }
 
-absl::Status Daemon::MakePlane() {
-  const uint32_t workers = config_.workers.size();
-  const size_t bytes = (rte_rcu_qsbr_get_memsize(workers) + 127) / 128 * 128;
-  quiescence_.reset(
-      static_cast<rte_rcu_qsbr*>(std::aligned_alloc(128, bytes)));
-  if (quiescence_ == nullptr ||
-      rte_rcu_qsbr_init(quiescence_.get(), workers) != 0) {
-    return absl::ResourceExhaustedError("no memory for quiescent states");
+absl::Status Daemon::MakeEngine() {
+  absl::StatusOr<std::unique_ptr<Engine>> engine =
+      Engine::Make(EngineOptionsOf(config_, plan_, pool_.get()));
+  if (!engine.ok()) {
+    return absl::Status(
+        engine.status().code(),
+        absl::StrCat(config_.file, ": ", engine.status().message()));
   }
-  reclaimer_.emplace(quiescence_.get());
-  expectations_ = std::make_unique<ExpectationTable>(
-      ExpectationOptions{.capacity = config_.memory.expectations,
-                         .filters = kMaxFilters},
-      HashSecret::Random());
-  const uint16_t worker_count = config_.workers.size();
-  plane_ = std::make_unique<Plane>(worker_count, config_.memory.handoff_ring);
-  plane_->quiescence = quiescence_.get();
-  plane_->expectations = expectations_.get();
-  grace_.emplace(&*reclaimer_);
-  ports_ = std::make_unique<PortSet>(
-      Port::Options{.workers = worker_count,
-                    .pool = pool_,
-                    .mbuf_data = config_.memory.mbuf_data,
-                    .checksum_offload = config_.policy.verify_checksums},
-      &plane_->topology, &interfaces_, &*grace_);
-  absl::Status status = ports_->Declare(config_.ports, config_.wires);
-  if (status.ok()) return status;
-  return absl::Status(status.code(),
-                      absl::StrCat(config_.file, ": ", status.message()));
-}
-
-absl::Status Daemon::OpenPorts() { return ports_->Open(); }
-
-absl::Status Daemon::MakeWorkers() {
-  const uint16_t count = config_.workers.size();
-  const bool local_peers = std::ranges::any_of(config_.ports, HasLocalPeers);
-  const bool may_sleep =
-      config_.workers.idle == IdleMode::kSleep ||
-      (config_.workers.idle == IdleMode::kAuto &&
-       (plan_.cores_shared || local_peers));
-
-  if (!config_.log.packets.empty()) {
-    packet_log_ = std::make_unique<PacketLog>(
-        config_.log.packets, config_.log.packet_rate, count,
-        [this](const LogRecord& record, PflogContext* context) {
-          return filters_->Describe(record, context);
-        });
-  }
-  const HashSecret secret = HashSecret::Random();
-  std::random_device random;
-  for (uint16_t i = 0; i < count; ++i) {
-    absl::StatusOr<std::unique_ptr<StateTable>> states = StateTable::Build(
-        {.worker = static_cast<uint8_t>(i),
-         .capacity = ShardCapacity(config_),
-         .filters = kMaxFilters,
-         .secret = secret,
-         .tftp_helper = std::ranges::find(config_.policy.helpers, "tftp") !=
-                        config_.policy.helpers.end(),
-         .huge_pages = plan_.hugepages,
-         .prefault = plan_.hugepages});
-    if (!states.ok()) return states.status();
-    Worker::Options options;
-    options.index = i;
-    options.may_sleep = may_sleep;
-    options.verify_checksums = config_.policy.verify_checksums;
-    options.pool = pool_;
-    if (packet_log_ != nullptr) options.log = packet_log_->ring(i);
-    options.random_seed = uint64_t{random()} << 32 | random();
-    sinks_.push_back(std::make_unique<RuleSink>(i, &plane_->filters));
-    workers_.push_back(std::make_unique<Worker>(
-        std::move(options), plane_.get(), *std::move(states),
-        sinks_.back().get()));
-    environment_.workers.push_back(workers_.back().get());
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Daemon::MakeFilters() {
-  std::vector<std::span<const PortCounters>> counters;
-  for (const Worker* worker : environment_.workers) {
-    counters.push_back(worker->counters());
-  }
-  ports_->SetCounters(std::move(counters));
-  hold_budget_ =
-      std::make_unique<HoldBudget>(HoldBudget::ShareOf(plan_.mbufs));
-  environment_.interfaces = &interfaces_;
-  environment_.reclaimer = &*reclaimer_;
-  environment_.plane = plane_.get();
-  environment_.ports = ports_.get();
-  environment_.hold_budget = hold_budget_.get();
-  environment_.store = StoreConfig(config_);
-  environment_.store.pool = &policies_;
-  environment_.dialect = config_.policy.dialect;
-  environment_.state_capacity = config_.memory.states;
-  std::random_device random;
-  while (environment_.host_id == 0) environment_.host_id = random();
-  builder_ = std::make_unique<Builder>();
-  MakeRestores();
-  filters_ = std::make_unique<FilterRegistry>(&environment_, ports_.get(),
-                                              &*grace_, builder_.get());
-  return ReadState();
+  engine_ = *std::move(engine);
+  return engine_->Open();
 }
 
 absl::Status Daemon::LoadRuleset() {
-  if (LoadKeptRuleset()) return absl::OkStatus();
+  if (engine_->LoadKeptPolicy()) {
+    spdlog::info("the ruleset that was committed last is in force; SIGHUP "
+                 "loads {}",
+                 config_.policy.ruleset);
+    return absl::OkStatus();
+  }
   if (config_.policy.missing_ruleset == MissingRuleset::kBlock &&
       !std::filesystem::exists(config_.policy.ruleset)) {
     spdlog::warn("{} is not there: everything is blocked until a ruleset is "
@@ -347,7 +244,7 @@ absl::Status Daemon::LoadRuleset() {
     return absl::OkStatus();
   }
   std::unique_ptr<BuildJob<LoadResult>> job =
-      filters_->main().Rules().BeginLoadFile(config_.policy.ruleset);
+      engine_->filters().main().Rules().BeginLoadFile(config_.policy.ruleset);
   job->Build();
   absl::StatusOr<LoadResult> result = job->Publish();
   if (!result.ok()) return result.status();
@@ -361,41 +258,24 @@ absl::Status Daemon::LoadRuleset() {
   return absl::OkStatus();
 }
 
-absl::Status Daemon::LaunchWorkers() {
-  operations_ = std::make_unique<Operations>(filters_.get(), builder_.get());
-  operations_->SetTransfer(restores_.get());
-  gate_->Open(operations_.get());
+absl::Status Daemon::Launch() {
+  Builder& builder = engine_->builder();
+  operations_ = std::make_unique<Operations>(&engine_->filters(), &builder);
+  operations_->SetTransfer(&engine_->restores());
+  server_->SetHandler(operations_.get());
   for (const auto& [fd, callback] :
        {std::pair<int, std::function<void()>>{signal_fd_,
                                               [this] { OnSignal(); }},
         std::pair<int, std::function<void()>>{
-            builder_->event_fd(), [this] { builder_->Finish(); }}}) {
+            builder.event_fd(), [&builder] { builder.Finish(); }}}) {
     if (absl::Status status = server_->Watch(fd, callback); !status.ok()) {
       return status;
     }
   }
-  if (absl::Status status = ports_->Start(); !status.ok()) return status;
-  filters_->Start(std::move(kept_main_));
-  MakeKeptFilters();
-  ports_->Publish();
-  for (size_t i = 0; i < workers_.size(); ++i) {
-    const int result = rte_eal_remote_launch(
-        [](void* worker) {
-          static_cast<Worker*>(worker)->Run();
-          return 0;
-        },
-        workers_[i].get(), static_cast<unsigned>(i + 1));
-    if (result != 0) {
-      return absl::InternalError(absl::StrCat("worker ", i, " does not start: ",
-                                              rte_strerror(-result)));
-    }
-    ++launched_;
-  }
-  std::vector<Worker*> workers;
-  for (const auto& worker : workers_) workers.push_back(worker.get());
-  monitor_.emplace(plane_.get(), std::move(workers));
+  if (absl::Status status = engine_->Start(); !status.ok()) return status;
+  if (absl::Status s = engine_->LaunchOnLcores(); !s.ok()) return s;
   spdlog::info("{} worker(s) on processor(s) {}{}; control socket {}",
-               workers_.size(), fmt::join(plan_.worker_cores, ", "),
+               engine_->worker_count(), fmt::join(plan_.worker_cores, ", "),
                plan_.hugepages ? ", hugepages" : "", config_.control.socket);
   return absl::OkStatus();
 }
@@ -405,24 +285,24 @@ absl::Status Daemon::LaunchWorkers() {
 absl::Status Daemon::Run() {
   service_.Ready(Summary("running"));
   while (stop_signals_ == 0) {
-    const bool busy = filters_->pending_orders() > 0 || !grace_->empty() ||
-                      filters_->has_old_generations() || restores_->busy();
-    server_->Poll(busy ? kBusyPoll : kIdlePoll);
-    const uint64_t now = plane_->clock.Milliseconds();
-    monitor_->Poll(now);
-    filters_->Poll(now);
-    PollRestores(now);
-    grace_->Poll();
-    ports_->PollLinks(now);
-    DrainPacketLog();
+    server_->Poll(engine_->busy() ? kBusyPoll : kIdlePoll);
+    const uint64_t now = engine_->Now();
+    engine_->Poll(now);
     BeginReload();
     service_.Beat(now);
   }
   spdlog::info("stopping");
   service_.Stopping();
-  StopWorkers();
-  DrainPacketLog();
-  return Account();
+  Stop();
+  return engine_->Account();
+}
+
+// A second signal does not wait.
+void Daemon::Stop() {
+  engine_->Stop([this, signals = stop_signals_] {
+    OnSignal();
+    return stop_signals_ != signals;
+  });
 }
 
 void Daemon::OnSignal() {
@@ -434,7 +314,9 @@ void Daemon::OnSignal() {
         reload_wanted_ = true;
         break;
       case SIGUSR1:
-        if (packet_log_ != nullptr) packet_log_->Reopen();
+        if (PacketLog* const packets = engine_->packet_log()) {
+          packets->Reopen();
+        }
         if (const absl::Status status = ReopenLog(); status.ok()) {
           spdlog::info("SIGUSR1: the log goes on here");
         } else {
@@ -451,7 +333,7 @@ void Daemon::OnSignal() {
 
 std::string Daemon::Summary(std::string_view doing) const {
   return fmt::format("{}: {} port(s), {} worker(s), {} rules", doing,
-                     config_.ports.size(), workers_.size(), rules_);
+                     config_.ports.size(), engine_->worker_count(), rules_);
 }
 
 void Daemon::BeginReload() {
@@ -461,8 +343,8 @@ void Daemon::BeginReload() {
   spdlog::info("SIGHUP: loading {}", config_.policy.ruleset);
   service_.Reloading();
   std::shared_ptr<BuildJob<LoadResult>> job =
-      filters_->main().Rules().BeginLoadFile(config_.policy.ruleset);
-  reloading_ = builder_->Submit(
+      engine_->filters().main().Rules().BeginLoadFile(config_.policy.ruleset);
+  reloading_ = engine_->builder().Submit(
       [job] { job->Build(); },
       [this, job] {
         reloading_ = false;
@@ -491,96 +373,6 @@ void Daemon::BeginReload() {
         }
       });
   if (!reloading_) reload_wanted_ = true;
-}
-
-void Daemon::DrainPacketLog() {
-  if (packet_log_ == nullptr) return;
-  const auto wall = std::chrono::system_clock::now().time_since_epoch();
-  packet_log_->Drain(
-      plane_->clock.Now(),
-      static_cast<uint64_t>(
-          std::chrono::duration_cast<std::chrono::microseconds>(wall)
-              .count()));
-}
-
-// ---- Stopping --------------------------------------------------------------
-
-void Daemon::StopWorkers() {
-  if (launched_ == 0) return;
-  plane_->run.store(RunState::kDrain, std::memory_order_release);
-  const uint64_t deadline = plane_->clock.Milliseconds() + kDrainDeadline;
-  const int signals = stop_signals_;
-  // The flags alone would be believed while packets are on their way to a
-  // worker that has raised its own; but with all of them up once, nobody
-  // receives any more, and then equal sums mean that no packet is left
-  // anywhere (tests/models/drain.pml).
-  const auto drained = [this] {
-    return std::ranges::all_of(workers_,
-                               [](const auto& worker) {
-                                 return worker->drained();
-                               }) &&
-           InFlight() == 0;
-  };
-  while (!drained() && plane_->clock.Milliseconds() < deadline &&
-         stop_signals_ == signals) {
-    usleep(1000);
-    OnSignal();
-  }
-  if (stop_signals_ == signals) SaveState();
-  plane_->run.store(RunState::kStop, std::memory_order_release);
-  const uint64_t end = plane_->clock.Milliseconds() + kStopDeadline;
-  for (size_t i = 0; i < launched_; ++i) {
-    const auto lcore = static_cast<unsigned>(i + 1);
-    while (rte_eal_get_lcore_state(lcore) == RUNNING) {
-      if (plane_->clock.Milliseconds() > end) {
-        // What it uses cannot be freed under it.
-        spdlog::critical("worker {} does not stop; ending without it", i);
-        spdlog::shutdown();
-        std::_Exit(EXIT_FAILURE);
-      }
-      usleep(1000);
-    }
-    rte_eal_wait_lcore(lcore);
-  }
-  launched_ = 0;
-}
-
-uint64_t Daemon::InFlight() const {
-  uint64_t received = 0, accounted = 0;
-  for (const auto& worker : workers_) {
-    for (const PortCounters& port : worker->counters()) {
-      received += port.received_packets.value();
-      accounted += port.forwarded_packets.value();
-      for (const Counter& drops : port.drops) accounted += drops.value();
-    }
-  }
-  return received - accounted;
-}
-
-absl::Status Daemon::Account() const {
-  uint64_t received = 0, forwarded = 0, dropped = 0, answers = 0;
-  uint64_t handed_out = 0, handed_in = 0;
-  for (const auto& worker : workers_) {
-    for (const PortCounters& port : worker->counters()) {
-      received += port.received_packets.value();
-      forwarded += port.forwarded_packets.value();
-      answers += port.answers.value();
-      for (const Counter& drops : port.drops) dropped += drops.value();
-    }
-    handed_out += worker->totals().handed_out.value() +
-                  worker->totals().transmit_out.value();
-    handed_in += worker->totals().handed_in.value() +
-                 worker->totals().transmit_in.value();
-  }
-  // Left in the rings by a stop that did not wait.
-  const uint64_t abandoned = handed_out - handed_in;
-  spdlog::info("{} packets received = {} transmitted + {} dropped + {} "
-               "abandoned; {} answers made",
-               received, forwarded, dropped, abandoned, answers);
-  if (received != forwarded + dropped + abandoned) {
-    return absl::InternalError("packets are unaccounted for");
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace sluice

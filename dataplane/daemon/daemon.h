@@ -1,4 +1,5 @@
-// The daemon: everything of the process put together, started, run, stopped.
+// The daemon: a configuration in, an engine, a control socket for it, signals
+// and the service manager.
 //
 // Start order: configuration and ruleset are checked, then EAL, the control
 // socket, the ports, the workers with the ruleset in force. Any failure undoes
@@ -15,27 +16,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "conntrack/expectation.h"
 #include "dataplane/config/config.h"
-#include "dataplane/base/builder.h"
 #include "dataplane/control/methods/operations.h"
 #include "dataplane/control/socket/server.h"
 #include "dataplane/daemon/eal.h"
-#include "dataplane/filters/filter_registry.h"
-#include "dataplane/base/grace_list.h"
-#include "dataplane/filters/live_filter.h"
-#include "dataplane/workers/liveness.h"
-#include "dataplane/packetlog/packet_log.h"
-#include "dataplane/ports/port_set.h"
-#include "dataplane/transfer/restore_service.h"
-#include "dataplane/forward/rule_sink.h"
 #include "dataplane/daemon/service_manager.h"
-#include "dataplane/keep/state_directory.h"
-#include "dataplane/keep/state_keeper.h"
-#include "dataplane/workers/worker.h"
-#include "pftable/engine/interface_registry.h"
-#include "pftable/compile/policy_pool.h"
-#include "pftable/engine/reclaimer.h"
+#include "dataplane/engine/engine.h"
 
 struct rte_mempool;
 
@@ -65,40 +51,20 @@ class Daemon {
   absl::Status Run();
 
  private:
-  // Messages that come before there is a filter wait in the socket: the
-  // server is not polled yet.
-  class Gate;
-
-  struct FreeMemory {
-    void operator()(void* memory) const;
+  struct FreePool {
+    void operator()(rte_mempool* pool) const;
   };
 
   absl::Status StartEal();
-  absl::Status MakePlane();
   absl::Status OpenSocket();
-  absl::Status OpenPorts();
-  absl::Status MakeWorkers();
-  absl::Status MakeFilters();
-  void MakeRestores();
-  void PollRestores(uint64_t milliseconds);
-  absl::Status ReadState();
-  // Main's policy of the process before; false if there is none.
-  bool LoadKeptRuleset();
-  void MakeKeptFilters();
+  absl::Status MakeEngine();
   absl::Status LoadRuleset();
-  absl::Status LaunchWorkers();
+  absl::Status Launch();
   void OnSignal();
   void BeginReload();
-  void DrainPacketLog();
   // What the service manager shows: "running: 2 port(s), ...".
   std::string Summary(std::string_view doing) const;
-  void StopWorkers();
-  // Everything that is to be on the disk, while workers still take orders.
-  void SaveState();
-  // Packets that were received and are neither sent on nor dropped yet. Exact
-  // when no worker receives.
-  uint64_t InFlight() const;
-  absl::Status Account() const;
+  void Stop();
 
   const Config config_;
   int signal_fd_ = -1;
@@ -108,33 +74,14 @@ class Daemon {
   uint64_t rules_ = 0;  // that the last good load had, for the status line
   bool reloading_ = false;
 
-  // In the order in which they are made; destroyed in reverse.
+  // In the order in which they are made; they go in reverse.
   EalPlan plan_;
   std::optional<Eal> eal_;
-  rte_mempool* pool_ = nullptr;
-  std::unique_ptr<rte_rcu_qsbr, FreeMemory> quiescence_;
-  std::optional<RcuReclaimer> reclaimer_;
-  InterfaceRegistry interfaces_;
-  std::unique_ptr<ExpectationTable> expectations_;
-  std::unique_ptr<Plane> plane_;
-  std::optional<GraceList> grace_;
-  std::unique_ptr<PortSet> ports_;
-  std::unique_ptr<HoldBudget> hold_budget_;
-  std::unique_ptr<PacketLog> packet_log_;
-  std::vector<std::unique_ptr<RuleSink>> sinks_;
-  std::vector<std::unique_ptr<Worker>> workers_;
-  size_t launched_ = 0;
-  std::optional<WorkerMonitor> monitor_;
-  PolicyPool policies_;  // outlives all filters
-  FilterEnvironment environment_;
-  std::unique_ptr<Builder> builder_;
-  std::unique_ptr<RestoreService> restores_;
-  std::unique_ptr<FilterRegistry> filters_;
-  std::vector<ManifestEntry> manifest_;  // of the process before
-  std::shared_ptr<KeptFilter> kept_main_;
-  std::unique_ptr<StateKeeper> keeper_;
-  std::unique_ptr<Gate> gate_;
+  std::unique_ptr<rte_mempool, FreePool> pool_;
+  std::unique_ptr<Engine> engine_;
   std::unique_ptr<Operations> operations_;
+  // Opened before any port, so that a second daemon touches none; what comes
+  // before there is a filter waits in it.
   std::unique_ptr<ControlServer> server_;
 };
 

@@ -50,7 +50,8 @@ struct ServerCounters {
 
 class ControlServer {
  public:
-  // `handler` outlives the server.
+  // `handler` outlives the server. Null: SetHandler() comes before the first
+  // Poll(); what clients ask until then waits in the socket.
   static absl::StatusOr<std::unique_ptr<ControlServer>> Start(
       const ListenerOptions& options, const ServerLimits& limits,
       MessageHandler* handler);
@@ -58,6 +59,8 @@ class ControlServer {
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
   ~ControlServer();
+
+  void SetHandler(MessageHandler* handler) { handler_ = handler; }
 
   // Waits at most `timeout` for something to do and does it. Returns the
   // number of events.
@@ -92,7 +95,7 @@ class ControlServer {
 
   Listener listener_;
   const ServerLimits limits_;
-  MessageHandler* const handler_;
+  MessageHandler* handler_;
   UniqueFd epoll_;
   ServerCounters counters_;
   std::vector<std::function<void()>> watched_;

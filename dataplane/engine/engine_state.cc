@@ -1,4 +1,4 @@
-// What the daemon has to do with restores, and with its own life before.
+// What the engine has to do with its own life before, and the one after.
 #include <spdlog/spdlog.h>
 
 #include <memory>
@@ -6,8 +6,7 @@
 #include <utility>
 
 #include "dataplane/base/text.h"
-#include "dataplane/daemon/daemon.h"
-#include "dataplane/base/fault_point.h"
+#include "dataplane/engine/engine.h"
 #include "dataplane/transfer/kept_filter.h"
 
 namespace sluice {
@@ -18,24 +17,10 @@ constexpr uint64_t kSaveDeadline = 10'000;
 
 }  // namespace
 
-void Daemon::MakeRestores() {
-  RestoreServiceOptions options;
-  for (Worker* worker : environment_.workers) {
-    options.plane.mailboxes.push_back(&worker->mailbox());
-  }
-  options.plane.steering = &plane_->steering;
-  options.plane.expectations = expectations_.get();
-  options.plane.interfaces = &interfaces_;
-  options.plane.now = [this] { return plane_->clock.Now(); };
-  options.limits.validating = 2;
-  restores_ = std::make_unique<RestoreService>(std::move(options));
-  environment_.restores = restores_.get();
-}
-
-absl::Status Daemon::ReadState() {
-  if (config_.state.directory.empty()) return absl::OkStatus();
+absl::Status Engine::ReadState() {
+  if (options_.state_directory.empty()) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<StateDirectory>> directory =
-      StateDirectory::Open(config_.state.directory);
+      StateDirectory::Open(options_.state_directory);
   if (!directory.ok()) return directory.status();
   const auto complain = [](const std::string& what) {
     spdlog::error("state directory: {}; the older one is tried", what);
@@ -61,24 +46,21 @@ absl::Status Daemon::ReadState() {
                  .plane = filter.filter.plane()});
         });
       },
-      uint64_t{config_.state.interval} * 1000, kept);
+      options_.state_interval, kept);
   return absl::OkStatus();
 }
 
-bool Daemon::LoadKeptRuleset() {
+bool Engine::LoadKeptPolicy() {
   if (kept_main_ == nullptr) return false;
   LiveFilter& main = filters_->main();
   for (const std::vector<uint8_t>* snapshot :
        {&kept_main_->policy, &kept_main_->older_policy}) {
     if (snapshot->empty()) continue;
-    KeptPolicy policy(&main.store(), &interfaces_, config_.policy.dialect);
+    KeptPolicy policy(&main.store(), &interfaces_, options_.dialect);
     absl::Status status = policy.Build(*snapshot);
     if (status.ok()) status = policy.Publish();
     if (status.ok()) {
       main.Rules().AfterCommit();
-      spdlog::info("the ruleset that was committed last is in force; SIGHUP "
-                   "loads {}",
-                   config_.policy.ruleset);
       return true;
     }
     spdlog::error("the kept ruleset: {}", Text(status));
@@ -86,7 +68,7 @@ bool Daemon::LoadKeptRuleset() {
   return false;
 }
 
-void Daemon::MakeKeptFilters() {
+void Engine::MakeKeptFilters() {
   for (ManifestEntry& entry : manifest_) {
     const std::string name = entry.spec.name;
     std::unique_ptr<BuildJob<LoadResult>> job =
@@ -102,25 +84,23 @@ void Daemon::MakeKeptFilters() {
   manifest_.clear();
 }
 
-void Daemon::PollRestores(uint64_t milliseconds) {
+void Engine::PollTransfers(uint64_t now) {
   restores_->Poll();
-  if (keeper_ != nullptr) keeper_->Poll(milliseconds);
+  if (keeper_ != nullptr) keeper_->Poll(now);
 }
 
-void Daemon::SaveState() {
+void Engine::SaveState(absl::FunctionRef<bool()> hurry) {
   if (keeper_ == nullptr) return;
   keeper_->Finish();
-  const uint64_t deadline = plane_->clock.Milliseconds() + kSaveDeadline;
-  const int signals = stop_signals_;
+  const uint64_t deadline = Now() + kSaveDeadline;
   while (!keeper_->finished()) {
-    const uint64_t now = plane_->clock.Milliseconds();
-    if (now >= deadline || stop_signals_ != signals) {
+    const uint64_t now = Now();
+    if (now >= deadline || hurry()) {
       spdlog::error("state directory: not all could be saved");
       return;
     }
-    PollRestores(now);
-    usleep(500);
-    OnSignal();
+    PollTransfers(now);
+    Wait();
   }
   spdlog::info("state directory: saved");
 }

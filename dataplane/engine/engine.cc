@@ -1,0 +1,194 @@
+#include "dataplane/engine/engine.h"
+
+#include <rte_rcu_qsbr.h>
+
+#include <cstdlib>
+#include <random>
+#include <span>
+#include <utility>
+
+#include "conntrack/state_table.h"
+#include "dataplane/forward/rule_sink.h"
+#include "dataplane/transfer/kept_filter.h"
+
+namespace sluice {
+namespace {
+
+// States of each worker. With several, hashes do not deal flows out evenly;
+// the budget keeps the sum.
+uint32_t ShardCapacity(const Engine::Options& options) {
+  const uint32_t workers = options.workers;
+  const uint64_t even = (uint64_t{options.states} + workers - 1) / workers;
+  return static_cast<uint32_t>(workers == 1 ? even : even + even / 4);
+}
+
+// `which` sets one use of a seed apart from the others.
+HashSecret SecretOf(const Engine::Options& options, uint64_t which) {
+  return options.seed.has_value() ? HashSecret::FromSeed(*options.seed + which)
+                                  : HashSecret::Random();
+}
+
+}  // namespace
+
+void Engine::FreeMemory::operator()(void* memory) const { std::free(memory); }
+
+Engine::Engine(Options options) : options_(std::move(options)) {}
+
+Engine::~Engine() {
+  Stop([] { return false; });
+  Close();
+}
+
+// What is called back once workers have come by, or a job is built, reaches
+// across the engine and beyond it: none of that may happen while it is being
+// taken apart. Nobody waits for it either, so it is dropped, all of it while
+// everything that it holds and refers to is still there.
+void Engine::Close() {
+  if (grace_.has_value()) grace_->Drop();
+  builder_.reset();
+}
+
+// ---- Making ----------------------------------------------------------------
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Make(Options options) {
+  std::unique_ptr<Engine> engine(new Engine(std::move(options)));
+  if (absl::Status s = engine->MakePlane(); !s.ok()) return s;
+  return engine;
+}
+
+absl::Status Engine::MakePlane() {
+  const uint16_t workers = options_.workers;
+  const size_t bytes = (rte_rcu_qsbr_get_memsize(workers) + 127) / 128 * 128;
+  quiescence_.reset(
+      static_cast<rte_rcu_qsbr*>(std::aligned_alloc(128, bytes)));
+  if (quiescence_ == nullptr ||
+      rte_rcu_qsbr_init(quiescence_.get(), workers) != 0) {
+    return absl::ResourceExhaustedError("no memory for quiescent states");
+  }
+  reclaimer_.emplace(quiescence_.get());
+  expectations_ = std::make_unique<ExpectationTable>(
+      ExpectationOptions{.capacity = options_.expectations,
+                         .filters = kMaxFilters},
+      SecretOf(options_, 1));
+  plane_ = std::make_unique<Plane>(workers, options_.handoff_ring);
+  plane_->quiescence = quiescence_.get();
+  plane_->expectations = expectations_.get();
+  grace_.emplace(&*reclaimer_);
+  ports_ = std::make_unique<PortSet>(
+      Port::Options{.workers = workers,
+                    .pool = options_.pool,
+                    .mbuf_data = options_.mbuf_data,
+                    .checksum_offload = options_.verify_checksums},
+      &plane_->topology, &interfaces_, &*grace_);
+  return ports_->Declare(options_.ports, options_.wires);
+}
+
+absl::Status Engine::Open() {
+  if (absl::Status s = ports_->Open(); !s.ok()) return s;
+  if (absl::Status s = MakeWorkers(); !s.ok()) return s;
+  MakeFilters();
+  return ReadState();
+}
+
+absl::Status Engine::MakeWorkers() {
+  if (!options_.packet_log.empty()) {
+    packet_log_ = std::make_unique<PacketLog>(
+        options_.packet_log, options_.packet_rate, options_.workers,
+        [this](const LogRecord& record, PflogContext* context) {
+          return filters_->Describe(record, context);
+        });
+  }
+  const HashSecret secret = SecretOf(options_, 0);
+  std::random_device random;
+  std::vector<std::span<const PortCounters>> counters;
+  for (uint16_t i = 0; i < options_.workers; ++i) {
+    absl::StatusOr<std::unique_ptr<StateTable>> states = StateTable::Build(
+        {.worker = static_cast<uint8_t>(i),
+         .capacity = ShardCapacity(options_),
+         .filters = kMaxFilters,
+         .secret = secret,
+         .tftp_helper = options_.tftp_helper,
+         .huge_pages = options_.huge_pages,
+         .prefault = options_.huge_pages});
+    if (!states.ok()) return states.status();
+    Worker::Options worker;
+    worker.index = i;
+    worker.may_sleep = options_.may_sleep;
+    worker.verify_checksums = options_.verify_checksums;
+    worker.pool = options_.pool;
+    if (packet_log_ != nullptr) worker.log = packet_log_->ring(i);
+    worker.random_seed = options_.seed.has_value()
+                             ? *options_.seed + i
+                             : uint64_t{random()} << 32 | random();
+    sinks_.push_back(std::make_unique<RuleSink>(i, &plane_->filters));
+    workers_.push_back(std::make_unique<Worker>(
+        std::move(worker), plane_.get(), *std::move(states),
+        sinks_.back().get()));
+    environment_.workers.push_back(workers_.back().get());
+    counters.push_back(workers_.back()->counters());
+  }
+  ports_->SetCounters(std::move(counters));
+  return absl::OkStatus();
+}
+
+void Engine::MakeFilters() {
+  hold_budget_ = std::make_unique<HoldBudget>(options_.may_hold);
+  builder_ = std::make_unique<Builder>();
+
+  RestoreServiceOptions restores;
+  for (Worker* worker : environment_.workers) {
+    restores.plane.mailboxes.push_back(&worker->mailbox());
+  }
+  restores.plane.steering = &plane_->steering;
+  restores.plane.expectations = expectations_.get();
+  restores.plane.interfaces = &interfaces_;
+  restores.plane.now = [this] { return plane_->clock.Now(); };
+  restores.limits = options_.restore;
+  restores.max_snapshot = options_.max_snapshot;
+  restores.clock = options_.restore_clock;
+  restores_ = std::make_unique<RestoreService>(std::move(restores));
+
+  environment_.interfaces = &interfaces_;
+  environment_.reclaimer = &*reclaimer_;
+  environment_.plane = plane_.get();
+  environment_.ports = ports_.get();
+  environment_.hold_budget = hold_budget_.get();
+  environment_.store = {.workers = options_.workers,
+                        .rule_slots = options_.rule_slots,
+                        .table_slots = options_.table_slots,
+                        .pool = &policies_};
+  environment_.dialect = options_.dialect;
+  environment_.state_capacity = options_.states;
+  std::random_device random;
+  while (environment_.host_id == 0) environment_.host_id = random();
+  environment_.restores = restores_.get();
+  filters_ = std::make_unique<FilterRegistry>(&environment_, ports_.get(),
+                                              &*grace_, builder_.get());
+}
+
+absl::Status Engine::Start() {
+  if (absl::Status s = ports_->Start(); !s.ok()) return s;
+  filters_->Start(std::move(kept_main_));
+  MakeKeptFilters();
+  ports_->Publish();
+  return absl::OkStatus();
+}
+
+// ---- Running ---------------------------------------------------------------
+
+bool Engine::busy() const {
+  return filters_->pending_orders() > 0 || !grace_->empty() ||
+         filters_->has_old_generations() || restores_->busy();
+}
+
+void Engine::Poll(uint64_t now) {
+  builder_->Finish();
+  if (monitor_.has_value()) monitor_->Poll(now);
+  filters_->Poll(now);
+  PollTransfers(now);
+  grace_->Poll();
+  ports_->PollLinks(now);
+  DrainPacketLog();
+}
+
+}  // namespace sluice

@@ -1,0 +1,224 @@
+// What runs: the plane, ports, workers, filters and transfers of a process,
+// put together, started, moved, stopped and taken apart in the right order.
+//
+// There are no EAL arguments, sockets, signals or service managers in it, and
+// its options are plain values: sluiced is this with a configuration before it
+// and a control socket beside it, and tests build this and nothing of their
+// own. The EAL runs before it is made, and outlives it.
+//
+//   auto engine = Engine::Make(options);  // touches no device
+//   engine->Open();                       // main takes rules from here on
+//   engine->Start();                      // the workers may run
+//   engine->LaunchOnLcores();
+//   while (...) engine->Poll(engine->Now());
+//   engine->Stop(hurry);
+//
+// It may be destroyed in any of these states, with anything under way.
+// Belongs to the control lcore.
+#ifndef SLUICE_DATAPLANE_ENGINE_ENGINE_H_
+#define SLUICE_DATAPLANE_ENGINE_ENGINE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "conntrack/expectation.h"
+#include "dataplane/base/builder.h"
+#include "dataplane/base/grace_list.h"
+#include "dataplane/filters/filter_registry.h"
+#include "dataplane/filters/live_filter.h"
+#include "dataplane/keep/state_keeper.h"
+#include "dataplane/packetlog/packet_log.h"
+#include "dataplane/ports/port_set.h"
+#include "dataplane/transfer/restore_service.h"
+#include "dataplane/workers/liveness.h"
+#include "dataplane/workers/worker.h"
+#include "pftable/compile/policy_pool.h"
+#include "pftable/engine/interface_registry.h"
+#include "pftable/engine/reclaimer.h"
+
+struct rte_mempool;
+struct rte_rcu_qsbr;
+
+namespace sluice {
+
+class RuleSink;
+
+class Engine {
+ public:
+  struct Options {
+    uint16_t workers = 1;
+    // What workers do when no packets come: sleep a little, or never.
+    bool may_sleep = false;
+    // Of the ports; outlives the engine.
+    rte_mempool* pool = nullptr;
+    uint16_t mbuf_data = 2048;     // bytes of frame an mbuf of the pool holds
+    uint32_t may_hold = 0;         // mbufs that filters may keep for a restore
+    uint32_t handoff_ring = 2048;  // packets between each pair of workers
+    uint32_t states = 262144;      // over all workers
+    uint32_t rule_slots = 16384;   // rules whose counters workers can keep
+    uint16_t table_slots = 4096;
+    uint32_t expectations = 1024;
+    bool huge_pages = false;  // for states
+    bool tftp_helper = false;
+    bool verify_checksums = true;
+    Dialect dialect = Dialect::kOpenBsd;
+    // Of the hashes and of `probability`: equal seeds give equal runs. None:
+    // nobody can foresee them.
+    std::optional<uint64_t> seed = std::nullopt;
+
+    std::vector<PortConfig> ports{};
+    std::vector<WireConfig> wires{};
+
+    // The folder for packets of `log` rules; empty: they are not kept.
+    std::string packet_log{};
+    uint32_t packet_rate = 10000;  // of them a second that are written
+
+    RestoreLimits restore{.validating = 2};
+    size_t max_snapshot = size_t{256} << 20;  // bytes
+    // Of the deadlines of restores. Null: the steady clock.
+    std::function<RestoreTime()> restore_clock = nullptr;
+
+    // What is kept for the process after this one. Empty: nothing.
+    std::string state_directory{};
+    uint64_t state_interval = 30'000;  // milliseconds between a filter's states
+  };
+
+  // Errors: ports that cannot be (FailedPrecondition), no memory.
+  static absl::StatusOr<std::unique_ptr<Engine>> Make(Options options);
+  // Stops the workers as a drain without hurry does, if they run. What is
+  // under way is dropped, unanswered.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Opens the devices, makes the workers and main, and reads what the process
+  // before has left.
+  absl::Status Open();
+  // Main's policy of the process before comes into force; false if there is
+  // none. Between Open() and Start().
+  bool LoadKeptPolicy();
+  // Starts the devices, begins main's first incarnation, makes the filters of
+  // the process before, and tells the workers of all.
+  absl::Status Start();
+
+  // Then one of these three. Worker i runs on lcore i + 1,
+  absl::Status LaunchOnLcores();
+  // or on a thread of its own, or whenever Round() is called.
+  void LaunchOnThreads();
+  void LaunchByHand();
+  // One round of each worker. Returns packets received.
+  uint32_t Round();
+
+  // One turn of the control loop, at Now(): carries on with everything, and
+  // calls back.
+  void Poll(uint64_t now);
+  // Whether something waits that Poll() moves: it is to be called every
+  // millisecond or so then, otherwise every kLookInterval.
+  bool busy() const;
+  // Milliseconds of the workers' clock.
+  uint64_t Now() const { return plane_->clock.Milliseconds(); }
+
+  // Lets the workers drain, saves what is to be kept, and ends them; does
+  // nothing if none runs. `hurry` is asked every moment: with true, it
+  // waits neither for the one nor for the other. A worker that does not end
+  // takes the process with it: what it uses cannot be freed.
+  void Stop(absl::FunctionRef<bool()> hurry);
+  // Packets that were received and are neither sent on nor dropped yet. Exact
+  // when no worker receives.
+  uint64_t InFlight() const;
+  // After Stop(): logs what became of the packets. Fails if any is
+  // unaccounted for.
+  absl::Status Account() const;
+  // Drops everything that is under way, without an answer: what is called
+  // back may go then. Only to be destroyed afterwards. No worker runs.
+  void Close();
+
+  const Options& options() const { return options_; }
+  Plane& plane() { return *plane_; }
+  InterfaceRegistry& interfaces() { return interfaces_; }
+  ExpectationTable& expectations() { return *expectations_; }
+  PortSet& ports() { return *ports_; }
+  GraceList& grace() { return *grace_; }
+  // From Open() on.
+  HoldBudget& hold_budget() { return *hold_budget_; }
+  PacketLog* packet_log() { return packet_log_.get(); }  // null: none is kept
+  size_t worker_count() const { return workers_.size(); }
+  Worker& worker(size_t i) { return *workers_[i]; }
+  const FilterEnvironment& environment() const { return environment_; }
+  FilterRegistry& filters() { return *filters_; }
+  RestoreService& restores() { return *restores_; }
+  // Its event_fd() tells when Poll() has something to finish.
+  Builder& builder() { return *builder_; }
+
+ private:
+  struct FreeMemory {
+    void operator()(void* memory) const;
+  };
+  // Where workers run.
+  enum class Place : uint8_t { kNowhere, kLcores, kThreads, kByHand };
+  struct WorkerThread {
+    std::atomic<bool> ended{false};
+    std::thread thread;
+  };
+
+  explicit Engine(Options options);
+  absl::Status MakePlane();
+  absl::Status MakeWorkers();
+  void MakeFilters();
+  // The state directory, in engine_state.cc.
+  absl::Status ReadState();
+  void MakeKeptFilters();
+  void PollTransfers(uint64_t now);
+  void SaveState(absl::FunctionRef<bool()> hurry);
+  void DrainPacketLog();
+  void Watch();
+  // A moment in which workers make progress.
+  void Wait();
+  bool Drained() const;
+  bool Runs(size_t worker) const;
+  void Join(size_t worker);
+
+  const Options options_;
+
+  // In the order in which they are made; they go in reverse.
+  std::unique_ptr<rte_rcu_qsbr, FreeMemory> quiescence_;
+  std::optional<RcuReclaimer> reclaimer_;
+  InterfaceRegistry interfaces_;
+  std::unique_ptr<ExpectationTable> expectations_;
+  std::unique_ptr<Plane> plane_;
+  std::optional<GraceList> grace_;
+  std::unique_ptr<PortSet> ports_;
+  std::unique_ptr<HoldBudget> hold_budget_;
+  std::unique_ptr<PacketLog> packet_log_;
+  // Orders that workers were given keep filters alive, which use these two.
+  PolicyPool policies_;
+  FilterEnvironment environment_;
+  std::vector<std::unique_ptr<RuleSink>> sinks_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Builder> builder_;
+  // Keeps filters too, for threads and workers that were at them.
+  std::unique_ptr<RestoreService> restores_;
+  std::unique_ptr<FilterRegistry> filters_;
+  std::unique_ptr<StateKeeper> keeper_;
+  std::vector<ManifestEntry> manifest_;  // of the process before
+  std::shared_ptr<KeptFilter> kept_main_;
+
+  Place place_ = Place::kNowhere;
+  size_t launched_ = 0;
+  std::vector<std::unique_ptr<WorkerThread>> threads_;
+  std::optional<WorkerMonitor> monitor_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_ENGINE_ENGINE_H_
