@@ -1,86 +1,60 @@
-// Workers over rings in place of NICs: what the daemon assembles, without its
-// ports and its control socket.
+// An engine over rings in place of NICs, whose workers a test moves.
 #ifndef SLUICE_TESTS_SUPPORT_TEST_PLANE_H_
 #define SLUICE_TESTS_SUPPORT_TEST_PLANE_H_
 
 #include <gtest/gtest.h>
-#include <rte_dev.h>
 #include <rte_eth_ring.h>
-#include <rte_ethdev.h>
 #include <rte_mbuf.h>
-#include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 
-#include <array>
-#include <cstdlib>
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "conntrack/expectation.h"
-#include "conntrack/state_budget.h"
-#include "conntrack/state_table.h"
-#include "dataplane/forward/rule_sink.h"
-#include "dataplane/workers/worker.h"
-#include "pftable/engine/interface_registry.h"
-#include "pftable/language/parser.h"
-#include "pftable/store/policy_store.h"
-#include "pftable/engine/reclaimer.h"
+#include "dataplane/engine/engine.h"
 #include "tests/support/mbuf_pool.h"
 #include "tests/support/packet_text.h"
+#include "tests/support/test_engine.h"
 
 namespace sluice {
 
-// A port whose wire is two rings for each queue.
+// A device whose wire is two rings for each queue. It is there before the
+// port that takes it, and after.
 class RingPort {
  public:
-  RingPort(const std::string& name, uint16_t queues, uint32_t size,
-           rte_mempool* pool)
+  RingPort(const std::string& name, uint16_t rx_queues, uint16_t tx_queues,
+           uint32_t size)
       : name_(name) {
-    std::vector<rte_ring*> rx, tx;
-    for (uint16_t queue = 0; queue < queues; ++queue) {
-      rx.push_back(MakeRing(name + "r" + std::to_string(queue), size));
-      tx.push_back(MakeRing(name + "t" + std::to_string(queue), size));
+    for (uint16_t queue = 0; queue < rx_queues; ++queue) {
+      rx_.push_back(MakeRing(name + "r" + std::to_string(queue), size));
     }
-    rings_ = rx;
-    rings_.insert(rings_.end(), tx.begin(), tx.end());
-    rx_ = rx;
-    tx_ = tx;
-    const int port = rte_eth_from_rings(name.c_str(), rx.data(), queues,
-                                        tx.data(), queues, SOCKET_ID_ANY);
-    EXPECT_GE(port, 0) << name;
-    ethdev_ = static_cast<uint16_t>(port);
-    const rte_eth_conf conf = {};
-    EXPECT_EQ(rte_eth_dev_configure(ethdev_, queues, queues, &conf), 0);
-    for (uint16_t queue = 0; queue < queues; ++queue) {
-      EXPECT_EQ(rte_eth_rx_queue_setup(ethdev_, queue, 64, SOCKET_ID_ANY,
-                                       nullptr, pool),
-                0);
-      EXPECT_EQ(
-          rte_eth_tx_queue_setup(ethdev_, queue, 64, SOCKET_ID_ANY, nullptr),
-          0);
+    for (uint16_t queue = 0; queue < tx_queues; ++queue) {
+      tx_.push_back(MakeRing(name + "t" + std::to_string(queue), size));
     }
-    EXPECT_EQ(rte_eth_dev_start(ethdev_), 0);
+    EXPECT_GE(rte_eth_from_rings(name.c_str(), rx_.data(), rx_queues,
+                                 tx_.data(), tx_queues, SOCKET_ID_ANY),
+              0)
+        << name;
   }
+  // The port has released the device.
   ~RingPort() {
-    rte_eth_dev_info info = {};
-    rte_eth_dev_info_get(ethdev_, &info);
-    rte_eth_dev_stop(ethdev_);
-    rte_eth_dev_close(ethdev_);
-    rte_dev_remove(info.device);
-    for (rte_ring* ring : rings_) {
-      void* pointer;
-      while (rte_ring_dequeue(ring, &pointer) == 0) {
-        rte_pktmbuf_free(static_cast<rte_mbuf*>(pointer));
+    for (const auto& rings : {rx_, tx_}) {
+      for (rte_ring* ring : rings) {
+        void* pointer;
+        while (rte_ring_dequeue(ring, &pointer) == 0) {
+          rte_pktmbuf_free(static_cast<rte_mbuf*>(pointer));
+        }
+        rte_ring_free(ring);
       }
-      rte_ring_free(ring);
     }
   }
   RingPort(const RingPort&) = delete;
   RingPort& operator=(const RingPort&) = delete;
 
-  uint16_t ethdev() const { return ethdev_; }
+  std::string device() const { return "net_ring_" + name_; }
 
   // False if the ring is full; the mbuf stays the caller's then.
   bool Arrive(rte_mbuf* mbuf, uint16_t queue = 0) {
@@ -112,9 +86,8 @@ class RingPort {
     return ring;
   }
 
-  std::string name_;
-  std::vector<rte_ring*> rings_, rx_, tx_;
-  uint16_t ethdev_ = 0;
+  const std::string name_;
+  std::vector<rte_ring*> rx_, tx_;
 };
 
 struct TestPlaneOptions {
@@ -123,78 +96,41 @@ struct TestPlaneOptions {
   uint32_t handoff_ring = 256;
   uint32_t port_ring = 1024;
   uint32_t may_hold = 400;  // mbufs
+  // Of the restore service.
+  RestoreLimits restore = {};
+  size_t max_snapshot = size_t{256} << 20;
+  std::function<RestoreTime()> restore_clock = nullptr;
 };
 
 // Port 0 is "in", port 1 is "out"; a wire joins them. Queue q of both belongs
 // to worker q.
 class TestPlane {
  public:
-  explicit TestPlane(const TestPlaneOptions& options)
-      : options_(options), pool_(8191) {
+  explicit TestPlane(const TestPlaneOptions& options) : pool_(8191) {
     const uint16_t tx_queues =
         options.tx_queues > 0 ? options.tx_queues : options.workers;
+    Engine::Options engine = TestEngineOptions(pool_.get());
+    engine.workers = options.workers;
+    engine.states = 4096u * options.workers;
+    engine.handoff_ring = options.handoff_ring;
+    engine.may_hold = options.may_hold;
+    engine.restore = options.restore;
+    engine.max_snapshot = options.max_snapshot;
+    engine.restore_clock = options.restore_clock;
     // The rings' names have to be free of those of other tests' ports.
     static int serial = 0;
     const std::string suffix = std::to_string(serial++);
-    for (const char* name : {"net_ring_a", "net_ring_b"}) {
+    for (const char* name : {"in", "out"}) {
       ports_.push_back(std::make_unique<RingPort>(
-          name + suffix, options.workers, options.port_ring, pool_.get()));
+          name + suffix, options.workers, tx_queues, options.port_ring));
+      engine.ports.push_back(
+          {.name = name, .device = ports_.back()->device()});
     }
-    const size_t bytes =
-        (rte_rcu_qsbr_get_memsize(options.workers) + 127) / 128 * 128;
-    quiescence_.reset(
-        static_cast<rte_rcu_qsbr*>(std::aligned_alloc(128, bytes)));
-    rte_rcu_qsbr_init(quiescence_.get(), options.workers);
-    reclaimer_ = std::make_unique<RcuReclaimer>(quiescence_.get());
-    auto topology = std::make_unique<Topology>();
-    const std::array<const char*, 2> names = {"in", "out"};
-    for (uint16_t i = 0; i < 2; ++i) {
-      topology->ports[i] = {.interface = *interfaces_.AddPort(names[i]),
-                            .peer = static_cast<uint16_t>(1 - i),
-                            .port = i};
-    }
-    topology_ = std::move(topology);
-    store_ = std::make_unique<PolicyStore>(
-        PolicyStoreConfig{.workers = options.workers,
-                          .rule_slots = 256,
-                          .table_slots = 16},
-        &interfaces_, reclaimer_.get());
-    plane_ = std::make_unique<Plane>(options.workers, options.handoff_ring);
-    plane_->quiescence = quiescence_.get();
-    plane_->expectations = &expectations_;
-    filter_.serial = 1;
-    filter_.policy = store_.get();
-    filter_.budget = &budget_;
-    filter_.MakeHolds(options.workers, &hold_budget_);
-    filter_.status.Enable(false);
-    plane_->filters.Publish(&filter_);
-    for (uint16_t port = 0; port < 2; ++port) {
-      PortDevice& device = topology_->devices[port];
-      device.ethdev = ports_[port]->ethdev();
-      device.rx_queues = options.workers;
-      device.tx_queues = tx_queues;
-      for (uint16_t i = 0; i < options.workers; ++i) {
-        device.pollers[i] = static_cast<uint8_t>(i);
-      }
-    }
-    plane_->topology.store(topology_.get());
-    for (uint16_t i = 0; i < options.workers; ++i) {
-      auto states = StateTable::Build({.worker = static_cast<uint8_t>(i),
-                                       .capacity = 4096,
-                                       .filters = 4,
-                                       .secret = HashSecret::FromSeed(1),
-                                       .huge_pages = false,
-                                       .prefault = false});
-      EXPECT_TRUE(states.ok()) << states.status();
-      Worker::Options worker;
-      worker.index = i;
-      worker.may_sleep = true;
-      worker.pool = pool_.get();
-      sinks_.push_back(std::make_unique<RuleSink>(i, &plane_->filters));
-      workers_.push_back(std::make_unique<Worker>(
-          std::move(worker), plane_.get(), *std::move(states),
-          sinks_.back().get()));
-    }
+    engine.wires = {{.ports = {0, 1}}};
+    engine_ = StartTestEngine(std::move(engine));
+    if (engine_ == nullptr) std::abort();
+    topology_ = *plane().topology.load();
+    plane().topology.store(&topology_);
   }
   ~TestPlane() {
     for (const auto& port : ports_) port->Drain();
@@ -205,43 +141,32 @@ class TestPlane {
     ASSERT_TRUE(TryLoad(text).ok()) << text;
   }
   absl::Status TryLoad(const std::string& text) {
-    ParseInput input;
-    input.file_name = "rules";
-    input.text = text;
-    const ParseResult parsed = ParsePolicy(std::move(input));
-    if (!parsed.ok()) {
-      return absl::InvalidArgumentError(
-          FormatDiagnostics(parsed.diagnostics));
-    }
-    const absl::Status status = store_->Load(parsed.policy);
-    if (status.ok()) filter_.loaded.store(true);
-    return status;
+    return LoadRules(engine_->filters().main(), text);
   }
 
   rte_mbuf* Make(const std::string& text) {
     return pool_.Make(FrameFromText(text));
   }
   RingPort& port(size_t i) { return *ports_[i]; }
-  Worker& worker(size_t i) { return *workers_[i]; }
-  Plane& plane() { return *plane_; }
-  FilterPlane& filter() { return filter_; }
-  PolicyStore& store() { return *store_; }
+  Engine& engine() { return *engine_; }
+  Worker& worker(size_t i) { return engine_->worker(i); }
+  Plane& plane() { return engine_->plane(); }
+  // Of main, which judges at both ports.
+  FilterPlane& filter() { return engine_->filters().main().plane(); }
+  PolicyStore& store() { return engine_->filters().main().store(); }
+  StateBudget& budget() { return *filter().budget; }
   MbufPool& pool() { return pool_; }
-  InterfaceRegistry& interfaces() { return interfaces_; }
-  StateBudget& budget() { return budget_; }
-  HoldBudget& hold_budget() { return hold_budget_; }
+  HoldBudget& hold_budget() { return engine_->hold_budget(); }
   // For changes while no worker runs.
-  Topology& topology() { return *topology_; }
-  std::vector<Worker*> workers() {
-    std::vector<Worker*> list;
-    for (const auto& worker : workers_) list.push_back(worker.get());
-    return list;
+  Topology& topology() { return topology_; }
+  const std::vector<Worker*>& workers() const {
+    return engine_->environment().workers;
   }
 
   // Sums over all workers.
   uint64_t Sum(Counter PortCounters::* counter) const {
     uint64_t sum = 0;
-    for (const auto& worker : workers_) {
+    for (const Worker* worker : workers()) {
       for (const PortCounters& port : worker->counters()) {
         sum += (port.*counter).value();
       }
@@ -250,7 +175,7 @@ class TestPlane {
   }
   uint64_t Drops(DropReason reason) const {
     uint64_t sum = 0;
-    for (const auto& worker : workers_) {
+    for (const Worker* worker : workers()) {
       for (const PortCounters& port : worker->counters()) {
         sum += port.drops[static_cast<size_t>(reason)].value();
       }
@@ -266,25 +191,10 @@ class TestPlane {
   }
 
  private:
-  struct FreeMemory {
-    void operator()(void* memory) const { std::free(memory); }
-  };
-
-  const TestPlaneOptions options_;
   MbufPool pool_;
   std::vector<std::unique_ptr<RingPort>> ports_;
-  std::unique_ptr<rte_rcu_qsbr, FreeMemory> quiescence_;
-  std::unique_ptr<RcuReclaimer> reclaimer_;
-  InterfaceRegistry interfaces_;
-  std::unique_ptr<Topology> topology_;
-  std::unique_ptr<PolicyStore> store_;
-  StateBudget budget_{8192};
-  HoldBudget hold_budget_{options_.may_hold};
-  ExpectationTable expectations_{{.capacity = 64}, HashSecret::FromSeed(2)};
-  FilterPlane filter_;
-  std::unique_ptr<Plane> plane_;
-  std::vector<std::unique_ptr<RuleSink>> sinks_;
-  std::vector<std::unique_ptr<Worker>> workers_;
+  Topology topology_;
+  std::unique_ptr<Engine> engine_;
 };
 
 }  // namespace sluice

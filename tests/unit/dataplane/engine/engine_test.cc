@@ -141,7 +141,7 @@ const Order kOrders[] = {
        LoadRequest request;
        request.name = "rules";
        request.text = kRules;
-       Submit(engine, engine.filters().main().BeginLoad(std::move(request)),
+       Submit(engine, engine.filters().main().Rules().BeginLoad(std::move(request)),
               done);
      }},
     {"EditTable",
@@ -150,11 +150,12 @@ const Order kOrders[] = {
        edit.table = "t";
        edit.entries = {{.prefix = *ParsePrefix("10.0.0.2/32")}};
        Submit(engine,
-              engine.filters().main().BeginTableEdit(std::move(edit)), done);
+              engine.filters().main().Tables().BeginTableEdit(std::move(edit)),
+              done);
      }},
     {"KillStates",
      [](Engine& engine, std::function<void()> done) {
-       engine.filters().main().KillStates(
+       engine.filters().main().States().KillStates(
            {}, [done](const absl::StatusOr<uint64_t>&) { done(); });
      }},
     {"Export",

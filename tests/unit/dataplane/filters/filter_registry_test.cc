@@ -1,32 +1,26 @@
 // Filters and ports that come and go, over one real worker whose ports are
 // DPDK's ring devices: what is sent by one is received by it again.
-#include "dataplane/config/config.h"
 #include "dataplane/filters/filter_registry.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rte_mbuf.h>
-#include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "conntrack/expectation.h"
-#include "conntrack/state_table.h"
-#include "dataplane/transfer/restore_service.h"
-#include "dataplane/forward/rule_sink.h"
-#include "dataplane/workers/worker.h"
-#include "pftable/engine/reclaimer.h"
+#include "dataplane/engine/engine.h"
 #include "tests/support/mbuf_pool.h"
 #include "tests/support/packet_text.h"
+#include "tests/support/test_engine.h"
 
 namespace sluice {
 namespace {
@@ -43,57 +37,20 @@ class FilterRegistryTest : public ::testing::Test {
  protected:
   FilterRegistryTest() {
     spdlog::set_level(spdlog::level::off);
-    const size_t bytes = (rte_rcu_qsbr_get_memsize(1) + 127) / 128 * 128;
-    quiescence_.reset(
-        static_cast<rte_rcu_qsbr*>(std::aligned_alloc(128, bytes)));
-    rte_rcu_qsbr_init(quiescence_.get(), 1);
-    reclaimer_ = std::make_unique<RcuReclaimer>(quiescence_.get());
-    grace_ = std::make_unique<GraceList>(reclaimer_.get());
-    plane_.quiescence = quiescence_.get();
-    plane_.expectations = &expectations_;
-    ports_ = std::make_unique<PortSet>(Port::Options{.pool = pool_.get()},
-                                       &plane_.topology, &interfaces_, grace_.get());
+    Engine::Options options = TestEngineOptions(pool_.get());
     for (const char* name : {"a", "b", "c", "d"}) {
-      config_.ports.push_back({.name = name, .device = DeviceOf(name)});
+      options.ports.push_back({.name = name, .device = DeviceOf(name)});
     }
-    config_.wires = {{.ports = {0, 1}}, {.ports = {2, 3}}};
-    EXPECT_TRUE(ports_->Declare(config_.ports, config_.wires).ok());
-    EXPECT_TRUE(ports_->Open().ok());
-    auto states = StateTable::Build({.capacity = 4096,
-                                     .filters = kMaxFilters,
-                                     .secret = HashSecret::FromSeed(1),
-                                     .huge_pages = false,
-                                     .prefault = false});
-    sink_ = std::make_unique<RuleSink>(0, &plane_.filters);
-    worker_ = std::make_unique<Worker>(
-        Worker::Options{.pool = pool_.get()}, &plane_, *std::move(states),
-        sink_.get());
-    ports_->SetCounters({worker_->counters()});
-    environment_ = {.interfaces = &interfaces_,
-                    .reclaimer = reclaimer_.get(),
-                    .plane = &plane_,
-                    .ports = ports_.get(),
-                    .hold_budget = &hold_budget_,
-                    .workers = {worker_.get()},
-                    .store = {.workers = 1,
-                              .rule_slots = 256,
-                              .table_slots = 16},
-                    .state_capacity = 4096,
-                    .host_id = 1};
-    registry_ = std::make_unique<FilterRegistry>(
-        &environment_, ports_.get(), grace_.get(), &builder_);
-    EXPECT_TRUE(ports_->Start().ok());
-    registry_->Start();
-    ports_->Publish();
-    rte_rcu_qsbr_thread_register(quiescence_.get(), 0);
-    rte_rcu_qsbr_thread_online(quiescence_.get(), 0);
+    options.wires = {{.ports = {0, 1}}, {.ports = {2, 3}}};
+    options.restore_clock = [] { return RestoreTime{1}; };  // none is late
+    engine_ = StartTestEngine(std::move(options));
+    if (engine_ == nullptr) return;
+    registry_ = &engine_->filters();
+    ports_ = &engine_->ports();
+    worker_ = &engine_->worker(0);
+    engine_->LaunchByHand();
   }
-  ~FilterRegistryTest() override {
-    rte_rcu_qsbr_thread_offline(quiescence_.get(), 0);
-    grace_->Clear();
-    registry_.reset();
-    worker_.reset();
-  }
+  void SetUp() override { ASSERT_NE(engine_, nullptr); }
 
   static std::string DeviceOf(const std::string& port) {
     return "net_ring_f" + port;
@@ -105,10 +62,8 @@ class FilterRegistryTest : public ::testing::Test {
   // Rounds and polls until nothing is left to do.
   void Settle() {
     for (int i = 0; i < 64; ++i) {
-      worker_->Round();
-      registry_->Poll(0);
-      builder_.Finish();
-      grace_->Poll();
+      engine_->Round();
+      engine_->Poll(0);
     }
   }
   // Whether a packet that arrives by `from` leaves by `to`.
@@ -132,13 +87,7 @@ class FilterRegistryTest : public ::testing::Test {
   }
 
   void LoadMain(const std::string& text) {
-    LoadRequest request;
-    request.name = "main";
-    request.text = text;
-    auto job = registry_->main().Rules().BeginLoad(std::move(request));
-    job->Build();
-    const auto result = job->Publish();
-    ASSERT_TRUE(result.ok() && !result->HasErrors());
+    ASSERT_TRUE(LoadRules(registry_->main(), text).ok());
   }
   absl::Status Create(FilterSpec spec) {
     auto job = registry_->BeginCreateFilter(std::move(spec));
@@ -175,25 +124,11 @@ class FilterRegistryTest : public ::testing::Test {
     return listing.ok() ? *listing : FilterListing{};
   }
 
-  struct FreeMemory {
-    void operator()(void* memory) const { std::free(memory); }
-  };
-
   MbufPool pool_{8191};
-  Config config_;
-  std::unique_ptr<rte_rcu_qsbr, FreeMemory> quiescence_;
-  std::unique_ptr<RcuReclaimer> reclaimer_;
-  InterfaceRegistry interfaces_;
-  ExpectationTable expectations_{{.capacity = 64}, HashSecret::FromSeed(2)};
-  HoldBudget hold_budget_{100};
-  Plane plane_{1, 64};
-  Builder builder_;
-  std::unique_ptr<GraceList> grace_;
-  std::unique_ptr<PortSet> ports_;
-  std::unique_ptr<RuleSink> sink_;
-  std::unique_ptr<Worker> worker_;
-  FilterEnvironment environment_;
-  std::unique_ptr<FilterRegistry> registry_;
+  std::unique_ptr<Engine> engine_;
+  FilterRegistry* registry_ = nullptr;
+  PortSet* ports_ = nullptr;
+  Worker* worker_ = nullptr;
 };
 
 TEST_F(FilterRegistryTest, MainJudgesWhatHasNoFilterOfItsOwn) {
@@ -497,15 +432,7 @@ TEST_F(FilterRegistryTest, MainTakesOverWhereItHadNoPortThatIsEnabled) {
 // Whatever the restore service answers: the order is answered, and the name
 // is free again.
 TEST_F(FilterRegistryTest, AFilterThatTheRestoreServiceDoesNotKnowGoes) {
-  RestoreServiceOptions options;
-  options.plane.mailboxes = {&worker_->mailbox()};
-  options.plane.steering = &plane_.steering;
-  options.plane.expectations = &expectations_;
-  options.plane.interfaces = &interfaces_;
-  options.plane.now = [this] { return plane_.clock.Now(); };
-  options.clock = [] { return RestoreTime{1}; };
-  RestoreService service(std::move(options));
-  environment_.restores = &service;
+  RestoreService& service = engine_->restores();
   for (const bool known : {true, false}) {
     ASSERT_TRUE(Create("web", {"a", "b"}, kPassAll).ok());
     EXPECT_TRUE(Passes("b", "a"));
@@ -521,16 +448,12 @@ TEST_F(FilterRegistryTest, AFilterThatTheRestoreServiceDoesNotKnowGoes) {
     absl::Status result = absl::UnknownError("not answered");
     registry_->DestroyFilter(
         "web", [&result](absl::Status status) { result = status; });
-    for (int i = 0; i < 3; ++i) {
-      Settle();
-      service.Poll();
-    }
+    Settle();
     EXPECT_TRUE(result.ok()) << known << ": " << result;
     EXPECT_EQ(worker_->states().size(), 0u);
   }
   ASSERT_TRUE(Create("web", {"a", "b"}, kPassAll).ok());
   ASSERT_TRUE(registry_->Filter("web").ok());
-  environment_.restores = nullptr;
 }
 
 TEST_F(FilterRegistryTest, ManyComeAndGo) {
@@ -556,30 +479,18 @@ TEST_F(FilterRegistryTest, ManyComeAndGo) {
 class OrdersDuringACommitTest : public FilterRegistryTest,
                                 public ::testing::WithParamInterface<bool> {
  protected:
-  OrdersDuringACommitTest() {
-    RestoreServiceOptions options;
-    options.plane.mailboxes = {&worker_->mailbox()};
-    options.plane.steering = &plane_.steering;
-    options.plane.expectations = &expectations_;
-    options.plane.interfaces = &interfaces_;
-    options.plane.now = [this] { return plane_.clock.Now(); };
-    options.clock = [] { return RestoreTime{1}; };  // no deadline passes
-    restores_ = std::make_unique<RestoreService>(std::move(options));
-    environment_.restores = restores_.get();
-    LoadMain(kPassAll);
-  }
-  ~OrdersDuringACommitTest() override {
-    restores_.reset();
-    environment_.restores = nullptr;
-  }
+  OrdersDuringACommitTest() { LoadMain(kPassAll); }
 
-  void Turn() {
-    Settle();
-    restores_->Poll();
+  // A turn of everything but restores.
+  void TurnWithoutRestores() {
+    engine_->Round();
+    engine_->builder().Finish();
+    registry_->Poll(0);
+    engine_->grace().Poll();
   }
   void TurnUntil(const std::function<bool()>& holds) {
     for (int i = 0; i < 2'000 && !holds(); ++i) {
-      Turn();
+      Settle();
       usleep(50);
     }
     ASSERT_TRUE(holds());
@@ -644,10 +555,10 @@ class OrdersDuringACommitTest : public FilterRegistryTest,
   // Ends the commit, and with it all orders. Those answers come before it that
   // need not wait for the end of the incarnation.
   void EndCommit(const std::string& early) {
-    Settle();
+    for (int i = 0; i < 64; ++i) TurnWithoutRestores();
     EXPECT_EQ(Status().state, RestoreState::kCommitting);
     EXPECT_EQ(answers_, early);
-    for (int i = 0; i < 100; ++i) Turn();
+    for (int i = 0; i < 100; ++i) Settle();
     EXPECT_TRUE(restored_);
   }
   void ExpectEnabled(bool expects = GetParam()) {
@@ -662,7 +573,7 @@ class OrdersDuringACommitTest : public FilterRegistryTest,
     EXPECT_TRUE(Passes("b", "a"));
   }
 
-  std::unique_ptr<RestoreService> restores_;
+  RestoreService* const restores_ = &engine_->restores();
   std::string name_ = "web";
   std::vector<uint8_t> snapshot_;
   bool restored_ = false;
@@ -714,12 +625,6 @@ TEST_P(OrdersDuringACommitTest, AnotherPortIsEnabled) {
 
 // Into main, which has a port for each name that nobody has claimed.
 TEST_P(OrdersDuringACommitTest, APortIsPluggedIn) {
-  ASSERT_TRUE(restores_
-                  ->AddFilter({.filter = {.name = "main",
-                                          .id = {1},
-                                          .plane = &registry_->main().plane(),
-                                          .state_capacity = 4096}})
-                  .ok());
   name_ = "main";
   Export();
   BeginCommit();
@@ -754,7 +659,7 @@ TEST_P(OrdersDuringACommitTest, TheFilterIsDestroyed) {
     registry_->DestroyFilter("web", [&](const absl::Status& status) {
       destroyed = status;
     });
-    for (int i = 0; i < 100; ++i) Turn();
+    for (int i = 0; i < 100; ++i) Settle();
     EXPECT_TRUE(restored_);
     EXPECT_TRUE(destroyed.ok()) << destroyed;
     EXPECT_EQ(registry_->Find("web"), nullptr);

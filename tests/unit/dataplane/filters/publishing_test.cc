@@ -8,41 +8,22 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "dataplane/filters/filter_registry.h"
-#include "dataplane/filters/live_filter.h"
-#include "dataplane/workers/worker.h"
-#include "pftable/engine/reclaimer.h"
+#include "dataplane/engine/engine.h"
 #include "tests/support/mbuf_pool.h"
+#include "tests/support/test_engine.h"
 
 namespace sluice {
 namespace {
 
 using ::testing::SizeIs;
 
-// A registry without workers and without devices.
+// Without ports, and its worker makes no rounds.
 class PublishingTest : public ::testing::Test {
  protected:
-  PublishingTest() {
-    environment_ = {.interfaces = &interfaces_,
-                    .reclaimer = &reclaimer_,
-                    .plane = &plane_,
-                    .ports = &ports_,
-                    .hold_budget = &hold_budget_,
-                    .workers = {},
-                    .store = {.workers = 1,
-                              .rule_slots = 256,
-                              .table_slots = 16},
-                    .state_capacity = 4096,
-                    .host_id = 1};
-    registry_ = std::make_unique<FilterRegistry>(&environment_, &ports_,
-                                                 &grace_, &builder_);
-  }
-  ~PublishingTest() override {
-    grace_.Clear();
-    registry_.reset();
-  }
+  PublishingTest() : engine_(StartTestEngine(TestEngineOptions(pool_.get()))) {}
+  void SetUp() override { ASSERT_NE(engine_, nullptr); }
 
-  LiveFilter& main() { return registry_->main(); }
+  LiveFilter& main() { return engine_->filters().main(); }
   uint64_t InForce() { return main().store().current()->number; }
 
   static TableEdit EditOf(TableCommand command,
@@ -68,15 +49,7 @@ class PublishingTest : public ::testing::Test {
   }
 
   const MbufPool pool_{63};  // starts DPDK, whose clock the plane has
-  InterfaceRegistry interfaces_;
-  ImmediateReclaimer reclaimer_;
-  GraceList grace_{&reclaimer_};
-  HoldBudget hold_budget_{100};
-  Plane plane_{1, 64};
-  PortSet ports_{Port::Options{}, &plane_.topology, &interfaces_, &grace_};
-  Builder builder_;
-  FilterEnvironment environment_;
-  std::unique_ptr<FilterRegistry> registry_;
+  const std::unique_ptr<Engine> engine_;
 };
 
 TEST_F(PublishingTest, AnEditOfATableIsInForceWhenItIsPublished) {
@@ -169,26 +142,26 @@ TEST_F(PublishingTest, AnEditOfADestroyedFilterEndsWithAnError) {
 
 // What rules call a port of has changed: they are compiled aside too.
 TEST_F(PublishingTest, RulesFollowThePortsOnTheControlLcore) {
-  ASSERT_TRUE(ports_.Name("later").ok());
+  ASSERT_TRUE(engine_->ports().Name("later").ok());
   const uint64_t before = InForce();
-  registry_->RefreshRules();
-  pollfd built = {.fd = builder_.event_fd(), .events = POLLIN, .revents = 0};
+  engine_->filters().RefreshRules();
+  pollfd built = {.fd = engine_->builder().event_fd(), .events = POLLIN, .revents = 0};
   ASSERT_EQ(::poll(&built, 1, 10'000), 1);
   EXPECT_EQ(InForce(), before) << "the builder published them";
-  builder_.Finish();
+  engine_->builder().Finish();
   EXPECT_NE(InForce(), before);
 }
 
 TEST_F(PublishingTest, RulesThatCannotBePublishedFollowThePortsAllTheSame) {
-  ASSERT_TRUE(ports_.Name("later").ok());
-  registry_->RefreshRules();
-  pollfd built = {.fd = builder_.event_fd(), .events = POLLIN, .revents = 0};
+  ASSERT_TRUE(engine_->ports().Name("later").ok());
+  engine_->filters().RefreshRules();
+  pollfd built = {.fd = engine_->builder().event_fd(), .events = POLLIN, .revents = 0};
   ASSERT_EQ(::poll(&built, 1, 10'000), 1);
   Do(EditOf(TableCommand::kAdd, {"192.0.2.1"}));
   const uint64_t old = main().store().current()->policy->interface_version;
   for (int i = 0; i < 2; ++i) {
     ASSERT_EQ(::poll(&built, 1, 10'000), 1);
-    builder_.Finish();
+    engine_->builder().Finish();
   }
   EXPECT_GT(main().store().current()->policy->interface_version, old);
   EXPECT_THAT(Listed(), SizeIs(1)) << "and the edit stays";

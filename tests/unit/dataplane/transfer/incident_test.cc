@@ -8,7 +8,6 @@
 //
 // SLUICE_TRIGGERS and SLUICE_INCARNATIONS set the size of the run.
 #include <gtest/gtest.h>
-#include <rte_rcu_qsbr.h>
 
 #include <array>
 #include <atomic>
@@ -24,18 +23,13 @@
 #include <thread>
 #include <vector>
 
-#include "conntrack/expectation.h"
-#include "conntrack/state_budget.h"
-#include "conntrack/state_table.h"
-#include "dataplane/forward/rule_sink.h"
-#include "dataplane/workers/worker.h"
-#include "tests/support/memory_port.h"
-#include "pftable/engine/interface_registry.h"
+#include "dataplane/engine/engine.h"
 #include "pftable/language/parser.h"
 #include "pftable/store/policy_store.h"
-#include "pftable/engine/reclaimer.h"
 #include "restore/restore_queue.h"
+#include "tests/support/memory_port.h"
 #include "tests/support/packet_text.h"
+#include "tests/support/test_engine.h"
 #include "tests/unit/restore/stress_parts.h"
 
 namespace sluice {
@@ -59,29 +53,47 @@ Policy PolicyOf(const std::string& text) {
   return std::move(parsed.policy);
 }
 
-// What the daemon assembles, over ports in memory.
+// An engine over ports in memory. Main judges at none of them; the filters are
+// the test's, as their restores are.
 class IncidentPlane {
  public:
   IncidentPlane()
       : pool_(kMbufs),
-        plane_(kWorkers, 512),
         before_(PolicyOf("block all\n")),
         after_(PolicyOf("pass all\n")) {
-    const size_t bytes = (rte_rcu_qsbr_get_memsize(kWorkers) + 127) / 128 * 128;
-    quiescence_.reset(
-        static_cast<rte_rcu_qsbr*>(std::aligned_alloc(128, bytes)));
-    rte_rcu_qsbr_init(quiescence_.get(), kWorkers);
-    reclaimer_ = std::make_unique<RcuReclaimer>(quiescence_.get());
-    plane_.quiescence = quiescence_.get();
-    plane_.expectations = &expectations_;
+    Engine::Options options = TestEngineOptions(nullptr);
+    options.workers = kWorkers;
+    options.handoff_ring = 512;
+    options.may_hold = HoldBudget::ShareOf(kMbufs);
+    options.states = 8192 * kWorkers;
+    options.rule_slots = 64;
+    engine_ = StartTestEngine(std::move(options));
+    if (engine_ == nullptr) std::abort();
+    for (uint16_t i = kFilters; i-- > 0;) {
+      const bool open = i >= kFirstOpen && i < kPorts;
+      filters_[i] = std::make_shared<LiveFilter>(
+          &engine_->environment(),
+          LiveFilter::Options{
+              .name = std::to_string(i),
+              .number = NumberOf(i),
+              .serial = 100u + i,
+              .fail_policy = open ? FailPolicy::kOpen : FailPolicy::kClosed,
+              .emergency =
+                  open ? filters_[kPorts + i - kFirstOpen] : nullptr});
+      filter(i).loaded.store(true);
+      Load(i, i >= kPorts);
+      plane().filters.Publish(&filter(i));
+    }
+    topology_.serial = plane().topology.load()->serial + 1;
     for (uint16_t i = 0; i < kPorts; ++i) {
       ports_.push_back(std::make_unique<MemoryPort>(
           static_cast<uint16_t>(kFirstEthdev + i), kWorkers, 256));
       topology_.ports[i] = {
-          .interface = *interfaces_.AddPort("p" + std::to_string(i)),
+          .interface =
+              *engine_->interfaces().AddPort("p" + std::to_string(i)),
           .peer = static_cast<uint16_t>(i ^ 1),
           .port = i,
-          .filter = i};
+          .filter = NumberOf(i)};
       PortDevice& device = topology_.devices[i];
       device.ethdev = ports_.back()->ethdev();
       device.rx_queues = kWorkers;
@@ -90,69 +102,33 @@ class IncidentPlane {
         device.pollers[worker] = worker;
       }
     }
-    plane_.topology.store(&topology_);
-    for (uint16_t i = 0; i < kFilters; ++i) {
-      Filter& filter = filters_[i];
-      filter.store = std::make_unique<PolicyStore>(
-          PolicyStoreConfig{
-              .workers = kWorkers, .rule_slots = 64, .table_slots = 16},
-          &interfaces_, reclaimer_.get());
-      filter.plane.number = i;
-      filter.plane.serial = i + 1u;
-      filter.plane.policy = filter.store.get();
-      filter.plane.budget = &filter.budget;
-      filter.plane.MakeHolds(kWorkers, &hold_budget_);
-      filter.plane.loaded.store(true);
-      Load(i, i >= kPorts);
-    }
-    for (uint16_t i = kFirstOpen; i < kPorts; ++i) {
-      filters_[i].plane.fail_policy = FailPolicy::kOpen;
-      filters_[i].plane.emergency =
-          &filters_[kPorts + i - kFirstOpen].plane;
-    }
-    for (Filter& filter : filters_) plane_.filters.Publish(&filter.plane);
-    for (uint16_t i = 0; i < kWorkers; ++i) {
-      auto states = StateTable::Build({.worker = static_cast<uint8_t>(i),
-                                       .capacity = 8192,
-                                       .filters = kFilters,
-                                       .secret = HashSecret::FromSeed(1),
-                                       .huge_pages = false,
-                                       .prefault = false});
-      EXPECT_TRUE(states.ok()) << states.status();
-      Worker::Options options;
-      options.index = i;
-      options.may_sleep = true;
-      sinks_.push_back(std::make_unique<RuleSink>(i, &plane_.filters));
-      workers_.push_back(std::make_unique<Worker>(
-          std::move(options), &plane_, *std::move(states),
-          sinks_.back().get()));
-    }
+    plane().topology.store(&topology_);
   }
 
   // Control thread: the rules of a filter before or after its restore.
   void Load(uint16_t filter, bool restored) {
-    ASSERT_TRUE(
-        filters_[filter].store->Load(restored ? after_ : before_).ok());
-    filters_[filter].store->Poll();
+    PolicyStore& store = filters_[filter]->store();
+    ASSERT_TRUE(store.Load(restored ? after_ : before_).ok());
+    store.Poll();
   }
-  FilterPlane& filter(size_t i) { return filters_[i].plane; }
+  FilterPlane& filter(size_t i) { return filters_[i]->plane(); }
   // Packets that were looked up for a filter.
   uint64_t Searches(size_t i) const {
     uint64_t sum = 0;
     for (uint16_t worker = 0; worker < kWorkers; ++worker) {
-      sum += filters_[i].store->worker_counters(worker).searches.value();
+      sum += filters_[i]->store().worker_counters(worker).searches.value();
     }
     return sum;
   }
-  Worker& worker(size_t i) { return *workers_[i]; }
+  Worker& worker(size_t i) { return engine_->worker(i); }
   MemoryPort& port(size_t i) { return *ports_[i]; }
-  Plane& plane() { return plane_; }
+  Plane& plane() { return engine_->plane(); }
   LockedPool& pool() { return pool_; }
-  HoldBudget& hold_budget() { return hold_budget_; }
+  HoldBudget& hold_budget() { return engine_->hold_budget(); }
 
   uint64_t Sum(Counter PortCounters::*counter) const {
     uint64_t sum = 0;
-    for (const auto& worker : workers_) {
+    for (const Worker* worker : engine_->environment().workers) {
       for (const PortCounters& port : worker->counters()) {
         sum += (port.*counter).value();
       }
@@ -161,7 +137,7 @@ class IncidentPlane {
   }
   uint64_t Drops(DropReason reason) const {
     uint64_t sum = 0;
-    for (const auto& worker : workers_) {
+    for (const Worker* worker : engine_->environment().workers) {
       for (const PortCounters& port : worker->counters()) {
         sum += port.drops[static_cast<size_t>(reason)].value();
       }
@@ -177,28 +153,17 @@ class IncidentPlane {
   }
 
  private:
-  struct FreeMemory {
-    void operator()(void* memory) const { std::free(memory); }
-  };
-  struct Filter {
-    StateBudget budget{16384};
-    std::unique_ptr<PolicyStore> store;
-    FilterPlane plane;
-  };
+  // Main's is 0.
+  static constexpr uint16_t NumberOf(size_t filter) {
+    return static_cast<uint16_t>(filter + 1);
+  }
 
   LockedPool pool_;
-  HoldBudget hold_budget_{HoldBudget::ShareOf(kMbufs)};
-  std::unique_ptr<rte_rcu_qsbr, FreeMemory> quiescence_;
-  std::unique_ptr<RcuReclaimer> reclaimer_;
-  InterfaceRegistry interfaces_;
-  ExpectationTable expectations_{{.capacity = 64}, HashSecret::FromSeed(2)};
-  Plane plane_;
-  Topology topology_;
   Policy before_, after_;
+  Topology topology_;
   std::vector<std::unique_ptr<MemoryPort>> ports_;
-  std::array<Filter, kFilters> filters_;
-  std::vector<std::unique_ptr<RuleSink>> sinks_;
-  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Engine> engine_;
+  std::array<std::shared_ptr<LiveFilter>, kFilters> filters_;
 };
 
 // Publishes the restored rules, in two steps so that disables fall between.

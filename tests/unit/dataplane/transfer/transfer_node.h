@@ -1,5 +1,5 @@
-// A plane with a restore service: what a daemon has of them, driven by hand or
-// with its workers running.
+// An engine between two ports, for transfers of its main filter: driven by
+// hand, or with its workers running.
 #ifndef SLUICE_TESTS_UNIT_DATAPLANE_TRANSFER_TRANSFER_NODE_H_
 #define SLUICE_TESTS_UNIT_DATAPLANE_TRANSFER_TRANSFER_NODE_H_
 
@@ -15,8 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "conntrack/state_table.h"
-#include "dataplane/transfer/restore_service.h"
 #include "tests/support/test_plane.h"
 
 namespace sluice {
@@ -55,22 +53,19 @@ class TransferNode {
  public:
   using Options = TransferNodeOptions;
   explicit TransferNode(Options options = {})
-      : plane_({.workers = options.workers}) {
+      : plane_({.workers = options.workers,
+                .restore = options.limits,
+                .max_snapshot = options.max_snapshot,
+                .restore_clock = [this] { return Now(); }}) {
+    // Main comes enabled and without a source. Here it is what the options
+    // say, and its commits are counted.
+    bool removed = false;
+    service().Disable("main", [](const absl::StatusOr<FilterStatus>&) {});
+    const absl::Status gone =
+        service().RemoveFilter("main", [&removed] { removed = true; });
+    EXPECT_TRUE(gone.ok()) << gone;
+    TurnUntil([&removed] { return removed; });
     plane_.filter().fail_policy = options.fail_policy;
-    // The plane comes enabled.
-    if (!options.enabled) plane_.filter().status.Disable();
-    RestoreServiceOptions service;
-    for (Worker* worker : plane_.workers()) {
-      service.plane.mailboxes.push_back(&worker->mailbox());
-    }
-    service.plane.steering = &plane_.plane().steering;
-    service.plane.expectations = plane_.plane().expectations;
-    service.plane.interfaces = &plane_.interfaces();
-    service.plane.now = [this] { return plane_.plane().clock.Now(); };
-    service.limits = options.limits;
-    service.max_snapshot = options.max_snapshot;
-    service.clock = [this] { return Now(); };
-    service_ = std::make_unique<RestoreService>(std::move(service));
     RestoreFilterOptions filter;
     filter.filter.name = "main";
     filter.filter.id = {1, 2, 3};
@@ -80,43 +75,38 @@ class TransferNode {
     filter.source = options.source;
     filter.choice = options.choice;
     filter.snapshot_required = options.snapshot_required;
-    const absl::Status added = service_->AddFilter(std::move(filter));
+    const absl::Status added = service().AddFilter(std::move(filter));
     EXPECT_TRUE(added.ok()) << added;
+    if (options.enabled) {
+      EXPECT_TRUE(service().Enable("main", false).ok());
+    }
   }
-  ~TransferNode() {
-    Stop();
-    // What was abandoned gives back what it has.
-    service_.reset();
-  }
+  ~TransferNode() { Stop(); }
 
   TestPlane* operator->() { return &plane_; }
   TestPlane& plane() { return plane_; }
-  RestoreService& service() { return *service_; }
+  RestoreService& service() { return plane_.engine().restores(); }
   FilterStatus status() { return plane_.filter().status.Load(); }
   int policy_changes() const { return policy_changes_; }
 
   // Workers run on threads of their own until Stop().
   void Start() {
-    for (Worker* worker : plane_.workers()) {
-      threads_.emplace_back([worker] { worker->Run(); });
-    }
+    plane_.engine().LaunchOnThreads();
+    running_ = true;
   }
   void Stop() {
-    plane_.plane().run.store(RunState::kStop);
-    for (std::thread& thread : threads_) thread.join();
-    threads_.clear();
-    plane_.plane().run.store(RunState::kRun);
+    plane_.engine().Stop([] { return true; });
+    running_ = false;
   }
 
   // One turn of the control loop, and of the workers if they do not run.
   void Turn() {
-    if (threads_.empty()) {
-      for (Worker* worker : plane_.workers()) worker->Round();
-    } else {
+    if (running_) {
       std::this_thread::sleep_for(std::chrono::microseconds(200));
+    } else {
+      plane_.engine().Round();
     }
-    service_->Poll();
-    plane_.store().Poll();
+    plane_.engine().Poll(plane_.engine().Now());
   }
   // Turns until something holds; fails after many.
   bool TurnUntil(const std::function<bool()>& holds) {
@@ -132,14 +122,12 @@ class TransferNode {
     return true;
   }
   // The service's clock: real, and what a test has added to it.
-  RestoreTime Now() const {
-    return plane_time_() + skipped_;
-  }
+  RestoreTime Now() const { return SteadyMicroseconds() + skipped_; }
   void Skip(RestoreTime time) { skipped_ += time; }
 
   absl::StatusOr<ExportReport> Export(int fd) {
     std::optional<absl::StatusOr<ExportReport>> result;
-    service_->Export("main", UniqueFd(::dup(fd)),
+    service().Export("main", UniqueFd(::dup(fd)),
                      [&](absl::StatusOr<ExportReport> r) {
                        result = std::move(r);
                      });
@@ -155,7 +143,7 @@ class TransferNode {
   absl::StatusOr<ImportReport> Import(ImportRequest request) {
     std::optional<absl::StatusOr<ImportReport>> result;
     request.filter = "main";
-    service_->Import(std::move(request), [&](absl::StatusOr<ImportReport> r) {
+    service().Import(std::move(request), [&](absl::StatusOr<ImportReport> r) {
       result = std::move(r);
     });
     TurnUntil([&] { return result.has_value(); });
@@ -194,12 +182,10 @@ class TransferNode {
             .count());
   }
 
-  TestPlane plane_;
-  RestoreTime (*plane_time_)() = &SteadyMicroseconds;
   RestoreTime skipped_ = 0;
   int policy_changes_ = 0;
-  std::vector<std::thread> threads_;
-  std::unique_ptr<RestoreService> service_;
+  bool running_ = false;
+  TestPlane plane_;
 };
 
 }  // namespace sluice

@@ -34,31 +34,20 @@ std::string Query(Family family, int data) {
 class OtherFilter {
  public:
   OtherFilter(TestPlane& plane, uint16_t number, const std::string& rules)
-      : store_({.workers = static_cast<uint32_t>(plane.workers().size()),
-                .rule_slots = 64,
-                .table_slots = 16},
-               &plane.interfaces(), &reclaimer_) {
-    filter_.number = number;
-    filter_.serial = 100u + number;
-    filter_.policy = &store_;
-    filter_.budget = &budget_;
-    filter_.MakeHolds(static_cast<uint16_t>(plane.workers().size()),
-                      &plane.hold_budget());
-    filter_.status.Enable(false);
-    plane.plane().filters.Publish(&filter_);
-    ParseInput input;
-    input.text = rules;
-    EXPECT_TRUE(store_.Load(ParsePolicy(std::move(input)).policy).ok());
-    filter_.loaded.store(true);
+      : filter_(std::make_shared<LiveFilter>(
+            &plane.engine().environment(),
+            LiveFilter::Options{.name = "other",
+                                .number = number,
+                                .serial = 100u + number})) {
+    (**this).status.Enable(false);
+    plane.plane().filters.Publish(&**this);
+    EXPECT_TRUE(LoadRules(*filter_, rules).ok());
   }
-  FilterPlane& operator*() { return filter_; }
-  FilterPlane* operator->() { return &filter_; }
+  FilterPlane& operator*() { return filter_->plane(); }
+  FilterPlane* operator->() { return &filter_->plane(); }
 
  private:
-  ImmediateReclaimer reclaimer_;
-  PolicyStore store_;
-  StateBudget budget_{1000};
-  FilterPlane filter_;
+  const std::shared_ptr<LiveFilter> filter_;
 };
 
 void Advance(FilterPlane& filter, std::initializer_list<RestoreState> states) {
