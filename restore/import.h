@@ -6,9 +6,9 @@
 // it, and any error ends it: StateIntake::Cancel() of each arena on its worker
 // and Abandon() leave the filter as it was.
 //
-// COMMIT is PublishPolicy(), then StateIntake::Commit() of each arena on its
-// worker, then Finish(). Only PublishPolicy() can fail, before anything has
-// changed, if somebody else has changed the policy meanwhile.
+// COMMIT is StateIntake::Commit() of each arena on its worker, then
+// PublishPolicy(), then Finish(). Only PublishPolicy() can fail, if somebody
+// else has changed the policy meanwhile; the states are removed again then.
 #ifndef SLUICE_RESTORE_IMPORT_H_
 #define SLUICE_RESTORE_IMPORT_H_
 

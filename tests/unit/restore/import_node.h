@@ -9,7 +9,8 @@
 #include <vector>
 
 #include "conntrack/state_import.h"
-#include "pftable/engine/evaluate.h"
+#include "dataplane/forward/filter_plane.h"
+#include "dataplane/forward/rule_sink.h"
 #include "pftable/policy/no_memory.h"
 #include "pftable/language/parser.h"
 #include "pftable/store/policy_store.h"
@@ -20,50 +21,6 @@
 #include "tests/unit/conntrack/shard.h"
 
 namespace sluice {
-
-// Counts states for the rules of one store, as the process does.
-class StoreSink : public StateSink {
- public:
-  StoreSink(PolicyStore* store, uint32_t worker)
-      : store_(store), worker_(worker) {}
-
-  bool StateInserted(uint16_t, const StateTemplate& values) override {
-    if (values.has(kStateRuleLimit) &&
-        !store_->rule_slots().record(values.rule_slot).AcquireState()) {
-      return false;
-    }
-    CountStateCreated(values, store_->worker_counters(worker_));
-    return true;
-  }
-  void AddTraffic(uint16_t, const StateTemplate& values,
-                  const TrafficDelta& traffic) override {
-    FoldTraffic(store_->rule_slots(), values,
-                {.packets = traffic.packets, .bytes = traffic.bytes},
-                store_->worker_counters(worker_));
-  }
-  void StateRemoved(uint16_t, const StateTemplate& values) override {
-    if (values.has(kStateRuleLimit)) {
-      store_->rule_slots().record(values.rule_slot).ReleaseState();
-    }
-    CountStateEnded(values, store_->worker_counters(worker_));
-  }
-  void StateCancelled(uint16_t, const StateTemplate& values) override {
-    if (values.has(kStateRuleLimit)) {
-      store_->rule_slots().record(values.rule_slot).ReleaseState();
-    }
-    CountStateCancelled(values, store_->worker_counters(worker_));
-  }
-  const TimeoutProfile* RuleTimeouts(uint16_t, uint32_t rule) const override {
-    return store_->rule_slots().record(rule).rule_timeouts();
-  }
-  uint32_t RuleStates(uint16_t, uint32_t rule) const override {
-    return static_cast<uint32_t>(store_->counters().Rule(rule).states);
-  }
-
- private:
-  PolicyStore* const store_;
-  const uint32_t worker_;
-};
 
 inline absl::Status LoadText(PolicyStore& store, std::string text) {
   ParseInput input;
@@ -83,11 +40,13 @@ class ImportNode {
       : store({.workers = workers, .rule_slots = 1024, .table_slots = 64,
                .pool = pool},
               &interfaces, &reclaimer) {
+    filter.policy = &store;
+    filters.Publish(&filter);
     for (uint8_t i = 0; i < workers; ++i) {
       options.worker = i;
       shards.push_back(std::make_unique<Shard>(family, options));
       shards[i]->Share(shards[0]->expectations);
-      sinks.push_back(std::make_unique<StoreSink>(&store, i));
+      sinks.push_back(std::make_unique<RuleSink>(i, &filters));
       shards[i]->table->SetSink(sinks[i].get());
       // One limit for all of them.
       shards[i]->table->SetFilter(0, &shards[0]->budget,
@@ -169,19 +128,31 @@ class ImportNode {
     }
     importer->Abandon();
   }
-  // COMMIT, the policy included.
+  // COMMIT as the daemon has it: the states, then the policy.
   absl::StatusOr<RestoreReport> Commit(StateImporter* importer) {
-    absl::Status status = importer->PublishPolicy();
-    if (!status.ok()) {
-      Cancel(importer);
-      return status;
-    }
     for (size_t i = 0; i < shards.size(); ++i) {
       while (!StateIntake(shards[i]->table.get())
                   .Commit(importer->arena(i), shard().now, 4)) {
       }
     }
+    if (absl::Status s = importer->PublishPolicy(); !s.ok()) {
+      Undo(importer);
+      return s;
+    }
     return importer->Finish(shard().now);
+  }
+  void Undo(StateImporter* importer) {
+    for (size_t i = 0; i < shards.size(); ++i) {
+      const StateImport& arena = *importer->arena(i);
+      StateTable& table = *shards[i]->table;
+      for (uint32_t j = 0; j < arena.done; ++j) {
+        const StateRecord& record = arena.states[j].record;
+        const StateIndex state =
+            table.entries().Resolve({record.id, record.slot});
+        if (state != kNoState) table.Remove(state);
+      }
+    }
+    Cancel(importer);
   }
   template <typename Source>
   absl::StatusOr<RestoreReport> Run(StateImporter* importer, Source&& source) {
@@ -210,7 +181,9 @@ class ImportNode {
   InterfaceRegistry interfaces;
   ImmediateReclaimer reclaimer;
   PolicyStore store;
-  std::vector<std::unique_ptr<StoreSink>> sinks;
+  FilterPlane filter;
+  FilterTable filters;
+  std::vector<std::unique_ptr<RuleSink>> sinks;
   std::vector<std::unique_ptr<Shard>> shards;
   std::function<void()> meanwhile;  // between the phases
   std::function<uint8_t(const SnapshotState&)> owner;
