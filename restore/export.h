@@ -12,8 +12,8 @@
 #include "conntrack/expectation.h"
 #include "conntrack/state.h"
 #include "pftable/engine/interface_registry.h"
-#include "pftable/store/policy_store.h"
 #include "pftable/print/printer.h"
+#include "pftable/store/policy_store.h"
 #include "restore/snapshot.h"
 
 namespace sluice {

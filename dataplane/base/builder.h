@@ -11,8 +11,8 @@
 #include <thread>
 
 #include "absl/functional/any_invocable.h"
-#include "dataplane/base/unique_fd.h"
 #include "dataplane/base/thread_beacon.h"
+#include "dataplane/base/unique_fd.h"
 
 namespace sluice {
 

@@ -11,9 +11,9 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/fault_point.h"
 #include "dataplane/base/text.h"
 #include "dataplane/base/unique_fd.h"
-#include "dataplane/base/fault_point.h"
 
 namespace sluice {
 namespace {

@@ -9,10 +9,10 @@
 #include <utility>
 
 #include "dataplane/base/command_line.h"
+#include "dataplane/base/fault_point.h"
+#include "dataplane/base/log.h"
 #include "dataplane/config/config.h"
 #include "dataplane/daemon/daemon.h"
-#include "dataplane/base/log.h"
-#include "dataplane/base/fault_point.h"
 #include "dataplane/daemon/preflight.h"
 
 namespace {

@@ -8,9 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "dataplane/daemon/preflight_parts.h"
 #include "dataplane/host/nic_models.h"
 #include "dataplane/host/pci.h"
-#include "dataplane/daemon/preflight_parts.h"
 
 namespace sluice {
 namespace {

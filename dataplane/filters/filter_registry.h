@@ -19,8 +19,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dataplane/base/builder.h"
-#include "dataplane/control/api/filter_directory.h"
 #include "dataplane/base/grace_list.h"
+#include "dataplane/control/api/filter_directory.h"
 #include "dataplane/filters/live_filter.h"
 #include "dataplane/ports/port_set.h"
 

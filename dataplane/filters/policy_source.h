@@ -10,9 +10,9 @@
 
 #include "absl/status/statusor.h"
 #include "dataplane/control/api/filter_control.h"
-#include "pftable/policy/diagnostic.h"
 #include "pftable/host/host_facts.h"
 #include "pftable/language/parser.h"
+#include "pftable/policy/diagnostic.h"
 #include "pftable/policy/policy.h"
 #include "pftable/store/policy_store.h"
 

@@ -20,8 +20,8 @@
 #include <vector>
 
 #include "dataplane/base/build_limits.h"
-#include "restore/hold_queue.h"
 #include "restore/filter_status.h"
+#include "restore/hold_queue.h"
 #include "restore/restore_queue.h"
 
 namespace sluice {

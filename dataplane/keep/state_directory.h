@@ -23,8 +23,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "dataplane/control/api/filter_directory.h"
 #include "dataplane/base/unique_fd.h"
+#include "dataplane/control/api/filter_directory.h"
 #include "dataplane/transfer/kept_filter.h"
 
 namespace sluice {

@@ -19,8 +19,8 @@
 
 #include "absl/status/status.h"
 #include "dataplane/base/builder.h"
-#include "dataplane/transfer/restore_service.h"
 #include "dataplane/keep/state_directory.h"
+#include "dataplane/transfer/restore_service.h"
 
 namespace sluice {
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/packetlog/log_files.h"
 #include "dataplane/forward/log_ring.h"
+#include "dataplane/packetlog/log_files.h"
 #include "dataplane/packetlog/pflog.h"
 
 namespace sluice {

@@ -17,9 +17,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dataplane/base/build_limits.h"
+#include "dataplane/forward/steering.h"
 #include "dataplane/ports/port_config.h"
 #include "dataplane/ports/removal_watch.h"
-#include "dataplane/forward/steering.h"
 
 struct rte_device;
 struct rte_eth_conf;

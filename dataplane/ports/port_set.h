@@ -24,14 +24,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dataplane/base/build_limits.h"
-#include "dataplane/forward/filter_plane.h"
 #include "dataplane/base/grace_list.h"
+#include "dataplane/forward/filter_plane.h"
 #include "dataplane/forward/port_counters.h"
 #include "dataplane/forward/topology.h"
 #include "dataplane/ports/port.h"
 #include "dataplane/ports/port_sums.h"
-#include "pftable/host/host_facts.h"
 #include "pftable/engine/interface_registry.h"
+#include "pftable/host/host_facts.h"
 
 namespace sluice {
 

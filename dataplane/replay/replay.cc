@@ -11,8 +11,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/text.h"
-#include "pftable/policy/diagnostic.h"
 #include "pftable/language/parser.h"
+#include "pftable/policy/diagnostic.h"
 
 namespace sluice {
 namespace {

@@ -20,10 +20,10 @@
 #include "dataplane/forward/filter_plane.h"
 #include "dataplane/forward/pipeline.h"
 #include "dataplane/forward/rule_sink.h"
-#include "pftable/host/host_facts.h"
 #include "pftable/engine/interface_registry.h"
-#include "pftable/store/policy_store.h"
 #include "pftable/engine/reclaimer.h"
+#include "pftable/host/host_facts.h"
+#include "pftable/store/policy_store.h"
 
 struct rte_mempool;
 

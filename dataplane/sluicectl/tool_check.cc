@@ -9,8 +9,8 @@
 #include "dataplane/sluicectl/ruleset_file.h"
 #include "dataplane/sluicectl/tool.h"
 #include "pftable/compile/compile.h"
-#include "pftable/policy/diagnostic.h"
 #include "pftable/compile/enforce.h"
+#include "pftable/policy/diagnostic.h"
 #include "pftable/print/printer.h"
 
 namespace sluice {

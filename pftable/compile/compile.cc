@@ -9,9 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "pftable/compile/compile_rule.h"
-#include "pftable/print/printer.h"
 #include "pftable/policy/source_lines.h"
 #include "pftable/policy/stable_hash.h"
+#include "pftable/print/printer.h"
 
 namespace sluice {
 namespace {

@@ -8,8 +8,8 @@
 #include <memory>
 #include <span>
 
-#include "pftable/tables/address_table.h"
 #include "pftable/policy/policy.h"
+#include "pftable/tables/address_table.h"
 
 namespace sluice {
 

@@ -9,10 +9,10 @@
 
 #include "packet/address.h"
 #include "pftable/engine/interface_registry.h"
-#include "pftable/policy/rule.h"
 #include "pftable/engine/rule_slots.h"
 #include "pftable/engine/state_template.h"
 #include "pftable/engine/tag_registry.h"
+#include "pftable/policy/rule.h"
 
 namespace sluice {
 

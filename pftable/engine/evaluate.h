@@ -15,8 +15,8 @@
 #include "pftable/engine/compiled_rule.h"
 #include "pftable/engine/counters.h"
 #include "pftable/engine/generation.h"
-#include "pftable/policy/rule.h"
 #include "pftable/engine/state_template.h"
+#include "pftable/policy/rule.h"
 
 namespace sluice {
 

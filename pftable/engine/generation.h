@@ -14,12 +14,12 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "pftable/tables/address_table.h"
 #include "pftable/engine/compiled_rule.h"
-#include "pftable/policy/policy.h"
 #include "pftable/engine/rule_slots.h"
 #include "pftable/engine/table_slots.h"
+#include "pftable/policy/policy.h"
 #include "pftable/policy/timeouts.h"
+#include "pftable/tables/address_table.h"
 
 namespace sluice {
 

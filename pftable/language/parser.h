@@ -19,10 +19,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "pftable/optimize/automatic_tables.h"
-#include "pftable/policy/diagnostic.h"
 #include "pftable/host/host_facts.h"
+#include "pftable/optimize/automatic_tables.h"
 #include "pftable/optimize/optimize.h"
+#include "pftable/policy/diagnostic.h"
 #include "pftable/policy/policy.h"
 
 namespace sluice {

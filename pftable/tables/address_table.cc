@@ -4,9 +4,9 @@
 #include <cstring>
 
 #include "packet/byte_order.h"
-#include "pftable/tables/address_trie.h"
 #include "pftable/policy/policy.h"
 #include "pftable/policy/stable_hash.h"
+#include "pftable/tables/address_trie.h"
 
 namespace sluice {
 namespace trie {

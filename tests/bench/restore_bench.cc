@@ -19,10 +19,10 @@
 
 #include "conntrack/state_import.h"
 #include "conntrack/state_table.h"
-#include "pftable/language/parser.h"
 #include "pftable/compile/policy_pool.h"
-#include "pftable/store/policy_store.h"
 #include "pftable/engine/reclaimer.h"
+#include "pftable/language/parser.h"
+#include "pftable/store/policy_store.h"
 #include "restore/export.h"
 #include "restore/import.h"
 #include "restore/snapshot_writer.h"

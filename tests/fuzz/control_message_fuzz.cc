@@ -19,8 +19,8 @@
 #include <utility>
 
 #include "dataplane/config/config.h"
-#include "dataplane/control/socket/connection.h"
 #include "dataplane/control/methods/operations.h"
+#include "dataplane/control/socket/connection.h"
 #include "nlohmann/json.hpp"
 #include "pftable/policy/name.h"
 #include "spdlog/spdlog.h"

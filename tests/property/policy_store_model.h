@@ -8,8 +8,8 @@
 #include <set>
 #include <vector>
 
-#include "pftable/policy/policy.h"
 #include "pftable/engine/table_slots.h"
+#include "pftable/policy/policy.h"
 
 namespace sluice {
 

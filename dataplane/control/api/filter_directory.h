@@ -20,8 +20,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dataplane/control/api/filter_control.h"
-#include "restore/hold_queue.h"
 #include "restore/filter_status.h"
+#include "restore/hold_queue.h"
 #include "restore/restore_job.h"
 #include "restore/restore_queue.h"
 

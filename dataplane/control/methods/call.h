@@ -12,13 +12,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dataplane/base/builder.h"
+#include "dataplane/base/unique_fd.h"
 #include "dataplane/control/api/filter_control.h"
 #include "dataplane/control/api/filter_directory.h"
+#include "dataplane/control/api/transfer_control.h"
+#include "dataplane/control/methods/operations.h"
 #include "dataplane/control/socket/json_rpc.h"
 #include "dataplane/control/socket/message.h"
-#include "dataplane/control/methods/operations.h"
-#include "dataplane/control/api/transfer_control.h"
-#include "dataplane/base/unique_fd.h"
 #include "nlohmann/json.hpp"
 
 namespace sluice {

@@ -7,8 +7,8 @@
 
 #include "dataplane/control/api/filter_control.h"
 #include "dataplane/control/api/filter_directory.h"
-#include "restore/restore_job.h"
 #include "nlohmann/json_fwd.hpp"
+#include "restore/restore_job.h"
 
 namespace sluice {
 

@@ -16,10 +16,10 @@
 
 #include "absl/functional/any_invocable.h"
 #include "dataplane/base/builder.h"
-#include "dataplane/control/api/filter_directory.h"
-#include "dataplane/control/socket/message.h"
-#include "dataplane/control/api/transfer_control.h"
 #include "dataplane/base/unique_fd.h"
+#include "dataplane/control/api/filter_directory.h"
+#include "dataplane/control/api/transfer_control.h"
+#include "dataplane/control/socket/message.h"
 
 namespace sluice {
 

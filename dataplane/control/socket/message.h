@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
-#include "dataplane/control/socket/listener.h"
 #include "dataplane/base/unique_fd.h"
+#include "dataplane/control/socket/listener.h"
 
 namespace sluice {
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "dataplane/control/methods/call.h"
-#include "dataplane/control/socket/json_rpc.h"
 #include "dataplane/control/methods/operations.h"
+#include "dataplane/control/socket/json_rpc.h"
 #include "nlohmann/json.hpp"
 #include "tests/unit/dataplane/control/control_operations_fixture.h"
 

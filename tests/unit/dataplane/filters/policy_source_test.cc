@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "absl/status/status.h"
-#include "pftable/policy/diagnostic.h"
 #include "pftable/engine/evaluate.h"
 #include "pftable/engine/reclaimer.h"
+#include "pftable/policy/diagnostic.h"
 #include "pftable/store/policy_listing.h"
 
 namespace sluice {

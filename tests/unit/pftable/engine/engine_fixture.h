@@ -11,10 +11,10 @@
 
 #include "packet/packet.h"
 #include "pftable/engine/evaluate.h"
-#include "pftable/language/parser.h"
-#include "pftable/store/policy_store.h"
 #include "pftable/engine/reclaimer.h"
+#include "pftable/language/parser.h"
 #include "pftable/store/policy_listing.h"
+#include "pftable/store/policy_store.h"
 
 namespace sluice {
 

@@ -8,8 +8,8 @@
 
 #include <gtest/gtest.h>
 
-#include "pftable/tables/address_trie.h"
 #include "pftable/policy/policy.h"
+#include "pftable/tables/address_trie.h"
 
 namespace sluice {
 namespace {
