@@ -7,8 +7,7 @@
 #include <span>
 #include <utility>
 
-#include "conntrack/state_table.h"
-#include "dataplane/forward/rule_sink.h"
+#include "dataplane/forward/worker_shard.h"
 #include "dataplane/transfer/kept_filter.h"
 
 namespace sluice {
@@ -102,28 +101,29 @@ absl::Status Engine::MakeWorkers() {
   std::random_device random;
   std::vector<std::span<const PortCounters>> counters;
   for (uint16_t i = 0; i < options_.workers; ++i) {
-    absl::StatusOr<std::unique_ptr<StateTable>> states = StateTable::Build(
-        {.worker = static_cast<uint8_t>(i),
-         .capacity = ShardCapacity(options_),
-         .filters = kMaxFilters,
-         .secret = secret,
-         .tftp_helper = options_.tftp_helper,
-         .huge_pages = options_.huge_pages,
-         .prefault = options_.huge_pages});
-    if (!states.ok()) return states.status();
-    Worker::Options worker;
-    worker.index = i;
-    worker.may_sleep = options_.may_sleep;
-    worker.verify_checksums = options_.verify_checksums;
-    worker.pool = options_.pool;
-    if (packet_log_ != nullptr) worker.log = packet_log_->ring(i);
-    worker.random_seed = options_.seed.has_value()
-                             ? *options_.seed + i
-                             : uint64_t{random()} << 32 | random();
-    sinks_.push_back(std::make_unique<RuleSink>(i, &plane_->filters));
+    const uint64_t draws = options_.seed.has_value()
+                               ? *options_.seed + i
+                               : uint64_t{random()} << 32 | random();
+    absl::StatusOr<std::unique_ptr<WorkerShard>> shard = WorkerShard::Build(
+        {.states = {.worker = static_cast<uint8_t>(i),
+                    .capacity = ShardCapacity(options_),
+                    .filters = kMaxFilters,
+                    .secret = secret,
+                    .tftp_helper = options_.tftp_helper,
+                    .huge_pages = options_.huge_pages,
+                    .prefault = options_.huge_pages},
+         .pipeline = {.parse = {.verify_checksums = options_.verify_checksums},
+                      .pool = options_.pool,
+                      .log = packet_log_ != nullptr ? packet_log_->ring(i)
+                                                    : nullptr,
+                      .random_seed = draws}},
+        &plane_->filters, expectations_.get());
+    if (!shard.ok()) return shard.status();
     workers_.push_back(std::make_unique<Worker>(
-        std::move(worker), plane_.get(), *std::move(states),
-        sinks_.back().get()));
+        Worker::Options{.index = i,
+                        .may_sleep = options_.may_sleep,
+                        .verify_checksums = options_.verify_checksums},
+        plane_.get(), *std::move(shard)));
     environment_.workers.push_back(workers_.back().get());
     counters.push_back(workers_.back()->counters());
   }

@@ -51,8 +51,6 @@ struct rte_rcu_qsbr;
 
 namespace sluice {
 
-class RuleSink;
-
 class Engine {
  public:
   struct Options {
@@ -203,7 +201,6 @@ class Engine {
   // Orders that workers were given keep filters alive, which use these two.
   PolicyPool policies_;
   FilterEnvironment environment_;
-  std::vector<std::unique_ptr<RuleSink>> sinks_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Builder> builder_;
   // Keeps filters too, for threads and workers that were at them.

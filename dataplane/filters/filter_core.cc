@@ -1,6 +1,5 @@
 #include "dataplane/filters/filter_core.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,19 +9,14 @@ namespace sluice {
 
 FilterCore::FilterCore(const FilterEnvironment* environment, std::string name,
                        uint16_t number)
-    : environment(*environment),
+    : BareFilter(number, environment->store, environment->interfaces,
+                 environment->reclaimer, environment->state_capacity),
+      environment(*environment),
       name(std::move(name)),
       number(number),
-      budget(0),
-      store(environment->store, environment->interfaces,
-            environment->reclaimer),
       rules_by_slot(&store),
       snapshots(environment->store.workers) {
-  plane.number = number;
-  plane.policy = &store;
-  plane.budget = &budget;
   plane.MakeHolds(environment->store.workers, environment->hold_budget);
-  SetStateLimit(*store.policy());
 }
 
 absl::Status FilterCore::CheckAlive() const {
@@ -33,11 +27,6 @@ absl::Status FilterCore::CheckAlive() const {
 
 uint64_t FilterCore::SinceStart() const {
   return environment.plane->clock.Milliseconds();
-}
-
-void FilterCore::SetStateLimit(const Policy& policy) {
-  budget.SetLimit(std::min(policy.options.limit(Limit::kStates),
-                           environment.state_capacity));
 }
 
 }  // namespace sluice

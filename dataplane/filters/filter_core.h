@@ -10,9 +10,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "conntrack/state_budget.h"
 #include "dataplane/filters/rule_index.h"
-#include "dataplane/forward/filter_plane.h"
+#include "dataplane/forward/bare_filter.h"
 #include "dataplane/ports/port_set.h"
 #include "dataplane/workers/state_orders.h"
 #include "pftable/store/policy_store.h"
@@ -39,7 +38,7 @@ struct FilterEnvironment {
   RestoreService* restores = nullptr;
 };
 
-struct FilterCore {
+struct FilterCore : BareFilter {
   // `environment` outlives it.
   FilterCore(const FilterEnvironment* environment, std::string name,
              uint16_t number);
@@ -48,15 +47,10 @@ struct FilterCore {
   absl::Status CheckAlive() const;
   // Milliseconds of the plane's clock.
   uint64_t SinceStart() const;
-  // The workers' tables do not hold more, whatever a ruleset says.
-  void SetStateLimit(const Policy& policy);
 
   const FilterEnvironment& environment;
   const std::string name;
   const uint16_t number;
-  StateBudget budget;
-  PolicyStore store;
-  FilterPlane plane;
   RuleIndex rules_by_slot;
   // Jobs that are still under way end with an error.
   bool destroyed = false;

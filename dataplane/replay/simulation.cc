@@ -17,7 +17,10 @@ constexpr uint32_t kBudget = 1024;
 }  // namespace
 
 Simulation::Simulation(const SimulationOptions& options)
-    : options_(options), budget_(0), now_(options.start) {}
+    : options_(options),
+      filter_(0, {}, &interfaces_, &reclaimer_, UINT32_MAX),
+      expectations_({}, HashSecret::FromSeed(options.seed)),
+      round_{.now = options.start} {}
 
 Simulation::~Simulation() = default;
 
@@ -30,7 +33,6 @@ absl::StatusOr<std::unique_ptr<Simulation>> Simulation::Build(
 
 absl::Status Simulation::Start() {
   topology_ = std::make_unique<Topology>();
-  counters_ = std::vector<PortCounters>(options_.ports.size());
   for (uint16_t i = 0; i < options_.ports.size(); ++i) {
     const SimulatedPort& port = options_.ports[i];
     std::vector<InterfaceRegistry::PortAddress> addresses;
@@ -47,44 +49,43 @@ absl::Status Simulation::Start() {
     topology_->ports[wire.first].pass_non_ip = wire.pass_non_ip;
     topology_->ports[wire.second].pass_non_ip = wire.pass_non_ip;
   }
-  store_ = std::make_unique<PolicyStore>(PolicyStoreConfig{}, &interfaces_,
-                                         &reclaimer_);
-  filter_.policy = store_.get();
-  filter_.budget = &budget_;
-  filters_.Publish(&filter_);
-  sink_ = std::make_unique<RuleSink>(0, &filters_);
-  const HashSecret secret = HashSecret::FromSeed(options_.seed);
-  expectations_ =
-      std::make_unique<ExpectationTable>(ExpectationOptions{}, secret);
-  absl::StatusOr<std::unique_ptr<StateTable>> states = StateTable::Build(
-      {.capacity = std::max<uint32_t>(options_.state_capacity, 1),
-       .filters = 1,
-       .secret = secret,
-       .huge_pages = false,
-       .prefault = false});
-  if (!states.ok()) return states.status();
-  states_ = *std::move(states);
-  states_->SetSink(sink_.get());
-  states_->SetExpectations(expectations_.get());
-  pipeline_ = std::make_unique<Pipeline>(
-      Pipeline::Config{.parse = options_.parse,
-                       .pool = options_.pool,
-                       .log = options_.log,
-                       .random_seed = options_.seed,
-                       .on_verdict = options_.on_verdict,
-                       .on_verdict_context = options_.on_verdict_context},
-      *states_, *expectations_, counters_);
-  const EngineOptions& initial = store_->current()->options();
-  budget_.SetLimit(initial.limit(Limit::kStates));
-  states_->SetFilter(0, &budget_, initial.timeouts);
+  filter_.plane.serial = 1;
+  filter_.plane.status.Enable(/*expect_restore=*/false);
+  // The policy that it begins with passes everything.
+  filter_.plane.loaded = true;
+  filters_.Publish(&filter_.plane);
+  absl::StatusOr<std::unique_ptr<WorkerShard>> shard = WorkerShard::Build(
+      {.states = {.capacity = std::max<uint32_t>(options_.state_capacity, 1),
+                  .filters = 1,
+                  .secret = HashSecret::FromSeed(options_.seed),
+                  .huge_pages = false,
+                  .prefault = false},
+       .ports = static_cast<uint16_t>(options_.ports.size()),
+       .pipeline = {.parse = options_.parse,
+                    .pool = options_.pool,
+                    .log = options_.log,
+                    .random_seed = options_.seed,
+                    .on_verdict = options_.on_verdict,
+                    .on_verdict_context = options_.on_verdict_context}},
+      &filters_, &expectations_);
+  if (!shard.ok()) return shard.status();
+  shard_ = *std::move(shard);
+  views_.emplace(0, &round_, &filters_, &shard_->states(), 1);
+  LookAtFilter();
   return absl::OkStatus();
 }
 
+const FilterView& Simulation::LookAtFilter() {
+  ++round_.number;
+  return views_->See(0);
+}
+
 absl::Status Simulation::Load(Policy policy) {
-  if (absl::Status s = store_->Load(std::move(policy)); !s.ok()) return s;
-  const EngineOptions& options = store_->current()->options();
-  budget_.SetLimit(options.limit(Limit::kStates));
-  states_->SetFilter(0, &budget_, options.timeouts);
+  if (absl::Status s = filter_.store.Load(std::move(policy)); !s.ok()) {
+    return s;
+  }
+  filter_.SetStateLimit(*filter_.store.policy());
+  LookAtFilter();
   return absl::OkStatus();
 }
 
@@ -107,26 +108,23 @@ HostFacts Simulation::Facts() const {
 void Simulation::Advance(uint64_t milliseconds) {
   while (milliseconds > 0) {
     // When nothing can end, it makes no difference how much time passes.
-    if (states_->size() == 0 && expectations_->empty()) {
+    if (states().size() == 0 && expectations_.empty()) {
       milliseconds = std::min(milliseconds, kStep);
     }
     const uint64_t step = std::min(milliseconds, kStep);
     milliseconds -= step;
-    now_ += static_cast<Tick>(step);
-    while (!states_->Expire(now_, kBudget)) {
+    round_.now += static_cast<Tick>(step);
+    while (!states().Expire(round_.now, kBudget)) {
     }
-    expectations_->Expire(now_, ~uint32_t{0});
+    expectations_.Expire(round_.now, ~uint32_t{0});
   }
 }
 
 void Simulation::Process(uint16_t port, PacketBurst& burst,
                          BurstResult& result) {
-  const FilterView filter{.disposition = enabled_ ? Disposition::kJudge
-                                                  : Disposition::kUnfiltered,
-                          .generation = store_->current(),
-                          .counters = &store_->worker_counters(0)};
-  pipeline_->Process(port, burst, *topology_, {&filter, &filter}, now_,
-                     result);
+  const FilterView& filter = LookAtFilter();
+  shard_->pipeline().Process(port, burst, *topology_, {&filter, &filter},
+                             round_.now, result);
 }
 
 void Simulation::CountSent(uint16_t port, const BurstResult& result) {
@@ -134,12 +132,13 @@ void Simulation::CountSent(uint16_t port, const BurstResult& result) {
   for (uint32_t i = 0; i < result.forward_count; ++i) {
     bytes += result.forward[i]->pkt_len;
   }
-  PortCounters& arrival = counters_[port];
+  const std::span<PortCounters> counters = shard_->counters();
+  PortCounters& arrival = counters[port];
   arrival.forwarded_packets.Add(result.forward_count);
   arrival.forwarded_bytes.Add(bytes);
   if (const uint16_t to = peer(port); to != kNoPort) {
-    counters_[to].transmitted_packets.Add(result.forward_count);
-    counters_[to].transmitted_bytes.Add(bytes);
+    counters[to].transmitted_packets.Add(result.forward_count);
+    counters[to].transmitted_bytes.Add(bytes);
   }
   bytes = 0;
   for (uint32_t i = 0; i < result.answer_count; ++i) {

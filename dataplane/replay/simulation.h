@@ -1,5 +1,5 @@
-// A whole firewall in one thread, without ports, clock or hugepages: one
-// filter, one worker's pipeline and state table, and a virtual clock that the
+// A whole firewall in one thread, without ports, clock or hugepages: a filter
+// and a worker's shard as the Engine has them, and a virtual clock that the
 // caller moves. sluice-replay feeds it captures, the scenario tests feed it
 // packets from text.
 #ifndef SLUICE_DATAPLANE_REPLAY_SIMULATION_H_
@@ -8,18 +8,20 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "conntrack/expectation.h"
-#include "conntrack/state_budget.h"
-#include "conntrack/state_table.h"
-#include "dataplane/forward/filter_plane.h"
-#include "dataplane/forward/pipeline.h"
-#include "dataplane/forward/rule_sink.h"
+#include "dataplane/forward/bare_filter.h"
+#include "dataplane/forward/filter_views.h"
+#include "dataplane/forward/round_context.h"
+#include "dataplane/forward/topology.h"
+#include "dataplane/forward/worker_shard.h"
 #include "pftable/engine/interface_registry.h"
 #include "pftable/engine/reclaimer.h"
 #include "pftable/host/host_facts.h"
@@ -79,7 +81,7 @@ class Simulation {
   // Moves the clock on and ends all states and expectations that are due on
   // the way, each at its time to within a quarter of a second.
   void Advance(uint64_t milliseconds);
-  Tick now() const { return now_; }
+  Tick now() const { return round_.now; }
 
   // As Pipeline::Process(), at the present time. The caller owns what is in
   // `result`, and tells by CountSent() what became of it.
@@ -88,36 +90,34 @@ class Simulation {
   void CountSent(uint16_t port, const BurstResult& result);
 
   void SetLink(uint16_t port, bool up) { topology_->ports[port].up = up; }
-  void SetEnabled(bool enabled) { enabled_ = enabled; }
+  void SetEnabled(bool enabled) { filter_.plane.enabled = enabled; }
 
   uint16_t peer(uint16_t port) const { return topology_->ports[port].peer; }
   const std::vector<SimulatedPort>& ports() const { return options_.ports; }
-  const PortCounters& counters(uint16_t port) const { return counters_[port]; }
-  PolicyStore& store() { return *store_; }
-  StateTable& states() { return *states_; }
-  ExpectationTable& expectations() { return *expectations_; }
+  const PortCounters& counters(uint16_t port) const {
+    return std::as_const(*shard_).counters()[port];
+  }
+  PolicyStore& store() { return filter_.store; }
+  StateTable& states() { return shard_->states(); }
+  ExpectationTable& expectations() { return expectations_; }
   const InterfaceRegistry& interfaces() const { return interfaces_; }
-  const StateBudget& budget() const { return budget_; }
+  const StateBudget& budget() const { return filter_.budget; }
 
  private:
   explicit Simulation(const SimulationOptions& options);
   absl::Status Start();
+  const FilterView& LookAtFilter();
 
   const SimulationOptions options_;
   InterfaceRegistry interfaces_;
   ImmediateReclaimer reclaimer_;
-  std::unique_ptr<PolicyStore> store_;
-  StateBudget budget_;
-  std::unique_ptr<ExpectationTable> expectations_;
-  FilterPlane filter_;
+  BareFilter filter_;
   FilterTable filters_;
-  std::unique_ptr<RuleSink> sink_;
-  std::unique_ptr<StateTable> states_;
+  ExpectationTable expectations_;
   std::unique_ptr<Topology> topology_;
-  std::vector<PortCounters> counters_;
-  std::unique_ptr<Pipeline> pipeline_;
-  Tick now_;
-  bool enabled_ = true;
+  std::unique_ptr<WorkerShard> shard_;
+  RoundContext round_;
+  std::optional<FilterViews> views_;
 };
 
 }  // namespace sluice

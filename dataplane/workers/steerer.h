@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "dataplane/base/build_limits.h"
-#include "dataplane/workers/round_context.h"
+#include "dataplane/forward/round_context.h"
 #include "packet/packet.h"
 #include "packet/parse.h"
 

@@ -30,28 +30,18 @@ constexpr long kLongSleep = 200'000;
 }  // namespace
 
 Worker::Worker(Options options, Plane* plane,
-               std::unique_ptr<StateTable> states, StateSink* sink)
+               std::unique_ptr<WorkerShard> shard)
     : options_(std::move(options)),
       plane_(*plane),
       workers_(plane->steering.workers()),
-      states_(std::move(states)),
-      counter_storage_(std::make_unique<PortCounters[]>(kMaxPorts)),
-      counters_(counter_storage_.get(), kMaxPorts),
-      pipeline_({.parse = {.verify_checksums = options_.verify_checksums},
-                 .pool = options_.pool,
-                 .log = options_.log,
-                 .random_seed = options_.random_seed},
-                *states_, *plane->expectations, counters_),
-      transmitter_(options_.index, plane, counters_, &totals_),
-      views_(options_.index, &round_, &plane->filters, states_.get()),
+      shard_(std::move(shard)),
+      transmitter_(options_.index, plane, shard_->counters(), &totals_),
+      views_(options_.index, &round_, &plane->filters, &shard_->states()),
       judge_(options_.index, {.verify_checksums = options_.verify_checksums},
-             &round_, &views_, &pipeline_, &transmitter_, &totals_),
+             &round_, &views_, &shard_->pipeline(), &transmitter_, &totals_),
       steerer_(options_.index, {.verify_checksums = options_.verify_checksums},
                plane, &round_, &judge_, &transmitter_, &totals_),
-      queues_(options_.index, plane) {
-  states_->SetSink(sink);
-  states_->SetExpectations(plane_.expectations);
-}
+      queues_(options_.index, plane) {}
 
 Worker::~Worker() = default;
 
@@ -137,7 +127,7 @@ uint32_t Worker::Poll() {
     const uint32_t count = queues_.Receive(queue, burst_);
     if (count == 0) continue;
     packets += count;
-    pipeline_.Parse(queue.port, burst_);
+    shard_->pipeline().Parse(queue.port, burst_);
     if (workers_ > 1) steerer_.Steer(queue.port, burst_);
     if (burst_.count > 0) judge_.Judge(queue.port, burst_);
   }
@@ -147,15 +137,15 @@ uint32_t Worker::Poll() {
 void Worker::Housekeeping(uint32_t packets) {
   if (round_.now != last_expiry_ || expiry_behind_) {
     last_expiry_ = round_.now;
-    expiry_behind_ = !states_->Expire(round_.now, kExpiryBudget + 2 * packets);
+    expiry_behind_ = !shard_->states().Expire(round_.now, kExpiryBudget + 2 * packets);
     // One worker is enough for what all share.
     if (options_.index == 0 && !plane_.expectations->empty()) {
       plane_.expectations->Expire(round_.now, kExpectationBudget);
     }
   }
   has_order_ = mailbox_.Step({.worker = options_.index,
-                              .states = states_.get(),
-                              .ports = counters_,
+                              .states = &shard_->states(),
+                              .ports = counters(),
                               .totals = &totals_,
                               .held = judge_.held(),
                               .packets = packets,

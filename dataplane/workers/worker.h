@@ -5,8 +5,8 @@
 // logs nor throws, and makes no system call while there are packets.
 //
 // Its parts, in the order in which a packet meets them, each in its own file:
-// ReceiveQueues, Steerer, BurstJudge (with the pipeline, and FilterViews for
-// what it sees of filters), Transmitter. This one is the round.
+// ReceiveQueues, Steerer, BurstJudge (with the pipeline of its WorkerShard, and
+// FilterViews for what it sees of filters), Transmitter. This one is the round.
 #ifndef SLUICE_DATAPLANE_WORKERS_WORKER_H_
 #define SLUICE_DATAPLANE_WORKERS_WORKER_H_
 
@@ -14,26 +14,20 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
-#include "dataplane/forward/pipeline.h"
-#include "dataplane/forward/port_counters.h"
+#include "dataplane/forward/worker_shard.h"
 #include "dataplane/workers/burst_judge.h"
-#include "dataplane/workers/filter_views.h"
+#include "dataplane/forward/filter_views.h"
 #include "dataplane/workers/mailbox.h"
 #include "dataplane/workers/plane.h"
 #include "dataplane/workers/receive_queues.h"
-#include "dataplane/workers/round_context.h"
+#include "dataplane/forward/round_context.h"
 #include "dataplane/workers/steerer.h"
 #include "dataplane/workers/transmitter.h"
 #include "dataplane/workers/worker_totals.h"
 
-struct rte_mempool;
-
 namespace sluice {
-
-class LogRing;
-class StateSink;
-class StateTable;
 
 class Worker {
  public:
@@ -41,14 +35,10 @@ class Worker {
     uint16_t index = 0;
     bool may_sleep = false;  // when no packets come
     bool verify_checksums = true;
-    rte_mempool* pool = nullptr;
-    LogRing* log = nullptr;  // for packets of `log` rules; null: not wanted
-    uint64_t random_seed = 1;
   };
 
-  // All outlive the worker.
-  Worker(Options options, Plane* plane, std::unique_ptr<StateTable> states,
-         StateSink* sink);
+  // `plane` outlives the worker.
+  Worker(Options options, Plane* plane, std::unique_ptr<WorkerShard> shard);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -62,9 +52,11 @@ class Worker {
   // Control lcore.
   uint16_t index() const { return options_.index; }
   Mailbox& mailbox() { return mailbox_; }
-  std::span<const PortCounters> counters() const { return counters_; }
+  std::span<const PortCounters> counters() const {
+    return std::as_const(*shard_).counters();
+  }
   const WorkerTotals& totals() const { return totals_; }
-  const StateTable& states() const { return *states_; }
+  const StateTable& states() const { return shard_->states(); }
   // Of its thread, 0 before it runs: for /proc.
   int thread_id() const { return thread_id_.load(std::memory_order_acquire); }
   // With RunState::kDrain: whether its last rounds found nothing more to do.
@@ -79,16 +71,13 @@ class Worker {
   const Options options_;
   Plane& plane_;
   const uint16_t workers_;
-  const std::unique_ptr<StateTable> states_;
-  const std::unique_ptr<PortCounters[]> counter_storage_;
-  const std::span<PortCounters> counters_;
+  const std::unique_ptr<WorkerShard> shard_;
   Mailbox mailbox_;
   WorkerTotals totals_;
   alignas(128) std::atomic<bool> drained_{false};
   std::atomic<int> thread_id_{0};
 
   alignas(128) RoundContext round_;
-  Pipeline pipeline_;
   Transmitter transmitter_;
   FilterViews views_;
   BurstJudge judge_;

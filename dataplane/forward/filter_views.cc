@@ -1,4 +1,4 @@
-#include "dataplane/workers/filter_views.h"
+#include "dataplane/forward/filter_views.h"
 
 #include "conntrack/state_table.h"
 #include "dataplane/forward/filter_plane.h"
@@ -7,12 +7,13 @@
 namespace sluice {
 
 FilterViews::FilterViews(uint16_t worker, const RoundContext* round,
-                         const FilterTable* filters, StateTable* states)
+                         const FilterTable* filters, StateTable* states,
+                         uint16_t count)
     : worker_(worker),
       round_(*round),
       filters_(*filters),
       states_(*states),
-      seen_(kMaxFilters) {}
+      seen_(count) {}
 
 void FilterViews::SeeNext() {
   if (next_ >= filters_.end()) next_ = 0;

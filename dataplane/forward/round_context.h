@@ -1,6 +1,6 @@
 // What a worker's round works with.
-#ifndef SLUICE_DATAPLANE_WORKERS_ROUND_CONTEXT_H_
-#define SLUICE_DATAPLANE_WORKERS_ROUND_CONTEXT_H_
+#ifndef SLUICE_DATAPLANE_FORWARD_ROUND_CONTEXT_H_
+#define SLUICE_DATAPLANE_FORWARD_ROUND_CONTEXT_H_
 
 #include <cstdint>
 
@@ -23,4 +23,4 @@ struct RoundContext {
 
 }  // namespace sluice
 
-#endif  // SLUICE_DATAPLANE_WORKERS_ROUND_CONTEXT_H_
+#endif  // SLUICE_DATAPLANE_FORWARD_ROUND_CONTEXT_H_

@@ -1,13 +1,14 @@
 // All filters as a worker sees them in its round. Each is read when the round
 // meets it first and stays as it was until the next.
-#ifndef SLUICE_DATAPLANE_WORKERS_FILTER_VIEWS_H_
-#define SLUICE_DATAPLANE_WORKERS_FILTER_VIEWS_H_
+#ifndef SLUICE_DATAPLANE_FORWARD_FILTER_VIEWS_H_
+#define SLUICE_DATAPLANE_FORWARD_FILTER_VIEWS_H_
 
 #include <cstdint>
 #include <vector>
 
+#include "dataplane/base/build_limits.h"
 #include "dataplane/forward/filter_view.h"
-#include "dataplane/workers/round_context.h"
+#include "dataplane/forward/round_context.h"
 
 namespace sluice {
 
@@ -18,9 +19,10 @@ class StateTable;
 // filters that are seen.
 class FilterViews {
  public:
-  // All outlive it.
+  // All outlive it. There is room for `count` filters.
   FilterViews(uint16_t worker, const RoundContext* round,
-              const FilterTable* filters, StateTable* states);
+              const FilterTable* filters, StateTable* states,
+              uint16_t count = kMaxFilters);
   FilterViews(const FilterViews&) = delete;
   FilterViews& operator=(const FilterViews&) = delete;
 
@@ -55,4 +57,4 @@ class FilterViews {
 
 }  // namespace sluice
 
-#endif  // SLUICE_DATAPLANE_WORKERS_FILTER_VIEWS_H_
+#endif  // SLUICE_DATAPLANE_FORWARD_FILTER_VIEWS_H_

@@ -1,0 +1,30 @@
+#include "dataplane/forward/worker_shard.h"
+
+#include <utility>
+
+namespace sluice {
+
+absl::StatusOr<std::unique_ptr<WorkerShard>> WorkerShard::Build(
+    const Options& options, const FilterTable* filters,
+    ExpectationTable* expectations) {
+  absl::StatusOr<std::unique_ptr<StateTable>> states =
+      StateTable::Build(options.states);
+  if (!states.ok()) return states.status();
+  return std::unique_ptr<WorkerShard>(new WorkerShard(
+      options, filters, expectations, *std::move(states)));
+}
+
+WorkerShard::WorkerShard(const Options& options, const FilterTable* filters,
+                         ExpectationTable* expectations,
+                         std::unique_ptr<StateTable> states)
+    : expectations_(*expectations),
+      sink_(options.states.worker, filters),
+      states_(std::move(states)),
+      counter_storage_(std::make_unique<PortCounters[]>(options.ports)),
+      counters_(counter_storage_.get(), options.ports),
+      pipeline_(options.pipeline, *states_, expectations_, counters_) {
+  states_->SetSink(&sink_);
+  states_->SetExpectations(&expectations_);
+}
+
+}  // namespace sluice
