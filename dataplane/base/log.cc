@@ -130,4 +130,19 @@ absl::Status ReopenLog() {
   return file_sink ? file_sink->Open() : absl::OkStatus();
 }
 
+void EndLog() { spdlog::shutdown(); }
+
+void WriteLog(LogLevel level, fmt::string_view format,
+              fmt::format_args values) {
+  constexpr spdlog::level::level_enum kLevels[] = {
+      spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+      spdlog::level::err, spdlog::level::critical};
+  const spdlog::level::level_enum of = kLevels[static_cast<size_t>(level)];
+  spdlog::logger* const logger = spdlog::default_logger_raw();
+  if (logger == nullptr || !logger->should_log(of)) return;
+  spdlog::memory_buf_t text;
+  fmt::vformat_to(fmt::appender(text), format, values);
+  logger->log(of, spdlog::string_view_t(text.data(), text.size()));
+}
+
 }  // namespace sluice

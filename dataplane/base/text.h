@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "dataplane/base/log.h"
 
 namespace sluice {
 
@@ -17,7 +18,8 @@ namespace sluice {
 inline absl::string_view View(std::string_view text) {
   return {text.data(), text.size()};
 }
-// The message of a status, for spdlog, which does not know that type.
+// The message of a status, for the log, whose formatter does not know that
+// type.
 inline std::string Text(const absl::Status& status) {
   return std::string(status.message());
 }

@@ -3,7 +3,7 @@
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -60,9 +60,9 @@ void LogDiagnostics(const std::vector<Diagnostic>& diagnostics) {
   for (const Diagnostic& diagnostic : diagnostics) {
     std::string text = FormatDiagnostic(diagnostic);
     if (!text.empty() && text.back() == '\n') text.pop_back();
-    spdlog::log(diagnostic.severity == Severity::kError
-                    ? spdlog::level::err
-                    : spdlog::level::warn,
+    Log(diagnostic.severity == Severity::kError
+                    ? LogLevel::kError
+                    : LogLevel::kWarning,
                 "{}", text);
   }
 }
@@ -145,7 +145,7 @@ std::vector<Diagnostic> CheckRuleset(const Config& config, uint64_t* rules) {
 
 void Daemon::FreePool::operator()(rte_mempool* pool) const {
   if (rte_mempool_in_use_count(pool) > 0) {
-    spdlog::warn("{} mbufs were never given back",
+    LogWarning("{} mbufs were never given back",
                  rte_mempool_in_use_count(pool));
   }
   rte_mempool_free(pool);
@@ -231,14 +231,14 @@ absl::Status Daemon::MakeEngine() {
 
 absl::Status Daemon::LoadRuleset() {
   if (engine_->LoadKeptPolicy()) {
-    spdlog::info("the ruleset that was committed last is in force; SIGHUP "
+    LogInfo("the ruleset that was committed last is in force; SIGHUP "
                  "loads {}",
                  config_.policy.ruleset);
     return absl::OkStatus();
   }
   if (config_.policy.missing_ruleset == MissingRuleset::kBlock &&
       !std::filesystem::exists(config_.policy.ruleset)) {
-    spdlog::warn("{} is not there: everything is blocked until a ruleset is "
+    LogWarning("{} is not there: everything is blocked until a ruleset is "
                  "loaded",
                  config_.policy.ruleset);
     return absl::OkStatus();
@@ -254,7 +254,7 @@ absl::Status Daemon::LoadRuleset() {
         absl::StrCat(config_.policy.ruleset, " has errors"));
   }
   rules_ = result->rules;
-  spdlog::info("{}: {} rules", config_.policy.ruleset, result->rules);
+  LogInfo("{}: {} rules", config_.policy.ruleset, result->rules);
   return absl::OkStatus();
 }
 
@@ -274,7 +274,7 @@ absl::Status Daemon::Launch() {
   }
   if (absl::Status status = engine_->Start(); !status.ok()) return status;
   if (absl::Status s = engine_->LaunchOnLcores(); !s.ok()) return s;
-  spdlog::info("{} worker(s) on processor(s) {}{}; control socket {}",
+  LogInfo("{} worker(s) on processor(s) {}{}; control socket {}",
                engine_->worker_count(), fmt::join(plan_.worker_cores, ", "),
                plan_.hugepages ? ", hugepages" : "", config_.control.socket);
   return absl::OkStatus();
@@ -291,7 +291,7 @@ absl::Status Daemon::Run() {
     BeginReload();
     service_.Beat(now);
   }
-  spdlog::info("stopping");
+  LogInfo("stopping");
   service_.Stopping();
   Stop();
   return engine_->Account();
@@ -318,9 +318,9 @@ void Daemon::OnSignal() {
           packets->Reopen();
         }
         if (const absl::Status status = ReopenLog(); status.ok()) {
-          spdlog::info("SIGUSR1: the log goes on here");
+          LogInfo("SIGUSR1: the log goes on here");
         } else {
-          spdlog::error("SIGUSR1: {}; the old file is still written to",
+          LogError("SIGUSR1: {}; the old file is still written to",
                         Text(status));
         }
         break;
@@ -340,7 +340,7 @@ void Daemon::BeginReload() {
   // One change at a time: those of clients go first.
   if (!reload_wanted_ || reloading_ || operations_->busy()) return;
   reload_wanted_ = false;
-  spdlog::info("SIGHUP: loading {}", config_.policy.ruleset);
+  LogInfo("SIGHUP: loading {}", config_.policy.ruleset);
   service_.Reloading();
   std::shared_ptr<BuildJob<LoadResult>> job =
       engine_->filters().main().Rules().BeginLoadFile(config_.policy.ruleset);
@@ -355,20 +355,20 @@ void Daemon::BeginReload() {
             reload_wanted_ = true;
             return;
           }
-          spdlog::error("reload failed: {}", Text(result.status()));
+          LogError("reload failed: {}", Text(result.status()));
           service_.Ready(Summary("running; the last reload failed"));
           return;
         }
         LogDiagnostics(result->diagnostics);
         if (result->HasErrors()) {
-          spdlog::error("{} has errors; nothing was loaded, the old rules are "
+          LogError("{} has errors; nothing was loaded, the old rules are "
                         "in force",
                         config_.policy.ruleset);
           service_.Ready(Summary("running; the last reload failed"));
         } else {
           rules_ = result->rules;
           service_.Ready(Summary("running"));
-          spdlog::info("{}: {} rules, generation {}", config_.policy.ruleset,
+          LogInfo("{}: {} rules, generation {}", config_.policy.ruleset,
                        result->rules, result->generation);
         }
       });

@@ -5,7 +5,6 @@
 #include <rte_log.h>
 #include <rte_mbuf.h>
 #include <sched.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/log.h"
 
 namespace sluice {
 namespace {
@@ -32,17 +32,17 @@ ssize_t WriteLog(void*, const char* data, size_t size) {
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (line.empty()) continue;
     const auto level = static_cast<uint32_t>(rte_log_cur_msg_loglevel());
-    const auto severity = level <= RTE_LOG_ERR       ? spdlog::level::err
-                          : level <= RTE_LOG_WARNING ? spdlog::level::warn
-                          : level <= RTE_LOG_NOTICE  ? spdlog::level::info
-                                                     : spdlog::level::debug;
+    const auto severity = level <= RTE_LOG_ERR       ? LogLevel::kError
+                          : level <= RTE_LOG_WARNING ? LogLevel::kWarning
+                          : level <= RTE_LOG_NOTICE  ? LogLevel::kInfo
+                                                     : LogLevel::kDebug;
     if (last_error_line != nullptr && level <= RTE_LOG_ERR) {
       *last_error_line = std::string(line);
     }
     if (!line.starts_with("EAL: ")) {
-      spdlog::log(severity, "DPDK: {}", line);
+      Log(severity, "DPDK: {}", line);
     } else {
-      spdlog::log(severity, "{}", line);
+      Log(severity, "{}", line);
     }
   }
   return static_cast<ssize_t>(size);

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "dataplane/base/log.h"
 #include "dataplane/config/config.h"
 
 namespace sluice {
@@ -46,7 +47,7 @@ absl::StatusOr<EalPlan> PlanEal(const Config& config,
                                 const MachineFacts& machine);
 
 // The running EAL; at most one a process, and it cannot be started again.
-// Its messages go to spdlog, prefixed with "EAL: ".
+// Its messages go to the log, prefixed with "EAL: ".
 class Eal {
  public:
   // The calling thread becomes the main lcore and is bound as the plan says.

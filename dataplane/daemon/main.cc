@@ -1,6 +1,4 @@
 // sluiced: the daemon's command line.
-#include <spdlog/spdlog.h>
-
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -93,14 +91,14 @@ int Serve(sluice::Config config) {
   sluice::Daemon::BlockSignals();
   sluice::Daemon daemon(std::move(config));
   if (const absl::Status status = daemon.Start(); !status.ok()) {
-    spdlog::critical("not started: {}", std::string(status.message()));
+    sluice::LogCritical("not started: {}", std::string(status.message()));
     return kExitFailed;
   }
   if (const absl::Status status = daemon.Run(); !status.ok()) {
-    spdlog::critical("{}", std::string(status.message()));
+    sluice::LogCritical("{}", std::string(status.message()));
     return kExitFailed;
   }
-  spdlog::info("stopped");
+  sluice::LogInfo("stopped");
   return kExitOk;
 }
 

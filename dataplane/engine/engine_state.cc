@@ -1,10 +1,9 @@
 // What the engine has to do with its own life before, and the one after.
-#include <spdlog/spdlog.h>
-
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "dataplane/base/log.h"
 #include "dataplane/base/text.h"
 #include "dataplane/engine/engine.h"
 #include "dataplane/transfer/kept_filter.h"
@@ -23,7 +22,7 @@ absl::Status Engine::ReadState() {
       StateDirectory::Open(options_.state_directory);
   if (!directory.ok()) return directory.status();
   const auto complain = [](const std::string& what) {
-    spdlog::error("state directory: {}; the older one is tried", what);
+    LogError("state directory: {}; the older one is tried", what);
   };
   absl::StatusOr<std::vector<ManifestEntry>> manifest =
       (*directory)->ReadManifest(complain);
@@ -63,7 +62,7 @@ bool Engine::LoadKeptPolicy() {
       main.Rules().AfterCommit();
       return true;
     }
-    spdlog::error("the kept ruleset: {}", Text(status));
+    LogError("the kept ruleset: {}", Text(status));
   }
   return false;
 }
@@ -76,7 +75,7 @@ void Engine::MakeKeptFilters() {
     job->Build();
     const absl::StatusOr<LoadResult> result = job->Publish();
     if (!result.ok() || result->HasErrors()) {
-      spdlog::error("filter {} is not made again: {}", name,
+      LogError("filter {} is not made again: {}", name,
                     result.ok() ? "its emergency ruleset has errors"
                                 : Text(result.status()));
     }
@@ -96,13 +95,13 @@ void Engine::SaveState(absl::FunctionRef<bool()> hurry) {
   while (!keeper_->finished()) {
     const uint64_t now = Now();
     if (now >= deadline || hurry()) {
-      spdlog::error("state directory: not all could be saved");
+      LogError("state directory: not all could be saved");
       return;
     }
     PollTransfers(now);
     Wait();
   }
-  spdlog::info("state directory: saved");
+  LogInfo("state directory: saved");
 }
 
 }  // namespace sluice

@@ -3,7 +3,6 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_rcu_qsbr.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/log.h"
 #include "dataplane/engine/engine.h"
 
 namespace sluice {
@@ -138,8 +138,8 @@ void Engine::Stop(absl::FunctionRef<bool()> hurry) {
   for (size_t i = 0; i < launched_; ++i) {
     while (Runs(i)) {
       if (Now() > end) {
-        spdlog::critical("worker {} does not stop; ending without it", i);
-        spdlog::shutdown();
+        LogCritical("worker {} does not stop; ending without it", i);
+        EndLog();
         std::_Exit(EXIT_FAILURE);
       }
       usleep(1000);
@@ -182,7 +182,7 @@ absl::Status Engine::Account() const {
   }
   // Left in the rings by a stop that did not wait.
   const uint64_t abandoned = handed_out - handed_in;
-  spdlog::info("{} packets received = {} transmitted + {} dropped + {} "
+  LogInfo("{} packets received = {} transmitted + {} dropped + {} "
                "abandoned; {} answers made",
                received, forwarded, dropped, abandoned, answers);
   if (received != forwarded + dropped + abandoned) {

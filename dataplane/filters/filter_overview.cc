@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "dataplane/base/log.h"
 #include "dataplane/workers/worker.h"
 #include "pftable/store/policy_listing.h"
-#include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {
@@ -236,12 +236,12 @@ void FilterOverview::WatchLimits() {
   const uint32_t limit = core_->budget.limit();
   switch (states_alarm_.Look(used, limit)) {
     case LimitAlarm::Change::kRaised:
-      spdlog::warn("filter {}: {} of {} states are in use: above the limit new "
+      LogWarning("filter {}: {} of {} states are in use: above the limit new "
                    "flows are dropped (state-limit)",
                    core_->name, used, limit);
       break;
     case LimitAlarm::Change::kCleared:
-      spdlog::info("filter {}: {} of {} states are in use: the limit is far "
+      LogInfo("filter {}: {} of {} states are in use: the limit is far "
                    "again",
                    core_->name, used, limit);
       break;

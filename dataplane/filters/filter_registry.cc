@@ -1,7 +1,5 @@
 #include "dataplane/filters/filter_registry.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <ctime>
 #include <utility>
@@ -9,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
+#include "dataplane/base/log.h"
 #include "dataplane/base/text.h"
 #include "dataplane/filters/policy_source.h"
 #include "dataplane/transfer/kept_filter.h"
@@ -55,7 +54,7 @@ FilterRegistry::~FilterRegistry() = default;
 void FilterRegistry::Start(std::shared_ptr<KeptFilter> kept) {
   main_.spec.kept = std::move(kept);
   if (absl::Status status = Introduce(main_, true); !status.ok()) {
-    spdlog::error("filter main: {}", std::string(status.message()));
+    LogError("filter main: {}", std::string(status.message()));
   }
   for (const auto& [name, port] : ports_.entries()) {
     main_.filter->Status().Join(port);
@@ -381,7 +380,7 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
     // in the state that it begins with.
     registry_.Begin(of);
     registry_.ports_.Publish();
-    spdlog::info("filter {}: made, {} rules, {}", filter_->name(),
+    LogInfo("filter {}: made, {} rules, {}", filter_->name(),
                  result.rules,
                  of.filter->plane().status.Load().expects()
                      ? "expecting a restore"
@@ -399,7 +398,7 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
           &filter_->store(), registry_.environment_.interfaces,
           registry_.environment_.dialect);
       if (status_ = kept_policy_->Build(*policy); status_.ok()) return;
-      spdlog::error("filter {}: its kept policy: {}", filter_->name(),
+      LogError("filter {}: its kept policy: {}", filter_->name(),
                     std::string(status_.message()));
       kept_policy_.reset();
     }
@@ -477,7 +476,7 @@ void FilterRegistry::DestroyFilter(std::string_view name, DoneStatus done) {
     auto forget = [this, of, filters = std::move(filters),
                    done = std::move(done)]() mutable {
       Forget(std::move(filters), [this, of, done = std::move(done)] {
-        spdlog::info("filter {}: destroyed", of->filter->name());
+        LogInfo("filter {}: destroyed", of->filter->name());
         for (Registered*& other : by_number_) {
           if (other == of) other = nullptr;
         }
@@ -491,7 +490,7 @@ void FilterRegistry::DestroyFilter(std::string_view name, DoneStatus done) {
     const absl::Status status = environment_.restores->RemoveFilter(
         of->filter->name(), [held] { (*held)(); });
     if (status.ok()) return;
-    spdlog::error("filter {}: {}", of->filter->name(),
+    LogError("filter {}: {}", of->filter->name(),
                   std::string(status.message()));
     // A service that will not call has nothing of it that could be waited
     // for: its incarnation is over, and its number is about to be.

@@ -1,11 +1,10 @@
 // Ports, as the control socket asks for them.
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "dataplane/base/log.h"
 #include "dataplane/base/text.h"
 #include "dataplane/filters/filter_registry.h"
 #include "dataplane/host/pci_address.h"
@@ -106,7 +105,7 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
   absl::StatusOr<PortListing> Publish() override {
     if (!status_.ok()) return status_;
     for (const std::string& warning : port_->warnings()) {
-      spdlog::warn("{}", warning);
+      LogWarning("{}", warning);
     }
     absl::StatusOr<PortSet::Entry*> plugged = registry_.ports_.Plug(
         std::move(port_), spec_.wire, spec_.pass_non_ip,
@@ -117,7 +116,7 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
     of.filter->Status().Join(entry);
     registry_.Begin(of);
     registry_.RefreshRules();
-    spdlog::info("port {}: plugged in, {} ({})", spec_.name,
+    LogInfo("port {}: plugged in, {} ({})", spec_.name,
                  entry.config.device_name(), entry.device->driver());
     return registry_.ListingOf(entry);
   }
@@ -147,7 +146,7 @@ void FilterRegistry::RemovePort(std::string_view name, DoneStatus done) {
                        done = std::move(done)](
                           std::unique_ptr<Port> device) mutable {
     Close(std::move(device), [this, name, done = std::move(done)] {
-      spdlog::info("port {}: removed", name);
+      LogInfo("port {}: removed", name);
       ports_.Forget(name);
       RefreshRules();
       done(absl::OkStatus());
@@ -167,12 +166,12 @@ void FilterRegistry::Close(std::unique_ptr<Port> device,
 void FilterRegistry::PollRemovals() {
   for (PortSet::Entry* port : ports_.RemovedByHand()) {
     const std::string name = port->config.name;
-    spdlog::error("port {}: its device {} is being taken out; the port is "
+    LogError("port {}: its device {} is being taken out; the port is "
                   "down, the others go on",
                   name, port->config.device_name());
     ports_.TakeOut(port, [this, name](std::unique_ptr<Port> device) {
       Close(std::move(device), [name] {
-        spdlog::info("port {}: its device is released", name);
+        LogInfo("port {}: its device is released", name);
       });
     });
   }
@@ -203,13 +202,13 @@ void FilterRegistry::RefreshNext() {
         staged->ok() ? filter->store().Publish(*std::move(*staged))
                      : staged->status();
     if (!status.ok()) {
-      spdlog::error("filter {}: the rules cannot follow the ports: {}",
+      LogError("filter {}: the rules cannot follow the ports: {}",
                     filter->name(), std::string(status.message()));
     }
     RefreshNext();
   };
   if (builder_.Submit(std::move(build), std::move(finish))) return;
-  spdlog::warn("too much work: rules follow the ports at the next load");
+  LogWarning("too much work: rules follow the ports at the next load");
   to_refresh_.clear();
   refreshing_ = false;
 }
@@ -227,7 +226,7 @@ absl::Status FilterRegistry::EnablePort(std::string_view name) {
   ++port->incarnation;
   Begin(OfPort(*port));
   ports_.Publish();
-  spdlog::info("port {}: enabled", port->config.name);
+  LogInfo("port {}: enabled", port->config.name);
   return absl::OkStatus();
 }
 
@@ -241,7 +240,7 @@ void FilterRegistry::DisablePort(std::string_view name, DoneStatus done) {
   port->enabled = false;
   ++port->incarnation;
   ports_.Publish();
-  spdlog::info("port {}: disabled", port->config.name);
+  LogInfo("port {}: disabled", port->config.name);
   // Answered when nothing passes any more.
   auto then = [this, done = std::move(done)]() mutable {
     grace_.After([done = std::move(done)] { done(absl::OkStatus()); });
@@ -261,7 +260,7 @@ absl::Status FilterRegistry::ExcludePort(std::string_view name,
   }
   port->excluded = excluded;
   ports_.Publish();
-  spdlog::info("port {}: {}", port->config.name,
+  LogInfo("port {}: {}", port->config.name,
                excluded ? "excluded, packets pass it unjudged"
                         : "judged again");
   return absl::OkStatus();

@@ -1,11 +1,10 @@
 // Incarnations of filters, and what the restore service knows of them.
-#include <spdlog/spdlog.h>
-
 #include <memory>
 #include <random>
 #include <string>
 #include <utility>
 
+#include "dataplane/base/log.h"
 #include "dataplane/filters/filter_registry.h"
 #include "dataplane/transfer/kept_filter.h"
 #include "dataplane/transfer/restore_service.h"
@@ -25,7 +24,7 @@ void FilterRegistry::Begin(Registered& of) {
       of.filter->name(), of.spec.expect_restore || kept != nullptr,
       kept != nullptr ? kept->states : nullptr);
   if (!status.ok()) {
-    spdlog::error("filter {}: {}", of.filter->name(),
+    LogError("filter {}: {}", of.filter->name(),
                   std::string(status.status().message()));
   }
 }

@@ -1,10 +1,9 @@
 #include "dataplane/keep/state_keeper.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "dataplane/base/log.h"
 #include "pftable/store/policy_store.h"
 
 namespace sluice {
@@ -127,7 +126,7 @@ void StateKeeper::SaveManifest(std::vector<ManifestEntry> entries,
           return;
         }
         ++failed_;
-        spdlog::error("state directory: {}", std::string(status->message()));
+        LogError("state directory: {}", std::string(status->message()));
         manifest_at_ = finishing_ ? UINT64_MAX : now_ + PolicyInterval();
       });
 }
@@ -158,7 +157,7 @@ void StateKeeper::Saved(const Work& work, uint64_t generation,
   if (!status.ok()) {
     ++failed_;
     if (absl::IsCancelled(status)) return;
-    spdlog::error("state directory: {} of filter {} not written: {}",
+    LogError("state directory: {} of filter {} not written: {}",
                   work.states ? "states" : "policy", work.name,
                   std::string(status.message()));
   } else {

@@ -1,7 +1,6 @@
 #include "dataplane/packetlog/log_files.h"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "dataplane/base/log.h"
 #include "dataplane/packetlog/pflog.h"
 
 namespace sluice {
@@ -135,7 +135,7 @@ bool LogFiles::Open(uint8_t number) {
 void LogFiles::Fail(uint8_t number, const char* what) {
   files_[number].fd.Reset();
   files_[number].failed = true;
-  spdlog::error("{}/pflog{}: {}; packets for it are lost until the logs are "
+  LogError("{}/pflog{}: {}; packets for it are lost until the logs are "
                 "opened again",
                 folder_, number, what);
 }

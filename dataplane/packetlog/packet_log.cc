@@ -1,10 +1,9 @@
 #include "dataplane/packetlog/packet_log.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <map>
 #include <utility>
+#include "dataplane/base/log.h"
 
 namespace sluice {
 namespace {
@@ -60,7 +59,7 @@ void PacketLog::Drain(Tick now, uint64_t wall) {
   const PacketLogCounts all = counts();
   const uint64_t missing = all.suppressed + all.lost;
   if (missing > warned_ && wall - last_warning_ >= kWarningInterval) {
-    spdlog::warn("{} packet(s) of `log` rules were not written: {} over the "
+    LogWarning("{} packet(s) of `log` rules were not written: {} over the "
                  "rate of {} a second so far, {} for want of room",
                  missing - warned_, all.suppressed, rate_, all.lost);
     warned_ = missing;

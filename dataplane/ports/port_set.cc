@@ -1,11 +1,12 @@
 #include "dataplane/ports/port_set.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/log.h"
 #include "dataplane/host/pci_address.h"
 
 namespace sluice {
@@ -184,9 +185,9 @@ absl::Status PortSet::Start() {
     Port& port = *entry.device;
     if (absl::Status status = port.Start(); !status.ok()) return status;
     for (const std::string& warning : port.warnings()) {
-      spdlog::warn("{}", warning);
+      LogWarning("{}", warning);
     }
-    spdlog::info("port {}: {} ({}), {} receive and {} transmit queue(s){}, {}",
+    LogInfo("port {}: {} ({}), {} receive and {} transmit queue(s){}, {}",
                  name, port.config().device_name(), port.driver(),
                  port.rx_queues(), port.tx_queues(),
                  port.rss() ? ", symmetric RSS" : "",
@@ -340,7 +341,7 @@ void PortSet::PollLinks(uint64_t milliseconds) {
     const LinkState link = port.PollLink(&changed);
     if (!changed) continue;
     any_changed = true;
-    spdlog::info("port {}: link {}{}", name, link.up ? "up" : "down",
+    LogInfo("port {}: link {}{}", name, link.up ? "up" : "down",
                  link.up && link.speed > 0
                      ? fmt::format(", {} Mbit/s", link.speed)
                      : "");

@@ -1,11 +1,10 @@
 #include "dataplane/transfer/folder_watch.h"
 
-#include <spdlog/spdlog.h>
-
 #include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/log.h"
 #include "dataplane/base/text.h"
 
 namespace sluice {
@@ -17,13 +16,13 @@ std::optional<RestoreOrder> OrderFromFolder(const KnownFilter& filter,
   const absl::StatusOr<SnapshotHeader> header = PeekSnapshotHeader(path);
   if (!header.ok()) {
     if (!absl::IsNotFound(header.status())) {
-      spdlog::warn("filter {}: {}: {}", filter.name(), path,
+      LogWarning("filter {}: {}: {}", filter.name(), path,
                    Text(header.status()));
     }
     return std::nullopt;
   }
   if (header->id == filter.applied) {
-    spdlog::info("filter {}: {} was restored before; it waits for another one",
+    LogInfo("filter {}: {} was restored before; it waits for another one",
                  filter.name(), path);
     return std::nullopt;
   }
@@ -47,7 +46,7 @@ void FolderWatch::FileAppeared(const std::string& directory,
   if (file.empty()) {
     // Whatever has gone wrong, another watch sees what comes from now on.
     if (absl::Status status = watch_.Add(directory); !status.ok()) {
-      spdlog::warn("snapshots are not looked for any more: {}", Text(status));
+      LogWarning("snapshots are not looked for any more: {}", Text(status));
     }
   }
   for (const auto& [name, filter] : filters_) {

@@ -1,12 +1,11 @@
 #include "dataplane/transfer/restore_desk.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/log.h"
 #include "dataplane/transfer/folder_watch.h"
 #include "pftable/store/policy_store.h"
 
@@ -144,7 +143,7 @@ void RestoreDesk::SubmitFolder(const KnownFilter& filter,
   const RestoreAnswer answer = Submit(filter, *order, nullptr);
   if (answer.code != RestoreCode::kStarted &&
       answer.code != RestoreCode::kJoined) {
-    spdlog::info("filter {}: {}/{} is not restored: {}", filter.name(),
+    LogInfo("filter {}: {}/{} is not restored: {}", filter.name(),
                  filter.directory, filter.snapshot_file(), Name(answer.code));
   }
 }
@@ -164,7 +163,7 @@ void RestoreDesk::Ended(RestoreFilterId id, const RestoreAnswer& answer) {
   switch (answer.code) {
     case RestoreCode::kRestored:
       filter.applied = answer.snapshot;
-      spdlog::info(
+      LogInfo(
           "filter {}, incarnation {}: restored: {} states imported, {} merged, "
           "{} without their rule, {} refused; a worker was away for {} ns at "
           "most",
@@ -178,13 +177,13 @@ void RestoreDesk::Ended(RestoreFilterId id, const RestoreAnswer& answer) {
                               ? "nothing was changed"
                           : closed ? "nothing passes (fail closed)"
                                    : "the emergency ruleset holds (fail open)";
-      spdlog::error("filter {}, incarnation {}: not restored: {}: {}; {}",
+      LogError("filter {}, incarnation {}: not restored: {}: {}; {}",
                     filter.name(), incarnation, Name(answer.failure),
                     answer.detail, holds);
       return;
     }
     default:
-      spdlog::info("filter {}, incarnation {}: {}: {}", filter.name(),
+      LogInfo("filter {}, incarnation {}: {}: {}", filter.name(),
                    incarnation, Name(answer.code), answer.detail);
       return;
   }

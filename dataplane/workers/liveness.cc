@@ -1,10 +1,9 @@
 #include "dataplane/workers/liveness.h"
 
-#include <spdlog/spdlog.h>
-
 #include <bit>
 #include <utility>
 
+#include "dataplane/base/log.h"
 #include "dataplane/workers/worker.h"
 
 namespace sluice {
@@ -51,11 +50,11 @@ void WorkerMonitor::Poll(uint64_t now) {
        changed &= changed - 1) {
     const int i = std::countr_zero(changed);
     if ((stalled & 1u << i) == 0) {
-      spdlog::warn("worker {} runs again", i);
+      LogWarning("worker {} runs again", i);
     } else if (workers_.size() == 1) {
-      spdlog::error("worker {} does not run: no packet passes", i);
+      LogError("worker {} does not run: no packet passes", i);
     } else {
-      spdlog::error("worker {} does not run: others poll its queues, and its "
+      LogError("worker {} does not run: others poll its queues, and its "
                     "flows are judged by the fail policy of their filters",
                     i);
     }

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "absl/strings/str_cat.h"
-#include "spdlog/spdlog.h"
+#include "dataplane/base/log.h"
 
 namespace sluice {
 
@@ -28,7 +28,7 @@ FilterControl* Call::filter() {
 
 void Call::Audit(std::string_view outcome) const {
   const bool changes = ChangesSomething(method_);
-  spdlog::log(changes ? spdlog::level::info : spdlog::level::debug,
+  Log(changes ? LogLevel::kInfo : LogLevel::kDebug,
               "control: uid {} pid {}: {}{}: {}", peer_.uid, peer_.pid,
               method_, filter_.empty() ? "" : " of filter " + filter_,
               outcome);

@@ -11,10 +11,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/log.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/method.h"
 #include "nlohmann/json.hpp"
-#include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {

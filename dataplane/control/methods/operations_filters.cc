@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "dataplane/base/build_limits.h"
+#include "dataplane/base/log.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
 #include "dataplane/control/methods/method.h"
 #include "dataplane/control/methods/ruleset_call.h"
-#include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {
@@ -81,7 +81,7 @@ Action ParseCreate(Params& params) {
         },
         [name](Call& c, absl::StatusOr<LoadResult> result) {
           if (AnswerFailedLoad(c, result, "the filter was not made")) return;
-          spdlog::warn("control: uid {} pid {}: filter {} created, {} rules",
+          LogWarning("control: uid {} pid {}: filter {} created, {} rules",
                        c.peer().uid, c.peer().pid, name, result->rules);
           c.Result(LoadToJson(*result));
         });
@@ -94,7 +94,7 @@ Action ParseDestroy(Params& params) {
   return [name](std::shared_ptr<Call> call) {
     call->directory().DestroyFilter(name, [call, name](absl::Status status) {
       if (status.ok()) {
-        spdlog::warn("control: uid {} pid {}: filter {} destroyed",
+        LogWarning("control: uid {} pid {}: filter {} destroyed",
                      call->peer().uid, call->peer().pid, name);
       }
       call->StatusOnly(status);

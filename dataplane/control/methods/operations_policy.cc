@@ -5,11 +5,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/log.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
 #include "dataplane/control/methods/method.h"
 #include "dataplane/control/methods/ruleset_call.h"
-#include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {
@@ -26,7 +26,7 @@ void AnswerLoad(Call& call, bool dry_run, absl::StatusOr<LoadResult> result) {
     return;
   }
   if (!dry_run) {
-    spdlog::info(
+    LogInfo(
         "control: uid {} pid {}: filter {}: loaded {} rules, generation {}",
         call.peer().uid, call.peer().pid, call.filter_name(), result->rules,
         result->generation);
@@ -67,7 +67,7 @@ Action ParseFlush(Params&) {
         },
         [](Call& c, absl::StatusOr<uint64_t> generation) {
           if (!generation.ok()) return c.Error(generation.status());
-          spdlog::info("control: uid {} pid {}: filter {}: rules flushed",
+          LogInfo("control: uid {} pid {}: filter {}: rules flushed",
                        c.peer().uid, c.peer().pid, c.filter_name());
           c.Result({{"generation", *generation}});
         });
@@ -156,7 +156,7 @@ Action ParseEnablePolicy(Params&) {
   return [](std::shared_ptr<Call> call) {
     const absl::Status status = call->filter()->Status().Enable();
     if (status.ok()) {
-      spdlog::warn("control: uid {} pid {}: filter {}: enabled",
+      LogWarning("control: uid {} pid {}: filter {}: enabled",
                    call->peer().uid, call->peer().pid, call->filter_name());
     }
     call->StatusOnly(status);
@@ -167,7 +167,7 @@ Action ParseDisablePolicy(Params&) {
   return [](std::shared_ptr<Call> call) {
     const absl::Status status = call->filter()->Status().Disable();
     if (status.ok()) {
-      spdlog::warn("control: uid {} pid {}: filter {}: disabled",
+      LogWarning("control: uid {} pid {}: filter {}: disabled",
                    call->peer().uid, call->peer().pid, call->filter_name());
     }
     call->StatusOnly(status);

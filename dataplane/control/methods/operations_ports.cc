@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "dataplane/base/build_limits.h"
+#include "dataplane/base/log.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
 #include "dataplane/control/methods/method.h"
-#include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {
@@ -22,7 +22,7 @@ constexpr uint64_t kMaxMtu = 9216;
 constexpr size_t kPortsAPage = 256;
 
 void LogChange(const Call& call, std::string_view port, std::string_view what) {
-  spdlog::warn("control: uid {} pid {}: port {} {}", call.peer().uid,
+  LogWarning("control: uid {} pid {}: port {} {}", call.peer().uid,
                call.peer().pid, port, what);
 }
 

@@ -4,10 +4,10 @@
 #include <string>
 #include <utility>
 
+#include "dataplane/base/log.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
 #include "dataplane/control/methods/method.h"
-#include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {
@@ -80,7 +80,7 @@ Action ParseShowStates(Params& params) {
 void Kill(const std::shared_ptr<Call>& call, const StateQuery& query) {
   auto done = [call](absl::StatusOr<uint64_t> killed) {
     if (!killed.ok()) return call->Error(killed.status());
-    spdlog::info("control: uid {} pid {}: filter {}: {} states killed",
+    LogInfo("control: uid {} pid {}: filter {}: {} states killed",
                  call->peer().uid, call->peer().pid, call->filter_name(),
                  *killed);
     call->Result({{"killed", *killed}});

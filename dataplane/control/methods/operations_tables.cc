@@ -3,10 +3,10 @@
 #include <string>
 #include <utility>
 
+#include "dataplane/base/log.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
 #include "dataplane/control/methods/method.h"
-#include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {

@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "dataplane/base/log.h"
 #include "dataplane/base/text.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
 #include "dataplane/control/methods/method.h"
-#include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {
@@ -113,7 +113,7 @@ Action ParseImport(Params& params) {
     transfer->Import(std::move(request),
                      [call](absl::StatusOr<ImportReport> report) {
                        if (!report.ok()) return call->Error(report.status());
-                       spdlog::info("filter {}: import: {}",
+                       LogInfo("filter {}: import: {}",
                                     call->filter_name(),
                                     Name(report->answer.code));
                        json result = EndToJson(report->answer);

@@ -4,9 +4,9 @@
 #include <string>
 #include <utility>
 
+#include "dataplane/base/log.h"
 #include "dataplane/control/methods/encode.h"
 #include "nlohmann/json.hpp"
-#include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {
@@ -37,7 +37,7 @@ bool AnswerFailedLoad(Call& call, absl::StatusOr<LoadResult>& result,
                       std::string_view consequence) {
   const PeerCredentials& peer = call.peer();
   if (!result.ok()) {
-    spdlog::warn("control: uid {} pid {}: load failed: {}", peer.uid, peer.pid,
+    LogWarning("control: uid {} pid {}: load failed: {}", peer.uid, peer.pid,
                  result.status().ToString());
     call.Error(result.status());
     return true;
@@ -47,7 +47,7 @@ bool AnswerFailedLoad(Call& call, absl::StatusOr<LoadResult>& result,
   }
   if (!result->HasErrors()) return false;
   if (!consequence.empty()) {
-    spdlog::warn("control: uid {} pid {}: ruleset refused, {} messages",
+    LogWarning("control: uid {} pid {}: ruleset refused, {} messages",
                  peer.uid, peer.pid, result->diagnostics.size());
   }
   std::string message = "the ruleset has errors";

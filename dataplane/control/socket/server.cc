@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/log.h"
 #include "dataplane/control/socket/connection.h"
 #include "dataplane/control/socket/json_rpc.h"
-#include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {
@@ -114,7 +114,7 @@ void ControlServer::AcceptClients() {
     absl::StatusOr<PeerCredentials> peer = listener_.Check(fd.get());
     if (!peer.ok()) {
       ++counters_.refused;
-      spdlog::warn("control: refused: {}", peer.status().ToString());
+      LogWarning("control: refused: {}", peer.status().ToString());
       Connection::SendOnce(fd.get(),
                            ErrorLine(RpcError::kNotAllowed,
                                      "you may not use this control socket"));
@@ -122,7 +122,7 @@ void ControlServer::AcceptClients() {
     }
     if (clients_.size() >= limits_.max_clients) {
       ++counters_.refused;
-      spdlog::warn("control: refused uid {} pid {}: {} clients already",
+      LogWarning("control: refused uid {} pid {}: {} clients already",
                    peer->uid, peer->pid, clients_.size());
       Connection::SendOnce(
           fd.get(),
@@ -134,11 +134,11 @@ void ControlServer::AcceptClients() {
     const uint64_t id = next_id_++;
     if (absl::Status added = Add(fd.get(), id); !added.ok()) {
       ++counters_.refused;
-      spdlog::error("{}", added.ToString());
+      LogError("{}", added.ToString());
       continue;
     }
     ++counters_.accepted;
-    spdlog::info("control: client {}: uid {} gid {} pid {}",
+    LogInfo("control: client {}: uid {} gid {} pid {}",
                  id - kFirstClient, peer->uid, peer->gid, peer->pid);
     auto client = std::make_unique<Client>(std::move(fd), *peer);
     client->since = now_;
@@ -285,7 +285,7 @@ void ControlServer::CloseLate() {
 
 void ControlServer::Close(uint64_t id, std::string_view why) {
   const auto it = clients_.find(id);
-  spdlog::debug("control: client {} {}", id - kFirstClient, why);
+  LogDebug("control: client {} {}", id - kFirstClient, why);
   counters_.descriptors_closed += it->second->connection.descriptor_count();
   clients_.erase(it);
 }
