@@ -1,6 +1,3 @@
-// DPDK has had these functions since 18.05 and still counts them as not settled.
-#define ALLOW_EXPERIMENTAL_API
-
 #include "dataplane/ports/removal_watch.h"
 
 #include <rte_dev.h>

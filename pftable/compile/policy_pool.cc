@@ -58,6 +58,10 @@ bool HasEntries(const AddressTable& table,
   return true;
 }
 
+}  // namespace
+
+namespace internal {
+
 // By hash, what somebody holds.
 template <typename T>
 class Shelf {
@@ -94,19 +98,19 @@ class Shelf {
   std::unordered_multimap<uint64_t, std::weak_ptr<const T>> items_;
 };
 
-}  // namespace
+}  // namespace internal
 
 struct PolicyPool::Shelves {
   // One after another, or two equal ones could be put side by side. Nothing
   // that a destructor takes.
   std::mutex sharing;
-  Shelf<Policy> policies;
-  Shelf<AddressTable> tables;
+  internal::Shelf<Policy> policies;
+  internal::Shelf<AddressTable> tables;
 
   // Puts it there; the last to let go of it takes it off.
   template <typename T>
   static std::shared_ptr<const T> Keep(std::shared_ptr<Shelves> shelves,
-                                       Shelf<T> Shelves::*shelf,
+                                       internal::Shelf<T> Shelves::*shelf,
                                        uint64_t hash, T value) {
     auto made = std::make_unique<const T>(std::move(value));
     // Frees it too if the count itself cannot be made.
