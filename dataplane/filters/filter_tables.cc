@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bitset>
 #include <map>
 #include <utility>
 
@@ -201,29 +200,30 @@ absl::StatusOr<TableSlice> FilterTables::ListTable(const std::string& table,
                                                  const std::string& anchor,
                                                  const std::string& cursor,
                                                  size_t limit) {
-  absl::StatusOr<std::vector<TableEntry>> entries =
-      PolicyListing(core_->store).Addresses({.anchor = anchor, .name = table});
-  if (!entries.ok()) return entries.status();
   // The cursor is the entry after which the listing goes on: additions and
   // removals elsewhere neither repeat nor skip any other.
-  auto begin = entries->begin();
+  std::optional<Prefix> last;
   if (!cursor.empty()) {
-    const std::optional<Prefix> last = ParsePrefix(cursor);
+    last = ParsePrefix(cursor);
     if (!last) {
       return absl::InvalidArgumentError("not a cursor of this filter");
     }
-    begin = std::ranges::upper_bound(*entries, *last, {}, &TableEntry::prefix);
   }
+  absl::StatusOr<std::vector<TableEntry>> entries =
+      PolicyListing(core_->store)
+          .AddressesAfter({.anchor = anchor, .name = table},
+                          last ? &*last : nullptr, limit + 1);
+  if (!entries.ok()) return entries.status();
+  const bool more = entries->size() > limit;
+  if (more) entries->pop_back();
   TableSlice slice;
-  auto entry = begin;
-  for (; entry != entries->end() && slice.addresses.size() < limit; ++entry) {
+  for (const TableEntry& entry : *entries) {
     slice.addresses.push_back(
-        {.entry = *entry, .cleared = 0, .traffic = std::nullopt});
+        {.entry = entry, .cleared = 0, .traffic = std::nullopt});
   }
-  if (entry != entries->end() && entry != entries->begin()) {
-    const Prefix& last = std::prev(entry)->prefix;
-    slice.next =
-        absl::StrCat(ToString(last.address), "/", last.length);
+  if (more && !entries->empty()) {
+    const Prefix& end = entries->back().prefix;
+    slice.next = absl::StrCat(ToString(end.address), "/", end.length);
   }
   return slice;
 }
@@ -240,33 +240,16 @@ std::unique_ptr<BuildJob<uint64_t>> FilterTables::BeginFlushTables() {
 absl::StatusOr<std::vector<TableMatch>> FilterTables::TestTable(
     const std::string& table, const std::string& anchor,
     const std::vector<Address>& addresses) {
-  absl::StatusOr<std::vector<TableEntry>> entries =
-      PolicyListing(core_->store).Addresses({.anchor = anchor, .name = table});
+  const absl::StatusOr<std::vector<std::optional<TableEntry>>> entries =
+      PolicyListing(core_->store)
+          .Longest({.anchor = anchor, .name = table}, addresses);
   if (!entries.ok()) return entries.status();
-  // Per family the prefix lengths that occur: the most specific entry is the
-  // first that is found from the longest one down.
-  std::array<std::bitset<129>, 2> lengths;
-  for (const TableEntry& entry : *entries) {
-    lengths[entry.prefix.address.family == Family::kIpv6].set(
-        entry.prefix.length);
-  }
   std::vector<TableMatch> matches;
-  for (const Address& address : addresses) {
-    TableMatch match{.address = address, .match = false, .entry = {}};
-    const auto& occurring = lengths[address.family == Family::kIpv6];
-    for (int length = AddressBits(address.family); length >= 0; --length) {
-      if (!occurring[static_cast<size_t>(length)]) continue;
-      const Prefix prefix =
-          Prefix{.address = address, .length = static_cast<uint8_t>(length)}
-              .Masked();
-      const auto found =
-          std::ranges::lower_bound(*entries, prefix, {}, &TableEntry::prefix);
-      if (found == entries->end() || found->prefix != prefix) continue;
-      match.entry = *found;
-      match.match = !found->negated;
-      break;
-    }
-    matches.push_back(std::move(match));
+  for (size_t i = 0; i < addresses.size(); ++i) {
+    const std::optional<TableEntry>& entry = (*entries)[i];
+    matches.push_back({.address = addresses[i],
+                       .match = entry.has_value() && !entry->negated,
+                       .entry = entry.value_or(TableEntry{})});
   }
   return matches;
 }

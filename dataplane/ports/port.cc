@@ -3,6 +3,7 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_mbuf.h>
 #include <rte_mempool.h>
 
 #include <algorithm>
@@ -35,6 +36,9 @@ constexpr std::array<std::string_view, 1> kSilentLinks = {"net_e1000_em"};
 
 // A frame may hold two VLAN tags beside its header and the packet.
 constexpr uint32_t kTagBytes = 8;
+
+// Frames of a ring of net_af_packet, as far as anybody makes them.
+constexpr uint32_t kMostStrays = 65536;
 
 // On EAL's interrupt thread; `context` is a flag of the port.
 int OnEvent(uint16_t, rte_eth_event_type, void* context, void*) {
@@ -318,9 +322,28 @@ absl::Status Port::Start() {
         config_.promiscuous ? "promiscuous mode" : "reception of multicasts",
         " cannot be turned on: ", rte_strerror(-result)));
   }
+  if (driver_ == "net_af_packet") DiscardStrays();
   bool changed;
   PollLink(&changed);
   return absl::OkStatus();
+}
+
+// The driver's socket hears all interfaces of the machine until it is bound to
+// its own. What came by then is nobody's, and must not be judged as this
+// port's.
+void Port::DiscardStrays() {
+  std::array<rte_mbuf*, 32> mbufs;
+  for (uint16_t queue = 0; queue < rx_queues_; ++queue) {
+    // Packets go on coming: at most what a ring holds.
+    for (uint32_t left = kMostStrays; left > 0;) {
+      const uint16_t count = rte_eth_rx_burst(
+          ethdev_, queue, mbufs.data(),
+          static_cast<uint16_t>(std::min<uint32_t>(left, mbufs.size())));
+      if (count == 0) break;
+      rte_pktmbuf_free_bulk(mbufs.data(), count);
+      left -= count;
+    }
+  }
 }
 
 void Port::Stop() {

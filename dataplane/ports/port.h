@@ -129,6 +129,7 @@ class Port {
       : config_(config), options_(options), steering_(steering) {}
 
   absl::Status Attach();
+  void DiscardStrays();
   absl::Status Configure();
   absl::Status SetUpQueues(const rte_eth_dev_info& info);
   absl::Status SetMtu();

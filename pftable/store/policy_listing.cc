@@ -78,6 +78,31 @@ absl::StatusOr<std::vector<TableEntry>> PolicyListing::Addresses(
   });
 }
 
+absl::StatusOr<std::vector<TableEntry>> PolicyListing::AddressesAfter(
+    const TableKey& key, const Prefix* after, size_t limit) const {
+  using Entries = absl::StatusOr<std::vector<TableEntry>>;
+  return OrNoMemory("show the table", [&]() -> Entries {
+    const absl::StatusOr<const GenerationTable*> table = FindActive(key);
+    if (!table.ok()) return table.status();
+    return (*table)->contents.EntriesAfter(after, limit);
+  });
+}
+
+absl::StatusOr<std::vector<std::optional<TableEntry>>> PolicyListing::Longest(
+    const TableKey& key, std::span<const Address> addresses) const {
+  using Result = absl::StatusOr<std::vector<std::optional<TableEntry>>>;
+  return OrNoMemory("test the addresses", [&]() -> Result {
+    const absl::StatusOr<const GenerationTable*> table = FindActive(key);
+    if (!table.ok()) return table.status();
+    std::vector<std::optional<TableEntry>> found;
+    found.reserve(addresses.size());
+    for (const Address& address : addresses) {
+      found.push_back((*table)->contents.Longest(address));
+    }
+    return found;
+  });
+}
+
 absl::StatusOr<TableTestResult> PolicyListing::Match(
     const TableKey& key, std::span<const Prefix> hosts) const {
   using Result = absl::StatusOr<TableTestResult>;

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -66,6 +67,12 @@ class PolicyListing {
   // What the table holds, IPv4 before IPv6, ascending. NotFound for a table
   // that is not there or not active.
   absl::StatusOr<std::vector<TableEntry>> Addresses(const TableKey& key) const;
+  // A page of it: AddressTable::EntriesAfter(). NotFound as above.
+  absl::StatusOr<std::vector<TableEntry>> AddressesAfter(
+      const TableKey& key, const Prefix* after, size_t limit) const;
+  // By address the entry that decides it, if there is one. NotFound as above.
+  absl::StatusOr<std::vector<std::optional<TableEntry>>> Longest(
+      const TableKey& key, std::span<const Address> addresses) const;
   // Hosts only: InvalidArgument for networks.
   absl::StatusOr<TableTestResult> Match(const TableKey& key,
                                         std::span<const Prefix> hosts) const;

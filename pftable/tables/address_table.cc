@@ -1,5 +1,6 @@
 #include "pftable/tables/address_table.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -101,23 +102,82 @@ std::optional<bool> FindExact(Word word, Key key, int length) {
   return std::nullopt;
 }
 
-// Calls `f` with each entry, ascending by key and length.
+template <typename Key>
+std::optional<trie::Entry<Key>> LongestMatch(Word word, Key key) {
+  std::optional<trie::Entry<Key>> found;
+  while (word != 0) {
+    if (trie::IsLeaf(word)) {
+      const trie::Entry<Key> leaf = trie::LeafEntry<Key>(word);
+      if (trie::SamePrefix(key, leaf.key, leaf.length)) found = leaf;
+      break;
+    }
+    const trie::Node<Key>* node = trie::AsNode<Key>(word);
+    if (!trie::SamePrefix(key, node->prefix, node->depth)) break;
+    const unsigned v = trie::StrideBits(key, node->depth);
+    if (const uint64_t covering = node->internal & trie::kCovering[v >> 1]) {
+      const int index = std::bit_width(covering) - 1;
+      found = trie::EntryAt(node->depth, node->prefix, index,
+                            (node->negated >> index & 1) != 0);
+    }
+    word = node->Child(v);
+  }
+  return found;
+}
+
+// Where a walk begins: behind this entry.
+template <typename Key>
+struct Start {
+  Key key;
+  int length;
+  bool IsBefore(const trie::Entry<Key>& e) const {
+    return key != e.key ? key < e.key : length < e.length;
+  }
+};
+
+// Calls `f` with each entry behind `start` (null: all), ascending by key and
+// length, until it returns false; then the result is false, too. Nodes that
+// hold only what comes before are passed over.
 template <typename Key, typename F>
-void ForEach(Word word, F&& f) {
-  if (word == 0) return;
-  if (trie::IsLeaf(word)) return f(trie::LeafEntry<Key>(word));
+bool ForEachAfter(Word word, const Start<Key>* start, F&& f) {
+  if (word == 0) return true;
+  const auto visit = [&](const trie::Entry<Key>& entry) {
+    return start != nullptr && !start->IsBefore(entry) ? true : f(entry);
+  };
+  if (trie::IsLeaf(word)) return visit(trie::LeafEntry<Key>(word));
   const trie::Node<Key>* node = trie::AsNode<Key>(word);
+  // The last key that can be below the node.
+  const Key last = node->prefix |
+                   static_cast<Key>(~trie::MaskBits<Key>(node->depth));
+  if (start != nullptr && last < start->key) return true;
   for (unsigned v = 0; v < 64; ++v) {
     for (int l = 0; l < trie::kStride; ++l) {
       const int rest = trie::kStride - l;
       if ((v & ((1u << rest) - 1)) != 0) continue;
       const int index = trie::InternalIndex(l, v >> rest);
       if ((node->internal >> index & 1) == 0) continue;
-      f(trie::EntryAt(node->depth, node->prefix, index,
-                      (node->negated >> index & 1) != 0));
+      if (!visit(trie::EntryAt(node->depth, node->prefix, index,
+                               (node->negated >> index & 1) != 0))) {
+        return false;
+      }
     }
-    ForEach<Key>(node->Child(v), f);
+    if (!ForEachAfter(node->Child(v), start, f)) return false;
   }
+  return true;
+}
+
+// The same with all of them.
+template <typename Key, typename F>
+void ForEach(Word word, F&& f) {
+  ForEachAfter<Key>(word, nullptr, [&f](const trie::Entry<Key>& entry) {
+    f(entry);
+    return true;
+  });
+}
+
+template <typename Key>
+TableEntry ToTableEntry(const trie::Entry<Key>& entry) {
+  return {.prefix = {ToAddress(entry.key), entry.length},
+          .negated = entry.negated};
 }
 
 template <typename Key>
@@ -292,16 +352,58 @@ std::optional<bool> AddressTable::Find(const Prefix& prefix) const {
   return std::nullopt;
 }
 
+std::optional<TableEntry> AddressTable::Longest(const Address& address) const {
+  const auto convert = [](const auto& entry) -> std::optional<TableEntry> {
+    if (!entry) return std::nullopt;
+    return ToTableEntry(*entry);
+  };
+  const uint8_t* bytes = address.bytes.data();
+  switch (address.family) {
+    case Family::kIpv4:
+      return convert(LongestMatch<Key4>(view_.root4, LoadKey<Key4>(bytes)));
+    case Family::kIpv6:
+      return convert(LongestMatch<Key6>(view_.root6, LoadKey<Key6>(bytes)));
+    case Family::kNone:
+      break;
+  }
+  return std::nullopt;
+}
+
 std::vector<TableEntry> AddressTable::Entries() const {
   std::vector<TableEntry> entries;
   entries.reserve(size_);
   auto append = [&entries](const auto& entry) {
-    entries.push_back(
-        TableEntry{.prefix = {ToAddress(entry.key), entry.length},
-                   .negated = entry.negated});
+    entries.push_back(ToTableEntry(entry));
   };
   ForEach<Key4>(view_.root4, append);
   ForEach<Key6>(view_.root6, append);
+  return entries;
+}
+
+std::vector<TableEntry> AddressTable::EntriesAfter(const Prefix* after,
+                                                   size_t limit) const {
+  std::vector<TableEntry> entries;
+  entries.reserve(std::min(limit, size_));
+  const auto append = [&entries, limit](const auto& entry) {
+    if (entries.size() == limit) return false;
+    entries.push_back(ToTableEntry(entry));
+    return true;
+  };
+  const bool in_ipv6 =
+      after != nullptr && after->address.family == Family::kIpv6;
+  const auto start_of = [after]<typename Key>(Family family) {
+    std::optional<Start<Key>> start;
+    if (after != nullptr && after->address.family == family) {
+      start = {LoadKey<Key>(after->address.bytes.data()), after->length};
+    }
+    return start;
+  };
+  if (!in_ipv6) {
+    const auto start = start_of.operator()<Key4>(Family::kIpv4);
+    ForEachAfter(view_.root4, start ? &*start : nullptr, append);
+  }
+  const auto start = start_of.operator()<Key6>(Family::kIpv6);
+  ForEachAfter(view_.root6, start ? &*start : nullptr, append);
   return entries;
 }
 

@@ -70,8 +70,16 @@ class AddressTable {
   }
   // Exactly this prefix: nothing, or whether it is negated.
   std::optional<bool> Find(const Prefix& prefix) const;
+  // The longest entry that covers the address, negated or not; what Contains()
+  // goes by. None for Family::kNone.
+  std::optional<TableEntry> Longest(const Address& address) const;
   // IPv4 before IPv6, then ascending by address, then by length.
   std::vector<TableEntry> Entries() const;
+  // The first `limit` of those that come after `after` (null: all do), which
+  // need not be an entry. The time depends on `limit` and the depth of the
+  // trie, not on how many there are.
+  std::vector<TableEntry> EntriesAfter(const Prefix* after,
+                                       size_t limit) const;
 
   // Equal for tables with equal entries, however they came about; the same in
   // every process. The sum of those of the entries.

@@ -3,9 +3,10 @@
 // them over its workers, a test over a fake.
 //
 // Every function is called on the control lcore, unless it says otherwise, and
-// returns within a few milliseconds whatever the size of the policy: what is
-// long is either a BuildJob, whose slow part runs on the builder thread, or
-// asynchronous (states), or given out by slices with a cursor.
+// waits for nobody. What is long is either a BuildJob, whose slow part runs on
+// the builder thread, or asynchronous (states), or given out by slices with a
+// cursor: a slice of a table costs what is in it. The first slice of rules
+// costs as much as there are rules, and a list of tables as there are tables.
 //
 // A cursor is the text with which a slice says where the next one starts. Only
 // the filter that made it knows its form. Empty: the beginning when asked, the

@@ -60,8 +60,8 @@ struct Message {
 class MessageHandler {
  public:
   virtual ~MessageHandler() = default;
-  // Returns within a few milliseconds; what is longer answers later. The
-  // next message of this client comes after the answer.
+  // Waits for nothing; what takes longer answers later. The next message of
+  // this client comes after the answer.
   virtual void OnMessage(Message message, Reply reply) = 0;
 };
 

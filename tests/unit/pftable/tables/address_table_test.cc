@@ -248,6 +248,39 @@ TEST(AddressTable, AgreesWithAPlainSearch) {
       for (int i = 0; i < 50; ++i) {
         const Address a = generate.RandomAddress();
         ASSERT_EQ(table.Contains(a), model.Contains(a)) << ToString(a);
+        std::optional<Prefix> longest;
+        for (const auto& [prefix, negated] : model.entries()) {
+          if (prefix.Contains(a) &&
+              (!longest || longest->length < prefix.length)) {
+            longest = prefix;
+          }
+        }
+        const std::optional<TableEntry> entry = table.Longest(a);
+        ASSERT_EQ(entry.has_value(), longest.has_value()) << ToString(a);
+        if (!entry) continue;
+        ASSERT_EQ(entry->prefix, *longest) << ToString(a);
+        ASSERT_EQ(entry->negated, model.entries().at(*longest));
+      }
+      // Pages from the beginning, from entries and from what is none.
+      for (int i = 0; i < 20; ++i) {
+        const Prefix after =
+            i % 2 == 0 && !order.empty()
+                ? order[generate.Below(order.size())]
+                : generate.RandomEdit(0).prefix;
+        const Prefix* const from = i == 0 ? nullptr : &after;
+        const size_t limit = generate.Below(12);
+        std::vector<Prefix> page;
+        for (const TableEntry& entry : table.EntriesAfter(from, limit)) {
+          page.push_back(entry.prefix);
+          ASSERT_EQ(entry.negated, model.entries().at(entry.prefix));
+        }
+        const auto begin =
+            from == nullptr
+                ? order.begin()
+                : std::upper_bound(order.begin(), order.end(), after);
+        const auto end =
+            begin + std::min<ptrdiff_t>(limit, order.end() - begin);
+        ASSERT_EQ(page, std::vector<Prefix>(begin, end));
       }
       // One shape for one set of entries.
       std::vector<AddressTable::Edit> anew;
