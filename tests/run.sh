@@ -125,7 +125,7 @@ configure() {
 
 # targets FLAVOUR WHAT: the ninja targets of what a kind runs.
 targets() {
-  local tools=$top/tests/tools dir=${!1}
+  local tools=$top/tests/tools dir=${!1} what
   case $2 in
     programs) printf '%s\n' sluiced sluicectl sluice-replay ;;
     # The replay is compared with a model that is a program.
@@ -133,6 +133,9 @@ targets() {
     fuzz) $python "$tools/run_fuzzers.py" --build-dir "$dir" --list-targets ;;
     bench)
       $python "$tools/run_benchmarks.py" --build-dir "$dir" --list-targets ;;
+    # Several at once: a build of few targets leaves processors idle.
+    checks) for what in unit scenarios property; do targets "$1" $what; done ;;
+    sanitize) for what in unit scenarios memory; do targets "$1" $what; done ;;
     threads | memory)
       $python "$tools/run_programs.py" --build-dir "$dir" --kind "$2" \
         --suite "$2" --list-targets ;;
@@ -235,16 +238,18 @@ kind_package() { run_pytest package "$top/tests/package" 1; }
 
 kind_sanitize() {
   local kind
-  export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-  export ASAN_OPTIONS=detect_stack_use_after_return=1
-  export LSAN_OPTIONS=suppressions=$top/tests/lsan.supp:print_suppressions=0
-  for kind in unit scenarios; do
-    build asan $kind && programs --build-dir "$asan" --kind $kind \
+  if build asan sanitize; then
+    export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+    export ASAN_OPTIONS=detect_stack_use_after_return=1
+    export LSAN_OPTIONS=suppressions=$top/tests/lsan.supp:print_suppressions=0
+    for kind in unit scenarios; do
+      programs --build-dir "$asan" --kind $kind --label sanitize \
+        --wrapper "$fixed_layout" --timeout 900
+    done
+    programs --build-dir "$asan" --kind property --suite memory \
       --label sanitize --wrapper "$fixed_layout" --timeout 900
-  done
-  build asan memory && programs --build-dir "$asan" --kind property \
-    --suite memory --label sanitize --wrapper "$fixed_layout" --timeout 900
-  unset ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS
+    unset ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS
+  fi
   build tsan threads || return
   export TSAN_OPTIONS=halt_on_error=1:suppressions=$top/tests/tsan.supp
   programs --build-dir "$tsan" --kind threads --suite threads \
@@ -336,6 +341,8 @@ if [ -n "$waiting" ] && [ -n "$computing" ]; then
       TERM
     # Not the lowest: what has a time limit has to get on.
     renice -n 10 -p "$BASHPID" >/dev/null
+    ! { wanted unit && wanted scenarios && wanted property; } ||
+      build release checks
     for kind in $computing; do
       run_kind "$kind" >"$scratch/$kind.log" 2>&1
       cat "$scratch/$kind.log"
