@@ -1,7 +1,3 @@
-// The ring with the memory orders of C11 instead of compiler barriers: the
-// same instructions on x86, and ThreadSanitizer understands them.
-#define RTE_USE_C11_MEM_MODEL 1
-
 #include "dataplane/workers/handoff.h"
 
 #include <rte_mbuf.h>
