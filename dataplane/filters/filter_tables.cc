@@ -125,7 +125,8 @@ class TableEditJob final : public BuildJob<TableEditResult> {
         if (edit_.dry_run) break;
         return absl::OkStatus();
     }
-    return PolicyListing(store_).Addresses(key_).status();
+    // Only whether there is such a table.
+    return PolicyListing(store_).AddressesAfter(key_, nullptr, 0).status();
   }
 
   absl::Status Keep(absl::StatusOr<StagedEdit> edit) {

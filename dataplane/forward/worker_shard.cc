@@ -17,14 +17,13 @@ absl::StatusOr<std::unique_ptr<WorkerShard>> WorkerShard::Build(
 WorkerShard::WorkerShard(const Options& options, const FilterTable* filters,
                          ExpectationTable* expectations,
                          std::unique_ptr<StateTable> states)
-    : expectations_(*expectations),
-      sink_(options.states.worker, filters),
+    : sink_(options.states.worker, filters),
       states_(std::move(states)),
       counter_storage_(std::make_unique<PortCounters[]>(options.ports)),
       counters_(counter_storage_.get(), options.ports),
-      pipeline_(options.pipeline, *states_, expectations_, counters_) {
+      pipeline_(options.pipeline, *states_, *expectations, counters_) {
   states_->SetSink(&sink_);
-  states_->SetExpectations(&expectations_);
+  states_->SetExpectations(expectations);
 }
 
 }  // namespace sluice

@@ -42,14 +42,12 @@ class WorkerShard {
   std::span<PortCounters> counters() { return counters_; }
   std::span<const PortCounters> counters() const { return counters_; }
   Pipeline& pipeline() { return pipeline_; }
-  ExpectationTable& expectations() { return expectations_; }
 
  private:
   WorkerShard(const Options& options, const FilterTable* filters,
               ExpectationTable* expectations,
               std::unique_ptr<StateTable> states);
 
-  ExpectationTable& expectations_;
   RuleSink sink_;
   const std::unique_ptr<StateTable> states_;
   const std::unique_ptr<PortCounters[]> counter_storage_;
