@@ -22,8 +22,8 @@ constexpr std::array<std::string_view, 9> kSections = {
     "control", "log",  "policy", "state"};
 constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
-constexpr std::array<std::string_view, 5> kWorkersKeys = {
-    "lcores", "count", "control_lcore", "pin", "idle"};
+constexpr std::array<std::string_view, 6> kWorkersKeys = {
+    "lcores", "count", "control_lcore", "pin", "idle", "classifier"};
 constexpr std::array<std::string_view, 7> kMemoryKeys = {
     "mbufs",  "mbuf_cache", "mbuf_data",   "handoff_ring",
     "states", "rule_slots", "expectations"};
@@ -39,6 +39,8 @@ constexpr std::array<std::string_view, 3> kHugepagesWords = {"auto", "yes",
                                                              "no"};
 constexpr std::array<std::string_view, 3> kIdleWords = {"auto", "poll",
                                                         "sleep"};
+constexpr std::array<std::string_view, 2> kClassifierWords = {"compiled",
+                                                              "linear"};
 constexpr std::array<std::string_view, 2> kDialectWords = {"openbsd",
                                                            "freebsd"};
 constexpr std::array<std::string_view, 2> kMissingWords = {"refuse", "block"};
@@ -144,6 +146,9 @@ void ConfigBuilder::ReadWorkers(const toml::table& root) {
   size_t word;
   if (reader_.Word(*table, "idle", kIdleWords, &word)) {
     workers.idle = static_cast<IdleMode>(word);
+  }
+  if (reader_.Word(*table, "classifier", kClassifierWords, &word)) {
+    workers.classifier = word == 0;
   }
 }
 

@@ -65,6 +65,7 @@ struct WorkersConfig {
   std::optional<uint16_t> control_lcore;
   bool pin = true;
   IdleMode idle = IdleMode::kAuto;
+  bool classifier = true;  // false: rules are walked one by one
 
   uint16_t size() const {
     return lcores.empty() ? count : static_cast<uint16_t>(lcores.size());

@@ -82,6 +82,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .handoff_ring = config.memory.handoff_ring,
           .states = config.memory.states,
           .rule_slots = config.memory.rule_slots,
+          .classifier = config.workers.classifier,
           .expectations = config.memory.expectations,
           .huge_pages = plan.hugepages,
           .tftp_helper =

@@ -64,6 +64,7 @@ class Engine {
     uint32_t handoff_ring = 2048;  // packets between each pair of workers
     uint32_t states = 262144;      // over all workers
     uint32_t rule_slots = 16384;   // rules whose counters workers can keep
+    bool classifier = true;        // false: rules are walked one by one
     uint16_t table_slots = 4096;
     uint32_t expectations = 1024;
     bool huge_pages = false;  // for states

@@ -52,6 +52,8 @@ struct PolicyStoreConfig {
   uint16_t table_slots = 4096;
   // Not owned; of all filters that are to share what is equal. Null: none.
   PolicyPool* pool = nullptr;
+  // Rules are compiled for the classifier; else walked one by one.
+  bool classifier = true;
 };
 
 // A generation that was built and is not in force yet.
@@ -180,6 +182,7 @@ class PolicyStore {
   const InterfaceRegistry* const interfaces_;
   Reclaimer* const reclaimer_;
   PolicyPool* const pool_;
+  const bool classifier_;
   PolicyCounters counters_;
   TagRegistry tags_;
   TableSlots table_slots_;
