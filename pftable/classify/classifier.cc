@@ -7,6 +7,7 @@
 #include <map>
 #include <numeric>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 namespace sluice {
@@ -34,12 +35,17 @@ class PartBuilder {
 
   // Null: a bound was in the way.
   std::unique_ptr<const Part> Run() {
+    if (flat_.transports.size() > kMostNumbers ||
+        flat_.links.size() > kMostNumbers) {
+      return nullptr;
+    }
     part_->serial = NextSerial();
     part_->in_order = flat_.in_order;
     if (!flat_.in_order) SortByPriority();
+    MeasureSpans();
+    ChooseHomes();
     Demote();
     FillEntries();
-    MakeGroups();
     if (!FillAddresses(kSource, part_->source) ||
         !FillAddresses(kDestination, part_->destination) ||
         !FillPorts(kSourcePort, part_->source_port) ||
@@ -47,14 +53,12 @@ class PartBuilder {
         !FillTransport() || !FillLinks()) {
       return nullptr;
     }
-    for (Group& group : part_->groups) {
-      const size_t g = &group - part_->groups.data();
-      group.words = static_cast<uint32_t>(
-          ((group.entries.size() + kBlockBits - 1) / kBlockBits + 63) / 64);
-      for (uint8_t d = 0; d < kDimensions; ++d) {
-        if (!part_->rows[d].groups[g].wild_only) {
-          group.active.push_back(static_cast<Dimension>(d));
-        }
+    FillLists();
+    part_->words = static_cast<uint32_t>(
+        ((part_->bits.size() + kBlockBits - 1) / kBlockBits + 63) / 64);
+    for (uint8_t d = 0; d < kDimensions; ++d) {
+      if (!part_->rows[d].wild_only) {
+        part_->active.push_back(static_cast<Dimension>(d));
       }
     }
     return std::move(part_);
@@ -98,33 +102,141 @@ class PartBuilder {
                     bounds_.blocks_per_rule * flat_.rules.size());
   }
 
-  // Every interval that a rule covers may take a block. Where they could take
-  // too many, the rules that cover most lose the condition and are verified.
+  void MeasureSpans() {
+    for (uint8_t d = kSource; d <= kDestinationPort; ++d) {
+      const std::vector<const IntervalSet*> sets = Sets(d);
+      boundaries_[d] = Boundaries(sets, Top(d));
+      spans_[d].reserve(sets.size());
+      for (const IntervalSet* set : sets) {
+        spans_[d].push_back(
+            static_cast<uint32_t>(Span(*set, boundaries_[d], Top(d))));
+      }
+    }
+  }
+
+  // A record compares one interval of each dimension.
+  static bool IsOneInterval(const IntervalSet& set) {
+    return set.all() || set.intervals().size() == 1;
+  }
+
+  // How many rules pick each interval of a dimension, of those that pick few.
+  std::vector<uint32_t> Crowd(uint8_t dimension, uint32_t widest,
+                              const std::vector<bool>& candidate) {
+    std::vector<uint32_t> crowd(boundaries_[dimension].size() + 1);
+    for (uint32_t i = 0; i < flat_.rules.size(); ++i) {
+      if (!candidate[i] || spans_[dimension][i] > widest) continue;
+      const IntervalSet& set = Set(flat_.rules[i], dimension);
+      if (set.all()) continue;
+      const size_t first = First(set, dimension);
+      ++crowd[first];
+      --crowd[first + spans_[dimension][i]];
+    }
+    uint32_t sum = 0;
+    for (uint32_t& count : crowd) count = sum += count;
+    return crowd;
+  }
+  size_t First(const IntervalSet& set, uint8_t dimension) const {
+    const std::vector<Number>& boundaries = boundaries_[dimension];
+    return std::ranges::lower_bound(boundaries, set.intervals()[0].low) -
+           boundaries.begin();
+  }
+  // The most of those that rule `i` picks.
+  uint32_t Most(const std::vector<uint32_t>& crowd, uint32_t i,
+                uint8_t dimension) {
+    const auto first =
+        crowd.begin() + static_cast<ptrdiff_t>(
+                            First(Set(flat_.rules[i], dimension), dimension));
+    return *std::max_element(first, first + spans_[dimension][i]);
+  }
+
+  // The dimension in whose lists each rule stands, or kDimensions: rows have
+  // it. Of those in which it picks few intervals, the one where fewest others
+  // do. The lists of a rule and all of them together are bounded.
+  void ChooseHomes() {
+    const size_t size = flat_.rules.size();
+    homes_.assign(size, kDimensions);
+    if (size >= bounds_.least_listed) {
+      const size_t most = std::max(bounds_.least_records,
+                                   bounds_.records_per_rule * size);
+      for (uint32_t widest = kWidest; widest > 0; widest /= 2) {
+        if (ChooseHomes(widest) <= most) break;
+        homes_.assign(size, kDimensions);
+      }
+    }
+    bits_.assign(size, kNoIndex);
+    for (uint32_t i = 0; i < size; ++i) {
+      if (homes_[i] != kDimensions) continue;
+      bits_[i] = static_cast<uint32_t>(part_->bits.size());
+      part_->bits.push_back(i);
+    }
+  }
+
+  // Returns how many records they take.
+  size_t ChooseHomes(uint32_t widest) {
+    const size_t size = flat_.rules.size();
+    std::vector<bool> candidate(size, true);
+    for (uint32_t i = 0; i < size; ++i) {
+      for (uint8_t d = kSource; d <= kDestinationPort; ++d) {
+        candidate[i] = candidate[i] && IsOneInterval(Set(flat_.rules[i], d));
+      }
+    }
+    std::array<std::vector<uint32_t>, kCompared> crowds;
+    for (uint8_t d = kSource; d <= kDestinationPort; ++d) {
+      crowds[d] = Crowd(d, widest, candidate);
+    }
+    for (uint32_t i = 0; i < size; ++i) {
+      if (!candidate[i]) continue;
+      uint32_t best = kNoIndex;
+      for (uint8_t d = kSource; d <= kDestinationPort; ++d) {
+        if (Set(flat_.rules[i], d).all() || spans_[d][i] > widest) continue;
+        const uint32_t crowd = Most(crowds[d], i, d);
+        if (crowd >= best) continue;
+        best = crowd;
+        homes_[i] = d;
+      }
+    }
+    // Where too many are at home all the same, they are not.
+    size_t records = 0;
+    for (uint8_t d = kSource; d <= kDestinationPort; ++d) {
+      std::vector<bool> here(size);
+      for (uint32_t i = 0; i < size; ++i) here[i] = homes_[i] == d;
+      const std::vector<uint32_t> crowd = Crowd(d, widest, here);
+      for (uint32_t i = 0; i < size; ++i) {
+        if (!here[i]) continue;
+        if (Most(crowd, i, d) > bounds_.longest_list) {
+          homes_[i] = kDimensions;
+        } else {
+          records += spans_[d][i];
+        }
+      }
+    }
+    return records;
+  }
+
+  // Every interval that a rule with a bit covers may take a block. Where they
+  // could take too many, the rules that cover most lose the condition and are
+  // verified.
   void Demote() {
     demoted_.assign(flat_.rules.size(), kNoIndex);
     for (uint8_t d = kSource; d <= kDestinationPort; ++d) {
-      const std::vector<const IntervalSet*> sets = Sets(d);
-      std::vector<Number>& boundaries = boundaries_[d];
-      boundaries = Boundaries(sets, Top(d));
-      std::vector<uint32_t>& spans = spans_[d];
-      spans.assign(sets.size(), 0);
       size_t sum = 0;
-      for (size_t i = 0; i < sets.size(); ++i) {
-        spans[i] = static_cast<uint32_t>(Span(*sets[i], boundaries, Top(d)));
-        if (!sets[i]->all()) sum += spans[i];
+      std::vector<uint32_t> widest;
+      for (const uint32_t i : part_->bits) {
+        if (Set(flat_.rules[i], d).all()) continue;
+        widest.push_back(i);
+        sum += spans_[d][i];
       }
-      const size_t blocks = sets.size() / kBlockBits + 1 + kGroupKinds;
-      if (std::min(sum, boundaries.size() * blocks) <= MostBlocks()) continue;
-      std::vector<uint32_t> widest(sets.size());
-      std::iota(widest.begin(), widest.end(), 0);
+      const size_t blocks = part_->bits.size() / kBlockBits + 1;
+      if (std::min(sum, boundaries_[d].size() * blocks) <= MostBlocks()) {
+        continue;
+      }
       std::ranges::sort(widest, [&](uint32_t a, uint32_t b) {
-        return spans[a] > spans[b];
+        return spans_[d][a] > spans_[d][b];
       });
       for (const uint32_t i : widest) {
         if (sum <= MostBlocks()) break;
         FlatRule& rule = flat_.rules[i];
-        if (Set(rule, d).all()) continue;
-        sum -= spans[i];
+        sum -= spans_[d][i];
         part_->demoted.push_back({static_cast<Dimension>(d),
                                   std::exchange(Set(rule, d), IntervalSet()),
                                   demoted_[i]});
@@ -152,45 +264,6 @@ class PartBuilder {
     part_->guards = flat_.guards;
   }
 
-  // Whether a rule's condition picks few of a dimension's intervals.
-  bool Narrow(uint32_t rule, uint8_t dimension) {
-    if (Set(flat_.rules[rule], dimension).all()) return false;
-    return spans_[dimension][rule] <=
-           std::max<size_t>(8, boundaries_[dimension].size() / 64);
-  }
-
-  void MakeGroups() {
-    const size_t size = flat_.rules.size();
-    std::vector<uint8_t> kinds(size, 0);
-    std::array<size_t, kGroupKinds> sizes{};
-    if (size >= bounds_.least_grouped) {
-      for (uint32_t i = 0; i < size; ++i) {
-        kinds[i] = static_cast<uint8_t>(
-            Narrow(i, kSource) | Narrow(i, kDestination) << 1 |
-            (Narrow(i, kSourcePort) || Narrow(i, kDestinationPort)) << 2);
-        ++sizes[kinds[i]];
-      }
-    }
-    std::array<uint32_t, kGroupKinds> numbers;
-    numbers.fill(kNoIndex);
-    layout_.places.resize(size);
-    for (uint32_t i = 0; i < size; ++i) {
-      // A few rules are not worth a group.
-      const uint8_t kind = sizes[kinds[i]] < kBlockBits / 4 ? 0 : kinds[i];
-      if (numbers[kind] == kNoIndex) {
-        numbers[kind] = static_cast<uint32_t>(part_->groups.size());
-        part_->groups.emplace_back();
-      }
-      Group& group = part_->groups[numbers[kind]];
-      layout_.places[i] = {numbers[kind],
-                           static_cast<uint32_t>(group.entries.size())};
-      group.entries.push_back(i);
-    }
-    for (const Group& group : part_->groups) {
-      layout_.sizes.push_back(static_cast<uint32_t>(group.entries.size()));
-    }
-  }
-
   std::vector<bool> Wild(uint8_t dimension) {
     std::vector<bool> wild;
     wild.reserve(flat_.rules.size());
@@ -200,8 +273,12 @@ class PartBuilder {
     return wild;
   }
 
+  uint32_t BitCount() const {
+    return static_cast<uint32_t>(part_->bits.size());
+  }
+
   bool FillIntervals(uint8_t dimension, Intervals* intervals) {
-    RowBuilder rows(layout_, Wild(dimension));
+    RowBuilder rows(bits_, BitCount(), Wild(dimension));
     if (!Sweep(Sets(dimension), Top(dimension), 2 * MostBlocks(), rows,
                intervals)) {
       return false;
@@ -211,20 +288,15 @@ class PartBuilder {
   }
 
   bool FillAddresses(uint8_t dimension, AddressClasses& classes) {
-    Intervals intervals;
-    if (!FillIntervals(dimension, &intervals)) return false;
-    classes.Build(family_, intervals);
+    if (!FillIntervals(dimension, &intervals_[dimension])) return false;
+    classes.Build(family_, intervals_[dimension]);
     return true;
   }
 
   bool FillPorts(uint8_t dimension, PortClasses& classes) {
-    Intervals intervals;
-    if (!FillIntervals(dimension, &intervals)) return false;
-    if (part_->rows[dimension].classes >
-        std::numeric_limits<uint16_t>::max()) {
-      return false;
-    }
-    classes.Build(intervals);
+    if (!FillIntervals(dimension, &intervals_[dimension])) return false;
+    if (part_->rows[dimension].classes > kMostNumbers) return false;
+    classes.Build(intervals_[dimension]);
     return true;
   }
 
@@ -235,7 +307,7 @@ class PartBuilder {
       wild.push_back(flat_.transports[rule.transport].empty());
       numbers.push_back(rule.transport);
     }
-    RowBuilder rows(layout_, wild);
+    RowBuilder rows(bits_, BitCount(), wild);
     if (!part_->transport.Build(family_, flat_.transports, numbers, rows)) {
       return false;
     }
@@ -254,7 +326,8 @@ class PartBuilder {
       rules[number].push_back(i);
       link.needed = true;
     }
-    RowBuilder rows(layout_, wild);
+    RowBuilder rows(bits_, BitCount(), wild);
+    link.holds.Start(flat_.links.size());
     std::map<std::vector<bool>, uint32_t> classes;
     std::vector<InterfaceView> all(interfaces_.begin(), interfaces_.end());
     all.push_back(InterfaceView());
@@ -278,15 +351,85 @@ class PartBuilder {
         toggle();
         it->second = rows.Class();
         toggle();
+        // Lists of conditions all have rules, so that this is a class of its
+        // own.
+        link.holds.Add(holds);
       }
       link.known.push_back({interface, it->second});
     }
     part_->rows[kLink] = std::move(rows).Finish();
-    return part_->rows[kLink].classes <= std::numeric_limits<uint16_t>::max();
+    return part_->rows[kLink].classes <= kMostNumbers;
   }
 
-  // Narrow or not in source, destination and ports.
-  static constexpr size_t kGroupKinds = 8;
+  // The intervals of a set of one, by number; ports by themselves.
+  std::pair<uint32_t, uint32_t> Numbers(const IntervalSet& set,
+                                        uint8_t dimension) const {
+    if (set.all()) return {0, kNoIndex};
+    const auto [low, high] = set.intervals()[0];
+    if (Top(dimension) == kTopPort) {
+      return {static_cast<uint32_t>(low), static_cast<uint32_t>(high)};
+    }
+    const std::vector<Number>& starts = intervals_[dimension].starts;
+    const auto number = [&](Number at) {
+      return static_cast<uint32_t>(std::ranges::upper_bound(starts, at) -
+                                   starts.begin() - 1);
+    };
+    return {number(low), number(high)};
+  }
+
+  void FillLists() {
+    for (uint8_t d = kSource; d <= kDestinationPort; ++d) {
+      std::vector<std::vector<uint32_t>> members(part_->rows[d].classes);
+      size_t records = 0;
+      for (uint32_t i = 0; i < flat_.rules.size(); ++i) {
+        if (homes_[i] == d) records += Stand(i, d, members);
+      }
+      if (records == 0) continue;
+      part_->listed.push_back(static_cast<Dimension>(d));
+      Lists& lists = part_->lists[d];
+      lists.records.reserve(records);
+      lists.offsets.reserve(members.size() + 1);
+      for (const std::vector<uint32_t>& list : members) {
+        lists.offsets.push_back(static_cast<uint32_t>(lists.records.size()));
+        for (const uint32_t i : list) lists.records.push_back(RecordOf(i));
+      }
+      lists.offsets.push_back(static_cast<uint32_t>(lists.records.size()));
+    }
+  }
+
+  // Puts a rule into the lists of its classes. Returns how many.
+  size_t Stand(uint32_t rule, uint8_t dimension,
+               std::vector<std::vector<uint32_t>>& members) {
+    const Intervals& intervals = intervals_[dimension];
+    const auto [low, high] = Set(flat_.rules[rule], dimension).intervals()[0];
+    size_t count = 0;
+    for (size_t i = std::ranges::lower_bound(intervals.starts, low) -
+                    intervals.starts.begin();
+         i < intervals.starts.size() && intervals.starts[i] <= high; ++i) {
+      std::vector<uint32_t>& list = members[intervals.classes[i]];
+      // Intervals of one class may come more than once.
+      if (!list.empty() && list.back() == rule) continue;
+      list.push_back(rule);
+      ++count;
+    }
+    return count;
+  }
+
+  Record RecordOf(uint32_t rule) {
+    FlatRule& flat = flat_.rules[rule];
+    Record record{};
+    for (uint8_t d = kSource; d <= kDestinationPort; ++d) {
+      std::tie(record.low[d], record.high[d]) = Numbers(Set(flat, d), d);
+    }
+    record.entry = rule;
+    record.transport = static_cast<uint16_t>(flat.transport);
+    record.link = static_cast<uint16_t>(flat.link);
+    return record;
+  }
+
+  static constexpr size_t kMostNumbers = std::numeric_limits<uint16_t>::max();
+  // Intervals that a rule may pick to stand in lists.
+  static constexpr uint32_t kWidest = 256;
 
   const CompiledPolicy& policy_;
   FlatRules flat_;
@@ -294,9 +437,11 @@ class PartBuilder {
   const std::span<const InterfaceView> interfaces_;
   const ClassifierBounds& bounds_;
   std::unique_ptr<Part> part_;
-  Layout layout_;
+  std::vector<uint8_t> homes_;  // by rule: a dimension
+  Bits bits_;                   // by rule
   std::array<std::vector<Number>, kDestinationPort + 1> boundaries_;
   std::array<std::vector<uint32_t>, kDestinationPort + 1> spans_;
+  std::array<Intervals, kDestinationPort + 1> intervals_;
   std::vector<uint32_t> demoted_;  // by rule: the first of its sets
 };
 
@@ -333,7 +478,11 @@ std::shared_ptr<const Classifier> Classifier::Build(
         continue;
       }
       report.entries += part->entries.size();
-      report.groups += part->groups.size();
+      report.listed += part->entries.size() - part->bits.size();
+      for (const classify::Lists& lists : part->lists) {
+        report.records += lists.records.size();
+        report.bytes += lists.MemoryUse();
+      }
       report.demoted += part->demoted.size();
       report.bytes += part->source.MemoryUse() +
                       part->destination.MemoryUse() +

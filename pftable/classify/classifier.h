@@ -8,9 +8,10 @@
 // flattened, one list for each direction and family. Each dimension (source,
 // destination, both ports, the rest of the headers, the interface) sorts its
 // values into classes: the values of a class are in the conditions of the same
-// rules. A class has a row of bits, one a rule. The bits that are set in the
-// rows of all of a packet's classes are the rules that it can match; they are
-// its candidates, in their order. What a class cannot say (tables, tags,
+// rules. A rule that picks few values of a dimension is found by lists there
+// (lists.h). All others have a bit in the rows of classes (rows.h); those set
+// in the rows of all of a packet's classes are for it. Both together are its
+// candidates, in their order. What a class cannot say (tables, tags,
 // probability, packet sizes, `received-on`, TOS) is verified on them as the
 // interpreter does.
 //
@@ -28,6 +29,7 @@
 
 #include "pftable/classify/flatten.h"
 #include "pftable/classify/intervals.h"
+#include "pftable/classify/lists.h"
 #include "pftable/classify/rows.h"
 #include "pftable/classify/transport.h"
 #include "pftable/engine/generation.h"
@@ -66,14 +68,6 @@ struct DemotedSet {
   uint32_t next = kNoIndex;  // of the same rule
 };
 
-// Rules with conditions in the same of some dimensions: where most of them
-// have one, the rows of that dimension are nearly empty.
-struct Group {
-  std::vector<uint32_t> entries;   // by bit, ascending
-  uint32_t words = 0;              // of a mask of blocks
-  std::vector<Dimension> active;   // in which any of them has a condition
-};
-
 // The interfaces that there were when the policy was compiled, by id.
 struct LinkClasses {
   struct Known {
@@ -82,9 +76,17 @@ struct LinkClasses {
   };
   bool needed = false;  // some rule has a condition
   std::vector<Known> known;
+  HoldBits holds;
 
   // Null: not one of them.
   const Known* Find(InterfaceView interface) const;
+};
+
+// What a packet is in every dimension.
+struct Classes {
+  std::array<uint32_t, kDimensions> numbers;
+  // As Record compares them.
+  std::array<uint32_t, kCompared> compared;
 };
 
 // All of one direction and family.
@@ -94,7 +96,14 @@ struct Part {
   std::vector<Entry> entries;
   std::vector<Guard> guards;
   std::vector<DemotedSet> demoted;
-  std::vector<Group> groups;
+  // Rules that pick few values of a dimension; which dimensions have any.
+  std::array<Lists, kCompared> lists;
+  std::vector<Dimension> listed;
+  // All others: the entry of each bit, ascending; in which dimensions any of
+  // them has a condition.
+  std::vector<uint32_t> bits;
+  uint32_t words = 0;  // of a mask of blocks
+  std::vector<Dimension> active;
   std::array<DimensionRows, kDimensions> rows;
   AddressClasses source, destination;
   PortClasses source_port, destination_port;
@@ -113,8 +122,12 @@ struct ClassifierBounds {
   // Blocks that the rows of one dimension store, for each rule and at least.
   size_t blocks_per_rule = 64;
   size_t least_blocks = 4 << 20;
-  // Rules from which on they are divided into groups.
-  size_t least_grouped = 1024;
+  // Rules from which on lists are made: rows of fewer are as fast.
+  size_t least_listed = 512;
+  // The longest list, and records that lists have, for each rule and at least.
+  size_t longest_list = 64;
+  size_t records_per_rule = 8;
+  size_t least_records = 1 << 16;
 };
 
 class Classifier {
@@ -134,7 +147,8 @@ class Classifier {
   // For diagnosis.
   struct Report {
     size_t entries = 0;
-    size_t groups = 0;
+    size_t listed = 0;    // of them
+    size_t records = 0;
     size_t classes = 0;   // of all dimensions
     size_t blocks = 0;
     size_t bytes = 0;

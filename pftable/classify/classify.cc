@@ -14,21 +14,10 @@ using classify::kNoIndex;
 using classify::Number;
 using classify::Part;
 
-Classes ClassesOf(const ClassKey& key) {
-  Classes classes;
-  classes[classify::kSource] = key.source;
-  classes[classify::kDestination] = key.destination;
-  classes[classify::kSourcePort] = key.source_port;
-  classes[classify::kDestinationPort] = key.destination_port;
-  classes[classify::kTransport] = key.transport;
-  classes[classify::kLink] = key.link;
-  return classes;
-}
-
 // Reads candidates until one is certain, or as many as there is room for.
 // False: there are more.
-bool FillList(const Part& part, CandidateList& list) {
-  Cursor cursor(part, ClassesOf(list.key));
+bool FillList(const Part& part, const Classes& classes, CandidateList& list) {
+  Cursor cursor(part, classes);
   list.count = 0;
   while (true) {
     const uint32_t entry = cursor.Next();
@@ -39,9 +28,9 @@ bool FillList(const Part& part, CandidateList& list) {
   }
 }
 
-// The keys of packets of one family.
+// What packets of one family are.
 void FindClasses(const Part& part, std::span<const PacketInfo* const> packets,
-                 uint16_t link, ClassKey* keys) {
+                 uint16_t link, Classes* classes) {
   const uint32_t count = static_cast<uint32_t>(packets.size());
   const std::array<uint8_t, 16>* addresses[kMaxBurst];
   uint32_t source[kMaxBurst], destination[kMaxBurst];
@@ -53,14 +42,41 @@ void FindClasses(const Part& part, std::span<const PacketInfo* const> packets,
     const PacketInfo& packet = *packets[i];
     // Of protocols without ports no rule with ports is a candidate, whatever
     // these are.
-    keys[i] = {.serial = part.serial,
-               .source = source[i],
-               .destination = destination[i],
-               .source_port = part.source_port.Find(packet.source_port.host()),
-               .destination_port =
-                   part.destination_port.Find(packet.destination_port.host()),
-               .transport = part.transport.Find(packet),
-               .link = link};
+    const uint16_t source_port = packet.source_port.host();
+    const uint16_t destination_port = packet.destination_port.host();
+    classes[i] = {
+        .numbers = {part.source.ClassOf(source[i]),
+                    part.destination.ClassOf(destination[i]),
+                    part.source_port.Find(source_port),
+                    part.destination_port.Find(destination_port),
+                    part.transport.Find(packet), link},
+        .compared = {source[i], destination[i], source_port,
+                     destination_port}};
+  }
+}
+
+ClassKey KeyOf(const Part& part, const Classes& classes) {
+  const auto& numbers = classes.numbers;
+  return {
+      .serial = part.serial,
+      .source = numbers[classify::kSource],
+      .destination = numbers[classify::kDestination],
+      .source_port = static_cast<uint16_t>(numbers[classify::kSourcePort]),
+      .destination_port =
+          static_cast<uint16_t>(numbers[classify::kDestinationPort]),
+      .transport = static_cast<uint16_t>(numbers[classify::kTransport]),
+      .link = static_cast<uint16_t>(numbers[classify::kLink])};
+}
+
+// What a cursor reads first.
+void Prefetch(const Part& part, const Classes& classes) {
+  for (const Dimension d : part.listed) {
+    const std::span<const classify::Record> list =
+        part.lists[d].list(classes.numbers[d]);
+    __builtin_prefetch(list.data());
+  }
+  for (const Dimension d : part.active) {
+    __builtin_prefetch(part.rows[d].row(classes.numbers[d]));
   }
 }
 
@@ -174,22 +190,33 @@ void FindCandidates(const Classifier& classifier, Direction direction,
       of_family[count++] = packets[i];
     }
     if (part == nullptr || count == 0) continue;
+    Classes classes[kMaxBurst];
+    FindClasses(*part, {of_family, count}, link, classes);
     ClassKey keys[kMaxBurst];
-    FindClasses(*part, {of_family, count}, link, keys);
     CandidateList* lists[kMaxBurst];
     for (uint32_t k = 0; k < count; ++k) {
+      keys[k] = KeyOf(*part, classes[k]);
       lists[k] = &cache.At(keys[k].Hash());
       __builtin_prefetch(lists[k]);
     }
+    uint32_t missing[kMaxBurst];
+    uint32_t missing_count = 0;
     for (uint32_t k = 0; k < count; ++k) {
-      Candidates& candidates = out[places[k]];
-      if (lists[k]->key == keys[k]) {
-        candidates.list = *lists[k];
-        candidates.complete = true;
+      if (lists[k]->key != keys[k]) {
+        missing[missing_count++] = k;
+        Prefetch(*part, classes[k]);
         continue;
       }
+      Candidates& candidates = out[places[k]];
+      candidates.list = *lists[k];
+      candidates.complete = true;
+    }
+    for (uint32_t m = 0; m < missing_count; ++m) {
+      const uint32_t k = missing[m];
+      Candidates& candidates = out[places[k]];
       candidates.list.key = keys[k];
-      candidates.complete = FillList(*part, candidates.list);
+      candidates.classes = classes[k];
+      candidates.complete = FillList(*part, classes[k], candidates.list);
       if (candidates.complete) *lists[k] = candidates.list;
     }
   }
@@ -210,7 +237,7 @@ Verdict EvaluateCandidates(const Generation& generation,
       if (scan.Visit(list.entries[i])) break;
     }
   } else {
-    Cursor cursor(*candidates.part, ClassesOf(list.key));
+    Cursor cursor(*candidates.part, candidates.classes);
     while (true) {
       const uint32_t entry = cursor.Next();
       if (entry == kNoIndex || scan.Visit(entry)) break;

@@ -21,6 +21,7 @@ struct Candidates {
   // `list` is up to a certain one, or all of them.
   bool complete = false;
   CandidateList list;
+  classify::Classes classes;  // if not complete
 };
 
 // Finds the candidates of packets that are judged at one port in one

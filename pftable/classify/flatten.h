@@ -11,11 +11,11 @@
 
 #include "packet/packet.h"
 #include "pftable/classify/interval_set.h"
+#include "pftable/classify/rows.h"
 #include "pftable/engine/generation.h"
 
 namespace sluice::classify {
 
-inline constexpr uint32_t kNoIndex = 0xffffffff;
 
 // An address in network order, as PacketInfo has it.
 inline Number NumberOf(Family family, const std::array<uint8_t, 16>& bytes) {

@@ -214,16 +214,14 @@ void Search64::Find(const uint64_t* keys, uint32_t count,
 }
 
 void AddressClasses::FindV4(const std::array<uint8_t, 16>* const* addresses,
-                            uint32_t count, uint32_t* classes) const {
+                            uint32_t count, uint32_t* intervals) const {
   uint32_t keys[kMaxBurst] = {};
-  uint32_t found[kMaxBurst];
   for (uint32_t i = 0; i < count; ++i) keys[i] = Be32At(addresses[i]->data());
-  search32_.Find(keys, count, found);
-  for (uint32_t i = 0; i < count; ++i) classes[i] = classes_[found[i]];
+  search32_.Find(keys, count, intervals);
 }
 
 void AddressClasses::FindV6(const std::array<uint8_t, 16>* const* addresses,
-                            uint32_t count, uint32_t* classes) const {
+                            uint32_t count, uint32_t* intervals) const {
   uint64_t keys[kMaxBurst] = {};
   uint32_t found[kMaxBurst];
   for (uint32_t i = 0; i < count; ++i) keys[i] = Be64At(addresses[i]->data());
@@ -232,13 +230,13 @@ void AddressClasses::FindV6(const std::array<uint8_t, 16>* const* addresses,
     uint32_t low = firsts_[found[i]];
     uint32_t size = firsts_[found[i] + 1] - low;
     if (highs_[found[i]] != keys[i]) {
-      classes[i] = classes_[low + size - 1];
+      intervals[i] = low + size - 1;
       continue;
     }
     // The last start that is not above; the one before all of them if none.
     const uint64_t key = Be64At(addresses[i]->data() + 8);
     if (lows_[low] > key) {
-      classes[i] = classes_[low - 1];
+      intervals[i] = low - 1;
       continue;
     }
     while (size > 1) {
@@ -246,18 +244,18 @@ void AddressClasses::FindV6(const std::array<uint8_t, 16>* const* addresses,
       low = lows_[low + half] <= key ? low + half : low;
       size -= half;
     }
-    classes[i] = classes_[low];
+    intervals[i] = low;
   }
 }
 
 void AddressClasses::Find(const std::array<uint8_t, 16>* const* addresses,
-                          uint32_t count, uint32_t* classes) const {
+                          uint32_t count, uint32_t* intervals) const {
   if (classes_.size() == 1) {
-    for (uint32_t i = 0; i < count; ++i) classes[i] = classes_[0];
+    for (uint32_t i = 0; i < count; ++i) intervals[i] = 0;
   } else if (family_ == Family::kIpv4) {
-    FindV4(addresses, count, classes);
+    FindV4(addresses, count, intervals);
   } else {
-    FindV6(addresses, count, classes);
+    FindV6(addresses, count, intervals);
   }
 }
 

@@ -80,17 +80,17 @@ class Search64 {
 class AddressClasses {
  public:
   void Build(Family family, const Intervals& intervals);
-  // `addresses`: network order, as PacketInfo has them.
+  // The interval of each. `addresses`: network order, as PacketInfo has them.
   void Find(const std::array<uint8_t, 16>* const* addresses, uint32_t count,
-            uint32_t* classes) const;
-  size_t intervals() const { return classes_.size(); }
+            uint32_t* intervals) const;
+  uint32_t ClassOf(uint32_t interval) const { return classes_[interval]; }
   size_t MemoryUse() const;
 
  private:
   void FindV4(const std::array<uint8_t, 16>* const* addresses,
-              uint32_t count, uint32_t* classes) const;
+              uint32_t count, uint32_t* intervals) const;
   void FindV6(const std::array<uint8_t, 16>* const* addresses,
-              uint32_t count, uint32_t* classes) const;
+              uint32_t count, uint32_t* intervals) const;
 
   Family family_ = Family::kNone;
   std::vector<uint32_t> classes_;  // by interval

@@ -37,10 +37,13 @@ bool Holds(const TransportCondition& c, const PacketInfo& packet) {
 class Sorter {
  public:
   Sorter(std::span<const std::vector<TransportCondition>> conditions,
-         std::span<const uint32_t> numbers, RowBuilder& rows)
+         std::span<const uint32_t> numbers, RowBuilder& rows,
+         HoldBits& bits)
       : conditions_(conditions),
         rules_(conditions.size()),
-        rows_(rows) {
+        rows_(rows),
+        bits_(bits) {
+    bits_.Start(conditions.size());
     for (uint32_t rule = 0; rule < numbers.size(); ++rule) {
       if (!conditions[numbers[rule]].empty()) {
         rules_[numbers[rule]].push_back(rule);
@@ -58,8 +61,13 @@ class Sorter {
     const auto [it, fresh] = known_.try_emplace(holds, 0);
     if (fresh) {
       Toggle(holds);
+      // Combinations that differ in lists of no rule are one class.
       it->second = rows_.Class();
       Toggle(holds);
+      if (it->second == classes_) {
+        bits_.Add(holds);
+        ++classes_;
+      }
       most_ = std::max(most_, it->second);
     }
     return static_cast<uint16_t>(it->second);
@@ -78,6 +86,8 @@ class Sorter {
   const std::span<const std::vector<TransportCondition>> conditions_;
   std::vector<std::vector<uint32_t>> rules_;  // by number of conditions
   RowBuilder& rows_;
+  HoldBits& bits_;
+  uint32_t classes_ = 0;
   std::map<std::vector<bool>, uint32_t> known_;
   uint32_t most_ = 0;
 };
@@ -90,7 +100,7 @@ bool TransportClasses::Build(
     std::span<const uint32_t> numbers, RowBuilder& rows) {
   icmp_protocol_ =
       family == Family::kIpv4 ? protocol::kIcmp : protocol::kIcmp6;
-  Sorter sorter(conditions, numbers, rows);
+  Sorter sorter(conditions, numbers, rows, holds_);
   // Types and codes that no condition names are all alike, but for what is an
   // answer to something.
   std::array<bool, 256> types{}, codes{};

@@ -10,6 +10,7 @@
 
 #include "packet/packet.h"
 #include "pftable/classify/flatten.h"
+#include "pftable/classify/lists.h"
 #include "pftable/classify/rows.h"
 
 namespace sluice::classify {
@@ -33,7 +34,10 @@ class TransportClasses {
     return others_[packet.proto];
   }
 
+  const HoldBits& holds() const { return holds_; }
+
  private:
+  HoldBits holds_;
   uint8_t icmp_protocol_ = 0;
   std::array<uint16_t, 256> fragments_{};
   std::array<uint16_t, 256> tcp_{};

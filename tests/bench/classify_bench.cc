@@ -196,7 +196,7 @@ void BM_Classifier(benchmark::State& state) {
   Report(state, cycles);
   const Classifier::Report& report = loaded.classifier->report();
   state.counters["MB"] = static_cast<double>(report.bytes) / 1e6;
-  state.counters["groups"] = static_cast<double>(report.groups);
+  state.counters["listed"] = static_cast<double>(report.listed);
   state.counters["classes"] = static_cast<double>(report.classes);
 }
 BENCHMARK(BM_Classifier)

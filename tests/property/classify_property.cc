@@ -328,6 +328,7 @@ class ClassifyPropertyTest : public testing::Test {
     const std::shared_ptr<const Classifier> classifier = Classifier::Build(
         *generation.policy, interfaces_.Views(), bounds);
     demoted_ += classifier->report().demoted;
+    in_lists_ += classifier->report().listed;
     VerdictCache cache;
     Random& random = generator.random();
     for (uint32_t done = 0; done < packets;) {
@@ -385,6 +386,7 @@ class ClassifyPropertyTest : public testing::Test {
   uint64_t compiled_ = 0;
   uint64_t listed_ = 0;
   uint64_t demoted_ = 0;
+  uint64_t in_lists_ = 0;
 };
 
 TEST_F(ClassifyPropertyTest, SmallRulesets) {
@@ -397,19 +399,20 @@ TEST_F(ClassifyPropertyTest, SmallRulesets) {
   EXPECT_LT(listed_, compiled_);
 }
 
-TEST_F(ClassifyPropertyTest, RulesetsInGroups) {
+TEST_F(ClassifyPropertyTest, RulesetsInLists) {
   for (uint32_t seed = 10000; seed < 10000 + Rounds(40); ++seed) {
     Run(seed, 300 + seed % 5 * 900, 4000,
-        {.least_rules = 1, .least_grouped = 200});
+        {.least_rules = 1, .least_listed = 200, .longest_list = 20});
     if (HasFatalFailure()) return;
   }
+  EXPECT_GT(in_lists_, 10000u);
 }
 
 TEST_F(ClassifyPropertyTest, ConditionsThatTakeTooMuch) {
   for (uint32_t seed = 20000; seed < 20000 + Rounds(40); ++seed) {
     Run(seed, 100 + seed % 5 * 50, 4000,
         {.least_rules = 1, .blocks_per_rule = 1, .least_blocks = 40,
-         .least_grouped = 100});
+         .least_listed = 1 << 20});
     if (HasFatalFailure()) return;
   }
   EXPECT_GT(demoted_, 100u);
