@@ -409,8 +409,8 @@ TEST_F(ClassifyPropertyTest, RulesetsInLists) {
 }
 
 TEST_F(ClassifyPropertyTest, ConditionsThatTakeTooMuch) {
-  for (uint32_t seed = 20000; seed < 20000 + Rounds(40); ++seed) {
-    Run(seed, 100 + seed % 5 * 50, 4000,
+  for (uint32_t seed = 20000; seed < 20000 + Rounds(20); ++seed) {
+    Run(seed, 600 + seed % 5 * 200, 2000,
         {.least_rules = 1, .blocks_per_rule = 1, .least_blocks = 40,
          .least_listed = 1 << 20});
     if (HasFatalFailure()) return;
