@@ -5,6 +5,7 @@
 
 #include "restore/snapshot_reader.h"
 #include "restore/snapshot_writer.h"
+#include "tests/unit/restore/whole_snapshot.h"
 #include "tests/support/table_changes.h"
 #include "tests/unit/pftable/engine/engine_fixture.h"
 
@@ -104,6 +105,7 @@ TEST_F(ExportTest, StatesWithTheirRulesAndParents) {
   }
   exporter.Finish(&snapshot_);
   ASSERT_TRUE(ExportPolicy(store_.get(), &snapshot_).ok());
+  snapshot_ = *WholeSnapshot(snapshot_, exporter);
   ExpectReadable();
   ASSERT_THAT(snapshot_.parents, SizeIs(2));
   ASSERT_THAT(snapshot_.children, SizeIs(1));
