@@ -265,6 +265,7 @@ absl::StatusOr<ReadResult> ReadAll(std::span<const uint8_t> bytes,
       return Bad(tlv.offset, "sections are out of order");
     }
     last = order;
+    result.divided |= again;
     if (!IsKnown(tlv.type) || tlv.version != kRecordVersion) {
       if (tlv.critical()) {
         return absl::UnimplementedError(

@@ -43,6 +43,8 @@ struct ReadResult {
   Snapshot snapshot;
   SnapshotSkips skips;
   uint16_t minor = 0;  // of the format it was written in
+  // States of a kind stand in several sections: as one they would be equal.
+  bool divided = false;
 };
 
 // The header alone, of the first 96 bytes or more: for messages, and to know a

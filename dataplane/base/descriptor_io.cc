@@ -116,7 +116,8 @@ absl::StatusOr<std::vector<uint8_t>> ReadDescriptor(int fd, size_t max_bytes,
     }
     const size_t at = bytes.size();
     // One more than is allowed, to see that there is more.
-    const size_t room = std::min(kPiece, max_bytes + 1 - at);
+    const size_t room =
+        max_bytes - at < kPiece ? max_bytes - at + 1 : kPiece;
     bytes.resize(at + room);
     const ssize_t n = ReadSome(*kind, fd, bytes.data() + at, room);
     const int error = errno;

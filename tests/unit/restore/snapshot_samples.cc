@@ -199,13 +199,20 @@ Snapshot DialectSnapshot() {
   return snapshot;
 }
 
+Snapshot NoSyncSnapshot() {
+  Snapshot snapshot = ManyStatesSnapshot(2);
+  snapshot.parents[1].binding.flags |= kSnapshotStateNoSync;
+  return snapshot;
+}
+
 std::vector<NamedSnapshot> GoldenSnapshots() {
   return {{"empty", EmptySnapshot()},
           {"full", FullSnapshot()},
           {"transfer", TransferSnapshot()},
           {"states", ManyStatesSnapshot(16)},
           {"bound", BoundSnapshot(), 1},
-          {"dialect", DialectSnapshot(), 2}};
+          {"dialect", DialectSnapshot(), 2},
+          {"no-sync", NoSyncSnapshot(), 3}};
 }
 
 std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {

@@ -24,6 +24,8 @@ Snapshot BoundSnapshot();
 // A filter in FreeBSD's dialect, with a table that the optimiser has made and
 // an unnamed anchor.
 Snapshot DialectSnapshot();
+// Two states, one of them not for others.
+Snapshot NoSyncSnapshot();
 // `count` TCP states, half of them IPv6.
 Snapshot ManyStatesSnapshot(uint32_t count);
 
