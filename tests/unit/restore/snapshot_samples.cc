@@ -160,16 +160,20 @@ Snapshot FullSnapshot() {
   return snapshot;
 }
 
+SnapshotState OneOfMany(uint32_t i) {
+  SnapshotState state =
+      SampleState(i + 1, protocol::kTcp,
+                  i % 2 == 0 ? "10.0.0.2" : "2001:db8::2",
+                  static_cast<uint16_t>(i),
+                  i % 2 == 0 ? "10.0.0.1" : "2001:db8::1", 80);
+  state.peers[0].address.bytes[1] = static_cast<uint8_t>(i >> 16);
+  return state;
+}
+
 Snapshot ManyStatesSnapshot(uint32_t count) {
   Snapshot snapshot = EmptySnapshot();
   for (uint32_t i = 0; i < count; ++i) {
-    SnapshotState state =
-        SampleState(i + 1, protocol::kTcp,
-                    i % 2 == 0 ? "10.0.0.2" : "2001:db8::2",
-                    static_cast<uint16_t>(i),
-                    i % 2 == 0 ? "10.0.0.1" : "2001:db8::1", 80);
-    state.peers[0].address.bytes[1] = static_cast<uint8_t>(i >> 16);
-    snapshot.parents.push_back(state);
+    snapshot.parents.push_back(OneOfMany(i));
   }
   return snapshot;
 }

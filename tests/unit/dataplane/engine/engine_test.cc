@@ -161,13 +161,13 @@ const Order kOrders[] = {
     {"Export",
      [](Engine& engine, std::function<void()> done) {
        engine.restores().Export(
-           "main", UniqueFd(::memfd_create("out", MFD_CLOEXEC)),
+           "main", UniqueFd(::memfd_create("out", MFD_CLOEXEC)), {},
            [done](const absl::StatusOr<ExportReport>&) { done(); });
      }},
     {"ExportOfAFilterThatGoes",
      [](Engine& engine, std::function<void()> done) {
        engine.restores().Export(
-           "web", UniqueFd(::memfd_create("out", MFD_CLOEXEC)),
+           "web", UniqueFd(::memfd_create("out", MFD_CLOEXEC)), {},
            [done](const absl::StatusOr<ExportReport>&) { done(); });
        engine.filters().DestroyFilter("web",
                                       [done](absl::Status) { done(); });
