@@ -79,9 +79,8 @@ def transfers(fw):
   return fw.json("restore", "metrics")["restore.metrics"]["transfers"]
 
 
-def create(fw, *names, **more):
-  for name in names:
-    fw.ctl("filter", "create", name, **more)
+def filters(fw):
+  return [f["name"] for f in fw.json("filter", "list")["filters"]]
 
 
 def fill(fw, name, snapshot):
@@ -125,15 +124,15 @@ def test_a_stalled_reader_costs_nobody_else(firewall, pipes, snapshot,
 def test_pipes_that_do_not_end_cost_nobody_else(firewall, pipes, snapshot):
   names = [f"f{i}" for i in range(4)]
   fw = firewall(_RULES, states=70000)
-  create(fw, *names, "good")
-  fw.ctl("filter", "ls")
+  for name in names:
+    fw.ctl("filter", "create", name, "--ports", f"of-{name}")
   clients = []
   for name in names * 4:
     reader, _ = pipes.make()
     clients.append(Client(fw).ask("state.import", reader, filter=name))
   wait_for("imports that wait", lambda: transfers(fw)["under_way"] == 16)
   # All that one user may have: whoever asks for more is told.
-  refused = fw.ctl("state", "import", "--filter", "good", snapshot,
+  refused = fw.ctl("state", "import", "--filter", "main", snapshot,
                    check=False)
   assert refused.returncode == 1
   assert "[transfer] per_client" in refused.stderr
@@ -142,7 +141,7 @@ def test_pipes_that_do_not_end_cost_nobody_else(firewall, pipes, snapshot):
   reader, _ = pipes.make()
   clients.append(Client(fw).ask("state.import", reader, filter="f0"))
   assert "[transfer] per_filter" in str(clients[-1].answer())
-  seconds = took(lambda: fill(fw, "good", snapshot))
+  seconds = took(lambda: fill(fw, "main", snapshot))
   print(f"an import beside 15 pipes that do not end: {seconds:.2f} s")
   assert transfers(fw)["under_way"] == 15
 
@@ -150,7 +149,7 @@ def test_pipes_that_do_not_end_cost_nobody_else(firewall, pipes, snapshot):
 def test_a_filter_goes_and_the_daemon_stops_whoever_is_stalled(
     firewall, pipes, snapshot):
   fw = firewall(_RULES, states=70000)
-  create(fw, "vm")
+  fw.ctl("filter", "create", "vm", "--ports", "outside,inside")
   fill(fw, "vm", snapshot)
   _, writer = pipes.make()
   client = Client(fw).ask("state.export", writer, filter="vm")
@@ -160,7 +159,7 @@ def test_a_filter_goes_and_the_daemon_stops_whoever_is_stalled(
 
   def destroy():
     fw.ctl("filter", "destroy", "vm")
-    wait_for("its end", lambda: "vm" not in fw.ctl("filter", "ls").stdout)
+    wait_for("its end", lambda: "vm" not in filters(fw))
   print(f"filter destroy beside stalled transfers: {took(destroy):.2f} s")
   assert "the filter goes away" in str(client.answer())
   fill(fw, "main", snapshot)
@@ -178,15 +177,15 @@ def test_a_file_without_an_end(firewall):
   except OSError:
     pytest.skip("/proc/kmsg cannot be opened")
   fw = firewall(_RULES)
-  fw.ctl("filter", "create", "k", "--expect-restore", "--source",
-         "/proc/kmsg", check=False)
+  fw.ctl("filter", "create", "k", "--ports", "outside",
+         "--expect-restore", "--source", "/proc/kmsg", check=False)
 
   def gone():
     fw.ctl("filter", "destroy", "k", check=False)
-    return "k" not in [f["name"] for f in fw.json("filter", "ls")["filters"]]
+    return "k" not in filters(fw)
   wait_for("its end", gone)
-  fw.ctl("filter", "create", "k", "--expect-restore", "--source",
-         "/proc/kmsg", check=False)
+  fw.ctl("filter", "create", "k", "--ports", "outside",
+         "--expect-restore", "--source", "/proc/kmsg", check=False)
   # A descriptor in which the thread sleeps, too.
   kmsg = os.open("/proc/kmsg", os.O_RDONLY)
   Client(fw).ask("state.import", kmsg, filter="main")
