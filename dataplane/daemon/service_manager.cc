@@ -84,7 +84,10 @@ void ServiceManager::Reloading() {
                         static_cast<uint64_t>(now.tv_nsec) / 1000));
 }
 
-void ServiceManager::Stopping() { Send("STOPPING=1\nSTATUS=stopping"); }
+void ServiceManager::Stopping() {
+  Send("STOPPING=1\nSTATUS=stopping");
+  next_extension_ = 0;
+}
 
 void ServiceManager::Extend(uint64_t now) {
   if (now < next_extension_) return;
