@@ -17,9 +17,9 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 9> kSections = {
+constexpr std::array<std::string_view, 10> kSections = {
     "eal",     "port", "wire",   "workers", "memory",
-    "control", "log",  "policy", "state"};
+    "control", "log",  "policy", "state",   "transfer"};
 constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
 constexpr std::array<std::string_view, 6> kWorkersKeys = {
@@ -32,6 +32,12 @@ constexpr std::array<std::string_view, 3> kControlKeys = {"socket", "mode",
 constexpr std::array<std::string_view, 4> kLogKeys = {
     "level", "file", "packets", "packet_rate"};
 constexpr std::array<std::string_view, 2> kStateKeys = {"dir", "interval"};
+constexpr std::array<std::string_view, 8> kTransferKeys = {
+    "max_snapshot", "memory",   "parallel", "per_client",
+    "per_filter",   "min_rate", "patience", "total_time"};
+// What a snapshot may have without states, and for each of [memory].
+constexpr uint64_t kPolicyBytes = uint64_t{256} << 20;
+constexpr uint64_t kStateBytes = 256;
 constexpr std::array<std::string_view, 5> kPolicyKeys = {
     "ruleset", "dialect", "missing_ruleset", "helpers", "verify_checksums"};
 
@@ -60,6 +66,8 @@ class ConfigBuilder {
   void ReadControl(const toml::table& root);
   void ReadLog(const toml::table& root);
   void ReadPolicy(const toml::table& root);
+  // After the memory.
+  void ReadTransfer(const toml::table& root);
   void ReadState(const toml::table& root);
   void CheckMemory(const toml::table& root);
 
@@ -294,6 +302,45 @@ void ConfigBuilder::ReadState(const toml::table& root) {
   reader_.Number(*table, "interval", 1, 86400, &state.interval);
 }
 
+void ConfigBuilder::ReadTransfer(const toml::table& root) {
+  TransferConfig& transfer = config_.transfer;
+  TransferLimits& limits = transfer.limits;
+  constexpr int64_t kMostMebibytes = 16 << 20;
+  const toml::table* table = reader_.Table(root, "transfer");
+  uint64_t snapshot = 0;
+  uint64_t memory = 0;
+  if (table != nullptr) {
+    reader_.RefuseUnknownKeys(*table, "[transfer]", kTransferKeys);
+    reader_.Number(*table, "max_snapshot", 1, kMostMebibytes, &snapshot);
+    reader_.Number(*table, "memory", 1, kMostMebibytes, &memory);
+    reader_.Number(*table, "parallel", 1, 1024, &limits.parallel);
+    reader_.Number(*table, "per_client", 1, 1024, &limits.per_client);
+    reader_.Number(*table, "per_filter", 1, 1024, &limits.per_filter);
+    uint64_t rate = 0;
+    if (reader_.Number(*table, "min_rate", 0, 1 << 20, &rate)) {
+      limits.min_rate = rate << 10;
+    }
+    uint64_t seconds = 0;
+    if (reader_.Number(*table, "patience", 1, 3600, &seconds)) {
+      limits.patience = seconds * 1000;
+    }
+    if (reader_.Number(*table, "total_time", 1, 86400, &seconds)) {
+      limits.total_time = seconds * 1000;
+    }
+  }
+  transfer.max_snapshot = snapshot != 0
+                              ? snapshot << 20
+                              : kPolicyBytes + config_.memory.states * kStateBytes;
+  limits.memory = memory != 0 ? memory << 20 : 2 * transfer.max_snapshot;
+  if (limits.memory < transfer.max_snapshot) {
+    reader_.Error(table->find("memory")->second.source(),
+                  absl::StrCat("'memory' is ", memory,
+                               " MiB, and one snapshot may take ",
+                               (transfer.max_snapshot + (1 << 20) - 1) >> 20),
+                  "raise it, or lower 'max_snapshot'");
+  }
+}
+
 ParsedConfig ConfigBuilder::Build(std::string_view text) {
   config_.file = file_;
   try {
@@ -315,6 +362,7 @@ ParsedConfig ConfigBuilder::Build(std::string_view text) {
     ReadLog(root);
     ReadPolicy(root);
     ReadState(root);
+    ReadTransfer(root);
   } catch (const toml::parse_error& error) {
     // toml++ stops at its first syntax error.
     reader_.Error(error.source(), std::string(error.description()),

@@ -16,6 +16,7 @@
 
 #include "dataplane/base/build_limits.h"
 #include "dataplane/ports/port_config.h"
+#include "dataplane/transfer/transfer_limits.h"
 #include "pftable/policy/diagnostic.h"
 #include "pftable/policy/policy.h"
 
@@ -113,6 +114,16 @@ struct StateConfig {
   friend bool operator==(const StateConfig&, const StateConfig&) = default;
 };
 
+struct TransferConfig {
+  // Bytes that an import takes; 0, or not given: what follows from the states
+  // of [memory].
+  uint64_t max_snapshot = 0;
+  TransferLimits limits{.memory = 0};  // memory: twice as much
+
+  friend bool operator==(const TransferConfig&,
+                         const TransferConfig&) = default;
+};
+
 struct PolicyConfig {
   std::string ruleset = "pf.conf";  // absolute after ParseConfig
   Dialect dialect = Dialect::kOpenBsd;
@@ -138,6 +149,7 @@ struct Config {
   LogConfig log;
   PolicyConfig policy;
   StateConfig state;
+  TransferConfig transfer;
 
   bool uses_pci() const;
 

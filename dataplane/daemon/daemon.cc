@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -67,8 +68,16 @@ void LogDiagnostics(const std::vector<Diagnostic>& diagnostics) {
   }
 }
 
+uint64_t Milliseconds() {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<milliseconds>(
+          std::chrono::steady_clock::now().time_since_epoch())
+          .count());
+}
+
 Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
-                                rte_mempool* pool) {
+                                rte_mempool* pool,
+                                std::function<void()> working) {
   const bool local_peers = std::ranges::any_of(config.ports, HasLocalPeers);
   const bool may_sleep = config.workers.idle == IdleMode::kSleep ||
                          (config.workers.idle == IdleMode::kAuto &&
@@ -93,8 +102,11 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .wires = config.wires,
           .packet_log = config.log.packets,
           .packet_rate = config.log.packet_rate,
+          .max_snapshot = config.transfer.max_snapshot,
+          .transfers = config.transfer.limits,
           .state_directory = config.state.directory,
-          .state_interval = uint64_t{config.state.interval} * 1000};
+          .state_interval = uint64_t{config.state.interval} * 1000,
+          .working = std::move(working)};
 }
 
 }  // namespace
@@ -181,6 +193,7 @@ absl::Status Daemon::Start() {
   for (const auto step :
        {&Daemon::StartEal, &Daemon::OpenSocket, &Daemon::MakeEngine,
         &Daemon::LoadRuleset, &Daemon::Launch}) {
+    Working();
     if (absl::Status status = (this->*step)(); !status.ok()) return status;
   }
   return absl::OkStatus();
@@ -220,7 +233,8 @@ absl::Status Daemon::OpenSocket() {
 
 absl::Status Daemon::MakeEngine() {
   absl::StatusOr<std::unique_ptr<Engine>> engine =
-      Engine::Make(EngineOptionsOf(config_, plan_, pool_.get()));
+      Engine::Make(EngineOptionsOf(config_, plan_, pool_.get(),
+                                   [this] { Working(); }));
   if (!engine.ok()) {
     return absl::Status(
         engine.status().code(),
@@ -290,12 +304,24 @@ absl::Status Daemon::Run() {
     const uint64_t now = engine_->Now();
     engine_->Poll(now);
     BeginReload();
-    service_.Beat(now);
+    service_.Beat(Milliseconds());
   }
   LogInfo("stopping");
   service_.Stopping();
+  Working();
   Stop();
-  return engine_->Account();
+  const absl::Status accounted = engine_->Account();
+  if (!engine_->kept().ok()) {
+    if (!accounted.ok()) LogCritical("{}", Text(accounted));
+    return engine_->kept();
+  }
+  return accounted;
+}
+
+void Daemon::Working() {
+  const uint64_t now = Milliseconds();
+  service_.Extend(now);
+  service_.Beat(now);
 }
 
 // A second signal does not wait.

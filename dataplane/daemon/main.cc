@@ -25,9 +25,9 @@ constexpr char kFooter[] = R"(
 Signals: SIGTERM and SIGINT stop it cleanly, a second one at once;
 SIGHUP loads the ruleset again, SIGUSR1 opens the log file again.
 Exit status: 0 stopped when asked to, or the check found no error;
-1 it could not start or failed, or the check found that it could not
-on this machine; 2 a wrong command line; 3 an error in
-the configuration or the ruleset, before any port was touched.
+1 it could not start, failed, or could not keep its state, or the check
+found that it could not on this machine; 2 a wrong command line; 3 an error
+in the configuration or the ruleset, before any port was touched.
 )";
 
 bool PrintDiagnostics(const std::vector<sluice::Diagnostic>& diagnostics) {

@@ -119,6 +119,7 @@ absl::Status Engine::MakeWorkers() {
                       .random_seed = draws}},
         &plane_->filters, expectations_.get());
     if (!shard.ok()) return shard.status();
+    Working();
     workers_.push_back(std::make_unique<Worker>(
         Worker::Options{.index = i,
                         .may_sleep = options_.may_sleep,
@@ -145,6 +146,7 @@ void Engine::MakeFilters() {
   restores.plane.now = [this] { return plane_->clock.Now(); };
   restores.limits = options_.restore;
   restores.max_snapshot = options_.max_snapshot;
+  restores.transfers = options_.transfers;
   restores.clock = options_.restore_clock;
   restores_ = std::make_unique<RestoreService>(std::move(restores));
 

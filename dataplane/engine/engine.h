@@ -83,13 +83,18 @@ class Engine {
     uint32_t packet_rate = 10000;  // of them a second that are written
 
     RestoreLimits restore{.validating = 2};
-    size_t max_snapshot = size_t{256} << 20;  // bytes
+    uint64_t max_snapshot = uint64_t{256} << 20;  // bytes
+    TransferLimits transfers{};
     // Of the deadlines of restores. Null: the steady clock.
     std::function<RestoreTime()> restore_clock = nullptr;
 
     // What is kept for the process after this one. Empty: nothing.
     std::string state_directory{};
     uint64_t state_interval = 30'000;  // milliseconds between a filter's states
+
+    // Told, again and again, that a start or a stop which takes its time goes
+    // on. Null: nobody waits for it.
+    std::function<void()> working = nullptr;
   };
 
   // Errors: ports that cannot be (FailedPrecondition), no memory.
@@ -138,6 +143,9 @@ class Engine {
   // After Stop(): logs what became of the packets. Fails if any is
   // unaccounted for.
   absl::Status Account() const;
+  // After Stop(): an error says what the state directory was to have and has
+  // not.
+  const absl::Status& kept() const { return kept_; }
   // Drops everything that is under way, without an answer: what is called
   // back may go then. Only to be destroyed afterwards. No worker runs.
   void Close();
@@ -181,6 +189,9 @@ class Engine {
   void SaveState(absl::FunctionRef<bool()> hurry);
   void DrainPacketLog();
   void Watch();
+  void Working() {
+    if (options_.working != nullptr) options_.working();
+  }
   // A moment in which workers make progress.
   void Wait();
   bool Drained() const;
@@ -210,6 +221,7 @@ class Engine {
   std::unique_ptr<StateKeeper> keeper_;
   std::vector<ManifestEntry> manifest_;  // of the process before
   std::shared_ptr<KeptFilter> kept_main_;
+  absl::Status kept_;
 
   Place place_ = Place::kNowhere;
   size_t launched_ = 0;

@@ -12,21 +12,23 @@
 #include "dataplane/base/text.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/transfer.h"
+#include "restore/snapshot_format.h"
 
 namespace sluice {
 namespace {
 
 using nlohmann::json;
 
-// What the daemon reads by default, and so do we.
-constexpr size_t kMaxSnapshot = size_t{256} << 20;
+// What a snapshot can say of itself. How much of it a daemon takes is said by
+// its configuration, and by itself.
+constexpr uint64_t kMaxSnapshot = kMaxSnapshotBytes;
 
 // What a pipe has, in a file of its own.
 absl::StatusOr<UniqueFd> Collect(int in, const std::string& name) {
   UniqueFd file(::memfd_create("sluicectl", MFD_CLOEXEC));
   if (!file.valid()) return absl::UnavailableError(SystemText("memfd_create", errno));
   std::vector<char> bytes(256 * 1024);
-  size_t whole = 0;
+  uint64_t whole = 0;
   for (;;) {
     const ssize_t n = ::read(in, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
@@ -166,6 +168,15 @@ int TransferTool::Export() {
         Number(*report, "states"), " states exported, ",
         Number(*report, "bytes"), " bytes; workers blocked for ",
         Number(*report, "longest_step_ns") / 1000, " us at most\n"));
+    // Whoever moves a filter has to know what does not come along.
+    for (const auto& [member, what] :
+         {std::pair{"no_sync", " states left out: they are `no-sync`\n"},
+          {"not_portable",
+           " states left out: no other filter would take them\n"},
+          {"ties_cut", " states without the parent that they had\n"}}) {
+      const uint64_t count = Number(*report, member);
+      if (count > 0) output_.Complain(absl::StrCat(count, what));
+    }
   }
   return 0;
 }

@@ -29,10 +29,14 @@ constexpr int kAcceptsATurn = 16;
 }  // namespace
 
 struct ControlServer::Client {
-  Client(UniqueFd fd, const PeerCredentials& peer)
-      : connection(std::move(fd)), peer(peer) {}
+  Client(UniqueFd fd, const PeerCredentials& credentials)
+      : connection(std::move(fd)), peer(credentials) {
+    peer.connection = life;
+  }
 
   Connection connection;
+  // What others see of it (PeerCredentials::connection).
+  const std::shared_ptr<const void> life = std::make_shared<char>();
   PeerCredentials peer;
   bool in_work = false;  // a message was handed out and not answered
   bool closing = false;  // as soon as the output is gone

@@ -509,16 +509,31 @@ class OrdersDuringACommitTest : public FilterRegistryTest,
   // A snapshot of the policy, without states.
   void Export() {
     bool exported = false;
-    const auto sink = [this](std::span<const uint8_t> bytes) {
-      snapshot_.assign(bytes.begin(), bytes.end());
-      return absl::OkStatus();
+    class Sink final : public ExportSink {
+     public:
+      explicit Sink(std::vector<uint8_t>* all) : all_(*all) { all_.clear(); }
+      absl::Status Write(std::span<const uint8_t> bytes) override {
+        all_.insert(all_.end(), bytes.begin(), bytes.end());
+        return absl::OkStatus();
+      }
+
+     private:
+      std::vector<uint8_t>& all_;
     };
     const auto done = [&exported](const absl::StatusOr<ExportReport>& report) {
       exported = report.ok();
     };
-    ASSERT_TRUE(
-        restores_->BeginExport(name_, false, nullptr, sink, done).ok());
-    TurnUntil([&] { return exported; });
+    Builder builder;
+    ASSERT_TRUE(restores_
+                    ->BeginExport(name_, &builder,
+                                  {.content = ExportContent::kPolicy,
+                                   .sink = std::make_shared<Sink>(&snapshot_)},
+                                  done)
+                    .ok());
+    TurnUntil([&] {
+      builder.Finish();
+      return exported;
+    });
   }
   void Submit() {
     restored_ = false;
