@@ -90,6 +90,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .dialect = config.policy.dialect,
           .ports = config.ports,
           .wires = config.wires,
+          .run_time_devices = config.control.devices,
           .packet_log = config.log.packets,
           .packet_rate = config.log.packet_rate,
           .state_directory = config.state.directory,
@@ -210,7 +211,10 @@ absl::Status Daemon::OpenSocket() {
   absl::StatusOr<std::unique_ptr<ControlServer>> server =
       ControlServer::Start({.path = config_.control.socket,
                             .mode = config_.control.mode,
-                            .group = config_.control.group},
+                            .group = config_.control.group,
+                            .read_group = config_.control.read_group,
+                            .operate_group = config_.control.operate_group,
+                            .admin_group = config_.control.admin_group},
                            ServerLimits{}, nullptr);
   if (!server.ok()) return server.status();
   server_ = *std::move(server);

@@ -158,6 +158,7 @@ void Engine::MakeFilters() {
                         .table_slots = options_.table_slots,
                         .pool = &policies_};
   environment_.dialect = options_.dialect;
+  environment_.run_time_devices = options_.run_time_devices;
   environment_.state_capacity = options_.states;
   std::random_device random;
   while (environment_.host_id == 0) environment_.host_id = random();

@@ -39,6 +39,7 @@
 #include "dataplane/keep/state_keeper.h"
 #include "dataplane/packetlog/packet_log.h"
 #include "dataplane/ports/port_set.h"
+#include "dataplane/ports/run_time_devices.h"
 #include "dataplane/transfer/restore_service.h"
 #include "dataplane/workers/liveness.h"
 #include "dataplane/workers/worker.h"
@@ -76,6 +77,7 @@ class Engine {
 
     std::vector<PortConfig> ports{};
     std::vector<WireConfig> wires{};
+    RunTimeDevices run_time_devices{};  // that orders may plug in
 
     // The folder for packets of `log` rules; empty: they are not kept.
     std::string packet_log{};

@@ -1,20 +1,10 @@
 #include "dataplane/control/methods/call.h"
 
-#include <algorithm>
-#include <array>
-
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
+#include "dataplane/control/methods/method.h"
 
 namespace sluice {
-
-bool ChangesSomething(std::string_view method) {
-  // An export changes nothing here, but takes all that there is elsewhere.
-  constexpr std::array<std::string_view, 7> kReading = {
-      "show", "list", "test", "stats", "status", "metrics", "version"};
-  const std::string_view verb = method.substr(method.rfind('.') + 1);
-  return std::ranges::find(kReading, verb) == kReading.end();
-}
 
 FilterControl* Call::filter() {
   FilterControl* const filter = operations_->directory_->Find(filter_);
@@ -27,7 +17,8 @@ FilterControl* Call::filter() {
 }
 
 void Call::Audit(std::string_view outcome) const {
-  const bool changes = ChangesSomething(method_);
+  const Method* const method = FindMethod(method_);
+  const bool changes = method == nullptr || method->access != Access::kRead;
   Log(changes ? LogLevel::kInfo : LogLevel::kDebug,
               "control: uid {} pid {}: {}{}: {}", peer_.uid, peer_.pid,
               method_, filter_.empty() ? "" : " of filter " + filter_,

@@ -23,9 +23,6 @@
 
 namespace sluice {
 
-// Whether a method is there to change something, and not to show it.
-bool ChangesSomething(std::string_view method);
-
 // Answered exactly once; shared by whoever works on it.
 class Call {
  public:

@@ -20,6 +20,8 @@
 #include "dataplane/control/api/filter_directory.h"
 #include "dataplane/control/api/transfer_control.h"
 #include "dataplane/control/socket/message.h"
+#include "dataplane/control/socket/refusal_log.h"
+#include "dataplane/control/socket/role.h"
 
 namespace sluice {
 
@@ -42,9 +44,6 @@ class Operations : public MessageHandler {
 
   void OnMessage(Message message, Reply reply) override;
 
-  // The names of all methods, ascending.
-  static std::vector<std::string_view> MethodNames();
-
   // Whether a change is under way or waits.
   bool busy() const { return job_running_ || !jobs_.empty(); }
 
@@ -57,6 +56,9 @@ class Operations : public MessageHandler {
 
   void Run(Decoded decoded, const PeerCredentials& peer, UniqueFd descriptor,
            Reply reply);
+  static Role NeededRole(const Decoded& decoded);
+  void LogRefusal(const PeerCredentials& peer, std::string_view what,
+                  Role needed);
   bool Enqueue(BeginJob begin);
   void EndJob();
   void StartJobs();
@@ -64,6 +66,7 @@ class Operations : public MessageHandler {
   FilterDirectory* const directory_;
   Builder* const builder_;
   TransferControl* transfer_ = nullptr;
+  RefusalLog refusals_;
   std::deque<BeginJob> jobs_;
   bool job_running_ = false;
 };

@@ -156,15 +156,15 @@ Action ParseVersion(Params&) {
 }  // namespace
 
 const std::vector<Method> kStatusMethods = {
-    {"control.version", ParseVersion, /*asks_filter=*/false},
-    {"info.clear", ParseClearInfo},
-    {"info.show", ParseShowInfo},
-    {"interfaces.show", ParseShowInterfaces},
-    {"limits.show", ParseShowLimits},
-    {"states.flush", ParseFlushStates},
-    {"states.kill", ParseKillStates},
-    {"states.show", ParseShowStates},
-    {"timeouts.show", ParseShowTimeouts},
+    {"control.version", ParseVersion, Access::kRead, /*asks_filter=*/false},
+    {"info.clear", ParseClearInfo, Access::kOperate},
+    {"info.show", ParseShowInfo, Access::kRead},
+    {"interfaces.show", ParseShowInterfaces, Access::kRead},
+    {"limits.show", ParseShowLimits, Access::kRead},
+    {"states.flush", ParseFlushStates, Access::kOperate},
+    {"states.kill", ParseKillStates, Access::kOperate},
+    {"states.show", ParseShowStates, Access::kRead},
+    {"timeouts.show", ParseShowTimeouts, Access::kRead},
 };
 
 }  // namespace sluice

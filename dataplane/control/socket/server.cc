@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/text.h"
 #include "dataplane/control/socket/connection.h"
 #include "dataplane/control/socket/json_rpc.h"
 
@@ -114,7 +115,7 @@ void ControlServer::AcceptClients() {
     absl::StatusOr<PeerCredentials> peer = listener_.Check(fd.get());
     if (!peer.ok()) {
       ++counters_.refused;
-      LogWarning("control: refused: {}", peer.status().ToString());
+      LogRefusal(Text(peer.status()));
       Connection::SendOnce(fd.get(),
                            ErrorLine(RpcError::kNotAllowed,
                                      "you may not use this control socket"));
@@ -122,8 +123,8 @@ void ControlServer::AcceptClients() {
     }
     if (clients_.size() >= limits_.max_clients) {
       ++counters_.refused;
-      LogWarning("control: refused uid {} pid {}: {} clients already",
-                   peer->uid, peer->pid, clients_.size());
+      LogRefusal(fmt::format("user {} (process {}) is one client more than {}",
+                             peer->uid, peer->pid, clients_.size()));
       Connection::SendOnce(
           fd.get(),
           ErrorLine(RpcError::kTooManyClients,
@@ -138,12 +139,19 @@ void ControlServer::AcceptClients() {
       continue;
     }
     ++counters_.accepted;
-    LogInfo("control: client {}: uid {} gid {} pid {}",
-                 id - kFirstClient, peer->uid, peer->gid, peer->pid);
+    LogDebug("control: client {}: uid {} gid {} pid {}, role {}",
+             id - kFirstClient, peer->uid, peer->gid, peer->pid,
+             Name(peer->role));
     auto client = std::make_unique<Client>(std::move(fd), *peer);
     client->since = now_;
     clients_.emplace(id, std::move(client));
   }
+}
+
+void ControlServer::LogRefusal(std::string_view why) {
+  const RefusalLog::Verdict verdict = refusals_.Add(now_);
+  if (!verdict.log) return;
+  LogWarning("control: refused: {}{}", why, verdict.Suffix());
 }
 
 void ControlServer::OnClientEvent(uint64_t id, uint32_t events) {

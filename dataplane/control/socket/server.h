@@ -25,6 +25,7 @@
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/control/socket/listener.h"
 #include "dataplane/control/socket/message.h"
+#include "dataplane/control/socket/refusal_log.h"
 
 namespace sluice {
 
@@ -82,6 +83,7 @@ class ControlServer {
 
   absl::Status Add(int fd, uint64_t id);
   void AcceptClients();
+  void LogRefusal(std::string_view why);
   void OnClientEvent(uint64_t id, uint32_t events);
   // Does for a client all that can be done now.
   void Service(uint64_t id);
@@ -98,6 +100,7 @@ class ControlServer {
   MessageHandler* handler_;
   UniqueFd epoll_;
   ServerCounters counters_;
+  RefusalLog refusals_;
   std::vector<std::function<void()>> watched_;
   std::map<uint64_t, std::unique_ptr<Client>> clients_;
   std::vector<uint64_t> ready_;  // clients that Service() is due for

@@ -42,6 +42,8 @@ class FilterRegistryTest : public ::testing::Test {
       options.ports.push_back({.name = name, .device = DeviceOf(name)});
     }
     options.wires = {{.ports = {0, 1}}, {.ports = {2, 3}}};
+    options.run_time_devices = {.drivers = {DeviceOf("b"), "net_ring_fvm"},
+                                .directories = {}};
     options.restore_clock = [] { return RestoreTime{1}; };  // none is late
     engine_ = StartTestEngine(std::move(options));
     if (engine_ == nullptr) return;
