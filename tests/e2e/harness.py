@@ -242,6 +242,7 @@ class Options:
   states: int = 16384
   non_ip: str = "pass"
   helpers: tuple = ("tftp",)
+  control: str = ""
   extra: str = ""
 
 
@@ -285,6 +286,7 @@ states = {options.states}
 
 [control]
 socket = "{self.socket}"
+{options.control}
 
 [policy]
 ruleset = "pf.conf"

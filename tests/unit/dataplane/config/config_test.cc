@@ -95,6 +95,11 @@ expectations = 64
 socket = "run/s.sock"
 mode = "0660"
 group = "wheel"
+read_group = "watchers"
+operate_group = "100"
+admin_group = "admins"
+allow_devices = ["net_tap"]
+device_dirs = ["/run/vm/", "sockets"]
 [log]
 level = "debug"
 file = "/var/log/sluice.log"
@@ -142,7 +147,14 @@ interval = 5
                      .rule_slots = 1000,
                      .expectations = 64};
   expected.control = {
-      .socket = "/etc/run/s.sock", .mode = 0660, .group = "wheel"};
+      .socket = "/etc/run/s.sock",
+      .mode = 0660,
+      .group = "wheel",
+      .read_group = "watchers",
+      .operate_group = "100",
+      .admin_group = "admins",
+      .devices = {.drivers = {"net_tap"},
+                  .directories = {"/run/vm", "/etc/sockets"}}};
   expected.log = {.level = "debug",
                   .file = "/var/log/sluice.log",
                   .packets = "/etc/packets",
@@ -287,6 +299,10 @@ const BadCase kBadCases[] = {
     {"socket path too long",
      With("[control]\nsocket = \"/" + std::string(107, 's') + "\"\n"),
      {"10:10: the path of the control socket has 108 bytes"}},
+    {"a device for a driver", With("[control]\nallow_devices = [\"net_tap0\"]\n"),
+     {"10:18: there is no driver 'net_tap0'"}},
+    {"all the file system", With("[control]\ndevice_dirs = [\"/\"]\n"),
+     {"10:16: 'device_dirs' cannot hold \"/\""}},
     {"control character", With("[control]\ngroup = \"a\\nb\"\n"),
      {"10:9: 'group' has a control character"}},
     {"helper of no kind", With("[policy]\nhelpers = [\"sip\"]\n"),

@@ -391,7 +391,7 @@ TEST_F(FilterRegistryTest, WordsOfPortsAreThoseOfTheConfiguration) {
   EXPECT_THAT(message(with([](PortSpec& s) { s.wire = "all"; })),
               HasSubstr("cannot be named"));
   EXPECT_THAT(message(with([](PortSpec& s) { s.device = "net_nothing7"; })),
-              HasSubstr("net_nothing7"));
+              HasSubstr("may not use the driver net_nothing"));
   EXPECT_EQ(ports_->entries().size(), 4u);
 }
 
