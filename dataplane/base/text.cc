@@ -13,6 +13,33 @@ std::string Hex(std::span<const uint8_t> bytes) {
       reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
 
+namespace {
+
+std::string Escape(std::string_view text, bool lines) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string shown;
+  shown.reserve(text.size());
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool control = byte < 0x20 || byte == 0x7f;
+    if (!control || (lines && (c == '\n' || c == '\t'))) {
+      shown += c;
+    } else {
+      shown += "\\x";
+      shown += kDigits[byte >> 4];
+      shown += kDigits[byte & 15];
+    }
+  }
+  return shown;
+}
+
+}  // namespace
+
+std::string Printable(std::string_view text) { return Escape(text, true); }
+std::string PrintableName(std::string_view text) {
+  return Escape(text, false);
+}
+
 std::string SystemText(std::string_view what, int error) {
   return absl::StrCat(View(what), ": ", std::strerror(error));
 }

@@ -1,10 +1,7 @@
 #include "dataplane/config/config.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <utility>
 
@@ -14,6 +11,7 @@
 #include "dataplane/config/config_words.h"
 #include "dataplane/host/pci_address.h"
 #include "dataplane/ports/device_text.h"
+#include "pftable/host/text_file.h"
 
 namespace sluice {
 namespace {
@@ -389,20 +387,11 @@ ParsedConfig ParseConfig(std::string_view text, const std::string& file) {
 }
 
 ParsedConfig LoadConfig(const std::string& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {
-    return Refuse(path, "is a folder", "give the path of a sluice.toml");
-  }
-  errno = 0;
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) {
-    return Refuse(path, absl::StrCat("cannot be read: ", strerror(errno)),
-                  "give the path of a sluice.toml with -c");
-  }
-  std::string text(kMaxConfigBytes + 1, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(stream.gcount()));
-  return ParseConfig(text, path);
+  const absl::StatusOr<std::string> text = ReadTextFile(path, kMaxConfigBytes);
+  if (text.ok()) return ParseConfig(*text, path);
+  return Refuse(path,
+                absl::StrCat("cannot be read: ", text.status().message()),
+                "give the path of a sluice.toml with -c");
 }
 
 }  // namespace sluice

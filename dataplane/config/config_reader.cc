@@ -186,7 +186,9 @@ bool ConfigReader::CheckString(const std::string& text, std::string_view key,
           absl::StrCat("use at most ", kMaxConfigString));
     return false;
   }
-  if (std::ranges::any_of(text, [](unsigned char c) { return c < 0x20; })) {
+  if (std::ranges::any_of(text, [](unsigned char c) {
+        return c < 0x20 || c == 0x7f;
+      })) {
     Error(place, absl::StrCat("'", Absl(key), "' has a control character"),
           "remove it");
     return false;

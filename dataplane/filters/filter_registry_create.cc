@@ -16,7 +16,7 @@
 namespace sluice {
 
 absl::Status FilterRegistry::CheckSpec(const FilterSpec& spec) const {
-  if (!IsName(spec.name, kMaxFilterName)) {
+  if (!IsFilterName(spec.name, kMaxFilterName)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "'", spec.name.substr(0, kMaxFilterName),
         "' cannot name a filter: 1 to ", kMaxFilterName,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/base/text.h"
 #include "dataplane/sluicectl/arguments.h"
 #include "dataplane/sluicectl/client.h"
 #include "dataplane/sluicectl/nic.h"
@@ -27,7 +28,7 @@ int RunTransfer(std::span<const std::string> words) {
   const absl::StatusOr<sluice::TransferArguments> arguments =
       sluice::ParseTransferArguments(words);
   if (!arguments.ok()) {
-    std::cerr << "sluicectl: " << arguments.status().message() << '\n'
+    std::cerr << "sluicectl: " << sluice::Printable(sluice::Text(arguments.status())) << '\n'
               << sluice::TransferUsage();
     return 1;
   }
@@ -45,7 +46,7 @@ int RunNic(std::span<const std::string> words) {
   const absl::StatusOr<sluice::NicArguments> arguments =
       sluice::ParseNicArguments(words);
   if (!arguments.ok()) {
-    std::cerr << "sluicectl: " << arguments.status().message() << '\n'
+    std::cerr << "sluicectl: " << sluice::Printable(sluice::Text(arguments.status())) << '\n'
               << sluice::NicUsage();
     return 1;
   }
@@ -71,7 +72,7 @@ int main(int argc, char** argv) {
   absl::StatusOr<sluice::Arguments> arguments = sluice::ParseArguments(words);
   if (!arguments.ok()) {
     if (!words.empty()) {
-      std::cerr << "sluicectl: " << arguments.status().message() << '\n';
+      std::cerr << "sluicectl: " << sluice::Printable(sluice::Text(arguments.status())) << '\n';
     }
     std::cerr << sluice::Usage();
     return 1;

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/text.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/method.h"
 #include "nlohmann/json.hpp"
@@ -170,7 +171,7 @@ struct Operations::Decoded {
     Params reader(params);
     if (found.asks_filter) {
       filter.emplace(kMainFilterName);
-      reader.String("filter", kMaxFilterName, &*filter);
+      reader.Name("filter", kMaxFilterName, &*filter);
     }
     action = found.parse(reader);
     if (absl::Status status = reader.Finish(); !status.ok()) {
@@ -199,8 +200,8 @@ struct Operations::Decoded {
     }
     if (!twice.empty()) {
       return Fail(RpcError::kInvalidParams,
-                  absl::StrCat("the passed descriptor has \"", twice,
-                               "\" twice"));
+                  absl::StrCat("the passed descriptor has \"",
+                               PrintableName(twice), "\" twice"));
     }
     ParseParams(params);
   }
@@ -233,7 +234,7 @@ struct Operations::Decoded {
     if (!twice.empty()) {
       wants_answer = true;
       return Fail(RpcError::kInvalidRequest,
-                  absl::StrCat("\"", twice, "\" is given twice"));
+                  absl::StrCat("\"", PrintableName(twice), "\" is given twice"));
     }
     const auto version = request.find("jsonrpc");
     if (version == request.end() || *version != "2.0") {
@@ -251,7 +252,8 @@ struct Operations::Decoded {
     if (found == nullptr) {
       return Fail(
           RpcError::kMethodNotFound,
-          absl::StrCat("there is no method \"", method.substr(0, 64), "\""));
+          absl::StrCat("there is no method \"",
+                       PrintableName(method.substr(0, 64)), "\""));
     }
     // What is refused in any case is not read at all.
     if (role < RoleFor(found->access)) {

@@ -408,7 +408,7 @@ TEST_F(ConfigFileTest, MissingFile) {
 TEST_F(ConfigFileTest, FolderInsteadOfFile) {
   const ParsedConfig parsed = LoadConfig(folder_);
   ASSERT_EQ(parsed.diagnostics.size(), 1u);
-  EXPECT_EQ(parsed.diagnostics[0].message, "is a folder");
+  EXPECT_EQ(parsed.diagnostics[0].message, "cannot be read: Is a directory");
 }
 
 TEST_F(ConfigFileTest, TooLargeFile) {
