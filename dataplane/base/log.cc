@@ -17,9 +17,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/base/unique_fd.h"
-
 #include "dataplane/base/text.h"
+#include "dataplane/base/unique_fd.h"
 
 namespace sluice {
 namespace {

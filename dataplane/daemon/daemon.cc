@@ -266,6 +266,8 @@ absl::Status Daemon::Launch() {
   Builder& builder = engine_->builder();
   operations_ = std::make_unique<Operations>(&engine_->filters(), &builder);
   operations_->SetTransfer(&engine_->restores());
+  operations_->SetTurns(&engine_->turns());
+  server_->SetTurns(&engine_->turns());
   server_->SetHandler(operations_.get());
   for (const auto& [fd, callback] :
        {std::pair<int, std::function<void()>>{signal_fd_,
@@ -294,6 +296,7 @@ absl::Status Daemon::Run() {
     engine_->Poll(now);
     BeginReload();
     service_.Beat(now);
+    engine_->turns().End();
   }
   LogInfo("stopping");
   service_.Stopping();

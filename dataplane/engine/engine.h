@@ -34,6 +34,7 @@
 #include "conntrack/expectation.h"
 #include "dataplane/base/builder.h"
 #include "dataplane/base/grace_list.h"
+#include "dataplane/base/turn_watch.h"
 #include "dataplane/filters/filter_registry.h"
 #include "dataplane/filters/live_filter.h"
 #include "dataplane/keep/state_keeper.h"
@@ -125,6 +126,8 @@ class Engine {
   // Whether something waits that Poll() moves: it is to be called every
   // millisecond or so then, otherwise every kLookInterval.
   bool busy() const;
+  // Of the thread that calls Poll(), which begins and ends its turns.
+  TurnWatch& turns() { return turns_; }
   // Milliseconds of the workers' clock.
   uint64_t Now() const { return plane_->clock.Milliseconds(); }
 
@@ -189,6 +192,7 @@ class Engine {
   void Join(size_t worker);
 
   const Options options_;
+  TurnWatch turns_;
 
   // In the order in which they are made; they go in reverse.
   std::unique_ptr<rte_rcu_qsbr, FreeMemory> quiescence_;

@@ -242,6 +242,7 @@ class Options:
   states: int = 16384
   non_ip: str = "pass"
   helpers: tuple = ("tftp",)
+  memory: str = ""
   control: str = ""
   extra: str = ""
 
@@ -283,6 +284,7 @@ pin = false
 
 [memory]
 states = {options.states}
+{options.memory}
 
 [control]
 socket = "{self.socket}"

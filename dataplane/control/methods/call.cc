@@ -6,6 +6,8 @@
 
 namespace sluice {
 
+using nlohmann::json;
+
 FilterControl* Call::filter() {
   FilterControl* const filter = operations_->directory_->Find(filter_);
   if (filter == nullptr) {
@@ -14,6 +16,27 @@ FilterControl* Call::filter() {
                      "\"; filter.list names those that there are")));
   }
   return filter;
+}
+
+void Call::LargeResult(absl::AnyInvocable<json()> make) {
+  if (!wants_answer_) return Done();
+  const std::shared_ptr<Call> call = shared_from_this();
+  auto line = std::make_shared<std::string>();
+  // `make` goes where it runs: what it holds is large, too.
+  const bool submitted = operations_->builder_->Submit(
+      [call, line, make = std::move(make)]() mutable {
+        *line = ResultLine(call->id_, make());
+        make = nullptr;
+      },
+      [call, line] {
+        call->Audit("done");
+        call->reply_.Send(std::move(*line));
+      });
+  if (!submitted) {
+    Error(RpcError::kBusy,
+          "it is done, but there is too much work to say what became of each "
+          "address");
+  }
 }
 
 void Call::Audit(std::string_view outcome) const {

@@ -282,6 +282,7 @@ void Operations::OnMessage(Message message, Reply reply) {
   auto decoded = std::make_shared<Decoded>();
   decoded->role = message.peer.role;
   if (!large) {
+    const TurnWatch::Part part(turns_, "decoding a request");
     decoded->Parse(message.text, message.fd.valid());
     if (!decoded->in_descriptor) {
       Run(std::move(*decoded), message.peer, std::move(message.fd),
@@ -338,6 +339,9 @@ void Operations::Run(Decoded decoded, const PeerCredentials& peer,
     return;
   }
   if (asks_filter && call->filter() == nullptr) return;
+  // The part's name is the call's.
+  const std::shared_ptr<Call> kept = call;
+  const TurnWatch::Part part(turns_, kept->method());
   decoded.action(std::move(call));
 }
 

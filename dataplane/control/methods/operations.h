@@ -16,6 +16,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "dataplane/base/builder.h"
+#include "dataplane/base/turn_watch.h"
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/control/api/filter_directory.h"
 #include "dataplane/control/api/transfer_control.h"
@@ -42,6 +43,9 @@ class Operations : public MessageHandler {
   // For state.* and restore.*; outlives this. Without it they are refused.
   void SetTransfer(TransferControl* transfer) { transfer_ = transfer; }
 
+  // Of the control lcore; outlives this. Null: nothing is measured.
+  void SetTurns(TurnWatch* turns) { turns_ = turns; }
+
   void OnMessage(Message message, Reply reply) override;
 
   // Whether a change is under way or waits.
@@ -67,6 +71,7 @@ class Operations : public MessageHandler {
   Builder* const builder_;
   TransferControl* transfer_ = nullptr;
   RefusalLog refusals_;
+  TurnWatch* turns_ = nullptr;
   std::deque<BeginJob> jobs_;
   bool job_running_ = false;
 };

@@ -108,7 +108,14 @@ Action ParseShowInfo(Params&) {
   return [](std::shared_ptr<Call> call) {
     call->filter()->States().CollectCounters([call] {
       FilterControl* const filter = call->filter();
-      if (filter != nullptr) call->Result(ToJson(filter->Status().Info()));
+      if (filter == nullptr) return;
+      json result = ToJson(filter->Status().Info());
+      if (const TurnWatch* turns = call->turns()) {
+        result["control"] = {{"longest_turn_us", turns->totals().longest / 1000},
+                             {"operation", turns->totals().operation},
+                             {"slow_turns", turns->totals().slow}};
+      }
+      call->Result(std::move(result));
     });
   };
 }

@@ -103,7 +103,11 @@ Action ParseEdit(Params& params) {
           return filter->Tables().BeginTableEdit(std::move(edit));
         },
         [](Call& c, absl::StatusOr<TableEditResult> result) {
-          result.ok() ? c.Result(ToJson(*result)) : c.Error(result.status());
+          if (!result.ok()) return c.Error(result.status());
+          // With the fate of each of a million addresses, perhaps.
+          c.LargeResult([result = *std::move(result)] {
+            return ToJson(result);
+          });
         });
   };
 }

@@ -91,8 +91,11 @@ size_t ControlServer::Poll(std::chrono::milliseconds timeout) {
   const int n = ::epoll_wait(epoll_.get(), events.data(),
                              static_cast<int>(events.size()), wait);
   now_ = Clock::now();
+  if (turns_ != nullptr) turns_->Begin();
   for (int i = 0; i < n; ++i) {
     const uint64_t id = events[i].data.u64;
+    // The kernel tells of it again.
+    if (id >= kFirstClient && IsOver()) continue;
     if (id == kListener) {
       AcceptClients();
     } else if (id < kFirstClient) {
@@ -103,7 +106,10 @@ size_t ControlServer::Poll(std::chrono::milliseconds timeout) {
   }
   std::vector<uint64_t> ready;
   ready.swap(ready_);
-  for (uint64_t id : ready) Service(id);
+  for (const uint64_t id : ready) {
+    // The others first next time.
+    IsOver() ? ready_.push_back(id) : Service(id);
+  }
   CloseLate();
   return static_cast<size_t>(std::max(n, 0)) + ready.size();
 }
@@ -199,7 +205,7 @@ void ControlServer::Service(uint64_t id) {
       return;
     }
     if (client.in_work) break;
-    if (turn == kMessagesATurn) {
+    if (turn == kMessagesATurn || (turn > 0 && IsOver())) {
       ready_.push_back(id);
       break;
     }

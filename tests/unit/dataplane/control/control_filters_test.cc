@@ -202,7 +202,16 @@ TEST_F(ControlFiltersTest, WhatNamesNoFilterIsNotBegun) {
   }
   EXPECT_THAT(Message("rules.show", {{"filter", "nobody"}}),
               HasSubstr("no filter \"nobody\""));
-  EXPECT_EQ(Code("rules.show", {{"filter", ""}}), kNotFound);
+  // And what can name none.
+  for (const char* name : {"", ".", "..", ".a", "-x", ":a", "a b", "a\nb",
+                           "a\x1b[2J", "\xff"}) {
+    EXPECT_EQ(Code("rules.show", {{"filter", name}}), kInvalid) << name;
+    EXPECT_EQ(Code("filter.create", {{"filter", name}, {"ports", {"p"}}}),
+              kInvalid)
+        << name;
+    EXPECT_EQ(Code("filter.destroy", {{"filter", name}}), kInvalid) << name;
+    EXPECT_EQ(Code("restore.status", {{"filter", name}}), kInvalid) << name;
+  }
   EXPECT_EQ(Code("rules.show", {{"filter", std::string(32, 'a')}}), kInvalid);
   EXPECT_EQ(Code("control.version", {{"filter", "main"}}), kInvalid);
 }

@@ -396,6 +396,44 @@ TEST_F(ControlOperationsTest, ShowsARuleOnceForEachOfItsLabels) {
   EXPECT_EQ(filter_.last_rule_query.anchor, "a");
 }
 
+TEST_F(ControlOperationsTest, ControlCharactersAreRefusedAndNotRepeated) {
+  const std::string bad = "a\x1b]0;b\n";
+  const struct {
+    const char* method;
+    json params;
+  } kRequests[] = {
+      {"ruleset.load", {{"text", ""}, {"name", bad}}},
+      {"ruleset.load",
+       {{"text", ""}, {"files", {{{"name", bad}, {"text", ""}}}}}},
+      {"ruleset.load", {{"text", ""}, {"macros", {{bad, "1"}}}}},
+      {"rules.show", {{"anchor", bad}}},
+      {"rules.show", {{"interface", bad}}},
+      {"rules.show", {{"cursor", bad}}},
+      {"rules.show", {{bad, 1}}},
+      {"states.kill", {{"label", bad}}},
+      {"states.kill", {{"label", "\x7f"}}},
+      {"table.add", {{"table", bad}, {"addresses", json::array()}}},
+      {"filter.create",
+       {{"filter", "a"}, {"ports", {"p"}}, {"expect_restore", true},
+        {"source", "/" + bad}}},
+      {"port.add", {{"port", "p"}, {"device", bad}}},
+      {"port.add", {{"port", bad}, {"device", "net_null0"}}},
+  };
+  for (const auto& [method, params] : kRequests) {
+    const json answer = Ask(method, params);
+    ASSERT_TRUE(answer.contains("error")) << method << params;
+    EXPECT_EQ(answer["error"]["code"], -32602) << answer;
+    EXPECT_EQ(answer["error"]["message"].get<std::string>().find('\x1b'),
+              std::string::npos)
+        << answer;
+  }
+  const json unknown = Ask(bad);
+  EXPECT_THAT(unknown["error"]["message"].get<std::string>(),
+              HasSubstr("a\\x1b]0;b\\x0a"));
+  // A tab is one that labels have.
+  EXPECT_EQ(Code("states.kill", {{"label", "a\tb"}}), 0);
+}
+
 TEST_F(ControlOperationsTest, AKeyThatIsGivenTwiceIsRefused) {
   const struct {
     const char* line;

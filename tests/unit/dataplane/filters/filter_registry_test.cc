@@ -310,6 +310,44 @@ TEST_F(FilterRegistryTest, AFilterMayComeBeforeItsPort) {
   EXPECT_NE(Listing("vm").macs[0], "");
 }
 
+TEST_F(FilterRegistryTest, AFilterThatExpectsARestoreKeepsNobodyBusy) {
+  FilterSpec spec;
+  spec.name = "web";
+  spec.ports = {"a"};
+  spec.expect_restore = true;
+  auto create = registry_->BeginCreateFilter(spec);
+  create->Build();
+  ASSERT_TRUE(create->Publish().ok());
+  create.reset();
+  Settle();
+  ASSERT_TRUE(Listing("web").status.expects());
+  EXPECT_FALSE(engine_->busy()) << "nothing is under way";
+}
+
+TEST_F(FilterRegistryTest, ALoadIsBuiltAgainWherePortsHaveChanged) {
+  auto* const main = static_cast<LiveFilter*>(registry_->Find("main"));
+  auto load = main->Rules().BeginLoad({.name = "rules", .text = "block on b\n"});
+  load->Build();
+  EXPECT_FALSE(load->Outdated());
+  // A port of that name comes; who compiles again is the builder.
+  auto add = registry_->BeginAddPort({.name = "e", .device = "net_null6"});
+  add->Build();
+  ASSERT_TRUE(add->Publish().ok());
+  EXPECT_TRUE(load->Outdated());
+  load->Build();
+  EXPECT_FALSE(load->Outdated());
+  const auto loaded = load->Publish();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->rules, 1u);
+  // What is refused or only tried is not built again.
+  auto bad = main->Rules().BeginLoad({.name = "rules", .text = "nonsense\n"});
+  bad->Build();
+  auto more = registry_->BeginAddPort({.name = "f", .device = "net_null5"});
+  more->Build();
+  ASSERT_TRUE(more->Publish().ok());
+  EXPECT_FALSE(bad->Outdated());
+}
+
 TEST_F(FilterRegistryTest, WorkThatIsUnderWayWhenItsFilterGoesEndsWithAnError) {
   ASSERT_TRUE(Create("web", {"a"}, kPassAll).ok());
   auto* const web = static_cast<LiveFilter*>(registry_->Find("web"));
