@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/text.h"
 #include "dataplane/control/methods/method.h"
 
 namespace sluice {
@@ -44,7 +45,7 @@ void Call::Audit(std::string_view outcome) const {
   const bool changes = method == nullptr || method->access != Access::kRead;
   Log(changes ? LogLevel::kInfo : LogLevel::kDebug,
               "control: uid {} pid {}: {}{}: {}", peer_.uid, peer_.pid,
-              method_, filter_.empty() ? "" : " of filter " + filter_,
+              PrintableName(method_.substr(0, 64)), filter_.empty() ? "" : " of filter " + filter_,
               outcome);
 }
 
