@@ -294,7 +294,8 @@ absl::Status Check(const Arguments& a) {
   if (!a.table.empty() && !a.table_action) return wrong("-t needs -T command");
   if (!a.table_action && !a.operands.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("unknown command line argument: ", a.operands.front()));
+        absl::StrCat("unknown command line argument: ", a.operands.front(),
+                     DidYouMeanCommand(a.operands.front())));
   }
   if (!a.anchor.empty() && (a.flush || (a.file && !a.table_action))) {
     return wrong("-a goes with -s and -T only");

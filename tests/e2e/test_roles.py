@@ -63,7 +63,7 @@ def test_each_group_may_do_what_its_role_says(roles):
           assert done.returncode == 0, (groups, what, done.stderr)
         else:
           assert done.returncode == 1, (groups, what)
-          assert "needs the role" in done.stderr, done.stderr
+          assert "this needs the role" in done.stderr, done.stderr
           assert "_group of [control]" in done.stderr, done.stderr
   # Two groups: the higher role counts.
   assert ctl_as(fw, 61010, (READ, ADMIN), "-d").returncode == 0

@@ -14,7 +14,7 @@ FilterControl* Call::filter() {
   if (filter == nullptr) {
     Error(absl::NotFoundError(
         absl::StrCat("there is no filter \"", filter_,
-                     "\"; filter.list names those that there are")));
+                     "\"")));
   }
   return filter;
 }

@@ -322,9 +322,9 @@ void Operations::Run(Decoded decoded, const PeerCredentials& peer,
     decoded.wants_answer
         ? reply.Send(ErrorLine(
               decoded.id, RpcError::kNotAllowed,
-              fmt::format("{} needs the role {}, user {} has {}: {}_group of "
-                          "[control] in sluice.toml says who has it",
-                          what, Name(needed), peer.uid, Name(peer.role),
+              fmt::format("this needs the role {}, and user {} has {}: {}_group "
+                          "of [control] in sluice.toml says who has it",
+                          Name(needed), peer.uid, Name(peer.role),
                           Name(needed))))
         : reply.Skip();
     return;

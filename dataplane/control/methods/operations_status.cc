@@ -92,7 +92,7 @@ Action ParseKillStates(Params& params) {
   return [query = ReadQuery(params)](std::shared_ptr<Call> call) {
     if (IsEverything(query)) {
       return call->Error(RpcError::kInvalidParams,
-                         "say which states; states.flush removes all");
+                         "say which states: to kill all is another order");
     }
     Kill(call, query);
   };
