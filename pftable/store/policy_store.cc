@@ -197,6 +197,13 @@ bool PolicyStore::IsNewest(Ticket ticket) const {
          draft_->compiled != nullptr;
 }
 
+bool PolicyStore::IsOutdated(Ticket ticket) const {
+  const std::lock_guard lock(mutex_);
+  return draft_.has_value() && draft_->ticket == ticket &&
+         draft_->compiled != nullptr &&
+         draft_->compiled->interface_version != interfaces_->version();
+}
+
 absl::Status PolicyStore::Rollback(Ticket ticket) {
   std::optional<Draft> ended;  // outlives the mutex
   const Section section(*this);

@@ -102,6 +102,9 @@ class PolicyStore {
   absl::Status Commit(Ticket ticket);
   // Whether a Commit() of it would not be refused for the ticket's sake now.
   bool IsNewest(Ticket ticket) const;
+  // Whether a Commit() of it would have to compile again, because interfaces
+  // have come or gone: who may not wait for that defines it anew.
+  bool IsOutdated(Ticket ticket) const;
   // NotFound unless the ticket was begun and has not ended.
   absl::Status Rollback(Ticket ticket);
   // Begin, Define, Commit; on an error nothing has changed.
