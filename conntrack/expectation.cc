@@ -100,12 +100,23 @@ bool ExpectationTable::Take(const PacketInfo& info, const JudgePoint& where,
                      .has_parent = false,
                      .record = e.record};
     child->values = e.values;
-    ++record.children;
+    *record.FreeSeat(impl_->options.children_per_parent) = {
+        .taken = true, .child = 0, .active = now};
     impl_->Free(i);
     ++impl_->statistics.matched;
   }
   Publish();
   return i != kNone;
+}
+
+bool ExpectationTable::Expects(const PacketInfo& info, const JudgePoint& where,
+                               Tick now) {
+  if (empty() || !MayBeExpected(info)) return false;
+  const std::lock_guard guard(impl_->lock);
+  const bool found = impl_->Find(TargetOf(info, where), info, where.interface,
+                                 now) != kNone;
+  Publish();
+  return found;
 }
 
 void ExpectationTable::Disarm(uint16_t record, StateId parent) {
@@ -122,11 +133,38 @@ void ExpectationTable::ParentGone(uint16_t record, StateId parent) {
   Publish();
 }
 
-void ExpectationTable::ChildGone(uint16_t record, StateId parent) {
+void ExpectationTable::ChildMade(uint16_t record, StateId parent,
+                                 StateId child, Tick now) {
   const std::lock_guard guard(impl_->lock);
   FamilyRecord* found = impl_->RecordOf(record, parent);
-  if (found == nullptr || found->children == 0) return;
-  --found->children;
+  if (found == nullptr) return;
+  if (internal::ChildSeat* seat = found->SeatOf(0)) {
+    *seat = {.taken = true, .child = child, .active = now};
+  }
+}
+
+bool ExpectationTable::ChildActive(uint16_t record, StateId parent,
+                                   StateId child, Tick now) {
+  const std::lock_guard guard(impl_->lock);
+  FamilyRecord* found = impl_->RecordOf(record, parent);
+  if (found == nullptr) return false;
+  internal::ChildSeat* seat = found->SeatOf(child);
+  if (seat == nullptr) {
+    seat = found->FreeSeat(impl_->options.children_per_parent);
+    if (seat == nullptr) return false;
+  }
+  *seat = {.taken = true, .child = child, .active = now};
+  return true;
+}
+
+void ExpectationTable::ChildGone(uint16_t record, StateId parent,
+                                 StateId child) {
+  const std::lock_guard guard(impl_->lock);
+  FamilyRecord* found = impl_->RecordOf(record, parent);
+  if (found == nullptr) return;
+  internal::ChildSeat* seat = found->SeatOf(child);
+  if (seat == nullptr) return;
+  *seat = {};
   impl_->FreeRecordIfUnused(record);
 }
 
@@ -148,7 +186,10 @@ void ExpectationTable::CountMalformed() {
 
 ExpectationStatistics ExpectationTable::statistics() const {
   const std::lock_guard guard(impl_->lock);
-  return impl_->statistics;
+  ExpectationStatistics statistics = impl_->statistics;
+  statistics.in_use = impl_->live;
+  statistics.families = impl_->used_records;
+  return statistics;
 }
 
 void ExpectationTable::Publish() {

@@ -32,6 +32,19 @@
 
 namespace sluice {
 
+inline constexpr uint32_t kMaxFamilyChildren = 4;
+// How long a child's client has to be silent, in ticks, until the child may
+// lose its place.
+inline constexpr uint32_t kChildIdle = 1000;
+
+// What is full gives way fairly. Of a filter's expectations, the oldest one of
+// the source that has most, or of all if each has little: a flood of forged
+// requests makes the expectations' lives short for itself and shuts nobody out
+// (expectation_shares.h). Of a parent's children the one
+// that its client has left alone for longest, and for a second at least, loses
+// its place to a new request of the same client port: clients that are switched
+// off say nothing.
+//
 // A filter may have another expectation, or another family, if it has fewer
 // than are free ("dynamic thresholds", Choudhury and Hahne 1998). However much
 // some filters expect, there is room for one that expects nothing yet; n that
@@ -41,7 +54,8 @@ struct ExpectationOptions {
   uint32_t capacity = 4096;
   uint32_t filters = 4096;          // their numbers are below this
   uint32_t per_source = 64;         // of one client address in one filter
-  uint32_t children_per_parent = 4;  // alive at once
+  // Alive at once; at most kMaxFamilyChildren.
+  uint32_t children_per_parent = 4;
   uint32_t time_to_live = 30000;    // ticks
 };
 
@@ -96,6 +110,8 @@ struct ExpectationStatistics {
   uint64_t matched = 0;
   uint64_t expired = 0;
   uint64_t dropped_early = 0;   // the server answered from the parent's port
+  uint64_t displaced = 0;       // gave way to another source's
+  uint64_t children_replaced = 0;  // idle children that lost their place
   uint64_t parent_gone = 0;     // freed with the parent
   uint64_t refused_full = 0;
   uint64_t refused_source = 0;
@@ -105,6 +121,9 @@ struct ExpectationStatistics {
   uint64_t malformed = 0;       // requests that a helper would not read
   // A packet to an expected client port from somebody else than the server.
   uint64_t unrelated = 0;
+  // Now: expectations, and parents that have some or have children.
+  uint64_t in_use = 0;
+  uint64_t families = 0;
 };
 
 class ExpectationTable {
@@ -136,12 +155,22 @@ class ExpectationTable {
   bool Take(const PacketInfo& info, const JudgePoint& where, Tick now,
             ExpectedChild* child);
 
+  // Whether Take() would find one.
+  bool Expects(const PacketInfo& info, const JudgePoint& where, Tick now);
+
   // The parent's own expectations are not needed any more.
   void Disarm(uint16_t record, StateId parent);
   // A state that had a family record has ended: frees what it expected, O(its
   // list). Its children live on.
   void ParentGone(uint16_t record, StateId parent);
-  void ChildGone(uint16_t record, StateId parent);
+  // The child that Take() or ReserveFamily() counted is a state by now.
+  void ChildMade(uint16_t record, StateId parent, StateId child, Tick now);
+  // A packet of the child's client. False: the child has lost its place and
+  // there is no other.
+  bool ChildActive(uint16_t record, StateId parent, StateId child, Tick now);
+  // The child has ended, or has nothing more to say; 0 if it never was a
+  // state.
+  void ChildGone(uint16_t record, StateId parent, StateId child);
 
   // Frees at most `budget` expectations whose time is over.
   void Expire(Tick now, uint32_t budget);

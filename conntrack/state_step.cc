@@ -41,6 +41,15 @@ inline void StateTable::Count(StateHot* hot, StateIndex state, uint32_t peer,
   ++hot->packets[peer];
 }
 
+void StateTable::Uncount(StateIndex state, Direction direction,
+                         uint32_t bytes) {
+  StateHot& hot = entries_.hot(state);
+  const uint32_t from = direction == hot.direction() ? 0 : 1;
+  // Count() hands over what would not fit before it adds.
+  --hot.packets[from];
+  hot.bytes[from] -= bytes;
+}
+
 StepResult StateTable::Refuse(Mismatch cause, StepResult result) {
   statistics_.mismatches[static_cast<size_t>(cause)].Add(1);
   if (result.verdict == StepVerdict::kChallengeAck) {

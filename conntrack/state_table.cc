@@ -257,7 +257,7 @@ InsertResult StateTable::Insert(const PacketInfo& info, const rte_mbuf& mbuf,
       InsertState(info, mbuf, where, values, now, child);
   if (result.state == kNoState && child != nullptr &&
       expectations_ != nullptr) {
-    expectations_->ChildGone(child->parent.record, child->parent.handle.id);
+    expectations_->ChildGone(child->parent.record, child->parent.handle.id, 0);
   }
   return result;
 }
@@ -356,12 +356,12 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   if (child != nullptr) {
     if (LinkToParent(&cold, where.filter, child->parent) ==
         LinkResult::kLinked) {
-      if (cold.family_record != kNoFamilyRecord) hot.flags |= kEntryRelated;
+      TieChild(state, now);
     } else {
       statistics_.links_refused.Add(1);
       if (expectations_ != nullptr) {
         expectations_->ChildGone(child->parent.record,
-                                 child->parent.handle.id);
+                                 child->parent.handle.id, 0);
       }
     }
   } else if (options_.tftp_helper && info.proto == protocol::kUdp &&
@@ -411,7 +411,7 @@ void StateTable::Remove(StateIndex state) {
     if (cold.parent_id == 0) {
       expectations_->ParentGone(cold.family_record, cold.id);
     } else {
-      expectations_->ChildGone(cold.family_record, cold.parent_id);
+      expectations_->ChildGone(cold.family_record, cold.parent_id, cold.id);
     }
   }
   if (sink_ != nullptr) {
@@ -424,6 +424,28 @@ void StateTable::Remove(StateIndex state) {
   entries_.GiveBack(state);
   statistics_.removals.Add(1);
   statistics_.states.Add(~uint64_t{0});
+}
+
+void StateTable::TieChild(StateIndex state, Tick now) {
+  StateHot& hot = entries_.hot(state);
+  const StateCold& cold = entries_.cold(state);
+  if (options_.tftp_helper) hot.flags |= kEntryHelper;
+  if (cold.family_record == kNoFamilyRecord) return;
+  hot.flags |= kEntryRelated;
+  if (expectations_ != nullptr) {
+    expectations_->ChildMade(cold.family_record, cold.parent_id, cold.id, now);
+  }
+}
+
+void StateTable::FinishChild(StateIndex state, Tick now) {
+  StateHot& hot = entries_.hot(state);
+  const StateCold& cold = entries_.cold(state);
+  if ((hot.flags & kEntryRelated) != 0 && expectations_ != nullptr) {
+    expectations_->ChildGone(cold.family_record, cold.parent_id, cold.id);
+  }
+  hot.flags &= static_cast<uint16_t>(~kEntryRelated);
+  hot.flags |= kEntryFinished;
+  Requeue(state, now);
 }
 
 void StateTable::SetFamilyRecord(StateIndex state, uint16_t record) {

@@ -26,6 +26,7 @@
 #ifndef SLUICE_CONNTRACK_STATE_TABLE_H_
 #define SLUICE_CONNTRACK_STATE_TABLE_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -44,6 +45,10 @@
 #include "pftable/policy/timeouts.h"
 
 namespace sluice {
+
+// Ticks that a child whose transfer is over stays for: as long as servers wait
+// before they send their last block again.
+inline constexpr uint32_t kFinishedLife = 10000;
 
 struct StateTableOptions {
   uint8_t worker = 0;
@@ -170,6 +175,22 @@ class StateTable {
   // Ties the state to its record in the expectation table.
   void SetFamilyRecord(StateIndex state, uint16_t record);
 
+  // For helpers. A child's transfer is over: it is its parent's child only by
+  // name, and ends `kFinishedLife` after its last packet.
+  void FinishChild(StateIndex state, Tick now);
+  // The last packet was none that prolongs the state.
+  void SetLastSeen(StateIndex state, Tick when) {
+    entries_.hot(state).last_seen = when;
+  }
+  // What a helper keeps of a UDP state's progress: its window, which is TCP's
+  // alone else.
+  void SetHelperData(StateIndex state,
+                     const std::array<SequenceWindow, 2>& data) {
+    entries_.hot(state).window = data;
+  }
+  // Takes the last packet of the state back, which Step() has counted.
+  void Uncount(StateIndex state, Direction direction, uint32_t bytes);
+
   uint32_t size() const {
     return static_cast<uint32_t>(statistics_.states.value());
   }
@@ -209,6 +230,8 @@ class StateTable {
                            const JudgePoint& where,
                            const StateTemplate& values, Tick now,
                            const ExpectedChild* child);
+  // A child that was linked to its parent: its helper, and its place there.
+  void TieChild(StateIndex state, Tick now);
   StateId NextId(StateId above);
   void Count(StateHot* hot, StateIndex state, uint32_t peer, uint32_t bytes);
   // What the state may live after its last packet, in ticks.

@@ -233,9 +233,12 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
   const StepResult step =
       states_.Step(state, info, mbuf, direction, judgement.now);
   if (step.verdict == StepVerdict::kPass) [[likely]] {
-    if (step.helper) {
-      RunTftpHelper(states_, state, info, mbuf, direction, judgement.now,
-                    expectations_);
+    if (step.helper &&
+        RunTftpHelper(states_, state, info, mbuf, judgement.where,
+                      judgement.now, expectations_) == HelperVerdict::kReuse) {
+      states_.Uncount(state, direction, info.ip_length);
+      states_.Remove(state);
+      return JudgeMiss(i, judgement);
     }
     if (states_.entries().hot(state).flags & kEntryTagged) {
       tags_[i] = states_.entries().cold(state).tag;
@@ -338,8 +341,8 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
     return false;
   }
   if (states_.entries().hot(inserted.state).flags & kEntryHelper) {
-    RunTftpHelper(states_, inserted.state, info, mbuf,
-                  judgement.where.direction, judgement.now, expectations_);
+    RunTftpHelper(states_, inserted.state, info, mbuf, judgement.where,
+                  judgement.now, expectations_);
   }
   return true;
 }

@@ -157,7 +157,11 @@ class Shard {
       if (outcome.step.verdict != StepVerdict::kReuse) {
         if (outcome.step.verdict == StepVerdict::kPass) {
           outcome.kind = Outcome::kPassed;
-          if (outcome.step.helper) Help(outcome.state, packet, where);
+          if (outcome.step.helper &&
+              Help(outcome.state, packet, where) == HelperVerdict::kReuse) {
+            table->Remove(outcome.state);
+            return Judge(packet, where);
+          }
         }
         outcome.reason = outcome.step.reason;
         return outcome;
@@ -194,9 +198,10 @@ class Shard {
     return found[0];
   }
 
-  void Help(StateIndex state, TestPacket& packet, const JudgePoint& where) {
-    RunTftpHelper(*table, state, packet.info, *packet.mbuf, where.direction,
-                  now, *expectations);
+  HelperVerdict Help(StateIndex state, TestPacket& packet,
+                     const JudgePoint& where) {
+    return RunTftpHelper(*table, state, packet.info, *packet.mbuf, where, now,
+                         *expectations);
   }
 
   // Moves the clock in steps of at most `step` and ends what is due.
