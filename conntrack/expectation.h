@@ -23,6 +23,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "conntrack/flow_key.h"
@@ -103,28 +104,57 @@ struct ExpectationRecord {
   StateTemplate values;
 };
 
-// Counters of the table; written under its lock, read at any time.
-struct ExpectationStatistics {
-  uint64_t armed = 0;
-  uint64_t rearmed = 0;
-  uint64_t matched = 0;
-  uint64_t expired = 0;
-  uint64_t dropped_early = 0;   // the server answered from the parent's port
-  uint64_t displaced = 0;       // gave way to another source's
-  uint64_t children_replaced = 0;  // idle children that lost their place
-  uint64_t parent_gone = 0;     // freed with the parent
-  uint64_t refused_full = 0;
-  uint64_t refused_source = 0;
-  uint64_t refused_children = 0;
-  uint64_t refused_grandchild = 0;
-  uint64_t refused_parent = 0;
-  uint64_t malformed = 0;       // requests that a helper would not read
-  // A packet to an expected client port from somebody else than the server.
-  uint64_t unrelated = 0;
+// What the table counts of one filter. T: Counter in the table, which writes
+// it under its lock and lets it be read at any time; else plain numbers.
+template <typename T>
+struct ExpectationCounts {
+  T armed{};
+  T rearmed{};
+  T matched{};
+  T expired{};
+  T dropped_early{};      // the server answered from the parent's port
+  T parent_gone{};        // freed with the parent
+  T displaced{};          // gave way to another source's
+  T children_replaced{};  // idle children that lost their place
+  T refused_full{};
+  T refused_source{};
+  T refused_children{};
+  T refused_grandchild{};
+  T refused_parent{};
+  T malformed{};          // messages to a server that are none
+  // Packets to an expected client port from somebody else than the server.
+  T unrelated{};
   // Now: expectations, and parents that have some or have children.
-  uint64_t in_use = 0;
-  uint64_t families = 0;
+  T in_use{};
+  T families{};
+
+  struct Field {
+    std::string_view name;
+    T ExpectationCounts::*value;
+    bool gauge = false;
+  };
+  static constexpr std::array<Field, 17> Fields() {
+    using C = ExpectationCounts;
+    return {{{"in_use", &C::in_use, true},
+             {"families", &C::families, true},
+             {"armed", &C::armed},
+             {"rearmed", &C::rearmed},
+             {"matched", &C::matched},
+             {"expired", &C::expired},
+             {"dropped_early", &C::dropped_early},
+             {"parent_gone", &C::parent_gone},
+             {"displaced", &C::displaced},
+             {"children_replaced", &C::children_replaced},
+             {"refused_full", &C::refused_full},
+             {"refused_source", &C::refused_source},
+             {"refused_children", &C::refused_children},
+             {"refused_grandchild", &C::refused_grandchild},
+             {"refused_parent", &C::refused_parent},
+             {"malformed", &C::malformed},
+             {"unrelated", &C::unrelated}}};
+  }
 };
+using ExpectationStatistics = ExpectationCounts<uint64_t>;
 
 class ExpectationTable {
  public:
@@ -196,7 +226,10 @@ class ExpectationTable {
   // Instead, when no state of the family was or will be inserted.
   void CancelFamily(uint16_t record, StateId parent);
 
-  void CountMalformed();
+  void CountMalformed(uint16_t filter);
+  // Take no lock. Of one filter, which has been counted since the table was
+  // made, whoever had its number; and of all.
+  ExpectationStatistics statistics(uint16_t filter) const;
   ExpectationStatistics statistics() const;
 
  private:

@@ -106,6 +106,7 @@ void ExpectationTable::CommitFamily(uint16_t record, StateId parent,
     e.expires += now;
     impl_->InsertByAge(i);
     impl_->shares.Add(i, Impl::OwnerOf(e.target));
+    impl_->At(e.target.filter).in_use.Add(1);
     ++impl_->live;
   }
   Publish();

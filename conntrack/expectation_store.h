@@ -14,6 +14,7 @@
 
 #include "conntrack/expectation.h"
 #include "conntrack/expectation_shares.h"
+#include "packet/counter.h"
 
 namespace sluice {
 namespace internal {
@@ -149,7 +150,8 @@ struct ExpectationTable::Impl {
         uses(o.filters),
         heads(std::bit_ceil(std::max(o.capacity, 16u)), kNone),
         source_heads(heads.size(), kNone),
-        shares(o.capacity * 2, o.filters, FloorOf(o), s) {
+        shares(o.capacity * 2, o.filters, FloorOf(o), s),
+        statistics(o.filters + 1) {
     for (uint32_t i = 0; i < entries.size(); ++i) {
       entries[i].hash_next = i + 1 < entries.size() ? i + 1 : kNone;
       sources[i].next = entries[i].hash_next;
@@ -159,6 +161,10 @@ struct ExpectationTable::Impl {
     }
     free_entry = free_source = entries.empty() ? kNone : 0;
     free_record = records.empty() ? kNone : 0;
+  }
+
+  ExpectationCounts<Counter>& At(uint16_t filter) {
+    return statistics[std::min<size_t>(filter, statistics.size() - 1)];
   }
 
   // What a source may have and count as one that has little: two judgements of
@@ -244,6 +250,7 @@ struct ExpectationTable::Impl {
     record.next_free = free_record;
     free_record = number;
     --uses[record.filter].records;
+    At(record.filter).families.TakeBack(1);
     --used_records;
   }
 
@@ -258,6 +265,7 @@ struct ExpectationTable::Impl {
     if (!e.pending) {
       Unlink(i);
       shares.Remove(i);
+      At(e.target.filter).in_use.TakeBack(1);
       --live;
     }
     --uses[e.target.filter].entries;
@@ -289,18 +297,19 @@ struct ExpectationTable::Impl {
         if (entries[i].pending) {
           entries[i].pending = false;
           shares.Add(i, OwnerOf(target));
+          At(target.filter).in_use.Add(1);
           ++live;
         } else {
           Unlink(i);
           shares.Renew(i);
         }
         Append(i);
-        ++statistics.rearmed;
+        At(parent.filter).rearmed.Add(1);
         return ExpectResult::kRearmed;
       }
       if (record->children() >= options.children_per_parent &&
           !LetIdleChildGo(record, now)) {
-        ++statistics.refused_children;
+        At(parent.filter).refused_children.Add(1);
         return ExpectResult::kChildLimit;
       }
     }
@@ -316,8 +325,9 @@ struct ExpectationTable::Impl {
     entries[i].pending = false;
     Append(i);
     shares.Add(i, OwnerOf(target));
+    At(target.filter).in_use.Add(1);
     ++live;
-    ++statistics.armed;
+    At(parent.filter).armed.Add(1);
     return ExpectResult::kArmed;
   }
   // The client asks for another transfer from the same port: of its transfers
@@ -335,7 +345,7 @@ struct ExpectationTable::Impl {
     }
     if (idlest == nullptr) return false;
     *idlest = {};
-    ++statistics.children_replaced;
+    At(record->filter).children_replaced.Add(1);
     return true;
   }
   static internal::ExpectationShares::Owner OwnerOf(const Target& target) {
@@ -349,7 +359,7 @@ struct ExpectationTable::Impl {
   ExpectResult MakeRoom(const Target& target, bool new_record) {
     const uint32_t source = FindSource(target);
     if (source != kNone && sources[source].count >= options.per_source) {
-      ++statistics.refused_source;
+      At(target.filter).refused_source.Add(1);
       return ExpectResult::kSourceLimit;
     }
     // The victim takes an entry along, and its record if that is all that the
@@ -359,11 +369,11 @@ struct ExpectationTable::Impl {
                                   ? shares.Victim(OwnerOf(target))
                                   : kNone;
       if (victim == kNone) {
-        ++statistics.refused_full;
+        At(target.filter).refused_full.Add(1);
         return ExpectResult::kFull;
       }
       Free(victim);
-      ++statistics.displaced;
+      At(target.filter).displaced.Add(1);
     }
     return ExpectResult::kArmed;
   }
@@ -385,6 +395,7 @@ struct ExpectationTable::Impl {
               .filter = parent.filter,
               .direction = parent.direction};
     ++uses[parent.filter].records;
+    At(parent.filter).families.Add(1);
     ++used_records;
     return number;
   }
@@ -439,7 +450,7 @@ struct ExpectationTable::Impl {
       if (e.target == target && !e.pending) {
         if (TickDiff(now, e.expires) >= 0) {
           Free(i);
-          ++statistics.expired;
+          At(target.filter).expired.Add(1);
         } else if (e.server.address != info.source ||
                    (e.values.has(kStateIfBound) && e.interface != interface)) {
           stranger = true;
@@ -447,12 +458,12 @@ struct ExpectationTable::Impl {
           if (records[e.record].children() < options.children_per_parent) {
             return i;
           }
-          ++statistics.refused_children;
+          At(target.filter).refused_children.Add(1);
         }
       }
       i = next;
     }
-    if (stranger) ++statistics.unrelated;
+    if (stranger) At(target.filter).unrelated.Add(1);
     return kNone;
   }
 
@@ -474,7 +485,8 @@ struct ExpectationTable::Impl {
   uint32_t used_entries = 0;  // the pending ones too
   uint32_t used_records = 0;
   uint32_t live = 0;
-  ExpectationStatistics statistics;
+  // By filter, and one for numbers that are out of range.
+  std::vector<ExpectationCounts<Counter>> statistics;
 };
 
 }  // namespace sluice

@@ -260,7 +260,7 @@ HelperVerdict RunTftpHelper(StateTable& table, StateIndex state,
   } else if (request) {
     if (IsUnicast(info, mbuf)) Arm(table, state, now, expectations);
   } else if (header.message == TftpMessage::kMalformed) {
-    expectations.CountMalformed();
+    expectations.CountMalformed(where.filter);
   }
   return HelperVerdict::kPass;
 }
