@@ -88,11 +88,13 @@ def main():
   parser.add_argument("--jobs", type=int, default=1)
   parser.add_argument("--timeout", type=int, default=1200,
                       help="seconds that one file may take")
+  parser.add_argument("--only", default="test_*.py",
+                      help="the files whose names this matches")
   parser.add_argument("folder", type=pathlib.Path)
   args = parser.parse_args()
   args.build_dir = args.build_dir.resolve()
   children.stop_all_on_sigterm()
-  files = sorted(args.folder.resolve().glob("test_*.py"))
+  files = sorted(args.folder.resolve().glob(args.only))
   logs = args.build_dir / "test-logs"
   logs.mkdir(exist_ok=True)
   times_file = logs / f"{args.kind}-seconds.json"
