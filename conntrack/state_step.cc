@@ -143,7 +143,7 @@ IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
   // The quoted packet went the other way.
   JudgePoint quoted = where;
   quoted.direction = Opposite(where.direction);
-  const StateIndex state = Find(inner, quoted);
+  const StateIndex state = Find(inner, mbuf, quoted);
   if (state == kNoState) return result;
 
   StateHot& hot = entries_.hot(state);
@@ -173,6 +173,7 @@ IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
   // The error itself goes the other way than what it quotes.
   Count(&hot, state, from ^ 1, info.ip_length);
   result.state = state;
+  result.log = (hot.flags & kStateLogAll) != 0;
   return result;
 }
 

@@ -125,7 +125,10 @@ void StateTable::LookupToward(const PacketBurst& burst,
   for (const uint8_t i : indices) {
     const PacketInfo& info = burst.infos[i];
     states[i] = kNoState;
-    if ((info.flags & kNotLookedUp) != 0) continue;
+    if ((info.flags & kNotLookedUp) != 0 ||
+        (IsNeighborAdvertisement(info) && !where.pairs_neighbors)) {
+      continue;
+    }
     FlowHash hash;
     Wanted* wanted;
     if (info.family == Family::kIpv4) {
@@ -133,7 +136,8 @@ void StateTable::LookupToward(const PacketBurst& burst,
       hash = Hash(keys4[count4], options_.secret);
       wanted = &wanted4[count4++];
     } else {
-      keys6[count6] = MakeKey6(info, kDirection, where.filter);
+      keys6[count6] =
+          MakeKey6(info, *burst.mbufs[i], kDirection, where.filter);
       hash = Hash(keys6[count6], options_.secret);
       wanted = &wanted6[count6++];
     }
@@ -193,6 +197,10 @@ void StateTable::LookupToward(const PacketBurst& burst,
     } else if (w.candidate != kNoState || w.bucket->next != 0) {
       states[w.packet] = index_.Find(w.bucket, w.tag, same);
     }
+    if (states[w.packet] == kNoState &&
+        burst.infos[w.packet].proto == protocol::kIcmp6) [[unlikely]] {
+      states[w.packet] = FindAskedOfAll(burst.infos[w.packet], key, where);
+    }
   }
 }
 
@@ -230,12 +238,30 @@ StateIndex StateTable::Find6(const FlowKey6& key,
                      });
 }
 
-StateIndex StateTable::Find(const PacketInfo& info, const JudgePoint& where) {
-  if ((info.flags & kNotLookedUp) != 0) return kNoState;
+StateIndex StateTable::FindAskedOfAll(const PacketInfo& info, FlowKey6 key,
+                                      const JudgePoint& where) const {
+  if (!MapIcmp(Family::kIpv6, info.icmp_type).reply ||
+      IsNeighborAdvertisement(info)) {
+    return kNoState;
+  }
+  (where.direction == Direction::kIn ? key.end0 : key.end1) = kAllNodes;
+  return Find6(key, where);
+}
+
+StateIndex StateTable::Find(const PacketInfo& info, const rte_mbuf& mbuf,
+                            const JudgePoint& where) {
+  if ((info.flags & kNotLookedUp) != 0 ||
+      (IsNeighborAdvertisement(info) && !where.pairs_neighbors)) {
+    return kNoState;
+  }
   if (info.family == Family::kIpv4) {
     return Find4(MakeKey4(info, where.direction, where.filter), where);
   }
-  return Find6(MakeKey6(info, where.direction, where.filter), where);
+  const FlowKey6 key = MakeKey6(info, mbuf, where.direction, where.filter);
+  const StateIndex state = Find6(key, where);
+  return state != kNoState || info.proto != protocol::kIcmp6
+             ? state
+             : FindAskedOfAll(info, key, where);
 }
 
 FlowHash StateTable::HashOf(StateIndex state) const {
@@ -301,7 +327,7 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
     hot.key = MakeKey4(info, where.direction, where.filter);
     taken = Find4(hot.key, where) != kNoState;
   } else {
-    const FlowKey6 key = MakeKey6(info, where.direction, where.filter);
+    const FlowKey6 key = MakeKey6(info, mbuf, where.direction, where.filter);
     entries_.extra(state).key = key;
     hot.key = {.port0 = key.port0,
                .port1 = key.port1,

@@ -93,6 +93,7 @@ struct IcmpErrorResult {
   StateIndex state = kNoState;
   StepVerdict verdict = StepVerdict::kPass;  // kPass or kDrop
   DropReason reason = DropReason::kStateMismatch;
+  bool log = false;  // `log (all)`
 };
 
 // What becomes of a wish to link a child to its parent.
@@ -138,7 +139,8 @@ class StateTable {
   void Lookup(const PacketBurst& burst, std::span<const uint8_t> indices,
               const JudgePoint& where, std::span<StateIndex> states);
   // The same for one packet.
-  StateIndex Find(const PacketInfo& info, const JudgePoint& where);
+  StateIndex Find(const PacketInfo& info, const rte_mbuf& mbuf,
+                  const JudgePoint& where);
 
   // What a packet of this state, judged in this direction, does to it and what
   // becomes of the packet. Counts it if it passes.
@@ -217,6 +219,9 @@ class StateTable {
                     std::span<StateIndex> states);
   StateIndex Find4(const FlowKey4& key, const JudgePoint& where) const;
   StateIndex Find6(const FlowKey6& key, const JudgePoint& where) const;
+  // Of an ICMPv6 answer with this key: the state of a question to all nodes.
+  StateIndex FindAskedOfAll(const PacketInfo& info, FlowKey6 key,
+                            const JudgePoint& where) const;
   bool BoundElsewhere(StateIndex state, const JudgePoint& where) const {
     return (entries_.hot(state).flags & kStateIfBound) != 0 &&
            entries_.cold(state).interface != where.interface;

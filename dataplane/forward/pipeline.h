@@ -115,6 +115,9 @@ class Pipeline {
   Mask JudgeAt(Mask alive, const Judgement& judgement);
   bool JudgeHit(uint32_t i, StateIndex state, const Judgement& judgement);
   bool JudgeMiss(uint32_t i, const Judgement& judgement);
+  // What a packet gets from its state besides its way: tag and log record.
+  void PassByState(uint32_t i, StateIndex state, bool log,
+                   const Judgement& judgement);
   bool StatesHaveChanged() const;
   bool ApplyRules(uint32_t i, const Judgement& judgement);
   bool Admit(uint32_t i, const StateTemplate& values,

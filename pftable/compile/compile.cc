@@ -276,6 +276,7 @@ class PolicyCompiler {
     engine.fail_policy = options.fail_policy;
     engine.reassemble = options.reassemble;
     engine.aborts_sctp = options.dialect == Dialect::kFreeBsd;
+    engine.pairs_neighbors = options.dialect == Dialect::kFreeBsd;
     for (const InterfaceMatch& skip : options.skip) {
       if (skip.IsSet()) {
         result_->skip.push_back(rules_.CompileInterface(skip));

@@ -48,6 +48,8 @@ struct EngineOptions {
   // FreeBSD: `block return` answers SCTP with an ABORT; else as other
   // protocols, with an ICMP error.
   bool aborts_sctp = false;
+  // A neighbour advertisement belongs to the state of its solicitation.
+  bool pairs_neighbors = false;
 
   uint32_t limit(Limit l) const { return limits[static_cast<size_t>(l)]; }
 };

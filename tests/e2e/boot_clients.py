@@ -258,6 +258,12 @@ class Client(threading.Thread):
       try:
         content = self._get(name, manner)
         good = hashlib.sha256(content).hexdigest() == want
+        if not good and self.fixed:
+          # A late answer to a request that was sent again, of the file before,
+          # looks like one to this: nothing tells them apart but the content.
+          self.report.retried(f"{self.address} {name}: {len(content)} bytes")
+          content = self._get(name, _MANNERS[0])
+          good = hashlib.sha256(content).hexdigest() == want
         self.report.done(good, f"{self.address} {name}: other content")
       except Exception as error:  # every file is accounted for
         self.report.done(False, f"{self.address} {name} {manner}: "

@@ -34,11 +34,16 @@ uint32_t Word(std::span<const uint8_t> b, size_t at) {
 std::pair<uint8_t, bool> QueryOf(Family family, uint8_t type) {
   if (family == Family::kIpv4) {
     if (type == 0) return {8, true};
-    if (type == 14 || type == 16 || type == 18) {
+    if (type == 9) return {10, true};
+    if (type == 14 || type == 16 || type == 18 || type == 34 || type == 36) {
       return {static_cast<uint8_t>(type - 1), true};
     }
-  } else if (type == 129 || type == 140) {
+  } else if (type == 129 || type == 136 || type == 140) {
     return {static_cast<uint8_t>(type - 1), true};
+  } else if (type == 200) {
+    return {201, true};
+  } else if (type == 131) {
+    return {130, false};
   }
   return {type, false};
 }

@@ -116,7 +116,7 @@ TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
       const PacketInfo& info = burst.infos[i];
       const ModelKey key = KeyOf(info, where);
       const auto found = model.find(key);
-      const StateIndex state = table.Find(info, where);
+      const StateIndex state = table.Find(info, *mbuf, where);
       ASSERT_EQ(state != kNoState, found != model.end());
       if (state != kNoState) {
         const StepResult step = table.Step(state, info, *mbuf,

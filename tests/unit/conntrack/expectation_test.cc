@@ -30,7 +30,7 @@ class Expectations : public testing::TestWithParam<Family> {
       return table.Arm(MakeKey4(request.info, Direction::kIn, 0), 1, parent,
                        {}, now, record);
     }
-    return table.Arm(MakeKey6(request.info, Direction::kIn, 0), 1, parent, {},
+    return table.Arm(MakeKey6(request.info, *request.mbuf, Direction::kIn, 0), 1, parent, {},
                      now, record);
   }
   PacketInfo Answer(uint16_t client_port, uint16_t server_port = 3000,
@@ -205,7 +205,7 @@ TEST_P(Expectations, AFloodFromEverywhereShutsNobodyOut) {
     return GetParam() == Family::kIpv4
                ? table.Arm(MakeKey4(request.info, Direction::kIn, 0), 1,
                            parent, {}, 0, &record)
-               : table.Arm(MakeKey6(request.info, Direction::kIn, 0), 1,
+               : table.Arm(MakeKey6(request.info, *request.mbuf, Direction::kIn, 0), 1,
                            parent, {}, 0, &record);
   };
   int next = 0;

@@ -194,7 +194,7 @@ class Shard {
     const uint8_t index = 0;
     StateIndex found[kMaxBurst];
     table->Lookup(burst, {&index, 1}, where, found);
-    if (found[0] != table->Find(packet.info, where)) std::abort();
+    if (found[0] != table->Find(packet.info, *packet.mbuf, where)) std::abort();
     return found[0];
   }
 
