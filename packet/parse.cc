@@ -30,6 +30,8 @@ bool IsIcmpError(Family family, uint8_t type) {
   return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
 }
 
+// Providers stack two; more than these no device makes.
+constexpr int kMaxVlanTags = 8;
 constexpr std::array<uint8_t, 4> kAllHosts = {224, 0, 0, 1};
 
 bool IsNeighborDiscovery(uint8_t type) { return type >= 133 && type <= 137; }
@@ -79,7 +81,7 @@ class Walk {
     for (int tags = 0;
          type == wire::ethertype::kVlan || type == wire::ethertype::kQinq;
          ++tags) {
-      if (tags == 2) return Drop(info_, DropReason::kNormalize);
+      if (tags == kMaxVlanTags) return Drop(info_, DropReason::kNormalize);
       wire::Vlan vlan;
       if (!Read(offset, &vlan)) return Drop(info_, DropReason::kShort);
       info_->flags |= kVlanTagged;

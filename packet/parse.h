@@ -1,6 +1,6 @@
 // The burst parser: from mbufs to PacketInfos.
 //
-// Understands Ethernet with up to two VLAN tags (802.1Q, 802.1ad), IPv4 with
+// Understands Ethernet with up to eight VLAN tags (802.1Q, 802.1ad), IPv4 with
 // options, IPv6 with extension headers, AH, TCP, UDP, SCTP, ICMP, ICMPv6 and
 // fragments, over any number of segments. Every read is bounded by the bytes
 // that are there; the link layer's padding behind the IP length is ignored.
@@ -13,7 +13,7 @@
 //   kBadOffset   a fragment that would end beyond 65535 bytes
 //   kFragment    a second fragment header; a fragment, not the last one, whose
 //                data is no multiple of 8; an empty fragment
-//   kNormalize   a version that does not fit the ethertype; neighbour discovery
+//   kNormalize   more than eight VLAN tags; a version that does not fit the ethertype; neighbour discovery
 //                with a hop limit other than 255; TCP flags that no
 //                connection uses (none of SYN, ACK, RST; SYN with RST or FIN;
 //                FIN, PSH or URG without ACK); a TCP header under 20 bytes

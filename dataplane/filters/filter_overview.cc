@@ -240,11 +240,12 @@ std::vector<InterfaceListing> FilterOverview::Interfaces() {
 }
 
 std::vector<TimeoutListing> FilterOverview::Timeouts() {
-  const std::shared_ptr<const Policy> policy = core_->store.policy();
   std::vector<TimeoutListing> timeouts;
+  const TimeoutProfile profile =
+      core_->store.generation()->options().TimeoutsFor(core_->budget.limit());
   for (size_t i = 0; i < kTimeoutCount; ++i) {
     timeouts.push_back({.timeout = static_cast<Timeout>(i),
-                        .value = policy->options.timeouts[i]});
+                        .value = profile.values[i]});
   }
   return timeouts;
 }
@@ -276,7 +277,7 @@ std::vector<LimitListing> FilterOverview::Limits() {
   std::vector<LimitListing> limits;
   for (size_t i = 0; i < kLimitCount; ++i) {
     LimitListing listing{.limit = static_cast<Limit>(i),
-                         .value = policy->options.limits[i],
+                         .value = policy->options.limit(static_cast<Limit>(i)),
                          .in_use = 0};
     switch (listing.limit) {
       case Limit::kStates:

@@ -205,7 +205,10 @@ void RestoreTask::RaiseStateLimit() {
   StateBudget& budget = *filter_.plane->budget;
   for (const SnapshotLimit& limit : importer_->snapshot().limits) {
     if (limit.code != static_cast<uint16_t>(Limit::kStates)) continue;
-    const uint32_t wanted = std::min(limit.value, filter_.state_capacity);
+    // FreeBSD's word for no limit.
+    const uint32_t wanted =
+        limit.value == 0 ? filter_.state_capacity
+                         : std::min(limit.value, filter_.state_capacity);
     if (wanted <= budget.limit()) return;
     limit_before_ = budget.limit();
     raised_limit_ = wanted;

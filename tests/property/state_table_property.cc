@@ -101,6 +101,7 @@ TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
     std::vector<uint8_t> indices;
     for (uint32_t i = 0; i < burst.count; ++i) {
       burst.infos[i] = RandomPacket();
+      burst.mbufs[i] = mbuf.get();
       if (random_() % 16 != 0) indices.push_back(static_cast<uint8_t>(i));
     }
     std::array<StateIndex, kMaxBurst> states;
