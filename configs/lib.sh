@@ -45,6 +45,20 @@ install_packages() {
   [ "$status" -eq 0 ] || die "apt-get could not install: ${missing[*]}"
 }
 
+# unpack_packages DIR: the files of the group "unpacked", below DIR.
+unpack_packages() {
+  local dir=$1 package
+  mkdir -p "$dir"
+  for package in $(list_packages unpacked); do
+    [ ! -e "$dir/$package.unpacked" ] || continue
+    say "unpacking: $package"
+    (cd "$dir" && apt-get download -qq "$package" 2>/dev/null &&
+      dpkg -x "$package"_*.deb . && rm -f "$package"_*.deb) ||
+      die "apt-get could not download $package"
+    : >"$dir/$package.unpacked"
+  done
+}
+
 # configure_build DIR [MESON OPTION...]: makes the build directory, or brings
 # an existing one to the same options. $CC and $CXX name the compilers.
 configure_build() {

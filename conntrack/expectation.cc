@@ -42,11 +42,11 @@ ExpectResult ExpectationTable::ArmTarget(
     Tick now, uint16_t* record) {
   const std::lock_guard guard(impl_->lock);
   if (!parent.handle.IsSet() || proto != protocol::kUdp) {
-    ++impl_->statistics.refused_parent;
+    impl_->At(parent.filter).refused_parent.Add(1);
     return ExpectResult::kBadParent;
   }
   if (parent.has_parent) {
-    ++impl_->statistics.refused_grandchild;
+    impl_->At(parent.filter).refused_grandchild.Add(1);
     return ExpectResult::kGrandchild;
   }
   const Target target = {.client = client,
@@ -100,33 +100,73 @@ bool ExpectationTable::Take(const PacketInfo& info, const JudgePoint& where,
                      .has_parent = false,
                      .record = e.record};
     child->values = e.values;
-    ++record.children;
+    *record.FreeSeat(impl_->options.children_per_parent) = {
+        .taken = true, .child = 0, .active = now};
     impl_->Free(i);
-    ++impl_->statistics.matched;
+    impl_->At(where.filter).matched.Add(1);
   }
   Publish();
   return i != kNone;
 }
 
+bool ExpectationTable::Expects(const PacketInfo& info, const JudgePoint& where,
+                               Tick now) {
+  if (empty() || !MayBeExpected(info)) return false;
+  const std::lock_guard guard(impl_->lock);
+  const bool found = impl_->Find(TargetOf(info, where), info, where.interface,
+                                 now) != kNone;
+  Publish();
+  return found;
+}
+
 void ExpectationTable::Disarm(uint16_t record, StateId parent) {
   const std::lock_guard guard(impl_->lock);
-  if (impl_->RecordOf(record, parent) == nullptr) return;
-  impl_->statistics.dropped_early += impl_->FreeAllOf(record);
+  const FamilyRecord* found = impl_->RecordOf(record, parent);
+  if (found == nullptr) return;
+  impl_->At(found->filter).dropped_early.Add(impl_->FreeAllOf(record));
   Publish();
 }
 
 void ExpectationTable::ParentGone(uint16_t record, StateId parent) {
   const std::lock_guard guard(impl_->lock);
-  if (impl_->RecordOf(record, parent) == nullptr) return;
-  impl_->statistics.parent_gone += impl_->FreeAllOf(record);
+  const FamilyRecord* found = impl_->RecordOf(record, parent);
+  if (found == nullptr) return;
+  impl_->At(found->filter).parent_gone.Add(impl_->FreeAllOf(record));
   Publish();
 }
 
-void ExpectationTable::ChildGone(uint16_t record, StateId parent) {
+void ExpectationTable::ChildMade(uint16_t record, StateId parent,
+                                 StateId child, Tick now) {
   const std::lock_guard guard(impl_->lock);
   FamilyRecord* found = impl_->RecordOf(record, parent);
-  if (found == nullptr || found->children == 0) return;
-  --found->children;
+  if (found == nullptr) return;
+  if (internal::ChildSeat* seat = found->SeatOf(0)) {
+    *seat = {.taken = true, .child = child, .active = now};
+  }
+}
+
+bool ExpectationTable::ChildActive(uint16_t record, StateId parent,
+                                   StateId child, Tick now) {
+  const std::lock_guard guard(impl_->lock);
+  FamilyRecord* found = impl_->RecordOf(record, parent);
+  if (found == nullptr) return false;
+  internal::ChildSeat* seat = found->SeatOf(child);
+  if (seat == nullptr) {
+    seat = found->FreeSeat(impl_->options.children_per_parent);
+    if (seat == nullptr) return false;
+  }
+  *seat = {.taken = true, .child = child, .active = now};
+  return true;
+}
+
+void ExpectationTable::ChildGone(uint16_t record, StateId parent,
+                                 StateId child) {
+  const std::lock_guard guard(impl_->lock);
+  FamilyRecord* found = impl_->RecordOf(record, parent);
+  if (found == nullptr) return;
+  internal::ChildSeat* seat = found->SeatOf(child);
+  if (seat == nullptr) return;
+  *seat = {};
   impl_->FreeRecordIfUnused(record);
 }
 
@@ -135,20 +175,37 @@ void ExpectationTable::Expire(Tick now, uint32_t budget) {
   const std::lock_guard guard(impl_->lock);
   for (; budget > 0 && impl_->oldest != kNone; --budget) {
     if (TickDiff(now, impl_->entries[impl_->oldest].expires) < 0) break;
+    impl_->At(impl_->entries[impl_->oldest].target.filter).expired.Add(1);
     impl_->Free(impl_->oldest);
-    ++impl_->statistics.expired;
   }
   Publish();
 }
 
-void ExpectationTable::CountMalformed() {
+void ExpectationTable::CountMalformed(uint16_t filter) {
   const std::lock_guard guard(impl_->lock);
-  ++impl_->statistics.malformed;
+  impl_->At(filter).malformed.Add(1);
+}
+
+ExpectationStatistics ExpectationTable::statistics(uint16_t filter) const {
+  const ExpectationCounts<Counter>& counters = impl_->At(filter);
+  constexpr auto kFrom = ExpectationCounts<Counter>::Fields();
+  constexpr auto kTo = ExpectationStatistics::Fields();
+  ExpectationStatistics statistics;
+  for (size_t i = 0; i < kTo.size(); ++i) {
+    statistics.*kTo[i].value = (counters.*kFrom[i].value).value();
+  }
+  return statistics;
 }
 
 ExpectationStatistics ExpectationTable::statistics() const {
-  const std::lock_guard guard(impl_->lock);
-  return impl_->statistics;
+  ExpectationStatistics sum;
+  for (size_t filter = 0; filter < impl_->statistics.size(); ++filter) {
+    const ExpectationStatistics one = statistics(static_cast<uint16_t>(filter));
+    for (const auto& field : ExpectationStatistics::Fields()) {
+      sum.*field.value += one.*field.value;
+    }
+  }
+  return sum;
 }
 
 void ExpectationTable::Publish() {

@@ -23,6 +23,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "conntrack/flow_key.h"
@@ -32,6 +33,19 @@
 
 namespace sluice {
 
+inline constexpr uint32_t kMaxFamilyChildren = 4;
+// How long a child's client has to be silent, in ticks, until the child may
+// lose its place.
+inline constexpr uint32_t kChildIdle = 1000;
+
+// What is full gives way fairly. Of a filter's expectations, the oldest one of
+// the source that has most, or of all if each has little: a flood of forged
+// requests makes the expectations' lives short for itself and shuts nobody out
+// (expectation_shares.h). Of a parent's children the one
+// that its client has left alone for longest, and for a second at least, loses
+// its place to a new request of the same client port: clients that are switched
+// off say nothing.
+//
 // A filter may have another expectation, or another family, if it has fewer
 // than are free ("dynamic thresholds", Choudhury and Hahne 1998). However much
 // some filters expect, there is room for one that expects nothing yet; n that
@@ -41,7 +55,8 @@ struct ExpectationOptions {
   uint32_t capacity = 4096;
   uint32_t filters = 4096;          // their numbers are below this
   uint32_t per_source = 64;         // of one client address in one filter
-  uint32_t children_per_parent = 4;  // alive at once
+  // Alive at once; at most kMaxFamilyChildren.
+  uint32_t children_per_parent = 4;
   uint32_t time_to_live = 30000;    // ticks
 };
 
@@ -89,23 +104,57 @@ struct ExpectationRecord {
   StateTemplate values;
 };
 
-// Counters of the table; written under its lock, read at any time.
-struct ExpectationStatistics {
-  uint64_t armed = 0;
-  uint64_t rearmed = 0;
-  uint64_t matched = 0;
-  uint64_t expired = 0;
-  uint64_t dropped_early = 0;   // the server answered from the parent's port
-  uint64_t parent_gone = 0;     // freed with the parent
-  uint64_t refused_full = 0;
-  uint64_t refused_source = 0;
-  uint64_t refused_children = 0;
-  uint64_t refused_grandchild = 0;
-  uint64_t refused_parent = 0;
-  uint64_t malformed = 0;       // requests that a helper would not read
-  // A packet to an expected client port from somebody else than the server.
-  uint64_t unrelated = 0;
+// What the table counts of one filter. T: Counter in the table, which writes
+// it under its lock and lets it be read at any time; else plain numbers.
+template <typename T>
+struct ExpectationCounts {
+  T armed{};
+  T rearmed{};
+  T matched{};
+  T expired{};
+  T dropped_early{};      // the server answered from the parent's port
+  T parent_gone{};        // freed with the parent
+  T displaced{};          // gave way to another source's
+  T children_replaced{};  // idle children that lost their place
+  T refused_full{};
+  T refused_source{};
+  T refused_children{};
+  T refused_grandchild{};
+  T refused_parent{};
+  T malformed{};          // messages to a server that are none
+  // Packets to an expected client port from somebody else than the server.
+  T unrelated{};
+  // Now: expectations, and parents that have some or have children.
+  T in_use{};
+  T families{};
+
+  struct Field {
+    std::string_view name;
+    T ExpectationCounts::*value;
+    bool gauge = false;
+  };
+  static constexpr std::array<Field, 17> Fields() {
+    using C = ExpectationCounts;
+    return {{{"in_use", &C::in_use, true},
+             {"families", &C::families, true},
+             {"armed", &C::armed},
+             {"rearmed", &C::rearmed},
+             {"matched", &C::matched},
+             {"expired", &C::expired},
+             {"dropped_early", &C::dropped_early},
+             {"parent_gone", &C::parent_gone},
+             {"displaced", &C::displaced},
+             {"children_replaced", &C::children_replaced},
+             {"refused_full", &C::refused_full},
+             {"refused_source", &C::refused_source},
+             {"refused_children", &C::refused_children},
+             {"refused_grandchild", &C::refused_grandchild},
+             {"refused_parent", &C::refused_parent},
+             {"malformed", &C::malformed},
+             {"unrelated", &C::unrelated}}};
+  }
 };
+using ExpectationStatistics = ExpectationCounts<uint64_t>;
 
 class ExpectationTable {
  public:
@@ -136,12 +185,22 @@ class ExpectationTable {
   bool Take(const PacketInfo& info, const JudgePoint& where, Tick now,
             ExpectedChild* child);
 
+  // Whether Take() would find one.
+  bool Expects(const PacketInfo& info, const JudgePoint& where, Tick now);
+
   // The parent's own expectations are not needed any more.
   void Disarm(uint16_t record, StateId parent);
   // A state that had a family record has ended: frees what it expected, O(its
   // list). Its children live on.
   void ParentGone(uint16_t record, StateId parent);
-  void ChildGone(uint16_t record, StateId parent);
+  // The child that Take() or ReserveFamily() counted is a state by now.
+  void ChildMade(uint16_t record, StateId parent, StateId child, Tick now);
+  // A packet of the child's client. False: the child has lost its place and
+  // there is no other.
+  bool ChildActive(uint16_t record, StateId parent, StateId child, Tick now);
+  // The child has ended, or has nothing more to say; 0 if it never was a
+  // state.
+  void ChildGone(uint16_t record, StateId parent, StateId child);
 
   // Frees at most `budget` expectations whose time is over.
   void Expire(Tick now, uint32_t budget);
@@ -167,7 +226,10 @@ class ExpectationTable {
   // Instead, when no state of the family was or will be inserted.
   void CancelFamily(uint16_t record, StateId parent);
 
-  void CountMalformed();
+  void CountMalformed(uint16_t filter);
+  // Take no lock. Of one filter, which has been counted since the table was
+  // made, whoever had its number; and of all.
+  ExpectationStatistics statistics(uint16_t filter) const;
   ExpectationStatistics statistics() const;
 
  private:

@@ -58,7 +58,8 @@ ExpectResult ExpectationTable::ReserveFamily(const ParentReference& parent,
   const std::lock_guard guard(impl_->lock);
   if (!impl_->HasRecordFor(parent.filter)) return ExpectResult::kFull;
   *record = impl_->MakeRecord(parent);
-  impl_->records[*record].children = children;
+  FamilyRecord& family = impl_->records[*record];
+  for (uint32_t i = 0; i < children; ++i) family.seats[i].taken = true;
   return ExpectResult::kArmed;
 }
 
@@ -79,7 +80,7 @@ ExpectResult ExpectationTable::ReserveExpectation(
   for (uint32_t i = family->first; i != kNone; i = impl_->entries[i].sibling) {
     if (impl_->entries[i].target == target) return ExpectResult::kRearmed;
   }
-  const ExpectResult room = impl_->CheckRoom(target, false);
+  const ExpectResult room = impl_->MakeRoom(target, false);
   if (room != ExpectResult::kArmed) return room;
   const uint32_t i = impl_->Place(
       target,
@@ -104,6 +105,8 @@ void ExpectationTable::CommitFamily(uint16_t record, StateId parent,
     e.pending = false;
     e.expires += now;
     impl_->InsertByAge(i);
+    impl_->shares.Add(i, Impl::OwnerOf(e.target));
+    impl_->At(e.target.filter).in_use.Add(1);
     ++impl_->live;
   }
   Publish();
@@ -114,9 +117,10 @@ void ExpectationTable::CancelFamily(uint16_t record, StateId parent) {
   FamilyRecord* family = impl_->RecordOf(record, parent);
   if (family == nullptr) return;
   // As a child of its own, so that the record is there to the end.
-  family->children = 1;
+  family->seats = {};
+  family->seats[0].taken = true;
   impl_->FreeAllOf(record);
-  family->children = 0;
+  family->seats = {};
   impl_->FreeRecordIfUnused(record);
 }
 

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "conntrack/expectation.h"
+#include "conntrack/expectation_shares.h"
+#include "packet/counter.h"
 
 namespace sluice {
 namespace internal {
@@ -68,13 +70,40 @@ struct Expectation {
   bool pending = false;
 };
 
+// The place of one child among those that its parent may have.
+struct ChildSeat {
+  bool taken = false;
+  StateId child = 0;  // 0: of one that is not a state yet
+  Tick active = 0;    // its client's last packet, as far as is known
+};
+
 struct FamilyRecord {
   StateHandle parent;  // id 0: free
   uint16_t filter = 0;
   Direction direction = Direction::kIn;
-  uint32_t children = 0;
   uint32_t first = kNone;
   uint32_t next_free = kNone;
+  std::array<ChildSeat, kMaxFamilyChildren> seats{};
+
+  // A taken seat with this id, or nullptr.
+  ChildSeat* SeatOf(StateId child) {
+    for (ChildSeat& seat : seats) {
+      if (seat.taken && seat.child == child) return &seat;
+    }
+    return nullptr;
+  }
+  uint32_t children() const {
+    uint32_t count = 0;
+    for (const ChildSeat& seat : seats) count += seat.taken ? 1 : 0;
+    return count;
+  }
+  ChildSeat* FreeSeat(uint32_t limit) {
+    if (children() >= limit) return nullptr;
+    for (ChildSeat& seat : seats) {
+      if (!seat.taken) return &seat;
+    }
+    return nullptr;
+  }
 };
 
 // What one filter has.
@@ -108,6 +137,7 @@ struct ExpectationTable::Impl {
   using FamilyRecord = internal::FamilyRecord;
   using Source = internal::Source;
   using Use = internal::Use;
+  using ChildSeat = internal::ChildSeat;
   static constexpr uint32_t kNone = internal::kNone;
   static constexpr uint32_t kMaxRecords = internal::kMaxRecords;
 
@@ -119,7 +149,9 @@ struct ExpectationTable::Impl {
         sources(entries.size()),
         uses(o.filters),
         heads(std::bit_ceil(std::max(o.capacity, 16u)), kNone),
-        source_heads(heads.size(), kNone) {
+        source_heads(heads.size(), kNone),
+        shares(o.capacity * 2, o.filters, FloorOf(o), s),
+        statistics(o.filters + 1) {
     for (uint32_t i = 0; i < entries.size(); ++i) {
       entries[i].hash_next = i + 1 < entries.size() ? i + 1 : kNone;
       sources[i].next = entries[i].hash_next;
@@ -129,6 +161,16 @@ struct ExpectationTable::Impl {
     }
     free_entry = free_source = entries.empty() ? kNone : 0;
     free_record = records.empty() ? kNone : 0;
+  }
+
+  ExpectationCounts<Counter>& At(uint16_t filter) {
+    return statistics[std::min<size_t>(filter, statistics.size() - 1)];
+  }
+
+  // What a source may have and count as one that has little: two judgements of
+  // as many requests as one address may have, but in a small table less.
+  static uint32_t FloorOf(const ExpectationOptions& o) {
+    return std::min(o.per_source * 2, o.capacity / 8);
   }
 
   uint32_t Slot(const std::array<uint8_t, 16>& address, uint64_t rest) const {
@@ -203,11 +245,12 @@ struct ExpectationTable::Impl {
   }
   void FreeRecordIfUnused(uint16_t number) {
     FamilyRecord& record = records[number];
-    if (record.first != kNone || record.children != 0) return;
+    if (record.first != kNone || record.children() != 0) return;
     record.parent = {};
     record.next_free = free_record;
     free_record = number;
     --uses[record.filter].records;
+    At(record.filter).families.TakeBack(1);
     --used_records;
   }
 
@@ -221,6 +264,8 @@ struct ExpectationTable::Impl {
     *link = e.sibling;
     if (!e.pending) {
       Unlink(i);
+      shares.Remove(i);
+      At(e.target.filter).in_use.TakeBack(1);
       --live;
     }
     --uses[e.target.filter].entries;
@@ -251,46 +296,91 @@ struct ExpectationTable::Impl {
         entries[i].expires = now + options.time_to_live;
         if (entries[i].pending) {
           entries[i].pending = false;
+          shares.Add(i, OwnerOf(target));
+          At(target.filter).in_use.Add(1);
           ++live;
         } else {
           Unlink(i);
+          shares.Renew(i);
         }
         Append(i);
-        ++statistics.rearmed;
+        At(parent.filter).rearmed.Add(1);
         return ExpectResult::kRearmed;
       }
-      if (record->children >= options.children_per_parent) {
-        ++statistics.refused_children;
+      if (record->children() >= options.children_per_parent &&
+          !LetIdleChildGo(record, now)) {
+        At(parent.filter).refused_children.Add(1);
         return ExpectResult::kChildLimit;
       }
     }
-    const ExpectResult room = CheckRoom(target, record == nullptr);
-    if (room != ExpectResult::kArmed) return room;
+    const ExpectResult room = MakeRoom(target, record == nullptr);
+    if (room != ExpectResult::kArmed) {
+      if (record != nullptr) FreeRecordIfUnused(parent.record);
+      return room;
+    }
     if (record == nullptr) *number = MakeRecord(parent);
     const uint32_t i = Place(target, server, parent.interface, values,
                              *number);
     entries[i].expires = now + options.time_to_live;
     entries[i].pending = false;
     Append(i);
+    shares.Add(i, OwnerOf(target));
+    At(target.filter).in_use.Add(1);
     ++live;
-    ++statistics.armed;
+    At(parent.filter).armed.Add(1);
     return ExpectResult::kArmed;
   }
+  // The client asks for another transfer from the same port: of its transfers
+  // the one that it has left alone for longest has ended without a word.
+  bool LetIdleChildGo(FamilyRecord* record, Tick now) {
+    ChildSeat* idlest = nullptr;
+    for (ChildSeat& seat : record->seats) {
+      if (!seat.taken || seat.child == 0 ||
+          TickDiff(now, seat.active) < static_cast<int32_t>(kChildIdle)) {
+        continue;
+      }
+      if (idlest == nullptr || TickDiff(idlest->active, seat.active) > 0) {
+        idlest = &seat;
+      }
+    }
+    if (idlest == nullptr) return false;
+    *idlest = {};
+    At(record->filter).children_replaced.Add(1);
+    return true;
+  }
+  static internal::ExpectationShares::Owner OwnerOf(const Target& target) {
+    return {.address = target.client,
+            .family = target.family,
+            .filter = target.filter};
+  }
 
-  // kArmed: there is room for one more of that source.
-  ExpectResult CheckRoom(const Target& target, bool new_record) {
+  // kArmed: there is room for one more of that source, if need be because
+  // another source's oldest has given way.
+  ExpectResult MakeRoom(const Target& target, bool new_record) {
     const uint32_t source = FindSource(target);
     if (source != kNone && sources[source].count >= options.per_source) {
-      ++statistics.refused_source;
+      At(target.filter).refused_source.Add(1);
       return ExpectResult::kSourceLimit;
     }
-    if (target.filter >= uses.size() ||
-        uses[target.filter].entries >= entries.size() - used_entries ||
-        (new_record && !HasRecordFor(target.filter))) {
-      ++statistics.refused_full;
-      return ExpectResult::kFull;
+    // The victim takes an entry along, and its record if that is all that the
+    // family had.
+    for (int victims = 0; !HasRoomFor(target.filter, new_record); ++victims) {
+      const uint32_t victim = target.filter < uses.size() && victims < 2
+                                  ? shares.Victim(OwnerOf(target))
+                                  : kNone;
+      if (victim == kNone) {
+        At(target.filter).refused_full.Add(1);
+        return ExpectResult::kFull;
+      }
+      Free(victim);
+      At(target.filter).displaced.Add(1);
     }
     return ExpectResult::kArmed;
+  }
+  bool HasRoomFor(uint16_t filter, bool new_record) const {
+    return filter < uses.size() &&
+           uses[filter].entries < entries.size() - used_entries &&
+           (!new_record || HasRecordFor(filter));
   }
   bool HasRecordFor(uint16_t filter) const {
     return filter < uses.size() &&
@@ -305,6 +395,7 @@ struct ExpectationTable::Impl {
               .filter = parent.filter,
               .direction = parent.direction};
     ++uses[parent.filter].records;
+    At(parent.filter).families.Add(1);
     ++used_records;
     return number;
   }
@@ -359,20 +450,20 @@ struct ExpectationTable::Impl {
       if (e.target == target && !e.pending) {
         if (TickDiff(now, e.expires) >= 0) {
           Free(i);
-          ++statistics.expired;
+          At(target.filter).expired.Add(1);
         } else if (e.server.address != info.source ||
                    (e.values.has(kStateIfBound) && e.interface != interface)) {
           stranger = true;
         } else if (e.server.parent_port != info.source_port.raw()) {
-          if (records[e.record].children < options.children_per_parent) {
+          if (records[e.record].children() < options.children_per_parent) {
             return i;
           }
-          ++statistics.refused_children;
+          At(target.filter).refused_children.Add(1);
         }
       }
       i = next;
     }
-    if (stranger) ++statistics.unrelated;
+    if (stranger) At(target.filter).unrelated.Add(1);
     return kNone;
   }
 
@@ -385,6 +476,7 @@ struct ExpectationTable::Impl {
   std::vector<Use> uses;  // by filter
   std::vector<uint32_t> heads;
   std::vector<uint32_t> source_heads;
+  internal::ExpectationShares shares;  // of those that are not pending
   uint32_t free_entry = kNone;
   uint32_t free_record = kNone;
   uint32_t free_source = kNone;
@@ -393,7 +485,8 @@ struct ExpectationTable::Impl {
   uint32_t used_entries = 0;  // the pending ones too
   uint32_t used_records = 0;
   uint32_t live = 0;
-  ExpectationStatistics statistics;
+  // By filter, and one for numbers that are out of range.
+  std::vector<ExpectationCounts<Counter>> statistics;
 };
 
 }  // namespace sluice

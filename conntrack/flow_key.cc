@@ -15,31 +15,6 @@ uint64_t NextWord(uint64_t* state) {
   return z ^ (z >> 31);
 }
 
-struct TypePair {
-  uint8_t request;
-  uint8_t reply;
-};
-// Echo, timestamp, information, address mask.
-constexpr std::array<TypePair, 4> kIcmpPairs = {{
-    {8, 0}, {13, 14}, {15, 16}, {17, 18}}};
-// Echo.
-constexpr std::array<TypePair, 1> kIcmp6Pairs = {{{128, 129}}};
-
-using IcmpMap = std::array<IcmpMapping, 256>;
-
-template <size_t kCount>
-constexpr IcmpMap MakeMap(const std::array<TypePair, kCount>& pairs) {
-  IcmpMap map{};
-  for (int type = 0; type < 256; ++type) {
-    map[type] = {static_cast<uint8_t>(type), false};
-  }
-  for (const TypePair& pair : pairs) map[pair.reply] = {pair.request, true};
-  return map;
-}
-
-constexpr IcmpMap kIcmpMap = MakeMap(kIcmpPairs);
-constexpr IcmpMap kIcmp6Map = MakeMap(kIcmp6Pairs);
-
 }  // namespace
 
 HashSecret HashSecret::FromSeed(uint64_t seed) {
@@ -58,10 +33,6 @@ HashSecret HashSecret::Random() {
     secret.words[i] = seed[i] | 1;
   }
   return secret;
-}
-
-IcmpMapping MapIcmp(Family family, uint8_t type) {
-  return family == Family::kIpv4 ? kIcmpMap[type] : kIcmp6Map[type];
 }
 
 namespace internal {

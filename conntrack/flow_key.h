@@ -9,7 +9,8 @@
 //
 // For ICMP and ICMPv6 queries the requester's port is the query's identifier
 // and the responder's port is the request's type, so that an echo reply maps
-// to the key of its request.
+// to the key of its request. Neighbour solicitations and advertisements are
+// between the querier and the target (packet/icmp.h).
 #ifndef SLUICE_CONNTRACK_FLOW_KEY_H_
 #define SLUICE_CONNTRACK_FLOW_KEY_H_
 
@@ -17,6 +18,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "packet/icmp.h"
 #include "packet/packet.h"
 
 namespace sluice {
@@ -28,6 +30,9 @@ struct JudgePoint {
   Direction direction = Direction::kIn;
   uint16_t filter = 0;
   uint16_t interface = 0;
+  // Whether a neighbour advertisement belongs to the solicitation's state, as
+  // in FreeBSD's pf, or is left to the rules, as in OpenBSD's.
+  bool pairs_neighbors = false;
 };
 
 // Ports and addresses in network order.
@@ -123,15 +128,6 @@ inline FlowHash Hash(const FlowKey6& key, const HashSecret& secret) {
   return {internal::Mix((a + b) ^ tail, secret.words[0] | 1), a > b};
 }
 
-// What an ICMP or ICMPv6 type is to a state.
-struct IcmpMapping {
-  uint8_t virtual_type;  // the request's type
-  bool reply;            // an answer to it
-};
-// Echo, timestamp, information, address mask: requests and replies meet. Every
-// other type is a request of its own.
-IcmpMapping MapIcmp(Family family, uint8_t type);
-
 namespace internal {
 
 // The source's and the destination's port of a packet's key.
@@ -171,13 +167,19 @@ inline FlowKey4 MakeKey4(const PacketInfo& info, Direction direction,
   return key;
 }
 
-inline FlowKey6 MakeKey6(const PacketInfo& info, Direction direction,
-                         uint16_t filter) {
+inline FlowKey6 MakeKey6(const PacketInfo& info, const rte_mbuf& mbuf,
+                         Direction direction, uint16_t filter) {
   const internal::KeyPorts ports = internal::PortsOf(info);
   const bool in = direction == Direction::kIn;
   FlowKey6 key;
-  key.end0 = in ? info.source : info.destination;
-  key.end1 = in ? info.destination : info.source;
+  if (IsNeighborMessage(info)) [[unlikely]] {
+    const IcmpEnds ends = NeighborEnds(mbuf, info);
+    key.end0 = in ? ends.source : ends.destination;
+    key.end1 = in ? ends.destination : ends.source;
+  } else {
+    key.end0 = in ? info.source : info.destination;
+    key.end1 = in ? info.destination : info.source;
+  }
   key.port0 = in ? ports.source : ports.destination;
   key.port1 = in ? ports.destination : ports.source;
   key.proto = info.proto;

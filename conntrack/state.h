@@ -79,6 +79,9 @@ enum EntryFlag : uint16_t {
   kEntryFolded = 1 << 13,
   // Its packets bear StateCold::tag.
   kEntryTagged = 1 << 14,
+  // A child whose transfer is over: it lives on for what may have been lost of
+  // its end (StateTable::Finish), and is not tied to its parent any more.
+  kEntryFinished = 1 << 15,
 };
 inline constexpr uint16_t kTemplateFlags = kEntryInUse - 1;
 static_assert((kStateLogMatches & kTemplateFlags) != 0);

@@ -1,4 +1,6 @@
 // The parts of StateTable that deal with time, counters and listings.
+#include <algorithm>
+
 #include "conntrack/state_table.h"
 
 namespace sluice {
@@ -30,8 +32,10 @@ uint32_t StateTable::Lifetime(const StateHot& hot,
       rule_states = sink_->RuleStates(hot.key.filter, cold.rule_slot);
     }
   }
-  return TimeoutTicks(filter.timeouts, rule, hot.timeout,
-                      filter.budget->used(), rule_states);
+  const uint32_t life = TimeoutTicks(filter.timeouts, rule, hot.timeout,
+                                     filter.budget->used(), rule_states);
+  return (hot.flags & kEntryFinished) != 0 ? std::min(life, kFinishedLife)
+                                           : life;
 }
 
 void StateTable::Requeue(StateIndex state, Tick now) {

@@ -205,6 +205,9 @@ void StateIntake::Release(const ImportedState& imported) {
     table_.sink_->StateCancelled(record.filter, record.values);
   }
   table_.filters_[record.filter].budget->GiveBack();
+  // One that was tied has its place in the family under its id.
+  const StateId seated =
+      entries_.cold(record.slot).parent_id != 0 ? record.id : 0;
   entries_.cold(record.slot).id = 0;
   entries_.GiveBack(record.slot);
   --table_.reserved_;
@@ -213,7 +216,8 @@ void StateIntake::Release(const ImportedState& imported) {
     return;
   }
   if (record.parent.IsSet()) {
-    table_.expectations_->ChildGone(imported.family_record, record.parent.id);
+    table_.expectations_->ChildGone(imported.family_record, record.parent.id,
+                                    seated);
   } else {
     table_.expectations_->ParentGone(imported.family_record, record.id);
   }
@@ -269,19 +273,21 @@ bool StateIntake::Advance(StateIndex state, const StateRecord& record,
   return true;
 }
 
-void StateIntake::TieFamily(const ImportedState& imported) {
+void StateIntake::TieFamily(const ImportedState& imported, Tick now) {
   const StateRecord& record = imported.record;
   StateCold& cold = entries_.cold(record.slot);
   if (record.parent.IsSet()) {
     const ParentReference parent = {.handle = record.parent,
                                     .filter = record.filter,
                                     .record = imported.family_record};
-    if (LinkToParent(&cold, record.filter, parent) != LinkResult::kLinked) {
+    if (LinkToParent(&cold, record.filter, parent) == LinkResult::kLinked) {
+      table_.TieChild(record.slot, now);
+    } else {
       table_.statistics_.links_refused.Add(1);
     }
-  } else {
-    cold.family_record = imported.family_record;
+    return;
   }
+  cold.family_record = imported.family_record;
   if (cold.family_record != kNoFamilyRecord) {
     entries_.hot(record.slot).flags |= kEntryRelated;
   }
@@ -327,7 +333,7 @@ bool StateIntake::Commit(StateImport* import, Tick now, uint32_t budget) {
     }
     if (import->tied < import->ties.size() &&
         import->ties[import->tied] == i) {
-      TieFamily(import->states[import->ties[import->tied++]]);
+      TieFamily(import->states[import->ties[import->tied++]], now);
     }
     if ((entries_.hot(slots[i]).key.family & kContestedFamily) != 0) {
       CommitContested(import, import->states[i], now);

@@ -124,7 +124,7 @@ class StateIntake {
   void Publish(StateIndex state, Tick now);
   void CommitContested(StateImport* import, const ImportedState& imported,
                        Tick now);
-  void TieFamily(const ImportedState& imported);
+  void TieFamily(const ImportedState& imported, Tick now);
   // A state with the key of that one, where both would hold.
   StateIndex FindLive(const StateRecord& record) const;
   // Takes over what is ahead of the live state; whether anything was.

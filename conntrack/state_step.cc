@@ -41,6 +41,15 @@ inline void StateTable::Count(StateHot* hot, StateIndex state, uint32_t peer,
   ++hot->packets[peer];
 }
 
+void StateTable::Uncount(StateIndex state, Direction direction,
+                         uint32_t bytes) {
+  StateHot& hot = entries_.hot(state);
+  const uint32_t from = direction == hot.direction() ? 0 : 1;
+  // Count() hands over what would not fit before it adds.
+  --hot.packets[from];
+  hot.bytes[from] -= bytes;
+}
+
 StepResult StateTable::Refuse(Mismatch cause, StepResult result) {
   statistics_.mismatches[static_cast<size_t>(cause)].Add(1);
   if (result.verdict == StepVerdict::kChallengeAck) {
@@ -134,7 +143,7 @@ IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
   // The quoted packet went the other way.
   JudgePoint quoted = where;
   quoted.direction = Opposite(where.direction);
-  const StateIndex state = Find(inner, quoted);
+  const StateIndex state = Find(inner, mbuf, quoted);
   if (state == kNoState) return result;
 
   StateHot& hot = entries_.hot(state);
@@ -164,6 +173,7 @@ IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
   // The error itself goes the other way than what it quotes.
   Count(&hot, state, from ^ 1, info.ip_length);
   result.state = state;
+  result.log = (hot.flags & kStateLogAll) != 0;
   return result;
 }
 

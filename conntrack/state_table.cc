@@ -125,7 +125,10 @@ void StateTable::LookupToward(const PacketBurst& burst,
   for (const uint8_t i : indices) {
     const PacketInfo& info = burst.infos[i];
     states[i] = kNoState;
-    if ((info.flags & kNotLookedUp) != 0) continue;
+    if ((info.flags & kNotLookedUp) != 0 ||
+        (IsNeighborAdvertisement(info) && !where.pairs_neighbors)) {
+      continue;
+    }
     FlowHash hash;
     Wanted* wanted;
     if (info.family == Family::kIpv4) {
@@ -133,7 +136,8 @@ void StateTable::LookupToward(const PacketBurst& burst,
       hash = Hash(keys4[count4], options_.secret);
       wanted = &wanted4[count4++];
     } else {
-      keys6[count6] = MakeKey6(info, kDirection, where.filter);
+      keys6[count6] =
+          MakeKey6(info, *burst.mbufs[i], kDirection, where.filter);
       hash = Hash(keys6[count6], options_.secret);
       wanted = &wanted6[count6++];
     }
@@ -193,6 +197,10 @@ void StateTable::LookupToward(const PacketBurst& burst,
     } else if (w.candidate != kNoState || w.bucket->next != 0) {
       states[w.packet] = index_.Find(w.bucket, w.tag, same);
     }
+    if (states[w.packet] == kNoState &&
+        burst.infos[w.packet].proto == protocol::kIcmp6) [[unlikely]] {
+      states[w.packet] = FindAskedOfAll(burst.infos[w.packet], key, where);
+    }
   }
 }
 
@@ -230,12 +238,30 @@ StateIndex StateTable::Find6(const FlowKey6& key,
                      });
 }
 
-StateIndex StateTable::Find(const PacketInfo& info, const JudgePoint& where) {
-  if ((info.flags & kNotLookedUp) != 0) return kNoState;
+StateIndex StateTable::FindAskedOfAll(const PacketInfo& info, FlowKey6 key,
+                                      const JudgePoint& where) const {
+  if (!MapIcmp(Family::kIpv6, info.icmp_type).reply ||
+      IsNeighborAdvertisement(info)) {
+    return kNoState;
+  }
+  (where.direction == Direction::kIn ? key.end0 : key.end1) = kAllNodes;
+  return Find6(key, where);
+}
+
+StateIndex StateTable::Find(const PacketInfo& info, const rte_mbuf& mbuf,
+                            const JudgePoint& where) {
+  if ((info.flags & kNotLookedUp) != 0 ||
+      (IsNeighborAdvertisement(info) && !where.pairs_neighbors)) {
+    return kNoState;
+  }
   if (info.family == Family::kIpv4) {
     return Find4(MakeKey4(info, where.direction, where.filter), where);
   }
-  return Find6(MakeKey6(info, where.direction, where.filter), where);
+  const FlowKey6 key = MakeKey6(info, mbuf, where.direction, where.filter);
+  const StateIndex state = Find6(key, where);
+  return state != kNoState || info.proto != protocol::kIcmp6
+             ? state
+             : FindAskedOfAll(info, key, where);
 }
 
 FlowHash StateTable::HashOf(StateIndex state) const {
@@ -257,7 +283,7 @@ InsertResult StateTable::Insert(const PacketInfo& info, const rte_mbuf& mbuf,
       InsertState(info, mbuf, where, values, now, child);
   if (result.state == kNoState && child != nullptr &&
       expectations_ != nullptr) {
-    expectations_->ChildGone(child->parent.record, child->parent.handle.id);
+    expectations_->ChildGone(child->parent.record, child->parent.handle.id, 0);
   }
   return result;
 }
@@ -301,7 +327,7 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
     hot.key = MakeKey4(info, where.direction, where.filter);
     taken = Find4(hot.key, where) != kNoState;
   } else {
-    const FlowKey6 key = MakeKey6(info, where.direction, where.filter);
+    const FlowKey6 key = MakeKey6(info, mbuf, where.direction, where.filter);
     entries_.extra(state).key = key;
     hot.key = {.port0 = key.port0,
                .port1 = key.port1,
@@ -356,12 +382,12 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   if (child != nullptr) {
     if (LinkToParent(&cold, where.filter, child->parent) ==
         LinkResult::kLinked) {
-      if (cold.family_record != kNoFamilyRecord) hot.flags |= kEntryRelated;
+      TieChild(state, now);
     } else {
       statistics_.links_refused.Add(1);
       if (expectations_ != nullptr) {
         expectations_->ChildGone(child->parent.record,
-                                 child->parent.handle.id);
+                                 child->parent.handle.id, 0);
       }
     }
   } else if (options_.tftp_helper && info.proto == protocol::kUdp &&
@@ -411,7 +437,7 @@ void StateTable::Remove(StateIndex state) {
     if (cold.parent_id == 0) {
       expectations_->ParentGone(cold.family_record, cold.id);
     } else {
-      expectations_->ChildGone(cold.family_record, cold.parent_id);
+      expectations_->ChildGone(cold.family_record, cold.parent_id, cold.id);
     }
   }
   if (sink_ != nullptr) {
@@ -424,6 +450,28 @@ void StateTable::Remove(StateIndex state) {
   entries_.GiveBack(state);
   statistics_.removals.Add(1);
   statistics_.states.Add(~uint64_t{0});
+}
+
+void StateTable::TieChild(StateIndex state, Tick now) {
+  StateHot& hot = entries_.hot(state);
+  const StateCold& cold = entries_.cold(state);
+  if (options_.tftp_helper) hot.flags |= kEntryHelper;
+  if (cold.family_record == kNoFamilyRecord) return;
+  hot.flags |= kEntryRelated;
+  if (expectations_ != nullptr) {
+    expectations_->ChildMade(cold.family_record, cold.parent_id, cold.id, now);
+  }
+}
+
+void StateTable::FinishChild(StateIndex state, Tick now) {
+  StateHot& hot = entries_.hot(state);
+  const StateCold& cold = entries_.cold(state);
+  if ((hot.flags & kEntryRelated) != 0 && expectations_ != nullptr) {
+    expectations_->ChildGone(cold.family_record, cold.parent_id, cold.id);
+  }
+  hot.flags &= static_cast<uint16_t>(~kEntryRelated);
+  hot.flags |= kEntryFinished;
+  Requeue(state, now);
 }
 
 void StateTable::SetFamilyRecord(StateIndex state, uint16_t record) {

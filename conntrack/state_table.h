@@ -26,6 +26,7 @@
 #ifndef SLUICE_CONNTRACK_STATE_TABLE_H_
 #define SLUICE_CONNTRACK_STATE_TABLE_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -44,6 +45,10 @@
 #include "pftable/policy/timeouts.h"
 
 namespace sluice {
+
+// Ticks that a child whose transfer is over stays for: as long as servers wait
+// before they send their last block again.
+inline constexpr uint32_t kFinishedLife = 10000;
 
 struct StateTableOptions {
   uint8_t worker = 0;
@@ -88,6 +93,7 @@ struct IcmpErrorResult {
   StateIndex state = kNoState;
   StepVerdict verdict = StepVerdict::kPass;  // kPass or kDrop
   DropReason reason = DropReason::kStateMismatch;
+  bool log = false;  // `log (all)`
 };
 
 // What becomes of a wish to link a child to its parent.
@@ -133,7 +139,8 @@ class StateTable {
   void Lookup(const PacketBurst& burst, std::span<const uint8_t> indices,
               const JudgePoint& where, std::span<StateIndex> states);
   // The same for one packet.
-  StateIndex Find(const PacketInfo& info, const JudgePoint& where);
+  StateIndex Find(const PacketInfo& info, const rte_mbuf& mbuf,
+                  const JudgePoint& where);
 
   // What a packet of this state, judged in this direction, does to it and what
   // becomes of the packet. Counts it if it passes.
@@ -170,6 +177,22 @@ class StateTable {
   // Ties the state to its record in the expectation table.
   void SetFamilyRecord(StateIndex state, uint16_t record);
 
+  // For helpers. A child's transfer is over: it is its parent's child only by
+  // name, and ends `kFinishedLife` after its last packet.
+  void FinishChild(StateIndex state, Tick now);
+  // The last packet was none that prolongs the state.
+  void SetLastSeen(StateIndex state, Tick when) {
+    entries_.hot(state).last_seen = when;
+  }
+  // What a helper keeps of a UDP state's progress: its window, which is TCP's
+  // alone else.
+  void SetHelperData(StateIndex state,
+                     const std::array<SequenceWindow, 2>& data) {
+    entries_.hot(state).window = data;
+  }
+  // Takes the last packet of the state back, which Step() has counted.
+  void Uncount(StateIndex state, Direction direction, uint32_t bytes);
+
   uint32_t size() const {
     return static_cast<uint32_t>(statistics_.states.value());
   }
@@ -196,6 +219,9 @@ class StateTable {
                     std::span<StateIndex> states);
   StateIndex Find4(const FlowKey4& key, const JudgePoint& where) const;
   StateIndex Find6(const FlowKey6& key, const JudgePoint& where) const;
+  // Of an ICMPv6 answer with this key: the state of a question to all nodes.
+  StateIndex FindAskedOfAll(const PacketInfo& info, FlowKey6 key,
+                            const JudgePoint& where) const;
   bool BoundElsewhere(StateIndex state, const JudgePoint& where) const {
     return (entries_.hot(state).flags & kStateIfBound) != 0 &&
            entries_.cold(state).interface != where.interface;
@@ -209,6 +235,8 @@ class StateTable {
                            const JudgePoint& where,
                            const StateTemplate& values, Tick now,
                            const ExpectedChild* child);
+  // A child that was linked to its parent: its helper, and its place there.
+  void TieChild(StateIndex state, Tick now);
   StateId NextId(StateId above);
   void Count(StateHot* hot, StateIndex state, uint32_t peer, uint32_t bytes);
   // What the state may live after its last packet, in ticks.

@@ -60,6 +60,7 @@ struct Segment {
   uint32_t begin = 0;     // first sequence number, eased for bare segments
   uint32_t data_end = 0;  // behind SYN and data
   uint32_t end = 0;       // behind the FIN too
+  uint32_t position = 0;  // what the sender is known to have sent for good
   uint32_t acknowledgment = 0;
   uint32_t window = 0;    // unscaled
   uint8_t my_scale = 0;
@@ -86,14 +87,12 @@ void MeetPeer(const PacketInfo& info, const rte_mbuf& mbuf, uint32_t from,
       segment->my_scale = my & kScaleMask;
       segment->other_scale = other & kScaleMask;
       segment->window = InUnitsOf(segment->window, segment->my_scale);
+    } else {
+      s->max_window[to] = static_cast<uint16_t>(std::min<uint32_t>(
+          Scaled(s->max_window[to], other & kScaleMask), 0xffff));
+      other &= kPeerSeen;
+      segment->my_scale = segment->other_scale = 0;
     }
-  }
-  // Also for something else than a SYN in answer to one that offered scaling.
-  if ((my & kScaleKnown) == 0) {
-    s->max_window[to] = static_cast<uint16_t>(std::min<uint32_t>(
-        Scaled(s->max_window[to], other & kScaleMask), 0xffff));
-    other &= kPeerSeen;
-    segment->my_scale = segment->other_scale = 0;
   }
   my |= kPeerSeen;
   Raise(s, from, TcpPhase::kSynSent);
@@ -108,7 +107,7 @@ void Advance(const Segment& segment, uint32_t from, StateHot* s) {
   s->max_window[from] = static_cast<uint16_t>(std::max<uint32_t>(
       s->max_window[from], std::min<uint32_t>(segment.window, 0xffff)));
   SequenceWindow& mine = s->window[from];
-  if (SequenceAfter(segment.end, mine.low)) mine.low = segment.end;
+  if (SequenceAfter(segment.position, mine.low)) mine.low = segment.position;
   if ((s->scale[to] & kPeerSeen) == 0) return;
   SequenceWindow& other = s->window[to];
   const uint32_t offered = Scaled(segment.window, segment.my_scale);
@@ -183,7 +182,8 @@ std::optional<Mismatch> OutOfBounds(const StateHot& s,
     return Mismatch::kAcknowledgment;
   }
   if ((info.tcp_flags & kTcpRst) != 0 && info.sequence != mine.low &&
-      info.sequence != mine.low + 1 && info.sequence + 1 != mine.low) {
+      info.sequence != mine.low + 1 && info.sequence + 1 != mine.low &&
+      info.sequence != mine.high - reach) {
     return Mismatch::kReset;
   }
   return std::nullopt;
@@ -199,6 +199,36 @@ bool WithinSlack(const StateHot& s, const Segment& segment, uint32_t from) {
           !Below(s, from, TcpPhase::kFinWait2)) &&
          SequenceAtLeast(mine.high + kMaxAckWindow, segment.data_end) &&
          SequenceAtLeast(segment.begin, mine.low - kMaxAckWindow);
+}
+
+// Whether a RST of somebody who has said nothing else refuses the SYN of the
+// other peer: it has to acknowledge that, or some of the data that came with it
+// (RFC 9293 section 3.10.7.3). Of what begins amid a connection nobody knows.
+bool RefusesSyn(const StateHot& s, const PacketInfo& info) {
+  if ((s.scale[1] & (kPeerSeen | kScaleKnown)) != 0) return true;
+  return (info.tcp_flags & kTcpAck) != 0 &&
+         SequenceAtLeast(info.acknowledgment, s.window[0].low) &&
+         SequenceAfter(s.window[0].high, info.acknowledgment);
+}
+
+// A SYN of the originator before anything was heard of the responder.
+TrackerResult BeginAgain(const PacketInfo& info, const rte_mbuf& mbuf,
+                         StateHot* s) {
+  const uint8_t scale = s->scale[0];
+  const bool same = s->window[0].low == info.sequence + 1;
+  const uint32_t high = s->window[0].high;
+  const uint16_t window = s->max_window[0];
+  InitTcp(info, mbuf, s);
+  // The responder may have got the one or the other: options that a later SYN
+  // leaves out count if its answer has them. Data likewise.
+  if (same) {
+    if ((s->scale[0] & kScaleKnown) == 0 && (scale & kScaleKnown) != 0) {
+      s->scale[0] = scale;
+      s->max_window[0] = window;
+    }
+    if (SequenceAfter(high, s->window[0].high)) s->window[0].high = high;
+  }
+  return {};
 }
 
 }  // namespace
@@ -222,8 +252,9 @@ void InitTcp(const PacketInfo& info, const rte_mbuf& mbuf, StateHot* s) {
   if (syn) {
     s->scale[0] = ReadWindowScale(info, mbuf);
     // The SYN that this one answers offered a scale that nobody saw.
-    if ((info.tcp_flags & kTcpAck) != 0 && s->scale[0] != 0) {
-      s->scale[1] = kScaleKnown | kMaxWindowScale;
+    if ((info.tcp_flags & kTcpAck) != 0) {
+      s->scale[1] = s->scale[0] != 0 ? kScaleKnown | kMaxWindowScale
+                                     : kScaleKnown;
     }
     window = InUnitsOf(window, s->scale[0] & kScaleMask);
   } else {
@@ -231,7 +262,9 @@ void InitTcp(const PacketInfo& info, const rte_mbuf& mbuf, StateHot* s) {
   }
   s->scale[0] |= kPeerSeen;
   s->phase = {Raw(TcpPhase::kSynSent), Raw(TcpPhase::kClosed)};
-  s->window[0] = {end, end + 1};
+  // What came with a SYN may have to come again: the answer to the SYN alone
+  // may be lost behind the firewall (RFC 7413 section 4.2).
+  s->window[0] = {syn ? info.sequence + 1 : end, end + 1};
   s->window[1] = {0, 1};
   s->max_window = {static_cast<uint16_t>(std::max(window, 1u)), 1};
   s->timeout = Timeout::kTcpFirst;
@@ -256,6 +289,15 @@ TrackerResult TrackTcp(const PacketInfo& info, const rte_mbuf& mbuf, Peer peer,
     }
   }
   if ((s->flags & kStateSloppy) != 0) return TrackSloppy(info, from, s);
+  if (s->phase[0] == Raw(TcpPhase::kSynSent) &&
+      (s->scale[1] & (kPeerSeen | kScaleKnown)) == 0) {
+    if (from == 0 && (flags & (kTcpSyn | kTcpAck)) == kTcpSyn) {
+      return BeginAgain(info, mbuf, s);
+    }
+    if (from == 1 && (flags & kTcpRst) != 0 && !RefusesSyn(*s, info)) {
+      return Refuse(Mismatch::kReset);
+    }
+  }
 
   Segment segment;
   segment.window = info.window;
@@ -263,10 +305,15 @@ TrackerResult TrackTcp(const PacketInfo& info, const rte_mbuf& mbuf, Peer peer,
   segment.data_end = info.sequence + info.payload_length() +
                      ((flags & kTcpSyn) != 0 ? 1 : 0);
   segment.end = segment.data_end + ((flags & kTcpFin) != 0 ? 1 : 0);
+  segment.position =
+      (flags & kTcpSyn) != 0 ? info.sequence + 1 : segment.end;
   if ((flags & kTcpSyn) == 0 && (s->scale[0] & s->scale[1] & kScaleKnown)) {
     segment.my_scale = s->scale[from] & kScaleMask;
     segment.other_scale = s->scale[to] & kScaleMask;
   }
+  // What is refused as an answer has told nothing of the other peer either.
+  const std::array<uint8_t, 2> scales = s->scale;
+  const uint16_t other_window = s->max_window[to];
   if ((s->scale[from] & kPeerSeen) == 0) {
     MeetPeer(info, mbuf, from, s, &segment);
   }
@@ -279,7 +326,8 @@ TrackerResult TrackTcp(const PacketInfo& info, const rte_mbuf& mbuf, Peer peer,
   }
   if (segment.begin == segment.end) {
     // A packet without data says nothing about the sender's position.
-    segment.begin = segment.data_end = segment.end = s->window[from].low;
+    segment.begin = segment.data_end = segment.end = segment.position =
+        s->window[from].low;
   }
 
   const std::optional<Mismatch> cause = OutOfBounds(*s, info, segment, from);
@@ -323,8 +371,16 @@ TrackerResult TrackTcp(const PacketInfo& info, const rte_mbuf& mbuf, Peer peer,
     }
     s->window[from] = {0, 1};
     s->max_window[from] = 1;
+    s->scale = scales;
     s->scale[from] &= static_cast<uint8_t>(~kPeerSeen);
+    s->max_window[to] = other_window;
     return result;
+  }
+  // A new attempt from the same port, while the answer to the old one is not
+  // acknowledged yet: the challenge makes its sender end the old one.
+  if ((flags & (kTcpSyn | kTcpAck)) == kTcpSyn &&
+      !Below(*s, from, TcpPhase::kEstablished)) {
+    return Challenge(*s, from, Mismatch::kSynInOpen);
   }
   if (*cause == Mismatch::kReset &&
       BothAtLeast(*s, TcpPhase::kEstablished) &&

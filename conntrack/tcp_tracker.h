@@ -11,7 +11,13 @@
 //   challenge ACK as RFC 5961 section 3.2 has it, besides being dropped.
 // - Whether a peer was seen is a bit of its own, not a sequence number of 0.
 // - The originator's SYN counts as sent at once, so that challenge ACKs name
-//   the number that is really expected next.
+//   the number that is really expected next; data that came with it does not,
+//   because it may come again.
+// - Before the responder was heard, a SYN of the originator begins the state
+//   anew, whatever its sequence number and options, and a RST has to
+//   acknowledge the SYN (RFC 9293 section 3.10.7.3).
+// - A RST is exact, too, at the sequence number that the other peer expects,
+//   as far as its largest window tells: data behind it may be lost.
 #ifndef SLUICE_CONNTRACK_TCP_TRACKER_H_
 #define SLUICE_CONNTRACK_TCP_TRACKER_H_
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cctype>
 #include <cstring>
 #include <optional>
@@ -23,8 +24,14 @@ enum Opcode : uint16_t {
   kOptionAck = 6,
 };
 
-constexpr std::array<std::string_view, 3> kModes = {"netascii", "octet",
-                                                    "mail"};
+// RFC 1350's, and what RFC 2348 allows.
+constexpr uint16_t kBlockSize = 512;
+constexpr uint32_t kLeastBlockSize = 8;
+constexpr uint32_t kMostBlockSize = 65464;
+// An OACK names the options of a request, which has 512 bytes at most.
+constexpr uint32_t kMaxOptionAck = 512;
+// How often a child's client is reported to its family, at most.
+constexpr int32_t kReportEvery = static_cast<int32_t>(kChildIdle / 4);
 
 // Takes the characters up to the next NUL, and the NUL.
 std::optional<std::string_view> TakeString(std::span<const uint8_t>* rest) {
@@ -44,25 +51,6 @@ bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
                     });
 }
 
-bool IsWellFormedRequest(std::span<const uint8_t> rest) {
-  const auto file = TakeString(&rest);
-  if (!file.has_value() || file->empty()) return false;
-  const auto mode = TakeString(&rest);
-  if (!mode.has_value() ||
-      std::none_of(kModes.begin(), kModes.end(), [&](std::string_view known) {
-        return EqualsIgnoringCase(*mode, known);
-      })) {
-    return false;
-  }
-  for (int options = 0; !rest.empty(); ++options) {
-    if (options == kMaxTftpOptions) return false;
-    const auto name = TakeString(&rest);
-    if (!name.has_value() || name->empty()) return false;
-    if (!TakeString(&rest).has_value()) return false;
-  }
-  return true;
-}
-
 // Answers to broadcasts and multicasts come from anybody (RFC 1123 section
 // 4.2.3.4 has servers ignore such requests); no expectation can name them. A
 // subnet's own broadcast address shows in the frame only.
@@ -75,6 +63,19 @@ bool IsUnicast(const PacketInfo& info, const rte_mbuf& mbuf) {
   if (info.family == Family::kIpv6) return info.destination[0] != 0xff;
   // Class D, the reserved class E with 255.255.255.255, and "this network".
   return info.destination[0] < 0xe0 && info.destination[0] != 0;
+}
+
+// The first `buffer.size()` bytes of the payload, or fewer.
+std::span<const uint8_t> Payload(const PacketInfo& info, const rte_mbuf& mbuf,
+                                 std::span<uint8_t> buffer) {
+  const uint32_t length = std::min<uint32_t>(
+      info.payload_length(), static_cast<uint32_t>(buffer.size()));
+  // rte_pktmbuf_read() runs past the last segment for no bytes at its end.
+  if (length == 0) return {};
+  const void* bytes = rte_pktmbuf_read(&mbuf, info.payload_offset(), length,
+                                       buffer.data());
+  if (bytes == nullptr) return {};
+  return {static_cast<const uint8_t*>(bytes), length};
 }
 
 void Arm(StateTable& table, StateIndex state, Tick now,
@@ -96,68 +97,172 @@ void Arm(StateTable& table, StateIndex state, Tick now,
   }
 }
 
-}  // namespace
-
-TftpMessage ParseTftp(std::span<const uint8_t> payload) {
-  if (payload.size() < 2) return TftpMessage::kMalformed;
-  const auto opcode = static_cast<uint16_t>(payload[0] << 8 | payload[1]);
-  const std::span<const uint8_t> rest = payload.subspan(2);
-  switch (opcode) {
-    case kRead:
-    case kWrite:
-      if (payload.size() > kMaxTftpRequest || !IsWellFormedRequest(rest)) {
-        return TftpMessage::kMalformed;
-      }
-      return opcode == kRead ? TftpMessage::kReadRequest
-                             : TftpMessage::kWriteRequest;
-    case kDataBlock:
-      return rest.size() >= 2 ? TftpMessage::kData : TftpMessage::kMalformed;
-    case kAck:
-      return rest.size() >= 2 ? TftpMessage::kAcknowledgment
-                              : TftpMessage::kMalformed;
-    case kFailure:
-      return rest.size() >= 2 ? TftpMessage::kError : TftpMessage::kMalformed;
-    case kOptionAck:
-      return TftpMessage::kOptionAcknowledgment;
+// Whether a packet of a transfer that is over begins another one: a server may
+// use a port again for the same client. A last block that comes again does not.
+bool Begins(const TftpProgress& over, const TftpHeader& header) {
+  switch (header.message) {
+    case TftpMessage::kOptionAcknowledgment:
+      return true;
+    case TftpMessage::kAcknowledgment:
+      return header.block == 0;
+    case TftpMessage::kData:
+      return over.has(TftpProgress::kLastSent)
+                 ? (header.block == 1) != (over.last_block == 1)
+                 : header.block == 1;
     default:
-      return TftpMessage::kMalformed;
+      return false;
   }
 }
 
-void RunTftpHelper(StateTable& table, StateIndex state, const PacketInfo& info,
-                   const rte_mbuf& mbuf, Direction direction, Tick now,
-                   ExpectationTable& expectations) {
-  // One octet more than a request may have, so that a longer one shows.
-  std::array<uint8_t, kMaxTftpRequest + 1> buffer;
-  const uint32_t length =
-      std::min<uint32_t>(info.payload_length(), buffer.size());
-  // rte_pktmbuf_read() runs past the last segment for no bytes at its end.
-  const void* payload =
-      length == 0 ? buffer.data()
-                  : rte_pktmbuf_read(&mbuf, info.payload_offset(), length,
-                                     buffer.data());
-  if (payload == nullptr) return;
-  const TftpMessage message =
-      ParseTftp({static_cast<const uint8_t*>(payload), length});
-  const bool original = direction == table.entries().hot(state).direction();
-  if (!original) {
+// A packet of a transfer.
+HelperVerdict FollowChild(StateTable& table, StateIndex state,
+                          const PacketInfo& info, const rte_mbuf& mbuf,
+                          const TftpHeader& header, const JudgePoint& where,
+                          Tick now, ExpectationTable& expectations) {
+  const StateHot& hot = table.entries().hot(state);
+  const StateCold& cold = table.entries().cold(state);
+  // The server's first packet made it.
+  const bool from_server = where.direction == hot.direction();
+  auto progress = std::bit_cast<TftpProgress>(hot.window);
+  if (progress.has(TftpProgress::kFinished)) {
+    if (from_server && Begins(progress, header) &&
+        expectations.Expects(info, where, now)) {
+      return HelperVerdict::kReuse;
+    }
+    table.SetLastSeen(state, progress.finished);
+    return HelperVerdict::kPass;
+  }
+  const bool first = (hot.flags & kEntryFolded) == 0 &&
+                     hot.packets[0] + hot.packets[1] == 1;
+  if (first) progress.block_size = kBlockSize;
+
+  uint16_t granted = 0;
+  if (header.message == TftpMessage::kOptionAcknowledgment) {
+    std::array<uint8_t, kMaxOptionAck> buffer;
+    granted = GrantedBlockSize(Payload(info, mbuf, buffer));
+  }
+  const uint32_t length = info.payload_length();
+  bool over = progress.Advance(
+      header, from_server ? Peer::kOriginator : Peer::kResponder,
+      length > kTftpHeaderSize
+          ? length - static_cast<uint32_t>(kTftpHeaderSize)
+          : 0,
+      granted);
+  if (!over && !from_server && (hot.flags & kEntryRelated) != 0 &&
+      (!progress.has(TftpProgress::kReported) ||
+       TickDiff(now, progress.reported) >= kReportEvery)) {
+    progress.flags |= TftpProgress::kReported;
+    progress.reported = now;
+    over = !expectations.ChildActive(cold.family_record, cold.parent_id,
+                                     cold.id, now);
+  }
+  if (over) {
+    progress.flags |= TftpProgress::kFinished;
+    progress.finished = now;
+  }
+  table.SetHelperData(
+      state, std::bit_cast<std::array<SequenceWindow, 2>>(progress));
+  if (over) table.FinishChild(state, now);
+  return HelperVerdict::kPass;
+}
+
+}  // namespace
+
+TftpHeader ParseTftp(std::span<const uint8_t> payload) {
+  if (payload.size() < kTftpHeaderSize) return {};
+  const auto opcode = static_cast<uint16_t>(payload[0] << 8 | payload[1]);
+  const auto block = static_cast<uint16_t>(payload[2] << 8 | payload[3]);
+  switch (opcode) {
+    case kRead: return {TftpMessage::kReadRequest};
+    case kWrite: return {TftpMessage::kWriteRequest};
+    case kDataBlock: return {TftpMessage::kData, block};
+    case kAck: return {TftpMessage::kAcknowledgment, block};
+    case kFailure: return {TftpMessage::kError};
+    case kOptionAck: return {TftpMessage::kOptionAcknowledgment};
+    default: return {};
+  }
+}
+
+uint16_t GrantedBlockSize(std::span<const uint8_t> payload) {
+  if (payload.size() < 2) return 0;
+  std::span<const uint8_t> rest = payload.subspan(2);
+  while (!rest.empty()) {
+    const auto name = TakeString(&rest);
+    if (!name.has_value()) return 0;
+    const bool wanted = EqualsIgnoringCase(*name, "blksize");
+    const auto value = TakeString(&rest);
+    if (!value.has_value()) return 0;
+    if (!wanted) continue;
+    uint32_t size = 0;
+    for (const char digit : *value) {
+      if (digit < '0' || digit > '9') return 0;
+      size = size * 10 + static_cast<uint32_t>(digit - '0');
+      if (size > kMostBlockSize) return 0;
+    }
+    return size < kLeastBlockSize ? 0 : static_cast<uint16_t>(size);
+  }
+  return 0;
+}
+
+bool TftpProgress::Advance(const TftpHeader& header, Peer from, uint32_t data,
+                           uint16_t granted) {
+  switch (header.message) {
+    case TftpMessage::kOptionAcknowledgment:
+      if (granted != 0) block_size = granted;
+      return false;
+    case TftpMessage::kData:
+      if (data > kMostBlockSize) return false;
+      if (data > block_size || block_size == 0) {
+        // More than was known of, or the first that is seen.
+        block_size = static_cast<uint16_t>(
+            std::max<uint32_t>(data, kLeastBlockSize));
+        flags &= static_cast<uint8_t>(~kLastSent);
+      } else if (data < block_size) {
+        flags |= kLastSent;
+        last_block = header.block;
+        sender = static_cast<uint8_t>(from);
+      }
+      return false;
+    case TftpMessage::kAcknowledgment:
+      return has(kLastSent) && header.block == last_block &&
+             sender != static_cast<uint8_t>(from);
+    case TftpMessage::kError:
+      return true;
+    case TftpMessage::kMalformed:
+    case TftpMessage::kReadRequest:
+    case TftpMessage::kWriteRequest:
+      return false;
+  }
+  return false;
+}
+
+HelperVerdict RunTftpHelper(StateTable& table, StateIndex state,
+                            const PacketInfo& info, const rte_mbuf& mbuf,
+                            const JudgePoint& where, Tick now,
+                            ExpectationTable& expectations) {
+  std::array<uint8_t, kTftpHeaderSize> buffer;
+  const TftpHeader header = ParseTftp(Payload(info, mbuf, buffer));
+  const StateHot& hot = table.entries().hot(state);
+  const StateCold& cold = table.entries().cold(state);
+  if (cold.parent_id != 0) {
+    return FollowChild(table, state, info, mbuf, header, where, now,
+                       expectations);
+  }
+  const bool request = header.message == TftpMessage::kReadRequest ||
+                       header.message == TftpMessage::kWriteRequest;
+  if (where.direction != hot.direction()) {
     // The server answers from the port that it was asked at: there will be no
     // other flow.
-    if (message != TftpMessage::kMalformed &&
-        message != TftpMessage::kReadRequest &&
-        message != TftpMessage::kWriteRequest &&
-        (table.entries().hot(state).flags & kEntryRelated) != 0) {
-      expectations.Disarm(table.entries().cold(state).family_record,
-                          table.entries().cold(state).id);
+    if (header.message != TftpMessage::kMalformed && !request &&
+        (hot.flags & kEntryRelated) != 0) {
+      expectations.Disarm(cold.family_record, cold.id);
     }
-    return;
-  }
-  if (message == TftpMessage::kReadRequest ||
-      message == TftpMessage::kWriteRequest) {
+  } else if (request) {
     if (IsUnicast(info, mbuf)) Arm(table, state, now, expectations);
-  } else if (message == TftpMessage::kMalformed) {
-    expectations.CountMalformed();
+  } else if (header.message == TftpMessage::kMalformed) {
+    expectations.CountMalformed(where.filter);
   }
+  return HelperVerdict::kPass;
 }
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "packet/headers.h"
+#include "packet/icmp.h"
 #include "packet/parse.h"
 
 namespace sluice {
@@ -12,11 +13,6 @@ namespace {
 
 // What RFC 792 and RFC 4443 put before the packet that they quote.
 constexpr uint32_t kErrorHeader = 8;
-
-bool HasIdentifier(Family family, uint8_t type) {
-  if (family == Family::kIpv6) return type == 128 || type == 129;
-  return type == 0 || type == 8 || (type >= 13 && type <= 18);
-}
 
 class InnerWalk {
  public:
@@ -60,9 +56,7 @@ class InnerWalk {
     wire::Ipv4 ip;
     if (!Read(offset, &ip)) return Fail(DropReason::kShort);
     const uint32_t header_length = (ip.version_length & 0xf) * 4u;
-    if (ip.version_length >> 4 != 4 || header_length < sizeof ip) {
-      return Fail(DropReason::kNormalize);
-    }
+    if (header_length < sizeof ip) return Fail(DropReason::kShort);
     if ((ip.fragment.host() & wire::kIpv4OffsetMask) != 0) {
       return Fail(DropReason::kFragment);
     }
@@ -80,7 +74,6 @@ class InnerWalk {
     wire::Ipv6 ip;
     if (!Read(offset, &ip)) return Fail(DropReason::kShort);
     const uint32_t first_word = ip.version_class_flow.host();
-    if (first_word >> 28 != 6) return Fail(DropReason::kNormalize);
     inner_->source = ip.source;
     inner_->destination = ip.destination;
     inner_->ip_length = static_cast<uint16_t>(
@@ -94,7 +87,7 @@ class InnerWalk {
   // Over extension headers to the transport header.
   bool Upper(uint32_t offset) {
     const bool v6 = inner_->family == Family::kIpv6;
-    for (int headers = 0; headers <= kMaxExtensionHeaders; ++headers) {
+    for (int headers = 0; headers < kMaxExtensionHeaders; ++headers) {
       const uint8_t proto = inner_->proto;
       if (v6 && proto == protocol::kIpv6Fragment) {
         wire::Ipv6Fragment fragment;
@@ -147,9 +140,7 @@ class InnerWalk {
         if (!Read(offset, &icmp)) return Fail(DropReason::kShort);
         inner_->icmp_type = icmp.type;
         inner_->icmp_code = icmp.code;
-        if (HasIdentifier(inner_->family, icmp.type)) {
-          inner_->source_port = icmp.id;
-        }
+        inner_->source_port = IcmpIdentifier(mbuf_, *inner_, icmp.id);
         return true;
       }
       default:

@@ -3,9 +3,11 @@
 #include <rte_mbuf.h>
 
 #include <algorithm>
+#include <array>
 
 #include "packet/checksum.h"
 #include "packet/headers.h"
+#include "packet/icmp.h"
 
 namespace sluice {
 namespace {
@@ -28,10 +30,14 @@ bool IsIcmpError(Family family, uint8_t type) {
   return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
 }
 
-// ICMP messages that carry an identifier of a query.
-bool IsIcmpQuery(Family family, uint8_t type) {
-  if (family == Family::kIpv6) return type == 128 || type == 129;
-  return type == 0 || type == 8 || (type >= 13 && type <= 18);
+// Providers stack two; more than these no device makes.
+constexpr int kMaxVlanTags = 8;
+constexpr std::array<uint8_t, 4> kAllHosts = {224, 0, 0, 1};
+
+bool IsNeighborDiscovery(uint8_t type) { return type >= 133 && type <= 137; }
+
+bool IsLinkLocal(const std::array<uint8_t, 16>& address) {
+  return address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
 }
 
 bool Drop(PacketInfo* info, DropReason reason) {
@@ -75,7 +81,7 @@ class Walk {
     for (int tags = 0;
          type == wire::ethertype::kVlan || type == wire::ethertype::kQinq;
          ++tags) {
-      if (tags == 2) return Drop(info_, DropReason::kNormalize);
+      if (tags == kMaxVlanTags) return Drop(info_, DropReason::kNormalize);
       wire::Vlan vlan;
       if (!Read(offset, &vlan)) return Drop(info_, DropReason::kShort);
       info_->flags |= kVlanTagged;
@@ -188,7 +194,7 @@ class Walk {
     bool routing_seen = false;
     bool alert = false, options = false;
     for (;; ++headers, first = false) {
-      if (headers > kMaxExtensionHeaders) {
+      if (headers == kMaxExtensionHeaders) {
         return Drop(info_, DropReason::kIpOption);
       }
       const bool v6 = info_->family == Family::kIpv6;
@@ -221,7 +227,7 @@ class Walk {
                                   : (extension.length + 1u) * 8;
       if (length > end_ - offset) return Drop(info_, DropReason::kShort);
       if (proto == protocol::kHopByHop && !first) {
-        return Drop(info_, DropReason::kNormalize);
+        return Drop(info_, DropReason::kIpOption);
       }
       if (proto == protocol::kRouting) {
         if (routing_seen || extension.routing_type == 0) {
@@ -339,6 +345,14 @@ class Walk {
         info_->l4_header_length = sizeof sctp;
         return true;
       }
+      case protocol::kIgmp:
+        // RFC 1112: whoever asks all hosts asks those on its link.
+        if (info_->family == Family::kIpv4 && info_->ttl != 1 &&
+            std::equal(kAllHosts.begin(), kAllHosts.end(),
+                       info_->destination.begin())) {
+          return Drop(info_, DropReason::kIpOption);
+        }
+        return true;
       case protocol::kIcmp:
         return info_->family != Family::kIpv4 || Icmp(offset);
       case protocol::kIcmp6:
@@ -356,9 +370,23 @@ class Walk {
     info_->l4_header_length = sizeof icmp;
     if (IsIcmpError(info_->family, icmp.type)) {
       info_->flags |= kIcmpError;
-    } else if (IsIcmpQuery(info_->family, icmp.type)) {
-      info_->source_port = icmp.id;
+      return true;
     }
+    if (info_->family == Family::kIpv6) {
+      // As in pf: what may come from a neighbour only has come from there, and
+      // is as long as it has to be.
+      if (IsNeighborDiscovery(icmp.type) && info_->ttl != 255) {
+        return Drop(info_, DropReason::kNormalize);
+      }
+      if (IsMld(icmp.type) &&
+          (info_->ttl != 1 || !IsLinkLocal(info_->source))) {
+        return Drop(info_, DropReason::kIpOption);
+      }
+      if (HasIcmp6Target(icmp.type) && info_->l4_length < kIcmp6TargetEnd) {
+        return Drop(info_, DropReason::kShort);
+      }
+    }
+    info_->source_port = IcmpIdentifier(mbuf_, *info_, icmp.id);
     return true;
   }
 
@@ -379,9 +407,18 @@ bool Ipv4ChecksumIsRight(const rte_mbuf& mbuf, const PacketInfo& info) {
   return FoldSum(PartialSum(at, length)) == 0xffff;
 }
 
-// Whether the packet is UDP without a checksum. NICs differ in what they say of
-// it, so that their word does not count.
-bool IsUdpWithoutChecksum(const rte_mbuf& mbuf, const PacketInfo& info) {
+// Whether the packet has no checksum and needs none: UDP, over IPv6 for tunnels
+// (RFC 6935), and SCTP between peers that have agreed on it (RFC 9653). NICs
+// differ in what they say of it, so that their word does not count.
+bool HasNoChecksum(const rte_mbuf& mbuf, const PacketInfo& info) {
+  if (info.proto == protocol::kSctp) {
+    uint32_t sum;
+    const void* at = rte_pktmbuf_read(
+        &mbuf, info.l4_offset + sizeof(wire::Sctp) - sizeof sum, sizeof sum,
+        &sum);
+    if (at != &sum) std::memcpy(&sum, at, sizeof sum);
+    return sum == 0;
+  }
   if (info.proto != protocol::kUdp) return false;
   wire::Udp udp;
   const void* at = rte_pktmbuf_read(&mbuf, info.l4_offset, sizeof udp, &udp);
@@ -401,14 +438,7 @@ void VerifyChecksums(const rte_mbuf& mbuf, PacketInfo* info) {
     return;
   }
   if (info->has(kFragment)) return;
-  if (IsUdpWithoutChecksum(mbuf, *info)) {
-    // An error over IPv6 (RFC 8200 section 8.1).
-    if (info->family == Family::kIpv6 &&
-        l4 != RTE_MBUF_F_RX_L4_CKSUM_NONE) {
-      Drop(info, DropReason::kProtoCksum);
-    }
-    return;
-  }
+  if (HasNoChecksum(mbuf, *info)) return;
   if (l4 == RTE_MBUF_F_RX_L4_CKSUM_BAD ||
       (l4 == RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN &&
        !TransportChecksumIsRight(mbuf, *info))) {
@@ -511,10 +541,7 @@ inline bool ParseCommon(const rte_mbuf& mbuf, bool verify, PacketInfo* info) {
     info->source_port = udp.source_port;
     info->destination_port = udp.destination_port;
     info->l4_header_length = sizeof udp;
-    if (udp.checksum == Be16(0)) {
-      if (verify && info->family == Family::kIpv6) return false;
-      verify = false;
-    }
+    if (udp.checksum == Be16(0)) verify = false;
   } else {
     return false;
   }

@@ -198,14 +198,15 @@ void StateExporter::AddState(const StateRecord& record) {
   }
   SnapshotState state;
   state.id = record.id;
-  state.parent = record.parent.id;
+  // A transfer that is over is nobody's child any more.
+  if ((record.flags & kEntryFinished) == 0) state.parent = record.parent.id;
   state.age = record.age;
   state.remaining = record.expires_in;
   state.idle = record.idle;
   state.proto = record.proto;
   state.direction = record.direction;
   state.timeout = record.timeout;
-  if ((record.flags & kEntryHelper) != 0) {
+  if ((record.flags & kEntryHelper) != 0 && !record.parent.IsSet()) {
     state.helper = SnapshotHelper::kTftp;
   }
   const bool tcp = record.proto == protocol::kTcp;

@@ -4,6 +4,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <unordered_set>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -94,7 +95,10 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
   record.age = static_cast<uint32_t>(
       std::min<uint64_t>(state.age, INT32_MAX));
   record.expires_in = state.remaining;
-  if (state.helper == SnapshotHelper::kTftp) record.flags |= kEntryHelper;
+  // A child gets its helper with its tie.
+  if (state.helper == SnapshotHelper::kTftp && state.parent == 0) {
+    record.flags |= kEntryHelper;
+  }
   if (!state.interface.empty()) {
     record.values.flags |= kStateIfBound;
     absl::Status status =
@@ -235,9 +239,19 @@ absl::Status StateImporter::TieAll() {
                ? &*found->second
                : nullptr;
   };
+  // A snapshot is recorded while transfers end and begin: of more children than
+  // a parent may have the newest are tied to it.
   std::unordered_map<uint64_t, uint32_t> children;
-  for (const SnapshotState& child : snapshot_.children) {
-    if (place_of(child.id) != nullptr) ++children[child.parent];
+  std::unordered_set<uint64_t> untied;
+  for (auto child = snapshot_.children.rbegin();
+       child != snapshot_.children.rend(); ++child) {
+    if (place_of(child->id) == nullptr) continue;
+    uint32_t& count = children[child->parent];
+    if (count < kMaxFamilyChildren) {
+      ++count;
+    } else {
+      untied.insert(child->id);
+    }
   }
   for (const SnapshotExpectation& expectation : snapshot_.expectations) {
     children.try_emplace(expectation.parent, 0);
@@ -273,7 +287,10 @@ absl::Status StateImporter::TieAll() {
   for (const SnapshotState& state : snapshot_.children) {
     const Place* place = place_of(state.id);
     const auto parent = parents.find(state.parent);
-    if (place == nullptr || parent == parents.end()) continue;
+    if (place == nullptr || parent == parents.end() ||
+        untied.count(state.id) != 0) {
+      continue;
+    }
     tied.push_back({*place, parent->second.handle, parent->second.record});
   }
   std::sort(tied.begin(), tied.end(), [](const Tied& a, const Tied& b) {

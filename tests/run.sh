@@ -279,10 +279,11 @@ kind_long() {
   build release unit && run $python "$top/tests/tools/check_headers.py" \
     --build-dir "$release" --results "$results"
   fuzzers 300 --kind long
-  if build release programs; then
+  if build release programs && build release e2e; then
     SLUICE_LONG=1 run $python "$top/tests/tools/run_pytest.py" \
       --build-dir "$release" --kind long --results "$results" \
-      --scratch "$scratch" --jobs 1 "$top/tests/e2e/test_responsive.py"
+      --scratch "$scratch" --jobs 1 --timeout 7200 \
+      --only test_responsive.py --only test_tftp_boot.py "$top/tests/e2e"
   fi
   for ((round = 1; round <= long_rounds; round++)); do
     if [ $round -eq $((long_rounds - 1)) ]; then
@@ -331,6 +332,7 @@ if wanted e2e || wanted guest || wanted long; then groups+=(demo); fi
 ! wanted guest || groups+=(guest)
 ! wanted package || groups+=(package)
 install_packages "${groups[@]}"
+if wanted e2e || wanted long; then unpack_packages "$release/unpacked"; fi
 
 # Kinds of two sorts run beside each other: those that mostly wait, and, with
 # less priority, those that compute; what the latter say is shown when each

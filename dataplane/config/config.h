@@ -84,7 +84,7 @@ struct MemoryConfig {
   uint32_t handoff_ring = 2048;  // packets between each pair of workers
   uint32_t states = 262144;      // over all workers, in equal shards
   uint32_t rule_slots = 16384;   // rules whose counters workers can keep
-  uint32_t expectations = 1024;
+  uint32_t expectations = 8192;
 
   friend bool operator==(const MemoryConfig&, const MemoryConfig&) = default;
 };

@@ -163,6 +163,7 @@ void Engine::MakeFilters() {
   environment_.dialect = options_.dialect;
   environment_.run_time_devices = options_.run_time_devices;
   environment_.state_capacity = options_.states;
+  environment_.tftp_helper = options_.tftp_helper;
   std::random_device random;
   while (environment_.host_id == 0) environment_.host_id = random();
   environment_.restores = restores_.get();

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_format.h"
 #include "dataplane/base/log.h"
+#include "dataplane/workers/plane.h"
 #include "dataplane/workers/worker.h"
 #include "pftable/store/policy_listing.h"
 
@@ -104,6 +105,13 @@ std::array<uint64_t, 3> FilterOverview::RawStateCounters() const {
   return sums;
 }
 
+ExpectationStatistics FilterOverview::RawTftpCounters() const {
+  const ExpectationTable* const table =
+      core_->environment.plane->expectations;
+  return table == nullptr ? ExpectationStatistics{}
+                          : table->statistics(core_->number);
+}
+
 FilterInfo FilterOverview::Info() {
   const std::shared_ptr<const Policy> policy = core_->store.policy();
   FilterInfo info;
@@ -134,6 +142,15 @@ FilterInfo FilterOverview::Info() {
   }
   for (const std::string_view name : kLimitCounterNames) {
     info.limit_counters.push_back({.name = std::string(name), .value = 0});
+  }
+  if (core_->environment.tftp_helper) {
+    const ExpectationStatistics tftp = RawTftpCounters();
+    for (const auto& field : ExpectationStatistics::Fields()) {
+      info.tftp_counters.push_back(
+          {.name = std::string(field.name),
+           .value = tftp.*field.value -
+                    (field.gauge ? 0 : cleared_tftp_.*field.value)});
+    }
   }
   WorkerSnapshot sum;
   int64_t unaccounted = 0;
@@ -174,6 +191,7 @@ void FilterOverview::ClearInfo() {
   former_ = {};
   for (Member& member : members_) member.base += CountersOf(member);
   cleared_states_ = RawStateCounters();
+  cleared_tftp_ = RawTftpCounters();
   cleared_ = std::time(nullptr);
 }
 
@@ -222,11 +240,12 @@ std::vector<InterfaceListing> FilterOverview::Interfaces() {
 }
 
 std::vector<TimeoutListing> FilterOverview::Timeouts() {
-  const std::shared_ptr<const Policy> policy = core_->store.policy();
   std::vector<TimeoutListing> timeouts;
+  const TimeoutProfile profile =
+      core_->store.generation()->options().TimeoutsFor(core_->budget.limit());
   for (size_t i = 0; i < kTimeoutCount; ++i) {
     timeouts.push_back({.timeout = static_cast<Timeout>(i),
-                        .value = policy->options.timeouts[i]});
+                        .value = profile.values[i]});
   }
   return timeouts;
 }
@@ -258,7 +277,7 @@ std::vector<LimitListing> FilterOverview::Limits() {
   std::vector<LimitListing> limits;
   for (size_t i = 0; i < kLimitCount; ++i) {
     LimitListing listing{.limit = static_cast<Limit>(i),
-                         .value = policy->options.limits[i],
+                         .value = policy->options.limit(static_cast<Limit>(i)),
                          .in_use = 0};
     switch (listing.limit) {
       case Limit::kStates:

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "conntrack/expectation.h"
 #include "dataplane/control/api/status_control.h"
 #include "dataplane/filters/filter_core.h"
 #include "dataplane/filters/limit_alarm.h"
@@ -22,7 +23,7 @@ namespace sluice {
 class FilterOverview final : public StatusControl {
  public:
   explicit FilterOverview(std::shared_ptr<FilterCore> core)
-      : core_(std::move(core)) {}
+      : core_(std::move(core)), cleared_tftp_(RawTftpCounters()) {}
 
   // A port begins or ceases to be judged by this filter.
   void Join(const PortSet::Entry& port);
@@ -55,12 +56,15 @@ class FilterOverview final : public StatusControl {
   PortSums CountersOf(const Member& member) const;
   PortSums Counters() const;
   std::array<uint64_t, 3> RawStateCounters() const;
+  ExpectationStatistics RawTftpCounters() const;
 
   const std::shared_ptr<FilterCore> core_;
   LimitAlarm states_alarm_;
   std::vector<Member> members_;
   PortSums former_;  // of ports that have left
   std::array<uint64_t, 3> cleared_states_{};  // searches, inserts, removals
+  // Whoever had the filter's number before has left something.
+  ExpectationStatistics cleared_tftp_;
   int64_t cleared_ = 0;  // Unix time
 };
 

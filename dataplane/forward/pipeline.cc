@@ -32,6 +32,11 @@ constexpr uint8_t kPortUnreachable6 = 4;
 
 constexpr uint32_t Bit(uint32_t i) { return 1u << i; }
 
+bool PairsNeighbors(const FilterView& filter) {
+  return filter.generation != nullptr &&
+         filter.generation->options().pairs_neighbors;
+}
+
 }  // namespace
 
 Pipeline::Pipeline(const Config& config, StateTable& states,
@@ -119,7 +124,9 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
                               .filter = filter,
                               .where = {.direction = direction,
                                         .filter = filter.number,
-                                        .interface = at.interface.id},
+                                        .interface = at.interface.id,
+                                        .pairs_neighbors = PairsNeighbors(
+                                            filter)},
                               .now = now});
     }
     passed |= alive;
@@ -235,26 +242,34 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
   const StepResult step =
       states_.Step(state, info, mbuf, direction, judgement.now);
   if (step.verdict == StepVerdict::kPass) [[likely]] {
-    if (step.helper) {
-      RunTftpHelper(states_, state, info, mbuf, direction, judgement.now,
-                    expectations_);
+    if (step.helper &&
+        RunTftpHelper(states_, state, info, mbuf, judgement.where,
+                      judgement.now, expectations_) == HelperVerdict::kReuse) {
+      states_.Uncount(state, direction, info.ip_length);
+      states_.Remove(state);
+      return JudgeMiss(i, judgement);
     }
-    if (states_.entries().hot(state).flags & kEntryTagged) {
-      tags_[i] = states_.entries().cold(state).tag;
-    }
-    if (step.log) [[unlikely]] {
-      const StateTemplate values = states_.entries().TemplateOf(state);
-      Log(i, {.rule_slot = values.rule_slot,
-              .anchor_slot = values.anchor_slot,
-              .action = RuleAction::kPass},
-          DropReason::kMatch, judgement);
-    }
+    PassByState(i, state, step.log, judgement);
     return true;
   }
   if (step.verdict == StepVerdict::kReuse) return JudgeMiss(i, judgement);
   AnswerState(i, step);
   Drop(i, step.reason);
   return false;
+}
+
+inline void Pipeline::PassByState(uint32_t i, StateIndex state, bool log,
+                                  const Judgement& judgement) {
+  if (states_.entries().hot(state).flags & kEntryTagged) {
+    tags_[i] = states_.entries().cold(state).tag;
+  }
+  if (log) [[unlikely]] {
+    const StateTemplate values = states_.entries().TemplateOf(state);
+    Log(i, {.rule_slot = values.rule_slot,
+            .anchor_slot = values.anchor_slot,
+            .action = RuleAction::kPass},
+        DropReason::kMatch, judgement);
+  }
 }
 
 // An earlier packet of the burst may have made the state: looks again, then
@@ -268,9 +283,12 @@ bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
       Drop(i, error.reason);
       return false;
     }
-    if (error.state != kNoState) return true;
+    if (error.state != kNoState) {
+      PassByState(i, error.state, error.log, judgement);
+      return true;
+    }
   } else if (!info.has(kFragment) && StatesHaveChanged()) {
-    const StateIndex state = states_.Find(info, judgement.where);
+    const StateIndex state = states_.Find(info, *burst_->mbufs[i], judgement.where);
     if (state != kNoState) return JudgeHit(i, state, judgement);
   }
   return ApplyRules(i, judgement);
@@ -343,7 +361,10 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
   }
   LogVerdict(i, verdict, true, DropReason::kMatch, judgement);
   tags_[i] = verdict.state.tag;
-  if (verdict.keep_state) return Admit(i, verdict.state, nullptr, judgement);
+  // Nobody answers an advertisement.
+  if (verdict.keep_state && !IsNeighborAdvertisement(info)) {
+    return Admit(i, verdict.state, nullptr, judgement);
+  }
   CountPacket(*filter.generation, verdict, direction, info.ip_length, true,
               *filter.counters);
   return true;
@@ -366,8 +387,8 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
     return false;
   }
   if (states_.entries().hot(inserted.state).flags & kEntryHelper) {
-    RunTftpHelper(states_, inserted.state, info, mbuf,
-                  judgement.where.direction, judgement.now, expectations_);
+    RunTftpHelper(states_, inserted.state, info, mbuf, judgement.where,
+                  judgement.now, expectations_);
   }
   return true;
 }

@@ -119,6 +119,9 @@ class Pipeline {
   // For those that will probably ask the rules.
   void FindCandidates(Mask misses, const Judgement& judgement);
   Verdict AskRules(uint32_t i, const Judgement& judgement);
+  // What a packet gets from its state besides its way: tag and log record.
+  void PassByState(uint32_t i, StateIndex state, bool log,
+                   const Judgement& judgement);
   bool StatesHaveChanged() const;
   bool ApplyRules(uint32_t i, const Judgement& judgement);
   bool Admit(uint32_t i, const StateTemplate& values,

@@ -36,6 +36,10 @@ uint32_t SymmetricHash(const Address& source, const Address& destination,
 // and all fragments by addresses.
 uint32_t SymmetricHash(const PacketInfo& info);
 
+// Of ICMPv6 questions that may be asked of all nodes of a link, and of their
+// answers, which come from anybody's address: by the one who asks.
+uint32_t HashOfQuerier(const Address& querier);
+
 class Steering {
  public:
   // `workers` is 1..kMaxWorkers.

@@ -17,6 +17,9 @@
 namespace sluice {
 namespace {
 
+// Room for states if the ruleset sets no limit.
+constexpr uint32_t kDefaultStates = 1u << 20;
+
 constexpr size_t kMaxRulesBytes = size_t{64} << 20;
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
@@ -111,7 +114,8 @@ absl::Status Replay::LoadRules() {
   SimulationOptions simulation{
       .state_capacity = options_.state_capacity != 0
                             ? options_.state_capacity
-                            : parsed.policy.options.limit(Limit::kStates),
+                            : std::min(parsed.policy.options.limit(Limit::kStates),
+                                       kDefaultStates),
       .parse = {.verify_checksums = !options_.ignore_checksums},
       .pool = pool_->get(),
       .on_verdict = &Replay::OnVerdict,

@@ -14,12 +14,18 @@ constexpr uint64_t kStep = 250;
 // States and expectations looked at in one call.
 constexpr uint32_t kBudget = 1024;
 
+ExpectationOptions ExpectedOf(const SimulationOptions& options) {
+  ExpectationOptions expected;
+  if (options.expectations != 0) expected.capacity = options.expectations;
+  return expected;
+}
+
 }  // namespace
 
 Simulation::Simulation(const SimulationOptions& options)
     : options_(options),
       filter_(0, {}, &interfaces_, &reclaimer_, UINT32_MAX),
-      expectations_({}, HashSecret::FromSeed(options.seed)),
+      expectations_(ExpectedOf(options), HashSecret::FromSeed(options.seed)),
       round_{.now = options.start} {}
 
 Simulation::~Simulation() = default;

@@ -49,6 +49,8 @@ struct SimulationOptions {
   // Of the state table, 0: room for the state limit of the first policy, at
   // least 1000.
   uint32_t state_capacity = 0;
+  // What helpers may expect; 0: the table's default.
+  uint32_t expectations = 0;
   ParseOptions parse{};
   // For answers.
   rte_mempool* pool = nullptr;

@@ -42,6 +42,23 @@ void AppendControl(const json& control, std::string* text) {
                         Number(control, "slow_turns"));
 }
 
+// What is now has no rate.
+void AppendTftp(const json& counters, uint64_t runtime, std::string* text) {
+  if (counters.empty()) return;
+  absl::StrAppend(text, "TFTP Helper\n");
+  json events = json::array();
+  for (const json& counter : counters) {
+    const std::string name = Text(counter, "name");
+    if (name != "in_use" && name != "families") {
+      events.push_back(counter);
+      continue;
+    }
+    absl::StrAppendFormat(text, "  %-25s %14d %14s\n", name,
+                          Number(counter, "value"), "");
+  }
+  AppendCounters(events, runtime, text);
+}
+
 void AppendLogInterface(const json& log, std::string* text) {
   const json& traffic = Member(log, "traffic");
   absl::StrAppendFormat(text, "Interface Stats for %-16s %5s %16s\n",
@@ -115,6 +132,7 @@ std::string FormatInfo(const json& info, const Detail& detail) {
                           Number(info, "source_nodes"), "");
     AppendCounters(Member(info, "source_counters"), runtime, &text);
   }
+  AppendTftp(Member(info, "tftp_counters"), runtime, &text);
   absl::StrAppend(&text, "Counters\n");
   AppendCounters(Member(info, "drop_counters"), runtime, &text);
   if (detail.verbose > 0) {

@@ -181,6 +181,33 @@ void AppendStateCounters(const json& filters, PrometheusText* text) {
   }
 }
 
+void AppendTftp(const json& filters, PrometheusText* text) {
+  const auto append = [&](const char* counted) {
+    for (const json& filter : filters) {
+      const json& counters = MemberAt(filter, "info.tftp_counters");
+      if (counters.empty()) continue;  // the helper is off
+      text->Sample({{"filter", Text(filter, "name")}},
+                   Named(counters, counted));
+    }
+  };
+  text->Begin("sluice_filter_tftp_expectations", Kind::kGauge,
+              "Flows that the TFTP helper waits for.");
+  append("in_use");
+  text->Begin("sluice_filter_tftp_families", Kind::kGauge,
+              "TFTP requests that wait for an answer or have transfers.");
+  append("families");
+  text->Begin("sluice_filter_tftp_events_total", Kind::kCounter,
+              "What the TFTP helper did with expected flows.");
+  for (const json& filter : filters) {
+    for (const json& counter : MemberAt(filter, "info.tftp_counters")) {
+      const std::string name = Text(counter, "name");
+      if (name == "in_use" || name == "families") continue;
+      text->Sample({{"filter", Text(filter, "name")}, {"event", name}},
+                   Number(counter, "value"));
+    }
+  }
+}
+
 void AppendLimits(const json& filters, PrometheusText* text) {
   const auto append = [&](const char* member, bool infinite = false) {
     for (const json& filter : filters) {
@@ -347,6 +374,7 @@ std::string FormatPrometheus(const json& answers) {
   AppendControl(filters, &text);
   AppendMembers(kOfFilters, filters, "filter", &text);
   AppendStateCounters(filters, &text);
+  AppendTftp(filters, &text);
   AppendLimits(filters, &text);
   AppendMembers(kOfPorts, Member(answers, "ports"), "port", &text);
   AppendRestoreMetrics(Member(answers, "restore"), &text);

@@ -9,6 +9,7 @@
 #include "dataplane/forward/filter_plane.h"
 #include "dataplane/forward/steering.h"
 #include "dataplane/workers/mailbox.h"
+#include "packet/icmp.h"
 #include "pftable/engine/generation.h"
 #include "pftable/store/policy_store.h"
 #include "restore/snapshot_reader.h"
@@ -24,10 +25,15 @@ constexpr uint64_t kIdSlack = uint64_t{1} << 26;
 uint8_t OwnerOf(const Steering& steering, const SnapshotState& state) {
   const bool ports =
       state.proto == protocol::kTcp || state.proto == protocol::kUdp;
-  const uint32_t hash = SymmetricHash(
-      state.peers[0].address, state.peers[1].address,
-      Be16(ports ? state.peers[0].port : 0),
-      Be16(ports ? state.peers[1].port : 0));
+  // The responder's port of an ICMP state is the request's type.
+  const uint32_t hash =
+      state.proto == protocol::kIcmp6 &&
+              state.family() == Family::kIpv6 &&
+              IsAskedOfMany(static_cast<uint8_t>(state.peers[1].port))
+          ? HashOfQuerier(state.peers[0].address)
+          : SymmetricHash(state.peers[0].address, state.peers[1].address,
+                          Be16(ports ? state.peers[0].port : 0),
+                          Be16(ports ? state.peers[1].port : 0));
   return static_cast<uint8_t>(steering.reta(hash % kRetaSize));
 }
 
@@ -203,7 +209,10 @@ void RestoreTask::RaiseStateLimit() {
   StateBudget& budget = *filter_.plane->budget;
   for (const SnapshotLimit& limit : importer_->snapshot().limits) {
     if (limit.code != static_cast<uint16_t>(Limit::kStates)) continue;
-    const uint32_t wanted = std::min(limit.value, filter_.state_capacity);
+    // FreeBSD's word for no limit.
+    const uint32_t wanted =
+        limit.value == 0 ? filter_.state_capacity
+                         : std::min(limit.value, filter_.state_capacity);
     if (wanted <= budget.limit()) return;
     limit_before_ = budget.limit();
     raised_limit_ = wanted;

@@ -277,10 +277,14 @@ class PolicyCompiler {
     const Options& options = source_->options;
     EngineOptions& engine = result_->options;
     engine.timeouts.values = options.timeouts;
-    engine.limits = options.limits;
+    for (size_t i = 0; i < kLimitCount; ++i) {
+      engine.limits[i] = options.limit(static_cast<Limit>(i));
+    }
+    engine.adaptive_by_room = options.adaptive_by_room;
     engine.fail_policy = options.fail_policy;
     engine.reassemble = options.reassemble;
     engine.aborts_sctp = options.dialect == Dialect::kFreeBsd;
+    engine.pairs_neighbors = options.dialect == Dialect::kFreeBsd;
     for (const InterfaceMatch& skip : options.skip) {
       if (skip.IsSet()) {
         result_->skip.push_back(rules_.CompileInterface(skip));

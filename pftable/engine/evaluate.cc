@@ -1,5 +1,6 @@
 #include "pftable/engine/evaluate.h"
 
+#include "packet/icmp.h"
 #include "pftable/engine/scan.h"
 
 namespace sluice {
@@ -177,22 +178,11 @@ AnswerChoice ResolveAnswer(BlockReturn block_return, uint8_t rst_ttl,
 }
 
 bool IsIcmpReply(const PacketInfo& packet) {
-  if (!IsIcmp(packet)) return false;
-  if (packet.family == Family::kIpv4) {
-    switch (packet.icmp_type) {
-      case 0:   // echo
-      case 14:  // timestamp
-      case 16:  // information
-      case 18:  // address mask
-        return true;
-      default:
-        return false;
-    }
-  }
-  // Echo; node information (RFC 4620). Advertisements of neighbours and
-  // routers may come unasked and from another address than was asked: they
-  // are paired with nothing.
-  return packet.icmp_type == 129 || packet.icmp_type == 140;
+  // A neighbour's advertisement may come unasked: rules take it, but no state
+  // comes from it (Pipeline::ApplyRules).
+  return IsIcmp(packet) &&
+         MapIcmp(packet.family, packet.icmp_type).reply &&
+         !IsNeighborAdvertisement(packet);
 }
 
 }  // namespace sluice

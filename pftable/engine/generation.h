@@ -7,6 +7,7 @@
 #ifndef SLUICE_PFTABLE_ENGINE_GENERATION_H_
 #define SLUICE_PFTABLE_ENGINE_GENERATION_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -50,8 +51,25 @@ struct EngineOptions {
   // FreeBSD: `block return` answers SCTP with an ABORT; else as other
   // protocols, with an ICMP error.
   bool aborts_sctp = false;
+  // A neighbour advertisement belongs to the state of its solicitation.
+  bool pairs_neighbors = false;
+
+  // Adaptive timeouts follow the room for states.
+  bool adaptive_by_room = false;
 
   uint32_t limit(Limit l) const { return limits[static_cast<size_t>(l)]; }
+  // What they are where there is room for so many states.
+  TimeoutProfile TimeoutsFor(uint32_t room) const {
+    TimeoutProfile result = timeouts;
+    if (adaptive_by_room) {
+      result.values[static_cast<size_t>(Timeout::kAdaptiveStart)] =
+          static_cast<uint32_t>(uint64_t{room} * 6 / 10);
+      result.values[static_cast<size_t>(Timeout::kAdaptiveEnd)] =
+          static_cast<uint32_t>(
+              std::min<uint64_t>(uint64_t{room} * 12 / 10, UINT32_MAX));
+    }
+    return result;
+  }
 };
 
 // A rule as listings want it.

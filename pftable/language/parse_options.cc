@@ -382,6 +382,7 @@ void SetParser::FinishOptions() {
   const uint64_t states = options.limit(Limit::kStates);
   if (!timeout_given_[at(Timeout::kAdaptiveStart)] &&
       !timeout_given_[at(Timeout::kAdaptiveEnd)]) {
+    options.adaptive_by_room = states == UINT32_MAX;
     options.timeouts[at(Timeout::kAdaptiveStart)] =
         static_cast<uint32_t>(states * 6 / 10);
     options.timeouts[at(Timeout::kAdaptiveEnd)] = static_cast<uint32_t>(

@@ -131,7 +131,14 @@ struct Options {
   uint32_t timeout(Timeout t) const {
     return timeouts[static_cast<size_t>(t)];
   }
-  uint32_t limit(Limit l) const { return limits[static_cast<size_t>(l)]; }
+  // In FreeBSD's pf a limit of 0 is none.
+  uint32_t limit(Limit l) const {
+    const uint32_t value = limits[static_cast<size_t>(l)];
+    return value == 0 && dialect == Dialect::kFreeBsd ? UINT32_MAX : value;
+  }
+  // Neither adaptive timeout is given and there is no limit of states: they
+  // follow the room that there is, which the ruleset does not know.
+  bool adaptive_by_room = false;
 
   friend bool operator==(const Options&, const Options&) = default;
 };

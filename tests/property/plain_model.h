@@ -111,6 +111,13 @@ class PlainModel {
     std::vector<std::pair<Timeout, uint32_t>> own_timeouts;
     bool helper = false;
     uint64_t parent = 0;
+    // Of a child: how far its transfer is.
+    uint32_t block_size = 512;
+    std::optional<std::pair<size_t, uint32_t>> last_block;  // sender, number
+    std::optional<uint64_t> finished;
+    uint64_t client_seen = 0;  // to within a quarter of a second
+    std::optional<uint64_t> reported;
+    bool seated = true;        // counts for its parent
   };
   struct Expectation {
     uint64_t parent = 0;
@@ -165,8 +172,17 @@ class PlainModel {
   std::optional<DropReason> IcmpError(const Point& point,
                                       std::span<const uint8_t> frame,
                                       const PacketInfo& info, bool& found);
-  void Helper(State& state, const PacketInfo& info,
+  // True: the packet is to be judged as if the state were not there.
+  bool Helper(State& state, const PacketInfo& info,
               std::span<const uint8_t> frame, const Point& point);
+  bool Transfer(State& state, const PacketInfo& info,
+                std::span<const uint8_t> payload, int kind,
+                const Point& point);
+  int Seated(uint64_t parent) const;
+  static void FirstTcp(State& state, const PacketInfo& info,
+                       std::span<const uint8_t> frame);
+  bool Fits(const Expectation& expectation, const PacketInfo& info,
+            const Point& point) const;
   bool TakeExpectation(const PacketInfo& info, const Point& point,
                        State& child);
 

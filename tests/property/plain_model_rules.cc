@@ -10,11 +10,22 @@ namespace {
 
 bool IsQueryReply(const PacketInfo& info) {
   if (info.proto == protocol::kIcmp && info.family == Family::kIpv4) {
-    return info.icmp_type == 0 || info.icmp_type == 14 ||
-           info.icmp_type == 16 || info.icmp_type == 18;
+    switch (info.icmp_type) {
+      case 0:
+      case 9:
+      case 14:
+      case 16:
+      case 18:
+      case 34:
+      case 36:
+        return true;
+      default:
+        return false;
+    }
   }
   return info.proto == protocol::kIcmp6 && info.family == Family::kIpv6 &&
-         (info.icmp_type == 129 || info.icmp_type == 140);
+         (info.icmp_type == 129 || info.icmp_type == 140 ||
+          info.icmp_type == 200);
 }
 
 bool Meets(const PortMatch& condition, uint16_t port) {

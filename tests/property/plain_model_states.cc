@@ -2,6 +2,7 @@
 // do, with pf's window arithmetic written out.
 #include <algorithm>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "tests/property/plain_model.h"
 
@@ -34,11 +35,16 @@ uint32_t Word(std::span<const uint8_t> b, size_t at) {
 std::pair<uint8_t, bool> QueryOf(Family family, uint8_t type) {
   if (family == Family::kIpv4) {
     if (type == 0) return {8, true};
-    if (type == 14 || type == 16 || type == 18) {
+    if (type == 9) return {10, true};
+    if (type == 14 || type == 16 || type == 18 || type == 34 || type == 36) {
       return {static_cast<uint8_t>(type - 1), true};
     }
-  } else if (type == 129 || type == 140) {
+  } else if (type == 129 || type == 136 || type == 140) {
     return {static_cast<uint8_t>(type - 1), true};
+  } else if (type == 200) {
+    return {201, true};
+  } else if (type == 131) {
+    return {130, false};
   }
   return {type, false};
 }
@@ -61,13 +67,17 @@ std::optional<uint8_t> WindowScale(const PacketInfo& info,
   return std::nullopt;
 }
 
-// RFC 1350 and 2347; 0: nothing of the kind, 1: a sound request, 2: what a
-// transfer consists of.
+// RFC 1350 and 2347; 0: nothing of the kind, 1: a request, 2: what a transfer
+// consists of.
 int TftpKind(std::span<const uint8_t> payload) {
   if (payload.size() < 4) return 0;
   const uint32_t opcode = Half(payload, 0);
   if (opcode >= 3 && opcode <= 6) return 2;
-  if ((opcode != 1 && opcode != 2) || payload.size() > 512) return 0;
+  return opcode == 1 || opcode == 2 ? 1 : 0;
+}
+
+// What an OACK says of the block size, if it does.
+std::optional<uint32_t> BlockSize(std::span<const uint8_t> payload) {
   std::vector<std::string> words;
   std::string word;
   for (const uint8_t c : payload.subspan(2)) {
@@ -78,13 +88,15 @@ int TftpKind(std::span<const uint8_t> payload) {
       word.clear();
     }
   }
-  if (!word.empty() || words.size() < 2 || words.size() % 2 != 0 ||
-      words.size() > 2 + 2 * 32 || words[0].empty()) {
-    return 0;
+  for (size_t i = 0; i + 1 < words.size(); i += 2) {
+    if (words[i] != "blksize") continue;
+    uint32_t size;
+    if (!absl::SimpleAtoi(words[i + 1], &size) || size < 8 || size > 65464) {
+      return std::nullopt;
+    }
+    return size;
   }
-  return words[1] == "octet" || words[1] == "netascii" || words[1] == "mail"
-             ? 1
-             : 0;
+  return std::nullopt;
 }
 
 bool IsGroup(const Address& a) {
@@ -131,6 +143,7 @@ uint64_t PlainModel::LifeTime(const State& state) const {
     milliseconds =
         count >= end ? 0 : milliseconds * (end - count) / (end - start);
   }
+  if (state.finished) milliseconds = std::min<uint64_t>(milliseconds, 10000);
   return std::min<uint64_t>(milliseconds, uint64_t{1} << 30);
 }
 
@@ -244,7 +257,7 @@ std::optional<DropReason> PlainModel::Step(State& state,
     }
   }
   state.last = point.now;
-  if (state.helper) Helper(state, info, frame, point);
+  if (state.helper) reuse = Helper(state, info, frame, point);
   return std::nullopt;
 }
 
@@ -269,6 +282,30 @@ std::optional<DropReason> PlainModel::StepTcp(State& state,
   if (syn && !ack_flag && both(kEstablished)) {
     return DropReason::kStateMismatch;
   }
+  if (state.peers[0].phase == kSynSent && !state.peers[1].seen &&
+      !state.peers[1].scale_known) {
+    // Nobody has answered yet.
+    if (from == 0 && syn && !ack_flag) {
+      const Peer before = mine;
+      mine = other = Peer{};
+      FirstTcp(state, info, frame);
+      if (before.low == info.sequence + 1) {
+        if (!mine.scale_known && before.scale_known) {
+          mine.scale_known = true;
+          mine.scale = before.scale;
+          mine.max_window = before.max_window;
+        }
+        if (!AtLeast(mine.high, before.high)) mine.high = before.high;
+      }
+      state.last = now;
+      return std::nullopt;
+    }
+    if (from == 1 && rst &&
+        !(ack_flag && AtLeast(info.acknowledgment, other.low) &&
+          !AtLeast(info.acknowledgment, other.high))) {
+      return DropReason::kStateMismatch;
+    }
+  }
   const auto finish = [&](bool prolong) -> std::optional<DropReason> {
     state.timeout = both(kFinWait2)      ? Timeout::kTcpClosed
                     : both(kClosing)     ? Timeout::kTcpFinWait
@@ -285,6 +322,8 @@ std::optional<DropReason> PlainModel::StepTcp(State& state,
   uint32_t begin = info.sequence;
   uint32_t data_end = begin + payload + (syn ? 1 : 0);
   uint32_t end = data_end + (fin ? 1 : 0);
+  uint32_t position = syn ? begin + 1 : end;
+  const Peer mine_before = mine, other_before = other;
   uint8_t my_scale = 0, other_scale = 0;
   if (!syn && mine.scale_known && other.scale_known) {
     my_scale = mine.scale;
@@ -302,7 +341,7 @@ std::optional<DropReason> PlainModel::StepTcp(State& state,
         window = (window + (1u << my_scale) - 1) >> my_scale;
       }
     }
-    if (!mine.scale_known) {
+    if (syn && !mine.scale_known) {
       // No scaling, and the other one's window was none to begin with.
       other.max_window =
           std::min<uint32_t>(other.max_window << other.scale, 0xffff);
@@ -319,11 +358,11 @@ std::optional<DropReason> PlainModel::StepTcp(State& state,
   if (!ack_flag || other.phase < kSynSent || (ack == 0 && rst)) {
     ack = other.low;
   }
-  if (begin == end) begin = data_end = end = mine.low;
+  if (begin == end) begin = data_end = end = position = mine.low;
 
   const auto advance = [&] {
     mine.max_window = std::max(mine.max_window, std::min(window, 0xffffu));
-    if (!AtLeast(mine.low, end)) mine.low = end;
+    if (!AtLeast(mine.low, position)) mine.low = position;
     if (!other.seen) return;
     const uint32_t offered = window << my_scale;
     if (AtLeast(ack + offered, other.high)) {
@@ -336,7 +375,9 @@ std::optional<DropReason> PlainModel::StepTcp(State& state,
       AtLeast(begin, mine.low - (other.max_window << other_scale)) &&
       behind >= -kMaxAckWindow && behind <= (kMaxAckWindow << my_scale) &&
       (!rst || info.sequence == mine.low || info.sequence == mine.low + 1 ||
-       info.sequence + 1 == mine.low);
+       info.sequence + 1 == mine.low ||
+       info.sequence ==
+           mine.high - (other.max_window << other_scale));
   if (strict) {
     advance();
     if (syn) mine.phase = std::max<int>(mine.phase, kSynSent);
@@ -363,8 +404,43 @@ std::optional<DropReason> PlainModel::StepTcp(State& state,
     mine.high = 1;
     mine.max_window = 1;
     mine.seen = false;
+    mine.scale = mine_before.scale;
+    mine.scale_known = mine_before.scale_known;
+    other.scale = other_before.scale;
+    other.scale_known = other_before.scale_known;
+    other.max_window = other_before.max_window;
   }
   return DropReason::kStateMismatch;
+}
+
+void PlainModel::FirstTcp(State& state, const PacketInfo& info,
+                          std::span<const uint8_t> frame) {
+  Peer& mine = state.peers[0];
+  Peer& other = state.peers[1];
+  const bool syn = info.tcp_flags & kTcpSyn;
+  const uint32_t end = info.sequence + info.payload_length() + (syn ? 1 : 0) +
+                       (info.tcp_flags & kTcpFin ? 1 : 0);
+  mine.low = syn ? info.sequence + 1 : end;
+  mine.high = end + 1;
+  mine.phase = kSynSent;
+  mine.seen = true;
+  mine.max_window = info.window;
+  if (!syn) {
+    mine.scale_known = other.scale_known = true;
+    mine.scale = other.scale = 14;
+  } else {
+    if (const auto scale = WindowScale(info, frame)) {
+      mine.scale_known = true;
+      mine.scale = *scale;
+      mine.max_window = (mine.max_window + (1u << *scale) - 1) >> *scale;
+    }
+    if (info.tcp_flags & kTcpAck) {
+      other.scale_known = true;
+      other.scale = mine.scale_known ? 14 : 0;
+    }
+  }
+  mine.max_window = std::max(mine.max_window, 1u);
+  state.timeout = Timeout::kTcpFirst;
 }
 
 std::optional<DropReason> PlainModel::Create(State state,
@@ -381,37 +457,16 @@ std::optional<DropReason> PlainModel::Create(State state,
   state.direction = point.direction;
   state.last = point.now;
   Peer& mine = state.peers[0];
-  Peer& other = state.peers[1];
   switch (info.proto) {
-    case protocol::kTcp: {
-      const bool syn = info.tcp_flags & kTcpSyn;
-      mine.low = info.sequence + info.payload_length() + (syn ? 1 : 0) +
-                 (info.tcp_flags & kTcpFin ? 1 : 0);
-      mine.high = mine.low + 1;
-      mine.phase = kSynSent;
-      mine.seen = true;
-      mine.max_window = info.window;
-      if (!syn) {
-        mine.scale_known = other.scale_known = true;
-        mine.scale = other.scale = 14;
-      } else if (const auto scale = WindowScale(info, frame)) {
-        mine.scale_known = true;
-        mine.scale = *scale;
-        mine.max_window = (mine.max_window + (1u << *scale) - 1) >> *scale;
-        if (info.tcp_flags & kTcpAck) {
-          other.scale_known = true;
-          other.scale = 14;
-        }
-      }
-      mine.max_window = std::max(mine.max_window, 1u);
-      state.timeout = Timeout::kTcpFirst;
+    case protocol::kTcp:
+      FirstTcp(state, info, frame);
       break;
-    }
     case protocol::kUdp:
       mine.phase = 1;
       state.timeout = Timeout::kUdpFirst;
       state.helper =
-          state.parent == 0 && info.destination_port == Be16(uint16_t{69});
+          state.parent != 0 || info.destination_port == Be16(uint16_t{69});
+      state.client_seen = point.now;
       break;
     case protocol::kIcmp:
     case protocol::kIcmp6:
@@ -427,26 +482,40 @@ std::optional<DropReason> PlainModel::Create(State state,
   return std::nullopt;
 }
 
-void PlainModel::Helper(State& state, const PacketInfo& info,
+bool PlainModel::Helper(State& state, const PacketInfo& info,
                         std::span<const uint8_t> frame, const Point& point) {
-  const int kind = TftpKind(
-      frame.subspan(info.payload_offset(), info.payload_length()));
+  const auto payload =
+      frame.subspan(info.payload_offset(), info.payload_length());
+  const int kind = TftpKind(payload);
+  if (state.parent != 0) {
+    return Transfer(state, info, payload, kind, point);
+  }
   const auto of_parent = [&](const Expectation& e) {
     return e.parent == state.id;
   };
   if (point.direction != state.direction) {
     if (kind == 2) std::erase_if(expectations_, of_parent);
-    return;
+    return false;
   }
   if (kind != 1 || IsGroup(info.destination_address()) ||
       IsGroup(info.source_address())) {
-    return;
+    return false;
   }
-  const auto children =
-      std::count_if(states_.begin(), states_.end(), [&](const auto& entry) {
-        return entry.second.parent == state.id;
-      });
-  if (children >= 4) return;
+  const bool armed =
+      std::any_of(expectations_.begin(), expectations_.end(), of_parent);
+  if (!armed && Seated(state.id) >= 4) {
+    // The one whose client was silent for longest gives way.
+    State* idlest = nullptr;
+    for (auto& [key, child] : states_) {
+      if (child.parent == state.id && child.seated &&
+          point.now - child.client_seen >= 1000 &&
+          (idlest == nullptr || child.client_seen < idlest->client_seen)) {
+        idlest = &child;
+      }
+    }
+    if (idlest == nullptr) return false;
+    idlest->seated = false;
+  }
   std::erase_if(expectations_, of_parent);
   Expectation e;
   e.parent = state.id;
@@ -463,21 +532,89 @@ void PlainModel::Helper(State& state, const PacketInfo& info,
   e.values.own_timeouts = state.own_timeouts;
   e.values.parent = state.id;
   expectations_.push_back(std::move(e));
+  return false;
+}
+
+int PlainModel::Seated(uint64_t parent) const {
+  return static_cast<int>(
+      std::count_if(states_.begin(), states_.end(), [&](const auto& entry) {
+        return entry.second.parent == parent && entry.second.seated;
+      }));
+}
+
+// A packet of a child; the server's first one made it.
+bool PlainModel::Transfer(State& state, const PacketInfo& info,
+                          std::span<const uint8_t> payload, int kind,
+                          const Point& point) {
+  const size_t from = point.direction == state.direction ? 0 : 1;
+  const uint32_t opcode = kind == 2 ? Half(payload, 0) : 0;
+  const uint32_t block = kind == 2 ? Half(payload, 2) : 0;
+  const uint32_t length =
+      kind == 2 ? static_cast<uint32_t>(payload.size()) - 4 : 0;
+  if (state.finished) {
+    const bool one_block = state.last_block && state.last_block->second == 1;
+    const bool begins =
+        opcode == 6 || (opcode == 4 && block == 0) ||
+        (opcode == 3 && (state.last_block ? (block == 1) != one_block
+                                          : block == 1));
+    if (from == 0 && begins &&
+        std::any_of(expectations_.begin(), expectations_.end(),
+                    [&](const Expectation& e) {
+                      return Fits(e, info, point) && Seated(e.parent) < 4;
+                    })) {
+      return true;
+    }
+    state.last = *state.finished;
+    return false;
+  }
+  bool over = opcode == 5;
+  if (opcode == 6) {
+    state.block_size = BlockSize(payload).value_or(state.block_size);
+  } else if (opcode == 3 && length > state.block_size) {
+    state.block_size = length;
+    state.last_block.reset();
+  } else if (opcode == 3 && length < state.block_size) {
+    state.last_block = {from, block};
+  } else if (opcode == 4 && state.last_block &&
+             *state.last_block == std::pair<size_t, uint32_t>{1 - from,
+                                                              block}) {
+    over = true;
+  }
+  if (!over && from == 1) {
+    // A client is looked at four times a second, and at its first packet.
+    if (!state.reported || point.now - *state.reported >= 250) {
+      state.reported = point.now;
+      if (!state.seated && Seated(state.parent) >= 4) {
+        over = true;
+      } else {
+        state.seated = true;
+        state.client_seen = point.now;
+      }
+    }
+  }
+  if (over) {
+    state.finished = point.now;
+    state.seated = false;
+  }
+  return false;
+}
+
+bool PlainModel::Fits(const Expectation& e, const PacketInfo& info,
+                      const Point& point) const {
+  return info.proto == protocol::kUdp && e.direction == point.direction &&
+         e.server == info.source_address() &&
+         e.client == info.destination_address() &&
+         e.client_port == info.destination_port.host() &&
+         e.server_port != info.source_port.host() &&
+         (e.values.interface.empty() ||
+          e.values.interface == ports_[point.port].name);
 }
 
 bool PlainModel::TakeExpectation(const PacketInfo& info, const Point& point,
                                  State& child) {
-  if (info.proto != protocol::kUdp) return false;
   for (auto i = expectations_.begin(); i != expectations_.end(); ++i) {
-    if (i->direction != point.direction ||
-        i->server != info.source_address() ||
-        i->client != info.destination_address() ||
-        i->client_port != info.destination_port.host() ||
-        i->server_port == info.source_port.host() ||
-        (!i->values.interface.empty() &&
-         i->values.interface != ports_[point.port].name)) {
-      continue;
-    }
+    if (!Fits(*i, info, point)) continue;
+    if (Seated(i->parent) >= 4) continue;
     child = i->values;
     expectations_.erase(i);
     return true;

@@ -101,6 +101,7 @@ TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
     std::vector<uint8_t> indices;
     for (uint32_t i = 0; i < burst.count; ++i) {
       burst.infos[i] = RandomPacket();
+      burst.mbufs[i] = mbuf.get();
       if (random_() % 16 != 0) indices.push_back(static_cast<uint8_t>(i));
     }
     std::array<StateIndex, kMaxBurst> states;
@@ -116,7 +117,7 @@ TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
       const PacketInfo& info = burst.infos[i];
       const ModelKey key = KeyOf(info, where);
       const auto found = model.find(key);
-      const StateIndex state = table.Find(info, where);
+      const StateIndex state = table.Find(info, *mbuf, where);
       ASSERT_EQ(state != kNoState, found != model.end());
       if (state != kNoState) {
         const StepResult step = table.Step(state, info, *mbuf,

@@ -114,6 +114,7 @@ struct Scenario {
   std::vector<ScenarioPort> ports;
   std::vector<ScenarioWire> wires;
   uint32_t state_capacity = 1000;
+  uint32_t expectations = 0;  // 0: as many as there are without the line
   bool verify_checksums = true;
   bool freebsd = false;
   std::map<std::string, std::string> files;  // for `include` and tables

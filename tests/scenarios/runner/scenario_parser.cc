@@ -232,10 +232,13 @@ class Parser {
   }
 
   absl::Status Option(const std::vector<std::string>& words) {
-    if (words.size() == 2 && words[0] == "state-capacity") {
+    if (words.size() == 2 &&
+        (words[0] == "state-capacity" || words[0] == "expectations")) {
       const auto number = ParseNumber(words[1]);
       if (!number || *number < 1) return Wrong("option: a number expected");
-      scenario_.state_capacity = static_cast<uint32_t>(*number);
+      (words[0] == "expectations" ? scenario_.expectations
+                                  : scenario_.state_capacity) =
+          static_cast<uint32_t>(*number);
       return absl::OkStatus();
     }
     if (words.size() == 1 && words[0] == "ignore-checksums") {
@@ -246,7 +249,8 @@ class Parser {
       scenario_.freebsd = true;
       return absl::OkStatus();
     }
-    return Wrong("option: state-capacity N, ignore-checksums or freebsd");
+    return Wrong("option: state-capacity N, expectations N, ignore-checksums or "
+                 "freebsd");
   }
 
   ScenarioPort* FindPort(std::string_view name) {

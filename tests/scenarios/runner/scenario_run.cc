@@ -68,6 +68,7 @@ class Run {
 
   absl::Status Start() {
     SimulationOptions options{.state_capacity = scenario_.state_capacity,
+                              .expectations = scenario_.expectations,
                               .parse = {.verify_checksums =
                                             scenario_.verify_checksums},
                               .pool = pool_.get(),

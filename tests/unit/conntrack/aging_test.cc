@@ -228,7 +228,7 @@ TEST_P(Aging, RandomLivesEndOnTime) {
       const uint32_t idle = shard.now - it->second;
       TestPacket probe(GetParam(),
                        absl::StrCat("udp $C:", it->first, " > $S:2 data 4"));
-      const bool found = shard.table->Find(probe.info, {}) != kNoState;
+      const bool found = shard.table->Find(probe.info, *probe.mbuf, {}) != kNoState;
       // udp.first: no flow of this test sends twice without an answer, and
       // udp.single applies from the second packet on.
       if (idle < 30 * kSecond) {

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <thread>
 #include <vector>
 
+#include "conntrack/expectation_shares.h"
 #include "tests/unit/conntrack/shard.h"
 
 namespace sluice {
@@ -27,7 +30,7 @@ class Expectations : public testing::TestWithParam<Family> {
       return table.Arm(MakeKey4(request.info, Direction::kIn, 0), 1, parent,
                        {}, now, record);
     }
-    return table.Arm(MakeKey6(request.info, Direction::kIn, 0), 1, parent, {},
+    return table.Arm(MakeKey6(request.info, *request.mbuf, Direction::kIn, 0), 1, parent, {},
                      now, record);
   }
   PacketInfo Answer(uint16_t client_port, uint16_t server_port = 3000,
@@ -87,14 +90,15 @@ TEST_P(Expectations, FiltersLeaveRoomForEachOther) {
   StateId id = 0x100;
   std::vector<uint32_t> taken;
   for (uint16_t filter = 0; filter < 5; ++filter) {
-    uint32_t count = 0;
-    uint16_t record = kNoFamilyRecord;
-    while (Arm(table, static_cast<uint16_t>(1000 + count), id++, 0, &record,
-               "$C", filter) == ExpectResult::kArmed) {
-      record = kNoFamilyRecord;
-      ASSERT_LT(++count, 200u);
+    const uint32_t before = table.size();
+    // Until it gets no more, or only for its own.
+    for (uint32_t count = 1;; ++count) {
+      uint16_t record = kNoFamilyRecord;
+      Arm(table, static_cast<uint16_t>(1000 + count), id++, 0, &record, "$C",
+          filter);
+      if (table.size() != before + count) break;
     }
-    taken.push_back(count);
+    taken.push_back(table.size() - before);
   }
   EXPECT_EQ(taken, (std::vector<uint32_t>{60, 30, 15, 8, 4}));
   // What one gives back others may have.
@@ -150,11 +154,11 @@ TEST_P(Expectations, RecordsOfLiveFamiliesAreBounded) {
   EXPECT_EQ(Arm(table, 3000, 0x900, 0, &record), ExpectResult::kFull);
   table.ParentGone(records[3], 0x103);
   EXPECT_EQ(Arm(table, 3000, 0x900, 0, &record), ExpectResult::kFull);
-  table.ChildGone(records[3], 0x103);
+  table.ChildGone(records[3], 0x103, 0);
   EXPECT_EQ(Arm(table, 3000, 0x900, 0, &record), ExpectResult::kArmed);
   // Somebody else's record by now.
   EXPECT_EQ(record, records[3]);
-  table.ChildGone(records[3], 0x103);
+  table.ChildGone(records[3], 0x103, 0);
   table.ParentGone(records[3], 0x103);
   table.Disarm(records[3], 0x103);
   EXPECT_EQ(table.size(), 1u);
@@ -179,6 +183,173 @@ TEST_P(Expectations, SourcesAreCountedApart) {
   record = kNoFamilyRecord;
   EXPECT_EQ(Arm(table, 1002, 0x152, 0, &record, "$B"),
             ExpectResult::kSourceLimit);
+}
+
+// A flood from many addresses, each of which asks once, takes the oldest of
+// itself; whoever asks meanwhile is served in time.
+TEST_P(Expectations, AFloodFromEverywhereShutsNobodyOut) {
+  ExpectationTable table({.capacity = 100, .per_source = 4}, secret);
+  StateId id = 0x100;
+  const auto flood = [&](int i) {
+    uint16_t record = kNoFamilyRecord;
+    const std::string from =
+        GetParam() == Family::kIpv4
+            ? "172.16." + std::to_string(i / 250) + "." +
+                  std::to_string(i % 250 + 1)
+            : "2001:db8:" + std::to_string(i + 1) + "::1";
+    const TestPacket request(
+        GetParam(),
+        "udp " + (GetParam() == Family::kIpv4 ? from : "[" + from + "]") +
+            ":7 > $S:69 data 4");
+    const ParentReference parent{.handle = {id++, 1}};
+    return GetParam() == Family::kIpv4
+               ? table.Arm(MakeKey4(request.info, Direction::kIn, 0), 1,
+                           parent, {}, 0, &record)
+               : table.Arm(MakeKey6(request.info, *request.mbuf, Direction::kIn, 0), 1,
+                           parent, {}, 0, &record);
+  };
+  int next = 0;
+  for (; next < 150; ++next) ASSERT_EQ(flood(next), ExpectResult::kArmed);
+  EXPECT_EQ(table.size(), 100u);
+  EXPECT_EQ(table.statistics().displaced, 50u);
+  for (uint16_t round = 0; round < 20; ++round) {
+    for (uint16_t port = 5000; port < 5004; ++port) {
+      uint16_t record = kNoFamilyRecord;
+      ASSERT_EQ(Arm(table, port, id++, 0, &record), ExpectResult::kArmed);
+    }
+    for (int i = 0; i < 90; ++i) ASSERT_EQ(flood(next++), ExpectResult::kArmed);
+    for (uint16_t port = 5000; port < 5004; ++port) {
+      ExpectedChild child;
+      ASSERT_TRUE(table.Take(Answer(port), kOut, 1, &child));
+      table.ChildGone(child.parent.record, child.parent.handle.id, 0);
+    }
+  }
+  EXPECT_EQ(table.statistics().refused_full, 0u);
+}
+
+// The first asks for few, the second for all: the second pays.
+TEST_P(Expectations, WhoHasMostGivesWay) {
+  ExpectationTable table({.capacity = 20, .per_source = 100}, secret);
+  StateId id = 0x100;
+  const auto arm = [&](const char* client, uint16_t port) {
+    uint16_t record = kNoFamilyRecord;
+    return Arm(table, port, id++, 0, &record, client);
+  };
+  const char* flooder = GetParam() == Family::kIpv4 ? "$X" : "[fd00::1]";
+  const auto other = [&](uint16_t port) {
+    uint16_t record = kNoFamilyRecord;
+    return Arm(table, port, id++, 0, &record, flooder);
+  };
+  for (uint16_t port = 1; port <= 5; ++port) {
+    ASSERT_EQ(arm("$C", port), ExpectResult::kArmed);
+  }
+  for (uint16_t port = 1; port <= 15; ++port) {
+    ASSERT_EQ(other(port), ExpectResult::kArmed);
+  }
+  EXPECT_EQ(other(16), ExpectResult::kFull);
+  for (uint16_t port = 6; port <= 10; ++port) {
+    ASSERT_EQ(arm("$C", port), ExpectResult::kArmed);
+  }
+  // Both have ten. From here on each takes from the other.
+  ASSERT_EQ(arm("$C", 11), ExpectResult::kArmed);
+  ASSERT_EQ(arm("$C", 12), ExpectResult::kFull);
+  for (uint16_t port = 2; port <= 11; ++port) {
+    ExpectedChild child;
+    ASSERT_TRUE(table.Take(Answer(port), kOut, 1, &child)) << port;
+  }
+  const ExpectationStatistics s = table.statistics();
+  EXPECT_EQ(s.displaced, 6u);
+  EXPECT_EQ(s.refused_full, 2u);
+}
+
+// Against a model that looks at everything.
+TEST(ExpectationShares, TheVictimIsTheOneThatHasMost) {
+  using internal::ExpectationShares;
+  constexpr ptrdiff_t kFloor = 5;
+  ExpectationShares shares(64, 2, kFloor, HashSecret::FromSeed(3));
+  struct Item {
+    ExpectationShares::Owner owner;
+    uint64_t age;
+  };
+  std::map<uint32_t, Item> items;
+  uint64_t random = 1, clock = 0;
+  const auto draw = [&](uint32_t below) {
+    random = random * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<uint32_t>(random >> 33) % below;
+  };
+  const auto prefix = [](ExpectationShares::Owner owner) {
+    if (owner.family == Family::kIpv6) {
+      std::fill(owner.address.begin() + 8, owner.address.end(), 0);
+    }
+    return owner;
+  };
+  for (int step = 0; step < 50000; ++step) {
+    ExpectationShares::Owner owner;
+    owner.family = draw(2) == 0 ? Family::kIpv4 : Family::kIpv6;
+    owner.filter = static_cast<uint16_t>(draw(2));
+    owner.address[0] = static_cast<uint8_t>(draw(3));
+    if (owner.family == Family::kIpv6) {
+      owner.address[15] = static_cast<uint8_t>(draw(3));
+    }
+    const auto share = [&](const ExpectationShares::Owner& of) {
+      return std::count_if(items.begin(), items.end(), [&](const auto& item) {
+        return prefix(item.second.owner) == prefix(of);
+      });
+    };
+    const auto oldest = [&](const ExpectationShares::Owner& of) {
+      uint32_t found = ExpectationShares::kNone;
+      for (const auto& [number, item] : items) {
+        if (prefix(item.owner) == prefix(of) &&
+            (found == ExpectationShares::kNone ||
+             item.age < items[found].age)) {
+          found = number;
+        }
+      }
+      return found;
+    };
+    ptrdiff_t most = 0;  // of the other sources of the filter
+    uint32_t filter_oldest = ExpectationShares::kNone;
+    for (const auto& [number, item] : items) {
+      if (item.owner.filter != owner.filter) continue;
+      if (filter_oldest == ExpectationShares::kNone ||
+          item.age < items[filter_oldest].age) {
+        filter_oldest = number;
+      }
+      if (!(prefix(item.owner) == prefix(owner))) {
+        most = std::max(most, share(item.owner));
+      }
+    }
+    const ptrdiff_t own = share(owner);
+    const uint32_t victim = shares.Victim(owner);
+    if (own < kFloor && most <= kFloor) {
+      ASSERT_EQ(victim, filter_oldest);
+    } else if (victim == ExpectationShares::kNone) {
+      ASSERT_TRUE(most < own && items[oldest(owner)].owner == owner);
+    } else {
+      const ExpectationShares::Owner loser = items.at(victim).owner;
+      ASSERT_EQ(victim, oldest(loser));
+      if (prefix(loser) == prefix(owner)) {
+        ASSERT_LT(most, own);
+        ASSERT_FALSE(loser == owner);
+      } else {
+        ASSERT_EQ(share(loser), most);
+        ASSERT_GE(most, own);
+      }
+    }
+    const uint32_t number = draw(64);
+    const auto found = items.find(number);
+    if (found == items.end()) {
+      if (draw(3) == 0) continue;
+      shares.Add(number, owner);
+      items[number] = {owner, clock++};
+    } else if (draw(3) == 0) {
+      shares.Renew(number);
+      found->second.age = clock++;
+    } else {
+      shares.Remove(number);
+      items.erase(found);
+    }
+  }
 }
 
 TEST_P(Expectations, RearmingStartsTheTimeAgain) {
@@ -236,7 +407,7 @@ TEST_P(Expectations, WorkersDoNotGetInEachOthersWay) {
           ++taken[w];
           // I2 and I4: a handle that is set, whoever made it.
           ASSERT_NE(child.parent.handle.id, 0u);
-          table.ChildGone(child.parent.record, child.parent.handle.id);
+          table.ChildGone(child.parent.record, child.parent.handle.id, 0);
         }
         if (armed == ExpectResult::kArmed) {
           if (round % 3 == 0) table.Disarm(record, id);
@@ -253,7 +424,8 @@ TEST_P(Expectations, WorkersDoNotGetInEachOthersWay) {
   for (const uint64_t n : taken) all += n;
   EXPECT_EQ(s.matched, all);
   EXPECT_EQ(s.armed,
-            s.matched + s.expired + s.dropped_early + s.parent_gone);
+            s.matched + s.expired + s.dropped_early + s.parent_gone +
+                s.displaced);
 }
 
 }  // namespace

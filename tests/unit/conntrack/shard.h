@@ -157,7 +157,11 @@ class Shard {
       if (outcome.step.verdict != StepVerdict::kReuse) {
         if (outcome.step.verdict == StepVerdict::kPass) {
           outcome.kind = Outcome::kPassed;
-          if (outcome.step.helper) Help(outcome.state, packet, where);
+          if (outcome.step.helper &&
+              Help(outcome.state, packet, where) == HelperVerdict::kReuse) {
+            table->Remove(outcome.state);
+            return Judge(packet, where);
+          }
         }
         outcome.reason = outcome.step.reason;
         return outcome;
@@ -190,13 +194,14 @@ class Shard {
     const uint8_t index = 0;
     StateIndex found[kMaxBurst];
     table->Lookup(burst, {&index, 1}, where, found);
-    if (found[0] != table->Find(packet.info, where)) std::abort();
+    if (found[0] != table->Find(packet.info, *packet.mbuf, where)) std::abort();
     return found[0];
   }
 
-  void Help(StateIndex state, TestPacket& packet, const JudgePoint& where) {
-    RunTftpHelper(*table, state, packet.info, *packet.mbuf, where.direction,
-                  now, *expectations);
+  HelperVerdict Help(StateIndex state, TestPacket& packet,
+                     const JudgePoint& where) {
+    return RunTftpHelper(*table, state, packet.info, *packet.mbuf, where, now,
+                         *expectations);
   }
 
   // Moves the clock in steps of at most `step` and ends what is due.
