@@ -92,7 +92,7 @@ bool EtherParser::ParseEtherRule(SourcePlace place, bool& in_body) {
   if (in_.AcceptWord("on") && !heads_.ParseInterfaces(interfaces, false))
     return false;
   if (in_.AcceptWord("bridge-to") &&
-      !in_.TakeString("an interface name", rule.bridge_to.name,
+      !in_.TakeName("an interface name", rule.bridge_to.name,
                       kMaxInterfaceName)) {
     return false;
   }

@@ -98,7 +98,7 @@ bool QueueParser::ParseQueueRate(std::string_view what, std::string& out) {
 bool QueueParser::ParseQueue(const Token& word) {
   const SourcePlace name_place = in_.token().place;
   std::string name;
-  if (!in_.TakeString("a queue name", name, kMaxQueueName)) return false;
+  if (!in_.TakeName("a queue name", name, kMaxQueueName)) return false;
   if (name.empty()) return in_.Error(name_place, "empty queue name");
   if (ParseQueueDefinition(word, name, name_place)) return true;
   // So that its mistake is not one of all that use it.
@@ -123,13 +123,13 @@ bool QueueParser::ParseQueueDefinition(const Token& word,
     if (in_.AcceptWord("on")) {
       const SourcePlace on_place = in_.token().place;
       if (!once(option, !q.on.empty()) ||
-          !in_.TakeString("an interface name", q.on, kMaxInterfaceName)) {
+          !in_.TakeName("an interface name", q.on, kMaxInterfaceName)) {
         return false;
       }
       names_.UseInterface(q.on, on_place);
     } else if (in_.AcceptWord("parent")) {
       if (!once(option, !q.parent.empty()) ||
-          !in_.TakeString("a queue name", q.parent, kMaxQueueName)) {
+          !in_.TakeName("a queue name", q.parent, kMaxQueueName)) {
         return false;
       }
     } else if (in_.AcceptWord("bandwidth")) {
@@ -200,9 +200,9 @@ bool QueueParser::ParseQueueDefinition(const Token& word,
     return in_.Error(name_place, "queue " + name + " is defined twice");
   }
   names_.DefineQueue(name, q.parent);
-  std::string text = "queue " + NameText(name);
-  if (!q.parent.empty()) text += " parent " + NameText(q.parent);
-  if (!q.on.empty()) text += " on " + NameText(q.on);
+  std::string text = "queue " + NameText(name, in_.dialect());
+  if (!q.parent.empty()) text += " parent " + NameText(q.parent, in_.dialect());
+  if (!q.on.empty()) text += " on " + NameText(q.on, in_.dialect());
   if (q.flows != 0) text += " flows " + std::to_string(q.flows);
   if (q.quantum != 0) text += " quantum " + std::to_string(q.quantum);
   if (!q.bandwidth.empty()) text += " " + q.bandwidth;
@@ -279,7 +279,7 @@ bool QueueParser::ParseAltq(const Token& word) {
   if (word.text == "altq") return ParseAltqDefinition(word, "", word.place);
   const SourcePlace name_place = in_.token().place;
   std::string name;
-  if (!in_.TakeString("a queue name", name, kMaxQueueName)) return false;
+  if (!in_.TakeName("a queue name", name, kMaxQueueName)) return false;
   if (name.empty()) return in_.Error(name_place, "empty queue name");
   if (ParseAltqDefinition(word, name, name_place)) return true;
   names_.DefineQueue(name, "");
@@ -292,14 +292,14 @@ bool QueueParser::ParseAltqDefinition(const Token& word,
                                       SourcePlace name_place) {
   const bool root = name.empty();
   std::string text = word.text;
-  if (!root) text += " " + NameText(name);
+  if (!root) text += " " + NameText(name, in_.dialect());
   if (in_.AcceptWord("on")) {
     std::string on;
     const SourcePlace on_place = in_.token().place;
-    if (!in_.TakeString("an interface name", on, kMaxInterfaceName))
+    if (!in_.TakeName("an interface name", on, kMaxInterfaceName))
       return false;
     names_.UseInterface(on, on_place);
-    text += " on " + NameText(on);
+    text += " on " + NameText(on, in_.dialect());
   } else if (root) {
     return in_.Unexpected("'on'");
   }
@@ -317,7 +317,7 @@ bool QueueParser::ParseAltqDefinition(const Token& word,
   const auto queue_list = [&] {
     has_children = true;
     return in_.ParseList([&] {
-      return in_.TakeString("a queue name", children.emplace_back(),
+      return in_.TakeName("a queue name", children.emplace_back(),
                             kMaxQueueName);
     });
   };
@@ -379,7 +379,7 @@ bool QueueParser::ParseAltqDefinition(const Token& word,
   if (!root) text += scheduler_text();
   if (has_children) {
     text += root ? " queue {" : " {";
-    for (const std::string& child : children) text += " " + NameText(child);
+    for (const std::string& child : children) text += " " + NameText(child, in_.dialect());
     text += " }";
   }
   if (!root && names_.HasQueue(name)) {
@@ -395,7 +395,7 @@ bool QueueParser::ParseLimiter(const Token& word) {
   if (!in_.AcceptWord("limiter")) return in_.Unexpected("'limiter'");
   const SourcePlace name_place = in_.token().place;
   std::string name;
-  if (!in_.TakeString("a limiter's name", name, kMaxQueueName)) return false;
+  if (!in_.TakeName("a limiter's name", name, kMaxQueueName)) return false;
   std::string id, entries, limit, rate, inet, inet6, table;
   const auto number = [&](std::string_view what, int64_t low, int64_t high,
                           std::string& out) {
@@ -440,7 +440,7 @@ bool QueueParser::ParseLimiter(const Token& word) {
       if (in_.AcceptWord("below") && !number("below", 0, kMaxUint32, below)) {
         return false;
       }
-      table = " table <" + NameText(table_name) + ">" + above + below;
+      table = " table <" + NameText(table_name, in_.dialect()) + ">" + above + below;
     } else {
       return in_.Unexpected(
           "an option of the limiter",

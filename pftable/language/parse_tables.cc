@@ -246,7 +246,7 @@ bool TableParser::ParseTable(SourcePlace place) {
       table.counters = true;
     } else if (in_.AcceptWord("file")) {
       std::string path;
-      if (!in_.TakeString("a file name", path, kMaxTokenBytes)) return false;
+      if (!in_.TakeName("a file name", path, kMaxTokenBytes)) return false;
       std::string text;
       if (!files_.Read(path, at, text)) return false;
       const size_t room = draft_.table_entries_left();

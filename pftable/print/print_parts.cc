@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string>
@@ -85,17 +86,21 @@ std::string QuotedText(std::string_view text) {
   return out + '"';
 }
 
-std::string NameText(std::string_view text) {
+std::string NameText(std::string_view text, std::optional<Dialect> dialect) {
   const auto letter = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
            (c >= 'A' && c <= 'Z') || c == '_';
   };
-  bool bare = !text.empty() && letter(text[0]);
+  // A number is no name.
+  bool bare = !text.empty() && letter(text[0]) &&
+              text.find_first_not_of("0123456789") != text.npos;
   for (char c : text) {
     bare = bare && (letter(c) || c == '-' || c == '.' || c == ':' || c == '*' ||
                     c == '%' || c == '+' || c == '@');
   }
-  if (bare && (text == "any" || !IsReservedWord(text))) {
+  const bool reserved =
+      dialect ? IsReservedWord(text, *dialect) : IsReservedWord(text);
+  if (bare && (text == "any" || !reserved)) {
     return std::string(text);
   }
   return QuotedText(text);
@@ -277,7 +282,17 @@ std::string StateOptionsText(const StateOptions& o) {
   if (o.sloppy) add("sloppy");
   if (o.allow_related) add("allow-related");
   if (o.pflow) add("pflow");
-  for (const auto& [timeout, seconds] : o.timeouts) {
+  // pf's own order: what came to the list later stands behind the rest.
+  const auto rank = [](Timeout t) {
+    const bool sctp = t >= Timeout::kSctpFirst && t <= Timeout::kSctpClosed;
+    return sctp ? 2 : t == Timeout::kTcpTsDiff ? 1 : 0;
+  };
+  auto timeouts = o.timeouts;
+  std::stable_sort(timeouts.begin(), timeouts.end(),
+                   [&](const auto& a, const auto& b) {
+                     return rank(a.first) < rank(b.first);
+                   });
+  for (const auto& [timeout, seconds] : timeouts) {
     add(std::string(kTimeoutNames[static_cast<size_t>(timeout)]) + " " +
         std::to_string(seconds));
   }
@@ -317,9 +332,7 @@ void PrintPool(const Pool& pool, PoolUse use, Dialect dialect,
     }
   } else if (use == PoolUse::kRdr && pool.port_low != 0) {
     out += " port " + std::to_string(pool.port_low);
-    if (pool.port_to_any) {
-      out += ":*";
-    } else if (pool.port_high != 0) {
+    if (pool.port_high != 0) {
       out += ":" + std::to_string(pool.port_high);
     }
   }

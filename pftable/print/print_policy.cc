@@ -231,10 +231,10 @@ std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o) {
   if (rule.direction == Direction::kOut) out += " out";
   if (rule.quick) out += " quick";
   if (rule.on.IsSet()) {
-    out += (rule.on.negated ? " on ! " : " on ") + NameText(rule.on.name);
+    out += (rule.on.negated ? " on ! " : " on ") + NameText(rule.on.name, o.dialect);
   }
   if (rule.bridge_to.IsSet()) {
-    out += " bridge-to " + NameText(rule.bridge_to.name);
+    out += " bridge-to " + NameText(rule.bridge_to.name, o.dialect);
   }
   if (rule.ether_type != 0) {
     std::array<char, 8> text;
@@ -261,12 +261,12 @@ std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o) {
     out += " ridentifier " + std::to_string(rule.ridentifier);
   }
   if (!rule.foreign.queue.empty()) {
-    out += " queue " + NameText(rule.foreign.queue);
+    out += " queue " + NameText(rule.foreign.queue, o.dialect);
   }
-  if (!rule.tag.empty()) out += " tag " + NameText(rule.tag);
+  if (!rule.tag.empty()) out += " tag " + NameText(rule.tag, o.dialect);
   if (!rule.tagged.empty()) {
     if (rule.tagged_negated) out += " !";
-    out += " tagged " + NameText(rule.tagged);
+    out += " tagged " + NameText(rule.tagged, o.dialect);
   }
   if (rule.foreign.dummynet_pipe != 0) {
     out += rule.foreign.dummynet_is_queue ? " dnqueue " : " dnpipe ";

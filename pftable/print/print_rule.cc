@@ -58,9 +58,9 @@ void PrintSet(const Rule& rule, Dialect dialect, std::string& out) {
   if (queue) {
     out += comma;
     out += f.priority_queue.empty()
-               ? "queue " + NameText(f.queue)
-               : "queue(" + NameText(f.queue) + ", " +
-                     NameText(f.priority_queue) + ")";
+               ? "queue " + NameText(f.queue, dialect)
+               : "queue(" + NameText(f.queue, dialect) + ", " +
+                     NameText(f.priority_queue, dialect) + ")";
     comma = ", ";
   }
   if (rule.set_tos) {
@@ -266,14 +266,14 @@ void PrintTail(const Rule& rule, Dialect dialect, std::string& out) {
   if (rule.once) out += " once";
   if (freebsd && !f.queue.empty()) {
     out += f.priority_queue.empty()
-               ? " queue " + NameText(f.queue)
-               : " queue(" + NameText(f.queue) + ", " +
-                     NameText(f.priority_queue) + ")";
+               ? " queue " + NameText(f.queue, dialect)
+               : " queue(" + NameText(f.queue, dialect) + ", " +
+                     NameText(f.priority_queue, dialect) + ")";
   }
-  if (!rule.tag.empty()) out += " tag " + NameText(rule.tag);
+  if (!rule.tag.empty()) out += " tag " + NameText(rule.tag, dialect);
   if (!rule.tagged.empty()) {
     if (rule.tagged_negated) out += " !";
-    out += " tagged " + NameText(rule.tagged);
+    out += " tagged " + NameText(rule.tagged, dialect);
   }
   if (f.rtable >= 0) out += " rtable " + std::to_string(f.rtable);
   PrintDivert(f, dialect, out);
@@ -305,7 +305,7 @@ std::string PrintRule(const Rule& rule, const PrintOptions& options,
   if (rule.quick) out += " quick";
   if (rule.on.IsSet()) {
     out += rule.on.negated ? " on ! " : " on ";
-    out += NameText(rule.on.name);
+    out += NameText(rule.on.name, dialect);
   }
   if (rule.foreign.on_rdomain >= 0) {
     out += rule.on.negated ? " on ! rdomain " : " on rdomain ";
@@ -320,7 +320,7 @@ std::string PrintRule(const Rule& rule, const PrintOptions& options,
   PrintFromTo(rule, options, out);
   if (rule.received_on.IsSet()) {
     out += rule.received_on.negated ? " !received-on " : " received-on ";
-    out += NameText(rule.received_on.name);
+    out += NameText(rule.received_on.name, dialect);
   }
   PrintId(rule.user, "user", out);
   PrintId(rule.group, "group", out);
