@@ -76,12 +76,15 @@ void RuleExpander::ApplyStateDefaults(RuleSyntax& rule) {
     r.state = StateKind::kKeep;
     if (options.state_defaults) {
       r.state_options = *options.state_defaults;
-      AddAdaptiveTimeouts(r.state_options);
+      if (!draft_.input().unnamed_by_number) {
+        AddAdaptiveTimeouts(r.state_options);
+      }
       return;
     }
   }
   if (r.state == StateKind::kNone) return;
-  AddAdaptiveTimeouts(r.state_options);
+  // Rules of snapshots have all that they say.
+  if (!draft_.input().unnamed_by_number) AddAdaptiveTimeouts(r.state_options);
   r.state_options.keep_given = options.state_defaults.has_value();
   if (!rule.state_lock_given) {
     r.state_options.if_bound = options.state_policy_if_bound;
@@ -95,8 +98,24 @@ bool RuleExpander::ExpandLabels(Rule& rule) {
     if (text.find('$') == std::string::npos) return true;
     ReplaceAll(text, "$if", rule.on.IsSet() ? rule.on.name : "any");
     const auto address = [&](const AddressMatch& match) {
-      return std::string(match.negated ? "! " : "") +
-             AddressText(match, in_.dialect());
+      // What pf has no word for in labels is "?".
+      std::string text;
+      switch (match.kind) {
+        case AddressKind::kDynamicInterface:
+          text = "(" + match.name + ")";
+          break;
+        case AddressKind::kTable:
+          text = "<" + match.name + ">";
+          break;
+        case AddressKind::kRange:
+        case AddressKind::kRouteLabel:
+          text = "?";
+          break;
+        default:
+          text = AddressText(match);
+          break;
+      }
+      return (match.negated ? "! " : "") + text;
     };
     ReplaceAll(text, "$srcaddr", address(rule.source.address));
     ReplaceAll(text, "$dstaddr", address(rule.destination.address));
@@ -230,7 +249,9 @@ bool RuleExpander::CheckPoolFamilies(const RuleSyntax& syntax, Family family) {
   const bool filter = rule.action == RuleAction::kPass ||
                       rule.action == RuleAction::kBlock ||
                       rule.action == RuleAction::kMatch;
-  if (!filter || family != Family::kNone) return true;
+  if (!filter || family != Family::kNone || in_.InDialect(Dialect::kFreeBsd)) {
+    return true;
+  }
   for (const auto* pool : {&syntax.rdr, &syntax.nat, &syntax.route}) {
     if (!*pool || !IsMixed((*pool)->hosts)) continue;
     if ((*pool)->pool.prefer_ipv6_nexthop) continue;

@@ -56,6 +56,13 @@ bool RuleExpander::CheckBinat(const RuleSyntax& syntax, const HostItem& inside,
                        "address");
     }
   }
+  if (inside.match.kind == AddressKind::kPrefix &&
+      outside.match.kind == AddressKind::kPrefix &&
+      inside.match.mask != outside.match.mask) {
+    return in_.Error(place,
+                     "binat-to: the source's mask and the target's must be the "
+                     "same");
+  }
   return true;
 }
 

@@ -88,6 +88,7 @@ std::vector<HostItem> AntispoofParser::AddressesOf(
 // As in pf, nothing is blocked then.
 void AntispoofParser::WarnOfNothing(const InterfaceItem& interface) {
   const std::string& name = interface.match.name;
+  names_.ForgetInterface(name);
   if (!facts_.Resolve(name).empty()) {
     in_.Warning(interface.place,
                 name + " has no address: antispoof makes no rule of it",

@@ -174,7 +174,8 @@ bool HeadParser::ParseRuleHead(RuleSyntax& rule) {
   if (in_.AcceptWord("on")) {
     if (!ParseInterfaces(rule.interfaces, false)) return false;
   }
-  // FreeBSD has the route before the family.
+  // FreeBSD has the route before the family; `fastroute` is of old and none.
+  if (in_.InDialect(Dialect::kFreeBsd)) in_.AcceptWord("fastroute");
   for (;;) {
     RouteKind kind = RouteKind::kNone;
     if (in_.token().IsWord("route-to")) kind = RouteKind::kRouteTo;

@@ -187,26 +187,25 @@ bool LegacyRuleParser::CheckBinat(RuleSyntax& rule) {
                      "write inet or inet6");
   }
   rule.rule.family = family;
+  constexpr char kOfABinatRule[] = " address of a binat rule";
   const auto check = [&](const std::vector<HostItem>& hosts,
                          std::string_view what) {
     for (const HostItem& host : hosts) {
       if (host.match.kind == AddressKind::kTable) {
         return in_.Error(host.place, "invalid use of table <" +
-                                         host.match.name + "> as the " +
-                                         std::string(what) +
-                                         " address of a binat rule");
+                                         host.match.name + ">" +
+                                         std::string(what) + kOfABinatRule);
       }
       if (IsDynamicSet(host.match)) {
         return in_.Error(host.place, "invalid use of interface (" +
-                                         host.match.name + ") as the " +
-                                         std::string(what) +
-                                         " address of a binat rule",
+                                         host.match.name + ")" + std::string(what) +
+                                         kOfABinatRule,
                          "write (" + host.match.name + ":0)");
       }
     }
     return true;
   };
-  if (!check(rule.source.hosts, "source")) return false;
+  if (!check(rule.source.hosts, " as the source")) return false;
   if (rule.source.hosts.size() > 1 || rule.destination.hosts.size() > 1) {
     return in_.Error(place, "multiple binat ip addresses");
   }
@@ -217,7 +216,7 @@ bool LegacyRuleParser::CheckBinat(RuleSyntax& rule) {
     }
   }
   if (!rule.nat) return true;
-  if (!check(rule.nat->hosts, "redirect")) return false;
+  if (!check(rule.nat->hosts, " as the redirect")) return false;
   std::erase_if(rule.nat->hosts, [&](const HostItem& host) {
     return host.family != Family::kNone && host.family != family;
   });

@@ -266,7 +266,7 @@ bool SetParser::ParseSetLimit(SourcePlace place) {
   return in_.ParseList([&] {
     const Token name = in_.token();
     std::string text;
-    if (!in_.TakeName("a limit", text, 64)) return false;
+    if (!in_.TakeString("a limit", text, 64)) return false;
     const auto limit = std::find(kLimitNames.begin(), kLimitNames.end(), text);
     if (limit == kLimitNames.end()) {
       return in_.Error(
@@ -317,6 +317,7 @@ bool SetParser::ParseSetSkip(SourcePlace place) {
   if (!heads_.ParseInterfaces(interfaces, false)) return false;
   if (interfaces.size() == 1 && interfaces[0].match.name == "none" &&
       !interfaces[0].match.negated) {
+    names_.ForgetInterface("none");
     return none();
   }
   std::string text = "skip on {";

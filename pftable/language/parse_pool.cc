@@ -232,8 +232,8 @@ bool PoolParser::CheckMembers(const PoolSyntax& syntax, const Pool& pool,
     if (openbsd && is_route && kind == AddressKind::kDynamicInterface &&
         !(m.peer && !m.no_alias)) {
       return in_.Error(syntax.place,
-                       "route spec requires :peer with dynamic interface "
-                       "addresses");
+                       "route spec requires :peer with dynamic "
+                       "interface addresses");
     }
   }
   if (!openbsd) return true;

@@ -276,8 +276,10 @@ bool TableParser::ParseTable(SourcePlace place) {
                             {"persist", "const", "counters", "file"});
     }
   }
+  const size_t written = table.entries.size();
   RemoveRepetitions(table.entries);
-  if (!has_file) table.parts.clear();
+  // Without files and repetitions, the entries are as they were written.
+  if (!has_file && table.entries.size() == written) table.parts.clear();
   std::vector<TableDefinition>& tables = draft_.Here().tables;
   const auto same = std::find_if(
       tables.begin(), tables.end(),

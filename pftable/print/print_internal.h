@@ -14,13 +14,14 @@ namespace sluice {
 enum class PoolUse : uint8_t { kNat, kRdr, kBinat, kRoute };
 
 // Each of these appends to `out`.
-void PrintPool(const Pool& pool, PoolUse use, Dialect dialect,
+void PrintPool(const Pool& pool, PoolUse use, const PrintOptions& options,
                std::string& out);
 void PrintLog(const LogOptions& log, std::string& out);
 void PrintFromTo(const Rule& rule, const PrintOptions& options,
                  std::string& out);
 void PrintId(const IdMatch& id, std::string_view what, std::string& out);
-void PrintState(const Rule& rule, Dialect dialect, std::string& out);
+void PrintState(const Rule& rule, const PrintOptions& options,
+                std::string& out);
 void PrintStateOptions(const Rule& rule, std::string& out);
 
 // Quoted, with backslashes where the lexer wants them.

@@ -127,7 +127,13 @@ std::string ProtocolText(uint8_t number, const HostFacts* facts) {
   return std::to_string(number);
 }
 
-std::string AddressText(const AddressMatch& match, Dialect) {
+std::string AddressText(const AddressMatch& match,
+                        const PrintOptions& options) {
+  const auto count = [&] {
+    if (!options.members) return std::string();
+    const std::optional<uint64_t> members = options.members(match);
+    return members ? ":" + std::to_string(*members) : std::string(":*");
+  };
   switch (match.kind) {
     case AddressKind::kAny:
       return "any";
@@ -138,7 +144,7 @@ std::string AddressText(const AddressMatch& match, Dialect) {
     case AddressKind::kRouteLabel:
       return "route " + QuotedText(match.name);
     case AddressKind::kTable:
-      return "<" + NameText(match.name) + ">";
+      return "<" + NameText(match.name) + count() + ">";
     case AddressKind::kRange:
       return ToString(match.address) + " - " + ToString(match.range_end);
     case AddressKind::kDynamicInterface: {
@@ -147,7 +153,7 @@ std::string AddressText(const AddressMatch& match, Dialect) {
       if (match.modifiers.broadcast) name += ":broadcast";
       if (match.modifiers.peer) name += ":peer";
       if (match.modifiers.no_alias) name += ":0";
-      std::string out = "(" + NameText(name) + ")";
+      std::string out = "(" + NameText(name) + count() + ")";
       if (match.dynamic_prefix != 255) {
         out += "/" + std::to_string(match.dynamic_prefix);
       }
@@ -174,6 +180,7 @@ std::string PortLabelText(const PortMatch& port) {
     case CompareOperator::kEqual:
       return low;
     case CompareOperator::kRange:
+      return "";
     case CompareOperator::kExclusiveRange:
     case CompareOperator::kExceptRange:
       return low + op + high;
@@ -195,7 +202,7 @@ void PrintFromTo(const Rule& rule, const PrintOptions& options,
   const auto endpoint = [&](const char* word, const Endpoint& e) {
     out += word;
     if (e.address.negated) out += "! ";
-    out += AddressText(e.address, options.dialect);
+    out += AddressText(e.address, options);
     PrintEndpointPort(e.port, rule.protocol, options, out);
   };
   endpoint(" from ", rule.source);
@@ -229,7 +236,8 @@ void PrintId(const IdMatch& id, std::string_view what, std::string& out) {
   out += Comparison(id.op, low, std::to_string(id.high));
 }
 
-void PrintState(const Rule& rule, Dialect dialect, std::string& out) {
+void PrintState(const Rule& rule, const PrintOptions& options,
+                std::string& out) {
   switch (rule.state) {
     case StateKind::kNone:
       if (rule.action == RuleAction::kPass && !rule.IsAnchorCall()) {
@@ -237,8 +245,9 @@ void PrintState(const Rule& rule, Dialect dialect, std::string& out) {
       }
       return;
     case StateKind::kKeep:
-      if (dialect == Dialect::kFreeBsd ||
-          rule.state_options.keep_given ||
+      if (options.dialect == Dialect::kFreeBsd ||
+          (rule.state_options.keep_given &&
+           !options.without_state_defaults) ||
           !StateOptionsText(rule.state_options).empty()) {
         out += " keep state";
       }
@@ -305,7 +314,7 @@ void PrintStateOptions(const Rule& rule, std::string& out) {
   if (!text.empty()) out += " (" + text + ")";
 }
 
-void PrintPool(const Pool& pool, PoolUse use, Dialect dialect,
+void PrintPool(const Pool& pool, PoolUse use, const PrintOptions& options,
                std::string& out) {
   const bool many = pool.addresses.size() > 1;
   if (many) out += "{ ";
@@ -316,11 +325,11 @@ void PrintPool(const Pool& pool, PoolUse use, Dialect dialect,
     const bool address = a.address.kind != AddressKind::kAny;
     if (!a.interface.empty() && address) {
       out += "(" + NameText(a.interface) + " " +
-             AddressText(a.address, dialect) + ")";
+             AddressText(a.address, options) + ")";
     } else if (!a.interface.empty()) {
       out += NameText(a.interface);
     } else {
-      out += AddressText(a.address, dialect);
+      out += AddressText(a.address, options);
     }
     if (a.weight != 0) out += " weight " + std::to_string(a.weight);
   }

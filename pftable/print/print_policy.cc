@@ -122,7 +122,7 @@ class RulesPrinter {
 // by, and whether calls that a list made share one, is no part of the text.
 void DigestAnchor(const Anchor& anchor, const std::string& path,
                   std::string& text) {
-  const PrintOptions canonical;
+  const PrintOptions canonical = {.without_state_defaults = true};
   text += "anchor " + path + "\n";
   const auto body = [&](const std::string& call) {
     if (!IsUnnamed(call)) return;
@@ -161,11 +161,12 @@ std::string MacText(const MacMatch& mac) {
   };
   std::string out = mac.negated ? "! " : "";
   out += bytes(mac.address);
+  // pf counts the bits of a byte from its least.
   int bits = 0;
-  while (bits < 48 && (mac.mask[bits / 8] >> (7 - bits % 8) & 1)) ++bits;
+  while (bits < 48 && (mac.mask[bits / 8] >> (bits % 8) & 1)) ++bits;
   std::array<uint8_t, 6> contiguous{};
   for (int i = 0; i < bits; ++i) {
-    contiguous[i / 8] |= static_cast<uint8_t>(0x80 >> (i % 8));
+    contiguous[i / 8] |= static_cast<uint8_t>(1 << (i % 8));
   }
   if (contiguous != mac.mask) {
     out += "&" + bytes(mac.mask);
@@ -175,14 +176,19 @@ std::string MacText(const MacMatch& mac) {
   return out;
 }
 
-std::string EntriesText(const std::vector<TableEntry>& entries) {
-  std::string out = " {";
+// As in pfctl, without weights.
+void AppendEntries(const std::vector<TableEntry>& entries, std::string& out) {
   for (const TableEntry& entry : entries) {
     out += entry.negated ? " !" : " ";
     out += ToString(entry.prefix);
-    if (entry.weight != 0) out += " weight " + std::to_string(entry.weight);
   }
-  return out + " }";
+}
+
+// What pfctl takes without a word: the rules that it prints have it already,
+// or show it by their order.
+bool IsSilent(std::string_view option) {
+  return option == "keepcounters" || option.starts_with("state-defaults ") ||
+         option.starts_with("ruleset-optimization ");
 }
 
 // Macros, options and tables, as they follow one another in the text.
@@ -195,6 +201,7 @@ void PrintStatements(const Policy& policy, const PrintOptions& options,
   }
   if (options.parts.options) {
     for (const Options::Given& given : policy.options.given) {
+      if (IsSilent(given.text)) continue;
       // pfctl leaves the place of a missing `no-df` blank.
       const bool blank =
           given.text == "reassemble yes" || given.text == "reassemble no";
@@ -247,13 +254,13 @@ std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o) {
   const auto l3 = [](const AddressMatch& a) {
     return a.kind != AddressKind::kAny || a.negated;
   };
-  if (l3(rule.l3_source) || l3(rule.l3_destination)) {
-    const auto text = [&](const AddressMatch& a) {
-      return std::string(a.negated ? "! " : "") + AddressText(a, o.dialect);
-    };
-    out += " l3 from " + text(rule.l3_source) + " to " +
-           text(rule.l3_destination);
-  }
+  const auto text = [&](const AddressMatch& a) {
+    return std::string(a.negated ? "! " : "") + AddressText(a, o);
+  };
+  out += l3(rule.l3_source) || l3(rule.l3_destination)
+             ? " l3 from " + text(rule.l3_source) + " to " +
+                   text(rule.l3_destination)
+             : " l3 all";
   for (const std::string& label : rule.labels) {
     out += " label " + QuotedText(label);
   }
@@ -288,15 +295,27 @@ std::string PrintTable(const TableDefinition& table) {
   if (table.persist) out += " persist";
   if (table.counters) out += " counters";
   if (!table.has_contents) return out;
-  if (table.parts.empty()) return out + EntriesText(table.entries);
-  for (const TableDefinition::Part& part : table.parts) {
-    out += part.file.empty() ? EntriesText(part.entries)
-                             : " file " + QuotedText(part.file);
+  const bool one_list = table.parts.empty();
+  bool open = false;
+  for (size_t i = 0; i < (one_list ? 1 : table.parts.size()); ++i) {
+    const bool file = !one_list && !table.parts[i].file.empty();
+    // Lists that follow one another are one.
+    if (!file && !open) out += " {";
+    if (file && open) out += " }";
+    open = !file;
+    if (file) {
+      out += " file " + QuotedText(table.parts[i].file);
+    } else {
+      AppendEntries(one_list ? table.entries : table.parts[i].entries, out);
+    }
   }
+  if (open) out += " }";
   return out;
 }
 
-std::string PrintPolicy(const Policy& policy, const PrintOptions& options) {
+std::string PrintPolicy(const Policy& policy, const PrintOptions& given) {
+  PrintOptions options = given;
+  options.without_state_defaults = true;
   std::string out;
   PrintStatements(policy, options, out);
   std::string queues;
