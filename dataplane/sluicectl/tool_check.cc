@@ -31,6 +31,7 @@ bool Tool::Check() {
       .rule_numbers = arguments_.verbose > 1,
       .anchor_names = arguments_.debug,
       .parts = arguments_.parts.value_or(PrintParts()),
+      .loaded_anchors = true,
   };
   if (arguments_.verbose > 1) {
     // As in pfctl, which has no tables and no kernel to ask with -n.

@@ -228,6 +228,7 @@ struct Policy {
   Anchor main;
   std::vector<ForeignDefinition> foreign;
   std::vector<MacroDefinition> macros;
+  std::vector<std::string> loaded_anchors;  // of `load anchor`: their paths
   std::vector<std::string> files;  // what SourcePlace::file counts
   // What they hold, for messages of later passes; null if not from text.
   std::shared_ptr<const std::vector<std::string>> texts;

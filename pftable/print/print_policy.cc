@@ -77,6 +77,17 @@ class RulesPrinter {
     }
   }
 
+  // One of `load anchor`, unless it stands in braces already.
+  void PrintLoaded(const Anchor& anchor) {
+    if (!shown_.insert(&anchor).second) return;
+    if (options_.parts.tables) {
+      for (const TableDefinition& table : anchor.tables) {
+        out_ += PrintTable(table) + "\n";
+      }
+    }
+    PrintAnchor(anchor, 0, "");
+  }
+
  private:
   // What a call has in braces, or null.
   const Anchor* BodyOf(const Anchor& anchor, const Rule& call) {
@@ -99,8 +110,10 @@ class RulesPrinter {
 
   void PrintEtherRules(const Anchor& anchor, int depth) {
     const std::string indent(static_cast<size_t>(depth) * 2, ' ');
+    size_t number = 0;
     for (const EtherRule& rule : anchor.rules.ether) {
-      out_ += indent + PrintEtherRule(rule, options_);
+      out_ += options_.rule_numbers ? "" : indent;
+      out_ += PrintEtherRule(rule, options_, number++);
       if (const Anchor* body = EtherBodyOf(anchor, rule)) {
         ether_shown_.insert(body);
         out_ += " {\n";
@@ -224,12 +237,14 @@ void PrintStatements(const Policy& policy, const PrintOptions& options,
 
 }  // namespace
 
-std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o) {
+std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o,
+                           size_t number) {
   std::string out;
+  if (o.rule_numbers) out += "@" + std::to_string(number) + " ";
   if (rule.anchor_call.empty()) {
-    out = rule.block ? "ether block" : "ether pass";
+    out += rule.block ? "ether block" : "ether pass";
   } else {
-    out = "ether anchor";
+    out += "ether anchor";
     if (!IsUnnamed(rule.anchor_call) || o.anchor_names) {
       out += " " + QuotedText(rule.anchor_call);
     }
@@ -322,8 +337,14 @@ std::string PrintPolicy(const Policy& policy, const PrintOptions& given) {
   for (const ForeignDefinition& definition : policy.foreign) {
     if (options.parts.queues) queues += definition.text + "\n";
   }
-  RulesPrinter(options, /*inline_named=*/true, &out)
-      .PrintAnchor(policy.main, 0, queues);
+  RulesPrinter printer(options, /*inline_named=*/true, &out);
+  printer.PrintAnchor(policy.main, 0, queues);
+  if (!options.loaded_anchors) return out;
+  for (const std::string& path : policy.loaded_anchors) {
+    if (const Anchor* anchor = policy.main.Find(path)) {
+      printer.PrintLoaded(*anchor);
+    }
+  }
   return out;
 }
 

@@ -45,6 +45,8 @@ struct PrintOptions {
   // The text has no `set state-defaults`, so that a bare `keep state` is the
   // default again.
   bool without_state_defaults = false;
+  // Anchors of `load anchor` that no call above shows, behind all else.
+  bool loaded_anchors = false;
   // -vv: how many addresses a table or an interface in brackets has, "<t:2>",
   // "(em0:1)"; nothing for one that is not there, "<t:*>". Empty: not shown.
   std::function<std::optional<uint64_t>(const AddressMatch&)> members = {};
@@ -54,7 +56,8 @@ struct PrintOptions {
 std::string PrintRule(const Rule& rule, const PrintOptions& options = {},
                       size_t number = 0);
 std::string PrintEtherRule(const EtherRule& rule,
-                           const PrintOptions& options = {});
+                           const PrintOptions& options = {},
+                           size_t number = 0);
 
 // The rules of an anchor in the order scrub, nat, rdr, binat, filter, each on
 // a line; bodies of unnamed anchors in braces behind their call, indented.
