@@ -91,6 +91,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .handoff_ring = config.memory.handoff_ring,
           .states = config.memory.states,
           .rule_slots = config.memory.rule_slots,
+          .classifier = config.workers.classifier,
           .expectations = config.memory.expectations,
           .huge_pages = plan.hugepages,
           .tftp_helper =
@@ -99,6 +100,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .dialect = config.policy.dialect,
           .ports = config.ports,
           .wires = config.wires,
+          .run_time_devices = config.control.devices,
           .packet_log = config.log.packets,
           .packet_rate = config.log.packet_rate,
           .max_snapshot = config.transfer.max_snapshot,
@@ -223,7 +225,10 @@ absl::Status Daemon::OpenSocket() {
   absl::StatusOr<std::unique_ptr<ControlServer>> server =
       ControlServer::Start({.path = config_.control.socket,
                             .mode = config_.control.mode,
-                            .group = config_.control.group},
+                            .group = config_.control.group,
+                            .read_group = config_.control.read_group,
+                            .operate_group = config_.control.operate_group,
+                            .admin_group = config_.control.admin_group},
                            ServerLimits{}, nullptr);
   if (!server.ok()) return server.status();
   server_ = *std::move(server);
@@ -276,6 +281,8 @@ absl::Status Daemon::Launch() {
   Builder& builder = engine_->builder();
   operations_ = std::make_unique<Operations>(&engine_->filters(), &builder);
   operations_->SetTransfer(&engine_->restores());
+  operations_->SetTurns(&engine_->turns());
+  server_->SetTurns(&engine_->turns());
   server_->SetHandler(operations_.get());
   for (const auto& [fd, callback] :
        {std::pair<int, std::function<void()>>{signal_fd_,
@@ -304,6 +311,7 @@ absl::Status Daemon::Run() {
     engine_->Poll(now);
     BeginReload();
     service_.Beat(Milliseconds());
+    engine_->turns().End();
   }
   LogInfo("stopping");
   service_.Stopping();

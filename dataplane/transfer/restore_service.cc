@@ -164,8 +164,9 @@ bool RestoreService::busy() const {
   }
   return std::ranges::any_of(filters_, [](const auto& entry) {
     const FilterStatus status = entry.second->plane().status.Load();
-    return entry.second->removed || status.state == RestoreState::kExpect ||
-           status.under_way();
+    // One that expects a restore waits for a packet, an order or a file: what
+    // a packet asks for is noticed at the next turn.
+    return entry.second->removed || status.under_way();
   });
 }
 
