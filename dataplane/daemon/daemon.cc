@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -176,6 +177,13 @@ Daemon::Daemon(Config config) : config_(std::move(config)) {}
 Daemon::~Daemon() {
   if (engine_ != nullptr) Stop();
   server_.reset();
+  if (engine_ != nullptr && !engine_->kept().ok() && !engine_->EndSaving()) {
+    // What it writes is nobody's file yet, so it can be left.
+    LogCritical("the state directory does not take what is written; ending "
+                "without it");
+    EndLog();
+    std::_Exit(EXIT_FAILURE);
+  }
   // What is under way refers to the operations.
   if (engine_ != nullptr) engine_->Close();
   operations_.reset();

@@ -151,6 +151,10 @@ class Engine {
   // After Stop(): an error says what the state directory was to have and has
   // not.
   const absl::Status& kept() const { return kept_; }
+  // After Stop(): whether the thread that writes the state directory comes back
+  // within a moment. If not, the disk does not take what it writes, and to
+  // destroy the engine would wait for that.
+  bool EndSaving();
   // Drops everything that is under way, without an answer: what is called
   // back may go then. Only to be destroyed afterwards. No worker runs.
   void Close();

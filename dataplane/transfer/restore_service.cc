@@ -76,6 +76,7 @@ absl::Status RestoreService::AddFilter(RestoreFilterOptions options) {
     }
   }
   filter->options = std::move(options);
+  filter->options.pace = options_.transfers;
   restores_.AddFilter(filter.get());
   filters_.emplace(name, std::move(filter));
   return absl::OkStatus();
