@@ -192,7 +192,7 @@ SnapshotBinding StateExporter::BindingOf(const StateTemplate& values) {
 }
 
 void StateExporter::AddState(const StateRecord& record) {
-  if (record.values.has(kStateNoSync)) {
+  if (record.values.has(kStateNoSync) && !no_sync_) {
     ++statistics_.no_sync;
     return;
   }
@@ -235,7 +235,7 @@ void StateExporter::AddState(const StateRecord& record) {
     ++statistics_.not_portable;
     return;
   }
-  states_.push_back(std::move(state));
+  states_.Add(state);
 }
 
 void StateExporter::AddExpectation(const ExpectationRecord& record) {
@@ -283,24 +283,8 @@ void StateExporter::Finish(Snapshot* snapshot) {
 }
 
 void StateExporter::HandOver(Snapshot* snapshot) {
-  std::sort(states_.begin(), states_.end(),
-            [](const auto& a, const auto& b) { return a.id < b.id; });
-  statistics_.states += states_.size();
-  snapshot->parents.clear();
-  snapshot->children.clear();
-  // By id, so a parent comes before its children. A child whose parent has
-  // gone, or could not be exported, goes on without it.
-  for (SnapshotState& state : states_) {
-    if (state.parent != 0 &&
-        WhatIsWrongWithLink(state, FindState(snapshot->parents,
-                                             state.parent)) != nullptr) {
-      state.parent = 0;
-      ++statistics_.ties_cut;
-    }
-    auto& list = state.parent == 0 ? snapshot->parents : snapshot->children;
-    list.push_back(std::move(state));
-  }
-  states_.clear();
+  statistics_.ties_cut += states_.Finish();
+  statistics_.states += states_.parents() + states_.children();
   snapshot->expectations.clear();
   std::sort(expectations_.begin(), expectations_.end(),
             [](const auto& a, const auto& b) {
@@ -308,9 +292,10 @@ void StateExporter::HandOver(Snapshot* snapshot) {
                      std::tie(b.parent, b.client_port);
             });
   for (SnapshotExpectation& expectation : expectations_) {
-    if (WhatIsWrongWithLink(expectation,
-                            FindState(snapshot->parents,
-                                      expectation.parent)) != nullptr) {
+    SnapshotState parent;
+    const bool found = states_.FindParent(expectation.parent, &parent);
+    if (WhatIsWrongWithLink(expectation, found ? &parent : nullptr) !=
+        nullptr) {
       continue;
     }
     ++statistics_.expectations;

@@ -15,13 +15,14 @@
 #include "pftable/print/printer.h"
 #include "pftable/store/policy_store.h"
 #include "restore/snapshot.h"
+#include "restore/snapshot_states.h"
 
 namespace sluice {
 
 // What did not go into the snapshot.
 struct ExportStatistics {
   uint64_t states = 0;        // that did
-  uint64_t no_sync = 0;       // `keep state (no-sync)`
+  uint64_t no_sync = 0;       // `keep state (no-sync)`, in one for others
   uint64_t not_portable = 0;  // the reader would refuse it
   uint64_t ties_cut = 0;      // the parent is not in the snapshot
   uint64_t expectations = 0;  // that did; the others' parents did not
@@ -31,17 +32,24 @@ struct ExportStatistics {
 // snapshot.
 class StateExporter {
  public:
-  // Neither is owned. The filter is the store's.
-  StateExporter(PolicyStore* store, const InterfaceRegistry* interfaces)
-      : store_(store), interfaces_(interfaces) {}
+  // Neither is owned. The filter is the store's. `no_sync`: the states that
+  // are not for others are taken, too, because the snapshot is for the same
+  // machine.
+  StateExporter(PolicyStore* store, const InterfaceRegistry* interfaces,
+                bool no_sync = false)
+      : store_(store), interfaces_(interfaces), no_sync_(no_sync) {}
 
   // A state as its worker recorded it (StateTable::Record), after its traffic
   // was folded: what it has not handed to its rule yet would be in no counter.
   void Add(const StateRecord& record);
   // An expectation as ExpectationTable::List() has it.
   void Add(const ExpectationRecord& record);
-  // Sorts what was added and hands it over; the exporter is empty again.
+  // Brings what was added into the order of a snapshot. Expectations go into
+  // `snapshot`; states() are to be written with it.
   void Finish(Snapshot* snapshot);
+  const SnapshotStates& states() const { return states_; }
+  // Of memory, so far.
+  uint64_t bytes() const { return states_.bytes(); }
   // ResourceExhausted if there was no memory for something: then the snapshot
   // is not whole. To be asked after Finish().
   const absl::Status& status() const { return status_; }
@@ -56,8 +64,9 @@ class StateExporter {
 
   PolicyStore* const store_;
   const InterfaceRegistry* const interfaces_;
+  const bool no_sync_;
   std::unordered_map<uint32_t, RuleId> rule_ids_;
-  std::vector<SnapshotState> states_;
+  SnapshotStates states_;
   std::vector<SnapshotExpectation> expectations_;
   ExportStatistics statistics_;
   absl::Status status_;

@@ -183,11 +183,24 @@ absl::Status StateImporter::AddStates() {
 
 absl::Status StateImporter::Prepare(std::span<const uint8_t> bytes) {
   return OrNoMemory("read the snapshot", [&] {
-    absl::StatusOr<ReadResult> read = ReadSnapshot(bytes, options_.limits);
-    if (!read.ok()) return read.status();
-    snapshot_ = std::move(read->snapshot);
-    return PrepareAll();
+    absl::Status status = ReadAll(bytes);
+    return status.ok() ? PrepareAll() : status;
   });
+}
+
+absl::Status StateImporter::Prepare(SharedBytes bytes) {
+  return OrNoMemory("read the snapshot", [&] {
+    absl::Status status = ReadAll(*bytes);
+    bytes.reset();
+    return status.ok() ? PrepareAll() : status;
+  });
+}
+
+absl::Status StateImporter::ReadAll(std::span<const uint8_t> bytes) {
+  absl::StatusOr<ReadResult> read = ReadSnapshot(bytes, options_.limits);
+  if (!read.ok()) return read.status();
+  snapshot_ = std::move(read->snapshot);
+  return absl::OkStatus();
 }
 
 absl::Status StateImporter::PrepareAll() {
@@ -210,6 +223,8 @@ absl::Status StateImporter::PrepareAll() {
   // Names stay, so they are taken last.
   if (status.ok()) status = InternTags();
   if (status.ok()) status = AddStates();
+  // They are in the arenas now, and of many states twice is too much.
+  std::vector<SnapshotState>().swap(snapshot_.parents);
   return status;
 }
 

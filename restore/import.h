@@ -31,6 +31,7 @@
 #include "restore/restore_job.h"
 #include "restore/snapshot.h"
 #include "restore/snapshot_reader.h"
+#include "restore/snapshot_source.h"
 
 namespace sluice {
 
@@ -86,12 +87,15 @@ class StateImporter {
   // that are gone, or no memory. Names of tags that the filter did not know
   // stay, even if the import ends later.
   absl::Status Prepare(std::span<const uint8_t> bytes);
+  // The same, and lets go of the bytes as soon as they are read: of many
+  // states they are a good part of the memory that this takes.
+  absl::Status Prepare(SharedBytes bytes);
   // Of each worker, from the start; empty until Prepare() has succeeded.
   StateImport* arena(size_t worker) { return &arenas_[worker]; }
   // Takes room for families and expectations and ties children to parents.
   // ResourceExhausted if there is none.
   absl::Status Tie();
-  // What was read; after Prepare().
+  // What was read, but for the states without a parent; after Prepare().
   const Snapshot& snapshot() const { return snapshot_; }
   // Whether the policy comes from the snapshot, too.
   bool has_policy() const { return options_.policy; }
@@ -122,6 +126,7 @@ class StateImporter {
     int64_t cleared_at = 0;
   };
 
+  absl::Status ReadAll(std::span<const uint8_t> bytes);
   absl::Status PrepareAll();
   absl::Status TieAll();
   absl::Status CheckInterfaces() const;

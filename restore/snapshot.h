@@ -117,8 +117,9 @@ enum SnapshotStateFlag : uint32_t {
   kSnapshotStateLogAll = 1 << 3,
   kSnapshotStateLogMatches = 1 << 4,
   kSnapshotStateRuleLimit = 1 << 5,  // counts for its rule's `max`
+  kSnapshotStateNoSync = 1 << 6,     // in a snapshot that is not for others
 };
-inline constexpr uint32_t kSnapshotStateFlags = (1 << 6) - 1;
+inline constexpr uint32_t kSnapshotStateFlags = (1 << 7) - 1;
 
 enum class SnapshotHelper : uint8_t { kNone = 0, kTftp = 1 };
 

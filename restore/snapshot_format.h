@@ -12,16 +12,26 @@ namespace sluice {
 inline constexpr std::array<uint8_t, 8> kSnapshotMagic = {
     'S', 'L', 'U', 'I', 'C', 'E', 0x1a, '\n'};
 inline constexpr uint16_t kSnapshotMajor = 1;
-inline constexpr uint16_t kSnapshotMinor = 2;
+inline constexpr uint16_t kSnapshotMinor = 3;
 // From this minor version on expectations name an interface of their own.
 inline constexpr uint16_t kMinorOfExpectedInterface = 1;
 // META says which dialect the policy is in.
 inline constexpr uint16_t kMinorOfDialect = 2;
+// What were the header's flags are the upper bits of the length, and there may
+// be several sections of states.
+inline constexpr uint16_t kMinorOfLongSnapshots = 3;
+// States say that they are `no-sync`.
+inline constexpr uint16_t kMinorOfNoSync = 3;
 
 inline constexpr size_t kSnapshotHeaderBytes = 96;
 // What a newer minor version may lengthen the header to.
 inline constexpr size_t kMaxSnapshotHeaderBytes = 1024;
+inline constexpr size_t kSnapshotUpperLengthOffset = 14;
+inline constexpr size_t kSnapshotLengthOffset = 16;
+inline constexpr size_t kSnapshotSectionsOffset = 20;
 inline constexpr size_t kSnapshotCrcOffset = 92;  // of the header
+// What 48 bits can say.
+inline constexpr uint64_t kMaxSnapshotBytes = (uint64_t{1} << 48) - 1;
 
 // Type, version, flags, length.
 inline constexpr size_t kTlvHeaderBytes = 8;
@@ -29,6 +39,8 @@ inline constexpr size_t kTlvHeaderBytes = 8;
 inline constexpr size_t kSectionHeadBytes = 8;
 inline constexpr size_t kSectionTailBytes = 4;
 inline constexpr size_t kMaxRecordBytes = 4096;  // of its value
+// Of all records of a section, so that its length says itself in 32 bits.
+inline constexpr uint64_t kMaxSectionBytes = UINT32_MAX - 15;
 inline constexpr size_t kMaxSections = 32;
 inline constexpr size_t kDigestBytes = 32;
 // The value of END: algorithm, sections, records, digest.

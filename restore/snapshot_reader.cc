@@ -28,7 +28,7 @@ struct Frame {
   SnapshotHeader header;
   uint16_t minor = 0;
   size_t header_bytes = 0;
-  uint32_t total = 0;
+  uint64_t total = 0;
   uint32_t sections = 0;
 };
 
@@ -51,7 +51,7 @@ absl::StatusOr<Frame> ReadFrame(std::span<const uint8_t> bytes) {
   }
   frame.minor = from.Get<uint16_t>();
   frame.header_bytes = from.Get<uint16_t>();
-  const auto flags = from.Get<uint16_t>();
+  const auto upper = from.Get<uint16_t>();
   frame.total = from.Get<uint32_t>();
   frame.sections = from.Get<uint32_t>();
   const auto get = [&from](auto& out) {
@@ -71,8 +71,10 @@ absl::StatusOr<Frame> ReadFrame(std::span<const uint8_t> bytes) {
                  ~Crc32c(0xffffffff, bytes.data(), kSnapshotCrcOffset))) {
     return Bad(kSnapshotCrcOffset, "the header's checksum is wrong");
   }
-  if (flags != 0 && frame.minor <= kSnapshotMinor) {
-    return Bad(14, "unknown flags in the header");
+  if (frame.minor >= kMinorOfLongSnapshots) {
+    frame.total |= uint64_t{upper} << 32;
+  } else if (upper != 0) {
+    return Bad(kSnapshotUpperLengthOffset, "unknown flags in the header");
   }
   if (header.id == kNoSnapshotId) return Bad(24, "the snapshot has no id");
   const bool longer = frame.minor > kSnapshotMinor;
@@ -158,6 +160,11 @@ bool IsKnown(uint16_t type) {
 
 constexpr uint32_t kKnownSections = 8;
 
+bool IsOfStates(uint16_t type) {
+  return type == static_cast<uint16_t>(SectionKind::kParentStates) ||
+         type == static_cast<uint16_t>(SectionKind::kChildStates);
+}
+
 }  // namespace
 
 absl::StatusOr<SnapshotHeader> ReadSnapshotHeader(
@@ -165,6 +172,22 @@ absl::StatusOr<SnapshotHeader> ReadSnapshotHeader(
   const absl::StatusOr<Frame> frame = ReadFrame(bytes);
   if (!frame.ok()) return frame.status();
   return frame->header;
+}
+
+absl::Status CheckWhole(std::span<const uint8_t> bytes) {
+  const absl::StatusOr<Frame> frame = ReadFrame(bytes);
+  if (!frame.ok()) return frame.status();
+  if (frame->total != bytes.size() ||
+      bytes.size() < kSnapshotHeaderBytes + kTlvHeaderBytes + kEndBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(bytes.size(), " bytes of a snapshot of ", frame->total,
+                     ": truncated, or with something behind its end"));
+  }
+  if (!IsSameDigest(DigestOf(bytes.first(bytes.size() - kDigestBytes)),
+                    bytes.last(kDigestBytes))) {
+    return absl::InvalidArgumentError("the digest at its end is not its own");
+  }
+  return absl::OkStatus();
 }
 
 namespace {
@@ -230,14 +253,19 @@ absl::StatusOr<ReadResult> ReadAll(std::span<const uint8_t> bytes,
   result.minor = frame->minor;
   SnapshotRecords reader(limits, &result);
   uint16_t last = 0;
-  uint32_t known = 0;
+  uint32_t known = 0;  // kinds of sections
   for (const Section& section : sections) {
     const SnapshotTlv& tlv = section.tlv;
     // By kind without the critical bit, so that sections of a newer version
     // stand where they belong.
     const auto order = static_cast<uint16_t>(tlv.type & ~kCriticalType);
-    if (order <= last) return Bad(tlv.offset, "sections are out of order");
+    const bool again = order == last && frame->minor >= kMinorOfLongSnapshots &&
+                       IsOfStates(tlv.type);
+    if (order <= last && !again) {
+      return Bad(tlv.offset, "sections are out of order");
+    }
     last = order;
+    result.divided |= again;
     if (!IsKnown(tlv.type) || tlv.version != kRecordVersion) {
       if (tlv.critical()) {
         return absl::UnimplementedError(
@@ -257,7 +285,7 @@ absl::StatusOr<ReadResult> ReadAll(std::span<const uint8_t> bytes,
         static_cast<SectionKind>(tlv.type), section.count,
         SnapshotCursor(section.records, section.records_offset));
     if (!status.ok()) return status;
-    ++known;
+    known += !again;
   }
   if (known != kKnownSections) {
     return Bad(bytes.size(), "a section is missing");

@@ -10,6 +10,7 @@
 #include <functional>
 #include <span>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "restore/snapshot.h"
 
@@ -17,7 +18,7 @@ namespace sluice {
 
 // What the receiving filter takes.
 struct SnapshotLimits {
-  size_t bytes = size_t{256} << 20;
+  uint64_t bytes = UINT64_MAX;
   uint32_t states = UINT32_MAX;
   uint32_t tables = UINT32_MAX;
   uint32_t table_entries = UINT32_MAX;  // of all tables
@@ -42,12 +43,18 @@ struct ReadResult {
   Snapshot snapshot;
   SnapshotSkips skips;
   uint16_t minor = 0;  // of the format it was written in
+  // States of a kind stand in several sections: as one they would be equal.
+  bool divided = false;
 };
 
 // The header alone, of the first 96 bytes or more: for messages, and to know a
 // snapshot's id before it is read. Its checksum is verified.
 absl::StatusOr<SnapshotHeader> ReadSnapshotHeader(
     std::span<const uint8_t> bytes);
+
+// Whether the bytes are as long as their header says and end with their
+// digest: not torn, not damaged. Less than ReadSnapshot(), and cheap.
+absl::Status CheckWhole(std::span<const uint8_t> bytes);
 
 // Errors: InvalidArgument: not a snapshot, damaged, truncated, not allowed;
 // with the offset. ResourceExhausted: more than the limits allow, or no

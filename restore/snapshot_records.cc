@@ -71,7 +71,7 @@ absl::Status SnapshotRecords::Reserve(SectionKind kind, uint32_t count,
     for (uint32_t i = 0; i < count && GetTlv(from, &tlv); ++i) {
       found += Is(tlv, type);
     }
-    values.reserve(std::min(found, bytes.left() / least));
+    values.reserve(values.size() + std::min(found, bytes.left() / least));
   };
   switch (kind) {
     case SectionKind::kLimits:
@@ -85,7 +85,7 @@ absl::Status SnapshotRecords::Reserve(SectionKind kind, uint32_t count,
       break;
     case SectionKind::kParentStates:
     case SectionKind::kChildStates:
-      if (out.parents.size() + count > limits_.states) {
+      if (out.parents.size() + out.children.size() + count > limits_.states) {
         return TooMany("states", limits_.states);
       }
       reserve(kind == SectionKind::kParentStates ? out.parents : out.children,
@@ -297,6 +297,10 @@ absl::Status SnapshotRecords::ReadState(const SnapshotTlv& tlv, bool child) {
       ReadAttributes(from, attributes, &state.interface, &state.binding);
   if (!status.ok()) return status;
   if (!from.done()) return Bad(tlv.offset, "a state of another form");
+  if ((state.binding.flags & kSnapshotStateNoSync) != 0 &&
+      result_->minor < kMinorOfNoSync) {
+    return Bad(tlv.offset, "unknown flags");
+  }
   if (const char* wrong = WhatIsWrong(state)) return Bad(tlv.offset, wrong);
   if (states.size() > 1 && states[states.size() - 2].id >= state.id) {
     return Bad(tlv.offset, "states out of order");

@@ -1,13 +1,8 @@
 #include "restore/snapshot_writer.h"
 
-#include <algorithm>
-#include <span>
 #include <utility>
 
 #include "packet/checksum.h"
-#include "pftable/policy/no_memory.h"
-#include "restore/snapshot_digest.h"
-#include "restore/snapshot_reader.h"
 
 namespace sluice {
 namespace {
@@ -95,8 +90,8 @@ SnapshotWriter::SnapshotWriter(const SnapshotHeader& header) {
   out_.Put(kSnapshotMajor);
   out_.Put(kSnapshotMinor);
   out_.Put(static_cast<uint16_t>(kSnapshotHeaderBytes));
-  out_.Put(uint16_t{0});  // flags
-  out_.Put(uint32_t{0});  // total length, known at the end
+  out_.Put(uint16_t{0});  // upper bits of the length, known at the end
+  out_.Put(uint32_t{0});  // the others
   out_.Put(uint32_t{0});  // sections, too
   out_.PutBytes(header.id.data(), header.id.size());
   out_.PutBytes(header.filter_id.data(), header.filter_id.size());
@@ -202,29 +197,34 @@ void SnapshotWriter::Add(const SnapshotRuleset& ruleset) {
   }
 }
 
+void PutState(SnapshotBytes& out, const SnapshotState& state) {
+  const size_t at = out.BeginTlv(static_cast<uint16_t>(RecordType::kState));
+  out.Put(state.id);
+  out.Put(state.parent);
+  out.Put(state.binding.rule);
+  out.Put(state.age);
+  out.Put(state.remaining);
+  out.Put(state.idle);
+  out.Put(state.binding.flags);
+  out.Put(static_cast<uint8_t>(state.family()));
+  out.Put(state.proto);
+  out.Put(static_cast<uint8_t>(state.direction));
+  out.Put(static_cast<uint8_t>(state.timeout));
+  out.Put(static_cast<uint8_t>(state.helper));
+  out.Put(state.log);
+  const size_t attributes = out.size();
+  out.Put(uint16_t{0});
+  for (const SnapshotPeer& peer : state.peers) PutPeer(out, peer);
+  for (const SnapshotPeer& peer : state.peers) out.PutAddress(peer.address);
+  uint16_t count = PutInterface(out, state.interface);
+  count = static_cast<uint16_t>(count + PutBinding(out, state.binding));
+  out.bytes()[attributes] = static_cast<uint8_t>(count);
+  out.EndTlv(at);
+}
+
 void SnapshotWriter::Add(const SnapshotState& state) {
-  const size_t at = BeginRecord(RecordType::kState);
-  out_.Put(state.id);
-  out_.Put(state.parent);
-  out_.Put(state.binding.rule);
-  out_.Put(state.age);
-  out_.Put(state.remaining);
-  out_.Put(state.idle);
-  out_.Put(state.binding.flags);
-  out_.Put(static_cast<uint8_t>(state.family()));
-  out_.Put(state.proto);
-  out_.Put(static_cast<uint8_t>(state.direction));
-  out_.Put(static_cast<uint8_t>(state.timeout));
-  out_.Put(static_cast<uint8_t>(state.helper));
-  out_.Put(state.log);
-  const size_t attributes = out_.size();
-  out_.Put(uint16_t{0});
-  for (const SnapshotPeer& peer : state.peers) PutPeer(out_, peer);
-  for (const SnapshotPeer& peer : state.peers) out_.PutAddress(peer.address);
-  uint16_t count = PutInterface(out_, state.interface);
-  count = static_cast<uint16_t>(count + PutBinding(out_, state.binding));
-  out_.bytes()[attributes] = static_cast<uint8_t>(count);
-  EndRecord(at);
+  ++section_records_;
+  PutState(out_, state);
 }
 
 void SnapshotWriter::Add(const SnapshotExpectation& expectation) {
@@ -284,58 +284,6 @@ std::vector<uint8_t> SnapshotWriter::Finish() {
   std::vector<uint8_t> bytes = std::move(out_.bytes());
   FinishSnapshot(bytes, sections_ + 1);
   return bytes;
-}
-
-void FinishSnapshot(std::vector<uint8_t>& bytes, uint32_t sections) {
-  const auto patch = [&bytes](size_t offset, uint32_t value) {
-    for (size_t i = 0; i < 4; ++i) {
-      bytes[offset + i] = static_cast<uint8_t>(value >> (8 * i));
-    }
-  };
-  patch(16, static_cast<uint32_t>(bytes.size()));
-  patch(20, sections);
-  patch(kSnapshotCrcOffset,
-        ~Crc32c(0xffffffff, bytes.data(), kSnapshotCrcOffset));
-  const SnapshotDigest digest =
-      DigestOf(std::span(bytes).first(bytes.size() - kDigestBytes));
-  std::copy(digest.begin(), digest.end(), bytes.end() - kDigestBytes);
-}
-
-namespace {
-
-absl::StatusOr<std::vector<uint8_t>> WriteAndRead(
-    const Snapshot& snapshot) {
-  SnapshotWriter writer(snapshot.header);
-  const auto section = [&writer](SectionKind kind, const auto& values) {
-    writer.Begin(kind);
-    for (const auto& value : values) writer.Add(value);
-    writer.End();
-  };
-  writer.Begin(SectionKind::kMeta);
-  writer.Add(snapshot.meta);
-  writer.End();
-  section(SectionKind::kLimits, snapshot.limits);
-  section(SectionKind::kTables, snapshot.tables);
-  section(SectionKind::kRules, snapshot.rulesets);
-  section(SectionKind::kParentStates, snapshot.parents);
-  section(SectionKind::kChildStates, snapshot.children);
-  section(SectionKind::kExpectations, snapshot.expectations);
-  writer.Begin(SectionKind::kCounters);
-  for (const auto& counters : snapshot.rule_counters) writer.Add(counters);
-  for (const auto& counters : snapshot.table_counters) writer.Add(counters);
-  writer.End();
-  std::vector<uint8_t> bytes = writer.Finish();
-  const auto read = ReadSnapshot(bytes);
-  if (!read.ok()) return read.status();
-  return bytes;
-}
-
-}  // namespace
-
-absl::StatusOr<std::vector<uint8_t>> WriteSnapshot(
-    const Snapshot& snapshot) {
-  return OrNoMemory("write the snapshot",
-                    [&] { return WriteAndRead(snapshot); });
 }
 
 }  // namespace sluice

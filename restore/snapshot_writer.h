@@ -3,57 +3,20 @@
 #ifndef SLUICE_RESTORE_SNAPSHOT_WRITER_H_
 #define SLUICE_RESTORE_SNAPSHOT_WRITER_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <string>
+#include <span>
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "restore/snapshot.h"
+#include "restore/snapshot_bytes.h"
 #include "restore/snapshot_format.h"
+#include "restore/snapshot_states.h"
 
 namespace sluice {
-
-// The bytes of a section or record while it grows. Little-endian.
-class SnapshotBytes {
- public:
-  template <typename T>
-  void Put(T value) {
-    std::array<uint8_t, sizeof(T)> raw;
-    for (size_t i = 0; i < sizeof(T); ++i) {
-      raw[i] = static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i));
-    }
-    PutBytes(raw.data(), raw.size());
-  }
-  void PutBytes(const void* data, size_t length) {
-    const size_t at = bytes_.size();
-    bytes_.resize(at + length);
-    if (length > 0) std::memcpy(bytes_.data() + at, data, length);
-  }
-  // Its length in two bytes, then the text.
-  void PutString(std::string_view text) {
-    Put(static_cast<uint16_t>(text.size()));
-    PutBytes(text.data(), text.size());
-  }
-  // The bytes of the address without the family.
-  void PutAddress(const Address& address) {
-    PutBytes(address.bytes.data(),
-             static_cast<size_t>(AddressBits(address.family)) / 8);
-  }
-  // A type-length-value; EndTlv(BeginTlv()) pads it to 8 bytes.
-  size_t BeginTlv(uint16_t type);
-  void EndTlv(size_t begin);
-  void Patch32(size_t offset, uint32_t value);
-
-  size_t size() const { return bytes_.size(); }
-  std::vector<uint8_t>& bytes() { return bytes_; }
-
- private:
-  std::vector<uint8_t> bytes_;
-};
 
 // Puts a snapshot together, section by section in the order of the format.
 // Values are taken as they are: whoever wants to be understood sees to their
@@ -79,6 +42,10 @@ class SnapshotWriter {
   std::vector<uint8_t> Finish();
 
  private:
+  friend class SnapshotStream;
+  // Of sections that stand behind others.
+  SnapshotWriter() = default;
+
   size_t BeginRecord(RecordType type);
   void EndRecord(size_t begin);
 
@@ -89,10 +56,34 @@ class SnapshotWriter {
   uint64_t records_ = 0;
 };
 
-// The whole of it. InvalidArgument, with what and where, if the reader would
-// refuse it: nothing is written that nobody can read. ResourceExhausted: no
-// memory.
-absl::StatusOr<std::vector<uint8_t>> WriteSnapshot(const Snapshot& snapshot);
+// Where a snapshot goes, piece by piece in the order of its bytes.
+class SnapshotSink {
+ public:
+  virtual ~SnapshotSink() = default;
+  // An error ends the writing with it.
+  virtual absl::Status Write(std::span<const uint8_t> bytes) = 0;
+};
+
+struct SnapshotWriting {
+  // Of the records of one section of states; more make another one.
+  uint64_t section_bytes = kMaxSectionBytes;
+};
+
+// The whole of it: `rest` without its states, and `states`, after Finish().
+// Nothing is taken in memory that grows with the states. Returns the bytes
+// that were written. InvalidArgument, with what and where, before the first
+// byte, if the reader would refuse `rest`; each state was looked at by whoever
+// added it. ResourceExhausted: no memory, or more than the format can say.
+// Errors of the sink.
+absl::StatusOr<uint64_t> WriteSnapshot(const Snapshot& rest,
+                                       const SnapshotStates& states,
+                                       SnapshotSink* sink,
+                                       const SnapshotWriting& how = {});
+
+// A snapshot whose states are values. InvalidArgument if the reader would
+// refuse any of it.
+absl::StatusOr<std::vector<uint8_t>> WriteSnapshot(
+    const Snapshot& snapshot, const SnapshotWriting& how = {});
 
 // Sets what only the finished bytes decide: total length, number of sections
 // (END included), the header's checksum, the digest at the end.

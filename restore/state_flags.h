@@ -16,6 +16,7 @@ inline constexpr std::pair<StateFlag, uint32_t> kCarriedStateFlags[] = {
     {kStateLog, kSnapshotStateLog},
     {kStateLogAll, kSnapshotStateLogAll},
     {kStateLogMatches, kSnapshotStateLogMatches},
+    {kStateNoSync, kSnapshotStateNoSync},
 };
 
 }  // namespace sluice

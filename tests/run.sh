@@ -279,11 +279,12 @@ kind_long() {
   build release unit && run $python "$top/tests/tools/check_headers.py" \
     --build-dir "$release" --results "$results"
   fuzzers 300 --kind long
-  build release programs && build release e2e &&
-    SLUICE_WHOLE_CAMPAIGNS=1 run $python "$top/tests/tools/run_pytest.py" \
+  if build release programs && build release e2e; then
+    SLUICE_LONG=1 run $python "$top/tests/tools/run_pytest.py" \
       --build-dir "$release" --kind long --results "$results" \
-      --scratch "$scratch" --timeout 7200 --only test_tftp_boot.py \
-      "$top/tests/e2e"
+      --scratch "$scratch" --jobs 1 --timeout 7200 \
+      --only test_responsive.py --only test_tftp_boot.py "$top/tests/e2e"
+  fi
   for ((round = 1; round <= long_rounds; round++)); do
     if [ $round -eq $((long_rounds - 1)) ]; then
       for _ in $(seq "$jobs"); do

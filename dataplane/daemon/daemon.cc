@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -67,8 +68,16 @@ void LogDiagnostics(const std::vector<Diagnostic>& diagnostics) {
   }
 }
 
+uint64_t Milliseconds() {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<milliseconds>(
+          std::chrono::steady_clock::now().time_since_epoch())
+          .count());
+}
+
 Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
-                                rte_mempool* pool) {
+                                rte_mempool* pool,
+                                std::function<void()> working) {
   const bool local_peers = std::ranges::any_of(config.ports, HasLocalPeers);
   const bool may_sleep = config.workers.idle == IdleMode::kSleep ||
                          (config.workers.idle == IdleMode::kAuto &&
@@ -82,6 +91,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .handoff_ring = config.memory.handoff_ring,
           .states = config.memory.states,
           .rule_slots = config.memory.rule_slots,
+          .classifier = config.workers.classifier,
           .expectations = config.memory.expectations,
           .huge_pages = plan.hugepages,
           .tftp_helper =
@@ -90,10 +100,14 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .dialect = config.policy.dialect,
           .ports = config.ports,
           .wires = config.wires,
+          .run_time_devices = config.control.devices,
           .packet_log = config.log.packets,
           .packet_rate = config.log.packet_rate,
+          .max_snapshot = config.transfer.max_snapshot,
+          .transfers = config.transfer.limits,
           .state_directory = config.state.directory,
-          .state_interval = uint64_t{config.state.interval} * 1000};
+          .state_interval = uint64_t{config.state.interval} * 1000,
+          .working = std::move(working)};
 }
 
 }  // namespace
@@ -180,6 +194,7 @@ absl::Status Daemon::Start() {
   for (const auto step :
        {&Daemon::StartEal, &Daemon::OpenSocket, &Daemon::MakeEngine,
         &Daemon::LoadRuleset, &Daemon::Launch}) {
+    Working();
     if (absl::Status status = (this->*step)(); !status.ok()) return status;
   }
   return absl::OkStatus();
@@ -210,7 +225,10 @@ absl::Status Daemon::OpenSocket() {
   absl::StatusOr<std::unique_ptr<ControlServer>> server =
       ControlServer::Start({.path = config_.control.socket,
                             .mode = config_.control.mode,
-                            .group = config_.control.group},
+                            .group = config_.control.group,
+                            .read_group = config_.control.read_group,
+                            .operate_group = config_.control.operate_group,
+                            .admin_group = config_.control.admin_group},
                            ServerLimits{}, nullptr);
   if (!server.ok()) return server.status();
   server_ = *std::move(server);
@@ -219,7 +237,8 @@ absl::Status Daemon::OpenSocket() {
 
 absl::Status Daemon::MakeEngine() {
   absl::StatusOr<std::unique_ptr<Engine>> engine =
-      Engine::Make(EngineOptionsOf(config_, plan_, pool_.get()));
+      Engine::Make(EngineOptionsOf(config_, plan_, pool_.get(),
+                                   [this] { Working(); }));
   if (!engine.ok()) {
     return absl::Status(
         engine.status().code(),
@@ -262,6 +281,8 @@ absl::Status Daemon::Launch() {
   Builder& builder = engine_->builder();
   operations_ = std::make_unique<Operations>(&engine_->filters(), &builder);
   operations_->SetTransfer(&engine_->restores());
+  operations_->SetTurns(&engine_->turns());
+  server_->SetTurns(&engine_->turns());
   server_->SetHandler(operations_.get());
   for (const auto& [fd, callback] :
        {std::pair<int, std::function<void()>>{signal_fd_,
@@ -289,12 +310,25 @@ absl::Status Daemon::Run() {
     const uint64_t now = engine_->Now();
     engine_->Poll(now);
     BeginReload();
-    service_.Beat(now);
+    service_.Beat(Milliseconds());
+    engine_->turns().End();
   }
   LogInfo("stopping");
   service_.Stopping();
+  Working();
   Stop();
-  return engine_->Account();
+  const absl::Status accounted = engine_->Account();
+  if (!engine_->kept().ok()) {
+    if (!accounted.ok()) LogCritical("{}", Text(accounted));
+    return engine_->kept();
+  }
+  return accounted;
+}
+
+void Daemon::Working() {
+  const uint64_t now = Milliseconds();
+  service_.Extend(now);
+  service_.Beat(now);
 }
 
 // A second signal does not wait.

@@ -65,6 +65,8 @@ class Daemon {
   // What the service manager shows: "running: 2 port(s), ...".
   std::string Summary(std::string_view doing) const;
   void Stop();
+  // A start or a stop goes on.
+  void Working();
 
   const Config config_;
   int signal_fd_ = -1;

@@ -9,6 +9,7 @@
 #include "dataplane/base/command_line.h"
 #include "dataplane/base/fault_point.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/text.h"
 #include "dataplane/config/config.h"
 #include "dataplane/daemon/daemon.h"
 #include "dataplane/daemon/preflight.h"
@@ -25,16 +26,17 @@ constexpr char kFooter[] = R"(
 Signals: SIGTERM and SIGINT stop it cleanly, a second one at once;
 SIGHUP loads the ruleset again, SIGUSR1 opens the log file again.
 Exit status: 0 stopped when asked to, or the check found no error;
-1 it could not start or failed, or the check found that it could not
-on this machine; 2 a wrong command line; 3 an error in
-the configuration or the ruleset, before any port was touched.
+1 it could not start, failed, or could not keep its state, or the check
+found that it could not on this machine; 2 a wrong command line; 3 an error
+in the configuration or the ruleset, before any port was touched.
 )";
 
 bool PrintDiagnostics(const std::vector<sluice::Diagnostic>& diagnostics) {
   bool errors = false;
   for (const sluice::Diagnostic& diagnostic : diagnostics) {
     errors |= diagnostic.severity == sluice::Severity::kError;
-    std::fputs(sluice::FormatDiagnostic(diagnostic).c_str(), stderr);
+    std::fputs(
+        sluice::Printable(sluice::FormatDiagnostic(diagnostic)).c_str(), stderr);
   }
   return errors;
 }
@@ -44,7 +46,8 @@ bool MachineIsReady(const sluice::Config& config) {
   const std::vector<sluice::Finding> findings =
       sluice::Preflight(config, sluice::PreflightInput::FromSystem());
   for (const sluice::Finding& finding : findings) {
-    std::fputs(sluice::FormatFinding(finding).c_str(), stderr);
+    std::fputs(sluice::Printable(sluice::FormatFinding(finding)).c_str(),
+               stderr);
   }
   return !sluice::HasErrors(findings);
 }

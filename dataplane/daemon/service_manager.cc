@@ -17,6 +17,9 @@
 namespace sluice {
 namespace {
 
+// Milliseconds between two extensions.
+constexpr uint64_t kExtensionInterval = 2'000;
+
 std::string StatusLine(std::string_view status) {
   std::string line = "STATUS=";
   for (const char c : status) {
@@ -81,7 +84,16 @@ void ServiceManager::Reloading() {
                         static_cast<uint64_t>(now.tv_nsec) / 1000));
 }
 
-void ServiceManager::Stopping() { Send("STOPPING=1\nSTATUS=stopping"); }
+void ServiceManager::Stopping() {
+  Send("STOPPING=1\nSTATUS=stopping");
+  next_extension_ = 0;
+}
+
+void ServiceManager::Extend(uint64_t now) {
+  if (now < next_extension_) return;
+  next_extension_ = now + kExtensionInterval;
+  Send(absl::StrCat("EXTEND_TIMEOUT_USEC=", kExtension * 1000));
+}
 
 void ServiceManager::Beat(uint64_t now) {
   if (interval_ == 0 || now < next_beat_) return;

@@ -19,6 +19,9 @@ class ServiceManager {
   // Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID.
   static ServiceManager FromEnvironment();
 
+  // Milliseconds.
+  static constexpr uint64_t kExtension = 180'000;
+
   bool connected() const { return socket_.valid(); }
 
   // READY=1: started, or done with a reload. `status` is what `systemctl
@@ -27,6 +30,9 @@ class ServiceManager {
   // RELOADING=1, until the next Ready().
   void Reloading();
   void Stopping();
+  // EXTEND_TIMEOUT_USEC: a start or a stop is at work and wants kExtension more
+  // from now on. May be called at any rate.
+  void Extend(uint64_t now);
   // To be called from the loop whose life is watched: WATCHDOG=1 at most
   // twice in the time that systemd waits. `now` in milliseconds.
   void Beat(uint64_t now);
@@ -37,6 +43,7 @@ class ServiceManager {
   UniqueFd socket_;
   uint64_t interval_ = 0;  // milliseconds between beats; 0: nobody watches
   uint64_t next_beat_ = 0;
+  uint64_t next_extension_ = 0;
 };
 
 }  // namespace sluice

@@ -119,6 +119,7 @@ absl::Status Engine::MakeWorkers() {
                       .random_seed = draws}},
         &plane_->filters, expectations_.get());
     if (!shard.ok()) return shard.status();
+    Working();
     workers_.push_back(std::make_unique<Worker>(
         Worker::Options{.index = i,
                         .may_sleep = options_.may_sleep,
@@ -145,6 +146,7 @@ void Engine::MakeFilters() {
   restores.plane.now = [this] { return plane_->clock.Now(); };
   restores.limits = options_.restore;
   restores.max_snapshot = options_.max_snapshot;
+  restores.transfers = options_.transfers;
   restores.clock = options_.restore_clock;
   restores_ = std::make_unique<RestoreService>(std::move(restores));
 
@@ -156,8 +158,10 @@ void Engine::MakeFilters() {
   environment_.store = {.workers = options_.workers,
                         .rule_slots = options_.rule_slots,
                         .table_slots = options_.table_slots,
-                        .pool = &policies_};
+                        .pool = &policies_,
+                        .classifier = options_.classifier};
   environment_.dialect = options_.dialect;
+  environment_.run_time_devices = options_.run_time_devices;
   environment_.state_capacity = options_.states;
   environment_.tftp_helper = options_.tftp_helper;
   std::random_device random;
@@ -183,13 +187,19 @@ bool Engine::busy() const {
 }
 
 void Engine::Poll(uint64_t now) {
-  builder_->Finish();
-  if (monitor_.has_value()) monitor_->Poll(now);
-  filters_->Poll(now);
-  PollTransfers(now);
-  grace_->Poll();
-  ports_->PollLinks(now);
-  DrainPacketLog();
+  const auto part = [this](std::string_view name, const auto& work) {
+    const TurnWatch::Part measured(&turns_, name);
+    work();
+  };
+  part("what the builder has made", [&] { builder_->Finish(); });
+  part("the liveness of workers", [&] {
+    if (monitor_.has_value()) monitor_->Poll(now);
+  });
+  part("filters", [&] { filters_->Poll(now); });
+  part("transfers", [&] { PollTransfers(now); });
+  part("what waited for all workers", [&] { grace_->Poll(); });
+  part("links of ports", [&] { ports_->PollLinks(now); });
+  part("the packet log", [&] { DrainPacketLog(); });
 }
 
 }  // namespace sluice

@@ -34,11 +34,13 @@
 #include "conntrack/expectation.h"
 #include "dataplane/base/builder.h"
 #include "dataplane/base/grace_list.h"
+#include "dataplane/base/turn_watch.h"
 #include "dataplane/filters/filter_registry.h"
 #include "dataplane/filters/live_filter.h"
 #include "dataplane/keep/state_keeper.h"
 #include "dataplane/packetlog/packet_log.h"
 #include "dataplane/ports/port_set.h"
+#include "dataplane/ports/run_time_devices.h"
 #include "dataplane/transfer/restore_service.h"
 #include "dataplane/workers/liveness.h"
 #include "dataplane/workers/worker.h"
@@ -64,6 +66,7 @@ class Engine {
     uint32_t handoff_ring = 2048;  // packets between each pair of workers
     uint32_t states = 262144;      // over all workers
     uint32_t rule_slots = 16384;   // rules whose counters workers can keep
+    bool classifier = true;        // false: rules are walked one by one
     uint16_t table_slots = 4096;
     uint32_t expectations = 1024;
     bool huge_pages = false;  // for states
@@ -76,19 +79,25 @@ class Engine {
 
     std::vector<PortConfig> ports{};
     std::vector<WireConfig> wires{};
+    RunTimeDevices run_time_devices{};  // that orders may plug in
 
     // The folder for packets of `log` rules; empty: they are not kept.
     std::string packet_log{};
     uint32_t packet_rate = 10000;  // of them a second that are written
 
     RestoreLimits restore{.validating = 2};
-    size_t max_snapshot = size_t{256} << 20;  // bytes
+    uint64_t max_snapshot = uint64_t{256} << 20;  // bytes
+    TransferLimits transfers{};
     // Of the deadlines of restores. Null: the steady clock.
     std::function<RestoreTime()> restore_clock = nullptr;
 
     // What is kept for the process after this one. Empty: nothing.
     std::string state_directory{};
     uint64_t state_interval = 30'000;  // milliseconds between a filter's states
+
+    // Told, again and again, that a start or a stop which takes its time goes
+    // on. Null: nobody waits for it.
+    std::function<void()> working = nullptr;
   };
 
   // Errors: ports that cannot be (FailedPrecondition), no memory.
@@ -123,6 +132,8 @@ class Engine {
   // Whether something waits that Poll() moves: it is to be called every
   // millisecond or so then, otherwise every kLookInterval.
   bool busy() const;
+  // Of the thread that calls Poll(), which begins and ends its turns.
+  TurnWatch& turns() { return turns_; }
   // Milliseconds of the workers' clock.
   uint64_t Now() const { return plane_->clock.Milliseconds(); }
 
@@ -137,6 +148,9 @@ class Engine {
   // After Stop(): logs what became of the packets. Fails if any is
   // unaccounted for.
   absl::Status Account() const;
+  // After Stop(): an error says what the state directory was to have and has
+  // not.
+  const absl::Status& kept() const { return kept_; }
   // Drops everything that is under way, without an answer: what is called
   // back may go then. Only to be destroyed afterwards. No worker runs.
   void Close();
@@ -180,6 +194,9 @@ class Engine {
   void SaveState(absl::FunctionRef<bool()> hurry);
   void DrainPacketLog();
   void Watch();
+  void Working() {
+    if (options_.working != nullptr) options_.working();
+  }
   // A moment in which workers make progress.
   void Wait();
   bool Drained() const;
@@ -187,6 +204,7 @@ class Engine {
   void Join(size_t worker);
 
   const Options options_;
+  TurnWatch turns_;
 
   // In the order in which they are made; they go in reverse.
   std::unique_ptr<rte_rcu_qsbr, FreeMemory> quiescence_;
@@ -209,6 +227,7 @@ class Engine {
   std::unique_ptr<StateKeeper> keeper_;
   std::vector<ManifestEntry> manifest_;  // of the process before
   std::shared_ptr<KeptFilter> kept_main_;
+  absl::Status kept_;
 
   Place place_ = Place::kNowhere;
   size_t launched_ = 0;

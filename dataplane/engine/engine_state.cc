@@ -11,8 +11,8 @@
 namespace sluice {
 namespace {
 
-// Milliseconds that the last snapshots may take.
-constexpr uint64_t kSaveDeadline = 10'000;
+// Milliseconds in which the last snapshots have to get on.
+constexpr uint64_t kSavePatience = 120'000;
 
 }  // namespace
 
@@ -29,7 +29,9 @@ absl::Status Engine::ReadState() {
   if (!manifest.ok()) return manifest.status();
   const std::vector<ManifestEntry> kept = *manifest;
   for (ManifestEntry& entry : *manifest) {
-    entry.spec.kept = (*directory)->Read(entry, complain);
+    entry.spec.kept =
+        (*directory)->Read(entry, options_.max_snapshot, complain);
+    Working();
     if (entry.spec.name == kMainFilterName) {
       kept_main_ = std::move(entry.spec.kept);
     } else {
@@ -79,6 +81,7 @@ void Engine::MakeKeptFilters() {
                     result.ok() ? "its emergency ruleset has errors"
                                 : Text(result.status()));
     }
+    Working();
   }
   manifest_.clear();
 }
@@ -91,17 +94,22 @@ void Engine::PollTransfers(uint64_t now) {
 void Engine::SaveState(absl::FunctionRef<bool()> hurry) {
   if (keeper_ == nullptr) return;
   keeper_->Finish();
-  const uint64_t deadline = Now() + kSaveDeadline;
+  uint64_t progress = keeper_->progress();
+  uint64_t deadline = Now() + kSavePatience;
   while (!keeper_->finished()) {
     const uint64_t now = Now();
-    if (now >= deadline || hurry()) {
-      LogError("state directory: not all could be saved");
-      return;
-    }
+    // Even in a hurry once, so that it is known what there was to be kept.
     PollTransfers(now);
+    if (now >= deadline || hurry()) break;
+    if (keeper_->progress() != progress) {
+      progress = keeper_->progress();
+      deadline = now + kSavePatience;
+      Working();
+    }
     Wait();
   }
-  LogInfo("state directory: saved");
+  kept_ = keeper_->Kept();
+  if (kept_.ok()) LogInfo("state directory: saved");
 }
 
 }  // namespace sluice

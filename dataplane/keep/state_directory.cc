@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -29,7 +30,6 @@ using nlohmann::json;
 
 constexpr int kFormat = 1;
 constexpr size_t kMaxManifest = size_t{256} << 20;
-constexpr size_t kMaxSnapshot = size_t{256} << 20;
 constexpr std::string_view kPolicySuffix = ".policy";
 constexpr std::string_view kStatesSuffix = ".snap";
 
@@ -48,6 +48,22 @@ bool ReadHex(const std::string& text, std::array<uint8_t, 16>* id) {
   std::copy(bytes.begin(), bytes.end(), id->begin());
   return true;
 }
+
+class FileSink final : public ExportSink {
+ public:
+  FileSink(int directory, std::string name, std::atomic<uint64_t>* written)
+      : file_(directory, std::move(name)), written_(written) {}
+  absl::Status Write(std::span<const uint8_t> bytes) override {
+    absl::Status status = file_.Write(bytes);
+    written_->fetch_add(bytes.size(), std::memory_order_relaxed);
+    return status;
+  }
+  absl::Status End() override { return file_.Commit(/*keep=*/true); }
+
+ private:
+  FileReplacement file_;
+  std::atomic<uint64_t>* const written_;
+};
 
 json ToJson(const LoadRequest& request) {
   json files = json::array();
@@ -230,6 +246,7 @@ absl::StatusOr<std::vector<ManifestEntry>> StateDirectory::ReadManifest(
 }
 
 std::shared_ptr<KeptFilter> StateDirectory::Read(const ManifestEntry& entry,
+                                                 uint64_t max_snapshot,
                                                  Complain complain) const {
   auto kept = std::make_shared<KeptFilter>();
   kept->id = entry.id;
@@ -238,7 +255,7 @@ std::shared_ptr<KeptFilter> StateDirectory::Read(const ManifestEntry& entry,
   std::vector<std::vector<uint8_t>> found;
   for (const std::string& path : {policy, absl::StrCat(policy, ".old")}) {
     absl::StatusOr<std::vector<uint8_t>> bytes =
-        ReadWholeFile(path, kMaxSnapshot);
+        ReadWholeFile(path, max_snapshot);
     absl::Status status = bytes.status();
     if (status.ok()) status = CheckWhole(*bytes);
     if (status.ok()) {
@@ -265,16 +282,16 @@ absl::Status StateDirectory::WriteManifest(
                      BytesOf(FormatManifest(entries)), /*keep=*/true);
 }
 
-absl::Status StateDirectory::WritePolicy(
-    const std::string& name, std::span<const uint8_t> snapshot) const {
-  return ReplaceFile(directory_.get(), name + std::string(kPolicySuffix),
-                     snapshot, /*keep=*/true);
+std::shared_ptr<ExportSink> StateDirectory::PolicySink(
+    const std::string& name, std::atomic<uint64_t>* written) const {
+  return std::make_shared<FileSink>(
+      directory_.get(), name + std::string(kPolicySuffix), written);
 }
 
-absl::Status StateDirectory::WriteStates(
-    const std::string& name, std::span<const uint8_t> snapshot) const {
-  return ReplaceFile(directory_.get(), name + std::string(kStatesSuffix),
-                     snapshot, /*keep=*/true);
+std::shared_ptr<ExportSink> StateDirectory::StatesSink(
+    const std::string& name, std::atomic<uint64_t>* written) const {
+  return std::make_shared<FileSink>(
+      directory_.get(), name + std::string(kStatesSuffix), written);
 }
 
 void StateDirectory::Sweep(const std::vector<ManifestEntry>& entries) const {

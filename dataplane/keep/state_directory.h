@@ -13,10 +13,10 @@
 #define SLUICE_DATAPLANE_KEEP_STATE_DIRECTORY_H_
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +26,7 @@
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/control/api/filter_directory.h"
 #include "dataplane/transfer/kept_filter.h"
+#include "dataplane/transfer/snapshot_export.h"
 
 namespace sluice {
 
@@ -56,15 +57,20 @@ class StateDirectory {
       const Complain& complain) const;
   // What there is of a filter. Files that are damaged, or of another filter of
   // this name, count as not there; the former are complained of.
+  // Nothing longer than `max_snapshot` bytes is read.
   std::shared_ptr<KeptFilter> Read(const ManifestEntry& entry,
+                                   uint64_t max_snapshot,
                                    Complain complain) const;
 
   // One thread at a time.
   absl::Status WriteManifest(const std::vector<ManifestEntry>& entries) const;
-  absl::Status WritePolicy(const std::string& name,
-                           std::span<const uint8_t> snapshot) const;
-  absl::Status WriteStates(const std::string& name,
-                           std::span<const uint8_t> snapshot) const;
+  // Where an export of a filter's policy, or of its states, goes: the file is
+  // another one when all of it is there, and what there was before stays
+  // until then. `written` counts bytes, on the thread that writes.
+  std::shared_ptr<ExportSink> PolicySink(
+      const std::string& name, std::atomic<uint64_t>* written) const;
+  std::shared_ptr<ExportSink> StatesSink(
+      const std::string& name, std::atomic<uint64_t>* written) const;
   // Removes files of filters that are in neither list.
   void Sweep(const std::vector<ManifestEntry>& entries) const;
 

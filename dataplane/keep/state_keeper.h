@@ -3,17 +3,19 @@
 // at each interval and at the end.
 //
 // A policy is on the disk some milliseconds after it was committed, and then
-// at most twice a second.
+// at most twice a second. What cannot be written leaves the file that was there
+// before, is tried again, and is said once a minute.
 #ifndef SLUICE_DATAPLANE_KEEP_STATE_KEEPER_H_
 #define SLUICE_DATAPLANE_KEEP_STATE_KEEPER_H_
 
 #include <array>
-#include <chrono>
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,15 +60,17 @@ class StateKeeper {
   // changed, and the states of all once more. finished() after some Poll()s.
   void Finish();
   bool finished() const { return finished_; }
-
-  uint64_t saved() const { return saved_; }    // files
-  uint64_t failed() const { return failed_; }  // attempts
+  // Changes as long as the work goes on.
+  uint64_t progress() const;
+  // After Finish(), whenever nobody wants to wait any longer: an error says
+  // what is not on the disk, and why.
+  absl::Status Kept() const;
 
  private:
   struct Known {
     std::array<uint8_t, 16> id{};
     uint64_t generation = 0;     // on the disk
-    uint64_t policy_at = 0;      // when that was last tried
+    uint64_t policy_at = 0;      // when that may be tried again
     uint64_t states_at = 0;      // when it is due
     bool has_policy = false;
     bool given_up = false;       // at the end, after an error
@@ -76,12 +80,20 @@ class StateKeeper {
     std::string name;
     bool states = false;
   };
+  // What has failed and was not mended since.
+  struct Trouble {
+    std::string why;
+    uint64_t attempts = 0;
+    uint64_t said_at = 0;  // in the log
+  };
 
   uint64_t PolicyInterval() const;
   void Look(uint64_t now);
   void Begin();
   void SaveManifest(std::vector<ManifestEntry> entries, std::string text);
   void Saved(const Work& work, uint64_t generation, const absl::Status& status);
+  // Notes how writing `what` ended; returns when it may be tried again.
+  uint64_t Note(const std::string& what, const absl::Status& status);
 
   const std::unique_ptr<StateDirectory> directory_;
   RestoreService* const service_;
@@ -92,12 +104,16 @@ class StateKeeper {
   std::string manifest_;         // what is on the disk
   uint64_t manifest_at_ = 0;     // when it may be tried again
   bool working_ = false;
+  bool saving_manifest_ = false;
   bool finishing_ = false;
   bool finished_ = false;
   uint64_t now_ = 0;
   uint64_t last_look_ = 0;
-  uint64_t saved_ = 0;
-  uint64_t failed_ = 0;
+  std::map<std::string, Trouble> troubles_;  // by what it is
+  std::optional<Work> at_;     // that is being written
+  std::shared_ptr<const SnapshotExport> export_;
+  uint64_t files_ = 0;  // written or not
+  std::atomic<uint64_t> written_{0};  // bytes, by the thread
   // Last: its thread writes into the directory.
   Builder builder_;
 };

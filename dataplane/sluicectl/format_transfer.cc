@@ -115,14 +115,19 @@ uint64_t NumberAt(const json& value, std::string_view path) {
 }
 
 // In the order in which they are printed.
-constexpr std::array<std::string_view, 27> kTransferMetrics = {
+constexpr std::array<std::string_view, 38> kTransferMetrics = {
     "started", "joined", "late_duplicates", "stale", "conflicts", "busy",
     "replaced", "retries", "commits", "fail_closed", "fail_open",
     "disables_deferred", "report.states_imported", "report.states_merged",
     "report.states_orphaned", "report.states_refused", "exports",
     "exports_failed", "exported_states", "longest_step_ns", "hold.held",
     "hold.waiting", "hold.replayed", "hold.bypassed", "hold.refused",
-    "hold.longest_ms", "report.rules"};
+    "hold.longest_ms", "report.rules", "transfers.under_way",
+    "transfers.memory", "transfers.over_limits", "transfers.too_slow",
+    "transfers.abandoned", "state_directory.saved.policy",
+    "state_directory.saved.states", "state_directory.saved.filters",
+    "state_directory.failed.policy", "state_directory.failed.states",
+    "state_directory.failed.filters"};
 // Members that have a number for each of several names.
 constexpr std::array<std::string_view, 4> kLabelled = {
     "requests", "ends", "failures", "filters"};

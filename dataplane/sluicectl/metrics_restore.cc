@@ -20,7 +20,7 @@ struct RestoreMetric {
   std::string_view help;
 };
 
-constexpr std::array<RestoreMetric, 28> kRestoreMetrics = {{
+constexpr std::array<RestoreMetric, 33> kRestoreMetrics = {{
     {"", "started", "sluice_restore_started_total", PrometheusText::Kind::kCounter, 0,
      "Restores that were begun."},
     {"", "joined", "sluice_restore_joined_total", PrometheusText::Kind::kCounter, 0,
@@ -67,6 +67,21 @@ constexpr std::array<RestoreMetric, 28> kRestoreMetrics = {{
     {"", "longest_step_ns", "sluice_transfer_longest_step_seconds",
      PrometheusText::Kind::kGauge, 9,
      "The longest that a transfer kept one worker from its packets."},
+    {"transfers", "under_way", "sluice_transfers_under_way",
+     PrometheusText::Kind::kGauge, 0,
+     "Exports and imports of clients whose descriptors are at work."},
+    {"transfers", "memory", "sluice_transfer_memory_bytes",
+     PrometheusText::Kind::kGauge, 0,
+     "Memory that snapshots on their way take."},
+    {"transfers", "over_limits", "sluice_transfers_refused_total",
+     PrometheusText::Kind::kCounter, 0,
+     "Exports and imports that were refused by a limit of [transfer]."},
+    {"transfers", "too_slow", "sluice_transfers_too_slow_total",
+     PrometheusText::Kind::kCounter, 0,
+     "Exports and imports that were ended by a limit of [transfer]."},
+    {"transfers", "abandoned", "sluice_transfers_abandoned_total",
+     PrometheusText::Kind::kCounter, 0,
+     "Exports and imports whose client or filter went away."},
     {"hold", "held", "sluice_hold_held_packets_total", PrometheusText::Kind::kCounter, 0,
      "Packets that had to wait for a restore, of all filters."},
     {"hold", "waiting", "sluice_hold_waiting_packets", PrometheusText::Kind::kGauge, 0,
@@ -90,7 +105,7 @@ struct RestoreLabelled {
   PrometheusText::Kind kind;
   std::string_view help;
 };
-constexpr std::array<RestoreLabelled, 5> kRestoreLabelled = {{
+constexpr std::array<RestoreLabelled, 7> kRestoreLabelled = {{
     {"", "requests", "source", "sluice_restore_requests_total", PrometheusText::Kind::kCounter,
      "Requests for restores, by who asked."},
     {"", "ends", "state", "sluice_restore_ends_total", PrometheusText::Kind::kCounter,
@@ -101,6 +116,12 @@ constexpr std::array<RestoreLabelled, 5> kRestoreLabelled = {{
      "Filters, by the state of their restore."},
     {"hold", "dropped", "reason", "sluice_hold_dropped_packets_total",
      PrometheusText::Kind::kCounter, "Held packets that were dropped, by why."},
+    {"state_directory", "saved", "what", "sluice_state_directory_saved_total",
+     PrometheusText::Kind::kCounter,
+     "Files of the state directory that were written."},
+    {"state_directory", "failed", "what",
+     "sluice_state_directory_failed_total", PrometheusText::Kind::kCounter,
+     "Attempts to write a file of the state directory that failed."},
 }};
 
 struct RestoreTimeMetric {

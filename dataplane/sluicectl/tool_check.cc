@@ -24,14 +24,22 @@ bool Tool::Check() {
       ReadRuleset(*arguments_.file, arguments_, *facts, in_);
   if (!ruleset.ok()) return Fail(std::string(ruleset.status().message()));
   const ParseResult& parsed = ruleset->parsed;
-  const PrintOptions options = {
+  PrintOptions options = {
       .dialect = parsed.policy.options.dialect,
       .facts = &*facts,
       .flip_port_names = arguments_.flip_port_names,
       .rule_numbers = arguments_.verbose > 1,
       .anchor_names = arguments_.debug,
       .parts = arguments_.parts.value_or(PrintParts()),
+      .loaded_anchors = true,
   };
+  if (arguments_.verbose > 1) {
+    // As in pfctl, which has no tables and no kernel to ask with -n.
+    options.members = [](const AddressMatch& match) {
+      return match.kind == AddressKind::kTable ? std::optional<uint64_t>(0)
+                                               : std::nullopt;
+    };
+  }
   const bool ok = parsed.ok();
   std::vector<Diagnostic> diagnostics = parsed.diagnostics;
   if (ok) {

@@ -1,5 +1,7 @@
 #include "dataplane/transfer/kept_filter.h"
 
+#include <span>
+
 namespace sluice {
 namespace {
 
@@ -28,7 +30,7 @@ KeptPolicy::KeptPolicy(PolicyStore* store, InterfaceRegistry* interfaces,
     : importer_(TargetOf(store, interfaces), OptionsOf(*store, dialect)) {}
 
 absl::Status KeptPolicy::Build(const std::vector<uint8_t>& snapshot) {
-  return importer_.Prepare(snapshot);
+  return importer_.Prepare(std::span<const uint8_t>(snapshot));
 }
 
 }  // namespace sluice

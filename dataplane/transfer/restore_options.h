@@ -2,7 +2,6 @@
 #ifndef SLUICE_DATAPLANE_TRANSFER_RESTORE_OPTIONS_H_
 #define SLUICE_DATAPLANE_TRANSFER_RESTORE_OPTIONS_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -10,6 +9,7 @@
 #include <string>
 
 #include "dataplane/transfer/snapshot_sources.h"
+#include "dataplane/transfer/transfer_limits.h"
 #include "dataplane/transfer/transfer_plane.h"
 #include "restore/restore_queue.h"
 
@@ -18,7 +18,8 @@ namespace sluice {
 struct RestoreServiceOptions {
   TransferPlane plane;
   RestoreLimits limits;  // `validating` is also the number of threads
-  size_t max_snapshot = size_t{256} << 20;  // bytes
+  uint64_t max_snapshot = uint64_t{256} << 20;  // bytes
+  TransferLimits transfers;
   // Of deadlines. Null: the steady clock.
   std::function<RestoreTime()> clock = nullptr;
 };

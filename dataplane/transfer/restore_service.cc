@@ -48,9 +48,10 @@ RestoreService::RestoreService(RestoreServiceOptions options)
                  restores_.SubmitFolder(filter, RequestSource::kOrder);
                }),
       restores_(&options_, &ledger_),
-      exports_(&options_.plane, &filters_, &ledger_) {}
+      exports_(&options_.plane, &filters_, &lanes_, &ledger_),
+      lanes_(options_.transfers) {}
 
-RestoreService::~RestoreService() { stopping_ = true; }
+RestoreService::~RestoreService() = default;
 
 // ---- Filters ---------------------------------------------------------------
 
@@ -70,7 +71,8 @@ absl::Status RestoreService::AddFilter(RestoreFilterOptions options) {
       filter->directory = options.source;
     } else {
       options.own_source =
-          std::make_shared<FileSource>(options.source, options.choice);
+          std::make_shared<FileSource>(options.source, options.choice,
+                                       options_.transfers);
     }
   }
   filter->options = std::move(options);
@@ -88,6 +90,7 @@ absl::Status RestoreService::RemoveFilter(std::string_view name,
         "filter ", filter->name(), " is enabled: disable it first"));
   }
   exports_.Cancel(filter->plane());
+  lanes_.Cancel(filter->plane());
   filter->removed = std::move(done);
   return absl::OkStatus();
 }
@@ -96,7 +99,7 @@ void RestoreService::DropRemoved() {
   for (auto it = filters_.begin(); it != filters_.end();) {
     KnownFilter& filter = *it->second;
     if (!filter.removed || restores_.Uses(filter) ||
-        exports_.Uses(filter.plane())) {
+        exports_.Uses(filter.plane()) || lanes_.Uses(filter.plane())) {
       ++it;
       continue;
     }
@@ -132,27 +135,19 @@ RestoreAnswer RestoreService::Submit(
   return restores_.Submit(*filter, order, std::move(done));
 }
 
-absl::Status RestoreService::BeginExport(std::string_view name, bool states,
-                                         Builder* builder,
-                                         SnapshotExport::Sink sink,
-                                         SnapshotExport::Finish done) {
-  return exports_.Begin(name, states, builder, std::move(sink),
-                        std::move(done));
-}
-
 void RestoreService::Export(std::string_view filter, UniqueFd out,
+                            const TransferClient& client,
                             Done<ExportReport> done) {
-  exports_.Export(filter, std::move(out), std::move(done));
+  exports_.Export(filter, std::move(out), client, std::move(done));
 }
 
 // ---- The loop --------------------------------------------------------------
 
 void RestoreService::Poll() {
   for (Mailbox* mailbox : options_.plane.mailboxes) mailbox->Collect();
-  intake_.Finish();
+  lanes_.Poll();
   folders_.Poll();
   restores_.Poll();
-  exports_.Poll();
   DropRemoved();
   RunCalls();
 }
@@ -163,14 +158,15 @@ void RestoreService::RunCalls() {
 }
 
 bool RestoreService::busy() const {
-  if (restores_.is_busy() || exports_.is_busy() || intakes_ > 0 ||
+  if (restores_.is_busy() || exports_.is_busy() || lanes_.busy() > 0 ||
       !ledger_.calls.empty()) {
     return true;
   }
   return std::ranges::any_of(filters_, [](const auto& entry) {
     const FilterStatus status = entry.second->plane().status.Load();
-    return entry.second->removed || status.state == RestoreState::kExpect ||
-           status.under_way();
+    // One that expects a restore waits for a packet, an order or a file: what
+    // a packet asks for is noticed at the next turn.
+    return entry.second->removed || status.under_way();
   });
 }
 
@@ -203,6 +199,11 @@ absl::StatusOr<std::vector<RestoreListing>> RestoreService::Restores(
 TransferMetrics RestoreService::Metrics() {
   TransferMetrics metrics = ledger_.metrics;
   metrics.queue = restores_.metrics();
+  metrics.under_way = lanes_.busy();
+  metrics.transfer_bytes = lanes_.memory().used();
+  metrics.over_limits = lanes_.counts().over_limits;
+  metrics.too_slow = lanes_.counts().too_slow;
+  metrics.abandoned = lanes_.counts().abandoned;
   for (const auto& [name, filter] : filters_) {
     AddHolds(filter->plane(), &metrics);
     ++metrics.filters[static_cast<size_t>(

@@ -13,12 +13,12 @@
 #ifndef SLUICE_DATAPLANE_TRANSFER_RESTORE_SERVICE_H_
 #define SLUICE_DATAPLANE_TRANSFER_RESTORE_SERVICE_H_
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -30,6 +30,7 @@
 #include "dataplane/transfer/known_filter.h"
 #include "dataplane/transfer/restore_desk.h"
 #include "dataplane/transfer/restore_options.h"
+#include "dataplane/transfer/transfer_lanes.h"
 
 namespace sluice {
 
@@ -77,15 +78,18 @@ class RestoreService final : public TransferControl {
   std::optional<RestoreAnswer> Last(std::string_view name) const;
   const RestoreMetrics& queue_metrics() const { return restores_.metrics(); }
 
-  // For others than clients: to a sink, of the policy alone if `states` is
-  // false, by a builder of their own (which outlives the service) or by that
-  // of the service (null).
-  absl::Status BeginExport(std::string_view name, bool states,
-                           Builder* builder, SnapshotExport::Sink sink,
-                           SnapshotExport::Finish done);
+  // For others than clients, by a builder of their own, which outlives the
+  // service. NotFound. What it returns shows how far it is.
+  absl::StatusOr<std::shared_ptr<const SnapshotExport>> BeginExport(
+      std::string_view name, Builder* builder, ExportOrder order,
+      SnapshotExport::Finish done) {
+    return exports_.Begin(name, builder, std::move(order), std::move(done));
+  }
+  // Counted by who keeps the state directory.
+  KeepMetrics& keep_metrics() { return ledger_.metrics.keep; }
 
   void Export(std::string_view filter, UniqueFd out,
-              Done<ExportReport> done) override;
+              const TransferClient& client, Done<ExportReport> done) override;
   void Import(ImportRequest request, Done<ImportReport> done) override;
   absl::StatusOr<std::vector<RestoreListing>> Restores(
       std::string_view filter) override;
@@ -96,7 +100,7 @@ class RestoreService final : public TransferControl {
     return FindKnown(filters_, name);
   }
   void SubmitRead(ImportRequest& request, std::vector<uint8_t> bytes,
-                  Done<ImportReport> done);
+                  std::shared_ptr<const void> lease, Done<ImportReport> done);
   // Lets go of filters that are to go and that nobody works on any more.
   void DropRemoved();
   void RunCalls();
@@ -107,11 +111,8 @@ class RestoreService final : public TransferControl {
   FolderWatch folders_;
   RestoreDesk restores_;
   ExportDesk exports_;
-  uint32_t intakes_ = 0;  // descriptors that are being read
-  // Set at the end, for a thread that waits for a client.
-  std::atomic<bool> stopping_{false};
-  // Last, so that its thread works on nothing that is gone.
-  Builder intake_;
+  // Last, so that its threads work on nothing that is gone.
+  TransferLanes lanes_;
 };
 
 }  // namespace sluice

@@ -1,19 +1,40 @@
 // Snapshots that clients bring on a descriptor.
-#include <chrono>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/base/file_io.h"
+#include "dataplane/base/descriptor_io.h"
 #include "dataplane/transfer/restore_service.h"
 #include "restore/snapshot_reader.h"
 
 namespace sluice {
 namespace {
 
-// A pipe with a snapshot in it has to end in this time.
-constexpr std::chrono::milliseconds kIntakeTime{5'000};
-// Descriptors that wait to be read.
-constexpr uint32_t kMaxIntakes = 16;
+// A client's snapshot while it is read. The thread has `snapshot` and `bytes`
+// until it has left the descriptor.
+struct Intake {
+  ImportRequest request;
+  TransferControl::Done<ImportReport> done;
+  std::shared_ptr<LaneIo> io;
+  absl::StatusOr<std::vector<uint8_t>> bytes = absl::UnknownError("not read");
+
+  void Read(uint64_t max_bytes) {
+    io->Enter();
+    bytes = ReadDescriptor(request.snapshot.get(), max_bytes,
+                           [this](uint64_t moved) {
+                             absl::Status status = io->lease()->Grow(moved);
+                             return status.ok() ? io->Guard(moved) : status;
+                           });
+    io->Leave();
+    request.snapshot.Reset();
+  }
+};
+
+absl::Status NotRead(const absl::Status& why) {
+  return absl::Status(
+      why.code(),
+      absl::StrCat("the snapshot cannot be read: ", why.message()));
+}
 
 }  // namespace
 
@@ -22,46 +43,37 @@ void RestoreService::Import(ImportRequest request, Done<ImportReport> done) {
   if (filter == nullptr || filter->removed) {
     return done(NoKnownFilter(request.filter));
   }
-  if (intakes_ >= kMaxIntakes) {
-    return done(absl::ResourceExhaustedError(
-        "too many snapshots are waiting to be read; try again"));
-  }
-  struct Intake {
-    ImportRequest request;
-    Done<ImportReport> done;
-    absl::StatusOr<std::vector<uint8_t>> bytes =
-        absl::UnknownError("not read");
-  };
   auto intake = std::make_shared<Intake>();
+  const TransferClient client = request.client;
+  const absl::StatusOr<TransferLanes::Lane*> taken = lanes_.Take(
+      client, filter->plane(), request.filter, nullptr,
+      [this, intake](const absl::Status& why) {
+        ledger_.calls.push_back(
+            [done = std::move(intake->done), why] { done(NotRead(why)); });
+      });
+  if (!taken.ok()) return done(taken.status());
+  TransferLanes::Lane* const lane = *taken;
   intake->request = std::move(request);
   intake->done = std::move(done);
-  const bool submitted = intake_.Submit(
-      [this, intake] {
-        intake->bytes =
-            ReadDescriptor(intake->request.snapshot.get(),
-                           options_.max_snapshot, kIntakeTime, &stopping_);
-        intake->request.snapshot.Reset();
-      },
-      [this, intake] {
-        --intakes_;
+  intake->io = lane->io();
+  const bool submitted = lane->builder().Submit(
+      [intake, max_bytes = options_.max_snapshot] { intake->Read(max_bytes); },
+      [this, lane, intake] {
+        lanes_.Release(lane);
         if (!intake->bytes.ok()) {
-          return intake->done(absl::Status(
-              intake->bytes.status().code(),
-              absl::StrCat("the snapshot cannot be read: ",
-                           intake->bytes.status().message())));
+          return intake->done(NotRead(intake->bytes.status()));
         }
         SubmitRead(intake->request, *std::move(intake->bytes),
-                   std::move(intake->done));
+                   intake->io->lease(), std::move(intake->done));
       });
-  if (submitted) {
-    ++intakes_;
-  } else {
-    intake->done(absl::ResourceExhaustedError("too much work; try again"));
-  }
+  if (submitted) return;
+  lanes_.Release(lane);
+  intake->done(absl::ResourceExhaustedError("too much work; try again"));
 }
 
 void RestoreService::SubmitRead(ImportRequest& request,
                                 std::vector<uint8_t> bytes,
+                                std::shared_ptr<const void> lease,
                                 Done<ImportReport> done) {
   // What is no snapshot at all ends no expectation.
   const absl::StatusOr<SnapshotHeader> header = ReadSnapshotHeader(bytes);
@@ -75,7 +87,8 @@ void RestoreService::SubmitRead(ImportRequest& request,
       .source = RequestSource::kOrder,
       .snapshot = header->id,
       .snapshot_source =
-          std::make_shared<MemorySource>(std::move(bytes), choice),
+          std::make_shared<MemorySource>(std::move(bytes), choice,
+                                         std::move(lease)),
       .replace_generation = request.replace_generation};
   auto joined = std::make_shared<bool>(false);
   const std::string name = request.filter;

@@ -123,7 +123,11 @@ void RestoreTask::Submit(absl::Status (RestoreTask::*work)(),
 // ---- Validation ------------------------------------------------------------
 
 absl::Status RestoreTask::Build() {
-  absl::StatusOr<std::vector<uint8_t>> bytes = source_->Read(max_bytes_);
+  absl::StatusOr<SharedBytes> bytes = source_->Read(
+      {.max_bytes = max_bytes_, .guard = [this](uint64_t) -> absl::Status {
+         if (!stop_ && !job_.IsDead()) return absl::OkStatus();
+         return absl::CancelledError("abandoned");
+       }});
   FaultPoint("import.read");
   if (!bytes.ok()) return bytes.status();
   if (absl::Status status = Prepare(*std::move(bytes)); !status.ok()) {
@@ -137,8 +141,8 @@ absl::Status RestoreTask::Build() {
   return absl::OkStatus();
 }
 
-absl::Status RestoreTask::Prepare(std::vector<uint8_t> bytes) {
-  const absl::StatusOr<SnapshotHeader> header = ReadSnapshotHeader(bytes);
+absl::Status RestoreTask::Prepare(SharedBytes bytes) {
+  const absl::StatusOr<SnapshotHeader> header = ReadSnapshotHeader(*bytes);
   if (!header.ok()) return header.status();
   if (job_.snapshot != kNoSnapshotId && job_.snapshot != header->id) {
     return absl::InvalidArgumentError(
@@ -172,7 +176,7 @@ absl::Status RestoreTask::Prepare(std::vector<uint8_t> bytes) {
     return OwnerOf(*plane_->steering, state);
   };
   importer_ = std::make_unique<StateImporter>(target, std::move(options));
-  return importer_->Prepare(bytes);
+  return importer_->Prepare(std::move(bytes));
 }
 
 void RestoreTask::Built(absl::Status status) {

@@ -68,7 +68,7 @@ class RestoreTask : public std::enable_shared_from_this<RestoreTask> {
   void IdKnown(uint64_t newest);
   // On the thread.
   absl::Status Build();
-  absl::Status Prepare(std::vector<uint8_t> bytes);
+  absl::Status Prepare(SharedBytes bytes);
   void Built(absl::Status status);
   void Reserved(size_t worker, ReserveResult result, const OrderTime& time);
   void AllReserved();

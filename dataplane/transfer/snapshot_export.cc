@@ -56,24 +56,25 @@ absl::Status RandomId(SnapshotId* id) {
 
 SnapshotExport::SnapshotExport(const TransferPlane* plane,
                                TransferFilter filter, Builder* builder,
-                               Sink sink, Finish done)
+                               ExportOrder order, Finish done)
     : plane_(plane),
       filter_(std::move(filter)),
       builder_(builder),
-      sink_(std::move(sink)),
+      order_(std::move(order)),
       done_(std::move(done)),
       begun_(MonotonicMicroseconds()),
       times_(plane->mailboxes.size()),
-      exporter_(filter_.plane->policy, plane->interfaces) {}
+      exporter_(filter_.plane->policy, plane->interfaces,
+                order_.content == ExportContent::kAll) {}
 
 std::shared_ptr<SnapshotExport> SnapshotExport::Begin(
     const TransferPlane* plane, TransferFilter filter, Builder* builder,
-    bool states, Sink sink, Finish done) {
+    ExportOrder order, Finish done) {
   FaultPoint("export.begin");
   std::shared_ptr<SnapshotExport> made(
-      new SnapshotExport(plane, std::move(filter), builder, std::move(sink),
+      new SnapshotExport(plane, std::move(filter), builder, std::move(order),
                          std::move(done)));
-  if (!states) {
+  if (made->order_.content == ExportContent::kPolicy) {
     made->FinishRecording();
     return made;
   }
@@ -109,9 +110,7 @@ void SnapshotExport::Recorded(size_t worker, RecordOrder::Chunk chunk) {
   auto held = std::make_shared<RecordOrder::Chunk>(std::move(chunk));
   const bool submitted = builder_->Submit(
       [self = shared_from_this(), held] {
-        for (const StateRecord& record : held->records) {
-          self->exporter_.Add(record);
-        }
+        self->AddRecords(held->records);
         held->records.clear();
       },
       [self = shared_from_this(), worker, held] {
@@ -126,6 +125,13 @@ void SnapshotExport::Recorded(size_t worker, RecordOrder::Chunk chunk) {
     failed_ = true;
     ChunkDone();
   }
+}
+
+void SnapshotExport::AddRecords(const std::vector<StateRecord>& records) {
+  if (cancelled_ || !memory_.ok()) return;
+  for (const StateRecord& record : records) exporter_.Add(record);
+  if (order_.lease != nullptr) memory_ = order_.lease->Grow(exporter_.bytes());
+  recorded_.fetch_add(records.size(), std::memory_order_relaxed);
 }
 
 void SnapshotExport::ChunkAdded(size_t worker,
@@ -170,6 +176,7 @@ void SnapshotExport::AddExpectations() {
 
 absl::Status SnapshotExport::Encode() {
   if (cancelled_) return absl::CancelledError("the filter goes away");
+  if (!memory_.ok()) return memory_;
   Snapshot snapshot;
   AddExpectations();
   exporter_.Finish(&snapshot);
@@ -189,26 +196,38 @@ absl::Status SnapshotExport::Encode() {
   snapshot.header.monotonic_time = MonotonicMicroseconds();
   snapshot.meta.filter = filter_.name;
   snapshot.meta.creator = "sluiced-" SLUICE_VERSION;
-  const absl::StatusOr<std::vector<uint8_t>> bytes = WriteSnapshot(snapshot);
-  if (!bytes.ok()) return bytes.status();
   FaultPoint("export.encoded");
+  if (cancelled_) return absl::CancelledError("the filter goes away");
+  const absl::StatusOr<uint64_t> bytes =
+      WriteSnapshot(snapshot, exporter_.states(), order_.sink.get());
+  if (!bytes.ok()) return bytes.status();
+  if (status = order_.sink->End(); !status.ok()) return status;
+  FaultPoint("export.written");
   const ExportStatistics& counts = exporter_.statistics();
   report_.id = snapshot.header.id;
-  report_.bytes = bytes->size();
+  report_.bytes = *bytes;
   report_.generation = snapshot.header.generation;
   report_.states = counts.states;
   report_.expectations = counts.expectations;
   report_.no_sync = counts.no_sync;
   report_.not_portable = counts.not_portable;
   report_.ties_cut = counts.ties_cut;
-  if (cancelled_) return absl::CancelledError("the filter goes away");
-  status = sink_(*bytes);
-  FaultPoint("export.written");
-  return status;
+  return absl::OkStatus();
+}
+
+void SnapshotExport::Lose(const absl::Status& why) {
+  if (is_over()) return;
+  Cancel();
+  // The thread looks at nothing of the filter any more, and must not be the
+  // one that lets go of it.
+  filter_.owner.reset();
+  filter_.policy_changed = nullptr;
+  End(why);
 }
 
 void SnapshotExport::End(absl::Status status) {
   const Finish done = std::exchange(done_, nullptr);
+  if (done == nullptr) return;  // it was lost
   if (!status.ok()) {
     done(std::move(status));
     return;

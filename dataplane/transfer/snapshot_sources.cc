@@ -6,67 +6,61 @@
 #include <array>
 #include <cerrno>
 #include <span>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/file_io.h"
 #include "dataplane/base/text.h"
-#include "restore/snapshot_digest.h"
 #include "restore/snapshot_format.h"
 #include "restore/snapshot_reader.h"
 
 namespace sluice {
 namespace {
 
-constexpr size_t kTotalLengthOffset = 16;
-
-uint32_t ReadU32(std::span<const uint8_t> bytes, size_t at) {
-  return static_cast<uint32_t>(bytes[at]) |
-         static_cast<uint32_t>(bytes[at + 1]) << 8 |
-         static_cast<uint32_t>(bytes[at + 2]) << 16 |
-         static_cast<uint32_t>(bytes[at + 3]) << 24;
+SharedBytes Shared(std::vector<uint8_t> bytes) {
+  return std::make_shared<const std::vector<uint8_t>>(std::move(bytes));
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<uint8_t>> MemorySource::Read(size_t max_bytes) {
-  if (bytes_.size() > max_bytes) {
+absl::StatusOr<SharedBytes> MemorySource::Read(
+    const SnapshotReading& reading) {
+  if (bytes_->size() > reading.max_bytes) {
     return absl::ResourceExhaustedError(absl::StrCat(
-        "the snapshot is longer than the ", max_bytes, " bytes allowed"));
+        "the snapshot is longer than the ", reading.max_bytes,
+        " bytes allowed"));
+  }
+  if (reading.guard != nullptr) {
+    if (absl::Status asked = reading.guard(bytes_->size()); !asked.ok()) {
+      return asked;
+    }
   }
   return bytes_;
 }
 
-absl::StatusOr<std::vector<uint8_t>> FileSource::Read(size_t max_bytes) {
-  return ReadWholeFile(path_, max_bytes);
+absl::StatusOr<SharedBytes> FileSource::Read(const SnapshotReading& reading) {
+  TransferPace pace(limits_, TransferClock());
+  absl::StatusOr<std::vector<uint8_t>> bytes = ReadWholeFile(
+      path_, reading.max_bytes, [&](uint64_t moved) -> absl::Status {
+        absl::Status status =
+            reading.guard != nullptr ? reading.guard(moved) : absl::OkStatus();
+        return status.ok() ? pace.Look(moved, TransferClock()) : status;
+      });
+  if (!bytes.ok()) return bytes.status();
+  return Shared(*std::move(bytes));
 }
 
-absl::Status CheckWhole(const std::vector<uint8_t>& bytes) {
-  const absl::StatusOr<SnapshotHeader> header = ReadSnapshotHeader(bytes);
-  if (!header.ok()) return header.status();
-  const uint32_t length = ReadU32(bytes, kTotalLengthOffset);
-  if (length != bytes.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(bytes.size(), " bytes of a snapshot of ", length,
-                     ": truncated, or with something behind its end"));
-  }
-  const std::span<const uint8_t> all(bytes);
-  if (!IsSameDigest(DigestOf(all.first(all.size() - kDigestBytes)),
-                    all.last(kDigestBytes))) {
-    return absl::InvalidArgumentError("the digest at its end is not its own");
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<uint8_t>> KeptFileSource::Read(size_t max_bytes) {
+absl::StatusOr<SharedBytes> KeptFileSource::Read(
+    const SnapshotReading& reading) {
   absl::Status first;
   for (const std::string& path : {path_, absl::StrCat(path_, ".old")}) {
     absl::StatusOr<std::vector<uint8_t>> bytes =
-        ReadWholeFile(path, max_bytes);
+        ReadWholeFile(path, reading.max_bytes, reading.guard);
     absl::Status status = bytes.status();
     if (status.ok()) status = CheckWhole(*bytes);
     if (status.ok()) {
       const absl::StatusOr<SnapshotHeader> header = ReadSnapshotHeader(*bytes);
-      if (header->filter_id == filter_) return bytes;
+      if (header->filter_id == filter_) return Shared(*std::move(bytes));
       // Of a filter that had this name before.
       status = absl::NotFoundError(
           absl::StrCat(path, " belongs to another filter"));
@@ -74,6 +68,7 @@ absl::StatusOr<std::vector<uint8_t>> KeptFileSource::Read(size_t max_bytes) {
       status = absl::InvalidArgumentError(
           absl::StrCat(path, ": ", status.message()));
     }
+    if (absl::IsCancelled(status)) return status;
     if (!absl::IsNotFound(status)) {
       complain_(std::string(status.message()));
       if (first.ok()) first = status;

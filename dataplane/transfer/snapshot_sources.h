@@ -3,7 +3,7 @@
 #ifndef SLUICE_DATAPLANE_TRANSFER_SNAPSHOT_SOURCES_H_
 #define SLUICE_DATAPLANE_TRANSFER_SNAPSHOT_SOURCES_H_
 
-#include <cstddef>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "dataplane/base/unique_fd.h"
+#include "dataplane/transfer/transfer_limits.h"
 #include "restore/import.h"
 #include "restore/snapshot.h"
 #include "restore/snapshot_source.h"
@@ -39,22 +39,32 @@ class TransferSource : public SnapshotSource {
 // What was read already.
 class MemorySource final : public TransferSource {
  public:
-  MemorySource(std::vector<uint8_t> bytes, const ImportChoice& choice)
-      : TransferSource(choice), bytes_(std::move(bytes)) {}
-  absl::StatusOr<std::vector<uint8_t>> Read(size_t max_bytes) override;
+  // `lease` is kept for as long as the bytes are.
+  MemorySource(std::vector<uint8_t> bytes, const ImportChoice& choice,
+               std::shared_ptr<const void> lease = nullptr)
+      : TransferSource(choice),
+        bytes_(std::make_shared<const std::vector<uint8_t>>(
+            std::move(bytes))),
+        lease_(std::move(lease)) {}
+  absl::StatusOr<SharedBytes> Read(const SnapshotReading& reading) override;
 
  private:
-  const std::vector<uint8_t> bytes_;
+  const SharedBytes bytes_;
+  const std::shared_ptr<const void> lease_;
 };
 
+// A file that moves as it has to (TransferPace): some, as those of /proc, have
+// no end.
 class FileSource final : public TransferSource {
  public:
-  FileSource(std::string path, const ImportChoice& choice)
-      : TransferSource(choice), path_(std::move(path)) {}
-  absl::StatusOr<std::vector<uint8_t>> Read(size_t max_bytes) override;
+  FileSource(std::string path, const ImportChoice& choice,
+             const TransferLimits& limits = {})
+      : TransferSource(choice), path_(std::move(path)), limits_(limits) {}
+  absl::StatusOr<SharedBytes> Read(const SnapshotReading& reading) override;
 
  private:
   const std::string path_;
+  const TransferLimits limits_;
 };
 
 // A file that is kept beside its predecessor, NAME.old: the newer one that is
@@ -71,17 +81,13 @@ class KeptFileSource final : public TransferSource {
         path_(std::move(path)),
         filter_(filter),
         complain_(std::move(complain)) {}
-  absl::StatusOr<std::vector<uint8_t>> Read(size_t max_bytes) override;
+  absl::StatusOr<SharedBytes> Read(const SnapshotReading& reading) override;
 
  private:
   const std::string path_;
   const FilterId filter_;
   const std::function<void(const std::string&)> complain_;
 };
-
-// Whether the bytes are as long as their header says and end with their
-// digest: not torn, not damaged. Less than ReadSnapshot(), and cheap.
-absl::Status CheckWhole(const std::vector<uint8_t>& bytes);
 
 // The header of a file, without moving the descriptor's offset.
 absl::StatusOr<SnapshotHeader> PeekSnapshotHeader(const std::string& path);

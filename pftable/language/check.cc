@@ -16,7 +16,33 @@ bool IsFilter(RuleAction action) {
          action == RuleAction::kMatch;
 }
 
+bool IsNat(RuleAction action) {
+  return action == RuleAction::kNat || action == RuleAction::kNoNat ||
+         action == RuleAction::kBinat || action == RuleAction::kNoBinat;
+}
+
+bool IsRdr(RuleAction action) {
+  return action == RuleAction::kRdr || action == RuleAction::kNoRdr;
+}
+
 }  // namespace
+
+bool RuleChecker::CheckRdr(const Rule& rule, const RuleSyntax& syntax,
+                           bool has_ports) {
+  if (rule.rdr && rule.rdr->port_low != 0 && !has_ports) {
+    return in_.Error(syntax.rdr->place,
+                     "rpool port only applies to tcp, udp and sctp",
+                     rule.protocol == 0 ? "add proto { tcp udp }" : "");
+  }
+  const CompareOperator op = rule.destination.port.op;
+  if (op != CompareOperator::kNone && op != CompareOperator::kEqual &&
+      op != CompareOperator::kRange) {
+    return in_.Error(syntax.destination.ports[0].place,
+                     "invalid port operator for rdr destination port",
+                     "write a port or a range, as in 1024:2048");
+  }
+  return true;
+}
 
 bool RuleChecker::CheckRule(const Rule& rule, const RuleSyntax& syntax) {
   const SourcePlace place = rule.place;
@@ -31,11 +57,15 @@ bool RuleChecker::CheckRule(const Rule& rule, const RuleSyntax& syntax) {
   };
   const bool ports =
       rule.source.port.IsSet() || rule.destination.port.IsSet();
-  if (ports && rule.protocol != protocol::kTcp && rule.protocol != kUdp &&
-      rule.protocol != kSctp) {
+  // FreeBSD's nat and binat rules are not looked at here.
+  if (IsNat(rule.action)) return true;
+  const bool has_ports = rule.protocol == protocol::kTcp ||
+                         rule.protocol == kUdp || rule.protocol == kSctp;
+  if (ports && !has_ports) {
     return in_.Error(port_place(), "port only applies to tcp, udp and sctp",
                      rule.protocol == 0 ? "add proto { tcp udp }" : "");
   }
+  if (IsRdr(rule.action)) return CheckRdr(rule, syntax, has_ports);
   if (syntax.flags_given && syntax.rule.flags.mask != 0 &&
       rule.protocol != protocol::kTcp) {
     bool any_tcp = rule.protocol == 0;
@@ -46,6 +76,25 @@ bool RuleChecker::CheckRule(const Rule& rule, const RuleSyntax& syntax) {
       return in_.Error(syntax.flags_place, "flags only apply to tcp");
     }
   }
+  if (in_.InDialect(Dialect::kOpenBsd)) {
+    const bool socket =
+        rule.protocol == protocol::kTcp || rule.protocol == kUdp;
+    if ((rule.user.IsSet() || rule.group.IsSet()) && !socket) {
+      return in_.Error(place, std::string(rule.user.IsSet() ? "user" : "group") +
+                                  " only applies to tcp/udp",
+                       rule.protocol == 0 ? "add proto { tcp udp }" : "");
+    }
+    if (!rule.os.empty() && rule.protocol != protocol::kTcp) {
+      return in_.Error(place, "os only applies to tcp",
+                       rule.protocol == 0 ? "add proto tcp" : "");
+    }
+    if (rule.family == Family::kIpv6 &&
+        (rule.scrub.no_df || rule.scrub.random_id)) {
+      return in_.Error(place,
+                       "address family inet6 does not support scrub options "
+                       "no-df, random-id");
+    }
+  }
   if (!rule.os.empty()) {
     bool any_tcp = rule.protocol == 0 || rule.protocol == protocol::kTcp;
     for (const ProtocolItem& p : syntax.protocols) {
@@ -53,11 +102,6 @@ bool RuleChecker::CheckRule(const Rule& rule, const RuleSyntax& syntax) {
     }
     if (!any_tcp) {
       return in_.Error(place, "OS fingerprinting only applies to tcp");
-    }
-    if (syntax.flags_given && (rule.flags.set & 0x02) == 0) {
-      return in_.Error(syntax.flags_place,
-                       "OS fingerprinting requires the SYN "
-                       "TCP flag (flags S/SA)");
     }
   }
   if ((rule.protocol == kIcmp && rule.family == Family::kIpv6) ||
@@ -71,21 +115,6 @@ bool RuleChecker::CheckRule(const Rule& rule, const RuleSyntax& syntax) {
                              " doesn't match address family " +
                              (rule.family == Family::kIpv6 ? "inet6" : "inet"));
   }
-  if (rule.source.address.dynamic_prefix != 255 &&
-      rule.family == Family::kIpv4 &&
-      rule.source.address.dynamic_prefix > 32) {
-    return in_.Error(
-        place, "netmask " + std::to_string(rule.source.address.dynamic_prefix) +
-                   " invalid for IPv4 address");
-  }
-  if (rule.destination.address.dynamic_prefix != 255 &&
-      rule.family == Family::kIpv4 &&
-      rule.destination.address.dynamic_prefix > 32) {
-    return in_.Error(
-        place, "netmask " +
-                   std::to_string(rule.destination.address.dynamic_prefix) +
-                   " invalid for IPv4 address");
-  }
   if (!IsFilter(rule.action)) return CheckPools(rule, syntax);
   if (rule.fragment && (ports || rule.flags.mask != 0 || rule.icmp_type)) {
     return in_.Error(syntax.fragment_place,
@@ -98,7 +127,9 @@ bool RuleChecker::CheckRule(const Rule& rule, const RuleSyntax& syntax) {
                      "return-rst can only be applied to TCP rules",
                      "add proto tcp, or use return");
   }
-  if (rule.allow_opts && rule.action != RuleAction::kPass) {
+  const bool match_options = rule.action == RuleAction::kMatch &&
+                             in_.InDialect(Dialect::kFreeBsd);
+  if (rule.allow_opts && rule.action != RuleAction::kPass && !match_options) {
     return in_.Error(place, "allow-opts can only be specified for pass rules");
   }
   if (rule.once && (rule.IsAnchorCall() ||
@@ -191,14 +222,17 @@ bool RuleChecker::CheckPools(const Rule& rule, const RuleSyntax& syntax) {
                      "specify translation",
                      "write `out` for nat-to, `in` for rdr-to");
   }
+  const bool openbsd = in_.InDialect(Dialect::kOpenBsd);
   if (rule.route != RouteKind::kNone) {
-    if (rule.direction == Direction::kBoth) {
+    if (rule.direction == Direction::kBoth &&
+        !(openbsd && rule.route == RouteKind::kDupTo)) {
       return in_.Error(pool_place,
                        "direction must be explicit with rules that "
                        "specify routing");
     }
-    if (rule.route != RouteKind::kDupTo && rule.state == StateKind::kNone) {
-      return in_.Error(pool_place, "route-to and reply-to require keep state");
+    if (openbsd && rule.state == StateKind::kNone) {
+      return in_.Error(pool_place,
+                       "route-to, reply-to and dup-to require keep state");
     }
   }
   if (rule.af_to != Family::kNone) {
@@ -228,10 +262,6 @@ bool RuleChecker::CheckPools(const Rule& rule, const RuleSyntax& syntax) {
           pool_place,
           "least-states is OpenBSD's; FreeBSD's pf has no such pool",
           "round-robin, or --dialect openbsd");
-    }
-    if ((*pool)->sticky_address && rule.state == StateKind::kNone &&
-        rule.action == RuleAction::kPass) {
-      return in_.Error(pool_place, "'sticky-address' requires 'keep state'");
     }
   }
   return true;

@@ -14,6 +14,7 @@ class RuleChecker {
   bool CheckRule(const Rule& rule, const RuleSyntax& syntax);
 
  private:
+  bool CheckRdr(const Rule& rule, const RuleSyntax& syntax, bool has_ports);
   bool CheckPools(const Rule& rule, const RuleSyntax& syntax);
   bool CheckRuleState(const Rule& rule, const RuleSyntax& syntax);
 

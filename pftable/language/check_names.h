@@ -23,6 +23,8 @@ class Names {
       : in_(in), draft_(draft), facts_(facts) {}
 
   void UseInterface(const std::string& name, SourcePlace place);
+  // What is said of it already need not be said again.
+  void ForgetInterface(const std::string& name) { interface_uses_.erase(name); }
   void UseTable(const std::string& name, SourcePlace place);
   void UseQueue(const std::string& name, SourcePlace place);
   void DefineQueue(const std::string& name, const std::string& parent);

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "pftable/language/decide_family.h"
 #include "pftable/print/printer.h"
 
 namespace sluice {
@@ -13,20 +14,7 @@ namespace {
 
 constexpr size_t kMaxLabelBytes = 63;
 
-// The families of a pool's addresses if they are all of one.
-Family PoolFamily(const PoolSyntax& pool) {
-  Family family = Family::kNone;
-  for (const HostItem& host : pool.hosts) {
-    if (host.family == Family::kNone) return Family::kNone;
-    if (family != Family::kNone && family != host.family) {
-      return Family::kNone;
-    }
-    family = host.family;
-  }
-  return family;
-}
-
-bool Fits(Family a, Family b) {
+bool FamiliesFit(Family a, Family b) {
   return a == Family::kNone || b == Family::kNone || a == b;
 }
 
@@ -60,6 +48,25 @@ void ReplaceAll(std::string& text, std::string_view what,
   }
 }
 
+// A rule with a limit of its own has adaptive timeouts of its own: 60 and 120 %
+// of it, counted in tens.
+void AddAdaptiveTimeouts(StateOptions& options) {
+  if (options.max_states < 10) return;
+  for (const auto& [timeout, value] : options.timeouts) {
+    if (timeout == Timeout::kAdaptiveStart ||
+        timeout == Timeout::kAdaptiveEnd) {
+      return;
+    }
+  }
+  const uint64_t tens = options.max_states / 10;
+  options.timeouts.emplace_back(Timeout::kAdaptiveStart,
+                                static_cast<uint32_t>(tens * 6));
+  options.timeouts.emplace_back(
+      Timeout::kAdaptiveEnd,
+      static_cast<uint32_t>(std::min<uint64_t>(tens * 12, 0xffffffff)));
+  std::sort(options.timeouts.begin(), options.timeouts.end());
+}
+
 }  // namespace
 
 void RuleExpander::ApplyStateDefaults(RuleSyntax& rule) {
@@ -69,10 +76,15 @@ void RuleExpander::ApplyStateDefaults(RuleSyntax& rule) {
     r.state = StateKind::kKeep;
     if (options.state_defaults) {
       r.state_options = *options.state_defaults;
+      if (!draft_.input().unnamed_by_number) {
+        AddAdaptiveTimeouts(r.state_options);
+      }
       return;
     }
   }
   if (r.state == StateKind::kNone) return;
+  // Rules of snapshots have all that they say.
+  if (!draft_.input().unnamed_by_number) AddAdaptiveTimeouts(r.state_options);
   r.state_options.keep_given = options.state_defaults.has_value();
   if (!rule.state_lock_given) {
     r.state_options.if_bound = options.state_policy_if_bound;
@@ -86,8 +98,24 @@ bool RuleExpander::ExpandLabels(Rule& rule) {
     if (text.find('$') == std::string::npos) return true;
     ReplaceAll(text, "$if", rule.on.IsSet() ? rule.on.name : "any");
     const auto address = [&](const AddressMatch& match) {
-      return std::string(match.negated ? "! " : "") +
-             AddressText(match, in_.dialect());
+      // What pf has no word for in labels is "?".
+      std::string text;
+      switch (match.kind) {
+        case AddressKind::kDynamicInterface:
+          text = "(" + match.name + ")";
+          break;
+        case AddressKind::kTable:
+          text = "<" + match.name + ">";
+          break;
+        case AddressKind::kRange:
+        case AddressKind::kRouteLabel:
+          text = "?";
+          break;
+        default:
+          text = AddressText(match);
+          break;
+      }
+      return (match.negated ? "! " : "") + text;
     };
     ReplaceAll(text, "$srcaddr", address(rule.source.address));
     ReplaceAll(text, "$dstaddr", address(rule.destination.address));
@@ -132,8 +160,35 @@ void RuleExpander::NumberLabels(Anchor& anchor) {
   for (Anchor& child : anchor.children) NumberLabels(child);
 }
 
-bool RuleExpander::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
-  // An empty list is one item that says nothing.
+bool RuleExpander::CheckMasks(const HostItem& source,
+                              const HostItem& destination) {
+  for (const HostItem* host : {&source, &destination}) {
+    if (host->excess_mask == 0) continue;
+    return in_.Error(host->place,
+                     "netmask " + std::to_string(host->excess_mask) +
+                         " invalid for IPv4 address");
+  }
+  return true;
+}
+
+bool RuleExpander::FillPools(const RuleSyntax& syntax, Rule& rule) {
+  PoolParser::Use use;
+  use.family = rule.af_to != Family::kNone ? rule.af_to : rule.family;
+  use.port = rule.destination.port;
+  if (syntax.nat && !pools_.FillPool(*syntax.nat, use, rule.nat)) return false;
+  if (syntax.rdr && !pools_.FillPool(*syntax.rdr, use, rule.rdr)) return false;
+  if (!syntax.route) return true;
+  use.family = rule.family;
+  use.is_route = true;
+  // What is translated leaves as another family; and IPv4 may go by a
+  // neighbour of IPv6.
+  use.any_family = rule.af_to != Family::kNone ||
+                   syntax.route->pool.prefer_ipv6_nexthop;
+  return pools_.FillPool(*syntax.route, use, rule.route_pool);
+}
+
+// An empty list is one item that says nothing.
+void RuleExpander::Fill(RuleSyntax& syntax) {
   const auto fill = [](auto& list) {
     if (list.empty()) list.emplace_back();
   };
@@ -146,10 +201,11 @@ bool RuleExpander::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
   fill(syntax.destination.ports);
   fill(syntax.users);
   fill(syntax.groups);
-  const bool icmp_given = !syntax.icmp.empty();
   fill(syntax.icmp);
+}
 
-  // The product is known before any of it is made.
+// The product is known before any of it is made.
+uint64_t RuleExpander::Product(const RuleSyntax& syntax) const {
   uint64_t product = 1;
   for (const size_t n :
        {syntax.interfaces.size(), syntax.protocols.size(), syntax.icmp.size(),
@@ -160,41 +216,96 @@ bool RuleExpander::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
     if (product > draft_.input().limits.rules) break;
     product *= n;
   }
-  if (product > draft_.rules_left()) {
-    return in_.Error(syntax.rule.place,
-                     "the lists of this rule make the ruleset larger than " +
-                         std::to_string(draft_.input().limits.rules) + " rules",
-                     "put the addresses into a table");
-  }
+  return product;
+}
 
-  // Translation to addresses of one family makes the rule one of it.
-  Family family = syntax.rule.family;
-  if (family == Family::kNone && syntax.rule.af_to == Family::kNone) {
-    for (const auto* pool : {&syntax.nat, &syntax.rdr, &syntax.route}) {
-      if (family == Family::kNone && pool->has_value()) {
-        family = PoolFamily(**pool);
-      }
-    }
-  }
-  if (syntax.rule.af_to != Family::kNone && family == Family::kNone) {
-    family = syntax.rule.af_to == Family::kIpv4 ? Family::kIpv6
-                                                : Family::kIpv4;
-  }
+bool RuleExpander::CheckProduct(const RuleSyntax& syntax) {
+  if (Product(syntax) <= draft_.rules_left()) return true;
+  return in_.Error(syntax.rule.place,
+                   "the lists of this rule make the ruleset larger than " +
+                       std::to_string(draft_.input().limits.rules) + " rules",
+                   "put the addresses into a table");
+}
 
-  const auto fits = [&](const InterfaceItem& on, const HostItem& source,
-                        const HostItem& destination) {
-    return Fits(family, source.family) && Fits(family, destination.family) &&
-           Fits(source.family, destination.family) &&
-           FitsScope(source, on, facts_) &&
-           FitsScope(destination, on, facts_) &&
-           (source.scope.empty() || destination.scope.empty() ||
-            source.scope == destination.scope);
-  };
+bool RuleExpander::NoCombination(const RuleSyntax& syntax) {
+  return in_.Error(syntax.rule.place, "rule expands to no valid combination",
+                   "its address families or interfaces exclude each other");
+}
+
+bool RuleExpander::Fits(Family family, const HostItem& source,
+                        const HostItem& destination,
+                        const InterfaceItem& on) const {
+  return FamiliesFit(family, source.family) &&
+         FamiliesFit(family, destination.family) &&
+         FamiliesFit(source.family, destination.family) &&
+         FitsScope(source, on, facts_) && FitsScope(destination, on, facts_) &&
+         (source.scope.empty() || destination.scope.empty() ||
+          source.scope == destination.scope);
+}
+
+// Translation and routing to both families is for no rule that is of both.
+bool RuleExpander::CheckPoolFamilies(const RuleSyntax& syntax, Family family) {
+  const Rule& rule = syntax.rule;
+  const bool filter = rule.action == RuleAction::kPass ||
+                      rule.action == RuleAction::kBlock ||
+                      rule.action == RuleAction::kMatch;
+  if (!filter || family != Family::kNone || in_.InDialect(Dialect::kFreeBsd)) {
+    return true;
+  }
+  for (const auto* pool : {&syntax.rdr, &syntax.nat, &syntax.route}) {
+    if (!*pool || !IsMixed((*pool)->hosts)) continue;
+    if ((*pool)->pool.prefer_ipv6_nexthop) continue;
+    return in_.Error((*pool)->place,
+                     std::string(pool == &syntax.route ? "routing"
+                                                       : "translation") +
+                         " spec contains addresses with different address "
+                         "families",
+                     "write inet or inet6");
+  }
+  return true;
+}
+
+// divert-to makes a rule of no family one of its address's, and no other.
+bool RuleExpander::ResolveDivert(RuleSyntax& syntax, Family& family) {
+  ForeignOptions& foreign = syntax.rule.foreign;
+  const SourcePlace place = syntax.divert_place;
+  if (syntax.rule.IsAnchorCall() || in_.InDialect(Dialect::kFreeBsd)) {
+    return true;
+  }
+  if (foreign.divert == DivertKind::kReply &&
+      syntax.rule.direction == Direction::kIn) {
+    return in_.Error(place, "divert-reply used with incoming rule");
+  }
+  if (foreign.divert != DivertKind::kTo) return true;
+  if (syntax.rule.direction == Direction::kOut) {
+    return in_.Error(place, "divert-to used with outgoing rule");
+  }
+  for (const HostItem& host : syntax.divert) {
+    if (family != Family::kNone && host.family != family) continue;
+    family = host.family;
+    foreign.divert_address = host.match.address;
+    return true;
+  }
+  return syntax.divert.empty() ||
+         in_.Error(place, "divert-to address family mismatch");
+}
+
+bool RuleExpander::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
+  // `icmp` may be filled already, with an item that says nothing.
+  const bool icmp_given = !syntax.icmp.empty() && syntax.icmp[0].is_set;
+  Fill(syntax);
+  if (!CheckProduct(syntax)) return false;
+  const uint64_t product = Product(syntax);
+
+  Family family = DecideFamily(syntax, in_.dialect());
+  if (!CheckPoolFamilies(syntax, family)) return false;
+  if (!ResolveDivert(syntax, family)) return false;
+
   size_t combinations = 0;
   for (const InterfaceItem& on : syntax.interfaces) {
     for (const HostItem& source : syntax.source.hosts) {
       for (const HostItem& destination : syntax.destination.hosts) {
-        if (fits(on, source, destination)) ++combinations;
+        if (Fits(family, source, destination, on)) ++combinations;
       }
     }
   }
@@ -211,7 +322,7 @@ bool RuleExpander::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
                        const HostItem& destination,
                        const PortItem& destination_port, const IdMatch& user,
                        const IdMatch& group) {
-    if (!fits(on, source, destination)) return;
+    if (!Fits(family, source, destination, on)) return;
     Rule& r = out.emplace_back(syntax.rule);
     r.family = family != Family::kNone          ? family
                : source.family != Family::kNone ? source.family
@@ -225,9 +336,21 @@ bool RuleExpander::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
     r.source = {.address = source.match, .port = source_port.match};
     r.destination = {.address = destination.match,
                      .port = destination_port.match};
+    // More bits than an address has are all of it.
+    if (r.family == Family::kIpv4) {
+      for (AddressMatch* m : {&r.source.address, &r.destination.address}) {
+        if (m->dynamic_prefix >= 32) m->dynamic_prefix = 255;
+      }
+    }
     r.os = os;
     r.user = user;
     r.group = group;
+    // There is nothing to modulate but TCP's sequence numbers.
+    if ((r.state == StateKind::kModulate ||
+         r.state == StateKind::kSynproxy) &&
+        r.protocol != 0 && r.protocol != protocol::kTcp) {
+      r.state = StateKind::kKeep;
+    }
     bool good = true;
     if (icmp_given) {
       const uint8_t wanted = icmp.family == Family::kIpv6 ? 58 : 1;
@@ -253,19 +376,7 @@ bool RuleExpander::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
     } else if (!tcp) {
       r.flags = {};
     }
-    if (good && syntax.nat) {
-      const Family to =
-          r.af_to != Family::kNone ? r.af_to : r.family;
-      good = pools_.FillPool(*syntax.nat, to, r.nat);
-    }
-    if (good && syntax.rdr) {
-      const Family to =
-          r.af_to != Family::kNone ? r.af_to : r.family;
-      good = pools_.FillPool(*syntax.rdr, to, r.rdr);
-    }
-    if (good && syntax.route) {
-      good = pools_.FillPool(*syntax.route, r.family, r.route_pool);
-    }
+    good = good && CheckMasks(source, destination) && FillPools(syntax, r);
     good = good && checker_.CheckRule(r, syntax) && ExpandLabels(r);
     ++added;
     if (!good) {
@@ -276,14 +387,15 @@ bool RuleExpander::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
     draft_.CountRule();
   };
 
+  // As pfctl nests them: `$nr` and all that counts rules depends on it.
   for (const InterfaceItem& on : syntax.interfaces) {
     for (const ProtocolItem& protocol : syntax.protocols) {
       for (const IcmpItem& icmp : syntax.icmp) {
         for (const HostItem& source : syntax.source.hosts) {
-          for (const PortItem& source_port : syntax.source.ports) {
-            for (const std::string& os : syntax.source.fingerprints) {
-              for (const HostItem& destination : syntax.destination.hosts) {
-                for (const PortItem& port : syntax.destination.ports) {
+          for (const HostItem& destination : syntax.destination.hosts) {
+            for (const PortItem& source_port : syntax.source.ports) {
+              for (const PortItem& port : syntax.destination.ports) {
+                for (const std::string& os : syntax.source.fingerprints) {
                   for (const IdMatch& user : syntax.users) {
                     for (const IdMatch& group : syntax.groups) {
                       if (failed) return false;
@@ -300,66 +412,7 @@ bool RuleExpander::ExpandRule(RuleSyntax& syntax, std::vector<Rule>& out) {
     }
   }
   if (failed) return false;
-  if (added == 0) {
-    return in_.Error(syntax.rule.place, "rule expands to no valid combination",
-                     "its address families or interfaces exclude each other");
-  }
-  return true;
-}
-
-// binat-to is nat-to with static ports outward and rdr-to inward.
-bool RuleExpander::ExpandBinat(RuleSyntax& syntax, std::vector<Rule>& out) {
-  const PoolSyntax& target = *syntax.binat;
-  if (syntax.rule.direction != Direction::kBoth) {
-    return in_.Error(
-        target.place,
-        "binat-to cannot be used with a direction: it is for both");
-  }
-  if (syntax.source.hosts.size() != 1) {
-    return in_.Error(target.place, "binat-to wants one source address");
-  }
-  if (target.hosts.size() != 1) {
-    return in_.Error(target.place, "binat-to wants one target address");
-  }
-  if (target.pool.port_low != 0) {
-    return in_.Error(target.place, "binat-to has no ports");
-  }
-  const AddressMatch& inside = syntax.source.hosts[0].match;
-  const AddressMatch& outside = target.hosts[0].match;
-  if (inside.kind == AddressKind::kTable ||
-      outside.kind == AddressKind::kTable) {
-    return in_.Error(target.place, "a table cannot be used with binat-to");
-  }
-  if (inside.negated || inside.kind == AddressKind::kAny) {
-    return in_.Error(target.place, "binat-to wants one source address");
-  }
-  if (inside.kind == AddressKind::kPrefix &&
-      outside.kind == AddressKind::kPrefix && inside.mask != outside.mask) {
-    return in_.Error(target.place,
-                     "binat-to: the source's mask and the target's must be the "
-                     "same");
-  }
-  const bool network =
-      outside.kind == AddressKind::kPrefix &&
-      outside.mask != MaskOf(outside.mask.family,
-                             AddressBits(outside.mask.family));
-  RuleSyntax outward = syntax;
-  outward.rule.direction = Direction::kOut;
-  outward.nat = target;
-  outward.nat->pool.static_port = true;
-  if (network) outward.nat->pool.method = PoolMethod::kBitmask;
-  outward.binat.reset();
-  RuleSyntax inward = syntax;
-  inward.rule.direction = Direction::kIn;
-  inward.rdr = target;
-  inward.rdr->hosts = syntax.source.hosts;
-  if (network) inward.rdr->pool.method = PoolMethod::kBitmask;
-  inward.source = syntax.destination;
-  inward.source.fingerprints.clear();
-  inward.destination.hosts = target.hosts;
-  inward.destination.ports = syntax.source.ports;
-  inward.binat.reset();
-  return ExpandRule(outward, out) && ExpandRule(inward, out);
+  return added != 0 || NoCombination(syntax);
 }
 
 }  // namespace sluice

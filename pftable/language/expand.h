@@ -30,7 +30,19 @@ class RuleExpander {
   void NumberLabels(Anchor& anchor);
 
  private:
+  static void Fill(RuleSyntax& syntax);
+  uint64_t Product(const RuleSyntax& syntax) const;
+  bool CheckProduct(const RuleSyntax& syntax);
+  bool NoCombination(const RuleSyntax& syntax);
+  bool Fits(Family family, const HostItem& source, const HostItem& destination,
+            const InterfaceItem& on) const;
   bool ExpandLabels(Rule& rule);
+  bool CheckMasks(const HostItem& source, const HostItem& destination);
+  bool CheckPoolFamilies(const RuleSyntax& syntax, Family family);
+  bool ResolveDivert(RuleSyntax& syntax, Family& family);
+  bool FillPools(const RuleSyntax& syntax, Rule& rule);
+  bool CheckBinat(const RuleSyntax& syntax, const HostItem& inside,
+                  const HostItem& outside);
   bool CheckLabelLength(const std::string& text, std::string_view what,
                         SourcePlace place);
 

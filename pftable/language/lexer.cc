@@ -92,11 +92,15 @@ void Lexer::Push(uint32_t file, std::string_view text) {
   sources_.push_back(std::move(source));
 }
 
-void Lexer::SkipContinuation(Source& s) {
+void Lexer::SkipBackslashes(Source& s) {
   while (s.at < s.text.size() && s.text[s.at] == '\\') {
     size_t next = s.at + 1;
     if (next < s.text.size() && s.text[next] == '\r') ++next;
-    if (next >= s.text.size() || s.text[next] != '\n') return;
+    if (next >= s.text.size() || s.text[next] != '\n') {
+      // The next character is taken as it is, another backslash too.
+      s.taken = ++s.at;
+      return;
+    }
     s.at = next + 1;
     ++s.line;
     s.line_start = s.at;
@@ -112,7 +116,9 @@ int Lexer::Peek() {
     expanding_ = false;
   }
   Source& s = *sources_.back();
-  if (s.at < s.text.size() && s.text[s.at] == '\\') SkipContinuation(s);
+  if (s.at < s.text.size() && s.text[s.at] == '\\' && s.taken != s.at) {
+    SkipBackslashes(s);
+  }
   if (s.at >= s.text.size()) return kEof;
   return static_cast<unsigned char>(s.text[s.at]);
 }
@@ -294,8 +300,10 @@ Token Lexer::Quoted(int quote, Token token) {
       return token;
     }
     if (c == '\r') continue;
-    if (c != '\t' && (c < ' ' || c > '~')) {
-      return fail("string with a byte that is not printable ASCII");
+    // Bytes above ASCII are of names in other languages, whatever their
+    // encoding, and stay as they are.
+    if (c != '\t' && ((c >= '\0' && c < ' ') || c == '\x7f')) {
+      return fail("string with a control character");
     }
     if (token.text.size() >= kMaxTokenBytes - 1) {
       return fail("string too long, at most 8191 bytes");

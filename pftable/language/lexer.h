@@ -87,6 +87,8 @@ class Lexer {
     size_t at = 0;
     uint32_t line = 1;
     size_t line_start = 0;
+    // Where a character stands whose backslash has been dropped.
+    size_t taken = static_cast<size_t>(-1);
   };
   struct Macro {
     std::string value = {};
@@ -96,8 +98,9 @@ class Lexer {
 
   int Get();
   int Peek();
-  // Skips a backslash and a newline; outside of quotes only.
-  void SkipContinuation(Source& s);
+  // Outside of quotes: a backslash and a newline are nothing, and any other
+  // backslash is dropped.
+  void SkipBackslashes(Source& s);
   void SkipBlanks(bool& skipped);
   Token Quoted(int quote, Token token);
   bool BeginMacro(Token& token);

@@ -21,7 +21,7 @@ constexpr size_t kMaxDepthFreeBsd = 32;
 
 bool AnchorParser::ParseAnchorName(std::string& name, bool& wildcard) {
   const SourcePlace place = in_.token().place;
-  if (!in_.TakeString("an anchor name", name, kMaxTokenBytes)) return false;
+  if (!in_.TakeName("an anchor name", name, kMaxTokenBytes)) return false;
   // Without quotes, "a/b" and "a/*" are several tokens.
   while (in_.token().adjacent && in_.token().Is('/')) {
     in_.Take();
@@ -266,7 +266,7 @@ bool AnchorParser::ParseLoadAnchor(SourcePlace place) {
   if (!in_.AcceptWord("from")) return in_.Unexpected("'from'");
   Load pending;
   pending.place = in_.token().place;
-  if (!in_.TakeString("a file name", pending.file, kMaxTokenBytes))
+  if (!in_.TakeName("a file name", pending.file, kMaxTokenBytes))
     return false;
   if (!in_.AtStatementEnd()) return in_.Unexpected("the end of the statement");
   if (!AnchorPath(name, name_place, pending.path)) return false;

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "pftable/language/parse_address.h"
 #include "pftable/language/words.h"
 
 namespace sluice {
@@ -55,38 +56,53 @@ bool AntispoofParser::ParseAntispoof(SourcePlace place) {
     RuleSyntax network = base;
     network.interfaces = {i};
     network.interfaces[0].match.negated = true;
-    Token name;
-    name.kind = TokenKind::kWord;
-    name.place = i.place;
     if (i.dynamic) {
       network.source.hosts = {dynamic};
       network.source.hosts[0].match.modifiers.network = true;
     } else {
-      name.text = i.match.name + ":network";
-      if (facts_.Resolve(i.match.name).empty()) {
-        std::string hint = DidYouMean(i.match.name, names_.InterfaceNames());
-        if (hint.empty()) {
-          hint = "no such interface or group; (" + i.match.name +
-                 ") follows one that comes later";
-        }
-        return in_.Error(i.place, "no IP address found for " + i.match.name,
-                         std::move(hint));
-      }
-      if (!hosts_.ResolveHost(name, -1, false, network.source.hosts))
-        return false;
+      network.source.hosts = AddressesOf(i, {.network = true});
     }
-    if (!expander_.ExpandRule(network, out)) return false;
-    if (loopback) continue;
     RuleSyntax own = base;
-    if (i.dynamic) {
-      own.source.hosts = {dynamic};
-    } else {
-      name.text = i.match.name;
-      if (!hosts_.ResolveHost(name, -1, false, own.source.hosts)) return false;
+    own.source.hosts = i.dynamic ? std::vector<HostItem>{dynamic}
+                                 : AddressesOf(i, {});
+    if (own.source.hosts.empty()) {
+      WarnOfNothing(i);
+      continue;
     }
-    if (!expander_.ExpandRule(own, out)) return false;
+    if (!network.source.hosts.empty() && !expander_.ExpandRule(network, out)) {
+      return false;
+    }
+    if (!loopback && !expander_.ExpandRule(own, out)) return false;
   }
   return true;
+}
+
+std::vector<HostItem> AntispoofParser::AddressesOf(
+    const InterfaceItem& interface, const InterfaceModifiers& modifiers) {
+  std::vector<HostItem> hosts =
+      InterfaceAddresses(facts_.Resolve(interface.match.name), modifiers);
+  for (HostItem& host : hosts) host.place = interface.place;
+  return hosts;
+}
+
+// As in pf, nothing is blocked then.
+void AntispoofParser::WarnOfNothing(const InterfaceItem& interface) {
+  const std::string& name = interface.match.name;
+  names_.ForgetInterface(name);
+  if (!facts_.Resolve(name).empty()) {
+    in_.Warning(interface.place,
+                name + " has no address: antispoof makes no rule of it",
+                "write (" + name + ") to follow the interface's addresses");
+    return;
+  }
+  std::string hint = DidYouMean(name, names_.InterfaceNames());
+  if (hint.empty()) {
+    hint = "(" + name + ") follows an interface that comes later";
+  }
+  in_.Warning(interface.place,
+              "no interface or group is named '" + name +
+                  "': antispoof makes no rule of it",
+              std::move(hint));
 }
 
 }  // namespace sluice

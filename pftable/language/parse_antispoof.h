@@ -3,6 +3,8 @@
 #ifndef SLUICE_PFTABLE_LANGUAGE_PARSE_ANTISPOOF_H_
 #define SLUICE_PFTABLE_LANGUAGE_PARSE_ANTISPOOF_H_
 
+#include <vector>
+
 #include "pftable/host/host_facts.h"
 #include "pftable/language/check_names.h"
 #include "pftable/language/expand.h"
@@ -33,6 +35,10 @@ class AntispoofParser {
   bool ParseAntispoof(SourcePlace place);
 
  private:
+  std::vector<HostItem> AddressesOf(const InterfaceItem& interface,
+                                    const InterfaceModifiers& modifiers);
+  void WarnOfNothing(const InterfaceItem& interface);
+
   TokenReader& in_;
   PolicyDraft& draft_;
   Names& names_;

@@ -41,13 +41,13 @@ bool EtherParser::ParseMac(MacMatch& mac) {
     int64_t bits = 0;
     if (!in_.TakeNumber("MAC mask", 0, 48, bits)) return false;
     for (int64_t i = 0; i < 48; ++i) {
+      // pf counts the bits of a byte from its least.
       if (i >= bits) {
         mac.mask[static_cast<size_t>(i / 8)] &=
-            static_cast<uint8_t>(~(0x80 >> (i % 8)));
+            static_cast<uint8_t>(~(1 << (i % 8)));
       }
     }
   }
-  for (size_t i = 0; i < 6; ++i) mac.address[i] &= mac.mask[i];
   return true;
 }
 
@@ -92,8 +92,8 @@ bool EtherParser::ParseEtherRule(SourcePlace place, bool& in_body) {
   if (in_.AcceptWord("on") && !heads_.ParseInterfaces(interfaces, false))
     return false;
   if (in_.AcceptWord("bridge-to") &&
-      !in_.TakeString("an interface name", rule.bridge_to.name,
-                      kMaxInterfaceName)) {
+      !in_.TakeName("an interface name", rule.bridge_to.name,
+                    kMaxInterfaceName)) {
     return false;
   }
   std::vector<uint16_t> types;
@@ -110,8 +110,11 @@ bool EtherParser::ParseEtherRule(SourcePlace place, bool& in_body) {
   const auto macs = [&](std::vector<MacMatch>& out) {
     return in_.ParseList([&] { return ParseMac(out.emplace_back()); });
   };
-  if (in_.AcceptWord("from") && !macs(sources)) return false;
-  if (in_.AcceptWord("to") && !macs(destinations)) return false;
+  if (!in_.AcceptWord("all")) {
+    if (in_.AcceptWord("from") && !macs(sources)) return false;
+    if (in_.AcceptWord("to") && !macs(destinations)) return false;
+  }
+  const SourcePlace l3_place = in_.token().place;
   if (in_.AcceptWord("l3")) {
     if (in_.AcceptWord("all")) {
       // no condition
@@ -124,6 +127,19 @@ bool EtherParser::ParseEtherRule(SourcePlace place, bool& in_body) {
           !hosts_.ParseHosts(head.destination.hosts, HostContext::kRule)) {
         return false;
       }
+    }
+  }
+  for (const auto* hosts : {&head.source.hosts, &head.destination.hosts}) {
+    for (const HostItem& host : *hosts) {
+      if (host.match.kind == AddressKind::kPrefix ||
+          host.match.kind == AddressKind::kTable ||
+          host.match.kind == AddressKind::kAny) {
+        continue;
+      }
+      return in_.Error(l3_place, std::string(hosts == &head.source.hosts
+                                                 ? "from"
+                                                 : "to") +
+                                     " must be an address or table");
     }
   }
   while (!in_.AtStatementEnd() && !(is_anchor && in_.token().Is('{'))) {
@@ -200,7 +216,14 @@ bool EtherParser::ParseEtherRule(SourcePlace place, bool& in_body) {
               }
               EtherRule& r = out.emplace_back(rule);
               r.on = on.match;
-              r.ether_type = type;
+              // The addresses say which type of frame it is about.
+              const Family family = l3_source.family != Family::kNone
+                                        ? l3_source.family
+                                        : l3_destination.family;
+              r.ether_type = type != 0                   ? type
+                             : family == Family::kIpv4   ? 0x0800
+                             : family == Family::kIpv6   ? 0x86dd
+                                                         : 0;
               r.source = source;
               r.destination = destination;
               r.l3_source = l3_source.match;

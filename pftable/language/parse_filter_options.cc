@@ -24,18 +24,14 @@ constexpr size_t kMaxLabels = 5;  // FreeBSD; OpenBSD has one
 bool RuleOptionParser::ParseFilterOptions(RuleSyntax& rule) {
   while (!in_.AtStatementEnd() && !in_.token().Is('{')) {
     if (in_.token().Is('!')) {
-      const SourcePlace place = in_.Take().place;
+      in_.Take();
       if (in_.AcceptWord("tagged")) {
         rule.rule.tagged_negated = true;
-        if (!rule.rule.tagged.empty()) {
-          return in_.Error(place, "'tagged' is given twice");
-        }
         if (!ParseTag("tag", rule.rule.tagged)) return false;
       } else if (in_.AcceptWord("received-on")) {
         rule.rule.received_on.negated = true;
         const SourcePlace name_place = in_.token().place;
-        if (!in_.TakeString("an interface name", rule.rule.received_on.name,
-                            kMaxInterfaceName)) {
+        if (!in_.TakeInterface(rule.rule.received_on.name)) {
           return false;
         }
         names_.UseInterface(rule.rule.received_on.name, name_place);
@@ -77,10 +73,19 @@ bool RuleOptionParser::ParseFilterOption(RuleSyntax& rule, const Token& word) {
                                     : w == "synproxy" ? StateKind::kSynproxy
                                                       : StateKind::kNone);
   }
-  if (w == "icmp-type") return ParseIcmpTypes(rule, Family::kIpv4);
-  if (w == "icmp6-type") return ParseIcmpTypes(rule, Family::kIpv6);
-  if (w == "user") return ParseIds(rule.users, true);
-  if (w == "group") return ParseIds(rule.groups, false);
+  if (w == "icmp-type" || w == "icmp6-type") {
+    if (!rule.icmp.empty()) return twice();
+    return ParseIcmpTypes(rule, w == "icmp-type" ? Family::kIpv4
+                                                 : Family::kIpv6);
+  }
+  if (w == "user" || w == "group") {
+    // Given again, what is new goes in front.
+    std::vector<IdMatch>& all = w == "user" ? rule.users : rule.groups;
+    std::vector<IdMatch> more;
+    if (!ParseIds(more, w == "user")) return false;
+    all.insert(all.begin(), more.begin(), more.end());
+    return true;
+  }
   if (w == "tos") {
     if (r.tos) return twice();
     r.tos.emplace(0);
@@ -92,24 +97,19 @@ bool RuleOptionParser::ParseFilterOption(RuleSyntax& rule, const Token& word) {
     return true;
   }
   if (w == "allow-opts") {
-    if (r.allow_opts) return twice();
     r.allow_opts = true;
     return true;
   }
   if (w == "label") return ParseLabel(r.labels);
-  if (w == "tag") {
-    if (!r.tag.empty()) return twice();
-    return ParseTag("tag", r.tag);
-  }
+  if (w == "tag") return ParseTag("tag", r.tag);
   if (w == "tagged") {
-    if (!r.tagged.empty()) return twice();
+    r.tagged_negated = false;
     return ParseTag("tag", r.tagged);
   }
   if (w == "received-on") {
     if (r.received_on.IsSet()) return twice();
     const SourcePlace name_place = in_.token().place;
-    if (!in_.TakeString("an interface name", r.received_on.name,
-                        kMaxInterfaceName)) {
+    if (!in_.TakeInterface(r.received_on.name)) {
       return false;
     }
     names_.UseInterface(r.received_on.name, name_place);
@@ -120,7 +120,6 @@ bool RuleOptionParser::ParseFilterOption(RuleSyntax& rule, const Token& word) {
     return true;
   }
   if (w == "probability") {
-    if (r.probability != 0) return twice();
     return ParseProbability(r.probability);
   }
   if (w == "prio") {
@@ -140,7 +139,6 @@ bool RuleOptionParser::ParseFilterOption(RuleSyntax& rule, const Token& word) {
     return true;
   }
   if (w == "ridentifier") {
-    if (r.ridentifier != 0) return twice();
     if (!in_.TakeNumber("ridentifier", 1, kMaxUint32, number)) return false;
     r.ridentifier = static_cast<uint32_t>(number);
     return true;
@@ -211,6 +209,7 @@ bool RuleOptionParser::ParseFlags(RuleSyntax& rule) {
 bool RuleOptionParser::ParseIcmpTypes(RuleSyntax& rule, Family family) {
   return in_.ParseList([&] {
     IcmpItem item;
+    item.is_set = true;
     item.family = family;
     item.place = in_.token().place;
     const Token word = in_.token();
@@ -334,7 +333,7 @@ bool RuleOptionParser::ParseTos(uint8_t& tos) {
 bool RuleOptionParser::ParseLabel(std::vector<std::string>& labels) {
   const SourcePlace place = in_.token().place;
   std::string label;
-  if (!in_.TakeString("a label", label, kMaxTokenBytes)) return false;
+  if (!in_.TakeName("a label", label, kMaxTokenBytes)) return false;
   if (label.size() > kMaxLabel) {
     return in_.Error(place, "rule label too long, max 63 chars");
   }
@@ -351,7 +350,7 @@ bool RuleOptionParser::ParseLabel(std::vector<std::string>& labels) {
 
 bool RuleOptionParser::ParseTag(std::string_view what, std::string& tag) {
   const SourcePlace place = in_.token().place;
-  if (!in_.TakeString(what, tag, kMaxTokenBytes)) return false;
+  if (!in_.TakeName(what, tag, kMaxTokenBytes)) return false;
   if (tag.size() > kMaxTag) {
     return in_.Error(place, "tag too long, max 63 chars");
   }
@@ -423,7 +422,7 @@ bool RuleOptionParser::ParseSetItem(RuleSyntax& rule) {
     return ParseTos(*r.set_tos);
   }
   if (in_.AcceptWord("delay")) {
-    if (!in_.TakeNumber("delay", 1, 65535, number)) return false;
+    if (!in_.TakeNumber("delay", 0, 65535, number)) return false;
     r.foreign.delay = static_cast<uint16_t>(number);
     return true;
   }

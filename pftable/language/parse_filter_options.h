@@ -22,10 +22,12 @@ class RuleOptionParser {
  public:
   // All outlive this.
   RuleOptionParser(TokenReader& in, Names& names, const HostFacts& facts,
-                   PortParser& ports, PoolParser& pools, StateParser& states)
+                   HostParser& hosts, PortParser& ports, PoolParser& pools,
+                   StateParser& states)
       : in_(in),
         names_(names),
         facts_(facts),
+        hosts_(hosts),
         ports_(ports),
         pools_(pools),
         states_(states) {}
@@ -52,10 +54,12 @@ class RuleOptionParser {
   bool ParseSetItem(RuleSyntax& rule);
   bool ParseScrubOptions(ScrubOptions& scrub, bool in_rule);
   bool ParseProbability(uint32_t& probability);
+  bool ParseDivert(RuleSyntax& rule, const Token& word);
 
   TokenReader& in_;
   Names& names_;
   const HostFacts& facts_;
+  HostParser& hosts_;
   PortParser& ports_;
   PoolParser& pools_;
   StateParser& states_;

@@ -21,7 +21,7 @@ bool RuleOptionParser::ParseForeignOption(RuleSyntax& rule, const Token& word,
     if (!name.empty()) {
       return in_.Error(word.place, "'" + w + " limiter' is given twice");
     }
-    if (!in_.TakeString("a limiter's name", name, 63)) return false;
+    if (!in_.TakeName("a limiter's name", name, 63)) return false;
     if (name.empty()) return in_.Error(word.place, "empty limiter name");
     if (!in_.Accept('(')) return true;
     const bool blocks = in_.AcceptWord("block");
@@ -35,12 +35,13 @@ bool RuleOptionParser::ParseForeignOption(RuleSyntax& rule, const Token& word,
     if (!f.queue.empty()) return in_.Error(word.place, "queue is given twice");
     const auto name = [&](std::string& out) {
       const SourcePlace place = in_.token().place;
-      if (!in_.TakeString("a queue name", out, 63)) return false;
+      if (!in_.TakeName("a queue name", out, 63)) return false;
       names_.UseQueue(out, place);
       return true;
     };
     if (!in_.Accept('(')) return name(f.queue);
     if (!name(f.queue)) return false;
+    if (in_.Accept(')')) return true;
     in_.Accept(',');
     return name(f.priority_queue) && in_.Expect(')', "after two queue names");
   }
@@ -49,49 +50,8 @@ bool RuleOptionParser::ParseForeignOption(RuleSyntax& rule, const Token& word,
     f.rtable = static_cast<int32_t>(number);
     return true;
   }
-  if (w == "divert-reply") {
-    f.divert = DivertKind::kReply;
-    return true;
-  }
-  if (w == "divert-packet") {
-    f.divert = DivertKind::kPacket;
-    if (!in_.AcceptWord("port")) return in_.Unexpected("'port'");
-    if (!in_.TakeNumber("port", 1, 65535, number)) return false;
-    f.divert_port = static_cast<uint16_t>(number);
-    return true;
-  }
-  if (w == "divert-to") {
-    f.divert = DivertKind::kTo;
-    const Token target = in_.token();
-    std::string text;
-    if (!in_.TakeString("an address or a divert port", text, 255)) return false;
-    if (in_.AcceptWord("port")) {
-      f.divert_address = ParseAddress(text);
-      if (!f.divert_address) {
-        return in_.Error(target.place,
-                         "could not parse divert address " + text);
-      }
-      // FreeBSD diverts to a port alone.
-      if (in_.InDialect(Dialect::kFreeBsd)) {
-        f.divert_address.reset();
-      } else {
-        rule.rule.family = f.divert_address->family;
-      }
-      if (!in_.TakeNumber("port", 1, 65535, number)) return false;
-    } else if (in_.InDialect(Dialect::kOpenBsd)) {
-      return in_.Error(target.place, "divert-to wants an address and a port",
-                       "write `divert-to ADDRESS port N`; FreeBSD's pf has the "
-                       "port alone: --dialect freebsd");
-    } else {
-      const auto port = ParseUnsigned(text);
-      if (!port || *port == 0 || *port > 65535) {
-        return in_.Error(target.place, "illegal divert port " + text,
-                         "write `divert-to ADDRESS port N`");
-      }
-      number = static_cast<int64_t>(*port);
-    }
-    f.divert_port = static_cast<uint16_t>(number);
-    return true;
+  if (w == "divert-reply" || w == "divert-packet" || w == "divert-to") {
+    return ParseDivert(rule, word);
   }
   if (w == "dnpipe" || w == "dnqueue") {
     f.dummynet_is_queue = w == "dnqueue";
@@ -107,6 +67,58 @@ bool RuleOptionParser::ParseForeignOption(RuleSyntax& rule, const Token& word,
   }
   known = false;
   return true;
+}
+
+bool RuleOptionParser::ParseDivert(RuleSyntax& rule, const Token& word) {
+  ForeignOptions& f = rule.rule.foreign;
+  const bool openbsd = in_.InDialect(Dialect::kOpenBsd);
+  if (f.divert != DivertKind::kNone) {
+    return in_.Error(word.place, "more than one divert option");
+  }
+  rule.divert_place = word.place;
+  const auto port = [&] {
+    const Token number = in_.token();
+    std::string text;
+    if (!in_.TakeString("a port", text, 255) ||
+        !ports_.ParsePortNumber(text, number.place, f.divert_port)) {
+      return false;
+    }
+    return f.divert_port != 0 ||
+           in_.Error(number.place, "invalid divert port: 0");
+  };
+  if (word.text == "divert-reply") {
+    f.divert = DivertKind::kReply;
+    return openbsd ||
+           in_.Error(word.place,
+                     "divert-reply has no meaning in FreeBSD's pf",
+                     "that is OpenBSD's: --dialect openbsd");
+  }
+  if (word.text == "divert-packet") {
+    f.divert = DivertKind::kPacket;
+    if (!in_.AcceptWord("port")) return in_.Unexpected("'port'");
+    return port();
+  }
+  f.divert = DivertKind::kTo;
+  const Token target = in_.token();
+  if (!target.IsString() && target.kind != TokenKind::kNumber) {
+    return in_.Unexpected("an address or a divert port");
+  }
+  in_.Take();
+  if (in_.AcceptWord("port")) {
+    // FreeBSD diverts to a port alone, whatever the address is.
+    if (!openbsd) return port();
+    return hosts_.ResolveHost(target, -1, false, rule.divert) && port();
+  }
+  if (openbsd) {
+    return in_.Error(target.place, "divert-to wants an address and a port",
+                     "write `divert-to ADDRESS port N`; FreeBSD's pf has the "
+                     "port alone: --dialect freebsd");
+  }
+  if (!ports_.ParsePortNumber(target.text, target.place, f.divert_port)) {
+    return false;
+  }
+  return f.divert_port != 0 ||
+         in_.Error(target.place, "invalid divert port: 0");
 }
 
 }  // namespace sluice

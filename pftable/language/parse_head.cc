@@ -26,7 +26,7 @@ bool HeadParser::ParseLogOptions(LogOptions& log) {
     } else if (in_.AcceptWord("to")) {
       const Token name = in_.token();
       std::string text;
-      if (!in_.TakeString("a pflog interface", text, kMaxInterfaceName)) {
+      if (!in_.TakeName("a pflog interface", text, kMaxInterfaceName)) {
         return false;
       }
       const auto number = text.rfind("pflog", 0) == 0
@@ -86,10 +86,7 @@ bool HeadParser::ParseInterfaces(std::vector<InterfaceItem>& out,
       return in_.Error(item.place, "'! any' matches no interface");
     }
     const SourcePlace place = in_.token().place;
-    if (!in_.TakeString("an interface name", item.match.name,
-                        kMaxInterfaceName)) {
-      return false;
-    }
+    if (!in_.TakeInterface(item.match.name)) return false;
     if (item.match.name.empty()) {
       return in_.Error(place, "empty interface name");
     }
@@ -132,7 +129,7 @@ bool HeadParser::ParseProtocols(std::vector<ProtocolItem>& out) {
 bool HeadParser::ParseFingerprints(std::vector<std::string>& out) {
   return in_.ParseList([&] {
     std::string name;
-    if (!in_.TakeString("an operating system", name, kMaxFingerprint)) {
+    if (!in_.TakeName("an operating system", name, kMaxFingerprint)) {
       return false;
     }
     out.push_back(std::move(name));
@@ -156,9 +153,15 @@ bool HeadParser::ParseFromTo(RuleSyntax& rule) {
     if (!ParseFingerprints(rule.source.fingerprints)) return false;
   }
   if (in_.AcceptWord("to")) {
+    const SourcePlace place = in_.token().place;
     if (!in_.token().IsWord("port") &&
         !hosts_.ParseHosts(rule.destination.hosts, HostContext::kRule)) {
       return false;
+    }
+    for (const HostItem& host : rule.destination.hosts) {
+      if (host.match.kind != AddressKind::kUrpfFailed) continue;
+      return in_.Error(place, "\"urpf-failed\" is not permitted in a "
+                              "destination address");
     }
     if (in_.AcceptWord("port") && !ports_.ParsePorts(rule.destination.ports)) {
       return false;
@@ -171,7 +174,8 @@ bool HeadParser::ParseRuleHead(RuleSyntax& rule) {
   if (in_.AcceptWord("on")) {
     if (!ParseInterfaces(rule.interfaces, false)) return false;
   }
-  // FreeBSD has the route before the family.
+  // FreeBSD has the route before the family; `fastroute` is of old and none.
+  if (in_.InDialect(Dialect::kFreeBsd)) in_.AcceptWord("fastroute");
   for (;;) {
     RouteKind kind = RouteKind::kNone;
     if (in_.token().IsWord("route-to")) kind = RouteKind::kRouteTo;

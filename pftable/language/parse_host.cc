@@ -13,11 +13,17 @@
 namespace sluice {
 
 bool HostParser::ParseHosts(std::vector<HostItem>& out, HostContext context) {
-  if (context == HostContext::kRule && in_.token().IsWord("any")) {
-    in_.Take();
+  // One `any` makes a list any, whatever stands beside it.
+  bool any = false;
+  const bool good = in_.ParseList([&] {
+    if (context != HostContext::kRule || !in_.AcceptWord("any")) {
+      return ParseHostItem(out, context);
+    }
+    any = true;
     return true;
-  }
-  return in_.ParseList([&] { return ParseHostItem(out, context); });
+  });
+  if (any) out.clear();
+  return good;
 }
 
 bool HostParser::ParseHostItem(std::vector<HostItem>& out,
@@ -30,15 +36,15 @@ bool HostParser::ParseHostItem(std::vector<HostItem>& out,
     return in_.Error(place, "an address to translate or route to has no '!'");
   }
   if (in_.token().IsWord("any")) {
-    return in_.Error(in_.token().place, negated
-                                            ? "'! any' matches nothing"
-                                            : "'any' cannot be used in a list");
+    return in_.Error(in_.token().place,
+                     negated ? "'! any' matches nothing"
+                             : "'any' cannot be used here");
   }
   HostItem item;
   item.place = in_.token().place;
   if (in_.token().IsWord("no-route") || in_.token().IsWord("urpf-failed")) {
     const Token word = in_.Take();
-    if (context != HostContext::kRule || negated) {
+    if (context != HostContext::kRule) {
       return in_.Error(word.place, "'" + word.text + "' cannot be used here");
     }
     item.match.kind = word.text == "no-route" ? AddressKind::kNoRoute
@@ -47,7 +53,7 @@ bool HostParser::ParseHostItem(std::vector<HostItem>& out,
   } else if (in_.token().IsWord("route") && context == HostContext::kRule) {
     in_.Take();
     item.match.kind = AddressKind::kRouteLabel;
-    if (!in_.TakeString("a route label", item.match.name, 63)) return false;
+    if (!in_.TakeName("a route label", item.match.name, 63)) return false;
     out.push_back(std::move(item));
   } else if (in_.token().Is('<')) {
     if (context == HostContext::kTable) {
@@ -105,6 +111,9 @@ bool HostParser::ParseHostItem(std::vector<HostItem>& out,
     weight = static_cast<uint16_t>(number);
   }
   for (size_t i = first; i < out.size(); ++i) {
+    if (context == HostContext::kTable && out[i].excess_mask != 0) {
+      return ExcessMask(out[i]);
+    }
     if (negated && context == HostContext::kRule &&
         out[i].match.kind == AddressKind::kAny) {
       return in_.Error(place, "a negated address that is every address");
@@ -118,7 +127,7 @@ bool HostParser::ParseHostItem(std::vector<HostItem>& out,
 bool HostParser::ParseTableName(std::string& name) {
   in_.Take();  // '<'
   const SourcePlace place = in_.token().place;
-  if (!in_.TakeString("a table name", name, kMaxTokenBytes)) return false;
+  if (!in_.TakeName("a table name", name, kMaxTokenBytes)) return false;
   if (name.size() > kMaxTableName) {
     return in_.Error(place, "table name '" + name.substr(0, 64) +
                                 "' too long, at most 31 characters");
@@ -141,8 +150,14 @@ bool HostParser::ParseDynamicInterface(std::vector<HostItem>& out,
   item.place = place;
   const SourcePlace name_place = in_.token().place;
   std::string text;
-  if (!in_.TakeString("an interface name", text, kMaxInterfaceName))
+  if (!in_.TakeName("an interface name", text, kMaxInterfaceName))
     return false;
+  const char first_letter = text.empty() ? '\0' : text[0];
+  if (!(first_letter >= 'a' && first_letter <= 'z') &&
+      !(first_letter >= 'A' && first_letter <= 'Z')) {
+    return in_.Error(name_place, "invalid interface name '" + text + "'",
+                     "an address stands without brackets");
+  }
   if (context == HostContext::kRoute && !in_.token().Is(')')) {
     // (if gateway)
     names_.UseInterface(text, name_place);
@@ -275,14 +290,29 @@ bool HostParser::ResolveHost(const Token& token, int mask, bool has_mask,
     for (HostItem& f : found) {
       f.place = token.place;
       if (has_mask) {
-        if (mask > AddressBits(f.family)) return too_long(f.family);
-        f.match = PrefixMatch(f.match.address, mask);
+        const int all = AddressBits(f.family);
+        if (mask > all) f.excess_mask = static_cast<uint8_t>(mask);
+        f.match = PrefixMatch(f.match.address, std::min(mask, all));
       }
       out.push_back(std::move(f));
     }
     return true;
   }
-  const std::vector<Address> addresses = facts_.Host(text, !no_dns_);
+  std::vector<Address> addresses = facts_.Host(text, !no_dns_);
+  if (addresses.empty() && text.ends_with(":0")) {
+    // Of a host with `:0`, the first address of each family.
+    const auto add = [&](Family family, const std::vector<Address>& all) {
+      for (const Address& a : all) {
+        if (a.family != family) continue;
+        addresses.push_back(a);
+        return;
+      }
+    };
+    const std::vector<Address> all =
+        facts_.Host(text.substr(0, text.size() - 2), !no_dns_);
+    add(Family::kIpv4, all);
+    add(Family::kIpv6, all);
+  }
   if (addresses.empty()) {
     std::string hint;
     if (split && name != text) {
@@ -305,13 +335,18 @@ bool HostParser::ResolveHost(const Token& token, int mask, bool has_mask,
   }
   for (const Address& address : addresses) {
     const int all = AddressBits(address.family);
-    if (mask > all) return too_long(address.family);
     HostItem found = item;
     found.family = address.family;
-    found.match = PrefixMatch(address, has_mask ? mask : all);
+    if (mask > all) found.excess_mask = static_cast<uint8_t>(mask);
+    found.match = PrefixMatch(address, has_mask ? std::min(mask, all) : all);
     out.push_back(std::move(found));
   }
   return true;
+}
+
+bool HostParser::ExcessMask(const HostItem& host) {
+  return in_.Error(host.place, "netmask " + std::to_string(host.excess_mask) +
+                                   " invalid for IPv4 address");
 }
 
 bool HostParser::ParseFamily(Family& family) {

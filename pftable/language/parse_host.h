@@ -31,6 +31,8 @@ class HostParser {
                    std::vector<HostItem>& out);
   bool ParseTableName(std::string& name);
   bool ParseFamily(Family& family);
+  // Reports HostItem::excess_mask; false.
+  bool ExcessMask(const HostItem& host);
 
  private:
   bool ParseDynamicInterface(std::vector<HostItem>& out, HostContext context,

@@ -1,7 +1,11 @@
 #include "pftable/language/parse_legacy.h"
 
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
+
+#include "pftable/language/decide_family.h"
 
 #include "pftable/language/words.h"
 
@@ -36,7 +40,8 @@ bool LegacyRuleParser::ParseScrubRule(SourcePlace place, bool no) {
     } else if (word.text == "label") {
       if (!options_.ParseLabel(rule.rule.labels)) return false;
     } else if (word.text == "fragment") {
-      if (in_.AcceptWord("no")) rule.rule.scrub.no_fragment_reassembly = true;
+      // What is given last counts, as in pf.
+      rule.rule.scrub.no_fragment_reassembly = in_.AcceptWord("no");
       if (!in_.AcceptWord("reassemble") && !in_.AcceptWord("crop") &&
           !in_.AcceptWord("drop-ovl")) {
         return in_.Unexpected("'reassemble'");
@@ -62,6 +67,10 @@ bool LegacyRuleParser::ParseScrubRule(SourcePlace place, bool no) {
       }
     }
     in_.Accept(',');
+  }
+  if (rule.rule.scrub.reassemble_tcp &&
+      rule.rule.direction != Direction::kBoth) {
+    return in_.Error(place, "reassemble tcp rules can not specify direction");
   }
   if (!draft_.CheckOrder(Section::kScrub, place)) return false;
   return expander_.ExpandRule(rule, draft_.Here().rules.scrub);
@@ -130,13 +139,25 @@ bool LegacyRuleParser::ParseBinatRule(SourcePlace place, bool no) {
   if (in_.AcceptWord("log") && !heads_.ParseLogOptions(rule.rule.log))
     return false;
   if (!heads_.ParseRuleHead(rule)) return false;
+  if (rule.route) {
+    return in_.Error(rule.route->place, "translation rules do not route");
+  }
   while (!in_.AtStatementEnd() && in_.token().kind != TokenKind::kArrow) {
-    if (in_.AcceptWord("tag")) {
+    const Token option = in_.token();
+    if (in_.Accept('!')) {
+      rule.rule.tagged_negated = true;
+      if (!in_.AcceptWord("tagged")) return in_.Unexpected("'tagged'");
+      if (!options_.ParseTag("tag", rule.rule.tagged)) return false;
+    } else if (in_.AcceptWord("tag")) {
       if (!options_.ParseTag("tag", rule.rule.tag)) return false;
     } else if (in_.AcceptWord("tagged")) {
       if (!options_.ParseTag("tag", rule.rule.tagged)) return false;
+    } else if (in_.AcceptWord("rtable")) {
+      bool known = false;
+      if (!options_.ParseForeignOption(rule, option, known)) return false;
     } else {
-      return in_.Unexpected("tag, tagged or '->'");
+      return in_.Unexpected("tag, tagged, rtable or '->'",
+                            {"tag", "tagged", "rtable"});
     }
   }
   if (in_.token().kind == TokenKind::kArrow) {
@@ -148,28 +169,69 @@ bool LegacyRuleParser::ParseBinatRule(SourcePlace place, bool no) {
   } else if (!no) {
     return in_.Error(place, "binat rule requires a target: '-> ADDRESS'");
   }
-  if (!no) {
-    if (rule.source.hosts.size() != 1 || rule.nat->hosts.size() != 1) {
-      return in_.Error(rule.nat->place,
-                       "binat wants one source address and one target address");
-    }
-    const AddressMatch& from = rule.source.hosts[0].match;
-    const AddressMatch& to = rule.nat->hosts[0].match;
-    if (from.kind == AddressKind::kTable || to.kind == AddressKind::kTable) {
-      return in_.Error(rule.nat->place, "a table cannot be used with binat");
-    }
-    if (from.kind == AddressKind::kPrefix && to.kind == AddressKind::kPrefix &&
-        from.mask != to.mask) {
-      return in_.Error(rule.nat->place,
-                       "'binat' source mask and redirect mask "
-                       "must be the same");
-    }
-  }
   if (!rule.source.ports.empty() || !rule.destination.ports.empty()) {
     return in_.Error(place, "binat has no ports");
   }
+  if (!CheckBinat(rule)) return false;
   if (!draft_.CheckOrder(Section::kNat, place)) return false;
   return expander_.ExpandRule(rule, draft_.Here().rules.binat);
+}
+
+// binat maps one address or network to another: no lists, and nothing whose
+// addresses may be several.
+bool LegacyRuleParser::CheckBinat(RuleSyntax& rule) {
+  const SourcePlace place = rule.nat ? rule.nat->place : rule.rule.place;
+  const Family family = DecideFamily(rule, in_.dialect());
+  if (family == Family::kNone) {
+    return in_.Error(place, "address family (inet/inet6) undefined",
+                     "write inet or inet6");
+  }
+  rule.rule.family = family;
+  constexpr char kOfABinatRule[] = " address of a binat rule";
+  const auto check = [&](const std::vector<HostItem>& hosts,
+                         std::string_view what) {
+    for (const HostItem& host : hosts) {
+      if (host.match.kind == AddressKind::kTable) {
+        return in_.Error(host.place, "invalid use of table <" +
+                                         host.match.name + ">" +
+                                         std::string(what) + kOfABinatRule);
+      }
+      if (IsDynamicSet(host.match)) {
+        return in_.Error(host.place, "invalid use of interface (" +
+                                         host.match.name + ")" + std::string(what) +
+                                         kOfABinatRule,
+                         "write (" + host.match.name + ":0)");
+      }
+    }
+    return true;
+  };
+  if (!check(rule.source.hosts, " as the source")) return false;
+  if (rule.source.hosts.size() > 1 || rule.destination.hosts.size() > 1) {
+    return in_.Error(place, "multiple binat ip addresses");
+  }
+  for (const auto* hosts : {&rule.source.hosts, &rule.destination.hosts}) {
+    if (!hosts->empty() && (*hosts)[0].family != Family::kNone &&
+        (*hosts)[0].family != family) {
+      return in_.Error((*hosts)[0].place, "binat ip versions must match");
+    }
+  }
+  if (!rule.nat) return true;
+  if (!check(rule.nat->hosts, " as the redirect")) return false;
+  std::erase_if(rule.nat->hosts, [&](const HostItem& host) {
+    return host.family != Family::kNone && host.family != family;
+  });
+  if (rule.nat->hosts.size() > 1) {
+    return in_.Error(place, "binat rule must redirect to a single address");
+  }
+  if (rule.nat->hosts.empty() || rule.source.hosts.empty()) return true;
+  const AddressMatch& from = rule.source.hosts[0].match;
+  const AddressMatch& to = rule.nat->hosts[0].match;
+  if (from.kind == AddressKind::kPrefix && to.kind == AddressKind::kPrefix &&
+      from.mask != to.mask) {
+    return in_.Error(place,
+                     "'binat' source mask and redirect mask must be the same");
+  }
+  return true;
 }
 
 }  // namespace sluice

@@ -30,6 +30,8 @@ class LegacyRuleParser {
   bool ParseBinatRule(SourcePlace place, bool no);
 
  private:
+  bool CheckBinat(RuleSyntax& rule);
+
   TokenReader& in_;
   PolicyDraft& draft_;
   PoolParser& pools_;

@@ -25,6 +25,12 @@ constexpr std::string_view kOptionWords[] = {
     "syncookies",   "timeout",
 };
 
+// FreeBSD's pf wants the others before the first rule.
+constexpr std::string_view kAnywhere[] = {
+    "hostid",         "keepcounters", "ruleset-optimization", "skip",
+    "state-defaults", "state-policy", "syncookies",
+};
+
 struct OptimizationWord {
   std::string_view word;
   Optimization value;
@@ -70,7 +76,10 @@ bool SetParser::ParseOption(SourcePlace place) {
                      std::string(options.require_order ? "yes" : "no"));
     return true;
   }
-  if (!draft_.CheckOrder(Section::kOption, place)) return false;
+  if (!std::count(std::begin(kAnywhere), std::end(kAnywhere), w) &&
+      !draft_.CheckOrder(Section::kOption, place)) {
+    return false;
+  }
   const auto policy = [&](BlockReturn& out) {
     if (in_.AcceptWord("drop")) {
       out = BlockReturn::kDrop;
@@ -107,6 +116,10 @@ bool SetParser::ParseOption(SourcePlace place) {
     return true;
   }
   if (w == "state-defaults") {
+    if (state_defaults_given_) {
+      return in_.Error(word.place, "cannot redefine state-defaults");
+    }
+    state_defaults_given_ = true;
     StateOptions defaults;
     bool lock_given = false;
     if (!states_.ParseStateOptions(defaults, lock_given)) return false;
@@ -135,7 +148,9 @@ bool SetParser::ParseOption(SourcePlace place) {
   std::string text;
   const Token value = in_.token();
   if (w == "loginterface") {
-    if (!in_.TakeString("an interface name", text, kMaxInterfaceName)) {
+    if (in_.AcceptWord("all")) {
+      text = "all";
+    } else if (!in_.TakeName("an interface name", text, kMaxInterfaceName)) {
       return false;
     }
     options.log_interface = text == "none" ? "" : text;
@@ -144,7 +159,7 @@ bool SetParser::ParseOption(SourcePlace place) {
     return true;
   }
   if (w == "fingerprints") {
-    if (!in_.TakeString("a file name", text, kMaxPath)) return false;
+    if (!in_.TakeName("a file name", text, kMaxPath)) return false;
     options.fingerprints_file = text;
     Given(place, w + " \"" + text + "\"");
     return true;
@@ -168,7 +183,7 @@ bool SetParser::ParseOption(SourcePlace place) {
     return true;
   }
   if (w == "optimization") {
-    if (!in_.TakeString("an optimization", text, 32)) return false;
+    if (!in_.TakeName("an optimization", text, 32)) return false;
     for (const OptimizationWord& o : kOptimizations) {
       if (o.word != text) continue;
       ApplyOptimization(o.value);
@@ -291,9 +306,20 @@ bool SetParser::ParseSetTimeout(SourcePlace place) {
 }
 
 bool SetParser::ParseSetSkip(SourcePlace place) {
+  const auto none = [&] {
+    draft_.policy().options.skip.clear();
+    Given(place, "skip on none");
+    return true;
+  };
+  if (in_.AtStatementEnd()) return none();
   if (!in_.AcceptWord("on")) return in_.Unexpected("'on'");
   std::vector<InterfaceItem> interfaces;
   if (!heads_.ParseInterfaces(interfaces, false)) return false;
+  if (interfaces.size() == 1 && interfaces[0].match.name == "none" &&
+      !interfaces[0].match.negated) {
+    names_.ForgetInterface("none");
+    return none();
+  }
   std::string text = "skip on {";
   for (const InterfaceItem& i : interfaces) {
     if (i.rdomain >= 0) {
@@ -311,16 +337,17 @@ bool SetParser::ParseSetSkip(SourcePlace place) {
 
 bool SetParser::ParseSetSyncookies(SourcePlace place) {
   Options& options = draft_.policy().options;
-  if (in_.AcceptWord("never")) {
-    options.syncookies = Syncookies::kNever;
-    Given(place, "syncookies never");
+  const auto plain = [&](Syncookies value, std::string_view name) {
+    if (in_.token().Is('(')) {
+      return in_.Error(in_.token().place,
+                       "syncookies start/end only apply to adaptive");
+    }
+    options.syncookies = value;
+    Given(place, "syncookies " + std::string(name));
     return true;
-  }
-  if (in_.AcceptWord("always")) {
-    options.syncookies = Syncookies::kAlways;
-    Given(place, "syncookies always");
-    return true;
-  }
+  };
+  if (in_.AcceptWord("never")) return plain(Syncookies::kNever, "never");
+  if (in_.AcceptWord("always")) return plain(Syncookies::kAlways, "always");
   if (!in_.AcceptWord("adaptive")) {
     return in_.Unexpected("never, always or adaptive",
                           {"never", "always", "adaptive"});
@@ -352,9 +379,9 @@ bool SetParser::ParseSetSyncookies(SourcePlace place) {
     if (options.syncookies_start_percent <= options.syncookies_end_percent) {
       return in_.Error(place, "syncookies: 'start' must be above 'end'");
     }
-    text += " (start " + std::to_string(options.syncookies_start_percent) +
-            "%, end " + std::to_string(options.syncookies_end_percent) + "%)";
   }
+  text += " (start " + std::to_string(options.syncookies_start_percent) +
+          "%, end " + std::to_string(options.syncookies_end_percent) + "%)";
   Given(place, std::move(text));
   return true;
 }

@@ -46,6 +46,7 @@ class SetParser {
   Names& names_;
   HeadParser& heads_;
   StateParser& states_;
+  bool state_defaults_given_ = false;
   std::array<bool, kTimeoutCount> timeout_given_{};
 };
 

@@ -21,11 +21,22 @@ bool IsHexKey(std::string_view key) {
 
 }  // namespace
 
+bool IsDynamicSet(const AddressMatch& address) {
+  if (address.kind == AddressKind::kTable) return true;
+  if (address.kind != AddressKind::kDynamicInterface) return false;
+  // `(em0:0)` is one address; `(em:0)` is one of each interface of a group.
+  const char last = address.name.empty() ? '\0' : address.name.back();
+  return !address.modifiers.no_alias || last < '0' || last > '9';
+}
+
 bool PoolParser::ParsePool(std::optional<PoolSyntax>& out, bool is_rdr) {
   PoolSyntax pool;
   pool.place = in_.token().place;
+  pool.in_braces = in_.token().Is('{');
   if (!hosts_.ParseHosts(pool.hosts, HostContext::kPool)) return false;
-  if (!ParsePoolPort(pool, is_rdr) || !ParsePoolOptions(pool)) return false;
+  if (!ParsePoolPort(pool, is_rdr) || !ParsePoolOptions(pool, !is_rdr)) {
+    return false;
+  }
   out = std::move(pool);
   return true;
 }
@@ -42,17 +53,15 @@ bool PoolParser::ParsePoolPort(PoolSyntax& pool, bool is_rdr) {
     return false;
   }
   if (colon != text.npos && view.substr(colon + 1) == "*") {
-    if (!is_rdr) {
-      return in_.Error(word.place, "port range ':*' is for rdr only");
-    }
-    p.port_to_any = true;
-    p.port_high = 65535;
+    pool.port_to_any = is_rdr;
+    p.port_high = is_rdr ? 65535 : p.port_low;
   } else if (colon != text.npos) {
     if (!ports_.ParsePortNumber(view.substr(colon + 1), word.place,
                                 p.port_high)) {
       return false;
     }
-    if (p.port_high < p.port_low) {
+    // nat takes its two ends in any order.
+    if (is_rdr && p.port_high < p.port_low) {
       return in_.Error(word.place,
                        "port range " + text + " ends before it begins");
     }
@@ -60,7 +69,7 @@ bool PoolParser::ParsePoolPort(PoolSyntax& pool, bool is_rdr) {
     p.port_high = p.port_low;
   }
   if (p.port_low == 0) return in_.Error(word.place, "port 0 is not a target");
-  if (is_rdr && !p.port_to_any && p.port_high == p.port_low) p.port_high = 0;
+  if (is_rdr && !pool.port_to_any && p.port_high == p.port_low) p.port_high = 0;
   // What is the default anyway is not printed.
   if (!is_rdr && p.port_low == kNatPortLow && p.port_high == kNatPortHigh) {
     p.port_low = p.port_high = 0;
@@ -68,7 +77,7 @@ bool PoolParser::ParsePoolPort(PoolSyntax& pool, bool is_rdr) {
   return true;
 }
 
-bool PoolParser::ParsePoolOptions(PoolSyntax& pool) {
+bool PoolParser::ParsePoolOptions(PoolSyntax& pool, bool is_nat) {
   Pool& p = pool.pool;
   const auto method = [&](SourcePlace place, PoolMethod m) {
     if (p.method != PoolMethod::kNone) {
@@ -105,7 +114,7 @@ bool PoolParser::ParsePoolOptions(PoolSyntax& pool) {
       // A key is a word that is no option of the rule.
       if (in_.token().kind == TokenKind::kQuoted ||
           (in_.token().kind == TokenKind::kWord &&
-           !IsReservedWord(in_.token().text))) {
+           !IsReservedWord(in_.token().text, in_.dialect()))) {
         const Token key = in_.Take();
         if (key.text.rfind("0x", 0) == 0) {
           if (!IsHexKey(key.text)) {
@@ -153,6 +162,15 @@ bool PoolParser::ParsePoolOptions(PoolSyntax& pool) {
       break;
     }
   }
+  const std::string_view for_nat = p.static_port            ? "static-port"
+                                   : p.map_e_length != 0    ? "map-e-portset"
+                                   : p.endpoint_independent
+                                       ? "endpoint-independent"
+                                       : "";
+  if (!is_nat && !for_nat.empty()) {
+    return in_.Error(pool.place, "the '" + std::string(for_nat) +
+                                     "' option is only valid with nat rules");
+  }
   if (p.static_port && p.port_low != 0) {
     return in_.Error(pool.place,
                      "the 'static-port' option can't be used when "
@@ -174,8 +192,9 @@ bool PoolParser::ParseRoute(RuleSyntax& rule, RouteKind kind) {
   PoolSyntax pool;
   pool.place = in_.token().place;
   rule.rule.route = kind;
+  pool.in_braces = in_.token().Is('{');
   if (!hosts_.ParseHosts(pool.hosts, HostContext::kRoute)) return false;
-  if (!ParsePoolOptions(pool)) return false;
+  if (!ParsePoolOptions(pool, /*is_nat=*/false)) return false;
   rule.route = std::move(pool);
   return true;
 }
@@ -193,14 +212,56 @@ bool PoolParser::ParseAfTo(RuleSyntax& rule) {
   return true;
 }
 
-bool PoolParser::FillPool(const PoolSyntax& syntax, Family family,
+bool PoolParser::CheckMembers(const PoolSyntax& syntax, const Pool& pool,
+                              bool is_route) {
+  const bool many = pool.addresses.size() > 1;
+  const bool openbsd = in_.InDialect(Dialect::kOpenBsd);
+  size_t sets = 0;
+  for (const PoolAddress& a : pool.addresses) {
+    const AddressKind kind = a.address.kind;
+    if (kind == AddressKind::kTable || kind == AddressKind::kDynamicInterface)
+      ++sets;
+    if (kind == AddressKind::kAny && a.interface.empty()) {
+      return in_.Error(syntax.place, "a pool cannot be every address");
+    }
+    if (kind == AddressKind::kRange && many) {
+      return in_.Error(syntax.place,
+                       "a range cannot be a member of a list of addresses");
+    }
+    const InterfaceModifiers& m = a.address.modifiers;
+    if (openbsd && is_route && kind == AddressKind::kDynamicInterface &&
+        !(m.peer && !m.no_alias)) {
+      return in_.Error(syntax.place,
+                       "route spec requires :peer with dynamic "
+                       "interface addresses");
+    }
+  }
+  if (!openbsd) return true;
+  const AddressKind first = pool.addresses[0].address.kind;
+  if (syntax.in_braces &&
+      (first == AddressKind::kTable ||
+       first == AddressKind::kDynamicInterface)) {
+    return in_.Error(syntax.place,
+                     "only addresses can be listed for redirection pools",
+                     many ? "addresses come first" : "it stands without braces");
+  }
+  if (many && sets > 1) {
+    return in_.Error(syntax.place,
+                     "multiple tables or dynamic interfaces not supported for "
+                     "translation or routing");
+  }
+  return true;
+}
+
+bool PoolParser::FillPool(const PoolSyntax& syntax, const Use& use,
                           std::optional<Pool>& out) {
   Pool pool = syntax.pool;
   for (const HostItem& host : syntax.hosts) {
-    if (host.family != Family::kNone && family != Family::kNone &&
-        host.family != family) {
+    if (host.family != Family::kNone && use.family != Family::kNone &&
+        host.family != use.family && !use.any_family) {
       continue;
     }
+    if (host.excess_mask != 0) return hosts_.ExcessMask(host);
     pool.addresses.push_back({.address = host.match,
                               .interface = host.route_interface,
                               .weight = host.weight});
@@ -214,41 +275,29 @@ bool PoolParser::FillPool(const PoolSyntax& syntax, Family family,
             : "no routing or translation address with matching "
               "address family found");
   }
-  const AddressMatch& first = pool.addresses[0].address;
+  if (!CheckMembers(syntax, pool, use.is_route)) return false;
   const bool many = pool.addresses.size() > 1;
-  const bool set = first.kind == AddressKind::kTable ||
-                   first.kind == AddressKind::kDynamicInterface;
+  bool set = many;
   for (const PoolAddress& a : pool.addresses) {
-    const AddressKind kind = a.address.kind;
-    if (many && (kind == AddressKind::kTable ||
-                 kind == AddressKind::kDynamicInterface)) {
-      return in_.Error(syntax.place,
-                       "tables and dynamic addresses cannot be "
-                       "members of a list of addresses");
-    }
-    if (kind == AddressKind::kAny && a.interface.empty()) {
-      return in_.Error(syntax.place, "a pool cannot be every address");
-    }
-    if (kind == AddressKind::kRange && many) {
-      return in_.Error(syntax.place,
-                       "a range cannot be a member of a list of addresses");
-    }
+    set = set || IsDynamicSet(a.address);
   }
-  if (pool.method == PoolMethod::kBitmask && (many || set)) {
+  if (pool.method == PoolMethod::kBitmask && set) {
     return in_.Error(syntax.place,
                      "bitmask is for one network, not for lists or tables");
   }
-  if (pool.method == PoolMethod::kNone && (many || set)) {
+  if (pool.method == PoolMethod::kNone && set) {
     pool.method = PoolMethod::kRoundRobin;
   }
-  if (pool.method == PoolMethod::kNone && pool.sticky_address) {
-    const bool network = first.kind == AddressKind::kPrefix &&
-                         first.mask != MaskOf(first.mask.family,
-                                              AddressBits(first.mask.family));
-    if (!network && first.kind != AddressKind::kRange) {
-      return in_.Error(syntax.place,
-                       "'sticky-address' wants more than one address");
+  if (syntax.port_to_any) {
+    const int more = use.port.op == CompareOperator::kRange ||
+                             use.port.op == CompareOperator::kExclusiveRange
+                         ? use.port.high - use.port.low
+                         : 0;
+    if (pool.port_low + more > 65535) {
+      return in_.Error(syntax.place, "the target's ports end above 65535");
     }
+    pool.port_high =
+        more == 0 ? 0 : static_cast<uint16_t>(pool.port_low + more);
   }
   out = std::move(pool);
   return true;

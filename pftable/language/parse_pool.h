@@ -11,6 +11,10 @@
 
 namespace sluice {
 
+// Whether it stands for what may be several addresses: a table, or an interface
+// in brackets unless `:0` makes it one.
+bool IsDynamicSet(const AddressMatch& address);
+
 class PoolParser {
  public:
   // All outlive this.
@@ -20,13 +24,23 @@ class PoolParser {
   bool ParsePool(std::optional<PoolSyntax>& pool, bool is_rdr);
   bool ParseRoute(RuleSyntax& rule, RouteKind kind);
   bool ParseAfTo(RuleSyntax& rule);
-  // The addresses a pool has for rules of `family`; reports if there is none.
-  bool FillPool(const PoolSyntax& syntax, Family family,
+  // What a pool is for one rule.
+  struct Use {
+    // Addresses of other families are left out, unless `any_family`.
+    Family family = Family::kNone;
+    bool any_family = false;
+    bool is_route = false;
+    PortMatch port;  // the rule's, which `port N:*` follows
+  };
+  // Reports if there is no address or the pool cannot be.
+  bool FillPool(const PoolSyntax& syntax, const Use& use,
                 std::optional<Pool>& out);
 
  private:
   bool ParsePoolPort(PoolSyntax& pool, bool is_rdr);
-  bool ParsePoolOptions(PoolSyntax& pool);
+  bool ParsePoolOptions(PoolSyntax& pool, bool is_nat);
+  bool CheckMembers(const PoolSyntax& syntax, const Pool& pool,
+                    bool is_route);
 
   TokenReader& in_;
   HostParser& hosts_;

@@ -75,6 +75,9 @@ bool PortParser::ParsePortItem(std::vector<PortItem>& out) {
       return in_.Error(first.place,
                        "port range " + first.text + " ends before it begins");
     }
+    if (item.match.low == item.match.high) {
+      item.match.op = CompareOperator::kEqual;
+    }
     out.push_back(item);
     return true;
   }
@@ -92,7 +95,11 @@ bool PortParser::ParsePortItem(std::vector<PortItem>& out) {
         !ParsePortNumber(text, last.place, item.match.high)) {
       return false;
     }
-    if (item.match.low > item.match.high) {
+    // `9 >< 9` is no port.
+    const bool none = item.match.op == CompareOperator::kExclusiveRange &&
+                      item.match.low == item.match.high &&
+                      in_.InDialect(Dialect::kOpenBsd);
+    if (none || item.match.low > item.match.high) {
       return in_.Error(last.place, "the port range ends before it begins");
     }
   } else {

@@ -18,7 +18,7 @@ constexpr size_t kMaxQueueName = 63;
 constexpr size_t kMaxForeignText = 4096;
 
 constexpr std::string_view kSchedulers[] = {"cbq", "priq", "hfsc", "fairq",
-                                            "codel"};
+                                            "codel", "codelq"};
 
 bool IsScheduler(std::string_view word) {
   return std::find(std::begin(kSchedulers), std::end(kSchedulers), word) !=
@@ -98,7 +98,7 @@ bool QueueParser::ParseQueueRate(std::string_view what, std::string& out) {
 bool QueueParser::ParseQueue(const Token& word) {
   const SourcePlace name_place = in_.token().place;
   std::string name;
-  if (!in_.TakeString("a queue name", name, kMaxQueueName)) return false;
+  if (!in_.TakeName("a queue name", name, kMaxQueueName)) return false;
   if (name.empty()) return in_.Error(name_place, "empty queue name");
   if (ParseQueueDefinition(word, name, name_place)) return true;
   // So that its mistake is not one of all that use it.
@@ -110,7 +110,8 @@ bool QueueParser::ParseQueueDefinition(const Token& word,
                                        const std::string& name,
                                        SourcePlace name_place) {
   struct {
-    std::string on, parent, bandwidth, min, max;
+    std::vector<std::string> on;
+    std::string parent, bandwidth, min, max;
     int64_t flows = 0, quantum = 0, limit = 0;
     bool is_default = false;
   } q;
@@ -121,15 +122,10 @@ bool QueueParser::ParseQueueDefinition(const Token& word,
     if (in_.Accept(',')) continue;
     const Token option = in_.token();
     if (in_.AcceptWord("on")) {
-      const SourcePlace on_place = in_.token().place;
-      if (!once(option, !q.on.empty()) ||
-          !in_.TakeString("an interface name", q.on, kMaxInterfaceName)) {
-        return false;
-      }
-      names_.UseInterface(q.on, on_place);
+      if (!once(option, !q.on.empty()) || !ParseInterfaces(q.on)) return false;
     } else if (in_.AcceptWord("parent")) {
       if (!once(option, !q.parent.empty()) ||
-          !in_.TakeString("a queue name", q.parent, kMaxQueueName)) {
+          !in_.TakeName("a queue name", q.parent, kMaxQueueName)) {
         return false;
       }
     } else if (in_.AcceptWord("bandwidth")) {
@@ -196,13 +192,8 @@ bool QueueParser::ParseQueueDefinition(const Token& word,
     return in_.Error(
         name_place, "queue " + name + " has neither a parent nor an interface");
   }
-  if (names_.HasQueue(name)) {
-    return in_.Error(name_place, "queue " + name + " is defined twice");
-  }
   names_.DefineQueue(name, q.parent);
-  std::string text = "queue " + NameText(name);
-  if (!q.parent.empty()) text += " parent " + NameText(q.parent);
-  if (!q.on.empty()) text += " on " + NameText(q.on);
+  std::string text;
   if (q.flows != 0) text += " flows " + std::to_string(q.flows);
   if (q.quantum != 0) text += " quantum " + std::to_string(q.quantum);
   if (!q.bandwidth.empty()) text += " " + q.bandwidth;
@@ -210,7 +201,21 @@ bool QueueParser::ParseQueueDefinition(const Token& word,
   if (!q.max.empty()) text += ", " + q.max;
   if (q.is_default) text += " default";
   if (q.limit != 0) text += " qlimit " + std::to_string(q.limit);
-  return AddForeign("queue", std::move(text), word.place);
+  // One queue on each interface; below a parent it is where that is.
+  if (q.on.empty() || !q.parent.empty()) q.on = {""};
+  for (const std::string& on : q.on) {
+    if (!queues_.insert(name + '\n' + q.parent + '\n' + on).second) {
+      return in_.Error(name_place, "queue " + name + " is defined twice");
+    }
+    std::string head = "queue " + NameText(name, in_.dialect());
+    if (!q.parent.empty()) {
+      head += " parent " + NameText(q.parent, in_.dialect());
+    } else {
+      head += " on " + NameText(on, in_.dialect());
+    }
+    if (!AddForeign("queue", head + text, word.place)) return false;
+  }
+  return true;
 }
 
 // What an ALTQ scheduler has in its brackets: single words, and for the curves
@@ -258,7 +263,7 @@ bool QueueParser::ParseScheduler(std::string& out) {
       }
       text += " " + rate;
     } else if ((scheduler == "fairq" && text == "buckets") ||
-               (scheduler == "codel" &&
+               (scheduler.rfind("codel", 0) == 0 &&
                 (text == "target" || text == "interval"))) {
       int64_t number = 0;
       if (!in_.TakeNumber(text, 1, 1000000, number)) return false;
@@ -279,7 +284,7 @@ bool QueueParser::ParseAltq(const Token& word) {
   if (word.text == "altq") return ParseAltqDefinition(word, "", word.place);
   const SourcePlace name_place = in_.token().place;
   std::string name;
-  if (!in_.TakeString("a queue name", name, kMaxQueueName)) return false;
+  if (!in_.TakeName("a queue name", name, kMaxQueueName)) return false;
   if (name.empty()) return in_.Error(name_place, "empty queue name");
   if (ParseAltqDefinition(word, name, name_place)) return true;
   names_.DefineQueue(name, "");
@@ -291,15 +296,10 @@ bool QueueParser::ParseAltqDefinition(const Token& word,
                                       const std::string& name,
                                       SourcePlace name_place) {
   const bool root = name.empty();
-  std::string text = word.text;
-  if (!root) text += " " + NameText(name);
+  std::string text;
+  std::vector<std::string> interfaces;
   if (in_.AcceptWord("on")) {
-    std::string on;
-    const SourcePlace on_place = in_.token().place;
-    if (!in_.TakeString("an interface name", on, kMaxInterfaceName))
-      return false;
-    names_.UseInterface(on, on_place);
-    text += " on " + NameText(on);
+    if (!ParseInterfaces(interfaces)) return false;
   } else if (root) {
     return in_.Unexpected("'on'");
   }
@@ -317,7 +317,7 @@ bool QueueParser::ParseAltqDefinition(const Token& word,
   const auto queue_list = [&] {
     has_children = true;
     return in_.ParseList([&] {
-      return in_.TakeString("a queue name", children.emplace_back(),
+      return in_.TakeName("a queue name", children.emplace_back(),
                             kMaxQueueName);
     });
   };
@@ -355,7 +355,7 @@ bool QueueParser::ParseAltqDefinition(const Token& word,
         return in_.Unexpected(
             "an option of the queue",
             {"on", "bandwidth", "priority", "qlimit", "tbrsize", "queue", "cbq",
-             "priq", "hfsc", "fairq", "codel"});
+             "priq", "hfsc", "fairq", "codelq"});
       }
       return in_.Error(option.place,
                        "syntax error: '" + option.text +
@@ -365,7 +365,7 @@ bool QueueParser::ParseAltqDefinition(const Token& word,
   }
   if (root && scheduler.empty()) {
     return in_.Error(word.place, "altq wants a scheduler",
-                     "cbq, priq, hfsc, fairq or codel");
+                     "cbq, priq, hfsc, fairq or codelq");
   }
   if (root && children.empty() && scheduler.rfind("codel", 0) != 0) {
     return in_.Error(word.place, "altq has no child queues",
@@ -379,14 +379,37 @@ bool QueueParser::ParseAltqDefinition(const Token& word,
   if (!root) text += scheduler_text();
   if (has_children) {
     text += root ? " queue {" : " {";
-    for (const std::string& child : children) text += " " + NameText(child);
+    for (const std::string& child : children) text += " " + NameText(child, in_.dialect());
     text += " }";
   }
-  if (!root && names_.HasQueue(name)) {
-    return in_.Error(name_place, "queue " + name + " is defined twice");
-  }
   if (!root) names_.DefineQueue(name, "");
-  return AddForeign(root ? "altq" : "queue", std::move(text), word.place);
+  if (interfaces.empty()) interfaces = {""};
+  for (const std::string& on : interfaces) {
+    // Without an interface it is on each that has a parent for it.
+    if (!root && (queues_.contains(name + "\n\n") ||
+                  !queues_.insert(name + "\n\n" + on).second)) {
+      return in_.Error(name_place, "queue " + name + " is defined twice");
+    }
+    std::string head = word.text;
+    if (!root) head += " " + NameText(name, in_.dialect());
+    if (!on.empty()) head += " on " + NameText(on, in_.dialect());
+    if (!AddForeign(root ? "altq" : "queue", head + text, word.place)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool QueueParser::ParseInterfaces(std::vector<std::string>& out) {
+  return in_.ParseList([&] {
+    const SourcePlace place = in_.token().place;
+    if (in_.token().Is('!')) {
+      return in_.Error(place, "a queue on ! <interface> is not supported");
+    }
+    if (!in_.TakeInterface(out.emplace_back())) return false;
+    names_.UseInterface(out.back(), place);
+    return true;
+  });
 }
 
 // `state limiter NAME ...`, `source limiter NAME ...`.
@@ -395,7 +418,7 @@ bool QueueParser::ParseLimiter(const Token& word) {
   if (!in_.AcceptWord("limiter")) return in_.Unexpected("'limiter'");
   const SourcePlace name_place = in_.token().place;
   std::string name;
-  if (!in_.TakeString("a limiter's name", name, kMaxQueueName)) return false;
+  if (!in_.TakeName("a limiter's name", name, kMaxQueueName)) return false;
   std::string id, entries, limit, rate, inet, inet6, table;
   const auto number = [&](std::string_view what, int64_t low, int64_t high,
                           std::string& out) {
@@ -440,7 +463,7 @@ bool QueueParser::ParseLimiter(const Token& word) {
       if (in_.AcceptWord("below") && !number("below", 0, kMaxUint32, below)) {
         return false;
       }
-      table = " table <" + NameText(table_name) + ">" + above + below;
+      table = " table <" + NameText(table_name, in_.dialect()) + ">" + above + below;
     } else {
       return in_.Unexpected(
           "an option of the limiter",

@@ -3,8 +3,10 @@
 #ifndef SLUICE_PFTABLE_LANGUAGE_PARSE_QUEUES_H_
 #define SLUICE_PFTABLE_LANGUAGE_PARSE_QUEUES_H_
 
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "pftable/language/check_names.h"
 #include "pftable/language/parse_host.h"
@@ -32,9 +34,11 @@ class QueueParser {
   bool ParseScheduler(std::string& out);
   bool ParseAltqDefinition(const Token& word, const std::string& name,
                            SourcePlace name_place);
+  bool ParseInterfaces(std::vector<std::string>& out);
   bool AddForeign(std::string kind, std::string text, SourcePlace place);
 
   TokenReader& in_;
+  std::set<std::string> queues_;  // name, parent and interface of each
   PolicyDraft& draft_;
   Names& names_;
   HostParser& hosts_;

@@ -28,6 +28,7 @@ bool StateParser::ParseState(RuleSyntax& rule, StateKind kind) {
 bool StateParser::ParseStateOptions(StateOptions& options, bool& lock_given) {
   const SourcePlace place = in_.token().place;
   bool track_given = false;
+  bool global_given = false;
   do {
     const bool track = in_.token().IsWord("source-track");
     if (track && track_given) {
@@ -36,14 +37,25 @@ bool StateParser::ParseStateOptions(StateOptions& options, bool& lock_given) {
                        "definitions");
     }
     track_given = track_given || track;
-    if (!ParseStateOption(options, lock_given)) return false;
+    if (track) {
+      in_.Take();
+      options.source_track = SourceTrack::kGlobal;
+      if (in_.AcceptWord("rule")) {
+        options.source_track = SourceTrack::kRule;
+      } else {
+        global_given = in_.AcceptWord("global");
+      }
+    } else if (!ParseStateOption(options, lock_given)) {
+      return false;
+    }
     in_.Accept(',');
   } while (!in_.token().Is(')') && !in_.AtStatementEnd());
 
   const bool by_rule = options.max_src_nodes != 0 ||
                        options.max_src_conn != 0 ||
                        options.max_src_conn_rate.IsSet();
-  if (track_given && options.source_track == SourceTrack::kGlobal) {
+  // A bare `source-track` is what the limits beside it want.
+  if (global_given) {
     if (by_rule) {
       const char* name = options.max_src_nodes  ? "max-src-nodes"
                          : options.max_src_conn ? "max-src-conn"
@@ -123,15 +135,6 @@ bool StateParser::ParseStateOption(StateOptions& options, bool& lock_given) {
     options.if_bound = w == "if-bound";
     return true;
   }
-  if (w == "source-track") {
-    options.source_track = SourceTrack::kGlobal;
-    if (in_.AcceptWord("rule")) {
-      options.source_track = SourceTrack::kRule;
-    } else {
-      in_.AcceptWord("global");
-    }
-    return true;
-  }
   if (w == "overload") {
     if (!options.overload_table.empty()) {
       return in_.Error(word.place,
@@ -169,6 +172,9 @@ bool StateParser::ParseStateOption(StateOptions& options, bool& lock_given) {
     }
   }
   if (!in_.TakeNumber("timeout " + w, 0, kMaxUint32, number)) return false;
+  const bool adaptive = which == Timeout::kAdaptiveStart ||
+                        which == Timeout::kAdaptiveEnd;
+  if (number == 0 && !adaptive) return true;  // the filter's holds
   options.timeouts.emplace_back(which, static_cast<uint32_t>(number));
   return true;
 }

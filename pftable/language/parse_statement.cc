@@ -37,7 +37,7 @@ StatementParser::StatementParser(TokenReader& in, PolicyDraft& draft,
       pools_(in, hosts_, ports_),
       states_(in, names_, hosts_),
       heads_(in, names_, facts, hosts_, ports_, pools_),
-      options_(in, names_, facts, ports_, pools_, states_),
+      options_(in, names_, facts, hosts_, ports_, pools_, states_),
       expander_(in, draft, facts, pools_),
       rules_(in, draft, heads_, options_, expander_),
       settings_(in, draft, names_, heads_, states_),
@@ -170,7 +170,7 @@ bool StatementParser::ParseMacro(const Token& name) {
 }
 
 bool StatementParser::ParseMacroDefinition(const Token& name) {
-  if (IsReservedWord(name.text)) {
+  if (IsReservedWord(name.text, in_.dialect())) {
     return in_.Error(
         name.place,
         "'" + name.text + "' is a reserved word, not a macro's name");
@@ -197,7 +197,7 @@ bool StatementParser::ParseMacroDefinition(const Token& name) {
   }
   std::string value;
   size_t parts = 0;
-  while (in_.token().IsString() || in_.token().kind == TokenKind::kNumber) {
+  while (in_.IsName() || in_.token().kind == TokenKind::kNumber) {
     if (parts++ != 0) value += ' ';
     value += in_.token().text;
     if (value.size() > kMaxTokenBytes) {
@@ -221,7 +221,7 @@ bool StatementParser::ParseMacroDefinition(const Token& name) {
 bool StatementParser::ParseInclude(SourcePlace place) {
   const SourcePlace at = in_.token().place;
   std::string path;
-  if (!in_.TakeString("a file name", path, kMaxTokenBytes)) return false;
+  if (!in_.TakeName("a file name", path, kMaxTokenBytes)) return false;
   if (!in_.AtStatementEnd()) return in_.Unexpected("the end of the statement");
   for (const uint32_t file : in_.lexer().Files()) {
     if (in_.messages().file_name(file) != path) continue;

@@ -246,7 +246,7 @@ bool TableParser::ParseTable(SourcePlace place) {
       table.counters = true;
     } else if (in_.AcceptWord("file")) {
       std::string path;
-      if (!in_.TakeString("a file name", path, kMaxTokenBytes)) return false;
+      if (!in_.TakeName("a file name", path, kMaxTokenBytes)) return false;
       std::string text;
       if (!files_.Read(path, at, text)) return false;
       const size_t room = draft_.table_entries_left();
@@ -276,8 +276,10 @@ bool TableParser::ParseTable(SourcePlace place) {
                             {"persist", "const", "counters", "file"});
     }
   }
+  const size_t written = table.entries.size();
   RemoveRepetitions(table.entries);
-  if (!has_file) table.parts.clear();
+  // Without files and repetitions, the entries are as they were written.
+  if (!has_file && table.entries.size() == written) table.parts.clear();
   std::vector<TableDefinition>& tables = draft_.Here().tables;
   const auto same = std::find_if(
       tables.begin(), tables.end(),

@@ -105,6 +105,7 @@ void RulesetParser::LoadPendingAnchors() {
     std::string text;
     if (!files_.Read(load.file, load.place, text)) continue;
     draft_.MakeAnchor(load.path, load.place);
+    result_.policy.loaded_anchors.push_back(load.path);
     draft_.BeginFile(load.path);
     in_.Restart(messages_.AddFile(load.file, std::move(text)));
     statements_.ParseStatements(/*in_anchor=*/false);

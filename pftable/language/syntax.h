@@ -20,6 +20,9 @@ struct HostItem {
   std::string scope;
   std::string route_interface;  // `(if gw)`
   uint16_t weight = 0;
+  // Of `em0/60`: more bits than an address of this family has. It is wrong
+  // only where a rule uses it.
+  uint8_t excess_mask = 0;
   SourcePlace place;
 };
 
@@ -41,6 +44,7 @@ struct InterfaceItem {
 };
 
 struct IcmpItem {
+  bool is_set = false;
   Family family = Family::kIpv4;
   uint8_t type = 0;
   std::optional<uint8_t> code;
@@ -57,6 +61,8 @@ struct EndpointSyntax {
 struct PoolSyntax {
   std::vector<HostItem> hosts;
   Pool pool;  // all but the addresses
+  bool in_braces = false;
+  bool port_to_any = false;  // `port N:*`, as many as the rule has
   SourcePlace place;
 };
 
@@ -76,11 +82,14 @@ struct RuleSyntax {
   std::optional<PoolSyntax> rdr;
   std::optional<PoolSyntax> binat;
   std::optional<PoolSyntax> route;
+  // divert-to: what its address may be, one for each family.
+  std::vector<HostItem> divert;
   // Where an option stands, for messages about it.
   SourcePlace flags_place;
   SourcePlace state_place;
   SourcePlace block_place;
   SourcePlace fragment_place;
+  SourcePlace divert_place;
   SourcePlace options_place;
 };
 

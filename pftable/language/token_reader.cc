@@ -13,7 +13,10 @@
 namespace sluice {
 
 TokenReader::TokenReader(const ParseInput& input, Messages& messages)
-    : limits_(input.limits), dialect_(input.dialect), messages_(messages) {
+    : limits_(input.limits),
+      dialect_(input.dialect),
+      bare_names_(input.unnamed_by_number),
+      messages_(messages) {
   for (const auto& [name, value] : input.macros) {
     lexer_.DefineFixed(name, value);
   }
@@ -89,6 +92,36 @@ bool TokenReader::ParseList(const std::function<bool()>& item, size_t depth) {
       return Error(opened, "'{' without '}'");
     }
   }
+}
+
+bool TokenReader::IsName() const {
+  return token_.kind == TokenKind::kQuoted ||
+         (token_.kind == TokenKind::kWord &&
+          !IsReservedWord(token_.text, dialect_));
+}
+
+bool TokenReader::TakeName(std::string_view what, std::string& out,
+                           size_t max_bytes) {
+  if (!IsName() && !bare_names_) {
+    const bool quotable =
+        token_.kind == TokenKind::kWord || token_.kind == TokenKind::kNumber;
+    if (!quotable) return Unexpected(what);
+    return Error(token_.place,
+                 "syntax error: '" + token_.text.substr(0, 64) + "' where " +
+                     std::string(what) + " is wanted",
+                 token_.kind == TokenKind::kNumber
+                     ? "a number is none without quotes"
+                     : "that is a word of the language: quotes make it a name");
+  }
+  return TakeString(what, out, max_bytes);
+}
+
+bool TokenReader::TakeInterface(std::string& name) {
+  if (AcceptWord("any")) {
+    name = "any";
+    return true;
+  }
+  return TakeName("an interface name", name, kMaxInterfaceName);
 }
 
 bool TokenReader::TakeString(std::string_view what, std::string& out,

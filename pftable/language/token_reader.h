@@ -47,6 +47,12 @@ class TokenReader {
   void SkipNewlines();
   bool AtStatementEnd() const;
   bool TakeString(std::string_view what, std::string& out, size_t max_bytes);
+  // The same of what is no number and, unless it is quoted, no word of the
+  // language: pf's STRING.
+  bool TakeName(std::string_view what, std::string& out, size_t max_bytes);
+  bool IsName() const;
+  // The name of an interface or of a group, or `any`.
+  bool TakeInterface(std::string& name);
   bool TakeNumber(std::string_view what, int64_t low, int64_t high,
                   int64_t& out);
   // "COUNT/SECONDS"
@@ -87,6 +93,8 @@ class TokenReader {
  private:
   const ParseLimits& limits_;
   const Dialect dialect_;
+  // Snapshots of older versions have names bare that need quotes now.
+  const bool bare_names_;
   Messages& messages_;
   Lexer lexer_;
   Token token_;

@@ -33,7 +33,7 @@ constexpr size_t kFields = 9;
 std::string AddressValue(const AddressMatch& match) {
   if (match.kind == AddressKind::kAny) return "";
   std::string text = match.negated ? "!" : "";
-  return text + AddressText(match, Dialect::kOpenBsd) +
+  return text + AddressText(match) +
          (match.kind == AddressKind::kPrefix ? "/" + ToString(match.mask)
                                              : std::string());
 }

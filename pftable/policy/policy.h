@@ -48,8 +48,8 @@ struct TableDefinition {
   // More of them, which somebody had added at run time where the policy comes
   // from: they are loaded with it and not part of its text.
   std::vector<TableEntry> run_time_entries;
-  // How it was written, if with files: each file, by its name, and what stood
-  // in braces, in order.
+  // How it was written, if with files or repetitions: each file, by its name,
+  // and what stood in braces, in order.
   struct Part {
     std::string file;
     std::vector<TableEntry> entries;
@@ -235,6 +235,7 @@ struct Policy {
   Anchor main;
   std::vector<ForeignDefinition> foreign;
   std::vector<MacroDefinition> macros;
+  std::vector<std::string> loaded_anchors;  // of `load anchor`: their paths
   std::vector<std::string> files;  // what SourcePlace::file counts
   // What they hold, for messages of later passes; null if not from text.
   std::shared_ptr<const std::vector<std::string>> texts;

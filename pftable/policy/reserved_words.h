@@ -5,9 +5,13 @@
 #include <string_view>
 #include <vector>
 
+#include "pftable/policy/policy.h"
+
 namespace sluice {
 
+// Of one dialect or the other, and of `dialect`.
 bool IsReservedWord(std::string_view word);
+bool IsReservedWord(std::string_view word, Dialect dialect);
 const std::vector<std::string_view>& ReservedWords();
 
 }  // namespace sluice

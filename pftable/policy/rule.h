@@ -237,11 +237,9 @@ struct Pool {
   std::vector<PoolAddress> addresses;
   PoolMethod method = PoolMethod::kNone;
   std::string hash_key;  // source-hash: "0x" and 32 digits, or empty
-  // Ports, host order; both 0: not given. rdr `port 80`: low 80, high 0;
-  // `port 80:*`: low 80, high 65535 with port_to_any.
+  // Ports, host order; both 0: not given. rdr `port 80`: low 80, high 0.
   uint16_t port_low = 0;
   uint16_t port_high = 0;
-  bool port_to_any = false;
   bool sticky_address = false;
   bool static_port = false;
   bool endpoint_independent = false;

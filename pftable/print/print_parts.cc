@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string>
@@ -85,17 +86,21 @@ std::string QuotedText(std::string_view text) {
   return out + '"';
 }
 
-std::string NameText(std::string_view text) {
+std::string NameText(std::string_view text, std::optional<Dialect> dialect) {
   const auto letter = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
            (c >= 'A' && c <= 'Z') || c == '_';
   };
-  bool bare = !text.empty() && letter(text[0]);
+  // A number is no name.
+  bool bare = !text.empty() && letter(text[0]) &&
+              text.find_first_not_of("0123456789") != text.npos;
   for (char c : text) {
     bare = bare && (letter(c) || c == '-' || c == '.' || c == ':' || c == '*' ||
                     c == '%' || c == '+' || c == '@');
   }
-  if (bare && (text == "any" || !IsReservedWord(text))) {
+  const bool reserved =
+      dialect ? IsReservedWord(text, *dialect) : IsReservedWord(text);
+  if (bare && (text == "any" || !reserved)) {
     return std::string(text);
   }
   return QuotedText(text);
@@ -122,7 +127,13 @@ std::string ProtocolText(uint8_t number, const HostFacts* facts) {
   return std::to_string(number);
 }
 
-std::string AddressText(const AddressMatch& match, Dialect) {
+std::string AddressText(const AddressMatch& match,
+                        const PrintOptions& options) {
+  const auto count = [&] {
+    if (!options.members) return std::string();
+    const std::optional<uint64_t> members = options.members(match);
+    return members ? ":" + std::to_string(*members) : std::string(":*");
+  };
   switch (match.kind) {
     case AddressKind::kAny:
       return "any";
@@ -133,7 +144,7 @@ std::string AddressText(const AddressMatch& match, Dialect) {
     case AddressKind::kRouteLabel:
       return "route " + QuotedText(match.name);
     case AddressKind::kTable:
-      return "<" + NameText(match.name) + ">";
+      return "<" + NameText(match.name) + count() + ">";
     case AddressKind::kRange:
       return ToString(match.address) + " - " + ToString(match.range_end);
     case AddressKind::kDynamicInterface: {
@@ -142,7 +153,7 @@ std::string AddressText(const AddressMatch& match, Dialect) {
       if (match.modifiers.broadcast) name += ":broadcast";
       if (match.modifiers.peer) name += ":peer";
       if (match.modifiers.no_alias) name += ":0";
-      std::string out = "(" + NameText(name) + ")";
+      std::string out = "(" + NameText(name) + count() + ")";
       if (match.dynamic_prefix != 255) {
         out += "/" + std::to_string(match.dynamic_prefix);
       }
@@ -169,6 +180,7 @@ std::string PortLabelText(const PortMatch& port) {
     case CompareOperator::kEqual:
       return low;
     case CompareOperator::kRange:
+      return "";
     case CompareOperator::kExclusiveRange:
     case CompareOperator::kExceptRange:
       return low + op + high;
@@ -190,7 +202,7 @@ void PrintFromTo(const Rule& rule, const PrintOptions& options,
   const auto endpoint = [&](const char* word, const Endpoint& e) {
     out += word;
     if (e.address.negated) out += "! ";
-    out += AddressText(e.address, options.dialect);
+    out += AddressText(e.address, options);
     PrintEndpointPort(e.port, rule.protocol, options, out);
   };
   endpoint(" from ", rule.source);
@@ -224,7 +236,8 @@ void PrintId(const IdMatch& id, std::string_view what, std::string& out) {
   out += Comparison(id.op, low, std::to_string(id.high));
 }
 
-void PrintState(const Rule& rule, Dialect dialect, std::string& out) {
+void PrintState(const Rule& rule, const PrintOptions& options,
+                std::string& out) {
   switch (rule.state) {
     case StateKind::kNone:
       if (rule.action == RuleAction::kPass && !rule.IsAnchorCall()) {
@@ -232,8 +245,9 @@ void PrintState(const Rule& rule, Dialect dialect, std::string& out) {
       }
       return;
     case StateKind::kKeep:
-      if (dialect == Dialect::kFreeBsd ||
-          rule.state_options.keep_given ||
+      if (options.dialect == Dialect::kFreeBsd ||
+          (rule.state_options.keep_given &&
+           !options.without_state_defaults) ||
           !StateOptionsText(rule.state_options).empty()) {
         out += " keep state";
       }
@@ -277,7 +291,17 @@ std::string StateOptionsText(const StateOptions& o) {
   if (o.sloppy) add("sloppy");
   if (o.allow_related) add("allow-related");
   if (o.pflow) add("pflow");
-  for (const auto& [timeout, seconds] : o.timeouts) {
+  // pf's own order: what came to the list later stands behind the rest.
+  const auto rank = [](Timeout t) {
+    const bool sctp = t >= Timeout::kSctpFirst && t <= Timeout::kSctpClosed;
+    return sctp ? 2 : t == Timeout::kTcpTsDiff ? 1 : 0;
+  };
+  auto timeouts = o.timeouts;
+  std::stable_sort(timeouts.begin(), timeouts.end(),
+                   [&](const auto& a, const auto& b) {
+                     return rank(a.first) < rank(b.first);
+                   });
+  for (const auto& [timeout, seconds] : timeouts) {
     add(std::string(kTimeoutNames[static_cast<size_t>(timeout)]) + " " +
         std::to_string(seconds));
   }
@@ -290,7 +314,7 @@ void PrintStateOptions(const Rule& rule, std::string& out) {
   if (!text.empty()) out += " (" + text + ")";
 }
 
-void PrintPool(const Pool& pool, PoolUse use, Dialect dialect,
+void PrintPool(const Pool& pool, PoolUse use, const PrintOptions& options,
                std::string& out) {
   const bool many = pool.addresses.size() > 1;
   if (many) out += "{ ";
@@ -301,11 +325,11 @@ void PrintPool(const Pool& pool, PoolUse use, Dialect dialect,
     const bool address = a.address.kind != AddressKind::kAny;
     if (!a.interface.empty() && address) {
       out += "(" + NameText(a.interface) + " " +
-             AddressText(a.address, dialect) + ")";
+             AddressText(a.address, options) + ")";
     } else if (!a.interface.empty()) {
       out += NameText(a.interface);
     } else {
-      out += AddressText(a.address, dialect);
+      out += AddressText(a.address, options);
     }
     if (a.weight != 0) out += " weight " + std::to_string(a.weight);
   }
@@ -317,9 +341,7 @@ void PrintPool(const Pool& pool, PoolUse use, Dialect dialect,
     }
   } else if (use == PoolUse::kRdr && pool.port_low != 0) {
     out += " port " + std::to_string(pool.port_low);
-    if (pool.port_to_any) {
-      out += ":*";
-    } else if (pool.port_high != 0) {
+    if (pool.port_high != 0) {
       out += ":" + std::to_string(pool.port_high);
     }
   }

@@ -77,6 +77,17 @@ class RulesPrinter {
     }
   }
 
+  // One of `load anchor`, unless it stands in braces already.
+  void PrintLoaded(const Anchor& anchor) {
+    if (!shown_.insert(&anchor).second) return;
+    if (options_.parts.tables) {
+      for (const TableDefinition& table : anchor.tables) {
+        out_ += PrintTable(table) + "\n";
+      }
+    }
+    PrintAnchor(anchor, 0, "");
+  }
+
  private:
   // What a call has in braces, or null.
   const Anchor* BodyOf(const Anchor& anchor, const Rule& call) {
@@ -99,8 +110,10 @@ class RulesPrinter {
 
   void PrintEtherRules(const Anchor& anchor, int depth) {
     const std::string indent(static_cast<size_t>(depth) * 2, ' ');
+    size_t number = 0;
     for (const EtherRule& rule : anchor.rules.ether) {
-      out_ += indent + PrintEtherRule(rule, options_);
+      out_ += options_.rule_numbers ? "" : indent;
+      out_ += PrintEtherRule(rule, options_, number++);
       if (const Anchor* body = EtherBodyOf(anchor, rule)) {
         ether_shown_.insert(body);
         out_ += " {\n";
@@ -122,7 +135,7 @@ class RulesPrinter {
 // by, and whether calls that a list made share one, is no part of the text.
 void DigestAnchor(const Anchor& anchor, const std::string& path,
                   std::string& text) {
-  const PrintOptions canonical;
+  const PrintOptions canonical = {.without_state_defaults = true};
   text += "anchor " + path + "\n";
   const auto body = [&](const std::string& call) {
     if (!IsUnnamed(call)) return;
@@ -161,11 +174,12 @@ std::string MacText(const MacMatch& mac) {
   };
   std::string out = mac.negated ? "! " : "";
   out += bytes(mac.address);
+  // pf counts the bits of a byte from its least.
   int bits = 0;
-  while (bits < 48 && (mac.mask[bits / 8] >> (7 - bits % 8) & 1)) ++bits;
+  while (bits < 48 && (mac.mask[bits / 8] >> (bits % 8) & 1)) ++bits;
   std::array<uint8_t, 6> contiguous{};
   for (int i = 0; i < bits; ++i) {
-    contiguous[i / 8] |= static_cast<uint8_t>(0x80 >> (i % 8));
+    contiguous[i / 8] |= static_cast<uint8_t>(1 << (i % 8));
   }
   if (contiguous != mac.mask) {
     out += "&" + bytes(mac.mask);
@@ -175,14 +189,19 @@ std::string MacText(const MacMatch& mac) {
   return out;
 }
 
-std::string EntriesText(const std::vector<TableEntry>& entries) {
-  std::string out = " {";
+// As in pfctl, without weights.
+void AppendEntries(const std::vector<TableEntry>& entries, std::string& out) {
   for (const TableEntry& entry : entries) {
     out += entry.negated ? " !" : " ";
     out += ToString(entry.prefix);
-    if (entry.weight != 0) out += " weight " + std::to_string(entry.weight);
   }
-  return out + " }";
+}
+
+// What pfctl takes without a word: the rules that it prints have it already,
+// or show it by their order.
+bool IsSilent(std::string_view option) {
+  return option == "keepcounters" || option.starts_with("state-defaults ") ||
+         option.starts_with("ruleset-optimization ");
 }
 
 // Macros, options and tables, as they follow one another in the text.
@@ -195,6 +214,7 @@ void PrintStatements(const Policy& policy, const PrintOptions& options,
   }
   if (options.parts.options) {
     for (const Options::Given& given : policy.options.given) {
+      if (IsSilent(given.text)) continue;
       // pfctl leaves the place of a missing `no-df` blank.
       const bool blank =
           given.text == "reassemble yes" || given.text == "reassemble no";
@@ -217,12 +237,14 @@ void PrintStatements(const Policy& policy, const PrintOptions& options,
 
 }  // namespace
 
-std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o) {
+std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o,
+                           size_t number) {
   std::string out;
+  if (o.rule_numbers) out += "@" + std::to_string(number) + " ";
   if (rule.anchor_call.empty()) {
-    out = rule.block ? "ether block" : "ether pass";
+    out += rule.block ? "ether block" : "ether pass";
   } else {
-    out = "ether anchor";
+    out += "ether anchor";
     if (!IsUnnamed(rule.anchor_call) || o.anchor_names) {
       out += " " + QuotedText(rule.anchor_call);
     }
@@ -231,10 +253,10 @@ std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o) {
   if (rule.direction == Direction::kOut) out += " out";
   if (rule.quick) out += " quick";
   if (rule.on.IsSet()) {
-    out += (rule.on.negated ? " on ! " : " on ") + NameText(rule.on.name);
+    out += (rule.on.negated ? " on ! " : " on ") + NameText(rule.on.name, o.dialect);
   }
   if (rule.bridge_to.IsSet()) {
-    out += " bridge-to " + NameText(rule.bridge_to.name);
+    out += " bridge-to " + NameText(rule.bridge_to.name, o.dialect);
   }
   if (rule.ether_type != 0) {
     std::array<char, 8> text;
@@ -247,13 +269,13 @@ std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o) {
   const auto l3 = [](const AddressMatch& a) {
     return a.kind != AddressKind::kAny || a.negated;
   };
-  if (l3(rule.l3_source) || l3(rule.l3_destination)) {
-    const auto text = [&](const AddressMatch& a) {
-      return std::string(a.negated ? "! " : "") + AddressText(a, o.dialect);
-    };
-    out += " l3 from " + text(rule.l3_source) + " to " +
-           text(rule.l3_destination);
-  }
+  const auto text = [&](const AddressMatch& a) {
+    return std::string(a.negated ? "! " : "") + AddressText(a, o);
+  };
+  out += l3(rule.l3_source) || l3(rule.l3_destination)
+             ? " l3 from " + text(rule.l3_source) + " to " +
+                   text(rule.l3_destination)
+             : " l3 all";
   for (const std::string& label : rule.labels) {
     out += " label " + QuotedText(label);
   }
@@ -261,12 +283,12 @@ std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o) {
     out += " ridentifier " + std::to_string(rule.ridentifier);
   }
   if (!rule.foreign.queue.empty()) {
-    out += " queue " + NameText(rule.foreign.queue);
+    out += " queue " + NameText(rule.foreign.queue, o.dialect);
   }
-  if (!rule.tag.empty()) out += " tag " + NameText(rule.tag);
+  if (!rule.tag.empty()) out += " tag " + NameText(rule.tag, o.dialect);
   if (!rule.tagged.empty()) {
     if (rule.tagged_negated) out += " !";
-    out += " tagged " + NameText(rule.tagged);
+    out += " tagged " + NameText(rule.tagged, o.dialect);
   }
   if (rule.foreign.dummynet_pipe != 0) {
     out += rule.foreign.dummynet_is_queue ? " dnqueue " : " dnpipe ";
@@ -288,23 +310,41 @@ std::string PrintTable(const TableDefinition& table) {
   if (table.persist) out += " persist";
   if (table.counters) out += " counters";
   if (!table.has_contents) return out;
-  if (table.parts.empty()) return out + EntriesText(table.entries);
-  for (const TableDefinition::Part& part : table.parts) {
-    out += part.file.empty() ? EntriesText(part.entries)
-                             : " file " + QuotedText(part.file);
+  const bool one_list = table.parts.empty();
+  bool open = false;
+  for (size_t i = 0; i < (one_list ? 1 : table.parts.size()); ++i) {
+    const bool file = !one_list && !table.parts[i].file.empty();
+    // Lists that follow one another are one.
+    if (!file && !open) out += " {";
+    if (file && open) out += " }";
+    open = !file;
+    if (file) {
+      out += " file " + QuotedText(table.parts[i].file);
+    } else {
+      AppendEntries(one_list ? table.entries : table.parts[i].entries, out);
+    }
   }
+  if (open) out += " }";
   return out;
 }
 
-std::string PrintPolicy(const Policy& policy, const PrintOptions& options) {
+std::string PrintPolicy(const Policy& policy, const PrintOptions& given) {
+  PrintOptions options = given;
+  options.without_state_defaults = true;
   std::string out;
   PrintStatements(policy, options, out);
   std::string queues;
   for (const ForeignDefinition& definition : policy.foreign) {
     if (options.parts.queues) queues += definition.text + "\n";
   }
-  RulesPrinter(options, /*inline_named=*/true, &out)
-      .PrintAnchor(policy.main, 0, queues);
+  RulesPrinter printer(options, /*inline_named=*/true, &out);
+  printer.PrintAnchor(policy.main, 0, queues);
+  if (!options.loaded_anchors) return out;
+  for (const std::string& path : policy.loaded_anchors) {
+    if (const Anchor* anchor = policy.main.Find(path)) {
+      printer.PrintLoaded(*anchor);
+    }
+  }
   return out;
 }
 

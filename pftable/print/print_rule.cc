@@ -58,9 +58,9 @@ void PrintSet(const Rule& rule, Dialect dialect, std::string& out) {
   if (queue) {
     out += comma;
     out += f.priority_queue.empty()
-               ? "queue " + NameText(f.queue)
-               : "queue(" + NameText(f.queue) + ", " +
-                     NameText(f.priority_queue) + ")";
+               ? "queue " + NameText(f.queue, dialect)
+               : "queue(" + NameText(f.queue, dialect) + ", " +
+                     NameText(f.priority_queue, dialect) + ")";
     comma = ", ";
   }
   if (rule.set_tos) {
@@ -133,50 +133,50 @@ void PrintDivert(const ForeignOptions& f, Dialect dialect, std::string& out) {
   }
 }
 
-void PrintTranslation(const Rule& rule, Dialect dialect, std::string& out) {
+void PrintTranslation(const Rule& rule, const PrintOptions& options, std::string& out) {
   if (rule.action == RuleAction::kNat || rule.action == RuleAction::kBinat) {
     if (rule.nat) {
       out += " -> ";
       PrintPool(*rule.nat,
                 rule.action == RuleAction::kNat ? PoolUse::kNat
                                                 : PoolUse::kBinat,
-                dialect, out);
+                options, out);
     }
     return;
   }
   if (rule.action == RuleAction::kRdr) {
     if (rule.rdr) {
       out += " -> ";
-      PrintPool(*rule.rdr, PoolUse::kRdr, dialect, out);
+      PrintPool(*rule.rdr, PoolUse::kRdr, options, out);
     }
     return;
   }
   if (rule.af_to != Family::kNone) {
     out += rule.af_to == Family::kIpv4 ? " af-to inet from "
                                        : " af-to inet6 from ";
-    PrintPool(*rule.nat, PoolUse::kNat, dialect, out);
+    PrintPool(*rule.nat, PoolUse::kNat, options, out);
     if (rule.rdr) {
       out += " to ";
-      PrintPool(*rule.rdr, PoolUse::kRdr, dialect, out);
+      PrintPool(*rule.rdr, PoolUse::kRdr, options, out);
     }
     return;
   }
   if (rule.nat) {
     out += " nat-to ";
-    PrintPool(*rule.nat, PoolUse::kNat, dialect, out);
+    PrintPool(*rule.nat, PoolUse::kNat, options, out);
   }
   if (rule.rdr) {
     out += " rdr-to ";
-    PrintPool(*rule.rdr, PoolUse::kRdr, dialect, out);
+    PrintPool(*rule.rdr, PoolUse::kRdr, options, out);
   }
 }
 
-void PrintRoute(const Rule& rule, Dialect dialect, std::string& out) {
+void PrintRoute(const Rule& rule, const PrintOptions& options, std::string& out) {
   if (!rule.route_pool) return;
   out += rule.route == RouteKind::kRouteTo   ? " route-to "
          : rule.route == RouteKind::kReplyTo ? " reply-to "
                                              : " dup-to ";
-  PrintPool(*rule.route_pool, PoolUse::kRoute, dialect, out);
+  PrintPool(*rule.route_pool, PoolUse::kRoute, options, out);
 }
 
 std::string_view ActionText(const Rule& rule) {
@@ -266,14 +266,14 @@ void PrintTail(const Rule& rule, Dialect dialect, std::string& out) {
   if (rule.once) out += " once";
   if (freebsd && !f.queue.empty()) {
     out += f.priority_queue.empty()
-               ? " queue " + NameText(f.queue)
-               : " queue(" + NameText(f.queue) + ", " +
-                     NameText(f.priority_queue) + ")";
+               ? " queue " + NameText(f.queue, dialect)
+               : " queue(" + NameText(f.queue, dialect) + ", " +
+                     NameText(f.priority_queue, dialect) + ")";
   }
-  if (!rule.tag.empty()) out += " tag " + NameText(rule.tag);
+  if (!rule.tag.empty()) out += " tag " + NameText(rule.tag, dialect);
   if (!rule.tagged.empty()) {
     if (rule.tagged_negated) out += " !";
-    out += " tagged " + NameText(rule.tagged);
+    out += " tagged " + NameText(rule.tagged, dialect);
   }
   if (f.rtable >= 0) out += " rtable " + std::to_string(f.rtable);
   PrintDivert(f, dialect, out);
@@ -305,13 +305,13 @@ std::string PrintRule(const Rule& rule, const PrintOptions& options,
   if (rule.quick) out += " quick";
   if (rule.on.IsSet()) {
     out += rule.on.negated ? " on ! " : " on ";
-    out += NameText(rule.on.name);
+    out += NameText(rule.on.name, dialect);
   }
   if (rule.foreign.on_rdomain >= 0) {
     out += rule.on.negated ? " on ! rdomain " : " on rdomain ";
     out += std::to_string(rule.foreign.on_rdomain);
   }
-  if (dialect == Dialect::kFreeBsd) PrintRoute(rule, dialect, out);
+  if (dialect == Dialect::kFreeBsd) PrintRoute(rule, options, out);
   if (rule.family == Family::kIpv4) out += " inet";
   if (rule.family == Family::kIpv6) out += " inet6";
   if (rule.protocol != 0) {
@@ -320,7 +320,7 @@ std::string PrintRule(const Rule& rule, const PrintOptions& options,
   PrintFromTo(rule, options, out);
   if (rule.received_on.IsSet()) {
     out += rule.received_on.negated ? " !received-on " : " received-on ";
-    out += NameText(rule.received_on.name);
+    out += NameText(rule.received_on.name, dialect);
   }
   PrintId(rule.user, "user", out);
   PrintId(rule.group, "group", out);
@@ -343,14 +343,14 @@ std::string PrintRule(const Rule& rule, const PrintOptions& options,
     out += " max-pkt-size " + std::to_string(rule.max_pkt_size);
   }
   PrintSet(rule, dialect, out);
-  PrintState(rule, dialect, out);
+  PrintState(rule, options, out);
   PrintStateOptions(rule, out);
   // pfctl has it before the brackets, which does not read back.
   if (rule.probability != 0) PrintProbability(rule.probability, out);
   PrintTail(rule, dialect, out);
   if (!rule.IsAnchorCall()) {
-    PrintTranslation(rule, dialect, out);
-    if (dialect == Dialect::kOpenBsd) PrintRoute(rule, dialect, out);
+    PrintTranslation(rule, options, out);
+    if (dialect == Dialect::kOpenBsd) PrintRoute(rule, options, out);
   }
   return out;
 }

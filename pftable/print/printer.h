@@ -3,6 +3,9 @@
 #ifndef SLUICE_PFTABLE_PRINT_PRINTER_H_
 #define SLUICE_PFTABLE_PRINT_PRINTER_H_
 
+#include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,13 +42,22 @@ struct PrintOptions {
   bool rule_numbers = false;  // -vv: "@N " before each rule
   bool anchor_names = false;  // -g: unnamed anchors with their "_N"
   PrintParts parts = {};
+  // The text has no `set state-defaults`, so that a bare `keep state` is the
+  // default again.
+  bool without_state_defaults = false;
+  // Anchors of `load anchor` that no call above shows, behind all else.
+  bool loaded_anchors = false;
+  // -vv: how many addresses a table or an interface in brackets has, "<t:2>",
+  // "(em0:1)"; nothing for one that is not there, "<t:*>". Empty: not shown.
+  std::function<std::optional<uint64_t>(const AddressMatch&)> members = {};
 };
 
 // One rule on one line, without a newline. Of an anchor's call the call only.
 std::string PrintRule(const Rule& rule, const PrintOptions& options = {},
                       size_t number = 0);
 std::string PrintEtherRule(const EtherRule& rule,
-                           const PrintOptions& options = {});
+                           const PrintOptions& options = {},
+                           size_t number = 0);
 
 // The rules of an anchor in the order scrub, nat, rdr, binat, filter, each on
 // a line; bodies of unnamed anchors in braces behind their call, indented.
@@ -62,8 +74,9 @@ std::string PrintTable(const TableDefinition& table);
 std::string PrintPolicy(const Policy& policy, const PrintOptions& options);
 
 // Parts of a rule, also used in labels.
-std::string AddressText(const AddressMatch& match, Dialect dialect);
-// "", "80", "1:9", "!=80", ... as in $srcport.
+std::string AddressText(const AddressMatch& match,
+                        const PrintOptions& options = {});
+// "", "80", "!=80", ... as in $srcport, which leaves `1:9` out.
 std::string PortLabelText(const PortMatch& port);
 
 // 128 bits of a rule's canonical text, in hexadecimal. They do

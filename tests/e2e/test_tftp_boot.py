@@ -13,7 +13,7 @@ pytestmark = pytest.mark.alone
 
 # tests/run.sh long sets it: every server with every number of workers, 64
 # clients and 12 files each.
-WHOLE = bool(os.environ.get("SLUICE_WHOLE_CAMPAIGNS"))
+WHOLE = bool(os.environ.get("SLUICE_LONG"))
 _CLIENTS, _FILES = (64, 12) if WHOLE else (16, 8)
 _WDS = 4
 

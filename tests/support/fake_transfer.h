@@ -16,8 +16,10 @@ namespace sluice {
 class FakeTransfer final : public TransferControl {
  public:
   void Export(std::string_view filter, UniqueFd out,
+              const TransferClient& asking,
               Done<ExportReport> done) override {
     exported = filter;
+    client = asking;
     descriptor = std::move(out);
     done(export_result);
   }
@@ -39,6 +41,7 @@ class FakeTransfer final : public TransferControl {
 
   std::string exported;
   UniqueFd descriptor;
+  TransferClient client;
   std::optional<ImportRequest> imported;
   absl::StatusOr<ExportReport> export_result = ExportReport{};
   absl::StatusOr<ImportReport> import_result = ImportReport{};

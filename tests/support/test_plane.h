@@ -99,6 +99,7 @@ struct TestPlaneOptions {
   // Of the restore service.
   RestoreLimits restore = {};
   size_t max_snapshot = size_t{256} << 20;
+  TransferLimits transfers = {};
   std::function<RestoreTime()> restore_clock = nullptr;
 };
 
@@ -116,6 +117,7 @@ class TestPlane {
     engine.may_hold = options.may_hold;
     engine.restore = options.restore;
     engine.max_snapshot = options.max_snapshot;
+    engine.transfers = options.transfers;
     engine.restore_clock = options.restore_clock;
     // The rings' names have to be free of those of other tests' ports.
     static int serial = 0;

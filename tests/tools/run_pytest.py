@@ -88,13 +88,16 @@ def main():
   parser.add_argument("--jobs", type=int, default=1)
   parser.add_argument("--timeout", type=int, default=1200,
                       help="seconds that one file may take")
-  parser.add_argument("--only", default="test_*.py",
-                      help="the files whose names this matches")
+  parser.add_argument("--only", action="append",
+                      help="the files whose names this matches; several times: "
+                      "those of each (default: test_*.py)")
   parser.add_argument("folder", type=pathlib.Path)
   args = parser.parse_args()
   args.build_dir = args.build_dir.resolve()
   children.stop_all_on_sigterm()
-  files = sorted(args.folder.resolve().glob(args.only))
+  folder = args.folder.resolve()
+  files = sorted({file for pattern in args.only or ["test_*.py"]
+                  for file in folder.glob(pattern)})
   logs = args.build_dir / "test-logs"
   logs.mkdir(exist_ok=True)
   times_file = logs / f"{args.kind}-seconds.json"

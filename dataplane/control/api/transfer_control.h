@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,18 @@ struct TransferTime {
   friend bool operator==(const TransferTime&, const TransferTime&) = default;
 };
 
+// Who asks for a transfer, and for how long.
+struct TransferClient {
+  uint32_t uid = 0;
+  // Expires when the client is gone: then nobody wants what is read from its
+  // descriptor or written to it. None at all: somebody who does not go.
+  std::optional<std::weak_ptr<const void>> connection = std::nullopt;
+
+  bool is_gone() const {
+    return connection.has_value() && connection->expired();
+  }
+};
+
 struct ExportReport {
   SnapshotId id = kNoSnapshotId;
   uint64_t bytes = 0;
@@ -48,7 +61,8 @@ struct ExportReport {
 
 struct ImportRequest {
   std::string filter;
-  UniqueFd snapshot;  // a file, or a pipe that ends soon
+  UniqueFd snapshot;  // a file, or a pipe that ends
+  TransferClient client;
   // Of the policy that is in force: replace what was restored before.
   std::optional<uint64_t> replace_generation;
   bool keep_orphans = true;
@@ -72,12 +86,31 @@ struct RestoreListing {
   TransferTime time;                  // of that
 };
 
+// Of the state directory: files that were written, and attempts that failed.
+struct KeepMetrics {
+  uint64_t policies_saved = 0;
+  uint64_t policies_failed = 0;
+  uint64_t states_saved = 0;
+  uint64_t states_failed = 0;
+  uint64_t manifests_saved = 0;
+  uint64_t manifests_failed = 0;
+
+  friend bool operator==(const KeepMetrics&, const KeepMetrics&) = default;
+};
+
 struct TransferMetrics {
   RestoreMetrics queue;
   uint64_t exports = 0;  // that ended well
   uint64_t exports_failed = 0;
   uint64_t exported_states = 0;
   uint64_t longest_step = 0;  // nanoseconds, of all transfers
+  // Of clients: under way now, and by what they were ended or not begun.
+  uint64_t under_way = 0;
+  uint64_t transfer_bytes = 0;  // of memory, now
+  uint64_t over_limits = 0;     // of their number, or of memory
+  uint64_t too_slow = 0;        // the minimal rate, or the total time
+  uint64_t abandoned = 0;       // the client or the filter went away
+  KeepMetrics keep;
   // Of the hold queues of all filters.
   uint64_t held = 0;
   uint64_t waiting = 0;
@@ -99,13 +132,14 @@ class TransferControl {
 
   virtual ~TransferControl() = default;
 
-  // Writes the filter's snapshot to `out`. NotFound; ResourceExhausted: too
-  // many exports wait; else what went wrong with the descriptor, and then what
-  // it has got is no whole snapshot.
+  // Writes the filter's snapshot to `out`. NotFound; ResourceExhausted: one of
+  // the limits of transfers, which the message names; else what went wrong
+  // with the descriptor, and then what it has got is no whole snapshot.
   virtual void Export(std::string_view filter, UniqueFd out,
+                      const TransferClient& client,
                       Done<ExportReport> done) = 0;
-  // Through the restore queue. An error is one of the descriptor or of its
-  // first bytes, and then no restore was asked for.
+  // Through the restore queue. An error is one of the descriptor, of its first
+  // bytes or of the limits of transfers, and then no restore was asked for.
   virtual void Import(ImportRequest request, Done<ImportReport> done) = 0;
   // Ascending by name. NotFound if `filter` is not empty and not there.
   virtual absl::StatusOr<std::vector<RestoreListing>> Restores(

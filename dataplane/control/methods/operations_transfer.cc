@@ -71,13 +71,18 @@ TransferControl* Need(Call& call, UniqueFd* descriptor) {
   return nullptr;
 }
 
+TransferClient ClientOf(const Call& call) {
+  return {.uid = static_cast<uint32_t>(call.peer().uid),
+          .connection = call.peer().connection};
+}
+
 Action ParseExport(Params&) {
   return [](std::shared_ptr<Call> call) {
     UniqueFd out;
     TransferControl* const transfer = Need(*call, &out);
     if (transfer == nullptr) return;
     transfer->Export(
-        call->filter_name(), std::move(out),
+        call->filter_name(), std::move(out), ClientOf(*call),
         [call](absl::StatusOr<ExportReport> report) {
           if (!report.ok()) return call->Error(report.status());
           json result = ToJson(report->time);
@@ -107,6 +112,7 @@ Action ParseImport(Params& params) {
     TransferControl* const transfer = Need(*call, &request.snapshot);
     if (transfer == nullptr) return;
     request.filter = call->filter_name();
+    request.client = ClientOf(*call);
     request.replace_generation = replace;
     request.keep_orphans = !drop;
     request.policy = policy;
@@ -206,6 +212,21 @@ json ToJson(const TransferMetrics& metrics) {
       {"exports_failed", metrics.exports_failed},
       {"exported_states", metrics.exported_states},
       {"longest_step_ns", metrics.longest_step},
+      {"transfers",
+       {{"under_way", metrics.under_way},
+        {"memory", metrics.transfer_bytes},
+        {"over_limits", metrics.over_limits},
+        {"too_slow", metrics.too_slow},
+        {"abandoned", metrics.abandoned}}},
+      {"state_directory",
+       {{"saved",
+         {{"policy", metrics.keep.policies_saved},
+          {"states", metrics.keep.states_saved},
+          {"filters", metrics.keep.manifests_saved}}},
+        {"failed",
+         {{"policy", metrics.keep.policies_failed},
+          {"states", metrics.keep.states_failed},
+          {"filters", metrics.keep.manifests_failed}}}}},
       {"hold",
        {{"held", metrics.held},
         {"waiting", metrics.waiting},
@@ -229,10 +250,10 @@ Action ParseMetrics(Params&) {
 }  // namespace
 
 const std::vector<Method> kTransferMethods = {
-    {"restore.metrics", ParseMetrics, /*asks_filter=*/false},
-    {"restore.status", ParseStatus, /*asks_filter=*/false},
-    {"state.export", ParseExport},
-    {"state.import", ParseImport},
+    {"restore.metrics", ParseMetrics, Access::kRead, /*asks_filter=*/false},
+    {"restore.status", ParseStatus, Access::kRead, /*asks_filter=*/false},
+    {"state.export", ParseExport, Access::kOperate},
+    {"state.import", ParseImport, Access::kCommit},
 };
 
 }  // namespace sluice

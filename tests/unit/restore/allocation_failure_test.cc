@@ -23,7 +23,7 @@ constexpr char kRules[] =
     "pass in proto udp tag T keep state (udp.multiple 77) label \"udp\"\n"
     "pass out\n"
     "pass out\n"
-    "anchor inner {\n table <in> { 10.1.1.1 }\n pass in from <in>\n}\n";
+    "anchor inner {\n table <inside> { 10.1.1.1 }\n pass in from <inside>\n}\n";
 constexpr char kOtherRules[] =
     "table <bad> persist { 10.8.0.0/16 }\n"
     "table <good> { 10.9.0.1, 2001:db8::/32 }\n"

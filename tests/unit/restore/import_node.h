@@ -18,6 +18,7 @@
 #include "restore/export.h"
 #include "restore/import.h"
 #include "restore/snapshot_writer.h"
+#include "tests/unit/restore/whole_snapshot.h"
 #include "tests/unit/conntrack/shard.h"
 
 namespace sluice {
@@ -90,7 +91,8 @@ class ImportNode {
     if (status.ok()) status = exporter.status();
     if (status.ok()) status = ExportPolicy(&store, &snapshot);
     if (!status.ok()) return status;
-    return snapshot;
+    return OrNoMemory("write what was exported",
+                      [&] { return WholeSnapshot(snapshot, exporter); });
   }
   Snapshot Export() { return *TryExport(); }
 

@@ -127,7 +127,8 @@ TEST_P(ImportValuesTest, ExpectationsKeepTheirRuleAndInterface) {
   const InterfaceView outside = *from->interfaces.AddPort("outside", {}, {});
   ASSERT_TRUE(from->interfaces.AddPort("inside", {}, {}).ok());
   shard.values.rule_slot = SlotOf(*from, 3);
-  shard.values.flags = kStateIfBound | kStateRuleLimit;
+  // A limit brings adaptive timeouts.
+  shard.values.flags = kStateIfBound | kStateRuleLimit | kStateRuleTimeouts;
   shard.Judge("udp $C:5000 > $S:69 tftp rrq \"f\" octet", Direction::kIn, 0,
               outside.id);
   const Snapshot snapshot = from->Export();

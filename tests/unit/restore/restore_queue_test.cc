@@ -359,8 +359,8 @@ TEST_F(RestoreQueueTest, WithoutASnapshotItIsSkippedOrFails) {
 TEST_F(RestoreQueueTest, AFilterWithoutASourceWaitsForAnOrderThatBringsOne) {
   class Source : public SnapshotSource {
    public:
-    absl::StatusOr<std::vector<uint8_t>> Read(size_t) override {
-      return std::vector<uint8_t>();
+    absl::StatusOr<SharedBytes> Read(const SnapshotReading&) override {
+      return std::make_shared<const std::vector<uint8_t>>();
     }
   };
   FilterStatusWord word;

@@ -160,16 +160,20 @@ Snapshot FullSnapshot() {
   return snapshot;
 }
 
+SnapshotState OneOfMany(uint32_t i) {
+  SnapshotState state =
+      SampleState(i + 1, protocol::kTcp,
+                  i % 2 == 0 ? "10.0.0.2" : "2001:db8::2",
+                  static_cast<uint16_t>(i),
+                  i % 2 == 0 ? "10.0.0.1" : "2001:db8::1", 80);
+  state.peers[0].address.bytes[1] = static_cast<uint8_t>(i >> 16);
+  return state;
+}
+
 Snapshot ManyStatesSnapshot(uint32_t count) {
   Snapshot snapshot = EmptySnapshot();
   for (uint32_t i = 0; i < count; ++i) {
-    SnapshotState state =
-        SampleState(i + 1, protocol::kTcp,
-                    i % 2 == 0 ? "10.0.0.2" : "2001:db8::2",
-                    static_cast<uint16_t>(i),
-                    i % 2 == 0 ? "10.0.0.1" : "2001:db8::1", 80);
-    state.peers[0].address.bytes[1] = static_cast<uint8_t>(i >> 16);
-    snapshot.parents.push_back(state);
+    snapshot.parents.push_back(OneOfMany(i));
   }
   return snapshot;
 }
@@ -199,13 +203,20 @@ Snapshot DialectSnapshot() {
   return snapshot;
 }
 
+Snapshot NoSyncSnapshot() {
+  Snapshot snapshot = ManyStatesSnapshot(2);
+  snapshot.parents[1].binding.flags |= kSnapshotStateNoSync;
+  return snapshot;
+}
+
 std::vector<NamedSnapshot> GoldenSnapshots() {
   return {{"empty", EmptySnapshot()},
           {"full", FullSnapshot()},
           {"transfer", TransferSnapshot()},
           {"states", ManyStatesSnapshot(16)},
           {"bound", BoundSnapshot(), 1},
-          {"dialect", DialectSnapshot(), 2}};
+          {"dialect", DialectSnapshot(), 2},
+          {"no-sync", NoSyncSnapshot(), 3}};
 }
 
 std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {

@@ -24,8 +24,12 @@ Snapshot BoundSnapshot();
 // A filter in FreeBSD's dialect, with a table that the optimiser has made and
 // an unnamed anchor.
 Snapshot DialectSnapshot();
+// Two states, one of them not for others.
+Snapshot NoSyncSnapshot();
 // `count` TCP states, half of them IPv6.
 Snapshot ManyStatesSnapshot(uint32_t count);
+// The state with that number of them, from 0.
+SnapshotState OneOfMany(uint32_t number);
 
 // A state of a UDP or TCP flow, both sides in their first phase.
 SnapshotState SampleState(uint64_t id, uint8_t proto, std::string_view from,

@@ -414,7 +414,7 @@ TEST(SnapshotTest, ValuesThatAreNotAllowed) {
       {"idle", [](Snapshot& s) { s.parents[0].idle = 62'000; }},
       {"direction",
        [](Snapshot& s) { s.parents[0].direction = Direction::kBoth; }},
-      {"flags", [](Snapshot& s) { s.parents[0].binding.flags = 1u << 6; }},
+      {"flags", [](Snapshot& s) { s.parents[0].binding.flags = 1u << 7; }},
       {"helper of TCP",
        [](Snapshot& s) { s.parents[2].helper = SnapshotHelper::kTftp; }},
       {"self",

@@ -53,6 +53,10 @@ TEST(ConfigTest, DefaultsOfASmallFile) {
   EXPECT_EQ(config.log.packet_rate, 10000u);
   EXPECT_EQ(config.state.directory, "");
   EXPECT_EQ(config.state.interval, 30u);
+  // What follows from the states.
+  EXPECT_EQ(config.transfer.max_snapshot,
+            (uint64_t{256} << 20) + uint64_t{262144} * 256);
+  EXPECT_EQ(config.transfer.limits.memory, 2 * config.transfer.max_snapshot);
 }
 
 TEST(ConfigTest, EveryKey) {
@@ -95,6 +99,11 @@ expectations = 64
 socket = "run/s.sock"
 mode = "0660"
 group = "wheel"
+read_group = "watchers"
+operate_group = "100"
+admin_group = "admins"
+allow_devices = ["net_tap"]
+device_dirs = ["/run/vm/", "sockets"]
 [log]
 level = "debug"
 file = "/var/log/sluice.log"
@@ -109,6 +118,15 @@ verify_checksums = false
 [state]
 dir = "kept"
 interval = 5
+[transfer]
+max_snapshot = 2000
+memory = 3000
+parallel = 9
+per_client = 7
+per_filter = 5
+min_rate = 100
+patience = 20
+total_time = 300
 )",
                                           "/etc/sluice.toml");
   ASSERT_TRUE(parsed.config) << FormatDiagnostics(parsed.diagnostics);
@@ -142,12 +160,27 @@ interval = 5
                      .rule_slots = 1000,
                      .expectations = 64};
   expected.control = {
-      .socket = "/etc/run/s.sock", .mode = 0660, .group = "wheel"};
+      .socket = "/etc/run/s.sock",
+      .mode = 0660,
+      .group = "wheel",
+      .read_group = "watchers",
+      .operate_group = "100",
+      .admin_group = "admins",
+      .devices = {.drivers = {"net_tap"},
+                  .directories = {"/run/vm", "/etc/sockets"}}};
   expected.log = {.level = "debug",
                   .file = "/var/log/sluice.log",
                   .packets = "/etc/packets",
                   .packet_rate = 500};
   expected.state = {.directory = "/etc/kept", .interval = 5};
+  expected.transfer = {.max_snapshot = uint64_t{2000} << 20,
+                       .limits = {.parallel = 9,
+                                  .per_client = 7,
+                                  .per_filter = 5,
+                                  .min_rate = 100 << 10,
+                                  .patience = 20'000,
+                                  .total_time = 300'000,
+                                  .memory = uint64_t{3000} << 20}};
   expected.policy = {.ruleset = "/etc/rules",
                      .dialect = Dialect::kFreeBsd,
                      .missing_ruleset = MissingRuleset::kBlock,
@@ -287,6 +320,10 @@ const BadCase kBadCases[] = {
     {"socket path too long",
      With("[control]\nsocket = \"/" + std::string(107, 's') + "\"\n"),
      {"10:10: the path of the control socket has 108 bytes"}},
+    {"a device for a driver", With("[control]\nallow_devices = [\"net_tap0\"]\n"),
+     {"10:18: there is no driver 'net_tap0'"}},
+    {"all the file system", With("[control]\ndevice_dirs = [\"/\"]\n"),
+     {"10:16: 'device_dirs' cannot hold \"/\""}},
     {"control character", With("[control]\ngroup = \"a\\nb\"\n"),
      {"10:9: 'group' has a control character"}},
     {"helper of no kind", With("[policy]\nhelpers = [\"sip\"]\n"),
@@ -307,6 +344,13 @@ const BadCase kBadCases[] = {
      With("[state]\ndir = true\ninterval = \"5\"\nfile = \"x\"\n"),
      {"10:7: 'dir' is a boolean", "11:12: 'interval' is a string",
       "12:1: unknown key 'file' in [state]"}},
+    {"less memory than for one snapshot",
+     With("[transfer]\nmax_snapshot = 100\nmemory = 99\n"),
+     {"11:10: 'memory' is 99 MiB, and one snapshot may take 100"}},
+    {"transfers that are none",
+     With("[transfer]\nparallel = 0\nmax_snapshot = 0\nrate = 1\n"),
+     {"10:12: 'parallel' is 0", "11:16: 'max_snapshot' is 0",
+      "12:1: unknown key 'rate' in [transfer]"}},
     {"interval of never", With("[state]\ninterval = 0\n"),
      {"10:12: 'interval' is 0"}},
     {"interval of more than a day", With("[state]\ninterval = 86401\n"),
@@ -392,7 +436,7 @@ TEST_F(ConfigFileTest, MissingFile) {
 TEST_F(ConfigFileTest, FolderInsteadOfFile) {
   const ParsedConfig parsed = LoadConfig(folder_);
   ASSERT_EQ(parsed.diagnostics.size(), 1u);
-  EXPECT_EQ(parsed.diagnostics[0].message, "is a folder");
+  EXPECT_EQ(parsed.diagnostics[0].message, "cannot be read: Is a directory");
 }
 
 TEST_F(ConfigFileTest, TooLargeFile) {

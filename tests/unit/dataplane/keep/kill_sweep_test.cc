@@ -153,8 +153,8 @@ class Life {
     for (uint32_t round = 0; round < 3; ++round) {
       Commit(told_.begun_version + 1);
       // Until it is on the disk.
-      TurnUntil([&, saved = keeper_->saved()] {
-        return keeper_->saved() > saved && !keeper_->busy();
+      TurnUntil([&, saved = Saved()] {
+        return Saved() > saved && !keeper_->busy();
       });
       TurnUntil([&] { return DiskVersion() == VersionOf(store_); });
       told_.kept_version = VersionOf(store_);
@@ -174,6 +174,11 @@ class Life {
   }
 
  private:
+  uint64_t Saved() {
+    const KeepMetrics& metrics = service_->keep_metrics();
+    return metrics.manifests_saved + metrics.policies_saved +
+           metrics.states_saved;
+  }
   void ComeUp(const std::string& path) {
     const auto complain = [this](const std::string&) { ++told_.complaints; };
     auto directory = StateDirectory::Open(path);
@@ -184,7 +189,7 @@ class Life {
     spec_.name = "main";
     spec_.ports = {"in", "out"};
     if (!manifest->empty()) {
-      kept = (*directory)->Read(manifest->front(), complain);
+      kept = (*directory)->Read(manifest->front(), SIZE_MAX, complain);
       spec_ = manifest->front().spec;
       id_ = kept->id;
       KeptPolicy policy(&store_, &interfaces_, Dialect::kOpenBsd);
@@ -268,7 +273,7 @@ class Life {
   void Export() {
     const UniqueFd file(::memfd_create("sweep", MFD_CLOEXEC));
     bool ended = false;
-    service_->Export("main", UniqueFd(::dup(file.get())),
+    service_->Export("main", UniqueFd(::dup(file.get())), {},
                      [&](absl::StatusOr<ExportReport>) { ended = true; });
     TurnUntil([&] { return ended; });
   }
@@ -277,7 +282,7 @@ class Life {
     entry.spec.name = "main";
     entry.id = id_;
     const auto kept = keeper_->directory().Read(
-        entry, [](const std::string&) {});
+        entry, SIZE_MAX, [](const std::string&) {});
     if (kept->policy.empty()) return 0;
     const auto read = ReadSnapshot(kept->policy);
     if (!read.ok()) return 0;

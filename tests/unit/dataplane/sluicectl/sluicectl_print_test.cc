@@ -50,7 +50,7 @@ constexpr char kFreeBsdText[] =
 const std::string kMacro = "nic = \"em0\"\n";
 const std::string kOption = "set block-policy return\n";
 const std::string kTable = "table <t> persist { 192.0.2.1 2001:db8::1 }\n";
-const std::string kEther = "ether block in on em0\n";
+const std::string kEther = "ether block in on em0 l3 all\n";
 const std::string kScrub = "scrub in on em0 all no-df fragment reassemble\n";
 const std::string kQueues =
     "altq on em0 priq bandwidth 1Mb queue { std }\nqueue std priority 3\n";
@@ -126,8 +126,8 @@ std::vector<Printed> Cases() {
            "queue std on em0 bandwidth 1M\n"
            "@0 block return in on em0 all\n"
            "@1 anchor in on em0 all {\n"
-           "@0 pass proto tcp from <t> to any port = 22 flags S/SA\n"
-           "@1 pass proto tcp from <t> to any port = 8081 flags S/SA\n"
+           "@0 pass proto tcp from <t:0> to any port = 22 flags S/SA\n"
+           "@1 pass proto tcp from <t:0> to any port = 8081 flags S/SA\n"
            "@2 anchor \"deep\" all {\n"
            "@0 block return inet6 all\n"
            "  }\n"
@@ -141,9 +141,9 @@ std::vector<Printed> Cases() {
            "2001:db8::9 port 8081\n"
            "@0 block return in on em0 all\n"
            "@1 anchor in on em0 all {\n"
-           "@0 pass proto tcp from <t> to any port = ssh flags S/SA keep "
+           "@0 pass proto tcp from <t:0> to any port = ssh flags S/SA keep "
            "state\n"
-           "@1 pass proto tcp from <t> to any port = 8081 flags S/SA keep "
+           "@1 pass proto tcp from <t:0> to any port = 8081 flags S/SA keep "
            "state\n"
            "}\n"
            "@2 pass out proto udp from any to any port = domain keep state\n"},

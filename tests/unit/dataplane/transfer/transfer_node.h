@@ -47,6 +47,7 @@ struct TransferNodeOptions {
   // The port is enabled from the start, and expects nothing.
   bool enabled = true;
   size_t max_snapshot = size_t{16} << 20;
+  TransferLimits transfers = {};
 };
 
 class TransferNode {
@@ -56,6 +57,7 @@ class TransferNode {
       : plane_({.workers = options.workers,
                 .restore = options.limits,
                 .max_snapshot = options.max_snapshot,
+                .transfers = options.transfers,
                 .restore_clock = [this] { return Now(); }}) {
     // Main comes enabled and without a source. Here it is what the options
     // say, and its commits are counted.
@@ -127,7 +129,7 @@ class TransferNode {
 
   absl::StatusOr<ExportReport> Export(int fd) {
     std::optional<absl::StatusOr<ExportReport>> result;
-    service().Export("main", UniqueFd(::dup(fd)),
+    service().Export("main", UniqueFd(::dup(fd)), {},
                      [&](absl::StatusOr<ExportReport> r) {
                        result = std::move(r);
                      });

@@ -31,8 +31,8 @@ constexpr Accepted kAnchors[] = {
      nullptr},
     {"EtherBodyUnderAList",
      "ether anchor \"l2\" on { em0 em1 } { ether block }",
-     "ether anchor \"l2\" on em0 {\n  ether block\n}\n"
-     "ether anchor \"l2\" on em1\n",
+     "ether anchor \"l2\" on em0 l3 all {\n  ether block l3 all\n}\n"
+     "ether anchor \"l2\" on em1 l3 all\n",
      nullptr},
     {"UnnamedBodiesInEachOther",
      "anchor on { em0 em1 } { anchor { block label x } }",

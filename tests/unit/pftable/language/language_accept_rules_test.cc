@@ -145,7 +145,7 @@ constexpr Accepted kRulesAccepted[] = {
      "label \"$if $proto $srcaddr>$dstaddr:$dstport #$nr\"\n"
      "block label \"$if $srcaddr $srcport.\"",
      "block drop in on em0 inet proto tcp from 10.0.0.0/8 to ! 10.0.0.1 "
-     "port 22:25 label \"em0 tcp 10.0.0.0/8>! 10.0.0.1:22:25 #0\"\n"
+     "port 22:25 label \"em0 tcp 10.0.0.0/8>! 10.0.0.1: #0\"\n"
      "block drop all label \"any any .\"\n",
      nullptr},
     {"Ridentifier",
@@ -183,12 +183,9 @@ constexpr Accepted kRulesAccepted[] = {
      "pass in all flags S/SA dnqueue(1, 2)\n",
      "pass in all flags S/SA keep state dnpipe 1\n"
      "pass in all flags S/SA keep state dnqueue(1, 2)\n"},
-    {"Divert",
-     "pass in inet proto tcp divert-reply\n"
+    {"DivertPacket",
      "pass in proto udp divert-packet port 700",
-     "pass in inet proto tcp all flags S/SA divert-reply\n"
      "pass in proto udp all divert-packet port 700\n",
-     "pass in inet proto tcp all flags S/SA keep state divert-reply\n"
      "pass in proto udp all keep state divert-packet port 700\n"},
     {"DivertTo",
      "pass in proto tcp divert-to 127.0.0.1 port 22",
@@ -260,10 +257,10 @@ constexpr Accepted kRulesAccepted[] = {
      "set state-defaults no-sync, max 5\n"
      "pass\n"
      "pass keep state",
-     "set state-defaults max 5, no-sync\n"
      "pass all flags S/SA keep state (max 5, no-sync)\n"
-     "pass all flags S/SA keep state\n",
-     nullptr},
+     "pass all flags S/SA\n",
+     "pass all flags S/SA keep state (max 5, no-sync)\n"
+     "pass all flags S/SA keep state\n"},
     {"AllowRelated",
      "pass keep state (allow-related)",
      "pass all flags S/SA keep state (allow-related)\n",

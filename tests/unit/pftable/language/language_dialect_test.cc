@@ -3,55 +3,14 @@
 // other. Flags of the tool are in sluicectl_print_test.cc.
 #include <gtest/gtest.h>
 
-#include <ostream>
 #include <string>
 
 #include "pftable/compile/compile.h"
 #include "pftable/compile/enforce.h"
-#include "tests/unit/pftable/language/language_fixture.h"
+#include "tests/unit/pftable/language/language_contrast.h"
 
 namespace sluice {
 namespace {
-
-struct Contrast {
-  const char* name;
-  const char* text;
-  // What is printed, warnings first; or where and why it is refused.
-  const char* openbsd;
-  const char* freebsd;
-};
-
-void PrintTo(const Contrast& c, std::ostream* out) { *out << c.name; }
-
-std::string Outcome(const std::string& text, Dialect dialect) {
-  const ParseResult result = ParseText(text, {.dialect = dialect});
-  std::string out;
-  for (const Diagnostic& d : result.diagnostics) {
-    out += d.severity == Severity::kWarning ? "warning " : "";
-    out += std::to_string(d.line) + ":" + std::to_string(d.column) + ": " +
-           d.message + "\n";
-  }
-  if (!result.ok()) return out;
-  const std::string printed = PrintText(result, dialect);
-  // In its own dialect it reads back to the same.
-  const ParseResult again = ParseText(printed, {.dialect = dialect});
-  EXPECT_TRUE(again.ok()) << FormatDiagnostics(again.diagnostics);
-  EXPECT_EQ(PrintText(again, dialect), printed);
-  EXPECT_EQ(RulesetChecksum(again.policy), RulesetChecksum(result.policy));
-  return out + printed;
-}
-
-class ContrastTest : public testing::TestWithParam<Contrast> {};
-
-TEST_P(ContrastTest, IsAsTheDialectHasIt) {
-  const Contrast& c = GetParam();
-  EXPECT_EQ(Outcome(c.text, Dialect::kOpenBsd), c.openbsd);
-  EXPECT_EQ(Outcome(c.text, Dialect::kFreeBsd), c.freebsd);
-}
-
-std::string DialectName(const testing::TestParamInfo<Contrast>& info) {
-  return info.param.name;
-}
 
 constexpr char kOrder[] =
     "2:1: rules must be in order: options, ethernet, normalization, queueing, "
@@ -64,14 +23,23 @@ constexpr char kPath65[] =
     "6/7/8/9/1/2/3/4/5/6/7/8/9/1/2/3/4/5/6/7/8/9/1/2/3/4/5/6/7/8/9/1/2\"";
 
 constexpr Contrast kMeanings[] = {
-    {"S2OptionAfterRules", "block\nset skip on em0",
-     "set skip on { em0 }\nblock drop all\n", kOrder},
+    {"S2OptionAfterRules", "block\nset limit states 9",
+     "set limit states 9\nblock drop all\n", kOrder},
+    {"S2OptionsAnywhere",
+     "block\nset skip on em0\nset hostid 1\nset state-policy floating\n"
+     "set state-defaults no-sync\nset ruleset-optimization none\n"
+     "set keepcounters\nset syncookies never\nnat-anchor x",
+     "set skip on { em0 }\nset hostid 0x00000001\n"
+     "set state-policy floating\nset syncookies never\n"
+     "nat-anchor \"x\" all\nblock drop all\n",
+     "9:1: rules must be in order: options, ethernet, normalization, queueing, "
+     "translation, filtering\n"},
     {"S2TranslationAfterRules", "block\nnat on em0 inet -> 192.0.2.1",
      "nat on em0 inet all -> 192.0.2.1\nblock drop all\n", kOrder},
     {"S2OrderLifted", "set require-order no\nblock\nset skip on em0",
      "set require-order no\nset skip on { em0 }\nblock drop all\n",
      "set require-order no\nset skip on { em0 }\nblock drop all\n"},
-    {"S2OrderDemanded", "set require-order yes\nblock\nset skip on em0",
+    {"S2OrderDemanded", "set require-order yes\nblock\nset limit states 9",
      "3:1: rules must be in order: options, ethernet, normalization, queueing, "
      "translation, filtering\n",
      "3:1: rules must be in order: options, ethernet, normalization, queueing, "
@@ -129,7 +97,7 @@ constexpr Contrast kMeanings[] = {
      "1:53: too many labels, max 5 per rule\n"},
 };
 INSTANTIATE_TEST_SUITE_P(Meanings, ContrastTest, testing::ValuesIn(kMeanings),
-                         DialectName);
+                         ContrastName);
 
 constexpr Contrast kPrints[] = {
     {"P1KeepState", "pass in proto udp", "pass in proto udp all\n",
@@ -154,12 +122,8 @@ constexpr Contrast kPrints[] = {
     {"P4PoolOfAddressesOfBothFamilies",
      "pass in proto tcp to { 10.0.0.1 2001:db8::1 } rdr-to { 192.0.2.1 "
      "192.0.2.2 2001:db8::2 2001:db8::3 }",
-     "table <__automatic_0> const { 192.0.2.1 192.0.2.2 }\n"
-     "table <__automatic_1> const { 2001:db8::2 2001:db8::3 }\n"
-     "pass in inet proto tcp from any to 10.0.0.1 flags S/SA rdr-to "
-     "<__automatic_0> round-robin\n"
-     "pass in inet6 proto tcp from any to 2001:db8::1 flags S/SA rdr-to "
-     "<__automatic_1> round-robin\n",
+     "1:54: translation spec contains addresses with different address "
+     "families\n",
      "pass in inet proto tcp from any to 10.0.0.1 flags S/SA keep state rdr-to "
      "{ 192.0.2.1, 192.0.2.2 } round-robin\n"
      "pass in inet6 proto tcp from any to 2001:db8::1 flags S/SA keep state "
@@ -189,7 +153,7 @@ constexpr Contrast kPrints[] = {
      "found\n"},
 };
 INSTANTIATE_TEST_SUITE_P(Prints, ContrastTest, testing::ValuesIn(kPrints),
-                         DialectName);
+                         ContrastName);
 
 TEST(Dialect, S1Reassembly) {
   const auto of = [](const char* text, Dialect dialect) {

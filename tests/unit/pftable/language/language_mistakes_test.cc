@@ -183,12 +183,12 @@ constexpr Single kSingle[] = {
      "pass out set queue sdt\npass on em0 set queue (std, sdt)",
      "pf.conf:2:19: queue sdt is not defined\n"},
     {"OrderOfASection",
-     "block\nset skip on lo\nset skip on em0\nnat on em0 -> 192.0.2.1\n"
+     "block\nset limit states 9\nset debug misc\nnat on em0 -> 192.0.2.1\n"
      "rdr on em0 -> 192.0.2.1\nblock\npass",
      "pf.conf:2:1: rules must be in order: options, ethernet, normalization, "
      "queueing, translation, filtering\n",
      Dialect::kFreeBsd},
-    {"OrderTwice", "block\nset skip on lo\nblock\nset skip on em0\n",
+    {"OrderTwice", "block\nset limit states 9\nblock\nset debug misc\n",
      "pf.conf:2:1: rules must be in order: options, ethernet, normalization, "
      "queueing, translation, filtering\n"
      "pf.conf:4:1: rules must be in order: options, ethernet, normalization, "
