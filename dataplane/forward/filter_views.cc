@@ -34,8 +34,9 @@ void FilterViews::SeeAnew(uint16_t number) {
                                 filter->serial != seen.serial)) {
     seen.generation = generation->number;
     seen.serial = filter->serial;
-    states_.SetFilter(number, filter->budget, 
-                      generation->options().TimeoutsFor(filter->budget->limit()));
+    states_.SetFilter(
+        number, filter->budget,
+        generation->options().TimeoutsFor(filter->budget->limit()));
   }
   // The emergency ruleset has no emergency of its own: this goes no deeper.
   if (seen.view.disposition == Disposition::kEmergency) [[unlikely]] {

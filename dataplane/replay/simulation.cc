@@ -24,7 +24,8 @@ ExpectationOptions ExpectedOf(const SimulationOptions& options) {
 
 Simulation::Simulation(const SimulationOptions& options)
     : options_(options),
-      filter_(0, {}, &interfaces_, &reclaimer_, UINT32_MAX),
+      filter_(0, {}, &interfaces_, &reclaimer_,
+              std::max<uint32_t>(options.state_capacity, 1)),
       expectations_(ExpectedOf(options), HashSecret::FromSeed(options.seed)),
       round_{.now = options.start} {}
 
