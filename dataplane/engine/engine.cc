@@ -156,7 +156,8 @@ void Engine::MakeFilters() {
   environment_.store = {.workers = options_.workers,
                         .rule_slots = options_.rule_slots,
                         .table_slots = options_.table_slots,
-                        .pool = &policies_};
+                        .pool = &policies_,
+                        .frees_itself = false};
   environment_.dialect = options_.dialect;
   environment_.run_time_devices = options_.run_time_devices;
   environment_.state_capacity = options_.states;

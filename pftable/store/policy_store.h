@@ -27,6 +27,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -52,6 +53,9 @@ struct PolicyStoreConfig {
   uint16_t table_slots = 4096;
   // Not owned; of all filters that are to share what is equal. Null: none.
   PolicyPool* pool = nullptr;
+  // Whether old generations are freed by whoever calls; otherwise
+  // TakeGarbage() has to be called.
+  bool frees_itself = true;
 };
 
 // A generation that was built and is not in force yet.
@@ -132,6 +136,9 @@ class PolicyStore {
   // Frees what no worker reads any more. To be called now and then; what
   // changes something does it too. Nothing is freed while the mutex is held.
   void Poll();
+  // The same, but what is to be freed goes to the caller, for a thread that
+  // may take its time: it must go before the store does.
+  std::vector<std::shared_ptr<const Generation>> TakeGarbage();
   // Generations that workers may still read, the one in force included.
   size_t live_generations() const;
 
@@ -182,6 +189,7 @@ class PolicyStore {
 
   const InterfaceRegistry* const interfaces_;
   Reclaimer* const reclaimer_;
+  const bool frees_itself_;
   PolicyPool* const pool_;
   PolicyCounters counters_;
   TagRegistry tags_;
