@@ -159,7 +159,8 @@ void Engine::MakeFilters() {
                         .rule_slots = options_.rule_slots,
                         .table_slots = options_.table_slots,
                         .pool = &policies_,
-                        .classifier = options_.classifier};
+                        .classifier = options_.classifier,
+                        .frees_itself = false};
   environment_.dialect = options_.dialect;
   environment_.run_time_devices = options_.run_time_devices;
   environment_.state_capacity = options_.states;

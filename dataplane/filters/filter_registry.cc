@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <ctime>
+#include <iterator>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -61,11 +64,32 @@ void FilterRegistry::Start(std::shared_ptr<KeptFilter> kept) {
   Begin(main_);
 }
 
+// On the builder thread: a million addresses take their time.
+void FilterRegistry::FreeGarbage(const std::shared_ptr<LiveFilter>& filter) {
+  // The store has to be there still: what goes first is declared last.
+  struct Garbage {
+    std::shared_ptr<LiveFilter> filter;
+    std::vector<std::shared_ptr<const Generation>> generations;
+  };
+  auto garbage = std::make_shared<Garbage>();
+  garbage->filter = filter;
+  garbage->generations = filter->store().TakeGarbage();
+  if (filter->emergency() != nullptr) {
+    std::ranges::move(filter->emergency()->store().TakeGarbage(),
+                      std::back_inserter(garbage->generations));
+  }
+  if (garbage->generations.empty()) return;
+  // If the builder has too much to do, it goes here.
+  static_cast<void>(
+      builder_.Submit([garbage] { garbage->generations.clear(); },
+                      [garbage] {}));
+}
+
 void FilterRegistry::Poll(uint64_t milliseconds) {
   PollRemovals();
   for (Worker* worker : environment_.workers) worker->mailbox().Collect();
-  main_.filter->store().Poll();
-  for (auto& [name, of] : filters_) of.filter->store().Poll();
+  FreeGarbage(main_.filter);
+  for (auto& [name, of] : filters_) FreeGarbage(of.filter);
   if (milliseconds - last_look_ < kPurgeInterval) return;
   last_look_ = milliseconds;
   const auto look = [](Registered& of) {

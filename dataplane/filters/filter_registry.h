@@ -118,6 +118,7 @@ class FilterRegistry final : public FilterDirectory {
   // by, then frees them.
   void Forget(std::vector<std::shared_ptr<LiveFilter>> filters,
               absl::AnyInvocable<void()> then);
+  void FreeGarbage(const std::shared_ptr<LiveFilter>& filter);
   void RefreshNext();
   void PollRemovals();
   void Close(std::unique_ptr<Port> device, std::function<void()> then);

@@ -198,45 +198,52 @@ uint32_t RuleSlots::used() const {
 }
 
 void RuleSlots::Poll() {
+  size_t left = kDrainsAPoll;
   // Handles go after the lock: their end takes that of TableSlots.
   std::array<TableHandlePtr, 64> handles;
-  bool more = true;
-  while (more) {
-    more = FreeDrained(handles);
+  while (FreeDrained(handles, &left)) {
     for (TableHandlePtr& handle : handles) handle = nullptr;
   }
 }
 
-bool RuleSlots::FreeDrained(std::span<TableHandlePtr> handles) {
-  const std::lock_guard lock(mutex_);
+bool RuleSlots::FreeDrained(std::span<TableHandlePtr> handles, size_t* left) {
+  // Whoever has it may be a thread that takes thousands of slots, and does not
+  // run just now. There will be another call.
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return false;
+  *left = std::min(*left, draining_.size());
   size_t used = 0;
-  bool more = false;
-  std::erase_if(draining_, [&](uint32_t index) {
+  while (*left > 0 && used < handles.size()) {
+    --*left;
+    if (drain_at_ >= draining_.size()) drain_at_ = 0;
+    const uint32_t index = draining_[drain_at_];
     Slot& slot = slots_[index];
     if (counters_->Rule(index).states != 0) {
       slot.grace_started = false;
-      return false;
+      ++drain_at_;
+      continue;
     }
     // A worker may be between the end of a parent and the birth of its child:
     // the count must be zero before and after a grace period.
     if (!slot.grace_started) {
       slot.grace = reclaimer_->StartGracePeriod();
       slot.grace_started = true;
-      return false;
+      ++drain_at_;
+      continue;
     }
-    if (!reclaimer_->HasPassed(slot.grace)) return false;
-    if (used == handles.size()) {
-      more = true;
-      return false;
+    if (!reclaimer_->HasPassed(slot.grace)) {
+      ++drain_at_;
+      continue;
     }
     by_identity_.erase(by_identity_.find(*slot.key));
     handles[used++] = std::move(slot.source_table);
     handles[used++] = std::move(slot.destination_table);
     slot = Slot();
     free_.push_back(index);
-    return true;
-  });
-  return more;
+    draining_[drain_at_] = draining_.back();
+    draining_.pop_back();
+  }
+  return used > 0;
 }
 
 }  // namespace sluice

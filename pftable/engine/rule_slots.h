@@ -148,8 +148,8 @@ class RuleSlots {
   // Bytes of the records, by whole pages.
   size_t MemoryUse() const { return record_memory_.Resident(); }
 
-  // Frees what no generation and no state names any more. Never blocks; to be
-  // called now and then.
+  // Frees what no generation and no state names any more, some thousand slots
+  // at most. Waits for nobody; to be called now and then.
   void Poll();
 
  private:
@@ -171,9 +171,11 @@ class RuleSlots {
     TableHandlePtr source_table;
     TableHandlePtr destination_table;
   };
-  // Frees up to `handles.size()` / 2 slots and moves their handles there;
-  // whether there may be more.
-  bool FreeDrained(std::span<TableHandlePtr> handles);
+  // Slots that one Poll() looks at: some milliseconds.
+  static constexpr size_t kDrainsAPoll = 8192;
+  // Looks at up to `*left` slots, and subtracts them; frees up to
+  // `handles.size()` / 2 and moves their handles there. Whether it freed any.
+  bool FreeDrained(std::span<TableHandlePtr> handles, size_t* left);
 
   const uint32_t capacity_;
   const PolicyCounters* const counters_;
@@ -186,6 +188,7 @@ class RuleSlots {
   // Both have room for all of them, so that giving back cannot fail.
   std::vector<uint32_t> free_;  // the next one last
   std::vector<uint32_t> draining_;
+  size_t drain_at_ = 0;  // of them, the one that is looked at next
   std::unordered_map<std::string, uint32_t> by_identity_;
 };
 

@@ -18,6 +18,7 @@ PolicyStore::PolicyStore(const PolicyStoreConfig& config,
                          Reclaimer* reclaimer)
     : interfaces_(interfaces),
       reclaimer_(reclaimer),
+      frees_itself_(config.frees_itself),
       pool_(config.pool),
       classifier_(config.classifier),
       counters_(config.workers, config.rule_slots, config.table_slots),
@@ -40,8 +41,23 @@ CompileContext PolicyStore::Context() {
 
 void PolicyStore::Poll() { const Section section(*this); }
 
+std::vector<std::shared_ptr<const Generation>> PolicyStore::TakeGarbage() {
+  std::list<Retired> garbage;
+  {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (lock.owns_lock()) garbage = Collect();
+  }
+  std::vector<std::shared_ptr<const Generation>> generations;
+  for (Retired& retired : garbage) {
+    generations.push_back(std::move(retired.generation));
+  }
+  rule_slots_.Poll();
+  return generations;
+}
+
 PolicyStore::Section::~Section() {
-  std::list<Retired> garbage = store_.Collect();
+  std::list<Retired> garbage;
+  if (store_.frees_itself_) garbage = store_.Collect();
   lock_.unlock();
   garbage.clear();
   store_.rule_slots_.Poll();

@@ -27,6 +27,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -54,6 +55,9 @@ struct PolicyStoreConfig {
   PolicyPool* pool = nullptr;
   // Rules are compiled for the classifier; else walked one by one.
   bool classifier = true;
+  // Whether old generations are freed by whoever calls; otherwise
+  // TakeGarbage() has to be called.
+  bool frees_itself = true;
 };
 
 // A generation that was built and is not in force yet.
@@ -134,6 +138,9 @@ class PolicyStore {
   // Frees what no worker reads any more. To be called now and then; what
   // changes something does it too. Nothing is freed while the mutex is held.
   void Poll();
+  // The same, but what is to be freed goes to the caller, for a thread that
+  // may take its time: it must go before the store does.
+  std::vector<std::shared_ptr<const Generation>> TakeGarbage();
   // Generations that workers may still read, the one in force included.
   size_t live_generations() const;
 
@@ -184,6 +191,7 @@ class PolicyStore {
 
   const InterfaceRegistry* const interfaces_;
   Reclaimer* const reclaimer_;
+  const bool frees_itself_;
   PolicyPool* const pool_;
   const bool classifier_;
   PolicyCounters counters_;
