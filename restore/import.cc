@@ -13,6 +13,11 @@
 #include "restore/state_flags.h"
 
 namespace sluice {
+namespace {
+
+constexpr size_t kStatesBetweenQuestions = 4096;
+
+}  // namespace
 
 bool StateImporter::Resolve(const SnapshotBinding& binding,
                             StateTemplate* values) const {
@@ -168,6 +173,10 @@ absl::Status StateImporter::AddStates() {
   for (const uint8_t owner : owners) ++of_worker[owner];
   for (size_t i = 0; i < arenas_.size(); ++i) arenas_[i].Reserve(of_worker[i]);
   for (size_t i = 0; i < states.size(); ++i) {
+    if (i % kStatesBetweenQuestions == 0 && options_.limits.go_on != nullptr &&
+        !options_.limits.go_on()) {
+      return absl::CancelledError("taking the states in was called off");
+    }
     const StateId id = renumber
                            ? (target_.last_id + 1 + i) << 8 | owners[i]
                            : states[i]->id;

@@ -35,6 +35,8 @@ struct RestoreFilterOptions {
   ImportChoice choice{};
   // Without a snapshot the restore has failed, instead of being skipped.
   bool snapshot_required = false;
+  // After so long its restore is given up; nothing: as in the limits.
+  std::optional<RestoreTime> give_up = std::nullopt;
 };
 
 struct RestoreOrder {
