@@ -195,8 +195,19 @@ absl::Status StateImporter::Prepare(std::span<const uint8_t> bytes) {
   });
 }
 
+absl::Status StateImporter::CheckOrigin() const {
+  const std::string& name = snapshot_.meta.filter;
+  if (options_.from_filter.empty() || name == options_.from_filter) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "it is a snapshot of filter ", name, ", not of ", options_.from_filter,
+      "; --from-filter ", name, " takes it all the same"));
+}
+
 absl::Status StateImporter::PrepareAll() {
-  absl::Status status = CheckInterfaces();
+  absl::Status status = CheckOrigin();
+  if (status.ok()) status = CheckInterfaces();
   if (!status.ok()) return status;
   if (options_.policy) {
     absl::StatusOr<Policy> policy = BuildPolicy();

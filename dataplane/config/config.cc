@@ -17,9 +17,9 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 9> kSections = {
+constexpr std::array<std::string_view, 10> kSections = {
     "eal",     "port", "wire",   "workers", "memory",
-    "control", "log",  "policy", "state"};
+    "control", "log",  "policy", "state",   "restore"};
 constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
 constexpr std::array<std::string_view, 5> kWorkersKeys = {
@@ -32,6 +32,9 @@ constexpr std::array<std::string_view, 3> kControlKeys = {"socket", "mode",
 constexpr std::array<std::string_view, 4> kLogKeys = {
     "level", "file", "packets", "packet_rate"};
 constexpr std::array<std::string_view, 2> kStateKeys = {"dir", "interval"};
+constexpr std::array<std::string_view, 4> kRestoreKeys = {
+    "restore_give_up", "queue_deadline", "validate_deadline",
+    "commit_deadline"};
 constexpr std::array<std::string_view, 5> kPolicyKeys = {
     "ruleset", "dialect", "missing_ruleset", "helpers", "verify_checksums"};
 
@@ -59,6 +62,7 @@ class ConfigBuilder {
   void ReadLog(const toml::table& root);
   void ReadPolicy(const toml::table& root);
   void ReadState(const toml::table& root);
+  void ReadRestore(const toml::table& root);
   void CheckMemory(const toml::table& root);
 
   // A path of the file, relative to the configuration's folder.
@@ -289,6 +293,18 @@ void ConfigBuilder::ReadState(const toml::table& root) {
   reader_.Number(*table, "interval", 1, 86400, &state.interval);
 }
 
+void ConfigBuilder::ReadRestore(const toml::table& root) {
+  const toml::table* table = reader_.Table(root, "restore");
+  if (table == nullptr) return;
+  reader_.RefuseUnknownKeys(*table, "[restore]", kRestoreKeys);
+  RestoreConfig& restore = config_.restore;
+  reader_.Number(*table, "restore_give_up", 0, 86400, &restore.give_up);
+  reader_.Number(*table, "queue_deadline", 10, 3600000, &restore.queue);
+  reader_.Number(*table, "validate_deadline", 100, 3600000,
+                 &restore.validate);
+  reader_.Number(*table, "commit_deadline", 10, 60000, &restore.commit);
+}
+
 ParsedConfig ConfigBuilder::Build(std::string_view text) {
   config_.file = file_;
   try {
@@ -310,6 +326,7 @@ ParsedConfig ConfigBuilder::Build(std::string_view text) {
     ReadLog(root);
     ReadPolicy(root);
     ReadState(root);
+    ReadRestore(root);
   } catch (const toml::parse_error& error) {
     // toml++ stops at its first syntax error.
     reader_.Error(error.source(), std::string(error.description()),

@@ -92,6 +92,12 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .wires = config.wires,
           .packet_log = config.log.packets,
           .packet_rate = config.log.packet_rate,
+          .restore = {.queue = RestoreTime{config.restore.queue} * 1000,
+                      .validate = RestoreTime{config.restore.validate} * 1000,
+                      .commit = RestoreTime{config.restore.commit} * 1000,
+                      .give_up =
+                          RestoreTime{config.restore.give_up} * 1'000'000,
+                      .validating = 2},
           .state_directory = config.state.directory,
           .state_interval = uint64_t{config.state.interval} * 1000};
 }

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/file_io.h"
 #include "dataplane/transfer/restore_service.h"
@@ -44,6 +45,10 @@ void RestoreService::Import(ImportRequest request, Done<ImportReport> done) {
       },
       [this, intake] {
         --intakes_;
+        const auto arrived = absl::MakeCleanup([this, intake] {
+          const KnownFilter* f = Find(intake->request.filter);
+          if (f != nullptr) restores_.Arriving(*f, false);
+        });
         if (!intake->bytes.ok()) {
           return intake->done(absl::Status(
               intake->bytes.status().code(),
@@ -55,6 +60,8 @@ void RestoreService::Import(ImportRequest request, Done<ImportReport> done) {
       });
   if (submitted) {
     ++intakes_;
+    // It is there, if not read: nobody is to fail for want of it.
+    restores_.Arriving(*filter, true);
   } else {
     intake->done(absl::ResourceExhaustedError("too much work; try again"));
   }
@@ -67,6 +74,7 @@ void RestoreService::SubmitRead(ImportRequest& request,
   const absl::StatusOr<SnapshotHeader> header = ReadSnapshotHeader(bytes);
   if (!header.ok()) return done(header.status());
   const ImportChoice choice = {.policy = request.policy,
+                               .from_filter = request.from_filter,
                                .orphans = request.keep_orphans
                                               ? OrphanPolicy::kKeep
                                               : OrphanPolicy::kDrop};

@@ -152,6 +152,8 @@ absl::Status RestoreTask::Prepare(std::vector<uint8_t> bytes) {
   ImportOptions options;
   options.policy = choice.policy;
   options.orphans = choice.orphans;
+  options.from_filter =
+      choice.from_filter.empty() ? filter_.name : choice.from_filter;
   options.dialect = filter_.dialect;
   options.limits.bytes = max_bytes_;
   options.limits.states = choice.policy

@@ -1,12 +1,12 @@
 /*
  * The restore queue: two filters that are enabled twice each, three packets,
- * an order that may be late, a snapshot that appears in a folder, a builder
- * that may fail in every way, attempts that are made again, and one crash of
- * the process; or one such filter and two orders.
+ * an order that may be late, a builder that may fail in every way, attempts
+ * that are made again, and one crash of the process; or one such filter, two
+ * orders, and a snapshot that appears in its folder.
  *
- * holds:  ONE_FILTER                one filter, two orders
+ * holds:  ONE_FILTER                one filter, two orders, a folder
  * breaks: NO_LATCH                  a commit is forgotten
- * breaks: LATE_AGAIN                a snapshot that appears is taken, whatever
+ * breaks: LATE_AGAIN ONE_FILTER     a snapshot that appears is taken, whatever
  *                                   was committed before
  * breaks: RETRY_PUBLISHED           a commit is tried again that was published
  * breaks: RETRY_KEEPS               an attempt that is made again after a commit
@@ -407,9 +407,8 @@ proctype Crash() {
 init {
   atomic {
     run Owner(0); run Client(0); run Worker(); run Control(); run Crash();
-    run Folder();
 #ifdef ONE_FILTER
-    run Client(1)
+    run Client(1); run Folder()
 #else
     run Owner(1)
 #endif

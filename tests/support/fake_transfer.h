@@ -35,6 +35,7 @@ class FakeTransfer final : public TransferControl {
         "there is no filter \"",
         absl::string_view(filter.data(), filter.size()), "\""));
   }
+  RestoreLimits Limits() const override { return {}; }
   TransferMetrics Metrics() override { return metrics; }
 
   std::string exported;
@@ -45,6 +46,7 @@ class FakeTransfer final : public TransferControl {
   std::vector<RestoreListing> restores = {{.filter = "main",
                                            .status = {},
                                            .source = {},
+                                           .wait = {},
                                            .last = {},
                                            .time = {}}};
   TransferMetrics metrics;

@@ -20,6 +20,7 @@
 #include "restore/filter_status.h"
 #include "restore/restore_job.h"
 #include "restore/restore_metrics.h"
+#include "restore/restore_queue.h"
 
 namespace sluice {
 
@@ -53,6 +54,8 @@ struct ImportRequest {
   std::optional<uint64_t> replace_generation;
   bool keep_orphans = true;
   bool policy = false;
+  // Whose snapshot it is; empty: the filter's own.
+  std::string from_filter{};
 };
 
 struct ImportReport {
@@ -66,8 +69,10 @@ struct RestoreListing {
   std::string filter;
   FilterStatus status;
   std::string source;  // empty: orders bring it
+  bool in_folder = false;  // `source` is a folder in which it appears
   bool snapshot_required = false;
   bool fail_closed = true;
+  RestoreWait wait;
   std::optional<RestoreAnswer> last;  // of any incarnation
   TransferTime time;                  // of that
 };
@@ -104,6 +109,8 @@ class TransferControl {
   // it has got is no whole snapshot.
   virtual void Export(std::string_view filter, UniqueFd out,
                       Done<ExportReport> done) = 0;
+  // The deadlines of all restores.
+  virtual RestoreLimits Limits() const = 0;
   // Through the restore queue. An error is one of the descriptor or of its
   // first bytes, and then no restore was asked for.
   virtual void Import(ImportRequest request, Done<ImportReport> done) = 0;

@@ -351,9 +351,11 @@ TEST_F(TransferFailureTest, AFileIsRestoredWhenThePortIsEnabled) {
 
 TEST_F(TransferFailureTest, WithoutTheFileItIsSkippedOrFailed) {
   for (const bool required : {false, true}) {
-    TransferNode node({.source = directory_ + "/none",
+    const std::string path = Write("none.snap", MakeSnapshot());
+    TransferNode node({.source = path,
                        .snapshot_required = required,
                        .enabled = false});
+    std::filesystem::remove(path);
     node->Load(kRules);
     ASSERT_TRUE(node.service().Enable("main", true).ok());
     node.TurnUntil([&] { return IsFinal(node.status().state); });
