@@ -140,10 +140,14 @@ RestoreAnswer RestoreDesk::Submit(
 void RestoreDesk::SubmitFolder(KnownFilter& filter, RequestSource source) {
   const std::optional<RestoreOrder> order = OrderFromFolder(filter, source);
   if (!order.has_value()) return;
-  filter.tried = order->snapshot;
   const RestoreAnswer answer = Submit(filter, *order, nullptr);
-  if (answer.code != RestoreCode::kStarted &&
-      answer.code != RestoreCode::kJoined) {
+  if (answer.code == RestoreCode::kStarted ||
+      answer.code == RestoreCode::kJoined) {
+    filter.tried = order->snapshot;
+  } else if (answer.code == RestoreCode::kBusy) {
+    LogInfo("filter {}: {}/{} waits for the end of another snapshot's restore",
+            filter.name(), filter.directory, filter.snapshot_file());
+  } else {
     LogInfo("filter {}: {}/{} is not restored: {}", filter.name(),
                  filter.directory, filter.snapshot_file(), Name(answer.code));
   }
