@@ -30,12 +30,16 @@ struct RestoreFilterOptions {
   // A file, or a directory with or without NAME.snap in it. Empty: orders
   // bring the snapshot.
   std::string source{};
+  // If it is a file: that it is not there is no error yet.
+  bool source_may_be_absent = false;
   // In place of `source`, from whoever makes the filter.
   std::shared_ptr<TransferSource> own_source = nullptr;
   // What is done with what the source has.
   ImportChoice choice{};
   // Without a snapshot the restore has failed, instead of being skipped.
   bool snapshot_required = false;
+  // After so long its restore is given up; nothing: as in the limits.
+  std::optional<RestoreTime> give_up = std::nullopt;
 };
 
 struct RestoreOrder {
