@@ -98,8 +98,9 @@ void Engine::SaveState(absl::FunctionRef<bool()> hurry) {
   uint64_t deadline = Now() + kSavePatience;
   while (!keeper_->finished()) {
     const uint64_t now = Now();
-    if (now >= deadline || hurry()) break;
+    // Even in a hurry once, so that it is known what there was to be kept.
     PollTransfers(now);
+    if (now >= deadline || hurry()) break;
     if (keeper_->progress() != progress) {
       progress = keeper_->progress();
       deadline = now + kSavePatience;

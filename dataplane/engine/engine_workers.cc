@@ -132,7 +132,7 @@ void Engine::Stop(absl::FunctionRef<bool()> hurry) {
     Wait();
     hurried = hurry();
   }
-  if (!hurried) SaveState(hurry);
+  SaveState([&] { return hurried || (hurried = hurry()); });
   plane_->run.store(RunState::kStop, std::memory_order_release);
   const uint64_t end = Now() + kStopDeadline;
   for (size_t i = 0; i < launched_; ++i) {

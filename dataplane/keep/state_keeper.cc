@@ -138,13 +138,14 @@ void StateKeeper::SaveManifest(std::vector<ManifestEntry> entries,
                                std::string text) {
   auto status = std::make_shared<absl::Status>();
   auto held = std::make_shared<std::vector<ManifestEntry>>(std::move(entries));
-  working_ = builder_.Submit(
+  working_ = saving_manifest_ = builder_.Submit(
       [this, status, held] {
         *status = directory_->WriteManifest(*held);
         if (status->ok()) directory_->Sweep(*held);
       },
       [this, status, text = std::move(text)]() mutable {
         working_ = false;
+        saving_manifest_ = false;
         ++files_;
         KeepMetrics& metrics = service_->keep_metrics();
         ++(status->ok() ? metrics.manifests_saved : metrics.manifests_failed);
@@ -214,6 +215,7 @@ absl::Status StateKeeper::Kept() const {
   for (const auto& [what, trouble] : troubles_) {
     lost.push_back(absl::StrCat(what, " (", trouble.why, ")"));
   }
+  if (saving_manifest_) lost.push_back(absl::StrCat(kManifest, " (not in time)"));
   std::vector<Work> left(work_.begin(), work_.end());
   if (at_.has_value()) left.push_back(*at_);
   for (const auto& [name, known] : known_) {

@@ -104,6 +104,7 @@ class StateKeeper {
   std::string manifest_;         // what is on the disk
   uint64_t manifest_at_ = 0;     // when it may be tried again
   bool working_ = false;
+  bool saving_manifest_ = false;
   bool finishing_ = false;
   bool finished_ = false;
   uint64_t now_ = 0;

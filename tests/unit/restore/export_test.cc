@@ -82,6 +82,26 @@ TEST_F(ExportTest, APolicyWithTablesAndAnchors) {
   EXPECT_EQ(snapshot_.header.policy_hash, store_->generation()->hash);
 }
 
+TEST_F(ExportTest, WhatIsNotForOthersIsForTheSameMachine) {
+  ASSERT_TRUE(Load("pass\n").ok());
+  StateRecord secret = Flow(0x501, 7000);
+  secret.values.flags = kStateNoSync | kStateSloppy;
+  for (const bool all : {false, true}) {
+    StateExporter exporter(store_.get(), &interfaces_, all);
+    exporter.Add(Flow(0x401, 6000));
+    exporter.Add(secret);
+    exporter.Finish(&snapshot_);
+    ASSERT_TRUE(ExportPolicy(store_.get(), &snapshot_).ok());
+    const Snapshot whole = *WholeSnapshot(snapshot_, exporter);
+    ASSERT_THAT(whole.parents, SizeIs(all ? 2 : 1));
+    EXPECT_EQ(exporter.statistics().no_sync, all ? 0u : 1u);
+    if (all) {
+      EXPECT_EQ(whole.parents[1].binding.flags,
+                uint32_t{kSnapshotStateNoSync} | kSnapshotStateSloppy);
+    }
+  }
+}
+
 TEST_F(ExportTest, StatesWithTheirRulesAndParents) {
   ASSERT_TRUE(Load("pass out proto udp keep state (udp.multiple 77)\n").ok());
   const uint32_t slot = PolicyListing(*store_).AllRules().at(0).rule.slot;

@@ -85,6 +85,17 @@ TEST_P(ServiceManagerTest, BeatsTwiceInTheTimeThatIsWatched) {
                           "WATCHDOG=1"));
 }
 
+TEST_P(ServiceManagerTest, AsksForTimeNowAndThenAndAtOnceWhenItStops) {
+  ServiceManager manager = ServiceManager::FromEnvironment();
+  for (uint64_t now = 1000; now < 5000; now += 10) manager.Extend(now);
+  manager.Stopping();
+  manager.Extend(4990);
+  manager.Extend(5010);
+  const std::string more = "EXTEND_TIMEOUT_USEC=180000000";
+  EXPECT_THAT(Received(),
+              ElementsAre(more, more, "STOPPING=1\nSTATUS=stopping", more));
+}
+
 TEST_P(ServiceManagerTest, SomebodyElseIsWatched) {
   setenv("WATCHDOG_USEC", "10000000", 1);
   setenv("WATCHDOG_PID", "1", 1);

@@ -357,7 +357,59 @@ TEST(EngineTest, ComesBackAsItWas) {
     }
     engine.LaunchOnThreads();
     engine.Stop([] { return false; });
+    EXPECT_TRUE(engine.kept().ok()) << engine.kept();
   }
+}
+
+// A disk that takes no more: what was kept before stays, and what is missing
+// is said.
+TEST(EngineTest, AStopSaysWhatItCouldNotKeep) {
+  MbufPool pool;
+  const Folder folder;
+  Engine::Options options = Wire(pool.get());
+  options.state_directory = folder.path();
+  int told = 0;
+  options.working = [&told] { ++told; };
+  std::filesystem::create_directory(folder.path() + "/main.policy.tmp");
+  auto made = Engine::Make(options);
+  ASSERT_TRUE(made.ok()) << made.status();
+  Engine& engine = **made;
+  ASSERT_TRUE(engine.Open().ok());
+  ASSERT_TRUE(engine.Start().ok());
+  EXPECT_GT(told, 0);
+  ASSERT_TRUE(LoadRules(engine.filters().main(), kRules).ok());
+  engine.LaunchOnThreads();
+  told = 0;
+  engine.Stop([] { return false; });
+  EXPECT_GT(told, 0);
+  EXPECT_NE(engine.kept().ToString().find("the policy of filter main ("),
+            std::string::npos)
+      << engine.kept();
+  EXPECT_EQ(engine.kept().ToString().find("the states"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::exists(folder.path() + "/main.snap"));
+  const KeepMetrics& metrics = engine.restores().keep_metrics();
+  EXPECT_GT(metrics.policies_failed, 0u);
+  EXPECT_EQ(metrics.policies_saved, 0u);
+  EXPECT_EQ(metrics.states_saved, 1u);
+  EXPECT_EQ(metrics.states_failed, 0u);
+}
+
+// Who is told twice does not wait, and hears what that costs.
+TEST(EngineTest, AStopInAHurrySaysWhatItDidNotKeep) {
+  MbufPool pool;
+  const Folder folder;
+  Engine::Options options = Wire(pool.get());
+  options.state_directory = folder.path();
+  auto made = Engine::Make(options);
+  ASSERT_TRUE(made.ok()) << made.status();
+  Engine& engine = **made;
+  ASSERT_TRUE(engine.Open().ok());
+  ASSERT_TRUE(engine.Start().ok());
+  ASSERT_TRUE(LoadRules(engine.filters().main(), kRules).ok());
+  engine.LaunchByHand();
+  engine.Stop([] { return true; });
+  EXPECT_NE(engine.kept().ToString().find("(not in time)"), std::string::npos)
+      << engine.kept();
 }
 
 }  // namespace
