@@ -279,6 +279,11 @@ kind_long() {
   build release unit && run $python "$top/tests/tools/check_headers.py" \
     --build-dir "$release" --results "$results"
   fuzzers 300 --kind long
+  if build release programs; then
+    SLUICE_LONG=1 run $python "$top/tests/tools/run_pytest.py" \
+      --build-dir "$release" --kind long --results "$results" \
+      --scratch "$scratch" --jobs 1 "$top/tests/e2e/test_responsive.py"
+  fi
   for ((round = 1; round <= long_rounds; round++)); do
     if [ $round -eq $((long_rounds - 1)) ]; then
       for _ in $(seq "$jobs"); do

@@ -4,6 +4,7 @@
 #ifndef SLUICE_DATAPLANE_BASE_BUILDER_H_
 #define SLUICE_DATAPLANE_BASE_BUILDER_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -21,6 +22,7 @@ class Builder {
  public:
   // Jobs waiting, running or not yet finished: more are refused.
   static constexpr size_t kMaxJobs = 256;
+  static constexpr std::chrono::milliseconds kFinishTime{20};
 
   Builder();
   // Waits for the job that is running; the others are dropped unbuilt and
@@ -35,7 +37,8 @@ class Builder {
   bool Submit(absl::AnyInvocable<void()> work,
               absl::AnyInvocable<void()> finish);
 
-  // Control lcore: runs `finish` of the jobs that are built. Returns how many.
+  // Control lcore: runs `finish` of the jobs that are built, but after
+  // kFinishTime no further one. Returns how many.
   size_t Finish();
 
   // Of its thread.
@@ -61,6 +64,8 @@ class Builder {
     absl::AnyInvocable<void()> finish;
   };
 
+  using Clock = std::chrono::steady_clock;
+
   // What the thread has, too, for as long as it lives.
   struct Shared {
     UniqueFd event;
@@ -74,6 +79,7 @@ class Builder {
   };
 
   static void Run(Shared& shared);
+  static void WakeUp(Shared& shared);
   void Stop(bool abandon);
 
   const std::shared_ptr<Shared> shared_;

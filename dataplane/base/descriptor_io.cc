@@ -56,6 +56,11 @@ void Rest() {
   ::nanosleep(&time, nullptr);
 }
 
+// By the kernel, or by what a service may call of it.
+bool IsNotOffered(int error) {
+  return error == EOPNOTSUPP || error == ENOSYS || error == EPERM;
+}
+
 // Does not sleep in a pipe even if somebody else has taken what was there,
 // where the kernel can do so (6.4 and later; a pipe that was polled first
 // sleeps on older ones only then).
@@ -64,7 +69,7 @@ ssize_t ReadSome(Kind kind, int fd, uint8_t* to, size_t room) {
   if (kind == Kind::kPipe) {
     const iovec piece = {.iov_base = to, .iov_len = room};
     const ssize_t n = ::preadv2(fd, &piece, 1, -1, RWF_NOWAIT);
-    if (n >= 0 || errno != EOPNOTSUPP) return n;
+    if (n >= 0 || !IsNotOffered(errno)) return n;
   }
   return ::read(fd, to, room);
 }
@@ -78,7 +83,7 @@ ssize_t WriteSome(Kind kind, int fd, std::span<const uint8_t> bytes) {
     const iovec piece = {.iov_base = const_cast<uint8_t*>(bytes.data()),
                          .iov_len = length};
     const ssize_t n = ::pwritev2(fd, &piece, 1, -1, RWF_NOWAIT);
-    if (n >= 0 || errno != EOPNOTSUPP) return n;
+    if (n >= 0 || !IsNotOffered(errno)) return n;
     // A pipe that has room takes so much without waiting.
     return ::write(fd, bytes.data(), std::min<size_t>(length, PIPE_BUF));
   }

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/text.h"
 #include "dataplane/base/unique_fd.h"
 
 namespace sluice {
@@ -142,7 +143,8 @@ void WriteLog(LogLevel level, fmt::string_view format,
   if (logger == nullptr || !logger->should_log(of)) return;
   spdlog::memory_buf_t text;
   fmt::vformat_to(fmt::appender(text), format, values);
-  logger->log(of, spdlog::string_view_t(text.data(), text.size()));
+  // Names in it may come from anywhere.
+  logger->log(of, Printable(std::string_view(text.data(), text.size())));
 }
 
 }  // namespace sluice

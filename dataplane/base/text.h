@@ -26,6 +26,17 @@ inline std::string Text(const absl::Status& status) {
 // Two lower-case hexadecimal digits a byte.
 std::string Hex(std::span<const uint8_t> bytes);
 
+// What others have written, for a terminal or a log: control characters but
+// for newlines and tabs are shown as "\x1b". Other bytes stay as they are.
+std::string Printable(std::string_view text);
+// The same for a name in the midst of a line, without newlines and tabs.
+std::string PrintableName(std::string_view text);
+
+// The one of the words that somebody may have meant who wrote `word`; empty:
+// none is near.
+std::string_view Nearest(std::string_view word,
+                         std::span<const std::string_view> words);
+
 // "what: No such file or directory" for ENOENT.
 std::string SystemText(std::string_view what, int error);
 // The same as a status: NotFound for ENOENT, ResourceExhausted for what is

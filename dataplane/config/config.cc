@@ -1,10 +1,7 @@
 #include "dataplane/config/config.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <utility>
 
@@ -13,6 +10,8 @@
 #include "dataplane/config/config_reader.h"
 #include "dataplane/config/config_words.h"
 #include "dataplane/host/pci_address.h"
+#include "dataplane/ports/device_text.h"
+#include "pftable/host/text_file.h"
 
 namespace sluice {
 namespace {
@@ -23,13 +22,14 @@ constexpr std::array<std::string_view, 11> kSections = {
     "transfer"};
 constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
-constexpr std::array<std::string_view, 5> kWorkersKeys = {
-    "lcores", "count", "control_lcore", "pin", "idle"};
+constexpr std::array<std::string_view, 6> kWorkersKeys = {
+    "lcores", "count", "control_lcore", "pin", "idle", "classifier"};
 constexpr std::array<std::string_view, 7> kMemoryKeys = {
     "mbufs",  "mbuf_cache", "mbuf_data",   "handoff_ring",
     "states", "rule_slots", "expectations"};
-constexpr std::array<std::string_view, 3> kControlKeys = {"socket", "mode",
-                                                          "group"};
+constexpr std::array<std::string_view, 8> kControlKeys = {
+    "socket",        "mode",        "group",         "read_group",
+    "operate_group", "admin_group", "allow_devices", "device_dirs"};
 constexpr std::array<std::string_view, 4> kLogKeys = {
     "level", "file", "packets", "packet_rate"};
 constexpr std::array<std::string_view, 2> kStateKeys = {"dir", "interval"};
@@ -49,6 +49,8 @@ constexpr std::array<std::string_view, 3> kHugepagesWords = {"auto", "yes",
                                                              "no"};
 constexpr std::array<std::string_view, 3> kIdleWords = {"auto", "poll",
                                                         "sleep"};
+constexpr std::array<std::string_view, 2> kClassifierWords = {"compiled",
+                                                              "linear"};
 constexpr std::array<std::string_view, 2> kDialectWords = {"openbsd",
                                                            "freebsd"};
 constexpr std::array<std::string_view, 2> kMissingWords = {"refuse", "block"};
@@ -66,6 +68,7 @@ class ConfigBuilder {
   void ReadWorkers(const toml::table& root);
   void ReadMemory(const toml::table& root);
   void ReadControl(const toml::table& root);
+  void ReadRunTimeDevices(const toml::table& control);
   void ReadLog(const toml::table& root);
   void ReadPolicy(const toml::table& root);
   // After the memory.
@@ -158,6 +161,9 @@ void ConfigBuilder::ReadWorkers(const toml::table& root) {
   if (reader_.Word(*table, "idle", kIdleWords, &word)) {
     workers.idle = static_cast<IdleMode>(word);
   }
+  if (reader_.Word(*table, "classifier", kClassifierWords, &word)) {
+    workers.classifier = word == 0;
+  }
 }
 
 void ConfigBuilder::ReadMemory(const toml::table& root) {
@@ -236,6 +242,41 @@ void ConfigBuilder::ReadControl(const toml::table& root) {
     }
   }
   reader_.String(*table, "group", &control.group);
+  reader_.String(*table, "read_group", &control.read_group);
+  reader_.String(*table, "operate_group", &control.operate_group);
+  reader_.String(*table, "admin_group", &control.admin_group);
+  ReadRunTimeDevices(*table);
+}
+
+void ConfigBuilder::ReadRunTimeDevices(const toml::table& table) {
+  RunTimeDevices& devices = config_.control.devices;
+  reader_.Strings(
+      table, "allow_devices", kMaxDeviceRules,
+      [&](const std::string& driver, const toml::source_region& place) {
+        if (!IsVdevName(driver) || DriverOf(driver) != driver) {
+          reader_.Error(place, absl::StrCat("there is no driver '", driver,
+                                            "'"),
+                        "give the names of drivers, without a number: "
+                        "\"net_tap\"");
+          return;
+        }
+        devices.drivers.push_back(driver);
+      });
+  reader_.Strings(
+      table, "device_dirs", kMaxDeviceRules,
+      [&](const std::string& path, const toml::source_region& place) {
+        std::string directory = Resolve(path);
+        if (directory.ends_with('/')) directory.pop_back();
+        if (path.empty() || directory.empty()) {
+          reader_.Error(place,
+                        absl::StrCat("'device_dirs' cannot hold \"", path,
+                                     "\""),
+                        "give directories that only the daemon and those who "
+                        "use its sockets may write to");
+          return;
+        }
+        devices.directories.push_back(std::move(directory));
+      });
 }
 
 void ConfigBuilder::ReadLog(const toml::table& root) {
@@ -417,20 +458,11 @@ ParsedConfig ParseConfig(std::string_view text, const std::string& file) {
 }
 
 ParsedConfig LoadConfig(const std::string& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {
-    return Refuse(path, "is a folder", "give the path of a sluice.toml");
-  }
-  errno = 0;
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) {
-    return Refuse(path, absl::StrCat("cannot be read: ", strerror(errno)),
-                  "give the path of a sluice.toml with -c");
-  }
-  std::string text(kMaxConfigBytes + 1, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(stream.gcount()));
-  return ParseConfig(text, path);
+  const absl::StatusOr<std::string> text = ReadTextFile(path, kMaxConfigBytes);
+  if (text.ok()) return ParseConfig(*text, path);
+  return Refuse(path,
+                absl::StrCat("cannot be read: ", text.status().message()),
+                "give the path of a sluice.toml with -c");
 }
 
 }  // namespace sluice

@@ -16,6 +16,7 @@
 
 #include "dataplane/base/build_limits.h"
 #include "dataplane/ports/port_config.h"
+#include "dataplane/ports/run_time_devices.h"
 #include "dataplane/transfer/transfer_limits.h"
 #include "pftable/policy/diagnostic.h"
 #include "pftable/policy/policy.h"
@@ -26,6 +27,7 @@ namespace sluice {
 inline constexpr size_t kMaxConfigBytes = 256 * 1024;
 inline constexpr size_t kMaxWires = 16;
 inline constexpr size_t kMaxEalArguments = 64;
+inline constexpr size_t kMaxDeviceRules = 32;  // of [control]
 inline constexpr uint32_t kMaxCore = 1023;
 
 enum class Hugepages : uint8_t {
@@ -66,6 +68,7 @@ struct WorkersConfig {
   std::optional<uint16_t> control_lcore;
   bool pin = true;
   IdleMode idle = IdleMode::kAuto;
+  bool classifier = true;  // false: rules are walked one by one
 
   uint16_t size() const {
     return lcores.empty() ? count : static_cast<uint16_t>(lcores.size());
@@ -90,6 +93,11 @@ struct ControlConfig {
   std::string socket = "/run/sluice/control.sock";
   uint16_t mode = 0600;
   std::string group;  // empty: the process's own
+  // Who may do what; empty: see Listener. Names or numbers.
+  std::string read_group;
+  std::string operate_group;
+  std::string admin_group;
+  RunTimeDevices devices;  // that orders may plug in
 
   friend bool operator==(const ControlConfig&, const ControlConfig&) = default;
 };

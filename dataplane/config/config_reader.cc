@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/text.h"
 #include "absl/strings/str_join.h"
 #include "dataplane/config/config.h"
 
@@ -61,6 +62,14 @@ std::string LineOf(std::string_view text, uint32_t line) {
   return std::string(found.substr(0, 200));
 }
 
+std::string DidYouMean(std::string_view word,
+                       std::span<const std::string_view> words) {
+  const std::string_view nearest = Nearest(word, words);
+  return nearest.empty() ? ""
+                         : absl::StrCat("did you mean '", Absl(nearest),
+                                        "'? ");
+}
+
 }  // namespace
 
 ConfigReader::ConfigReader(std::string file, std::string_view text)
@@ -89,7 +98,8 @@ void ConfigReader::RefuseUnknownKeys(const toml::table& table,
     Error(key.source(),
           absl::StrCat("unknown key '", Absl(key.str()), "' in ",
                        Absl(section)),
-          absl::StrCat("known here: ", JoinWords(known, ", ")));
+          absl::StrCat(DidYouMean(key.str(), known), "known here: ",
+                       JoinWords(known, ", ")));
   }
 }
 
@@ -186,7 +196,9 @@ bool ConfigReader::CheckString(const std::string& text, std::string_view key,
           absl::StrCat("use at most ", kMaxConfigString));
     return false;
   }
-  if (std::ranges::any_of(text, [](unsigned char c) { return c < 0x20; })) {
+  if (std::ranges::any_of(text, [](unsigned char c) {
+        return c < 0x20 || c == 0x7f;
+      })) {
     Error(place, absl::StrCat("'", Absl(key), "' has a control character"),
           "remove it");
     return false;
@@ -219,7 +231,8 @@ bool ConfigReader::Word(const toml::table& table, std::string_view key,
   if (found == words.end()) {
     Error(table.get(key)->source(),
           absl::StrCat("'", Absl(key), "' cannot be \"", text, "\""),
-          absl::StrCat("use one of: ", JoinWords(words, ", ")));
+          absl::StrCat(DidYouMean(text, words), "use one of: ",
+                       JoinWords(words, ", ")));
     return false;
   }
   *out = static_cast<size_t>(found - words.begin());

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -91,6 +92,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .handoff_ring = config.memory.handoff_ring,
           .states = config.memory.states,
           .rule_slots = config.memory.rule_slots,
+          .classifier = config.workers.classifier,
           .expectations = config.memory.expectations,
           .huge_pages = plan.hugepages,
           .tftp_helper =
@@ -99,6 +101,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .dialect = config.policy.dialect,
           .ports = config.ports,
           .wires = config.wires,
+          .run_time_devices = config.control.devices,
           .packet_log = config.log.packets,
           .packet_rate = config.log.packet_rate,
           .restore = {.queue = RestoreTime{config.restore.queue} * 1000,
@@ -180,6 +183,13 @@ Daemon::Daemon(Config config) : config_(std::move(config)) {}
 Daemon::~Daemon() {
   if (engine_ != nullptr) Stop();
   server_.reset();
+  if (engine_ != nullptr && !engine_->kept().ok() && !engine_->EndSaving()) {
+    // What it writes is nobody's file yet, so it can be left.
+    LogCritical("the state directory does not take what is written; ending "
+                "without it");
+    EndLog();
+    std::_Exit(EXIT_FAILURE);
+  }
   // What is under way refers to the operations.
   if (engine_ != nullptr) engine_->Close();
   operations_.reset();
@@ -229,7 +239,10 @@ absl::Status Daemon::OpenSocket() {
   absl::StatusOr<std::unique_ptr<ControlServer>> server =
       ControlServer::Start({.path = config_.control.socket,
                             .mode = config_.control.mode,
-                            .group = config_.control.group},
+                            .group = config_.control.group,
+                            .read_group = config_.control.read_group,
+                            .operate_group = config_.control.operate_group,
+                            .admin_group = config_.control.admin_group},
                            ServerLimits{}, nullptr);
   if (!server.ok()) return server.status();
   server_ = *std::move(server);
@@ -282,6 +295,8 @@ absl::Status Daemon::Launch() {
   Builder& builder = engine_->builder();
   operations_ = std::make_unique<Operations>(&engine_->filters(), &builder);
   operations_->SetTransfer(&engine_->restores());
+  operations_->SetTurns(&engine_->turns());
+  server_->SetTurns(&engine_->turns());
   server_->SetHandler(operations_.get());
   for (const auto& [fd, callback] :
        {std::pair<int, std::function<void()>>{signal_fd_,
@@ -310,6 +325,7 @@ absl::Status Daemon::Run() {
     engine_->Poll(now);
     BeginReload();
     service_.Beat(Milliseconds());
+    engine_->turns().End();
   }
   LogInfo("stopping");
   service_.Stopping();

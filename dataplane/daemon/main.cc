@@ -9,6 +9,7 @@
 #include "dataplane/base/command_line.h"
 #include "dataplane/base/fault_point.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/text.h"
 #include "dataplane/config/config.h"
 #include "dataplane/daemon/daemon.h"
 #include "dataplane/daemon/preflight.h"
@@ -34,7 +35,8 @@ bool PrintDiagnostics(const std::vector<sluice::Diagnostic>& diagnostics) {
   bool errors = false;
   for (const sluice::Diagnostic& diagnostic : diagnostics) {
     errors |= diagnostic.severity == sluice::Severity::kError;
-    std::fputs(sluice::FormatDiagnostic(diagnostic).c_str(), stderr);
+    std::fputs(
+        sluice::Printable(sluice::FormatDiagnostic(diagnostic)).c_str(), stderr);
   }
   return errors;
 }
@@ -44,7 +46,8 @@ bool MachineIsReady(const sluice::Config& config) {
   const std::vector<sluice::Finding> findings =
       sluice::Preflight(config, sluice::PreflightInput::FromSystem());
   for (const sluice::Finding& finding : findings) {
-    std::fputs(sluice::FormatFinding(finding).c_str(), stderr);
+    std::fputs(sluice::Printable(sluice::FormatFinding(finding)).c_str(),
+               stderr);
   }
   return !sluice::HasErrors(findings);
 }

@@ -158,8 +158,10 @@ void Engine::MakeFilters() {
   environment_.store = {.workers = options_.workers,
                         .rule_slots = options_.rule_slots,
                         .table_slots = options_.table_slots,
-                        .pool = &policies_};
+                        .pool = &policies_,
+                        .classifier = options_.classifier};
   environment_.dialect = options_.dialect;
+  environment_.run_time_devices = options_.run_time_devices;
   environment_.state_capacity = options_.states;
   std::random_device random;
   while (environment_.host_id == 0) environment_.host_id = random();
@@ -184,13 +186,19 @@ bool Engine::busy() const {
 }
 
 void Engine::Poll(uint64_t now) {
-  builder_->Finish();
-  if (monitor_.has_value()) monitor_->Poll(now);
-  filters_->Poll(now);
-  PollTransfers(now);
-  grace_->Poll();
-  ports_->PollLinks(now);
-  DrainPacketLog();
+  const auto part = [this](std::string_view name, const auto& work) {
+    const TurnWatch::Part measured(&turns_, name);
+    work();
+  };
+  part("what the builder has made", [&] { builder_->Finish(); });
+  part("the liveness of workers", [&] {
+    if (monitor_.has_value()) monitor_->Poll(now);
+  });
+  part("filters", [&] { filters_->Poll(now); });
+  part("transfers", [&] { PollTransfers(now); });
+  part("what waited for all workers", [&] { grace_->Poll(); });
+  part("links of ports", [&] { ports_->PollLinks(now); });
+  part("the packet log", [&] { DrainPacketLog(); });
 }
 
 }  // namespace sluice

@@ -34,11 +34,13 @@
 #include "conntrack/expectation.h"
 #include "dataplane/base/builder.h"
 #include "dataplane/base/grace_list.h"
+#include "dataplane/base/turn_watch.h"
 #include "dataplane/filters/filter_registry.h"
 #include "dataplane/filters/live_filter.h"
 #include "dataplane/keep/state_keeper.h"
 #include "dataplane/packetlog/packet_log.h"
 #include "dataplane/ports/port_set.h"
+#include "dataplane/ports/run_time_devices.h"
 #include "dataplane/transfer/restore_service.h"
 #include "dataplane/workers/liveness.h"
 #include "dataplane/workers/worker.h"
@@ -64,6 +66,7 @@ class Engine {
     uint32_t handoff_ring = 2048;  // packets between each pair of workers
     uint32_t states = 262144;      // over all workers
     uint32_t rule_slots = 16384;   // rules whose counters workers can keep
+    bool classifier = true;        // false: rules are walked one by one
     uint16_t table_slots = 4096;
     uint32_t expectations = 1024;
     bool huge_pages = false;  // for states
@@ -76,6 +79,7 @@ class Engine {
 
     std::vector<PortConfig> ports{};
     std::vector<WireConfig> wires{};
+    RunTimeDevices run_time_devices{};  // that orders may plug in
 
     // The folder for packets of `log` rules; empty: they are not kept.
     std::string packet_log{};
@@ -128,6 +132,8 @@ class Engine {
   // Whether something waits that Poll() moves: it is to be called every
   // millisecond or so then, otherwise every kLookInterval.
   bool busy() const;
+  // Of the thread that calls Poll(), which begins and ends its turns.
+  TurnWatch& turns() { return turns_; }
   // Milliseconds of the workers' clock.
   uint64_t Now() const { return plane_->clock.Milliseconds(); }
 
@@ -145,6 +151,10 @@ class Engine {
   // After Stop(): an error says what the state directory was to have and has
   // not.
   const absl::Status& kept() const { return kept_; }
+  // After Stop(): whether the thread that writes the state directory comes back
+  // within a moment. If not, the disk does not take what it writes, and to
+  // destroy the engine would wait for that.
+  bool EndSaving();
   // Drops everything that is under way, without an answer: what is called
   // back may go then. Only to be destroyed afterwards. No worker runs.
   void Close();
@@ -198,6 +208,7 @@ class Engine {
   void Join(size_t worker);
 
   const Options options_;
+  TurnWatch turns_;
 
   // In the order in which they are made; they go in reverse.
   std::unique_ptr<rte_rcu_qsbr, FreeMemory> quiescence_;

@@ -1,6 +1,8 @@
 // What the engine has to do with its own life before, and the one after.
+#include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "dataplane/base/log.h"
@@ -13,6 +15,8 @@ namespace {
 
 // Milliseconds in which the last snapshots have to get on.
 constexpr uint64_t kSavePatience = 120'000;
+// Milliseconds that a thread which is not waited for any more has to end.
+constexpr uint64_t kSaveEnd = 2'000;
 
 }  // namespace
 
@@ -110,6 +114,15 @@ void Engine::SaveState(absl::FunctionRef<bool()> hurry) {
   }
   kept_ = keeper_->Kept();
   if (kept_.ok()) LogInfo("state directory: saved");
+}
+
+bool Engine::EndSaving() {
+  const uint64_t deadline = Now() + kSaveEnd;
+  while (keeper_ != nullptr && keeper_->at_work()) {
+    if (Now() >= deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
 }
 
 }  // namespace sluice

@@ -13,6 +13,7 @@
 #include "dataplane/filters/rule_index.h"
 #include "dataplane/forward/bare_filter.h"
 #include "dataplane/ports/port_set.h"
+#include "dataplane/ports/run_time_devices.h"
 #include "dataplane/workers/state_orders.h"
 #include "pftable/store/policy_store.h"
 
@@ -32,6 +33,7 @@ struct FilterEnvironment {
   std::vector<Worker*> workers;
   PolicyStoreConfig store;
   Dialect dialect = Dialect::kOpenBsd;
+  RunTimeDevices run_time_devices;  // that orders may plug in
   uint32_t state_capacity = 0;  // over all workers
   uint32_t host_id = 0;         // unless the ruleset has one
   // Sees to what filters expect; null: nothing is ever restored.

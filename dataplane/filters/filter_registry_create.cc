@@ -16,7 +16,7 @@
 namespace sluice {
 
 absl::Status FilterRegistry::CheckSpec(const FilterSpec& spec) const {
-  if (!IsName(spec.name, kMaxFilterName)) {
+  if (!IsFilterName(spec.name, kMaxFilterName)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "'", spec.name.substr(0, kMaxFilterName),
         "' cannot name a filter: 1 to ", kMaxFilterName,
@@ -123,6 +123,13 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
 
   void Build() override {
     if (!status_.ok()) return;
+    if (filter_ != nullptr) {
+      // Again, for interfaces that have come or gone meanwhile.
+      for (auto* load : {&emergency_load_, &load_}) {
+        if (*load != nullptr && (*load)->Outdated()) (*load)->Build();
+      }
+      return;
+    }
     const FilterEnvironment* const environment = &registry_.environment_;
     if (spec_.emergency.has_value()) {
       emergency_ = std::make_shared<LiveFilter>(
@@ -147,6 +154,12 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
     if (!spec_.ruleset.has_value()) return;
     load_ = filter_->Rules().BeginLoad(*std::exchange(spec_.ruleset, {}));
     load_->Build();
+  }
+
+  bool Outdated() const override {
+    return status_.ok() && ((load_ != nullptr && load_->Outdated()) ||
+                            (emergency_load_ != nullptr &&
+                             emergency_load_->Outdated()));
   }
 
   absl::StatusOr<LoadResult> Publish() override {

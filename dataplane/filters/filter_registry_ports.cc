@@ -8,6 +8,7 @@
 #include "dataplane/base/text.h"
 #include "dataplane/filters/filter_registry.h"
 #include "dataplane/host/pci_address.h"
+#include "dataplane/ports/run_time_devices.h"
 #include "dataplane/workers/worker.h"
 
 namespace sluice {
@@ -80,18 +81,22 @@ absl::StatusOr<std::vector<NamedCounter>> FilterRegistry::PortStatistics(
 class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
  public:
   AddPortJob(FilterRegistry* registry, PortSpec spec)
-      : registry_(*registry), spec_(std::move(spec)) {
+      : registry_(*registry),
+        allowed_(registry->environment_.run_time_devices),
+        spec_(std::move(spec)) {
     config_.name = spec_.name;
     config_.device = spec_.device;
     config_.groups = spec_.groups;
     config_.addresses = spec_.addresses;
     config_.queues = spec_.queues;
     config_.mtu = spec_.mtu;
-    NormalisePciAddress(&config_.device);
+    if (config_.is_pci()) NormalisePciAddress(&config_.device);
     status_ = registry_.ports_.CheckPlug(config_, spec_.wire);
+    if (status_.ok()) status_ = CheckRunTimeDevice(config_.device, allowed_);
   }
 
   void Build() override {
+    if (status_.ok()) status_ = CheckRunTimePath(config_.device, allowed_);
     if (!status_.ok()) return;
     const Port::Options& options = registry_.ports_.options();
     absl::StatusOr<std::unique_ptr<Port>> port =
@@ -123,6 +128,7 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
 
  private:
   FilterRegistry& registry_;
+  const RunTimeDevices& allowed_;
   const PortSpec spec_;
   PortConfig config_;
   absl::Status status_;

@@ -32,7 +32,6 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
       : rules_(std::move(rules)),
         request_(std::move(request)),
         from_file_(from_file),
-        facts_(rules_->core_->environment.ports->facts()),
         ticket_(rules_->core_->store.Begin()) {}
 
   ~LoadJob() override {
@@ -41,6 +40,8 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
 
   void Build() override {
     const FilterEnvironment& environment = rules_->core_->environment;
+    const std::shared_ptr<const HostFacts> facts = environment.ports->facts();
+    result_ = {};
     // Asked only if the rules or the request want their profile.
     RulePackets known;
     const RulePackets profile = [&](const Rule& rule, std::string_view path) {
@@ -52,8 +53,8 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
         request_.merge_options ? &old->options : nullptr;
     absl::StatusOr<ParseResult> parsed =
         from_file_
-            ? ParseFile(request_.name, environment.dialect, *facts_, profile)
-            : ParseRequest(request_, environment.dialect, *facts_, profile,
+            ? ParseFile(request_.name, environment.dialect, *facts, profile)
+            : ParseRequest(request_, environment.dialect, *facts, profile,
                            base);
     if (!parsed.ok()) {
       Diagnostic diagnostic;
@@ -74,6 +75,11 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     std::vector<Diagnostic> more = DiagnosticsOf(
         status, request_.name.empty() ? "stdin" : request_.name);
     std::ranges::move(more, std::back_inserter(result_.diagnostics));
+  }
+
+  bool Outdated() const override {
+    return !request_.dry_run && !result_.HasErrors() &&
+           rules_->core_->store.IsOutdated(ticket_);
   }
 
   absl::StatusOr<LoadResult> Publish() override {
@@ -100,7 +106,6 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
   const std::shared_ptr<FilterRules> rules_;
   const LoadRequest request_;
   const bool from_file_;
-  const std::shared_ptr<const HostFacts> facts_;
   const Ticket ticket_;
   bool ended_ = false;
   LoadResult result_;

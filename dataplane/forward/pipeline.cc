@@ -188,6 +188,7 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   const StateStatistics& statistics = states_.statistics();
   const uint64_t removals = statistics.removals.value();
   changes_at_lookup_ = removals + statistics.inserts.value();
+  classified_ = 0;
   Mask passed = 0;
   Mask misses = 0;
   for (uint32_t k = 0; k < count; ++k) {
@@ -199,6 +200,7 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
       passed |= Bit(i);
     }
   }
+  FindCandidates(misses, judgement);
   ForEach(misses, [&](uint32_t i) {
     if (JudgeMiss(i, judgement)) passed |= Bit(i);
   });
@@ -274,20 +276,46 @@ bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
   return ApplyRules(i, judgement);
 }
 
+inline void Pipeline::FindCandidates(Mask misses, const Judgement& judgement) {
+  const Classifier* classifier =
+      judgement.filter.generation->policy->classifier.get();
+  if (classifier == nullptr || misses == 0) return;
+  std::array<const PacketInfo*, kMaxBurst> packets;
+  uint32_t count = 0;
+  ForEach(misses, [&](uint32_t i) {
+    if (burst_->infos[i].has(kIcmpError)) return;
+    packets[count++] = &burst_->infos[i];
+    classified_ |= Bit(i);
+  });
+  sluice::FindCandidates(*classifier, judgement.where.direction,
+                         judgement.at.interface, {packets.data(), count},
+                         verdict_cache_, {candidates_.data(), count});
+}
+
+Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement) {
+  const FilterView& filter = judgement.filter;
+  const EvaluationInput input{.packet = burst_->infos[i],
+                              .direction = judgement.where.direction,
+                              .interface = judgement.at.interface,
+                              .received_on = judgement.arrival.interface,
+                              .tag = tags_[i],
+                              .now = judgement.now,
+                              .random = Random()};
+  if ((classified_ & Bit(i)) == 0) {
+    return Classify(*filter.generation, input, verdict_cache_,
+                    *filter.counters);
+  }
+  // They lie in the order of the packets.
+  const int place = std::popcount(classified_ & (Bit(i) - 1));
+  return EvaluateCandidates(*filter.generation, input, candidates_[place],
+                            *filter.counters);
+}
+
 bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
   const PacketInfo& info = burst_->infos[i];
   const FilterView& filter = judgement.filter;
   const Direction direction = judgement.where.direction;
-  const Verdict verdict =
-      Evaluate(*filter.generation,
-               {.packet = info,
-                .direction = direction,
-                .interface = judgement.at.interface,
-                .received_on = judgement.arrival.interface,
-                .tag = tags_[i],
-                .now = judgement.now,
-                .random = Random()},
-               *filter.counters);
+  const Verdict verdict = AskRules(i, judgement);
   rules_[i] = verdict.rule != nullptr ? verdict.rule->number : kNoRule;
 
   const bool blocked = verdict.action == VerdictAction::kBlock;

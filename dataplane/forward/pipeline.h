@@ -24,6 +24,7 @@
 #include "dataplane/forward/topology.h"
 #include "packet/packet.h"
 #include "packet/parse.h"
+#include "pftable/classify/classify.h"
 #include "pftable/engine/evaluate.h"
 
 struct rte_mempool;
@@ -115,6 +116,9 @@ class Pipeline {
   Mask JudgeAt(Mask alive, const Judgement& judgement);
   bool JudgeHit(uint32_t i, StateIndex state, const Judgement& judgement);
   bool JudgeMiss(uint32_t i, const Judgement& judgement);
+  // For those that will probably ask the rules.
+  void FindCandidates(Mask misses, const Judgement& judgement);
+  Verdict AskRules(uint32_t i, const Judgement& judgement);
   bool StatesHaveChanged() const;
   bool ApplyRules(uint32_t i, const Judgement& judgement);
   bool Admit(uint32_t i, const StateTemplate& values,
@@ -148,6 +152,10 @@ class Pipeline {
   std::array<uint16_t, kMaxBurst> tags_;
   std::array<DropReason, kMaxBurst> reasons_;
   std::array<uint32_t, kMaxBurst> rules_;
+  // Of this judgement: which packets have candidates.
+  Mask classified_ = 0;
+  std::array<Candidates, kMaxBurst> candidates_;
+  VerdictCache verdict_cache_;
 };
 
 }  // namespace sluice

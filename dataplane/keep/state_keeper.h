@@ -54,6 +54,8 @@ class StateKeeper {
   void Poll(uint64_t now);
   // Whether it works on something that Poll() has to move.
   bool busy() const { return working_; }
+  // Whether its thread is at something, which its end waits for.
+  bool at_work() const { return builder_.at_work(); }
   int event_fd() const { return builder_.event_fd(); }
 
   // From here on only what is left to be done is done: everything that has

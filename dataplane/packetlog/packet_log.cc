@@ -42,8 +42,11 @@ void PacketLog::Drain(Tick now, uint64_t wall) {
         tokens_ -= kMillion;
         PflogContext context;
         const uint8_t number = resolve_(*record, &context);
-        // Ticks are milliseconds and wrap around.
-        const Tick age = now - record->now;
+        // Ticks are milliseconds and wrap around. A worker's may be ahead of
+        // the caller's, which was taken before the record came: then it is of
+        // this moment.
+        const Tick since = now - record->now;
+        const Tick age = since > UINT32_MAX / 2 ? 0 : since;
         context.time = wall - std::min<uint64_t>(uint64_t{age} * 1000, wall);
         Batch& batch = batches[number];
         AppendPflogRecord(*record, context, &batch.records);

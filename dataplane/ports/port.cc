@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/ports/run_time_devices.h"
 
 namespace sluice {
 namespace {
@@ -116,6 +117,12 @@ absl::StatusOr<std::unique_ptr<Port>> Port::Open(const PortConfig& config,
 absl::Status Port::Attach() {
   const std::string name(config_.device_name());
   if (!config_.is_pci()) {
+    if (const std::optional<DeviceSocket> socket = SocketOf(config_.device)) {
+      if (absl::Status status = MakeRoomFor(*socket); !status.ok()) {
+        return Error(0, std::string(status.message()),
+                     "the device was not started");
+      }
+    }
     const std::string arguments = DeviceArguments(config_, options_.workers);
     const int result = rte_dev_probe(arguments.c_str());
     if (result < 0) {

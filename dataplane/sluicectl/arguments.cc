@@ -102,6 +102,11 @@ absl::Status SetMacro(const std::string& text, Arguments* arguments) {
 }
 
 absl::Status SetWithValue(char flag, std::string value, Arguments* a) {
+  // Nothing has an empty name but the main ruleset, which is no anchor.
+  if (value.empty() && flag != 'a') {
+    return absl::InvalidArgumentError(
+        absl::StrCat("-", std::string(1, flag), " \"\": the value is empty"));
+  }
   switch (flag) {
     case 'a':
       a->anchor = std::move(value);
@@ -274,6 +279,9 @@ absl::Status SetLongWithValue(std::string_view name, std::string value,
 // What only makes sense together.
 absl::Status Check(const Arguments& a) {
   if (a.help || a.version) return absl::OkStatus();
+  if (std::ranges::any_of(a.operands, &std::string::empty)) {
+    return absl::InvalidArgumentError("an address is empty");
+  }
   if (a.command) return CheckCommand(a);
   const auto wrong = [](const char* what) {
     return absl::InvalidArgumentError(what);
@@ -286,7 +294,8 @@ absl::Status Check(const Arguments& a) {
   if (!a.table.empty() && !a.table_action) return wrong("-t needs -T command");
   if (!a.table_action && !a.operands.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("unknown command line argument: ", a.operands.front()));
+        absl::StrCat("unknown command line argument: ", a.operands.front(),
+                     DidYouMeanCommand(a.operands.front())));
   }
   if (!a.anchor.empty() && (a.flush || (a.file && !a.table_action))) {
     return wrong("-a goes with -s and -T only");

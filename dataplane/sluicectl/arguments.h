@@ -131,6 +131,9 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string> words);
 
 // A line for each form; after an error.
 std::string_view Usage();
+// The lines of it that are of what these words begin with: a command, or
+// flags.
+std::string UsageFor(std::span<const std::string> words);
 // What everything means; for --help.
 std::string_view Help();
 

@@ -199,6 +199,15 @@ bool IsCommand(std::string_view word) {
   return std::ranges::find(kForms, word, &Form::noun) != kForms.end();
 }
 
+std::string DidYouMeanCommand(std::string_view word) {
+  constexpr std::array<std::string_view, 7> kNouns = {
+      "filter", "metrics", "nic", "port", "restore", "snapshot", "state"};
+  const std::string_view nearest = Nearest(word, kNouns);
+  return nearest.empty()
+             ? ""
+             : absl::StrCat("; did you mean ", View(nearest), "?");
+}
+
 absl::StatusOr<std::string> ValueOf(std::span<const std::string> words,
                                     size_t* at) {
   const std::string& word = words[*at];
@@ -220,9 +229,11 @@ absl::Status ReadCommand(std::span<const std::string> words, size_t* at,
                          Arguments* arguments) {
   const std::string& noun = words[(*at)++];
   std::string known;
+  std::vector<std::string_view> verbs;
   const Form* form = nullptr;
   for (const Form& candidate : kForms) {
     if (candidate.noun != noun) continue;
+    verbs.push_back(candidate.word);
     absl::StrAppend(&known, known.empty() ? "" : ", ", View(candidate.word));
     if (candidate.word.empty() ||
         (*at < words.size() && candidate.word == words[*at])) {
@@ -235,11 +246,15 @@ absl::Status ReadCommand(std::span<const std::string> words, size_t* at,
       *at = words.size();
       return absl::OkStatus();
     }
+    if (*at == words.size()) {
+      return Wrong(absl::StrCat(noun, " needs a verb; there are ", known));
+    }
+    const std::string_view nearest = Nearest(words[*at], verbs);
     return Wrong(absl::StrCat(
-        *at == words.size()
-            ? absl::StrCat(noun, " needs a verb")
-            : absl::StrCat("unknown command: ", noun, " ", words[*at]),
-        "; there are ", known));
+        "unknown command: ", noun, " ", words[*at],
+        nearest.empty() ? absl::StrCat("; there are ", known)
+                        : absl::StrCat("; did you mean ", noun, " ",
+                                       View(nearest), "?")));
   }
   if (!form->word.empty()) ++*at;
   Command& command = arguments->command.emplace();

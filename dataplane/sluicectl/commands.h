@@ -16,6 +16,8 @@ namespace sluice {
 
 // Whether a command begins with this word.
 bool IsCommand(std::string_view word);
+// "; did you mean filter?" for a first word that is near a command; else "".
+std::string DidYouMeanCommand(std::string_view word);
 
 // Reads the command that begins at `words[*at]` into `arguments->command`, and
 // general options among its own. `*at` is the number of words at the end.

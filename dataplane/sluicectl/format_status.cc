@@ -31,6 +31,17 @@ void AppendCounters(const json& counters, uint64_t runtime, std::string* text) {
   }
 }
 
+// How long clients may have waited for the daemon's control lcore.
+void AppendControl(const json& control, std::string* text) {
+  absl::StrAppend(text, "Control\n");
+  const uint64_t longest = Number(control, "longest_turn_us");
+  absl::StrAppendFormat(text, "  %-25s %11d.%02d %s\n", "longest turn, ms",
+                        longest / 1000, longest % 1000 / 10,
+                        Text(control, "operation"));
+  absl::StrAppendFormat(text, "  %-25s %14d\n", "turns above 100 ms",
+                        Number(control, "slow_turns"));
+}
+
 void AppendLogInterface(const json& log, std::string* text) {
   const json& traffic = Member(log, "traffic");
   absl::StrAppendFormat(text, "Interface Stats for %-16s %5s %16s\n",
@@ -107,6 +118,7 @@ std::string FormatInfo(const json& info, const Detail& detail) {
   absl::StrAppend(&text, "Counters\n");
   AppendCounters(Member(info, "drop_counters"), runtime, &text);
   if (detail.verbose > 0) {
+    if (Has(info, "control")) AppendControl(Member(info, "control"), &text);
     absl::StrAppend(&text, "Limit Counters\n");
     AppendCounters(Member(info, "limit_counters"), runtime, &text);
   }

@@ -1,5 +1,10 @@
 // What sluicectl says of itself.
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include "dataplane/sluicectl/arguments.h"
+#include "dataplane/sluicectl/commands.h"
 
 namespace sluice {
 
@@ -34,6 +39,44 @@ std::string_view Usage() {
   set, and with -nf only the queues (-A), translation (-N), options (-O),
   filter rules (-R) or tables (-T load) of the file.
 )";
+}
+
+std::string UsageFor(std::span<const std::string> words) {
+  constexpr std::string_view kBegin = "       sluicectl ";
+  const auto command = std::ranges::find_if(words, IsCommand);
+  // Its paragraphs: of the flags, of each command, and the legend of the
+  // flags.
+  std::vector<std::string> paragraphs;
+  std::string legend;
+  for (std::string_view rest = Usage(); !rest.empty();) {
+    const std::string_view line = rest.substr(0, rest.find('\n') + 1);
+    rest.remove_prefix(line.size());
+    if (!line.starts_with("     ") && line.starts_with("  ")) {
+      legend += line;
+    } else if (paragraphs.empty() || line.starts_with(kBegin)) {
+      paragraphs.emplace_back(line);
+    } else {
+      paragraphs.back() += line;
+    }
+  }
+  if (command == words.end()) return paragraphs.front() + legend;
+  // Those with the verb, if it is one; else all of the noun.
+  std::string of_verb, of_noun;
+  for (const std::string& paragraph : paragraphs) {
+    std::string_view text = paragraph;
+    if (!text.starts_with(kBegin)) continue;
+    text.remove_prefix(kBegin.size());
+    if (!text.starts_with(*command)) continue;
+    of_noun += paragraph;
+    if (command + 1 == words.end()) continue;
+    std::string spaced = " " + paragraph;
+    std::ranges::replace(spaced, '\n', ' ');
+    if (spaced.find(" " + command[1] + " ") != std::string::npos) {
+      of_verb += paragraph;
+    }
+  }
+  std::string& usage = of_verb.empty() ? of_noun : of_verb;
+  return usage.replace(0, 7, "usage: ");
 }
 
 std::string_view Help() {

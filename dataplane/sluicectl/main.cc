@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/base/text.h"
 #include "dataplane/sluicectl/arguments.h"
 #include "dataplane/sluicectl/client.h"
 #include "dataplane/sluicectl/nic.h"
@@ -23,12 +24,17 @@ std::string SocketOr(const std::string& socket) {
                                                   : sluice::kDefaultSocket;
 }
 
+// Last, where it is seen.
+void Complain(const absl::Status& status) {
+  std::cerr << "sluicectl: " << sluice::Printable(sluice::Text(status)) << '\n';
+}
+
 int RunTransfer(std::span<const std::string> words) {
   const absl::StatusOr<sluice::TransferArguments> arguments =
       sluice::ParseTransferArguments(words);
   if (!arguments.ok()) {
-    std::cerr << "sluicectl: " << arguments.status().message() << '\n'
-              << sluice::TransferUsage();
+    std::cerr << sluice::TransferUsage();
+    Complain(arguments.status());
     return 1;
   }
   if (arguments->help) {
@@ -45,8 +51,8 @@ int RunNic(std::span<const std::string> words) {
   const absl::StatusOr<sluice::NicArguments> arguments =
       sluice::ParseNicArguments(words);
   if (!arguments.ok()) {
-    std::cerr << "sluicectl: " << arguments.status().message() << '\n'
-              << sluice::NicUsage();
+    std::cerr << sluice::NicUsage();
+    Complain(arguments.status());
     return 1;
   }
   if (arguments->help) {
@@ -70,10 +76,9 @@ int main(int argc, char** argv) {
   if (sluice::IsTransferCommand(words)) return RunTransfer(words);
   absl::StatusOr<sluice::Arguments> arguments = sluice::ParseArguments(words);
   if (!arguments.ok()) {
-    if (!words.empty()) {
-      std::cerr << "sluicectl: " << arguments.status().message() << '\n';
-    }
-    std::cerr << sluice::Usage();
+    std::cerr << (words.empty() ? std::string(sluice::Usage())
+                                : sluice::UsageFor(words));
+    if (!words.empty()) Complain(arguments.status());
     return 1;
   }
   if (arguments->help) {

@@ -241,6 +241,21 @@ void AppendTotals(const json& filters, PrometheusText* text) {
   }
 }
 
+// The daemon's own, which each filter's answer repeats.
+void AppendControl(const json& filters, PrometheusText* text) {
+  for (const json& filter : filters) {
+    const json& control = MemberAt(filter, "info.control");
+    if (!control.is_object()) continue;
+    text->Begin("sluice_control_longest_turn_seconds", Kind::kGauge,
+                "The longest that the control lcore answered nobody.");
+    text->Sample({}, DecimalSeconds(Number(control, "longest_turn_us"), 6));
+    text->Begin("sluice_control_slow_turns_total", Kind::kCounter,
+                "How often it answered nobody for more than 100 ms.");
+    text->Sample({}, Number(control, "slow_turns"));
+    return;
+  }
+}
+
 // ---- What is text ----------------------------------------------------------
 
 void AppendInfos(const json& answers, PrometheusText* text) {
@@ -329,6 +344,7 @@ std::string FormatPrometheus(const json& answers) {
   const json& filters = Member(answers, "filters");
   AppendInfos(answers, &text);
   AppendTotals(filters, &text);
+  AppendControl(filters, &text);
   AppendMembers(kOfFilters, filters, "filter", &text);
   AppendStateCounters(filters, &text);
   AppendLimits(filters, &text);

@@ -1,5 +1,6 @@
 #include "dataplane/sluicectl/output.h"
 
+#include "dataplane/base/text.h"
 #include "dataplane/control/socket/json_rpc.h"
 #include "nlohmann/json.hpp"
 
@@ -13,14 +14,14 @@ void Output::Title(std::string_view title) {
 }
 
 void Output::Print(const std::string& text) {
-  if (!json_) out_ << text;
+  if (!json_) out_ << Printable(text);
 }
 
 void Output::Say(const std::string& line) {
-  if (!json_ && !quiet_) err_ << line << '\n';
+  if (!json_ && !quiet_) err_ << Printable(line) << '\n';
 }
 
-void Output::Complain(const std::string& text) { err_ << text; }
+void Output::Complain(const std::string& text) { err_ << Printable(text); }
 
 void Output::Name(const std::string& name) {
   out_ << (first_member_ ? "{" : ",\n ") << Dump(name) << ": ";

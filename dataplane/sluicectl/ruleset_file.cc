@@ -1,8 +1,5 @@
 #include "dataplane/sluicectl/ruleset_file.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <map>
 #include <sstream>
 #include <string_view>
@@ -10,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "pftable/host/text_file.h"
 #include "pftable/policy/diagnostic.h"
 
 namespace sluice {
@@ -17,32 +15,31 @@ namespace {
 
 constexpr size_t kMaxEntries = 10'000'000;
 
-absl::StatusOr<std::string> ReadAll(std::istream& in, const std::string& name,
-                                    size_t max_bytes) {
+absl::StatusOr<std::string> ReadAll(std::istream& in, size_t max_bytes) {
   std::string text;
   char bytes[64 * 1024];
   while (in.read(bytes, sizeof bytes) || in.gcount() > 0) {
     text.append(bytes, static_cast<size_t>(in.gcount()));
     if (text.size() > max_bytes) {
       return absl::ResourceExhaustedError(
-          absl::StrCat(name, ": larger than ", max_bytes, " bytes"));
+          absl::StrCat("more than ", max_bytes, " bytes"));
     }
   }
-  if (in.bad())
-    return absl::UnavailableError(absl::StrCat(name, ": read error"));
+  if (in.bad()) return absl::UnavailableError("read error");
   return text;
 }
 
 absl::StatusOr<std::string> ReadNamed(const std::string& name,
                                       std::istream& standard_input,
                                       size_t max_bytes) {
-  if (name == "-") return ReadAll(standard_input, "stdin", max_bytes);
-  errno = 0;
-  std::ifstream file(name, std::ios::binary);
-  if (!file) {
-    return absl::NotFoundError(absl::StrCat(name, ": ", std::strerror(errno)));
-  }
-  return ReadAll(file, name, max_bytes);
+  const bool standard = name == "-";
+  absl::StatusOr<std::string> text = standard
+                                         ? ReadAll(standard_input, max_bytes)
+                                         : ReadTextFile(name, max_bytes);
+  if (text.ok()) return text;
+  return absl::Status(text.status().code(),
+                      absl::StrCat(standard ? "stdin" : name, ": ",
+                                   text.status().message()));
 }
 
 }  // namespace

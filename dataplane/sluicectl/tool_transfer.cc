@@ -1,4 +1,3 @@
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "dataplane/base/text.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/transfer.h"
+#include "pftable/host/text_file.h"
 #include "restore/snapshot_format.h"
 
 namespace sluice {
@@ -24,7 +24,8 @@ using nlohmann::json;
 constexpr uint64_t kMaxSnapshot = kMaxSnapshotBytes;
 
 // What a pipe has, in a file of its own.
-absl::StatusOr<UniqueFd> Collect(int in, const std::string& name) {
+// Messages do not name the input.
+absl::StatusOr<UniqueFd> Collect(int in) {
   UniqueFd file(::memfd_create("sluicectl", MFD_CLOEXEC));
   if (!file.valid()) return absl::UnavailableError(SystemText("memfd_create", errno));
   std::vector<char> bytes(256 * 1024);
@@ -32,12 +33,12 @@ absl::StatusOr<UniqueFd> Collect(int in, const std::string& name) {
   for (;;) {
     const ssize_t n = ::read(in, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return absl::UnavailableError(SystemText(name, errno));
+    if (n < 0) return absl::UnavailableError(std::strerror(errno));
     if (n == 0) break;
     whole += static_cast<size_t>(n);
     if (whole > kMaxSnapshot) {
       return absl::InvalidArgumentError(
-          absl::StrCat(name, " is longer than ", kMaxSnapshot, " bytes"));
+          absl::StrCat("longer than ", kMaxSnapshot, " bytes"));
     }
     for (ssize_t done = 0; done < n;) {
       const ssize_t m = ::write(file.get(), bytes.data() + done,
@@ -193,19 +194,31 @@ int TransferTool::Export() {
 }
 
 absl::StatusOr<UniqueFd> TransferTool::Input(const std::string& name) const {
-  UniqueFd fd(name == "-" ? ::dup(in_fd_)
-                          : ::open(name.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return absl::UnavailableError(SystemText(name, errno));
+  const absl::StatusOr<int> opened =
+      name == "-" ? ::dup(in_fd_) : OpenInput(name);
+  if (!opened.ok()) return opened.status();
+  UniqueFd fd(*opened);
   struct stat status;
-  if (::fstat(fd.get(), &status) != 0) return absl::UnavailableError(SystemText(name, errno));
+  if (::fstat(fd.get(), &status) != 0) {
+    return absl::UnavailableError(std::strerror(errno));
+  }
   if (S_ISREG(status.st_mode)) return fd;
-  if (S_ISDIR(status.st_mode)) return absl::UnavailableError(SystemText(name, EISDIR));
-  return Collect(fd.get(), name == "-" ? "standard input" : name);
+  if (S_ISDIR(status.st_mode)) {
+    return absl::UnavailableError(std::strerror(EISDIR));
+  }
+  return Collect(fd.get());
+}
+
+// With what it is about before it.
+std::string TransferTool::OfInput(const absl::Status& status) const {
+  return absl::StrCat(arguments_.file == "-" ? "standard input"
+                                             : arguments_.file,
+                      ": ", status.message());
 }
 
 int TransferTool::Import() {
   absl::StatusOr<UniqueFd> input = Input(arguments_.file);
-  if (!input.ok()) return Fail(std::string(input.status().message()));
+  if (!input.ok()) return Fail(OfInput(input.status()));
   json params = {{"orphans", arguments_.drop_orphans ? "drop" : "keep"},
                  {"policy", arguments_.policy}};
   if (!arguments_.filter.empty()) params["filter"] = arguments_.filter;
@@ -262,7 +275,7 @@ absl::StatusOr<ReadResult> TransferTool::ReadInput(size_t* bytes) const {
     const ssize_t n = ::pread(input->get(), all.data() + done,
                               all.size() - done, static_cast<off_t>(done));
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return absl::UnavailableError(SystemText(arguments_.file, n < 0 ? errno : EIO));
+    if (n <= 0) return absl::UnavailableError(std::strerror(n < 0 ? errno : EIO));
     done += static_cast<size_t>(n);
   }
   *bytes = all.size();
@@ -275,7 +288,7 @@ int TransferTool::Show() {
   size_t bytes = 0;
   const absl::StatusOr<ReadResult> read = ReadInput(&bytes);
   if (!read.ok()) {
-    return Fail(absl::StrCat(arguments_.file, ": ", read.status().message()));
+    return Fail(OfInput(read.status()));
   }
   if (output_.json()) {
     output_.Put("snapshot", SnapshotToJson(*read, bytes));
@@ -294,7 +307,7 @@ int TransferTool::Verify() {
     output_.Put("verify", result);
   }
   if (!read.ok()) {
-    return Fail(absl::StrCat(arguments_.file, ": ", read.status().message()));
+    return Fail(OfInput(read.status()));
   }
   output_.Print(absl::StrCat(arguments_.file, ": ",
                              SummarizeSnapshot(read->snapshot), "\n"));

@@ -81,6 +81,7 @@ class TransferTool {
   int Fail(std::string_view message);
   // The file, or what standard input has; a plain file in any case.
   absl::StatusOr<UniqueFd> Input(const std::string& name) const;
+  std::string OfInput(const absl::Status& status) const;
   absl::StatusOr<ReadResult> ReadInput(size_t* bytes) const;
 
   const TransferArguments& arguments_;

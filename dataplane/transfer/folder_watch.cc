@@ -31,7 +31,8 @@ std::optional<RestoreOrder> OrderFromFolder(const KnownFilter& filter,
       .source = source,
       .snapshot = header->id,
       .snapshot_source =
-          std::make_shared<FileSource>(path, filter.options.choice)};
+          std::make_shared<FileSource>(path, filter.options.choice,
+                                       filter.options.pace)};
 }
 
 FolderWatch::FolderWatch(const KnownFilters* filters, Appeared appeared)

@@ -36,6 +36,8 @@ struct RestoreFilterOptions {
   std::shared_ptr<TransferSource> own_source = nullptr;
   // What is done with what the source has.
   ImportChoice choice{};
+  // How fast its source has to move; the service's own.
+  TransferLimits pace{};
   // Without a snapshot the restore has failed, instead of being skipped.
   bool snapshot_required = false;
   // After so long its restore is given up; nothing: as in the limits.

@@ -85,6 +85,7 @@ absl::Status RestoreService::AddFilter(RestoreFilterOptions options) {
     }
   }
   filter->options = std::move(options);
+  filter->options.pace = options_.transfers;
   restores_.AddFilter(filter.get());
   filters_.emplace(name, std::move(filter));
   return absl::OkStatus();
@@ -173,8 +174,9 @@ bool RestoreService::busy() const {
   }
   return std::ranges::any_of(filters_, [](const auto& entry) {
     const FilterStatus status = entry.second->plane().status.Load();
-    return entry.second->removed || status.state == RestoreState::kExpect ||
-           status.under_way();
+    // One that expects a restore waits for a packet, an order or a file: what
+    // a packet asks for is noticed at the next turn.
+    return entry.second->removed || status.under_way();
   });
 }
 

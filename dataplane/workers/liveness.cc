@@ -1,5 +1,6 @@
 #include "dataplane/workers/liveness.h"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -19,14 +20,20 @@ bool WorkerWatch::Look(uint64_t rounds, uint64_t now,
     return false;
   }
   const ThreadSample seen = sample();
-  if (sampled_ && seen.state == 'R' && seen == last_) {
-    starved_ += gap;
-  } else {
-    quiet_ += gap;
+  uint64_t had = gap;
+  if (seen.state == 'R') {
+    // It runs, or would if it were let: what it may be blamed for is the time
+    // that it had a processor. How much of the first gap that was nobody
+    // knows.
+    constexpr uint64_t kMillisecond = 1'000'000;
+    const uint64_t ran = sampled_ ? seen.cpu_time - last_.cpu_time : 0;
+    had = std::min(gap, (ran + kMillisecond / 2) / kMillisecond);
   }
+  quiet_ += had;
+  waited_ += gap - had;
   sampled_ = true;
   last_ = seen;
-  stalled_ = quiet_ >= kStallTime || starved_ >= kStarvedTime;
+  stalled_ = quiet_ >= kStallTime || waited_ >= kStarvedTime;
   return stalled_;
 }
 
@@ -51,12 +58,13 @@ void WorkerMonitor::Poll(uint64_t now) {
     const int i = std::countr_zero(changed);
     if ((stalled & 1u << i) == 0) {
       LogWarning("worker {} runs again", i);
-    } else if (workers_.size() == 1) {
-      LogError("worker {} does not run: no packet passes", i);
     } else {
-      LogError("worker {} does not run: others poll its queues, and its "
-                    "flows are judged by the fail policy of their filters",
-                    i);
+      LogError("worker {} {}: {}", i,
+               watches_[i].starved() ? "gets no processor" : "does not run",
+               workers_.size() == 1
+                   ? "no packet passes"
+                   : "others poll its queues, and its flows are judged by the "
+                     "fail policy of their filters");
     }
   }
   if (stalled == stalled_) return;

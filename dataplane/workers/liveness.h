@@ -29,14 +29,16 @@ class WorkerWatch {
             absl::FunctionRef<ThreadSample()> sample);
 
   bool stalled() const { return stalled_; }
+  // Of one that is stalled: it has waited for a processor only.
+  bool starved() const { return quiet_ < kStallTime; }
 
  private:
   bool begun_ = false;
   bool stalled_ = false;
   uint64_t rounds_ = 0;
   uint64_t last_look_ = 0;
-  uint64_t quiet_ = 0;    // without a round though it might have made one
-  uint64_t starved_ = 0;  // without a processor
+  uint64_t quiet_ = 0;   // without a round though it might have made one
+  uint64_t waited_ = 0;  // without a processor
   bool sampled_ = false;
   ThreadSample last_;
 };

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "pftable/classify/classifier.h"
 #include "pftable/compile/compile_rule.h"
 #include "pftable/policy/source_lines.h"
 #include "pftable/policy/stable_hash.h"
@@ -130,6 +131,10 @@ class PolicyCompiler {
     if (absl::Status s = AcquireSlots(); !s.ok()) return s;
     CompileOptions();
     DefineTables();
+    if (context_.classifier) {
+      result_->classifier =
+          Classifier::Build(*result_, context_.interfaces->Views());
+    }
     return std::shared_ptr<const CompiledPolicy>(std::move(result_));
   }
 

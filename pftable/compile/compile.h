@@ -25,6 +25,7 @@ struct CompileContext {
   RuleSlots* rule_slots = nullptr;
   TableSlots* table_slots = nullptr;
   PolicyPool* pool = nullptr;  // null: nothing is shared with other filters
+  bool classifier = true;  // false: rules are walked one by one
 };
 
 // The most rules that one packet may meet, anchors called several times

@@ -1,274 +1,49 @@
 #include "pftable/engine/evaluate.h"
 
-#include <cstring>
-
-#include "pftable/policy/stable_hash.h"
+#include "pftable/engine/scan.h"
 
 namespace sluice {
 namespace {
 
-bool IsIcmp(const PacketInfo& packet) {
-  return (packet.family == Family::kIpv4 &&
-          packet.proto == protocol::kIcmp) ||
-         (packet.family == Family::kIpv6 &&
-          packet.proto == protocol::kIcmp6);
-}
-
-bool HasPorts(const PacketInfo& packet) {
-  return packet.proto == protocol::kTcp || packet.proto == protocol::kUdp ||
-         packet.proto == protocol::kSctp;
-}
-
-bool MaskedEqual(const std::array<uint8_t, 16>& address,
-                 const AddressCondition& condition) {
-  uint64_t a[2], first[2], mask[2];
-  std::memcpy(a, address.data(), sizeof a);
-  std::memcpy(first, condition.first.data(), sizeof first);
-  std::memcpy(mask, condition.second.data(), sizeof mask);
-  return (a[0] & mask[0]) == first[0] && (a[1] & mask[1]) == first[1];
-}
-
-// One scan over the rules for one packet.
-class Scan {
+// The ascending scan. True: it is over. CompilePolicy() bounds the depth.
+class LinearScan {
  public:
-  Scan(const Generation& generation, const EvaluationInput& input,
-       WorkerCounters& counters, Verdict& verdict)
-      : generation_(generation),
-        policy_(*generation.policy),
-        input_(input),
-        packet_(input.packet),
+  LinearScan(const Generation& generation, const EvaluationInput& input,
+             WorkerCounters& counters, Verdict& verdict)
+      : policy_(*generation.policy),
         counters_(counters),
-        verdict_(verdict),
-        fragment_(packet_.has(kFragment)),
-        icmp_(IsIcmp(packet_)),
-        icmp_reply_(!fragment_ && IsIcmpReply(packet_)),
-        has_ports_(HasPorts(packet_)),
-        tag_(input.tag) {}
+        scan_(generation, input, counters, verdict) {}
 
   void Run() {
     RunRuleset(policy_.rulesets[0], kNoRuleSlot);
-    Decide();
+    scan_.Decide();
   }
 
  private:
-  // True: the scan is over. CompilePolicy() bounds the depth.
   bool RunRuleset(const CompiledRuleset& ruleset, uint32_t anchor_slot) {
     for (uint32_t i = ruleset.begin; i < ruleset.end; ++i) {
       const CompiledRule& rule = policy_.rules[i];
       counters_.evaluations(rule.slot).Add(1);
-      if (!Matches(rule)) continue;
-      if (rule.tag != kNoTag) tag_ = rule.tag;
-      if (rule.is_call) {
-        if (RunCall(rule)) return true;
-        continue;
-      }
-      if (rule.action == RuleAction::kMatch) {
-        AddMatchRule(rule, anchor_slot);
-      } else {
-        if (log_matches_) Log(rule, anchor_slot);
-        winner_ = &rule;
-        winner_anchor_ = anchor_slot;
-        ++decisions_;
-      }
-      if (rule.quick) return true;
+      if (!scan_.Matches(rule)) continue;
+      scan_.Take(rule, anchor_slot);
+      if (rule.is_call ? RunCall(rule) : rule.quick) return true;
     }
     return false;
   }
 
   bool RunCall(const CompiledRule& call) {
-    const uint32_t decisions_before = decisions_;
+    const uint32_t decisions_before = scan_.decisions();
     for (uint32_t c = call.call_begin; c < call.call_end; ++c) {
       if (RunRuleset(policy_.rulesets[policy_.calls[c]], call.slot)) {
         return true;
       }
     }
-    return call.quick && decisions_ != decisions_before;
+    return call.quick && scan_.decisions() != decisions_before;
   }
 
-  void AddMatchRule(const CompiledRule& rule, uint32_t anchor_slot) {
-    StateTemplate& state = verdict_.state;
-    if (state.match_count < kMaxMatchRules) {
-      state.match_slots[state.match_count++] = rule.slot;
-    } else {
-      counters_.match_rules_lost.Add(1);
-    }
-    if (rule.log || log_matches_) Log(rule, anchor_slot);
-    if (rule.log) verdict_.log = true;
-    if (rule.log_all) match_log_all_ = true;
-    if (rule.log_matches) log_matches_ = true;
-  }
-
-  void Log(const CompiledRule& rule, uint32_t anchor_slot) {
-    if (verdict_.logged_count == kMaxLoggedRules) return;
-    verdict_.logged[verdict_.logged_count++] = {.rule_slot = rule.slot,
-                                                .anchor_slot = anchor_slot,
-                                                .action = rule.action};
-  }
-
-  bool Matches(const CompiledRule& rule) {
-    if (rule.never) return false;
-    if (!rule.on.Matches(input_.interface)) return false;
-    if (rule.direction != Direction::kBoth &&
-        rule.direction != input_.direction) {
-      return false;
-    }
-    if (rule.family != Family::kNone && rule.family != packet_.family) {
-      return false;
-    }
-    if (!rule.any_protocol && rule.protocol != packet_.proto) return false;
-    if (!AddressMatches(rule.source, packet_.source)) return false;
-    if (!AddressMatches(rule.destination, packet_.destination)) return false;
-    if (!TransportMatches(rule)) return false;
-    if (rule.fragments_only && !fragment_) return false;
-    if (rule.max_packet_size != 0 &&
-        packet_.ip_length > rule.max_packet_size) {
-      return false;
-    }
-    if (rule.has_tos && rule.tos != packet_.tos) return false;
-    if (rule.probability != 0 &&
-        static_cast<uint32_t>(MixBits(input_.random + rule.slot) >> 32) >=
-            rule.probability) {
-      return false;
-    }
-    if (rule.tagged != kNoTag &&
-        (rule.tagged == tag_) == rule.tagged_negated) {
-      return false;
-    }
-    return rule.received_on.Matches(input_.received_on);
-  }
-
-  bool TransportMatches(const CompiledRule& rule) const {
-    const bool ports = rule.source_port.is_set || rule.destination_port.is_set;
-    if (fragment_) {
-      // Nothing behind the IP header can be asked for.
-      return !ports && !rule.has_icmp_type && !rule.has_icmp_code &&
-             !rule.owner &&
-             (rule.flags_mask == 0 || packet_.proto != protocol::kTcp);
-    }
-    if (packet_.proto == protocol::kTcp &&
-        (packet_.tcp_flags & rule.flags_mask) != rule.flags_set) {
-      return false;
-    }
-    if (ports) {
-      if (!has_ports_) return false;
-      if (!rule.source_port.Matches(packet_.source_port.host()) ||
-          !rule.destination_port.Matches(packet_.destination_port.host())) {
-        return false;
-      }
-    }
-    if (rule.has_icmp_type &&
-        (!icmp_ || rule.icmp_type != packet_.icmp_type)) {
-      return false;
-    }
-    if (rule.has_icmp_code &&
-        (!icmp_ || rule.icmp_code != packet_.icmp_code)) {
-      return false;
-    }
-    // No state comes from a reply.
-    return !icmp_reply_ || rule.state == StateKind::kNone ||
-           (rule.state_flags & kStateSloppy) != 0;
-  }
-
-  bool AddressMatches(const AddressCondition& condition,
-                      const std::array<uint8_t, 16>& address) {
-    bool matches = false;
-    switch (condition.kind) {
-      case AddressCondition::Kind::kAny:
-        matches = true;
-        break;
-      case AddressCondition::Kind::kPrefix:
-        matches = MaskedEqual(address, condition);
-        break;
-      case AddressCondition::Kind::kRange:
-        matches = std::memcmp(address.data(), condition.first.data(),
-                              address.size()) >= 0 &&
-                  std::memcmp(address.data(), condition.second.data(),
-                              address.size()) <= 0;
-        break;
-      case AddressCondition::Kind::kTable: {
-        const TableView& table = generation_.tables[condition.index];
-        matches = table.addresses.Contains(packet_.family, address.data());
-        TableCounters& counters = counters_.table(table.slot);
-        (matches ? counters.match : counters.no_match).Add(1);
-        break;
-      }
-      case AddressCondition::Kind::kList:
-        matches = InList(policy_.address_lists[condition.index], address);
-        break;
-      case AddressCondition::Kind::kNever:
-        break;
-    }
-    return matches != condition.negated;
-  }
-
-  bool InList(const CompiledAddressList& list,
-              const std::array<uint8_t, 16>& address) const {
-    const Address a = Address::FromBytes(packet_.family, address.data());
-    for (uint32_t i = list.begin; i < list.end; ++i) {
-      if (policy_.list_prefixes[i].Contains(a)) return true;
-    }
-    return false;
-  }
-
-  void Decide() {
-    StateTemplate& state = verdict_.state;
-    state.tag = tag_;
-    if (log_matches_) state.flags |= kStateLogMatches;
-    if (winner_ == nullptr) return;  // pf's default rule: pass, no state
-    const CompiledRule& rule = *winner_;
-    verdict_.rule = &rule;
-    verdict_.quick = rule.quick;
-    verdict_.log |= rule.log || log_matches_;
-    // With `log (matches)` before it, it was logged when it matched.
-    if (rule.log && !log_matches_) Log(rule, winner_anchor_);
-    state.rule_slot = rule.slot;
-    state.anchor_slot = winner_anchor_;
-
-    if (rule.action == RuleAction::kBlock) {
-      Block(DropReason::kMatch, rule.block_return);
-      return;
-    }
-    verdict_.allow_options = rule.allow_options;
-    state.flags |= rule.state_flags;
-    if (verdict_.log) state.flags |= kStateLog;
-    if (match_log_all_) state.flags |= kStateLogAll;
-    verdict_.keep_state = rule.state != StateKind::kNone && !fragment_ &&
-                          !packet_.has(kIcmpError);
-    if (verdict_.keep_state && rule.record->StateLimitReached()) {
-      verdict_.keep_state = false;
-      Block(DropReason::kStateLimit, policy_.options.fail_policy);
-    }
-  }
-
-  void Block(DropReason reason, BlockReturn block_return) {
-    const AnswerChoice choice =
-        ResolveAnswer(block_return, winner_->rst_ttl,
-                      winner_->icmp_return_code, winner_->icmp6_return_code,
-                      policy_.options.aborts_sctp, packet_);
-    verdict_.action = VerdictAction::kBlock;
-    verdict_.reason = reason;
-    verdict_.answer = choice.answer;
-    verdict_.rst_ttl = choice.rst_ttl;
-    verdict_.icmp_code = choice.icmp_code;
-  }
-
-  const Generation& generation_;
   const CompiledPolicy& policy_;
-  const EvaluationInput& input_;
-  const PacketInfo& packet_;
   WorkerCounters& counters_;
-  Verdict& verdict_;
-  const bool fragment_;
-  const bool icmp_;
-  const bool icmp_reply_;
-  const bool has_ports_;
-
-  uint16_t tag_;
-  const CompiledRule* winner_ = nullptr;
-  uint32_t winner_anchor_ = kNoRuleSlot;
-  uint32_t decisions_ = 0;  // pass and block rules that matched
-  bool match_log_all_ = false;
-  bool log_matches_ = false;
+  Scan scan_;
 };
 
 // Group and unspecified addresses: no error may be sent because of a packet
@@ -307,7 +82,7 @@ void ForEachSlot(const StateTemplate& state, F&& f) {
 Verdict Evaluate(const Generation& generation, const EvaluationInput& input,
                  WorkerCounters& counters) {
   Verdict verdict;  // what it has room for but does not use stays unwritten
-  Scan(generation, input, counters, verdict).Run();
+  LinearScan(generation, input, counters, verdict).Run();
   return verdict;
 }
 

@@ -23,6 +23,8 @@
 
 namespace sluice {
 
+class Classifier;
+
 // Rules [begin, end) of CompiledPolicy::rules.
 struct CompiledRuleset {
   uint32_t begin = 0;
@@ -71,6 +73,8 @@ struct CompiledPolicy {
   std::vector<Prefix> list_prefixes;
   std::vector<InterfaceCondition> skip;
   EngineOptions options;
+  // Null: rules are walked one by one.
+  std::shared_ptr<const Classifier> classifier;
 
   // Control side.
   std::shared_ptr<const Policy> source;

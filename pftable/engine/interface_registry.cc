@@ -126,6 +126,15 @@ std::vector<InterfaceRegistry::PortAddress> InterfaceRegistry::Addresses(
   return result;
 }
 
+std::vector<InterfaceView> InterfaceRegistry::Views() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<InterfaceView> views;
+  for (const auto& [name, port] : ports_) {
+    if (port.present) views.push_back({.id = port.id, .groups = port.groups});
+  }
+  return views;
+}
+
 std::string InterfaceRegistry::NameOf(uint16_t id) const {
   const std::lock_guard lock(mutex_);
   return id == 0 || id > names_.size() ? std::string() : names_[id - 1];

@@ -62,6 +62,8 @@ class InterfaceRegistry {
   // The addresses of the port or of the group's members; of all ports for
   // "self". Sorted, without repetitions.
   std::vector<PortAddress> Addresses(std::string_view name) const;
+  // All ports that are there, in no order.
+  std::vector<InterfaceView> Views() const;
   // "" for a number that was never given out.
   std::string NameOf(uint16_t id) const;
 

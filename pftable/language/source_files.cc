@@ -1,13 +1,12 @@
 #include "pftable/language/source_files.h"
 
 #include <algorithm>
-#include <array>
-#include <fstream>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "pftable/host/text_file.h"
 
 namespace sluice {
 
@@ -20,20 +19,7 @@ FileLoader SystemFileLoader(std::string_view main_file) {
              size_t max_bytes) -> absl::StatusOr<std::string> {
     std::string full(path);
     if (!full.empty() && full[0] != '/') full = folder + full;
-    std::ifstream in(full, std::ios::binary);
-    if (!in) return absl::NotFoundError("cannot open it");
-    std::string text;
-    std::array<char, 65536> chunk;
-    while (in.read(chunk.data(), chunk.size()) || in.gcount() > 0) {
-      text.append(chunk.data(), static_cast<size_t>(in.gcount()));
-      if (text.size() > max_bytes) {
-        return absl::ResourceExhaustedError("more than " +
-                                            std::to_string(max_bytes) +
-                                            " bytes");
-      }
-    }
-    if (in.bad()) return absl::DataLossError("cannot read it");
-    return text;
+    return ReadTextFile(full, max_bytes);
   };
 }
 

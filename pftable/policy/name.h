@@ -25,6 +25,13 @@ constexpr bool IsName(std::string_view text, size_t longest) {
          std::ranges::all_of(text, IsNameCharacter);
 }
 
+// The same for a filter, whose name becomes a word of command lines and a part
+// of file names: neither "-x" nor "." nor "..".
+constexpr bool IsFilterName(std::string_view text, size_t longest) {
+  return IsName(text, longest) && text.front() != '-' && text.front() != '.' &&
+         text.front() != ':';
+}
+
 }  // namespace sluice
 
 #endif  // SLUICE_PFTABLE_POLICY_NAME_H_

@@ -19,6 +19,7 @@ PolicyStore::PolicyStore(const PolicyStoreConfig& config,
     : interfaces_(interfaces),
       reclaimer_(reclaimer),
       pool_(config.pool),
+      classifier_(config.classifier),
       counters_(config.workers, config.rule_slots, config.table_slots),
       table_slots_(config.table_slots, &counters_),
       rule_slots_(config.rule_slots, &counters_, reclaimer) {
@@ -33,7 +34,8 @@ CompileContext PolicyStore::Context() {
                         .tags = &tags_,
                         .rule_slots = &rule_slots_,
                         .table_slots = &table_slots_,
-                        .pool = pool_};
+                        .pool = pool_,
+                        .classifier = classifier_};
 }
 
 void PolicyStore::Poll() { const Section section(*this); }
@@ -193,6 +195,13 @@ bool PolicyStore::IsNewest(Ticket ticket) const {
   const std::lock_guard lock(mutex_);
   return draft_.has_value() && draft_->ticket == ticket &&
          draft_->compiled != nullptr;
+}
+
+bool PolicyStore::IsOutdated(Ticket ticket) const {
+  const std::lock_guard lock(mutex_);
+  return draft_.has_value() && draft_->ticket == ticket &&
+         draft_->compiled != nullptr &&
+         draft_->compiled->interface_version != interfaces_->version();
 }
 
 absl::Status PolicyStore::Rollback(Ticket ticket) {

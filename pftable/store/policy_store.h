@@ -52,6 +52,8 @@ struct PolicyStoreConfig {
   uint16_t table_slots = 4096;
   // Not owned; of all filters that are to share what is equal. Null: none.
   PolicyPool* pool = nullptr;
+  // Rules are compiled for the classifier; else walked one by one.
+  bool classifier = true;
 };
 
 // A generation that was built and is not in force yet.
@@ -100,6 +102,9 @@ class PolicyStore {
   absl::Status Commit(Ticket ticket);
   // Whether a Commit() of it would not be refused for the ticket's sake now.
   bool IsNewest(Ticket ticket) const;
+  // Whether a Commit() of it would have to compile again, because interfaces
+  // have come or gone: who may not wait for that defines it anew.
+  bool IsOutdated(Ticket ticket) const;
   // NotFound unless the ticket was begun and has not ended.
   absl::Status Rollback(Ticket ticket);
   // Begin, Define, Commit; on an error nothing has changed.
@@ -180,6 +185,7 @@ class PolicyStore {
   const InterfaceRegistry* const interfaces_;
   Reclaimer* const reclaimer_;
   PolicyPool* const pool_;
+  const bool classifier_;
   PolicyCounters counters_;
   TagRegistry tags_;
   TableSlots table_slots_;

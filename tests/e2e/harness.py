@@ -242,6 +242,8 @@ class Options:
   states: int = 16384
   non_ip: str = "pass"
   helpers: tuple = ("tftp",)
+  memory: str = ""
+  control: str = ""
   extra: str = ""
 
 
@@ -282,9 +284,11 @@ pin = false
 
 [memory]
 states = {options.states}
+{options.memory}
 
 [control]
 socket = "{self.socket}"
+{options.control}
 
 [policy]
 ruleset = "pf.conf"

@@ -165,7 +165,9 @@ def test_filters_come_and_go_on_a_wire_that_carries_traffic(
   assert len(fw.json("filter", "list")["filters"]) == 1
 
 
-def test_what_is_refused_makes_nothing(network, firewall):
+def test_what_is_refused_makes_nothing(network, firewall, tmp_path):
+  victim = tmp_path / "victim"
+  victim.write_text("precious")
   fw = firewall(MAIN)
   done = create(fw, "vm", "outside", "pass all\nblock in on on outside\n",
                 check=False)
@@ -180,7 +182,16 @@ def test_what_is_refused_makes_nothing(network, firewall):
       (("port", "add", "outside", "--device", "net_null3"), "already"),
       (("port", "add", "p", "--device", "net_null3", "--wire", "outside"),
        "outside has a wire to inside"),
-      (("port", "add", "p", "--device", "net_nothing3"), "net_nothing3"),
+      (("port", "add", "p", "--device", "net_nothing3"),
+       "may not use the driver net_nothing"),
+      (("port", "add", "p", "--device", f"net_failsafe0,exec(touch {victim})"),
+       "device 'net_failsafe0'"),
+      (("port", "add", "p", "--device", f"net_vhost0,iface={victim}"),
+       "device_dirs"),
+      (("port", "add", "p", "--device", f"net_pcap0,tx_pcap={victim}"),
+       "may not give the argument 'tx_pcap'"),
+      (("port", "add", "p", "--device", f"net_pcap0,rx_pcap={victim}"),
+       "may not give the argument 'rx_pcap'"),
       (("port", "add", "9p", "--device", "net_null3"), "9p"),
       (("port", "add", "all", "--device", "net_null3"), "all"),
       (("port", "enable", "outside"), "enabled already"),
@@ -190,6 +201,7 @@ def test_what_is_refused_makes_nothing(network, firewall):
     done = fw.ctl(*words, check=False)
     assert done.returncode == 1, words
     assert why in done.stderr, (words, done.stderr)
+  assert victim.read_text() == "precious"
   assert [f["name"] for f in fw.json("filter", "list")["filters"]] == ["main"]
   assert sorted(ports_of(fw)) == ["inside", "outside"]
 
@@ -313,9 +325,11 @@ class Guest(Firewall):
 def test_a_vhost_user_port_and_its_guest_come_and_go(network, firewall,
                                                      family, tmp_path):
   """client -- outside, vm -- guest -- server: the guest comes twice."""
-  fw = firewall(BOTH)
+  sockets = tmp_path / "sockets"
+  sockets.mkdir(mode=0o700)
+  fw = firewall(BOTH, control=f'device_dirs = ["{sockets}"]')
   network.settle()
-  vhost = tmp_path / "vm.sock"
+  vhost = sockets / "vm.sock"
   fw.ctl("port", "remove", "inside")
   fw.ctl("port", "add", "vm", "--device",
          f"net_vhost0,iface={vhost},queues=1", "--wire", "outside")

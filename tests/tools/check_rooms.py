@@ -25,6 +25,7 @@ pftable/optimize
 pftable/language
 pftable/tables
 pftable/engine
+pftable/classify
 pftable/compile
 pftable/store
 conntrack

@@ -88,11 +88,13 @@ def main():
   parser.add_argument("--jobs", type=int, default=1)
   parser.add_argument("--timeout", type=int, default=1200,
                       help="seconds that one file may take")
-  parser.add_argument("folder", type=pathlib.Path)
+  parser.add_argument("folder", type=pathlib.Path,
+                      help="of test files, or one of them")
   args = parser.parse_args()
   args.build_dir = args.build_dir.resolve()
   children.stop_all_on_sigterm()
-  files = sorted(args.folder.resolve().glob("test_*.py"))
+  tests = args.folder.resolve()
+  files = sorted(tests.glob("test_*.py")) if tests.is_dir() else [tests]
   logs = args.build_dir / "test-logs"
   logs.mkdir(exist_ok=True)
   times_file = logs / f"{args.kind}-seconds.json"

@@ -1,36 +1,51 @@
 #include "dataplane/control/methods/call.h"
 
-#include <algorithm>
-#include <array>
-
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/text.h"
+#include "dataplane/control/methods/method.h"
 
 namespace sluice {
 
-bool ChangesSomething(std::string_view method) {
-  // An export changes nothing here, but takes all that there is elsewhere.
-  constexpr std::array<std::string_view, 7> kReading = {
-      "show", "list", "test", "stats", "status", "metrics", "version"};
-  const std::string_view verb = method.substr(method.rfind('.') + 1);
-  return std::ranges::find(kReading, verb) == kReading.end();
-}
+using nlohmann::json;
 
 FilterControl* Call::filter() {
   FilterControl* const filter = operations_->directory_->Find(filter_);
   if (filter == nullptr) {
     Error(absl::NotFoundError(
         absl::StrCat("there is no filter \"", filter_,
-                     "\"; filter.list names those that there are")));
+                     "\"")));
   }
   return filter;
 }
 
+void Call::LargeResult(absl::AnyInvocable<json()> make) {
+  if (!wants_answer_) return Done();
+  const std::shared_ptr<Call> call = shared_from_this();
+  auto line = std::make_shared<std::string>();
+  // `make` goes where it runs: what it holds is large, too.
+  const bool submitted = operations_->builder_->Submit(
+      [call, line, make = std::move(make)]() mutable {
+        *line = ResultLine(call->id_, make());
+        make = nullptr;
+      },
+      [call, line] {
+        call->Audit("done");
+        call->reply_.Send(std::move(*line));
+      });
+  if (!submitted) {
+    Error(RpcError::kBusy,
+          "it is done, but there is too much work to say what became of each "
+          "address");
+  }
+}
+
 void Call::Audit(std::string_view outcome) const {
-  const bool changes = ChangesSomething(method_);
+  const Method* const method = FindMethod(method_);
+  const bool changes = method == nullptr || method->access != Access::kRead;
   Log(changes ? LogLevel::kInfo : LogLevel::kDebug,
               "control: uid {} pid {}: {}{}: {}", peer_.uid, peer_.pid,
-              method_, filter_.empty() ? "" : " of filter " + filter_,
+              PrintableName(method_.substr(0, 64)), filter_.empty() ? "" : " of filter " + filter_,
               outcome);
 }
 

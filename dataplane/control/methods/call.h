@@ -23,11 +23,8 @@
 
 namespace sluice {
 
-// Whether a method is there to change something, and not to show it.
-bool ChangesSomething(std::string_view method);
-
 // Answered exactly once; shared by whoever works on it.
-class Call {
+class Call : public std::enable_shared_from_this<Call> {
  public:
   // `filter` is the name of the filter that is asked. `wants_answer` is false
   // for notifications.
@@ -48,6 +45,9 @@ class Call {
   // taken time.
   FilterControl* filter();
   const std::string& filter_name() const { return filter_; }
+  const std::string& method() const { return method_; }
+  // How long the control lcore is busy. Null: nobody measures.
+  const TurnWatch* turns() const { return operations_->turns_; }
   FilterDirectory& directory() { return *operations_->directory_; }
   // Null: the daemon has none.
   TransferControl* transfer() { return operations_->transfer_; }
@@ -60,6 +60,9 @@ class Call {
     Answer([&] { return ResultLine(id_, std::move(result)); });
   }
   void Done() { Result(nlohmann::json::object()); }
+  // The same for a result that may have any size: `make` runs on the builder
+  // thread.
+  void LargeResult(absl::AnyInvocable<nlohmann::json()> make);
   void Error(RpcError code, std::string_view message,
              const std::vector<Diagnostic>& diagnostics = {}) {
     Audit(message);
@@ -109,10 +112,13 @@ class Call {
             Submit<R>(call, std::move(job), std::move(answer));
             return;
           }
-          absl::StatusOr<R> result = job->Publish();
-          job.reset();
+          {
+            const TurnWatch::Part part(lane->turns_, call->method_);
+            absl::StatusOr<R> result = job->Publish();
+            job.reset();
+            answer(*call, std::move(result));
+          }
           lane->EndJob();
-          answer(*call, std::move(result));
         });
   }
 

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/text.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/method.h"
 #include "nlohmann/json.hpp"
@@ -38,6 +39,41 @@ const std::map<std::string_view, Method>& Methods() {
   }();
   return *methods;
 }
+
+}  // namespace
+
+Role RoleFor(Access access) {
+  switch (access) {
+    case Access::kRead:
+      return Role::kRead;
+    case Access::kOperate:
+    case Access::kCommit:
+      return Role::kOperate;
+    case Access::kAdmin:
+      break;
+  }
+  return Role::kAdmin;
+}
+
+Role RoleFor(Access access, std::string_view filter) {
+  // Its emergency ruleset is main's too.
+  const bool main =
+      filter.substr(0, filter.find(':')) == kMainFilterName;
+  return access == Access::kCommit && main ? Role::kAdmin : RoleFor(access);
+}
+
+const Method* FindMethod(std::string_view name) {
+  const auto found = Methods().find(name);
+  return found == Methods().end() ? nullptr : &found->second;
+}
+
+std::vector<const Method*> AllMethods() {
+  std::vector<const Method*> all;
+  for (const auto& [name, method] : Methods()) all.push_back(&method);
+  return all;
+}
+
+namespace {
 
 // Whether the text, if it is JSON, stays within the depth and the number of
 // values. Looks at brackets and commas outside of strings only.
@@ -111,6 +147,7 @@ absl::StatusOr<std::string> ReadDescriptor(int fd) {
 
 // A request, decoded: an action, or what is wrong.
 struct Operations::Decoded {
+  Role role;  // of who asks
   json id;
   bool wants_answer = true;
   std::string method;
@@ -130,13 +167,13 @@ struct Operations::Decoded {
   }
 
   void ParseParams(const json& params) {
-    const auto found = Methods().find(method);
+    const Method& found = *FindMethod(method);
     Params reader(params);
-    if (found->second.asks_filter) {
+    if (found.asks_filter) {
       filter.emplace(kMainFilterName);
-      reader.String("filter", kMaxFilterName, &*filter);
+      reader.Name("filter", kMaxFilterName, &*filter);
     }
-    action = found->second.parse(reader);
+    action = found.parse(reader);
     if (absl::Status status = reader.Finish(); !status.ok()) {
       Fail(RpcError::kInvalidParams,
            std::string_view(status.message().data(), status.message().size()));
@@ -156,9 +193,15 @@ struct Operations::Decoded {
       return Fail(RpcError::kInvalidParams,
                   "the passed descriptor holds too many or too deep values");
     }
-    const json params = json::parse(*text, nullptr, false);
+    std::string twice;
+    const json params = ParseJson(*text, &twice);
     if (params.is_discarded()) {
       return Fail(RpcError::kParse, "the passed descriptor holds no JSON");
+    }
+    if (!twice.empty()) {
+      return Fail(RpcError::kInvalidParams,
+                  absl::StrCat("the passed descriptor has \"",
+                               PrintableName(twice), "\" twice"));
     }
     ParseParams(params);
   }
@@ -167,7 +210,8 @@ struct Operations::Decoded {
     if (!IsModest(text, kMaxMessageValues)) {
       return Fail(RpcError::kInvalidRequest, "too many or too deep values");
     }
-    const json request = json::parse(text, nullptr, false);
+    std::string twice;
+    const json request = ParseJson(text, &twice);
     if (request.is_discarded()) {
       return Fail(RpcError::kParse, "this line is not JSON");
     }
@@ -186,6 +230,12 @@ struct Operations::Decoded {
       return Fail(RpcError::kInvalidRequest,
                   "\"id\" must be a string, a number or null");
     }
+    // Which of the two the client meant nobody knows.
+    if (!twice.empty()) {
+      wants_answer = true;
+      return Fail(RpcError::kInvalidRequest,
+                  absl::StrCat("\"", PrintableName(twice), "\" is given twice"));
+    }
     const auto version = request.find("jsonrpc");
     if (version == request.end() || *version != "2.0") {
       // Without an id too: who sends this reads answers.
@@ -198,10 +248,16 @@ struct Operations::Decoded {
       return Fail(RpcError::kInvalidRequest, "\"method\" must be a string");
     }
     method = name->get<std::string>();
-    if (!Methods().contains(method)) {
+    const Method* const found = FindMethod(method);
+    if (found == nullptr) {
       return Fail(
           RpcError::kMethodNotFound,
-          absl::StrCat("there is no method \"", method.substr(0, 64), "\""));
+          absl::StrCat("there is no method \"",
+                       PrintableName(method.substr(0, 64)), "\""));
+    }
+    // What is refused in any case is not read at all.
+    if (role < RoleFor(found->access)) {
+      return Fail(RpcError::kNotAllowed, "");
     }
     const auto params = request.find("params");
     if (params == request.end()) return ParseParams(json());
@@ -221,16 +277,12 @@ Operations::Operations(FilterDirectory* directory, Builder* builder)
     : directory_(directory), builder_(builder) {}
 Operations::~Operations() = default;
 
-std::vector<std::string_view> Operations::MethodNames() {
-  std::vector<std::string_view> names;
-  for (const auto& [name, method] : Methods()) names.push_back(name);
-  return names;
-}
-
 void Operations::OnMessage(Message message, Reply reply) {
   const bool large = message.text.size() > kInlineBytes;
   auto decoded = std::make_shared<Decoded>();
+  decoded->role = message.peer.role;
   if (!large) {
+    const TurnWatch::Part part(turns_, "decoding a request");
     decoded->Parse(message.text, message.fd.valid());
     if (!decoded->in_descriptor) {
       Run(std::move(*decoded), message.peer, std::move(message.fd),
@@ -262,6 +314,21 @@ void Operations::OnMessage(Message message, Reply reply) {
 void Operations::Run(Decoded decoded, const PeerCredentials& peer,
                      UniqueFd descriptor, Reply reply) {
   const bool asks_filter = decoded.filter.has_value();
+  if (const Role needed = NeededRole(decoded); peer.role < needed) {
+    const std::string what = decoded.method +
+                             (asks_filter ? " of filter " + *decoded.filter
+                                          : std::string());
+    LogRefusal(peer, what, needed);
+    decoded.wants_answer
+        ? reply.Send(ErrorLine(
+              decoded.id, RpcError::kNotAllowed,
+              fmt::format("this needs the role {}, and user {} has {}: {}_group "
+                          "of [control] in sluice.toml says who has it",
+                          Name(needed), peer.uid, Name(peer.role),
+                          Name(needed))))
+        : reply.Skip();
+    return;
+  }
   auto call = std::make_shared<Call>(this, decoded.method,
                                      std::move(decoded.filter).value_or(""),
                                      std::move(decoded.id),
@@ -272,7 +339,28 @@ void Operations::Run(Decoded decoded, const PeerCredentials& peer,
     return;
   }
   if (asks_filter && call->filter() == nullptr) return;
+  // The part's name is the call's.
+  const std::shared_ptr<Call> kept = call;
+  const TurnWatch::Part part(turns_, kept->method());
   decoded.action(std::move(call));
+}
+
+// kNone: there is no such method.
+Role Operations::NeededRole(const Decoded& decoded) {
+  const Method* const method = FindMethod(decoded.method);
+  if (method == nullptr) return Role::kNone;
+  return decoded.filter ? RoleFor(method->access, *decoded.filter)
+                        : RoleFor(method->access);
+}
+
+void Operations::LogRefusal(const PeerCredentials& peer, std::string_view what,
+                            Role needed) {
+  const RefusalLog::Verdict verdict = refusals_.Add(RefusalLog::Clock::now());
+  if (!verdict.log) return;
+  LogWarning("control: uid {} pid {}: refused {}: it needs the role {}, not "
+             "{}{}",
+             peer.uid, peer.pid, what, Name(needed), Name(peer.role),
+             verdict.Suffix());
 }
 
 bool Operations::Enqueue(BeginJob begin) {

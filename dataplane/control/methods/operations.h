@@ -16,10 +16,13 @@
 
 #include "absl/functional/any_invocable.h"
 #include "dataplane/base/builder.h"
+#include "dataplane/base/turn_watch.h"
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/control/api/filter_directory.h"
 #include "dataplane/control/api/transfer_control.h"
 #include "dataplane/control/socket/message.h"
+#include "dataplane/control/socket/refusal_log.h"
+#include "dataplane/control/socket/role.h"
 
 namespace sluice {
 
@@ -40,10 +43,10 @@ class Operations : public MessageHandler {
   // For state.* and restore.*; outlives this. Without it they are refused.
   void SetTransfer(TransferControl* transfer) { transfer_ = transfer; }
 
-  void OnMessage(Message message, Reply reply) override;
+  // Of the control lcore; outlives this. Null: nothing is measured.
+  void SetTurns(TurnWatch* turns) { turns_ = turns; }
 
-  // The names of all methods, ascending.
-  static std::vector<std::string_view> MethodNames();
+  void OnMessage(Message message, Reply reply) override;
 
   // Whether a change is under way or waits.
   bool busy() const { return job_running_ || !jobs_.empty(); }
@@ -57,6 +60,9 @@ class Operations : public MessageHandler {
 
   void Run(Decoded decoded, const PeerCredentials& peer, UniqueFd descriptor,
            Reply reply);
+  static Role NeededRole(const Decoded& decoded);
+  void LogRefusal(const PeerCredentials& peer, std::string_view what,
+                  Role needed);
   bool Enqueue(BeginJob begin);
   void EndJob();
   void StartJobs();
@@ -64,6 +70,8 @@ class Operations : public MessageHandler {
   FilterDirectory* const directory_;
   Builder* const builder_;
   TransferControl* transfer_ = nullptr;
+  RefusalLog refusals_;
+  TurnWatch* turns_ = nullptr;
   std::deque<BeginJob> jobs_;
   bool job_running_ = false;
 };

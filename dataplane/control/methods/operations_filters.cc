@@ -144,10 +144,10 @@ Action ParseShow(Params&) {
 }  // namespace
 
 const std::vector<Method> kFilterMethods = {
-    {"filter.create", ParseCreate, /*asks_filter=*/false},
-    {"filter.destroy", ParseDestroy, /*asks_filter=*/false},
-    {"filter.list", ParseListFilters, /*asks_filter=*/false},
-    {"filter.show", ParseShow},
+    {"filter.create", ParseCreate, Access::kAdmin, /*asks_filter=*/false},
+    {"filter.destroy", ParseDestroy, Access::kAdmin, /*asks_filter=*/false},
+    {"filter.list", ParseListFilters, Access::kRead, /*asks_filter=*/false},
+    {"filter.show", ParseShow, Access::kRead},
 };
 
 }  // namespace sluice

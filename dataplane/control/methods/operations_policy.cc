@@ -177,13 +177,13 @@ Action ParseDisablePolicy(Params&) {
 }  // namespace
 
 const std::vector<Method> kPolicyMethods = {
-    {"filter.disable", ParseDisablePolicy},
-    {"filter.enable", ParseEnablePolicy},
-    {"labels.show", ParseShowLabels},
-    {"rules.show", ParseShowRules},
-    {"rules.zero", ParseZeroRules},
-    {"ruleset.flush", ParseFlush},
-    {"ruleset.load", ParseLoad},
+    {"filter.disable", ParseDisablePolicy, Access::kAdmin},
+    {"filter.enable", ParseEnablePolicy, Access::kAdmin},
+    {"labels.show", ParseShowLabels, Access::kRead},
+    {"rules.show", ParseShowRules, Access::kRead},
+    {"rules.zero", ParseZeroRules, Access::kOperate},
+    {"ruleset.flush", ParseFlush, Access::kCommit},
+    {"ruleset.load", ParseLoad, Access::kCommit},
 };
 
 }  // namespace sluice

@@ -133,14 +133,16 @@ Action ParseStats(Params& params) {
 }  // namespace
 
 const std::vector<Method> kPortMethods = {
-    {"port.add", ParseAdd, /*asks_filter=*/false},
-    {"port.disable", ParseDisablePort, /*asks_filter=*/false},
-    {"port.enable", ParseEnablePort, /*asks_filter=*/false},
-    {"port.exclude", ParseExclusion<true>, /*asks_filter=*/false},
-    {"port.include", ParseExclusion<false>, /*asks_filter=*/false},
-    {"port.list", ParseListPorts, /*asks_filter=*/false},
-    {"port.remove", ParseRemove, /*asks_filter=*/false},
-    {"port.stats", ParseStats, /*asks_filter=*/false},
+    {"port.add", ParseAdd, Access::kAdmin, /*asks_filter=*/false},
+    {"port.disable", ParseDisablePort, Access::kAdmin, /*asks_filter=*/false},
+    {"port.enable", ParseEnablePort, Access::kAdmin, /*asks_filter=*/false},
+    {"port.exclude", ParseExclusion<true>, Access::kAdmin,
+     /*asks_filter=*/false},
+    {"port.include", ParseExclusion<false>, Access::kAdmin,
+     /*asks_filter=*/false},
+    {"port.list", ParseListPorts, Access::kRead, /*asks_filter=*/false},
+    {"port.remove", ParseRemove, Access::kAdmin, /*asks_filter=*/false},
+    {"port.stats", ParseStats, Access::kRead, /*asks_filter=*/false},
 };
 
 }  // namespace sluice

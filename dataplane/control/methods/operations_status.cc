@@ -92,7 +92,7 @@ Action ParseKillStates(Params& params) {
   return [query = ReadQuery(params)](std::shared_ptr<Call> call) {
     if (IsEverything(query)) {
       return call->Error(RpcError::kInvalidParams,
-                         "say which states; states.flush removes all");
+                         "say which states: to kill all is another order");
     }
     Kill(call, query);
   };
@@ -108,7 +108,14 @@ Action ParseShowInfo(Params&) {
   return [](std::shared_ptr<Call> call) {
     call->filter()->States().CollectCounters([call] {
       FilterControl* const filter = call->filter();
-      if (filter != nullptr) call->Result(ToJson(filter->Status().Info()));
+      if (filter == nullptr) return;
+      json result = ToJson(filter->Status().Info());
+      if (const TurnWatch* turns = call->turns()) {
+        result["control"] = {{"longest_turn_us", turns->totals().longest / 1000},
+                             {"operation", turns->totals().operation},
+                             {"slow_turns", turns->totals().slow}};
+      }
+      call->Result(std::move(result));
     });
   };
 }
@@ -156,15 +163,15 @@ Action ParseVersion(Params&) {
 }  // namespace
 
 const std::vector<Method> kStatusMethods = {
-    {"control.version", ParseVersion, /*asks_filter=*/false},
-    {"info.clear", ParseClearInfo},
-    {"info.show", ParseShowInfo},
-    {"interfaces.show", ParseShowInterfaces},
-    {"limits.show", ParseShowLimits},
-    {"states.flush", ParseFlushStates},
-    {"states.kill", ParseKillStates},
-    {"states.show", ParseShowStates},
-    {"timeouts.show", ParseShowTimeouts},
+    {"control.version", ParseVersion, Access::kRead, /*asks_filter=*/false},
+    {"info.clear", ParseClearInfo, Access::kOperate},
+    {"info.show", ParseShowInfo, Access::kRead},
+    {"interfaces.show", ParseShowInterfaces, Access::kRead},
+    {"limits.show", ParseShowLimits, Access::kRead},
+    {"states.flush", ParseFlushStates, Access::kOperate},
+    {"states.kill", ParseKillStates, Access::kOperate},
+    {"states.show", ParseShowStates, Access::kRead},
+    {"timeouts.show", ParseShowTimeouts, Access::kRead},
 };
 
 }  // namespace sluice

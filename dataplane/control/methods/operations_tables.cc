@@ -103,7 +103,11 @@ Action ParseEdit(Params& params) {
           return filter->Tables().BeginTableEdit(std::move(edit));
         },
         [](Call& c, absl::StatusOr<TableEditResult> result) {
-          result.ok() ? c.Result(ToJson(*result)) : c.Error(result.status());
+          if (!result.ok()) return c.Error(result.status());
+          // With the fate of each of a million addresses, perhaps.
+          c.LargeResult([result = *std::move(result)] {
+            return ToJson(result);
+          });
         });
   };
 }
@@ -111,16 +115,16 @@ Action ParseEdit(Params& params) {
 }  // namespace
 
 const std::vector<Method> kTableMethods = {
-    {"table.add", ParseEdit<TableCommand::kAdd, true>},
-    {"table.delete", ParseEdit<TableCommand::kDelete, true>},
-    {"table.flush", ParseEdit<TableCommand::kFlush, false>},
-    {"table.kill", ParseEdit<TableCommand::kKill, false>},
-    {"table.replace", ParseEdit<TableCommand::kReplace, true>},
-    {"table.show", ParseShowTable},
-    {"table.test", ParseTestTable},
-    {"table.zero", ParseEdit<TableCommand::kZero, false>},
-    {"tables.flush", ParseFlushTables},
-    {"tables.list", ParseListTables},
+    {"table.add", ParseEdit<TableCommand::kAdd, true>, Access::kOperate},
+    {"table.delete", ParseEdit<TableCommand::kDelete, true>, Access::kOperate},
+    {"table.flush", ParseEdit<TableCommand::kFlush, false>, Access::kOperate},
+    {"table.kill", ParseEdit<TableCommand::kKill, false>, Access::kOperate},
+    {"table.replace", ParseEdit<TableCommand::kReplace, true>, Access::kOperate},
+    {"table.show", ParseShowTable, Access::kRead},
+    {"table.test", ParseTestTable, Access::kRead},
+    {"table.zero", ParseEdit<TableCommand::kZero, false>, Access::kOperate},
+    {"tables.flush", ParseFlushTables, Access::kOperate},
+    {"tables.list", ParseListTables, Access::kRead},
 };
 
 }  // namespace sluice

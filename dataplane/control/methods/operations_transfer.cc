@@ -283,10 +283,10 @@ Action ParseMetrics(Params&) {
 }  // namespace
 
 const std::vector<Method> kTransferMethods = {
-    {"restore.metrics", ParseMetrics, /*asks_filter=*/false},
-    {"restore.status", ParseStatus, /*asks_filter=*/false},
-    {"state.export", ParseExport},
-    {"state.import", ParseImport},
+    {"restore.metrics", ParseMetrics, Access::kRead, /*asks_filter=*/false},
+    {"restore.status", ParseStatus, Access::kRead, /*asks_filter=*/false},
+    {"state.export", ParseExport, Access::kOperate},
+    {"state.import", ParseImport, Access::kCommit},
 };
 
 }  // namespace sluice

@@ -20,9 +20,16 @@ const std::string* AsString(const json& value) {
   return value.get_ptr<const std::string*>();
 }
 
+bool HasControlCharacter(std::string_view text) {
+  return std::ranges::any_of(text, [](unsigned char c) {
+    return (c < 0x20 && c != '\t') || c == 0x7f;
+  });
+}
+
 std::string NameRule(size_t max_size) {
   return absl::StrCat("must be a name of 1 to ", max_size,
-                      " letters, digits, '_', '-', '.' or ':'");
+                      " letters, digits, '_', '-', '.' or ':', and begin with a "
+                      "letter, a digit or '_'");
 }
 
 }  // namespace
@@ -96,6 +103,15 @@ void Params::String(std::string_view name, size_t max_size, std::string* out,
   if (text->size() > max_size) {
     return Fail(name, absl::StrCat("has at most ", max_size, " bytes"));
   }
+  if (HasControlCharacter(*text)) return Fail(name, "has a control character");
+  *out = *text;
+}
+
+void Params::Text(std::string_view name, std::string* out, Need need) {
+  const json* value = Take(name, need);
+  if (value == nullptr) return;
+  const std::string* text = AsString(*value);
+  if (text == nullptr) return Fail(name, "must be a string");
   *out = *text;
 }
 
@@ -203,7 +219,7 @@ void Params::Name(std::string_view name, size_t max_size, std::string* out,
   const json* value = Take(name, need);
   if (value == nullptr) return;
   const std::string* text = AsString(*value);
-  if (text == nullptr || !IsName(*text, max_size)) {
+  if (text == nullptr || !IsFilterName(*text, max_size)) {
     return Fail(name, NameRule(max_size));
   }
   *out = *text;
@@ -215,7 +231,7 @@ void Params::Names(std::string_view name, size_t max, size_t max_size,
   if (value == nullptr) return;
   for (const json& element : *value) {
     const std::string* text = AsString(element);
-    if (text == nullptr || !IsName(*text, max_size)) {
+    if (text == nullptr || !IsFilterName(*text, max_size)) {
       return Fail(name, absl::StrCat("must hold names; each ",
                                      NameRule(max_size)));
     }
@@ -290,8 +306,11 @@ void Params::Files(std::string_view name, size_t max,
     }
     const std::string* path = AsString(file["name"]);
     const std::string* text = AsString(file["text"]);
-    if (path == nullptr || text == nullptr || path->size() > 4096) {
+    if (path == nullptr || text == nullptr || path->size() > kMaxFilePath) {
       return Fail(name, "must hold strings for \"name\" and \"text\"");
+    }
+    if (HasControlCharacter(*path)) {
+      return Fail(name, "has a control character in a \"name\"");
     }
     add(*path, *text);
   }
@@ -308,6 +327,9 @@ void Params::StringMap(std::string_view name, size_t max,
   for (const auto& [key, member] : value->items()) {
     const std::string* text = AsString(member);
     if (text == nullptr) return Fail(name, "must hold strings");
+    if (HasControlCharacter(key)) {
+      return Fail(name, "has a control character in a name");
+    }
     out->emplace_back(key, *text);
   }
 }
@@ -352,7 +374,8 @@ absl::Status Params::Finish() {
   for (const auto& [key, value] : params_.items()) {
     if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "there is no parameter \"", key.substr(0, 64), "\" here"));
+          "there is no parameter \"", PrintableName(key.substr(0, 64)),
+          "\" here"));
     }
   }
   return absl::OkStatus();

@@ -34,8 +34,12 @@ class Params {
 
   // Each leaves `out` as it is if the parameter is not there. After the first
   // error nothing more is read; Finish() returns it.
+  // Without control characters but tabs.
   void String(std::string_view name, size_t max_size, std::string* out,
               Need need = Need::kOptional);
+  // Any bytes.
+  void Text(std::string_view name, std::string* out,
+            Need need = Need::kOptional);
   void Bool(std::string_view name, bool* out);
   void Number(std::string_view name, uint64_t max,
               std::optional<uint64_t>* out);
@@ -55,7 +59,7 @@ class Params {
   void Optimization(std::string_view name,
                     std::optional<RulesetOptimization>* out);
   // A name of a filter or a port: 1 to `max_size` letters, digits, '_', '-',
-  // '.' and ':'.
+  // '.' and ':', of which a letter, a digit or '_' comes first.
   void Name(std::string_view name, size_t max_size, std::string* out,
             Need need = Need::kOptional);
   // ["a", "b", ...] of such names, at most `max`, none twice.

@@ -23,7 +23,7 @@ constexpr size_t kMaxDiagnostics = 200;
 
 void ReadLoadRequest(Params& params, LoadRequest* request) {
   params.String("name", kMaxFileName, &request->name);
-  params.String("text", SIZE_MAX, &request->text, Params::Need::kRequired);
+  params.Text("text", &request->text, Params::Need::kRequired);
   params.Files("files", kMaxFiles, [&](std::string name, std::string text) {
     request->files.push_back({std::move(name), std::move(text)});
   });

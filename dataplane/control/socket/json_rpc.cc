@@ -1,11 +1,42 @@
 #include "dataplane/control/socket/json_rpc.h"
 
+#include <functional>
+#include <set>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 
 namespace sluice {
 using nlohmann::json;
+
+json ParseJson(std::string_view text, std::string* twice) {
+  // Of the objects that the parser is in, the outermost first; arrays do not
+  // count. The key that was read last is where the next object is.
+  struct Open {
+    std::set<std::string, std::less<>> keys;
+    std::string last;
+  };
+  std::vector<Open> open;
+  twice->clear();
+  const auto see = [&](int, json::parse_event_t event, json& parsed) {
+    if (event == json::parse_event_t::object_start) {
+      open.emplace_back();
+    } else if (event == json::parse_event_t::object_end) {
+      open.pop_back();
+    } else if (event == json::parse_event_t::key && twice->empty()) {
+      Open& object = open.back();
+      object.last = parsed.get_ref<const std::string&>().substr(0, 64);
+      if (!object.keys.insert(parsed.get_ref<const std::string&>()).second) {
+        for (const Open& outer : open) {
+          absl::StrAppend(twice, twice->empty() ? "" : ".", outer.last);
+        }
+      }
+    }
+    return true;
+  };
+  return json::parse(text, see, /*allow_exceptions=*/false);
+}
 
 std::string Dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);

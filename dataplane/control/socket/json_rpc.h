@@ -23,7 +23,7 @@ enum class RpcError : int32_t {
   kRefused = -32000,         // the filter does not do it; the message says why
   kTooLarge = -32001,        // the message; the connection is closed
   kTooManyClients = -32002,  // the connection is closed
-  kNotAllowed = -32003,      // the connection is closed
+  kNotAllowed = -32003,      // the user has not the role for it, or none
   kBusy = -32004,            // try again
   kRuleset = -32005,         // `data` holds what is wrong with the ruleset
   kNotFound = -32006,        // no such table, state, ...
@@ -32,6 +32,11 @@ enum class RpcError : int32_t {
 
 // JSON nested deeper than this is refused before it is built.
 inline constexpr int kMaxJsonDepth = 16;
+
+// A text as JSON; discarded if it is none. Of an object that has a key twice
+// the readers of the world keep one value or the other: `twice` says where
+// there is one, "params.filter", and is empty otherwise.
+nlohmann::json ParseJson(std::string_view text, std::string* twice);
 
 // On one line. Bytes that are no UTF-8 (file names, lines of rulesets) are
 // replaced; a throw here would take the control lcore down.

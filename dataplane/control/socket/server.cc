@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/text.h"
 #include "dataplane/control/socket/connection.h"
 #include "dataplane/control/socket/json_rpc.h"
 
@@ -94,8 +95,11 @@ size_t ControlServer::Poll(std::chrono::milliseconds timeout) {
   const int n = ::epoll_wait(epoll_.get(), events.data(),
                              static_cast<int>(events.size()), wait);
   now_ = Clock::now();
+  if (turns_ != nullptr) turns_->Begin();
   for (int i = 0; i < n; ++i) {
     const uint64_t id = events[i].data.u64;
+    // The kernel tells of it again.
+    if (id >= kFirstClient && IsOver()) continue;
     if (id == kListener) {
       AcceptClients();
     } else if (id < kFirstClient) {
@@ -106,7 +110,10 @@ size_t ControlServer::Poll(std::chrono::milliseconds timeout) {
   }
   std::vector<uint64_t> ready;
   ready.swap(ready_);
-  for (uint64_t id : ready) Service(id);
+  for (const uint64_t id : ready) {
+    // The others first next time.
+    IsOver() ? ready_.push_back(id) : Service(id);
+  }
   CloseLate();
   return static_cast<size_t>(std::max(n, 0)) + ready.size();
 }
@@ -118,7 +125,7 @@ void ControlServer::AcceptClients() {
     absl::StatusOr<PeerCredentials> peer = listener_.Check(fd.get());
     if (!peer.ok()) {
       ++counters_.refused;
-      LogWarning("control: refused: {}", peer.status().ToString());
+      LogRefusal(Text(peer.status()));
       Connection::SendOnce(fd.get(),
                            ErrorLine(RpcError::kNotAllowed,
                                      "you may not use this control socket"));
@@ -126,8 +133,8 @@ void ControlServer::AcceptClients() {
     }
     if (clients_.size() >= limits_.max_clients) {
       ++counters_.refused;
-      LogWarning("control: refused uid {} pid {}: {} clients already",
-                   peer->uid, peer->pid, clients_.size());
+      LogRefusal(fmt::format("user {} (process {}) is one client more than {}",
+                             peer->uid, peer->pid, clients_.size()));
       Connection::SendOnce(
           fd.get(),
           ErrorLine(RpcError::kTooManyClients,
@@ -142,12 +149,19 @@ void ControlServer::AcceptClients() {
       continue;
     }
     ++counters_.accepted;
-    LogInfo("control: client {}: uid {} gid {} pid {}",
-                 id - kFirstClient, peer->uid, peer->gid, peer->pid);
+    LogDebug("control: client {}: uid {} gid {} pid {}, role {}",
+             id - kFirstClient, peer->uid, peer->gid, peer->pid,
+             Name(peer->role));
     auto client = std::make_unique<Client>(std::move(fd), *peer);
     client->since = now_;
     clients_.emplace(id, std::move(client));
   }
+}
+
+void ControlServer::LogRefusal(std::string_view why) {
+  const RefusalLog::Verdict verdict = refusals_.Add(now_);
+  if (!verdict.log) return;
+  LogWarning("control: refused: {}{}", why, verdict.Suffix());
 }
 
 void ControlServer::OnClientEvent(uint64_t id, uint32_t events) {
@@ -195,7 +209,7 @@ void ControlServer::Service(uint64_t id) {
       return;
     }
     if (client.in_work) break;
-    if (turn == kMessagesATurn) {
+    if (turn == kMessagesATurn || (turn > 0 && IsOver())) {
       ready_.push_back(id);
       break;
     }

@@ -22,9 +22,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "dataplane/base/turn_watch.h"
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/control/socket/listener.h"
 #include "dataplane/control/socket/message.h"
+#include "dataplane/control/socket/refusal_log.h"
 
 namespace sluice {
 
@@ -62,6 +64,10 @@ class ControlServer {
 
   void SetHandler(MessageHandler* handler) { handler_ = handler; }
 
+  // Of the thread that calls Poll(), which begins a turn whenever it is done
+  // with waiting. Outlives the server.
+  void SetTurns(TurnWatch* turns) { turns_ = turns; }
+
   // Waits at most `timeout` for something to do and does it. Returns the
   // number of events.
   size_t Poll(std::chrono::milliseconds timeout);
@@ -82,6 +88,7 @@ class ControlServer {
 
   absl::Status Add(int fd, uint64_t id);
   void AcceptClients();
+  void LogRefusal(std::string_view why);
   void OnClientEvent(uint64_t id, uint32_t events);
   // Does for a client all that can be done now.
   void Service(uint64_t id);
@@ -94,10 +101,17 @@ class ControlServer {
   void Close(uint64_t id, std::string_view why);
 
   Listener listener_;
+  // Whether a turn has been long enough, for the sake of who is not a client.
+  bool IsOver() const { return Clock::now() - now_ >= kTurnTime; }
+
+  static constexpr std::chrono::milliseconds kTurnTime{20};
+
   const ServerLimits limits_;
   MessageHandler* handler_;
+  TurnWatch* turns_ = nullptr;
   UniqueFd epoll_;
   ServerCounters counters_;
+  RefusalLog refusals_;
   std::vector<std::function<void()>> watched_;
   std::map<uint64_t, std::unique_ptr<Client>> clients_;
   std::vector<uint64_t> ready_;  // clients that Service() is due for

@@ -99,6 +99,11 @@ expectations = 64
 socket = "run/s.sock"
 mode = "0660"
 group = "wheel"
+read_group = "watchers"
+operate_group = "100"
+admin_group = "admins"
+allow_devices = ["net_tap"]
+device_dirs = ["/run/vm/", "sockets"]
 [log]
 level = "debug"
 file = "/var/log/sluice.log"
@@ -155,7 +160,14 @@ total_time = 300
                      .rule_slots = 1000,
                      .expectations = 64};
   expected.control = {
-      .socket = "/etc/run/s.sock", .mode = 0660, .group = "wheel"};
+      .socket = "/etc/run/s.sock",
+      .mode = 0660,
+      .group = "wheel",
+      .read_group = "watchers",
+      .operate_group = "100",
+      .admin_group = "admins",
+      .devices = {.drivers = {"net_tap"},
+                  .directories = {"/run/vm", "/etc/sockets"}}};
   expected.log = {.level = "debug",
                   .file = "/var/log/sluice.log",
                   .packets = "/etc/packets",
@@ -308,6 +320,10 @@ const BadCase kBadCases[] = {
     {"socket path too long",
      With("[control]\nsocket = \"/" + std::string(107, 's') + "\"\n"),
      {"10:10: the path of the control socket has 108 bytes"}},
+    {"a device for a driver", With("[control]\nallow_devices = [\"net_tap0\"]\n"),
+     {"10:18: there is no driver 'net_tap0'"}},
+    {"all the file system", With("[control]\ndevice_dirs = [\"/\"]\n"),
+     {"10:16: 'device_dirs' cannot hold \"/\""}},
     {"control character", With("[control]\ngroup = \"a\\nb\"\n"),
      {"10:9: 'group' has a control character"}},
     {"helper of no kind", With("[policy]\nhelpers = [\"sip\"]\n"),
@@ -420,7 +436,7 @@ TEST_F(ConfigFileTest, MissingFile) {
 TEST_F(ConfigFileTest, FolderInsteadOfFile) {
   const ParsedConfig parsed = LoadConfig(folder_);
   ASSERT_EQ(parsed.diagnostics.size(), 1u);
-  EXPECT_EQ(parsed.diagnostics[0].message, "is a folder");
+  EXPECT_EQ(parsed.diagnostics[0].message, "cannot be read: Is a directory");
 }
 
 TEST_F(ConfigFileTest, TooLargeFile) {

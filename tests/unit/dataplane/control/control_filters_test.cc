@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "dataplane/control/methods/method.h"
 #include "dataplane/control/socket/json_rpc.h"
 #include "tests/support/fake_transfer.h"
 #include "tests/unit/dataplane/control/control_operations_fixture.h"
@@ -192,15 +193,25 @@ TEST_F(ControlFiltersTest, EveryMethodAsksTheFilterThatIsNamed) {
 TEST_F(ControlFiltersTest, WhatNamesNoFilterIsNotBegun) {
   FakeTransfer transfer;
   operations_.SetTransfer(&transfer);
-  for (std::string_view method : Operations::MethodNames()) {
-    const json answer = Ask(std::string(method), {{"filter", "nobody"}});
+  for (const Method* of : AllMethods()) {
+    const std::string method(of->name);
+    const json answer = Ask(method, {{"filter", "nobody"}});
     const int code = answer["error"]["code"].get<int>();
     // Those that have other parameters may miss them first.
     EXPECT_TRUE(code == kNotFound || code == kInvalid) << method << answer;
   }
   EXPECT_THAT(Message("rules.show", {{"filter", "nobody"}}),
               HasSubstr("no filter \"nobody\""));
-  EXPECT_EQ(Code("rules.show", {{"filter", ""}}), kNotFound);
+  // And what can name none.
+  for (const char* name : {"", ".", "..", ".a", "-x", ":a", "a b", "a\nb",
+                           "a\x1b[2J"}) {
+    EXPECT_EQ(Code("rules.show", {{"filter", name}}), kInvalid) << name;
+    EXPECT_EQ(Code("filter.create", {{"filter", name}, {"ports", {"p"}}}),
+              kInvalid)
+        << name;
+    EXPECT_EQ(Code("filter.destroy", {{"filter", name}}), kInvalid) << name;
+    EXPECT_EQ(Code("restore.status", {{"filter", name}}), kInvalid) << name;
+  }
   EXPECT_EQ(Code("rules.show", {{"filter", std::string(32, 'a')}}), kInvalid);
   EXPECT_EQ(Code("control.version", {{"filter", "main"}}), kInvalid);
 }

@@ -49,7 +49,7 @@ class ControlOperationsTest : public testing::Test {
   // A line's answers in order of arrival; nothing for a skipped one.
   void Send(const std::string& line, UniqueFd fd = {}) {
     operations_.OnMessage(
-        {.text = line, .fd = std::move(fd), .peer = {.pid = 7, .uid = 8}},
+        {.text = line, .fd = std::move(fd), .peer = {.pid = 7, .uid = 8, .gid = 8, .role = role_}},
         Reply([this](std::optional<std::string> answer) {
           ASSERT_TRUE(answer.has_value()) << "a reply was dropped";
           answers_.push_back(*answer);
@@ -88,6 +88,7 @@ class ControlOperationsTest : public testing::Test {
     return answer.contains("error") ? answer["error"]["code"].get<int>() : 0;
   }
 
+  Role role_ = Role::kAdmin;  // of who asks
   FakeFilterControl filter_;
   FakeFilterDirectory directory_{&filter_};
   std::unique_ptr<Builder> builder_ = std::make_unique<Builder>();

@@ -42,6 +42,8 @@ class FilterRegistryTest : public ::testing::Test {
       options.ports.push_back({.name = name, .device = DeviceOf(name)});
     }
     options.wires = {{.ports = {0, 1}}, {.ports = {2, 3}}};
+    options.run_time_devices = {.drivers = {DeviceOf("b"), "net_ring_fvm"},
+                                .directories = {}};
     options.restore_clock = [] { return RestoreTime{1}; };  // none is late
     engine_ = StartTestEngine(std::move(options));
     if (engine_ == nullptr) return;
@@ -308,6 +310,44 @@ TEST_F(FilterRegistryTest, AFilterMayComeBeforeItsPort) {
   EXPECT_NE(Listing("vm").macs[0], "");
 }
 
+TEST_F(FilterRegistryTest, AFilterThatExpectsARestoreKeepsNobodyBusy) {
+  FilterSpec spec;
+  spec.name = "web";
+  spec.ports = {"a"};
+  spec.expect_restore = true;
+  auto create = registry_->BeginCreateFilter(spec);
+  create->Build();
+  ASSERT_TRUE(create->Publish().ok());
+  create.reset();
+  Settle();
+  ASSERT_TRUE(Listing("web").status.expects());
+  EXPECT_FALSE(engine_->busy()) << "nothing is under way";
+}
+
+TEST_F(FilterRegistryTest, ALoadIsBuiltAgainWherePortsHaveChanged) {
+  auto* const main = static_cast<LiveFilter*>(registry_->Find("main"));
+  auto load = main->Rules().BeginLoad({.name = "rules", .text = "block on b\n"});
+  load->Build();
+  EXPECT_FALSE(load->Outdated());
+  // A port of that name comes; who compiles again is the builder.
+  auto add = registry_->BeginAddPort({.name = "e", .device = "net_null6"});
+  add->Build();
+  ASSERT_TRUE(add->Publish().ok());
+  EXPECT_TRUE(load->Outdated());
+  load->Build();
+  EXPECT_FALSE(load->Outdated());
+  const auto loaded = load->Publish();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->rules, 1u);
+  // What is refused or only tried is not built again.
+  auto bad = main->Rules().BeginLoad({.name = "rules", .text = "nonsense\n"});
+  bad->Build();
+  auto more = registry_->BeginAddPort({.name = "f", .device = "net_null5"});
+  more->Build();
+  ASSERT_TRUE(more->Publish().ok());
+  EXPECT_FALSE(bad->Outdated());
+}
+
 TEST_F(FilterRegistryTest, WorkThatIsUnderWayWhenItsFilterGoesEndsWithAnError) {
   ASSERT_TRUE(Create("web", {"a"}, kPassAll).ok());
   auto* const web = static_cast<LiveFilter*>(registry_->Find("web"));
@@ -389,7 +429,7 @@ TEST_F(FilterRegistryTest, WordsOfPortsAreThoseOfTheConfiguration) {
   EXPECT_THAT(message(with([](PortSpec& s) { s.wire = "all"; })),
               HasSubstr("cannot be named"));
   EXPECT_THAT(message(with([](PortSpec& s) { s.device = "net_nothing7"; })),
-              HasSubstr("net_nothing7"));
+              HasSubstr("may not use the driver net_nothing"));
   EXPECT_EQ(ports_->entries().size(), 4u);
 }
 

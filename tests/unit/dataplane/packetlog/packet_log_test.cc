@@ -260,6 +260,33 @@ TEST_F(PacketLogTest, TheBytesAreThoseOfPflogd) {
   EXPECT_EQ(byte(header + 100), 0x45) << "the packet";
 }
 
+TEST_F(PacketLogTest, ARecordThatIsYoungerThanTheLookIsOfThisMoment) {
+  const auto seconds = [](const std::string& file, size_t record) {
+    const size_t at = 24 + record * (16 + 100 + kLogBytes);
+    uint32_t value = 0;
+    for (int i = 3; i >= 0; --i) {
+      value = value << 8 | static_cast<uint8_t>(file[at + i]);
+    }
+    return value;
+  };
+  {
+    auto log = Make();
+    Put(*log, 0, /*now=*/8);
+    log->Drain(/*now=*/7, /*wall=*/1'600'000'000'250'000);
+    // The same where ticks wrap around between the two.
+    Put(*log, 0, /*now=*/2);
+    log->Drain(/*now=*/UINT32_MAX, /*wall=*/1'600'000'000'250'000);
+    // And one that is older than that.
+    Put(*log, 0, /*now=*/UINT32_MAX - 1000);
+    log->Drain(/*now=*/1000, /*wall=*/1'600'000'000'250'000);
+  }
+  const std::string file = Contents(0);
+  ASSERT_EQ(file.size(), 24u + 3 * (16 + 100 + kLogBytes));
+  EXPECT_EQ(seconds(file, 0), 1'600'000'000u);
+  EXPECT_EQ(seconds(file, 1), 1'600'000'000u);
+  EXPECT_EQ(seconds(file, 2), 1'599'999'998u);
+}
+
 TEST_F(PacketLogTest, EachPflogHasItsFileAndItGoesOnWhereItWas) {
   for (int round = 0; round < 2; ++round) {
     auto log = Make();

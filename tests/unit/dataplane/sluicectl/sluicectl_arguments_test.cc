@@ -119,6 +119,17 @@ TEST(SluicectlArguments, LevelOfTheOptimiser) {
   EXPECT_THAT(ErrorOf({"-o", "none", "-sr"}), HasSubstr("-f"));
 }
 
+TEST(SluicectlArguments, AnEmptyValueIsNone) {
+  for (const char* flag : {"-D", "-F", "-f", "-i", "-k", "-o", "-p", "-s", "-T",
+                           "-t"}) {
+    EXPECT_THAT(ErrorOf({flag, "", "-sr"}), HasSubstr("the value is empty"))
+        << flag;
+  }
+  EXPECT_THAT(ErrorOf({"--socket", "", "-sr"}), HasSubstr("argument"));
+  EXPECT_THAT(ErrorOf({"--filter=", "-sr"}), HasSubstr("argument"));
+  EXPECT_THAT(ErrorOf({"-t", "x", "-T", "add", ""}), "an address is empty");
+}
+
 TEST(SluicectlArguments, KillsOneOrTwo) {
   EXPECT_THAT(Parse({"-k", "a", "-k", "b"}).kill, ElementsAre("a", "b"));
   EXPECT_THAT(Parse({"-k", "label", "-k", "web"}).kill,

@@ -14,6 +14,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 using testing::Pair;
 using testing::StartsWith;
 
@@ -195,6 +196,38 @@ TEST(SluicectlCommands, FlagsMayAskAnotherFilter) {
   EXPECT_THAT(ErrorOf({"--filter", "a"}), HasSubstr("nothing to do"));
   // A table's address is none of the commands.
   EXPECT_FALSE(Parse({"-t", "x", "-Tadd", "filter"}).command.has_value());
+}
+
+TEST(SluicectlUsage, IsOfTheCommandAtHandOnly) {
+  const auto usage = [](std::vector<std::string> words) {
+    return UsageFor(words);
+  };
+  const std::string create = usage({"filter", "create", "--prots"});
+  EXPECT_THAT(create, StartsWith("usage: sluicectl filter create name"));
+  EXPECT_THAT(create, HasSubstr("--hold-bypass"));
+  EXPECT_THAT(create, Not(HasSubstr("port add")));
+  EXPECT_THAT(create, Not(HasSubstr("filter destroy")));
+  EXPECT_EQ(usage({"--json", "filter", "show", "a", "b"}),
+            "usage: sluicectl filter destroy name | list | show [name]\n");
+  // A verb that is none: all of the noun.
+  const std::string filter = usage({"filter", "ls"});
+  EXPECT_THAT(filter, HasSubstr("filter create"));
+  EXPECT_THAT(filter, HasSubstr("filter destroy"));
+  EXPECT_THAT(filter, Not(HasSubstr("port add")));
+  EXPECT_EQ(usage({"metrics", "x"}), "usage: sluicectl metrics\n");
+  const std::string flags = usage({"-s", "x"});
+  EXPECT_THAT(flags, StartsWith("usage: sluicectl [-"));
+  EXPECT_THAT(flags, HasSubstr("  -s  rules states"));
+  EXPECT_THAT(flags, Not(HasSubstr("filter create")));
+}
+
+TEST(SluicectlUsage, SaysWhatMayHaveBeenMeant) {
+  EXPECT_EQ(ErrorOf({"filter", "ls"}),
+            "unknown command: filter ls; did you mean filter list?");
+  EXPECT_EQ(ErrorOf({"port", "rmove", "a"}),
+            "unknown command: port rmove; did you mean port remove?");
+  EXPECT_EQ(ErrorOf({"fliter", "list"}),
+            "unknown command line argument: fliter; did you mean filter?");
 }
 
 TEST(SluicectlCommands, HelpNamesEveryCommandAndOption) {

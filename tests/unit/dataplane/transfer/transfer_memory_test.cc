@@ -12,10 +12,10 @@
 namespace sluice {
 namespace {
 
-// States that the exporter makes room for in one allocation, which is larger
-// than any other of an export of so few.
 constexpr int kFlows = 1100;
-constexpr size_t kRoom = 4096 * sizeof(SnapshotState);
+// The exporter makes room for states in pieces of a mebibyte, which is more than
+// anything else of an export of so few takes at once.
+constexpr size_t kRoom = size_t{1} << 20;
 
 TEST(TransferMemoryTest, AnExportThatIsNotWholeIsNone) {
   TransferNode node;

@@ -68,9 +68,32 @@ TEST(WorkerWatchTest, ALoopThatEndsNotIsAStall) {
   WorkerWatch watch;
   uint64_t now = 1000;
   watch.Look(7, now, [] { return Busy(0); });
+  // What it did before the first sample is not known.
   EXPECT_EQ(TimeToStall(watch, 7, &now,
                         [](uint64_t t) { return Busy(t * 1'000'000); }),
-            60u);
+            60u + kLookInterval);
+}
+
+TEST(WorkerWatchTest, APreemptedWorkerIsBlamedForWhatItRanOnly) {
+  // On a busy machine: a little processor time now and then, no round seen
+  // yet, and looks that come late.
+  for (const uint64_t step : {kLookInterval, kLongestGap, 2 * kLongestGap}) {
+    WorkerWatch watch;
+    uint64_t now = 1000, ran = 0;
+    watch.Look(7, now, [] { return Busy(0); });
+    for (int i = 0; i < 20; ++i) {
+      ran += 1'200'000;
+      EXPECT_FALSE(watch.Look(7, now += step, [&] { return Busy(ran); })) << i;
+    }
+  }
+  // One that runs half of the time in a loop is found after twice the time.
+  WorkerWatch watch;
+  uint64_t now = 1000;
+  watch.Look(7, now, [] { return Busy(0); });
+  EXPECT_EQ(TimeToStall(watch, 7, &now,
+                        [](uint64_t t) { return Busy(t * 500'000); }),
+            120u + kLookInterval);
+  EXPECT_FALSE(watch.starved());
 }
 
 TEST(WorkerWatchTest, AWorkerWithoutAProcessorHasMoreTime) {
@@ -81,6 +104,7 @@ TEST(WorkerWatchTest, AWorkerWithoutAProcessorHasMoreTime) {
       TimeToStall(watch, 7, &now, [](uint64_t) { return Busy(5); });
   EXPECT_GE(time, kStarvedTime);
   EXPECT_LE(time, kStarvedTime + 2 * kLookInterval);
+  EXPECT_TRUE(watch.starved());
 }
 
 TEST(WorkerWatchTest, ALateLookIsNotTheWorkersFault) {

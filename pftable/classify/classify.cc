@@ -1,0 +1,261 @@
+#include "pftable/classify/classify.h"
+
+#include "pftable/classify/cursor.h"
+#include "pftable/engine/scan.h"
+
+namespace sluice {
+namespace {
+
+using classify::Classes;
+using classify::Cursor;
+using classify::Dimension;
+using classify::Entry;
+using classify::kNoIndex;
+using classify::Number;
+using classify::Part;
+
+// Reads candidates until one is certain, or as many as there is room for.
+// False: there are more.
+bool FillList(const Part& part, const Classes& classes, CandidateList& list) {
+  Cursor cursor(part, classes);
+  list.count = 0;
+  while (true) {
+    const uint32_t entry = cursor.Next();
+    if (entry == kNoIndex) return true;
+    if (list.count == kMostCandidates) return false;
+    list.entries[list.count++] = entry;
+    if (part.entries[entry].certain) return true;
+  }
+}
+
+// What packets of one family are.
+void FindClasses(const Part& part, std::span<const PacketInfo* const> packets,
+                 uint16_t link, Classes* classes) {
+  const uint32_t count = static_cast<uint32_t>(packets.size());
+  const std::array<uint8_t, 16>* addresses[kMaxBurst];
+  uint32_t source[kMaxBurst], destination[kMaxBurst];
+  for (uint32_t i = 0; i < count; ++i) addresses[i] = &packets[i]->source;
+  part.source.Find(addresses, count, source);
+  for (uint32_t i = 0; i < count; ++i) addresses[i] = &packets[i]->destination;
+  part.destination.Find(addresses, count, destination);
+  for (uint32_t i = 0; i < count; ++i) {
+    const PacketInfo& packet = *packets[i];
+    // Of protocols without ports no rule with ports is a candidate, whatever
+    // these are.
+    const uint16_t source_port = packet.source_port.host();
+    const uint16_t destination_port = packet.destination_port.host();
+    classes[i] = {
+        .numbers = {part.source.ClassOf(source[i]),
+                    part.destination.ClassOf(destination[i]),
+                    part.source_port.Find(source_port),
+                    part.destination_port.Find(destination_port),
+                    part.transport.Find(packet), link},
+        .compared = {source[i], destination[i], source_port,
+                     destination_port}};
+  }
+}
+
+ClassKey KeyOf(const Part& part, const Classes& classes) {
+  const auto& numbers = classes.numbers;
+  return {
+      .serial = part.serial,
+      .source = numbers[classify::kSource],
+      .destination = numbers[classify::kDestination],
+      .source_port = static_cast<uint16_t>(numbers[classify::kSourcePort]),
+      .destination_port =
+          static_cast<uint16_t>(numbers[classify::kDestinationPort]),
+      .transport = static_cast<uint16_t>(numbers[classify::kTransport]),
+      .link = static_cast<uint16_t>(numbers[classify::kLink])};
+}
+
+// What a cursor reads first.
+void Prefetch(const Part& part, const Classes& classes) {
+  for (const Dimension d : part.listed) {
+    const std::span<const classify::Record> list =
+        part.lists[d].list(classes.numbers[d]);
+    __builtin_prefetch(list.data());
+  }
+  for (const Dimension d : part.active) {
+    __builtin_prefetch(part.rows[d].row(classes.numbers[d]));
+  }
+}
+
+// Walks candidates as the interpreter walks rules.
+class CandidateScan {
+ public:
+  CandidateScan(const Generation& generation, const EvaluationInput& input,
+                const Part& part, WorkerCounters& counters, Verdict& verdict)
+      : policy_(*generation.policy),
+        input_(input),
+        part_(part),
+        counters_(counters),
+        scan_(generation, input, counters, verdict) {}
+
+  // The next candidate. True: no other matters.
+  bool Visit(uint32_t position) {
+    const Entry& entry = part_.entries[position];
+    return part_.in_order ? VisitInOrder(position, entry) : VisitBest(entry);
+  }
+  void Decide() { scan_.Decide(); }
+
+ private:
+  Number NumberAt(Dimension dimension) const {
+    const PacketInfo& packet = input_.packet;
+    switch (dimension) {
+      case classify::kSourcePort:
+        return packet.source_port.host();
+      case classify::kDestinationPort:
+        return packet.destination_port.host();
+      case classify::kSource:
+        return classify::NumberOf(packet.family, packet.source);
+      default:
+        return classify::NumberOf(packet.family, packet.destination);
+    }
+  }
+
+  bool Matches(const Entry& entry, const CompiledRule& rule) {
+    counters_.evaluations(rule.slot).Add(1);
+    for (uint32_t d = entry.demoted; d != kNoIndex; d = part_.demoted[d].next) {
+      const classify::DemotedSet& demoted = part_.demoted[d];
+      if (!demoted.set.Contains(NumberAt(demoted.dimension))) return false;
+    }
+    return !entry.verify || scan_.Matches(rule);
+  }
+
+  bool VisitBest(const Entry& entry) {
+    for (uint32_t g = entry.guard; g != kNoIndex; g = part_.guards[g].outer) {
+      if (!scan_.Matches(policy_.rules[part_.guards[g].rule])) return false;
+    }
+    const CompiledRule& rule = policy_.rules[entry.rule];
+    if (!Matches(entry, rule)) return false;
+    scan_.Take(rule, entry.anchor_slot);
+    return true;
+  }
+
+  bool VisitInOrder(uint32_t position, const Entry& entry) {
+    while (depth_ > 0 && position >= calls_[depth_ - 1].end) {
+      const Call& call = calls_[--depth_];
+      if (call.decisions != scan_.decisions()) return true;
+    }
+    if (position < skip_) return false;
+    const CompiledRule& rule = policy_.rules[entry.rule];
+    if (!Matches(entry, rule)) {
+      if (entry.end != kNoIndex) skip_ = entry.end;
+      return false;
+    }
+    scan_.Take(rule, entry.anchor_slot);
+    if (entry.end == kNoIndex) return rule.quick;
+    if (rule.quick) calls_[depth_++] = {entry.end, scan_.decisions()};
+    return false;
+  }
+
+  // A quick call that has been entered.
+  struct Call {
+    uint32_t end;
+    uint32_t decisions;  // before it
+  };
+
+  const CompiledPolicy& policy_;
+  const EvaluationInput& input_;
+  const Part& part_;
+  WorkerCounters& counters_;
+  Scan scan_;
+  uint32_t skip_ = 0;
+  uint32_t depth_ = 0;
+  std::array<Call, kMaxAnchorDepth> calls_;
+};
+
+}  // namespace
+
+void FindCandidates(const Classifier& classifier, Direction direction,
+                    InterfaceView interface,
+                    std::span<const PacketInfo* const> packets,
+                    VerdictCache& cache, std::span<Candidates> out) {
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    const Part* part = classifier.part(direction, family);
+    uint16_t link = 0;
+    if (part != nullptr && part->link.needed) {
+      const auto* known = part->link.Find(interface);
+      // A port that came after the policy: until that is compiled again.
+      if (known == nullptr) part = nullptr;
+      else link = static_cast<uint16_t>(known->number);
+    }
+    const PacketInfo* of_family[kMaxBurst];
+    uint32_t places[kMaxBurst];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < packets.size(); ++i) {
+      if (packets[i]->family != family) continue;
+      out[i].part = part;
+      places[count] = i;
+      of_family[count++] = packets[i];
+    }
+    if (part == nullptr || count == 0) continue;
+    Classes classes[kMaxBurst];
+    FindClasses(*part, {of_family, count}, link, classes);
+    ClassKey keys[kMaxBurst];
+    CandidateList* lists[kMaxBurst];
+    for (uint32_t k = 0; k < count; ++k) {
+      keys[k] = KeyOf(*part, classes[k]);
+      lists[k] = &cache.At(keys[k].Hash());
+      __builtin_prefetch(lists[k]);
+    }
+    uint32_t missing[kMaxBurst];
+    uint32_t missing_count = 0;
+    for (uint32_t k = 0; k < count; ++k) {
+      if (lists[k]->key != keys[k]) {
+        missing[missing_count++] = k;
+        Prefetch(*part, classes[k]);
+        continue;
+      }
+      Candidates& candidates = out[places[k]];
+      candidates.list = *lists[k];
+      candidates.complete = true;
+    }
+    for (uint32_t m = 0; m < missing_count; ++m) {
+      const uint32_t k = missing[m];
+      Candidates& candidates = out[places[k]];
+      candidates.list.key = keys[k];
+      candidates.classes = classes[k];
+      candidates.complete = FillList(*part, classes[k], candidates.list);
+      if (candidates.complete) *lists[k] = candidates.list;
+    }
+  }
+}
+
+Verdict EvaluateCandidates(const Generation& generation,
+                           const EvaluationInput& input,
+                           const Candidates& candidates,
+                           WorkerCounters& counters) {
+  if (candidates.part == nullptr) {
+    return Evaluate(generation, input, counters);
+  }
+  Verdict verdict;  // what it has room for but does not use stays unwritten
+  CandidateScan scan(generation, input, *candidates.part, counters, verdict);
+  const CandidateList& list = candidates.list;
+  if (candidates.complete) {
+    for (uint32_t i = 0; i < list.count; ++i) {
+      if (scan.Visit(list.entries[i])) break;
+    }
+  } else {
+    Cursor cursor(*candidates.part, candidates.classes);
+    while (true) {
+      const uint32_t entry = cursor.Next();
+      if (entry == kNoIndex || scan.Visit(entry)) break;
+    }
+  }
+  scan.Decide();
+  return verdict;
+}
+
+Verdict Classify(const Generation& generation, const EvaluationInput& input,
+                 VerdictCache& cache, WorkerCounters& counters) {
+  const Classifier* classifier = generation.policy->classifier.get();
+  if (classifier == nullptr) return Evaluate(generation, input, counters);
+  const PacketInfo* packet = &input.packet;
+  Candidates candidates;
+  FindCandidates(*classifier, input.direction, input.interface, {&packet, 1},
+                 cache, {&candidates, 1});
+  return EvaluateCandidates(generation, input, candidates, counters);
+}
+
+}  // namespace sluice

@@ -1,0 +1,122 @@
+// From a value to its class: sorted intervals and how they are searched.
+#ifndef SLUICE_PFTABLE_CLASSIFY_INTERVALS_H_
+#define SLUICE_PFTABLE_CLASSIFY_INTERVALS_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "packet/packet.h"
+#include "pftable/classify/interval_set.h"
+#include "pftable/classify/rows.h"
+
+namespace sluice::classify {
+
+// Interval i goes from starts[i] to before starts[i + 1]; starts[0] is 0.
+// Neighbours are of different classes.
+struct Intervals {
+  std::vector<Number> starts;
+  std::vector<uint32_t> classes;
+};
+
+// How many elementary intervals all the sets make: the numbers at which any of
+// them begins or has ended, sorted, 0 before them.
+std::vector<Number> Boundaries(std::span<const IntervalSet* const> sets,
+                               Number top);
+// How many of these intervals a set covers.
+size_t Span(const IntervalSet& set, std::span<const Number> boundaries,
+            Number top);
+
+// By rule: its set. Those of all values are taken for wild. With `most` below
+// what rows would store: nothing, and `rows` is of no use then.
+bool Sweep(std::span<const IntervalSet* const> sets, Number top, size_t most,
+           RowBuilder& rows, Intervals* intervals);
+
+struct SearchLevel {
+  uint32_t first;  // node; the root's level comes first
+  uint32_t last;   // key
+};
+
+// Sixteen sorted 32-bit numbers a node: one cache line and one comparison of
+// vectors a level. Numbers are stored with the highest bit flipped, to be
+// compared as signed ones.
+class Search32 {
+ public:
+  static constexpr uint32_t kFanout = 16;
+  struct alignas(64) Node {
+    std::array<int32_t, kFanout> keys;
+  };
+
+  void Build(std::span<const uint32_t> starts);
+  // The interval that each key is in. `out` may not be `keys`.
+  void Find(const uint32_t* keys, uint32_t count, uint32_t* out) const;
+  size_t MemoryUse() const { return nodes_.capacity() * sizeof(Node); }
+
+ private:
+  std::vector<Node> nodes_;
+  std::vector<SearchLevel> levels_;
+};
+
+// The same for 64-bit numbers, eight a node.
+class Search64 {
+ public:
+  static constexpr uint32_t kFanout = 8;
+  struct alignas(64) Node {
+    std::array<int64_t, kFanout> keys;
+  };
+
+  void Build(std::span<const uint64_t> starts);
+  void Find(const uint64_t* keys, uint32_t count, uint32_t* out) const;
+  size_t MemoryUse() const { return nodes_.capacity() * sizeof(Node); }
+
+ private:
+  std::vector<Node> nodes_;
+  std::vector<SearchLevel> levels_;
+};
+
+// Classes of addresses of one family.
+class AddressClasses {
+ public:
+  void Build(Family family, const Intervals& intervals);
+  // The interval of each. `addresses`: network order, as PacketInfo has them.
+  void Find(const std::array<uint8_t, 16>* const* addresses, uint32_t count,
+            uint32_t* intervals) const;
+  uint32_t ClassOf(uint32_t interval) const { return classes_[interval]; }
+  size_t MemoryUse() const;
+
+ private:
+  void FindV4(const std::array<uint8_t, 16>* const* addresses,
+              uint32_t count, uint32_t* intervals) const;
+  void FindV6(const std::array<uint8_t, 16>* const* addresses,
+              uint32_t count, uint32_t* intervals) const;
+
+  Family family_ = Family::kNone;
+  std::vector<uint32_t> classes_;  // by interval
+  Search32 search32_;
+  // IPv6: the upper halves, each once; of the i-th, lows_[firsts_[i],
+  // firsts_[i + 1]) are the lower halves of the starts that have it.
+  Search64 search64_;
+  std::vector<uint64_t> highs_;
+  std::vector<uint32_t> firsts_;
+  std::vector<uint64_t> lows_;  // by interval
+};
+
+// Classes of ports: pages of 256, equal ones stored once.
+class PortClasses {
+ public:
+  void Build(const Intervals& intervals);
+  uint16_t Find(uint16_t port) const {
+    return classes_[pages_[port >> 8] << 8 | (port & 255)];
+  }
+  size_t MemoryUse() const { return classes_.capacity() * sizeof(uint16_t); }
+
+ private:
+  std::array<uint16_t, 256> pages_{};
+  std::vector<uint16_t> classes_;
+};
+
+}  // namespace sluice::classify
+
+#endif  // SLUICE_PFTABLE_CLASSIFY_INTERVALS_H_

@@ -1,0 +1,183 @@
+// Interval sets and searches against sets and walks that are plainly right.
+#include "pftable/classify/intervals.h"
+
+#include <gtest/gtest.h>
+
+#include <bitset>
+#include <random>
+
+namespace sluice::classify {
+namespace {
+
+using Bits64 = std::bitset<64>;
+constexpr Number kTop = 63;
+
+Bits64 BitsOf(const IntervalSet& set) {
+  Bits64 bits;
+  for (int i = 0; i < 64; ++i) bits[i] = set.Contains(i);
+  return bits;
+}
+
+class IntervalsTest : public testing::Test {
+ protected:
+  uint32_t Below(uint32_t n) { return static_cast<uint32_t>(random_()) % n; }
+
+  IntervalSet RandomSet(Bits64* bits) {
+    std::vector<Interval> intervals;
+    bits->reset();
+    for (uint32_t n = Below(4); n > 0; --n) {
+      const uint32_t low = Below(64);
+      const uint32_t high = std::min(63u, low + Below(20));
+      intervals.push_back({low, high});
+      for (uint32_t i = low; i <= high; ++i) bits->set(i);
+    }
+    return IntervalSet::Union(std::move(intervals));
+  }
+
+  std::mt19937 random_{5};
+};
+
+TEST_F(IntervalsTest, SetsAreAsSetsOfBits) {
+  EXPECT_EQ(BitsOf(IntervalSet()), ~Bits64());
+  EXPECT_EQ(BitsOf(IntervalSet::None()), Bits64());
+  EXPECT_TRUE(IntervalSet().Complement(kTop).empty());
+  EXPECT_TRUE(IntervalSet::None().Complement(kTop).all());
+  EXPECT_TRUE(IntervalSet::Of(3, 2).empty());
+  for (int round = 0; round < 5000; ++round) {
+    Bits64 a, b;
+    const IntervalSet first = RandomSet(&a), second = RandomSet(&b);
+    ASSERT_EQ(BitsOf(first), a);
+    ASSERT_EQ(BitsOf(first.And(second)), a & b);
+    ASSERT_EQ(BitsOf(first.Complement(kTop)), ~a);
+    ASSERT_EQ(BitsOf(first.And(IntervalSet())), a);
+  }
+}
+
+// A sweep over random sets: each value has the class of those with the same
+// members, and no other.
+TEST_F(IntervalsTest, ClassesAreTheCombinations) {
+  for (int round = 0; round < 300; ++round) {
+    std::vector<IntervalSet> sets(1 + Below(12));
+    std::vector<Bits64> bits(sets.size());
+    std::vector<const IntervalSet*> pointers;
+    for (size_t i = 0; i < sets.size(); ++i) {
+      if (Below(5) == 0) {
+        bits[i].set();
+      } else {
+        sets[i] = RandomSet(&bits[i]);
+      }
+      pointers.push_back(&sets[i]);
+    }
+    std::vector<bool> wild;
+    for (const IntervalSet& set : sets) wild.push_back(set.all());
+    Bits places(sets.size());
+    for (uint32_t i = 0; i < places.size(); ++i) places[i] = i;
+    RowBuilder rows(places, static_cast<uint32_t>(sets.size()), wild);
+    Intervals intervals;
+    ASSERT_TRUE(Sweep(pointers, kTop, 1000, rows, &intervals));
+    const auto class_of = [&](uint32_t value) {
+      size_t i = 0;
+      while (i + 1 < intervals.starts.size() &&
+             intervals.starts[i + 1] <= value) {
+        ++i;
+      }
+      return intervals.classes[i];
+    };
+    for (uint32_t x = 0; x < 64; ++x) {
+      for (uint32_t y = 0; y < 64; ++y) {
+        bool same = true;
+        for (const Bits64& set : bits) same = same && set[x] == set[y];
+        ASSERT_EQ(class_of(x) == class_of(y), same) << x << " " << y;
+      }
+    }
+  }
+}
+
+TEST_F(IntervalsTest, StopsWhenRowsWouldStoreTooMuch) {
+  const IntervalSet one = IntervalSet::Of(3, 5), two = IntervalSet::Of(9, 9);
+  const IntervalSet* sets[] = {&one, &two};
+  const Bits places = {0, 1};
+  RowBuilder rows(places, 2, {false, false});
+  Intervals intervals;
+  EXPECT_FALSE(Sweep(sets, kTop, 1, rows, &intervals));
+}
+
+Intervals Spread(const std::vector<Number>& starts) {
+  Intervals intervals;
+  for (size_t i = 0; i < starts.size(); ++i) {
+    intervals.starts.push_back(starts[i]);
+    intervals.classes.push_back(static_cast<uint32_t>(i * 3));
+  }
+  return intervals;
+}
+
+void ExpectFound(Family family, const Intervals& intervals,
+                 const std::vector<Number>& values) {
+  AddressClasses classes;
+  classes.Build(family, intervals);
+  for (const Number value : values) {
+    std::array<uint8_t, 16> bytes{};
+    for (int i = 0; i < AddressBits(family) / 8; ++i) {
+      bytes[i] =
+          static_cast<uint8_t>(value >> (AddressBits(family) - 8 - 8 * i));
+    }
+    const std::array<uint8_t, 16>* address = &bytes;
+    uint32_t found = 0;
+    classes.Find(&address, 1, &found);
+    uint32_t expected = 0;
+    while (expected + 1 < intervals.starts.size() &&
+           intervals.starts[expected + 1] <= value) {
+      ++expected;
+    }
+    ASSERT_EQ(found, expected) << static_cast<uint64_t>(value);
+    ASSERT_EQ(classes.ClassOf(found), expected * 3);
+  }
+}
+
+TEST_F(IntervalsTest, AddressesAreInTheirIntervals) {
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    const Number top =
+        family == Family::kIpv4 ? Number{0xffffffff} : ~Number{0};
+    for (const size_t count : {1, 2, 8, 9, 16, 17, 255, 256, 257, 5000}) {
+      std::vector<Number> starts = {0};
+      if (count > 1) starts.push_back(top);
+      while (starts.size() < count) {
+        Number start = (Number{random_()} << 96 | Number{random_()} << 64 |
+                        Number{random_()} << 32 | random_()) &
+                       top;
+        // Many of one network.
+        if (Below(2) == 0) start = (top >> 3) << 40 | Below(5000);
+        starts.push_back(start & top);
+      }
+      std::ranges::sort(starts);
+      starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
+      std::vector<Number> values = {0, 1, top, top - 1};
+      for (const Number start : starts) {
+        values.push_back(start);
+        values.push_back((start - 1) & top);
+        values.push_back((start + 1) & top);
+      }
+      ExpectFound(family, Spread(starts), values);
+    }
+  }
+}
+
+TEST_F(IntervalsTest, PortsAreInTheirIntervals) {
+  std::vector<Number> starts = {0, 1, 255, 256, 257, 1024, 65535};
+  for (int i = 0; i < 300; ++i) starts.push_back(Below(65536));
+  std::ranges::sort(starts);
+  starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
+  const Intervals intervals = Spread(starts);
+  PortClasses classes;
+  classes.Build(intervals);
+  size_t interval = 0;
+  for (uint32_t port = 0; port < 65536; ++port) {
+    if (interval + 1 < starts.size() && starts[interval + 1] == port) {
+      ++interval;
+    }
+    ASSERT_EQ(classes.Find(static_cast<uint16_t>(port)), interval * 3);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::classify
