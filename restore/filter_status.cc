@@ -23,10 +23,12 @@ constexpr std::array<uint16_t, kRestoreStateCount> kNext = [] {
   };
   at(kNone) = Bit(kQueued);
   at(kExpect) = Bit(kQueued) | Bit(kSkipped);
-  at(kQueued) = Bit(kValidating) | Bit(kFailed) | Bit(kSkipped);
+  at(kQueued) = Bit(kQueued) | Bit(kValidating) | Bit(kFailed) | Bit(kSkipped);
   at(kValidating) =
       Bit(kCommitting) | Bit(kQueued) | Bit(kFailed) | Bit(kSkipped);
-  at(kCommitting) = Bit(kRestored) | Bit(kFailed);
+  at(kCommitting) = Bit(kRestored) | Bit(kQueued) | Bit(kFailed);
+  at(kFailed) = Bit(kQueued);
+  at(kSkipped) = Bit(kQueued);
   return next;
 }();
 
@@ -112,12 +114,16 @@ bool FilterStatusWord::RequestRestore() {
          Advance(&seen, RestoreState::kQueued);
 }
 
-bool FilterStatusWord::Advance(FilterStatus* seen, RestoreState next) {
+bool FilterStatusWord::Advance(FilterStatus* seen, RestoreState next,
+                               uint16_t set) {
   if (!seen->enabled() || !IsAllowed(seen->state, next)) return false;
   FilterStatus after = *seen;
   after.state = next;
-  if (next == RestoreState::kQueued) {
-    if (after.attempt == UINT8_MAX) return false;
+  after.flags = static_cast<uint16_t>(after.flags | set);
+  if (seen->state == RestoreState::kSkipped) {
+    after.flags = static_cast<uint16_t>(after.flags & ~kFilterExpects);
+  }
+  if (next == RestoreState::kQueued && after.attempt != UINT8_MAX) {
     ++after.attempt;
   }
   uint64_t expected = Encode(*seen);

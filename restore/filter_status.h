@@ -15,8 +15,10 @@
 
 namespace sluice {
 
-// How far the restore of one incarnation of a filter has come. Those from
-// kRestored on are final: only another incarnation leaves them.
+// How far the restore of one incarnation of a filter has come. From kRestored
+// on it has ended. Only what was committed is latched: kFailed and kSkipped are
+// left when something to restore comes later, the others by another incarnation
+// alone.
 enum class RestoreState : uint8_t {
   kNone,        // nothing to restore, or none asked for
   kExpect,      // the first packet, or an order, will ask for it
@@ -35,9 +37,14 @@ std::string_view Name(RestoreState state);
 constexpr bool IsFinal(RestoreState state) {
   return state >= RestoreState::kRestored;
 }
-// Whether a restore may go from one state to the other. A transient error
-// takes it back from kValidating to kQueued, as another attempt. Only an order
-// leaves kNone, and only on an enabled filter.
+// The end of a restore without a commit, in an incarnation that goes on.
+constexpr bool IsOpenEnd(RestoreState state) {
+  return state == RestoreState::kFailed || state == RestoreState::kSkipped;
+}
+// Whether a restore may go from one state to the other. An attempt that has
+// failed and may do better goes back to kQueued. Only an order, or a snapshot
+// that has appeared, leaves kNone, kFailed and kSkipped, and only on an enabled
+// filter.
 bool IsAllowed(RestoreState from, RestoreState to);
 
 // Bits of FilterStatus::flags.
@@ -47,16 +54,20 @@ enum FilterStatusFlag : uint16_t {
   // under the policy in force while an order restores it, and is not subject
   // to the fail policy.
   kFilterExpects = 1 << 1,
+  // Its emergency ruleset has come into force in this incarnation, and stays in
+  // force while further attempts are made.
+  kFilterEmergency = 1 << 2,
 };
 
 struct FilterStatus {
   uint32_t incarnation = 0;  // grows with each enable and each disable
   RestoreState state = RestoreState::kNone;
-  uint8_t attempt = 0;  // 1 from the first time in kQueued on
+  uint8_t attempt = 0;  // 1 from the first time in kQueued on; 255: or more
   uint16_t flags = 0;   // FilterStatusFlag bits
 
   constexpr bool enabled() const { return (flags & kFilterEnabled) != 0; }
   constexpr bool expects() const { return (flags & kFilterExpects) != 0; }
+  constexpr bool emergency() const { return (flags & kFilterEmergency) != 0; }
   // Asked for, and not at its end.
   constexpr bool under_way() const {
     return state >= RestoreState::kQueued && !IsFinal(state);
@@ -80,7 +91,9 @@ constexpr FilterDisposition DispositionOf(const FilterStatus& status) {
     case RestoreState::kExpect: return FilterDisposition::kRequest;
     case RestoreState::kQueued:
     case RestoreState::kValidating:
-    case RestoreState::kCommitting: return FilterDisposition::kHold;
+    case RestoreState::kCommitting:
+      return status.emergency() ? FilterDisposition::kFail
+                                : FilterDisposition::kHold;
     case RestoreState::kFailed: return FilterDisposition::kFail;
     case RestoreState::kCancelled: return FilterDisposition::kDrop;
     case RestoreState::kNone:
@@ -122,9 +135,10 @@ class FilterStatusWord {
 
   // One step of the restore that `seen` describes. False, and nothing has
   // changed, if the word is not `seen` any more or the step is not allowed.
-  // On success `*seen` becomes the new status. Entering kQueued counts an
-  // attempt; after 255 of them it is not allowed.
-  bool Advance(FilterStatus* seen, RestoreState next);
+  // On success `*seen` becomes the new status, with the bits of `set` added to
+  // its flags. Entering kQueued counts an attempt. From kSkipped on the filter
+  // judges, and goes on doing so: it expects nothing any more.
+  bool Advance(FilterStatus* seen, RestoreState next, uint16_t set = 0);
 
  private:
   bool Exchange(uint64_t* expected, const FilterStatus& next);

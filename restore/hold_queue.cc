@@ -100,7 +100,7 @@ uint32_t HoldQueue::TakeDropped(const FilterStatus& status,
                                 std::span<rte_mbuf*> out, Tick now) {
   const uint32_t taken = Take(out, now, false);
   const bool failed = status.incarnation == incarnation_ &&
-                      status.state == RestoreState::kFailed;
+                      DispositionOf(status) == FilterDisposition::kFail;
   Add(failed ? &statistics_.dropped_failed : &statistics_.dropped_cancelled,
       taken);
   return taken;

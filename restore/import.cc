@@ -14,6 +14,11 @@
 #include "restore/state_flags.h"
 
 namespace sluice {
+namespace {
+
+constexpr size_t kStatesBetweenQuestions = 4096;
+
+}  // namespace
 
 bool StateImporter::Resolve(const SnapshotBinding& binding,
                             StateTemplate* values) const {
@@ -172,6 +177,10 @@ absl::Status StateImporter::AddStates() {
   for (const uint8_t owner : owners) ++of_worker[owner];
   for (size_t i = 0; i < arenas_.size(); ++i) arenas_[i].Reserve(of_worker[i]);
   for (size_t i = 0; i < states.size(); ++i) {
+    if (i % kStatesBetweenQuestions == 0 && options_.limits.go_on != nullptr &&
+        !options_.limits.go_on()) {
+      return absl::CancelledError("taking the states in was called off");
+    }
     const StateId id = renumber
                            ? (target_.last_id + 1 + i) << 8 | owners[i]
                            : states[i]->id;
@@ -203,8 +212,19 @@ absl::Status StateImporter::ReadAll(std::span<const uint8_t> bytes) {
   return absl::OkStatus();
 }
 
+absl::Status StateImporter::CheckOrigin() const {
+  const std::string& name = snapshot_.meta.filter;
+  if (options_.from_filter.empty() || name == options_.from_filter) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "it is a snapshot of filter ", name, ", not of ", options_.from_filter,
+      "; --from-filter ", name, " takes it all the same"));
+}
+
 absl::Status StateImporter::PrepareAll() {
-  absl::Status status = CheckInterfaces();
+  absl::Status status = CheckOrigin();
+  if (status.ok()) status = CheckInterfaces();
   if (!status.ok()) return status;
   if (options_.policy) {
     absl::StatusOr<Policy> policy = BuildPolicy();

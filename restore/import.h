@@ -50,6 +50,8 @@ struct ImportOptions {
   // counters: each goes on from the greater of the snapshot's and its own. If
   // not, the policy in force stays, tables and counters included.
   bool policy = false;
+  // The name of the filter whose snapshot it has to be; empty: of any.
+  std::string from_filter{};
   // Of a snapshot that does not say it.
   Dialect dialect = Dialect::kOpenBsd;
 };
@@ -129,6 +131,7 @@ class StateImporter {
   absl::Status ReadAll(std::span<const uint8_t> bytes);
   absl::Status PrepareAll();
   absl::Status TieAll();
+  absl::Status CheckOrigin() const;
   absl::Status CheckInterfaces() const;
   absl::Status FindInterface(const std::string& name, std::string_view who,
                              uint64_t id, uint16_t* interface) const;

@@ -10,11 +10,11 @@ constexpr std::array<std::string_view, kRestoreFailureCount> kFailureNames = {
     "none",
     "snapshot refused",
     "no snapshot",
-    "snapshot could not be read",
+    "no snapshot was brought",
+    "temporary failure",
     "queue deadline",
     "validation deadline",
     "commit deadline",
-    "total deadline",
     "builder lost",
     "policy changed meanwhile",
 };
@@ -22,7 +22,7 @@ constexpr std::array<std::string_view, kRestoreFailureCount> kFailureNames = {
 constexpr std::array<std::string_view, kRestoreCodeCount> kCodeNames = {
     "started",  "joined", "restored", "failed",   "skipped",
     "cancelled", "already applied", "conflict", "busy", "stale",
-    "disabled", "generation moved", "unknown port",
+    "disabled", "generation moved", "unknown filter",
 };
 
 }  // namespace

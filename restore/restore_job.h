@@ -44,10 +44,10 @@ struct RestoreJob {
 enum class ValidateOutcome : uint8_t {
   kRunning,
   kReady,      // built, every place reserved: the commit cannot fail
-  kTransient,  // the source may have it later
+  kTransient,  // it may do better later
   kAbsent,     // there is no snapshot
   kRefused,    // the snapshot is not acceptable
-  kLost,       // the thread that works at it is gone, or hangs
+  kLost,       // the thread that works at it is gone
 };
 
 struct ValidateResult {
@@ -56,6 +56,8 @@ struct ValidateResult {
   SnapshotId snapshot = kNoSnapshotId;
   // Why, for the operator; empty with kRunning and kReady.
   std::string detail;
+  // With kRunning: another number than before means that the work gets on.
+  uint64_t progress = 0;
 };
 
 // Builds beside what is live, on a thread of its own. Called by the control
@@ -87,11 +89,13 @@ struct RestoreReport {
 
 struct CommitResult {
   bool done = false;
-  // It cannot be done: the policy was changed by somebody else meanwhile. What
-  // was done so far is undone by Abandon().
+  // It cannot be done now: the policy was changed by somebody else meanwhile.
+  // What was done so far is undone by Abandon().
   bool failed = false;
   std::string detail = {};  // why
   RestoreReport report;
+  // As that of a validation.
+  uint64_t progress = 0;
 };
 
 // Publishes what was built, on the control lcore and by messages to workers.
@@ -107,18 +111,20 @@ class RestoreCommitter {
   virtual uint64_t Generation(RestoreFilterId filter) = 0;
 };
 
-// Why a restore did not succeed.
+// Why a restore, or an attempt at it, did not succeed.
 enum class RestoreFailure : uint8_t {
   kNone,
-  kRefused,           // the snapshot is not acceptable
-  kAbsent,            // there is none, and the filter needs one
-  kRetriesSpent,      // the source could not be read
-  kQueueDeadline,     // no builder was free in time
+  // Not tried again until another snapshot comes:
+  kRefused,     // the snapshot is not acceptable
+  kAbsent,      // there is none, and the filter needs one
+  kNotBrought,  // nobody has brought one in time
+  // Tried again:
+  kTransient,      // the source could not be read, no memory
+  kQueueDeadline,  // no builder was free in time
   kValidateDeadline,
   kCommitDeadline,
-  kTotalDeadline,
   kBuilderLost,  // no thread that could validate it lives
-  kPolicyMoved,       // somebody changed the policy during the commit
+  kPolicyMoved,  // somebody changed the policy during the commit
 };
 inline constexpr size_t kRestoreFailureCount = 10;
 // "refused", "queue deadline", ...
@@ -167,8 +173,11 @@ class RestoreListener {
   // Once for each waiter whose request was started or joined, unless it was
   // withdrawn.
   virtual void Answer(RestoreWaiter waiter, const RestoreAnswer& answer) = 0;
+  // An attempt has failed, and another one is to be made.
+  virtual void Retried(RestoreFilterId filter, const FilterStatus& status,
+                       RestoreFailure failure, const std::string& detail) = 0;
   // A restore has ended. With kFailed of a filter that expected it, its fail
-  // policy holds from here on.
+  // policy holds from here on, until something is restored after all.
   virtual void Ended(RestoreFilterId filter, const RestoreAnswer& answer) = 0;
   // What had to wait for a commit has been done: an incarnation has ended, and
   // then, if that was wanted by now, another one has begun.

@@ -9,6 +9,14 @@ namespace sluice {
 
 using internal::Plain;
 
+std::string_view Name(RestoreAwaits awaits) {
+  static constexpr std::array<std::string_view, 8> kNames = {
+      "nothing",      "the first packet",   "a snapshot",
+      "the snapshot that is being read",    "the next attempt",
+      "a free builder", "the validation",   "the workers' commit"};
+  return kNames[static_cast<size_t>(awaits)];
+}
+
 RestoreQueue::RestoreQueue(const RestoreLimits& limits,
                            RestoreValidator* validator,
                            RestoreCommitter* committer,
@@ -107,11 +115,12 @@ bool RestoreQueue::Withdraw(RestoreFilterId id, RestoreWaiter waiter) {
 }
 
 void RestoreQueue::Poll(RestoreTime now) {
+  Look(now);
   // Filters that still wait for a packet stay on the list; those with a job,
   // and those that do not wait any more, leave it.
   std::erase_if(watched_, [&](RestoreFilterId id) {
     Filter& filter = *Find(id);
-    if (!filter.job.has_value()) Step(id, now);
+    if (!filter.job.has_value()) Notice(filter, now);
     const RestoreState state = filter.options.word->Load().state;
     filter.watched = !filter.job.has_value() &&
                    (state == RestoreState::kExpect ||
@@ -130,28 +139,36 @@ void RestoreQueue::Poll(RestoreTime now) {
   }
 }
 
-void RestoreQueue::FailQueued(const std::string& detail) {
-  const std::vector<RestoreFilterId> all(jobs_.begin(), jobs_.end());
-  for (const RestoreFilterId id : all) {
-    Filter& filter = *Find(id);
-    if (!filter.job.has_value() ||
-        filter.job->seen.state != RestoreState::kQueued) {
-      continue;
-    }
-    Fail(filter, RestoreFailure::kBuilderLost, detail);
-  }
+void RestoreQueue::Arriving(RestoreFilterId id, bool begins) {
+  Filter* filter = Find(id);
+  if (filter == nullptr) return;
+  filter->arriving += begins ? 1 : -1;
+  // Who was waited for has until now been on the way.
+  if (filter->job.has_value()) filter->job->moved = looked_;
+}
+
+void RestoreQueue::Look(RestoreTime now) {
+  const RestoreTime gap =
+      last_look_.has_value() && now > *last_look_ ? now - *last_look_ : 0;
+  last_look_ = now;
+  looked_ += std::min(gap, limits_.longest_gap);
 }
 
 void RestoreQueue::Step(RestoreFilterId id, RestoreTime now) {
+  Look(now);
   Filter* filter = Find(id);
   if (filter == nullptr) return;
   if (filter->job.has_value()) {
     StepJob(*filter, now);
-    return;
+  } else {
+    Notice(*filter, now);
   }
-  const FilterStatus status = filter->options.word->Load();
+}
+
+void RestoreQueue::Notice(Filter& filter, RestoreTime now) {
+  const FilterStatus status = filter.options.word->Load();
   if (status.state == RestoreState::kQueued) {
-    Begin(*filter, status, RequestSource::kPacket, now);
+    Begin(filter, status, RequestSource::kPacket, now);
   }
 }
 
@@ -162,10 +179,54 @@ RestoreAnswer RestoreQueue::Result(RestoreFilterId id) const {
   if (!status.enabled()) return Plain(RestoreCode::kDisabled, status);
   if (status.under_way()) return Plain(RestoreCode::kBusy, status);
   if (IsFinal(status.state) &&
-      filter->latch.incarnation == status.incarnation) {
-    return filter->latch.answer;
+      filter->last.incarnation == status.incarnation) {
+    return filter->last.answer;
   }
   return Plain(RestoreCode::kStale, status);
+}
+
+RestoreWait RestoreQueue::Waiting(RestoreFilterId id) const {
+  using enum RestoreAwaits;
+  RestoreWait wait;
+  const Filter* filter = Find(id);
+  if (filter == nullptr) return wait;
+  wait.give_up = GiveUpOf(*filter);
+  const FilterStatus status = filter->options.word->Load();
+  if (!filter->job.has_value()) {
+    if (!status.enabled()) return wait;
+    if (status.state == RestoreState::kExpect) {
+      wait.awaits = filter->options.has_source ? kFirstPacket : kSnapshot;
+    } else if (IsOpenEnd(status.state)) {
+      wait.awaits = kSnapshot;
+    }
+    if (wait.awaits == kSnapshot && filter->arriving > 0) {
+      wait.awaits = kReading;
+    }
+    return wait;
+  }
+  const Job& job = *filter->job;
+  const RestoreTime spent = looked_ - job.begun;
+  wait.until_give_up = wait.give_up > spent ? wait.give_up - spent : 0;
+  wait.failure = job.failure;
+  wait.detail = job.detail;
+  wait.quiet = QuietOf(job);
+  if (job.seen.state == RestoreState::kValidating) {
+    wait.awaits = kValidation;
+    wait.deadline = limits_.validate;
+  } else if (job.seen.state == RestoreState::kCommitting) {
+    wait.awaits = kCommit;
+    wait.deadline = limits_.commit;
+  } else if (looked_ < job.not_before) {
+    wait.awaits = kRetry;
+    wait.deadline = job.not_before - looked_;
+  } else if (NeedsSource(*filter)) {
+    wait.awaits = filter->arriving > 0 ? kReading : kSnapshot;
+    wait.deadline = filter->arriving > 0 ? 0 : limits_.queue;
+  } else {
+    wait.awaits = kBuilder;
+    wait.deadline = limits_.queue;
+  }
+  return wait;
 }
 
 }  // namespace sluice

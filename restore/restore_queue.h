@@ -3,10 +3,18 @@
 // takes effect in an incarnation of the filter, or none.
 //
 // The key is (filter, incarnation). What makes a restore single is not that it
-// is in flight but that its result is latched: the filter's status word stays
-// in its final state until the next incarnation, and every step of the
-// restore, the commit above all, is an exchange of that word which fails when
-// the incarnation has moved.
+// is in flight but that its commit is latched: kRestored stays until the next
+// incarnation, and every step of the restore, the commit above all, is an
+// exchange of the filter's status word which fails when the incarnation has
+// moved. A failure is not latched. What may do better is tried again by
+// itself, with growing delays, until the filter's time for that is over; then
+// its fail policy holds, and whatever brings a snapshot later starts another
+// attempt.
+//
+// Deadlines are about progress: they end an attempt that does not move, however
+// fast it is. And they count only time in which somebody has looked, by a clock
+// that Poll() and Step() move: a process that was stopped, or a control lcore
+// that was busy, finds nobody late.
 //
 // Packets ask by one exchange of the word (FilterStatusWord::RequestRestore),
 // which is the whole message: the queue finds the word in kQueued. Everything
@@ -15,6 +23,7 @@
 #ifndef SLUICE_RESTORE_RESTORE_QUEUE_H_
 #define SLUICE_RESTORE_RESTORE_QUEUE_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +31,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -35,17 +45,24 @@ namespace sluice {
 
 // Requests that may wait for one restore; further ones are to poll.
 inline constexpr size_t kMaxRestoreWaiters = 16;
-inline constexpr size_t kRestoreRetries = 3;
 
-// Fixed, and never derived from the sizes of tables.
+// Never derived from the sizes of tables.
 struct RestoreLimits {
-  RestoreTime queue = 1'000'000;     // an attempt, without its delay
-  RestoreTime validate = 5'000'000;  // an attempt
+  // An attempt has failed when for so long no snapshot was brought and none was
+  // on its way, or no builder has become free while none got on,
+  RestoreTime queue = 1'000'000;
+  // its validation has not moved (bytes read, states checked, places taken),
+  RestoreTime validate = 5'000'000;
+  // or no worker has got on with its commit.
   RestoreTime commit = 50'000;
-  RestoreTime total = 10'000'000;
-  // Before the second, third and fourth attempt.
-  std::array<RestoreTime, kRestoreRetries> retry_delays = {50'000, 200'000,
-                                                           800'000};
+  // An attempt that fails so long after the first one began is the last one,
+  // in filters that say nothing else.
+  RestoreTime give_up = 60'000'000;
+  // Before the second, third and fourth attempt, and before all others.
+  std::array<RestoreTime, 3> retry_delays = {50'000, 200'000, 800'000};
+  RestoreTime last_retry_delay = 1'000'000;
+  // The most that lies between two looks counts for.
+  RestoreTime longest_gap = 10'000;
   // Jobs that may be with the validator at once.
   uint32_t validating = 1;
 };
@@ -64,6 +81,7 @@ struct QueuedFilterOptions {
   bool has_source = true;
   // Without a snapshot the restore has failed, instead of being skipped.
   bool snapshot_required = false;
+  std::optional<RestoreTime> give_up = std::nullopt;  // of its own
 };
 
 struct RestoreRequest {
@@ -73,8 +91,8 @@ struct RestoreRequest {
   SnapshotId snapshot = kNoSnapshotId;  // none: whatever there is
   std::shared_ptr<SnapshotSource> snapshot_source = nullptr;  // its own
   RestoreWaiter waiter = 0;
-  // Restore although this incarnation has ended its restore: if this is the
-  // generation in force, the filter begins another incarnation with it. One
+  // Restore although something was committed in this incarnation: if this is
+  // the generation in force, the filter begins another incarnation with it. One
   // that is judging goes on doing so until the commit, and if that does not
   // come, after it.
   std::optional<uint64_t> replace_generation = std::nullopt;
@@ -87,15 +105,53 @@ enum class WantResult : uint8_t {
   kUnknownFilter,
 };
 
+// What a filter's restore waits for.
+enum class RestoreAwaits : uint8_t {
+  kNothing,      // it was restored, or the filter is disabled or wants none
+  kFirstPacket,  // which asks for it
+  kSnapshot,     // that somebody brings, or that appears in its folder
+  kReading,      // of the snapshot that is being brought
+  kRetry,        // the time of the next attempt
+  kBuilder,      // that is free
+  kValidation,
+  kCommit,
+};
+// "nothing", "the first packet", ...
+std::string_view Name(RestoreAwaits awaits);
+
+struct RestoreWait {
+  RestoreAwaits awaits = RestoreAwaits::kNothing;
+  // Of the attempt: for how long nothing has moved, and the deadline for that;
+  // 0: there is none. With kRetry: how long it is to wait.
+  RestoreTime quiet = 0;
+  RestoreTime deadline = 0;
+  // An attempt that fails after this time is the last one.
+  RestoreTime until_give_up = 0;
+  RestoreTime give_up = 0;  // as configured
+  // Of the attempt before this one.
+  RestoreFailure failure = RestoreFailure::kNone;
+  std::string detail{};
+};
+
 namespace internal {
 
 // A restore that is under way.
 struct ActiveRestore {
   RestoreJob job;
   FilterStatus seen;
+  SnapshotId asked_for = kNoSnapshotId;
   RestoreTime asked_at = 0;
   RestoreTime entered_at = 0;  // the present state
-  RestoreTime not_before = 0;  // of the next attempt
+  // By the clock that only looks move: its beginning, when it was last seen to
+  // move, and before when it is not tried again.
+  RestoreTime begun = 0;
+  RestoreTime moved = 0;
+  RestoreTime not_before = 0;
+  uint64_t progress = 0;  // the last that was told
+  uint64_t turn = 0;      // of the validators, when it last moved
+  uint32_t retries = 0;
+  RestoreFailure failure = RestoreFailure::kNone;  // of the attempt before
+  std::string detail;
   bool at_validator = false;   // it owes us a result
   bool published = false;      // nothing is left to undo
   std::array<RestoreWaiter, kMaxRestoreWaiters> waiters{};
@@ -139,10 +195,9 @@ class RestoreQueue {
   RestoreAnswer Submit(const RestoreRequest& request, RestoreTime now);
   // Nobody waits there any more. Whether somebody did.
   bool Withdraw(RestoreFilterId filter, RestoreWaiter waiter);
-
-  // No thread that validates lives: what waits for one fails at once, for
-  // this reason, instead of by its deadline.
-  void FailQueued(const std::string& detail);
+  // A snapshot for the filter is on its way to Submit() from now on, or is not
+  // any more: while one is, nobody is late in bringing it.
+  void Arriving(RestoreFilterId filter, bool begins);
 
   // Moves every restore as far as it goes now. To be called often: the
   // deadlines are as exact as the calls are frequent.
@@ -150,10 +205,11 @@ class RestoreQueue {
   // One step of one filter's restore: what Poll() does for each.
   void Step(RestoreFilterId filter, RestoreTime now);
 
-  // The latched result of the present incarnation: kRestored, kFailed,
+  // How the restore of the present incarnation has ended: kRestored, kFailed,
   // kSkipped; kBusy while it is under way; kDisabled; kStale when nobody has
   // asked for any.
   RestoreAnswer Result(RestoreFilterId filter) const;
+  RestoreWait Waiting(RestoreFilterId filter) const;
   // Filters with a restore under way that the queue has seen.
   size_t jobs() const { return jobs_.size(); }
   const RestoreMetrics& metrics() const { return metrics_; }
@@ -161,7 +217,7 @@ class RestoreQueue {
  private:
   using Job = internal::ActiveRestore;
   // What the last restore of a filter came to, and of which incarnation.
-  struct Latch {
+  struct Last {
     uint32_t incarnation = 0;
     RestoreAnswer answer;
   };
@@ -173,8 +229,9 @@ class RestoreQueue {
     const QueuedFilterOptions options;
     FilterSwitch lives;
     bool watched = false;
+    uint32_t arriving = 0;  // snapshots that are on their way
     std::optional<Job> job;
-    Latch latch;
+    Last last;
   };
 
   Filter* Find(RestoreFilterId filter);
@@ -187,20 +244,39 @@ class RestoreQueue {
              RestoreTime now);
   // Joins the job unless that is for another snapshot.
   RestoreAnswer JoinJob(Filter& filter, const RestoreRequest& request);
+  // The job waits to try its snapshot again: tries this one in its place.
+  void Supersede(Filter& filter, const RestoreRequest& request);
   static bool NeedsSource(const Filter& filter);
   RestoreAnswer Join(Filter& filter, const RestoreRequest& request,
                      RestoreCode code);
+  // Something was committed in this incarnation.
   RestoreAnswer AnswerLatched(Filter& filter, const RestoreRequest& request,
                               const FilterStatus& status);
   RestoreAnswer Replace(Filter& filter, const RestoreRequest& request,
                         const FilterStatus& status, RestoreTime now);
   RestoreAnswer Start(Filter& filter, const RestoreRequest& request,
                       FilterStatus status, RestoreTime now);
+  // A packet may have asked.
+  void Notice(Filter& filter, RestoreTime now);
   void StepJob(Filter& filter, RestoreTime now);
   void StepQueued(Filter& filter, RestoreTime now);
   void StepValidating(Filter& filter, RestoreTime now);
   void StepCommitting(Filter& filter, RestoreTime now);
-  void Retry(Filter& filter, const std::string& detail, RestoreTime now);
+  // Another attempt after some time, or the end if that is over.
+  void FailAttempt(Filter& filter, RestoreFailure failure, std::string detail,
+                   RestoreTime now);
+  RestoreTime GiveUpOf(const Filter& filter) const {
+    return filter.options.give_up.value_or(limits_.give_up);
+  }
+  // Somebody looks.
+  void Look(RestoreTime now);
+  // Notes what the job's work tells of itself.
+  void NoteProgress(Job& job, uint64_t progress);
+  // It has not moved for that long; if it was to wait first, since then.
+  RestoreTime QuietOf(const Job& job) const {
+    const RestoreTime since = std::max(job.moved, job.not_before);
+    return looked_ > since ? looked_ - since : 0;
+  }
   bool Enter(Job& job, RestoreState next, RestoreTime now);
   void LeaveValidator(Job& job);
   void Fail(Filter& filter, RestoreFailure failure, std::string detail);
@@ -221,6 +297,11 @@ class RestoreQueue {
   std::vector<RestoreFilterId> watched_;
   std::list<RestoreFilterId> jobs_;
   uint32_t validating_ = 0;
+  // Counts what the validators get on with, whoever it is for.
+  uint64_t turn_ = 0;
+  // The clock of looks, and the last one by the caller's.
+  RestoreTime looked_ = 0;
+  std::optional<RestoreTime> last_look_;
   RestoreMetrics metrics_;
 };
 

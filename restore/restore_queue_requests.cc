@@ -28,10 +28,16 @@ RestoreAnswer RestoreQueue::Submit(const RestoreRequest& request,
       *request.replace_generation != committer_->Generation(filter.id)) {
     return Plain(RestoreCode::kGenerationMoved, status);
   }
-  if (IsFinal(status.state)) {
+  if (status.state == RestoreState::kRestored) {
     return request.replace_generation.has_value()
                ? Replace(filter, request, status, now)
                : AnswerLatched(filter, request, status);
+  }
+  if (IsOpenEnd(status.state) && !filter.options.has_source &&
+      request.snapshot_source == nullptr) {
+    // It brings nothing to try.
+    ++metrics_.late_duplicates;
+    return Result(filter.id);
   }
   return Start(filter, request, status, now);
 }
@@ -40,14 +46,35 @@ RestoreAnswer RestoreQueue::JoinJob(Filter& filter,
                                     const RestoreRequest& request) {
   Job& job = *filter.job;
   if (NeedsSource(filter) && request.snapshot_source != nullptr) {
+    job.asked_for = request.snapshot;
     job.job.snapshot = request.snapshot;
     job.job.source = request.snapshot_source;
   } else if (request.snapshot != kNoSnapshotId &&
              request.snapshot != job.job.snapshot) {
-    ++metrics_.busy;
-    return Plain(RestoreCode::kBusy, job.seen);
+    if (job.seen.state != RestoreState::kQueued || job.retries == 0 ||
+        request.snapshot_source == nullptr) {
+      ++metrics_.busy;
+      return Plain(RestoreCode::kBusy, job.seen);
+    }
+    Supersede(filter, request);
   }
   return Join(filter, request, RestoreCode::kJoined);
+}
+
+void RestoreQueue::Supersede(Filter& filter, const RestoreRequest& request) {
+  Job& job = *filter.job;
+  RestoreAnswer answer = Plain(RestoreCode::kFailed, job.seen);
+  answer.failure = job.failure;
+  answer.detail = job.detail + "; another snapshot has taken its place";
+  for (size_t i = 0; i < job.waiter_count; ++i) {
+    listener_->Answer(job.waiters[i], answer);
+  }
+  job.waiter_count = 0;
+  job.asked_for = request.snapshot;
+  job.job.snapshot = request.snapshot;
+  job.job.source = request.snapshot_source;
+  job.begun = job.moved = job.not_before = looked_;
+  job.retries = 0;
 }
 
 bool RestoreQueue::NeedsSource(const Filter& filter) {
@@ -73,10 +100,6 @@ RestoreAnswer RestoreQueue::AnswerLatched(Filter& filter,
                                           const FilterStatus& status) {
   RestoreAnswer answer = Result(filter.id);
   answer.status = status;
-  if (answer.code != RestoreCode::kRestored) {
-    ++metrics_.late_duplicates;
-    return answer;
-  }
   if (request.snapshot != kNoSnapshotId &&
       request.snapshot != answer.snapshot) {
     ++metrics_.conflicts;
@@ -96,15 +119,17 @@ RestoreAnswer RestoreQueue::Replace(Filter& filter,
   const bool expects =
       DispositionOf(status) != FilterDisposition::kJudge;
   ++metrics_.replaced;
-  const RestoreAnswer answer =
-      Start(filter, request, filter.options.word->Enable(expects), now);
-  if (filter.job.has_value()) filter.job->job.replace = true;
-  return answer;
+  return Start(filter, request, filter.options.word->Enable(expects), now);
 }
 
 RestoreAnswer RestoreQueue::Start(Filter& filter, const RestoreRequest& request,
                                   FilterStatus status, RestoreTime now) {
-  if (!filter.options.word->Advance(&status, RestoreState::kQueued)) {
+  // What holds goes on to hold, until something was committed.
+  const bool emergency = status.state == RestoreState::kFailed &&
+                         status.expects() &&
+                         filter.options.fail_policy == FailPolicy::kOpen;
+  if (!filter.options.word->Advance(&status, RestoreState::kQueued,
+                                    emergency ? kFilterEmergency : 0)) {
     status = filter.options.word->Load();
     if (status.state != RestoreState::kQueued) {
       return Plain(RestoreCode::kStale, status);
@@ -114,6 +139,8 @@ RestoreAnswer RestoreQueue::Start(Filter& filter, const RestoreRequest& request,
     return JoinJob(filter, request);
   }
   Begin(filter, status, request.source, now);
+  filter.job->asked_for = request.snapshot;
+  filter.job->job.replace = request.replace_generation.has_value();
   filter.job->job.snapshot = request.snapshot;
   filter.job->job.source = request.snapshot_source;
   return Join(filter, request, RestoreCode::kStarted);
@@ -125,7 +152,8 @@ void RestoreQueue::Begin(Filter& filter, const FilterStatus& status,
   job.seen = status;
   job.asked_at = now;
   job.entered_at = now;
-  job.not_before = now;
+  job.begun = job.moved = job.not_before = looked_;
+  job.turn = turn_;
   job.job.filter = filter.id;
   job.job.incarnation = status.incarnation;
   job.job.attempt = status.attempt;

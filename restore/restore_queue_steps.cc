@@ -22,21 +22,12 @@ RestoreCode CodeOfEnd(RestoreState state) {
   }
 }
 
-bool IsPast(RestoreTime now, RestoreTime since, RestoreTime limit) {
-  return now >= since && now - since >= limit;
-}
-
 }  // namespace
 
 void RestoreQueue::StepJob(Filter& filter, RestoreTime now) {
   Job& job = *filter.job;
   if (job.job.IsDead()) {
     Cancel(filter);
-    return;
-  }
-  if (IsPast(now, job.asked_at, limits_.total)) {
-    Fail(filter, RestoreFailure::kTotalDeadline,
-         absl::StrCat("not done after ", limits_.total / 1000, " ms"));
     return;
   }
   switch (job.seen.state) {
@@ -50,25 +41,53 @@ bool RestoreQueue::Enter(Job& job, RestoreState next, RestoreTime now) {
   auto* word = const_cast<FilterStatusWord*>(job.job.word);
   if (!word->Advance(&job.seen, next)) return false;
   job.entered_at = now;
+  job.moved = looked_;
+  job.progress = 0;
   job.job.attempt = job.seen.attempt;
   return true;
 }
 
+void RestoreQueue::NoteProgress(Job& job, uint64_t progress) {
+  if (progress == job.progress) return;
+  job.progress = progress;
+  job.moved = looked_;
+  ++turn_;
+}
+
 void RestoreQueue::StepQueued(Filter& filter, RestoreTime now) {
   Job& job = *filter.job;
-  if (now < job.not_before) return;
-  if (IsPast(now, job.not_before, limits_.queue)) {
-    Fail(filter, RestoreFailure::kQueueDeadline,
-         absl::StrCat(NeedsSource(filter) ? "nobody brought a snapshot"
-                                        : "no builder was free",
-                      " within ", limits_.queue / 1000, " ms"));
+  if (looked_ < job.not_before) return;
+  if (NeedsSource(filter)) {
+    if (filter.arriving > 0) {
+      job.moved = looked_;
+    } else if (QuietOf(job) >= limits_.queue) {
+      Fail(filter, RestoreFailure::kNotBrought,
+           absl::StrCat("nobody brought a snapshot within ",
+                        limits_.queue / 1000,
+                        " ms; one that comes later is taken"));
+    }
     return;
   }
-  if (NeedsSource(filter)) return;
-  if (validating_ >= limits_.validating || !validator_->Start(job.job)) return;
+  if (validating_ >= limits_.validating || !validator_->Start(job.job)) {
+    // The builders are at others' jobs, and get on with them: neither has its
+    // own time to give up begun.
+    if (job.turn != turn_) {
+      job.turn = turn_;
+      job.moved = looked_;
+      if (job.retries == 0) job.begun = looked_;
+    }
+    if (QuietOf(job) >= limits_.queue) {
+      FailAttempt(filter, RestoreFailure::kQueueDeadline,
+                  absl::StrCat("no builder was free, and none got on, for ",
+                               limits_.queue / 1000, " ms"),
+                  now);
+    }
+    return;
+  }
   job.at_validator = true;
   ++validating_;
-  metrics_.queue_time.Add(now - job.not_before);
+  ++turn_;
+  metrics_.queue_time.Add(now - job.entered_at);
   if (!Enter(job, RestoreState::kValidating, now)) Cancel(filter);
 }
 
@@ -76,13 +95,16 @@ void RestoreQueue::StepValidating(Filter& filter, RestoreTime now) {
   Job& job = *filter.job;
   ValidateResult result = validator_->Poll(job.job);
   if (result.outcome == ValidateOutcome::kRunning) {
-    if (IsPast(now, job.entered_at, limits_.validate)) {
-      Fail(filter, RestoreFailure::kValidateDeadline,
-           absl::StrCat("not validated within ", limits_.validate / 1000,
-                        " ms"));
+    NoteProgress(job, result.progress);
+    if (QuietOf(job) >= limits_.validate) {
+      FailAttempt(filter, RestoreFailure::kValidateDeadline,
+                  absl::StrCat("its validation did not move for ",
+                               limits_.validate / 1000, " ms"),
+                  now);
     }
     return;
   }
+  ++turn_;
   metrics_.validate_time.Add(now - job.entered_at);
   if (result.outcome == ValidateOutcome::kReady) {
     job.job.snapshot = result.snapshot;
@@ -101,7 +123,8 @@ void RestoreQueue::StepValidating(Filter& filter, RestoreTime now) {
   --validating_;
   switch (result.outcome) {
     case ValidateOutcome::kTransient:
-      Retry(filter, result.detail, now);
+      FailAttempt(filter, RestoreFailure::kTransient,
+                  std::move(result.detail), now);
       break;
     case ValidateOutcome::kAbsent:
       if (filter.options.snapshot_required) {
@@ -112,7 +135,8 @@ void RestoreQueue::StepValidating(Filter& filter, RestoreTime now) {
       }
       break;
     case ValidateOutcome::kLost:
-      Fail(filter, RestoreFailure::kBuilderLost, std::move(result.detail));
+      FailAttempt(filter, RestoreFailure::kBuilderLost,
+                  std::move(result.detail), now);
       break;
     default:
       Fail(filter, RestoreFailure::kRefused, std::move(result.detail));
@@ -120,37 +144,59 @@ void RestoreQueue::StepValidating(Filter& filter, RestoreTime now) {
   }
 }
 
-void RestoreQueue::Retry(Filter& filter, const std::string& detail,
-                         RestoreTime now) {
+void RestoreQueue::FailAttempt(Filter& filter, RestoreFailure failure,
+                               std::string detail, RestoreTime now) {
   Job& job = *filter.job;
-  const size_t done = job.seen.attempt;
-  if (done > kRestoreRetries) {
-    Fail(filter, RestoreFailure::kRetriesSpent,
-         absl::StrCat("after ", done, " attempts: ", detail));
+  const RestoreTime give_up = GiveUpOf(filter);
+  if (looked_ - job.begun >= give_up) {
+    Fail(filter, failure,
+         absl::StrCat("given up after ", job.retries + 1, " attempts in ",
+                      give_up / 1000, " ms: ", detail));
     return;
   }
+  const bool undo = job.seen.state == RestoreState::kCommitting;
   if (!Enter(job, RestoreState::kQueued, now)) {
     Cancel(filter);
     return;
   }
+  if (undo) committer_->Abandon(job.job);
+  LeaveValidator(job);
+  job.job.snapshot = job.asked_for;
+  const RestoreTime delay = job.retries < limits_.retry_delays.size()
+                                ? limits_.retry_delays[job.retries]
+                                : limits_.last_retry_delay;
+  // One attempt is made when the time is over.
+  job.not_before = std::min(looked_ + delay, job.begun + give_up);
+  ++job.retries;
   ++metrics_.retries;
-  job.not_before = now + limits_.retry_delays[done - 1];
+  job.failure = failure;
+  job.detail = std::move(detail);
+  listener_->Retried(filter.id, job.seen, failure, job.detail);
+  if (!undo) return;
+  // A disable may have waited for the commit's end, and this was it.
+  Settle(filter);
+  DropDeadJob(filter);
 }
 
 void RestoreQueue::StepCommitting(Filter& filter, RestoreTime now) {
   Job& job = *filter.job;
-  // Looked at first: a step may publish, after which there is no way back.
-  if (IsPast(now, job.entered_at, limits_.commit)) {
-    Fail(filter, RestoreFailure::kCommitDeadline,
-         absl::StrCat("not committed within ", limits_.commit / 1000, " ms"));
-    return;
-  }
+  // Looked at last: who has answered meanwhile was not late.
   CommitResult result = committer_->Step(job.job);
   if (result.failed) {
-    Fail(filter, RestoreFailure::kPolicyMoved, std::move(result.detail));
+    FailAttempt(filter, RestoreFailure::kPolicyMoved,
+                std::move(result.detail), now);
     return;
   }
-  if (!result.done) return;
+  if (!result.done) {
+    NoteProgress(job, result.progress);
+    if (QuietOf(job) >= limits_.commit) {
+      FailAttempt(filter, RestoreFailure::kCommitDeadline,
+                  absl::StrCat("no worker got on with its commit for ",
+                               limits_.commit / 1000, " ms"),
+                  now);
+    }
+    return;
+  }
   ++metrics_.commits;
   metrics_.commit_time.Add(now - job.entered_at);
   metrics_.total_time.Add(now - job.asked_at);
@@ -207,7 +253,7 @@ void RestoreQueue::Cancel(Filter& filter) {
   LeaveValidator(job);
   RestoreAnswer answer = Plain(RestoreCode::kCancelled, job.seen);
   answer.status.state = RestoreState::kCancelled;
-  answer.detail = "the port was disabled";
+  answer.detail = "the filter was disabled";
   Finish(filter, std::move(answer));
 }
 
@@ -223,7 +269,7 @@ void RestoreQueue::Finish(Filter& filter, RestoreAnswer answer) {
   metrics_.report.rules += answer.report.rules;
   jobs_.erase(filter.job->place);
   filter.job.reset();
-  filter.latch = {.incarnation = answer.status.incarnation, .answer = answer};
+  filter.last = {.incarnation = answer.status.incarnation, .answer = answer};
   // A packet of the next incarnation may have asked already.
   Watch(filter);
   for (size_t i = 0; i < count; ++i) listener_->Answer(waiters[i], answer);

@@ -45,31 +45,30 @@ ThreadSample SampleThread(int thread) {
                       static_cast<uint64_t>(time.tv_nsec)};
 }
 
-bool BuilderWatch::Look(uint64_t work, uint64_t now,
+bool BuilderWatch::Look(uint64_t work,
                         absl::FunctionRef<ThreadSample()> sample) {
-  const uint64_t gap = GapSince(&last_look_, now);
-  if (work == 0 || work != work_) {
-    work_ = work;
-    quiet_ = 0;
-    last_ = {};
+  if (work == 0) {
+    work_ = 0;
     lost_ = false;
     return false;
   }
   const ThreadSample seen = sample();
-  if (!seen.exists || seen.state == 'Z' || seen.state == 'X') {
-    lost_ = true;
-    return true;
+  lost_ = !seen.exists || seen.state == 'Z' || seen.state == 'X';
+  if (lost_) return true;
+  if (work != work_) {
+    work_ = work;
+    cpu_before_ = seen.cpu_time;
+    ++moves_;
+  } else if ((seen.state == 'R' || seen.cpu_time != cpu_last_) &&
+             seen.cpu_time - cpu_before_ < kLongestWork) {
+    ++moves_;
   }
-  const bool moves = seen.state == 'R' || seen.state == 'D' ||
-                     seen.cpu_time != last_.cpu_time;
-  quiet_ = moves ? 0 : quiet_ + gap;
-  last_ = seen;
-  lost_ = quiet_ >= kStallTime;
-  return lost_;
+  cpu_last_ = seen.cpu_time;
+  return false;
 }
 
-bool BuilderWatch::Look(const ThreadBeacon& beacon, uint64_t now) {
-  return Look(beacon.work(), now,
+bool BuilderWatch::Look(const ThreadBeacon& beacon) {
+  return Look(beacon.work(),
               [&beacon] { return SampleThread(beacon.thread()); });
 }
 

@@ -40,24 +40,30 @@ inline uint64_t GapSince(uint64_t* last_look, uint64_t now) {
   return std::min(gap, kLongestGap);
 }
 
-// One thread that does pieces of work.
+// One thread that does pieces of work. One that sleeps amid its work is not
+// lost: it may wait for a lock, for a disk, or for who has stopped it, and the
+// deadlines of its work are for that.
 class BuilderWatch {
  public:
+  // Of processor time for one piece of work. What takes longer may well never
+  // end, and counts as moving no more.
+  static constexpr uint64_t kLongestWork = 120'000'000'000;  // nanoseconds
+
   // One look. `work`: as ThreadBeacon::work(). Returns whether the thread is
-  // lost: gone, or asleep amid its work. A thread that waits for a disk is
-  // not; deadlines are for that.
-  bool Look(uint64_t work, uint64_t now,
-            absl::FunctionRef<ThreadSample()> sample);
-  bool Look(const ThreadBeacon& beacon, uint64_t now);
+  // gone.
+  bool Look(uint64_t work, absl::FunctionRef<ThreadSample()> sample);
+  bool Look(const ThreadBeacon& beacon);
 
   bool lost() const { return lost_; }
+  // Looks that found it computing, or waiting for a processor.
+  uint64_t moves() const { return moves_; }
 
  private:
   bool lost_ = false;
+  uint64_t moves_ = 0;
   uint64_t work_ = 0;
-  uint64_t last_look_ = 0;
-  uint64_t quiet_ = 0;
-  ThreadSample last_;
+  uint64_t cpu_before_ = 0;  // of its work
+  uint64_t cpu_last_ = 0;
 };
 
 }  // namespace sluice

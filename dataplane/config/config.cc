@@ -16,9 +16,10 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 10> kSections = {
+constexpr std::array<std::string_view, 11> kSections = {
     "eal",     "port", "wire",   "workers", "memory",
-    "control", "log",  "policy", "state",   "transfer"};
+    "control", "log",  "policy", "state",   "restore",
+    "transfer"};
 constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
 constexpr std::array<std::string_view, 6> kWorkersKeys = {
@@ -38,6 +39,9 @@ constexpr std::array<std::string_view, 8> kTransferKeys = {
 // What a snapshot may have without states, and for each of [memory].
 constexpr uint64_t kPolicyBytes = uint64_t{256} << 20;
 constexpr uint64_t kStateBytes = 256;
+constexpr std::array<std::string_view, 4> kRestoreKeys = {
+    "restore_give_up", "queue_deadline", "validate_deadline",
+    "commit_deadline"};
 constexpr std::array<std::string_view, 5> kPolicyKeys = {
     "ruleset", "dialect", "missing_ruleset", "helpers", "verify_checksums"};
 
@@ -70,6 +74,7 @@ class ConfigBuilder {
   // After the memory.
   void ReadTransfer(const toml::table& root);
   void ReadState(const toml::table& root);
+  void ReadRestore(const toml::table& root);
   void CheckMemory(const toml::table& root);
 
   // A path of the file, relative to the configuration's folder.
@@ -377,6 +382,18 @@ void ConfigBuilder::ReadTransfer(const toml::table& root) {
   }
 }
 
+void ConfigBuilder::ReadRestore(const toml::table& root) {
+  const toml::table* table = reader_.Table(root, "restore");
+  if (table == nullptr) return;
+  reader_.RefuseUnknownKeys(*table, "[restore]", kRestoreKeys);
+  RestoreConfig& restore = config_.restore;
+  reader_.Number(*table, "restore_give_up", 0, 86400, &restore.give_up);
+  reader_.Number(*table, "queue_deadline", 10, 3600000, &restore.queue);
+  reader_.Number(*table, "validate_deadline", 100, 3600000,
+                 &restore.validate);
+  reader_.Number(*table, "commit_deadline", 10, 60000, &restore.commit);
+}
+
 ParsedConfig ConfigBuilder::Build(std::string_view text) {
   config_.file = file_;
   try {
@@ -399,6 +416,7 @@ ParsedConfig ConfigBuilder::Build(std::string_view text) {
     ReadPolicy(root);
     ReadState(root);
     ReadTransfer(root);
+    ReadRestore(root);
   } catch (const toml::parse_error& error) {
     // toml++ stops at its first syntax error.
     reader_.Error(error.source(), std::string(error.description()),

@@ -131,6 +131,17 @@ struct TransferConfig {
                          const TransferConfig&) = default;
 };
 
+// Of restores: after how much time without movement an attempt has failed, in
+// milliseconds, and after how many seconds it is not tried again.
+struct RestoreConfig {
+  uint32_t give_up = 60;
+  uint32_t queue = 1000;
+  uint32_t validate = 5000;
+  uint32_t commit = 50;
+
+  friend bool operator==(const RestoreConfig&, const RestoreConfig&) = default;
+};
+
 struct PolicyConfig {
   std::string ruleset = "pf.conf";  // absolute after ParseConfig
   Dialect dialect = Dialect::kOpenBsd;
@@ -157,6 +168,7 @@ struct Config {
   PolicyConfig policy;
   StateConfig state;
   TransferConfig transfer;
+  RestoreConfig restore;
 
   bool uses_pci() const;
 

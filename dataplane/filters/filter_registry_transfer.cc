@@ -51,8 +51,15 @@ absl::Status FilterRegistry::Introduce(Registered& of, bool has_ruleset) {
                         if (live != nullptr) live->Rules().AfterCommit();
                       }},
        .source = of.spec.source,
+       // Of a filter that the process before had, it may have gone since.
+       .source_may_be_absent = of.spec.kept != nullptr,
        // Rules that were given stay; without any they come with the states.
-       .choice = {.policy = !has_ruleset}});
+       .choice = {.policy = !has_ruleset,
+                  .from_filter = of.spec.from_filter},
+       .give_up = of.spec.restore_give_up.has_value()
+                      ? std::optional<RestoreTime>(
+                            RestoreTime{*of.spec.restore_give_up} * 1'000'000)
+                      : std::nullopt});
 }
 
 void FilterRegistry::ForEach(

@@ -131,6 +131,11 @@ ManifestEntry EntryOf(const json& value) {
   spec.expect_restore = value.at("expect_restore").get<bool>();
   spec.source = value.at("source").get<std::string>();
   spec.bypass_hold = value.at("bypass_hold").get<bool>();
+  // Not in manifests of older versions, nor of filters without them.
+  spec.from_filter = value.value("from_filter", "");
+  if (value.contains("restore_give_up")) {
+    spec.restore_give_up = value.at("restore_give_up").get<uint32_t>();
+  }
   if (value.contains("emergency")) {
     spec.fail_policy = FailPolicy::kOpen;
     spec.emergency = RequestOf(value.at("emergency"));
@@ -150,6 +155,10 @@ std::string FormatManifest(const std::vector<ManifestEntry>& entries) {
                    {"expect_restore", spec.expect_restore},
                    {"source", spec.source},
                    {"bypass_hold", spec.bypass_hold}};
+    if (!spec.from_filter.empty()) filter["from_filter"] = spec.from_filter;
+    if (spec.restore_give_up.has_value()) {
+      filter["restore_give_up"] = *spec.restore_give_up;
+    }
     if (spec.emergency.has_value()) {
       filter["emergency"] = ToJson(*spec.emergency);
     }

@@ -73,6 +73,8 @@ struct Command {
   std::optional<std::string> ruleset;    // --ruleset; "-" is standard input
   bool expect_restore = false;           // --expect-restore
   std::string source;                    // --source
+  std::string from_filter;               // --from-filter
+  std::optional<uint32_t> give_up;       // --restore-give-up, seconds
   bool fail_open = false;                // --fail open
   std::optional<std::string> emergency;  // --emergency; as --ruleset
   std::optional<bool> hold_bypass;       // --hold-bypass

@@ -91,7 +91,7 @@ struct Option {
   absl::Status (*set)(std::string value, Command* command);
 };
 
-const std::array<Option, 15> kOptions = {{
+const std::array<Option, 17> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -112,6 +112,15 @@ const std::array<Option, 15> kOptions = {{
        std::error_code error;
        c->source = std::filesystem::absolute(value, error).string();
        return error ? Wrong(error.message()) : absl::OkStatus();
+     }},
+    {"from-filter", Verb::kFilterCreate, true,
+     [](std::string value, Command* c) {
+       c->from_filter = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"restore-give-up", Verb::kFilterCreate, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->give_up);
      }},
     {"fail", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
@@ -296,6 +305,12 @@ absl::Status CheckCommand(const Arguments& a) {
     if (c.ports.empty()) return Wrong("filter create needs --ports");
     if (!c.source.empty() && !c.expect_restore) {
       return Wrong("--source needs --expect-restore");
+    }
+    if (!c.from_filter.empty() && c.source.empty()) {
+      return Wrong("--from-filter says whose snapshot --source is");
+    }
+    if (c.give_up && !c.expect_restore) {
+      return Wrong("--restore-give-up needs --expect-restore");
     }
     if (c.fail_open && !c.emergency) {
       return Wrong(

@@ -279,12 +279,62 @@ json SnapshotToJson(const ReadResult& read, size_t bytes) {
           {"expectations", std::move(expectations)}};
 }
 
+std::string FormatRestoreLimits(const json& limits) {
+  return absl::StrFormat(
+      "an attempt fails without movement for: snapshot and builder %d ms, "
+      "validation %d ms, commit %d ms\n"
+      "failures are tried again for %d s; packets are held for %d ms at most\n",
+      Number(limits, "queue_ms"), Number(limits, "validate_ms"),
+      Number(limits, "commit_ms"), Number(limits, "give_up_ms") / 1000,
+      Number(limits, "hold_ms"));
+}
+
+namespace {
+
+// "a snapshot (vm1.snap in /srv, from then on), deadline 1000 ms, ..."
+std::string WaitedFor(const json& restore, const json& waits) {
+  const std::string what = Text(waits, "for");
+  std::string text = what;
+  if (what == "a snapshot") {
+    if (Truth(restore, "in_folder")) {
+      absl::StrAppend(&text, ", ", Text(restore, "filter"), ".snap in ",
+                      Text(restore, "source"));
+    } else {
+      absl::StrAppend(&text, ", by `state import`");
+    }
+  }
+  if (Has(waits, "in_ms")) {
+    absl::StrAppend(&text, " in ", Number(waits, "in_ms"), " ms");
+  }
+  if (Has(waits, "deadline_ms")) {
+    absl::StrAppend(&text, ", quiet for ", Number(waits, "quiet_ms"), " of ",
+                    Number(waits, "deadline_ms"), " ms");
+  }
+  if (Has(waits, "gives_up_in_ms")) {
+    absl::StrAppend(&text, ", gives up in ",
+                    (Number(waits, "gives_up_in_ms") + 999) / 1000, " s");
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string FormatRestore(const json& restore) {
   std::string text = absl::StrFormat(
       "%s: incarnation %d, %s%s, fail %s%s\n", Text(restore, "filter"),
       Number(restore, "incarnation"), Text(restore, "state"),
       Truth(restore, "enabled") ? "" : ", disabled", Text(restore, "fail"),
       Has(restore, "source") ? ", source " + Text(restore, "source") : "");
+  const json& waits = Member(restore, "waits");
+  if (!waits.is_null()) {
+    absl::StrAppend(&text, "   waits for ", WaitedFor(restore, waits), "\n");
+    const json& before = Member(waits, "failed_before");
+    if (!before.is_null()) {
+      absl::StrAppend(&text, "   attempt ", Number(restore, "attempt") - 1,
+                      " failed: ", Text(before, "failure"), ": ",
+                      Text(before, "detail"), "\n");
+    }
+  }
   const json& last = Member(restore, "last");
   if (last.is_null()) return text;
   absl::StrAppend(&text, "   last: ", Text(last, "code"), " in incarnation ",

@@ -17,7 +17,8 @@ std::string_view Usage() {
                  [--dialect openbsd|freebsd] [--facts file.toml]
                  [--filter name] [--json] [--socket path] [--version]
        sluicectl filter create name --ports port[,port] [--ruleset file]
-                 [--expect-restore [--source file | folder]]
+                 [--expect-restore [--restore-give-up seconds]
+                 [--source file | folder [--from-filter name]]]
                  [--fail closed | --fail open --emergency file]
                  [--hold-bypass yes|no] [-D macro=value]
        sluicectl filter destroy name | list | show [name]
@@ -96,6 +97,10 @@ FILTERS
                        have been restored; packets are held meanwhile.
     --source PATH      the snapshot to restore from: a file, or a folder where
                        NAME.snap is or will be. The daemon reads it.
+    --from-filter F    the snapshot is one of filter F.
+    --restore-give-up N  for so many seconds what may do better (a busy
+                       machine, no memory) is tried again; then --fail says
+                       what holds, until another snapshot comes.
     --fail closed      after a restore that failed nothing passes (default).
     --fail open        after a restore that failed the emergency ruleset holds.
     --emergency FILE   that ruleset.

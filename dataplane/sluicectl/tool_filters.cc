@@ -73,6 +73,8 @@ bool Tool::CreateFilter() {
   if (c.fail_open) params["fail"] = "open";
   if (c.expect_restore) params["expect_restore"] = true;
   if (!c.source.empty()) params["source"] = c.source;
+  if (!c.from_filter.empty()) params["from_filter"] = c.from_filter;
+  if (c.give_up) params["restore_give_up"] = *c.give_up;
   if (c.hold_bypass) params["bypass_hold"] = *c.hold_bypass;
   const auto result = Ask("filter.create", std::move(params));
   if (result == nullptr) return false;

@@ -52,6 +52,22 @@ absl::StatusOr<UniqueFd> Collect(int in) {
   return file;
 }
 
+// What a snapshot does not have, and why; empty: nothing.
+std::string LeftOut(const json& report) {
+  std::string text;
+  const auto add = [&](const char* member, std::string_view why) {
+    const uint64_t count = Number(report, member);
+    if (count != 0) {
+      absl::StrAppend(&text, count, " ",
+                      absl::string_view(why.data(), why.size()), "\n");
+    }
+  };
+  add("no_sync", "states left out: their rule says no-sync");
+  add("not_portable", "states left out: no other machine would take them");
+  add("ties_cut", "states go without their parent, which is not there");
+  return text;
+}
+
 int ExitStatusOf(const std::string& code) {
   if (code == "restored" || code == "already applied") return 0;
   if (code == "conflict" || code == "generation moved") return kExitConflict;
@@ -112,7 +128,8 @@ std::string Explain(const json& answer) {
   }
   if (code == "skipped") return with("there was no snapshot");
   if (code == "failed") {
-    return with(absl::StrCat("not restored, ", Text(answer, "failure")));
+    return with(absl::StrCat("not restored, ", Text(answer, "failure"))) +
+           "; the next import starts another attempt";
   }
   return with(code);
 }
@@ -164,20 +181,14 @@ int TransferTool::Export() {
   if (!arguments_.filter.empty()) params["filter"] = arguments_.filter;
   const auto report = Ask("state.export", std::move(params), out_fd_);
   if (report == nullptr) return 1;
-  if (!arguments_.quiet) {
+  if (arguments_.json) {
+    output_.Complain(report->dump() + "\n");
+  } else if (!arguments_.quiet) {
     output_.Complain(absl::StrCat(
         Number(*report, "states"), " states exported, ",
         Number(*report, "bytes"), " bytes; workers blocked for ",
-        Number(*report, "longest_step_ns") / 1000, " us at most\n"));
-    // Whoever moves a filter has to know what does not come along.
-    for (const auto& [member, what] :
-         {std::pair{"no_sync", " states left out: they are `no-sync`\n"},
-          {"not_portable",
-           " states left out: no other filter would take them\n"},
-          {"ties_cut", " states without the parent that they had\n"}}) {
-      const uint64_t count = Number(*report, member);
-      if (count > 0) output_.Complain(absl::StrCat(count, what));
-    }
+        Number(*report, "longest_step_ns") / 1000, " us at most\n",
+        LeftOut(*report)));
   }
   return 0;
 }
@@ -212,6 +223,9 @@ int TransferTool::Import() {
                  {"policy", arguments_.policy}};
   if (!arguments_.filter.empty()) params["filter"] = arguments_.filter;
   if (arguments_.replace) params["replace"] = *arguments_.replace;
+  if (!arguments_.from_filter.empty()) {
+    params["from_filter"] = arguments_.from_filter;
+  }
   const auto answer = Ask("state.import", std::move(params), input->get());
   if (answer == nullptr) return 1;
   output_.Put("state.import", *answer);
@@ -235,6 +249,8 @@ int TransferTool::Status() {
     output_.Print(FormatRestore(restore));
   }
   output_.EndList();
+  output_.Put("limits", Member(*answer, "limits"));
+  output_.Print(FormatRestoreLimits(Member(*answer, "limits")));
   return 0;
 }
 

@@ -39,6 +39,7 @@ struct TransferArguments {
   std::optional<uint64_t> replace;  // --replace GENERATION
   bool drop_orphans = false;        // --orphans drop
   bool policy = false;              // --policy
+  std::string from_filter;          // --from-filter
   std::string socket;               // -p, --socket
   bool json = false;
   bool quiet = false;
@@ -99,6 +100,7 @@ std::string SummarizeSnapshot(const Snapshot& snapshot);
 
 // What restore.status and restore.metrics answered.
 std::string FormatRestore(const nlohmann::json& restore);
+std::string FormatRestoreLimits(const nlohmann::json& limits);
 std::string FormatMetrics(const nlohmann::json& metrics);
 
 }  // namespace sluice

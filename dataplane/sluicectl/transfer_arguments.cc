@@ -25,8 +25,8 @@ constexpr std::array<CommandWords, 6> kCommands = {{
 }};
 
 // Long options with a value.
-constexpr std::array<std::string_view, 4> kWithValue = {
-    "--filter", "--socket", "--replace", "--orphans"};
+constexpr std::array<std::string_view, 5> kWithValue = {
+    "--filter", "--socket", "--replace", "--orphans", "--from-filter"};
 
 bool TakesValue(std::string_view word) {
   return word == "-p" ||
@@ -44,6 +44,8 @@ absl::Status SetValue(std::string_view option, const std::string& value,
     arguments->socket = value;
   } else if (option == "--filter") {
     arguments->filter = value;
+  } else if (option == "--from-filter") {
+    arguments->from_filter = value;
   } else if (option == "--replace") {
     uint64_t generation = 0;
     const auto [end, error] = std::from_chars(
@@ -68,9 +70,11 @@ absl::Status Check(const TransferArguments& a) {
     return absl::InvalidArgumentError("a FILE is missing, or - for standard "
                                       "input");
   }
-  if (!imports && (a.replace || a.drop_orphans || a.policy)) {
+  if (!imports && (a.replace || a.drop_orphans || a.policy ||
+                   !a.from_filter.empty())) {
     return absl::InvalidArgumentError(
-        "--replace, --orphans and --policy belong to `state import`");
+        "--replace, --orphans, --policy and --from-filter belong to `state "
+        "import`");
   }
   if (!a.filter.empty() &&
       (snapshot || a.command == TransferCommand::kRestoreMetrics)) {
@@ -157,7 +161,8 @@ absl::StatusOr<TransferArguments> ParseTransferArguments(
 std::string_view TransferUsage() {
   return "usage: sluicectl state export [--filter F] > FILE\n"
          "       sluicectl state import [--filter F] [--replace GENERATION]\n"
-         "                 [--orphans keep|drop] [--policy] FILE|-\n"
+         "                 [--orphans keep|drop] [--policy] "
+         "[--from-filter F] FILE|-\n"
          "       sluicectl snapshot show|verify [--json] FILE|-\n"
          "       sluicectl restore status [--filter F]\n"
          "       sluicectl restore metrics\n"

@@ -30,6 +30,8 @@ struct KnownFilter {
   std::optional<RestoreAnswer> last;
   TransferTime last_time;
   SnapshotId applied = kNoSnapshotId;  // the last one, in any incarnation
+  SnapshotId tried = kNoSnapshotId;    // the last one from its directory
+  std::string retried;                 // why, the last time
   // Who waits for the end of an incarnation, and what the one after it is to
   // be restored from; without it from where the filter always is.
   std::vector<std::function<void(absl::StatusOr<FilterStatus>)>> disabling;

@@ -49,7 +49,8 @@ void RestoreDesk::AddFilter(KnownFilter* filter) {
       queue_.AddFilter({.word = &filter->plane().status,
                         .fail_policy = filter->plane().fail_policy,
                         .has_source = options.own_source != nullptr,
-                        .snapshot_required = options.snapshot_required});
+                        .snapshot_required = options.snapshot_required,
+                        .give_up = options.give_up});
   filters_[filter->id] = filter;
 }
 
@@ -136,13 +137,17 @@ RestoreAnswer RestoreDesk::Submit(
   return answer;
 }
 
-void RestoreDesk::SubmitFolder(const KnownFilter& filter,
-                               RequestSource source) {
+void RestoreDesk::SubmitFolder(KnownFilter& filter, RequestSource source) {
   const std::optional<RestoreOrder> order = OrderFromFolder(filter, source);
   if (!order.has_value()) return;
   const RestoreAnswer answer = Submit(filter, *order, nullptr);
-  if (answer.code != RestoreCode::kStarted &&
-      answer.code != RestoreCode::kJoined) {
+  if (answer.code == RestoreCode::kStarted ||
+      answer.code == RestoreCode::kJoined) {
+    filter.tried = order->snapshot;
+  } else if (answer.code == RestoreCode::kBusy) {
+    LogInfo("filter {}: {}/{} waits for the end of another snapshot's restore",
+            filter.name(), filter.directory, filter.snapshot_file());
+  } else {
     LogInfo("filter {}: {}/{} is not restored: {}", filter.name(),
                  filter.directory, filter.snapshot_file(), Name(answer.code));
   }
@@ -156,9 +161,38 @@ void RestoreDesk::Answer(RestoreWaiter waiter, const RestoreAnswer& answer) {
   waiters_.erase(found);
 }
 
+void RestoreDesk::Retried(RestoreFilterId id, const FilterStatus& status,
+                          RestoreFailure failure, const std::string& detail) {
+  KnownFilter& filter = *Find(id);
+  // The same each second for a minute says no more than once.
+  if (std::exchange(filter.retried, detail) == detail) return;
+  LogWarning("filter {}, incarnation {}: attempt {} has failed: {}: {}; it is "
+             "tried again",
+             filter.name(), status.incarnation, status.attempt - 1,
+             Name(failure), detail);
+}
+
+void RestoreDesk::LookInFolder(RestoreFilterId id) {
+  KnownFilter* filter = Find(id);
+  if (filter == nullptr || filter->removed || filter->directory.empty() ||
+      !IsOpenEnd(filter->plane().status.Load().state)) {
+    return;
+  }
+  const std::optional<RestoreOrder> order =
+      OrderFromFolder(*filter, RequestSource::kOrder);
+  if (order.has_value() && order->snapshot != filter->tried) {
+    SubmitFolder(*filter, RequestSource::kOrder);
+  }
+}
+
 void RestoreDesk::Ended(RestoreFilterId id, const RestoreAnswer& answer) {
   KnownFilter& filter = *Find(id);
   filter.last = answer;
+  filter.retried.clear();
+  if (!filter.directory.empty()) {
+    // Another one may have appeared while this one was tried.
+    ledger_.calls.push_back([this, id] { LookInFolder(id); });
+  }
   const uint32_t incarnation = answer.status.incarnation;
   switch (answer.code) {
     case RestoreCode::kRestored:
@@ -173,10 +207,11 @@ void RestoreDesk::Ended(RestoreFilterId id, const RestoreAnswer& answer) {
       return;
     case RestoreCode::kFailed: {
       const bool closed = filter.plane().fail_policy == FailPolicy::kClosed;
-      const char* holds = !answer.status.expects()
-                              ? "nothing was changed"
-                          : closed ? "nothing passes (fail closed)"
-                                   : "the emergency ruleset holds (fail open)";
+      const char* holds =
+          !answer.status.expects() ? "nothing was changed"
+          : closed ? "nothing passes (fail closed) until a snapshot comes"
+                   : "the emergency ruleset holds (fail open) until a snapshot "
+                     "comes";
       LogError("filter {}, incarnation {}: not restored: {}: {}; {}",
                     filter.name(), incarnation, Name(answer.failure),
                     answer.detail, holds);
@@ -215,12 +250,17 @@ ValidateResult RestoreDesk::Poll(const RestoreJob& job) {
   const auto its = std::ranges::find(validators_, found->second,
                                      [](const auto& v) { return v->task; });
   if (result.outcome == ValidateOutcome::kRunning &&
-      its != validators_.end() && (*its)->watch.lost()) {
-    // What the thread still has of it goes when it gets on, if it does.
-    found->second->Abandon();
-    result = {.outcome = ValidateOutcome::kLost,
-              .snapshot = kNoSnapshotId,
-              .detail = "the thread that validates it does not get on"};
+      its != validators_.end()) {
+    // Also what cannot be told by what it has done: large tables are built in
+    // one piece, and processors may be scarce.
+    result.progress += (*its)->watch.moves();
+    if ((*its)->watch.lost()) {
+      found->second->Abandon();
+      result = {.outcome = ValidateOutcome::kLost,
+                .snapshot = kNoSnapshotId,
+                .detail = "the thread that validates it is gone",
+                .progress = 0};
+    }
   }
   if (result.outcome != ValidateOutcome::kRunning &&
       result.outcome != ValidateOutcome::kReady) {
@@ -262,15 +302,10 @@ void RestoreDesk::Poll() {
   if (const uint64_t now = Now() / 1000; now - last_look_ >= kLookInterval) {
     last_look_ = now;
     for (const auto& validator : validators_) {
-      validator->watch.Look(validator->builder.beacon(), now);
+      validator->watch.Look(validator->builder.beacon());
     }
   }
   queue_.Poll(Now());
-  if (std::ranges::all_of(validators_, [](const auto& validator) {
-        return validator->watch.lost();
-      })) {
-    queue_.FailQueued("no thread that validates snapshots gets on");
-  }
   std::erase_if(leaving_,
                 [](const auto& task) { return task->is_over(); });
 }

@@ -46,7 +46,14 @@ class RestoreDesk final : private RestoreValidator,
   RestoreAnswer Submit(const KnownFilter& filter, const RestoreOrder& order,
                        std::function<void(const RestoreAnswer&)> done);
   // Orders what is in the filter's directory.
-  void SubmitFolder(const KnownFilter& filter, RequestSource source);
+  void SubmitFolder(KnownFilter& filter, RequestSource source);
+  // As those of the queue.
+  void Arriving(const KnownFilter& filter, bool begins) {
+    queue_.Arriving(filter.id, begins);
+  }
+  RestoreWait Waiting(const KnownFilter& filter) const {
+    return queue_.Waiting(filter.id);
+  }
 
   // Moves everything as far as it goes.
   void Poll();
@@ -68,11 +75,15 @@ class RestoreDesk final : private RestoreValidator,
   CommitResult Step(const RestoreJob& job) override;
   uint64_t Generation(RestoreFilterId id) override;
   void Answer(RestoreWaiter waiter, const RestoreAnswer& answer) override;
+  void Retried(RestoreFilterId id, const FilterStatus& status,
+               RestoreFailure failure, const std::string& detail) override;
   void Ended(RestoreFilterId id, const RestoreAnswer& answer) override;
   void Disabled(RestoreFilterId id, const FilterStatus& status) override;
   void Enabled(RestoreFilterId id, const FilterStatus& status) override;
 
   RestoreTime Now() const;
+  // A restore has ended without a commit: another snapshot may be there.
+  void LookInFolder(RestoreFilterId id);
   KnownFilter* Find(RestoreFilterId id) const;
   // An incarnation that expects a restore has begun: asks for it if there is
   // a source.

@@ -30,6 +30,8 @@ struct RestoreFilterOptions {
   // A file, or a directory with or without NAME.snap in it. Empty: orders
   // bring the snapshot.
   std::string source{};
+  // If it is a file: that it is not there is no error yet.
+  bool source_may_be_absent = false;
   // In place of `source`, from whoever makes the filter.
   std::shared_ptr<TransferSource> own_source = nullptr;
   // What is done with what the source has.
@@ -38,6 +40,8 @@ struct RestoreFilterOptions {
   TransferLimits pace{};
   // Without a snapshot the restore has failed, instead of being skipped.
   bool snapshot_required = false;
+  // After so long its restore is given up; nothing: as in the limits.
+  std::optional<RestoreTime> give_up = std::nullopt;
 };
 
 struct RestoreOrder {

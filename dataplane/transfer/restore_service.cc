@@ -70,6 +70,15 @@ absl::Status RestoreService::AddFilter(RestoreFilterOptions options) {
       }
       filter->directory = options.source;
     } else {
+      if (!options.source_may_be_absent &&
+          !std::filesystem::exists(options.source, error)) {
+        return absl::NotFoundError(absl::StrCat(
+            "the snapshot ", options.source, " is not there",
+            error ? absl::StrCat(" (", error.message(), ")") : "",
+            ": one that comes later is taken from a folder, as ",
+            name,
+            ".snap, or brought by `state import`"));
+      }
       options.own_source =
           std::make_shared<FileSource>(options.source, options.choice,
                                        options_.transfers);
@@ -189,8 +198,10 @@ absl::StatusOr<std::vector<RestoreListing>> RestoreService::Restores(
         {.filter = key,
          .status = filter->plane().status.Load(),
          .source = filter->options.source,
+         .in_folder = !filter->directory.empty(),
          .snapshot_required = filter->options.snapshot_required,
          .fail_closed = filter->plane().fail_policy == FailPolicy::kClosed,
+         .wait = restores_.Waiting(*filter),
          .last = filter->last,
          .time = filter->last_time});
   }

@@ -93,6 +93,7 @@ class RestoreService final : public TransferControl {
   void Import(ImportRequest request, Done<ImportReport> done) override;
   absl::StatusOr<std::vector<RestoreListing>> Restores(
       std::string_view filter) override;
+  RestoreLimits Limits() const override { return options_.limits; }
   TransferMetrics Metrics() override;
 
  private:

@@ -2,6 +2,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/descriptor_io.h"
 #include "dataplane/transfer/restore_service.h"
@@ -48,6 +49,8 @@ void RestoreService::Import(ImportRequest request, Done<ImportReport> done) {
   const absl::StatusOr<TransferLanes::Lane*> taken = lanes_.Take(
       client, filter->plane(), request.filter, nullptr,
       [this, intake](const absl::Status& why) {
+        const KnownFilter* f = Find(intake->request.filter);
+        if (f != nullptr) restores_.Arriving(*f, false);
         ledger_.calls.push_back(
             [done = std::move(intake->done), why] { done(NotRead(why)); });
       });
@@ -60,13 +63,21 @@ void RestoreService::Import(ImportRequest request, Done<ImportReport> done) {
       [intake, max_bytes = options_.max_snapshot] { intake->Read(max_bytes); },
       [this, lane, intake] {
         lanes_.Release(lane);
+        const auto arrived = absl::MakeCleanup([this, intake] {
+          const KnownFilter* f = Find(intake->request.filter);
+          if (f != nullptr) restores_.Arriving(*f, false);
+        });
         if (!intake->bytes.ok()) {
           return intake->done(NotRead(intake->bytes.status()));
         }
         SubmitRead(intake->request, *std::move(intake->bytes),
                    intake->io->lease(), std::move(intake->done));
       });
-  if (submitted) return;
+  if (submitted) {
+    // It is there, if not read: nobody is to fail for want of it.
+    restores_.Arriving(*filter, true);
+    return;
+  }
   lanes_.Release(lane);
   intake->done(absl::ResourceExhaustedError("too much work; try again"));
 }
@@ -79,6 +90,7 @@ void RestoreService::SubmitRead(ImportRequest& request,
   const absl::StatusOr<SnapshotHeader> header = ReadSnapshotHeader(bytes);
   if (!header.ok()) return done(header.status());
   const ImportChoice choice = {.policy = request.policy,
+                               .from_filter = request.from_filter,
                                .orphans = request.keep_orphans
                                               ? OrphanPolicy::kKeep
                                               : OrphanPolicy::kDrop};

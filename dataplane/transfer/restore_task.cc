@@ -11,6 +11,7 @@
 #include "dataplane/workers/mailbox.h"
 #include "packet/icmp.h"
 #include "pftable/engine/generation.h"
+#include "pftable/policy/no_memory.h"
 #include "pftable/store/policy_store.h"
 #include "restore/snapshot_reader.h"
 
@@ -82,13 +83,15 @@ RestoreTask::RestoreTask(const TransferPlane* plane, TransferFilter filter,
       job_(job),
       source_(std::move(source)),
       max_bytes_(max_bytes),
+      steps_(plane->mailboxes.size()),
       times_(plane->mailboxes.size()) {}
 
 ImportOrderParts RestoreTask::PartsOf(size_t worker) {
   return {.arena = importer_->arena(worker),
           .policy = filter_.plane->policy,
           .budget = filter_.plane->budget,
-          .stop = &stop_};
+          .stop = &stop_,
+          .steps = &steps_[worker]};
 }
 
 void RestoreTask::Begin() {
@@ -101,6 +104,7 @@ void RestoreTask::Begin() {
 
 void RestoreTask::IdKnown(uint64_t newest) {
   newest_id_ = std::max(newest_id_, newest);
+  ++answers_;
   if (--waiting_ > 0) return;
   phase_ = Phase::kBuild;
   Submit(&RestoreTask::Build, &RestoreTask::Built);
@@ -123,17 +127,25 @@ void RestoreTask::Submit(absl::Status (RestoreTask::*work)(),
 // ---- Validation ------------------------------------------------------------
 
 absl::Status RestoreTask::Build() {
-  absl::StatusOr<SharedBytes> bytes = source_->Read(
-      {.max_bytes = max_bytes_, .guard = [this](uint64_t) -> absl::Status {
-         if (!stop_ && !job_.IsDead()) return absl::OkStatus();
-         return absl::CancelledError("abandoned");
-       }});
+  return OrNoMemory("take the snapshot in", [this] { return ReadAndPrepare(); });
+}
+
+absl::Status RestoreTask::ReadAndPrepare() {
+  const auto guard = [this, last = uint64_t{0}](uint64_t bytes) mutable {
+    if (bytes != last) checked_.fetch_add(1, std::memory_order_relaxed);
+    last = bytes;
+    return stop_ || job_.IsDead() ? absl::CancelledError("abandoned")
+                                  : absl::OkStatus();
+  };
+  absl::StatusOr<SharedBytes> bytes =
+      source_->Read({.max_bytes = max_bytes_, .guard = guard});
   FaultPoint("import.read");
   if (!bytes.ok()) return bytes.status();
   if (absl::Status status = Prepare(*std::move(bytes)); !status.ok()) {
     // What cannot be understood will not be understood later, whatever the
     // layer below calls it.
-    return absl::IsCancelled(status) || absl::IsAborted(status)
+    return absl::IsCancelled(status) || absl::IsAborted(status) ||
+                   IsNoMemory(status)
                ? status
                : absl::InvalidArgumentError(status.message());
   }
@@ -153,6 +165,8 @@ absl::Status RestoreTask::Prepare(SharedBytes bytes) {
   ImportOptions options;
   options.policy = choice.policy;
   options.orphans = choice.orphans;
+  options.from_filter =
+      choice.from_filter.empty() ? filter_.name : choice.from_filter;
   options.dialect = filter_.dialect;
   options.limits.bytes = max_bytes_;
   options.limits.states = choice.policy
@@ -160,7 +174,10 @@ absl::Status RestoreTask::Prepare(SharedBytes bytes) {
                               : std::min(filter_.plane->budget->limit(),
                                          filter_.state_capacity);
   options.limits.rules = filter_.plane->policy->rule_slots().capacity();
-  options.limits.go_on = [this] { return !stop_ && !job_.IsDead(); };
+  options.limits.go_on = [this] {
+    checked_.fetch_add(1, std::memory_order_relaxed);
+    return !stop_ && !job_.IsDead();
+  };
   ImportTarget target;
   target.store = filter_.plane->policy;
   target.interfaces = plane_->interfaces;
@@ -180,11 +197,13 @@ absl::Status RestoreTask::Prepare(SharedBytes bytes) {
 }
 
 void RestoreTask::Built(absl::Status status) {
+  ++answers_;
   if (stop_) return Undo();
   if (absl::IsNotFound(status)) {
     return Refuse(ValidateOutcome::kAbsent, std::string(status.message()));
   }
-  if (absl::IsUnavailable(status) || absl::IsAborted(status)) {
+  if (absl::IsUnavailable(status) || absl::IsAborted(status) ||
+      IsNoMemory(status)) {
     return Refuse(ValidateOutcome::kTransient, std::string(status.message()));
   }
   if (!status.ok()) {
@@ -224,6 +243,7 @@ void RestoreTask::RaiseStateLimit() {
 void RestoreTask::Reserved(size_t worker, ReserveResult result,
                            const OrderTime& time) {
   times_[worker].Append(time);
+  ++answers_;
   if (result != ReserveResult::kReady) refusal_ = result;
   if (--waiting_ == 0) AllReserved();
 }
@@ -247,26 +267,42 @@ void RestoreTask::Tied(absl::Status status) {
   left_builder_ = true;
   if (stop_) return Undo();
   if (!status.ok()) {
-    return Refuse(ValidateOutcome::kRefused, std::string(status.message()));
+    return Refuse(IsNoMemory(status) ? ValidateOutcome::kTransient
+                                     : ValidateOutcome::kRefused,
+                  std::string(status.message()));
   }
+  ++answers_;
   phase_ = Phase::kReady;
 }
 
 void RestoreTask::Refuse(ValidateOutcome outcome, std::string detail) {
   result_ = {.outcome = outcome, .snapshot = kNoSnapshotId,
-             .detail = std::move(detail)};
+             .detail = std::move(detail), .progress = 0};
   Undo();
 }
 
 ValidateResult RestoreTask::Poll() {
-  if (phase_ != Phase::kReady) return result_;
+  if (phase_ != Phase::kReady) {
+    ValidateResult result = result_;
+    result.progress = progress();
+    return result;
+  }
   if (!importer_->CanPublish()) {
     Refuse(ValidateOutcome::kTransient,
            "the policy was changed while the snapshot was validated");
     return result_;
   }
   return {.outcome = ValidateOutcome::kReady, .snapshot = snapshot_,
-          .detail = {}};
+          .detail = {},
+          .progress = progress()};
+}
+
+uint64_t RestoreTask::progress() const {
+  uint64_t sum = answers_ + checked_.load(std::memory_order_relaxed);
+  for (const std::atomic<uint64_t>& steps : steps_) {
+    sum += steps.load(std::memory_order_relaxed);
+  }
+  return sum;
 }
 
 // ---- Commit ----------------------------------------------------------------
@@ -288,14 +324,23 @@ CommitResult RestoreTask::StepCommit() {
             self->Committed(i, all, time);
           }));
     }
-    return {};
+    return Moving();
   }
-  if (phase_ != Phase::kCommit || waiting_ > 0 || !all_committed_) return {};
+  if (phase_ != Phase::kCommit || waiting_ > 0 || !all_committed_) {
+    return Moving();
+  }
   return Publish();
+}
+
+CommitResult RestoreTask::Moving() const {
+  CommitResult result;
+  result.progress = progress();
+  return result;
 }
 
 void RestoreTask::Committed(size_t worker, bool all, const OrderTime& time) {
   times_[worker].Append(time);
+  ++answers_;
   all_committed_ = all_committed_ && all;
   if (--waiting_ == 0 && stop_) Undo();
 }
@@ -306,7 +351,8 @@ CommitResult RestoreTask::Publish() {
     return {.done = false,
             .failed = true,
             .detail = std::string(status.message()),
-            .report = {}};
+            .report = {},
+            .progress = 0};
   }
   FaultPoint("commit.published");
   if (importer_->has_policy()) {
@@ -320,7 +366,8 @@ CommitResult RestoreTask::Publish() {
   CommitResult result = {.done = true,
                          .failed = false,
                          .detail = {},
-                         .report = importer_->Finish(plane_->now())};
+                         .report = importer_->Finish(plane_->now()),
+                         .progress = 0};
   FaultPoint("commit.done");
   Over();
   return result;

@@ -52,6 +52,9 @@ class RestoreTask : public std::enable_shared_from_this<RestoreTask> {
   const TransferFilter& filter() const { return filter_; }
   // So far.
   TransferTime time() const;
+  // Grows as records are checked and states get their places, and when workers
+  // answer.
+  uint64_t progress() const;
 
  private:
   enum class Phase : uint8_t {
@@ -68,6 +71,7 @@ class RestoreTask : public std::enable_shared_from_this<RestoreTask> {
   void IdKnown(uint64_t newest);
   // On the thread.
   absl::Status Build();
+  absl::Status ReadAndPrepare();
   absl::Status Prepare(SharedBytes bytes);
   void Built(absl::Status status);
   void Reserved(size_t worker, ReserveResult result, const OrderTime& time);
@@ -84,6 +88,7 @@ class RestoreTask : public std::enable_shared_from_this<RestoreTask> {
   // The result of the validation, and the way back.
   void Refuse(ValidateOutcome outcome, std::string detail);
   void RaiseStateLimit();
+  CommitResult Moving() const;
   CommitResult Publish();
   ImportOrderParts PartsOf(size_t worker);
 
@@ -96,6 +101,10 @@ class RestoreTask : public std::enable_shared_from_this<RestoreTask> {
 
   Phase phase_ = Phase::kIds;
   std::atomic<bool> stop_{false};
+  // Records, or thousands of states, that the thread has done with.
+  std::atomic<uint64_t> checked_{0};
+  std::vector<std::atomic<uint64_t>> steps_;  // by worker, its own
+  uint64_t answers_ = 0;                      // of workers and of the thread
   bool left_builder_ = false;
   uint32_t waiting_ = 0;    // orders that are not done
   uint64_t newest_id_ = 0;  // of all workers

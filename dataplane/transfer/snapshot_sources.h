@@ -22,6 +22,8 @@ namespace sluice {
 struct ImportChoice {
   // Rules, options and tables come from the snapshot too.
   bool policy = false;
+  // Whose snapshot it has to be; empty: that of the filter that is restored.
+  std::string from_filter{};
   OrphanPolicy orphans = OrphanPolicy::kKeep;
 
   friend bool operator==(const ImportChoice&, const ImportChoice&) = default;

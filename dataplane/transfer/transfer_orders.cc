@@ -35,6 +35,12 @@ bool IsStopped(const ImportOrderParts& parts) {
   return parts.stop->load(std::memory_order_relaxed);
 }
 
+void CountStep(const ImportOrderParts& parts) {
+  if (parts.steps == nullptr) return;
+  parts.steps->store(parts.steps->load(std::memory_order_relaxed) + 1,
+                     std::memory_order_relaxed);
+}
+
 void SetTimeouts(const WorkerView& view, const ImportOrderParts& parts,
                  const TimeoutProfile& timeouts) {
   view.states->SetFilter(parts.arena->filter, parts.budget, timeouts);
@@ -110,6 +116,7 @@ bool NewestIdOrder::Step(const WorkerView& view) {
 
 bool ReserveOrder::Step(const WorkerView& view) {
   const StepTimer timer(&time_);
+  CountStep(parts_);
   if (IsStopped(parts_)) return true;
   if (!begun_) {
     // The shard may not have met the filter yet, which may have no ruleset.
@@ -125,6 +132,7 @@ bool ReserveOrder::Step(const WorkerView& view) {
 
 bool CommitOrder::Step(const WorkerView& view) {
   const StepTimer timer(&time_);
+  CountStep(parts_);
   if (IsStopped(parts_)) return true;
   if (!begun_) {
     begun_ = true;

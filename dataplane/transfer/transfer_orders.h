@@ -106,6 +106,9 @@ struct ImportOrderParts {
   StateBudget* budget = nullptr;
   // Set: nobody wants the result any more.
   const std::atomic<bool>* stop = nullptr;
+  // Grows with each step; the worker's to write, anybody's to read. May be
+  // null.
+  std::atomic<uint64_t>* steps = nullptr;
 };
 
 // Takes a place for each state of the arena: StateIntake::Reserve().

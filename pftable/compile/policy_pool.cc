@@ -1,5 +1,6 @@
 #include "pftable/compile/policy_pool.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -78,9 +79,21 @@ class Shelf {
     }
     return found;
   }
-  void Put(uint64_t hash, const Held& held) {
+  // Puts it there if all others with that hash are `known`; otherwise returns
+  // those that are not.
+  std::vector<Held> Put(uint64_t hash, const Held& held,
+                        const std::vector<Held>& known) {
+    std::vector<Held> others;
     const std::lock_guard lock(mutex_);
-    items_.emplace(hash, held);
+    const auto [begin, end] = items_.equal_range(hash);
+    for (auto i = begin; i != end; ++i) {
+      Held other = i->second.lock();
+      if (other != nullptr && std::ranges::find(known, other) == known.end()) {
+        others.push_back(std::move(other));
+      }
+    }
+    if (others.empty()) items_.emplace(hash, held);
+    return others;
   }
   // One with that hash has gone.
   void Sweep(uint64_t hash) noexcept {
@@ -100,18 +113,18 @@ class Shelf {
 
 }  // namespace internal
 
+// What is compared may be large, and nobody waits for it: a shelf's lock is held
+// for as long as it takes to look a hash up.
 struct PolicyPool::Shelves {
-  // One after another, or two equal ones could be put side by side. Nothing
-  // that a destructor takes.
-  std::mutex sharing;
   internal::Shelf<Policy> policies;
   internal::Shelf<AddressTable> tables;
 
-  // Puts it there; the last to let go of it takes it off.
-  template <typename T>
+  // The one on the shelf that is the `same`, or this one, put there; the last
+  // to let go of it takes it off.
+  template <typename T, typename Same>
   static std::shared_ptr<const T> Keep(std::shared_ptr<Shelves> shelves,
                                        internal::Shelf<T> Shelves::*shelf,
-                                       uint64_t hash, T value) {
+                                       uint64_t hash, T value, Same same) {
     auto made = std::make_unique<const T>(std::move(value));
     // Frees it too if the count itself cannot be made.
     std::shared_ptr<const T> held(
@@ -119,7 +132,18 @@ struct PolicyPool::Shelves {
           delete gone;
           (*shelves.*shelf).Sweep(hash);
         });
-    (*shelves.*shelf).Put(hash, held);
+    std::vector<std::shared_ptr<const T>> known;
+    std::vector<std::shared_ptr<const T>> others =
+        (*shelves.*shelf).WithHash(hash);
+    // Equal ones may be put there while these are compared: the next round
+    // finds them.
+    do {
+      for (const auto& other : others) {
+        if (same(*other, *held)) return other;
+      }
+      known.insert(known.end(), others.begin(), others.end());
+      others = (*shelves.*shelf).Put(hash, held, known);
+    } while (!others.empty());
     return held;
   }
 };
@@ -129,22 +153,16 @@ PolicyPool::~PolicyPool() = default;
 
 std::shared_ptr<const Policy> PolicyPool::Share(Policy policy) {
   const uint64_t hash = HashOf(policy);
-  const std::lock_guard lock(shelves_->sharing);
-  for (const auto& held : shelves_->policies.WithHash(hash)) {
-    if (Same(*held, policy)) return held;
-  }
-  return Shelves::Keep(shelves_, &Shelves::policies, hash, std::move(policy));
+  return Shelves::Keep(shelves_, &Shelves::policies, hash, std::move(policy),
+                       Same);
 }
 
 AddressTable PolicyPool::Share(AddressTable table) {
   if (table.size() < kLeastEntries) return table;
   const uint64_t hash = table.hash();
-  const std::lock_guard lock(shelves_->sharing);
-  for (const auto& held : shelves_->tables.WithHash(hash)) {
-    if (*held == table) return AddressTable::Shared(held);
-  }
-  return AddressTable::Shared(Shelves::Keep(shelves_, &Shelves::tables, hash,
-                                            std::move(table)));
+  return AddressTable::Shared(
+      Shelves::Keep(shelves_, &Shelves::tables, hash, std::move(table),
+                    std::equal_to<AddressTable>()));
 }
 
 AddressTable PolicyPool::Build(std::span<const TableEntry> entries) {
@@ -155,7 +173,6 @@ AddressTable PolicyPool::Build(std::span<const TableEntry> entries) {
     for (const TableEntry& entry : entries) {
       hash += AddressTable::HashOf(entry.prefix.Masked(), entry.negated);
     }
-    const std::lock_guard lock(shelves_->sharing);
     for (const auto& held : shelves_->tables.WithHash(hash)) {
       if (held->size() == entries.size() && HasEntries(*held, entries)) {
         return AddressTable::Shared(held);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace sluice {
@@ -24,6 +25,14 @@ inline absl::Status NoMemory(std::string_view what) noexcept {
   } catch (const std::bad_alloc&) {
     return absl::Status(absl::StatusCode::kResourceExhausted, "");
   }
+}
+
+// Whether the status is one of those above, and not of a limit: another time
+// there may be memory.
+inline bool IsNoMemory(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) &&
+         (status.message().empty() ||
+          absl::StartsWith(status.message(), "no memory to "));
 }
 
 // f(), which returns a Status or a StatusOr.

@@ -1,10 +1,16 @@
 /*
  * The restore queue: two filters that are enabled twice each, three packets,
- * an order that may be late, a builder that may fail in every way, and one
- * crash of the process; or one such filter and two orders.
+ * an order that may be late, a builder that may fail in every way, attempts
+ * that are made again, and one crash of the process; or one such filter, two
+ * orders, and a snapshot that appears in its folder.
  *
- * holds:  ONE_FILTER                one filter, two orders
- * breaks: NO_LATCH                  the end of a restore is forgotten
+ * holds:  ONE_FILTER                one filter, two orders, a folder
+ * breaks: NO_LATCH                  a commit is forgotten
+ * breaks: LATE_AGAIN ONE_FILTER     a snapshot that appears is taken, whatever
+ *                                   was committed before
+ * breaks: RETRY_PUBLISHED           a commit is tried again that was published
+ * breaks: RETRY_KEEPS               an attempt that is made again after a commit
+ *                                   that was undone holds a disable up
  * breaks: NO_RECHECK                a commit does not look at the incarnation
  * breaks: NO_DEFER                  a disable does not wait for a commit's end
  * breaks: NO_DEADLINE               a builder that is lost is waited for
@@ -26,7 +32,7 @@
 #define FILTERS 2
 #define PACKETS 3
 #define ORDERS 2 /* the second one is given in the variant ONE_FILTER */
-#define ATTEMPTS 2
+#define ATTEMPTS 2 /* after which it gives up, if not before */
 /* A filter is alive in its odd incarnations. */
 #define LAST_LIFE 3
 
@@ -40,17 +46,22 @@ mtype state[FILTERS] = NONE;
 /* What is wanted: whether the filter is enabled, and that the present
    incarnation ends. */
 bool wanted[FILTERS], doomed[FILTERS];
-/* In this incarnation. */
+/* In this incarnation: what was committed, and that the policy in force judges
+   for want of a snapshot, and goes on doing so. */
 byte commits[FILTERS];
+bool judging[FILTERS];
 
 /* The control lcore: the incarnation that a filter's job belongs to, or 0. */
 byte job[FILTERS];
 byte attempt[FILTERS];
 /* The committer has begun and neither published nor undone. */
 bool publishing[FILTERS];
-/* The builder works for one filter at a time. */
+/* The builder works for one filter at a time. One that is lost does not move;
+   one that runs is never late. */
 mtype builder = IDLE;
 byte built_filter;
+/* The snapshot of filter 0: 0 not there, 1 appeared, 2 seen to. */
+byte file;
 
 /* The worker. */
 byte held[FILTERS], held_incarnation[FILTERS], arrivals;
@@ -113,7 +124,7 @@ inline free_builder(p) {
 #endif
 
 inline enable(p) {
-  incarnation[p]++; state[p] = EXPECT; commits[p] = 0
+  incarnation[p]++; state[p] = EXPECT; commits[p] = 0; judging[p] = false
 }
 
 inline disable(p) {
@@ -184,6 +195,12 @@ end:
   od
 }
 
+/* Puts a snapshot of filter 0 into its folder. */
+proctype Folder() {
+end:
+  d_step { file == 0 -> file = 1 }
+}
+
 /* Somebody sees a filter that is alive, and orders what it then seems to need.
    The filters are alike: that one is called filter 0. */
 proctype Client(byte a) {
@@ -193,10 +210,11 @@ end:
 
 /* Whether the policy in force may judge a packet of the filter. */
 #define MAY_FORWARD(p) \
-  (ALIVE(p) && (state[p] == RESTORED || state[p] == SKIPPED))
+  (ALIVE(p) && (state[p] == RESTORED || state[p] == SKIPPED || judging[p]))
 /* What was held is replayed or dropped before the filter's next packet. */
 #define RESOLVABLE(p) \
-  (held[p] > 0 && (held_incarnation[p] != incarnation[p] || FINAL(p)))
+  (held[p] > 0 && \
+   (held_incarnation[p] != incarnation[p] || FINAL(p) || judging[p]))
 #ifdef NO_RESOLVE
 #define MAY_RESOLVE(p) (RESOLVABLE(p) && state[p] != FAILED)
 #else
@@ -207,9 +225,9 @@ inline arrive(p) {
   arrivals++;
   if
   :: !ALIVE(p)                              /* dropped */
-  :: ALIVE(p) && state[p] == FAILED         /* dropped: fail closed */
   :: MAY_FORWARD(p) -> assert(held[p] == 0) /* forwarded */
-  :: ALIVE(p) && (state[p] == EXPECT || UNDER_WAY(p)) ->
+  :: !MAY_FORWARD(p) && ALIVE(p) && state[p] == FAILED /* dropped: closed */
+  :: !MAY_FORWARD(p) && ALIVE(p) && (state[p] == EXPECT || UNDER_WAY(p)) ->
      if
      :: state[p] == EXPECT -> state[p] = QUEUED
      :: else
@@ -240,10 +258,19 @@ end:
   od
 }
 
+/* Another attempt, the first one of this asking. */
+inline start(p) {
+  if
+  :: state[p] == SKIPPED -> judging[p] = true
+  :: else
+  fi;
+  state[p] = QUEUED; job[p] = incarnation[p]; attempt[p] = 0
+}
+
 inline submit(a, p) {
   if
   :: incarnation[p] != order_incarnation[a] -> answer(a)     /* stale */
-  :: incarnation[p] == order_incarnation[a] && FINAL(p) ->
+  :: incarnation[p] == order_incarnation[a] && state[p] == RESTORED ->
 #ifdef NO_LATCH
      state[p] = QUEUED; order[a] = 2
 #else
@@ -251,15 +278,53 @@ inline submit(a, p) {
 #endif
   :: incarnation[p] == order_incarnation[a] && LIVE_JOB(p) ->
      order[a] = 2                                            /* joins */
-  :: incarnation[p] == order_incarnation[a] && !FINAL(p) && !LIVE_JOB(p) ->
+  :: incarnation[p] == order_incarnation[a] && state[p] != RESTORED &&
+     !LIVE_JOB(p) ->
      /* The job of the life before has yet to see its end. */
      if
      :: DEAD(p) -> cancel_job(p)
      :: else
      fi;
-     state[p] = QUEUED; job[p] = incarnation[p]; order[a] = 2
+     start(p); order[a] = 2
   fi
 }
+
+/* A snapshot that has appeared: it starts an attempt where nothing was
+   committed. While one is under way it waits for that one's end, but for one
+   that has not begun to read, which takes it. */
+inline appear(p) {
+  file = 2;
+  if
+#ifdef LATE_AGAIN
+  :: state[p] == RESTORED -> start(p)
+#else
+  :: state[p] == RESTORED
+#endif
+  :: state[p] == QUEUED && LIVE_JOB(p)
+  :: state[p] == EXPECT || state[p] == FAILED || state[p] == SKIPPED ->
+     start(p)
+  fi
+}
+#define MAY_APPEAR(p) \
+  (file == 1 && ALIVE(p) && !DEAD(p) && \
+   (FINAL(p) || state[p] == EXPECT || (state[p] == QUEUED && LIVE_JOB(p))))
+
+/* The attempt has failed and another one follows. */
+inline retry(p) {
+  state[p] = QUEUED; attempt[p]++; publishing[p] = false;
+  free_builder(p);
+#ifndef RETRY_KEEPS
+  /* A commit that was undone has held up what was wanted. */
+  end_life(p);
+  begin_life(p);
+  if
+  :: DEAD(p) -> cancel_job(p)
+  :: else
+  fi;
+#endif
+  assert(SETTLED(p))
+}
+#define MAY_RETRY(p) (attempt[p] + 1 < ATTEMPTS)
 
 inline fail(p) {
   state[p] = FAILED; end_job(p)
@@ -271,30 +336,40 @@ inline fail(p) {
   :: d_step { DEAD(p) -> cancel_job(p) } \
   :: d_step { LIVE_JOB(p) && state[p] == QUEUED && builder == IDLE -> \
        state[p] = VALIDATING; builder = RUNNING; built_filter = p } \
+  :: d_step { LIVE_JOB(p) && MAY_EXPIRE(p) && MAY_RETRY(p) -> retry(p) } \
   :: d_step { LIVE_JOB(p) && MAY_EXPIRE(p) -> fail(p) } \
   :: d_step { BUILT(p) && state[p] == VALIDATING -> builder = LOST } \
   :: d_step { LIVE_JOB(p) && BUILT(p) && state[p] == VALIDATING -> \
        state[p] = SKIPPED; end_job(p) } \
   :: d_step { LIVE_JOB(p) && BUILT(p) && state[p] == VALIDATING && \
-              attempt[p] + 1 < ATTEMPTS -> \
-       attempt[p]++; state[p] = QUEUED; free_builder(p) } \
+              MAY_RETRY(p) -> retry(p) } \
   :: d_step { LIVE_JOB(p) && BUILT(p) && state[p] == VALIDATING -> fail(p) } \
   :: d_step { MAY_COMMIT(p) -> \
        state[p] = COMMITTING; publishing[p] = true } \
   :: d_step { job[p] != 0 && state[p] == COMMITTING -> publish(p) } \
+  :: d_step { LIVE_JOB(p) && state[p] == COMMITTING && MAY_RETRY(p) -> \
+       retry(p) } \
   :: d_step { LIVE_JOB(p) && state[p] == COMMITTING -> fail(p) }
 
 #ifdef NO_DEADLINE
 #define MAY_EXPIRE(p) (state[p] == QUEUED && builder == IDLE)
 #else
-#define MAY_EXPIRE(p) (state[p] == QUEUED || state[p] == VALIDATING)
+#define MAY_EXPIRE(p) \
+  (builder != RUNNING && (state[p] == QUEUED || state[p] == VALIDATING))
 #endif
 
 inline publish(p) {
   assert(ALIVE(p) && incarnation[p] == job[p]);
   commits[p]++;
   assert(commits[p] == 1);
+#ifdef RETRY_PUBLISHED
+  if
+  :: MAY_RETRY(p) -> retry(p)
+  :: else -> state[p] = RESTORED; end_job(p)
+  fi
+#else
   state[p] = RESTORED; end_job(p)
+#endif
 }
 
 proctype Control() {
@@ -302,6 +377,7 @@ end:
   do
   :: d_step { order[0] == 1 -> submit(0, 0) }
   :: d_step { order[1] == 1 -> submit(1, 0) }
+  :: d_step { MAY_APPEAR(0) -> appear(0) }
   STEPS(0)
   STEPS(1)
   od
@@ -312,6 +388,7 @@ end:
 inline forget(p) {
   job[p] = 0; attempt[p] = 0; held[p] = 0; held_incarnation[p] = 0;
   wanted[p] = false; doomed[p] = false; commits[p] = 0; publishing[p] = false;
+  judging[p] = false;
   incarnation[p] = incarnation[p] + incarnation[p] % 2;
   state[p] = NONE
 }
@@ -331,7 +408,7 @@ init {
   atomic {
     run Owner(0); run Client(0); run Worker(); run Control(); run Crash();
 #ifdef ONE_FILTER
-    run Client(1)
+    run Client(1); run Folder()
 #else
     run Owner(1)
 #endif

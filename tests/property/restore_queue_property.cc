@@ -29,8 +29,21 @@ constexpr int kFilters = 2;
 constexpr int kOrders = 2;
 constexpr int kPackets = 3;
 constexpr uint32_t kLastLife = 3;
-constexpr int kAttempts = kRestoreRetries + 1;
-constexpr RestoreLimits kLimits = {.retry_delays = {0, 0, 0}};
+constexpr int kAttempts = 4;
+// A step of the walk takes one microsecond, so that who is to give up is told
+// so by a jump, and so is who is late.
+constexpr RestoreTime kJump = 1'000'000'000;
+constexpr RestoreLimits kLimits = {.give_up = kJump,
+                                   .retry_delays = {0, 0, 0},
+                                   .last_retry_delay = 0,
+                                   .longest_gap = UINT64_MAX};
+
+class NoSource : public SnapshotSource {
+ public:
+  absl::StatusOr<std::vector<uint8_t>> Read(size_t) override {
+    return std::vector<uint8_t>();
+  }
+};
 
 uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -46,6 +59,7 @@ struct ModelFilter {
   WantedFilter wanted = {};
   bool doomed = false;
   int commits = 0;
+  bool judging = false;
   uint32_t job = 0;
   int attempt = 0;
   int held = 0;
@@ -62,10 +76,12 @@ struct ModelFilter {
   bool live_job() const { return job != 0 && incarnation == job; }
   bool settled() const { return !doomed && alive() == wanted.enabled; }
   bool may_forward() const {
-    return alive() && (!expects || state == kRestored || state == kSkipped);
+    return alive() && (!expects || state == kRestored || state == kSkipped ||
+                       judging);
   }
   bool resolvable() const {
-    return held > 0 && (held_incarnation != incarnation || final());
+    return held > 0 &&
+           (held_incarnation != incarnation || final() || judging);
   }
 };
 enum class Builder { kIdle, kRunning, kLost };
@@ -81,6 +97,8 @@ enum Action {
   kLatched, kJoin, kStart, kArriveDropped, kArriveForwarded, kArriveHeld,
   kResolveReplayed, kResolveDropped, kNotice, kCancelJob, kBuild, kExpire,
   kLose, kSkip, kRetry, kRefuse, kCommit, kPublish, kUndo, kCrash,
+  kStartAgain, kExpireAndRetry, kUndoAndRetry, kGiveUp, kAppearStarts,
+  kAppearJoins, kAppearLatched,
   kActionCount
 };
 constexpr std::array<const char*, kActionCount> kActionNames = {
@@ -90,7 +108,11 @@ constexpr std::array<const char*, kActionCount> kActionNames = {
     "order starts", "packet dropped", "packet forwarded", "packet held",
     "held replayed", "held dropped", "packet's request noticed",
     "job cancelled", "build", "deadline", "builder lost", "skipped", "retry",
-    "refused", "commit", "publish", "commit undone", "crash"};
+    "refused", "commit", "publish", "commit undone, given up", "crash",
+    "order starts another attempt after a failure",
+    "deadline, and tried again", "commit undone, and tried again",
+    "given up", "snapshot appears and starts an attempt",
+    "snapshot appears and joins", "snapshot appears after a commit"};
 
 class Walk {
  public:
@@ -167,6 +189,7 @@ class Walk {
     filter.expects = filter.wanted.expects;
     filter.state = filter.expects ? kExpect : kNone;
     filter.commits = 0;
+    filter.judging = false;
   }
   // On both sides.
   void Want(int p, const WantedFilter& wanted) {
@@ -185,6 +208,56 @@ class Walk {
             "what was wanted twice was done twice");
   }
 
+  void StartModel(int p) {
+    ModelFilter& filter = filters_[p];
+    if (filter.state == kSkipped) {
+      filter.judging = true;
+      filter.expects = false;
+    }
+    filter.state = kQueued;
+    filter.job = filter.incarnation;
+    filter.attempt = 0;
+    began_[p] = now_;
+  }
+
+  // The attempt has failed and another one follows.
+  void RetryModel(int p) {
+    ModelFilter& filter = filters_[p];
+    filter.state = kQueued;
+    ++filter.attempt;
+    FreeBuilder(p);
+    MoveModel(p);
+    if (filter.dead()) EndJob(p);
+  }
+
+  void Appear(int p) {
+    ModelFilter& filter = filters_[p];
+    file_[p] = 2;
+    RestoreCode expected = RestoreCode::kStarted;
+    if (filter.state == kRestored) {
+      expected = RestoreCode::kConflict;
+      ++(*counts_)[kAppearLatched];
+    } else if (filter.state == kQueued) {
+      // The snapshot of this one is whatever there is, and so the same.
+      expected = RestoreCode::kJoined;
+      ++(*counts_)[kAppearJoins];
+    } else {
+      ++(*counts_)[kAppearStarts];
+      StartModel(p);
+    }
+    const RestoreAnswer answer = queue_->Submit(
+        {.filter = ids_[p],
+         .snapshot = expected == RestoreCode::kConflict ? SnapshotId{9}
+                                                        : kNoSnapshotId,
+         .snapshot_source = source_},
+        now_);
+    if (answer.code != expected) {
+      Differ("a snapshot that appeared was answered \"" +
+             std::string(Name(answer.code)) + "\" instead of \"" +
+             std::string(Name(expected)) + "\"");
+    }
+  }
+
   void SubmitOrder(int a) {
     const int p = orders_[a].filter;
     ModelFilter& filter = filters_[p];
@@ -193,10 +266,8 @@ class Walk {
       expected = RestoreCode::kStale;
       AnswerModel(a);
       ++(*counts_)[kStale];
-    } else if (filter.final()) {
-      expected = filter.state == kRestored ? RestoreCode::kAlreadyApplied
-                 : filter.state == kFailed ? RestoreCode::kFailed
-                                         : RestoreCode::kSkipped;
+    } else if (filter.state == kRestored) {
+      expected = RestoreCode::kAlreadyApplied;
       AnswerModel(a);
       ++(*counts_)[kLatched];
     } else if (filter.live_job()) {
@@ -208,10 +279,9 @@ class Walk {
       expected = filter.state == kQueued ? RestoreCode::kJoined
                                        : RestoreCode::kStarted;
       if (filter.dead()) EndJob(p);
-      filter.state = kQueued;
-      filter.job = filter.incarnation;
+      ++(*counts_)[filter.final() ? kStartAgain : kStart];
+      StartModel(p);
       orders_[a].step = 2;
-      ++(*counts_)[kStart];
     }
     const RestoreAnswer answer =
         queue_->Submit({.filter = ids_[p],
@@ -281,6 +351,24 @@ class Walk {
     queue_->Step(ids_[p], now_ + later);
     validator_.next[ids_[p]] = {};
   }
+  // So long after the last sign of movement that it is late. The first step
+  // may find that others have moved meanwhile, for whom it has waited.
+  void StepLate(int p, RestoreTime later) {
+    const FilterStatus before = words_[p].Load();
+    for (int i = 0; i < 2 && words_[p].Load() == before; ++i) {
+      committer_.steps_left = 1;
+      validator_.has_room = false;
+      queue_->Step(ids_[p], now_);
+      if (i == 0 && words_[p].Load() == before) now_ += later;
+    }
+    committer_.steps_left = 0;
+    validator_.has_room = true;
+  }
+  // The same when it is time to give up.
+  void StepGivingUp(int p) {
+    now_ += kJump;
+    StepLate(p, kJump);
+  }
   void EndAs(int p, RestoreState state) {
     filters_[p].state = state;
     EndJob(p);
@@ -292,6 +380,7 @@ class Walk {
     if (filter.state == kQueued && filter.job == 0) {
       all->emplace_back(kNotice, [this, p] {
         filters_[p].job = filters_[p].incarnation;
+        began_[p] = now_;
         StepQueue(p);
       });
     }
@@ -310,13 +399,26 @@ class Walk {
         StepQueue(p);
       });
     }
-    if (filter.state == kQueued || filter.state == kValidating) {
+    // One that runs is not late: it says that it moves.
+    const bool late =
+        builder_ != Builder::kRunning &&
+        (filter.state == kQueued || filter.state == kValidating);
+    const RestoreTime limit = filter.state == kQueued     ? kLimits.queue
+                              : filter.state == kCommitting ? kLimits.commit
+                                                            : kLimits.validate;
+    const bool may_retry = filter.attempt + 1 < kAttempts &&
+                           now_ + 2 * limit - began_[p] < kJump;
+    if (late) {
       all->emplace_back(kExpire, [this, p] {
-        const RestoreTime limit =
-            filters_[p].state == kQueued ? kLimits.queue : kLimits.validate;
         EndAs(p, kFailed);
-        StepQueue(p, ValidateOutcome::kRunning, limit);
+        StepGivingUp(p);
       });
+      if (may_retry) {
+        all->emplace_back(kExpireAndRetry, [this, p, limit] {
+          RetryModel(p);
+          StepLate(p, limit);
+        });
+      }
     }
     if (built && filter.state == kValidating) {
       all->emplace_back(kLose, [this] { builder_ = Builder::kLost; });
@@ -325,16 +427,17 @@ class Walk {
         StepQueue(p, ValidateOutcome::kAbsent);
       });
       all->emplace_back(kRefuse, [this, p] {
-        const bool spent = filters_[p].attempt + 1 == kAttempts;
         EndAs(p, kFailed);
-        StepQueue(p, spent ? ValidateOutcome::kTransient
-                           : ValidateOutcome::kRefused);
+        StepQueue(p, ValidateOutcome::kRefused);
       });
-      if (filter.attempt + 1 < kAttempts) {
+      all->emplace_back(kGiveUp, [this, p] {
+        EndAs(p, kFailed);
+        now_ += kJump;
+        StepQueue(p, ValidateOutcome::kTransient);
+      });
+      if (may_retry) {
         all->emplace_back(kRetry, [this, p] {
-          ++filters_[p].attempt;
-          filters_[p].state = kQueued;
-          FreeBuilder(p);
+          RetryModel(p);
           StepQueue(p, ValidateOutcome::kTransient);
         });
       }
@@ -357,8 +460,14 @@ class Walk {
       });
       all->emplace_back(kUndo, [this, p] {
         EndAs(p, kFailed);
-        StepQueue(p, ValidateOutcome::kRunning, kLimits.commit);
+        StepGivingUp(p);
       });
+      if (may_retry) {
+        all->emplace_back(kUndoAndRetry, [this, p, limit] {
+          RetryModel(p);
+          StepLate(p, limit);
+        });
+      }
     }
   }
 
@@ -392,6 +501,7 @@ class Walk {
       }
       filter = {.incarnation = filter.incarnation, .state = filter.state};
     }
+    file_ = {};
     builder_ = Builder::kIdle;
     for (int a = 0; a < kOrders; ++a) {
       // The connection is closed: that is the answer.
@@ -418,6 +528,14 @@ class Walk {
       }
       if (filter.resolvable()) {
         all.emplace_back(kActionCount, [this, p] { Resolve(p); });
+      }
+      if (file_[p] == 0) {
+        all.emplace_back(kActionCount, [this, p] { file_[p] = 1; });
+      } else if (file_[p] == 1 && filter.alive() && !filter.dead() &&
+                 (filter.final() || filter.state == kExpect ||
+                  filter.state == kNone ||
+                  (filter.state == kQueued && filter.live_job()))) {
+        all.emplace_back(kActionCount, [this, p] { Appear(p); });
       }
       for (int a = 0; a < kOrders; ++a) {
         if (orders_[a].step == 0 && filter.alive()) {
@@ -488,7 +606,7 @@ class Walk {
     for (int a = 0; a < kOrders; ++a) {
       if (orders_[a].step == 1) SubmitOrder(a);
     }
-    for (int i = 0; i < 4; ++i) queue_->Poll(now_ += kLimits.total);
+    for (int i = 0; i < 20; ++i) queue_->Poll(now_ += kJump);
     Require(queue_->jobs() == 0, "a restore has no end");
     for (int p = 0; p < kFilters; ++p) {
       const FilterStatus status = words_[p].Load();
@@ -525,12 +643,15 @@ class Walk {
   std::array<int, kOrders> waiters_told_{};
   int arrivals_ = 0;
   bool crashed_ = false;
+  std::array<int, kFilters> file_{};  // 0 not there, 1 appeared, 2 seen to
+  std::array<RestoreTime, kFilters> began_{};
 
   // The program.
   RestoreTime now_ = 1;
   FakeValidator validator_;
   FakeCommitter committer_;
   FakeListener listener_;
+  const std::shared_ptr<NoSource> source_ = std::make_shared<NoSource>();
   std::array<FilterStatusWord, kFilters> words_;
   HoldBudget budget_{kPackets};
   std::array<HoldQueue, kFilters> holds_{HoldQueue(&budget_),

@@ -37,6 +37,7 @@ class FakeTransfer final : public TransferControl {
         "there is no filter \"",
         absl::string_view(filter.data(), filter.size()), "\""));
   }
+  RestoreLimits Limits() const override { return {}; }
   TransferMetrics Metrics() override { return metrics; }
 
   std::string exported;
@@ -48,6 +49,7 @@ class FakeTransfer final : public TransferControl {
   std::vector<RestoreListing> restores = {{.filter = "main",
                                            .status = {},
                                            .source = {},
+                                           .wait = {},
                                            .last = {},
                                            .time = {}}};
   TransferMetrics metrics;

@@ -50,6 +50,11 @@ struct FilterSpec {
   // Where its snapshot is: a file, or a directory with NAME.snap in it or to
   // come. Empty: an order brings it.
   std::string source{};
+  // Whose snapshot that is, if not the filter's own.
+  std::string from_filter{};
+  // Seconds after which failed attempts to restore it end; none: as
+  // configured.
+  std::optional<uint32_t> restore_give_up{};
   FailPolicy fail_policy = FailPolicy::kClosed;
   // Set if and only if the policy is kOpen: what holds after a failure.
   std::optional<LoadRequest> emergency{};

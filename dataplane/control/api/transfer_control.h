@@ -21,6 +21,7 @@
 #include "restore/filter_status.h"
 #include "restore/restore_job.h"
 #include "restore/restore_metrics.h"
+#include "restore/restore_queue.h"
 
 namespace sluice {
 
@@ -67,6 +68,8 @@ struct ImportRequest {
   std::optional<uint64_t> replace_generation;
   bool keep_orphans = true;
   bool policy = false;
+  // Whose snapshot it is; empty: the filter's own.
+  std::string from_filter{};
 };
 
 struct ImportReport {
@@ -80,8 +83,10 @@ struct RestoreListing {
   std::string filter;
   FilterStatus status;
   std::string source;  // empty: orders bring it
+  bool in_folder = false;  // `source` is a folder in which it appears
   bool snapshot_required = false;
   bool fail_closed = true;
+  RestoreWait wait;
   std::optional<RestoreAnswer> last;  // of any incarnation
   TransferTime time;                  // of that
 };
@@ -138,6 +143,8 @@ class TransferControl {
   virtual void Export(std::string_view filter, UniqueFd out,
                       const TransferClient& client,
                       Done<ExportReport> done) = 0;
+  // The deadlines of all restores.
+  virtual RestoreLimits Limits() const = 0;
   // Through the restore queue. An error is one of the descriptor, of its first
   // bytes or of the limits of transfers, and then no restore was asked for.
   virtual void Import(ImportRequest request, Done<ImportReport> done) = 0;

@@ -19,6 +19,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kFiltersAPage = 256;
+constexpr uint64_t kMaxGiveUp = 86'400;  // seconds
 
 std::optional<LoadRequest> ReadRuleset(Params& params, std::string_view name) {
   LoadRequest request;
@@ -40,6 +41,12 @@ std::string_view WrongSpec(const FilterSpec& spec) {
     return "parameter \"source\" needs \"expect_restore\": nothing else would "
            "read it";
   }
+  if (!spec.from_filter.empty() && spec.source.empty()) {
+    return "parameter \"from_filter\" says whose snapshot \"source\" is";
+  }
+  if (spec.restore_give_up && !spec.expect_restore) {
+    return "parameter \"restore_give_up\" needs \"expect_restore\"";
+  }
   if (spec.fail_policy == FailPolicy::kOpen && !spec.emergency) {
     return "\"fail\": \"open\" needs \"emergency\", the ruleset that holds "
            "then: a filter never passes everything";
@@ -59,6 +66,10 @@ Action ParseCreate(Params& params) {
   spec.ruleset = ReadRuleset(params, "ruleset");
   params.Bool("expect_restore", &spec.expect_restore);
   params.String("source", kMaxFilePath, &spec.source);
+  params.Name("from_filter", kMaxFilterName, &spec.from_filter);
+  std::optional<uint64_t> give_up;
+  params.Number("restore_give_up", kMaxGiveUp, &give_up);
+  if (give_up) spec.restore_give_up = static_cast<uint32_t>(*give_up);
   params.Choice("fail", "closed", "open", &fail_open);
   spec.emergency = ReadRuleset(params, "emergency");
   params.Bool("bypass_hold", &spec.bypass_hold);

@@ -15,6 +15,7 @@
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
 #include "dataplane/control/methods/method.h"
+#include "restore/hold_queue.h"
 
 namespace sluice {
 namespace {
@@ -107,7 +108,9 @@ Action ParseImport(Params& params) {
   params.Number("replace", UINT64_MAX, &replace);
   params.Choice("orphans", "keep", "drop", &drop);
   params.Bool("policy", &policy);
-  return [replace, drop, policy](std::shared_ptr<Call> call) {
+  std::string from;
+  params.Name("from_filter", kMaxFilterName, &from);
+  return [replace, drop, policy, from](std::shared_ptr<Call> call) {
     ImportRequest request;
     TransferControl* const transfer = Need(*call, &request.snapshot);
     if (transfer == nullptr) return;
@@ -116,6 +119,7 @@ Action ParseImport(Params& params) {
     request.replace_generation = replace;
     request.keep_orphans = !drop;
     request.policy = policy;
+    request.from_filter = from;
     transfer->Import(std::move(request),
                      [call](absl::StatusOr<ImportReport> report) {
                        if (!report.ok()) return call->Error(report.status());
@@ -139,7 +143,29 @@ json ToJson(const RestoreListing& listing) {
                  {"expects", listing.status.expects()},
                  {"fail", listing.fail_closed ? "closed" : "open"},
                  {"snapshot_required", listing.snapshot_required}};
-  if (!listing.source.empty()) result["source"] = listing.source;
+  if (!listing.source.empty()) {
+    result["source"] = listing.source;
+    result["in_folder"] = listing.in_folder;
+  }
+  const RestoreWait& wait = listing.wait;
+  result["give_up_ms"] = wait.give_up / 1000;
+  if (wait.awaits != RestoreAwaits::kNothing) {
+    json waits = {{"for", Name(wait.awaits)}};
+    if (wait.awaits == RestoreAwaits::kRetry) {
+      waits["in_ms"] = wait.deadline / 1000;
+    } else if (wait.deadline != 0) {
+      waits["quiet_ms"] = wait.quiet / 1000;
+      waits["deadline_ms"] = wait.deadline / 1000;
+    }
+    if (listing.status.under_way()) {
+      waits["gives_up_in_ms"] = wait.until_give_up / 1000;
+    }
+    if (wait.failure != RestoreFailure::kNone) {
+      waits["failed_before"] = {{"failure", Name(wait.failure)},
+                                {"detail", wait.detail}};
+    }
+    result["waits"] = std::move(waits);
+  }
   if (listing.last.has_value()) {
     json last = EndToJson(*listing.last);
     last.update(ToJson(listing.time));
@@ -161,7 +187,14 @@ Action ParseStatus(Params& params) {
     for (const RestoreListing& listing : *listings) {
       list.push_back(ToJson(listing));
     }
-    call->Result({{"restores", std::move(list)}});
+    const RestoreLimits limits = transfer->Limits();
+    call->Result({{"restores", std::move(list)},
+                  {"limits",
+                   {{"queue_ms", limits.queue / 1000},
+                    {"validate_ms", limits.validate / 1000},
+                    {"commit_ms", limits.commit / 1000},
+                    {"give_up_ms", limits.give_up / 1000},
+                    {"hold_ms", kMaxHoldTime}}}});
   };
 }
 

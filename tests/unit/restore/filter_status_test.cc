@@ -53,28 +53,61 @@ TEST(FilterStatusTest, WalksFromExpectToRestored) {
   EXPECT_EQ(word.Load(), seen);
 }
 
-TEST(FilterStatusTest, FinalStatesLatch) {
-  for (const RestoreState end : {kRestored, kFailed}) {
-    FilterStatusWord word;
-    word.Enable(true);
-    word.RequestRestore();
-    FilterStatus seen = word.Load();
-    ASSERT_TRUE(word.Advance(&seen, kValidating));
-    ASSERT_TRUE(word.Advance(&seen, kCommitting));
-    ASSERT_TRUE(word.Advance(&seen, end));
-    EXPECT_FALSE(word.RequestRestore());
-    for (const RestoreState next : kAll) {
-      EXPECT_FALSE(word.Advance(&seen, next)) << Name(next);
-    }
-    EXPECT_EQ(word.Load().state, end);
+TEST(FilterStatusTest, ACommitLatches) {
+  FilterStatusWord word;
+  word.Enable(true);
+  word.RequestRestore();
+  FilterStatus seen = word.Load();
+  ASSERT_TRUE(word.Advance(&seen, kValidating));
+  ASSERT_TRUE(word.Advance(&seen, kCommitting));
+  ASSERT_TRUE(word.Advance(&seen, kRestored));
+  EXPECT_FALSE(word.RequestRestore());
+  for (const RestoreState next : kAll) {
+    EXPECT_FALSE(word.Advance(&seen, next)) << Name(next);
+  }
+  EXPECT_EQ(word.Load().state, kRestored);
+}
+
+TEST(FilterStatusTest, AFailureIsTriedAgainButNotByAPacket) {
+  FilterStatusWord word;
+  word.Enable(true);
+  word.RequestRestore();
+  FilterStatus seen = word.Load();
+  ASSERT_TRUE(word.Advance(&seen, kFailed));
+  EXPECT_FALSE(word.RequestRestore());
+  // An emergency ruleset that has come into force stays in force meanwhile.
+  ASSERT_TRUE(word.Advance(&seen, kQueued, kFilterEmergency));
+  EXPECT_EQ(seen.attempt, 2);
+  for (const RestoreState next : {kValidating, kCommitting}) {
+    EXPECT_EQ(DispositionOf(seen), FilterDisposition::kFail);
+    ASSERT_TRUE(word.Advance(&seen, next));
+  }
+  EXPECT_EQ(DispositionOf(seen), FilterDisposition::kFail);
+  ASSERT_TRUE(word.Advance(&seen, kRestored));
+  EXPECT_EQ(DispositionOf(seen), FilterDisposition::kJudge);
+  // The next incarnation knows nothing of it.
+  EXPECT_FALSE(word.Enable(true).emergency());
+}
+
+TEST(FilterStatusTest, AFilterThatJudgesForWantOfASnapshotGoesOnJudging) {
+  FilterStatusWord word;
+  word.Enable(true);
+  word.RequestRestore();
+  FilterStatus seen = word.Load();
+  ASSERT_TRUE(word.Advance(&seen, kSkipped));
+  for (const RestoreState next : {kQueued, kValidating, kCommitting, kFailed}) {
+    ASSERT_TRUE(word.Advance(&seen, next));
+    EXPECT_EQ(DispositionOf(seen), FilterDisposition::kJudge) << Name(next);
   }
 }
 
-TEST(FilterStatusTest, NothingLeavesAFinalState) {
+TEST(FilterStatusTest, NothingLeavesALatchedState) {
   for (const RestoreState from : kAll) {
     for (const RestoreState to : kAll) {
-      if ((from == kNone && to != kQueued) || IsFinal(from) || to == kNone ||
-          to == kExpect || to == kCancelled || from == to) {
+      if ((from == kNone && to != kQueued) ||
+          (IsOpenEnd(from) && to != kQueued) || from == kRestored ||
+          from == kCancelled || to == kNone || to == kExpect ||
+          to == kCancelled || (from == to && to != kQueued)) {
         EXPECT_FALSE(IsAllowed(from, to)) << Name(from) << " " << Name(to);
       }
     }
@@ -82,7 +115,7 @@ TEST(FilterStatusTest, NothingLeavesAFinalState) {
   EXPECT_FALSE(IsAllowed(kExpect, kCommitting));
   EXPECT_FALSE(IsAllowed(kQueued, kCommitting));
   EXPECT_FALSE(IsAllowed(kValidating, kRestored));
-  EXPECT_FALSE(IsAllowed(kCommitting, kQueued));
+  EXPECT_TRUE(IsAllowed(kCommitting, kQueued));
 }
 
 TEST(FilterStatusTest, OnlyAnOrderLeavesNoneAndOnlyOnAnEnabledPort) {
@@ -158,8 +191,9 @@ TEST(FilterStatusTest, AttemptsDoNotWrap) {
   }
   EXPECT_EQ(seen.attempt, 255);
   ASSERT_TRUE(word.Advance(&seen, kValidating));
-  EXPECT_FALSE(word.Advance(&seen, kQueued));
-  EXPECT_TRUE(word.Advance(&seen, kFailed));
+  EXPECT_TRUE(word.Advance(&seen, kQueued));
+  EXPECT_EQ(seen.attempt, 255);
+  EXPECT_EQ(word.Load(), seen);
 }
 
 // Of many threads that see the first packet, one posts the request, in each

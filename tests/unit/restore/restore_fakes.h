@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -22,7 +23,8 @@ class FakeValidator : public RestoreValidator {
   }
   ValidateResult Poll(const RestoreJob& job) override {
     if (!running.contains(job.filter)) ++unknown;
-    const ValidateResult result = std::exchange(next[job.filter], {});
+    ValidateResult result = std::exchange(next[job.filter], {});
+    result.progress = progress;
     if (result.outcome != ValidateOutcome::kRunning) running.erase(job.filter);
     return result;
   }
@@ -34,8 +36,9 @@ class FakeValidator : public RestoreValidator {
 
   bool has_room = true;
   std::map<RestoreFilterId, RestoreJob> running;
-  // The result of the next Poll() of the filter.
+  // The result of the next Poll() of the filter, and how far it says to be.
   std::map<RestoreFilterId, ValidateResult> next;
+  uint64_t progress = 0;
   int started = 0;
   int abandoned = 0;
   int unknown = 0;  // polls of jobs that were not running
@@ -44,9 +47,10 @@ class FakeValidator : public RestoreValidator {
 class FakeCommitter : public RestoreCommitter {
  public:
   CommitResult Step(const RestoreJob& job) override {
+    if (fails) return {.failed = true, .detail = "moved", .report = {}};
     if (steps_left > 0) {
       --steps_left;
-      return {};
+      return {.report = {}, .progress = progress};
     }
     if (job.IsDead()) ++dead_commits;
     ++commits[{job.filter, job.incarnation}];
@@ -57,6 +61,8 @@ class FakeCommitter : public RestoreCommitter {
   uint64_t Generation(RestoreFilterId) override { return generation; }
 
   int steps_left = 0;  // before the one that publishes
+  uint64_t progress = 0;
+  bool fails = false;
   std::map<std::pair<RestoreFilterId, uint32_t>, int> commits;
   int dead_commits = 0;
   int abandoned = 0;
@@ -67,6 +73,10 @@ class FakeListener : public RestoreListener {
  public:
   void Answer(RestoreWaiter waiter, const RestoreAnswer& answer) override {
     answers[waiter].push_back(answer);
+  }
+  void Retried(RestoreFilterId filter, const FilterStatus&,
+               RestoreFailure failure, const std::string&) override {
+    retries.emplace_back(filter, failure);
   }
   void Ended(RestoreFilterId filter, const RestoreAnswer& answer) override {
     ends.emplace_back(filter, answer);
@@ -79,6 +89,7 @@ class FakeListener : public RestoreListener {
   }
 
   std::map<RestoreWaiter, std::vector<RestoreAnswer>> answers;
+  std::vector<std::pair<RestoreFilterId, RestoreFailure>> retries;
   std::vector<std::pair<RestoreFilterId, RestoreAnswer>> ends;
   std::vector<std::pair<RestoreFilterId, FilterStatus>> disabled;
   std::vector<std::pair<RestoreFilterId, FilterStatus>> enabled;

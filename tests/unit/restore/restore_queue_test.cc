@@ -14,10 +14,22 @@ using enum RestoreState;
 
 constexpr SnapshotId kFirst = {1};
 constexpr SnapshotId kSecond = {2};
+// Somebody looks whenever the test says that time has gone by.
+constexpr RestoreLimits kLimits = {.longest_gap = UINT64_MAX};
+
+class Source : public SnapshotSource {
+ public:
+  absl::StatusOr<SharedBytes> Read(const SnapshotReading&) override {
+    return std::make_shared<const std::vector<uint8_t>>();
+  }
+};
 
 class RestoreQueueTest : public ::testing::Test {
  protected:
-  RestoreQueueTest() { filter_ = queue_.AddFilter({.word = &word_}); }
+  RestoreQueueTest() {
+    filter_ = queue_.AddFilter({.word = &word_});
+    queue_.Poll(now_);
+  }
 
   void Outcome(ValidateOutcome outcome, SnapshotId snapshot = kFirst) {
     validator_.next[filter_] = {outcome, snapshot, "a reason"};
@@ -62,7 +74,7 @@ class RestoreQueueTest : public ::testing::Test {
   FakeValidator validator_;
   FakeCommitter committer_;
   FakeListener listener_;
-  RestoreQueue queue_{RestoreLimits{}, &validator_, &committer_, &listener_};
+  RestoreQueue queue_{kLimits, &validator_, &committer_, &listener_};
   RestoreFilterId filter_ = 0;
 };
 
@@ -221,14 +233,26 @@ TEST_F(RestoreQueueTest, WhatIsWantedDuringACommitIsWhatComesOfIt) {
       }
       EXPECT_EQ(word.Load().incarnation, 1u);
       EXPECT_TRUE(listener_.disabled.empty());
-      if (!published) now_ += RestoreLimits{}.commit;
+      if (!published) {
+        // Its deadline, and what waits for its end does not wait for another
+        // attempt.
+        now_ += kLimits.commit;
+        committer_.steps_left = 1;
+      }
       queue_.Poll(now_);
       const FilterStatus status = word.Load();
       EXPECT_EQ(status.enabled(), wanted.back().enabled);
       EXPECT_EQ(status.incarnation, cases[i].incarnation);
-      if (published || cases[i].incarnation > 1) {
-        EXPECT_EQ(status.state, cases[i].state);
+      if (cases[i].incarnation == 1 && !published) {
+        EXPECT_EQ(status.state, kQueued);
+        ASSERT_EQ(Disable(id), WantResult::kDone);
+        queue_.Poll(now_);
+        continue;
       }
+      // What was undone is cancelled.
+      EXPECT_EQ(status.state, published || cases[i].incarnation != 2
+                                  ? cases[i].state
+                                  : kCancelled);
       EXPECT_EQ(status.expects(),
                 status.state == kExpect || cases[i].incarnation == 1);
       // Whoever waits is told once.
@@ -251,42 +275,215 @@ TEST_F(RestoreQueueTest, WhatIsWantedDuringACommitIsWhatComesOfIt) {
   EXPECT_EQ(queue_.metrics().disables_deferred, 2 * (cases.size() - 1));
 }
 
-TEST_F(RestoreQueueTest, ACommitThatOverrunsIsUndone) {
+TEST_F(RestoreQueueTest, ACommitThatOverrunsIsUndoneAndTriedAgain) {
   Validate();
-  committer_.steps_left = 1000;
+  committer_.steps_left = 3;
   Outcome(ValidateOutcome::kReady);
   queue_.Poll(now_);
-  queue_.Poll(now_ += 49'000);
+  queue_.Poll(now_ += 49'999);
   EXPECT_EQ(word_.Load().state, kCommitting);
-  queue_.Poll(now_ += 1'000);
-  EXPECT_EQ(word_.Load().state, kFailed);
+  queue_.Poll(now_ += 1);
+  EXPECT_EQ(word_.Load().state, kQueued);
   EXPECT_EQ(committer_.abandoned, 1);
   EXPECT_TRUE(committer_.commits.empty());
-  EXPECT_EQ(listener_.ends.at(0).second.failure,
-            RestoreFailure::kCommitDeadline);
-  EXPECT_EQ(queue_.metrics().fail_closed, 1u);
+  EXPECT_EQ(queue_.metrics().fail_closed, 0u);
+  EXPECT_EQ(listener_.retries.at(0).second, RestoreFailure::kCommitDeadline);
+  queue_.Poll(now_ += 50'000);
+  EXPECT_EQ(word_.Load().state, kValidating);
+  // Whatever its source has, as the first time.
+  EXPECT_EQ(validator_.running[filter_].snapshot, kNoSnapshotId);
+  Outcome(ValidateOutcome::kReady);
+  queue_.Poll(now_);
+  EXPECT_EQ(word_.Load().state, kRestored);
+  EXPECT_EQ((committer_.commits[{filter_, 1}]), 1);
 }
 
-TEST_F(RestoreQueueTest, AttemptsAreSpacedAndLimited) {
+// Who has answered by the time that somebody looks was not late.
+TEST_F(RestoreQueueTest, ADeadlineIsLookedAtAfterTheAnswer) {
   Validate();
-  const RestoreTime delays[] = {50'000, 200'000, 800'000};
-  for (int i = 0; i < 3; ++i) {
-    Outcome(ValidateOutcome::kTransient);
-    queue_.Poll(now_);
-    ASSERT_EQ(word_.Load().state, kQueued) << i;
-    EXPECT_EQ(word_.Load().attempt, i + 2);
-    queue_.Poll(now_ += delays[i] - 1);
-    EXPECT_EQ(word_.Load().state, kQueued) << i;
-    queue_.Poll(now_ += 1);
+  committer_.steps_left = 1;
+  Outcome(ValidateOutcome::kReady);
+  queue_.Poll(now_);
+  ASSERT_EQ(word_.Load().state, kCommitting);
+  queue_.Poll(now_ += 10 * kLimits.commit);
+  EXPECT_EQ(word_.Load().state, kRestored);
+}
+
+TEST_F(RestoreQueueTest, WhatMovesIsNotLate) {
+  Validate();
+  for (int i = 0; i < 100; ++i) {
+    ++validator_.progress;
+    queue_.Poll(now_ += kLimits.validate - 1);
     ASSERT_EQ(word_.Load().state, kValidating) << i;
   }
+  committer_.steps_left = 101;
+  Outcome(ValidateOutcome::kReady);
+  queue_.Poll(now_);
+  for (int i = 0; i < 100; ++i) {
+    ++committer_.progress;
+    queue_.Poll(now_ += kLimits.commit - 1);
+    ASSERT_EQ(word_.Load().state, kCommitting) << i;
+  }
+  queue_.Poll(now_ += 1);
+  EXPECT_EQ(word_.Load().state, kRestored);
+  EXPECT_EQ(queue_.metrics().retries, 0u);
+}
+
+// A process that was stopped for six seconds, a control lcore that was busy for
+// half of one: nobody has looked, and nobody was late.
+TEST_F(RestoreQueueTest, TimeInWhichNobodyLooksDoesNotCount) {
+  RestoreQueue queue(RestoreLimits{}, &validator_, &committer_, &listener_);
+  FilterStatusWord word;
+  const RestoreFilterId id = queue.AddFilter({.word = &word});
+  ASSERT_EQ(queue.Want(id, {.enabled = true, .expects = true}),
+            WantResult::kDone);
+  ASSERT_TRUE(word.RequestRestore());
+  queue.Poll(now_);
+  queue.Poll(now_ += 6'000'000);
+  ASSERT_EQ(word.Load().state, kValidating);
+  queue.Poll(now_ += 6'000'000);
+  ASSERT_EQ(word.Load().state, kValidating);
+  committer_.steps_left = 1000;
+  validator_.next[id] = {ValidateOutcome::kReady, kFirst, ""};
+  queue.Poll(now_);
+  for (int i = 0; i < 4; ++i) {
+    queue.Poll(now_ += 500'000);
+    ASSERT_EQ(word.Load().state, kCommitting) << i;
+  }
+  // But who is looked at often enough and does not move is late.
+  for (int i = 0; i < 9; ++i) queue.Poll(now_ += 1'000);
+  ASSERT_EQ(word.Load().state, kCommitting);
+  queue.Poll(now_ += 1'000);
+  EXPECT_EQ(word.Load().state, kQueued);
+}
+
+TEST_F(RestoreQueueTest, AttemptsAreSpacedUntilItIsGivenUp) {
+  Validate();
+  const RestoreTime began = now_;
+  RestoreTime delays[] = {50'000, 200'000, 800'000, 1'000'000, 1'000'000};
+  for (const RestoreTime delay : delays) {
+    Outcome(ValidateOutcome::kTransient);
+    queue_.Poll(now_);
+    ASSERT_EQ(word_.Load().state, kQueued) << delay;
+    queue_.Poll(now_ += delay - 1);
+    EXPECT_EQ(word_.Load().state, kQueued) << delay;
+    queue_.Poll(now_ += 1);
+    ASSERT_EQ(word_.Load().state, kValidating) << delay;
+  }
+  EXPECT_EQ(word_.Load().attempt, 6);
+  while (word_.Load().state != kFailed) {
+    Outcome(ValidateOutcome::kTransient);
+    queue_.Poll(now_);
+    if (word_.Load().state == kQueued) {
+      queue_.Poll(now_ += kLimits.last_retry_delay);
+    }
+    ASSERT_LE(now_, began + kLimits.give_up + kLimits.last_retry_delay);
+  }
+  // The last attempt was made when the time was over, and not before.
+  EXPECT_GE(now_, began + kLimits.give_up);
+  EXPECT_EQ(listener_.ends.at(0).second.failure, RestoreFailure::kTransient);
+  EXPECT_EQ(queue_.metrics().retries, listener_.retries.size());
+  EXPECT_EQ(queue_.metrics().fail_closed, 1u);
+  EXPECT_EQ(DispositionOf(word_.Load()), FilterDisposition::kFail);
+}
+
+TEST_F(RestoreQueueTest, AFilterMayHaveAnotherTimeToGiveUp) {
+  FilterStatusWord word;
+  const RestoreFilterId id =
+      queue_.AddFilter({.word = &word, .give_up = 2'000'000});
+  Enable(id);
+  ASSERT_TRUE(word.RequestRestore());
+  queue_.Poll(now_);
+  const RestoreTime began = now_;
+  while (word.Load().state != kFailed) {
+    validator_.next[id] = {ValidateOutcome::kTransient, {}, "no memory"};
+    queue_.Poll(now_ += 10'000);
+    ASSERT_LE(now_, began + 2'100'000);
+  }
+  EXPECT_GE(now_, began + 2'000'000);
+  EXPECT_EQ(queue_.Waiting(id).give_up, 2'000'000u);
+  EXPECT_EQ(queue_.Waiting(filter_).give_up, kLimits.give_up);
+}
+
+// An attempt that moves is not cut by the time to give up: that ends retries.
+TEST_F(RestoreQueueTest, GivingUpEndsRetriesAndNoAttempt) {
+  Validate();
+  for (int i = 0; i < 100; ++i) {
+    ++validator_.progress;
+    queue_.Poll(now_ += 1'000'000);
+  }
+  ASSERT_EQ(word_.Load().state, kValidating);
+  Outcome(ValidateOutcome::kReady);
+  queue_.Poll(now_);
+  EXPECT_EQ(word_.Load().state, kRestored);
+}
+
+// The latch is on the commit: what comes later is tried.
+TEST_F(RestoreQueueTest, AfterABadSnapshotTheGoodOne) {
+  Validate();
+  Outcome(ValidateOutcome::kRefused);
+  queue_.Poll(now_);
+  ASSERT_EQ(word_.Load().state, kFailed);
+  EXPECT_EQ(queue_.Waiting(filter_).awaits, RestoreAwaits::kSnapshot);
+  EXPECT_EQ(Ask(3, kSecond).code, RestoreCode::kStarted);
+  EXPECT_EQ(word_.Load().incarnation, 1u);
+  queue_.Poll(now_);
+  Outcome(ValidateOutcome::kReady, kSecond);
+  queue_.Poll(now_);
+  EXPECT_EQ(OnlyAnswer(3), RestoreCode::kRestored);
+  EXPECT_EQ((committer_.commits[{filter_, 1}]), 1);
+  EXPECT_EQ(Ask(4, kFirst).code, RestoreCode::kConflict);
+}
+
+TEST_F(RestoreQueueTest, AnEmergencyRulesetHoldsUntilTheCommit) {
+  FilterStatusWord word;
+  const RestoreFilterId id =
+      queue_.AddFilter({.word = &word, .fail_policy = FailPolicy::kOpen});
+  Enable(id);
+  ASSERT_TRUE(word.RequestRestore());
+  queue_.Poll(now_);
+  EXPECT_EQ(DispositionOf(word.Load()), FilterDisposition::kHold);
+  validator_.next[id] = {ValidateOutcome::kRefused, {}, "bad"};
+  queue_.Poll(now_);
+  ASSERT_EQ(DispositionOf(word.Load()), FilterDisposition::kFail);
+  ASSERT_EQ(queue_.Submit({.filter = id}, now_).code, RestoreCode::kStarted);
+  EXPECT_EQ(DispositionOf(word.Load()), FilterDisposition::kFail);
+  queue_.Poll(now_);
+  EXPECT_EQ(DispositionOf(word.Load()), FilterDisposition::kFail);
+  validator_.next[id] = {ValidateOutcome::kReady, kFirst, ""};
+  queue_.Poll(now_);
+  EXPECT_EQ(DispositionOf(word.Load()), FilterDisposition::kJudge);
+  EXPECT_EQ(queue_.metrics().fail_open, 1u);
+}
+
+// One that waits to be tried again makes room for another.
+TEST_F(RestoreQueueTest, ABetterSnapshotTakesThePlaceOfOneThatIsTriedAgain) {
+  Enable(filter_);
+  EXPECT_EQ(Ask(1, kFirst).code, RestoreCode::kStarted);
+  queue_.Poll(now_);
   Outcome(ValidateOutcome::kTransient);
   queue_.Poll(now_);
-  EXPECT_EQ(word_.Load().state, kFailed);
-  EXPECT_EQ(listener_.ends.at(0).second.failure,
-            RestoreFailure::kRetriesSpent);
-  EXPECT_EQ(queue_.metrics().retries, 3u);
-  EXPECT_EQ(Ask(5).code, RestoreCode::kFailed);
+  const auto source = std::make_shared<Source>();
+  const RestoreRequest request = {.filter = filter_, .snapshot = kSecond,
+                                  .snapshot_source = source, .waiter = 2};
+  EXPECT_EQ(queue_.Submit(request, now_).code, RestoreCode::kJoined);
+  EXPECT_EQ(OnlyAnswer(1), RestoreCode::kFailed);
+  queue_.Poll(now_);
+  ASSERT_EQ(word_.Load().state, kValidating);
+  EXPECT_EQ(validator_.running[filter_].source, source);
+  Outcome(ValidateOutcome::kReady, kSecond);
+  queue_.Poll(now_);
+  EXPECT_EQ(OnlyAnswer(2), RestoreCode::kRestored);
+}
+
+TEST_F(RestoreQueueTest, APolicyThatMovedDuringTheCommitIsTriedAgain) {
+  Validate();
+  committer_.fails = true;
+  Outcome(ValidateOutcome::kReady);
+  queue_.Poll(now_);
+  EXPECT_EQ(word_.Load().state, kQueued);
+  EXPECT_EQ(committer_.abandoned, 1);
+  EXPECT_EQ(listener_.retries.at(0).second, RestoreFailure::kPolicyMoved);
 }
 
 TEST_F(RestoreQueueTest, OnlyTransientErrorsAreTriedAgain) {
@@ -298,42 +495,57 @@ TEST_F(RestoreQueueTest, OnlyTransientErrorsAreTriedAgain) {
   EXPECT_EQ(queue_.metrics().retries, 0u);
 }
 
-TEST_F(RestoreQueueTest, DeadlinesAreFixed) {
+TEST_F(RestoreQueueTest, DeadlinesAreOfWhatDoesNotMove) {
   validator_.has_room = false;
   Enable(filter_);
   EXPECT_EQ(Ask(1).code, RestoreCode::kStarted);
   queue_.Poll(now_ += 999'999);
-  EXPECT_EQ(word_.Load().state, kQueued);
+  EXPECT_TRUE(listener_.retries.empty());
+  const RestoreWait wait = queue_.Waiting(filter_);
+  EXPECT_EQ(wait.awaits, RestoreAwaits::kBuilder);
+  EXPECT_EQ(wait.quiet, 999'999u);
+  EXPECT_EQ(wait.deadline, kLimits.queue);
+  EXPECT_EQ(wait.until_give_up, kLimits.give_up - 999'999);
   queue_.Poll(now_ += 1);
-  EXPECT_EQ(word_.Load().state, kFailed);
-  EXPECT_EQ(listener_.answers[1].at(0).failure,
-            RestoreFailure::kQueueDeadline);
+  EXPECT_EQ(word_.Load().state, kQueued);
+  EXPECT_EQ(word_.Load().attempt, 2);
+  EXPECT_EQ(listener_.retries.at(0).second, RestoreFailure::kQueueDeadline);
+  EXPECT_EQ(queue_.Waiting(filter_).awaits, RestoreAwaits::kRetry);
+  EXPECT_EQ(queue_.Waiting(filter_).failure, RestoreFailure::kQueueDeadline);
 
   validator_.has_room = true;
-  ASSERT_EQ(Disable(filter_), WantResult::kDone);
-  Validate();
+  queue_.Poll(now_ += 50'000);
+  ASSERT_EQ(word_.Load().state, kValidating);
   queue_.Poll(now_ += 4'999'999);
   EXPECT_EQ(word_.Load().state, kValidating);
   queue_.Poll(now_ += 1);
-  EXPECT_EQ(word_.Load().state, kFailed);
+  EXPECT_EQ(word_.Load().state, kQueued);
   EXPECT_EQ(validator_.abandoned, 1);
-  EXPECT_EQ(listener_.ends.back().second.failure,
+  EXPECT_EQ(listener_.retries.at(1).second,
             RestoreFailure::kValidateDeadline);
 }
 
-TEST_F(RestoreQueueTest, AllAttemptsTogetherHaveADeadline) {
-  Validate();
+// Who waits for a builder that is at others' jobs is not late while it gets on.
+TEST_F(RestoreQueueTest, ALongQueueThatMovesIsNoFailure) {
+  FilterStatusWord words[2];
+  RestoreFilterId ids[2];
   for (int i = 0; i < 2; ++i) {
-    queue_.Poll(now_ += 4'900'000);
-    Outcome(ValidateOutcome::kTransient);
-    queue_.Poll(now_);
-    queue_.Poll(now_ += i == 0 ? 50'000 : 149'999);
+    ids[i] = queue_.AddFilter({.word = &words[i]});
+    Enable(ids[i]);
+    ASSERT_TRUE(words[i].RequestRestore());
   }
-  ASSERT_EQ(word_.Load().state, kQueued);
-  queue_.Poll(now_ += 1);
-  EXPECT_EQ(word_.Load().state, kFailed);
-  EXPECT_EQ(listener_.ends.back().second.failure,
-            RestoreFailure::kTotalDeadline);
+  queue_.Poll(now_);
+  for (int i = 0; i < 100; ++i) {
+    ++validator_.progress;
+    queue_.Poll(now_ += kLimits.queue - 1);
+  }
+  EXPECT_EQ(words[0].Load().state, kValidating);
+  EXPECT_EQ(words[1].Load().state, kQueued);
+  EXPECT_TRUE(listener_.retries.empty());
+  // And one that does not get on holds the other up no longer than that.
+  queue_.Poll(now_ += kLimits.queue);
+  for (int i = 0; i < 2; ++i) queue_.Poll(now_ += kLimits.queue);
+  EXPECT_GE(listener_.retries.size(), 1u);
 }
 
 TEST_F(RestoreQueueTest, WithoutASnapshotItIsSkippedOrFails) {
@@ -341,7 +553,14 @@ TEST_F(RestoreQueueTest, WithoutASnapshotItIsSkippedOrFails) {
   Outcome(ValidateOutcome::kAbsent);
   queue_.Poll(now_);
   EXPECT_EQ(word_.Load().state, kSkipped);
-  EXPECT_EQ(Ask(1).code, RestoreCode::kSkipped);
+  EXPECT_EQ(queue_.Result(filter_).code, RestoreCode::kSkipped);
+  // What comes later is restored while the filter goes on judging.
+  EXPECT_EQ(Ask(1).code, RestoreCode::kStarted);
+  EXPECT_EQ(DispositionOf(word_.Load()), FilterDisposition::kJudge);
+  queue_.Poll(now_);
+  Outcome(ValidateOutcome::kReady);
+  queue_.Poll(now_);
+  EXPECT_EQ(OnlyAnswer(1), RestoreCode::kRestored);
 
   FilterStatusWord strict;
   const RestoreFilterId id =
@@ -357,12 +576,6 @@ TEST_F(RestoreQueueTest, WithoutASnapshotItIsSkippedOrFails) {
 }
 
 TEST_F(RestoreQueueTest, AFilterWithoutASourceWaitsForAnOrderThatBringsOne) {
-  class Source : public SnapshotSource {
-   public:
-    absl::StatusOr<SharedBytes> Read(const SnapshotReading&) override {
-      return std::make_shared<const std::vector<uint8_t>>();
-    }
-  };
   FilterStatusWord word;
   const RestoreFilterId id =
       queue_.AddFilter({.word = &word, .has_source = false});
@@ -386,7 +599,42 @@ TEST_F(RestoreQueueTest, AFilterWithoutASourceWaitsForAnOrderThatBringsOne) {
   Enable(id);
   ASSERT_TRUE(word.RequestRestore());
   queue_.Poll(now_);
+  EXPECT_EQ(queue_.Waiting(id).awaits, RestoreAwaits::kSnapshot);
+  EXPECT_EQ(queue_.Waiting(id).deadline, kLimits.queue);
   queue_.Poll(now_ += 1'000'000);
+  EXPECT_EQ(word.Load().state, kFailed);
+  EXPECT_EQ(listener_.ends.back().second.failure,
+            RestoreFailure::kNotBrought);
+  // Who asks and brings nothing is told so; who brings one later starts an
+  // attempt.
+  EXPECT_EQ(queue_.Submit({.filter = id, .waiter = 5}, now_).code,
+            RestoreCode::kFailed);
+  EXPECT_EQ(queue_.Submit({.filter = id, .snapshot = kSecond,
+                           .snapshot_source = source, .waiter = 5},
+                          now_).code,
+            RestoreCode::kStarted);
+  queue_.Poll(now_);
+  validator_.next[id] = {ValidateOutcome::kReady, kSecond, ""};
+  queue_.Poll(now_);
+  EXPECT_EQ(OnlyAnswer(5), RestoreCode::kRestored);
+}
+
+TEST_F(RestoreQueueTest, ASnapshotOnItsWayIsNoMissingOne) {
+  FilterStatusWord word;
+  const RestoreFilterId id =
+      queue_.AddFilter({.word = &word, .has_source = false});
+  Enable(id);
+  ASSERT_TRUE(word.RequestRestore());
+  queue_.Poll(now_);
+  queue_.Arriving(id, true);
+  queue_.Poll(now_ += 20'000'000);
+  EXPECT_EQ(word.Load().state, kQueued);
+  EXPECT_EQ(queue_.Waiting(id).awaits, RestoreAwaits::kReading);
+  // It was none, and nobody brings another one.
+  queue_.Arriving(id, false);
+  queue_.Poll(now_ += 999'999);
+  EXPECT_EQ(word.Load().state, kQueued);
+  queue_.Poll(now_ += 1);
   EXPECT_EQ(word.Load().state, kFailed);
 }
 
@@ -460,9 +708,9 @@ TEST_F(RestoreQueueTest, TheValidatorIsReachedInTheOrderOfRequests) {
   EXPECT_EQ(validator_.unknown, 0);
 }
 
-// A dead builder is no deadline's affair: what it works at and what waits for
-// it fail at once, and a commit goes on without it.
-TEST_F(RestoreQueueTest, ALostBuilderFailsWhatNeedsIt) {
+// A dead builder is no deadline's affair: another one is tried soon, and a
+// commit goes on without it.
+TEST_F(RestoreQueueTest, WhatALostBuilderHadIsTriedAgain) {
   FilterStatusWord words[2];
   RestoreFilterId ids[2];
   for (int i = 0; i < 2; ++i) {
@@ -483,17 +731,23 @@ TEST_F(RestoreQueueTest, ALostBuilderFailsWhatNeedsIt) {
   ASSERT_EQ(words[1].Load().state, kQueued);
 
   validator_.next[ids[0]] = {ValidateOutcome::kLost, kNoSnapshotId, "hangs"};
-  validator_.has_room = false;
-  queue_.FailQueued("nobody is left");
-  EXPECT_EQ(words[1].Load().state, kFailed);
   queue_.Poll(now_);
-  EXPECT_EQ(words[0].Load().state, kFailed);
-  EXPECT_EQ(OnlyAnswer(1), RestoreCode::kFailed);
-  EXPECT_EQ(OnlyAnswer(2), RestoreCode::kFailed);
-  EXPECT_EQ(listener_.answers[1][0].failure, RestoreFailure::kBuilderLost);
-  EXPECT_EQ(listener_.answers[2][0].failure, RestoreFailure::kBuilderLost);
+  EXPECT_EQ(words[0].Load().state, kQueued);
+  EXPECT_EQ(words[0].Load().attempt, 2);
+  EXPECT_EQ(listener_.retries.at(0).second, RestoreFailure::kBuilderLost);
   EXPECT_EQ(Name(RestoreFailure::kBuilderLost), "builder lost");
-  EXPECT_EQ(queue_.metrics().fail_closed, 2u);
+  // The other one has waited for it, and now has the builder.
+  queue_.Poll(now_ += 50'000);
+  EXPECT_EQ(words[1].Load().state, kValidating);
+  EXPECT_EQ(queue_.metrics().fail_closed, 0u);
+  for (const int i : {1, 0}) {
+    validator_.next[ids[i]] = {ValidateOutcome::kReady, kFirst, ""};
+    queue_.Poll(now_);
+    queue_.Poll(now_);
+    EXPECT_EQ(words[i].Load().state, kRestored);
+  }
+  EXPECT_EQ(OnlyAnswer(1), RestoreCode::kRestored);
+  EXPECT_EQ(OnlyAnswer(2), RestoreCode::kRestored);
   EXPECT_EQ(queue_.jobs(), 0u);
 }
 

@@ -148,9 +148,15 @@ class CountingCommitter : public RestoreCommitter {
 
 class CountingListener : public RestoreListener {
  public:
+  int retries = 0;
+
   void Answer(RestoreWaiter waiter, const RestoreAnswer& answer) override {
     ++answers[waiter];
     cancelled += answer.code == RestoreCode::kCancelled;
+  }
+  void Retried(RestoreFilterId, const FilterStatus&, RestoreFailure,
+               const std::string&) override {
+    ++retries;
   }
   void Ended(RestoreFilterId, const RestoreAnswer&) override { ++ends; }
   void Disabled(RestoreFilterId, const FilterStatus&) override {

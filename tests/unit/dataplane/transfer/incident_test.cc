@@ -371,7 +371,9 @@ TEST(IncidentTest, OneCommitAnIncarnationOverRealWorkers) {
   // rules.
   EXPECT_GT(metrics.fail_open, 0u);
   EXPECT_GT(metrics.fail_closed, 0u);
-  EXPECT_EQ(metrics.fail_open + metrics.fail_closed,
+  // One that judged for want of a snapshot, and was brought one later, judges
+  // on.
+  EXPECT_LE(metrics.fail_open + metrics.fail_closed,
             metrics.ends[static_cast<size_t>(RestoreState::kFailed)]);
   uint64_t by_emergency = 0;
   for (size_t i = kPorts; i < kFilters; ++i) by_emergency += plane.Searches(i);

@@ -41,6 +41,7 @@ struct TransferNodeOptions {
   uint16_t workers = 1;
   RestoreLimits limits = {};
   std::string source = {};
+  std::shared_ptr<TransferSource> own_source = nullptr;
   ImportChoice choice = {};
   bool snapshot_required = false;
   FailPolicy fail_policy = FailPolicy::kClosed;
@@ -75,6 +76,7 @@ class TransferNode {
     filter.filter.state_capacity = 4096;
     filter.filter.policy_changed = [this] { ++policy_changes_; };
     filter.source = options.source;
+    filter.own_source = options.own_source;
     filter.choice = options.choice;
     filter.snapshot_required = options.snapshot_required;
     const absl::Status added = service().AddFilter(std::move(filter));
@@ -122,6 +124,14 @@ class TransferNode {
       Turn();
     }
     return true;
+  }
+  // Turns of the control loop alone for so long: no worker runs.
+  void TurnWithoutWorkers(std::chrono::milliseconds time) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    while (std::chrono::steady_clock::now() < end) {
+      plane_.engine().Poll(plane_.engine().Now());
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
   }
   // The service's clock: real, and what a test has added to it.
   RestoreTime Now() const { return SteadyMicroseconds() + skipped_; }

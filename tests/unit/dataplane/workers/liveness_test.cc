@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "dataplane/base/builder.h"
 #include "tests/support/test_plane.h"
@@ -115,79 +116,105 @@ TEST(WorkerWatchTest, ALateLookIsNotTheWorkersFault) {
 
 // ---- Builders --------------------------------------------------------------
 
-TEST(BuilderWatchTest, SleepBetweenPiecesOfWorkIsNoDeath) {
-  BuilderWatch watch;
-  for (uint64_t now = 0; now < 2000; now += kLookInterval) {
-    EXPECT_FALSE(watch.Look(0, now, [] { return kAsleep; }));
-  }
-}
-
-TEST(BuilderWatchTest, SleepAmidWorkIs) {
-  BuilderWatch watch;
-  uint64_t now = 500;
-  watch.Look(3, now, [] { return kAsleep; });
-  int looks = 0;
-  while (!watch.Look(3, now += kLookInterval, [] { return kAsleep; })) {
-    ++looks;
-  }
-  EXPECT_LE(now - 500, 100u);
-  EXPECT_GE(looks, 3);
-  // The next piece of work is a new life.
-  EXPECT_FALSE(watch.Look(5, now + 1, [] { return kAsleep; }));
-}
-
-TEST(BuilderWatchTest, WorkWaitingForAProcessorOrADiskIsNot) {
-  for (const char state : {'R', 'D'}) {
-    BuilderWatch watch;
-    const ThreadSample sample = {.exists = true, .state = state, .cpu_time = 1};
-    for (uint64_t now = 0; now < 2000; now += kLookInterval) {
-      EXPECT_FALSE(watch.Look(3, now, [&] { return sample; })) << state;
+TEST(BuilderWatchTest, SleepIsNoDeathAndNoMovement) {
+  for (const uint64_t work : {0, 3}) {
+    for (const char state : {'S', 'D', 'T', 't'}) {
+      BuilderWatch watch;
+      const ThreadSample sample = {
+          .exists = true, .state = state, .cpu_time = 1};
+      watch.Look(work, [&] { return sample; });
+      const uint64_t before = watch.moves();
+      for (int look = 0; look < 100; ++look) {
+        EXPECT_FALSE(watch.Look(work, [&] { return sample; })) << state;
+      }
+      EXPECT_EQ(watch.moves(), before) << state;
     }
   }
-  // One that naps and gets on lives too.
+}
+
+TEST(BuilderWatchTest, WorkAndWaitingForAProcessorIsMovement) {
   BuilderWatch watch;
-  for (uint64_t now = 0; now < 2000; now += kLookInterval) {
-    EXPECT_FALSE(watch.Look(3, now, [&] {
-      return ThreadSample{.exists = true, .state = 'S', .cpu_time = now};
+  uint64_t moves = 0;
+  for (int look = 0; look < 100; ++look) {
+    EXPECT_FALSE(watch.Look(3, [] {
+      return ThreadSample{.exists = true, .state = 'R', .cpu_time = 1};
     }));
+    EXPECT_GT(watch.moves(), std::exchange(moves, watch.moves()));
   }
+  // One that naps and gets on moves too.
+  for (uint64_t look = 2; look < 100; ++look) {
+    EXPECT_FALSE(watch.Look(3, [&] {
+      return ThreadSample{.exists = true, .state = 'S', .cpu_time = look};
+    }));
+    EXPECT_GT(watch.moves(), std::exchange(moves, watch.moves()));
+  }
+}
+
+TEST(BuilderWatchTest, WorkWithoutEndIsNoMovement) {
+  BuilderWatch watch;
+  uint64_t cpu = 77;
+  const auto sample = [&] {
+    return ThreadSample{.exists = true, .state = 'R', .cpu_time = cpu};
+  };
+  watch.Look(3, sample);
+  cpu += BuilderWatch::kLongestWork;
+  const uint64_t moves = watch.moves();
+  for (int look = 0; look < 10; ++look) {
+    cpu += 1'000'000;
+    EXPECT_FALSE(watch.Look(3, sample));
+  }
+  EXPECT_EQ(watch.moves(), moves);
+  // The next piece is another matter.
+  watch.Look(5, sample);
+  EXPECT_GT(watch.moves(), moves);
 }
 
 TEST(BuilderWatchTest, AThreadThatIsGoneIsLostAtOnce) {
   BuilderWatch watch;
-  watch.Look(3, 100, [] { return kAsleep; });
-  EXPECT_TRUE(watch.Look(3, 101, [] { return ThreadSample{}; }));
+  watch.Look(3, [] { return kAsleep; });
+  EXPECT_TRUE(watch.Look(3, [] { return ThreadSample{}; }));
+  EXPECT_TRUE(watch.lost());
 }
 
-// The real thing: a job that sleeps where it should work.
-TEST(BuilderWatchTest, SeesABuilderHang) {
+// The real thing: a job that waits for a lock, and then computes.
+TEST(BuilderWatchTest, SeesABuilderWaitAndGetOn) {
   Builder builder;
   std::mutex mutex;
   std::condition_variable wake;
   bool go_on = false;
+  std::atomic<bool> stop{false};
   bool finished = false;
   ASSERT_TRUE(builder.Submit(
       [&] {
         std::unique_lock lock(mutex);
         wake.wait(lock, [&] { return go_on; });
+        while (!stop) {
+        }
       },
       [&] { finished = true; }));
   while (builder.beacon().work() == 0) std::this_thread::yield();
-  BuilderWatch watch;
-  uint64_t now = 0;
-  while (!watch.Look(builder.beacon(), now += kLookInterval)) {
+  while (SampleThread(builder.beacon().thread()).state != 'S') {
     std::this_thread::yield();
   }
+  BuilderWatch watch;
+  watch.Look(builder.beacon());
+  const uint64_t moves = watch.moves();
+  for (int look = 0; look < 20; ++look) {
+    EXPECT_FALSE(watch.Look(builder.beacon()));
+  }
+  EXPECT_EQ(watch.moves(), moves);
   {
     const std::lock_guard lock(mutex);
     go_on = true;
   }
   wake.notify_one();
+  while (watch.moves() < moves + 3) watch.Look(builder.beacon());
+  stop = true;
   while (!finished) {
     builder.Finish();
     std::this_thread::yield();
   }
-  EXPECT_FALSE(watch.Look(builder.beacon(), now += kLookInterval));
+  EXPECT_FALSE(watch.Look(builder.beacon()));
 }
 
 TEST(SampleThreadTest, KnowsRunningSleepingAndGone) {
