@@ -12,6 +12,10 @@ namespace {
 // How many states ahead of the one in hand memory is fetched.
 constexpr uint32_t kAhead = 8;
 
+// Of a state that another filter takes in.
+constexpr uint16_t kAdoptedFlags =
+    kStateSloppy | kStateAllowOptions | kStateIfBound;
+
 uint32_t RawV4(const Address& address) {
   uint32_t raw;
   std::memcpy(&raw, address.bytes.data(), sizeof raw);
@@ -353,6 +357,62 @@ bool StateIntake::Cancel(StateImport* import, uint32_t budget) {
     Release(import->states[--import->reserved]);
   }
   return import->reserved == import->done;
+}
+
+void StateIntake::AdoptOne(StateAdoption* adoption, StateIndex state,
+                           Tick now) {
+  StateRecord record = table_.Record(state, now);
+  if (adoption->moves) table_.Remove(state);
+  record.filter = adoption->to;
+  record.parent = {};
+  // What it has from its rules means nothing to the other filter.
+  StateTemplate values;
+  values.flags = static_cast<uint16_t>(record.values.flags & kAdoptedFlags);
+  values.rule_slot = kDefaultRuleSlot;
+  record.values = values;
+  const StateIndex live = FindLive(record);
+  if (live != kNoState) {
+    Advance(live, record, now);
+    ++adoption->merged;
+    return;
+  }
+  record.id = ++table_.last_id_ << 8 | table_.options_.worker;
+  if (ReserveOne(&record) != ReserveResult::kReady) {
+    ++adoption->refused;
+    return;
+  }
+  Publish(record.slot, now);
+  ++adoption->made;
+  table_.statistics_.inserts.Add(1);
+  table_.statistics_.states.Add(1);
+}
+
+bool StateIntake::Adopt(StateAdoption* adoption, Tick now, uint32_t budget) {
+  table_.wheel_.Start(now);
+  if (!adoption->begun) {
+    adoption->begun = true;
+    adoption->first_id = table_.last_id_ + 1;
+  }
+  const bool more =
+      entries_.Visit(&adoption->slot, budget, [&](StateIndex state) {
+        const StateHot& hot = entries_.hot(state);
+        if (hot.key.filter != adoption->from) return;
+        AdoptOne(adoption, state, now);
+      });
+  adoption->last_id = table_.last_id_;
+  return !more;
+}
+
+bool StateIntake::Disown(const StateAdoption& adoption, uint32_t* slot,
+                         uint32_t budget) {
+  if (!adoption.begun || adoption.made == 0) return true;
+  return !entries_.Visit(slot, budget, [&](StateIndex state) {
+    const uint64_t count = entries_.cold(state).id >> 8;
+    if (entries_.hot(state).key.filter == adoption.to &&
+        count >= adoption.first_id && count <= adoption.last_id) {
+      table_.Remove(state);
+    }
+  });
 }
 
 }  // namespace sluice

@@ -99,6 +99,25 @@ enum class ReserveResult : uint8_t {
   kRuleLimit,   // `max` of a rule
 };
 
+// States of one filter of a shard that become those of another one: flows that
+// an emergency ruleset has let through while its filter waited. What the other
+// filter has of a flow stays, with its rule, and takes over what is ahead; what
+// it does not have becomes a state of no rule.
+struct StateAdoption {
+  uint16_t from = 0;
+  uint16_t to = 0;
+  // Those of `from` end; otherwise they go on beside their copies.
+  bool moves = false;
+  uint32_t slot = 0;  // how far it has come
+  bool begun = false;
+  // Of the states that were made, counters of ids.
+  uint64_t first_id = 0;
+  uint64_t last_id = 0;
+  uint64_t made = 0;
+  uint64_t merged = 0;
+  uint64_t refused = 0;  // no room
+};
+
 // The way into one shard. Everything is the worker's, as for StateTable; each
 // call looks at no more than `budget` states.
 class StateIntake {
@@ -111,6 +130,12 @@ class StateIntake {
   bool Commit(StateImport* import, Tick now, uint32_t budget);
   // True when all was given back. After any Reserve().
   bool Cancel(StateImport* import, uint32_t budget);
+  // True when all were adopted. Looks at no more than `budget` slots. The shard
+  // has both filters.
+  bool Adopt(StateAdoption* adoption, Tick now, uint32_t budget);
+  // Takes the copies of an adoption that does not move back. True when all are
+  // gone; `*slot` is where it goes on.
+  bool Disown(const StateAdoption& adoption, uint32_t* slot, uint32_t budget);
   // The counter of the newest id: ids above are free.
   uint64_t last_id() const;
 
@@ -125,6 +150,7 @@ class StateIntake {
   void CommitContested(StateImport* import, const ImportedState& imported,
                        Tick now);
   void TieFamily(const ImportedState& imported, Tick now);
+  void AdoptOne(StateAdoption* adoption, StateIndex state, Tick now);
   // A state with the key of that one, where both would hold.
   StateIndex FindLive(const StateRecord& record) const;
   // Takes over what is ahead of the live state; whether anything was.

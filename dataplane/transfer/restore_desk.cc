@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
 #include "dataplane/transfer/folder_watch.h"
+#include "dataplane/transfer/transfer_orders.h"
+#include "dataplane/workers/mailbox.h"
 #include "pftable/store/policy_store.h"
 
 namespace sluice {
@@ -172,6 +174,15 @@ void RestoreDesk::Retried(RestoreFilterId id, const FilterStatus& status,
              Name(failure), detail);
 }
 
+void RestoreDesk::Adopt(const FilterPlane& plane) {
+  if (plane.emergency == nullptr) return;
+  // What the commit has copied goes on from where it is now.
+  for (Mailbox* mailbox : options_.plane.mailboxes) {
+    mailbox->Post(std::make_unique<AdoptOrder>(plane.emergency->number,
+                                               plane.number));
+  }
+}
+
 void RestoreDesk::LookInFolder(RestoreFilterId id) {
   KnownFilter* filter = Find(id);
   if (filter == nullptr || filter->removed || filter->directory.empty() ||
@@ -197,6 +208,7 @@ void RestoreDesk::Ended(RestoreFilterId id, const RestoreAnswer& answer) {
   switch (answer.code) {
     case RestoreCode::kRestored:
       filter.applied = answer.snapshot;
+      if (answer.status.emergency()) Adopt(filter.plane());
       LogInfo(
           "filter {}, incarnation {}: restored: {} states imported, {} merged, "
           "{} without their rule, {} refused; a worker was away for {} ns at "

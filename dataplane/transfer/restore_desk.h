@@ -82,6 +82,8 @@ class RestoreDesk final : private RestoreValidator,
   void Enabled(RestoreFilterId id, const FilterStatus& status) override;
 
   RestoreTime Now() const;
+  // What the filter's emergency ruleset has let through becomes its own.
+  void Adopt(const FilterPlane& plane);
   // A restore has ended without a commit: another snapshot may be there.
   void LookInFolder(RestoreFilterId id);
   KnownFilter* Find(RestoreFilterId id) const;

@@ -316,10 +316,15 @@ CommitResult RestoreTask::StepCommit() {
     if (importer_->has_policy()) {
       timeouts = TimeoutsOf(importer_->snapshot(), timeouts);
     }
+    if (job_.word->Load().emergency() && filter_.plane->emergency != nullptr) {
+      adoptions_.assign(plane_->mailboxes.size(),
+                        {.from = filter_.plane->emergency->number,
+                         .to = filter_.plane->number});
+    }
     waiting_ = static_cast<uint32_t>(plane_->mailboxes.size());
     for (size_t i = 0; i < plane_->mailboxes.size(); ++i) {
       plane_->mailboxes[i]->Post(std::make_unique<CommitOrder>(
-          PartsOf(i), timeouts,
+          PartsOf(i), timeouts, AdoptionOf(i),
           [self = shared_from_this(), i](bool all, const OrderTime& time) {
             self->Committed(i, all, time);
           }));
@@ -390,7 +395,8 @@ void RestoreTask::Undo() {
   waiting_ = static_cast<uint32_t>(plane_->mailboxes.size());
   for (size_t i = 0; i < plane_->mailboxes.size(); ++i) {
     plane_->mailboxes[i]->Post(std::make_unique<UndoOrder>(
-        PartsOf(i), [self = shared_from_this(), i](const OrderTime& time) {
+        PartsOf(i), AdoptionOf(i),
+        [self = shared_from_this(), i](const OrderTime& time) {
           self->UndoneAt(i, time);
         }));
   }

@@ -91,6 +91,9 @@ class RestoreTask : public std::enable_shared_from_this<RestoreTask> {
   CommitResult Moving() const;
   CommitResult Publish();
   ImportOrderParts PartsOf(size_t worker);
+  StateAdoption* AdoptionOf(size_t worker) {
+    return adoptions_.empty() ? nullptr : &adoptions_[worker];
+  }
 
   const TransferPlane* const plane_;
   const TransferFilter filter_;
@@ -117,6 +120,9 @@ class RestoreTask : public std::enable_shared_from_this<RestoreTask> {
   std::optional<uint32_t> limit_before_;  // of the filter's states, if raised
   uint32_t raised_limit_ = 0;
   std::vector<OrderTime> times_;  // by worker
+  // By worker, of what the filter's emergency ruleset has let through; empty if
+  // that does not hold.
+  std::vector<StateAdoption> adoptions_;
 };
 
 }  // namespace sluice

@@ -3,6 +3,7 @@
 #include <rte_cycles.h>
 
 #include <chrono>
+#include <utility>
 
 #include "conntrack/state_import.h"
 #include "conntrack/state_table.h"
@@ -138,10 +139,29 @@ bool CommitOrder::Step(const WorkerView& view) {
     begun_ = true;
     SetTimeouts(view, parts_, timeouts_);
   }
+  StateIntake intake(view.states);
   do {
-    all_ = StateIntake(view.states)
-               .Commit(parts_.arena, view.now, kCommitsASlice);
+    if (!states_in_) {
+      states_in_ = intake.Commit(parts_.arena, view.now, kCommitsASlice);
+    }
+    // After them, so that theirs are the rules that are kept.
+    all_ = states_in_ &&
+           (adoption_ == nullptr ||
+            intake.Adopt(adoption_, view.now, kSlotsASlice));
     if (all_) return true;
+  } while (!timer.IsSpent());
+  return false;
+}
+
+bool AdoptOrder::Step(const WorkerView& view) {
+  // In this round the worker may still judge by what it saw before.
+  if (!std::exchange(round_over_, true)) return false;
+  OrderTime time;
+  const StepTimer timer(&time);
+  do {
+    if (StateIntake(view.states).Adopt(&adoption_, view.now, kSlotsASlice)) {
+      return true;
+    }
   } while (!timer.IsSpent());
   return false;
 }
@@ -159,7 +179,13 @@ bool UndoOrder::Step(const WorkerView& view) {
   }
   do {
     if (!StateIntake(&states).Cancel(&arena, kStatesASlice)) continue;
-    if (removed_ == arena.done) return true;
+    if (removed_ == arena.done) {
+      if (adoption_ == nullptr ||
+          StateIntake(&states).Disown(*adoption_, &disowned_, kSlotsASlice)) {
+        return true;
+      }
+      continue;
+    }
     const uint32_t end = std::min(removed_ + kStatesASlice, arena.done);
     for (; removed_ < end; ++removed_) {
       const StateRecord& record = arena.states[removed_].record;

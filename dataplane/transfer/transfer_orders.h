@@ -136,9 +136,13 @@ class CommitOrder final : public WorkerOrder {
  public:
   // Whether all are in; not if it was stopped.
   using Finish = std::function<void(bool, const OrderTime&)>;
+  // Not null: what it adopts then, to be kept by `done` too.
   CommitOrder(ImportOrderParts parts, const TimeoutProfile& timeouts,
-              Finish done)
-      : parts_(parts), timeouts_(timeouts), done_(std::move(done)) {}
+              StateAdoption* adoption, Finish done)
+      : parts_(parts),
+        timeouts_(timeouts),
+        adoption_(adoption),
+        done_(std::move(done)) {}
 
   bool Step(const WorkerView& view) override;
   void Done() override { done_(all_, time_); }
@@ -146,10 +150,27 @@ class CommitOrder final : public WorkerOrder {
  private:
   const ImportOrderParts parts_;
   const TimeoutProfile timeouts_;
+  StateAdoption* const adoption_;
   bool begun_ = false;
+  bool states_in_ = false;
   bool all_ = false;
   OrderTime time_;
   Finish done_;
+};
+
+// What an emergency ruleset has let through becomes the filter's own, now that
+// it is restored.
+class AdoptOrder final : public WorkerOrder {
+ public:
+  AdoptOrder(uint16_t from, uint16_t to)
+      : adoption_{.from = from, .to = to, .moves = true} {}
+
+  bool Step(const WorkerView& view) override;
+  void Done() override {}
+
+ private:
+  StateAdoption adoption_;
+  bool round_over_ = false;
 };
 
 // Undoes both: gives places back and removes what was committed. What live
@@ -157,14 +178,16 @@ class CommitOrder final : public WorkerOrder {
 class UndoOrder final : public WorkerOrder {
  public:
   using Finish = std::function<void(const OrderTime&)>;
-  UndoOrder(ImportOrderParts parts, Finish done)
-      : parts_(parts), done_(std::move(done)) {}
+  UndoOrder(ImportOrderParts parts, const StateAdoption* adoption, Finish done)
+      : parts_(parts), adoption_(adoption), done_(std::move(done)) {}
 
   bool Step(const WorkerView& view) override;
   void Done() override { done_(time_); }
 
  private:
   const ImportOrderParts parts_;
+  const StateAdoption* const adoption_;  // may be null
+  uint32_t disowned_ = 0;                // slots looked at
   bool begun_ = false;
   uint32_t removed_ = 0;  // of those that were committed
   OrderTime time_;

@@ -189,14 +189,14 @@ socket = "{folder}/control.sock"
     time.sleep(0.1)
 
 
-def restore(control, folder, build, snapshot, by_import):
+def restore(control, folder, build, snapshot, states, by_import):
   """One filter's life. How its restore ended, and in what time."""
   began = time.monotonic()
   spec = {"filter": "vm", "ports": ["a"], "expect_restore": True,
-          "ruleset": {"files": [], "text": "pass all\n"}}
+          "ruleset": {
+              "text": f"set limit states {2 * states}\npass all\n"}}
   if not by_import:
     spec["source"] = str(snapshot)
-  spec["ruleset"].pop("files")
   control.call("filter.create", **spec)
   tool = None
   if by_import:
@@ -238,7 +238,7 @@ def campaign(build, make_states, count, states, seed):
       disturber.start()
       for i in range(count):
         status, took, said = restore(control, folder, build, snapshot,
-                                     by_import=i % 4 == 3)
+                                     states, by_import=i % 4 == 3)
         times.append(took)
         report = status.get("last", {}).get("report", {})
         if (status["state"] != "RESTORED" or
@@ -262,7 +262,10 @@ def campaign(build, make_states, count, states, seed):
         process.wait()
       disturber.remove()
     if failed:
-      sys.stdout.write((folder / "log").read_text()[-4000:])
+      lines = (folder / "log").read_text().splitlines()
+      print("\n".join([line for line in lines
+                       if ": not restored" in line or "has failed" in line]
+                      [-20:]))
   times.sort()
   twice = metrics["commits"] - (count - len(failed))
   print(f"  {count} restores of {states} states: {count - len(failed)} restored,"

@@ -40,8 +40,8 @@ constexpr RestoreLimits kLimits = {.give_up = kJump,
 
 class NoSource : public SnapshotSource {
  public:
-  absl::StatusOr<std::vector<uint8_t>> Read(size_t) override {
-    return std::vector<uint8_t>();
+  absl::StatusOr<SharedBytes> Read(const SnapshotReading&) override {
+    return SharedBytes();
   }
 };
 

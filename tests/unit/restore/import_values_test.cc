@@ -195,7 +195,7 @@ TEST_P(ImportValuesTest, StatesGoToTheirWorkers) {
     for (size_t worker = 0; worker < 3; ++worker) {
       TestPacket packet(GetParam(), reply);
       const StateIndex found = to->shard(worker).table->Find(
-          packet.info, {.direction = Direction::kOut});
+          packet.info, *packet.mbuf, {.direction = Direction::kOut});
       EXPECT_EQ(found != kNoState, worker == owner) << reply;
       if (found == kNoState) continue;
       EXPECT_EQ(WorkerOf(to->shard(worker).Record(found).id), worker);

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/filters/live_filter.h"
 #include "transfer_node.h"
 
 namespace sluice {
@@ -351,6 +352,140 @@ TEST_F(RestoreRecoveryTest, AFileThatIsNotThereIsSaidAtOnce) {
   const absl::Status status = node.service().AddFilter(filter);
   EXPECT_TRUE(absl::IsNotFound(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("vm9.snap"));
+}
+
+// ---- States of an emergency ruleset ----------------------------------------
+
+constexpr char kEmergencyRules[] = "pass all\n";
+
+// Main of a node fails open; its emergency ruleset is the other filter's.
+struct EmergencyNode {
+  explicit EmergencyNode(TransferNode::Options options)
+      : node(std::move(options)),
+        emergency(std::make_shared<LiveFilter>(
+            &node.plane().engine().environment(),
+            LiveFilter::Options{
+                .name = "emergency", .number = 7, .serial = 107})) {
+    emergency->plane().status.Enable(false);
+    node.plane().plane().filters.Publish(&emergency->plane());
+    EXPECT_TRUE(LoadRules(*emergency, kEmergencyRules).ok());
+    node.plane().filter().emergency = &emergency->plane();
+  }
+
+  // Filter and phases of each state of the flow, by worker and slot.
+  std::vector<StateRecord> StatesOf(const std::string& client) {
+    std::vector<StateRecord> found;
+    for (Worker* worker : node.plane().workers()) {
+      uint32_t slot = 0;
+      const StateEntries& entries = worker->states().entries();
+      entries.Visit(&slot, UINT32_MAX, [&](StateIndex state) {
+        const StateRecord record = worker->states().Record(state, 0);
+        if (ToString(record.address[0]) == client) found.push_back(record);
+      });
+    }
+    return found;
+  }
+
+  TransferNode node;
+  std::shared_ptr<LiveFilter> emergency;
+};
+
+TEST_F(RestoreRecoveryTest, WhatAnEmergencyRulesetLetThroughIsMerged) {
+  for (const uint16_t workers : {1, 2}) {
+    const std::vector<uint8_t> bytes = MakeSnapshot();
+    EmergencyNode of({.workers = workers,
+                      .limits = kWatched,
+                      .fail_policy = FailPolicy::kOpen,
+                      .enabled = false});
+    TransferNode& node = of.node;
+    ASSERT_TRUE(node.service().Enable("main", true).ok());
+    EXPECT_FALSE(node.Passes(0, Query(2)));
+    node.TurnUntil([&] { return node.service().queue_metrics().started > 0; });
+    node.Skip(1'000'000);
+    node.TurnUntil([&] { return IsFinal(node.status().state); });
+    ASSERT_EQ(DispositionOf(node.status()), FilterDisposition::kFail);
+    // A flow of the snapshot, which gets further here, and one that the
+    // restored rules would not let begin, both ways and of both families.
+    EXPECT_TRUE(node.Passes(0, Query(3)));
+    EXPECT_TRUE(node.Passes(1, Reply(3)));
+    const std::string stranger = "udp 10.0.0.200:7 > 10.1.0.1:4000 data 8";
+    const std::string stranger6 =
+        "udp [2001:db8::200]:7 > [2001:db8:1::1]:4000 data 8";
+    EXPECT_TRUE(node.Passes(0, stranger));
+    EXPECT_TRUE(node.Passes(0, stranger6));
+    const uint64_t born = of.emergency->plane().budget->used();
+    EXPECT_EQ(born, 8u) << "with the packet that was held";
+
+    EXPECT_EQ(node.Import(bytes)->answer.code, RestoreCode::kRestored);
+    node.TurnUntil([&] {
+      return of.emergency->plane().budget->used() == 0;
+    });
+    // 20 flows, and the strangers' two; two states each.
+    EXPECT_EQ(node.States(), 44u);
+    EXPECT_EQ(node->budget().used(), 44u);
+    for (const StateRecord& state : of.StatesOf("10.0.0.3")) {
+      EXPECT_EQ(state.filter, node.plane().filter().number);
+      // In the snapshot nothing had come back.
+      EXPECT_GT(state.phase[1], 0);
+      EXPECT_NE(state.values.rule_slot, kDefaultRuleSlot);
+    }
+    EXPECT_EQ(of.StatesOf("10.0.0.200").size(), 2u);
+    EXPECT_EQ(of.StatesOf("2001:db8::200").size(), 2u);
+    EXPECT_TRUE(node.Passes(
+        1, "udp 10.1.0.1:4000 > 10.0.0.200:7 data 8"));
+    EXPECT_TRUE(node.Passes(
+        1, "udp [2001:db8:1::1]:4000 > [2001:db8::200]:7 data 8"));
+    EXPECT_FALSE(node.Passes(0, "udp 10.0.0.201:7 > 10.1.0.1:4000 data 8"));
+    EXPECT_TRUE(node.Passes(1, Reply(2)));
+  }
+}
+
+TEST_F(RestoreRecoveryTest, ACommitThatIsUndoneLeavesTheEmergencysStatesAlone) {
+  const std::vector<uint8_t> bytes = MakeSnapshot();
+  EmergencyNode of({.workers = 2,
+                    .limits = kWatched,
+                    .fail_policy = FailPolicy::kOpen,
+                    .enabled = false});
+  TransferNode& node = of.node;
+  ASSERT_TRUE(node.service().Enable("main", true).ok());
+  EXPECT_FALSE(node.Passes(0, Query(2)));
+  node.TurnUntil([&] { return node.service().queue_metrics().started > 0; });
+  node.Skip(1'000'000);
+  node.TurnUntil([&] { return IsFinal(node.status().state); });
+  // Some for either worker.
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(node.Passes(0, "udp 10.0.0.200:" + std::to_string(7 + i) +
+                                   " > 10.1.0.1:4000 data 8"));
+  }
+  const uint64_t born = node.States();
+  EXPECT_EQ(of.emergency->plane().budget->used(), born);
+  std::optional<ImportReport> report;
+  ImportRequest request;
+  request.filter = "main";
+  request.snapshot = MemoryFile(bytes);
+  request.policy = true;
+  node.service().Import(std::move(request),
+                        [&](absl::StatusOr<ImportReport> r) { report = *r; });
+  node.TurnUntil([&] {
+    return node.status().state == RestoreState::kCommitting;
+  });
+  // One worker does its part, and the other one does not run.
+  for (int i = 0; i < 50; ++i) node.plane().worker(0).Round();
+  EXPECT_GT(node.States(), born + 2);
+  // That is movement; then there is none.
+  node.TurnWithoutWorkers(std::chrono::milliseconds(1));
+  node.Skip(kWatched.commit);
+  node.TurnWithoutWorkers(std::chrono::milliseconds(1));
+  EXPECT_EQ(node.service().queue_metrics().retries, 1u);
+  EXPECT_EQ(DispositionOf(node.status()), FilterDisposition::kFail);
+  // Before the next attempt commits.
+  node.TurnUntil([&] { return node.States() == born; });
+  EXPECT_EQ(of.emergency->plane().budget->used(), born);
+  EXPECT_TRUE(node.Passes(1, "udp 10.1.0.1:4000 > 10.0.0.200:7 data 8"));
+  node.TurnUntil([&] { return report.has_value(); });
+  EXPECT_EQ(report->answer.code, RestoreCode::kRestored);
+  node.TurnUntil([&] { return of.emergency->plane().budget->used() == 0; });
+  EXPECT_EQ(node.States(), 40u + 20u);
 }
 
 }  // namespace
