@@ -278,6 +278,8 @@ kind_long() {
   local round kind all=$results _
   build release unit && run $python "$top/tests/tools/check_headers.py" \
     --build-dir "$release" --results "$results"
+  run $python "$top/tests/e2e/slow_machine.py" --build-dir "$release" \
+    --results "$results"
   fuzzers 300 --kind long
   for ((round = 1; round <= long_rounds; round++)); do
     if [ $round -eq $((long_rounds - 1)) ]; then

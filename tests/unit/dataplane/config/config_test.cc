@@ -53,6 +53,9 @@ TEST(ConfigTest, DefaultsOfASmallFile) {
   EXPECT_EQ(config.log.packet_rate, 10000u);
   EXPECT_EQ(config.state.directory, "");
   EXPECT_EQ(config.state.interval, 30u);
+  EXPECT_EQ(config.restore,
+            (RestoreConfig{.give_up = 60, .queue = 1000, .validate = 5000,
+                           .commit = 50}));
 }
 
 TEST(ConfigTest, EveryKey) {
@@ -109,6 +112,11 @@ verify_checksums = false
 [state]
 dir = "kept"
 interval = 5
+[restore]
+restore_give_up = 7
+queue_deadline = 2000
+validate_deadline = 9000
+commit_deadline = 80
 )",
                                           "/etc/sluice.toml");
   ASSERT_TRUE(parsed.config) << FormatDiagnostics(parsed.diagnostics);
@@ -148,6 +156,8 @@ interval = 5
                   .packets = "/etc/packets",
                   .packet_rate = 500};
   expected.state = {.directory = "/etc/kept", .interval = 5};
+  expected.restore = {
+      .give_up = 7, .queue = 2000, .validate = 9000, .commit = 80};
   expected.policy = {.ruleset = "/etc/rules",
                      .dialect = Dialect::kFreeBsd,
                      .missing_ruleset = MissingRuleset::kBlock,
@@ -307,6 +317,11 @@ const BadCase kBadCases[] = {
      With("[state]\ndir = true\ninterval = \"5\"\nfile = \"x\"\n"),
      {"10:7: 'dir' is a boolean", "11:12: 'interval' is a string",
       "12:1: unknown key 'file' in [state]"}},
+    {"a deadline of nothing", With("[restore]\ncommit_deadline = 0\n"),
+     {"10:19: 'commit_deadline' is 0"}},
+    {"giving up after more than a day",
+     With("[restore]\nrestore_give_up = 86401\n"),
+     {"10:19: 'restore_give_up' is 86401"}},
     {"interval of never", With("[state]\ninterval = 0\n"),
      {"10:12: 'interval' is 0"}},
     {"interval of more than a day", With("[state]\ninterval = 86401\n"),
