@@ -278,6 +278,8 @@ kind_long() {
   local round kind all=$results _
   build release unit && run $python "$top/tests/tools/check_headers.py" \
     --build-dir "$release" --results "$results"
+  run $python "$top/tests/e2e/slow_machine.py" --build-dir "$release" \
+    --results "$results"
   fuzzers 300 --kind long
   if build release programs && build release e2e; then
     SLUICE_LONG=1 run $python "$top/tests/tools/run_pytest.py" \

@@ -57,6 +57,9 @@ TEST(ConfigTest, DefaultsOfASmallFile) {
   EXPECT_EQ(config.transfer.max_snapshot,
             (uint64_t{256} << 20) + uint64_t{262144} * 256);
   EXPECT_EQ(config.transfer.limits.memory, 2 * config.transfer.max_snapshot);
+  EXPECT_EQ(config.restore,
+            (RestoreConfig{.give_up = 60, .queue = 1000, .validate = 5000,
+                           .commit = 50}));
 }
 
 TEST(ConfigTest, EveryKey) {
@@ -127,6 +130,11 @@ per_filter = 5
 min_rate = 100
 patience = 20
 total_time = 300
+[restore]
+restore_give_up = 7
+queue_deadline = 2000
+validate_deadline = 9000
+commit_deadline = 80
 )",
                                           "/etc/sluice.toml");
   ASSERT_TRUE(parsed.config) << FormatDiagnostics(parsed.diagnostics);
@@ -181,6 +189,8 @@ total_time = 300
                                   .patience = 20'000,
                                   .total_time = 300'000,
                                   .memory = uint64_t{3000} << 20}};
+  expected.restore = {
+      .give_up = 7, .queue = 2000, .validate = 9000, .commit = 80};
   expected.policy = {.ruleset = "/etc/rules",
                      .dialect = Dialect::kFreeBsd,
                      .missing_ruleset = MissingRuleset::kBlock,
@@ -351,6 +361,11 @@ const BadCase kBadCases[] = {
      With("[transfer]\nparallel = 0\nmax_snapshot = 0\nrate = 1\n"),
      {"10:12: 'parallel' is 0", "11:16: 'max_snapshot' is 0",
       "12:1: unknown key 'rate' in [transfer]"}},
+    {"a deadline of nothing", With("[restore]\ncommit_deadline = 0\n"),
+     {"10:19: 'commit_deadline' is 0"}},
+    {"giving up after more than a day",
+     With("[restore]\nrestore_give_up = 86401\n"),
+     {"10:19: 'restore_give_up' is 86401"}},
     {"interval of never", With("[state]\ninterval = 0\n"),
      {"10:12: 'interval' is 0"}},
     {"interval of more than a day", With("[state]\ninterval = 86401\n"),

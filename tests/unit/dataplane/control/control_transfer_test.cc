@@ -116,6 +116,42 @@ TEST_F(ControlTransferTest, HowRestoresStand) {
   EXPECT_EQ(Code("restore.status", {{"filter", "nobody"}}), kNotFound);
 }
 
+TEST_F(ControlTransferTest, StatusSaysWhatIsWaitedForAndTheLimits) {
+  RestoreListing& main = transfer_.restores[0];
+  main.status = {.incarnation = 3,
+                 .state = RestoreState::kQueued,
+                 .attempt = 2,
+                 .flags = kFilterEnabled | kFilterExpects};
+  main.wait = {.awaits = RestoreAwaits::kRetry,
+               .quiet = 0,
+               .deadline = 150'000,
+               .until_give_up = 41'000'000,
+               .give_up = 60'000'000,
+               .failure = RestoreFailure::kCommitDeadline,
+               .detail = "no worker got on"};
+  json answer = Result("restore.status");
+  json waits = answer["restores"][0]["waits"];
+  EXPECT_EQ(waits["for"], "the next attempt");
+  EXPECT_EQ(waits["in_ms"], 150);
+  EXPECT_EQ(waits["gives_up_in_ms"], 41'000);
+  EXPECT_EQ(waits["failed_before"]["failure"], "commit deadline");
+  EXPECT_EQ(waits["failed_before"]["detail"], "no worker got on");
+  EXPECT_EQ(answer["restores"][0]["give_up_ms"], 60'000);
+  EXPECT_EQ(answer["limits"], (json{{"queue_ms", 1000},
+                                    {"validate_ms", 5000},
+                                    {"commit_ms", 50},
+                                    {"give_up_ms", 60'000},
+                                    {"hold_ms", 200}}));
+  main.wait = {.awaits = RestoreAwaits::kValidation,
+               .quiet = 20'000,
+               .deadline = 5'000'000};
+  waits = Result("restore.status")["restores"][0]["waits"];
+  EXPECT_EQ(waits["for"], "the validation");
+  EXPECT_EQ(waits["quiet_ms"], 20);
+  EXPECT_EQ(waits["deadline_ms"], 5000);
+  EXPECT_FALSE(waits.contains("failed_before"));
+}
+
 TEST_F(ControlTransferTest, WhatTheQueueHasCounted) {
   transfer_.metrics.queue.started = 4;
   transfer_.metrics.held = 9;

@@ -68,6 +68,14 @@ TEST(SluicectlCommands, ARelativeSourceIsFromHere) {
             std::filesystem::current_path() / "a.snap");
 }
 
+TEST(SluicectlCommands, ARestoreMayBeOfAnotherFilterAndHasItsOwnTime) {
+  const Arguments a =
+      Parse({"filter", "create", "a", "--ports", "p", "--expect-restore",
+             "--source", "/s", "--from-filter", "b", "--restore-give-up", "90"});
+  EXPECT_EQ(a.command->from_filter, "b");
+  EXPECT_EQ(a.command->give_up, 90u);
+}
+
 TEST(SluicectlCommands, FilterCreateNeedsLittle) {
   const Arguments a = Parse({"filter", "create", "a", "--ports", "p"});
   EXPECT_THAT(a.command->ports, ElementsAre("p"));
@@ -158,6 +166,14 @@ TEST(SluicectlCommands, SaysWhatIsWrong) {
        "needs --fail open"},
       {{"filter", "create", "a", "--ports", "p", "--source", "x"},
        "needs --expect-restore"},
+      {{"filter", "create", "a", "--ports", "p", "--expect-restore",
+        "--from-filter", "b"},
+       "--from-filter says whose snapshot --source is"},
+      {{"filter", "create", "a", "--ports", "p", "--restore-give-up", "5"},
+       "--restore-give-up needs --expect-restore"},
+      {{"filter", "create", "a", "--ports", "p", "--expect-restore",
+        "--restore-give-up", "soon"},
+       "'soon' is not a number"},
       {{"filter", "create", "a", "--ports", "p", "--expect-restore=yes"},
        "takes no value"},
       {{"filter", "create", "a", "--ports", "p", "--hold-bypass", "on"},
