@@ -86,7 +86,7 @@ TEST(PacketText, WrongOnPurpose) {
       {"udp 10.0.0.2:1 > 10.0.0.1:2 cut -1", DropReason::kShort},
       {"udp 10.0.0.2:1 > 10.0.0.1:2 version 5", DropReason::kNormalize},
       {"udp [::1]:1 > [::2]:2 version 4", DropReason::kNormalize},
-      {"udp [::1]:1 > [::2]:2 cksum 0", DropReason::kProtoCksum},
+      {"udp [::1]:1 > [::2]:2 cksum 1", DropReason::kProtoCksum},
       {"tcp 10.0.0.2:1 > 10.0.0.1:2 SF", DropReason::kNormalize},
       {"tcp 10.0.0.2:1 > 10.0.0.1:2 S doff 4", DropReason::kNormalize},
       {"ip 10.0.0.2 > 10.0.0.1 proto 17 frag 65528 data 100",

@@ -125,7 +125,8 @@ class GateTest : public testing::Test {
 const char kUdp4[] = "udp 10.0.0.2:1000 > 10.1.0.1:53 data 8";
 const char kUdp6[] = "udp 2001:db8::2:1000 > 2001:db8::1:53 data 8";
 const char kArp[] = "arp request 10.0.0.2 > 10.0.0.1";
-const char kNs[] = "icmp fe80::1 > ff02::1:ff00:1 neighbrsol ttl 255";
+const char kNs[] = "icmp fe80::1 > ff02::1:ff00:1 neighbrsol ttl 255 "
+                   "data 0x20010db8000000000000000000000001";
 
 // By state of the filter at the port of arrival, of one at the port of
 // departure that judges.

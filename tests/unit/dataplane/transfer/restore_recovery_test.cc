@@ -24,8 +24,8 @@ using ::testing::HasSubstr;
 
 constexpr char kRecoveryRules[] =
     "block all\n"
-    "pass in on in proto udp to port 53 keep state\n"
-    "pass out on out proto udp keep state\n";
+    "pass in on \"in\" proto udp to port 53 keep state\n"
+    "pass out on \"out\" proto udp keep state\n";
 // Time that a test says has gone by has been looked at.
 constexpr RestoreLimits kWatched = {.longest_gap = UINT64_MAX};
 

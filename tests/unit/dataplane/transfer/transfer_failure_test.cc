@@ -26,8 +26,8 @@ using ::testing::HasSubstr;
 
 constexpr char kRules[] =
     "block all\n"
-    "pass in on in proto udp to port 53 keep state\n"
-    "pass out on out proto udp keep state\n";
+    "pass in on \"in\" proto udp to port 53 keep state\n"
+    "pass out on \"out\" proto udp keep state\n";
 
 class TransferFailureTest : public testing::Test {
  protected:
@@ -169,7 +169,7 @@ TEST_F(TransferFailureTest, ADisableInAnyPhaseLeavesNothing) {
   constexpr int kMostTurns = 40;
   for (int turns = 0; turns <= kMostTurns; ++turns) {
     TransferNode node({.workers = 2});
-    node->Load("block all\npass in on in proto tcp keep state\n");
+    node->Load("block all\npass in on \"in\" proto tcp keep state\n");
     const uint64_t hash = node->store().generation()->hash;
     std::optional<ImportReport> report;
     ImportRequest request;

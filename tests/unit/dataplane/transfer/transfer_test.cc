@@ -20,11 +20,11 @@ constexpr char kTransferRules[] =
     "set limit states 3000\n"
     "table <known> persist { 10.9.0.0/16, 2001:db8:9::/48 }\n"
     "block return all\n"
-    "pass in on in proto tcp to port 80 flags S/SA keep state\n"
-    "pass in on in proto udp to port 69 keep state\n"
-    "pass in on in proto icmp keep state\n"
-    "pass in on in inet6 proto ipv6-icmp keep state\n"
-    "pass out on out proto { tcp udp icmp ipv6-icmp } keep state\n";
+    "pass in on \"in\" proto tcp to port 80 flags S/SA keep state\n"
+    "pass in on \"in\" proto udp to port 69 keep state\n"
+    "pass in on \"in\" proto icmp keep state\n"
+    "pass in on \"in\" inet6 proto ipv6-icmp keep state\n"
+    "pass out on \"out\" proto { tcp udp icmp ipv6-icmp } keep state\n";
 
 // The addresses of a test of one family.
 struct Hosts {

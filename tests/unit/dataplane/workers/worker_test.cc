@@ -23,8 +23,8 @@ namespace {
 
 constexpr char kPassUdpStateless[] =
     "block all\n"
-    "pass in on in proto udp to port 53\n"
-    "pass out on out\n";
+    "pass in on \"in\" proto udp to port 53\n"
+    "pass out on \"out\"\n";
 
 std::string Query(int client) {
   return "udp 10.0.0." + std::to_string(client) + ":1000 > 10.1.0.1:53 data 8";
