@@ -211,7 +211,8 @@ void FeederLoop(IncidentPlane* plane, Shared* shared) {
   }
   frames.push_back(FrameFromText("arp request 10.0.0.2 > 10.1.0.1"));
   frames.push_back(
-      FrameFromText("icmp fe80::1 > ff02::1:ff00:1 neighbrsol ttl 255"));
+      FrameFromText("icmp fe80::1 > ff02::1:ff00:1 neighbrsol ttl 255 "
+                    "data 0x20010db8000000000000000000000001"));
   std::mt19937_64 random(100);
   while (!shared->stop.load(std::memory_order_relaxed)) {
     for (uint16_t i = 0; i < kPorts; ++i) {

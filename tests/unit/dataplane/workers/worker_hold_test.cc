@@ -219,7 +219,8 @@ TEST_P(WorkerHoldTest, NeighbourDiscoveryPassesUnjudged) {
   const std::string packet =
       GetParam() == Family::kIpv4
           ? "arp request 10.0.0.2 > 10.1.0.1"
-          : "icmp fe80::1 > ff02::1:ff00:1 neighbrsol ttl 255";
+          : "icmp fe80::1 > ff02::1:ff00:1 neighbrsol ttl 255 "
+            "data 0x20010db8000000000000000000000001";
   ASSERT_TRUE(plane.port(0).Arrive(plane.Make(packet)));
   plane.worker(0).Round();
   EXPECT_EQ(plane.port(1).Drain(), 1u);

@@ -355,7 +355,7 @@ TEST(WorkerThreadsTest, CommitsUnderTrafficLoseNothing) {
       }
       worker->mailbox().Collect();
     }
-    plane.store().Poll();
+    plane.store().TakeGarbage();
     std::this_thread::yield();
   }
   plane.plane().run.store(RunState::kDrain);
@@ -368,7 +368,7 @@ TEST(WorkerThreadsTest, CommitsUnderTrafficLoseNothing) {
   EXPECT_EQ(plane.Sum(&PortCounters::forwarded_packets), kPackets);
   EXPECT_EQ(plane.AllDrops(), 0u);
   EXPECT_EQ(plane.pool().InUse(), 0u);
-  plane.store().Poll();
+  plane.store().TakeGarbage();
   EXPECT_EQ(plane.store().live_generations(), 1u);
 }
 
