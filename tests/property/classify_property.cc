@@ -107,7 +107,7 @@ class Generator {
       case 1:
         return absl::StrCat(" port ", n, ":", n + random_.Below(5000));
       case 2:
-        return absl::StrCat(" port ", n, " >< ", n + random_.Below(9));
+        return absl::StrCat(" port ", n, " >< ", n + 1 + random_.Below(9));
       case 3:
         return absl::StrCat(" port ", n, " <> ", n + 3 + random_.Below(9));
       case 4:

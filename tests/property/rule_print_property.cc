@@ -57,8 +57,9 @@ class RuleMaker {
     if (Chance(4)) r.prio = static_cast<uint8_t>(Below(8));
     if (Chance(8)) r.max_pkt_rate = {.count = Number(), .seconds = Number()};
     if (Chance(8)) r.max_pkt_size = static_cast<uint16_t>(1 + Below(65535));
-    if (Chance(8)) r.user = MakeId();
-    if (Chance(8)) r.group = MakeId();
+    const bool sockets = r.protocol == 6 || r.protocol == 17;
+    if (sockets && Chance(8)) r.user = MakeId();
+    if (sockets && Chance(8)) r.group = MakeId();
     if (Chance(8)) {
       r.received_on = {.name = "em1", .negated = Chance(2)};
     }
@@ -81,7 +82,7 @@ class RuleMaker {
       r.set_prio = {low, Chance(2) ? low : static_cast<uint8_t>(Below(8))};
     }
     if (Chance(8)) r.set_tos = static_cast<uint8_t>(Below(256));
-    if (Chance(4)) MakeScrub(r.scrub);
+    if (Chance(4)) MakeScrub(r.family, r.scrub);
     if (r.direction != Direction::kBoth && r.family != Family::kNone &&
         (pass ? r.state != StateKind::kNone
               : r.action == RuleAction::kMatch)) {
@@ -162,8 +163,10 @@ class RuleMaker {
         e.address.modifiers.no_alias = Chance(2);
         break;
       case 4:
-        e.address.kind = Pick({AddressKind::kNoRoute,
-                               AddressKind::kUrpfFailed});
+        // Only of where a packet comes from.
+        e.address.kind = &e == &r.source && Chance(2)
+                             ? AddressKind::kUrpfFailed
+                             : AddressKind::kNoRoute;
         break;
       default:
         break;
@@ -176,11 +179,11 @@ class RuleMaker {
         r.protocol == 6 || r.protocol == 17 || r.protocol == 132;
     if (ports && Chance(2)) {
       e.port.op = static_cast<CompareOperator>(1 + Below(9));
-      e.port.low = static_cast<uint16_t>(Below(65536));
+      e.port.low = static_cast<uint16_t>(Below(65535));
       e.port.high = e.port.low;
       if (e.port.op >= CompareOperator::kRange) {
-        e.port.high =
-            static_cast<uint16_t>(e.port.low + Below(65536u - e.port.low));
+        e.port.high = static_cast<uint16_t>(
+            e.port.low + 1 + Below(65535u - e.port.low));
       }
     }
   }
@@ -210,9 +213,13 @@ class RuleMaker {
   void MakeState(Rule& r) {
     r.state = Pick({StateKind::kNone, StateKind::kKeep, StateKind::kKeep,
                     StateKind::kModulate, StateKind::kSynproxy});
+    // These become another's where they mean nothing, and say so.
+    if (r.protocol != 6 || r.direction != Direction::kIn) {
+      if (r.state != StateKind::kNone) r.state = StateKind::kKeep;
+    }
     if (r.state == StateKind::kNone || Chance(2)) return;
     StateOptions& o = r.state_options;
-    if (Chance(2)) o.max_states = Number();
+    if (Chance(2)) o.max_states = 10 + Below(100000);
     o.no_sync = Chance(3);
     o.pflow = Chance(3);
     o.allow_related = Chance(3);
@@ -231,7 +238,12 @@ class RuleMaker {
     }
     if (Chance(2)) {
       o.timeouts.emplace_back(Timeout::kTcpFirst, Number());
-      o.timeouts.emplace_back(Timeout::kOtherMultiple, Below(10));
+      o.timeouts.emplace_back(Timeout::kOtherMultiple, 1 + Below(10));
+    }
+    // A limit brings these, if nobody says otherwise.
+    if (o.max_states != 0) {
+      o.timeouts.emplace_back(Timeout::kAdaptiveStart, o.max_states / 10 * 6);
+      o.timeouts.emplace_back(Timeout::kAdaptiveEnd, o.max_states / 10 * 12);
     }
   }
   void MakeFlags(Rule& r) {
@@ -256,9 +268,10 @@ class RuleMaker {
     }
     return m;
   }
-  void MakeScrub(ScrubOptions& s) {
-    s.no_df = Chance(2);
-    s.random_id = Chance(2);
+  void MakeScrub(Family family, ScrubOptions& s) {
+    // Of IPv4's header.
+    s.no_df = family != Family::kIpv6 && Chance(2);
+    s.random_id = family != Family::kIpv6 && Chance(2);
     s.reassemble_tcp = Chance(2);
     s.min_ttl = static_cast<uint8_t>(Below(256));
     s.max_mss = static_cast<uint16_t>(Below(65536));
