@@ -67,10 +67,11 @@ class PartBuilder {
  private:
   // Quick rules as they stand, then the others from the last to the first.
   void SortByPriority() {
-    const auto quick = std::ranges::stable_partition(
-        flat_.rules,
+    std::vector<FlatRule>& rules = flat_.rules;
+    const auto others = std::stable_partition(
+        rules.begin(), rules.end(),
         [&](const FlatRule& r) { return policy_.rules[r.rule].quick; });
-    std::ranges::reverse(quick);
+    std::reverse(others, rules.end());
   }
 
   IntervalSet& Set(FlatRule& rule, uint8_t dimension) const {

@@ -43,12 +43,13 @@ class ListCursor {
 
  private:
   bool Fits(const Record& record, const Classes& classes) const {
-    bool within = true;
+    // Without branches: how many bounds are broken.
+    uint32_t outside = 0;
     for (size_t i = 0; i < kCompared; ++i) {
-      within &= (record.low[i] <= classes.compared[i]) &
-                (classes.compared[i] <= record.high[i]);
+      outside += classes.compared[i] < record.low[i];
+      outside += classes.compared[i] > record.high[i];
     }
-    return within &&
+    return outside == 0 &&
            part_->transport.holds().Get(classes.numbers[kTransport],
                                         record.transport) &&
            part_->link.holds.Get(classes.numbers[kLink], record.link);
