@@ -129,7 +129,8 @@ targets() {
   case $2 in
     programs) printf '%s\n' sluiced sluicectl sluice-replay ;;
     # The replay is compared with a model that is a program.
-    e2e) printf '%s\n' tests/property/verdict_oracle ;;
+    e2e) printf '%s\n' tests/property/verdict_oracle \
+      tests/unit/restore/make_snapshots ;;
     fuzz) $python "$tools/run_fuzzers.py" --build-dir "$dir" --list-targets ;;
     bench)
       $python "$tools/run_benchmarks.py" --build-dir "$dir" --list-targets ;;

@@ -17,7 +17,7 @@ def rules(number):
 
 # What the hosts' kernels say by themselves (router solicitations, multicast
 # listeners) is not allowed by the rules.
-_NOT_ALLOWED = {"match"}
+_NOT_ALLOWED = {"match", "ip-option"}
 
 
 def reload_while(fw, going_on):

@@ -283,7 +283,7 @@ def test_no_sync_survives_a_stop_and_does_not_travel(network, family,
   assert of_ping() and all(s.get("no_sync") for s in of_ping())
   with open(tmp_path / "again.snap", "wb") as out:
     done = run_export(fw, out)
-  assert "left out: they are `no-sync`" in done
+  assert "left out: their rule says no-sync" in done
   fw.stop()
 
 
