@@ -215,9 +215,12 @@ void FindCandidates(const Classifier& classifier, Direction direction,
       const uint32_t k = missing[m];
       Candidates& candidates = out[places[k]];
       candidates.list.key = keys[k];
-      candidates.classes = classes[k];
       candidates.complete = FillList(*part, classes[k], candidates.list);
-      if (candidates.complete) *lists[k] = candidates.list;
+      if (candidates.complete) {
+        *lists[k] = candidates.list;
+      } else {
+        candidates.classes = classes[k];
+      }
     }
   }
 }

@@ -177,7 +177,8 @@ def test_a_file_without_an_end(firewall):
   try:
     os.close(os.open("/proc/kmsg", os.O_RDONLY | os.O_NONBLOCK))
   except OSError:
-    pytest.skip("/proc/kmsg cannot be opened")
+    pytest.skip("the kernel's log may not be read: that takes CAP_SYSLOG, "
+                "which a container may lack")
   fw = firewall(_RULES)
   fw.ctl("filter", "create", "k", "--ports", "outside",
          "--expect-restore", "--source", "/proc/kmsg", check=False)
