@@ -186,7 +186,13 @@ void FilterRegistry::PollRemovals() {
 void FilterRegistry::RefreshRules() {
   // A round that is under way begins anew.
   to_refresh_ = {main_.filter};
-  for (const auto& [name, of] : filters_) to_refresh_.push_back(of.filter);
+  for (const auto& [name, of] : filters_) {
+    to_refresh_.push_back(of.filter);
+    LiveFilter* const emergency = of.filter->emergency();
+    if (emergency != nullptr) {
+      to_refresh_.push_back(emergency->shared_from_this());
+    }
+  }
   if (!refreshing_) RefreshNext();
 }
 

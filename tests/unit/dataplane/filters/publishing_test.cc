@@ -152,6 +152,28 @@ TEST_F(PublishingTest, RulesFollowThePortsOnTheControlLcore) {
   EXPECT_NE(InForce(), before);
 }
 
+// Else it would let through nothing of a port that came after it.
+TEST_F(PublishingTest, AnEmergencyRulesetFollowsThePortsToo) {
+  auto job = engine_->filters().BeginCreateFilter(
+      {.name = "web",
+       .ports = {"early"},
+       .fail_policy = FailPolicy::kOpen,
+       .emergency = LoadRequest{.name = "rules", .text = "pass on later\n"}});
+  job->Build();
+  ASSERT_TRUE(job->Publish().ok());
+  LiveFilter* const emergency =
+      static_cast<LiveFilter*>(engine_->filters().Find("web"))->emergency();
+  ASSERT_NE(emergency, nullptr);
+  const uint64_t old = emergency->store().current()->policy->interface_version;
+  ASSERT_TRUE(engine_->ports().Name("later").ok());
+  engine_->filters().RefreshRules();
+  pollfd built = {.fd = engine_->builder().event_fd(), .events = POLLIN, .revents = 0};
+  while (emergency->store().current()->policy->interface_version == old) {
+    ASSERT_EQ(::poll(&built, 1, 10'000), 1) << "nobody compiles it";
+    engine_->builder().Finish();
+  }
+}
+
 TEST_F(PublishingTest, RulesThatCannotBePublishedFollowThePortsAllTheSame) {
   ASSERT_TRUE(engine_->ports().Name("later").ok());
   engine_->filters().RefreshRules();
