@@ -84,7 +84,7 @@ def filters(fw):
 
 
 def fill(fw, name, snapshot):
-  fw.ctl("state", "import", "--filter", name, snapshot)
+  fw.ctl("state", "import", "--filter", name, "--from-filter", "main", snapshot)
 
 
 def took(work):
