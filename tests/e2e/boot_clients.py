@@ -24,8 +24,10 @@ import time
 
 _RRQ, _DATA, _ACK, _ERROR, _OACK = 1, 3, 4, 5, 6
 _RESEND_S = 1.0
-# How long one file may take in all.
+# How long one file may take in all, and one try: peers that answer each
+# other's repetitions could go on for ever.
 _FILE_S = 90.0
+_TRY_S = 20.0
 
 
 def _number(value):
@@ -127,6 +129,8 @@ class Transfer:
     content, expected, got = bytearray(), 1, self._exchange(self.request)
     in_window, lost = 0, False
     while True:
+      if time.monotonic() >= self.deadline:
+        raise TimeoutError("the transfer does not end")
       opcode, block = struct.unpack("!HH", got[:4])
       answer = None
       if opcode == _ERROR:
@@ -213,7 +217,7 @@ class Client(threading.Thread):
 
   def _start(self, name, options, deadline):
     return Transfer(self._socket(), self.options.server, name, options,
-                    deadline, self.former)
+                    min(deadline, time.monotonic() + _TRY_S), self.former)
 
   def _socket(self):
     if self.sock is not None and self.fixed:
