@@ -232,6 +232,16 @@ class Client(threading.Thread):
 
   def _get(self, name, manner):
     deadline = time.monotonic() + _FILE_S
+    while True:
+      try:
+        return self._try(name, manner, deadline)
+      except OSError as error:
+        # TimeoutError is one, too.
+        if time.monotonic() >= deadline:
+          raise
+        self.report.retried(f"{name}: {error}")
+
+  def _try(self, name, manner, deadline):
     if manner.probe:
       probe = self._start(name, (("tsize", 0),), deadline)
       probe.probe()
@@ -240,19 +250,11 @@ class Client(threading.Thread):
     if manner.give_up:
       # Switched off in the middle, and on again.
       self._start(name, manner.options, deadline).read(blocks=2)
-    while True:
-      transfer = self._start(name, manner.options, deadline)
-      try:
-        content = transfer.read(twice=manner.twice,
-                                lose_last=manner.lose_last)
-        if self.fixed:
-          transfer.drain()
-        return content
-      except OSError as error:
-        # TimeoutError is one, too.
-        if time.monotonic() >= deadline:
-          raise
-        self.report.retried(f"{name}: {error}")
+    transfer = self._start(name, manner.options, deadline)
+    content = transfer.read(twice=manner.twice, lose_last=manner.lose_last)
+    if self.fixed:
+      transfer.drain()
+    return content
 
   def run(self):
     for index, name in enumerate(self.names):
