@@ -58,13 +58,14 @@ def start_server(network, kind, folder):
     server.start("in.tftpd", "--foreground", "--user", "root", "--address",
                  ":69", "--secure", folder)
   elif kind == "atftpd":
-    # It has one socket: without an address it is IPv4's.
+    # It has one socket, and as a daemon binds none of IPv6's. Debian's packages
+    # of the two servers exclude each other: unpacked by tests/run.sh
+    # (unpack_packages in configs/lib.sh).
     for address in SERVERS.values():
-      # Debian's packages of the two servers exclude each other: unpacked by
-      # tests/run.sh (unpack_packages in configs/lib.sh).
-      server.start(BUILD / "unpacked/usr/sbin/atftpd", "--daemon", "--no-fork", "--logfile", "-",
-                   "--user", "root", "--group", "root", "--maxthread", "500",
-                   "--port", "69", "--bind-address", address, folder)
+      server.start_python(
+          "inetd_udp.py", address, 69, BUILD / "unpacked/usr/sbin/atftpd",
+          "--logfile", "-", "--user", "root", "--group", "root", "--maxthread",
+          "500", folder)
   elif kind.startswith("dnsmasq"):
     server.start("dnsmasq", "--no-daemon", "--port=0", "--conf-file=/dev/null",
                  "--user=root", "--enable-tftp", f"--tftp-root={folder}",
