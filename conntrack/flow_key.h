@@ -33,6 +33,13 @@ struct JudgePoint {
   // Whether a neighbour advertisement belongs to the solicitation's state, as
   // in FreeBSD's pf, or is left to the rules, as in OpenBSD's.
   bool pairs_neighbors = false;
+
+  // The same place for what goes the other way.
+  JudgePoint Reversed() const {
+    JudgePoint reversed = *this;
+    reversed.direction = Opposite(direction);
+    return reversed;
+  }
 };
 
 // Ports and addresses in network order.

@@ -118,7 +118,9 @@ struct alignas(64) StateHot {
   std::array<uint8_t, 2> scale;
   uint16_t flags;     // StateFlag and EntryFlag bits
   Timeout timeout;    // the one that now applies
-  uint8_t match_count;  // of StateExtra::match_slots
+  uint8_t match_count : 4;  // of StateExtra::match_slots
+  // Of a translated state, the Family of its second key; else 0.
+  uint8_t second_family : 4;
 
   Direction direction() const {
     return (flags & kEntryOut) != 0 ? Direction::kOut : Direction::kIn;
@@ -126,6 +128,7 @@ struct alignas(64) StateHot {
   Family family() const { return static_cast<Family>(key.family); }
   bool in_use() const { return (flags & kEntryInUse) != 0; }
   bool reserved() const { return (key.family & kReservedFamily) != 0; }
+  bool translated() const { return second_family != 0; }
 };
 static_assert(sizeof(StateHot) == 64);
 
@@ -150,13 +153,28 @@ static_assert(sizeof(StateCold) == 64);
 // IPv6 addresses, and what few states have.
 struct alignas(64) StateExtra {
   FlowKey6 key;  // of IPv6 states
-  // Room for the key under which the other side knows a translated flow; its
-  // index entry has the top bit of the slot set. No state has one so far.
+  // What the flow of a translated state is on the other side of the
+  // translation: `key` is as its first packet came, this as it went on. Its
+  // index entry has the top bit of the slot set. Answers have this key, and
+  // only packets of the first one's direction have `key`. Of IPv4, the first
+  // bytes are a FlowKey4: SecondKey4().
   FlowKey6 second_key;
+
+  FlowKey4 SecondKey4() const {
+    FlowKey4 second;
+    std::memcpy(static_cast<void*>(&second), &second_key, sizeof second);
+    return second;
+  }
+  void SetSecondKey4(const FlowKey4& second) {
+    std::memcpy(static_cast<void*>(&second_key), &second, sizeof second);
+  }
   std::array<uint64_t, 2> folded_packets;  // valid with kEntryFolded
   std::array<uint32_t, kMaxMatchRules> match_slots;
 };
 static_assert(sizeof(StateExtra) == 128);
+
+// In an entry of the index: the slot's second key.
+inline constexpr uint32_t kSecondKeyEntry = 0x80000000;
 
 // A state as values, for listings, orders and exports. Host order.
 struct StateRecord {
@@ -172,6 +190,10 @@ struct StateRecord {
   // responder's the request's type.
   std::array<Address, 2> address;
   std::array<uint16_t, 2> port{};
+  // The same after its translation; kNone: it has none.
+  Family translated_family = Family::kNone;
+  std::array<Address, 2> translated_address;
+  std::array<uint16_t, 2> translated_port{};
   std::array<uint8_t, 2> phase{};
   std::array<SequenceWindow, 2> window{};
   std::array<uint16_t, 2> max_window{};

@@ -102,6 +102,24 @@ StateRecord StateTable::Record(StateIndex state, Tick now) const {
   const int originator = record.direction == Direction::kIn ? 0 : 1;
   record.address = {ends[originator], ends[originator ^ 1]};
   record.port = {ports[originator], ports[originator ^ 1]};
+  if (hot.translated()) {
+    record.translated_family = static_cast<Family>(hot.second_family);
+    std::array<uint16_t, 2> second_ports;
+    if (record.translated_family == Family::kIpv4) {
+      const FlowKey4 second = extra.SecondKey4();
+      ends = {AddressOf(second.end0), AddressOf(second.end1)};
+      second_ports = {second.port0, second.port1};
+    } else {
+      ends = {Address::FromBytes(Family::kIpv6, extra.second_key.end0.data()),
+              Address::FromBytes(Family::kIpv6, extra.second_key.end1.data())};
+      second_ports = {extra.second_key.port0, extra.second_key.port1};
+    }
+    record.translated_address = {ends[originator], ends[originator ^ 1]};
+    for (const int peer : {0, 1}) {
+      record.translated_port[peer] =
+          Be16::FromRaw(second_ports[originator ^ peer]).host();
+    }
+  }
   record.phase = hot.phase;
   record.window = hot.window;
   record.max_window = hot.max_window;

@@ -240,15 +240,17 @@ StateIndex StateIntake::FindLive(const StateRecord& record) const {
   if (record.family == Family::kIpv4) {
     const FlowKey4 key = Key4(record);
     return index.Find(index.BucketOf(hash), FlowIndex::TagOf(hash),
-                      [&](StateIndex candidate) {
-                        return entries_.hot(candidate).key == key &&
+                      [&](uint32_t candidate) {
+                        return candidate < kSecondKeyEntry &&
+                               entries_.hot(candidate).key == key &&
                                meets(candidate);
                       });
   }
   const FlowKey6 key = Key6(record);
   return index.Find(index.BucketOf(hash), FlowIndex::TagOf(hash),
-                    [&](StateIndex candidate) {
-                      return entries_.hot(candidate).family() ==
+                    [&](uint32_t candidate) {
+                      return candidate < kSecondKeyEntry &&
+                             entries_.hot(candidate).family() ==
                                  Family::kIpv6 &&
                              entries_.extra(candidate).key == key &&
                              meets(candidate);

@@ -123,7 +123,8 @@ StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
 
 IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
                                             const rte_mbuf& mbuf,
-                                            const JudgePoint& where) {
+                                            const JudgePoint& where,
+                                            PacketInfo* quoted_packet) {
   statistics_.searches.Add(1);
   IcmpErrorResult result;
   const auto refuse = [&](Mismatch cause) {
@@ -131,7 +132,7 @@ IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
     result.verdict = StepVerdict::kDrop;
     return result;
   };
-  PacketInfo inner;
+  PacketInfo& inner = *quoted_packet;
   if (!ParseInner(mbuf, info, &inner, &result.reason)) {
     result.verdict = StepVerdict::kDrop;
     return result;
@@ -140,10 +141,10 @@ IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
   if (inner.source != info.destination) {
     return refuse(Mismatch::kIcmpErrorOuter);
   }
-  // The quoted packet went the other way.
-  JudgePoint quoted = where;
-  quoted.direction = Opposite(where.direction);
-  const StateIndex state = Find(inner, mbuf, quoted);
+  // The quoted packet went the other way, and an answer to it would come as
+  // the error does: on the same side of a translation.
+  const JudgePoint quoted = where.Reversed();
+  const StateIndex state = FindQuoted(inner, mbuf, where);
   if (state == kNoState) return result;
 
   StateHot& hot = entries_.hot(state);

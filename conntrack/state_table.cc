@@ -47,6 +47,11 @@ Timeout FirstTimeout(uint8_t proto) {
   }
 }
 
+// The slot of an entry of the index; kNoState stays what it is.
+StateIndex StateOf(uint32_t entry) {
+  return entry == FlowIndex::kNone ? kNoState : entry & ~kSecondKeyEntry;
+}
+
 bool IsIcmp(uint8_t proto) {
   return proto == protocol::kIcmp || proto == protocol::kIcmp6;
 }
@@ -103,6 +108,31 @@ void StateTable::SetFilter(uint16_t filter, StateBudget* budget,
   filters_[filter] = {budget, timeouts};
 }
 
+inline bool StateTable::IsWanted(uint32_t entry, const FlowKey4& key,
+                                 const JudgePoint& where) const {
+  const StateIndex state = StateOf(entry);
+  if (entry == state) {
+    return SameKey(entries_.hot(state).key, key) && !NotMeant(state, where);
+  }
+  return entries_.hot(state).second_family ==
+             static_cast<uint8_t>(Family::kIpv4) &&
+         SameKey(entries_.extra(state).SecondKey4(), key) &&
+         MeansSecond(state, where);
+}
+
+inline bool StateTable::IsWanted(uint32_t entry, const FlowKey6& key,
+                                 const JudgePoint& where) const {
+  const StateIndex state = StateOf(entry);
+  if (entry == state) {
+    return entries_.hot(state).family() == Family::kIpv6 &&
+           SameKey(entries_.extra(state).key, key) && !NotMeant(state, where);
+  }
+  return entries_.hot(state).second_family ==
+             static_cast<uint8_t>(Family::kIpv6) &&
+         SameKey(entries_.extra(state).second_key, key) &&
+         MeansSecond(state, where);
+}
+
 template <Direction kDirection>
 void StateTable::LookupToward(const PacketBurst& burst,
                               std::span<const uint8_t> indices,
@@ -154,7 +184,9 @@ void StateTable::LookupToward(const PacketBurst& burst,
     w.candidate = kNoState;
     if (match != 0) {
       w.candidate = w.bucket->slots[std::countr_zero(match)];
-      __builtin_prefetch(&entries_.hot(w.candidate), 1);
+      const StateIndex state = w.candidate & ~kSecondKeyEntry;
+      __builtin_prefetch(&entries_.hot(state), 1);
+      if (state != w.candidate) __builtin_prefetch(&entries_.extra(state));
     }
   }
   for (uint32_t n = 0; n < count6; ++n) {
@@ -163,39 +195,45 @@ void StateTable::LookupToward(const PacketBurst& burst,
     w.candidate = kNoState;
     if (match != 0) {
       w.candidate = w.bucket->slots[std::countr_zero(match)];
-      __builtin_prefetch(&entries_.hot(w.candidate), 1);
-      __builtin_prefetch(&entries_.extra(w.candidate));
+      const StateIndex state = w.candidate & ~kSecondKeyEntry;
+      __builtin_prefetch(&entries_.hot(state), 1);
+      __builtin_prefetch(&entries_.extra(state));
+      if (state != w.candidate) {
+        __builtin_prefetch(&entries_.extra(state).folded_packets);
+      }
     }
   }
 
-  // Compare whole keys.
+  // Compare whole keys. What a translated flow needs besides is fetched until
+  // its packet is rewritten.
   for (uint32_t n = 0; n < count4; ++n) {
     const Wanted& w = wanted4[n];
     const FlowKey4& key = keys4[n];
-    if (w.candidate != kNoState &&
+    if (w.candidate < kSecondKeyEntry &&
         SameKey(entries_.hot(w.candidate).key, key) &&
-        !BoundElsewhere(w.candidate, where)) [[likely]] {
+        !NotMeant(w.candidate, where)) [[likely]] {
       states[w.packet] = w.candidate;
+      if (entries_.hot(w.candidate).translated()) {
+        __builtin_prefetch(&entries_.extra(w.candidate));
+      }
     } else if (w.candidate != kNoState || w.bucket->next != 0) {
       states[w.packet] =
-          index_.Find(w.bucket, w.tag, [&](StateIndex candidate) {
-            return SameKey(entries_.hot(candidate).key, key) &&
-                   !BoundElsewhere(candidate, where);
-          });
+          StateOf(index_.Find(w.bucket, w.tag, [&](uint32_t entry) {
+            return IsWanted(entry, key, where);
+          }));
     }
   }
   for (uint32_t n = 0; n < count6; ++n) {
     const Wanted& w = wanted6[n];
     const FlowKey6& key = keys6[n];
-    const auto same = [&](StateIndex candidate) {
-      return entries_.hot(candidate).family() == Family::kIpv6 &&
-             SameKey(entries_.extra(candidate).key, key) &&
-             !BoundElsewhere(candidate, where);
-    };
-    if (w.candidate != kNoState && same(w.candidate)) [[likely]] {
-      states[w.packet] = w.candidate;
+    if (w.candidate != kNoState && IsWanted(w.candidate, key, where))
+        [[likely]] {
+      states[w.packet] = StateOf(w.candidate);
     } else if (w.candidate != kNoState || w.bucket->next != 0) {
-      states[w.packet] = index_.Find(w.bucket, w.tag, same);
+      states[w.packet] =
+          StateOf(index_.Find(w.bucket, w.tag, [&](uint32_t entry) {
+            return IsWanted(entry, key, where);
+          }));
     }
     if (states[w.packet] == kNoState &&
         burst.infos[w.packet].proto == protocol::kIcmp6) [[unlikely]] {
@@ -219,23 +257,17 @@ void StateTable::Lookup(const PacketBurst& burst,
 StateIndex StateTable::Find4(const FlowKey4& key,
                              const JudgePoint& where) const {
   const FlowHash hash = Hash(key, options_.secret);
-  return index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
-                     [&](StateIndex candidate) {
-                       return SameKey(entries_.hot(candidate).key, key) &&
-                              !BoundElsewhere(candidate, where);
-                     });
+  return StateOf(index_.Find(
+      index_.BucketOf(hash), FlowIndex::TagOf(hash),
+      [&](uint32_t entry) { return IsWanted(entry, key, where); }));
 }
 
 StateIndex StateTable::Find6(const FlowKey6& key,
                              const JudgePoint& where) const {
   const FlowHash hash = Hash(key, options_.secret);
-  return index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
-                     [&](StateIndex candidate) {
-                       return entries_.hot(candidate).family() ==
-                                  Family::kIpv6 &&
-                              SameKey(entries_.extra(candidate).key, key) &&
-                              !BoundElsewhere(candidate, where);
-                     });
+  return StateOf(index_.Find(
+      index_.BucketOf(hash), FlowIndex::TagOf(hash),
+      [&](uint32_t entry) { return IsWanted(entry, key, where); }));
 }
 
 StateIndex StateTable::FindAskedOfAll(const PacketInfo& info, FlowKey6 key,
@@ -264,6 +296,24 @@ StateIndex StateTable::Find(const PacketInfo& info, const rte_mbuf& mbuf,
              : FindAskedOfAll(info, key, where);
 }
 
+StateIndex StateTable::FindQuoted(const PacketInfo& inner,
+                                  const rte_mbuf& mbuf,
+                                  const JudgePoint& where) const {
+  if ((inner.flags & kNotLookedUp) != 0 ||
+      (IsNeighborAdvertisement(inner) && !where.pairs_neighbors)) {
+    return kNoState;
+  }
+  const Direction went = Opposite(where.direction);
+  if (inner.family == Family::kIpv4) {
+    return Find4(MakeKey4(inner, went, where.filter), where);
+  }
+  const FlowKey6 key = MakeKey6(inner, mbuf, went, where.filter);
+  const StateIndex state = Find6(key, where);
+  return state != kNoState || inner.proto != protocol::kIcmp6
+             ? state
+             : FindAskedOfAll(inner, key, where.Reversed());
+}
+
 FlowHash StateTable::HashOf(StateIndex state) const {
   return entries_.hot(state).family() == Family::kIpv4
              ? Hash(entries_.hot(state).key, options_.secret)
@@ -278,9 +328,10 @@ StateId StateTable::NextId(StateId above) {
 InsertResult StateTable::Insert(const PacketInfo& info, const rte_mbuf& mbuf,
                                 const JudgePoint& where,
                                 const StateTemplate& values, Tick now,
-                                const ExpectedChild* child) {
+                                const ExpectedChild* child,
+                                const PacketInfo* translated) {
   const InsertResult result =
-      InsertState(info, mbuf, where, values, now, child);
+      InsertState(info, mbuf, where, values, now, child, translated);
   if (result.state == kNoState && child != nullptr &&
       expectations_ != nullptr) {
     expectations_->ChildGone(child->parent.record, child->parent.handle.id, 0);
@@ -292,7 +343,8 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
                                      const rte_mbuf& mbuf,
                                      const JudgePoint& where,
                                      const StateTemplate& values, Tick now,
-                                     const ExpectedChild* child) {
+                                     const ExpectedChild* child,
+                                     const PacketInfo* translated) {
   InsertResult result;
   Filter* filter = where.filter < filters_.size() ? &filters_[where.filter]
                                                   : nullptr;
@@ -325,7 +377,9 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   bool taken;
   if (v4) {
     hot.key = MakeKey4(info, where.direction, where.filter);
-    taken = Find4(hot.key, where) != kNoState;
+    taken = Find4(hot.key, where) != kNoState ||
+            (second_keys_ != 0 &&
+             Find4(hot.key, where.Reversed()) != kNoState);
   } else {
     const FlowKey6 key = MakeKey6(info, mbuf, where.direction, where.filter);
     entries_.extra(state).key = key;
@@ -334,7 +388,8 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
                .proto = key.proto,
                .family = key.family,
                .filter = key.filter};
-    taken = Find6(key, where) != kNoState;
+    taken = Find6(key, where) != kNoState ||
+            (second_keys_ != 0 && Find6(key, where.Reversed()) != kNoState);
   }
   if (taken || !index_.Insert(HashOf(state), state)) {
     give_back();
@@ -342,8 +397,18 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
     result.reason = DropReason::kStateInsert;
     return result;
   }
+  hot.flags = where.direction == Direction::kOut ? kEntryOut : 0;
+  if (translated != nullptr &&
+      !AddSecondKey(state, *translated, mbuf, where)) {
+    index_.Remove(HashOf(state), state);
+    give_back();
+    statistics_.refused_insert.Add(1);
+    result.reason = DropReason::kMapFailed;
+    return result;
+  }
   if (reserved_ != 0) Contest(state, HashOf(state));
   if (sink_ != nullptr && !sink_->StateInserted(where.filter, values)) {
+    RemoveSecondKey(state);
     index_.Remove(HashOf(state), state);
     give_back();
     statistics_.refused_limit.Add(1);
@@ -415,6 +480,7 @@ bool StateTable::Contest(StateIndex state, const FlowHash& hash) {
   bool others = false;
   index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
               [&](StateIndex candidate) {
+                if ((candidate & kSecondKeyEntry) != 0) return false;
                 StateHot& other = entries_.hot(candidate);
                 if (candidate == state || !(plain(other) == key) ||
                     (v6 && !(entries_.extra(candidate).key ==
@@ -431,6 +497,7 @@ bool StateTable::Contest(StateIndex state, const FlowHash& hash) {
 void StateTable::Remove(StateIndex state) {
   StateHot& hot = entries_.hot(state);
   StateCold& cold = entries_.cold(state);
+  RemoveSecondKey(state);
   index_.Remove(HashOf(state), state);
   wheel_.Unqueue(state);
   if ((hot.flags & kEntryRelated) != 0 && expectations_ != nullptr) {

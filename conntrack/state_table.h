@@ -42,6 +42,7 @@
 #include "conntrack/statistics.h"
 #include "conntrack/timer_wheel.h"
 #include "packet/packet.h"
+#include "packet/rewrite.h"
 #include "pftable/policy/timeouts.h"
 
 namespace sluice {
@@ -112,6 +113,8 @@ enum class LinkResult : uint8_t {
 LinkResult LinkToParent(StateCold* child, uint16_t child_filter,
                         const ParentReference& parent);
 
+class TranslationDirectory;
+
 class StateTable {
  public:
   // Errors: options out of range; no memory (the message says how much).
@@ -132,6 +135,10 @@ class StateTable {
   void SetExpectations(ExpectationTable* expectations) {
     expectations_ = expectations;
   }
+  // All workers'; outlives the table. Without it no state is translated.
+  void SetTranslations(TranslationDirectory* translations) {
+    translations_ = translations;
+  }
 
   // For each i of `indices`: states[i] = the state of burst.infos[i], which is
   // kIp, or kNoState. Fragments and ICMP errors have none. `states` has room
@@ -149,18 +156,33 @@ class StateTable {
 
   // Makes the state of a packet that no state has and the rules (or an
   // expectation: `child`) let through, and counts the packet. The id of a
-  // child is above its parent's. Never removes other states.
+  // child is above its parent's. Never removes other states. `translated`: the
+  // packet as it goes on (its ends, of the same family), if these are others.
   InsertResult Insert(const PacketInfo& info, const rte_mbuf& mbuf,
                       const JudgePoint& where, const StateTemplate& values,
-                      Tick now, const ExpectedChild* child = nullptr);
+                      Tick now, const ExpectedChild* child = nullptr,
+                      const PacketInfo* translated = nullptr);
+  // Whether a state may be made that has `translated` as its packet on the
+  // other side of the translation: nobody has that flow, on any worker.
+  bool IsFree(const PacketInfo& translated, const rte_mbuf& mbuf,
+              const JudgePoint& where) const;
+
+  // Rewrites a packet that passes by a translated state, as it leaves the
+  // other side.
+  void Translate(StateIndex state, rte_mbuf& mbuf, PacketInfo* info,
+                 Direction direction) const;
+  // The same of an ICMP error and the packet that it quotes.
+  void TranslateError(StateIndex state, rte_mbuf& mbuf, PacketInfo* info,
+                      const PacketInfo& inner, Direction direction) const;
 
   // The state that an ICMP error (PacketFlag kIcmpError) belongs to: its inner
   // packet must be one that the state would have let through the other way,
   // TCP within the window, and be sent by the address that the error goes to.
   // A hit counts the packet and does not prolong the state.
+  // *inner: the packet that it quotes.
   IcmpErrorResult LookupIcmpError(const PacketInfo& info,
                                   const rte_mbuf& mbuf,
-                                  const JudgePoint& where);
+                                  const JudgePoint& where, PacketInfo* inner);
 
   void Remove(StateIndex state);
 
@@ -219,14 +241,44 @@ class StateTable {
                     std::span<StateIndex> states);
   StateIndex Find4(const FlowKey4& key, const JudgePoint& where) const;
   StateIndex Find6(const FlowKey6& key, const JudgePoint& where) const;
+  // Of a packet that an error quotes which is judged here.
+  StateIndex FindQuoted(const PacketInfo& inner, const rte_mbuf& mbuf,
+                        const JudgePoint& where) const;
   // Of an ICMPv6 answer with this key: the state of a question to all nodes.
   StateIndex FindAskedOfAll(const PacketInfo& info, FlowKey6 key,
                             const JudgePoint& where) const;
-  bool BoundElsewhere(StateIndex state, const JudgePoint& where) const {
-    return (entries_.hot(state).flags & kStateIfBound) != 0 &&
-           entries_.cold(state).interface != where.interface;
+  // Whether a state that has the key is not meant all the same: it is bound to
+  // another interface, or translated, and the key is that of the other side.
+  bool NotMeant(StateIndex state, const JudgePoint& where) const {
+    const StateHot& hot = entries_.hot(state);
+    return ((hot.flags & kStateIfBound) != 0 &&
+            entries_.cold(state).interface != where.interface) ||
+           (hot.translated() && hot.direction() != where.direction);
   }
+  // Of a state whose second key it is: whether answers come this way.
+  bool MeansSecond(StateIndex state, const JudgePoint& where) const {
+    const StateHot& hot = entries_.hot(state);
+    return !hot.reserved() && hot.direction() != where.direction &&
+           ((hot.flags & kStateIfBound) == 0 ||
+            entries_.cold(state).interface == where.interface);
+  }
+  // Whether the index's entry is that of the state that `key` is looked for.
+  bool IsWanted(uint32_t entry, const FlowKey4& key,
+                const JudgePoint& where) const;
+  bool IsWanted(uint32_t entry, const FlowKey6& key,
+                const JudgePoint& where) const;
   FlowHash HashOf(StateIndex state) const;
+  FlowHash HashOfSecond(StateIndex state) const;
+  // Of a new state whose first key is in place: gives it the second one, in
+  // the index and in the directory. False: somebody has it.
+  bool AddSecondKey(StateIndex state, const PacketInfo& translated,
+                    const rte_mbuf& mbuf, const JudgePoint& where);
+  // Takes it out of both again, if there is one.
+  void RemoveSecondKey(StateIndex state);
+  // The ends of a packet of this state that is judged in `direction`, on the
+  // other side of the translation from `side`.
+  PacketEnds EndsAcross(StateIndex state, Direction side,
+                        Direction direction) const;
 
   // Marks all reserved slots with the flow that `state` has. Whether there is
   // any other slot with it.
@@ -234,7 +286,8 @@ class StateTable {
   InsertResult InsertState(const PacketInfo& info, const rte_mbuf& mbuf,
                            const JudgePoint& where,
                            const StateTemplate& values, Tick now,
-                           const ExpectedChild* child);
+                           const ExpectedChild* child,
+                           const PacketInfo* translated);
   // A child that was linked to its parent: its helper, and its place there.
   void TieChild(StateIndex state, Tick now);
   StateId NextId(StateId above);
@@ -256,6 +309,8 @@ class StateTable {
   std::vector<Filter> filters_;
   StateSink* sink_ = nullptr;
   ExpectationTable* expectations_ = nullptr;
+  TranslationDirectory* translations_ = nullptr;
+  uint32_t second_keys_ = 0;  // in the index
   StateStatistics statistics_;
 };
 

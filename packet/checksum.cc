@@ -90,27 +90,6 @@ void WriteIpv4Checksum(rte_mbuf& mbuf, const PacketInfo& info) {
   Write(mbuf, info.l3_offset + kIpv4ChecksumOffset, &sum, sizeof sum);
 }
 
-void WriteTransportChecksum(rte_mbuf& mbuf, const PacketInfo& info) {
-  if (info.proto == protocol::kSctp) {
-    const uint32_t crc = SctpChecksum(mbuf, info);
-    Write(mbuf, info.l4_offset + kSctpChecksumOffset, &crc, sizeof crc);
-    return;
-  }
-  if (info.proto != protocol::kTcp && info.proto != protocol::kUdp) return;
-  const uint32_t field =
-      info.l4_offset + (info.proto == protocol::kTcp ? kTcpChecksumOffset
-                                                     : kUdpChecksumOffset);
-  const uint16_t zero = 0;
-  Write(mbuf, field, &zero, sizeof zero);
-  auto sum = static_cast<uint16_t>(~FoldSum(
-      PseudoHeaderSum(info.family, info.source.data(),
-                      info.destination.data(), info.proto, info.l4_length) +
-      SumOverSegments(mbuf, info.l4_offset, info.l4_length)));
-  // Zero means "none" in UDP (RFC 768).
-  if (sum == 0 && info.proto == protocol::kUdp) sum = 0xffff;
-  Write(mbuf, field, &sum, sizeof sum);
-}
-
 }  // namespace
 
 uint64_t PseudoHeaderSum(Family family, const uint8_t* source,
@@ -134,6 +113,27 @@ uint32_t Crc32c(uint32_t crc, const void* data, size_t length) {
   auto narrow = static_cast<uint32_t>(value);
   while (length-- > 0) narrow = _mm_crc32_u8(narrow, *bytes++);
   return narrow;
+}
+
+void WriteTransportChecksum(rte_mbuf& mbuf, const PacketInfo& info) {
+  if (info.proto == protocol::kSctp) {
+    const uint32_t crc = SctpChecksum(mbuf, info);
+    Write(mbuf, info.l4_offset + kSctpChecksumOffset, &crc, sizeof crc);
+    return;
+  }
+  if (info.proto != protocol::kTcp && info.proto != protocol::kUdp) return;
+  const uint32_t field =
+      info.l4_offset + (info.proto == protocol::kTcp ? kTcpChecksumOffset
+                                                     : kUdpChecksumOffset);
+  const uint16_t zero = 0;
+  Write(mbuf, field, &zero, sizeof zero);
+  auto sum = static_cast<uint16_t>(~FoldSum(
+      PseudoHeaderSum(info.family, info.source.data(),
+                      info.destination.data(), info.proto, info.l4_length) +
+      SumOverSegments(mbuf, info.l4_offset, info.l4_length)));
+  // Zero means "none" in UDP (RFC 768).
+  if (sum == 0 && info.proto == protocol::kUdp) sum = 0xffff;
+  Write(mbuf, field, &sum, sizeof sum);
 }
 
 void CompleteChecksums(rte_mbuf& mbuf, const PacketInfo& info) {

@@ -77,6 +77,10 @@ bool TransportChecksumIsRight(const rte_mbuf& mbuf, const PacketInfo& info);
 // are. `info` must describe `mbuf`.
 void CompleteChecksums(rte_mbuf& mbuf, const PacketInfo& info);
 
+// Computes the transport checksum of TCP, UDP or SCTP anew. `info` must describe
+// `mbuf`, and not be a fragment.
+void WriteTransportChecksum(rte_mbuf& mbuf, const PacketInfo& info);
+
 // CRC32C over `length` bytes, continued from `crc` (start with 0xffffffff and
 // invert the end result).
 uint32_t Crc32c(uint32_t crc, const void* data, size_t length);

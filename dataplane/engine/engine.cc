@@ -72,6 +72,20 @@ absl::Status Engine::MakePlane() {
   plane_ = std::make_unique<Plane>(workers, options_.handoff_ring);
   plane_->quiescence = quiescence_.get();
   plane_->expectations = expectations_.get();
+  translations_ =
+      std::make_unique<TranslationDirectory>(SecretOf(options_, 2));
+  if (absl::Status s = translations_->Build(ShardCapacity(options_) * workers);
+      !s.ok()) {
+    return s;
+  }
+  if (workers > 1) {
+    translations_->SetHome(
+        [](const void* steering, const PacketInfo& info) {
+          return static_cast<const Steering*>(steering)->OwnerOfFlow(info);
+        },
+        &plane_->steering);
+  }
+  plane_->translations = translations_.get();
   grace_.emplace(&*reclaimer_);
   ports_ = std::make_unique<PortSet>(
       Port::Options{.workers = workers,
@@ -117,7 +131,7 @@ absl::Status Engine::MakeWorkers() {
                       .log = packet_log_ != nullptr ? packet_log_->ring(i)
                                                     : nullptr,
                       .random_seed = draws}},
-        &plane_->filters, expectations_.get());
+        &plane_->filters, expectations_.get(), translations_.get());
     if (!shard.ok()) return shard.status();
     Working();
     workers_.push_back(std::make_unique<Worker>(

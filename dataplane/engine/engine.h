@@ -32,6 +32,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "conntrack/expectation.h"
+#include "conntrack/translation_directory.h"
 #include "dataplane/base/builder.h"
 #include "dataplane/base/grace_list.h"
 #include "dataplane/base/turn_watch.h"
@@ -215,6 +216,7 @@ class Engine {
   std::optional<RcuReclaimer> reclaimer_;
   InterfaceRegistry interfaces_;
   std::unique_ptr<ExpectationTable> expectations_;
+  std::unique_ptr<TranslationDirectory> translations_;
   std::unique_ptr<Plane> plane_;
   std::optional<GraceList> grace_;
   std::unique_ptr<PortSet> ports_;

@@ -12,8 +12,11 @@
 #include "dataplane/forward/log_ring.h"
 #include "packet/answer.h"
 #include "packet/checksum.h"
+#include "packet/inner.h"
 #include "pftable/engine/counters.h"
 #include "pftable/engine/generation.h"
+#include "pftable/engine/translation.h"
+#include "pftable/policy/stable_hash.h"
 
 namespace sluice {
 namespace {
@@ -39,14 +42,17 @@ bool PairsNeighbors(const FilterView& filter) {
 
 }  // namespace
 
-Pipeline::Pipeline(const Config& config, StateTable& states,
+Pipeline::Pipeline(const Config& config, uint8_t worker, StateTable& states,
                    ExpectationTable& expectations,
+                   TranslationDirectory* translations,
                    std::span<PortCounters> counters)
     : config_(config),
       states_(states),
       expectations_(expectations),
       counters_(counters),
-      random_(config.random_seed != 0 ? config.random_seed : 1) {}
+      random_(config.random_seed != 0 ? config.random_seed : 1),
+      translator_(states, translations, worker,
+                  MixBits(config.random_seed + worker)) {}
 
 // xorshift64*: rules draw from it, secrets do not.
 uint64_t Pipeline::Random() {
@@ -88,6 +94,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
   result.forward_count = 0;
   result.answer_count = 0;
   tags_.fill(kNoTag);
+  translated_ = 0;
   if (config_.on_verdict != nullptr) rules_.fill(kNoRule);
 
   const Mask all =
@@ -250,6 +257,9 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
       return JudgeMiss(i, judgement);
     }
     PassByState(i, state, step.log, judgement);
+    if (states_.entries().hot(state).translated()) [[unlikely]] {
+      TranslateBy(state, i, judgement);
+    }
     return true;
   }
   if (step.verdict == StepVerdict::kReuse) return JudgeMiss(i, judgement);
@@ -277,14 +287,21 @@ inline void Pipeline::PassByState(uint32_t i, StateIndex state, bool log,
 bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
   const PacketInfo& info = burst_->infos[i];
   if (info.has(kIcmpError)) {
+    PacketInfo inner;
     const IcmpErrorResult error = states_.LookupIcmpError(
-        info, *burst_->mbufs[i], judgement.where);
+        info, *burst_->mbufs[i], judgement.where, &inner);
     if (error.verdict == StepVerdict::kDrop) {
       Drop(i, error.reason);
       return false;
     }
     if (error.state != kNoState) {
       PassByState(i, error.state, error.log, judgement);
+      if (states_.entries().hot(error.state).translated()) {
+        NoteTranslation(error.state, i, judgement);
+        states_.TranslateError(error.state, *burst_->mbufs[i],
+                               &burst_->infos[i], inner,
+                               judgement.where.direction);
+      }
       return true;
     }
   } else if (!info.has(kFragment) && StatesHaveChanged()) {
@@ -310,7 +327,8 @@ inline void Pipeline::FindCandidates(Mask misses, const Judgement& judgement) {
                          verdict_cache_, {candidates_.data(), count});
 }
 
-Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement) {
+Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
+                           Translation* translation) {
   const FilterView& filter = judgement.filter;
   const EvaluationInput input{.packet = burst_->infos[i],
                               .direction = judgement.where.direction,
@@ -318,7 +336,8 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement) {
                               .received_on = judgement.arrival.interface,
                               .tag = tags_[i],
                               .now = judgement.now,
-                              .random = Random()};
+                              .random = Random(),
+                              .translation = translation};
   if ((classified_ & Bit(i)) == 0) {
     return Classify(*filter.generation, input, verdict_cache_,
                     *filter.counters);
@@ -333,7 +352,14 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
   const PacketInfo& info = burst_->infos[i];
   const FilterView& filter = judgement.filter;
   const Direction direction = judgement.where.direction;
-  const Verdict verdict = AskRules(i, judgement);
+  Translation translation;
+  const bool translates = !filter.generation->pools.empty();
+  if (translates) {
+    translator_.Begin(*burst_->mbufs[i], judgement.where);
+    translation.chooser = &translator_;
+  }
+  const Verdict verdict =
+      AskRules(i, judgement, translates ? &translation : nullptr);
   rules_[i] = verdict.rule != nullptr ? verdict.rule->number : kNoRule;
 
   const bool blocked = verdict.action == VerdictAction::kBlock;
@@ -343,7 +369,7 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
     if (expectations_.Take(info, judgement.where, judgement.now, &child)) {
       rules_[i] = kNoRule;
       if (child.values.tag != kNoTag) tags_[i] = child.values.tag;
-      return Admit(i, child.values, &child, judgement);
+      return Admit(i, child.values, &child, nullptr, judgement);
     }
   }
 
@@ -363,7 +389,9 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
   tags_[i] = verdict.state.tag;
   // Nobody answers an advertisement.
   if (verdict.keep_state && !IsNeighborAdvertisement(info)) {
-    return Admit(i, verdict.state, nullptr, judgement);
+    return Admit(i, verdict.state, nullptr,
+                 translation.translated ? &translation.packet : nullptr,
+                 judgement);
   }
   CountPacket(*filter.generation, verdict, direction, info.ip_length, true,
               *filter.counters);
@@ -371,11 +399,13 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
 }
 
 bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
-                     const ExpectedChild* child, const Judgement& judgement) {
+                     const ExpectedChild* child, const PacketInfo* translated,
+                     const Judgement& judgement) {
   const PacketInfo& info = burst_->infos[i];
   const rte_mbuf& mbuf = *burst_->mbufs[i];
-  const InsertResult inserted = states_.Insert(info, mbuf, judgement.where,
-                                               values, judgement.now, child);
+  const InsertResult inserted =
+      states_.Insert(info, mbuf, judgement.where, values, judgement.now, child,
+                     translated);
   if (inserted.state == kNoState) {
     const EngineOptions& options = judgement.filter.generation->options();
     if (options.fail_policy != BlockReturn::kDrop) {
@@ -390,6 +420,41 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
     RunTftpHelper(states_, inserted.state, info, mbuf, judgement.where,
                   judgement.now, expectations_);
   }
+  if (translated != nullptr &&
+      states_.entries().hot(inserted.state).translated()) {
+    TranslateBy(inserted.state, i, judgement);
+  }
+  return true;
+}
+
+void Pipeline::NoteTranslation(StateIndex state, uint32_t i,
+                               const Judgement& judgement) {
+  if (judgement.where.direction != Direction::kIn) return;
+  translated_ |= Bit(i);
+  translated_by_[i] = states_.entries().HandleOf(state);
+}
+
+void Pipeline::TranslateBy(StateIndex state, uint32_t i,
+                           const Judgement& judgement) {
+  NoteTranslation(state, i, judgement);
+  states_.Translate(state, *burst_->mbufs[i], &burst_->infos[i],
+                    judgement.where.direction);
+}
+
+bool Pipeline::UndoTranslation(uint32_t i, rte_mbuf* answer) {
+  const StateIndex state = states_.entries().Resolve(translated_by_[i]);
+  if (state == kNoState) return false;
+  PacketInfo info;
+  ParsePacket(*answer, {.verify_checksums = false}, &info);
+  if (info.kind != Kind::kIp) return false;
+  if (!info.has(kIcmpError)) {
+    states_.Translate(state, *answer, &info, Direction::kOut);
+    return true;
+  }
+  PacketInfo inner;
+  DropReason reason;
+  if (!ParseInner(*answer, info, &inner, &reason)) return false;
+  states_.TranslateError(state, *answer, &info, inner, Direction::kOut);
   return true;
 }
 
@@ -456,9 +521,10 @@ void Pipeline::DropAll(Mask packets, DropReason reason) {
   ForEach(packets, [&](uint32_t i) { Drop(i, reason); });
 }
 
-// Builds an answer with build(mbuf) and queues it for the port of arrival.
+// Builds an answer to packet i with build(mbuf) and queues it for the port of
+// arrival.
 template <typename Build>
-void Pipeline::Answer(Build build) {
+void Pipeline::Answer(uint32_t i, Build build) {
   if (result_->answer_count == kMaxBurst) return;
   rte_mbuf* answer =
       config_.pool != nullptr ? rte_pktmbuf_alloc(config_.pool) : nullptr;
@@ -468,6 +534,11 @@ void Pipeline::Answer(Build build) {
   }
   if (!build(answer)) {
     rte_pktmbuf_free(answer);
+    return;
+  }
+  if ((translated_ & Bit(i)) != 0 && !UndoTranslation(i, answer)) {
+    rte_pktmbuf_free(answer);
+    port_->answers_lost.Add(1);
     return;
   }
   port_->answers.Add(1);
@@ -481,17 +552,17 @@ void Pipeline::AnswerBlocked(uint32_t i, const AnswerChoice& choice) {
     case BlockAnswer::kNone:
       return;
     case BlockAnswer::kTcpReset:
-      Answer([&](rte_mbuf* answer) {
+      Answer(i, [&](rte_mbuf* answer) {
         return BuildTcpReset(mbuf, info, choice.rst_ttl, answer);
       });
       return;
     case BlockAnswer::kSctpAbort:
-      Answer([&](rte_mbuf* answer) {
+      Answer(i, [&](rte_mbuf* answer) {
         return BuildSctpAbort(mbuf, info, answer);
       });
       return;
     case BlockAnswer::kIcmpUnreachable:
-      Answer([&](rte_mbuf* answer) {
+      Answer(i, [&](rte_mbuf* answer) {
         return BuildUnreachable(mbuf, info, choice.icmp_code, answer);
       });
       return;
@@ -505,7 +576,7 @@ void Pipeline::AnswerState(uint32_t i, const StepResult& step) {
   }
   const uint8_t flags =
       step.verdict == StepVerdict::kReset ? kTcpRst : kTcpAck;
-  Answer([&](rte_mbuf* answer) {
+  Answer(i, [&](rte_mbuf* answer) {
     return BuildTcpSegment(*burst_->mbufs[i], burst_->infos[i], flags,
                            step.sequence, step.acknowledgment, answer);
   });

@@ -19,6 +19,7 @@
 
 #include "conntrack/flow_key.h"
 #include "conntrack/state.h"
+#include "conntrack/translator.h"
 #include "dataplane/forward/filter_view.h"
 #include "dataplane/forward/port_counters.h"
 #include "dataplane/forward/topology.h"
@@ -34,6 +35,7 @@ namespace sluice {
 class ExpectationTable;
 class LogRing;
 class StateTable;
+class TranslationDirectory;
 struct ExpectedChild;
 struct StepResult;
 
@@ -75,11 +77,13 @@ class Pipeline {
     void* on_verdict_context = nullptr;
   };
 
-  // `states` is this worker's shard, `expectations` are all workers';
-  // `counters` has an element for each port that the topology may name. All
-  // outlive the pipeline.
-  Pipeline(const Config& config, StateTable& states,
-           ExpectationTable& expectations, std::span<PortCounters> counters);
+  // `states` is this worker's shard, `expectations` and `translations` are all
+  // workers'; `counters` has an element for each port that the topology may
+  // name. All outlive the pipeline. Without `translations` nothing is
+  // translated, and rules that would drop their packets.
+  Pipeline(const Config& config, uint8_t worker, StateTable& states,
+           ExpectationTable& expectations, TranslationDirectory* translations,
+           std::span<PortCounters> counters);
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
@@ -118,14 +122,24 @@ class Pipeline {
   bool JudgeMiss(uint32_t i, const Judgement& judgement);
   // For those that will probably ask the rules.
   void FindCandidates(Mask misses, const Judgement& judgement);
-  Verdict AskRules(uint32_t i, const Judgement& judgement);
+  Verdict AskRules(uint32_t i, const Judgement& judgement,
+                   Translation* translation);
+  // Remembers who translates a packet on its way in.
+  void NoteTranslation(StateIndex state, uint32_t i,
+                       const Judgement& judgement);
+  // Rewrites a packet that passes by a translated state.
+  void TranslateBy(StateIndex state, uint32_t i, const Judgement& judgement);
+  // Gives an answer to a packet that was translated on its way in the ends
+  // that its sender knows. False: that state has gone.
+  bool UndoTranslation(uint32_t i, rte_mbuf* answer);
   // What a packet gets from its state besides its way: tag and log record.
   void PassByState(uint32_t i, StateIndex state, bool log,
                    const Judgement& judgement);
   bool StatesHaveChanged() const;
   bool ApplyRules(uint32_t i, const Judgement& judgement);
   bool Admit(uint32_t i, const StateTemplate& values,
-             const ExpectedChild* child, const Judgement& judgement);
+             const ExpectedChild* child, const PacketInfo* translated,
+             const Judgement& judgement);
 
   // A packet's record for one rule. `reason` is kMatch for one that passes.
   void Log(uint32_t i, const LoggedRule& rule, DropReason reason,
@@ -136,7 +150,7 @@ class Pipeline {
   void Drop(uint32_t i, DropReason reason);
   void DropAll(Mask packets, DropReason reason);
   template <typename Build>
-  void Answer(Build build);
+  void Answer(uint32_t i, Build build);
   void AnswerBlocked(uint32_t i, const AnswerChoice& choice);
   void AnswerState(uint32_t i, const StepResult& step);
   uint64_t Random();
@@ -146,6 +160,7 @@ class Pipeline {
   ExpectationTable& expectations_;
   const std::span<PortCounters> counters_;
   uint64_t random_;
+  Translator translator_;
 
   // Of the burst that is being judged.
   PacketBurst* burst_ = nullptr;
@@ -155,6 +170,10 @@ class Pipeline {
   std::array<uint16_t, kMaxBurst> tags_;
   std::array<DropReason, kMaxBurst> reasons_;
   std::array<uint32_t, kMaxBurst> rules_;
+  // Packets that were translated when they were judged in, and the states that
+  // did it.
+  Mask translated_ = 0;
+  std::array<StateHandle, kMaxBurst> translated_by_;
   // Of this judgement: which packets have candidates.
   Mask classified_ = 0;
   std::array<Candidates, kMaxBurst> candidates_;

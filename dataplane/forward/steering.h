@@ -53,6 +53,11 @@ class Steering {
   // stay where they are. ICMP errors belong to the owner of the packet that
   // they complain about.
   uint16_t Owner(const rte_mbuf& mbuf, const PacketInfo& info) const;
+  // Of a packet with these ends that is no fragment, no error and nothing of
+  // neighbour discovery.
+  uint16_t OwnerOfFlow(const PacketInfo& info) const {
+    return reta_[SymmetricHash(info) % kRetaSize];
+  }
 
  private:
   uint16_t workers_;

@@ -6,24 +6,27 @@ namespace sluice {
 
 absl::StatusOr<std::unique_ptr<WorkerShard>> WorkerShard::Build(
     const Options& options, const FilterTable* filters,
-    ExpectationTable* expectations) {
+    ExpectationTable* expectations, TranslationDirectory* translations) {
   absl::StatusOr<std::unique_ptr<StateTable>> states =
       StateTable::Build(options.states);
   if (!states.ok()) return states.status();
   return std::unique_ptr<WorkerShard>(new WorkerShard(
-      options, filters, expectations, *std::move(states)));
+      options, filters, expectations, translations, *std::move(states)));
 }
 
 WorkerShard::WorkerShard(const Options& options, const FilterTable* filters,
                          ExpectationTable* expectations,
+                         TranslationDirectory* translations,
                          std::unique_ptr<StateTable> states)
     : sink_(options.states.worker, filters),
       states_(std::move(states)),
       counter_storage_(std::make_unique<PortCounters[]>(options.ports)),
       counters_(counter_storage_.get(), options.ports),
-      pipeline_(options.pipeline, *states_, *expectations, counters_) {
+      pipeline_(options.pipeline, options.states.worker, *states_,
+                *expectations, translations, counters_) {
   states_->SetSink(&sink_);
   states_->SetExpectations(expectations);
+  states_->SetTranslations(translations);
 }
 
 }  // namespace sluice

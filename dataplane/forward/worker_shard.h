@@ -19,6 +19,7 @@ namespace sluice {
 
 class ExpectationTable;
 class FilterTable;
+class TranslationDirectory;
 
 class WorkerShard {
  public:
@@ -28,11 +29,12 @@ class WorkerShard {
     Pipeline::Config pipeline;
   };
 
-  // `filters` and `expectations` outlive the shard. Errors: no memory for the
-  // states.
+  // `filters`, `expectations` and `translations` (null: nothing is translated)
+  // outlive the shard. Errors: no memory for the states.
   static absl::StatusOr<std::unique_ptr<WorkerShard>> Build(
       const Options& options, const FilterTable* filters,
-      ExpectationTable* expectations);
+      ExpectationTable* expectations,
+      TranslationDirectory* translations = nullptr);
   WorkerShard(const WorkerShard&) = delete;
   WorkerShard& operator=(const WorkerShard&) = delete;
 
@@ -46,6 +48,7 @@ class WorkerShard {
  private:
   WorkerShard(const Options& options, const FilterTable* filters,
               ExpectationTable* expectations,
+              TranslationDirectory* translations,
               std::unique_ptr<StateTable> states);
 
   RuleSink sink_;

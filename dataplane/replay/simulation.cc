@@ -27,6 +27,7 @@ Simulation::Simulation(const SimulationOptions& options)
       filter_(0, {}, &interfaces_, &reclaimer_,
               std::max<uint32_t>(options.state_capacity, 1)),
       expectations_(ExpectedOf(options), HashSecret::FromSeed(options.seed)),
+      translations_(HashSecret::FromSeed(options.seed + 1)),
       round_{.now = options.start} {}
 
 Simulation::~Simulation() = default;
@@ -61,6 +62,11 @@ absl::Status Simulation::Start() {
   // The policy that it begins with passes everything.
   filter_.plane.loaded = true;
   filters_.Publish(&filter_.plane);
+  if (absl::Status s = translations_.Build(
+          std::max<uint32_t>(options_.state_capacity, 1));
+      !s.ok()) {
+    return s;
+  }
   absl::StatusOr<std::unique_ptr<WorkerShard>> shard = WorkerShard::Build(
       {.states = {.capacity = std::max<uint32_t>(options_.state_capacity, 1),
                   .filters = 1,
@@ -74,7 +80,7 @@ absl::Status Simulation::Start() {
                     .random_seed = options_.seed,
                     .on_verdict = options_.on_verdict,
                     .on_verdict_context = options_.on_verdict_context}},
-      &filters_, &expectations_);
+      &filters_, &expectations_, &translations_);
   if (!shard.ok()) return shard.status();
   shard_ = *std::move(shard);
   views_.emplace(0, &round_, &filters_, &shard_->states(), 1);

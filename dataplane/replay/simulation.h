@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "conntrack/expectation.h"
+#include "conntrack/translation_directory.h"
 #include "dataplane/forward/bare_filter.h"
 #include "dataplane/forward/filter_views.h"
 #include "dataplane/forward/round_context.h"
@@ -102,6 +103,7 @@ class Simulation {
   PolicyStore& store() { return filter_.store; }
   StateTable& states() { return shard_->states(); }
   ExpectationTable& expectations() { return expectations_; }
+  const TranslationDirectory& translations() const { return translations_; }
   const InterfaceRegistry& interfaces() const { return interfaces_; }
   const StateBudget& budget() const { return filter_.budget; }
 
@@ -116,6 +118,7 @@ class Simulation {
   BareFilter filter_;
   FilterTable filters_;
   ExpectationTable expectations_;
+  TranslationDirectory translations_;
   std::unique_ptr<Topology> topology_;
   std::unique_ptr<WorkerShard> shard_;
   RoundContext round_;

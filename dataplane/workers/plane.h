@@ -19,6 +19,7 @@ struct rte_rcu_qsbr;
 namespace sluice {
 
 class ExpectationTable;
+class TranslationDirectory;
 
 // What workers are to do.
 enum class RunState : uint8_t {
@@ -45,6 +46,7 @@ struct Plane {
   TickClock clock;
   rte_rcu_qsbr* quiescence = nullptr;
   ExpectationTable* expectations = nullptr;
+  TranslationDirectory* translations = nullptr;
   FilterTable filters;
 
   // Writer of both: the control lcore, release. Readers: workers, acquire,

@@ -5,10 +5,13 @@
 #include <bit>
 #include <span>
 
+#include "conntrack/translation_directory.h"
+#include "dataplane/forward/topology.h"
 #include "dataplane/workers/burst_judge.h"
 #include "dataplane/workers/plane.h"
 #include "dataplane/workers/transmitter.h"
 #include "dataplane/workers/worker_totals.h"
+#include "packet/inner.h"
 
 namespace sluice {
 namespace {
@@ -20,6 +23,37 @@ static_assert(kMaxPorts <= kOrphan);
 
 }  // namespace
 
+inline uint16_t Steerer::OwnerOf(uint16_t port, const rte_mbuf& mbuf,
+                                 const PacketInfo& info) {
+  const uint16_t by_hash = plane_.steering.Owner(mbuf, info);
+  const TranslationDirectory& translations = *plane_.translations;
+  if (!translations.has_strays() || info.has(kFragment)) [[likely]] {
+    return by_hash;
+  }
+  PacketInfo inner;
+  DropReason reason;
+  const PacketInfo* flow = &info;
+  if (info.has(kIcmpError)) {
+    if (!ParseInner(mbuf, info, &inner, &reason)) return by_hash;
+    flow = &inner;
+  }
+  // The state may have been made at either end of the wire.
+  const PortContext& arrival = round_.topology->ports[port];
+  int owner =
+      translations.Find(translations.FlowOf(*flow, mbuf, arrival.filter));
+  if (owner == TranslationDirectory::kNobody && arrival.peer != kNoPort) {
+    const uint16_t other = round_.topology->ports[arrival.peer].filter;
+    if (other != arrival.filter) {
+      owner = translations.Find(translations.FlowOf(*flow, mbuf, other));
+    }
+  }
+  if (owner == TranslationDirectory::kNobody || owner == by_hash) {
+    return by_hash;
+  }
+  totals_.strays.Add(1);
+  return static_cast<uint16_t>(owner);
+}
+
 void Steerer::Steer(uint16_t port, PacketBurst& burst) {
   uint32_t others = 0;
   orphans_.count = 0;
@@ -28,7 +62,7 @@ void Steerer::Steer(uint16_t port, PacketBurst& burst) {
     rte_mbuf* mbuf = burst.mbufs[i];
     const PacketInfo& info = burst.infos[i];
     uint16_t owner = info.kind == Kind::kIp
-                         ? plane_.steering.Owner(*mbuf, info)
+                         ? OwnerOf(port, *mbuf, info)
                          : worker_;
     if (owner == worker_) {
       if (kept != i) {

@@ -44,6 +44,11 @@ class Steerer {
   uint32_t Receive(uint16_t from, PacketBurst& burst);
 
  private:
+  // The worker of a packet that is a flow's answer after a translation, and
+  // does not find it by its hash; else that of the hash.
+  uint16_t OwnerOf(uint16_t port, const rte_mbuf& mbuf,
+                   const PacketInfo& info);
+
   const uint16_t worker_;
   const ParseOptions parse_;
   Plane& plane_;

@@ -13,6 +13,7 @@ namespace sluice {
 struct alignas(128) WorkerTotals {
   Counter handed_out;  // to the owner of their flow
   Counter handed_in;
+  Counter strays;  // of translated flows, whose owner their hash does not say
   Counter transmit_out;  // to a worker with a transmit queue; answers apart
   Counter transmit_in;
   Counter rounds;

@@ -86,7 +86,6 @@ class CandidateScan {
   CandidateScan(const Generation& generation, const EvaluationInput& input,
                 const Part& part, WorkerCounters& counters, Verdict& verdict)
       : policy_(*generation.policy),
-        input_(input),
         part_(part),
         counters_(counters),
         scan_(generation, input, counters, verdict) {}
@@ -97,10 +96,12 @@ class CandidateScan {
     return part_.in_order ? VisitInOrder(position, entry) : VisitBest(entry);
   }
   void Decide() { scan_.Decide(); }
+  const PacketInfo& packet() const { return scan_.packet(); }
+  uint32_t translations() const { return scan_.translations(); }
 
  private:
   Number NumberAt(Dimension dimension) const {
-    const PacketInfo& packet = input_.packet;
+    const PacketInfo& packet = scan_.packet();
     switch (dimension) {
       case classify::kSourcePort:
         return packet.source_port.host();
@@ -156,7 +157,6 @@ class CandidateScan {
   };
 
   const CompiledPolicy& policy_;
-  const EvaluationInput& input_;
   const Part& part_;
   WorkerCounters& counters_;
   Scan scan_;
@@ -225,6 +225,35 @@ void FindCandidates(const Classifier& classifier, Direction direction,
   }
 }
 
+namespace {
+
+// The candidates behind `after` of a packet that was just translated. Rules
+// that translate stand in parts that keep the order of rules. Returns the entry
+// that translated it again, or kNoIndex at the end.
+uint32_t GoOn(const Part& part, const EvaluationInput& input, uint32_t after,
+              CandidateScan* scan) {
+  const PacketInfo packet = scan->packet();
+  const PacketInfo* const one = &packet;
+  uint16_t link = 0;
+  if (part.link.needed) {
+    // It was found with the packet's first candidates.
+    link = static_cast<uint16_t>(part.link.Find(input.interface)->number);
+  }
+  Classes classes;
+  FindClasses(part, {&one, 1}, link, &classes);
+  const uint32_t before = scan->translations();
+  Cursor cursor(part, classes);
+  while (true) {
+    const uint32_t entry = cursor.Next();
+    if (entry == kNoIndex) return kNoIndex;
+    if (entry <= after) continue;
+    if (scan->Visit(entry)) return kNoIndex;
+    if (scan->translations() != before) return entry;
+  }
+}
+
+}  // namespace
+
 Verdict EvaluateCandidates(const Generation& generation,
                            const EvaluationInput& input,
                            const Candidates& candidates,
@@ -233,19 +262,30 @@ Verdict EvaluateCandidates(const Generation& generation,
     return Evaluate(generation, input, counters);
   }
   Verdict verdict;  // what it has room for but does not use stays unwritten
-  CandidateScan scan(generation, input, *candidates.part, counters, verdict);
+  const Part& part = *candidates.part;
+  CandidateScan scan(generation, input, part, counters, verdict);
   const CandidateList& list = candidates.list;
+  uint32_t moved = kNoIndex;  // the rule that last translated the packet
   if (candidates.complete) {
     for (uint32_t i = 0; i < list.count; ++i) {
       if (scan.Visit(list.entries[i])) break;
+      if (scan.translations() != 0) [[unlikely]] {
+        moved = list.entries[i];
+        break;
+      }
     }
   } else {
-    Cursor cursor(*candidates.part, candidates.classes);
+    Cursor cursor(part, candidates.classes);
     while (true) {
       const uint32_t entry = cursor.Next();
       if (entry == kNoIndex || scan.Visit(entry)) break;
+      if (scan.translations() != 0) [[unlikely]] {
+        moved = entry;
+        break;
+      }
     }
   }
+  while (moved != kNoIndex) moved = GoOn(part, input, moved, &scan);
   scan.Decide();
   return verdict;
 }

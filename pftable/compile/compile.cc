@@ -130,6 +130,8 @@ class PolicyCompiler {
     if (absl::Status s = LinkCalls(); !s.ok()) return s;
     if (absl::Status s = AcquireSlots(); !s.ok()) return s;
     CompileOptions();
+    result_->pool_cursors =
+        std::make_unique<std::atomic<uint64_t>[]>(result_->pools.size());
     DefineTables();
     if (context_.classifier) {
       result_->classifier =

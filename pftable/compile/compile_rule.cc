@@ -1,7 +1,10 @@
 #include "pftable/compile/compile_rule.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <limits>
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -85,6 +88,25 @@ uint16_t StateFlags(const Rule& rule) {
   if (rule.log.enabled) flags |= kStateLog;
   if (rule.log.enabled && rule.log.all) flags |= kStateLogAll;
   return flags;
+}
+
+// source-hash's key; without one, a new one a load.
+std::array<uint64_t, 2> HashKeyOf(const Pool& pool) {
+  std::array<uint64_t, 2> key{};
+  if (pool.method != PoolMethod::kSourceHash) return key;
+  if (pool.hash_key.empty()) {
+    std::random_device device;
+    for (uint64_t& word : key) word = uint64_t{device()} << 32 | device();
+    return key;
+  }
+  for (int half : {0, 1}) {
+    for (int i = 0; i < 16; ++i) {
+      const char digit = pool.hash_key[2 + half * 16 + i];
+      const int value = digit <= '9' ? digit - '0' : digit - 'a' + 10;
+      key[half] = key[half] << 4 | static_cast<uint64_t>(value);
+    }
+  }
+  return key;
 }
 
 }  // namespace
@@ -197,6 +219,41 @@ absl::Status RuleCompiler::CompileAddress(const AddressMatch& match,
   return absl::OkStatus();
 }
 
+absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
+                                       const std::string& anchor,
+                                       uint16_t* index) {
+  if (policy_->pools.size() >= kNoPool) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "too many rules that translate, max ", kNoPool));
+  }
+  CompiledPool compiled;
+  compiled.method = pool.method;
+  compiled.family = rule.family;
+  compiled.port_low = pool.port_low;
+  compiled.port_high = pool.port_high;
+  // What `port 1024:*` counts from; of `><` the first one that it allows.
+  compiled.port_base = rule.destination.port.low;
+  compiled.static_port = pool.static_port;
+  compiled.sticky_address = pool.sticky_address;
+  compiled.hash_key = HashKeyOf(pool);
+  for (const PoolAddress& member : pool.addresses) {
+    CompiledPool::Member& made = compiled.members.emplace_back();
+    made.weight = std::max<uint16_t>(member.weight, 1);
+    if (absl::Status s = CompileAddress(member.address, anchor, &made.address);
+        !s.ok()) {
+      return s;
+    }
+    if (compiled.family == Family::kNone &&
+        (member.address.kind == AddressKind::kPrefix ||
+         member.address.kind == AddressKind::kRange)) {
+      compiled.family = member.address.address.family;
+    }
+  }
+  *index = static_cast<uint16_t>(policy_->pools.size());
+  policy_->pools.push_back(std::move(compiled));
+  return absl::OkStatus();
+}
+
 absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
                                    CompiledRule* compiled) {
   CompiledRule& c = *compiled;
@@ -241,6 +298,19 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
     absl::StatusOr<uint16_t> tag = context_.tags->Intern(rule.tag);
     if (!tag.ok()) return tag.status();
     c.tag = *tag;
+  }
+
+  if (rule.nat.has_value()) {
+    if (absl::Status s = CompilePool(*rule.nat, rule, anchor, &c.nat);
+        !s.ok()) {
+      return s;
+    }
+  }
+  if (rule.rdr.has_value()) {
+    if (absl::Status s = CompilePool(*rule.rdr, rule, anchor, &c.rdr);
+        !s.ok()) {
+      return s;
+    }
   }
 
   c.action = rule.action;

@@ -29,6 +29,8 @@ class RuleCompiler {
                               const std::string& anchor,
                               AddressCondition* condition);
   uint16_t AddressList(const AddressMatch& match);
+  absl::Status CompilePool(const Pool& pool, const Rule& rule,
+                           const std::string& anchor, uint16_t* index);
 
   const CompileContext& context_;
   CompiledPolicy* const policy_;

@@ -41,6 +41,20 @@ constexpr RuleConstruct kRuleConstructs[] = {
      }},
     {"af-to", &EngineCapabilities::address_families,
      [](const Rule& r) { return r.af_to != Family::kNone; }},
+    {"sticky-address", &EngineCapabilities::sticky_addresses,
+     [](const Rule& r) {
+       return (r.nat && r.nat->sticky_address) ||
+              (r.rdr && r.rdr->sticky_address);
+     }},
+    {"least-states", &EngineCapabilities::least_states,
+     [](const Rule& r) {
+       return (r.nat && r.nat->method == PoolMethod::kLeastStates) ||
+              (r.rdr && r.rdr->method == PoolMethod::kLeastStates);
+     }},
+    {"endpoint-independent", &EngineCapabilities::endpoint_independence,
+     [](const Rule& r) { return r.nat && r.nat->endpoint_independent; }},
+    {"map-e-portset", &EngineCapabilities::port_sets,
+     [](const Rule& r) { return r.nat && r.nat->map_e_length != 0; }},
     {"route-to", &EngineCapabilities::routing,
      [](const Rule& r) { return r.route == RouteKind::kRouteTo; }},
     {"reply-to", &EngineCapabilities::routing,
@@ -203,7 +217,7 @@ class Finder {
     if (!can_.scrub) {
       for (const Rule& r : rules.scrub) Report(r.place, "scrub rule");
     }
-    if (!can_.translation) {
+    if (!can_.translation_rules) {
       for (const Rule& r : rules.nat) Report(r.place, "nat rule");
       for (const Rule& r : rules.rdr) Report(r.place, "rdr rule");
       for (const Rule& r : rules.binat) Report(r.place, "binat rule");

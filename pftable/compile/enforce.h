@@ -19,7 +19,12 @@ namespace sluice {
 // kEngineCapabilities (compile.h), which the daemon's loads and `-n` ask.
 struct EngineCapabilities {
   bool anchors = false;
-  bool translation = false;        // nat-to, rdr-to, binat-to, nat, rdr, binat
+  bool translation = false;        // nat-to, rdr-to, binat-to
+  bool translation_rules = false;  // nat, rdr, binat
+  bool sticky_addresses = false;
+  bool least_states = false;
+  bool endpoint_independence = false;
+  bool port_sets = false;          // map-e-portset
   bool address_families = false;   // af-to
   bool routing = false;            // route-to, reply-to, dup-to
   bool scrub = false;              // scrub (...) and scrub rules

@@ -61,6 +61,8 @@ struct PortCondition {
   }
 };
 
+inline constexpr uint16_t kNoPool = 0xffff;
+
 struct alignas(64) CompiledRule {
   // Conditions.
   Direction direction = Direction::kBoth;
@@ -103,6 +105,9 @@ struct alignas(64) CompiledRule {
   bool log_matches = false;
   StateKind state = StateKind::kNone;
   uint16_t state_flags = 0;  // StateFlag bits
+  // nat-to and rdr-to: CompiledPolicy::pools; kNoPool: none.
+  uint16_t nat = kNoPool;
+  uint16_t rdr = kNoPool;
   uint32_t slot = kDefaultRuleSlot;
   uint32_t number = 0;  // in its ruleset, from 0
   const RuleRecord* record = nullptr;
@@ -112,6 +117,8 @@ struct alignas(64) CompiledRule {
   bool is_call = false;
   uint32_t call_begin = 0;
   uint32_t call_end = 0;
+
+  bool translates() const { return nat != kNoPool || rdr != kNoPool; }
 };
 static_assert(std::is_trivially_copyable_v<CompiledRule>);
 

@@ -20,6 +20,8 @@
 
 namespace sluice {
 
+struct Translation;
+
 struct EvaluationInput {
   const PacketInfo& packet;  // kind is kIp
   Direction direction = Direction::kIn;  // kIn or kOut
@@ -28,6 +30,8 @@ struct EvaluationInput {
   uint16_t tag = kNoTag;      // what an earlier judgement left
   Tick now = 0;
   uint64_t random = 0;  // 64 fresh random bits, for `probability`
+  // Null: rules that translate leave the packet as it is.
+  Translation* translation = nullptr;
 };
 
 enum class VerdictAction : uint8_t { kPass, kBlock };
@@ -52,8 +56,9 @@ inline constexpr uint32_t kMaxLoggedRules = 8;
 
 struct Verdict {
   VerdictAction action = VerdictAction::kPass;
-  // kBlock: kMatch, or kStateLimit when the winner was a pass rule whose
-  // states have reached their `max`.
+  // kBlock: kMatch; kStateLimit when the winner was a pass rule whose states
+  // have reached their `max`; kMapFailed when a pool had nothing to give, and
+  // kTranslate when the translated packet would have no state.
   DropReason reason = DropReason::kMatch;
   BlockAnswer answer = BlockAnswer::kNone;
   uint8_t rst_ttl = 0;    // 0: the usual one

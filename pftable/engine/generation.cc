@@ -124,6 +124,75 @@ absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
   return generation;
 }
 
+namespace {
+
+// What a table gives out: its entries without what negated ones take away.
+void AddTable(const AddressTable& table, const CompiledPool& pool,
+              uint16_t weight, PoolSpace& space) {
+  for (const TableEntry& entry : table.Entries()) {
+    if (entry.negated || (pool.family != Family::kNone &&
+                          entry.prefix.address.family != pool.family)) {
+      continue;
+    }
+    space.Add(entry.prefix, weight);
+  }
+}
+
+PoolSpace SpaceOf(const CompiledPool& pool, const Generation& generation) {
+  using Kind = AddressCondition::Kind;
+  PoolSpace space;
+  const CompiledPolicy& policy = *generation.policy;
+  for (const CompiledPool::Member& member : pool.members) {
+    const AddressCondition& address = member.address;
+    switch (address.kind) {
+      case Kind::kPrefix: {
+        const Address mask =
+            Address::FromBytes(pool.family, address.second.data());
+        uint8_t length = 0;
+        while (length < AddressBits(pool.family) && mask.bit(length)) ++length;
+        space.Add({.address = Address::FromBytes(pool.family,
+                                                 address.first.data()),
+                   .length = length},
+                  member.weight);
+        break;
+      }
+      case Kind::kRange:
+        space.Add(Address::FromBytes(pool.family, address.first.data()),
+                  Address::FromBytes(pool.family, address.second.data()),
+                  member.weight);
+        break;
+      case Kind::kList: {
+        const CompiledAddressList& list = policy.address_lists[address.index];
+        for (uint32_t i = list.begin; i < list.end; ++i) {
+          const Prefix& prefix = policy.list_prefixes[i];
+          if (pool.family == Family::kNone ||
+              prefix.address.family == pool.family) {
+            space.Add(prefix, member.weight);
+          }
+        }
+        break;
+      }
+      case Kind::kTable: {
+        const TableKey& key = policy.referenced_tables[address.index];
+        const GenerationTable* table = generation.FindTable(key);
+        if (table != nullptr && !table->active && !key.anchor.empty()) {
+          table = generation.FindTable({.anchor = "", .name = key.name});
+        }
+        if (table != nullptr && table->active) {
+          AddTable(table->contents, pool, member.weight, space);
+        }
+        break;
+      }
+      case Kind::kAny:
+      case Kind::kNever:
+        break;
+    }
+  }
+  return space;
+}
+
+}  // namespace
+
 void FinishGeneration(Generation& generation) {
   const std::vector<TableKey>& referenced =
       generation.policy->referenced_tables;
@@ -151,6 +220,11 @@ void FinishGeneration(Generation& generation) {
       generation.tables[i] = {.addresses = table->contents.view(),
                               .slot = table->handle->slot()};
     }
+  }
+
+  generation.pools.clear();
+  for (const CompiledPool& pool : generation.policy->pools) {
+    generation.pools.push_back(SpaceOf(pool, generation));
   }
 
   uint64_t hash = generation.policy->hash;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -16,6 +17,7 @@
 
 #include "absl/status/statusor.h"
 #include "pftable/engine/compiled_rule.h"
+#include "pftable/engine/pool.h"
 #include "pftable/engine/rule_slots.h"
 #include "pftable/engine/table_slots.h"
 #include "pftable/policy/policy.h"
@@ -91,6 +93,9 @@ struct CompiledPolicy {
   std::vector<Prefix> list_prefixes;
   std::vector<InterfaceCondition> skip;
   EngineOptions options;
+  std::vector<CompiledPool> pools;
+  // Of each pool, the next number of round-robin. Any worker.
+  std::unique_ptr<std::atomic<uint64_t>[]> pool_cursors;
   // Null: rules are walked one by one.
   std::shared_ptr<const Classifier> classifier;
 
@@ -137,6 +142,8 @@ struct GenerationTable {
 struct Generation {
   // Workers: by AddressCondition::index.
   std::vector<TableView> tables;
+  // By number of a pool: what it has to give out.
+  std::vector<PoolSpace> pools;
   // Never null.
   std::shared_ptr<const CompiledPolicy> policy;
 

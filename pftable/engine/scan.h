@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "pftable/engine/evaluate.h"
+#include "pftable/engine/translation.h"
 #include "pftable/policy/stable_hash.h"
 
 namespace sluice {
@@ -33,13 +34,13 @@ class Scan {
       : generation_(generation),
         policy_(*generation.policy),
         input_(input),
-        packet_(input.packet),
+        packet_(&input.packet),
         counters_(counters),
         verdict_(verdict),
-        fragment_(packet_.has(kFragment)),
-        icmp_(IsIcmp(packet_)),
-        icmp_reply_(!fragment_ && IsIcmpReply(packet_)),
-        has_ports_(HasPorts(packet_)),
+        fragment_(packet_->has(kFragment)),
+        icmp_(IsIcmp(*packet_)),
+        icmp_reply_(!fragment_ && IsIcmpReply(*packet_)),
+        has_ports_(HasPorts(*packet_)),
         tag_(input.tag) {}
 
   // Whether all conditions of the rule hold, with the tag of now.
@@ -50,19 +51,19 @@ class Scan {
         rule.direction != input_.direction) {
       return false;
     }
-    if (rule.family != Family::kNone && rule.family != packet_.family) {
+    if (rule.family != Family::kNone && rule.family != packet_->family) {
       return false;
     }
-    if (!rule.any_protocol && rule.protocol != packet_.proto) return false;
-    if (!AddressMatches(rule.source, packet_.source)) return false;
-    if (!AddressMatches(rule.destination, packet_.destination)) return false;
+    if (!rule.any_protocol && rule.protocol != packet_->proto) return false;
+    if (!AddressMatches(rule.source, packet_->source)) return false;
+    if (!AddressMatches(rule.destination, packet_->destination)) return false;
     if (!TransportMatches(rule)) return false;
     if (rule.fragments_only && !fragment_) return false;
     if (rule.max_packet_size != 0 &&
-        packet_.ip_length > rule.max_packet_size) {
+        packet_->ip_length > rule.max_packet_size) {
       return false;
     }
-    if (rule.has_tos && rule.tos != packet_.tos) return false;
+    if (rule.has_tos && rule.tos != packet_->tos) return false;
     if (rule.probability != 0 &&
         static_cast<uint32_t>(MixBits(input_.random + rule.slot) >> 32) >=
             rule.probability) {
@@ -82,6 +83,7 @@ class Scan {
     if (rule.is_call) return;
     if (rule.action == RuleAction::kMatch) {
       AddMatchRule(rule, anchor_slot);
+      if (rule.translates()) [[unlikely]] Translate(rule);
       return;
     }
     if (log_matches_) Log(rule, anchor_slot);
@@ -93,12 +95,19 @@ class Scan {
   // Pass and block rules that matched so far.
   uint32_t decisions() const { return decisions_; }
 
+  // The packet as the next rule sees it, and how often that has changed.
+  const PacketInfo& packet() const { return *packet_; }
+  uint32_t translations() const { return translations_; }
+
   // After the last rule: writes the verdict.
   void Decide() {
     StateTemplate& state = verdict_.state;
     state.tag = tag_;
     if (log_matches_) state.flags |= kStateLogMatches;
-    if (winner_ == nullptr) return;  // pf's default rule: pass, no state
+    if (winner_ == nullptr) {  // pf's default rule: pass, no state
+      if (translations_ != 0) DropUntranslated();
+      return;
+    }
     const CompiledRule& rule = *winner_;
     verdict_.rule = &rule;
     verdict_.quick = rule.quick;
@@ -117,14 +126,45 @@ class Scan {
     if (verdict_.log) state.flags |= kStateLog;
     if (match_log_all_) state.flags |= kStateLogAll;
     verdict_.keep_state = rule.state != StateKind::kNone && !fragment_ &&
-                          !packet_.has(kIcmpError);
+                          !packet_->has(kIcmpError);
     if (verdict_.keep_state && rule.record->StateLimitReached()) {
       verdict_.keep_state = false;
       Block(DropReason::kStateLimit, policy_.options.fail_policy);
+      return;
     }
+    if (rule.translates()) [[unlikely]] Translate(rule);
+    if (translations_ != 0) [[unlikely]] DropUntranslated();
   }
 
  private:
+  // What a rule translates, the rules after it see translated.
+  void Translate(const CompiledRule& rule) {
+    ++translations_;
+    Translation* const translation = input_.translation;
+    if (translation == nullptr || translation->failed) return;
+    if (!translation->translated) {
+      translation->packet = *packet_;
+      translation->translated = true;
+      packet_ = &translation->packet;
+    }
+    // Of a fragment or an error without a state nothing can be chosen: what
+    // could not be translated is not sent as it is.
+    if (fragment_ || packet_->has(kIcmpError)) return;
+    translation->failed = !translation->chooser->Choose(
+        generation_, rule, input_.direction, &translation->packet);
+  }
+
+  // A packet that was to be translated and is not goes nowhere: a pool was
+  // empty, or there is no state that would do it.
+  void DropUntranslated() {
+    const bool failed =
+        input_.translation != nullptr && input_.translation->failed;
+    if (!failed && verdict_.keep_state) return;
+    verdict_.keep_state = false;
+    verdict_.action = VerdictAction::kBlock;
+    verdict_.reason = failed ? DropReason::kMapFailed : DropReason::kTranslate;
+  }
+
   void AddMatchRule(const CompiledRule& rule, uint32_t anchor_slot) {
     StateTemplate& state = verdict_.state;
     if (state.match_count < kMaxMatchRules) {
@@ -151,25 +191,25 @@ class Scan {
       // Nothing behind the IP header can be asked for.
       return !ports && !rule.has_icmp_type && !rule.has_icmp_code &&
              !rule.owner &&
-             (rule.flags_mask == 0 || packet_.proto != protocol::kTcp);
+             (rule.flags_mask == 0 || packet_->proto != protocol::kTcp);
     }
-    if (packet_.proto == protocol::kTcp &&
-        (packet_.tcp_flags & rule.flags_mask) != rule.flags_set) {
+    if (packet_->proto == protocol::kTcp &&
+        (packet_->tcp_flags & rule.flags_mask) != rule.flags_set) {
       return false;
     }
     if (ports) {
       if (!has_ports_) return false;
-      if (!rule.source_port.Matches(packet_.source_port.host()) ||
-          !rule.destination_port.Matches(packet_.destination_port.host())) {
+      if (!rule.source_port.Matches(packet_->source_port.host()) ||
+          !rule.destination_port.Matches(packet_->destination_port.host())) {
         return false;
       }
     }
     if (rule.has_icmp_type &&
-        (!icmp_ || rule.icmp_type != packet_.icmp_type)) {
+        (!icmp_ || rule.icmp_type != packet_->icmp_type)) {
       return false;
     }
     if (rule.has_icmp_code &&
-        (!icmp_ || rule.icmp_code != packet_.icmp_code)) {
+        (!icmp_ || rule.icmp_code != packet_->icmp_code)) {
       return false;
     }
     // No state comes from a reply.
@@ -204,7 +244,7 @@ class Scan {
         break;
       case AddressCondition::Kind::kTable: {
         const TableView& table = generation_.tables[condition.index];
-        matches = table.addresses.Contains(packet_.family, address.data());
+        matches = table.addresses.Contains(packet_->family, address.data());
         TableCounters& counters = counters_.table(table.slot);
         (matches ? counters.match : counters.no_match).Add(1);
         break;
@@ -220,7 +260,7 @@ class Scan {
 
   bool InList(const CompiledAddressList& list,
               const std::array<uint8_t, 16>& address) const {
-    const Address a = Address::FromBytes(packet_.family, address.data());
+    const Address a = Address::FromBytes(packet_->family, address.data());
     for (uint32_t i = list.begin; i < list.end; ++i) {
       if (policy_.list_prefixes[i].Contains(a)) return true;
     }
@@ -231,7 +271,7 @@ class Scan {
     const AnswerChoice choice =
         ResolveAnswer(block_return, winner_->rst_ttl,
                       winner_->icmp_return_code, winner_->icmp6_return_code,
-                      policy_.options.aborts_sctp, packet_);
+                      policy_.options.aborts_sctp, *packet_);
     verdict_.action = VerdictAction::kBlock;
     verdict_.reason = reason;
     verdict_.answer = choice.answer;
@@ -242,7 +282,8 @@ class Scan {
   const Generation& generation_;
   const CompiledPolicy& policy_;
   const EvaluationInput& input_;
-  const PacketInfo& packet_;
+  // As it came, or as rules so far have translated it.
+  const PacketInfo* packet_;
   WorkerCounters& counters_;
   Verdict& verdict_;
   const bool fragment_;
@@ -254,6 +295,7 @@ class Scan {
   const CompiledRule* winner_ = nullptr;
   uint32_t winner_anchor_ = kNoRuleSlot;
   uint32_t decisions_ = 0;
+  uint32_t translations_ = 0;  // rules that translate, so far
   bool match_log_all_ = false;
   bool log_matches_ = false;
 };

@@ -1,0 +1,132 @@
+// The parts of StateTable that know of translated flows.
+#include <rte_mbuf.h>
+
+#include "conntrack/state_table.h"
+#include "conntrack/translation_directory.h"
+
+namespace sluice {
+
+bool StateTable::IsFree(const PacketInfo& translated, const rte_mbuf& mbuf,
+                        const JudgePoint& where) const {
+  if (translations_ == nullptr) return false;
+  // Both ways: a flow that is not translated has its key in both.
+  if (translated.family == Family::kIpv4) {
+    const FlowKey4 key =
+        MakeKey4(translated, where.direction, where.filter);
+    return Find4(key, where.Reversed()) == kNoState &&
+           Find4(key, where) == kNoState &&
+           translations_->IsFree(translations_->FlowOf(key));
+  }
+  const FlowKey6 key =
+      MakeKey6(translated, mbuf, where.direction, where.filter);
+  return Find6(key, where.Reversed()) == kNoState &&
+         Find6(key, where) == kNoState &&
+         translations_->IsFree(translations_->FlowOf(key));
+}
+
+FlowHash StateTable::HashOfSecond(StateIndex state) const {
+  return entries_.hot(state).second_family ==
+                 static_cast<uint8_t>(Family::kIpv4)
+             ? Hash(entries_.extra(state).SecondKey4(), options_.secret)
+             : Hash(entries_.extra(state).second_key, options_.secret);
+}
+
+bool StateTable::AddSecondKey(StateIndex state, const PacketInfo& translated,
+                              const rte_mbuf& mbuf, const JudgePoint& where) {
+  StateHot& hot = entries_.hot(state);
+  StateExtra& extra = entries_.extra(state);
+  if (translations_ == nullptr) return false;
+  TranslatedFlow flow;
+  bool taken;
+  if (translated.family == Family::kIpv4) {
+    const FlowKey4 key =
+        MakeKey4(translated, where.direction, where.filter);
+    if (hot.family() == Family::kIpv4 && key == hot.key) return true;
+    extra.SetSecondKey4(key);
+    flow = translations_->FlowOf(key);
+    taken = Find4(key, where.Reversed()) != kNoState ||
+            Find4(key, where) != kNoState;
+  } else {
+    const FlowKey6 key =
+        MakeKey6(translated, mbuf, where.direction, where.filter);
+    if (hot.family() == Family::kIpv6 && key == extra.key) return true;
+    extra.second_key = key;
+    flow = translations_->FlowOf(key);
+    taken = Find6(key, where.Reversed()) != kNoState ||
+            Find6(key, where) != kNoState;
+  }
+  if (taken || !translations_->Take(
+                   flow, options_.worker,
+                   !translations_->IsHome(translated, options_.worker))) {
+    return false;
+  }
+  hot.second_family = static_cast<uint8_t>(translated.family);
+  if (!index_.Insert(HashOfSecond(state), state | kSecondKeyEntry)) {
+    hot.second_family = 0;
+    translations_->GiveBack(flow);
+    return false;
+  }
+  ++second_keys_;
+  return true;
+}
+
+void StateTable::RemoveSecondKey(StateIndex state) {
+  StateHot& hot = entries_.hot(state);
+  if (!hot.translated()) return;
+  const StateExtra& extra = entries_.extra(state);
+  index_.Remove(HashOfSecond(state), state | kSecondKeyEntry);
+  translations_->GiveBack(
+      hot.second_family == static_cast<uint8_t>(Family::kIpv4)
+          ? translations_->FlowOf(extra.SecondKey4())
+          : translations_->FlowOf(extra.second_key));
+  hot.second_family = 0;
+  --second_keys_;
+}
+
+PacketEnds StateTable::EndsAcross(StateIndex state, Direction side,
+                                  Direction direction) const {
+  const StateHot& hot = entries_.hot(state);
+  const StateExtra& extra = entries_.extra(state);
+  const bool second = side == hot.direction();
+  std::array<std::array<uint8_t, 16>, 2> addresses{};
+  std::array<uint16_t, 2> ports;
+  const Family family =
+      second ? static_cast<Family>(hot.second_family) : hot.family();
+  if (family == Family::kIpv4) {
+    const FlowKey4 key = second ? extra.SecondKey4() : hot.key;
+    std::memcpy(addresses[0].data(), &key.end0, sizeof key.end0);
+    std::memcpy(addresses[1].data(), &key.end1, sizeof key.end1);
+    ports = {key.port0, key.port1};
+  } else {
+    const FlowKey6& key = second ? extra.second_key : extra.key;
+    addresses = {key.end0, key.end1};
+    ports = {key.port0, key.port1};
+  }
+  const size_t source = direction == Direction::kIn ? 0 : 1;
+  PacketEnds ends;
+  ends.source = addresses[source];
+  ends.destination = addresses[source ^ 1];
+  if (hot.key.proto == protocol::kIcmp || hot.key.proto == protocol::kIcmp6) {
+    // The identifier is the requester's port.
+    const size_t requester = hot.direction() == Direction::kIn ? 0 : 1;
+    ends.source_port = Be16::FromRaw(ports[requester]);
+  } else {
+    ends.source_port = Be16::FromRaw(ports[source]);
+    ends.destination_port = Be16::FromRaw(ports[source ^ 1]);
+  }
+  return ends;
+}
+
+void StateTable::Translate(StateIndex state, rte_mbuf& mbuf, PacketInfo* info,
+                           Direction direction) const {
+  RewritePacket(mbuf, info, EndsAcross(state, direction, direction));
+}
+
+void StateTable::TranslateError(StateIndex state, rte_mbuf& mbuf,
+                                PacketInfo* info, const PacketInfo& inner,
+                                Direction direction) const {
+  RewriteIcmpError(mbuf, info, inner,
+                   EndsAcross(state, direction, Opposite(direction)));
+}
+
+}  // namespace sluice

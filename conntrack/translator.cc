@@ -1,0 +1,225 @@
+#include "conntrack/translator.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "conntrack/state_table.h"
+#include "conntrack/translation_directory.h"
+#include "packet/icmp.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint8_t kEchoRequest = 8;
+constexpr uint8_t kEchoRequest6 = 128;
+
+// A network's bits in front, the other's behind them.
+Address Combine(const PoolBlock& network,
+                const std::array<uint8_t, 16>& host) {
+  Address address = network.first;
+  const Address mask = MaskOf(address.family, network.length);
+  for (int i = 0; i < AddressBits(address.family) / 8; ++i) {
+    address.bytes[i] = static_cast<uint8_t>(
+        (address.bytes[i] & mask.bytes[i]) | (host[i] & ~mask.bytes[i]));
+  }
+  return address;
+}
+
+uint64_t HashSource(const std::array<uint8_t, 16>& source,
+                    const std::array<uint64_t, 2>& key) {
+  uint64_t words[2];
+  std::memcpy(words, source.data(), sizeof words);
+  const uint64_t once =
+      internal::Mix(words[0] ^ key[0], words[1] ^ key[1] ^ 0x9e3779b97f4a7c15);
+  return internal::Mix(once ^ key[1], key[0] ^ 0xd6e8feb86659fd93);
+}
+
+struct PortRange {
+  uint32_t low;
+  uint32_t high;
+};
+
+// Which ports a pass of the search looks at: those whose answers come home, the
+// others, or all, where ports make no difference to that.
+enum class Ports : uint8_t { kHome, kAway, kAll };
+
+}  // namespace
+
+// xorshift64*: no secret is drawn from it; what a port is worth guessing is
+// the state's sequence window behind it.
+uint64_t Translator::Random() {
+  random_ ^= random_ >> 12;
+  random_ ^= random_ << 25;
+  random_ ^= random_ >> 27;
+  return random_ * 0x2545f4914f6cdd1dULL;
+}
+
+bool Translator::IsFree(const PacketInfo& packet) const {
+  return states_.IsFree(packet, *mbuf_, where_);
+}
+
+bool Translator::ChooseAddress(const Generation& generation, uint16_t number,
+                               const std::array<uint8_t, 16>& source,
+                               const std::array<uint8_t, 16>& original,
+                               uint32_t attempt,
+                               std::array<uint8_t, 16>* address) {
+  const PoolSpace& space = generation.pools[number];
+  const CompiledPool& pool = generation.policy->pools[number];
+  if (space.total == 0) return false;
+  const PoolBlock& first = space.blocks.front();
+  const bool one_network = space.blocks.size() == 1 && first.length != 255;
+  switch (pool.method) {
+    case PoolMethod::kNone:
+      if (attempt > 0) return false;
+      *address = first.first.bytes;
+      return true;
+    case PoolMethod::kBitmask:
+      if (attempt > 0) return false;
+      *address = Combine(first, original).bytes;
+      return true;
+    case PoolMethod::kRandom: {
+      if (!one_network) {
+        *address = space.At(Random() % space.total).bytes;
+        return true;
+      }
+      std::array<uint8_t, 16> bits;
+      const uint64_t words[2] = {Random(), Random()};
+      std::memcpy(bits.data(), words, sizeof words);
+      *address = Combine(first, bits).bytes;
+      return true;
+    }
+    case PoolMethod::kSourceHash: {
+      if (attempt > 0) return false;
+      const uint64_t hash = HashSource(source, pool.hash_key);
+      if (!one_network) {
+        *address = space.At(hash % space.total).bytes;
+        return true;
+      }
+      std::array<uint8_t, 16> bits;
+      const uint64_t words[2] = {hash, internal::Mix(hash, pool.hash_key[0] |
+                                                               1)};
+      std::memcpy(bits.data(), words, sizeof words);
+      *address = Combine(first, bits).bytes;
+      return true;
+    }
+    case PoolMethod::kRoundRobin:
+    case PoolMethod::kLeastStates: {
+      if (attempt >= space.total) return false;
+      const uint64_t next =
+          generation.policy->pool_cursors[number].fetch_add(
+              1, std::memory_order_relaxed);
+      *address = space.At(next % space.total).bytes;
+      return true;
+    }
+  }
+  return false;
+}
+
+bool Translator::Redirect(const Generation& generation, uint16_t number,
+                          PacketInfo* packet) {
+  const CompiledPool& pool = generation.policy->pools[number];
+  std::array<uint8_t, 16> address;
+  if (!ChooseAddress(generation, number, packet->source, packet->destination,
+                     0, &address)) {
+    return false;
+  }
+  packet->destination = address;
+  const bool has_ports = packet->proto == protocol::kTcp ||
+                         packet->proto == protocol::kUdp ||
+                         packet->proto == protocol::kSctp;
+  if (pool.port_low == 0 || !has_ports) return true;
+  uint32_t port = pool.port_low;
+  if (pool.port_high != 0) {
+    // A range for a range, port by port, and again from its start.
+    const uint32_t count = pool.port_high - pool.port_low + 1u;
+    const uint32_t place = static_cast<uint16_t>(
+        packet->destination_port.host() - pool.port_base);
+    port = pool.port_low + place % count;
+  }
+  packet->destination_port = Be16(static_cast<uint16_t>(port));
+  return true;
+}
+
+bool Translator::ChoosePort(const CompiledPool& pool, PacketInfo* packet) {
+  PortRange range;
+  switch (packet->proto) {
+    case protocol::kTcp:
+    case protocol::kUdp:
+      if (pool.static_port) return IsFree(*packet);
+      range = {pool.port_low, pool.port_high};
+      if (range.low == 0 && range.high == 0) {
+        range = {kFirstNatPort, kLastNatPort};
+      }
+      if (range.low > range.high) std::swap(range.low, range.high);
+      break;
+    case protocol::kIcmp:
+    case protocol::kIcmp6: {
+      const uint8_t echo = packet->family == Family::kIpv4 ? kEchoRequest
+                                                           : kEchoRequest6;
+      if (packet->icmp_type != echo || pool.static_port) {
+        return IsFree(*packet);
+      }
+      range = {1, 65535};
+      break;
+    }
+    default:
+      return IsFree(*packet);
+  }
+  const uint32_t count = range.high - range.low + 1;
+  // A step that is prime to the count comes by every port once.
+  const uint64_t draw = Random();
+  const uint32_t start = static_cast<uint32_t>(draw >> 32) % count;
+  uint32_t step = 1 + static_cast<uint32_t>(draw) % count;
+  while (std::gcd(step, count) != 1) ++step;
+  // Ports of other workers cost next to nothing and do not count; only where
+  // there are none of this worker's, its answers have to be brought home.
+  const bool icmp = packet->proto != protocol::kTcp &&
+                    packet->proto != protocol::kUdp;
+  for (const Ports pass : {icmp ? Ports::kAll : Ports::kHome, Ports::kAway}) {
+    uint32_t tries = 0;
+    uint32_t port = start;
+    for (uint32_t i = 0; i < count && tries < kMaxPortTries; ++i) {
+      packet->source_port = Be16(static_cast<uint16_t>(range.low + port));
+      port = static_cast<uint32_t>((uint64_t{port} + step) % count);
+      if (pass != Ports::kAll &&
+          directory_->IsHome(*packet, worker_) != (pass == Ports::kHome)) {
+        continue;
+      }
+      ++tries;
+      if (IsFree(*packet)) return true;
+    }
+    if (pass == Ports::kAll) break;
+  }
+  return false;
+}
+
+bool Translator::ChooseSource(const Generation& generation, uint16_t number,
+                              PacketInfo* packet) {
+  const CompiledPool& pool = generation.policy->pools[number];
+  const PacketInfo original = *packet;
+  for (uint32_t attempt = 0; attempt < kMaxAddressTries; ++attempt) {
+    if (!ChooseAddress(generation, number, original.source, original.source,
+                       attempt, &packet->source)) {
+      return false;
+    }
+    packet->source_port = original.source_port;
+    if (ChoosePort(pool, packet)) return true;
+  }
+  return false;
+}
+
+bool Translator::Choose(const Generation& generation, const CompiledRule& rule,
+                        Direction direction, PacketInfo* packet) {
+  if (directory_ == nullptr || mbuf_ == nullptr ||
+      direction != where_.direction) {
+    return false;
+  }
+  // The source's port has to be free with the destination that it will have.
+  if (rule.rdr != kNoPool && !Redirect(generation, rule.rdr, packet)) {
+    return false;
+  }
+  return rule.nat == kNoPool || ChooseSource(generation, rule.nat, packet);
+}
+
+}  // namespace sluice

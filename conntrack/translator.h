@@ -1,0 +1,74 @@
+// Chooses what a packet's addresses and ports become: the methods of pools, and
+// ports that nobody has for that peer.
+//
+// Of source ports those are tried first whose answers come to this worker by
+// themselves (TranslationDirectory::IsHome). The search begins at a random port
+// and takes a bounded number of steps, however full the range is.
+#ifndef SLUICE_CONNTRACK_TRANSLATOR_H_
+#define SLUICE_CONNTRACK_TRANSLATOR_H_
+
+#include <cstdint>
+
+#include "conntrack/flow_key.h"
+#include "pftable/engine/translation.h"
+
+struct rte_mbuf;
+
+namespace sluice {
+
+class StateTable;
+class TranslationDirectory;
+
+// pf's ports for nat-to without `port`.
+inline constexpr uint16_t kFirstNatPort = 50001;
+inline constexpr uint16_t kLastNatPort = 65535;
+// Ports and addresses that are looked at for one packet.
+inline constexpr uint32_t kMaxPortTries = 1024;
+inline constexpr uint32_t kMaxAddressTries = 16;
+
+// One a worker, used for one packet at a time.
+class Translator final : public PoolChooser {
+ public:
+  // Both outlive it; `directory` may be null, and then nothing is free.
+  Translator(const StateTable& states, const TranslationDirectory* directory,
+             uint8_t worker, uint64_t seed)
+      : states_(states),
+        directory_(directory),
+        worker_(worker),
+        random_(seed != 0 ? seed : 1) {}
+
+  // What is judged next.
+  void Begin(const rte_mbuf& mbuf, const JudgePoint& where) {
+    mbuf_ = &mbuf;
+    where_ = where;
+  }
+
+  bool Choose(const Generation& generation, const CompiledRule& rule,
+              Direction direction, PacketInfo* packet) override;
+
+ private:
+  // An address of the pool for this packet: the first choice, or another one.
+  bool ChooseAddress(const Generation& generation, uint16_t pool,
+                     const std::array<uint8_t, 16>& source,
+                     const std::array<uint8_t, 16>& original,
+                     uint32_t attempt, std::array<uint8_t, 16>* address);
+  bool Redirect(const Generation& generation, uint16_t pool,
+                PacketInfo* packet);
+  bool ChooseSource(const Generation& generation, uint16_t pool,
+                    PacketInfo* packet);
+  // A port for the packet, whose addresses are chosen.
+  bool ChoosePort(const CompiledPool& pool, PacketInfo* packet);
+  bool IsFree(const PacketInfo& packet) const;
+  uint64_t Random();
+
+  const StateTable& states_;
+  const TranslationDirectory* const directory_;
+  const uint8_t worker_;
+  uint64_t random_;
+  const rte_mbuf* mbuf_ = nullptr;
+  JudgePoint where_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONNTRACK_TRANSLATOR_H_

@@ -1,0 +1,59 @@
+// The targets of nat-to and rdr-to as workers read them.
+#ifndef SLUICE_PFTABLE_ENGINE_POOL_H_
+#define SLUICE_PFTABLE_ENGINE_POOL_H_
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "packet/address.h"
+#include "pftable/engine/compiled_rule.h"
+#include "pftable/policy/rule.h"
+
+namespace sluice {
+
+// A network or a range of addresses that a pool may give out.
+struct PoolBlock {
+  Address first;
+  uint64_t before = 0;  // addresses of the blocks before it
+  // Of a network with more than 2^40 addresses, its first 2^40: what
+  // round-robin comes by.
+  uint64_t count = 0;
+  uint8_t length = 0;  // of a network; 255: a range
+  uint16_t weight = 1;  // least-states
+};
+
+// What a pool has to give out now: in the generation, since tables change.
+struct PoolSpace {
+  std::vector<PoolBlock> blocks;
+  uint64_t total = 0;
+
+  void Add(const Prefix& network, uint16_t weight);
+  void Add(const Address& first, const Address& last, uint16_t weight);
+  // The address with that number, below `total`.
+  Address At(uint64_t number) const;
+};
+
+struct CompiledPool {
+  PoolMethod method = PoolMethod::kNone;
+  // The family of what it gives out; kNone: of the packet.
+  Family family = Family::kNone;
+  // Ports in host order; both 0: none given. As Pool's.
+  uint16_t port_low = 0;
+  uint16_t port_high = 0;
+  // rdr: the first port of the rule's condition, which port_low stands for.
+  uint16_t port_base = 0;
+  bool static_port = false;
+  bool sticky_address = false;
+  std::array<uint64_t, 2> hash_key{};
+
+  struct Member {
+    AddressCondition address;  // kPrefix, kRange, kTable or kList
+    uint16_t weight = 1;
+  };
+  std::vector<Member> members;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_ENGINE_POOL_H_
