@@ -42,7 +42,7 @@
 #include "conntrack/statistics.h"
 #include "conntrack/timer_wheel.h"
 #include "packet/packet.h"
-#include "packet/rewrite.h"
+#include "packet/readdress.h"
 #include "pftable/policy/timeouts.h"
 
 namespace sluice {

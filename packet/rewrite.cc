@@ -3,229 +3,232 @@
 #include <rte_mbuf.h>
 
 #include <algorithm>
-#include <cstring>
+#include <array>
+#include <cstddef>
 
-#include "packet/checksum.h"
 #include "packet/headers.h"
-#include "packet/icmp.h"
 
 namespace sluice {
 namespace {
 
-constexpr uint8_t kDccp = 33;
-constexpr uint8_t kUdpLite = 136;
+constexpr uint8_t kTcpOptionEnd = 0;
+constexpr uint8_t kTcpOptionNop = 1;
+constexpr uint8_t kTcpOptionMss = 2;
+constexpr uint8_t kTcpMssLength = 4;
+constexpr uint32_t kMostTcpOptions = 40;
 
-// Offsets in headers.
-constexpr uint32_t kIpv4Checksum = 10;
-constexpr uint32_t kIpv4Source = 12;
-constexpr uint32_t kIpv6Source = 8;
-constexpr uint32_t kIcmpChecksum = 2;
-constexpr uint32_t kIcmpId = 4;
-// RFC 792 and RFC 4443 put so much before what they quote.
-constexpr uint32_t kErrorHeader = 8;
-
-// Writes into a packet and adds up what that does to a sum over it. All
-// offsets are even from the start of the IP header, so that words are.
-class Editor {
- public:
-  // Nothing at or behind `end` is touched.
-  Editor(rte_mbuf& mbuf, uint32_t end) : mbuf_(mbuf), end_(end) {}
-
-  bool Has(uint32_t offset, uint32_t length) const {
-    return offset + length <= end_;
-  }
-
-  void Read(uint32_t offset, void* to, uint32_t length) const {
-    if (offset + length <= mbuf_.data_len) [[likely]] {
-      std::memcpy(to, rte_pktmbuf_mtod_offset(&mbuf_, const uint8_t*, offset),
-                  length);
-      return;
-    }
-    const void* at = rte_pktmbuf_read(&mbuf_, offset, length, to);
-    if (at != to) std::memcpy(to, at, length);
-  }
-
-  void Write(uint32_t offset, const void* from, uint32_t length) {
-    if (offset + length <= mbuf_.data_len) [[likely]] {
-      std::memcpy(rte_pktmbuf_mtod_offset(&mbuf_, uint8_t*, offset), from,
-                  length);
-      return;
-    }
-    const auto* bytes = static_cast<const uint8_t*>(from);
-    rte_mbuf* segment = &mbuf_;
-    while (segment != nullptr && offset >= segment->data_len) {
-      offset -= segment->data_len;
-      segment = segment->next;
-    }
-    while (segment != nullptr && length > 0) {
-      const uint32_t here =
-          std::min<uint32_t>(length, segment->data_len - offset);
-      std::memcpy(rte_pktmbuf_mtod_offset(segment, uint8_t*, offset), bytes,
-                  here);
-      bytes += here;
-      length -= here;
-      offset = 0;
-      segment = segment->next;
-    }
-  }
-
-  // Puts `length` bytes (even, 16 at most) in place of what is there. Returns
-  // what this adds to a one's complement sum over them.
-  uint64_t Replace(uint32_t offset, const void* bytes, uint32_t length) {
-    std::array<uint8_t, 16> old;
-    Read(offset, old.data(), length);
-    if (std::memcmp(old.data(), bytes, length) == 0) return 0;
-    Write(offset, bytes, length);
-    // ~x is -x in one's complement, word by word.
-    return PartialSum(bytes, length) +
-           uint64_t{0xffff} * (length / 2) - SumOfWords(old.data(), length);
-  }
-
-  // Applies such a change to the checksum at `offset`. Returns what that adds
-  // to a sum over the checksum itself.
-  uint64_t Adjust(uint32_t offset, uint64_t delta, bool is_udp) {
-    if (delta == 0) return 0;
-    uint16_t sum;
-    Read(offset, &sum, sizeof sum);
-    if (is_udp && sum == 0) return 0;  // there is none
-    auto changed =
-        static_cast<uint16_t>(~FoldSum(uint64_t{uint16_t(~sum)} + delta));
-    if (is_udp && changed == 0) changed = 0xffff;
-    return Replace(offset, &changed, sizeof changed);
-  }
-
- private:
-  static uint64_t SumOfWords(const uint8_t* bytes, uint32_t length) {
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < length; i += 2) {
-      uint16_t word;
-      std::memcpy(&word, bytes + i, sizeof word);
-      sum += word;
-    }
-    return sum;
-  }
-
-  rte_mbuf& mbuf_;
-  const uint32_t end_;
-};
-
-// Where a protocol has its checksum over a pseudo header, from its header's
-// start; 0: it has none.
-uint32_t PseudoChecksum(const PacketInfo& info) {
+// Where the checksum lies in the transport header; 0: there is none that could
+// be adjusted.
+uint32_t ChecksumOffset(const PacketInfo& info) {
+  if (info.has(kFragment)) return 0;
   switch (info.proto) {
     case protocol::kTcp:
-      return 16;
+      return offsetof(wire::Tcp, checksum);
     case protocol::kUdp:
-    case kUdpLite:
-    case kDccp:
-      return 6;
+      return offsetof(wire::Udp, checksum);
+    case protocol::kIcmp:
+      return info.family == Family::kIpv4 ? offsetof(wire::Icmp, checksum) : 0;
     case protocol::kIcmp6:
-      return info.family == Family::kIpv6 ? kIcmpChecksum : 0;
+      return info.family == Family::kIpv6 ? offsetof(wire::Icmp, checksum) : 0;
     default:
       return 0;
   }
 }
 
-struct Changes {
-  uint64_t addresses = 0;  // of the IP header
-  uint64_t all = 0;        // of all bytes that were written
-};
+bool CoversAddresses(const PacketInfo& info) {
+  return info.proto != protocol::kIcmp;
+}
 
-// Rewrites the headers at l3 and info.l4_offset, as far as they are there.
-Changes RewriteHeaders(Editor& edit, const PacketInfo& info, uint32_t l3,
-                       const PacketEnds& ends) {
-  Changes changes;
-  const bool v4 = info.family == Family::kIpv4;
-  const uint32_t bytes = v4 ? 4 : 16;
-  const uint32_t source = l3 + (v4 ? kIpv4Source : kIpv6Source);
-  if (info.source != ends.source) {
-    changes.addresses += edit.Replace(source, ends.source.data(), bytes);
-  }
-  if (info.destination != ends.destination) {
-    changes.addresses +=
-        edit.Replace(source + bytes, ends.destination.data(), bytes);
-  }
-  changes.all = changes.addresses;
-  if (v4 && changes.addresses != 0) {
-    changes.all += edit.Adjust(l3 + kIpv4Checksum, changes.addresses, false);
-  }
+// Writes the 16-bit word at `offset` of an IPv4 header.
+void SetIpv4Word(rte_mbuf& mbuf, const PacketInfo& info, uint32_t offset,
+                 Be16 from, Be16 to) {
+  if (from == to) return;
+  CopyToPacket(mbuf, info.l3_offset + offset, &to, sizeof to);
+  const uint32_t at = info.l3_offset + offsetof(wire::Ipv4, checksum);
+  Be16 checksum;
+  CopyFromPacket(mbuf, at, &checksum, sizeof checksum);
+  checksum = AdjustChecksum(checksum, from.raw(), to.raw());
+  CopyToPacket(mbuf, at, &checksum, sizeof checksum);
+}
 
-  const uint32_t l4 = info.l4_offset;
-  uint64_t ports = 0;
-  switch (info.proto) {
-    case protocol::kTcp:
-    case protocol::kUdp:
-    case protocol::kSctp: {
-      if (!edit.Has(l4, 4)) return changes;
-      const std::array<uint16_t, 2> both = {ends.source_port.raw(),
-                                            ends.destination_port.raw()};
-      ports = edit.Replace(l4, both.data(), sizeof both);
-      break;
-    }
-    case protocol::kIcmp:
-    case protocol::kIcmp6: {
-      if (ends.source_port == info.source_port || !edit.Has(l4, 8)) break;
-      const uint16_t id = ends.source_port.raw();
-      ports = edit.Replace(l4 + kIcmpId, &id, sizeof id);
-      break;
-    }
-    default:
-      break;
-  }
-  changes.all += ports;
-  if (info.proto == protocol::kIcmp) {
-    if (v4 && edit.Has(l4 + kIcmpChecksum, 2)) {
-      changes.all += edit.Adjust(l4 + kIcmpChecksum, ports, false);
-    }
-  } else if (const uint32_t field = PseudoChecksum(info);
-             field != 0 && edit.Has(l4 + field, 2)) {
-    // Zero is "none" in UDP over IPv4; over IPv6 there is always one.
-    changes.all += edit.Adjust(l4 + field, changes.addresses + ports,
-                               info.proto == protocol::kUdp);
-  }
-  return changes;
+// The same, of the bits of `mask`.
+void SetIpv4Bits(rte_mbuf& mbuf, const PacketInfo& info, uint32_t offset,
+                 uint16_t mask, uint16_t bits) {
+  Be16 word;
+  CopyFromPacket(mbuf, info.l3_offset + offset, &word, sizeof word);
+  SetIpv4Word(mbuf, info, offset, word,
+              Be16(static_cast<uint16_t>((word.host() & ~mask) | bits)));
+}
+
+// A sum of bytes that begin at an odd place of what is summed.
+uint64_t SumAt(uint32_t offset, const void* bytes, uint32_t length) {
+  const uint64_t sum = PartialSum(bytes, length);
+  return offset % 2 == 0 ? sum : SwapBytes(FoldSum(sum));
 }
 
 }  // namespace
 
-void RewritePacket(rte_mbuf& mbuf, PacketInfo* info, const PacketEnds& ends) {
-  Editor edit(mbuf, mbuf.pkt_len);
-  const bool sctp_ports =
-      info->proto == protocol::kSctp &&
-      (ends.source_port != info->source_port ||
-       ends.destination_port != info->destination_port);
-  RewriteHeaders(edit, *info, info->l3_offset, ends);
-  info->source = ends.source;
-  info->destination = ends.destination;
-  info->source_port = ends.source_port;
-  info->destination_port = ends.destination_port;
-  if (sctp_ports) WriteTransportChecksum(mbuf, *info);
+void CopyFromPacket(const rte_mbuf& mbuf, uint32_t offset, void* to,
+                    uint32_t length) {
+  const void* at = rte_pktmbuf_read(&mbuf, offset, length, to);
+  if (at != nullptr && at != to) std::memcpy(to, at, length);
 }
 
-void RewriteIcmpError(rte_mbuf& mbuf, PacketInfo* info,
-                      const PacketInfo& inner, const PacketEnds& quoted) {
-  const uint32_t end = std::min<uint32_t>(
-      uint32_t{info->l4_offset} + info->l4_length, mbuf.pkt_len);
-  Editor edit(mbuf, end);
-  // The quoted header begins right behind the error's.
-  const Changes changes = RewriteHeaders(
-      edit, inner, info->l4_offset + kErrorHeader, quoted);
+void CopyToPacket(rte_mbuf& mbuf, uint32_t offset, const void* from,
+                  uint32_t length) {
+  const auto* bytes = static_cast<const uint8_t*>(from);
+  for (rte_mbuf* segment = &mbuf; segment != nullptr && length > 0;
+       segment = segment->next) {
+    if (offset >= segment->data_len) {
+      offset -= segment->data_len;
+      continue;
+    }
+    const uint32_t part =
+        std::min<uint32_t>(length, segment->data_len - offset);
+    std::memcpy(rte_pktmbuf_mtod_offset(segment, uint8_t*, offset), bytes,
+                part);
+    bytes += part;
+    length -= part;
+    offset = 0;
+  }
+}
 
-  PacketEnds outer = EndsOf(*info);
-  if (info->source == inner.destination) outer.source = quoted.destination;
-  outer.destination = quoted.source;
-  const bool v4 = info->family == Family::kIpv4;
-  const uint32_t bytes = v4 ? 4 : 16;
-  const uint32_t source =
-      info->l3_offset + (v4 ? kIpv4Source : kIpv6Source);
-  const uint64_t addresses =
-      edit.Replace(source, outer.source.data(), bytes) +
-      edit.Replace(source + bytes, outer.destination.data(), bytes);
-  if (v4) edit.Adjust(info->l3_offset + kIpv4Checksum, addresses, false);
-  edit.Adjust(info->l4_offset + kIcmpChecksum,
-              changes.all + (v4 ? 0 : addresses), false);
-  info->source = outer.source;
-  info->destination = outer.destination;
+void SetTos(rte_mbuf& mbuf, PacketInfo& info, uint8_t tos) {
+  if (info.tos == tos) return;
+  info.tos = tos;
+  if (info.family == Family::kIpv4) {
+    SetIpv4Bits(mbuf, info, 0, 0x00ff, tos);
+    return;
+  }
+  Be32 word;
+  CopyFromPacket(mbuf, info.l3_offset, &word, sizeof word);
+  word = Be32((word.host() & ~(0xffu << 20)) | uint32_t{tos} << 20);
+  CopyToPacket(mbuf, info.l3_offset, &word, sizeof word);
+}
+
+void SetTtl(rte_mbuf& mbuf, PacketInfo& info, uint8_t ttl) {
+  if (info.ttl == ttl) return;
+  info.ttl = ttl;
+  if (info.family == Family::kIpv4) {
+    SetIpv4Bits(mbuf, info, offsetof(wire::Ipv4, ttl), 0xff00,
+                static_cast<uint16_t>(ttl << 8));
+    return;
+  }
+  CopyToPacket(mbuf, info.l3_offset + offsetof(wire::Ipv6, hop_limit), &ttl,
+               sizeof ttl);
+}
+
+void ClearDontFragment(rte_mbuf& mbuf, PacketInfo& info) {
+  if (!info.has(kDontFragment)) return;
+  info.flags &= static_cast<uint16_t>(~kDontFragment);
+  SetIpv4Bits(mbuf, info, offsetof(wire::Ipv4, fragment),
+              wire::kIpv4DontFragment, 0);
+}
+
+void SetIpId(rte_mbuf& mbuf, const PacketInfo& info, Be16 id) {
+  SetIpv4Bits(mbuf, info, offsetof(wire::Ipv4, id), 0xffff, id.host());
+}
+
+void SetAddress(rte_mbuf& mbuf, PacketInfo& info, AddressEnd end,
+                const uint8_t* address) {
+  const bool v4 = info.family == Family::kIpv4;
+  const bool source = end == AddressEnd::kSource;
+  const uint32_t length = v4 ? 4 : 16;
+  uint8_t* known = source ? info.source.data() : info.destination.data();
+  const uint64_t removed = PartialSum(known, length);
+  const uint64_t added = PartialSum(address, length);
+  std::memcpy(known, address, length);
+  uint32_t offset;
+  if (v4) {
+    offset = source ? offsetof(wire::Ipv4, source)
+                    : offsetof(wire::Ipv4, destination);
+    const uint32_t at = info.l3_offset + offsetof(wire::Ipv4, checksum);
+    Be16 checksum;
+    CopyFromPacket(mbuf, at, &checksum, sizeof checksum);
+    checksum = AdjustChecksum(checksum, removed, added);
+    CopyToPacket(mbuf, at, &checksum, sizeof checksum);
+  } else {
+    offset = source ? offsetof(wire::Ipv6, source)
+                    : offsetof(wire::Ipv6, destination);
+  }
+  CopyToPacket(mbuf, info.l3_offset + offset, address, length);
+  if (CoversAddresses(info)) {
+    AdjustTransportChecksum(mbuf, info, removed, added);
+  }
+}
+
+void AdjustTransportChecksum(rte_mbuf& mbuf, const PacketInfo& info,
+                             uint64_t removed, uint64_t added) {
+  const uint32_t offset = ChecksumOffset(info);
+  if (offset == 0) return;
+  Be16 checksum;
+  CopyFromPacket(mbuf, info.l4_offset + offset, &checksum, sizeof checksum);
+  const bool udp = info.proto == protocol::kUdp;
+  if (udp && checksum == Be16(0)) return;
+  checksum = AdjustChecksum(checksum, removed, added);
+  // Zero would say that there is none.
+  if (udp && checksum == Be16(0)) checksum = Be16(0xffff);
+  CopyToPacket(mbuf, info.l4_offset + offset, &checksum, sizeof checksum);
+}
+
+void ReplaceInTransport(rte_mbuf& mbuf, const PacketInfo& info,
+                        uint32_t offset, const void* bytes, uint32_t length) {
+  const auto* next = static_cast<const uint8_t*>(bytes);
+  while (length > 0) {
+    std::array<uint8_t, 64> old;
+    const uint32_t part = std::min<uint32_t>(length, old.size());
+    CopyFromPacket(mbuf, info.l4_offset + offset, old.data(), part);
+    CopyToPacket(mbuf, info.l4_offset + offset, next, part);
+    AdjustTransportChecksum(mbuf, info, SumAt(offset, old.data(), part),
+                            SumAt(offset, next, part));
+    next += part;
+    offset += part;
+    length -= part;
+  }
+}
+
+void ClampMss(rte_mbuf& mbuf, const PacketInfo& info, uint16_t most) {
+  if (info.proto != protocol::kTcp || info.has(kFragment) ||
+      (info.tcp_flags & kTcpSyn) == 0 || !info.has(kTcpOptions)) {
+    return;
+  }
+  std::array<uint8_t, kMostTcpOptions> options;
+  const uint32_t length = std::min<uint32_t>(
+      info.l4_header_length - sizeof(wire::Tcp), options.size());
+  CopyFromPacket(mbuf, info.l4_offset + sizeof(wire::Tcp), options.data(),
+                 length);
+  for (uint32_t i = 0; i < length;) {
+    const uint8_t kind = options[i];
+    if (kind == kTcpOptionEnd) return;
+    if (kind == kTcpOptionNop) {
+      ++i;
+      continue;
+    }
+    if (length - i < 2 || options[i + 1] < 2 || options[i + 1] > length - i) {
+      return;
+    }
+    if (kind == kTcpOptionMss && options[i + 1] == kTcpMssLength) {
+      Be16 mss;
+      std::memcpy(&mss, &options[i + 2], sizeof mss);
+      if (mss.host() > most) {
+        const Be16 lower(most);
+        ReplaceInTransport(mbuf, info,
+                           static_cast<uint32_t>(sizeof(wire::Tcp)) + i + 2,
+                           &lower, sizeof lower);
+      }
+    }
+    i += options[i + 1];
+  }
+}
+
+void SetVlanPriority(rte_mbuf& mbuf, PacketInfo& info, uint8_t pcp) {
+  if (!info.has(kVlanTagged) || info.vlan_priority() == pcp) return;
+  info.SetVlanPriority(pcp);
+  constexpr uint32_t kControl = sizeof(wire::Ethernet);
+  uint8_t first;
+  CopyFromPacket(mbuf, kControl, &first, sizeof first);
+  first = static_cast<uint8_t>((first & 0x1f) | pcp << 5);
+  CopyToPacket(mbuf, kControl, &first, sizeof first);
 }
 
 }  // namespace sluice
