@@ -140,6 +140,29 @@ void StateIntake::Write(const StateRecord& record, StateIndex state) {
   cold.tag = values.tag;
 }
 
+bool StateIntake::ReserveSecond(const StateRecord& record, StateIndex state) {
+  StateRecord behind = record;
+  behind.family = record.translated_family;
+  behind.address = record.translated_address;
+  behind.port = record.translated_port;
+  PacketInfo packet{};
+  packet.family = behind.family;
+  packet.proto = record.proto;
+  packet.source = behind.address[0].bytes;
+  packet.destination = behind.address[1].bytes;
+  packet.source_port = Be16(behind.port[0]);
+  packet.destination_port = Be16(behind.port[1]);
+  if (behind.family == Family::kIpv4) {
+    entries_.extra(state).SetSecondKey4(Key4(behind));
+  } else {
+    entries_.extra(state).second_key = Key6(behind);
+  }
+  return table_.PlaceSecondKey(state, packet,
+                               {.direction = record.direction,
+                                .filter = record.filter,
+                                .interface = record.interface});
+}
+
 ReserveResult StateIntake::ReserveOne(StateRecord* record) {
   StateBudget& budget = *table_.filters_[record->filter].budget;
   if (!budget.Take()) return ReserveResult::kStateLimit;
@@ -159,8 +182,15 @@ ReserveResult StateIntake::ReserveOne(StateRecord* record) {
     give_back();
     return ReserveResult::kIndex;
   }
+  if (record->translated_family != Family::kNone &&
+      FindLive(*record) == kNoState && !ReserveSecond(*record, state)) {
+    table_.index_.Remove(hash, state);
+    give_back();
+    return ReserveResult::kTranslated;
+  }
   if (table_.sink_ != nullptr &&
       !table_.sink_->StateInserted(record->filter, record->values)) {
+    table_.RemoveSecondKey(state);
     table_.index_.Remove(hash, state);
     give_back();
     return ReserveResult::kRuleLimit;
@@ -204,6 +234,7 @@ ReserveResult StateIntake::Reserve(StateImport* import, uint32_t budget) {
 
 void StateIntake::Release(const ImportedState& imported) {
   const StateRecord& record = imported.record;
+  table_.RemoveSecondKey(record.slot);
   table_.index_.Remove(HashOf(record), record.slot);
   if (table_.sink_ != nullptr) {
     table_.sink_->StateCancelled(record.filter, record.values);
@@ -315,13 +346,19 @@ void StateIntake::Publish(StateIndex state, Tick now) {
 
 void StateIntake::CommitContested(StateImport* import,
                                   const ImportedState& imported, Tick now) {
-  const StateIndex live = FindLive(imported.record);
-  if (live == kNoState) {
-    Publish(imported.record.slot, now);
+  const StateRecord& record = imported.record;
+  const StateIndex live = FindLive(record);
+  // The live state has ended meanwhile. What it gave out may be somebody's by
+  // now: then the flow is over.
+  const bool whole = record.translated_family == Family::kNone ||
+                     entries_.hot(record.slot).translated() ||
+                     (live == kNoState && ReserveSecond(record, record.slot));
+  if (live == kNoState && whole) {
+    Publish(record.slot, now);
     ++import->inserted;
     return;
   }
-  if (Advance(live, imported.record, now)) ++import->advanced;
+  if (live != kNoState && Advance(live, record, now)) ++import->advanced;
   Release(imported);
   ++import->merged;
 }

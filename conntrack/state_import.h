@@ -97,6 +97,7 @@ enum class ReserveResult : uint8_t {
   kIndex,       // no room in the index
   kStateLimit,  // `set limit states`
   kRuleLimit,   // `max` of a rule
+  kTranslated,  // another state has given out its translated flow
 };
 
 // States of one filter of a shard that become those of another one: flows that
@@ -143,6 +144,9 @@ class StateIntake {
   FlowHash HashOf(const StateRecord& record) const;
   ReserveResult Begin(StateImport* import);
   ReserveResult ReserveOne(StateRecord* record);
+  // Gives a translated state its second key. While the flow is a live state's
+  // too, what that has given out is its own.
+  bool ReserveSecond(const StateRecord& record, StateIndex state);
   void Release(const ImportedState& imported);
   void Write(const StateRecord& record, StateIndex state);
   // The mark goes: from here on it is a state.

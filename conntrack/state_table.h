@@ -273,6 +273,9 @@ class StateTable {
   // the index and in the directory. False: somebody has it.
   bool AddSecondKey(StateIndex state, const PacketInfo& translated,
                     const rte_mbuf& mbuf, const JudgePoint& where);
+  // The same, once the key is written.
+  bool PlaceSecondKey(StateIndex state, const PacketInfo& translated,
+                      const JudgePoint& where);
   // Takes it out of both again, if there is one.
   void RemoveSecondKey(StateIndex state);
   // The ends of a packet of this state that is judged in `direction`, on the

@@ -33,24 +33,36 @@ FlowHash StateTable::HashOfSecond(StateIndex state) const {
 
 bool StateTable::AddSecondKey(StateIndex state, const PacketInfo& translated,
                               const rte_mbuf& mbuf, const JudgePoint& where) {
-  StateHot& hot = entries_.hot(state);
+  const StateHot& hot = entries_.hot(state);
   StateExtra& extra = entries_.extra(state);
-  if (translations_ == nullptr) return false;
-  TranslatedFlow flow;
-  bool taken;
   if (translated.family == Family::kIpv4) {
     const FlowKey4 key =
         MakeKey4(translated, where.direction, where.filter);
     if (hot.family() == Family::kIpv4 && key == hot.key) return true;
     extra.SetSecondKey4(key);
-    flow = translations_->FlowOf(key);
-    taken = Find4(key, where.Reversed()) != kNoState ||
-            Find4(key, where) != kNoState;
   } else {
     const FlowKey6 key =
         MakeKey6(translated, mbuf, where.direction, where.filter);
     if (hot.family() == Family::kIpv6 && key == extra.key) return true;
     extra.second_key = key;
+  }
+  return PlaceSecondKey(state, translated, where);
+}
+
+bool StateTable::PlaceSecondKey(StateIndex state, const PacketInfo& translated,
+                                const JudgePoint& where) {
+  if (translations_ == nullptr) return false;
+  StateHot& hot = entries_.hot(state);
+  const StateExtra& extra = entries_.extra(state);
+  TranslatedFlow flow;
+  bool taken;
+  if (translated.family == Family::kIpv4) {
+    const FlowKey4 key = extra.SecondKey4();
+    flow = translations_->FlowOf(key);
+    taken = Find4(key, where.Reversed()) != kNoState ||
+            Find4(key, where) != kNoState;
+  } else {
+    const FlowKey6& key = extra.second_key;
     flow = translations_->FlowOf(key);
     taken = Find6(key, where.Reversed()) != kNoState ||
             Find6(key, where) != kNoState;
@@ -60,7 +72,7 @@ bool StateTable::AddSecondKey(StateIndex state, const PacketInfo& translated,
                    !translations_->IsHome(translated, options_.worker))) {
     return false;
   }
-  hot.second_family = static_cast<uint8_t>(translated.family);
+  hot.second_family = static_cast<uint8_t>(translated.family) & 0xf;
   if (!index_.Insert(HashOfSecond(state), state | kSecondKeyEntry)) {
     hot.second_family = 0;
     translations_->GiveBack(flow);

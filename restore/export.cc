@@ -224,6 +224,10 @@ void StateExporter::AddState(const StateRecord& record) {
     // That a peer was seen shows in its packets.
     peer.scale = record.scale[i] & (kScaleMask | kScaleKnown);
   }
+  if (record.translated_family != Family::kNone) {
+    state.translated = record.translated_address;
+    state.translated_port = record.translated_port;
+  }
   const StateTemplate& values = record.values;
   if (values.has(kStateIfBound)) {
     state.interface = interfaces_->NameOf(record.interface);

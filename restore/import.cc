@@ -4,8 +4,11 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "conntrack/tcp_tracker.h"
@@ -110,6 +113,9 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
         FindInterface(state.interface, "state", state.id, &record.interface);
     if (!status.ok()) return status;
   }
+  record.translated_family = state.translated[0].family;
+  record.translated_address = state.translated;
+  record.translated_port = state.translated_port;
   for (size_t i = 0; i < 2; ++i) {
     const SnapshotPeer& peer = state.peers[i];
     record.address[i] = peer.address;
@@ -145,6 +151,53 @@ void StateImporter::FindFamilies() {
   }
 }
 
+namespace {
+
+// By a flow, whichever way it goes, that a translated state has given out: the
+// worker of that state. Hashes are as good as the flows here: two with one hash
+// would only lead a state to a worker that its packets do not come to.
+using GivenOwners = std::unordered_map<uint64_t, uint8_t>;
+
+uint64_t HashOfGiven(uint8_t proto, const std::array<Address, 2>& addresses,
+                    const std::array<uint16_t, 2>& ports) {
+  std::array<std::pair<Address, uint16_t>, 2> ends = {
+      {{addresses[0], ports[0]}, {addresses[1], ports[1]}}};
+  if (ends[1] < ends[0]) std::swap(ends[0], ends[1]);
+  return absl::HashOf(proto, ends[0].first.bytes, ends[0].second,
+                      ends[1].first.bytes, ends[1].second);
+}
+
+// A packet goes to the worker of its flow as it arrives. What it is when it is
+// judged at the second port may be what the first one has made of it.
+uint8_t OwnerOf(const SnapshotState& state, const ImportTarget& target,
+                const GivenOwners& given) {
+  if (!given.empty()) {
+    const auto known = given.find(HashOfGiven(
+        state.proto, {state.peers[0].address, state.peers[1].address},
+        {state.peers[0].port, state.peers[1].port}));
+    if (known != given.end()) return known->second;
+  }
+  return target.owner == nullptr ? uint8_t{0} : target.owner(state);
+}
+
+GivenOwners OwnersOfGiven(const std::vector<const SnapshotState*>& states,
+                          const ImportTarget& target) {
+  GivenOwners given;
+  if (target.workers < 2) return given;
+  // The second time for what the second port translates again.
+  for (int i = 0; i < 2; ++i) {
+    for (const SnapshotState* state : states) {
+      if (!state->is_translated()) continue;
+      given[HashOfGiven(state->proto, state->translated,
+                       state->translated_port)] =
+          OwnerOf(*state, target, given);
+    }
+  }
+  return given;
+}
+
+}  // namespace
+
 absl::Status StateImporter::AddStates() {
   FindFamilies();
   std::vector<const SnapshotState*> states;
@@ -158,12 +211,12 @@ absl::Status StateImporter::AddStates() {
   std::inplace_merge(
       states.begin(), states.begin() + parents, states.end(),
       [](const auto* a, const auto* b) { return a->id < b->id; });
+  const GivenOwners given = OwnersOfGiven(states, target_);
   std::vector<uint8_t> owners;
   owners.reserve(states.size());
   bool renumber = false;
   for (const SnapshotState* state : states) {
-    const uint8_t owner =
-        target_.owner == nullptr ? uint8_t{0} : target_.owner(*state);
+    const uint8_t owner = OwnerOf(*state, target_, given);
     if (owner >= target_.workers) {
       return absl::InternalError(
           absl::StrCat("there is no worker ", owner, " for a state"));

@@ -176,8 +176,13 @@ struct SnapshotState {
   uint8_t log = 0;  // 0, or 1 + number of the pflog interface
   std::array<SnapshotPeer, 2> peers;  // originator, responder
   std::string interface;  // not empty: bound to it
+  // Of a translated state, the same ends as they are behind the translation;
+  // a family of kNone: it has none.
+  std::array<Address, 2> translated;
+  std::array<uint16_t, 2> translated_port{};
   SnapshotBinding binding;
 
+  bool is_translated() const { return translated[0].family != Family::kNone; }
   Family family() const { return peers[0].address.family; }
   friend bool operator==(const SnapshotState&, const SnapshotState&) = default;
 };

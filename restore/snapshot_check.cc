@@ -183,6 +183,38 @@ const char* WhatIsWrong(const SnapshotBinding& binding) {
   return nullptr;
 }
 
+namespace {
+
+const char* WhatIsWrongWithTranslation(const SnapshotState& state) {
+  if (!state.is_translated()) return nullptr;
+  for (const Address& address : state.translated) {
+    if (!IsSound(address) || address.family != state.family()) {
+      return "a translation to another family";
+    }
+  }
+  if (state.translated[0] == state.translated[1] &&
+      state.translated_port[0] == state.translated_port[1]) {
+    return "a translation to a flow to itself";
+  }
+  if (state.translated[0] == state.peers[0].address &&
+      state.translated[1] == state.peers[1].address &&
+      state.translated_port[0] == state.peers[0].port &&
+      state.translated_port[1] == state.peers[1].port) {
+    return "a translation that changes nothing";
+  }
+  const bool has_ports = state.proto == protocol::kTcp ||
+                         state.proto == protocol::kUdp ||
+                         state.proto == protocol::kSctp ||
+                         state.proto == protocol::kIcmp ||
+                         state.proto == protocol::kIcmp6;
+  if (!has_ports && state.translated_port != std::array<uint16_t, 2>{}) {
+    return "ports of a protocol without ports";
+  }
+  return nullptr;
+}
+
+}  // namespace
+
 const char* WhatIsWrong(const SnapshotState& state) {
   if (state.id == 0) return "an id of zero";
   if (state.direction != Direction::kIn &&
@@ -226,6 +258,7 @@ const char* WhatIsWrong(const SnapshotState& state) {
   if (!state.interface.empty() && !IsSnapshotName(state.interface)) {
     return "an interface's name is not allowed";
   }
+  if (const char* wrong = WhatIsWrongWithTranslation(state)) return wrong;
   return WhatIsWrong(state.binding);
 }
 

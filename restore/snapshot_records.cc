@@ -43,6 +43,21 @@ bool IsSameFlow(const SnapshotState& x, const SnapshotState& y) {
          x.interface == y.interface;
 }
 
+// What a translated state has given out, whichever way its packets go.
+struct GivenFlow {
+  uint8_t proto = 0;
+  std::array<std::pair<Address, uint16_t>, 2> ends;
+
+  friend bool operator==(const GivenFlow&, const GivenFlow&) = default;
+};
+GivenFlow GivenFlowOf(const SnapshotState& state) {
+  GivenFlow flow{.proto = state.proto,
+                 .ends = {{{state.translated[0], state.translated_port[0]},
+                           {state.translated[1], state.translated_port[1]}}}};
+  if (flow.ends[1] < flow.ends[0]) std::swap(flow.ends[0], flow.ends[1]);
+  return flow;
+}
+
 }  // namespace
 
 absl::Status SnapshotRecords::Bad(size_t offset, std::string_view what) {
@@ -196,7 +211,8 @@ absl::Status SnapshotRecords::ReadOne(SectionKind kind, const SnapshotTlv& tlv,
 absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
                                              uint16_t count,
                                              std::string* interface,
-                                             SnapshotBinding* binding) {
+                                             SnapshotBinding* binding,
+                                             SnapshotState* translated) {
   uint16_t last = 0;
   for (; count > 0; --count) {
     SnapshotTlv tlv;
@@ -212,6 +228,22 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
     if (known && interface != nullptr &&
         tlv.type == static_cast<uint16_t>(AttributeType::kInterface)) {
       *interface = value.GetRest();
+      continue;
+    }
+    if (known && translated != nullptr &&
+        tlv.type == static_cast<uint16_t>(AttributeType::kTranslation)) {
+      const auto family = value.Get<uint8_t>();
+      value.GetZero(1);
+      for (uint16_t& port : translated->translated_port) {
+        port = value.Get<uint16_t>();
+      }
+      value.GetZero(2);
+      for (Address& address : translated->translated) {
+        address = value.GetAddress(family);
+      }
+      if (!value.done() || !translated->is_translated()) {
+        return Bad(tlv.offset, "a translation of another form");
+      }
       continue;
     }
     switch (known ? static_cast<AttributeType>(tlv.type) : AttributeType{}) {
@@ -294,7 +326,8 @@ absl::Status SnapshotRecords::ReadState(const SnapshotTlv& tlv, bool child) {
     peer.address = from.GetAddress(family);
   }
   const absl::Status status =
-      ReadAttributes(from, attributes, &state.interface, &state.binding);
+      ReadAttributes(from, attributes, &state.interface, &state.binding,
+                     result_->minor >= kMinorOfTranslation ? &state : nullptr);
   if (!status.ok()) return status;
   if (!from.done()) return Bad(tlv.offset, "a state of another form");
   if ((state.binding.flags & kSnapshotStateNoSync) != 0 &&
@@ -381,6 +414,39 @@ absl::Status SnapshotRecords::CheckFlows() const {
       if (flows[at] != nullptr) {
         return absl::InvalidArgumentError(absl::StrCat(
             "snapshot: state ", state.id, " has the flow of another state"));
+      }
+      flows[at] = &state;
+    }
+  }
+  return CheckTranslations();
+}
+
+// No flow is given out twice.
+absl::Status SnapshotRecords::CheckTranslations() const {
+  const Snapshot& snapshot = result_->snapshot;
+  size_t count = 0;
+  for (const auto* states : {&snapshot.parents, &snapshot.children}) {
+    count += static_cast<size_t>(
+        std::ranges::count_if(*states, &SnapshotState::is_translated));
+  }
+  if (count == 0) return absl::OkStatus();
+  const size_t mask = std::bit_ceil(count * 2 + 1) - 1;
+  std::vector<const SnapshotState*> flows(mask + 1);
+  for (const auto* states : {&snapshot.parents, &snapshot.children}) {
+    for (const SnapshotState& state : *states) {
+      if (!state.is_translated()) continue;
+      const GivenFlow flow = GivenFlowOf(state);
+      size_t at = absl::HashOf(flow.ends[0].first.bytes, flow.ends[0].second,
+                               flow.ends[1].first.bytes, flow.ends[1].second,
+                               flow.proto) &
+                  mask;
+      while (flows[at] != nullptr && !(GivenFlowOf(*flows[at]) == flow)) {
+        at = (at + 1) & mask;
+      }
+      if (flows[at] != nullptr) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "snapshot: state ", state.id,
+            " has the translated flow of another state"));
       }
       flows[at] = &state;
     }

@@ -48,10 +48,12 @@ class SnapshotRecords {
   absl::Status ReadExpectation(const SnapshotTlv& tlv);
   absl::Status ReadAttributes(SnapshotCursor& from, uint16_t count,
                               std::string* interface,
-                              SnapshotBinding* binding);
+                              SnapshotBinding* binding,
+                              SnapshotState* translated = nullptr);
   // What is announced and has not come yet.
   absl::Status CheckComplete(size_t offset) const;
   absl::Status CheckFlows() const;
+  absl::Status CheckTranslations() const;
 
   static absl::Status Bad(size_t offset, std::string_view what);
   // More than the filter that receives it takes.

@@ -76,6 +76,38 @@ Flow FlowOf(const uint8_t* value, size_t length) {
   return flow;
 }
 
+// What a translated state has given out, whichever way its packets go; of
+// others, a flow of no addresses.
+Flow GivenFlowOf(const uint8_t* value, size_t length) {
+  Flow flow;
+  const size_t family_bytes = value[kFamilyOffset] == 6 ? 16 : 4;
+  const size_t attributes = kAddressOffset + 2 * family_bytes;
+  SnapshotCursor from({value + attributes, length - attributes});
+  SnapshotTlv tlv;
+  while (from.left() > 0 && GetTlv(from, &tlv)) {
+    if (tlv.type != static_cast<uint16_t>(AttributeType::kTranslation)) {
+      continue;
+    }
+    constexpr size_t kPorts = 2;
+    constexpr size_t kAddresses = 8;
+    const uint8_t* const at = tlv.value.data();
+    flow.proto = value[kProtoOffset];
+    flow.address_bytes = at[0] == 6 ? 16 : 4;
+    for (size_t i = 0; i < 2; ++i) {
+      flow.addresses[i] = at + kAddresses + i * flow.address_bytes;
+      flow.ports[i] = at + kPorts + i * 2;
+    }
+    const int order = std::memcmp(flow.addresses[0], flow.addresses[1],
+                                  flow.address_bytes);
+    if (order > 0 ||
+        (order == 0 && std::memcmp(flow.ports[0], flow.ports[1], 2) > 0)) {
+      std::swap(flow.addresses[0], flow.addresses[1]);
+      std::swap(flow.ports[0], flow.ports[1]);
+    }
+  }
+  return flow;
+}
+
 size_t HashOf(const Flow& flow) {
   const auto text = [](const uint8_t* at, size_t length) {
     return absl::string_view(reinterpret_cast<const char*>(at), length);
@@ -91,6 +123,7 @@ void SnapshotStates::Add(const SnapshotState& state) {
   SnapshotBytes& record = scratch_;
   record.Clear();
   PutState(record, state);
+  translated_ |= state.is_translated();
   if (kChunkBytes - used_ < record.size()) {
     chunks_.push_back(std::make_unique_for_overwrite<uint8_t[]>(kChunkBytes));
     used_ = 0;
@@ -115,18 +148,21 @@ uint8_t* SnapshotStates::ValueOf(const Place& place) const {
 }
 
 // They ascend by id.
-void SnapshotStates::DropOlderOfAFlow() {
+void SnapshotStates::DropOlderOfAFlow(bool given) {
   if (parents_.size() < 2) return;
   // Indexes plus one, at most half full. (Abseil's tables do not survive a
   // lack of memory.)
   const size_t mask = std::bit_ceil(parents_.size() * 2 + 1) - 1;
   std::vector<uint32_t> flows(mask + 1);
-  const auto flow_of = [this](const Place& place) {
-    return FlowOf(ValueOf(place), At(place).size() - kTlvHeaderBytes);
+  const auto flow_of = [this, given](const Place& place) {
+    const size_t length = At(place).size() - kTlvHeaderBytes;
+    return given ? GivenFlowOf(ValueOf(place), length)
+                 : FlowOf(ValueOf(place), length);
   };
   constexpr uint64_t kDropped = 0;
   for (size_t i = 0; i < parents_.size(); ++i) {
     const Flow flow = flow_of(parents_[i]);
+    if (flow.address_bytes == 0) continue;
     size_t at = HashOf(flow) & mask;
     while (flows[at] != 0 && !(flow_of(parents_[flows[at] - 1]) == flow)) {
       at = (at + 1) & mask;
@@ -153,7 +189,8 @@ uint64_t SnapshotStates::Finish() {
     return a.id < b.id;
   };
   std::sort(parents_.begin(), parents_.end(), by_id);
-  DropOlderOfAFlow();
+  DropOlderOfAFlow(/*given=*/false);
+  if (translated_) DropOlderOfAFlow(/*given=*/true);
   std::vector<Place> tied;
   for (const Place& place : parents_) {
     if (Get64(ValueOf(place) + kParentOffset) != 0) tied.push_back(place);

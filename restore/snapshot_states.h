@@ -61,11 +61,13 @@ class SnapshotStates {
 
   std::span<const uint8_t> At(const Place& place) const;
   uint8_t* ValueOf(const Place& place) const;
-  void DropOlderOfAFlow();
+  // `given`: of those that have given out one translated flow.
+  void DropOlderOfAFlow(bool given);
 
   SnapshotBytes scratch_;
   std::vector<std::unique_ptr<uint8_t[]>> chunks_;
   size_t used_ = kChunkBytes;  // of the last chunk
+  bool translated_ = false;    // some state is
   std::vector<Place> parents_;   // before Finish(): all
   std::vector<Place> children_;
 };

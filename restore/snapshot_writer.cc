@@ -50,6 +50,20 @@ uint16_t PutInterface(SnapshotBytes& out, const std::string& name) {
   return 1;
 }
 
+// Of the last attribute; none if the state is not translated.
+uint16_t PutTranslation(SnapshotBytes& out, const SnapshotState& state) {
+  if (!state.is_translated()) return 0;
+  const size_t at =
+      out.BeginTlv(static_cast<uint16_t>(AttributeType::kTranslation));
+  out.Put(static_cast<uint8_t>(state.translated[0].family));
+  out.Put(uint8_t{0});
+  for (const uint16_t port : state.translated_port) out.Put(port);
+  out.Put(uint16_t{0});
+  for (const Address& address : state.translated) out.PutAddress(address);
+  out.EndTlv(at);
+  return 1;
+}
+
 void PutPeer(SnapshotBytes& out, const SnapshotPeer& peer) {
   out.Put(peer.packets);
   out.Put(peer.bytes);
@@ -217,7 +231,8 @@ void PutState(SnapshotBytes& out, const SnapshotState& state) {
   for (const SnapshotPeer& peer : state.peers) PutPeer(out, peer);
   for (const SnapshotPeer& peer : state.peers) out.PutAddress(peer.address);
   uint16_t count = PutInterface(out, state.interface);
-  count = static_cast<uint16_t>(count + PutBinding(out, state.binding));
+  count = static_cast<uint16_t>(count + PutBinding(out, state.binding) +
+                                PutTranslation(out, state));
   out.bytes()[attributes] = static_cast<uint8_t>(count);
   out.EndTlv(at);
 }

@@ -131,7 +131,8 @@ absl::Status Engine::MakeWorkers() {
                       .log = packet_log_ != nullptr ? packet_log_->ring(i)
                                                     : nullptr,
                       .random_seed = draws}},
-        &plane_->filters, expectations_.get(), translations_.get());
+        &plane_->filters, expectations_.get(),
+        translations_.get());
     if (!shard.ok()) return shard.status();
     Working();
     workers_.push_back(std::make_unique<Worker>(

@@ -98,6 +98,12 @@ StateListing ToListing(FilterCore& core, const StateRecord& state) {
                     .source_port = state.port[0],
                     .destination_port = state.port[1]};
   listing.after = listing.before;
+  if (state.translated_family != Family::kNone) {
+    listing.after = {.source = state.translated_address[0],
+                     .destination = state.translated_address[1],
+                     .source_port = state.translated_port[0],
+                     .destination_port = state.translated_port[1]};
+  }
   listing.source = PeerOf(state, 0);
   listing.destination = PeerOf(state, 1);
   listing.age = state.age / 1000;

@@ -15,12 +15,21 @@ std::string Phase(uint8_t proto, uint8_t phase) {
   return name.empty() ? absl::StrCat(phase) : std::string(name);
 }
 
+std::string Host(const Address& host, uint16_t port) {
+  const std::string address = ToString(host);
+  if (port == 0) return address;
+  return host.family == Family::kIpv4 ? absl::StrCat(address, ":", port)
+                                      : absl::StrCat(address, "[", port, "]");
+}
+
+// As it goes on behind the firewall, and in brackets as it came, if that is
+// not the same.
 std::string Host(const StateRecord& record, size_t peer) {
-  const std::string address = ToString(record.address[peer]);
-  if (record.port[peer] == 0) return address;
-  return record.family == Family::kIpv4
-             ? absl::StrCat(address, ":", record.port[peer])
-             : absl::StrCat(address, "[", record.port[peer], "]");
+  const std::string came = Host(record.address[peer], record.port[peer]);
+  if (record.translated_family == Family::kNone) return came;
+  const std::string went =
+      Host(record.translated_address[peer], record.translated_port[peer]);
+  return went == came ? came : absl::StrCat(went, " (", came, ")");
 }
 
 // Without the phases: what names the state.

@@ -52,6 +52,9 @@ std::string WhyNotReserved(ReserveResult result) {
       return "it has more states than `set limit states` leaves room for";
     case ReserveResult::kRuleLimit:
       return "it has more states of a rule than its `max` leaves room for";
+    case ReserveResult::kTranslated:
+      return "an address and port that one of its states has given out is "
+             "another live state's";
     case ReserveResult::kMore:
     case ReserveResult::kReady:
       break;

@@ -242,7 +242,7 @@ uint32_t GoOn(const Part& part, const EvaluationInput& input, uint32_t after,
   Classes classes;
   FindClasses(part, {&one, 1}, link, &classes);
   const uint32_t before = scan->translations();
-  Cursor cursor(part, classes);
+  Cursor cursor(part, classes, after + 1);
   while (true) {
     const uint32_t entry = cursor.Next();
     if (entry == kNoIndex) return kNoIndex;

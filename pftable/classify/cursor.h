@@ -182,11 +182,12 @@ class RowCursor {
   uint32_t entry_ = kNoIndex;
 };
 
-// All of them, merged, up to the first certain one.
+// All of them, merged, up to the first certain one. Those before `from` may be
+// among them, and end nothing.
 class Cursor {
  public:
-  Cursor(const Part& part, const Classes& classes)
-      : part_(part), classes_(classes) {
+  Cursor(const Part& part, const Classes& classes, uint32_t from = 0)
+      : part_(part), classes_(classes), from_(from) {
     for (const Dimension d : part.listed) {
       ListCursor& list = lists_[count_++];
       list.Start(part, part.lists[d].list(classes.numbers[d]), classes,
@@ -227,13 +228,15 @@ class Cursor {
 
  private:
   void Bound(uint32_t entry) {
-    if (entry != kNoIndex && entry < limit_ && part_.entries[entry].certain) {
+    if (entry != kNoIndex && entry >= from_ && entry < limit_ &&
+        part_.entries[entry].certain) {
       limit_ = entry;
     }
   }
 
   const Part& part_;
   const Classes& classes_;
+  const uint32_t from_;
   uint32_t limit_ = kNoIndex;
   uint32_t count_ = 0;
   std::array<ListCursor, kCompared> lists_;

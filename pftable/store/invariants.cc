@@ -28,6 +28,17 @@ std::map<TableKey, uint32_t> WalkReferences(const CompiledPolicy& policy) {
         ++references[{.anchor = "", .name = end->address.name}];
       }
     }
+    for (const std::optional<Pool>* pool :
+         {&listed.rule->nat, &listed.rule->rdr}) {
+      if (!pool->has_value()) continue;
+      for (const PoolAddress& member : (*pool)->addresses) {
+        if (member.address.kind != AddressKind::kTable) continue;
+        ++references[{.anchor = listed.anchor, .name = member.address.name}];
+        if (!listed.anchor.empty()) {
+          ++references[{.anchor = "", .name = member.address.name}];
+        }
+      }
+    }
   }
   return references;
 }

@@ -140,8 +140,9 @@ class Shard {
   Outcome Judge(TestPacket& packet, const JudgePoint& where) {
     Outcome outcome;
     if (packet.info.has(kIcmpError)) {
+      PacketInfo quoted;
       const IcmpErrorResult error =
-          table->LookupIcmpError(packet.info, *packet.mbuf, where);
+          table->LookupIcmpError(packet.info, *packet.mbuf, where, &quoted);
       outcome.state = error.state;
       outcome.reason = error.reason;
       if (error.verdict == StepVerdict::kPass) {

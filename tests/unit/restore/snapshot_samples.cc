@@ -209,6 +209,18 @@ Snapshot NoSyncSnapshot() {
   return snapshot;
 }
 
+Snapshot TranslatedSnapshot() {
+  Snapshot snapshot = ManyStatesSnapshot(2);
+  for (SnapshotState& state : snapshot.parents) {
+    state.translated = {*ParseAddress(state.family() == Family::kIpv4
+                                          ? "192.0.2.7"
+                                          : "2001:db9::7"),
+                        state.peers[1].address};
+    state.translated_port = {50001, state.peers[1].port};
+  }
+  return snapshot;
+}
+
 std::vector<NamedSnapshot> GoldenSnapshots() {
   return {{"empty", EmptySnapshot()},
           {"full", FullSnapshot()},
@@ -216,7 +228,8 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"states", ManyStatesSnapshot(16)},
           {"bound", BoundSnapshot(), 1},
           {"dialect", DialectSnapshot(), 2},
-          {"no-sync", NoSyncSnapshot(), 3}};
+          {"no-sync", NoSyncSnapshot(), 3},
+          {"translated", TranslatedSnapshot(), 4}};
 }
 
 std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {

@@ -23,9 +23,10 @@ struct RefusedCase {
 
 TEST_F(CompileTest, RefusesByName) {
   const RefusedCase cases[] = {
-      {"match out on outside inet nat-to 192.0.2.1\n", "nat-to"},
-      {"pass in inet proto tcp to any port 80 rdr-to 192.0.2.1\n",
-       "rdr-to"},
+      {"match out on outside inet nat-to 192.0.2.0/24 sticky-address\n",
+       "sticky-address"},
+      {"pass in inet proto tcp to any port 80 rdr-to <x> least-states\n",
+       "least-states"},
       {"pass in inet6 af-to inet from 192.0.2.1\n", "af-to"},
       {"pass proto tcp modulate state\n", "modulate state"},
       {"pass in proto tcp synproxy state\n", "synproxy state"},
