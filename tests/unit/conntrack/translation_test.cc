@@ -1,0 +1,228 @@
+// Ports that are given out, by one worker and by several.
+#include "conntrack/translator.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "conntrack/translation_directory.h"
+#include "pftable/engine/generation.h"
+#include "tests/unit/conntrack/shard.h"
+
+namespace sluice {
+namespace {
+
+// A policy of one rule with one pool, as the compiler makes it.
+struct OnePool {
+  explicit OnePool(const Prefix& network) {
+    auto policy = std::make_shared<CompiledPolicy>();
+    CompiledPool& pool = policy->pools.emplace_back();
+    pool.family = network.address.family;
+    policy->pool_cursors = std::make_unique<std::atomic<uint64_t>[]>(1);
+    compiled = policy;
+    generation.policy = policy;
+    generation.pools.resize(1);
+    generation.pools[0].Add(network, 1);
+    rule.nat = 0;
+  }
+  CompiledPool& pool() { return compiled->pools[0]; }
+
+  std::shared_ptr<CompiledPolicy> compiled;
+  Generation generation;
+  CompiledRule rule;
+};
+
+// Workers that own flows by the lowest bits of both ports.
+class Workers {
+ public:
+  Workers(Family family, uint8_t count, uint32_t flows = 4096)
+      : family_(family), directory(HashSecret::FromSeed(9)), count_(count) {
+    EXPECT_TRUE(directory.Build(flows).ok());
+    if (count > 1) directory.SetHome(&Workers::HomeOf, this);
+    for (uint8_t i = 0; i < count; ++i) {
+      shards.push_back(std::make_unique<Shard>(
+          family, StateTableOptions{.worker = i, .capacity = flows}));
+      shards.back()->table->SetTranslations(&directory);
+      translators.push_back(std::make_unique<Translator>(
+          *shards.back()->table, &directory, i, 77 + i));
+    }
+  }
+
+  static uint16_t HomeOf(const void* context, const PacketInfo& info) {
+    const auto& workers = *static_cast<const Workers*>(context);
+    if (info.proto != protocol::kTcp && info.proto != protocol::kUdp) return 0;
+    return static_cast<uint16_t>(
+        (info.source_port.host() ^ info.destination_port.host()) %
+        workers.count_);
+  }
+
+  // The source port behind the translation, 0: there was none.
+  uint16_t Open(uint8_t worker, std::string_view text, OnePool& pool) {
+    TestPacket packet(family_, text);
+    const JudgePoint where{.direction = Direction::kOut};
+    Translator& translator = *translators[worker];
+    translator.Begin(*packet.mbuf, where);
+    PacketInfo translated = packet.info;
+    if (!translator.Choose(pool.generation, pool.rule, Direction::kOut,
+                           &translated)) {
+      return 0;
+    }
+    const InsertResult made = shards[worker]->table->Insert(
+        packet.info, *packet.mbuf, where, {}, shards[worker]->now, nullptr,
+        &translated);
+    return made.state == kNoState ? 0 : translated.source_port.host();
+  }
+
+  Family family_;
+  TranslationDirectory directory;
+  uint8_t count_;
+  std::vector<std::unique_ptr<Shard>> shards;
+  std::vector<std::unique_ptr<Translator>> translators;
+};
+
+class TranslationTest : public testing::TestWithParam<Family> {
+ protected:
+  Prefix Host() const {
+    return *ParsePrefix(GetParam() == Family::kIpv4 ? "192.0.2.7"
+                                                    : "2001:db9::7");
+  }
+};
+
+TEST_P(TranslationTest, DefaultPortsArePfs) {
+  Workers workers(GetParam(), 1);
+  OnePool pool(Host());
+  std::set<uint16_t> ports;
+  for (int i = 1; i <= 500; ++i) {
+    const uint16_t port =
+        workers.Open(0, "udp $C:" + std::to_string(i) + " > $S:53", pool);
+    ASSERT_GE(port, kFirstNatPort);
+    ASSERT_TRUE(ports.insert(port).second) << port;
+  }
+  // Not one after the other: 500 random ones of 15535 span most of them.
+  EXPECT_GT(*ports.rbegin() - *ports.begin(), 12000);
+  EXPECT_EQ(workers.directory.size(), 500u);
+}
+
+// All of a range is given out before anything is refused, and again once it
+// has come back.
+TEST_P(TranslationTest, ARangeIsUsedUpAndComesBack) {
+  Workers workers(GetParam(), 1);
+  OnePool pool(Host());
+  pool.pool().port_low = 2000;
+  pool.pool().port_high = 2099;
+  for (int round = 0; round < 3; ++round) {
+    std::set<uint16_t> ports;
+    for (int i = 1; i <= 100; ++i) {
+      const uint16_t port =
+          workers.Open(0, "udp $C:" + std::to_string(i) + " > $S:53", pool);
+      ASSERT_TRUE(port >= 2000 && port <= 2099) << port;
+      ASSERT_TRUE(ports.insert(port).second);
+    }
+    EXPECT_EQ(workers.Open(0, "udp $C:999 > $S:53", pool), 0);
+    // For another peer they are all free.
+    EXPECT_NE(workers.Open(0, "udp $C:999 > $X:53", pool), 0);
+    uint32_t cursor = 0;
+    StateTable& table = *workers.shards[0]->table;
+    table.entries().Visit(&cursor, 4096,
+                          [&](StateIndex state) { table.Remove(state); });
+    EXPECT_EQ(workers.directory.size(), 0u);
+  }
+}
+
+TEST_P(TranslationTest, WorkersNeverGiveOutOneFlowTwice) {
+  constexpr uint8_t kWorkers = 4;
+  Workers workers(GetParam(), kWorkers);
+  OnePool pool(Host());
+  pool.pool().port_low = 2000;
+  pool.pool().port_high = 2399;
+  std::set<uint16_t> ports;
+  for (int i = 0; i < 400; ++i) {
+    const auto worker = static_cast<uint8_t>(i % kWorkers);
+    const uint16_t port = workers.Open(
+        worker, "udp $C:" + std::to_string(1000 + i) + " > $S:53", pool);
+    ASSERT_NE(port, 0) << i;
+    ASSERT_TRUE(ports.insert(port).second) << port;
+    // Answers come to the worker by themselves.
+    ASSERT_EQ((port ^ 53) % kWorkers, worker);
+  }
+  EXPECT_FALSE(workers.directory.has_strays());
+  EXPECT_EQ(workers.Open(2, "udp $C:9 > $S:53", pool), 0);
+}
+
+// Where a worker has no port of its own, its answers are strays.
+TEST_P(TranslationTest, StraysAreFoundInTheDirectory) {
+  Workers workers(GetParam(), 2);
+  OnePool pool(Host());
+  pool.pool().port_low = pool.pool().port_high = 2000;
+  // 2000 ^ 53 is odd: worker 1 owns the answers.
+  ASSERT_EQ(workers.Open(0, "udp $C:7 > $S:53", pool), 2000);
+  EXPECT_TRUE(workers.directory.has_strays());
+  TestPacket answer(GetParam(), GetParam() == Family::kIpv4
+                                    ? "udp 10.0.0.1:53 > 192.0.2.7:2000"
+                                    : "udp [2001:db8::1]:53 > "
+                                      "[2001:db9::7]:2000");
+  const TranslatedFlow flow =
+      workers.directory.FlowOf(answer.info, *answer.mbuf, 0);
+  EXPECT_EQ(workers.directory.Find(flow), 0);
+  // And nobody else gets it.
+  EXPECT_EQ(workers.Open(1, "udp $C:8 > $S:53", pool), 0);
+  uint32_t cursor = 0;
+  StateTable& table = *workers.shards[0]->table;
+  table.entries().Visit(&cursor, 4096,
+                        [&](StateIndex state) { table.Remove(state); });
+  EXPECT_FALSE(workers.directory.has_strays());
+  EXPECT_EQ(workers.directory.Find(flow), TranslationDirectory::kNobody);
+  EXPECT_EQ(workers.Open(1, "udp $C:8 > $S:53", pool), 2000);
+}
+
+// A flow that is there untranslated is not given out.
+TEST_P(TranslationTest, AFlowThatIsThereIsNotGivenOut) {
+  Workers workers(GetParam(), 1);
+  OnePool pool(Host());
+  pool.pool().port_low = pool.pool().port_high = 2000;
+  ASSERT_EQ(workers.shards[0]
+                ->Judge(GetParam() == Family::kIpv4
+                            ? "udp 10.0.0.1:53 > 192.0.2.7:2000"
+                            : "udp [2001:db8::1]:53 > [2001:db9::7]:2000",
+                        Direction::kIn)
+                .kind,
+            Outcome::kCreated);
+  EXPECT_EQ(workers.Open(0, "udp $C:7 > $S:53", pool), 0);
+}
+
+TEST(TranslationDirectoryTest, TakesAsMuchAsItHasRoomFor) {
+  TranslationDirectory directory(HashSecret::FromSeed(3));
+  ASSERT_TRUE(directory.Build(10000).ok());
+  std::vector<TranslatedFlow> taken;
+  for (uint32_t i = 0; i < 10000; ++i) {
+    FlowKey4 key;
+    key.end0 = i;
+    key.end1 = 7;
+    const TranslatedFlow flow = directory.FlowOf(key);
+    ASSERT_TRUE(directory.Take(flow, i % 32, i % 2 == 0)) << i;
+    ASSERT_FALSE(directory.Take(flow, 1, false));
+    taken.push_back(flow);
+  }
+  EXPECT_EQ(directory.size(), 10000u);
+  for (uint32_t i = 0; i < 10000; ++i) {
+    ASSERT_EQ(directory.Find(taken[i]), static_cast<int>(i % 32));
+    directory.GiveBack(taken[i]);
+    ASSERT_EQ(directory.Find(taken[i]), TranslationDirectory::kNobody);
+  }
+  EXPECT_EQ(directory.size(), 0u);
+  EXPECT_FALSE(directory.has_strays());
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, TranslationTest,
+                         testing::Values(Family::kIpv4, Family::kIpv6),
+                         [](const auto& info) {
+                           return info.param == Family::kIpv4 ? "Ipv4"
+                                                              : "Ipv6";
+                         });
+
+}  // namespace
+}  // namespace sluice
