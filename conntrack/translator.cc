@@ -60,11 +60,12 @@ bool Translator::IsFree(const PacketInfo& packet) const {
 }
 
 bool Translator::ChooseAddress(const Generation& generation, uint16_t number,
+                               Family family,
                                const std::array<uint8_t, 16>& source,
                                const std::array<uint8_t, 16>& original,
                                uint32_t attempt,
                                std::array<uint8_t, 16>* address) {
-  const PoolSpace& space = generation.pools[number];
+  const PoolSpace& space = generation.pools[number].Of(family);
   const CompiledPool& pool = generation.policy->pools[number];
   if (space.total == 0) return false;
   const PoolBlock& first = space.blocks.front();
@@ -120,8 +121,8 @@ bool Translator::Redirect(const Generation& generation, uint16_t number,
                           PacketInfo* packet) {
   const CompiledPool& pool = generation.policy->pools[number];
   std::array<uint8_t, 16> address;
-  if (!ChooseAddress(generation, number, packet->source, packet->destination,
-                     0, &address)) {
+  if (!ChooseAddress(generation, number, packet->family, packet->source,
+                     packet->destination, 0, &address)) {
     return false;
   }
   packet->destination = address;
@@ -199,8 +200,8 @@ bool Translator::ChooseSource(const Generation& generation, uint16_t number,
   const CompiledPool& pool = generation.policy->pools[number];
   const PacketInfo original = *packet;
   for (uint32_t attempt = 0; attempt < kMaxAddressTries; ++attempt) {
-    if (!ChooseAddress(generation, number, original.source, original.source,
-                       attempt, &packet->source)) {
+    if (!ChooseAddress(generation, number, packet->family, original.source,
+                       original.source, attempt, &packet->source)) {
       return false;
     }
     packet->source_port = original.source_port;
@@ -219,7 +220,12 @@ bool Translator::Choose(const Generation& generation, const CompiledRule& rule,
   if (rule.rdr != kNoPool && !Redirect(generation, rule.rdr, packet)) {
     return false;
   }
-  return rule.nat == kNoPool || ChooseSource(generation, rule.nat, packet);
+  if (rule.nat != kNoPool) return ChooseSource(generation, rule.nat, packet);
+  const CompiledPool& target = generation.policy->pools[rule.rdr];
+  const bool has_ports =
+      packet->proto == protocol::kTcp || packet->proto == protocol::kUdp;
+  if (!target.moves_source || !has_ports || IsFree(*packet)) return true;
+  return ChoosePort(CompiledPool(), packet);
 }
 
 }  // namespace sluice

@@ -49,7 +49,7 @@ class Translator final : public PoolChooser {
  private:
   // An address of the pool for this packet: the first choice, or another one.
   bool ChooseAddress(const Generation& generation, uint16_t pool,
-                     const std::array<uint8_t, 16>& source,
+                     Family family, const std::array<uint8_t, 16>& source,
                      const std::array<uint8_t, 16>& original,
                      uint32_t attempt, std::array<uint8_t, 16>* address);
   bool Redirect(const Generation& generation, uint16_t pool,

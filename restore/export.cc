@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -91,20 +92,38 @@ absl::Status ExportTables(PolicyStore* store, Snapshot* snapshot) {
   return absl::OkStatus();
 }
 
+SnapshotRuleKind KindOf(std::optional<TranslationKind> translation) {
+  if (!translation.has_value()) return SnapshotRuleKind::kFilter;
+  switch (*translation) {
+    case TranslationKind::kNat:
+      return SnapshotRuleKind::kNat;
+    case TranslationKind::kRdr:
+      return SnapshotRuleKind::kRdr;
+    case TranslationKind::kBinat:
+      break;
+  }
+  return SnapshotRuleKind::kBinat;
+}
+
 absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
   std::map<std::string, SnapshotRuleset> rulesets;
   rulesets[""];
   // Listed rules point into it.
   const std::shared_ptr<const Policy> policy = store->policy();
   const PrintOptions print = SnapshotPrintOptions(policy->options.dialect);
-  for (const RuleStatus& status : PolicyListing(*store).AllRules()) {
+  std::vector<RuleStatus> rules = PolicyListing(*store).AllRules();
+  // Of each ruleset, those that are asked first stand first.
+  std::stable_partition(rules.begin(), rules.end(), [](const auto& status) {
+    return status.rule.translation.has_value();
+  });
+  for (const RuleStatus& status : rules) {
     const absl::StatusOr<RuleSlotInfo> info =
         store->rule_slots().Info(status.rule.slot);
     if (!info.ok()) return info.status();
     const RuleId id = RuleIdOf(info->identity);
     // Rules come in order of evaluation within their anchor.
     rulesets[status.rule.anchor].rules.push_back(
-        {SnapshotRuleKind::kFilter, id, PrintRule(*status.rule.rule, print)});
+        {KindOf(status.rule.translation), id, PrintRule(*status.rule.rule, print)});
     snapshot->rule_counters.push_back(
         {.rule = id,
          .occurrence = info->occurrence,

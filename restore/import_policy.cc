@@ -4,6 +4,7 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -43,8 +44,17 @@ absl::Status CheckCanonical(const SnapshotRuleset& ruleset,
   }
   if (!same) return NotCanonical(ruleset, "options not in canonical form");
   const Ruleset& rules = policy.main.rules;
-  if (rules.filter.size() != ruleset.rules.size() || !rules.scrub.empty() ||
-      !rules.nat.empty() || !rules.rdr.empty() || !rules.binat.empty() ||
+  // In the order in which they stand in a text.
+  std::vector<std::pair<SnapshotRuleKind, const Rule*>> found;
+  const auto add = [&found](SnapshotRuleKind kind,
+                            const std::vector<Rule>& list) {
+    for (const Rule& rule : list) found.emplace_back(kind, &rule);
+  };
+  add(SnapshotRuleKind::kNat, rules.nat);
+  add(SnapshotRuleKind::kRdr, rules.rdr);
+  add(SnapshotRuleKind::kBinat, rules.binat);
+  add(SnapshotRuleKind::kFilter, rules.filter);
+  if (found.size() != ruleset.rules.size() || !rules.scrub.empty() ||
       !rules.ether.empty()) {
     return NotCanonical(ruleset, "a text that is not one rule");
   }
@@ -55,11 +65,15 @@ absl::Status CheckCanonical(const SnapshotRuleset& ruleset,
   const PrintOptions print = SnapshotPrintOptions(dialect);
   for (size_t i = 0; i < ruleset.rules.size(); ++i) {
     const SnapshotRule& rule = ruleset.rules[i];
-    if (PrintRule(rules.filter[i], print) != rule.text) {
+    if (found[i].first != rule.kind) {
+      return NotCanonical(ruleset,
+                          absl::StrCat("a rule of another kind: ", rule.text));
+    }
+    if (PrintRule(*found[i].second, print) != rule.text) {
       return NotCanonical(
           ruleset, absl::StrCat("not in canonical form: ", rule.text));
     }
-    if (RuleIdOf(RuleIdentity(rules.filter[i], ruleset.anchor)) != rule.id) {
+    if (RuleIdOf(RuleIdentity(*found[i].second, ruleset.anchor)) != rule.id) {
       return NotCanonical(
           ruleset, absl::StrCat("another rule's identity: ", rule.text));
     }
@@ -93,7 +107,8 @@ absl::StatusOr<Policy> ParsedRuleset(const SnapshotRuleset& ruleset,
     absl::StrAppend(&input.text, "set ", option, "\n");
   }
   for (const SnapshotRule& rule : ruleset.rules) {
-    if (rule.kind != SnapshotRuleKind::kFilter) {
+    if (rule.kind == SnapshotRuleKind::kScrub ||
+        rule.kind == SnapshotRuleKind::kEther) {
       return NotCanonical(
           ruleset,
           absl::StrCat("a rule that filters do not have: ", rule.text));

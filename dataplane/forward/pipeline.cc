@@ -330,7 +330,9 @@ inline void Pipeline::FindCandidates(Mask misses, const Judgement& judgement) {
 Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
                            Translation* translation) {
   const FilterView& filter = judgement.filter;
-  const EvaluationInput input{.packet = burst_->infos[i],
+  const bool translated = translation != nullptr && translation->translated;
+  const EvaluationInput input{.packet = translated ? translation->packet
+                                                   : burst_->infos[i],
                               .direction = judgement.where.direction,
                               .interface = judgement.at.interface,
                               .received_on = judgement.arrival.interface,
@@ -338,7 +340,7 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
                               .now = judgement.now,
                               .random = Random(),
                               .translation = translation};
-  if ((classified_ & Bit(i)) == 0) {
+  if ((classified_ & Bit(i)) == 0 || translated) {
     return Classify(*filter.generation, input, verdict_cache_,
                     *filter.counters);
   }
@@ -346,6 +348,29 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
   const int place = std::popcount(classified_ & (Bit(i) - 1));
   return EvaluateCandidates(*filter.generation, input, candidates_[place],
                             *filter.counters);
+}
+
+// The filter's verdict on what the translation rules have left of a packet, or
+// that of a translation rule with `pass`.
+Verdict Pipeline::AskAll(uint32_t i, const TranslationMatch& match,
+                         const Judgement& judgement,
+                         Translation* translation) {
+  if (match.rule == nullptr) return AskRules(i, judgement, translation);
+  if (!match.rule->translation_pass) {
+    Verdict verdict = AskRules(i, judgement, translation);
+    StateTemplate& state = verdict.state;
+    if (state.match_count < kMaxMatchRules) {
+      state.match_slots[state.match_count++] = match.rule->slot;
+    }
+    return verdict;
+  }
+  return VerdictOfTranslation(*judgement.filter.generation, match,
+                              {.packet = translation->packet,
+                               .direction = judgement.where.direction,
+                               .interface = judgement.at.interface,
+                               .received_on = judgement.arrival.interface,
+                               .tag = match.tag,
+                               .translation = translation});
 }
 
 bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
@@ -358,8 +383,27 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
     translator_.Begin(*burst_->mbufs[i], judgement.where);
     translation.chooser = &translator_;
   }
+  TranslationMatch match;
+  if (translates && !filter.generation->policy->translations[0].empty()) {
+    match = ApplyTranslationRules(
+        *filter.generation,
+        {.packet = info,
+         .direction = direction,
+         .interface = judgement.at.interface,
+         .received_on = judgement.arrival.interface,
+         .tag = tags_[i],
+         .now = judgement.now,
+         .random = Random(),
+         .translation = &translation},
+        *filter.counters);
+    tags_[i] = match.tag;
+    if (translation.failed) {
+      Drop(i, DropReason::kMapFailed);
+      return false;
+    }
+  }
   const Verdict verdict =
-      AskRules(i, judgement, translates ? &translation : nullptr);
+      AskAll(i, match, judgement, translates ? &translation : nullptr);
   rules_[i] = verdict.rule != nullptr ? verdict.rule->number : kNoRule;
 
   const bool blocked = verdict.action == VerdictAction::kBlock;

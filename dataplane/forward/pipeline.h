@@ -36,6 +36,7 @@ class ExpectationTable;
 class LogRing;
 class StateTable;
 class TranslationDirectory;
+struct TranslationMatch;
 struct ExpectedChild;
 struct StepResult;
 
@@ -127,6 +128,8 @@ class Pipeline {
   // Remembers who translates a packet on its way in.
   void NoteTranslation(StateIndex state, uint32_t i,
                        const Judgement& judgement);
+  Verdict AskAll(uint32_t i, const TranslationMatch& match,
+                 const Judgement& judgement, Translation* translation);
   // Rewrites a packet that passes by a translated state.
   void TranslateBy(StateIndex state, uint32_t i, const Judgement& judgement);
   // Gives an answer to a packet that was translated on its way in the ends

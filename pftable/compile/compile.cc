@@ -1,5 +1,6 @@
 #include "pftable/compile/compile.h"
 
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -56,15 +57,16 @@ uint64_t HashOptions(const Options& o) {
 // that multiply.
 class CallChecker {
  public:
-  explicit CallChecker(const CompiledPolicy& policy)
-      : policy_(policy), results_(policy.rulesets.size()) {}
+  CallChecker(const CompiledPolicy& policy,
+              const std::vector<CompiledRuleset>& rulesets)
+      : policy_(policy), rulesets_(rulesets), results_(rulesets.size()) {}
 
   // The index into `rules` of a call that closes a loop, or the message.
   absl::Status Check(uint32_t ruleset, uint32_t* place) {
     Result& result = results_[ruleset];
     if (result.state == State::kDone) return absl::OkStatus();
     result.state = State::kOpen;
-    const auto [begin, end] = policy_.rulesets[ruleset];
+    const auto [begin, end] = rulesets_[ruleset];
     uint64_t steps = end - begin;
     uint32_t depth = 0;
     for (uint32_t i = begin; i < end; ++i) {
@@ -103,6 +105,7 @@ class CallChecker {
   };
 
   const CompiledPolicy& policy_;
+  const std::vector<CompiledRuleset>& rulesets_;
   std::vector<Result> results_;
 };
 
@@ -193,8 +196,13 @@ class PolicyCompiler {
 
   absl::Status CompileRules() {
     size_t total = 0;
+    bool translates = false;
     for (const Named& named : anchors_) {
-      total += named.anchor->rules.filter.size();
+      const Ruleset& rules = named.anchor->rules;
+      const size_t translations =
+          rules.nat.size() + rules.rdr.size() + rules.binat.size();
+      translates |= translations != 0;
+      total += rules.filter.size() + translations;
     }
     if (total >= context_.rule_slots->capacity()) {
       return absl::ResourceExhaustedError(absl::StrCat(
@@ -202,38 +210,69 @@ class PolicyCompiler {
     }
     result_->rules.reserve(total);
     result_->listed.reserve(total);
-    uint64_t hash = HashOptions(source_->options);
+    result_->hash = HashOptions(source_->options);
     for (const Named& named : anchors_) {
-      CompiledRuleset ruleset;
-      ruleset.begin = static_cast<uint32_t>(result_->rules.size());
-      hash = CombineHash(hash, HashText(named.path));
-      // Counts equal rules of this anchor.
-      std::unordered_map<std::string, uint32_t> occurrences;
-      for (const Rule& rule : named.anchor->rules.filter) {
-        CompiledRule& compiled = result_->rules.emplace_back();
-        if (absl::Status s = rules_.Compile(rule, named.path, &compiled);
-            !s.ok()) {
-          return AtPlace(*source_, rule.place, s);
-        }
-        compiled.number =
-            static_cast<uint32_t>(result_->rules.size() - 1 - ruleset.begin);
-
-        RuleSlotRequest& request = requests_.emplace_back();
-        request.anchor = named.path;
-        request.identity = RuleIdentity(rule, named.path);
-        request.occurrence = occurrences[request.identity]++;
-        request.labels = rule.labels;
-        request.timeouts = RuleTimeouts(rule);
-        request.max_states = rule.state_options.max_states;
-        hash = CombineHash(hash, HashText(request.identity));
-        result_->listed.push_back(ListedRule{.anchor = named.path,
-                                             .rule = &rule,
-                                             .number = compiled.number,
-                                             .labels = rule.labels});
+      if (absl::Status s = CompileRuleset(named, named.anchor->rules.filter,
+                                          std::nullopt, &result_->rulesets);
+          !s.ok()) {
+        return s;
       }
-      ruleset.end = static_cast<uint32_t>(result_->rules.size());
-      result_->rulesets.push_back(ruleset);
     }
+    if (!translates) return absl::OkStatus();
+    for (const TranslationKind kind :
+         {TranslationKind::kNat, TranslationKind::kRdr,
+          TranslationKind::kBinat}) {
+      for (const Named& named : anchors_) {
+        const Ruleset& rules = named.anchor->rules;
+        const std::vector<Rule>& list =
+            kind == TranslationKind::kNat   ? rules.nat
+            : kind == TranslationKind::kRdr ? rules.rdr
+                                            : rules.binat;
+        if (absl::Status s = CompileRuleset(
+                named, list, kind,
+                &result_->translations[static_cast<size_t>(kind)]);
+            !s.ok()) {
+          return s;
+        }
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CompileRuleset(const Named& named,
+                              const std::vector<Rule>& rules,
+                              std::optional<TranslationKind> translation,
+                              std::vector<CompiledRuleset>* rulesets) {
+    CompiledRuleset ruleset;
+    ruleset.begin = static_cast<uint32_t>(result_->rules.size());
+    uint64_t hash = CombineHash(result_->hash, HashText(named.path));
+    // Counts equal rules of this ruleset.
+    std::unordered_map<std::string, uint32_t> occurrences;
+    for (const Rule& rule : rules) {
+      CompiledRule& compiled = result_->rules.emplace_back();
+      if (absl::Status s = rules_.Compile(rule, named.path, &compiled);
+          !s.ok()) {
+        return AtPlace(*source_, rule.place, s);
+      }
+      compiled.number =
+          static_cast<uint32_t>(result_->rules.size() - 1 - ruleset.begin);
+
+      RuleSlotRequest& request = requests_.emplace_back();
+      request.anchor = named.path;
+      request.identity = RuleIdentity(rule, named.path);
+      request.occurrence = occurrences[request.identity]++;
+      request.labels = rule.labels;
+      request.timeouts = RuleTimeouts(rule);
+      request.max_states = rule.state_options.max_states;
+      hash = CombineHash(hash, HashText(request.identity));
+      result_->listed.push_back(ListedRule{.anchor = named.path,
+                                           .rule = &rule,
+                                           .number = compiled.number,
+                                           .labels = rule.labels,
+                                           .translation = translation});
+    }
+    ruleset.end = static_cast<uint32_t>(result_->rules.size());
+    rulesets->push_back(ruleset);
     result_->hash = hash;
     return absl::OkStatus();
   }
@@ -255,11 +294,15 @@ class PolicyCompiler {
       }
       compiled.call_end = static_cast<uint32_t>(result_->calls.size());
     }
-    CallChecker checker(*result_);
-    for (uint32_t i = 0; i < result_->rulesets.size(); ++i) {
-      uint32_t place = 0;
-      if (absl::Status s = checker.Check(i, &place); !s.ok()) {
-        return AtPlace(*source_, result_->listed[place].rule->place, s);
+    for (const std::vector<CompiledRuleset>* rulesets :
+         {&result_->rulesets, &result_->translations[0],
+          &result_->translations[1], &result_->translations[2]}) {
+      CallChecker checker(*result_, *rulesets);
+      for (uint32_t i = 0; i < rulesets->size(); ++i) {
+        uint32_t place = 0;
+        if (absl::Status s = checker.Check(i, &place); !s.ok()) {
+          return AtPlace(*source_, result_->listed[place].rule->place, s);
+        }
       }
     }
     return absl::OkStatus();
@@ -290,6 +333,7 @@ class PolicyCompiler {
     engine.fail_policy = options.fail_policy;
     engine.reassemble = options.reassemble;
     engine.aborts_sctp = options.dialect == Dialect::kFreeBsd;
+    engine.if_bound_states = options.state_policy_if_bound;
     engine.pairs_neighbors = options.dialect == Dialect::kFreeBsd;
     for (const InterfaceMatch& skip : options.skip) {
       if (skip.IsSet()) {

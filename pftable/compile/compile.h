@@ -38,6 +38,7 @@ inline constexpr uint64_t kMaxEvaluationSteps = 4'000'000;
 inline constexpr EngineCapabilities kEngineCapabilities = {
     .anchors = true,
     .translation = true,
+    .translation_rules = true,
     .packet_sizes = true,
     .received_on = true,
     .sockets = true,

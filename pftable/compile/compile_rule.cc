@@ -109,6 +109,20 @@ std::array<uint64_t, 2> HashKeyOf(const Pool& pool) {
   return key;
 }
 
+// FreeBSD's translation rules say theirs by their kind.
+Direction DirectionOf(const Rule& rule) {
+  switch (rule.action) {
+    case RuleAction::kNat:
+    case RuleAction::kNoNat:
+      return Direction::kOut;
+    case RuleAction::kRdr:
+    case RuleAction::kNoRdr:
+      return Direction::kIn;
+    default:
+      return rule.direction;
+  }
+}
+
 }  // namespace
 
 TimeoutProfile RuleTimeouts(const Rule& rule) {
@@ -235,6 +249,10 @@ absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
   compiled.port_base = rule.destination.port.low;
   compiled.static_port = pool.static_port;
   compiled.sticky_address = pool.sticky_address;
+  const bool is_nat = rule.nat.has_value() && &pool == &*rule.nat;
+  compiled.moves_source =
+      policy_->source->options.dialect == Dialect::kFreeBsd && !is_nat &&
+      rule.action != RuleAction::kBinat;
   compiled.hash_key = HashKeyOf(pool);
   for (const PoolAddress& member : pool.addresses) {
     CompiledPool::Member& made = compiled.members.emplace_back();
@@ -257,7 +275,7 @@ absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
 absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
                                    CompiledRule* compiled) {
   CompiledRule& c = *compiled;
-  c.direction = rule.direction;
+  c.direction = DirectionOf(rule);
   c.family = rule.family;
   c.any_protocol = rule.protocol == 0;
   c.protocol = rule.protocol;
@@ -306,6 +324,21 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
       return s;
     }
   }
+  if (rule.action == RuleAction::kBinat && rule.nat.has_value()) {
+    // Outward the external network with the host's bits, inward the reverse.
+    CompiledPool& external = policy_->pools[c.nat];
+    external.method = PoolMethod::kBitmask;
+    external.static_port = true;
+    Pool internal;
+    internal.method = PoolMethod::kBitmask;
+    internal.addresses.emplace_back().address = rule.source.address;
+    internal.addresses[0].address.negated = false;
+    if (absl::Status s = CompilePool(internal, rule, anchor, &c.rdr);
+        !s.ok()) {
+      return s;
+    }
+  }
+  c.translation_pass = rule.translation_pass;
   if (rule.rdr.has_value()) {
     if (absl::Status s = CompilePool(*rule.rdr, rule, anchor, &c.rdr);
         !s.ok()) {

@@ -108,6 +108,7 @@ struct alignas(64) CompiledRule {
   // nat-to and rdr-to: CompiledPolicy::pools; kNoPool: none.
   uint16_t nat = kNoPool;
   uint16_t rdr = kNoPool;
+  bool translation_pass = false;  // of FreeBSD's rules: the filter is skipped
   uint32_t slot = kDefaultRuleSlot;
   uint32_t number = 0;  // in its ruleset, from 0
   const RuleRecord* record = nullptr;

@@ -128,19 +128,20 @@ namespace {
 
 // What a table gives out: its entries without what negated ones take away.
 void AddTable(const AddressTable& table, const CompiledPool& pool,
-              uint16_t weight, PoolSpace& space) {
+              uint16_t weight, PoolSpaces& spaces) {
   for (const TableEntry& entry : table.Entries()) {
     if (entry.negated || (pool.family != Family::kNone &&
                           entry.prefix.address.family != pool.family)) {
       continue;
     }
-    space.Add(entry.prefix, weight);
+    spaces.Of(entry.prefix.address.family).Add(entry.prefix, weight);
   }
 }
 
-PoolSpace SpaceOf(const CompiledPool& pool, const Generation& generation) {
+PoolSpaces SpacesOf(const CompiledPool& pool, const Generation& generation) {
   using Kind = AddressCondition::Kind;
-  PoolSpace space;
+  PoolSpaces spaces;
+  PoolSpace& space = spaces.Of(pool.family);
   const CompiledPolicy& policy = *generation.policy;
   for (const CompiledPool::Member& member : pool.members) {
     const AddressCondition& address = member.address;
@@ -167,7 +168,7 @@ PoolSpace SpaceOf(const CompiledPool& pool, const Generation& generation) {
           const Prefix& prefix = policy.list_prefixes[i];
           if (pool.family == Family::kNone ||
               prefix.address.family == pool.family) {
-            space.Add(prefix, member.weight);
+            spaces.Of(prefix.address.family).Add(prefix, member.weight);
           }
         }
         break;
@@ -179,7 +180,7 @@ PoolSpace SpaceOf(const CompiledPool& pool, const Generation& generation) {
           table = generation.FindTable({.anchor = "", .name = key.name});
         }
         if (table != nullptr && table->active) {
-          AddTable(table->contents, pool, member.weight, space);
+          AddTable(table->contents, pool, member.weight, spaces);
         }
         break;
       }
@@ -188,7 +189,7 @@ PoolSpace SpaceOf(const CompiledPool& pool, const Generation& generation) {
         break;
     }
   }
-  return space;
+  return spaces;
 }
 
 }  // namespace
@@ -224,7 +225,7 @@ void FinishGeneration(Generation& generation) {
 
   generation.pools.clear();
   for (const CompiledPool& pool : generation.policy->pools) {
-    generation.pools.push_back(SpaceOf(pool, generation));
+    generation.pools.push_back(SpacesOf(pool, generation));
   }
 
   uint64_t hash = generation.policy->hash;

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,11 @@ struct CompiledAddressList {
 // How deep calls of anchors may nest, as in OpenBSD.
 inline constexpr uint32_t kMaxAnchorDepth = 64;
 
+// FreeBSD's rulesets that are asked before the filter's; the first rule that
+// matches decides.
+enum class TranslationKind : uint8_t { kNat, kRdr, kBinat };
+inline constexpr size_t kTranslationKinds = 3;
+
 // What `set` decides for the packet path.
 struct EngineOptions {
   TimeoutProfile timeouts;
@@ -55,6 +61,8 @@ struct EngineOptions {
   bool aborts_sctp = false;
   // A neighbour advertisement belongs to the state of its solicitation.
   bool pairs_neighbors = false;
+  // `set state-policy if-bound`, for states that no rule of the filter makes.
+  bool if_bound_states = false;
 
   // Adaptive timeouts follow the room for states.
   bool adaptive_by_room = false;
@@ -82,12 +90,17 @@ struct ListedRule {
   uint32_t number = 0;  // in its ruleset, from 0
   uint32_t slot = 0;
   std::vector<std::string> labels;
+  // Of the rulesets of an anchor: its filter's, or one of those before it.
+  std::optional<TranslationKind> translation;
 };
 
 struct CompiledPolicy {
   // Workers.
   std::vector<CompiledRule> rules;
   std::vector<CompiledRuleset> rulesets;  // the first is the main one
+  // FreeBSD's translation rules, by TranslationKind and as `rulesets`; empty
+  // if there are none at all.
+  std::array<std::vector<CompiledRuleset>, kTranslationKinds> translations;
   std::vector<uint32_t> calls;            // indexes of rulesets
   std::vector<CompiledAddressList> address_lists;
   std::vector<Prefix> list_prefixes;
@@ -145,7 +158,7 @@ struct Generation {
   // Workers: by AddressCondition::index.
   std::vector<TableView> tables;
   // By number of a pool: what it has to give out.
-  std::vector<PoolSpace> pools;
+  std::vector<PoolSpaces> pools;
   // Never null.
   std::shared_ptr<const CompiledPolicy> policy;
 

@@ -34,6 +34,18 @@ struct PoolSpace {
   Address At(uint64_t number) const;
 };
 
+// Of both families: a pool of a table or an interface may have addresses of
+// each, and gives a packet one of its own.
+struct PoolSpaces {
+  PoolSpace v4;
+  PoolSpace v6;
+
+  PoolSpace& Of(Family family) { return family == Family::kIpv4 ? v4 : v6; }
+  const PoolSpace& Of(Family family) const {
+    return family == Family::kIpv4 ? v4 : v6;
+  }
+};
+
 struct CompiledPool {
   PoolMethod method = PoolMethod::kNone;
   // The family of what it gives out; kNone: of the packet.
@@ -45,6 +57,9 @@ struct CompiledPool {
   uint16_t port_base = 0;
   bool static_port = false;
   bool sticky_address = false;
+  // rdr of FreeBSD's dialect: where two flows would become one behind it, the
+  // second gets another source port.
+  bool moves_source = false;
   std::array<uint64_t, 2> hash_key{};
 
   struct Member {

@@ -92,6 +92,12 @@ class Scan {
     ++decisions_;
   }
 
+  uint16_t tag() const { return tag_; }
+  // The address condition alone, of a rule that is no candidate as a whole.
+  bool AddressMatches(const AddressCondition& condition,
+                      const std::array<uint8_t, 16>& address) {
+    return MatchesAddress(condition, address);
+  }
   // Pass and block rules that matched so far.
   uint32_t decisions() const { return decisions_; }
 
@@ -105,7 +111,11 @@ class Scan {
     state.tag = tag_;
     if (log_matches_) state.flags |= kStateLogMatches;
     if (winner_ == nullptr) {  // pf's default rule: pass, no state
-      if (translations_ != 0) DropUntranslated();
+      if (ByRule()) {
+        verdict_.keep_state = MayKeepState();
+        if (policy_.options.if_bound_states) state.flags |= kStateIfBound;
+      }
+      if (translations_ != 0 || ByRule()) DropUntranslated();
       return;
     }
     const CompiledRule& rule = *winner_;
@@ -125,15 +135,15 @@ class Scan {
     state.flags |= rule.state_flags;
     if (verdict_.log) state.flags |= kStateLog;
     if (match_log_all_) state.flags |= kStateLogAll;
-    verdict_.keep_state = rule.state != StateKind::kNone && !fragment_ &&
-                          !packet_->has(kIcmpError);
+    verdict_.keep_state =
+        (rule.state != StateKind::kNone || ByRule()) && MayKeepState();
     if (verdict_.keep_state && rule.record->StateLimitReached()) {
       verdict_.keep_state = false;
       Block(DropReason::kStateLimit, policy_.options.fail_policy);
       return;
     }
     if (rule.translates()) [[unlikely]] Translate(rule);
-    if (translations_ != 0) [[unlikely]] DropUntranslated();
+    if (translations_ != 0 || ByRule()) [[unlikely]] DropUntranslated();
   }
 
  private:
@@ -152,6 +162,13 @@ class Scan {
     if (fragment_ || packet_->has(kIcmpError)) return;
     translation->failed = !translation->chooser->Choose(
         generation_, rule, input_.direction, &translation->packet);
+  }
+
+  bool ByRule() const {
+    return input_.translation != nullptr && input_.translation->by_rule;
+  }
+  bool MayKeepState() const {
+    return !fragment_ && !packet_->has(kIcmpError);
   }
 
   // A packet that was to be translated and is not goes nowhere: a pool was
@@ -226,7 +243,7 @@ class Scan {
     return (a[0] & mask[0]) == first[0] && (a[1] & mask[1]) == first[1];
   }
 
-  bool AddressMatches(const AddressCondition& condition,
+  bool MatchesAddress(const AddressCondition& condition,
                       const std::array<uint8_t, 16>& address) {
     bool matches = false;
     switch (condition.kind) {

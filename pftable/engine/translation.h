@@ -4,6 +4,7 @@
 #define SLUICE_PFTABLE_ENGINE_TRANSLATION_H_
 
 #include "packet/packet.h"
+#include "pftable/engine/evaluate.h"
 #include "pftable/engine/generation.h"
 
 namespace sluice {
@@ -26,8 +27,30 @@ struct Translation {
   PoolChooser* chooser = nullptr;
   bool translated = false;  // some rule has taken effect
   bool failed = false;      // some pool had nothing to give
+  // One of FreeBSD's translation rules has: such a flow has a state whatever
+  // the filter's rule says.
+  bool by_rule = false;
   PacketInfo packet;        // if translated: as it goes on
 };
+
+// What FreeBSD's translation rules say of a packet. `rule` is null if none
+// matched, or one that begins with `no`.
+struct TranslationMatch {
+  const CompiledRule* rule = nullptr;
+  uint32_t anchor_slot = kNoRuleSlot;
+  uint16_t tag = kNoTag;  // of the packet from here on
+};
+// Asks binat and nat for a packet that goes out, rdr and binat for one that
+// comes in, and puts what the rule gives into input.translation, which is
+// there.
+TranslationMatch ApplyTranslationRules(const Generation& generation,
+                                       const EvaluationInput& input,
+                                       WorkerCounters& counters);
+
+// What a translation rule with `pass` decides by itself.
+Verdict VerdictOfTranslation(const Generation& generation,
+                             const TranslationMatch& match,
+                             const EvaluationInput& input);
 
 }  // namespace sluice
 

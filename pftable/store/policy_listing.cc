@@ -18,6 +18,16 @@ RuleStatus StatusOf(const ListedRule& listed, const RuleSlots& slots) {
 
 absl::StatusOr<std::vector<RuleStatus>> PolicyListing::Rules(
     std::string_view anchor) const {
+  return RulesOf(anchor, /*translation=*/false);
+}
+
+absl::StatusOr<std::vector<RuleStatus>> PolicyListing::TranslationRules(
+    std::string_view anchor) const {
+  return RulesOf(anchor, /*translation=*/true);
+}
+
+absl::StatusOr<std::vector<RuleStatus>> PolicyListing::RulesOf(
+    std::string_view anchor, bool translation) const {
   using Rules = absl::StatusOr<std::vector<RuleStatus>>;
   return OrNoMemory("list the rules", [&]() -> Rules {
     const CompiledPolicy& policy = *generation_->policy;
@@ -27,7 +37,10 @@ absl::StatusOr<std::vector<RuleStatus>> PolicyListing::Rules(
     }
     std::vector<RuleStatus> result;
     for (const ListedRule& listed : policy.listed) {
-      if (listed.anchor != anchor) continue;
+      if (listed.anchor != anchor ||
+          listed.translation.has_value() != translation) {
+        continue;
+      }
       result.push_back(StatusOf(listed, store_.rule_slots()));
     }
     return result;

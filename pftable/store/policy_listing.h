@@ -57,10 +57,13 @@ class PolicyListing {
     return generation_->policy->source;
   }
 
-  // In order of evaluation within their anchor; `anchor` "" is the main
-  // ruleset. NotFound for an anchor that is not there.
+  // The filter's, in order of evaluation within their anchor; `anchor` "" is
+  // the main ruleset. NotFound for an anchor that is not there.
   absl::StatusOr<std::vector<RuleStatus>> Rules(std::string_view anchor) const;
-  // Of all rulesets.
+  // FreeBSD's translation rules of an anchor: nat, rdr, binat.
+  absl::StatusOr<std::vector<RuleStatus>> TranslationRules(
+      std::string_view anchor) const;
+  // Of all rulesets: the filter's, nat, rdr, binat.
   std::vector<RuleStatus> AllRules() const;
   // Those of all anchors, ascending by anchor and name.
   std::vector<TableStatus> Tables() const;
@@ -78,6 +81,8 @@ class PolicyListing {
                                         std::span<const Prefix> hosts) const;
 
  private:
+  absl::StatusOr<std::vector<RuleStatus>> RulesOf(std::string_view anchor,
+                                                  bool translation) const;
   absl::StatusOr<const GenerationTable*> FindActive(const TableKey& key) const;
 
   const PolicyStore& store_;
