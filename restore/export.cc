@@ -111,12 +111,8 @@ absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
   // Listed rules point into it.
   const std::shared_ptr<const Policy> policy = store->policy();
   const PrintOptions print = SnapshotPrintOptions(policy->options.dialect);
-  std::vector<RuleStatus> rules = PolicyListing(*store).AllRules();
-  // Of each ruleset, those that are asked first stand first.
-  std::stable_partition(rules.begin(), rules.end(), [](const auto& status) {
-    return status.rule.translation.has_value();
-  });
-  for (const RuleStatus& status : rules) {
+  // Of each ruleset by kind: the filter's, nat, rdr, binat.
+  for (const RuleStatus& status : PolicyListing(*store).AllRules()) {
     const absl::StatusOr<RuleSlotInfo> info =
         store->rule_slots().Info(status.rule.slot);
     if (!info.ok()) return info.status();

@@ -44,16 +44,16 @@ absl::Status CheckCanonical(const SnapshotRuleset& ruleset,
   }
   if (!same) return NotCanonical(ruleset, "options not in canonical form");
   const Ruleset& rules = policy.main.rules;
-  // In the order in which they stand in a text.
+  // In the order of their kinds.
   std::vector<std::pair<SnapshotRuleKind, const Rule*>> found;
   const auto add = [&found](SnapshotRuleKind kind,
                             const std::vector<Rule>& list) {
     for (const Rule& rule : list) found.emplace_back(kind, &rule);
   };
+  add(SnapshotRuleKind::kFilter, rules.filter);
   add(SnapshotRuleKind::kNat, rules.nat);
   add(SnapshotRuleKind::kRdr, rules.rdr);
   add(SnapshotRuleKind::kBinat, rules.binat);
-  add(SnapshotRuleKind::kFilter, rules.filter);
   if (found.size() != ruleset.rules.size() || !rules.scrub.empty() ||
       !rules.ether.empty()) {
     return NotCanonical(ruleset, "a text that is not one rule");
@@ -106,6 +106,14 @@ absl::StatusOr<Policy> ParsedRuleset(const SnapshotRuleset& ruleset,
   for (const std::string& option : ruleset.options) {
     absl::StrAppend(&input.text, "set ", option, "\n");
   }
+  // In a text translation rules come before the filter's.
+  for (const bool filter : {false, true}) {
+    for (const SnapshotRule& rule : ruleset.rules) {
+      if ((rule.kind == SnapshotRuleKind::kFilter) == filter) {
+        absl::StrAppend(&input.text, rule.text, "\n");
+      }
+    }
+  }
   for (const SnapshotRule& rule : ruleset.rules) {
     if (rule.kind == SnapshotRuleKind::kScrub ||
         rule.kind == SnapshotRuleKind::kEther) {
@@ -113,7 +121,6 @@ absl::StatusOr<Policy> ParsedRuleset(const SnapshotRuleset& ruleset,
           ruleset,
           absl::StrCat("a rule that filters do not have: ", rule.text));
     }
-    absl::StrAppend(&input.text, rule.text, "\n");
   }
   ParseResult result = ParsePolicy(std::move(input));
   if (!result.ok()) {

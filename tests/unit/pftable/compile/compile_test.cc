@@ -116,11 +116,11 @@ TEST_F(CompileTest, LeavesOutWhatIsNamed) {
        {"on-rdomain"},
        "pass out all flags S/SA\n",
        "left out as asked: on rdomain: rules with it are left out"},
-      {"match out on outside inet nat-to 192.0.2.1\n",
-       {"nat-to"},
-       "match out on outside inet all\n",
-       "left out as asked: nat-to on match rules: rules with it are loaded "
-       "without it"},
+      {"match out on outside inet nat-to 192.0.2.0/24 sticky-address\n",
+       {"sticky-address"},
+       "match out on outside inet all nat-to 192.0.2.0/24\n",
+       "left out as asked: sticky-address: rules with it are loaded without "
+       "it"},
       {"set syncookies always\npass proto tcp synproxy state\n",
        {"synproxy state", "set syncookies"},
        "pass proto tcp all flags S/SA\n",
