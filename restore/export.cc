@@ -91,8 +91,35 @@ absl::Status ExportTables(PolicyStore* store, Snapshot* snapshot) {
   return absl::OkStatus();
 }
 
+using Rulesets = std::map<std::string, SnapshotRuleset>;
+
+// The rules of an anchor that are not pass, block, match or calls of them, and
+// those of the anchors below it.
+void AddOtherRules(const Anchor& anchor, const std::string& path,
+                   const PrintOptions& print, Rulesets& rulesets) {
+  const auto add = [&](SnapshotRuleKind kind, std::string_view identity,
+                       std::string text) {
+    rulesets[path].rules.push_back({kind, RuleIdOf(identity), std::move(text)});
+  };
+  for (const auto& [kind, rules] : OtherRules(anchor.rules)) {
+    for (const Rule& rule : *rules) {
+      add(kind, RuleIdentity(rule, path), PrintRule(rule, print));
+    }
+  }
+  for (const EtherRule& rule : anchor.rules.ether) {
+    add(SnapshotRuleKind::kEther, RuleIdentity(rule, path),
+        PrintEtherRule(rule, print));
+  }
+  for (const Anchor& child : anchor.children) {
+    AddOtherRules(child,
+                  path.empty() ? child.name
+                               : absl::StrCat(path, "/", child.name),
+                  print, rulesets);
+  }
+}
+
 absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
-  std::map<std::string, SnapshotRuleset> rulesets;
+  Rulesets rulesets;
   rulesets[""];
   // Listed rules point into it.
   const std::shared_ptr<const Policy> policy = store->policy();
@@ -113,6 +140,7 @@ absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
          .bytes = status.counts.bytes,
          .states_created = status.counts.states_created});
   }
+  AddOtherRules(policy->main, "", print, rulesets);
   for (const Options::Given& given : policy->options.given) {
     rulesets[""].options.push_back(given.text);
   }
@@ -143,6 +171,14 @@ void ExportLimits(const Options& options, Snapshot* snapshot) {
 
 PrintOptions SnapshotPrintOptions(Dialect dialect) {
   return {.dialect = dialect, .anchor_names = true};
+}
+
+std::array<std::pair<SnapshotRuleKind, const std::vector<Rule>*>, 4>
+OtherRules(const Ruleset& rules) {
+  return {{{SnapshotRuleKind::kScrub, &rules.scrub},
+           {SnapshotRuleKind::kNat, &rules.nat},
+           {SnapshotRuleKind::kRdr, &rules.rdr},
+           {SnapshotRuleKind::kBinat, &rules.binat}}};
 }
 
 RuleId RuleIdOf(std::string_view identity) {

@@ -197,8 +197,13 @@ class Finder {
 
   void Walk(const Anchor& anchor) {
     const Ruleset& rules = anchor.rules;
-    if (!can_.layer2) {
-      for (const EtherRule& r : rules.ether) Report(r.place, "ether");
+    for (const EtherRule& r : rules.ether) {
+      if (!can_.layer2) Report(r.place, "ether");
+      if (r.bridge_to.IsSet()) Report(r.place, "bridge-to");
+      if (!r.foreign.queue.empty()) Report(r.place, "queue");
+      if (r.foreign.dummynet_pipe != 0) {
+        Report(r.place, r.foreign.dummynet_is_queue ? "dnqueue" : "dnpipe");
+      }
     }
     if (!can_.scrub) {
       for (const Rule& r : rules.scrub) Report(r.place, "scrub rule");
@@ -243,6 +248,7 @@ std::vector<std::string_view> ConstructNames() {
   std::vector<std::string_view> names = {
       "set syncookies",   "set reassemble",   "set fail-policy",
       "set keepcounters", "set fingerprints", "ether",
+      "bridge-to",
       "scrub rule",       "nat rule",         "rdr rule",
       "binat rule",       "altq"};
   for (const RuleConstruct& c : kRuleConstructs) names.push_back(c.name);
