@@ -124,21 +124,32 @@ absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
   // Listed rules point into it.
   const std::shared_ptr<const Policy> policy = store->policy();
   const PrintOptions print = SnapshotPrintOptions(policy->options.dialect);
-  for (const RuleStatus& status : PolicyListing(*store).AllRules()) {
+  const auto count = [&](const RuleSlotInfo& info, const RuleCounts& counts) {
+    snapshot->rule_counters.push_back({.rule = RuleIdOf(info.identity),
+                                       .occurrence = info.occurrence,
+                                       .evaluations = counts.evaluations,
+                                       .packets = counts.packets,
+                                       .bytes = counts.bytes,
+                                       .states_created =
+                                           counts.states_created});
+  };
+  const PolicyListing listing(*store);
+  for (const RuleStatus& status : listing.AllRules()) {
     const absl::StatusOr<RuleSlotInfo> info =
         store->rule_slots().Info(status.rule.slot);
     if (!info.ok()) return info.status();
-    const RuleId id = RuleIdOf(info->identity);
     // Rules come in order of evaluation within their anchor.
     rulesets[status.rule.anchor].rules.push_back(
-        {SnapshotRuleKind::kFilter, id, PrintRule(*status.rule.rule, print)});
-    snapshot->rule_counters.push_back(
-        {.rule = id,
-         .occurrence = info->occurrence,
-         .evaluations = status.counts.evaluations,
-         .packets = status.counts.packets,
-         .bytes = status.counts.bytes,
-         .states_created = status.counts.states_created});
+        {SnapshotRuleKind::kFilter, RuleIdOf(info->identity),
+         PrintRule(*status.rule.rule, print)});
+    count(*info, status.counts);
+  }
+  for (const ListedEtherRule& rule :
+       listing.generation().policy->listed_ether) {
+    const absl::StatusOr<RuleSlotInfo> info =
+        store->rule_slots().Info(rule.slot);
+    if (!info.ok()) return info.status();
+    count(*info, store->rule_slots().Counts(rule.slot));
   }
   AddOtherRules(policy->main, "", print, rulesets);
   for (const Options::Given& given : policy->options.given) {
