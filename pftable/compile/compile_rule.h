@@ -5,8 +5,10 @@
 #include <map>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "pftable/compile/compile.h"
 #include "pftable/engine/generation.h"
+#include "pftable/policy/policy.h"
 #include "pftable/policy/rule.h"
 
 namespace sluice {
@@ -22,6 +24,8 @@ class RuleCompiler {
   // tables run out.
   absl::Status Compile(const Rule& rule, const std::string& anchor,
                        CompiledRule* compiled);
+  absl::Status Compile(const EtherRule& rule, const std::string& anchor,
+                       CompiledEtherRule* compiled);
   InterfaceCondition CompileInterface(const InterfaceMatch& match) const;
 
  private:
@@ -31,6 +35,8 @@ class RuleCompiler {
   uint16_t AddressList(const AddressMatch& match);
   absl::Status CompilePool(const Pool& pool, const Rule& rule,
                            const std::string& anchor, uint16_t* index);
+  // kNoTag for no name. ResourceExhausted when there are too many.
+  absl::StatusOr<uint16_t> TagOf(const std::string& name);
 
   const CompileContext& context_;
   CompiledPolicy* const policy_;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "pftable/engine/compiled_ether.h"
 #include "pftable/engine/compiled_rule.h"
 #include "pftable/engine/pool.h"
 #include "pftable/engine/rule_slots.h"
@@ -94,6 +95,13 @@ struct ListedRule {
   std::optional<TranslationKind> translation;
 };
 
+struct ListedEtherRule {
+  std::string anchor;
+  const EtherRule* rule = nullptr;
+  uint32_t number = 0;
+  uint32_t slot = 0;
+};
+
 struct CompiledPolicy {
   // Workers.
   std::vector<CompiledRule> rules;
@@ -102,6 +110,10 @@ struct CompiledPolicy {
   // if there are none at all.
   std::array<std::vector<CompiledRuleset>, kTranslationKinds> translations;
   std::vector<uint32_t> calls;            // indexes of rulesets
+  // Of layer 2, as the three above; all empty if there are none.
+  std::vector<CompiledEtherRule> ether;
+  std::vector<CompiledRuleset> ether_rulesets;
+  std::vector<uint32_t> ether_calls;
   std::vector<CompiledAddressList> address_lists;
   std::vector<Prefix> list_prefixes;
   std::vector<InterfaceCondition> skip;
@@ -116,6 +128,7 @@ struct CompiledPolicy {
   std::shared_ptr<const Policy> source;
   RuleSlotLease slots;
   std::vector<ListedRule> listed;  // as `rules`
+  std::vector<ListedEtherRule> listed_ether;  // as `ether`
   // AddressCondition::index of kTable counts these.
   std::vector<TableKey> referenced_tables;
   // Number of rules that name each of them.
