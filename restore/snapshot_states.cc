@@ -78,7 +78,7 @@ Flow FlowOf(const uint8_t* value, size_t length) {
 
 // What a translated state has given out, whichever way its packets go; of
 // others, a flow of no addresses.
-Flow GivenFlowOf(const uint8_t* value, size_t length) {
+Flow GivenFlowAt(const uint8_t* value, size_t length) {
   Flow flow;
   const size_t family_bytes = value[kFamilyOffset] == 6 ? 16 : 4;
   const size_t attributes = kAddressOffset + 2 * family_bytes;
@@ -156,7 +156,7 @@ void SnapshotStates::DropOlderOfAFlow(bool given) {
   std::vector<uint32_t> flows(mask + 1);
   const auto flow_of = [this, given](const Place& place) {
     const size_t length = At(place).size() - kTlvHeaderBytes;
-    return given ? GivenFlowOf(ValueOf(place), length)
+    return given ? GivenFlowAt(ValueOf(place), length)
                  : FlowOf(ValueOf(place), length);
   };
   constexpr uint64_t kDropped = 0;

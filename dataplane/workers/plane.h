@@ -46,7 +46,7 @@ struct Plane {
   TickClock clock;
   rte_rcu_qsbr* quiescence = nullptr;
   ExpectationTable* expectations = nullptr;
-  TranslationDirectory* translations = nullptr;
+  TranslationDirectory* translations = nullptr;  // null: nothing is translated
   FilterTable filters;
 
   // Writer of both: the control lcore, release. Readers: workers, acquire,

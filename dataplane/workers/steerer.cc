@@ -26,10 +26,11 @@ static_assert(kMaxPorts <= kOrphan);
 inline uint16_t Steerer::OwnerOf(uint16_t port, const rte_mbuf& mbuf,
                                  const PacketInfo& info) {
   const uint16_t by_hash = plane_.steering.Owner(mbuf, info);
-  const TranslationDirectory& translations = *plane_.translations;
-  if (!translations.has_strays() || info.has(kFragment)) [[likely]] {
+  if (plane_.translations == nullptr || !plane_.translations->has_strays() ||
+      info.has(kFragment)) [[likely]] {
     return by_hash;
   }
+  const TranslationDirectory& translations = *plane_.translations;
   PacketInfo inner;
   DropReason reason;
   const PacketInfo* flow = &info;

@@ -175,7 +175,7 @@ class PolicyCompiler {
         return s;
       }
     }
-    if (!translates) return absl::OkStatus();
+    if (!translates) return CompileEtherRules();
     for (const TranslationKind kind :
          {TranslationKind::kNat, TranslationKind::kRdr,
           TranslationKind::kBinat}) {
@@ -193,7 +193,7 @@ class PolicyCompiler {
         }
       }
     }
-    return absl::OkStatus();
+    return CompileEtherRules();
   }
 
   absl::Status CompileRuleset(const Named& named,
@@ -231,7 +231,7 @@ class PolicyCompiler {
     ruleset.end = static_cast<uint32_t>(result_->rules.size());
     rulesets->push_back(ruleset);
     result_->hash = hash;
-    return CompileEtherRules();
+    return absl::OkStatus();
   }
 
   absl::Status CompileEtherRules() {

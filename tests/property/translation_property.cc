@@ -339,6 +339,7 @@ class Runner {
     ASSERT_TRUE(left.has_value());
     PacketInfo info;
     ASSERT_EQ(Check(*left, &info), Turned(live.flow.inside));
+    if (live.from != kInside) return;
     // From somebody else it is nobody's.
     Ends forged = Turned(live.flow.outside);
     forged.first.port ^= 0x4000;

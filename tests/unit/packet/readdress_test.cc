@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kMacBytes = 12;
 
-struct Case {
+struct EndsCase {
   std::string from;
   std::string to;
 };
@@ -38,7 +38,7 @@ std::vector<uint8_t> FrameOf(const std::string& text,
 }
 
 TEST(ReaddressTest, PacketsAreWhatTheOtherEndsWouldHaveSent) {
-  const Case cases[] = {
+  const EndsCase cases[] = {
       {"tcp 10.0.0.2:1025 > 10.0.0.1:80 PA seq 1 ack 2 data \"odd\"",
        "tcp 192.0.2.7:50001 > 198.51.100.1:8080 PA seq 1 ack 2 data \"odd\""},
       {"udp 10.0.0.2:1025 > 10.0.0.1:53 data \"abcd\"",
@@ -61,7 +61,7 @@ TEST(ReaddressTest, PacketsAreWhatTheOtherEndsWouldHaveSent) {
        "udp [2001:db9::7]:1 > [2001:db9::9]:53 ext { hopopts } data 3"},
   };
   std::mt19937 random(1);
-  for (const Case& c : cases) {
+  for (const EndsCase& c : cases) {
     SCOPED_TRACE(c.from);
     const std::vector<uint8_t> sent = FrameFromText(c.from);
     const std::vector<uint8_t> wanted = FrameOf(c.to, sent);
