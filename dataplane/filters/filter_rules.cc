@@ -200,10 +200,12 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
   size_t begin = 0;
   if (cursor.empty()) {
     absl::StatusOr<std::vector<RuleStatus>> rules =
-        listing.Rules(query.anchor);
+        query.translation ? listing.TranslationRules(query.anchor)
+                          : listing.Rules(query.anchor);
     if (!rules.ok()) return rules.status();
     rule_cache_ = {.generation = generation,
                    .anchor = query.anchor,
+                   .translation = query.translation,
                    .policy = listing.policy(),
                    .rules = *std::move(rules)};
   } else {
@@ -216,7 +218,8 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
     }
     if (of != generation || !rule_cache_ ||
         rule_cache_->generation != generation ||
-        rule_cache_->anchor != query.anchor) {
+        rule_cache_->anchor != query.anchor ||
+        rule_cache_->translation != query.translation) {
       return absl::AbortedError(
           "the rules have changed since the listing began");
     }

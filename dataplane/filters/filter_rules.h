@@ -55,6 +55,7 @@ class FilterRules final : public RuleControl,
   struct RuleCache {
     uint64_t generation = 0;
     std::string anchor;
+    bool translation = false;
     std::shared_ptr<const Policy> policy;  // that `rules` point into
     std::vector<RuleStatus> rules;
   };

@@ -19,6 +19,7 @@ namespace sluice {
 
 // -s
 enum class Show : uint8_t {
+  kNat,
   kRules,
   kStates,
   kInfo,

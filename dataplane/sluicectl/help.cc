@@ -31,7 +31,7 @@ std::string_view Usage() {
        sluicectl metrics
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
-  -s  rules states info Interfaces labels timeouts memory Tables all
+  -s  nat rules states info Interfaces labels timeouts memory Tables all
   -F  rules states info Tables all
   -T  add delete replace flush show test kill zero
   -o  none basic profile: the optimiser, whatever the ruleset says

@@ -34,6 +34,7 @@ class Tool {
   bool Load();   // -f
   bool ShowOne(Show show);
   bool ShowAll();
+  bool ShowNat();
   bool ShowRules();
   bool ShowLabels();
   bool ShowStates();

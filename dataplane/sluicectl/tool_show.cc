@@ -32,6 +32,22 @@ bool Tool::ShowRules() {
               });
 }
 
+// FreeBSD's rulesets before the filter's: nat, rdr, binat.
+bool Tool::ShowNat() {
+  json params = RuleParams();
+  params["translation"] = true;
+  bool titled = false;
+  return List("rules.show", params, "rules",
+              [this, &titled](const json& rule, const json& page) {
+                // OpenBSD's rulesets have none: no title for nothing.
+                if (!std::exchange(titled, true)) {
+                  output_.Title("TRANSLATION RULES:");
+                }
+                output_.Print(FormatRule(rule, detail_, Number(page, "uid"),
+                                         Number(page, "pid")));
+              });
+}
+
 bool Tool::ShowLabels() {
   output_.Title("LABEL COUNTERS:");
   return List("labels.show", RuleParams(), "labels",
@@ -94,6 +110,8 @@ bool Tool::ShowTables() {
 
 bool Tool::ShowOne(Show show) {
   switch (show) {
+    case Show::kNat:
+      return ShowNat();
     case Show::kRules:
       return ShowRules();
     case Show::kStates:
@@ -127,7 +145,7 @@ bool Tool::ShowOne(Show show) {
 bool Tool::ShowAll() {
   output_.set_titles();
   bool ok = true;
-  for (Show show : {Show::kRules, Show::kStates, Show::kInfo, Show::kLabels,
+  for (Show show : {Show::kNat, Show::kRules, Show::kStates, Show::kInfo, Show::kLabels,
                     Show::kTimeouts, Show::kMemory, Show::kTables}) {
     ok = ShowOne(show) && ok;
   }

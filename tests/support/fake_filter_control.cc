@@ -102,6 +102,8 @@ absl::StatusOr<RuleSlice> FakeFilterControl::ListRules(
   slice.generation = generation;
   slice.uid = last_load.uid;
   slice.pid = last_load.pid;
+  const std::vector<RuleListing>& rules =
+      query.translation ? translation_rules : this->rules;
   for (size_t i = *at; i < rules.size() && slice.rules.size() < limit; ++i) {
     slice.rules.push_back(rules[i]);
   }

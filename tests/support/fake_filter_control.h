@@ -23,6 +23,7 @@ class FakeFilterControl : public FilterControl,
  public:
   // What it holds; tests set and look at it.
   std::vector<RuleListing> rules;
+  std::vector<RuleListing> translation_rules;
   std::vector<StateListing> states;
   std::map<std::string, std::map<Prefix, bool>> tables;  // negated or not
   bool enabled = false;

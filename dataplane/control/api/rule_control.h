@@ -85,6 +85,8 @@ struct RuleQuery {
   std::string interface;  // only rules that name it, or none; empty: all
   // -P: the other way of printing ports and ICMP types than the dialect's.
   bool flip_port_names = false;
+  // FreeBSD's nat, rdr and binat rules instead of the filter's.
+  bool translation = false;
 };
 
 struct RuleSlice {

@@ -85,6 +85,7 @@ RulesPage ReadRulesPage(Params& params) {
   params.String("anchor", kMaxAnchorPath, &page.query.anchor);
   params.String("interface", kMaxAnchorPath, &page.query.interface);
   params.Bool("flip_port_names", &page.query.flip_port_names);
+  params.Bool("translation", &page.query.translation);
   params.String("cursor", kMaxCursor, &page.cursor);
   params.PageSize("limit", kRulesAPage, &page.limit);
   return page;

@@ -32,7 +32,7 @@ TEST(SluicectlArguments, WordsMayBeCutShort) {
       {"st", Show::kStates}, {"i", Show::kInfo},      {"I", Show::kInterfaces},
       {"l", Show::kLabels},  {"ti", Show::kTimeouts}, {"t", Show::kTimeouts},
       {"m", Show::kMemory},  {"T", Show::kTables},    {"Tables", Show::kTables},
-      {"a", Show::kAll},
+      {"a", Show::kAll},     {"n", Show::kNat},       {"nat", Show::kNat},
   };
   for (const auto& [word, show] : shows) {
     EXPECT_EQ(Parse({"-s" + word}).show, show) << word;

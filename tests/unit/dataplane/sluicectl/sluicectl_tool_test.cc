@@ -306,6 +306,15 @@ TEST_F(SluicectlToolTest, ShowsTheRest) {
     EXPECT_NE(found, std::string::npos) << title;
     if (found != std::string::npos) at = found;
   }
+  // FreeBSD's translation rules, where there are any.
+  RuleListing nat;
+  nat.text = "nat on em0 inet all -> 192.0.2.1";
+  filter_.translation_rules = {nat};
+  ExpectIs(Run({"-sn"}), 0, "nat on em0 inet all -> 192.0.2.1\n", "");
+  EXPECT_THAT(Run({"-sa"}).out,
+              StartsWith("TRANSLATION RULES:\nnat on em0 inet all -> "
+                         "192.0.2.1\n\nFILTER RULES:\npass all"));
+  filter_.translation_rules.clear();
   const json object = json::parse(Run({"-sa", "--json"}).out);
   EXPECT_EQ(object["rules"].size(), 1u);
   EXPECT_EQ(object["info"]["enabled"], false);
