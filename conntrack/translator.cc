@@ -35,9 +35,39 @@ uint64_t HashSource(const std::array<uint8_t, 16>& source,
   return internal::Mix(once ^ key[1], key[0] ^ 0xd6e8feb86659fd93);
 }
 
+// The ports that may be given out, by number.
 struct PortRange {
   uint32_t low;
-  uint32_t high;
+  uint32_t count;
+  // Of a MAP-E set: bits before and behind the set's identifier. A port is
+  // [block][identifier][place], and with an offset block 0 is not used, which
+  // keeps the low ports out.
+  bool is_set = false;
+  uint32_t offset = 0;
+  uint32_t identifier = 0;
+  uint32_t place_bits = 0;
+
+  static PortRange Between(uint32_t a, uint32_t b) {
+    return {.low = std::min(a, b), .count = std::max(a, b) - std::min(a, b) + 1};
+  }
+  static PortRange Set(const CompiledPool& pool) {
+    PortRange range{.low = 0, .count = 0, .is_set = true};
+    range.offset = pool.map_e_offset;
+    range.place_bits = 16u - pool.map_e_offset - pool.map_e_length;
+    range.identifier = pool.map_e_id & ((1u << pool.map_e_length) - 1);
+    const uint32_t blocks =
+        pool.map_e_offset == 0 ? 1 : (1u << pool.map_e_offset) - 1;
+    range.count = blocks << range.place_bits;
+    return range;
+  }
+
+  uint16_t At(uint32_t number) const {
+    if (!is_set) return static_cast<uint16_t>(low + number);
+    const uint32_t block = (number >> place_bits) + (offset == 0 ? 0 : 1);
+    const uint32_t place = number & ((1u << place_bits) - 1);
+    return static_cast<uint16_t>((offset == 0 ? 0 : block << (16 - offset)) |
+                                 identifier << place_bits | place);
+  }
 };
 
 // Which ports a pass of the search looks at: those whose answers come home, the
@@ -143,16 +173,15 @@ bool Translator::Redirect(const Generation& generation, uint16_t number,
 }
 
 bool Translator::ChoosePort(const CompiledPool& pool, PacketInfo* packet) {
-  PortRange range;
+  PortRange range{};
   switch (packet->proto) {
     case protocol::kTcp:
     case protocol::kUdp:
       if (pool.static_port) return IsFree(*packet);
-      range = {pool.port_low, pool.port_high};
-      if (range.low == 0 && range.high == 0) {
-        range = {kFirstNatPort, kLastNatPort};
-      }
-      if (range.low > range.high) std::swap(range.low, range.high);
+      range = pool.map_e_length != 0 ? PortRange::Set(pool)
+              : pool.port_low == 0 && pool.port_high == 0
+                  ? PortRange::Between(kFirstNatPort, kLastNatPort)
+                  : PortRange::Between(pool.port_low, pool.port_high);
       break;
     case protocol::kIcmp:
     case protocol::kIcmp6: {
@@ -161,13 +190,14 @@ bool Translator::ChoosePort(const CompiledPool& pool, PacketInfo* packet) {
       if (packet->icmp_type != echo || pool.static_port) {
         return IsFree(*packet);
       }
-      range = {1, 65535};
+      range = pool.map_e_length != 0 ? PortRange::Set(pool)
+                                     : PortRange::Between(1, 65535);
       break;
     }
     default:
       return IsFree(*packet);
   }
-  const uint32_t count = range.high - range.low + 1;
+  const uint32_t count = range.count;
   // A step that is prime to the count comes by every port once.
   const uint64_t draw = Random();
   const uint32_t start = static_cast<uint32_t>(draw >> 32) % count;
@@ -181,7 +211,7 @@ bool Translator::ChoosePort(const CompiledPool& pool, PacketInfo* packet) {
     uint32_t tries = 0;
     uint32_t port = start;
     for (uint32_t i = 0; i < count && tries < kMaxPortTries; ++i) {
-      packet->source_port = Be16(static_cast<uint16_t>(range.low + port));
+      packet->source_port = Be16(range.At(port));
       port = static_cast<uint32_t>((uint64_t{port} + step) % count);
       if (pass != Ports::kAll &&
           directory_->IsHome(*packet, worker_) != (pass == Ports::kHome)) {

@@ -39,6 +39,7 @@ inline constexpr EngineCapabilities kEngineCapabilities = {
     .anchors = true,
     .translation = true,
     .translation_rules = true,
+    .port_sets = true,
     .packet_sizes = true,
     .received_on = true,
     .sockets = true,

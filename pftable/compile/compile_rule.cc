@@ -254,6 +254,9 @@ absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
       policy_->source->options.dialect == Dialect::kFreeBsd && !is_nat &&
       rule.action != RuleAction::kBinat;
   compiled.hash_key = HashKeyOf(pool);
+  compiled.map_e_offset = pool.map_e_offset;
+  compiled.map_e_length = pool.map_e_length;
+  compiled.map_e_id = pool.map_e_id;
   for (const PoolAddress& member : pool.addresses) {
     CompiledPool::Member& made = compiled.members.emplace_back();
     made.weight = std::max<uint16_t>(member.weight, 1);

@@ -61,6 +61,11 @@ struct CompiledPool {
   // second gets another source port.
   bool moves_source = false;
   std::array<uint64_t, 2> hash_key{};
+  // map-e-portset: only ports of this set (RFC 7597, section 5.1); a length of
+  // 0: none given.
+  uint8_t map_e_offset = 0;
+  uint8_t map_e_length = 0;
+  uint16_t map_e_id = 0;
 
   struct Member {
     AddressCondition address;  // kPrefix, kRange, kTable or kList

@@ -133,6 +133,25 @@ TEST_P(TranslationTest, ARangeIsUsedUpAndComesBack) {
   }
 }
 
+// 4 bits, 8 bits with 0x34, 4 bits: RFC 7597's example, sixteen ports for each
+// value of the upper four bits but zero.
+TEST_P(TranslationTest, APortSetIsUsedUp) {
+  Workers workers(GetParam(), 1);
+  OnePool pool(Host());
+  pool.pool().map_e_offset = 4;
+  pool.pool().map_e_length = 8;
+  pool.pool().map_e_id = 0x34;
+  std::set<uint16_t> ports;
+  for (int i = 1; i <= 15 * 16; ++i) {
+    const uint16_t port =
+        workers.Open(0, "udp $C:" + std::to_string(i) + " > $S:53", pool);
+    ASSERT_EQ(port >> 4 & 0xff, 0x34) << port;
+    ASSERT_NE(port >> 12, 0);
+    ASSERT_TRUE(ports.insert(port).second);
+  }
+  EXPECT_EQ(workers.Open(0, "udp $C:999 > $S:53", pool), 0);
+}
+
 TEST_P(TranslationTest, WorkersNeverGiveOutOneFlowTwice) {
   constexpr uint8_t kWorkers = 4;
   Workers workers(GetParam(), kWorkers);
