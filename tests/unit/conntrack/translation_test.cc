@@ -26,7 +26,7 @@ struct OnePool {
     compiled = policy;
     generation.policy = policy;
     generation.pools.resize(1);
-    generation.pools[0].Add(network, 1);
+    generation.pools[0].Of(network.address.family).Add(network, 1);
     rule.nat = 0;
   }
   CompiledPool& pool() { return compiled->pools[0]; }
