@@ -5,6 +5,7 @@
 #include <map>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "pftable/compile/compile.h"
 #include "pftable/engine/generation.h"
 #include "pftable/policy/rule.h"
@@ -28,6 +29,9 @@ class RuleCompiler {
   absl::Status CompileAddress(const AddressMatch& match,
                               const std::string& anchor,
                               AddressCondition* condition);
+  // The index of a table that a rule names.
+  absl::StatusOr<uint16_t> ReferTo(const std::string& table,
+                                   const std::string& anchor);
   uint16_t AddressList(const AddressMatch& match);
 
   const CompileContext& context_;
@@ -37,6 +41,7 @@ class RuleCompiler {
 
 // The values that the rule's `keep state (...)` gives.
 TimeoutProfile RuleTimeouts(const Rule& rule);
+SourceTracking RuleTracking(const Rule& rule);
 
 }  // namespace sluice
 

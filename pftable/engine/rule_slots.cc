@@ -64,7 +64,8 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
     infos.push_back(RuleSlotInfo{.anchor = request.anchor,
                                  .identity = request.identity,
                                  .occurrence = request.occurrence,
-                                 .labels = request.labels});
+                                 .labels = request.labels,
+                                 .overload_table = request.overload_table});
   }
   const size_t missing = infos.size();
   const size_t never_used = capacity_ - slots_.size();
@@ -106,6 +107,7 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
       record.timeouts = requests[i].timeouts;
       record.has_timeouts = requests[i].timeouts != TimeoutProfile();
       record.max_states = requests[i].max_states;
+      record.tracking = requests[i].tracking;
     }
     Slot& slot = slots_[known->second];
     slot.use = Use::kInUse;
@@ -218,7 +220,8 @@ bool RuleSlots::FreeDrained(std::span<TableHandlePtr> handles, size_t* left) {
     if (drain_at_ >= draining_.size()) drain_at_ = 0;
     const uint32_t index = draining_[drain_at_];
     Slot& slot = slots_[index];
-    if (counters_->Rule(index).states != 0) {
+    if (counters_->Rule(index).states != 0 ||
+        records_[index].source_nodes.load(std::memory_order_acquire) != 0) {
       slot.grace_started = false;
       ++drain_at_;
       continue;

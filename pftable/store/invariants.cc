@@ -20,14 +20,18 @@ std::map<TableKey, uint32_t> WalkReferences(const CompiledPolicy& policy) {
   std::map<TableKey, uint32_t> references;
   for (size_t i = 0; i < policy.rules.size(); ++i) {
     const ListedRule& listed = policy.listed[i];
+    const auto names = [&](const std::string& table) {
+      ++references[{.anchor = listed.anchor, .name = table}];
+      if (!listed.anchor.empty()) {
+        ++references[{.anchor = "", .name = table}];
+      }
+    };
     for (const Endpoint* end :
          {&listed.rule->source, &listed.rule->destination}) {
-      if (end->address.kind != AddressKind::kTable) continue;
-      ++references[{.anchor = listed.anchor, .name = end->address.name}];
-      if (!listed.anchor.empty()) {
-        ++references[{.anchor = "", .name = end->address.name}];
-      }
+      if (end->address.kind == AddressKind::kTable) names(end->address.name);
     }
+    const std::string& overload = listed.rule->state_options.overload_table;
+    if (!overload.empty()) names(overload);
   }
   return references;
 }
