@@ -85,7 +85,8 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
     RuleSlotInfo info{.anchor = request.anchor,
                       .identity = request.identity,
                       .occurrence = request.occurrence,
-                      .labels = request.labels};
+                      .labels = request.labels,
+                      .overload_table = request.overload_table};
     if (const auto orphan = FindOrphan(request);
         orphan != by_identity_.end()) {
       adopted.push_back({i, orphan->second, std::move(info)});
