@@ -48,6 +48,7 @@ void StateTable::Requeue(StateIndex state, Tick now) {
 
 bool StateTable::Expire(Tick now, uint32_t budget) {
   wheel_.Start(now);
+  now_ = now;
   for (; budget > 0; --budget) {
     const StateIndex state = wheel_.NextDue(now);
     if (state == kNoState) return true;
@@ -70,6 +71,7 @@ bool StateTable::Expire(Tick now, uint32_t budget) {
 
 void StateTable::Fold(StateIndex state) {
   const TrafficDelta delta = entries_.TakeCounters(state);
+  if (entries_.hot(state).has_side()) CountForSource(state, delta);
   if (sink_ != nullptr) {
     sink_->AddTraffic(entries_.hot(state).key.filter,
                       entries_.TemplateOf(state), delta);
@@ -103,7 +105,7 @@ StateRecord StateTable::Record(StateIndex state, Tick now) const {
   record.address = {ends[originator], ends[originator ^ 1]};
   record.port = {ports[originator], ports[originator ^ 1]};
   if (hot.translated()) {
-    record.translated_family = static_cast<Family>(hot.second_family);
+    record.translated_family = hot.second_family();
     std::array<uint16_t, 2> second_ports;
     if (record.translated_family == Family::kIpv4) {
       const FlowKey4 second = extra.SecondKey4();

@@ -25,8 +25,7 @@ bool StateTable::IsFree(const PacketInfo& translated, const rte_mbuf& mbuf,
 }
 
 FlowHash StateTable::HashOfSecond(StateIndex state) const {
-  return entries_.hot(state).second_family ==
-                 static_cast<uint8_t>(Family::kIpv4)
+  return entries_.hot(state).second_family() == Family::kIpv4
              ? Hash(entries_.extra(state).SecondKey4(), options_.secret)
              : Hash(entries_.extra(state).second_key, options_.secret);
 }
@@ -72,9 +71,9 @@ bool StateTable::PlaceSecondKey(StateIndex state, const PacketInfo& translated,
                    !translations_->IsHome(translated, options_.worker))) {
     return false;
   }
-  hot.second_family = static_cast<uint8_t>(translated.family) & 0xf;
+  hot.SetSecondFamily(translated.family);
   if (!index_.Insert(HashOfSecond(state), state | kSecondKeyEntry)) {
-    hot.second_family = 0;
+    hot.SetSecondFamily(Family::kNone);
     translations_->GiveBack(flow);
     return false;
   }
@@ -88,10 +87,10 @@ void StateTable::RemoveSecondKey(StateIndex state) {
   const StateExtra& extra = entries_.extra(state);
   index_.Remove(HashOfSecond(state), state | kSecondKeyEntry);
   translations_->GiveBack(
-      hot.second_family == static_cast<uint8_t>(Family::kIpv4)
+      hot.second_family() == Family::kIpv4
           ? translations_->FlowOf(extra.SecondKey4())
           : translations_->FlowOf(extra.second_key));
-  hot.second_family = 0;
+  hot.SetSecondFamily(Family::kNone);
   --second_keys_;
 }
 
@@ -103,7 +102,7 @@ PacketEnds StateTable::EndsAcross(StateIndex state, Direction side,
   std::array<std::array<uint8_t, 16>, 2> addresses{};
   std::array<uint16_t, 2> ports;
   const Family family =
-      second ? static_cast<Family>(hot.second_family) : hot.family();
+      second ? hot.second_family() : hot.family();
   if (family == Family::kIpv4) {
     const FlowKey4 key = second ? extra.SecondKey4() : hot.key;
     std::memcpy(addresses[0].data(), &key.end0, sizeof key.end0);

@@ -6,16 +6,18 @@ namespace sluice {
 
 absl::StatusOr<std::unique_ptr<WorkerShard>> WorkerShard::Build(
     const Options& options, const FilterTable* filters,
-    ExpectationTable* expectations, TranslationDirectory* translations) {
+    ExpectationTable* expectations, SourceNodes* sources,
+    TranslationDirectory* translations) {
   absl::StatusOr<std::unique_ptr<StateTable>> states =
       StateTable::Build(options.states);
   if (!states.ok()) return states.status();
   return std::unique_ptr<WorkerShard>(new WorkerShard(
-      options, filters, expectations, translations, *std::move(states)));
+      options, filters, expectations, sources, translations,
+      *std::move(states)));
 }
 
 WorkerShard::WorkerShard(const Options& options, const FilterTable* filters,
-                         ExpectationTable* expectations,
+                         ExpectationTable* expectations, SourceNodes* sources,
                          TranslationDirectory* translations,
                          std::unique_ptr<StateTable> states)
     : sink_(options.states.worker, filters),
@@ -27,6 +29,7 @@ WorkerShard::WorkerShard(const Options& options, const FilterTable* filters,
   states_->SetSink(&sink_);
   states_->SetExpectations(expectations);
   states_->SetTranslations(translations);
+  states_->SetSourceNodes(sources);
 }
 
 }  // namespace sluice

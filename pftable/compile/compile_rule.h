@@ -32,6 +32,9 @@ class RuleCompiler {
   absl::Status CompileAddress(const AddressMatch& match,
                               const std::string& anchor,
                               AddressCondition* condition);
+  // The index of a table that a rule names.
+  absl::StatusOr<uint16_t> ReferTo(const std::string& table,
+                                   const std::string& anchor);
   uint16_t AddressList(const AddressMatch& match);
   absl::Status CompilePool(const Pool& pool, const Rule& rule,
                            const std::string& anchor, uint16_t* index);
@@ -45,6 +48,7 @@ class RuleCompiler {
 
 // The values that the rule's `keep state (...)` gives.
 TimeoutProfile RuleTimeouts(const Rule& rule);
+SourceTracking RuleTracking(const Rule& rule);
 
 }  // namespace sluice
 

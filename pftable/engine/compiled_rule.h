@@ -105,6 +105,7 @@ struct alignas(64) CompiledRule {
   bool log_matches = false;
   StateKind state = StateKind::kNone;
   uint16_t state_flags = 0;  // StateFlag bits
+  uint32_t side_flags = 0;   // StateSideFlag bits
   // nat-to and rdr-to: CompiledPolicy::pools; kNoPool: none.
   uint16_t nat = kNoPool;
   uint16_t rdr = kNoPool;
