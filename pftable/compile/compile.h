@@ -37,10 +37,10 @@ inline constexpr uint64_t kMaxEvaluationSteps = 4'000'000;
 // carried out by never holding.
 inline constexpr EngineCapabilities kEngineCapabilities = {
     .anchors = true,
-    .source_tracking = true,
     .translation = true,
     .translation_rules = true,
     .port_sets = true,
+    .source_tracking = true,
     .packet_sizes = true,
     .received_on = true,
     .sockets = true,
