@@ -18,7 +18,7 @@ struct Word {
 };
 
 // In pfctl's order: where an abbreviation fits several, the first is meant.
-constexpr std::array<Word<Show>, 10> kShows = {{
+constexpr std::array<Word<Show>, 11> kShows = {{
     {"nat", Show::kNat},
     {"rules", Show::kRules},
     {"states", Show::kStates},
