@@ -233,7 +233,7 @@ TEST(SluicectlUsage, IsOfTheCommandAtHandOnly) {
   EXPECT_EQ(usage({"metrics", "x"}), "usage: sluicectl metrics\n");
   const std::string flags = usage({"-s", "x"});
   EXPECT_THAT(flags, StartsWith("usage: sluicectl [-"));
-  EXPECT_THAT(flags, HasSubstr("  -s  rules states"));
+  EXPECT_THAT(flags, HasSubstr("  -s  nat rules states"));
   EXPECT_THAT(flags, Not(HasSubstr("filter create")));
 }
 
