@@ -37,6 +37,7 @@ class Tool {
   bool ShowRules();
   bool ShowLabels();
   bool ShowStates();
+  bool ShowSources();
   bool ShowInfo();
   bool ShowInterfaces();
   bool ShowTables();
@@ -44,6 +45,7 @@ class Tool {
   bool FlushAll();
   bool Kill();
   bool KillHosts();
+  bool KillSources();
   bool RunTable();
   bool ShowTable();
   bool TestTable();
