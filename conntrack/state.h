@@ -118,7 +118,8 @@ struct alignas(64) StateHot {
   std::array<uint8_t, 2> scale;
   uint16_t flags;     // StateFlag and EntryFlag bits
   Timeout timeout;    // the one that now applies
-  uint8_t match_count;  // of StateExtra::match_slots
+  uint8_t match_count : 4;  // of StateExtra::match_slots
+  uint8_t action_set : 4;   // StateEntries::ActionsOf(); 0: none
 
   Direction direction() const {
     return (flags & kEntryOut) != 0 ? Direction::kOut : Direction::kIn;

@@ -18,6 +18,11 @@ absl::Status StateEntries::Build(uint32_t capacity, bool huge_pages,
     if (!allocated.ok()) return allocated.status();
     *memory = std::move(*allocated);
   }
+  auto own = TableMemory::Allocate(slots * sizeof(PacketActions),
+                                   /*huge_pages=*/false, /*prefault=*/false);
+  if (!own.ok()) return own.status();
+  own_actions_memory_ = *std::move(own);
+  own_actions_ = static_cast<PacketActions*>(own_actions_memory_.data());
   capacity_ = capacity;
   hot_ = static_cast<StateHot*>(hot_memory_.data());
   cold_ = static_cast<StateCold*>(cold_memory_.data());
@@ -72,6 +77,7 @@ StateTemplate StateEntries::TemplateOf(StateIndex state) const {
   values.tag = cold.tag;
   values.match_count = hot.match_count;
   if (hot.match_count != 0) values.match_slots = extra_[state].match_slots;
+  if (hot.action_set != ActionSets::kNone) values.actions = ActionsOf(state);
   return values;
 }
 

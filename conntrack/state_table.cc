@@ -374,11 +374,12 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   cold.anchor_slot = values.anchor_slot;
   cold.interface = where.interface;
   cold.tag = values.tag;
-  hot.match_count = static_cast<uint8_t>(
-      std::min<uint32_t>(values.match_count, kMaxMatchRules));
+  hot.match_count =
+      std::min<uint32_t>(values.match_count, kMaxMatchRules) & 0xf;
   if (hot.match_count != 0) {
     entries_.extra(state).match_slots = values.match_slots;
   }
+  entries_.SetActions(state, values.actions);
   if (child != nullptr) {
     if (LinkToParent(&cold, where.filter, child->parent) ==
         LinkResult::kLinked) {

@@ -61,6 +61,11 @@ enum PacketFlag : uint16_t {
   kDontFragment = 1 << 6,
   // ICMP or ICMPv6 with a packet inside that it complains about.
   kIcmpError = 1 << 7,
+  // A rule has given the packet a priority, whether it has a tag or not.
+  kPrioritySet = 1 << 8,
+  // An IPv6 routing header. Whether it is an option that needs `allow-opts`
+  // is the dialect's affair.
+  kRoutingHeader = 1 << 9,
 };
 // The highest three bits are the priority (PCP) of the outermost VLAN tag, or 0.
 inline constexpr int kVlanPriorityShift = 13;

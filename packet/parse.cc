@@ -238,6 +238,7 @@ class Walk {
           return Drop(info_, DropReason::kIpOption);
         }
         routing_seen = true;
+        info_->flags |= kRoutingHeader;
       } else if (proto != protocol::kAh) {
         bool only_alert = false;
         if (!Ipv6Options(offset + 2, offset + length, &only_alert)) {

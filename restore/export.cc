@@ -180,6 +180,7 @@ SnapshotBinding StateExporter::BindingOf(const StateTemplate& values) {
     const RuleId id = IdOf(values.match_slots[i]);
     if (id != 0) binding.match_rules.push_back(id);
   }
+  binding.actions = values.actions;
   if (values.has(kStateRuleTimeouts)) {
     const RuleRecord& rule = store_->rule_slots().record(values.rule_slot);
     for (size_t i = 0; i < kTimeoutCount; ++i) {

@@ -31,6 +31,7 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
       values->flags = static_cast<uint16_t>(values->flags | flag);
     }
   }
+  values->actions = binding.actions;
   values->tag = target_.store->tags().Find(binding.tag);
   values->anchor_slot = slot_of(binding.anchor_rule, kNoRuleSlot);
   for (const RuleId id : binding.match_rules) {

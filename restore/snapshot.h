@@ -139,6 +139,7 @@ struct SnapshotBinding {
   std::string tag;        // empty: none
   std::vector<RuleId> match_rules;
   std::vector<SnapshotTimeout> timeouts;  // ascending; of the rule itself
+  PacketActions actions;  // empty: nothing is done to its packets
 
   friend bool operator==(const SnapshotBinding&,
                          const SnapshotBinding&) = default;

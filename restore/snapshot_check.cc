@@ -158,6 +158,24 @@ const char* WhatIsWrong(const SnapshotRule& rule) {
              : "a rule's text with control characters, or none";
 }
 
+// What is not used is zero, so that one meaning has one form.
+const char* WhatIsWrong(const PacketActions& actions) {
+  constexpr uint8_t kKnown =
+      PacketActions::kClearDontFragment | PacketActions::kRandomId |
+      PacketActions::kSetTos | PacketActions::kSetPriority;
+  if ((actions.flags & ~kKnown) != 0) return "unknown actions";
+  if (!actions.has(PacketActions::kSetTos) && actions.tos != 0) {
+    return "a type of service that is not set";
+  }
+  for (const uint8_t priority : actions.priority) {
+    if (priority > 7 ||
+        (priority != 0 && !actions.has(PacketActions::kSetPriority))) {
+      return "a priority that does not exist or is not set";
+    }
+  }
+  return nullptr;
+}
+
 const char* WhatIsWrong(const SnapshotBinding& binding) {
   if ((binding.flags & ~kSnapshotStateFlags) != 0) return "unknown flags";
   if (!binding.tag.empty() && !IsSnapshotText(binding.tag, kMaxTagBytes)) {
@@ -180,7 +198,7 @@ const char* WhatIsWrong(const SnapshotBinding& binding) {
     // Zero stands for a timeout that the rule does not set.
     if (timeout.value == 0) return "a timeout of zero";
   }
-  return nullptr;
+  return WhatIsWrong(binding.actions);
 }
 
 const char* WhatIsWrong(const SnapshotState& state) {

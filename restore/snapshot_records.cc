@@ -247,6 +247,22 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
         }
         if (!value.done()) return Bad(tlv.offset, "timeouts cut short");
         continue;
+      case AttributeType::kActions: {
+        PacketActions& actions = binding->actions;
+        actions.flags = value.Get<uint8_t>();
+        actions.min_ttl = value.Get<uint8_t>();
+        actions.tos = value.Get<uint8_t>();
+        for (uint8_t& priority : actions.priority) {
+          priority = value.Get<uint8_t>();
+        }
+        value.GetZero(1);
+        actions.max_mss = value.Get<uint16_t>();
+        actions.max_packet_size = value.Get<uint16_t>();
+        if (!value.done() || actions.empty()) {
+          return Bad(tlv.offset, "actions of another form");
+        }
+        continue;
+      }
       default: break;
     }
     if (tlv.critical()) {

@@ -37,6 +37,18 @@ uint16_t PutBinding(SnapshotBytes& out, const SnapshotBinding& binding) {
     }
     out.EndTlv(at);
   }
+  if (!binding.actions.empty()) {
+    const PacketActions& actions = binding.actions;
+    const size_t at = begin(AttributeType::kActions);
+    out.Put(actions.flags);
+    out.Put(actions.min_ttl);
+    out.Put(actions.tos);
+    for (const uint8_t priority : actions.priority) out.Put(priority);
+    out.Put(actions.reserved);
+    out.Put(actions.max_mss);
+    out.Put(actions.max_packet_size);
+    out.EndTlv(at);
+  }
   return count;
 }
 

@@ -12,6 +12,7 @@
 #include "dataplane/forward/log_ring.h"
 #include "packet/answer.h"
 #include "packet/checksum.h"
+#include "packet/rewrite.h"
 #include "pftable/engine/counters.h"
 #include "pftable/engine/generation.h"
 
@@ -31,6 +32,16 @@ constexpr uint8_t kPortUnreachable = 3;
 constexpr uint8_t kPortUnreachable6 = 4;
 
 constexpr uint32_t Bit(uint32_t i) { return 1u << i; }
+
+constexpr uint8_t kTosLowDelay = 0x10;
+constexpr uint8_t kEcnBits = 0x03;
+
+// Whether `set prio (a, b)` means its second value.
+bool IsUrgent(const PacketInfo& info) {
+  return (info.tos & kTosLowDelay) != 0 ||
+         (info.proto == protocol::kTcp && !info.has(kFragment) &&
+          (info.tcp_flags & kTcpAck) != 0 && info.payload_length() == 0);
+}
 
 bool PairsNeighbors(const FilterView& filter) {
   return filter.generation != nullptr &&
@@ -177,9 +188,18 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   std::array<uint8_t, kMaxBurst> indices;
   std::array<StateIndex, kMaxBurst> states;
   uint32_t count = 0;
+  uint16_t flags = 0;
   ForEach(alive, [&](uint32_t i) {
     indices[count++] = static_cast<uint8_t>(i);
+    flags |= burst_->infos[i].flags;
   });
+  if ((flags & kRoutingHeader) != 0 &&
+      judgement.filter.generation->options().routing_is_option) [[unlikely]] {
+    ForEach(alive, [&](uint32_t i) {
+      PacketInfo& info = burst_->infos[i];
+      if (info.has(kRoutingHeader)) info.flags |= kIpOptions;
+    });
+  }
   judgement.filter.counters->searches.Add(count);
   // An empty table needs no look; a stateless ruleset leaves it empty.
   if (states_.size() == 0) {
@@ -250,7 +270,8 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
       return JudgeMiss(i, judgement);
     }
     PassByState(i, state, step.log, judgement);
-    return true;
+    return states_.entries().hot(state).action_set == ActionSets::kNone ||
+           Act(i, states_.entries().ActionsOf(state));
   }
   if (step.verdict == StepVerdict::kReuse) return JudgeMiss(i, judgement);
   AnswerState(i, step);
@@ -285,7 +306,9 @@ bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
     }
     if (error.state != kNoState) {
       PassByState(i, error.state, error.log, judgement);
-      return true;
+      return states_.entries().hot(error.state).action_set ==
+                 ActionSets::kNone ||
+             Act(i, states_.entries().ActionsOf(error.state));
     }
   } else if (!info.has(kFragment) && StatesHaveChanged()) {
     const StateIndex state = states_.Find(info, *burst_->mbufs[i], judgement.where);
@@ -343,7 +366,8 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
     if (expectations_.Take(info, judgement.where, judgement.now, &child)) {
       rules_[i] = kNoRule;
       if (child.values.tag != kNoTag) tags_[i] = child.values.tag;
-      return Admit(i, child.values, &child, judgement);
+      return Admit(i, child.values, &child, judgement) &&
+             (child.values.actions.empty() || Act(i, child.values.actions));
     }
   }
 
@@ -363,10 +387,39 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
   tags_[i] = verdict.state.tag;
   // Nobody answers an advertisement.
   if (verdict.keep_state && !IsNeighborAdvertisement(info)) {
-    return Admit(i, verdict.state, nullptr, judgement);
+    if (!Admit(i, verdict.state, nullptr, judgement)) return false;
+  } else {
+    CountPacket(*filter.generation, verdict, direction, info.ip_length, true,
+                *filter.counters);
   }
-  CountPacket(*filter.generation, verdict, direction, info.ip_length, true,
-              *filter.counters);
+  return verdict.state.actions.empty() || Act(i, verdict.state.actions);
+}
+
+bool Pipeline::Act(uint32_t i, const PacketActions& actions) {
+  PacketInfo& info = burst_->infos[i];
+  rte_mbuf& mbuf = *burst_->mbufs[i];
+  if (actions.max_packet_size != 0 &&
+      info.ip_length > actions.max_packet_size) {
+    Drop(i, DropReason::kNormalize);
+    return false;
+  }
+  if (actions.has(PacketActions::kSetPriority)) {
+    SetVlanPriority(mbuf, info, actions.priority[IsUrgent(info)]);
+  }
+  const bool v4 = info.family == Family::kIpv4;
+  if (v4 && actions.has(PacketActions::kClearDontFragment)) {
+    ClearDontFragment(mbuf, info);
+  }
+  if (info.ttl < actions.min_ttl) SetTtl(mbuf, info, actions.min_ttl);
+  if (actions.has(PacketActions::kSetTos)) {
+    SetTos(mbuf, info,
+           static_cast<uint8_t>(actions.tos | (info.tos & kEcnBits)));
+  }
+  // Fragments of one datagram keep what they have in common.
+  if (v4 && actions.has(PacketActions::kRandomId) && !info.has(kFragment)) {
+    SetIpId(mbuf, info, Be16(static_cast<uint16_t>(Random() >> 48)));
+  }
+  if (actions.max_mss != 0) ClampMss(mbuf, info, actions.max_mss);
   return true;
 }
 

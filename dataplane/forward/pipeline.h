@@ -123,6 +123,9 @@ class Pipeline {
   void PassByState(uint32_t i, StateIndex state, bool log,
                    const Judgement& judgement);
   bool StatesHaveChanged() const;
+  // Carries out what rules do to a packet that they let through. False: it is
+  // larger than they allow, and has been dropped.
+  bool Act(uint32_t i, const PacketActions& actions);
   bool ApplyRules(uint32_t i, const Judgement& judgement);
   bool Admit(uint32_t i, const StateTemplate& values,
              const ExpectedChild* child, const Judgement& judgement);

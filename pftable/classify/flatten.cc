@@ -128,7 +128,7 @@ class Flattener {
 
   // Adds the rule's conditions. False: it can never match.
   bool Narrow(const CompiledRule& rule, Context& context, bool* verify) const {
-    *verify = rule.max_packet_size != 0 || rule.has_tos ||
+    *verify = rule.has_priority || rule.has_tos ||
               rule.probability != 0 || rule.tagged != kNoTag ||
               rule.received_on.kind != InterfaceCondition::Kind::kNone;
     const std::pair<const AddressCondition*, IntervalSet*> ends[] = {

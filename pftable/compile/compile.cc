@@ -285,6 +285,7 @@ class PolicyCompiler {
     engine.reassemble = options.reassemble;
     engine.aborts_sctp = options.dialect == Dialect::kFreeBsd;
     engine.pairs_neighbors = options.dialect == Dialect::kFreeBsd;
+    engine.routing_is_option = options.dialect == Dialect::kOpenBsd;
     for (const InterfaceMatch& skip : options.skip) {
       if (skip.IsSet()) {
         result_->skip.push_back(rules_.CompileInterface(skip));

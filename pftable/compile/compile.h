@@ -37,7 +37,10 @@ inline constexpr uint64_t kMaxEvaluationSteps = 4'000'000;
 // carried out by never holding.
 inline constexpr EngineCapabilities kEngineCapabilities = {
     .anchors = true,
+    .scrub = true,
     .packet_sizes = true,
+    .priorities = true,
+    .set_tos = true,
     .received_on = true,
     .sockets = true,
     .routes = true,

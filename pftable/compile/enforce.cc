@@ -48,7 +48,13 @@ constexpr RuleConstruct kRuleConstructs[] = {
     {"dup-to", &EngineCapabilities::routing,
      [](const Rule& r) { return r.route == RouteKind::kDupTo; }},
     {"scrub", &EngineCapabilities::scrub,
-     [](const Rule& r) { return r.scrub.IsSet(); }},
+     [](const Rule& r) {
+       ScrubOptions others = r.scrub;
+       others.reassemble_tcp = false;
+       return others.IsSet();
+     }},
+    {"scrub reassemble tcp", &EngineCapabilities::scrub_tcp,
+     [](const Rule& r) { return r.scrub.reassemble_tcp; }},
     {"modulate state", &EngineCapabilities::sequence_rewriting,
      [](const Rule& r) { return r.state == StateKind::kModulate; }},
     {"synproxy state", &EngineCapabilities::synproxy,
@@ -200,7 +206,7 @@ class Finder {
     if (!can_.layer2) {
       for (const EtherRule& r : rules.ether) Report(r.place, "ether");
     }
-    if (!can_.scrub) {
+    if (!can_.scrub_rules) {
       for (const Rule& r : rules.scrub) Report(r.place, "scrub rule");
     }
     if (!can_.translation) {

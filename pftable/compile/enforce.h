@@ -22,7 +22,9 @@ struct EngineCapabilities {
   bool translation = false;        // nat-to, rdr-to, binat-to, nat, rdr, binat
   bool address_families = false;   // af-to
   bool routing = false;            // route-to, reply-to, dup-to
-  bool scrub = false;              // scrub (...) and scrub rules
+  bool scrub = false;              // scrub (...), but for reassemble tcp
+  bool scrub_tcp = false;          // scrub (reassemble tcp)
+  bool scrub_rules = false;
   bool sequence_rewriting = false;  // modulate state
   bool synproxy = false;           // synproxy state, set syncookies
   bool source_tracking = false;    // source-track, max-src-*, overload

@@ -53,6 +53,8 @@ struct EngineOptions {
   bool aborts_sctp = false;
   // A neighbour advertisement belongs to the state of its solicitation.
   bool pairs_neighbors = false;
+  // OpenBSD: an IPv6 routing header needs `allow-opts`, too.
+  bool routing_is_option = false;
 
   // Adaptive timeouts follow the room for states.
   bool adaptive_by_room = false;

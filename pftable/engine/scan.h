@@ -58,10 +58,7 @@ class Scan {
     if (!AddressMatches(rule.destination, packet_.destination)) return false;
     if (!TransportMatches(rule)) return false;
     if (rule.fragments_only && !fragment_) return false;
-    if (rule.max_packet_size != 0 &&
-        packet_.ip_length > rule.max_packet_size) {
-      return false;
-    }
+    if (rule.has_priority && !PriorityMatches(rule)) return false;
     if (rule.has_tos && rule.tos != packet_.tos) return false;
     if (rule.probability != 0 &&
         static_cast<uint32_t>(MixBits(input_.random + rule.slot) >> 32) >=
@@ -113,6 +110,7 @@ class Scan {
       return;
     }
     verdict_.allow_options = rule.allow_options;
+    state.actions.Add(rule.actions);
     state.flags |= rule.state_flags;
     if (verdict_.log) state.flags |= kStateLog;
     if (match_log_all_) state.flags |= kStateLogAll;
@@ -132,6 +130,7 @@ class Scan {
     } else {
       counters_.match_rules_lost.Add(1);
     }
+    state.actions.Add(rule.actions);
     if (rule.log || log_matches_) Log(rule, anchor_slot);
     if (rule.log) verdict_.log = true;
     if (rule.log_all) match_log_all_ = true;
@@ -143,6 +142,13 @@ class Scan {
     verdict_.logged[verdict_.logged_count++] = {.rule_slot = rule.slot,
                                                 .anchor_slot = anchor_slot,
                                                 .action = rule.action};
+  }
+
+  bool PriorityMatches(const CompiledRule& rule) const {
+    if (!packet_.has(kVlanTagged) && !packet_.has(kPrioritySet)) {
+      return rule.priority_of_untagged;
+    }
+    return packet_.vlan_priority() == rule.priority;
   }
 
   bool TransportMatches(const CompiledRule& rule) const {
