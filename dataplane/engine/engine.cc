@@ -116,6 +116,9 @@ absl::Status Engine::MakeWorkers() {
                       .pool = options_.pool,
                       .log = packet_log_ != nullptr ? packet_log_->ring(i)
                                                     : nullptr,
+                      .fragments = FragmentRoom(options_),
+                      .workers = options_.workers,
+                      .secret = secret,
                       .random_seed = draws}},
         &plane_->filters, expectations_.get());
     if (!shard.ok()) return shard.status();

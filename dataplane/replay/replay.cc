@@ -204,20 +204,13 @@ absl::Status Replay::OnePacket(const SourcedPacket& packet) {
   ++packets_;
   BurstResult result;
   simulation_->Process(packet.port, burst, result);
-  simulation_->CountSent(packet.port, result);
   if (!options_.verdicts_file.empty()) WriteVerdict(packet);
-  const auto send = [&](rte_mbuf* mbuf, uint16_t port) {
+  simulation_->Send(packet.port, result, [&](uint16_t port, rte_mbuf* mbuf) {
     if (port < writers_.size() && writers_[port] != nullptr) {
       writers_[port]->Write(packet.nanoseconds, FrameBytes(*mbuf, buffer_));
     }
     rte_pktmbuf_free(mbuf);
-  };
-  for (uint32_t i = 0; i < result.forward_count; ++i) {
-    send(result.forward[i], simulation_->peer(packet.port));
-  }
-  for (uint32_t i = 0; i < result.answer_count; ++i) {
-    send(result.answers[i], packet.port);
-  }
+  });
   return absl::OkStatus();
 }
 

@@ -141,7 +141,6 @@ class Run {
     verdicts_.clear();
     BurstResult result;
     simulation_->Process(port, burst, result);
-    simulation_->CountSent(port, result);
     const std::map<uint16_t, std::vector<Frame>> left =
         TakeFrames(port, result);
     absl::Status status = CheckVerdicts(step, frames);
@@ -154,16 +153,12 @@ class Run {
   }
 
   std::map<uint16_t, std::vector<Frame>> TakeFrames(
-      uint16_t port, const BurstResult& result) {
+      uint16_t port, BurstResult& result) {
     std::map<uint16_t, std::vector<Frame>> left;
-    for (uint32_t i = 0; i < result.forward_count; ++i) {
-      left[simulation_->peer(port)].push_back(BytesOf(result.forward[i]));
-      rte_pktmbuf_free(result.forward[i]);
-    }
-    for (uint32_t i = 0; i < result.answer_count; ++i) {
-      left[port].push_back(BytesOf(result.answers[i]));
-      rte_pktmbuf_free(result.answers[i]);
-    }
+    simulation_->Send(port, result, [&](uint16_t by, rte_mbuf* mbuf) {
+      left[by].push_back(BytesOf(mbuf));
+      rte_pktmbuf_free(mbuf);
+    });
     return left;
   }
 
