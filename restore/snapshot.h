@@ -13,6 +13,7 @@
 
 #include "packet/address.h"
 #include "packet/packet.h"
+#include "pftable/engine/packet_actions.h"
 #include "pftable/policy/policy.h"
 #include "pftable/policy/timeouts.h"
 #include "restore/restore_job.h"
