@@ -330,7 +330,9 @@ FragmentResult FragmentCache::Insert(uint32_t index, const Entry& fragment) {
       Refund(d.source, a.mbuf);
       CutFront(*a.mbuf, a.header, cut);
       Charge(d.source, a.mbuf);
+      --d.in_part[a.offset / kPartBytes];
       a.offset = static_cast<uint16_t>(a.offset + cut);
+      ++d.in_part[a.offset / kPartBytes];
       a.length = static_cast<uint16_t>(a.length - cut);
       d.bytes -= cut;
       break;

@@ -76,6 +76,8 @@ class FragmentCache {
 
   // Mbufs of packets that are held.
   uint32_t held() const { return entries_in_use_; }
+  // Mbufs that they consist of.
+  uint32_t segments() const { return segments_in_use_; }
   bool empty() const { return datagrams_in_use_ == 0; }
   uint32_t capacity() const { return capacity_; }
   const FragmentStatistics& statistics() const { return statistics_; }

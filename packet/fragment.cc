@@ -132,8 +132,8 @@ bool TidyFragment(rte_mbuf& mbuf, const PacketInfo& info) {
     const uint32_t part = std::min<uint32_t>(surplus, last->data_len);
     last->data_len = static_cast<uint16_t>(last->data_len - part);
     surplus -= part;
-    if (last->data_len == 0 && last != &mbuf) FreeSegmentAfter(*before, mbuf);
-    else if (last == &mbuf) break;
+    if (last == &mbuf) break;
+    if (last->data_len == 0) FreeSegmentAfter(*before, mbuf);
   }
   const uint32_t header = info.l4_offset;
   if (mbuf.data_len >= header) return true;
@@ -204,7 +204,6 @@ void BeginDatagram(Family family, uint32_t total, const FragmentPiece& first) {
   if (family == Family::kIpv4) {
     WriteIpv4(frame + first.l3_offset, first.header - first.l3_offset + total,
               0);
-    mbuf.ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD;
   } else {
     constexpr uint32_t kHeader = sizeof(wire::Ipv6Fragment);
     const uint32_t before = first.header - kHeader;
@@ -256,10 +255,13 @@ FragmentSplitter::FragmentSplitter(rte_mbuf* mbuf) : rest_(mbuf) {
   const Kept first = KeptOf(*mbuf);
   uint8_t* frame = Frame(*mbuf);
   const bool v4 = frame[first.l3_offset] >> 4 == 4;
-  wire::Ipv4 whole4;
-  wire::Ipv6 whole6;
-  std::memcpy(&whole4, frame + first.l3_offset, sizeof whole4);
-  std::memcpy(&whole6, frame + first.l3_offset, v4 ? 0 : sizeof whole6);
+  wire::Ipv4 whole4{};
+  wire::Ipv6 whole6{};
+  if (v4) {
+    std::memcpy(&whole4, frame + first.l3_offset, sizeof whole4);
+  } else {
+    std::memcpy(&whole6, frame + first.l3_offset, sizeof whole6);
+  }
   std::array<uint8_t, sizeof(wire::Ethernet) + sizeof(wire::Vlan)> link;
   std::memcpy(link.data(), frame,
               std::min<size_t>(link.size(), first.header));

@@ -57,7 +57,9 @@ Pipeline::Pipeline(const Config& config, StateTable& states,
       states_(states),
       expectations_(expectations),
       counters_(counters),
-      random_(config.random_seed != 0 ? config.random_seed : 1) {}
+      random_(config.random_seed != 0 ? config.random_seed : 1),
+      fragments_(config.fragments, config.secret, &Pipeline::DropFragment,
+                 this) {}
 
 // xorshift64*: rules draw from it, secrets do not.
 uint64_t Pipeline::Random() {
@@ -97,6 +99,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
   port_ = &counters_[port];
   result_ = &result;
   result.forward_count = 0;
+  result.reassembled = 0;
   result.answer_count = 0;
   tags_.fill(kNoTag);
   if (config_.on_verdict != nullptr) rules_.fill(kNoRule);
@@ -105,6 +108,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       burst.count == kMaxBurst ? ~Mask{0} : Bit(burst.count) - 1;
   Mask alive = 0;   // to be judged
   Mask passed = 0;  // not to be judged
+  uint16_t flags = 0;
   if (!arrival.enabled) {
     DropAll(all, DropReason::kPortDown);
   } else if (arrival.peer == kNoPort) {
@@ -114,6 +118,9 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       const PacketInfo& info = burst.infos[i];
       if (info.kind == Kind::kIp) [[likely]] {
         alive |= Bit(i);
+        flags |= info.flags;
+      } else if (info.kind == Kind::kTaken) {
+        continue;
       } else if (info.kind == Kind::kMalformed) {
         Drop(i, info.drop);
       } else if (arrival.pass_non_ip) {
@@ -155,6 +162,13 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       result.forward[result.forward_count++] = burst.mbufs[i];
     });
   }
+  if ((flags & kReassembled) != 0) [[unlikely]] {
+    for (uint32_t k = 0; k < result.forward_count; ++k) {
+      if ((result.forward[k]->ol_flags & kFragmentMark) != 0) {
+        result.reassembled |= Bit(k);
+      }
+    }
+  }
   if (config_.on_verdict != nullptr) {
     for (uint32_t i = 0; i < burst.count; ++i) {
       const bool forwarded = (passed & Bit(i)) != 0;
@@ -163,6 +177,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
           {.info = &burst.infos[i],
            .passed = forwarded,
            .reason = forwarded ? DropReason::kMatch : reasons_[i],
+           .held = !forwarded && reasons_[i] == kNotDropped,
            .rule = rules_[i]});
     }
   }
@@ -499,14 +514,18 @@ void Pipeline::Log(uint32_t i, const LoggedRule& rule, DropReason reason,
 }
 
 void Pipeline::Drop(uint32_t i, DropReason reason) {
-  port_->drops[static_cast<size_t>(reason)].Add(1);
+  // What was put together had arrived as so many packets.
+  port_->drops[static_cast<size_t>(reason)].Add(
+      CountFragments(*burst_->mbufs[i]));
   reasons_[i] = reason;
   rte_pktmbuf_free(burst_->mbufs[i]);
   burst_->mbufs[i] = nullptr;
 }
 
 void Pipeline::DropAll(Mask packets, DropReason reason) {
-  ForEach(packets, [&](uint32_t i) { Drop(i, reason); });
+  ForEach(packets, [&](uint32_t i) {
+    if (burst_->infos[i].kind != Kind::kTaken) Drop(i, reason);
+  });
 }
 
 // Builds an answer with build(mbuf) and queues it for the port of arrival.

@@ -42,6 +42,7 @@ class WorkerShard {
   std::span<PortCounters> counters() { return counters_; }
   std::span<const PortCounters> counters() const { return counters_; }
   Pipeline& pipeline() { return pipeline_; }
+  const Pipeline& pipeline() const { return pipeline_; }
 
  private:
   WorkerShard(const Options& options, const FilterTable* filters,

@@ -19,6 +19,7 @@ namespace {
 // it, so that ends keep up with beginnings.
 constexpr uint32_t kExpiryBudget = 64;
 constexpr uint32_t kExpectationBudget = 16;
+constexpr uint32_t kFragmentBudget = 64;
 
 // Rounds without packets before a worker that may sleep does, and before it
 // sleeps longer.
@@ -38,7 +39,8 @@ Worker::Worker(Options options, Plane* plane,
       transmitter_(options_.index, plane, shard_->counters(), &totals_),
       views_(options_.index, &round_, &plane->filters, &shard_->states()),
       judge_(options_.index, {.verify_checksums = options_.verify_checksums},
-             &round_, &views_, &shard_->pipeline(), &transmitter_, &totals_),
+             &round_, &views_, &shard_->pipeline(), &transmitter_, &totals_,
+             plane),
       steerer_(options_.index, {.verify_checksums = options_.verify_checksums},
                plane, &round_, &judge_, &transmitter_, &totals_),
       queues_(options_.index, plane) {}
@@ -73,6 +75,7 @@ void Worker::Run() {
     // Without a drain, or by the last packets of one.
     while (judge_.AbandonHeld(plane_.filters) > 0) {
     }
+    shard_->pipeline().ClearFragments();
   }
   rte_rcu_qsbr_thread_offline(plane_.quiescence, options_.index);
   rte_rcu_qsbr_thread_unregister(plane_.quiescence, options_.index);
@@ -138,6 +141,9 @@ void Worker::Housekeeping(uint32_t packets) {
   if (round_.now != last_expiry_ || expiry_behind_) {
     last_expiry_ = round_.now;
     expiry_behind_ = !shard_->states().Expire(round_.now, kExpiryBudget + 2 * packets);
+    if (!shard_->pipeline().fragments().empty()) {
+      shard_->pipeline().ExpireFragments(round_.now, kFragmentBudget);
+    }
     // One worker is enough for what all share.
     if (options_.index == 0 && !plane_.expectations->empty()) {
       plane_.expectations->Expire(round_.now, kExpectationBudget);

@@ -285,6 +285,7 @@ class PolicyCompiler {
     engine.reassemble = options.reassemble;
     engine.aborts_sctp = options.dialect == Dialect::kFreeBsd;
     engine.pairs_neighbors = options.dialect == Dialect::kFreeBsd;
+    engine.drops_unfragmentable = options.dialect == Dialect::kOpenBsd;
     engine.routing_is_option = options.dialect == Dialect::kOpenBsd;
     for (const InterfaceMatch& skip : options.skip) {
       if (skip.IsSet()) {

@@ -47,6 +47,7 @@ inline constexpr EngineCapabilities kEngineCapabilities = {
     .if_bound = true,
     .dynamic_interfaces = true,
     .probability = true,
+    .reassembly = true,
     .fail_policy = true,
     .keep_counters = true,
 };

@@ -55,6 +55,9 @@ struct EngineOptions {
   bool pairs_neighbors = false;
   // OpenBSD: an IPv6 routing header needs `allow-opts`, too.
   bool routing_is_option = false;
+  // OpenBSD: a fragment that says "do not fragment" is dropped, whether
+  // fragments are put together or not, unless `no-df` takes it.
+  bool drops_unfragmentable = false;
 
   // Adaptive timeouts follow the room for states.
   bool adaptive_by_room = false;
