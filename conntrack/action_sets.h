@@ -17,7 +17,7 @@ class ActionSets {
  public:
   static constexpr uint8_t kNone = 0;
   // Its actions are elsewhere.
-  static constexpr uint8_t kOwn = 15;
+  static constexpr uint8_t kOwn = 7;
 
   // The number of the set, which has one state more.
   uint8_t Take(const PacketActions& actions) {

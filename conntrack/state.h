@@ -117,9 +117,9 @@ struct alignas(64) StateHot {
   std::array<uint8_t, 2> phase;  // TcpPhase or DatagramPhase
   std::array<uint8_t, 2> scale;
   uint16_t flags;     // StateFlag and EntryFlag bits
-  Timeout timeout;    // the one that now applies
-  uint8_t match_count : 4;  // of StateExtra::match_slots
-  uint8_t action_set : 4;   // StateEntries::ActionsOf(); 0: none
+  Timeout timeout : 5;     // the one that now applies
+  uint8_t action_set : 3;  // StateEntries::ActionsOf(); 0: none
+  uint8_t match_count;  // of StateExtra::match_slots
 
   Direction direction() const {
     return (flags & kEntryOut) != 0 ? Direction::kOut : Direction::kIn;
@@ -129,6 +129,7 @@ struct alignas(64) StateHot {
   bool reserved() const { return (key.family & kReservedFamily) != 0; }
 };
 static_assert(sizeof(StateHot) == 64);
+static_assert(kTimeoutCount <= 1 << 5);
 
 // What is needed when a state is made, queued again, listed or ended.
 struct alignas(64) StateCold {

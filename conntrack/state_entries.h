@@ -99,7 +99,7 @@ class StateEntries {
   void SetActions(StateIndex state, const PacketActions& actions) {
     if (actions.empty()) return;
     const uint8_t set = action_sets_.Take(actions);
-    hot_[state].action_set = set & 0xf;
+    hot_[state].action_set = set & ActionSets::kOwn;
     if (set == ActionSets::kOwn) own_actions_[state] = actions;
   }
   // What an expectation has to know of this state.

@@ -123,8 +123,8 @@ void StateIntake::Write(const StateRecord& record, StateIndex state) {
   hot.phase = record.phase;
   hot.scale = record.scale;
   hot.timeout = record.timeout;
-  hot.match_count =
-      std::min<uint32_t>(values.match_count, kMaxMatchRules) & 0xf;
+  hot.match_count = static_cast<uint8_t>(
+      std::min<uint32_t>(values.match_count, kMaxMatchRules));
   if (hot.match_count != 0) extra.match_slots = values.match_slots;
   entries_.SetActions(state, values.actions);
   // Its rule has counted them where it comes from, so they count as handed

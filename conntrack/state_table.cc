@@ -374,8 +374,8 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   cold.anchor_slot = values.anchor_slot;
   cold.interface = where.interface;
   cold.tag = values.tag;
-  hot.match_count =
-      std::min<uint32_t>(values.match_count, kMaxMatchRules) & 0xf;
+  hot.match_count = static_cast<uint8_t>(
+      std::min<uint32_t>(values.match_count, kMaxMatchRules));
   if (hot.match_count != 0) {
     entries_.extra(state).match_slots = values.match_slots;
   }

@@ -104,7 +104,9 @@ absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
     const RuleId id = RuleIdOf(info->identity);
     // Rules come in order of evaluation within their anchor.
     rulesets[status.rule.anchor].rules.push_back(
-        {SnapshotRuleKind::kFilter, id, PrintRule(*status.rule.rule, print)});
+        {status.rule.scrub ? SnapshotRuleKind::kScrub
+                           : SnapshotRuleKind::kFilter,
+         id, PrintRule(*status.rule.rule, print)});
     snapshot->rule_counters.push_back(
         {.rule = id,
          .occurrence = info->occurrence,

@@ -1,4 +1,6 @@
 // The parts of StateImporter that deal with the policy.
+#include <algorithm>
+#include <array>
 #include <limits>
 #include <map>
 #include <string>
@@ -43,8 +45,10 @@ absl::Status CheckCanonical(const SnapshotRuleset& ruleset,
   }
   if (!same) return NotCanonical(ruleset, "options not in canonical form");
   const Ruleset& rules = policy.main.rules;
-  if (rules.filter.size() != ruleset.rules.size() || !rules.scrub.empty() ||
-      !rules.nat.empty() || !rules.rdr.empty() || !rules.binat.empty() ||
+  const size_t scrubs = std::ranges::count(
+      ruleset.rules, SnapshotRuleKind::kScrub, &SnapshotRule::kind);
+  if (rules.filter.size() + scrubs != ruleset.rules.size() ||
+      rules.scrub.size() != scrubs || !rules.nat.empty() || !rules.rdr.empty() || !rules.binat.empty() ||
       !rules.ether.empty()) {
     return NotCanonical(ruleset, "a text that is not one rule");
   }
@@ -53,13 +57,15 @@ absl::Status CheckCanonical(const SnapshotRuleset& ruleset,
     return NotCanonical(ruleset, "a text that is no rule");
   }
   const PrintOptions print = SnapshotPrintOptions(dialect);
-  for (size_t i = 0; i < ruleset.rules.size(); ++i) {
-    const SnapshotRule& rule = ruleset.rules[i];
-    if (PrintRule(rules.filter[i], print) != rule.text) {
+  std::array<size_t, 2> next{};
+  for (const SnapshotRule& rule : ruleset.rules) {
+    const bool scrub = rule.kind == SnapshotRuleKind::kScrub;
+    const Rule& parsed = (scrub ? rules.scrub : rules.filter)[next[scrub]++];
+    if (PrintRule(parsed, print) != rule.text) {
       return NotCanonical(
           ruleset, absl::StrCat("not in canonical form: ", rule.text));
     }
-    if (RuleIdOf(RuleIdentity(rules.filter[i], ruleset.anchor)) != rule.id) {
+    if (RuleIdOf(RuleIdentity(parsed, ruleset.anchor)) != rule.id) {
       return NotCanonical(
           ruleset, absl::StrCat("another rule's identity: ", rule.text));
     }
@@ -92,13 +98,17 @@ absl::StatusOr<Policy> ParsedRuleset(const SnapshotRuleset& ruleset,
   for (const std::string& option : ruleset.options) {
     absl::StrAppend(&input.text, "set ", option, "\n");
   }
-  for (const SnapshotRule& rule : ruleset.rules) {
-    if (rule.kind != SnapshotRuleKind::kFilter) {
-      return NotCanonical(
-          ruleset,
-          absl::StrCat("a rule that filters do not have: ", rule.text));
+  // In the order that a text of FreeBSD's has to have.
+  for (const SnapshotRuleKind kind :
+       {SnapshotRuleKind::kScrub, SnapshotRuleKind::kFilter}) {
+    for (const SnapshotRule& rule : ruleset.rules) {
+      if (rule.kind == kind) absl::StrAppend(&input.text, rule.text, "\n");
+      if (rule.kind > SnapshotRuleKind::kScrub) {
+        return NotCanonical(
+            ruleset,
+            absl::StrCat("a rule that filters do not have: ", rule.text));
+      }
     }
-    absl::StrAppend(&input.text, rule.text, "\n");
   }
   ParseResult result = ParsePolicy(std::move(input));
   if (!result.ok()) {

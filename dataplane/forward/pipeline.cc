@@ -216,6 +216,8 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
     });
   }
   judgement.filter.counters->searches.Add(count);
+  scrubbing_ = judgement.filter.generation->policy->has_scrub;
+  if (scrubbing_) [[unlikely]] Scrub(alive, judgement);
   // An empty table needs no look; a stateless ruleset leaves it empty.
   if (states_.size() == 0) {
     states.fill(kNoState);
@@ -269,6 +271,21 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   return passed;
 }
 
+inline bool Pipeline::Finish(uint32_t i, const PacketActions& actions) {
+  if (!scrubbing_) [[likely]] return actions.empty() || Act(i, actions);
+  PacketActions all = scrubs_[i];
+  all.Add(actions);
+  return all.empty() || Act(i, all);
+}
+
+inline bool Pipeline::FinishByState(uint32_t i, StateIndex state) {
+  const bool none =
+      states_.entries().hot(state).action_set == ActionSets::kNone;
+  if (none && !scrubbing_) [[likely]] return true;
+  return Finish(i, none ? PacketActions()
+                        : states_.entries().ActionsOf(state));
+}
+
 inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
                                const Judgement& judgement) {
   const PacketInfo& info = burst_->infos[i];
@@ -285,8 +302,7 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
       return JudgeMiss(i, judgement);
     }
     PassByState(i, state, step.log, judgement);
-    return states_.entries().hot(state).action_set == ActionSets::kNone ||
-           Act(i, states_.entries().ActionsOf(state));
+    return FinishByState(i, state);
   }
   if (step.verdict == StepVerdict::kReuse) return JudgeMiss(i, judgement);
   AnswerState(i, step);
@@ -321,9 +337,7 @@ bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
     }
     if (error.state != kNoState) {
       PassByState(i, error.state, error.log, judgement);
-      return states_.entries().hot(error.state).action_set ==
-                 ActionSets::kNone ||
-             Act(i, states_.entries().ActionsOf(error.state));
+      return FinishByState(i, error.state);
     }
   } else if (!info.has(kFragment) && StatesHaveChanged()) {
     const StateIndex state = states_.Find(info, *burst_->mbufs[i], judgement.where);
@@ -382,7 +396,7 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
       rules_[i] = kNoRule;
       if (child.values.tag != kNoTag) tags_[i] = child.values.tag;
       return Admit(i, child.values, &child, judgement) &&
-             (child.values.actions.empty() || Act(i, child.values.actions));
+             Finish(i, child.values.actions);
     }
   }
 
@@ -402,12 +416,19 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
   tags_[i] = verdict.state.tag;
   // Nobody answers an advertisement.
   if (verdict.keep_state && !IsNeighborAdvertisement(info)) {
-    if (!Admit(i, verdict.state, nullptr, judgement)) return false;
+    if (!scrubbing_) [[likely]] {
+      if (!Admit(i, verdict.state, nullptr, judgement)) return false;
+    } else {
+      StateTemplate values = verdict.state;
+      values.actions = scrubs_[i];
+      values.actions.Add(verdict.state.actions);
+      if (!Admit(i, values, nullptr, judgement)) return false;
+    }
   } else {
     CountPacket(*filter.generation, verdict, direction, info.ip_length, true,
                 *filter.counters);
   }
-  return verdict.state.actions.empty() || Act(i, verdict.state.actions);
+  return Finish(i, verdict.state.actions);
 }
 
 bool Pipeline::Act(uint32_t i, const PacketActions& actions) {

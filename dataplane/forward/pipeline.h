@@ -188,6 +188,11 @@ class Pipeline {
   // Carries out what rules do to a packet that they let through. False: it is
   // larger than they allow, and has been dropped.
   bool Act(uint32_t i, const PacketActions& actions);
+  // The same of what its scrub rule and its rules, or its state, say together.
+  bool Finish(uint32_t i, const PacketActions& actions);
+  bool FinishByState(uint32_t i, StateIndex state);
+  // Finds the scrub rules of packets.
+  void Scrub(Mask alive, const Judgement& judgement);
   bool ApplyRules(uint32_t i, const Judgement& judgement);
   bool Admit(uint32_t i, const StateTemplate& values,
              const ExpectedChild* child, const Judgement& judgement);
@@ -227,6 +232,9 @@ class Pipeline {
   // In its place, of packets that are not dropped.
   static constexpr auto kNotDropped = static_cast<DropReason>(kDropReasonCount);
   std::array<uint32_t, kMaxBurst> rules_;
+  // Of this judgement: whether there are scrub rules, and what they say.
+  bool scrubbing_ = false;
+  std::array<PacketActions, kMaxBurst> scrubs_;
   // Of this judgement: which packets have candidates.
   Mask classified_ = 0;
   std::array<Candidates, kMaxBurst> candidates_;

@@ -1,12 +1,14 @@
-// The part of the pipeline that puts fragments together before anything is
-// judged.
+// The parts of the pipeline that normalise before anything is judged: fragments
+// are put together, and scrub rules looked for.
 #include <rte_mbuf.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "dataplane/forward/pipeline.h"
 #include "packet/rewrite.h"
 #include "pftable/engine/generation.h"
+#include "pftable/engine/scrub.h"
 
 namespace sluice {
 namespace {
@@ -50,39 +52,74 @@ void Pipeline::DropFragment(void* pipeline, rte_mbuf* mbuf) {
   rte_pktmbuf_free(mbuf);
 }
 
+void Pipeline::Scrub(Mask alive, const Judgement& judgement) {
+  for (; alive != 0; alive &= alive - 1) {
+    const auto i = static_cast<uint32_t>(std::countr_zero(alive));
+    const PacketInfo& info = burst_->infos[i];
+    scrubs_[i] =
+        EvaluateScrub(*judgement.filter.generation,
+                      {.packet = info,
+                       .direction = judgement.where.direction,
+                       .interface = judgement.at.interface,
+                       .received_on = judgement.arrival.interface,
+                       .tag = tags_[i],
+                       .now = judgement.now},
+                      /*count=*/true,
+                      *judgement.filter.counters)
+            .actions;
+  }
+}
+
 void Pipeline::Reassemble(uint16_t port, PacketBurst& burst,
                           const Topology& topology, const FilterEnds& filters,
                           Tick now) {
   const PortContext& arrival = topology.ports[port];
   // Judge() says why these are dropped.
   if (!arrival.enabled || arrival.peer == kNoPort) return;
-  const std::array<FragmentWish, 2> wishes = {
-      WishOf(*filters[0], arrival),
-      WishOf(*filters[1], topology.ports[arrival.peer])};
-  const bool first = wishes[0].reassembles;
-  // Whole for both ends, if one of them wants it so.
-  const bool reassembles = first || wishes[1].reassembles;
-  const FragmentWish& wish = wishes[first ? 0 : 1];
-  const bool drops_df = wishes[0].drops_df || wishes[1].drops_df;
-  if (!reassembles && !drops_df) return;
-  const FragmentPlace place = {
-      .port = port,
-      .filter = filters[first ? 0 : 1]->number,
-      .limit = std::max<uint32_t>(wish.limit / config_.workers, 1),
-      .life = wish.life};
+  const std::array<const PortContext*, 2> ends = {
+      &arrival, &topology.ports[arrival.peer]};
+  const std::array<FragmentWish, 2> usual = {WishOf(*filters[0], *ends[0]),
+                                             WishOf(*filters[1], *ends[1])};
   burst_ = &burst;
   port_ = &counters_[port];
   for (uint32_t i = 0; i < burst.count; ++i) {
     PacketInfo& info = burst.infos[i];
     if (info.kind != Kind::kIp || !info.has(kFragment)) continue;
+    std::array<FragmentWish, 2> wishes = usual;
+    for (size_t end = 0; end < wishes.size(); ++end) {
+      const FilterView& filter = *filters[end];
+      if (!usual[end].judges || !filter.generation->policy->has_scrub) continue;
+      // Where there are scrub rules, they alone decide.
+      const ScrubVerdict scrub =
+          EvaluateScrub(*filter.generation,
+                        {.packet = info,
+                         .direction = static_cast<Direction>(end),
+                         .interface = ends[end]->interface,
+                         .received_on = arrival.interface,
+                         .now = now},
+                        /*count=*/false, *filter.counters);
+      FragmentWish& wish = wishes[end];
+      wish.reassembles = scrub.ip != nullptr && !scrub.ip->no_reassembly;
+      wish.no_df = scrub.actions.has(PacketActions::kClearDontFragment);
+      wish.drops_df = scrub.ip != nullptr && !wish.no_df;
+    }
+    const bool first = wishes[0].reassembles;
+    // Whole for both ends, if one of them wants it so.
+    const bool reassembles = first || wishes[1].reassembles;
+    const FragmentWish& wish = wishes[first ? 0 : 1];
     if (info.has(kDontFragment)) {
-      if (drops_df) {
+      if (wishes[0].drops_df || wishes[1].drops_df) {
         TakeFragment(i, DropReason::kFragment);
         continue;
       }
-      ClearDontFragment(*burst.mbufs[i], info);
+      if (reassembles) ClearDontFragment(*burst.mbufs[i], info);
     }
     if (!reassembles) continue;
+    const FragmentPlace place = {
+        .port = port,
+        .filter = filters[first ? 0 : 1]->number,
+        .limit = std::max<uint32_t>(wish.limit / config_.workers, 1),
+        .life = wish.life};
     const FragmentResult result =
         fragments_.Add(burst.mbufs[i], info, place, now);
     switch (result.kind) {

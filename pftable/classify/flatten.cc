@@ -110,6 +110,10 @@ class Flattener {
 
   void FindOrder() {
     for (const CompiledRule& rule : policy_.rules) {
+      if (rule.action == RuleAction::kScrub ||
+          rule.action == RuleAction::kNoScrub) {
+        continue;  // not among those that are flattened
+      }
       if (rule.tag != kNoTag || rule.tagged != kNoTag ||
           (rule.is_call && rule.quick) ||
           (!rule.is_call && rule.action == RuleAction::kMatch)) {

@@ -56,15 +56,16 @@ uint64_t HashOptions(const Options& o) {
 // that multiply.
 class CallChecker {
  public:
-  explicit CallChecker(const CompiledPolicy& policy)
-      : policy_(policy), results_(policy.rulesets.size()) {}
+  CallChecker(const CompiledPolicy& policy,
+              const std::vector<CompiledRuleset>& rulesets)
+      : policy_(policy), rulesets_(rulesets), results_(rulesets.size()) {}
 
   // The index into `rules` of a call that closes a loop, or the message.
   absl::Status Check(uint32_t ruleset, uint32_t* place) {
     Result& result = results_[ruleset];
     if (result.state == State::kDone) return absl::OkStatus();
     result.state = State::kOpen;
-    const auto [begin, end] = policy_.rulesets[ruleset];
+    const auto [begin, end] = rulesets_[ruleset];
     uint64_t steps = end - begin;
     uint32_t depth = 0;
     for (uint32_t i = begin; i < end; ++i) {
@@ -103,6 +104,7 @@ class CallChecker {
   };
 
   const CompiledPolicy& policy_;
+  const std::vector<CompiledRuleset>& rulesets_;
   std::vector<Result> results_;
 };
 
@@ -189,6 +191,8 @@ class PolicyCompiler {
     size_t total = 0;
     for (const Named& named : anchors_) {
       total += named.anchor->rules.filter.size();
+      total += named.anchor->rules.scrub.size();
+      if (!named.anchor->rules.scrub.empty()) result_->has_scrub = true;
     }
     if (total >= context_.rule_slots->capacity()) {
       return absl::ResourceExhaustedError(absl::StrCat(
@@ -198,38 +202,55 @@ class PolicyCompiler {
     result_->listed.reserve(total);
     uint64_t hash = HashOptions(source_->options);
     for (const Named& named : anchors_) {
-      CompiledRuleset ruleset;
-      ruleset.begin = static_cast<uint32_t>(result_->rules.size());
       hash = CombineHash(hash, HashText(named.path));
-      // Counts equal rules of this anchor.
-      std::unordered_map<std::string, uint32_t> occurrences;
-      for (const Rule& rule : named.anchor->rules.filter) {
-        CompiledRule& compiled = result_->rules.emplace_back();
-        if (absl::Status s = rules_.Compile(rule, named.path, &compiled);
-            !s.ok()) {
-          return AtPlace(*source_, rule.place, s);
-        }
-        compiled.number =
-            static_cast<uint32_t>(result_->rules.size() - 1 - ruleset.begin);
-
-        RuleSlotRequest& request = requests_.emplace_back();
-        request.anchor = named.path;
-        request.identity = RuleIdentity(rule, named.path);
-        request.occurrence = occurrences[request.identity]++;
-        request.labels = rule.labels;
-        request.timeouts = RuleTimeouts(rule);
-        request.max_states = rule.state_options.max_states;
-        hash = CombineHash(hash, HashText(request.identity));
-        result_->listed.push_back(ListedRule{.anchor = named.path,
-                                             .rule = &rule,
-                                             .number = compiled.number,
-                                             .labels = rule.labels});
-      }
-      ruleset.end = static_cast<uint32_t>(result_->rules.size());
-      result_->rulesets.push_back(ruleset);
+      absl::StatusOr<CompiledRuleset> compiled =
+          CompileRuleset(named, named.anchor->rules.filter, /*scrub=*/false,
+                         &hash);
+      if (!compiled.ok()) return compiled.status();
+      result_->rulesets.push_back(*compiled);
+    }
+    for (const Named& named : anchors_) {
+      absl::StatusOr<CompiledRuleset> compiled = CompileRuleset(
+          named, named.anchor->rules.scrub, /*scrub=*/true, &hash);
+      if (!compiled.ok()) return compiled.status();
+      result_->scrub_rulesets.push_back(*compiled);
     }
     result_->hash = hash;
     return absl::OkStatus();
+  }
+
+  absl::StatusOr<CompiledRuleset> CompileRuleset(const Named& named,
+                                                 const std::vector<Rule>& rules,
+                                                 bool scrub, uint64_t* hash) {
+    CompiledRuleset ruleset;
+    ruleset.begin = static_cast<uint32_t>(result_->rules.size());
+    // Counts equal rules of this anchor.
+    std::unordered_map<std::string, uint32_t> occurrences;
+    for (const Rule& rule : rules) {
+      CompiledRule& compiled = result_->rules.emplace_back();
+      if (absl::Status s = rules_.Compile(rule, named.path, &compiled);
+          !s.ok()) {
+        return AtPlace(*source_, rule.place, s);
+      }
+      compiled.number =
+          static_cast<uint32_t>(result_->rules.size() - 1 - ruleset.begin);
+
+      RuleSlotRequest& request = requests_.emplace_back();
+      request.anchor = named.path;
+      request.identity = RuleIdentity(rule, named.path);
+      request.occurrence = occurrences[request.identity]++;
+      request.labels = rule.labels;
+      request.timeouts = RuleTimeouts(rule);
+      request.max_states = rule.state_options.max_states;
+      *hash = CombineHash(*hash, HashText(request.identity));
+      result_->listed.push_back(ListedRule{.anchor = named.path,
+                                           .rule = &rule,
+                                           .number = compiled.number,
+                                           .scrub = scrub,
+                                           .labels = rule.labels});
+    }
+    ruleset.end = static_cast<uint32_t>(result_->rules.size());
+    return ruleset;
   }
 
   absl::Status LinkCalls() {
@@ -249,11 +270,14 @@ class PolicyCompiler {
       }
       compiled.call_end = static_cast<uint32_t>(result_->calls.size());
     }
-    CallChecker checker(*result_);
-    for (uint32_t i = 0; i < result_->rulesets.size(); ++i) {
-      uint32_t place = 0;
-      if (absl::Status s = checker.Check(i, &place); !s.ok()) {
-        return AtPlace(*source_, result_->listed[place].rule->place, s);
+    for (const auto* rulesets :
+         {&result_->rulesets, &result_->scrub_rulesets}) {
+      CallChecker checker(*result_, *rulesets);
+      for (uint32_t i = 0; i < rulesets->size(); ++i) {
+        uint32_t place = 0;
+        if (absl::Status s = checker.Check(i, &place); !s.ok()) {
+          return AtPlace(*source_, result_->listed[place].rule->place, s);
+        }
       }
     }
     return absl::OkStatus();

@@ -284,6 +284,7 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
   }
 
   c.action = rule.action;
+  c.no_reassembly = rule.scrub.no_fragment_reassembly;
   c.quick = rule.quick;
   c.block_return = rule.block_return;
   c.rst_ttl = rule.return_rst_ttl;

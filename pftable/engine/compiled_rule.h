@@ -94,7 +94,9 @@ struct alignas(64) CompiledRule {
   uint32_t probability = 0;  // of 2^32; 0: always
 
   // What the rule does.
-  RuleAction action = RuleAction::kPass;  // kPass, kBlock or kMatch
+  // kPass, kBlock or kMatch; of scrub rules kScrub or kNoScrub.
+  RuleAction action = RuleAction::kPass;
+  bool no_reassembly = false;  // scrub rules: `fragment no reassemble`
   bool quick = false;
   uint16_t tag = kNoTag;
   BlockReturn block_return = BlockReturn::kDrop;

@@ -83,6 +83,7 @@ struct ListedRule {
   // Into CompiledPolicy::source.
   const Rule* rule = nullptr;
   uint32_t number = 0;  // in its ruleset, from 0
+  bool scrub = false;   // in the anchor's scrub rules
   uint32_t slot = 0;
   std::vector<std::string> labels;
 };
@@ -92,6 +93,10 @@ struct CompiledPolicy {
   std::vector<CompiledRule> rules;
   std::vector<CompiledRuleset> rulesets;  // the first is the main one
   std::vector<uint32_t> calls;            // indexes of rulesets
+  // FreeBSD's scrub rules, by the same indexes; they stand behind all others
+  // in `rules`.
+  std::vector<CompiledRuleset> scrub_rulesets;
+  bool has_scrub = false;
   std::vector<CompiledAddressList> address_lists;
   std::vector<Prefix> list_prefixes;
   std::vector<InterfaceCondition> skip;

@@ -72,6 +72,27 @@ class Scan {
     return rule.received_on.Matches(input_.received_on);
   }
 
+  // Of a scrub rule, the conditions that hold for whole packets and fragments
+  // alike: all that it has but ports.
+  bool NetworkMatches(const CompiledRule& rule) {
+    return !rule.never && rule.on.Matches(input_.interface) &&
+           (rule.direction == Direction::kBoth ||
+            rule.direction == input_.direction) &&
+           (rule.family == Family::kNone || rule.family == packet_.family) &&
+           (rule.any_protocol || rule.protocol == packet_.proto) &&
+           AddressMatches(rule.source, packet_.source) &&
+           AddressMatches(rule.destination, packet_.destination) &&
+           (rule.tagged == kNoTag ||
+            (rule.tagged == tag_) != rule.tagged_negated);
+  }
+  // And these.
+  bool PortsMatch(const CompiledRule& rule) const {
+    return (!rule.source_port.is_set ||
+            rule.source_port.Matches(packet_.source_port.host())) &&
+           (!rule.destination_port.is_set ||
+            rule.destination_port.Matches(packet_.destination_port.host()));
+  }
+
   // What a rule that matches does; a call only sets its tag. `anchor_slot`:
   // of the innermost call around it, or kNoRuleSlot.
   void Take(const CompiledRule& rule, uint32_t anchor_slot) {
