@@ -43,11 +43,18 @@ TEST_P(FragmentProperty, SaysWhatTheByteMapSays) {
       fragment.offset = 8 * below(8);
       // The first one is never the last.
       fragment.more = fragment.offset == 0 || below(3) != 0;
-      const uint32_t length =
-          fragment.more ? 8 * (1 + below(4)) : 1 + below(24);
+      uint32_t length = fragment.more ? 8 * (1 + below(4)) : 1 + below(24);
+      // Half of the datagrams come from an honest sender.
+      const bool honest = fragment.id % 2 == 0;
+      if (honest) {
+        fragment.offset = 16 * below(3);
+        fragment.more = fragment.offset < 32;
+        length = fragment.more ? 16 : 5;
+      }
       for (uint32_t i = 0; i < length; ++i) {
         // Few values, so that copies come by.
-        fragment.data.push_back(static_cast<uint8_t>(below(8) == 0));
+        fragment.data.push_back(static_cast<uint8_t>(
+            honest ? fragment.offset + i : below(8) == 0));
       }
       const uint32_t segment = below(3) == 0 ? 5 + below(60) : 0;
       const auto wrong = check.Step(fragment, segment, below(4) * 3);
