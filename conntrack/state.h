@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "conntrack/flow_key.h"
+#include "conntrack/tcp_scrub.h"
 #include "packet/address.h"
 #include "packet/packet.h"
 #include "pftable/engine/state_template.h"
@@ -185,6 +186,8 @@ struct StateRecord {
   uint32_t idle = 0;        // ticks
   uint32_t expires_in = 0;  // ticks, 0 when it is due
   StateTemplate values;  // what it copied from its rules
+  // With PacketActions::kScrubTcp; `last` is how long ago that was, in ticks.
+  TcpScrub scrub;
   StateHandle parent;
 };
 

@@ -18,11 +18,18 @@ absl::Status StateEntries::Build(uint32_t capacity, bool huge_pages,
     if (!allocated.ok()) return allocated.status();
     *memory = std::move(*allocated);
   }
-  auto own = TableMemory::Allocate(slots * sizeof(PacketActions),
-                                   /*huge_pages=*/false, /*prefault=*/false);
-  if (!own.ok()) return own.status();
-  own_actions_memory_ = *std::move(own);
+  const std::array<std::pair<TableMemory*, size_t>, 2> seldom = {{
+      {&own_actions_memory_, slots * sizeof(PacketActions)},
+      {&scrubs_memory_, slots * sizeof(TcpScrub)},
+  }};
+  for (const auto& [memory, bytes] : seldom) {
+    auto allocated = TableMemory::Allocate(bytes, /*huge_pages=*/false,
+                                           /*prefault=*/false);
+    if (!allocated.ok()) return allocated.status();
+    *memory = *std::move(allocated);
+  }
   own_actions_ = static_cast<PacketActions*>(own_actions_memory_.data());
+  scrubs_ = static_cast<TcpScrub*>(scrubs_memory_.data());
   capacity_ = capacity;
   hot_ = static_cast<StateHot*>(hot_memory_.data());
   cold_ = static_cast<StateCold*>(cold_memory_.data());

@@ -17,6 +17,7 @@
 #include "conntrack/expectation.h"
 #include "conntrack/memory.h"
 #include "conntrack/state.h"
+#include "conntrack/tcp_scrub.h"
 
 namespace sluice {
 
@@ -101,6 +102,15 @@ class StateEntries {
     const uint8_t set = action_sets_.Take(actions);
     hot_[state].action_set = set & ActionSets::kOwn;
     if (set == ActionSets::kOwn) own_actions_[state] = actions;
+    if (actions.has(PacketActions::kScrubTcp)) scrubs_[state] = TcpScrub{};
+  }
+  // Of TCP states whose actions have kScrubTcp.
+  TcpScrub& scrub(StateIndex state) { return scrubs_[state]; }
+  const TcpScrub& scrub(StateIndex state) const { return scrubs_[state]; }
+  bool IsScrubbed(StateIndex state) const {
+    return hot_[state].action_set != ActionSets::kNone &&
+           hot_[state].key.proto == protocol::kTcp &&
+           ActionsOf(state).has(PacketActions::kScrubTcp);
   }
   // What an expectation has to know of this state.
   ParentReference ReferenceTo(StateIndex state) const;
@@ -124,6 +134,8 @@ class StateEntries {
   // memory.
   PacketActions* own_actions_ = nullptr;
   TableMemory own_actions_memory_;
+  TcpScrub* scrubs_ = nullptr;
+  TableMemory scrubs_memory_;
 };
 
 }  // namespace sluice

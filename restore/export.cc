@@ -232,6 +232,12 @@ void StateExporter::AddState(const StateRecord& record) {
     state.interface = interfaces_->NameOf(record.interface);
   }
   state.binding = BindingOf(values);
+  if (tcp && values.actions.has(PacketActions::kScrubTcp)) {
+    state.binding.scrub = record.scrub;
+    for (TcpScrubPeer& peer : state.binding.scrub->peers) {
+      peer.last = std::min<Tick>(peer.last, kMaxTimeoutTicks);
+    }
+  }
   const bool bound_nowhere =
       values.has(kStateIfBound) && state.interface.empty();
   if (bound_nowhere || WhatIsWrong(state) != nullptr) {

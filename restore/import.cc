@@ -111,6 +111,7 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
         FindInterface(state.interface, "state", state.id, &record.interface);
     if (!status.ok()) return status;
   }
+  if (state.binding.scrub) record.scrub = *state.binding.scrub;
   for (size_t i = 0; i < 2; ++i) {
     const SnapshotPeer& peer = state.peers[i];
     record.address[i] = peer.address;

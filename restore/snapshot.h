@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "conntrack/tcp_scrub.h"
 #include "packet/address.h"
 #include "packet/packet.h"
 #include "pftable/engine/packet_actions.h"
@@ -141,6 +142,8 @@ struct SnapshotBinding {
   std::vector<RuleId> match_rules;
   std::vector<SnapshotTimeout> timeouts;  // ascending; of the rule itself
   PacketActions actions;  // empty: nothing is done to its packets
+  // Of a TCP state whose actions have kScrubTcp, `last` as ms ago.
+  std::optional<TcpScrub> scrub;
 
   friend bool operator==(const SnapshotBinding&,
                          const SnapshotBinding&) = default;

@@ -90,6 +90,7 @@ enum class AttributeType : uint16_t {
   kMatchRules = 0x8004,  // identities of match rules
   kTimeouts = 0x8005,    // the rule's own timeouts
   kActions = 0x8006,     // what is done to its packets; since 1.4
+  kTcpScrub = 0x8007,    // of scrub (reassemble tcp); since 1.4
 };
 
 enum class DigestAlgorithm : uint32_t {

@@ -263,6 +263,20 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
         }
         continue;
       }
+      case AttributeType::kTcpScrub: {
+        for (TcpScrubPeer& peer : binding->scrub.emplace().peers) {
+          peer.modulation = value.Get<uint32_t>();
+          peer.value = value.Get<uint32_t>();
+          peer.echo = value.Get<uint32_t>();
+          peer.lowest = value.Get<uint32_t>();
+          peer.last = value.Get<uint32_t>();
+          peer.flags = value.Get<uint8_t>();
+          peer.ttl = value.Get<uint8_t>();
+          value.GetZero(2);
+        }
+        if (!value.done()) return Bad(tlv.offset, "a scrub of another form");
+        continue;
+      }
       default: break;
     }
     if (tlv.critical()) {

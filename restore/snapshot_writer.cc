@@ -49,6 +49,20 @@ uint16_t PutBinding(SnapshotBytes& out, const SnapshotBinding& binding) {
     out.Put(actions.max_packet_size);
     out.EndTlv(at);
   }
+  if (binding.scrub) {
+    const size_t at = begin(AttributeType::kTcpScrub);
+    for (const TcpScrubPeer& peer : binding.scrub->peers) {
+      out.Put(peer.modulation);
+      out.Put(peer.value);
+      out.Put(peer.echo);
+      out.Put(peer.lowest);
+      out.Put(uint32_t{peer.last});
+      out.Put(peer.flags);
+      out.Put(peer.ttl);
+      out.Put(uint16_t{0});
+    }
+    out.EndTlv(at);
+  }
   return count;
 }
 

@@ -69,6 +69,26 @@ uint64_t Pipeline::Random() {
   return random_ * 0x2545f4914f6cdd1dULL;
 }
 
+uint32_t Pipeline::SecretBits() {
+  FlowKey4 key{};
+  const uint64_t draw = Random() + ++secrets_;
+  key.end0 = static_cast<uint32_t>(draw);
+  key.end1 = static_cast<uint32_t>(draw >> 32);
+  return static_cast<uint32_t>(Hash(key, config_.secret).value >> 16);
+}
+
+TcpScrubMoment Pipeline::MomentOf(StateIndex state,
+                                  const Judgement& judgement) const {
+  const StateHot& hot = states_.entries().hot(state);
+  constexpr auto kEstablished = static_cast<uint8_t>(TcpPhase::kEstablished);
+  return {.from = judgement.where.direction == hot.direction() ? 0u : 1u,
+          .established =
+              hot.phase[0] >= kEstablished && hot.phase[1] >= kEstablished,
+          .slack = states_.TimeoutOf(state, Timeout::kTcpTsDiff),
+          .age = judgement.now - states_.entries().cold(state).created,
+          .now = judgement.now};
+}
+
 void Pipeline::Parse(uint16_t port, PacketBurst& burst) {
   ParseBurst(burst, config_.parse);
   uint64_t bytes = 0;
@@ -291,9 +311,21 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
   const PacketInfo& info = burst_->infos[i];
   const rte_mbuf& mbuf = *burst_->mbufs[i];
   const Direction direction = judgement.where.direction;
+  const bool scrubbed = states_.entries().IsScrubbed(state) &&
+                        (states_.entries().hot(state).flags & kStateSloppy) == 0;
+  if (scrubbed &&
+      !TimestampsAreSound(states_.entries().scrub(state), info, mbuf,
+                          MomentOf(state, judgement))) [[unlikely]] {
+    Drop(i, DropReason::kBadTimestamp);
+    return false;
+  }
   const StepResult step =
       states_.Step(state, info, mbuf, direction, judgement.now);
   if (step.verdict == StepVerdict::kPass) [[likely]] {
+    if (scrubbed) [[unlikely]] {
+      ScrubTcp(states_.mutable_entries().scrub(state), burst_->infos[i],
+               *burst_->mbufs[i], MomentOf(state, judgement), SecretBits());
+    }
     if (step.helper &&
         RunTftpHelper(states_, state, info, mbuf, judgement.where,
                       judgement.now, expectations_) == HelperVerdict::kReuse) {
@@ -453,7 +485,7 @@ bool Pipeline::Act(uint32_t i, const PacketActions& actions) {
   }
   // Fragments of one datagram keep what they have in common.
   if (v4 && actions.has(PacketActions::kRandomId) && !info.has(kFragment)) {
-    SetIpId(mbuf, info, Be16(static_cast<uint16_t>(Random() >> 48)));
+    SetIpId(mbuf, info, Be16(static_cast<uint16_t>(SecretBits())));
   }
   if (actions.max_mss != 0) ClampMss(mbuf, info, actions.max_mss);
   return true;
@@ -474,6 +506,12 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
     }
     Drop(i, inserted.reason);
     return false;
+  }
+  if (info.proto == protocol::kTcp &&
+      values.actions.has(PacketActions::kScrubTcp)) [[unlikely]] {
+    ScrubTcp(states_.mutable_entries().scrub(inserted.state), burst_->infos[i],
+             *burst_->mbufs[i], MomentOf(inserted.state, judgement),
+             SecretBits());
   }
   if (states_.entries().hot(inserted.state).flags & kEntryHelper) {
     RunTftpHelper(states_, inserted.state, info, mbuf, judgement.where,

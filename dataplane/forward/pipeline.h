@@ -191,6 +191,10 @@ class Pipeline {
   // The same of what its scrub rule and its rules, or its state, say together.
   bool Finish(uint32_t i, const PacketActions& actions);
   bool FinishByState(uint32_t i, StateIndex state);
+  // With `scrub (reassemble tcp)`: what a segment is judged with.
+  TcpScrubMoment MomentOf(StateIndex state, const Judgement& judgement) const;
+  // 32 bits that nobody can foresee.
+  uint32_t SecretBits();
   // Finds the scrub rules of packets.
   void Scrub(Mask alive, const Judgement& judgement);
   bool ApplyRules(uint32_t i, const Judgement& judgement);
@@ -221,6 +225,7 @@ class Pipeline {
   const std::span<PortCounters> counters_;
   uint64_t random_;
   FragmentCache fragments_;
+  uint64_t secrets_ = 0;  // given out
 
   // Of the burst that is being judged.
   PacketBurst* burst_ = nullptr;

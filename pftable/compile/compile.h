@@ -38,6 +38,7 @@ inline constexpr uint64_t kMaxEvaluationSteps = 4'000'000;
 inline constexpr EngineCapabilities kEngineCapabilities = {
     .anchors = true,
     .scrub = true,
+    .scrub_tcp = true,
     .scrub_rules = true,
     .packet_sizes = true,
     .priorities = true,

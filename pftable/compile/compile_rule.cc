@@ -104,6 +104,7 @@ PacketActions Actions(const Rule& rule, Dialect dialect) {
   const ScrubOptions& scrub = rule.scrub;
   if (scrub.no_df) actions.flags |= PacketActions::kClearDontFragment;
   if (scrub.random_id) actions.flags |= PacketActions::kRandomId;
+  if (scrub.reassemble_tcp) actions.flags |= PacketActions::kScrubTcp;
   actions.min_ttl = scrub.min_ttl;
   actions.max_mss = scrub.max_mss;
   // One value for both forms; they are not written together.

@@ -15,6 +15,7 @@ struct PacketActions {
     kRandomId = 1 << 1,
     kSetTos = 1 << 2,
     kSetPriority = 1 << 3,
+    kScrubTcp = 1 << 4,  // reassemble tcp; of packets that have a state
   };
 
   uint8_t flags = 0;

@@ -69,9 +69,12 @@ ScrubVerdict EvaluateScrub(const Generation& generation,
     verdict.ip = scan.ip();
     verdict.actions = scan.ip()->actions;
   }
+  constexpr uint8_t kOfTcp = PacketActions::kScrubTcp;
   verdict.actions.max_mss = 0;
+  verdict.actions.flags &= static_cast<uint8_t>(~kOfTcp);
   if (scan.tcp() != nullptr && scan.tcp()->action == RuleAction::kScrub) {
     verdict.actions.max_mss = scan.tcp()->actions.max_mss;
+    verdict.actions.flags |= scan.tcp()->actions.flags & kOfTcp;
   }
   return verdict;
 }

@@ -220,6 +220,19 @@ Snapshot ActionsSnapshot() {
   all.max_mss = 1440;
   all.max_packet_size = 1500;
   snapshot.parents[0].binding.actions = all;
+  for (SnapshotState& state : snapshot.parents) {
+    if (state.proto != protocol::kTcp) continue;
+    state.binding.actions.flags |= PacketActions::kScrubTcp;
+    TcpScrub& scrub = state.binding.scrub.emplace();
+    scrub.peers[0] = {.modulation = 0x12345678,
+                      .value = 1000,
+                      .echo = 2000,
+                      .lowest = 900,
+                      .last = 15,
+                      .flags = kScrubSeen | kScrubTimestamps | kScrubPaws,
+                      .ttl = 64};
+    scrub.peers[1].ttl = 63;
+  }
   snapshot.expectations[0].binding.actions.max_mss = 1;
   return snapshot;
 }
