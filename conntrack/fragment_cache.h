@@ -73,6 +73,17 @@ class FragmentCache {
   // Drops no more than `budget` datagrams, whatever their age. True: none is
   // left.
   bool Clear(uint32_t budget);
+  // Drops all datagrams of whose places gone(port, filter) says that they are
+  // no more. Looks at all.
+  template <typename Gone>
+  void ClearGone(Gone gone) {
+    for (uint32_t i = 0; i < capacity_ && datagrams_in_use_ > 0; ++i) {
+      const Datagram& d = datagrams_[i];
+      if (d.in_use && gone(d.key.port, d.key.filter)) {
+        Evict(i, statistics_.expired);
+      }
+    }
+  }
 
   // Mbufs of packets that are held.
   uint32_t held() const { return entries_in_use_; }

@@ -145,6 +145,9 @@ class Pipeline {
     while (!fragments_.Clear(kMaxBurst)) {
     }
   }
+  // Drops those that wait where nothing can be judged any more: their port is
+  // gone or disabled, or has another filter.
+  void ClearFragmentsOf(const Topology& topology);
   const FragmentCache& fragments() const { return fragments_; }
 
   // Judges a parsed burst that arrived at `port` and takes its mbufs: each is

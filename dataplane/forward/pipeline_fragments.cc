@@ -139,6 +139,14 @@ void Pipeline::Reassemble(uint16_t port, PacketBurst& burst,
   }
 }
 
+void Pipeline::ClearFragmentsOf(const Topology& topology) {
+  fragments_.ClearGone([&](uint16_t port, uint16_t filter) {
+    const PortContext& at = topology.ports[port];
+    return !at.enabled || at.peer == kNoPort ||
+           (at.filter != filter && topology.ports[at.peer].filter != filter);
+  });
+}
+
 void Pipeline::TakeFragment(uint32_t i, DropReason reason) {
   Drop(i, reason);
   burst_->infos[i].kind = Kind::kTaken;

@@ -94,6 +94,9 @@ void Worker::BeginRound() {
     // is its own, and the tokens keep it apart from who stands in for it.
     const uint32_t others = stalled & ~(1u << options_.index);
     queues_.Adopt(*round_.topology, others);
+    if (!shard_->pipeline().fragments().empty()) {
+      shard_->pipeline().ClearFragmentsOf(*round_.topology);
+    }
     transmitter_.Adopt(*round_.topology, others);
   }
   views_.SeeNext();
@@ -114,6 +117,10 @@ uint32_t Worker::Round() {
       packets += steerer_.Receive(from, burst_);
       packets += transmitter_.Receive(from);
     }
+  }
+  // Nothing comes any more that they could wait for.
+  if (!receiving_ && !shard_->pipeline().fragments().empty()) [[unlikely]] {
+    shard_->pipeline().ClearFragments();
   }
   Housekeeping(packets);
   totals_.rounds.Add(1);
@@ -153,7 +160,8 @@ void Worker::Housekeeping(uint32_t packets) {
                               .states = &shard_->states(),
                               .ports = counters(),
                               .totals = &totals_,
-                              .held = judge_.held(),
+                              .held = judge_.held() +
+                                      shard_->pipeline().fragments().held(),
                               .packets = packets,
                               .now = round_.now});
 }

@@ -272,6 +272,28 @@ TEST(WorkerTest, DatagramsInFragmentsGoToTheOwnerOfTheirFlow) {
   EXPECT_EQ(plane.pool().InUse(), 0u);
 }
 
+// What waits for other fragments is dropped when its port is switched off.
+TEST(WorkerTest, FragmentsDoNotOutliveTheirPort) {
+  TestPlane plane({});
+  plane.Load("pass all no state\n");
+  const std::string text = "udp 10.0.0.7:1 > 10.1.0.1:53 data 100";
+  ASSERT_TRUE(plane.port(0).Arrive(plane.Make(text + " part 0 48")));
+  ASSERT_TRUE(plane.port(1).Arrive(plane.Make(text + " part 0 48")));
+  EXPECT_EQ(plane.worker(0).Round(), 2u);
+  EXPECT_EQ(plane.AllDrops(), 0u);
+  EXPECT_EQ(plane.pool().InUse(), 2u);
+  plane.topology().ports[0].enabled = false;
+  ++plane.topology().serial;
+  plane.worker(0).Round();
+  EXPECT_EQ(plane.Drops(DropReason::kFragment), 1u);
+  EXPECT_EQ(plane.pool().InUse(), 1u);
+  plane.topology().ports[1].peer = kNoPort;
+  ++plane.topology().serial;
+  plane.worker(0).Round();
+  EXPECT_EQ(plane.Drops(DropReason::kFragment), 2u);
+  EXPECT_EQ(plane.pool().InUse(), 0u);
+}
+
 TEST(WorkerTest, AFullRingDropsWithItsReason) {
   TestPlane plane({.workers = 2, .handoff_ring = 4});
   plane.Load(kPassUdpStateless);
