@@ -86,11 +86,13 @@ void SetPayloadLength(uint8_t* at, uint32_t length) {
 }
 
 // What the headers of a fragment have from those of the whole: all that may
-// have been rewritten.
+// have been rewritten. What routers have marked (ECN) each fragment keeps.
+constexpr uint32_t kEcn = 3;
+
 void CopyIpv4(const wire::Ipv4& whole, uint8_t* at) {
   wire::Ipv4 ip;
   std::memcpy(&ip, at, sizeof ip);
-  ip.tos = whole.tos;
+  ip.tos = static_cast<uint8_t>((whole.tos & ~kEcn) | (ip.tos & kEcn));
   ip.id = whole.id;
   ip.ttl = whole.ttl;
   ip.source = whole.source;
@@ -101,7 +103,10 @@ void CopyIpv4(const wire::Ipv4& whole, uint8_t* at) {
 void CopyIpv6(const wire::Ipv6& whole, uint8_t* at) {
   wire::Ipv6 ip;
   std::memcpy(&ip, at, sizeof ip);
-  ip.version_class_flow = whole.version_class_flow;
+  constexpr uint32_t kEcnOfWord = kEcn << 20;
+  ip.version_class_flow =
+      Be32((whole.version_class_flow.host() & ~kEcnOfWord) |
+           (ip.version_class_flow.host() & kEcnOfWord));
   ip.hop_limit = whole.hop_limit;
   ip.source = whole.source;
   ip.destination = whole.destination;
@@ -119,6 +124,10 @@ void CopyTags(const uint8_t* whole, uint32_t whole_l3, uint8_t* frame,
 }  // namespace
 
 bool TidyFragment(rte_mbuf& mbuf, const PacketInfo& info) {
+  // Whoever had its segments before may have left marks.
+  for (rte_mbuf* s = &mbuf; s != nullptr; s = s->next) {
+    s->ol_flags &= ~kFragmentMark;
+  }
   // Padding of the link layer goes.
   uint32_t surplus = mbuf.pkt_len - (uint32_t{info.l3_offset} + info.ip_length);
   mbuf.pkt_len -= surplus;
