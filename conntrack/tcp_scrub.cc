@@ -11,11 +11,11 @@
 namespace sluice {
 namespace {
 
-constexpr uint8_t kOptionEnd = 0;
-constexpr uint8_t kOptionNop = 1;
-constexpr uint8_t kOptionTimestamps = 8;
+constexpr uint8_t kEndOfOptions = 0;
+constexpr uint8_t kNoOperation = 1;
+constexpr uint8_t kTimestampsKind = 8;
 constexpr uint8_t kTimestampsLength = 10;
-constexpr uint32_t kMostOptions = 40;
+constexpr uint32_t kOptionsRoom = 40;
 // The fastest clock that RFC 7323 allows, with pf's tenth more.
 constexpr uint64_t kFastestClock = 1100;
 // At 1 kHz a timestamp has come half way round by then.
@@ -32,22 +32,22 @@ struct Timestamps {
 Timestamps Read(const PacketInfo& info, const rte_mbuf& mbuf) {
   Timestamps found;
   if (!info.has(kTcpOptions)) return found;
-  std::array<uint8_t, kMostOptions> options;
+  std::array<uint8_t, kOptionsRoom> options;
   const uint32_t length = std::min<uint32_t>(
       info.l4_header_length - sizeof(wire::Tcp), options.size());
   CopyFromPacket(mbuf, info.l4_offset + sizeof(wire::Tcp), options.data(),
                  length);
   for (uint32_t i = 0; i < length;) {
     const uint8_t kind = options[i];
-    if (kind == kOptionEnd) break;
-    if (kind == kOptionNop) {
+    if (kind == kEndOfOptions) break;
+    if (kind == kNoOperation) {
       ++i;
       continue;
     }
     if (length - i < 2 || options[i + 1] < 2 || options[i + 1] > length - i) {
       break;
     }
-    if (kind == kOptionTimestamps && options[i + 1] == kTimestampsLength) {
+    if (kind == kTimestampsKind && options[i + 1] == kTimestampsLength) {
       found.twice = found.there;
       found.there = true;
       found.offset = static_cast<uint32_t>(sizeof(wire::Tcp)) + i + 2;
