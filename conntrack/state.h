@@ -8,6 +8,7 @@
 
 #include "conntrack/flow_key.h"
 #include "conntrack/source_nodes.h"
+#include "conntrack/tcp_scrub.h"
 #include "packet/address.h"
 #include "packet/packet.h"
 #include "pftable/engine/rule_slots.h"
@@ -126,7 +127,8 @@ struct alignas(64) StateHot {
   std::array<uint8_t, 2> phase;  // TcpPhase or DatagramPhase
   std::array<uint8_t, 2> scale;
   uint16_t flags;     // StateFlag and EntryFlag bits
-  Timeout timeout;    // the one that now applies
+  Timeout timeout : 5;     // the one that now applies
+  uint8_t action_set : 3;  // StateEntries::ActionsOf(); 0: none
   uint8_t more;       // the number of StateExtra::match_slots and MoreFlag bits
 
   Direction direction() const {
@@ -139,6 +141,7 @@ struct alignas(64) StateHot {
   bool reserved() const { return (key.family & kReservedFamily) != 0; }
 };
 static_assert(sizeof(StateHot) == 64);
+static_assert(kTimeoutCount <= 1 << 5);
 
 // What is needed when a state is made, queued again, listed or ended.
 struct alignas(64) StateCold {
@@ -205,6 +208,8 @@ struct StateRecord {
   uint32_t idle = 0;        // ticks
   uint32_t expires_in = 0;  // ticks, 0 when it is due
   StateTemplate values;  // what it copied from its rules
+  // With PacketActions::kScrubTcp; `last` is how long ago that was, in ticks.
+  TcpScrub scrub;
   StateHandle parent;
 };
 

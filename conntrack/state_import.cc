@@ -130,6 +130,10 @@ void StateIntake::Write(const StateRecord& record, StateIndex state) {
     entries_.side(state) = {.flags = values.side & ~kSideConnection};
   }
   if (hot.match_count() != 0) extra.match_slots = values.match_slots;
+  entries_.SetActions(state, values.actions);
+  if (values.actions.has(PacketActions::kScrubTcp)) {
+    entries_.scrub(state) = record.scrub;
+  }
   // Its rule has counted them where it comes from, so they count as handed
   // over.
   cold.folded_bytes = record.bytes;
@@ -306,6 +310,11 @@ void StateIntake::Publish(StateIndex state, Tick now) {
   StateCold& cold = entries_.cold(state);
   hot.key.family &= kFamilyMask;
   hot.flags |= kEntryInUse;
+  if (entries_.IsScrubbed(state)) {
+    for (TcpScrubPeer& peer : entries_.scrub(state).peers) {
+      peer.last = now - peer.last;
+    }
+  }
   const uint32_t life = table_.Lifetime(hot, cold);
   const uint32_t remaining = std::min(hot.last_seen, life);
   const uint32_t idle = life - remaining;

@@ -391,6 +391,7 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   if (hot.match_count() != 0) {
     entries_.extra(state).match_slots = values.match_slots;
   }
+  entries_.SetActions(state, values.actions);
   if (child != nullptr) {
     if (LinkToParent(&cold, where.filter, child->parent) ==
         LinkResult::kLinked) {

@@ -174,7 +174,11 @@ class StateTable {
 
   // The states as they are, to walk and to read.
   const StateEntries& entries() const { return entries_; }
+  // For what the caller keeps of a state: StateEntries::scrub().
+  StateEntries& mutable_entries() { return entries_; }
   StateRecord Record(StateIndex state, Tick now) const;
+  // Seconds of one timeout as it holds for the state, adaptive ones apart.
+  uint32_t TimeoutOf(StateIndex state, Timeout timeout) const;
   // Hands the sink what a state has counted since the last time.
   void Fold(StateIndex state);
 

@@ -138,11 +138,12 @@ absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
     const absl::StatusOr<RuleSlotInfo> info =
         store->rule_slots().Info(status.rule.slot);
     if (!info.ok()) return info.status();
+    count(*info, status.counts);
+    if (status.rule.scrub) continue;  // AddOtherRules()
     // Rules come in order of evaluation within their anchor.
     rulesets[status.rule.anchor].rules.push_back(
         {SnapshotRuleKind::kFilter, RuleIdOf(info->identity),
          PrintRule(*status.rule.rule, print)});
-    count(*info, status.counts);
   }
   for (const ListedEtherRule& rule :
        listing.generation().policy->listed_ether) {
@@ -227,6 +228,7 @@ SnapshotBinding StateExporter::BindingOf(const StateTemplate& values) {
     const RuleId id = IdOf(values.match_slots[i]);
     if (id != 0) binding.match_rules.push_back(id);
   }
+  binding.actions = values.actions;
   if (values.has(kStateRuleTimeouts)) {
     const RuleRecord& rule = store_->rule_slots().record(values.rule_slot);
     for (size_t i = 0; i < kTimeoutCount; ++i) {
@@ -276,6 +278,12 @@ void StateExporter::AddState(const StateRecord& record) {
     state.interface = interfaces_->NameOf(record.interface);
   }
   state.binding = BindingOf(values);
+  if (tcp && values.actions.has(PacketActions::kScrubTcp)) {
+    state.binding.scrub = record.scrub;
+    for (TcpScrubPeer& peer : state.binding.scrub->peers) {
+      peer.last = std::min<Tick>(peer.last, kMaxTimeoutTicks);
+    }
+  }
   const bool bound_nowhere =
       values.has(kStateIfBound) && state.interface.empty();
   if (bound_nowhere || WhatIsWrong(state) != nullptr) {

@@ -31,6 +31,7 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
       values->flags = static_cast<uint16_t>(values->flags | flag);
     }
   }
+  values->actions = binding.actions;
   values->tag = target_.store->tags().Find(binding.tag);
   values->anchor_slot = slot_of(binding.anchor_rule, kNoRuleSlot);
   for (const RuleId id : binding.match_rules) {
@@ -111,6 +112,7 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
         FindInterface(state.interface, "state", state.id, &record.interface);
     if (!status.ok()) return status;
   }
+  if (state.binding.scrub) record.scrub = *state.binding.scrub;
   for (size_t i = 0; i < 2; ++i) {
     const SnapshotPeer& peer = state.peers[i];
     record.address[i] = peer.address;

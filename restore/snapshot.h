@@ -11,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "conntrack/tcp_scrub.h"
 #include "packet/address.h"
 #include "packet/packet.h"
+#include "pftable/engine/packet_actions.h"
 #include "pftable/policy/policy.h"
 #include "pftable/policy/timeouts.h"
 #include "restore/restore_job.h"
@@ -139,6 +141,9 @@ struct SnapshotBinding {
   std::string tag;        // empty: none
   std::vector<RuleId> match_rules;
   std::vector<SnapshotTimeout> timeouts;  // ascending; of the rule itself
+  PacketActions actions;  // empty: nothing is done to its packets
+  // Of a TCP state whose actions have kScrubTcp, `last` as ms ago.
+  std::optional<TcpScrub> scrub;
 
   friend bool operator==(const SnapshotBinding&,
                          const SnapshotBinding&) = default;

@@ -158,6 +158,25 @@ const char* WhatIsWrong(const SnapshotRule& rule) {
              : "a rule's text with control characters, or none";
 }
 
+// What is not used is zero, so that one meaning has one form.
+const char* WhatIsWrong(const PacketActions& actions) {
+  constexpr uint8_t kKnown =
+      PacketActions::kClearDontFragment | PacketActions::kRandomId |
+      PacketActions::kSetTos | PacketActions::kSetPriority |
+      PacketActions::kScrubTcp;
+  if ((actions.flags & ~kKnown) != 0) return "unknown actions";
+  if (!actions.has(PacketActions::kSetTos) && actions.tos != 0) {
+    return "a type of service that is not set";
+  }
+  for (const uint8_t priority : actions.priority) {
+    if (priority > 7 ||
+        (priority != 0 && !actions.has(PacketActions::kSetPriority))) {
+      return "a priority that does not exist or is not set";
+    }
+  }
+  return nullptr;
+}
+
 const char* WhatIsWrong(const SnapshotBinding& binding) {
   if ((binding.flags & ~kSnapshotStateFlags) != 0) return "unknown flags";
   if (!binding.tag.empty() && !IsSnapshotText(binding.tag, kMaxTagBytes)) {
@@ -180,11 +199,22 @@ const char* WhatIsWrong(const SnapshotBinding& binding) {
     // Zero stands for a timeout that the rule does not set.
     if (timeout.value == 0) return "a timeout of zero";
   }
-  return nullptr;
+  if (binding.scrub) {
+    for (const TcpScrubPeer& peer : binding.scrub->peers) {
+      if ((peer.flags & ~kTcpScrubFlags) != 0) return "unknown flags of a scrub";
+      if (peer.last > kMaxTimeoutTicks) return "a time that is too long";
+    }
+  }
+  return WhatIsWrong(binding.actions);
 }
 
 const char* WhatIsWrong(const SnapshotState& state) {
   if (state.id == 0) return "an id of zero";
+  const bool scrubbed = state.proto == protocol::kTcp &&
+                        state.binding.actions.has(PacketActions::kScrubTcp);
+  if (scrubbed != state.binding.scrub.has_value()) {
+    return "a scrub of what is not scrubbed, or none";
+  }
   if (state.direction != Direction::kIn &&
       state.direction != Direction::kOut) {
     return "a direction that does not exist";
@@ -230,6 +260,7 @@ const char* WhatIsWrong(const SnapshotState& state) {
 }
 
 const char* WhatIsWrong(const SnapshotExpectation& expectation) {
+  if (expectation.binding.scrub) return "a scrub of what is not scrubbed";
   if (expectation.parent == 0) return "no parent";
   if (expectation.helper != SnapshotHelper::kTftp ||
       expectation.proto != protocol::kUdp) {

@@ -12,7 +12,7 @@ namespace sluice {
 inline constexpr std::array<uint8_t, 8> kSnapshotMagic = {
     'S', 'L', 'U', 'I', 'C', 'E', 0x1a, '\n'};
 inline constexpr uint16_t kSnapshotMajor = 1;
-inline constexpr uint16_t kSnapshotMinor = 3;
+inline constexpr uint16_t kSnapshotMinor = 4;
 // From this minor version on expectations name an interface of their own.
 inline constexpr uint16_t kMinorOfExpectedInterface = 1;
 // META says which dialect the policy is in.
@@ -89,6 +89,8 @@ enum class AttributeType : uint16_t {
   kAnchorRule = 0x8003,  // identity of the innermost anchor call
   kMatchRules = 0x8004,  // identities of match rules
   kTimeouts = 0x8005,    // the rule's own timeouts
+  kActions = 0x8006,     // what is done to its packets; since 1.4
+  kTcpScrub = 0x8007,    // of scrub (reassemble tcp); since 1.4
 };
 
 enum class DigestAlgorithm : uint32_t {

@@ -247,6 +247,36 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
         }
         if (!value.done()) return Bad(tlv.offset, "timeouts cut short");
         continue;
+      case AttributeType::kActions: {
+        PacketActions& actions = binding->actions;
+        actions.flags = value.Get<uint8_t>();
+        actions.min_ttl = value.Get<uint8_t>();
+        actions.tos = value.Get<uint8_t>();
+        for (uint8_t& priority : actions.priority) {
+          priority = value.Get<uint8_t>();
+        }
+        value.GetZero(1);
+        actions.max_mss = value.Get<uint16_t>();
+        actions.max_packet_size = value.Get<uint16_t>();
+        if (!value.done() || actions.empty()) {
+          return Bad(tlv.offset, "actions of another form");
+        }
+        continue;
+      }
+      case AttributeType::kTcpScrub: {
+        for (TcpScrubPeer& peer : binding->scrub.emplace().peers) {
+          peer.modulation = value.Get<uint32_t>();
+          peer.value = value.Get<uint32_t>();
+          peer.echo = value.Get<uint32_t>();
+          peer.lowest = value.Get<uint32_t>();
+          peer.last = value.Get<uint32_t>();
+          peer.flags = value.Get<uint8_t>();
+          peer.ttl = value.Get<uint8_t>();
+          value.GetZero(2);
+        }
+        if (!value.done()) return Bad(tlv.offset, "a scrub of another form");
+        continue;
+      }
       default: break;
     }
     if (tlv.critical()) {

@@ -37,6 +37,32 @@ uint16_t PutBinding(SnapshotBytes& out, const SnapshotBinding& binding) {
     }
     out.EndTlv(at);
   }
+  if (!binding.actions.empty()) {
+    const PacketActions& actions = binding.actions;
+    const size_t at = begin(AttributeType::kActions);
+    out.Put(actions.flags);
+    out.Put(actions.min_ttl);
+    out.Put(actions.tos);
+    for (const uint8_t priority : actions.priority) out.Put(priority);
+    out.Put(actions.reserved);
+    out.Put(actions.max_mss);
+    out.Put(actions.max_packet_size);
+    out.EndTlv(at);
+  }
+  if (binding.scrub) {
+    const size_t at = begin(AttributeType::kTcpScrub);
+    for (const TcpScrubPeer& peer : binding.scrub->peers) {
+      out.Put(peer.modulation);
+      out.Put(peer.value);
+      out.Put(peer.echo);
+      out.Put(peer.lowest);
+      out.Put(uint32_t{peer.last});
+      out.Put(peer.flags);
+      out.Put(peer.ttl);
+      out.Put(uint16_t{0});
+    }
+    out.EndTlv(at);
+  }
   return count;
 }
 

@@ -1,7 +1,9 @@
 #include "dataplane/engine/engine.h"
 
+#include <rte_mempool.h>
 #include <rte_rcu_qsbr.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <random>
 #include <span>
@@ -19,6 +21,14 @@ uint32_t ShardCapacity(const Engine::Options& options) {
   const uint32_t workers = options.workers;
   const uint64_t even = (uint64_t{options.states} + workers - 1) / workers;
   return static_cast<uint32_t>(workers == 1 ? even : even + even / 4);
+}
+
+// Fragments that a worker may keep, which are mbufs: all workers' are an
+// eighth of the pool.
+uint32_t FragmentRoom(const Engine::Options& options) {
+  constexpr uint32_t kMost = 8192;
+  if (options.pool == nullptr) return 0;
+  return std::min(kMost, options.pool->size / 8 / options.workers);
 }
 
 // `which` sets one use of a seed apart from the others.
@@ -122,6 +132,9 @@ absl::Status Engine::MakeWorkers() {
                       .pool = options_.pool,
                       .log = packet_log_ != nullptr ? packet_log_->ring(i)
                                                     : nullptr,
+                      .fragments = FragmentRoom(options_),
+                      .workers = options_.workers,
+                      .secret = secret,
                       .random_seed = draws}},
         &plane_->filters, expectations_.get(), sources_.get());
     if (!shard.ok()) return shard.status();

@@ -12,6 +12,7 @@
 #include "dataplane/forward/log_ring.h"
 #include "packet/answer.h"
 #include "packet/checksum.h"
+#include "packet/rewrite.h"
 #include "pftable/engine/counters.h"
 #include "pftable/engine/ether.h"
 #include "pftable/engine/generation.h"
@@ -32,6 +33,16 @@ constexpr uint8_t kPortUnreachable = 3;
 constexpr uint8_t kPortUnreachable6 = 4;
 
 constexpr uint32_t Bit(uint32_t i) { return 1u << i; }
+
+constexpr uint8_t kTosLowDelay = 0x10;
+constexpr uint8_t kEcnBits = 0x03;
+
+// Whether `set prio (a, b)` means its second value.
+bool IsUrgent(const PacketInfo& info) {
+  return (info.tos & kTosLowDelay) != 0 ||
+         (info.proto == protocol::kTcp && !info.has(kFragment) &&
+          (info.tcp_flags & kTcpAck) != 0 && info.payload_length() == 0);
+}
 
 bool PairsNeighbors(const FilterView& filter) {
   return filter.generation != nullptr &&
@@ -55,7 +66,9 @@ Pipeline::Pipeline(const Config& config, StateTable& states,
       states_(states),
       expectations_(expectations),
       counters_(counters),
-      random_(config.random_seed != 0 ? config.random_seed : 1) {}
+      random_(config.random_seed != 0 ? config.random_seed : 1),
+      fragments_(config.fragments, config.secret, &Pipeline::DropFragment,
+                 this) {}
 
 // xorshift64*: rules draw from it, secrets do not.
 uint64_t Pipeline::Random() {
@@ -63,6 +76,26 @@ uint64_t Pipeline::Random() {
   random_ ^= random_ << 25;
   random_ ^= random_ >> 27;
   return random_ * 0x2545f4914f6cdd1dULL;
+}
+
+uint32_t Pipeline::SecretBits() {
+  FlowKey4 key{};
+  const uint64_t draw = Random() + ++secrets_;
+  key.end0 = static_cast<uint32_t>(draw);
+  key.end1 = static_cast<uint32_t>(draw >> 32);
+  return static_cast<uint32_t>(Hash(key, config_.secret).value >> 16);
+}
+
+TcpScrubMoment Pipeline::MomentOf(StateIndex state,
+                                  const Judgement& judgement) const {
+  const StateHot& hot = states_.entries().hot(state);
+  constexpr auto kEstablished = static_cast<uint8_t>(TcpPhase::kEstablished);
+  return {.from = judgement.where.direction == hot.direction() ? 0u : 1u,
+          .established =
+              hot.phase[0] >= kEstablished && hot.phase[1] >= kEstablished,
+          .slack = states_.TimeoutOf(state, Timeout::kTcpTsDiff),
+          .age = judgement.now - states_.entries().cold(state).created,
+          .now = judgement.now};
 }
 
 void Pipeline::Parse(uint16_t port, PacketBurst& burst) {
@@ -95,6 +128,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
   port_ = &counters_[port];
   result_ = &result;
   result.forward_count = 0;
+  result.reassembled = 0;
   result.answer_count = 0;
   tags_.fill(kNoTag);
   if (config_.on_verdict != nullptr) rules_.fill(kNoRule);
@@ -103,6 +137,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       burst.count == kMaxBurst ? ~Mask{0} : Bit(burst.count) - 1;
   Mask alive = 0;   // to be judged
   Mask passed = 0;  // not to be judged
+  uint16_t flags = 0;
   if (!arrival.enabled) {
     DropAll(all, DropReason::kPortDown);
   } else if (arrival.peer == kNoPort) {
@@ -112,6 +147,9 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       const PacketInfo& info = burst.infos[i];
       if (info.kind == Kind::kIp) [[likely]] {
         alive |= Bit(i);
+        flags |= info.flags;
+      } else if (info.kind == Kind::kTaken) {
+        continue;
       } else if (info.kind == Kind::kMalformed) {
         Drop(i, info.drop);
       } else if (arrival.pass_non_ip) {
@@ -165,6 +203,13 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       result.forward[result.forward_count++] = burst.mbufs[i];
     });
   }
+  if ((flags & kReassembled) != 0) [[unlikely]] {
+    for (uint32_t k = 0; k < result.forward_count; ++k) {
+      if ((result.forward[k]->ol_flags & kFragmentMark) != 0) {
+        result.reassembled |= Bit(k);
+      }
+    }
+  }
   if (config_.on_verdict != nullptr) {
     for (uint32_t i = 0; i < burst.count; ++i) {
       const bool forwarded = (passed & Bit(i)) != 0;
@@ -173,6 +218,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
           {.info = &burst.infos[i],
            .passed = forwarded,
            .reason = forwarded ? DropReason::kMatch : reasons_[i],
+           .held = !forwarded && reasons_[i] == kNotDropped,
            .rule = rules_[i]});
     }
   }
@@ -223,10 +269,21 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   std::array<uint8_t, kMaxBurst> indices;
   std::array<StateIndex, kMaxBurst> states;
   uint32_t count = 0;
+  uint16_t flags = 0;
   ForEach(alive, [&](uint32_t i) {
     indices[count++] = static_cast<uint8_t>(i);
+    flags |= burst_->infos[i].flags;
   });
+  if ((flags & kRoutingHeader) != 0 &&
+      judgement.filter.generation->options().routing_is_option) [[unlikely]] {
+    ForEach(alive, [&](uint32_t i) {
+      PacketInfo& info = burst_->infos[i];
+      if (info.has(kRoutingHeader)) info.flags |= kIpOptions;
+    });
+  }
   judgement.filter.counters->searches.Add(count);
+  scrubbing_ = judgement.filter.generation->policy->has_scrub;
+  if (scrubbing_) [[unlikely]] Scrub(alive, judgement);
   // An empty table needs no look; a stateless ruleset leaves it empty.
   if (states_.size() == 0) {
     states.fill(kNoState);
@@ -280,14 +337,41 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   return passed;
 }
 
+inline bool Pipeline::Finish(uint32_t i, const PacketActions& actions) {
+  if (!scrubbing_) [[likely]] return actions.empty() || Act(i, actions);
+  PacketActions all = scrubs_[i];
+  all.Add(actions);
+  return all.empty() || Act(i, all);
+}
+
+inline bool Pipeline::FinishByState(uint32_t i, StateIndex state) {
+  const bool none =
+      states_.entries().hot(state).action_set == ActionSets::kNone;
+  if (none && !scrubbing_) [[likely]] return true;
+  return Finish(i, none ? PacketActions()
+                        : states_.entries().ActionsOf(state));
+}
+
 inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
                                const Judgement& judgement) {
   const PacketInfo& info = burst_->infos[i];
   const rte_mbuf& mbuf = *burst_->mbufs[i];
   const Direction direction = judgement.where.direction;
+  const bool scrubbed = states_.entries().IsScrubbed(state) &&
+                        (states_.entries().hot(state).flags & kStateSloppy) == 0;
+  if (scrubbed &&
+      !TimestampsAreSound(states_.entries().scrub(state), info, mbuf,
+                          MomentOf(state, judgement))) [[unlikely]] {
+    Drop(i, DropReason::kBadTimestamp);
+    return false;
+  }
   const StepResult step =
       states_.Step(state, info, mbuf, direction, judgement.now);
   if (step.verdict == StepVerdict::kPass) [[likely]] {
+    if (scrubbed) [[unlikely]] {
+      ScrubTcp(states_.mutable_entries().scrub(state), burst_->infos[i],
+               *burst_->mbufs[i], MomentOf(state, judgement), SecretBits());
+    }
     if (step.helper &&
         RunTftpHelper(states_, state, info, mbuf, judgement.where,
                       judgement.now, expectations_) == HelperVerdict::kReuse) {
@@ -296,7 +380,7 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
       return JudgeMiss(i, judgement);
     }
     PassByState(i, state, step.log, judgement);
-    return true;
+    return FinishByState(i, state);
   }
   if (step.verdict == StepVerdict::kReuse) return JudgeMiss(i, judgement);
   AnswerState(i, step);
@@ -331,7 +415,7 @@ bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
     }
     if (error.state != kNoState) {
       PassByState(i, error.state, error.log, judgement);
-      return true;
+      return FinishByState(i, error.state);
     }
   } else if (!info.has(kFragment) && StatesHaveChanged()) {
     const StateIndex state = states_.Find(info, *burst_->mbufs[i], judgement.where);
@@ -389,7 +473,8 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
     if (expectations_.Take(info, judgement.where, judgement.now, &child)) {
       rules_[i] = kNoRule;
       if (child.values.tag != kNoTag) tags_[i] = child.values.tag;
-      return Admit(i, child.values, &child, judgement);
+      return Admit(i, child.values, &child, judgement) &&
+             Finish(i, child.values.actions);
     }
   }
 
@@ -409,10 +494,46 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
   tags_[i] = verdict.state.tag;
   // Nobody answers an advertisement.
   if (verdict.keep_state && !IsNeighborAdvertisement(info)) {
-    return Admit(i, verdict.state, nullptr, judgement);
+    if (!scrubbing_) [[likely]] {
+      if (!Admit(i, verdict.state, nullptr, judgement)) return false;
+    } else {
+      StateTemplate values = verdict.state;
+      values.actions = scrubs_[i];
+      values.actions.Add(verdict.state.actions);
+      if (!Admit(i, values, nullptr, judgement)) return false;
+    }
+  } else {
+    CountPacket(*filter.generation, verdict, direction, info.ip_length, true,
+                *filter.counters);
   }
-  CountPacket(*filter.generation, verdict, direction, info.ip_length, true,
-              *filter.counters);
+  return Finish(i, verdict.state.actions);
+}
+
+bool Pipeline::Act(uint32_t i, const PacketActions& actions) {
+  PacketInfo& info = burst_->infos[i];
+  rte_mbuf& mbuf = *burst_->mbufs[i];
+  if (actions.max_packet_size != 0 &&
+      info.ip_length > actions.max_packet_size) {
+    Drop(i, DropReason::kNormalize);
+    return false;
+  }
+  if (actions.has(PacketActions::kSetPriority)) {
+    SetVlanPriority(mbuf, info, actions.priority[IsUrgent(info)]);
+  }
+  const bool v4 = info.family == Family::kIpv4;
+  if (v4 && actions.has(PacketActions::kClearDontFragment)) {
+    ClearDontFragment(mbuf, info);
+  }
+  if (info.ttl < actions.min_ttl) SetTtl(mbuf, info, actions.min_ttl);
+  if (actions.has(PacketActions::kSetTos)) {
+    SetTos(mbuf, info,
+           static_cast<uint8_t>(actions.tos | (info.tos & kEcnBits)));
+  }
+  // Fragments of one datagram keep what they have in common.
+  if (v4 && actions.has(PacketActions::kRandomId) && !info.has(kFragment)) {
+    SetIpId(mbuf, info, Be16(static_cast<uint16_t>(SecretBits())));
+  }
+  if (actions.max_mss != 0) ClampMss(mbuf, info, actions.max_mss);
   return true;
 }
 
@@ -431,6 +552,12 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
     }
     Drop(i, inserted.reason);
     return false;
+  }
+  if (info.proto == protocol::kTcp &&
+      values.actions.has(PacketActions::kScrubTcp)) [[unlikely]] {
+    ScrubTcp(states_.mutable_entries().scrub(inserted.state), burst_->infos[i],
+             *burst_->mbufs[i], MomentOf(inserted.state, judgement),
+             SecretBits());
   }
   if (states_.entries().hot(inserted.state).flags & kEntryHelper) {
     RunTftpHelper(states_, inserted.state, info, mbuf, judgement.where,
@@ -492,14 +619,18 @@ void Pipeline::Log(uint32_t i, const LoggedRule& rule, DropReason reason,
 }
 
 void Pipeline::Drop(uint32_t i, DropReason reason) {
-  port_->drops[static_cast<size_t>(reason)].Add(1);
+  // What was put together had arrived as so many packets.
+  port_->drops[static_cast<size_t>(reason)].Add(
+      CountFragments(*burst_->mbufs[i]));
   reasons_[i] = reason;
   rte_pktmbuf_free(burst_->mbufs[i]);
   burst_->mbufs[i] = nullptr;
 }
 
 void Pipeline::DropAll(Mask packets, DropReason reason) {
-  ForEach(packets, [&](uint32_t i) { Drop(i, reason); });
+  ForEach(packets, [&](uint32_t i) {
+    if (burst_->infos[i].kind != Kind::kTaken) Drop(i, reason);
+  });
 }
 
 // Builds an answer with build(mbuf) and queues it for the port of arrival.

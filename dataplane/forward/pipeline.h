@@ -14,14 +14,17 @@
 #define SLUICE_DATAPLANE_FORWARD_PIPELINE_H_
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <span>
 
 #include "conntrack/flow_key.h"
+#include "conntrack/fragment_cache.h"
 #include "conntrack/state.h"
 #include "dataplane/forward/filter_view.h"
 #include "dataplane/forward/port_counters.h"
 #include "dataplane/forward/topology.h"
+#include "packet/fragment.h"
 #include "packet/packet.h"
 #include "packet/parse.h"
 #include "pftable/classify/classify.h"
@@ -42,11 +45,19 @@ struct PacketVerdict {
   const PacketInfo* info;
   bool passed;
   DropReason reason;   // when it did not pass
+  bool held;           // nor was it dropped: it waits for other fragments
   // Of the last judgement: the number of the rule that decided, as in
   // `sluicectl -vv -s rules`, or kNoRule (a state, the default rule, none).
   uint32_t rule;
 };
 inline constexpr uint32_t kNoRule = 0xffffffff;
+
+// Whether Pipeline::Reassemble() has something to do with the burst.
+inline bool HasFragments(const PacketBurst& burst) {
+  uint16_t flags = 0;
+  for (uint32_t i = 0; i < burst.count; ++i) flags |= burst.infos[i].flags;
+  return (flags & kFragment) != 0;
+}
 
 // What is left of a burst: mbufs that the caller now owns. All others have
 // been freed and counted.
@@ -54,10 +65,38 @@ struct BurstResult {
   // To leave by the peer of the port of arrival, in order.
   uint32_t forward_count = 0;
   std::array<rte_mbuf*, kMaxBurst> forward;
+  // Bit k: forward[k] is a datagram that leaves as the fragments in which it
+  // came. ForEachDeparture() takes it apart.
+  uint32_t reassembled = 0;
   // Made by the firewall, to leave by the port of arrival.
   uint32_t answer_count = 0;
   std::array<rte_mbuf*, kMaxBurst> answers;
 };
+
+// Calls send(std::span<rte_mbuf*>) with what is to leave by the peer, in order.
+template <typename Send>
+void ForEachDeparture(BurstResult& result, Send send) {
+  const std::span<rte_mbuf*> all =
+      std::span(result.forward).first(result.forward_count);
+  uint32_t begin = 0;
+  for (uint32_t left = result.reassembled; left != 0; left &= left - 1)
+      [[unlikely]] {
+    const auto k = static_cast<uint32_t>(std::countr_zero(left));
+    if (k > begin) send(all.subspan(begin, k - begin));
+    begin = k + 1;
+    FragmentSplitter fragments(all[k]);
+    std::array<rte_mbuf*, kMaxBurst> some;
+    uint32_t count = 0;
+    while (rte_mbuf* fragment = fragments.Next()) {
+      some[count++] = fragment;
+      if (count < some.size()) continue;
+      send(std::span<rte_mbuf*>(some));
+      count = 0;
+    }
+    if (count > 0) send(std::span(some).first(count));
+  }
+  if (begin < all.size()) send(all.subspan(begin));
+}
 
 class Pipeline {
  public:
@@ -67,6 +106,11 @@ class Pipeline {
     rte_mempool* pool = nullptr;
     // For packets of `log` rules. Null: none is logged.
     LogRing* log = nullptr;
+    // Fragments that may wait here for the rest of their datagrams.
+    uint32_t fragments = 1024;
+    // Which share of a filter's `set limit frags` this worker has.
+    uint16_t workers = 1;
+    HashSecret secret{};
     // `probability` draws from a generator with this seed.
     uint64_t random_seed = 1;
     // Told of each packet, in order, if set: for replays and tests.
@@ -86,16 +130,37 @@ class Pipeline {
   // Parses burst.mbufs[0, count) into burst.infos. Counts them as received.
   void Parse(uint16_t port, PacketBurst& burst);
 
+  // Puts fragments of a parsed burst together, where a filter that judges them
+  // wants that: what waits for other fragments, or is dropped, is kTaken
+  // afterwards; a datagram that is whole stands, parsed, in the place of the
+  // fragment that came last. For bursts that have fragments at all.
+  void Reassemble(uint16_t port, PacketBurst& burst, const Topology& topology,
+                  const FilterEnds& filters, Tick now);
+  // Those that have waited for too long are dropped; looks at `budget`.
+  void ExpireFragments(Tick now, uint32_t budget) {
+    fragments_.Expire(now, budget);
+  }
+  // Drops all that wait.
+  void ClearFragments() {
+    while (!fragments_.Clear(kMaxBurst)) {
+    }
+  }
+  // Drops those that wait where nothing can be judged any more: their port is
+  // gone or disabled, or has another filter.
+  void ClearFragmentsOf(const Topology& topology);
+  const FragmentCache& fragments() const { return fragments_; }
+
   // Judges a parsed burst that arrived at `port` and takes its mbufs: each is
   // in `result` afterwards, or freed and counted. What a filter holds or drops
   // has been taken out before (RestoreGate).
   void Judge(uint16_t port, PacketBurst& burst, const Topology& topology,
              const FilterEnds& filters, Tick now, BurstResult& result);
 
-  // Parse and Judge.
+  // All three.
   void Process(uint16_t port, PacketBurst& burst, const Topology& topology,
                const FilterEnds& filters, Tick now, BurstResult& result) {
     Parse(port, burst);
+    if (HasFragments(burst)) Reassemble(port, burst, topology, filters, now);
     Judge(port, burst, topology, filters, now, result);
   }
 
@@ -124,9 +189,25 @@ class Pipeline {
   void PassByState(uint32_t i, StateIndex state, bool log,
                    const Judgement& judgement);
   bool StatesHaveChanged() const;
+  // Carries out what rules do to a packet that they let through. False: it is
+  // larger than they allow, and has been dropped.
+  bool Act(uint32_t i, const PacketActions& actions);
+  // The same of what its scrub rule and its rules, or its state, say together.
+  bool Finish(uint32_t i, const PacketActions& actions);
+  bool FinishByState(uint32_t i, StateIndex state);
+  // With `scrub (reassemble tcp)`: what a segment is judged with.
+  TcpScrubMoment MomentOf(StateIndex state, const Judgement& judgement) const;
+  // 32 bits that nobody can foresee.
+  uint32_t SecretBits();
+  // Finds the scrub rules of packets.
+  void Scrub(Mask alive, const Judgement& judgement);
   bool ApplyRules(uint32_t i, const Judgement& judgement);
   bool Admit(uint32_t i, const StateTemplate& values,
              const ExpectedChild* child, const Judgement& judgement);
+
+  // Drops it before it is judged.
+  void TakeFragment(uint32_t i, DropReason reason);
+  static void DropFragment(void* pipeline, rte_mbuf* mbuf);
 
   // A packet's record for one rule. `reason` is kMatch for one that passes.
   void Log(uint32_t i, const LoggedRule& rule, DropReason reason,
@@ -147,6 +228,8 @@ class Pipeline {
   ExpectationTable& expectations_;
   const std::span<PortCounters> counters_;
   uint64_t random_;
+  FragmentCache fragments_;
+  uint64_t secrets_ = 0;  // given out
 
   // Of the burst that is being judged.
   PacketBurst* burst_ = nullptr;
@@ -155,7 +238,12 @@ class Pipeline {
   uint64_t changes_at_lookup_ = 0;  // states made and ended until then
   std::array<uint16_t, kMaxBurst> tags_;
   std::array<DropReason, kMaxBurst> reasons_;
+  // In its place, of packets that are not dropped.
+  static constexpr auto kNotDropped = static_cast<DropReason>(kDropReasonCount);
   std::array<uint32_t, kMaxBurst> rules_;
+  // Of this judgement: whether there are scrub rules, and what they say.
+  bool scrubbing_ = false;
+  std::array<PacketActions, kMaxBurst> scrubs_;
   // Of this judgement: which packets have candidates.
   Mask classified_ = 0;
   std::array<Candidates, kMaxBurst> candidates_;

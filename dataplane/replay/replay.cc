@@ -204,29 +204,26 @@ absl::Status Replay::OnePacket(const SourcedPacket& packet) {
   ++packets_;
   BurstResult result;
   simulation_->Process(packet.port, burst, result);
-  simulation_->CountSent(packet.port, result);
   if (!options_.verdicts_file.empty()) WriteVerdict(packet);
-  const auto send = [&](rte_mbuf* mbuf, uint16_t port) {
+  simulation_->Send(packet.port, result, [&](uint16_t port, rte_mbuf* mbuf) {
     if (port < writers_.size() && writers_[port] != nullptr) {
       writers_[port]->Write(packet.nanoseconds, FrameBytes(*mbuf, buffer_));
     }
     rte_pktmbuf_free(mbuf);
-  };
-  for (uint32_t i = 0; i < result.forward_count; ++i) {
-    send(result.forward[i], simulation_->peer(packet.port));
-  }
-  for (uint32_t i = 0; i < result.answer_count; ++i) {
-    send(result.answers[i], packet.port);
-  }
+  });
   return absl::OkStatus();
 }
 
 void Replay::WriteVerdict(const SourcedPacket& packet) {
-  const std::string_view reason =
-      verdict_.passed ? std::string_view("-") : Name(verdict_.reason);
+  // What waits for other fragments goes on or is dropped with the last of them.
+  const std::string_view reason = verdict_.passed || verdict_.held
+                                      ? std::string_view("-")
+                                      : Name(verdict_.reason);
   absl::StrAppend(&verdicts_, packets_, " ",
                   simulation_->ports()[packet.port].name,
-                  verdict_.passed ? " pass " : " drop ",
+                  verdict_.passed ? " pass "
+                  : verdict_.held ? " hold "
+                                  : " drop ",
                   View(reason), " ");
   if (verdict_.rule == kNoRule) {
     absl::StrAppend(&verdicts_, "-\n");
@@ -237,19 +234,21 @@ void Replay::WriteVerdict(const SourcedPacket& packet) {
 
 absl::Status Replay::CheckSums() const {
   uint64_t received = 0;
+  uint64_t settled = 0;
   for (uint16_t i = 0; i < simulation_->ports().size(); ++i) {
     const PortCounters& counters = simulation_->counters(i);
     uint64_t accounted = counters.forwarded_packets.value();
     for (const Counter& drops : counters.drops) accounted += drops.value();
     received += counters.received_packets.value();
-    if (counters.received_packets.value() != accounted) {
-      return absl::InternalError(absl::StrCat(
-          simulation_->ports()[i].name, ": the sums do not close: ",
-          counters.received_packets.value(), " packets received, ", accounted,
-          " transmitted or dropped"));
-    }
+    settled += accounted;
   }
-  if (received != packets_ || pool_->InUse() != 0) {
+  const FragmentCache& fragments = simulation_->fragments();
+  if (received != settled + fragments.held()) {
+    return absl::InternalError(absl::StrCat(
+        "the sums do not close: ", received, " packets received, ", settled,
+        " transmitted or dropped, ", fragments.held(), " held"));
+  }
+  if (received != packets_ || pool_->InUse() != fragments.segments()) {
     return absl::InternalError(absl::StrCat(
         "the sums do not close: ", packets_, " packets read, ", received,
         " received, ", pool_->InUse(), " buffers not returned"));

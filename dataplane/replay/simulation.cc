@@ -79,6 +79,8 @@ absl::Status Simulation::Start() {
        .pipeline = {.parse = options_.parse,
                     .pool = options_.pool,
                     .log = options_.log,
+                    .fragments = options_.fragments,
+                    .secret = HashSecret::FromSeed(options_.seed),
                     .random_seed = options_.seed,
                     .on_verdict = options_.on_verdict,
                     .on_verdict_context = options_.on_verdict_context}},
@@ -124,7 +126,7 @@ void Simulation::Advance(uint64_t milliseconds) {
   while (milliseconds > 0) {
     // When nothing can end, it makes no difference how much time passes.
     if (states().size() == 0 && expectations_.empty() &&
-        filter_.sources.nodes.used() == 0) {
+        filter_.sources.nodes.used() == 0 && fragments().empty()) {
       milliseconds = std::min(milliseconds, kStep);
     }
     const uint64_t step = std::min(milliseconds, kStep);
@@ -134,6 +136,7 @@ void Simulation::Advance(uint64_t milliseconds) {
     }
     expectations_.Expire(round_.now, ~uint32_t{0});
     sources_->Purge(round_.now, sources_->capacity());
+    shard_->pipeline().ExpireFragments(round_.now, ~uint32_t{0});
   }
 }
 
@@ -186,25 +189,27 @@ void Simulation::FlushSource(const Address& source,
   }
 }
 
-void Simulation::CountSent(uint16_t port, const BurstResult& result) {
-  uint64_t bytes = 0;
-  for (uint32_t i = 0; i < result.forward_count; ++i) {
-    bytes += result.forward[i]->pkt_len;
-  }
+void Simulation::Send(uint16_t port, BurstResult& result,
+                      const std::function<void(uint16_t, rte_mbuf*)>& take) {
   const std::span<PortCounters> counters = shard_->counters();
   PortCounters& arrival = counters[port];
-  arrival.forwarded_packets.Add(result.forward_count);
-  arrival.forwarded_bytes.Add(bytes);
-  if (const uint16_t to = peer(port); to != kNoPort) {
-    counters[to].transmitted_packets.Add(result.forward_count);
-    counters[to].transmitted_bytes.Add(bytes);
-  }
-  bytes = 0;
+  const uint16_t to = peer(port);
+  ForEachDeparture(result, [&](std::span<rte_mbuf*> mbufs) {
+    for (rte_mbuf* mbuf : mbufs) {
+      arrival.forwarded_packets.Add(1);
+      arrival.forwarded_bytes.Add(mbuf->pkt_len);
+      if (to != kNoPort) {
+        counters[to].transmitted_packets.Add(1);
+        counters[to].transmitted_bytes.Add(mbuf->pkt_len);
+      }
+      take(to, mbuf);
+    }
+  });
   for (uint32_t i = 0; i < result.answer_count; ++i) {
-    bytes += result.answers[i]->pkt_len;
+    arrival.transmitted_packets.Add(1);
+    arrival.transmitted_bytes.Add(result.answers[i]->pkt_len);
+    take(port, result.answers[i]);
   }
-  arrival.transmitted_packets.Add(result.answer_count);
-  arrival.transmitted_bytes.Add(bytes);
 }
 
 }  // namespace sluice

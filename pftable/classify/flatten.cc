@@ -110,6 +110,10 @@ class Flattener {
 
   void FindOrder() {
     for (const CompiledRule& rule : policy_.rules) {
+      if (rule.action == RuleAction::kScrub ||
+          rule.action == RuleAction::kNoScrub) {
+        continue;  // not among those that are flattened
+      }
       if (rule.tag != kNoTag || rule.tagged != kNoTag ||
           (rule.is_call && rule.quick) ||
           (!rule.is_call && rule.action == RuleAction::kMatch)) {
@@ -128,7 +132,7 @@ class Flattener {
 
   // Adds the rule's conditions. False: it can never match.
   bool Narrow(const CompiledRule& rule, Context& context, bool* verify) const {
-    *verify = rule.max_packet_size != 0 || rule.has_tos ||
+    *verify = rule.has_priority || rule.has_tos ||
               rule.probability != 0 || rule.tagged != kNoTag ||
               rule.received_on.kind != InterfaceCondition::Kind::kNone;
     const std::pair<const AddressCondition*, IntervalSet*> ends[] = {

@@ -151,8 +151,9 @@ class PolicyCompiler {
   absl::Status CompileRules() {
     size_t total = 0;
     for (const Named& named : anchors_) {
-      total += named.anchor->rules.filter.size() +
-               named.anchor->rules.ether.size();
+      const Ruleset& rules = named.anchor->rules;
+      total += rules.filter.size() + rules.scrub.size() + rules.ether.size();
+      if (!rules.scrub.empty()) result_->has_scrub = true;
     }
     if (total >= context_.rule_slots->capacity()) {
       return absl::ResourceExhaustedError(absl::StrCat(
@@ -162,37 +163,18 @@ class PolicyCompiler {
     result_->listed.reserve(total);
     uint64_t hash = HashOptions(source_->options);
     for (const Named& named : anchors_) {
-      CompiledRuleset ruleset;
-      ruleset.begin = static_cast<uint32_t>(result_->rules.size());
       hash = CombineHash(hash, HashText(named.path));
-      // Counts equal rules of this anchor.
-      std::unordered_map<std::string, uint32_t> occurrences;
-      for (const Rule& rule : named.anchor->rules.filter) {
-        CompiledRule& compiled = result_->rules.emplace_back();
-        if (absl::Status s = rules_.Compile(rule, named.path, &compiled);
-            !s.ok()) {
-          return AtPlace(*source_, rule.place, s);
-        }
-        compiled.number =
-            static_cast<uint32_t>(result_->rules.size() - 1 - ruleset.begin);
-
-        RuleSlotRequest& request = requests_.emplace_back();
-        request.anchor = named.path;
-        request.identity = RuleIdentity(rule, named.path);
-        request.occurrence = occurrences[request.identity]++;
-        request.labels = rule.labels;
-        request.timeouts = RuleTimeouts(rule);
-        request.max_states = rule.state_options.max_states;
-        request.tracking = RuleTracking(rule);
-        request.overload_table = rule.state_options.overload_table;
-        hash = CombineHash(hash, HashText(request.identity));
-        result_->listed.push_back(ListedRule{.anchor = named.path,
-                                             .rule = &rule,
-                                             .number = compiled.number,
-                                             .labels = rule.labels});
-      }
-      ruleset.end = static_cast<uint32_t>(result_->rules.size());
-      result_->rulesets.push_back(ruleset);
+      absl::StatusOr<CompiledRuleset> compiled =
+          CompileRuleset(named, named.anchor->rules.filter, /*scrub=*/false,
+                         &hash);
+      if (!compiled.ok()) return compiled.status();
+      result_->rulesets.push_back(*compiled);
+    }
+    for (const Named& named : anchors_) {
+      absl::StatusOr<CompiledRuleset> compiled = CompileRuleset(
+          named, named.anchor->rules.scrub, /*scrub=*/true, &hash);
+      if (!compiled.ok()) return compiled.status();
+      result_->scrub_rulesets.push_back(*compiled);
     }
     result_->hash = hash;
     return CompileEtherRules();
@@ -207,6 +189,42 @@ class PolicyCompiler {
     }
     const absl::Status linked = ether.Link(indexes_);
     return linked.ok() ? linked : AtPlace(*source_, ether.place(), linked);
+  }
+
+  absl::StatusOr<CompiledRuleset> CompileRuleset(const Named& named,
+                                                 const std::vector<Rule>& rules,
+                                                 bool scrub, uint64_t* hash) {
+    CompiledRuleset ruleset;
+    ruleset.begin = static_cast<uint32_t>(result_->rules.size());
+    // Counts equal rules of this anchor.
+    std::unordered_map<std::string, uint32_t> occurrences;
+    for (const Rule& rule : rules) {
+      CompiledRule& compiled = result_->rules.emplace_back();
+      if (absl::Status s = rules_.Compile(rule, named.path, &compiled);
+          !s.ok()) {
+        return AtPlace(*source_, rule.place, s);
+      }
+      compiled.number =
+          static_cast<uint32_t>(result_->rules.size() - 1 - ruleset.begin);
+
+      RuleSlotRequest& request = requests_.emplace_back();
+      request.anchor = named.path;
+      request.identity = RuleIdentity(rule, named.path);
+      request.occurrence = occurrences[request.identity]++;
+      request.labels = rule.labels;
+      request.timeouts = RuleTimeouts(rule);
+      request.max_states = rule.state_options.max_states;
+      request.tracking = RuleTracking(rule);
+      request.overload_table = rule.state_options.overload_table;
+      *hash = CombineHash(*hash, HashText(request.identity));
+      result_->listed.push_back(ListedRule{.anchor = named.path,
+                                           .rule = &rule,
+                                           .number = compiled.number,
+                                           .scrub = scrub,
+                                           .labels = rule.labels});
+    }
+    ruleset.end = static_cast<uint32_t>(result_->rules.size());
+    return ruleset;
   }
 
   absl::Status LinkCalls() {
@@ -226,11 +244,14 @@ class PolicyCompiler {
       }
       compiled.call_end = static_cast<uint32_t>(result_->calls.size());
     }
-    CallChecker checker(result_->rulesets, result_->rules, result_->calls);
-    for (uint32_t i = 0; i < result_->rulesets.size(); ++i) {
-      uint32_t place = 0;
-      if (absl::Status s = checker.Check(i, &place); !s.ok()) {
-        return AtPlace(*source_, result_->listed[place].rule->place, s);
+    for (const auto* rulesets :
+         {&result_->rulesets, &result_->scrub_rulesets}) {
+      CallChecker checker(*rulesets, result_->rules, result_->calls);
+      for (uint32_t i = 0; i < rulesets->size(); ++i) {
+        uint32_t place = 0;
+        if (absl::Status s = checker.Check(i, &place); !s.ok()) {
+          return AtPlace(*source_, result_->listed[place].rule->place, s);
+        }
       }
     }
     return absl::OkStatus();
@@ -267,6 +288,8 @@ class PolicyCompiler {
     engine.reassemble = options.reassemble;
     engine.aborts_sctp = options.dialect == Dialect::kFreeBsd;
     engine.pairs_neighbors = options.dialect == Dialect::kFreeBsd;
+    engine.drops_unfragmentable = options.dialect == Dialect::kOpenBsd;
+    engine.routing_is_option = options.dialect == Dialect::kOpenBsd;
     for (const InterfaceMatch& skip : options.skip) {
       if (skip.IsSet()) {
         result_->skip.push_back(rules_.CompileInterface(skip));

@@ -9,6 +9,7 @@
 
 #include "packet/address.h"
 #include "pftable/engine/interface_registry.h"
+#include "pftable/engine/packet_actions.h"
 #include "pftable/engine/rule_slots.h"
 #include "pftable/engine/state_template.h"
 #include "pftable/engine/tag_registry.h"
@@ -78,7 +79,10 @@ struct alignas(64) CompiledRule {
   uint8_t tos = 0;
   bool tagged_negated = false;
   uint16_t tagged = kNoTag;  // kNoTag: no condition
-  uint16_t max_packet_size = 0;  // 0: any; bytes of the IP packet
+  // `prio`: a tagged packet's PCP, and whether an untagged one has it.
+  bool has_priority = false;
+  uint8_t priority = 0;
+  bool priority_of_untagged = false;
   bool never = false;  // a condition that forwarded packets cannot meet
   bool owner = false;  // `user` or `group`: never matches fragments
   PortCondition source_port;
@@ -90,7 +94,9 @@ struct alignas(64) CompiledRule {
   uint32_t probability = 0;  // of 2^32; 0: always
 
   // What the rule does.
-  RuleAction action = RuleAction::kPass;  // kPass, kBlock or kMatch
+  // kPass, kBlock or kMatch; of scrub rules kScrub or kNoScrub.
+  RuleAction action = RuleAction::kPass;
+  bool no_reassembly = false;  // scrub rules: `fragment no reassemble`
   bool quick = false;
   uint16_t tag = kNoTag;
   BlockReturn block_return = BlockReturn::kDrop;
@@ -104,6 +110,7 @@ struct alignas(64) CompiledRule {
   StateKind state = StateKind::kNone;
   uint16_t state_flags = 0;  // StateFlag bits
   uint32_t side_flags = 0;   // StateSideFlag bits
+  PacketActions actions;
   uint32_t slot = kDefaultRuleSlot;
   uint32_t number = 0;  // in its ruleset, from 0
   const RuleRecord* record = nullptr;

@@ -54,6 +54,11 @@ struct EngineOptions {
   bool aborts_sctp = false;
   // A neighbour advertisement belongs to the state of its solicitation.
   bool pairs_neighbors = false;
+  // OpenBSD: an IPv6 routing header needs `allow-opts`, too.
+  bool routing_is_option = false;
+  // OpenBSD: a fragment that says "do not fragment" is dropped, whether
+  // fragments are put together or not, unless `no-df` takes it.
+  bool drops_unfragmentable = false;
 
   // Adaptive timeouts follow the room for states.
   bool adaptive_by_room = false;
@@ -79,6 +84,7 @@ struct ListedRule {
   // Into CompiledPolicy::source.
   const Rule* rule = nullptr;
   uint32_t number = 0;  // in its ruleset, from 0
+  bool scrub = false;   // in the anchor's scrub rules
   uint32_t slot = 0;
   std::vector<std::string> labels;
 };
@@ -95,6 +101,10 @@ struct CompiledPolicy {
   std::vector<CompiledRule> rules;
   std::vector<CompiledRuleset> rulesets;  // the first is the main one
   std::vector<uint32_t> calls;            // indexes of rulesets
+  // FreeBSD's scrub rules, by the same indexes; they stand behind all others
+  // in `rules`.
+  std::vector<CompiledRuleset> scrub_rulesets;
+  bool has_scrub = false;
   // Of layer 2, as the three above; all empty if there are none.
   std::vector<CompiledEtherRule> ether;
   std::vector<CompiledRuleset> ether_rulesets;

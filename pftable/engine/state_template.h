@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "pftable/engine/counters.h"
+#include "pftable/engine/packet_actions.h"
 #include "pftable/engine/tag_registry.h"
 
 namespace sluice {
@@ -43,6 +44,7 @@ struct StateTemplate {
   uint16_t tag = kNoTag;
   uint16_t flags = 0;  // StateFlag bits
   uint32_t side = 0;   // StateSideFlag bits
+  PacketActions actions;
 
   bool has(StateFlag flag) const { return (flags & flag) != 0; }
 };

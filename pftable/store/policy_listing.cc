@@ -26,9 +26,11 @@ absl::StatusOr<std::vector<RuleStatus>> PolicyListing::Rules(
           absl::StrCat("anchor \"", std::string(anchor), "\" does not exist"));
     }
     std::vector<RuleStatus> result;
-    for (const ListedRule& listed : policy.listed) {
-      if (listed.anchor != anchor) continue;
-      result.push_back(StatusOf(listed, store_.rule_slots()));
+    for (const bool scrub : {true, false}) {
+      for (const ListedRule& listed : policy.listed) {
+        if (listed.anchor != anchor || listed.scrub != scrub) continue;
+        result.push_back(StatusOf(listed, store_.rule_slots()));
+      }
     }
     return result;
   });

@@ -57,7 +57,7 @@ class PolicyListing {
     return generation_->policy->source;
   }
 
-  // In order of evaluation within their anchor; `anchor` "" is the main
+  // In order of evaluation within their anchor, scrub rules first; `anchor` "" is the main
   // ruleset. NotFound for an anchor that is not there.
   absl::StatusOr<std::vector<RuleStatus>> Rules(std::string_view anchor) const;
   // Of all rulesets.

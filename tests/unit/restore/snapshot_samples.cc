@@ -209,6 +209,34 @@ Snapshot NoSyncSnapshot() {
   return snapshot;
 }
 
+Snapshot ActionsSnapshot() {
+  Snapshot snapshot = BoundSnapshot();
+  PacketActions all;
+  all.flags = PacketActions::kClearDontFragment | PacketActions::kRandomId |
+              PacketActions::kSetTos | PacketActions::kSetPriority;
+  all.min_ttl = 64;
+  all.tos = 0xb8;
+  all.priority = {2, 6};
+  all.max_mss = 1440;
+  all.max_packet_size = 1500;
+  snapshot.parents[0].binding.actions = all;
+  for (SnapshotState& state : snapshot.parents) {
+    if (state.proto != protocol::kTcp) continue;
+    state.binding.actions.flags |= PacketActions::kScrubTcp;
+    TcpScrub& scrub = state.binding.scrub.emplace();
+    scrub.peers[0] = {.modulation = 0x12345678,
+                      .value = 1000,
+                      .echo = 2000,
+                      .lowest = 900,
+                      .last = 15,
+                      .flags = kScrubSeen | kScrubTimestamps | kScrubPaws,
+                      .ttl = 64};
+    scrub.peers[1].ttl = 63;
+  }
+  snapshot.expectations[0].binding.actions.max_mss = 1;
+  return snapshot;
+}
+
 std::vector<NamedSnapshot> GoldenSnapshots() {
   return {{"empty", EmptySnapshot()},
           {"full", FullSnapshot()},
@@ -216,7 +244,8 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"states", ManyStatesSnapshot(16)},
           {"bound", BoundSnapshot(), 1},
           {"dialect", DialectSnapshot(), 2},
-          {"no-sync", NoSyncSnapshot(), 3}};
+          {"no-sync", NoSyncSnapshot(), 3},
+          {"actions", ActionsSnapshot(), 4}};
 }
 
 std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {

@@ -32,9 +32,6 @@ TEST_F(CompileTest, RefusesByName) {
       {"pass in inet6 af-to inet from 192.0.2.1\n", "af-to"},
       {"pass proto tcp modulate state\n", "modulate state"},
       {"pass in proto tcp synproxy state\n", "synproxy state"},
-      {"pass prio 3\n", "prio"},
-      {"match set tos 4\n", "set tos"},
-      {"match scrub (no-df)\n", "scrub"},
       {"pass max-pkt-rate 10/1\n", "max-pkt-rate"},
       {"pass in once\n", "once"},
       {"pass proto tcp from any os \"Linux\"\n", "os"},
@@ -70,13 +67,12 @@ TEST_F(CompileTest, WhatChangesNoVerdictIsLoadedAndKnown) {
   const absl::Status status = Load(
       "set debug err\nset fingerprints \"pf.os\"\n"
       "queue std on outside bandwidth 10M default\n"
-      "pass out set queue std\nmatch set prio 3\npass keep state (pflow)\n");
+      "pass out set queue std\npass keep state (pflow)\n");
   EXPECT_TRUE(status.ok()) << status.message();
   EXPECT_THAT(store_->generation()->policy->not_carried_out,
               testing::ElementsAre("set debug: changes no verdict",
                                    "set fingerprints: changes no verdict",
                                    "queue: changes no verdict",
-                                   "set prio: changes no verdict",
                                    "pflow: changes no verdict"));
   ASSERT_TRUE(Load("pass\n").ok());
   EXPECT_TRUE(store_->generation()->policy->not_carried_out.empty());
@@ -147,7 +143,7 @@ TEST_F(CompileTest, LeavesOutWhatIsNamed) {
 
 TEST_F(CompileTest, AllErrorsHaveTheirPlaces) {
   const absl::Status status =
-      Load("pass\nmatch set tos 4\npass\nmatch set tos 8\n");
+      Load("pass\nmatch rtable 4\npass\nmatch rtable 8\n");
   const std::string message(status.message());
   EXPECT_THAT(message, HasSubstr("pf.conf:2:"));
   EXPECT_THAT(message, HasSubstr("pf.conf:4:"));
@@ -155,10 +151,10 @@ TEST_F(CompileTest, AllErrorsHaveTheirPlaces) {
 }
 
 TEST_F(CompileTest, ErrorsShowTheLineAndACaret) {
-  EXPECT_EQ(Load("pass\n  match set tos 4\n").message(),
-            "pf.conf:2:3: parsed, not enforced yet: set tos\n"
-            "  match set tos 4\n  ^\n"
-            "hint: with --without \"set tos\" rules with it are loaded without "
+  EXPECT_EQ(Load("pass\n  match rtable 4\n").message(),
+            "pf.conf:2:3: parsed, not enforced yet: rtable\n"
+            "  match rtable 4\n  ^\n"
+            "hint: with --without \"rtable\" rules with it are loaded without "
             "it");
   // Found while compiling, after the constructs are known to be enforced.
   EXPECT_EQ(LoadWithLimit(Limit::kTableEntries, 1,

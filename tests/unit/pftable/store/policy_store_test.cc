@@ -113,12 +113,12 @@ TEST_F(PolicyStoreTest, AFailedDefinitionLeavesTheRulesInForce) {
   ASSERT_TRUE(Load("block\n").ok());
   const uint64_t hash = store_->generation()->hash;
   const absl::Status status =
-      Load("pass\npass out nat-to 192.0.2.9\nmatch set tos 4\n");
+      Load("pass\npass out nat-to 192.0.2.9\nmatch rtable 4\n");
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("pf.conf:2:"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("nat-to"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("pf.conf:3:"));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("set tos"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("rtable"));
   EXPECT_EQ(store_->generation()->hash, hash);
   EXPECT_FALSE(Passes(Tcp()));
 }
