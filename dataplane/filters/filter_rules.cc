@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/filters/explain_job.h"
 #include "dataplane/filters/policy_source.h"
 #include "pftable/print/printer.h"
 
@@ -233,6 +234,11 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
   }
   if (i < rules.size()) slice.next = absl::StrCat(generation, ":", i);
   return slice;
+}
+
+std::unique_ptr<BuildJob<ExplainResult>> FilterRules::BeginExplain(
+    ExplainRequest request) {
+  return MakeExplainJob(core_, std::move(request));
 }
 
 void FilterRules::ClearRuleCounters() {

@@ -37,6 +37,8 @@ class FilterRules final : public RuleControl,
   std::unique_ptr<BuildJob<LoadResult>> BeginLoad(
       LoadRequest request) override;
   std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() override;
+  std::unique_ptr<BuildJob<ExplainResult>> BeginExplain(
+      ExplainRequest request) override;
   absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,
                                       const std::string& cursor,
                                       size_t limit) override;

@@ -61,6 +61,7 @@ enum class Verb : uint8_t {
   kPortRemove,
   kPortStats,
   kMetrics,
+  kExplain,
 };
 
 // `filter create NAME --ports A,B ...`. The general options (-D, --json, ...)
@@ -87,6 +88,15 @@ struct Command {
   std::optional<uint32_t> mtu;         // --mtu
   bool block_non_ip = false;           // --non-ip block
   bool disabled = false;               // --disabled
+  // explain: the packet, as it was typed
+  std::string in;         // --in, the port of arrival
+  std::string proto;      // --proto
+  std::string from, to;   // --from, --to: ADDRESS[:PORT]
+  std::string flags;      // --flags
+  std::string tag;        // --tag
+  std::optional<uint32_t> icmp_type, icmp_code, tos, length;
+  bool fragment = false;    // --fragment
+  bool ip_options = false;  // --ip-options
 };
 
 struct Arguments {

@@ -42,6 +42,25 @@ void AppendControl(const json& control, std::string* text) {
                         Number(control, "slow_turns"));
 }
 
+// How rules are asked, and which of them are not asked fast.
+void AppendClassifier(const json& classifier, std::string* text) {
+  absl::StrAppend(text, "Classifier\n");
+  if (!Truth(classifier, "compiled")) {
+    absl::StrAppend(text, "  off, rules are walked one by one\n");
+    return;
+  }
+  for (const json& counter : Member(classifier, "counters")) {
+    absl::StrAppendFormat(text, "  %-25s %14d %14s\n", Text(counter, "name"),
+                          Number(counter, "value"), "");
+  }
+  for (const json& part : Member(classifier, "parts")) {
+    if (!Truth(part, "slow")) continue;
+    absl::StrAppendFormat(text, "  %s %s: walked one by one: %s\n",
+                          Text(part, "direction"), Text(part, "family"),
+                          Text(part, "why"));
+  }
+}
+
 // What is now has no rate.
 void AppendTftp(const json& counters, uint64_t runtime, std::string* text) {
   if (counters.empty()) return;
@@ -137,6 +156,9 @@ std::string FormatInfo(const json& info, const Detail& detail) {
   AppendCounters(Member(info, "drop_counters"), runtime, &text);
   if (detail.verbose > 0) {
     if (Has(info, "control")) AppendControl(Member(info, "control"), &text);
+    if (Has(info, "classifier")) {
+      AppendClassifier(Member(info, "classifier"), &text);
+    }
     absl::StrAppend(&text, "Limit Counters\n");
     AppendCounters(Member(info, "limit_counters"), runtime, &text);
   }

@@ -28,6 +28,10 @@ std::string_view Usage() {
        sluicectl port list | remove name | enable name | disable name |
                  exclude name | include name | stats name
        sluicectl metrics
+       sluicectl explain --in port --proto protocol --from address[:port]
+                 --to address[:port] [--flags FSRPAUEW] [--icmp-type n]
+                 [--icmp-code n] [--tos n] [--length bytes] [--fragment]
+                 [--ip-options] [--tag tag] [-f file] [-v]
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
   -s  rules states info Interfaces labels timeouts memory Tables all
@@ -136,6 +140,15 @@ PORTS
 METRICS
   metrics              all counters of filters, ports and restores, as
                        Prometheus reads them; --json: the daemon's answers.
+
+WHY
+  explain              which state or rule would decide a packet that arrives at
+                       the port --in, and then where it leaves the wire: each
+                       rule that matches, in order, with the tag that it sets
+                       and the entry of its table. Nothing is sent or changed.
+    -v                 and up to 20 rules that miss one condition, with it;
+                       -vv: up to 1000.
+    -f FILE            by the rules of the file instead; states are not asked.
 
 EXIT STATUS
   0 if all was done; 1 after an error, which standard error explains (and

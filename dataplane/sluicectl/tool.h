@@ -61,6 +61,13 @@ class Tool {
   bool ChangePort(const char* method, const char* done);
   bool ShowPortStats();
   bool ShowMetrics();
+  bool ExplainPacket();
+  // At one end of the wire: adds what is found to `ends`. `tag` is what the
+  // packet has, and then what it has after it.
+  bool ExplainAt(const nlohmann::json& port, const char* direction,
+                 const nlohmann::json& packet,
+                 const nlohmann::json* ruleset, std::string* tag,
+                 nlohmann::json* ends);
   // All pages of a listing.
   bool Collect(const std::string& method, const std::string& name,
                nlohmann::json* elements);

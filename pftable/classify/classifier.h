@@ -145,7 +145,13 @@ class Classifier {
   }
 
   // For diagnosis.
+  struct PartReport {
+    // kNone: it was built.
+    classify::WalkReason walked = classify::WalkReason::kFew;
+    size_t rules = 0;     // anchors written out; of those that are walked: 0
+  };
   struct Report {
+    std::array<std::array<PartReport, 2>, 2> parts;  // as part()
     size_t entries = 0;
     size_t listed = 0;    // of them
     size_t records = 0;
@@ -155,7 +161,7 @@ class Classifier {
     // Conditions of so many rules would have taken too many blocks, and are
     // verified packet by packet instead.
     size_t demoted = 0;
-    // Parts with enough rules that were not built for a bound.
+    // Parts with enough rules that were not built.
     size_t walked = 0;
   };
   const Report& report() const { return report_; }

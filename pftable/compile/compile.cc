@@ -192,7 +192,8 @@ class PolicyCompiler {
     }
     if (total >= context_.rule_slots->capacity()) {
       return absl::ResourceExhaustedError(absl::StrCat(
-          total, " rules, room for ", context_.rule_slots->capacity() - 1));
+          total, " rules, room for ", context_.rule_slots->capacity() - 1,
+          " ([memory] rule_slots)"));
     }
     result_->rules.reserve(total);
     result_->listed.reserve(total);

@@ -29,6 +29,7 @@ class FakeFilterControl : public FilterControl,
   uint64_t generation = 1;
   LoadRequest last_load;
   StateQuery last_kill;
+  std::vector<ExplainRequest> explained;
   RuleQuery last_rule_query;
   // Its directory has removed it: jobs that were begun come to nothing.
   bool destroyed = false;
@@ -55,6 +56,8 @@ class FakeFilterControl : public FilterControl,
  private:
   std::unique_ptr<BuildJob<LoadResult>> BeginLoad(LoadRequest request) override;
   std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() override;
+  std::unique_ptr<BuildJob<ExplainResult>> BeginExplain(
+      ExplainRequest request) override;
   absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,
                                       const std::string& cursor,
                                       size_t limit) override;

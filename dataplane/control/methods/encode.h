@@ -13,11 +13,13 @@
 namespace sluice {
 
 nlohmann::json ToJson(const RuleListing& rule);
+nlohmann::json ToJson(const ExplainResult& result);
 nlohmann::json ToJson(const StateListing& state);
 nlohmann::json ToJson(const TableListing& table);
 nlohmann::json ToJson(const TableAddressListing& address);
 nlohmann::json ToJson(const TableEditResult& result);
 nlohmann::json ToJson(const TableMatch& result);
+nlohmann::json ToJson(const ClassifierInfo& info);
 nlohmann::json ToJson(const FilterInfo& info);
 nlohmann::json ToJson(const InterfaceListing& interface);
 nlohmann::json ToJson(const TimeoutListing& timeout);

@@ -41,11 +41,13 @@ class ControlRolesTest : public ControlOperationsTest {
 const std::set<std::string_view> kForReaders = {
     "control.version", "filter.list",     "filter.show",  "info.show",
     "interfaces.show", "labels.show",     "limits.show",  "port.list",
-    "port.stats",      "restore.metrics", "restore.status", "rules.show",
+    "port.stats",      "restore.metrics", "restore.status", "rules.explain",
+    "rules.show",
     "states.show",     "table.show",      "table.test",   "tables.list",
     "timeouts.show"};
 const std::set<std::string_view> kForOperators = {
-    "info.clear",   "rules.zero",    "state.export", "states.flush",
+    "info.clear",   "rules.zero",    "ruleset.explain",
+    "state.export", "states.flush",
     "states.kill",  "table.add",     "table.delete", "table.flush",
     "table.kill",   "table.replace", "table.zero",   "tables.flush"};
 // The operator's too, but not in main.
