@@ -252,7 +252,7 @@ class PartBuilder {
       const CompiledRule& rule = policy_.rules[flat.rule];
       Entry& entry = part_->entries.emplace_back();
       entry.rule = flat.rule;
-      entry.anchor_slot = flat.anchor_slot;
+      entry.call = flat.call;
       entry.guard = flat_.in_order ? kNoIndex : flat.guard;
       entry.end = flat.end;
       entry.demoted = demoted_[i];

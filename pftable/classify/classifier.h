@@ -4,7 +4,9 @@
 // the packet; it has no I/O, clock or globals. The plain interpreter
 // (Evaluate()) is its oracle.
 //
-// A classifier belongs to one compiled policy and is as immutable. Rules are
+// A classifier belongs to one compiled policy and is as immutable; compiled
+// again for another filter, under the same interfaces, the same policy has the
+// same one (PolicyPool). Rules are
 // flattened, one list for each direction and family. Each dimension (source,
 // destination, both ports, the rest of the headers, the interface) sorts its
 // values into classes: the values of a class are in the conditions of the same
@@ -51,7 +53,7 @@ enum Dimension : uint8_t {
 // A rule as the worker side needs it.
 struct Entry {
   uint32_t rule;         // of CompiledPolicy::rules
-  uint32_t anchor_slot;  // of the innermost call around it, or kNoRuleSlot
+  uint32_t call;         // the innermost around it, as `rule`, or kNoIndex
   uint32_t guard;        // see FlatRule; used when rules are not in order
   uint32_t end;          // see FlatRule
   uint32_t demoted;      // into Part::demoted, or kNoIndex

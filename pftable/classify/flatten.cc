@@ -109,7 +109,7 @@ class Flattener {
     IntervalSet source, destination, source_port, destination_port;
     std::vector<TransportCondition> transports;
     std::vector<InterfaceCondition> links;
-    uint32_t anchor_slot = kNoRuleSlot;
+    uint32_t call = kNoIndex;
     uint32_t guard = kNoIndex;
   };
 
@@ -127,6 +127,10 @@ class Flattener {
       }
     }
     return true;
+  }
+
+  uint32_t IndexOf(const CompiledRule& rule) const {
+    return static_cast<uint32_t>(&rule - policy_.rules.data());
   }
 
   bool Applies(const CompiledRule& rule) const {
@@ -191,8 +195,8 @@ class Flattener {
            bool verify) {
     if (result_.rules.size() >= most_) return false;
     FlatRule& flat = result_.rules.emplace_back();
-    flat.rule = static_cast<uint32_t>(&rule - policy_.rules.data());
-    flat.anchor_slot = outer.anchor_slot;
+    flat.rule = IndexOf(rule);
+    flat.call = outer.call;
     flat.source = std::move(own.source);
     flat.destination = std::move(own.destination);
     flat.source_port = std::move(own.source_port);
@@ -231,11 +235,10 @@ class Flattener {
       Context copy = own;
       if (!Add(call, outer, copy, verify)) return false;
     }
-    own.anchor_slot = call.slot;
+    own.call = IndexOf(call);
     if (verify) {
       result_.guards.push_back(
-          {.rule = static_cast<uint32_t>(&call - policy_.rules.data()),
-           .outer = outer.guard});
+          {.rule = IndexOf(call), .outer = outer.guard});
       own.guard = static_cast<uint32_t>(result_.guards.size() - 1);
     }
     for (uint32_t c = call.call_begin; c < call.call_end; ++c) {

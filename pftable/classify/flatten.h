@@ -47,7 +47,7 @@ struct TransportCondition {
 // One rule where evaluation meets it.
 struct FlatRule {
   uint32_t rule = 0;  // of CompiledPolicy::rules
-  uint32_t anchor_slot = kNoRuleSlot;
+  uint32_t call = kNoIndex;  // the innermost around it, as `rule`
   // A call, kept because it does something of its own: the position after the
   // last rule that it leads to.
   uint32_t end = kNoIndex;

@@ -132,8 +132,13 @@ class PolicyCompiler {
     CompileOptions();
     DefineTables();
     if (context_.classifier) {
+      const auto build = [&] {
+        return Classifier::Build(*result_, context_.interfaces->Views());
+      };
       result_->classifier =
-          Classifier::Build(*result_, context_.interfaces->Views());
+          context_.pool != nullptr
+              ? context_.pool->Share(source_, result_->interface_version, build)
+              : build();
     }
     return std::shared_ptr<const CompiledPolicy>(std::move(result_));
   }

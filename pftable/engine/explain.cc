@@ -123,6 +123,8 @@ class Scratch {
   PolicyCounters counters_;
 };
 
+// The first condition that does not hold, kNone if all do, and whether more
+// than that one do not. `tag`: of the packet when it meets the rule.
 RuleCondition FirstFailed(const Generation& generation,
                           const CompiledRule& rule,
                           const EvaluationInput& input, uint16_t tag,
@@ -200,8 +202,8 @@ class ExplainedScan {
     if (most_near_ == 0) return;
     bool several = false;
     const RuleCondition failed =
-        sluice::FirstFailed(generation_, policy_.rules[index], input_, tag_,
-                            scratch_.counters(), &several);
+        FirstFailed(generation_, policy_.rules[index], input_, tag_,
+                    scratch_.counters(), &several);
     if (several) return;
     if (near_ == most_near_) {
       ++result_.left_out;
@@ -228,7 +230,9 @@ class ExplainedScan {
     if (condition.kind != AddressCondition::Kind::kTable) return;
     // A name of an anchor may stand for the main table: it is the one whose
     // nodes workers have.
-    ExplainedTable told{.is_source = is_source, .table = condition.index};
+    ExplainedTable told;
+    told.is_source = is_source;
+    told.table = condition.index;
     const uint16_t slot = generation_.tables[condition.index].slot;
     for (uint32_t i = 0;
          slot != kNoTableSlot && i < generation_.table_states.size(); ++i) {
@@ -301,15 +305,6 @@ std::string_view Name(RuleCondition condition) {
       return "another condition";
   }
   return "";
-}
-
-RuleCondition FirstFailed(const Generation& generation,
-                          const CompiledRule& rule,
-                          const EvaluationInput& input, uint16_t tag,
-                          bool* several) {
-  Scratch scratch(generation);
-  return FirstFailed(generation, rule, input, tag, scratch.counters(),
-                     several);
 }
 
 Explanation Explain(const Generation& generation, const EvaluationInput& input,

@@ -72,13 +72,6 @@ struct Explanation {
 Explanation Explain(const Generation& generation, const EvaluationInput& input,
                     size_t most_near);
 
-// The first condition of the rule that does not hold, kNone if all do, and
-// whether more than that one do not. `tag`: of the packet when it meets it.
-RuleCondition FirstFailed(const Generation& generation,
-                          const CompiledRule& rule,
-                          const EvaluationInput& input, uint16_t tag,
-                          bool* several);
-
 }  // namespace sluice
 
 #endif  // SLUICE_PFTABLE_ENGINE_EXPLAIN_H_

@@ -347,6 +347,7 @@ class ClassifyPropertyTest : public testing::Test {
       for (const PacketInfo& info : infos) pointers.push_back(&info);
       std::vector<Candidates> candidates(count);
       FindCandidates(*classifier, direction, at, pointers, cache, candidates);
+      PrefetchCandidates(generation, candidates);
       for (uint32_t i = 0; i < count; ++i) {
         const EvaluationInput one{
             .packet = infos[i],
