@@ -120,6 +120,8 @@ class FilterRegistry final : public FilterDirectory {
               absl::AnyInvocable<void()> then);
   void FreeGarbage(const std::shared_ptr<LiveFilter>& filter);
   void RefreshNext();
+  // Brings back what was in force before a ruleset that nobody confirmed.
+  void RevertOverdue(const std::shared_ptr<LiveFilter>& filter);
   void PollRemovals();
   void Close(std::unique_ptr<Port> device, std::function<void()> then);
 

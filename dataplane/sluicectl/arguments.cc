@@ -18,7 +18,7 @@ struct Word {
 };
 
 // In pfctl's order: where an abbreviation fits several, the first is meant.
-constexpr std::array<Word<Show>, 9> kShows = {{
+constexpr std::array<Word<Show>, 10> kShows = {{
     {"rules", Show::kRules},
     {"states", Show::kStates},
     {"info", Show::kInfo},
@@ -27,6 +27,7 @@ constexpr std::array<Word<Show>, 9> kShows = {{
     {"timeouts", Show::kTimeouts},
     {"memory", Show::kMemory},
     {"Tables", Show::kTables},
+    {"commits", Show::kCommits},
     {"all", Show::kAll},
 }};
 constexpr std::array<Word<Flush>, 5> kFlushes = {{
@@ -48,8 +49,8 @@ constexpr std::array<Word<TableAction>, 9> kTableActions = {{
     {"zero", TableAction::kZero},
 }};
 
-constexpr std::array<std::string_view, 4> kLongWithValue = {"dialect", "facts",
-                                                            "filter", "socket"};
+constexpr std::array<std::string_view, 7> kLongWithValue = {
+    "confirm", "dialect", "facts", "filter", "only-if", "rollback", "socket"};
 constexpr std::array<Word<RulesetOptimization>, 3> kOptimizations = {{
     {"none", RulesetOptimization::kNone},
     {"basic", RulesetOptimization::kBasic},
@@ -244,6 +245,8 @@ absl::Status SetPlain(char flag, Dialect dialect, Arguments* a) {
 absl::Status SetLong(std::string_view name, Arguments* a) {
   if (name == "json") {
     a->json = true;
+  } else if (name == "confirm-commit") {
+    a->confirm_commit = true;
   } else if (name == "help") {
     a->help = true;
   } else if (name == "version") {
@@ -255,8 +258,33 @@ absl::Status SetLong(std::string_view name, Arguments* a) {
   return absl::OkStatus();
 }
 
+template <typename Number>
+absl::Status SetLongNumber(std::string_view name, const std::string& value,
+                           uint64_t least, uint64_t most,
+                           std::optional<Number>* out) {
+  uint64_t number = 0;
+  const char* const last = value.data() + value.size();
+  const auto [end, error] = std::from_chars(value.data(), last, number);
+  if (error != std::errc() || end != last || number < least || number > most) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", View(name), " ", value, ": a number from ", least,
+                     " to ", most));
+  }
+  *out = static_cast<Number>(number);
+  return absl::OkStatus();
+}
+
 absl::Status SetLongWithValue(std::string_view name, std::string value,
                               Arguments* a) {
+  if (name == "confirm") {
+    return SetLongNumber(name, value, 1, 86400, &a->confirm);
+  }
+  if (name == "only-if") {
+    return SetLongNumber(name, value, 0, UINT64_MAX, &a->only_if);
+  }
+  if (name == "rollback") {
+    return SetLongNumber(name, value, 1, 1000, &a->rollback);
+  }
   if (name == "dialect") {
     if (value == "openbsd") {
       a->dialect = Dialect::kOpenBsd;
@@ -305,6 +333,15 @@ absl::Status Check(const Arguments& a) {
     return wrong("a load is whole: -A, -N, -O, -R and -T load go with -n only");
   }
   if (a.optimization && !a.file) return wrong("-o goes with -f");
+  if ((a.confirm || a.only_if) && (!a.file || a.no_action)) {
+    return wrong("--confirm and --only-if go with -f, and not with -n");
+  }
+  if (a.file && (a.rollback || a.confirm_commit)) {
+    return wrong("-f, --rollback and --confirm-commit contradict each other");
+  }
+  if (a.rollback && a.confirm_commit) {
+    return wrong("--rollback and --confirm-commit contradict each other");
+  }
   if (a.merge_options && !a.file) return wrong("-m goes with -f");
   if (a.rule_number && a.show != Show::kRules) return wrong("-R goes with -sr");
   if (!a.kill.empty() && a.kill.size() != 2 &&
@@ -317,7 +354,8 @@ absl::Status Check(const Arguments& a) {
   }
   if (a.enable && a.disable) return wrong("-e and -d contradict each other");
   if (!a.file && !a.show && !a.flush && !a.table_action && a.kill.empty() &&
-      !a.zero && !a.enable && !a.disable) {
+      !a.zero && !a.enable && !a.disable && !a.rollback &&
+      !a.confirm_commit) {
     return wrong("nothing to do");
   }
   return absl::OkStatus();

@@ -27,6 +27,7 @@ enum class Show : uint8_t {
   kTimeouts,
   kMemory,
   kTables,
+  kCommits,
   kAll,
 };
 
@@ -118,6 +119,10 @@ struct Arguments {
   std::optional<uint32_t> rule_number;  // -R of OpenBSD
   // -A, -N, -O, -R of FreeBSD and -T load: only these parts of a file.
   std::optional<PrintParts> parts;
+  std::optional<uint32_t> confirm;    // --confirm, seconds
+  std::optional<uint64_t> only_if;    // --only-if, a generation
+  std::optional<uint32_t> rollback;   // --rollback
+  bool confirm_commit = false;        // --confirm-commit
   bool merge_options = false;                               // -m of FreeBSD
   int verbose = 0;                                          // -v, at most 2
   bool no_action = false;                                   // -n

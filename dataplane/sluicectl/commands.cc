@@ -345,7 +345,8 @@ absl::Status CheckCommand(const Arguments& a) {
   if ((a.file && !explains) || a.show || a.flush || a.table_action || !a.table.empty() ||
       !a.kill.empty() || !a.anchor.empty() || !a.interface.empty() ||
       !a.facts.empty() || a.no_action || a.enable || a.disable || a.zero ||
-      a.flip_port_names) {
+      a.flip_port_names || a.confirm || a.only_if || a.rollback ||
+      a.confirm_commit) {
     return Wrong(absl::StrCat(words, " goes with ", explains ? "-f, " : "",
                               "-D, -N, -p, -q, --dialect, --json and "
                               "--socket only"));

@@ -165,6 +165,31 @@ std::string FormatInfo(const json& info, const Detail& detail) {
   return text;
 }
 
+std::string FormatCommits(const json& commits) {
+  std::string text;
+  if (Has(commits, "confirm_left")) {
+    absl::StrAppendFormat(&text,
+                          "to be confirmed (--confirm-commit) within %d "
+                          "seconds\n",
+                          Number(commits, "confirm_left"));
+  }
+  absl::StrAppendFormat(&text, "%4s %10s  %-24s  %-13s %7s %8s %8s  %s\n",
+                        "back", "generation", "when", "what", "rules",
+                        "build ms", "uid", "hash");
+  uint64_t back = 0;
+  for (const json& commit : Member(commits, "commits")) {
+    absl::StrAppendFormat(
+        &text, "%4s %10d  %-24s  %-13s %7d %8d %8d  %s\n",
+        Truth(commit, "kept") ? absl::StrCat(back) : "-",
+        Number(commit, "generation"), FormatTime(Number(commit, "when")),
+        Text(commit, "what"), Number(commit, "rules"),
+        Number(commit, "build_ms"), Number(commit, "uid"),
+        Text(commit, "hash"));
+    ++back;
+  }
+  return text;
+}
+
 std::string FormatTimeout(const json& timeout) {
   return absl::StrFormat("%-20s %10d%s\n", Text(timeout, "name"),
                          Number(timeout, "value"),

@@ -14,6 +14,8 @@ std::string_view Usage() {
                  [-f file] [-i interface] [-k host | network | label | id]
                  [-o level] [-p socket] [-s modifier [-R number]]
                  [-t table -T command [address ...]]
+                 [--confirm seconds] [--only-if generation]
+                 [--confirm-commit | --rollback n]
                  [--dialect openbsd|freebsd] [--facts file.toml]
                  [--filter name] [--json] [--socket path] [--version]
        sluicectl filter create name --ports port[,port] [--ruleset file]
@@ -34,7 +36,7 @@ std::string_view Usage() {
                  [--ip-options] [--tag tag] [-f file] [-v]
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
-  -s  rules states info Interfaces labels timeouts memory Tables all
+  -s  rules states info Interfaces labels timeouts memory Tables commits all
   -F  rules states info Tables all
   -T  add delete replace flush show test kill zero
   -o  none basic profile: the optimiser, whatever the ruleset says
@@ -87,6 +89,19 @@ std::string_view Help() {
   return R"(
 Flags are pfctl's. They ask the filter main, or the one that --filter names;
 NAME:emergency is the emergency ruleset of filter NAME.
+
+COMMITS
+  -f FILE --confirm SECONDS
+                       unless --confirm-commit follows in time, the rules that
+                       were in force before come back: for changes that may cut
+                       off whoever makes them. Loading again without --confirm
+                       confirms, too.
+  --only-if N          with -f: refused unless generation N is in force.
+  --rollback N         what was in force N commits ago is loaded again. Tables
+                       have the addresses of its text, persistent ones those
+                       that were added, too.
+  -s commits           the last 32 rulesets: when, who, how many rules, how long
+                       they took to build, and how far back each is.
 
 FILTERS
   A filter is a pf of its own: rules, tables, options, states. It judges what

@@ -45,6 +45,10 @@ int Tool::Run() {
   } else if (a.file) {
     ok = (a.no_action ? Check() : Load()) && ok;
   }
+  if (a.rollback && !a.no_action) ok = Rollback() && ok;
+  if (a.confirm_commit && !a.no_action) {
+    ok = SimpleCall("ruleset.confirm", "the ruleset is confirmed") && ok;
+  }
   if (a.enable && !a.no_action) {
     ok = SimpleCall("filter.enable", "pf enabled") && ok;
   }
@@ -178,6 +182,8 @@ bool Tool::Load() {
   };
   const auto params = RulesetParams(*arguments_.file);
   if (params == nullptr) return unchanged();
+  if (arguments_.confirm) (*params)["confirm_within"] = *arguments_.confirm;
+  if (arguments_.only_if) (*params)["only_if"] = *arguments_.only_if;
   const auto result = Ask("ruleset.load", std::move(*params));
   if (result == nullptr) {
     // The daemon's own words for a ruleset with errors say so already, and
@@ -189,6 +195,11 @@ bool Tool::Load() {
   }
   output_.Put("load", *result);
   ShowWarnings(*result);
+  if (arguments_.confirm) {
+    output_.Say(absl::StrCat("unless --confirm-commit follows within ",
+                             *arguments_.confirm,
+                             " seconds, the rules before come back"));
+  }
   if (arguments_.verbose == 0) return true;
   // What is in force now, and not what this machine would make of the text.
   return List("rules.show", RuleParams(), "rules",
@@ -197,6 +208,18 @@ bool Tool::Load() {
                 std::string text = FormatRule(rule, plain, 0, 0);
                 output_.Print(text.substr(0, text.find('\n') + 1));
               });
+}
+
+bool Tool::Rollback() {
+  const auto result =
+      Ask("ruleset.rollback", {{"back", *arguments_.rollback}});
+  if (result == nullptr) return false;
+  output_.Put("rollback", *result);
+  output_.Say(absl::StrCat("the ruleset of ", *arguments_.rollback,
+                           " commits ago is in force again, ",
+                           Number(*result, "rules"), " rules, generation ",
+                           Number(*result, "generation")));
+  return true;
 }
 
 // ---- Removing --------------------------------------------------------------

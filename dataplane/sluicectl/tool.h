@@ -32,6 +32,7 @@ class Tool {
   // All say on standard error what goes wrong and return false then.
   bool Check();  // -n -f
   bool Load();   // -f
+  bool Rollback();
   bool ShowOne(Show show);
   bool ShowAll();
   bool ShowRules();
@@ -40,6 +41,7 @@ class Tool {
   bool ShowInfo();
   bool ShowInterfaces();
   bool ShowTables();
+  bool ShowCommits();
   bool FlushOne(Flush flush);
   bool FlushAll();
   bool Kill();

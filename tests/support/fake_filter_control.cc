@@ -92,6 +92,29 @@ std::unique_ptr<BuildJob<uint64_t>> FakeFilterControl::BeginFlushRules() {
       });
 }
 
+std::unique_ptr<BuildJob<LoadResult>> FakeFilterControl::BeginRollback(
+    size_t back, uint32_t, int32_t) {
+  rolled_back = back;
+  return std::make_unique<FunctionJob<LoadResult>>(
+      [] {}, [this]() -> absl::StatusOr<LoadResult> {
+        if (rolled_back > commits.size()) {
+          return absl::OutOfRangeError("there is no earlier ruleset");
+        }
+        LoadResult result;
+        result.generation = ++generation;
+        result.rules = rules.size();
+        return result;
+      });
+}
+
+absl::Status FakeFilterControl::ConfirmCommit() {
+  if (!confirm_left) {
+    return absl::FailedPreconditionError("no commit waits to be confirmed");
+  }
+  confirm_left.reset();
+  return absl::OkStatus();
+}
+
 std::unique_ptr<BuildJob<ExplainResult>> FakeFilterControl::BeginExplain(
     ExplainRequest request) {
   explained.push_back(std::move(request));

@@ -40,6 +40,11 @@ struct LoadRequest {
   // Options that the text does not set stay as they are in force.
   bool merge_options = false;
   bool dry_run = false;  // everything but the publishing
+  // Refused with FailedPrecondition unless this generation is in force.
+  std::optional<uint64_t> only_if{};
+  // Unless it is confirmed within so many seconds, what was in force before
+  // comes back. 0: it stays.
+  uint32_t confirm_within = 0;
   // Who asked, by the kernel's word.
   uint32_t uid = 0;
   int32_t pid = 0;
@@ -57,6 +62,19 @@ struct LoadResult {
     }
     return false;
   }
+};
+
+// A ruleset that came into force.
+struct CommitListing {
+  uint64_t generation = 0;
+  int64_t when = 0;   // Unix time
+  std::string what;   // "load", "flush", "rollback", "not confirmed", "restore"
+  uint32_t uid = 0;   // who asked; of the daemon itself its own
+  int32_t pid = 0;
+  std::string hash;   // of the rules, options and tables, hexadecimal
+  uint64_t rules = 0;
+  uint64_t build_ms = 0;
+  bool is_kept = false;  // Rollback() can go back to it
 };
 
 // Packets and bytes by the direction of the packet: [0] in, [1] out.
@@ -148,6 +166,17 @@ class RuleControl {
   // No rules and no options are left; persistent tables stay. The result is
   // the generation.
   virtual std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() = 0;
+  // The ruleset that was in force `back` commits ago, from 1 on, comes back.
+  virtual std::unique_ptr<BuildJob<LoadResult>> BeginRollback(size_t back,
+                                                              uint32_t uid,
+                                                              int32_t pid) = 0;
+  // What was loaded with `confirm_within` stays. FailedPrecondition if nothing
+  // waits for that.
+  virtual absl::Status ConfirmCommit() = 0;
+  // Newest first; the first is in force.
+  virtual std::vector<CommitListing> Commits() = 0;
+  // Whole seconds until what is not confirmed goes; none: nothing waits.
+  virtual std::optional<uint64_t> ConfirmLeft() = 0;
   // What the rules say of a packet, and why; changes nothing. Publish() only
   // hands the result over.
   virtual std::unique_ptr<BuildJob<ExplainResult>> BeginExplain(

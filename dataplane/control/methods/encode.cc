@@ -185,6 +185,14 @@ json ToJson(const TableMatch& result) {
   return value;
 }
 
+json ToJson(const CommitListing& commit) {
+  return {{"generation", commit.generation}, {"when", commit.when},
+          {"what", commit.what},             {"uid", commit.uid},
+          {"pid", commit.pid},               {"hash", commit.hash},
+          {"rules", commit.rules},           {"build_ms", commit.build_ms},
+          {"kept", commit.is_kept}};
+}
+
 json ToJson(const ExplainResult& result) {
   json rules = json::array();
   for (const ExplainedRuleListing& rule : result.rules) {

@@ -13,6 +13,7 @@
 namespace sluice {
 
 nlohmann::json ToJson(const RuleListing& rule);
+nlohmann::json ToJson(const CommitListing& commit);
 nlohmann::json ToJson(const ExplainResult& result);
 nlohmann::json ToJson(const StateListing& state);
 nlohmann::json ToJson(const TableListing& table);
