@@ -25,7 +25,7 @@ def test_what_nobody_confirms_goes(network, firewall):
   new = rules(fw)
   assert len(new) == 2
   assert commits(fw)["confirm_left"] <= 2
-  wait_for(lambda: rules(fw) == before, "the old rules")
+  wait_for("the old rules", lambda: rules(fw) == before)
   listed = commits(fw)
   assert "confirm_left" not in listed
   assert listed["commits"][0]["what"] == "not confirmed"
