@@ -167,7 +167,7 @@ TEST_P(PolicyPoolTest, EqualRulesAreClassifiedOnce) {
   EXPECT_EQ(classifier(*a), classifier(*b));
   const InterfaceView port = *interfaces_.AddPort("in0");
   TestPacket packet = Tcp();
-  packet.to_port = 85;
+  packet.destination_port = 85;
   const PacketInfo info = packet.Info();
   uint32_t slots[2];
   size_t i = 0;
