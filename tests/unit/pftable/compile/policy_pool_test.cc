@@ -157,7 +157,8 @@ TEST_P(PolicyPoolTest, EqualRulesAreClassifiedOnce) {
   };
   const auto a = Store();
   auto b = Store();
-  ASSERT_TRUE(b->Load(Parsed(text(9000))).ok());  // so that its slots differ
+  // So that its slots differ.
+  ASSERT_TRUE(b->Load(Parsed("pass proto tcp\npass proto udp\n")).ok());
   ASSERT_TRUE(a->Load(Parsed(text(80))).ok());
   ASSERT_TRUE(b->Load(Parsed(text(80))).ok());
   const auto classifier = [](const PolicyStore& store) {
