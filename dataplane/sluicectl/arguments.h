@@ -124,6 +124,8 @@ struct Arguments {
   std::optional<uint32_t> rollback;   // --rollback
   bool confirm_commit = false;        // --confirm-commit
   bool merge_options = false;                               // -m of FreeBSD
+  std::vector<std::string> without;                         // --without
+  bool language_only = false;                               // --language-only
   int verbose = 0;                                          // -v, at most 2
   bool no_action = false;                                   // -n
   bool quiet = false;                                       // -q
