@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "dataplane/filters/explain_job.h"
 #include "dataplane/filters/policy_source.h"
+#include "pftable/compile/lint.h"
 #include "pftable/print/printer.h"
 
 namespace sluice {
@@ -22,6 +23,8 @@ bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
     return d.severity == Severity::kError;
   });
 }
+
+constexpr size_t kMostWarnings = 100;
 
 // Adds the milliseconds of its life.
 class BuildTime {
@@ -94,7 +97,14 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     if (result_.HasErrors()) return;
     const absl::Status status =
         rules_->core_->store.Define(ticket_, std::move(parsed->policy));
-    if (status.ok()) return;
+    if (status.ok()) {
+      const auto defined = rules_->core_->store.Defined(ticket_);
+      if (!request_.lint || defined == nullptr) return;
+      std::ranges::move(
+          LintPolicy(*defined, environment.interfaces->Views(), kMostWarnings),
+          std::back_inserter(result_.diagnostics));
+      return;
+    }
     std::vector<Diagnostic> more = DiagnosticsOf(
         status, request_.name.empty() ? "stdin" : request_.name);
     std::ranges::move(more, std::back_inserter(result_.diagnostics));

@@ -183,6 +183,7 @@ bool Tool::Load() {
   const auto params = RulesetParams(*arguments_.file);
   if (params == nullptr) return unchanged();
   if (arguments_.confirm) (*params)["confirm_within"] = *arguments_.confirm;
+  if (arguments_.verbose > 0) (*params)["lint"] = true;
   if (arguments_.only_if) (*params)["only_if"] = *arguments_.only_if;
   const auto result = Ask("ruleset.load", std::move(*params));
   if (result == nullptr) {

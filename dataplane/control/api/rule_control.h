@@ -40,6 +40,7 @@ struct LoadRequest {
   // Options that the text does not set stay as they are in force.
   bool merge_options = false;
   bool dry_run = false;  // everything but the publishing
+  bool lint = false;  // warnings of rules that can do nothing
   // Refused with FailedPrecondition unless this generation is in force.
   std::optional<uint64_t> only_if{};
   // Unless it is confirmed within so many seconds, what was in force before
