@@ -13,6 +13,7 @@
 #include "dataplane/filters/explain_job.h"
 #include "dataplane/filters/policy_source.h"
 #include "pftable/compile/lint.h"
+#include "pftable/engine/reclaimer.h"
 #include "pftable/print/printer.h"
 
 namespace sluice {
@@ -95,19 +96,28 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
                     &result_.diagnostics);
     result_.rules = CountRules(parsed->policy.main);
     if (result_.HasErrors()) return;
+    if (request_.lint) Lint(parsed->policy);
     const absl::Status status =
         rules_->core_->store.Define(ticket_, std::move(parsed->policy));
-    if (status.ok()) {
-      const auto defined = rules_->core_->store.Defined(ticket_);
-      if (!request_.lint || defined == nullptr) return;
-      std::ranges::move(
-          LintPolicy(*defined, environment.interfaces->Views(), kMostWarnings),
-          std::back_inserter(result_.diagnostics));
-      return;
-    }
+    if (status.ok()) return;
     std::vector<Diagnostic> more = DiagnosticsOf(
         status, request_.name.empty() ? "stdin" : request_.name);
     std::ranges::move(more, std::back_inserter(result_.diagnostics));
+  }
+
+  // Compiled for this alone: what comes into force is the store's own.
+  void Lint(const Policy& policy) {
+    const FilterEnvironment& environment = rules_->core_->environment;
+    ImmediateReclaimer reclaimer;
+    PolicyStore store({.workers = 1,
+                       .rule_slots = environment.store.rule_slots,
+                       .table_slots = environment.store.table_slots},
+                      environment.interfaces, &reclaimer);
+    if (!store.Load(policy).ok()) return;  // the real one will say why
+    std::ranges::move(
+        LintPolicy(*store.current()->policy, environment.interfaces->Views(),
+                   kMostWarnings),
+        std::back_inserter(result_.diagnostics));
   }
 
   bool Outdated() const override {

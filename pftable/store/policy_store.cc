@@ -208,13 +208,6 @@ absl::Status PolicyStore::CommitDraft(Ticket ticket) {
   }
 }
 
-std::shared_ptr<const CompiledPolicy> PolicyStore::Defined(
-    Ticket ticket) const {
-  const std::lock_guard lock(mutex_);
-  return draft_.has_value() && draft_->ticket == ticket ? draft_->compiled
-                                                        : nullptr;
-}
-
 bool PolicyStore::IsNewest(Ticket ticket) const {
   const std::lock_guard lock(mutex_);
   return draft_.has_value() && draft_->ticket == ticket &&

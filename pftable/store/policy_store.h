@@ -106,8 +106,6 @@ class PolicyStore {
   // ended; FailedPrecondition if nothing is defined. The ticket ends in any
   // case but the last.
   absl::Status Commit(Ticket ticket);
-  // What is defined under the ticket; null: nothing.
-  std::shared_ptr<const CompiledPolicy> Defined(Ticket ticket) const;
   // Whether a Commit() of it would not be refused for the ticket's sake now.
   bool IsNewest(Ticket ticket) const;
   // Whether a Commit() of it would have to compile again, because interfaces

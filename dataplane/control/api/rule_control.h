@@ -69,10 +69,10 @@ struct LoadResult {
 struct CommitListing {
   uint64_t generation = 0;
   int64_t when = 0;   // Unix time
-  std::string what;   // "load", "flush", "rollback", "not confirmed", "restore"
+  std::string what{};  // "load", "flush", "rollback", "not confirmed", "restore"
   uint32_t uid = 0;   // who asked; of the daemon itself its own
   int32_t pid = 0;
-  std::string hash;   // of the rules, options and tables, hexadecimal
+  std::string hash{};  // of the rules, options and tables, hexadecimal
   uint64_t rules = 0;
   uint64_t build_ms = 0;
   bool is_kept = false;  // Rollback() can go back to it
@@ -125,22 +125,22 @@ struct ExplainRequest {
 };
 
 struct ExplainedTableListing {
-  std::string table;
-  std::string anchor;
+  std::string table{};
+  std::string anchor{};
   bool is_source = false;           // asked for the packet's source
-  std::optional<TableEntry> entry;  // that decides it
+  std::optional<TableEntry> entry{};  // that decides it
 };
 
 struct ExplainedRuleListing {
-  std::string anchor;
+  std::string anchor{};
   uint32_t number = 0;
   uint32_t depth = 0;  // of anchors
-  std::string text;
+  std::string text{};
   // Empty: it matched. Else the condition that did not hold.
-  std::string failed;
+  std::string failed{};
   bool decides = false;
-  std::string tag;  // of the packet after it
-  std::vector<ExplainedTableListing> tables;
+  std::string tag{};  // of the packet after it
+  std::vector<ExplainedTableListing> tables{};
 };
 
 struct ExplainResult {

@@ -33,7 +33,7 @@ struct ClassifierInfo {
     Direction direction = Direction::kIn;
     Family family = Family::kIpv4;
     bool compiled = false;  // false: rules are walked one by one, and why
-    std::string why;
+    std::string why{};
     // Whether a bound or an unknown condition is the reason, and not that
     // there are few rules.
     bool is_slow = false;
