@@ -157,7 +157,8 @@ TEST_P(PolicyPoolTest, EqualRulesAreClassifiedOnce) {
   };
   const auto a = Store();
   auto b = Store();
-  ASSERT_TRUE(b->Load(Parsed(text(9000))).ok());  // so that its slots differ
+  // So that its slots differ.
+  ASSERT_TRUE(b->Load(Parsed("pass proto tcp\npass proto udp\n")).ok());
   ASSERT_TRUE(a->Load(Parsed(text(80))).ok());
   ASSERT_TRUE(b->Load(Parsed(text(80))).ok());
   const auto classifier = [](const PolicyStore& store) {
@@ -167,7 +168,7 @@ TEST_P(PolicyPoolTest, EqualRulesAreClassifiedOnce) {
   EXPECT_EQ(classifier(*a), classifier(*b));
   const InterfaceView port = *interfaces_.AddPort("in0");
   TestPacket packet = Tcp();
-  packet.to_port = 85;
+  packet.destination_port = 85;
   const PacketInfo info = packet.Info();
   uint32_t slots[2];
   size_t i = 0;

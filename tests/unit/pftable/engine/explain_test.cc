@@ -44,7 +44,7 @@ TEST_F(ExplainTest, SaysWhichRulesMatchedAndWhichNearly) {
                    "block in proto tcp\n")
                   .ok());
   TestPacket packet = Tcp();
-  packet.to_port = 80;
+  packet.destination_port = 80;
   // The fourth misses two conditions, the last one is never met.
   EXPECT_EQ(Told(packet), "0: 1: 2:on 4:");
   const Explanation told = Explained(packet, 100);

@@ -218,7 +218,7 @@ TEST_F(PolicyStoreTest, SlotsRunOutWithAMessage) {
               testing::HasSubstr("[memory] rule_slots"));
   EXPECT_EQ(small.generation()->hash, hash);
   EXPECT_THAT(
-      std::string(small.Load(Parsed("pass to port { 1 2 3 4 5 }\n")).message()),
+      std::string(small.Load(Parsed("pass proto tcp to port { 1 2 3 4 5 }\n")).message()),
       testing::HasSubstr("[memory] rule_slots"));
   // What is there already needs no room.
   EXPECT_TRUE(small.Load(Parsed("pass proto udp\npass proto tcp\n")).ok());
