@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "dataplane/filters/policy_source.h"
 #include "packet/drop_reason.h"
+#include "pftable/compile/enforce.h"
 #include "pftable/engine/explain.h"
 #include "pftable/engine/reclaimer.h"
 #include "pftable/print/printer.h"
@@ -52,6 +53,11 @@ class ExplainJob final : public BuildJob<ExplainResult> {
     ParseResult parsed =
         ParseRequest(*request_.ruleset, environment.dialect, *facts_);
     result_.diagnostics = std::move(parsed.diagnostics);
+    for (Diagnostic& d :
+         CheckEnforced(&parsed.policy, request_.ruleset->without,
+                       kEngineCapabilities)) {
+      result_.diagnostics.push_back(std::move(d));
+    }
     for (const Diagnostic& d : result_.diagnostics) {
       if (d.severity == Severity::kError) return absl::OkStatus();
     }

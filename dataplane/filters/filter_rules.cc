@@ -13,6 +13,8 @@
 #include "dataplane/filters/explain_job.h"
 #include "dataplane/filters/policy_source.h"
 #include "pftable/compile/enforce.h"
+#include "pftable/compile/lint.h"
+#include "pftable/engine/reclaimer.h"
 #include "pftable/print/printer.h"
 
 namespace sluice {
@@ -23,6 +25,8 @@ bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
     return d.severity == Severity::kError;
   });
 }
+
+constexpr size_t kMostWarnings = 100;
 
 // Adds the milliseconds of its life.
 class BuildTime {
@@ -101,12 +105,28 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     result_.rules = CountRules(parsed->policy.main);
     if (result_.HasErrors()) return;
     if (request_.print > 0) result_.text = Printed(parsed->policy, *facts);
+    if (request_.lint) Lint(parsed->policy);
     const absl::Status status =
         rules_->core_->store.Define(ticket_, std::move(parsed->policy));
     if (status.ok()) return;
     std::vector<Diagnostic> more = DiagnosticsOf(
         status, request_.name.empty() ? "stdin" : request_.name);
     std::ranges::move(more, std::back_inserter(result_.diagnostics));
+  }
+
+  // Compiled for this alone: what comes into force is the store's own.
+  void Lint(const Policy& policy) {
+    const FilterEnvironment& environment = rules_->core_->environment;
+    ImmediateReclaimer reclaimer;
+    PolicyStore store({.workers = 1,
+                       .rule_slots = environment.store.rule_slots,
+                       .table_slots = environment.store.table_slots},
+                      environment.interfaces, &reclaimer);
+    if (!store.Load(policy).ok()) return;  // the real one will say why
+    std::ranges::move(
+        LintPolicy(*store.current()->policy, environment.interfaces->Views(),
+                   kMostWarnings),
+        std::back_inserter(result_.diagnostics));
   }
 
   bool Outdated() const override {

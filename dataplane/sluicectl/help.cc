@@ -92,6 +92,9 @@ Flags are pfctl's. They ask the filter main, or the one that --filter names;
 NAME:emergency is the emergency ruleset of filter NAME.
 
 COMMITS
+  -f FILE -v           and warnings of rules that can do nothing: behind a quick
+                       one that matches all that they do, always overruled by a
+                       later one; of tables that nobody names.
   -f FILE --confirm SECONDS
                        unless --confirm-commit follows in time, the rules that
                        were in force before come back: for changes that may cut

@@ -184,6 +184,7 @@ bool Tool::Load() {
   const auto params = RulesetParams(*arguments_.file);
   if (params == nullptr) return unchanged();
   if (arguments_.confirm) (*params)["confirm_within"] = *arguments_.confirm;
+  if (arguments_.verbose > 0) (*params)["lint"] = true;
   if (arguments_.only_if) (*params)["only_if"] = *arguments_.only_if;
   if (arguments_.verbose > 0) {
     (*params)["print"] = arguments_.verbose;

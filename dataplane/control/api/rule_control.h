@@ -45,6 +45,7 @@ struct LoadRequest {
   int print = 0;
   bool flip_port_names = false;  // for that
   bool dry_run = false;  // everything but the publishing
+  bool lint = false;  // warnings of rules that can do nothing
   // Refused with FailedPrecondition unless this generation is in force.
   std::optional<uint64_t> only_if{};
   // Unless it is confirmed within so many seconds, what was in force before

@@ -40,6 +40,7 @@ Action ParseLoad(Params& params) {
   LoadRequest request;
   ReadLoadRequest(params, &request);
   params.Bool("dry_run", &request.dry_run);
+  params.Bool("lint", &request.lint);
   params.Number("only_if", UINT64_MAX, &request.only_if);
   std::optional<uint64_t> confirm;
   params.Number("confirm_within", 1, kLongestConfirm, &confirm);
