@@ -112,7 +112,7 @@ void FilterRegistry::RevertOverdue(const std::shared_ptr<LiveFilter>& filter) {
       filter->Rules().BeginRevert();
   if (job == nullptr) return;  // under way
   // What is not done now is tried again in a second.
-  static_cast<void>(builder_.Submit([job] { job->Build(); }, [job, filter] {
+  auto finish = [job, filter] {
     const absl::StatusOr<LoadResult> result = job->Publish();
     if (result.ok()) {
       LogWarning("filter {}: nobody confirmed the ruleset in time: the one "
@@ -123,7 +123,10 @@ void FilterRegistry::RevertOverdue(const std::shared_ptr<LiveFilter>& filter) {
                  "before cannot come back: {}",
                  filter->name(), result.status().ToString());
     }
-  }));
+  };
+  if (!builder_.Submit([job] { job->Build(); }, std::move(finish))) {
+    filter->Rules().EndRevert();
+  }
 }
 
 size_t FilterRegistry::pending_orders() const {

@@ -205,7 +205,6 @@ class FilterRules::EarlierJob final : public BuildJob<LoadResult> {
         ticket_(rules_->core_->store.Begin()) {}
 
   ~EarlierJob() override {
-    if (is_revert_) rules_->reverting_ = false;
     if (!ended_) static_cast<void>(rules_->core_->store.Rollback(ticket_));
   }
 
@@ -223,6 +222,7 @@ class FilterRules::EarlierJob final : public BuildJob<LoadResult> {
 
   absl::StatusOr<LoadResult> Publish() override {
     PolicyStore& store = rules_->core_->store;
+    if (is_revert_) rules_->EndRevert();
     status_.Update(rules_->core_->CheckAlive());
     if (!status_.ok()) return status_;
     ended_ = true;

@@ -36,6 +36,8 @@ class FilterRules final : public RuleControl,
   // BeginRevert() brings back what was before; null: that is under way.
   bool IsOverdue() const;
   std::unique_ptr<BuildJob<LoadResult>> BeginRevert();
+  // If that is not built after all.
+  void EndRevert() { reverting_ = false; }
   // For the packet log: which pflog the record goes to, and what is known of
   // its rule.
   uint8_t Describe(const LogRecord& record, PflogContext* context);
