@@ -65,7 +65,7 @@ class Engine {
     uint32_t may_hold = 0;         // mbufs that filters may keep for a restore
     uint32_t handoff_ring = 2048;  // packets between each pair of workers
     uint32_t states = 262144;      // over all workers
-    uint32_t rule_slots = 1 << 20;      // rules of a filter, at most
+    uint32_t rule_slots = 1 << 19;      // rules of a filter, at most
     uint32_t all_rule_slots = 2 << 20;  // of all filters together
     bool classifier = true;        // false: rules are walked one by one
     uint16_t table_slots = 4096;
