@@ -275,7 +275,8 @@ class Linter {
     packet.family =
         rule.family == Family::kIpv6 ? Family::kIpv6 : Family::kIpv4;
     packet.proto = rule.any_protocol ? protocol::kTcp : rule.protocol;
-    packet.tcp_flags = rule.flags_mask != 0 ? rule.flags_set : kTcpSyn;
+    packet.tcp_flags =
+        rule.flags_mask != 0 ? rule.flags_set : uint8_t{kTcpSyn};
     packet.icmp_type = rule.icmp_type;
     packet.icmp_code = rule.icmp_code;
     if (rule.fragments_only) packet.flags |= kFragment;
