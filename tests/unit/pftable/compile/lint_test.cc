@@ -123,7 +123,8 @@ TEST_F(LintTest, IsNeverWrong) {
                       below(4) == 0 ? " quick" : "",
                       below(6) == 0 ? " on outside" : "");
       const char* const proto = kProto[below(6)];
-      const bool ports = std::string_view(proto).ends_with("p") &&
+      const bool ports = (std::string_view(proto) == " proto tcp" ||
+                          std::string_view(proto) == " proto udp") &&
                          below(2) == 0;
       absl::StrAppend(&text, " inet", proto, kFrom[below(6)], " to any",
                       ports ? kPort[below(4)] : "",
