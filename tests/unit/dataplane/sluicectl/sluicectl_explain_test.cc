@@ -136,7 +136,8 @@ TEST_F(SluicectlExplainTest, SaysWhatIsWrong) {
     EXPECT_EQ(outcome.status, 1) << message;
     EXPECT_THAT(outcome.err, HasSubstr(message));
   }
-  EXPECT_FALSE(ParseArguments({"explain", "--in", "inside"}).ok());
+  const std::vector<std::string> too_few = {"explain", "--in", "inside"};
+  EXPECT_FALSE(ParseArguments(too_few).ok());
 }
 
 }  // namespace
