@@ -86,6 +86,7 @@ struct MemoryConfig {
   uint32_t rule_slots = 1 << 19;      // rules of a filter, at most
   uint32_t all_rule_slots = 2 << 20;  // of all filters together
   uint32_t expectations = 8192;
+  uint32_t source_nodes = 65536;  // of all filters
 
   friend bool operator==(const MemoryConfig&, const MemoryConfig&) = default;
 };

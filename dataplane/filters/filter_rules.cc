@@ -285,7 +285,7 @@ class FilterRules::FlushRulesJob final : public BuildJob<uint64_t> {
 
 void FilterRules::Committed(CommitListing commit) {
   const std::shared_ptr<const Generation> now = core_->store.generation();
-  core_->SetStateLimit(*now->policy->source);
+  core_->SetLimits(*now->policy->source);
   rule_cache_.reset();
   // Workers that see this see the generation too: it was published before.
   core_->plane.loaded.store(true, std::memory_order_release);

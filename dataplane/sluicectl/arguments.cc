@@ -18,9 +18,10 @@ struct Word {
 };
 
 // In pfctl's order: where an abbreviation fits several, the first is meant.
-constexpr std::array<Word<Show>, 10> kShows = {{
+constexpr std::array<Word<Show>, 11> kShows = {{
     {"rules", Show::kRules},
     {"states", Show::kStates},
+    {"Sources", Show::kSources},
     {"info", Show::kInfo},
     {"Interfaces", Show::kInterfaces},
     {"labels", Show::kLabels},
@@ -30,9 +31,10 @@ constexpr std::array<Word<Show>, 10> kShows = {{
     {"commits", Show::kCommits},
     {"all", Show::kAll},
 }};
-constexpr std::array<Word<Flush>, 5> kFlushes = {{
+constexpr std::array<Word<Flush>, 6> kFlushes = {{
     {"rules", Flush::kRules},
     {"states", Flush::kStates},
+    {"Sources", Flush::kSources},
     {"info", Flush::kInfo},
     {"Tables", Flush::kTables},
     {"all", Flush::kAll},
@@ -58,7 +60,7 @@ constexpr std::array<Word<RulesetOptimization>, 3> kOptimizations = {{
     {"profile", RulesetOptimization::kProfile},
 }};
 
-constexpr std::string_view kWithValue = "aDFfikopsTt";
+constexpr std::string_view kWithValue = "aDFfiKkopsTt";
 
 // Which flags have a value depends on whose they are.
 bool HasValue(char flag, Dialect dialect) {
@@ -124,6 +126,12 @@ absl::Status SetWithValue(char flag, std::string value, Arguments* a) {
       break;
     case 'i':
       a->interface = std::move(value);
+      break;
+    case 'K':
+      if (a->kill_sources.size() == 2) {
+        return absl::InvalidArgumentError("can only specify -K twice");
+      }
+      a->kill_sources.push_back(std::move(value));
       break;
     case 'k':
       if (a->kill.size() == 2) {
@@ -375,8 +383,8 @@ absl::Status Check(const Arguments& a) {
   }
   if (a.enable && a.disable) return wrong("-e and -d contradict each other");
   if (!a.file && !a.show && !a.flush && !a.table_action && a.kill.empty() &&
-      !a.zero && !a.enable && !a.disable && !a.rollback &&
-      !a.confirm_commit) {
+      a.kill_sources.empty() && !a.zero && !a.enable && !a.disable &&
+      !a.rollback && !a.confirm_commit) {
     return wrong("nothing to do");
   }
   return absl::OkStatus();

@@ -21,6 +21,7 @@ namespace sluice {
 enum class Show : uint8_t {
   kRules,
   kStates,
+  kSources,
   kInfo,
   kInterfaces,
   kLabels,
@@ -32,7 +33,7 @@ enum class Show : uint8_t {
 };
 
 // -F
-enum class Flush : uint8_t { kRules, kStates, kInfo, kTables, kAll };
+enum class Flush : uint8_t { kRules, kStates, kSources, kInfo, kTables, kAll };
 
 // -T
 enum class TableAction : uint8_t {
@@ -108,6 +109,7 @@ struct Arguments {
   std::string table;                  // -t
   std::vector<std::string> operands;  // after the flags: addresses for -T
   std::vector<std::string> kill;      // -k, once or twice
+  std::vector<std::string> kill_sources;  // -K, once or twice
   std::string anchor;                 // -a
   std::string interface;              // -i
   std::vector<std::pair<std::string, std::string>> macros;  // -D

@@ -12,7 +12,7 @@ std::string_view Usage() {
   return R"(usage: sluicectl [-deghNnPqrvz] [-a anchor] [-D macro=value]
                  [-F modifier]
                  [-f file] [-i interface] [-k host | network | label | id]
-                 [-o level] [-p socket] [-s modifier [-R number]]
+                 [-K host | network] [-o level] [-p socket] [-s modifier [-R number]]
                  [-t table -T command [address ...]]
                  [--confirm seconds] [--only-if generation]
                  [--confirm-commit | --rollback n]
@@ -37,8 +37,9 @@ std::string_view Usage() {
                  [--ip-options] [--tag tag] [-f file] [-v]
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
-  -s  rules states info Interfaces labels timeouts memory Tables commits all
-  -F  rules states info Tables all
+  -s  rules states Sources info Interfaces labels timeouts memory Tables
+      commits all
+  -F  rules states Sources info Tables all
   -T  add delete replace flush show test kill zero
   -o  none basic profile: the optimiser, whatever the ruleset says
   Words of -s, -F, -T and -o may be cut short; -n with -f needs no daemon.

@@ -39,6 +39,7 @@ int Tool::Run() {
   if (a.flush && !a.no_action) {
     ok = (*a.flush == Flush::kAll ? FlushAll() : FlushOne(*a.flush)) && ok;
   }
+  if (!a.kill_sources.empty() && !a.no_action) ok = KillSources() && ok;
   if (!a.kill.empty() && !a.no_action) ok = Kill() && ok;
   if (a.table_action) {
     ok = RunTable() && ok;
@@ -242,6 +243,13 @@ bool Tool::FlushOne(Flush flush) {
       output_.Say(absl::StrCat(Number(*result, "killed"), " states cleared"));
       return true;
     }
+    case Flush::kSources: {
+      const auto result = Ask("sources.flush", json::object());
+      if (result == nullptr) return false;
+      output_.Put("sources.flush", *result);
+      output_.Say("source tracking entries cleared");
+      return true;
+    }
     default: {
       const auto result = Ask("tables.flush", json::object());
       if (result == nullptr) return false;
@@ -255,7 +263,8 @@ bool Tool::FlushOne(Flush flush) {
 bool Tool::FlushAll() {
   bool ok = true;
   for (Flush flush :
-       {Flush::kRules, Flush::kTables, Flush::kStates, Flush::kInfo}) {
+       {Flush::kRules, Flush::kTables, Flush::kStates, Flush::kSources,
+        Flush::kInfo}) {
     ok = FlushOne(flush) && ok;
   }
   return ok;

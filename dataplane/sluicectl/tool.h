@@ -38,6 +38,7 @@ class Tool {
   bool ShowRules();
   bool ShowLabels();
   bool ShowStates();
+  bool ShowSources();
   bool ShowInfo();
   bool ShowInterfaces();
   bool ShowTables();
@@ -46,6 +47,7 @@ class Tool {
   bool FlushAll();
   bool Kill();
   bool KillHosts();
+  bool KillSources();
   bool RunTable();
   bool ShowTable();
   bool TestTable();

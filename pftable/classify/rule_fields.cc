@@ -43,6 +43,7 @@ void ForgetActions(CompiledRule& rule) {
   rule.log_matches = kNone.log_matches;
   rule.state = kNone.state;
   rule.state_flags = kNone.state_flags;
+  rule.side_flags = kNone.side_flags;
   rule.slot = kNone.slot;
   rule.number = kNone.number;
   rule.record = kNone.record;

@@ -42,11 +42,11 @@ const std::set<std::string_view> kForReaders = {
     "commits.show", "control.version", "filter.list",     "filter.show",  "info.show",
     "interfaces.show", "labels.show",     "limits.show",  "port.list",
     "port.stats",      "restore.metrics", "restore.status", "rules.explain",
-    "rules.show",
-    "states.show",     "table.show",      "table.test",   "tables.list",
-    "timeouts.show"};
+    "rules.show",      "sources.show",    "states.show",    "table.show",
+    "table.test",      "tables.list",     "timeouts.show"};
 const std::set<std::string_view> kForOperators = {
-    "info.clear",   "rules.zero",    "ruleset.explain",
+    "info.clear",   "rules.zero",    "ruleset.explain", "sources.flush",
+    "sources.kill",
     "state.export", "states.flush",
     "states.kill",  "table.add",     "table.delete", "table.flush",
     "table.kill",   "table.replace", "table.zero",   "tables.flush"};

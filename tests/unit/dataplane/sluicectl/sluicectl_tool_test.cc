@@ -265,7 +265,7 @@ TEST_F(SluicectlToolTest, FlushesAndSwitches) {
   filter_.tables["t"] = {};
   ExpectIs(Run({"-Fa"}), 0, "",
            "rules cleared\n1 tables deleted.\n1 states cleared\n"
-           "pf: statistics cleared\n");
+           "source tracking entries cleared\npf: statistics cleared\n");
   EXPECT_TRUE(filter_.rules.empty());
   ExpectIs(Run({"-e"}), 0, "", "pf enabled\n");
   ExpectIs(Run({"-e"}), 1, "", "sluicectl: pf already enabled\n");
