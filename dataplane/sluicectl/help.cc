@@ -37,8 +37,7 @@ std::string_view Usage() {
                  [--ip-options] [--tag tag] [-f file] [-v]
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
-  -s  rules states Sources info Interfaces labels timeouts memory Tables
-      commits all
+  -s  rules states Sources info Interfaces labels timeouts memory Tables commits all
   -F  rules states Sources info Tables all
   -T  add delete replace flush show test kill zero
   -o  none basic profile: the optimiser, whatever the ruleset says
