@@ -41,7 +41,8 @@ HashSecret SecretOf(const Engine::Options& options, uint64_t which) {
 
 void Engine::FreeMemory::operator()(void* memory) const { std::free(memory); }
 
-Engine::Engine(Options options) : options_(std::move(options)) {}
+Engine::Engine(Options options)
+    : options_(std::move(options)), rule_budget_(options_.all_rule_slots) {}
 
 Engine::~Engine() {
   Stop([] { return false; });
@@ -177,6 +178,7 @@ void Engine::MakeFilters() {
   environment_.store = {.workers = options_.workers,
                         .rule_slots = options_.rule_slots,
                         .table_slots = options_.table_slots,
+                        .rule_budget = &rule_budget_,
                         .pool = &policies_,
                         .classifier = options_.classifier,
                         .frees_itself = false};

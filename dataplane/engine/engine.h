@@ -66,7 +66,8 @@ class Engine {
     uint32_t may_hold = 0;         // mbufs that filters may keep for a restore
     uint32_t handoff_ring = 2048;  // packets between each pair of workers
     uint32_t states = 262144;      // over all workers
-    uint32_t rule_slots = 16384;   // rules whose counters workers can keep
+    uint32_t rule_slots = 1 << 19;      // rules of a filter, at most
+    uint32_t all_rule_slots = 2 << 20;  // of all filters together
     bool classifier = true;        // false: rules are walked one by one
     uint16_t table_slots = 4096;
     uint32_t expectations = 1024;
@@ -226,6 +227,7 @@ class Engine {
   std::unique_ptr<PacketLog> packet_log_;
   // Orders that workers were given keep filters alive, which use these two.
   PolicyPool policies_;
+  RuleBudget rule_budget_;
   FilterEnvironment environment_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Builder> builder_;

@@ -65,7 +65,7 @@ bool Engine::LoadKeptPolicy() {
     absl::Status status = policy.Build(*snapshot);
     if (status.ok()) status = policy.Publish();
     if (status.ok()) {
-      main.Rules().AfterCommit();
+      main.Rules().AfterCommit("kept");
       return true;
     }
     LogError("the kept ruleset: {}", Text(status));

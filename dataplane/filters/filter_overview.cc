@@ -9,6 +9,7 @@
 #include "dataplane/base/log.h"
 #include "dataplane/workers/plane.h"
 #include "dataplane/workers/worker.h"
+#include "pftable/classify/classifier.h"
 #include "pftable/store/policy_listing.h"
 
 namespace sluice {
@@ -49,6 +50,34 @@ bool Skips(const Options& options, const PortConfig& port) {
                        IsMember(port, skip.name);
     return named != skip.negated;
   });
+}
+
+ClassifierInfo InfoOf(const Classifier* classifier) {
+  ClassifierInfo info;
+  if (classifier == nullptr) return info;
+  info.compiled = true;
+  const Classifier::Report& report = classifier->report();
+  for (const Direction direction : {Direction::kIn, Direction::kOut}) {
+    for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+      const classify::WalkReason walked =
+          report.parts[static_cast<size_t>(direction)]
+                      [family == Family::kIpv6].walked;
+      info.parts.push_back(
+          {.direction = direction,
+           .family = family,
+           .compiled = walked == classify::WalkReason::kNone,
+           .why = std::string(Explain(walked)),
+           .is_slow = walked != classify::WalkReason::kNone &&
+                      walked != classify::WalkReason::kFew});
+    }
+  }
+  info.counters = {{.name = "rules", .value = report.entries},
+                   {.name = "listed", .value = report.listed},
+                   {.name = "verified", .value = report.demoted},
+                   {.name = "classes", .value = report.classes},
+                   {.name = "blocks", .value = report.blocks},
+                   {.name = "bytes", .value = report.bytes}};
+  return info;
 }
 
 }  // namespace
@@ -194,6 +223,8 @@ FilterInfo FilterOverview::Info() {
       info.log_traffic = CountersOf(member).judged;
     }
   }
+  info.classifier =
+      InfoOf(core_->store.generation()->policy->classifier.get());
   return info;
 }
 

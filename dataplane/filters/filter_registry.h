@@ -121,6 +121,8 @@ class FilterRegistry final : public FilterDirectory {
               absl::AnyInvocable<void()> then);
   void FreeGarbage(const std::shared_ptr<LiveFilter>& filter);
   void RefreshNext();
+  // Brings back what was in force before a ruleset that nobody confirmed.
+  void RevertOverdue(const std::shared_ptr<LiveFilter>& filter);
   void PollRemovals();
   // Takes orders of `overload` and `flush` out of the workers' rings.
   void PollOverloads();

@@ -48,7 +48,7 @@ absl::Status FilterRegistry::Introduce(Registered& of, bool has_ruleset) {
                   .policy_changed =
                       [filter] {
                         const auto live = filter.lock();
-                        if (live != nullptr) live->Rules().AfterCommit();
+                        if (live != nullptr) live->Rules().AfterCommit("restore");
                       }},
        .source = of.spec.source,
        // Of a filter that the process before had, it may have gone since.

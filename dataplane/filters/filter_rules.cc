@@ -4,12 +4,17 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <ctime>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "dataplane/filters/explain_job.h"
 #include "dataplane/filters/policy_source.h"
 #include "pftable/compile/enforce.h"
+#include "pftable/compile/lint.h"
+#include "pftable/engine/reclaimer.h"
 #include "pftable/print/printer.h"
 
 namespace sluice {
@@ -20,6 +25,27 @@ bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
     return d.severity == Severity::kError;
   });
 }
+
+constexpr size_t kMostWarnings = 100;
+
+// Adds the milliseconds of its life.
+class BuildTime {
+ public:
+  explicit BuildTime(uint64_t* sum) : sum_(*sum) {}
+  ~BuildTime() {
+    sum_ += static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(
+            std::chrono::steady_clock::now() - began_)
+            .count());
+  }
+  BuildTime(const BuildTime&) = delete;
+  BuildTime& operator=(const BuildTime&) = delete;
+
+ private:
+  uint64_t& sum_;
+  const std::chrono::steady_clock::time_point began_ =
+      std::chrono::steady_clock::now();
+};
 
 }  // namespace
 
@@ -40,6 +66,7 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
   }
 
   void Build() override {
+    const BuildTime time(&build_ms_);
     const FilterEnvironment& environment = rules_->core_->environment;
     const std::shared_ptr<const HostFacts> facts = environment.ports->facts();
     result_ = {};
@@ -78,12 +105,28 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     result_.rules = CountRules(parsed->policy.main);
     if (result_.HasErrors()) return;
     if (request_.print > 0) result_.text = Printed(parsed->policy, *facts);
+    if (request_.lint) Lint(parsed->policy);
     const absl::Status status =
         rules_->core_->store.Define(ticket_, std::move(parsed->policy));
     if (status.ok()) return;
     std::vector<Diagnostic> more = DiagnosticsOf(
         status, request_.name.empty() ? "stdin" : request_.name);
     std::ranges::move(more, std::back_inserter(result_.diagnostics));
+  }
+
+  // Compiled for this alone: what comes into force is the store's own.
+  void Lint(const Policy& policy) {
+    const FilterEnvironment& environment = rules_->core_->environment;
+    ImmediateReclaimer reclaimer;
+    PolicyStore store({.workers = 1,
+                       .rule_slots = environment.store.rule_slots,
+                       .table_slots = environment.store.table_slots},
+                      environment.interfaces, &reclaimer);
+    if (!store.Load(policy).ok()) return;  // the real one will say why
+    std::ranges::move(
+        LintPolicy(*store.current()->policy, environment.interfaces->Views(),
+                   kMostWarnings),
+        std::back_inserter(result_.diagnostics));
   }
 
   bool Outdated() const override {
@@ -101,11 +144,30 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     if (request_.dry_run || HasErrors(result_.diagnostics)) {
       static_cast<void>(store.Rollback(ticket_));
     } else {
+      const std::shared_ptr<const Generation> before = store.generation();
+      if (request_.only_if && *request_.only_if != before->number) {
+        static_cast<void>(store.Rollback(ticket_));
+        return absl::FailedPreconditionError(absl::StrCat(
+            "generation ", before->number, " is in force, and not ",
+            *request_.only_if, ": look at it, then load again"));
+      }
       const absl::Status status = store.Commit(ticket_);
       if (!status.ok()) return status;
       rules_->loader_uid_ = request_.uid;
       rules_->loader_pid_ = request_.pid;
-      rules_->AfterCommit();
+      // Who loads without asking for a confirmation is sure.
+      if (request_.confirm_within == 0) {
+        rules_->history_.Confirm();
+      } else {
+        rules_->history_.Expect(rules_->core_->SinceStart(),
+                                request_.confirm_within,
+                                before->policy->source);
+      }
+      rules_->Committed({.what = "load",
+                         .uid = request_.uid,
+                         .pid = request_.pid,
+                         .rules = result_.rules,
+                         .build_ms = build_ms_});
     }
     result_.generation = store.generation()->number;
     return std::move(result_);
@@ -126,7 +188,65 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
   const bool from_file_;
   const Ticket ticket_;
   bool ended_ = false;
+  uint64_t build_ms_ = 0;
   LoadResult result_;
+};
+
+// Loads a policy that was in force before.
+class FilterRules::EarlierJob final : public BuildJob<LoadResult> {
+ public:
+  EarlierJob(std::shared_ptr<FilterRules> rules,
+             absl::StatusOr<std::shared_ptr<const Policy>> policy,
+             CommitListing commit, bool is_revert = false)
+      : rules_(std::move(rules)),
+        is_revert_(is_revert),
+        policy_(std::move(policy)),
+        commit_(std::move(commit)),
+        ticket_(rules_->core_->store.Begin()) {}
+
+  ~EarlierJob() override {
+    if (!ended_) static_cast<void>(rules_->core_->store.Rollback(ticket_));
+  }
+
+  void Build() override {
+    const BuildTime time(&commit_.build_ms);
+    status_ = policy_.status();
+    if (!status_.ok()) return;
+    commit_.rules = CountRules((*policy_)->main);
+    status_ = rules_->core_->store.Define(ticket_, Policy(**policy_));
+  }
+
+  bool Outdated() const override {
+    return status_.ok() && rules_->core_->store.IsOutdated(ticket_);
+  }
+
+  absl::StatusOr<LoadResult> Publish() override {
+    PolicyStore& store = rules_->core_->store;
+    if (is_revert_) rules_->EndRevert();
+    status_.Update(rules_->core_->CheckAlive());
+    if (!status_.ok()) return status_;
+    ended_ = true;
+    if (const absl::Status status = store.Commit(ticket_); !status.ok()) {
+      return status;
+    }
+    rules_->history_.Confirm();
+    rules_->loader_uid_ = commit_.uid;
+    rules_->loader_pid_ = commit_.pid;
+    const uint64_t count = commit_.rules;
+    rules_->Committed(std::move(commit_));
+    return LoadResult{.diagnostics = {},
+                      .generation = store.generation()->number,
+                      .rules = count};
+  }
+
+ private:
+  const std::shared_ptr<FilterRules> rules_;
+  const bool is_revert_;
+  const absl::StatusOr<std::shared_ptr<const Policy>> policy_;
+  CommitListing commit_;
+  const Ticket ticket_;
+  bool ended_ = false;
+  absl::Status status_;
 };
 
 class FilterRules::FlushRulesJob final : public BuildJob<uint64_t> {
@@ -151,7 +271,8 @@ class FilterRules::FlushRulesJob final : public BuildJob<uint64_t> {
     if (const absl::Status status = store.Commit(ticket_); !status.ok()) {
       return status;
     }
-    rules_->AfterCommit();
+    rules_->history_.Confirm();
+    rules_->Committed({.what = "flush"});
     return store.generation()->number;
   }
 
@@ -162,12 +283,52 @@ class FilterRules::FlushRulesJob final : public BuildJob<uint64_t> {
   absl::Status status_;
 };
 
-void FilterRules::AfterCommit() {
-  core_->SetLimits(*core_->store.policy());
+void FilterRules::Committed(CommitListing commit) {
+  const std::shared_ptr<const Generation> now = core_->store.generation();
+  core_->SetLimits(*now->policy->source);
   rule_cache_.reset();
   // Workers that see this see the generation too: it was published before.
   core_->plane.loaded.store(true, std::memory_order_release);
   if (!core_->switched_at) core_->switched_at = core_->SinceStart();
+  commit.generation = now->number;
+  commit.when = std::time(nullptr);
+  commit.hash = absl::StrFormat("%016x", now->hash);
+  history_.Add(std::move(commit), now->policy->source);
+}
+
+std::unique_ptr<BuildJob<LoadResult>> FilterRules::BeginRollback(size_t back,
+                                                                 uint32_t uid,
+                                                                 int32_t pid) {
+  return std::make_unique<EarlierJob>(
+      shared_from_this(), history_.Before(back),
+      CommitListing{.what = "rollback", .uid = uid, .pid = pid});
+}
+
+bool FilterRules::IsOverdue() const {
+  return history_.Overdue(core_->SinceStart()) != nullptr;
+}
+
+std::unique_ptr<BuildJob<LoadResult>> FilterRules::BeginRevert() {
+  if (std::exchange(reverting_, true)) return nullptr;
+  return std::make_unique<EarlierJob>(
+      shared_from_this(), history_.Overdue(core_->SinceStart()),
+      CommitListing{.what = "not confirmed",
+                    .uid = geteuid(),
+                    .pid = getpid()},
+      /*is_revert=*/true);
+}
+
+absl::Status FilterRules::ConfirmCommit() {
+  if (history_.Confirm()) return absl::OkStatus();
+  return absl::FailedPreconditionError("no commit waits to be confirmed");
+}
+
+void FilterRules::AfterCommit(std::string what) {
+  history_.Confirm();
+  Committed({.what = std::move(what),
+             .uid = geteuid(),
+             .pid = getpid(),
+             .rules = CountRules(core_->store.policy()->main)});
 }
 
 std::unique_ptr<BuildJob<LoadResult>> FilterRules::BeginLoad(
@@ -251,6 +412,11 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
   }
   if (i < rules.size()) slice.next = absl::StrCat(generation, ":", i);
   return slice;
+}
+
+std::unique_ptr<BuildJob<ExplainResult>> FilterRules::BeginExplain(
+    ExplainRequest request) {
+  return MakeExplainJob(core_, std::move(request));
 }
 
 void FilterRules::ClearRuleCounters() {

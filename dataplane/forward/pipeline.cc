@@ -438,6 +438,8 @@ inline void Pipeline::FindCandidates(Mask misses, const Judgement& judgement) {
   sluice::FindCandidates(*classifier, judgement.where.direction,
                          judgement.at.interface, {packets.data(), count},
                          verdict_cache_, {candidates_.data(), count});
+  PrefetchCandidates(*judgement.filter.generation,
+                     {candidates_.data(), count});
 }
 
 Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement) {

@@ -18,7 +18,7 @@ struct Word {
 };
 
 // In pfctl's order: where an abbreviation fits several, the first is meant.
-constexpr std::array<Word<Show>, 10> kShows = {{
+constexpr std::array<Word<Show>, 11> kShows = {{
     {"rules", Show::kRules},
     {"states", Show::kStates},
     {"Sources", Show::kSources},
@@ -28,6 +28,7 @@ constexpr std::array<Word<Show>, 10> kShows = {{
     {"timeouts", Show::kTimeouts},
     {"memory", Show::kMemory},
     {"Tables", Show::kTables},
+    {"commits", Show::kCommits},
     {"all", Show::kAll},
 }};
 constexpr std::array<Word<Flush>, 6> kFlushes = {{
@@ -50,8 +51,9 @@ constexpr std::array<Word<TableAction>, 9> kTableActions = {{
     {"zero", TableAction::kZero},
 }};
 
-constexpr std::array<std::string_view, 5> kLongWithValue = {
-    "dialect", "facts", "filter", "socket", "without"};
+constexpr std::array<std::string_view, 8> kLongWithValue = {
+    "confirm",  "dialect",  "facts",  "filter",
+    "only-if", "rollback", "socket", "without"};
 constexpr std::array<Word<RulesetOptimization>, 3> kOptimizations = {{
     {"none", RulesetOptimization::kNone},
     {"basic", RulesetOptimization::kBasic},
@@ -252,6 +254,8 @@ absl::Status SetPlain(char flag, Dialect dialect, Arguments* a) {
 absl::Status SetLong(std::string_view name, Arguments* a) {
   if (name == "json") {
     a->json = true;
+  } else if (name == "confirm-commit") {
+    a->confirm_commit = true;
   } else if (name == "language-only") {
     a->language_only = true;
   } else if (name == "help") {
@@ -262,6 +266,22 @@ absl::Status SetLong(std::string_view name, Arguments* a) {
     return absl::InvalidArgumentError(
         absl::StrCat("unknown option --", View(name)));
   }
+  return absl::OkStatus();
+}
+
+template <typename Number>
+absl::Status SetLongNumber(std::string_view name, const std::string& value,
+                           uint64_t least, uint64_t most,
+                           std::optional<Number>* out) {
+  uint64_t number = 0;
+  const char* const last = value.data() + value.size();
+  const auto [end, error] = std::from_chars(value.data(), last, number);
+  if (error != std::errc() || end != last || number < least || number > most) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", View(name), " ", value, ": a number from ", least,
+                     " to ", most));
+  }
+  *out = static_cast<Number>(number);
   return absl::OkStatus();
 }
 
@@ -277,6 +297,15 @@ std::vector<std::string_view> SplitAtCommas(std::string_view text) {
 
 absl::Status SetLongWithValue(std::string_view name, std::string value,
                               Arguments* a) {
+  if (name == "confirm") {
+    return SetLongNumber(name, value, 1, 86400, &a->confirm);
+  }
+  if (name == "only-if") {
+    return SetLongNumber(name, value, 0, UINT64_MAX, &a->only_if);
+  }
+  if (name == "rollback") {
+    return SetLongNumber(name, value, 1, 1000, &a->rollback);
+  }
   if (name == "dialect") {
     if (value == "openbsd") {
       a->dialect = Dialect::kOpenBsd;
@@ -329,6 +358,15 @@ absl::Status Check(const Arguments& a) {
     return wrong("a load is whole: -A, -N, -O, -R and -T load go with -n only");
   }
   if (a.optimization && !a.file) return wrong("-o goes with -f");
+  if ((a.confirm || a.only_if) && (!a.file || a.no_action)) {
+    return wrong("--confirm and --only-if go with -f, and not with -n");
+  }
+  if (a.file && (a.rollback || a.confirm_commit)) {
+    return wrong("-f, --rollback and --confirm-commit contradict each other");
+  }
+  if (a.rollback && a.confirm_commit) {
+    return wrong("--rollback and --confirm-commit contradict each other");
+  }
   if (a.merge_options && !a.file) return wrong("-m goes with -f");
   if (!a.without.empty() && !a.file) return wrong("--without goes with -f");
   if (a.language_only && !(a.no_action && a.file)) {
@@ -345,7 +383,8 @@ absl::Status Check(const Arguments& a) {
   }
   if (a.enable && a.disable) return wrong("-e and -d contradict each other");
   if (!a.file && !a.show && !a.flush && !a.table_action && a.kill.empty() &&
-      a.kill_sources.empty() && !a.zero && !a.enable && !a.disable) {
+      a.kill_sources.empty() && !a.zero && !a.enable && !a.disable &&
+      !a.rollback && !a.confirm_commit) {
     return wrong("nothing to do");
   }
   return absl::OkStatus();

@@ -28,6 +28,7 @@ enum class Show : uint8_t {
   kTimeouts,
   kMemory,
   kTables,
+  kCommits,
   kAll,
 };
 
@@ -62,6 +63,7 @@ enum class Verb : uint8_t {
   kPortRemove,
   kPortStats,
   kMetrics,
+  kExplain,
 };
 
 // `filter create NAME --ports A,B ...`. The general options (-D, --json, ...)
@@ -88,6 +90,15 @@ struct Command {
   std::optional<uint32_t> mtu;         // --mtu
   bool block_non_ip = false;           // --non-ip block
   bool disabled = false;               // --disabled
+  // explain: the packet, as it was typed
+  std::string in;         // --in, the port of arrival
+  std::string proto;      // --proto
+  std::string from, to;   // --from, --to: ADDRESS[:PORT]
+  std::string flags;      // --flags
+  std::string tag;        // --tag
+  std::optional<uint32_t> icmp_type, icmp_code, tos, length;
+  bool fragment = false;    // --fragment
+  bool ip_options = false;  // --ip-options
 };
 
 struct Arguments {
@@ -110,6 +121,10 @@ struct Arguments {
   std::optional<uint32_t> rule_number;  // -R of OpenBSD
   // -A, -N, -O, -R of FreeBSD and -T load: only these parts of a file.
   std::optional<PrintParts> parts;
+  std::optional<uint32_t> confirm;    // --confirm, seconds
+  std::optional<uint64_t> only_if;    // --only-if, a generation
+  std::optional<uint32_t> rollback;   // --rollback
+  bool confirm_commit = false;        // --confirm-commit
   bool merge_options = false;                               // -m of FreeBSD
   std::vector<std::string> without;                         // --without
   bool language_only = false;                               // --language-only

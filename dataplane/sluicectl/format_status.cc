@@ -42,6 +42,25 @@ void AppendControl(const json& control, std::string* text) {
                         Number(control, "slow_turns"));
 }
 
+// How rules are asked, and which of them are not asked fast.
+void AppendClassifier(const json& classifier, std::string* text) {
+  absl::StrAppend(text, "Classifier\n");
+  if (!Truth(classifier, "compiled")) {
+    absl::StrAppend(text, "  off, rules are walked one by one\n");
+    return;
+  }
+  for (const json& counter : Member(classifier, "counters")) {
+    absl::StrAppendFormat(text, "  %-25s %14d %14s\n", Text(counter, "name"),
+                          Number(counter, "value"), "");
+  }
+  for (const json& part : Member(classifier, "parts")) {
+    if (!Truth(part, "slow")) continue;
+    absl::StrAppendFormat(text, "  %s %s: walked one by one: %s\n",
+                          Text(part, "direction"), Text(part, "family"),
+                          Text(part, "why"));
+  }
+}
+
 // What the ruleset has and no packet meets.
 void AppendNotCarriedOut(const json& notes, std::string* text) {
   if (notes.empty()) return;
@@ -149,8 +168,36 @@ std::string FormatInfo(const json& info, const Detail& detail) {
   AppendCounters(Member(info, "drop_counters"), runtime, &text);
   if (detail.verbose > 0) {
     if (Has(info, "control")) AppendControl(Member(info, "control"), &text);
+    if (Has(info, "classifier")) {
+      AppendClassifier(Member(info, "classifier"), &text);
+    }
     absl::StrAppend(&text, "Limit Counters\n");
     AppendCounters(Member(info, "limit_counters"), runtime, &text);
+  }
+  return text;
+}
+
+std::string FormatCommits(const json& commits) {
+  std::string text;
+  if (Has(commits, "confirm_left")) {
+    absl::StrAppendFormat(&text,
+                          "to be confirmed (--confirm-commit) within %d "
+                          "seconds\n",
+                          Number(commits, "confirm_left"));
+  }
+  absl::StrAppendFormat(&text, "%4s %10s  %-24s  %-13s %7s %8s %8s  %s\n",
+                        "back", "generation", "when", "what", "rules",
+                        "build ms", "uid", "hash");
+  uint64_t back = 0;
+  for (const json& commit : Member(commits, "commits")) {
+    absl::StrAppendFormat(
+        &text, "%4s %10d  %-24s  %-13s %7d %8d %8d  %s\n",
+        Truth(commit, "kept") ? absl::StrCat(back) : "-",
+        Number(commit, "generation"), FormatTime(Number(commit, "when")),
+        Text(commit, "what"), Number(commit, "rules"),
+        Number(commit, "build_ms"), Number(commit, "uid"),
+        Text(commit, "hash"));
+    ++back;
   }
   return text;
 }

@@ -14,6 +14,8 @@ std::string_view Usage() {
                  [-f file] [-i interface] [-k host | network | label | id]
                  [-K host | network] [-o level] [-p socket] [-s modifier [-R number]]
                  [-t table -T command [address ...]]
+                 [--confirm seconds] [--only-if generation]
+                 [--confirm-commit | --rollback n]
                  [--dialect openbsd|freebsd] [--facts file.toml]
                  [--filter name] [--json] [--language-only] [--socket path]
                  [--version] [--without name[,name]]
@@ -29,9 +31,13 @@ std::string_view Usage() {
        sluicectl port list | remove name | enable name | disable name |
                  exclude name | include name | stats name
        sluicectl metrics
+       sluicectl explain --in port --proto protocol --from address[:port]
+                 --to address[:port] [--flags FSRPAUEW] [--icmp-type n]
+                 [--icmp-code n] [--tos n] [--length bytes] [--fragment]
+                 [--ip-options] [--tag tag] [-f file] [-v]
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
-  -s  rules states Sources info Interfaces labels timeouts memory Tables all
+  -s  rules states Sources info Interfaces labels timeouts memory Tables commits all
   -F  rules states Sources info Tables all
   -T  add delete replace flush show test kill zero
   -o  none basic profile: the optimiser, whatever the ruleset says
@@ -84,6 +90,22 @@ std::string_view Help() {
   return R"(
 Flags are pfctl's. They ask the filter main, or the one that --filter names;
 NAME:emergency is the emergency ruleset of filter NAME.
+
+COMMITS
+  -f FILE -v           and warnings of rules that can do nothing: behind a quick
+                       one that matches all that they do, always overruled by a
+                       later one; of tables that nobody names.
+  -f FILE --confirm SECONDS
+                       unless --confirm-commit follows in time, the rules that
+                       were in force before come back: for changes that may cut
+                       off whoever makes them. Loading again without --confirm
+                       confirms, too.
+  --only-if N          with -f: refused unless generation N is in force.
+  --rollback N         what was in force N commits ago is loaded again. Tables
+                       have the addresses of its text, persistent ones those
+                       that were added, too.
+  -s commits           the last 32 rulesets: when, who, how many rules, how long
+                       they took to build, and how far back each is.
 
 CHECKS AND LOADS
   -n -f FILE says what a load of it would say, and ends with status 1 if that
@@ -146,6 +168,15 @@ PORTS
 METRICS
   metrics              all counters of filters, ports and restores, as
                        Prometheus reads them; --json: the daemon's answers.
+
+WHY
+  explain              which state or rule would decide a packet that arrives at
+                       the port --in, and then where it leaves the wire: each
+                       rule that matches, in order, with the tag that it sets
+                       and the entry of its table. Nothing is sent or changed.
+    -v                 and up to 20 rules that miss one condition, with it;
+                       -vv: up to 1000.
+    -f FILE            by the rules of the file instead; states are not asked.
 
 EXIT STATUS
   0 if all was done; 1 after an error, which standard error explains (and

@@ -46,6 +46,10 @@ int Tool::Run() {
   } else if (a.file) {
     ok = (a.no_action ? Check() : Load()) && ok;
   }
+  if (a.rollback && !a.no_action) ok = Rollback() && ok;
+  if (a.confirm_commit && !a.no_action) {
+    ok = SimpleCall("ruleset.confirm", "the ruleset is confirmed") && ok;
+  }
   if (a.enable && !a.no_action) {
     ok = SimpleCall("filter.enable", "pf enabled") && ok;
   }
@@ -180,6 +184,9 @@ bool Tool::Load() {
   };
   const auto params = RulesetParams(*arguments_.file);
   if (params == nullptr) return unchanged();
+  if (arguments_.confirm) (*params)["confirm_within"] = *arguments_.confirm;
+  if (arguments_.verbose > 0) (*params)["lint"] = true;
+  if (arguments_.only_if) (*params)["only_if"] = *arguments_.only_if;
   if (arguments_.verbose > 0) {
     (*params)["print"] = arguments_.verbose;
     if (arguments_.flip_port_names) (*params)["flip_port_names"] = true;
@@ -195,8 +202,25 @@ bool Tool::Load() {
   }
   output_.Put("load", *result);
   ShowWarnings(*result);
+  if (arguments_.confirm) {
+    output_.Say(absl::StrCat("unless --confirm-commit follows within ",
+                             *arguments_.confirm,
+                             " seconds, the rules before come back"));
+  }
   // What the daemon has made of it, and not what this machine would.
   output_.Print(Text(*result, "text"));
+  return true;
+}
+
+bool Tool::Rollback() {
+  const auto result =
+      Ask("ruleset.rollback", {{"back", *arguments_.rollback}});
+  if (result == nullptr) return false;
+  output_.Put("rollback", *result);
+  output_.Say(absl::StrCat("the ruleset of ", *arguments_.rollback,
+                           " commits ago is in force again, ",
+                           Number(*result, "rules"), " rules, generation ",
+                           Number(*result, "generation")));
   return true;
 }
 

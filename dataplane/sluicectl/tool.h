@@ -32,6 +32,7 @@ class Tool {
   // All say on standard error what goes wrong and return false then.
   bool Check();  // -n -f
   bool Load();   // -f
+  bool Rollback();
   bool ShowOne(Show show);
   bool ShowAll();
   bool ShowRules();
@@ -41,6 +42,7 @@ class Tool {
   bool ShowInfo();
   bool ShowInterfaces();
   bool ShowTables();
+  bool ShowCommits();
   bool FlushOne(Flush flush);
   bool FlushAll();
   bool Kill();
@@ -63,6 +65,13 @@ class Tool {
   bool ChangePort(const char* method, const char* done);
   bool ShowPortStats();
   bool ShowMetrics();
+  bool ExplainPacket();
+  // At one end of the wire: adds what is found to `ends`. `tag` is what the
+  // packet has, and then what it has after it.
+  bool ExplainAt(const nlohmann::json& port, const char* direction,
+                 const nlohmann::json& packet,
+                 const nlohmann::json* ruleset, std::string* tag,
+                 nlohmann::json* ends);
   // All pages of a listing.
   bool Collect(const std::string& method, const std::string& name,
                nlohmann::json* elements);

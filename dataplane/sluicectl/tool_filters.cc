@@ -41,6 +41,8 @@ bool Tool::RunCommand() {
       return ShowPortStats();
     case Verb::kMetrics:
       return ShowMetrics();
+    case Verb::kExplain:
+      return ExplainPacket();
   }
   return false;
 }

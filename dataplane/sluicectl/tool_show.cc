@@ -100,6 +100,15 @@ bool Tool::ShowTables() {
               });
 }
 
+bool Tool::ShowCommits() {
+  output_.Title("COMMITS:");
+  const auto result = Ask("commits.show", json::object());
+  if (result == nullptr) return false;
+  output_.Put("commits", *result);
+  output_.Print(FormatCommits(*result));
+  return true;
+}
+
 bool Tool::ShowOne(Show show) {
   switch (show) {
     case Show::kRules:
@@ -128,6 +137,8 @@ bool Tool::ShowOne(Show show) {
                   });
     case Show::kTables:
       return ShowTables();
+    case Show::kCommits:
+      return ShowCommits();
     case Show::kAll:
       return ShowAll();
   }

@@ -85,8 +85,13 @@ class PolicyCompiler {
     CompileOptions();
     DefineTables();
     if (context_.classifier) {
+      const auto build = [&] {
+        return Classifier::Build(*result_, context_.interfaces->Views());
+      };
       result_->classifier =
-          Classifier::Build(*result_, context_.interfaces->Views());
+          context_.pool != nullptr
+              ? context_.pool->Share(source_, result_->interface_version, build)
+              : build();
     }
     return std::shared_ptr<const CompiledPolicy>(std::move(result_));
   }
@@ -157,7 +162,8 @@ class PolicyCompiler {
     }
     if (total >= context_.rule_slots->capacity()) {
       return absl::ResourceExhaustedError(absl::StrCat(
-          total, " rules, room for ", context_.rule_slots->capacity() - 1));
+          total, " rules, room for ", context_.rule_slots->capacity() - 1,
+          " ([memory] rule_slots)"));
     }
     result_->rules.reserve(total);
     result_->listed.reserve(total);

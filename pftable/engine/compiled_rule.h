@@ -31,6 +31,8 @@ struct InterfaceCondition {
     const bool on = kind == Kind::kAny ? port.id != 0 : name.Matches(port);
     return on != negated;
   }
+  friend bool operator==(const InterfaceCondition&,
+                         const InterfaceCondition&) = default;
 };
 
 struct AddressCondition {
@@ -47,6 +49,9 @@ struct AddressCondition {
   uint16_t index = 0;
   std::array<uint8_t, 16> first{};
   std::array<uint8_t, 16> second{};
+
+  friend bool operator==(const AddressCondition&,
+                         const AddressCondition&) = default;
 };
 
 // Every operator as (low <= port <= high) != inverted, in host order. An
@@ -60,8 +65,11 @@ struct PortCondition {
   bool Matches(uint16_t port) const {
     return (port >= low && port <= high) != inverted;
   }
+  friend bool operator==(const PortCondition&, const PortCondition&) = default;
 };
 
+// A new field is verified rule by rule, and keeps match rules that have it from
+// being classified, until pftable/classify/rule_fields.cc says what it is.
 struct alignas(64) CompiledRule {
   // Conditions.
   Direction direction = Direction::kBoth;
@@ -120,6 +128,8 @@ struct alignas(64) CompiledRule {
   bool is_call = false;
   uint32_t call_begin = 0;
   uint32_t call_end = 0;
+
+  friend bool operator==(const CompiledRule&, const CompiledRule&) = default;
 };
 static_assert(std::is_trivially_copyable_v<CompiledRule>);
 

@@ -29,6 +29,10 @@ class FakeFilterControl : public FilterControl,
   uint64_t generation = 1;
   LoadRequest last_load;
   StateQuery last_kill;
+  std::vector<ExplainRequest> explained;
+  std::vector<CommitListing> commits;
+  std::optional<uint64_t> confirm_left;
+  size_t rolled_back = 0;
   RuleQuery last_rule_query;
   // Its directory has removed it: jobs that were begun come to nothing.
   bool destroyed = false;
@@ -55,6 +59,13 @@ class FakeFilterControl : public FilterControl,
  private:
   std::unique_ptr<BuildJob<LoadResult>> BeginLoad(LoadRequest request) override;
   std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() override;
+  std::unique_ptr<BuildJob<LoadResult>> BeginRollback(size_t back, uint32_t uid,
+                                                      int32_t pid) override;
+  absl::Status ConfirmCommit() override;
+  std::vector<CommitListing> Commits() override { return commits; }
+  std::optional<uint64_t> ConfirmLeft() override { return confirm_left; }
+  std::unique_ptr<BuildJob<ExplainResult>> BeginExplain(
+      ExplainRequest request) override;
   absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,
                                       const std::string& cursor,
                                       size_t limit) override;

@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "dataplane/control/api/build_job.h"
+#include "packet/packet.h"
 #include "pftable/policy/diagnostic.h"
 #include "pftable/policy/policy.h"
 
@@ -44,6 +45,12 @@ struct LoadRequest {
   int print = 0;
   bool flip_port_names = false;  // for that
   bool dry_run = false;  // everything but the publishing
+  bool lint = false;  // warnings of rules that can do nothing
+  // Refused with FailedPrecondition unless this generation is in force.
+  std::optional<uint64_t> only_if{};
+  // Unless it is confirmed within so many seconds, what was in force before
+  // comes back. 0: it stays.
+  uint32_t confirm_within = 0;
   // Who asked, by the kernel's word.
   uint32_t uid = 0;
   int32_t pid = 0;
@@ -62,6 +69,19 @@ struct LoadResult {
     }
     return false;
   }
+};
+
+// A ruleset that came into force.
+struct CommitListing {
+  uint64_t generation = 0;
+  int64_t when = 0;   // Unix time
+  std::string what{};  // "load", "flush", "rollback", "not confirmed", "restore"
+  uint32_t uid = 0;   // who asked; of the daemon itself its own
+  int32_t pid = 0;
+  std::string hash{};  // of the rules, options and tables, hexadecimal
+  uint64_t rules = 0;
+  uint64_t build_ms = 0;
+  bool is_kept = false;  // Rollback() can go back to it
 };
 
 // Packets and bytes by the direction of the packet: [0] in, [1] out.
@@ -96,6 +116,52 @@ struct RuleSlice {
   int32_t pid = 0;
 };
 
+// A packet that need not exist, and where it is judged.
+struct ExplainRequest {
+  Direction direction = Direction::kIn;
+  std::string interface;    // of arrival for kIn, of departure for kOut
+  std::string received_on;  // of arrival, for kOut
+  // Addresses, protocol, ports, flags and the like; kind and offsets are not
+  // looked at.
+  PacketInfo packet{};
+  std::string tag;          // what an earlier judgement left
+  size_t near = 0;          // how many rules that nearly match are wanted
+  // Instead of the rules in force. Its dry_run and who asked do not matter.
+  std::optional<LoadRequest> ruleset{};
+};
+
+struct ExplainedTableListing {
+  std::string table{};
+  std::string anchor{};
+  bool is_source = false;           // asked for the packet's source
+  std::optional<TableEntry> entry{};  // that decides it
+};
+
+struct ExplainedRuleListing {
+  std::string anchor{};
+  uint32_t number = 0;
+  uint32_t depth = 0;  // of anchors
+  std::string text{};
+  // Empty: it matched. Else the condition that did not hold.
+  std::string failed{};
+  bool decides = false;
+  std::string tag{};  // of the packet after it
+  std::vector<ExplainedTableListing> tables{};
+};
+
+struct ExplainResult {
+  std::vector<Diagnostic> diagnostics;  // of the request's ruleset
+  uint64_t generation = 0;              // 0: of the request's ruleset
+  bool skipped = false;                 // `set skip on`: nothing is asked
+  bool passes = true;
+  std::string reason;  // as drops are counted; empty if it passes
+  bool keeps_state = false;
+  std::string tag;
+  std::vector<ExplainedRuleListing> rules;
+  uint64_t met = 0;       // rules that evaluation came by
+  uint64_t left_out = 0;  // near ones beyond `near`
+};
+
 class RuleControl {
  public:
   virtual ~RuleControl() = default;
@@ -107,6 +173,21 @@ class RuleControl {
   // No rules and no options are left; persistent tables stay. The result is
   // the generation.
   virtual std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() = 0;
+  // The ruleset that was in force `back` commits ago, from 1 on, comes back.
+  virtual std::unique_ptr<BuildJob<LoadResult>> BeginRollback(size_t back,
+                                                              uint32_t uid,
+                                                              int32_t pid) = 0;
+  // What was loaded with `confirm_within` stays. FailedPrecondition if nothing
+  // waits for that.
+  virtual absl::Status ConfirmCommit() = 0;
+  // Newest first; the first is in force.
+  virtual std::vector<CommitListing> Commits() = 0;
+  // Whole seconds until what is not confirmed goes; none: nothing waits.
+  virtual std::optional<uint64_t> ConfirmLeft() = 0;
+  // What the rules say of a packet, and why; changes nothing. Publish() only
+  // hands the result over.
+  virtual std::unique_ptr<BuildJob<ExplainResult>> BeginExplain(
+      ExplainRequest request) = 0;
   // At most `limit` rules from `cursor` on. A generation published between
   // two slices ends the listing with an AbortedError.
   virtual absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,

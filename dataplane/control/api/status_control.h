@@ -25,6 +25,25 @@ struct InterfaceTraffic {
   std::array<std::array<std::array<uint64_t, 2>, 2>, 2> bytes{};
 };
 
+// How rules are asked for packets that no state decides.
+struct ClassifierInfo {
+  bool compiled = false;  // false: `classifier = "linear"`
+  // Packets of one direction and family.
+  struct Part {
+    Direction direction = Direction::kIn;
+    Family family = Family::kIpv4;
+    bool compiled = false;  // false: rules are walked one by one, and why
+    std::string why{};
+    // Whether a bound or an unknown condition is the reason, and not that
+    // there are few rules.
+    bool is_slow = false;
+  };
+  std::vector<Part> parts;
+  // "rules" (anchors written out), "listed" of them, "verified" (conditions
+  // that are compared packet by packet), "classes", "blocks", "bytes".
+  std::vector<NamedCounter> counters;
+};
+
 struct FilterInfo {
   bool enabled = false;
   // Seconds since it was enabled or disabled; none: it never was.
@@ -50,6 +69,7 @@ struct FilterInfo {
   // `set loginterface`.
   std::string log_interface;
   InterfaceTraffic log_traffic;
+  ClassifierInfo classifier;
 };
 
 struct InterfaceListing {

@@ -201,6 +201,62 @@ json ToJson(const TableMatch& result) {
   return value;
 }
 
+json ToJson(const CommitListing& commit) {
+  return {{"generation", commit.generation}, {"when", commit.when},
+          {"what", commit.what},             {"uid", commit.uid},
+          {"pid", commit.pid},               {"hash", commit.hash},
+          {"rules", commit.rules},           {"build_ms", commit.build_ms},
+          {"kept", commit.is_kept}};
+}
+
+json ToJson(const ExplainResult& result) {
+  json rules = json::array();
+  for (const ExplainedRuleListing& rule : result.rules) {
+    json one = {{"anchor", rule.anchor}, {"number", rule.number},
+                {"depth", rule.depth},   {"text", rule.text},
+                {"matched", rule.failed.empty()},
+                {"decides", rule.decides}};
+    if (!rule.failed.empty()) one["failed"] = rule.failed;
+    if (!rule.tag.empty()) one["tag"] = rule.tag;
+    for (const ExplainedTableListing& table : rule.tables) {
+      json told = {{"table", table.table},
+                   {"anchor", table.anchor},
+                   {"of", table.is_source ? "source" : "destination"}};
+      if (table.entry) told["entry"] = ToString(*table.entry);
+      one["tables"].push_back(std::move(told));
+    }
+    rules.push_back(std::move(one));
+  }
+  json value = {{"passes", result.passes},
+                {"skipped", result.skipped},
+                {"keeps_state", result.keeps_state},
+                {"rules", std::move(rules)},
+                {"met", result.met},
+                {"left_out", result.left_out}};
+  if (result.generation != 0) value["generation"] = result.generation;
+  if (!result.reason.empty()) value["reason"] = result.reason;
+  if (!result.tag.empty()) value["tag"] = result.tag;
+  return value;
+}
+
+json ToJson(const ClassifierInfo& info) {
+  json value = {{"compiled", info.compiled},
+                {"counters", ToJson(info.counters)},
+                {"parts", json::array()}};
+  for (const ClassifierInfo::Part& part : info.parts) {
+    json one = {
+        {"direction", part.direction == Direction::kIn ? "in" : "out"},
+        {"family", part.family == Family::kIpv4 ? "inet" : "inet6"},
+        {"compiled", part.compiled}};
+    if (!part.compiled) {
+      one["why"] = part.why;
+      one["slow"] = part.is_slow;
+    }
+    value["parts"].push_back(std::move(one));
+  }
+  return value;
+}
+
 json ToJson(const FilterInfo& info) {
   json value = {{"enabled", info.enabled},
                 {"debug", info.debug},
@@ -215,7 +271,8 @@ json ToJson(const FilterInfo& info) {
                 {"drop_counters", ToJson(info.drop_counters)},
                 {"limit_counters", ToJson(info.limit_counters)},
                 {"tftp_counters", ToJson(info.tftp_counters)},
-                {"packet_counters", ToJson(info.packet_counters)}};
+                {"packet_counters", ToJson(info.packet_counters)},
+                {"classifier", ToJson(info.classifier)}};
   if (info.since) value["since"] = *info.since;
   if (!info.not_carried_out.empty()) {
     value["not_carried_out"] = info.not_carried_out;

@@ -17,6 +17,8 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kRulesAPage = 256;
+constexpr uint64_t kLongestConfirm = 86400;  // seconds
+constexpr uint64_t kMostBack = 1000;
 
 void AnswerLoad(Call& call, bool dry_run, absl::StatusOr<LoadResult> result) {
   if (AnswerFailedLoad(call, result,
@@ -38,6 +40,11 @@ Action ParseLoad(Params& params) {
   LoadRequest request;
   ReadLoadRequest(params, &request);
   params.Bool("dry_run", &request.dry_run);
+  params.Bool("lint", &request.lint);
+  params.Number("only_if", UINT64_MAX, &request.only_if);
+  std::optional<uint64_t> confirm;
+  params.Number("confirm_within", 1, kLongestConfirm, &confirm);
+  request.confirm_within = static_cast<uint32_t>(confirm.value_or(0));
   return [request = std::move(request)](std::shared_ptr<Call> call) mutable {
     request.uid = call->peer().uid;
     request.pid = call->peer().pid;
@@ -53,6 +60,50 @@ Action ParseLoad(Params& params) {
         [dry_run](Call& c, absl::StatusOr<LoadResult> result) {
           AnswerLoad(c, dry_run, std::move(result));
         });
+  };
+}
+
+Action ParseRollback(Params& params) {
+  std::optional<uint64_t> back;
+  params.Number("back", 1, kMostBack, &back);
+  return [back = back.value_or(1)](std::shared_ptr<Call> call) {
+    Call::RunJob<LoadResult>(
+        call,
+        [back](Call& c) -> std::unique_ptr<BuildJob<LoadResult>> {
+          FilterControl* const filter = c.filter();
+          if (filter == nullptr) return nullptr;
+          return filter->Rules().BeginRollback(back, c.peer().uid,
+                                               c.peer().pid);
+        },
+        [](Call& c, absl::StatusOr<LoadResult> result) {
+          AnswerLoad(c, /*dry_run=*/false, std::move(result));
+        });
+  };
+}
+
+Action ParseConfirm(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    const absl::Status status = call->filter()->Rules().ConfirmCommit();
+    if (status.ok()) {
+      LogInfo("control: uid {} pid {}: filter {}: the ruleset is confirmed",
+              call->peer().uid, call->peer().pid, call->filter_name());
+    }
+    call->StatusOnly(status);
+  };
+}
+
+Action ParseShowCommits(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    RuleControl& rules = call->filter()->Rules();
+    json commits = json::array();
+    for (const CommitListing& commit : rules.Commits()) {
+      commits.push_back(ToJson(commit));
+    }
+    json result = {{"commits", std::move(commits)}};
+    if (const std::optional<uint64_t> left = rules.ConfirmLeft()) {
+      result["confirm_left"] = *left;
+    }
+    call->Result(std::move(result));
   };
 }
 
@@ -177,13 +228,16 @@ Action ParseDisablePolicy(Params&) {
 }  // namespace
 
 const std::vector<Method> kPolicyMethods = {
+    {"commits.show", ParseShowCommits, Access::kRead},
     {"filter.disable", ParseDisablePolicy, Access::kAdmin},
     {"filter.enable", ParseEnablePolicy, Access::kAdmin},
     {"labels.show", ParseShowLabels, Access::kRead},
     {"rules.show", ParseShowRules, Access::kRead},
     {"rules.zero", ParseZeroRules, Access::kOperate},
+    {"ruleset.confirm", ParseConfirm, Access::kCommit},
     {"ruleset.flush", ParseFlush, Access::kCommit},
     {"ruleset.load", ParseLoad, Access::kCommit},
+    {"ruleset.rollback", ParseRollback, Access::kCommit},
 };
 
 }  // namespace sluice

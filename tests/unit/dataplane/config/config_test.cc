@@ -97,6 +97,7 @@ mbuf_data = 9728
 handoff_ring = 2048
 states = 500000
 rule_slots = 1000
+all_rule_slots = 3000
 expectations = 64
 [control]
 socket = "run/s.sock"
@@ -166,6 +167,7 @@ commit_deadline = 80
                      .handoff_ring = 2048,
                      .states = 500000,
                      .rule_slots = 1000,
+                     .all_rule_slots = 3000,
                      .expectations = 64};
   expected.control = {
       .socket = "/etc/run/s.sock",

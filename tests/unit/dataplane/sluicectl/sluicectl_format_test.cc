@@ -1,4 +1,5 @@
 // The daemon's answers, as fixed JSON, against pfctl's texts.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <time.h>
@@ -198,6 +199,30 @@ TEST(SluicectlFormat, StatusInDetail) {
             "  no-wire                                0            0.0/s\n"
             "Limit Counters\n"
             "  max states per rule                    4            0.0/s\n");
+}
+
+TEST(SluicectlFormat, StatusOfTheClassifier) {
+  json info = Info();
+  info["classifier"] = json::parse(R"({
+    "compiled": true, "counters": [{"name": "rules", "value": 21}],
+    "parts": [{"direction": "in", "family": "inet", "compiled": true},
+              {"direction": "in", "family": "inet6", "compiled": false,
+               "why": "few rules", "slow": false},
+              {"direction": "out", "family": "inet6", "compiled": false,
+               "why": "too many overlapping conditions", "slow": true}]})");
+  EXPECT_THAT(FormatInfo(info, kVerbose),
+              testing::HasSubstr(
+                  "Classifier\n"
+                  "  rules                                 21               \n"
+                  "  out inet6: walked one by one: too many overlapping "
+                  "conditions\n"
+                  "Limit Counters\n"));
+  info["classifier"] = {{"compiled", false}};
+  EXPECT_THAT(
+      FormatInfo(info, kVerbose),
+      testing::HasSubstr("Classifier\n  off, rules are walked one by one\n"));
+  EXPECT_THAT(FormatInfo(info, kPlain),
+              testing::Not(testing::HasSubstr("Classifier")));
 }
 
 TEST(SluicectlFormat, StatusBeforeItWasEverEnabled) {

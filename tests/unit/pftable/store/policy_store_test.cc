@@ -214,9 +214,42 @@ TEST_F(PolicyStoreTest, SlotsRunOutWithAMessage) {
   const absl::Status status =
       small.Load(Parsed("block proto tcp\nblock proto udp\n"));
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()),
+              testing::HasSubstr("[memory] rule_slots"));
   EXPECT_EQ(small.generation()->hash, hash);
+  EXPECT_THAT(
+      std::string(small.Load(Parsed("pass proto tcp to port { 1 2 3 4 5 }\n")).message()),
+      testing::HasSubstr("[memory] rule_slots"));
   // What is there already needs no room.
   EXPECT_TRUE(small.Load(Parsed("pass proto udp\npass proto tcp\n")).ok());
+}
+
+TEST_F(PolicyStoreTest, FiltersShareOneBudgetOfRules) {
+  RuleBudget budget(5);
+  const auto make = [&] {
+    return std::make_unique<PolicyStore>(
+        PolicyStoreConfig{.workers = 1, .rule_slots = 64, .table_slots = 4,
+                          .rule_budget = &budget},
+        &interfaces_, &reclaimer_);
+  };
+  const auto a = make();
+  auto b = make();
+  ASSERT_TRUE(a->Load(Parsed("pass proto tcp\npass proto udp\n")).ok());
+  ASSERT_TRUE(b->Load(Parsed("pass proto tcp\npass proto udp\n")).ok());
+  EXPECT_EQ(budget.used(), 4u);
+  const uint64_t hash = a->generation()->hash;
+  const absl::Status status = a->Load(Parsed("pass inet\npass inet6\n"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()),
+              testing::HasSubstr("[memory] all_rule_slots"));
+  EXPECT_EQ(a->generation()->hash, hash);
+  EXPECT_EQ(budget.used(), 4u);
+  // A filter that goes gives back what it had.
+  b = nullptr;
+  EXPECT_EQ(budget.used(), 2u);
+  EXPECT_TRUE(a->Load(Parsed("pass inet\npass inet6\n")).ok());
+  a->Poll();
+  EXPECT_EQ(budget.used(), 2u);
 }
 
 TEST_F(PolicyStoreTest, InterfacesThatComeLaterAreFound) {
