@@ -15,6 +15,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "conntrack/flow_key.h"
@@ -45,6 +46,9 @@ struct PacketVerdict {
   // Of the last judgement: the number of the rule that decided, as in
   // `sluicectl -vv -s rules`, or kNoRule (a state, the default rule, none).
   uint32_t rule;
+  // The judgement that it fell in, or the last one that it passed; nothing
+  // when it was judged at neither port.
+  std::optional<Direction> judged;
 };
 inline constexpr uint32_t kNoRule = 0xffffffff;
 
@@ -155,6 +159,8 @@ class Pipeline {
   std::array<uint16_t, kMaxBurst> tags_;
   std::array<DropReason, kMaxBurst> reasons_;
   std::array<uint32_t, kMaxBurst> rules_;
+  // By direction: who was judged in it.
+  std::array<Mask, 2> judged_;
   // Of this judgement: which packets have candidates.
   Mask classified_ = 0;
   std::array<Candidates, kMaxBurst> candidates_;
