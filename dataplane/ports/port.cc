@@ -329,6 +329,15 @@ absl::Status Port::Start() {
         config_.promiscuous ? "promiscuous mode" : "reception of multicasts",
         " cannot be turned on: ", rte_strerror(-result)));
   }
+  if (const auto socket = SocketOf(config_.device)) {
+    if (absl::Status status = GiveAccess(*socket, options_.sockets);
+        !status.ok()) {
+      warnings_.push_back(absl::StrCat(
+          "port '", config_.name, "': ", status.message(),
+          "; only the daemon's user may connect: see `device_group` and "
+          "`device_mode` of [control]"));
+    }
+  }
   if (driver_ == "net_af_packet") DiscardStrays();
   bool changed;
   PollLink(&changed);

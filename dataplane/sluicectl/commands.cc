@@ -91,7 +91,7 @@ struct Option {
   absl::Status (*set)(std::string value, Command* command);
 };
 
-const std::array<Option, 17> kOptions = {{
+const std::array<Option, 18> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -108,10 +108,15 @@ const std::array<Option, 17> kOptions = {{
      }},
     {"source", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
-       // The daemon has another working directory.
+       // A folder is the daemon's to look at, who has another working one.
        std::error_code error;
        c->source = std::filesystem::absolute(value, error).string();
        return error ? Wrong(error.message()) : absl::OkStatus();
+     }},
+    {"no-wait", Verb::kFilterCreate, false,
+     [](std::string, Command* c) {
+       c->no_wait = true;
+       return absl::OkStatus();
      }},
     {"from-filter", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
@@ -305,6 +310,9 @@ absl::Status CheckCommand(const Arguments& a) {
     if (c.ports.empty()) return Wrong("filter create needs --ports");
     if (!c.source.empty() && !c.expect_restore) {
       return Wrong("--source needs --expect-restore");
+    }
+    if (c.no_wait && c.source.empty()) {
+      return Wrong("--no-wait is for --source: nothing else is waited for");
     }
     if (!c.from_filter.empty() && c.source.empty()) {
       return Wrong("--from-filter says whose snapshot --source is");
