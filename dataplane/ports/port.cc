@@ -35,6 +35,8 @@ bool StartsWithOneOf(std::string_view text, auto& prefixes) {
 // Their link is polled, as that of drivers without an interrupt.
 constexpr std::array<std::string_view, 1> kSilentLinks = {"net_e1000_em"};
 
+static_assert(kMaxDevices == RTE_MAX_ETHPORTS);
+
 // A frame may hold two VLAN tags beside its header and the packet.
 constexpr uint32_t kTagBytes = 8;
 
@@ -117,6 +119,12 @@ absl::StatusOr<std::unique_ptr<Port>> Port::Open(const PortConfig& config,
 absl::Status Port::Attach() {
   const std::string name(config_.device_name());
   if (!config_.is_pci()) {
+    if (rte_eth_dev_count_total() >= RTE_MAX_ETHPORTS) {
+      return Error(0,
+                   absl::StrCat("DPDK as it is built has room for ",
+                                kMaxDevices, " devices at once"),
+                   "take another port away first: `sluicectl port remove`");
+    }
     if (const std::optional<DeviceSocket> socket = SocketOf(config_.device)) {
       if (absl::Status status = MakeRoomFor(*socket); !status.ok()) {
         return Error(0, std::string(status.message()),

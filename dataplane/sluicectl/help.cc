@@ -84,7 +84,21 @@ std::string UsageFor(std::span<const std::string> words,
         return legend.substr(at, legend.find('\n', at) + 1 - at);
       }
     }
-    return paragraphs.front();
+    // With the lines about the flags that were given.
+    std::string usage = paragraphs.front();
+    for (const auto& [what, flag] : kModifiers) {
+      const std::string given = std::string("-") + flag;
+      if (std::ranges::none_of(words, [&given](const std::string& word) {
+            return word.starts_with(given);
+          })) {
+        continue;
+      }
+      const size_t at = legend.find("  " + given);
+      if (at != std::string::npos) {
+        usage += legend.substr(at, legend.find('\n', at) + 1 - at);
+      }
+    }
+    return usage;
   }
   // Those with the verb, if it is one; else all of the noun.
   std::string of_verb, of_noun;

@@ -220,6 +220,9 @@ def test_check_of_the_shipped_configuration(root):
   done = root.run(*as_service(root, "sluiced", "--check"), check=False)
   assert done.returncode == 4, done.stdout
   assert re.search(r"/etc/sluice/pf.conf: \d+ rules", done.stdout)
+  for name in ("sluice.toml", "sluice-pci.toml"):
+    root.run("sluiced", "--check-config", "-c",
+             f"/usr/share/doc/sluice/examples/{name}")
   # The address in it is an example's.
   assert ("port 'outside' (0000:03:00.0): there is no such PCI device\n"
           "hint: `sluicectl nic list`") in done.stdout
