@@ -118,12 +118,16 @@ class PolicyCompiler {
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> Run() {
     result_->source = source_;
     result_->interface_version = context_.interfaces->version();
-    const std::vector<Diagnostic> unenforced =
+    std::vector<Diagnostic> unenforced =
         UnenforcedConstructs(*source_, kEngineCapabilities, kMaxMessages);
+    std::erase_if(unenforced, [](const Diagnostic& d) {
+      return d.severity == Severity::kWarning;
+    });
     if (!unenforced.empty()) {
       const std::string text = FormatDiagnostics(unenforced);
       return absl::InvalidArgumentError(absl::StripSuffix(text, "\n"));
     }
+    result_->not_carried_out = NotCarriedOut(*source_, kEngineCapabilities);
     CollectRulesets(source_->main, "");
     if (absl::Status s = CheckLimits(); !s.ok()) return s;
     if (absl::Status s = CompileRules(); !s.ok()) return s;

@@ -112,6 +112,8 @@ struct CompiledPolicy {
     AddressTable contents;
   };
   std::vector<DefinedTable> defined_tables;
+  // What of the text is not carried out, in words.
+  std::vector<std::string> not_carried_out;
   uint64_t interface_version = 0;  // InterfaceRegistry::version()
   uint64_t hash = 0;               // of rules and options
 };
