@@ -207,6 +207,9 @@ bool IsCommand(std::string_view word) {
 std::string DidYouMeanCommand(std::string_view word) {
   constexpr std::array<std::string_view, 7> kNouns = {
       "filter", "metrics", "nic", "port", "restore", "snapshot", "state"};
+  if (std::ranges::find(kNouns, word) != kNouns.end()) {
+    return absl::StrCat("; ", View(word), " comes first, before all options");
+  }
   const std::string_view nearest = Nearest(word, kNouns);
   return nearest.empty()
              ? ""
