@@ -240,6 +240,9 @@ absl::Status StateImporter::PrepareAll() {
     for (const SnapshotRuleset& ruleset : snapshot_.rulesets) {
       report_.rules += ruleset.rules.size();
     }
+  } else if (options_.run_time_tables) {
+    status = StageRunTimeTables();
+    if (!status.ok()) return status;
   }
   FindRules();
   status = KeepOrphanRules();
@@ -375,6 +378,7 @@ void StateImporter::Abandon() {
   // A ticket that has ended meanwhile is what is wanted.
   if (ticket_.has_value()) target_.store->Rollback(*ticket_).IgnoreError();
   ticket_.reset();
+  additions_ = StagedGeneration();
 }
 
 }  // namespace sluice

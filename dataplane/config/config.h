@@ -99,6 +99,9 @@ struct ControlConfig {
   std::string read_group;
   std::string operate_group;
   std::string admin_group;
+  // Of the sockets that vhost-user and memif devices make; no group: `group`.
+  std::string device_group;
+  uint16_t device_mode = 0660;
   RunTimeDevices devices;  // that orders may plug in
 
   friend bool operator==(const ControlConfig&, const ControlConfig&) = default;

@@ -94,7 +94,8 @@ absl::Status Engine::MakePlane() {
       Port::Options{.workers = workers,
                     .pool = options_.pool,
                     .mbuf_data = options_.mbuf_data,
-                    .checksum_offload = options_.verify_checksums},
+                    .checksum_offload = options_.verify_checksums,
+                    .sockets = options_.device_sockets},
       &plane_->topology, &interfaces_, &*grace_);
   return ports_->Declare(options_.ports, options_.wires);
 }
@@ -198,6 +199,7 @@ void Engine::MakeFilters() {
 absl::Status Engine::Start() {
   if (absl::Status s = ports_->Start(); !s.ok()) return s;
   filters_->Start(std::move(kept_main_));
+  PlugKeptPorts();
   MakeKeptFilters();
   ports_->Publish();
   return absl::OkStatus();

@@ -84,6 +84,7 @@ class Engine {
     std::vector<PortConfig> ports{};
     std::vector<WireConfig> wires{};
     RunTimeDevices run_time_devices{};  // that orders may plug in
+    SocketAccess device_sockets{};      // that drivers make
 
     // The folder for packets of `log` rules; empty: they are not kept.
     std::string packet_log{};
@@ -198,6 +199,7 @@ class Engine {
   // The state directory, in engine_state.cc.
   absl::Status ReadState();
   void MakeKeptFilters();
+  void PlugKeptPorts();
   void PollTransfers(uint64_t now);
   void SaveState(absl::FunctionRef<bool()> hurry);
   void DrainPacketLog();
@@ -236,6 +238,7 @@ class Engine {
   std::unique_ptr<FilterRegistry> filters_;
   std::unique_ptr<StateKeeper> keeper_;
   std::vector<ManifestEntry> manifest_;  // of the process before
+  std::vector<PortSpec> kept_ports_;     // the same, by orders
   std::shared_ptr<KeptFilter> kept_main_;
   absl::Status kept_;
 

@@ -267,7 +267,8 @@ FilterListing FilterRegistry::ListingOf(const Registered& of) const {
   listing.hash = absl::StrFormat("%016x", filter.store().generation()->hash);
   listing.created = of.created;
   listing.last_purge = of.last_purge;
-  listing.source = of.spec.source;
+  listing.source = of.spec.snapshot_name.empty() ? of.spec.source
+                                                 : of.spec.snapshot_name;
   if (environment_.restores != nullptr) {
     listing.restore = environment_.restores->Last(filter.name());
   }

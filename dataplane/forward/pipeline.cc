@@ -131,6 +131,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
   result.reassembled = 0;
   result.answer_count = 0;
   tags_.fill(kNoTag);
+  judged_ = {};
   if (config_.on_verdict != nullptr) rules_.fill(kNoRule);
 
   const Mask all =
@@ -213,13 +214,20 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
   if (config_.on_verdict != nullptr) {
     for (uint32_t i = 0; i < burst.count; ++i) {
       const bool forwarded = (passed & Bit(i)) != 0;
+      std::optional<Direction> judged;
+      for (const Direction direction : {Direction::kIn, Direction::kOut}) {
+        if (judged_[static_cast<size_t>(direction)] & Bit(i)) {
+          judged = direction;
+        }
+      }
       config_.on_verdict(
           config_.on_verdict_context, i,
           {.info = &burst.infos[i],
            .passed = forwarded,
            .reason = forwarded ? DropReason::kMatch : reasons_[i],
            .held = !forwarded && reasons_[i] == kNotDropped,
-           .rule = rules_[i]});
+           .rule = rules_[i],
+           .judged = judged});
     }
   }
 }
@@ -265,6 +273,8 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   if (judgement.filter.generation->Skips(judgement.at.interface)) {
     return alive;
   }
+
+  judged_[static_cast<size_t>(judgement.where.direction)] = alive;
 
   std::array<uint8_t, kMaxBurst> indices;
   std::array<StateIndex, kMaxBurst> states;

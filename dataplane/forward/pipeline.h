@@ -16,6 +16,7 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "conntrack/flow_key.h"
@@ -49,6 +50,9 @@ struct PacketVerdict {
   // Of the last judgement: the number of the rule that decided, as in
   // `sluicectl -vv -s rules`, or kNoRule (a state, the default rule, none).
   uint32_t rule;
+  // The judgement that it fell in, or the last one that it passed; nothing
+  // when it was judged at neither port.
+  std::optional<Direction> judged;
 };
 inline constexpr uint32_t kNoRule = 0xffffffff;
 
@@ -244,6 +248,8 @@ class Pipeline {
   // Of this judgement: whether there are scrub rules, and what they say.
   bool scrubbing_ = false;
   std::array<PacketActions, kMaxBurst> scrubs_;
+  // By direction: who was judged in it.
+  std::array<Mask, 2> judged_;
   // Of this judgement: which packets have candidates.
   Mask classified_ = 0;
   std::array<Candidates, kMaxBurst> candidates_;

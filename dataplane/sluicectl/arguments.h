@@ -76,6 +76,7 @@ struct Command {
   std::optional<std::string> ruleset;    // --ruleset; "-" is standard input
   bool expect_restore = false;           // --expect-restore
   std::string source;                    // --source
+  bool no_wait = false;                  // --no-wait
   std::string from_filter;               // --from-filter
   std::optional<uint32_t> give_up;       // --restore-give-up, seconds
   bool fail_open = false;                // --fail open
@@ -152,7 +153,8 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string> words);
 std::string_view Usage();
 // The lines of it that are of what these words begin with: a command, or
 // flags.
-std::string UsageFor(std::span<const std::string> words);
+std::string UsageFor(std::span<const std::string> words,
+                     std::string_view error = {});
 // What everything means; for --help.
 std::string_view Help();
 

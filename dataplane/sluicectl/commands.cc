@@ -92,7 +92,7 @@ struct Option {
   absl::Status (*set)(std::string value, Command* command);
 };
 
-const std::array<Option, 29> kOptions = {{
+const std::array<Option, 30> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -109,10 +109,15 @@ const std::array<Option, 29> kOptions = {{
      }},
     {"source", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
-       // The daemon has another working directory.
+       // A folder is the daemon's to look at, who has another working one.
        std::error_code error;
        c->source = std::filesystem::absolute(value, error).string();
        return error ? Wrong(error.message()) : absl::OkStatus();
+     }},
+    {"no-wait", Verb::kFilterCreate, false,
+     [](std::string, Command* c) {
+       c->no_wait = true;
+       return absl::OkStatus();
      }},
     {"from-filter", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
@@ -260,6 +265,9 @@ std::string DidYouMeanCommand(std::string_view word) {
   constexpr std::array<std::string_view, 8> kNouns = {
       "explain", "filter", "metrics",  "nic",
       "port",    "restore", "snapshot", "state"};
+  if (std::ranges::find(kNouns, word) != kNouns.end()) {
+    return absl::StrCat("; ", View(word), " comes first, before all options");
+  }
   const std::string_view nearest = Nearest(word, kNouns);
   return nearest.empty()
              ? ""
@@ -365,6 +373,9 @@ absl::Status CheckCommand(const Arguments& a) {
     if (c.ports.empty()) return Wrong("filter create needs --ports");
     if (!c.source.empty() && !c.expect_restore) {
       return Wrong("--source needs --expect-restore");
+    }
+    if (c.no_wait && c.source.empty()) {
+      return Wrong("--no-wait is for --source: nothing else is waited for");
     }
     if (!c.from_filter.empty() && c.source.empty()) {
       return Wrong("--from-filter says whose snapshot --source is");

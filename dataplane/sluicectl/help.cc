@@ -1,6 +1,8 @@
 // What sluicectl says of itself.
 #include <algorithm>
+#include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dataplane/sluicectl/arguments.h"
@@ -21,7 +23,7 @@ std::string_view Usage() {
                  [--version] [--without name[,name]]
        sluicectl filter create name --ports port[,port] [--ruleset file]
                  [--expect-restore [--restore-give-up seconds]
-                 [--source file | folder [--from-filter name]]]
+                 [--source file | folder [--no-wait] [--from-filter name]]]
                  [--fail closed | --fail open --emergency file]
                  [--hold-bypass yes|no] [-D macro=value]
        sluicectl filter destroy name | list | show [name]
@@ -48,7 +50,20 @@ std::string_view Usage() {
 )";
 }
 
-std::string UsageFor(std::span<const std::string> words) {
+namespace {
+
+// What a flag's word is called in messages, and the flag.
+constexpr std::array<std::pair<std::string_view, char>, 4> kModifiers = {{
+    {"show modifier", 's'},
+    {"flush modifier", 'F'},
+    {"table command", 'T'},
+    {"optimization", 'o'},
+}};
+
+}  // namespace
+
+std::string UsageFor(std::span<const std::string> words,
+                     std::string_view error) {
   constexpr std::string_view kBegin = "       sluicectl ";
   const auto command = std::ranges::find_if(words, IsCommand);
   // Its paragraphs: of the flags, of each command, and the legend of the
@@ -66,7 +81,32 @@ std::string UsageFor(std::span<const std::string> words) {
       paragraphs.back() += line;
     }
   }
-  if (command == words.end()) return paragraphs.front() + legend;
+  if (command == words.end()) {
+    // Who has mistyped a command has asked for no flags.
+    if (error.find("did you mean") != std::string_view::npos) return "";
+    for (const auto& [what, flag] : kModifiers) {
+      if (error.find(what) == std::string_view::npos) continue;
+      const size_t at = legend.find(std::string("  -") + flag);
+      if (at != std::string::npos) {
+        return legend.substr(at, legend.find('\n', at) + 1 - at);
+      }
+    }
+    // With the lines about the flags that were given.
+    std::string usage = paragraphs.front();
+    for (const auto& [what, flag] : kModifiers) {
+      const std::string given = std::string("-") + flag;
+      if (std::ranges::none_of(words, [&given](const std::string& word) {
+            return word.starts_with(given);
+          })) {
+        continue;
+      }
+      const size_t at = legend.find("  " + given);
+      if (at != std::string::npos) {
+        usage += legend.substr(at, legend.find('\n', at) + 1 - at);
+      }
+    }
+    return usage;
+  }
   // Those with the verb, if it is one; else all of the noun.
   std::string of_verb, of_noun;
   for (const std::string& paragraph : paragraphs) {
@@ -128,7 +168,11 @@ FILTERS
     --expect-restore   nothing is judged before the states of its former life
                        have been restored; packets are held meanwhile.
     --source PATH      the snapshot to restore from: a file, or a folder where
-                       NAME.snap is or will be. The daemon reads it.
+                       NAME.snap is or will be, which the daemon has to be able
+                       to read. With --ruleset, addresses that tables had been
+                       given at run time come from it, too. Of a file the end
+                       of the restore is waited for.
+    --no-wait          it is not; `restore status` tells how it goes.
     --from-filter F    the snapshot is one of filter F.
     --restore-give-up N  for so many seconds what may do better (a busy
                        machine, no memory) is tried again; then --fail says

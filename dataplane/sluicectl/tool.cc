@@ -57,11 +57,15 @@ int Tool::Run() {
   return ok ? status_ : 1;
 }
 
-std::unique_ptr<json> Tool::Ask(const std::string& method, json params) {
+std::unique_ptr<json> Tool::Ask(const std::string& method, json params,
+                                int descriptor) {
   CallError error;
   if (!arguments_.filter.empty()) params["filter"] = arguments_.filter;
   std::unique_ptr<json> result =
-      caller_->Call(method, std::move(params), &error);
+      descriptor < 0
+          ? caller_->Call(method, std::move(params), &error)
+          : caller_->CallWithDescriptor(method, std::move(params), descriptor,
+                                        &error);
   if (result != nullptr) return result;
   error_code_ = error.code;
   if (!error.diagnostics.empty()) {

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "dataplane/sluicectl/arguments.h"
+#include "dataplane/base/unique_fd.h"
 #include "dataplane/sluicectl/client.h"
 #include "dataplane/sluicectl/format.h"
 #include "dataplane/sluicectl/output.h"
@@ -59,6 +60,11 @@ class Tool {
                      const std::string& title,
                      std::string (*format)(const nlohmann::json&));
   bool CreateFilter();
+  // Adds to the parameters what --source names: a folder by its path, a file
+  // as the descriptor that goes with them. False: it cannot be had.
+  bool AddSource(nlohmann::json* params, UniqueFd* snapshot);
+  // Until the restore that a new filter expects has ended.
+  bool WaitForRestore();
   bool ChangeFilter(const char* method, const char* done);
   bool ShowFilter();
   bool AddPort();
@@ -86,7 +92,8 @@ class Tool {
 
   // The result, or null after an error.
   std::unique_ptr<nlohmann::json> Ask(const std::string& method,
-                                      nlohmann::json params);
+                                      nlohmann::json params,
+                                      int descriptor = -1);
   // Asks for all pages of a listing; `name` is its member.
   bool List(const std::string& method, nlohmann::json params,
             const std::string& name,

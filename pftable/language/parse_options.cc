@@ -312,7 +312,12 @@ bool SetParser::ParseSetSkip(SourcePlace place) {
     return true;
   };
   if (in_.AtStatementEnd()) return none();
-  if (!in_.AcceptWord("on")) return in_.Unexpected("'on'");
+  if (!in_.AcceptWord("on")) {
+    return in_.Error(in_.token().place,
+                     "syntax error: '" + in_.token().text +
+                         "' where 'on' is wanted",
+                     "write set skip on " + in_.token().text);
+  }
   std::vector<InterfaceItem> interfaces;
   if (!heads_.ParseInterfaces(interfaces, false)) return false;
   if (interfaces.size() == 1 && interfaces[0].match.name == "none" &&

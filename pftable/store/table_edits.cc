@@ -199,6 +199,32 @@ absl::StatusOr<StagedEdit> StageEdit(PolicyStore& store, const TableKey& key,
   return edit;
 }
 
+absl::StatusOr<StagedAdditions> AddToTables(
+    PolicyStore& store, std::span<const TableAddition> additions) {
+  StagedAdditions staged;
+  staged.generation = StagedGeneration(*store.generation());
+  Generation& next = *staged.generation.next;
+  for (const TableAddition& addition : additions) {
+    const absl::StatusOr<GenerationTable*> table =
+        FindEditable(next, addition.key);
+    if (!table.ok()) continue;
+    const absl::StatusOr<Request> request = SortedRequest(addition.entries);
+    if (!request.ok()) return request.status();
+    const EditPlan plan = PlanAdd((*table)->contents, *request);
+    if (plan.edits.empty()) continue;
+    if (absl::Status s = CheckEntryRoom(next, plan.more_entries); !s.ok()) {
+      return s;
+    }
+    AddressTable after = (*table)->contents.With(plan.edits);
+    if (store.pool() != nullptr) after = store.pool()->Share(std::move(after));
+    (*table)->contents = std::move(after);
+    ++staged.tables;
+  }
+  if (staged.tables == 0) return StagedAdditions();
+  FinishGeneration(next);
+  return staged;
+}
+
 void Deactivate(GenerationTable& table) {
   table.active = false;
   table.persist = false;
@@ -260,6 +286,12 @@ absl::StatusOr<StagedEdit> StageReplaceAddresses(
     return StageEdit(store, key, entries, /*create=*/true, PlanReplace,
                      dry_run);
   });
+}
+
+absl::StatusOr<StagedAdditions> StageAdditions(
+    PolicyStore& store, std::span<const TableAddition> additions) {
+  return OrNoMemory("add to the tables",
+                    [&] { return AddToTables(store, additions); });
 }
 
 absl::StatusOr<StagedEdit> StageFlushTable(PolicyStore& store,

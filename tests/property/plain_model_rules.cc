@@ -300,6 +300,7 @@ ModelVerdict PlainModel::Judge(size_t port, std::span<const uint8_t> frame,
       skipped = skipped || On(skip, point.port);
     }
     if (skipped) continue;
+    verdict.judged = direction;
     if (const auto drop = JudgeAt(point, frame, info, tag, verdict)) {
       verdict.reason = *drop;
       return verdict;
