@@ -37,8 +37,8 @@ inline constexpr uint64_t kMaxEvaluationSteps = 4'000'000;
 // carried out by never holding.
 inline constexpr EngineCapabilities kEngineCapabilities = {
     .anchors = true,
-    .source_tracking = true,
     .scrub = true,
+    .source_tracking = true,
     .packet_sizes = true,
     .priorities = true,
     .set_tos = true,

@@ -72,9 +72,11 @@ constexpr std::array<Alone, 19> kAlone = {{
        to.state = from.state;
        to.state_flags = from.state_flags;
      }},
-    {RuleCondition::kPacketSize,
+    {RuleCondition::kPriority,
      [](const CompiledRule& from, CompiledRule& to) {
-       to.max_packet_size = from.max_packet_size;
+       to.has_priority = from.has_priority;
+       to.priority = from.priority;
+       to.priority_of_untagged = from.priority_of_untagged;
      }},
     {RuleCondition::kTos,
      [](const CompiledRule& from, CompiledRule& to) {
@@ -291,8 +293,8 @@ std::string_view Name(RuleCondition condition) {
       return "user or group";
     case RuleCondition::kReply:
       return "keep state, by an ICMP reply";
-    case RuleCondition::kPacketSize:
-      return "max-pkt-size";
+    case RuleCondition::kPriority:
+      return "prio";
     case RuleCondition::kTos:
       return "tos";
     case RuleCondition::kProbability:

@@ -33,7 +33,7 @@ enum class RuleCondition : uint8_t {
   kFragment,
   kOwner,
   kReply,  // no state comes from an answer
-  kPacketSize,
+  kPriority,
   kTos,
   kProbability,
   kTag,

@@ -156,7 +156,7 @@ TEST(RuleFieldsTest, EveryConditionIsKnown) {
       [](CompiledRule& r) { r.tos = 1; },
       [](CompiledRule& r) { r.tagged = 1; },
       [](CompiledRule& r) { r.tagged_negated = true; },
-      [](CompiledRule& r) { r.max_packet_size = 1; },
+      [](CompiledRule& r) { r.has_priority = true; },
       [](CompiledRule& r) { r.probability = 1; },
       [](CompiledRule& r) {
         r.received_on.kind = InterfaceCondition::Kind::kAny;
