@@ -43,7 +43,7 @@ int Tool::Run() {
   if (!a.kill.empty() && !a.no_action) ok = Kill() && ok;
   if (a.table_action) {
     ok = RunTable() && ok;
-  } else if (a.file) {
+  } else if (a.file && !a.command) {  // a command only reads it
     ok = (a.no_action ? Check() : Load()) && ok;
   }
   if (a.rollback && !a.no_action) ok = Rollback() && ok;

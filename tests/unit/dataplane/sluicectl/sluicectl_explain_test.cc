@@ -74,6 +74,7 @@ TEST_F(SluicectlExplainTest, AsksTheRulesOfAFile) {
   ASSERT_EQ(filter_.explained.size(), 2u);
   ASSERT_TRUE(filter_.explained[0].ruleset.has_value());
   EXPECT_EQ(filter_.explained[0].ruleset->text, "block\n");
+  EXPECT_EQ(filter_.generation, 1u) << "nothing is loaded";
   const json told = json::parse(outcome.out);
   EXPECT_EQ(told["explain"][1]["port"], "outside");
   EXPECT_EQ(told["explain"][0]["rules"][1]["tables"][0]["entry"],
