@@ -111,6 +111,10 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
         FindInterface(state.interface, "state", state.id, &record.interface);
     if (!status.ok()) return status;
   }
+  record.offset = state.sequence_offset;
+  if ((record.offset[0] | record.offset[1]) != 0) {
+    record.values.side |= kSideModulate;
+  }
   for (size_t i = 0; i < 2; ++i) {
     const SnapshotPeer& peer = state.peers[i];
     record.address[i] = peer.address;

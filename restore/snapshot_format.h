@@ -12,7 +12,7 @@ namespace sluice {
 inline constexpr std::array<uint8_t, 8> kSnapshotMagic = {
     'S', 'L', 'U', 'I', 'C', 'E', 0x1a, '\n'};
 inline constexpr uint16_t kSnapshotMajor = 1;
-inline constexpr uint16_t kSnapshotMinor = 3;
+inline constexpr uint16_t kSnapshotMinor = 4;
 // From this minor version on expectations name an interface of their own.
 inline constexpr uint16_t kMinorOfExpectedInterface = 1;
 // META says which dialect the policy is in.
@@ -22,6 +22,9 @@ inline constexpr uint16_t kMinorOfDialect = 2;
 inline constexpr uint16_t kMinorOfLongSnapshots = 3;
 // States say that they are `no-sync`.
 inline constexpr uint16_t kMinorOfNoSync = 3;
+
+// States may have offsets of sequence numbers.
+inline constexpr uint16_t kMinorOfSequence = 4;
 
 inline constexpr size_t kSnapshotHeaderBytes = 96;
 // What a newer minor version may lengthen the header to.
@@ -89,6 +92,7 @@ enum class AttributeType : uint16_t {
   kAnchorRule = 0x8003,  // identity of the innermost anchor call
   kMatchRules = 0x8004,  // identities of match rules
   kTimeouts = 0x8005,    // the rule's own timeouts
+  kSequence = 0x8006,    // offsets of both peers' TCP sequence numbers
 };
 
 enum class DigestAlgorithm : uint32_t {

@@ -104,6 +104,12 @@ absl::Status Engine::MakeWorkers() {
         });
   }
   const HashSecret secret = SecretOf(options_, 0);
+  const HashSecret sequence_secret = SecretOf(options_, 3);
+  const HashKey sequence_key = {.low = sequence_secret.words[0],
+                                .high = sequence_secret.words[1]};
+  const HashSecret cookie_secret = SecretOf(options_, 4);
+  const HashKey cookie_key = {.low = cookie_secret.words[0],
+                              .high = cookie_secret.words[1]};
   std::random_device random;
   std::vector<std::span<const PortCounters>> counters;
   for (uint16_t i = 0; i < options_.workers; ++i) {
@@ -115,6 +121,7 @@ absl::Status Engine::MakeWorkers() {
                     .capacity = ShardCapacity(options_),
                     .filters = kMaxFilters,
                     .secret = secret,
+                    .sequence_key = sequence_key,
                     .tftp_helper = options_.tftp_helper,
                     .huge_pages = options_.huge_pages,
                     .prefault = options_.huge_pages},
@@ -122,7 +129,8 @@ absl::Status Engine::MakeWorkers() {
                       .pool = options_.pool,
                       .log = packet_log_ != nullptr ? packet_log_->ring(i)
                                                     : nullptr,
-                      .random_seed = draws}},
+                      .random_seed = draws,
+                      .cookie_key = cookie_key}},
         &plane_->filters, expectations_.get(), sources_.get());
     if (!shard.ok()) return shard.status();
     Working();

@@ -73,6 +73,7 @@ absl::Status Simulation::Start() {
       {.states = {.capacity = std::max<uint32_t>(options_.state_capacity, 1),
                   .filters = 1,
                   .secret = HashSecret::FromSeed(options_.seed),
+                  .sequence_key = {.low = options_.seed, .high = 7},
                   .huge_pages = false,
                   .prefault = false},
        .ports = static_cast<uint16_t>(options_.ports.size()),
@@ -80,6 +81,7 @@ absl::Status Simulation::Start() {
                     .pool = options_.pool,
                     .log = options_.log,
                     .random_seed = options_.seed,
+                    .cookie_key = {.low = options_.seed, .high = 9},
                     .on_verdict = options_.on_verdict,
                     .on_verdict_context = options_.on_verdict_context}},
       &filters_, &expectations_, sources_.get());
