@@ -42,8 +42,9 @@ constexpr uint64_t kStateBytes = 256;
 constexpr std::array<std::string_view, 4> kRestoreKeys = {
     "restore_give_up", "queue_deadline", "validate_deadline",
     "commit_deadline"};
-constexpr std::array<std::string_view, 5> kPolicyKeys = {
-    "ruleset", "dialect", "missing_ruleset", "helpers", "verify_checksums"};
+constexpr std::array<std::string_view, 6> kPolicyKeys = {
+    "ruleset", "dialect", "missing_ruleset",
+    "without", "helpers", "verify_checksums"};
 
 constexpr std::array<std::string_view, 3> kHugepagesWords = {"auto", "yes",
                                                              "no"};
@@ -318,6 +319,10 @@ void ConfigBuilder::ReadPolicy(const toml::table& root) {
   if (reader_.Word(*table, "missing_ruleset", kMissingWords, &word)) {
     policy.missing_ruleset = static_cast<MissingRuleset>(word);
   }
+  reader_.Strings(*table, "without", 256,
+                  [&](const std::string& name, const toml::source_region&) {
+                    policy.without.push_back(name);
+                  });
   reader_.Strings(
       *table, "helpers", kHelperNames.size(),
       [&](const std::string& name, const toml::source_region& place) {

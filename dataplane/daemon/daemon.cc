@@ -100,6 +100,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
               std::ranges::find(helpers, "tftp") != helpers.end(),
           .verify_checksums = config.policy.verify_checksums,
           .dialect = config.policy.dialect,
+          .without = config.policy.without,
           .ports = config.ports,
           .wires = config.wires,
           .run_time_devices = config.control.devices,
@@ -143,6 +144,9 @@ std::vector<Diagnostic> CheckRuleset(const Config& config, uint64_t* rules) {
   }
   std::vector<Diagnostic> diagnostics = std::move(parsed->diagnostics);
   CheckStateLimit(parsed->policy, config.memory.states, &diagnostics);
+  std::ranges::move(CheckEnforced(&parsed->policy, config.policy.without,
+                                  kEngineCapabilities),
+                    std::back_inserter(diagnostics));
   *rules = CountRules(parsed->policy.main);
   const bool bad = std::ranges::any_of(diagnostics, [](const Diagnostic& d) {
     return d.severity == Severity::kError;

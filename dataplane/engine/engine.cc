@@ -176,6 +176,7 @@ void Engine::MakeFilters() {
                         .classifier = options_.classifier,
                         .frees_itself = false};
   environment_.dialect = options_.dialect;
+  environment_.without = options_.without;
   environment_.run_time_devices = options_.run_time_devices;
   environment_.state_capacity = options_.states;
   environment_.sources = sources_.get();

@@ -33,6 +33,7 @@ struct FilterEnvironment {
   std::vector<Worker*> workers;
   PolicyStoreConfig store;
   Dialect dialect = Dialect::kOpenBsd;
+  std::vector<std::string> without;  // that the daemon's own file is loaded
   RunTimeDevices run_time_devices;  // that orders may plug in
   uint32_t state_capacity = 0;  // over all workers
   SourceNodes* sources = nullptr;

@@ -187,6 +187,7 @@ FilterInfo FilterOverview::Info() {
       {.name = "handed-on", .value = sum.steered},
       {.name = "handed-to-transmit", .value = sum.handed_out - sum.steered},
       {.name = "ports-removed", .value = core_->environment.ports->removed()}};
+  info.not_carried_out = core_->store.generation()->policy->not_carried_out;
   info.log_interface = policy->options.log_interface;
   for (const Member& member : members_) {
     if (member.port == info.log_interface) {

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/filters/policy_source.h"
+#include "pftable/compile/enforce.h"
 #include "pftable/print/printer.h"
 
 namespace sluice {
@@ -67,8 +68,16 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     result_.diagnostics = std::move(parsed->diagnostics);
     CheckStateLimit(parsed->policy, environment.state_capacity,
                     &result_.diagnostics);
+    if (!result_.HasErrors()) {
+      std::ranges::move(
+          CheckEnforced(&parsed->policy,
+                        from_file_ ? environment.without : request_.without,
+                        kEngineCapabilities),
+          std::back_inserter(result_.diagnostics));
+    }
     result_.rules = CountRules(parsed->policy.main);
     if (result_.HasErrors()) return;
+    if (request_.print > 0) result_.text = Printed(parsed->policy, *facts);
     const absl::Status status =
         rules_->core_->store.Define(ticket_, std::move(parsed->policy));
     if (status.ok()) return;
@@ -103,6 +112,15 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
   }
 
  private:
+  // As `pfctl -v -f` prints what it loads.
+  std::string Printed(const Policy& policy, const HostFacts& facts) const {
+    return PrintPolicy(policy, {.dialect = policy.options.dialect,
+                                .facts = &facts,
+                                .flip_port_names = request_.flip_port_names,
+                                .rule_numbers = request_.print > 1,
+                                .loaded_anchors = true});
+  }
+
   const std::shared_ptr<FilterRules> rules_;
   const LoadRequest request_;
   const bool from_file_;

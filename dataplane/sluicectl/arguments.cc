@@ -50,8 +50,8 @@ constexpr std::array<Word<TableAction>, 9> kTableActions = {{
     {"zero", TableAction::kZero},
 }};
 
-constexpr std::array<std::string_view, 4> kLongWithValue = {"dialect", "facts",
-                                                            "filter", "socket"};
+constexpr std::array<std::string_view, 5> kLongWithValue = {
+    "dialect", "facts", "filter", "socket", "without"};
 constexpr std::array<Word<RulesetOptimization>, 3> kOptimizations = {{
     {"none", RulesetOptimization::kNone},
     {"basic", RulesetOptimization::kBasic},
@@ -252,6 +252,8 @@ absl::Status SetPlain(char flag, Dialect dialect, Arguments* a) {
 absl::Status SetLong(std::string_view name, Arguments* a) {
   if (name == "json") {
     a->json = true;
+  } else if (name == "language-only") {
+    a->language_only = true;
   } else if (name == "help") {
     a->help = true;
   } else if (name == "version") {
@@ -261,6 +263,16 @@ absl::Status SetLong(std::string_view name, Arguments* a) {
         absl::StrCat("unknown option --", View(name)));
   }
   return absl::OkStatus();
+}
+
+std::vector<std::string_view> SplitAtCommas(std::string_view text) {
+  std::vector<std::string_view> parts;
+  while (!text.empty()) {
+    const std::string_view part = text.substr(0, text.find(','));
+    if (!part.empty()) parts.push_back(part);
+    text.remove_prefix(std::min(text.size(), part.size() + 1));
+  }
+  return parts;
 }
 
 absl::Status SetLongWithValue(std::string_view name, std::string value,
@@ -278,6 +290,10 @@ absl::Status SetLongWithValue(std::string_view name, std::string value,
     a->facts = std::move(value);
   } else if (name == "filter") {
     a->filter = std::move(value);
+  } else if (name == "without") {
+    for (const std::string_view one : SplitAtCommas(value)) {
+      a->without.emplace_back(one);
+    }
   } else {
     a->socket = std::move(value);
   }
@@ -314,6 +330,10 @@ absl::Status Check(const Arguments& a) {
   }
   if (a.optimization && !a.file) return wrong("-o goes with -f");
   if (a.merge_options && !a.file) return wrong("-m goes with -f");
+  if (!a.without.empty() && !a.file) return wrong("--without goes with -f");
+  if (a.language_only && !(a.no_action && a.file)) {
+    return wrong("--language-only goes with -n -f");
+  }
   if (a.rule_number && a.show != Show::kRules) return wrong("-R goes with -sr");
   if (!a.kill.empty() && a.kill.size() != 2 &&
       (a.kill[0] == "label" || a.kill[0] == "id")) {

@@ -111,6 +111,8 @@ struct Arguments {
   // -A, -N, -O, -R of FreeBSD and -T load: only these parts of a file.
   std::optional<PrintParts> parts;
   bool merge_options = false;                               // -m of FreeBSD
+  std::vector<std::string> without;                         // --without
+  bool language_only = false;                               // --language-only
   int verbose = 0;                                          // -v, at most 2
   bool no_action = false;                                   // -n
   bool quiet = false;                                       // -q

@@ -42,6 +42,17 @@ void AppendControl(const json& control, std::string* text) {
                         Number(control, "slow_turns"));
 }
 
+// What the ruleset has and no packet meets.
+void AppendNotCarriedOut(const json& notes, std::string* text) {
+  if (notes.empty()) return;
+  absl::StrAppend(text, "Not Carried Out\n");
+  for (const json& note : notes) {
+    if (note.is_string()) {
+      absl::StrAppend(text, "  ", note.get<std::string>(), "\n");
+    }
+  }
+}
+
 // What is now has no rate.
 void AppendTftp(const json& counters, uint64_t runtime, std::string* text) {
   if (counters.empty()) return;
@@ -133,6 +144,7 @@ std::string FormatInfo(const json& info, const Detail& detail) {
     AppendCounters(Member(info, "source_counters"), runtime, &text);
   }
   AppendTftp(Member(info, "tftp_counters"), runtime, &text);
+  AppendNotCarriedOut(Member(info, "not_carried_out"), &text);
   absl::StrAppend(&text, "Counters\n");
   AppendCounters(Member(info, "drop_counters"), runtime, &text);
   if (detail.verbose > 0) {

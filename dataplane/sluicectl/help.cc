@@ -15,7 +15,8 @@ std::string_view Usage() {
                  [-K host | network] [-o level] [-p socket] [-s modifier [-R number]]
                  [-t table -T command [address ...]]
                  [--dialect openbsd|freebsd] [--facts file.toml]
-                 [--filter name] [--json] [--socket path] [--version]
+                 [--filter name] [--json] [--language-only] [--socket path]
+                 [--version] [--without name[,name]]
        sluicectl filter create name --ports port[,port] [--ruleset file]
                  [--expect-restore [--restore-give-up seconds]
                  [--source file | folder [--from-filter name]]]
@@ -83,6 +84,15 @@ std::string_view Help() {
   return R"(
 Flags are pfctl's. They ask the filter main, or the one that --filter names;
 NAME:emergency is the emergency ruleset of filter NAME.
+
+CHECKS AND LOADS
+  -n -f FILE says what a load of it would say, and ends with status 1 if that
+  would refuse it.
+  --language-only      only whether it is right, not whether a load takes it.
+  --without NAME,...   what may be left out although it would be carried out
+                       in no other way, by its name in the message that
+                       refuses it: divert-to, rtable, ... Each load warns, and
+                       -s info lists it.
 
 FILTERS
   A filter is a pf of its own: rules, tables, options, states. It judges what

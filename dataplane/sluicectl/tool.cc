@@ -156,6 +156,7 @@ std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
     (*params)["optimization"] = std::string(Name(*arguments_.optimization));
   }
   if (arguments_.merge_options) (*params)["merge_options"] = true;
+  if (!arguments_.without.empty()) (*params)["without"] = arguments_.without;
   return params;
 }
 
@@ -179,6 +180,10 @@ bool Tool::Load() {
   };
   const auto params = RulesetParams(*arguments_.file);
   if (params == nullptr) return unchanged();
+  if (arguments_.verbose > 0) {
+    (*params)["print"] = arguments_.verbose;
+    if (arguments_.flip_port_names) (*params)["flip_port_names"] = true;
+  }
   const auto result = Ask("ruleset.load", std::move(*params));
   if (result == nullptr) {
     // The daemon's own words for a ruleset with errors say so already, and
@@ -190,14 +195,9 @@ bool Tool::Load() {
   }
   output_.Put("load", *result);
   ShowWarnings(*result);
-  if (arguments_.verbose == 0) return true;
-  // What is in force now, and not what this machine would make of the text.
-  return List("rules.show", RuleParams(), "rules",
-              [this](const json& rule, const json&) {
-                const Detail plain = {.verbose = detail_.verbose > 1 ? 2 : 0};
-                std::string text = FormatRule(rule, plain, 0, 0);
-                output_.Print(text.substr(0, text.find('\n') + 1));
-              });
+  // What the daemon has made of it, and not what this machine would.
+  output_.Print(Text(*result, "text"));
+  return true;
 }
 
 // ---- Removing --------------------------------------------------------------

@@ -1,4 +1,4 @@
-// -n -f: what the language makes of a ruleset, without any daemon.
+// -n -f: what a load would make of a ruleset, without any daemon.
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -12,10 +12,32 @@
 #include "pftable/compile/enforce.h"
 #include "pftable/policy/diagnostic.h"
 #include "pftable/print/printer.h"
+#include "pftable/store/policy_store.h"
 
 namespace sluice {
 
 using nlohmann::json;
+
+namespace {
+
+bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
+  return std::any_of(diagnostics.begin(), diagnostics.end(),
+                     [](const Diagnostic& d) {
+                       return d.severity == Severity::kError;
+                     });
+}
+
+// What a load would say beyond that: limits, anchors that call themselves.
+// Empty: nothing.
+std::string Refusal(const Policy& policy) {
+  const InterfaceRegistry interfaces;
+  ImmediateReclaimer reclaimer;
+  PolicyStore store(PolicyStoreConfig(), &interfaces, &reclaimer);
+  const absl::Status status = store.Load(policy);
+  return status.ok() ? std::string() : absl::StrCat(status.message(), "\n");
+}
+
+}  // namespace
 
 bool Tool::Check() {
   absl::StatusOr<HostFacts> facts = ReadFacts(arguments_);
@@ -23,7 +45,7 @@ bool Tool::Check() {
   absl::StatusOr<RulesetFile> ruleset =
       ReadRuleset(*arguments_.file, arguments_, *facts, in_);
   if (!ruleset.ok()) return Fail(std::string(ruleset.status().message()));
-  const ParseResult& parsed = ruleset->parsed;
+  ParseResult& parsed = ruleset->parsed;
   PrintOptions options = {
       .dialect = parsed.policy.options.dialect,
       .facts = &*facts,
@@ -40,28 +62,39 @@ bool Tool::Check() {
                                                : std::nullopt;
     };
   }
-  const bool ok = parsed.ok();
+  const bool right = parsed.ok();
   std::vector<Diagnostic> diagnostics = parsed.diagnostics;
-  if (ok) {
-    // The language is right, but a load would be refused: say so now.
-    for (Diagnostic& d :
-         UnenforcedConstructs(parsed.policy, kEngineCapabilities)) {
-      d.severity = Severity::kWarning;
+  std::string refusal;
+  if (right && !arguments_.language_only) {
+    for (Diagnostic& d : CheckEnforced(&parsed.policy, arguments_.without,
+                                       kEngineCapabilities)) {
       diagnostics.push_back(std::move(d));
     }
+    if (!HasErrors(diagnostics)) refusal = Refusal(parsed.policy);
   }
-  output_.Complain(FormatDiagnostics(diagnostics));
+  output_.Complain(FormatDiagnostics(diagnostics) + refusal);
   std::string text;
-  if (ok && arguments_.verbose > 0) text = PrintPolicy(parsed.policy, options);
+  if (right && arguments_.verbose > 0) text = PrintPolicy(parsed.policy, options);
   output_.Print(text);
   if (output_.json()) {
     json listed = json::array();
     for (const Diagnostic& d : diagnostics) listed.push_back(ToJson(d));
-    json check = {{"ok", ok}, {"diagnostics", std::move(listed)}};
+    if (!refusal.empty()) {
+      Diagnostic d;
+      d.file = ruleset->name;
+      d.message = refusal.substr(0, refusal.find('\n'));
+      listed.push_back(ToJson(d));
+    }
+    json check = {{"ok", right && !HasErrors(diagnostics) && refusal.empty()}, {"diagnostics", std::move(listed)}};
     if (!text.empty()) check["text"] = text;
     output_.Put("check", check);
   }
-  if (ok) return true;
+  if (right) {
+    if (refusal.empty() && !HasErrors(diagnostics)) return true;
+    return Fail(absl::StrCat(ruleset->name,
+                             ": the language is right, but a load would be "
+                             "refused (--language-only: do not ask)"));
+  }
   const auto errors = std::count_if(
       parsed.diagnostics.begin(), parsed.diagnostics.end(),
       [](const Diagnostic& d) { return d.severity == Severity::kError; });

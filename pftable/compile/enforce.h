@@ -4,6 +4,7 @@
 #define SLUICE_PFTABLE_COMPILE_ENFORCE_H_
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,15 +45,36 @@ struct EngineCapabilities {
   bool reassembly = false;         // set reassemble yes, where it is written
   bool fail_policy = false;
   bool keep_counters = false;
+  bool debug_levels = false;
 };
 
-// One error a use, "parsed, not enforced yet: NAME" with its place and the
-// line if the policy came from text, in the order of the policy; at most
-// `limit`. Things that no dataplane has a use
-// for (queues, dummynet, divert, rdomains) are always among them.
+// One for each use, with its place and the line if the policy came from text,
+// in the order of the policy, at most `limit` errors and as many warnings:
+// - an error, "parsed, not enforced yet: NAME", for what a packet's way
+//   depends on. Divert, routing tables and rdomains are always among them;
+// - a warning, "changes no verdict, not carried out: NAME", for the others,
+//   which a load takes (queues, altq, dummynet).
 std::vector<Diagnostic> UnenforcedConstructs(
     const Policy& policy, const EngineCapabilities& capabilities,
     size_t limit = 100);
+
+// Takes those constructs away that are named and not enforced: an option of a
+// rule leaves the rule without it; rules whose condition it is, and rules of
+// its own, go. What was done is in Policy::left_out, and a warning each.
+std::vector<Diagnostic> LeaveOut(Policy* policy,
+                                 std::span<const std::string> names,
+                                 const EngineCapabilities& capabilities);
+
+// Both, for a load or what says what a load would say: without `names`, of
+// which those that change nothing are warnings too.
+std::vector<Diagnostic> CheckEnforced(Policy* policy,
+                                      std::span<const std::string> names,
+                                      const EngineCapabilities& capabilities);
+
+// What of a policy that loads is not carried out, once each, for `-s info`:
+// "NAME: rules with it are loaded without it", "NAME: changes no verdict".
+std::vector<std::string> NotCarriedOut(const Policy& policy,
+                                       const EngineCapabilities& capabilities);
 
 // The names that may occur in those messages, for documentation.
 std::vector<std::string_view> ConstructNames();

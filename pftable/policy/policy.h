@@ -236,6 +236,9 @@ struct Policy {
   std::vector<ForeignDefinition> foreign;
   std::vector<MacroDefinition> macros;
   std::vector<std::string> loaded_anchors;  // of `load anchor`: their paths
+  // What was in the text and was taken away because somebody asked for that:
+  // "NAME: what became of it" (pftable/compile/enforce.h).
+  std::vector<std::string> left_out;
   std::vector<std::string> files;  // what SourcePlace::file counts
   // What they hold, for messages of later passes; null if not from text.
   std::shared_ptr<const std::vector<std::string>> texts;

@@ -38,6 +38,11 @@ struct LoadRequest {
   std::optional<RulesetOptimization> optimization{};
   // Options that the text does not set stay as they are in force.
   bool merge_options = false;
+  // What may be left out of the text, by its names in messages: "divert-to".
+  std::vector<std::string> without{};
+  // Print what is loaded, as pfctl -v does; 2: with numbers.
+  int print = 0;
+  bool flip_port_names = false;  // for that
   bool dry_run = false;  // everything but the publishing
   // Who asked, by the kernel's word.
   uint32_t uid = 0;
@@ -49,6 +54,7 @@ struct LoadResult {
   std::vector<Diagnostic> diagnostics;
   uint64_t generation = 0;  // now in force
   uint64_t rules = 0;       // of the loaded (or tried) ruleset
+  std::string text{};       // LoadRequest::print
 
   bool HasErrors() const {
     for (const Diagnostic& d : diagnostics) {

@@ -45,6 +45,8 @@ struct FilterInfo {
   // All packets since the start, at the last CollectCounters(): received,
   // transmitted, dropped; "unaccounted" is zero unless the program errs.
   std::vector<NamedCounter> packet_counters;
+  // What the ruleset says and nothing carries out: "NAME: what becomes of it".
+  std::vector<std::string> not_carried_out;
   // `set loginterface`.
   std::string log_interface;
   InterfaceTraffic log_traffic;

@@ -217,6 +217,9 @@ json ToJson(const FilterInfo& info) {
                 {"tftp_counters", ToJson(info.tftp_counters)},
                 {"packet_counters", ToJson(info.packet_counters)}};
   if (info.since) value["since"] = *info.since;
+  if (!info.not_carried_out.empty()) {
+    value["not_carried_out"] = info.not_carried_out;
+  }
   if (!info.log_interface.empty()) {
     value["log_interface"] = {{"name", info.log_interface},
                               {"traffic", ToJson(info.log_traffic)}};

@@ -316,6 +316,21 @@ void Params::Files(std::string_view name, size_t max,
   }
 }
 
+void Params::Strings(std::string_view name, size_t max, size_t max_size,
+                     std::vector<std::string>* out) {
+  const json* value = TakeArray(name, max, "strings");
+  if (value == nullptr) return;
+  for (const json& element : *value) {
+    const std::string* text = AsString(element);
+    if (text == nullptr || text->size() > max_size ||
+        HasControlCharacter(*text)) {
+      return Fail(name, absl::StrCat("must hold strings of at most ", max_size,
+                                     " bytes"));
+    }
+    out->push_back(*text);
+  }
+}
+
 void Params::StringMap(std::string_view name, size_t max,
                        std::vector<std::pair<std::string, std::string>>* out) {
   const json* value = Take(name);

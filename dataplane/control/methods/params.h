@@ -76,6 +76,10 @@ class Params {
   // [{"name", "text"}, ...], at most `max`.
   void Files(std::string_view name, size_t max,
              const std::function<void(std::string, std::string)>& add);
+  // ["a", ...], at most `max`, of at most `max_size` bytes each and without
+  // control characters.
+  void Strings(std::string_view name, size_t max, size_t max_size,
+               std::vector<std::string>* out);
   // {"name": "value", ...}, at most `max`.
   void StringMap(std::string_view name, size_t max,
                  std::vector<std::pair<std::string, std::string>>* out);

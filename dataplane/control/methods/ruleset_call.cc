@@ -1,6 +1,7 @@
 #include "dataplane/control/methods/ruleset_call.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -15,6 +16,7 @@ using nlohmann::json;
 
 constexpr size_t kMaxFiles = 4096;
 constexpr size_t kMaxMacros = 4096;
+constexpr size_t kMaxWithout = 256;
 constexpr size_t kMaxFileName = 4096;
 // Together with the names of files and lines of the source, under 1 MiB.
 constexpr size_t kMaxDiagnostics = 200;
@@ -31,6 +33,11 @@ void ReadLoadRequest(Params& params, LoadRequest* request) {
   params.Dialect("dialect", &request->dialect);
   params.Optimization("optimization", &request->optimization);
   params.Bool("merge_options", &request->merge_options);
+  params.Strings("without", kMaxWithout, kMaxFileName, &request->without);
+  std::optional<uint64_t> print;
+  params.Number("print", 2, &print);
+  request->print = static_cast<int>(print.value_or(0));
+  params.Bool("flip_port_names", &request->flip_port_names);
 }
 
 bool AnswerFailedLoad(Call& call, absl::StatusOr<LoadResult>& result,
@@ -61,9 +68,11 @@ json LoadToJson(const LoadResult& result) {
   for (const Diagnostic& d : result.diagnostics) {
     diagnostics.push_back(ToJson(d));
   }
-  return {{"generation", result.generation},
-          {"rules", result.rules},
-          {"diagnostics", std::move(diagnostics)}};
+  json value = {{"generation", result.generation},
+                {"rules", result.rules},
+                {"diagnostics", std::move(diagnostics)}};
+  if (!result.text.empty()) value["text"] = result.text;
+  return value;
 }
 
 }  // namespace sluice

@@ -96,16 +96,37 @@ TEST_F(SluicectlToolTest, ChecksWithoutADaemon) {
   EXPECT_THAT(bad.err, HasSubstr("stdin:2:1:"));
   EXPECT_THAT(bad.err, HasSubstr("stdin:3:1:"));
   EXPECT_THAT(bad.err, HasSubstr("2 errors"));
-  // What the daemon would refuse by name passes, with a word about it.
-  ExpectIs(run({"-nvf", "-"}, "anchor { pass in received-on any }\n"
-                              "pass in synproxy state\n"),
-           0,
-           "anchor all {\n  pass in all received-on any flags S/SA\n}\n"
-           "pass in all flags S/SA synproxy state\n",
-           "stdin:2:1: warning: parsed, not enforced yet: synproxy state\n"
-           "pass in synproxy state\n^\n");
-  const json warned =
+  // A check says what a load would say, and prints what the text is.
+  const std::string unenforced =
+      "anchor { pass in received-on any }\npass in synproxy state\n";
+  const std::string printed =
+      "anchor all {\n  pass in all received-on any flags S/SA\n}\n";
+  ExpectIs(run({"-nvf", "-"}, unenforced), 1,
+           printed + "pass in all flags S/SA synproxy state\n",
+           "stdin:2:1: parsed, not enforced yet: synproxy state\n"
+           "pass in synproxy state\n^\n"
+           "hint: with --without \"synproxy state\" rules with it are loaded "
+           "without it\n"
+           "sluicectl: stdin: the language is right, but a load would be "
+           "refused (--language-only: do not ask)\n");
+  ExpectIs(run({"-nvf", "-", "--language-only"}, unenforced), 0,
+           printed + "pass in all flags S/SA synproxy state\n", "");
+  ExpectIs(run({"-nvf", "-", "--without", "synproxy state"}, unenforced), 0,
+           printed + "pass in all flags S/SA\n",
+           "stdin: warning: left out as asked: synproxy state: rules with it "
+           "are loaded without it\n");
+  // What only a load finds: limits, anchors that call themselves.
+  EXPECT_EQ(run({"-nf", "-"}, "anchor \"a\" { anchor \"/a\" }\n").status, 1);
+  EXPECT_EQ(run({"-nf", "-", "--language-only"},
+                "anchor \"a\" { anchor \"/a\" }\n")
+                .status,
+            0);
+  const json refused =
       json::parse(run({"-nf", "-", "--json"}, "pass once\n").out);
+  EXPECT_EQ(refused["check"]["ok"], false);
+  EXPECT_EQ(refused["check"]["diagnostics"][0]["severity"], "error");
+  const json warned = json::parse(
+      run({"-nf", "-", "--json"}, "queue q on em0 bandwidth 1M default\n").out);
   EXPECT_EQ(warned["check"]["ok"], true);
   EXPECT_EQ(warned["check"]["diagnostics"][0]["severity"], "warning");
   const json parsed = json::parse(run({"-nf", "-", "--json"}, "pas\n").out);
@@ -125,6 +146,7 @@ TEST_F(SluicectlToolTest, ChecksWithTheOptimiserAndPartsOfAFile) {
   const auto print = [&](const std::vector<std::string>& flags) {
     std::vector<std::string> words = {"--dialect", "freebsd", "-nvf", "-"};
     words.insert(words.begin() + 2, flags.begin(), flags.end());
+    words.push_back("--language-only");
     const Outcome outcome = Run(words, text);
     EXPECT_EQ(outcome.status, 0) << outcome.err;
     return outcome.out;
@@ -243,7 +265,7 @@ TEST_F(SluicectlToolTest, FlushesAndSwitches) {
   filter_.tables["t"] = {};
   ExpectIs(Run({"-Fa"}), 0, "",
            "rules cleared\n1 tables deleted.\n1 states cleared\n"
-           "pf: statistics cleared\n");
+           "source tracking entries cleared\npf: statistics cleared\n");
   EXPECT_TRUE(filter_.rules.empty());
   ExpectIs(Run({"-e"}), 0, "", "pf enabled\n");
   ExpectIs(Run({"-e"}), 1, "", "sluicectl: pf already enabled\n");

@@ -2,10 +2,13 @@
 #include "pftable/compile/compile.h"
 
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "pftable/compile/enforce.h"
+#include "pftable/print/printer.h"
 #include "tests/unit/pftable/engine/engine_fixture.h"
 
 namespace sluice {
@@ -27,7 +30,6 @@ TEST_F(CompileTest, RefusesByName) {
       {"pass in inet proto tcp to any port 80 rdr-to 192.0.2.1\n",
        "rdr-to"},
       {"pass in inet6 af-to inet from 192.0.2.1\n", "af-to"},
-      {"match set prio 3\n", "set prio"},
       {"pass prio 3\n", "prio"},
       {"match set tos 4\n", "set tos"},
       {"match scrub (no-df)\n", "scrub"},
@@ -61,6 +63,85 @@ TEST_F(CompileTest, AcceptsEverydayRulesets) {
   EXPECT_TRUE(status.ok()) << status.message();
 }
 
+TEST_F(CompileTest, WhatChangesNoVerdictIsLoadedAndKnown) {
+  const absl::Status status = Load(
+      "set debug err\nset fingerprints \"pf.os\"\n"
+      "queue std on outside bandwidth 10M default\n"
+      "pass out set queue std\nmatch set prio 3\npass keep state (pflow)\n");
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_THAT(store_->generation()->policy->not_carried_out,
+              testing::ElementsAre("set debug: changes no verdict",
+                                   "set fingerprints: changes no verdict",
+                                   "queue: changes no verdict",
+                                   "set prio: changes no verdict",
+                                   "pflow: changes no verdict"));
+  ASSERT_TRUE(Load("pass\n").ok());
+  EXPECT_TRUE(store_->generation()->policy->not_carried_out.empty());
+}
+
+struct WithoutCase {
+  const char* text;
+  std::vector<std::string> names;
+  const char* left;  // printed
+  const char* warning;
+};
+
+// Options of rules go; rules whose condition it is go whole.
+TEST_F(CompileTest, LeavesOutWhatIsNamed) {
+  const WithoutCase cases[] = {
+      {"block in\npass in proto tcp divert-to 127.0.0.1 port 700\n",
+       {"divert-to"},
+       "block drop in all\npass in inet proto tcp all flags S/SA\n",
+       "left out as asked: divert-to: rules with it are loaded without it"},
+      {"block in\npass in rtable 1\nanchor \"a\" { pass rtable 2 }\n",
+       {"rtable"},
+       "block drop in all\npass in all flags S/SA\nanchor \"a\" all {\n"
+       "  pass all flags S/SA\n}\n",
+       "left out as asked: rtable: rules with it are loaded without it"},
+      {"block in\npass in proto tcp from any os \"Linux\"\n",
+       {"os"},
+       "block drop in all\n",
+       "left out as asked: os: rules with it are left out"},
+      {"pass in on rdomain 2\nblock on rdomain 3\npass out\n",
+       {"on-rdomain"},
+       "pass out all flags S/SA\n",
+       "left out as asked: on rdomain: rules with it are left out"},
+      {"match out on outside inet nat-to 192.0.2.1\n",
+       {"nat-to"},
+       "match out on outside inet all\n",
+       "left out as asked: nat-to on match rules: rules with it are loaded "
+       "without it"},
+      {"set syncookies always\npass proto tcp synproxy state\n",
+       {"synproxy state", "set syncookies"},
+       "pass proto tcp all flags S/SA\n",
+       "left out as asked: set syncookies: the setting is left out"},
+  };
+  for (const WithoutCase& c : cases) {
+    SCOPED_TRACE(c.text);
+    Policy policy = Parsed(c.text);
+    const std::vector<Diagnostic> diagnostics =
+        CheckEnforced(&policy, c.names, kEngineCapabilities);
+    ASSERT_FALSE(diagnostics.empty());
+    for (const Diagnostic& d : diagnostics) {
+      EXPECT_EQ(d.severity, Severity::kWarning) << d.message;
+    }
+    EXPECT_EQ(diagnostics[0].message, c.warning);
+    EXPECT_EQ(PrintPolicy(policy, {}), c.left);
+    const absl::Status status = store_->Load(std::move(policy));
+    EXPECT_TRUE(status.ok()) << status.message();
+    EXPECT_FALSE(store_->generation()->policy->not_carried_out.empty());
+  }
+  // What is not named is refused as before; a name for nothing is said.
+  Policy policy = Parsed("pass in rtable 1\n");
+  const std::vector<std::string> other = {"divert-to"};
+  const std::vector<Diagnostic> diagnostics =
+      CheckEnforced(&policy, other, kEngineCapabilities);
+  ASSERT_EQ(diagnostics.size(), 2u);
+  EXPECT_EQ(diagnostics[0].message, "nothing to leave out: divert-to");
+  EXPECT_EQ(diagnostics[1].message, "parsed, not enforced yet: rtable");
+  EXPECT_EQ(diagnostics[1].severity, Severity::kError);
+}
+
 TEST_F(CompileTest, AllErrorsHaveTheirPlaces) {
   const absl::Status status =
       Load("pass\nmatch set tos 4\npass\nmatch set tos 8\n");
@@ -73,7 +154,9 @@ TEST_F(CompileTest, AllErrorsHaveTheirPlaces) {
 TEST_F(CompileTest, ErrorsShowTheLineAndACaret) {
   EXPECT_EQ(Load("pass\n  match set tos 4\n").message(),
             "pf.conf:2:3: parsed, not enforced yet: set tos\n"
-            "  match set tos 4\n  ^");
+            "  match set tos 4\n  ^\n"
+            "hint: with --without \"set tos\" rules with it are loaded without "
+            "it");
   // Found while compiling, after the constructs are known to be enforced.
   EXPECT_EQ(LoadWithLimit(Limit::kTableEntries, 1,
                           "pass\n  table <t> { 192.0.2.1 198.51.100.1 }\n")

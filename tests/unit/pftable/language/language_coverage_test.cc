@@ -29,7 +29,8 @@ constexpr char kHead[] =
 Made by a test from its own examples, which fails when this page says something else; `unit_language_coverage --write` in
 `build/tests/unit/pftable/language/` writes it anew. Each feature has a ruleset that is accepted, with what `sluicectl -nvf` prints of it
 in both dialects (once if they print the same), one that is refused, with the place and the reason, and what a load does:
-`yes` if it carries the feature out, or by what; `no: NAME` if it is refused with "parsed, not enforced yet: NAME" (`-n` passes).
+`yes` if it carries the feature out, or by what; `no: NAME` if it is refused with "parsed, not enforced yet: NAME"; `taken: NAME` if it
+is loaded with "changes no verdict, not carried out: NAME".
 Several code spans are several lines. The host is that of the examples in language.md.
 )";
 
@@ -72,14 +73,16 @@ Outcome Run(const CoverageRow& row, Dialect dialect) {
   const ParseResult again = ParseText(PrintText(good, dialect), language);
   EXPECT_EQ(Spans(PrintText(again, dialect)), outcome.accepted) << row.feature;
   std::string names;
+  bool is_refused = false;
   for (const Diagnostic& d :
        UnenforcedConstructs(good.policy, kEngineCapabilities)) {
     const std::string name = d.message.substr(d.message.rfind(": ") + 2);
+    is_refused = is_refused || d.severity == Severity::kError;
     if ((", " + names + ", ").find(", " + name + ", ") == std::string::npos) {
       names += (names.empty() ? "" : ", ") + name;
     }
   }
-  outcome.carried_out = !names.empty() ? "no: " + names
+  outcome.carried_out = !names.empty() ? (is_refused ? "no: " : "taken: ") + names
                         : row.carried_out != nullptr
                             ? "by " + std::string(row.carried_out)
                             : "yes";

@@ -87,16 +87,18 @@ std::string Outcome(const std::string& example, const LanguageCase& language,
     return "printed as what does not read back: " + printed;
   }
   std::vector<std::string> names;
+  bool refused = false;
   for (const Diagnostic& d :
        UnenforcedConstructs(parsed.policy, kEngineCapabilities)) {
     const std::string name(d.message.substr(d.message.rfind(": ") + 2));
     reported.insert(name);
+    refused = refused || d.severity == Severity::kError;
     if (std::find(names.begin(), names.end(), name) == names.end()) {
       names.push_back(name);
     }
   }
   if (names.empty()) return "loads";
-  std::string text = "not enforced:";
+  std::string text = refused ? "not enforced:" : "warned:";
   for (const std::string& name : names) {
     text += (name == names[0] ? " " : ", ") + name;
   }

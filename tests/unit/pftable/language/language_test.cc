@@ -228,7 +228,7 @@ TEST(Language, UnenforcedConstructsAreNamed) {
     names += std::to_string(d.line) + ":" + d.message + "\n";
   }
   EXPECT_EQ(names,
-            "3:parsed, not enforced yet: queue\n"
+            "3:changes no verdict, not carried out: queue\n"
             "1:parsed, not enforced yet: rdr-to\n"
             "4:parsed, not enforced yet: scrub\n"
             "5:parsed, not enforced yet: synproxy state\n"
@@ -244,8 +244,12 @@ TEST(Language, UnenforcedConstructsShowTheirLines) {
   EXPECT_EQ(FormatDiagnostics(UnenforcedConstructs(result.policy, {})),
             "more.conf:2:2: parsed, not enforced yet: scrub\n"
             "\tmatch scrub (no-df)\n\t^\n"
+            "hint: with --without \"scrub\" rules with it are loaded without "
+            "it\n"
             "pf.conf:3:1: parsed, not enforced yet: synproxy state\n"
-            "pass in synproxy state\n^\n");
+            "pass in synproxy state\n^\n"
+            "hint: with --without \"synproxy state\" rules with it are loaded "
+            "without it\n");
 }
 
 TEST(Language, PrintVariants) {
