@@ -128,6 +128,9 @@ class Run {
       ParsePacket(*mbuf, {.verify_checksums = scenario_.verify_checksums},
                   &parsed.emplace_back());
     }
+    // As they arrive: the firewall may pass other headers on.
+    PacketBurst arriving = burst;
+    ParseBurst(arriving, {.verify_checksums = scenario_.verify_checksums});
     const DropCounts before = Drops(*simulation_, port);
     verdicts_.clear();
     BurstResult result;
@@ -137,7 +140,8 @@ class Run {
         TakeFrames(port, result);
     for (uint32_t i = 0; i < burst.count; ++i) {
       // The burst parser takes shortcuts; the packet parser takes none.
-      if (std::memcmp(&parsed[i], &burst.infos[i], sizeof parsed[i]) != 0) {
+      if (std::memcmp(&parsed[i], &arriving.infos[i],
+                      sizeof parsed[i]) != 0) {
         return Failure(absl::StrCat("two parsers differ about\n  ",
                                     ScapyLine(frames[i])));
       }

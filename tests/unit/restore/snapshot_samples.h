@@ -26,6 +26,8 @@ Snapshot BoundSnapshot();
 Snapshot DialectSnapshot();
 // Two states, one of them not for others.
 Snapshot NoSyncSnapshot();
+// A TCP state whose peers see other sequence numbers.
+Snapshot ModulatedSnapshot();
 // `count` TCP states, half of them IPv6.
 Snapshot ManyStatesSnapshot(uint32_t count);
 // The state with that number of them, from 0.
