@@ -104,6 +104,9 @@ inline constexpr uint8_t kMatchCountMask = 0x0f;
 static_assert(kMaxMatchRules <= kMatchCountMask);
 enum MoreFlag : uint8_t {
   kMoreSide = 1 << 4,  // StateSide is valid
+  kMoreShift = 1 << 5,  // ... and StateSide::offset is not all zero
+  kMoreProxy = 1 << 6,  // its handshakes are under way (StateSide::proxy)
+  kMoreHalfOpen = 1 << 7,  // counted in HandshakeLoad::half_open
 };
 
 // Marks in the family of a slot that waits for its import's commit
@@ -172,6 +175,13 @@ struct alignas(64) StateExtra {
 };
 static_assert(sizeof(StateExtra) == 128);
 
+// How far a state with kSideSynproxy has come.
+enum class ProxyPhase : uint8_t {
+  kNone,
+  kClient,  // the originator has a SYN-ACK of ours to acknowledge
+  kServer,  // it has; the responder has a SYN of ours to answer
+};
+
 // What only few states have, in memory of its own that is taken when one is
 // first written: the others do not pay for it.
 struct alignas(64) StateSide {
@@ -180,6 +190,16 @@ struct alignas(64) StateSide {
   // addresses.
   SourceNodeIndex source = kNoSourceNode;
   std::array<SourceNodeIndex, 2> pool_source = {kNoSourceNode, kNoSourceNode};
+  // By Peer: what is added to its TCP sequence numbers on their way to the
+  // other one. Windows are in the peer's own.
+  std::array<uint32_t, 2> offset{};
+  // With kMoreProxy. The originator's first number and ours to it, its MSS and
+  // its window, unscaled.
+  uint32_t client_sequence = 0;
+  uint32_t proxy_sequence = 0;
+  uint16_t client_mss = 0;
+  uint16_t client_window = 0;
+  ProxyPhase proxy = ProxyPhase::kNone;
 };
 static_assert(sizeof(StateSide) == 64);
 
@@ -201,6 +221,8 @@ struct StateRecord {
   std::array<SequenceWindow, 2> window{};
   std::array<uint16_t, 2> max_window{};
   std::array<uint8_t, 2> scale{};
+  std::array<uint32_t, 2> offset{};  // StateSide::offset
+  ProxyPhase proxy = ProxyPhase::kNone;
   std::array<uint64_t, 2> packets{};
   std::array<uint64_t, 2> bytes{};
   Timeout timeout = Timeout::kTcpFirst;

@@ -118,6 +118,8 @@ StateRecord StateTable::Record(StateIndex state, Tick now) const {
   record.window = hot.window;
   record.max_window = hot.max_window;
   record.scale = hot.scale;
+  if ((hot.more & kMoreProxy) != 0) record.proxy = entries_.side(state).proxy;
+  if ((hot.more & kMoreShift) != 0) record.offset = entries_.side(state).offset;
   for (int i = 0; i < 2; ++i) {
     record.packets[i] = hot.packets[i];
     record.bytes[i] = hot.bytes[i];

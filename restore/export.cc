@@ -273,6 +273,7 @@ void StateExporter::AddState(const StateRecord& record) {
     // That a peer was seen shows in its packets.
     peer.scale = record.scale[i] & (kScaleMask | kScaleKnown);
   }
+  if (tcp) state.sequence_offset = record.offset;
   const StateTemplate& values = record.values;
   if (values.has(kStateIfBound)) {
     state.interface = interfaces_->NameOf(record.interface);
@@ -286,7 +287,9 @@ void StateExporter::AddState(const StateRecord& record) {
   }
   const bool bound_nowhere =
       values.has(kStateIfBound) && state.interface.empty();
-  if (bound_nowhere || WhatIsWrong(state) != nullptr) {
+  // A handshake that is under way begins anew.
+  const bool proxied = record.proxy != ProxyPhase::kNone;
+  if (bound_nowhere || proxied || WhatIsWrong(state) != nullptr) {
     ++statistics_.not_portable;
     return;
   }

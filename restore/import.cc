@@ -113,6 +113,10 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
     if (!status.ok()) return status;
   }
   if (state.binding.scrub) record.scrub = *state.binding.scrub;
+  record.offset = state.sequence_offset;
+  if ((record.offset[0] | record.offset[1]) != 0) {
+    record.values.side |= kSideModulate;
+  }
   for (size_t i = 0; i < 2; ++i) {
     const SnapshotPeer& peer = state.peers[i];
     record.address[i] = peer.address;

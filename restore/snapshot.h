@@ -180,6 +180,8 @@ struct SnapshotState {
   SnapshotHelper helper = SnapshotHelper::kNone;
   uint8_t log = 0;  // 0, or 1 + number of the pflog interface
   std::array<SnapshotPeer, 2> peers;  // originator, responder
+  // TCP: what is added to a peer's sequence numbers on their way to the other.
+  std::array<uint32_t, 2> sequence_offset{};
   std::string interface;  // not empty: bound to it
   SnapshotBinding binding;
 

@@ -226,6 +226,10 @@ const char* WhatIsWrong(const SnapshotState& state) {
     return "a time that is too long";
   }
   if (state.idle > state.age) return "idle for longer than it exists";
+  if (state.proto != protocol::kTcp &&
+      (state.sequence_offset[0] | state.sequence_offset[1]) != 0) {
+    return "sequence offsets of another protocol";
+  }
   const SnapshotPeer& originator = state.peers[0];
   const SnapshotPeer& responder = state.peers[1];
   for (const SnapshotPeer& peer : state.peers) {

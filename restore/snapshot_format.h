@@ -23,6 +23,9 @@ inline constexpr uint16_t kMinorOfLongSnapshots = 3;
 // States say that they are `no-sync`.
 inline constexpr uint16_t kMinorOfNoSync = 3;
 
+// States may have offsets of sequence numbers.
+inline constexpr uint16_t kMinorOfSequence = 4;
+
 inline constexpr size_t kSnapshotHeaderBytes = 96;
 // What a newer minor version may lengthen the header to.
 inline constexpr size_t kMaxSnapshotHeaderBytes = 1024;
@@ -91,6 +94,7 @@ enum class AttributeType : uint16_t {
   kTimeouts = 0x8005,    // the rule's own timeouts
   kActions = 0x8006,     // what is done to its packets; since 1.4
   kTcpScrub = 0x8007,    // of scrub (reassemble tcp); since 1.4
+  kSequence = 0x8008,    // offsets of both peers' TCP sequence numbers
 };
 
 enum class DigestAlgorithm : uint32_t {

@@ -196,7 +196,8 @@ absl::Status SnapshotRecords::ReadOne(SectionKind kind, const SnapshotTlv& tlv,
 absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
                                              uint16_t count,
                                              std::string* interface,
-                                             SnapshotBinding* binding) {
+                                             SnapshotBinding* binding,
+                                             SnapshotState* state) {
   uint16_t last = 0;
   for (; count > 0; --count) {
     SnapshotTlv tlv;
@@ -231,6 +232,17 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
           binding->match_rules.push_back(value.Get<uint64_t>());
         }
         if (!value.done()) return Bad(tlv.offset, "match rules cut short");
+        continue;
+      case AttributeType::kSequence:
+        // Older ones have none.
+        if (state == nullptr || result_->minor < kMinorOfSequence) break;
+        for (uint32_t& offset : state->sequence_offset) {
+          offset = value.Get<uint32_t>();
+        }
+        if (!value.done() ||
+            (state->sequence_offset[0] | state->sequence_offset[1]) == 0) {
+          return Bad(tlv.offset, "sequence offsets of another form");
+        }
         continue;
       case AttributeType::kTimeouts:
         if (value.left() > kTimeoutCount * 8) {
@@ -324,7 +336,8 @@ absl::Status SnapshotRecords::ReadState(const SnapshotTlv& tlv, bool child) {
     peer.address = from.GetAddress(family);
   }
   const absl::Status status =
-      ReadAttributes(from, attributes, &state.interface, &state.binding);
+      ReadAttributes(from, attributes, &state.interface, &state.binding,
+                     &state);
   if (!status.ok()) return status;
   if (!from.done()) return Bad(tlv.offset, "a state of another form");
   if ((state.binding.flags & kSnapshotStateNoSync) != 0 &&

@@ -48,7 +48,8 @@ class SnapshotRecords {
   absl::Status ReadExpectation(const SnapshotTlv& tlv);
   absl::Status ReadAttributes(SnapshotCursor& from, uint16_t count,
                               std::string* interface,
-                              SnapshotBinding* binding);
+                              SnapshotBinding* binding,
+                              SnapshotState* state = nullptr);
   // What is announced and has not come yet.
   absl::Status CheckComplete(size_t offset) const;
   absl::Status CheckFlows() const;

@@ -244,6 +244,13 @@ void PutState(SnapshotBytes& out, const SnapshotState& state) {
   for (const SnapshotPeer& peer : state.peers) out.PutAddress(peer.address);
   uint16_t count = PutInterface(out, state.interface);
   count = static_cast<uint16_t>(count + PutBinding(out, state.binding));
+  if ((state.sequence_offset[0] | state.sequence_offset[1]) != 0) {
+    const size_t sequence =
+        out.BeginTlv(static_cast<uint16_t>(AttributeType::kSequence));
+    for (const uint32_t offset : state.sequence_offset) out.Put(offset);
+    out.EndTlv(sequence);
+    ++count;
+  }
   out.bytes()[attributes] = static_cast<uint8_t>(count);
   out.EndTlv(at);
 }

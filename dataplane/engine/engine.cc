@@ -116,6 +116,12 @@ absl::Status Engine::MakeWorkers() {
         });
   }
   const HashSecret secret = SecretOf(options_, 0);
+  const HashSecret sequence_secret = SecretOf(options_, 3);
+  const HashKey sequence_key = {.low = sequence_secret.words[0],
+                                .high = sequence_secret.words[1]};
+  const HashSecret cookie_secret = SecretOf(options_, 4);
+  const HashKey cookie_key = {.low = cookie_secret.words[0],
+                              .high = cookie_secret.words[1]};
   std::random_device random;
   std::vector<std::span<const PortCounters>> counters;
   for (uint16_t i = 0; i < options_.workers; ++i) {
@@ -127,6 +133,7 @@ absl::Status Engine::MakeWorkers() {
                     .capacity = ShardCapacity(options_),
                     .filters = kMaxFilters,
                     .secret = secret,
+                    .sequence_key = sequence_key,
                     .tftp_helper = options_.tftp_helper,
                     .huge_pages = options_.huge_pages,
                     .prefault = options_.huge_pages},
@@ -137,7 +144,8 @@ absl::Status Engine::MakeWorkers() {
                       .fragments = FragmentRoom(options_),
                       .workers = options_.workers,
                       .secret = secret,
-                      .random_seed = draws}},
+                      .random_seed = draws,
+                      .cookie_key = cookie_key}},
         &plane_->filters, expectations_.get(), sources_.get());
     if (!shard.ok()) return shard.status();
     Working();

@@ -10,9 +10,11 @@
 #include "conntrack/state_table.h"
 #include "conntrack/tftp.h"
 #include "dataplane/forward/log_ring.h"
+#include "dataplane/forward/pipeline_answer.h"
 #include "packet/answer.h"
 #include "packet/checksum.h"
 #include "packet/rewrite.h"
+#include "packet/sequence.h"
 #include "pftable/engine/counters.h"
 #include "pftable/engine/ether.h"
 #include "pftable/engine/generation.h"
@@ -31,8 +33,6 @@ void ForEach(uint32_t mask, Use use) {
 // Port unreachable, ICMP (RFC 792) and ICMPv6 (RFC 4443).
 constexpr uint8_t kPortUnreachable = 3;
 constexpr uint8_t kPortUnreachable6 = 4;
-
-constexpr uint32_t Bit(uint32_t i) { return 1u << i; }
 
 constexpr uint8_t kTosLowDelay = 0x10;
 constexpr uint8_t kEcnBits = 0x03;
@@ -127,6 +127,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
   burst_ = &burst;
   port_ = &counters_[port];
   result_ = &result;
+  filters_ = &filters;
   result.forward_count = 0;
   result.reassembled = 0;
   result.answer_count = 0;
@@ -390,9 +391,16 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
       return JudgeMiss(i, judgement);
     }
     PassByState(i, state, step.log, judgement);
+    if (step.shift.IsSet()) [[unlikely]] {
+      ShiftSequence(*burst_->mbufs[i], burst_->infos[i], step.shift);
+    }
     return FinishByState(i, state);
   }
   if (step.verdict == StepVerdict::kReuse) return JudgeMiss(i, judgement);
+  if (step.verdict == StepVerdict::kProxy) {
+    return Proxy(i, states_.RunProxy(state, info, direction, judgement.now),
+                 judgement);
+  }
   AnswerState(i, step);
   Drop(i, step.reason);
   return false;
@@ -425,11 +433,20 @@ bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
     }
     if (error.state != kNoState) {
       PassByState(i, error.state, error.log, judgement);
+      if (error.inner_shift != 0) [[unlikely]] {
+        ShiftInnerSequence(*burst_->mbufs[i], info, error.inner,
+                           error.inner_shift);
+      }
       return FinishByState(i, error.state);
     }
   } else if (!info.has(kFragment) && StatesHaveChanged()) {
     const StateIndex state = states_.Find(info, *burst_->mbufs[i], judgement.where);
     if (state != kNoState) return JudgeHit(i, state, judgement);
+  }
+  if (judgement.filter.generation->options().syncookies !=
+      Syncookies::kNever) [[unlikely]] {
+    bool passed = false;
+    if (TrySyncookie(i, judgement, &passed)) return passed;
   }
   return ApplyRules(i, judgement);
 }
@@ -575,6 +592,13 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
     RunTftpHelper(states_, inserted.state, info, mbuf, judgement.where,
                   judgement.now, expectations_);
   }
+  if (inserted.answer.has_value()) [[unlikely]] {
+    return Proxy(i, {.answer = inserted.answer, .onward = std::nullopt},
+                 judgement);
+  }
+  if (inserted.shift.IsSet()) [[unlikely]] {
+    ShiftSequence(*burst_->mbufs[i], burst_->infos[i], inserted.shift);
+  }
   return true;
 }
 
@@ -643,24 +667,6 @@ void Pipeline::DropAll(Mask packets, DropReason reason) {
   ForEach(packets, [&](uint32_t i) {
     if (burst_->infos[i].kind != Kind::kTaken) Drop(i, reason);
   });
-}
-
-// Builds an answer with build(mbuf) and queues it for the port of arrival.
-template <typename Build>
-void Pipeline::Answer(Build build) {
-  if (result_->answer_count == kMaxBurst) return;
-  rte_mbuf* answer =
-      config_.pool != nullptr ? rte_pktmbuf_alloc(config_.pool) : nullptr;
-  if (answer == nullptr) {
-    port_->answers_lost.Add(1);
-    return;
-  }
-  if (!build(answer)) {
-    rte_pktmbuf_free(answer);
-    return;
-  }
-  port_->answers.Add(1);
-  result_->answers[result_->answer_count++] = answer;
 }
 
 void Pipeline::AnswerBlocked(uint32_t i, const AnswerChoice& choice) {

@@ -21,6 +21,7 @@
 
 #include "conntrack/flow_key.h"
 #include "conntrack/fragment_cache.h"
+#include "conntrack/keyed_hash.h"
 #include "conntrack/state.h"
 #include "dataplane/forward/filter_view.h"
 #include "dataplane/forward/port_counters.h"
@@ -39,6 +40,8 @@ class ExpectationTable;
 class LogRing;
 class StateTable;
 struct ExpectedChild;
+struct ProxyOrder;
+struct TcpSegment;
 struct StepResult;
 
 // What a verdict hook is told of one packet.
@@ -117,6 +120,8 @@ class Pipeline {
     HashSecret secret{};
     // `probability` draws from a generator with this seed.
     uint64_t random_seed = 1;
+    // Of SYN cookies; all workers have the same.
+    HashKey cookie_key{};
     // Told of each packet, in order, if set: for replays and tests.
     void (*on_verdict)(void* context, uint32_t index,
                        const PacketVerdict& verdict) = nullptr;
@@ -171,6 +176,7 @@ class Pipeline {
  private:
   using Mask = uint32_t;  // bit i: the packet at index i
   static_assert(kMaxBurst == 32);
+  static constexpr Mask Bit(uint32_t i) { return 1u << i; }
 
   // A judgement in progress.
   struct Judgement {
@@ -206,6 +212,17 @@ class Pipeline {
   // Finds the scrub rules of packets.
   void Scrub(Mask alive, const Judgement& judgement);
   bool ApplyRules(uint32_t i, const Judgement& judgement);
+  // Handshakes that are done in the name of the hosts (pipeline_proxy.cc).
+  bool Proxy(uint32_t i, const ProxyOrder& order, const Judgement& judgement);
+  // A packet of ours to the sender of packet i, which its port's own state
+  // sees, too.
+  void AnswerArrival(uint32_t i, const TcpSegment& segment,
+                     const Judgement& judgement);
+  // Whether a packet that no state has was a SYN that got a cookie, or brings
+  // one back; then *passed says what became of it.
+  bool TrySyncookie(uint32_t i, const Judgement& judgement, bool* passed);
+  bool GivesCookies(const Judgement& judgement);
+  bool AdmitCookie(uint32_t i, uint16_t mss, const Judgement& judgement);
   bool Admit(uint32_t i, const StateTemplate& values,
              const ExpectedChild* child, const Judgement& judgement);
 
@@ -221,6 +238,7 @@ class Pipeline {
                   DropReason reason, const Judgement& judgement);
   void Drop(uint32_t i, DropReason reason);
   void DropAll(Mask packets, DropReason reason);
+  // Builds an answer with build(mbuf) and queues it for the port of arrival.
   template <typename Build>
   void Answer(Build build);
   void AnswerBlocked(uint32_t i, const AnswerChoice& choice);
@@ -239,6 +257,7 @@ class Pipeline {
   PacketBurst* burst_ = nullptr;
   PortCounters* port_ = nullptr;
   BurstResult* result_ = nullptr;
+  const FilterEnds* filters_ = nullptr;
   uint64_t changes_at_lookup_ = 0;  // states made and ended until then
   std::array<uint16_t, kMaxBurst> tags_;
   std::array<DropReason, kMaxBurst> reasons_;

@@ -13,6 +13,8 @@ namespace {
 // How far the clock moves before what is due is looked for: the grain of the
 // state table's own timers is finer than pf's seconds in any case.
 constexpr uint64_t kStep = 250;
+// Beyond it nothing that was sent before is remembered.
+constexpr uint64_t kIdleStep = 3'600'000;
 // States and expectations looked at in one call.
 constexpr uint32_t kBudget = 1024;
 
@@ -73,6 +75,7 @@ absl::Status Simulation::Start() {
       {.states = {.capacity = std::max<uint32_t>(options_.state_capacity, 1),
                   .filters = 1,
                   .secret = HashSecret::FromSeed(options_.seed),
+                  .sequence_key = {.low = options_.seed, .high = 7},
                   .huge_pages = false,
                   .prefault = false},
        .ports = static_cast<uint16_t>(options_.ports.size()),
@@ -82,6 +85,7 @@ absl::Status Simulation::Start() {
                     .fragments = options_.fragments,
                     .secret = HashSecret::FromSeed(options_.seed),
                     .random_seed = options_.seed,
+                    .cookie_key = {.low = options_.seed, .high = 9},
                     .on_verdict = options_.on_verdict,
                     .on_verdict_context = options_.on_verdict_context}},
       &filters_, &expectations_, sources_.get());
@@ -124,12 +128,12 @@ HostFacts Simulation::Facts() const {
 
 void Simulation::Advance(uint64_t milliseconds) {
   while (milliseconds > 0) {
-    // When nothing can end, it makes no difference how much time passes.
-    if (states().size() == 0 && expectations_.empty() &&
-        filter_.sources.nodes.used() == 0 && fragments().empty()) {
-      milliseconds = std::min(milliseconds, kStep);
-    }
-    const uint64_t step = std::min(milliseconds, kStep);
+    // When nothing can end, the clock goes at one step as far as it matters
+    // to anybody.
+    const bool idle = states().size() == 0 && expectations_.empty() &&
+                      filter_.sources.nodes.used() == 0 && fragments().empty();
+    if (idle) milliseconds = std::min(milliseconds, kIdleStep);
+    const uint64_t step = idle ? milliseconds : std::min(milliseconds, kStep);
     milliseconds -= step;
     round_.now += static_cast<Tick>(step);
     while (!states().Expire(round_.now, kBudget)) {

@@ -292,6 +292,9 @@ class PolicyCompiler {
     engine.adaptive_by_room = options.adaptive_by_room;
     engine.fail_policy = options.fail_policy;
     engine.reassemble = options.reassemble;
+    engine.syncookies = options.syncookies;
+    engine.syncookies_start_percent = options.syncookies_start_percent;
+    engine.syncookies_end_percent = options.syncookies_end_percent;
     engine.aborts_sctp = options.dialect == Dialect::kFreeBsd;
     engine.pairs_neighbors = options.dialect == Dialect::kFreeBsd;
     engine.drops_unfragmentable = options.dialect == Dialect::kOpenBsd;

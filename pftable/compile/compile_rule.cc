@@ -323,6 +323,8 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
   c.state = rule.state;
   c.state_flags = StateFlags(rule);
   if (RuleTracking(rule).enabled) c.side_flags |= kSideSource;
+  if (rule.state == StateKind::kModulate) c.side_flags |= kSideModulate;
+  if (rule.state == StateKind::kSynproxy) c.side_flags |= kSideSynproxy;
   if (!rule.state_options.overload_table.empty()) {
     const absl::StatusOr<uint16_t> table =
         ReferTo(rule.state_options.overload_table, anchor);

@@ -49,6 +49,11 @@ struct EngineOptions {
   std::array<uint32_t, kLimitCount> limits{};
   BlockReturn fail_policy = BlockReturn::kDrop;
   Reassembly reassemble = Reassembly::kNo;
+  Syncookies syncookies = Syncookies::kNever;
+  // Adaptive: with more half open connections than this share of the limit of
+  // states they begin, with fewer than that they end.
+  uint8_t syncookies_start_percent = 25;
+  uint8_t syncookies_end_percent = 12;
   // FreeBSD: `block return` answers SCTP with an ABORT; else as other
   // protocols, with an ICMP error.
   bool aborts_sctp = false;

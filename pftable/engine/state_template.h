@@ -31,6 +31,8 @@ enum StateFlag : uint16_t {
 enum StateSideFlag : uint32_t {
   kSideSource = 1 << 0,      // RuleRecord::tracking applies
   kSideConnection = 1 << 1,  // its source's node counts it as a connection
+  kSideModulate = 1 << 2,    // TCP peers see other sequence numbers
+  kSideSynproxy = 1 << 3,    // each TCP peer's handshake is with us
 };
 
 // The match rules whose counters a packet or state takes part in.

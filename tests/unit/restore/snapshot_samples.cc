@@ -203,6 +203,14 @@ Snapshot DialectSnapshot() {
   return snapshot;
 }
 
+Snapshot ModulatedSnapshot() {
+  Snapshot snapshot = EmptySnapshot();
+  SnapshotState state = OneOfMany(1);
+  state.sequence_offset = {0x12345678, 0xfffffff0};
+  snapshot.parents.push_back(state);
+  return snapshot;
+}
+
 Snapshot NoSyncSnapshot() {
   Snapshot snapshot = ManyStatesSnapshot(2);
   snapshot.parents[1].binding.flags |= kSnapshotStateNoSync;
@@ -245,7 +253,8 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"bound", BoundSnapshot(), 1},
           {"dialect", DialectSnapshot(), 2},
           {"no-sync", NoSyncSnapshot(), 3},
-          {"actions", ActionsSnapshot(), 4}};
+          {"actions", ActionsSnapshot(), 4},
+          {"modulated", ModulatedSnapshot(), 4}};
 }
 
 std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {

@@ -28,6 +28,8 @@ Snapshot DialectSnapshot();
 Snapshot NoSyncSnapshot();
 // States and an expectation whose packets are rewritten.
 Snapshot ActionsSnapshot();
+// A TCP state whose peers see other sequence numbers.
+Snapshot ModulatedSnapshot();
 // `count` TCP states, half of them IPv6.
 Snapshot ManyStatesSnapshot(uint32_t count);
 // The state with that number of them, from 0.

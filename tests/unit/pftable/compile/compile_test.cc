@@ -30,12 +30,9 @@ TEST_F(CompileTest, RefusesByName) {
       {"pass in inet proto tcp to any port 80 rdr-to 192.0.2.1\n",
        "rdr-to"},
       {"pass in inet6 af-to inet from 192.0.2.1\n", "af-to"},
-      {"pass proto tcp modulate state\n", "modulate state"},
-      {"pass in proto tcp synproxy state\n", "synproxy state"},
       {"pass max-pkt-rate 10/1\n", "max-pkt-rate"},
       {"pass in once\n", "once"},
       {"pass proto tcp from any os \"Linux\"\n", "os"},
-      {"set syncookies always\npass\n", "set syncookies"},
       {"pass rtable 1\n", "rtable"},
   };
   for (const RefusedCase& c : cases) {
