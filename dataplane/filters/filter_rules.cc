@@ -5,15 +5,33 @@
 #include <algorithm>
 #include <charconv>
 #include <ctime>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/filters/policy_source.h"
 #include "pftable/compile/enforce.h"
+#include "pftable/policy/name.h"
+#include "pftable/policy/names.h"
 #include "pftable/print/printer.h"
 
 namespace sluice {
 namespace {
+
+void CollectAnchors(const Anchor& anchor, const std::string& path, bool below,
+                    std::set<std::string>* paths) {
+  for (const Anchor& child : anchor.children) {
+    const std::string at = path.empty() ? child.name
+                                        : absl::StrCat(path, "/", child.name);
+    paths->insert(at);
+    if (below) CollectAnchors(child, at, below, paths);
+  }
+}
+
+bool IsUnnamedCall(std::string_view call) {
+  const size_t slash = call.rfind('/');
+  return call.substr(slash == call.npos ? 0 : slash + 1).starts_with('_');
+}
 
 bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
   return std::ranges::any_of(diagnostics, [](const Diagnostic& d) {
@@ -52,6 +70,14 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     const std::shared_ptr<const Policy> old = rules_->core_->store.policy();
     const sluice::Options* const base =
         request_.merge_options ? &old->options : nullptr;
+    if (!IsAnchorPath(request_.anchor)) {
+      Diagnostic diagnostic;
+      diagnostic.file = request_.name;
+      diagnostic.message =
+          absl::StrCat("\"", request_.anchor, "\" is no path of an anchor");
+      result_.diagnostics.push_back(std::move(diagnostic));
+      return;
+    }
     absl::StatusOr<ParseResult> parsed =
         from_file_
             ? ParseFile(request_.name, environment.dialect, *facts, profile)
@@ -78,6 +104,10 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     result_.rules = CountRules(parsed->policy.main);
     if (result_.HasErrors()) return;
     if (request_.print > 0) result_.text = Printed(parsed->policy, *facts);
+    if (request_.parts != LoadParts()) {
+      KeepParts(&parsed->policy, *old, request_.parts);
+    }
+    KeepAnchors(&parsed->policy, *old, request_.anchor);
     const absl::Status status =
         rules_->core_->store.Define(ticket_, std::move(parsed->policy));
     if (status.ok()) return;
@@ -114,10 +144,13 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
  private:
   // As `pfctl -v -f` prints what it loads.
   std::string Printed(const Policy& policy, const HostFacts& facts) const {
+    PrintParts parts;
+    if (!request_.anchor.empty()) parts.options = parts.queues = false;
     return PrintPolicy(policy, {.dialect = policy.options.dialect,
                                 .facts = &facts,
                                 .flip_port_names = request_.flip_port_names,
                                 .rule_numbers = request_.print > 1,
+                                .parts = parts,
                                 .loaded_anchors = true});
   }
 
@@ -131,16 +164,31 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
 
 class FilterRules::FlushRulesJob final : public BuildJob<uint64_t> {
  public:
-  explicit FlushRulesJob(std::shared_ptr<FilterRules> rules)
-      : rules_(std::move(rules)), ticket_(rules_->core_->store.Begin()) {}
+  FlushRulesJob(std::shared_ptr<FilterRules> rules, PolicyFlush flush)
+      : rules_(std::move(rules)),
+        flush_(std::move(flush)),
+        ticket_(rules_->core_->store.Begin()) {}
 
   ~FlushRulesJob() override {
     if (!ended_) static_cast<void>(rules_->core_->store.Rollback(ticket_));
   }
 
   void Build() override {
-    status_ = rules_->core_->store.Define(
-        ticket_, Policy(rules_->core_->environment.dialect));
+    PolicyStore& store = rules_->core_->store;
+    const std::shared_ptr<const Policy> old = store.policy();
+    if (old->main.Find(flush_.anchor) == nullptr) {
+      status_ = absl::NotFoundError(
+          absl::StrCat("anchor \"", flush_.anchor, "\" does not exist"));
+      return;
+    }
+    if (!flush_.debug.empty() &&
+        std::ranges::find(DebugWords(old->options.dialect), flush_.debug) ==
+            DebugWords(old->options.dialect).end()) {
+      status_ = absl::InvalidArgumentError(absl::StrCat(
+          "unknown debug level '", flush_.debug, "'"));
+      return;
+    }
+    status_ = store.Define(ticket_, Flushed(*old, flush_));
   }
 
   absl::StatusOr<uint64_t> Publish() override {
@@ -157,6 +205,7 @@ class FilterRules::FlushRulesJob final : public BuildJob<uint64_t> {
 
  private:
   const std::shared_ptr<FilterRules> rules_;
+  const PolicyFlush flush_;
   const Ticket ticket_;
   bool ended_ = false;
   absl::Status status_;
@@ -186,8 +235,45 @@ std::unique_ptr<BuildJob<LoadResult>> FilterRules::BeginLoadFile(
                                    /*from_file=*/true);
 }
 
-std::unique_ptr<BuildJob<uint64_t>> FilterRules::BeginFlushRules() {
-  return std::make_unique<FlushRulesJob>(shared_from_this());
+std::unique_ptr<BuildJob<uint64_t>> FilterRules::BeginFlushRules(
+    PolicyFlush flush) {
+  return std::make_unique<FlushRulesJob>(shared_from_this(),
+                                         std::move(flush));
+}
+
+absl::StatusOr<std::vector<std::string>> FilterRules::ListAnchors(
+    const std::string& anchor, bool below) {
+  const PolicyListing listing(core_->store);
+  const Anchor* const top = listing.policy()->main.Find(anchor);
+  std::set<std::string> paths;
+  if (top != nullptr) CollectAnchors(*top, anchor, below, &paths);
+  // Those that have no more than a table.
+  bool known = top != nullptr;
+  for (const GenerationTable& table : listing.generation().table_states) {
+    if (!table.active) continue;
+    std::string_view path = table.key.anchor;
+    known = known || path == anchor;
+    if (!anchor.empty()) {
+      if (!path.starts_with(anchor) || path.size() <= anchor.size() ||
+          path[anchor.size()] != '/') {
+        continue;
+      }
+      known = true;
+    } else if (path.empty()) {
+      continue;
+    }
+    const size_t start = anchor.empty() ? 0 : anchor.size() + 1;
+    for (size_t slash = path.find('/', start);;
+         slash = path.find('/', slash + 1)) {
+      paths.emplace(path.substr(0, slash));
+      if (!below || slash == path.npos) break;
+    }
+  }
+  if (!known) {
+    return absl::NotFoundError(
+        absl::StrCat("anchor \"", anchor, "\" does not exist"));
+  }
+  return std::vector<std::string>(paths.begin(), paths.end());
 }
 
 // ---- Rules -----------------------------------------------------------------
@@ -247,7 +333,10 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
                       .packets = status.counts.packets,
                       .bytes = status.counts.bytes,
                       .states = status.counts.states,
-                      .state_creations = status.counts.states_created}});
+                      .state_creations = status.counts.states_created},
+         .calls = rule.anchor_path,
+         .calls_below = rule.anchor_wildcard,
+         .calls_unnamed = IsUnnamedCall(rule.anchor_call)});
   }
   if (i < rules.size()) slice.next = absl::StrCat(generation, ":", i);
   return slice;

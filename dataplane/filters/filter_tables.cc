@@ -30,6 +30,9 @@ TableTraffic TrafficOfTable(const TableCounts& counts) {
   return traffic;
 }
 
+// Networks that begin with the same address: one for each length.
+constexpr size_t kMostOfOneAddress = 130;
+
 using Contents = std::map<Prefix, bool>;  // to: negated
 
 // What an edit does to each of its entries, from what the table held.
@@ -116,6 +119,10 @@ class TableEditJob final : public BuildJob<TableEditResult> {
         result_.tables_deleted = 1;
         if (edit_.dry_run) break;
         absl::StatusOr<StagedGeneration> staged = StageKillTable(store_, key_);
+        if (absl::IsNotFound(staged.status())) {
+          result_.tables_deleted = 0;
+          return absl::OkStatus();
+        }
         if (staged.ok()) staged_ = *std::move(staged);
         return staged.status();
       }
@@ -152,10 +159,14 @@ class TableEditJob final : public BuildJob<TableEditResult> {
 
 class FlushTablesJob final : public BuildJob<uint64_t> {
  public:
-  explicit FlushTablesJob(std::shared_ptr<FilterCore> core)
-      : core_(std::move(core)), store_(core_->store) {}
+  FlushTablesJob(std::shared_ptr<FilterCore> core, std::string anchor,
+                 bool below)
+      : core_(std::move(core)),
+        store_(core_->store),
+        anchor_(std::move(anchor)),
+        below_(below) {}
 
-  void Build() override { kills_ = StageKillTables(store_, /*anchor=*/""); }
+  void Build() override { kills_ = StageKillTables(store_, anchor_, below_); }
 
   bool Outdated() const override {
     return kills_.ok() && !store_.IsUpToDate(kills_->generation);
@@ -172,6 +183,8 @@ class FlushTablesJob final : public BuildJob<uint64_t> {
  private:
   const std::shared_ptr<FilterCore> core_;
   PolicyStore& store_;
+  const std::string anchor_;
+  const bool below_;
   absl::StatusOr<StagedKills> kills_ = absl::InternalError("not built");
 };
 
@@ -213,18 +226,36 @@ absl::StatusOr<TableSlice> FilterTables::ListTable(const std::string& table,
   absl::StatusOr<std::vector<TableEntry>> entries =
       PolicyListing(core_->store)
           .AddressesAfter({.anchor = anchor, .name = table},
-                          last ? &*last : nullptr, limit + 1);
+                          last ? &*last : nullptr,
+                          limit + kMostOfOneAddress);
   if (!entries.ok()) return entries.status();
   const bool more = entries->size() > limit;
-  if (more) entries->pop_back();
+  // A page ends where an address does: of one, the longest network is first.
+  const auto same = [&](size_t a, size_t b) {
+    return (*entries)[a].prefix.address == (*entries)[b].prefix.address;
+  };
+  size_t end = std::min(limit, entries->size());
+  while (more && end > 0 && end < entries->size() && same(end - 1, end)) ++end;
+  const std::optional<Prefix> last_shown =
+      end == 0 ? std::nullopt
+               : std::optional<Prefix>((*entries)[end - 1].prefix);
+  const bool rest = end < entries->size();
+  entries->resize(end);
+  for (size_t i = 0; i < end;) {
+    size_t next = i + 1;
+    while (next < end && same(i, next)) ++next;
+    std::reverse(entries->begin() + static_cast<std::ptrdiff_t>(i),
+                 entries->begin() + static_cast<std::ptrdiff_t>(next));
+    i = next;
+  }
   TableSlice slice;
   for (const TableEntry& entry : *entries) {
     slice.addresses.push_back(
         {.entry = entry, .cleared = 0, .traffic = std::nullopt});
   }
-  if (more && !entries->empty()) {
-    const Prefix& end = entries->back().prefix;
-    slice.next = absl::StrCat(ToString(end.address), "/", end.length);
+  if (rest && last_shown) {
+    slice.next = absl::StrCat(ToString(last_shown->address), "/",
+                              last_shown->length);
   }
   return slice;
 }
@@ -234,8 +265,9 @@ std::unique_ptr<BuildJob<TableEditResult>> FilterTables::BeginTableEdit(
   return std::make_unique<TableEditJob>(core_, std::move(edit));
 }
 
-std::unique_ptr<BuildJob<uint64_t>> FilterTables::BeginFlushTables() {
-  return std::make_unique<FlushTablesJob>(core_);
+std::unique_ptr<BuildJob<uint64_t>> FilterTables::BeginFlushTables(
+    const std::string& anchor, bool below) {
+  return std::make_unique<FlushTablesJob>(core_, anchor, below);
 }
 
 absl::StatusOr<std::vector<TableMatch>> FilterTables::TestTable(

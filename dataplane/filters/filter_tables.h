@@ -25,7 +25,8 @@ class FilterTables final : public TableControl {
                                        size_t limit) override;
   std::unique_ptr<BuildJob<TableEditResult>> BeginTableEdit(
       TableEdit edit) override;
-  std::unique_ptr<BuildJob<uint64_t>> BeginFlushTables() override;
+  std::unique_ptr<BuildJob<uint64_t>> BeginFlushTables(
+      const std::string& anchor, bool below) override;
   absl::StatusOr<std::vector<TableMatch>> TestTable(
       const std::string& table, const std::string& anchor,
       const std::vector<Address>& addresses) override;

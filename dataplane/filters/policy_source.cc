@@ -63,6 +63,7 @@ ParseResult ParseRequest(const LoadRequest& request, Dialect dialect,
   input.text = request.text;
   input.macros = request.macros;
   input.dialect = request.dialect.value_or(dialect);
+  input.anchor = request.anchor;
   input.facts = &facts;
   // The daemon asks no resolver for a client: it would wait for the network
   // whose rules are about to change.

@@ -35,15 +35,32 @@ class Tool {
   bool ShowOne(Show show);
   bool ShowAll();
   bool ShowRules();
+  // The rules of an anchor, `depth` deep in those that are asked for; with
+  // `children`, what a call of all below it would show.
+  bool ShowRulesOf(const std::string& anchor, int depth, bool children);
+  bool ShowLabelsOf(const std::string& anchor);
+  bool ShowAnchors();
+  bool ShowRunning();
   bool ShowLabels();
   bool ShowStates();
   bool ShowInfo();
   bool ShowInterfaces();
   bool ShowTables();
   bool FlushOne(Flush flush);
+  bool FlushRules(bool reset_options);
+  bool FlushTables();
+  // Says which anchors are about to be emptied, as pfctl does.
+  bool SayRemoving();
+  // The paths below -a's, or what is directly in it.
+  std::unique_ptr<nlohmann::json> Anchors(const std::string& anchor,
+                                          bool below);
   bool FlushAll();
   bool Kill();
   bool KillHosts();
+  bool KillKey();
+  // What matches, and with -M the states of the same ends the other way.
+  bool KillMatching(nlohmann::json params, uint64_t* killed);
+  bool SetDebug();
   bool RunTable();
   bool ShowTable();
   bool TestTable();
@@ -84,7 +101,7 @@ class Tool {
   bool Fail(const std::string& message);
   // "N things done." with pfctl's word for -n.
   void Done(const std::string& what);
-  nlohmann::json RuleParams() const;
+  nlohmann::json RuleParams(const std::string& anchor) const;
 
   const Arguments& arguments_;
   Caller* const caller_;

@@ -20,6 +20,13 @@ using nlohmann::json;
 
 namespace {
 
+// A text for an anchor sets no options.
+PrintParts PartsToPrint(const Arguments& arguments) {
+  PrintParts parts = arguments.parts.value_or(PrintParts());
+  if (!arguments.anchor.empty()) parts.options = parts.queues = false;
+  return parts;
+}
+
 bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
   return std::any_of(diagnostics.begin(), diagnostics.end(),
                      [](const Diagnostic& d) {
@@ -52,7 +59,7 @@ bool Tool::Check() {
       .flip_port_names = arguments_.flip_port_names,
       .rule_numbers = arguments_.verbose > 1,
       .anchor_names = arguments_.debug,
-      .parts = arguments_.parts.value_or(PrintParts()),
+      .parts = PartsToPrint(arguments_),
       .loaded_anchors = true,
   };
   if (arguments_.verbose > 1) {

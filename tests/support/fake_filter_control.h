@@ -30,6 +30,8 @@ class FakeFilterControl : public FilterControl,
   LoadRequest last_load;
   StateQuery last_kill;
   RuleQuery last_rule_query;
+  PolicyFlush last_flush;
+  std::vector<std::string> anchors;
   // Its directory has removed it: jobs that were begun come to nothing.
   bool destroyed = false;
   int info_cleared = 0;
@@ -54,7 +56,12 @@ class FakeFilterControl : public FilterControl,
 
  private:
   std::unique_ptr<BuildJob<LoadResult>> BeginLoad(LoadRequest request) override;
-  std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() override;
+  std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules(
+      PolicyFlush flush) override;
+  absl::StatusOr<std::vector<std::string>> ListAnchors(const std::string&,
+                                                       bool) override {
+    return anchors;
+  }
   absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,
                                       const std::string& cursor,
                                       size_t limit) override;
@@ -72,7 +79,8 @@ class FakeFilterControl : public FilterControl,
                                        size_t limit) override;
   std::unique_ptr<BuildJob<TableEditResult>> BeginTableEdit(
       TableEdit edit) override;
-  std::unique_ptr<BuildJob<uint64_t>> BeginFlushTables() override;
+  std::unique_ptr<BuildJob<uint64_t>> BeginFlushTables(const std::string& anchor,
+                                                      bool below) override;
   absl::StatusOr<std::vector<TableMatch>> TestTable(
       const std::string& table, const std::string& anchor,
       const std::vector<Address>& addresses) override;

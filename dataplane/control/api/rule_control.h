@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "dataplane/control/api/build_job.h"
 #include "pftable/policy/diagnostic.h"
+#include "pftable/policy/merge_policy.h"
 #include "pftable/policy/policy.h"
 
 namespace sluice {
@@ -38,6 +39,10 @@ struct LoadRequest {
   std::optional<RulesetOptimization> optimization{};
   // Options that the text does not set stay as they are in force.
   bool merge_options = false;
+  // The anchor that it is loaded into; empty: it is the main ruleset.
+  std::string anchor{};
+  // Not all: the others stay as they are in force.
+  LoadParts parts{};
   // What may be left out of the text, by its names in messages: "divert-to".
   std::vector<std::string> without{};
   // Print what is loaded, as pfctl -v does; 2: with numbers.
@@ -78,6 +83,11 @@ struct RuleListing {
   std::string text;  // canonical, in the dialect of the ruleset
   std::vector<std::string> labels;
   RuleCounterValues counters;
+  // Of the call of an anchor: its path, whether it calls those below that, and
+  // whether it is an unnamed one, whose rules are shown with the call.
+  std::string calls{};
+  bool calls_below = false;
+  bool calls_unnamed = false;
 };
 
 struct RuleQuery {
@@ -104,9 +114,14 @@ class RuleControl {
   // changes and the result's diagnostics say why.
   virtual std::unique_ptr<BuildJob<LoadResult>> BeginLoad(
       LoadRequest request) = 0;
-  // No rules and no options are left; persistent tables stay. The result is
-  // the generation.
-  virtual std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() = 0;
+  // What is loaded anew but for what is flushed; tables that no rule names
+  // any more go, unless they are persistent. The result is the generation.
+  virtual std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules(
+      PolicyFlush flush) = 0;
+  // Paths of the anchors in `anchor` (empty: the main ruleset), in order; with
+  // `below`, of all that are below it. NotFound for one that is not there.
+  virtual absl::StatusOr<std::vector<std::string>> ListAnchors(
+      const std::string& anchor, bool below) = 0;
   // At most `limit` rules from `cursor` on. A generation published between
   // two slices ends the listing with an AbortedError.
   virtual absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,

@@ -114,8 +114,10 @@ class TableControl {
   // limit; from Publish() as well as by the counts of its result.
   virtual std::unique_ptr<BuildJob<TableEditResult>> BeginTableEdit(
       TableEdit edit) = 0;
-  // Removes all tables that no rule holds; the result counts them.
-  virtual std::unique_ptr<BuildJob<uint64_t>> BeginFlushTables() = 0;
+  // Takes all tables of the anchor out of force that are not const, with
+  // `below` those of the anchors below it too; the result counts them.
+  virtual std::unique_ptr<BuildJob<uint64_t>> BeginFlushTables(
+      const std::string& anchor, bool below) = 0;
   virtual absl::StatusOr<std::vector<TableMatch>> TestTable(
       const std::string& table, const std::string& anchor,
       const std::vector<Address>& addresses) = 0;

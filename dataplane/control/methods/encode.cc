@@ -110,6 +110,11 @@ json ToJson(const RuleListing& rule) {
                 {"states", c.states},
                 {"state_creations", c.state_creations}};
   if (!rule.labels.empty()) value["labels"] = rule.labels;
+  if (!rule.calls.empty()) {
+    value["calls"] = rule.calls;
+    if (rule.calls_below) value["calls_below"] = true;
+    if (rule.calls_unnamed) value["calls_unnamed"] = true;
+  }
   return value;
 }
 

@@ -17,6 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kRulesAPage = 256;
+constexpr size_t kMaxDebugLevel = 16;
 
 void AnswerLoad(Call& call, bool dry_run, absl::StatusOr<LoadResult> result) {
   if (AnswerFailedLoad(call, result,
@@ -56,20 +57,65 @@ Action ParseLoad(Params& params) {
   };
 }
 
-Action ParseFlush(Params&) {
-  return [](std::shared_ptr<Call> call) {
+Action ParseFlush(Params& params) {
+  PolicyFlush flush;
+  bool options_only = false;
+  params.String("anchor", kMaxAnchorPath, &flush.anchor);
+  params.Bool("below", &flush.below);
+  params.Bool("options", &flush.options);
+  params.Bool("options_only", &options_only);
+  if (options_only) {
+    flush.options = true;
+    flush.rules = false;
+  }
+  return [flush = std::move(flush)](std::shared_ptr<Call> call) mutable {
     Call::RunJob<uint64_t>(
         call,
-        [](Call& c) {
+        [flush = std::move(flush)](
+            Call& c) mutable -> std::unique_ptr<BuildJob<uint64_t>> {
           FilterControl* const filter = c.filter();
-          return filter != nullptr ? filter->Rules().BeginFlushRules()
-                                   : nullptr;
+          if (filter == nullptr) return nullptr;
+          return filter->Rules().BeginFlushRules(std::move(flush));
         },
         [](Call& c, absl::StatusOr<uint64_t> generation) {
           if (!generation.ok()) return c.Error(generation.status());
           LogInfo("control: uid {} pid {}: filter {}: rules flushed",
                        c.peer().uid, c.peer().pid, c.filter_name());
           c.Result({{"generation", *generation}});
+        });
+  };
+}
+
+Action ParseShowAnchors(Params& params) {
+  std::string anchor;
+  bool below = false;
+  params.String("anchor", kMaxAnchorPath, &anchor);
+  params.Bool("below", &below);
+  return [=](std::shared_ptr<Call> call) {
+    absl::StatusOr<std::vector<std::string>> anchors =
+        call->filter()->Rules().ListAnchors(anchor, below);
+    if (!anchors.ok()) return call->Error(anchors.status());
+    call->Result({{"anchors", *std::move(anchors)}});
+  };
+}
+
+Action ParseSetDebug(Params& params) {
+  PolicyFlush change;
+  change.rules = false;
+  params.String("level", kMaxDebugLevel, &change.debug,
+                Params::Need::kRequired);
+  return [change = std::move(change)](std::shared_ptr<Call> call) mutable {
+    Call::RunJob<uint64_t>(
+        call,
+        [change = std::move(change)](
+            Call& c) mutable -> std::unique_ptr<BuildJob<uint64_t>> {
+          FilterControl* const filter = c.filter();
+          if (filter == nullptr) return nullptr;
+          return filter->Rules().BeginFlushRules(std::move(change));
+        },
+        [](Call& c, absl::StatusOr<uint64_t> generation) {
+          if (!generation.ok()) return c.Error(generation.status());
+          c.Done();
         });
   };
 }
@@ -177,6 +223,8 @@ Action ParseDisablePolicy(Params&) {
 }  // namespace
 
 const std::vector<Method> kPolicyMethods = {
+    {"anchors.show", ParseShowAnchors, Access::kRead},
+    {"debug.set", ParseSetDebug, Access::kCommit},
     {"filter.disable", ParseDisablePolicy, Access::kAdmin},
     {"filter.enable", ParseEnablePolicy, Access::kAdmin},
     {"labels.show", ParseShowLabels, Access::kRead},

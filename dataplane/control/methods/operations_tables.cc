@@ -31,14 +31,18 @@ Action ParseListTables(Params&) {
   };
 }
 
-Action ParseFlushTables(Params&) {
-  return [](std::shared_ptr<Call> call) {
+Action ParseFlushTables(Params& params) {
+  std::string anchor;
+  bool below = false;
+  params.String("anchor", kMaxAnchorPath, &anchor);
+  params.Bool("below", &below);
+  return [=](std::shared_ptr<Call> call) {
     Call::RunJob<uint64_t>(
         call,
-        [](Call& c) {
+        [=](Call& c) -> std::unique_ptr<BuildJob<uint64_t>> {
           FilterControl* const filter = c.filter();
-          return filter != nullptr ? filter->Tables().BeginFlushTables()
-                                   : nullptr;
+          if (filter == nullptr) return nullptr;
+          return filter->Tables().BeginFlushTables(anchor, below);
         },
         [](Call& c, absl::StatusOr<uint64_t> deleted) {
           if (!deleted.ok()) return c.Error(deleted.status());
