@@ -33,6 +33,36 @@ bool IsUnnamedCall(std::string_view call) {
   return call.substr(slash == call.npos ? 0 : slash + 1).starts_with('_');
 }
 
+// How many addresses a table, or an interface in brackets, has; none: there is
+// none.
+std::optional<uint64_t> MembersOf(const Generation& generation,
+                                  const RuleStatus& status,
+                                  const AddressMatch& match) {
+  if (match.kind == AddressKind::kTable) {
+    for (const std::string& anchor : {status.rule.anchor, std::string()}) {
+      const GenerationTable* const table =
+          generation.FindTable({.anchor = anchor, .name = match.name});
+      if (table != nullptr && table->active) return table->contents.size();
+    }
+    return std::nullopt;
+  }
+  const CompiledPolicy& policy = *generation.policy;
+  if (status.index >= policy.rules.size()) return std::nullopt;
+  const CompiledRule& rule = policy.rules[status.index];
+  const AddressCondition& condition =
+      &match == &status.rule.rule->destination.address ? rule.destination
+                                                       : rule.source;
+  if (condition.kind != AddressCondition::Kind::kList) return std::nullopt;
+  const CompiledAddressList& list = policy.address_lists[condition.index];
+  uint64_t members = 0;
+  for (uint32_t i = list.begin; i < list.end; ++i) {
+    const Family family = policy.list_prefixes[i].address.family;
+    if (rule.family == Family::kNone || rule.family == family) ++members;
+  }
+  if (members == 0) return std::nullopt;
+  return members;
+}
+
 bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
   return std::ranges::any_of(diagnostics, [](const Diagnostic& d) {
     return d.severity == Severity::kError;
@@ -309,9 +339,15 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
   }
   const std::shared_ptr<const HostFacts> facts =
       core_->environment.ports->facts();
-  const PrintOptions print = {.dialect = rule_cache_->policy->options.dialect,
-                              .facts = facts.get(),
-                              .flip_port_names = query.flip_port_names};
+  PrintOptions print = {.dialect = rule_cache_->policy->options.dialect,
+                        .facts = facts.get(),
+                        .flip_port_names = query.flip_port_names};
+  const RuleStatus* printed = nullptr;
+  if (query.members) {
+    print.members = [&](const AddressMatch& match) {
+      return MembersOf(listing.generation(), *printed, match);
+    };
+  }
   RuleSlice slice;
   slice.generation = generation;
   slice.uid = loader_uid_;
@@ -321,6 +357,7 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
   for (; i < rules.size() && slice.rules.size() < limit; ++i) {
     const RuleStatus& status = rules[i];
     const Rule& rule = *status.rule.rule;
+    printed = &status;
     if (!query.interface.empty() && rule.on.IsSet() &&
         rule.on.name != query.interface) {
       continue;
@@ -344,6 +381,11 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
 
 void FilterRules::ClearRuleCounters() {
   ZeroRules(core_->store);
+  rule_cache_.reset();
+}
+
+void FilterRules::ClearLoadedCounters() {
+  ZeroLoadedRules(core_->store);
   rule_cache_.reset();
 }
 

@@ -44,6 +44,7 @@ class FilterRules final : public RuleControl,
                                       const std::string& cursor,
                                       size_t limit) override;
   void ClearRuleCounters() override;
+  void ClearLoadedCounters() override;
 
  private:
   class LoadJob;

@@ -92,8 +92,7 @@ absl::StatusOr<RulesetFile> ReadRuleset(const std::string& path,
   input.anchor = arguments.anchor;
   input.optimize = arguments.no_action;
   input.optimization = arguments.optimization;
-  // For a load this pass only looks which files there are.
-  input.no_dns = arguments.no_dns || !arguments.no_action;
+  input.no_dns = arguments.no_dns;
   ruleset.parsed = ParsePolicy(std::move(input));
   for (auto& [name, content] : files) {
     ruleset.files.push_back({name, std::move(content)});

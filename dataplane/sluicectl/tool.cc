@@ -126,6 +126,18 @@ std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
     Fail(facts.status().ToString());
     return nullptr;
   }
+  // This pass looks which files there are, and asks the resolver, which the
+  // daemon never does. No name of a port is the name of a host.
+  facts->KeepResolved();
+  CallError unimportant;
+  if (const auto ports =
+          caller_->Call("port.list", json::object(), &unimportant)) {
+    for (const json& port : Member(*ports, "ports")) {
+      std::string name = Text(port, "name");
+      if (facts->FindInterface(name) != nullptr) continue;
+      facts->AddInterface({.name = std::move(name)});
+    }
+  }
   absl::StatusOr<RulesetFile> ruleset =
       ReadRuleset(path, arguments_, *facts, in_);
   if (!ruleset.ok()) {
@@ -148,6 +160,12 @@ std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
     json& macros = (*params)["macros"] = json::object();
     for (const auto& [name, value] : arguments_.macros) macros[name] = value;
   }
+  SayResolved(*facts);
+  for (const auto& [name, addresses] : facts->resolved()) {
+    if (addresses.empty()) continue;
+    json& list = (*params)["hosts"][name] = json::array();
+    for (const Address& address : addresses) list.push_back(ToString(address));
+  }
   if (arguments_.dialect) {
     (*params)["dialect"] =
         *arguments_.dialect == Dialect::kOpenBsd ? "openbsd" : "freebsd";
@@ -168,6 +186,16 @@ std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
   }
   if (!arguments_.without.empty()) (*params)["without"] = arguments_.without;
   return params;
+}
+
+void Tool::SayResolved(const HostFacts& facts) {
+  if (arguments_.verbose == 0) return;
+  for (const auto& [name, addresses] : facts.resolved()) {
+    if (addresses.empty()) continue;
+    std::string line = name + ":";
+    for (const Address& address : addresses) line += " " + ToString(address);
+    output_.Complain(line + "\n");
+  }
 }
 
 void Tool::ShowWarnings(const json& result) {

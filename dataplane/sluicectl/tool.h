@@ -15,6 +15,7 @@
 #include "dataplane/sluicectl/format.h"
 #include "dataplane/sluicectl/output.h"
 #include "nlohmann/json_fwd.hpp"
+#include "pftable/host/host_facts.h"
 
 namespace sluice {
 
@@ -87,6 +88,8 @@ class Tool {
   // The parameters with which ruleset.load takes the file, or null after an
   // error.
   std::unique_ptr<nlohmann::json> RulesetParams(const std::string& path);
+  // -v: which names of hosts gave which addresses.
+  void SayResolved(const HostFacts& facts);
   // What a load that succeeded has to say.
   void ShowWarnings(const nlohmann::json& result);
 

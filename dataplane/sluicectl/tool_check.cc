@@ -49,6 +49,7 @@ std::string Refusal(const Policy& policy) {
 bool Tool::Check() {
   absl::StatusOr<HostFacts> facts = ReadFacts(arguments_);
   if (!facts.ok()) return Fail(std::string(facts.status().message()));
+  facts->KeepResolved();
   absl::StatusOr<RulesetFile> ruleset =
       ReadRuleset(*arguments_.file, arguments_, *facts, in_);
   if (!ruleset.ok()) return Fail(std::string(ruleset.status().message()));
@@ -79,6 +80,7 @@ bool Tool::Check() {
     }
     if (!HasErrors(diagnostics)) refusal = Refusal(parsed.policy);
   }
+  SayResolved(*facts);
   output_.Complain(FormatDiagnostics(diagnostics) + refusal);
   std::string text;
   if (right && arguments_.verbose > 0) text = PrintPolicy(parsed.policy, options);

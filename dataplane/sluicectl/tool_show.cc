@@ -18,6 +18,7 @@ json Tool::RuleParams(const std::string& anchor) const {
     params["interface"] = arguments_.interface;
   }
   if (arguments_.flip_port_names) params["flip_port_names"] = true;
+  if (detail_.verbose > 1) params["members"] = true;
   return params;
 }
 

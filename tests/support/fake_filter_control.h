@@ -36,6 +36,7 @@ class FakeFilterControl : public FilterControl,
   bool destroyed = false;
   int info_cleared = 0;
   int counters_cleared = 0;
+  int loads_cleared = 0;
   // What was begun, built and published, in order: "begin a", "build a", ...
   // Written by the builder thread too, but never at the same time.
   std::vector<std::string> log;
@@ -69,6 +70,7 @@ class FakeFilterControl : public FilterControl,
     on_collect ? on_collect(std::move(done)) : done();
   }
   void ClearRuleCounters() override { ++counters_cleared; }
+  void ClearLoadedCounters() override { ++loads_cleared; }
   void ListStates(const StateQuery& query, const std::string& cursor,
                   size_t limit, Done<StateSlice> done) override;
   void KillStates(const StateQuery& query, Done<uint64_t> done) override;

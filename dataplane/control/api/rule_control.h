@@ -33,6 +33,8 @@ struct LoadRequest {
   std::vector<SourceFile> files{};  // all that it includes or reads tables from
   // -D name=value, which win over the file's own.
   std::vector<std::pair<std::string, std::string>> macros{};
+  // What host names mean: the daemon asks no resolver.
+  std::vector<std::pair<std::string, std::vector<Address>>> hosts{};
   // None: the dialect of the daemon's configuration.
   std::optional<Dialect> dialect{};
   // None: what the ruleset says.
@@ -95,6 +97,8 @@ struct RuleQuery {
   std::string interface;  // only rules that name it, or none; empty: all
   // -P: the other way of printing ports and ICMP types than the dialect's.
   bool flip_port_names = false;
+  // -vv: how many addresses tables and interfaces in brackets have.
+  bool members = false;
 };
 
 struct RuleSlice {
@@ -129,6 +133,8 @@ class RuleControl {
                                               size_t limit) = 0;
   // Zeroes the counters of all rules.
   virtual void ClearRuleCounters() = 0;
+  // The same for the rules of the last load, unless they are to keep them.
+  virtual void ClearLoadedCounters() = 0;
 };
 
 }  // namespace sluice

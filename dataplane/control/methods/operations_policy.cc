@@ -51,8 +51,22 @@ Action ParseLoad(Params& params) {
           if (filter == nullptr) return nullptr;
           return filter->Rules().BeginLoad(std::move(request));
         },
-        [dry_run](Call& c, absl::StatusOr<LoadResult> result) {
-          AnswerLoad(c, dry_run, std::move(result));
+        [dry_run, call](Call& c, absl::StatusOr<LoadResult> result) mutable {
+          const bool loaded =
+              !dry_run && result.ok() && !result->HasErrors();
+          FilterControl* const filter = loaded ? c.filter() : nullptr;
+          if (filter == nullptr) {
+            if (!loaded) AnswerLoad(c, dry_run, std::move(result));
+            return;
+          }
+          // New rules begin at 0, without what older states have counted.
+          auto kept = std::make_shared<LoadResult>(*std::move(result));
+          filter->States().CollectCounters([call, kept] {
+            if (FilterControl* const again = call->filter()) {
+              again->Rules().ClearLoadedCounters();
+              AnswerLoad(*call, /*dry_run=*/false, std::move(*kept));
+            }
+          });
         });
   };
 }
@@ -131,6 +145,7 @@ RulesPage ReadRulesPage(Params& params) {
   params.String("anchor", kMaxAnchorPath, &page.query.anchor);
   params.String("interface", kMaxAnchorPath, &page.query.interface);
   params.Bool("flip_port_names", &page.query.flip_port_names);
+  params.Bool("members", &page.query.members);
   params.String("cursor", kMaxCursor, &page.cursor);
   params.PageSize("limit", kRulesAPage, &page.limit);
   return page;
@@ -193,8 +208,13 @@ Action ParseShowLabels(Params& params) {
 
 Action ParseZeroRules(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->filter()->Rules().ClearRuleCounters();
-    call->Done();
+    // What states have counted so far is zeroed with the rest.
+    call->filter()->States().CollectCounters([call] {
+      FilterControl* const filter = call->filter();
+      if (filter == nullptr) return;
+      filter->Rules().ClearRuleCounters();
+      call->Done();
+    });
   };
 }
 

@@ -30,6 +30,7 @@ void ReadLoadRequest(Params& params, LoadRequest* request) {
     request->files.push_back({std::move(name), std::move(text)});
   });
   params.StringMap("macros", kMaxMacros, &request->macros);
+  params.Hosts("hosts", kMaxMacros, &request->hosts);
   params.Dialect("dialect", &request->dialect);
   params.Optimization("optimization", &request->optimization);
   params.Bool("merge_options", &request->merge_options);
