@@ -62,6 +62,8 @@ enum PacketFlag : uint16_t {
   // ICMP or ICMPv6 with a packet inside that it complains about.
   kIcmpError = 1 << 7,
 };
+// The highest three bits are the priority (PCP) of the outermost VLAN tag, or 0.
+inline constexpr int kVlanPriorityShift = 13;
 
 // TCP flag bits as they lie in the header.
 enum TcpFlag : uint8_t {
@@ -142,6 +144,13 @@ struct alignas(64) PacketInfo {
     return static_cast<uint16_t>(l4_offset + l4_header_length);
   }
   bool has(PacketFlag flag) const { return (flags & flag) != 0; }
+  uint8_t vlan_priority() const {
+    return static_cast<uint8_t>(flags >> kVlanPriorityShift);
+  }
+  void SetVlanPriority(uint8_t pcp) {
+    flags = static_cast<uint16_t>((flags & ((1 << kVlanPriorityShift) - 1)) |
+                                  pcp << kVlanPriorityShift);
+  }
 };
 static_assert(sizeof(PacketInfo) == 64);
 

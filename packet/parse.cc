@@ -85,6 +85,10 @@ class Walk {
       wire::Vlan vlan;
       if (!Read(offset, &vlan)) return Drop(info_, DropReason::kShort);
       info_->flags |= kVlanTagged;
+      if (tags == 0) {
+        info_->SetVlanPriority(
+            static_cast<uint8_t>(vlan.control.host() >> 13));
+      }
       offset += sizeof vlan;
       type = vlan.type.host();
     }
@@ -459,7 +463,8 @@ inline bool ParseCommon(const rte_mbuf& mbuf, bool verify, PacketInfo* info) {
   if (type == Be16(wire::ethertype::kVlan).raw()) {
     std::memcpy(&type, frame + 16, 2);
     l3 = 18;
-    flags = kVlanTagged;
+    flags = static_cast<uint16_t>(kVlanTagged |
+                                  (frame[14] >> 5) << kVlanPriorityShift);
   }
   uint32_t l4, ip_length;
   uint8_t proto;

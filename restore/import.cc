@@ -49,7 +49,7 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
   const RuleRecord& rule =
       target_.store->rule_slots().record(values->rule_slot);
   if (rule.has_timeouts) values->flags |= kStateRuleTimeouts;
-  if (rule.max_states != 0) values->flags |= kStateRuleLimit;
+  if (rule.state_limit() != 0) values->flags |= kStateRuleLimit;
   return there;
 }
 

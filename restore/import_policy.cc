@@ -1,4 +1,5 @@
 // The parts of StateImporter that deal with the policy.
+#include <limits>
 #include <map>
 #include <string>
 #include <unordered_map>
@@ -232,6 +233,11 @@ absl::Status StateImporter::KeepOrphanRules() {
       return;
     }
     RuleSlotRequest& request = requests.emplace_back();
+    request.orphan = true;
+    // How many they may be is not said; they are counted for when it is.
+    if ((binding.flags & kSnapshotStateRuleLimit) != 0) {
+      request.max_states = std::numeric_limits<uint32_t>::max();
+    }
     request.identity = absl::StrCat(absl::Hex(binding.rule, absl::kZeroPad16));
     for (const SnapshotTimeout& timeout : binding.timeouts) {
       request.timeouts[timeout.timeout] = timeout.value;

@@ -43,6 +43,22 @@ uint32_t RuleSlots::end() const {
   return static_cast<uint32_t>(slots_.size());
 }
 
+std::unordered_map<std::string, uint32_t>::iterator RuleSlots::FindOrphan(
+    const RuleSlotRequest& request) {
+  if (orphans_ == 0 || request.orphan || request.occurrence != 0) {
+    return by_identity_.end();
+  }
+  const auto found = by_identity_.find(IdentityKey(
+      std::string_view(request.identity).substr(0, kOrphanIdentityLength), 0));
+  if (found == by_identity_.end()) return found;
+  // What workers may be reading must be the rule's already.
+  const RuleRecord& record = records_[found->second];
+  const bool same = slots_[found->second].orphan &&
+                    record.timeouts == request.timeouts &&
+                    (record.state_limit() != 0) == (request.max_states != 0);
+  return same ? found : by_identity_.end();
+}
+
 absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
     std::span<const RuleSlotRequest> requests) {
   // What could fail comes first: no slot is taken before everything is there.
@@ -57,14 +73,26 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
   const std::lock_guard lock(mutex_);
   std::unordered_map<std::string, uint32_t> added;
   std::vector<RuleSlotInfo> infos;
+  struct Adopted {
+    size_t request;
+    uint32_t slot;
+    RuleSlotInfo info;
+  };
+  std::vector<Adopted> adopted;
   for (size_t i = 0; i < requests.size(); ++i) {
     if (by_identity_.contains(keys[i])) continue;
     const RuleSlotRequest& request = requests[i];
+    RuleSlotInfo info{.anchor = request.anchor,
+                      .identity = request.identity,
+                      .occurrence = request.occurrence,
+                      .labels = request.labels};
+    if (const auto orphan = FindOrphan(request);
+        orphan != by_identity_.end()) {
+      adopted.push_back({i, orphan->second, std::move(info)});
+      continue;
+    }
     if (!added.try_emplace(keys[i], 0).second) continue;
-    infos.push_back(RuleSlotInfo{.anchor = request.anchor,
-                                 .identity = request.identity,
-                                 .occurrence = request.occurrence,
-                                 .labels = request.labels});
+    infos.push_back(std::move(info));
   }
   const size_t missing = infos.size();
   const size_t never_used = capacity_ - slots_.size();
@@ -85,6 +113,19 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
   }
   by_identity_.reserve(by_identity_.size() + missing);
 
+  for (Adopted& one : adopted) {
+    Slot& slot = slots_[one.slot];
+    // The same rule may have been asked for twice.
+    if (!slot.orphan) continue;
+    slot.orphan = false;
+    --orphans_;
+    slot.info = std::move(one.info);
+    records_[one.slot].max_states.store(requests[one.request].max_states,
+                                        std::memory_order_relaxed);
+    auto node = by_identity_.extract(*slot.key);
+    node.key() = keys[one.request];
+    slot.key = &by_identity_.insert(std::move(node)).position->first;
+  }
   auto info = infos.begin();
   for (size_t i = 0; i < requests.size(); ++i) {
     auto known = by_identity_.find(keys[i]);
@@ -105,7 +146,10 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
       RuleRecord& record = records_[index];
       record.timeouts = requests[i].timeouts;
       record.has_timeouts = requests[i].timeouts != TimeoutProfile();
-      record.max_states = requests[i].max_states;
+      record.max_states.store(requests[i].max_states,
+                              std::memory_order_relaxed);
+      slot.orphan = requests[i].orphan;
+      if (slot.orphan) ++orphans_;
     }
     Slot& slot = slots_[known->second];
     slot.use = Use::kInUse;
@@ -238,6 +282,7 @@ bool RuleSlots::FreeDrained(std::span<TableHandlePtr> handles, size_t* left) {
     by_identity_.erase(by_identity_.find(*slot.key));
     handles[used++] = std::move(slot.source_table);
     handles[used++] = std::move(slot.destination_table);
+    if (slot.orphan) --orphans_;
     slot = Slot();
     free_.push_back(index);
     draining_[drain_at_] = draining_.back();

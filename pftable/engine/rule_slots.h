@@ -2,7 +2,9 @@
 // one a rule. A rule is known by its identity (printer.h: a digest of anchor
 // and canonical text) and its occurrence among equal ones; a rule that a
 // commit leaves as it was keeps its slot, and with it its counters. A record
-// stays until no generation and no state names it.
+// stays until no generation and no state names it. States may come before their
+// rule does (an import without its policy): the slot that they got becomes the
+// rule's when one with that identity is acquired.
 #ifndef SLUICE_PFTABLE_ENGINE_RULE_SLOTS_H_
 #define SLUICE_PFTABLE_ENGINE_RULE_SLOTS_H_
 
@@ -34,8 +36,9 @@ struct RuleRecord {
   // Of `keep state (...)`; zero: the filter's value holds.
   TimeoutProfile timeouts;
   bool has_timeouts = false;
-  // `max`; zero is no limit.
-  uint32_t max_states = 0;
+  // `max`; zero is no limit. Relaxed: a rule that comes to states which were
+  // there before it writes its own.
+  std::atomic<uint32_t> max_states{0};
   // The tables that `from` and `to` name, for their counters. Written by the
   // control side when the table that a name stands for changes; relaxed.
   std::atomic<uint16_t> source_table{kNoTableSlot};
@@ -50,23 +53,28 @@ struct RuleRecord {
   const TimeoutProfile* rule_timeouts() const {
     return has_timeouts ? &timeouts : nullptr;
   }
+  uint32_t state_limit() const {
+    return max_states.load(std::memory_order_relaxed);
+  }
   bool StateLimitReached() const {
-    return max_states != 0 &&
-           limited_states.load(std::memory_order_relaxed) >= max_states;
+    const uint32_t limit = state_limit();
+    return limit != 0 &&
+           limited_states.load(std::memory_order_relaxed) >= limit;
   }
   // For the worker that is about to insert a state: takes one place of the
   // limit, or returns false. Each success is given back by one
   // ReleaseState(), from any worker.
   bool AcquireState() const {
-    if (max_states == 0) return true;
-    if (limited_states.fetch_add(1, std::memory_order_relaxed) < max_states) {
+    const uint32_t limit = state_limit();
+    if (limit == 0) return true;
+    if (limited_states.fetch_add(1, std::memory_order_relaxed) < limit) {
       return true;
     }
     limited_states.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
   void ReleaseState() const {
-    if (max_states != 0) {
+    if (state_limit() != 0) {
       limited_states.fetch_sub(1, std::memory_order_relaxed);
     }
   }
@@ -80,7 +88,11 @@ struct RuleSlotRequest {
   std::vector<std::string> labels;
   TimeoutProfile timeouts;
   uint32_t max_states = 0;
+  // Of states whose rule is not there: `identity` is as much of it as they
+  // carry, kOrphanIdentityLength digits.
+  bool orphan = false;
 };
+inline constexpr size_t kOrphanIdentityLength = 16;
 
 // What is known of a slot, for listings and state dumps.
 struct RuleSlotInfo {
@@ -155,6 +167,9 @@ class RuleSlots {
  private:
   friend class RuleSlotLease;
   void Release(std::span<const uint32_t> slots);
+  // The slot of states that came before the rule, or end() of `by_identity_`.
+  std::unordered_map<std::string, uint32_t>::iterator FindOrphan(
+      const RuleSlotRequest& request);
 
   enum class Use : uint8_t { kFree, kInUse, kDraining };
   struct Slot {
@@ -167,6 +182,7 @@ class RuleSlots {
     RuleSlotInfo info;
     // In `by_identity_`, whose nodes stay where they are.
     const std::string* key = nullptr;
+    bool orphan = false;
     RuleCounts baseline;
     TableHandlePtr source_table;
     TableHandlePtr destination_table;
@@ -188,6 +204,7 @@ class RuleSlots {
   // Both have room for all of them, so that giving back cannot fail.
   std::vector<uint32_t> free_;  // the next one last
   std::vector<uint32_t> draining_;
+  size_t orphans_ = 0;  // slots that are one
   size_t drain_at_ = 0;  // of them, the one that is looked at next
   std::unordered_map<std::string, uint32_t> by_identity_;
 };

@@ -208,15 +208,35 @@ def test_sums_close_and_runs_are_equal(captures, tmp_path, name):
   assert written == totals["transmitted"]
 
 
+def frames(path):
+  """The frames of a capture in hexadecimal, one string each.
+
+  Left out is what has no source address yet: a host that has just come up
+  announces its multicast groups from there, and pf passes no such report.
+  """
+  lines = run("tcpdump", "-nr", path, "-xx", "-t", "not ip6 src host ::",
+              timeout=60).stdout.splitlines()
+  packets = []
+  for line in lines:
+    if line.startswith("\t"):
+      packets[-1] += line.partition(":")[2].replace(" ", "")
+    else:
+      packets.append(f"{line} ")
+  return packets
+
+
 def test_what_passes_is_not_changed(captures, tmp_path):
   """With pass all, what comes out of a port is what went into the other."""
   ruleset = tmp_path / "pf.conf"
   ruleset.write_text("pass all no state\n")
   files, _ = replay(captures, ruleset, tmp_path, "replay")
   for port, other in (("outside", "inside"), ("inside", "outside")):
-    def frames(path):
-      return run("tcpdump", "-nr", path, "-xx", "-t", timeout=60).stdout
-    assert frames(files[other]) == frames(captures[port])
+    came, went = frames(captures[port]), frames(files[other])
+    assert len(came) > 1000
+    changed = [(c, w) for c, w in zip(came, went) if c != w]
+    assert not changed, (f"{port}: {len(came)} came, {len(went)} went, first "
+                         f"difference: {changed[0]}")
+    assert len(came) == len(went), port
 
 
 def test_bad_captures_change_nothing(captures, tmp_path):

@@ -67,6 +67,7 @@ std::unique_ptr<BuildJob<LoadResult>> FakeFilterControl::BeginLoad(
             rule.number = static_cast<uint32_t>(built->size());
             rule.text = line;
             built->push_back(rule);
+            if (shared->print > 0) result->text += line + "\n";
           }
         }
       },

@@ -122,6 +122,47 @@ TEST_P(ImportTest, OrphansAreKeptOrDropped) {
   EXPECT_TRUE(drops.shard().expectations->empty());
 }
 
+// States first, and the ruleset that they come from later: by an import, or
+// because somebody loads it.
+TEST_P(ImportTest, RulesComeToStatesThatWereThereBefore) {
+  constexpr char kRules[] =
+      "block\n"
+      "pass in proto udp keep state (max 7, udp.multiple 77) label \"boot\"\n";
+  Node from(GetParam(), kRules);
+  from.shard().values.flags = kStateRuleTimeouts | kStateRuleLimit;
+  from.shard().In("udp $A:1 > $B:2");
+  from.shard().In("udp $A:2 > $B:2");
+  ASSERT_EQ(from.shard().table->size(), 2u);
+  const Snapshot snapshot = from.Export();
+  for (const bool load : {false, true}) {
+    Node to(GetParam(), "pass\n");
+    ASSERT_TRUE(to.Import(snapshot).ok());
+    ASSERT_EQ(to.shard().table->size(), 2u);
+    if (load) {
+      ASSERT_TRUE(LoadText(to.store, kRules).ok());
+    } else {
+      const auto report = to.Import(snapshot, WithPolicy(true));
+      ASSERT_TRUE(report.ok()) << report.status();
+      EXPECT_EQ(report->states_merged, 2u);
+      EXPECT_EQ(report->states_orphaned, 0u);
+    }
+    RuleSlots& slots = to.store.rule_slots();
+    const std::vector<uint32_t> labelled = slots.WithLabel("boot");
+    ASSERT_EQ(labelled.size(), 1u);
+    EXPECT_EQ(slots.Info(labelled[0])->identity.size(), 32u);
+    for (uint32_t cursor = 0, more = 1; more != 0;) {
+      more = to.shard().table->entries().Visit(
+          &cursor, 16, [&](StateIndex state) {
+            EXPECT_EQ(to.shard().Record(state).values.rule_slot, labelled[0]);
+          });
+    }
+    EXPECT_EQ(slots.record(labelled[0]).state_limit(), 7u);
+    const Snapshot again = to.Export();
+    EXPECT_EQ(again.parents.size(), 2u);
+    EXPECT_EQ(again.parents[0].binding.rule, snapshot.parents[0].binding.rule);
+  }
+}
+
 TEST_P(ImportTest, WithoutRoomNothingChanges) {
   Node to(GetParam());
   to.shard().In("udp $A:1 > $B:2");

@@ -131,6 +131,24 @@ TEST_P(LogRuleFamilyTest, AllPacketsOfAState) {
   EXPECT_THAT(Send(Udp(1)), ElementsAre(PassIn(1)));
 }
 
+// An error that a state explains is one of its packets.
+TEST_P(LogRuleFamilyTest, IcmpErrorsOfAState) {
+  const std::string host = GetParam();
+  const std::string error = "icmp " + host + " > " + host +
+                            " unreach port inner { udp " + host + ":53 > " +
+                            host + ":1 data 8 }";
+  Load("pass out\npass in log (all)\n");
+  EXPECT_THAT(Send(Udp(1)), ElementsAre(PassIn(1)));
+  EXPECT_THAT(Send(error), ElementsAre(PassIn(1)));
+  EXPECT_EQ(last_.family, host[0] == '[' ? Family::kIpv6 : Family::kIpv4);
+  Load("pass out\npass in log\n");
+  EXPECT_THAT(Send(Udp(2)), ElementsAre(PassIn(1)));
+  const std::string other = "icmp " + host + " > " + host +
+                            " unreach port inner { udp " + host + ":53 > " +
+                            host + ":2 data 8 }";
+  EXPECT_THAT(Send(other), IsEmpty());
+}
+
 TEST_P(LogRuleFamilyTest, BlockedPacketsEachTime) {
   Load("block in log\n");
   EXPECT_THAT(Send(Udp(1)), ElementsAre(BlockIn(0)));

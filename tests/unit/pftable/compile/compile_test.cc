@@ -100,7 +100,7 @@ TEST_F(CompileTest, LeavesOutWhatIsNamed) {
   const WithoutCase cases[] = {
       {"block in\npass in proto tcp divert-to 127.0.0.1 port 700\n",
        {"divert-to"},
-       "block drop in all\npass in proto tcp all flags S/SA\n",
+       "block drop in all\npass in inet proto tcp all flags S/SA\n",
        "left out as asked: divert-to: rules with it are loaded without it"},
       {"block in\npass in rtable 1\nanchor \"a\" { pass rtable 2 }\n",
        {"rtable"},

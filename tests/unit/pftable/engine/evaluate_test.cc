@@ -239,7 +239,7 @@ TEST_F(EvaluateTest, StateTemplateHasWhatTheRuleSays) {
   EXPECT_TRUE(verdict.allow_options);
   const RuleRecord& record =
       store_->rule_slots().record(verdict.state.rule_slot);
-  EXPECT_EQ(record.max_states, 7u);
+  EXPECT_EQ(record.state_limit(), 7u);
   ASSERT_NE(record.rule_timeouts(), nullptr);
   EXPECT_EQ((*record.rule_timeouts())[Timeout::kTcpFirst], 5u);
 
