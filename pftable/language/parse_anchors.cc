@@ -158,8 +158,8 @@ bool AnchorParser::ParseAnchor(SourcePlace place) {
     if (!body) return false;
     opened = *body;
   }
-  const auto refuse_body = [&](SourcePlace at, const char* message) {
-    in_.Error(at, message);
+  const auto refuse_body = [&](SourcePlace at, std::string message) {
+    in_.Error(at, std::move(message));
     in_.SkipBody();
     return false;
   };
@@ -169,6 +169,10 @@ bool AnchorParser::ParseAnchor(SourcePlace place) {
   }
   if (ok && has_body && wildcard) {
     return refuse_body(opened, "a wildcard anchor has no body");
+  }
+  if (ok && has_body && name.find('/') != name.npos) {
+    return refuse_body(
+        opened, "anchor paths containing '/' cannot be used for inline anchors");
   }
   if (!ok || name.empty()) {
     name = "_" + std::to_string(draft_.NextUnnamed());
@@ -185,7 +189,9 @@ bool AnchorParser::ParseAnchor(SourcePlace place) {
   std::string inner = rule.rule.anchor_path;
   bool inside = true;
   if (!draft_.input().anchor.empty()) {
-    inside = inner.rfind(draft_.input().anchor, 0) == 0;
+    const size_t size = draft_.input().anchor.size();
+    inside = inner.rfind(draft_.input().anchor, 0) == 0 &&
+             (inner.size() == size || inner[size] == '/');
     inner = inside ? inner.substr(draft_.input().anchor.size()) : "";
     if (!inner.empty() && inner[0] == '/') inner.erase(0, 1);
   }
@@ -195,6 +201,10 @@ bool AnchorParser::ParseAnchor(SourcePlace place) {
   if (!inside) {
     return refuse_body(
         opened, "the body of an anchor outside of the one that is loaded");
+  }
+  const std::vector<std::string>& defined = draft_.policy().defined_anchors;
+  if (std::find(defined.begin(), defined.end(), inner) != defined.end()) {
+    return refuse_body(opened, "inline anchor '" + name + "' already exists");
   }
   return ParseBody(std::move(inner), opened);
 }

@@ -488,9 +488,9 @@ bool QueueParser::AddForeign(std::string kind, std::string text,
     return in_.Error(place, "definition too long, at most 4096 bytes");
   }
   if (!draft_.CheckOrder(Section::kQueue, place)) return false;
-  if (!draft_.input().anchor.empty()) {
-    // FreeBSD's pfctl does not look at them there.
-    if (in_.InDialect(Dialect::kFreeBsd)) return true;
+  if (in_.in_body() || !draft_.input().anchor.empty()) {
+    // FreeBSD's pfctl does not look at those of an anchor's file.
+    if (!in_.in_body() && in_.InDialect(Dialect::kFreeBsd)) return true;
     return in_.Error(place, "queue definitions in an anchor",
                      "they belong in the main ruleset");
   }

@@ -51,13 +51,15 @@ TEST(MergePolicy, ALoadOfTheMainRulesetKeepsWhatIsInAnchors) {
             "[] block drop out all;\n[a]\n"
             "[a/x] pass in from <t> to any flags S/SA; *<t>\n");
   // A body in the text replaces it, an empty one too.
-  Policy body = Read("anchor \"a/x\" { pass out }\n");
+  Policy body = Read("anchor \"a\" { anchor \"x\" { pass out }\n}\n");
   KeepAnchors(&body, next, "");
   EXPECT_EQ(Describe(body),
-            "[] anchor \"a/x\" all;\n[a]\n[a/x] pass out all flags S/SA;\n");
-  Policy empty = Read("anchor \"a/x\" { }\n");
+            "[] anchor \"a\" all;\n[a] anchor \"x\" all;\n"
+            "[a/x] pass out all flags S/SA;\n");
+  Policy empty = Read("anchor \"a\" { anchor \"x\" { }\n}\n");
   KeepAnchors(&empty, body, "");
-  EXPECT_EQ(Describe(empty), "[] anchor \"a/x\" all;\n[a]\n[a/x]\n");
+  EXPECT_EQ(Describe(empty),
+            "[] anchor \"a\" all;\n[a] anchor \"x\" all;\n[a/x]\n");
   // Empty and not called: gone.
   Policy gone = Read("pass\n");
   KeepAnchors(&gone, empty, "");
