@@ -21,8 +21,8 @@ std::string Below(const std::string& path, const Anchor& child) {
 // The lists of rules that have places and call anchors.
 template <typename Do>
 void ForEachList(Ruleset& rules, Do&& act) {
-  for (std::vector<Rule>* list : {&rules.filter, &rules.scrub, &rules.nat,
-                                  &rules.rdr, &rules.binat}) {
+  for (std::vector<Rule>* list :
+       {&rules.filter, &rules.scrub, &rules.nat, &rules.rdr, &rules.binat}) {
     act(*list);
   }
 }
@@ -115,9 +115,8 @@ void Prune(Policy& policy) {
 void FlushRules(Anchor& anchor, bool below) {
   anchor.rules = Ruleset();
   std::vector<Anchor>& children = anchor.children;
-  children.erase(
-      std::remove_if(children.begin(), children.end(), IsUnnamed),
-      children.end());
+  children.erase(std::remove_if(children.begin(), children.end(), IsUnnamed),
+                 children.end());
   if (!below) return;
   for (Anchor& child : children) FlushRules(child, below);
 }

@@ -1,11 +1,11 @@
 // Anchors at run time: what is loaded into them, what stays of it, what is
 // flushed; and parts of a file.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "dataplane/engine/engine.h"
 #include "tests/support/mbuf_pool.h"
@@ -35,8 +35,7 @@ class AnchorsTest : public ::testing::Test {
   void MustLoad(std::string text, std::string anchor = "") {
     const LoadResult result =
         Load({.text = std::move(text), .anchor = std::move(anchor)});
-    EXPECT_FALSE(result.HasErrors())
-        << FormatDiagnostics(result.diagnostics);
+    EXPECT_FALSE(result.HasErrors()) << FormatDiagnostics(result.diagnostics);
   }
   void Flush(PolicyFlush flush) {
     auto job = main().Rules().BeginFlushRules(std::move(flush));
@@ -111,7 +110,8 @@ TEST_F(AnchorsTest, ALoadIntoOneReplacesItAloneAndALoadOfMainKeepsIt) {
 TEST_F(AnchorsTest, AMistakeInOneChangesNothing) {
   MustLoad("anchor \"a\"\n");
   MustLoad("pass in\n", "a");
-  const LoadResult refused = Load({.text = "pass in rtable 1\n", .anchor = "a"});
+  const LoadResult refused =
+      Load({.text = "pass in rtable 1\n", .anchor = "a"});
   EXPECT_TRUE(refused.HasErrors());
   EXPECT_THAT(Rules("a"), ElementsAre("pass in all flags S/SA"));
   EXPECT_TRUE(Load({.text = "pass\n", .anchor = "a//b"}).HasErrors());
@@ -122,10 +122,13 @@ TEST_F(AnchorsTest, AMistakeInOneChangesNothing) {
 
 TEST_F(AnchorsTest, FlushesTakeWhatTheyAreAskedFor) {
   const auto load = [&] {
-    MustLoad("set limit states 4000\ntable <m> persist { 192.0.2.1 }\n"
-             "block in\nanchor \"a\"\n");
-    MustLoad("table <t> persist { 198.51.100.1 }\npass in from <t>\n"
-             "anchor \"b\"\n", "a");
+    MustLoad(
+        "set limit states 4000\ntable <m> persist { 192.0.2.1 }\n"
+        "block in\nanchor \"a\"\n");
+    MustLoad(
+        "table <t> persist { 198.51.100.1 }\npass in from <t>\n"
+        "anchor \"b\"\n",
+        "a");
     MustLoad("pass out\n", "a/b");
   };
   load();
@@ -161,17 +164,20 @@ TEST_F(AnchorsTest, PartsOfAFile) {
   MustLoad("table <t> persist { 192.0.2.1 }\nblock in\n");
   const LoadResult result =
       Load({.text = "table <t> persist { 192.0.2.7 }\npass in\n",
-            .parts = {.options = false, .queues = false, .ether = false,
-                      .translation = false, .filter = false}});
+            .parts = {.options = false,
+                      .queues = false,
+                      .ether = false,
+                      .translation = false,
+                      .filter = false}});
   EXPECT_FALSE(result.HasErrors());
   EXPECT_THAT(Rules(), ElementsAre("block drop in all"));
   EXPECT_THAT(Table("t"), ElementsAre("192.0.2.7"));
 }
 
 TEST_F(AnchorsTest, WhatIsLeftOutAndWhatChangesNothingIsKnown) {
-  const LoadResult result = Load(
-      {.text = "queue q on em0 bandwidth 10M default\npass in rtable 1\n",
-       .without = {"rtable"}});
+  const LoadResult result =
+      Load({.text = "queue q on em0 bandwidth 10M default\npass in rtable 1\n",
+            .without = {"rtable"}});
   EXPECT_FALSE(result.HasErrors()) << FormatDiagnostics(result.diagnostics);
   EXPECT_EQ(result.diagnostics.size(), 2u);
   EXPECT_THAT(Rules(), ElementsAre("pass in all flags S/SA"));
@@ -181,23 +187,26 @@ TEST_F(AnchorsTest, WhatIsLeftOutAndWhatChangesNothingIsKnown) {
 }
 
 TEST_F(AnchorsTest, PrintsWhatItLoads) {
-  const LoadResult result = Load(
-      {.text = "set limit states 4000\nblock in\nanchor \"a\" { pass }\n",
-       .print = 1});
+  const LoadResult result =
+      Load({.text = "set limit states 4000\nblock in\nanchor \"a\" { pass }\n",
+            .print = 1});
   EXPECT_EQ(result.text,
             "set limit states 4000\nblock drop in all\nanchor \"a\" all {\n"
             "  pass all flags S/SA\n}\n");
   EXPECT_EQ(Load({.text = "set limit states 4000\nblock in\n",
-                  .anchor = "a", .print = 2}).text,
+                  .anchor = "a",
+                  .print = 2})
+                .text,
             "@0 block drop in all\n");
 }
 
 TEST_F(AnchorsTest, NamesOfHostsComeWithTheText) {
   EXPECT_TRUE(Load({.text = "block to www.sluice.invalid\n"}).HasErrors());
-  const LoadResult result = Load(
-      {.text = "block to www.sluice.invalid\n",
-       .hosts = {{"www.sluice.invalid",
-                  {*ParseAddress("192.0.2.80"), *ParseAddress("2001:db8::80")}}}});
+  const LoadResult result =
+      Load({.text = "block to www.sluice.invalid\n",
+            .hosts = {{"www.sluice.invalid",
+                       {*ParseAddress("192.0.2.80"),
+                        *ParseAddress("2001:db8::80")}}}});
   EXPECT_FALSE(result.HasErrors()) << FormatDiagnostics(result.diagnostics);
   EXPECT_THAT(Rules(),
               ElementsAre("block drop inet from any to 192.0.2.80",
@@ -205,8 +214,9 @@ TEST_F(AnchorsTest, NamesOfHostsComeWithTheText) {
 }
 
 TEST_F(AnchorsTest, VerboseRulesSayHowManyAddressesTablesHave) {
-  MustLoad("table <t> persist { 192.0.2.1 192.0.2.2 }\n"
-           "block in from <t> to <absent>\nanchor \"a\"\n");
+  MustLoad(
+      "table <t> persist { 192.0.2.1 192.0.2.2 }\n"
+      "block in from <t> to <absent>\nanchor \"a\"\n");
   MustLoad("table <t> persist { 192.0.2.1 }\npass in from <t>\n", "a");
   const auto text = [&](const std::string& anchor) {
     const auto slice = main().Rules().ListRules(

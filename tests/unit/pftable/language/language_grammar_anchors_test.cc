@@ -9,12 +9,11 @@ namespace sluice {
 namespace {
 
 // What is printed, or the first error.
-std::string Outcome(const std::string& text, Dialect dialect,
-                    const std::string& anchor = "") {
-  const ParseResult result =
-      ParseText(text, {.dialect = dialect,
-                       .files = {{"more", "pass\n"}},
-                       .anchor = anchor});
+std::string AnchorOutcome(const std::string& text, Dialect dialect,
+                          const std::string& anchor = "") {
+  const ParseResult result = ParseText(
+      text,
+      {.dialect = dialect, .files = {{"more", "pass\n"}}, .anchor = anchor});
   if (!result.ok()) return result.diagnostics[0].message;
   return PrintText(result, dialect);
 }
@@ -46,20 +45,21 @@ TEST(GrammarAnchors, BothDialects) {
   for (const AnchorCase& c : cases) {
     for (const Dialect dialect : {Dialect::kOpenBsd, Dialect::kFreeBsd}) {
       SCOPED_TRACE(c.text);
-      EXPECT_EQ(Outcome(c.text, dialect), c.outcome);
+      EXPECT_EQ(AnchorOutcome(c.text, dialect), c.outcome);
     }
   }
 }
 
 TEST(GrammarAnchors, QueuesBelongInTheMainRuleset) {
   const std::string queue = "queue q on em0 bandwidth 1M default\n";
-  EXPECT_EQ(Outcome("anchor \"a\" {\n" + queue + "}\n", Dialect::kOpenBsd),
-            "queue definitions in an anchor");
-  EXPECT_EQ(Outcome(queue, Dialect::kOpenBsd, "a"),
+  EXPECT_EQ(
+      AnchorOutcome("anchor \"a\" {\n" + queue + "}\n", Dialect::kOpenBsd),
+      "queue definitions in an anchor");
+  EXPECT_EQ(AnchorOutcome(queue, Dialect::kOpenBsd, "a"),
             "queue definitions in an anchor");
   // FreeBSD's pfctl does not look at them in the file of an anchor.
-  EXPECT_EQ(Outcome("altq on em0 priq bandwidth 1Mb queue { q }\nblock\n",
-                    Dialect::kFreeBsd, "a"),
+  EXPECT_EQ(AnchorOutcome("altq on em0 priq bandwidth 1Mb queue { q }\nblock\n",
+                          Dialect::kFreeBsd, "a"),
             "block drop all\n");
 }
 
@@ -84,7 +84,7 @@ TEST(GrammarAnchors, AnAnchorsFileStaysInIt) {
 
 TEST(GrammarAnchors, ReassembleNoNoDf) {
   for (const Dialect dialect : {Dialect::kOpenBsd, Dialect::kFreeBsd}) {
-    EXPECT_EQ(Outcome("set reassemble no no-df\n", dialect),
+    EXPECT_EQ(AnchorOutcome("set reassemble no no-df\n", dialect),
               "set reassemble no no-df\n");
   }
 }
