@@ -105,6 +105,14 @@ std::array<uint64_t, 3> FilterOverview::RawStateCounters() const {
   return sums;
 }
 
+uint64_t FilterOverview::RawDecided() const {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < core_->environment.store.workers; ++i) {
+    sum += core_->store.worker_counters(i).decided.value();
+  }
+  return sum;
+}
+
 ExpectationStatistics FilterOverview::RawTftpCounters() const {
   const ExpectationTable* const table =
       core_->environment.plane->expectations;
@@ -140,6 +148,7 @@ FilterInfo FilterOverview::Info() {
     info.drop_counters.push_back({.name = std::string(Name(reason)),
                                   .value = counters.drops[i]});
   }
+  info.decided = RawDecided() - cleared_decided_;
   for (const std::string_view name : kLimitCounterNames) {
     info.limit_counters.push_back({.name = std::string(name), .value = 0});
   }
@@ -192,6 +201,7 @@ void FilterOverview::ClearInfo() {
   former_ = {};
   for (Member& member : members_) member.base += CountersOf(member);
   cleared_states_ = RawStateCounters();
+  cleared_decided_ = RawDecided();
   cleared_tftp_ = RawTftpCounters();
   cleared_ = std::time(nullptr);
 }

@@ -319,6 +319,7 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement) {
                               .tag = tags_[i],
                               .now = judgement.now,
                               .random = Random()};
+  filter.counters->decided.Add(1);
   if ((classified_ & Bit(i)) == 0) {
     return Classify(*filter.generation, input, verdict_cache_,
                     *filter.counters);

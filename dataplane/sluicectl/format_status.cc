@@ -118,6 +118,16 @@ void AppendCleared(const json& counted, std::string* text) {
   }
 }
 
+// pf's `match` is what rules have decided, passed or blocked.
+json DropsAsPf(const json& info) {
+  json drops = Member(info, "drop_counters");
+  if (!Has(info, "decided")) return drops;
+  for (json& drop : drops) {
+    if (Text(drop, "name") == "match") drop["value"] = Number(info, "decided");
+  }
+  return drops;
+}
+
 // As pfctl prints it: FreeBSD's words begin with a capital.
 std::string DebugWord(std::string word) {
   for (const char* freebsd : {"none", "urgent", "misc", "loud"}) {
@@ -160,7 +170,7 @@ std::string FormatInfo(const json& info, const Detail& detail) {
   AppendTftp(Member(info, "tftp_counters"), runtime, &text);
   AppendNotCarriedOut(Member(info, "not_carried_out"), &text);
   absl::StrAppend(&text, "Counters\n");
-  AppendCounters(Member(info, "drop_counters"), runtime, &text);
+  AppendCounters(DropsAsPf(info), runtime, &text);
   if (detail.verbose > 0) {
     if (Has(info, "control")) AppendControl(Member(info, "control"), &text);
     absl::StrAppend(&text, "Limit Counters\n");

@@ -155,3 +155,22 @@ def test_counters_begin_at_zero_on_a_load(network, firewall):
   fw.load("pass\n")
   fw.load(rules)
   assert packets() == 0
+
+
+def test_match_counts_what_rules_decide(network, firewall):
+  from test_daemon import ask, start_echo
+  fw = firewall("pass proto udp to port 7 no state\nblock\n")
+  network.settle()
+  start_echo(network)
+
+  def match():
+    line = next(l for l in fw.ctl("-s", "info").stdout.splitlines()
+                if l.split()[:1] == ["match"])
+    return int(line.split()[1])
+
+  before = match()
+  ask(network, 4, 20000, 3)
+  # Two judgements of each request, and one of each answer, which is blocked.
+  assert match() - before >= 9
+  fw.ctl("-F", "info")
+  assert match() < before + 9

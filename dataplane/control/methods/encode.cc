@@ -203,6 +203,7 @@ json ToJson(const FilterInfo& info) {
                 {"source_counters", ToJson(info.source_counters)},
                 {"drop_counters", ToJson(info.drop_counters)},
                 {"limit_counters", ToJson(info.limit_counters)},
+                {"decided", info.decided},
                 {"tftp_counters", ToJson(info.tftp_counters)},
                 {"packet_counters", ToJson(info.packet_counters)}};
   if (info.since) value["since"] = *info.since;
