@@ -399,16 +399,19 @@ uint8_t FilterRules::Describe(const LogRecord& record, PflogContext* context) {
       core_->rules_by_slot.Find(record.rule_slot);
   if (rule == nullptr) return 0;
   context->rule_identifier = rule->identifier;
+  const RuleIndex::Entry* const taker =
+      core_->rules_by_slot.Find(record.log_slot);
+  const uint8_t pflog = taker != nullptr ? taker->pflog : rule->pflog;
   if (rule->anchor.empty()) {
     context->rule = rule->number;
-    return rule->pflog;
+    return pflog;
   }
   context->anchor = rule->anchor;
   context->subrule = rule->number;
   const RuleIndex::Entry* const call =
       core_->rules_by_slot.Find(record.anchor_slot);
   if (call != nullptr) context->rule = call->number;
-  return rule->pflog;
+  return pflog;
 }
 
 }  // namespace sluice

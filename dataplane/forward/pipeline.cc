@@ -267,7 +267,8 @@ inline void Pipeline::PassByState(uint32_t i, StateIndex state, bool log,
     const StateTemplate values = states_.entries().TemplateOf(state);
     Log(i, {.rule_slot = values.rule_slot,
             .anchor_slot = values.anchor_slot,
-            .action = RuleAction::kPass},
+            .action = RuleAction::kPass,
+            .log_slot = values.rule_slot},
         DropReason::kMatch, judgement);
   }
 }
@@ -409,7 +410,8 @@ void Pipeline::LogVerdict(uint32_t i, const Verdict& verdict, bool passed,
   if (reason == DropReason::kIpOption && !verdict.log) {
     Log(i, {.rule_slot = verdict.state.rule_slot,
             .anchor_slot = verdict.state.anchor_slot,
-            .action = RuleAction::kBlock},
+            .action = RuleAction::kBlock,
+            .log_slot = verdict.state.rule_slot},
         reason, judgement);
   }
 }
@@ -424,6 +426,7 @@ void Pipeline::Log(uint32_t i, const LoggedRule& rule, DropReason reason,
   record->now = judgement.now;
   record->rule_slot = rule.rule_slot;
   record->anchor_slot = rule.anchor_slot;
+  record->log_slot = rule.log_slot;
   record->filter = judgement.where.filter;
   record->interface = judgement.at.interface.id;
   record->length = info.ip_length;
