@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataplane/control/api/table_control.h"
+#include "dataplane/filters/entry_times.h"
 #include "dataplane/filters/filter_core.h"
 
 namespace sluice {
@@ -34,6 +35,7 @@ class FilterTables final : public TableControl {
 
  private:
   const std::shared_ptr<FilterCore> core_;
+  const std::shared_ptr<EntryTimes> times_ = std::make_shared<EntryTimes>();
 };
 
 }  // namespace sluice

@@ -39,7 +39,7 @@ constexpr std::array<Word<Flush>, 6> kFlushes = {{
     {"Reset", Flush::kReset},
     {"all", Flush::kAll},
 }};
-constexpr std::array<Word<TableAction>, 9> kTableActions = {{
+constexpr std::array<Word<TableAction>, 10> kTableActions = {{
     {"kill", TableAction::kKill},
     {"flush", TableAction::kFlush},
     {"add", TableAction::kAdd},
@@ -49,6 +49,7 @@ constexpr std::array<Word<TableAction>, 9> kTableActions = {{
     {"show", TableAction::kShow},
     {"test", TableAction::kTest},
     {"zero", TableAction::kZero},
+    {"expire", TableAction::kExpire},
 }};
 
 constexpr std::array<std::string_view, 5> kLongWithValue = {

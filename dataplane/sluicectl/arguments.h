@@ -53,6 +53,7 @@ enum class TableAction : uint8_t {
   kShow,
   kTest,
   kZero,
+  kExpire,
 };
 
 // Commands in words, beside pfctl's flags.

@@ -34,7 +34,7 @@ std::string_view Usage() {
   -s  rules states info Interfaces labels timeouts memory Tables Anchors
       Running all
   -F  rules states info Tables Reset all
-  -T  add delete replace flush show test kill zero
+  -T  add delete replace flush show test kill zero expire
   -o  none basic profile: the optimiser, whatever the ruleset says
   Words of -s, -F, -T and -o may be cut short; -n with -f needs no daemon.
   With --dialect freebsd: -S for -N, -m to keep options that a file does not

@@ -285,13 +285,27 @@ bool Tool::EditTable() {
   size_t total = 0;
   const bool takes_entries = action == TableAction::kAdd ||
                              action == TableAction::kDelete ||
-                             action == TableAction::kReplace;
+                             action == TableAction::kReplace ||
+                             (action == TableAction::kZero &&
+                              (!arguments_.operands.empty() ||
+                               arguments_.file.has_value()));
   if (takes_entries) {
     absl::StatusOr<std::vector<TableEntry>> entries =
         ReadEntries(arguments_, in_);
     if (!entries.ok()) return Fail(std::string(entries.status().message()));
     total = entries->size();
     params["addresses"] = EntryTexts(*entries);
+    if (arguments_.verbose > 0) params["feedback"] = true;
+  } else if (action == TableAction::kExpire) {
+    const std::vector<std::string>& words = arguments_.operands;
+    uint32_t age = 0;
+    const char* const end =
+        words.empty() ? nullptr : words[0].data() + words[0].size();
+    if (words.size() != 1 || arguments_.file ||
+        std::from_chars(words[0].data(), end, age).ptr != end) {
+      return Fail("-T expire wants a number of seconds");
+    }
+    params["age"] = age;
     if (arguments_.verbose > 0) params["feedback"] = true;
   } else if (!arguments_.operands.empty() || arguments_.file) {
     return Fail("this table command takes no addresses");
@@ -303,6 +317,7 @@ bool Tool::EditTable() {
       {TableAction::kFlush, "table.flush"},
       {TableAction::kKill, "table.kill"},
       {TableAction::kZero, "table.zero"},
+      {TableAction::kExpire, "table.expire"},
   };
   const auto result = Ask(methods->at(action), std::move(params));
   if (result == nullptr) return false;
@@ -330,7 +345,15 @@ bool Tool::EditTable() {
     case TableAction::kKill:
       Done(absl::StrCat(Number(*result, "tables_deleted"), " table deleted"));
       break;
+    case TableAction::kExpire:
+      Done(absl::StrCat(deleted, "/", deleted, " addresses expired"));
+      break;
     default:
+      if (takes_entries) {
+        Done(absl::StrCat(Number(*result, "addresses_zeroed"), "/", total,
+                          " addresses cleared"));
+        break;
+      }
       Done(absl::StrCat(Number(*result, "tables_zeroed"),
                         " table/stats cleared"));
       break;

@@ -1,5 +1,7 @@
 """What operators do with anchors, as they do it with pfctl."""
 
+import time
+
 _MAIN = """\
 set skip on lo
 table <friends> persist { 192.0.2.1, 192.0.2.2 }
@@ -112,6 +114,20 @@ def test_the_other_verbs(firewall, tmp_path):
       "10.0.0.0/24", "10.0.0.0/8", "10.0.0.1"]
   done = fw.ctl("-t", "absent", "-T", "kill")
   assert "0 table deleted." in done.stdout + done.stderr
+
+  # What is in it for longer than a second goes, what was zeroed since stays.
+  fw.ctl("-t", "friends", "-T", "replace", "10.0.0.1", "10.0.0.2")
+  time.sleep(2.5)
+  done = fw.ctl("-t", "friends", "-T", "zero", "10.0.0.2", "10.0.0.9")
+  assert "1/2 addresses cleared." in done.stdout + done.stderr
+  fw.ctl("-t", "friends", "-T", "add", "2001:db8::3")
+  done = fw.ctl("-v", "-t", "friends", "-T", "expire", "1")
+  assert "1/1 addresses expired." in done.stdout + done.stderr
+  assert "D  10.0.0.1\n" in done.stdout
+  assert fw.ctl("-t", "friends", "-T", "show").stdout.split() == [
+      "10.0.0.2", "2001:db8::3"]
+  shown = fw.ctl("-v", "-t", "friends", "-T", "show").stdout
+  assert shown.count("Cleared:") == 2 and " 1970" not in shown
 
   assert fw.ctl("-s", "Running").stdout == "Enabled\n"
   fw.ctl("-d")

@@ -173,7 +173,8 @@ json ToJson(const TableEditResult& result) {
                 {"changed", result.changed},
                 {"table_created", result.table_created},
                 {"tables_deleted", result.tables_deleted},
-                {"tables_zeroed", result.tables_zeroed}};
+                {"tables_zeroed", result.tables_zeroed},
+                {"addresses_zeroed", result.addresses_zeroed}};
   if (!result.changes.empty()) {
     json& changes = value["changes"] = json::array();
     for (const auto& [entry, change] : result.changes) {

@@ -1,5 +1,6 @@
 // Methods on tables: tables.* on all of them, table.* on one.
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -95,6 +96,14 @@ Action ParseEdit(Params& params) {
   params.TableName("table", &edit.table);
   params.String("anchor", kMaxAnchorPath, &edit.anchor);
   if (kTakesEntries) params.Entries("addresses", &edit.entries);
+  if (kCommand == TableCommand::kZero) {
+    params.Entries("addresses", &edit.entries, Params::Need::kOptional);
+  }
+  if (kCommand == TableCommand::kExpire) {
+    std::optional<uint64_t> age;
+    params.Number("age", UINT32_MAX, &age);
+    edit.age = age.value_or(0);
+  }
   params.Bool("dry_run", &edit.dry_run);
   params.Bool("feedback", &edit.feedback);
   return [edit = std::move(edit)](std::shared_ptr<Call> call) mutable {
@@ -121,6 +130,7 @@ Action ParseEdit(Params& params) {
 const std::vector<Method> kTableMethods = {
     {"table.add", ParseEdit<TableCommand::kAdd, true>, Access::kOperate},
     {"table.delete", ParseEdit<TableCommand::kDelete, true>, Access::kOperate},
+    {"table.expire", ParseEdit<TableCommand::kExpire, false>, Access::kOperate},
     {"table.flush", ParseEdit<TableCommand::kFlush, false>, Access::kOperate},
     {"table.kill", ParseEdit<TableCommand::kKill, false>, Access::kOperate},
     {"table.replace", ParseEdit<TableCommand::kReplace, true>, Access::kOperate},

@@ -351,8 +351,9 @@ void Params::StringMap(std::string_view name, size_t max,
   }
 }
 
-void Params::Entries(std::string_view name, std::vector<TableEntry>* out) {
-  const json* value = Take(name, Need::kRequired);
+void Params::Entries(std::string_view name, std::vector<TableEntry>* out,
+                     Need need) {
+  const json* value = Take(name, need);
   if (value == nullptr) return;
   if (!value->is_array()) return Fail(name, "must be an array");
   out->reserve(value->size());
