@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "restore/snapshot_check.h"
+#include "pftable/policy/name.h"
 #include "restore/snapshot_format.h"
 #include "restore/snapshot_records.h"
 
