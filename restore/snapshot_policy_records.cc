@@ -3,8 +3,8 @@
 #include <tuple>
 #include <utility>
 
-#include "restore/snapshot_check.h"
 #include "pftable/policy/name.h"
+#include "restore/snapshot_check.h"
 #include "restore/snapshot_format.h"
 #include "restore/snapshot_records.h"
 
