@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "pftable/compile/policy_pool.h"
 
 namespace sluice {
 namespace {
