@@ -135,7 +135,9 @@ std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
     for (const json& port : Member(*ports, "ports")) {
       std::string name = Text(port, "name");
       if (facts->FindInterface(name) != nullptr) continue;
-      facts->AddInterface({.name = std::move(name)});
+      InterfaceFacts interface;
+      interface.name = std::move(name);
+      facts->AddInterface(std::move(interface));
     }
   }
   absl::StatusOr<RulesetFile> ruleset =
