@@ -91,28 +91,67 @@ absl::Status ExportTables(PolicyStore* store, Snapshot* snapshot) {
   return absl::OkStatus();
 }
 
+using Rulesets = std::map<std::string, SnapshotRuleset>;
+
+// The rules of an anchor that are not pass, block, match or calls of them, and
+// those of the anchors below it.
+void AddOtherRules(const Anchor& anchor, const std::string& path,
+                   const PrintOptions& print, Rulesets& rulesets) {
+  const auto add = [&](SnapshotRuleKind kind, std::string_view identity,
+                       std::string text) {
+    rulesets[path].rules.push_back({kind, RuleIdOf(identity), std::move(text)});
+  };
+  for (const auto& [kind, rules] : OtherRules(anchor.rules)) {
+    for (const Rule& rule : *rules) {
+      add(kind, RuleIdentity(rule, path), PrintRule(rule, print));
+    }
+  }
+  for (const EtherRule& rule : anchor.rules.ether) {
+    add(SnapshotRuleKind::kEther, RuleIdentity(rule, path),
+        PrintEtherRule(rule, print));
+  }
+  for (const Anchor& child : anchor.children) {
+    AddOtherRules(child,
+                  path.empty() ? child.name
+                               : absl::StrCat(path, "/", child.name),
+                  print, rulesets);
+  }
+}
+
 absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
-  std::map<std::string, SnapshotRuleset> rulesets;
+  Rulesets rulesets;
   rulesets[""];
   // Listed rules point into it.
   const std::shared_ptr<const Policy> policy = store->policy();
   const PrintOptions print = SnapshotPrintOptions(policy->options.dialect);
-  for (const RuleStatus& status : PolicyListing(*store).AllRules()) {
+  const auto count = [&](const RuleSlotInfo& info, const RuleCounts& counts) {
+    snapshot->rule_counters.push_back({.rule = RuleIdOf(info.identity),
+                                       .occurrence = info.occurrence,
+                                       .evaluations = counts.evaluations,
+                                       .packets = counts.packets,
+                                       .bytes = counts.bytes,
+                                       .states_created =
+                                           counts.states_created});
+  };
+  const PolicyListing listing(*store);
+  for (const RuleStatus& status : listing.AllRules()) {
     const absl::StatusOr<RuleSlotInfo> info =
         store->rule_slots().Info(status.rule.slot);
     if (!info.ok()) return info.status();
-    const RuleId id = RuleIdOf(info->identity);
     // Rules come in order of evaluation within their anchor.
     rulesets[status.rule.anchor].rules.push_back(
-        {SnapshotRuleKind::kFilter, id, PrintRule(*status.rule.rule, print)});
-    snapshot->rule_counters.push_back(
-        {.rule = id,
-         .occurrence = info->occurrence,
-         .evaluations = status.counts.evaluations,
-         .packets = status.counts.packets,
-         .bytes = status.counts.bytes,
-         .states_created = status.counts.states_created});
+        {SnapshotRuleKind::kFilter, RuleIdOf(info->identity),
+         PrintRule(*status.rule.rule, print)});
+    count(*info, status.counts);
   }
+  for (const ListedEtherRule& rule :
+       listing.generation().policy->listed_ether) {
+    const absl::StatusOr<RuleSlotInfo> info =
+        store->rule_slots().Info(rule.slot);
+    if (!info.ok()) return info.status();
+    count(*info, store->rule_slots().Counts(rule.slot));
+  }
+  AddOtherRules(policy->main, "", print, rulesets);
   for (const Options::Given& given : policy->options.given) {
     rulesets[""].options.push_back(given.text);
   }
@@ -143,6 +182,14 @@ void ExportLimits(const Options& options, Snapshot* snapshot) {
 
 PrintOptions SnapshotPrintOptions(Dialect dialect) {
   return {.dialect = dialect, .anchor_names = true};
+}
+
+std::array<std::pair<SnapshotRuleKind, const std::vector<Rule>*>, 4>
+OtherRules(const Ruleset& rules) {
+  return {{{SnapshotRuleKind::kScrub, &rules.scrub},
+           {SnapshotRuleKind::kNat, &rules.nat},
+           {SnapshotRuleKind::kRdr, &rules.rdr},
+           {SnapshotRuleKind::kBinat, &rules.binat}}};
 }
 
 RuleId RuleIdOf(std::string_view identity) {

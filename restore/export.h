@@ -3,9 +3,11 @@
 #ifndef SLUICE_RESTORE_EXPORT_H_
 #define SLUICE_RESTORE_EXPORT_H_
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -74,6 +76,11 @@ class StateExporter {
 
 // The identity of a rule with that text digest (RuleSlotInfo::identity).
 RuleId RuleIdOf(std::string_view identity);
+
+// The rulesets of an anchor that hold rules of the plain kind but not the
+// filter's, ascending by kind.
+std::array<std::pair<SnapshotRuleKind, const std::vector<Rule>*>, 4>
+OtherRules(const Ruleset& rules);
 
 // How the text of a rule is printed in a snapshot.
 PrintOptions SnapshotPrintOptions(Dialect dialect);

@@ -4,6 +4,7 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -27,6 +28,31 @@ absl::Status NotCanonical(const SnapshotRuleset& ruleset,
                    absl::string_view(what.data(), what.size())));
 }
 
+struct Made {
+  SnapshotRuleKind kind;
+  std::string text;
+  std::string identity;
+};
+
+// The rules of one ruleset in the order of a snapshot.
+std::vector<Made> RulesOf(const Ruleset& rules, std::string_view anchor,
+                          const PrintOptions& print) {
+  std::vector<Made> made;
+  const auto add = [&](SnapshotRuleKind kind, const std::vector<Rule>& list) {
+    for (const Rule& rule : list) {
+      made.push_back(
+          {kind, PrintRule(rule, print), RuleIdentity(rule, anchor)});
+    }
+  };
+  add(SnapshotRuleKind::kFilter, rules.filter);
+  for (const auto& [kind, list] : OtherRules(rules)) add(kind, *list);
+  for (const EtherRule& rule : rules.ether) {
+    made.push_back({SnapshotRuleKind::kEther, PrintEtherRule(rule, print),
+                    RuleIdentity(rule, anchor)});
+  }
+  return made;
+}
+
 // Whether the text was what it claims to be: options, then rules, one a line,
 // each in the one form that a printer gives it and with its own identity. A
 // snapshot whose texts meant more or something else could not be written
@@ -42,24 +68,26 @@ absl::Status CheckCanonical(const SnapshotRuleset& ruleset,
     same = given[i].text == ruleset.options[i];
   }
   if (!same) return NotCanonical(ruleset, "options not in canonical form");
-  const Ruleset& rules = policy.main.rules;
-  if (rules.filter.size() != ruleset.rules.size() || !rules.scrub.empty() ||
-      !rules.nat.empty() || !rules.rdr.empty() || !rules.binat.empty() ||
-      !rules.ether.empty()) {
-    return NotCanonical(ruleset, "a text that is not one rule");
-  }
   if (!policy.main.tables.empty() || !policy.foreign.empty() ||
       !policy.macros.empty()) {
     return NotCanonical(ruleset, "a text that is no rule");
   }
-  const PrintOptions print = SnapshotPrintOptions(dialect);
+  const std::vector<Made> made =
+      RulesOf(policy.main.rules, ruleset.anchor, SnapshotPrintOptions(dialect));
+  if (made.size() != ruleset.rules.size()) {
+    return NotCanonical(ruleset, "a text that is not one rule");
+  }
   for (size_t i = 0; i < ruleset.rules.size(); ++i) {
     const SnapshotRule& rule = ruleset.rules[i];
-    if (PrintRule(rules.filter[i], print) != rule.text) {
+    if (made[i].kind != rule.kind) {
+      return NotCanonical(ruleset,
+                          absl::StrCat("of another kind: ", rule.text));
+    }
+    if (made[i].text != rule.text) {
       return NotCanonical(
           ruleset, absl::StrCat("not in canonical form: ", rule.text));
     }
-    if (RuleIdOf(RuleIdentity(rules.filter[i], ruleset.anchor)) != rule.id) {
+    if (RuleIdOf(made[i].identity) != rule.id) {
       return NotCanonical(
           ruleset, absl::StrCat("another rule's identity: ", rule.text));
     }
@@ -92,13 +120,14 @@ absl::StatusOr<Policy> ParsedRuleset(const SnapshotRuleset& ruleset,
   for (const std::string& option : ruleset.options) {
     absl::StrAppend(&input.text, "set ", option, "\n");
   }
-  for (const SnapshotRule& rule : ruleset.rules) {
-    if (rule.kind != SnapshotRuleKind::kFilter) {
-      return NotCanonical(
-          ruleset,
-          absl::StrCat("a rule that filters do not have: ", rule.text));
+  // `set require-order` wants them so.
+  for (const SnapshotRuleKind kind :
+       {SnapshotRuleKind::kEther, SnapshotRuleKind::kScrub,
+        SnapshotRuleKind::kNat, SnapshotRuleKind::kRdr,
+        SnapshotRuleKind::kBinat, SnapshotRuleKind::kFilter}) {
+    for (const SnapshotRule& rule : ruleset.rules) {
+      if (rule.kind == kind) absl::StrAppend(&input.text, rule.text, "\n");
     }
-    absl::StrAppend(&input.text, rule.text, "\n");
   }
   ParseResult result = ParsePolicy(std::move(input));
   if (!result.ok()) {

@@ -13,6 +13,7 @@
 #include "packet/answer.h"
 #include "packet/checksum.h"
 #include "pftable/engine/counters.h"
+#include "pftable/engine/ether.h"
 #include "pftable/engine/generation.h"
 
 namespace sluice {
@@ -35,6 +36,14 @@ constexpr uint32_t Bit(uint32_t i) { return 1u << i; }
 bool PairsNeighbors(const FilterView& filter) {
   return filter.generation != nullptr &&
          filter.generation->options().pairs_neighbors;
+}
+
+// Whether there are rules for layer 2 at that end.
+bool JudgesFrames(const FilterView& filter, InterfaceView interface) {
+  return filter.generation != nullptr &&
+         !filter.generation->policy->ether.empty() &&
+         filter.disposition != Disposition::kUnfiltered &&
+         !filter.generation->Skips(interface);
 }
 
 }  // namespace
@@ -114,20 +123,32 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
     }
     const PortContext& departure = topology.ports[arrival.peer];
     for (const Direction direction : {Direction::kIn, Direction::kOut}) {
-      if (alive == 0) break;
+      if ((alive | passed) == 0) break;
       const PortContext& at =
           direction == Direction::kIn ? arrival : departure;
       if (at.excluded) continue;
       const FilterView& filter = *filters[static_cast<size_t>(direction)];
-      alive = JudgeAt(alive, {.at = at,
-                              .arrival = arrival,
-                              .filter = filter,
-                              .where = {.direction = direction,
-                                        .filter = filter.number,
-                                        .interface = at.interface.id,
-                                        .pairs_neighbors = PairsNeighbors(
-                                            filter)},
-                              .now = now});
+      const Judgement judgement{.at = at,
+                                .arrival = arrival,
+                                .filter = filter,
+                                .where = {.direction = direction,
+                                          .filter = filter.number,
+                                          .interface = at.interface.id,
+                                          .pairs_neighbors = PairsNeighbors(
+                                              filter)},
+                                .now = now};
+      const bool frames = JudgesFrames(filter, at.interface);
+      if (frames && direction == Direction::kIn) [[unlikely]] {
+        const Mask left = JudgeFrames(alive | passed, judgement);
+        alive &= left;
+        passed &= left;
+      }
+      if (alive != 0) alive = JudgeAt(alive, judgement);
+      if (frames && direction == Direction::kOut) [[unlikely]] {
+        const Mask left = JudgeFrames(alive | passed, judgement);
+        alive &= left;
+        passed &= left;
+      }
     }
     passed |= alive;
     if (!(departure.up && departure.enabled) && passed != 0) {
@@ -162,6 +183,31 @@ inline bool Pipeline::StatesHaveChanged() const {
   const StateStatistics& statistics = states_.statistics();
   return statistics.removals.value() + statistics.inserts.value() !=
          changes_at_lookup_;
+}
+
+// Rules for layer 2 come before everything else on the way in and after it on
+// the way out.
+Pipeline::Mask Pipeline::JudgeFrames(Mask frames, const Judgement& judgement) {
+  Mask left = 0;
+  ForEach(frames, [&](uint32_t i) {
+    EtherInput input;
+    if (!ReadFrame(*burst_->mbufs[i], burst_->infos[i], &input)) {
+      Drop(i, DropReason::kShort);
+      return;
+    }
+    input.direction = judgement.where.direction;
+    input.interface = judgement.at.interface;
+    input.tag = tags_[i];
+    const EtherVerdict verdict = EvaluateEther(
+        *judgement.filter.generation, input, *judgement.filter.counters);
+    if (!verdict.pass) {
+      Drop(i, DropReason::kMatch);
+      return;
+    }
+    tags_[i] = verdict.tag;
+    left |= Bit(i);
+  });
+  return left;
 }
 
 Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {

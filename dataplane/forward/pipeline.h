@@ -113,6 +113,7 @@ class Pipeline {
   };
 
   // Each returns the packets of `alive` that passed.
+  Mask JudgeFrames(Mask frames, const Judgement& judgement);
   Mask JudgeAt(Mask alive, const Judgement& judgement);
   bool JudgeHit(uint32_t i, StateIndex state, const Judgement& judgement);
   bool JudgeMiss(uint32_t i, const Judgement& judgement);

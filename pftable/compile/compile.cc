@@ -1,5 +1,6 @@
 #include "pftable/compile/compile.h"
 
+#include <algorithm>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -9,6 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "pftable/classify/classifier.h"
+#include "pftable/compile/call_checker.h"
+#include "pftable/compile/compile_ether.h"
 #include "pftable/compile/compile_rule.h"
 #include "pftable/policy/source_lines.h"
 #include "pftable/policy/stable_hash.h"
@@ -51,60 +54,6 @@ uint64_t HashOptions(const Options& o) {
   }
   return hash;
 }
-
-// Bounds what one packet can cost: refuses loops, deep nesting, and anchors
-// that multiply.
-class CallChecker {
- public:
-  explicit CallChecker(const CompiledPolicy& policy)
-      : policy_(policy), results_(policy.rulesets.size()) {}
-
-  // The index into `rules` of a call that closes a loop, or the message.
-  absl::Status Check(uint32_t ruleset, uint32_t* place) {
-    Result& result = results_[ruleset];
-    if (result.state == State::kDone) return absl::OkStatus();
-    result.state = State::kOpen;
-    const auto [begin, end] = policy_.rulesets[ruleset];
-    uint64_t steps = end - begin;
-    uint32_t depth = 0;
-    for (uint32_t i = begin; i < end; ++i) {
-      const CompiledRule& rule = policy_.rules[i];
-      for (uint32_t c = rule.call_begin; c < rule.call_end; ++c) {
-        const uint32_t callee = policy_.calls[c];
-        if (results_[callee].state == State::kOpen) {
-          *place = i;
-          return absl::InvalidArgumentError("the anchor calls itself");
-        }
-        if (absl::Status s = Check(callee, place); !s.ok()) return s;
-        steps += results_[callee].steps;
-        depth = std::max(depth, results_[callee].depth + 1);
-        *place = i;
-        if (depth > kMaxAnchorDepth) {
-          return absl::InvalidArgumentError(absl::StrCat(
-              "anchors are nested more than ", kMaxAnchorDepth, " deep"));
-        }
-        if (steps > kMaxEvaluationSteps) {
-          return absl::InvalidArgumentError(absl::StrCat(
-              "anchors call each other so often that a packet could meet "
-              "more than ", kMaxEvaluationSteps, " rules"));
-        }
-      }
-    }
-    result = Result{State::kDone, depth, steps};
-    return absl::OkStatus();
-  }
-
- private:
-  enum class State : uint8_t { kNew, kOpen, kDone };
-  struct Result {
-    State state = State::kNew;
-    uint32_t depth = 0;
-    uint64_t steps = 0;
-  };
-
-  const CompiledPolicy& policy_;
-  std::vector<Result> results_;
-};
 
 class PolicyCompiler {
  public:
@@ -165,6 +114,16 @@ class PolicyCompiler {
           anchors_.size() - 1, " anchors, limit ",
           options.limit(Limit::kAnchors), " (set limit anchors)"));
     }
+    const auto frames = std::count_if(
+        anchors_.begin() + 1, anchors_.end(), [](const Named& named) {
+          return !named.anchor->rules.ether.empty();
+        });
+    if (static_cast<uint64_t>(frames) >
+        options.limit(Limit::kEthernetAnchors)) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          frames, " anchors with ether rules, limit ",
+          options.limit(Limit::kEthernetAnchors), " (set limit eth-anchors)"));
+    }
     size_t tables = 0;
     uint64_t entries = 0;
     for (const Named& named : anchors_) {
@@ -192,7 +151,8 @@ class PolicyCompiler {
   absl::Status CompileRules() {
     size_t total = 0;
     for (const Named& named : anchors_) {
-      total += named.anchor->rules.filter.size();
+      total += named.anchor->rules.filter.size() +
+               named.anchor->rules.ether.size();
     }
     if (total >= context_.rule_slots->capacity()) {
       return absl::ResourceExhaustedError(absl::StrCat(
@@ -233,7 +193,18 @@ class PolicyCompiler {
       result_->rulesets.push_back(ruleset);
     }
     result_->hash = hash;
-    return absl::OkStatus();
+    return CompileEtherRules();
+  }
+
+  absl::Status CompileEtherRules() {
+    EtherCompiler ether(*source_, &rules_, result_.get());
+    for (const Named& named : anchors_) {
+      const absl::Status added =
+          ether.Add(named.path, *named.anchor, &requests_);
+      if (!added.ok()) return AtPlace(*source_, ether.place(), added);
+    }
+    const absl::Status linked = ether.Link(indexes_);
+    return linked.ok() ? linked : AtPlace(*source_, ether.place(), linked);
   }
 
   absl::Status LinkCalls() {
@@ -253,7 +224,7 @@ class PolicyCompiler {
       }
       compiled.call_end = static_cast<uint32_t>(result_->calls.size());
     }
-    CallChecker checker(*result_);
+    CallChecker checker(result_->rulesets, result_->rules, result_->calls);
     for (uint32_t i = 0; i < result_->rulesets.size(); ++i) {
       uint32_t place = 0;
       if (absl::Status s = checker.Check(i, &place); !s.ok()) {
@@ -272,6 +243,11 @@ class PolicyCompiler {
       result_->rules[i].slot = slot;
       result_->rules[i].record = &context_.rule_slots->record(slot);
       result_->listed[i].slot = slot;
+    }
+    for (size_t i = 0; i < result_->ether.size(); ++i) {
+      const uint32_t slot = lease->slots()[result_->rules.size() + i];
+      result_->ether[i].slot = slot;
+      result_->listed_ether[i].slot = slot;
     }
     result_->slots = *std::move(lease);
     return absl::OkStatus();

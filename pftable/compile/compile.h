@@ -42,6 +42,7 @@ inline constexpr EngineCapabilities kEngineCapabilities = {
     .sockets = true,
     .routes = true,
     .if_bound = true,
+    .layer2 = true,
     .dynamic_interfaces = true,
     .probability = true,
     .fail_policy = true,

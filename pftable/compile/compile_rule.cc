@@ -197,6 +197,11 @@ absl::Status RuleCompiler::CompileAddress(const AddressMatch& match,
   return absl::OkStatus();
 }
 
+absl::StatusOr<uint16_t> RuleCompiler::TagOf(const std::string& name) {
+  if (name.empty()) return kNoTag;
+  return context_.tags->Intern(name);
+}
+
 absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
                                    CompiledRule* compiled) {
   CompiledRule& c = *compiled;
@@ -231,17 +236,13 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
       !s.ok()) {
     return s;
   }
-  if (!rule.tagged.empty()) {
-    absl::StatusOr<uint16_t> tag = context_.tags->Intern(rule.tagged);
-    if (!tag.ok()) return tag.status();
-    c.tagged = *tag;
-    c.tagged_negated = rule.tagged_negated;
-  }
-  if (!rule.tag.empty()) {
-    absl::StatusOr<uint16_t> tag = context_.tags->Intern(rule.tag);
-    if (!tag.ok()) return tag.status();
-    c.tag = *tag;
-  }
+  const absl::StatusOr<uint16_t> tagged = TagOf(rule.tagged);
+  if (!tagged.ok()) return tagged.status();
+  c.tagged = *tagged;
+  c.tagged_negated = rule.tagged_negated;
+  const absl::StatusOr<uint16_t> tag = TagOf(rule.tag);
+  if (!tag.ok()) return tag.status();
+  c.tag = *tag;
 
   c.action = rule.action;
   c.quick = rule.quick;

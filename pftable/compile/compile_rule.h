@@ -5,8 +5,10 @@
 #include <map>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "pftable/compile/compile.h"
 #include "pftable/engine/generation.h"
+#include "pftable/policy/policy.h"
 #include "pftable/policy/rule.h"
 
 namespace sluice {
@@ -22,6 +24,8 @@ class RuleCompiler {
   // tables run out.
   absl::Status Compile(const Rule& rule, const std::string& anchor,
                        CompiledRule* compiled);
+  absl::Status Compile(const EtherRule& rule, const std::string& anchor,
+                       CompiledEtherRule* compiled);
   InterfaceCondition CompileInterface(const InterfaceMatch& match) const;
 
  private:
@@ -29,6 +33,8 @@ class RuleCompiler {
                               const std::string& anchor,
                               AddressCondition* condition);
   uint16_t AddressList(const AddressMatch& match);
+  // kNoTag for no name. ResourceExhausted when there are too many.
+  absl::StatusOr<uint16_t> TagOf(const std::string& name);
 
   const CompileContext& context_;
   CompiledPolicy* const policy_;

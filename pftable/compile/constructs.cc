@@ -240,6 +240,33 @@ constexpr RuleConstruct kRuleConstructs[] = {
      .drop = [](Rule& r) { DropDummynet(r); }},
 };
 
+constexpr EtherConstruct kEtherConstructs[] = {
+    {.name = "ether",
+     .capability = &EngineCapabilities::layer2,
+     .used = [](const EtherRule&) { return true; }},
+    {.name = "bridge-to",
+     .used = [](const EtherRule& r) { return r.bridge_to.IsSet(); }},
+    {.name = "queue",
+     .verdict = false,
+     .used = [](const EtherRule& r) { return !r.foreign.queue.empty(); },
+     .drop = [](EtherRule& r) { r.foreign.queue.clear(); }},
+    {.name = "dnpipe",
+     .verdict = false,
+     .used =
+         [](const EtherRule& r) {
+           return r.foreign.dummynet_pipe != 0 &&
+                  !r.foreign.dummynet_is_queue;
+         },
+     .drop = [](EtherRule& r) { r.foreign.dummynet_pipe = 0; }},
+    {.name = "dnqueue",
+     .verdict = false,
+     .used =
+         [](const EtherRule& r) {
+           return r.foreign.dummynet_pipe != 0 && r.foreign.dummynet_is_queue;
+         },
+     .drop = [](EtherRule& r) { r.foreign.dummynet_pipe = 0; }},
+};
+
 constexpr OptionConstruct kOptionConstructs[] = {
     {.name = "set syncookies",
      .begins = "syncookies",
@@ -272,7 +299,6 @@ constexpr OptionConstruct kOptionConstructs[] = {
 };
 
 constexpr RulesetConstruct kRulesetConstructs[] = {
-    {.name = "ether", .capability = &EngineCapabilities::layer2},
     {.name = "scrub rule",
      .capability = &EngineCapabilities::scrub,
      .rules = &Ruleset::scrub},
@@ -293,6 +319,7 @@ constexpr std::string_view kDeciding[] = {"state limiter", "source limiter"};
 }  // namespace
 
 std::span<const RuleConstruct> RuleConstructs() { return kRuleConstructs; }
+std::span<const EtherConstruct> EtherConstructs() { return kEtherConstructs; }
 std::span<const OptionConstruct> OptionConstructs() {
   return kOptionConstructs;
 }

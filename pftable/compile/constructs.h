@@ -38,11 +38,21 @@ struct OptionConstruct {
 };
 std::span<const OptionConstruct> OptionConstructs();
 
+// The same of a rule for layer 2.
+struct EtherConstruct {
+  std::string_view name;
+  Capability capability = nullptr;
+  bool verdict = true;
+  bool (*used)(const EtherRule&) = nullptr;
+  void (*drop)(EtherRule&) = nullptr;
+};
+std::span<const EtherConstruct> EtherConstructs();
+
 // A ruleset of its own beside the filter rules.
 struct RulesetConstruct {
   std::string_view name;
   Capability capability = nullptr;
-  std::vector<Rule> Ruleset::*rules = nullptr;  // null: the ether rules
+  std::vector<Rule> Ruleset::*rules = nullptr;
 };
 std::span<const RulesetConstruct> RulesetConstructs();
 

@@ -15,7 +15,8 @@ bool Can(const EngineCapabilities& can, Capability capability) {
 }
 
 // How the message says what `--without` makes of rules.
-std::string_view WithoutIt(const RuleConstruct& construct) {
+template <typename Construct>
+std::string_view WithoutIt(const Construct& construct) {
   return construct.drop != nullptr ? "rules with it are loaded without it"
                                    : "rules with it are left out";
 }
@@ -112,29 +113,30 @@ class Finder {
     }
     for (const RulesetConstruct& c : RulesetConstructs()) {
       if (Can(can_, c.capability)) continue;
-      if (c.rules == nullptr) {
-        for (const EtherRule& r : rules.ether) {
-          Report(r.place, c.name, true, kLeftOutWhole);
-        }
-        continue;
-      }
       for (const Rule& r : rules.*c.rules) {
         Report(r.place, c.name, true, kLeftOutWhole);
       }
     }
+    Look(EtherConstructs(), rules.ether);
     for (const std::vector<Rule>* list :
          {&rules.scrub, &rules.nat, &rules.rdr, &rules.binat,
           &rules.filter}) {
-      for (const Rule& r : *list) {
-        for (const RuleConstruct& c : RuleConstructs()) {
-          if (errors_ >= limit_) return;
-          if (!Can(can_, c.capability) && c.used(r)) {
-            Report(r.place, c.name, c.verdict, WithoutIt(c));
-          }
+      Look(RuleConstructs(), *list);
+    }
+    for (const Anchor& child : anchor.children) Walk(child);
+  }
+
+  template <typename Construct, typename AnyRule>
+  void Look(std::span<const Construct> constructs,
+            const std::vector<AnyRule>& rules) {
+    for (const AnyRule& r : rules) {
+      for (const Construct& c : constructs) {
+        if (errors_ >= limit_) return;
+        if (!Can(can_, c.capability) && c.used(r)) {
+          Report(r.place, c.name, c.verdict, WithoutIt(c));
         }
       }
     }
-    for (const Anchor& child : anchor.children) Walk(child);
   }
 
   const Policy& policy_;
@@ -195,12 +197,12 @@ class Remover {
     Ruleset& rules = anchor.rules;
     for (const RulesetConstruct& c : RulesetConstructs()) {
       if (!Wanted(c.name, c.capability)) continue;
-      if (c.rules == nullptr ? rules.ether.empty()
-                             : (rules.*c.rules).empty()) {
-        continue;
-      }
-      c.rules == nullptr ? rules.ether.clear() : (rules.*c.rules).clear();
+      if ((rules.*c.rules).empty()) continue;
+      (rules.*c.rules).clear();
       Note(c.name, kLeftOutWhole);
+    }
+    for (const EtherConstruct& c : EtherConstructs()) {
+      if (Wanted(c.name, c.capability)) Take(c, rules.ether);
     }
     for (const RuleConstruct& c : RuleConstructs()) {
       if (!Wanted(c.name, c.capability)) continue;
@@ -212,7 +214,8 @@ class Remover {
     for (Anchor& child : anchor.children) Walk(child);
   }
 
-  void Take(const RuleConstruct& construct, std::vector<Rule>& rules) {
+  template <typename Construct, typename AnyRule>
+  void Take(const Construct& construct, std::vector<AnyRule>& rules) {
     if (construct.drop == nullptr) {
       const auto removed =
           std::remove_if(rules.begin(), rules.end(), construct.used);
@@ -221,7 +224,7 @@ class Remover {
       Note(construct.name, WithoutIt(construct));
       return;
     }
-    for (Rule& rule : rules) {
+    for (AnyRule& rule : rules) {
       if (!construct.used(rule)) continue;
       construct.drop(rule);
       Note(construct.name, WithoutIt(construct));
@@ -300,6 +303,7 @@ std::vector<std::string_view> ConstructNames() {
   for (const RulesetConstruct& c : RulesetConstructs()) {
     names.push_back(c.name);
   }
+  for (const EtherConstruct& c : EtherConstructs()) names.push_back(c.name);
   for (const RuleConstruct& c : RuleConstructs()) names.push_back(c.name);
   return names;
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "pftable/engine/compiled_ether.h"
 #include "pftable/engine/compiled_rule.h"
 #include "pftable/engine/rule_slots.h"
 #include "pftable/engine/table_slots.h"
@@ -82,11 +83,22 @@ struct ListedRule {
   std::vector<std::string> labels;
 };
 
+struct ListedEtherRule {
+  std::string anchor;
+  const EtherRule* rule = nullptr;
+  uint32_t number = 0;
+  uint32_t slot = 0;
+};
+
 struct CompiledPolicy {
   // Workers.
   std::vector<CompiledRule> rules;
   std::vector<CompiledRuleset> rulesets;  // the first is the main one
   std::vector<uint32_t> calls;            // indexes of rulesets
+  // Of layer 2, as the three above; all empty if there are none.
+  std::vector<CompiledEtherRule> ether;
+  std::vector<CompiledRuleset> ether_rulesets;
+  std::vector<uint32_t> ether_calls;
   std::vector<CompiledAddressList> address_lists;
   std::vector<Prefix> list_prefixes;
   std::vector<InterfaceCondition> skip;
@@ -98,6 +110,7 @@ struct CompiledPolicy {
   std::shared_ptr<const Policy> source;
   RuleSlotLease slots;
   std::vector<ListedRule> listed;  // as `rules`
+  std::vector<ListedEtherRule> listed_ether;  // as `ether`
   // AddressCondition::index of kTable counts these.
   std::vector<TableKey> referenced_tables;
   // Number of rules that name each of them.

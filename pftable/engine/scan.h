@@ -6,8 +6,7 @@
 #ifndef SLUICE_PFTABLE_ENGINE_SCAN_H_
 #define SLUICE_PFTABLE_ENGINE_SCAN_H_
 
-#include <cstring>
-
+#include "pftable/engine/address_match.h"
 #include "pftable/engine/evaluate.h"
 #include "pftable/policy/stable_hash.h"
 
@@ -183,54 +182,10 @@ class Scan {
            (rule.state_flags & kStateSloppy) != 0;
   }
 
-  static bool MaskedEqual(const std::array<uint8_t, 16>& address,
-                          const AddressCondition& condition) {
-    uint64_t a[2], first[2], mask[2];
-    std::memcpy(a, address.data(), sizeof a);
-    std::memcpy(first, condition.first.data(), sizeof first);
-    std::memcpy(mask, condition.second.data(), sizeof mask);
-    return (a[0] & mask[0]) == first[0] && (a[1] & mask[1]) == first[1];
-  }
-
   bool AddressMatches(const AddressCondition& condition,
                       const std::array<uint8_t, 16>& address) {
-    bool matches = false;
-    switch (condition.kind) {
-      case AddressCondition::Kind::kAny:
-        matches = true;
-        break;
-      case AddressCondition::Kind::kPrefix:
-        matches = MaskedEqual(address, condition);
-        break;
-      case AddressCondition::Kind::kRange:
-        matches = std::memcmp(address.data(), condition.first.data(),
-                              address.size()) >= 0 &&
-                  std::memcmp(address.data(), condition.second.data(),
-                              address.size()) <= 0;
-        break;
-      case AddressCondition::Kind::kTable: {
-        const TableView& table = generation_.tables[condition.index];
-        matches = table.addresses.Contains(packet_.family, address.data());
-        TableCounters& counters = counters_.table(table.slot);
-        (matches ? counters.match : counters.no_match).Add(1);
-        break;
-      }
-      case AddressCondition::Kind::kList:
-        matches = InList(policy_.address_lists[condition.index], address);
-        break;
-      case AddressCondition::Kind::kNever:
-        break;
-    }
-    return matches != condition.negated;
-  }
-
-  bool InList(const CompiledAddressList& list,
-              const std::array<uint8_t, 16>& address) const {
-    const Address a = Address::FromBytes(packet_.family, address.data());
-    for (uint32_t i = list.begin; i < list.end; ++i) {
-      if (policy_.list_prefixes[i].Contains(a)) return true;
-    }
-    return false;
+    return sluice::AddressMatches(generation_, condition, packet_.family,
+                                  address, counters_);
   }
 
   void Block(DropReason reason, BlockReturn block_return) {

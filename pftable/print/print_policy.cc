@@ -239,6 +239,13 @@ void PrintStatements(const Policy& policy, const PrintOptions& options,
   for (const auto& [order, line] : lines) out += line + "\n";
 }
 
+std::string IdentityOf(const std::string& rule, std::string_view path) {
+  std::string text(path);
+  text += '\n';
+  text += rule;
+  return Md5Hex(text);
+}
+
 }  // namespace
 
 std::string PrintEtherRule(const EtherRule& rule, const PrintOptions& o,
@@ -353,10 +360,11 @@ std::string PrintPolicy(const Policy& policy, const PrintOptions& given) {
 }
 
 std::string RuleIdentity(const Rule& rule, std::string_view path) {
-  std::string text(path);
-  text += '\n';
-  text += PrintRule(rule);
-  return Md5Hex(text);
+  return IdentityOf(PrintRule(rule), path);
+}
+
+std::string RuleIdentity(const EtherRule& rule, std::string_view path) {
+  return IdentityOf(PrintEtherRule(rule, {}), path);
 }
 
 std::string RulesetChecksum(const Policy& policy) {

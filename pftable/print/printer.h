@@ -83,6 +83,7 @@ std::string PortLabelText(const PortMatch& port);
 // not depend on the dialect or on facts about a host; `path` is the anchor it
 // is in.
 std::string RuleIdentity(const Rule& rule, std::string_view path = "");
+std::string RuleIdentity(const EtherRule& rule, std::string_view path = "");
 // pf's "Checksum": of all rules of the main ruleset and its anchors.
 std::string RulesetChecksum(const Policy& policy);
 

@@ -18,16 +18,19 @@ absl::Status Broken(std::string_view what) {
 // References as the rules have them, without the counts of the compiler.
 std::map<TableKey, uint32_t> WalkReferences(const CompiledPolicy& policy) {
   std::map<TableKey, uint32_t> references;
-  for (size_t i = 0; i < policy.rules.size(); ++i) {
-    const ListedRule& listed = policy.listed[i];
-    for (const Endpoint* end :
-         {&listed.rule->source, &listed.rule->destination}) {
-      if (end->address.kind != AddressKind::kTable) continue;
-      ++references[{.anchor = listed.anchor, .name = end->address.name}];
-      if (!listed.anchor.empty()) {
-        ++references[{.anchor = "", .name = end->address.name}];
-      }
-    }
+  const auto count = [&](const std::string& anchor,
+                         const AddressMatch& address) {
+    if (address.kind != AddressKind::kTable) return;
+    ++references[{.anchor = anchor, .name = address.name}];
+    if (!anchor.empty()) ++references[{.anchor = "", .name = address.name}];
+  };
+  for (const ListedRule& listed : policy.listed) {
+    count(listed.anchor, listed.rule->source.address);
+    count(listed.anchor, listed.rule->destination.address);
+  }
+  for (const ListedEtherRule& listed : policy.listed_ether) {
+    count(listed.anchor, listed.rule->l3_source);
+    count(listed.anchor, listed.rule->l3_destination);
   }
   return references;
 }

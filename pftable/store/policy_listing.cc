@@ -135,6 +135,9 @@ void ZeroRules(PolicyStore& store) {
   for (const ListedRule& listed : generation->policy->listed) {
     store.rule_slots().Zero(listed.slot);
   }
+  for (const ListedEtherRule& listed : generation->policy->listed_ether) {
+    store.rule_slots().Zero(listed.slot);
+  }
 }
 
 void ZeroLoadedRules(PolicyStore& store) {

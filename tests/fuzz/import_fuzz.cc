@@ -115,13 +115,19 @@ std::vector<uint8_t> WithIdentities(const std::vector<uint8_t>& bytes) {
       input.anchor = ruleset.anchor;
       input.no_dns = true;
       const ParseResult parsed = ParsePolicy(std::move(input));
-      if (!parsed.ok() || parsed.policy.main.rules.filter.size() != 1) {
+      if (!parsed.ok()) continue;
+      const Ruleset& rules = parsed.policy.main.rules;
+      const auto set = [&](SnapshotRuleKind kind, const Rule& made) {
+        rule = {kind, RuleIdOf(RuleIdentity(made, ruleset.anchor)),
+                PrintRule(made)};
+      };
+      if (rules.filter.size() == 1) {
+        set(SnapshotRuleKind::kFilter, rules.filter[0]);
         continue;
       }
-      const Rule& made = parsed.policy.main.rules.filter[0];
-      rule.kind = SnapshotRuleKind::kFilter;
-      rule.text = PrintRule(made);
-      rule.id = RuleIdOf(RuleIdentity(made, ruleset.anchor));
+      for (const auto& [kind, list] : OtherRules(rules)) {
+        if (list->size() == 1) set(kind, list->front());
+      }
     }
   }
   const auto written = WriteSnapshot(read->snapshot);

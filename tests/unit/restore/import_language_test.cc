@@ -47,6 +47,12 @@ constexpr char kRules[] =
     "table <bad> persist counters { 10.9.0.0/16 ! 10.9.1.0/24 www }\n"
     "table <none> persist\n"
     "table <const> const { self em0:network }\n"
+    "ether anchor \"frames\" in on em0 {\n"
+    "  ether block from 02:00:00:00:00:00/24 l3 from <bad> to any\n"
+    "  ether anchor { ether pass quick proto 0x0806 label \"arp\" }\n"
+    "}\n"
+    "ether pass out to ! 02:00:00:00:00:01&ff:ff:ff:ff:ff:0f tag FRAME\n"
+    "ether block in quick on ! em0 tagged FRAME\n"
     "antispoof quick for em0 label \"spoof$nr\"\n"
     "block log (all)\n"
     "block drop in quick from <bad>\n"
@@ -118,6 +124,10 @@ std::string Printed(const ImportNode& node) {
             PrintRule(*rule.rule.rule,
                       {.dialect = policy->options.dialect}) +
             "\n";
+  }
+  for (const ListedEtherRule& rule :
+       node.store.generation()->policy->listed_ether) {
+    text += rule.anchor + ": " + PrintEtherRule(*rule.rule) + "\n";
   }
   return text;
 }

@@ -1,0 +1,65 @@
+// Whether an address is what a rule's `from` or `to` asks for.
+//
+// Worker side: no allocation, no lock, no exception.
+#ifndef SLUICE_PFTABLE_ENGINE_ADDRESS_MATCH_H_
+#define SLUICE_PFTABLE_ENGINE_ADDRESS_MATCH_H_
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+#include "pftable/engine/counters.h"
+#include "pftable/engine/generation.h"
+
+namespace sluice {
+
+// For prefixes and ranges, whose family the caller has compared, the address
+// is 16 bytes, IPv4 in the first four. A look into a table is counted.
+inline bool AddressMatches(const Generation& generation,
+                           const AddressCondition& condition, Family family,
+                           const std::array<uint8_t, 16>& address,
+                           WorkerCounters& worker) {
+  bool matches = false;
+  switch (condition.kind) {
+    case AddressCondition::Kind::kAny:
+      matches = true;
+      break;
+    case AddressCondition::Kind::kPrefix: {
+      uint64_t a[2], first[2], mask[2];
+      std::memcpy(a, address.data(), sizeof a);
+      std::memcpy(first, condition.first.data(), sizeof first);
+      std::memcpy(mask, condition.second.data(), sizeof mask);
+      matches = (a[0] & mask[0]) == first[0] && (a[1] & mask[1]) == first[1];
+      break;
+    }
+    case AddressCondition::Kind::kRange:
+      matches = std::memcmp(address.data(), condition.first.data(),
+                            address.size()) >= 0 &&
+                std::memcmp(address.data(), condition.second.data(),
+                            address.size()) <= 0;
+      break;
+    case AddressCondition::Kind::kTable: {
+      const TableView& table = generation.tables[condition.index];
+      matches = table.addresses.Contains(family, address.data());
+      TableCounters& counters = worker.table(table.slot);
+      (matches ? counters.match : counters.no_match).Add(1);
+      break;
+    }
+    case AddressCondition::Kind::kList: {
+      const CompiledPolicy& policy = *generation.policy;
+      const CompiledAddressList& list = policy.address_lists[condition.index];
+      const Address a = Address::FromBytes(family, address.data());
+      for (uint32_t i = list.begin; i < list.end && !matches; ++i) {
+        matches = policy.list_prefixes[i].Contains(a);
+      }
+      break;
+    }
+    case AddressCondition::Kind::kNever:
+      break;
+  }
+  return matches != condition.negated;
+}
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_ENGINE_ADDRESS_MATCH_H_
