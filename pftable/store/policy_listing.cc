@@ -147,6 +147,9 @@ void ZeroLoadedRules(PolicyStore& store) {
     // What stayed has no place in the text.
     if (listed.rule->place.line != 0) store.rule_slots().Zero(listed.slot);
   }
+  for (const ListedEtherRule& listed : generation->policy->listed_ether) {
+    if (listed.rule->place.line != 0) store.rule_slots().Zero(listed.slot);
+  }
 }
 
 absl::Status ZeroTable(PolicyStore& store, const TableKey& key) {

@@ -150,7 +150,7 @@ def test_the_other_verbs(firewall, tmp_path):
 
 def test_counters_begin_at_zero_on_a_load(network, firewall):
   from test_daemon import ask, start_echo
-  rules = "pass proto udp to port 7 label echo\npass\n"
+  rules = "pass\npass quick proto udp to port 7 label echo\n"
   fw = firewall(rules)
   network.settle()
   start_echo(network)
@@ -175,7 +175,7 @@ def test_counters_begin_at_zero_on_a_load(network, firewall):
 
 def test_match_counts_what_rules_decide(network, firewall):
   from test_daemon import ask, start_echo
-  fw = firewall("pass proto udp to port 7 no state\nblock\n")
+  fw = firewall("pass quick proto udp to port 7 no state\nblock\n")
   network.settle()
   start_echo(network)
 
