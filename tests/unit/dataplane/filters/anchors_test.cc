@@ -142,11 +142,11 @@ TEST_F(AnchorsTest, FlushesTakeWhatTheyAreAskedFor) {
   EXPECT_THAT(Rules("a/b"), ElementsAre("pass out all flags S/SA"));
   EXPECT_EQ(main().store().policy()->options.limit(Limit::kStates), 4000u);
   load();
-  Flush({.below = true});
+  Flush({.anchor = {}, .below = true});
   EXPECT_THAT(Rules(), IsEmpty());
   EXPECT_THAT(Rules("a/b"), ElementsAre("!"));
   EXPECT_THAT(Table("m"), ElementsAre("192.0.2.1"));
-  Flush({.rules = false, .options = true});
+  Flush({.anchor = {}, .rules = false, .options = true});
   EXPECT_EQ(main().store().policy()->options.limit(Limit::kStates), 100000u);
   auto job = main().Tables().BeginFlushTables("", true);
   job->Build();
@@ -228,9 +228,9 @@ TEST_F(AnchorsTest, VerboseRulesSayHowManyAddressesTablesHave) {
 }
 
 TEST_F(AnchorsTest, DebugLevels) {
-  Flush({.rules = false, .debug = "notice"});
+  Flush({.anchor = {}, .rules = false, .debug = "notice"});
   EXPECT_EQ(main().Status().Info().debug, "notice");
-  auto job = main().Rules().BeginFlushRules({.rules = false, .debug = "loud"});
+  auto job = main().Rules().BeginFlushRules({.anchor = {}, .rules = false, .debug = "loud"});
   job->Build();
   EXPECT_FALSE(job->Publish().ok()) << "a word of the other dialect";
 }

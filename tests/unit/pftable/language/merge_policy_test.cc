@@ -99,13 +99,13 @@ TEST(MergePolicy, Flushes) {
   EXPECT_EQ(Flushed(old, {}).options.limit(Limit::kStates), 700u);
   EXPECT_EQ(DescribePolicy(Flushed(old, {.anchor = "a"})),
             "[] block drop in all; anchor \"a\" all; *<t>\n[a] *<u>\n" + b);
-  EXPECT_EQ(DescribePolicy(Flushed(old, {.below = true})),
+  EXPECT_EQ(DescribePolicy(Flushed(old, {.anchor = {}, .below = true})),
             "[] *<t>\n[a] *<u>\n");
-  EXPECT_EQ(Flushed(old, {.rules = false, .options = true})
+  EXPECT_EQ(Flushed(old, {.anchor = {}, .rules = false, .options = true})
                 .options.limit(Limit::kStates),
             100000u);
   EXPECT_EQ(DescribePolicy(Flushed(old, {.anchor = "none"})),
-            DescribePolicy(Flushed(old, {.rules = false})));
+            DescribePolicy(Flushed(old, {.anchor = {}, .rules = false})));
 }
 
 TEST(MergePolicy, PartsOfAText) {
