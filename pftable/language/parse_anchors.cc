@@ -170,10 +170,6 @@ bool AnchorParser::ParseAnchor(SourcePlace place) {
   if (ok && has_body && wildcard) {
     return refuse_body(opened, "a wildcard anchor has no body");
   }
-  if (ok && has_body && name.find('/') != name.npos) {
-    return refuse_body(
-        opened, "anchor paths containing '/' cannot be used for inline anchors");
-  }
   if (!ok || name.empty()) {
     name = "_" + std::to_string(draft_.NextUnnamed());
     rule.rule.anchor_call = name;
@@ -182,6 +178,10 @@ bool AnchorParser::ParseAnchor(SourcePlace place) {
   if (!AnchorPath(name, place, rule.rule.anchor_path)) {
     if (has_body) in_.SkipBody();
     return false;
+  }
+  if (ok && has_body && name.find('/') != name.npos) {
+    return refuse_body(
+        opened, "anchor paths containing '/' cannot be used for inline anchors");
   }
   rule.rule.anchor_wildcard = wildcard;
 

@@ -62,10 +62,14 @@ TEST(MergePolicy, ALoadOfTheMainRulesetKeepsWhatIsInAnchors) {
   KeepAnchors(&empty, body, "");
   EXPECT_EQ(DescribePolicy(empty),
             "[] anchor \"a\" all;\n[a] anchor \"x\" all;\n[a/x]\n");
-  // Empty and not called: gone.
+  // Still called by a rule that stays.
   Policy gone = ReadPolicy("pass\n");
   KeepAnchors(&gone, empty, "");
-  EXPECT_EQ(DescribePolicy(gone), "[] pass all flags S/SA;\n");
+  EXPECT_EQ(DescribePolicy(gone),
+            "[] pass all flags S/SA;\n[a] anchor \"x\" all;\n[a/x]\n");
+  // Empty and not called: gone.
+  EXPECT_EQ(DescribePolicy(Flushed(gone, {.anchor = "a"})),
+            "[] pass all flags S/SA;\n");
 }
 
 TEST(MergePolicy, UnnamedAnchorsGoWithTheirRules) {
@@ -89,7 +93,7 @@ TEST(MergePolicy, AnAnchorsTextSetsNoOptions) {
 TEST(MergePolicy, Flushes) {
   const Policy old = ReadPolicy(
       "set limit states 700\ntable <t> persist { 192.0.2.1 }\nblock in\n"
-      "anchor \"a\" { table <u> { 192.0.2.2 } pass in from <u> \n"
+      "anchor \"a\" { table <u> { 192.0.2.2 }\npass in from <u>\n"
       "anchor \"b\" { pass out }\n}\n");
   const std::string b = "[a/b] pass out all flags S/SA;\n";
   EXPECT_EQ(DescribePolicy(Flushed(old, {})),
