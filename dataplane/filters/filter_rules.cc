@@ -23,7 +23,10 @@ void CollectAnchors(const Anchor& anchor, const std::string& path, bool below,
   for (const Anchor& child : anchor.children) {
     const std::string at = path.empty() ? child.name
                                         : absl::StrCat(path, "/", child.name);
-    paths->insert(at);
+    // Of one that has had no more than tables, these say whether it is there.
+    const bool tables_only = !child.tables.empty() && child.children.empty() &&
+                             child.rules == Ruleset();
+    if (!tables_only) paths->insert(at);
     if (below) CollectAnchors(child, at, below, paths);
   }
 }
