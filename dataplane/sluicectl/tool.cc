@@ -325,8 +325,11 @@ bool Tool::FlushOne(Flush flush) {
 bool Tool::FlushAll() {
   const bool main = arguments_.anchor.empty();
   bool ok = SayRemoving();
-  ok = ok && FlushTables();
-  ok = FlushRules(/*reset_options=*/main) && ok;
+  // In the order of each pfctl.
+  const bool tables_first = detail_.dialect == Dialect::kOpenBsd;
+  if (tables_first) ok = ok && FlushTables();
+  ok = ok && FlushRules(/*reset_options=*/main);
+  if (!tables_first) ok = ok && FlushTables();
   if (!main) return ok;
   for (Flush flush : {Flush::kStates, Flush::kInfo}) ok = FlushOne(flush) && ok;
   output_.Say("pf: interface flags reset");

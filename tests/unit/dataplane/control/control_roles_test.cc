@@ -39,6 +39,7 @@ class ControlRolesTest : public ControlOperationsTest {
 // By hand: what somebody who only looks, and somebody who only operates, may
 // do. Whatever is in neither is the administrator's.
 const std::set<std::string_view> kForReaders = {
+    "anchors.show",
     "control.version", "filter.list",     "filter.show",  "info.show",
     "interfaces.show", "labels.show",     "limits.show",  "port.list",
     "port.stats",      "restore.metrics", "restore.status", "rules.show",
@@ -47,10 +48,11 @@ const std::set<std::string_view> kForReaders = {
 const std::set<std::string_view> kForOperators = {
     "info.clear",   "rules.zero",    "state.export", "states.flush",
     "states.kill",  "table.add",     "table.delete", "table.flush",
+    "table.expire",
     "table.kill",   "table.replace", "table.zero",   "tables.flush"};
 // The operator's too, but not in main.
-const std::set<std::string_view> kCommits = {"ruleset.flush", "ruleset.load",
-                                             "state.import"};
+const std::set<std::string_view> kCommits = {"debug.set", "ruleset.flush",
+                                             "ruleset.load", "state.import"};
 
 TEST_F(ControlRolesTest, EveryMethodWithEveryRole) {
   for (const Method* method : AllMethods()) {
