@@ -7,8 +7,10 @@
 #include <cstdint>
 
 #include "conntrack/flow_key.h"
+#include "conntrack/source_nodes.h"
 #include "packet/address.h"
 #include "packet/packet.h"
+#include "pftable/engine/rule_slots.h"
 #include "pftable/engine/state_template.h"
 #include "pftable/policy/timeouts.h"
 
@@ -96,6 +98,13 @@ struct SequenceWindow {
 inline constexpr uint8_t kScaleMask = 0x0f;
 inline constexpr uint8_t kScaleKnown = 0x80;  // its SYN had the option
 
+// What StateHot::more holds beside the number of match rules.
+inline constexpr uint8_t kMatchCountMask = 0x0f;
+static_assert(kMaxMatchRules <= kMatchCountMask);
+enum MoreFlag : uint8_t {
+  kMoreSide = 1 << 4,  // StateSide is valid
+};
+
 // Marks in the family of a slot that waits for its import's commit
 // (state_import.h): it is no key of a packet, and whether another state with
 // its flow was made beside it. Until then `last_seen` is the time that remains
@@ -118,13 +127,15 @@ struct alignas(64) StateHot {
   std::array<uint8_t, 2> scale;
   uint16_t flags;     // StateFlag and EntryFlag bits
   Timeout timeout;    // the one that now applies
-  uint8_t match_count;  // of StateExtra::match_slots
+  uint8_t more;       // the number of StateExtra::match_slots and MoreFlag bits
 
   Direction direction() const {
     return (flags & kEntryOut) != 0 ? Direction::kOut : Direction::kIn;
   }
   Family family() const { return static_cast<Family>(key.family); }
   bool in_use() const { return (flags & kEntryInUse) != 0; }
+  uint32_t match_count() const { return more & kMatchCountMask; }
+  bool has_side() const { return (more & kMoreSide) != 0; }
   bool reserved() const { return (key.family & kReservedFamily) != 0; }
 };
 static_assert(sizeof(StateHot) == 64);
@@ -157,6 +168,17 @@ struct alignas(64) StateExtra {
   std::array<uint32_t, kMaxMatchRules> match_slots;
 };
 static_assert(sizeof(StateExtra) == 128);
+
+// What only few states have, in memory of its own that is taken when one is
+// first written: the others do not pay for it.
+struct alignas(64) StateSide {
+  uint32_t flags = 0;  // StateSideFlag bits
+  // Of the rule's source tracking, and of the pools that gave the state its
+  // addresses.
+  SourceNodeIndex source = kNoSourceNode;
+  std::array<SourceNodeIndex, 2> pool_source = {kNoSourceNode, kNoSourceNode};
+};
+static_assert(sizeof(StateSide) == 64);
 
 // A state as values, for listings, orders and exports. Host order.
 struct StateRecord {
@@ -210,6 +232,24 @@ class StateSink {
   // to be seen afterwards.
   virtual void StateCancelled(uint16_t filter,
                               const StateTemplate& values) = 0;
+  // The rule of a state with kSideSource. Null: it has none.
+  virtual const RuleRecord* RuleOf(uint16_t filter, uint32_t rule_slot) const {
+    static_cast<void>(filter);
+    static_cast<void>(rule_slot);
+    return nullptr;
+  }
+  virtual void CountLimit(uint16_t filter, LimitCounter which) {
+    static_cast<void>(filter);
+    static_cast<void>(which);
+  }
+  // A source has opened more connections than its rule wants, or faster:
+  // `overload` and `flush` are to be carried out.
+  virtual void Overload(uint16_t filter, uint32_t rule_slot,
+                        const Address& source) {
+    static_cast<void>(filter);
+    static_cast<void>(rule_slot);
+    static_cast<void>(source);
+  }
   // The rule's own timeouts, for states with kStateRuleTimeouts.
   virtual const TimeoutProfile* RuleTimeouts(uint16_t filter,
                                              uint32_t rule_slot) const = 0;

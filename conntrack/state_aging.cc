@@ -48,6 +48,7 @@ void StateTable::Requeue(StateIndex state, Tick now) {
 
 bool StateTable::Expire(Tick now, uint32_t budget) {
   wheel_.Start(now);
+  now_ = now;
   for (; budget > 0; --budget) {
     const StateIndex state = wheel_.NextDue(now);
     if (state == kNoState) return true;
@@ -70,6 +71,7 @@ bool StateTable::Expire(Tick now, uint32_t budget) {
 
 void StateTable::Fold(StateIndex state) {
   const TrafficDelta delta = entries_.TakeCounters(state);
+  if (entries_.hot(state).has_side()) CountForSource(state, delta);
   if (sink_ != nullptr) {
     sink_->AddTraffic(entries_.hot(state).key.filter,
                       entries_.TemplateOf(state), delta);

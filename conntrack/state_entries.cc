@@ -18,10 +18,15 @@ absl::Status StateEntries::Build(uint32_t capacity, bool huge_pages,
     if (!allocated.ok()) return allocated.status();
     *memory = std::move(*allocated);
   }
+  auto side = TableMemory::Allocate(slots * sizeof(StateSide),
+                                    /*huge=*/false, /*prefault=*/false);
+  if (!side.ok()) return side.status();
+  side_memory_ = *std::move(side);
   capacity_ = capacity;
   hot_ = static_cast<StateHot*>(hot_memory_.data());
   cold_ = static_cast<StateCold*>(cold_memory_.data());
   extra_ = static_cast<StateExtra*>(extra_memory_.data());
+  side_ = static_cast<StateSide*>(side_memory_.data());
   return absl::OkStatus();
 }
 
@@ -70,8 +75,9 @@ StateTemplate StateEntries::TemplateOf(StateIndex state) const {
   values.anchor_slot = cold.anchor_slot;
   values.flags = hot.flags & kTemplateFlags;
   values.tag = cold.tag;
-  values.match_count = hot.match_count;
-  if (hot.match_count != 0) values.match_slots = extra_[state].match_slots;
+  values.match_count = static_cast<uint8_t>(hot.match_count());
+  if (hot.match_count() != 0) values.match_slots = extra_[state].match_slots;
+  if (hot.has_side()) values.side = side_[state].flags;
   return values;
 }
 

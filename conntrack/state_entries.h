@@ -1,7 +1,7 @@
 // The states of a shard as they lie in memory. A slot is the same number in
-// three arrays: StateHot (one line, all that a packet of an IPv4 flow touches),
+// some arrays: StateHot (one line, all that a packet of an IPv4 flow touches),
 // StateCold (creation, aging, listings) and StateExtra (IPv6 addresses, match
-// rules). Both families share the slots. A slot number has 31 bits: the top bit
+// rules), and of few states StateSide. Both families share the slots. A slot number has 31 bits: the top bit
 // of an index entry is kept for the second key of a translated flow.
 //
 // What a state is now is read here; what happens to it is StateTable's.
@@ -28,7 +28,8 @@ class StateEntries {
 
   // Errors: no memory (the message says how much).
   absl::Status Build(uint32_t capacity, bool huge_pages, bool prefault);
-  // Bytes that Build() takes, before they are rounded to whole pages.
+  // Bytes that Build() takes, before they are rounded to whole pages, without
+  // what StateSide takes when states have one.
   static size_t BytesFor(uint32_t capacity) {
     return capacity *
            (sizeof(StateHot) + sizeof(StateCold) + sizeof(StateExtra));
@@ -41,9 +42,12 @@ class StateEntries {
   const StateHot& hot(StateIndex state) const { return hot_[state]; }
   const StateCold& cold(StateIndex state) const { return cold_[state]; }
   const StateExtra& extra(StateIndex state) const { return extra_[state]; }
+  const StateSide& side(StateIndex state) const { return side_[state]; }
   StateHot& hot(StateIndex state) { return hot_[state]; }
   StateCold& cold(StateIndex state) { return cold_[state]; }
   StateExtra& extra(StateIndex state) { return extra_[state]; }
+  // Valid with StateHot::has_side(); writing it takes memory.
+  StateSide& side(StateIndex state) { return side_[state]; }
 
   // A slot that is free, or kNoState.
   StateIndex Take() {
@@ -98,11 +102,13 @@ class StateEntries {
   StateHot* hot_ = nullptr;
   StateCold* cold_ = nullptr;
   StateExtra* extra_ = nullptr;
+  StateSide* side_ = nullptr;
   uint32_t used_ = 0;  // slots that have ever held a state
   StateIndex free_ = kNoState;  // list through StateHot::last_seen
   TableMemory hot_memory_;
   TableMemory cold_memory_;
   TableMemory extra_memory_;
+  TableMemory side_memory_;
 };
 
 }  // namespace sluice

@@ -123,9 +123,13 @@ void StateIntake::Write(const StateRecord& record, StateIndex state) {
   hot.phase = record.phase;
   hot.scale = record.scale;
   hot.timeout = record.timeout;
-  hot.match_count = static_cast<uint8_t>(
+  hot.more = static_cast<uint8_t>(
       std::min<uint32_t>(values.match_count, kMaxMatchRules));
-  if (hot.match_count != 0) extra.match_slots = values.match_slots;
+  if (values.side != 0) {
+    hot.more |= kMoreSide;
+    entries_.side(state) = {.flags = values.side & ~kSideConnection};
+  }
+  if (hot.match_count() != 0) extra.match_slots = values.match_slots;
   // Its rule has counted them where it comes from, so they count as handed
   // over.
   cold.folded_bytes = record.bytes;
@@ -309,6 +313,11 @@ void StateIntake::Publish(StateIndex state, Tick now) {
   cold.created = now - std::max(cold.created, idle);
   table_.wheel_.Queue(state, now + remaining);
   --table_.reserved_;
+  // What a helper expects is not its source's own doing.
+  if (hot.has_side() && cold.parent_id == 0) [[unlikely]] {
+    table_.TrackSource(state, entries_.TemplateOf(state), now,
+                       /*enforce=*/false);
+  }
 }
 
 void StateIntake::CommitContested(StateImport* import,

@@ -95,6 +95,12 @@ StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
         return Refuse(tracked.cause, tracked.step);
       }
       refresh = tracked.refresh;
+      if (hot.has_side() && !CountConnection(state, now)) [[unlikely]] {
+        Remove(state);
+        result.verdict = StepVerdict::kDrop;
+        result.reason = DropReason::kSrcLimit;
+        return result;
+      }
       break;
     }
     case protocol::kIcmp:

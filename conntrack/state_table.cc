@@ -98,9 +98,10 @@ size_t StateTable::BytesFor(uint32_t capacity) {
 }
 
 void StateTable::SetFilter(uint16_t filter, StateBudget* budget,
-                           const TimeoutProfile& timeouts) {
+                           const TimeoutProfile& timeouts,
+                           SourceBudget* sources) {
   if (filter >= filters_.size()) return;
-  filters_[filter] = {budget, timeouts};
+  filters_[filter] = {budget, timeouts, sources};
 }
 
 template <Direction kDirection>
@@ -321,6 +322,7 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   StateCold& cold = entries_.cold(state);
   hot = StateHot{};
   cold = StateCold{};
+  now_ = now;
   const bool v4 = info.family == Family::kIpv4;
   bool taken;
   if (v4) {
@@ -354,6 +356,16 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
       kEntryInUse | (values.flags & kTemplateFlags) |
       (where.direction == Direction::kOut ? kEntryOut : 0) |
       (values.tag != kNoTag ? kEntryTagged : 0));
+  // What a helper expects is its parent's doing, not of its own source.
+  if (values.side != 0 && child == nullptr &&
+      !TrackSource(state, values, now, /*enforce=*/true)) [[unlikely]] {
+    if (sink_ != nullptr) sink_->StateCancelled(where.filter, values);
+    index_.Remove(HashOf(state), state);
+    give_back();
+    statistics_.refused_limit.Add(1);
+    result.reason = DropReason::kSrcLimit;
+    return result;
+  }
   hot.last_seen = now;
   hot.packets[0] = 1;
   hot.bytes[0] = info.ip_length;
@@ -374,9 +386,9 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   cold.anchor_slot = values.anchor_slot;
   cold.interface = where.interface;
   cold.tag = values.tag;
-  hot.match_count = static_cast<uint8_t>(
+  hot.more |= static_cast<uint8_t>(
       std::min<uint32_t>(values.match_count, kMaxMatchRules));
-  if (hot.match_count != 0) {
+  if (hot.match_count() != 0) {
     entries_.extra(state).match_slots = values.match_slots;
   }
   if (child != nullptr) {
@@ -442,8 +454,13 @@ void StateTable::Remove(StateIndex state) {
   }
   if (sink_ != nullptr) {
     const StateTemplate values = entries_.TemplateOf(state);
-    sink_->AddTraffic(hot.key.filter, values, entries_.TakeCounters(state));
+    const TrafficDelta traffic = entries_.TakeCounters(state);
+    sink_->AddTraffic(hot.key.filter, values, traffic);
+    if (hot.has_side()) CountForSource(state, traffic);
+    if (hot.has_side()) ForgetSource(state);
     sink_->StateRemoved(hot.key.filter, values);
+  } else if (hot.has_side()) {
+    ForgetSource(state);
   }
   filters_[hot.key.filter].budget->GiveBack();
   cold.id = 0;

@@ -124,14 +124,18 @@ class StateTable {
   // A filter's limit, shared by all workers and outliving the table, and its
   // timeouts (copied; call again when `set timeout` changes, living states
   // follow). States of a filter that was not set are refused (kStateInsert).
+  // Without `sources` no source of it is tracked.
   void SetFilter(uint16_t filter, StateBudget* budget,
-                 const TimeoutProfile& timeouts);
+                 const TimeoutProfile& timeouts,
+                 SourceBudget* sources = nullptr);
   // Optional; both outlive the table. Without a sink rules have no limits or
   // timeouts of their own and count nothing.
   void SetSink(StateSink* sink) { sink_ = sink; }
   void SetExpectations(ExpectationTable* expectations) {
     expectations_ = expectations;
   }
+  // All workers'; outlives the table. Without it no source is tracked.
+  void SetSourceNodes(SourceNodes* nodes) { source_nodes_ = nodes; }
 
   // For each i of `indices`: states[i] = the state of burst.infos[i], which is
   // kIp, or kNoState. Fragments and ICMP errors have none. `states` has room
@@ -209,6 +213,7 @@ class StateTable {
   struct Filter {
     StateBudget* budget = nullptr;
     TimeoutProfile timeouts;
+    SourceBudget* sources = nullptr;
   };
 
   explicit StateTable(const StateTableOptions& options);
@@ -235,6 +240,15 @@ class StateTable {
                            const JudgePoint& where,
                            const StateTemplate& values, Tick now,
                            const ExpectedChild* child);
+  // Gives a state the side that its template asks for, and its source a state
+  // more. False: the source has as many as it may have, and nothing was taken.
+  bool TrackSource(StateIndex state, const StateTemplate& values, Tick now,
+                   bool enforce);
+  void ForgetSource(StateIndex state);
+  void CountForSource(StateIndex state, const TrafficDelta& traffic);
+  Address OriginatorOf(StateIndex state) const;
+  // The state's handshake is done: false if its source has too many by now.
+  bool CountConnection(StateIndex state, Tick now);
   // A child that was linked to its parent: its helper, and its place there.
   void TieChild(StateIndex state, Tick now);
   StateId NextId(StateId above);
@@ -256,6 +270,8 @@ class StateTable {
   std::vector<Filter> filters_;
   StateSink* sink_ = nullptr;
   ExpectationTable* expectations_ = nullptr;
+  SourceNodes* source_nodes_ = nullptr;
+  Tick now_ = 0;  // of the last state that was made, or sweep
   StateStatistics statistics_;
 };
 

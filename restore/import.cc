@@ -50,6 +50,7 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
       target_.store->rule_slots().record(values->rule_slot);
   if (rule.has_timeouts) values->flags |= kStateRuleTimeouts;
   if (rule.state_limit() != 0) values->flags |= kStateRuleLimit;
+  if (rule.tracking.enabled) values->side |= kSideSource;
   return there;
 }
 

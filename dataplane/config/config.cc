@@ -24,9 +24,9 @@ constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
 constexpr std::array<std::string_view, 6> kWorkersKeys = {
     "lcores", "count", "control_lcore", "pin", "idle", "classifier"};
-constexpr std::array<std::string_view, 7> kMemoryKeys = {
-    "mbufs",  "mbuf_cache", "mbuf_data",   "handoff_ring",
-    "states", "rule_slots", "expectations"};
+constexpr std::array<std::string_view, 8> kMemoryKeys = {
+    "mbufs",  "mbuf_cache", "mbuf_data",    "handoff_ring",
+    "states", "rule_slots", "expectations", "source_nodes"};
 constexpr std::array<std::string_view, 8> kControlKeys = {
     "socket",        "mode",        "group",         "read_group",
     "operate_group", "admin_group", "allow_devices", "device_dirs"};
@@ -179,6 +179,8 @@ void ConfigBuilder::ReadMemory(const toml::table& root) {
     reader_.Number(*table, "states", 1024, 64 << 20, &memory.states);
     reader_.Number(*table, "rule_slots", 64, 1 << 20, &memory.rule_slots);
     reader_.Number(*table, "expectations", 1, 65536, &memory.expectations);
+    reader_.Number(*table, "source_nodes", 64, 16 << 20,
+                   &memory.source_nodes);
   }
   CheckMemory(root);
 }

@@ -85,6 +85,7 @@ struct MemoryConfig {
   uint32_t states = 262144;      // over all workers, in equal shards
   uint32_t rule_slots = 16384;   // rules whose counters workers can keep
   uint32_t expectations = 8192;
+  uint32_t source_nodes = 65536;  // of all filters
 
   friend bool operator==(const MemoryConfig&, const MemoryConfig&) = default;
 };

@@ -94,6 +94,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .rule_slots = config.memory.rule_slots,
           .classifier = config.workers.classifier,
           .expectations = config.memory.expectations,
+          .source_nodes = config.memory.source_nodes,
           .huge_pages = plan.hugepages,
           .tftp_helper =
               std::ranges::find(helpers, "tftp") != helpers.end(),

@@ -69,6 +69,12 @@ absl::Status Engine::MakePlane() {
       ExpectationOptions{.capacity = options_.expectations,
                          .filters = kMaxFilters},
       SecretOf(options_, 1));
+  absl::StatusOr<std::unique_ptr<SourceNodes>> sources =
+      SourceNodes::Build({.capacity = options_.source_nodes,
+                          .secret = SecretOf(options_, 2)},
+                         &*reclaimer_);
+  if (!sources.ok()) return sources.status();
+  sources_ = *std::move(sources);
   plane_ = std::make_unique<Plane>(workers, options_.handoff_ring);
   plane_->quiescence = quiescence_.get();
   plane_->expectations = expectations_.get();
@@ -117,7 +123,7 @@ absl::Status Engine::MakeWorkers() {
                       .log = packet_log_ != nullptr ? packet_log_->ring(i)
                                                     : nullptr,
                       .random_seed = draws}},
-        &plane_->filters, expectations_.get());
+        &plane_->filters, expectations_.get(), sources_.get());
     if (!shard.ok()) return shard.status();
     Working();
     workers_.push_back(std::make_unique<Worker>(
@@ -165,6 +171,7 @@ void Engine::MakeFilters() {
   environment_.without = options_.without;
   environment_.run_time_devices = options_.run_time_devices;
   environment_.state_capacity = options_.states;
+  environment_.sources = sources_.get();
   environment_.tftp_helper = options_.tftp_helper;
   std::random_device random;
   while (environment_.host_id == 0) environment_.host_id = random();

@@ -32,6 +32,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "conntrack/expectation.h"
+#include "conntrack/source_nodes.h"
 #include "dataplane/base/builder.h"
 #include "dataplane/base/grace_list.h"
 #include "dataplane/base/turn_watch.h"
@@ -69,6 +70,7 @@ class Engine {
     bool classifier = true;        // false: rules are walked one by one
     uint16_t table_slots = 4096;
     uint32_t expectations = 1024;
+    uint32_t source_nodes = 65536;
     bool huge_pages = false;  // for states
     bool tftp_helper = false;
     bool verify_checksums = true;
@@ -216,6 +218,7 @@ class Engine {
   std::optional<RcuReclaimer> reclaimer_;
   InterfaceRegistry interfaces_;
   std::unique_ptr<ExpectationTable> expectations_;
+  std::unique_ptr<SourceNodes> sources_;
   std::unique_ptr<Plane> plane_;
   std::optional<GraceList> grace_;
   std::unique_ptr<PortSet> ports_;

@@ -36,6 +36,7 @@ struct FilterEnvironment {
   std::vector<std::string> without;  // that the daemon's own file is loaded
   RunTimeDevices run_time_devices;  // that orders may plug in
   uint32_t state_capacity = 0;  // over all workers
+  SourceNodes* sources = nullptr;
   uint32_t host_id = 0;         // unless the ruleset has one
   bool tftp_helper = false;
   // Sees to what filters expect; null: nothing is ever restored.

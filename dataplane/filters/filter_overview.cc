@@ -14,20 +14,6 @@
 namespace sluice {
 namespace {
 
-// pf's, in its order. Those that have no counter here never happen: their
-// rules are refused.
-constexpr std::array<std::string_view, 10> kLimitCounterNames = {
-    "max states per rule",
-    "max-src-states",
-    "max-src-nodes",
-    "max-src-conn",
-    "max-src-conn-rate",
-    "overload table insertion",
-    "overload flush states",
-    "synfloods detected",
-    "syncookies sent",
-    "syncookies validated"};
-
 void AddTo(InterfaceTraffic* sum, const InterfaceTraffic& more) {
   for (const size_t family : {0, 1}) {
     for (const size_t direction : {0, 1}) {
@@ -113,6 +99,25 @@ uint64_t FilterOverview::RawDecided() const {
   return sum;
 }
 
+std::array<uint64_t, 3> FilterOverview::RawSourceCounters() const {
+  const SourceBudget& sources = core_->sources;
+  return {sources.searches.load(std::memory_order_relaxed),
+          sources.inserts.load(std::memory_order_relaxed),
+          sources.removals.load(std::memory_order_relaxed)};
+}
+
+std::array<uint64_t, kLimitCounterCount> FilterOverview::RawLimitCounters()
+    const {
+  std::array<uint64_t, kLimitCounterCount> sums{};
+  for (uint32_t i = 0; i < core_->environment.store.workers; ++i) {
+    const WorkerCounters& counters = core_->store.worker_counters(i);
+    for (size_t k = 0; k < kLimitCounterCount; ++k) {
+      sums[k] += counters.limit(static_cast<LimitCounter>(k)).value();
+    }
+  }
+  return sums;
+}
+
 ExpectationStatistics FilterOverview::RawTftpCounters() const {
   const ExpectationTable* const table =
       core_->environment.plane->expectations;
@@ -134,14 +139,16 @@ FilterInfo FilterOverview::Info() {
   info.generation = core_->store.generation()->number;
   info.states = core_->budget.used();
   const std::array<uint64_t, 3> states = RawStateCounters();
+  const std::array<uint64_t, 3> sources = RawSourceCounters();
   constexpr std::array<const char*, 3> kNames = {"searches", "inserts",
                                                  "removals"};
   for (size_t i = 0; i < states.size(); ++i) {
     info.state_counters.push_back(
         {.name = kNames[i], .value = states[i] - cleared_states_[i]});
-    // The source tracking table, which nothing enters.
-    info.source_counters.push_back({.name = kNames[i], .value = 0});
+    info.source_counters.push_back(
+        {.name = kNames[i], .value = sources[i] - cleared_sources_[i]});
   }
+  info.source_nodes = core_->sources.nodes.used();
   const PortSums counters = Counters();
   for (size_t i = 0; i < kDropReasonCount; ++i) {
     const auto reason = static_cast<DropReason>(i);
@@ -149,8 +156,10 @@ FilterInfo FilterOverview::Info() {
                                   .value = counters.drops[i]});
   }
   info.decided = RawDecided() - cleared_decided_;
-  for (const std::string_view name : kLimitCounterNames) {
-    info.limit_counters.push_back({.name = std::string(name), .value = 0});
+  const std::array<uint64_t, kLimitCounterCount> limits = RawLimitCounters();
+  for (size_t i = 0; i < kLimitCounterCount; ++i) {
+    info.limit_counters.push_back({.name = std::string(kLimitCounterNames[i]),
+                                   .value = limits[i] - cleared_limits_[i]});
   }
   if (core_->environment.tftp_helper) {
     const ExpectationStatistics tftp = RawTftpCounters();
@@ -202,6 +211,8 @@ void FilterOverview::ClearInfo() {
   for (Member& member : members_) member.base += CountersOf(member);
   cleared_states_ = RawStateCounters();
   cleared_decided_ = RawDecided();
+  cleared_sources_ = RawSourceCounters();
+  cleared_limits_ = RawLimitCounters();
   cleared_tftp_ = RawTftpCounters();
   cleared_ = std::time(nullptr);
 }
@@ -297,6 +308,13 @@ std::vector<LimitListing> FilterOverview::Limits() {
             std::min(listing.value, core_->environment.state_capacity);
         listing.in_use = core_->budget.used();
         listing.alarms = states_alarm_.raised();
+        break;
+      case Limit::kSourceNodes:
+        if (core_->environment.sources != nullptr) {
+          listing.value = std::min(listing.value,
+                                   core_->environment.sources->capacity());
+        }
+        listing.in_use = core_->sources.nodes.used();
         break;
       case Limit::kTables:
         listing.in_use = tables.size();

@@ -57,6 +57,8 @@ class FilterOverview final : public StatusControl {
   PortSums Counters() const;
   std::array<uint64_t, 3> RawStateCounters() const;
   uint64_t RawDecided() const;
+  std::array<uint64_t, 3> RawSourceCounters() const;
+  std::array<uint64_t, kLimitCounterCount> RawLimitCounters() const;
   ExpectationStatistics RawTftpCounters() const;
 
   const std::shared_ptr<FilterCore> core_;
@@ -67,6 +69,8 @@ class FilterOverview final : public StatusControl {
   std::array<uint64_t, 3> cleared_states_{};  // searches, inserts, removals
   // Whoever had the filter's number before has left something.
   ExpectationStatistics cleared_tftp_;
+  std::array<uint64_t, 3> cleared_sources_{};
+  std::array<uint64_t, kLimitCounterCount> cleared_limits_{};
   int64_t cleared_ = 0;  // Unix time
 };
 

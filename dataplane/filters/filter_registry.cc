@@ -20,6 +20,9 @@
 namespace sluice {
 namespace {
 
+// Places of the table of sources that are looked at: a fraction of a
+// millisecond.
+constexpr uint32_t kSourcesAPoll = 4096;
 constexpr uint64_t kPurgeInterval = 1000;  // milliseconds
 
 absl::Status NoFilter(std::string_view name) {
@@ -85,9 +88,47 @@ void FilterRegistry::FreeGarbage(const std::shared_ptr<LiveFilter>& filter) {
                       [garbage] {}));
 }
 
+std::shared_ptr<LiveFilter> FilterRegistry::Serving(uint16_t number,
+                                                    uint64_t serial) {
+  FilterPlane* const plane = environment_.plane->filters.at(number);
+  if (plane == nullptr || plane->serial != serial) return nullptr;
+  const auto serves = [&](const Registered& of)
+      -> std::shared_ptr<LiveFilter> {
+    if (&of.filter->plane() == plane) return of.filter;
+    if (of.filter->emergency() != nullptr &&
+        &of.filter->emergency()->plane() == plane) {
+      return of.filter->shared_emergency();
+    }
+    return nullptr;
+  };
+  if (auto found = serves(main_)) return found;
+  for (const auto& [name, of] : filters_) {
+    if (auto found = serves(of)) return found;
+  }
+  return nullptr;
+}
+
+// None of their states is left.
+void FilterRegistry::ForgetSources(
+    const std::vector<std::shared_ptr<LiveFilter>>& filters) {
+  if (environment_.sources == nullptr) return;
+  for (const auto& filter : filters) {
+    environment_.sources->Remove(
+        [&](const SourceRecord& node) {
+          return node.key.filter == filter->number();
+        },
+        environment_.plane->clock.Now());
+  }
+}
+
 void FilterRegistry::Poll(uint64_t milliseconds) {
   PollRemovals();
   for (Worker* worker : environment_.workers) worker->mailbox().Collect();
+  PollOverloads();
+  if (environment_.sources != nullptr) {
+    environment_.sources->Purge(environment_.plane->clock.Now(),
+                                kSourcesAPoll);
+  }
   FreeGarbage(main_.filter);
   for (auto& [name, of] : filters_) FreeGarbage(of.filter);
   if (milliseconds - last_look_ < kPurgeInterval) return;
@@ -304,6 +345,7 @@ void FilterRegistry::Forget(
       registry.environment_.plane->filters.Withdraw(filter->number());
     }
     registry.grace_.After([work] {
+      work->registry->ForgetSources(work->filters);
       for (const auto& filter : work->filters) {
         work->registry->GiveBackNumber(filter->number());
       }

@@ -22,6 +22,7 @@
 #include "dataplane/base/grace_list.h"
 #include "dataplane/control/api/filter_directory.h"
 #include "dataplane/filters/live_filter.h"
+#include "dataplane/forward/overload_ring.h"
 #include "dataplane/ports/port_set.h"
 
 namespace sluice {
@@ -121,6 +122,14 @@ class FilterRegistry final : public FilterDirectory {
   void FreeGarbage(const std::shared_ptr<LiveFilter>& filter);
   void RefreshNext();
   void PollRemovals();
+  // Takes orders of `overload` and `flush` out of the workers' rings.
+  void PollOverloads();
+  void ForgetSources(const std::vector<std::shared_ptr<LiveFilter>>& filters);
+  void CarryOut(const OverloadOrder& order);
+  void OverloadNext();
+  // The filter or emergency ruleset with that number, if it is still the one
+  // with that serial.
+  std::shared_ptr<LiveFilter> Serving(uint16_t number, uint64_t serial);
   void Close(std::unique_ptr<Port> device, std::function<void()> then);
 
   FilterListing ListingOf(const Registered& of) const;
@@ -135,6 +144,13 @@ class FilterRegistry final : public FilterDirectory {
   std::vector<Registered*> by_number_;
   std::deque<std::shared_ptr<LiveFilter>> to_refresh_;
   bool refreshing_ = false;  // the builder compiles one of them
+  struct PendingOverload {
+    std::shared_ptr<LiveFilter> filter;
+    TableKey table;
+    std::vector<TableEntry> entries;
+  };
+  std::deque<PendingOverload> overloads_;
+  bool overloading_ = false;  // the builder makes one of these edits
   std::string logged_interface_;  // that the last Describe() named
   // Longest free first.
   std::deque<uint16_t> free_numbers_;

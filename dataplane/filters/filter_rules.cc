@@ -245,7 +245,7 @@ class FilterRules::FlushRulesJob final : public BuildJob<uint64_t> {
 };
 
 void FilterRules::AfterCommit() {
-  core_->SetStateLimit(*core_->store.policy());
+  core_->SetLimits(*core_->store.policy());
   rule_cache_.reset();
   // Workers that see this see the generation too: it was published before.
   core_->plane.loaded.store(true, std::memory_order_release);

@@ -22,6 +22,10 @@ class FilterStates final : public StateControl {
   void ListStates(const StateQuery& query, const std::string& cursor,
                   size_t limit, Done<StateSlice> done) override;
   void KillStates(const StateQuery& query, Done<uint64_t> done) override;
+  absl::StatusOr<SourceSlice> ListSources(const std::string& cursor,
+                                          size_t limit) override;
+  uint64_t KillSources(const std::optional<Prefix>& source,
+                       const std::optional<Prefix>& target) override;
 
  private:
   const std::shared_ptr<FilterCore> core_;

@@ -38,6 +38,7 @@ class LiveFilter final : public FilterControl,
   const std::string& name() const { return core_->name; }
   uint16_t number() const { return core_->number; }
   LiveFilter* emergency() const { return emergency_.get(); }
+  std::shared_ptr<LiveFilter> shared_emergency() const { return emergency_; }
   FilterPlane& plane() { return core_->plane; }
   PolicyStore& store() { return core_->store; }
   const StateBudget& budget() const { return core_->budget; }

@@ -10,6 +10,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "pftable/print/printer.h"
+#include "pftable/store/policy_listing.h"
 
 namespace sluice {
 namespace {

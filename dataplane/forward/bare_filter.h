@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "conntrack/source_nodes.h"
 #include "conntrack/state_budget.h"
 #include "dataplane/forward/filter_plane.h"
 #include "pftable/store/policy_store.h"
@@ -22,17 +23,20 @@ struct BareFilter {
     plane.number = number;
     plane.policy = &store;
     plane.budget = &budget;
-    SetStateLimit(*store.policy());
+    plane.sources = &sources;
+    SetLimits(*store.policy());
   }
 
-  // The workers' tables do not hold more, whatever a ruleset says.
-  void SetStateLimit(const Policy& policy) {
+  // The workers' tables do not hold more states, whatever a ruleset says.
+  void SetLimits(const Policy& policy) {
     budget.SetLimit(
         std::min(policy.options.limit(Limit::kStates), state_capacity));
+    sources.nodes.SetLimit(policy.options.limit(Limit::kSourceNodes));
   }
 
   const uint32_t state_capacity;
   StateBudget budget{0};
+  SourceBudget sources;
   PolicyStore store;
   FilterPlane plane;
 };

@@ -28,6 +28,7 @@ namespace sluice {
 
 class PolicyStore;
 class StateBudget;
+struct SourceBudget;
 
 // The filter that judges at every port that has none of its own.
 inline constexpr uint16_t kMainFilter = 0;
@@ -38,6 +39,7 @@ struct FilterPlane {
   uint64_t serial = 0;  // never given out twice
   PolicyStore* policy = nullptr;
   StateBudget* budget = nullptr;
+  SourceBudget* sources = nullptr;
   // What holds after its restore has failed, or when it cannot be judged.
   FailPolicy fail_policy = FailPolicy::kClosed;
   // With FailPolicy::kOpen: the filter, with a number and states of its own,

@@ -36,7 +36,8 @@ void FilterViews::SeeAnew(uint16_t number) {
     seen.serial = filter->serial;
     states_.SetFilter(
         number, filter->budget,
-        generation->options().TimeoutsFor(filter->budget->limit()));
+        generation->options().TimeoutsFor(filter->budget->limit()),
+        filter->sources);
   }
   // The emergency ruleset has no emergency of its own: this goes no deeper.
   if (seen.view.disposition == Disposition::kEmergency) [[unlikely]] {

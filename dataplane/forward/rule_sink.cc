@@ -14,6 +14,7 @@ bool RuleSink::StateInserted(uint16_t filter, const StateTemplate& values) {
   PolicyStore& store = PolicyOf(filter);
   if (values.has(kStateRuleLimit) &&
       !store.rule_slots().record(values.rule_slot).AcquireState()) {
+    CountLimit(filter, LimitCounter::kMaxStates);
     return false;
   }
   store.worker_counters(worker_).inserts.Add(1);
@@ -45,6 +46,26 @@ void RuleSink::StateCancelled(uint16_t filter, const StateTemplate& values) {
   }
   store.worker_counters(worker_).inserts.TakeBack(1);
   CountStateCancelled(values, store.worker_counters(worker_));
+}
+
+const RuleRecord* RuleSink::RuleOf(uint16_t filter, uint32_t rule_slot) const {
+  return &PolicyOf(filter).rule_slots().record(rule_slot);
+}
+
+void RuleSink::CountLimit(uint16_t filter, LimitCounter which) {
+  PolicyOf(filter).worker_counters(worker_).limit(which).Add(1);
+}
+
+void RuleSink::Overload(uint16_t filter, uint32_t rule_slot,
+                        const Address& source) {
+  const RuleRecord* const rule = RuleOf(filter, rule_slot);
+  CountLimit(filter, LimitCounter::kOverloadTable);
+  if (rule->tracking.flush) CountLimit(filter, LimitCounter::kOverloadFlush);
+  static_cast<void>(
+      overloads_.Push({.filter_serial = filters_.at(filter)->serial,
+                       .filter = filter,
+                       .rule_slot = rule_slot,
+                       .source = source}));
 }
 
 const TimeoutProfile* RuleSink::RuleTimeouts(uint16_t filter,

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "conntrack/state.h"
+#include "dataplane/forward/overload_ring.h"
 
 namespace sluice {
 
@@ -24,15 +25,24 @@ class RuleSink final : public StateSink {
                   const TrafficDelta& traffic) override;
   void StateRemoved(uint16_t filter, const StateTemplate& values) override;
   void StateCancelled(uint16_t filter, const StateTemplate& values) override;
+  const RuleRecord* RuleOf(uint16_t filter,
+                           uint32_t rule_slot) const override;
+  void CountLimit(uint16_t filter, LimitCounter which) override;
+  void Overload(uint16_t filter, uint32_t rule_slot,
+                const Address& source) override;
   const TimeoutProfile* RuleTimeouts(uint16_t filter,
                                      uint32_t rule_slot) const override;
   uint32_t RuleStates(uint16_t filter, uint32_t rule_slot) const override;
+
+  // What the control side takes out.
+  OverloadRing& overloads() { return overloads_; }
 
  private:
   PolicyStore& PolicyOf(uint16_t filter) const;
 
   const uint32_t worker_;
   const FilterTable& filters_;
+  OverloadRing overloads_;
 };
 
 }  // namespace sluice

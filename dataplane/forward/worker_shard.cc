@@ -6,16 +6,16 @@ namespace sluice {
 
 absl::StatusOr<std::unique_ptr<WorkerShard>> WorkerShard::Build(
     const Options& options, const FilterTable* filters,
-    ExpectationTable* expectations) {
+    ExpectationTable* expectations, SourceNodes* sources) {
   absl::StatusOr<std::unique_ptr<StateTable>> states =
       StateTable::Build(options.states);
   if (!states.ok()) return states.status();
   return std::unique_ptr<WorkerShard>(new WorkerShard(
-      options, filters, expectations, *std::move(states)));
+      options, filters, expectations, sources, *std::move(states)));
 }
 
 WorkerShard::WorkerShard(const Options& options, const FilterTable* filters,
-                         ExpectationTable* expectations,
+                         ExpectationTable* expectations, SourceNodes* sources,
                          std::unique_ptr<StateTable> states)
     : sink_(options.states.worker, filters),
       states_(std::move(states)),
@@ -24,6 +24,7 @@ WorkerShard::WorkerShard(const Options& options, const FilterTable* filters,
       pipeline_(options.pipeline, *states_, *expectations, counters_) {
   states_->SetSink(&sink_);
   states_->SetExpectations(expectations);
+  states_->SetSourceNodes(sources);
 }
 
 }  // namespace sluice

@@ -19,6 +19,7 @@ namespace sluice {
 
 class ExpectationTable;
 class FilterTable;
+class SourceNodes;
 
 class WorkerShard {
  public:
@@ -28,11 +29,11 @@ class WorkerShard {
     Pipeline::Config pipeline;
   };
 
-  // `filters` and `expectations` outlive the shard. Errors: no memory for the
-  // states.
+  // What it is given outlives the shard; without `sources` none is tracked.
+  // Errors: no memory for the states.
   static absl::StatusOr<std::unique_ptr<WorkerShard>> Build(
       const Options& options, const FilterTable* filters,
-      ExpectationTable* expectations);
+      ExpectationTable* expectations, SourceNodes* sources = nullptr);
   WorkerShard(const WorkerShard&) = delete;
   WorkerShard& operator=(const WorkerShard&) = delete;
 
@@ -42,10 +43,12 @@ class WorkerShard {
   std::span<PortCounters> counters() { return counters_; }
   std::span<const PortCounters> counters() const { return counters_; }
   Pipeline& pipeline() { return pipeline_; }
+  // Control side.
+  OverloadRing& overloads() { return sink_.overloads(); }
 
  private:
   WorkerShard(const Options& options, const FilterTable* filters,
-              ExpectationTable* expectations,
+              ExpectationTable* expectations, SourceNodes* sources,
               std::unique_ptr<StateTable> states);
 
   RuleSink sink_;

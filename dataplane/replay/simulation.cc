@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "pftable/store/table_edits.h"
+
 namespace sluice {
 namespace {
 
@@ -61,6 +63,12 @@ absl::Status Simulation::Start() {
   // The policy that it begins with passes everything.
   filter_.plane.loaded = true;
   filters_.Publish(&filter_.plane);
+  absl::StatusOr<std::unique_ptr<SourceNodes>> sources = SourceNodes::Build(
+      {.capacity = options_.source_nodes != 0 ? options_.source_nodes : 16384,
+       .secret = HashSecret::FromSeed(options_.seed)},
+      &reclaimer_);
+  if (!sources.ok()) return sources.status();
+  sources_ = *std::move(sources);
   absl::StatusOr<std::unique_ptr<WorkerShard>> shard = WorkerShard::Build(
       {.states = {.capacity = std::max<uint32_t>(options_.state_capacity, 1),
                   .filters = 1,
@@ -74,7 +82,7 @@ absl::Status Simulation::Start() {
                     .random_seed = options_.seed,
                     .on_verdict = options_.on_verdict,
                     .on_verdict_context = options_.on_verdict_context}},
-      &filters_, &expectations_);
+      &filters_, &expectations_, sources_.get());
   if (!shard.ok()) return shard.status();
   shard_ = *std::move(shard);
   views_.emplace(0, &round_, &filters_, &shard_->states(), 1);
@@ -91,7 +99,7 @@ absl::Status Simulation::Load(Policy policy) {
   if (absl::Status s = filter_.store.Load(std::move(policy)); !s.ok()) {
     return s;
   }
-  filter_.SetStateLimit(*filter_.store.policy());
+  filter_.SetLimits(*filter_.store.policy());
   LookAtFilter();
   return absl::OkStatus();
 }
@@ -115,7 +123,8 @@ HostFacts Simulation::Facts() const {
 void Simulation::Advance(uint64_t milliseconds) {
   while (milliseconds > 0) {
     // When nothing can end, it makes no difference how much time passes.
-    if (states().size() == 0 && expectations_.empty()) {
+    if (states().size() == 0 && expectations_.empty() &&
+        filter_.sources.nodes.used() == 0) {
       milliseconds = std::min(milliseconds, kStep);
     }
     const uint64_t step = std::min(milliseconds, kStep);
@@ -124,6 +133,7 @@ void Simulation::Advance(uint64_t milliseconds) {
     while (!states().Expire(round_.now, kBudget)) {
     }
     expectations_.Expire(round_.now, ~uint32_t{0});
+    sources_->Purge(round_.now, sources_->capacity());
   }
 }
 
@@ -132,6 +142,48 @@ void Simulation::Process(uint16_t port, PacketBurst& burst,
   const FilterView& filter = LookAtFilter();
   shard_->pipeline().Process(port, burst, *topology_, {&filter, &filter},
                              round_.now, result);
+  CarryOutOverloads();
+}
+
+void Simulation::CarryOutOverloads() {
+  OverloadOrder order;
+  while (shard_->overloads().Pop(&order)) {
+    const absl::StatusOr<RuleSlotInfo> rule =
+        store().rule_slots().Info(order.rule_slot);
+    if (!rule.ok()) continue;
+    const auto bits =
+        static_cast<uint8_t>(AddressBits(order.source.family));
+    const TableEntry entry = {
+        .prefix = {.address = order.source, .length = bits}};
+    absl::StatusOr<StagedEdit> edit = StageOverload(
+        store(), {.anchor = rule->anchor, .name = rule->overload_table},
+        {&entry, 1});
+    if (edit.ok()) {
+      static_cast<void>(store().Publish(std::move(edit->generation)));
+    }
+    const SourceTracking& tracking =
+        store().rule_slots().record(order.rule_slot).tracking;
+    if (tracking.flush_global) {
+      FlushSource(order.source, std::nullopt);
+    } else if (tracking.flush) {
+      FlushSource(order.source, order.rule_slot);
+    }
+  }
+}
+
+void Simulation::FlushSource(const Address& source,
+                             std::optional<uint32_t> rule_slot) {
+  uint32_t cursor = 0;
+  bool more = true;
+  while (more) {
+    more = states().entries().Visit(&cursor, kBudget, [&](StateIndex state) {
+      const StateRecord record = states().Record(state, round_.now);
+      if (record.address[0] == source &&
+          (!rule_slot || record.values.rule_slot == *rule_slot)) {
+        states().Remove(state);
+      }
+    });
+  }
 }
 
 void Simulation::CountSent(uint16_t port, const BurstResult& result) {

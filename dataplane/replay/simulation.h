@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "conntrack/expectation.h"
+#include "conntrack/source_nodes.h"
 #include "dataplane/forward/bare_filter.h"
 #include "dataplane/forward/filter_views.h"
 #include "dataplane/forward/round_context.h"
@@ -49,6 +50,7 @@ struct SimulationOptions {
   // Of the state table, 0: room for the state limit of the first policy, at
   // least 1000.
   uint32_t state_capacity = 0;
+  uint32_t source_nodes = 0;  // 0: room for 16384
   // What helpers may expect; 0: the table's default.
   uint32_t expectations = 0;
   ParseOptions parse{};
@@ -104,11 +106,20 @@ class Simulation {
   ExpectationTable& expectations() { return expectations_; }
   const InterfaceRegistry& interfaces() const { return interfaces_; }
   const StateBudget& budget() const { return filter_.budget; }
+  const SourceBudget& source_budget() const { return filter_.sources; }
+  SourceNodes& sources() { return *sources_; }
+  // Their sum over workers.
+  uint64_t limit_counter(LimitCounter which) {
+    return filter_.store.worker_counters(0).limit(which).value();
+  }
 
  private:
   explicit Simulation(const SimulationOptions& options);
   absl::Status Start();
   const FilterView& LookAtFilter();
+  // What the control side does with sources that open too many connections.
+  void CarryOutOverloads();
+  void FlushSource(const Address& source, std::optional<uint32_t> rule_slot);
 
   const SimulationOptions options_;
   InterfaceRegistry interfaces_;
@@ -116,6 +127,7 @@ class Simulation {
   BareFilter filter_;
   FilterTable filters_;
   ExpectationTable expectations_;
+  std::unique_ptr<SourceNodes> sources_;
   std::unique_ptr<Topology> topology_;
   std::unique_ptr<WorkerShard> shard_;
   RoundContext round_;

@@ -48,4 +48,16 @@ std::string StateLine(const StateTable& states, const StateRecord& record,
   return line;
 }
 
+std::string SourceLine(const SourceRecord& record) {
+  Address target = record.target;
+  target.family = record.key.family;
+  return absl::StrCat(
+      ToString(Address::FromBytes(record.key.family,
+                                  record.key.address.data())),
+      " -> ", ToString(target), " ( states ", record.states,
+      ", connections ", record.connections, ", rate ",
+      record.rate / kRateUnit, ".", record.rate % kRateUnit / 100, "/",
+      record.rate_seconds, "s )");
+}
+
 }  // namespace sluice

@@ -14,6 +14,10 @@ namespace sluice {
 std::string StateLine(const StateTable& states, const StateRecord& record,
                       Tick now);
 
+// A source node in the form of `pfctl -sS`, single blanks: "10.0.0.2 ->
+// 0.0.0.0 ( states 1, connections 1, rate 1.0/5s )".
+std::string SourceLine(const SourceRecord& record);
+
 }  // namespace sluice
 
 #endif  // SLUICE_DATAPLANE_REPLAY_STATE_TEXT_H_

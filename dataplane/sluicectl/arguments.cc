@@ -18,9 +18,10 @@ struct Word {
 };
 
 // In pfctl's order: where an abbreviation fits several, the first is meant.
-constexpr std::array<Word<Show>, 11> kShows = {{
+constexpr std::array<Word<Show>, 12> kShows = {{
     {"rules", Show::kRules},
     {"states", Show::kStates},
+    {"Sources", Show::kSources},
     {"info", Show::kInfo},
     {"Interfaces", Show::kInterfaces},
     {"labels", Show::kLabels},
@@ -31,9 +32,10 @@ constexpr std::array<Word<Show>, 11> kShows = {{
     {"Running", Show::kRunning},
     {"all", Show::kAll},
 }};
-constexpr std::array<Word<Flush>, 6> kFlushes = {{
+constexpr std::array<Word<Flush>, 7> kFlushes = {{
     {"rules", Flush::kRules},
     {"states", Flush::kStates},
+    {"Sources", Flush::kSources},
     {"info", Flush::kInfo},
     {"Tables", Flush::kTables},
     {"Reset", Flush::kReset},
@@ -60,7 +62,7 @@ constexpr std::array<Word<RulesetOptimization>, 3> kOptimizations = {{
     {"profile", RulesetOptimization::kProfile},
 }};
 
-constexpr std::string_view kWithValue = "aDFfikopsTtx";
+constexpr std::string_view kWithValue = "aDFfiKkopsTtx";
 
 // Which flags have a value depends on whose they are.
 bool HasValue(char flag, Dialect dialect) {
@@ -138,6 +140,12 @@ absl::Status SetWithValue(char flag, std::string value, Arguments* a) {
       break;
     case 'i':
       a->interface = std::move(value);
+      break;
+    case 'K':
+      if (a->kill_sources.size() == 2) {
+        return absl::InvalidArgumentError("can only specify -K twice");
+      }
+      a->kill_sources.push_back(std::move(value));
       break;
     case 'k':
       if (a->kill.size() == 2) {
@@ -347,7 +355,8 @@ absl::Status Check(const Arguments& a) {
         "line");
   }
   if (anchored && a.flush &&
-      (*a.flush == Flush::kStates || *a.flush == Flush::kInfo ||
+      (*a.flush == Flush::kStates || *a.flush == Flush::kSources ||
+       *a.flush == Flush::kInfo ||
        *a.flush == Flush::kReset)) {
     return wrong("-a goes with -F rules, Tables and all only");
   }
@@ -375,7 +384,8 @@ absl::Status Check(const Arguments& a) {
   }
   if (a.enable && a.disable) return wrong("-e and -d contradict each other");
   if (!a.file && !a.show && !a.flush && !a.table_action && a.kill.empty() &&
-      !a.zero && !a.enable && !a.disable && a.debug_level.empty()) {
+      a.kill_sources.empty() && !a.zero && !a.enable && !a.disable &&
+      a.debug_level.empty()) {
     return wrong("nothing to do");
   }
   return absl::OkStatus();

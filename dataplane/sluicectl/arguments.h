@@ -21,6 +21,7 @@ namespace sluice {
 enum class Show : uint8_t {
   kRules,
   kStates,
+  kSources,
   kInfo,
   kInterfaces,
   kLabels,
@@ -36,6 +37,7 @@ enum class Show : uint8_t {
 enum class Flush : uint8_t {
   kRules,
   kStates,
+  kSources,
   kInfo,
   kTables,
   kReset,  // the options
@@ -107,6 +109,7 @@ struct Arguments {
   std::string table;                  // -t
   std::vector<std::string> operands;  // after the flags: addresses for -T
   std::vector<std::string> kill;      // -k, once or twice
+  std::vector<std::string> kill_sources;  // -K, once or twice
   // -a PATH, without a leading '/' and without "*" or "/*" behind, which mean
   // the anchors below it, too; of "/*" their rules stand as if called.
   std::string anchor;

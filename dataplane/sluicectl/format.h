@@ -27,6 +27,8 @@ std::string FormatRule(const nlohmann::json& rule, const Detail& detail,
 std::string FormatLabel(const nlohmann::json& label);
 // An element of states.show.
 std::string FormatState(const nlohmann::json& state, const Detail& detail);
+// An element of sources.show.
+std::string FormatSource(const nlohmann::json& source, const Detail& detail);
 // The result of info.show.
 std::string FormatInfo(const nlohmann::json& info, const Detail& detail);
 // Elements of timeouts.show, limits.show and interfaces.show.

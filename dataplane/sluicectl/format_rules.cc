@@ -157,4 +157,29 @@ std::string FormatState(const json& state, const Detail& detail) {
   return text;
 }
 
+std::string FormatSource(const json& source, const Detail& detail) {
+  const uint64_t rate = Number(source, "rate");
+  std::string text = absl::StrFormat(
+      "%s -> %s ( states %d, connections %d, rate %d.%d/%ds )\n",
+      Text(source, "source"), Text(source, "target"),
+      Number(source, "states"), Number(source, "connections"), rate / 1000,
+      rate % 1000 / 100, Number(source, "rate_seconds"));
+  if (detail.verbose > 0) {
+    absl::StrAppend(&text, "   age ", Duration(Number(source, "age")));
+    if (Number(source, "states") == 0) {
+      absl::StrAppend(&text, ", expires in ",
+                      Duration(Number(source, "expires")));
+    }
+    absl::StrAppendFormat(&text, ", %d pkts, %d bytes",
+                          Number(source, "packets"), Number(source, "bytes"));
+    if (Has(source, "rule")) {
+      const std::string use = Text(source, "use");
+      absl::StrAppend(&text, ", ", use == "route" ? "filter" : use, " rule ",
+                      Number(source, "rule"));
+    }
+    absl::StrAppend(&text, "\n");
+  }
+  return text;
+}
+
 }  // namespace sluice

@@ -12,7 +12,8 @@ std::string_view Usage() {
   return R"(usage: sluicectl [-deghMNnPqrvz] [-a anchor] [-D macro=value]
                  [-F modifier] [-f file] [-i interface]
                  [-k host | network | label | id | key | gateway]
-                 [-o level] [-p socket] [-s modifier [-R number]]
+                 [-K host | network] [-o level] [-p socket]
+                 [-s modifier [-R number]]
                  [-t table -T command [address ...]] [-x level]
                  [--dialect openbsd|freebsd] [--facts file.toml]
                  [--filter name] [--json] [--language-only] [--socket path]
@@ -31,9 +32,9 @@ std::string_view Usage() {
        sluicectl metrics
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
-  -s  rules states info Interfaces labels timeouts memory Tables Anchors
-      Running all
-  -F  rules states info Tables Reset all
+  -s  rules states Sources info Interfaces labels timeouts memory Tables
+      Anchors Running all
+  -F  rules states Sources info Tables Reset all
   -T  add delete replace flush show test kill zero expire
   -o  none basic profile: the optimiser, whatever the ruleset says
   Words of -s, -F, -T and -o may be cut short; -n with -f needs no daemon.

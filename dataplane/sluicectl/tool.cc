@@ -39,6 +39,7 @@ int Tool::Run() {
   if (a.flush && !a.no_action) {
     ok = (*a.flush == Flush::kAll ? FlushAll() : FlushOne(*a.flush)) && ok;
   }
+  if (!a.kill_sources.empty() && !a.no_action) ok = KillSources() && ok;
   if (!a.kill.empty() && !a.no_action) ok = Kill() && ok;
   if (a.table_action) {
     ok = RunTable() && ok;
@@ -309,6 +310,13 @@ bool Tool::FlushOne(Flush flush) {
       output_.Say(absl::StrCat(Number(*result, "killed"), " states cleared"));
       return true;
     }
+    case Flush::kSources: {
+      const auto result = Ask("sources.flush", json::object());
+      if (result == nullptr) return false;
+      output_.Put("sources.flush", *result);
+      output_.Say("source tracking entries cleared");
+      return true;
+    }
     case Flush::kReset: {
       const auto result = Ask("ruleset.flush", {{"options_only", true}});
       if (result == nullptr) return false;
@@ -331,7 +339,9 @@ bool Tool::FlushAll() {
   ok = ok && FlushRules(/*reset_options=*/main);
   if (!tables_first) ok = ok && FlushTables();
   if (!main) return ok;
-  for (Flush flush : {Flush::kStates, Flush::kInfo}) ok = FlushOne(flush) && ok;
+  for (Flush flush : {Flush::kStates, Flush::kSources, Flush::kInfo}) {
+    ok = FlushOne(flush) && ok;
+  }
   output_.Say("pf: interface flags reset");
   return ok;
 }

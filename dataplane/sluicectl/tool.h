@@ -44,6 +44,7 @@ class Tool {
   bool ShowRunning();
   bool ShowLabels();
   bool ShowStates();
+  bool ShowSources();
   bool ShowInfo();
   bool ShowInterfaces();
   bool ShowTables();
@@ -62,6 +63,7 @@ class Tool {
   // What matches, and with -M the states of the same ends the other way.
   bool KillMatching(nlohmann::json params, uint64_t* killed);
   bool SetDebug();
+  bool KillSources();
   bool RunTable();
   bool ShowTable();
   bool TestTable();

@@ -159,6 +159,14 @@ bool Tool::ShowStates() {
               });
 }
 
+bool Tool::ShowSources() {
+  output_.Title("SOURCE TRACKING NODES:");
+  return List("sources.show", json::object(), "sources",
+              [this](const json& source, const json&) {
+                output_.Print(FormatSource(source, detail_));
+              });
+}
+
 bool Tool::ShowInfo() {
   output_.Title("INFO:");
   const auto info = Ask("info.show", json::object());
@@ -206,6 +214,8 @@ bool Tool::ShowOne(Show show) {
       return ShowRules();
     case Show::kStates:
       return ShowStates();
+    case Show::kSources:
+      return ShowSources();
     case Show::kInfo:
       return ShowInfo();
     case Show::kInterfaces:
@@ -239,8 +249,8 @@ bool Tool::ShowOne(Show show) {
 bool Tool::ShowAll() {
   output_.set_titles();
   bool ok = true;
-  for (Show show : {Show::kRules, Show::kStates, Show::kInfo, Show::kLabels,
-                    Show::kTimeouts, Show::kMemory, Show::kTables}) {
+  for (Show show : {Show::kRules, Show::kStates, Show::kSources, Show::kInfo,
+                    Show::kLabels, Show::kTimeouts, Show::kMemory, Show::kTables}) {
     ok = ShowOne(show) && ok;
   }
   return ok;

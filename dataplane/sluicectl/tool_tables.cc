@@ -188,6 +188,42 @@ bool Tool::KillKey() {
   return true;
 }
 
+bool Tool::KillSources() {
+  std::vector<std::vector<Prefix>> ends;
+  for (const std::string& host : arguments_.kill_sources) {
+    ends.push_back(ResolveHost(host, arguments_.no_dns));
+    if (ends.back().empty()) {
+      return Fail(absl::StrCat(host, ": no address is known for it"));
+    }
+  }
+  uint64_t killed = 0;
+  size_t destinations = 0;
+  const auto ask = [&](json params) {
+    const auto result = Ask("sources.kill", std::move(params));
+    if (result != nullptr) killed += Number(*result, "killed");
+    return result != nullptr;
+  };
+  for (const Prefix& source : ends[0]) {
+    if (ends.size() == 1) {
+      if (!ask({{"source", ToString(source)}})) return false;
+      continue;
+    }
+    destinations = 0;
+    for (const Prefix& target : ends[1]) {
+      if (target.address.family != source.address.family) continue;
+      ++destinations;
+      if (!ask({{"source", ToString(source)}, {"target", ToString(target)}})) {
+        return false;
+      }
+    }
+  }
+  output_.Put("kill_sources", {{"killed", killed}});
+  output_.Say(absl::StrCat("killed ", killed, " src nodes from ",
+                           ends[0].size(), " sources and ", destinations,
+                           " destinations"));
+  return true;
+}
+
 bool Tool::KillHosts() {
   std::vector<std::vector<Prefix>> ends;
   for (const std::string& host : arguments_.kill) {

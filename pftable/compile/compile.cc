@@ -183,6 +183,8 @@ class PolicyCompiler {
         request.labels = rule.labels;
         request.timeouts = RuleTimeouts(rule);
         request.max_states = rule.state_options.max_states;
+        request.tracking = RuleTracking(rule);
+        request.overload_table = rule.state_options.overload_table;
         hash = CombineHash(hash, HashText(request.identity));
         result_->listed.push_back(ListedRule{.anchor = named.path,
                                              .rule = &rule,

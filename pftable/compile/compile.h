@@ -37,6 +37,7 @@ inline constexpr uint64_t kMaxEvaluationSteps = 4'000'000;
 // carried out by never holding.
 inline constexpr EngineCapabilities kEngineCapabilities = {
     .anchors = true,
+    .source_tracking = true,
     .packet_sizes = true,
     .received_on = true,
     .sockets = true,

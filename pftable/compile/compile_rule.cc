@@ -89,6 +89,23 @@ uint16_t StateFlags(const Rule& rule) {
 
 }  // namespace
 
+SourceTracking RuleTracking(const Rule& rule) {
+  const StateOptions& options = rule.state_options;
+  SourceTracking tracking;
+  tracking.enabled = rule.state != StateKind::kNone &&
+                     options.source_track != SourceTrack::kNone;
+  if (!tracking.enabled) return tracking;
+  tracking.by_rule = options.source_track == SourceTrack::kRule;
+  tracking.max_nodes = options.max_src_nodes;
+  tracking.max_states = options.max_src_states;
+  tracking.max_connections = options.max_src_conn;
+  tracking.rate = options.max_src_conn_rate;
+  tracking.overload = !options.overload_table.empty();
+  tracking.flush = options.overload_flush;
+  tracking.flush_global = options.overload_flush_global;
+  return tracking;
+}
+
 TimeoutProfile RuleTimeouts(const Rule& rule) {
   TimeoutProfile profile;
   for (const auto& [timeout, value] : rule.state_options.timeouts) {
@@ -142,6 +159,24 @@ uint16_t RuleCompiler::AddressList(const AddressMatch& match) {
   return static_cast<uint16_t>(policy_->address_lists.size() - 1);
 }
 
+absl::StatusOr<uint16_t> RuleCompiler::ReferTo(const std::string& table,
+                                               const std::string& anchor) {
+  const TableKey key{.anchor = anchor, .name = table};
+  const auto [known, fresh] = table_indexes_.try_emplace(
+      key, static_cast<uint16_t>(policy_->referenced_tables.size()));
+  if (fresh) {
+    if (policy_->referenced_tables.size() >=
+        context_.table_slots->capacity()) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("table <", table, ">: too many tables"));
+    }
+    policy_->referenced_tables.push_back(key);
+    policy_->table_references.push_back(0);
+  }
+  ++policy_->table_references[known->second];
+  return known->second;
+}
+
 absl::Status RuleCompiler::CompileAddress(const AddressMatch& match,
                                           const std::string& anchor,
                                           AddressCondition* condition) {
@@ -163,20 +198,9 @@ absl::Status RuleCompiler::CompileAddress(const AddressMatch& match,
       break;
     case AddressKind::kTable: {
       condition->kind = Kind::kTable;
-      const TableKey key{.anchor = anchor, .name = match.name};
-      const auto [known, fresh] = table_indexes_.try_emplace(
-          key, static_cast<uint16_t>(policy_->referenced_tables.size()));
-      if (fresh) {
-        if (policy_->referenced_tables.size() >=
-            context_.table_slots->capacity()) {
-          return absl::ResourceExhaustedError(
-              absl::StrCat("table <", match.name, ">: too many tables"));
-        }
-        policy_->referenced_tables.push_back(key);
-        policy_->table_references.push_back(0);
-      }
-      condition->index = known->second;
-      ++policy_->table_references[known->second];
+      const absl::StatusOr<uint16_t> index = ReferTo(match.name, anchor);
+      if (!index.ok()) return index.status();
+      condition->index = *index;
       break;
     }
     case AddressKind::kDynamicInterface:
@@ -256,6 +280,12 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
   c.log_matches = rule.log.enabled && rule.log.matches;
   c.state = rule.state;
   c.state_flags = StateFlags(rule);
+  if (RuleTracking(rule).enabled) c.side_flags |= kSideSource;
+  if (!rule.state_options.overload_table.empty()) {
+    const absl::StatusOr<uint16_t> table =
+        ReferTo(rule.state_options.overload_table, anchor);
+    if (!table.ok()) return table.status();
+  }
   return absl::OkStatus();
 }
 

@@ -32,6 +32,9 @@ class RuleCompiler {
   absl::Status CompileAddress(const AddressMatch& match,
                               const std::string& anchor,
                               AddressCondition* condition);
+  // The index of a table that a rule names.
+  absl::StatusOr<uint16_t> ReferTo(const std::string& table,
+                                   const std::string& anchor);
   uint16_t AddressList(const AddressMatch& match);
   // kNoTag for no name. ResourceExhausted when there are too many.
   absl::StatusOr<uint16_t> TagOf(const std::string& name);
@@ -43,6 +46,7 @@ class RuleCompiler {
 
 // The values that the rule's `keep state (...)` gives.
 TimeoutProfile RuleTimeouts(const Rule& rule);
+SourceTracking RuleTracking(const Rule& rule);
 
 }  // namespace sluice
 

@@ -103,6 +103,7 @@ struct alignas(64) CompiledRule {
   bool log_matches = false;
   StateKind state = StateKind::kNone;
   uint16_t state_flags = 0;  // StateFlag bits
+  uint32_t side_flags = 0;   // StateSideFlag bits
   uint32_t slot = kDefaultRuleSlot;
   uint32_t number = 0;  // in its ruleset, from 0
   const RuleRecord* record = nullptr;

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "packet/counter.h"
@@ -44,6 +45,28 @@ struct alignas(64) TableCounters {
 };
 static_assert(sizeof(TableCounters) == 128);
 
+// pf's limit counters, in the order and with the names of `pfctl -vsi`.
+enum class LimitCounter : uint8_t {
+  kMaxStates,
+  kMaxSourceStates,
+  kMaxSourceNodes,
+  kMaxSourceConnections,
+  kMaxSourceRate,
+  kOverloadTable,
+  kOverloadFlush,
+  kSynFloods,
+  kSyncookiesSent,
+  kSyncookiesValidated,
+};
+inline constexpr size_t kLimitCounterCount = 10;
+inline constexpr std::array<std::string_view, kLimitCounterCount>
+    kLimitCounterNames = {
+        "max states per rule",  "max-src-states",
+        "max-src-nodes",        "max-src-conn",
+        "max-src-conn-rate",    "overload table insertion",
+        "overload flush states", "synfloods detected",
+        "syncookies sent",      "syncookies validated"};
+
 // The counters of one worker for one filter, in the memory of PolicyCounters.
 class WorkerCounters {
  public:
@@ -69,11 +92,18 @@ class WorkerCounters {
   Counter searches;
   Counter inserts;
   Counter removals;
+  Counter& limit(LimitCounter which) {
+    return limits_[static_cast<size_t>(which)];
+  }
+  const Counter& limit(LimitCounter which) const {
+    return limits_[static_cast<size_t>(which)];
+  }
 
  private:
   Counter* const evaluations_;
   RuleCounters* const rules_;
   TableCounters* const tables_;
+  std::array<Counter, kLimitCounterCount> limits_;
 };
 
 // Plain sums, as the control side works with them.

@@ -85,7 +85,8 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
     RuleSlotInfo info{.anchor = request.anchor,
                       .identity = request.identity,
                       .occurrence = request.occurrence,
-                      .labels = request.labels};
+                      .labels = request.labels,
+                      .overload_table = request.overload_table};
     if (const auto orphan = FindOrphan(request);
         orphan != by_identity_.end()) {
       adopted.push_back({i, orphan->second, std::move(info)});
@@ -122,6 +123,8 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
     slot.info = std::move(one.info);
     records_[one.slot].max_states.store(requests[one.request].max_states,
                                         std::memory_order_relaxed);
+    // No state of it reads this before the policy is published.
+    records_[one.slot].tracking = requests[one.request].tracking;
     auto node = by_identity_.extract(*slot.key);
     node.key() = keys[one.request];
     slot.key = &by_identity_.insert(std::move(node)).position->first;
@@ -148,6 +151,7 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
       record.has_timeouts = requests[i].timeouts != TimeoutProfile();
       record.max_states.store(requests[i].max_states,
                               std::memory_order_relaxed);
+      record.tracking = requests[i].tracking;
       slot.orphan = requests[i].orphan;
       if (slot.orphan) ++orphans_;
     }
@@ -262,7 +266,8 @@ bool RuleSlots::FreeDrained(std::span<TableHandlePtr> handles, size_t* left) {
     if (drain_at_ >= draining_.size()) drain_at_ = 0;
     const uint32_t index = draining_[drain_at_];
     Slot& slot = slots_[index];
-    if (counters_->Rule(index).states != 0) {
+    if (counters_->Rule(index).states != 0 ||
+        records_[index].source_nodes.load(std::memory_order_acquire) != 0) {
       slot.grace_started = false;
       ++drain_at_;
       continue;

@@ -25,9 +25,27 @@
 #include "pftable/engine/lazy_memory.h"
 #include "pftable/engine/reclaimer.h"
 #include "pftable/engine/table_slots.h"
+#include "pftable/policy/rule.h"
 #include "pftable/policy/timeouts.h"
 
 namespace sluice {
+
+// What `keep state (...)` asks of the sources of its states. A zero is no
+// limit.
+struct SourceTracking {
+  bool enabled = false;
+  bool by_rule = false;  // else the rule shares nodes with others
+  bool overload = false;  // RuleSlotInfo::overload_table gets the address
+  bool flush = false;         // ... and the source's states end: the rule's
+  bool flush_global = false;  // ... or all of them
+  uint32_t max_nodes = 0;
+  uint32_t max_states = 0;
+  uint32_t max_connections = 0;
+  RateLimit rate;  // of connections
+
+  friend bool operator==(const SourceTracking&,
+                         const SourceTracking&) = default;
+};
 
 // The part that workers read. Written by the control side before the first
 // generation with the rule is published, then unchanged for as long as
@@ -39,6 +57,7 @@ struct RuleRecord {
   // `max`; zero is no limit. Relaxed: a rule that comes to states which were
   // there before it writes its own.
   std::atomic<uint32_t> max_states{0};
+  SourceTracking tracking;
   // The tables that `from` and `to` name, for their counters. Written by the
   // control side when the table that a name stands for changes; relaxed.
   std::atomic<uint16_t> source_table{kNoTableSlot};
@@ -48,6 +67,8 @@ struct RuleRecord {
   // all workers write it, so the others are spared (WorkerCounters has
   // theirs).
   alignas(64) mutable std::atomic<uint32_t> limited_states{0};
+  // Source nodes that are the rule's own. They may outlive its states.
+  mutable std::atomic<uint32_t> source_nodes{0};
 
   // For TimeoutTicks().
   const TimeoutProfile* rule_timeouts() const {
@@ -88,6 +109,8 @@ struct RuleSlotRequest {
   std::vector<std::string> labels;
   TimeoutProfile timeouts;
   uint32_t max_states = 0;
+  SourceTracking tracking;
+  std::string overload_table;  // a name that the anchor knows
   // Of states whose rule is not there: `identity` is as much of it as they
   // carry, kOrphanIdentityLength digits.
   bool orphan = false;
@@ -100,6 +123,7 @@ struct RuleSlotInfo {
   std::string identity;
   uint32_t occurrence = 0;
   std::vector<std::string> labels;
+  std::string overload_table;
 };
 
 class RuleSlots;

@@ -113,12 +113,14 @@ class Scan {
     }
     verdict_.allow_options = rule.allow_options;
     state.flags |= rule.state_flags;
+    state.side |= rule.side_flags;
     if (verdict_.log) state.flags |= kStateLog;
     if (match_log_all_) state.flags |= kStateLogAll;
     verdict_.keep_state = rule.state != StateKind::kNone && !fragment_ &&
                           !packet_.has(kIcmpError);
     if (verdict_.keep_state && rule.record->StateLimitReached()) {
       verdict_.keep_state = false;
+      counters_.limit(LimitCounter::kMaxStates).Add(1);
       Block(DropReason::kStateLimit, policy_.options.fail_policy);
     }
   }

@@ -25,6 +25,13 @@ enum StateFlag : uint16_t {
   kStateLogMatches = 1 << 8,  // a `log (matches)` rule matched
 };
 
+// Bits of StateTemplate::side and CompiledRule::side_flags: what few states
+// have. A state with any of them has a StateSide (conntrack/state.h).
+enum StateSideFlag : uint32_t {
+  kSideSource = 1 << 0,      // RuleRecord::tracking applies
+  kSideConnection = 1 << 1,  // its source's node counts it as a connection
+};
+
 // The match rules whose counters a packet or state takes part in.
 inline constexpr uint32_t kMaxMatchRules = 8;
 
@@ -35,6 +42,7 @@ struct StateTemplate {
   uint8_t match_count = 0;
   uint16_t tag = kNoTag;
   uint16_t flags = 0;  // StateFlag bits
+  uint32_t side = 0;   // StateSideFlag bits
 
   bool has(StateFlag flag) const { return (flags & flag) != 0; }
 };

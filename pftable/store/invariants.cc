@@ -18,15 +18,19 @@ absl::Status Broken(std::string_view what) {
 // References as the rules have them, without the counts of the compiler.
 std::map<TableKey, uint32_t> WalkReferences(const CompiledPolicy& policy) {
   std::map<TableKey, uint32_t> references;
+  const auto name = [&](const std::string& anchor, const std::string& table) {
+    ++references[{.anchor = anchor, .name = table}];
+    if (!anchor.empty()) ++references[{.anchor = "", .name = table}];
+  };
   const auto count = [&](const std::string& anchor,
                          const AddressMatch& address) {
-    if (address.kind != AddressKind::kTable) return;
-    ++references[{.anchor = anchor, .name = address.name}];
-    if (!anchor.empty()) ++references[{.anchor = "", .name = address.name}];
+    if (address.kind == AddressKind::kTable) name(anchor, address.name);
   };
   for (const ListedRule& listed : policy.listed) {
     count(listed.anchor, listed.rule->source.address);
     count(listed.anchor, listed.rule->destination.address);
+    const std::string& overload = listed.rule->state_options.overload_table;
+    if (!overload.empty()) name(listed.anchor, overload);
   }
   for (const ListedEtherRule& listed : policy.listed_ether) {
     count(listed.anchor, listed.rule->l3_source);

@@ -72,10 +72,11 @@ absl::Status CheckEntryRoom(const Generation& generation,
 
 // A table of a generation in the making that may be edited.
 absl::StatusOr<GenerationTable*> FindEditable(Generation& next,
-                                              const TableKey& key) {
+                                              const TableKey& key,
+                                              bool even_const = false) {
   for (GenerationTable& table : next.table_states) {
     if (table.key != key || !table.active) continue;
-    if (table.is_const) {
+    if (table.is_const && !even_const) {
       return absl::FailedPreconditionError(absl::StrCat(
           NameOf(key), " is const: change it in the ruleset and load that"));
     }
@@ -169,11 +170,12 @@ EditPlan PlanReplace(const AddressTable& before, const Request& request) {
 absl::StatusOr<StagedEdit> StageEdit(PolicyStore& store, const TableKey& key,
                                      std::span<const TableEntry> entries,
                                      bool create, Planner planner,
-                                     bool dry_run) {
+                                     bool dry_run, bool even_const = false) {
   const absl::StatusOr<Request> request = SortedRequest(entries);
   if (!request.ok()) return request.status();
   StagedGeneration staged(*store.generation());
-  absl::StatusOr<GenerationTable*> table = FindEditable(*staged.next, key);
+  absl::StatusOr<GenerationTable*> table =
+      FindEditable(*staged.next, key, even_const);
   const bool created = create && absl::IsNotFound(table.status());
   if (created) table = CreateTable(store, *staged.next, key);
   if (!table.ok()) return table.status();
@@ -229,6 +231,23 @@ absl::StatusOr<StagedEdit> StageAddAddresses(
     std::span<const TableEntry> entries, bool dry_run) {
   return OrNoMemory("edit the table", [&] {
     return StageEdit(store, key, entries, /*create=*/true, PlanAdd, dry_run);
+  });
+}
+
+absl::StatusOr<StagedEdit> StageOverload(PolicyStore& store,
+                                         const TableKey& key,
+                                         std::span<const TableEntry> entries) {
+  return OrNoMemory("edit the table", [&] {
+    const auto edit = [&](const TableKey& table) {
+      return StageEdit(store, table, entries, /*create=*/false, PlanAdd,
+                       /*dry_run=*/false, /*even_const=*/true);
+    };
+    absl::StatusOr<StagedEdit> staged = edit(key);
+    if (absl::IsNotFound(staged.status()) && !key.anchor.empty()) {
+      staged = edit({.anchor = "", .name = key.name});
+    }
+    if (absl::IsNotFound(staged.status())) staged = StagedEdit();
+    return staged;
   });
 }
 

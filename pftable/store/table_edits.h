@@ -41,6 +41,11 @@ struct StagedEdit {
 absl::StatusOr<StagedEdit> StageAddAddresses(
     PolicyStore& store, const TableKey& key,
     std::span<const TableEntry> entries, bool dry_run = false);
+// What `overload` of a rule does: adds to the table that the name stands for in
+// the rule's anchor, const or not. Nothing happens if that is not defined.
+absl::StatusOr<StagedEdit> StageOverload(PolicyStore& store,
+                                         const TableKey& key,
+                                         std::span<const TableEntry> entries);
 absl::StatusOr<StagedEdit> StageDeleteAddresses(
     PolicyStore& store, const TableKey& key,
     std::span<const TableEntry> entries, bool dry_run = false);

@@ -85,6 +85,27 @@ struct StateSlice {
   std::string next;
 };
 
+// What is remembered of a source (pf's source node).
+struct SourceListing {
+  Address source;
+  Address target;  // that a pool gave it; the unspecified address else
+  std::string use;  // "filter", "nat", "rdr", "route"
+  uint32_t states = 0;
+  uint32_t connections = 0;
+  uint32_t rate = 0;          // of connections, in thousandths
+  uint32_t rate_seconds = 0;  // in that time; 0: none is counted
+  uint64_t age = 0;           // seconds
+  uint64_t expires = 0;       // seconds from now; of one without states
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  std::optional<uint32_t> rule;  // whose own it is, if that is in force
+};
+
+struct SourceSlice {
+  std::vector<SourceListing> sources;
+  std::string next;
+};
+
 class StateControl {
  public:
   template <typename T>
@@ -105,6 +126,22 @@ class StateControl {
   // Removes the states that match, without an answer to their hosts. The
   // result counts them.
   virtual void KillStates(const StateQuery& query, Done<uint64_t> done) = 0;
+
+  // About `limit` sources.
+  virtual absl::StatusOr<SourceSlice> ListSources(const std::string& cursor,
+                                                  size_t limit) {
+    static_cast<void>(cursor);
+    static_cast<void>(limit);
+    return SourceSlice{};
+  }
+  // Forgets sources, those within `source` that got a target within `target`;
+  // their states stay. Returns how many.
+  virtual uint64_t KillSources(const std::optional<Prefix>& source,
+                               const std::optional<Prefix>& target) {
+    static_cast<void>(source);
+    static_cast<void>(target);
+    return 0;
+  }
 };
 
 }  // namespace sluice

@@ -185,6 +185,22 @@ json ToJson(const TableEditResult& result) {
   return value;
 }
 
+json ToJson(const SourceListing& source) {
+  json value = {{"source", ToString(source.source)},
+                {"target", ToString(source.target)},
+                {"use", source.use},
+                {"states", source.states},
+                {"connections", source.connections},
+                {"rate", source.rate},
+                {"rate_seconds", source.rate_seconds},
+                {"age", source.age},
+                {"expires", source.expires},
+                {"packets", source.packets},
+                {"bytes", source.bytes}};
+  if (source.rule) value["rule"] = *source.rule;
+  return value;
+}
+
 json ToJson(const TableMatch& result) {
   json value = {{"address", ToString(result.address)}, {"match", result.match}};
   if (result.entry) value["entry"] = ToString(*result.entry);

@@ -14,6 +14,7 @@ namespace sluice {
 
 nlohmann::json ToJson(const RuleListing& rule);
 nlohmann::json ToJson(const StateListing& state);
+nlohmann::json ToJson(const SourceListing& source);
 nlohmann::json ToJson(const TableListing& table);
 nlohmann::json ToJson(const TableAddressListing& address);
 nlohmann::json ToJson(const TableEditResult& result);

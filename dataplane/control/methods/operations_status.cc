@@ -104,6 +104,52 @@ Action ParseFlushStates(Params& params) {
   return [query](std::shared_ptr<Call> call) { Kill(call, query); };
 }
 
+Action ParseShowSources(Params& params) {
+  std::string cursor;
+  size_t limit = kStatesAPage;
+  params.String("cursor", kMaxCursor, &cursor);
+  params.PageSize("limit", kStatesAPage, &limit);
+  return [=](std::shared_ptr<Call> call) {
+    // What states have counted is their sources', too.
+    call->filter()->States().CollectCounters([=] {
+      FilterControl* const filter = call->filter();
+      if (filter == nullptr) return;
+      const absl::StatusOr<SourceSlice> slice =
+          filter->States().ListSources(cursor, limit);
+      if (!slice.ok()) return call->Error(slice.status());
+      json sources = json::array();
+      for (const SourceListing& source : slice->sources) {
+        sources.push_back(ToJson(source));
+      }
+      json result = {{"sources", std::move(sources)}};
+      if (!slice->next.empty()) result["next"] = slice->next;
+      call->Result(std::move(result));
+    });
+  };
+}
+
+Action ParseKillSources(Params& params) {
+  std::optional<Prefix> source, target;
+  params.Prefix("source", &source);
+  params.Prefix("target", &target);
+  return [=](std::shared_ptr<Call> call) {
+    if (!source && !target) {
+      return call->Error(RpcError::kInvalidParams,
+                         "say which sources: to kill all is another order");
+    }
+    const uint64_t killed =
+        call->filter()->States().KillSources(source, target);
+    call->Result({{"killed", killed}});
+  };
+}
+
+Action ParseFlushSources(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    const uint64_t killed = call->filter()->States().KillSources({}, {});
+    call->Result({{"killed", killed}});
+  };
+}
+
 Action ParseShowInfo(Params&) {
   return [](std::shared_ptr<Call> call) {
     call->filter()->States().CollectCounters([call] {
@@ -168,6 +214,9 @@ const std::vector<Method> kStatusMethods = {
     {"info.show", ParseShowInfo, Access::kRead},
     {"interfaces.show", ParseShowInterfaces, Access::kRead},
     {"limits.show", ParseShowLimits, Access::kRead},
+    {"sources.flush", ParseFlushSources, Access::kOperate},
+    {"sources.kill", ParseKillSources, Access::kOperate},
+    {"sources.show", ParseShowSources, Access::kRead},
     {"states.flush", ParseFlushStates, Access::kOperate},
     {"states.kill", ParseKillStates, Access::kOperate},
     {"states.show", ParseShowStates, Access::kRead},

@@ -64,9 +64,20 @@ struct StatesStep {
   std::optional<std::vector<std::string>> lines;
 };
 
-// Counters of a rule, a port or the TFTP helper: name and value.
+// The number of source nodes, and what they are in the form of `pfctl -sS`.
+struct SourcesStep {
+  size_t count = 0;
+  std::optional<std::vector<std::string>> lines;
+};
+
+// Ends source nodes: all, or those of an address or network.
+struct KillSourcesStep {
+  std::optional<Prefix> from;
+};
+
+// Counters of a rule, a port, the TFTP helper or of limits: name and value.
 struct CountersStep {
-  enum class Kind : uint8_t { kRule, kPort, kTftp };
+  enum class Kind : uint8_t { kRule, kPort, kTftp, kLimit };
   Kind kind = Kind::kRule;
   std::string subject;  // number of the rule, name of the port
   std::vector<std::pair<std::string, uint64_t>> values;
@@ -90,7 +101,7 @@ struct FilterStep {
 struct Step {
   int line = 0;
   std::variant<SendStep, WaitStep, CommitStep, TableStep, StatesStep,
-               CountersStep, KillStep, LinkStep, FilterStep>
+               SourcesStep, KillSourcesStep, CountersStep, KillStep, LinkStep, FilterStep>
       action;
 };
 

@@ -1,5 +1,6 @@
 #include "tests/scenarios/runner/scenario_checks.h"
 
+#include <algorithm>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -66,6 +67,19 @@ absl::StatusOr<uint64_t> TftpCounter(const ExpectationTable& table,
   const auto found = values.find(name);
   if (found != values.end()) return found->second;
   return absl::NotFoundError(absl::StrCat("no counter `", name, "`"));
+}
+
+// With a '-' for each blank of its name.
+absl::StatusOr<uint64_t> LimitCounterOf(Simulation& simulation,
+                                        const std::string& name) {
+  for (size_t i = 0; i < kLimitCounterCount; ++i) {
+    std::string known(kLimitCounterNames[i]);
+    std::replace(known.begin(), known.end(), ' ', '-');
+    if (known == name) {
+      return simulation.limit_counter(static_cast<LimitCounter>(i));
+    }
+  }
+  return absl::NotFoundError(absl::StrCat("no limit `", name, "`"));
 }
 
 // States hold what they have counted until somebody asks.
@@ -149,6 +163,50 @@ absl::Status CheckStates(Simulation& simulation) {
   return absl::OkStatus();
 }
 
+// What nodes count is what states hold, and all limits are given back.
+absl::Status CheckSources(Simulation& simulation) {
+  const StateEntries& entries = simulation.states().entries();
+  uint64_t held = 0, open = 0;
+  uint32_t cursor = 0;
+  entries.Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
+    if (!entries.hot(index).has_side()) return;
+    const StateSide& side = entries.side(index);
+    if (side.source == kNoSourceNode) return;
+    ++held;
+    if ((side.flags & kSideConnection) != 0) ++open;
+  });
+  uint64_t nodes = 0, states = 0, connections = 0;
+  std::map<uint32_t, uint32_t> of_rule;
+  cursor = 0;
+  simulation.sources().Visit(&cursor, ~uint32_t{0}, simulation.now(),
+                             [&](const SourceRecord& node) {
+                               ++nodes;
+                               states += node.states;
+                               connections += node.connections;
+                               ++of_rule[node.key.rule_slot];
+                             });
+  // States go on without a node that was taken out.
+  if (nodes != simulation.source_budget().nodes.used() || states > held ||
+      connections > open) {
+    return absl::InternalError(absl::StrCat(
+        nodes, " source nodes listed, ",
+        simulation.source_budget().nodes.used(), " counted; with ", states,
+        " of ", held, " states and ", connections, " of ", open,
+        " connections"));
+  }
+  for (const auto& [slot, count] : of_rule) {
+    if (slot == kNoRuleSlot) continue;
+    const uint32_t counted =
+        simulation.store().rule_slots().record(slot).source_nodes;
+    if (counted != count) {
+      return absl::InternalError(
+          absl::StrCat("the rule in slot ", slot, " counts ", counted,
+                       " source nodes and has ", count));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 DropCounts Drops(const Simulation& simulation, uint16_t port) {
@@ -168,6 +226,8 @@ absl::StatusOr<uint64_t> ReadCounter(Simulation& simulation,
       return PortCounter(simulation.counters(port), name);
     case CountersStep::Kind::kTftp:
       return TftpCounter(simulation.expectations(), name);
+    case CountersStep::Kind::kLimit:
+      return LimitCounterOf(simulation, name);
     case CountersStep::Kind::kRule:
       break;
   }
@@ -242,6 +302,7 @@ absl::StatusOr<std::string> EditTable(
 absl::Status CheckConsistency(Simulation& simulation) {
   if (absl::Status s = CheckPorts(simulation); !s.ok()) return s;
   if (absl::Status s = CheckStates(simulation); !s.ok()) return s;
+  if (absl::Status s = CheckSources(simulation); !s.ok()) return s;
   return CheckInvariants(simulation.store());
 }
 
@@ -251,6 +312,9 @@ absl::Status CheckEnding(Simulation& simulation) {
     return absl::InternalError(absl::StrCat(
         simulation.states().size(), " states and ",
         simulation.expectations().size(), " expectations never end"));
+  }
+  if (simulation.source_budget().nodes.used() != 0) {
+    return absl::InternalError("source nodes never end");
   }
   return CheckConsistency(simulation);
 }

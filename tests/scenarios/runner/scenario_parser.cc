@@ -132,7 +132,7 @@ class Parser {
   }
 
   absl::Status Statement(const std::string& raw) {
-    const bool is_states = raw.starts_with("states");
+    const bool is_states = raw.starts_with("states") || raw.starts_with("sources");
     const std::string text = macros_.Expand(raw, is_states);
     const size_t colon = text.find(": ");
     const std::vector<std::string> words = Words(text);
@@ -153,8 +153,10 @@ class Parser {
       return absl::OkStatus();
     }
     if (word == "table") return Table(text);
-    if (word == "states") return States(words);
-    if (word == "rule" || word == "port" || word == "tftp") {
+    if (word == "states") return States<StatesStep>(words);
+    if (word == "sources") return States<SourcesStep>(words);
+    if (word == "rule" || word == "port" || word == "tftp" ||
+        word == "limit") {
       return Counters(words);
     }
     if (word == "kill") return Kill(words);
@@ -388,8 +390,9 @@ class Parser {
     return absl::OkStatus();
   }
 
+  template <typename ListStep>
   absl::Status States(const std::vector<std::string>& words) {
-    StatesStep step;
+    ListStep step;
     if (words.size() == 2 && words[1] == "{") {
       absl::StatusOr<std::vector<std::string>> block = Block(true);
       if (!block.ok()) return block.status();
@@ -398,7 +401,7 @@ class Parser {
     } else {
       const auto count =
           words.size() == 2 ? ParseNumber(words[1]) : std::nullopt;
-      if (!count || *count < 0) return Wrong("states: a number or `{`");
+      if (!count || *count < 0) return Wrong("a number or `{` expected");
       step.count = static_cast<size_t>(*count);
     }
     Add(std::move(step));
@@ -410,6 +413,8 @@ class Parser {
     size_t i = 1;
     if (words[0] == "tftp") {
       step.kind = CountersStep::Kind::kTftp;
+    } else if (words[0] == "limit") {
+      step.kind = CountersStep::Kind::kLimit;
     } else {
       step.kind = words[0] == "rule" ? CountersStep::Kind::kRule
                                      : CountersStep::Kind::kPort;
@@ -429,6 +434,17 @@ class Parser {
   }
 
   absl::Status Kill(const std::vector<std::string>& words) {
+    if (words.size() >= 2 && words[1] == "sources") {
+      KillSourcesStep sources;
+      if (words.size() == 4 && words[2] == "from") {
+        sources.from = ParsePrefix(words[3]);
+      }
+      if (words.size() != 2 && !sources.from) {
+        return Wrong("kill sources, kill sources from ADDRESS");
+      }
+      Add(sources);
+      return absl::OkStatus();
+    }
     KillStep step;
     if (words.size() == 2 && words[1] == "all") {
       Add(step);

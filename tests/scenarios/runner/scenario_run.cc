@@ -370,6 +370,32 @@ class Run {
     states.entries().Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
       lines.push_back(StateLine(states, states.Record(index, now), now));
     });
+    return Compare("states", step, std::move(lines));
+  }
+
+  absl::Status Do(const SourcesStep& step) {
+    std::vector<std::string> lines;
+    uint32_t cursor = 0;
+    simulation_->sources().Visit(
+        &cursor, ~uint32_t{0}, simulation_->now(),
+        [&](const SourceRecord& node) { lines.push_back(SourceLine(node)); });
+    return Compare("sources", step, std::move(lines));
+  }
+
+  absl::Status Do(const KillSourcesStep& step) {
+    simulation_->sources().Remove(
+        [&](const SourceRecord& node) {
+          return !step.from ||
+                 step.from->Contains(Address::FromBytes(
+                     node.key.family, node.key.address.data()));
+        },
+        simulation_->now());
+    return absl::OkStatus();
+  }
+
+  template <typename ListStep>
+  absl::Status Compare(absl::string_view what, const ListStep& step,
+                       std::vector<std::string> lines) {
     std::sort(lines.begin(), lines.end());
     bool as_expected = lines.size() == step.count;
     if (as_expected && step.lines) {
@@ -381,7 +407,7 @@ class Run {
       as_expected = lines == expected;
     }
     if (as_expected) return absl::OkStatus();
-    return Failure(absl::StrCat("other states than expected:\n  ",
+    return Failure(absl::StrCat("other ", what, " than expected:\n  ",
                                 absl::StrJoin(lines, "\n  ")));
   }
 

@@ -43,10 +43,11 @@ const std::set<std::string_view> kForReaders = {
     "control.version", "filter.list",     "filter.show",  "info.show",
     "interfaces.show", "labels.show",     "limits.show",  "port.list",
     "port.stats",      "restore.metrics", "restore.status", "rules.show",
-    "states.show",     "table.show",      "table.test",   "tables.list",
+    "sources.show",    "states.show",     "table.show",      "table.test",   "tables.list",
     "timeouts.show"};
 const std::set<std::string_view> kForOperators = {
-    "info.clear",   "rules.zero",    "state.export", "states.flush",
+    "info.clear",   "rules.zero",    "sources.flush", "sources.kill",
+    "state.export", "states.flush",
     "states.kill",  "table.add",     "table.delete", "table.flush",
     "table.expire",
     "table.kill",   "table.replace", "table.zero",   "tables.flush"};

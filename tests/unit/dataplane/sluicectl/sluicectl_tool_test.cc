@@ -265,13 +265,15 @@ TEST_F(SluicectlToolTest, FlushesAndSwitches) {
   filter_.tables["t"] = {};
   ExpectIs(Run({"-Fa"}), 0, "",
            "1 tables deleted.\nrules cleared\n1 states cleared\n"
-           "pf: statistics cleared\npf: interface flags reset\n");
+           "source tracking entries cleared\npf: statistics cleared\n"
+           "pf: interface flags reset\n");
   EXPECT_TRUE(filter_.rules.empty());
   EXPECT_TRUE(filter_.last_flush.options);
   // FreeBSD's pfctl has another order.
   ExpectIs(Run({"-Fa", "--dialect=freebsd"}), 0, "",
            "rules cleared\n0 tables deleted.\n0 states cleared\n"
-           "pf: statistics cleared\npf: interface flags reset\n");
+           "source tracking entries cleared\npf: statistics cleared\n"
+           "pf: interface flags reset\n");
   ExpectIs(Run({"-e"}), 0, "", "pf enabled\n");
   ExpectIs(Run({"-e"}), 1, "", "sluicectl: pf already enabled\n");
   ExpectIs(Run({"-d"}), 0, "", "pf disabled\n");

@@ -1,0 +1,235 @@
+// What is known of sources: pf's source nodes. A node stands for one address
+// and one rule (`source-track rule`), for one address and all rules that share
+// (`source-track global`), or for one address and a pool (sticky-address).
+// States hold it; it lives for as long as one does and `src.track` after that.
+//
+// All workers share the table, because the flows of one source belong to
+// several. Nobody waits for anybody: a worker finds a node by walking a chain
+// that only grows at its head, and counts itself in with one compare-and-swap,
+// which is where limits are checked, so that they are exact. Only the control
+// side unlinks, and gives a place out again when no worker can stand on it any
+// more (Reclaimer).
+//
+// A node that has no states and nothing to live for is dead at once, for limits
+// and for whoever looks for it; its place is free when the control side has
+// come by (Purge).
+#ifndef SLUICE_CONNTRACK_SOURCE_NODES_H_
+#define SLUICE_CONNTRACK_SOURCE_NODES_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "conntrack/flow_key.h"
+#include "conntrack/memory.h"
+#include "conntrack/state_budget.h"
+#include "packet/address.h"
+#include "packet/packet.h"
+#include "pftable/engine/counters.h"
+#include "pftable/engine/reclaimer.h"
+#include "pftable/policy/rule.h"
+
+namespace sluice {
+
+using SourceNodeIndex = uint32_t;
+inline constexpr SourceNodeIndex kNoSourceNode = 0xffffffff;
+
+// What it is kept for.
+enum class SourceUse : uint8_t { kFilter, kNat, kRedirect, kRoute };
+
+struct SourceKey {
+  std::array<uint8_t, 16> address{};
+  uint32_t rule_slot = kNoRuleSlot;  // kNoRuleSlot: of all rules
+  uint16_t filter = 0;
+  Family family = Family::kNone;
+  SourceUse use = SourceUse::kFilter;
+
+  friend bool operator==(const SourceKey&, const SourceKey&) = default;
+};
+
+// `set limit src-nodes` of a filter, and what its nodes count. Any lcore.
+struct SourceBudget {
+  StateBudget nodes{0};
+  std::atomic<uint64_t> searches{0};
+  std::atomic<uint64_t> inserts{0};
+  std::atomic<uint64_t> removals{0};
+};
+
+// Whose limits a new node counts for. All of it lives for longer than the node.
+struct SourceOwner {
+  SourceBudget* budget = nullptr;
+  std::atomic<uint32_t>* rule_nodes = nullptr;  // of the rule; null: not counted
+  uint32_t max_nodes = 0;                       // `max-src-nodes`, 0: none
+};
+
+enum class SourceRefusal : uint8_t {
+  kNone,
+  kStates,  // `max-src-states`
+  kNodes,   // `max-src-nodes`
+  kLimit,   // `set limit src-nodes`, or no place in the table
+};
+
+struct SourceResult {
+  SourceNodeIndex node = kNoSourceNode;
+  SourceRefusal refusal = SourceRefusal::kNone;
+};
+
+// What one more connection means.
+struct ConnectionVerdict {
+  bool too_many = false;   // `max-src-conn`
+  bool too_fast = false;   // `max-src-conn-rate`
+};
+
+// A node as values.
+struct SourceRecord {
+  SourceKey key;
+  Address target;  // the pool's address, or none
+  uint32_t states = 0;
+  uint32_t connections = 0;
+  uint32_t rate = 0;  // of connections, in thousandths
+  uint32_t rate_seconds = 0;  // 0: it has none
+  uint32_t age = 0;         // ticks
+  uint32_t expires_in = 0;  // ticks; with states it does not expire
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+};
+
+// pf's threshold: what happened counts for a thousand, which wears off evenly
+// over the period.
+inline constexpr uint32_t kRateUnit = 1000;
+// The value after `ticks` more, before anything is added.
+constexpr uint32_t WornOff(uint32_t value, uint32_t ticks, uint32_t seconds) {
+  const uint64_t period = uint64_t{seconds} * 1000;
+  if (ticks >= period) return 0;
+  return static_cast<uint32_t>(value - value * uint64_t{ticks} / period);
+}
+
+class SourceNodes {
+ public:
+  struct Options {
+    uint32_t capacity = 65536;  // nodes of all filters
+    HashSecret secret{};
+  };
+  // `reclaimer` outlives it. Memory is taken as nodes are made. Errors: no
+  // memory.
+  static absl::StatusOr<std::unique_ptr<SourceNodes>> Build(
+      const Options& options, Reclaimer* reclaimer);
+  SourceNodes(const SourceNodes&) = delete;
+  SourceNodes& operator=(const SourceNodes&) = delete;
+
+  // ---- Workers -------------------------------------------------------------
+
+  // The node of the key, made if there is none, with one state more. With
+  // `max_states` no more than that. `target` is what a new node remembers.
+  SourceResult Take(const SourceKey& key, const SourceOwner& owner,
+                    uint32_t max_states, Tick now,
+                    const Address* target = nullptr);
+  // The node of the key with one state more, or kNoSourceNode.
+  SourceNodeIndex Find(const SourceKey& key);
+  // One state less; `connection`: it was counted as one. Without states the
+  // node lives for `life` more ticks.
+  void Release(SourceNodeIndex node, bool connection, uint32_t life, Tick now);
+  // A state's connection is open. The caller has a state in the node. With a
+  // limit of 0 there is none.
+  ConnectionVerdict AddConnection(SourceNodeIndex node, uint32_t max,
+                                  RateLimit rate, Tick now);
+  void AddTraffic(SourceNodeIndex node, uint64_t packets, uint64_t bytes);
+  const Address& target(SourceNodeIndex node) const {
+    return nodes_[node].target;
+  }
+
+  // ---- Control side, one thread at a time -----------------------------------
+
+  // Looks at no more than `budget` places: ends what has expired and gives out
+  // again what nobody can stand on any more.
+  void Purge(Tick now, uint32_t budget);
+  // Takes nodes out: states that hold them go on without. Returns how many.
+  uint32_t Remove(const std::function<bool(const SourceRecord&)>& which,
+                  Tick now);
+  // Calls visit() for nodes from *cursor on, at most `budget` places; false at
+  // the end.
+  bool Visit(uint32_t* cursor, uint32_t budget, Tick now,
+             const std::function<void(const SourceRecord&)>& visit) const;
+  // As it was made elsewhere; with the states that it has there not counted:
+  // they come on their own. Nothing if there is one already or no room.
+  void Restore(const SourceRecord& record, const SourceOwner& owner, Tick now);
+
+  uint32_t capacity() const { return capacity_; }
+  size_t memory() const { return memory_.size() + bucket_memory_.size(); }
+
+ private:
+  // Bits of Node::states above the number. None: a place without a node.
+  static constexpr uint32_t kLive = 1u << 31;
+  static constexpr uint32_t kDead = 1u << 30;      // ended, to be unlinked
+  static constexpr uint32_t kDetached = 1u << 29;  // taken out by Remove()
+  static constexpr uint32_t kRetired = 1u << 28;   // waits for a grace period
+  static constexpr uint32_t kCount = kRetired - 1;
+  static bool IsLive(uint32_t states) { return (states & kLive) != 0; }
+
+  struct alignas(128) Node {
+    // Written before the node is linked, then unchanged.
+    SourceKey key;
+    Address target;
+    SourceBudget* budget;
+    std::atomic<uint32_t>* rule_nodes;
+    Tick created;
+    // Writers: whoever links it, then the control side. Readers: all.
+    std::atomic<uint32_t> next;
+    // Any worker.
+    std::atomic<uint32_t> states;
+    std::atomic<uint32_t> connections;
+    std::atomic<uint32_t> expires;
+    std::atomic<uint32_t> rate_seconds;
+    std::atomic<uint64_t> rate;  // value above, tick of it below
+    std::atomic<uint64_t> packets;
+    std::atomic<uint64_t> bytes;
+  };
+  static_assert(sizeof(Node) == 128);
+  static_assert(std::atomic<uint64_t>::is_always_lock_free);
+
+  SourceNodes(const Options& options, Reclaimer* reclaimer);
+
+  std::atomic<uint32_t>& BucketOf(const SourceKey& key) const;
+  SourceNodeIndex Walk(uint32_t from, const SourceKey& key,
+                       uint32_t max_states, SourceRefusal* refusal);
+  void Fill(SourceNodeIndex at, const SourceKey& key, const SourceOwner& owner,
+            Tick now);
+  SourceNodeIndex TakePlace();
+  void GiveBackPlace(SourceNodeIndex node);
+  static void GiveBackLimits(const Node& node);
+  void Unlink(SourceNodeIndex node);
+  void Collect();
+  SourceRecord RecordOf(const Node& node, uint32_t states, Tick now) const;
+
+  const HashSecret secret_;
+  Reclaimer* const reclaimer_;
+  const uint32_t capacity_;
+  TableMemory memory_;
+  TableMemory bucket_memory_;
+  Node* nodes_ = nullptr;
+  std::atomic<uint32_t>* buckets_ = nullptr;
+  uint32_t bucket_mask_ = 0;
+  // Free places: a stack, its top below and a count that keeps tops apart
+  // above; and those that were never used.
+  alignas(128) std::atomic<uint64_t> free_{kNoSourceNode};
+  alignas(128) std::atomic<uint32_t> used_{0};
+
+  // Control side.
+  struct Batch {
+    uint64_t grace = 0;
+    std::vector<SourceNodeIndex> nodes;
+  };
+  alignas(128) std::deque<Batch> waiting_;
+  std::vector<SourceNodeIndex> unlinked_;
+  uint32_t purge_at_ = 0;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONNTRACK_SOURCE_NODES_H_

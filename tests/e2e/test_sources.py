@@ -1,0 +1,76 @@
+"""Sources that open too many connections: pf's brute-force guard, live."""
+
+from harness import CLIENTS, NEIGHBOURS, SERVERS, wait_for
+
+RULES = ("table <bad> persist\n"
+         "block all\n"
+         "pass out\n"
+         "pass in on outside proto udp\n"
+         "pass in on outside proto tcp from ! <bad> to port 5201 keep state "
+         "(max-src-conn-rate 3/30, overload <bad> flush global)\n"
+         + NEIGHBOURS)
+
+# Opens as many connections as it is told to, each until it is there or a second
+# has passed, and keeps them.
+CLIENT = """
+import socket, sys, time
+there = []
+for _ in range(int(sys.argv[3])):
+  try:
+    there.append(socket.create_connection((sys.argv[1], int(sys.argv[2])), 1))
+  except OSError:
+    pass
+print(len(there), flush=True)
+time.sleep(float(sys.argv[4]))
+"""
+SERVER = """
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+listener = socket.socket(family)
+listener.bind((sys.argv[1], 5201))
+listener.listen(50)
+kept = []
+while True:
+  kept.append(listener.accept())
+"""
+
+
+def test_overload_and_flush(network, firewall, family):
+  fw = firewall(RULES)
+  network.settle()
+  network.server.start("/usr/bin/python3", "-c", SERVER, SERVERS[family])
+  network.server.wait_for_listener(5201)
+  assert fw.json("-s", "Sources")["sources"] == []
+  network.client.run("/usr/bin/python3", "-c", CLIENT, SERVERS[family], 5201, 3,
+                     0)
+  source, = fw.json("-s", "Sources")["sources"]
+  assert source["source"] == CLIENTS[family]
+  assert source["rate_seconds"] == 30
+  assert 2000 < source["rate"] <= 3000
+  text = fw.ctl("-s", "Sources").stdout
+  assert text.startswith(f"{CLIENTS[family]} -> "), text
+  assert "rate " in text and text.rstrip().endswith("/30s )"), text
+  # The fourth is one too many: it gets nowhere, and nothing of the source does.
+  network.client.run("/usr/bin/python3", "-c", CLIENT, SERVERS[family], 5201, 1,
+                     0)
+  wait_for("the address in the table",
+           lambda: CLIENTS[family] in fw.ctl("-t", "bad", "-T",
+                                             "show").stdout.split())
+  wait_for("the source's states to end", lambda: not [
+      state for state in fw.json("-s", "states")["states"]
+      if state["protocol"] == 6 and state["direction"] == "in"])
+  counters = {c["name"]: c["value"]
+              for c in fw.json("-s", "info")["info"]["limit_counters"]}
+  assert counters["max-src-conn-rate"] == 1
+  assert counters["overload table insertion"] == 1
+  assert counters["overload flush states"] == 1
+  # Forgotten, and out of the table, it may try again.
+  fw.ctl("-K", CLIENTS[family])
+  assert fw.json("-s", "Sources")["sources"] == []
+  fw.ctl("-t", "bad", "-T", "delete", CLIENTS[family])
+  again = network.client.run("/usr/bin/python3", "-c", CLIENT, SERVERS[family],
+                             5201, 1, 0)
+  assert again.stdout.strip() == "1"
+  assert len(fw.json("-s", "Sources")["sources"]) == 1
+  fw.ctl("-F", "Sources")
+  assert fw.json("-s", "Sources")["sources"] == []
