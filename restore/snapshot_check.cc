@@ -99,21 +99,6 @@ bool IsSnapshotName(std::string_view text) {
   return IsName(text, kMaxNameBytes);
 }
 
-bool IsAnchorPath(std::string_view text) {
-  if (text.empty()) return true;
-  if (text.size() > kMaxAnchorPathBytes) return false;
-  size_t component = 0;
-  for (const char c : text) {
-    if (c == '/') {
-      if (component == 0) return false;
-      component = 0;
-    } else if (!IsNameCharacter(c) || ++component > kMaxAnchorComponentBytes) {
-      return false;
-    }
-  }
-  return component != 0;
-}
-
 bool IsSnapshotText(std::string_view text, size_t longest) {
   return !text.empty() && text.size() <= longest &&
          std::all_of(text.begin(), text.end(), [](char c) {

@@ -462,6 +462,9 @@ void Daemon::BeginReload() {
           service_.Ready(Summary("running; the last reload failed"));
         } else {
           rules_ = result->rules;
+          LiveFilter& main = engine_->filters().main();
+          main.States().CollectCounters(
+              [&main] { main.Rules().ClearLoadedCounters(); });
           service_.Ready(Summary("running"));
           LogInfo("{}: {} rules, generation {}", config_.policy.ruleset,
                        result->rules, result->generation);

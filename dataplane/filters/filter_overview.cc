@@ -120,6 +120,14 @@ std::array<uint64_t, 3> FilterOverview::RawStateCounters() const {
   return sums;
 }
 
+uint64_t FilterOverview::RawDecided() const {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < core_->environment.store.workers; ++i) {
+    sum += core_->store.worker_counters(i).decided.value();
+  }
+  return sum;
+}
+
 std::array<uint64_t, 3> FilterOverview::RawSourceCounters() const {
   const SourceBudget& sources = core_->sources;
   return {sources.searches.load(std::memory_order_relaxed),
@@ -176,6 +184,7 @@ FilterInfo FilterOverview::Info() {
     info.drop_counters.push_back({.name = std::string(Name(reason)),
                                   .value = counters.drops[i]});
   }
+  info.decided = RawDecided() - cleared_decided_;
   const std::array<uint64_t, kLimitCounterCount> limits = RawLimitCounters();
   for (size_t i = 0; i < kLimitCounterCount; ++i) {
     info.limit_counters.push_back({.name = std::string(kLimitCounterNames[i]),
@@ -232,6 +241,7 @@ void FilterOverview::ClearInfo() {
   former_ = {};
   for (Member& member : members_) member.base += CountersOf(member);
   cleared_states_ = RawStateCounters();
+  cleared_decided_ = RawDecided();
   cleared_sources_ = RawSourceCounters();
   cleared_limits_ = RawLimitCounters();
   cleared_tftp_ = RawTftpCounters();

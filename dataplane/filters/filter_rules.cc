@@ -6,6 +6,7 @@
 #include <charconv>
 #include <chrono>
 #include <ctime>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,10 +16,60 @@
 #include "pftable/compile/enforce.h"
 #include "pftable/compile/lint.h"
 #include "pftable/engine/reclaimer.h"
+#include "pftable/policy/name.h"
+#include "pftable/policy/names.h"
 #include "pftable/print/printer.h"
 
 namespace sluice {
 namespace {
+
+void CollectAnchors(const Anchor& anchor, const std::string& path, bool below,
+                    std::set<std::string>* paths) {
+  for (const Anchor& child : anchor.children) {
+    const std::string at = path.empty() ? child.name
+                                        : absl::StrCat(path, "/", child.name);
+    // Of one that has had no more than tables, these say whether it is there.
+    const bool tables_only = !child.tables.empty() && child.children.empty() &&
+                             child.rules == Ruleset();
+    if (!tables_only) paths->insert(at);
+    if (below) CollectAnchors(child, at, below, paths);
+  }
+}
+
+bool IsUnnamedCall(std::string_view call) {
+  const size_t slash = call.rfind('/');
+  return call.substr(slash == call.npos ? 0 : slash + 1).starts_with('_');
+}
+
+// How many addresses a table, or an interface in brackets, has; none: there is
+// none.
+std::optional<uint64_t> MembersOf(const Generation& generation,
+                                  const RuleStatus& status,
+                                  const AddressMatch& match) {
+  if (match.kind == AddressKind::kTable) {
+    for (const std::string& anchor : {status.rule.anchor, std::string()}) {
+      const GenerationTable* const table =
+          generation.FindTable({.anchor = anchor, .name = match.name});
+      if (table != nullptr && table->active) return table->contents.size();
+    }
+    return std::nullopt;
+  }
+  const CompiledPolicy& policy = *generation.policy;
+  if (status.index >= policy.rules.size()) return std::nullopt;
+  const CompiledRule& rule = policy.rules[status.index];
+  const AddressCondition& condition =
+      &match == &status.rule.rule->destination.address ? rule.destination
+                                                       : rule.source;
+  if (condition.kind != AddressCondition::Kind::kList) return std::nullopt;
+  const CompiledAddressList& list = policy.address_lists[condition.index];
+  uint64_t members = 0;
+  for (uint32_t i = list.begin; i < list.end; ++i) {
+    const Family family = policy.list_prefixes[i].address.family;
+    if (rule.family == Family::kNone || rule.family == family) ++members;
+  }
+  if (members == 0) return std::nullopt;
+  return members;
+}
 
 bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
   return std::ranges::any_of(diagnostics, [](const Diagnostic& d) {
@@ -79,6 +130,14 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     const std::shared_ptr<const Policy> old = rules_->core_->store.policy();
     const sluice::Options* const base =
         request_.merge_options ? &old->options : nullptr;
+    if (!IsAnchorPath(request_.anchor)) {
+      Diagnostic diagnostic;
+      diagnostic.file = request_.name;
+      diagnostic.message =
+          absl::StrCat("\"", request_.anchor, "\" is no path of an anchor");
+      result_.diagnostics.push_back(std::move(diagnostic));
+      return;
+    }
     absl::StatusOr<ParseResult> parsed =
         from_file_
             ? ParseFile(request_.name, environment.dialect, *facts, profile)
@@ -106,6 +165,10 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     if (result_.HasErrors()) return;
     if (request_.print > 0) result_.text = Printed(parsed->policy, *facts);
     if (request_.lint) Lint(parsed->policy);
+    if (request_.parts != LoadParts()) {
+      KeepParts(&parsed->policy, *old, request_.parts);
+    }
+    KeepAnchors(&parsed->policy, *old, request_.anchor);
     const absl::Status status =
         rules_->core_->store.Define(ticket_, std::move(parsed->policy));
     if (status.ok()) return;
@@ -176,10 +239,13 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
  private:
   // As `pfctl -v -f` prints what it loads.
   std::string Printed(const Policy& policy, const HostFacts& facts) const {
+    PrintParts parts;
+    if (!request_.anchor.empty()) parts.options = parts.queues = false;
     return PrintPolicy(policy, {.dialect = policy.options.dialect,
                                 .facts = &facts,
                                 .flip_port_names = request_.flip_port_names,
                                 .rule_numbers = request_.print > 1,
+                                .parts = parts,
                                 .loaded_anchors = true});
   }
 
@@ -251,16 +317,31 @@ class FilterRules::EarlierJob final : public BuildJob<LoadResult> {
 
 class FilterRules::FlushRulesJob final : public BuildJob<uint64_t> {
  public:
-  explicit FlushRulesJob(std::shared_ptr<FilterRules> rules)
-      : rules_(std::move(rules)), ticket_(rules_->core_->store.Begin()) {}
+  FlushRulesJob(std::shared_ptr<FilterRules> rules, PolicyFlush flush)
+      : rules_(std::move(rules)),
+        flush_(std::move(flush)),
+        ticket_(rules_->core_->store.Begin()) {}
 
   ~FlushRulesJob() override {
     if (!ended_) static_cast<void>(rules_->core_->store.Rollback(ticket_));
   }
 
   void Build() override {
-    status_ = rules_->core_->store.Define(
-        ticket_, Policy(rules_->core_->environment.dialect));
+    PolicyStore& store = rules_->core_->store;
+    const std::shared_ptr<const Policy> old = store.policy();
+    if (old->main.Find(flush_.anchor) == nullptr) {
+      status_ = absl::NotFoundError(
+          absl::StrCat("anchor \"", flush_.anchor, "\" does not exist"));
+      return;
+    }
+    if (!flush_.debug.empty() &&
+        std::ranges::find(DebugWords(old->options.dialect), flush_.debug) ==
+            DebugWords(old->options.dialect).end()) {
+      status_ = absl::InvalidArgumentError(absl::StrCat(
+          "unknown debug level '", flush_.debug, "'"));
+      return;
+    }
+    status_ = store.Define(ticket_, Flushed(*old, flush_));
   }
 
   absl::StatusOr<uint64_t> Publish() override {
@@ -278,6 +359,7 @@ class FilterRules::FlushRulesJob final : public BuildJob<uint64_t> {
 
  private:
   const std::shared_ptr<FilterRules> rules_;
+  const PolicyFlush flush_;
   const Ticket ticket_;
   bool ended_ = false;
   absl::Status status_;
@@ -347,8 +429,45 @@ std::unique_ptr<BuildJob<LoadResult>> FilterRules::BeginLoadFile(
                                    /*from_file=*/true);
 }
 
-std::unique_ptr<BuildJob<uint64_t>> FilterRules::BeginFlushRules() {
-  return std::make_unique<FlushRulesJob>(shared_from_this());
+std::unique_ptr<BuildJob<uint64_t>> FilterRules::BeginFlushRules(
+    PolicyFlush flush) {
+  return std::make_unique<FlushRulesJob>(shared_from_this(),
+                                         std::move(flush));
+}
+
+absl::StatusOr<std::vector<std::string>> FilterRules::ListAnchors(
+    const std::string& anchor, bool below) {
+  const PolicyListing listing(core_->store);
+  const Anchor* const top = listing.policy()->main.Find(anchor);
+  std::set<std::string> paths;
+  if (top != nullptr) CollectAnchors(*top, anchor, below, &paths);
+  // Those that have no more than a table.
+  bool known = top != nullptr;
+  for (const GenerationTable& table : listing.generation().table_states) {
+    if (!table.active) continue;
+    std::string_view path = table.key.anchor;
+    known = known || path == anchor;
+    if (!anchor.empty()) {
+      if (!path.starts_with(anchor) || path.size() <= anchor.size() ||
+          path[anchor.size()] != '/') {
+        continue;
+      }
+      known = true;
+    } else if (path.empty()) {
+      continue;
+    }
+    const size_t start = anchor.empty() ? 0 : anchor.size() + 1;
+    for (size_t slash = path.find('/', start);;
+         slash = path.find('/', slash + 1)) {
+      paths.emplace(path.substr(0, slash));
+      if (!below || slash == path.npos) break;
+    }
+  }
+  if (!known) {
+    return absl::NotFoundError(
+        absl::StrCat("anchor \"", anchor, "\" does not exist"));
+  }
+  return std::vector<std::string>(paths.begin(), paths.end());
 }
 
 // ---- Rules -----------------------------------------------------------------
@@ -384,9 +503,15 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
   }
   const std::shared_ptr<const HostFacts> facts =
       core_->environment.ports->facts();
-  const PrintOptions print = {.dialect = rule_cache_->policy->options.dialect,
-                              .facts = facts.get(),
-                              .flip_port_names = query.flip_port_names};
+  PrintOptions print = {.dialect = rule_cache_->policy->options.dialect,
+                        .facts = facts.get(),
+                        .flip_port_names = query.flip_port_names};
+  const RuleStatus* printed = nullptr;
+  if (query.members) {
+    print.members = [&](const AddressMatch& match) {
+      return MembersOf(listing.generation(), *printed, match);
+    };
+  }
   RuleSlice slice;
   slice.generation = generation;
   slice.uid = loader_uid_;
@@ -396,6 +521,7 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
   for (; i < rules.size() && slice.rules.size() < limit; ++i) {
     const RuleStatus& status = rules[i];
     const Rule& rule = *status.rule.rule;
+    printed = &status;
     if (!query.interface.empty() && rule.on.IsSet() &&
         rule.on.name != query.interface) {
       continue;
@@ -408,7 +534,10 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
                       .packets = status.counts.packets,
                       .bytes = status.counts.bytes,
                       .states = status.counts.states,
-                      .state_creations = status.counts.states_created}});
+                      .state_creations = status.counts.states_created},
+         .calls = rule.anchor_path,
+         .calls_below = rule.anchor_wildcard,
+         .calls_unnamed = IsUnnamedCall(rule.anchor_call)});
   }
   if (i < rules.size()) slice.next = absl::StrCat(generation, ":", i);
   return slice;
@@ -424,6 +553,11 @@ void FilterRules::ClearRuleCounters() {
   rule_cache_.reset();
 }
 
+void FilterRules::ClearLoadedCounters() {
+  ZeroLoadedRules(core_->store);
+  rule_cache_.reset();
+}
+
 uint8_t FilterRules::Describe(const LogRecord& record, PflogContext* context) {
   context->dialect = core_->store.policy()->options.dialect;
   context->loader_uid = loader_uid_;
@@ -434,16 +568,19 @@ uint8_t FilterRules::Describe(const LogRecord& record, PflogContext* context) {
       core_->rules_by_slot.Find(record.rule_slot);
   if (rule == nullptr) return 0;
   context->rule_identifier = rule->identifier;
+  const RuleIndex::Entry* const taker =
+      core_->rules_by_slot.Find(record.log_slot);
+  const uint8_t pflog = taker != nullptr ? taker->pflog : rule->pflog;
   if (rule->anchor.empty()) {
     context->rule = rule->number;
-    return rule->pflog;
+    return pflog;
   }
   context->anchor = rule->anchor;
   context->subrule = rule->number;
   const RuleIndex::Entry* const call =
       core_->rules_by_slot.Find(record.anchor_slot);
   if (call != nullptr) context->rule = call->number;
-  return rule->pflog;
+  return pflog;
 }
 
 }  // namespace sluice

@@ -44,9 +44,12 @@ class FilterRules final : public RuleControl,
 
   std::unique_ptr<BuildJob<LoadResult>> BeginLoad(
       LoadRequest request) override;
-  std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() override;
   std::unique_ptr<BuildJob<ExplainResult>> BeginExplain(
       ExplainRequest request) override;
+  std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules(
+      PolicyFlush flush) override;
+  absl::StatusOr<std::vector<std::string>> ListAnchors(
+      const std::string& anchor, bool below) override;
   absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,
                                       const std::string& cursor,
                                       size_t limit) override;
@@ -58,6 +61,7 @@ class FilterRules final : public RuleControl,
   std::optional<uint64_t> ConfirmLeft() override {
     return history_.Left(core_->SinceStart());
   }
+  void ClearLoadedCounters() override;
 
  private:
   class LoadJob;

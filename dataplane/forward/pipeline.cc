@@ -415,7 +415,8 @@ inline void Pipeline::PassByState(uint32_t i, StateIndex state, bool log,
     const StateTemplate values = states_.entries().TemplateOf(state);
     Log(i, {.rule_slot = values.rule_slot,
             .anchor_slot = values.anchor_slot,
-            .action = RuleAction::kPass},
+            .action = RuleAction::kPass,
+            .log_slot = values.rule_slot},
         DropReason::kMatch, judgement);
   }
 }
@@ -478,6 +479,7 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement) {
                               .tag = tags_[i],
                               .now = judgement.now,
                               .random = Random()};
+  filter.counters->decided.Add(1);
   if ((classified_ & Bit(i)) == 0) {
     return Classify(*filter.generation, input, verdict_cache_,
                     *filter.counters);
@@ -617,7 +619,8 @@ void Pipeline::LogVerdict(uint32_t i, const Verdict& verdict, bool passed,
   if (reason == DropReason::kIpOption && !verdict.log) {
     Log(i, {.rule_slot = verdict.state.rule_slot,
             .anchor_slot = verdict.state.anchor_slot,
-            .action = RuleAction::kBlock},
+            .action = RuleAction::kBlock,
+            .log_slot = verdict.state.rule_slot},
         reason, judgement);
   }
 }
@@ -632,6 +635,7 @@ void Pipeline::Log(uint32_t i, const LoggedRule& rule, DropReason reason,
   record->now = judgement.now;
   record->rule_slot = rule.rule_slot;
   record->anchor_slot = rule.anchor_slot;
+  record->log_slot = rule.log_slot;
   record->filter = judgement.where.filter;
   record->interface = judgement.at.interface.id;
   record->length = info.ip_length;

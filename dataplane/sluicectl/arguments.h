@@ -29,11 +29,21 @@ enum class Show : uint8_t {
   kMemory,
   kTables,
   kCommits,
+  kAnchors,
+  kRunning,
   kAll,
 };
 
 // -F
-enum class Flush : uint8_t { kRules, kStates, kSources, kInfo, kTables, kAll };
+enum class Flush : uint8_t {
+  kRules,
+  kStates,
+  kSources,
+  kInfo,
+  kTables,
+  kReset,  // the options
+  kAll,
+};
 
 // -T
 enum class TableAction : uint8_t {
@@ -46,6 +56,7 @@ enum class TableAction : uint8_t {
   kShow,
   kTest,
   kZero,
+  kExpire,
 };
 
 // Commands in words, beside pfctl's flags.
@@ -111,7 +122,11 @@ struct Arguments {
   std::vector<std::string> operands;  // after the flags: addresses for -T
   std::vector<std::string> kill;      // -k, once or twice
   std::vector<std::string> kill_sources;  // -K, once or twice
-  std::string anchor;                 // -a
+  // -a PATH, without a leading '/' and without "*" or "/*" behind, which mean
+  // the anchors below it, too; of "/*" their rules stand as if called.
+  std::string anchor;
+  bool below = false;
+  bool children = false;
   std::string interface;              // -i
   std::vector<std::pair<std::string, std::string>> macros;  // -D
   std::optional<Dialect> dialect;                           // --dialect
@@ -136,6 +151,8 @@ struct Arguments {
   bool enable = false;                                      // -e
   bool disable = false;                                     // -d
   bool zero = false;                                        // -z
+  std::string debug_level;                                  // -x
+  bool kill_match = false;                                  // -M
   bool no_dns = false;  // -N of OpenBSD, -S of FreeBSD
   bool flip_port_names = false;                             // -P
   bool json = false;                                        // --json

@@ -131,6 +131,30 @@ std::string FormatTime(uint64_t unix_time) {
   return text;
 }
 
+void AppendCleared(const json& counted, std::string* text) {
+  if (const uint64_t cleared = Number(counted, "cleared"); cleared != 0) {
+    absl::StrAppendFormat(text, "\tCleared:     %s\n", FormatTime(cleared));
+  }
+}
+
+// pf's `match` is what rules have decided, passed or blocked.
+json DropsAsPf(const json& info) {
+  json drops = Member(info, "drop_counters");
+  if (!Has(info, "decided")) return drops;
+  for (json& drop : drops) {
+    if (Text(drop, "name") == "match") drop["value"] = Number(info, "decided");
+  }
+  return drops;
+}
+
+// As pfctl prints it: FreeBSD's words begin with a capital.
+std::string DebugWord(std::string word) {
+  for (const char* freebsd : {"none", "urgent", "misc", "loud"}) {
+    if (word == freebsd) word[0] = static_cast<char>(word[0] - 'a' + 'A');
+  }
+  return word;
+}
+
 std::string FormatInfo(const json& info, const Detail& detail) {
   const uint64_t runtime = Number(info, "since");
   std::string status =
@@ -141,7 +165,7 @@ std::string FormatInfo(const json& info, const Detail& detail) {
                           runtime / 60 % 60, runtime % 60);
   }
   std::string text = absl::StrFormat(
-      "%-44s%15s\n\n", status, absl::StrCat("Debug: ", Text(info, "debug")));
+      "%-44s%15s\n\n", status, absl::StrCat("Debug: ", DebugWord(Text(info, "debug"))));
   if (detail.verbose > 0) {
     absl::StrAppend(&text, "Hostid:   0x", Text(info, "host_id"), "\n");
     absl::StrAppend(&text, "Checksum: 0x", Text(info, "checksum"), "\n\n");
@@ -165,7 +189,7 @@ std::string FormatInfo(const json& info, const Detail& detail) {
   AppendTftp(Member(info, "tftp_counters"), runtime, &text);
   AppendNotCarriedOut(Member(info, "not_carried_out"), &text);
   absl::StrAppend(&text, "Counters\n");
-  AppendCounters(Member(info, "drop_counters"), runtime, &text);
+  AppendCounters(DropsAsPf(info), runtime, &text);
   if (detail.verbose > 0) {
     if (Has(info, "control")) AppendControl(Member(info, "control"), &text);
     if (Has(info, "classifier")) {
@@ -233,8 +257,7 @@ std::string FormatInterface(const json& interface, const Detail& detail) {
   }
   absl::StrAppend(&text, "\n");
   if (detail.verbose < 2) return text;
-  absl::StrAppendFormat(&text, "\tCleared:     %s\n",
-                        FormatTime(Number(interface, "cleared")));
+  AppendCleared(interface, &text);
   absl::StrAppendFormat(
       &text, "\tReferences:  [ States:  %-18d Rules: %-18d ]\n",
       Number(interface, "states"), Number(interface, "rules"));

@@ -11,11 +11,12 @@
 namespace sluice {
 
 std::string_view Usage() {
-  return R"(usage: sluicectl [-deghNnPqrvz] [-a anchor] [-D macro=value]
-                 [-F modifier]
-                 [-f file] [-i interface] [-k host | network | label | id]
-                 [-K host | network] [-o level] [-p socket] [-s modifier [-R number]]
-                 [-t table -T command [address ...]]
+  return R"(usage: sluicectl [-deghMNnPqrvz] [-a anchor] [-D macro=value]
+                 [-F modifier] [-f file] [-i interface]
+                 [-k host | network | label | id | key | gateway]
+                 [-K host | network] [-o level] [-p socket]
+                 [-s modifier [-R number]]
+                 [-t table -T command [address ...]] [-x level]
                  [--confirm seconds] [--only-if generation]
                  [--confirm-commit | --rollback n]
                  [--dialect openbsd|freebsd] [--facts file.toml]
@@ -39,13 +40,14 @@ std::string_view Usage() {
                  [--ip-options] [--tag tag] [-f file] [-v]
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
-  -s  rules states Sources info Interfaces labels timeouts memory Tables commits all
-  -F  rules states Sources info Tables all
-  -T  add delete replace flush show test kill zero
+  -s  rules states Sources info Interfaces labels timeouts memory Tables
+      commits Anchors Running all
+  -F  rules states Sources info Tables Reset all
+  -T  add delete replace flush show test kill zero expire
   -o  none basic profile: the optimiser, whatever the ruleset says
   Words of -s, -F, -T and -o may be cut short; -n with -f needs no daemon.
   With --dialect freebsd: -S for -N, -m to keep options that a file does not
-  set, and with -nf only the queues (-A), translation (-N), options (-O),
+  set, and with -f only the queues (-A), translation (-N), options (-O),
   filter rules (-R) or tables (-T load) of the file.
 )";
 }
@@ -155,6 +157,15 @@ CHECKS AND LOADS
                        in no other way, by its name in the message that
                        refuses it: divert-to, rtable, ... Each load warns, and
                        -s info lists it.
+
+ANCHORS
+  -a PATH goes with -f, -F rules|Tables|all, -s rules|labels|Tables|Anchors and
+  -T: what is loaded, flushed and shown is the anchor's. A load of the main
+  ruleset leaves anchors alone but for those that the file itself has.
+  -a 'PATH/*', -a '*'  those below it, too: -s shows their rules in braces, -F
+                       empties them all.
+  -s Anchors           the anchors in the main ruleset or in -a PATH; with -v
+                       those below them.
 
 FILTERS
   A filter is a pf of its own: rules, tables, options, states. It judges what

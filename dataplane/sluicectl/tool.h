@@ -16,6 +16,7 @@
 #include "dataplane/sluicectl/format.h"
 #include "dataplane/sluicectl/output.h"
 #include "nlohmann/json_fwd.hpp"
+#include "pftable/host/host_facts.h"
 
 namespace sluice {
 
@@ -37,6 +38,12 @@ class Tool {
   bool ShowOne(Show show);
   bool ShowAll();
   bool ShowRules();
+  // The rules of an anchor, `depth` deep in those that are asked for; with
+  // `children`, what a call of all below it would show.
+  bool ShowRulesOf(const std::string& anchor, int depth, bool children);
+  bool ShowLabelsOf(const std::string& anchor);
+  bool ShowAnchors();
+  bool ShowRunning();
   bool ShowLabels();
   bool ShowStates();
   bool ShowSources();
@@ -45,9 +52,20 @@ class Tool {
   bool ShowTables();
   bool ShowCommits();
   bool FlushOne(Flush flush);
+  bool FlushRules(bool reset_options);
+  bool FlushTables();
+  // Says which anchors are about to be emptied, as pfctl does.
+  bool SayRemoving();
+  // The paths below -a's, or what is directly in it.
+  std::unique_ptr<nlohmann::json> Anchors(const std::string& anchor,
+                                          bool below);
   bool FlushAll();
   bool Kill();
   bool KillHosts();
+  bool KillKey();
+  // What matches, and with -M the states of the same ends the other way.
+  bool KillMatching(nlohmann::json params, uint64_t* killed);
+  bool SetDebug();
   bool KillSources();
   bool RunTable();
   bool ShowTable();
@@ -87,6 +105,8 @@ class Tool {
   // The parameters with which ruleset.load takes the file, or null after an
   // error.
   std::unique_ptr<nlohmann::json> RulesetParams(const std::string& path);
+  // -v: which names of hosts gave which addresses.
+  void SayResolved(const HostFacts& facts);
   // What a load that succeeded has to say.
   void ShowWarnings(const nlohmann::json& result);
 
@@ -102,7 +122,7 @@ class Tool {
   bool Fail(const std::string& message);
   // "N things done." with pfctl's word for -n.
   void Done(const std::string& what);
-  nlohmann::json RuleParams() const;
+  nlohmann::json RuleParams(const std::string& anchor) const;
 
   const Arguments& arguments_;
   Caller* const caller_;

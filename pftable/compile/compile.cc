@@ -315,7 +315,9 @@ class PolicyCompiler {
             .is_const = table.is_const,
             .counters = table.counters,
             .has_contents = table.has_contents,
-            .contents = ContentsOf(table)});
+            .in_force = table.in_force,
+            .contents =
+                table.in_force ? AddressTable() : ContentsOf(table)});
       }
     }
   }

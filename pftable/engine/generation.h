@@ -137,6 +137,8 @@ struct CompiledPolicy {
     bool is_const = false;
     bool counters = false;
     bool has_contents = false;
+    // As it is in the generation before, if it is there at all.
+    bool in_force = false;
     AddressTable contents;
   };
   std::vector<DefinedTable> defined_tables;

@@ -156,14 +156,20 @@ class Scan {
     if (rule.log || log_matches_) Log(rule, anchor_slot);
     if (rule.log) verdict_.log = true;
     if (rule.log_all) match_log_all_ = true;
-    if (rule.log_matches) log_matches_ = true;
+    if (rule.log_matches) {
+      log_matches_ = true;
+      matches_slot_ = rule.slot;
+    }
   }
 
   void Log(const CompiledRule& rule, uint32_t anchor_slot) {
     if (verdict_.logged_count == kMaxLoggedRules) return;
     verdict_.logged[verdict_.logged_count++] = {.rule_slot = rule.slot,
                                                 .anchor_slot = anchor_slot,
-                                                .action = rule.action};
+                                                .action = rule.action,
+                                                .log_slot = log_matches_
+                                                                ? matches_slot_
+                                                                : rule.slot};
   }
 
   bool PriorityMatches(const CompiledRule& rule) const {
@@ -240,6 +246,7 @@ class Scan {
   uint32_t decisions_ = 0;
   bool match_log_all_ = false;
   bool log_matches_ = false;
+  uint32_t matches_slot_ = 0;  // of the last rule that set it
 };
 
 }  // namespace sluice

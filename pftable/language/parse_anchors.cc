@@ -158,8 +158,8 @@ bool AnchorParser::ParseAnchor(SourcePlace place) {
     if (!body) return false;
     opened = *body;
   }
-  const auto refuse_body = [&](SourcePlace at, const char* message) {
-    in_.Error(at, message);
+  const auto refuse_body = [&](SourcePlace at, std::string message) {
+    in_.Error(at, std::move(message));
     in_.SkipBody();
     return false;
   };
@@ -179,13 +179,19 @@ bool AnchorParser::ParseAnchor(SourcePlace place) {
     if (has_body) in_.SkipBody();
     return false;
   }
+  if (ok && has_body && name.find('/') != name.npos) {
+    return refuse_body(
+        opened, "anchor paths containing '/' cannot be used for inline anchors");
+  }
   rule.rule.anchor_wildcard = wildcard;
 
   // Within this policy; an absolute path may lead out of it.
   std::string inner = rule.rule.anchor_path;
   bool inside = true;
   if (!draft_.input().anchor.empty()) {
-    inside = inner.rfind(draft_.input().anchor, 0) == 0;
+    const size_t size = draft_.input().anchor.size();
+    inside = inner.rfind(draft_.input().anchor, 0) == 0 &&
+             (inner.size() == size || inner[size] == '/');
     inner = inside ? inner.substr(draft_.input().anchor.size()) : "";
     if (!inner.empty() && inner[0] == '/') inner.erase(0, 1);
   }
@@ -195,6 +201,10 @@ bool AnchorParser::ParseAnchor(SourcePlace place) {
   if (!inside) {
     return refuse_body(
         opened, "the body of an anchor outside of the one that is loaded");
+  }
+  const std::vector<std::string>& defined = draft_.policy().defined_anchors;
+  if (std::find(defined.begin(), defined.end(), inner) != defined.end()) {
+    return refuse_body(opened, "inline anchor '" + name + "' already exists");
   }
   return ParseBody(std::move(inner), opened);
 }

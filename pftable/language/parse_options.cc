@@ -250,10 +250,8 @@ bool SetParser::ParseOnOff(std::string_view what, bool& value) {
 bool SetParser::ParseSetReassemble(SourcePlace place) {
   bool yes = false;
   if (!ParseOnOff("reassemble", yes)) return false;
+  // As in pf, "no no-df" is read, printed, and means no.
   const bool no_df = in_.AcceptWord("no-df");
-  if (no_df && !yes) {
-    return in_.Error(in_.token().place, "'no-df' needs 'reassemble yes'");
-  }
   draft_.policy().options.reassemble = !yes    ? Reassembly::kNo
                                        : no_df ? Reassembly::kYesNoDf
                                                : Reassembly::kYes;

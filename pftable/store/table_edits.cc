@@ -97,9 +97,10 @@ absl::StatusOr<GenerationTable*> CreateTable(PolicyStore& store,
     return absl::InvalidArgumentError(absl::StrCat(
         NameOf(key), ": a table's name has letters, digits and _ . : - only"));
   }
-  if (next.policy->source->main.Find(key.anchor) == nullptr) {
-    return absl::NotFoundError(
-        absl::StrCat("anchor \"", key.anchor, "\" does not exist"));
+  // As in pf, a table may be there before its anchor has rules.
+  if (!IsAnchorPath(key.anchor)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", key.anchor, "\" is no path of an anchor"));
   }
   auto table = std::ranges::find(next.table_states, key,
                                  &GenerationTable::key);
@@ -233,6 +234,12 @@ void Deactivate(GenerationTable& table) {
   table.contents = AddressTable();
 }
 
+bool IsAtOrBelow(std::string_view path, std::string_view anchor) {
+  return anchor.empty() || path == anchor ||
+         (path.substr(0, anchor.size()) == anchor &&
+          path.substr(anchor.size(), 1) == "/");
+}
+
 // Ends an edit: without the tables that nothing defines or names.
 void FinishWithoutUnused(Generation& next) {
   std::erase_if(next.table_states, [&](const GenerationTable& table) {
@@ -326,13 +333,16 @@ absl::StatusOr<StagedGeneration> StageKillTable(PolicyStore& store,
 }
 
 absl::StatusOr<StagedKills> StageKillTables(PolicyStore& store,
-                                            std::string_view anchor) {
+                                            std::string_view anchor,
+                                            bool below) {
   return OrNoMemory("kill the tables", [&]() -> absl::StatusOr<StagedKills> {
     StagedGeneration staged(*store.generation());
     StagedKills kills;
     for (GenerationTable& table : staged.next->table_states) {
       // pf leaves const tables alone here.
-      if (table.key.anchor != anchor || !table.active || table.is_const) {
+      const bool in_it = below ? IsAtOrBelow(table.key.anchor, anchor)
+                               : table.key.anchor == anchor;
+      if (!in_it || !table.active || table.is_const) {
         continue;
       }
       Deactivate(table);

@@ -80,9 +80,11 @@ struct StagedKills {
   uint32_t killed = 0;
   StagedGeneration generation;
 };
-// The same for all tables of the anchor that are not const.
+// The same for all tables of the anchor that are not const; with `below`, for
+// those of the anchors below it too.
 absl::StatusOr<StagedKills> StageKillTables(PolicyStore& store,
-                                            std::string_view anchor);
+                                            std::string_view anchor,
+                                            bool below = false);
 
 }  // namespace sluice
 

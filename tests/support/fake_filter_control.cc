@@ -84,7 +84,9 @@ std::unique_ptr<BuildJob<LoadResult>> FakeFilterControl::BeginLoad(
       });
 }
 
-std::unique_ptr<BuildJob<uint64_t>> FakeFilterControl::BeginFlushRules() {
+std::unique_ptr<BuildJob<uint64_t>> FakeFilterControl::BeginFlushRules(
+    PolicyFlush flush) {
+  last_flush = std::move(flush);
   return std::make_unique<FunctionJob<uint64_t>>(
       [] {},
       [this]() -> absl::StatusOr<uint64_t> {
@@ -285,7 +287,8 @@ std::unique_ptr<BuildJob<TableEditResult>> FakeFilterControl::BeginTableEdit(
       [this] { return outdated > 0 && outdated-- > 0; });
 }
 
-std::unique_ptr<BuildJob<uint64_t>> FakeFilterControl::BeginFlushTables() {
+std::unique_ptr<BuildJob<uint64_t>> FakeFilterControl::BeginFlushTables(
+    const std::string&, bool) {
   return std::make_unique<FunctionJob<uint64_t>>(
       [] {},
       [this]() -> absl::StatusOr<uint64_t> {

@@ -16,6 +16,7 @@
 #include "dataplane/control/api/build_job.h"
 #include "packet/packet.h"
 #include "pftable/policy/diagnostic.h"
+#include "pftable/policy/merge_policy.h"
 #include "pftable/policy/policy.h"
 
 namespace sluice {
@@ -33,12 +34,18 @@ struct LoadRequest {
   std::vector<SourceFile> files{};  // all that it includes or reads tables from
   // -D name=value, which win over the file's own.
   std::vector<std::pair<std::string, std::string>> macros{};
+  // What host names mean: the daemon asks no resolver.
+  std::vector<std::pair<std::string, std::vector<Address>>> hosts{};
   // None: the dialect of the daemon's configuration.
   std::optional<Dialect> dialect{};
   // None: what the ruleset says.
   std::optional<RulesetOptimization> optimization{};
   // Options that the text does not set stay as they are in force.
   bool merge_options = false;
+  // The anchor that it is loaded into; empty: it is the main ruleset.
+  std::string anchor{};
+  // Not all: the others stay as they are in force.
+  LoadParts parts{};
   // What may be left out of the text, by its names in messages: "divert-to".
   std::vector<std::string> without{};
   // Print what is loaded, as pfctl -v does; 2: with numbers.
@@ -98,6 +105,11 @@ struct RuleListing {
   std::string text;  // canonical, in the dialect of the ruleset
   std::vector<std::string> labels;
   RuleCounterValues counters;
+  // Of the call of an anchor: its path, whether it calls those below that, and
+  // whether it is an unnamed one, whose rules are shown with the call.
+  std::string calls{};
+  bool calls_below = false;
+  bool calls_unnamed = false;
 };
 
 struct RuleQuery {
@@ -105,6 +117,8 @@ struct RuleQuery {
   std::string interface;  // only rules that name it, or none; empty: all
   // -P: the other way of printing ports and ICMP types than the dialect's.
   bool flip_port_names = false;
+  // -vv: how many addresses tables and interfaces in brackets have.
+  bool members = false;
 };
 
 struct RuleSlice {
@@ -170,9 +184,6 @@ class RuleControl {
   // changes and the result's diagnostics say why.
   virtual std::unique_ptr<BuildJob<LoadResult>> BeginLoad(
       LoadRequest request) = 0;
-  // No rules and no options are left; persistent tables stay. The result is
-  // the generation.
-  virtual std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() = 0;
   // The ruleset that was in force `back` commits ago, from 1 on, comes back.
   virtual std::unique_ptr<BuildJob<LoadResult>> BeginRollback(size_t back,
                                                               uint32_t uid,
@@ -188,6 +199,14 @@ class RuleControl {
   // hands the result over.
   virtual std::unique_ptr<BuildJob<ExplainResult>> BeginExplain(
       ExplainRequest request) = 0;
+  // What is loaded anew but for what is flushed; tables that no rule names
+  // any more go, unless they are persistent. The result is the generation.
+  virtual std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules(
+      PolicyFlush flush) = 0;
+  // Paths of the anchors in `anchor` (empty: the main ruleset), in order; with
+  // `below`, of all that are below it. NotFound for one that is not there.
+  virtual absl::StatusOr<std::vector<std::string>> ListAnchors(
+      const std::string& anchor, bool below) = 0;
   // At most `limit` rules from `cursor` on. A generation published between
   // two slices ends the listing with an AbortedError.
   virtual absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,
@@ -195,6 +214,8 @@ class RuleControl {
                                               size_t limit) = 0;
   // Zeroes the counters of all rules.
   virtual void ClearRuleCounters() = 0;
+  // The same for the rules of the last load, unless they are to keep them.
+  virtual void ClearLoadedCounters() = 0;
 };
 
 }  // namespace sluice

@@ -59,6 +59,7 @@ struct FilterInfo {
   uint64_t source_nodes = 0;
   std::vector<NamedCounter> drop_counters;   // by DropReason, in its order
   std::vector<NamedCounter> limit_counters;  // "max states per rule", ...
+  uint64_t decided = 0;  // packets that rules have passed or blocked
   // Of the TFTP helper; empty if it is off. "in_use", "families": now.
   std::vector<NamedCounter> tftp_counters;
   // All packets since the start, at the last CollectCounters(): received,

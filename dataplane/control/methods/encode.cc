@@ -110,6 +110,11 @@ json ToJson(const RuleListing& rule) {
                 {"states", c.states},
                 {"state_creations", c.state_creations}};
   if (!rule.labels.empty()) value["labels"] = rule.labels;
+  if (!rule.calls.empty()) {
+    value["calls"] = rule.calls;
+    if (rule.calls_below) value["calls_below"] = true;
+    if (rule.calls_unnamed) value["calls_unnamed"] = true;
+  }
   return value;
 }
 
@@ -168,7 +173,8 @@ json ToJson(const TableEditResult& result) {
                 {"changed", result.changed},
                 {"table_created", result.table_created},
                 {"tables_deleted", result.tables_deleted},
-                {"tables_zeroed", result.tables_zeroed}};
+                {"tables_zeroed", result.tables_zeroed},
+                {"addresses_zeroed", result.addresses_zeroed}};
   if (!result.changes.empty()) {
     json& changes = value["changes"] = json::array();
     for (const auto& [entry, change] : result.changes) {
@@ -270,6 +276,7 @@ json ToJson(const FilterInfo& info) {
                 {"source_counters", ToJson(info.source_counters)},
                 {"drop_counters", ToJson(info.drop_counters)},
                 {"limit_counters", ToJson(info.limit_counters)},
+                {"decided", info.decided},
                 {"tftp_counters", ToJson(info.tftp_counters)},
                 {"packet_counters", ToJson(info.packet_counters)},
                 {"classifier", ToJson(info.classifier)}};

@@ -19,6 +19,7 @@ using nlohmann::json;
 constexpr size_t kRulesAPage = 256;
 constexpr uint64_t kLongestConfirm = 86400;  // seconds
 constexpr uint64_t kMostBack = 1000;
+constexpr size_t kMaxDebugLevel = 16;
 
 void AnswerLoad(Call& call, bool dry_run, absl::StatusOr<LoadResult> result) {
   if (AnswerFailedLoad(call, result,
@@ -57,8 +58,22 @@ Action ParseLoad(Params& params) {
           if (filter == nullptr) return nullptr;
           return filter->Rules().BeginLoad(std::move(request));
         },
-        [dry_run](Call& c, absl::StatusOr<LoadResult> result) {
-          AnswerLoad(c, dry_run, std::move(result));
+        [dry_run, call](Call& c, absl::StatusOr<LoadResult> result) mutable {
+          const bool loaded =
+              !dry_run && result.ok() && !result->HasErrors();
+          FilterControl* const filter = loaded ? c.filter() : nullptr;
+          if (filter == nullptr) {
+            if (!loaded) AnswerLoad(c, dry_run, std::move(result));
+            return;
+          }
+          // New rules begin at 0, without what older states have counted.
+          auto kept = std::make_shared<LoadResult>(*std::move(result));
+          filter->States().CollectCounters([call, kept] {
+            if (FilterControl* const again = call->filter()) {
+              again->Rules().ClearLoadedCounters();
+              AnswerLoad(*call, /*dry_run=*/false, std::move(*kept));
+            }
+          });
         });
   };
 }
@@ -107,20 +122,65 @@ Action ParseShowCommits(Params&) {
   };
 }
 
-Action ParseFlush(Params&) {
-  return [](std::shared_ptr<Call> call) {
+Action ParseFlush(Params& params) {
+  PolicyFlush flush;
+  bool options_only = false;
+  params.String("anchor", kMaxAnchorPath, &flush.anchor);
+  params.Bool("below", &flush.below);
+  params.Bool("options", &flush.options);
+  params.Bool("options_only", &options_only);
+  if (options_only) {
+    flush.options = true;
+    flush.rules = false;
+  }
+  return [flush = std::move(flush)](std::shared_ptr<Call> call) mutable {
     Call::RunJob<uint64_t>(
         call,
-        [](Call& c) {
+        [flush = std::move(flush)](
+            Call& c) mutable -> std::unique_ptr<BuildJob<uint64_t>> {
           FilterControl* const filter = c.filter();
-          return filter != nullptr ? filter->Rules().BeginFlushRules()
-                                   : nullptr;
+          if (filter == nullptr) return nullptr;
+          return filter->Rules().BeginFlushRules(std::move(flush));
         },
         [](Call& c, absl::StatusOr<uint64_t> generation) {
           if (!generation.ok()) return c.Error(generation.status());
           LogInfo("control: uid {} pid {}: filter {}: rules flushed",
                        c.peer().uid, c.peer().pid, c.filter_name());
           c.Result({{"generation", *generation}});
+        });
+  };
+}
+
+Action ParseShowAnchors(Params& params) {
+  std::string anchor;
+  bool below = false;
+  params.String("anchor", kMaxAnchorPath, &anchor);
+  params.Bool("below", &below);
+  return [=](std::shared_ptr<Call> call) {
+    absl::StatusOr<std::vector<std::string>> anchors =
+        call->filter()->Rules().ListAnchors(anchor, below);
+    if (!anchors.ok()) return call->Error(anchors.status());
+    call->Result({{"anchors", *std::move(anchors)}});
+  };
+}
+
+Action ParseSetDebug(Params& params) {
+  PolicyFlush change;
+  change.rules = false;
+  params.String("level", kMaxDebugLevel, &change.debug,
+                Params::Need::kRequired);
+  return [change = std::move(change)](std::shared_ptr<Call> call) mutable {
+    Call::RunJob<uint64_t>(
+        call,
+        [change = std::move(change)](
+            Call& c) mutable -> std::unique_ptr<BuildJob<uint64_t>> {
+          FilterControl* const filter = c.filter();
+          if (filter == nullptr) return nullptr;
+          return filter->Rules().BeginFlushRules(std::move(change));
+        },
+        [](Call& c, absl::StatusOr<uint64_t> generation) {
+          if (!generation.ok()) return c.Error(generation.status());
+          c.Done();
         });
   };
 }
@@ -136,6 +196,7 @@ RulesPage ReadRulesPage(Params& params) {
   params.String("anchor", kMaxAnchorPath, &page.query.anchor);
   params.String("interface", kMaxAnchorPath, &page.query.interface);
   params.Bool("flip_port_names", &page.query.flip_port_names);
+  params.Bool("members", &page.query.members);
   params.String("cursor", kMaxCursor, &page.cursor);
   params.PageSize("limit", kRulesAPage, &page.limit);
   return page;
@@ -198,8 +259,13 @@ Action ParseShowLabels(Params& params) {
 
 Action ParseZeroRules(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->filter()->Rules().ClearRuleCounters();
-    call->Done();
+    // What states have counted so far is zeroed with the rest.
+    call->filter()->States().CollectCounters([call] {
+      FilterControl* const filter = call->filter();
+      if (filter == nullptr) return;
+      filter->Rules().ClearRuleCounters();
+      call->Done();
+    });
   };
 }
 
@@ -228,7 +294,9 @@ Action ParseDisablePolicy(Params&) {
 }  // namespace
 
 const std::vector<Method> kPolicyMethods = {
+    {"anchors.show", ParseShowAnchors, Access::kRead},
     {"commits.show", ParseShowCommits, Access::kRead},
+    {"debug.set", ParseSetDebug, Access::kCommit},
     {"filter.disable", ParseDisablePolicy, Access::kAdmin},
     {"filter.enable", ParseEnablePolicy, Access::kAdmin},
     {"labels.show", ParseShowLabels, Access::kRead},

@@ -40,6 +40,7 @@ class ControlRolesTest : public ControlOperationsTest {
 // do. Whatever is in neither is the administrator's.
 const std::set<std::string_view> kForReaders = {
     "commits.show", "control.version", "filter.list",     "filter.show",  "info.show",
+    "anchors.show",
     "interfaces.show", "labels.show",     "limits.show",  "port.list",
     "port.stats",      "restore.metrics", "restore.status", "rules.explain",
     "rules.show",      "sources.show",    "states.show",    "table.show",
@@ -49,10 +50,11 @@ const std::set<std::string_view> kForOperators = {
     "sources.kill",
     "state.export", "states.flush",
     "states.kill",  "table.add",     "table.delete", "table.flush",
+    "table.expire",
     "table.kill",   "table.replace", "table.zero",   "tables.flush"};
 // The operator's too, but not in main.
 const std::set<std::string_view> kCommits = {
-    "ruleset.confirm", "ruleset.flush", "ruleset.load", "ruleset.rollback",
+    "debug.set", "ruleset.confirm", "ruleset.flush", "ruleset.load", "ruleset.rollback",
     "state.import"};
 
 TEST_F(ControlRolesTest, EveryMethodWithEveryRole) {

@@ -352,7 +352,7 @@ TEST_F(FilterRegistryTest, WorkThatIsUnderWayWhenItsFilterGoesEndsWithAnError) {
   ASSERT_TRUE(Create("web", {"a"}, kPassAll).ok());
   auto* const web = static_cast<LiveFilter*>(registry_->Find("web"));
   auto load = web->Rules().BeginLoad({.name = "rules", .text = kBlockAll});
-  auto flush = web->Rules().BeginFlushRules();
+  auto flush = web->Rules().BeginFlushRules({});
   ASSERT_TRUE(Destroy("web").ok());
   // The filter is gone for everybody but these.
   load->Build();

@@ -292,14 +292,14 @@ TEST_F(SluicectlFormatTime, ATable) {
   const json table = json::parse(R"({
     "name": "bad", "const": false, "persist": true, "active": true,
     "referenced": true, "counters": true, "addresses": 2, "rules": 3,
-    "cleared": 0, "match": 7, "no_match": 8,
+    "cleared": 86400, "match": 7, "no_match": 8,
     "traffic": {"in": {"block": {"packets": 1, "bytes": 60}}}})");
   EXPECT_EQ(FormatTable(table, kPlain), "bad\n");
   EXPECT_EQ(FormatTable(table, kVerbose), "-pa-r-C\tbad\n");
   EXPECT_EQ(FormatTable(table, kMore),
             "-pa-r-C\tbad\n"
             "\tAddresses:   2\n"
-            "\tCleared:     Thu Jan  1 00:00:00 1970\n"
+            "\tCleared:     Fri Jan  2 00:00:00 1970\n"
             "\tReferences:  [ Anchors: 0                  Rules: 3"
             "                  ]\n"
             "\tEvaluations: [ NoMatch: 8                  Match: 7"

@@ -264,16 +264,23 @@ TEST_F(SluicectlToolTest, FlushesAndSwitches) {
   filter_.states = {MakeState(1, "10.0.0.2")};
   filter_.tables["t"] = {};
   ExpectIs(Run({"-Fa"}), 0, "",
-           "rules cleared\n1 tables deleted.\n1 states cleared\n"
-           "source tracking entries cleared\npf: statistics cleared\n");
+           "1 tables deleted.\nrules cleared\n1 states cleared\n"
+           "source tracking entries cleared\npf: statistics cleared\n"
+           "pf: interface flags reset\n");
   EXPECT_TRUE(filter_.rules.empty());
+  EXPECT_TRUE(filter_.last_flush.options);
+  // FreeBSD's pfctl has another order.
+  ExpectIs(Run({"-Fa", "--dialect=freebsd"}), 0, "",
+           "rules cleared\n0 tables deleted.\n0 states cleared\n"
+           "source tracking entries cleared\npf: statistics cleared\n"
+           "pf: interface flags reset\n");
   ExpectIs(Run({"-e"}), 0, "", "pf enabled\n");
   ExpectIs(Run({"-e"}), 1, "", "sluicectl: pf already enabled\n");
   ExpectIs(Run({"-d"}), 0, "", "pf disabled\n");
   ExpectIs(Run({"-d"}), 1, "", "sluicectl: pf not enabled\n");
   ExpectIs(Run({"-qz"}), 0, "", "");
   EXPECT_EQ(filter_.counters_cleared, 1);
-  EXPECT_EQ(filter_.info_cleared, 1);
+  EXPECT_EQ(filter_.info_cleared, 2);
   // With -n nothing is changed.
   filter_.rules.resize(2);
   ExpectIs(Run({"-nFr"}), 0, "", "");

@@ -365,10 +365,10 @@ TEST_F(PolicyStoreTest, RefusesWhatIsNotThere) {
   EXPECT_EQ(PolicyListing(*store_).Addresses(t_).status().code(),
             absl::StatusCode::kNotFound);
   EXPECT_EQ(ZeroTable(*store_, t_).code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(AddAddresses(*store_, {.anchor = "no", .name = "t"}, {})
+  EXPECT_EQ(AddAddresses(*store_, {.anchor = "no//path", .name = "t"}, {})
                 .status()
                 .code(),
-            absl::StatusCode::kNotFound);
+            absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(AddAddresses(*store_, {.anchor = "", .name = std::string(32, 'x')},
                                {})
                 .status()
