@@ -8,6 +8,7 @@
 
 #include "conntrack/flow_key.h"
 #include "conntrack/source_nodes.h"
+#include "conntrack/tcp_scrub.h"
 #include "packet/address.h"
 #include "packet/packet.h"
 #include "pftable/engine/rule_slots.h"
@@ -103,9 +104,12 @@ inline constexpr uint8_t kMatchCountMask = 0x0f;
 static_assert(kMaxMatchRules <= kMatchCountMask);
 enum MoreFlag : uint8_t {
   kMoreSide = 1 << 4,  // StateSide is valid
-  // It is translated, and its second key is of that family.
-  kMoreSecond4 = 1 << 5,
-  kMoreSecond6 = 1 << 6,
+  // ... and is asked for each packet: its offset is not all zero, or the
+  // handshakes are under way (StateSide::proxy).
+  kMoreShift = 1 << 5,
+  // It is translated: StateExtra has a second key.
+  kMoreSecond = 1 << 6,
+  kMoreHalfOpen = 1 << 7,  // counted in HandshakeLoad::half_open
 };
 
 // Marks in the family of a slot that waits for its import's commit
@@ -129,7 +133,8 @@ struct alignas(64) StateHot {
   std::array<uint8_t, 2> phase;  // TcpPhase or DatagramPhase
   std::array<uint8_t, 2> scale;
   uint16_t flags;     // StateFlag and EntryFlag bits
-  Timeout timeout;    // the one that now applies
+  Timeout timeout : 5;     // the one that now applies
+  uint8_t action_set : 3;  // StateEntries::ActionsOf(); 0: none
   uint8_t more;       // the number of StateExtra::match_slots and MoreFlag bits
 
   Direction direction() const {
@@ -140,24 +145,14 @@ struct alignas(64) StateHot {
   uint32_t match_count() const { return more & kMatchCountMask; }
   bool has_side() const { return (more & kMoreSide) != 0; }
   bool reserved() const { return (key.family & kReservedFamily) != 0; }
-  bool translated() const {
-    return (more & (kMoreSecond4 | kMoreSecond6)) != 0;
-  }
-  // kNone if it is not translated.
+  bool translated() const { return (more & kMoreSecond) != 0; }
+  // kNone if it is not translated. Nothing translates between families.
   Family second_family() const {
-    return (more & kMoreSecond4) != 0   ? Family::kIpv4
-           : (more & kMoreSecond6) != 0 ? Family::kIpv6
-                                        : Family::kNone;
-  }
-  void SetSecondFamily(Family family) {
-    more = static_cast<uint8_t>(
-        (more & ~(kMoreSecond4 | kMoreSecond6)) |
-        (family == Family::kIpv4   ? kMoreSecond4
-         : family == Family::kIpv6 ? kMoreSecond6
-                                   : 0));
+    return translated() ? family() : Family::kNone;
   }
 };
 static_assert(sizeof(StateHot) == 64);
+static_assert(kTimeoutCount <= 1 << 5);
 
 // What is needed when a state is made, queued again, listed or ended.
 struct alignas(64) StateCold {
@@ -202,6 +197,13 @@ static_assert(sizeof(StateExtra) == 128);
 
 // In an entry of the index: the slot's second key.
 inline constexpr uint32_t kSecondKeyEntry = 0x80000000;
+// How far a state with kSideSynproxy has come.
+enum class ProxyPhase : uint8_t {
+  kNone,
+  kClient,  // the originator has a SYN-ACK of ours to acknowledge
+  kServer,  // it has; the responder has a SYN of ours to answer
+};
+
 // What only few states have, in memory of its own that is taken when one is
 // first written: the others do not pay for it.
 struct alignas(64) StateSide {
@@ -210,6 +212,16 @@ struct alignas(64) StateSide {
   // addresses.
   SourceNodeIndex source = kNoSourceNode;
   std::array<SourceNodeIndex, 2> pool_source = {kNoSourceNode, kNoSourceNode};
+  // By Peer: what is added to its TCP sequence numbers on their way to the
+  // other one. Windows are in the peer's own.
+  std::array<uint32_t, 2> offset{};
+  // While `proxy` is not kNone. The originator's first number and ours to it, its MSS and
+  // its window, unscaled.
+  uint32_t client_sequence = 0;
+  uint32_t proxy_sequence = 0;
+  uint16_t client_mss = 0;
+  uint16_t client_window = 0;
+  ProxyPhase proxy = ProxyPhase::kNone;
 };
 static_assert(sizeof(StateSide) == 64);
 
@@ -235,6 +247,8 @@ struct StateRecord {
   std::array<SequenceWindow, 2> window{};
   std::array<uint16_t, 2> max_window{};
   std::array<uint8_t, 2> scale{};
+  std::array<uint32_t, 2> offset{};  // StateSide::offset
+  ProxyPhase proxy = ProxyPhase::kNone;
   std::array<uint64_t, 2> packets{};
   std::array<uint64_t, 2> bytes{};
   Timeout timeout = Timeout::kTcpFirst;
@@ -242,6 +256,8 @@ struct StateRecord {
   uint32_t idle = 0;        // ticks
   uint32_t expires_in = 0;  // ticks, 0 when it is due
   StateTemplate values;  // what it copied from its rules
+  // With PacketActions::kScrubTcp; `last` is how long ago that was, in ticks.
+  TcpScrub scrub;
   StateHandle parent;
 };
 

@@ -38,6 +38,16 @@ uint32_t StateTable::Lifetime(const StateHot& hot,
                                            : life;
 }
 
+uint32_t StateTable::TimeoutOf(StateIndex state, Timeout timeout) const {
+  const StateHot& hot = entries_.hot(state);
+  if ((hot.flags & kStateRuleTimeouts) != 0 && sink_ != nullptr) {
+    const TimeoutProfile* rule = sink_->RuleTimeouts(
+        hot.key.filter, entries_.cold(state).rule_slot);
+    if (rule != nullptr && (*rule)[timeout] != 0) return (*rule)[timeout];
+  }
+  return filters_[hot.key.filter].timeouts[timeout];
+}
+
 void StateTable::Requeue(StateIndex state, Tick now) {
   const Tick due = now + Lifetime(entries_.hot(state), entries_.cold(state));
   // What comes up too early is queued again then.
@@ -126,6 +136,11 @@ StateRecord StateTable::Record(StateIndex state, Tick now) const {
   record.window = hot.window;
   record.max_window = hot.max_window;
   record.scale = hot.scale;
+  if ((hot.more & kMoreShift) != 0) {
+    const StateSide& side = entries_.side(state);
+    record.proxy = side.proxy;
+    if (side.proxy == ProxyPhase::kNone) record.offset = side.offset;
+  }
   for (int i = 0; i < 2; ++i) {
     record.packets[i] = hot.packets[i];
     record.bytes[i] = hot.bytes[i];
@@ -140,6 +155,12 @@ StateRecord StateTable::Record(StateIndex state, Tick now) const {
   const uint32_t life = Lifetime(hot, cold);
   record.expires_in = life > record.idle ? life - record.idle : 0;
   record.values = entries_.TemplateOf(state);
+  if (entries_.IsScrubbed(state)) {
+    record.scrub = entries_.scrub(state);
+    for (TcpScrubPeer& peer : record.scrub.peers) {
+      peer.last = peer.flags != 0 ? now - peer.last : 0;
+    }
+  }
   record.parent = {cold.parent_id, cold.parent_slot};
   return record;
 }

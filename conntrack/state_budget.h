@@ -40,6 +40,14 @@ class StateBudget {
   alignas(128) std::atomic<uint32_t> limit_;
 };
 
+// TCP handshakes of one filter that are under way, over all workers: what
+// adaptive SYN cookies go by. Written by all workers, relaxed.
+struct HandshakeLoad {
+  alignas(128) std::atomic<uint32_t> half_open{0};
+  // There are too many of them: new ones get cookies.
+  std::atomic<bool> flood{false};
+};
+
 }  // namespace sluice
 
 #endif  // SLUICE_CONNTRACK_STATE_BUDGET_H_

@@ -22,6 +22,18 @@ absl::Status StateEntries::Build(uint32_t capacity, bool huge_pages,
                                     /*huge=*/false, /*prefault=*/false);
   if (!side.ok()) return side.status();
   side_memory_ = *std::move(side);
+  const std::array<std::pair<TableMemory*, size_t>, 2> seldom = {{
+      {&own_actions_memory_, slots * sizeof(PacketActions)},
+      {&scrubs_memory_, slots * sizeof(TcpScrub)},
+  }};
+  for (const auto& [memory, bytes] : seldom) {
+    auto allocated = TableMemory::Allocate(bytes, /*huge_pages=*/false,
+                                           /*prefault=*/false);
+    if (!allocated.ok()) return allocated.status();
+    *memory = *std::move(allocated);
+  }
+  own_actions_ = static_cast<PacketActions*>(own_actions_memory_.data());
+  scrubs_ = static_cast<TcpScrub*>(scrubs_memory_.data());
   capacity_ = capacity;
   hot_ = static_cast<StateHot*>(hot_memory_.data());
   cold_ = static_cast<StateCold*>(cold_memory_.data());
@@ -78,6 +90,7 @@ StateTemplate StateEntries::TemplateOf(StateIndex state) const {
   values.match_count = static_cast<uint8_t>(hot.match_count());
   if (hot.match_count() != 0) values.match_slots = extra_[state].match_slots;
   if (hot.has_side()) values.side = side_[state].flags;
+  if (hot.action_set != ActionSets::kNone) values.actions = ActionsOf(state);
   return values;
 }
 

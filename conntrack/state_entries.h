@@ -13,9 +13,11 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "conntrack/action_sets.h"
 #include "conntrack/expectation.h"
 #include "conntrack/memory.h"
 #include "conntrack/state.h"
+#include "conntrack/tcp_scrub.h"
 
 namespace sluice {
 
@@ -59,6 +61,8 @@ class StateEntries {
     return used_ < capacity_ ? used_++ : kNoState;
   }
   void GiveBack(StateIndex state) {
+    action_sets_.GiveBack(hot_[state].action_set);
+    hot_[state].action_set = ActionSets::kNone;
     hot_[state].flags = 0;
     hot_[state].key.family = 0;
     hot_[state].last_seen = free_;
@@ -90,6 +94,28 @@ class StateEntries {
   StateHandle HandleOf(StateIndex state) const {
     return {cold_[state].id, state};
   }
+  // What is done to the packets of a state that has an action set.
+  const PacketActions& ActionsOf(StateIndex state) const {
+    const uint8_t set = hot_[state].action_set;
+    return set == ActionSets::kOwn ? own_actions_[state]
+                                   : action_sets_.at(set);
+  }
+  // Once, of a state that is being made.
+  void SetActions(StateIndex state, const PacketActions& actions) {
+    if (actions.empty()) return;
+    const uint8_t set = action_sets_.Take(actions);
+    hot_[state].action_set = set & ActionSets::kOwn;
+    if (set == ActionSets::kOwn) own_actions_[state] = actions;
+    if (actions.has(PacketActions::kScrubTcp)) scrubs_[state] = TcpScrub{};
+  }
+  // Of TCP states whose actions have kScrubTcp.
+  TcpScrub& scrub(StateIndex state) { return scrubs_[state]; }
+  const TcpScrub& scrub(StateIndex state) const { return scrubs_[state]; }
+  bool IsScrubbed(StateIndex state) const {
+    return hot_[state].action_set != ActionSets::kNone &&
+           hot_[state].key.proto == protocol::kTcp &&
+           ActionsOf(state).has(PacketActions::kScrubTcp);
+  }
   // What an expectation has to know of this state.
   ParentReference ReferenceTo(StateIndex state) const;
   // What the state copied from its rules, and would hand to a child.
@@ -109,6 +135,13 @@ class StateEntries {
   TableMemory cold_memory_;
   TableMemory extra_memory_;
   TableMemory side_memory_;
+  ActionSets action_sets_;
+  // Of states whose set found no place; pages that nobody has written take no
+  // memory.
+  PacketActions* own_actions_ = nullptr;
+  TableMemory own_actions_memory_;
+  TcpScrub* scrubs_ = nullptr;
+  TableMemory scrubs_memory_;
 };
 
 }  // namespace sluice

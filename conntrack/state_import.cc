@@ -15,6 +15,7 @@ constexpr uint32_t kAhead = 8;
 // Of a state that another filter takes in.
 constexpr uint16_t kAdoptedFlags =
     kStateSloppy | kStateAllowOptions | kStateIfBound;
+constexpr uint32_t kAdoptedSide = kSideModulate;
 
 uint32_t RawV4(const Address& address) {
   uint32_t raw;
@@ -125,11 +126,18 @@ void StateIntake::Write(const StateRecord& record, StateIndex state) {
   hot.timeout = record.timeout;
   hot.more = static_cast<uint8_t>(
       std::min<uint32_t>(values.match_count, kMaxMatchRules));
-  if (values.side != 0) {
+  const bool shifted = (record.offset[0] | record.offset[1]) != 0;
+  if (values.side != 0 || shifted) {
     hot.more |= kMoreSide;
-    entries_.side(state) = {.flags = values.side & ~kSideConnection};
+    if (shifted) hot.more |= kMoreShift;
+    entries_.side(state) = {.flags = values.side & ~uint32_t{kSideConnection},
+                            .offset = record.offset};
   }
   if (hot.match_count() != 0) extra.match_slots = values.match_slots;
+  entries_.SetActions(state, values.actions);
+  if (values.actions.has(PacketActions::kScrubTcp)) {
+    entries_.scrub(state) = record.scrub;
+  }
   // Its rule has counted them where it comes from, so they count as handed
   // over.
   cold.folded_bytes = record.bytes;
@@ -306,6 +314,12 @@ bool StateIntake::Advance(StateIndex state, const StateRecord& record,
     hot.scale[peer] = record.scale[peer];
   }
   if (!taken) return false;
+  // Each side's numbers are one matter with its windows.
+  if ((record.offset[0] | record.offset[1]) != 0) {
+    if (!hot.has_side()) entries_.side(state) = StateSide{};
+    hot.more |= kMoreSide | kMoreShift;
+    entries_.side(state).offset = record.offset;
+  }
   // The timeouts of the other protocols ascend with their phases.
   hot.timeout = record.proto == protocol::kTcp
                     ? TcpTimeout(hot)
@@ -339,6 +353,11 @@ void StateIntake::Publish(StateIndex state, Tick now) {
   StateCold& cold = entries_.cold(state);
   hot.key.family &= kFamilyMask;
   hot.flags |= kEntryInUse;
+  if (entries_.IsScrubbed(state)) {
+    for (TcpScrubPeer& peer : entries_.scrub(state).peers) {
+      peer.last = now - peer.last;
+    }
+  }
   const uint32_t life = table_.Lifetime(hot, cold);
   const uint32_t remaining = std::min(hot.last_seen, life);
   const uint32_t idle = life - remaining;
@@ -348,8 +367,7 @@ void StateIntake::Publish(StateIndex state, Tick now) {
   --table_.reserved_;
   // What a helper expects is not its source's own doing.
   if (hot.has_side() && cold.parent_id == 0) [[unlikely]] {
-    table_.TrackSource(state, entries_.TemplateOf(state), now,
-                       /*enforce=*/false);
+    table_.TrackAgain(state, now);
   }
 }
 
@@ -417,6 +435,7 @@ void StateIntake::AdoptOne(StateAdoption* adoption, StateIndex state,
   StateTemplate values;
   values.flags = static_cast<uint16_t>(record.values.flags & kAdoptedFlags);
   values.rule_slot = kDefaultRuleSlot;
+  values.side = record.values.side & kAdoptedSide;
   record.values = values;
   const StateIndex live = FindLive(record);
   if (live != kNoState) {

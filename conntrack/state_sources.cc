@@ -5,6 +5,9 @@
 namespace sluice {
 namespace {
 
+// What a rule may ask for other protocols, too, and means nothing there.
+constexpr uint32_t kTcpSides = kSideModulate | kSideSynproxy;
+
 constexpr bool IsOpen(const StateHot& hot) {
   constexpr auto kOpen = static_cast<uint8_t>(TcpPhase::kEstablished);
   return hot.key.proto == protocol::kTcp && hot.phase[0] == kOpen &&
@@ -30,17 +33,25 @@ Address StateTable::OriginatorOf(StateIndex state) const {
                             in ? key.end0.data() : key.end1.data());
 }
 
-bool StateTable::TrackSource(StateIndex state, const StateTemplate& values,
-                             Tick now, bool enforce) {
+bool StateTable::GiveSide(StateIndex state, const StateTemplate& values,
+                          Tick now) {
   StateHot& hot = entries_.hot(state);
   StateSide& side = entries_.side(state);
-  const uint16_t number = hot.key.filter;
-  hot.more |= kMoreSide;
   side = StateSide{};
   side.flags = values.side & ~uint32_t{kSideConnection};
-  if ((side.flags & kSideSource) == 0) return true;
+  if (hot.key.proto != protocol::kTcp) side.flags &= ~kTcpSides;
+  if (side.flags == 0) return true;
+  hot.more |= kMoreSide;
+  return (side.flags & kSideSource) == 0 ||
+         TrackSource(state, now, /*enforce=*/true);
+}
+
+bool StateTable::TrackSource(StateIndex state, Tick now, bool enforce) {
+  StateSide& side = entries_.side(state);
+  const uint16_t number = entries_.hot(state).key.filter;
+  const uint32_t rule_slot = entries_.cold(state).rule_slot;
   const RuleRecord* const rule =
-      sink_ != nullptr ? sink_->RuleOf(number, values.rule_slot) : nullptr;
+      sink_ != nullptr ? sink_->RuleOf(number, rule_slot) : nullptr;
   if (rule == nullptr || source_nodes_ == nullptr) return true;
   const SourceTracking& tracking = rule->tracking;
   const Address source = OriginatorOf(state);
@@ -50,7 +61,7 @@ bool StateTable::TrackSource(StateIndex state, const StateTemplate& values,
   key.filter = number;
   SourceOwner owner = {.budget = filters_[number].sources};
   if (tracking.by_rule) {
-    key.rule_slot = values.rule_slot;
+    key.rule_slot = rule_slot;
     owner.rule_nodes = &rule->source_nodes;
     if (enforce) owner.max_nodes = tracking.max_nodes;
   }
@@ -61,11 +72,16 @@ bool StateTable::TrackSource(StateIndex state, const StateTemplate& values,
     sink_->CountLimit(number, CounterOf(taken.refusal));
     return false;
   }
-  if (!enforce && taken.node != kNoSourceNode && IsOpen(hot)) {
-    source_nodes_->AddConnection(taken.node, 0, {}, now);
-    side.flags |= kSideConnection;
-  }
   return true;
+}
+
+void StateTable::TrackAgain(StateIndex state, Tick now) {
+  StateSide& side = entries_.side(state);
+  if ((side.flags & kSideSource) == 0) return;
+  TrackSource(state, now, /*enforce=*/false);
+  if (side.source == kNoSourceNode || !IsOpen(entries_.hot(state))) return;
+  source_nodes_->AddConnection(side.source, 0, {}, now);
+  side.flags |= kSideConnection;
 }
 
 void StateTable::CountForSource(StateIndex state,
@@ -98,10 +114,13 @@ void StateTable::ForgetSource(StateIndex state) {
 }
 
 bool StateTable::CountConnection(StateIndex state, Tick now) {
+  return !IsOpen(entries_.hot(state)) || CountOpened(state, now);
+}
+
+bool StateTable::CountOpened(StateIndex state, Tick now) {
   const StateHot& hot = entries_.hot(state);
   StateSide& side = entries_.side(state);
-  if ((side.flags & kSideConnection) != 0 || side.source == kNoSourceNode ||
-      !IsOpen(hot)) {
+  if ((side.flags & kSideConnection) != 0 || side.source == kNoSourceNode) {
     return true;
   }
   const RuleRecord* const rule =

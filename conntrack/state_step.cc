@@ -79,14 +79,24 @@ StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
       break;
     case protocol::kTcp:
     case protocol::kSctp: {
-      if (info.proto == protocol::kTcp && TrackOpenTcp(info, from, &hot))
-          [[likely]] {
+      if ((hot.more & kMoreShift) == 0 && info.proto == protocol::kTcp &&
+          TrackOpenTcp(info, from, &hot)) [[likely]] {
         break;
       }
+      if ((hot.more & kMoreShift) != 0 &&
+          entries_.side(state).proxy != ProxyPhase::kNone) [[unlikely]] {
+        result.verdict = StepVerdict::kProxy;
+        return result;
+      }
       const Peer peer = from == 0 ? Peer::kOriginator : Peer::kResponder;
-      const TrackerResult tracked =
-          info.proto == protocol::kTcp ? TrackTcp(info, mbuf, peer, &hot)
-                                       : TrackSctp(info, mbuf, peer, &hot);
+      TrackerResult tracked;
+      if ((hot.more & kMoreShift) != 0) {
+        tracked = TrackShifted(state, info, mbuf, peer, now, &result.shift);
+      } else {
+        tracked = info.proto == protocol::kTcp
+                      ? TrackTcp(info, mbuf, peer, &hot)
+                      : TrackSctp(info, mbuf, peer, &hot);
+      }
       if (tracked.step.verdict == StepVerdict::kReuse) {
         Remove(state);
         return tracked.step;
@@ -95,6 +105,11 @@ StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
         return Refuse(tracked.cause, tracked.step);
       }
       refresh = tracked.refresh;
+      if ((hot.more & kMoreHalfOpen) != 0 &&
+          hot.timeout != Timeout::kTcpFirst &&
+          hot.timeout != Timeout::kTcpOpening) {
+        EndHandshake(&hot);
+      }
       if (hot.has_side() && !CountConnection(state, now)) [[unlikely]] {
         Remove(state);
         result.verdict = StepVerdict::kDrop;
@@ -127,6 +142,30 @@ StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
   return result;
 }
 
+// In the terms of the peers: each knows the other's numbers by the offset only.
+TrackerResult StateTable::TrackShifted(StateIndex state,
+                                       const PacketInfo& info,
+                                       const rte_mbuf& mbuf, Peer peer,
+                                       Tick now, SequenceShift* shift) {
+  StateHot& hot = entries_.hot(state);
+  StateSide& side = entries_.side(state);
+  const auto from = static_cast<uint32_t>(peer);
+  const uint32_t to = from ^ 1;
+  if (side.offset[from] == 0 && (side.flags & kSideModulate) != 0 &&
+      (hot.scale[from] & kPeerSeen) == 0 && (info.tcp_flags & kTcpSyn) != 0) {
+    side.offset[from] = NewOffset(state, from, info.sequence, now);
+  }
+  *shift = {.sequence = side.offset[from],
+            .acknowledgment = uint32_t{0} - side.offset[to]};
+  PacketInfo seen = info;
+  seen.acknowledgment += shift->acknowledgment;
+  TrackerResult tracked;
+  if (!TrackOpenTcp(seen, from, &hot)) tracked = TrackTcp(seen, mbuf, peer, &hot);
+  // Answers are in the other peer's name.
+  tracked.step.sequence += side.offset[to];
+  return tracked;
+}
+
 IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
                                             const rte_mbuf& mbuf,
                                             const JudgePoint& where,
@@ -155,6 +194,11 @@ IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
 
   StateHot& hot = entries_.hot(state);
   const uint32_t from = quoted.direction == hot.direction() ? 0 : 1;
+  if ((hot.more & kMoreShift) != 0) {
+    result.inner_shift = uint32_t{0} - entries_.side(state).offset[from];
+    result.inner = inner;
+    inner.sequence += result.inner_shift;
+  }
   if ((hot.flags & kStateSloppy) == 0) {
     if (inner.proto == protocol::kTcp) {
       const uint32_t reach = uint32_t{hot.max_window[from ^ 1]}

@@ -104,9 +104,11 @@ size_t StateTable::BytesFor(uint32_t capacity) {
 
 void StateTable::SetFilter(uint16_t filter, StateBudget* budget,
                            const TimeoutProfile& timeouts,
-                           SourceBudget* sources) {
+                           SourceBudget* sources, HandshakeLoad* handshakes,
+                           bool counts_handshakes) {
   if (filter >= filters_.size()) return;
-  filters_[filter] = {budget, timeouts, sources};
+  filters_[filter] = {budget, timeouts, sources, handshakes,
+                      counts_handshakes};
 }
 
 inline bool StateTable::IsWanted(uint32_t entry, const FlowKey4& key,
@@ -420,8 +422,9 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
       (where.direction == Direction::kOut ? kEntryOut : 0) |
       (values.tag != kNoTag ? kEntryTagged : 0));
   // What a helper expects is its parent's doing, not of its own source.
+  cold.rule_slot = values.rule_slot;
   if (values.side != 0 && child == nullptr &&
-      !TrackSource(state, values, now, /*enforce=*/true)) [[unlikely]] {
+      !GiveSide(state, values, now)) [[unlikely]] {
     if (sink_ != nullptr) sink_->StateCancelled(where.filter, values);
     RemoveSecondKey(state);
     index_.Remove(HashOf(state), state);
@@ -436,6 +439,24 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   hot.timeout = FirstTimeout(info.proto);
   if (info.proto == protocol::kTcp) {
     InitTcp(info, mbuf, &hot);
+    if (filter->counts_handshakes && (info.tcp_flags & kTcpSyn) != 0)
+        [[unlikely]] {
+      hot.more |= kMoreHalfOpen;
+      filter->handshakes->half_open.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (hot.has_side() &&
+        (entries_.side(state).flags & kSideSynproxy) != 0 &&
+        where.direction == Direction::kIn &&
+        (info.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn) {
+      result.answer = BeginProxy(state, info, ReadMss(mbuf, info), now);
+    }
+    // Who is met amid a connection has its numbers already.
+    if (hot.has_side() && (entries_.side(state).flags & kSideModulate) != 0 &&
+        (info.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn) {
+      hot.more |= kMoreShift;
+      result.shift.sequence = entries_.side(state).offset[0] =
+          NewOffset(state, 0, info.sequence, now);
+    }
   } else if (info.proto == protocol::kSctp) {
     InitSctp(info, &hot);
   } else if (!IsIcmp(info.proto)) {
@@ -455,6 +476,7 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   if (hot.match_count() != 0) {
     entries_.extra(state).match_slots = values.match_slots;
   }
+  entries_.SetActions(state, values.actions);
   if (child != nullptr) {
     if (LinkToParent(&cold, where.filter, child->parent) ==
         LinkResult::kLinked) {
@@ -511,6 +533,7 @@ void StateTable::Remove(StateIndex state) {
   RemoveSecondKey(state);
   index_.Remove(HashOf(state), state);
   wheel_.Unqueue(state);
+  if ((hot.more & kMoreHalfOpen) != 0) EndHandshake(&hot);
   if ((hot.flags & kEntryRelated) != 0 && expectations_ != nullptr) {
     if (cold.parent_id == 0) {
       expectations_->ParentGone(cold.family_record, cold.id);

@@ -29,6 +29,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -36,13 +37,16 @@
 #include "conntrack/expectation.h"
 #include "conntrack/flow_index.h"
 #include "conntrack/flow_key.h"
+#include "conntrack/keyed_hash.h"
 #include "conntrack/state.h"
 #include "conntrack/state_budget.h"
 #include "conntrack/state_entries.h"
 #include "conntrack/statistics.h"
 #include "conntrack/timer_wheel.h"
+#include "packet/answer.h"
 #include "packet/packet.h"
 #include "packet/readdress.h"
+#include "packet/sequence.h"
 #include "pftable/policy/timeouts.h"
 
 namespace sluice {
@@ -56,6 +60,8 @@ struct StateTableOptions {
   uint32_t capacity = 100000;  // states of this worker, 1 to 2^30
   uint16_t filters = 1;        // filter numbers are below this
   HashSecret secret{};
+  // Of the sequence numbers that `modulate state` and `synproxy state` give.
+  HashKey sequence_key{};
   // Whether UDP flows to port 69 are followed (tftp.h).
   bool tftp_helper = true;
   bool huge_pages = true;      // ordinary ones if there are none
@@ -69,6 +75,16 @@ enum class StepVerdict : uint8_t {
   kReuse,         // the state is gone: go on as with a miss
   kChallengeAck,  // drop, and answer the sender with a bare ACK (RFC 5961)
   kReset,         // drop, and answer the sender with a RST
+  kProxy,         // ask RunProxy()
+};
+
+// What becomes of a packet of a handshake that is under way.
+struct ProxyOrder {
+  DropReason reason = DropReason::kSynproxy;  // if it does not go on
+  // Goes back to the sender.
+  std::optional<TcpSegment> answer;
+  // Goes on in place of the packet.
+  std::optional<TcpSegment> onward;
 };
 
 struct StepResult {
@@ -78,6 +94,8 @@ struct StepResult {
   bool helper = false;
   // `log (all)`.
   bool log = false;
+  // With kPass: the packet goes on with these numbers (ShiftSequence).
+  SequenceShift shift;
   // Of the answer with kChallengeAck and kReset, host order; a RST has no ACK.
   uint32_t sequence = 0;
   uint32_t acknowledgment = 0;
@@ -87,6 +105,10 @@ struct InsertResult {
   StateIndex state = kNoState;
   // Without a state: kStateLimit or kStateInsert.
   DropReason reason = DropReason::kStateLimit;
+  // With a state: the packet goes on with these numbers,
+  SequenceShift shift;
+  // or it is a SYN that is answered instead.
+  std::optional<TcpSegment> answer;
 };
 
 struct IcmpErrorResult {
@@ -95,6 +117,10 @@ struct IcmpErrorResult {
   StepVerdict verdict = StepVerdict::kPass;  // kPass or kDrop
   DropReason reason = DropReason::kStateMismatch;
   bool log = false;  // `log (all)`
+  // What is added to the quoted segment's sequence number, which its sender
+  // knows as another one; the segment.
+  uint32_t inner_shift = 0;
+  PacketInfo inner;
 };
 
 // What becomes of a wish to link a child to its parent.
@@ -114,6 +140,7 @@ LinkResult LinkToParent(StateCold* child, uint16_t child_filter,
                         const ParentReference& parent);
 
 class TranslationDirectory;
+struct TrackerResult;
 
 class StateTable {
  public:
@@ -130,7 +157,9 @@ class StateTable {
   // Without `sources` no source of it is tracked.
   void SetFilter(uint16_t filter, StateBudget* budget,
                  const TimeoutProfile& timeouts,
-                 SourceBudget* sources = nullptr);
+                 SourceBudget* sources = nullptr,
+                 HandshakeLoad* handshakes = nullptr,
+                 bool counts_handshakes = false);
   // Optional; both outlive the table. Without a sink rules have no limits or
   // timeouts of their own and count nothing.
   void SetSink(StateSink* sink) { sink_ = sink; }
@@ -179,6 +208,17 @@ class StateTable {
   void TranslateError(StateIndex state, rte_mbuf& mbuf, PacketInfo* info,
                       const PacketInfo& inner, Direction direction) const;
 
+  // After StepVerdict::kProxy. May end the state.
+  ProxyOrder RunProxy(StateIndex state, const PacketInfo& info,
+                      Direction direction, Tick now);
+  // The state of a handshake that was done with a cookie, of which `syn` is
+  // made and `info` the last packet; `proxy_sequence` was ours.
+  InsertResult InsertProxied(const PacketInfo& syn, const PacketInfo& info,
+                             const rte_mbuf& mbuf, const JudgePoint& where,
+                             const StateTemplate& values,
+                             uint32_t proxy_sequence, uint16_t mss, Tick now,
+                             const PacketInfo* translated = nullptr);
+
   // The state that an ICMP error (PacketFlag kIcmpError) belongs to: its inner
   // packet must be one that the state would have let through the other way,
   // TCP within the window, and be sent by the address that the error goes to.
@@ -196,7 +236,11 @@ class StateTable {
 
   // The states as they are, to walk and to read.
   const StateEntries& entries() const { return entries_; }
+  // For what the caller keeps of a state: StateEntries::scrub().
+  StateEntries& mutable_entries() { return entries_; }
   StateRecord Record(StateIndex state, Tick now) const;
+  // Seconds of one timeout as it holds for the state, adaptive ones apart.
+  uint32_t TimeoutOf(StateIndex state, Timeout timeout) const;
   // Hands the sink what a state has counted since the last time.
   void Fold(StateIndex state);
 
@@ -236,6 +280,8 @@ class StateTable {
     StateBudget* budget = nullptr;
     TimeoutProfile timeouts;
     SourceBudget* sources = nullptr;
+    HandshakeLoad* handshakes = nullptr;
+    bool counts_handshakes = false;
   };
 
   explicit StateTable(const StateTableOptions& options);
@@ -298,13 +344,23 @@ class StateTable {
                            const PacketInfo* translated);
   // Gives a state the side that its template asks for, and its source a state
   // more. False: the source has as many as it may have, and nothing was taken.
-  bool TrackSource(StateIndex state, const StateTemplate& values, Tick now,
-                   bool enforce);
+  bool GiveSide(StateIndex state, const StateTemplate& values, Tick now);
+  bool TrackSource(StateIndex state, Tick now, bool enforce);
+  // The source of a state that comes from elsewhere, whatever it has already.
+  void TrackAgain(StateIndex state, Tick now);
   void ForgetSource(StateIndex state);
   void CountForSource(StateIndex state, const TrafficDelta& traffic);
   Address OriginatorOf(StateIndex state) const;
   // The state's handshake is done: false if its source has too many by now.
   bool CountConnection(StateIndex state, Tick now);
+  bool CountOpened(StateIndex state, Tick now);
+  // Other numbers for a peer whose first one is `sequence`.
+  uint32_t NewOffset(StateIndex state, uint32_t peer, uint32_t sequence,
+                     Tick now) const;
+  // Takes over the handshake of a state that has just been made; the answer to
+  // its SYN.
+  TcpSegment BeginProxy(StateIndex state, const PacketInfo& syn, uint16_t mss,
+                        Tick now);
   // A child that was linked to its parent: its helper, and its place there.
   void TieChild(StateIndex state, Tick now);
   StateId NextId(StateId above);
@@ -316,6 +372,10 @@ class StateTable {
   // After a change of StateHot::timeout.
   void Requeue(StateIndex state, Tick now);
   StepResult Refuse(Mismatch cause, StepResult result);
+  void EndHandshake(StateHot* hot);
+  TrackerResult TrackShifted(StateIndex state, const PacketInfo& info,
+                             const rte_mbuf& mbuf, Peer peer, Tick now,
+                             SequenceShift* shift);
 
   StateTableOptions options_;
   StateEntries entries_;

@@ -71,9 +71,9 @@ bool StateTable::PlaceSecondKey(StateIndex state, const PacketInfo& translated,
                    !translations_->IsHome(translated, options_.worker))) {
     return false;
   }
-  hot.SetSecondFamily(translated.family);
+  hot.more |= kMoreSecond;
   if (!index_.Insert(HashOfSecond(state), state | kSecondKeyEntry)) {
-    hot.SetSecondFamily(Family::kNone);
+    hot.more &= static_cast<uint8_t>(~kMoreSecond);
     translations_->GiveBack(flow);
     return false;
   }
@@ -90,7 +90,7 @@ void StateTable::RemoveSecondKey(StateIndex state) {
       hot.second_family() == Family::kIpv4
           ? translations_->FlowOf(extra.SecondKey4())
           : translations_->FlowOf(extra.second_key));
-  hot.SetSecondFamily(Family::kNone);
+  hot.more &= static_cast<uint8_t>(~kMoreSecond);
   --second_keys_;
 }
 

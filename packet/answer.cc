@@ -8,6 +8,7 @@
 
 #include "packet/checksum.h"
 #include "packet/headers.h"
+#include "packet/rewrite.h"
 
 namespace sluice {
 namespace {
@@ -16,6 +17,11 @@ constexpr uint8_t kIcmpUnreachable = 3;
 constexpr uint8_t kIcmp6Unreachable = 1;
 // RFC 8200 section 5.
 constexpr uint32_t kIpv6MinimumMtu = 1280;
+constexpr uint8_t kOptionEnd = 0;
+constexpr uint8_t kOptionNop = 1;
+constexpr uint8_t kOptionMss = 2;
+constexpr uint16_t kDefaultMss = 536;
+constexpr uint16_t kLeastMss = 64;
 // More are not looked at: an answer costs no more than its question.
 constexpr int kMaxChunks = 16;
 // Ethernet and two VLAN tags.
@@ -183,6 +189,70 @@ bool BuildTcpSegment(const rte_mbuf& packet, const PacketInfo& info,
   if (info.proto != protocol::kTcp || info.has(kFragment)) return false;
   return BuildTcp(packet, info, kDefaultTtl, sequence, acknowledgment, flags,
                   answer);
+}
+
+bool BuildProxied(const rte_mbuf& packet, const PacketInfo& info,
+                  const TcpSegment& segment, rte_mbuf* answer) {
+  if (info.proto != protocol::kTcp || info.has(kFragment)) return false;
+  PacketInfo asked = info;
+  if (segment.onward) {
+    std::swap(asked.source, asked.destination);
+    std::swap(asked.source_port, asked.destination_port);
+  }
+  struct {
+    wire::Tcp tcp{};
+    std::array<uint8_t, 4> mss{};
+  } out;
+  static_assert(sizeof out == sizeof(wire::Tcp) + 4);
+  const uint32_t length =
+      static_cast<uint32_t>(segment.mss != 0 ? sizeof out : sizeof out.tcp);
+  uint8_t* at =
+      Begin(packet, asked, protocol::kTcp, kDefaultTtl, length, answer);
+  if (at == nullptr) return false;
+  if (segment.onward) {
+    auto* frame = rte_pktmbuf_mtod(answer, uint8_t*);
+    std::swap_ranges(frame, frame + 6, frame + 6);
+  }
+  out.tcp.source_port = asked.destination_port;
+  out.tcp.destination_port = asked.source_port;
+  out.tcp.sequence = Be32(segment.sequence);
+  out.tcp.acknowledgment = Be32(segment.acknowledgment);
+  out.tcp.data_offset = static_cast<uint8_t>(length / 4 << 4);
+  out.tcp.flags = segment.flags;
+  out.tcp.window = Be16(segment.window);
+  out.mss = {kOptionMss, 4, static_cast<uint8_t>(segment.mss >> 8),
+             static_cast<uint8_t>(segment.mss)};
+  std::memcpy(at, &out, length);
+  out.tcp.checksum = Checksum(asked, protocol::kTcp, at, length);
+  std::memcpy(at, &out, length);
+  return true;
+}
+
+uint16_t ReadMss(const rte_mbuf& packet, const PacketInfo& info) {
+  std::array<uint8_t, 60> options;
+  if (info.l4_header_length <= sizeof(wire::Tcp)) return kDefaultMss;
+  const uint32_t length =
+      std::min<uint32_t>(info.l4_header_length, options.size()) -
+      static_cast<uint32_t>(sizeof(wire::Tcp));
+  CopyFromPacket(packet, info.l4_offset + sizeof(wire::Tcp), options.data(),
+                 length);
+  uint32_t at = 0;
+  while (at < length && options[at] != kOptionEnd) {
+    if (options[at] == kOptionNop) {
+      ++at;
+      continue;
+    }
+    if (length - at < 2) break;
+    const uint8_t size = options[at + 1];
+    if (size < 2 || size > length - at) break;
+    if (options[at] == kOptionMss && size == 4) {
+      const auto mss =
+          static_cast<uint16_t>(options[at + 2] << 8 | options[at + 3]);
+      return std::max(mss, kLeastMss);
+    }
+    at += size;
+  }
+  return kDefaultMss;
 }
 
 bool BuildSctpAbort(const rte_mbuf& packet, const PacketInfo& info,

@@ -30,6 +30,22 @@ bool BuildTcpSegment(const rte_mbuf& packet, const PacketInfo& info,
                      uint8_t flags, uint32_t sequence, uint32_t acknowledgment,
                      rte_mbuf* answer);
 
+// What a proxy says in the name of one host to the other one.
+struct TcpSegment {
+  uint8_t flags = 0;  // TcpFlag bits
+  uint32_t sequence = 0;  // host order
+  uint32_t acknowledgment = 0;
+  uint16_t window = 0;
+  uint16_t mss = 0;  // the option's; 0: without it
+  // It goes on in place of the packet, and not back.
+  bool onward = false;
+};
+bool BuildProxied(const rte_mbuf& packet, const PacketInfo& info,
+                  const TcpSegment& segment, rte_mbuf* answer);
+
+// The MSS option of a SYN; 536 (RFC 9293 section 3.7.1) without one.
+uint16_t ReadMss(const rte_mbuf& packet, const PacketInfo& info);
+
 // An SCTP packet with an ABORT, as for a packet that is out of the blue (RFC
 // 9260 section 8.4): with the initiate tag of an INIT, else with the tag of
 // the packet, reflected. Never answered: packets without a chunk, and those

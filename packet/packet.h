@@ -41,6 +41,7 @@ enum class Kind : uint8_t {
   kIp,         // IPv4 or IPv6, fields below are valid
   kNonIp,      // some other ethertype: only the mbuf means something
   kMalformed,  // `drop` says why
+  kTaken,      // somebody has taken its mbuf out of the burst
 };
 
 // Bits of PacketInfo::flags.
@@ -61,6 +62,13 @@ enum PacketFlag : uint16_t {
   kDontFragment = 1 << 6,
   // ICMP or ICMPv6 with a packet inside that it complains about.
   kIcmpError = 1 << 7,
+  // A rule has given the packet a priority, whether it has a tag or not.
+  kPrioritySet = 1 << 8,
+  // An IPv6 routing header. Whether it is an option that needs `allow-opts`
+  // is the dialect's affair.
+  kRoutingHeader = 1 << 9,
+  // Put together from fragments (fragment.h).
+  kReassembled = 1 << 10,
 };
 // The highest three bits are the priority (PCP) of the outermost VLAN tag, or 0.
 inline constexpr int kVlanPriorityShift = 13;
@@ -106,7 +114,10 @@ struct alignas(64) PacketInfo {
   // otherwise both are zero.
   Be16 source_port;
   Be16 destination_port;
-  // TCP only, host order. For SCTP `sequence` holds the verification tag.
+  // TCP only, host order. For SCTP `sequence` holds the verification tag. For
+  // fragments it is where in the datagram they begin, in bytes,
+  // `acknowledgment` is the datagram's identification, and `window`, in IPv6,
+  // where the byte is that says that a fragment header follows.
   uint32_t sequence;
   uint32_t acknowledgment;
   uint16_t window;

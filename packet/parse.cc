@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 
 #include "packet/checksum.h"
+#include "packet/fragment.h"
 #include "packet/headers.h"
 #include "packet/icmp.h"
 
@@ -32,6 +34,7 @@ bool IsIcmpError(Family family, uint8_t type) {
 
 // Providers stack two; more than these no device makes.
 constexpr int kMaxVlanTags = 8;
+constexpr uint32_t kIpv6NextHeader = offsetof(wire::Ipv6, next_header);
 constexpr std::array<uint8_t, 4> kAllHosts = {224, 0, 0, 1};
 
 bool IsNeighborDiscovery(uint8_t type) { return type >= 133 && type <= 137; }
@@ -142,6 +145,7 @@ class Walk {
     if (fragment & wire::kIpv4DontFragment) info_->flags |= kDontFragment;
     const uint32_t l4_offset = offset + header_length;
     if (fragment & (wire::kIpv4MoreFragments | wire::kIpv4OffsetMask)) {
+      info_->acknowledgment = ip.id.host();
       return Fragment(l4_offset, (fragment & wire::kIpv4OffsetMask) * 8u,
                       (fragment & wire::kIpv4MoreFragments) != 0);
     }
@@ -197,6 +201,8 @@ class Walk {
   bool Upper(uint32_t offset, int headers, bool first = false) {
     bool routing_seen = false;
     bool alert = false, options = false;
+    // Where the byte is that names the header at `offset`.
+    uint32_t name = info_->l3_offset + kIpv6NextHeader;
     for (;; ++headers, first = false) {
       if (headers == kMaxExtensionHeaders) {
         return Drop(info_, DropReason::kIpOption);
@@ -216,12 +222,18 @@ class Walk {
         if (fragment_seen_) return Drop(info_, DropReason::kFragment);
         fragment_seen_ = true;
         info_->proto = fragment.next_header;
+        const uint32_t here = offset;
         offset += sizeof fragment;
         const uint16_t bits = fragment.offset_flags.host();
         const bool more = (bits & wire::kIpv6MoreFragments) != 0;
         // An atomic fragment (RFC 6946) is a whole packet.
-        if ((bits & wire::kIpv6OffsetMask) == 0 && !more) continue;
+        if ((bits & wire::kIpv6OffsetMask) == 0 && !more) {
+          name = here;
+          continue;
+        }
         if (options) info_->flags |= kIpOptions;
+        info_->acknowledgment = fragment.id.host();
+        info_->window = static_cast<uint16_t>(name);
         return Fragment(offset, bits & wire::kIpv6OffsetMask, more);
       }
       wire::Ipv6Extension extension;
@@ -238,6 +250,7 @@ class Walk {
           return Drop(info_, DropReason::kIpOption);
         }
         routing_seen = true;
+        info_->flags |= kRoutingHeader;
       } else if (proto != protocol::kAh) {
         bool only_alert = false;
         if (!Ipv6Options(offset + 2, offset + length, &only_alert)) {
@@ -250,6 +263,7 @@ class Walk {
         }
       }
       info_->proto = extension.next_header;
+      name = offset;
       offset += length;
     }
     if (!Transport(offset)) return false;
@@ -291,6 +305,7 @@ class Walk {
     info_->flags |= kFragment;
     if (position == 0) info_->flags |= kFirstFragment;
     if (more) info_->flags |= kMoreFragments;
+    info_->sequence = position;
     const uint32_t length = end_ - offset;
     if (length == 0 || (more && length % 8 != 0)) {
       return Drop(info_, DropReason::kFragment);
@@ -566,9 +581,15 @@ inline bool ParseCommon(const rte_mbuf& mbuf, bool verify, PacketInfo* info) {
 void ParsePacket(const rte_mbuf& mbuf, const ParseOptions& options,
                  PacketInfo* info) {
   *info = PacketInfo{};
+  if ((mbuf.ol_flags & kFragmentMark) != 0) info->flags |= kReassembled;
   Walk walk(mbuf, info);
   if (!walk.Run()) return;
   info->kind = Kind::kIp;
+  if (info->has(kReassembled) && info->has(kFragment)) {
+    // A fragment of a fragment.
+    Drop(info, DropReason::kFragment);
+    return;
+  }
   if (options.verify_checksums) VerifyChecksums(mbuf, info);
 }
 

@@ -222,8 +222,10 @@ void ClampMss(rte_mbuf& mbuf, const PacketInfo& info, uint16_t most) {
 }
 
 void SetVlanPriority(rte_mbuf& mbuf, PacketInfo& info, uint8_t pcp) {
-  if (!info.has(kVlanTagged) || info.vlan_priority() == pcp) return;
+  const bool same = info.vlan_priority() == pcp;
   info.SetVlanPriority(pcp);
+  info.flags |= kPrioritySet;
+  if (!info.has(kVlanTagged) || same) return;
   constexpr uint32_t kControl = sizeof(wire::Ethernet);
   uint8_t first;
   CopyFromPacket(mbuf, kControl, &first, sizeof first);

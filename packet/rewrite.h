@@ -61,7 +61,8 @@ void ReplaceInTransport(rte_mbuf& mbuf, const PacketInfo& info,
 // Options that make no sense end the search.
 void ClampMss(rte_mbuf& mbuf, const PacketInfo& info, uint16_t most);
 
-// The priority (PCP) of the outermost VLAN tag, if there is one.
+// The packet's priority (PCP), and that of its outermost VLAN tag, if there is
+// one.
 void SetVlanPriority(rte_mbuf& mbuf, PacketInfo& info, uint8_t pcp);
 
 }  // namespace sluice

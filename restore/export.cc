@@ -139,8 +139,8 @@ absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
         store->rule_slots().Info(status.rule.slot);
     if (!info.ok()) return info.status();
     count(*info, status.counts);
-    // Translation rules are among the others below.
-    if (status.rule.translation.has_value()) continue;
+    // Those are among the others below.
+    if (status.rule.translation.has_value() || status.rule.scrub) continue;
     // Rules come in order of evaluation within their anchor.
     rulesets[status.rule.anchor].rules.push_back(
         {SnapshotRuleKind::kFilter, RuleIdOf(info->identity),
@@ -229,6 +229,7 @@ SnapshotBinding StateExporter::BindingOf(const StateTemplate& values) {
     const RuleId id = IdOf(values.match_slots[i]);
     if (id != 0) binding.match_rules.push_back(id);
   }
+  binding.actions = values.actions;
   if (values.has(kStateRuleTimeouts)) {
     const RuleRecord& rule = store_->rule_slots().record(values.rule_slot);
     for (size_t i = 0; i < kTimeoutCount; ++i) {
@@ -277,14 +278,23 @@ void StateExporter::AddState(const StateRecord& record) {
     state.translated = record.translated_address;
     state.translated_port = record.translated_port;
   }
+  if (tcp) state.sequence_offset = record.offset;
   const StateTemplate& values = record.values;
   if (values.has(kStateIfBound)) {
     state.interface = interfaces_->NameOf(record.interface);
   }
   state.binding = BindingOf(values);
+  if (tcp && values.actions.has(PacketActions::kScrubTcp)) {
+    state.binding.scrub = record.scrub;
+    for (TcpScrubPeer& peer : state.binding.scrub->peers) {
+      peer.last = std::min<Tick>(peer.last, kMaxTimeoutTicks);
+    }
+  }
   const bool bound_nowhere =
       values.has(kStateIfBound) && state.interface.empty();
-  if (bound_nowhere || WhatIsWrong(state) != nullptr) {
+  // A handshake that is under way begins anew.
+  const bool proxied = record.proxy != ProxyPhase::kNone;
+  if (bound_nowhere || proxied || WhatIsWrong(state) != nullptr) {
     ++statistics_.not_portable;
     return;
   }

@@ -34,6 +34,7 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
       values->flags = static_cast<uint16_t>(values->flags | flag);
     }
   }
+  values->actions = binding.actions;
   values->tag = target_.store->tags().Find(binding.tag);
   values->anchor_slot = slot_of(binding.anchor_rule, kNoRuleSlot);
   for (const RuleId id : binding.match_rules) {
@@ -117,6 +118,11 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
   record.translated_family = state.translated[0].family;
   record.translated_address = state.translated;
   record.translated_port = state.translated_port;
+  if (state.binding.scrub) record.scrub = *state.binding.scrub;
+  record.offset = state.sequence_offset;
+  if ((record.offset[0] | record.offset[1]) != 0) {
+    record.values.side |= kSideModulate;
+  }
   for (size_t i = 0; i < 2; ++i) {
     const SnapshotPeer& peer = state.peers[i];
     record.address[i] = peer.address;
@@ -291,6 +297,9 @@ absl::Status StateImporter::PrepareAll() {
     for (const SnapshotRuleset& ruleset : snapshot_.rulesets) {
       report_.rules += ruleset.rules.size();
     }
+  } else if (options_.run_time_tables) {
+    status = StageRunTimeTables();
+    if (!status.ok()) return status;
   }
   FindRules();
   status = KeepOrphanRules();
@@ -426,6 +435,7 @@ void StateImporter::Abandon() {
   // A ticket that has ended meanwhile is what is wanted.
   if (ticket_.has_value()) target_.store->Rollback(*ticket_).IgnoreError();
   ticket_.reset();
+  additions_ = StagedGeneration();
 }
 
 }  // namespace sluice

@@ -50,6 +50,9 @@ struct ImportOptions {
   // counters: each goes on from the greater of the snapshot's and its own. If
   // not, the policy in force stays, tables and counters included.
   bool policy = false;
+  // Without `policy`: what had been added at run time to tables that the policy
+  // in force has, too, and that are not const there.
+  bool run_time_tables = false;
   // The name of the filter whose snapshot it has to be; empty: of any.
   std::string from_filter{};
   // Of a snapshot that does not say it.
@@ -103,6 +106,9 @@ class StateImporter {
   bool has_policy() const { return options_.policy; }
   // Whether PublishPolicy() would find that nobody has begun another change.
   bool CanPublish() const {
+    if (additions_.next != nullptr) {
+      return target_.store->IsUpToDate(additions_);
+    }
     return !ticket_.has_value() || target_.store->IsNewest(*ticket_);
   }
   // Aborted: the policy has been changed by somebody else. ResourceExhausted:
@@ -136,6 +142,7 @@ class StateImporter {
   absl::Status FindInterface(const std::string& name, std::string_view who,
                              uint64_t id, uint16_t* interface) const;
   absl::StatusOr<Policy> BuildPolicy() const;
+  absl::Status StageRunTimeTables();
   // Slots of the snapshot's rules, and what they are to be counted with.
   void FindRules();
   // Slots for rules that are not here any more but have states.
@@ -156,6 +163,7 @@ class StateImporter {
   const ImportOptions options_;
   Snapshot snapshot_;
   std::optional<Ticket> ticket_;
+  StagedGeneration additions_;  // to tables of the policy in force
   std::unordered_map<RuleId, uint32_t> slots_;
   std::unordered_map<RuleId, uint32_t> orphan_slots_;
   RuleSlotLease orphan_rules_;

@@ -11,6 +11,7 @@
 #include "pftable/language/parser.h"
 #include "pftable/print/printer.h"
 #include "pftable/store/policy_listing.h"
+#include "pftable/store/table_edits.h"
 #include "restore/export.h"
 #include "restore/import.h"
 
@@ -291,7 +292,29 @@ absl::Status StateImporter::KeepOrphanRules() {
   return absl::OkStatus();
 }
 
+absl::Status StateImporter::StageRunTimeTables() {
+  std::vector<TableAddition> additions;
+  for (const SnapshotTable& table : snapshot_.tables) {
+    if ((table.flags & kSnapshotTableActive) == 0) continue;
+    TableDefinition definition = DefinitionOf(table);
+    if (definition.run_time_entries.empty()) continue;
+    additions.push_back({.key = {.anchor = table.anchor, .name = table.name},
+                         .entries = std::move(definition.run_time_entries)});
+  }
+  if (additions.empty()) return absl::OkStatus();
+  absl::StatusOr<StagedAdditions> staged =
+      StageAdditions(*target_.store, additions);
+  if (!staged.ok()) return staged.status();
+  report_.tables = staged->tables;
+  additions_ = std::move(staged->generation);
+  return absl::OkStatus();
+}
+
 absl::Status StateImporter::PublishPolicy() {
+  if (additions_.next != nullptr) {
+    return target_.store->Publish(
+        std::exchange(additions_, StagedGeneration()));
+  }
   if (!ticket_.has_value()) return absl::OkStatus();
   const absl::Status status = target_.store->Commit(*ticket_);
   // Committed or not, the ticket has ended.

@@ -11,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "conntrack/tcp_scrub.h"
 #include "packet/address.h"
 #include "packet/packet.h"
+#include "pftable/engine/packet_actions.h"
 #include "pftable/policy/policy.h"
 #include "pftable/policy/timeouts.h"
 #include "restore/restore_job.h"
@@ -139,6 +141,9 @@ struct SnapshotBinding {
   std::string tag;        // empty: none
   std::vector<RuleId> match_rules;
   std::vector<SnapshotTimeout> timeouts;  // ascending; of the rule itself
+  PacketActions actions;  // empty: nothing is done to its packets
+  // Of a TCP state whose actions have kScrubTcp, `last` as ms ago.
+  std::optional<TcpScrub> scrub;
 
   friend bool operator==(const SnapshotBinding&,
                          const SnapshotBinding&) = default;
@@ -175,6 +180,8 @@ struct SnapshotState {
   SnapshotHelper helper = SnapshotHelper::kNone;
   uint8_t log = 0;  // 0, or 1 + number of the pflog interface
   std::array<SnapshotPeer, 2> peers;  // originator, responder
+  // TCP: what is added to a peer's sequence numbers on their way to the other.
+  std::array<uint32_t, 2> sequence_offset{};
   std::string interface;  // not empty: bound to it
   // Of a translated state, the same ends as they are behind the translation;
   // a family of kNone: it has none.

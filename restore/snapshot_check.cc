@@ -99,21 +99,6 @@ bool IsSnapshotName(std::string_view text) {
   return IsName(text, kMaxNameBytes);
 }
 
-bool IsAnchorPath(std::string_view text) {
-  if (text.empty()) return true;
-  if (text.size() > kMaxAnchorPathBytes) return false;
-  size_t component = 0;
-  for (const char c : text) {
-    if (c == '/') {
-      if (component == 0) return false;
-      component = 0;
-    } else if (!IsNameCharacter(c) || ++component > kMaxAnchorComponentBytes) {
-      return false;
-    }
-  }
-  return component != 0;
-}
-
 bool IsSnapshotText(std::string_view text, size_t longest) {
   return !text.empty() && text.size() <= longest &&
          std::all_of(text.begin(), text.end(), [](char c) {
@@ -158,6 +143,25 @@ const char* WhatIsWrong(const SnapshotRule& rule) {
              : "a rule's text with control characters, or none";
 }
 
+// What is not used is zero, so that one meaning has one form.
+const char* WhatIsWrong(const PacketActions& actions) {
+  constexpr uint8_t kKnown =
+      PacketActions::kClearDontFragment | PacketActions::kRandomId |
+      PacketActions::kSetTos | PacketActions::kSetPriority |
+      PacketActions::kScrubTcp;
+  if ((actions.flags & ~kKnown) != 0) return "unknown actions";
+  if (!actions.has(PacketActions::kSetTos) && actions.tos != 0) {
+    return "a type of service that is not set";
+  }
+  for (const uint8_t priority : actions.priority) {
+    if (priority > 7 ||
+        (priority != 0 && !actions.has(PacketActions::kSetPriority))) {
+      return "a priority that does not exist or is not set";
+    }
+  }
+  return nullptr;
+}
+
 const char* WhatIsWrong(const SnapshotBinding& binding) {
   if ((binding.flags & ~kSnapshotStateFlags) != 0) return "unknown flags";
   if (!binding.tag.empty() && !IsSnapshotText(binding.tag, kMaxTagBytes)) {
@@ -180,7 +184,13 @@ const char* WhatIsWrong(const SnapshotBinding& binding) {
     // Zero stands for a timeout that the rule does not set.
     if (timeout.value == 0) return "a timeout of zero";
   }
-  return nullptr;
+  if (binding.scrub) {
+    for (const TcpScrubPeer& peer : binding.scrub->peers) {
+      if ((peer.flags & ~kTcpScrubFlags) != 0) return "unknown flags of a scrub";
+      if (peer.last > kMaxTimeoutTicks) return "a time that is too long";
+    }
+  }
+  return WhatIsWrong(binding.actions);
 }
 
 namespace {
@@ -217,6 +227,11 @@ const char* WhatIsWrongWithTranslation(const SnapshotState& state) {
 
 const char* WhatIsWrong(const SnapshotState& state) {
   if (state.id == 0) return "an id of zero";
+  const bool scrubbed = state.proto == protocol::kTcp &&
+                        state.binding.actions.has(PacketActions::kScrubTcp);
+  if (scrubbed != state.binding.scrub.has_value()) {
+    return "a scrub of what is not scrubbed, or none";
+  }
   if (state.direction != Direction::kIn &&
       state.direction != Direction::kOut) {
     return "a direction that does not exist";
@@ -228,6 +243,10 @@ const char* WhatIsWrong(const SnapshotState& state) {
     return "a time that is too long";
   }
   if (state.idle > state.age) return "idle for longer than it exists";
+  if (state.proto != protocol::kTcp &&
+      (state.sequence_offset[0] | state.sequence_offset[1]) != 0) {
+    return "sequence offsets of another protocol";
+  }
   const SnapshotPeer& originator = state.peers[0];
   const SnapshotPeer& responder = state.peers[1];
   for (const SnapshotPeer& peer : state.peers) {
@@ -263,6 +282,7 @@ const char* WhatIsWrong(const SnapshotState& state) {
 }
 
 const char* WhatIsWrong(const SnapshotExpectation& expectation) {
+  if (expectation.binding.scrub) return "a scrub of what is not scrubbed";
   if (expectation.parent == 0) return "no parent";
   if (expectation.helper != SnapshotHelper::kTftp ||
       expectation.proto != protocol::kUdp) {

@@ -13,9 +13,6 @@ namespace sluice {
 
 // 1 to 31 of [A-Za-z0-9_.:-].
 bool IsSnapshotName(std::string_view text);
-// "", or names of up to 63 such characters with '/' between them, at most 1023
-// bytes in all.
-bool IsAnchorPath(std::string_view text);
 // 1 to `longest` bytes without control characters.
 bool IsSnapshotText(std::string_view text, size_t longest);
 

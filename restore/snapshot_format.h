@@ -25,6 +25,9 @@ inline constexpr uint16_t kMinorOfNoSync = 3;
 // States say what their flows are behind a translation.
 inline constexpr uint16_t kMinorOfTranslation = 4;
 
+// States may have offsets of sequence numbers.
+inline constexpr uint16_t kMinorOfSequence = 4;
+
 inline constexpr size_t kSnapshotHeaderBytes = 96;
 // What a newer minor version may lengthen the header to.
 inline constexpr size_t kMaxSnapshotHeaderBytes = 1024;
@@ -91,7 +94,10 @@ enum class AttributeType : uint16_t {
   kAnchorRule = 0x8003,  // identity of the innermost anchor call
   kMatchRules = 0x8004,  // identities of match rules
   kTimeouts = 0x8005,    // the rule's own timeouts
-  kTranslation = 0x8006,  // of states: the flow behind it
+  kActions = 0x8006,     // what is done to its packets; since 1.4
+  kTcpScrub = 0x8007,    // of scrub (reassemble tcp); since 1.4
+  kSequence = 0x8008,    // offsets of both peers' TCP sequence numbers
+  kTranslation = 0x8009,  // of states: the flow behind it; since 1.4
 };
 
 enum class DigestAlgorithm : uint32_t {

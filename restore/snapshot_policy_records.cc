@@ -3,6 +3,7 @@
 #include <tuple>
 #include <utility>
 
+#include "pftable/policy/name.h"
 #include "restore/snapshot_check.h"
 #include "restore/snapshot_format.h"
 #include "restore/snapshot_records.h"

@@ -212,7 +212,7 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
                                              uint16_t count,
                                              std::string* interface,
                                              SnapshotBinding* binding,
-                                             SnapshotState* translated) {
+                                             SnapshotState* state) {
   uint16_t last = 0;
   for (; count > 0; --count) {
     SnapshotTlv tlv;
@@ -230,18 +230,19 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
       *interface = value.GetRest();
       continue;
     }
-    if (known && translated != nullptr &&
+    if (known && state != nullptr &&
+        result_->minor >= kMinorOfTranslation &&
         tlv.type == static_cast<uint16_t>(AttributeType::kTranslation)) {
       const auto family = value.Get<uint8_t>();
       value.GetZero(1);
-      for (uint16_t& port : translated->translated_port) {
+      for (uint16_t& port : state->translated_port) {
         port = value.Get<uint16_t>();
       }
       value.GetZero(2);
-      for (Address& address : translated->translated) {
+      for (Address& address : state->translated) {
         address = value.GetAddress(family);
       }
-      if (!value.done() || !translated->is_translated()) {
+      if (!value.done() || !state->is_translated()) {
         return Bad(tlv.offset, "a translation of another form");
       }
       continue;
@@ -264,6 +265,17 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
         }
         if (!value.done()) return Bad(tlv.offset, "match rules cut short");
         continue;
+      case AttributeType::kSequence:
+        // Older ones have none.
+        if (state == nullptr || result_->minor < kMinorOfSequence) break;
+        for (uint32_t& offset : state->sequence_offset) {
+          offset = value.Get<uint32_t>();
+        }
+        if (!value.done() ||
+            (state->sequence_offset[0] | state->sequence_offset[1]) == 0) {
+          return Bad(tlv.offset, "sequence offsets of another form");
+        }
+        continue;
       case AttributeType::kTimeouts:
         if (value.left() > kTimeoutCount * 8) {
           return Bad(tlv.offset, "too many timeouts");
@@ -279,6 +291,36 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
         }
         if (!value.done()) return Bad(tlv.offset, "timeouts cut short");
         continue;
+      case AttributeType::kActions: {
+        PacketActions& actions = binding->actions;
+        actions.flags = value.Get<uint8_t>();
+        actions.min_ttl = value.Get<uint8_t>();
+        actions.tos = value.Get<uint8_t>();
+        for (uint8_t& priority : actions.priority) {
+          priority = value.Get<uint8_t>();
+        }
+        value.GetZero(1);
+        actions.max_mss = value.Get<uint16_t>();
+        actions.max_packet_size = value.Get<uint16_t>();
+        if (!value.done() || actions.empty()) {
+          return Bad(tlv.offset, "actions of another form");
+        }
+        continue;
+      }
+      case AttributeType::kTcpScrub: {
+        for (TcpScrubPeer& peer : binding->scrub.emplace().peers) {
+          peer.modulation = value.Get<uint32_t>();
+          peer.value = value.Get<uint32_t>();
+          peer.echo = value.Get<uint32_t>();
+          peer.lowest = value.Get<uint32_t>();
+          peer.last = value.Get<uint32_t>();
+          peer.flags = value.Get<uint8_t>();
+          peer.ttl = value.Get<uint8_t>();
+          value.GetZero(2);
+        }
+        if (!value.done()) return Bad(tlv.offset, "a scrub of another form");
+        continue;
+      }
       default: break;
     }
     if (tlv.critical()) {
@@ -327,7 +369,7 @@ absl::Status SnapshotRecords::ReadState(const SnapshotTlv& tlv, bool child) {
   }
   const absl::Status status =
       ReadAttributes(from, attributes, &state.interface, &state.binding,
-                     result_->minor >= kMinorOfTranslation ? &state : nullptr);
+                     &state);
   if (!status.ok()) return status;
   if (!from.done()) return Bad(tlv.offset, "a state of another form");
   if ((state.binding.flags & kSnapshotStateNoSync) != 0 &&

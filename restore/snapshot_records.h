@@ -49,7 +49,7 @@ class SnapshotRecords {
   absl::Status ReadAttributes(SnapshotCursor& from, uint16_t count,
                               std::string* interface,
                               SnapshotBinding* binding,
-                              SnapshotState* translated = nullptr);
+                              SnapshotState* state = nullptr);
   // What is announced and has not come yet.
   absl::Status CheckComplete(size_t offset) const;
   absl::Status CheckFlows() const;

@@ -37,6 +37,32 @@ uint16_t PutBinding(SnapshotBytes& out, const SnapshotBinding& binding) {
     }
     out.EndTlv(at);
   }
+  if (!binding.actions.empty()) {
+    const PacketActions& actions = binding.actions;
+    const size_t at = begin(AttributeType::kActions);
+    out.Put(actions.flags);
+    out.Put(actions.min_ttl);
+    out.Put(actions.tos);
+    for (const uint8_t priority : actions.priority) out.Put(priority);
+    out.Put(actions.reserved);
+    out.Put(actions.max_mss);
+    out.Put(actions.max_packet_size);
+    out.EndTlv(at);
+  }
+  if (binding.scrub) {
+    const size_t at = begin(AttributeType::kTcpScrub);
+    for (const TcpScrubPeer& peer : binding.scrub->peers) {
+      out.Put(peer.modulation);
+      out.Put(peer.value);
+      out.Put(peer.echo);
+      out.Put(peer.lowest);
+      out.Put(uint32_t{peer.last});
+      out.Put(peer.flags);
+      out.Put(peer.ttl);
+      out.Put(uint16_t{0});
+    }
+    out.EndTlv(at);
+  }
   return count;
 }
 
@@ -231,8 +257,15 @@ void PutState(SnapshotBytes& out, const SnapshotState& state) {
   for (const SnapshotPeer& peer : state.peers) PutPeer(out, peer);
   for (const SnapshotPeer& peer : state.peers) out.PutAddress(peer.address);
   uint16_t count = PutInterface(out, state.interface);
-  count = static_cast<uint16_t>(count + PutBinding(out, state.binding) +
-                                PutTranslation(out, state));
+  count = static_cast<uint16_t>(count + PutBinding(out, state.binding));
+  if ((state.sequence_offset[0] | state.sequence_offset[1]) != 0) {
+    const size_t sequence =
+        out.BeginTlv(static_cast<uint16_t>(AttributeType::kSequence));
+    for (const uint32_t offset : state.sequence_offset) out.Put(offset);
+    out.EndTlv(sequence);
+    ++count;
+  }
+  count = static_cast<uint16_t>(count + PutTranslation(out, state));
   out.bytes()[attributes] = static_cast<uint8_t>(count);
   out.EndTlv(at);
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/text.h"
 #include "dataplane/config/config_ports.h"
 #include "dataplane/config/config_reader.h"
 #include "dataplane/config/config_words.h"
@@ -24,12 +25,14 @@ constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
 constexpr std::array<std::string_view, 6> kWorkersKeys = {
     "lcores", "count", "control_lcore", "pin", "idle", "classifier"};
-constexpr std::array<std::string_view, 8> kMemoryKeys = {
-    "mbufs",  "mbuf_cache", "mbuf_data",    "handoff_ring",
-    "states", "rule_slots", "expectations", "source_nodes"};
-constexpr std::array<std::string_view, 8> kControlKeys = {
+constexpr std::array<std::string_view, 9> kMemoryKeys = {
+    "mbufs",      "mbuf_cache",     "mbuf_data",
+    "handoff_ring", "states",       "rule_slots",
+    "all_rule_slots", "expectations", "source_nodes"};
+constexpr std::array<std::string_view, 10> kControlKeys = {
     "socket",        "mode",        "group",         "read_group",
-    "operate_group", "admin_group", "allow_devices", "device_dirs"};
+    "operate_group", "admin_group", "device_group",  "device_mode",
+    "allow_devices", "device_dirs"};
 constexpr std::array<std::string_view, 4> kLogKeys = {
     "level", "file", "packets", "packet_rate"};
 constexpr std::array<std::string_view, 2> kStateKeys = {"dir", "interval"};
@@ -69,6 +72,9 @@ class ConfigBuilder {
   void ReadWorkers(const toml::table& root);
   void ReadMemory(const toml::table& root);
   void ReadControl(const toml::table& root);
+  // File permissions that leave others nothing to write.
+  void ReadMode(const toml::table& table, std::string_view key,
+                const char* danger, uint16_t* bits_out);
   void ReadRunTimeDevices(const toml::table& control);
   void ReadLog(const toml::table& root);
   void ReadPolicy(const toml::table& root);
@@ -178,6 +184,8 @@ void ConfigBuilder::ReadMemory(const toml::table& root) {
     reader_.Number(*table, "handoff_ring", 64, 65536, &memory.handoff_ring);
     reader_.Number(*table, "states", 1024, 64 << 20, &memory.states);
     reader_.Number(*table, "rule_slots", 64, 1 << 20, &memory.rule_slots);
+    reader_.Number(*table, "all_rule_slots", 64, 16 << 20,
+                   &memory.all_rule_slots);
     reader_.Number(*table, "expectations", 1, 65536, &memory.expectations);
     reader_.Number(*table, "source_nodes", 64, 16 << 20,
                    &memory.source_nodes);
@@ -209,6 +217,30 @@ void ConfigBuilder::CheckMemory(const toml::table& root) {
   }
 }
 
+void ConfigBuilder::ReadMode(const toml::table& table, std::string_view key,
+                             const char* danger, uint16_t* bits_out) {
+  std::string mode;
+  if (!reader_.String(table, key, &mode)) return;
+  const toml::source_region& place = table.get(key)->source();
+  uint32_t bits = 0;
+  bool octal = mode.size() == 3 || mode.size() == 4;
+  for (const char digit : mode) {
+    octal = octal && digit >= '0' && digit <= '7';
+    bits = bits * 8 + static_cast<uint32_t>(digit - '0');
+  }
+  if (!octal || bits > 0777) {
+    reader_.Error(place,
+                  absl::StrCat("'", View(key), "' cannot be \"", mode, "\""),
+                  "give file permissions in octal: \"0660\"");
+  } else if ((bits & 0002) != 0) {
+    reader_.Error(place,
+                  absl::StrCat("'", View(key), "' \"", mode, "\" ", danger),
+                  "use \"0660\" and name a group");
+  } else {
+    *bits_out = static_cast<uint16_t>(bits);
+  }
+}
+
 void ConfigBuilder::ReadControl(const toml::table& root) {
   const toml::table* table = reader_.Table(root, "control");
   if (table == nullptr) return;
@@ -223,27 +255,11 @@ void ConfigBuilder::ReadControl(const toml::table& root) {
                     "give a path of 1 to 107 bytes");
     }
   }
-  std::string mode;
-  if (reader_.String(*table, "mode", &mode)) {
-    const toml::source_region& place = table->get("mode")->source();
-    uint32_t bits = 0;
-    bool octal = mode.size() == 3 || mode.size() == 4;
-    for (const char digit : mode) {
-      octal = octal && digit >= '0' && digit <= '7';
-      bits = bits * 8 + static_cast<uint32_t>(digit - '0');
-    }
-    if (!octal || bits > 0777) {
-      reader_.Error(place, absl::StrCat("'mode' cannot be \"", mode, "\""),
-                    "give file permissions in octal: \"0660\"");
-    } else if ((bits & 0002) != 0) {
-      reader_.Error(place,
-                    absl::StrCat("'mode' \"", mode,
-                                 "\" lets every user change the rules"),
-                    "use \"0660\" and name a 'group'");
-    } else {
-      control.mode = static_cast<uint16_t>(bits);
-    }
-  }
+  ReadMode(*table, "mode", "lets every user change the rules",
+           &control.mode);
+  ReadMode(*table, "device_mode", "lets every user into the guests' networks",
+           &control.device_mode);
+  reader_.String(*table, "device_group", &control.device_group);
   reader_.String(*table, "group", &control.group);
   reader_.String(*table, "read_group", &control.read_group);
   reader_.String(*table, "operate_group", &control.operate_group);

@@ -83,7 +83,8 @@ struct MemoryConfig {
   uint16_t mbuf_data = 2048;  // bytes of frame an mbuf holds
   uint32_t handoff_ring = 2048;  // packets between each pair of workers
   uint32_t states = 262144;      // over all workers, in equal shards
-  uint32_t rule_slots = 16384;   // rules whose counters workers can keep
+  uint32_t rule_slots = 1 << 19;      // rules of a filter, at most
+  uint32_t all_rule_slots = 2 << 20;  // of all filters together
   uint32_t expectations = 8192;
   uint32_t source_nodes = 65536;  // of all filters
 
@@ -98,6 +99,9 @@ struct ControlConfig {
   std::string read_group;
   std::string operate_group;
   std::string admin_group;
+  // Of the sockets that vhost-user and memif devices make; no group: `group`.
+  std::string device_group;
+  uint16_t device_mode = 0660;
   RunTimeDevices devices;  // that orders may plug in
 
   friend bool operator==(const ControlConfig&, const ControlConfig&) = default;

@@ -116,14 +116,12 @@ void PortSections::ReadPort(const toml::table& table, PortConfig* port) {
 }
 
 void PortSections::ReadPorts(const toml::table& root) {
-  const toml::array* ports = reader_->Tables(root, "port", kMaxDevices);
-  if (ports == nullptr || ports->empty()) {
-    if (!reader_->failed()) {
-      reader_->Error(toml::source_region{}, "there is no [[port]]",
-                    "add a [[port]] with name and device for each NIC");
-    }
-    return;
-  }
+  // Without any, ports come by orders.
+  const toml::array* ports = reader_->Tables(
+      root, "port", kMaxDevices,
+      "DPDK as Debian builds it has room for 32 devices, of [[port]] and of "
+      "`sluicectl port add` together");
+  if (ports == nullptr) return;
   for (const toml::node& element : *ports) {
     PortConfig port;
     ReadPort(*element.as_table(), &port);
@@ -157,14 +155,7 @@ void PortSections::CheckNames() {
 
 void PortSections::ReadWires(const toml::table& root) {
   const toml::array* wires = reader_->Tables(root, "wire", kMaxWires);
-  if (wires == nullptr || wires->empty()) {
-    if (!reader_->failed()) {
-      reader_->Error(toml::source_region{},
-                    "there is no [[wire]]: nothing would be forwarded",
-                    "add a [[wire]] with ports = [\"a\", \"b\"]");
-    }
-    return;
-  }
+  if (wires == nullptr) return;
   std::vector<bool> used(config_->ports.size());
   for (const toml::node& element : *wires) {
     const toml::table& table = *element.as_table();

@@ -118,7 +118,8 @@ const toml::table* ConfigReader::Table(const toml::table& parent,
 }
 
 const toml::array* ConfigReader::Tables(const toml::table& parent,
-                                        std::string_view key, size_t limit) {
+                                        std::string_view key, size_t limit,
+                                        const char* reason) {
   const toml::node* node = parent.get(key);
   if (node == nullptr) return nullptr;
   const std::string hint = absl::StrCat(
@@ -134,7 +135,7 @@ const toml::array* ConfigReader::Tables(const toml::table& parent,
   if (array.size() > limit) {
     Error(array[limit].source(),
           absl::StrCat("more than ", limit, " [[", Absl(key), "]]"),
-          "remove the ones that are not needed");
+          reason);
     return nullptr;
   }
   for (const toml::node& element : array) {

@@ -33,8 +33,10 @@ class ConfigReader {
   // The table or the array of tables `key` of `parent`, or null if there is
   // none or it is something else (which is an error).
   const toml::table* Table(const toml::table& parent, std::string_view key);
-  const toml::array* Tables(const toml::table& parent, std::string_view key,
-                            size_t limit);
+  // `reason`: why there are no more of them, for who has more.
+  const toml::array* Tables(
+      const toml::table& parent, std::string_view key, size_t limit,
+      const char* reason = "remove the ones that are not needed");
 
   // Each leaves `*out` alone and returns false if the key is not there, or if
   // its value is not what it should be, which is an error.

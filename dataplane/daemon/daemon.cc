@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
 #include "dataplane/base/text.h"
+#include "dataplane/base/user_group.h"
 #include "dataplane/filters/policy_source.h"
 #include "pftable/store/policy_store.h"
 
@@ -76,10 +77,21 @@ uint64_t Milliseconds() {
           .count());
 }
 
+// The preflight has found the groups.
+SocketAccess SocketAccessOf(const ControlConfig& control) {
+  const std::string& group = control.device_group.empty()
+                                 ? control.group
+                                 : control.device_group;
+  return {.mode = control.device_mode,
+          .group = group.empty() ? std::nullopt : FindGroupId(group)};
+}
+
 Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
                                 rte_mempool* pool,
                                 std::function<void()> working) {
-  const bool local_peers = std::ranges::any_of(config.ports, HasLocalPeers);
+  // Without ports, those that orders bring.
+  const bool local_peers =
+      config.ports.empty() || std::ranges::any_of(config.ports, HasLocalPeers);
   const bool may_sleep = config.workers.idle == IdleMode::kSleep ||
                          (config.workers.idle == IdleMode::kAuto &&
                           (plan.cores_shared || local_peers));
@@ -92,6 +104,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .handoff_ring = config.memory.handoff_ring,
           .states = config.memory.states,
           .rule_slots = config.memory.rule_slots,
+          .all_rule_slots = config.memory.all_rule_slots,
           .classifier = config.workers.classifier,
           .expectations = config.memory.expectations,
           .source_nodes = config.memory.source_nodes,
@@ -104,6 +117,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .ports = config.ports,
           .wires = config.wires,
           .run_time_devices = config.control.devices,
+          .device_sockets = SocketAccessOf(config.control),
           .packet_log = config.log.packets,
           .packet_rate = config.log.packet_rate,
           .restore = {.queue = RestoreTime{config.restore.queue} * 1000,
@@ -117,6 +131,27 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .state_directory = config.state.directory,
           .state_interval = uint64_t{config.state.interval} * 1000,
           .working = std::move(working)};
+}
+
+// Compiles the policy as the filter main would, and says what it is.
+absl::StatusOr<uint64_t> CompiledHash(const Config& config, Policy policy) {
+  InterfaceRegistry interfaces;
+  if (absl::Status s = AddPorts(config, &interfaces); !s.ok()) return s;
+  ImmediateReclaimer reclaimer;
+  PolicyStore store({.workers = 1,
+                     .rule_slots = config.memory.rule_slots,
+                     .table_slots = Engine::Options{}.table_slots},
+                    &interfaces, &reclaimer);
+  if (absl::Status s = store.Load(std::move(policy)); !s.ok()) return s;
+  return store.generation()->policy->hash;
+}
+
+absl::StatusOr<uint64_t> HashOfFile(const Config& config) {
+  absl::StatusOr<ParseResult> parsed = ParseFile(
+      config.policy.ruleset, config.policy.dialect, FactsOf(config.ports));
+  if (!parsed.ok()) return parsed.status();
+  if (!parsed->ok()) return absl::InvalidArgumentError("it has errors");
+  return CompiledHash(config, std::move(parsed->policy));
 }
 
 }  // namespace
@@ -152,16 +187,8 @@ std::vector<Diagnostic> CheckRuleset(const Config& config, uint64_t* rules) {
     return d.severity == Severity::kError;
   });
   if (bad) return diagnostics;
-  InterfaceRegistry interfaces;
-  absl::Status status = AddPorts(config, &interfaces);
-  if (status.ok()) {
-    ImmediateReclaimer reclaimer;
-    PolicyStore store({.workers = 1,
-                       .rule_slots = config.memory.rule_slots,
-                       .table_slots = Engine::Options{}.table_slots},
-                      &interfaces, &reclaimer);
-    status = store.Load(std::move(parsed->policy));
-  }
+  const absl::Status status =
+      CompiledHash(config, std::move(parsed->policy)).status();
   if (!status.ok()) {
     std::ranges::move(DiagnosticsOf(status, config.policy.ruleset),
                       std::back_inserter(diagnostics));
@@ -272,6 +299,7 @@ absl::Status Daemon::LoadRuleset() {
     LogInfo("the ruleset that was committed last is in force; SIGHUP "
                  "loads {}",
                  config_.policy.ruleset);
+    CompareWithFile();
     return absl::OkStatus();
   }
   if (config_.policy.missing_ruleset == MissingRuleset::kBlock &&
@@ -294,6 +322,20 @@ absl::Status Daemon::LoadRuleset() {
   rules_ = result->rules;
   LogInfo("{}: {} rules", config_.policy.ruleset, result->rules);
   return absl::OkStatus();
+}
+
+// Who has edited the file since, or before it was ever loaded, may believe that
+// it is in force.
+void Daemon::CompareWithFile() {
+  const Generation& kept = *engine_->filters().main().store().generation();
+  const absl::StatusOr<uint64_t> file = HashOfFile(config_);
+  if (file.ok() && *file == kept.policy->hash) return;
+  LogWarning("{} {}: what was committed last is in force, and not that file; "
+             "`sluicectl -s rules` shows it, SIGHUP (systemctl reload) or "
+             "`sluicectl -f` loads the file",
+             config_.policy.ruleset,
+             file.ok() ? "differs from the ruleset in force"
+                       : "cannot be compared with the ruleset in force");
 }
 
 absl::Status Daemon::Launch() {
@@ -420,6 +462,9 @@ void Daemon::BeginReload() {
           service_.Ready(Summary("running; the last reload failed"));
         } else {
           rules_ = result->rules;
+          LiveFilter& main = engine_->filters().main();
+          main.States().CollectCounters(
+              [&main] { main.Rules().ClearLoadedCounters(); });
           service_.Ready(Summary("running"));
           LogInfo("{}: {} rules, generation {}", config_.policy.ruleset,
                        result->rules, result->generation);

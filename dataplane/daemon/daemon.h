@@ -59,6 +59,7 @@ class Daemon {
   absl::Status OpenSocket();
   absl::Status MakeEngine();
   absl::Status LoadRuleset();
+  void CompareWithFile();
   absl::Status Launch();
   void OnSignal();
   void BeginReload();

@@ -265,6 +265,30 @@ absl::StatusOr<EalPlan> PlanEal(const Config& config,
   return plan;
 }
 
+namespace {
+
+// EAL makes a folder for each prefix and leaves it behind. One that is named
+// after this process is nobody else's.
+std::string OwnRuntimeFolder(const EalPlan& plan) {
+  const char* const folder = rte_eal_get_runtime_dir();
+  const std::string own = absl::StrCat("sluice-", getpid());
+  return folder != nullptr &&
+                 std::ranges::find(plan.args, own) != plan.args.end() &&
+                 std::filesystem::path(folder).filename() == own
+             ? folder
+             : "";
+}
+
+// With the folder above it, if that is empty then.
+void RemoveRuntimeFolder(const std::string& folder) {
+  if (folder.empty()) return;
+  std::error_code error;
+  std::filesystem::remove_all(folder, error);
+  ::rmdir(std::filesystem::path(folder).parent_path().c_str());
+}
+
+}  // namespace
+
 absl::StatusOr<Eal> Eal::Start(const EalPlan& plan) {
   CaptureLog();
   // EAL keeps and reorders the pointers: they live as long as the process.
@@ -282,16 +306,19 @@ absl::StatusOr<Eal> Eal::Start(const EalPlan& plan) {
     for (const std::string& arg : plan.args) {
       absl::StrAppend(&command, command.empty() ? "" : " ", arg);
     }
+    RemoveRuntimeFolder(OwnRuntimeFolder(plan));
     return absl::FailedPreconditionError(absl::StrCat(
         "DPDK does not start: ", rte_strerror(rte_errno),
         last_line.empty() ? "" : "; its last words: ", last_line,
         "; its arguments: ", command));
   }
-  return Eal();
+  return Eal(OwnRuntimeFolder(plan));
 }
 
 Eal::~Eal() {
-  if (running_) rte_eal_cleanup();
+  if (!running_) return;
+  rte_eal_cleanup();
+  RemoveRuntimeFolder(folder_);
 }
 
 }  // namespace sluice

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -54,15 +55,16 @@ class Eal {
   // An error holds DPDK's last words.
   static absl::StatusOr<Eal> Start(const EalPlan& plan);
 
-  Eal(Eal&& other) noexcept : running_(other.running_) {
-    other.running_ = false;
-  }
+  Eal(Eal&& other) noexcept
+      : running_(std::exchange(other.running_, false)),
+        folder_(std::move(other.folder_)) {}
   Eal& operator=(Eal&&) = delete;
   ~Eal();
 
  private:
-  Eal() = default;
+  explicit Eal(std::string folder) : folder_(std::move(folder)) {}
   bool running_ = true;
+  std::string folder_;  // of its run-time files, if nobody shares it
 };
 
 }  // namespace sluice

@@ -21,14 +21,15 @@ constexpr int kExitOk = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitConfig = 3;
+constexpr int kExitMachine = 4;
 
 constexpr char kFooter[] = R"(
 Signals: SIGTERM and SIGINT stop it cleanly, a second one at once;
 SIGHUP loads the ruleset again, SIGUSR1 opens the log file again.
 Exit status: 0 stopped when asked to, or the check found no error;
-1 it could not start, failed, or could not keep its state, or the check
-found that it could not on this machine; 2 a wrong command line; 3 an error
-in the configuration or the ruleset, before any port was touched.
+1 it could not start, failed, or could not keep its state; 2 a wrong command
+line; 3 an error in the configuration or the ruleset; 4 what this machine
+lacks. With 2, 3 and 4 no port was touched.
 )";
 
 bool PrintDiagnostics(const std::vector<sluice::Diagnostic>& diagnostics) {
@@ -65,7 +66,7 @@ int Check(const sluice::Config& config, bool machine) {
   std::fflush(stdout);
   if (machine && !MachineIsReady(config)) {
     std::fputs("sluiced: would not start on this machine\n", stderr);
-    return kExitFailed;
+    return kExitMachine;
   }
   return kExitOk;
 }
@@ -83,7 +84,7 @@ int Serve(sluice::Config config) {
   }
   if (!MachineIsReady(config)) {
     std::fputs("sluiced: not started: no device was touched\n", stderr);
-    return kExitFailed;
+    return kExitMachine;
   }
   if (const absl::Status status = sluice::SetUpLog({.level = config.log.level, .file = config.log.file});
       !status.ok()) {

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/user_group.h"
 #include "dataplane/daemon/preflight_parts.h"
 
 namespace sluice {
@@ -58,6 +59,17 @@ int OpenErrno(const std::string& path) {
   return 0;
 }
 
+// By making a file: rights on paper are not all that there is (a read-only
+// mount, a full quota).
+int FolderErrno(const std::string& path) {
+  std::string name = absl::StrCat(path, "/.sluice-check-XXXXXX");
+  const int fd = mkostemp(name.data(), O_CLOEXEC);
+  if (fd < 0) return errno;
+  close(fd);
+  unlink(name.c_str());
+  return 0;
+}
+
 }  // namespace
 
 ProcessFacts ProcessFacts::FromSystem(const HostFiles& host) {
@@ -86,9 +98,11 @@ PreflightInput PreflightInput::FromSystem() {
   input.machine = MachineFacts::FromSystem();
   input.process = ProcessFacts::FromSystem(input.host);
   input.open_errno = OpenErrno;
-  input.folder_errno = [](const std::string& path) {
-    return access(path.c_str(), W_OK | X_OK) == 0 ? 0 : errno;
+  input.folder_errno = FolderErrno;
+  input.has_group = [](const std::string& name) {
+    return FindGroupId(name).has_value();
   };
+  input.drivers = DriversOfSystem();
   input.interface_flags = InterfaceFlags;
   input.interface_queues = InterfaceQueues;
   return input;
@@ -125,6 +139,28 @@ void CheckFiles(const PreflightContext& context) {
     check("[log] packets", context.config.log.packets + "/pflog0",
           "`packets`", /*makes_folder=*/false);
   }
+  if (!context.config.state.directory.empty()) {
+    check("[state] dir", context.config.state.directory + "/manifest",
+          "`dir`", /*makes_folder=*/true);
+  }
+}
+
+void CheckGroups(const PreflightContext& context) {
+  if (context.input.has_group == nullptr) return;
+  const ControlConfig& control = context.config.control;
+  for (const auto& [key, group] :
+       {std::pair("group", &control.group),
+        std::pair("read_group", &control.read_group),
+        std::pair("operate_group", &control.operate_group),
+        std::pair("admin_group", &control.admin_group),
+        std::pair("device_group", &control.device_group)}) {
+    if (group->empty() || context.input.has_group(*group)) continue;
+    context.Add(FindingLevel::kError, absl::StrCat("[control] ", key),
+                absl::StrCat("there is no group '", *group,
+                             "' on this system"),
+                absl::StrCat("make it (`groupadd --system ", *group,
+                             "`), or set another `", key, "`"));
+  }
 }
 
 std::vector<Finding> Preflight(const Config& config,
@@ -152,9 +188,21 @@ std::vector<Finding> Preflight(const Config& config,
   }
   const PreflightContext context = {config, input, *plan, &findings};
   CheckFiles(context);
+  CheckGroups(context);
   CheckMemory(context);
   if (processors_fit) CheckProcessors(context);
   CheckVfio(context);
+  if (config.ports.empty()) {
+    context.Add(FindingLevel::kNote, config.file,
+                "there is no [[port]]: nothing is forwarded until `sluicectl "
+                "port add` brings some",
+                "");
+  } else if (config.wires.empty()) {
+    context.Add(FindingLevel::kNote, config.file,
+                "there is no [[wire]]: nothing is forwarded until `sluicectl "
+                "port add --wire` makes one",
+                "");
+  }
   for (const PortConfig& port : config.ports) {
     if (port.is_pci()) {
       CheckPciPort(context, port);

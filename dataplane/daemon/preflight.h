@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "dataplane/config/config.h"
+#include "dataplane/daemon/driver_list.h"
 #include "dataplane/daemon/eal.h"
 #include "dataplane/host/files.h"
 
@@ -60,6 +61,10 @@ struct PreflightInput {
   // most (`ethtool -l`), if it says so.
   std::function<std::optional<uint32_t>(const std::string& name)>
       interface_queues;
+  // Whether the system has a group of that name or number. Null: unknown.
+  std::function<bool(const std::string& name)> has_group;
+  // DPDK's drivers of virtual devices; nothing: unknown.
+  std::optional<DriverList> drivers;
 
   static PreflightInput FromSystem();
 };

@@ -30,6 +30,7 @@ std::vector<int> NumaNodes(const HostFiles& host);
 int NodeOfCore(const HostFiles& host, uint16_t core);
 
 void CheckFiles(const PreflightContext& context);
+void CheckGroups(const PreflightContext& context);
 void CheckMemory(const PreflightContext& context);
 void CheckProcessors(const PreflightContext& context);
 // vfio itself, if a port needs it.

@@ -3,14 +3,18 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "dataplane/base/text.h"
 #include "dataplane/daemon/preflight_parts.h"
 #include "dataplane/host/nic_models.h"
 #include "dataplane/host/pci.h"
+#include "dataplane/ports/device_text.h"
 
 namespace sluice {
 namespace {
@@ -220,6 +224,60 @@ void CheckQueues(const PreflightContext& context, const std::string& where,
   }
 }
 
+// Arguments that drivers take and do not speak of.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 1>
+    kUnspokenArguments = {{{"net_vhost", "legacy-ol-flags"}}};
+
+// Whether DPDK has a driver for a virtual device, which takes its arguments.
+// False: it has none.
+bool CheckDriverOf(const PreflightContext& context, const PortConfig& port) {
+  if (!context.input.drivers) return true;
+  const std::string device(port.device_name());
+  const DriverList::value_type* driver =
+      DriverFor(*context.input.drivers, device);
+  if (driver == nullptr) {
+    if (context.input.interface_flags(device)) {
+      context.Add(FindingLevel::kError, WhereOf(port),
+                  "it is an interface of the kernel's, and no device of DPDK's",
+                  absl::StrCat("device = \"net_af_packet0,iface=", device,
+                               "\" takes it through the kernel; a NIC of its "
+                               "own has a PCI address (`sluicectl nic list`)"));
+      return false;
+    }
+    std::vector<std::string_view> names;
+    for (const auto& known : *context.input.drivers) {
+      names.push_back(known.first);
+    }
+    const std::string_view nearest = Nearest(DriverOf(device), names);
+    context.Add(
+        FindingLevel::kError, WhereOf(port),
+        absl::StrCat("DPDK has no driver '", View(DriverOf(device)), "'"),
+        nearest.empty()
+            ? "virtual devices are net_af_packet, net_vhost, net_memif, "
+              "net_tap and others, with a number: \"net_tap0\""
+            : absl::StrCat("did you mean '", View(nearest), "'?"));
+    return false;
+  }
+  for (const auto& argument : absl::StrSplit(port.device, ',')) {
+    const size_t equals = argument.find('=');
+    if (equals == absl::string_view::npos) continue;
+    const std::string key(argument.substr(0, equals));
+    const std::pair<std::string_view, std::string_view> unspoken(
+        driver->first, key);
+    if (driver->second.empty() ||
+        driver->second.find(key + "=") != std::string::npos ||
+        std::ranges::find(kUnspokenArguments, unspoken) !=
+            kUnspokenArguments.end()) {
+      continue;
+    }
+    context.Add(FindingLevel::kError, WhereOf(port),
+                absl::StrCat("the driver ", driver->first,
+                             " takes no argument '", key, "'"),
+                absl::StrCat("it takes: ", driver->second));
+  }
+  return true;
+}
+
 }  // namespace
 
 void CheckVfio(const PreflightContext& context) {
@@ -301,6 +359,7 @@ void CheckPciPort(const PreflightContext& context, const PortConfig& port) {
 
 void CheckVirtualPort(const PreflightContext& context,
                       const PortConfig& port) {
+  if (!CheckDriverOf(context, port)) return;
   const std::string interface(port.interface());
   const std::string device(port.device_name());
   if (interface.empty()) return;

@@ -1,7 +1,9 @@
 #include "dataplane/engine/engine.h"
 
+#include <rte_mempool.h>
 #include <rte_rcu_qsbr.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <random>
 #include <span>
@@ -21,6 +23,14 @@ uint32_t ShardCapacity(const Engine::Options& options) {
   return static_cast<uint32_t>(workers == 1 ? even : even + even / 4);
 }
 
+// Fragments that a worker may keep, which are mbufs: all workers' are an
+// eighth of the pool.
+uint32_t FragmentRoom(const Engine::Options& options) {
+  constexpr uint32_t kMost = 8192;
+  if (options.pool == nullptr) return 0;
+  return std::min(kMost, options.pool->size / 8 / options.workers);
+}
+
 // `which` sets one use of a seed apart from the others.
 HashSecret SecretOf(const Engine::Options& options, uint64_t which) {
   return options.seed.has_value() ? HashSecret::FromSeed(*options.seed + which)
@@ -31,7 +41,8 @@ HashSecret SecretOf(const Engine::Options& options, uint64_t which) {
 
 void Engine::FreeMemory::operator()(void* memory) const { std::free(memory); }
 
-Engine::Engine(Options options) : options_(std::move(options)) {}
+Engine::Engine(Options options)
+    : options_(std::move(options)), rule_budget_(options_.all_rule_slots) {}
 
 Engine::~Engine() {
   Stop([] { return false; });
@@ -97,7 +108,8 @@ absl::Status Engine::MakePlane() {
       Port::Options{.workers = workers,
                     .pool = options_.pool,
                     .mbuf_data = options_.mbuf_data,
-                    .checksum_offload = options_.verify_checksums},
+                    .checksum_offload = options_.verify_checksums,
+                    .sockets = options_.device_sockets},
       &plane_->topology, &interfaces_, &*grace_);
   return ports_->Declare(options_.ports, options_.wires);
 }
@@ -118,6 +130,12 @@ absl::Status Engine::MakeWorkers() {
         });
   }
   const HashSecret secret = SecretOf(options_, 0);
+  const HashSecret sequence_secret = SecretOf(options_, 3);
+  const HashKey sequence_key = {.low = sequence_secret.words[0],
+                                .high = sequence_secret.words[1]};
+  const HashSecret cookie_secret = SecretOf(options_, 4);
+  const HashKey cookie_key = {.low = cookie_secret.words[0],
+                              .high = cookie_secret.words[1]};
   std::random_device random;
   std::vector<std::span<const PortCounters>> counters;
   for (uint16_t i = 0; i < options_.workers; ++i) {
@@ -129,6 +147,7 @@ absl::Status Engine::MakeWorkers() {
                     .capacity = ShardCapacity(options_),
                     .filters = kMaxFilters,
                     .secret = secret,
+                    .sequence_key = sequence_key,
                     .tftp_helper = options_.tftp_helper,
                     .huge_pages = options_.huge_pages,
                     .prefault = options_.huge_pages},
@@ -136,7 +155,11 @@ absl::Status Engine::MakeWorkers() {
                       .pool = options_.pool,
                       .log = packet_log_ != nullptr ? packet_log_->ring(i)
                                                     : nullptr,
-                      .random_seed = draws}},
+                      .fragments = FragmentRoom(options_),
+                      .workers = options_.workers,
+                      .secret = secret,
+                      .random_seed = draws,
+                      .cookie_key = cookie_key}},
         &plane_->filters, expectations_.get(), sources_.get(),
         translations_.get());
     if (!shard.ok()) return shard.status();
@@ -179,6 +202,7 @@ void Engine::MakeFilters() {
   environment_.store = {.workers = options_.workers,
                         .rule_slots = options_.rule_slots,
                         .table_slots = options_.table_slots,
+                        .rule_budget = &rule_budget_,
                         .pool = &policies_,
                         .classifier = options_.classifier,
                         .frees_itself = false};
@@ -198,6 +222,7 @@ void Engine::MakeFilters() {
 absl::Status Engine::Start() {
   if (absl::Status s = ports_->Start(); !s.ok()) return s;
   filters_->Start(std::move(kept_main_));
+  PlugKeptPorts();
   MakeKeptFilters();
   ports_->Publish();
   return absl::OkStatus();

@@ -67,7 +67,8 @@ class Engine {
     uint32_t may_hold = 0;         // mbufs that filters may keep for a restore
     uint32_t handoff_ring = 2048;  // packets between each pair of workers
     uint32_t states = 262144;      // over all workers
-    uint32_t rule_slots = 16384;   // rules whose counters workers can keep
+    uint32_t rule_slots = 1 << 19;      // rules of a filter, at most
+    uint32_t all_rule_slots = 2 << 20;  // of all filters together
     bool classifier = true;        // false: rules are walked one by one
     uint16_t table_slots = 4096;
     uint32_t expectations = 1024;
@@ -84,6 +85,7 @@ class Engine {
     std::vector<PortConfig> ports{};
     std::vector<WireConfig> wires{};
     RunTimeDevices run_time_devices{};  // that orders may plug in
+    SocketAccess device_sockets{};      // that drivers make
 
     // The folder for packets of `log` rules; empty: they are not kept.
     std::string packet_log{};
@@ -198,6 +200,7 @@ class Engine {
   // The state directory, in engine_state.cc.
   absl::Status ReadState();
   void MakeKeptFilters();
+  void PlugKeptPorts();
   void PollTransfers(uint64_t now);
   void SaveState(absl::FunctionRef<bool()> hurry);
   void DrainPacketLog();
@@ -228,6 +231,7 @@ class Engine {
   std::unique_ptr<PacketLog> packet_log_;
   // Orders that workers were given keep filters alive, which use these two.
   PolicyPool policies_;
+  RuleBudget rule_budget_;
   FilterEnvironment environment_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Builder> builder_;
@@ -236,6 +240,7 @@ class Engine {
   std::unique_ptr<FilterRegistry> filters_;
   std::unique_ptr<StateKeeper> keeper_;
   std::vector<ManifestEntry> manifest_;  // of the process before
+  std::vector<PortSpec> kept_ports_;     // the same, by orders
   std::shared_ptr<KeptFilter> kept_main_;
   absl::Status kept_;
 

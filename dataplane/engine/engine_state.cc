@@ -29,7 +29,7 @@ absl::Status Engine::ReadState() {
     LogError("state directory: {}; the older one is tried", what);
   };
   absl::StatusOr<std::vector<ManifestEntry>> manifest =
-      (*directory)->ReadManifest(complain);
+      (*directory)->ReadManifest(complain, &kept_ports_);
   if (!manifest.ok()) return manifest.status();
   const std::vector<ManifestEntry> kept = *manifest;
   for (ManifestEntry& entry : *manifest) {
@@ -51,7 +51,8 @@ absl::Status Engine::ReadState() {
                  .plane = filter.filter.plane()});
         });
       },
-      options_.state_interval, kept);
+      [this] { return filters_->added_ports(); }, options_.state_interval,
+      kept);
   return absl::OkStatus();
 }
 
@@ -65,12 +66,34 @@ bool Engine::LoadKeptPolicy() {
     absl::Status status = policy.Build(*snapshot);
     if (status.ok()) status = policy.Publish();
     if (status.ok()) {
-      main.Rules().AfterCommit();
+      main.Rules().AfterCommit("kept");
       return true;
     }
     LogError("the kept ruleset: {}", Text(status));
   }
   return false;
+}
+
+void Engine::PlugKeptPorts() {
+  for (PortSpec& spec : kept_ports_) {
+    spec.kept = true;
+    const std::string name = spec.name;
+    std::unique_ptr<BuildJob<PortListing>> job =
+        filters_->BeginAddPort(std::move(spec));
+    job->Build();
+    const absl::StatusOr<PortListing> result = job->Publish();
+    if (absl::IsAlreadyExists(result.status())) {
+      LogWarning("port {}: the one that was added by an order is not plugged "
+                 "in again: {}",
+                 name, Text(result.status()));
+    } else if (!result.ok()) {
+      LogError("port {} is not plugged in again: {}; it is tried at the next "
+               "start, until `sluicectl port remove {}`",
+               name, Text(result.status()), name);
+    }
+    Working();
+  }
+  kept_ports_.clear();
 }
 
 void Engine::MakeKeptFilters() {

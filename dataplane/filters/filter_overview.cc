@@ -9,6 +9,7 @@
 #include "dataplane/base/log.h"
 #include "dataplane/workers/plane.h"
 #include "dataplane/workers/worker.h"
+#include "pftable/classify/classifier.h"
 #include "pftable/store/policy_listing.h"
 
 namespace sluice {
@@ -51,6 +52,34 @@ bool Skips(const Options& options, const PortConfig& port) {
   });
 }
 
+ClassifierInfo InfoOf(const Classifier* classifier) {
+  ClassifierInfo info;
+  if (classifier == nullptr) return info;
+  info.compiled = true;
+  const Classifier::Report& report = classifier->report();
+  for (const Direction direction : {Direction::kIn, Direction::kOut}) {
+    for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+      const classify::WalkReason walked =
+          report.parts[static_cast<size_t>(direction)]
+                      [family == Family::kIpv6].walked;
+      info.parts.push_back(
+          {.direction = direction,
+           .family = family,
+           .compiled = walked == classify::WalkReason::kNone,
+           .why = std::string(Explain(walked)),
+           .is_slow = walked != classify::WalkReason::kNone &&
+                      walked != classify::WalkReason::kFew});
+    }
+  }
+  info.counters = {{.name = "rules", .value = report.entries},
+                   {.name = "listed", .value = report.listed},
+                   {.name = "verified", .value = report.demoted},
+                   {.name = "classes", .value = report.classes},
+                   {.name = "blocks", .value = report.blocks},
+                   {.name = "bytes", .value = report.bytes}};
+  return info;
+}
+
 }  // namespace
 
 void FilterOverview::Join(const PortSet::Entry& port) {
@@ -89,6 +118,14 @@ std::array<uint64_t, 3> FilterOverview::RawStateCounters() const {
     sums[2] += counters.removals.value();
   }
   return sums;
+}
+
+uint64_t FilterOverview::RawDecided() const {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < core_->environment.store.workers; ++i) {
+    sum += core_->store.worker_counters(i).decided.value();
+  }
+  return sum;
 }
 
 std::array<uint64_t, 3> FilterOverview::RawSourceCounters() const {
@@ -147,6 +184,7 @@ FilterInfo FilterOverview::Info() {
     info.drop_counters.push_back({.name = std::string(Name(reason)),
                                   .value = counters.drops[i]});
   }
+  info.decided = RawDecided() - cleared_decided_;
   const std::array<uint64_t, kLimitCounterCount> limits = RawLimitCounters();
   for (size_t i = 0; i < kLimitCounterCount; ++i) {
     info.limit_counters.push_back({.name = std::string(kLimitCounterNames[i]),
@@ -194,6 +232,8 @@ FilterInfo FilterOverview::Info() {
       info.log_traffic = CountersOf(member).judged;
     }
   }
+  info.classifier =
+      InfoOf(core_->store.generation()->policy->classifier.get());
   return info;
 }
 
@@ -201,6 +241,7 @@ void FilterOverview::ClearInfo() {
   former_ = {};
   for (Member& member : members_) member.base += CountersOf(member);
   cleared_states_ = RawStateCounters();
+  cleared_decided_ = RawDecided();
   cleared_sources_ = RawSourceCounters();
   cleared_limits_ = RawLimitCounters();
   cleared_tftp_ = RawTftpCounters();

@@ -56,6 +56,7 @@ class FilterOverview final : public StatusControl {
   PortSums CountersOf(const Member& member) const;
   PortSums Counters() const;
   std::array<uint64_t, 3> RawStateCounters() const;
+  uint64_t RawDecided() const;
   std::array<uint64_t, 3> RawSourceCounters() const;
   std::array<uint64_t, kLimitCounterCount> RawLimitCounters() const;
   ExpectationStatistics RawTftpCounters() const;
@@ -64,6 +65,7 @@ class FilterOverview final : public StatusControl {
   LimitAlarm states_alarm_;
   std::vector<Member> members_;
   PortSums former_;  // of ports that have left
+  uint64_t cleared_decided_ = 0;
   std::array<uint64_t, 3> cleared_states_{};  // searches, inserts, removals
   // Whoever had the filter's number before has left something.
   ExpectationStatistics cleared_tftp_;

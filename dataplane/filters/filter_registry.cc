@@ -133,17 +133,41 @@ void FilterRegistry::Poll(uint64_t milliseconds) {
   for (auto& [name, of] : filters_) FreeGarbage(of.filter);
   if (milliseconds - last_look_ < kPurgeInterval) return;
   last_look_ = milliseconds;
-  const auto look = [](Registered& of) {
+  const auto look = [this](Registered& of) {
     const uint64_t removals = of.filter->Status().Removals();
     if (removals != of.removals) of.last_purge = std::time(nullptr);
     of.removals = removals;
     of.filter->Status().WatchLimits();
+    RevertOverdue(of.filter);
     if (of.filter->emergency() != nullptr) {
       of.filter->emergency()->Status().WatchLimits();
     }
   };
   look(main_);
   for (auto& [name, of] : filters_) look(of);
+}
+
+void FilterRegistry::RevertOverdue(const std::shared_ptr<LiveFilter>& filter) {
+  if (!filter->Rules().IsOverdue()) return;
+  const std::shared_ptr<BuildJob<LoadResult>> job =
+      filter->Rules().BeginRevert();
+  if (job == nullptr) return;  // under way
+  // What is not done now is tried again in a second.
+  auto finish = [job, filter] {
+    const absl::StatusOr<LoadResult> result = job->Publish();
+    if (result.ok()) {
+      LogWarning("filter {}: nobody confirmed the ruleset in time: the one "
+                   "before is in force again, {} rules, generation {}",
+                   filter->name(), result->rules, result->generation);
+    } else {
+      LogError("filter {}: nobody confirmed the ruleset in time, and the one "
+                 "before cannot come back: {}",
+                 filter->name(), result.status().ToString());
+    }
+  };
+  if (!builder_.Submit([job] { job->Build(); }, std::move(finish))) {
+    filter->Rules().EndRevert();
+  }
 }
 
 size_t FilterRegistry::pending_orders() const {
@@ -243,7 +267,8 @@ FilterListing FilterRegistry::ListingOf(const Registered& of) const {
   listing.hash = absl::StrFormat("%016x", filter.store().generation()->hash);
   listing.created = of.created;
   listing.last_purge = of.last_purge;
-  listing.source = of.spec.source;
+  listing.source = of.spec.snapshot_name.empty() ? of.spec.source
+                                                 : of.spec.snapshot_name;
   if (environment_.restores != nullptr) {
     listing.restore = environment_.restores->Last(filter.name());
   }

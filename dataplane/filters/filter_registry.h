@@ -83,7 +83,9 @@ class FilterRegistry final : public FilterDirectory {
     LiveFilter& filter;
   };
   void ForEach(const std::function<void(const Definition&)>& visit);
-
+  // Ports that orders have plugged in, or would have if their devices had
+  // come back; ascending by name.
+  std::vector<PortSpec> added_ports() const;
 
  private:
   class CreateJob;
@@ -121,6 +123,8 @@ class FilterRegistry final : public FilterDirectory {
               absl::AnyInvocable<void()> then);
   void FreeGarbage(const std::shared_ptr<LiveFilter>& filter);
   void RefreshNext();
+  // Brings back what was in force before a ruleset that nobody confirmed.
+  void RevertOverdue(const std::shared_ptr<LiveFilter>& filter);
   void PollRemovals();
   // Takes orders of `overload` and `flush` out of the workers' rings.
   void PollOverloads();
@@ -131,6 +135,7 @@ class FilterRegistry final : public FilterDirectory {
   // with that serial.
   std::shared_ptr<LiveFilter> Serving(uint16_t number, uint64_t serial);
   void Close(std::unique_ptr<Port> device, std::function<void()> then);
+  void NoteEnabled(const PortSet::Entry& port);
 
   FilterListing ListingOf(const Registered& of) const;
   PortListing ListingOf(const PortSet::Entry& port) const;
@@ -142,6 +147,7 @@ class FilterRegistry final : public FilterDirectory {
   Registered main_;
   std::map<std::string, Registered, std::less<>> filters_;  // but for main
   std::vector<Registered*> by_number_;
+  std::map<std::string, PortSpec> added_ports_;
   std::deque<std::shared_ptr<LiveFilter>> to_refresh_;
   bool refreshing_ = false;  // the builder compiles one of them
   struct PendingOverload {

@@ -177,7 +177,7 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
     }
     if (kept_policy_ != nullptr) {
       if (status_ = kept_policy_->Publish(); !status_.ok()) return status_;
-      filter_->Rules().AfterCommit();
+      filter_->Rules().AfterCommit("kept");
       result.rules = CountRules(filter_->store().policy()->main);
       result.generation = filter_->store().generation()->number;
     }

@@ -91,7 +91,11 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
     config_.queues = spec_.queues;
     config_.mtu = spec_.mtu;
     if (config_.is_pci()) NormalisePciAddress(&config_.device);
-    status_ = registry_.ports_.CheckPlug(config_, spec_.wire);
+    status_ = registry_.ports_.CheckPlug(config_, spec_.wire, spec_.kept);
+    // Whatever becomes of it now, it is to come back.
+    if (spec_.kept && !absl::IsAlreadyExists(status_)) {
+      registry_.added_ports_[spec_.name] = spec_;
+    }
     if (status_.ok()) status_ = CheckRunTimeDevice(config_.device, allowed_);
   }
 
@@ -114,8 +118,9 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
     }
     absl::StatusOr<PortSet::Entry*> plugged = registry_.ports_.Plug(
         std::move(port_), spec_.wire, spec_.pass_non_ip,
-        /*enabled=*/!spec_.disabled);
+        /*enabled=*/!spec_.disabled, spec_.kept);
     if (!plugged.ok()) return plugged.status();
+    registry_.added_ports_[spec_.name] = spec_;
     PortSet::Entry& entry = **plugged;
     Registered& of = registry_.OfPort(entry);
     of.filter->Status().Join(entry);
@@ -142,6 +147,11 @@ std::unique_ptr<BuildJob<PortListing>> FilterRegistry::BeginAddPort(
 
 void FilterRegistry::RemovePort(std::string_view name, DoneStatus done) {
   PortSet::Entry* const port = ports_.Find(name);
+  const bool added = added_ports_.erase(std::string(name)) > 0;
+  if (port == nullptr || port->number == kNoPort) {
+    // One whose device did not come back is forgotten.
+    if (added) return done(absl::OkStatus());
+  }
   if (port == nullptr) return done(NoPort(name));
   if (port->number == kNoPort) {
     return done(absl::FailedPreconditionError(
@@ -227,6 +237,17 @@ void FilterRegistry::RefreshNext() {
 
 // ---- Switching -------------------------------------------------------------
 
+void FilterRegistry::NoteEnabled(const PortSet::Entry& port) {
+  const auto added = added_ports_.find(port.config.name);
+  if (added != added_ports_.end()) added->second.disabled = !port.enabled;
+}
+
+std::vector<PortSpec> FilterRegistry::added_ports() const {
+  std::vector<PortSpec> ports;
+  for (const auto& [name, spec] : added_ports_) ports.push_back(spec);
+  return ports;
+}
+
 absl::Status FilterRegistry::EnablePort(std::string_view name) {
   PortSet::Entry* const port = ports_.Find(name);
   if (port == nullptr) return NoPort(name);
@@ -235,6 +256,7 @@ absl::Status FilterRegistry::EnablePort(std::string_view name) {
         absl::StrCat("port ", port->config.name, " is enabled already"));
   }
   port->enabled = true;
+  NoteEnabled(*port);
   ++port->incarnation;
   Begin(OfPort(*port));
   ports_.Publish();
@@ -250,6 +272,7 @@ void FilterRegistry::DisablePort(std::string_view name, DoneStatus done) {
         absl::StrCat("port ", port->config.name, " is disabled already")));
   }
   port->enabled = false;
+  NoteEnabled(*port);
   ++port->incarnation;
   ports_.Publish();
   LogInfo("port {}: disabled", port->config.name);

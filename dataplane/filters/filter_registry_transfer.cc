@@ -38,6 +38,18 @@ absl::Status FilterRegistry::Introduce(Registered& of, bool has_ruleset) {
   }
   if (environment_.restores == nullptr) return absl::OkStatus();
   std::weak_ptr<LiveFilter> filter = of.filter;
+  // Rules that were given stay, with what the snapshot's tables had been given
+  // at run time; without any they come with the states.
+  const ImportChoice choice = {
+      .policy = !has_ruleset,
+      .run_time_tables = has_ruleset && of.spec.kept == nullptr,
+      .from_filter = of.spec.from_filter};
+  std::shared_ptr<TransferSource> passed;
+  if (of.spec.snapshot != nullptr) {
+    passed = std::make_shared<DescriptorSource>(
+        std::exchange(of.spec.snapshot, nullptr), choice,
+        environment_.restores->transfer_limits());
+  }
   return environment_.restores->AddFilter(
       {.filter = {.name = of.filter->name(),
                   .id = of.id,
@@ -48,14 +60,13 @@ absl::Status FilterRegistry::Introduce(Registered& of, bool has_ruleset) {
                   .policy_changed =
                       [filter] {
                         const auto live = filter.lock();
-                        if (live != nullptr) live->Rules().AfterCommit();
+                        if (live != nullptr) live->Rules().AfterCommit("restore");
                       }},
-       .source = of.spec.source,
+       .source = passed != nullptr ? of.spec.snapshot_name : of.spec.source,
        // Of a filter that the process before had, it may have gone since.
        .source_may_be_absent = of.spec.kept != nullptr,
-       // Rules that were given stay; without any they come with the states.
-       .choice = {.policy = !has_ruleset,
-                  .from_filter = of.spec.from_filter},
+       .own_source = std::move(passed),
+       .choice = choice,
        .give_up = of.spec.restore_give_up.has_value()
                       ? std::optional<RestoreTime>(
                             RestoreTime{*of.spec.restore_give_up} * 1'000'000)

@@ -4,22 +4,99 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <ctime>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "dataplane/filters/explain_job.h"
 #include "dataplane/filters/policy_source.h"
 #include "pftable/compile/enforce.h"
+#include "pftable/compile/lint.h"
+#include "pftable/engine/reclaimer.h"
+#include "pftable/policy/name.h"
+#include "pftable/policy/names.h"
 #include "pftable/print/printer.h"
 
 namespace sluice {
 namespace {
+
+void CollectAnchors(const Anchor& anchor, const std::string& path, bool below,
+                    std::set<std::string>* paths) {
+  for (const Anchor& child : anchor.children) {
+    const std::string at = path.empty() ? child.name
+                                        : absl::StrCat(path, "/", child.name);
+    // Of one that has had no more than tables, these say whether it is there.
+    const bool tables_only = !child.tables.empty() && child.children.empty() &&
+                             child.rules == Ruleset();
+    if (!tables_only) paths->insert(at);
+    if (below) CollectAnchors(child, at, below, paths);
+  }
+}
+
+bool IsUnnamedCall(std::string_view call) {
+  const size_t slash = call.rfind('/');
+  return call.substr(slash == call.npos ? 0 : slash + 1).starts_with('_');
+}
+
+// How many addresses a table, or an interface in brackets, has; none: there is
+// none.
+std::optional<uint64_t> MembersOf(const Generation& generation,
+                                  const RuleStatus& status,
+                                  const AddressMatch& match) {
+  if (match.kind == AddressKind::kTable) {
+    for (const std::string& anchor : {status.rule.anchor, std::string()}) {
+      const GenerationTable* const table =
+          generation.FindTable({.anchor = anchor, .name = match.name});
+      if (table != nullptr && table->active) return table->contents.size();
+    }
+    return std::nullopt;
+  }
+  const CompiledPolicy& policy = *generation.policy;
+  if (status.index >= policy.rules.size()) return std::nullopt;
+  const CompiledRule& rule = policy.rules[status.index];
+  const AddressCondition& condition =
+      &match == &status.rule.rule->destination.address ? rule.destination
+                                                       : rule.source;
+  if (condition.kind != AddressCondition::Kind::kList) return std::nullopt;
+  const CompiledAddressList& list = policy.address_lists[condition.index];
+  uint64_t members = 0;
+  for (uint32_t i = list.begin; i < list.end; ++i) {
+    const Family family = policy.list_prefixes[i].address.family;
+    if (rule.family == Family::kNone || rule.family == family) ++members;
+  }
+  if (members == 0) return std::nullopt;
+  return members;
+}
 
 bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
   return std::ranges::any_of(diagnostics, [](const Diagnostic& d) {
     return d.severity == Severity::kError;
   });
 }
+
+constexpr size_t kMostWarnings = 100;
+
+// Adds the milliseconds of its life.
+class BuildTime {
+ public:
+  explicit BuildTime(uint64_t* sum) : sum_(*sum) {}
+  ~BuildTime() {
+    sum_ += static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(
+            std::chrono::steady_clock::now() - began_)
+            .count());
+  }
+  BuildTime(const BuildTime&) = delete;
+  BuildTime& operator=(const BuildTime&) = delete;
+
+ private:
+  uint64_t& sum_;
+  const std::chrono::steady_clock::time_point began_ =
+      std::chrono::steady_clock::now();
+};
 
 }  // namespace
 
@@ -40,6 +117,7 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
   }
 
   void Build() override {
+    const BuildTime time(&build_ms_);
     const FilterEnvironment& environment = rules_->core_->environment;
     const std::shared_ptr<const HostFacts> facts = environment.ports->facts();
     result_ = {};
@@ -52,6 +130,14 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     const std::shared_ptr<const Policy> old = rules_->core_->store.policy();
     const sluice::Options* const base =
         request_.merge_options ? &old->options : nullptr;
+    if (!IsAnchorPath(request_.anchor)) {
+      Diagnostic diagnostic;
+      diagnostic.file = request_.name;
+      diagnostic.message =
+          absl::StrCat("\"", request_.anchor, "\" is no path of an anchor");
+      result_.diagnostics.push_back(std::move(diagnostic));
+      return;
+    }
     absl::StatusOr<ParseResult> parsed =
         from_file_
             ? ParseFile(request_.name, environment.dialect, *facts, profile)
@@ -78,12 +164,32 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     result_.rules = CountRules(parsed->policy.main);
     if (result_.HasErrors()) return;
     if (request_.print > 0) result_.text = Printed(parsed->policy, *facts);
+    if (request_.lint) Lint(parsed->policy);
+    if (request_.parts != LoadParts()) {
+      KeepParts(&parsed->policy, *old, request_.parts);
+    }
+    KeepAnchors(&parsed->policy, *old, request_.anchor);
     const absl::Status status =
         rules_->core_->store.Define(ticket_, std::move(parsed->policy));
     if (status.ok()) return;
     std::vector<Diagnostic> more = DiagnosticsOf(
         status, request_.name.empty() ? "stdin" : request_.name);
     std::ranges::move(more, std::back_inserter(result_.diagnostics));
+  }
+
+  // Compiled for this alone: what comes into force is the store's own.
+  void Lint(const Policy& policy) {
+    const FilterEnvironment& environment = rules_->core_->environment;
+    ImmediateReclaimer reclaimer;
+    PolicyStore store({.workers = 1,
+                       .rule_slots = environment.store.rule_slots,
+                       .table_slots = environment.store.table_slots},
+                      environment.interfaces, &reclaimer);
+    if (!store.Load(policy).ok()) return;  // the real one will say why
+    std::ranges::move(
+        LintPolicy(*store.current()->policy, environment.interfaces->Views(),
+                   kMostWarnings),
+        std::back_inserter(result_.diagnostics));
   }
 
   bool Outdated() const override {
@@ -101,11 +207,30 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     if (request_.dry_run || HasErrors(result_.diagnostics)) {
       static_cast<void>(store.Rollback(ticket_));
     } else {
+      const std::shared_ptr<const Generation> before = store.generation();
+      if (request_.only_if && *request_.only_if != before->number) {
+        static_cast<void>(store.Rollback(ticket_));
+        return absl::FailedPreconditionError(absl::StrCat(
+            "generation ", before->number, " is in force, and not ",
+            *request_.only_if, ": look at it, then load again"));
+      }
       const absl::Status status = store.Commit(ticket_);
       if (!status.ok()) return status;
       rules_->loader_uid_ = request_.uid;
       rules_->loader_pid_ = request_.pid;
-      rules_->AfterCommit();
+      // Who loads without asking for a confirmation is sure.
+      if (request_.confirm_within == 0) {
+        rules_->history_.Confirm();
+      } else {
+        rules_->history_.Expect(rules_->core_->SinceStart(),
+                                request_.confirm_within,
+                                before->policy->source);
+      }
+      rules_->Committed({.what = "load",
+                         .uid = request_.uid,
+                         .pid = request_.pid,
+                         .rules = result_.rules,
+                         .build_ms = build_ms_});
     }
     result_.generation = store.generation()->number;
     return std::move(result_);
@@ -114,10 +239,13 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
  private:
   // As `pfctl -v -f` prints what it loads.
   std::string Printed(const Policy& policy, const HostFacts& facts) const {
+    PrintParts parts;
+    if (!request_.anchor.empty()) parts.options = parts.queues = false;
     return PrintPolicy(policy, {.dialect = policy.options.dialect,
                                 .facts = &facts,
                                 .flip_port_names = request_.flip_port_names,
                                 .rule_numbers = request_.print > 1,
+                                .parts = parts,
                                 .loaded_anchors = true});
   }
 
@@ -126,21 +254,94 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
   const bool from_file_;
   const Ticket ticket_;
   bool ended_ = false;
+  uint64_t build_ms_ = 0;
   LoadResult result_;
+};
+
+// Loads a policy that was in force before.
+class FilterRules::EarlierJob final : public BuildJob<LoadResult> {
+ public:
+  EarlierJob(std::shared_ptr<FilterRules> rules,
+             absl::StatusOr<std::shared_ptr<const Policy>> policy,
+             CommitListing commit, bool is_revert = false)
+      : rules_(std::move(rules)),
+        is_revert_(is_revert),
+        policy_(std::move(policy)),
+        commit_(std::move(commit)),
+        ticket_(rules_->core_->store.Begin()) {}
+
+  ~EarlierJob() override {
+    if (!ended_) static_cast<void>(rules_->core_->store.Rollback(ticket_));
+  }
+
+  void Build() override {
+    const BuildTime time(&commit_.build_ms);
+    status_ = policy_.status();
+    if (!status_.ok()) return;
+    commit_.rules = CountRules((*policy_)->main);
+    status_ = rules_->core_->store.Define(ticket_, Policy(**policy_));
+  }
+
+  bool Outdated() const override {
+    return status_.ok() && rules_->core_->store.IsOutdated(ticket_);
+  }
+
+  absl::StatusOr<LoadResult> Publish() override {
+    PolicyStore& store = rules_->core_->store;
+    if (is_revert_) rules_->EndRevert();
+    status_.Update(rules_->core_->CheckAlive());
+    if (!status_.ok()) return status_;
+    ended_ = true;
+    if (const absl::Status status = store.Commit(ticket_); !status.ok()) {
+      return status;
+    }
+    rules_->history_.Confirm();
+    rules_->loader_uid_ = commit_.uid;
+    rules_->loader_pid_ = commit_.pid;
+    const uint64_t count = commit_.rules;
+    rules_->Committed(std::move(commit_));
+    return LoadResult{.diagnostics = {},
+                      .generation = store.generation()->number,
+                      .rules = count};
+  }
+
+ private:
+  const std::shared_ptr<FilterRules> rules_;
+  const bool is_revert_;
+  const absl::StatusOr<std::shared_ptr<const Policy>> policy_;
+  CommitListing commit_;
+  const Ticket ticket_;
+  bool ended_ = false;
+  absl::Status status_;
 };
 
 class FilterRules::FlushRulesJob final : public BuildJob<uint64_t> {
  public:
-  explicit FlushRulesJob(std::shared_ptr<FilterRules> rules)
-      : rules_(std::move(rules)), ticket_(rules_->core_->store.Begin()) {}
+  FlushRulesJob(std::shared_ptr<FilterRules> rules, PolicyFlush flush)
+      : rules_(std::move(rules)),
+        flush_(std::move(flush)),
+        ticket_(rules_->core_->store.Begin()) {}
 
   ~FlushRulesJob() override {
     if (!ended_) static_cast<void>(rules_->core_->store.Rollback(ticket_));
   }
 
   void Build() override {
-    status_ = rules_->core_->store.Define(
-        ticket_, Policy(rules_->core_->environment.dialect));
+    PolicyStore& store = rules_->core_->store;
+    const std::shared_ptr<const Policy> old = store.policy();
+    if (old->main.Find(flush_.anchor) == nullptr) {
+      status_ = absl::NotFoundError(
+          absl::StrCat("anchor \"", flush_.anchor, "\" does not exist"));
+      return;
+    }
+    if (!flush_.debug.empty() &&
+        std::ranges::find(DebugWords(old->options.dialect), flush_.debug) ==
+            DebugWords(old->options.dialect).end()) {
+      status_ = absl::InvalidArgumentError(absl::StrCat(
+          "unknown debug level '", flush_.debug, "'"));
+      return;
+    }
+    status_ = store.Define(ticket_, Flushed(*old, flush_));
   }
 
   absl::StatusOr<uint64_t> Publish() override {
@@ -151,23 +352,65 @@ class FilterRules::FlushRulesJob final : public BuildJob<uint64_t> {
     if (const absl::Status status = store.Commit(ticket_); !status.ok()) {
       return status;
     }
-    rules_->AfterCommit();
+    rules_->history_.Confirm();
+    rules_->Committed({.what = "flush"});
     return store.generation()->number;
   }
 
  private:
   const std::shared_ptr<FilterRules> rules_;
+  const PolicyFlush flush_;
   const Ticket ticket_;
   bool ended_ = false;
   absl::Status status_;
 };
 
-void FilterRules::AfterCommit() {
-  core_->SetLimits(*core_->store.policy());
+void FilterRules::Committed(CommitListing commit) {
+  const std::shared_ptr<const Generation> now = core_->store.generation();
+  core_->SetLimits(*now->policy->source);
   rule_cache_.reset();
   // Workers that see this see the generation too: it was published before.
   core_->plane.loaded.store(true, std::memory_order_release);
   if (!core_->switched_at) core_->switched_at = core_->SinceStart();
+  commit.generation = now->number;
+  commit.when = std::time(nullptr);
+  commit.hash = absl::StrFormat("%016x", now->hash);
+  history_.Add(std::move(commit), now->policy->source);
+}
+
+std::unique_ptr<BuildJob<LoadResult>> FilterRules::BeginRollback(size_t back,
+                                                                 uint32_t uid,
+                                                                 int32_t pid) {
+  return std::make_unique<EarlierJob>(
+      shared_from_this(), history_.Before(back),
+      CommitListing{.what = "rollback", .uid = uid, .pid = pid});
+}
+
+bool FilterRules::IsOverdue() const {
+  return history_.Overdue(core_->SinceStart()) != nullptr;
+}
+
+std::unique_ptr<BuildJob<LoadResult>> FilterRules::BeginRevert() {
+  if (std::exchange(reverting_, true)) return nullptr;
+  return std::make_unique<EarlierJob>(
+      shared_from_this(), history_.Overdue(core_->SinceStart()),
+      CommitListing{.what = "not confirmed",
+                    .uid = geteuid(),
+                    .pid = getpid()},
+      /*is_revert=*/true);
+}
+
+absl::Status FilterRules::ConfirmCommit() {
+  if (history_.Confirm()) return absl::OkStatus();
+  return absl::FailedPreconditionError("no commit waits to be confirmed");
+}
+
+void FilterRules::AfterCommit(std::string what) {
+  history_.Confirm();
+  Committed({.what = std::move(what),
+             .uid = geteuid(),
+             .pid = getpid(),
+             .rules = CountRules(core_->store.policy()->main)});
 }
 
 std::unique_ptr<BuildJob<LoadResult>> FilterRules::BeginLoad(
@@ -186,8 +429,45 @@ std::unique_ptr<BuildJob<LoadResult>> FilterRules::BeginLoadFile(
                                    /*from_file=*/true);
 }
 
-std::unique_ptr<BuildJob<uint64_t>> FilterRules::BeginFlushRules() {
-  return std::make_unique<FlushRulesJob>(shared_from_this());
+std::unique_ptr<BuildJob<uint64_t>> FilterRules::BeginFlushRules(
+    PolicyFlush flush) {
+  return std::make_unique<FlushRulesJob>(shared_from_this(),
+                                         std::move(flush));
+}
+
+absl::StatusOr<std::vector<std::string>> FilterRules::ListAnchors(
+    const std::string& anchor, bool below) {
+  const PolicyListing listing(core_->store);
+  const Anchor* const top = listing.policy()->main.Find(anchor);
+  std::set<std::string> paths;
+  if (top != nullptr) CollectAnchors(*top, anchor, below, &paths);
+  // Those that have no more than a table.
+  bool known = top != nullptr;
+  for (const GenerationTable& table : listing.generation().table_states) {
+    if (!table.active) continue;
+    std::string_view path = table.key.anchor;
+    known = known || path == anchor;
+    if (!anchor.empty()) {
+      if (!path.starts_with(anchor) || path.size() <= anchor.size() ||
+          path[anchor.size()] != '/') {
+        continue;
+      }
+      known = true;
+    } else if (path.empty()) {
+      continue;
+    }
+    const size_t start = anchor.empty() ? 0 : anchor.size() + 1;
+    for (size_t slash = path.find('/', start);;
+         slash = path.find('/', slash + 1)) {
+      paths.emplace(path.substr(0, slash));
+      if (!below || slash == path.npos) break;
+    }
+  }
+  if (!known) {
+    return absl::NotFoundError(
+        absl::StrCat("anchor \"", anchor, "\" does not exist"));
+  }
+  return std::vector<std::string>(paths.begin(), paths.end());
 }
 
 // ---- Rules -----------------------------------------------------------------
@@ -226,9 +506,15 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
   }
   const std::shared_ptr<const HostFacts> facts =
       core_->environment.ports->facts();
-  const PrintOptions print = {.dialect = rule_cache_->policy->options.dialect,
-                              .facts = facts.get(),
-                              .flip_port_names = query.flip_port_names};
+  PrintOptions print = {.dialect = rule_cache_->policy->options.dialect,
+                        .facts = facts.get(),
+                        .flip_port_names = query.flip_port_names};
+  const RuleStatus* printed = nullptr;
+  if (query.members) {
+    print.members = [&](const AddressMatch& match) {
+      return MembersOf(listing.generation(), *printed, match);
+    };
+  }
   RuleSlice slice;
   slice.generation = generation;
   slice.uid = loader_uid_;
@@ -238,6 +524,7 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
   for (; i < rules.size() && slice.rules.size() < limit; ++i) {
     const RuleStatus& status = rules[i];
     const Rule& rule = *status.rule.rule;
+    printed = &status;
     if (!query.interface.empty() && rule.on.IsSet() &&
         rule.on.name != query.interface) {
       continue;
@@ -250,14 +537,27 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
                       .packets = status.counts.packets,
                       .bytes = status.counts.bytes,
                       .states = status.counts.states,
-                      .state_creations = status.counts.states_created}});
+                      .state_creations = status.counts.states_created},
+         .calls = rule.anchor_path,
+         .calls_below = rule.anchor_wildcard,
+         .calls_unnamed = IsUnnamedCall(rule.anchor_call)});
   }
   if (i < rules.size()) slice.next = absl::StrCat(generation, ":", i);
   return slice;
 }
 
+std::unique_ptr<BuildJob<ExplainResult>> FilterRules::BeginExplain(
+    ExplainRequest request) {
+  return MakeExplainJob(core_, std::move(request));
+}
+
 void FilterRules::ClearRuleCounters() {
   ZeroRules(core_->store);
+  rule_cache_.reset();
+}
+
+void FilterRules::ClearLoadedCounters() {
+  ZeroLoadedRules(core_->store);
   rule_cache_.reset();
 }
 
@@ -271,16 +571,19 @@ uint8_t FilterRules::Describe(const LogRecord& record, PflogContext* context) {
       core_->rules_by_slot.Find(record.rule_slot);
   if (rule == nullptr) return 0;
   context->rule_identifier = rule->identifier;
+  const RuleIndex::Entry* const taker =
+      core_->rules_by_slot.Find(record.log_slot);
+  const uint8_t pflog = taker != nullptr ? taker->pflog : rule->pflog;
   if (rule->anchor.empty()) {
     context->rule = rule->number;
-    return rule->pflog;
+    return pflog;
   }
   context->anchor = rule->anchor;
   context->subrule = rule->number;
   const RuleIndex::Entry* const call =
       core_->rules_by_slot.Find(record.anchor_slot);
   if (call != nullptr) context->rule = call->number;
-  return rule->pflog;
+  return pflog;
 }
 
 }  // namespace sluice

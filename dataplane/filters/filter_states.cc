@@ -26,6 +26,7 @@ StatePeerListing PeerOf(const StateRecord& state, size_t peer) {
   StatePeerListing listing;
   listing.state = Phase(state.proto, state.phase[peer]);
   if (state.proto == protocol::kTcp) {
+    listing.sequence_difference = state.offset[peer];
     listing.sequence_low = state.window[peer].low;
     listing.sequence_high = state.window[peer].high;
     listing.window_scale = state.scale[peer] & kScaleMask;
@@ -106,6 +107,13 @@ StateListing ToListing(FilterCore& core, const StateRecord& state) {
   }
   listing.source = PeerOf(state, 0);
   listing.destination = PeerOf(state, 1);
+  // pf's form: the near and the far end together say how far it has come.
+  if (state.proxy != ProxyPhase::kNone) {
+    const bool out = state.direction == Direction::kOut;
+    (out ? listing.source : listing.destination).state = "PROXY";
+    (out ? listing.destination : listing.source).state =
+        state.proxy == ProxyPhase::kClient ? "SRC" : "DST";
+  }
   listing.age = state.age / 1000;
   listing.expires = state.expires_in / 1000;
   listing.packets = state.packets;

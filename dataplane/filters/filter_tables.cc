@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -29,6 +31,9 @@ TableTraffic TrafficOfTable(const TableCounts& counts) {
   }
   return traffic;
 }
+
+// Networks that begin with the same address: one for each length.
+constexpr size_t kMostOfOneAddress = 130;
 
 using Contents = std::map<Prefix, bool>;  // to: negated
 
@@ -74,8 +79,10 @@ std::vector<std::pair<TableEntry, TableFeedback>> FeedbackOf(
 
 class TableEditJob final : public BuildJob<TableEditResult> {
  public:
-  TableEditJob(std::shared_ptr<FilterCore> core, TableEdit edit)
+  TableEditJob(std::shared_ptr<FilterCore> core,
+               std::shared_ptr<EntryTimes> times, TableEdit edit)
       : core_(std::move(core)),
+        times_(std::move(times)),
         store_(core_->store),
         key_{.anchor = edit.anchor, .name = edit.table},
         edit_(std::move(edit)) {}
@@ -83,6 +90,7 @@ class TableEditJob final : public BuildJob<TableEditResult> {
   void Build() override {
     result_ = TableEditResult();
     staged_ = StagedGeneration();
+    runs_.reset();
     status_ = Stage();
   }
 
@@ -94,6 +102,7 @@ class TableEditJob final : public BuildJob<TableEditResult> {
     status_.Update(core_->CheckAlive());
     if (status_.ok()) status_ = store_.Publish(std::move(staged_));
     if (status_.ok() && zeroes_) status_ = ZeroTable(store_, key_);
+    if (status_.ok() && runs_) times_->Set(key_, *std::move(runs_));
     if (!status_.ok()) return status_;
     return std::move(result_);
   }
@@ -116,11 +125,19 @@ class TableEditJob final : public BuildJob<TableEditResult> {
         result_.tables_deleted = 1;
         if (edit_.dry_run) break;
         absl::StatusOr<StagedGeneration> staged = StageKillTable(store_, key_);
+        if (absl::IsNotFound(staged.status())) {
+          result_.tables_deleted = 0;
+          return absl::OkStatus();
+        }
         if (staged.ok()) staged_ = *std::move(staged);
         return staged.status();
       }
+      case TableCommand::kExpire:
+        return Expire();
       case TableCommand::kZero:
+        if (!edit_.entries.empty()) return ZeroEntries();
         result_.tables_zeroed = 1;
+        if (!edit_.dry_run) runs_.emplace();
         zeroes_ = !edit_.dry_run;
         if (edit_.dry_run) break;
         return absl::OkStatus();
@@ -137,25 +154,97 @@ class TableEditJob final : public BuildJob<TableEditResult> {
     result_.changed = edit->change.changed;
     result_.table_created = edit->change.table_created;
     if (edit_.feedback) result_.changes = FeedbackOf(edit_, edit->before);
+    if (staged_.next == nullptr) return absl::OkStatus();
+    std::vector<Prefix> fresh;
+    for (const TableEntry& entry : edit_.entries) {
+      if (edit_.command == TableCommand::kDelete) break;
+      const Prefix prefix = entry.prefix.Masked();
+      if (!edit->before.Find(prefix)) fresh.push_back(prefix);
+    }
+    const GenerationTable* const table = staged_.next->FindTable(key_);
+    if (table != nullptr && !fresh.empty()) {
+      runs_ = times_->With(key_, std::move(fresh), std::time(nullptr),
+                           table->contents);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<const GenerationTable*> Table(const Generation& generation) {
+    const GenerationTable* const table = generation.FindTable(key_);
+    if (table == nullptr || !table->active) {
+      return PolicyListing(store_).AddressesAfter(key_, nullptr, 0).status();
+    }
+    return table;
+  }
+
+  absl::Status Expire() {
+    const std::shared_ptr<const Generation> generation = store_.generation();
+    const absl::StatusOr<const GenerationTable*> table = Table(*generation);
+    if (!table.ok()) return table.status();
+    const EntryTimes::Runs runs = times_->Get(key_);
+    const int64_t base =
+        store_.table_slots().cleared_at((*table)->handle->slot());
+    const int64_t now = std::time(nullptr);
+    std::vector<TableEntry> old;
+    for (const TableEntry& entry : (*table)->contents.Entries()) {
+      const int64_t known = EntryTimes::Find(runs, entry.prefix);
+      const int64_t since = known != 0 ? known : base;
+      if (now > since && static_cast<uint64_t>(now - since) > edit_.age) {
+        old.push_back(entry);
+      }
+    }
+    if (edit_.feedback) {
+      for (const TableEntry& entry : old) {
+        result_.changes.emplace_back(entry, TableFeedback::kDeleted);
+      }
+    }
+    absl::StatusOr<StagedEdit> edit =
+        StageDeleteAddresses(store_, key_, old, edit_.dry_run);
+    if (!edit.ok()) return edit.status();
+    staged_ = std::move(edit->generation);
+    result_.deleted = edit->change.deleted;
+    return absl::OkStatus();
+  }
+
+  absl::Status ZeroEntries() {
+    const std::shared_ptr<const Generation> generation = store_.generation();
+    const absl::StatusOr<const GenerationTable*> table = Table(*generation);
+    if (!table.ok()) return table.status();
+    std::vector<Prefix> known;
+    for (const TableEntry& entry : edit_.entries) {
+      const Prefix prefix = entry.prefix.Masked();
+      if ((*table)->contents.Find(prefix)) known.push_back(prefix);
+    }
+    result_.addresses_zeroed = known.size();
+    if (!edit_.dry_run) {
+      runs_ = times_->With(key_, std::move(known), std::time(nullptr),
+                           (*table)->contents);
+    }
     return absl::OkStatus();
   }
 
   const std::shared_ptr<FilterCore> core_;
+  const std::shared_ptr<EntryTimes> times_;
   PolicyStore& store_;
   const TableKey key_;
   const TableEdit edit_;
   absl::Status status_ = absl::InternalError("the edit was not built");
   StagedGeneration staged_;
   bool zeroes_ = false;
+  std::optional<EntryTimes::Runs> runs_;  // to be the table's
   TableEditResult result_;
 };
 
 class FlushTablesJob final : public BuildJob<uint64_t> {
  public:
-  explicit FlushTablesJob(std::shared_ptr<FilterCore> core)
-      : core_(std::move(core)), store_(core_->store) {}
+  FlushTablesJob(std::shared_ptr<FilterCore> core, std::string anchor,
+                 bool below)
+      : core_(std::move(core)),
+        store_(core_->store),
+        anchor_(std::move(anchor)),
+        below_(below) {}
 
-  void Build() override { kills_ = StageKillTables(store_, /*anchor=*/""); }
+  void Build() override { kills_ = StageKillTables(store_, anchor_, below_); }
 
   bool Outdated() const override {
     return kills_.ok() && !store_.IsUpToDate(kills_->generation);
@@ -172,6 +261,8 @@ class FlushTablesJob final : public BuildJob<uint64_t> {
  private:
   const std::shared_ptr<FilterCore> core_;
   PolicyStore& store_;
+  const std::string anchor_;
+  const bool below_;
   absl::StatusOr<StagedKills> kills_ = absl::InternalError("not built");
 };
 
@@ -213,29 +304,60 @@ absl::StatusOr<TableSlice> FilterTables::ListTable(const std::string& table,
   absl::StatusOr<std::vector<TableEntry>> entries =
       PolicyListing(core_->store)
           .AddressesAfter({.anchor = anchor, .name = table},
-                          last ? &*last : nullptr, limit + 1);
+                          last ? &*last : nullptr,
+                          limit + kMostOfOneAddress);
   if (!entries.ok()) return entries.status();
   const bool more = entries->size() > limit;
-  if (more) entries->pop_back();
-  TableSlice slice;
-  for (const TableEntry& entry : *entries) {
-    slice.addresses.push_back(
-        {.entry = entry, .cleared = 0, .traffic = std::nullopt});
+  // A page ends where an address does: of one, the longest network is first.
+  const auto same = [&](size_t a, size_t b) {
+    return (*entries)[a].prefix.address == (*entries)[b].prefix.address;
+  };
+  size_t end = std::min(limit, entries->size());
+  while (more && end > 0 && end < entries->size() && same(end - 1, end)) ++end;
+  const std::optional<Prefix> last_shown =
+      end == 0 ? std::nullopt
+               : std::optional<Prefix>((*entries)[end - 1].prefix);
+  const bool rest = end < entries->size();
+  entries->resize(end);
+  for (size_t i = 0; i < end;) {
+    size_t next = i + 1;
+    while (next < end && same(i, next)) ++next;
+    std::reverse(entries->begin() + static_cast<std::ptrdiff_t>(i),
+                 entries->begin() + static_cast<std::ptrdiff_t>(next));
+    i = next;
   }
-  if (more && !entries->empty()) {
-    const Prefix& end = entries->back().prefix;
-    slice.next = absl::StrCat(ToString(end.address), "/", end.length);
+  TableSlice slice;
+  const EntryTimes::Runs runs =
+      times_->Get({.anchor = anchor, .name = table});
+  const std::shared_ptr<const Generation> generation =
+      core_->store.generation();
+  const GenerationTable* const listed =
+      generation->FindTable({.anchor = anchor, .name = table});
+  const int64_t base =
+      listed == nullptr
+          ? 0
+          : core_->store.table_slots().cleared_at(listed->handle->slot());
+  for (const TableEntry& entry : *entries) {
+    const int64_t known = EntryTimes::Find(runs, entry.prefix);
+    slice.addresses.push_back({.entry = entry,
+                               .cleared = known != 0 ? known : base,
+                               .traffic = std::nullopt});
+  }
+  if (rest && last_shown) {
+    slice.next = absl::StrCat(ToString(last_shown->address), "/",
+                              last_shown->length);
   }
   return slice;
 }
 
 std::unique_ptr<BuildJob<TableEditResult>> FilterTables::BeginTableEdit(
     TableEdit edit) {
-  return std::make_unique<TableEditJob>(core_, std::move(edit));
+  return std::make_unique<TableEditJob>(core_, times_, std::move(edit));
 }
 
-std::unique_ptr<BuildJob<uint64_t>> FilterTables::BeginFlushTables() {
-  return std::make_unique<FlushTablesJob>(core_);
+std::unique_ptr<BuildJob<uint64_t>> FilterTables::BeginFlushTables(
+    const std::string& anchor, bool below) {
+  return std::make_unique<FlushTablesJob>(core_, anchor, below);
 }
 
 absl::StatusOr<std::vector<TableMatch>> FilterTables::TestTable(

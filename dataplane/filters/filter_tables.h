@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataplane/control/api/table_control.h"
+#include "dataplane/filters/entry_times.h"
 #include "dataplane/filters/filter_core.h"
 
 namespace sluice {
@@ -25,7 +26,8 @@ class FilterTables final : public TableControl {
                                        size_t limit) override;
   std::unique_ptr<BuildJob<TableEditResult>> BeginTableEdit(
       TableEdit edit) override;
-  std::unique_ptr<BuildJob<uint64_t>> BeginFlushTables() override;
+  std::unique_ptr<BuildJob<uint64_t>> BeginFlushTables(
+      const std::string& anchor, bool below) override;
   absl::StatusOr<std::vector<TableMatch>> TestTable(
       const std::string& table, const std::string& anchor,
       const std::vector<Address>& addresses) override;
@@ -33,6 +35,7 @@ class FilterTables final : public TableControl {
 
  private:
   const std::shared_ptr<FilterCore> core_;
+  const std::shared_ptr<EntryTimes> times_ = std::make_shared<EntryTimes>();
 };
 
 }  // namespace sluice

@@ -55,6 +55,13 @@ ParseResult ParseRequest(const LoadRequest& request, Dialect dialect,
                          const HostFacts& facts, const RulePackets& profile,
                          const Options* base) {
   ParseInput input;
+  HostFacts with_hosts;
+  if (!request.hosts.empty()) {
+    with_hosts = facts;
+    for (const auto& [name, addresses] : request.hosts) {
+      with_hosts.AddHost(name, addresses);
+    }
+  }
   input.base_options = base;
   input.optimize = true;
   input.optimization = request.optimization;
@@ -64,7 +71,8 @@ ParseResult ParseRequest(const LoadRequest& request, Dialect dialect,
   input.text = request.text;
   input.macros = request.macros;
   input.dialect = request.dialect.value_or(dialect);
-  input.facts = &facts;
+  input.anchor = request.anchor;
+  input.facts = request.hosts.empty() ? &facts : &with_hosts;
   // The daemon asks no resolver for a client: it would wait for the network
   // whose rules are about to change.
   input.no_dns = true;

@@ -24,6 +24,7 @@ struct BareFilter {
     plane.policy = &store;
     plane.budget = &budget;
     plane.sources = &sources;
+    plane.handshakes = &handshakes;
     SetLimits(*store.policy());
   }
 
@@ -37,6 +38,7 @@ struct BareFilter {
   const uint32_t state_capacity;
   StateBudget budget{0};
   SourceBudget sources;
+  HandshakeLoad handshakes;
   PolicyStore store;
   FilterPlane plane;
 };

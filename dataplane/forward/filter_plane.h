@@ -28,6 +28,7 @@ namespace sluice {
 
 class PolicyStore;
 class StateBudget;
+struct HandshakeLoad;
 struct SourceBudget;
 
 // The filter that judges at every port that has none of its own.
@@ -40,6 +41,7 @@ struct FilterPlane {
   PolicyStore* policy = nullptr;
   StateBudget* budget = nullptr;
   SourceBudget* sources = nullptr;
+  HandshakeLoad* handshakes = nullptr;
   // What holds after its restore has failed, or when it cannot be judged.
   FailPolicy fail_policy = FailPolicy::kClosed;
   // With FailPolicy::kOpen: the filter, with a number and states of its own,

@@ -37,7 +37,9 @@ void FilterViews::SeeAnew(uint16_t number) {
     states_.SetFilter(
         number, filter->budget,
         generation->options().TimeoutsFor(filter->budget->limit()),
-        filter->sources);
+        filter->sources, filter->handshakes,
+        filter->handshakes != nullptr &&
+            generation->options().syncookies == Syncookies::kAdaptive);
   }
   // The emergency ruleset has no emergency of its own: this goes no deeper.
   if (seen.view.disposition == Disposition::kEmergency) [[unlikely]] {

@@ -27,6 +27,7 @@ struct alignas(64) LogRecord {
   Tick now = 0;
   uint32_t rule_slot = 0;
   uint32_t anchor_slot = 0;  // of the call, or kNoRuleSlot
+  uint32_t log_slot = 0;     // LoggedRule::log_slot
   uint16_t filter = 0;
   uint16_t interface = 0;  // its number in the registry
   uint16_t length = 0;     // of the IP packet

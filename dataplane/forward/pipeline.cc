@@ -10,9 +10,12 @@
 #include "conntrack/state_table.h"
 #include "conntrack/tftp.h"
 #include "dataplane/forward/log_ring.h"
+#include "dataplane/forward/pipeline_answer.h"
 #include "packet/answer.h"
 #include "packet/checksum.h"
 #include "packet/inner.h"
+#include "packet/rewrite.h"
+#include "packet/sequence.h"
 #include "pftable/engine/counters.h"
 #include "pftable/engine/ether.h"
 #include "pftable/engine/generation.h"
@@ -34,7 +37,15 @@ void ForEach(uint32_t mask, Use use) {
 constexpr uint8_t kPortUnreachable = 3;
 constexpr uint8_t kPortUnreachable6 = 4;
 
-constexpr uint32_t Bit(uint32_t i) { return 1u << i; }
+constexpr uint8_t kTosLowDelay = 0x10;
+constexpr uint8_t kEcnBits = 0x03;
+
+// Whether `set prio (a, b)` means its second value.
+bool IsUrgent(const PacketInfo& info) {
+  return (info.tos & kTosLowDelay) != 0 ||
+         (info.proto == protocol::kTcp && !info.has(kFragment) &&
+          (info.tcp_flags & kTcpAck) != 0 && info.payload_length() == 0);
+}
 
 bool PairsNeighbors(const FilterView& filter) {
   return filter.generation != nullptr &&
@@ -61,7 +72,9 @@ Pipeline::Pipeline(const Config& config, uint8_t worker, StateTable& states,
       counters_(counters),
       random_(config.random_seed != 0 ? config.random_seed : 1),
       translator_(states, translations, worker,
-                  MixBits(config.random_seed + worker)) {}
+                  MixBits(config.random_seed + worker)),
+      fragments_(config.fragments, config.secret, &Pipeline::DropFragment,
+                 this) {}
 
 // xorshift64*: rules draw from it, secrets do not.
 uint64_t Pipeline::Random() {
@@ -69,6 +82,26 @@ uint64_t Pipeline::Random() {
   random_ ^= random_ << 25;
   random_ ^= random_ >> 27;
   return random_ * 0x2545f4914f6cdd1dULL;
+}
+
+uint32_t Pipeline::SecretBits() {
+  FlowKey4 key{};
+  const uint64_t draw = Random() + ++secrets_;
+  key.end0 = static_cast<uint32_t>(draw);
+  key.end1 = static_cast<uint32_t>(draw >> 32);
+  return static_cast<uint32_t>(Hash(key, config_.secret).value >> 16);
+}
+
+TcpScrubMoment Pipeline::MomentOf(StateIndex state,
+                                  const Judgement& judgement) const {
+  const StateHot& hot = states_.entries().hot(state);
+  constexpr auto kEstablished = static_cast<uint8_t>(TcpPhase::kEstablished);
+  return {.from = judgement.where.direction == hot.direction() ? 0u : 1u,
+          .established =
+              hot.phase[0] >= kEstablished && hot.phase[1] >= kEstablished,
+          .slack = states_.TimeoutOf(state, Timeout::kTcpTsDiff),
+          .age = judgement.now - states_.entries().cold(state).created,
+          .now = judgement.now};
 }
 
 void Pipeline::Parse(uint16_t port, PacketBurst& burst) {
@@ -100,16 +133,20 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
   burst_ = &burst;
   port_ = &counters_[port];
   result_ = &result;
+  filters_ = &filters;
   result.forward_count = 0;
+  result.reassembled = 0;
   result.answer_count = 0;
   tags_.fill(kNoTag);
   translated_ = 0;
+  judged_ = {};
   if (config_.on_verdict != nullptr) rules_.fill(kNoRule);
 
   const Mask all =
       burst.count == kMaxBurst ? ~Mask{0} : Bit(burst.count) - 1;
   Mask alive = 0;   // to be judged
   Mask passed = 0;  // not to be judged
+  uint16_t flags = 0;
   if (!arrival.enabled) {
     DropAll(all, DropReason::kPortDown);
   } else if (arrival.peer == kNoPort) {
@@ -119,6 +156,9 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       const PacketInfo& info = burst.infos[i];
       if (info.kind == Kind::kIp) [[likely]] {
         alive |= Bit(i);
+        flags |= info.flags;
+      } else if (info.kind == Kind::kTaken) {
+        continue;
       } else if (info.kind == Kind::kMalformed) {
         Drop(i, info.drop);
       } else if (arrival.pass_non_ip) {
@@ -172,15 +212,30 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       result.forward[result.forward_count++] = burst.mbufs[i];
     });
   }
+  if ((flags & kReassembled) != 0) [[unlikely]] {
+    for (uint32_t k = 0; k < result.forward_count; ++k) {
+      if ((result.forward[k]->ol_flags & kFragmentMark) != 0) {
+        result.reassembled |= Bit(k);
+      }
+    }
+  }
   if (config_.on_verdict != nullptr) {
     for (uint32_t i = 0; i < burst.count; ++i) {
       const bool forwarded = (passed & Bit(i)) != 0;
+      std::optional<Direction> judged;
+      for (const Direction direction : {Direction::kIn, Direction::kOut}) {
+        if (judged_[static_cast<size_t>(direction)] & Bit(i)) {
+          judged = direction;
+        }
+      }
       config_.on_verdict(
           config_.on_verdict_context, i,
           {.info = &burst.infos[i],
            .passed = forwarded,
            .reason = forwarded ? DropReason::kMatch : reasons_[i],
-           .rule = rules_[i]});
+           .held = !forwarded && reasons_[i] == kNotDropped,
+           .rule = rules_[i],
+           .judged = judged});
     }
   }
 }
@@ -227,13 +282,26 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
     return alive;
   }
 
+  judged_[static_cast<size_t>(judgement.where.direction)] = alive;
+
   std::array<uint8_t, kMaxBurst> indices;
   std::array<StateIndex, kMaxBurst> states;
   uint32_t count = 0;
+  uint16_t flags = 0;
   ForEach(alive, [&](uint32_t i) {
     indices[count++] = static_cast<uint8_t>(i);
+    flags |= burst_->infos[i].flags;
   });
+  if ((flags & kRoutingHeader) != 0 &&
+      judgement.filter.generation->options().routing_is_option) [[unlikely]] {
+    ForEach(alive, [&](uint32_t i) {
+      PacketInfo& info = burst_->infos[i];
+      if (info.has(kRoutingHeader)) info.flags |= kIpOptions;
+    });
+  }
   judgement.filter.counters->searches.Add(count);
+  scrubbing_ = judgement.filter.generation->policy->has_scrub;
+  if (scrubbing_) [[unlikely]] Scrub(alive, judgement);
   // An empty table needs no look; a stateless ruleset leaves it empty.
   if (states_.size() == 0) {
     states.fill(kNoState);
@@ -287,14 +355,41 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   return passed;
 }
 
+inline bool Pipeline::Finish(uint32_t i, const PacketActions& actions) {
+  if (!scrubbing_) [[likely]] return actions.empty() || Act(i, actions);
+  PacketActions all = scrubs_[i];
+  all.Add(actions);
+  return all.empty() || Act(i, all);
+}
+
+inline bool Pipeline::FinishByState(uint32_t i, StateIndex state) {
+  const bool none =
+      states_.entries().hot(state).action_set == ActionSets::kNone;
+  if (none && !scrubbing_) [[likely]] return true;
+  return Finish(i, none ? PacketActions()
+                        : states_.entries().ActionsOf(state));
+}
+
 inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
                                const Judgement& judgement) {
   const PacketInfo& info = burst_->infos[i];
   const rte_mbuf& mbuf = *burst_->mbufs[i];
   const Direction direction = judgement.where.direction;
+  const bool scrubbed = states_.entries().IsScrubbed(state) &&
+                        (states_.entries().hot(state).flags & kStateSloppy) == 0;
+  if (scrubbed &&
+      !TimestampsAreSound(states_.entries().scrub(state), info, mbuf,
+                          MomentOf(state, judgement))) [[unlikely]] {
+    Drop(i, DropReason::kBadTimestamp);
+    return false;
+  }
   const StepResult step =
       states_.Step(state, info, mbuf, direction, judgement.now);
   if (step.verdict == StepVerdict::kPass) [[likely]] {
+    if (scrubbed) [[unlikely]] {
+      ScrubTcp(states_.mutable_entries().scrub(state), burst_->infos[i],
+               *burst_->mbufs[i], MomentOf(state, judgement), SecretBits());
+    }
     if (step.helper &&
         RunTftpHelper(states_, state, info, mbuf, judgement.where,
                       judgement.now, expectations_) == HelperVerdict::kReuse) {
@@ -303,12 +398,26 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
       return JudgeMiss(i, judgement);
     }
     PassByState(i, state, step.log, judgement);
+    if (step.shift.IsSet()) [[unlikely]] {
+      ShiftSequence(*burst_->mbufs[i], burst_->infos[i], step.shift);
+    }
+    if (!FinishByState(i, state)) return false;
     if (states_.entries().hot(state).translated()) [[unlikely]] {
       TranslateBy(state, i, judgement);
     }
     return true;
   }
   if (step.verdict == StepVerdict::kReuse) return JudgeMiss(i, judgement);
+  if (step.verdict == StepVerdict::kProxy) {
+    if (!Proxy(i, states_.RunProxy(state, info, direction, judgement.now),
+               judgement)) {
+      return false;
+    }
+    if (states_.entries().hot(state).translated()) {
+      TranslateBy(state, i, judgement);
+    }
+    return true;
+  }
   AnswerState(i, step);
   Drop(i, step.reason);
   return false;
@@ -323,7 +432,8 @@ inline void Pipeline::PassByState(uint32_t i, StateIndex state, bool log,
     const StateTemplate values = states_.entries().TemplateOf(state);
     Log(i, {.rule_slot = values.rule_slot,
             .anchor_slot = values.anchor_slot,
-            .action = RuleAction::kPass},
+            .action = RuleAction::kPass,
+            .log_slot = values.rule_slot},
         DropReason::kMatch, judgement);
   }
 }
@@ -342,6 +452,11 @@ bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
     }
     if (error.state != kNoState) {
       PassByState(i, error.state, error.log, judgement);
+      if (error.inner_shift != 0) [[unlikely]] {
+        ShiftInnerSequence(*burst_->mbufs[i], info, error.inner,
+                           error.inner_shift);
+      }
+      if (!FinishByState(i, error.state)) return false;
       if (states_.entries().hot(error.state).translated()) {
         NoteTranslation(error.state, i, judgement);
         states_.TranslateError(error.state, *burst_->mbufs[i],
@@ -353,6 +468,11 @@ bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
   } else if (!info.has(kFragment) && StatesHaveChanged()) {
     const StateIndex state = states_.Find(info, *burst_->mbufs[i], judgement.where);
     if (state != kNoState) return JudgeHit(i, state, judgement);
+  }
+  if (judgement.filter.generation->options().syncookies !=
+      Syncookies::kNever) [[unlikely]] {
+    bool passed = false;
+    if (TrySyncookie(i, judgement, &passed)) return passed;
   }
   return ApplyRules(i, judgement);
 }
@@ -371,6 +491,8 @@ inline void Pipeline::FindCandidates(Mask misses, const Judgement& judgement) {
   sluice::FindCandidates(*classifier, judgement.where.direction,
                          judgement.at.interface, {packets.data(), count},
                          verdict_cache_, {candidates_.data(), count});
+  PrefetchCandidates(*judgement.filter.generation,
+                     {candidates_.data(), count});
 }
 
 Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
@@ -386,6 +508,7 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
                               .now = judgement.now,
                               .random = Random(),
                               .translation = translation};
+  filter.counters->decided.Add(1);
   if ((classified_ & Bit(i)) == 0 || translated) {
     return Classify(*filter.generation, input, verdict_cache_,
                     *filter.counters);
@@ -419,37 +542,47 @@ Verdict Pipeline::AskAll(uint32_t i, const TranslationMatch& match,
                                .translation = translation});
 }
 
-bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
-  const PacketInfo& info = burst_->infos[i];
+// What the rules say of packet i, those that translate first. A packet for
+// which they found no address is blocked.
+Verdict Pipeline::AskTranslated(uint32_t i, const Judgement& judgement,
+                                Translation* translation) {
   const FilterView& filter = judgement.filter;
-  const Direction direction = judgement.where.direction;
-  Translation translation;
-  const bool translates = !filter.generation->pools.empty();
-  if (translates) {
-    translator_.Begin(*burst_->mbufs[i], judgement.where);
-    translation.chooser = &translator_;
+  if (filter.generation->pools.empty()) {
+    return AskRules(i, judgement, nullptr);
   }
+  translator_.Begin(*burst_->mbufs[i], judgement.where);
+  translation->chooser = &translator_;
   TranslationMatch match;
-  if (translates && !filter.generation->policy->translations[0].empty()) {
+  if (!filter.generation->policy->translations[0].empty()) {
     match = ApplyTranslationRules(
         *filter.generation,
-        {.packet = info,
-         .direction = direction,
+        {.packet = burst_->infos[i],
+         .direction = judgement.where.direction,
          .interface = judgement.at.interface,
          .received_on = judgement.arrival.interface,
          .tag = tags_[i],
          .now = judgement.now,
          .random = Random(),
-         .translation = &translation},
+         .translation = translation},
         *filter.counters);
     tags_[i] = match.tag;
-    if (translation.failed) {
-      Drop(i, DropReason::kMapFailed);
-      return false;
+    if (translation->failed) {
+      Verdict verdict;
+      verdict.action = VerdictAction::kBlock;
+      verdict.reason = DropReason::kMapFailed;
+      verdict.quick = true;
+      return verdict;
     }
   }
-  const Verdict verdict =
-      AskAll(i, match, judgement, translates ? &translation : nullptr);
+  return AskAll(i, match, judgement, translation);
+}
+
+bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
+  const PacketInfo& info = burst_->infos[i];
+  const FilterView& filter = judgement.filter;
+  const Direction direction = judgement.where.direction;
+  Translation translation;
+  const Verdict verdict = AskTranslated(i, judgement, &translation);
   rules_[i] = verdict.rule != nullptr ? verdict.rule->number : kNoRule;
 
   const bool blocked = verdict.action == VerdictAction::kBlock;
@@ -459,7 +592,8 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
     if (expectations_.Take(info, judgement.where, judgement.now, &child)) {
       rules_[i] = kNoRule;
       if (child.values.tag != kNoTag) tags_[i] = child.values.tag;
-      return Admit(i, child.values, &child, nullptr, judgement);
+      return Admit(i, child.values, &child, nullptr, judgement) &&
+             Finish(i, child.values.actions);
     }
   }
 
@@ -479,12 +613,50 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
   tags_[i] = verdict.state.tag;
   // Nobody answers an advertisement.
   if (verdict.keep_state && !IsNeighborAdvertisement(info)) {
-    return Admit(i, verdict.state, nullptr,
-                 translation.translated ? &translation.packet : nullptr,
-                 judgement);
+    const PacketInfo* const translated =
+        translation.translated ? &translation.packet : nullptr;
+    if (!scrubbing_) [[likely]] {
+      if (!Admit(i, verdict.state, nullptr, translated, judgement)) {
+        return false;
+      }
+    } else {
+      StateTemplate values = verdict.state;
+      values.actions = scrubs_[i];
+      values.actions.Add(verdict.state.actions);
+      if (!Admit(i, values, nullptr, translated, judgement)) return false;
+    }
+  } else {
+    CountPacket(*filter.generation, verdict, direction, info.ip_length, true,
+                *filter.counters);
   }
-  CountPacket(*filter.generation, verdict, direction, info.ip_length, true,
-              *filter.counters);
+  return Finish(i, verdict.state.actions);
+}
+
+bool Pipeline::Act(uint32_t i, const PacketActions& actions) {
+  PacketInfo& info = burst_->infos[i];
+  rte_mbuf& mbuf = *burst_->mbufs[i];
+  if (actions.max_packet_size != 0 &&
+      info.ip_length > actions.max_packet_size) {
+    Drop(i, DropReason::kNormalize);
+    return false;
+  }
+  if (actions.has(PacketActions::kSetPriority)) {
+    SetVlanPriority(mbuf, info, actions.priority[IsUrgent(info)]);
+  }
+  const bool v4 = info.family == Family::kIpv4;
+  if (v4 && actions.has(PacketActions::kClearDontFragment)) {
+    ClearDontFragment(mbuf, info);
+  }
+  if (info.ttl < actions.min_ttl) SetTtl(mbuf, info, actions.min_ttl);
+  if (actions.has(PacketActions::kSetTos)) {
+    SetTos(mbuf, info,
+           static_cast<uint8_t>(actions.tos | (info.tos & kEcnBits)));
+  }
+  // Fragments of one datagram keep what they have in common.
+  if (v4 && actions.has(PacketActions::kRandomId) && !info.has(kFragment)) {
+    SetIpId(mbuf, info, Be16(static_cast<uint16_t>(SecretBits())));
+  }
+  if (actions.max_mss != 0) ClampMss(mbuf, info, actions.max_mss);
   return true;
 }
 
@@ -506,9 +678,22 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
     Drop(i, inserted.reason);
     return false;
   }
+  if (info.proto == protocol::kTcp &&
+      values.actions.has(PacketActions::kScrubTcp)) [[unlikely]] {
+    ScrubTcp(states_.mutable_entries().scrub(inserted.state), burst_->infos[i],
+             *burst_->mbufs[i], MomentOf(inserted.state, judgement),
+             SecretBits());
+  }
   if (states_.entries().hot(inserted.state).flags & kEntryHelper) {
     RunTftpHelper(states_, inserted.state, info, mbuf, judgement.where,
                   judgement.now, expectations_);
+  }
+  if (inserted.answer.has_value()) [[unlikely]] {
+    return Proxy(i, {.answer = inserted.answer, .onward = std::nullopt},
+                 judgement);
+  }
+  if (inserted.shift.IsSet()) [[unlikely]] {
+    ShiftSequence(*burst_->mbufs[i], burst_->infos[i], inserted.shift);
   }
   if (translated != nullptr &&
       states_.entries().hot(inserted.state).translated()) {
@@ -563,7 +748,8 @@ void Pipeline::LogVerdict(uint32_t i, const Verdict& verdict, bool passed,
   if (reason == DropReason::kIpOption && !verdict.log) {
     Log(i, {.rule_slot = verdict.state.rule_slot,
             .anchor_slot = verdict.state.anchor_slot,
-            .action = RuleAction::kBlock},
+            .action = RuleAction::kBlock,
+            .log_slot = verdict.state.rule_slot},
         reason, judgement);
   }
 }
@@ -578,6 +764,7 @@ void Pipeline::Log(uint32_t i, const LoggedRule& rule, DropReason reason,
   record->now = judgement.now;
   record->rule_slot = rule.rule_slot;
   record->anchor_slot = rule.anchor_slot;
+  record->log_slot = rule.log_slot;
   record->filter = judgement.where.filter;
   record->interface = judgement.at.interface.id;
   record->length = info.ip_length;
@@ -601,38 +788,18 @@ void Pipeline::Log(uint32_t i, const LoggedRule& rule, DropReason reason,
 }
 
 void Pipeline::Drop(uint32_t i, DropReason reason) {
-  port_->drops[static_cast<size_t>(reason)].Add(1);
+  // What was put together had arrived as so many packets.
+  port_->drops[static_cast<size_t>(reason)].Add(
+      CountFragments(*burst_->mbufs[i]));
   reasons_[i] = reason;
   rte_pktmbuf_free(burst_->mbufs[i]);
   burst_->mbufs[i] = nullptr;
 }
 
 void Pipeline::DropAll(Mask packets, DropReason reason) {
-  ForEach(packets, [&](uint32_t i) { Drop(i, reason); });
-}
-
-// Builds an answer to packet i with build(mbuf) and queues it for the port of
-// arrival.
-template <typename Build>
-void Pipeline::Answer(uint32_t i, Build build) {
-  if (result_->answer_count == kMaxBurst) return;
-  rte_mbuf* answer =
-      config_.pool != nullptr ? rte_pktmbuf_alloc(config_.pool) : nullptr;
-  if (answer == nullptr) {
-    port_->answers_lost.Add(1);
-    return;
-  }
-  if (!build(answer)) {
-    rte_pktmbuf_free(answer);
-    return;
-  }
-  if ((translated_ & Bit(i)) != 0 && !UndoTranslation(i, answer)) {
-    rte_pktmbuf_free(answer);
-    port_->answers_lost.Add(1);
-    return;
-  }
-  port_->answers.Add(1);
-  result_->answers[result_->answer_count++] = answer;
+  ForEach(packets, [&](uint32_t i) {
+    if (burst_->infos[i].kind != Kind::kTaken) Drop(i, reason);
+  });
 }
 
 void Pipeline::AnswerBlocked(uint32_t i, const AnswerChoice& choice) {

@@ -14,15 +14,20 @@
 #define SLUICE_DATAPLANE_FORWARD_PIPELINE_H_
 
 #include <array>
+#include <bit>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "conntrack/flow_key.h"
+#include "conntrack/fragment_cache.h"
+#include "conntrack/keyed_hash.h"
 #include "conntrack/state.h"
 #include "conntrack/translator.h"
 #include "dataplane/forward/filter_view.h"
 #include "dataplane/forward/port_counters.h"
 #include "dataplane/forward/topology.h"
+#include "packet/fragment.h"
 #include "packet/packet.h"
 #include "packet/parse.h"
 #include "pftable/classify/classify.h"
@@ -38,6 +43,8 @@ class StateTable;
 class TranslationDirectory;
 struct TranslationMatch;
 struct ExpectedChild;
+struct ProxyOrder;
+struct TcpSegment;
 struct StepResult;
 
 // What a verdict hook is told of one packet.
@@ -45,11 +52,22 @@ struct PacketVerdict {
   const PacketInfo* info;
   bool passed;
   DropReason reason;   // when it did not pass
+  bool held;           // nor was it dropped: it waits for other fragments
   // Of the last judgement: the number of the rule that decided, as in
   // `sluicectl -vv -s rules`, or kNoRule (a state, the default rule, none).
   uint32_t rule;
+  // The judgement that it fell in, or the last one that it passed; nothing
+  // when it was judged at neither port.
+  std::optional<Direction> judged;
 };
 inline constexpr uint32_t kNoRule = 0xffffffff;
+
+// Whether Pipeline::Reassemble() has something to do with the burst.
+inline bool HasFragments(const PacketBurst& burst) {
+  uint16_t flags = 0;
+  for (uint32_t i = 0; i < burst.count; ++i) flags |= burst.infos[i].flags;
+  return (flags & kFragment) != 0;
+}
 
 // What is left of a burst: mbufs that the caller now owns. All others have
 // been freed and counted.
@@ -57,10 +75,38 @@ struct BurstResult {
   // To leave by the peer of the port of arrival, in order.
   uint32_t forward_count = 0;
   std::array<rte_mbuf*, kMaxBurst> forward;
+  // Bit k: forward[k] is a datagram that leaves as the fragments in which it
+  // came. ForEachDeparture() takes it apart.
+  uint32_t reassembled = 0;
   // Made by the firewall, to leave by the port of arrival.
   uint32_t answer_count = 0;
   std::array<rte_mbuf*, kMaxBurst> answers;
 };
+
+// Calls send(std::span<rte_mbuf*>) with what is to leave by the peer, in order.
+template <typename Send>
+void ForEachDeparture(BurstResult& result, Send send) {
+  const std::span<rte_mbuf*> all =
+      std::span(result.forward).first(result.forward_count);
+  uint32_t begin = 0;
+  for (uint32_t left = result.reassembled; left != 0; left &= left - 1)
+      [[unlikely]] {
+    const auto k = static_cast<uint32_t>(std::countr_zero(left));
+    if (k > begin) send(all.subspan(begin, k - begin));
+    begin = k + 1;
+    FragmentSplitter fragments(all[k]);
+    std::array<rte_mbuf*, kMaxBurst> some;
+    uint32_t count = 0;
+    while (rte_mbuf* fragment = fragments.Next()) {
+      some[count++] = fragment;
+      if (count < some.size()) continue;
+      send(std::span<rte_mbuf*>(some));
+      count = 0;
+    }
+    if (count > 0) send(std::span(some).first(count));
+  }
+  if (begin < all.size()) send(all.subspan(begin));
+}
 
 class Pipeline {
  public:
@@ -70,8 +116,15 @@ class Pipeline {
     rte_mempool* pool = nullptr;
     // For packets of `log` rules. Null: none is logged.
     LogRing* log = nullptr;
+    // Fragments that may wait here for the rest of their datagrams.
+    uint32_t fragments = 1024;
+    // Which share of a filter's `set limit frags` this worker has.
+    uint16_t workers = 1;
+    HashSecret secret{};
     // `probability` draws from a generator with this seed.
     uint64_t random_seed = 1;
+    // Of SYN cookies; all workers have the same.
+    HashKey cookie_key{};
     // Told of each packet, in order, if set: for replays and tests.
     void (*on_verdict)(void* context, uint32_t index,
                        const PacketVerdict& verdict) = nullptr;
@@ -91,22 +144,44 @@ class Pipeline {
   // Parses burst.mbufs[0, count) into burst.infos. Counts them as received.
   void Parse(uint16_t port, PacketBurst& burst);
 
+  // Puts fragments of a parsed burst together, where a filter that judges them
+  // wants that: what waits for other fragments, or is dropped, is kTaken
+  // afterwards; a datagram that is whole stands, parsed, in the place of the
+  // fragment that came last. For bursts that have fragments at all.
+  void Reassemble(uint16_t port, PacketBurst& burst, const Topology& topology,
+                  const FilterEnds& filters, Tick now);
+  // Those that have waited for too long are dropped; looks at `budget`.
+  void ExpireFragments(Tick now, uint32_t budget) {
+    fragments_.Expire(now, budget);
+  }
+  // Drops all that wait.
+  void ClearFragments() {
+    while (!fragments_.Clear(kMaxBurst)) {
+    }
+  }
+  // Drops those that wait where nothing can be judged any more: their port is
+  // gone or disabled, or has another filter.
+  void ClearFragmentsOf(const Topology& topology);
+  const FragmentCache& fragments() const { return fragments_; }
+
   // Judges a parsed burst that arrived at `port` and takes its mbufs: each is
   // in `result` afterwards, or freed and counted. What a filter holds or drops
   // has been taken out before (RestoreGate).
   void Judge(uint16_t port, PacketBurst& burst, const Topology& topology,
              const FilterEnds& filters, Tick now, BurstResult& result);
 
-  // Parse and Judge.
+  // All three.
   void Process(uint16_t port, PacketBurst& burst, const Topology& topology,
                const FilterEnds& filters, Tick now, BurstResult& result) {
     Parse(port, burst);
+    if (HasFragments(burst)) Reassemble(port, burst, topology, filters, now);
     Judge(port, burst, topology, filters, now, result);
   }
 
  private:
   using Mask = uint32_t;  // bit i: the packet at index i
   static_assert(kMaxBurst == 32);
+  static constexpr Mask Bit(uint32_t i) { return 1u << i; }
 
   // A judgement in progress.
   struct Judgement {
@@ -140,10 +215,39 @@ class Pipeline {
   void PassByState(uint32_t i, StateIndex state, bool log,
                    const Judgement& judgement);
   bool StatesHaveChanged() const;
+  // Carries out what rules do to a packet that they let through. False: it is
+  // larger than they allow, and has been dropped.
+  bool Act(uint32_t i, const PacketActions& actions);
+  // The same of what its scrub rule and its rules, or its state, say together.
+  bool Finish(uint32_t i, const PacketActions& actions);
+  bool FinishByState(uint32_t i, StateIndex state);
+  // With `scrub (reassemble tcp)`: what a segment is judged with.
+  TcpScrubMoment MomentOf(StateIndex state, const Judgement& judgement) const;
+  // 32 bits that nobody can foresee.
+  uint32_t SecretBits();
+  // Finds the scrub rules of packets.
+  void Scrub(Mask alive, const Judgement& judgement);
+  Verdict AskTranslated(uint32_t i, const Judgement& judgement,
+                        Translation* translation);
   bool ApplyRules(uint32_t i, const Judgement& judgement);
+  // Handshakes that are done in the name of the hosts (pipeline_proxy.cc).
+  bool Proxy(uint32_t i, const ProxyOrder& order, const Judgement& judgement);
+  // A packet of ours to the sender of packet i, which its port's own state
+  // sees, too.
+  void AnswerArrival(uint32_t i, const TcpSegment& segment,
+                     const Judgement& judgement);
+  // Whether a packet that no state has was a SYN that got a cookie, or brings
+  // one back; then *passed says what became of it.
+  bool TrySyncookie(uint32_t i, const Judgement& judgement, bool* passed);
+  bool GivesCookies(const Judgement& judgement);
+  bool AdmitCookie(uint32_t i, uint16_t mss, const Judgement& judgement);
   bool Admit(uint32_t i, const StateTemplate& values,
              const ExpectedChild* child, const PacketInfo* translated,
              const Judgement& judgement);
+
+  // Drops it before it is judged.
+  void TakeFragment(uint32_t i, DropReason reason);
+  static void DropFragment(void* pipeline, rte_mbuf* mbuf);
 
   // A packet's record for one rule. `reason` is kMatch for one that passes.
   void Log(uint32_t i, const LoggedRule& rule, DropReason reason,
@@ -153,6 +257,8 @@ class Pipeline {
                   DropReason reason, const Judgement& judgement);
   void Drop(uint32_t i, DropReason reason);
   void DropAll(Mask packets, DropReason reason);
+  // Builds an answer to packet i with build(mbuf) and queues it for the port of
+  // arrival.
   template <typename Build>
   void Answer(uint32_t i, Build build);
   void AnswerBlocked(uint32_t i, const AnswerChoice& choice);
@@ -165,19 +271,29 @@ class Pipeline {
   const std::span<PortCounters> counters_;
   uint64_t random_;
   Translator translator_;
+  FragmentCache fragments_;
+  uint64_t secrets_ = 0;  // given out
 
   // Of the burst that is being judged.
   PacketBurst* burst_ = nullptr;
   PortCounters* port_ = nullptr;
   BurstResult* result_ = nullptr;
+  const FilterEnds* filters_ = nullptr;
   uint64_t changes_at_lookup_ = 0;  // states made and ended until then
   std::array<uint16_t, kMaxBurst> tags_;
   std::array<DropReason, kMaxBurst> reasons_;
+  // In its place, of packets that are not dropped.
+  static constexpr auto kNotDropped = static_cast<DropReason>(kDropReasonCount);
   std::array<uint32_t, kMaxBurst> rules_;
   // Packets that were translated when they were judged in, and the states that
   // did it.
   Mask translated_ = 0;
   std::array<StateHandle, kMaxBurst> translated_by_;
+  // Of this judgement: whether there are scrub rules, and what they say.
+  bool scrubbing_ = false;
+  std::array<PacketActions, kMaxBurst> scrubs_;
+  // By direction: who was judged in it.
+  std::array<Mask, 2> judged_;
   // Of this judgement: which packets have candidates.
   Mask classified_ = 0;
   std::array<Candidates, kMaxBurst> candidates_;

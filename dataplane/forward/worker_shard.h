@@ -48,6 +48,7 @@ class WorkerShard {
   Pipeline& pipeline() { return pipeline_; }
   // Control side.
   OverloadRing& overloads() { return sink_.overloads(); }
+  const Pipeline& pipeline() const { return pipeline_; }
 
  private:
   WorkerShard(const Options& options, const FilterTable* filters,

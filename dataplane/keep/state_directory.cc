@@ -143,9 +143,47 @@ ManifestEntry EntryOf(const json& value) {
   return entry;
 }
 
+json ToJson(const PortSpec& port) {
+  json addresses = json::array();
+  for (const Prefix& prefix : port.addresses) {
+    addresses.push_back(
+        absl::StrCat(ToString(prefix.address), "/", prefix.length));
+  }
+  return {{"name", port.name},         {"device", port.device},
+          {"wire", port.wire},         {"groups", port.groups},
+          {"addresses", std::move(addresses)},
+          {"queues", port.queues},     {"mtu", port.mtu},
+          {"non_ip", port.pass_non_ip}, {"disabled", port.disabled}};
+}
+
+PortSpec PortOf(const json& value) {
+  PortSpec port;
+  port.name = value.at("name").get<std::string>();
+  port.device = value.at("device").get<std::string>();
+  port.wire = value.at("wire").get<std::string>();
+  port.groups = value.at("groups").get<std::vector<std::string>>();
+  for (const json& text : value.at("addresses")) {
+    const std::optional<Prefix> prefix =
+        ParsePrefix(text.get<std::string>());
+    if (!prefix) Refuse("that is no address");
+    port.addresses.push_back(*prefix);
+  }
+  const int queues = IntegerOf(value.at("queues"));
+  const int mtu = IntegerOf(value.at("mtu"));
+  if (queues > UINT16_MAX || mtu > UINT16_MAX) {
+    Refuse("a number is out of range");
+  }
+  port.queues = static_cast<uint16_t>(queues);
+  port.mtu = static_cast<uint16_t>(mtu);
+  port.pass_non_ip = value.at("non_ip").get<bool>();
+  port.disabled = value.at("disabled").get<bool>();
+  return port;
+}
+
 }  // namespace
 
-std::string FormatManifest(const std::vector<ManifestEntry>& entries) {
+std::string FormatManifest(const std::vector<ManifestEntry>& entries,
+                           const std::vector<PortSpec>& ports) {
   json filters = json::array();
   for (const ManifestEntry& entry : entries) {
     const FilterSpec& spec = entry.spec;
@@ -164,17 +202,17 @@ std::string FormatManifest(const std::vector<ManifestEntry>& entries) {
     }
     filters.push_back(std::move(filter));
   }
+  json manifest = {{"format", kFormat}, {"filters", std::move(filters)}};
+  for (const PortSpec& port : ports) manifest["ports"].push_back(ToJson(port));
   std::string text =
-      json{{"format", kFormat}, {"filters", std::move(filters)}}.dump(
-          -1, ' ', false, json::error_handler_t::replace) +
-      "\n";
+      manifest.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
   const std::string digest = Hex(DigestOf(BytesOf(text)));
   absl::StrAppend(&text, digest, "\n");
   return text;
 }
 
 absl::StatusOr<std::vector<ManifestEntry>> ParseManifest(
-    std::string_view text) {
+    std::string_view text, std::vector<PortSpec>* ports) {
   const size_t line = text.find('\n');
   if (line == std::string_view::npos ||
       text.substr(line + 1) !=
@@ -193,6 +231,14 @@ absl::StatusOr<std::vector<ManifestEntry>> ParseManifest(
     for (const json& filter : manifest.at("filters")) {
       entries.push_back(EntryOf(filter));
     }
+    std::vector<PortSpec> read;
+    // Not in manifests of older versions.
+    if (manifest.contains("ports")) {
+      for (const json& port : manifest.at("ports")) {
+        read.push_back(PortOf(port));
+      }
+    }
+    if (ports != nullptr) *ports = std::move(read);
     return entries;
   } catch (const json::exception& error) {
     return absl::InvalidArgumentError(error.what());
@@ -231,7 +277,7 @@ std::string StateDirectory::PathOf(std::string_view file) const {
 }
 
 absl::StatusOr<std::vector<ManifestEntry>> StateDirectory::ReadManifest(
-    const Complain& complain) const {
+    const Complain& complain, std::vector<PortSpec>* ports) const {
   absl::Status first;
   for (const char* name : {"manifest", "manifest.old"}) {
     const absl::StatusOr<std::vector<uint8_t>> bytes =
@@ -240,7 +286,7 @@ absl::StatusOr<std::vector<ManifestEntry>> StateDirectory::ReadManifest(
     if (status.ok()) {
       FaultPoint("start.manifest");
       absl::StatusOr<std::vector<ManifestEntry>> entries = ParseManifest(
-          {reinterpret_cast<const char*>(bytes->data()), bytes->size()});
+          {reinterpret_cast<const char*>(bytes->data()), bytes->size()}, ports);
       if (entries.ok()) return entries;
       status = absl::Status(
           entries.status().code(),
@@ -286,9 +332,10 @@ std::shared_ptr<KeptFilter> StateDirectory::Read(const ManifestEntry& entry,
 }
 
 absl::Status StateDirectory::WriteManifest(
-    const std::vector<ManifestEntry>& entries) const {
+    const std::vector<ManifestEntry>& entries,
+    const std::vector<PortSpec>& ports) const {
   return ReplaceFile(directory_.get(), "manifest",
-                     BytesOf(FormatManifest(entries)), /*keep=*/true);
+                     BytesOf(FormatManifest(entries, ports)), /*keep=*/true);
 }
 
 std::shared_ptr<ExportSink> StateDirectory::PolicySink(

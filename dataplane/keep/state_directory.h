@@ -1,7 +1,8 @@
 // The directory in which a daemon keeps what it needs to come back as it was.
 //
 //   lock            held by the daemon that uses it
-//   manifest        which filters there are, and what they are made with
+//   manifest        which filters there are, and what they are made with; and
+//                   the ports that orders have plugged in
 //   NAME.policy     a snapshot without states: the policy committed last
 //   NAME.snap       a snapshot with states, of the last interval
 //   ... .old        the one before, of each of these
@@ -36,10 +37,12 @@ struct ManifestEntry {
 };
 
 // The text of a manifest, which ends with its own digest.
-std::string FormatManifest(const std::vector<ManifestEntry>& entries);
+std::string FormatManifest(const std::vector<ManifestEntry>& entries,
+                           const std::vector<PortSpec>& ports = {});
 // InvalidArgument: damaged, or not one. Unimplemented: of a later format.
+// `ports`, if not null: those that orders had plugged in.
 absl::StatusOr<std::vector<ManifestEntry>> ParseManifest(
-    std::string_view text);
+    std::string_view text, std::vector<PortSpec>* ports = nullptr);
 
 class StateDirectory {
  public:
@@ -54,7 +57,7 @@ class StateDirectory {
   // one is taken and `complain` told; an error if both are.
   using Complain = std::function<void(const std::string&)>;
   absl::StatusOr<std::vector<ManifestEntry>> ReadManifest(
-      const Complain& complain) const;
+      const Complain& complain, std::vector<PortSpec>* ports = nullptr) const;
   // What there is of a filter. Files that are damaged, or of another filter of
   // this name, count as not there; the former are complained of.
   // Nothing longer than `max_snapshot` bytes is read.
@@ -63,7 +66,8 @@ class StateDirectory {
                                    Complain complain) const;
 
   // One thread at a time.
-  absl::Status WriteManifest(const std::vector<ManifestEntry>& entries) const;
+  absl::Status WriteManifest(const std::vector<ManifestEntry>& entries,
+                             const std::vector<PortSpec>& ports = {}) const;
   // Where an export of a filter's policy, or of its states, goes: the file is
   // another one when all of it is there, and what there was before stays
   // until then. `written` counts bytes, on the thread that writes.

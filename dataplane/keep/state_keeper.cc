@@ -41,11 +41,12 @@ bool IsWorthKeeping(const FilterStatus& status) {
 
 StateKeeper::StateKeeper(std::unique_ptr<StateDirectory> directory,
                          RestoreService* service, ForEach for_each,
-                         uint64_t interval,
+                         Ports ports, uint64_t interval,
                          const std::vector<ManifestEntry>& kept)
     : directory_(std::move(directory)),
       service_(service),
       for_each_(std::move(for_each)),
+      ports_(std::move(ports)),
       interval_(interval) {
   for (const ManifestEntry& entry : kept) {
     Known& known = known_[entry.spec.name];
@@ -128,19 +129,20 @@ void StateKeeper::Look(uint64_t now) {
                         NameOf(Work{known.first, /*states=*/false});
            });
   });
-  std::string text = FormatManifest(entries);
+  std::vector<PortSpec> ports = ports_();
+  std::string text = FormatManifest(entries, ports);
   if (text != manifest_ && now >= manifest_at_) {
-    SaveManifest(std::move(entries), std::move(text));
+    SaveManifest(std::move(entries), std::move(ports), std::move(text));
   }
 }
 
 void StateKeeper::SaveManifest(std::vector<ManifestEntry> entries,
-                               std::string text) {
+                               std::vector<PortSpec> ports, std::string text) {
   auto status = std::make_shared<absl::Status>();
   auto held = std::make_shared<std::vector<ManifestEntry>>(std::move(entries));
   working_ = saving_manifest_ = builder_.Submit(
-      [this, status, held] {
-        *status = directory_->WriteManifest(*held);
+      [this, status, held, ports = std::move(ports)] {
+        *status = directory_->WriteManifest(*held, ports);
         if (status->ok()) directory_->Sweep(*held);
       },
       [this, status, text = std::move(text)]() mutable {

@@ -38,11 +38,13 @@ class StateKeeper {
   using Visit = std::function<void(const KeeperView&)>;
   // Visits all filters.
   using ForEach = std::function<void(const Visit&)>;
+  // The ports that orders have plugged in.
+  using Ports = std::function<std::vector<PortSpec>()>;
   // All but the values outlive it. Interval: milliseconds between the states
   // of a filter. `kept`: what the manifest has, whose policies are there.
   StateKeeper(std::unique_ptr<StateDirectory> directory,
-              RestoreService* service, ForEach for_each, uint64_t interval,
-              const std::vector<ManifestEntry>& kept);
+              RestoreService* service, ForEach for_each, Ports ports,
+              uint64_t interval, const std::vector<ManifestEntry>& kept);
   // Waits for the file that is being written.
   ~StateKeeper();
   StateKeeper(const StateKeeper&) = delete;
@@ -92,7 +94,8 @@ class StateKeeper {
   uint64_t PolicyInterval() const;
   void Look(uint64_t now);
   void Begin();
-  void SaveManifest(std::vector<ManifestEntry> entries, std::string text);
+  void SaveManifest(std::vector<ManifestEntry> entries,
+                    std::vector<PortSpec> ports, std::string text);
   void Saved(const Work& work, uint64_t generation, const absl::Status& status);
   // Notes how writing `what` ended; returns when it may be tried again.
   uint64_t Note(const std::string& what, const absl::Status& status);
@@ -100,6 +103,7 @@ class StateKeeper {
   const std::unique_ptr<StateDirectory> directory_;
   RestoreService* const service_;
   const ForEach for_each_;
+  const Ports ports_;
   const uint64_t interval_;
   std::map<std::string, Known, std::less<>> known_;
   std::deque<Work> work_;

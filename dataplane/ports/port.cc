@@ -35,6 +35,8 @@ bool StartsWithOneOf(std::string_view text, auto& prefixes) {
 // Their link is polled, as that of drivers without an interrupt.
 constexpr std::array<std::string_view, 1> kSilentLinks = {"net_e1000_em"};
 
+static_assert(kMaxDevices == RTE_MAX_ETHPORTS);
+
 // A frame may hold two VLAN tags beside its header and the packet.
 constexpr uint32_t kTagBytes = 8;
 
@@ -117,6 +119,12 @@ absl::StatusOr<std::unique_ptr<Port>> Port::Open(const PortConfig& config,
 absl::Status Port::Attach() {
   const std::string name(config_.device_name());
   if (!config_.is_pci()) {
+    if (rte_eth_dev_count_total() >= RTE_MAX_ETHPORTS) {
+      return Error(0,
+                   absl::StrCat("DPDK as it is built has room for ",
+                                kMaxDevices, " devices at once"),
+                   "take another port away first: `sluicectl port remove`");
+    }
     if (const std::optional<DeviceSocket> socket = SocketOf(config_.device)) {
       if (absl::Status status = MakeRoomFor(*socket); !status.ok()) {
         return Error(0, std::string(status.message()),
@@ -328,6 +336,15 @@ absl::Status Port::Start() {
         "port '", config_.name, "': ",
         config_.promiscuous ? "promiscuous mode" : "reception of multicasts",
         " cannot be turned on: ", rte_strerror(-result)));
+  }
+  if (const auto socket = SocketOf(config_.device)) {
+    if (absl::Status status = GiveAccess(*socket, options_.sockets);
+        !status.ok()) {
+      warnings_.push_back(absl::StrCat(
+          "port '", config_.name, "': ", status.message(),
+          "; only the daemon's user may connect: see `device_group` and "
+          "`device_mode` of [control]"));
+    }
   }
   if (driver_ == "net_af_packet") DiscardStrays();
   bool changed;

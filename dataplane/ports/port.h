@@ -20,6 +20,7 @@
 #include "dataplane/forward/steering.h"
 #include "dataplane/ports/port_config.h"
 #include "dataplane/ports/removal_watch.h"
+#include "dataplane/ports/run_time_devices.h"
 
 struct rte_device;
 struct rte_eth_conf;
@@ -63,6 +64,7 @@ class Port {
     rte_mempool* pool = nullptr;
     uint16_t mbuf_data = 2048;  // bytes of frame an mbuf of the pool holds
     bool checksum_offload = true;
+    SocketAccess sockets{};  // that drivers make
   };
 
   // Attaches and configures the device; it is stopped. Errors say what the

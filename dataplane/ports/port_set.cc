@@ -197,7 +197,8 @@ absl::Status PortSet::Start() {
 }
 
 absl::Status PortSet::CheckPlug(const PortConfig& config,
-                                const std::string& wire) const {
+                                const std::string& wire,
+                                bool wire_may_come) const {
   if (absl::Status status = CheckWords(config); !status.ok()) return status;
   const auto known = entries_.find(config.name);
   if (known != entries_.end() && known->second.number != kNoPort) {
@@ -231,8 +232,10 @@ absl::Status PortSet::CheckPlug(const PortConfig& config,
   if (absl::Status status = CheckName(wire); !status.ok()) return status;
   const auto other = entries_.find(wire);
   if (other == entries_.end()) {
-    // It comes later.
-    return absl::OkStatus();
+    if (wire_may_come) return absl::OkStatus();
+    return absl::NotFoundError(absl::StrCat(
+        "port ", config.name, ": there is no port ", wire,
+        " that its wire could lead to; add that one first, without --wire"));
   }
   if (!other->second.wire.empty() && other->second.wire != config.name) {
     return absl::FailedPreconditionError(
@@ -243,9 +246,11 @@ absl::Status PortSet::CheckPlug(const PortConfig& config,
 
 absl::StatusOr<PortSet::Entry*> PortSet::Plug(std::unique_ptr<Port> device,
                                               const std::string& wire,
-                                              bool pass_non_ip, bool enabled) {
+                                              bool pass_non_ip, bool enabled,
+                                              bool wire_may_come) {
   const PortConfig config = device->config();
-  if (absl::Status status = CheckPlug(config, wire); !status.ok()) {
+  if (absl::Status status = CheckPlug(config, wire, wire_may_come);
+      !status.ok()) {
     return status;
   }
   const uint16_t number = TakeNumber();

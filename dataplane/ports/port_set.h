@@ -90,15 +90,16 @@ class PortSet {
 
   // Refuses what cannot be: words that sluice.toml would not take, names that
   // are taken, wires that have two ends.
-  absl::Status CheckPlug(const PortConfig& config,
-                         const std::string& wire) const;
+  // Nor, but with `wire_may_come`, wires to ports that nobody knows.
+  absl::Status CheckPlug(const PortConfig& config, const std::string& wire,
+                         bool wire_may_come = false) const;
   // Enters a device that was opened and started. With an error the device is
   // gone. Rules that name it have to be compiled again afterwards. A port that
   // was known before stays as enabled as it was ordered to be; others begin as
   // `enabled` says.
   absl::StatusOr<Entry*> Plug(std::unique_ptr<Port> device,
                               const std::string& wire, bool pass_non_ip,
-                              bool enabled);
+                              bool enabled, bool wire_may_come = false);
   // Takes the device away from the workers; `release` gets it when none uses
   // it any more.
   void Unplug(Entry* entry,

@@ -387,6 +387,30 @@ std::optional<DeviceSocket> SocketOf(std::string_view device) {
       .serves = role ? *role == rule->serving : rule->serves_by_default};
 }
 
+absl::Status GiveAccess(const DeviceSocket& socket,
+                        const SocketAccess& access) {
+  struct stat status;
+  if (!socket.serves || ::lstat(socket.path.c_str(), &status) != 0 ||
+      !S_ISSOCK(status.st_mode)) {
+    return absl::OkStatus();
+  }
+  // Nobody may do more meanwhile than afterwards.
+  if (::chmod(socket.path.c_str(), status.st_mode & access.mode & 0777) != 0) {
+    return SystemError(socket.path, errno);
+  }
+  if (access.group && *access.group != status.st_gid &&
+      ::lchown(socket.path.c_str(), static_cast<uid_t>(-1), *access.group) !=
+          0) {
+    return SystemError(
+        absl::StrCat(socket.path, " cannot be given to group ", *access.group),
+        errno);
+  }
+  if (::chmod(socket.path.c_str(), access.mode) != 0) {
+    return SystemError(socket.path, errno);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status MakeRoomFor(const DeviceSocket& socket) {
   if (!socket.serves) return absl::OkStatus();
   struct stat status;

@@ -9,6 +9,7 @@
 #ifndef SLUICE_DATAPLANE_PORTS_RUN_TIME_DEVICES_H_
 #define SLUICE_DATAPLANE_PORTS_RUN_TIME_DEVICES_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,6 +49,17 @@ struct DeviceSocket {
   bool serves = false;  // the driver makes it and waits there
 };
 std::optional<DeviceSocket> SocketOf(std::string_view device);
+
+// Whose the sockets are that drivers make.
+struct SocketAccess {
+  uint32_t mode = 0660;
+  std::optional<uint32_t> group = std::nullopt;  // none: the process's own
+
+  friend bool operator==(const SocketAccess&, const SocketAccess&) = default;
+};
+// After the driver has made its socket. A driver that has none yet is no error.
+absl::Status GiveAccess(const DeviceSocket& socket,
+                        const SocketAccess& access);
 
 // Before a driver makes its socket, which it does by removing what is there
 // or by failing for it: a socket that nobody serves any more is removed, and

@@ -17,20 +17,12 @@
 namespace sluice {
 namespace {
 
-constexpr uint64_t kNanosecondsASecond = 1'000'000'000;
-// The last whole second that fits into signed 64-bit nanoseconds.
-constexpr int64_t kLastSecond = 9'223'372'035;
+// Of pcap, whose seconds have 32 bits.
+constexpr uint64_t kLastSecond = 0xffff'ffff;
 
 absl::Status Failed(const std::string& path, std::string_view doing) {
   return absl::UnavailableError(
       SystemText(absl::StrCat(path, ": ", View(doing)), errno));
-}
-
-// libpcap's messages begin with the name of the file in some cases.
-std::string WithoutName(const std::string& path, std::string message) {
-  const std::string prefix = path + ": ";
-  if (message.starts_with(prefix)) message.erase(0, prefix.size());
-  return message;
 }
 
 struct Place {
@@ -60,54 +52,41 @@ absl::StatusOr<Place> OpenBeside(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CaptureReader>> CaptureReader::Open(
-    const std::string& path) {
-  std::array<char, PCAP_ERRBUF_SIZE> error{};
-  pcap* file = pcap_open_offline_with_tstamp_precision(
-      path.c_str(), PCAP_TSTAMP_PRECISION_NANO, error.data());
-  if (file == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": ", WithoutName(path, error.data())));
+    const std::string& path, CaptureOptions options) {
+  absl::StatusOr<std::unique_ptr<CaptureFile>> file = CaptureFile::Open(path);
+  absl::Status status = file.status();
+  if (file.ok() && (*file)->link_type()) {
+    status = CheckLinkType(*(*file)->link_type());
   }
-  const int link_type = pcap_datalink(file);
-  // Before the link type is looked at, so that `file` is always closed.
-  std::unique_ptr<CaptureReader> reader(
-      new CaptureReader(path, file, link_type));
-  if (absl::Status s = CheckLinkType(link_type); !s.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", s.message()));
+  if (!status.ok()) {
+    return absl::Status(status.code(),
+                        absl::StrCat(path, ": ", status.message()));
   }
-  return reader;
+  return std::unique_ptr<CaptureReader>(
+      new CaptureReader(path, options, *std::move(file)));
 }
 
-CaptureReader::~CaptureReader() { pcap_close(file_); }
-
 absl::StatusOr<bool> CaptureReader::Next(CapturedPacket& packet) {
-  pcap_pkthdr* header = nullptr;
-  const u_char* bytes = nullptr;
-  const int result = pcap_next_ex(file_, &header, &bytes);
-  if (result == PCAP_ERROR_BREAK) return false;
+  CaptureRecord record;
+  const absl::StatusOr<bool> more = file_->Next(record);
+  if (more.ok() && !*more) return false;
   ++count_;
   const auto wrong = [&](std::string_view what) {
     return absl::InvalidArgumentError(
         absl::StrCat(path_, ": packet ", count_, ": ", View(what)));
   };
-  if (result != 1) return wrong(WithoutName(path_, pcap_geterr(file_)));
-  if (header->caplen < header->len) {
+  if (!more.ok()) return wrong(Text(more.status()));
+  if (absl::Status s = CheckLinkType(record.link_type); !s.ok()) {
+    return wrong(Text(s));
+  }
+  packet.cut = record.bytes.size() < record.original_length;
+  if (packet.cut && options_.strict) {
     return wrong(absl::StrCat(
-        "only ", header->caplen, " of ", header->len,
+        "only ", record.bytes.size(), " of ", record.original_length,
         " bytes were captured; capture whole packets (tcpdump -s 0)"));
   }
-  // With nanosecond precision, tv_usec holds nanoseconds.
-  if (header->ts.tv_sec < 0 || header->ts.tv_sec > kLastSecond ||
-      header->ts.tv_usec < 0 ||
-      header->ts.tv_usec >= static_cast<int64_t>(kNanosecondsASecond)) {
-    return wrong(absl::StrCat("the timestamp ", header->ts.tv_sec, ".",
-                              header->ts.tv_usec, " is out of range"));
-  }
-  packet.nanoseconds =
-      static_cast<uint64_t>(header->ts.tv_sec) * kNanosecondsASecond +
-      static_cast<uint64_t>(header->ts.tv_usec);
-  packet.frame =
-      ToEthernet(link_type_, std::span(bytes, header->caplen), converted_);
+  packet.nanoseconds = record.nanoseconds;
+  packet.frame = ToEthernet(record.link_type, record.bytes, converted_);
   return true;
 }
 
@@ -136,6 +115,10 @@ CaptureWriter::~CaptureWriter() {
 
 void CaptureWriter::Write(uint64_t nanoseconds,
                           std::span<const uint8_t> frame) {
+  if (nanoseconds / kNanosecondsASecond > kLastSecond) {
+    too_late_ = true;
+    return;
+  }
   pcap_pkthdr header{};
   header.ts.tv_sec = static_cast<time_t>(nanoseconds / kNanosecondsASecond);
   header.ts.tv_usec =
@@ -152,6 +135,11 @@ absl::Status CaptureWriter::Finish() {
       failed ? Failed(path_, "cannot write") : absl::OkStatus();
   pcap_dump_close(file_);
   file_ = nullptr;
+  if (status.ok() && too_late_) {
+    status = absl::OutOfRangeError(absl::StrCat(
+        path_, ": a packet is from after the year 2106, which pcap cannot "
+               "say; replay it without --out"));
+  }
   return status;
 }
 

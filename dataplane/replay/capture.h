@@ -1,4 +1,4 @@
-// Capture files: reading pcap and pcapng, writing pcap.
+// Capture files as Ethernet frames: reading pcap and pcapng, writing pcap.
 #ifndef SLUICE_DATAPLANE_REPLAY_CAPTURE_H_
 #define SLUICE_DATAPLANE_REPLAY_CAPTURE_H_
 
@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "dataplane/replay/capture_file.h"
 
 struct pcap;
 struct pcap_dumper;
@@ -23,6 +24,14 @@ struct CapturedPacket {
   uint64_t nanoseconds = 0;
   // Valid until the next call of the reader.
   std::span<const uint8_t> frame;
+  // Only its beginning was captured: what a firewall would have said of it
+  // cannot be known.
+  bool cut = false;
+};
+
+struct CaptureOptions {
+  // A packet that was cut is an error.
+  bool strict = false;
 };
 
 // Reads a capture from its beginning to its end. Errors name the file and the
@@ -30,16 +39,15 @@ struct CapturedPacket {
 class CaptureReader {
  public:
   // pcap or pcapng, micro- or nanoseconds, either byte order; "-" is the
-  // standard input. The link type must be one that LinkLayer knows.
+  // standard input. The link type of every packet must be one that
+  // CheckLinkType() takes.
   static absl::StatusOr<std::unique_ptr<CaptureReader>> Open(
-      const std::string& path);
-  ~CaptureReader();
+      const std::string& path, CaptureOptions options = {});
   CaptureReader(const CaptureReader&) = delete;
   CaptureReader& operator=(const CaptureReader&) = delete;
 
-  // True and the next packet, or false at the end. A file that ends inside of
-  // a packet, a packet of which only a part was captured, and a timestamp
-  // beyond the year 2262 are errors.
+  // True and the next packet, or false at the end. Damage is an error, see
+  // CaptureFile.
   absl::StatusOr<bool> Next(CapturedPacket& packet);
 
   // How many packets have been read.
@@ -47,12 +55,13 @@ class CaptureReader {
   const std::string& path() const { return path_; }
 
  private:
-  CaptureReader(std::string path, pcap* file, int link_type)
-      : path_(std::move(path)), file_(file), link_type_(link_type) {}
+  CaptureReader(std::string path, CaptureOptions options,
+                std::unique_ptr<CaptureFile> file)
+      : path_(std::move(path)), options_(options), file_(std::move(file)) {}
 
   std::string path_;
-  pcap* file_;
-  int link_type_;
+  CaptureOptions options_;
+  std::unique_ptr<CaptureFile> file_;
   uint64_t count_ = 0;
   std::vector<uint8_t> converted_;
 };
@@ -69,7 +78,8 @@ class CaptureWriter {
   CaptureWriter(const CaptureWriter&) = delete;
   CaptureWriter& operator=(const CaptureWriter&) = delete;
 
-  // Errors of the disk show up in Finish().
+  // Errors of the disk show up in Finish(), and a time beyond the year 2106,
+  // which pcap cannot hold.
   void Write(uint64_t nanoseconds, std::span<const uint8_t> frame);
 
   // Everything is on its way to the disk, or why not.
@@ -91,6 +101,7 @@ class CaptureWriter {
   std::string temporary_;  // empty: written in place, or already published
   pcap* format_;
   pcap_dumper* file_;  // null after Finish()
+  bool too_late_ = false;
 };
 
 // The same care for any other file: written beside its place, then renamed.

@@ -11,8 +11,20 @@
 namespace sluice {
 namespace {
 
-// Sizes of the headers and where things lie in them, as tcpdump.org's list of
+// Numbers of link types, sizes of the headers and where things lie in them, as tcpdump.org's list of
 // link types says.
+constexpr uint32_t kNull = 0;
+constexpr uint32_t kEthernet = 1;
+// DLT_RAW of most systems and of OpenBSD, which some programs write.
+constexpr uint32_t kRawHere = 12;
+constexpr uint32_t kRawOpenBsd = 14;
+constexpr uint32_t kRaw = 101;
+constexpr uint32_t kLoop = 108;
+constexpr uint32_t kCooked = 113;
+constexpr uint32_t kIpv4 = 228;
+constexpr uint32_t kIpv6 = 229;
+constexpr uint32_t kCooked2 = 276;
+
 constexpr size_t kCookedSize = 16;
 constexpr size_t kCookedAddressLength = 4;
 constexpr size_t kCookedAddress = 6;
@@ -51,41 +63,45 @@ uint16_t TypeByVersion(std::span<const uint8_t> packet) {
 
 }  // namespace
 
-absl::Status CheckLinkType(int link_type) {
+absl::Status CheckLinkType(uint32_t link_type) {
   switch (link_type) {
-    case DLT_EN10MB:
-    case DLT_RAW:
-    case DLT_IPV4:
-    case DLT_IPV6:
-    case DLT_LINUX_SLL:
-    case DLT_LINUX_SLL2:
-    case DLT_NULL:
-    case DLT_LOOP:
+    case kEthernet:
+    case kRaw:
+    case kRawHere:
+    case kRawOpenBsd:
+    case kIpv4:
+    case kIpv6:
+    case kCooked:
+    case kCooked2:
+    case kNull:
+    case kLoop:
       return absl::OkStatus();
   }
-  const char* name = pcap_datalink_val_to_name(link_type);
+  const char* name = pcap_datalink_val_to_name(static_cast<int>(link_type));
   return absl::InvalidArgumentError(absl::StrCat(
       "link type ", name != nullptr ? name : "?", " (", link_type,
       ") is not supported; Ethernet, raw IP, Linux cooked (v1, v2) and BSD "
       "null/loopback captures are"));
 }
 
-std::span<const uint8_t> ToEthernet(int link_type,
+std::span<const uint8_t> ToEthernet(uint32_t link_type,
                                     std::span<const uint8_t> bytes,
                                     std::vector<uint8_t>& buffer) {
   switch (link_type) {
-    case DLT_RAW:
-    case DLT_IPV4:
-    case DLT_IPV6:
+    case kRaw:
+    case kRawHere:
+    case kRawOpenBsd:
+    case kIpv4:
+    case kIpv6:
       return Frame({}, TypeByVersion(bytes), bytes, buffer);
-    case DLT_NULL:
-    case DLT_LOOP:
+    case kNull:
+    case kLoop:
       // The four bytes are an AF_ number of the capturing system, in its own
       // order; the packet's version says the same and is always there.
       if (bytes.size() < kNullSize) return bytes;
       return Frame({}, TypeByVersion(bytes.subspan(kNullSize)),
                    bytes.subspan(kNullSize), buffer);
-    case DLT_LINUX_SLL: {
+    case kCooked: {
       if (bytes.size() < kCookedSize) return bytes.first(
           std::min<size_t>(bytes.size(), 13));
       const uint16_t length = HalfAt(bytes, kCookedAddressLength);
@@ -93,7 +109,7 @@ std::span<const uint8_t> ToEthernet(int link_type,
                    HalfAt(bytes, kCookedProtocol),
                    bytes.subspan(kCookedSize), buffer);
     }
-    case DLT_LINUX_SLL2: {
+    case kCooked2: {
       if (bytes.size() < kCooked2Size) return bytes.first(
           std::min<size_t>(bytes.size(), 13));
       const uint8_t length = bytes[kCooked2AddressLength];

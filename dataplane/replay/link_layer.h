@@ -12,10 +12,11 @@
 
 namespace sluice {
 
-// Whether packets of this link type (a DLT_ value) can be turned into
+// Whether packets of this link type (a LINKTYPE_ number, as
+// files have it) can be turned into
 // Ethernet frames: Ethernet, raw IP, Linux cooked v1 and v2, BSD null and
 // loopback. The error names the type and what to do.
-absl::Status CheckLinkType(int link_type);
+absl::Status CheckLinkType(uint32_t link_type);
 
 // The frame of a packet of a type that CheckLinkType() accepts. For Ethernet
 // that is `bytes` itself; for the others an Ethernet header takes the place
@@ -23,7 +24,7 @@ absl::Status CheckLinkType(int link_type);
 // capture has one, else 02:00:00:00:00:01, the destination is
 // 02:00:00:00:00:02, the type is that of what follows. Bytes too few for
 // their header give a frame that is too short as well.
-std::span<const uint8_t> ToEthernet(int link_type,
+std::span<const uint8_t> ToEthernet(uint32_t link_type,
                                     std::span<const uint8_t> bytes,
                                     std::vector<uint8_t>& buffer);
 

@@ -34,5 +34,12 @@ int main(int argc, char** argv) {
                  "sending host has them\nwhen its NIC was to compute them: "
                  "--ignore-checksums replays it all the same.\n";
   }
+  if (const uint64_t count = (*replay)->cut(); count != 0) {
+    std::cerr << "sluice-replay: " << count
+              << (count == 1 ? " packet was" : " packets were")
+              << " cut by the capture's snapshot length and dropped unjudged: "
+                 "states may be\nmissing. Capture whole packets (tcpdump -s "
+                 "0); --strict refuses such a capture.\n";
+  }
   return 0;
 }

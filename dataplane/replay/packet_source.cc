@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "dataplane/replay/offloaded_length.h"
 #include "packet/headers.h"
 
 namespace sluice {
@@ -64,7 +65,7 @@ absl::Status PacketSource::Add(const std::string& path,
 
 absl::Status PacketSource::Add(const std::string& path, uint16_t port,
                                std::optional<SidesByAddress> sides) {
-  auto reader = CaptureReader::Open(path);
+  auto reader = CaptureReader::Open(path, options_);
   if (!reader.ok()) return reader.status();
   Input input;
   input.reader = *std::move(reader);
@@ -98,6 +99,11 @@ absl::StatusOr<bool> PacketSource::Next(SourcedPacket& packet) {
   const Input& input = inputs_[*taken_];
   packet.nanoseconds = input.next.nanoseconds;
   packet.frame = input.next.frame;
+  packet.cut = input.next.cut;
+  if (!packet.cut && FillOffloadedLength(packet.frame, buffer_)) {
+    packet.frame = buffer_;
+    ++filled_;
+  }
   packet.port = input.sides ? input.sides->PortOf(packet.frame) : input.port;
   if (!started_) {
     started_ = true;

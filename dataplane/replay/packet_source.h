@@ -21,6 +21,7 @@ struct SourcedPacket {
   uint64_t nanoseconds = 0;  // as captured
   uint16_t port = 0;
   std::span<const uint8_t> frame;  // valid until the next call
+  bool cut = false;                // only its beginning was captured
   // How far the clock moves before this packet, in milliseconds since the
   // first one. Never goes back.
   uint64_t clock = 0;
@@ -39,6 +40,8 @@ struct SidesByAddress {
 
 class PacketSource {
  public:
+  explicit PacketSource(CaptureOptions options = {}) : options_(options) {}
+
   // Adds a capture whose packets arrive at `port`, or where `sides` says.
   absl::Status Add(const std::string& path, uint16_t port);
   absl::Status Add(const std::string& path, SidesByAddress sides);
@@ -50,6 +53,8 @@ class PacketSource {
   // Packets that were captured before their predecessor: for them the clock
   // stands still.
   uint64_t clamped() const { return clamped_; }
+  // Packets without a length of their own, see FillOffloadedLength().
+  uint64_t filled() const { return filled_; }
   uint64_t first() const { return first_; }  // nanoseconds, 0 without packets
   uint64_t last() const { return last_; }    // where the clock stands
 
@@ -65,12 +70,15 @@ class PacketSource {
                    std::optional<SidesByAddress> sides);
   absl::Status Read(Input& input);
 
+  const CaptureOptions options_;
   std::vector<Input> inputs_;
+  std::vector<uint8_t> buffer_;
   std::optional<size_t> taken_;  // whose packet the caller holds
   bool started_ = false;
   uint64_t first_ = 0;
   uint64_t last_ = 0;
   uint64_t clamped_ = 0;
+  uint64_t filled_ = 0;
 };
 
 }  // namespace sluice

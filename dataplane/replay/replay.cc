@@ -11,6 +11,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/text.h"
+#include "dataplane/replay/verdict_text.h"
+#include "packet/parse.h"
 #include "pftable/language/parser.h"
 #include "pftable/policy/diagnostic.h"
 
@@ -152,7 +154,8 @@ std::optional<uint16_t> Replay::FindPort(const std::string& name) const {
 }
 
 absl::Status Replay::OpenFiles() {
-  source_ = std::make_unique<PacketSource>();
+  source_ = std::make_unique<PacketSource>(
+      CaptureOptions{.strict = options_.strict});
   for (const ReplayOptions::File& input : options_.inputs) {
     absl::Status status;
     if (input.port.empty()) {
@@ -195,64 +198,78 @@ absl::Status Replay::Run() {
 }
 
 absl::Status Replay::OnePacket(const SourcedPacket& packet) {
+  ++packets_;
+  if (packet.cut) {
+    ++cut_;
+    if (!options_.verdicts_file.empty()) WriteVerdict(packet, nullptr);
+    return absl::OkStatus();
+  }
   PacketBurst burst;
   burst.mbufs[0] = pool_->Make(packet.frame);
   if (burst.mbufs[0] == nullptr) {
     return absl::ResourceExhaustedError("no mbufs are left");
   }
   burst.count = 1;
-  ++packets_;
+  PacketInfo info;
+  if (!options_.verdicts_file.empty()) {
+    ParsePacket(*burst.mbufs[0],
+                {.verify_checksums = !options_.ignore_checksums}, &info);
+  }
   BurstResult result;
   simulation_->Process(packet.port, burst, result);
-  simulation_->CountSent(packet.port, result);
-  if (!options_.verdicts_file.empty()) WriteVerdict(packet);
-  const auto send = [&](rte_mbuf* mbuf, uint16_t port) {
+  if (!options_.verdicts_file.empty()) WriteVerdict(packet, &info);
+  simulation_->Send(packet.port, result, [&](uint16_t port, rte_mbuf* mbuf) {
     if (port < writers_.size() && writers_[port] != nullptr) {
       writers_[port]->Write(packet.nanoseconds, FrameBytes(*mbuf, buffer_));
     }
     rte_pktmbuf_free(mbuf);
-  };
-  for (uint32_t i = 0; i < result.forward_count; ++i) {
-    send(result.forward[i], simulation_->peer(packet.port));
-  }
-  for (uint32_t i = 0; i < result.answer_count; ++i) {
-    send(result.answers[i], packet.port);
-  }
+  });
   return absl::OkStatus();
 }
 
-void Replay::WriteVerdict(const SourcedPacket& packet) {
-  const std::string_view reason =
-      verdict_.passed ? std::string_view("-") : Name(verdict_.reason);
-  absl::StrAppend(&verdicts_, packets_, " ",
-                  simulation_->ports()[packet.port].name,
-                  verdict_.passed ? " pass " : " drop ",
-                  View(reason), " ");
-  if (verdict_.rule == kNoRule) {
-    absl::StrAppend(&verdicts_, "-\n");
-  } else {
-    absl::StrAppend(&verdicts_, verdict_.rule, "\n");
+void Replay::WriteVerdict(const SourcedPacket& packet,
+                          const PacketInfo* info) {
+  VerdictLine line{.number = packets_,
+                   .arrival = simulation_->ports()[packet.port].name,
+                   .reason = kCutReason,
+                   .info = info};
+  if (info != nullptr) {
+    line.passed = verdict_.passed;
+    line.held = verdict_.held;
+    if (!line.passed && !line.held) line.reason = Name(verdict_.reason);
+    if (verdict_.rule != kNoRule) line.rule = verdict_.rule;
+    line.judged = verdict_.judged;
+    if (line.judged) {
+      const uint16_t port = *line.judged == Direction::kIn
+                                ? packet.port
+                                : simulation_->peer(packet.port);
+      line.judged_at = simulation_->ports()[port].name;
+    }
   }
+  absl::StrAppend(&verdicts_, VerdictText(line), "\n");
 }
 
 absl::Status Replay::CheckSums() const {
   uint64_t received = 0;
+  uint64_t settled = 0;
   for (uint16_t i = 0; i < simulation_->ports().size(); ++i) {
     const PortCounters& counters = simulation_->counters(i);
     uint64_t accounted = counters.forwarded_packets.value();
     for (const Counter& drops : counters.drops) accounted += drops.value();
     received += counters.received_packets.value();
-    if (counters.received_packets.value() != accounted) {
-      return absl::InternalError(absl::StrCat(
-          simulation_->ports()[i].name, ": the sums do not close: ",
-          counters.received_packets.value(), " packets received, ", accounted,
-          " transmitted or dropped"));
-    }
+    settled += accounted;
   }
-  if (received != packets_ || pool_->InUse() != 0) {
+  const FragmentCache& fragments = simulation_->fragments();
+  if (received != settled + fragments.held()) {
+    return absl::InternalError(absl::StrCat(
+        "the sums do not close: ", received, " packets received, ", settled,
+        " transmitted or dropped, ", fragments.held(), " held"));
+  }
+  if (received + cut_ != packets_ ||
+      pool_->InUse() != fragments.segments()) {
     return absl::InternalError(absl::StrCat(
         "the sums do not close: ", packets_, " packets read, ", received,
-        " received, ", pool_->InUse(), " buffers not returned"));
+        " received, ", cut_, " cut, ", pool_->InUse(), " buffers not returned"));
   }
   return absl::OkStatus();
 }

@@ -37,6 +37,8 @@ class Replay {
   // Packets that had a wrong checksum, which captures of a sending host have
   // when its NIC was to compute them.
   uint64_t checksum_drops() const;
+  // Packets of which only the beginning was captured.
+  uint64_t cut() const { return cut_; }
 
  private:
   explicit Replay(const ReplayOptions& options) : options_(options) {}
@@ -44,7 +46,8 @@ class Replay {
   absl::Status OpenFiles();
   std::optional<uint16_t> FindPort(const std::string& name) const;
   absl::Status OnePacket(const SourcedPacket& packet);
-  void WriteVerdict(const SourcedPacket& packet);
+  // `info`: of the packet as it came; null of one that was cut.
+  void WriteVerdict(const SourcedPacket& packet, const PacketInfo* info);
   // An error when the counters do not add up.
   absl::Status CheckSums() const;
   absl::Status Publish();
@@ -61,6 +64,7 @@ class Replay {
   std::vector<uint8_t> buffer_;
 
   uint64_t packets_ = 0;
+  uint64_t cut_ = 0;
   PacketVerdict verdict_{};
 };
 

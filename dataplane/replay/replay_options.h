@@ -44,6 +44,7 @@ struct ReplayOptions {
   std::string report_file{};    // empty: none; "-": the standard output
   std::string verdicts_file{};  // the same
   bool ignore_checksums = false;
+  bool strict = false;  // a packet that the capture has cut is an error
   uint32_t state_capacity = 0;  // 0: as many as the ruleset's limit
   bool quiet = false;
 };

@@ -158,6 +158,10 @@ std::string Replay::JsonReport() {
        {{"first_ns", source_->first()},
         {"last_ns", source_->last()},
         {"clamped", source_->clamped()}}},
+      {"captures",
+       {{"packets", packets_},
+        {"cut", cut_},
+        {"lengths_filled", source_->filled()}}},
       {"totals", all.ToJson()},
       {"ports", std::move(ports)},
       {"rules", Rules(simulation_->store())},
@@ -182,6 +186,15 @@ std::string Replay::Summary() const {
   absl::StrAppend(&text, all.received, " packets received = ", all.forwarded,
                   " transmitted + ", all.dropped, " dropped; ",
                   simulation_->states().size(), " states at the end\n");
+  if (cut_ != 0) {
+    absl::StrAppend(&text, cut_, cut_ == 1 ? " packet" : " packets",
+                    " of which the capture has only the beginning: dropped\n");
+  }
+  if (source_->filled() != 0) {
+    absl::StrAppend(&text, source_->filled(),
+                    " without a length (left to the sender's NIC): taken as "
+                    "long as captured\n");
+  }
   if (source_->clamped() != 0) {
     absl::StrAppend(&text, source_->clamped(),
                     " timestamps went backwards; the clock stood still\n");

@@ -13,6 +13,8 @@ namespace {
 // How far the clock moves before what is due is looked for: the grain of the
 // state table's own timers is finer than pf's seconds in any case.
 constexpr uint64_t kStep = 250;
+// Beyond it nothing that was sent before is remembered.
+constexpr uint64_t kIdleStep = 3'600'000;
 // States and expectations looked at in one call.
 constexpr uint32_t kBudget = 1024;
 
@@ -79,13 +81,17 @@ absl::Status Simulation::Start() {
       {.states = {.capacity = std::max<uint32_t>(options_.state_capacity, 1),
                   .filters = 1,
                   .secret = HashSecret::FromSeed(options_.seed),
+                  .sequence_key = {.low = options_.seed, .high = 7},
                   .huge_pages = false,
                   .prefault = false},
        .ports = static_cast<uint16_t>(options_.ports.size()),
        .pipeline = {.parse = options_.parse,
                     .pool = options_.pool,
                     .log = options_.log,
+                    .fragments = options_.fragments,
+                    .secret = HashSecret::FromSeed(options_.seed),
                     .random_seed = options_.seed,
+                    .cookie_key = {.low = options_.seed, .high = 9},
                     .on_verdict = options_.on_verdict,
                     .on_verdict_context = options_.on_verdict_context}},
       &filters_, &expectations_, sources_.get(), &translations_);
@@ -128,18 +134,19 @@ HostFacts Simulation::Facts() const {
 
 void Simulation::Advance(uint64_t milliseconds) {
   while (milliseconds > 0) {
-    // When nothing can end, it makes no difference how much time passes.
-    if (states().size() == 0 && expectations_.empty() &&
-        filter_.sources.nodes.used() == 0) {
-      milliseconds = std::min(milliseconds, kStep);
-    }
-    const uint64_t step = std::min(milliseconds, kStep);
+    // When nothing can end, the clock goes at one step as far as it matters
+    // to anybody.
+    const bool idle = states().size() == 0 && expectations_.empty() &&
+                      filter_.sources.nodes.used() == 0 && fragments().empty();
+    if (idle) milliseconds = std::min(milliseconds, kIdleStep);
+    const uint64_t step = idle ? milliseconds : std::min(milliseconds, kStep);
     milliseconds -= step;
     round_.now += static_cast<Tick>(step);
     while (!states().Expire(round_.now, kBudget)) {
     }
     expectations_.Expire(round_.now, ~uint32_t{0});
     sources_->Purge(round_.now, sources_->capacity());
+    shard_->pipeline().ExpireFragments(round_.now, ~uint32_t{0});
   }
 }
 
@@ -192,25 +199,27 @@ void Simulation::FlushSource(const Address& source,
   }
 }
 
-void Simulation::CountSent(uint16_t port, const BurstResult& result) {
-  uint64_t bytes = 0;
-  for (uint32_t i = 0; i < result.forward_count; ++i) {
-    bytes += result.forward[i]->pkt_len;
-  }
+void Simulation::Send(uint16_t port, BurstResult& result,
+                      const std::function<void(uint16_t, rte_mbuf*)>& take) {
   const std::span<PortCounters> counters = shard_->counters();
   PortCounters& arrival = counters[port];
-  arrival.forwarded_packets.Add(result.forward_count);
-  arrival.forwarded_bytes.Add(bytes);
-  if (const uint16_t to = peer(port); to != kNoPort) {
-    counters[to].transmitted_packets.Add(result.forward_count);
-    counters[to].transmitted_bytes.Add(bytes);
-  }
-  bytes = 0;
+  const uint16_t to = peer(port);
+  ForEachDeparture(result, [&](std::span<rte_mbuf*> mbufs) {
+    for (rte_mbuf* mbuf : mbufs) {
+      arrival.forwarded_packets.Add(1);
+      arrival.forwarded_bytes.Add(mbuf->pkt_len);
+      if (to != kNoPort) {
+        counters[to].transmitted_packets.Add(1);
+        counters[to].transmitted_bytes.Add(mbuf->pkt_len);
+      }
+      take(to, mbuf);
+    }
+  });
   for (uint32_t i = 0; i < result.answer_count; ++i) {
-    bytes += result.answers[i]->pkt_len;
+    arrival.transmitted_packets.Add(1);
+    arrival.transmitted_bytes.Add(result.answers[i]->pkt_len);
+    take(port, result.answers[i]);
   }
-  arrival.transmitted_packets.Add(result.answer_count);
-  arrival.transmitted_bytes.Add(bytes);
 }
 
 }  // namespace sluice

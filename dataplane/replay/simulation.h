@@ -54,6 +54,8 @@ struct SimulationOptions {
   uint32_t source_nodes = 0;  // 0: room for 16384
   // What helpers may expect; 0: the table's default.
   uint32_t expectations = 0;
+  // Fragments that may wait for the rest of their datagrams.
+  uint32_t fragments = 4096;
   ParseOptions parse{};
   // For answers.
   rte_mempool* pool = nullptr;
@@ -89,10 +91,12 @@ class Simulation {
   Tick now() const { return round_.now; }
 
   // As Pipeline::Process(), at the present time. The caller owns what is in
-  // `result`, and tells by CountSent() what became of it.
+  // `result`.
   void Process(uint16_t port, PacketBurst& burst, BurstResult& result);
-  // Everything in `result` left: counts it. Frees nothing.
-  void CountSent(uint16_t port, const BurstResult& result);
+  // Everything in `result` leaves: counts it, and hands over each packet with
+  // the port that it leaves by.
+  void Send(uint16_t port, BurstResult& result,
+            const std::function<void(uint16_t, rte_mbuf*)>& take);
 
   void SetLink(uint16_t port, bool up) { topology_->ports[port].up = up; }
   void SetEnabled(bool enabled) { filter_.plane.enabled = enabled; }
@@ -104,6 +108,9 @@ class Simulation {
   }
   PolicyStore& store() { return filter_.store; }
   StateTable& states() { return shard_->states(); }
+  const FragmentCache& fragments() const {
+    return std::as_const(*shard_).pipeline().fragments();
+  }
   ExpectationTable& expectations() { return expectations_; }
   const TranslationDirectory& translations() const { return translations_; }
   const InterfaceRegistry& interfaces() const { return interfaces_; }

@@ -45,9 +45,14 @@ std::string Flow(const StateRecord& record) {
 std::string StateLine(const StateTable& states, const StateRecord& record,
                       Tick now) {
   const bool out = record.direction == Direction::kOut;
-  std::string line = absl::StrCat(
-      Flow(record), " ", Phase(record.proto, record.phase[out ? 0 : 1]),
-      ":", Phase(record.proto, record.phase[out ? 1 : 0]));
+  std::string line = Flow(record);
+  if (record.proxy != ProxyPhase::kNone) {
+    absl::StrAppend(&line, record.proxy == ProxyPhase::kClient ? " PROXY:SRC"
+                                                               : " PROXY:DST");
+  } else {
+    absl::StrAppend(&line, " ", Phase(record.proto, record.phase[out ? 0 : 1]),
+                    ":", Phase(record.proto, record.phase[out ? 1 : 0]));
+  }
   if (record.parent.IsSet()) {
     const StateIndex parent = states.entries().Resolve(record.parent);
     absl::StrAppend(&line, ", child of ",

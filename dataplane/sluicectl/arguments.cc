@@ -18,7 +18,7 @@ struct Word {
 };
 
 // In pfctl's order: where an abbreviation fits several, the first is meant.
-constexpr std::array<Word<Show>, 11> kShows = {{
+constexpr std::array<Word<Show>, 14> kShows = {{
     {"nat", Show::kNat},
     {"rules", Show::kRules},
     {"states", Show::kStates},
@@ -29,17 +29,21 @@ constexpr std::array<Word<Show>, 11> kShows = {{
     {"timeouts", Show::kTimeouts},
     {"memory", Show::kMemory},
     {"Tables", Show::kTables},
+    {"commits", Show::kCommits},
+    {"Anchors", Show::kAnchors},
+    {"Running", Show::kRunning},
     {"all", Show::kAll},
 }};
-constexpr std::array<Word<Flush>, 6> kFlushes = {{
+constexpr std::array<Word<Flush>, 7> kFlushes = {{
     {"rules", Flush::kRules},
     {"states", Flush::kStates},
     {"Sources", Flush::kSources},
     {"info", Flush::kInfo},
     {"Tables", Flush::kTables},
+    {"Reset", Flush::kReset},
     {"all", Flush::kAll},
 }};
-constexpr std::array<Word<TableAction>, 9> kTableActions = {{
+constexpr std::array<Word<TableAction>, 10> kTableActions = {{
     {"kill", TableAction::kKill},
     {"flush", TableAction::kFlush},
     {"add", TableAction::kAdd},
@@ -49,17 +53,19 @@ constexpr std::array<Word<TableAction>, 9> kTableActions = {{
     {"show", TableAction::kShow},
     {"test", TableAction::kTest},
     {"zero", TableAction::kZero},
+    {"expire", TableAction::kExpire},
 }};
 
-constexpr std::array<std::string_view, 5> kLongWithValue = {
-    "dialect", "facts", "filter", "socket", "without"};
+constexpr std::array<std::string_view, 8> kLongWithValue = {
+    "confirm",  "dialect",  "facts",  "filter",
+    "only-if", "rollback", "socket", "without"};
 constexpr std::array<Word<RulesetOptimization>, 3> kOptimizations = {{
     {"none", RulesetOptimization::kNone},
     {"basic", RulesetOptimization::kBasic},
     {"profile", RulesetOptimization::kProfile},
 }};
 
-constexpr std::string_view kWithValue = "aDFfiKkopsTt";
+constexpr std::string_view kWithValue = "aDFfiKkopsTtx";
 
 // Which flags have a value depends on whose they are.
 bool HasValue(char flag, Dialect dialect) {
@@ -104,6 +110,18 @@ absl::Status SetMacro(const std::string& text, Arguments* arguments) {
   return absl::OkStatus();
 }
 
+void SetAnchor(std::string path, Arguments* a) {
+  if (path.ends_with('*')) {
+    path.pop_back();
+    a->below = true;
+    if (path.ends_with('/')) {
+      path.pop_back();
+      a->children = true;
+    }
+  }
+  a->anchor = path.starts_with('/') ? path.substr(1) : std::move(path);
+}
+
 absl::Status SetWithValue(char flag, std::string value, Arguments* a) {
   // Nothing has an empty name but the main ruleset, which is no anchor.
   if (value.empty() && flag != 'a') {
@@ -112,7 +130,7 @@ absl::Status SetWithValue(char flag, std::string value, Arguments* a) {
   }
   switch (flag) {
     case 'a':
-      a->anchor = std::move(value);
+      SetAnchor(std::move(value), a);
       break;
     case 'D':
       return SetMacro(value, a);
@@ -163,6 +181,9 @@ absl::Status SetWithValue(char flag, std::string value, Arguments* a) {
     case 'T':
       a->table_action = Lookup(kTableActions, value);
       if (!a->table_action) return Unknown("table command", value);
+      break;
+    case 'x':
+      a->debug_level = std::move(value);
       break;
     default:
       a->table = std::move(value);
@@ -216,6 +237,9 @@ absl::Status SetPlain(char flag, Dialect dialect, Arguments* a) {
     case 'g':
       a->debug = true;
       break;
+    case 'M':
+      a->kill_match = true;
+      break;
     case 'h':
       a->help = true;
       break;
@@ -253,6 +277,8 @@ absl::Status SetPlain(char flag, Dialect dialect, Arguments* a) {
 absl::Status SetLong(std::string_view name, Arguments* a) {
   if (name == "json") {
     a->json = true;
+  } else if (name == "confirm-commit") {
+    a->confirm_commit = true;
   } else if (name == "language-only") {
     a->language_only = true;
   } else if (name == "help") {
@@ -263,6 +289,22 @@ absl::Status SetLong(std::string_view name, Arguments* a) {
     return absl::InvalidArgumentError(
         absl::StrCat("unknown option --", View(name)));
   }
+  return absl::OkStatus();
+}
+
+template <typename Number>
+absl::Status SetLongNumber(std::string_view name, const std::string& value,
+                           uint64_t least, uint64_t most,
+                           std::optional<Number>* out) {
+  uint64_t number = 0;
+  const char* const last = value.data() + value.size();
+  const auto [end, error] = std::from_chars(value.data(), last, number);
+  if (error != std::errc() || end != last || number < least || number > most) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", View(name), " ", value, ": a number from ", least,
+                     " to ", most));
+  }
+  *out = static_cast<Number>(number);
   return absl::OkStatus();
 }
 
@@ -278,6 +320,15 @@ std::vector<std::string_view> SplitAtCommas(std::string_view text) {
 
 absl::Status SetLongWithValue(std::string_view name, std::string value,
                               Arguments* a) {
+  if (name == "confirm") {
+    return SetLongNumber(name, value, 1, 86400, &a->confirm);
+  }
+  if (name == "only-if") {
+    return SetLongNumber(name, value, 0, UINT64_MAX, &a->only_if);
+  }
+  if (name == "rollback") {
+    return SetLongNumber(name, value, 1, 1000, &a->rollback);
+  }
   if (name == "dialect") {
     if (value == "openbsd") {
       a->dialect = Dialect::kOpenBsd;
@@ -322,14 +373,39 @@ absl::Status Check(const Arguments& a) {
         absl::StrCat("unknown command line argument: ", a.operands.front(),
                      DidYouMeanCommand(a.operands.front())));
   }
-  if (!a.anchor.empty() && (a.flush || (a.file && !a.table_action))) {
-    return wrong("-a goes with -s and -T only");
+  const bool anchored = !a.anchor.empty() || a.below;
+  if (anchored && !a.file && !a.flush && !a.show && !a.table_action) {
+    return wrong("anchors apply to -f, -F, -s, and -T only");
   }
+  const bool modifies = a.file || a.flush;
+  if (modifies && !a.table_action &&
+      (a.anchor.starts_with('_') || a.anchor.find("/_") != a.anchor.npos)) {
+    return wrong(
+        "anchor names beginning with '_' cannot be modified from the command "
+        "line");
+  }
+  if (anchored && a.flush &&
+      (*a.flush == Flush::kStates || *a.flush == Flush::kSources ||
+       *a.flush == Flush::kInfo ||
+       *a.flush == Flush::kReset)) {
+    return wrong("-a goes with -F rules, Tables and all only");
+  }
+  if (a.kill_match && a.kill.empty()) return wrong("-M goes with -k");
   if (a.parts && !a.file) return wrong("-A, -N, -O and -R go with -f");
-  if (a.parts && !a.no_action) {
-    return wrong("a load is whole: -A, -N, -O, -R and -T load go with -n only");
+  if (a.parts && !a.no_action && !a.anchor.empty()) {
+    return wrong("into an anchor a load is whole: -N, -O, -R and -T load do "
+                 "not go with -a");
   }
   if (a.optimization && !a.file) return wrong("-o goes with -f");
+  if ((a.confirm || a.only_if) && (!a.file || a.no_action)) {
+    return wrong("--confirm and --only-if go with -f, and not with -n");
+  }
+  if (a.file && (a.rollback || a.confirm_commit)) {
+    return wrong("-f, --rollback and --confirm-commit contradict each other");
+  }
+  if (a.rollback && a.confirm_commit) {
+    return wrong("--rollback and --confirm-commit contradict each other");
+  }
   if (a.merge_options && !a.file) return wrong("-m goes with -f");
   if (!a.without.empty() && !a.file) return wrong("--without goes with -f");
   if (a.language_only && !(a.no_action && a.file)) {
@@ -337,7 +413,8 @@ absl::Status Check(const Arguments& a) {
   }
   if (a.rule_number && a.show != Show::kRules) return wrong("-R goes with -sr");
   if (!a.kill.empty() && a.kill.size() != 2 &&
-      (a.kill[0] == "label" || a.kill[0] == "id")) {
+      (a.kill[0] == "label" || a.kill[0] == "id" || a.kill[0] == "key" ||
+       a.kill[0] == "gateway" || a.kill[0] == "nat")) {
     return absl::InvalidArgumentError(absl::StrCat(
         "-k ", a.kill[0], " needs a second -k that names the ", a.kill[0]));
   }
@@ -346,7 +423,8 @@ absl::Status Check(const Arguments& a) {
   }
   if (a.enable && a.disable) return wrong("-e and -d contradict each other");
   if (!a.file && !a.show && !a.flush && !a.table_action && a.kill.empty() &&
-      a.kill_sources.empty() && !a.zero && !a.enable && !a.disable) {
+      a.kill_sources.empty() && !a.zero && !a.enable && !a.disable &&
+      !a.rollback && !a.confirm_commit && a.debug_level.empty()) {
     return wrong("nothing to do");
   }
   return absl::OkStatus();

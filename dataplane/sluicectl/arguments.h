@@ -29,11 +29,22 @@ enum class Show : uint8_t {
   kTimeouts,
   kMemory,
   kTables,
+  kCommits,
+  kAnchors,
+  kRunning,
   kAll,
 };
 
 // -F
-enum class Flush : uint8_t { kRules, kStates, kSources, kInfo, kTables, kAll };
+enum class Flush : uint8_t {
+  kRules,
+  kStates,
+  kSources,
+  kInfo,
+  kTables,
+  kReset,  // the options
+  kAll,
+};
 
 // -T
 enum class TableAction : uint8_t {
@@ -46,6 +57,7 @@ enum class TableAction : uint8_t {
   kShow,
   kTest,
   kZero,
+  kExpire,
 };
 
 // Commands in words, beside pfctl's flags.
@@ -63,6 +75,7 @@ enum class Verb : uint8_t {
   kPortRemove,
   kPortStats,
   kMetrics,
+  kExplain,
 };
 
 // `filter create NAME --ports A,B ...`. The general options (-D, --json, ...)
@@ -75,6 +88,7 @@ struct Command {
   std::optional<std::string> ruleset;    // --ruleset; "-" is standard input
   bool expect_restore = false;           // --expect-restore
   std::string source;                    // --source
+  bool no_wait = false;                  // --no-wait
   std::string from_filter;               // --from-filter
   std::optional<uint32_t> give_up;       // --restore-give-up, seconds
   bool fail_open = false;                // --fail open
@@ -89,6 +103,15 @@ struct Command {
   std::optional<uint32_t> mtu;         // --mtu
   bool block_non_ip = false;           // --non-ip block
   bool disabled = false;               // --disabled
+  // explain: the packet, as it was typed
+  std::string in;         // --in, the port of arrival
+  std::string proto;      // --proto
+  std::string from, to;   // --from, --to: ADDRESS[:PORT]
+  std::string flags;      // --flags
+  std::string tag;        // --tag
+  std::optional<uint32_t> icmp_type, icmp_code, tos, length;
+  bool fragment = false;    // --fragment
+  bool ip_options = false;  // --ip-options
 };
 
 struct Arguments {
@@ -100,7 +123,11 @@ struct Arguments {
   std::vector<std::string> operands;  // after the flags: addresses for -T
   std::vector<std::string> kill;      // -k, once or twice
   std::vector<std::string> kill_sources;  // -K, once or twice
-  std::string anchor;                 // -a
+  // -a PATH, without a leading '/' and without "*" or "/*" behind, which mean
+  // the anchors below it, too; of "/*" their rules stand as if called.
+  std::string anchor;
+  bool below = false;
+  bool children = false;
   std::string interface;              // -i
   std::vector<std::pair<std::string, std::string>> macros;  // -D
   std::optional<Dialect> dialect;                           // --dialect
@@ -111,6 +138,10 @@ struct Arguments {
   std::optional<uint32_t> rule_number;  // -R of OpenBSD
   // -A, -N, -O, -R of FreeBSD and -T load: only these parts of a file.
   std::optional<PrintParts> parts;
+  std::optional<uint32_t> confirm;    // --confirm, seconds
+  std::optional<uint64_t> only_if;    // --only-if, a generation
+  std::optional<uint32_t> rollback;   // --rollback
+  bool confirm_commit = false;        // --confirm-commit
   bool merge_options = false;                               // -m of FreeBSD
   std::vector<std::string> without;                         // --without
   bool language_only = false;                               // --language-only
@@ -121,6 +152,8 @@ struct Arguments {
   bool enable = false;                                      // -e
   bool disable = false;                                     // -d
   bool zero = false;                                        // -z
+  std::string debug_level;                                  // -x
+  bool kill_match = false;                                  // -M
   bool no_dns = false;  // -N of OpenBSD, -S of FreeBSD
   bool flip_port_names = false;                             // -P
   bool json = false;                                        // --json
@@ -138,7 +171,8 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string> words);
 std::string_view Usage();
 // The lines of it that are of what these words begin with: a command, or
 // flags.
-std::string UsageFor(std::span<const std::string> words);
+std::string UsageFor(std::span<const std::string> words,
+                     std::string_view error = {});
 // What everything means; for --help.
 std::string_view Help();
 

@@ -183,6 +183,12 @@ std::unique_ptr<json> SocketCaller::CallWithDescriptor(
   json request = {{"jsonrpc", "2.0"}, {"id", next_id_++}, {"method", method}};
   std::string text = Dump(params);
   if (text.size() > kMaxInline) {
+    if (descriptor >= 0) {
+      return fail(absl::InvalidArgumentError(
+          "rulesets of more than 4 MiB and a snapshot do not go in one request: "
+          "leave --source out, and bring the snapshot with `sluicectl state "
+          "import`"));
+    }
     absl::StatusOr<UniqueFd> file = MemoryFile(text);
     if (!file.ok()) return fail(file.status());
     passed = *std::move(file);

@@ -27,7 +27,7 @@ struct Form {
   Naming naming;
 };
 
-constexpr std::array<Form, 13> kForms = {{
+constexpr std::array<Form, 14> kForms = {{
     {"filter", "create", Verb::kFilterCreate, Naming::kRequired},
     {"filter", "destroy", Verb::kFilterDestroy, Naming::kRequired},
     {"filter", "list", Verb::kFilterList, Naming::kNone},
@@ -42,6 +42,7 @@ constexpr std::array<Form, 13> kForms = {{
     {"port", "stats", Verb::kPortStats, Naming::kRequired},
     // A noun that needs no verb.
     {"metrics", "", Verb::kMetrics, Naming::kNone},
+    {"explain", "", Verb::kExplain, Naming::kNone},
 }};
 
 const Form& FormOf(Verb verb) {
@@ -91,7 +92,7 @@ struct Option {
   absl::Status (*set)(std::string value, Command* command);
 };
 
-const std::array<Option, 17> kOptions = {{
+const std::array<Option, 30> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -108,10 +109,15 @@ const std::array<Option, 17> kOptions = {{
      }},
     {"source", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
-       // The daemon has another working directory.
+       // A folder is the daemon's to look at, who has another working one.
        std::error_code error;
        c->source = std::filesystem::absolute(value, error).string();
        return error ? Wrong(error.message()) : absl::OkStatus();
+     }},
+    {"no-wait", Verb::kFilterCreate, false,
+     [](std::string, Command* c) {
+       c->no_wait = true;
+       return absl::OkStatus();
      }},
     {"from-filter", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
@@ -168,6 +174,62 @@ const std::array<Option, 17> kOptions = {{
        c->disabled = true;
        return absl::OkStatus();
      }},
+    {"in", Verb::kExplain, true,
+     [](std::string value, Command* c) {
+       c->in = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"proto", Verb::kExplain, true,
+     [](std::string value, Command* c) {
+       c->proto = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"from", Verb::kExplain, true,
+     [](std::string value, Command* c) {
+       c->from = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"to", Verb::kExplain, true,
+     [](std::string value, Command* c) {
+       c->to = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"flags", Verb::kExplain, true,
+     [](std::string value, Command* c) {
+       c->flags = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"tag", Verb::kExplain, true,
+     [](std::string value, Command* c) {
+       c->tag = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"icmp-type", Verb::kExplain, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->icmp_type);
+     }},
+    {"icmp-code", Verb::kExplain, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->icmp_code);
+     }},
+    {"tos", Verb::kExplain, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->tos);
+     }},
+    {"length", Verb::kExplain, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->length);
+     }},
+    {"fragment", Verb::kExplain, false,
+     [](std::string, Command* c) {
+       c->fragment = true;
+       return absl::OkStatus();
+     }},
+    {"ip-options", Verb::kExplain, false,
+     [](std::string, Command* c) {
+       c->ip_options = true;
+       return absl::OkStatus();
+     }},
 }};
 
 // An option of the command itself, or a general one; `*at` is left at its last
@@ -200,8 +262,12 @@ bool IsCommand(std::string_view word) {
 }
 
 std::string DidYouMeanCommand(std::string_view word) {
-  constexpr std::array<std::string_view, 7> kNouns = {
-      "filter", "metrics", "nic", "port", "restore", "snapshot", "state"};
+  constexpr std::array<std::string_view, 8> kNouns = {
+      "explain", "filter", "metrics",  "nic",
+      "port",    "restore", "snapshot", "state"};
+  if (std::ranges::find(kNouns, word) != kNouns.end()) {
+    return absl::StrCat("; ", View(word), " comes first, before all options");
+  }
   const std::string_view nearest = Nearest(word, kNouns);
   return nearest.empty()
              ? ""
@@ -283,13 +349,15 @@ absl::Status CheckCommand(const Arguments& a) {
   const Form& form = FormOf(c.verb);
   const std::string words = absl::StrCat(
       View(form.noun), form.word.empty() ? "" : " ", View(form.word));
-  if (a.file || a.show || a.flush || a.table_action || !a.table.empty() ||
+  const bool explains = c.verb == Verb::kExplain;
+  if ((a.file && !explains) || a.show || a.flush || a.table_action || !a.table.empty() ||
       !a.kill.empty() || !a.anchor.empty() || !a.interface.empty() ||
       !a.facts.empty() || a.no_action || a.enable || a.disable || a.zero ||
-      a.flip_port_names) {
-    return Wrong(absl::StrCat(words,
-                              " goes with -D, -N, -p, -q, --dialect, --json "
-                              "and --socket only"));
+      a.flip_port_names || a.confirm || a.only_if || a.rollback ||
+      a.confirm_commit) {
+    return Wrong(absl::StrCat(words, " goes with ", explains ? "-f, " : "",
+                              "-D, -N, -p, -q, --dialect, --json and "
+                              "--socket only"));
   }
   if (!a.filter.empty()) {
     return Wrong("--filter goes with flags: a command names its filter itself");
@@ -297,7 +365,7 @@ absl::Status CheckCommand(const Arguments& a) {
   if (form.naming == Naming::kRequired && c.name.empty()) {
     return Wrong(absl::StrCat(words, " needs a name"));
   }
-  const bool has_ruleset = c.ruleset || c.emergency;
+  const bool has_ruleset = c.ruleset || c.emergency || a.file;
   if (!has_ruleset && (!a.macros.empty() || a.dialect)) {
     return Wrong("-D and --dialect need a ruleset");
   }
@@ -305,6 +373,9 @@ absl::Status CheckCommand(const Arguments& a) {
     if (c.ports.empty()) return Wrong("filter create needs --ports");
     if (!c.source.empty() && !c.expect_restore) {
       return Wrong("--source needs --expect-restore");
+    }
+    if (c.no_wait && c.source.empty()) {
+      return Wrong("--no-wait is for --source: nothing else is waited for");
     }
     if (!c.from_filter.empty() && c.source.empty()) {
       return Wrong("--from-filter says whose snapshot --source is");
@@ -323,6 +394,10 @@ absl::Status CheckCommand(const Arguments& a) {
     if (c.ruleset == "-" && c.emergency == "-") {
       return Wrong("only one ruleset can come from standard input");
     }
+  }
+  if (explains && (c.in.empty() || c.proto.empty() || c.from.empty() ||
+                   c.to.empty())) {
+    return Wrong("explain needs --in, --proto, --from and --to");
   }
   if (c.verb == Verb::kPortAdd && c.device.empty()) {
     return Wrong("port add needs --device");

@@ -23,6 +23,11 @@ struct Detail {
 // An element of rules.show; uid and pid are of who loaded it.
 std::string FormatRule(const nlohmann::json& rule, const Detail& detail,
                        uint64_t uid, uint64_t pid);
+// The result of commits.show.
+std::string FormatCommits(const nlohmann::json& commits);
+// What is told of a packet at one end of a wire: the result of rules.explain,
+// with "direction", "port", "filter", and "states" of states.show.
+std::string FormatExplanation(const nlohmann::json& end);
 // An element of labels.show.
 std::string FormatLabel(const nlohmann::json& label);
 // An element of states.show.

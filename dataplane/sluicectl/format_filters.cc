@@ -60,18 +60,39 @@ void AppendRestore(const json& filter, std::string* text) {
   if (Has(last, "snapshot")) Line(text, "Snapshot", Text(last, "snapshot"));
 }
 
+// Columns of a terminal, at least.
+constexpr size_t kTerminal = 80;
+
 }  // namespace
 
 std::string FormatFilterTitle() {
-  return absl::StrFormat("%-20s %-22s %10s %7s %7s  %s\n", "FILTER", "STATE",
+  return absl::StrFormat("%-16s %-22s %8s %6s %6s  %s\n", "FILTER", "STATE",
                          "STATES", "RULES", "TABLES", "PORTS");
 }
 
 std::string FormatFilterLine(const json& filter) {
-  return absl::StrFormat("%-20s %-22s %10d %7d %7d  %s\n", Text(filter, "name"),
-                         Text(filter, "state"), Number(filter, "states"),
-                         Number(filter, "rules"), Number(filter, "tables"),
-                         Join(Member(filter, "ports"), ","));
+  std::string line = absl::StrFormat(
+      "%-16s %-22s %8d %6d %6d  ", Text(filter, "name"), Text(filter, "state"),
+      Number(filter, "states"), Number(filter, "rules"),
+      Number(filter, "tables"));
+  // Ports that a terminal's line has no room for go below the first ones.
+  const size_t begin = line.size();
+  size_t used = begin;
+  bool first = true;
+  for (const json& port : Member(filter, "ports")) {
+    const std::string name = port.is_string() ? port.get<std::string>() : "";
+    if (!first && used + 1 + name.size() >= kTerminal) {
+      absl::StrAppend(&line, ",\n", std::string(begin, ' '));
+      used = begin;
+    } else if (!first) {
+      line += ',';
+      ++used;
+    }
+    first = false;
+    line += name;
+    used += name.size();
+  }
+  return line + "\n";
 }
 
 std::string FormatFilter(const json& filter) {
@@ -105,9 +126,8 @@ std::string FormatFilter(const json& filter) {
 }
 
 std::string FormatPortTitle() {
-  return absl::StrFormat("%-15s %-16s %-15s %-9s %-5s %11s  %s\n", "PORT",
-                         "FILTER", "WIRE", "STATE", "LINK", "INCARNATION",
-                         "DEVICE");
+  return absl::StrFormat("%-15s %-12s %-15s %-8s %-4s %4s  %s\n", "PORT",
+                         "FILTER", "WIRE", "STATE", "LINK", "INC.", "DEVICE");
 }
 
 std::string FormatPortLine(const json& port) {
@@ -116,15 +136,13 @@ std::string FormatPortLine(const json& port) {
                                                       : "enabled";
   const bool present = Truth(port, "present");
   return absl::StrFormat(
-      "%-15s %-16s %-15s %-9s %-5s %11d  %s\n", Text(port, "name"),
+      "%-15s %-12s %-15s %-8s %-4s %4d  %s\n", Text(port, "name"),
       OrDash(Text(port, "filter")), OrDash(Text(port, "wire")), state,
       !present                 ? "-"
       : Truth(port, "link_up") ? "up"
                                : "down",
       Number(port, "incarnation"),
-      present
-          ? absl::StrCat(Text(port, "device"), " (", Text(port, "driver"), ")")
-          : "-");
+      present ? Text(port, "device") : "-");
 }
 
 std::string FormatPortCounter(const json& counter) {

@@ -42,6 +42,25 @@ void AppendControl(const json& control, std::string* text) {
                         Number(control, "slow_turns"));
 }
 
+// How rules are asked, and which of them are not asked fast.
+void AppendClassifier(const json& classifier, std::string* text) {
+  absl::StrAppend(text, "Classifier\n");
+  if (!Truth(classifier, "compiled")) {
+    absl::StrAppend(text, "  off, rules are walked one by one\n");
+    return;
+  }
+  for (const json& counter : Member(classifier, "counters")) {
+    absl::StrAppendFormat(text, "  %-25s %14d %14s\n", Text(counter, "name"),
+                          Number(counter, "value"), "");
+  }
+  for (const json& part : Member(classifier, "parts")) {
+    if (!Truth(part, "slow")) continue;
+    absl::StrAppendFormat(text, "  %s %s: walked one by one: %s\n",
+                          Text(part, "direction"), Text(part, "family"),
+                          Text(part, "why"));
+  }
+}
+
 // What the ruleset has and no packet meets.
 void AppendNotCarriedOut(const json& notes, std::string* text) {
   if (notes.empty()) return;
@@ -112,6 +131,30 @@ std::string FormatTime(uint64_t unix_time) {
   return text;
 }
 
+void AppendCleared(const json& counted, std::string* text) {
+  if (const uint64_t cleared = Number(counted, "cleared"); cleared != 0) {
+    absl::StrAppendFormat(text, "\tCleared:     %s\n", FormatTime(cleared));
+  }
+}
+
+// pf's `match` is what rules have decided, passed or blocked.
+json DropsAsPf(const json& info) {
+  json drops = Member(info, "drop_counters");
+  if (!Has(info, "decided")) return drops;
+  for (json& drop : drops) {
+    if (Text(drop, "name") == "match") drop["value"] = Number(info, "decided");
+  }
+  return drops;
+}
+
+// As pfctl prints it: FreeBSD's words begin with a capital.
+std::string DebugWord(std::string word) {
+  for (const char* freebsd : {"none", "urgent", "misc", "loud"}) {
+    if (word == freebsd) word[0] = static_cast<char>(word[0] - 'a' + 'A');
+  }
+  return word;
+}
+
 std::string FormatInfo(const json& info, const Detail& detail) {
   const uint64_t runtime = Number(info, "since");
   std::string status =
@@ -122,7 +165,7 @@ std::string FormatInfo(const json& info, const Detail& detail) {
                           runtime / 60 % 60, runtime % 60);
   }
   std::string text = absl::StrFormat(
-      "%-44s%15s\n\n", status, absl::StrCat("Debug: ", Text(info, "debug")));
+      "%-44s%15s\n\n", status, absl::StrCat("Debug: ", DebugWord(Text(info, "debug"))));
   if (detail.verbose > 0) {
     absl::StrAppend(&text, "Hostid:   0x", Text(info, "host_id"), "\n");
     absl::StrAppend(&text, "Checksum: 0x", Text(info, "checksum"), "\n\n");
@@ -146,11 +189,39 @@ std::string FormatInfo(const json& info, const Detail& detail) {
   AppendTftp(Member(info, "tftp_counters"), runtime, &text);
   AppendNotCarriedOut(Member(info, "not_carried_out"), &text);
   absl::StrAppend(&text, "Counters\n");
-  AppendCounters(Member(info, "drop_counters"), runtime, &text);
+  AppendCounters(DropsAsPf(info), runtime, &text);
   if (detail.verbose > 0) {
     if (Has(info, "control")) AppendControl(Member(info, "control"), &text);
+    if (Has(info, "classifier")) {
+      AppendClassifier(Member(info, "classifier"), &text);
+    }
     absl::StrAppend(&text, "Limit Counters\n");
     AppendCounters(Member(info, "limit_counters"), runtime, &text);
+  }
+  return text;
+}
+
+std::string FormatCommits(const json& commits) {
+  std::string text;
+  if (Has(commits, "confirm_left")) {
+    absl::StrAppendFormat(&text,
+                          "to be confirmed (--confirm-commit) within %d "
+                          "seconds\n",
+                          Number(commits, "confirm_left"));
+  }
+  absl::StrAppendFormat(&text, "%4s %10s  %-24s  %-13s %7s %8s %8s  %s\n",
+                        "back", "generation", "when", "what", "rules",
+                        "build ms", "uid", "hash");
+  uint64_t back = 0;
+  for (const json& commit : Member(commits, "commits")) {
+    absl::StrAppendFormat(
+        &text, "%4s %10d  %-24s  %-13s %7d %8d %8d  %s\n",
+        Truth(commit, "kept") ? absl::StrCat(back) : "-",
+        Number(commit, "generation"), FormatTime(Number(commit, "when")),
+        Text(commit, "what"), Number(commit, "rules"),
+        Number(commit, "build_ms"), Number(commit, "uid"),
+        Text(commit, "hash"));
+    ++back;
   }
   return text;
 }
@@ -186,8 +257,7 @@ std::string FormatInterface(const json& interface, const Detail& detail) {
   }
   absl::StrAppend(&text, "\n");
   if (detail.verbose < 2) return text;
-  absl::StrAppendFormat(&text, "\tCleared:     %s\n",
-                        FormatTime(Number(interface, "cleared")));
+  AppendCleared(interface, &text);
   absl::StrAppendFormat(
       &text, "\tReferences:  [ States:  %-18d Rules: %-18d ]\n",
       Number(interface, "states"), Number(interface, "rules"));

@@ -73,8 +73,7 @@ std::string FormatTable(const json& table, const Detail& detail) {
   if (detail.verbose < 2) return text;
   absl::StrAppendFormat(&text, "\tAddresses:   %d\n",
                         Number(table, "addresses"));
-  absl::StrAppendFormat(&text, "\tCleared:     %s\n",
-                        FormatTime(Number(table, "cleared")));
+  AppendCleared(table, &text);
   absl::StrAppendFormat(&text,
                         "\tReferences:  [ Anchors: %-18d Rules: %-18d ]\n", 0,
                         Number(table, "rules"));
@@ -92,10 +91,7 @@ std::string FormatTableAddress(const json& address, const Detail& detail) {
   }
   absl::StrAppend(&text, "\n");
   if (detail.verbose == 0) return text;
-  if (Has(address, "cleared")) {
-    absl::StrAppendFormat(&text, "\tCleared:     %s\n",
-                          FormatTime(Number(address, "cleared")));
-  }
+  AppendCleared(address, &text);
   if (Has(address, "traffic")) {
     AppendTraffic(Member(address, "traffic"), detail.dialect, &text);
   }

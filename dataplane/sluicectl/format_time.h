@@ -5,10 +5,14 @@
 #include <cstdint>
 #include <string>
 
+#include "nlohmann/json_fwd.hpp"
+
 namespace sluice {
 
 // "Sat Nov 21 23:55:04 2026", in local time, as ctime() but for the newline.
 std::string FormatTime(uint64_t unix_time);
+// The line with when something was zeroed; none if nobody knows.
+void AppendCleared(const nlohmann::json& counted, std::string* text);
 
 }  // namespace sluice
 

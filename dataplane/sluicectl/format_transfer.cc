@@ -37,16 +37,24 @@ std::string LimitName(uint16_t code) {
              : absl::StrCat(code);
 }
 
+// As -s states says it; of what has no words for it, the number.
+std::string PhaseOf(const SnapshotState& state, size_t peer) {
+  const uint8_t phase = state.peers[peer].phase;
+  const std::string_view name = PhaseName(state.proto, phase);
+  return name.empty() ? absl::StrCat(phase) : std::string(name);
+}
+
 std::string FormatState(const SnapshotState& state) {
   const SnapshotPeer& from = state.peers[0];
   const SnapshotPeer& to = state.peers[1];
   std::string text = absl::StrFormat(
-      "%s %s %s %s %s   %d:%d\n   age %d ms, expires in %d ms, %d:%d pkts, "
+      "%s %s %s %s %s   %s:%s\n   age %d ms, expires in %d ms, %d:%d pkts, "
       "%d:%d bytes, rule %s, id %s",
       state.interface.empty() ? "all" : state.interface,
       ProtocolName(state.proto), EndOf(from.address, from.port),
       state.direction == Direction::kIn ? "->" : "<-",
-      EndOf(to.address, to.port), from.phase, to.phase, state.age,
+      EndOf(to.address, to.port), PhaseOf(state, 0), PhaseOf(state, 1),
+      state.age,
       state.remaining, from.packets, to.packets, from.bytes, to.bytes,
       Hex(state.binding.rule), Hex(state.id));
   if (state.proto == protocol::kTcp) {
@@ -69,10 +77,12 @@ std::string FormatState(const SnapshotState& state) {
 
 json StateToJson(const SnapshotState& state) {
   json peers = json::array();
-  for (const SnapshotPeer& peer : state.peers) {
+  for (size_t i = 0; i < state.peers.size(); ++i) {
+    const SnapshotPeer& peer = state.peers[i];
     json one = {{"address", ToString(peer.address)},
                 {"port", peer.port},
                 {"phase", peer.phase},
+                {"phase_name", PhaseOf(state, i)},
                 {"packets", peer.packets},
                 {"bytes", peer.bytes}};
     if (state.proto == protocol::kTcp) {

@@ -1,6 +1,8 @@
 // What sluicectl says of itself.
 #include <algorithm>
+#include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dataplane/sluicectl/arguments.h"
@@ -9,17 +11,20 @@
 namespace sluice {
 
 std::string_view Usage() {
-  return R"(usage: sluicectl [-deghNnPqrvz] [-a anchor] [-D macro=value]
-                 [-F modifier]
-                 [-f file] [-i interface] [-k host | network | label | id]
-                 [-K host | network] [-o level] [-p socket] [-s modifier [-R number]]
-                 [-t table -T command [address ...]]
+  return R"(usage: sluicectl [-deghMNnPqrvz] [-a anchor] [-D macro=value]
+                 [-F modifier] [-f file] [-i interface]
+                 [-k host | network | label | id | key | gateway]
+                 [-K host | network] [-o level] [-p socket]
+                 [-s modifier [-R number]]
+                 [-t table -T command [address ...]] [-x level]
+                 [--confirm seconds] [--only-if generation]
+                 [--confirm-commit | --rollback n]
                  [--dialect openbsd|freebsd] [--facts file.toml]
                  [--filter name] [--json] [--language-only] [--socket path]
                  [--version] [--without name[,name]]
        sluicectl filter create name --ports port[,port] [--ruleset file]
                  [--expect-restore [--restore-give-up seconds]
-                 [--source file | folder [--from-filter name]]]
+                 [--source file | folder [--no-wait] [--from-filter name]]]
                  [--fail closed | --fail open --emergency file]
                  [--hold-bypass yes|no] [-D macro=value]
        sluicectl filter destroy name | list | show [name]
@@ -29,20 +34,47 @@ std::string_view Usage() {
        sluicectl port list | remove name | enable name | disable name |
                  exclude name | include name | stats name
        sluicectl metrics
+       sluicectl explain --in port --proto protocol --from address[:port]
+                 --to address[:port] [--flags FSRPAUEW] [--icmp-type n]
+                 [--icmp-code n] [--tos n] [--length bytes] [--fragment]
+                 [--ip-options] [--tag tag] [-f file] [-v]
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
-  -s  nat rules states Sources info Interfaces labels timeouts memory Tables all
-  -F  rules states Sources info Tables all
-  -T  add delete replace flush show test kill zero
+  -s  nat rules states Sources info Interfaces labels timeouts memory Tables
+      commits Anchors Running all
+  -F  rules states Sources info Tables Reset all
+  -T  add delete replace flush show test kill zero expire
   -o  none basic profile: the optimiser, whatever the ruleset says
   Words of -s, -F, -T and -o may be cut short; -n with -f needs no daemon.
   With --dialect freebsd: -S for -N, -m to keep options that a file does not
-  set, and with -nf only the queues (-A), translation (-N), options (-O),
+  set, and with -f only the queues (-A), translation (-N), options (-O),
   filter rules (-R) or tables (-T load) of the file.
 )";
 }
 
-std::string UsageFor(std::span<const std::string> words) {
+namespace {
+
+// What a flag's word is called in messages, and the flag.
+constexpr std::array<std::pair<std::string_view, char>, 4> kModifiers = {{
+    {"show modifier", 's'},
+    {"flush modifier", 'F'},
+    {"table command", 'T'},
+    {"optimization", 'o'},
+}};
+
+// The line of the legend that begins there, with those that it goes on in.
+std::string LegendAt(std::string_view legend, size_t at) {
+  size_t end = at;
+  do {
+    end = legend.find('\n', end) + 1;
+  } while (legend.substr(end).starts_with("     "));
+  return std::string(legend.substr(at, end - at));
+}
+
+}  // namespace
+
+std::string UsageFor(std::span<const std::string> words,
+                     std::string_view error) {
   constexpr std::string_view kBegin = "       sluicectl ";
   const auto command = std::ranges::find_if(words, IsCommand);
   // Its paragraphs: of the flags, of each command, and the legend of the
@@ -52,7 +84,9 @@ std::string UsageFor(std::span<const std::string> words) {
   for (std::string_view rest = Usage(); !rest.empty();) {
     const std::string_view line = rest.substr(0, rest.find('\n') + 1);
     rest.remove_prefix(line.size());
-    if (!line.starts_with("     ") && line.starts_with("  ")) {
+    // The legend is the last part, and its lines may go on.
+    if (!legend.empty() ||
+        (!line.starts_with("     ") && line.starts_with("  "))) {
       legend += line;
     } else if (paragraphs.empty() || line.starts_with(kBegin)) {
       paragraphs.emplace_back(line);
@@ -60,7 +94,32 @@ std::string UsageFor(std::span<const std::string> words) {
       paragraphs.back() += line;
     }
   }
-  if (command == words.end()) return paragraphs.front() + legend;
+  if (command == words.end()) {
+    // Who has mistyped a command has asked for no flags.
+    if (error.find("did you mean") != std::string_view::npos) return "";
+    for (const auto& [what, flag] : kModifiers) {
+      if (error.find(what) == std::string_view::npos) continue;
+      const size_t at = legend.find(std::string("  -") + flag);
+      if (at != std::string::npos) {
+        return LegendAt(legend, at);
+      }
+    }
+    // With the lines about the flags that were given.
+    std::string usage = paragraphs.front();
+    for (const auto& [what, flag] : kModifiers) {
+      const std::string given = std::string("-") + flag;
+      if (std::ranges::none_of(words, [&given](const std::string& word) {
+            return word.starts_with(given);
+          })) {
+        continue;
+      }
+      const size_t at = legend.find("  " + given);
+      if (at != std::string::npos) {
+        usage += LegendAt(legend, at);
+      }
+    }
+    return usage;
+  }
   // Those with the verb, if it is one; else all of the noun.
   std::string of_verb, of_noun;
   for (const std::string& paragraph : paragraphs) {
@@ -85,6 +144,22 @@ std::string_view Help() {
 Flags are pfctl's. They ask the filter main, or the one that --filter names;
 NAME:emergency is the emergency ruleset of filter NAME.
 
+COMMITS
+  -f FILE -v           and warnings of rules that can do nothing: behind a quick
+                       one that matches all that they do, always overruled by a
+                       later one; of tables that nobody names.
+  -f FILE --confirm SECONDS
+                       unless --confirm-commit follows in time, the rules that
+                       were in force before come back: for changes that may cut
+                       off whoever makes them. Loading again without --confirm
+                       confirms, too.
+  --only-if N          with -f: refused unless generation N is in force.
+  --rollback N         what was in force N commits ago is loaded again. Tables
+                       have the addresses of its text, persistent ones those
+                       that were added, too.
+  -s commits           the last 32 rulesets: when, who, how many rules, how long
+                       they took to build, and how far back each is.
+
 CHECKS AND LOADS
   -n -f FILE says what a load of it would say, and ends with status 1 if that
   would refuse it.
@@ -93,6 +168,15 @@ CHECKS AND LOADS
                        in no other way, by its name in the message that
                        refuses it: divert-to, rtable, ... Each load warns, and
                        -s info lists it.
+
+ANCHORS
+  -a PATH goes with -f, -F rules|Tables|all, -s rules|labels|Tables|Anchors and
+  -T: what is loaded, flushed and shown is the anchor's. A load of the main
+  ruleset leaves anchors alone but for those that the file itself has.
+  -a 'PATH/*', -a '*'  those below it, too: -s shows their rules in braces, -F
+                       empties them all.
+  -s Anchors           the anchors in the main ruleset or in -a PATH; with -v
+                       those below them.
 
 FILTERS
   A filter is a pf of its own: rules, tables, options, states. It judges what
@@ -106,7 +190,11 @@ FILTERS
     --expect-restore   nothing is judged before the states of its former life
                        have been restored; packets are held meanwhile.
     --source PATH      the snapshot to restore from: a file, or a folder where
-                       NAME.snap is or will be. The daemon reads it.
+                       NAME.snap is or will be, which the daemon has to be able
+                       to read. With --ruleset, addresses that tables had been
+                       given at run time come from it, too. Of a file the end
+                       of the restore is waited for.
+    --no-wait          it is not; `restore status` tells how it goes.
     --from-filter F    the snapshot is one of filter F.
     --restore-give-up N  for so many seconds what may do better (a busy
                        machine, no memory) is tried again; then --fail says
@@ -146,6 +234,15 @@ PORTS
 METRICS
   metrics              all counters of filters, ports and restores, as
                        Prometheus reads them; --json: the daemon's answers.
+
+WHY
+  explain              which state or rule would decide a packet that arrives at
+                       the port --in, and then where it leaves the wire: each
+                       rule that matches, in order, with the tag that it sets
+                       and the entry of its table. Nothing is sent or changed.
+    -v                 and up to 20 rules that miss one condition, with it;
+                       -vv: up to 1000.
+    -f FILE            by the rules of the file instead; states are not asked.
 
 EXIT STATUS
   0 if all was done; 1 after an error, which standard error explains (and

@@ -33,7 +33,7 @@ int RunTransfer(std::span<const std::string> words) {
   const absl::StatusOr<sluice::TransferArguments> arguments =
       sluice::ParseTransferArguments(words);
   if (!arguments.ok()) {
-    std::cerr << sluice::TransferUsage();
+    std::cerr << sluice::TransferUsageFor(words);
     Complain(arguments.status());
     return 1;
   }
@@ -76,8 +76,9 @@ int main(int argc, char** argv) {
   if (sluice::IsTransferCommand(words)) return RunTransfer(words);
   absl::StatusOr<sluice::Arguments> arguments = sluice::ParseArguments(words);
   if (!arguments.ok()) {
-    std::cerr << (words.empty() ? std::string(sluice::Usage())
-                                : sluice::UsageFor(words));
+    std::cerr << (words.empty()
+                      ? std::string(sluice::Usage())
+                      : sluice::UsageFor(words, sluice::Text(arguments.status())));
     if (!words.empty()) Complain(arguments.status());
     return 1;
   }

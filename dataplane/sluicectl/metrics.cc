@@ -234,6 +234,38 @@ void AppendLimits(const json& filters, PrometheusText* text) {
   append("alarms");
 }
 
+void AppendClassifier(const json& filters, PrometheusText* text) {
+  const auto append = [&](std::string_view name, std::string_view help,
+                          const char* counted) {
+    text->Begin(name, Kind::kGauge, help);
+    for (const json& filter : filters) {
+      const json& classifier = MemberAt(filter, "info.classifier");
+      if (!Truth(classifier, "compiled")) continue;
+      text->Sample({{"filter", Text(filter, "name")}},
+                   Named(Member(classifier, "counters"), counted));
+    }
+  };
+  append("sluice_filter_classifier_rules",
+         "Rules that are compiled, anchors written out, by direction and "
+         "family.",
+         "rules");
+  append("sluice_filter_classifier_verified",
+         "Conditions of them that are compared packet by packet, because "
+         "classes would have been too many.",
+         "verified");
+  append("sluice_filter_classifier_bytes", "Memory that they take.", "bytes");
+  text->Begin("sluice_filter_classifier_walked", Kind::kGauge,
+              "Whether rules are walked one by one (1) though they are many.");
+  for (const json& filter : filters) {
+    for (const json& part : MemberAt(filter, "info.classifier.parts")) {
+      text->Sample({{"filter", Text(filter, "name")},
+                    {"direction", Text(part, "direction")},
+                    {"family", Text(part, "family")}},
+                   uint64_t{Truth(part, "slow") ? 1u : 0u});
+    }
+  }
+}
+
 // What the daemon as a whole counts, which filter main has.
 void AppendTotals(const json& filters, PrometheusText* text) {
   struct Counter {
@@ -376,6 +408,7 @@ std::string FormatPrometheus(const json& answers) {
   AppendStateCounters(filters, &text);
   AppendTftp(filters, &text);
   AppendLimits(filters, &text);
+  AppendClassifier(filters, &text);
   AppendMembers(kOfPorts, Member(answers, "ports"), "port", &text);
   AppendRestoreMetrics(Member(answers, "restore"), &text);
   return text.text();

@@ -1,9 +1,11 @@
 #include "dataplane/sluicectl/nic.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/text.h"
 #include "absl/strings/str_join.h"
 #include "dataplane/host/pci_address.h"
 
@@ -81,9 +83,14 @@ absl::StatusOr<NicArguments> ParseNicArguments(
       } else if (word == "unbind") {
         arguments.command = NicCommand::kUnbind;
       } else {
-        return absl::InvalidArgumentError(
-            absl::StrCat("nic: unknown command '", word,
-                         "'; there are list, bind and unbind"));
+        constexpr std::array<std::string_view, 3> kVerbs = {"list", "bind",
+                                                            "unbind"};
+        const std::string_view nearest = Nearest(word, kVerbs);
+        return absl::InvalidArgumentError(absl::StrCat(
+            "unknown command: nic ", word,
+            nearest.empty()
+                ? "; there are list, bind and unbind"
+                : absl::StrCat("; did you mean nic ", View(nearest), "?")));
       }
     } else {
       arguments.devices.push_back(word);

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "dataplane/sluicectl/json_read.h"
+#include "dataplane/sluicectl/output.h"
 #include "dataplane/sluicectl/nic.h"
 #include "nlohmann/json.hpp"
 
@@ -110,7 +111,8 @@ int NicTool::List(bool as_json) {
          ModelName(host_, device)});
   }
   if (as_json) {
-    const json document = {{"nics", std::move(list)},
+    const json document = {{"json_version", kJsonVersion},
+                           {"nics", std::move(list)},
                            {"vfio_pci_loaded", vfio.driver_loaded},
                            {"iommu", vfio.iommu}};
     // Bytes of names that are not UTF-8 must not end the program.

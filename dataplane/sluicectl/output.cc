@@ -1,5 +1,7 @@
 #include "dataplane/sluicectl/output.h"
 
+#include <utility>
+
 #include "dataplane/base/text.h"
 #include "dataplane/control/socket/json_rpc.h"
 #include "nlohmann/json.hpp"
@@ -24,8 +26,13 @@ void Output::Say(const std::string& line) {
 void Output::Complain(const std::string& text) { err_ << Printable(text); }
 
 void Output::Name(const std::string& name) {
-  out_ << (first_member_ ? "{" : ",\n ") << Dump(name) << ": ";
-  first_member_ = false;
+  Begin();
+  out_ << ",\n " << Dump(name) << ": ";
+}
+
+void Output::Begin() {
+  if (std::exchange(begun_, true)) return;
+  out_ << "{\"json_version\": " << kJsonVersion;
 }
 
 void Output::Put(const std::string& name, const nlohmann::json& value) {
@@ -52,7 +59,10 @@ void Output::EndList() {
 }
 
 bool Output::Finish() {
-  if (json_) out_ << (first_member_ ? "{}\n" : "}\n");
+  if (json_) {
+    Begin();
+    out_ << "}\n";
+  }
   out_.flush();
   return out_.good();
 }

@@ -12,6 +12,10 @@
 
 namespace sluice {
 
+// Of what --json prints: its member "json_version". It grows when a member goes
+// or means something else; new members come without. docs/json.md.
+inline constexpr int kJsonVersion = 1;
+
 class Output {
  public:
   // `titles` puts one before each group, as `-s all` does.
@@ -42,6 +46,7 @@ class Output {
 
  private:
   void Name(const std::string& name);
+  void Begin();
 
   std::ostream& out_;
   std::ostream& err_;
@@ -49,7 +54,7 @@ class Output {
   const bool quiet_;
   bool titles_ = false;
   bool first_title_ = true;
-  bool first_member_ = true;
+  bool begun_ = false;
   bool first_element_ = true;
 };
 

@@ -89,10 +89,10 @@ absl::StatusOr<RulesetFile> ReadRuleset(const std::string& path,
   };
   input.dialect = arguments.dialect.value_or(Dialect::kOpenBsd);
   input.facts = &facts;
+  input.anchor = arguments.anchor;
   input.optimize = arguments.no_action;
   input.optimization = arguments.optimization;
-  // For a load this pass only looks which files there are.
-  input.no_dns = arguments.no_dns || !arguments.no_action;
+  input.no_dns = arguments.no_dns;
   ruleset.parsed = ParsePolicy(std::move(input));
   for (auto& [name, content] : files) {
     ruleset.files.push_back({name, std::move(content)});
@@ -118,7 +118,8 @@ absl::StatusOr<std::vector<TableEntry>> ReadEntries(
   std::vector<TableEntry> entries;
   for (const auto& [name, text] : sources) {
     TableFileResult result =
-        ParseTableFile(name, text, *facts, arguments.no_dns, kMaxEntries);
+        ParseTableFile(name, text, *facts, arguments.no_dns, kMaxEntries,
+                       /*keep_repetitions=*/true);
     if (!result.diagnostics.empty()) {
       std::string message = FormatDiagnostics(result.diagnostics);
       if (message.ends_with('\n')) message.pop_back();

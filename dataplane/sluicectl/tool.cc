@@ -43,21 +43,30 @@ int Tool::Run() {
   if (!a.kill.empty() && !a.no_action) ok = Kill() && ok;
   if (a.table_action) {
     ok = RunTable() && ok;
-  } else if (a.file) {
+  } else if (a.file && !a.command) {  // a command only reads it
     ok = (a.no_action ? Check() : Load()) && ok;
+  }
+  if (a.rollback && !a.no_action) ok = Rollback() && ok;
+  if (a.confirm_commit && !a.no_action) {
+    ok = SimpleCall("ruleset.confirm", "the ruleset is confirmed") && ok;
   }
   if (a.enable && !a.no_action) {
     ok = SimpleCall("filter.enable", "pf enabled") && ok;
   }
+  if (!a.debug_level.empty() && !a.no_action) ok = SetDebug() && ok;
   if (!output_.Finish()) ok = false;
   return ok ? status_ : 1;
 }
 
-std::unique_ptr<json> Tool::Ask(const std::string& method, json params) {
+std::unique_ptr<json> Tool::Ask(const std::string& method, json params,
+                                int descriptor) {
   CallError error;
   if (!arguments_.filter.empty()) params["filter"] = arguments_.filter;
   std::unique_ptr<json> result =
-      caller_->Call(method, std::move(params), &error);
+      descriptor < 0
+          ? caller_->Call(method, std::move(params), &error)
+          : caller_->CallWithDescriptor(method, std::move(params), descriptor,
+                                        &error);
   if (result != nullptr) return result;
   error_code_ = error.code;
   if (!error.diagnostics.empty()) {
@@ -126,6 +135,20 @@ std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
     Fail(facts.status().ToString());
     return nullptr;
   }
+  // This pass looks which files there are, and asks the resolver, which the
+  // daemon never does. No name of a port is the name of a host.
+  facts->KeepResolved();
+  CallError unimportant;
+  if (const auto ports =
+          caller_->Call("port.list", json::object(), &unimportant)) {
+    for (const json& port : Member(*ports, "ports")) {
+      std::string name = Text(port, "name");
+      if (facts->FindInterface(name) != nullptr) continue;
+      InterfaceFacts interface;
+      interface.name = std::move(name);
+      facts->AddInterface(std::move(interface));
+    }
+  }
   absl::StatusOr<RulesetFile> ruleset =
       ReadRuleset(path, arguments_, *facts, in_);
   if (!ruleset.ok()) {
@@ -148,6 +171,12 @@ std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
     json& macros = (*params)["macros"] = json::object();
     for (const auto& [name, value] : arguments_.macros) macros[name] = value;
   }
+  SayResolved(*facts);
+  for (const auto& [name, addresses] : facts->resolved()) {
+    if (addresses.empty()) continue;
+    json& list = (*params)["hosts"][name] = json::array();
+    for (const Address& address : addresses) list.push_back(ToString(address));
+  }
   if (arguments_.dialect) {
     (*params)["dialect"] =
         *arguments_.dialect == Dialect::kOpenBsd ? "openbsd" : "freebsd";
@@ -156,8 +185,28 @@ std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
     (*params)["optimization"] = std::string(Name(*arguments_.optimization));
   }
   if (arguments_.merge_options) (*params)["merge_options"] = true;
+  if (!arguments_.anchor.empty()) (*params)["anchor"] = arguments_.anchor;
+  if (arguments_.parts) {
+    const PrintParts& parts = *arguments_.parts;
+    (*params)["parts"] = {{"options", parts.options},
+                          {"tables", parts.tables},
+                          {"queues", parts.queues},
+                          {"ether", parts.ether},
+                          {"translation", parts.translation},
+                          {"filter", parts.filter}};
+  }
   if (!arguments_.without.empty()) (*params)["without"] = arguments_.without;
   return params;
+}
+
+void Tool::SayResolved(const HostFacts& facts) {
+  if (arguments_.verbose == 0) return;
+  for (const auto& [name, addresses] : facts.resolved()) {
+    if (addresses.empty()) continue;
+    std::string line = name + ":";
+    for (const Address& address : addresses) line += " " + ToString(address);
+    output_.Complain(line + "\n");
+  }
 }
 
 void Tool::ShowWarnings(const json& result) {
@@ -180,6 +229,9 @@ bool Tool::Load() {
   };
   const auto params = RulesetParams(*arguments_.file);
   if (params == nullptr) return unchanged();
+  if (arguments_.confirm) (*params)["confirm_within"] = *arguments_.confirm;
+  if (arguments_.verbose > 0) (*params)["lint"] = true;
+  if (arguments_.only_if) (*params)["only_if"] = *arguments_.only_if;
   if (arguments_.verbose > 0) {
     (*params)["print"] = arguments_.verbose;
     if (arguments_.flip_port_names) (*params)["flip_port_names"] = true;
@@ -195,17 +247,84 @@ bool Tool::Load() {
   }
   output_.Put("load", *result);
   ShowWarnings(*result);
+  if (arguments_.confirm) {
+    output_.Say(absl::StrCat("unless --confirm-commit follows within ",
+                             *arguments_.confirm,
+                             " seconds, the rules before come back"));
+  }
   // What the daemon has made of it, and not what this machine would.
   output_.Print(Text(*result, "text"));
   return true;
 }
 
+bool Tool::Rollback() {
+  const auto result =
+      Ask("ruleset.rollback", {{"back", *arguments_.rollback}});
+  if (result == nullptr) return false;
+  output_.Put("rollback", *result);
+  output_.Say(absl::StrCat("the ruleset of ", *arguments_.rollback,
+                           " commits ago is in force again, ",
+                           Number(*result, "rules"), " rules, generation ",
+                           Number(*result, "generation")));
+  return true;
+}
+
+bool Tool::SetDebug() {
+  const auto result = Ask("debug.set", {{"level", arguments_.debug_level}});
+  if (result == nullptr) return false;
+  output_.Put("debug.set", *result);
+  output_.Say(absl::StrCat("debug level set to '", arguments_.debug_level,
+                           "'"));
+  return true;
+}
+
 // ---- Removing --------------------------------------------------------------
+
+bool Tool::SayRemoving() {
+  if (!arguments_.below) return true;
+  const auto result = Anchors(arguments_.anchor, /*below=*/true);
+  if (result == nullptr) return false;
+  std::string text =
+      absl::StrCat("Removing:\n  ",
+                   arguments_.anchor.empty() ? "/" : arguments_.anchor, "\n");
+  for (const json& path : Member(*result, "anchors")) {
+    if (path.is_string()) {
+      absl::StrAppend(&text, "  ", path.get<std::string>(), "\n");
+    }
+  }
+  output_.Print(text);
+  return true;
+}
+
+bool Tool::FlushRules(bool reset_options) {
+  json params = json::object();
+  if (!arguments_.anchor.empty()) params["anchor"] = arguments_.anchor;
+  if (arguments_.below) params["below"] = true;
+  if (reset_options) params["options"] = true;
+  const auto result = Ask("ruleset.flush", std::move(params));
+  if (result == nullptr) return false;
+  output_.Put("ruleset.flush", *result);
+  if (!arguments_.below) output_.Say("rules cleared");
+  return true;
+}
+
+bool Tool::FlushTables() {
+  json params = json::object();
+  if (!arguments_.anchor.empty()) params["anchor"] = arguments_.anchor;
+  if (arguments_.below) params["below"] = true;
+  const auto result = Ask("tables.flush", std::move(params));
+  if (result == nullptr) return false;
+  output_.Put("tables.flush", *result);
+  if (!arguments_.below) {
+    Done(absl::StrCat(Number(*result, "tables_deleted"), " tables deleted"));
+  }
+  return true;
+}
 
 bool Tool::FlushOne(Flush flush) {
   switch (flush) {
     case Flush::kRules:
-      return SimpleCall("ruleset.flush", "rules cleared");
+      return SayRemoving() && FlushRules(/*reset_options=*/false);
     case Flush::kInfo:
       return SimpleCall("info.clear", "pf: statistics cleared");
     case Flush::kStates: {
@@ -226,23 +345,32 @@ bool Tool::FlushOne(Flush flush) {
       output_.Say("source tracking entries cleared");
       return true;
     }
-    default: {
-      const auto result = Ask("tables.flush", json::object());
+    case Flush::kReset: {
+      const auto result = Ask("ruleset.flush", {{"options_only", true}});
       if (result == nullptr) return false;
-      output_.Put("tables.flush", *result);
-      Done(absl::StrCat(Number(*result, "tables_deleted"), " tables deleted"));
+      output_.Put("ruleset.flush", *result);
+      output_.Say("pf: interface flags reset");
       return true;
     }
+    default:
+      return SayRemoving() && FlushTables();
   }
 }
 
+// Of an anchor, its rules and tables; of the main ruleset all that there is.
 bool Tool::FlushAll() {
-  bool ok = true;
-  for (Flush flush :
-       {Flush::kRules, Flush::kTables, Flush::kStates, Flush::kSources,
-        Flush::kInfo}) {
+  const bool main = arguments_.anchor.empty();
+  bool ok = SayRemoving();
+  // In the order of each pfctl.
+  const bool tables_first = detail_.dialect == Dialect::kOpenBsd;
+  if (tables_first) ok = ok && FlushTables();
+  ok = ok && FlushRules(/*reset_options=*/main);
+  if (!tables_first) ok = ok && FlushTables();
+  if (!main) return ok;
+  for (Flush flush : {Flush::kStates, Flush::kSources, Flush::kInfo}) {
     ok = FlushOne(flush) && ok;
   }
+  output_.Say("pf: interface flags reset");
   return ok;
 }
 

@@ -11,10 +11,12 @@
 #include <string>
 
 #include "dataplane/sluicectl/arguments.h"
+#include "dataplane/base/unique_fd.h"
 #include "dataplane/sluicectl/client.h"
 #include "dataplane/sluicectl/format.h"
 #include "dataplane/sluicectl/output.h"
 #include "nlohmann/json_fwd.hpp"
+#include "pftable/host/host_facts.h"
 
 namespace sluice {
 
@@ -32,20 +34,39 @@ class Tool {
   // All say on standard error what goes wrong and return false then.
   bool Check();  // -n -f
   bool Load();   // -f
+  bool Rollback();
   bool ShowOne(Show show);
   bool ShowAll();
   bool ShowNat();
   bool ShowRules();
+  // The rules of an anchor, `depth` deep in those that are asked for; with
+  // `children`, what a call of all below it would show.
+  bool ShowRulesOf(const std::string& anchor, int depth, bool children);
+  bool ShowLabelsOf(const std::string& anchor);
+  bool ShowAnchors();
+  bool ShowRunning();
   bool ShowLabels();
   bool ShowStates();
   bool ShowSources();
   bool ShowInfo();
   bool ShowInterfaces();
   bool ShowTables();
+  bool ShowCommits();
   bool FlushOne(Flush flush);
+  bool FlushRules(bool reset_options);
+  bool FlushTables();
+  // Says which anchors are about to be emptied, as pfctl does.
+  bool SayRemoving();
+  // The paths below -a's, or what is directly in it.
+  std::unique_ptr<nlohmann::json> Anchors(const std::string& anchor,
+                                          bool below);
   bool FlushAll();
   bool Kill();
   bool KillHosts();
+  bool KillKey();
+  // What matches, and with -M the states of the same ends the other way.
+  bool KillMatching(nlohmann::json params, uint64_t* killed);
+  bool SetDebug();
   bool KillSources();
   bool RunTable();
   bool ShowTable();
@@ -58,12 +79,24 @@ class Tool {
                      const std::string& title,
                      std::string (*format)(const nlohmann::json&));
   bool CreateFilter();
+  // Adds to the parameters what --source names: a folder by its path, a file
+  // as the descriptor that goes with them. False: it cannot be had.
+  bool AddSource(nlohmann::json* params, UniqueFd* snapshot);
+  // Until the restore that a new filter expects has ended.
+  bool WaitForRestore();
   bool ChangeFilter(const char* method, const char* done);
   bool ShowFilter();
   bool AddPort();
   bool ChangePort(const char* method, const char* done);
   bool ShowPortStats();
   bool ShowMetrics();
+  bool ExplainPacket();
+  // At one end of the wire: adds what is found to `ends`. `tag` is what the
+  // packet has, and then what it has after it.
+  bool ExplainAt(const nlohmann::json& port, const char* direction,
+                 const nlohmann::json& packet,
+                 const nlohmann::json* ruleset, std::string* tag,
+                 nlohmann::json* ends);
   // All pages of a listing.
   bool Collect(const std::string& method, const std::string& name,
                nlohmann::json* elements);
@@ -73,12 +106,15 @@ class Tool {
   // The parameters with which ruleset.load takes the file, or null after an
   // error.
   std::unique_ptr<nlohmann::json> RulesetParams(const std::string& path);
+  // -v: which names of hosts gave which addresses.
+  void SayResolved(const HostFacts& facts);
   // What a load that succeeded has to say.
   void ShowWarnings(const nlohmann::json& result);
 
   // The result, or null after an error.
   std::unique_ptr<nlohmann::json> Ask(const std::string& method,
-                                      nlohmann::json params);
+                                      nlohmann::json params,
+                                      int descriptor = -1);
   // Asks for all pages of a listing; `name` is its member.
   bool List(const std::string& method, nlohmann::json params,
             const std::string& name,
@@ -87,7 +123,7 @@ class Tool {
   bool Fail(const std::string& message);
   // "N things done." with pfctl's word for -n.
   void Done(const std::string& what);
-  nlohmann::json RuleParams() const;
+  nlohmann::json RuleParams(const std::string& anchor) const;
 
   const Arguments& arguments_;
   Caller* const caller_;

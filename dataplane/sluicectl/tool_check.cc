@@ -20,6 +20,13 @@ using nlohmann::json;
 
 namespace {
 
+// A text for an anchor sets no options.
+PrintParts PartsToPrint(const Arguments& arguments) {
+  PrintParts parts = arguments.parts.value_or(PrintParts());
+  if (!arguments.anchor.empty()) parts.options = parts.queues = false;
+  return parts;
+}
+
 bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
   return std::any_of(diagnostics.begin(), diagnostics.end(),
                      [](const Diagnostic& d) {
@@ -42,6 +49,7 @@ std::string Refusal(const Policy& policy) {
 bool Tool::Check() {
   absl::StatusOr<HostFacts> facts = ReadFacts(arguments_);
   if (!facts.ok()) return Fail(std::string(facts.status().message()));
+  facts->KeepResolved();
   absl::StatusOr<RulesetFile> ruleset =
       ReadRuleset(*arguments_.file, arguments_, *facts, in_);
   if (!ruleset.ok()) return Fail(std::string(ruleset.status().message()));
@@ -52,7 +60,7 @@ bool Tool::Check() {
       .flip_port_names = arguments_.flip_port_names,
       .rule_numbers = arguments_.verbose > 1,
       .anchor_names = arguments_.debug,
-      .parts = arguments_.parts.value_or(PrintParts()),
+      .parts = PartsToPrint(arguments_),
       .loaded_anchors = true,
   };
   if (arguments_.verbose > 1) {
@@ -72,6 +80,7 @@ bool Tool::Check() {
     }
     if (!HasErrors(diagnostics)) refusal = Refusal(parsed.policy);
   }
+  SayResolved(*facts);
   output_.Complain(FormatDiagnostics(diagnostics) + refusal);
   std::string text;
   if (right && arguments_.verbose > 0) text = PrintPolicy(parsed.policy, options);

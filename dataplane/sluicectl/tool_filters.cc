@@ -1,14 +1,27 @@
 // The commands in words: filters and ports.
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/sluicectl/import_answer.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/tool.h"
 
 namespace sluice {
 
 using nlohmann::json;
+
+namespace {
+
+// Between two looks at a restore.
+constexpr std::chrono::milliseconds kLookInterval{20};
+
+}  // namespace
 
 bool Tool::RunCommand() {
   const Command& c = *arguments_.command;
@@ -41,6 +54,8 @@ bool Tool::RunCommand() {
       return ShowPortStats();
     case Verb::kMetrics:
       return ShowMetrics();
+    case Verb::kExplain:
+      return ExplainPacket();
   }
   return false;
 }
@@ -72,17 +87,66 @@ bool Tool::CreateFilter() {
   }
   if (c.fail_open) params["fail"] = "open";
   if (c.expect_restore) params["expect_restore"] = true;
-  if (!c.source.empty()) params["source"] = c.source;
+  UniqueFd snapshot;
+  if (!c.source.empty() && !AddSource(&params, &snapshot)) return unmade();
   if (!c.from_filter.empty()) params["from_filter"] = c.from_filter;
   if (c.give_up) params["restore_give_up"] = *c.give_up;
   if (c.hold_bypass) params["bypass_hold"] = *c.hold_bypass;
-  const auto result = Ask("filter.create", std::move(params));
+  const auto result =
+      Ask("filter.create", std::move(params), snapshot.get());
   if (result == nullptr) return false;
   output_.Put("filter.create", *result);
   ShowWarnings(*result);
   output_.Say(absl::StrCat("filter ", c.name, " created, ",
                            Number(*result, "rules"), " rules"));
+  return !snapshot.valid() || c.no_wait || WaitForRestore();
+}
+
+bool Tool::AddSource(json* params, UniqueFd* snapshot) {
+  const std::string& source = arguments_.command->source;
+  (*params)["source"] = source;
+  std::error_code error;
+  if (std::filesystem::is_directory(source, error)) return true;
+  absl::StatusOr<UniqueFd> opened = OpenSnapshot(source, STDIN_FILENO);
+  if (!opened.ok()) {
+    return Fail(absl::StrCat(
+        source, ": ", opened.status().message(),
+        absl::IsNotFound(opened.status())
+            ? absl::StrCat("; for a snapshot that comes later, give the "
+                           "folder in which ",
+                           arguments_.command->name, ".snap will be")
+            : ""));
+  }
+  *snapshot = *std::move(opened);
+  (*params)["snapshot"] = true;
   return true;
+}
+
+bool Tool::WaitForRestore() {
+  const Command& c = *arguments_.command;
+  for (;;) {
+    const auto answer = Ask("restore.status", {{"filter", c.name}});
+    if (answer == nullptr) return false;
+    const json& list = Member(*answer, "restores");
+    const json restore = list.empty() ? json::object() : list.front();
+    if (!Truth(restore, "enabled")) {
+      output_.Put("restore", restore);
+      output_.Say("its ports are disabled: it is restored when one is enabled");
+      return true;
+    }
+    const std::string state = Text(restore, "state");
+    if (state == "EXPECT" || state == "QUEUED" || state == "VALIDATING" ||
+        state == "COMMITTING") {
+      std::this_thread::sleep_for(kLookInterval);
+      continue;
+    }
+    const json& last = Member(restore, "last");
+    output_.Put("restore", restore);
+    const std::string said = ExplainImport(last, c.name, c.source);
+    if (ExitStatusOfImport(Text(last, "code")) != 0) return Fail(said);
+    output_.Say(said);
+    return true;
+  }
 }
 
 bool Tool::ChangeFilter(const char* method, const char* done) {

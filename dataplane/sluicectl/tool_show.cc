@@ -1,7 +1,9 @@
 // What -s shows.
 #include <algorithm>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/tool.h"
 
@@ -9,32 +11,89 @@ namespace sluice {
 
 using nlohmann::json;
 
-json Tool::RuleParams() const {
+json Tool::RuleParams(const std::string& anchor) const {
   json params = json::object();
-  if (!arguments_.anchor.empty()) params["anchor"] = arguments_.anchor;
+  if (!anchor.empty()) params["anchor"] = anchor;
   if (!arguments_.interface.empty()) {
     params["interface"] = arguments_.interface;
   }
   if (arguments_.flip_port_names) params["flip_port_names"] = true;
+  if (detail_.verbose > 1) params["members"] = true;
   return params;
+}
+
+std::unique_ptr<json> Tool::Anchors(const std::string& anchor, bool below) {
+  json params = json::object();
+  if (!anchor.empty()) params["anchor"] = anchor;
+  if (below) params["below"] = true;
+  return Ask("anchors.show", std::move(params));
 }
 
 bool Tool::ShowRules() {
   output_.Title("FILTER RULES:");
-  return List("rules.show", RuleParams(), "rules",
-              [this](const json& rule, const json& page) {
-                if (arguments_.rule_number &&
-                    Number(rule, "number") != *arguments_.rule_number) {
-                  return;
-                }
-                output_.Print(FormatRule(rule, detail_, Number(page, "uid"),
-                                         Number(page, "pid")));
-              });
+  output_.BeginList("rules");
+  const bool ok = ShowRulesOf(arguments_.anchor, 0, arguments_.children);
+  output_.EndList();
+  return ok;
+}
+
+// Unnamed anchors stand in braces behind their call, others if all below is
+// asked for.
+bool Tool::ShowRulesOf(const std::string& anchor, int depth, bool children) {
+  // As deep as they may be nested, whatever the daemon says.
+  if (depth > 64) return Fail("anchors are nested more than 64 deep");
+  // All of it first: what is in braces is asked for in between.
+  std::vector<json> rules;
+  uint64_t uid = 0, pid = 0;
+  json params = RuleParams(anchor);
+  for (;;) {
+    const auto page = Ask("rules.show", params);
+    if (page == nullptr) return false;
+    uid = Number(*page, "uid");
+    pid = Number(*page, "pid");
+    for (const json& rule : Member(*page, "rules")) rules.push_back(rule);
+    std::string next = Text(*page, "next");
+    if (next.empty()) break;
+    params["cursor"] = std::move(next);
+  }
+  const std::string indent(
+      detail_.verbose > 0 ? 0 : 2 * static_cast<size_t>(depth), ' ');
+  for (json& rule : rules) {
+    if (depth == 0 && arguments_.rule_number &&
+        Number(rule, "number") != *arguments_.rule_number) {
+      continue;
+    }
+    if (!Truth(rule, "calls_below")) children = false;
+    const std::string calls = Text(rule, "calls");
+    const bool braces = !calls.empty() && (Truth(rule, "calls_unnamed") ||
+                                           arguments_.below);
+    if (depth > 0) rule["anchor"] = anchor;
+    output_.Element(rule);
+    std::string text = FormatRule(rule, detail_, uid, pid);
+    if (braces) text.insert(text.find('\n'), " {");
+    output_.Print(indent + text);
+    if (!braces) continue;
+    if (!ShowRulesOf(calls, depth + 1, Truth(rule, "calls_below"))) {
+      return false;
+    }
+    output_.Print(indent + "}\n");
+  }
+  if (!children || !arguments_.below) return true;
+  const auto below = Anchors(anchor, /*below=*/false);
+  if (below == nullptr) return false;
+  for (const json& child : Member(*below, "anchors")) {
+    const std::string path = child.is_string() ? child.get<std::string>() : "";
+    output_.Print(absl::StrCat(indent, "anchor \"",
+                               path.substr(path.rfind('/') + 1), "\" all {\n"));
+    if (!ShowRulesOf(path, depth + 1, false)) return false;
+    output_.Print(indent + "}\n");
+  }
+  return true;
 }
 
 // FreeBSD's rulesets before the filter's: nat, rdr, binat.
 bool Tool::ShowNat() {
-  json params = RuleParams();
+  json params = RuleParams(arguments_.anchor);
   params["translation"] = true;
   bool titled = false;
   return List("rules.show", params, "rules",
@@ -50,10 +109,58 @@ bool Tool::ShowNat() {
 
 bool Tool::ShowLabels() {
   output_.Title("LABEL COUNTERS:");
-  return List("labels.show", RuleParams(), "labels",
-              [this](const json& label, const json&) {
-                output_.Print(FormatLabel(label));
-              });
+  output_.BeginList("labels");
+  bool ok = ShowLabelsOf(arguments_.anchor);
+  if (ok && arguments_.below) {
+    const auto below = Anchors(arguments_.anchor, /*below=*/true);
+    ok = below != nullptr;
+    for (const json& path : below == nullptr ? json() : Member(*below, "anchors")) {
+      ok = ok && path.is_string() && ShowLabelsOf(path.get<std::string>());
+    }
+  }
+  output_.EndList();
+  return ok;
+}
+
+bool Tool::ShowLabelsOf(const std::string& anchor) {
+  json params = RuleParams(anchor);
+  for (;;) {
+    const auto page = Ask("labels.show", params);
+    if (page == nullptr) return false;
+    for (json label : Member(*page, "labels")) {
+      if (anchor != arguments_.anchor) label["anchor"] = anchor;
+      output_.Element(label);
+      output_.Print(FormatLabel(label));
+    }
+    std::string next = Text(*page, "next");
+    if (next.empty()) return true;
+    params["cursor"] = std::move(next);
+  }
+}
+
+bool Tool::ShowAnchors() {
+  const bool below = arguments_.verbose > 0 || arguments_.below;
+  const auto result = Anchors(arguments_.anchor, below);
+  if (result == nullptr) return false;
+  output_.Put("anchors", Member(*result, "anchors"));
+  for (const json& path : Member(*result, "anchors")) {
+    const std::string text = path.is_string() ? path.get<std::string>() : "";
+    // Unnamed ones are the ruleset's own affair.
+    if (text.starts_with('_') && arguments_.verbose == 0) continue;
+    output_.Print(absl::StrCat("  ", text, "\n"));
+  }
+  return true;
+}
+
+// The status says it too, for scripts: 0 if it is.
+bool Tool::ShowRunning() {
+  const auto info = Ask("info.show", json::object());
+  if (info == nullptr) return false;
+  const bool enabled = Truth(*info, "enabled");
+  output_.Put("running", enabled);
+  output_.Print(enabled ? "Enabled\n" : "Disabled\n");
+  if (!enabled) status_ = 1;
+  return true;
 }
 
 bool Tool::ShowStates() {
@@ -108,12 +215,22 @@ bool Tool::ShowTables() {
   output_.Title("TABLES:");
   return List("tables.list", json::object(), "tables",
               [this](const json& table, const json&) {
-                if (!arguments_.anchor.empty() &&
-                    Text(table, "anchor") != arguments_.anchor) {
-                  return;
-                }
+                const std::string anchor = Text(table, "anchor");
+                const std::string& wanted = arguments_.anchor;
+                const bool below =
+                    wanted.empty() || anchor.starts_with(wanted + "/");
+                if (anchor != wanted && !(arguments_.below && below)) return;
                 output_.Print(FormatTable(table, detail_));
               });
+}
+
+bool Tool::ShowCommits() {
+  output_.Title("COMMITS:");
+  const auto result = Ask("commits.show", json::object());
+  if (result == nullptr) return false;
+  output_.Put("commits", *result);
+  output_.Print(FormatCommits(*result));
+  return true;
 }
 
 bool Tool::ShowOne(Show show) {
@@ -146,6 +263,12 @@ bool Tool::ShowOne(Show show) {
                   });
     case Show::kTables:
       return ShowTables();
+    case Show::kCommits:
+      return ShowCommits();
+    case Show::kAnchors:
+      return ShowAnchors();
+    case Show::kRunning:
+      return ShowRunning();
     case Show::kAll:
       return ShowAll();
   }

@@ -2,9 +2,11 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
+#include <charconv>
 #include <cstdlib>
 #include <map>
 #include <optional>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -45,6 +47,31 @@ std::vector<Prefix> ResolveHost(const std::string& text, bool no_dns) {
   return prefixes;
 }
 
+// "10.0.0.1:80", "2001:db8::1[80]", or an address alone.
+bool SetEnd(const std::string& text, const char* name, json* params) {
+  std::string address = text, port;
+  if (text.ends_with(']')) {
+    const size_t open = text.rfind('[');
+    if (open == std::string::npos) return false;
+    address = text.substr(0, open);
+    port = text.substr(open + 1, text.size() - open - 2);
+  } else if (const size_t colon = text.find(':');
+             colon != std::string::npos && colon == text.rfind(':')) {
+    address = text.substr(0, colon);
+    port = text.substr(colon + 1);
+  }
+  const std::optional<Prefix> prefix = ParsePrefix(address);
+  if (!prefix) return false;
+  (*params)[name] = ToString(*prefix);
+  if (port.empty()) return address == text;
+  uint16_t number = 0;
+  const char* const end = port.data() + port.size();
+  const auto [at, error] = std::from_chars(port.data(), end, number);
+  if (error != std::errc() || at != end) return false;
+  (*params)[std::string(name) + "_port"] = number;
+  return true;
+}
+
 json EntryTexts(const std::vector<TableEntry>& entries) {
   json texts = json::array();
   for (const TableEntry& entry : entries) texts.push_back(ToString(entry));
@@ -64,16 +91,100 @@ bool Tool::Kill() {
     if (slash != std::string::npos) {
       params["creator"] = kill[1].substr(slash + 1);
     }
+  } else if (kill[0] == "key") {
+    return KillKey();
+  } else if (kill[0] == "gateway") {
+    // Of states that a route-to has made, and there are none.
+    if (ResolveHost(kill[1], arguments_.no_dns).empty()) {
+      return Fail(absl::StrCat(kill[1], ": no address is known for it"));
+    }
+    output_.Put("kill", {{"killed", 0}});
+    output_.Say("killed 0 states");
+    return true;
   } else {
     return KillHosts();
   }
+  uint64_t killed = 0;
+  if (!KillMatching(std::move(params), &killed)) return false;
+  output_.Put("kill", {{"killed", killed}});
+  output_.Say(absl::StrCat("killed ", killed, " states"));
+  return true;
+}
+
+bool Tool::KillMatching(json params, uint64_t* killed) {
   if (!arguments_.interface.empty()) {
     params["interface"] = arguments_.interface;
   }
+  std::vector<json> matches;  // the same ends, the other way
+  if (arguments_.kill_match) {
+    json query = params;
+    for (;;) {
+      const auto page = Ask("states.show", query);
+      if (page == nullptr) return false;
+      for (const json& state : Member(*page, "states")) {
+        const json& ends = Member(state, "before");
+        json other = {
+            {"protocol", Number(state, "protocol")},
+            {"source", Text(ends, "source")},
+            {"destination", Text(ends, "destination")},
+            {"direction", Text(state, "direction") == "in" ? "out" : "in"}};
+        for (const char* port : {"source_port", "destination_port"}) {
+          if (Has(ends, port)) other[port] = Number(ends, port);
+        }
+        matches.push_back(std::move(other));
+      }
+      std::string next = Text(*page, "next");
+      if (next.empty()) break;
+      query["cursor"] = std::move(next);
+    }
+  }
   const auto result = Ask("states.kill", std::move(params));
   if (result == nullptr) return false;
-  output_.Put("kill", *result);
-  output_.Say(absl::StrCat("killed ", Number(*result, "killed"), " states"));
+  *killed += Number(*result, "killed");
+  for (json& match : matches) {
+    const auto more = Ask("states.kill", std::move(match));
+    if (more == nullptr) return false;
+    *killed += Number(*more, "killed");
+  }
+  return true;
+}
+
+// "tcp 10.0.0.1:80 <- 10.0.0.101:1234", as -s states prints it.
+bool Tool::KillKey() {
+  const std::string& text = arguments_.kill[1];
+  const auto wrong = [&](const char* what) {
+    return Fail(absl::StrCat(
+        "-k key ", text, ": ", what,
+        "; write as -s states does, 'tcp 10.0.0.1:80 <- 10.0.0.2:1234'"));
+  };
+  std::istringstream in(text);
+  std::string protocol, left, arrow, right, more;
+  if (!(in >> protocol >> left >> arrow >> right) || in >> more) {
+    return wrong("not a protocol, an end, an arrow and an end");
+  }
+  if (arrow != "->" && arrow != "<-") return wrong("the arrow is -> or <-");
+  json params;
+  if (const protoent* entry = ::getprotobyname(protocol.c_str())) {
+    params["protocol"] = entry->p_proto;
+  } else if (uint8_t number = 0;
+             std::from_chars(protocol.data(),
+                             protocol.data() + protocol.size(), number)
+                 .ptr == protocol.data() + protocol.size()) {
+    params["protocol"] = number;
+  } else {
+    return wrong("the protocol is not known");
+  }
+  const bool out = arrow == "->";
+  params["direction"] = out ? "out" : "in";
+  if (!SetEnd(out ? left : right, "source", &params) ||
+      !SetEnd(out ? right : left, "destination", &params)) {
+    return wrong("an end is an address with a port, as 10.0.0.1:80 or "
+                 "2001:db8::1[80]");
+  }
+  uint64_t killed = 0;
+  if (!KillMatching(std::move(params), &killed)) return false;
+  output_.Put("kill", {{"killed", killed}});
+  output_.Say(absl::StrCat("killed ", killed, " states"));
   return true;
 }
 
@@ -125,13 +236,8 @@ bool Tool::KillHosts() {
   size_t destinations = 0;
   for (const Prefix& source : ends[0]) {
     json params = {{"source", ToString(source)}};
-    if (!arguments_.interface.empty()) {
-      params["interface"] = arguments_.interface;
-    }
     if (ends.size() == 1) {
-      const auto result = Ask("states.kill", params);
-      if (result == nullptr) return false;
-      killed += Number(*result, "killed");
+      if (!KillMatching(std::move(params), &killed)) return false;
       continue;
     }
     destinations = 0;
@@ -139,9 +245,7 @@ bool Tool::KillHosts() {
       if (destination.address.family != source.address.family) continue;
       ++destinations;
       params["destination"] = ToString(destination);
-      const auto result = Ask("states.kill", params);
-      if (result == nullptr) return false;
-      killed += Number(*result, "killed");
+      if (!KillMatching(params, &killed)) return false;
     }
   }
   output_.Put("kill", {{"killed", killed}});
@@ -217,13 +321,27 @@ bool Tool::EditTable() {
   size_t total = 0;
   const bool takes_entries = action == TableAction::kAdd ||
                              action == TableAction::kDelete ||
-                             action == TableAction::kReplace;
+                             action == TableAction::kReplace ||
+                             (action == TableAction::kZero &&
+                              (!arguments_.operands.empty() ||
+                               arguments_.file.has_value()));
   if (takes_entries) {
     absl::StatusOr<std::vector<TableEntry>> entries =
         ReadEntries(arguments_, in_);
     if (!entries.ok()) return Fail(std::string(entries.status().message()));
     total = entries->size();
     params["addresses"] = EntryTexts(*entries);
+    if (arguments_.verbose > 0) params["feedback"] = true;
+  } else if (action == TableAction::kExpire) {
+    const std::vector<std::string>& words = arguments_.operands;
+    uint32_t age = 0;
+    const char* const end =
+        words.empty() ? nullptr : words[0].data() + words[0].size();
+    if (words.size() != 1 || arguments_.file ||
+        std::from_chars(words[0].data(), end, age).ptr != end) {
+      return Fail("-T expire wants a number of seconds");
+    }
+    params["age"] = age;
     if (arguments_.verbose > 0) params["feedback"] = true;
   } else if (!arguments_.operands.empty() || arguments_.file) {
     return Fail("this table command takes no addresses");
@@ -235,6 +353,7 @@ bool Tool::EditTable() {
       {TableAction::kFlush, "table.flush"},
       {TableAction::kKill, "table.kill"},
       {TableAction::kZero, "table.zero"},
+      {TableAction::kExpire, "table.expire"},
   };
   const auto result = Ask(methods->at(action), std::move(params));
   if (result == nullptr) return false;
@@ -262,7 +381,15 @@ bool Tool::EditTable() {
     case TableAction::kKill:
       Done(absl::StrCat(Number(*result, "tables_deleted"), " table deleted"));
       break;
+    case TableAction::kExpire:
+      Done(absl::StrCat(deleted, "/", deleted, " addresses expired"));
+      break;
     default:
+      if (takes_entries) {
+        Done(absl::StrCat(Number(*result, "addresses_zeroed"), "/", total,
+                          " addresses cleared"));
+        break;
+      }
       Done(absl::StrCat(Number(*result, "tables_zeroed"),
                         " table/stats cleared"));
       break;

@@ -1,5 +1,3 @@
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,48 +7,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/text.h"
+#include "dataplane/sluicectl/import_answer.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/transfer.h"
-#include "pftable/host/text_file.h"
 #include "restore/snapshot_format.h"
 
 namespace sluice {
 namespace {
 
 using nlohmann::json;
-
-// What a snapshot can say of itself. How much of it a daemon takes is said by
-// its configuration, and by itself.
-constexpr uint64_t kMaxSnapshot = kMaxSnapshotBytes;
-
-// What a pipe has, in a file of its own.
-// Messages do not name the input.
-absl::StatusOr<UniqueFd> Collect(int in) {
-  UniqueFd file(::memfd_create("sluicectl", MFD_CLOEXEC));
-  if (!file.valid()) return absl::UnavailableError(SystemText("memfd_create", errno));
-  std::vector<char> bytes(256 * 1024);
-  uint64_t whole = 0;
-  for (;;) {
-    const ssize_t n = ::read(in, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return absl::UnavailableError(std::strerror(errno));
-    if (n == 0) break;
-    whole += static_cast<size_t>(n);
-    if (whole > kMaxSnapshot) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("longer than ", kMaxSnapshot, " bytes"));
-    }
-    for (ssize_t done = 0; done < n;) {
-      const ssize_t m = ::write(file.get(), bytes.data() + done,
-                                static_cast<size_t>(n - done));
-      if (m < 0 && errno == EINTR) continue;
-      if (m <= 0) return absl::UnavailableError(SystemText("memfd", errno));
-      done += m;
-    }
-  }
-  ::lseek(file.get(), 0, SEEK_SET);
-  return file;
-}
 
 // What a snapshot does not have, and why; empty: nothing.
 std::string LeftOut(const json& report) {
@@ -66,72 +31,6 @@ std::string LeftOut(const json& report) {
   add("not_portable", "states left out: no other machine would take them");
   add("ties_cut", "states go without their parent, which is not there");
   return text;
-}
-
-int ExitStatusOf(const std::string& code) {
-  if (code == "restored" || code == "already applied") return 0;
-  if (code == "conflict" || code == "generation moved") return kExitConflict;
-  if (code == "busy") return kExitBusy;
-  if (code == "cancelled" || code == "stale" || code == "disabled") {
-    return kExitCancelled;
-  }
-  return 1;
-}
-
-// What became of an import, for people.
-std::string Explain(const json& answer) {
-  const std::string code = Text(answer, "code");
-  const std::string detail = Text(answer, "detail");
-  const uint64_t incarnation = Number(answer, "incarnation");
-  const auto with = [&](const std::string& text) {
-    return detail.empty() ? text : text + ": " + detail;
-  };
-  if (code == "restored" || code == "already applied") {
-    const json& report = Member(answer, "report");
-    std::string text = absl::StrCat(
-        code == "restored"
-            ? (Truth(answer, "joined") ? "restored by another request"
-                                       : "restored")
-            : "was applied before, in this incarnation",
-        ": ", Number(report, "states_imported"), " states imported, ",
-        Number(report, "states_merged"), " merged with live ones, ",
-        Number(report, "states_orphaned"), " without their rule, ",
-        Number(report, "states_refused"), " refused; ",
-        Number(report, "rules"), " rules, ", Number(report, "tables"),
-        " tables");
-    const uint64_t step = Number(answer, "longest_step_ns");
-    if (step > 0) {
-      absl::StrAppend(&text, "; workers blocked for ", step / 1000,
-                      " us at most");
-    }
-    return text;
-  }
-  if (code == "conflict") {
-    return absl::StrCat("conflict: another snapshot, ",
-                        Text(answer, "snapshot"),
-                        ", was applied in incarnation ", incarnation,
-                        "; --replace GENERATION applies this one in its "
-                        "place");
-  }
-  if (code == "generation moved") {
-    return "conflict: the generation to be replaced is not in force any more; "
-           "look at `filter show` again";
-  }
-  if (code == "busy") {
-    return "busy: a restore of another snapshot is under way, or too many "
-           "wait for it; ask again when it has ended";
-  }
-  if (code == "disabled") return "the filter's ports are disabled";
-  if (code == "cancelled" || code == "stale") {
-    return absl::StrCat("cancelled: incarnation ", incarnation,
-                        " of the filter's ports has ended");
-  }
-  if (code == "skipped") return with("there was no snapshot");
-  if (code == "failed") {
-    return with(absl::StrCat("not restored, ", Text(answer, "failure"))) +
-           "; the next import starts another attempt";
-  }
-  return with(code);
 }
 
 }  // namespace
@@ -193,22 +92,6 @@ int TransferTool::Export() {
   return 0;
 }
 
-absl::StatusOr<UniqueFd> TransferTool::Input(const std::string& name) const {
-  const absl::StatusOr<int> opened =
-      name == "-" ? ::dup(in_fd_) : OpenInput(name);
-  if (!opened.ok()) return opened.status();
-  UniqueFd fd(*opened);
-  struct stat status;
-  if (::fstat(fd.get(), &status) != 0) {
-    return absl::UnavailableError(std::strerror(errno));
-  }
-  if (S_ISREG(status.st_mode)) return fd;
-  if (S_ISDIR(status.st_mode)) {
-    return absl::UnavailableError(std::strerror(EISDIR));
-  }
-  return Collect(fd.get());
-}
-
 // With what it is about before it.
 std::string TransferTool::OfInput(const absl::Status& status) const {
   return absl::StrCat(arguments_.file == "-" ? "standard input"
@@ -217,7 +100,7 @@ std::string TransferTool::OfInput(const absl::Status& status) const {
 }
 
 int TransferTool::Import() {
-  absl::StatusOr<UniqueFd> input = Input(arguments_.file);
+  absl::StatusOr<UniqueFd> input = OpenSnapshot(arguments_.file, in_fd_);
   if (!input.ok()) return Fail(OfInput(input.status()));
   json params = {{"orphans", arguments_.drop_orphans ? "drop" : "keep"},
                  {"policy", arguments_.policy}};
@@ -229,11 +112,14 @@ int TransferTool::Import() {
   const auto answer = Ask("state.import", std::move(params), input->get());
   if (answer == nullptr) return 1;
   output_.Put("state.import", *answer);
-  const int status = ExitStatusOf(Text(*answer, "code"));
+  const int status = ExitStatusOfImport(Text(*answer, "code"));
+  const std::string said = ExplainImport(
+      *answer, arguments_.filter,
+      arguments_.file == "-" ? "FILE" : arguments_.file);
   if (status == 0) {
-    output_.Say(Explain(*answer));
+    output_.Say(said);
   } else {
-    Fail(Explain(*answer));
+    Fail(said);
   }
   return status;
 }
@@ -263,12 +149,12 @@ int TransferTool::Metrics() {
 }
 
 absl::StatusOr<ReadResult> TransferTool::ReadInput(size_t* bytes) const {
-  absl::StatusOr<UniqueFd> input = Input(arguments_.file);
+  absl::StatusOr<UniqueFd> input = OpenSnapshot(arguments_.file, in_fd_);
   if (!input.ok()) return input.status();
   const off_t size = ::lseek(input->get(), 0, SEEK_END);
-  if (size < 0 || static_cast<uint64_t>(size) > kMaxSnapshot) {
+  if (size < 0 || static_cast<uint64_t>(size) > kMaxSnapshotBytes) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("longer than ", kMaxSnapshot, " bytes"));
+        absl::StrCat("longer than ", kMaxSnapshotBytes, " bytes"));
   }
   std::vector<uint8_t> all(static_cast<size_t>(size));
   for (size_t done = 0; done < all.size();) {
@@ -280,7 +166,7 @@ absl::StatusOr<ReadResult> TransferTool::ReadInput(size_t* bytes) const {
   }
   *bytes = all.size();
   SnapshotLimits limits;
-  limits.bytes = kMaxSnapshot;
+  limits.bytes = kMaxSnapshotBytes;
   return ReadSnapshot(all, limits);
 }
 

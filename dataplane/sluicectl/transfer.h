@@ -52,6 +52,8 @@ bool IsTransferCommand(std::span<const std::string> words);
 absl::StatusOr<TransferArguments> ParseTransferArguments(
     std::span<const std::string> words);
 std::string_view TransferUsage();
+// Of it, what is about the command that the words name.
+std::string TransferUsageFor(std::span<const std::string> words);
 
 // Exit statuses of `state import` beside 0 (restored, or applied before) and 1
 // (refused, failed, or not asked).
@@ -79,8 +81,6 @@ class TransferTool {
                                       nlohmann::json params,
                                       int descriptor = -1);
   int Fail(std::string_view message);
-  // The file, or what standard input has; a plain file in any case.
-  absl::StatusOr<UniqueFd> Input(const std::string& name) const;
   std::string OfInput(const absl::Status& status) const;
   absl::StatusOr<ReadResult> ReadInput(size_t* bytes) const;
 

@@ -141,9 +141,24 @@ absl::StatusOr<TransferArguments> ParseTransferArguments(
                command.verb == names[1];
       });
   if (found == kCommands.end()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        names.front(), names.size() > 1 ? " " + names[1] : "",
-        ": there is no such command"));
+    std::vector<std::string_view> verbs;
+    for (const CommandWords& command : kCommands) {
+      if (command.noun == names[0]) verbs.push_back(command.verb);
+    }
+    const std::string_view nearest =
+        names.size() > 1 ? Nearest(names[1], verbs) : std::string_view();
+    std::string known;
+    for (const std::string_view verb : verbs) {
+      absl::StrAppend(&known, known.empty() ? "" : ", ", View(verb));
+    }
+    return absl::InvalidArgumentError(
+        names.size() == 1
+            ? absl::StrCat(names[0], " needs a verb; there are ", known)
+            : absl::StrCat("unknown command: ", names[0], " ", names[1],
+                           nearest.empty()
+                               ? absl::StrCat("; there are ", known)
+                               : absl::StrCat("; did you mean ", names[0],
+                                              " ", View(nearest), "?")));
   }
   a.command = found->command;
   if (names.size() > 2) a.file = names[2];
@@ -169,6 +184,38 @@ std::string_view TransferUsage() {
          "       general: -p SOCKET, --socket SOCKET, --json, -q\n"
          "exit status of state import: 0 restored, or applied before;\n"
          "1 refused or failed; 3 conflict; 4 busy, try again; 5 cancelled\n";
+}
+
+std::string TransferUsageFor(std::span<const std::string> words) {
+  std::string usage;
+  for (const CommandWords& command : kCommands) {
+    if (std::ranges::find(words, command.noun) == words.end()) continue;
+    const bool verb_given =
+        std::ranges::find(words, command.verb) != words.end();
+    // The lines that begin with the command, and what they go on with.
+    const std::string begin = absl::StrCat(
+        "sluicectl ", View(command.noun), " ",
+        command.noun == "snapshot" ? "show|verify" : View(command.verb));
+    bool taken = false;
+    std::string lines;
+    for (std::string_view rest = TransferUsage(); !rest.empty();) {
+      const std::string_view line = rest.substr(0, rest.find('\n') + 1);
+      rest.remove_prefix(line.size());
+      if (line.find("sluicectl ") != std::string_view::npos) {
+        taken = line.find(begin) != std::string_view::npos;
+      } else if (!line.starts_with("                 ")) {
+        taken = false;
+      }
+      if (taken) lines += line;
+    }
+    if (verb_given) {
+      usage = lines;
+      break;
+    }
+    if (usage.find(lines) == std::string::npos) usage += lines;
+  }
+  if (!usage.empty()) usage.replace(0, 7, "usage: ");
+  return usage;
 }
 
 }  // namespace sluice

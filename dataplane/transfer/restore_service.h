@@ -94,6 +94,7 @@ class RestoreService final : public TransferControl {
   absl::StatusOr<std::vector<RestoreListing>> Restores(
       std::string_view filter) override;
   RestoreLimits Limits() const override { return options_.limits; }
+  const TransferLimits& transfer_limits() const { return options_.transfers; }
   TransferMetrics Metrics() override;
 
  private:

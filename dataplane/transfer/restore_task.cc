@@ -167,6 +167,7 @@ absl::Status RestoreTask::Prepare(SharedBytes bytes) {
   const ImportChoice& choice = source_->choice();
   ImportOptions options;
   options.policy = choice.policy;
+  options.run_time_tables = choice.run_time_tables;
   options.orphans = choice.orphans;
   options.from_filter =
       choice.from_filter.empty() ? filter_.name : choice.from_filter;

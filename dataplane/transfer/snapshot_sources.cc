@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/descriptor_io.h"
 #include "dataplane/base/file_io.h"
 #include "dataplane/base/text.h"
 #include "restore/snapshot_format.h"
@@ -42,6 +43,22 @@ absl::StatusOr<SharedBytes> FileSource::Read(const SnapshotReading& reading) {
   TransferPace pace(limits_, TransferClock());
   absl::StatusOr<std::vector<uint8_t>> bytes = ReadWholeFile(
       path_, reading.max_bytes, [&](uint64_t moved) -> absl::Status {
+        absl::Status status =
+            reading.guard != nullptr ? reading.guard(moved) : absl::OkStatus();
+        return status.ok() ? pace.Look(moved, TransferClock()) : status;
+      });
+  if (!bytes.ok()) return bytes.status();
+  return Shared(*std::move(bytes));
+}
+
+absl::StatusOr<SharedBytes> DescriptorSource::Read(
+    const SnapshotReading& reading) {
+  if (::lseek(file_->get(), 0, SEEK_SET) < 0) {
+    return SystemError("the snapshot", errno);
+  }
+  TransferPace pace(limits_, TransferClock());
+  absl::StatusOr<std::vector<uint8_t>> bytes = ReadDescriptor(
+      file_->get(), reading.max_bytes, [&](uint64_t moved) -> absl::Status {
         absl::Status status =
             reading.guard != nullptr ? reading.guard(moved) : absl::OkStatus();
         return status.ok() ? pace.Look(moved, TransferClock()) : status;

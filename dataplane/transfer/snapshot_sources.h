@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "dataplane/base/unique_fd.h"
 #include "dataplane/transfer/transfer_limits.h"
 #include "restore/import.h"
 #include "restore/snapshot.h"
@@ -22,6 +23,8 @@ namespace sluice {
 struct ImportChoice {
   // Rules, options and tables come from the snapshot too.
   bool policy = false;
+  // Without them: what was added at run time to tables that are here, too.
+  bool run_time_tables = false;
   // Whose snapshot it has to be; empty: that of the filter that is restored.
   std::string from_filter{};
   OrphanPolicy orphans = OrphanPolicy::kKeep;
@@ -66,6 +69,20 @@ class FileSource final : public TransferSource {
 
  private:
   const std::string path_;
+  const TransferLimits limits_;
+};
+
+// A plain file that somebody has passed: it is read from its beginning each
+// time, by nobody else meanwhile.
+class DescriptorSource final : public TransferSource {
+ public:
+  DescriptorSource(std::shared_ptr<UniqueFd> file, const ImportChoice& choice,
+                   const TransferLimits& limits)
+      : TransferSource(choice), file_(std::move(file)), limits_(limits) {}
+  absl::StatusOr<SharedBytes> Read(const SnapshotReading& reading) override;
+
+ private:
+  const std::shared_ptr<UniqueFd> file_;
   const TransferLimits limits_;
 };
 

@@ -6,6 +6,8 @@
 #include <array>
 
 #include "dataplane/forward/topology.h"
+#include "dataplane/workers/plane.h"
+#include "packet/fragment.h"
 
 namespace sluice {
 namespace {
@@ -37,14 +39,52 @@ void BurstJudge::Judge(uint16_t port, PacketBurst& burst) {
 
 void BurstJudge::JudgeBy(const FilterEnds& filters, uint16_t port,
                          PacketBurst& burst) {
+  if (HasFragments(burst)) [[unlikely]] {
+    pipeline_.Reassemble(port, burst, *round_.topology, filters, round_.now);
+    if (plane_.steering.workers() > 1) PassOn(port, burst);
+  }
   pipeline_.Judge(port, burst, *round_.topology, filters, round_.now, result_);
   if (result_.forward_count > 0) {
-    transmitter_.Send(port, round_.topology->ports[port].peer,
-                      std::span(result_.forward).first(result_.forward_count));
+    ForEachDeparture(result_, [&](std::span<rte_mbuf*> mbufs) {
+      transmitter_.Send(port, round_.topology->ports[port].peer, mbufs);
+    });
   }
   if (result_.answer_count > 0) {
     transmitter_.Send(port, port,
                       std::span(result_.answers).first(result_.answer_count));
+  }
+}
+
+// Fragments find each other by their addresses; the whole has ports, and so
+// another owner perhaps.
+void BurstJudge::PassOn(uint16_t port, PacketBurst& burst) {
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    PacketInfo& info = burst.infos[i];
+    if (info.kind != Kind::kIp || !info.has(kReassembled)) continue;
+    rte_mbuf* mbuf = burst.mbufs[i];
+    uint16_t owner = plane_.steering.Owner(*mbuf, info);
+    mbuf->port = port;
+    if (owner != worker_ && (round_.stalled & 1u << owner) != 0) {
+      // Whoever stands in for it judges by the filters' fail policies.
+      owner = SubstituteOf(owner, plane_.steering.workers(),
+                           round_.stalled & ~(1u << worker_));
+      mbuf->port = static_cast<uint16_t>(port | kOrphanPort);
+    }
+    if (owner == worker_ && mbuf->port == port) continue;
+    info.kind = Kind::kTaken;
+    const uint32_t fragments = CountFragments(*mbuf);
+    if (owner == worker_) {
+      PacketBurst orphan;
+      orphan.count = 1;
+      orphan.mbufs[0] = mbuf;
+      mbuf->port = port;
+      ParseBurst(orphan, parse_);
+      JudgeOrphans(port, orphan);
+    } else if (plane_.handoff->Send(worker_, owner, std::span(&mbuf, 1)) == 1) {
+      totals_.handed_out.Add(fragments);
+    } else {
+      transmitter_.Drop(port, std::span(&mbuf, 1), DropReason::kHandoffFull);
+    }
   }
 }
 

@@ -19,14 +19,18 @@
 
 namespace sluice {
 
+struct Plane;
+
 class BurstJudge {
  public:
   // All outlive it.
   BurstJudge(uint16_t worker, const ParseOptions& parse,
              const RoundContext* round, FilterViews* views,
              Pipeline* pipeline, Transmitter* transmitter,
-             WorkerTotals* totals)
-      : parse_(parse),
+             WorkerTotals* totals, Plane* plane)
+      : worker_(worker),
+        plane_(*plane),
+        parse_(parse),
         round_(*round),
         views_(*views),
         pipeline_(*pipeline),
@@ -55,6 +59,8 @@ class BurstJudge {
   // The filters at the ends at which a packet is judged; null where none is.
   GateEnds JudgingEnds(uint16_t port);
   void JudgeBy(const FilterEnds& filters, uint16_t port, PacketBurst& burst);
+  // Hands over datagrams that were put together here and are another's.
+  void PassOn(uint16_t port, PacketBurst& burst);
   // Whether its packets need the gate: they do not go on, or some wait there.
   bool Gated(const FilterView& view) const {
     return !view.open() || (holds_any() && view.filter != nullptr &&
@@ -65,6 +71,8 @@ class BurstJudge {
   void Replay(std::span<rte_mbuf*> mbufs);
   void DropHeld(std::span<rte_mbuf*> mbufs);
 
+  const uint16_t worker_;
+  Plane& plane_;
   const ParseOptions parse_;
   const RoundContext& round_;
   FilterViews& views_;

@@ -31,6 +31,10 @@ class PointerRing {
   std::unique_ptr<rte_ring, Free> ring_;
 };
 
+// In an mbuf's port number, on its way between workers: it belongs to a worker
+// that does not run.
+inline constexpr uint16_t kOrphanPort = 0x8000;
+
 class Handoff {
  public:
   // `capacity` packets in the ring of each pair.

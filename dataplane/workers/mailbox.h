@@ -24,7 +24,7 @@ struct WorkerView {
   StateTable* states = nullptr;
   std::span<const PortCounters> ports{};
   const WorkerTotals* totals = nullptr;
-  uint32_t held = 0;     // packets that wait for a restore
+  uint32_t held = 0;  // packets that wait for a restore or other fragments
   uint32_t packets = 0;  // of the round
   Tick now = 0;
 };

@@ -11,14 +11,13 @@
 #include "dataplane/workers/plane.h"
 #include "dataplane/workers/transmitter.h"
 #include "dataplane/workers/worker_totals.h"
+#include "packet/fragment.h"
 #include "packet/inner.h"
 
 namespace sluice {
 namespace {
 
-// In an mbuf's port number, on its way between workers: it belongs to a worker
-// that does not run.
-constexpr uint16_t kOrphan = 0x8000;
+constexpr uint16_t kOrphan = kOrphanPort;
 static_assert(kMaxPorts <= kOrphan);
 
 }  // namespace
@@ -108,7 +107,9 @@ uint32_t Steerer::Receive(uint16_t from, PacketBurst& burst) {
   std::array<rte_mbuf*, kMaxBurst> mbufs;
   const uint32_t count = plane_.handoff->Receive(worker_, from, mbufs);
   if (count == 0) return 0;
-  totals_.handed_in.Add(count);
+  uint32_t packets = 0;
+  for (uint32_t i = 0; i < count; ++i) packets += CountFragments(*mbufs[i]);
+  totals_.handed_in.Add(packets);
   // One burst for each port of arrival; they were counted as received there.
   uint32_t left = count == kMaxBurst ? ~0u : (1u << count) - 1;
   while (left != 0) {

@@ -6,6 +6,7 @@
 
 #include "dataplane/workers/plane.h"
 #include "dataplane/workers/worker_totals.h"
+#include "packet/fragment.h"
 
 namespace sluice {
 namespace {
@@ -125,7 +126,10 @@ std::span<rte_mbuf*> Transmitter::Join(uint16_t arrival,
 
 void Transmitter::Drop(uint16_t port, std::span<rte_mbuf*> mbufs,
                        DropReason reason) {
-  counters_[port].drops[static_cast<size_t>(reason)].Add(mbufs.size());
+  // What was put together had arrived as so many packets.
+  uint64_t packets = 0;
+  for (const rte_mbuf* mbuf : mbufs) packets += CountFragments(*mbuf);
+  counters_[port].drops[static_cast<size_t>(reason)].Add(packets);
   rte_pktmbuf_free_bulk(mbufs.data(), static_cast<unsigned>(mbufs.size()));
 }
 

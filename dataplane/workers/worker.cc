@@ -19,6 +19,7 @@ namespace {
 // it, so that ends keep up with beginnings.
 constexpr uint32_t kExpiryBudget = 64;
 constexpr uint32_t kExpectationBudget = 16;
+constexpr uint32_t kFragmentBudget = 64;
 
 // Rounds without packets before a worker that may sleep does, and before it
 // sleeps longer.
@@ -38,7 +39,8 @@ Worker::Worker(Options options, Plane* plane,
       transmitter_(options_.index, plane, shard_->counters(), &totals_),
       views_(options_.index, &round_, &plane->filters, &shard_->states()),
       judge_(options_.index, {.verify_checksums = options_.verify_checksums},
-             &round_, &views_, &shard_->pipeline(), &transmitter_, &totals_),
+             &round_, &views_, &shard_->pipeline(), &transmitter_, &totals_,
+             plane),
       steerer_(options_.index, {.verify_checksums = options_.verify_checksums},
                plane, &round_, &judge_, &transmitter_, &totals_),
       queues_(options_.index, plane) {}
@@ -73,6 +75,7 @@ void Worker::Run() {
     // Without a drain, or by the last packets of one.
     while (judge_.AbandonHeld(plane_.filters) > 0) {
     }
+    shard_->pipeline().ClearFragments();
   }
   rte_rcu_qsbr_thread_offline(plane_.quiescence, options_.index);
   rte_rcu_qsbr_thread_unregister(plane_.quiescence, options_.index);
@@ -91,6 +94,9 @@ void Worker::BeginRound() {
     // is its own, and the tokens keep it apart from who stands in for it.
     const uint32_t others = stalled & ~(1u << options_.index);
     queues_.Adopt(*round_.topology, others);
+    if (!shard_->pipeline().fragments().empty()) {
+      shard_->pipeline().ClearFragmentsOf(*round_.topology);
+    }
     transmitter_.Adopt(*round_.topology, others);
   }
   views_.SeeNext();
@@ -111,6 +117,10 @@ uint32_t Worker::Round() {
       packets += steerer_.Receive(from, burst_);
       packets += transmitter_.Receive(from);
     }
+  }
+  // Nothing comes any more that they could wait for.
+  if (!receiving_ && !shard_->pipeline().fragments().empty()) [[unlikely]] {
+    shard_->pipeline().ClearFragments();
   }
   Housekeeping(packets);
   totals_.rounds.Add(1);
@@ -138,6 +148,9 @@ void Worker::Housekeeping(uint32_t packets) {
   if (round_.now != last_expiry_ || expiry_behind_) {
     last_expiry_ = round_.now;
     expiry_behind_ = !shard_->states().Expire(round_.now, kExpiryBudget + 2 * packets);
+    if (!shard_->pipeline().fragments().empty()) {
+      shard_->pipeline().ExpireFragments(round_.now, kFragmentBudget);
+    }
     // One worker is enough for what all share.
     if (options_.index == 0 && !plane_.expectations->empty()) {
       plane_.expectations->Expire(round_.now, kExpectationBudget);
@@ -147,7 +160,8 @@ void Worker::Housekeeping(uint32_t packets) {
                               .states = &shard_->states(),
                               .ports = counters(),
                               .totals = &totals_,
-                              .held = judge_.held(),
+                              .held = judge_.held() +
+                                      shard_->pipeline().fragments().held(),
                               .packets = packets,
                               .now = round_.now});
 }

@@ -252,7 +252,7 @@ class PartBuilder {
       const CompiledRule& rule = policy_.rules[flat.rule];
       Entry& entry = part_->entries.emplace_back();
       entry.rule = flat.rule;
-      entry.anchor_slot = flat.anchor_slot;
+      entry.call = flat.call;
       entry.guard = flat_.in_order ? kNoIndex : flat.guard;
       entry.end = flat.end;
       entry.demoted = demoted_[i];
@@ -465,14 +465,22 @@ std::shared_ptr<const Classifier> Classifier::Build(
   Report& report = result->report_;
   for (const Direction direction : {Direction::kIn, Direction::kOut}) {
     for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-      std::optional<classify::FlatRules> flat =
-          classify::Flatten(policy, direction, family, bounds.most_rules);
-      if (flat && flat->rules.size() < bounds.least_rules) continue;
+      PartReport& own = report.parts[static_cast<size_t>(direction)]
+                                    [family == Family::kIpv6];
+      if (policy.rules.size() < bounds.least_rules) continue;
+      std::optional<classify::FlatRules> flat = classify::Flatten(
+          policy, direction, family, bounds.most_rules, &own.walked);
+      if (flat && flat->rules.size() < bounds.least_rules) {
+        own.walked = classify::WalkReason::kFew;
+        continue;
+      }
       std::unique_ptr<const classify::Part> part;
       if (flat) {
+        own.rules = flat->rules.size();
         classify::PartBuilder builder(policy, *std::move(flat), family,
                                       interfaces, bounds);
         part = builder.Run();
+        if (part == nullptr) own.walked = classify::WalkReason::kClasses;
       }
       if (part == nullptr) {
         ++report.walked;

@@ -4,7 +4,9 @@
 // the packet; it has no I/O, clock or globals. The plain interpreter
 // (Evaluate()) is its oracle.
 //
-// A classifier belongs to one compiled policy and is as immutable. Rules are
+// A classifier belongs to one compiled policy and is as immutable; compiled
+// again for another filter, under the same interfaces, the same policy has the
+// same one (PolicyPool). Rules are
 // flattened, one list for each direction and family. Each dimension (source,
 // destination, both ports, the rest of the headers, the interface) sorts its
 // values into classes: the values of a class are in the conditions of the same
@@ -51,7 +53,7 @@ enum Dimension : uint8_t {
 // A rule as the worker side needs it.
 struct Entry {
   uint32_t rule;         // of CompiledPolicy::rules
-  uint32_t anchor_slot;  // of the innermost call around it, or kNoRuleSlot
+  uint32_t call;         // the innermost around it, as `rule`, or kNoIndex
   uint32_t guard;        // see FlatRule; used when rules are not in order
   uint32_t end;          // see FlatRule
   uint32_t demoted;      // into Part::demoted, or kNoIndex
@@ -145,7 +147,13 @@ class Classifier {
   }
 
   // For diagnosis.
+  struct PartReport {
+    // kNone: it was built.
+    classify::WalkReason walked = classify::WalkReason::kFew;
+    size_t rules = 0;     // anchors written out; of those that are walked: 0
+  };
   struct Report {
+    std::array<std::array<PartReport, 2>, 2> parts;  // as part()
     size_t entries = 0;
     size_t listed = 0;    // of them
     size_t records = 0;
@@ -155,7 +163,7 @@ class Classifier {
     // Conditions of so many rules would have taken too many blocks, and are
     // verified packet by packet instead.
     size_t demoted = 0;
-    // Parts with enough rules that were not built for a bound.
+    // Parts with enough rules that were not built.
     size_t walked = 0;
   };
   const Report& report() const { return report_; }

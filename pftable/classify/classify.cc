@@ -1,5 +1,7 @@
 #include "pftable/classify/classify.h"
 
+#include <algorithm>
+
 #include "pftable/classify/cursor.h"
 #include "pftable/engine/scan.h"
 
@@ -68,15 +70,33 @@ ClassKey KeyOf(const Part& part, const Classes& classes) {
       .link = static_cast<uint16_t>(numbers[classify::kLink])};
 }
 
-// What a cursor reads first.
-void Prefetch(const Part& part, const Classes& classes) {
+// What a cursor reads, a step of the way at a time: where the lists and rows of
+// the classes are, then what is in them.
+void PrefetchPlaces(const Part& part, const Classes& classes) {
   for (const Dimension d : part.listed) {
-    const std::span<const classify::Record> list =
-        part.lists[d].list(classes.numbers[d]);
-    __builtin_prefetch(list.data());
+    __builtin_prefetch(&part.lists[d].offsets[classes.numbers[d]]);
   }
   for (const Dimension d : part.active) {
     __builtin_prefetch(part.rows[d].row(classes.numbers[d]));
+  }
+}
+void PrefetchContents(const Part& part, const Classes& classes) {
+  constexpr size_t kLine = 64;
+  constexpr size_t kMostLines = 4;  // the processor sees that more follow
+  for (const Dimension d : part.listed) {
+    const std::span<const classify::Record> list =
+        part.lists[d].list(classes.numbers[d]);
+    const auto* const bytes = reinterpret_cast<const char*>(list.data());
+    const size_t lines =
+        std::min(kMostLines, (list.size_bytes() + kLine - 1) / kLine);
+    for (size_t line = 0; line < lines; ++line) {
+      __builtin_prefetch(bytes + line * kLine);
+    }
+  }
+  for (const Dimension d : part.active) {
+    const classify::DimensionRows& rows = part.rows[d];
+    const uint64_t* const row = rows.row(classes.numbers[d]);
+    if (row[0] != 0) __builtin_prefetch(&rows.ids[row[rows.words]]);
   }
 }
 
@@ -114,6 +134,12 @@ class CandidateScan {
     }
   }
 
+  // Classifiers may be shared, slots are the filter's own.
+  uint32_t AnchorSlot(const Entry& entry) const {
+    return entry.call == kNoIndex ? kNoRuleSlot
+                                  : policy_.rules[entry.call].slot;
+  }
+
   bool Matches(const Entry& entry, const CompiledRule& rule) {
     counters_.evaluations(rule.slot).Add(1);
     for (uint32_t d = entry.demoted; d != kNoIndex; d = part_.demoted[d].next) {
@@ -129,7 +155,7 @@ class CandidateScan {
     }
     const CompiledRule& rule = policy_.rules[entry.rule];
     if (!Matches(entry, rule)) return false;
-    scan_.Take(rule, entry.anchor_slot);
+    scan_.Take(rule, AnchorSlot(entry));
     return true;
   }
 
@@ -144,7 +170,7 @@ class CandidateScan {
       if (entry.end != kNoIndex) skip_ = entry.end;
       return false;
     }
-    scan_.Take(rule, entry.anchor_slot);
+    scan_.Take(rule, AnchorSlot(entry));
     if (entry.end == kNoIndex) return rule.quick;
     if (rule.quick) calls_[depth_++] = {entry.end, scan_.decisions()};
     return false;
@@ -204,12 +230,15 @@ void FindCandidates(const Classifier& classifier, Direction direction,
     for (uint32_t k = 0; k < count; ++k) {
       if (lists[k]->key != keys[k]) {
         missing[missing_count++] = k;
-        Prefetch(*part, classes[k]);
+        PrefetchPlaces(*part, classes[k]);
         continue;
       }
       Candidates& candidates = out[places[k]];
       candidates.list = *lists[k];
       candidates.complete = true;
+    }
+    for (uint32_t m = 0; m < missing_count; ++m) {
+      PrefetchContents(*part, classes[missing[m]]);
     }
     for (uint32_t m = 0; m < missing_count; ++m) {
       const uint32_t k = missing[m];
@@ -223,6 +252,30 @@ void FindCandidates(const Classifier& classifier, Direction direction,
       }
     }
   }
+}
+
+void PrefetchCandidates(const Generation& generation,
+                        std::span<const Candidates> candidates) {
+  const std::vector<CompiledRule>& rules = generation.policy->rules;
+  const CompiledRule* first[kMaxBurst];
+  uint32_t count = 0;
+  for (const Candidates& c : candidates) {
+    if (c.part == nullptr || !c.complete || c.list.count == 0) continue;
+    __builtin_prefetch(&c.part->entries[c.list.entries[0]]);
+  }
+  for (const Candidates& c : candidates) {
+    if (c.part == nullptr || !c.complete || c.list.count == 0) continue;
+    const Entry& entry = c.part->entries[c.list.entries[0]];
+    const CompiledRule* const rule = &rules[entry.rule];
+    __builtin_prefetch(&rule->action);
+    __builtin_prefetch(&rule->record);
+    if (entry.verify) {
+      __builtin_prefetch(rule);
+      __builtin_prefetch(&rule->source);
+    }
+    first[count++] = rule;
+  }
+  for (uint32_t i = 0; i < count; ++i) __builtin_prefetch(first[i]->record);
 }
 
 namespace {

@@ -31,6 +31,10 @@ void FindCandidates(const Classifier& classifier, Direction direction,
                     std::span<const PacketInfo* const> packets,
                     VerdictCache& cache, std::span<Candidates> out);
 
+// What their evaluation reads first. candidates.size() <= kMaxBurst.
+void PrefetchCandidates(const Generation& generation,
+                        std::span<const Candidates> candidates);
+
 // The verdict of a packet with these candidates, which were found for the
 // direction and interface of `input`. As Evaluate(), but for
 // `counters.evaluations`, which counts candidates, and tables' lookups, of

@@ -4,6 +4,10 @@
 #ifndef SLUICE_PFTABLE_CLASSIFY_CURSOR_H_
 #define SLUICE_PFTABLE_CLASSIFY_CURSOR_H_
 
+#ifdef __SSE4_1__
+#include <smmintrin.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -42,14 +46,32 @@ class ListCursor {
   }
 
  private:
-  bool Fits(const Record& record, const Classes& classes) const {
-    // Without branches: how many bounds are broken.
+  static bool Inside(const Record& record,
+                     const std::array<uint32_t, kCompared>& compared) {
+#ifdef __SSE4_1__
+    static_assert(kCompared == 4);
+    const auto load = [](const uint32_t* numbers) {
+      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(numbers));
+    };
+    const __m128i at = load(compared.data());
+    // What lies between two numbers is both the greater of it and the low one,
+    // and the lesser of it and the high one.
+    const __m128i inside = _mm_and_si128(
+        _mm_cmpeq_epi32(_mm_max_epu32(at, load(record.low.data())), at),
+        _mm_cmpeq_epi32(_mm_min_epu32(at, load(record.high.data())), at));
+    return _mm_movemask_epi8(inside) == 0xffff;
+#else
     uint32_t outside = 0;
     for (size_t i = 0; i < kCompared; ++i) {
-      outside += classes.compared[i] < record.low[i];
-      outside += classes.compared[i] > record.high[i];
+      outside += compared[i] < record.low[i];
+      outside += compared[i] > record.high[i];
     }
-    return outside == 0 &&
+    return outside == 0;
+#endif
+  }
+
+  bool Fits(const Record& record, const Classes& classes) const {
+    return Inside(record, classes.compared) &&
            part_->transport.holds().Get(classes.numbers[kTransport],
                                         record.transport) &&
            part_->link.holds.Get(classes.numbers[kLink], record.link);

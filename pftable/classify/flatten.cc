@@ -5,6 +5,8 @@
 #include <map>
 #include <utility>
 
+#include "pftable/classify/rule_fields.h"
+
 namespace sluice::classify {
 namespace {
 
@@ -90,11 +92,14 @@ class Flattener {
         most_(most),
         transports_(&result_.transports) {}
 
-  std::optional<FlatRules> Run() {
-    FindOrder();
+  std::optional<FlatRules> Run(WalkReason* reason) {
+    *reason = WalkReason::kUnknownField;
+    if (!FindOrder()) return std::nullopt;
     Context outside;
     outside.transports = {};
+    *reason = WalkReason::kAnchors;
     if (!Walk(0, outside)) return std::nullopt;
+    *reason = WalkReason::kNone;
     return std::move(result_);
   }
 
@@ -104,19 +109,33 @@ class Flattener {
     IntervalSet source, destination, source_port, destination_port;
     std::vector<TransportCondition> transports;
     std::vector<InterfaceCondition> links;
-    uint32_t anchor_slot = kNoRuleSlot;
+    uint32_t call = kNoIndex;
     uint32_t guard = kNoIndex;
   };
 
-  void FindOrder() {
+  // False: a rule may change what later ones are asked, and nobody has said
+  // that it does not.
+  bool FindOrder() {
     for (const CompiledRule& rule : policy_.rules) {
+      if (rule.action != RuleAction::kPass &&
+          rule.action != RuleAction::kBlock &&
+          rule.action != RuleAction::kMatch) {
+        continue;  // not among those that are flattened
+      }
+      if (!Applies(rule)) continue;
+      const bool is_match = !rule.is_call && rule.action == RuleAction::kMatch;
+      const bool unknown = FieldsOf(rule).unknown;
+      if (unknown && is_match) return false;
       if (rule.tag != kNoTag || rule.tagged != kNoTag ||
-          (rule.is_call && rule.quick) ||
-          (!rule.is_call && rule.action == RuleAction::kMatch)) {
+          (rule.is_call && rule.quick) || is_match || unknown) {
         result_.in_order = true;
-        return;
       }
     }
+    return true;
+  }
+
+  uint32_t IndexOf(const CompiledRule& rule) const {
+    return static_cast<uint32_t>(&rule - policy_.rules.data());
   }
 
   bool Applies(const CompiledRule& rule) const {
@@ -128,9 +147,7 @@ class Flattener {
 
   // Adds the rule's conditions. False: it can never match.
   bool Narrow(const CompiledRule& rule, Context& context, bool* verify) const {
-    *verify = rule.max_packet_size != 0 || rule.has_tos ||
-              rule.probability != 0 || rule.tagged != kNoTag ||
-              rule.received_on.kind != InterfaceCondition::Kind::kNone;
+    *verify = FieldsOf(rule).verified;
     const std::pair<const AddressCondition*, IntervalSet*> ends[] = {
         {&rule.source, &context.source},
         {&rule.destination, &context.destination}};
@@ -183,8 +200,8 @@ class Flattener {
            bool verify) {
     if (result_.rules.size() >= most_) return false;
     FlatRule& flat = result_.rules.emplace_back();
-    flat.rule = static_cast<uint32_t>(&rule - policy_.rules.data());
-    flat.anchor_slot = outer.anchor_slot;
+    flat.rule = IndexOf(rule);
+    flat.call = outer.call;
     flat.source = std::move(own.source);
     flat.destination = std::move(own.destination);
     flat.source_port = std::move(own.source_port);
@@ -223,11 +240,10 @@ class Flattener {
       Context copy = own;
       if (!Add(call, outer, copy, verify)) return false;
     }
-    own.anchor_slot = call.slot;
+    own.call = IndexOf(call);
     if (verify) {
       result_.guards.push_back(
-          {.rule = static_cast<uint32_t>(&call - policy_.rules.data()),
-           .outer = outer.guard});
+          {.rule = IndexOf(call), .outer = outer.guard});
       own.guard = static_cast<uint32_t>(result_.guards.size() - 1);
     }
     for (uint32_t c = call.call_begin; c < call.call_end; ++c) {
@@ -268,10 +284,26 @@ TransportCondition TransportCondition::Of(const CompiledRule& rule) {
   return c;
 }
 
+std::string_view Explain(WalkReason reason) {
+  switch (reason) {
+    case WalkReason::kNone:
+      return "";
+    case WalkReason::kFew:
+      return "few rules";
+    case WalkReason::kAnchors:
+      return "anchors call each other too often";
+    case WalkReason::kUnknownField:
+      return "match rules that change what later rules see";
+    case WalkReason::kClasses:
+      return "too many overlapping conditions";
+  }
+  return "";
+}
+
 std::optional<FlatRules> Flatten(const CompiledPolicy& policy,
                                  Direction direction, Family family,
-                                 size_t most) {
-  return Flattener(policy, direction, family, most).Run();
+                                 size_t most, WalkReason* reason) {
+  return Flattener(policy, direction, family, most).Run(reason);
 }
 
 }  // namespace sluice::classify

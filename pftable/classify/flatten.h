@@ -7,6 +7,7 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "packet/packet.h"
@@ -15,7 +16,6 @@
 #include "pftable/engine/generation.h"
 
 namespace sluice::classify {
-
 
 // An address in network order, as PacketInfo has it.
 inline Number NumberOf(Family family, const std::array<uint8_t, 16>& bytes) {
@@ -47,7 +47,7 @@ struct TransportCondition {
 // One rule where evaluation meets it.
 struct FlatRule {
   uint32_t rule = 0;  // of CompiledPolicy::rules
-  uint32_t anchor_slot = kNoRuleSlot;
+  uint32_t call = kNoIndex;  // the innermost around it, as `rule`
   // A call, kept because it does something of its own: the position after the
   // last rule that it leads to.
   uint32_t end = kNoIndex;
@@ -82,10 +82,22 @@ struct FlatRules {
   bool in_order = false;
 };
 
-// Nothing if anchors multiply to more than `most` rules.
+// Why rules are walked one by one.
+enum class WalkReason : uint8_t {
+  kNone,          // they are not
+  kFew,           // that is faster
+  kAnchors,       // written out, anchors are more rules than the bound
+  kUnknownField,  // of a match rule; see rule_fields.h
+  kClasses,       // more classes than the bounds have room for
+};
+// As an operator reads it; "" for kNone.
+std::string_view Explain(WalkReason reason);
+
+// Nothing, and the reason, if anchors multiply to more than `most` rules, or if
+// a match rule has a field that rule_fields.cc does not know.
 std::optional<FlatRules> Flatten(const CompiledPolicy& policy,
                                  Direction direction, Family family,
-                                 size_t most);
+                                 size_t most, WalkReason* reason);
 
 }  // namespace sluice::classify
 

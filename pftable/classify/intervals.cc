@@ -29,7 +29,7 @@ uint64_t Be64At(const uint8_t* bytes) {
 template <typename Node, typename Signed, typename Key>
 void BuildLevels(std::span<const Key> starts, std::vector<Node>& nodes,
                  std::vector<SearchLevel>& levels) {
-  constexpr uint32_t kFanout = std::tuple_size_v<decltype(Node::keys)>;
+  constexpr uint32_t kFanout = Node::kFanout;
   constexpr Key kFlip = Key{1} << (sizeof(Key) * 8 - 1);
   std::vector<std::vector<Node>> built;  // the leaves first
   std::vector<uint32_t> lasts;
@@ -117,11 +117,13 @@ bool Sweep(std::span<const IntervalSet* const> sets, Number top, size_t most,
   }
 }
 
-void Search32::Build(std::span<const uint32_t> starts) {
+void Search32::Build(std::span<const uint32_t> starts, Vectors vectors) {
+  find_ = Find32By(vectors);
   BuildLevels<Node, int32_t>(starts, nodes_, levels_);
 }
 
-void Search64::Build(std::span<const uint64_t> starts) {
+void Search64::Build(std::span<const uint64_t> starts, Vectors vectors) {
+  find_ = Find64By(vectors);
   BuildLevels<Node, int64_t>(starts, nodes_, levels_);
 }
 
@@ -176,42 +178,6 @@ void PortClasses::Build(const Intervals& intervals) {
 }
 
 // --- lookups: worker side ---------------------------------------------------
-
-namespace {
-
-// Level by level for all keys, so that they wait for memory together. Below the
-// root, the first key of a node is never above what is looked for.
-template <typename Node, typename Key>
-void FindAll(const std::vector<Node>& nodes,
-             const std::vector<SearchLevel>& levels, const Key* keys,
-             uint32_t count, uint32_t* out) {
-  constexpr uint32_t kFanout = std::tuple_size_v<decltype(Node::keys)>;
-  using Signed = std::make_signed_t<Key>;
-  constexpr Key kFlip = Key{1} << (sizeof(Key) * 8 - 1);
-  for (uint32_t i = 0; i < count; ++i) out[i] = 0;
-  for (const SearchLevel& level : levels) {
-    for (uint32_t i = 0; i < count; ++i) {
-      const Node& node = nodes[level.first + out[i]];
-      const Signed key = static_cast<Signed>(keys[i] ^ kFlip);
-      uint32_t below = 0;
-      for (uint32_t k = 0; k < kFanout; ++k) below += node.keys[k] <= key;
-      // What fills a node up is not above the largest key there is.
-      out[i] = std::min(out[i] * kFanout + below - 1, level.last);
-    }
-  }
-}
-
-}  // namespace
-
-void Search32::Find(const uint32_t* keys, uint32_t count,
-                    uint32_t* out) const {
-  FindAll(nodes_, levels_, keys, count, out);
-}
-
-void Search64::Find(const uint64_t* keys, uint32_t count,
-                    uint32_t* out) const {
-  FindAll(nodes_, levels_, keys, count, out);
-}
 
 void AddressClasses::FindV4(const std::array<uint8_t, 16>* const* addresses,
                             uint32_t count, uint32_t* intervals) const {

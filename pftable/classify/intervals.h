@@ -11,6 +11,7 @@
 #include "packet/packet.h"
 #include "pftable/classify/interval_set.h"
 #include "pftable/classify/rows.h"
+#include "pftable/classify/vectors.h"
 
 namespace sluice::classify {
 
@@ -34,46 +35,41 @@ size_t Span(const IntervalSet& set, std::span<const Number> boundaries,
 bool Sweep(std::span<const IntervalSet* const> sets, Number top, size_t most,
            RowBuilder& rows, Intervals* intervals);
 
-struct SearchLevel {
-  uint32_t first;  // node; the root's level comes first
-  uint32_t last;   // key
-};
-
-// Sixteen sorted 32-bit numbers a node: one cache line and one comparison of
-// vectors a level. Numbers are stored with the highest bit flipped, to be
-// compared as signed ones.
+// Sixteen 32-bit numbers a node.
 class Search32 {
  public:
-  static constexpr uint32_t kFanout = 16;
-  struct alignas(64) Node {
-    std::array<int32_t, kFanout> keys;
-  };
+  using Node = Node32;
 
-  void Build(std::span<const uint32_t> starts);
+  void Build(std::span<const uint32_t> starts,
+             Vectors vectors = BestVectors());
   // The interval that each key is in. `out` may not be `keys`.
-  void Find(const uint32_t* keys, uint32_t count, uint32_t* out) const;
+  void Find(const uint32_t* keys, uint32_t count, uint32_t* out) const {
+    find_(nodes_.data(), levels_, keys, count, out);
+  }
   size_t MemoryUse() const { return nodes_.capacity() * sizeof(Node); }
 
  private:
   std::vector<Node> nodes_;
   std::vector<SearchLevel> levels_;
+  Find32 find_ = Find32By(Vectors::kNone);
 };
 
 // The same for 64-bit numbers, eight a node.
 class Search64 {
  public:
-  static constexpr uint32_t kFanout = 8;
-  struct alignas(64) Node {
-    std::array<int64_t, kFanout> keys;
-  };
+  using Node = Node64;
 
-  void Build(std::span<const uint64_t> starts);
-  void Find(const uint64_t* keys, uint32_t count, uint32_t* out) const;
+  void Build(std::span<const uint64_t> starts,
+             Vectors vectors = BestVectors());
+  void Find(const uint64_t* keys, uint32_t count, uint32_t* out) const {
+    find_(nodes_.data(), levels_, keys, count, out);
+  }
   size_t MemoryUse() const { return nodes_.capacity() * sizeof(Node); }
 
  private:
   std::vector<Node> nodes_;
   std::vector<SearchLevel> levels_;
+  Find64 find_ = Find64By(Vectors::kNone);
 };
 
 // Classes of addresses of one family.

@@ -88,8 +88,13 @@ class PolicyCompiler {
         std::make_unique<std::atomic<uint64_t>[]>(result_->pools.size());
     DefineTables();
     if (context_.classifier) {
+      const auto build = [&] {
+        return Classifier::Build(*result_, context_.interfaces->Views());
+      };
       result_->classifier =
-          Classifier::Build(*result_, context_.interfaces->Views());
+          context_.pool != nullptr
+              ? context_.pool->Share(source_, result_->interface_version, build)
+              : build();
     }
     return std::shared_ptr<const CompiledPolicy>(std::move(result_));
   }
@@ -159,11 +164,14 @@ class PolicyCompiler {
       const size_t translations =
           rules.nat.size() + rules.rdr.size() + rules.binat.size();
       translates |= translations != 0;
-      total += rules.filter.size() + rules.ether.size() + translations;
+      total += rules.filter.size() + rules.scrub.size() +
+               rules.ether.size() + translations;
+      if (!rules.scrub.empty()) result_->has_scrub = true;
     }
     if (total >= context_.rule_slots->capacity()) {
       return absl::ResourceExhaustedError(absl::StrCat(
-          total, " rules, room for ", context_.rule_slots->capacity() - 1));
+          total, " rules, room for ", context_.rule_slots->capacity() - 1,
+          " ([memory] rule_slots)"));
     }
     result_->rules.reserve(total);
     result_->listed.reserve(total);
@@ -175,7 +183,22 @@ class PolicyCompiler {
         return s;
       }
     }
-    if (!translates) return CompileEtherRules();
+    if (translates) {
+      if (absl::Status s = CompileTranslations(); !s.ok()) return s;
+    }
+    for (const Named& named : anchors_) {
+      if (absl::Status s = CompileRuleset(named, named.anchor->rules.scrub,
+                                          std::nullopt,
+                                          &result_->scrub_rulesets,
+                                          /*scrub=*/true);
+          !s.ok()) {
+        return s;
+      }
+    }
+    return CompileEtherRules();
+  }
+
+  absl::Status CompileTranslations() {
     for (const TranslationKind kind :
          {TranslationKind::kNat, TranslationKind::kRdr,
           TranslationKind::kBinat}) {
@@ -193,13 +216,14 @@ class PolicyCompiler {
         }
       }
     }
-    return CompileEtherRules();
+    return absl::OkStatus();
   }
 
   absl::Status CompileRuleset(const Named& named,
                               const std::vector<Rule>& rules,
                               std::optional<TranslationKind> translation,
-                              std::vector<CompiledRuleset>* rulesets) {
+                              std::vector<CompiledRuleset>* rulesets,
+                              bool scrub = false) {
     CompiledRuleset ruleset;
     ruleset.begin = static_cast<uint32_t>(result_->rules.size());
     uint64_t hash = CombineHash(result_->hash, HashText(named.path));
@@ -227,6 +251,7 @@ class PolicyCompiler {
       result_->listed.push_back(ListedRule{.anchor = named.path,
                                            .rule = &rule,
                                            .number = compiled.number,
+                                           .scrub = scrub,
                                            .labels = rule.labels,
                                            .translation = translation});
     }
@@ -265,8 +290,9 @@ class PolicyCompiler {
       compiled.call_end = static_cast<uint32_t>(result_->calls.size());
     }
     for (const std::vector<CompiledRuleset>* rulesets :
-         {&result_->rulesets, &result_->translations[0],
-          &result_->translations[1], &result_->translations[2]}) {
+         {&result_->rulesets, &result_->scrub_rulesets,
+          &result_->translations[0], &result_->translations[1],
+          &result_->translations[2]}) {
       CallChecker checker(*rulesets, result_->rules, result_->calls);
       for (uint32_t i = 0; i < rulesets->size(); ++i) {
         uint32_t place = 0;
@@ -307,9 +333,14 @@ class PolicyCompiler {
     engine.adaptive_by_room = options.adaptive_by_room;
     engine.fail_policy = options.fail_policy;
     engine.reassemble = options.reassemble;
+    engine.syncookies = options.syncookies;
+    engine.syncookies_start_percent = options.syncookies_start_percent;
+    engine.syncookies_end_percent = options.syncookies_end_percent;
     engine.aborts_sctp = options.dialect == Dialect::kFreeBsd;
     engine.if_bound_states = options.state_policy_if_bound;
     engine.pairs_neighbors = options.dialect == Dialect::kFreeBsd;
+    engine.drops_unfragmentable = options.dialect == Dialect::kOpenBsd;
+    engine.routing_is_option = options.dialect == Dialect::kOpenBsd;
     for (const InterfaceMatch& skip : options.skip) {
       if (skip.IsSet()) {
         result_->skip.push_back(rules_.CompileInterface(skip));
@@ -326,7 +357,9 @@ class PolicyCompiler {
             .is_const = table.is_const,
             .counters = table.counters,
             .has_contents = table.has_contents,
-            .contents = ContentsOf(table)});
+            .in_force = table.in_force,
+            .contents =
+                table.in_force ? AddressTable() : ContentsOf(table)});
       }
     }
   }

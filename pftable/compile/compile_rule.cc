@@ -123,6 +123,42 @@ Direction DirectionOf(const Rule& rule) {
   }
 }
 
+// IEEE 802.1p has priorities 0 and 1 the other way round: OpenBSD turns them,
+// FreeBSD writes what the rule says.
+uint8_t PcpOf(uint8_t priority, Dialect dialect) {
+  const bool turned = dialect == Dialect::kOpenBsd && priority <= 1;
+  return turned ? priority ^ 1 : priority;
+}
+
+// What a packet without a tag has.
+uint8_t UntaggedPriority(Dialect dialect) {
+  return dialect == Dialect::kOpenBsd ? 3 : 0;
+}
+
+PacketActions Actions(const Rule& rule, Dialect dialect) {
+  PacketActions actions;
+  const ScrubOptions& scrub = rule.scrub;
+  if (scrub.no_df) actions.flags |= PacketActions::kClearDontFragment;
+  if (scrub.random_id) actions.flags |= PacketActions::kRandomId;
+  if (scrub.reassemble_tcp) actions.flags |= PacketActions::kScrubTcp;
+  actions.min_ttl = scrub.min_ttl;
+  actions.max_mss = scrub.max_mss;
+  // One value for both forms; they are not written together.
+  for (const std::optional<uint8_t>& tos : {scrub.set_tos, rule.set_tos}) {
+    if (!tos) continue;
+    actions.flags |= PacketActions::kSetTos;
+    actions.tos = *tos;
+  }
+  if (rule.set_prio) {
+    actions.flags |= PacketActions::kSetPriority;
+    for (size_t i = 0; i < 2; ++i) {
+      actions.priority[i] = PcpOf((*rule.set_prio)[i], dialect);
+    }
+  }
+  actions.max_packet_size = rule.max_pkt_size;
+  return actions;
+}
+
 }  // namespace
 
 SourceTracking RuleTracking(const Rule& rule) {
@@ -308,6 +344,7 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
                                    CompiledRule* compiled) {
   CompiledRule& c = *compiled;
   c.direction = DirectionOf(rule);
+  const Dialect dialect = policy_->source->options.dialect;
   c.family = rule.family;
   c.any_protocol = rule.protocol == 0;
   c.protocol = rule.protocol;
@@ -320,7 +357,11 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
   c.icmp_code = rule.icmp_code.value_or(0);
   c.has_tos = rule.tos.has_value();
   c.tos = rule.tos.value_or(0);
-  c.max_packet_size = rule.max_pkt_size;
+  if (rule.prio) {
+    c.has_priority = true;
+    c.priority = PcpOf(*rule.prio, dialect);
+    c.priority_of_untagged = *rule.prio == UntaggedPriority(dialect);
+  }
   c.never = NeverMatches(rule.user) || NeverMatches(rule.group);
   c.owner = rule.user.IsSet() || rule.group.IsSet();
   c.probability = rule.probability;
@@ -375,6 +416,7 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
   }
 
   c.action = rule.action;
+  c.no_reassembly = rule.scrub.no_fragment_reassembly;
   c.quick = rule.quick;
   c.block_return = rule.block_return;
   c.rst_ttl = rule.return_rst_ttl;
@@ -387,11 +429,14 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
   c.state = rule.state;
   c.state_flags = StateFlags(rule);
   if (RuleTracking(rule).enabled) c.side_flags |= kSideSource;
+  if (rule.state == StateKind::kModulate) c.side_flags |= kSideModulate;
+  if (rule.state == StateKind::kSynproxy) c.side_flags |= kSideSynproxy;
   if (!rule.state_options.overload_table.empty()) {
     const absl::StatusOr<uint16_t> table =
         ReferTo(rule.state_options.overload_table, anchor);
     if (!table.ok()) return table.status();
   }
+  c.actions = Actions(rule, dialect);
   return absl::OkStatus();
 }
 

@@ -22,6 +22,8 @@ std::string_view WithoutIt(const Construct& construct) {
 }
 
 constexpr std::string_view kLeftOutWhole = "such rules are left out";
+// Of a table: its addresses are not counted one by one.
+constexpr std::string_view kAddressCounters = "table counters";
 constexpr std::string_view kSettingLeftOut = "the setting is left out";
 constexpr std::string_view kDefinitionLeftOut = "the definition is left out";
 
@@ -104,6 +106,11 @@ class Finder {
 
   void Walk(const Anchor& anchor) {
     const Ruleset& rules = anchor.rules;
+    for (const TableDefinition& table : anchor.tables) {
+      if (table.counters && !can_.address_counters) {
+        Report(table.place, kAddressCounters, false, kSettingLeftOut);
+      }
+    }
     for (const RulesetConstruct& c : RulesetConstructs()) {
       if (Can(can_, c.capability)) continue;
       for (const Rule& r : rules.*c.rules) {
@@ -291,7 +298,7 @@ std::vector<std::string> NotCarriedOut(const Policy& policy,
 }
 
 std::vector<std::string_view> ConstructNames() {
-  std::vector<std::string_view> names = {"altq"};
+  std::vector<std::string_view> names = {"altq", kAddressCounters};
   for (const OptionConstruct& c : OptionConstructs()) names.push_back(c.name);
   for (const RulesetConstruct& c : RulesetConstructs()) {
     names.push_back(c.name);

@@ -51,6 +51,7 @@ struct EngineCapabilities {
   bool fail_policy = false;
   bool keep_counters = false;
   bool debug_levels = false;
+  bool address_counters = false;   // of tables with `counters`
 };
 
 // One for each use, with its place and the line if the policy came from text,

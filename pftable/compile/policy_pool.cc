@@ -116,6 +116,16 @@ class Shelf {
 // What is compared may be large, and nobody waits for it: a shelf's lock is held
 // for as long as it takes to look a hash up.
 struct PolicyPool::Shelves {
+  // Weak, so that neither is held; the policy too, because another may come to
+  // lie where it was.
+  struct KeptClassifier {
+    std::weak_ptr<const Policy> policy;
+    uint64_t interface_version;
+    std::weak_ptr<const Classifier> classifier;
+  };
+  mutable std::mutex classifier_mutex;
+  std::vector<KeptClassifier> classifiers;  // one for each policy at most
+
   internal::Shelf<Policy> policies;
   internal::Shelf<AddressTable> tables;
 
@@ -180,6 +190,37 @@ AddressTable PolicyPool::Build(std::span<const TableEntry> entries) {
     }
   }
   return Share(BuildTable(entries));
+}
+
+std::shared_ptr<const Classifier> PolicyPool::Share(
+    const std::shared_ptr<const Policy>& policy, uint64_t interface_version,
+    const std::function<std::shared_ptr<const Classifier>()>& make) {
+  const auto fits = [&](const Shelves::KeptClassifier& kept) {
+    return kept.interface_version == interface_version &&
+           kept.policy.lock() == policy;
+  };
+  {
+    const std::lock_guard lock(shelves_->classifier_mutex);
+    for (const auto& kept : shelves_->classifiers) {
+      if (!fits(kept)) continue;
+      if (auto held = kept.classifier.lock()) return held;
+    }
+  }
+  // Two that build it at the same time are as good as one.
+  std::shared_ptr<const Classifier> made = make();
+  const std::lock_guard lock(shelves_->classifier_mutex);
+  std::erase_if(shelves_->classifiers, [&](const auto& kept) {
+    return kept.classifier.expired() || fits(kept);
+  });
+  shelves_->classifiers.push_back({policy, interface_version, made});
+  return made;
+}
+
+size_t PolicyPool::classifiers() const {
+  const std::lock_guard lock(shelves_->classifier_mutex);
+  return static_cast<size_t>(
+      std::count_if(shelves_->classifiers.begin(), shelves_->classifiers.end(),
+                    [](const auto& kept) { return !kept.classifier.expired(); }));
 }
 
 size_t PolicyPool::policies() const { return shelves_->policies.size(); }

@@ -5,6 +5,8 @@
 #define SLUICE_PFTABLE_COMPILE_POLICY_POOL_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -12,6 +14,8 @@
 #include "pftable/tables/address_table.h"
 
 namespace sluice {
+
+class Classifier;
 
 // Control side, safe from several threads. What it gives out may outlive it.
 // Everything shared is immutable: an edit of a filter's table makes another
@@ -37,9 +41,16 @@ class PolicyPool {
   // If there is one already it is not built again.
   AddressTable Build(std::span<const TableEntry> entries);
 
+  // The classifier of this very policy, under this version of the interfaces
+  // (InterfaceRegistry::version()), that somebody holds; else `make()`'s.
+  std::shared_ptr<const Classifier> Share(
+      const std::shared_ptr<const Policy>& policy, uint64_t interface_version,
+      const std::function<std::shared_ptr<const Classifier>()>& make);
+
   // What is held by anybody.
   size_t policies() const;
   size_t tables() const;
+  size_t classifiers() const;
 
  private:
   struct Shelves;

@@ -9,6 +9,7 @@
 
 #include "packet/address.h"
 #include "pftable/engine/interface_registry.h"
+#include "pftable/engine/packet_actions.h"
 #include "pftable/engine/rule_slots.h"
 #include "pftable/engine/state_template.h"
 #include "pftable/engine/tag_registry.h"
@@ -30,6 +31,8 @@ struct InterfaceCondition {
     const bool on = kind == Kind::kAny ? port.id != 0 : name.Matches(port);
     return on != negated;
   }
+  friend bool operator==(const InterfaceCondition&,
+                         const InterfaceCondition&) = default;
 };
 
 struct AddressCondition {
@@ -46,6 +49,9 @@ struct AddressCondition {
   uint16_t index = 0;
   std::array<uint8_t, 16> first{};
   std::array<uint8_t, 16> second{};
+
+  friend bool operator==(const AddressCondition&,
+                         const AddressCondition&) = default;
 };
 
 // Every operator as (low <= port <= high) != inverted, in host order. An
@@ -59,10 +65,13 @@ struct PortCondition {
   bool Matches(uint16_t port) const {
     return (port >= low && port <= high) != inverted;
   }
+  friend bool operator==(const PortCondition&, const PortCondition&) = default;
 };
 
 inline constexpr uint16_t kNoPool = 0xffff;
 
+// A new field is verified rule by rule, and keeps match rules that have it from
+// being classified, until pftable/classify/rule_fields.cc says what it is.
 struct alignas(64) CompiledRule {
   // Conditions.
   Direction direction = Direction::kBoth;
@@ -80,7 +89,10 @@ struct alignas(64) CompiledRule {
   uint8_t tos = 0;
   bool tagged_negated = false;
   uint16_t tagged = kNoTag;  // kNoTag: no condition
-  uint16_t max_packet_size = 0;  // 0: any; bytes of the IP packet
+  // `prio`: a tagged packet's PCP, and whether an untagged one has it.
+  bool has_priority = false;
+  uint8_t priority = 0;
+  bool priority_of_untagged = false;
   bool never = false;  // a condition that forwarded packets cannot meet
   bool owner = false;  // `user` or `group`: never matches fragments
   PortCondition source_port;
@@ -92,7 +104,9 @@ struct alignas(64) CompiledRule {
   uint32_t probability = 0;  // of 2^32; 0: always
 
   // What the rule does.
-  RuleAction action = RuleAction::kPass;  // kPass, kBlock or kMatch
+  // kPass, kBlock or kMatch; of scrub rules kScrub or kNoScrub.
+  RuleAction action = RuleAction::kPass;
+  bool no_reassembly = false;  // scrub rules: `fragment no reassemble`
   bool quick = false;
   uint16_t tag = kNoTag;
   BlockReturn block_return = BlockReturn::kDrop;
@@ -110,6 +124,7 @@ struct alignas(64) CompiledRule {
   uint16_t nat = kNoPool;
   uint16_t rdr = kNoPool;
   bool translation_pass = false;  // of FreeBSD's rules: the filter is skipped
+  PacketActions actions;
   uint32_t slot = kDefaultRuleSlot;
   uint32_t number = 0;  // in its ruleset, from 0
   const RuleRecord* record = nullptr;
@@ -121,6 +136,7 @@ struct alignas(64) CompiledRule {
   uint32_t call_end = 0;
 
   bool translates() const { return nat != kNoPool || rdr != kNoPool; }
+  friend bool operator==(const CompiledRule&, const CompiledRule&) = default;
 };
 static_assert(std::is_trivially_copyable_v<CompiledRule>);
 

@@ -86,6 +86,8 @@ class WorkerCounters {
   // Match rules beyond what a verdict can carry (kMaxMatchRules): their
   // packets were not counted.
   Counter match_rules_lost;
+  // Packets that the rules were asked about.
+  Counter decided;
   // Of the filter's states: packets looked up, states made and ended.
   Counter searches;
   Counter inserts;

@@ -51,6 +51,9 @@ struct LoggedRule {
   uint32_t rule_slot;
   uint32_t anchor_slot;  // of the call that led to it, or kNoRuleSlot
   RuleAction action;
+  // Whose `to pflogN` says where: its own, or that of the `log (matches)` rule
+  // which takes it along.
+  uint32_t log_slot;
 };
 inline constexpr uint32_t kMaxLoggedRules = 8;
 

@@ -27,6 +27,7 @@ class TableMerge {
   void Run() {
     for (const CompiledPolicy::DefinedTable& defined :
          compiled_.defined_tables) {
+      if (defined.in_force) continue;
       GenerationTable& table = tables_[defined.key];
       table.key = defined.key;
       table.active = true;

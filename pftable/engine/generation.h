@@ -57,6 +57,11 @@ struct EngineOptions {
   std::array<uint32_t, kLimitCount> limits{};
   BlockReturn fail_policy = BlockReturn::kDrop;
   Reassembly reassemble = Reassembly::kNo;
+  Syncookies syncookies = Syncookies::kNever;
+  // Adaptive: with more half open connections than this share of the limit of
+  // states they begin, with fewer than that they end.
+  uint8_t syncookies_start_percent = 25;
+  uint8_t syncookies_end_percent = 12;
   // FreeBSD: `block return` answers SCTP with an ABORT; else as other
   // protocols, with an ICMP error.
   bool aborts_sctp = false;
@@ -64,6 +69,11 @@ struct EngineOptions {
   bool pairs_neighbors = false;
   // `set state-policy if-bound`, for states that no rule of the filter makes.
   bool if_bound_states = false;
+  // OpenBSD: an IPv6 routing header needs `allow-opts`, too.
+  bool routing_is_option = false;
+  // OpenBSD: a fragment that says "do not fragment" is dropped, whether
+  // fragments are put together or not, unless `no-df` takes it.
+  bool drops_unfragmentable = false;
 
   // Adaptive timeouts follow the room for states.
   bool adaptive_by_room = false;
@@ -89,6 +99,7 @@ struct ListedRule {
   // Into CompiledPolicy::source.
   const Rule* rule = nullptr;
   uint32_t number = 0;  // in its ruleset, from 0
+  bool scrub = false;   // in the anchor's scrub rules
   uint32_t slot = 0;
   std::vector<std::string> labels;
   // Of the rulesets of an anchor: its filter's, or one of those before it.
@@ -110,6 +121,10 @@ struct CompiledPolicy {
   // if there are none at all.
   std::array<std::vector<CompiledRuleset>, kTranslationKinds> translations;
   std::vector<uint32_t> calls;            // indexes of rulesets
+  // FreeBSD's scrub rules, by the same indexes; they stand behind all others
+  // in `rules`.
+  std::vector<CompiledRuleset> scrub_rulesets;
+  bool has_scrub = false;
   // Of layer 2, as the three above; all empty if there are none.
   std::vector<CompiledEtherRule> ether;
   std::vector<CompiledRuleset> ether_rulesets;
@@ -140,6 +155,8 @@ struct CompiledPolicy {
     bool is_const = false;
     bool counters = false;
     bool has_contents = false;
+    // As it is in the generation before, if it is there at all.
+    bool in_force = false;
     AddressTable contents;
   };
   std::vector<DefinedTable> defined_tables;

@@ -35,6 +35,7 @@ struct InterfaceName {
   bool Matches(InterfaceView port) const {
     return (id != 0 && port.id == id) || (port.groups & groups) != 0;
   }
+  friend bool operator==(const InterfaceName&, const InterfaceName&) = default;
 };
 
 // Control side, safe from several threads. A port keeps its number when it is

@@ -25,10 +25,11 @@ RuleSlotLease::~RuleSlotLease() {
 }
 
 RuleSlots::RuleSlots(uint32_t capacity, const PolicyCounters* counters,
-                     Reclaimer* reclaimer)
+                     Reclaimer* reclaimer, RuleBudget* budget)
     : capacity_(capacity),
       counters_(counters),
       reclaimer_(reclaimer),
+      budget_(budget),
       record_memory_(capacity * sizeof(RuleRecord)),
       records_(record_memory_.ArrayAt<RuleRecord>(0)),
       slots_(1) {
@@ -36,7 +37,9 @@ RuleSlots::RuleSlots(uint32_t capacity, const PolicyCounters* counters,
   slots_[kDefaultRuleSlot].generations = 1;
 }
 
-RuleSlots::~RuleSlots() = default;
+RuleSlots::~RuleSlots() {
+  if (budget_ != nullptr) budget_->Give(used());
+}
 
 uint32_t RuleSlots::end() const {
   const std::lock_guard lock(mutex_);
@@ -101,7 +104,7 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
     return absl::ResourceExhaustedError(absl::StrCat(
         "no room for ", missing, " new rules beside those in force: ",
         free_.size() + never_used, " of ", capacity_ - 1,
-        " rule slots are free"));
+        " rule slots are free ([memory] rule_slots)"));
   }
   if (missing > free_.size()) {
     const size_t all = slots_.size() + (missing - free_.size());
@@ -113,6 +116,12 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
     }
   }
   by_identity_.reserve(by_identity_.size() + missing);
+  if (budget_ != nullptr && !budget_->Take(missing)) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "no room for ", missing, " new rules: the filters have ",
+        budget_->used(), " of ", budget_->limit(),
+        " together ([memory] all_rule_slots)"));
+  }
 
   for (Adopted& one : adopted) {
     Slot& slot = slots_[one.slot];
@@ -290,6 +299,7 @@ bool RuleSlots::FreeDrained(std::span<TableHandlePtr> handles, size_t* left) {
     if (slot.orphan) --orphans_;
     slot = Slot();
     free_.push_back(index);
+    if (budget_ != nullptr) budget_->Give(1);
     draining_[drain_at_] = draining_.back();
     draining_.pop_back();
   }

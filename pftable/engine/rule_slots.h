@@ -145,13 +145,38 @@ class RuleSlotLease {
   std::vector<uint32_t> slots_;
 };
 
+// Slots that all filters may have together. Safe from several threads.
+class RuleBudget {
+ public:
+  explicit RuleBudget(uint64_t limit) : limit_(limit) {}
+  // False, and nothing taken, if so many are not there.
+  bool Take(uint64_t count) {
+    uint64_t used = used_.load(std::memory_order_relaxed);
+    do {
+      if (count > limit_ - used) return false;
+    } while (!used_.compare_exchange_weak(used, used + count,
+                                          std::memory_order_relaxed));
+    return true;
+  }
+  void Give(uint64_t count) {
+    used_.fetch_sub(count, std::memory_order_relaxed);
+  }
+  uint64_t limit() const { return limit_; }
+  uint64_t used() const { return used_.load(std::memory_order_relaxed); }
+
+ private:
+  const uint64_t limit_;
+  std::atomic<uint64_t> used_{0};
+};
+
 // Control side, safe from several threads; record() is for workers too. Takes
 // memory for slots that were given out, not for its capacity.
 class RuleSlots {
  public:
-  // `capacity` counts the default rule's slot 0. Neither pointer is owned.
+  // `capacity` counts the default rule's slot 0. No pointer is owned; without a
+  // budget there may be as many as there are places.
   RuleSlots(uint32_t capacity, const PolicyCounters* counters,
-            Reclaimer* reclaimer);
+            Reclaimer* reclaimer, RuleBudget* budget = nullptr);
   ~RuleSlots();
 
   uint32_t capacity() const { return capacity_; }
@@ -220,6 +245,7 @@ class RuleSlots {
   const uint32_t capacity_;
   const PolicyCounters* const counters_;
   Reclaimer* const reclaimer_;
+  RuleBudget* const budget_;
   const LazyMemory record_memory_;
   RuleRecord* const records_;
 

@@ -58,10 +58,7 @@ class Scan {
     if (!AddressMatches(rule.destination, packet_->destination)) return false;
     if (!TransportMatches(rule)) return false;
     if (rule.fragments_only && !fragment_) return false;
-    if (rule.max_packet_size != 0 &&
-        packet_->ip_length > rule.max_packet_size) {
-      return false;
-    }
+    if (rule.has_priority && !PriorityMatches(rule)) return false;
     if (rule.has_tos && rule.tos != packet_->tos) return false;
     if (rule.probability != 0 &&
         static_cast<uint32_t>(MixBits(input_.random + rule.slot) >> 32) >=
@@ -73,6 +70,27 @@ class Scan {
       return false;
     }
     return rule.received_on.Matches(input_.received_on);
+  }
+
+  // Of a scrub rule, the conditions that hold for whole packets and fragments
+  // alike: all that it has but ports.
+  bool NetworkMatches(const CompiledRule& rule) {
+    return !rule.never && rule.on.Matches(input_.interface) &&
+           (rule.direction == Direction::kBoth ||
+            rule.direction == input_.direction) &&
+           (rule.family == Family::kNone || rule.family == packet_->family) &&
+           (rule.any_protocol || rule.protocol == packet_->proto) &&
+           AddressMatches(rule.source, packet_->source) &&
+           AddressMatches(rule.destination, packet_->destination) &&
+           (rule.tagged == kNoTag ||
+            (rule.tagged == tag_) != rule.tagged_negated);
+  }
+  // And these.
+  bool PortsMatch(const CompiledRule& rule) const {
+    return (!rule.source_port.is_set ||
+            rule.source_port.Matches(packet_->source_port.host())) &&
+           (!rule.destination_port.is_set ||
+            rule.destination_port.Matches(packet_->destination_port.host()));
   }
 
   // What a rule that matches does; a call only sets its tag. `anchor_slot`:
@@ -131,6 +149,7 @@ class Scan {
       return;
     }
     verdict_.allow_options = rule.allow_options;
+    state.actions.Add(rule.actions);
     state.flags |= rule.state_flags;
     state.side |= rule.side_flags;
     if (verdict_.log) state.flags |= kStateLog;
@@ -190,17 +209,31 @@ class Scan {
     } else {
       counters_.match_rules_lost.Add(1);
     }
+    state.actions.Add(rule.actions);
     if (rule.log || log_matches_) Log(rule, anchor_slot);
     if (rule.log) verdict_.log = true;
     if (rule.log_all) match_log_all_ = true;
-    if (rule.log_matches) log_matches_ = true;
+    if (rule.log_matches) {
+      log_matches_ = true;
+      matches_slot_ = rule.slot;
+    }
   }
 
   void Log(const CompiledRule& rule, uint32_t anchor_slot) {
     if (verdict_.logged_count == kMaxLoggedRules) return;
     verdict_.logged[verdict_.logged_count++] = {.rule_slot = rule.slot,
                                                 .anchor_slot = anchor_slot,
-                                                .action = rule.action};
+                                                .action = rule.action,
+                                                .log_slot = log_matches_
+                                                                ? matches_slot_
+                                                                : rule.slot};
+  }
+
+  bool PriorityMatches(const CompiledRule& rule) const {
+    if (!packet_->has(kVlanTagged) && !packet_->has(kPrioritySet)) {
+      return rule.priority_of_untagged;
+    }
+    return packet_->vlan_priority() == rule.priority;
   }
 
   bool TransportMatches(const CompiledRule& rule) const {
@@ -272,6 +305,7 @@ class Scan {
   uint32_t translations_ = 0;  // rules that translate, so far
   bool match_log_all_ = false;
   bool log_matches_ = false;
+  uint32_t matches_slot_ = 0;  // of the last rule that set it
 };
 
 }  // namespace sluice

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "pftable/engine/counters.h"
+#include "pftable/engine/packet_actions.h"
 #include "pftable/engine/tag_registry.h"
 
 namespace sluice {
@@ -30,6 +31,8 @@ enum StateFlag : uint16_t {
 enum StateSideFlag : uint32_t {
   kSideSource = 1 << 0,      // RuleRecord::tracking applies
   kSideConnection = 1 << 1,  // its source's node counts it as a connection
+  kSideModulate = 1 << 2,    // TCP peers see other sequence numbers
+  kSideSynproxy = 1 << 3,    // each TCP peer's handshake is with us
 };
 
 // The match rules whose counters a packet or state takes part in.
@@ -43,6 +46,7 @@ struct StateTemplate {
   uint16_t tag = kNoTag;
   uint16_t flags = 0;  // StateFlag bits
   uint32_t side = 0;   // StateSideFlag bits
+  PacketActions actions;
 
   bool has(StateFlag flag) const { return (flags & flag) != 0; }
 };

@@ -93,8 +93,24 @@ std::vector<const InterfaceFacts*> HostFacts::Resolve(
 
 std::vector<Address> HostFacts::Host(std::string_view name, bool ask) const {
   if (auto known = Lookup(hosts_, name)) return *std::move(known);
-  if (ask && resolve_host_) return resolve_host_(std::string(name));
-  return {};
+  if (!ask || !resolve_host_) return {};
+  if (resolved_ == nullptr) return resolve_host_(std::string(name));
+  const auto [known, fresh] =
+      resolved_->try_emplace(std::string(name), std::vector<Address>());
+  if (fresh) known->second = resolve_host_(known->first);
+  return known->second;
+}
+
+void HostFacts::KeepResolved() {
+  resolved_ = std::make_shared<
+      std::map<std::string, std::vector<Address>, std::less<>>>();
+}
+
+const std::map<std::string, std::vector<Address>, std::less<>>&
+HostFacts::resolved() const {
+  static const auto& none =
+      *new std::map<std::string, std::vector<Address>, std::less<>>();
+  return resolved_ == nullptr ? none : *resolved_;
 }
 
 std::optional<uint16_t> HostFacts::Service(std::string_view name) const {

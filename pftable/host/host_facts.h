@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -106,6 +107,12 @@ class HostFacts {
   std::optional<uint32_t> User(std::string_view name) const;
   std::optional<uint32_t> Group(std::string_view name) const;
 
+  // From now on what the resolver says is kept, and it is asked once a name.
+  void KeepResolved();
+  // What it has said so far.
+  const std::map<std::string, std::vector<Address>, std::less<>>& resolved()
+      const;
+
   // What is known without asking the system, for hints.
   std::vector<std::string_view> HostNames() const;
   std::vector<std::string_view> ServiceNames() const;
@@ -123,6 +130,9 @@ class HostFacts {
   std::map<uint8_t, std::string> protocol_names_;
   std::map<std::string, uint32_t, std::less<>> users_;
   std::map<std::string, uint32_t, std::less<>> groups_;
+  // Set by KeepResolved(); shared by copies.
+  std::shared_ptr<std::map<std::string, std::vector<Address>, std::less<>>>
+      resolved_;
   // Set by FromSystem().
   std::function<std::vector<Address>(const std::string&)> resolve_host_;
   std::function<std::optional<uint32_t>(const std::string&)> resolve_user_;

@@ -1,6 +1,5 @@
 #include "pftable/language/parse_anchors.h"
 
-#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -158,8 +157,8 @@ bool AnchorParser::ParseAnchor(SourcePlace place) {
     if (!body) return false;
     opened = *body;
   }
-  const auto refuse_body = [&](SourcePlace at, const char* message) {
-    in_.Error(at, message);
+  const auto refuse_body = [&](SourcePlace at, std::string message) {
+    in_.Error(at, std::move(message));
     in_.SkipBody();
     return false;
   };
@@ -179,13 +178,19 @@ bool AnchorParser::ParseAnchor(SourcePlace place) {
     if (has_body) in_.SkipBody();
     return false;
   }
+  if (ok && has_body && name.find('/') != name.npos) {
+    return refuse_body(
+        opened, "anchor paths containing '/' cannot be used for inline anchors");
+  }
   rule.rule.anchor_wildcard = wildcard;
 
   // Within this policy; an absolute path may lead out of it.
   std::string inner = rule.rule.anchor_path;
   bool inside = true;
   if (!draft_.input().anchor.empty()) {
-    inside = inner.rfind(draft_.input().anchor, 0) == 0;
+    const size_t size = draft_.input().anchor.size();
+    inside = inner.rfind(draft_.input().anchor, 0) == 0 &&
+             (inner.size() == size || inner[size] == '/');
     inner = inside ? inner.substr(draft_.input().anchor.size()) : "";
     if (!inner.empty() && inner[0] == '/') inner.erase(0, 1);
   }
@@ -195,6 +200,10 @@ bool AnchorParser::ParseAnchor(SourcePlace place) {
   if (!inside) {
     return refuse_body(
         opened, "the body of an anchor outside of the one that is loaded");
+  }
+  // An ether anchor of that name is another.
+  if (!bodies_.insert(inner).second) {
+    return refuse_body(opened, "inline anchor '" + name + "' already exists");
   }
   return ParseBody(std::move(inner), opened);
 }

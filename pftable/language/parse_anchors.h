@@ -4,6 +4,7 @@
 #define SLUICE_PFTABLE_LANGUAGE_PARSE_ANCHORS_H_
 
 #include <functional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -58,6 +59,7 @@ class AnchorParser {
   RuleExpander& expander_;
   const std::function<void()> read_body_;
   std::vector<Load> pending_;
+  std::set<std::string> bodies_;  // anchors that had one, by path
 };
 
 }  // namespace sluice

@@ -92,7 +92,9 @@ void AntispoofParser::WarnOfNothing(const InterfaceItem& interface) {
   if (!facts_.Resolve(name).empty()) {
     in_.Warning(interface.place,
                 name + " has no address: antispoof makes no rule of it",
-                "write (" + name + ") to follow the interface's addresses");
+                "write (" + name +
+                    ") to follow the interface's addresses, or give its "
+                    "[[port]] in sluice.toml `addresses`");
     return;
   }
   std::string hint = DidYouMean(name, names_.InterfaceNames());

@@ -250,10 +250,8 @@ bool SetParser::ParseOnOff(std::string_view what, bool& value) {
 bool SetParser::ParseSetReassemble(SourcePlace place) {
   bool yes = false;
   if (!ParseOnOff("reassemble", yes)) return false;
+  // As in pf, "no no-df" is read, printed, and means no.
   const bool no_df = in_.AcceptWord("no-df");
-  if (no_df && !yes) {
-    return in_.Error(in_.token().place, "'no-df' needs 'reassemble yes'");
-  }
   draft_.policy().options.reassemble = !yes    ? Reassembly::kNo
                                        : no_df ? Reassembly::kYesNoDf
                                                : Reassembly::kYes;
@@ -312,7 +310,12 @@ bool SetParser::ParseSetSkip(SourcePlace place) {
     return true;
   };
   if (in_.AtStatementEnd()) return none();
-  if (!in_.AcceptWord("on")) return in_.Unexpected("'on'");
+  if (!in_.AcceptWord("on")) {
+    return in_.Error(in_.token().place,
+                     "syntax error: '" + in_.token().text +
+                         "' where 'on' is wanted",
+                     "write set skip on " + in_.token().text);
+  }
   std::vector<InterfaceItem> interfaces;
   if (!heads_.ParseInterfaces(interfaces, false)) return false;
   if (interfaces.size() == 1 && interfaces[0].match.name == "none" &&

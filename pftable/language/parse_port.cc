@@ -23,8 +23,16 @@ bool PortParser::ParsePortNumber(std::string_view text, SourcePlace place,
   }
   const auto service = facts_.Service(text);
   if (!service) {
+    const size_t dash = text.find('-');
+    std::string hint = DidYouMean(text, facts_.ServiceNames());
+    if (dash != std::string_view::npos && ParseUnsigned(text.substr(0, dash)) &&
+        ParseUnsigned(text.substr(dash + 1))) {
+      hint = "a range is written with a colon: " +
+             std::string(text.substr(0, dash)) + ":" +
+             std::string(text.substr(dash + 1));
+    }
     return in_.Error(place, "unknown port " + std::string(text.substr(0, 64)),
-                     DidYouMean(text, facts_.ServiceNames()));
+                     std::move(hint));
   }
   port = *service;
   return true;

@@ -488,6 +488,12 @@ bool QueueParser::AddForeign(std::string kind, std::string text,
     return in_.Error(place, "definition too long, at most 4096 bytes");
   }
   if (!draft_.CheckOrder(Section::kQueue, place)) return false;
+  if (in_.in_body() || !draft_.input().anchor.empty()) {
+    // FreeBSD's pfctl does not look at those of an anchor's file.
+    if (!in_.in_body() && in_.InDialect(Dialect::kFreeBsd)) return true;
+    return in_.Error(place, "queue definitions in an anchor",
+                     "they belong in the main ruleset");
+  }
   draft_.policy().foreign.push_back(
       {.kind = std::move(kind), .text = std::move(text), .place = place});
   return true;

@@ -160,7 +160,8 @@ std::string_view LineAt(std::string_view text, uint32_t line) {
 
 TableFileResult ParseTableFile(std::string_view file_name,
                                std::string_view text, const HostFacts& facts,
-                               bool no_dns, size_t max_entries) {
+                               bool no_dns, size_t max_entries,
+                               bool keep_repetitions) {
   constexpr size_t kMaxDiagnostics = 100;
   TableFileResult result;
   SeenEntries seen(&result.entries);
@@ -169,6 +170,10 @@ TableFileResult ParseTableFile(std::string_view file_name,
   uint32_t line = 0;
   uint32_t column = 0;
   const auto add = [&](TableEntry entry) {
+    if (keep_repetitions) {
+      result.entries.push_back(entry);
+      return;
+    }
     if (seen.Contains(entry.prefix)) return;
     result.entries.push_back(entry);
     seen.AddLast();
@@ -190,8 +195,8 @@ TableFileResult ParseTableFile(std::string_view file_name,
     }
     TableEntry entry;
     std::string_view body = word;
-    if (body[0] == '!') {
-      entry.negated = true;
+    while (!body.empty() && body[0] == '!') {
+      entry.negated = !entry.negated;
       body.remove_prefix(1);
       while (!body.empty() && IsSpace(body[0])) body.remove_prefix(1);
     }

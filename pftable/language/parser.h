@@ -86,14 +86,15 @@ ParseResult ParsePolicy(ParseInput input);
 
 // The entries of a table file or of `-T add` arguments: addresses, networks,
 // host names, interfaces, each with an optional `!`, separated by white space
-// or commas; comments from '#' or ';' to the end of the line.
+// or commas; comments from '#' or ';' to the end of the line. "!!" is nothing.
 struct TableFileResult {
   std::vector<TableEntry> entries;  // in order, without repetitions
   std::vector<Diagnostic> diagnostics;
 };
 TableFileResult ParseTableFile(std::string_view file_name,
                                std::string_view text, const HostFacts& facts,
-                               bool no_dns, size_t max_entries);
+                               bool no_dns, size_t max_entries,
+                               bool keep_repetitions = false);
 
 }  // namespace sluice
 

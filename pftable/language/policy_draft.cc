@@ -11,6 +11,7 @@ void PolicyDraft::BeginFile(std::string path) {
 }
 
 void PolicyDraft::OpenBody(std::string path) {
+  policy_.defined_anchors.push_back(path);
   anchors_.push_back({.path = std::move(path), .next_unnamed = 1});
   in_.EnterBody();
 }

@@ -25,6 +25,21 @@ constexpr bool IsName(std::string_view text, size_t longest) {
          std::ranges::all_of(text, IsNameCharacter);
 }
 
+// The path of an anchor, "a/b", without a leading slash; "" is the main ruleset.
+inline constexpr size_t kMaxAnchorPathSize = 1023;
+inline constexpr size_t kMaxAnchorNameSize = 63;
+constexpr bool IsAnchorPath(std::string_view text) {
+  if (text.size() > kMaxAnchorPathSize) return false;
+  while (!text.empty()) {
+    const size_t slash = text.find('/');
+    if (!IsName(text.substr(0, slash), kMaxAnchorNameSize)) return false;
+    if (slash == text.npos) return true;
+    text.remove_prefix(slash + 1);
+    if (text.empty()) return false;
+  }
+  return true;
+}
+
 // The same for a filter, whose name becomes a word of command lines and a part
 // of file names: neither "-x" nor "." nor "..".
 constexpr bool IsFilterName(std::string_view text, size_t longest) {

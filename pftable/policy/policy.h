@@ -48,6 +48,9 @@ struct TableDefinition {
   // More of them, which somebody had added at run time where the policy comes
   // from: they are loaded with it and not part of its text.
   std::vector<TableEntry> run_time_entries;
+  // It comes from the policy that was in force (merge_policy.h): the table is
+  // what it is there, whatever stands here, and not there if it is not there.
+  bool in_force = false;
   // How it was written, if with files or repetitions: each file, by its name,
   // and what stood in braces, in order.
   struct Part {
@@ -236,6 +239,7 @@ struct Policy {
   std::vector<ForeignDefinition> foreign;
   std::vector<MacroDefinition> macros;
   std::vector<std::string> loaded_anchors;  // of `load anchor`: their paths
+  std::vector<std::string> defined_anchors;  // with a body in the text
   // What was in the text and was taken away because somebody asked for that:
   // "NAME: what became of it" (pftable/compile/enforce.h).
   std::vector<std::string> left_out;

@@ -93,6 +93,10 @@ class RulesPrinter {
   const Anchor* BodyOf(const Anchor& anchor, const Rule& call) {
     const bool unnamed = IsUnnamed(call.anchor_call);
     if (!unnamed && !inline_named_) return nullptr;
+    // A path has no braces; the rules of `load anchor` stand at the end.
+    if (!unnamed && call.anchor_call.find('/') != std::string::npos) {
+      return nullptr;
+    }
     const Anchor* body =
         Called(anchor, call.anchor_call, call.anchor_wildcard);
     if (body == nullptr || unnamed) return body;

@@ -53,6 +53,11 @@ absl::Status CheckIndexes(const Generation& generation) {
       return Broken("a ruleset reaches beyond the rules");
     }
   }
+  for (const CompiledRuleset& ruleset : policy.scrub_rulesets) {
+    if (ruleset.begin > ruleset.end || ruleset.end > policy.rules.size()) {
+      return Broken("a scrub ruleset reaches beyond the rules");
+    }
+  }
   for (const uint32_t call : policy.calls) {
     if (call >= policy.rulesets.size()) {
       return Broken("a call of a ruleset that is not there");

@@ -10,8 +10,12 @@
 namespace sluice {
 namespace {
 
-RuleStatus StatusOf(const ListedRule& listed, const RuleSlots& slots) {
-  return RuleStatus{.rule = listed, .counts = slots.Counts(listed.slot)};
+RuleStatus StatusOf(const CompiledPolicy& policy, const ListedRule& listed,
+                    const RuleSlots& slots) {
+  return RuleStatus{
+      .rule = listed,
+      .index = static_cast<uint32_t>(&listed - policy.listed.data()),
+      .counts = slots.Counts(listed.slot)};
 }
 
 }  // namespace
@@ -36,12 +40,14 @@ absl::StatusOr<std::vector<RuleStatus>> PolicyListing::RulesOf(
           absl::StrCat("anchor \"", std::string(anchor), "\" does not exist"));
     }
     std::vector<RuleStatus> result;
-    for (const ListedRule& listed : policy.listed) {
-      if (listed.anchor != anchor ||
-          listed.translation.has_value() != translation) {
-        continue;
+    for (const bool scrub : {true, false}) {
+      for (const ListedRule& listed : policy.listed) {
+        if (listed.anchor != anchor || listed.scrub != scrub ||
+            listed.translation.has_value() != translation) {
+          continue;
+        }
+        result.push_back(StatusOf(policy, listed, store_.rule_slots()));
       }
-      result.push_back(StatusOf(listed, store_.rule_slots()));
     }
     return result;
   });
@@ -50,7 +56,8 @@ absl::StatusOr<std::vector<RuleStatus>> PolicyListing::RulesOf(
 std::vector<RuleStatus> PolicyListing::AllRules() const {
   std::vector<RuleStatus> result;
   for (const ListedRule& listed : generation_->policy->listed) {
-    result.push_back(StatusOf(listed, store_.rule_slots()));
+    result.push_back(
+        StatusOf(*generation_->policy, listed, store_.rule_slots()));
   }
   return result;
 }
@@ -145,6 +152,18 @@ void ZeroRules(PolicyStore& store) {
   }
   for (const ListedEtherRule& listed : generation->policy->listed_ether) {
     store.rule_slots().Zero(listed.slot);
+  }
+}
+
+void ZeroLoadedRules(PolicyStore& store) {
+  const std::shared_ptr<const Generation> generation = store.generation();
+  if (generation->policy->source->options.keep_counters) return;
+  for (const ListedRule& listed : generation->policy->listed) {
+    // What stayed has no place in the text.
+    if (listed.rule->place.line != 0) store.rule_slots().Zero(listed.slot);
+  }
+  for (const ListedEtherRule& listed : generation->policy->listed_ether) {
+    if (listed.rule->place.line != 0) store.rule_slots().Zero(listed.slot);
   }
 }
 

@@ -26,6 +26,7 @@ namespace sluice {
 
 struct RuleStatus {
   ListedRule rule;
+  uint32_t index = 0;  // of CompiledPolicy::rules
   RuleCounts counts;
 };
 
@@ -57,7 +58,7 @@ class PolicyListing {
     return generation_->policy->source;
   }
 
-  // The filter's, in order of evaluation within their anchor; `anchor` "" is
+  // The filter's, scrub rules first, in order of evaluation within their anchor; `anchor` "" is
   // the main ruleset. NotFound for an anchor that is not there.
   absl::StatusOr<std::vector<RuleStatus>> Rules(std::string_view anchor) const;
   // FreeBSD's translation rules of an anchor: nat, rdr, binat.
@@ -93,6 +94,9 @@ class PolicyListing {
 
 // Of all rules in force and of the default rule.
 void ZeroRules(PolicyStore& store);
+// Of the rules that the last load has put in force, and not of those of
+// anchors that stayed, unless `set keepcounters` is.
+void ZeroLoadedRules(PolicyStore& store);
 // NotFound for a table that is not there.
 absl::Status ZeroTable(PolicyStore& store, const TableKey& key);
 // TableSlots::Raise() of a table, if there is such a one.

@@ -23,7 +23,8 @@ PolicyStore::PolicyStore(const PolicyStoreConfig& config,
       classifier_(config.classifier),
       counters_(config.workers, config.rule_slots, config.table_slots),
       table_slots_(config.table_slots, &counters_),
-      rule_slots_(config.rule_slots, &counters_, reclaimer) {
+      rule_slots_(config.rule_slots, &counters_, reclaimer,
+                  config.rule_budget) {
   // An empty policy names nothing that could be refused or run out.
   PutInForce(*Compile(Policy(), /*base=*/nullptr, Context()));
 }

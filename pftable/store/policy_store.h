@@ -51,6 +51,8 @@ struct PolicyStoreConfig {
   // Rules of all live generations and of states whose rules are gone.
   uint32_t rule_slots = 65536;
   uint16_t table_slots = 4096;
+  // Not owned; of all filters. Null: as many as there are slots.
+  RuleBudget* rule_budget = nullptr;
   // Not owned; of all filters that are to share what is equal. Null: none.
   PolicyPool* pool = nullptr;
   // Rules are compiled for the classifier; else walked one by one.

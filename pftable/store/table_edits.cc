@@ -97,9 +97,10 @@ absl::StatusOr<GenerationTable*> CreateTable(PolicyStore& store,
     return absl::InvalidArgumentError(absl::StrCat(
         NameOf(key), ": a table's name has letters, digits and _ . : - only"));
   }
-  if (next.policy->source->main.Find(key.anchor) == nullptr) {
-    return absl::NotFoundError(
-        absl::StrCat("anchor \"", key.anchor, "\" does not exist"));
+  // As in pf, a table may be there before its anchor has rules.
+  if (!IsAnchorPath(key.anchor)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", key.anchor, "\" is no path of an anchor"));
   }
   auto table = std::ranges::find(next.table_states, key,
                                  &GenerationTable::key);
@@ -199,12 +200,44 @@ absl::StatusOr<StagedEdit> StageEdit(PolicyStore& store, const TableKey& key,
   return edit;
 }
 
+absl::StatusOr<StagedAdditions> AddToTables(
+    PolicyStore& store, std::span<const TableAddition> additions) {
+  StagedAdditions staged;
+  staged.generation = StagedGeneration(*store.generation());
+  Generation& next = *staged.generation.next;
+  for (const TableAddition& addition : additions) {
+    const absl::StatusOr<GenerationTable*> table =
+        FindEditable(next, addition.key);
+    if (!table.ok()) continue;
+    const absl::StatusOr<Request> request = SortedRequest(addition.entries);
+    if (!request.ok()) return request.status();
+    const EditPlan plan = PlanAdd((*table)->contents, *request);
+    if (plan.edits.empty()) continue;
+    if (absl::Status s = CheckEntryRoom(next, plan.more_entries); !s.ok()) {
+      return s;
+    }
+    AddressTable after = (*table)->contents.With(plan.edits);
+    if (store.pool() != nullptr) after = store.pool()->Share(std::move(after));
+    (*table)->contents = std::move(after);
+    ++staged.tables;
+  }
+  if (staged.tables == 0) return StagedAdditions();
+  FinishGeneration(next);
+  return staged;
+}
+
 void Deactivate(GenerationTable& table) {
   table.active = false;
   table.persist = false;
   table.is_const = false;
   table.counters = false;
   table.contents = AddressTable();
+}
+
+bool IsAtOrBelow(std::string_view path, std::string_view anchor) {
+  return anchor.empty() || path == anchor ||
+         (path.substr(0, anchor.size()) == anchor &&
+          path.substr(anchor.size(), 1) == "/");
 }
 
 // Ends an edit: without the tables that nothing defines or names.
@@ -262,6 +295,12 @@ absl::StatusOr<StagedEdit> StageReplaceAddresses(
   });
 }
 
+absl::StatusOr<StagedAdditions> StageAdditions(
+    PolicyStore& store, std::span<const TableAddition> additions) {
+  return OrNoMemory("add to the tables",
+                    [&] { return AddToTables(store, additions); });
+}
+
 absl::StatusOr<StagedEdit> StageFlushTable(PolicyStore& store,
                                            const TableKey& key,
                                            bool dry_run) {
@@ -294,13 +333,16 @@ absl::StatusOr<StagedGeneration> StageKillTable(PolicyStore& store,
 }
 
 absl::StatusOr<StagedKills> StageKillTables(PolicyStore& store,
-                                            std::string_view anchor) {
+                                            std::string_view anchor,
+                                            bool below) {
   return OrNoMemory("kill the tables", [&]() -> absl::StatusOr<StagedKills> {
     StagedGeneration staged(*store.generation());
     StagedKills kills;
     for (GenerationTable& table : staged.next->table_states) {
       // pf leaves const tables alone here.
-      if (table.key.anchor != anchor || !table.active || table.is_const) {
+      const bool in_it = below ? IsAtOrBelow(table.key.anchor, anchor)
+                               : table.key.anchor == anchor;
+      if (!in_it || !table.active || table.is_const) {
         continue;
       }
       Deactivate(table);

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "pftable/policy/policy.h"
@@ -57,6 +58,19 @@ absl::StatusOr<StagedEdit> StageReplaceAddresses(
 absl::StatusOr<StagedEdit> StageFlushTable(PolicyStore& store,
                                            const TableKey& key,
                                            bool dry_run = false);
+// What is to be added to one table.
+struct TableAddition {
+  TableKey key;
+  std::vector<TableEntry> entries;
+};
+struct StagedAdditions {
+  uint32_t tables = 0;  // that get an entry
+  StagedGeneration generation;
+};
+// Adds to several tables at once. Tables that are not there, or are const, are
+// passed over.
+absl::StatusOr<StagedAdditions> StageAdditions(
+    PolicyStore& store, std::span<const TableAddition> additions);
 // Takes the table out of force: it goes, or, while rules name it, is only
 // referenced and matches nothing.
 absl::StatusOr<StagedGeneration> StageKillTable(PolicyStore& store,
@@ -66,9 +80,11 @@ struct StagedKills {
   uint32_t killed = 0;
   StagedGeneration generation;
 };
-// The same for all tables of the anchor that are not const.
+// The same for all tables of the anchor that are not const; with `below`, for
+// those of the anchors below it too.
 absl::StatusOr<StagedKills> StageKillTables(PolicyStore& store,
-                                            std::string_view anchor);
+                                            std::string_view anchor,
+                                            bool below = false);
 
 }  // namespace sluice
 

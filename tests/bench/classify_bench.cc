@@ -181,6 +181,7 @@ void BM_Classifier(benchmark::State& state) {
     const uint64_t began = __rdtsc();
     FindCandidates(*loaded.classifier, Direction::kIn, loaded.port,
                    {&pointers[i], kMaxBurst}, cache, candidates);
+    PrefetchCandidates(*loaded.store->current(), candidates);
     for (uint32_t k = 0; k < kMaxBurst; ++k) {
       Verdict verdict =
           EvaluateCandidates(*loaded.store->current(),

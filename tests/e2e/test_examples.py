@@ -27,6 +27,15 @@ def test_ruleset_is_taken(path):
   assert "pass" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "path", sorted((CONFIGS / "examples").glob("*.toml")), ids=lambda p: p.name)
+def test_configuration_finds_its_ruleset(path, tmp_path):
+  """Wherever the examples are put, side by side as they are installed."""
+  folder = shutil.copytree(path.parent, tmp_path / "installed")
+  done = run(BUILD / "sluiced", "--check-config", "-c", folder / path.name)
+  assert f"{folder}/first.conf: " in done.stdout
+
+
 @pytest.mark.parametrize("path", SECTIONS, ids=lambda p: p.name)
 def test_section_is_read_in_its_dialect(path, tmp_path):
   dialect = "freebsd" if path.stem.endswith("-freebsd") else "openbsd"

@@ -28,3 +28,27 @@ def test_tcpdump_reads_what_was_blocked(network, firewall, family, tmp_path):
   assert "rule 0/0(match): block in on outside:" in line, line
   assert CLIENTS[family] in line
   assert fw.drops()["match"] >= 10
+
+
+def test_log_matches_takes_later_rules_along(network, firewall, tmp_path):
+  """`log (matches, to pflog1)`: the rules that match later are in pflog1."""
+  folder = tmp_path / "packets"
+  folder.mkdir()
+  firewall("match in log (matches, to pflog1) on outside proto udp "
+           "to port 5300\n"
+           "block on outside\npass on inside\n" + NEIGHBOURS,
+           extra=f'[log]\npackets = "{folder}"\n')
+  network.settle()
+  network.client.start_python(
+      "udp_stream.py", "send", "--to", SERVERS[4], "--port", 5300,
+      "--rate", 10, "--seconds", 1).wait()
+
+  def rules(name):
+    if not (folder / name).exists():
+      return set()
+    lines = run("tcpdump", "-n", "-e", "-r", folder / name).stdout
+    return {line.split("rule ")[1].split("/")[0] for line in lines.splitlines()
+            if f"> {SERVERS[4]}.5300:" in line}
+
+  wait_for("both rules in pflog1", lambda: rules("pflog1") == {"0", "1"})
+  assert rules("pflog0") == set()

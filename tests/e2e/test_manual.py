@@ -73,10 +73,11 @@ def test_commands_of_sluicectl():
 
 
 def test_exit_status_of_sluiced():
-  known = set(re.findall(r"\b([0-9]) (?:stopped|it could|a wrong|an error)",
+  known = set(re.findall(r"\b([0-9]) (?:stopped|it could|a wrong|an error|"
+                           r"what this)",
                          run(BUILD / "sluiced", "--help").stdout
                          .replace("\n", " ")))
-  assert known == {"0", "1", "2", "3"}
+  assert known == {"0", "1", "2", "3", "4"}
   after = page("sluiced.8").split(".SH EXIT STATUS")[1].split(".SH")[0]
   assert set(re.findall(r"^\.B ([0-9])$", after, re.M)) == known
 

@@ -8,6 +8,8 @@ packet, its sums must close, and two runs must be byte for byte equal.
 
 import json
 import os
+import socket
+import struct
 
 import pytest
 
@@ -60,6 +62,10 @@ pass in on outside inet proto udp to 10.0.0.0/24
 pass in on outside inet proto udp to 10.0.0.0/8
 """,
 }
+
+# The oracle's plain model puts no fragments together.
+_RULESETS = {name: "set reassemble no\n" + rules
+             for name, rules in _RULESETS.items()}
 
 
 def generate_traffic(network, folder):
@@ -154,7 +160,7 @@ def test_verdicts_are_the_oracles(captures, tmp_path, name):
   assert len(got) > 3000, "the captures are nearly empty"
   assert len(got) == len(expected)
   wrong = [(g, e) for g, e in zip(got, expected)
-           if g.split()[:4] != e.split()[:4]]
+           if g != e]
   assert not wrong, f"{len(wrong)} of {len(got)}: {wrong[:10]}"
   if name not in ("pass", "block"):
     # The ruleset tells packets apart: both verdicts occur, and often.
@@ -225,13 +231,17 @@ def frames(path):
   return packets
 
 
-def test_what_passes_is_not_changed(captures, tmp_path):
+@pytest.mark.parametrize("reassemble", ("no", "yes"))
+def test_what_passes_is_not_changed(captures, tmp_path, reassemble):
   """With pass all, what comes out of a port is what went into the other."""
   ruleset = tmp_path / "pf.conf"
-  ruleset.write_text("pass all no state\n")
+  ruleset.write_text(f"set reassemble {reassemble}\npass all no state\n")
   files, _ = replay(captures, ruleset, tmp_path, "replay")
   for port, other in (("outside", "inside"), ("inside", "outside")):
     came, went = frames(captures[port]), frames(files[other])
+    if reassemble == "yes":
+      # Fragments leave with the last one of their datagram.
+      came, went = sorted(came), sorted(went)
     assert len(came) > 1000
     changed = [(c, w) for c, w in zip(came, went) if c != w]
     assert not changed, (f"{port}: {len(came)} came, {len(went)} went, first "
@@ -254,3 +264,80 @@ def test_bad_captures_change_nothing(captures, tmp_path):
     assert done.returncode == 1, (name, done.stdout, done.stderr)
     assert str(broken) in done.stderr, done.stderr
     assert not out.exists(), f"{name}: an output was written"
+
+
+def ethernet(source, destination, payload, protocol=17, length=None):
+  """A frame of an IPv4 packet; `length` in place of the right one."""
+  total = 20 + len(payload) if length is None else length
+  header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, total, 1, 0, 64, protocol, 0,
+                       socket.inet_aton(source),
+                       socket.inet_aton(destination))
+  words = struct.unpack("!10H", header)
+  check = sum(words)
+  check = 0xffff ^ ((check & 0xffff) + (check >> 16))
+  header = header[:10] + struct.pack("!H", check) + header[12:]
+  return b"\2\0\0\0\0\2\2\0\0\0\0\1\x08\0" + header + payload
+
+
+def datagram(source, destination, port, size=8, **fields):
+  return ethernet(source, destination,
+                  struct.pack("!HHHH", 1000, port, 8 + size, 0) + bytes(size),
+                  **fields)
+
+
+def write_pcap(path, frames, seconds=0):
+  """A capture of (frame, length on the wire), a second apart."""
+  data = struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 262144, 1)
+  for number, (frame, length) in enumerate(frames):
+    data += struct.pack("<IIII", seconds + number, 0, len(frame), length)
+    data += frame
+  path.write_bytes(data)
+
+
+def test_what_captures_hold(tmp_path):
+  """Cut packets, lengths left to a NIC, and a clock beyond 2038."""
+  ruleset = tmp_path / "pf.conf"
+  ruleset.write_text("block all\npass in on outside\n"
+                     "pass out on inside proto udp to port 53\n")
+  whole = datagram("192.0.2.1", "10.0.0.1", 53)
+  frames = [
+      (whole, len(whole)),
+      (datagram("192.0.2.1", "10.0.0.1", 54), len(whole)),
+      (whole[:40], len(whole)),
+      (datagram("192.0.2.2", "10.0.0.1", 53, size=3000, length=0), 3042),
+      (b"\xff" * 12 + b"\x88\xcc" + bytes(40), 54),
+      (whole[:30], 30)]
+  capture = tmp_path / "a.pcap"
+  write_pcap(capture, frames, seconds=0xffff_ff00)
+  command = (BUILD / "sluice-replay", "-f", ruleset, "--wire",
+             "outside=inside", "--in", f"outside={capture}")
+  report = tmp_path / "report"
+  out = tmp_path / "out.pcap"
+  done = run(*command, "-q", "--verdicts", "-", "--report", report, "--out",
+             f"inside={out}")
+  expected = [
+      "1 outside pass - 2 out@inside udp 192.0.2.1:1000 10.0.0.1:53",
+      "2 outside drop match 0 out@inside udp 192.0.2.1:1000 10.0.0.1:54",
+      "3 outside drop cut - - - - -",
+      "4 outside pass - 2 out@inside udp 192.0.2.2:1000 10.0.0.1:53",
+      "5 outside pass - - - - - -",
+      "6 outside drop short - - - - -"]
+  assert done.stdout.splitlines() == expected
+  assert "1 packet was cut by the capture's snapshot length" in done.stderr
+  assert run(ORACLE, *command[1:]).stdout.splitlines() == expected
+  said = json.loads(report.read_text())
+  assert said["captures"] == {"packets": 6, "cut": 1, "lengths_filled": 1}
+  assert said["totals"]["received"] == 5
+  assert said["totals"]["drops"] == {"match": 1, "short": 1}
+  assert said["clock"]["first_ns"] == 0xffff_ff00 * 10**9
+  # Where it leaves, a packet has the length that it was judged by.
+  written = run("tcpdump", "-nr", out, "-v", "-t").stdout
+  assert "length 3028" in written and "bad" not in written, written
+  # tcpdump knows no time after 2038.
+  assert struct.unpack_from("<I", out.read_bytes(), 24) == (0xffff_ff00,)
+  summary = run(*command).stdout
+  assert "1 packet of which the capture has only the beginning" in summary
+  assert "1 without a length (left to the sender's NIC)" in summary
+  strict = run(*command, "--strict", check=False)
+  assert strict.returncode == 1
+  assert "a.pcap: packet 3: only 40 of 50 bytes" in strict.stderr

@@ -38,7 +38,62 @@ def test_a_source_that_is_not_there_is_an_error_at_once(firewall, tmp_path):
   fw = firewall(_RULES)
   done = create(fw, "a", "--source", tmp_path / "none", check=False)
   assert done.returncode == 1
-  assert "none is not there" in done.stderr and "a.snap" in done.stderr
+  assert "No such file" in done.stderr and "a.snap" in done.stderr
+  assert "the filter was not made" in done.stderr
+
+
+def test_a_snapshot_that_the_daemon_may_not_read(firewall, tmp_path):
+  """The tool passes it, and says how the restore ended."""
+  fw = firewall("table <bad> persist { 192.0.2.1 }\nblock in from <bad>\npass\n")
+  fw.ctl("-t", "bad", "-T", "add", "198.51.100.7", "2001:db8::7")
+  good = tmp_path / "main.snap"
+  export(fw, good)
+  rules = tmp_path / "vm.conf"
+  rules.write_text("table <bad> { 203.0.113.1 }\nblock in from <bad>\npass\n")
+
+  def made(name, port, snapshot, *more):
+    return fw.ctl("filter", "create", name, "--ports", port, "--ruleset",
+                  rules, "--expect-restore", "--source", snapshot,
+                  "--from-filter", "main", *more, check=False)
+  done = made("a", "outside", good)
+  assert done.returncode == 0, done.stderr
+  said = done.stdout + done.stderr
+  assert "filter a created" in said and "restored: " in said, said
+  # Its own rules, and what had been added at run time.
+  table = fw.ctl("--filter", "a", "-t", "bad", "-T", "show").stdout.split()
+  assert sorted(table) == ["198.51.100.7", "2001:db8::7", "203.0.113.1"]
+  # The file was passed: it may go, and the next incarnation has it still.
+  good.rename(tmp_path / "moved.snap")
+  fw.ctl("port", "disable", "outside")
+  fw.ctl("port", "enable", "outside")
+  ends_as(fw, "a", "RESTORED")
+  fw.ctl("filter", "destroy", "a")
+
+  bad = bytearray((tmp_path / "moved.snap").read_bytes())
+  bad[len(bad) // 2] ^= 1
+  broken = tmp_path / "bad.snap"
+  broken.write_bytes(bad)
+  done = made("b", "outside", broken)
+  assert done.returncode == 1
+  assert "not restored" in done.stderr, done.stderr
+  again = f"sluicectl state import --filter b {broken}"
+  assert again in done.stderr, done.stderr
+  # As it says, with a better file.
+  done = fw.ctl("state", "import", "--filter", "b", "--from-filter", "main",
+                tmp_path / "moved.snap", check=False)
+  assert done.returncode == 0 and "restored" in done.stdout + done.stderr
+  fw.ctl("filter", "destroy", "b")
+
+  # Nobody waits where nobody is to, nor for a port that is not there.
+  done = made("c", "outside", broken, "--no-wait")
+  assert done.returncode == 0 and "restored" not in done.stdout, done.stdout
+  ends_as(fw, "c", "FAILED")
+  fw.ctl("port", "disable", "inside")
+  done = made("d", "inside", tmp_path / "moved.snap")
+  assert done.returncode == 0, done.stderr
+  assert "its ports are disabled" in done.stdout + done.stderr
+  fw.ctl("port", "enable", "inside")
+  ends_as(fw, "d", "RESTORED")
 
 
 def test_what_is_waited_for_is_shown_and_taken_late(firewall, tmp_path):
@@ -73,7 +128,7 @@ def test_after_a_bad_snapshot_the_good_one(firewall, tmp_path):
   bad.write_bytes(good.read_bytes()[:-8])
   failed = fw.ctl("state", "import", bad, check=False)
   assert failed.returncode == 1
-  assert "the next import starts another attempt" in failed.stderr
+  assert "makes another attempt" in failed.stderr
   assert fw.ctl("state", "import", good).returncode == 0
   # Only now another one needs to be meant.
   other = tmp_path / "other"

@@ -181,14 +181,14 @@ def test_a_file_without_an_end(firewall):
                 "which a container may lack")
   fw = firewall(_RULES)
   fw.ctl("filter", "create", "k", "--ports", "outside",
-         "--expect-restore", "--source", "/proc/kmsg", check=False)
+         "--expect-restore", "--source", "/proc/kmsg", "--no-wait", check=False)
 
   def gone():
     fw.ctl("filter", "destroy", "k", check=False)
     return "k" not in filters(fw)
   wait_for("its end", gone)
   fw.ctl("filter", "create", "k", "--ports", "outside",
-         "--expect-restore", "--source", "/proc/kmsg", check=False)
+         "--expect-restore", "--source", "/proc/kmsg", "--no-wait", check=False)
   # A descriptor in which the thread sleeps, too.
   kmsg = os.open("/proc/kmsg", os.O_RDONLY)
   client = Client(fw).ask("state.import", kmsg, filter="main")

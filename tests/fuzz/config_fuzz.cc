@@ -54,6 +54,7 @@ void CheckRest(const Config& config) {
   Require(memory.mbufs == 0 || memory.mbufs >= 1024);
   Require(memory.states >= 1024 && memory.states <= 64u << 20);
   Require(memory.rule_slots >= 64 && memory.rule_slots <= 1u << 20);
+  Require(memory.all_rule_slots >= 64 && memory.all_rule_slots <= 16u << 20);
   Require(memory.mbuf_data >= 128 && memory.mbuf_data <= 16384);
   Require((config.control.mode & 0002) == 0 && config.control.mode <= 0777);
   Require(config.control.socket.front() == '/' &&

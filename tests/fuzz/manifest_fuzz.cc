@@ -34,7 +34,8 @@ std::string Sealed(std::string_view text) {
 }
 
 void Check(std::string_view text) {
-  const auto entries = ParseManifest(text);
+  std::vector<PortSpec> ports;
+  const auto entries = ParseManifest(text, &ports);
   if (!entries.ok()) {
     Require(!entries.status().message().empty());
     return;
@@ -45,11 +46,13 @@ void Check(std::string_view text) {
     Require(entry.spec.emergency.has_value() ==
             (entry.spec.fail_policy == FailPolicy::kOpen));
   }
-  const std::string again = FormatManifest(*entries);
-  const auto read = ParseManifest(again);
+  const std::string again = FormatManifest(*entries, ports);
+  std::vector<PortSpec> ports_again;
+  const auto read = ParseManifest(again, &ports_again);
   Require(read.ok());
   Require(read->size() == entries->size());
-  Require(FormatManifest(*read) == again);
+  Require(ports_again.size() == ports.size());
+  Require(FormatManifest(*read, ports_again) == again);
 }
 
 }  // namespace

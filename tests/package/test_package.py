@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import booted
 import clean_root
 import contents
 
@@ -83,9 +84,8 @@ def root(package, tmp_path_factory):
   """A clean system with the package in it."""
   needed = [re.split(r"[ (|]", d.strip())[0]
             for d in field(package, "Depends").split(",")]
-  # Of the alternatives, the one without the rest of systemd.
-  needed = ["systemd-standalone-sysusers" if d == "systemd" else d
-            for d in needed] + ["systemd-standalone-tmpfiles", "logrotate"]
+  # It is booted, too.
+  needed += ["systemd", "systemd-sysv", "logrotate"]
   archive = clean_root.make(WORK, sorted(set(needed)))
   made = clean_root.Root(tmp_path_factory.mktemp("clean") / "root", archive)
   shutil.copy(package, made.path("/sluice.deb"))
@@ -218,8 +218,11 @@ def as_service(root, *command):
 
 def test_check_of_the_shipped_configuration(root):
   done = root.run(*as_service(root, "sluiced", "--check"), check=False)
-  assert done.returncode == 1, done.stdout
+  assert done.returncode == 4, done.stdout
   assert re.search(r"/etc/sluice/pf.conf: \d+ rules", done.stdout)
+  for name in ("sluice.toml", "sluice-pci.toml"):
+    root.run("sluiced", "--check-config", "-c",
+             f"/usr/share/doc/sluice/examples/{name}")
   # The address in it is an example's.
   assert ("port 'outside' (0000:03:00.0): there is no such PCI device\n"
           "hint: `sluicectl nic list`") in done.stdout
@@ -332,9 +335,115 @@ def test_unit_allows_the_calls_that_it_makes(root, vdev, tmp_path):
   assert calls - others - allowed == set()
 
 
+# ---- Under a booted systemd ------------------------------------------------
+
+
+def repacked(package, folder, number):
+  """The same package with another version."""
+  tree = folder / "tree"
+  run("dpkg-deb", "--raw-extract", package, tree)
+  control = tree / "DEBIAN" / "control"
+  control.write_text(re.sub(r"^Version: .*$", f"Version: {number}",
+                            control.read_text(), flags=re.M))
+  run("dpkg-deb", "--root-owner-group", "-Znone", "--build", tree,
+      folder / "new.deb")
+  shutil.rmtree(tree)
+  return folder / "new.deb"
+
+
+def test_upgrade_and_removal_of_a_running_firewall(root, package, tmp_path):
+  shutil.copy(repacked(package, tmp_path, version() + "+next"),
+              root.path("/next.deb"))
+  configuration = root.path("/etc/sluice/sluice.toml")
+  shipped = configuration.read_text()
+  # As shipped, but for the ports: this machine has not those NICs.
+  text = shipped.replace('hugepages = "yes"', 'hugepages = "no"')
+  for number in range(2):
+    text = text.replace(f'"0000:03:00.{number}"', f'"net_null{number},no-rx=1"')
+  configuration.write_text(text.replace(
+      "[workers]", "[memory]\nstates = 4096\n[workers]\npin = false"))
+  rules = root.path("/etc/sluice/pf.conf")
+  rules.write_text("table <bad> persist\nblock in from <bad>\npass\n")
+  with booted.Booted(root, tmp_path / "boot.log") as system:
+    try:
+      _upgrade_and_remove(system, root, rules, configuration, text)
+    finally:
+      print("\n".join(system.transcript))
+  assert not root.path("/run/sluice/control.sock").exists()
+
+
+def _upgrade_and_remove(system, root, rules, configuration, text):
+  def unit(*names):
+    shown = system.run("systemctl", "show", "sluiced", *(
+        f"--property={name}" for name in names)).stdout
+    return [dict(line.split("=", 1) for line in shown.split("\n") if line)[n]
+            for n in names]
+
+  def bad():
+    return system.run("sluicectl", "-t", "bad", "-T", "show").stdout.split()
+
+  # Whoever has not enabled it has not got it running.
+  assert unit("ActiveState") == ["inactive"]
+  system.run("systemctl", "start", "sluiced")
+  first, = unit("MainPID")
+  folder = root.path("/var/lib/sluice").stat()
+  assert folder.st_mode & 0o777 == 0o750
+  system.run("sluicectl", "-t", "bad", "-T", "add", "192.0.2.7")
+  system.run("systemctl", "reload", "sluiced")
+  # A reload with errors fails, and what holds still holds.
+  good = rules.read_text()
+  rules.write_text(good + "block in on on\n")
+  done = system.run("systemctl", "reload", "sluiced", check=False)
+  assert done.returncode != 0
+  assert unit("ActiveState", "MainPID") == ["active", first]
+  assert "block" in system.run("sluicectl", "-s", "rules").stdout
+  rules.write_text(good)
+
+  # An upgrade goes on with what was there.
+  system.run("dpkg", "--install", "/next.deb")
+  assert unit("ActiveState") == ["active"]
+  second, = unit("MainPID")
+  assert second != first
+  assert bad() == ["192.0.2.7"]
+  # What is in force is not the file any more, and the log says so.
+  rules.write_text("pass\n")
+  system.run("systemctl", "restart", "sluiced")
+  assert bad() == ["192.0.2.7"]
+  assert "pf.conf differs from the ruleset in force" in system.journal()
+  rules.write_text(good)
+  system.run("systemctl", "restart", "sluiced")
+  assert "differs" not in system.journal().split("stopped")[-1]
+
+  # Who has stopped it finds it stopped, whatever is installed.
+  system.run("systemctl", "stop", "sluiced")
+  system.run("dpkg", "--install", "/sluice.deb")
+  assert unit("ActiveState") == ["inactive"]
+
+  # What the machine lacks is not tried again and again.
+  configuration.write_text(text.replace("net_null1", "net_nul1"))
+  assert system.run("systemctl", "start", "sluiced",
+                    check=False).returncode != 0
+  time.sleep(3)
+  assert unit("ActiveState", "ExecMainStatus", "NRestarts") == [
+      "failed", "4", "0"]
+  assert "did you mean 'net_null'" in system.journal()
+  configuration.write_text(text)
+
+  system.run("systemctl", "enable", "--now", "sluiced")
+  third, = unit("MainPID")
+  system.run("dpkg", "--remove", "sluice")
+  assert not pathlib.Path(f"{root.folder}/usr/sbin/sluiced").exists()
+  assert system.run("pidof", "sluiced", check=False).returncode != 0
+  assert system.run("kill", "-0", third, check=False).returncode != 0
+
+
 def test_purge_leaves_nothing(root):
   """Last: it takes the package away."""
   root.run("dpkg", "--purge", "sluice")
   left = [f for f in contents.PACKAGED if root.path(f).exists()]
   assert left == []
-  assert not root.path("/etc/sluice").exists()
+  for folder in ("/etc/sluice", "/var/lib/sluice", "/var/log/sluice",
+                 "/run/sluice"):
+    assert not root.path(folder).exists(), folder
+  links = root.path("/etc/systemd/system")
+  assert [p for p in links.rglob("*") if "sluice" in p.name] == []

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "pftable/classify/classify.h"
 #include "pftable/engine/evaluate.h"
+#include "pftable/engine/explain.h"
 #include "pftable/engine/reclaimer.h"
 #include "pftable/language/parser.h"
 #include "pftable/store/policy_store.h"
@@ -346,6 +347,7 @@ class ClassifyPropertyTest : public testing::Test {
       for (const PacketInfo& info : infos) pointers.push_back(&info);
       std::vector<Candidates> candidates(count);
       FindCandidates(*classifier, direction, at, pointers, cache, candidates);
+      PrefetchCandidates(generation, candidates);
       for (uint32_t i = 0; i < count; ++i) {
         const EvaluationInput one{
             .packet = infos[i],
@@ -367,10 +369,24 @@ class ClassifyPropertyTest : public testing::Test {
             << infos[i].destination_port.host() << " proto "
             << int{infos[i].proto} << "\n"
             << (text.size() < 20000 ? text : "");
+        if (i == 0) CheckExplained(generation, one, expected);
         compiled_ += candidates[i].part != nullptr;
         listed_ += candidates[i].complete;
       }
       done += count;
+    }
+  }
+
+  // The explanation decides alike, and knows the condition by which each rule
+  // does not match.
+  void CheckExplained(const Generation& generation, const EvaluationInput& one,
+                      const std::string& expected) {
+    const Explanation told = Explain(generation, one, 1000);
+    EXPECT_EQ(Describe(told.verdict), expected);
+    for (const ExplainedRule& rule : told.rules) {
+      EXPECT_NE(rule.failed, RuleCondition::kOther);
+      matched_ += rule.failed == RuleCondition::kNone;
+      missed_ += rule.failed != RuleCondition::kNone;
     }
   }
 
@@ -387,6 +403,8 @@ class ClassifyPropertyTest : public testing::Test {
   uint64_t listed_ = 0;
   uint64_t demoted_ = 0;
   uint64_t in_lists_ = 0;
+  uint64_t matched_ = 0;
+  uint64_t missed_ = 0;
 };
 
 TEST_F(ClassifyPropertyTest, SmallRulesets) {
@@ -397,6 +415,8 @@ TEST_F(ClassifyPropertyTest, SmallRulesets) {
   EXPECT_GT(compiled_, 1'000'000u);
   EXPECT_GT(listed_, compiled_ / 2);
   EXPECT_LT(listed_, compiled_);
+  EXPECT_GT(matched_, 100'000u);
+  EXPECT_GT(missed_, 100'000u);
 }
 
 TEST_F(ClassifyPropertyTest, RulesetsInLists) {

@@ -36,6 +36,8 @@ struct ModelVerdict {
   // The number of the rule that decided in the last evaluation of rules for
   // this packet; nothing for the default rule or without an evaluation.
   std::optional<uint32_t> rule;
+  // Where it was judged last.
+  std::optional<Direction> judged;
 
   friend bool operator==(const ModelVerdict&, const ModelVerdict&) = default;
 };

@@ -82,6 +82,8 @@ absl::Status PlainModel::Supports(const Policy& policy) {
           rule.destination.address.kind > AddressKind::kTable;
       if (rule.probability != 0 || dynamic || rule.nat || rule.rdr ||
           rule.max_pkt_rate.IsSet() || rule.once || rule.prio ||
+          rule.max_pkt_size != 0 || rule.scrub.IsSet() || rule.set_prio ||
+          rule.set_tos ||
           rule.state == StateKind::kModulate ||
           rule.state == StateKind::kSynproxy ||
           rule.state_options.max_states != 0) {
@@ -159,9 +161,6 @@ bool PlainModel::Matches(const Rule& rule, const Point& point,
     return false;
   }
   if (rule.tos && *rule.tos != info.tos) return false;
-  if (rule.max_pkt_size != 0 && info.ip_length > rule.max_pkt_size) {
-    return false;
-  }
   if (!rule.tagged.empty() && (rule.tagged == tag) == rule.tagged_negated) {
     return false;
   }
@@ -301,6 +300,7 @@ ModelVerdict PlainModel::Judge(size_t port, std::span<const uint8_t> frame,
       skipped = skipped || On(skip, point.port);
     }
     if (skipped) continue;
+    verdict.judged = direction;
     if (const auto drop = JudgeAt(point, frame, info, tag, verdict)) {
       verdict.reason = *drop;
       return verdict;

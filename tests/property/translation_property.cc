@@ -235,15 +235,11 @@ class Runner {
     burst.mbufs[0] = pool_.Make(frame, OneIn(2) ? 0 : 1 + Below(30));
     BurstResult result;
     simulation_->Process(port, burst, result);
-    simulation_->CountSent(port, result);
     std::optional<std::vector<uint8_t>> left;
-    for (uint32_t i = 0; i < result.forward_count; ++i) {
-      left = BytesOf(result.forward[i]);
-      rte_pktmbuf_free(result.forward[i]);
-    }
-    for (uint32_t i = 0; i < result.answer_count; ++i) {
-      rte_pktmbuf_free(result.answers[i]);
-    }
+    simulation_->Send(port, result, [&](uint16_t by, rte_mbuf* mbuf) {
+      if (by != port) left = BytesOf(mbuf);
+      rte_pktmbuf_free(mbuf);
+    });
     return left;
   }
 

@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "dataplane/replay/packet_source.h"
 #include "dataplane/replay/replay_options.h"
+#include "dataplane/replay/verdict_text.h"
 #include "packet/parse.h"
 #include "pftable/language/parser.h"
 #include "tests/property/plain_model.h"
@@ -89,7 +90,7 @@ absl::Status Run(const ReplayOptions& options) {
                      .peer = first,
                      .pass_non_ip = !options.block_non_ip});
   }
-  PacketSource source;
+  PacketSource source({.strict = options.strict});
   if (absl::Status s = AddInputs(options, ports, source); !s.ok()) return s;
   PlainModel model(*std::move(policy), ports);
   for (uint64_t number = 1;; ++number) {
@@ -97,16 +98,30 @@ absl::Status Run(const ReplayOptions& options) {
     const absl::StatusOr<bool> more = source.Next(packet);
     if (!more.ok()) return more.status();
     if (!*more) return absl::OkStatus();
+    VerdictLine line{.number = number,
+                     .arrival = ports[packet.port].name,
+                     .reason = kCutReason};
+    if (packet.cut) {
+      std::cout << VerdictText(line) << '\n';
+      continue;
+    }
     PlainMbuf mbuf(packet.frame);
     PacketInfo info;
     ParsePacket(*mbuf, {.verify_checksums = !options.ignore_checksums},
                 &info);
     const ModelVerdict verdict =
         model.Judge(packet.port, packet.frame, info, packet.clock);
-    std::cout << number << ' ' << ports[packet.port].name
-              << (verdict.passed ? " pass " : " drop ")
-              << (verdict.passed ? "-" : Name(verdict.reason)) << ' '
-              << (verdict.rule ? absl::StrCat(*verdict.rule) : "-") << '\n';
+    line.passed = verdict.passed;
+    line.reason = Name(verdict.reason);
+    line.rule = verdict.rule;
+    line.judged = verdict.judged;
+    if (line.judged) {
+      line.judged_at = *line.judged == Direction::kIn
+                           ? ports[packet.port].name
+                           : ports[ports[packet.port].peer].name;
+    }
+    line.info = &info;
+    std::cout << VerdictText(line) << '\n';
   }
 }
 

@@ -207,7 +207,11 @@ std::string Text(const ModelVerdict& verdict) {
   return absl::StrCat(verdict.passed ? "pass" : "drop ",
                       verdict.passed ? "" : std::string(Name(verdict.reason)),
                       " rule ",
-                      verdict.rule ? absl::StrCat(*verdict.rule) : "-");
+                      verdict.rule ? absl::StrCat(*verdict.rule) : "-",
+                      verdict.judged ? *verdict.judged == Direction::kIn
+                                           ? " in"
+                                           : " out"
+                                     : "");
 }
 
 std::string States(Simulation& simulation) {
@@ -292,7 +296,8 @@ void RunOne(uint32_t seed, MbufPool& pool, Tally& tally) {
                           .reason = seen.verdict.passed
                                         ? DropReason::kMatch
                                         : seen.verdict.reason,
-                          .rule = {}};
+                          .rule = {},
+                          .judged = seen.verdict.judged};
     if (seen.verdict.rule != kNoRule) pipeline.rule = seen.verdict.rule;
     const ModelVerdict expected = model.Judge(port, frame, info, now);
     ASSERT_EQ(pipeline, expected)

@@ -84,12 +84,76 @@ std::unique_ptr<BuildJob<LoadResult>> FakeFilterControl::BeginLoad(
       });
 }
 
-std::unique_ptr<BuildJob<uint64_t>> FakeFilterControl::BeginFlushRules() {
+std::unique_ptr<BuildJob<uint64_t>> FakeFilterControl::BeginFlushRules(
+    PolicyFlush flush) {
+  last_flush = std::move(flush);
   return std::make_unique<FunctionJob<uint64_t>>(
       [] {},
       [this]() -> absl::StatusOr<uint64_t> {
         rules.clear();
         return ++generation;
+      });
+}
+
+std::unique_ptr<BuildJob<LoadResult>> FakeFilterControl::BeginRollback(
+    size_t back, uint32_t, int32_t) {
+  rolled_back = back;
+  return std::make_unique<FunctionJob<LoadResult>>(
+      [] {}, [this]() -> absl::StatusOr<LoadResult> {
+        if (rolled_back > commits.size()) {
+          return absl::OutOfRangeError("there is no earlier ruleset");
+        }
+        LoadResult result;
+        result.generation = ++generation;
+        result.rules = rules.size();
+        return result;
+      });
+}
+
+absl::Status FakeFilterControl::ConfirmCommit() {
+  if (!confirm_left) {
+    return absl::FailedPreconditionError("no commit waits to be confirmed");
+  }
+  confirm_left.reset();
+  return absl::OkStatus();
+}
+
+std::unique_ptr<BuildJob<ExplainResult>> FakeFilterControl::BeginExplain(
+    ExplainRequest request) {
+  explained.push_back(std::move(request));
+  return std::make_unique<FunctionJob<ExplainResult>>(
+      [] {},
+      [this]() -> absl::StatusOr<ExplainResult> {
+        ExplainResult result;
+        result.generation = generation;
+        const ExplainRequest& asked = explained.back();
+        result.passes = asked.packet.destination_port.host() != 23;
+        if (!result.passes) result.reason = "match";
+        result.keeps_state = result.passes;
+        result.tag = asked.tag;
+        result.rules.push_back({.number = 0,
+                                .text = "block drop all",
+                                .decides = !result.passes});
+        if (result.passes) {
+          result.rules.push_back(
+              {.anchor = "web",
+               .number = 3,
+               .depth = 1,
+               .text = "pass in from <good> to any flags S/SA",
+               .decides = true,
+               .tables = {{.table = "good",
+                           .is_source = true,
+                           .entry = TableEntry{
+                               .prefix = *ParsePrefix("10.0.0.0/8")}}}});
+        }
+        if (asked.near > 0) {
+          result.rules.push_back({.number = 4,
+                                  .text = "pass out all flags S/SA",
+                                  .failed = "direction"});
+          result.left_out = 2;
+        }
+        result.met = 5;
+        return result;
       });
 }
 
@@ -225,7 +289,8 @@ std::unique_ptr<BuildJob<TableEditResult>> FakeFilterControl::BeginTableEdit(
       [this] { return outdated > 0 && outdated-- > 0; });
 }
 
-std::unique_ptr<BuildJob<uint64_t>> FakeFilterControl::BeginFlushTables() {
+std::unique_ptr<BuildJob<uint64_t>> FakeFilterControl::BeginFlushTables(
+    const std::string&, bool) {
   return std::make_unique<FunctionJob<uint64_t>>(
       [] {},
       [this]() -> absl::StatusOr<uint64_t> {
@@ -265,6 +330,14 @@ FilterInfo FakeFilterControl::Info() {
   info.states = states.size();
   info.state_counters = {{"searches", 620}, {"inserts", 31}, {"removals", 0}};
   info.drop_counters = {{"match", 124}, {"bad-offset", 0}};
+  info.classifier.compiled = true;
+  info.classifier.parts = {
+      {.direction = Direction::kIn, .family = Family::kIpv4, .compiled = true},
+      {.direction = Direction::kOut,
+       .family = Family::kIpv6,
+       .why = "anchors call each other too often",
+       .is_slow = true}};
+  info.classifier.counters = {{"rules", 21}, {"verified", 3}, {"bytes", 4096}};
   return info;
 }
 

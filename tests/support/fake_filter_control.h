@@ -30,11 +30,18 @@ class FakeFilterControl : public FilterControl,
   uint64_t generation = 1;
   LoadRequest last_load;
   StateQuery last_kill;
+  std::vector<ExplainRequest> explained;
+  std::vector<CommitListing> commits;
+  std::optional<uint64_t> confirm_left;
+  size_t rolled_back = 0;
   RuleQuery last_rule_query;
+  PolicyFlush last_flush;
+  std::vector<std::string> anchors;
   // Its directory has removed it: jobs that were begun come to nothing.
   bool destroyed = false;
   int info_cleared = 0;
   int counters_cleared = 0;
+  int loads_cleared = 0;
   // What was begun, built and published, in order: "begin a", "build a", ...
   // Written by the builder thread too, but never at the same time.
   std::vector<std::string> log;
@@ -55,7 +62,19 @@ class FakeFilterControl : public FilterControl,
 
  private:
   std::unique_ptr<BuildJob<LoadResult>> BeginLoad(LoadRequest request) override;
-  std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() override;
+  std::unique_ptr<BuildJob<LoadResult>> BeginRollback(size_t back, uint32_t uid,
+                                                      int32_t pid) override;
+  absl::Status ConfirmCommit() override;
+  std::vector<CommitListing> Commits() override { return commits; }
+  std::optional<uint64_t> ConfirmLeft() override { return confirm_left; }
+  std::unique_ptr<BuildJob<ExplainResult>> BeginExplain(
+      ExplainRequest request) override;
+  std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules(
+      PolicyFlush flush) override;
+  absl::StatusOr<std::vector<std::string>> ListAnchors(const std::string&,
+                                                       bool) override {
+    return anchors;
+  }
   absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,
                                       const std::string& cursor,
                                       size_t limit) override;
@@ -63,6 +82,7 @@ class FakeFilterControl : public FilterControl,
     on_collect ? on_collect(std::move(done)) : done();
   }
   void ClearRuleCounters() override { ++counters_cleared; }
+  void ClearLoadedCounters() override { ++loads_cleared; }
   void ListStates(const StateQuery& query, const std::string& cursor,
                   size_t limit, Done<StateSlice> done) override;
   void KillStates(const StateQuery& query, Done<uint64_t> done) override;
@@ -73,7 +93,8 @@ class FakeFilterControl : public FilterControl,
                                        size_t limit) override;
   std::unique_ptr<BuildJob<TableEditResult>> BeginTableEdit(
       TableEdit edit) override;
-  std::unique_ptr<BuildJob<uint64_t>> BeginFlushTables() override;
+  std::unique_ptr<BuildJob<uint64_t>> BeginFlushTables(const std::string& anchor,
+                                                      bool below) override;
   absl::StatusOr<std::vector<TableMatch>> TestTable(
       const std::string& table, const std::string& anchor,
       const std::vector<Address>& addresses) override;

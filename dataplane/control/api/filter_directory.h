@@ -19,6 +19,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "dataplane/base/unique_fd.h"
 #include "dataplane/control/api/filter_control.h"
 #include "restore/filter_status.h"
 #include "restore/hold_queue.h"
@@ -50,6 +51,10 @@ struct FilterSpec {
   // Where its snapshot is: a file, or a directory with NAME.snap in it or to
   // come. Empty: an order brings it.
   std::string source{};
+  // In place of it: the snapshot itself, a plain file, and what it is called in
+  // listings.
+  std::shared_ptr<UniqueFd> snapshot = nullptr;
+  std::string snapshot_name{};
   // Whose snapshot that is, if not the filter's own.
   std::string from_filter{};
   // Seconds after which failed attempts to restore it end; none: as
@@ -109,6 +114,8 @@ struct PortSpec {
   uint16_t mtu = 1500;
   bool pass_non_ip = true;
   bool disabled = false;  // comes up only when it is enabled
+  // The process before had it: the other end of its wire may come after it.
+  bool kept = false;
 };
 
 struct PortListing {

@@ -14,7 +14,9 @@
 
 #include "absl/status/statusor.h"
 #include "dataplane/control/api/build_job.h"
+#include "packet/packet.h"
 #include "pftable/policy/diagnostic.h"
+#include "pftable/policy/merge_policy.h"
 #include "pftable/policy/policy.h"
 
 namespace sluice {
@@ -32,18 +34,30 @@ struct LoadRequest {
   std::vector<SourceFile> files{};  // all that it includes or reads tables from
   // -D name=value, which win over the file's own.
   std::vector<std::pair<std::string, std::string>> macros{};
+  // What host names mean: the daemon asks no resolver.
+  std::vector<std::pair<std::string, std::vector<Address>>> hosts{};
   // None: the dialect of the daemon's configuration.
   std::optional<Dialect> dialect{};
   // None: what the ruleset says.
   std::optional<RulesetOptimization> optimization{};
   // Options that the text does not set stay as they are in force.
   bool merge_options = false;
+  // The anchor that it is loaded into; empty: it is the main ruleset.
+  std::string anchor{};
+  // Not all: the others stay as they are in force.
+  LoadParts parts{};
   // What may be left out of the text, by its names in messages: "divert-to".
   std::vector<std::string> without{};
   // Print what is loaded, as pfctl -v does; 2: with numbers.
   int print = 0;
   bool flip_port_names = false;  // for that
   bool dry_run = false;  // everything but the publishing
+  bool lint = false;  // warnings of rules that can do nothing
+  // Refused with FailedPrecondition unless this generation is in force.
+  std::optional<uint64_t> only_if{};
+  // Unless it is confirmed within so many seconds, what was in force before
+  // comes back. 0: it stays.
+  uint32_t confirm_within = 0;
   // Who asked, by the kernel's word.
   uint32_t uid = 0;
   int32_t pid = 0;
@@ -64,6 +78,19 @@ struct LoadResult {
   }
 };
 
+// A ruleset that came into force.
+struct CommitListing {
+  uint64_t generation = 0;
+  int64_t when = 0;   // Unix time
+  std::string what{};  // "load", "flush", "rollback", "not confirmed", "restore"
+  uint32_t uid = 0;   // who asked; of the daemon itself its own
+  int32_t pid = 0;
+  std::string hash{};  // of the rules, options and tables, hexadecimal
+  uint64_t rules = 0;
+  uint64_t build_ms = 0;
+  bool is_kept = false;  // Rollback() can go back to it
+};
+
 // Packets and bytes by the direction of the packet: [0] in, [1] out.
 struct RuleCounterValues {
   uint64_t evaluations = 0;
@@ -78,6 +105,11 @@ struct RuleListing {
   std::string text;  // canonical, in the dialect of the ruleset
   std::vector<std::string> labels;
   RuleCounterValues counters;
+  // Of the call of an anchor: its path, whether it calls those below that, and
+  // whether it is an unnamed one, whose rules are shown with the call.
+  std::string calls{};
+  bool calls_below = false;
+  bool calls_unnamed = false;
 };
 
 struct RuleQuery {
@@ -87,6 +119,8 @@ struct RuleQuery {
   bool flip_port_names = false;
   // FreeBSD's nat, rdr and binat rules instead of the filter's.
   bool translation = false;
+  // -vv: how many addresses tables and interfaces in brackets have.
+  bool members = false;
 };
 
 struct RuleSlice {
@@ -98,6 +132,52 @@ struct RuleSlice {
   int32_t pid = 0;
 };
 
+// A packet that need not exist, and where it is judged.
+struct ExplainRequest {
+  Direction direction = Direction::kIn;
+  std::string interface;    // of arrival for kIn, of departure for kOut
+  std::string received_on;  // of arrival, for kOut
+  // Addresses, protocol, ports, flags and the like; kind and offsets are not
+  // looked at.
+  PacketInfo packet{};
+  std::string tag;          // what an earlier judgement left
+  size_t near = 0;          // how many rules that nearly match are wanted
+  // Instead of the rules in force. Its dry_run and who asked do not matter.
+  std::optional<LoadRequest> ruleset{};
+};
+
+struct ExplainedTableListing {
+  std::string table{};
+  std::string anchor{};
+  bool is_source = false;           // asked for the packet's source
+  std::optional<TableEntry> entry{};  // that decides it
+};
+
+struct ExplainedRuleListing {
+  std::string anchor{};
+  uint32_t number = 0;
+  uint32_t depth = 0;  // of anchors
+  std::string text{};
+  // Empty: it matched. Else the condition that did not hold.
+  std::string failed{};
+  bool decides = false;
+  std::string tag{};  // of the packet after it
+  std::vector<ExplainedTableListing> tables{};
+};
+
+struct ExplainResult {
+  std::vector<Diagnostic> diagnostics;  // of the request's ruleset
+  uint64_t generation = 0;              // 0: of the request's ruleset
+  bool skipped = false;                 // `set skip on`: nothing is asked
+  bool passes = true;
+  std::string reason;  // as drops are counted; empty if it passes
+  bool keeps_state = false;
+  std::string tag;
+  std::vector<ExplainedRuleListing> rules;
+  uint64_t met = 0;       // rules that evaluation came by
+  uint64_t left_out = 0;  // near ones beyond `near`
+};
+
 class RuleControl {
  public:
   virtual ~RuleControl() = default;
@@ -106,9 +186,29 @@ class RuleControl {
   // changes and the result's diagnostics say why.
   virtual std::unique_ptr<BuildJob<LoadResult>> BeginLoad(
       LoadRequest request) = 0;
-  // No rules and no options are left; persistent tables stay. The result is
-  // the generation.
-  virtual std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules() = 0;
+  // The ruleset that was in force `back` commits ago, from 1 on, comes back.
+  virtual std::unique_ptr<BuildJob<LoadResult>> BeginRollback(size_t back,
+                                                              uint32_t uid,
+                                                              int32_t pid) = 0;
+  // What was loaded with `confirm_within` stays. FailedPrecondition if nothing
+  // waits for that.
+  virtual absl::Status ConfirmCommit() = 0;
+  // Newest first; the first is in force.
+  virtual std::vector<CommitListing> Commits() = 0;
+  // Whole seconds until what is not confirmed goes; none: nothing waits.
+  virtual std::optional<uint64_t> ConfirmLeft() = 0;
+  // What the rules say of a packet, and why; changes nothing. Publish() only
+  // hands the result over.
+  virtual std::unique_ptr<BuildJob<ExplainResult>> BeginExplain(
+      ExplainRequest request) = 0;
+  // What is loaded anew but for what is flushed; tables that no rule names
+  // any more go, unless they are persistent. The result is the generation.
+  virtual std::unique_ptr<BuildJob<uint64_t>> BeginFlushRules(
+      PolicyFlush flush) = 0;
+  // Paths of the anchors in `anchor` (empty: the main ruleset), in order; with
+  // `below`, of all that are below it. NotFound for one that is not there.
+  virtual absl::StatusOr<std::vector<std::string>> ListAnchors(
+      const std::string& anchor, bool below) = 0;
   // At most `limit` rules from `cursor` on. A generation published between
   // two slices ends the listing with an AbortedError.
   virtual absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,
@@ -116,6 +216,8 @@ class RuleControl {
                                               size_t limit) = 0;
   // Zeroes the counters of all rules.
   virtual void ClearRuleCounters() = 0;
+  // The same for the rules of the last load, unless they are to keep them.
+  virtual void ClearLoadedCounters() = 0;
 };
 
 }  // namespace sluice

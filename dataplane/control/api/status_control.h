@@ -25,6 +25,25 @@ struct InterfaceTraffic {
   std::array<std::array<std::array<uint64_t, 2>, 2>, 2> bytes{};
 };
 
+// How rules are asked for packets that no state decides.
+struct ClassifierInfo {
+  bool compiled = false;  // false: `classifier = "linear"`
+  // Packets of one direction and family.
+  struct Part {
+    Direction direction = Direction::kIn;
+    Family family = Family::kIpv4;
+    bool compiled = false;  // false: rules are walked one by one, and why
+    std::string why{};
+    // Whether a bound or an unknown condition is the reason, and not that
+    // there are few rules.
+    bool is_slow = false;
+  };
+  std::vector<Part> parts;
+  // "rules" (anchors written out), "listed" of them, "verified" (conditions
+  // that are compared packet by packet), "classes", "blocks", "bytes".
+  std::vector<NamedCounter> counters;
+};
+
 struct FilterInfo {
   bool enabled = false;
   // Seconds since it was enabled or disabled; none: it never was.
@@ -40,6 +59,7 @@ struct FilterInfo {
   uint64_t source_nodes = 0;
   std::vector<NamedCounter> drop_counters;   // by DropReason, in its order
   std::vector<NamedCounter> limit_counters;  // "max states per rule", ...
+  uint64_t decided = 0;  // packets that rules have passed or blocked
   // Of the TFTP helper; empty if it is off. "in_use", "families": now.
   std::vector<NamedCounter> tftp_counters;
   // All packets since the start, at the last CollectCounters(): received,
@@ -50,6 +70,7 @@ struct FilterInfo {
   // `set loginterface`.
   std::string log_interface;
   InterfaceTraffic log_traffic;
+  ClassifierInfo classifier;
 };
 
 struct InterfaceListing {

@@ -61,14 +61,16 @@ enum class TableCommand : uint8_t {
   kReplace,  // makes the table too
   kFlush,    // removes all addresses
   kKill,     // removes the table
-  kZero,     // its counters
+  kZero,     // its counters; with entries, since when these are in it
+  kExpire,   // removes what is in it for more than TableEdit::age seconds
 };
 
 struct TableEdit {
   TableCommand command = TableCommand::kAdd;
   std::string table;
   std::string anchor;
-  std::vector<TableEntry> entries;  // kAdd, kDelete, kReplace
+  std::vector<TableEntry> entries;  // kAdd, kDelete, kReplace, kZero
+  uint64_t age = 0;                 // kExpire
   bool dry_run = false;
   bool feedback = false;  // fill TableEditResult::changes
 };
@@ -90,6 +92,7 @@ struct TableEditResult {
   bool table_created = false;
   uint64_t tables_deleted = 0;
   uint64_t tables_zeroed = 0;
+  uint64_t addresses_zeroed = 0;
   std::vector<std::pair<TableEntry, TableFeedback>> changes;
 };
 
@@ -114,8 +117,10 @@ class TableControl {
   // limit; from Publish() as well as by the counts of its result.
   virtual std::unique_ptr<BuildJob<TableEditResult>> BeginTableEdit(
       TableEdit edit) = 0;
-  // Removes all tables that no rule holds; the result counts them.
-  virtual std::unique_ptr<BuildJob<uint64_t>> BeginFlushTables() = 0;
+  // Takes all tables of the anchor out of force that are not const, with
+  // `below` those of the anchors below it too; the result counts them.
+  virtual std::unique_ptr<BuildJob<uint64_t>> BeginFlushTables(
+      const std::string& anchor, bool below) = 0;
   virtual absl::StatusOr<std::vector<TableMatch>> TestTable(
       const std::string& table, const std::string& anchor,
       const std::vector<Address>& addresses) = 0;

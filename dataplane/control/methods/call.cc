@@ -1,5 +1,8 @@
 #include "dataplane/control/methods/call.h"
 
+#include <algorithm>
+#include <string>
+
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
 #include "dataplane/base/text.h"
@@ -43,9 +46,12 @@ void Call::LargeResult(absl::AnyInvocable<json()> make) {
 void Call::Audit(std::string_view outcome) const {
   const Method* const method = FindMethod(method_);
   const bool changes = method == nullptr || method->access != Access::kRead;
+  // In words: "table add".
+  std::string what = PrintableName(method_.substr(0, 64));
+  std::ranges::replace(what, '.', ' ');
   Log(changes ? LogLevel::kInfo : LogLevel::kDebug,
               "control: uid {} pid {}: {}{}: {}", peer_.uid, peer_.pid,
-              PrintableName(method_.substr(0, 64)), filter_.empty() ? "" : " of filter " + filter_,
+              what, filter_.empty() ? "" : " of filter " + filter_,
               outcome);
 }
 

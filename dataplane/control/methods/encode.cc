@@ -110,6 +110,11 @@ json ToJson(const RuleListing& rule) {
                 {"states", c.states},
                 {"state_creations", c.state_creations}};
   if (!rule.labels.empty()) value["labels"] = rule.labels;
+  if (!rule.calls.empty()) {
+    value["calls"] = rule.calls;
+    if (rule.calls_below) value["calls_below"] = true;
+    if (rule.calls_unnamed) value["calls_unnamed"] = true;
+  }
   return value;
 }
 
@@ -168,7 +173,8 @@ json ToJson(const TableEditResult& result) {
                 {"changed", result.changed},
                 {"table_created", result.table_created},
                 {"tables_deleted", result.tables_deleted},
-                {"tables_zeroed", result.tables_zeroed}};
+                {"tables_zeroed", result.tables_zeroed},
+                {"addresses_zeroed", result.addresses_zeroed}};
   if (!result.changes.empty()) {
     json& changes = value["changes"] = json::array();
     for (const auto& [entry, change] : result.changes) {
@@ -201,6 +207,62 @@ json ToJson(const TableMatch& result) {
   return value;
 }
 
+json ToJson(const CommitListing& commit) {
+  return {{"generation", commit.generation}, {"when", commit.when},
+          {"what", commit.what},             {"uid", commit.uid},
+          {"pid", commit.pid},               {"hash", commit.hash},
+          {"rules", commit.rules},           {"build_ms", commit.build_ms},
+          {"kept", commit.is_kept}};
+}
+
+json ToJson(const ExplainResult& result) {
+  json rules = json::array();
+  for (const ExplainedRuleListing& rule : result.rules) {
+    json one = {{"anchor", rule.anchor}, {"number", rule.number},
+                {"depth", rule.depth},   {"text", rule.text},
+                {"matched", rule.failed.empty()},
+                {"decides", rule.decides}};
+    if (!rule.failed.empty()) one["failed"] = rule.failed;
+    if (!rule.tag.empty()) one["tag"] = rule.tag;
+    for (const ExplainedTableListing& table : rule.tables) {
+      json told = {{"table", table.table},
+                   {"anchor", table.anchor},
+                   {"of", table.is_source ? "source" : "destination"}};
+      if (table.entry) told["entry"] = ToString(*table.entry);
+      one["tables"].push_back(std::move(told));
+    }
+    rules.push_back(std::move(one));
+  }
+  json value = {{"passes", result.passes},
+                {"skipped", result.skipped},
+                {"keeps_state", result.keeps_state},
+                {"rules", std::move(rules)},
+                {"met", result.met},
+                {"left_out", result.left_out}};
+  if (result.generation != 0) value["generation"] = result.generation;
+  if (!result.reason.empty()) value["reason"] = result.reason;
+  if (!result.tag.empty()) value["tag"] = result.tag;
+  return value;
+}
+
+json ToJson(const ClassifierInfo& info) {
+  json value = {{"compiled", info.compiled},
+                {"counters", ToJson(info.counters)},
+                {"parts", json::array()}};
+  for (const ClassifierInfo::Part& part : info.parts) {
+    json one = {
+        {"direction", part.direction == Direction::kIn ? "in" : "out"},
+        {"family", part.family == Family::kIpv4 ? "inet" : "inet6"},
+        {"compiled", part.compiled}};
+    if (!part.compiled) {
+      one["why"] = part.why;
+      one["slow"] = part.is_slow;
+    }
+    value["parts"].push_back(std::move(one));
+  }
+  return value;
+}
+
 json ToJson(const FilterInfo& info) {
   json value = {{"enabled", info.enabled},
                 {"debug", info.debug},
@@ -214,8 +276,10 @@ json ToJson(const FilterInfo& info) {
                 {"source_counters", ToJson(info.source_counters)},
                 {"drop_counters", ToJson(info.drop_counters)},
                 {"limit_counters", ToJson(info.limit_counters)},
+                {"decided", info.decided},
                 {"tftp_counters", ToJson(info.tftp_counters)},
-                {"packet_counters", ToJson(info.packet_counters)}};
+                {"packet_counters", ToJson(info.packet_counters)},
+                {"classifier", ToJson(info.classifier)}};
   if (info.since) value["since"] = *info.since;
   if (!info.not_carried_out.empty()) {
     value["not_carried_out"] = info.not_carried_out;

@@ -13,12 +13,15 @@
 namespace sluice {
 
 nlohmann::json ToJson(const RuleListing& rule);
+nlohmann::json ToJson(const CommitListing& commit);
+nlohmann::json ToJson(const ExplainResult& result);
 nlohmann::json ToJson(const StateListing& state);
 nlohmann::json ToJson(const SourceListing& source);
 nlohmann::json ToJson(const TableListing& table);
 nlohmann::json ToJson(const TableAddressListing& address);
 nlohmann::json ToJson(const TableEditResult& result);
 nlohmann::json ToJson(const TableMatch& result);
+nlohmann::json ToJson(const ClassifierInfo& info);
 nlohmann::json ToJson(const FilterInfo& info);
 nlohmann::json ToJson(const InterfaceListing& interface);
 nlohmann::json ToJson(const TimeoutListing& timeout);

@@ -31,7 +31,7 @@ const std::map<std::string_view, Method>& Methods() {
   static const auto* const methods = [] {
     auto* all = new std::map<std::string_view, Method>;
     for (const std::vector<Method>* group :
-         {&kFilterMethods, &kPolicyMethods, &kPortMethods, &kStatusMethods,
+         {&kExplainMethods, &kFilterMethods, &kPolicyMethods, &kPortMethods, &kStatusMethods,
           &kTableMethods, &kTransferMethods}) {
       for (const Method& method : *group) all->emplace(method.name, method);
     }

@@ -1,5 +1,7 @@
 // Methods that make, show and remove filters: filter.create, filter.destroy,
 // filter.list, filter.show.
+#include <sys/stat.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,11 +39,12 @@ std::string_view WrongSpec(const FilterSpec& spec) {
     return "parameter \"source\" must be an absolute path: it is the daemon "
            "that reads it";
   }
-  if (!spec.source.empty() && !spec.expect_restore) {
+  const bool has_source = !spec.source.empty() || spec.snapshot != nullptr;
+  if (has_source && !spec.expect_restore) {
     return "parameter \"source\" needs \"expect_restore\": nothing else would "
            "read it";
   }
-  if (!spec.from_filter.empty() && spec.source.empty()) {
+  if (!spec.from_filter.empty() && !has_source) {
     return "parameter \"from_filter\" says whose snapshot \"source\" is";
   }
   if (spec.restore_give_up && !spec.expect_restore) {
@@ -57,6 +60,23 @@ std::string_view WrongSpec(const FilterSpec& spec) {
   return "";
 }
 
+// The snapshot that came with the call; false: there is none that can be read
+// again and again, and that was answered.
+bool TakeSnapshot(Call& call, FilterSpec* spec) {
+  UniqueFd file = call.TakeDescriptor();
+  struct stat status;
+  if (!file.valid() || ::fstat(file.get(), &status) != 0 ||
+      !S_ISREG(status.st_mode)) {
+    call.Error(RpcError::kInvalidParams,
+               "with \"snapshot\" a descriptor of a plain file has to come "
+               "with the request");
+    return false;
+  }
+  spec->snapshot = std::make_shared<UniqueFd>(std::move(file));
+  spec->snapshot_name = std::exchange(spec->source, "");
+  return true;
+}
+
 Action ParseCreate(Params& params) {
   FilterSpec spec;
   bool fail_open = false;
@@ -66,6 +86,8 @@ Action ParseCreate(Params& params) {
   spec.ruleset = ReadRuleset(params, "ruleset");
   params.Bool("expect_restore", &spec.expect_restore);
   params.String("source", kMaxFilePath, &spec.source);
+  bool snapshot = false;
+  params.Bool("snapshot", &snapshot);
   params.Name("from_filter", kMaxFilterName, &spec.from_filter);
   std::optional<uint64_t> give_up;
   params.Number("restore_give_up", kMaxGiveUp, &give_up);
@@ -74,7 +96,9 @@ Action ParseCreate(Params& params) {
   spec.emergency = ReadRuleset(params, "emergency");
   params.Bool("bypass_hold", &spec.bypass_hold);
   if (fail_open) spec.fail_policy = FailPolicy::kOpen;
-  return [spec = std::move(spec)](std::shared_ptr<Call> call) mutable {
+  return [spec = std::move(spec),
+          snapshot](std::shared_ptr<Call> call) mutable {
+    if (snapshot && !TakeSnapshot(*call, &spec)) return;
     if (const std::string_view wrong = WrongSpec(spec); !wrong.empty()) {
       return call->Error(RpcError::kInvalidParams, wrong);
     }

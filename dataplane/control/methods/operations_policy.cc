@@ -17,6 +17,9 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kRulesAPage = 256;
+constexpr uint64_t kLongestConfirm = 86400;  // seconds
+constexpr uint64_t kMostBack = 1000;
+constexpr size_t kMaxDebugLevel = 16;
 
 void AnswerLoad(Call& call, bool dry_run, absl::StatusOr<LoadResult> result) {
   if (AnswerFailedLoad(call, result,
@@ -38,6 +41,11 @@ Action ParseLoad(Params& params) {
   LoadRequest request;
   ReadLoadRequest(params, &request);
   params.Bool("dry_run", &request.dry_run);
+  params.Bool("lint", &request.lint);
+  params.Number("only_if", UINT64_MAX, &request.only_if);
+  std::optional<uint64_t> confirm;
+  params.Number("confirm_within", 1, kLongestConfirm, &confirm);
+  request.confirm_within = static_cast<uint32_t>(confirm.value_or(0));
   return [request = std::move(request)](std::shared_ptr<Call> call) mutable {
     request.uid = call->peer().uid;
     request.pid = call->peer().pid;
@@ -50,26 +58,129 @@ Action ParseLoad(Params& params) {
           if (filter == nullptr) return nullptr;
           return filter->Rules().BeginLoad(std::move(request));
         },
-        [dry_run](Call& c, absl::StatusOr<LoadResult> result) {
-          AnswerLoad(c, dry_run, std::move(result));
+        [dry_run, call](Call& c, absl::StatusOr<LoadResult> result) mutable {
+          const bool loaded =
+              !dry_run && result.ok() && !result->HasErrors();
+          FilterControl* const filter = loaded ? c.filter() : nullptr;
+          if (filter == nullptr) {
+            if (!loaded) AnswerLoad(c, dry_run, std::move(result));
+            return;
+          }
+          // New rules begin at 0, without what older states have counted.
+          auto kept = std::make_shared<LoadResult>(*std::move(result));
+          filter->States().CollectCounters([call, kept] {
+            if (FilterControl* const again = call->filter()) {
+              again->Rules().ClearLoadedCounters();
+              AnswerLoad(*call, /*dry_run=*/false, std::move(*kept));
+            }
+          });
         });
   };
 }
 
-Action ParseFlush(Params&) {
+Action ParseRollback(Params& params) {
+  std::optional<uint64_t> back;
+  params.Number("back", 1, kMostBack, &back);
+  return [back = back.value_or(1)](std::shared_ptr<Call> call) {
+    Call::RunJob<LoadResult>(
+        call,
+        [back](Call& c) -> std::unique_ptr<BuildJob<LoadResult>> {
+          FilterControl* const filter = c.filter();
+          if (filter == nullptr) return nullptr;
+          return filter->Rules().BeginRollback(back, c.peer().uid,
+                                               c.peer().pid);
+        },
+        [](Call& c, absl::StatusOr<LoadResult> result) {
+          AnswerLoad(c, /*dry_run=*/false, std::move(result));
+        });
+  };
+}
+
+Action ParseConfirm(Params&) {
   return [](std::shared_ptr<Call> call) {
+    const absl::Status status = call->filter()->Rules().ConfirmCommit();
+    if (status.ok()) {
+      LogInfo("control: uid {} pid {}: filter {}: the ruleset is confirmed",
+              call->peer().uid, call->peer().pid, call->filter_name());
+    }
+    call->StatusOnly(status);
+  };
+}
+
+Action ParseShowCommits(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    RuleControl& rules = call->filter()->Rules();
+    json commits = json::array();
+    for (const CommitListing& commit : rules.Commits()) {
+      commits.push_back(ToJson(commit));
+    }
+    json result = {{"commits", std::move(commits)}};
+    if (const std::optional<uint64_t> left = rules.ConfirmLeft()) {
+      result["confirm_left"] = *left;
+    }
+    call->Result(std::move(result));
+  };
+}
+
+Action ParseFlush(Params& params) {
+  PolicyFlush flush;
+  bool options_only = false;
+  params.String("anchor", kMaxAnchorPath, &flush.anchor);
+  params.Bool("below", &flush.below);
+  params.Bool("options", &flush.options);
+  params.Bool("options_only", &options_only);
+  if (options_only) {
+    flush.options = true;
+    flush.rules = false;
+  }
+  return [flush = std::move(flush)](std::shared_ptr<Call> call) mutable {
     Call::RunJob<uint64_t>(
         call,
-        [](Call& c) {
+        [flush = std::move(flush)](
+            Call& c) mutable -> std::unique_ptr<BuildJob<uint64_t>> {
           FilterControl* const filter = c.filter();
-          return filter != nullptr ? filter->Rules().BeginFlushRules()
-                                   : nullptr;
+          if (filter == nullptr) return nullptr;
+          return filter->Rules().BeginFlushRules(std::move(flush));
         },
         [](Call& c, absl::StatusOr<uint64_t> generation) {
           if (!generation.ok()) return c.Error(generation.status());
           LogInfo("control: uid {} pid {}: filter {}: rules flushed",
                        c.peer().uid, c.peer().pid, c.filter_name());
           c.Result({{"generation", *generation}});
+        });
+  };
+}
+
+Action ParseShowAnchors(Params& params) {
+  std::string anchor;
+  bool below = false;
+  params.String("anchor", kMaxAnchorPath, &anchor);
+  params.Bool("below", &below);
+  return [=](std::shared_ptr<Call> call) {
+    absl::StatusOr<std::vector<std::string>> anchors =
+        call->filter()->Rules().ListAnchors(anchor, below);
+    if (!anchors.ok()) return call->Error(anchors.status());
+    call->Result({{"anchors", *std::move(anchors)}});
+  };
+}
+
+Action ParseSetDebug(Params& params) {
+  PolicyFlush change;
+  change.rules = false;
+  params.String("level", kMaxDebugLevel, &change.debug,
+                Params::Need::kRequired);
+  return [change = std::move(change)](std::shared_ptr<Call> call) mutable {
+    Call::RunJob<uint64_t>(
+        call,
+        [change = std::move(change)](
+            Call& c) mutable -> std::unique_ptr<BuildJob<uint64_t>> {
+          FilterControl* const filter = c.filter();
+          if (filter == nullptr) return nullptr;
+          return filter->Rules().BeginFlushRules(std::move(change));
+        },
+        [](Call& c, absl::StatusOr<uint64_t> generation) {
+          if (!generation.ok()) return c.Error(generation.status());
+          c.Done();
         });
   };
 }
@@ -86,6 +197,7 @@ RulesPage ReadRulesPage(Params& params) {
   params.String("interface", kMaxAnchorPath, &page.query.interface);
   params.Bool("flip_port_names", &page.query.flip_port_names);
   params.Bool("translation", &page.query.translation);
+  params.Bool("members", &page.query.members);
   params.String("cursor", kMaxCursor, &page.cursor);
   params.PageSize("limit", kRulesAPage, &page.limit);
   return page;
@@ -148,8 +260,13 @@ Action ParseShowLabels(Params& params) {
 
 Action ParseZeroRules(Params&) {
   return [](std::shared_ptr<Call> call) {
-    call->filter()->Rules().ClearRuleCounters();
-    call->Done();
+    // What states have counted so far is zeroed with the rest.
+    call->filter()->States().CollectCounters([call] {
+      FilterControl* const filter = call->filter();
+      if (filter == nullptr) return;
+      filter->Rules().ClearRuleCounters();
+      call->Done();
+    });
   };
 }
 
@@ -178,13 +295,18 @@ Action ParseDisablePolicy(Params&) {
 }  // namespace
 
 const std::vector<Method> kPolicyMethods = {
+    {"anchors.show", ParseShowAnchors, Access::kRead},
+    {"commits.show", ParseShowCommits, Access::kRead},
+    {"debug.set", ParseSetDebug, Access::kCommit},
     {"filter.disable", ParseDisablePolicy, Access::kAdmin},
     {"filter.enable", ParseEnablePolicy, Access::kAdmin},
     {"labels.show", ParseShowLabels, Access::kRead},
     {"rules.show", ParseShowRules, Access::kRead},
     {"rules.zero", ParseZeroRules, Access::kOperate},
+    {"ruleset.confirm", ParseConfirm, Access::kCommit},
     {"ruleset.flush", ParseFlush, Access::kCommit},
     {"ruleset.load", ParseLoad, Access::kCommit},
+    {"ruleset.rollback", ParseRollback, Access::kCommit},
 };
 
 }  // namespace sluice

@@ -1,5 +1,6 @@
 // Methods on tables: tables.* on all of them, table.* on one.
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -31,14 +32,18 @@ Action ParseListTables(Params&) {
   };
 }
 
-Action ParseFlushTables(Params&) {
-  return [](std::shared_ptr<Call> call) {
+Action ParseFlushTables(Params& params) {
+  std::string anchor;
+  bool below = false;
+  params.String("anchor", kMaxAnchorPath, &anchor);
+  params.Bool("below", &below);
+  return [=](std::shared_ptr<Call> call) {
     Call::RunJob<uint64_t>(
         call,
-        [](Call& c) {
+        [=](Call& c) -> std::unique_ptr<BuildJob<uint64_t>> {
           FilterControl* const filter = c.filter();
-          return filter != nullptr ? filter->Tables().BeginFlushTables()
-                                   : nullptr;
+          if (filter == nullptr) return nullptr;
+          return filter->Tables().BeginFlushTables(anchor, below);
         },
         [](Call& c, absl::StatusOr<uint64_t> deleted) {
           if (!deleted.ok()) return c.Error(deleted.status());
@@ -91,6 +96,14 @@ Action ParseEdit(Params& params) {
   params.TableName("table", &edit.table);
   params.String("anchor", kMaxAnchorPath, &edit.anchor);
   if (kTakesEntries) params.Entries("addresses", &edit.entries);
+  if (kCommand == TableCommand::kZero) {
+    params.Entries("addresses", &edit.entries, Params::Need::kOptional);
+  }
+  if (kCommand == TableCommand::kExpire) {
+    std::optional<uint64_t> age;
+    params.Number("age", UINT32_MAX, &age);
+    edit.age = age.value_or(0);
+  }
   params.Bool("dry_run", &edit.dry_run);
   params.Bool("feedback", &edit.feedback);
   return [edit = std::move(edit)](std::shared_ptr<Call> call) mutable {
@@ -117,6 +130,7 @@ Action ParseEdit(Params& params) {
 const std::vector<Method> kTableMethods = {
     {"table.add", ParseEdit<TableCommand::kAdd, true>, Access::kOperate},
     {"table.delete", ParseEdit<TableCommand::kDelete, true>, Access::kOperate},
+    {"table.expire", ParseEdit<TableCommand::kExpire, false>, Access::kOperate},
     {"table.flush", ParseEdit<TableCommand::kFlush, false>, Access::kOperate},
     {"table.kill", ParseEdit<TableCommand::kKill, false>, Access::kOperate},
     {"table.replace", ParseEdit<TableCommand::kReplace, true>, Access::kOperate},

@@ -13,6 +13,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr size_t kMaxHostName = 255;
+constexpr size_t kMaxHostAddresses = 4096;
 constexpr size_t kMaxNameSize = 1024;
 constexpr size_t kMaxAddressText = 64;
 
@@ -349,8 +351,9 @@ void Params::StringMap(std::string_view name, size_t max,
   }
 }
 
-void Params::Entries(std::string_view name, std::vector<TableEntry>* out) {
-  const json* value = Take(name, Need::kRequired);
+void Params::Entries(std::string_view name, std::vector<TableEntry>* out,
+                     Need need) {
+  const json* value = Take(name, need);
   if (value == nullptr) return;
   if (!value->is_array()) return Fail(name, "must be an array");
   out->reserve(value->size());
@@ -363,6 +366,34 @@ void Params::Entries(std::string_view name, std::vector<TableEntry>* out) {
                                      out->size() + 1, ". is none"));
     }
     out->push_back(*entry);
+  }
+}
+
+void Params::Hosts(
+    std::string_view name, size_t max,
+    std::vector<std::pair<std::string, std::vector<Address>>>* out) {
+  const json* value = Take(name);
+  if (value == nullptr) return;
+  if (!value->is_object() || value->size() > max) {
+    return Fail(name, absl::StrCat("must be an object of at most ", max,
+                                   " members"));
+  }
+  for (const auto& [host, member] : value->items()) {
+    if (HasControlCharacter(host) || host.size() > kMaxHostName ||
+        !member.is_array() || member.size() > kMaxHostAddresses) {
+      return Fail(name, "must hold lists of addresses by names of hosts");
+    }
+    std::vector<Address> addresses;
+    for (const json& element : member) {
+      const std::string* text = AsString(element);
+      std::optional<Address> address;
+      if (text != nullptr) address = ParseAddress(*text);
+      if (!address) {
+        return Fail(name, "must hold lists of addresses by names of hosts");
+      }
+      addresses.push_back(*address);
+    }
+    out->emplace_back(host, std::move(addresses));
   }
 }
 

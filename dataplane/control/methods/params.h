@@ -84,7 +84,11 @@ class Params {
   void StringMap(std::string_view name, size_t max,
                  std::vector<std::pair<std::string, std::string>>* out);
   // ["10.0.0.1", "!10.1.0.0/16", ...]; networks are masked.
-  void Entries(std::string_view name, std::vector<TableEntry>* out);
+  void Entries(std::string_view name, std::vector<TableEntry>* out,
+               Need need = Need::kRequired);
+  // {"www.example": ["192.0.2.1", ...], ...}, at most `max` members.
+  void Hosts(std::string_view name, size_t max,
+             std::vector<std::pair<std::string, std::vector<Address>>>* out);
   // ["10.0.0.1", ...], at most `max`.
   void Addresses(std::string_view name, size_t max, std::vector<Address>* out);
 

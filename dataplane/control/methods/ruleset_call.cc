@@ -30,9 +30,22 @@ void ReadLoadRequest(Params& params, LoadRequest* request) {
     request->files.push_back({std::move(name), std::move(text)});
   });
   params.StringMap("macros", kMaxMacros, &request->macros);
+  params.Hosts("hosts", kMaxMacros, &request->hosts);
   params.Dialect("dialect", &request->dialect);
   params.Optimization("optimization", &request->optimization);
   params.Bool("merge_options", &request->merge_options);
+  params.String("anchor", kMaxAnchorPath, &request->anchor);
+  params.Object("parts", [&](Params& parts) {
+    LoadParts& p = request->parts;
+    p = {.options = false, .tables = false, .queues = false, .ether = false,
+         .translation = false, .filter = false};
+    parts.Bool("options", &p.options);
+    parts.Bool("tables", &p.tables);
+    parts.Bool("queues", &p.queues);
+    parts.Bool("ether", &p.ether);
+    parts.Bool("translation", &p.translation);
+    parts.Bool("filter", &p.filter);
+  });
   params.Strings("without", kMaxWithout, kMaxFileName, &request->without);
   std::optional<uint64_t> print;
   params.Number("print", 2, &print);

@@ -13,7 +13,7 @@ def changed(text, old, new):
 
 def config(*changes):
   """Its text; the changes are pairs of texts."""
-  text = (_CONFIGS / "sluice-pci.toml").read_text()
+  text = (_CONFIGS / "examples" / "sluice-pci.toml").read_text()
   # The guest has two processors: one is left for the worker.
   for old, new in (("lcores = [1, 2]", "lcores = [1]"), *changes):
     text = changed(text, old, new)
@@ -24,6 +24,6 @@ def files(*changes):
   """Guest files by path."""
   return {
       CONFIG.strip("/"): config(*changes),
-      "etc/sluice/examples/first.conf":
+      "etc/sluice/first.conf":
           (_CONFIGS / "examples" / "first.conf").read_text(),
   }

@@ -197,7 +197,7 @@ def test_commit_under_traffic(running, network, family):
   assert loads >= 3, "the ruleset was not changed in the middle"
   assert counted.sent == counted.received == 800, running.drops()
   assert counted.duplicates == 0
-  running.ctl("-f /etc/sluice/examples/first.conf")
+  running.ctl("-f /etc/sluice/first.conf")
 
 
 def test_used_by_another_process(running, untouched):

@@ -22,10 +22,11 @@
 
 namespace sluice {
 
-// What one packet has to lead to: it is dropped for a reason, or a packet
-// leaves by a port.
+// What one packet has to lead to: it is dropped for a reason, waits, or a
+// packet leaves by a port.
 struct ExpectedResult {
   std::optional<DropReason> drop;
+  bool held = false;  // it waits for other fragments
   std::string port;
   std::string packet;  // empty: the one that was sent, unchanged
 };

@@ -333,6 +333,8 @@ class Parser {
       result.drop =
           words.size() == 2 ? ParseDropReason(words[1]) : std::nullopt;
       if (!result.drop) return Wrong("drop: one reason expected");
+    } else if (words[0] == "held" && words.size() == 1) {
+      result.held = true;
     } else {
       if (FindPort(words[0]) == nullptr) {
         return Wrong(absl::StrCat("`", words[0], "` is no port"));

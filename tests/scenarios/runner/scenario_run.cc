@@ -30,6 +30,8 @@ constexpr Tick kStart = 0xffff8000;
 
 // Of both link addresses.
 constexpr size_t kMacBytes = 12;
+// Of a packet that waits for other fragments.
+constexpr auto kHeld = static_cast<DropReason>(kDropReasonCount);
 
 std::string OneBlank(std::string_view text) {
   const std::vector<std::string> words =
@@ -54,11 +56,11 @@ class Run {
         return Failure(status.message());
       }
     }
-    if (pool_.InUse() != 0) {
-      return Failure(absl::StrCat(pool_.InUse(), " mbufs did not come back"));
-    }
     if (absl::Status s = CheckEnding(*simulation_); !s.ok()) {
       return Failure(s.message());
+    }
+    if (pool_.InUse() != 0) {
+      return Failure(absl::StrCat(pool_.InUse(), " mbufs did not come back"));
     }
     return absl::OkStatus();
   }
@@ -102,7 +104,11 @@ class Run {
                         const PacketVerdict& verdict) {
     Run& run = *static_cast<Run*>(context);
     run.verdicts_.resize(std::max<size_t>(run.verdicts_.size(), index + 1));
-    if (!verdict.passed) run.verdicts_[index] = verdict.reason;
+    if (verdict.held) {
+      run.verdicts_[index] = kHeld;
+    } else if (!verdict.passed) {
+      run.verdicts_[index] = verdict.reason;
+    }
   }
 
   // --- packets
@@ -132,9 +138,10 @@ class Run {
                   &parsed.emplace_back());
     }
     // The burst parser takes shortcuts; the packet parser takes none.
-    ParseBurst(burst, {.verify_checksums = scenario_.verify_checksums});
+    PacketBurst copy = burst;
+    ParseBurst(copy, {.verify_checksums = scenario_.verify_checksums});
     for (uint32_t i = 0; i < burst.count; ++i) {
-      if (std::memcmp(&parsed[i], &burst.infos[i], sizeof parsed[i]) != 0) {
+      if (std::memcmp(&parsed[i], &copy.infos[i], sizeof parsed[i]) != 0) {
         return Failure(absl::StrCat("two parsers differ about\n  ",
                                     ScapyLine(frames[i])));
       }
@@ -143,7 +150,6 @@ class Run {
     verdicts_.clear();
     BurstResult result;
     simulation_->Process(port, burst, result);
-    simulation_->CountSent(port, result);
     const std::map<uint16_t, std::vector<Frame>> left =
         TakeFrames(port, result);
     absl::Status status = CheckVerdicts(step, frames);
@@ -156,16 +162,12 @@ class Run {
   }
 
   std::map<uint16_t, std::vector<Frame>> TakeFrames(
-      uint16_t port, const BurstResult& result) {
+      uint16_t port, BurstResult& result) {
     std::map<uint16_t, std::vector<Frame>> left;
-    for (uint32_t i = 0; i < result.forward_count; ++i) {
-      left[simulation_->peer(port)].push_back(BytesOf(result.forward[i]));
-      rte_pktmbuf_free(result.forward[i]);
-    }
-    for (uint32_t i = 0; i < result.answer_count; ++i) {
-      left[port].push_back(BytesOf(result.answers[i]));
-      rte_pktmbuf_free(result.answers[i]);
-    }
+    simulation_->Send(port, result, [&](uint16_t by, rte_mbuf* mbuf) {
+      left[by].push_back(BytesOf(mbuf));
+      rte_pktmbuf_free(mbuf);
+    });
     return left;
   }
 
@@ -175,11 +177,21 @@ class Run {
     for (size_t i = 0; i < step.packets.size(); ++i) {
       line_ = step.packets[i].line;
       std::optional<DropReason> expected;
-      for (const ExpectedResult& result : step.packets[i].results) {
+      // What leaves first says what becomes of the packet, unless that is an
+      // answer; drops behind it are those of packets that had waited.
+      const auto& results = step.packets[i].results;
+      const bool passes =
+          !results.empty() && !results[0].drop && !results[0].held &&
+          Port(results[0].port) == simulation_->peer(Port(step.port));
+      for (const ExpectedResult& result : results) {
+        if (passes) break;
         if (result.drop) expected = result.drop;
+        if (result.held) expected = kHeld;
+        if (expected == kHeld) break;
       }
       if (verdicts_[i] == expected) continue;
       const auto name = [](std::optional<DropReason> reason) {
+        if (reason == kHeld) return std::string("held");
         return reason ? absl::StrCat("dropped: ",
                                      absl::string_view(Name(*reason).data(),
                                                        Name(*reason).size()))
@@ -200,7 +212,7 @@ class Run {
     for (size_t i = 0; i < step.packets.size(); ++i) {
       line_ = step.packets[i].line;
       for (const ExpectedResult& result : step.packets[i].results) {
-        if (result.drop) continue;
+        if (result.drop || result.held) continue;
         const uint16_t port = Port(result.port);
         const auto found = left.find(port);
         const size_t number = seen[port]++;

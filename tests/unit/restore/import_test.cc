@@ -1,6 +1,7 @@
 // A filter's snapshot into another filter.
 #include "pftable/store/invariants.h"
 #include "pftable/store/policy_listing.h"
+#include "pftable/store/table_edits.h"
 #include "restore/import.h"
 
 #include <gtest/gtest.h>
@@ -190,6 +191,63 @@ TEST_P(ImportTest, APolicyThatMovedIsNotReplaced) {
   EXPECT_EQ(to.shard().budget.used(), 0u);
   EXPECT_TRUE(to.shard().expectations->empty());
   EXPECT_EQ(PolicyListing(to.store).AllRules().size(), 1u);
+}
+
+// With rules of its own, a filter gets what tables had been given at run time.
+TEST_P(ImportTest, RunTimeEntriesGoIntoTablesThatAreHere) {
+  const auto entry = [](const char* text, bool negated = false) {
+    return TableEntry{.prefix = *ParsePrefix(text), .negated = negated};
+  };
+  const TableKey bad = {.anchor = "", .name = "bad"};
+  const std::vector<TableEntry> added = {entry("192.0.2.7/32"),
+                                         entry("2001:db8::7/128", true)};
+  absl::StatusOr<StagedEdit> edit = StageAddAddresses(from_.store, bad, added);
+  ASSERT_TRUE(edit.ok() &&
+              from_.store.Publish(std::move(edit->generation)).ok());
+  const TableEntry gone = entry("10.9.0.0/16");
+  edit = StageDeleteAddresses(from_.store, bad, std::span(&gone, 1));
+  ASSERT_TRUE(edit.ok() &&
+              from_.store.Publish(std::move(edit->generation)).ok());
+  const Snapshot snapshot = from_.Export();
+  ImportOptions options;
+  options.run_time_tables = true;
+  const auto entries_of = [&](Node& node) {
+    return PolicyListing(node.store).AddressesAfter(bad, nullptr, 100);
+  };
+  {
+    Node to(GetParam(), "table <bad> persist { 10.1.0.0/16, 192.0.2.7 }\n"
+                        "block in from <bad>\npass in proto udp\n");
+    ASSERT_TRUE(to.Import(snapshot, options).ok());
+    const auto entries = entries_of(to);
+    ASSERT_TRUE(entries.ok());
+    // Its own, and what is new of the others; what the other ruleset had
+    // listed is not.
+    ASSERT_EQ(entries->size(), 3u);
+    EXPECT_TRUE((*entries)[2].negated);
+    EXPECT_EQ(to.shard().table->size(), 3u);
+    EXPECT_TRUE(CheckInvariants(to.store).ok());
+  }
+  // Neither made nor changed where the ruleset does not want it.
+  for (const char* rules :
+       {"pass in proto udp\n",
+        "table <bad> const { 10.1.0.0/16 }\nblock in from <bad>\n"}) {
+    Node to(GetParam(), rules);
+    ASSERT_TRUE(to.Import(snapshot, options).ok());
+    const auto entries = entries_of(to);
+    EXPECT_EQ(entries.ok() ? entries->size() : 0,
+              std::string(rules).find("const") == std::string::npos ? 0u : 1u);
+  }
+  // Nothing is half done if somebody edits meanwhile.
+  Node to(GetParam(), "table <bad> persist\nblock in from <bad>\n");
+  to.meanwhile = [&] {
+    const TableEntry other = entry("198.51.100.1/32");
+    auto mine = StageAddAddresses(to.store, bad, std::span(&other, 1));
+    ASSERT_TRUE(mine.ok() && to.store.Publish(std::move(mine->generation)).ok());
+  };
+  EXPECT_EQ(to.Import(snapshot, options).status().code(),
+            absl::StatusCode::kAborted);
+  EXPECT_EQ(entries_of(to)->size(), 1u);
+  EXPECT_EQ(to.shard().table->size(), 0u);
 }
 
 TEST_P(ImportTest, LiveStatesWin) {

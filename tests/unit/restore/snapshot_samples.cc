@@ -203,9 +203,45 @@ Snapshot DialectSnapshot() {
   return snapshot;
 }
 
+Snapshot ModulatedSnapshot() {
+  Snapshot snapshot = EmptySnapshot();
+  SnapshotState state = OneOfMany(1);
+  state.sequence_offset = {0x12345678, 0xfffffff0};
+  snapshot.parents.push_back(state);
+  return snapshot;
+}
+
 Snapshot NoSyncSnapshot() {
   Snapshot snapshot = ManyStatesSnapshot(2);
   snapshot.parents[1].binding.flags |= kSnapshotStateNoSync;
+  return snapshot;
+}
+
+Snapshot ActionsSnapshot() {
+  Snapshot snapshot = BoundSnapshot();
+  PacketActions all;
+  all.flags = PacketActions::kClearDontFragment | PacketActions::kRandomId |
+              PacketActions::kSetTos | PacketActions::kSetPriority;
+  all.min_ttl = 64;
+  all.tos = 0xb8;
+  all.priority = {2, 6};
+  all.max_mss = 1440;
+  all.max_packet_size = 1500;
+  snapshot.parents[0].binding.actions = all;
+  for (SnapshotState& state : snapshot.parents) {
+    if (state.proto != protocol::kTcp) continue;
+    state.binding.actions.flags |= PacketActions::kScrubTcp;
+    TcpScrub& scrub = state.binding.scrub.emplace();
+    scrub.peers[0] = {.modulation = 0x12345678,
+                      .value = 1000,
+                      .echo = 2000,
+                      .lowest = 900,
+                      .last = 15,
+                      .flags = kScrubSeen | kScrubTimestamps | kScrubPaws,
+                      .ttl = 64};
+    scrub.peers[1].ttl = 63;
+  }
+  snapshot.expectations[0].binding.actions.max_mss = 1;
   return snapshot;
 }
 
@@ -229,7 +265,9 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"bound", BoundSnapshot(), 1},
           {"dialect", DialectSnapshot(), 2},
           {"no-sync", NoSyncSnapshot(), 3},
-          {"translated", TranslatedSnapshot(), 4}};
+          {"translated", TranslatedSnapshot(), 4},
+          {"actions", ActionsSnapshot(), 4},
+          {"modulated", ModulatedSnapshot(), 4}};
 }
 
 std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {

@@ -28,6 +28,10 @@ Snapshot DialectSnapshot();
 Snapshot NoSyncSnapshot();
 // Two states behind nat-to.
 Snapshot TranslatedSnapshot();
+// States and an expectation whose packets are rewritten.
+Snapshot ActionsSnapshot();
+// A TCP state whose peers see other sequence numbers.
+Snapshot ModulatedSnapshot();
 // `count` TCP states, half of them IPv6.
 Snapshot ManyStatesSnapshot(uint32_t count);
 // The state with that number of them, from 0.

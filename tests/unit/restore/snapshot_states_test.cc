@@ -177,6 +177,32 @@ TEST(SnapshotStatesTest, AStateSaysThatItIsNotForOthers) {
               HasSubstr("unknown flags"));
 }
 
+TEST(SnapshotStatesTest, ActionsHaveOneForm) {
+  const Snapshot sound = ActionsSnapshot();
+  EXPECT_EQ(ReadSnapshot(*WriteSnapshot(sound))->snapshot, sound);
+  struct Case {
+    const char* wrong;
+    void (*spoil)(PacketActions&);
+  };
+  for (const Case& c : std::initializer_list<Case>{
+           {"unknown actions", [](PacketActions& a) { a.flags |= 0x80; }},
+           {"a type of service that is not set",
+            [](PacketActions& a) { a.flags = 0; }},
+           {"a priority that does not exist or is not set",
+            [](PacketActions& a) { a.priority[1] = 8; }},
+           {"a priority that does not exist or is not set",
+            [](PacketActions& a) {
+              a.flags &= static_cast<uint8_t>(~PacketActions::kSetPriority);
+            }},
+           {"actions of another form",
+            [](PacketActions& a) { a.reserved = 1; }}}) {
+    Snapshot snapshot = sound;
+    c.spoil(snapshot.parents[0].binding.actions);
+    EXPECT_THAT(ReadSnapshot(WriteUnchecked(snapshot)).status().ToString(),
+                HasSubstr(c.wrong));
+  }
+}
+
 TEST(SnapshotStatesTest, AnErrorOfTheSinkEndsTheWriting) {
   class Full final : public SnapshotSink {
    public:

@@ -9,6 +9,7 @@
 
 #include "restore/snapshot_format.h"
 #include "restore/snapshot_reader.h"
+#include "restore/snapshot_check.h"
 #include "restore/snapshot_writer.h"
 #include "tests/unit/restore/snapshot_samples.h"
 
@@ -61,6 +62,28 @@ TEST(SnapshotVersionTest, ExpectationsHaveAnInterfaceSinceMinorOne) {
   const auto read = ReadSnapshot(bytes);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->snapshot.expectations[0].interface, "em0");
+}
+
+TEST(SnapshotVersionTest, SequenceOffsetsAreSaidSinceMinorFour) {
+  const Snapshot modulated = ModulatedSnapshot();
+  Bytes bytes = WriteVersion(modulated);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, modulated);
+  bytes[10] = kMinorOfSequence - 1;
+  FixSnapshot(bytes);
+  EXPECT_EQ(ReadSnapshot(bytes).status().code(),
+            absl::StatusCode::kUnimplemented);
+  // No other protocol has any.
+  Snapshot wrong = modulated;
+  wrong.parents[0].proto = protocol::kUdp;
+  wrong.parents[0].timeout = Timeout::kUdpMultiple;
+  for (SnapshotPeer& peer : wrong.parents[0].peers) {
+    peer.phase = 2;
+    peer.sequence_low = peer.sequence_high = 0;
+    peer.max_window = 0;
+    peer.scale = 0;
+  }
+  EXPECT_STREQ(WhatIsWrong(wrong.parents[0]),
+               "sequence offsets of another protocol");
 }
 
 TEST(SnapshotVersionTest, DialectIsSaidSinceMinorTwo) {

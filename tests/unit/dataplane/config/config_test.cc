@@ -97,6 +97,7 @@ mbuf_data = 9728
 handoff_ring = 2048
 states = 500000
 rule_slots = 1000
+all_rule_slots = 3000
 expectations = 64
 [control]
 socket = "run/s.sock"
@@ -105,6 +106,8 @@ group = "wheel"
 read_group = "watchers"
 operate_group = "100"
 admin_group = "admins"
+device_group = "guests"
+device_mode = "0640"
 allow_devices = ["net_tap"]
 device_dirs = ["/run/vm/", "sockets"]
 [log]
@@ -166,6 +169,7 @@ commit_deadline = 80
                      .handoff_ring = 2048,
                      .states = 500000,
                      .rule_slots = 1000,
+                     .all_rule_slots = 3000,
                      .expectations = 64};
   expected.control = {
       .socket = "/etc/run/s.sock",
@@ -174,6 +178,8 @@ commit_deadline = 80
       .read_group = "watchers",
       .operate_group = "100",
       .admin_group = "admins",
+                      .device_group = "guests",
+                      .device_mode = 0640,
       .devices = {.drivers = {"net_tap"},
                   .directories = {"/run/vm", "/etc/sockets"}}};
   expected.log = {.level = "debug",
@@ -215,8 +221,9 @@ std::string With(const std::string& lines) { return Minimal() + lines; }
 const BadCase kBadCases[] = {
     {"not TOML", "[eal\n", {"1:5: "}},
     {"key twice", "[log]\nlevel = \"info\"\nlevel = \"info\"\n", {"3:9: "}},
-    {"empty", "", {"0:0: there is no [[port]]"}},
-    {"no wire", kPorts, {"0:0: there is no [[wire]]: nothing would be"}},
+    {"mode of devices that everybody may write to",
+     With("[control]\ndevice_mode = \"0666\"\n"),
+     {"10:15: 'device_mode' \"0666\" lets every user into the guests'"}},
     {"unknown section", With("[worker]\ncount = 1\n"),
      {"9:2: unknown key 'worker' in the file"}},
     {"unknown key", With("[workers]\ncuont = 1\n"),
@@ -402,6 +409,17 @@ TEST_P(BadConfigTest, IsRefusedWithPlaceAndMessage) {
 
 INSTANTIATE_TEST_SUITE_P(All, BadConfigTest, ::testing::ValuesIn(kBadCases));
 
+TEST(ConfigTest, PortsAndWiresMayComeLater) {
+  const ParsedConfig none = ParseConfig("", "/etc/s.toml");
+  ASSERT_TRUE(none.config) << FormatDiagnostics(none.diagnostics);
+  EXPECT_TRUE(none.config->ports.empty());
+  EXPECT_EQ(none.config->control.device_mode, 0660);
+  const ParsedConfig no_wire = ParseConfig(kPorts, "/etc/s.toml");
+  ASSERT_TRUE(no_wire.config) << FormatDiagnostics(no_wire.diagnostics);
+  EXPECT_EQ(no_wire.config->ports.size(), 2u);
+  EXPECT_TRUE(no_wire.config->wires.empty());
+}
+
 TEST(ConfigTest, TooManyPortsAreRefusedAtTheFirstTooMany) {
   std::string text;
   for (size_t i = 0; i <= kMaxDevices; ++i) {
@@ -412,6 +430,8 @@ TEST(ConfigTest, TooManyPortsAreRefusedAtTheFirstTooMany) {
   ASSERT_EQ(parsed.diagnostics.size(), 1u);
   EXPECT_EQ(parsed.diagnostics[0].message, "more than 32 [[port]]");
   EXPECT_EQ(parsed.diagnostics[0].line, 3 * kMaxDevices + 1);
+  EXPECT_NE(parsed.diagnostics[0].hint.find("has room for 32 devices"),
+            std::string::npos);
 }
 
 TEST(ConfigTest, ShowsTheLine) {

@@ -39,19 +39,23 @@ class ControlRolesTest : public ControlOperationsTest {
 // By hand: what somebody who only looks, and somebody who only operates, may
 // do. Whatever is in neither is the administrator's.
 const std::set<std::string_view> kForReaders = {
-    "control.version", "filter.list",     "filter.show",  "info.show",
+    "commits.show", "control.version", "filter.list",     "filter.show",  "info.show",
+    "anchors.show",
     "interfaces.show", "labels.show",     "limits.show",  "port.list",
-    "port.stats",      "restore.metrics", "restore.status", "rules.show",
-    "sources.show",    "states.show",     "table.show",      "table.test",   "tables.list",
-    "timeouts.show"};
+    "port.stats",      "restore.metrics", "restore.status", "rules.explain",
+    "rules.show",      "sources.show",    "states.show",    "table.show",
+    "table.test",      "tables.list",     "timeouts.show"};
 const std::set<std::string_view> kForOperators = {
-    "info.clear",   "rules.zero",    "sources.flush", "sources.kill",
+    "info.clear",   "rules.zero",    "ruleset.explain", "sources.flush",
+    "sources.kill",
     "state.export", "states.flush",
     "states.kill",  "table.add",     "table.delete", "table.flush",
+    "table.expire",
     "table.kill",   "table.replace", "table.zero",   "tables.flush"};
 // The operator's too, but not in main.
-const std::set<std::string_view> kCommits = {"ruleset.flush", "ruleset.load",
-                                             "state.import"};
+const std::set<std::string_view> kCommits = {
+    "debug.set", "ruleset.confirm", "ruleset.flush", "ruleset.load", "ruleset.rollback",
+    "state.import"};
 
 TEST_F(ControlRolesTest, EveryMethodWithEveryRole) {
   for (const Method* method : AllMethods()) {

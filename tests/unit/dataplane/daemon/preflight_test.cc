@@ -8,7 +8,10 @@
 #include <net/if.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <filesystem>
 #include <map>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "conntrack/state_table.h"
@@ -78,6 +81,8 @@ class PreflightTest : public ::testing::Test {
       if (found == interface_queues_.end()) return std::nullopt;
       return found->second;
     };
+    input.has_group = [](const std::string& name) { return name == "sluice"; };
+    input.drivers = drivers_;
     return Preflight(config_, input);
   }
 
@@ -114,6 +119,7 @@ class PreflightTest : public ::testing::Test {
   std::map<std::string, int> folder_errors_;
   std::map<std::string, uint32_t> interfaces_;
   std::map<std::string, uint32_t> interface_queues_;
+  std::optional<DriverList> drivers_;
 };
 
 TEST_F(PreflightTest, MachineWithAllOfIt) { EXPECT_EQ(Text(), ""); }
@@ -172,6 +178,112 @@ TEST_F(PreflightTest, DeviceOfUio) {
 TEST_F(PreflightTest, DeviceThatStaysWithItsDriver) {
   host_.SetDriver(kOutside, "mlx5_core");
   ExpectFinding(FindingLevel::kNote, outside_, "stays with mlx5_core", "");
+}
+
+// ---- Virtual devices -------------------------------------------------------
+
+TEST_F(PreflightTest, DriversAndTheirArguments) {
+  drivers_ = DriverList{{"net_tap", "iface=<string> mac=fixed"},
+                        {"net_vhost", "iface=<ifc> queues=<int>"},
+                        {"net_virtio_user", "path=<path> queues=<int>"},
+                        {"net_ring", ""}};
+  interfaces_ = {{"eth0", IFF_UP}, {"br1", 0}};
+  const auto with = [this](const std::string& device) {
+    config_.ports[0].device = device;
+    return "port 'outside' (" + device.substr(0, device.find(',')) + ")";
+  };
+  for (const char* right :
+       {"net_tap0", "net_tap7,mac=fixed", "net_vhost0,iface=/run/a,queues=2",
+        "net_vhost1,iface=/run/a,legacy-ol-flags=1", "eth_tap0",
+        "virtio_user0,path=/run/b", "net_ring0,anything=1"}) {
+    with(right);
+    EXPECT_THAT(Text(), Not(HasSubstr("DPDK"))) << right;
+    EXPECT_THAT(Text(), Not(HasSubstr("argument"))) << right;
+  }
+  for (const char* name : {"eth0", "br1"}) {
+    ExpectFinding(FindingLevel::kError, with(name),
+                  "it is an interface of the kernel's",
+                  absl::StrCat("net_af_packet0,iface=", name));
+  }
+  ExpectFinding(FindingLevel::kError, with("net_tab0"),
+                "DPDK has no driver 'net_tab'", "did you mean 'net_tap'?");
+  ExpectFinding(FindingLevel::kError, with("net_nothing0"),
+                "DPDK has no driver 'net_nothing'", "net_vhost");
+  ExpectFinding(FindingLevel::kError, with("net_vhost0,iface=/run/a,queue=2"),
+                "the driver net_vhost takes no argument 'queue'",
+                "it takes: iface=<ifc> queues=<int>");
+  // Where nobody knows, nothing is said.
+  drivers_.reset();
+  with("net_nothing0");
+  EXPECT_EQ(Text(), "");
+}
+
+TEST_F(PreflightTest, WithoutPortsOrWiresItStarts) {
+  config_.wires.clear();
+  ExpectFinding(FindingLevel::kNote, "s.toml", "there is no [[wire]]", "");
+  config_.ports.clear();
+  ExpectFinding(FindingLevel::kNote, "s.toml", "there is no [[port]]", "");
+}
+
+TEST_F(PreflightTest, GroupsThatAreNotThere) {
+  config_.control.group = "sluice";
+  EXPECT_EQ(Text(), "");
+  for (const auto& [key, group] :
+       {std::pair("group", &config_.control.group),
+        std::pair("read_group", &config_.control.read_group),
+        std::pair("operate_group", &config_.control.operate_group),
+        std::pair("admin_group", &config_.control.admin_group),
+        std::pair("device_group", &config_.control.device_group)}) {
+    const std::string before = std::exchange(*group, "nobody-has-it");
+    ExpectFinding(FindingLevel::kError, absl::StrCat("[control] ", key),
+                  "there is no group 'nobody-has-it'", "groupadd");
+    *group = before;
+  }
+}
+
+TEST_F(PreflightTest, StateDirectoryThatCannotBeWritten) {
+  config_.state.directory = "/var/lib/sluice";
+  EXPECT_EQ(Text(), "");
+  // It is made, if what it is in is there.
+  folder_errors_["/var/lib/sluice"] = ENOENT;
+  EXPECT_EQ(Text(), "");
+  folder_errors_["/var/lib"] = EROFS;
+  ExpectFinding(FindingLevel::kError, "[state] dir",
+                "user sluice cannot make files in /var/lib: Read-only",
+                "or set another `dir`");
+  folder_errors_["/var/lib/sluice"] = EACCES;
+  ExpectFinding(FindingLevel::kError, "[state] dir",
+                "cannot make files in /var/lib/sluice: Permission denied",
+                "install -d -o sluice /var/lib/sluice");
+}
+
+// ---- The system itself -----------------------------------------------------
+
+TEST(PreflightSystem, DriversOfThisMachine) {
+  const std::optional<DriverList> drivers = DriversOfSystem();
+  ASSERT_TRUE(drivers.has_value());
+  for (const char* name : {"net_af_packet", "net_vhost", "net_memif"}) {
+    ASSERT_TRUE(drivers->contains(name)) << name;
+  }
+  EXPECT_THAT(drivers->at("net_af_packet"), HasSubstr("qpairs="));
+  EXPECT_EQ(DriverFor(*drivers, "net_af_packet0")->first, "net_af_packet");
+  EXPECT_EQ(DriverFor(*drivers, "eth_af_packet0")->first, "net_af_packet");
+  EXPECT_EQ(DriverFor(*drivers, "virtio_user0")->first, "net_virtio_user");
+  EXPECT_EQ(DriverFor(*drivers, "eth0"), nullptr);
+}
+
+TEST(PreflightSystem, AFolderIsTriedByMakingAFile) {
+  const PreflightInput input = PreflightInput::FromSystem();
+  EXPECT_EQ(input.folder_errno("/nowhere/at/all"), ENOENT);
+  EXPECT_NE(input.folder_errno("/proc"), 0);
+  char folder[] = "/tmp/sluice-preflight-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  EXPECT_EQ(input.folder_errno(folder), 0);
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
+  std::filesystem::remove(folder);
+  EXPECT_TRUE(input.has_group("root"));
+  EXPECT_TRUE(input.has_group("4711"));
+  EXPECT_FALSE(input.has_group("nobody-has-it"));
 }
 
 // ---- vfio ------------------------------------------------------------------

@@ -83,7 +83,7 @@ TEST_F(PublishingTest, EachCommandWaitsForThat) {
     EXPECT_NE(InForce(), before) << static_cast<int>(command);
   }
   Do(EditOf(TableCommand::kAdd, {"192.0.2.1"}));
-  auto job = main().Tables().BeginFlushTables();
+  auto job = main().Tables().BeginFlushTables("", false);
   job->Build();
   EXPECT_THAT(main().Tables().ListTables(), SizeIs(1));
   const auto killed = job->Publish();
@@ -97,7 +97,7 @@ TEST_F(PublishingTest, WhatCameBetweenMakesAnEditOutdated) {
   Do(EditOf(TableCommand::kAdd, {"192.0.2.1"}));
   auto edit = main().Tables().BeginTableEdit(
       EditOf(TableCommand::kAdd, {"192.0.2.1", "2001:db8::1"}));
-  auto flush = main().Tables().BeginFlushTables();
+  auto flush = main().Tables().BeginFlushTables("", false);
   edit->Build();
   flush->Build();
   EXPECT_FALSE(edit->Outdated());

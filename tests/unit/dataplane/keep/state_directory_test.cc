@@ -92,6 +92,56 @@ TEST(ManifestTest, ComesBackAsItWas) {
   EXPECT_THAT(*none, IsEmpty());
 }
 
+TEST(ManifestTest, PortsComeBackAsTheyWere) {
+  const PortSpec full = {.name = "vm1",
+                         .device = "net_vhost0,iface=/run/\"a\".sock",
+                         .wire = "up",
+                         .groups = {"vms", "dmz"},
+                         .addresses = {*ParsePrefix("192.0.2.1/24"),
+                                       *ParsePrefix("2001:db8::1/64")},
+                         .queues = 3,
+                         .mtu = 9000,
+                         .pass_non_ip = false,
+                         .disabled = true};
+  const PortSpec plain = {.name = "up", .device = "0000:03:00.0"};
+  std::vector<PortSpec> ports = {{.name = "old"}};
+  const auto read =
+      ParseManifest(FormatManifest(TwoFilters(), {full, plain}), &ports);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_THAT(*read, SizeIs(2));
+  ASSERT_THAT(ports, SizeIs(2));
+  EXPECT_EQ(ports[0].name, full.name);
+  EXPECT_EQ(ports[0].device, full.device);
+  EXPECT_EQ(ports[0].wire, full.wire);
+  EXPECT_EQ(ports[0].groups, full.groups);
+  EXPECT_EQ(ports[0].addresses, full.addresses);
+  EXPECT_EQ(ports[0].queues, 3);
+  EXPECT_EQ(ports[0].mtu, 9000);
+  EXPECT_FALSE(ports[0].pass_non_ip);
+  EXPECT_TRUE(ports[0].disabled);
+  EXPECT_EQ(ports[1].device, plain.device);
+  EXPECT_TRUE(ports[1].pass_non_ip);
+  EXPECT_EQ(FormatManifest(*read, ports),
+            FormatManifest(TwoFilters(), {full, plain}));
+  // Of older versions: there were none.
+  ASSERT_TRUE(ParseManifest(FormatManifest(TwoFilters()), &ports).ok());
+  EXPECT_THAT(ports, IsEmpty());
+  for (const char* port :
+       {"7", "{}", R"({"name":"a"})",
+        R"({"addresses":["x"],"device":"d","disabled":false,"groups":[],)"
+        R"("mtu":1500,"name":"a","non_ip":true,"queues":0,"wire":""})",
+        R"({"addresses":[],"device":"d","disabled":false,"groups":[],)"
+        R"("mtu":65536,"name":"a","non_ip":true,"queues":0,"wire":""})"}) {
+    EXPECT_EQ(ParseManifest(Sealed(std::string(R"({"filters":[],"format":1,)"
+                                               R"("ports":[)") +
+                                   port + "]}"))
+                  .status()
+                  .code(),
+              absl::StatusCode::kInvalidArgument)
+        << port;
+  }
+}
+
 TEST(ManifestTest, CutAnywhereItIsDamaged) {
   const std::string text = FormatManifest(TwoFilters());
   for (size_t size = 0; size < text.size(); ++size) {

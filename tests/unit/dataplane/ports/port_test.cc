@@ -7,6 +7,9 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "tests/support/mbuf_pool.h"
 
@@ -54,6 +57,25 @@ TEST_F(PortTest, TheSameDeviceCanBeOpenedAgain) {
     auto port = Open({.name = "a", .device = "net_null7"}, 1);
     ASSERT_TRUE(port.ok()) << port.status();
   }
+}
+
+TEST_F(PortTest, MoreDevicesThanDpdkHasRoomForAreRefusedWithTheReason) {
+  std::vector<std::unique_ptr<Port>> ports;
+  absl::Status status;
+  for (size_t i = rte_eth_dev_count_avail(); i <= kMaxDevices; ++i) {
+    auto port = Open({.name = "p" + std::to_string(i),
+                      .device = "net_null" + std::to_string(i)},
+                     1);
+    status = port.status();
+    if (!port.ok()) break;
+    ports.push_back(*std::move(port));
+  }
+  EXPECT_EQ(rte_eth_dev_count_avail(), kMaxDevices);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("room for 32 devices at once"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("port remove"));
+  ports.pop_back();
+  EXPECT_TRUE(Open({.name = "q", .device = "net_null99"}, 1).ok());
 }
 
 TEST_F(PortTest, NullDeviceHasAQueueForEachWorker) {

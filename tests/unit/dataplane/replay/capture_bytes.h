@@ -49,41 +49,56 @@ struct PcapBytes {
 
 struct PcapngBytes {
   int resolution = 9;  // the exponent of if_tsresol; -1: the option is absent
+  bool big_endian = false;
 
-  static std::string Block(uint32_t type, std::string body) {
+  std::string Block(uint32_t type, std::string body) const {
     body.resize((body.size() + 3) / 4 * 4);
     std::string bytes;
-    AppendNumber(bytes, type, 4, false);
-    AppendNumber(bytes, body.size() + 12, 4, false);
+    AppendNumber(bytes, type, 4, big_endian);
+    AppendNumber(bytes, body.size() + 12, 4, big_endian);
     bytes += body;
-    AppendNumber(bytes, body.size() + 12, 4, false);
+    AppendNumber(bytes, body.size() + 12, 4, big_endian);
     return bytes;
   }
-  // The section header and one Ethernet interface.
-  std::string Header() const {
-    std::string section, interface;
-    AppendNumber(section, 0x1a2b3c4d, 4, false);
-    AppendNumber(section, 1, 2, false);
-    AppendNumber(section, 0, 2, false);
-    AppendNumber(section, ~uint64_t{0}, 8, false);
-    AppendNumber(interface, 1, 2, false);
-    AppendNumber(interface, 0, 2, false);
-    AppendNumber(interface, 262144, 4, false);
-    if (resolution >= 0) {
-      AppendNumber(interface, 9, 2, false);
-      AppendNumber(interface, 1, 2, false);
-      AppendNumber(interface, static_cast<uint64_t>(resolution), 4, false);
-      AppendNumber(interface, 0, 4, false);
-    }
-    return Block(0x0a0d0d0a, section) + Block(1, interface);
+  std::string Section() const {
+    std::string section;
+    AppendNumber(section, 0x1a2b3c4d, 4, big_endian);
+    AppendNumber(section, 1, 2, big_endian);
+    AppendNumber(section, 0, 2, big_endian);
+    AppendNumber(section, ~uint64_t{0}, 8, big_endian);
+    return Block(0x0a0d0d0a, section);
   }
-  std::string Packet(uint64_t time, const std::string& data) const {
+  // `options` are behind that of the resolution, which is one byte.
+  std::string Interface(uint32_t link_type, uint32_t snapshot_length,
+                        const std::string& options = {}) const {
+    std::string interface;
+    AppendNumber(interface, link_type, 2, big_endian);
+    AppendNumber(interface, 0, 2, big_endian);
+    AppendNumber(interface, snapshot_length, 4, big_endian);
+    if (resolution >= 0) {
+      AppendNumber(interface, 9, 2, big_endian);
+      AppendNumber(interface, 1, 2, big_endian);
+      interface += static_cast<char>(resolution);
+      interface += std::string(3, '\0');
+    }
+    interface += options;
+    if (resolution >= 0) AppendNumber(interface, 0, 4, big_endian);
+    return Block(1, interface);
+  }
+  // The section header and one Ethernet interface.
+  std::string Header() const { return Section() + Interface(1, 262144); }
+
+  // An original length of 0 stands for the captured one.
+  std::string Packet(uint64_t time, const std::string& data,
+                     uint32_t interface = 0,
+                     size_t original_length = 0) const {
     std::string body;
-    AppendNumber(body, 0, 4, false);
-    AppendNumber(body, time >> 32, 4, false);
-    AppendNumber(body, time & 0xffffffff, 4, false);
-    AppendNumber(body, data.size(), 4, false);
-    AppendNumber(body, data.size(), 4, false);
+    AppendNumber(body, interface, 4, big_endian);
+    AppendNumber(body, time >> 32, 4, big_endian);
+    AppendNumber(body, time & 0xffffffff, 4, big_endian);
+    AppendNumber(body, data.size(), 4, big_endian);
+    AppendNumber(body, original_length ? original_length : data.size(), 4,
+                 big_endian);
     return Block(6, body + data);
   }
 };

@@ -176,14 +176,129 @@ TEST_F(CaptureTest, WhatIsNoCaptureIsRefused) {
   EXPECT_NE(ErrorOf(folder_), "");
 }
 
-TEST_F(CaptureTest, PacketsThatWereCutByTheCaptureAreRefused) {
+TEST_F(CaptureTest, PacketsThatWereCutAreMarkedAndStrictlyRefused) {
   PcapBytes pcap;
-  const std::string path = Write(
-      "cut.pcap", pcap.Header() + pcap.Packet(1, 1, kFrame) +
-                      pcap.Packet(1, 1, kFrame, /*original_length=*/1514));
-  EXPECT_EQ(ErrorOf(path),
-            path + ": packet 2: only 60 of 1514 bytes were captured; capture "
-                   "whole packets (tcpdump -s 0)");
+  PcapngBytes ng;
+  const std::string files[] = {
+      Write("cut.pcap", pcap.Header() + pcap.Packet(1, 1, kFrame) +
+                            pcap.Packet(1, 1, kFrame, 1514) +
+                            pcap.Packet(1, 1, kFrame)),
+      Write("cut.pcapng", ng.Header() + ng.Packet(1, kFrame) +
+                              ng.Packet(1, kFrame, 0, 1514) +
+                              ng.Packet(1, kFrame))};
+  for (const std::string& path : files) {
+    auto reader = CaptureReader::Open(path);
+    ASSERT_TRUE(reader.ok()) << reader.status();
+    for (const bool cut : {false, true, false}) {
+      CapturedPacket packet;
+      const absl::StatusOr<bool> more = (*reader)->Next(packet);
+      ASSERT_TRUE(more.ok() && *more) << more.status();
+      EXPECT_EQ(packet.cut, cut) << path << (*reader)->count();
+    }
+    auto strict = CaptureReader::Open(path, {.strict = true});
+    ASSERT_TRUE(strict.ok()) << strict.status();
+    CapturedPacket packet;
+    ASSERT_TRUE((*strict)->Next(packet).ok());
+    EXPECT_EQ((*strict)->Next(packet).status().message(),
+              path + ": packet 2: only 60 of 1514 bytes were captured; "
+                     "capture whole packets (tcpdump -s 0)");
+  }
+}
+
+// Seconds are unsigned: 2038 is no end, 2106 is.
+TEST_F(CaptureTest, TimestampsOfThisCentury) {
+  for (const uint32_t seconds : {0x7fff'ffffu, 0x8000'0000u, 0xffff'ffffu}) {
+    for (const bool big : {false, true}) {
+      PcapBytes pcap{.big_endian = big};
+      PcapngBytes ng{.big_endian = big};
+      const uint64_t expected = uint64_t{seconds} * 1'000'000'000 + 999'000;
+      const std::vector<Seen> packets = {{expected, kFrame}};
+      EXPECT_EQ(MustRead(Write("a.pcap",
+                               pcap.Header() + pcap.Packet(seconds, 999,
+                                                           kFrame))),
+                packets);
+      EXPECT_EQ(MustRead(Write("a.pcapng",
+                               ng.Header() + ng.Packet(expected, kFrame))),
+                packets);
+    }
+    auto writer = CaptureWriter::Create(Path("out.pcap"));
+    ASSERT_TRUE(writer.ok());
+    const std::vector<Seen> late = {
+        {uint64_t{seconds} * 1'000'000'000 + 7, kFrame}};
+    (*writer)->Write(late[0].nanoseconds,
+                     {reinterpret_cast<const uint8_t*>(kFrame.data()), 60});
+    ASSERT_TRUE((*writer)->Finish().ok());
+    ASSERT_TRUE((*writer)->Publish().ok());
+    EXPECT_EQ(MustRead(Path("out.pcap")), late);
+  }
+  // Of pcapng later ones are read, but pcap cannot say them.
+  PcapngBytes ng;
+  const uint64_t later = 4'294'967'296'000'000'000;
+  EXPECT_EQ(MustRead(Write("l", ng.Header() + ng.Packet(later, kFrame))),
+            (std::vector<Seen>{{later, kFrame}}));
+  auto writer = CaptureWriter::Create(Path("late.pcap"));
+  ASSERT_TRUE(writer.ok());
+  (*writer)->Write(later, {});
+  EXPECT_NE((*writer)->Finish().message().find("2106"), std::string::npos);
+  EXPECT_NE(ErrorOf(Write("l", ng.Header() + ng.Packet(~uint64_t{0}, kFrame)))
+                .find("packet 1: the timestamp is before 1970 or after"),
+            std::string::npos);
+}
+
+TEST_F(CaptureTest, InterfacesOfOnePcapngMayDiffer) {
+  const std::string v4 = "\x45" + std::string(30, '4');
+  const std::string header("\x02\0\0\0\0\x02\x02\0\0\0\0\x01\x08\0", 14);
+  for (const bool big : {false, true}) {
+    const PcapngBytes ng{.big_endian = big};
+    const PcapngBytes micro{.resolution = 6, .big_endian = big};
+    // Seconds to add, as some capturing programs write them.
+    std::string offset;
+    AppendNumber(offset, 14, 2, big);
+    AppendNumber(offset, 8, 2, big);
+    AppendNumber(offset, 100, 8, big);
+    const std::string path = Write(
+        "mixed.pcapng",
+        ng.Section() + ng.Interface(1, 262144) + micro.Interface(101, 96) +
+            ng.Packet(1000, kFrame) + micro.Packet(2, v4, 1) +
+            // One that no packet is of may have any link type; others may be
+            // described late.
+            ng.Interface(127, 0) + ng.Interface(1, 0, offset) +
+            ng.Packet(3, kFrame, 3) + ng.Block(0x80000bad, "anything") +
+            // A new section has interfaces of its own.
+            ng.Section() + ng.Interface(101, 0) + ng.Packet(4, v4));
+    EXPECT_EQ(MustRead(path),
+              (std::vector<Seen>{{1000, kFrame},
+                                 {2000, header + v4},
+                                 {100'000'000'003, kFrame},
+                                 {4, header + v4}}));
+  }
+  const PcapngBytes ng;
+  const std::string path =
+      Write("wifi.pcapng", ng.Section() + ng.Interface(1, 0) +
+                               ng.Interface(127, 0) + ng.Packet(1, kFrame) +
+                               ng.Packet(1, kFrame, 1));
+  EXPECT_EQ(ErrorOf(path).substr(0, path.size() + 48),
+            path + ": packet 2: link type IEEE802_11_RADIO (127) is ");
+  EXPECT_NE(ErrorOf(Write("w", ng.Header() + ng.Packet(1, kFrame, 1)))
+                .find("packet 1: interface 1 is not described"),
+            std::string::npos);
+}
+
+TEST_F(CaptureTest, OldAndSimplePacketBlocks) {
+  const PcapngBytes ng;
+  std::string old, simple;
+  AppendNumber(old, 0, 2, false);
+  AppendNumber(old, 7, 2, false);  // drops
+  AppendNumber(old, 0, 4, false);
+  AppendNumber(old, 5, 4, false);
+  AppendNumber(old, kFrame.size(), 4, false);
+  AppendNumber(old, kFrame.size(), 4, false);
+  AppendNumber(simple, kFrame.size() + 1, 4, false);
+  const std::string path =
+      Write("o", ng.Section() + ng.Interface(1, 60) +
+                     ng.Block(2, old + kFrame) + ng.Block(3, simple + kFrame));
+  // The simple one has no time but that of the one before.
+  EXPECT_EQ(MustRead(path), (std::vector<Seen>{{5, kFrame}, {5, kFrame}}));
 }
 
 TEST_F(CaptureTest, AnUnknownLinkTypeIsRefusedByName) {

@@ -103,7 +103,8 @@ TEST(SluicectlArguments, SomeFlagsMeanWhatTheDialectSays) {
   EXPECT_TRUE(Parse({"-mf", "x", freebsd}).merge_options);
   EXPECT_TRUE(Parse({"-Tload", "-nf", "x", freebsd}).parts->tables);
   EXPECT_FALSE(Parse({"-Tload", "-nf", "x"}).table_action.has_value());
-  EXPECT_THAT(ErrorOf({"-Rf", "x", freebsd}), HasSubstr("-n only"));
+  EXPECT_TRUE(Parse({"-Rf", "x", freebsd}).parts->filter);
+  EXPECT_THAT(ErrorOf({"-Rf", "x", "-a", "y", freebsd}), HasSubstr("whole"));
   EXPECT_THAT(ErrorOf({"-Tload"}), HasSubstr("-f file"));
 }
 
@@ -153,7 +154,7 @@ TEST(SluicectlArguments, RefusesWhatMakesNoSense) {
                                              {"-D", "x", "-f", "y"},
                                              {"-D", "=x", "-f", "y"},
                                              {"-e", "-d"},
-                                             {"-a", "x", "-f", "y"},
+                                             {"-a", "x", "-e"},
                                              {"--facts", "x", "-f", "y"}}) {
     EXPECT_FALSE(ParseArguments(words).ok()) << testing::PrintToString(words);
   }

@@ -237,6 +237,16 @@ TEST(SluicectlUsage, IsOfTheCommandAtHandOnly) {
   EXPECT_THAT(flags, Not(HasSubstr("filter create")));
 }
 
+TEST(SluicectlUsage, SaysNoMoreThanTheMistakeNeeds) {
+  const auto usage = [](std::vector<std::string> words, std::string error) {
+    return UsageFor(words, error);
+  };
+  EXPECT_EQ(usage({"-s", "rulez"}, ErrorOf({"-s", "rulez"})),
+            "  -s  nat rules states Sources info Interfaces labels timeouts "
+            "memory Tables\n      commits Anchors Running all\n");
+  EXPECT_EQ(usage({"fliter", "list"}, ErrorOf({"fliter", "list"})), "");
+}
+
 TEST(SluicectlUsage, SaysWhatMayHaveBeenMeant) {
   EXPECT_EQ(ErrorOf({"filter", "ls"}),
             "unknown command: filter ls; did you mean filter list?");

@@ -1,4 +1,6 @@
 // Filters and ports by sluicectl.
+#include <unistd.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -29,7 +31,7 @@ TEST_F(SluicectlFiltersTest, CreatesAFilter) {
                 path,
                 "--expect-restore",
                 "--source",
-                "/s",
+                folder_.File("."),
                 "--fail",
                 "open",
                 "--emergency",
@@ -52,7 +54,9 @@ TEST_F(SluicectlFiltersTest, CreatesAFilter) {
   EXPECT_EQ(spec.ruleset->dialect, Dialect::kFreeBsd);
   EXPECT_EQ(spec.emergency->text, "block\n");
   EXPECT_TRUE(spec.expect_restore);
-  EXPECT_EQ(spec.source, "/s");
+  // A folder is the daemon's to look at.
+  EXPECT_EQ(spec.source, folder_.File("."));
+  EXPECT_EQ(spec.snapshot, nullptr);
   EXPECT_EQ(spec.fail_policy, FailPolicy::kOpen);
   EXPECT_FALSE(spec.bypass_hold);
   ExpectIs(Run({"filter", "create", "vm-1", "--ports", "x"}), 1, "",
@@ -97,19 +101,46 @@ TEST_F(SluicectlFiltersTest, FlagsAskTheFilterThatIsNamed) {
   EXPECT_THAT(outcome.err, HasSubstr("there is no filter \"b\""));
 }
 
+TEST_F(SluicectlFiltersTest, ASnapshotIsPassedAndNotNamed) {
+  const std::string path = Write("a.snap", "what it has");
+  ExpectIs(Run({"filter", "create", "vm-1", "--ports", "p",
+                "--expect-restore", "--source", path, "--no-wait"}),
+           0, "", "filter vm-1 created, 0 rules\n");
+  const FilterSpec& spec = directory_.last_filter;
+  EXPECT_EQ(spec.source, "");
+  EXPECT_EQ(spec.snapshot_name, path);
+  ASSERT_NE(spec.snapshot, nullptr);
+  char bytes[32] = {};
+  EXPECT_EQ(::pread(spec.snapshot->get(), bytes, sizeof bytes, 0), 11);
+  EXPECT_STREQ(bytes, "what it has");
+  const Outcome none =
+      Run({"filter", "create", "vm-2", "--ports", "q", "--expect-restore",
+           "--source", folder_.File("none")});
+  EXPECT_EQ(none.status, 1);
+  EXPECT_THAT(none.err, HasSubstr("No such file"));
+  EXPECT_THAT(none.err, HasSubstr("the filter was not made"));
+  EXPECT_EQ(directory_.made.count("vm-2"), 0u);
+}
+
 TEST_F(SluicectlFiltersTest, ListsFilters) {
   Make("vm-1", "tap1");
   directory_.main_listing.ports = {"inside", "outside"};
   directory_.main_listing.states = 12;
   directory_.main_listing.rules = 3;
   ExpectIs(Run({"filter", "list"}), 0,
-           "FILTER               STATE                      STATES   RULES  "
-           "TABLES  PORTS\n"
-           "main                 active                         12       3  "
-           "     0  inside,outside\n"
-           "vm-1                 no ruleset, blocking            0       0  "
-           "     0  tap1\n",
+           "FILTER           STATE                    STATES  RULES TABLES  "
+           "PORTS\n"
+           "main             active                       12      3      0  "
+           "inside,outside\n"
+           "vm-1             no ruleset, blocking          0      0      0  "
+           "tap1\n",
            "");
+  // On a terminal of 80 columns.
+  directory_.main_listing.ports = {"a-long-port-01", "a-long-port-02", "x"};
+  const std::string text = Run({"filter", "list"}).out;
+  EXPECT_THAT(text, HasSubstr("  a-long-port-01,\n" + std::string(64, ' ') +
+                              "a-long-port-02,\n" + std::string(64, ' ') +
+                              "x\n"));
   const json listed = json::parse(Run({"--json", "filter", "list"}).out);
   ASSERT_EQ(listed["filters"].size(), 2u);
   EXPECT_EQ(listed["filters"][1]["name"], "vm-1");
@@ -206,16 +237,16 @@ TEST_F(SluicectlFiltersTest, AddsAndListsPorts) {
   directory_.ports["outside"].excluded = true;
   directory_.ports["outside"].link_up = false;
   ExpectIs(Run({"port", "list"}), 0,
-           "PORT            FILTER           WIRE            STATE     LINK  "
-           "INCARNATION  DEVICE\n"
-           "inside          main             outside         enabled   up    "
-           "          1  net_null_inside (net_null)\n"
-           "outside         main             inside          excluded  down  "
-           "          1  net_null_outside (net_null)\n"
-           "tap1            vm-1             -               enabled   -     "
-           "          0  -\n"
-           "tap2            main             inside          disabled  up    "
-           "          1  net_null7 (net_null)\n",
+           "PORT            FILTER       WIRE            STATE    LINK INC.  "
+           "DEVICE\n"
+           "inside          main         outside         enabled  up      1  "
+           "net_null_inside\n"
+           "outside         main         inside          excluded down    1  "
+           "net_null_outside\n"
+           "tap1            vm-1         -               enabled  -       0  "
+           "-\n"
+           "tap2            main         inside          disabled up      1  "
+           "net_null7\n",
            "");
   EXPECT_EQ(json::parse(Run({"port", "list", "--json"}).out)["ports"].size(),
             4u);

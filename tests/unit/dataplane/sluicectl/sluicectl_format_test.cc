@@ -1,4 +1,5 @@
 // The daemon's answers, as fixed JSON, against pfctl's texts.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <time.h>
@@ -200,6 +201,30 @@ TEST(SluicectlFormat, StatusInDetail) {
             "  max states per rule                    4            0.0/s\n");
 }
 
+TEST(SluicectlFormat, StatusOfTheClassifier) {
+  json info = Info();
+  info["classifier"] = json::parse(R"({
+    "compiled": true, "counters": [{"name": "rules", "value": 21}],
+    "parts": [{"direction": "in", "family": "inet", "compiled": true},
+              {"direction": "in", "family": "inet6", "compiled": false,
+               "why": "few rules", "slow": false},
+              {"direction": "out", "family": "inet6", "compiled": false,
+               "why": "too many overlapping conditions", "slow": true}]})");
+  EXPECT_THAT(FormatInfo(info, kVerbose),
+              testing::HasSubstr(
+                  "Classifier\n"
+                  "  rules                                 21               \n"
+                  "  out inet6: walked one by one: too many overlapping "
+                  "conditions\n"
+                  "Limit Counters\n"));
+  info["classifier"] = {{"compiled", false}};
+  EXPECT_THAT(
+      FormatInfo(info, kVerbose),
+      testing::HasSubstr("Classifier\n  off, rules are walked one by one\n"));
+  EXPECT_THAT(FormatInfo(info, kPlain),
+              testing::Not(testing::HasSubstr("Classifier")));
+}
+
 TEST(SluicectlFormat, StatusBeforeItWasEverEnabled) {
   json info = Info();
   info["enabled"] = false;
@@ -267,14 +292,14 @@ TEST_F(SluicectlFormatTime, ATable) {
   const json table = json::parse(R"({
     "name": "bad", "const": false, "persist": true, "active": true,
     "referenced": true, "counters": true, "addresses": 2, "rules": 3,
-    "cleared": 0, "match": 7, "no_match": 8,
+    "cleared": 86400, "match": 7, "no_match": 8,
     "traffic": {"in": {"block": {"packets": 1, "bytes": 60}}}})");
   EXPECT_EQ(FormatTable(table, kPlain), "bad\n");
   EXPECT_EQ(FormatTable(table, kVerbose), "-pa-r-C\tbad\n");
   EXPECT_EQ(FormatTable(table, kMore),
             "-pa-r-C\tbad\n"
             "\tAddresses:   2\n"
-            "\tCleared:     Thu Jan  1 00:00:00 1970\n"
+            "\tCleared:     Fri Jan  2 00:00:00 1970\n"
             "\tReferences:  [ Anchors: 0                  Rules: 3"
             "                  ]\n"
             "\tEvaluations: [ NoMatch: 8                  Match: 7"

@@ -171,6 +171,15 @@ TEST_F(SluicectlMetricsTest, HasFiltersPortsAndRestores) {
             "\"match\"}",
             "124"},
            {"sluice_filter_state_inserts_total{filter=\"vm-1\"}", "31"},
+           {"sluice_filter_classifier_rules{filter=\"main\"}", "21"},
+           {"sluice_filter_classifier_verified{filter=\"vm-1\"}", "3"},
+           {"sluice_filter_classifier_bytes{filter=\"main\"}", "4096"},
+           {"sluice_filter_classifier_walked{filter=\"main\",direction="
+            "\"in\",family=\"inet\"}",
+            "0"},
+           {"sluice_filter_classifier_walked{filter=\"main\",direction="
+            "\"out\",family=\"inet6\"}",
+            "1"},
            {"sluice_filter_held_packets_total{filter=\"vm-1\"}", "9"},
            {"sluice_filter_waiting_packets{filter=\"vm-1\"}", "1"},
            {"sluice_filter_longest_hold_seconds{filter=\"vm-1\"}", "1.500"},

@@ -98,22 +98,22 @@ TEST_F(SluicectlToolTest, ChecksWithoutADaemon) {
   EXPECT_THAT(bad.err, HasSubstr("2 errors"));
   // A check says what a load would say, and prints what the text is.
   const std::string unenforced =
-      "anchor { pass in received-on any }\npass in synproxy state\n";
+      "anchor { pass in received-on any }\npass in rtable 1\n";
   const std::string printed =
       "anchor all {\n  pass in all received-on any flags S/SA\n}\n";
   ExpectIs(run({"-nvf", "-"}, unenforced), 1,
-           printed + "pass in all flags S/SA synproxy state\n",
-           "stdin:2:1: parsed, not enforced yet: synproxy state\n"
-           "pass in synproxy state\n^\n"
-           "hint: with --without \"synproxy state\" rules with it are loaded "
+           printed + "pass in all flags S/SA rtable 1\n",
+           "stdin:2:1: parsed, not enforced yet: rtable\n"
+           "pass in rtable 1\n^\n"
+           "hint: with --without \"rtable\" rules with it are loaded "
            "without it\n"
            "sluicectl: stdin: the language is right, but a load would be "
            "refused (--language-only: do not ask)\n");
   ExpectIs(run({"-nvf", "-", "--language-only"}, unenforced), 0,
-           printed + "pass in all flags S/SA synproxy state\n", "");
-  ExpectIs(run({"-nvf", "-", "--without", "synproxy state"}, unenforced), 0,
+           printed + "pass in all flags S/SA rtable 1\n", "");
+  ExpectIs(run({"-nvf", "-", "--without", "rtable"}, unenforced), 0,
            printed + "pass in all flags S/SA\n",
-           "stdin: warning: left out as asked: synproxy state: rules with it "
+           "stdin: warning: left out as asked: rtable: rules with it "
            "are loaded without it\n");
   // What only a load finds: limits, anchors that call themselves.
   EXPECT_EQ(run({"-nf", "-"}, "anchor \"a\" { anchor \"/a\" }\n").status, 1);
@@ -264,16 +264,23 @@ TEST_F(SluicectlToolTest, FlushesAndSwitches) {
   filter_.states = {MakeState(1, "10.0.0.2")};
   filter_.tables["t"] = {};
   ExpectIs(Run({"-Fa"}), 0, "",
-           "rules cleared\n1 tables deleted.\n1 states cleared\n"
-           "source tracking entries cleared\npf: statistics cleared\n");
+           "1 tables deleted.\nrules cleared\n1 states cleared\n"
+           "source tracking entries cleared\npf: statistics cleared\n"
+           "pf: interface flags reset\n");
   EXPECT_TRUE(filter_.rules.empty());
+  EXPECT_TRUE(filter_.last_flush.options);
+  // FreeBSD's pfctl has another order.
+  ExpectIs(Run({"-Fa", "--dialect=freebsd"}), 0, "",
+           "rules cleared\n0 tables deleted.\n0 states cleared\n"
+           "source tracking entries cleared\npf: statistics cleared\n"
+           "pf: interface flags reset\n");
   ExpectIs(Run({"-e"}), 0, "", "pf enabled\n");
   ExpectIs(Run({"-e"}), 1, "", "sluicectl: pf already enabled\n");
   ExpectIs(Run({"-d"}), 0, "", "pf disabled\n");
   ExpectIs(Run({"-d"}), 1, "", "sluicectl: pf not enabled\n");
   ExpectIs(Run({"-qz"}), 0, "", "");
   EXPECT_EQ(filter_.counters_cleared, 1);
-  EXPECT_EQ(filter_.info_cleared, 1);
+  EXPECT_EQ(filter_.info_cleared, 2);
   // With -n nothing is changed.
   filter_.rules.resize(2);
   ExpectIs(Run({"-nFr"}), 0, "", "");

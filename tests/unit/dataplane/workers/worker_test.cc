@@ -215,6 +215,85 @@ TEST(WorkerTest, IcmpErrorsGoToTheOwnerOfWhatTheyComplainAbout) {
   EXPECT_EQ(plane.port(0).Drain(), 1u);
 }
 
+// Fragments meet at the owner of their addresses; the whole goes to the owner
+// of its flow, where its state is, and leaves as the fragments that came.
+TEST(WorkerTest, DatagramsInFragmentsGoToTheOwnerOfTheirFlow) {
+  TestPlane plane({.workers = 2});
+  plane.Load(
+      "block all\n"
+      "pass in on \"in\" proto udp to port 53\n"
+      "pass out on \"out\" proto udp to port 53\n");
+  const auto owner_of = [&](const std::string& text) {
+    rte_mbuf* mbuf = plane.Make(text);
+    PacketInfo info;
+    ParsePacket(*mbuf, {}, &info);
+    const uint16_t owner = plane.plane().steering.Owner(*mbuf, info);
+    rte_pktmbuf_free(mbuf);
+    return owner;
+  };
+  for (const uint16_t owner : {0, 1}) {
+    // One whose fragments are the other worker's.
+    std::string query, reply;
+    for (int port = 1000; query.empty() && port < 1100; ++port) {
+      const std::string client = "10.0.0.7:" + std::to_string(port);
+      const std::string text = "udp " + client + " > 10.1.0.1:53 data 100";
+      if (owner_of(text) != owner ||
+          owner_of(text + " part 0 48") == owner) {
+        continue;
+      }
+      query = text;
+      reply = "udp 10.1.0.1:53 > " + client + " data 8";
+    }
+    if (query.empty()) continue;
+    const uint32_t states = plane.worker(owner).states().size();
+    ASSERT_TRUE(plane.port(0).Arrive(plane.Make(query + " part 48 60"), owner));
+    ASSERT_TRUE(plane.port(0).Arrive(plane.Make(query + " part 0 48"), owner));
+    for (int round = 0; round < 4; ++round) {
+      for (const uint16_t worker : {0, 1}) plane.worker(worker).Round();
+    }
+    EXPECT_EQ(plane.worker(owner).states().size(), states + 2);
+    for (const char* part : {" part 0 48", " part 48 60"}) {
+      rte_mbuf* left = plane.port(1).Leave(owner);
+      ASSERT_NE(left, nullptr);
+      EXPECT_EQ(BytesOf(left), FrameFromText(query + part));
+      rte_pktmbuf_free(left);
+    }
+    ASSERT_TRUE(plane.port(1).Arrive(plane.Make(reply), owner));
+    plane.worker(owner).Round();
+    EXPECT_EQ(plane.port(0).Drain(), 1u);
+    const uint16_t other = owner ^ 1;
+    EXPECT_EQ(plane.worker(other).totals().handed_out.value(),
+              plane.worker(owner).totals().handed_in.value());
+    EXPECT_GE(plane.worker(other).totals().handed_out.value(), 2u);
+  }
+  EXPECT_EQ(plane.AllDrops(), 0u);
+  EXPECT_EQ(plane.Sum(&PortCounters::received_packets),
+            plane.Sum(&PortCounters::forwarded_packets));
+  EXPECT_EQ(plane.pool().InUse(), 0u);
+}
+
+// What waits for other fragments is dropped when its port is switched off.
+TEST(WorkerTest, FragmentsDoNotOutliveTheirPort) {
+  TestPlane plane({});
+  plane.Load("pass all no state\n");
+  const std::string text = "udp 10.0.0.7:1 > 10.1.0.1:53 data 100";
+  ASSERT_TRUE(plane.port(0).Arrive(plane.Make(text + " part 0 48")));
+  ASSERT_TRUE(plane.port(1).Arrive(plane.Make(text + " part 0 48")));
+  EXPECT_EQ(plane.worker(0).Round(), 2u);
+  EXPECT_EQ(plane.AllDrops(), 0u);
+  EXPECT_EQ(plane.pool().InUse(), 2u);
+  plane.topology().ports[0].enabled = false;
+  ++plane.topology().serial;
+  plane.worker(0).Round();
+  EXPECT_EQ(plane.Drops(DropReason::kFragment), 1u);
+  EXPECT_EQ(plane.pool().InUse(), 1u);
+  plane.topology().ports[1].peer = kNoPort;
+  ++plane.topology().serial;
+  plane.worker(0).Round();
+  EXPECT_EQ(plane.Drops(DropReason::kFragment), 2u);
+  EXPECT_EQ(plane.pool().InUse(), 0u);
+}
+
 TEST(WorkerTest, AFullRingDropsWithItsReason) {
   TestPlane plane({.workers = 2, .handoff_ring = 4});
   plane.Load(kPassUdpStateless);

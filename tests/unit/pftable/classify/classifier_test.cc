@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "pftable/classify/classify.h"
+#include "pftable/classify/rule_fields.h"
 #include "pftable/store/table_edits.h"
 #include "tests/unit/pftable/engine/engine_fixture.h"
 
@@ -82,6 +83,23 @@ TEST_F(ClassifierTest, AnchorsThatMultiplyTooMuchAreWalked) {
       *store_->current()->policy, interfaces_.Views(), {.most_rules = 10});
   EXPECT_EQ(classifier->part(Direction::kIn, Family::kIpv4), nullptr);
   EXPECT_GT(classifier->report().walked, 0u);
+  EXPECT_EQ(classifier->report().parts[0][0].walked,
+            classify::WalkReason::kAnchors);
+}
+
+// A part says why it is walked, or that it is not.
+TEST_F(ClassifierTest, ReportsEachPart) {
+  const auto& parts = Loaded(ManyRules(20))->report().parts;
+  const size_t in = static_cast<size_t>(Direction::kIn);
+  const size_t out = static_cast<size_t>(Direction::kOut);
+  EXPECT_EQ(parts[in][0].walked, classify::WalkReason::kNone);
+  EXPECT_EQ(parts[in][0].rules, 21u);
+  EXPECT_EQ(parts[in][1].walked, classify::WalkReason::kFew);
+  EXPECT_EQ(parts[out][0].walked, classify::WalkReason::kFew);
+  const auto narrow = Classifier::Build(
+      *store_->current()->policy, interfaces_.Views(),
+      {.blocks_per_rule = 0, .least_blocks = 0});
+  EXPECT_GT(narrow->report().demoted + narrow->report().walked, 0u);
 }
 
 // The second packet of a kind is found in the cache, and an edit of a table is
@@ -98,6 +116,56 @@ TEST_F(ClassifierTest, WhatTablesHoldIsNotRemembered) {
   ASSERT_TRUE(edit.ok());
   ASSERT_TRUE(store_->Publish(std::move(edit->generation)).ok());
   EXPECT_EQ(Classified(Tcp(), outside_).action, VerdictAction::kBlock);
+}
+
+// What the classifier has not been told of is verified: each field of a rule
+// is a dimension, an action or a reason to look again.
+TEST(RuleFieldsTest, EveryConditionIsKnown) {
+  const auto with = [](auto change) {
+    CompiledRule rule;
+    change(rule);
+    return classify::FieldsOf(rule);
+  };
+  const auto compared = with([](CompiledRule& r) {
+    r.direction = Direction::kIn;
+    r.family = Family::kIpv6;
+    r.any_protocol = false;
+    r.protocol = protocol::kTcp;
+    r.flags_set = r.flags_mask = kTcpSyn;
+    r.has_icmp_type = r.has_icmp_code = true;
+    r.icmp_type = r.icmp_code = 3;
+    r.fragments_only = r.never = r.owner = true;
+    r.source_port = {.low = 1, .high = 2, .is_set = true};
+    r.destination_port = r.source_port;
+    r.on.kind = InterfaceCondition::Kind::kAny;
+    r.source.kind = AddressCondition::Kind::kTable;
+    r.destination.kind = AddressCondition::Kind::kPrefix;
+    r.action = RuleAction::kMatch;
+    r.quick = r.allow_options = r.log = r.log_all = r.log_matches = true;
+    r.tag = 1;
+    r.state = StateKind::kKeep;
+    r.state_flags = kStateSloppy;
+    r.slot = 7;
+    r.is_call = true;
+    r.call_end = 2;
+  });
+  EXPECT_FALSE(compared.verified);
+  EXPECT_FALSE(compared.unknown);
+  void (*const verified[])(CompiledRule&) = {
+      [](CompiledRule& r) { r.has_tos = true; },
+      [](CompiledRule& r) { r.tos = 1; },
+      [](CompiledRule& r) { r.tagged = 1; },
+      [](CompiledRule& r) { r.tagged_negated = true; },
+      [](CompiledRule& r) { r.has_priority = true; },
+      [](CompiledRule& r) { r.probability = 1; },
+      [](CompiledRule& r) {
+        r.received_on.kind = InterfaceCondition::Kind::kAny;
+      }};
+  for (size_t i = 0; i < std::size(verified); ++i) {
+    const classify::RuleFields fields = with(verified[i]);
+    EXPECT_TRUE(fields.verified) << i;
+    EXPECT_FALSE(fields.unknown) << i;
+  }
 }
 
 TEST_F(ClassifierTest, CountsCandidates) {

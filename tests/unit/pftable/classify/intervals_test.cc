@@ -134,6 +134,52 @@ void ExpectFound(Family family, const Intervals& intervals,
   }
 }
 
+// Whatever the processor has, the result is the same.
+TEST_F(IntervalsTest, VectorsOfAnyWidthFindTheSame) {
+  int widths = 0;
+  for (const Vectors vectors :
+       {Vectors::kNone, Vectors::kAvx2, Vectors::kAvx512}) {
+    if (!IsSupported(vectors)) continue;
+    ++widths;
+    for (const uint32_t size : {1, 7, 8, 9, 15, 16, 17, 300, 5000}) {
+      std::vector<uint32_t> starts32 = {0};
+      std::vector<uint64_t> starts64 = {0};
+      for (uint32_t i = 1; i < size; ++i) {
+        starts32.push_back(random_());
+        starts64.push_back(uint64_t{random_()} << 32 | random_());
+      }
+      std::ranges::sort(starts32);
+      std::ranges::sort(starts64);
+      Search32 search32;
+      Search64 search64;
+      search32.Build(starts32, vectors);
+      search64.Build(starts64, vectors);
+      for (int round = 0; round < 40; ++round) {
+        uint32_t keys32[32], found[32];
+        uint64_t keys64[32];
+        for (int i = 0; i < 32; ++i) {
+          keys32[i] = starts32[Below(size)] + Below(3) - 1;
+          keys64[i] = starts64[Below(size)] + Below(3) - 1;
+          if (Below(9) == 0) keys32[i] = ~0u;
+          if (Below(9) == 0) keys64[i] = ~uint64_t{0};
+        }
+        const uint32_t count = 1 + Below(32);
+        search32.Find(keys32, count, found);
+        for (uint32_t i = 0; i < count; ++i) {
+          EXPECT_EQ(starts32.begin() + found[i],
+                    std::ranges::upper_bound(starts32, keys32[i]) - 1);
+        }
+        search64.Find(keys64, count, found);
+        for (uint32_t i = 0; i < count; ++i) {
+          EXPECT_EQ(starts64.begin() + found[i],
+                    std::ranges::upper_bound(starts64, keys64[i]) - 1);
+        }
+      }
+    }
+  }
+  EXPECT_GE(widths, 1);
+}
+
 TEST_F(IntervalsTest, AddressesAreInTheirIntervals) {
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     const Number top =

@@ -31,15 +31,9 @@ TEST_F(CompileTest, RefusesByName) {
       {"pass in inet proto tcp to any port 80 rdr-to <x> least-states\n",
        "least-states"},
       {"pass in inet6 af-to inet from 192.0.2.1\n", "af-to"},
-      {"pass proto tcp modulate state\n", "modulate state"},
-      {"pass in proto tcp synproxy state\n", "synproxy state"},
-      {"pass prio 3\n", "prio"},
-      {"match set tos 4\n", "set tos"},
-      {"match scrub (no-df)\n", "scrub"},
       {"pass max-pkt-rate 10/1\n", "max-pkt-rate"},
       {"pass in once\n", "once"},
       {"pass proto tcp from any os \"Linux\"\n", "os"},
-      {"set syncookies always\npass\n", "set syncookies"},
       {"pass rtable 1\n", "rtable"},
   };
   for (const RefusedCase& c : cases) {
@@ -71,13 +65,12 @@ TEST_F(CompileTest, WhatChangesNoVerdictIsLoadedAndKnown) {
   const absl::Status status = Load(
       "set debug err\nset fingerprints \"pf.os\"\n"
       "queue std on outside bandwidth 10M default\n"
-      "pass out set queue std\nmatch set prio 3\npass keep state (pflow)\n");
+      "pass out set queue std\npass keep state (pflow)\n");
   EXPECT_TRUE(status.ok()) << status.message();
   EXPECT_THAT(store_->generation()->policy->not_carried_out,
               testing::ElementsAre("set debug: changes no verdict",
                                    "set fingerprints: changes no verdict",
                                    "queue: changes no verdict",
-                                   "set prio: changes no verdict",
                                    "pflow: changes no verdict"));
   ASSERT_TRUE(Load("pass\n").ok());
   EXPECT_TRUE(store_->generation()->policy->not_carried_out.empty());
@@ -115,10 +108,10 @@ TEST_F(CompileTest, LeavesOutWhatIsNamed) {
        "match out on outside inet all nat-to 192.0.2.0/24\n",
        "left out as asked: sticky-address: rules with it are loaded without "
        "it"},
-      {"set syncookies always\npass proto tcp synproxy state\n",
-       {"synproxy state", "set syncookies"},
+      {"set fingerprints \"pf.os\"\npass proto tcp\n",
+       {"set fingerprints"},
        "pass proto tcp all flags S/SA\n",
-       "left out as asked: set syncookies: the setting is left out"},
+       "left out as asked: set fingerprints: the setting is left out"},
   };
   for (const WithoutCase& c : cases) {
     SCOPED_TRACE(c.text);
@@ -148,7 +141,7 @@ TEST_F(CompileTest, LeavesOutWhatIsNamed) {
 
 TEST_F(CompileTest, AllErrorsHaveTheirPlaces) {
   const absl::Status status =
-      Load("pass\nmatch set tos 4\npass\nmatch set tos 8\n");
+      Load("pass\nmatch rtable 4\npass\nmatch rtable 8\n");
   const std::string message(status.message());
   EXPECT_THAT(message, HasSubstr("pf.conf:2:"));
   EXPECT_THAT(message, HasSubstr("pf.conf:4:"));
@@ -156,10 +149,10 @@ TEST_F(CompileTest, AllErrorsHaveTheirPlaces) {
 }
 
 TEST_F(CompileTest, ErrorsShowTheLineAndACaret) {
-  EXPECT_EQ(Load("pass\n  match set tos 4\n").message(),
-            "pf.conf:2:3: parsed, not enforced yet: set tos\n"
-            "  match set tos 4\n  ^\n"
-            "hint: with --without \"set tos\" rules with it are loaded without "
+  EXPECT_EQ(Load("pass\n  match rtable 4\n").message(),
+            "pf.conf:2:3: parsed, not enforced yet: rtable\n"
+            "  match rtable 4\n  ^\n"
+            "hint: with --without \"rtable\" rules with it are loaded without "
             "it");
   // Found while compiling, after the constructs are known to be enforced.
   EXPECT_EQ(LoadWithLimit(Limit::kTableEntries, 1,

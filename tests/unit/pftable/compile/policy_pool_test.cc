@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "pftable/classify/classify.h"
 #include "pftable/store/invariants.h"
 #include "pftable/store/policy_listing.h"
 #include "pftable/store/policy_store.h"
@@ -142,6 +143,59 @@ TEST_P(PolicyPoolTest, AnEditIsOneFiltersOwn) {
   stores.clear();
   EXPECT_EQ(pool_.tables(), 0u);
   EXPECT_EQ(pool_.policies(), 0u);
+}
+
+// Rules are compiled once for all filters that have them; slots are each
+// filter's own.
+TEST_P(PolicyPoolTest, EqualRulesAreClassifiedOnce) {
+  const auto text = [](int port) {
+    std::string rules = "anchor in {\n";
+    for (int i = 0; i < 20; ++i) {
+      absl::StrAppend(&rules, "pass proto tcp to port ", port + i, "\n");
+    }
+    return rules + "}\n";
+  };
+  const auto a = Store();
+  auto b = Store();
+  // So that its slots differ.
+  ASSERT_TRUE(b->Load(Parsed("pass proto tcp\npass proto udp\n")).ok());
+  ASSERT_TRUE(a->Load(Parsed(text(80))).ok());
+  ASSERT_TRUE(b->Load(Parsed(text(80))).ok());
+  const auto classifier = [](const PolicyStore& store) {
+    return store.generation()->policy->classifier;
+  };
+  ASSERT_NE(classifier(*a), nullptr);
+  EXPECT_EQ(classifier(*a), classifier(*b));
+  const InterfaceView port = *interfaces_.AddPort("in0");
+  TestPacket packet = Tcp();
+  packet.destination_port = 85;
+  const PacketInfo info = packet.Info();
+  uint32_t slots[2];
+  size_t i = 0;
+  VerdictCache cache;
+  for (const PolicyStore* store : {&*a, &*b}) {
+    const EvaluationInput input{
+        .packet = info, .interface = port, .received_on = port};
+    WorkerCounters& counters =
+        const_cast<PolicyStore*>(store)->worker_counters(0);
+    const Verdict expected = Evaluate(*store->current(), input, counters);
+    const Verdict found = Classify(*store->current(), input, cache, counters);
+    EXPECT_EQ(found.rule, expected.rule);
+    EXPECT_EQ(found.state.anchor_slot, expected.state.anchor_slot);
+    EXPECT_EQ(found.state.rule_slot, expected.state.rule_slot);
+    slots[i++] = found.state.anchor_slot;
+  }
+  EXPECT_NE(slots[0], slots[1]);
+  // Interfaces that come are others' classes, and the text is compared whole.
+  ASSERT_TRUE(Refresh(*b).ok());
+  EXPECT_NE(classifier(*a), classifier(*b));
+  ASSERT_TRUE(Refresh(*a).ok());
+  EXPECT_EQ(classifier(*a), classifier(*b));
+  ASSERT_TRUE(b->Load(Parsed(text(81))).ok());
+  EXPECT_NE(classifier(*a), classifier(*b));
+  EXPECT_EQ(pool_.classifiers(), 2u);
+  b = nullptr;
+  EXPECT_EQ(pool_.classifiers(), 1u);
 }
 
 TEST_P(PolicyPoolTest, AThousandFiltersCostAboutOneTable) {

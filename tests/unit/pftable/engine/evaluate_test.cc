@@ -476,10 +476,29 @@ TEST_F(EvaluateTest, Probability) {
   EXPECT_LT(blocked, 5400);
 }
 
-TEST_F(EvaluateTest, MaxPacketSize) {
+TEST_F(EvaluateTest, MaxPacketSizeIsNoCondition) {
   ASSERT_TRUE(Load("block max-pkt-size 100\n", Dialect::kFreeBsd).ok());
   EXPECT_FALSE(Passes({.ip_length = 100}));
-  EXPECT_TRUE(Passes({.ip_length = 101}));
+  EXPECT_FALSE(Passes({.ip_length = 101}));
+}
+
+TEST_F(EvaluateTest, ActionsAddUp) {
+  ASSERT_TRUE(Load("match scrub (no-df, min-ttl 7) set tos 0x20\n"
+                   "match scrub (max-mss 1400)\n"
+                   "match scrub (min-ttl 8) set prio (1, 4)\n"
+                   "pass scrub (random-id) set tos 0x40\n"
+                   "pass proto icmp scrub (min-ttl 99)\n")
+                  .ok());
+  const PacketActions actions =
+      JudgeAt(Tcp(), Direction::kIn, outside_, outside_).state.actions;
+  EXPECT_EQ(actions.flags,
+            PacketActions::kClearDontFragment | PacketActions::kRandomId |
+                PacketActions::kSetTos | PacketActions::kSetPriority);
+  EXPECT_EQ(actions.min_ttl, 8);
+  EXPECT_EQ(actions.max_mss, 1400);
+  EXPECT_EQ(actions.tos, 0x40);
+  EXPECT_EQ(actions.priority, (std::array<uint8_t, 2>{0, 4}));
+  EXPECT_EQ(actions.max_packet_size, 0);
 }
 
 TEST_F(EvaluateTest, SkipIsAskedOfTheGeneration) {

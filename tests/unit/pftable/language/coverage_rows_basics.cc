@@ -90,7 +90,7 @@ constexpr CoverageRow kOptions[] = {
     {"loginterface", "set loginterface em0\nset loginterface none",
      "set loginterface", kShown},
     {"optimization", "set optimization satellite", "set optimization fast"},
-    {"reassemble", "set reassemble no", "set reassemble no no-df",
+    {"reassemble", "set reassemble no", "set reassemble never",
      "nothing is put together then"},
     {"reassemble yes", "set reassemble yes no-df", "set reassemble maybe"},
     {"require-order", "set require-order no", "set require-order maybe",

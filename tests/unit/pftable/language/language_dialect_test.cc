@@ -186,15 +186,15 @@ TEST(Dialect, S13Limits) {
 
 // S7, S9, S10 and S11 are of the engine; what it does not do is refused by
 // name in both dialects.
-TEST(Dialect, S11RedirectionIsRefusedByName) {
+TEST(Dialect, S11WhatIsNotEnforcedIsRefusedByName) {
   for (const Dialect dialect : {Dialect::kOpenBsd, Dialect::kFreeBsd}) {
     const ParseResult result = ParseText(
-        "pass in inet proto tcp to port 80 rdr-to 192.0.2.1",
+        "pass in inet6 to 64:ff9b::/96 af-to inet from 192.0.2.1",
         {.dialect = dialect});
     const auto refused =
         UnenforcedConstructs(result.policy, kEngineCapabilities);
     ASSERT_EQ(refused.size(), 1u);
-    EXPECT_EQ(refused[0].message, "parsed, not enforced yet: rdr-to");
+    EXPECT_EQ(refused[0].message, "parsed, not enforced yet: af-to");
   }
 }
 

@@ -89,7 +89,10 @@ TEST_P(LanguageSections, ReadPrintAndAreMarked) {
   const ParseResult again = ParsePolicy(InputOf(GetParam(), printed, *facts));
   ASSERT_TRUE(again.ok()) << FormatDiagnostics(again.diagnostics);
   EXPECT_EQ(PrintPolicy(again.policy, options), printed);
-  EXPECT_EQ(RulesetChecksum(again.policy), RulesetChecksum(result.policy));
+  // What is loaded into a path has no place in a text.
+  if (result.policy.loaded_anchors.empty()) {
+    EXPECT_EQ(RulesetChecksum(again.policy), RulesetChecksum(result.policy));
+  }
 
   std::set<uint32_t> refused;
   for (const Diagnostic& d :

@@ -25,9 +25,6 @@ constexpr Case kCases[] = {
      "anchor \"a\" all {\n  block drop in all\n}\nanchor \"a\" in all\n"},
     {"CalledBefore", "anchor \"a\" in\nanchor \"a\" {\nblock in\n}\n",
      "anchor \"a\" in all {\n  block drop in all\n}\nanchor \"a\" all\n"},
-    {"TwoBodies", "anchor \"a\" {\nblock in\n}\nanchor \"a\" {\nblock out\n}\n",
-     "anchor \"a\" all {\n  block drop in all\n  block drop out all\n}\n"
-     "anchor \"a\" all\n"},
     {"FromInsideAndOutside",
      "anchor \"a\" {\nanchor \"b\" {\nblock in\n}\n}\nanchor \"a/b\"\n",
      "anchor \"a\" all {\n  anchor \"b\" all {\n    block drop in all\n  }\n}\n"

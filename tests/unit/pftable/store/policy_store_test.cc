@@ -113,12 +113,12 @@ TEST_F(PolicyStoreTest, AFailedDefinitionLeavesTheRulesInForce) {
   ASSERT_TRUE(Load("block\n").ok());
   const uint64_t hash = store_->generation()->hash;
   const absl::Status status =
-      Load("pass\npass out nat-to 192.0.2.9 sticky-address\nmatch set tos 4\n");
+      Load("pass\npass out nat-to 192.0.2.9 sticky-address\nmatch rtable 4\n");
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("pf.conf:2:"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("sticky-address"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("pf.conf:3:"));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("set tos"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("rtable"));
   EXPECT_EQ(store_->generation()->hash, hash);
   EXPECT_FALSE(Passes(Tcp()));
 }
@@ -214,9 +214,42 @@ TEST_F(PolicyStoreTest, SlotsRunOutWithAMessage) {
   const absl::Status status =
       small.Load(Parsed("block proto tcp\nblock proto udp\n"));
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()),
+              testing::HasSubstr("[memory] rule_slots"));
   EXPECT_EQ(small.generation()->hash, hash);
+  EXPECT_THAT(
+      std::string(small.Load(Parsed("pass proto tcp to port { 1 2 3 4 5 }\n")).message()),
+      testing::HasSubstr("[memory] rule_slots"));
   // What is there already needs no room.
   EXPECT_TRUE(small.Load(Parsed("pass proto udp\npass proto tcp\n")).ok());
+}
+
+TEST_F(PolicyStoreTest, FiltersShareOneBudgetOfRules) {
+  RuleBudget budget(5);
+  const auto make = [&] {
+    return std::make_unique<PolicyStore>(
+        PolicyStoreConfig{.workers = 1, .rule_slots = 64, .table_slots = 4,
+                          .rule_budget = &budget},
+        &interfaces_, &reclaimer_);
+  };
+  const auto a = make();
+  auto b = make();
+  ASSERT_TRUE(a->Load(Parsed("pass proto tcp\npass proto udp\n")).ok());
+  ASSERT_TRUE(b->Load(Parsed("pass proto tcp\npass proto udp\n")).ok());
+  EXPECT_EQ(budget.used(), 4u);
+  const uint64_t hash = a->generation()->hash;
+  const absl::Status status = a->Load(Parsed("pass inet\npass inet6\n"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()),
+              testing::HasSubstr("[memory] all_rule_slots"));
+  EXPECT_EQ(a->generation()->hash, hash);
+  EXPECT_EQ(budget.used(), 4u);
+  // A filter that goes gives back what it had.
+  b = nullptr;
+  EXPECT_EQ(budget.used(), 2u);
+  EXPECT_TRUE(a->Load(Parsed("pass inet\npass inet6\n")).ok());
+  a->Poll();
+  EXPECT_EQ(budget.used(), 2u);
 }
 
 TEST_F(PolicyStoreTest, InterfacesThatComeLaterAreFound) {
@@ -332,10 +365,10 @@ TEST_F(PolicyStoreTest, RefusesWhatIsNotThere) {
   EXPECT_EQ(PolicyListing(*store_).Addresses(t_).status().code(),
             absl::StatusCode::kNotFound);
   EXPECT_EQ(ZeroTable(*store_, t_).code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(AddAddresses(*store_, {.anchor = "no", .name = "t"}, {})
+  EXPECT_EQ(AddAddresses(*store_, {.anchor = "no//path", .name = "t"}, {})
                 .status()
                 .code(),
-            absl::StatusCode::kNotFound);
+            absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(AddAddresses(*store_, {.anchor = "", .name = std::string(32, 'x')},
                                {})
                 .status()

@@ -1,0 +1,248 @@
+// explain: which state or rule would decide a packet, at both ends of a wire.
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/sluicectl/json_read.h"
+#include "dataplane/sluicectl/tool.h"
+#include "packet/packet.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kNear = 20;      // with -v
+constexpr size_t kMostNear = 1000;  // with -vv
+
+std::optional<uint32_t> ReadNumber(std::string_view text, uint32_t most) {
+  uint32_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || last != end || number > most) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+std::optional<uint32_t> ReadProtocol(std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, uint8_t>, 7> kNames = {
+      {{"tcp", protocol::kTcp},
+       {"udp", protocol::kUdp},
+       {"sctp", protocol::kSctp},
+       {"icmp", protocol::kIcmp},
+       {"icmp6", protocol::kIcmp6},
+       {"ipv6-icmp", protocol::kIcmp6},
+       {"esp", protocol::kEsp}}};
+  for (const auto& [name, number] : kNames) {
+    if (name == text) return number;
+  }
+  return ReadNumber(text, UINT8_MAX);
+}
+
+std::optional<uint32_t> ReadFlags(std::string_view text) {
+  constexpr std::string_view kLetters = "FSRPAUEW";
+  uint32_t flags = 0;
+  for (const char letter : text) {
+    const size_t bit = kLetters.find(letter);
+    if (bit == std::string_view::npos) return std::nullopt;
+    flags |= 1u << bit;
+  }
+  return flags;
+}
+
+// "ADDRESS", "ADDRESS:PORT", "[ADDRESS]:PORT".
+bool ReadEnd(const std::string& text, const char* address, const char* port,
+             json* packet) {
+  std::string host = text;
+  std::string number;
+  if (!text.empty() && text[0] == '[') {
+    const size_t close = text.find(']');
+    if (close == std::string::npos) return false;
+    host = text.substr(1, close - 1);
+    if (close + 1 < text.size()) {
+      if (text[close + 1] != ':') return false;
+      number = text.substr(close + 2);
+      if (number.empty()) return false;
+    }
+  } else if (std::count(text.begin(), text.end(), ':') == 1) {
+    host = text.substr(0, text.find(':'));
+    number = text.substr(text.find(':') + 1);
+    if (number.empty()) return false;
+  }
+  if (!ParseAddress(host)) return false;
+  (*packet)[address] = host;
+  if (number.empty()) return true;
+  const std::optional<uint32_t> value = ReadNumber(number, UINT16_MAX);
+  if (!value) return false;
+  (*packet)[port] = *value;
+  return true;
+}
+
+// The packet as rules.explain takes it; an error is what is wrong.
+std::string ReadPacket(const Command& c, json* packet) {
+  const std::optional<uint32_t> proto = ReadProtocol(c.proto);
+  if (!proto) {
+    return absl::StrCat("--proto: '", c.proto, "' is no protocol: say tcp, "
+                        "udp, icmp, icmp6, sctp, esp or a number");
+  }
+  (*packet)["protocol"] = *proto;
+  if (!ReadEnd(c.from, "source", "source_port", packet)) {
+    return absl::StrCat("--from: '", c.from, "': say ADDRESS:PORT, or "
+                        "[ADDRESS]:PORT for IPv6");
+  }
+  if (!ReadEnd(c.to, "destination", "destination_port", packet)) {
+    return absl::StrCat("--to: '", c.to, "': say ADDRESS:PORT, or "
+                        "[ADDRESS]:PORT for IPv6");
+  }
+  if (proto == protocol::kTcp) {
+    const std::optional<uint32_t> flags =
+        ReadFlags(c.flags.empty() ? "S" : std::string_view(c.flags));
+    if (!flags) {
+      return absl::StrCat("--flags: '", c.flags, "': letters of FSRPAUEW");
+    }
+    (*packet)["tcp_flags"] = *flags;
+  } else if (!c.flags.empty()) {
+    return "--flags is for --proto tcp";
+  }
+  if (proto == protocol::kIcmp || proto == protocol::kIcmp6) {
+    // An echo request.
+    (*packet)["icmp_type"] =
+        c.icmp_type.value_or(proto == protocol::kIcmp ? 8 : 128);
+    (*packet)["icmp_code"] = c.icmp_code.value_or(0);
+  } else if (c.icmp_type || c.icmp_code) {
+    return "--icmp-type and --icmp-code are for --proto icmp and icmp6";
+  }
+  if (c.tos) (*packet)["tos"] = *c.tos;
+  (*packet)["length"] = c.length.value_or(60);
+  if (c.fragment) (*packet)["fragment"] = true;
+  if (c.ip_options) (*packet)["ip_options"] = true;
+  return "";
+}
+
+// How states.show asks for the state that the packet belongs to; `forward`: it
+// goes as the one did that made the state.
+json StateParams(const json& packet, const std::string& direction,
+                 bool forward) {
+  const bool in = direction == "in";
+  json params = {{"protocol", packet["protocol"]},
+                 {"direction", in == forward ? "in" : "out"},
+                 {"source", packet[forward ? "source" : "destination"]},
+                 {"destination", packet[forward ? "destination" : "source"]}};
+  for (const auto& [end, other] :
+       {std::pair("source_port", "destination_port"),
+        std::pair("destination_port", "source_port")}) {
+    const char* const mine = forward ? end : other;
+    if (packet.contains(mine)) params[end] = packet[mine];
+  }
+  return params;
+}
+
+}  // namespace
+
+bool Tool::ExplainAt(const json& port, const char* direction,
+                     const json& packet, const json* ruleset,
+                     std::string* tag, json* ends) {
+  json end = {{"direction", direction},
+              {"port", Text(port, "name")},
+              {"filter", Text(port, "filter")}};
+  if (Truth(port, "excluded")) {
+    end["excluded"] = true;
+    end["passes"] = true;
+    ends->push_back(std::move(end));
+    return true;
+  }
+  const json& proto = packet["protocol"];
+  const bool has_ports = proto == protocol::kTcp || proto == protocol::kUdp ||
+                         proto == protocol::kSctp;
+  json states = json::array();
+  for (const bool forward : {true, false}) {
+    if (ruleset != nullptr || !has_ports) break;
+    json params = StateParams(packet, direction, forward);
+    params["filter"] = Text(port, "filter");
+    for (bool more = true; more && states.empty();) {
+      const auto page = Ask("states.show", params);
+      if (page == nullptr) return false;
+      for (const json& state : Member(*page, "states")) {
+        states.push_back(state);
+      }
+      more = Has(*page, "next");
+      if (more) params["cursor"] = Text(*page, "next");
+    }
+  }
+  json params = packet;
+  params["filter"] = Text(port, "filter");
+  params["direction"] = direction;
+  params["interface"] = Text(port, "name");
+  if (direction == std::string("out")) {
+    params["received_on"] = Text(port, "wire");
+  }
+  if (!tag->empty()) params["tag"] = *tag;
+  if (arguments_.verbose > 0) {
+    params["near"] = arguments_.verbose > 1 ? kMostNear : kNear;
+  }
+  if (ruleset != nullptr) params["ruleset"] = *ruleset;
+  const auto result =
+      Ask(ruleset != nullptr ? "ruleset.explain" : "rules.explain",
+          std::move(params));
+  if (result == nullptr) return false;
+  end.update(*result);
+  if (!states.empty()) {
+    *tag = Text(states[0], "tag");
+    end["states"] = std::move(states);
+  } else {
+    *tag = Text(end, "tag");
+  }
+  ends->push_back(std::move(end));
+  return true;
+}
+
+bool Tool::ExplainPacket() {
+  const Command& c = *arguments_.command;
+  json packet = json::object();
+  if (std::string wrong = ReadPacket(c, &packet); !wrong.empty()) {
+    return Fail(wrong);
+  }
+  std::unique_ptr<json> ruleset;
+  if (arguments_.file) {
+    ruleset = RulesetParams(*arguments_.file);
+    if (ruleset == nullptr) return false;
+  }
+  json ports = json::array();
+  if (!Collect("port.list", "ports", &ports)) return false;
+  const auto find = [&](const std::string& name) -> const json* {
+    for (const json& port : ports) {
+      if (Text(port, "name") == name) return &port;
+    }
+    return nullptr;
+  };
+  const json* const in = find(c.in);
+  if (in == nullptr) {
+    return Fail(absl::StrCat("--in: there is no port '", c.in,
+                             "'; port list shows those there are"));
+  }
+  std::string tag = c.tag;
+  json ends = json::array();
+  if (!ExplainAt(*in, "in", packet, ruleset.get(), &tag, &ends)) return false;
+  const json& first = ends.back();
+  const bool passes = Truth(first, "passes") || Has(first, "states");
+  const json* const out = find(Text(*in, "wire"));
+  if (passes && out != nullptr &&
+      !ExplainAt(*out, "out", packet, ruleset.get(), &tag, &ends)) {
+    return false;
+  }
+  output_.BeginList("explain");
+  for (const json& end : ends) {
+    output_.Element(end);
+    if (!output_.json()) output_.Print(FormatExplanation(end));
+  }
+  output_.EndList();
+  return true;
+}
+
+}  // namespace sluice

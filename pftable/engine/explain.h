@@ -1,0 +1,77 @@
+// Why the rules say what they say of a packet: the interpreter once more, with
+// notes. Control side: it allocates, and takes as long as there are rules. It
+// counts nothing of what it reads.
+#ifndef SLUICE_PFTABLE_ENGINE_EXPLAIN_H_
+#define SLUICE_PFTABLE_ENGINE_EXPLAIN_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "pftable/engine/evaluate.h"
+#include "pftable/engine/generation.h"
+#include "pftable/policy/policy.h"
+
+namespace sluice {
+
+// A condition of a rule, in the order in which they are named.
+enum class RuleCondition : uint8_t {
+  kNone,
+  kForwarded,  // it asks for what no forwarded packet has
+  kInterface,
+  kDirection,
+  kFamily,
+  kProtocol,
+  kSource,
+  kDestination,
+  kSourcePort,
+  kDestinationPort,
+  kFlags,
+  kIcmpType,
+  kFragment,
+  kOwner,
+  kReply,  // no state comes from an answer
+  kPriority,
+  kTos,
+  kProbability,
+  kTag,
+  kReceivedOn,
+  kOther,  // none of these alone
+};
+// As rules are written: "on", "from", "to ... port".
+std::string_view Name(RuleCondition condition);
+
+// What a table that a rule names says of the packet.
+struct ExplainedTable {
+  bool is_source = false;           // of the packet's two addresses
+  uint32_t table = 0;               // of Generation::table_states
+  std::optional<TableEntry> entry;  // the longest one that covers it
+};
+
+struct ExplainedRule {
+  uint32_t rule = 0;  // of CompiledPolicy::rules
+  uint32_t depth = 0;  // of anchors
+  // kNone: it matched. Else the first that did not hold.
+  RuleCondition failed = RuleCondition::kNone;
+  uint16_t tag = kNoTag;  // of the packet after it
+  std::vector<ExplainedTable> tables;
+};
+
+struct Explanation {
+  Verdict verdict;
+  // In the order in which they were met: those that matched, and those of which
+  // all but one condition held.
+  std::vector<ExplainedRule> rules;
+  uint64_t met = 0;       // rules in all
+  uint64_t left_out = 0;  // near ones for which there was no room
+};
+
+// `most_near`: how many rules that nearly matched are told.
+Explanation Explain(const Generation& generation, const EvaluationInput& input,
+                    size_t most_near);
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_ENGINE_EXPLAIN_H_

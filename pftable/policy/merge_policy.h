@@ -1,0 +1,49 @@
+// What stays of a policy when a text is loaded over it, and when parts of it
+// are flushed. As in pf, a load replaces the rules of the anchors that the text
+// has, and no others; named anchors live until they are empty and nobody calls
+// them, unnamed ones as long as the rules that they stand in.
+#ifndef SLUICE_PFTABLE_POLICY_MERGE_POLICY_H_
+#define SLUICE_PFTABLE_POLICY_MERGE_POLICY_H_
+
+#include <string>
+#include <string_view>
+
+#include "pftable/policy/policy.h"
+
+namespace sluice {
+
+// The policy `next`, loaded over `old`. If it was read for an anchor
+// (ParseInput::anchor), its main ruleset becomes that; else it is the main
+// ruleset. It has that and those of Policy::defined_anchors; all others are
+// those of `old`, with their tables as they are in force. A text for an anchor sets no options: they, queues and macros are `old`'s then.
+void KeepAnchors(Policy* next, const Policy& old, std::string_view anchor);
+
+// FreeBSD's -A, -N, -O, -R and -T load: of a text only these parts are loaded.
+struct LoadParts {
+  bool options = true;
+  bool tables = true;
+  bool queues = true;
+  bool ether = true;
+  bool translation = true;
+  bool filter = true;  // scrub rules are among them
+
+  friend bool operator==(const LoadParts&, const LoadParts&) = default;
+};
+// Puts the other parts of `old` into `next`, which was read for the main
+// ruleset; tables that `next` does not have stay, whether tables are a part or
+// not.
+void KeepParts(Policy* next, const Policy& old, const LoadParts& parts);
+
+struct PolicyFlush {
+  std::string anchor;  // path; empty: the main ruleset
+  bool below = false;  // those below it, too
+  bool rules = true;
+  bool options = false;  // to the defaults of the dialect
+  std::string debug{};   // not empty: `set debug` becomes this
+};
+// What is left of `old`.
+Policy Flushed(const Policy& old, const PolicyFlush& flush);
+
+}  // namespace sluice
+
+#endif  // SLUICE_PFTABLE_POLICY_MERGE_POLICY_H_

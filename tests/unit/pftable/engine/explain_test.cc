@@ -1,0 +1,127 @@
+// Why rules match and why they do not. That the explanation decides as the
+// interpreter does is tested by tests/property/classify_property.cc.
+#include "pftable/engine/explain.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "tests/unit/pftable/engine/engine_fixture.h"
+
+namespace sluice {
+namespace {
+
+class ExplainTest : public EngineTest {
+ protected:
+  Explanation Explained(const TestPacket& packet, size_t near,
+                        uint16_t tag = kNoTag) {
+    const PacketInfo info = packet.Info();
+    return Explain(*store_->current(),
+                   {.packet = info,
+                    .interface = outside_,
+                    .received_on = outside_,
+                    .tag = tag},
+                   near);
+  }
+  // "0:" matched, "3:from" did not for its source; the number is the policy's.
+  std::string Told(const TestPacket& packet, size_t near = 100) {
+    std::string text;
+    for (const ExplainedRule& rule : Explained(packet, near).rules) {
+      absl::StrAppend(&text, text.empty() ? "" : " ", rule.rule, ":",
+                      std::string(Name(rule.failed)));
+    }
+    return text;
+  }
+};
+
+TEST_F(ExplainTest, SaysWhichRulesMatchedAndWhichNearly) {
+  ASSERT_TRUE(Load("block all\n"
+                   "pass in on outside proto tcp to any port 80\n"
+                   "pass in on inside proto tcp to any port 80\n"
+                   "pass out proto udp to any port 80\n"
+                   "pass in quick proto tcp to any port 80\n"
+                   "block in proto tcp\n")
+                  .ok());
+  TestPacket packet = Tcp();
+  packet.destination_port = 80;
+  // The fourth misses two conditions, the last one is never met.
+  EXPECT_EQ(Told(packet), "0: 1: 2:on 4:");
+  const Explanation told = Explained(packet, 100);
+  EXPECT_EQ(told.met, 5u);
+  EXPECT_EQ(told.verdict.rule->number, 4u);
+  EXPECT_EQ(Told(packet, 0), "0: 1: 4:");
+}
+
+TEST_F(ExplainTest, BoundsWhatIsToldOfThoseThatDoNotMatch) {
+  std::string text = "pass\n";
+  for (int i = 0; i < 10; ++i) {
+    absl::StrAppend(&text, "block from 10.9.9.", i, "\n");
+  }
+  ASSERT_TRUE(Load(text).ok());
+  const Explanation told = Explained(Tcp(), 3);
+  EXPECT_EQ(told.rules.size(), 4u);
+  EXPECT_EQ(told.left_out, 7u);
+}
+
+// Each line misses by what its comment says, and by nothing else.
+TEST_F(ExplainTest, NamesTheCondition) {
+  const struct {
+    const char* rule;
+    const char* condition;
+  } kRules[] = {
+      {"pass in on inside", "on"},
+      {"pass out", "direction"},
+      {"pass inet6", "address family"},
+      {"pass proto udp", "proto"},
+      {"pass from 203.0.113.9", "from"},
+      {"pass to ! 198.51.100.2", "to"},
+      {"pass proto tcp from any port 1", "from port"},
+      {"pass proto tcp to any port 1", "to port"},
+      {"pass proto tcp flags A/A", "flags"},
+      {"pass in fragment", "fragment"},
+      {"pass tos 0x04", "tos"},
+      {"pass tagged NONE", "tagged"},
+      {"pass received-on inside", "received-on"},
+  };
+  TestPacket packet = Tcp();
+  packet.to = "198.51.100.2";
+  for (const auto& [rule, condition] : kRules) {
+    ASSERT_TRUE(Load(absl::StrCat(rule, " no state\n")).ok()) << rule;
+    EXPECT_EQ(Told(packet), absl::StrCat("0:", condition)) << rule;
+  }
+}
+
+TEST_F(ExplainTest, FollowsAnchorsTagsAndTables) {
+  ASSERT_TRUE(Load("table <good> { 192.0.2.0/24, !192.0.2.128/25 }\n"
+                   "match in tag SEEN\n"
+                   "anchor in {\n"
+                   "  pass from <good> tagged SEEN\n"
+                   "}\n")
+                  .ok());
+  TestPacket packet = Tcp();
+  packet.from = "192.0.2.1";
+  const Explanation told = Explained(packet, 100);
+  ASSERT_EQ(told.rules.size(), 3u);
+  EXPECT_EQ(told.rules[0].depth, 0u);
+  EXPECT_EQ(told.rules[2].depth, 1u);
+  EXPECT_EQ(store_->tags().NameOf(told.rules[0].tag), "SEEN");
+  ASSERT_EQ(told.rules[2].tables.size(), 1u);
+  EXPECT_TRUE(told.rules[2].tables[0].is_source);
+  EXPECT_EQ(told.rules[2].tables[0].entry->prefix,
+            *ParsePrefix("192.0.2.0/24"));
+  packet.from = "192.0.2.200";
+  const Explanation negated = Explained(packet, 100);
+  EXPECT_EQ(negated.rules[2].failed, RuleCondition::kSource);
+  EXPECT_TRUE(negated.rules[2].tables[0].entry->negated);
+}
+
+TEST_F(ExplainTest, CountsNothing) {
+  ASSERT_TRUE(Load("table <t> { 192.0.2.1 }\nblock from <t>\npass\n").ok());
+  Explained(Tcp(), 100);
+  EXPECT_EQ(Counts(0).evaluations, 0u);
+  EXPECT_EQ(Counts(1).evaluations, 0u);
+}
+
+}  // namespace
+}  // namespace sluice
