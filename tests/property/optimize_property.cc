@@ -121,7 +121,6 @@ class Generator {
     if (OneIn(8)) {
       tail += Of<std::string>({" received-on em0", " received-on em1"});
     }
-    if (OneIn(12)) tail += " max-pkt-size 50";
     std::string text;
     const bool sweep = OneIn(2);
     const bool v6 = OneIn(2);
