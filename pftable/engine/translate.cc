@@ -110,7 +110,8 @@ Verdict VerdictOfTranslation(const Generation& generation,
   if (rule.log) {
     verdict.logged[verdict.logged_count++] = {.rule_slot = rule.slot,
                                               .anchor_slot = match.anchor_slot,
-                                              .action = RuleAction::kPass};
+                                              .action = RuleAction::kPass,
+                                              .log_slot = rule.slot};
     verdict.state.flags |= kStateLog;
     if (rule.log_all) verdict.state.flags |= kStateLogAll;
   }
