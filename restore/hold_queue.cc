@@ -114,7 +114,9 @@ uint32_t HoldQueue::TakeExpired(std::span<rte_mbuf*> out, Tick now) {
 
 bool MayBypassHold(const PacketInfo& info, const rte_mbuf& mbuf) {
   switch (info.kind) {
-    case Kind::kMalformed: return false;
+    case Kind::kMalformed:
+    case Kind::kTaken:
+      return false;
     case Kind::kNonIp: return IsArp(mbuf);
     case Kind::kIp: break;
   }
