@@ -77,7 +77,7 @@ class Engine {
     bool tftp_helper = false;
     bool verify_checksums = true;
     Dialect dialect = Dialect::kOpenBsd;
-    std::vector<std::string> without;  // LoadRequest::without of files
+    std::vector<std::string> without{};  // LoadRequest::without of files
     // Of the hashes and of `probability`: equal seeds give equal runs. None:
     // nobody can foresee them.
     std::optional<uint64_t> seed = std::nullopt;

@@ -46,7 +46,7 @@ struct StateTemplate {
   uint16_t tag = kNoTag;
   uint16_t flags = 0;  // StateFlag bits
   uint32_t side = 0;   // StateSideFlag bits
-  PacketActions actions;
+  PacketActions actions{};
 
   bool has(StateFlag flag) const { return (flags & flag) != 0; }
 };
