@@ -152,7 +152,7 @@ struct PolicyConfig {
   Dialect dialect = Dialect::kOpenBsd;
   MissingRuleset missing_ruleset = MissingRuleset::kRefuse;
   // What may be left out of the ruleset, by its names in messages.
-  std::vector<std::string> without;
+  std::vector<std::string> without{};
   std::vector<std::string> helpers;  // of kHelperNames
   bool verify_checksums = true;
 
