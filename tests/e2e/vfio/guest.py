@@ -20,7 +20,7 @@ from image import Archive
 
 # Linux stops names of devices here.
 _MAX_NAME = 15
-_BOOT_LIMIT_S = 60
+_BOOT_LIMIT_S = 240
 _COMMAND_LIMIT_S = 30
 # A line that reached the guest is confirmed at once, if anything there runs.
 _CONFIRM_LIMIT_S = 5
