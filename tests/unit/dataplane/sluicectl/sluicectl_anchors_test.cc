@@ -118,17 +118,15 @@ TEST_F(SluicectlToolTest, NamesOfHostsAreLookedUpHere) {
 }
 
 TEST(SluicectlAnchors, WordsAndTimesAsPfctlPrintsThem) {
-  EXPECT_THAT(FormatInfo({{"enabled", true}, {"debug", "urgent"}}, {}),
-              HasSubstr("Debug: Urgent\n"));
-  EXPECT_THAT(FormatInfo({{"enabled", true}, {"debug", "err"}}, {}),
-              HasSubstr("Debug: err\n"));
-  const std::string info = FormatInfo(
-      {{"enabled", true},
-       {"debug", "err"},
-       {"decided", 42},
-       {"not_carried_out", {"queue: changes no verdict"}},
-       {"drop_counters", {{{"name", "match"}, {"value", 7}}}}},
-      {});
+  nlohmann::json status = {{"enabled", true}, {"debug", "urgent"}};
+  EXPECT_THAT(FormatInfo(status, Detail()), HasSubstr("Debug: Urgent\n"));
+  status["debug"] = "err";
+  EXPECT_THAT(FormatInfo(status, Detail()), HasSubstr("Debug: err\n"));
+  status["decided"] = 42;
+  status["not_carried_out"] = {"queue: changes no verdict"};
+  status["drop_counters"] = nlohmann::json::array(
+      {nlohmann::json{{"name", "match"}, {"value", 7}}});
+  const std::string info = FormatInfo(status, Detail());
   EXPECT_THAT(info, testing::ContainsRegex("match +42"));
   EXPECT_THAT(info, HasSubstr("Not Carried Out\n  queue: changes no verdict\n"));
   const nlohmann::json table = {{"name", "t"}, {"active", true}};
