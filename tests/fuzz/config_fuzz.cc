@@ -20,8 +20,7 @@ void Require(bool condition) {
 }
 
 void CheckPorts(const Config& config) {
-  Require(!config.ports.empty() &&
-          config.ports.size() <= kMaxDevices);
+  Require(config.ports.size() <= kMaxDevices);
   std::set<std::string> names;
   std::set<std::string_view> devices;
   for (const PortConfig& port : config.ports) {
@@ -35,7 +34,7 @@ void CheckPorts(const Config& config) {
     Require(port.rx_descriptors >= 32 && port.tx_descriptors >= 32);
     Require(port.mtu >= 576 && port.mtu <= 9216);
   }
-  Require(!config.wires.empty() && config.wires.size() <= kMaxWires);
+  Require(config.wires.size() <= kMaxWires);
   std::set<uint16_t> ends;
   for (const WireConfig& wire : config.wires) {
     for (const uint16_t end : wire.ports) {
