@@ -159,7 +159,12 @@ struct PolicyPool::Shelves {
 };
 
 PolicyPool::PolicyPool() : shelves_(std::make_shared<Shelves>()) {}
-PolicyPool::~PolicyPool() = default;
+// What it remembers of policies would keep the shelves, which their deleters
+// hold, for ever.
+PolicyPool::~PolicyPool() {
+  const std::lock_guard lock(shelves_->classifier_mutex);
+  shelves_->classifiers.clear();
+}
 
 std::shared_ptr<const Policy> PolicyPool::Share(Policy policy) {
   const uint64_t hash = HashOf(policy);
