@@ -7,15 +7,11 @@
 
 #include "packet/headers.h"
 #include "packet/rewrite.h"
+#include "packet/tcp_options.h"
 
 namespace sluice {
 namespace {
 
-constexpr uint8_t kEndOfOptions = 0;
-constexpr uint8_t kNoOperation = 1;
-constexpr uint8_t kTimestampsKind = 8;
-constexpr uint8_t kTimestampsLength = 10;
-constexpr uint32_t kOptionsRoom = 40;
 // The fastest clock that RFC 7323 allows, with pf's tenth more.
 constexpr uint64_t kFastestClock = 1100;
 // At 1 kHz a timestamp has come half way round by then.
@@ -31,34 +27,21 @@ struct Timestamps {
 
 Timestamps Read(const PacketInfo& info, const rte_mbuf& mbuf) {
   Timestamps found;
-  if (!info.has(kTcpOptions)) return found;
-  std::array<uint8_t, kOptionsRoom> options;
-  const uint32_t length = std::min<uint32_t>(
-      info.l4_header_length - sizeof(wire::Tcp), options.size());
-  CopyFromPacket(mbuf, info.l4_offset + sizeof(wire::Tcp), options.data(),
-                 length);
-  for (uint32_t i = 0; i < length;) {
-    const uint8_t kind = options[i];
-    if (kind == kEndOfOptions) break;
-    if (kind == kNoOperation) {
-      ++i;
-      continue;
+  ForEachTcpOption(mbuf, info, [&](const TcpOption& option) {
+    Be32 value, echo;
+    if (option.kind != kTcpOptionTimestamps ||
+        option.value.size() != sizeof value + sizeof echo) {
+      return true;
     }
-    if (length - i < 2 || options[i + 1] < 2 || options[i + 1] > length - i) {
-      break;
-    }
-    if (kind == kTimestampsKind && options[i + 1] == kTimestampsLength) {
-      found.twice = found.there;
-      found.there = true;
-      found.offset = static_cast<uint32_t>(sizeof(wire::Tcp)) + i + 2;
-      Be32 value, echo;
-      std::memcpy(&value, &options[i + 2], sizeof value);
-      std::memcpy(&echo, &options[i + 6], sizeof echo);
-      found.value = value.host();
-      found.echo = echo.host();
-    }
-    i += options[i + 1];
-  }
+    found.twice = found.there;
+    found.there = true;
+    found.offset = option.offset;
+    std::memcpy(&value, option.value.data(), sizeof value);
+    std::memcpy(&echo, &option.value[sizeof value], sizeof echo);
+    found.value = value.host();
+    found.echo = echo.host();
+    return true;
+  });
   return found;
 }
 

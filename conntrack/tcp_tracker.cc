@@ -4,43 +4,23 @@
 
 #include <algorithm>
 
+#include "packet/tcp_options.h"
+
 namespace sluice {
 namespace {
 
-constexpr uint8_t kOptionEnd = 0;
-constexpr uint8_t kOptionNop = 1;
-constexpr uint8_t kOptionWindowScale = 3;
-constexpr uint32_t kTcpHeaderSize = 20;
-
 // The scale byte that a SYN's options give its sender: 0 without the option.
 uint8_t ReadWindowScale(const PacketInfo& info, const rte_mbuf& mbuf) {
-  if (!info.has(kTcpOptions) || info.l4_header_length <= kTcpHeaderSize) {
-    return 0;
-  }
-  std::array<uint8_t, 60> buffer;
-  const uint32_t length =
-      std::min<uint32_t>(info.l4_header_length, buffer.size()) -
-      kTcpHeaderSize;
-  const auto* options = static_cast<const uint8_t*>(
-      rte_pktmbuf_read(&mbuf, info.l4_offset + kTcpHeaderSize, length,
-                       buffer.data()));
-  if (options == nullptr) return 0;
-  uint32_t at = 0;
-  while (at < length && options[at] != kOptionEnd) {
-    if (options[at] == kOptionNop) {
-      ++at;
-      continue;
+  uint8_t scale = 0;
+  ForEachTcpOption(mbuf, info, [&](const TcpOption& option) {
+    if (option.kind != kTcpOptionWindowScale || option.value.size() != 1) {
+      return true;
     }
-    if (length - at < 2) break;
-    const uint8_t size = options[at + 1];
-    if (size < 2 || size > length - at) break;
-    if (options[at] == kOptionWindowScale && size == 3) {
-      // RFC 7323 section 2.3: larger values count as 14.
-      return kScaleKnown | std::min(options[at + 2], kMaxWindowScale);
-    }
-    at += size;
-  }
-  return 0;
+    // RFC 7323 section 2.3: larger values count as 14.
+    scale = kScaleKnown | std::min(option.value[0], kMaxWindowScale);
+    return false;
+  });
+  return scale;
 }
 
 constexpr uint8_t Raw(TcpPhase phase) { return static_cast<uint8_t>(phase); }

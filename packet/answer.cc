@@ -9,6 +9,7 @@
 #include "packet/checksum.h"
 #include "packet/headers.h"
 #include "packet/rewrite.h"
+#include "packet/tcp_options.h"
 
 namespace sluice {
 namespace {
@@ -17,9 +18,6 @@ constexpr uint8_t kIcmpUnreachable = 3;
 constexpr uint8_t kIcmp6Unreachable = 1;
 // RFC 8200 section 5.
 constexpr uint32_t kIpv6MinimumMtu = 1280;
-constexpr uint8_t kOptionEnd = 0;
-constexpr uint8_t kOptionNop = 1;
-constexpr uint8_t kOptionMss = 2;
 constexpr uint16_t kDefaultMss = 536;
 constexpr uint16_t kLeastMss = 64;
 // More are not looked at: an answer costs no more than its question.
@@ -220,7 +218,7 @@ bool BuildProxied(const rte_mbuf& packet, const PacketInfo& info,
   out.tcp.data_offset = static_cast<uint8_t>(length / 4 << 4);
   out.tcp.flags = segment.flags;
   out.tcp.window = Be16(segment.window);
-  out.mss = {kOptionMss, 4, static_cast<uint8_t>(segment.mss >> 8),
+  out.mss = {kTcpOptionMss, 4, static_cast<uint8_t>(segment.mss >> 8),
              static_cast<uint8_t>(segment.mss)};
   std::memcpy(at, &out, length);
   out.tcp.checksum = Checksum(asked, protocol::kTcp, at, length);
@@ -229,30 +227,15 @@ bool BuildProxied(const rte_mbuf& packet, const PacketInfo& info,
 }
 
 uint16_t ReadMss(const rte_mbuf& packet, const PacketInfo& info) {
-  std::array<uint8_t, 60> options;
-  if (info.l4_header_length <= sizeof(wire::Tcp)) return kDefaultMss;
-  const uint32_t length =
-      std::min<uint32_t>(info.l4_header_length, options.size()) -
-      static_cast<uint32_t>(sizeof(wire::Tcp));
-  CopyFromPacket(packet, info.l4_offset + sizeof(wire::Tcp), options.data(),
-                 length);
-  uint32_t at = 0;
-  while (at < length && options[at] != kOptionEnd) {
-    if (options[at] == kOptionNop) {
-      ++at;
-      continue;
-    }
-    if (length - at < 2) break;
-    const uint8_t size = options[at + 1];
-    if (size < 2 || size > length - at) break;
-    if (options[at] == kOptionMss && size == 4) {
-      const auto mss =
-          static_cast<uint16_t>(options[at + 2] << 8 | options[at + 3]);
-      return std::max(mss, kLeastMss);
-    }
-    at += size;
-  }
-  return kDefaultMss;
+  uint16_t mss = kDefaultMss;
+  ForEachTcpOption(packet, info, [&](const TcpOption& option) {
+    if (option.kind != kTcpOptionMss || option.value.size() != 2) return true;
+    mss = std::max(
+        static_cast<uint16_t>(option.value[0] << 8 | option.value[1]),
+        kLeastMss);
+    return false;
+  });
+  return mss;
 }
 
 bool BuildSctpAbort(const rte_mbuf& packet, const PacketInfo& info,

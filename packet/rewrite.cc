@@ -7,15 +7,10 @@
 #include <cstddef>
 
 #include "packet/headers.h"
+#include "packet/tcp_options.h"
 
 namespace sluice {
 namespace {
-
-constexpr uint8_t kTcpOptionEnd = 0;
-constexpr uint8_t kTcpOptionNop = 1;
-constexpr uint8_t kTcpOptionMss = 2;
-constexpr uint8_t kTcpMssLength = 4;
-constexpr uint32_t kMostTcpOptions = 40;
 
 // Where the checksum lies in the transport header; 0: there is none that could
 // be adjusted.
@@ -192,33 +187,18 @@ void ClampMss(rte_mbuf& mbuf, const PacketInfo& info, uint16_t most) {
       (info.tcp_flags & kTcpSyn) == 0 || !info.has(kTcpOptions)) {
     return;
   }
-  std::array<uint8_t, kMostTcpOptions> options;
-  const uint32_t length = std::min<uint32_t>(
-      info.l4_header_length - sizeof(wire::Tcp), options.size());
-  CopyFromPacket(mbuf, info.l4_offset + sizeof(wire::Tcp), options.data(),
-                 length);
-  for (uint32_t i = 0; i < length;) {
-    const uint8_t kind = options[i];
-    if (kind == kTcpOptionEnd) return;
-    if (kind == kTcpOptionNop) {
-      ++i;
-      continue;
+  ForEachTcpOption(mbuf, info, [&](const TcpOption& option) {
+    Be16 mss;
+    if (option.kind != kTcpOptionMss || option.value.size() != sizeof mss) {
+      return true;
     }
-    if (length - i < 2 || options[i + 1] < 2 || options[i + 1] > length - i) {
-      return;
+    std::memcpy(&mss, option.value.data(), sizeof mss);
+    if (mss.host() > most) {
+      const Be16 lower(most);
+      ReplaceInTransport(mbuf, info, option.offset, &lower, sizeof lower);
     }
-    if (kind == kTcpOptionMss && options[i + 1] == kTcpMssLength) {
-      Be16 mss;
-      std::memcpy(&mss, &options[i + 2], sizeof mss);
-      if (mss.host() > most) {
-        const Be16 lower(most);
-        ReplaceInTransport(mbuf, info,
-                           static_cast<uint32_t>(sizeof(wire::Tcp)) + i + 2,
-                           &lower, sizeof lower);
-      }
-    }
-    i += options[i + 1];
-  }
+    return true;
+  });
 }
 
 void SetVlanPriority(rte_mbuf& mbuf, PacketInfo& info, uint8_t pcp) {

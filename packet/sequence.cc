@@ -2,10 +2,10 @@
 
 #include <rte_mbuf.h>
 
-#include <algorithm>
-#include <array>
+#include <cstring>
 
 #include "packet/rewrite.h"
+#include "packet/tcp_options.h"
 
 namespace sluice {
 namespace {
@@ -13,9 +13,6 @@ namespace {
 constexpr uint32_t kTcpHeaderSize = 20;
 constexpr uint32_t kSequenceOffset = 4;
 constexpr uint32_t kAcknowledgmentOffset = 8;
-constexpr uint8_t kOptionEnd = 0;
-constexpr uint8_t kOptionNop = 1;
-constexpr uint8_t kOptionSack = 5;
 
 void Put(rte_mbuf& mbuf, const PacketInfo& info, uint32_t offset,
          uint32_t value) {
@@ -24,32 +21,17 @@ void Put(rte_mbuf& mbuf, const PacketInfo& info, uint32_t offset,
 }
 
 void ShiftSack(rte_mbuf& mbuf, const PacketInfo& info, uint32_t shift) {
-  std::array<uint8_t, 60> options;
-  const uint32_t length =
-      std::min<uint32_t>(info.l4_header_length, options.size()) -
-      kTcpHeaderSize;
-  CopyFromPacket(mbuf, info.l4_offset + kTcpHeaderSize, options.data(),
-                 length);
-  uint32_t at = 0;
-  while (at < length && options[at] != kOptionEnd) {
-    if (options[at] == kOptionNop) {
-      ++at;
-      continue;
+  ForEachTcpOption(mbuf, info, [&](const TcpOption& option) {
+    if (option.kind != kTcpOptionSack) return true;
+    Be32 edge;
+    for (size_t at = 0; at + sizeof edge <= option.value.size();
+         at += sizeof edge) {
+      std::memcpy(&edge, &option.value[at], sizeof edge);
+      Put(mbuf, info, option.offset + static_cast<uint32_t>(at),
+          edge.host() + shift);
     }
-    if (length - at < 2) return;
-    const uint8_t size = options[at + 1];
-    if (size < 2 || size > length - at) return;
-    if (options[at] == kOptionSack) {
-      for (uint32_t edge = at + 2; edge + 4 <= at + size; edge += 4) {
-        const uint32_t value = uint32_t{options[edge]} << 24 |
-                               uint32_t{options[edge + 1]} << 16 |
-                               uint32_t{options[edge + 2]} << 8 |
-                               options[edge + 3];
-        Put(mbuf, info, kTcpHeaderSize + edge, value + shift);
-      }
-    }
-    at += size;
-  }
+    return true;
+  });
 }
 
 }  // namespace
