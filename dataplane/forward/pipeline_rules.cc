@@ -1,0 +1,275 @@
+// The part of Pipeline that asks the rules of a packet without a state, makes
+// its state, and carries out what rules do to headers and addresses.
+#include <rte_mbuf.h>
+
+#include <bit>
+
+#include "conntrack/expectation.h"
+#include "conntrack/state_table.h"
+#include "conntrack/tftp.h"
+#include "dataplane/forward/pipeline.h"
+#include "packet/inner.h"
+#include "packet/rewrite.h"
+#include "packet/sequence.h"
+#include "pftable/engine/counters.h"
+#include "pftable/engine/generation.h"
+#include "pftable/engine/translation.h"
+
+namespace sluice {
+namespace {
+
+// Port unreachable, ICMP (RFC 792) and ICMPv6 (RFC 4443).
+constexpr uint8_t kPortUnreachable = 3;
+constexpr uint8_t kPortUnreachable6 = 4;
+
+constexpr uint8_t kTosLowDelay = 0x10;
+constexpr uint8_t kEcnBits = 0x03;
+
+// Whether `set prio (a, b)` means its second value.
+bool IsUrgent(const PacketInfo& info) {
+  return (info.tos & kTosLowDelay) != 0 ||
+         (info.proto == protocol::kTcp && !info.has(kFragment) &&
+          (info.tcp_flags & kTcpAck) != 0 && info.payload_length() == 0);
+}
+
+}  // namespace
+
+Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
+                           Translation* translation) {
+  const FilterView& filter = judgement.filter;
+  const bool translated = translation != nullptr && translation->translated;
+  const EvaluationInput input{.packet = translated ? translation->packet
+                                                   : burst_->infos[i],
+                              .direction = judgement.where.direction,
+                              .interface = judgement.at.interface,
+                              .received_on = judgement.arrival.interface,
+                              .tag = tags_[i],
+                              .now = judgement.now,
+                              .random = Random(),
+                              .translation = translation};
+  filter.counters->decided.Add(1);
+  if ((classified_ & Bit(i)) == 0 || translated) {
+    return Classify(*filter.generation, input, verdict_cache_,
+                    *filter.counters);
+  }
+  // They lie in the order of the packets.
+  const int place = std::popcount(classified_ & (Bit(i) - 1));
+  return EvaluateCandidates(*filter.generation, input, candidates_[place],
+                            *filter.counters);
+}
+
+// The filter's verdict on what the translation rules have left of a packet, or
+// that of a translation rule with `pass`.
+Verdict Pipeline::AskAll(uint32_t i, const TranslationMatch& match,
+                         const Judgement& judgement,
+                         Translation* translation) {
+  if (match.rule == nullptr) return AskRules(i, judgement, translation);
+  if (!match.rule->translation_pass) {
+    Verdict verdict = AskRules(i, judgement, translation);
+    StateTemplate& state = verdict.state;
+    if (state.match_count < kMaxMatchRules) {
+      state.match_slots[state.match_count++] = match.rule->slot;
+    }
+    return verdict;
+  }
+  return VerdictOfTranslation(*judgement.filter.generation, match,
+                              {.packet = translation->packet,
+                               .direction = judgement.where.direction,
+                               .interface = judgement.at.interface,
+                               .received_on = judgement.arrival.interface,
+                               .tag = match.tag,
+                               .translation = translation});
+}
+
+// What the rules say of packet i, those that translate first. A packet for
+// which they found no address is blocked.
+Verdict Pipeline::AskTranslated(uint32_t i, const Judgement& judgement,
+                                Translation* translation) {
+  const FilterView& filter = judgement.filter;
+  if (filter.generation->pools.empty()) {
+    return AskRules(i, judgement, nullptr);
+  }
+  translator_.Begin(*burst_->mbufs[i], judgement.where);
+  translation->chooser = &translator_;
+  TranslationMatch match;
+  if (!filter.generation->policy->translations[0].empty()) {
+    match = ApplyTranslationRules(
+        *filter.generation,
+        {.packet = burst_->infos[i],
+         .direction = judgement.where.direction,
+         .interface = judgement.at.interface,
+         .received_on = judgement.arrival.interface,
+         .tag = tags_[i],
+         .now = judgement.now,
+         .random = Random(),
+         .translation = translation},
+        *filter.counters);
+    tags_[i] = match.tag;
+    if (translation->failed) {
+      Verdict verdict;
+      verdict.action = VerdictAction::kBlock;
+      verdict.reason = DropReason::kMapFailed;
+      verdict.quick = true;
+      return verdict;
+    }
+  }
+  return AskAll(i, match, judgement, translation);
+}
+
+bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
+  const PacketInfo& info = burst_->infos[i];
+  const FilterView& filter = judgement.filter;
+  const Direction direction = judgement.where.direction;
+  Translation translation;
+  const Verdict verdict = AskTranslated(i, judgement, &translation);
+  rules_[i] = verdict.rule != nullptr ? verdict.rule->number : kNoRule;
+
+  const bool blocked = verdict.action == VerdictAction::kBlock;
+  if (!expectations_.empty() && !info.has(kFragment) &&
+      (!blocked || !verdict.quick)) {
+    ExpectedChild child;
+    if (expectations_.Take(info, judgement.where, judgement.now, &child)) {
+      rules_[i] = kNoRule;
+      if (child.values.tag != kNoTag) tags_[i] = child.values.tag;
+      return Admit(i, child.values, &child, nullptr, judgement) &&
+             Finish(i, child.values.actions);
+    }
+  }
+
+  const bool options = info.has(kIpOptions) && !verdict.allow_options;
+  if (blocked || options) {
+    CountPacket(*filter.generation, verdict, direction, info.ip_length, false,
+                *filter.counters);
+    if (blocked) {
+      AnswerBlocked(i, {verdict.answer, verdict.rst_ttl, verdict.icmp_code});
+    }
+    const DropReason reason = blocked ? verdict.reason : DropReason::kIpOption;
+    LogVerdict(i, verdict, false, reason, judgement);
+    Drop(i, reason);
+    return false;
+  }
+  LogVerdict(i, verdict, true, DropReason::kMatch, judgement);
+  tags_[i] = verdict.state.tag;
+  // Nobody answers an advertisement.
+  if (verdict.keep_state && !IsNeighborAdvertisement(info)) {
+    const PacketInfo* const translated =
+        translation.translated ? &translation.packet : nullptr;
+    if (!scrubbing_) [[likely]] {
+      if (!Admit(i, verdict.state, nullptr, translated, judgement)) {
+        return false;
+      }
+    } else {
+      StateTemplate values = verdict.state;
+      values.actions = scrubs_[i];
+      values.actions.Add(verdict.state.actions);
+      if (!Admit(i, values, nullptr, translated, judgement)) return false;
+    }
+  } else {
+    CountPacket(*filter.generation, verdict, direction, info.ip_length, true,
+                *filter.counters);
+  }
+  return Finish(i, verdict.state.actions);
+}
+
+bool Pipeline::Act(uint32_t i, const PacketActions& actions) {
+  PacketInfo& info = burst_->infos[i];
+  rte_mbuf& mbuf = *burst_->mbufs[i];
+  if (actions.max_packet_size != 0 &&
+      info.ip_length > actions.max_packet_size) {
+    Drop(i, DropReason::kNormalize);
+    return false;
+  }
+  if (actions.has(PacketActions::kSetPriority)) {
+    SetVlanPriority(mbuf, info, actions.priority[IsUrgent(info)]);
+  }
+  const bool v4 = info.family == Family::kIpv4;
+  if (v4 && actions.has(PacketActions::kClearDontFragment)) {
+    ClearDontFragment(mbuf, info);
+  }
+  if (info.ttl < actions.min_ttl) SetTtl(mbuf, info, actions.min_ttl);
+  if (actions.has(PacketActions::kSetTos)) {
+    SetTos(mbuf, info,
+           static_cast<uint8_t>(actions.tos | (info.tos & kEcnBits)));
+  }
+  // Fragments of one datagram keep what they have in common.
+  if (v4 && actions.has(PacketActions::kRandomId) && !info.has(kFragment)) {
+    SetIpId(mbuf, info, Be16(static_cast<uint16_t>(SecretBits())));
+  }
+  if (actions.max_mss != 0) ClampMss(mbuf, info, actions.max_mss);
+  return true;
+}
+
+bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
+                     const ExpectedChild* child, const PacketInfo* translated,
+                     const Judgement& judgement) {
+  const PacketInfo& info = burst_->infos[i];
+  const rte_mbuf& mbuf = *burst_->mbufs[i];
+  const InsertResult inserted =
+      states_.Insert(info, mbuf, judgement.where, values, judgement.now, child,
+                     translated);
+  if (inserted.state == kNoState) {
+    const EngineOptions& options = judgement.filter.generation->options();
+    if (options.fail_policy != BlockReturn::kDrop) {
+      AnswerBlocked(i, ResolveAnswer(options.fail_policy, 0, kPortUnreachable,
+                                     kPortUnreachable6, options.aborts_sctp,
+                                     info));
+    }
+    Drop(i, inserted.reason);
+    return false;
+  }
+  if (info.proto == protocol::kTcp &&
+      values.actions.has(PacketActions::kScrubTcp)) [[unlikely]] {
+    ScrubTcp(states_.mutable_entries().scrub(inserted.state), burst_->infos[i],
+             *burst_->mbufs[i], MomentOf(inserted.state, judgement),
+             SecretBits());
+  }
+  if (states_.entries().hot(inserted.state).flags & kEntryHelper) {
+    RunTftpHelper(states_, inserted.state, info, mbuf, judgement.where,
+                  judgement.now, expectations_);
+  }
+  if (inserted.answer.has_value()) [[unlikely]] {
+    return Proxy(i, {.answer = inserted.answer, .onward = std::nullopt},
+                 judgement);
+  }
+  if (inserted.shift.IsSet()) [[unlikely]] {
+    ShiftSequence(*burst_->mbufs[i], burst_->infos[i], inserted.shift);
+  }
+  if (translated != nullptr &&
+      states_.entries().hot(inserted.state).translated()) {
+    TranslateBy(inserted.state, i, judgement);
+  }
+  return true;
+}
+
+void Pipeline::NoteTranslation(StateIndex state, uint32_t i,
+                               const Judgement& judgement) {
+  if (judgement.where.direction != Direction::kIn) return;
+  translated_ |= Bit(i);
+  translated_by_[i] = states_.entries().HandleOf(state);
+}
+
+void Pipeline::TranslateBy(StateIndex state, uint32_t i,
+                           const Judgement& judgement) {
+  NoteTranslation(state, i, judgement);
+  states_.Translate(state, *burst_->mbufs[i], &burst_->infos[i],
+                    judgement.where.direction);
+}
+
+bool Pipeline::UndoTranslation(uint32_t i, rte_mbuf* answer) {
+  const StateIndex state = states_.entries().Resolve(translated_by_[i]);
+  if (state == kNoState) return false;
+  PacketInfo info;
+  ParsePacket(*answer, {.verify_checksums = false}, &info);
+  if (info.kind != Kind::kIp) return false;
+  if (!info.has(kIcmpError)) {
+    states_.Translate(state, *answer, &info, Direction::kOut);
+    return true;
+  }
+  PacketInfo inner;
+  DropReason reason;
+  if (!ParseInner(*answer, info, &inner, &reason)) return false;
+  states_.TranslateError(state, *answer, &info, inner, Direction::kOut);
+  return true;
+}
+
+}  // namespace sluice
