@@ -50,18 +50,21 @@ TurnWatch::TurnWatch() {
 void TurnWatch::Begin() {
   in_turn_ = true;
   longest_part_ = 0;
-  starved_ = clocks_.starved();
   began_ = clocks_.now();
+  starved_ = clocks_.starved();
 }
 
 void TurnWatch::End() {
   if (!in_turn_) return;
   in_turn_ = false;
   ++totals_.turns;
-  const Nanoseconds length = clocks_.now() - began_;
-  if (length <= totals_.longest && length <= kSlow) return;
-  const Nanoseconds waited =
-      std::min(length, clocks_.starved() - starved_);
+  if (const Nanoseconds so_far = clocks_.now() - began_;
+      so_far <= totals_.longest && so_far <= kSlow) {
+    return;
+  }
+  // All that was waited lies within the length, in which the look at it does.
+  const Nanoseconds waited = clocks_.starved() - starved_;
+  const Nanoseconds length = std::max(clocks_.now() - began_, waited);
   const Nanoseconds busy = length - waited;
   if (busy > totals_.longest) {
     totals_.longest = busy;

@@ -230,6 +230,8 @@ class Pipeline {
   Verdict AskTranslated(uint32_t i, const Judgement& judgement,
                         Translation* translation);
   bool ApplyRules(uint32_t i, const Judgement& judgement);
+  bool CarryOut(uint32_t i, const Verdict& verdict,
+                const PacketInfo* translated, const Judgement& judgement);
   // Handshakes that are done in the name of the hosts (pipeline_proxy.cc).
   bool Proxy(uint32_t i, const ProxyOrder& order, const Judgement& judgement);
   // A packet of ours to the sender of packet i, which its port's own state

@@ -81,14 +81,11 @@ Verdict Pipeline::AskAll(uint32_t i, const TranslationMatch& match,
                                .translation = translation});
 }
 
-// What the rules say of packet i, those that translate first. A packet for
-// which they found no address is blocked.
+// What the rules say of packet i where some translate. A packet for which they
+// found no address is blocked.
 Verdict Pipeline::AskTranslated(uint32_t i, const Judgement& judgement,
                                 Translation* translation) {
   const FilterView& filter = judgement.filter;
-  if (filter.generation->pools.empty()) {
-    return AskRules(i, judgement, nullptr);
-  }
   translator_.Begin(*burst_->mbufs[i], judgement.where);
   translation->chooser = &translator_;
   TranslationMatch match;
@@ -117,11 +114,23 @@ Verdict Pipeline::AskTranslated(uint32_t i, const Judgement& judgement,
 }
 
 bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
+  if (judgement.filter.generation->pools.empty()) [[likely]] {
+    return CarryOut(i, AskRules(i, judgement, nullptr), nullptr, judgement);
+  }
+  Translation translation;
+  const Verdict verdict = AskTranslated(i, judgement, &translation);
+  return CarryOut(i, verdict,
+                  translation.translated ? &translation.packet : nullptr,
+                  judgement);
+}
+
+// `translated`: the packet as the rules leave it, or null for as it came.
+bool Pipeline::CarryOut(uint32_t i, const Verdict& verdict,
+                        const PacketInfo* translated,
+                        const Judgement& judgement) {
   const PacketInfo& info = burst_->infos[i];
   const FilterView& filter = judgement.filter;
   const Direction direction = judgement.where.direction;
-  Translation translation;
-  const Verdict verdict = AskTranslated(i, judgement, &translation);
   rules_[i] = verdict.rule != nullptr ? verdict.rule->number : kNoRule;
 
   const bool blocked = verdict.action == VerdictAction::kBlock;
@@ -152,8 +161,6 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
   tags_[i] = verdict.state.tag;
   // Nobody answers an advertisement.
   if (verdict.keep_state && !IsNeighborAdvertisement(info)) {
-    const PacketInfo* const translated =
-        translation.translated ? &translation.packet : nullptr;
     if (!scrubbing_) [[likely]] {
       if (!Admit(i, verdict.state, nullptr, translated, judgement)) {
         return false;

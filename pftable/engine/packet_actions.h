@@ -29,9 +29,13 @@ struct PacketActions {
   uint16_t max_packet_size = 0;  // 0: any; bytes of the IP packet
 
   bool has(Flag flag) const { return (flags & flag) != 0; }
-  bool empty() const { return *this == PacketActions(); }
+  // `tos` and `priority` mean nothing without their flags.
+  bool empty() const {
+    return flags == 0 && min_ttl == 0 && max_mss == 0 && max_packet_size == 0;
+  }
   // What a later rule says holds, all else stays (pf's sticky parameters).
   void Add(const PacketActions& later) {
+    if (later.empty()) [[likely]] return;
     flags |= later.flags;
     if (later.min_ttl != 0) min_ttl = later.min_ttl;
     if (later.has(kSetTos)) tos = later.tos;

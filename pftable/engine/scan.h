@@ -38,12 +38,12 @@ class Scan {
         verdict_(verdict),
         fragment_(packet_->has(kFragment)),
         icmp_(IsIcmp(*packet_)),
-        icmp_reply_(!fragment_ && IsIcmpReply(*packet_)),
+        icmp_reply_(icmp_ && !fragment_ && IsIcmpReply(*packet_)),
         has_ports_(HasPorts(*packet_)),
         tag_(input.tag) {}
 
   // Whether all conditions of the rule hold, with the tag of now.
-  bool Matches(const CompiledRule& rule) {
+  [[gnu::always_inline]] bool Matches(const CompiledRule& rule) {
     if (rule.never) return false;
     if (!rule.on.Matches(input_.interface)) return false;
     if (rule.direction != Direction::kBoth &&
@@ -123,7 +123,7 @@ class Scan {
   uint32_t translations() const { return translations_; }
 
   // After the last rule: writes the verdict.
-  void Decide() {
+  [[gnu::always_inline]] void Decide() {
     StateTemplate& state = verdict_.state;
     state.tag = tag_;
     if (log_matches_) state.flags |= kStateLogMatches;
@@ -236,7 +236,7 @@ class Scan {
     return packet_->vlan_priority() == rule.priority;
   }
 
-  bool TransportMatches(const CompiledRule& rule) const {
+  [[gnu::always_inline]] bool TransportMatches(const CompiledRule& rule) const {
     const bool ports = rule.source_port.is_set || rule.destination_port.is_set;
     if (fragment_) {
       // Nothing behind the IP header can be asked for.
@@ -268,8 +268,11 @@ class Scan {
            (rule.state_flags & kStateSloppy) != 0;
   }
 
-  bool MatchesAddress(const AddressCondition& condition,
+  [[gnu::always_inline]] bool MatchesAddress(const AddressCondition& condition,
                       const std::array<uint8_t, 16>& address) {
+    if (condition.kind == AddressCondition::Kind::kAny) {
+      return !condition.negated;
+    }
     return sluice::AddressMatches(generation_, condition, packet_->family,
                                   address, counters_);
   }
