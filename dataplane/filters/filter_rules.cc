@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "dataplane/base/line_diff.h"
 #include "dataplane/filters/explain_job.h"
 #include "dataplane/filters/policy_source.h"
 #include "pftable/compile/enforce.h"
@@ -169,6 +170,7 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
       KeepParts(&parsed->policy, *old, request_.parts);
     }
     KeepAnchors(&parsed->policy, *old, request_.anchor);
+    if (request_.diff) Compare(*old, parsed->policy, *facts);
     const absl::Status status =
         rules_->core_->store.Define(ticket_, std::move(parsed->policy));
     if (status.ok()) return;
@@ -205,6 +207,15 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
       return status;
     }
     if (request_.dry_run || HasErrors(result_.diagnostics)) {
+      if (request_.judge_states && !HasErrors(result_.diagnostics)) {
+        absl::StatusOr<std::shared_ptr<const Generation>> preview =
+            store.Preview(ticket_);
+        if (!preview.ok()) {
+          static_cast<void>(store.Rollback(ticket_));
+          return preview.status();
+        }
+        result_.judge = *std::move(preview);
+      }
       static_cast<void>(store.Rollback(ticket_));
     } else {
       const std::shared_ptr<const Generation> before = store.generation();
@@ -231,12 +242,26 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
                          .pid = request_.pid,
                          .rules = result_.rules,
                          .build_ms = build_ms_});
+      if (request_.judge_states) result_.judge = store.generation();
     }
     result_.generation = store.generation()->number;
     return std::move(result_);
   }
 
  private:
+  // Both as they print, whoever's dialect they are in.
+  void Compare(const Policy& old, const Policy& policy,
+               const HostFacts& facts) {
+    const PrintOptions print = {.dialect = policy.options.dialect,
+                                .facts = &facts,
+                                .loaded_anchors = true};
+    LineDiff diff =
+        DiffLines(PrintPolicy(old, print), PrintPolicy(policy, print));
+    result_.diff = std::move(diff.text);
+    result_.diff_removed = diff.removed;
+    result_.diff_added = diff.added;
+  }
+
   // As `pfctl -v -f` prints what it loads.
   std::string Printed(const Policy& policy, const HostFacts& facts) const {
     PrintParts parts;

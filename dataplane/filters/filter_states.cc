@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "conntrack/state_names.h"
+#include "dataplane/filters/state_judge.h"
 #include "dataplane/workers/worker.h"
 #include "pftable/store/policy_listing.h"
 
@@ -201,6 +202,100 @@ void FilterStates::KillStates(const StateQuery& query, Done<uint64_t> done) {
           if (--sum->left == 0) sum->done(sum->killed);
         }));
   }
+}
+
+// One worker after the other: its states come in slices, and those that are to
+// go are named to it at the end.
+class FilterStates::BlockedSearch final
+    : public std::enable_shared_from_this<BlockedSearch> {
+ public:
+  BlockedSearch(const std::shared_ptr<FilterCore>& core,
+                std::shared_ptr<const Generation> rules, bool kill, size_t most,
+                Done<BlockedStates> done)
+      : core_(core),
+        judge_(std::move(rules), *core->environment.ports),
+        kill_(kill),
+        most_(most),
+        done_(std::move(done)) {
+    auto all = std::make_shared<StateMatcher>();
+    all->filter = core->number;
+    all_ = std::move(all);
+  }
+
+  void Next() {
+    const std::shared_ptr<FilterCore> core = core_.lock();
+    if (core == nullptr) return;  // nobody is there who could be told
+    if (worker_ == core->environment.workers.size()) {
+      done_(std::move(result_));
+      return;
+    }
+    core->environment.workers[worker_]->mailbox().Post(
+        std::make_unique<ListOrder>(
+            all_, cursor_, kStatesAStep,
+            [self = shared_from_this()](std::optional<uint32_t> next,
+                                        std::vector<StateRecord> states) {
+              self->Judge(next, states);
+            }));
+  }
+
+ private:
+  // Judged in well under a millisecond.
+  static constexpr size_t kStatesAStep = 512;
+
+  void Judge(std::optional<uint32_t> next,
+             const std::vector<StateRecord>& states) {
+    const std::shared_ptr<FilterCore> core = core_.lock();
+    if (core == nullptr) return;
+    for (const StateRecord& state : states) {
+      ++result_.looked_at;
+      if (!judge_.Blocks(state)) continue;
+      ++result_.blocked;
+      if (result_.states.size() < most_) {
+        result_.states.push_back(ToListing(*core, state));
+      }
+      if (kill_) ids_.push_back(state.id);
+    }
+    if (next) {
+      cursor_ = *next;
+      Next();
+      return;
+    }
+    cursor_ = 0;
+    Worker& worker = *core->environment.workers[worker_++];
+    if (ids_.empty()) {
+      Next();
+      return;
+    }
+    auto blocked = std::make_shared<StateMatcher>();
+    blocked->filter = core->number;
+    blocked->by_ids = true;
+    blocked->ids = std::exchange(ids_, {});
+    std::ranges::sort(blocked->ids);
+    worker.mailbox().Post(std::make_unique<KillOrder>(
+        std::move(blocked), [self = shared_from_this()](uint64_t killed) {
+          self->result_.killed += killed;
+          self->Next();
+        }));
+  }
+
+  const std::weak_ptr<FilterCore> core_;
+  StateJudge judge_;
+  const bool kill_;
+  const size_t most_;
+  const Done<BlockedStates> done_;
+  std::shared_ptr<const StateMatcher> all_;
+  size_t worker_ = 0;
+  uint32_t cursor_ = 0;
+  std::vector<StateId> ids_;  // of this worker, to be killed
+  BlockedStates result_;
+};
+
+void FilterStates::FindBlocked(std::shared_ptr<const Generation> rules,
+                               bool kill, size_t most,
+                               Done<BlockedStates> done) {
+  std::make_shared<BlockedSearch>(core_, std::move(rules), kill, most,
+                                  std::move(done))
+      ->Next();
 }
 
 void FilterStates::CollectCounters(std::function<void()> done) {

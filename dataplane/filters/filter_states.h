@@ -22,12 +22,16 @@ class FilterStates final : public StateControl {
   void ListStates(const StateQuery& query, const std::string& cursor,
                   size_t limit, Done<StateSlice> done) override;
   void KillStates(const StateQuery& query, Done<uint64_t> done) override;
+  void FindBlocked(std::shared_ptr<const Generation> rules, bool kill,
+                   size_t most, Done<BlockedStates> done) override;
   absl::StatusOr<SourceSlice> ListSources(const std::string& cursor,
                                           size_t limit) override;
   uint64_t KillSources(const std::optional<Prefix>& source,
                        const std::optional<Prefix>& target) override;
 
  private:
+  class BlockedSearch;
+
   const std::shared_ptr<FilterCore> core_;
 };
 

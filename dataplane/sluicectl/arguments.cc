@@ -279,6 +279,12 @@ absl::Status SetLong(std::string_view name, Arguments* a) {
     a->json = true;
   } else if (name == "confirm-commit") {
     a->confirm_commit = true;
+  } else if (name == "diff") {
+    a->diff = true;
+  } else if (name == "kill-blocked") {
+    a->kill_blocked = true;
+  } else if (name == "show-blocked") {
+    a->show_blocked = true;
   } else if (name == "language-only") {
     a->language_only = true;
   } else if (name == "help") {
@@ -399,6 +405,19 @@ absl::Status Check(const Arguments& a) {
   if (a.optimization && !a.file) return wrong("-o goes with -f");
   if ((a.confirm || a.only_if) && (!a.file || a.no_action)) {
     return wrong("--confirm and --only-if go with -f, and not with -n");
+  }
+  if ((a.diff || a.show_blocked || a.kill_blocked) &&
+      (!a.file || a.no_action || a.table_action || a.command)) {
+    return wrong("--diff, --show-blocked and --kill-blocked go with -f, and "
+                 "not with -n or -T");
+  }
+  if ((a.diff || a.show_blocked) && (a.confirm || a.only_if)) {
+    return wrong("--diff and --show-blocked load nothing: --confirm and "
+                 "--only-if do not go with them");
+  }
+  if (a.kill_blocked && (a.diff || a.show_blocked)) {
+    return wrong("--diff and --show-blocked load nothing: --kill-blocked does "
+                 "not go with them");
   }
   if (a.file && (a.rollback || a.confirm_commit)) {
     return wrong("-f, --rollback and --confirm-commit contradict each other");

@@ -142,6 +142,11 @@ struct Arguments {
   std::optional<uint64_t> only_if;    // --only-if, a generation
   std::optional<uint32_t> rollback;   // --rollback
   bool confirm_commit = false;        // --confirm-commit
+  // What -f FILE would change, and which states its rules would block;
+  // nothing is loaded then.
+  bool diff = false;          // --diff
+  bool show_blocked = false;  // --show-blocked
+  bool kill_blocked = false;  // --kill-blocked
   bool merge_options = false;                               // -m of FreeBSD
   std::vector<std::string> without;                         // --without
   bool language_only = false;                               // --language-only

@@ -18,6 +18,7 @@ std::string_view Usage() {
                  [-s modifier [-R number]]
                  [-t table -T command [address ...]] [-x level]
                  [--confirm seconds] [--only-if generation]
+                 [--kill-blocked] [--diff] [--show-blocked]
                  [--confirm-commit | --rollback n]
                  [--dialect openbsd|freebsd] [--facts file.toml]
                  [--filter name] [--json] [--language-only] [--socket path]
@@ -148,6 +149,15 @@ COMMITS
   -f FILE -v           and warnings of rules that can do nothing: behind a quick
                        one that matches all that they do, always overruled by a
                        later one; of tables that nobody names.
+  -f FILE --diff       what would be different: rules, tables, options. Nothing is
+                       loaded.
+  -f FILE --show-blocked
+                       the states that live now and could not begin under these
+                       rules. Nothing is loaded.
+  -f FILE --kill-blocked
+                       loads, then ends exactly those states. Each is judged by
+                       the packet that made it: its direction, port, addresses
+                       before translation and tag, of TCP a SYN.
   -f FILE --confirm SECONDS
                        unless --confirm-commit follows in time, the rules that
                        were in force before come back: for changes that may cut

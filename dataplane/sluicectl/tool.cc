@@ -44,7 +44,10 @@ int Tool::Run() {
   if (a.table_action) {
     ok = RunTable() && ok;
   } else if (a.file && !a.command) {  // a command only reads it
-    ok = (a.no_action ? Check() : Load()) && ok;
+    ok = (a.no_action                  ? Check()
+          : a.diff || a.show_blocked ? Compare()
+                                     : Load()) &&
+         ok;
   }
   if (a.rollback && !a.no_action) ok = Rollback() && ok;
   if (a.confirm_commit && !a.no_action) {
@@ -232,6 +235,7 @@ bool Tool::Load() {
   if (arguments_.confirm) (*params)["confirm_within"] = *arguments_.confirm;
   if (arguments_.verbose > 0) (*params)["lint"] = true;
   if (arguments_.only_if) (*params)["only_if"] = *arguments_.only_if;
+  if (arguments_.kill_blocked) (*params)["blocked"] = "kill";
   if (arguments_.verbose > 0) {
     (*params)["print"] = arguments_.verbose;
     if (arguments_.flip_port_names) (*params)["flip_port_names"] = true;
@@ -251,6 +255,10 @@ bool Tool::Load() {
     output_.Say(absl::StrCat("unless --confirm-commit follows within ",
                              *arguments_.confirm,
                              " seconds, the rules before come back"));
+  }
+  if (arguments_.kill_blocked) {
+    output_.Say(absl::StrCat(Number(Member(*result, "blocked"), "killed"),
+                             " states killed that these rules block"));
   }
   // What the daemon has made of it, and not what this machine would.
   output_.Print(Text(*result, "text"));

@@ -34,6 +34,7 @@ class Tool {
   // All say on standard error what goes wrong and return false then.
   bool Check();  // -n -f
   bool Load();   // -f
+  bool Compare();  // -f with --diff, --show-blocked
   bool Rollback();
   bool ShowOne(Show show);
   bool ShowAll();

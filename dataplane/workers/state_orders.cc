@@ -35,6 +35,7 @@ bool StateMatcher::Matches(const StateRecord& state) const {
   if (query.destination_port && state.port[1] != *query.destination_port) {
     return false;
   }
+  if (by_ids && !std::ranges::binary_search(ids, state.id)) return false;
   return !by_rule_slots ||
          std::ranges::binary_search(rule_slots, state.values.rule_slot);
 }

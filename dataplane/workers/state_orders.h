@@ -30,6 +30,8 @@ struct StateMatcher {
   uint16_t interface = 0;  // number of the name, 0: nothing has it
   bool by_rule_slots = false;
   std::vector<uint32_t> rule_slots;  // ascending
+  bool by_ids = false;
+  std::vector<StateId> ids;  // ascending
 
   bool Matches(const StateRecord& state) const;
 };

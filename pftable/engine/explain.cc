@@ -4,6 +4,7 @@
 #include <array>
 
 #include "pftable/engine/scan.h"
+#include "pftable/engine/scratch_counters.h"
 
 namespace sluice {
 namespace {
@@ -99,32 +100,6 @@ constexpr std::array<Alone, 19> kAlone = {{
      }},
 }};
 
-// Counters that nobody reads.
-class Scratch {
- public:
-  explicit Scratch(const Generation& generation)
-      : counters_(1, SlotsOf(generation), TablesOf(generation)) {}
-  WorkerCounters& counters() { return counters_.worker(0); }
-
- private:
-  static uint32_t SlotsOf(const Generation& generation) {
-    uint32_t most = kDefaultRuleSlot;
-    for (const CompiledRule& rule : generation.rules()) {
-      most = std::max(most, rule.slot);
-    }
-    return most + 1;
-  }
-  static uint32_t TablesOf(const Generation& generation) {
-    uint32_t most = kNoTableSlot;
-    for (const TableView& table : generation.tables) {
-      most = std::max<uint32_t>(most, table.slot);
-    }
-    return most + 1;
-  }
-
-  PolicyCounters counters_;
-};
-
 // The first condition that does not hold, kNone if all do, and whether more
 // than that one do not. `tag`: of the packet when it meets the rule.
 RuleCondition FirstFailed(const Generation& generation,
@@ -163,7 +138,7 @@ class ExplainedScan {
         result_(*result),
         scratch_(generation),
         tag_(input.tag),
-        scan_(generation, input, scratch_.counters(), result->verdict) {}
+        scan_(generation, input, scratch_.get(), result->verdict) {}
 
   void Run() {
     RunRuleset(policy_.rulesets[0], kNoRuleSlot, 0);
@@ -205,7 +180,7 @@ class ExplainedScan {
     bool several = false;
     const RuleCondition failed =
         FirstFailed(generation_, policy_.rules[index], input_, tag_,
-                    scratch_.counters(), &several);
+                    scratch_.get(), &several);
     if (several) return;
     if (near_ == most_near_) {
       ++result_.left_out;
@@ -253,7 +228,7 @@ class ExplainedScan {
   const EvaluationInput& input_;
   const size_t most_near_;
   Explanation& result_;
-  Scratch scratch_;
+  ScratchCounters scratch_;
   uint16_t tag_;
   size_t near_ = 0;
   Scan scan_;

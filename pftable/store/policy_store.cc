@@ -164,6 +164,33 @@ absl::Status PolicyStore::Commit(Ticket ticket) {
   return status;
 }
 
+absl::StatusOr<std::shared_ptr<const Generation>> PolicyStore::Preview(
+    Ticket ticket) {
+  std::shared_ptr<const CompiledPolicy> compiled;
+  std::shared_ptr<const Generation> base;
+  {
+    const Section section(*this);
+    const Draft* const draft = FindDraft(ticket);
+    if (draft == nullptr) return GenerationMoved(ticket);
+    if (draft->compiled == nullptr) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("nothing is defined under ticket ", ticket,
+                       ": define a policy"));
+    }
+    compiled = draft->compiled;
+    base = in_force_;
+  }
+  std::shared_ptr<const Generation> preview;
+  const absl::Status status = OrNoMemory("look at the policy", [&] {
+    absl::StatusOr<std::unique_ptr<Generation>> next =
+        MakeGeneration(compiled, base.get(), table_slots_);
+    if (next.ok()) preview = *std::move(next);
+    return next.status();
+  });
+  if (!status.ok()) return status;
+  return preview;
+}
+
 void PolicyStore::EndTicket(Ticket ticket) noexcept {
   std::optional<Draft> ended;  // outlives the mutex
   const Section section(*this);

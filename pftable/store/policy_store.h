@@ -106,6 +106,9 @@ class PolicyStore {
   // ended; FailedPrecondition if nothing is defined. The ticket ends in any
   // case but the last.
   absl::Status Commit(Ticket ticket);
+  // What Commit() of it would put in force now, with the tables as they would
+  // be then; nothing changes. Errors as Commit()'s; the ticket lives on.
+  absl::StatusOr<std::shared_ptr<const Generation>> Preview(Ticket ticket);
   // Whether a Commit() of it would not be refused for the ticket's sake now.
   bool IsNewest(Ticket ticket) const;
   // Whether a Commit() of it would have to compile again, because interfaces

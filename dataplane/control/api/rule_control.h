@@ -21,6 +21,8 @@
 
 namespace sluice {
 
+struct Generation;
+
 // A file that a ruleset consists of, by content: the daemon opens no path for
 // a client.
 struct SourceFile {
@@ -53,6 +55,9 @@ struct LoadRequest {
   bool flip_port_names = false;  // for that
   bool dry_run = false;  // everything but the publishing
   bool lint = false;  // warnings of rules that can do nothing
+  bool diff = false;  // what is different from what is in force
+  // The rules come back with the result, to judge living states by.
+  bool judge_states = false;
   // Refused with FailedPrecondition unless this generation is in force.
   std::optional<uint64_t> only_if{};
   // Unless it is confirmed within so many seconds, what was in force before
@@ -69,6 +74,12 @@ struct LoadResult {
   uint64_t generation = 0;  // now in force
   uint64_t rules = 0;       // of the loaded (or tried) ruleset
   std::string text{};       // LoadRequest::print
+  // LoadRequest::diff: unified hunks of the printed rulesets, and their lines.
+  std::string diff{};
+  uint64_t diff_removed = 0;
+  uint64_t diff_added = 0;
+  // LoadRequest::judge_states: in force now, or as it would be.
+  std::shared_ptr<const Generation> judge{};
 
   bool HasErrors() const {
     for (const Diagnostic& d : diagnostics) {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,8 @@
 #include "pftable/policy/rule.h"
 
 namespace sluice {
+
+struct Generation;
 
 // One side of a state.
 struct StatePeerListing {
@@ -85,6 +88,14 @@ struct StateSlice {
   std::string next;
 };
 
+// Living states that rules would not let begin.
+struct BlockedStates {
+  uint64_t looked_at = 0;
+  uint64_t blocked = 0;
+  uint64_t killed = 0;               // of these
+  std::vector<StateListing> states;  // the first of them
+};
+
 // What is remembered of a source (pf's source node).
 struct SourceListing {
   Address source;
@@ -126,6 +137,17 @@ class StateControl {
   // Removes the states that match, without an answer to their hosts. The
   // result counts them.
   virtual void KillStates(const StateQuery& query, Done<uint64_t> done) = 0;
+
+  // Which states the rules would block if they began now, judged by their
+  // first packet; with `kill` they are removed. At most `most` of them are
+  // listed. Those that end or begin meanwhile may be left out.
+  virtual void FindBlocked(std::shared_ptr<const Generation> rules, bool kill,
+                           size_t most, Done<BlockedStates> done) {
+    static_cast<void>(rules);
+    static_cast<void>(kill);
+    static_cast<void>(most);
+    done(BlockedStates{});
+  }
 
   // About `limit` sources.
   virtual absl::StatusOr<SourceSlice> ListSources(const std::string& cursor,

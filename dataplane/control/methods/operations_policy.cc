@@ -20,8 +20,10 @@ constexpr size_t kRulesAPage = 256;
 constexpr uint64_t kLongestConfirm = 86400;  // seconds
 constexpr uint64_t kMostBack = 1000;
 constexpr size_t kMaxDebugLevel = 16;
+constexpr size_t kMostBlockedListed = 1000;
 
-void AnswerLoad(Call& call, bool dry_run, absl::StatusOr<LoadResult> result) {
+void AnswerLoad(Call& call, bool dry_run, absl::StatusOr<LoadResult> result,
+                const BlockedStates* blocked = nullptr) {
   if (AnswerFailedLoad(call, result,
                        dry_run ? ""
                                : "nothing was loaded, the old rules are in "
@@ -34,19 +36,69 @@ void AnswerLoad(Call& call, bool dry_run, absl::StatusOr<LoadResult> result) {
         call.peer().uid, call.peer().pid, call.filter_name(), result->rules,
         result->generation);
   }
-  call.Result(LoadToJson(*result));
+  json answer = LoadToJson(*result);
+  if (blocked != nullptr) {
+    json states = json::array();
+    for (const StateListing& state : blocked->states) {
+      states.push_back(ToJson(state));
+    }
+    answer["blocked"] = {{"looked_at", blocked->looked_at},
+                         {"blocked", blocked->blocked},
+                         {"killed", blocked->killed},
+                         {"states", std::move(states)}};
+  }
+  call.Result(std::move(answer));
+}
+
+enum class Blocked : uint8_t { kNotAsked, kShow, kKill };
+
+// Answers a load, with the states that the rules block.
+void AnswerBlockedStates(const std::shared_ptr<Call>& call, bool dry_run,
+                         Blocked blocked, LoadResult result) {
+  FilterControl* const filter = call->filter();
+  if (filter == nullptr) return;
+  std::shared_ptr<const Generation> judge = std::exchange(result.judge, {});
+  auto kept = std::make_shared<LoadResult>(std::move(result));
+  filter->States().FindBlocked(
+      std::move(judge), blocked == Blocked::kKill, kMostBlockedListed,
+      [call, dry_run, kept](absl::StatusOr<BlockedStates> found) {
+        if (!found.ok()) return call->Error(found.status());
+        if (found->killed > 0) {
+          LogInfo("control: uid {} pid {}: filter {}: {} states killed that "
+                  "its rules block",
+                  call->peer().uid, call->peer().pid, call->filter_name(),
+                  found->killed);
+        }
+        AnswerLoad(*call, dry_run, std::move(*kept), &*found);
+      });
 }
 
 Action ParseLoad(Params& params) {
   LoadRequest request;
+  std::string blocked_word;
   ReadLoadRequest(params, &request);
   params.Bool("dry_run", &request.dry_run);
   params.Bool("lint", &request.lint);
+  params.Bool("diff", &request.diff);
+  params.String("blocked", kMaxDebugLevel, &blocked_word);
   params.Number("only_if", UINT64_MAX, &request.only_if);
   std::optional<uint64_t> confirm;
   params.Number("confirm_within", 1, kLongestConfirm, &confirm);
   request.confirm_within = static_cast<uint32_t>(confirm.value_or(0));
-  return [request = std::move(request)](std::shared_ptr<Call> call) mutable {
+  const Blocked blocked = blocked_word == "show"   ? Blocked::kShow
+                          : blocked_word == "kill" ? Blocked::kKill
+                                                   : Blocked::kNotAsked;
+  const bool is_wrong =
+      (blocked == Blocked::kNotAsked && !blocked_word.empty()) ||
+      (blocked == Blocked::kKill && request.dry_run);
+  request.judge_states = blocked != Blocked::kNotAsked;
+  return [request = std::move(request), blocked,
+          is_wrong](std::shared_ptr<Call> call) mutable {
+    if (is_wrong) {
+      return call->Error(RpcError::kInvalidParams,
+                         "\"blocked\" is \"show\" or, of what is loaded, "
+                         "\"kill\"");
+    }
     request.uid = call->peer().uid;
     request.pid = call->peer().pid;
     const bool dry_run = request.dry_run;
@@ -58,9 +110,14 @@ Action ParseLoad(Params& params) {
           if (filter == nullptr) return nullptr;
           return filter->Rules().BeginLoad(std::move(request));
         },
-        [dry_run, call](Call& c, absl::StatusOr<LoadResult> result) mutable {
-          const bool loaded =
-              !dry_run && result.ok() && !result->HasErrors();
+        [dry_run, blocked, call](Call& c,
+                                 absl::StatusOr<LoadResult> result) mutable {
+          const bool good = result.ok() && !result->HasErrors();
+          const bool loaded = !dry_run && good;
+          if (dry_run && good && blocked != Blocked::kNotAsked) {
+            return AnswerBlockedStates(call, dry_run, blocked,
+                                       *std::move(result));
+          }
           FilterControl* const filter = loaded ? c.filter() : nullptr;
           if (filter == nullptr) {
             if (!loaded) AnswerLoad(c, dry_run, std::move(result));
@@ -68,11 +125,15 @@ Action ParseLoad(Params& params) {
           }
           // New rules begin at 0, without what older states have counted.
           auto kept = std::make_shared<LoadResult>(*std::move(result));
-          filter->States().CollectCounters([call, kept] {
-            if (FilterControl* const again = call->filter()) {
-              again->Rules().ClearLoadedCounters();
-              AnswerLoad(*call, /*dry_run=*/false, std::move(*kept));
+          filter->States().CollectCounters([call, kept, blocked] {
+            FilterControl* const again = call->filter();
+            if (again == nullptr) return;
+            again->Rules().ClearLoadedCounters();
+            if (blocked == Blocked::kNotAsked) {
+              return AnswerLoad(*call, /*dry_run=*/false, std::move(*kept));
             }
+            AnswerBlockedStates(call, /*dry_run=*/false, blocked,
+                                std::move(*kept));
           });
         });
   };

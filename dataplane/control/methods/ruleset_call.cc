@@ -85,6 +85,11 @@ json LoadToJson(const LoadResult& result) {
                 {"rules", result.rules},
                 {"diagnostics", std::move(diagnostics)}};
   if (!result.text.empty()) value["text"] = result.text;
+  if (result.diff_removed + result.diff_added > 0) {
+    value["diff"] = {{"text", result.diff},
+                     {"removed", result.diff_removed},
+                     {"added", result.diff_added}};
+  }
   return value;
 }
 

@@ -70,6 +70,11 @@ TEST_F(SluicectlCommitsTest, SaysWhatContradicts) {
       {"-f", "-", "--rollback", "1"},
       {"--rollback", "1", "--confirm-commit"},
       {"--rollback", "0"},
+      {"--diff"},
+      {"--kill-blocked"},
+      {"-n", "-f", "-", "--show-blocked"},
+      {"-f", "-", "--diff", "--confirm", "5"},
+      {"-f", "-", "--diff", "--kill-blocked"},
       {"filter", "list", "--rollback", "1"}};
   for (const auto& words : kWrong) {
     EXPECT_FALSE(ParseArguments(words).ok()) << words.back();

@@ -1,0 +1,112 @@
+#include "dataplane/filters/state_judge.h"
+
+#include <utility>
+
+#include "packet/drop_reason.h"
+#include "pftable/classify/classify.h"
+#include "pftable/engine/evaluate.h"
+#include "pftable/engine/translation.h"
+
+namespace sluice {
+namespace {
+
+// Gives a packet the ends that its state has on the other side.
+class AsTranslated final : public PoolChooser {
+ public:
+  explicit AsTranslated(const StateRecord& state) : state_(state) {}
+
+  bool Choose(const Generation&, const CompiledRule&, Direction,
+              PacketInfo* packet) override {
+    if (state_.translated_family != packet->family) return true;
+    packet->source = state_.translated_address[0].bytes;
+    packet->destination = state_.translated_address[1].bytes;
+    if (packet->source_port != Be16(0) || packet->destination_port != Be16(0)) {
+      packet->source_port = Be16(state_.translated_port[0]);
+      packet->destination_port = Be16(state_.translated_port[1]);
+    }
+    return true;
+  }
+
+ private:
+  const StateRecord& state_;
+};
+
+PacketInfo FirstPacketOf(const StateRecord& state) {
+  PacketInfo packet{};
+  packet.kind = Kind::kIp;
+  packet.family = state.address[0].family;
+  packet.proto = state.proto;
+  packet.source = state.address[0].bytes;
+  packet.destination = state.address[1].bytes;
+  if (state.proto == protocol::kIcmp || state.proto == protocol::kIcmp6) {
+    packet.icmp_type = static_cast<uint8_t>(state.port[1]);
+    return packet;
+  }
+  packet.source_port = Be16(state.port[0]);
+  packet.destination_port = Be16(state.port[1]);
+  if (state.proto == protocol::kTcp) packet.tcp_flags = kTcpSyn;
+  return packet;
+}
+
+}  // namespace
+
+StateJudge::StateJudge(std::shared_ptr<const Generation> generation,
+                       const PortSet& ports)
+    : generation_(std::move(generation)), scratch_(*generation_) {
+  for (const auto& [name, port] : ports.entries()) {
+    Place& place = places_[port.interface.id];
+    place.interface = port.interface;
+    const auto other = ports.entries().find(port.wire);
+    if (other != ports.entries().end()) {
+      place.other_end = other->second.interface;
+    }
+  }
+}
+
+bool StateJudge::Blocks(const StateRecord& state) {
+  if (state.parent.id != 0) return false;
+  Place place;
+  if (const auto found = places_.find(state.interface);
+      found != places_.end()) {
+    place = found->second;
+  } else {
+    place.interface.id = state.interface;  // its port has gone
+  }
+  if (generation_->Skips(place.interface)) return false;
+  const PacketInfo packet = FirstPacketOf(state);
+  const bool in = state.direction == Direction::kIn;
+  const InterfaceView received_on = in ? place.interface : place.other_end;
+  AsTranslated chooser(state);
+  Translation translation;
+  translation.chooser = &chooser;
+  uint16_t tag = state.values.tag;
+  bool passes_at_once = false;
+  if (!generation_->policy->translations[0].empty()) {
+    const TranslationMatch match = ApplyTranslationRules(
+        *generation_,
+        {.packet = packet,
+         .direction = state.direction,
+         .interface = place.interface,
+         .received_on = received_on,
+         .tag = tag,
+         .translation = &translation},
+        scratch_.get());
+    tag = match.tag;
+    passes_at_once = match.rule != nullptr && match.rule->translation_pass;
+  }
+  if (passes_at_once) return false;
+  const EvaluationInput input{
+      .packet = translation.translated ? translation.packet : packet,
+      .direction = state.direction,
+      .interface = place.interface,
+      .received_on = received_on,
+      .tag = tag,
+      .translation = &translation};
+  const Verdict verdict =
+      Classify(*generation_, input, cache_, scratch_.get());
+  // That its rule has as many states as it may have is no judgement of it.
+  return verdict.action == VerdictAction::kBlock &&
+         verdict.reason == DropReason::kMatch;
+}
+
+}  // namespace sluice
