@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace sluice {
@@ -53,6 +54,14 @@ inline constexpr std::array<std::string_view, kDropReasonCount>
         "port-down",      "handoff-full", "transmit-full", "held",
         "stalled",
 };
+
+// None: no reason has the name.
+constexpr std::optional<DropReason> DropReasonNamed(std::string_view name) {
+  for (size_t i = 0; i < kDropReasonCount; ++i) {
+    if (kDropReasonNames[i] == name) return static_cast<DropReason>(i);
+  }
+  return std::nullopt;
+}
 
 constexpr std::string_view Name(DropReason reason) {
   return kDropReasonNames[static_cast<size_t>(reason)];

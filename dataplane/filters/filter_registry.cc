@@ -39,7 +39,13 @@ FilterRegistry::FilterRegistry(const FilterEnvironment* environment,
       ports_(*ports),
       grace_(*grace),
       builder_(*builder),
-      by_number_(kMaxFilters) {
+      by_number_(kMaxFilters),
+      traces_(environment,
+              [this](const std::string& name) -> std::optional<uint16_t> {
+                const Registered* const of = FindRegistered(name);
+                if (of == nullptr) return std::nullopt;
+                return of->filter->number();
+              }) {
   for (uint16_t number = 1; number < kMaxFilters; ++number) {
     free_numbers_.push_back(number);
   }
@@ -133,6 +139,7 @@ void FilterRegistry::Poll(uint64_t milliseconds) {
   for (auto& [name, of] : filters_) FreeGarbage(of.filter);
   if (milliseconds - last_look_ < kPurgeInterval) return;
   last_look_ = milliseconds;
+  traces_.Poll();
   const auto look = [this](Registered& of) {
     const uint64_t removals = of.filter->Status().Removals();
     if (removals != of.removals) of.last_purge = std::time(nullptr);

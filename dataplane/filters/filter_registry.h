@@ -22,6 +22,7 @@
 #include "dataplane/base/grace_list.h"
 #include "dataplane/control/api/filter_directory.h"
 #include "dataplane/filters/live_filter.h"
+#include "dataplane/filters/trace_desk.h"
 #include "dataplane/forward/overload_ring.h"
 #include "dataplane/ports/port_set.h"
 
@@ -75,6 +76,7 @@ class FilterRegistry final : public FilterDirectory {
   absl::Status ExcludePort(std::string_view name, bool excluded) override;
   absl::StatusOr<std::vector<NamedCounter>> PortStatistics(
       std::string_view name) override;
+  TraceControl& Traces() override { return traces_; }
 
   // What others have to know to make the filters again, main first.
   struct Definition {
@@ -157,6 +159,7 @@ class FilterRegistry final : public FilterDirectory {
   };
   std::deque<PendingOverload> overloads_;
   bool overloading_ = false;  // the builder makes one of these edits
+  TraceDesk traces_;
   std::string logged_interface_;  // that the last Describe() named
   // Longest free first.
   std::deque<uint16_t> free_numbers_;

@@ -5,14 +5,10 @@
 #define SLUICE_DATAPLANE_FORWARD_LOG_RING_H_
 
 #include <array>
-#include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <vector>
 
-#include "packet/counter.h"
+#include "dataplane/forward/record_ring.h"
 #include "packet/drop_reason.h"
 #include "packet/packet.h"
 #include "pftable/policy/rule.h"
@@ -41,51 +37,9 @@ struct alignas(64) LogRecord {
 };
 static_assert(sizeof(LogRecord) == 192);
 
-// One writer, one reader.
-class LogRing {
+class LogRing : public RecordRing<LogRecord> {
  public:
-  // `capacity` is rounded up to a power of two.
-  explicit LogRing(uint32_t capacity)
-      : records_(std::bit_ceil(capacity)), mask_(std::bit_ceil(capacity) - 1) {}
-  LogRing(const LogRing&) = delete;
-  LogRing& operator=(const LogRing&) = delete;
-
-  // Worker: the next record to fill in, or null, which is counted. It is handed
-  // over by Commit().
-  LogRecord* Begin() {
-    const uint32_t head = head_.load(std::memory_order_relaxed);
-    if (head - tail_.load(std::memory_order_acquire) > mask_) {
-      lost_.Add(1);
-      return nullptr;
-    }
-    return &records_[head & mask_];
-  }
-  void Commit() {
-    head_.store(head_.load(std::memory_order_relaxed) + 1,
-                std::memory_order_release);
-  }
-
-  // Reader: the oldest record, or null. It is the writer's again after Pop().
-  const LogRecord* Front() const {
-    const uint32_t tail = tail_.load(std::memory_order_relaxed);
-    if (tail == head_.load(std::memory_order_acquire)) return nullptr;
-    return &records_[tail & mask_];
-  }
-  void Pop() {
-    tail_.store(tail_.load(std::memory_order_relaxed) + 1,
-                std::memory_order_release);
-  }
-
-  // Records that found no room. Any lcore.
-  uint64_t lost() const { return lost_.value(); }
-  uint32_t capacity() const { return mask_ + 1; }
-
- private:
-  std::vector<LogRecord> records_;
-  const uint32_t mask_;
-  alignas(128) std::atomic<uint32_t> head_{0};  // the writer's
-  Counter lost_;
-  alignas(128) std::atomic<uint32_t> tail_{0};  // the reader's
+  using RecordRing::RecordRing;
 };
 
 }  // namespace sluice

@@ -9,6 +9,7 @@
 #include "conntrack/expectation.h"
 #include "conntrack/state_table.h"
 #include "conntrack/tftp.h"
+#include "dataplane/forward/trace_tap.h"
 #include "packet/checksum.h"
 #include "packet/inner.h"
 #include "packet/sequence.h"
@@ -121,7 +122,10 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
   tags_.fill(kNoTag);
   translated_ = 0;
   judged_ = {};
-  if (config_.on_verdict != nullptr) rules_.fill(kNoRule);
+  if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
+    rules_.fill(kNoRule);
+    std::copy_n(burst.infos.begin(), burst.count, arrived_.begin());
+  }
 
   const Mask all =
       burst.count == kMaxBurst ? ~Mask{0} : Bit(burst.count) - 1;
@@ -200,23 +204,48 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       }
     }
   }
-  if (config_.on_verdict != nullptr) {
-    for (uint32_t i = 0; i < burst.count; ++i) {
-      const bool forwarded = (passed & Bit(i)) != 0;
-      std::optional<Direction> judged;
-      for (const Direction direction : {Direction::kIn, Direction::kOut}) {
-        if (judged_[static_cast<size_t>(direction)] & Bit(i)) {
-          judged = direction;
-        }
+  if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
+    Tell(port, passed, now);
+  }
+}
+
+void Pipeline::SetTap(size_t place, TraceTap* tap) {
+  taps_[place] = tap;
+  taps_in_use_ = std::ranges::any_of(
+      taps_, [](const TraceTap* any) { return any != nullptr; });
+}
+
+// Whoever wants to know what became of the packets of the burst.
+void Pipeline::Tell(uint16_t port, Mask passed, Tick now) {
+  for (uint32_t i = 0; i < burst_->count; ++i) {
+    const bool forwarded = (passed & Bit(i)) != 0;
+    std::optional<Direction> judged;
+    for (const Direction direction : {Direction::kIn, Direction::kOut}) {
+      if (judged_[static_cast<size_t>(direction)] & Bit(i)) {
+        judged = direction;
       }
-      config_.on_verdict(
-          config_.on_verdict_context, i,
-          {.info = &burst.infos[i],
-           .passed = forwarded,
-           .reason = forwarded ? DropReason::kMatch : reasons_[i],
-           .held = !forwarded && reasons_[i] == kNotDropped,
-           .rule = rules_[i],
-           .judged = judged});
+    }
+    const PacketVerdict verdict = {
+        .info = &burst_->infos[i],
+        .passed = forwarded,
+        .reason = forwarded ? DropReason::kMatch : reasons_[i],
+        .held = !forwarded && reasons_[i] == kNotDropped,
+        .rule = rules_[i],
+        .judged = judged};
+    if (config_.on_verdict != nullptr) {
+      config_.on_verdict(config_.on_verdict_context, i, verdict);
+    }
+    if (!taps_in_use_ || arrived_[i].kind == Kind::kTaken) continue;
+    const TraceRecord record = {.packet = arrived_[i],
+                                .now = now,
+                                .rule = verdict.rule,
+                                .port = port,
+                                .reason = verdict.reason,
+                                .passed = verdict.passed,
+                                .held = verdict.held,
+                                .judged = verdict.judged};
+    for (TraceTap* tap : taps_) {
+      if (tap != nullptr) tap->Offer(record);
     }
   }
 }

@@ -40,6 +40,7 @@ namespace sluice {
 class ExpectationTable;
 class LogRing;
 class StateTable;
+class TraceTap;
 class TranslationDirectory;
 struct TranslationMatch;
 struct ExpectedChild;
@@ -140,6 +141,10 @@ class Pipeline {
            std::span<PortCounters> counters);
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
+
+  // Who is told of packets from now on, at this place; null: nobody any more.
+  static constexpr size_t kMaxTaps = 4;
+  void SetTap(size_t place, TraceTap* tap);
 
   // Parses burst.mbufs[0, count) into burst.infos. Counts them as received.
   void Parse(uint16_t port, PacketBurst& burst);
@@ -259,6 +264,7 @@ class Pipeline {
                   DropReason reason, const Judgement& judgement);
   void Drop(uint32_t i, DropReason reason);
   void DropAll(Mask packets, DropReason reason);
+  void Tell(uint16_t port, Mask passed, Tick now);
   // Builds an answer to packet i with build(mbuf) and queues it for the port of
   // arrival.
   template <typename Build>
@@ -287,6 +293,9 @@ class Pipeline {
   // In its place, of packets that are not dropped.
   static constexpr auto kNotDropped = static_cast<DropReason>(kDropReasonCount);
   std::array<uint32_t, kMaxBurst> rules_;
+  std::array<TraceTap*, kMaxTaps> taps_{};
+  bool taps_in_use_ = false;
+  std::array<PacketInfo, kMaxBurst> arrived_;  // if anybody is to be told
   // Packets that were translated when they were judged in, and the states that
   // did it.
   Mask translated_ = 0;

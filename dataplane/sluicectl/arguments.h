@@ -76,6 +76,7 @@ enum class Verb : uint8_t {
   kPortStats,
   kMetrics,
   kExplain,
+  kTrace,
 };
 
 // `filter create NAME --ports A,B ...`. The general options (-D, --json, ...)
@@ -112,6 +113,11 @@ struct Command {
   std::optional<uint32_t> icmp_type, icmp_code, tos, length;
   bool fragment = false;    // --fragment
   bool ip_options = false;  // --ip-options
+  // trace, beside --in, --proto, --from and --to, of which any may be missing
+  std::string trace_filter;  // --filter
+  std::optional<bool> fate;  // --passed, --dropped
+  std::string reason;        // --reason
+  std::optional<uint32_t> sample, count, seconds;  // --sample, --count, --for
 };
 
 struct Arguments {

@@ -27,7 +27,7 @@ struct Form {
   Naming naming;
 };
 
-constexpr std::array<Form, 14> kForms = {{
+constexpr std::array<Form, 15> kForms = {{
     {"filter", "create", Verb::kFilterCreate, Naming::kRequired},
     {"filter", "destroy", Verb::kFilterDestroy, Naming::kRequired},
     {"filter", "list", Verb::kFilterList, Naming::kNone},
@@ -43,6 +43,7 @@ constexpr std::array<Form, 14> kForms = {{
     // A noun that needs no verb.
     {"metrics", "", Verb::kMetrics, Naming::kNone},
     {"explain", "", Verb::kExplain, Naming::kNone},
+    {"trace", "", Verb::kTrace, Naming::kNone},
 }};
 
 const Form& FormOf(Verb verb) {
@@ -90,9 +91,13 @@ struct Option {
   bool takes_value;
   // An error is of the value.
   absl::Status (*set)(std::string value, Command* command);
+  // Another one that has it.
+  std::optional<Verb> also = std::nullopt;
+
+  bool IsOf(Verb which) const { return verb == which || also == which; }
 };
 
-const std::array<Option, 30> kOptions = {{
+const std::array<Option, 37> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -178,22 +183,26 @@ const std::array<Option, 30> kOptions = {{
      [](std::string value, Command* c) {
        c->in = std::move(value);
        return absl::OkStatus();
-     }},
+     },
+     Verb::kTrace},
     {"proto", Verb::kExplain, true,
      [](std::string value, Command* c) {
        c->proto = std::move(value);
        return absl::OkStatus();
-     }},
+     },
+     Verb::kTrace},
     {"from", Verb::kExplain, true,
      [](std::string value, Command* c) {
        c->from = std::move(value);
        return absl::OkStatus();
-     }},
+     },
+     Verb::kTrace},
     {"to", Verb::kExplain, true,
      [](std::string value, Command* c) {
        c->to = std::move(value);
        return absl::OkStatus();
-     }},
+     },
+     Verb::kTrace},
     {"flags", Verb::kExplain, true,
      [](std::string value, Command* c) {
        c->flags = std::move(value);
@@ -230,6 +239,40 @@ const std::array<Option, 30> kOptions = {{
        c->ip_options = true;
        return absl::OkStatus();
      }},
+    {"filter", Verb::kTrace, true,
+     [](std::string value, Command* c) {
+       c->trace_filter = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"passed", Verb::kTrace, false,
+     [](std::string, Command* c) {
+       if (c->fate == false) return Wrong("--dropped was given, too");
+       c->fate = true;
+       return absl::OkStatus();
+     }},
+    {"dropped", Verb::kTrace, false,
+     [](std::string, Command* c) {
+       if (c->fate == true) return Wrong("--passed was given, too");
+       c->fate = false;
+       return absl::OkStatus();
+     }},
+    {"reason", Verb::kTrace, true,
+     [](std::string value, Command* c) {
+       c->reason = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"sample", Verb::kTrace, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->sample);
+     }},
+    {"count", Verb::kTrace, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->count);
+     }},
+    {"for", Verb::kTrace, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->seconds);
+     }},
 }};
 
 // An option of the command itself, or a general one; `*at` is left at its last
@@ -239,7 +282,7 @@ absl::Status ReadOptionOf(const Form& form, std::span<const std::string> words,
   const std::string& word = words[*at];
   const std::string name = word.substr(2, word.find('=') - 2);
   const auto option = std::ranges::find_if(kOptions, [&](const Option& o) {
-    return word.starts_with("--") && o.verb == form.verb && o.name == name;
+    return word.starts_with("--") && o.IsOf(form.verb) && o.name == name;
   });
   if (option == kOptions.end()) return ReadOption(words, at, arguments);
   std::string value;
@@ -262,9 +305,9 @@ bool IsCommand(std::string_view word) {
 }
 
 std::string DidYouMeanCommand(std::string_view word) {
-  constexpr std::array<std::string_view, 8> kNouns = {
-      "explain", "filter", "metrics",  "nic",
-      "port",    "restore", "snapshot", "state"};
+  constexpr std::array<std::string_view, 9> kNouns = {
+      "explain", "filter",   "metrics", "nic",  "port",
+      "restore", "snapshot", "state",   "trace"};
   if (std::ranges::find(kNouns, word) != kNouns.end()) {
     return absl::StrCat("; ", View(word), " comes first, before all options");
   }

@@ -27,6 +27,9 @@ std::string FormatRule(const nlohmann::json& rule, const Detail& detail,
 std::string FormatCommits(const nlohmann::json& commits);
 // What is told of a packet at one end of a wire: the result of rules.explain,
 // with "direction", "port", "filter", and "states" of states.show.
+// As a state's is printed: a name, or the number of one that has none.
+std::string ProtocolName(uint64_t number);
+std::string FormatTraced(const nlohmann::json& packet);
 std::string FormatExplanation(const nlohmann::json& end);
 // An element of labels.show.
 std::string FormatLabel(const nlohmann::json& label);

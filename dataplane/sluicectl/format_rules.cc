@@ -13,26 +13,6 @@ using nlohmann::json;
 
 constexpr uint64_t kTcp = 6;
 
-std::string ProtocolName(uint64_t number) {
-  // The ones of a state table, whether or not the system has a list.
-  switch (number) {
-    case 1:
-      return "icmp";
-    case kTcp:
-      return "tcp";
-    case 17:
-      return "udp";
-    case 58:
-      return "ipv6-icmp";
-    case 132:
-      return "sctp";
-    default:
-      break;
-  }
-  const protoent* entry = ::getprotobynumber(static_cast<int>(number));
-  return entry == nullptr ? absl::StrCat(number) : entry->p_name;
-}
-
 // "10.0.0.1:80", "2001:db8::1[80]"; without a port the address alone.
 std::string Endpoint(const json& endpoints, const char* address,
                      const char* port) {
@@ -69,6 +49,26 @@ std::string Duration(uint64_t seconds) {
 }
 
 }  // namespace
+
+std::string ProtocolName(uint64_t number) {
+  // The ones of a state table, whether or not the system has a list.
+  switch (number) {
+    case 1:
+      return "icmp";
+    case kTcp:
+      return "tcp";
+    case 17:
+      return "udp";
+    case 58:
+      return "ipv6-icmp";
+    case 132:
+      return "sctp";
+    default:
+      break;
+  }
+  const protoent* entry = ::getprotobynumber(static_cast<int>(number));
+  return entry == nullptr ? absl::StrCat(number) : entry->p_name;
+}
 
 std::string FormatRule(const json& rule, const Detail& detail, uint64_t uid,
                        uint64_t pid) {

@@ -39,6 +39,10 @@ std::string_view Usage() {
                  --to address[:port] [--flags FSRPAUEW] [--icmp-type n]
                  [--icmp-code n] [--tos n] [--length bytes] [--fragment]
                  [--ip-options] [--tag tag] [-f file] [-v]
+       sluicectl trace [--in port] [--filter name] [--proto protocol]
+                 [--from network[:port]] [--to network[:port]]
+                 [--passed | --dropped] [--reason reason] [--sample n]
+                 [--count n] [--for seconds] [-v]
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
   -s  nat rules states Sources info Interfaces labels timeouts memory Tables

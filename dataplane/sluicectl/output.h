@@ -29,6 +29,8 @@ class Output {
   void Title(std::string_view title);
   // Text only, to standard output.
   void Print(const std::string& text);
+  // What was printed is seen at once.
+  void Flush() { out_.flush(); }
   // Text only: what was done, to standard error as pfctl does; not with -q.
   void Say(const std::string& line);
   // An error, to standard error; with --json only to JsonError().

@@ -92,6 +92,9 @@ class Tool {
   bool ShowPortStats();
   bool ShowMetrics();
   bool ExplainPacket();
+  bool TracePackets();
+  // One that was traced; with -v, why.
+  bool ShowTraced(const nlohmann::json& packet, const nlohmann::json& ports);
   // At one end of the wire: adds what is found to `ends`. `tag` is what the
   // packet has, and then what it has after it.
   bool ExplainAt(const nlohmann::json& port, const char* direction,

@@ -1,7 +1,5 @@
 // explain: which state or rule would decide a packet, at both ends of a wire.
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,8 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/sluicectl/json_read.h"
+#include "dataplane/sluicectl/packet_words.h"
 #include "dataplane/sluicectl/tool.h"
 #include "packet/packet.h"
+#include "pftable/policy/names.h"
 
 namespace sluice {
 namespace {
@@ -19,42 +19,6 @@ using nlohmann::json;
 
 constexpr size_t kNear = 20;      // with -v
 constexpr size_t kMostNear = 1000;  // with -vv
-
-std::optional<uint32_t> ReadNumber(std::string_view text, uint32_t most) {
-  uint32_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [last, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc() || last != end || number > most) {
-    return std::nullopt;
-  }
-  return number;
-}
-
-std::optional<uint32_t> ReadProtocol(std::string_view text) {
-  constexpr std::array<std::pair<std::string_view, uint8_t>, 7> kNames = {
-      {{"tcp", protocol::kTcp},
-       {"udp", protocol::kUdp},
-       {"sctp", protocol::kSctp},
-       {"icmp", protocol::kIcmp},
-       {"icmp6", protocol::kIcmp6},
-       {"ipv6-icmp", protocol::kIcmp6},
-       {"esp", protocol::kEsp}}};
-  for (const auto& [name, number] : kNames) {
-    if (name == text) return number;
-  }
-  return ReadNumber(text, UINT8_MAX);
-}
-
-std::optional<uint32_t> ReadFlags(std::string_view text) {
-  constexpr std::string_view kLetters = "FSRPAUEW";
-  uint32_t flags = 0;
-  for (const char letter : text) {
-    const size_t bit = kLetters.find(letter);
-    if (bit == std::string_view::npos) return std::nullopt;
-    flags |= 1u << bit;
-  }
-  return flags;
-}
 
 // "ADDRESS", "ADDRESS:PORT", "[ADDRESS]:PORT".
 bool ReadEnd(const std::string& text, const char* address, const char* port,
@@ -88,8 +52,7 @@ bool ReadEnd(const std::string& text, const char* address, const char* port,
 std::string ReadPacket(const Command& c, json* packet) {
   const std::optional<uint32_t> proto = ReadProtocol(c.proto);
   if (!proto) {
-    return absl::StrCat("--proto: '", c.proto, "' is no protocol: say tcp, "
-                        "udp, icmp, icmp6, sctp, esp or a number");
+    return UnknownProtocol(c.proto);
   }
   (*packet)["protocol"] = *proto;
   if (!ReadEnd(c.from, "source", "source_port", packet)) {
@@ -101,8 +64,8 @@ std::string ReadPacket(const Command& c, json* packet) {
                         "[ADDRESS]:PORT for IPv6");
   }
   if (proto == protocol::kTcp) {
-    const std::optional<uint32_t> flags =
-        ReadFlags(c.flags.empty() ? "S" : std::string_view(c.flags));
+    const std::optional<uint8_t> flags =
+        ParseTcpFlags(c.flags.empty() ? "S" : std::string_view(c.flags));
     if (!flags) {
       return absl::StrCat("--flags: '", c.flags, "': letters of FSRPAUEW");
     }

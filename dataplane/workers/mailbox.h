@@ -14,6 +14,7 @@
 namespace sluice {
 
 class ExpectationTable;
+class Pipeline;
 class StateTable;
 struct PortCounters;
 struct WorkerTotals;
@@ -22,6 +23,7 @@ struct WorkerTotals;
 struct WorkerView {
   uint16_t worker = 0;
   StateTable* states = nullptr;
+  Pipeline* pipeline = nullptr;
   std::span<const PortCounters> ports{};
   const WorkerTotals* totals = nullptr;
   uint32_t held = 0;  // packets that wait for a restore or other fragments

@@ -158,6 +158,7 @@ void Worker::Housekeeping(uint32_t packets) {
   }
   has_order_ = mailbox_.Step({.worker = options_.index,
                               .states = &shard_->states(),
+                              .pipeline = &shard_->pipeline(),
                               .ports = counters(),
                               .totals = &totals_,
                               .held = judge_.held() +

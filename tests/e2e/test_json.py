@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import subprocess
+import time
 
 from harness import BUILD, NEIGHBOURS, SERVERS, run, wait_for
 
@@ -108,6 +109,23 @@ def answers(fw, network, family, folder):
   rules = folder / "pf.conf"
   rules.write_text(_RULES)
   ask("-f", rules)
+  ask("-f", "-", "--diff", "--show-blocked", input="block\n",
+      command="-f --diff --show-blocked")
+  # What has ports and flags, and what is dropped for its options.
+  for proto, *probe in (
+      ("tcp", "/usr/bin/python3", "-c", "import socket; s = socket.socket(); "
+       f"s.settimeout(1); s.connect_ex(('{SERVERS[4]}', 9))"),
+      ("icmp", "ping", "-n", "-R", "-c", "1", "-W", "1", SERVERS[4])):
+    opened = fw.process.text().count("trace open: done")
+    seen = subprocess.Popen(
+        [BUILD / "sluicectl", "-p", fw.socket, "--json", "trace", "--proto",
+         proto, "--in", "outside", "--count", "1"],
+        stdout=subprocess.PIPE, text=True)
+    wait_for("the trace", lambda opened=opened: fw.process.text().count(
+        "trace open: done") > opened)
+    time.sleep(0.3)
+    network.client.run(*probe, check=False)
+    found.append(("trace", json.loads(seen.communicate(timeout=20)[0])))
   ask("-nf", rules, "--facts", "/dev/null", command="-nf")
   ask("-f", "-", input="block in on on\n", check=False,
       command="-f of a ruleset with errors")

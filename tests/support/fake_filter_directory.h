@@ -14,6 +14,35 @@
 
 namespace sluice {
 
+// One trace, whose packets a test puts there.
+class FakeTraceControl : public TraceControl {
+ public:
+  TraceQuery last_query;
+  TraceSlice slice;
+  uint64_t open = 0;  // its number; 0: none
+  int closed = 0;
+
+  absl::StatusOr<uint64_t> OpenTrace(const TraceQuery& query) override {
+    last_query = query;
+    if (!query.filter.empty() && query.filter != kMainFilterName) {
+      return absl::NotFoundError("there is no such filter");
+    }
+    return open = 7;
+  }
+  absl::StatusOr<TraceSlice> ReadTrace(uint64_t trace, size_t limit) override {
+    if (trace != open) return absl::NotFoundError("there is no such trace");
+    TraceSlice some = slice;
+    if (some.packets.size() > limit) some.packets.resize(limit);
+    return some;
+  }
+  absl::Status CloseTrace(uint64_t trace) override {
+    if (trace != open) return absl::NotFoundError("there is no such trace");
+    ++closed;
+    open = 0;
+    return absl::OkStatus();
+  }
+};
+
 class FakeFilterDirectory : public FilterDirectory {
  public:
   // Has the ports inside and outside, of main.
@@ -52,6 +81,9 @@ class FakeFilterDirectory : public FilterDirectory {
   absl::Status ExcludePort(std::string_view name, bool excluded) override;
   absl::StatusOr<std::vector<NamedCounter>> PortStatistics(
       std::string_view name) override;
+  TraceControl& Traces() override { return traces; }
+
+  FakeTraceControl traces;
 
  private:
   FilterListing ListingOf(const std::string& name, const Made& made) const;

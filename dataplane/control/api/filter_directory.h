@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/control/api/filter_control.h"
+#include "dataplane/control/api/trace_control.h"
 #include "restore/filter_status.h"
 #include "restore/hold_queue.h"
 #include "restore/restore_job.h"
@@ -186,6 +187,8 @@ class FilterDirectory {
   // The driver's own counters.
   virtual absl::StatusOr<std::vector<NamedCounter>> PortStatistics(
       std::string_view name) = 0;
+
+  virtual TraceControl& Traces() = 0;
 };
 
 }  // namespace sluice

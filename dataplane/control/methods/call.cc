@@ -45,7 +45,8 @@ void Call::LargeResult(absl::AnyInvocable<json()> make) {
 
 void Call::Audit(std::string_view outcome) const {
   const Method* const method = FindMethod(method_);
-  const bool changes = method == nullptr || method->access != Access::kRead;
+  const bool changes = method == nullptr || (method->access != Access::kRead &&
+                                             method->access != Access::kWatch);
   // In words: "table add".
   std::string what = PrintableName(method_.substr(0, 64));
   std::ranges::replace(what, '.', ' ');

@@ -23,6 +23,7 @@ using ParseAction = Action (*)(Params&);
 // Whose a method is.
 enum class Access : uint8_t {
   kRead,     // it shows something
+  kWatch,    // it shows what passes, to whoever may kOperate
   kOperate,  // it changes tables, states or counters, or takes states along
   kCommit,   // it changes a policy: of a named filter kOperate, of main kAdmin
   kAdmin,
@@ -53,6 +54,7 @@ extern const std::vector<Method> kPolicyMethods;
 extern const std::vector<Method> kPortMethods;
 extern const std::vector<Method> kStatusMethods;
 extern const std::vector<Method> kTableMethods;
+extern const std::vector<Method> kTraceMethods;
 extern const std::vector<Method> kTransferMethods;
 
 }  // namespace sluice

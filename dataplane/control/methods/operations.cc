@@ -31,7 +31,7 @@ const std::map<std::string_view, Method>& Methods() {
   static const auto* const methods = [] {
     auto* all = new std::map<std::string_view, Method>;
     for (const std::vector<Method>* group :
-         {&kExplainMethods, &kFilterMethods, &kPolicyMethods, &kPortMethods, &kStatusMethods,
+         {&kExplainMethods, &kFilterMethods, &kPolicyMethods, &kPortMethods, &kStatusMethods, &kTraceMethods,
           &kTableMethods, &kTransferMethods}) {
       for (const Method& method : *group) all->emplace(method.name, method);
     }
@@ -46,6 +46,7 @@ Role RoleFor(Access access) {
   switch (access) {
     case Access::kRead:
       return Role::kRead;
+    case Access::kWatch:
     case Access::kOperate:
     case Access::kCommit:
       return Role::kOperate;

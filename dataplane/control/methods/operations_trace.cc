@@ -1,0 +1,136 @@
+// Packets as they pass: trace.*. A trace is opened, read again and again, and
+// closed, by whoever asked for it or because he reads no more.
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "dataplane/base/build_limits.h"
+#include "dataplane/base/log.h"
+#include "dataplane/control/methods/call.h"
+#include "dataplane/control/methods/encode.h"
+#include "dataplane/control/methods/method.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kPacketsAPage = 256;
+constexpr size_t kMaxReason = 32;
+constexpr uint64_t kMostSample = 1'000'000;
+
+template <typename T>
+std::optional<T> Narrow(const std::optional<uint64_t>& wide) {
+  if (!wide) return std::nullopt;
+  return static_cast<T>(*wide);
+}
+
+Action ParseOpen(Params& params) {
+  TraceQuery query;
+  std::optional<uint64_t> source_port, destination_port, protocol, sample;
+  std::string fate;
+  params.Name("filter", kMaxFilterName, &query.filter);
+  params.Name("port", kMaxPortName, &query.port);
+  params.Prefix("source", &query.source);
+  params.Prefix("destination", &query.destination);
+  params.Number("source_port", UINT16_MAX, &source_port);
+  params.Number("destination_port", UINT16_MAX, &destination_port);
+  params.Number("protocol", UINT8_MAX, &protocol);
+  params.Number("sample", 1, kMostSample, &sample);
+  params.String("fate", kMaxReason, &fate);
+  params.String("reason", kMaxReason, &query.reason);
+  query.source_port = Narrow<uint16_t>(source_port);
+  query.destination_port = Narrow<uint16_t>(destination_port);
+  query.protocol = Narrow<uint8_t>(protocol);
+  query.sample = static_cast<uint32_t>(sample.value_or(1));
+  if (!fate.empty()) query.passed = fate == "passed";
+  const bool is_wrong =
+      !fate.empty() && fate != "passed" && fate != "dropped";
+  return [query = std::move(query), is_wrong](std::shared_ptr<Call> call) {
+    if (is_wrong) {
+      return call->Error(RpcError::kInvalidParams,
+                         "\"fate\" is \"passed\" or \"dropped\"");
+    }
+    const absl::StatusOr<uint64_t> trace =
+        call->directory().Traces().OpenTrace(query);
+    if (!trace.ok()) return call->Error(trace.status());
+    call->Result({{"trace", *trace}});
+  };
+}
+
+json ToJson(const TracedPacket& traced) {
+  json told = {{"time_us", traced.time_us}, {"port", traced.port}};
+  const PacketInfo& packet = traced.packet;
+  if (packet.kind == Kind::kIp) {
+    told["source"] =
+        ToString(Address::FromBytes(packet.family, packet.source.data()));
+    told["destination"] =
+        ToString(Address::FromBytes(packet.family, packet.destination.data()));
+    told["protocol"] = packet.proto;
+    told["length"] = packet.ip_length;
+    told["tos"] = packet.tos;
+    told["ttl"] = packet.ttl;
+    if (packet.has(kFragment)) {
+      told["fragment"] = true;
+    } else if (packet.proto == protocol::kIcmp ||
+               packet.proto == protocol::kIcmp6) {
+      told["icmp_type"] = packet.icmp_type;
+      told["icmp_code"] = packet.icmp_code;
+    } else if (packet.proto == protocol::kTcp ||
+               packet.proto == protocol::kUdp ||
+               packet.proto == protocol::kSctp) {
+      told["source_port"] = packet.source_port.host();
+      told["destination_port"] = packet.destination_port.host();
+    }
+    if (packet.proto == protocol::kTcp && !packet.has(kFragment)) {
+      told["tcp_flags"] = packet.tcp_flags;
+    }
+    if (packet.has(kIpOptions)) told["ip_options"] = true;
+  } else {
+    told["what"] = packet.kind == Kind::kMalformed ? "malformed" : "not IP";
+  }
+  told["fate"] = traced.passed ? "passed" : traced.held ? "held" : "dropped";
+  if (!traced.reason.empty()) told["reason"] = traced.reason;
+  if (traced.judged) {
+    told["judged"] = *traced.judged == Direction::kIn ? "in" : "out";
+  }
+  if (traced.rule) told["rule"] = *traced.rule;
+  return told;
+}
+
+Action ParseRead(Params& params) {
+  std::optional<uint64_t> trace;
+  size_t limit = kPacketsAPage;
+  params.Number("trace", UINT64_MAX, &trace);
+  params.PageSize("limit", kPacketsAPage, &limit);
+  return [trace = trace.value_or(0), limit](std::shared_ptr<Call> call) {
+    const absl::StatusOr<TraceSlice> slice =
+        call->directory().Traces().ReadTrace(trace, limit);
+    if (!slice.ok()) return call->Error(slice.status());
+    json packets = json::array();
+    for (const TracedPacket& packet : slice->packets) {
+      packets.push_back(ToJson(packet));
+    }
+    call->Result({{"packets", std::move(packets)},
+                  {"matched", slice->matched},
+                  {"lost", slice->lost}});
+  };
+}
+
+Action ParseClose(Params& params) {
+  std::optional<uint64_t> trace;
+  params.Number("trace", UINT64_MAX, &trace);
+  return [trace = trace.value_or(0)](std::shared_ptr<Call> call) {
+    call->StatusOnly(call->directory().Traces().CloseTrace(trace));
+  };
+}
+
+}  // namespace
+
+const std::vector<Method> kTraceMethods = {
+    {"trace.close", ParseClose, Access::kOperate, /*asks_filter=*/false},
+    {"trace.open", ParseOpen, Access::kOperate, /*asks_filter=*/false},
+    {"trace.read", ParseRead, Access::kWatch, /*asks_filter=*/false},
+};
+
+}  // namespace sluice

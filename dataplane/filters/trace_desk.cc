@@ -1,0 +1,184 @@
+#include "dataplane/filters/trace_desk.h"
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/workers/plane.h"
+#include "dataplane/workers/worker.h"
+#include "packet/drop_reason.h"
+
+namespace sluice {
+
+// Puts a tap into one worker's pipeline, or takes it out. What it holds lives
+// until the worker has done so.
+class TraceDesk::TapOrder final : public WorkerOrder {
+ public:
+  TapOrder(std::shared_ptr<Trace> trace, size_t place, TraceTap* tap,
+           std::function<void()> done)
+      : trace_(std::move(trace)),
+        place_(place),
+        tap_(tap),
+        done_(std::move(done)) {}
+
+  bool Step(const WorkerView& view) override {
+    view.pipeline->SetTap(place_, tap_);
+    return true;
+  }
+  void Done() override { done_(); }
+
+ private:
+  const std::shared_ptr<Trace> trace_;
+  const size_t place_;
+  TraceTap* const tap_;
+  const std::function<void()> done_;
+};
+
+uint64_t TraceDesk::Now() const {
+  return environment_.plane->clock.Milliseconds();
+}
+
+absl::StatusOr<uint64_t> TraceDesk::OpenTrace(const TraceQuery& query) {
+  size_t index = 0;
+  while (index < places_.size() && (places_[index].trace != nullptr ||
+                                    places_[index].leaving > 0)) {
+    ++index;
+  }
+  if (index == places_.size()) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "there are ", places_.size(), " traces already: end one of them"));
+  }
+  auto trace = std::make_shared<Trace>();
+  TraceConditions& conditions = trace->conditions;
+  std::optional<uint16_t> filter;
+  if (!query.filter.empty()) {
+    filter = find_filter_(query.filter);
+    if (!filter) {
+      return absl::NotFoundError(absl::StrCat(
+          "there is no filter \"", query.filter, "\""));
+    }
+  }
+  const auto& ports = environment_.ports->entries();
+  if (!query.port.empty() && ports.find(query.port) == ports.end()) {
+    return absl::NotFoundError(absl::StrCat("there is no port \"", query.port,
+                                            "\""));
+  }
+  for (const auto& [name, port] : ports) {
+    if (port.number == kNoPort) continue;
+    if (!query.port.empty() && name != query.port) continue;
+    const auto other = ports.find(port.wire);
+    if (filter && port.filter != *filter &&
+        (other == ports.end() || other->second.filter != *filter)) {
+      continue;
+    }
+    conditions.ports.set(port.number);
+  }
+  if (!query.reason.empty()) {
+    conditions.reason = DropReasonNamed(query.reason);
+    if (!conditions.reason) {
+      return absl::NotFoundError(absl::StrCat(
+          "there is no drop reason \"", query.reason,
+          "\"; -s info shows those there are"));
+    }
+  }
+  conditions.source = query.source;
+  conditions.destination = query.destination;
+  conditions.source_port = query.source_port;
+  conditions.destination_port = query.destination_port;
+  conditions.protocol = query.protocol;
+  conditions.passed = query.passed;
+  conditions.sample = query.sample;
+  trace->number = ++last_number_;
+  trace->read_at = Now();
+  for (Worker* worker : environment_.workers) {
+    TraceTap* const tap =
+        trace->taps.emplace_back(std::make_unique<TraceTap>(&conditions))
+            .get();
+    worker->mailbox().Post(
+        std::make_unique<TapOrder>(trace, index, tap, [] {}));
+  }
+  places_[index].trace = std::move(trace);
+  return last_number_;
+}
+
+TraceDesk::Place* TraceDesk::Find(uint64_t trace) {
+  for (Place& place : places_) {
+    if (place.trace != nullptr && place.trace->number == trace) return &place;
+  }
+  return nullptr;
+}
+
+TracedPacket TraceDesk::Told(const TraceRecord& record) const {
+  TracedPacket told;
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  // A tick is a millisecond, and the record is at most as old as it says.
+  const auto age = static_cast<int32_t>(environment_.plane->clock.Now() -
+                                        record.now);
+  told.time_us =
+      std::chrono::duration_cast<std::chrono::microseconds>(wall).count() -
+      int64_t{1000} * (age > 0 ? age : 0);
+  for (const auto& [name, port] : environment_.ports->entries()) {
+    if (port.number == record.port) told.port = name;
+  }
+  told.packet = record.packet;
+  told.passed = record.passed;
+  told.held = record.held;
+  if (!record.passed && !record.held) {
+    told.reason = std::string(Name(record.reason));
+  }
+  told.judged = record.judged;
+  if (record.rule != kNoRule) told.rule = record.rule;
+  return told;
+}
+
+absl::StatusOr<TraceSlice> TraceDesk::ReadTrace(uint64_t trace, size_t limit) {
+  Place* const place = Find(trace);
+  if (place == nullptr) {
+    return absl::NotFoundError(absl::StrCat(
+        "there is no trace ", trace, ": one that is not read for ",
+        kPatience / 1000, " seconds is closed"));
+  }
+  place->trace->read_at = Now();
+  TraceSlice slice;
+  for (const std::unique_ptr<TraceTap>& tap : place->trace->taps) {
+    slice.matched += tap->matched();
+    slice.lost += tap->ring().lost();
+    while (slice.packets.size() < limit) {
+      const TraceRecord* const record = tap->ring().Front();
+      if (record == nullptr) break;
+      slice.packets.push_back(Told(*record));
+      tap->ring().Pop();
+    }
+  }
+  return slice;
+}
+
+absl::Status TraceDesk::CloseTrace(uint64_t trace) {
+  Place* const place = Find(trace);
+  if (place == nullptr) {
+    return absl::NotFoundError(absl::StrCat("there is no trace ", trace));
+  }
+  Close(place);
+  return absl::OkStatus();
+}
+
+void TraceDesk::Close(Place* place) {
+  const std::shared_ptr<Trace> trace = std::exchange(place->trace, nullptr);
+  const auto index = static_cast<size_t>(place - places_.data());
+  place->leaving = environment_.workers.size();
+  for (Worker* worker : environment_.workers) {
+    worker->mailbox().Post(std::make_unique<TapOrder>(
+        trace, index, nullptr, [place] { --place->leaving; }));
+  }
+}
+
+void TraceDesk::Poll() {
+  const uint64_t now = Now();
+  for (Place& place : places_) {
+    if (place.trace != nullptr && now - place.trace->read_at > kPatience) {
+      Close(&place);
+    }
+  }
+}
+
+}  // namespace sluice

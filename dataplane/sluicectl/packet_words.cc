@@ -1,0 +1,42 @@
+#include "dataplane/sluicectl/packet_words.h"
+
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "packet/packet.h"
+
+namespace sluice {
+
+std::optional<uint32_t> ReadNumber(std::string_view text, uint32_t most) {
+  uint32_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || last != end || number > most) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+std::optional<uint32_t> ReadProtocol(std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, uint8_t>, 7> kNames = {
+      {{"tcp", protocol::kTcp},
+       {"udp", protocol::kUdp},
+       {"sctp", protocol::kSctp},
+       {"icmp", protocol::kIcmp},
+       {"icmp6", protocol::kIcmp6},
+       {"ipv6-icmp", protocol::kIcmp6},
+       {"esp", protocol::kEsp}}};
+  for (const auto& [name, number] : kNames) {
+    if (name == text) return number;
+  }
+  return ReadNumber(text, UINT8_MAX);
+}
+
+std::string UnknownProtocol(const std::string& text) {
+  return absl::StrCat("--proto: '", text, "' is no protocol: say tcp, udp, "
+                      "icmp, icmp6, sctp, esp or a number");
+}
+
+}  // namespace sluice

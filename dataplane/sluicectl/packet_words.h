@@ -1,0 +1,21 @@
+// Words of the command line that say what a packet is.
+#ifndef SLUICE_DATAPLANE_SLUICECTL_PACKET_WORDS_H_
+#define SLUICE_DATAPLANE_SLUICECTL_PACKET_WORDS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sluice {
+
+// None: it is no number from 0 to `most`.
+std::optional<uint32_t> ReadNumber(std::string_view text, uint32_t most);
+// A name that rules use for it, or its number.
+std::optional<uint32_t> ReadProtocol(std::string_view text);
+// What is said of a word that ReadProtocol() does not take.
+std::string UnknownProtocol(const std::string& text);
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_SLUICECTL_PACKET_WORDS_H_

@@ -1,0 +1,210 @@
+// trace: packets as they pass, and with -v why.
+#include <chrono>
+#include <ctime>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "dataplane/sluicectl/json_read.h"
+#include "dataplane/sluicectl/packet_words.h"
+#include "dataplane/sluicectl/tool.h"
+#include "packet/address.h"
+#include "pftable/policy/names.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::chrono::milliseconds kBetweenLooks{100};
+
+// "NETWORK", "ADDRESS:PORT", "[ADDRESS]:PORT", ":PORT".
+bool ReadEnd(const std::string& text, const char* network, const char* port,
+             json* params) {
+  std::string host = text;
+  std::string number;
+  const size_t last = text.rfind(':');
+  const bool one_colon = last != std::string::npos && text.find(':') == last;
+  if (text.starts_with("[")) {
+    const size_t close = text.find(']');
+    if (close == std::string::npos) return false;
+    host = text.substr(1, close - 1);
+    if (close + 1 < text.size()) {
+      if (text[close + 1] != ':') return false;
+      number = text.substr(close + 2);
+      if (number.empty()) return false;
+    }
+  } else if (one_colon) {
+    host = text.substr(0, last);
+    number = text.substr(last + 1);
+    if (number.empty()) return false;
+  }
+  if (!host.empty()) {
+    if (!ParsePrefix(host)) return false;
+    (*params)[network] = host;
+  }
+  if (number.empty()) return !host.empty();
+  const std::optional<uint32_t> value = ReadNumber(number, UINT16_MAX);
+  if (!value) return false;
+  (*params)[port] = *value;
+  return true;
+}
+
+std::string End(const json& packet, const char* address, const char* port) {
+  const std::string host = Text(packet, address);
+  if (!Has(packet, port)) return host;
+  const bool v6 = host.find(':') != std::string::npos;
+  return absl::StrCat(v6 ? "[" : "", host, v6 ? "]" : "", ":",
+                      Number(packet, port));
+}
+
+// What rules.explain takes of it.
+json PacketOf(const json& traced) {
+  json packet = json::object();
+  for (const char* name :
+       {"source", "destination", "protocol", "source_port", "destination_port",
+        "tcp_flags", "icmp_type", "icmp_code", "tos", "length", "fragment",
+        "ip_options"}) {
+    if (Has(traced, name)) packet[name] = traced[name];
+  }
+  return packet;
+}
+
+}  // namespace
+
+std::string FormatTraced(const json& packet) {
+  const auto time_us = static_cast<int64_t>(Number(packet, "time_us"));
+  const std::time_t seconds = time_us / 1'000'000;
+  std::tm local{};
+  localtime_r(&seconds, &local);
+  std::string text = absl::StrFormat(
+      "%02d:%02d:%02d.%03d %s ", local.tm_hour, local.tm_min, local.tm_sec,
+      time_us / 1000 % 1000, Text(packet, "port"));
+  if (Has(packet, "what")) {
+    absl::StrAppend(&text, Text(packet, "what"));
+  } else {
+    absl::StrAppend(&text, ProtocolName(Number(packet, "protocol")), " ",
+                    End(packet, "source", "source_port"), " > ",
+                    End(packet, "destination", "destination_port"));
+    if (Has(packet, "tcp_flags")) {
+      const std::string flags =
+          TcpFlagsText(static_cast<uint8_t>(Number(packet, "tcp_flags")));
+      absl::StrAppend(&text, " ", flags.empty() ? "." : flags);
+    }
+    if (Has(packet, "icmp_type")) {
+      absl::StrAppend(&text, " type ", Number(packet, "icmp_type"), " code ",
+                      Number(packet, "icmp_code"));
+    }
+    if (Truth(packet, "fragment")) absl::StrAppend(&text, " fragment");
+    if (Truth(packet, "ip_options")) absl::StrAppend(&text, " options");
+    absl::StrAppend(&text, " length ", Number(packet, "length"));
+  }
+  absl::StrAppend(&text, ": ", Text(packet, "fate"));
+  if (Has(packet, "reason")) {
+    absl::StrAppend(&text, ", ", Text(packet, "reason"));
+  }
+  if (Has(packet, "judged")) {
+    absl::StrAppend(&text, ", last judged ", Text(packet, "judged"));
+  }
+  if (Has(packet, "rule")) {
+    absl::StrAppend(&text, ", rule ", Number(packet, "rule"));
+  }
+  absl::StrAppend(&text, "\n");
+  return text;
+}
+
+bool Tool::ShowTraced(const json& packet, const json& ports) {
+  json told = packet;
+  json ends = json::array();
+  if (arguments_.verbose > 0 && !Has(packet, "what")) {
+    const json asked = PacketOf(packet);
+    std::string name = Text(packet, "port");
+    std::string tag;
+    for (const char* direction : {"in", "out"}) {
+      for (const json& port : ports) {
+        if (Text(port, "name") != name) continue;
+        if (!ExplainAt(port, direction, asked, nullptr, &tag, &ends)) {
+          return false;
+        }
+        name = Text(port, "wire");
+        break;
+      }
+      const bool goes_on = !ends.empty() && (Truth(ends.back(), "passes") ||
+                                             Has(ends.back(), "states"));
+      if (!goes_on || name.empty()) break;
+    }
+    told["explain"] = ends;
+  }
+  output_.Element(told);
+  if (output_.json()) return true;
+  std::string text = FormatTraced(packet);
+  for (const json& end : ends) text += FormatExplanation(end);
+  output_.Print(text);
+  return true;
+}
+
+bool Tool::TracePackets() {
+  const Command& c = *arguments_.command;
+  json params = json::object();
+  if (!c.in.empty()) params["port"] = c.in;
+  if (!c.trace_filter.empty()) params["filter"] = c.trace_filter;
+  if (!c.proto.empty()) {
+    const std::optional<uint32_t> proto = ReadProtocol(c.proto);
+    if (!proto) return Fail(UnknownProtocol(c.proto));
+    params["protocol"] = *proto;
+  }
+  constexpr const char* kEnds =
+      "': say NETWORK, ADDRESS:PORT, [ADDRESS]:PORT or :PORT";
+  if (!c.from.empty() && !ReadEnd(c.from, "source", "source_port", &params)) {
+    return Fail(absl::StrCat("--from: '", c.from, kEnds));
+  }
+  if (!c.to.empty() &&
+      !ReadEnd(c.to, "destination", "destination_port", &params)) {
+    return Fail(absl::StrCat("--to: '", c.to, kEnds));
+  }
+  if (c.fate) params["fate"] = *c.fate ? "passed" : "dropped";
+  if (!c.reason.empty()) params["reason"] = c.reason;
+  if (c.sample) params["sample"] = *c.sample;
+  json ports = json::array();
+  if (arguments_.verbose > 0 && !Collect("port.list", "ports", &ports)) {
+    return false;
+  }
+  const auto opened = Ask("trace.open", std::move(params));
+  if (opened == nullptr) return false;
+  const json trace = {{"trace", Number(*opened, "trace")}};
+  const auto end = std::chrono::steady_clock::now() +
+                   std::chrono::seconds(c.seconds.value_or(0));
+  uint64_t shown = 0;
+  uint64_t lost = 0;
+  const auto enough = [&] { return c.count && shown >= *c.count; };
+  output_.BeginList("trace");
+  bool ok = true;
+  // What has come until the end is shown, too.
+  for (bool last = false; ok && !enough() && !last;) {
+    last = c.seconds && std::chrono::steady_clock::now() >= end;
+    const auto slice = Ask("trace.read", trace);
+    ok = slice != nullptr;
+    if (!ok) break;
+    const json& packets = Member(*slice, "packets");
+    for (const json& packet : packets) {
+      if (enough() || !ok) break;
+      ok = ShowTraced(packet, ports);
+      ++shown;
+    }
+    lost = Number(*slice, "lost");
+    output_.Flush();
+    if (packets.empty() && !last) std::this_thread::sleep_for(kBetweenLooks);
+  }
+  output_.EndList();
+  if (ok) ok = Ask("trace.close", trace) != nullptr;
+  if (lost > 0) {
+    output_.Say(absl::StrCat(lost, " more came faster than they were read"));
+  }
+  return ok;
+}
+
+}  // namespace sluice
