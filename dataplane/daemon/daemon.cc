@@ -342,6 +342,9 @@ absl::Status Daemon::Launch() {
   Builder& builder = engine_->builder();
   operations_ = std::make_unique<Operations>(&engine_->filters(), &builder);
   operations_->SetTransfer(&engine_->restores());
+  if (engine_->packet_log() != nullptr) {
+    operations_->SetLog(&engine_->packet_log()->followers());
+  }
   operations_->SetTurns(&engine_->turns());
   server_->SetTurns(&engine_->turns());
   server_->SetHandler(operations_.get());

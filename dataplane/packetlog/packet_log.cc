@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <map>
+#include <string_view>
 #include <utility>
+
 #include "dataplane/base/log.h"
 
 namespace sluice {
@@ -30,6 +32,7 @@ void PacketLog::Drain(Tick now, uint64_t wall) {
     tokens_ = std::min(tokens_ + elapsed * rate_, rate_ * kMillion);
   }
   last_wall_ = wall;
+  followers_.Poll(wall);
 
   std::map<uint8_t, Batch> batches;
   for (const auto& ring : rings_) {
@@ -49,7 +52,12 @@ void PacketLog::Drain(Tick now, uint64_t wall) {
         const Tick age = since > UINT32_MAX / 2 ? 0 : since;
         context.time = wall - std::min<uint64_t>(uint64_t{age} * 1000, wall);
         Batch& batch = batches[number];
+        const size_t begin = batch.records.size();
         AppendPflogRecord(*record, context, &batch.records);
+        if (followers_.any()) {
+          followers_.Add(*record, context, number,
+                         std::string_view(batch.records).substr(begin));
+        }
         ++batch.count;
       }
       ring->Pop();

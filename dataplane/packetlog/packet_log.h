@@ -12,6 +12,7 @@
 
 #include "dataplane/forward/log_ring.h"
 #include "dataplane/packetlog/log_files.h"
+#include "dataplane/packetlog/log_followers.h"
 #include "dataplane/packetlog/pflog.h"
 
 namespace sluice {
@@ -39,6 +40,7 @@ class PacketLog {
   void Drain(Tick now, uint64_t wall);
   void Reopen() { files_.Reopen(); }
   PacketLogCounts counts() const;
+  LogControl& followers() { return followers_; }
 
  private:
   // Of each worker: 40 a millisecond between two looks.
@@ -53,6 +55,7 @@ class PacketLog {
   const Resolver resolve_;
   std::vector<std::unique_ptr<LogRing>> rings_;
   LogFiles files_;
+  LogFollowers followers_;
   uint64_t tokens_ = 0;    // records that may be written now, in millionths
   uint64_t last_wall_ = 0;
   uint64_t suppressed_ = 0;

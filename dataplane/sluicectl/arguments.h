@@ -77,6 +77,7 @@ enum class Verb : uint8_t {
   kMetrics,
   kExplain,
   kTrace,
+  kLog,
 };
 
 // `filter create NAME --ports A,B ...`. The general options (-D, --json, ...)
@@ -118,6 +119,9 @@ struct Command {
   std::optional<bool> fate;  // --passed, --dropped
   std::string reason;        // --reason
   std::optional<uint32_t> sample, count, seconds;  // --sample, --count, --for
+  // log
+  std::vector<std::string> words;  // of the expression
+  std::string write;               // -w
 };
 
 struct Arguments {

@@ -18,7 +18,7 @@ absl::Status Wrong(std::string_view what) {
   return absl::InvalidArgumentError(View(what));
 }
 
-enum class Naming : uint8_t { kNone, kOptional, kRequired };
+enum class Naming : uint8_t { kNone, kOptional, kRequired, kWords };
 
 struct Form {
   std::string_view noun;
@@ -27,7 +27,7 @@ struct Form {
   Naming naming;
 };
 
-constexpr std::array<Form, 15> kForms = {{
+constexpr std::array<Form, 16> kForms = {{
     {"filter", "create", Verb::kFilterCreate, Naming::kRequired},
     {"filter", "destroy", Verb::kFilterDestroy, Naming::kRequired},
     {"filter", "list", Verb::kFilterList, Naming::kNone},
@@ -44,6 +44,7 @@ constexpr std::array<Form, 15> kForms = {{
     {"metrics", "", Verb::kMetrics, Naming::kNone},
     {"explain", "", Verb::kExplain, Naming::kNone},
     {"trace", "", Verb::kTrace, Naming::kNone},
+    {"log", "", Verb::kLog, Naming::kWords},
 }};
 
 const Form& FormOf(Verb verb) {
@@ -97,7 +98,7 @@ struct Option {
   bool IsOf(Verb which) const { return verb == which || also == which; }
 };
 
-const std::array<Option, 37> kOptions = {{
+const std::array<Option, 39> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -268,10 +269,20 @@ const std::array<Option, 37> kOptions = {{
     {"count", Verb::kTrace, true,
      [](std::string value, Command* c) {
        return SetNumber(value, &c->count);
-     }},
+     },
+     Verb::kLog},
     {"for", Verb::kTrace, true,
      [](std::string value, Command* c) {
        return SetNumber(value, &c->seconds);
+     },
+     Verb::kLog},
+    // There is no other way to look at it.
+    {"follow", Verb::kLog, false,
+     [](std::string, Command*) { return absl::OkStatus(); }},
+    {"write", Verb::kLog, true,
+     [](std::string value, Command* c) {
+       c->write = std::move(value);
+       return absl::OkStatus();
      }},
 }};
 
@@ -305,8 +316,8 @@ bool IsCommand(std::string_view word) {
 }
 
 std::string DidYouMeanCommand(std::string_view word) {
-  constexpr std::array<std::string_view, 9> kNouns = {
-      "explain", "filter",   "metrics", "nic",  "port",
+  constexpr std::array<std::string_view, 10> kNouns = {
+      "explain", "filter",   "log",   "metrics", "nic",  "port",
       "restore", "snapshot", "state",   "trace"};
   if (std::ranges::find(kNouns, word) != kNouns.end()) {
     return absl::StrCat("; ", View(word), " comes first, before all options");
@@ -376,6 +387,8 @@ absl::Status ReadCommand(std::span<const std::string> words, size_t* at,
     } else if (!options_end && word.size() > 1 && word[0] == '-') {
       absl::Status status = ReadOptionOf(*form, words, at, arguments);
       if (!status.ok()) return status;
+    } else if (form->naming == Naming::kWords) {
+      command.words.push_back(word);
     } else if (form->naming == Naming::kNone || !command.name.empty()) {
       return Wrong(absl::StrCat("unknown command line argument: ", word));
     } else if (word.empty()) {

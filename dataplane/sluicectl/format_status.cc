@@ -119,6 +119,14 @@ void AppendLogInterface(const json& log, std::string* text) {
 
 }  // namespace
 
+std::string FormatClock(uint64_t time_us) {
+  const auto seconds = static_cast<std::time_t>(time_us / 1'000'000);
+  std::tm local{};
+  ::localtime_r(&seconds, &local);
+  return absl::StrFormat("%02d:%02d:%02d.%03d", local.tm_hour, local.tm_min,
+                         local.tm_sec, time_us / 1000 % 1000);
+}
+
 std::string FormatTime(uint64_t unix_time) {
   const auto time = static_cast<std::time_t>(unix_time);
   char text[64];

@@ -11,6 +11,8 @@ namespace sluice {
 
 // "Sat Nov 21 23:55:04 2026", in local time, as ctime() but for the newline.
 std::string FormatTime(uint64_t unix_time);
+// "23:55:04.123", in local time, of microseconds.
+std::string FormatClock(uint64_t time_us);
 // The line with when something was zeroed; none if nobody knows.
 void AppendCleared(const nlohmann::json& counted, std::string* text);
 

@@ -43,6 +43,8 @@ std::string_view Usage() {
                  [--from network[:port]] [--to network[:port]]
                  [--passed | --dropped] [--reason reason] [--sample n]
                  [--count n] [--for seconds] [-v]
+       sluicectl log --follow [--write file] [--count n] [--for seconds]
+                 [expression]
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
   -s  nat rules states Sources info Interfaces labels timeouts memory Tables

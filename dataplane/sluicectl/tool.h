@@ -93,6 +93,12 @@ class Tool {
   bool ShowMetrics();
   bool ExplainPacket();
   bool TracePackets();
+  bool FollowLog();
+  enum class Seen : uint8_t { kShown, kLeftOut, kFailed };
+  // Reads a trace, or the log, until there were --count packets, for --for
+  // seconds, or on and on; then closes it. `what` begins its methods' names.
+  bool Watch(const std::string& what, const nlohmann::json& session,
+             const std::function<Seen(const nlohmann::json& packet)>& show);
   // One that was traced; with -v, why.
   bool ShowTraced(const nlohmann::json& packet, const nlohmann::json& ports);
   // At one end of the wire: adds what is found to `ends`. `tag` is what the

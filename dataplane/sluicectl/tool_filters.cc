@@ -54,6 +54,8 @@ bool Tool::RunCommand() {
       return ShowPortStats();
     case Verb::kMetrics:
       return ShowMetrics();
+    case Verb::kLog:
+      return FollowLog();
     case Verb::kTrace:
       return TracePackets();
     case Verb::kExplain:

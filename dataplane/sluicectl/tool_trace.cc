@@ -1,6 +1,5 @@
 // trace: packets as they pass, and with -v why.
 #include <chrono>
-#include <ctime>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -8,7 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "dataplane/sluicectl/format_time.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/packet_words.h"
 #include "dataplane/sluicectl/tool.h"
@@ -77,13 +76,8 @@ json PacketOf(const json& traced) {
 }  // namespace
 
 std::string FormatTraced(const json& packet) {
-  const auto time_us = static_cast<int64_t>(Number(packet, "time_us"));
-  const std::time_t seconds = time_us / 1'000'000;
-  std::tm local{};
-  localtime_r(&seconds, &local);
-  std::string text = absl::StrFormat(
-      "%02d:%02d:%02d.%03d %s ", local.tm_hour, local.tm_min, local.tm_sec,
-      time_us / 1000 % 1000, Text(packet, "port"));
+  std::string text = absl::StrCat(FormatClock(Number(packet, "time_us")), " ",
+                                  Text(packet, "port"), " ");
   if (Has(packet, "what")) {
     absl::StrAppend(&text, Text(packet, "what"));
   } else {
@@ -175,32 +169,41 @@ bool Tool::TracePackets() {
   }
   const auto opened = Ask("trace.open", std::move(params));
   if (opened == nullptr) return false;
-  const json trace = {{"trace", Number(*opened, "trace")}};
+  output_.BeginList("trace");
+  const bool ok = Watch(
+      "trace", {{"trace", Number(*opened, "trace")}}, [&](const json& packet) {
+        return ShowTraced(packet, ports) ? Seen::kShown : Seen::kFailed;
+      });
+  output_.EndList();
+  return ok;
+}
+
+bool Tool::Watch(const std::string& what, const json& session,
+                 const std::function<Seen(const json& packet)>& show) {
+  const Command& c = *arguments_.command;
   const auto end = std::chrono::steady_clock::now() +
                    std::chrono::seconds(c.seconds.value_or(0));
   uint64_t shown = 0;
   uint64_t lost = 0;
   const auto enough = [&] { return c.count && shown >= *c.count; };
-  output_.BeginList("trace");
   bool ok = true;
   // What has come until the end is shown, too.
   for (bool last = false; ok && !enough() && !last;) {
     last = c.seconds && std::chrono::steady_clock::now() >= end;
-    const auto slice = Ask("trace.read", trace);
-    ok = slice != nullptr;
-    if (!ok) break;
+    const auto slice = Ask(what + ".read", session);
+    if (slice == nullptr) return false;
     const json& packets = Member(*slice, "packets");
     for (const json& packet : packets) {
       if (enough() || !ok) break;
-      ok = ShowTraced(packet, ports);
-      ++shown;
+      const Seen seen = show(packet);
+      if (seen == Seen::kShown) ++shown;
+      ok = seen != Seen::kFailed;
     }
     lost = Number(*slice, "lost");
     output_.Flush();
     if (packets.empty() && !last) std::this_thread::sleep_for(kBetweenLooks);
   }
-  output_.EndList();
-  if (ok) ok = Ask("trace.close", trace) != nullptr;
+  ok = Ask(what + ".close", session) != nullptr && ok;
   if (lost > 0) {
     output_.Say(absl::StrCat(lost, " more came faster than they were read"));
   }

@@ -1,6 +1,9 @@
 """Packets of `log` rules, as tcpdump shows them."""
 
-from harness import CLIENTS, NEIGHBOURS, SERVERS, run, wait_for
+import json
+import subprocess
+
+from harness import BUILD, CLIENTS, NEIGHBOURS, SERVERS, run, wait_for
 
 
 def test_tcpdump_reads_what_was_blocked(network, firewall, family, tmp_path):
@@ -52,3 +55,49 @@ def test_log_matches_takes_later_rules_along(network, firewall, tmp_path):
 
   wait_for("both rules in pflog1", lambda: rules("pflog1") == {"0", "1"})
   assert rules("pflog0") == set()
+
+
+def test_follow(network, firewall, family, tmp_path):
+  folder = tmp_path / "packets"
+  folder.mkdir()
+  fw = firewall("block log on outside\npass on inside\n" + NEIGHBOURS,
+                extra=f'[log]\npackets = "{folder}"\n')
+  network.settle()
+
+  def follow(*options):
+    opened = fw.process.text().count("log open: done")
+    follower = subprocess.Popen(
+        [BUILD / "sluicectl", "-p", fw.socket, "log", "--follow", *options],
+        stdout=subprocess.PIPE, text=True)
+    wait_for("the follower",
+             lambda: fw.process.text().count("log open: done") > opened)
+    return follower
+
+  written = tmp_path / "written"
+  all_of_it = follow("--count", "6")
+  some = follow("--count", "2", "udp", "and", "dst", "port", "5301")
+  kept = follow("--count", "4", "--write", written)
+  as_json = follow("--count", "1", "--json")
+  for port in (5300, 5301):
+    network.client.start_python(
+        "udp_stream.py", "send", "--to", SERVERS[family], "--port", port,
+        "--rate", 10, "--seconds", 0.5).wait()
+  lines = all_of_it.communicate(timeout=30)[0].splitlines()
+  assert len(lines) == 6
+  assert "rule 0(match): block in on outside: udp " in lines[0], lines[0]
+  lines = some.communicate(timeout=30)[0].splitlines()
+  assert len(lines) == 2 and all(":5301 length " in line for line in lines)
+  packet, = json.loads(as_json.communicate(timeout=30)[0])["log"]
+  assert packet["rule"] == 0 and packet["interface"] == "outside"
+  assert kept.wait(30) == 0
+  lines = run("tcpdump", "-n", "-e", "-r", written).stdout.splitlines()
+  assert len(lines) == 4 and "rule 0/0(match): block in on" in lines[0]
+
+
+def test_follow_says_what_is_missing(network, firewall, tmp_path):
+  fw = firewall("pass\n")
+  answer = fw.ctl("log", "--follow", check=False)
+  assert answer.returncode == 1
+  assert "set packets in [log] of sluice.toml" in answer.stderr
+  answer = fw.ctl("log", "--follow", "port", "and", check=False)
+  assert answer.returncode == 1 and "'port and': " in answer.stderr

@@ -51,6 +51,8 @@ class Call : public std::enable_shared_from_this<Call> {
   FilterDirectory& directory() { return *operations_->directory_; }
   // Null: the daemon has none.
   TransferControl* transfer() { return operations_->transfer_; }
+  // Null: the daemon keeps no packets of `log` rules.
+  LogControl* log() { return operations_->log_; }
   const PeerCredentials& peer() const { return peer_; }
   // What came with the request beside its parameters; once.
   UniqueFd TakeDescriptor() { return std::move(descriptor_); }

@@ -50,6 +50,7 @@ std::vector<const Method*> AllMethods();
 // Ascending by name.
 extern const std::vector<Method> kExplainMethods;
 extern const std::vector<Method> kFilterMethods;
+extern const std::vector<Method> kLogMethods;
 extern const std::vector<Method> kPolicyMethods;
 extern const std::vector<Method> kPortMethods;
 extern const std::vector<Method> kStatusMethods;

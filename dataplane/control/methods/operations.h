@@ -19,6 +19,7 @@
 #include "dataplane/base/turn_watch.h"
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/control/api/filter_directory.h"
+#include "dataplane/control/api/log_control.h"
 #include "dataplane/control/api/transfer_control.h"
 #include "dataplane/control/socket/message.h"
 #include "dataplane/control/socket/refusal_log.h"
@@ -42,6 +43,9 @@ class Operations : public MessageHandler {
 
   // For state.* and restore.*; outlives this. Without it they are refused.
   void SetTransfer(TransferControl* transfer) { transfer_ = transfer; }
+
+  // For log.*; outlives this. Null: no packets are logged.
+  void SetLog(LogControl* log) { log_ = log; }
 
   // Of the control lcore; outlives this. Null: nothing is measured.
   void SetTurns(TurnWatch* turns) { turns_ = turns; }
@@ -70,6 +74,7 @@ class Operations : public MessageHandler {
   FilterDirectory* const directory_;
   Builder* const builder_;
   TransferControl* transfer_ = nullptr;
+  LogControl* log_ = nullptr;
   RefusalLog refusals_;
   TurnWatch* turns_ = nullptr;
   std::deque<BeginJob> jobs_;

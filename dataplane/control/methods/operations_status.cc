@@ -19,13 +19,6 @@ constexpr size_t kStatesAPage = 512;
 // Of this description; a client refuses one that it does not know.
 constexpr int kProtocolVersion = 1;
 
-// Optional numbers of the narrower types that queries have.
-template <typename T>
-std::optional<T> Narrow(const std::optional<uint64_t>& wide) {
-  if (!wide) return std::nullopt;
-  return static_cast<T>(*wide);
-}
-
 StateQuery ReadQuery(Params& params) {
   StateQuery query;
   std::optional<uint64_t> source_port, destination_port, protocol, rule,

@@ -19,12 +19,6 @@ constexpr size_t kPacketsAPage = 256;
 constexpr size_t kMaxReason = 32;
 constexpr uint64_t kMostSample = 1'000'000;
 
-template <typename T>
-std::optional<T> Narrow(const std::optional<uint64_t>& wide) {
-  if (!wide) return std::nullopt;
-  return static_cast<T>(*wide);
-}
-
 Action ParseOpen(Params& params) {
   TraceQuery query;
   std::optional<uint64_t> source_port, destination_port, protocol, sample;

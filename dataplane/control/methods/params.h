@@ -112,6 +112,13 @@ class Params {
   absl::Status status_;
 };
 
+// An optional number, which is in range, of the narrower type that queries have.
+template <typename T>
+std::optional<T> Narrow(const std::optional<uint64_t>& wide) {
+  if (!wide) return std::nullopt;
+  return static_cast<T>(*wide);
+}
+
 // "10.0.0.1", "10.0.0.0/8", "2001:db8::/32" with an optional leading '!'.
 // Nothing for any other text. The network is masked.
 std::optional<TableEntry> ParseTableEntry(std::string_view text);

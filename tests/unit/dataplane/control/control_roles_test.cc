@@ -52,7 +52,8 @@ const std::set<std::string_view> kForOperators = {
     "states.kill",  "table.add",     "table.delete", "table.flush",
     "table.expire",
     "table.kill",   "table.replace", "table.zero",   "tables.flush",
-    "trace.close",  "trace.open",    "trace.read"};
+    "trace.close",  "trace.open",    "trace.read",
+    "log.close",    "log.open",      "log.read"};
 // The operator's too, but not in main.
 const std::set<std::string_view> kCommits = {
     "debug.set", "ruleset.confirm", "ruleset.flush", "ruleset.load", "ruleset.rollback",
