@@ -51,7 +51,7 @@ const std::set<std::string_view> kForOperators = {
     "state.export", "states.flush",
     "states.kill",  "table.add",     "table.delete", "table.flush",
     "table.expire",
-    "table.kill",   "table.replace", "table.zero",   "tables.flush"};
+    "table.kill",   "table.replace", "table.reset",  "table.zero",   "tables.flush"};
 // The operator's too, but not in main.
 const std::set<std::string_view> kCommits = {
     "debug.set", "ruleset.confirm", "ruleset.flush", "ruleset.load", "ruleset.rollback",
