@@ -73,7 +73,7 @@ constexpr Accepted kRulesAccepted[] = {
      "block tos lowdelay\n"
      "block tos 0x20\n"
      "block tos 16\n"
-     "block tos af11\n"
+     "block tos AF11\n"
      "block tos ef",
      "block drop all tos 0x10\n"
      "block drop all tos 0x20\n"
