@@ -265,6 +265,10 @@ struct StateRecord {
 struct TrafficDelta {
   std::array<uint64_t, 2> packets{};
   std::array<uint64_t, 2> bytes{};
+  // Of the originator's packets, as they are behind the state's translation.
+  Family family = Family::kNone;
+  std::array<uint8_t, 16> source{};
+  std::array<uint8_t, 16> destination{};
 };
 
 // How a shard reaches the rules of its states. One a worker, called by that

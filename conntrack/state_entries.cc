@@ -1,6 +1,7 @@
 #include "conntrack/state_entries.h"
 
 #include <array>
+#include <cstring>
 #include <utility>
 
 namespace sluice {
@@ -62,6 +63,22 @@ TrafficDelta StateEntries::TakeCounters(StateIndex state) {
         static_cast<size_t>(hot.direction()) ^ peer;
     delta.packets[direction] = packets;
     delta.bytes[direction] = bytes;
+  }
+  delta.family = hot.family();
+  const bool in = hot.direction() == Direction::kIn;
+  const auto ends = [&](const auto& key) {
+    // The originator is at end 0 of a state that was made inwards.
+    std::memcpy(delta.source.data(), in ? &key.end0 : &key.end1,
+                sizeof key.end0);
+    std::memcpy(delta.destination.data(), in ? &key.end1 : &key.end0,
+                sizeof key.end1);
+  };
+  if (delta.family == Family::kIpv6) {
+    ends(hot.translated() ? extra.second_key : extra.key);
+  } else if (hot.translated()) {
+    ends(extra.SecondKey4());
+  } else {
+    ends(hot.key);
   }
   return delta;
 }

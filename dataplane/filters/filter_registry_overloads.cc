@@ -84,6 +84,10 @@ void FilterRegistry::OverloadNext() {
     const absl::Status status =
         work->edit.ok() ? store.Publish(std::move(work->edit->generation))
                         : work->edit.status();
+    if (status.ok() && !work->edit->key.name.empty()) {
+      work->what.filter->Tables().Edited(work->edit->key, work->edit->before,
+                                         work->what.entries);
+    }
     if (!status.ok()) {
       LogWarning("filter {}: table <{}>: sources above their limits: {}",
                  work->what.filter->name(), work->what.table.name,

@@ -497,9 +497,55 @@ absl::StatusOr<std::vector<std::string>> FilterRules::ListAnchors(
 
 // ---- Rules -----------------------------------------------------------------
 
+namespace {
+
+// Those of layer 2, all at once: there are few.
+absl::StatusOr<RuleSlice> ListEtherRules(const PolicyStore& store,
+                                         const RuleQuery& query) {
+  const PolicyListing listing(store);
+  if (listing.policy()->main.Find(query.anchor) == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("anchor \"", query.anchor, "\" does not exist"));
+  }
+  RuleSlice slice;
+  slice.generation = listing.generation().number;
+  const PrintOptions print = {.dialect = listing.policy()->options.dialect};
+  for (const ListedEtherRule& listed :
+       listing.generation().policy->listed_ether) {
+    const EtherRule& rule = *listed.rule;
+    if (listed.anchor != query.anchor ||
+        (!query.interface.empty() && rule.on.IsSet() &&
+         rule.on.name != query.interface)) {
+      continue;
+    }
+    const RuleCounts counts = store.rule_slots().Counts(listed.slot);
+    slice.rules.push_back(
+        {.number = listed.number,
+         .text = PrintEtherRule(rule, print),
+         .labels = rule.labels,
+         .counters = {.evaluations = counts.evaluations,
+                      .packets = counts.packets,
+                      .bytes = counts.bytes},
+         .calls = rule.anchor_path,
+         .calls_below = rule.anchor_wildcard,
+         .calls_unnamed = IsUnnamedCall(rule.anchor_call)});
+  }
+  return slice;
+}
+
+}  // namespace
+
 absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
                                                 const std::string& cursor,
                                                 size_t limit) {
+  if (query.ether) {
+    absl::StatusOr<RuleSlice> slice = ListEtherRules(core_->store, query);
+    if (slice.ok()) {
+      slice->uid = loader_uid_;
+      slice->pid = loader_pid_;
+    }
+    return slice;
+  }
   const PolicyListing listing(core_->store);
   const uint64_t generation = listing.generation().number;
   size_t begin = 0;

@@ -14,20 +14,28 @@
 namespace sluice {
 namespace {
 
-TableTraffic TrafficOfTable(const TableCounts& counts) {
+constexpr size_t IndexOf(TableCounter counter) {
+  return static_cast<size_t>(counter);
+}
+constexpr size_t IndexOf(TableOp op) { return static_cast<size_t>(op); }
+
+// Of a table's TableCounts or an entry's EntryCounts.
+template <typename Counts>
+TableTraffic TrafficOf(const Counts& counts) {
+  static constexpr std::pair<TableCounter, TableOp> kKinds[] = {
+      {TableCounter::kBlock, TableOp::kBlock},
+      {TableCounter::kPass, TableOp::kPass},
+      {TableCounter::kMatch, TableOp::kMatch},
+      {TableCounter::kXPass, TableOp::kXPass},
+  };
   TableTraffic traffic;
-  for (size_t direction : {0, 1}) {
-    // The table of a rule that decided; packets of no rule's are not counted.
-    auto& packets = traffic.packets[direction];
-    auto& bytes = traffic.bytes[direction];
-    packets[static_cast<size_t>(TableCounter::kBlock)] =
-        counts.packets[direction][0];
-    packets[static_cast<size_t>(TableCounter::kPass)] =
-        counts.packets[direction][1];
-    bytes[static_cast<size_t>(TableCounter::kBlock)] =
-        counts.bytes[direction][0];
-    bytes[static_cast<size_t>(TableCounter::kPass)] =
-        counts.bytes[direction][1];
+  for (size_t way : {0, 1}) {
+    for (const auto& [counter, op] : kKinds) {
+      if (IndexOf(op) >= counts.packets[way].size()) continue;
+      traffic.packets[way][IndexOf(counter)] =
+          counts.packets[way][IndexOf(op)];
+      traffic.bytes[way][IndexOf(counter)] = counts.bytes[way][IndexOf(op)];
+    }
   }
   return traffic;
 }
@@ -137,10 +145,10 @@ class TableEditJob final : public BuildJob<TableEditResult> {
       case TableCommand::kZero:
         if (!edit_.entries.empty()) return ZeroEntries();
         result_.tables_zeroed = 1;
-        if (!edit_.dry_run) runs_.emplace();
-        zeroes_ = !edit_.dry_run;
         if (edit_.dry_run) break;
-        return absl::OkStatus();
+        return ZeroAll();
+      case TableCommand::kReset:
+        return ResetEntries();
     }
     // Only whether there is such a table.
     return PolicyListing(store_).AddressesAfter(key_, nullptr, 0).status();
@@ -159,7 +167,10 @@ class TableEditJob final : public BuildJob<TableEditResult> {
     for (const TableEntry& entry : edit_.entries) {
       if (edit_.command == TableCommand::kDelete) break;
       const Prefix prefix = entry.prefix.Masked();
-      if (!edit->before.Find(prefix)) fresh.push_back(prefix);
+      const std::optional<bool> old = edit->before.Find(prefix);
+      const bool turned =
+          edit_.command == TableCommand::kReplace && old != entry.negated;
+      if (!old || turned) fresh.push_back(prefix);
     }
     const GenerationTable* const table = staged_.next->FindTable(key_);
     if (table != nullptr && !fresh.empty()) {
@@ -206,6 +217,18 @@ class TableEditJob final : public BuildJob<TableEditResult> {
     return absl::OkStatus();
   }
 
+  // Counters of entries are zeroed here and not when the rest is published: a
+  // million of them would hold the control lcore up.
+  absl::Status ZeroAll() {
+    const std::shared_ptr<const Generation> generation = store_.generation();
+    const absl::StatusOr<const GenerationTable*> table = Table(*generation);
+    if (!table.ok()) return table.status();
+    if ((*table)->entries != nullptr) (*table)->entries->ZeroAll();
+    zeroes_ = true;
+    runs_.emplace();
+    return absl::OkStatus();
+  }
+
   absl::Status ZeroEntries() {
     const std::shared_ptr<const Generation> generation = store_.generation();
     const absl::StatusOr<const GenerationTable*> table = Table(*generation);
@@ -213,13 +236,44 @@ class TableEditJob final : public BuildJob<TableEditResult> {
     std::vector<Prefix> known;
     for (const TableEntry& entry : edit_.entries) {
       const Prefix prefix = entry.prefix.Masked();
-      if ((*table)->contents.Find(prefix)) known.push_back(prefix);
+      const bool there = (*table)->contents.Find(prefix).has_value();
+      if (there) known.push_back(prefix);
+      if (edit_.feedback) {
+        result_.changes.emplace_back(
+            entry, there ? TableFeedback::kCleared : TableFeedback::kNone);
+      }
     }
-    result_.addresses_zeroed = known.size();
-    if (!edit_.dry_run) {
-      runs_ = times_->With(key_, std::move(known), std::time(nullptr),
-                           (*table)->contents);
+    return Clear(std::move(known), **table);
+  }
+
+  absl::Status ResetEntries() {
+    const std::shared_ptr<const Generation> generation = store_.generation();
+    const absl::StatusOr<const GenerationTable*> table = Table(*generation);
+    if (!table.ok()) return table.status();
+    result_.addresses = (*table)->contents.size();
+    std::vector<Prefix> counted;
+    if (const EntryCounters* const counters = (*table)->entries.get()) {
+      for (const TableEntry& entry : (*table)->contents.Entries()) {
+        if (counters->Counts(entry.prefix).IsZero()) continue;
+        counted.push_back(entry.prefix);
+        if (edit_.feedback) {
+          result_.changes.emplace_back(entry, TableFeedback::kCleared);
+        }
+      }
     }
+    return Clear(std::move(counted), **table);
+  }
+
+  // From now on they have counted nothing.
+  absl::Status Clear(std::vector<Prefix> entries,
+                     const GenerationTable& table) {
+    result_.addresses_zeroed = entries.size();
+    if (edit_.dry_run || entries.empty()) return absl::OkStatus();
+    if (table.entries != nullptr) {
+      for (const Prefix& entry : entries) table.entries->Zero(entry);
+    }
+    runs_ = times_->With(key_, std::move(entries), std::time(nullptr),
+                         table.contents);
     return absl::OkStatus();
   }
 
@@ -283,9 +337,33 @@ std::vector<TableListing> FilterTables::ListTables() {
                       .cleared = status.cleared_at,
                       .match = status.counts.match,
                       .no_match = status.counts.no_match,
-                      .traffic = TrafficOfTable(status.counts)});
+                      .traffic = TrafficOf(status.counts)});
   }
   return tables;
+}
+
+void FilterTables::Edited(const TableKey& key, const AddressTable& before,
+                          const std::vector<TableEntry>& entries) {
+  const std::shared_ptr<const Generation> generation =
+      core_->store.generation();
+  const GenerationTable* const table = generation->FindTable(key);
+  if (table == nullptr) return;
+  std::vector<Prefix> fresh;
+  for (const TableEntry& entry : entries) {
+    const Prefix prefix = entry.prefix.Masked();
+    if (!before.Find(prefix)) fresh.push_back(prefix);
+  }
+  times_->Set(key, times_->With(key, std::move(fresh), std::time(nullptr),
+                                table->contents));
+}
+
+bool FilterTables::CountsByAddress(const std::string& table,
+                                   const std::string& anchor) {
+  const std::shared_ptr<const Generation> generation =
+      core_->store.generation();
+  const GenerationTable* const found =
+      generation->FindTable({.anchor = anchor, .name = table});
+  return found != nullptr && found->entries != nullptr;
 }
 
 absl::StatusOr<TableSlice> FilterTables::ListTable(const std::string& table,
@@ -339,9 +417,13 @@ absl::StatusOr<TableSlice> FilterTables::ListTable(const std::string& table,
           : core_->store.table_slots().cleared_at(listed->handle->slot());
   for (const TableEntry& entry : *entries) {
     const int64_t known = EntryTimes::Find(runs, entry.prefix);
-    slice.addresses.push_back({.entry = entry,
-                               .cleared = known != 0 ? known : base,
-                               .traffic = std::nullopt});
+    TableAddressListing listing = {.entry = entry,
+                                   .cleared = known != 0 ? known : base,
+                                   .traffic = std::nullopt};
+    if (listed != nullptr && listed->entries != nullptr) {
+      listing.traffic = TrafficOf(listed->entries->Counts(entry.prefix));
+    }
+    slice.addresses.push_back(std::move(listing));
   }
   if (rest && last_shown) {
     slice.next = absl::StrCat(ToString(last_shown->address), "/",

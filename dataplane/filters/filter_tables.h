@@ -20,6 +20,8 @@ class FilterTables final : public TableControl {
       : core_(std::move(core)) {}
 
   std::vector<TableListing> ListTables() override;
+  bool CountsByAddress(const std::string& table,
+                       const std::string& anchor) override;
   absl::StatusOr<TableSlice> ListTable(const std::string& table,
                                        const std::string& anchor,
                                        const std::string& cursor,
@@ -32,6 +34,10 @@ class FilterTables final : public TableControl {
       const std::string& table, const std::string& anchor,
       const std::vector<Address>& addresses) override;
 
+  // An edit that others have staged is in force: since when its entries are in
+  // the table.
+  void Edited(const TableKey& key, const AddressTable& before,
+              const std::vector<TableEntry>& entries);
 
  private:
   const std::shared_ptr<FilterCore> core_;

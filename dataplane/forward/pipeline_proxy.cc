@@ -144,7 +144,7 @@ bool Pipeline::AdmitCookie(uint32_t i, uint16_t mss,
   if (verdict.action == VerdictAction::kBlock || options ||
       !verdict.keep_state) {
     CountPacket(*judgement.filter.generation, verdict,
-                judgement.where.direction, info.ip_length, false,
+                judgement.where.direction, info, false,
                 *judgement.filter.counters);
     const DropReason reason =
         verdict.action == VerdictAction::kBlock ? verdict.reason

@@ -147,7 +147,7 @@ bool Pipeline::CarryOut(uint32_t i, const Verdict& verdict,
 
   const bool options = info.has(kIpOptions) && !verdict.allow_options;
   if (blocked || options) {
-    CountPacket(*filter.generation, verdict, direction, info.ip_length, false,
+    CountPacket(*filter.generation, verdict, direction, info, false,
                 *filter.counters);
     if (blocked) {
       AnswerBlocked(i, {verdict.answer, verdict.rst_ttl, verdict.icmp_code});
@@ -172,7 +172,7 @@ bool Pipeline::CarryOut(uint32_t i, const Verdict& verdict,
       if (!Admit(i, values, nullptr, translated, judgement)) return false;
     }
   } else {
-    CountPacket(*filter.generation, verdict, direction, info.ip_length, true,
+    CountPacket(*filter.generation, verdict, direction, info, true,
                 *filter.counters);
   }
   return Finish(i, verdict.state.actions);

@@ -25,8 +25,12 @@ bool RuleSink::StateInserted(uint16_t filter, const StateTemplate& values) {
 void RuleSink::AddTraffic(uint16_t filter, const StateTemplate& values,
                           const TrafficDelta& traffic) {
   PolicyStore& store = PolicyOf(filter);
-  FoldTraffic(store.rule_slots(), values,
-              {.packets = traffic.packets, .bytes = traffic.bytes},
+  FoldTraffic(*store.current(), store.rule_slots(), values,
+              {.packets = traffic.packets,
+               .bytes = traffic.bytes,
+               .family = traffic.family,
+               .source = traffic.source,
+               .destination = traffic.destination},
               store.worker_counters(worker_));
 }
 

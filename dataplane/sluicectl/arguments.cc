@@ -18,7 +18,8 @@ struct Word {
 };
 
 // In pfctl's order: where an abbreviation fits several, the first is meant.
-constexpr std::array<Word<Show>, 14> kShows = {{
+constexpr std::array<Word<Show>, 15> kShows = {{
+    {"ether", Show::kEther},
     {"nat", Show::kNat},
     {"rules", Show::kRules},
     {"states", Show::kStates},
@@ -34,7 +35,9 @@ constexpr std::array<Word<Show>, 14> kShows = {{
     {"Running", Show::kRunning},
     {"all", Show::kAll},
 }};
-constexpr std::array<Word<Flush>, 7> kFlushes = {{
+constexpr std::array<Word<Flush>, 9> kFlushes = {{
+    {"ethernet", Flush::kEther},
+    {"nat", Flush::kNat},
     {"rules", Flush::kRules},
     {"states", Flush::kStates},
     {"Sources", Flush::kSources},
@@ -43,7 +46,7 @@ constexpr std::array<Word<Flush>, 7> kFlushes = {{
     {"Reset", Flush::kReset},
     {"all", Flush::kAll},
 }};
-constexpr std::array<Word<TableAction>, 10> kTableActions = {{
+constexpr std::array<Word<TableAction>, 11> kTableActions = {{
     {"kill", TableAction::kKill},
     {"flush", TableAction::kFlush},
     {"add", TableAction::kAdd},
@@ -54,6 +57,7 @@ constexpr std::array<Word<TableAction>, 10> kTableActions = {{
     {"test", TableAction::kTest},
     {"zero", TableAction::kZero},
     {"expire", TableAction::kExpire},
+    {"reset", TableAction::kReset},
 }};
 
 constexpr std::array<std::string_view, 8> kLongWithValue = {
@@ -151,7 +155,8 @@ absl::Status SetWithValue(char flag, std::string value, Arguments* a) {
       a->kill_sources.push_back(std::move(value));
       break;
     case 'k':
-      if (a->kill.size() == 2) {
+      // Behind `nat`, as without it, two hosts.
+      if (a->kill.size() == (!a->kill.empty() && a->kill[0] == "nat" ? 3 : 2)) {
         return absl::InvalidArgumentError("can only specify -k twice");
       }
       a->kill.push_back(std::move(value));
@@ -394,7 +399,7 @@ absl::Status Check(const Arguments& a) {
       (*a.flush == Flush::kStates || *a.flush == Flush::kSources ||
        *a.flush == Flush::kInfo ||
        *a.flush == Flush::kReset)) {
-    return wrong("-a goes with -F rules, Tables and all only");
+    return wrong("-a goes with -F ethernet, nat, rules, Tables and all only");
   }
   if (a.kill_match && a.kill.empty()) return wrong("-M goes with -k");
   if (a.parts && !a.file) return wrong("-A, -N, -O and -R go with -f");
@@ -431,7 +436,7 @@ absl::Status Check(const Arguments& a) {
     return wrong("--language-only goes with -n -f");
   }
   if (a.rule_number && a.show != Show::kRules) return wrong("-R goes with -sr");
-  if (!a.kill.empty() && a.kill.size() != 2 &&
+  if (a.kill.size() == 1 &&
       (a.kill[0] == "label" || a.kill[0] == "id" || a.kill[0] == "key" ||
        a.kill[0] == "gateway" || a.kill[0] == "nat")) {
     return absl::InvalidArgumentError(absl::StrCat(

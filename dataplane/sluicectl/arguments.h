@@ -19,6 +19,7 @@ namespace sluice {
 
 // -s
 enum class Show : uint8_t {
+  kEther,
   kNat,
   kRules,
   kStates,
@@ -37,6 +38,8 @@ enum class Show : uint8_t {
 
 // -F
 enum class Flush : uint8_t {
+  kEther,
+  kNat,
   kRules,
   kStates,
   kSources,
@@ -57,6 +60,7 @@ enum class TableAction : uint8_t {
   kShow,
   kTest,
   kZero,
+  kReset,
   kExpire,
 };
 

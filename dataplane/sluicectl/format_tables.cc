@@ -25,11 +25,14 @@ constexpr TrafficLine kTrafficLines[] = {
     {"Out/Pass:", "out", "pass"},   {"Out/XPass:", "out", "xpass"},
 };
 
-void AppendTraffic(const json& traffic, Dialect dialect, std::string* text) {
+void AppendTraffic(const json& traffic, Dialect dialect, bool of_address,
+                   std::string* text) {
   const bool own_match = dialect == Dialect::kOpenBsd;
   for (const TrafficLine& line : kTrafficLines) {
     const std::string_view kind = line.kind;
     if (kind == "match" && !own_match) continue;
+    // What an address is not in the table for does not count for it.
+    if (kind == "xpass" && of_address) continue;
     const json& way = Member(traffic, line.way);
     const auto sum = [&](const char* of) {
       uint64_t number = Number(Member(way, line.kind), of);
@@ -41,6 +44,14 @@ void AppendTraffic(const json& traffic, Dialect dialect, std::string* text) {
     absl::StrAppendFormat(text, "\t%-12s [ Packets: %-18d Bytes: %-18d ]\n",
                           line.name, sum("packets"), sum("bytes"));
   }
+}
+
+bool HasCounted(const json& traffic) {
+  for (const TrafficLine& line : kTrafficLines) {
+    const json& count = Member(Member(traffic, line.way), line.kind);
+    if (Number(count, "packets") != 0) return true;
+  }
+  return false;
 }
 
 // An address after the letter for what became of it: "A  10.0.0.1" or
@@ -80,7 +91,8 @@ std::string FormatTable(const json& table, const Detail& detail) {
   absl::StrAppendFormat(&text,
                         "\tEvaluations: [ NoMatch: %-18d Match: %-18d ]\n",
                         Number(table, "no_match"), Number(table, "match"));
-  AppendTraffic(Member(table, "traffic"), detail.dialect, &text);
+  AppendTraffic(Member(table, "traffic"), detail.dialect,
+                /*of_address=*/false, &text);
   return text;
 }
 
@@ -92,8 +104,11 @@ std::string FormatTableAddress(const json& address, const Detail& detail) {
   absl::StrAppend(&text, "\n");
   if (detail.verbose == 0) return text;
   AppendCleared(address, &text);
-  if (Has(address, "traffic")) {
-    AppendTraffic(Member(address, "traffic"), detail.dialect, &text);
+  // OpenBSD's pf has counters for an address from its first packet on.
+  if (Has(address, "traffic") && (detail.dialect == Dialect::kFreeBsd ||
+                                  HasCounted(Member(address, "traffic")))) {
+    AppendTraffic(Member(address, "traffic"), detail.dialect,
+                  /*of_address=*/true, &text);
   }
   return text;
 }
@@ -101,6 +116,7 @@ std::string FormatTableAddress(const json& address, const Detail& detail) {
 std::string FormatTableChange(const json& change) {
   static const auto* const letters = new std::map<std::string, char>{
       {"added", 'A'}, {"deleted", 'D'},   {"changed", 'C'},
+      {"cleared", 'Z'},
       {"none", ' '},  {"duplicate", 'X'}, {"conflict", 'Y'},
   };
   const auto it = letters->find(Text(change, "change"));

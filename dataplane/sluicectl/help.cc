@@ -13,7 +13,7 @@ namespace sluice {
 std::string_view Usage() {
   return R"(usage: sluicectl [-deghMNnPqrvz] [-a anchor] [-D macro=value]
                  [-F modifier] [-f file] [-i interface]
-                 [-k host | network | label | id | key | gateway]
+                 [-k host | network | label | id | key | gateway | nat]
                  [-K host | network] [-o level] [-p socket]
                  [-s modifier [-R number]]
                  [-t table -T command [address ...]] [-x level]
@@ -47,10 +47,10 @@ std::string_view Usage() {
                  [expression]
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
-  -s  nat rules states Sources info Interfaces labels timeouts memory Tables
-      commits Anchors Running all
-  -F  rules states Sources info Tables Reset all
-  -T  add delete replace flush show test kill zero expire
+  -s  ether nat rules states Sources info Interfaces labels timeouts memory
+      Tables commits Anchors Running all
+  -F  ethernet nat rules states Sources info Tables Reset all
+  -T  add delete replace flush show test kill zero reset expire
   -o  none basic profile: the optimiser, whatever the ruleset says
   Words of -s, -F, -T and -o may be cut short; -n with -f needs no daemon.
   With --dialect freebsd: -S for -N, -m to keep options that a file does not

@@ -6,6 +6,7 @@
 #include "dataplane/control/socket/json_rpc.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/ruleset_file.h"
+#include "dataplane/sluicectl/wording.h"
 #include "pftable/policy/diagnostic.h"
 
 namespace sluice {
@@ -72,6 +73,7 @@ std::unique_ptr<json> Tool::Ask(const std::string& method, json params,
                                         &error);
   if (result != nullptr) return result;
   error_code_ = error.code;
+  if (!output_.json()) error.message = InWordsOfTheTool(method, error.message);
   if (!error.diagnostics.empty()) {
     output_.Complain(FormatDiagnostics(error.diagnostics));
   }
@@ -304,15 +306,24 @@ bool Tool::SayRemoving() {
   return true;
 }
 
-bool Tool::FlushRules(bool reset_options) {
+bool Tool::FlushRules(bool reset_options, std::string_view only) {
   json params = json::object();
+  if (!only.empty()) {
+    for (const std::string_view kind : {"ether", "translation", "filter"}) {
+      if (kind != only) params["keep_" + std::string(kind)] = true;
+    }
+  }
   if (!arguments_.anchor.empty()) params["anchor"] = arguments_.anchor;
   if (arguments_.below) params["below"] = true;
   if (reset_options) params["options"] = true;
   const auto result = Ask("ruleset.flush", std::move(params));
   if (result == nullptr) return false;
   output_.Put("ruleset.flush", *result);
-  if (!arguments_.below) output_.Say("rules cleared");
+  if (!arguments_.below) {
+    output_.Say(only == "ether"         ? "Ethernet rules cleared"
+                : only == "translation" ? "nat cleared"
+                                        : "rules cleared");
+  }
   return true;
 }
 
@@ -331,8 +342,13 @@ bool Tool::FlushTables() {
 
 bool Tool::FlushOne(Flush flush) {
   switch (flush) {
+    case Flush::kEther:
+      return SayRemoving() && FlushRules(/*reset_options=*/false, "ether");
+    case Flush::kNat:
+      return SayRemoving() &&
+             FlushRules(/*reset_options=*/false, "translation");
     case Flush::kRules:
-      return SayRemoving() && FlushRules(/*reset_options=*/false);
+      return SayRemoving() && FlushRules(/*reset_options=*/false, "filter");
     case Flush::kInfo:
       return SimpleCall("info.clear", "pf: statistics cleared");
     case Flush::kStates: {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <string_view>
 
 #include "dataplane/sluicectl/arguments.h"
 #include "dataplane/base/unique_fd.h"
@@ -39,10 +40,12 @@ class Tool {
   bool ShowOne(Show show);
   bool ShowAll();
   bool ShowNat();
+  bool ShowEther();
   bool ShowRules();
   // The rules of an anchor, `depth` deep in those that are asked for; with
   // `children`, what a call of all below it would show.
-  bool ShowRulesOf(const std::string& anchor, int depth, bool children);
+  bool ShowRulesOf(const std::string& anchor, int depth, bool children,
+                   bool ether = false);
   bool ShowLabelsOf(const std::string& anchor);
   bool ShowAnchors();
   bool ShowRunning();
@@ -54,7 +57,8 @@ class Tool {
   bool ShowTables();
   bool ShowCommits();
   bool FlushOne(Flush flush);
-  bool FlushRules(bool reset_options);
+  // `only`: the kind of rules, as ruleset.flush names it; empty: all.
+  bool FlushRules(bool reset_options, std::string_view only = "");
   bool FlushTables();
   // Says which anchors are about to be emptied, as pfctl does.
   bool SayRemoving();
@@ -63,7 +67,7 @@ class Tool {
                                           bool below);
   bool FlushAll();
   bool Kill();
-  bool KillHosts();
+  bool KillHosts(const std::vector<std::string>& hosts, bool translated);
   bool KillKey();
   // What matches, and with -M the states of the same ends the other way.
   bool KillMatching(nlohmann::json params, uint64_t* killed);

@@ -37,15 +37,26 @@ bool Tool::ShowRules() {
   return ok;
 }
 
+bool Tool::ShowEther() {
+  output_.Title("ETHERNET RULES:");
+  output_.BeginList("ether");
+  const bool ok =
+      ShowRulesOf(arguments_.anchor, 0, arguments_.children, /*ether=*/true);
+  output_.EndList();
+  return ok;
+}
+
 // Unnamed anchors stand in braces behind their call, others if all below is
 // asked for.
-bool Tool::ShowRulesOf(const std::string& anchor, int depth, bool children) {
+bool Tool::ShowRulesOf(const std::string& anchor, int depth, bool children,
+                       bool ether) {
   // As deep as they may be nested, whatever the daemon says.
   if (depth > 64) return Fail("anchors are nested more than 64 deep");
   // All of it first: what is in braces is asked for in between.
   std::vector<json> rules;
   uint64_t uid = 0, pid = 0;
   json params = RuleParams(anchor);
+  if (ether) params["ether"] = true;
   for (;;) {
     const auto page = Ask("rules.show", params);
     if (page == nullptr) return false;
@@ -73,7 +84,7 @@ bool Tool::ShowRulesOf(const std::string& anchor, int depth, bool children) {
     if (braces) text.insert(text.find('\n'), " {");
     output_.Print(indent + text);
     if (!braces) continue;
-    if (!ShowRulesOf(calls, depth + 1, Truth(rule, "calls_below"))) {
+    if (!ShowRulesOf(calls, depth + 1, Truth(rule, "calls_below"), ether)) {
       return false;
     }
     output_.Print(indent + "}\n");
@@ -85,7 +96,7 @@ bool Tool::ShowRulesOf(const std::string& anchor, int depth, bool children) {
     const std::string path = child.is_string() ? child.get<std::string>() : "";
     output_.Print(absl::StrCat(indent, "anchor \"",
                                path.substr(path.rfind('/') + 1), "\" all {\n"));
-    if (!ShowRulesOf(path, depth + 1, false)) return false;
+    if (!ShowRulesOf(path, depth + 1, false, ether)) return false;
     output_.Print(indent + "}\n");
   }
   return true;
@@ -235,6 +246,8 @@ bool Tool::ShowCommits() {
 
 bool Tool::ShowOne(Show show) {
   switch (show) {
+    case Show::kEther:
+      return ShowEther();
     case Show::kNat:
       return ShowNat();
     case Show::kRules:

@@ -101,8 +101,10 @@ bool Tool::Kill() {
     output_.Put("kill", {{"killed", 0}});
     output_.Say("killed 0 states");
     return true;
+  } else if (kill[0] == "nat") {
+    return KillHosts({kill.begin() + 1, kill.end()}, /*translated=*/true);
   } else {
-    return KillHosts();
+    return KillHosts(kill, /*translated=*/false);
   }
   uint64_t killed = 0;
   if (!KillMatching(std::move(params), &killed)) return false;
@@ -149,7 +151,9 @@ bool Tool::KillMatching(json params, uint64_t* killed) {
   return true;
 }
 
-// "tcp 10.0.0.1:80 <- 10.0.0.101:1234", as -s states prints it.
+// "tcp 10.0.0.1:80 <- 10.0.0.101:1234", as -s states prints it. Behind an end
+// that is translated stands what it was, "192.0.2.1:50001 (10.0.0.1:1234)",
+// which is the one that says which state it is.
 bool Tool::KillKey() {
   const std::string& text = arguments_.kill[1];
   const auto wrong = [&](const char* what) {
@@ -158,10 +162,22 @@ bool Tool::KillKey() {
         "; write as -s states does, 'tcp 10.0.0.1:80 <- 10.0.0.2:1234'"));
   };
   std::istringstream in(text);
-  std::string protocol, left, arrow, right, more;
-  if (!(in >> protocol >> left >> arrow >> right) || in >> more) {
+  std::vector<std::string> words;
+  for (std::string word; in >> word;) {
+    if (word.size() > 2 && word.front() == '(' && word.back() == ')' &&
+        !words.empty()) {
+      words.back() = word.substr(1, word.size() - 2);
+    } else {
+      words.push_back(std::move(word));
+    }
+  }
+  if (words.size() != 4) {
     return wrong("not a protocol, an end, an arrow and an end");
   }
+  const std::string& protocol = words[0];
+  const std::string& left = words[1];
+  const std::string& arrow = words[2];
+  const std::string& right = words[3];
   if (arrow != "->" && arrow != "<-") return wrong("the arrow is -> or <-");
   json params;
   if (const protoent* entry = ::getprotobyname(protocol.c_str())) {
@@ -224,9 +240,9 @@ bool Tool::KillSources() {
   return true;
 }
 
-bool Tool::KillHosts() {
+bool Tool::KillHosts(const std::vector<std::string>& hosts, bool translated) {
   std::vector<std::vector<Prefix>> ends;
-  for (const std::string& host : arguments_.kill) {
+  for (const std::string& host : hosts) {
     ends.push_back(ResolveHost(host, arguments_.no_dns));
     if (ends.back().empty()) {
       return Fail(absl::StrCat(host, ": no address is known for it"));
@@ -236,6 +252,7 @@ bool Tool::KillHosts() {
   size_t destinations = 0;
   for (const Prefix& source : ends[0]) {
     json params = {{"source", ToString(source)}};
+    if (translated) params["translated"] = true;
     if (ends.size() == 1) {
       if (!KillMatching(std::move(params), &killed)) return false;
       continue;
@@ -345,6 +362,8 @@ bool Tool::EditTable() {
     if (arguments_.verbose > 0) params["feedback"] = true;
   } else if (!arguments_.operands.empty() || arguments_.file) {
     return Fail("this table command takes no addresses");
+  } else if (action == TableAction::kReset && arguments_.verbose > 0) {
+    params["feedback"] = true;
   }
   static const auto* const methods = new std::map<TableAction, const char*>{
       {TableAction::kAdd, "table.add"},
@@ -354,6 +373,7 @@ bool Tool::EditTable() {
       {TableAction::kKill, "table.kill"},
       {TableAction::kZero, "table.zero"},
       {TableAction::kExpire, "table.expire"},
+      {TableAction::kReset, "table.reset"},
   };
   const auto result = Ask(methods->at(action), std::move(params));
   if (result == nullptr) return false;
@@ -383,6 +403,10 @@ bool Tool::EditTable() {
       break;
     case TableAction::kExpire:
       Done(absl::StrCat(deleted, "/", deleted, " addresses expired"));
+      break;
+    case TableAction::kReset:
+      Done(absl::StrCat(Number(*result, "addresses_zeroed"), "/",
+                        Number(*result, "addresses"), " stats cleared"));
       break;
     default:
       if (takes_entries) {

@@ -27,12 +27,18 @@ bool StateMatcher::Matches(const StateRecord& state) const {
   if (query.protocol && state.proto != *query.protocol) return false;
   if (query.direction && state.direction != *query.direction) return false;
   if (by_interface && state.interface != interface) return false;
-  if (query.source && !query.source->Contains(state.address[0])) return false;
-  if (query.destination && !query.destination->Contains(state.address[1])) {
+  if (query.translated && state.translated_family == Family::kNone) {
     return false;
   }
-  if (query.source_port && state.port[0] != *query.source_port) return false;
-  if (query.destination_port && state.port[1] != *query.destination_port) {
+  const auto& address =
+      query.translated ? state.translated_address : state.address;
+  const auto& port = query.translated ? state.translated_port : state.port;
+  if (query.source && !query.source->Contains(address[0])) return false;
+  if (query.destination && !query.destination->Contains(address[1])) {
+    return false;
+  }
+  if (query.source_port && port[0] != *query.source_port) return false;
+  if (query.destination_port && port[1] != *query.destination_port) {
     return false;
   }
   if (by_ids && !std::ranges::binary_search(ids, state.id)) return false;

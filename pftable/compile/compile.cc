@@ -337,6 +337,7 @@ class PolicyCompiler {
     engine.syncookies_start_percent = options.syncookies_start_percent;
     engine.syncookies_end_percent = options.syncookies_end_percent;
     engine.aborts_sctp = options.dialect == Dialect::kFreeBsd;
+    engine.counts_stateless_matches = options.dialect == Dialect::kFreeBsd;
     engine.if_bound_states = options.state_policy_if_bound;
     engine.pairs_neighbors = options.dialect == Dialect::kFreeBsd;
     engine.drops_unfragmentable = options.dialect == Dialect::kOpenBsd;
@@ -359,9 +360,26 @@ class PolicyCompiler {
             .has_contents = table.has_contents,
             .in_force = table.in_force,
             .contents =
-                table.in_force ? AddressTable() : ContentsOf(table)});
+                table.in_force ? AddressTable() : ContentsOf(table),
+            .counted = nullptr,
+            .counted_before = nullptr});
+        PrepareCounters(result_->defined_tables.back());
       }
     }
+  }
+
+  void PrepareCounters(CompiledPolicy::DefinedTable& table) const {
+    if (!table.counters || !table.has_contents || table.in_force) return;
+    const GenerationTable* const old =
+        context_.in_force != nullptr ? context_.in_force->FindTable(table.key)
+                                     : nullptr;
+    if (old != nullptr && old->entries != nullptr) {
+      if (old->contents == table.contents) return;  // they stay
+      table.counted_before = old->entries;
+    }
+    table.counted =
+        EntryCounters::Make(table.contents, context_.table_slots->workers(),
+                            table.counted_before.get());
   }
 
   AddressTable ContentsOf(const TableDefinition& table) const {

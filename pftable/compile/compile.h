@@ -26,6 +26,8 @@ struct CompileContext {
   TableSlots* table_slots = nullptr;
   PolicyPool* pool = nullptr;  // null: nothing is shared with other filters
   bool classifier = true;  // false: rules are walked one by one
+  // What is in force: tables with `counters` go on from it. Null: nothing.
+  const Generation* in_force = nullptr;
 };
 
 // The most rules that one packet may meet, anchors called several times
@@ -57,6 +59,7 @@ inline constexpr EngineCapabilities kEngineCapabilities = {
     .reassembly = true,
     .fail_policy = true,
     .keep_counters = true,
+    .address_counters = true,
 };
 
 // The policy without the contents of its tables. Fails, with all errors as

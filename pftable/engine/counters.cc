@@ -37,9 +37,9 @@ TableCounts operator-(const TableCounts& a, const TableCounts& b) {
   d.match -= b.match;
   d.no_match -= b.no_match;
   for (int direction = 0; direction < 2; ++direction) {
-    for (int passed = 0; passed < 2; ++passed) {
-      d.packets[direction][passed] -= b.packets[direction][passed];
-      d.bytes[direction][passed] -= b.bytes[direction][passed];
+    for (size_t op = 0; op < kTableOpCount; ++op) {
+      d.packets[direction][op] -= b.packets[direction][op];
+      d.bytes[direction][op] -= b.bytes[direction][op];
     }
   }
   return d;
@@ -53,7 +53,7 @@ PolicyCounters::PolicyCounters(uint32_t workers, uint32_t rule_slots,
   for (size_t i = 0; i < workers; ++i) {
     const size_t begin = i * layout.bytes;
     workers_.push_back(std::make_unique<WorkerCounters>(
-        memory_.ArrayAt<Counter>(begin),
+        static_cast<uint32_t>(i), memory_.ArrayAt<Counter>(begin),
         memory_.ArrayAt<RuleCounters>(begin + layout.rules),
         memory_.ArrayAt<TableCounters>(begin + layout.tables)));
   }
@@ -86,10 +86,9 @@ TableCounts PolicyCounters::Table(uint16_t slot) const {
     sum.match += table.match.value();
     sum.no_match += table.no_match.value();
     for (int direction = 0; direction < 2; ++direction) {
-      for (int passed = 0; passed < 2; ++passed) {
-        sum.packets[direction][passed] +=
-            table.packets[direction][passed].value();
-        sum.bytes[direction][passed] += table.bytes[direction][passed].value();
+      for (size_t op = 0; op < kTableOpCount; ++op) {
+        sum.packets[direction][op] += table.packets[direction][op].value();
+        sum.bytes[direction][op] += table.bytes[direction][op].value();
       }
     }
   }

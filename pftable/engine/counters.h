@@ -36,14 +36,25 @@ struct alignas(64) RuleCounters {
 };
 static_assert(sizeof(RuleCounters) == 64);
 
+// What a packet of a rule that names a table counts as.
+enum class TableOp : uint8_t {
+  kBlock,
+  kPass,
+  kMatch,  // of a match rule
+  // Its address is not, or not any more, what the rule asks for: of a state
+  // whose address has left the table, or was translated.
+  kXPass,
+};
+inline constexpr size_t kTableOpCount = 4;
+
 struct alignas(64) TableCounters {
   Counter match;     // lookups that found the address in the table
   Counter no_match;  // and those that did not
-  // [direction][passed]: packets that a rule naming the table decided.
-  std::array<std::array<Counter, 2>, 2> packets;
-  std::array<std::array<Counter, 2>, 2> bytes;
+  // [direction][TableOp]: packets that a rule naming the table decided.
+  std::array<std::array<Counter, kTableOpCount>, 2> packets;
+  std::array<std::array<Counter, kTableOpCount>, 2> bytes;
 };
-static_assert(sizeof(TableCounters) == 128);
+static_assert(sizeof(TableCounters) == 192);
 
 // pf's limit counters, in the order and with the names of `pfctl -vsi`.
 enum class LimitCounter : uint8_t {
@@ -70,9 +81,15 @@ inline constexpr std::array<std::string_view, kLimitCounterCount>
 // The counters of one worker for one filter, in the memory of PolicyCounters.
 class WorkerCounters {
  public:
-  WorkerCounters(Counter* evaluations, RuleCounters* rules,
+  WorkerCounters(uint32_t worker, Counter* evaluations, RuleCounters* rules,
                  TableCounters* tables)
-      : evaluations_(evaluations), rules_(rules), tables_(tables) {}
+      : worker_(worker),
+        evaluations_(evaluations),
+        rules_(rules),
+        tables_(tables) {}
+
+  // Whose they are.
+  uint32_t worker() const { return worker_; }
 
   Counter& evaluations(uint32_t slot) { return evaluations_[slot]; }
   RuleCounters& rule(uint32_t slot) { return rules_[slot]; }
@@ -100,6 +117,7 @@ class WorkerCounters {
   }
 
  private:
+  const uint32_t worker_;
   Counter* const evaluations_;
   RuleCounters* const rules_;
   TableCounters* const tables_;
@@ -119,9 +137,9 @@ struct RuleCounts {
 struct TableCounts {
   uint64_t match = 0;
   uint64_t no_match = 0;
-  // [direction][passed]
-  std::array<std::array<uint64_t, 2>, 2> packets{};
-  std::array<std::array<uint64_t, 2>, 2> bytes{};
+  // [direction][TableOp]
+  std::array<std::array<uint64_t, kTableOpCount>, 2> packets{};
+  std::array<std::array<uint64_t, kTableOpCount>, 2> bytes{};
 
   friend bool operator==(const TableCounts&, const TableCounts&) = default;
 };

@@ -62,12 +62,51 @@ void CountRulePacket(uint32_t slot, size_t direction, uint64_t packets,
   rule.bytes[direction].Add(bytes);
 }
 
-void CountTablePacket(uint16_t slot, size_t direction, bool passed,
-                      uint64_t packets, uint64_t bytes,
-                      WorkerCounters& counters) {
-  TableCounters& table = counters.table(slot);
-  table.packets[direction][passed].Add(packets);
-  table.bytes[direction][passed].Add(bytes);
+// Packets of one flow in one direction, as tables count them.
+struct TablePackets {
+  Family family = Family::kNone;
+  const uint8_t* source = nullptr;
+  const uint8_t* destination = nullptr;
+  size_t direction = 0;
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+};
+
+// Counts for one table that a rule names. As in pf, what counts for an entry is
+// decided by what the table holds now.
+void CountForTable(const TableView& table, const uint8_t* address,
+                   bool negated, TableOp op, const TablePackets& of,
+                   WorkerCounters& counters) {
+  Prefix entry;
+  bool entry_negated = false;
+  const bool found =
+      table.addresses.Longest(of.family, address, &entry, &entry_negated);
+  if ((found && !entry_negated) == negated) op = TableOp::kXPass;
+  TableCounters& sums = counters.table(table.slot);
+  sums.packets[of.direction][static_cast<size_t>(op)].Add(of.packets);
+  sums.bytes[of.direction][static_cast<size_t>(op)].Add(of.bytes);
+  if (found && op != TableOp::kXPass && table.entries != nullptr) {
+    table.entries->Count(counters.worker(), entry, of.direction, op,
+                         of.packets, of.bytes);
+  }
+}
+
+// For the tables that the rule in `slot` names, by their counters' places.
+void CountForTables(const Generation& generation, const RuleRecord& record,
+                    TableOp op, const TablePackets& of,
+                    WorkerCounters& counters) {
+  const auto count = [&](uint16_t slot, bool negated,
+                         const uint8_t* address) {
+    if (slot == kNoTableSlot) return;
+    const TableView* const table = generation.TableOfSlot(slot);
+    if (table == nullptr) return;
+    CountForTable(*table, address, negated, op, of, counters);
+  };
+  count(record.source_table.load(std::memory_order_relaxed),
+        record.source_negated.load(std::memory_order_relaxed), of.source);
+  count(record.destination_table.load(std::memory_order_relaxed),
+        record.destination_negated.load(std::memory_order_relaxed),
+        of.destination);
 }
 
 // Calls `f` with each slot that a packet or state counts for.
@@ -88,25 +127,41 @@ Verdict Evaluate(const Generation& generation, const EvaluationInput& input,
 }
 
 void CountPacket(const Generation& generation, const Verdict& verdict,
-                 Direction direction, uint32_t bytes, bool passed,
+                 Direction direction, const PacketInfo& packet, bool passed,
                  WorkerCounters& counters) {
   const size_t way = static_cast<size_t>(direction);
   ForEachSlot(verdict.state, [&](uint32_t slot) {
-    CountRulePacket(slot, way, 1, bytes, counters);
+    CountRulePacket(slot, way, 1, packet.ip_length, counters);
   });
-  if (verdict.rule == nullptr) return;
-  for (const AddressCondition* condition :
-       {&verdict.rule->source, &verdict.rule->destination}) {
-    if (condition->kind == AddressCondition::Kind::kTable) {
-      CountTablePacket(generation.tables[condition->index].slot, way, passed,
-                       1, bytes, counters);
+  const TablePackets one = {.family = packet.family,
+                            .source = packet.source.data(),
+                            .destination = packet.destination.data(),
+                            .direction = way,
+                            .packets = 1,
+                            .bytes = packet.ip_length};
+  const TableOp op = passed ? TableOp::kPass : TableOp::kBlock;
+  if (generation.options().counts_stateless_matches) {
+    for (uint32_t i = 0; i < verdict.state.match_count; ++i) {
+      const RuleSlots& slots = *generation.policy->slots.owner();
+      CountForTables(generation, slots.record(verdict.state.match_slots[i]),
+                     passed ? TableOp::kMatch : op, one, counters);
     }
   }
+  if (verdict.rule == nullptr) return;
+  const auto count = [&](const AddressCondition& condition,
+                         const uint8_t* address) {
+    if (condition.kind != AddressCondition::Kind::kTable) return;
+    const TableView& table = generation.tables[condition.index];
+    if (table.slot == kNoTableSlot) return;
+    CountForTable(table, address, condition.negated, op, one, counters);
+  };
+  count(verdict.rule->source, one.source);
+  count(verdict.rule->destination, one.destination);
 }
 
-void FoldTraffic(const RuleSlots& slots, const StateTemplate& state,
-                 const StateTraffic& traffic, WorkerCounters& counters) {
-  const RuleRecord& record = slots.record(state.rule_slot);
+void FoldTraffic(const Generation& generation, const RuleSlots& slots,
+                 const StateTemplate& state, const StateTraffic& traffic,
+                 WorkerCounters& counters) {
   for (size_t way = 0; way < 2; ++way) {
     const uint64_t packets = traffic.packets[way];
     const uint64_t bytes = traffic.bytes[way];
@@ -114,13 +169,17 @@ void FoldTraffic(const RuleSlots& slots, const StateTemplate& state,
     ForEachSlot(state, [&](uint32_t slot) {
       CountRulePacket(slot, way, packets, bytes, counters);
     });
-    for (const std::atomic<uint16_t>* table :
-         {&record.source_table, &record.destination_table}) {
-      const uint16_t slot = table->load(std::memory_order_relaxed);
-      if (slot != kNoTableSlot) {
-        CountTablePacket(slot, way, /*passed=*/true, packets, bytes,
-                         counters);
-      }
+    const TablePackets some = {.family = traffic.family,
+                               .source = traffic.source.data(),
+                               .destination = traffic.destination.data(),
+                               .direction = way,
+                               .packets = packets,
+                               .bytes = bytes};
+    CountForTables(generation, slots.record(state.rule_slot), TableOp::kPass,
+                   some, counters);
+    for (uint32_t i = 0; i < state.match_count; ++i) {
+      CountForTables(generation, slots.record(state.match_slots[i]),
+                     TableOp::kMatch, some, counters);
     }
   }
 }

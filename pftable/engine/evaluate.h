@@ -93,20 +93,26 @@ Verdict Evaluate(const Generation& generation, const EvaluationInput& input,
                  WorkerCounters& counters);
 
 // Counts a packet that has no state and makes none, for the rules and tables
-// of its verdict. `passed` may be false for a passed verdict that was dropped
-// after all (IP options).
+// of its verdict, which was reached for `packet`. `passed` may be false for a
+// passed verdict that was dropped after all (IP options).
 void CountPacket(const Generation& generation, const Verdict& verdict,
-                 Direction direction, uint32_t bytes, bool passed,
+                 Direction direction, const PacketInfo& packet, bool passed,
                  WorkerCounters& counters);
 
-// What a state has counted since it was last folded, by Direction.
+// What a state has counted since it was last folded, by Direction, and the
+// addresses of its first packet as they were behind its translation.
 struct StateTraffic {
   std::array<uint64_t, 2> packets{};
   std::array<uint64_t, 2> bytes{};
+  Family family = Family::kNone;
+  std::array<uint8_t, 16> source{};
+  std::array<uint8_t, 16> destination{};
 };
-// Adds it to the state's rule, anchor, match rules and tables.
-void FoldTraffic(const RuleSlots& slots, const StateTemplate& state,
-                 const StateTraffic& traffic, WorkerCounters& counters);
+// Adds it to the state's rule, anchor, match rules and tables. `generation` is
+// in force now; the rules may be of an older one.
+void FoldTraffic(const Generation& generation, const RuleSlots& slots,
+                 const StateTemplate& state, const StateTraffic& traffic,
+                 WorkerCounters& counters);
 // To be called once when a state is inserted and once when it ends, for the
 // state's rule, anchor and match rules. The rule's own limit is separate
 // (RuleRecord::AcquireState).

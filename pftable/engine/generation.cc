@@ -36,9 +36,15 @@ class TableMerge {
       table.counters = defined.counters;
       // Equal contents stay where they are, so that loading a text twice
       // costs no more than once.
-      if (defined.has_contents && table.contents != defined.contents) {
+      const bool differs = table.contents != defined.contents;
+      if (defined.has_contents && differs) {
         entries_ += defined.contents.size();
+      }
+      if (defined.has_contents && (differs || table.entries == nullptr)) {
         table.contents = defined.contents;
+        if (table.counters && table.entries == defined.counted_before) {
+          table.entries = defined.counted;
+        }
       }
     }
     for (const TableKey& key : compiled_.referenced_tables) {
@@ -71,6 +77,23 @@ uint64_t HashTable(const GenerationTable& table) {
 }
 
 }  // namespace
+
+const TableView* Generation::TableOfSlot(uint16_t slot) const {
+  size_t low = 0;
+  size_t high = tables_by_slot.size();
+  while (low < high) {
+    const size_t middle = (low + high) / 2;
+    if (tables_by_slot[middle].slot < slot) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  if (low == tables_by_slot.size() || tables_by_slot[low].slot != slot) {
+    return nullptr;
+  }
+  return &tables_by_slot[low];
+}
 
 const GenerationTable* Generation::FindTable(const TableKey& key) const {
   for (const GenerationTable& table : table_states) {
@@ -195,6 +218,16 @@ PoolSpaces SpacesOf(const CompiledPool& pool, const Generation& generation) {
 
 }  // namespace
 
+namespace {
+
+TableView ViewOf(const GenerationTable& table) {
+  return {.addresses = table.contents.view(),
+          .slot = table.handle->slot(),
+          .entries = table.entries.get()};
+}
+
+}  // namespace
+
 void FinishGeneration(Generation& generation) {
   const std::vector<TableKey>& referenced =
       generation.policy->referenced_tables;
@@ -212,6 +245,25 @@ void FinishGeneration(Generation& generation) {
               return rank_a != rank_b ? rank_a < rank_b : a.key < b.key;
             });
 
+  generation.tables_by_slot.clear();
+  for (GenerationTable& table : states) {
+    if (!table.active || !table.counters) {
+      table.entries = nullptr;
+    } else if (table.entries == nullptr ||
+               !table.entries->Fits(table.contents)) {
+      table.entries = EntryCounters::Make(
+          table.contents, table.handle->workers(), table.entries.get());
+    }
+    if (table.active) {
+      generation.tables_by_slot.push_back(ViewOf(table));
+    }
+  }
+  std::sort(generation.tables_by_slot.begin(),
+            generation.tables_by_slot.end(),
+            [](const TableView& a, const TableView& b) {
+              return a.slot < b.slot;
+            });
+
   generation.tables.assign(referenced.size(), TableView());
   for (size_t i = 0; i < referenced.size(); ++i) {
     const GenerationTable* table = &states[i];
@@ -219,8 +271,7 @@ void FinishGeneration(Generation& generation) {
       table = generation.FindTable({.anchor = "", .name = table->key.name});
     }
     if (table != nullptr && table->active) {
-      generation.tables[i] = {.addresses = table->contents.view(),
-                              .slot = table->handle->slot()};
+      generation.tables[i] = ViewOf(*table);
     }
   }
 
@@ -249,7 +300,8 @@ void BindRecords(const Generation& generation, RuleSlots& rule_slots) {
     if (rule.source.kind == AddressCondition::Kind::kTable ||
         rule.destination.kind == AddressCondition::Kind::kTable) {
       rule_slots.BindTables(rule.slot, handle_of(rule.source),
-                            handle_of(rule.destination));
+                            handle_of(rule.destination),
+                            rule.source.negated, rule.destination.negated);
     }
   }
 }

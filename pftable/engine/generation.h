@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "pftable/engine/compiled_ether.h"
 #include "pftable/engine/compiled_rule.h"
+#include "pftable/engine/entry_counters.h"
 #include "pftable/engine/pool.h"
 #include "pftable/engine/rule_slots.h"
 #include "pftable/engine/table_slots.h"
@@ -62,6 +63,9 @@ struct EngineOptions {
   // states they begin, with fewer than that they end.
   uint8_t syncookies_start_percent = 25;
   uint8_t syncookies_end_percent = 12;
+  // FreeBSD: a match rule counts for its tables without a state, too, and as
+  // what was decided if that was to block.
+  bool counts_stateless_matches = false;
   // FreeBSD: `block return` answers SCTP with an ABORT; else as other
   // protocols, with an ICMP error.
   bool aborts_sctp = false;
@@ -158,6 +162,10 @@ struct CompiledPolicy {
     // As it is in the generation before, if it is there at all.
     bool in_force = false;
     AddressTable contents;
+    // With `counters`, for a commit that takes `contents`, so that it need not
+    // make them: they go on from `counted_before`, which was in force.
+    std::shared_ptr<const EntryCounters> counted;
+    std::shared_ptr<const EntryCounters> counted_before;
   };
   std::vector<DefinedTable> defined_tables;
   // What of the text is not carried out, in words.
@@ -170,6 +178,7 @@ struct CompiledPolicy {
 struct TableView {
   AddressTable::View addresses;
   uint16_t slot = kNoTableSlot;
+  const EntryCounters* entries = nullptr;  // null: it has no `counters`
 };
 
 // A table as the control side keeps it.
@@ -181,12 +190,16 @@ struct GenerationTable {
   bool counters = false;
   uint32_t references = 0;  // CountReferences()
   AddressTable contents;
+  // With `counters`: those of `contents`.
+  std::shared_ptr<const EntryCounters> entries;
   TableHandlePtr handle;
 };
 
 struct Generation {
   // Workers: by AddressCondition::index.
   std::vector<TableView> tables;
+  // All that are active, ascending by slot: of states whose rules are gone.
+  std::vector<TableView> tables_by_slot;
   // By number of a pool: what it has to give out.
   std::vector<PoolSpaces> pools;
   // Never null.
@@ -207,6 +220,8 @@ struct Generation {
     }
     return false;
   }
+  // Workers. Null: there is no such table, or it is not active.
+  const TableView* TableOfSlot(uint16_t slot) const;
   // Null if there is none.
   const GenerationTable* FindTable(const TableKey& key) const;
 };
@@ -224,7 +239,8 @@ absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
 uint32_t CountReferences(const CompiledPolicy& compiled, const TableKey& key);
 
 // Sorts the tables, resolves names to them (an anchor's own table before the
-// main one), fills Generation::tables and the hash. For what edits tables;
+// main one), fills Generation::tables and the hash, and lets tables with
+// `counters` go on counting. For what edits tables;
 // MakeGeneration() has done it.
 void FinishGeneration(Generation& generation);
 

@@ -189,8 +189,12 @@ void RuleSlots::Release(std::span<const uint32_t> slots) {
 }
 
 void RuleSlots::BindTables(uint32_t slot, TableHandlePtr source,
-                           TableHandlePtr destination) {
+                           TableHandlePtr destination, bool source_negated,
+                           bool destination_negated) {
   RuleRecord& record = records_[slot];
+  record.source_negated.store(source_negated, std::memory_order_relaxed);
+  record.destination_negated.store(destination_negated,
+                                   std::memory_order_relaxed);
   record.source_table.store(source ? source->slot() : kNoTableSlot,
                             std::memory_order_relaxed);
   record.destination_table.store(

@@ -62,6 +62,9 @@ struct RuleRecord {
   // control side when the table that a name stands for changes; relaxed.
   std::atomic<uint16_t> source_table{kNoTableSlot};
   std::atomic<uint16_t> destination_table{kNoTableSlot};
+  // `! <table>`. A rule with another one has another slot.
+  std::atomic<bool> source_negated{false};
+  std::atomic<bool> destination_negated{false};
 
   // States of the rule over all workers. Counted only for rules with a limit:
   // all workers write it, so the others are spared (WorkerCounters has
@@ -139,6 +142,8 @@ class RuleSlotLease {
   ~RuleSlotLease();
 
   const std::vector<uint32_t>& slots() const { return slots_; }
+  // Null: nothing was leased.
+  const RuleSlots* owner() const { return owner_; }
 
  private:
   RuleSlots* owner_ = nullptr;
@@ -192,7 +197,8 @@ class RuleSlots {
 
   // Keeps what `tables` are counted by alive as long as the record is.
   void BindTables(uint32_t slot, TableHandlePtr source,
-                  TableHandlePtr destination);
+                  TableHandlePtr destination, bool source_negated,
+                  bool destination_negated);
 
   // Nothing for a slot that is free.
   absl::StatusOr<RuleSlotInfo> Info(uint32_t slot) const;

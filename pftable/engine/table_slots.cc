@@ -10,6 +10,8 @@ TableHandle::~TableHandle() {
   if (owner_ != nullptr) owner_->Release(slot_);
 }
 
+uint32_t TableHandle::workers() const { return owner_->workers(); }
+
 TableSlots::TableSlots(uint16_t capacity, const PolicyCounters* counters)
     : capacity_(capacity), counters_(counters), slots_(kNoTableSlot + 1) {}
 
@@ -85,7 +87,7 @@ void TableSlots::Raise(uint16_t slot, const TableCounts& least,
   raise(now.match, least.match, &base.match);
   raise(now.no_match, least.no_match, &base.no_match);
   for (size_t i = 0; i < 2; ++i) {
-    for (size_t j = 0; j < 2; ++j) {
+    for (size_t j = 0; j < kTableOpCount; ++j) {
       raise(now.packets[i][j], least.packets[i][j], &base.packets[i][j]);
       raise(now.bytes[i][j], least.bytes[i][j], &base.bytes[i][j]);
     }

@@ -35,6 +35,8 @@ class TableHandle {
   TableHandle& operator=(const TableHandle&) = delete;
 
   uint16_t slot() const { return slot_; }
+  // Those that count.
+  uint32_t workers() const;
 
  private:
   friend class TableSlots;
@@ -51,6 +53,7 @@ class TableSlots {
   TableSlots(uint16_t capacity, const PolicyCounters* counters);
 
   uint16_t capacity() const { return capacity_; }
+  uint32_t workers() const { return counters_->worker_count(); }
 
   // The slot of that table, the same for as long as a handle to it lives.
   // ResourceExhausted when all are taken.

@@ -88,8 +88,10 @@ bool RuleOptionParser::ParseFilterOption(RuleSyntax& rule, const Token& word) {
   }
   if (w == "tos") {
     if (r.tos) return twice();
-    r.tos.emplace(0);
-    return ParseTos(*r.tos);
+    if (!ParseTos(r.tos.emplace(0))) return false;
+    // pf takes it for none.
+    if (*r.tos == 0) r.tos.reset();
+    return true;
   }
   if (w == "fragment") {
     rule.fragment_place = word.place;
@@ -337,6 +339,8 @@ bool RuleOptionParser::ParseLabel(std::vector<std::string>& labels) {
   if (label.size() > kMaxLabel) {
     return in_.Error(place, "rule label too long, max 63 chars");
   }
+  // pf takes an empty one for none.
+  if (label.empty()) return true;
   const size_t most = in_.InDialect(Dialect::kFreeBsd) ? kMaxLabels : 1;
   if (labels.size() >= most) {
     return in_.Error(
@@ -379,11 +383,9 @@ bool RuleOptionParser::ParseProbability(uint32_t& probability) {
     return in_.Error(
         word.place, "probability " + word.text + " is out of range, 0 to 100%");
   }
-  const double scaled = std::floor(p * 4294967296.0 + 0.5);
-  // Never is not to be had; the least there is comes closest.
-  probability = scaled >= 4294967295.0 ? 0
-                : scaled < 1           ? 1
-                                       : static_cast<uint32_t>(scaled);
+  // As pfctl scales it: neither never nor always is to be had.
+  const double scaled = std::floor(p * 4294967295.0 + 0.5);
+  probability = scaled < 1 ? 1 : static_cast<uint32_t>(scaled);
   return true;
 }
 

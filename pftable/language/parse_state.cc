@@ -98,12 +98,14 @@ bool StateParser::ParseStateOption(StateOptions& options, bool& lock_given) {
   in_.Take();
   const std::string& w = word.text;
   int64_t number = 0;
-  const auto count = [&](uint32_t& out) {
+  const auto count = [&](uint32_t& out, int64_t least = 1) {
     if (out != 0) {
       return in_.Error(word.place,
                        "state option '" + w + "' multiple definitions");
     }
-    if (!in_.TakeNumber("'" + w + "'", 1, kMaxUint32, number)) return false;
+    if (!in_.TakeNumber("'" + w + "'", least, kMaxUint32, number)) {
+      return false;
+    }
     out = static_cast<uint32_t>(number);
     return true;
   };
@@ -115,7 +117,8 @@ bool StateParser::ParseStateOption(StateOptions& options, bool& lock_given) {
     out = true;
     return true;
   };
-  if (w == "max") return count(options.max_states);
+  // pf takes 0 for no limit.
+  if (w == "max") return count(options.max_states, 0);
   if (w == "max-src-nodes") return count(options.max_src_nodes);
   if (w == "max-src-states") return count(options.max_src_states);
   if (w == "max-src-conn") return count(options.max_src_conn);

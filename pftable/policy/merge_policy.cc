@@ -112,13 +112,36 @@ void Prune(Policy& policy) {
   Prune(policy.main, "", called);
 }
 
-void FlushRules(Anchor& anchor, bool below) {
-  anchor.rules = Ruleset();
+// Unnamed anchors go with the rules that called them.
+void FlushRules(Anchor& anchor, const PolicyFlush& flush) {
+  Ruleset& rules = anchor.rules;
+  if (flush.ether) rules.ether.clear();
+  if (flush.translation) {
+    for (std::vector<Rule>* list : {&rules.nat, &rules.rdr, &rules.binat}) {
+      list->clear();
+    }
+  }
+  if (flush.filter) {
+    rules.scrub.clear();
+    rules.filter.clear();
+  }
+  Paths called;
+  for (const std::vector<Rule>* list :
+       {&rules.scrub, &rules.nat, &rules.rdr, &rules.binat, &rules.filter}) {
+    for (const Rule& rule : *list) called.insert(rule.anchor_call);
+  }
+  for (const EtherRule& rule : rules.ether) called.insert(rule.anchor_call);
   std::vector<Anchor>& children = anchor.children;
-  children.erase(std::remove_if(children.begin(), children.end(), IsUnnamed),
+  children.erase(std::remove_if(children.begin(), children.end(),
+                                [&](const Anchor& child) {
+                                  return IsUnnamed(child) &&
+                                         !called.contains(child.name);
+                                }),
                  children.end());
-  if (!below) return;
-  for (Anchor& child : children) FlushRules(child, below);
+  if (!flush.below) return;
+  for (Anchor& child : children) {
+    if (!IsUnnamed(child)) FlushRules(child, flush);
+  }
 }
 
 void SetDebug(Options& options, const std::string& level) {
@@ -230,8 +253,8 @@ Policy Flushed(const Policy& old, const PolicyFlush& flush) {
   if (flush.options) next.options = Options(old.options.dialect);
   if (!flush.rules) return next;
   if (next.main.Find(flush.anchor) == nullptr) return next;
-  FlushRules(next.main.FindOrCreate(flush.anchor), flush.below);
-  if (flush.anchor.empty()) {
+  FlushRules(next.main.FindOrCreate(flush.anchor), flush);
+  if (flush.anchor.empty() && flush.filter) {
     next.foreign.clear();
     next.macros.clear();
     next.left_out.clear();

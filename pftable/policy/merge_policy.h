@@ -40,6 +40,10 @@ struct PolicyFlush {
   bool rules = true;
   bool options = false;  // to the defaults of the dialect
   std::string debug{};   // not empty: `set debug` becomes this
+  // Of the rules these: as FreeBSD's pfctl, which has an order for each.
+  bool ether = true;
+  bool translation = true;
+  bool filter = true;  // scrub rules and queues are among them
 };
 // What is left of `old`.
 Policy Flushed(const Policy& old, const PolicyFlush& flush);

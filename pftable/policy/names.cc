@@ -1,6 +1,9 @@
 #include "pftable/policy/names.h"
 
 #include <array>
+#include <string>
+
+#include "absl/strings/ascii.h"
 
 namespace sluice {
 namespace {
@@ -175,8 +178,11 @@ std::string TcpFlagsText(uint8_t flags) {
 }
 
 std::optional<uint8_t> TosByName(std::string_view name) {
+  // AF11 and EF are written so in RFCs.
+  std::string lower(name);
+  absl::AsciiStrToLower(&lower);
   for (const NumberName& t : kTos) {
-    if (t.name == name) return static_cast<uint8_t>(t.number);
+    if (t.name == lower) return static_cast<uint8_t>(t.number);
   }
   return std::nullopt;
 }

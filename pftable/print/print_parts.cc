@@ -331,7 +331,10 @@ void PrintPool(const Pool& pool, PoolUse use, const PrintOptions& options,
     } else {
       out += AddressText(a.address, options);
     }
-    if (a.weight != 0) out += " weight " + std::to_string(a.weight);
+    // Of one address it says nothing, and pfctl does not say it.
+    if (many && a.weight != 0) {
+      out += " weight " + std::to_string(a.weight);
+    }
   }
   if (many) out += " }";
   if (use == PoolUse::kNat && pool.port_low != 0) {

@@ -79,8 +79,6 @@ void PrintProbability(uint32_t probability, std::string& out) {
   std::string text(buffer.data(), static_cast<size_t>(length));
   while (text.back() == '0') text.pop_back();
   if (text.back() == '.') text.pop_back();
-  // Six digits cannot show the least probabilities.
-  if (text == "0") text = "0.000001";
   out += " probability " + text + "%";
 }
 

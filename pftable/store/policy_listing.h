@@ -97,6 +97,7 @@ void ZeroRules(PolicyStore& store);
 // Of the rules that the last load has put in force, and not of those of
 // anchors that stayed, unless `set keepcounters` is.
 void ZeroLoadedRules(PolicyStore& store);
+// Of the table alone: those of its entries are GenerationTable::entries'.
 // NotFound for a table that is not there.
 absl::Status ZeroTable(PolicyStore& store, const TableKey& key);
 // TableSlots::Raise() of a table, if there is such a one.

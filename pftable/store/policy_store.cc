@@ -37,7 +37,8 @@ CompileContext PolicyStore::Context() {
                         .rule_slots = &rule_slots_,
                         .table_slots = &table_slots_,
                         .pool = pool_,
-                        .classifier = classifier_};
+                        .classifier = classifier_,
+                        .in_force = nullptr};
 }
 
 void PolicyStore::Poll() { const Section section(*this); }
@@ -145,8 +146,11 @@ absl::Status PolicyStore::DefineCompiled(
     before.swap(FindDraft(ticket)->compiled);
   }
   before = nullptr;
+  CompileContext context = Context();
+  const std::shared_ptr<const Generation> in_force = generation();
+  context.in_force = in_force.get();
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> compiled =
-      CompilePolicy(std::move(policy), Context());
+      CompilePolicy(std::move(policy), context);
   if (!compiled.ok()) return compiled.status();
   const Section section(*this);
   if (absl::Status s = usable(); !s.ok()) return s;

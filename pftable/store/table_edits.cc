@@ -181,6 +181,7 @@ absl::StatusOr<StagedEdit> StageEdit(PolicyStore& store, const TableKey& key,
   if (!table.ok()) return table.status();
 
   StagedEdit edit;
+  edit.key = key;
   edit.before = (*table)->contents;
   const EditPlan plan = planner(edit.before, *request);
   edit.change = plan.change;
@@ -309,6 +310,7 @@ absl::StatusOr<StagedEdit> StageFlushTable(PolicyStore& store,
     absl::StatusOr<GenerationTable*> table = FindEditable(*staged.next, key);
     if (!table.ok()) return table.status();
     StagedEdit edit;
+    edit.key = key;
     edit.before = std::exchange((*table)->contents, AddressTable());
     edit.change.total = static_cast<uint32_t>(edit.before.size());
     edit.change.deleted = edit.change.total;

@@ -34,6 +34,7 @@ struct TableChange {
 
 struct StagedEdit {
   TableChange change;
+  TableKey key;         // of the table that it is of
   AddressTable before;  // what the table holds until then
   StagedGeneration generation;
 };

@@ -251,6 +251,25 @@ bool AddressTable::View::Contains(Family family, const uint8_t* bytes) const {
   return false;
 }
 
+bool AddressTable::View::Longest(Family family, const uint8_t* bytes,
+                                 Prefix* entry, bool* negated) const {
+  const auto give = [&](const auto& found) {
+    if (!found) return false;
+    *entry = {.address = ToAddress(found->key), .length = found->length};
+    *negated = found->negated;
+    return true;
+  };
+  switch (family) {
+    case Family::kIpv4:
+      return give(LongestMatch<Key4>(root4, LoadKey<Key4>(bytes)));
+    case Family::kIpv6:
+      return give(LongestMatch<Key6>(root6, LoadKey<Key6>(bytes)));
+    case Family::kNone:
+      break;
+  }
+  return false;
+}
+
 AddressTable::AddressTable(const AddressTable& other)
     : view_{.root4 = trie::Ref<Key4>::Share(other.view_.root4).Detach(),
             .root6 = trie::Ref<Key6>::Share(other.view_.root6).Detach()},
@@ -353,20 +372,12 @@ std::optional<bool> AddressTable::Find(const Prefix& prefix) const {
 }
 
 std::optional<TableEntry> AddressTable::Longest(const Address& address) const {
-  const auto convert = [](const auto& entry) -> std::optional<TableEntry> {
-    if (!entry) return std::nullopt;
-    return ToTableEntry(*entry);
-  };
-  const uint8_t* bytes = address.bytes.data();
-  switch (address.family) {
-    case Family::kIpv4:
-      return convert(LongestMatch<Key4>(view_.root4, LoadKey<Key4>(bytes)));
-    case Family::kIpv6:
-      return convert(LongestMatch<Key6>(view_.root6, LoadKey<Key6>(bytes)));
-    case Family::kNone:
-      break;
+  TableEntry entry;
+  if (!view_.Longest(address.family, address.bytes.data(), &entry.prefix,
+                     &entry.negated)) {
+    return std::nullopt;
   }
-  return std::nullopt;
+  return entry;
 }
 
 std::vector<TableEntry> AddressTable::Entries() const {

@@ -44,6 +44,10 @@ class AddressTable {
       return Contains(address.family, address.bytes.data());
     }
 
+    // That entry, negated or not; false if there is none.
+    bool Longest(Family family, const uint8_t* bytes, Prefix* entry,
+                 bool* negated) const;
+
     // The same nodes, which is more than the same entries.
     friend bool operator==(const View&, const View&) = default;
   };

@@ -22,11 +22,10 @@ absl::StatusOr<size_t> ReadCursor(const std::string& cursor) {
 }
 
 bool Matches(const StateQuery& query, const StateListing& state) {
-  if (query.source && !query.source->Contains(state.before.source)) {
-    return false;
-  }
-  if (query.destination &&
-      !query.destination->Contains(state.before.destination)) {
+  if (query.translated && state.after == state.before) return false;
+  const auto& ends = query.translated ? state.after : state.before;
+  if (query.source && !query.source->Contains(ends.source)) return false;
+  if (query.destination && !query.destination->Contains(ends.destination)) {
     return false;
   }
   if (query.id && *query.id != state.id) return false;

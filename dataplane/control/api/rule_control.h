@@ -130,6 +130,8 @@ struct RuleQuery {
   bool flip_port_names = false;
   // FreeBSD's nat, rdr and binat rules instead of the filter's.
   bool translation = false;
+  // FreeBSD's rules for layer 2, before which `translation` says nothing.
+  bool ether = false;
   // -vv: how many addresses tables and interfaces in brackets have.
   bool members = false;
 };

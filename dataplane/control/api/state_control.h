@@ -73,6 +73,9 @@ struct StateQuery {
   std::string interface;
   std::optional<Prefix> source;  // of the packet that made the state
   std::optional<Prefix> destination;
+  // Only states that are translated; the ends, with their ports, are what the
+  // translation has made of them.
+  bool translated = false;
   std::optional<uint16_t> source_port;
   std::optional<uint16_t> destination_port;
   std::optional<uint8_t> protocol;

@@ -61,7 +61,8 @@ enum class TableCommand : uint8_t {
   kReplace,  // makes the table too
   kFlush,    // removes all addresses
   kKill,     // removes the table
-  kZero,     // its counters; with entries, since when these are in it
+  kZero,     // its counters and those of its entries; with entries, theirs
+  kReset,    // those of entries that have counted anything
   kExpire,   // removes what is in it for more than TableEdit::age seconds
 };
 
@@ -81,6 +82,7 @@ enum class TableFeedback : uint8_t {
   kAdded,
   kDeleted,
   kChanged,    // its negation
+  kCleared,    // its counters
   kDuplicate,  // named twice in one edit, ignored
   kConflict,   // named both ways in one edit, ignored
 };
@@ -93,6 +95,7 @@ struct TableEditResult {
   uint64_t tables_deleted = 0;
   uint64_t tables_zeroed = 0;
   uint64_t addresses_zeroed = 0;
+  uint64_t addresses = 0;  // kReset: that were looked at
   std::vector<std::pair<TableEntry, TableFeedback>> changes;
 };
 
@@ -108,6 +111,14 @@ class TableControl {
   virtual ~TableControl() = default;
 
   virtual std::vector<TableListing> ListTables() = 0;
+  // Whether there is such a table and it counts by address: then
+  // CollectCounters() comes before its listing and its zeroing.
+  virtual bool CountsByAddress(const std::string& table,
+                               const std::string& anchor) {
+    static_cast<void>(table);
+    static_cast<void>(anchor);
+    return false;
+  }
   virtual absl::StatusOr<TableSlice> ListTable(const std::string& table,
                                                const std::string& anchor,
                                                const std::string& cursor,

@@ -82,6 +82,8 @@ std::string_view Name(TableFeedback change) {
       return "deleted";
     case TableFeedback::kChanged:
       return "changed";
+    case TableFeedback::kCleared:
+      return "cleared";
     case TableFeedback::kDuplicate:
       return "duplicate";
     case TableFeedback::kConflict:
@@ -174,7 +176,8 @@ json ToJson(const TableEditResult& result) {
                 {"table_created", result.table_created},
                 {"tables_deleted", result.tables_deleted},
                 {"tables_zeroed", result.tables_zeroed},
-                {"addresses_zeroed", result.addresses_zeroed}};
+                {"addresses_zeroed", result.addresses_zeroed},
+                {"addresses", result.addresses}};
   if (!result.changes.empty()) {
     json& changes = value["changes"] = json::array();
     for (const auto& [entry, change] : result.changes) {

@@ -186,9 +186,16 @@ Action ParseShowCommits(Params&) {
 Action ParseFlush(Params& params) {
   PolicyFlush flush;
   bool options_only = false;
+  bool keeps_ether = false, keeps_translation = false, keeps_filter = false;
   params.String("anchor", kMaxAnchorPath, &flush.anchor);
   params.Bool("below", &flush.below);
   params.Bool("options", &flush.options);
+  params.Bool("keep_ether", &keeps_ether);
+  params.Bool("keep_translation", &keeps_translation);
+  params.Bool("keep_filter", &keeps_filter);
+  flush.ether = !keeps_ether;
+  flush.translation = !keeps_translation;
+  flush.filter = !keeps_filter;
   params.Bool("options_only", &options_only);
   if (options_only) {
     flush.options = true;
@@ -258,6 +265,7 @@ RulesPage ReadRulesPage(Params& params) {
   params.String("interface", kMaxAnchorPath, &page.query.interface);
   params.Bool("flip_port_names", &page.query.flip_port_names);
   params.Bool("translation", &page.query.translation);
+  params.Bool("ether", &page.query.ether);
   params.Bool("members", &page.query.members);
   params.String("cursor", kMaxCursor, &page.cursor);
   params.PageSize("limit", kRulesAPage, &page.limit);

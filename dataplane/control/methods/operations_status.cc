@@ -26,6 +26,7 @@ StateQuery ReadQuery(Params& params) {
   params.String("interface", kMaxName, &query.interface);
   params.Prefix("source", &query.source);
   params.Prefix("destination", &query.destination);
+  params.Bool("translated", &query.translated);
   params.Number("source_port", UINT16_MAX, &source_port);
   params.Number("destination_port", UINT16_MAX, &destination_port);
   params.Number("protocol", UINT8_MAX, &protocol);
@@ -44,6 +45,7 @@ StateQuery ReadQuery(Params& params) {
 
 bool IsEverything(const StateQuery& query) {
   return query.interface.empty() && !query.source && !query.destination &&
+         !query.translated &&
          !query.source_port && !query.destination_port && !query.protocol &&
          !query.direction && query.label.empty() && !query.rule && !query.id &&
          !query.creator_id;

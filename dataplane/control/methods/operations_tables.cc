@@ -60,16 +60,26 @@ Action ParseShowTable(Params& params) {
   params.String("cursor", kMaxCursor, &cursor);
   params.PageSize("limit", kAddressesAPage, &limit);
   return [=](std::shared_ptr<Call> call) {
-    absl::StatusOr<TableSlice> slice =
-        call->filter()->Tables().ListTable(table, anchor, cursor, limit);
-    if (!slice.ok()) return call->Error(slice.status());
-    json addresses = json::array();
-    for (const TableAddressListing& a : slice->addresses) {
-      addresses.push_back(ToJson(a));
+    const auto show = [=] {
+      FilterControl* const filter = call->filter();
+      if (filter == nullptr) return;
+      absl::StatusOr<TableSlice> slice =
+          filter->Tables().ListTable(table, anchor, cursor, limit);
+      if (!slice.ok()) return call->Error(slice.status());
+      json addresses = json::array();
+      for (const TableAddressListing& a : slice->addresses) {
+        addresses.push_back(ToJson(a));
+      }
+      json result = {{"addresses", std::move(addresses)}};
+      if (!slice->next.empty()) result["next"] = slice->next;
+      call->Result(std::move(result));
+    };
+    FilterControl* const filter = call->filter();
+    if (cursor.empty() && filter->Tables().CountsByAddress(table, anchor)) {
+      filter->States().CollectCounters(show);
+    } else {
+      show();
     }
-    json result = {{"addresses", std::move(addresses)}};
-    if (!slice->next.empty()) result["next"] = slice->next;
-    call->Result(std::move(result));
   };
 }
 
@@ -106,22 +116,34 @@ Action ParseEdit(Params& params) {
   }
   params.Bool("dry_run", &edit.dry_run);
   params.Bool("feedback", &edit.feedback);
-  return [edit = std::move(edit)](std::shared_ptr<Call> call) mutable {
-    Call::RunJob<TableEditResult>(
-        call,
-        [edit = std::move(edit)](
-            Call& c) mutable -> std::unique_ptr<BuildJob<TableEditResult>> {
-          FilterControl* const filter = c.filter();
-          if (filter == nullptr) return nullptr;
-          return filter->Tables().BeginTableEdit(std::move(edit));
-        },
-        [](Call& c, absl::StatusOr<TableEditResult> result) {
-          if (!result.ok()) return c.Error(result.status());
-          // With the fate of each of a million addresses, perhaps.
-          c.LargeResult([result = *std::move(result)] {
-            return ToJson(result);
+  return [edit = std::make_shared<const TableEdit>(std::move(edit))](
+             std::shared_ptr<Call> call) {
+    const auto run = [edit, call] {
+      Call::RunJob<TableEditResult>(
+          call,
+          [edit](Call& c) -> std::unique_ptr<BuildJob<TableEditResult>> {
+            FilterControl* const filter = c.filter();
+            if (filter == nullptr) return nullptr;
+            return filter->Tables().BeginTableEdit(*edit);
+          },
+          [](Call& c, absl::StatusOr<TableEditResult> result) {
+            if (!result.ok()) return c.Error(result.status());
+            // With the fate of each of a million addresses, perhaps.
+            c.LargeResult([result = *std::move(result)] {
+              return ToJson(result);
+            });
           });
-        });
+    };
+    // What states have counted so far is zeroed, too, and counts for addresses
+    // before they go.
+    FilterControl* const filter = call->filter();
+    const bool zeroes = kCommand == TableCommand::kZero;
+    if (zeroes ||
+        filter->Tables().CountsByAddress(edit->table, edit->anchor)) {
+      filter->States().CollectCounters(run);
+    } else {
+      run();
+    }
   };
 }
 
@@ -135,6 +157,7 @@ const std::vector<Method> kTableMethods = {
     {"table.kill", ParseEdit<TableCommand::kKill, false>, Access::kOperate},
     {"table.replace", ParseEdit<TableCommand::kReplace, true>, Access::kOperate},
     {"table.show", ParseShowTable, Access::kRead},
+    {"table.reset", ParseEdit<TableCommand::kReset, false>, Access::kOperate},
     {"table.test", ParseTestTable, Access::kRead},
     {"table.zero", ParseEdit<TableCommand::kZero, false>, Access::kOperate},
     {"tables.flush", ParseFlushTables, Access::kOperate},

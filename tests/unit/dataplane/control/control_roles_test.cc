@@ -51,7 +51,8 @@ const std::set<std::string_view> kForOperators = {
     "state.export", "states.flush",
     "states.kill",  "table.add",     "table.delete", "table.flush",
     "table.expire",
-    "table.kill",   "table.replace", "table.zero",   "tables.flush",
+    "table.kill",   "table.replace", "table.reset",  "table.zero",
+    "tables.flush",
     "trace.close",  "trace.open",    "trace.read",
     "log.close",    "log.open",      "log.read"};
 // The operator's too, but not in main.

@@ -16,6 +16,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 class AnchorsTest : public ::testing::Test {
  protected:
@@ -105,6 +106,55 @@ TEST_F(AnchorsTest, ALoadIntoOneReplacesItAloneAndALoadOfMainKeepsIt) {
   EXPECT_THAT(Anchors(), ElementsAre("a", "a/x", "a/y"));
   EXPECT_THAT(Anchors("a", false), ElementsAre("a/x", "a/y"));
   EXPECT_THAT(Anchors("none"), ElementsAre("!"));
+}
+
+// FreeBSD's rulesets one by one, in the main ruleset and in anchors.
+TEST_F(AnchorsTest, EtherAndTranslationRulesAreShownAndFlushed) {
+  LoadRequest request;
+  request.dialect = Dialect::kFreeBsd;
+  request.text =
+      "ether pass in quick\nether anchor \"e\" { ether block out }\n"
+      "nat on p inet all -> 192.0.2.1\nblock in\n";
+  EXPECT_FALSE(Load(std::move(request)).HasErrors());
+  const auto ether = [this](const std::string& anchor) {
+    RuleQuery query;
+    query.anchor = anchor;
+    query.ether = true;
+    const auto slice = main().Rules().ListRules(query, "", 100);
+    std::vector<std::string> texts;
+    if (!slice.ok()) return std::vector<std::string>{"!"};
+    for (const RuleListing& rule : slice->rules) {
+      texts.push_back(rule.text + (rule.calls.empty() ? "" : " " + rule.calls));
+    }
+    return texts;
+  };
+  const auto nat = [this] {
+    RuleQuery query;
+    query.translation = true;
+    return main().Rules().ListRules(query, "", 100)->rules.size();
+  };
+  EXPECT_THAT(ether(""), ElementsAre("ether pass in quick l3 all",
+                                     "ether anchor \"e\" l3 all e"));
+  EXPECT_THAT(ether("e"), ElementsAre("ether block out l3 all"));
+  EXPECT_THAT(ether("none"), ElementsAre("!"));
+  EXPECT_THAT(Rules(), ElementsAre("block drop in all"));
+  EXPECT_EQ(nat(), 1u);
+  PolicyFlush flush;
+  flush.ether = flush.filter = false;
+  Flush(flush);
+  EXPECT_EQ(nat(), 0u);
+  EXPECT_THAT(ether(""), SizeIs(2));
+  EXPECT_THAT(Rules(), SizeIs(1));
+  flush = PolicyFlush();
+  flush.anchor = "e";
+  flush.translation = flush.filter = false;
+  Flush(flush);
+  EXPECT_THAT(ether("e"), IsEmpty());
+  EXPECT_THAT(ether(""), SizeIs(2));
+  flush.anchor = "";
+  Flush(flush);
+  EXPECT_THAT(ether(""), IsEmpty());
+  EXPECT_THAT(Rules(), SizeIs(1));
 }
 
 TEST_F(AnchorsTest, AMistakeInOneChangesNothing) {

@@ -124,7 +124,7 @@ TEST(ProfileOf, CountsThePacketsOfTheRulesInForce) {
                 .interface = {},
                 .received_on = {}},
                store.worker_counters(0));
-  CountPacket(*store.current(), verdict, Direction::kIn, 60, false,
+  CountPacket(*store.current(), verdict, Direction::kIn, packet, false,
               store.worker_counters(0));
   EXPECT_EQ(load(), 2);
 }

@@ -9,12 +9,14 @@
 #include <gtest/gtest.h>
 
 #include "dataplane/engine/engine.h"
+#include "pftable/language/parser.h"
 #include "tests/support/mbuf_pool.h"
 #include "tests/support/test_engine.h"
 
 namespace sluice {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::SizeIs;
 
 // Without ports, and its worker makes no rounds.
@@ -64,6 +66,59 @@ TEST_F(PublishingTest, AnEditOfATableIsInForceWhenItIsPublished) {
   EXPECT_EQ(result->added, 2u);
   EXPECT_TRUE(result->table_created);
   EXPECT_THAT(Listed(), SizeIs(2));
+}
+
+// Counters of addresses: `zero` takes the named ones or all, `reset` those that
+// have counted.
+TEST_F(PublishingTest, CountersOfAddressesAreZeroed) {
+  ParseInput input;
+  input.text =
+      "table <bad> persist counters { 192.0.2.1 192.0.2.2 2001:db8::1 }\n";
+  ParseResult parsed = ParsePolicy(std::move(input));
+  ASSERT_TRUE(parsed.ok());
+  ASSERT_TRUE(main().store().Load(std::move(parsed.policy)).ok());
+  EXPECT_TRUE(main().Tables().CountsByAddress("bad", ""));
+  EXPECT_FALSE(main().Tables().CountsByAddress("good", ""));
+  const auto count = [this] {
+    const auto generation = main().store().generation();
+    const GenerationTable* const table =
+        generation->FindTable({.anchor = "", .name = "bad"});
+    for (const char* address : {"192.0.2.1", "2001:db8::1"}) {
+      table->entries->Count(0, *ParsePrefix(address), 1, TableOp::kBlock, 2,
+                            120);
+    }
+  };
+  const auto packets = [this] {
+    std::vector<uint64_t> of;
+    for (const TableAddressListing& listed : Listed()) {
+      of.push_back(listed.traffic->packets[1][static_cast<size_t>(
+          TableCounter::kBlock)]);
+    }
+    return of;
+  };
+  count();
+  EXPECT_THAT(packets(), ElementsAre(2, 0, 2));
+  TableEdit edit = EditOf(TableCommand::kZero, {"192.0.2.1", "192.0.2.9"});
+  edit.feedback = true;
+  edit.dry_run = true;
+  EXPECT_EQ(Do(edit).addresses_zeroed, 1u);
+  EXPECT_THAT(packets(), ElementsAre(2, 0, 2));
+  edit.dry_run = false;
+  TableEditResult result = Do(edit);
+  EXPECT_EQ(result.addresses_zeroed, 1u);
+  ASSERT_THAT(result.changes, SizeIs(2));
+  EXPECT_EQ(result.changes[0].second, TableFeedback::kCleared);
+  EXPECT_EQ(result.changes[1].second, TableFeedback::kNone);
+  EXPECT_THAT(packets(), ElementsAre(0, 0, 2));
+  count();
+  result = Do(EditOf(TableCommand::kReset, {}));
+  EXPECT_EQ(result.addresses_zeroed, 2u);
+  EXPECT_EQ(result.addresses, 3u);
+  EXPECT_THAT(packets(), ElementsAre(0, 0, 0));
+  EXPECT_EQ(Do(EditOf(TableCommand::kReset, {})).addresses_zeroed, 0u);
+  count();
+  EXPECT_EQ(Do(EditOf(TableCommand::kZero, {})).tables_zeroed, 1u);
+  EXPECT_THAT(packets(), ElementsAre(0, 0, 0));
 }
 
 TEST_F(PublishingTest, EachCommandWaitsForThat) {

@@ -80,6 +80,22 @@ TEST_F(SluicectlToolTest, LoadsIntoAnchorsAndFlushesThem) {
   EXPECT_EQ(filter_.last_flush.anchor, "a/b");
   EXPECT_FALSE(filter_.last_flush.below);
   EXPECT_FALSE(filter_.last_flush.options);
+  EXPECT_TRUE(filter_.last_flush.filter);
+  EXPECT_FALSE(filter_.last_flush.translation);
+  EXPECT_FALSE(filter_.last_flush.ether);
+  EXPECT_EQ(Run({"-a", "a/b", "-F", "nat"}).err, "nat cleared\n");
+  EXPECT_EQ(filter_.last_flush.anchor, "a/b");
+  EXPECT_TRUE(filter_.last_flush.translation);
+  EXPECT_FALSE(filter_.last_flush.filter);
+  EXPECT_EQ(Run({"-F", "eth"}).err, "Ethernet rules cleared\n");
+  EXPECT_TRUE(filter_.last_flush.ether);
+  EXPECT_FALSE(filter_.last_flush.translation);
+  Run({"-F", "all"});
+  EXPECT_TRUE(filter_.last_flush.ether && filter_.last_flush.translation &&
+              filter_.last_flush.filter);
+  Run({"-a", "a/b", "-s", "ether"});
+  EXPECT_TRUE(filter_.last_rule_query.ether);
+  EXPECT_EQ(filter_.last_rule_query.anchor, "a/b");
   filter_.anchors = {"a", "a/b"};
   EXPECT_EQ(Run({"-a", "*", "-F", "rules"}).out,
             "Removing:\n  /\n  a\n  a/b\n");

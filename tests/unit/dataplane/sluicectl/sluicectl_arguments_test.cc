@@ -135,6 +135,11 @@ TEST(SluicectlArguments, KillsOneOrTwo) {
   EXPECT_THAT(Parse({"-k", "a", "-k", "b"}).kill, ElementsAre("a", "b"));
   EXPECT_THAT(Parse({"-k", "label", "-k", "web"}).kill,
               ElementsAre("label", "web"));
+  EXPECT_THAT(Parse({"-k", "nat", "-k", "a", "-k", "b"}).kill,
+              ElementsAre("nat", "a", "b"));
+  EXPECT_THAT(ErrorOf({"-k", "nat"}), HasSubstr("second -k"));
+  EXPECT_EQ(ErrorOf({"-k", "nat", "-k", "a", "-k", "b", "-k", "c"}),
+            "can only specify -k twice");
   EXPECT_EQ(ErrorOf({"-k", "a", "-k", "b", "-k", "c"}),
             "can only specify -k twice");
   EXPECT_THAT(ErrorOf({"-k", "label"}), HasSubstr("second -k"));

@@ -233,7 +233,7 @@ TEST(SluicectlUsage, IsOfTheCommandAtHandOnly) {
   EXPECT_EQ(usage({"metrics", "x"}), "usage: sluicectl metrics\n");
   const std::string flags = usage({"-s", "x"});
   EXPECT_THAT(flags, StartsWith("usage: sluicectl [-"));
-  EXPECT_THAT(flags, HasSubstr("  -s  nat rules states"));
+  EXPECT_THAT(flags, HasSubstr("  -s  ether nat rules states"));
   EXPECT_THAT(flags, Not(HasSubstr("filter create")));
 }
 
@@ -242,8 +242,8 @@ TEST(SluicectlUsage, SaysNoMoreThanTheMistakeNeeds) {
     return UsageFor(words, error);
   };
   EXPECT_EQ(usage({"-s", "rulez"}, ErrorOf({"-s", "rulez"})),
-            "  -s  nat rules states Sources info Interfaces labels timeouts "
-            "memory Tables\n      commits Anchors Running all\n");
+            "  -s  ether nat rules states Sources info Interfaces labels "
+            "timeouts memory\n      Tables commits Anchors Running all\n");
   EXPECT_EQ(usage({"fliter", "list"}, ErrorOf({"fliter", "list"})), "");
 }
 

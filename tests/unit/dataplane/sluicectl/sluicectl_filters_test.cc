@@ -253,7 +253,7 @@ TEST_F(SluicectlFiltersTest, AddsAndListsPorts) {
   const Outcome outcome =
       Run({"port", "add", "tap3", "--device", "d", "--mtu", "100"});
   EXPECT_EQ(outcome.status, 1);
-  EXPECT_THAT(outcome.err, HasSubstr("\"mtu\" must be at least 576"));
+  EXPECT_THAT(outcome.err, HasSubstr("--mtu must be at least 576"));
 }
 
 TEST_F(SluicectlFiltersTest, SwitchesPorts) {

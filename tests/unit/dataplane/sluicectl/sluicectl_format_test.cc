@@ -1,4 +1,5 @@
 // The daemon's answers, as fixed JSON, against pfctl's texts.
+#include <cstdio>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -342,9 +343,44 @@ TEST_F(SluicectlFormatTime, AddressesOfATable) {
             "   10.0.0.1\n\tCleared:     Fri Jan  2 00:00:00 1970\n");
   EXPECT_EQ(FormatTableChange({{"address", "10.0.0.1"}, {"change", "added"}}),
             "A  10.0.0.1\n");
+  EXPECT_EQ(FormatTableChange({{"address", "10.0.0.1"}, {"change", "cleared"}}),
+            "Z  10.0.0.1\n");
   EXPECT_EQ(
       FormatTableChange({{"address", "!10.0.0.1"}, {"change", "deleted"}}),
       "D !10.0.0.1\n");
+}
+
+// Each pf's lines, without XPass; OpenBSD's has none for an address that has
+// counted nothing.
+TEST_F(SluicectlFormatTime, CountersOfAnAddress) {
+  const auto line = [](const char* name, int packets, int bytes) {
+    char text[96];
+    std::snprintf(text, sizeof text, "\t%-12s [ Packets: %-18d Bytes: %-18d ]\n",
+                  name, packets, bytes);
+    return std::string(text);
+  };
+  json address = json::parse(R"({
+    "address": "10.0.0.1", "cleared": 86400,
+    "traffic": {"in": {"block": {"packets": 1, "bytes": 60},
+                       "match": {"packets": 4, "bytes": 400},
+                       "pass": {"packets": 2, "bytes": 200},
+                       "xpass": {"packets": 9, "bytes": 900}}}})");
+  const std::string head =
+      "   10.0.0.1\n\tCleared:     Fri Jan  2 00:00:00 1970\n";
+  EXPECT_EQ(FormatTableAddress(address, kPlain), "   10.0.0.1\n");
+  EXPECT_EQ(FormatTableAddress(address, kVerbose),
+            head + line("In/Block:", 1, 60) + line("In/Match:", 4, 400) +
+                line("In/Pass:", 2, 200) + line("Out/Block:", 0, 0) +
+                line("Out/Match:", 0, 0) + line("Out/Pass:", 0, 0));
+  const Detail freebsd = {.verbose = 1, .dialect = Dialect::kFreeBsd};
+  EXPECT_EQ(FormatTableAddress(address, freebsd),
+            head + line("In/Block:", 1, 60) + line("In/Pass:", 6, 600) +
+                line("Out/Block:", 0, 0) + line("Out/Pass:", 0, 0));
+  address["traffic"] = json::object();
+  EXPECT_EQ(FormatTableAddress(address, kVerbose), head);
+  EXPECT_EQ(FormatTableAddress(address, freebsd),
+            head + line("In/Block:", 0, 0) + line("In/Pass:", 0, 0) +
+                line("Out/Block:", 0, 0) + line("Out/Pass:", 0, 0));
 }
 
 TEST_F(SluicectlFormatTime, TestsOfATable) {

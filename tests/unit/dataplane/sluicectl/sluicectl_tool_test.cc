@@ -229,6 +229,27 @@ TEST_F(SluicectlToolTest, KillsStates) {
   EXPECT_THAT(unknown.err, HasSubstr("no.such.host.invalid"));
 }
 
+TEST_F(SluicectlToolTest, KillsStatesByTheirTranslation) {
+  StateListing translated = MakeState(1, "10.0.0.2");
+  translated.after = translated.before;
+  translated.after.source = *ParseAddress("192.0.2.1");
+  filter_.states = {translated, MakeState(2, "192.0.2.1")};
+  ExpectIs(Run({"-k", "nat", "-k", "10.0.0.2"}), 0, "",
+           "killed 0 states from 1 sources and 0 destinations\n");
+  ExpectIs(Run({"-k", "nat", "-k", "192.0.2.1", "-k", "203.0.113.0/24"}), 0, "",
+           "killed 0 states from 1 sources and 1 destinations\n");
+  EXPECT_TRUE(filter_.last_kill.translated);
+  ExpectIs(Run({"-k", "nat", "-k", "192.0.2.0/24"}), 0, "",
+           "killed 1 states from 1 sources and 0 destinations\n");
+  EXPECT_EQ(filter_.states.size(), 1u);
+  // A key as it is printed: what an end was stands behind it in brackets.
+  Run({"-k", "key", "-k", "udp 192.0.2.1:50001 (10.0.0.2:1000) -> 10.0.0.1:53"});
+  EXPECT_EQ(filter_.last_kill.source, ParsePrefix("10.0.0.2"));
+  EXPECT_EQ(filter_.last_kill.source_port, 1000);
+  EXPECT_EQ(filter_.last_kill.destination, ParsePrefix("10.0.0.1"));
+  EXPECT_EQ(Run({"-k", "key", "-k", "udp 192.0.2.1:1 (10.0.0.2:2)"}).status, 1);
+}
+
 TEST_F(SluicectlToolTest, EditsTables) {
   ExpectIs(Run({"-t", "t", "-T", "add", "10.0.0.1", "10.0.0.0/8"}), 0, "",
            "1 table created.\n2/2 addresses added.\n");

@@ -92,8 +92,8 @@ TEST_F(AnchorTest, CallsCountAndAreWithTheState) {
   const Verdict verdict = Judge(Tcp());
   const auto rules = *PolicyListing(*store_).Rules("");
   EXPECT_EQ(verdict.state.anchor_slot, rules[0].rule.slot);
-  CountPacket(*store_->current(), verdict, Direction::kIn, 50, true,
-              counters());
+  CountPacket(*store_->current(), verdict, Direction::kIn, Tcp().Info(),
+              true, counters());
   Judge(Udp());
   EXPECT_EQ(Counts(0).evaluations, 2u);
   EXPECT_EQ(Counts(0).packets[0], 1u);

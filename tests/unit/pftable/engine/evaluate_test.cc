@@ -394,8 +394,8 @@ TEST_F(EvaluateTest, MatchRulesAreListedAndCounted) {
   EXPECT_EQ(verdict.state.match_slots[0], rules[0].rule.slot);
   EXPECT_EQ(verdict.state.match_slots[1], rules[2].rule.slot);
 
-  CountPacket(*store_->current(), verdict, Direction::kIn, 100, true,
-              counters());
+  CountPacket(*store_->current(), verdict, Direction::kIn,
+              TestPacket{.ip_length = 100}.Info(), true, counters());
   EXPECT_EQ(Counts(0).packets[0], 1u);
   EXPECT_EQ(Counts(0).bytes[0], 100u);
   EXPECT_EQ(Counts(1).packets[0], 0u);
@@ -430,8 +430,14 @@ TEST_F(EvaluateTest, FoldedTrafficCountsForRuleAndTables) {
   const Verdict verdict = Judge(Tcp());
   CountStateCreated(verdict.state, counters());
   EXPECT_EQ(Counts(0).states, 1u);
-  FoldTraffic(store_->rule_slots(), verdict.state,
-              {.packets = {3, 2}, .bytes = {300, 200}}, counters());
+  const PacketInfo first = Tcp().Info();
+  FoldTraffic(*store_->current(), store_->rule_slots(), verdict.state,
+              {.packets = {3, 2},
+               .bytes = {300, 200},
+               .family = first.family,
+               .source = first.source,
+               .destination = first.destination},
+              counters());
   CountStateEnded(verdict.state, counters());
   const RuleCounts counts = Counts(0);
   EXPECT_EQ(counts.packets[0], 3u);
@@ -451,11 +457,11 @@ TEST_F(EvaluateTest, FoldedTrafficCountsForRuleAndTables) {
 TEST_F(EvaluateTest, TableCountsOfStatelessPackets) {
   ASSERT_TRUE(Load("table <t> { 192.0.2.0/24 }\nblock from <t>\n").ok());
   Verdict verdict = Judge(Tcp());
-  CountPacket(*store_->current(), verdict, Direction::kIn, 60, false,
+  CountPacket(*store_->current(), verdict, Direction::kIn, Tcp().Info(), false,
               counters());
   verdict = Judge({.from = "203.0.113.9"});
-  CountPacket(*store_->current(), verdict, Direction::kIn, 60, true,
-              counters());
+  CountPacket(*store_->current(), verdict, Direction::kIn,
+              TestPacket{.from = "203.0.113.9"}.Info(), true, counters());
   const TableCounts counts = PolicyListing(*store_).Tables().at(0).counts;
   EXPECT_EQ(counts.match, 1u);
   EXPECT_EQ(counts.no_match, 1u);

@@ -65,7 +65,7 @@ constexpr CoverageRow kState[] = {
      "pass proto tcp modulate state (sloppy)"},
     {"synproxy state", "pass in proto tcp synproxy state",
      "pass in synproxy state (sloppy)"},
-    {"max", "pass keep state (max 5)", "pass keep state (max 0)"},
+    {"max", "pass keep state (max 5)", "pass keep state (max 4294967296)"},
     {"no-sync", "pass keep state (no-sync)",
      "pass keep state (no-sync, no-sync)"},
     {"timeouts", "pass keep state (udp.single 5, adaptive.start 10, "

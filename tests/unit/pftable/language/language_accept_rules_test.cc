@@ -73,7 +73,7 @@ constexpr Accepted kRulesAccepted[] = {
      "block tos lowdelay\n"
      "block tos 0x20\n"
      "block tos 16\n"
-     "block tos af11\n"
+     "block tos AF11\n"
      "block tos ef",
      "block drop all tos 0x10\n"
      "block drop all tos 0x20\n"
@@ -108,12 +108,32 @@ constexpr Accepted kRulesAccepted[] = {
      "block probability 20%\n"
      "block probability 0.5\n"
      "block probability 33.3333%\n"
-     "block probability 100%",
+     "block probability 100%\n"
+     "block probability 0\n"
+     "block probability 1",
      "block drop all probability 20%\n"
      "block drop all probability 50%\n"
      "block drop all probability 33.3333%\n"
-     "block drop all\n",
+     "block drop all probability 100%\n"
+     "block drop all probability 0%\n"
+     "block drop all probability 100%\n",
      nullptr},
+    {"WhatPfTakesForNone",
+     "pass tos 0\n"
+     "pass tos 0x00\n"
+     "pass keep state (max 0)\n"
+     "pass label \"\"\n"
+     "match set tos 0",
+     "pass all flags S/SA\n"
+     "pass all flags S/SA\n"
+     "pass all flags S/SA\n"
+     "pass all flags S/SA\n"
+     "match all set (tos 0x00)\n",
+     "pass all flags S/SA keep state\n"
+     "pass all flags S/SA keep state\n"
+     "pass all flags S/SA keep state\n"
+     "pass all flags S/SA keep state\n"
+     "match all set ( tos 0x00 )\n"},
     {"Prio",
      "pass prio 0\n"
      "pass prio 7",

@@ -112,6 +112,40 @@ TEST(MergePolicy, Flushes) {
             DescribePolicy(Flushed(old, {.anchor = {}, .rules = false})));
 }
 
+// FreeBSD's pfctl has an order each for rules, nat and ethernet.
+TEST(MergePolicy, FlushesOneKindOfRules) {
+  ParseInput input;
+  input.dialect = Dialect::kFreeBsd;
+  input.text =
+      "ether pass\nether anchor { ether block }\n"
+      "scrub in all\n"
+      "nat on em0 inet all -> 192.0.2.1\n"
+      "rdr on em0 inet all -> 192.0.2.2\n"
+      "anchor { block in }\npass out\n";
+  ParseResult parsed = ParsePolicy(std::move(input));
+  ASSERT_TRUE(parsed.ok()) << FormatDiagnostics(parsed.diagnostics);
+  const Policy old = std::move(parsed.policy);
+  const auto sizes = [](const Policy& policy) {
+    const Ruleset& rules = policy.main.rules;
+    return std::vector<size_t>{rules.ether.size(), rules.nat.size(),
+                               rules.rdr.size(),   rules.scrub.size(),
+                               rules.filter.size(),
+                               policy.main.children.size()};
+  };
+  using Sizes = std::vector<size_t>;
+  EXPECT_EQ(sizes(old), (Sizes{2, 1, 1, 1, 2, 2}));
+  PolicyFlush flush;
+  flush.filter = flush.ether = false;
+  EXPECT_EQ(sizes(Flushed(old, flush)), (Sizes{2, 0, 0, 1, 2, 2}));
+  flush = PolicyFlush();
+  flush.translation = flush.ether = false;
+  EXPECT_EQ(sizes(Flushed(old, flush)), (Sizes{2, 1, 1, 0, 0, 1}));
+  flush = PolicyFlush();
+  flush.translation = flush.filter = false;
+  EXPECT_EQ(sizes(Flushed(old, flush)), (Sizes{0, 1, 1, 1, 2, 1}));
+  EXPECT_EQ(sizes(Flushed(old, {})), (Sizes{0, 0, 0, 0, 0, 0}));
+}
+
 TEST(MergePolicy, PartsOfAText) {
   const Policy old = ReadPolicy(
       "set limit states 700\ntable <t> persist { 192.0.2.1 }\n"

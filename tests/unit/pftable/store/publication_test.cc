@@ -99,7 +99,7 @@ TEST_F(PublicationTest, EachPacketIsJudgedByOneGeneration) {
             Evaluate(generation,
                      {.packet = info, .interface = port, .received_on = port},
                      counters);
-        CountPacket(generation, verdict, Direction::kIn, info.ip_length,
+        CountPacket(generation, verdict, Direction::kIn, info,
                     verdict.action == VerdictAction::kPass, counters);
         return verdict.action;
       };
