@@ -1,17 +1,21 @@
-// Flows that a helper expects: a TFTP server answers a request from a port of
-// its own choice, and the packet that comes from there belongs to the request.
+// Flows that are expected because of another one: a TFTP server answers a
+// request from a port of its own choice, and the packet that comes from there
+// belongs to the request; an SCTP host has other addresses than the one that
+// it is met at (sctp_multihome.h).
 //
 // One small table of fixed capacity for all workers, because the flow that is
 // expected may be owned by another worker than its parent. Asking whether it
 // is empty costs one relaxed load; everything else is a short critical section
 // under a spinlock, entered on state misses and by helpers only.
 //
-// The key of an expectation is its parent's flow key with the server's port
+// The key of a TFTP expectation is its parent's flow key with the server's port
 // wild: the child is judged in the direction opposite to its parent's, comes
 // from the server and goes to the client's address and port. A packet from the
 // parent's own server port never matches, so that no expectation covers its
 // parent's tuple (that packet finds the parent's state; were it gone, the
 // expectation would be gone with it).
+//
+// An SCTP expectation names both ends, and either may send first.
 //
 // A `FamilyRecord` stands for each parent that has expectations or children.
 // Workers know parents of other workers by it alone, as record number and id:
@@ -23,6 +27,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -34,6 +39,12 @@
 namespace sluice {
 
 inline constexpr uint32_t kMaxFamilyChildren = 4;
+// Of one SCTP association, at one judgement: flows that are expected, and
+// children alive.
+inline constexpr uint32_t kMaxSctpPaths = 32;
+// How long another path of an association is waited for: pf's first timeout of
+// a state that it would make at once.
+inline constexpr uint32_t kSctpTimeToLive = 120000;
 // How long a child's client has to be silent, in ticks, until the child may
 // lose its place.
 inline constexpr uint32_t kChildIdle = 1000;
@@ -83,10 +94,30 @@ enum class ExpectResult : uint8_t {
   kBadParent,      // no parent, or one that is not UDP
 };
 
+// What a flow's first packet will be. Addresses as in PacketInfo, ports raw.
+struct ExpectedFlow {
+  uint8_t proto = 0;
+  Family family = Family::kNone;
+  // Where that packet will be judged. Of SCTP: where one from `source` would.
+  Direction direction = Direction::kIn;
+  std::array<uint8_t, 16> source{};
+  std::array<uint8_t, 16> destination{};
+  uint16_t source_port = 0;  // 0: any
+  uint16_t destination_port = 0;
+  uint16_t not_from = 0;     // the parent's, from which no child comes
+  // Whose share it takes (expectation_shares.h).
+  std::array<uint8_t, 16> owner{};
+  // SCTP: the tags that packets from `source` and from `destination` bear; 0 is
+  // unknown.
+  std::array<uint32_t, 2> tag{};
+};
+
 // What the first packet of an expected flow gets.
 struct ExpectedChild {
   ParentReference parent;
-  StateTemplate values;  // the parent's
+  StateTemplate values;  // the parent's, or what its rules said
+  // SCTP: by the child's Peer; 0 is unknown.
+  std::array<uint32_t, 2> tag{};
 };
 
 // An expectation as values. Host order.
@@ -178,6 +209,20 @@ class ExpectationTable {
                    const ParentReference& parent, const StateTemplate& values,
                    Tick now, uint16_t* record);
 
+  // Arms any flow that a parent of the same protocol may expect.
+  ExpectResult Arm(const ExpectedFlow& flow, const ParentReference& parent,
+                   const StateTemplate& values, Tick now, uint16_t* record);
+
+  // SCTP. The addresses that are expected of a family at the end of its flow
+  // keys, each once; how many there are.
+  uint32_t AddressesOf(uint16_t record, StateId parent, int end,
+                       std::span<std::array<uint8_t, 16>> addresses);
+  // The tag that packets of the family from this end bear is known by now.
+  void LearnTag(uint16_t record, StateId parent, int end, uint32_t tag);
+  // The peer at this end has given up the address.
+  void Forget(uint16_t record, StateId parent, int end,
+              const std::array<uint8_t, 16>& address);
+
   // For a packet that has no state: takes the expectation that it fulfils.
   // One-shot: of two workers with such packets one gets it. The child counts as
   // alive from here on: give it to StateTable::Insert(), which says ChildGone()
@@ -238,6 +283,10 @@ class ExpectationTable {
                          uint16_t client_port,
                          const std::array<uint8_t, 16>& server,
                          uint16_t server_port, Family family, uint8_t proto,
+                         const ParentReference& parent,
+                         const StateTemplate& values, Tick now,
+                         uint16_t* record);
+  ExpectResult ArmLocked(const ExpectedFlow& flow,
                          const ParentReference& parent,
                          const StateTemplate& values, Tick now,
                          uint16_t* record);

@@ -35,7 +35,7 @@ bool ExpectationTable::List(uint32_t* cursor, uint32_t budget, Tick now,
          .filter = family.filter,
          .direction = family.direction,
          .interface = e.interface,
-         .proto = protocol::kUdp,
+         .proto = target.proto,
          .client = Address::FromBytes(target.family, target.client.data()),
          .server =
              Address::FromBytes(target.family, e.server.address.data()),
@@ -57,7 +57,7 @@ ExpectResult ExpectationTable::ReserveFamily(const ParentReference& parent,
   }
   const std::lock_guard guard(impl_->lock);
   if (!impl_->HasRecordFor(parent.filter)) return ExpectResult::kFull;
-  *record = impl_->MakeRecord(parent);
+  *record = impl_->MakeRecord(parent, protocol::kUdp);
   FamilyRecord& family = impl_->records[*record];
   for (uint32_t i = 0; i < children; ++i) family.seats[i].taken = true;
   return ExpectResult::kArmed;
@@ -80,13 +80,16 @@ ExpectResult ExpectationTable::ReserveExpectation(
   for (uint32_t i = family->first; i != kNone; i = impl_->entries[i].sibling) {
     if (impl_->entries[i].target == target) return ExpectResult::kRearmed;
   }
-  const ExpectResult room = impl_->MakeRoom(target, false);
+  const Impl::Owner owner = {.address = target.client,
+                             .family = target.family,
+                             .filter = target.filter};
+  const ExpectResult room = impl_->MakeRoom(owner, false);
   if (room != ExpectResult::kArmed) return room;
   const uint32_t i = impl_->Place(
       target,
       {.address = expected.server.bytes,
        .parent_port = Be16(expected.server_port).raw()},
-      expected.interface, expected.values, record);
+      owner, expected.interface, expected.values, record);
   // What remains, until it is known from when on.
   impl_->entries[i].expires =
       std::min(expected.expires_in, impl_->options.time_to_live);
@@ -105,7 +108,7 @@ void ExpectationTable::CommitFamily(uint16_t record, StateId parent,
     e.pending = false;
     e.expires += now;
     impl_->InsertByAge(i);
-    impl_->shares.Add(i, Impl::OwnerOf(e.target));
+    impl_->shares.Add(i, Impl::OwnerOf(e));
     impl_->At(e.target.filter).in_use.Add(1);
     ++impl_->live;
   }

@@ -44,14 +44,29 @@ struct Target {
   uint16_t client_port = 0;  // network order, as all ports here
   uint16_t filter = 0;
   Family family = Family::kNone;
-  Direction direction = Direction::kIn;  // of the child
+  Direction direction = Direction::kIn;  // of the child; SCTP: kBoth
+  uint8_t proto = protocol::kUdp;
 
   friend bool operator==(const Target&, const Target&) = default;
 };
 
 struct Server {
   std::array<uint8_t, 16> address{};
+  uint16_t port = 0;         // 0: any
   uint16_t parent_port = 0;  // not to come from there
+
+  friend bool operator==(const Server&, const Server&) = default;
+};
+
+// A packet as expectations are compared with it.
+struct Arrival {
+  Target target;
+  std::array<uint8_t, 16> from{};
+  uint16_t from_port = 0;
+  uint16_t interface = 0;
+  // SCTP: the end that sends it, with this tag.
+  size_t sender = 0;
+  uint32_t tag = 0;
 };
 
 struct Expectation {
@@ -68,6 +83,19 @@ struct Expectation {
   uint16_t interface = 0;  // with kStateIfBound
   // Reserved: not in the list by age, and met by nobody.
   bool pending = false;
+  std::array<uint8_t, 16> owner{};
+  std::array<uint32_t, 2> tag{};  // SCTP, by the end that bears it
+
+  // SCTP: the address at an end of the flow's key.
+  const std::array<uint8_t, 16>& AtEnd(int end) const {
+    return end == 0 ? target.client : server.address;
+  }
+};
+
+// What lives for equally long, the oldest first.
+struct AgeList {
+  uint32_t oldest = kNone;
+  uint32_t newest = kNone;
 };
 
 // The place of one child among those that its parent may have.
@@ -83,7 +111,14 @@ struct FamilyRecord {
   Direction direction = Direction::kIn;
   uint32_t first = kNone;
   uint32_t next_free = kNone;
+  uint8_t proto = protocol::kUdp;
+  // Children without seats.
+  uint32_t counted = 0;
   std::array<ChildSeat, kMaxFamilyChildren> seats{};
+
+  // Whether its children are known one by one, so that an idle one can make
+  // room.
+  bool has_seats() const { return proto == protocol::kUdp; }
 
   // A taken seat with this id, or nullptr.
   ChildSeat* SeatOf(StateId child) {
@@ -93,7 +128,7 @@ struct FamilyRecord {
     return nullptr;
   }
   uint32_t children() const {
-    uint32_t count = 0;
+    uint32_t count = counted;
     for (const ChildSeat& seat : seats) count += seat.taken ? 1 : 0;
     return count;
   }
@@ -133,6 +168,9 @@ struct ExpectationTable::Impl {
   using Spinlock = internal::Spinlock;
   using Target = internal::Target;
   using Server = internal::Server;
+  using Arrival = internal::Arrival;
+  using AgeList = internal::AgeList;
+  using Owner = internal::ExpectationShares::Owner;
   using Expectation = internal::Expectation;
   using FamilyRecord = internal::FamilyRecord;
   using Source = internal::Source;
@@ -185,30 +223,31 @@ struct ExpectationTable::Impl {
     return Slot(t.client, uint64_t{t.client_port} |
                               uint64_t{t.filter} << 16 |
                               static_cast<uint64_t>(t.family) << 32 |
-                              static_cast<uint64_t>(t.direction) << 40);
+                              static_cast<uint64_t>(t.direction) << 40 |
+                              uint64_t{t.proto} << 48);
   }
-  uint32_t SourceSlot(const Target& t) const {
-    return Slot(t.client, uint64_t{t.filter} << 16 |
-                              static_cast<uint64_t>(t.family) << 32);
+  uint32_t SourceSlot(const Owner& o) const {
+    return Slot(o.address, uint64_t{o.filter} << 16 |
+                               static_cast<uint64_t>(o.family) << 32);
   }
 
-  uint32_t FindSource(const Target& t) const {
-    uint32_t i = source_heads[SourceSlot(t)];
-    while (i != kNone && !(sources[i].address == t.client &&
-                           sources[i].family == t.family &&
-                           sources[i].filter == t.filter)) {
+  uint32_t FindSource(const Owner& o) const {
+    uint32_t i = source_heads[SourceSlot(o)];
+    while (i != kNone && !(sources[i].address == o.address &&
+                           sources[i].family == o.family &&
+                           sources[i].filter == o.filter)) {
       i = sources[i].next;
     }
     return i;
   }
   // There are as many source nodes as expectations, so one is free.
-  uint32_t MakeSource(const Target& t) {
+  uint32_t MakeSource(const Owner& o) {
     const uint32_t i = free_source;
     free_source = sources[i].next;
-    uint32_t& head = source_heads[SourceSlot(t)];
-    sources[i] = {.address = t.client,
-                  .family = t.family,
-                  .filter = t.filter,
+    uint32_t& head = source_heads[SourceSlot(o)];
+    sources[i] = {.address = o.address,
+                  .family = o.family,
+                  .filter = o.filter,
                   .count = 0,
                   .next = head};
     head = i;
@@ -217,23 +256,32 @@ struct ExpectationTable::Impl {
   void DropFromSource(const Expectation& e) {
     Source& source = sources[e.source];
     if (--source.count != 0) return;
-    uint32_t* link = &source_heads[SourceSlot(e.target)];
+    uint32_t* link = &source_heads[SourceSlot(OwnerOf(e))];
     while (*link != e.source) link = &sources[*link].next;
     *link = source.next;
     source.next = free_source;
     free_source = e.source;
   }
 
+  AgeList& AgesOf(const Expectation& e) {
+    return ages[e.target.proto == protocol::kSctp ? 1 : 0];
+  }
+  uint32_t LifeOf(const Target& target) const {
+    return target.proto == protocol::kSctp ? kSctpTimeToLive
+                                           : options.time_to_live;
+  }
   void Append(uint32_t i) {
-    entries[i].older = newest;
+    AgeList& list = AgesOf(entries[i]);
+    entries[i].older = list.newest;
     entries[i].newer = kNone;
-    (newest == kNone ? oldest : entries[newest].newer) = i;
-    newest = i;
+    (list.newest == kNone ? list.oldest : entries[list.newest].newer) = i;
+    list.newest = i;
   }
   void Unlink(uint32_t i) {
     const Expectation& e = entries[i];
-    (e.older == kNone ? oldest : entries[e.older].newer) = e.newer;
-    (e.newer == kNone ? newest : entries[e.newer].older) = e.older;
+    AgeList& list = AgesOf(e);
+    (e.older == kNone ? list.oldest : entries[e.older].newer) = e.newer;
+    (e.newer == kNone ? list.newest : entries[e.newer].older) = e.older;
   }
 
   FamilyRecord* RecordOf(uint16_t number, StateId parent) {
@@ -285,18 +333,31 @@ struct ExpectationTable::Impl {
     return count;
   }
 
+  uint32_t MostChildren(uint8_t proto) const {
+    return proto == protocol::kSctp ? kMaxSctpPaths
+                                    : options.children_per_parent;
+  }
+
   ExpectResult Arm(const Target& target, const Server& server,
+                   const std::array<uint8_t, 16>& owner,
+                   const std::array<uint32_t, 2>& tag,
                    const ParentReference& parent, const StateTemplate& values,
                    Tick now, uint16_t* number) {
     FamilyRecord* record = RecordOf(parent.record, parent.handle.id);
     *number = parent.record;
+    uint32_t siblings = 0;
     if (record != nullptr) {
       for (uint32_t i = record->first; i != kNone; i = entries[i].sibling) {
-        if (!(entries[i].target == target)) continue;
-        entries[i].expires = now + options.time_to_live;
+        ++siblings;
+        if (!(entries[i].target == target) ||
+            !(entries[i].server == server)) {
+          continue;
+        }
+        entries[i].expires = now + LifeOf(target);
+        entries[i].tag = tag;
         if (entries[i].pending) {
           entries[i].pending = false;
-          shares.Add(i, OwnerOf(target));
+          shares.Add(i, OwnerOf(entries[i]));
           At(target.filter).in_use.Add(1);
           ++live;
         } else {
@@ -307,24 +368,29 @@ struct ExpectationTable::Impl {
         At(parent.filter).rearmed.Add(1);
         return ExpectResult::kRearmed;
       }
-      if (record->children() >= options.children_per_parent &&
-          !LetIdleChildGo(record, now)) {
+      const bool full = target.proto == protocol::kSctp &&
+                        siblings >= kMaxSctpPaths;
+      if (full || (record->children() >= MostChildren(target.proto) &&
+                   !LetIdleChildGo(record, now))) {
         At(parent.filter).refused_children.Add(1);
         return ExpectResult::kChildLimit;
       }
     }
-    const ExpectResult room = MakeRoom(target, record == nullptr);
+    const Owner who = {
+        .address = owner, .family = target.family, .filter = target.filter};
+    const ExpectResult room = MakeRoom(who, record == nullptr);
     if (room != ExpectResult::kArmed) {
       if (record != nullptr) FreeRecordIfUnused(parent.record);
       return room;
     }
-    if (record == nullptr) *number = MakeRecord(parent);
-    const uint32_t i = Place(target, server, parent.interface, values,
+    if (record == nullptr) *number = MakeRecord(parent, target.proto);
+    const uint32_t i = Place(target, server, who, parent.interface, values,
                              *number);
-    entries[i].expires = now + options.time_to_live;
+    entries[i].expires = now + LifeOf(target);
     entries[i].pending = false;
+    entries[i].tag = tag;
     Append(i);
-    shares.Add(i, OwnerOf(target));
+    shares.Add(i, who);
     At(target.filter).in_use.Add(1);
     ++live;
     At(parent.filter).armed.Add(1);
@@ -348,32 +414,32 @@ struct ExpectationTable::Impl {
     At(record->filter).children_replaced.Add(1);
     return true;
   }
-  static internal::ExpectationShares::Owner OwnerOf(const Target& target) {
-    return {.address = target.client,
-            .family = target.family,
-            .filter = target.filter};
+  static Owner OwnerOf(const Expectation& e) {
+    return {.address = e.owner,
+            .family = e.target.family,
+            .filter = e.target.filter};
   }
 
   // kArmed: there is room for one more of that source, if need be because
   // another source's oldest has given way.
-  ExpectResult MakeRoom(const Target& target, bool new_record) {
-    const uint32_t source = FindSource(target);
+  ExpectResult MakeRoom(const Owner& owner, bool new_record) {
+    const uint32_t source = FindSource(owner);
     if (source != kNone && sources[source].count >= options.per_source) {
-      At(target.filter).refused_source.Add(1);
+      At(owner.filter).refused_source.Add(1);
       return ExpectResult::kSourceLimit;
     }
     // The victim takes an entry along, and its record if that is all that the
     // family had.
-    for (int victims = 0; !HasRoomFor(target.filter, new_record); ++victims) {
-      const uint32_t victim = target.filter < uses.size() && victims < 2
-                                  ? shares.Victim(OwnerOf(target))
+    for (int victims = 0; !HasRoomFor(owner.filter, new_record); ++victims) {
+      const uint32_t victim = owner.filter < uses.size() && victims < 2
+                                  ? shares.Victim(owner)
                                   : kNone;
       if (victim == kNone) {
-        At(target.filter).refused_full.Add(1);
+        At(owner.filter).refused_full.Add(1);
         return ExpectResult::kFull;
       }
       Free(victim);
-      At(target.filter).displaced.Add(1);
+      At(owner.filter).displaced.Add(1);
     }
     return ExpectResult::kArmed;
   }
@@ -387,13 +453,14 @@ struct ExpectationTable::Impl {
            uses[filter].records < records.size() - used_records;
   }
   // There is a free one.
-  uint16_t MakeRecord(const ParentReference& parent) {
+  uint16_t MakeRecord(const ParentReference& parent, uint8_t proto) {
     const auto number = static_cast<uint16_t>(free_record);
     FamilyRecord& record = records[number];
     free_record = record.next_free;
     record = {.parent = parent.handle,
               .filter = parent.filter,
-              .direction = parent.direction};
+              .direction = parent.direction,
+              .proto = proto};
     ++uses[parent.filter].records;
     At(parent.filter).families.Add(1);
     ++used_records;
@@ -402,10 +469,10 @@ struct ExpectationTable::Impl {
   // Puts a new one where packets look; there is room. Neither its time nor its
   // place by age is set.
   uint32_t Place(const Target& target, const Server& server,
-                 uint16_t interface, const StateTemplate& values,
-                 uint16_t number) {
-    uint32_t source = FindSource(target);
-    if (source == kNone) source = MakeSource(target);
+                 const Owner& owner, uint16_t interface,
+                 const StateTemplate& values, uint16_t number) {
+    uint32_t source = FindSource(owner);
+    if (source == kNone) source = MakeSource(owner);
     ++sources[source].count;
     const uint32_t i = free_entry;
     Expectation& e = entries[i];
@@ -413,6 +480,8 @@ struct ExpectationTable::Impl {
     uint32_t& head = heads[SlotOf(target)];
     e.target = target;
     e.server = server;
+    e.owner = owner.address;
+    e.tag = {};
     e.record = number;
     e.source = source;
     e.hash_next = head;
@@ -427,21 +496,23 @@ struct ExpectationTable::Impl {
   }
   // Into the list by age, which ascends by the end of their time.
   void InsertByAge(uint32_t i) {
-    uint32_t before = newest;
+    AgeList& list = AgesOf(entries[i]);
+    uint32_t before = list.newest;
     while (before != kNone &&
            TickDiff(entries[before].expires, entries[i].expires) > 0) {
       before = entries[before].older;
     }
-    const uint32_t after = before == kNone ? oldest : entries[before].newer;
+    const uint32_t after =
+        before == kNone ? list.oldest : entries[before].newer;
     entries[i].older = before;
     entries[i].newer = after;
-    (before == kNone ? oldest : entries[before].newer) = i;
-    (after == kNone ? newest : entries[after].older) = i;
+    (before == kNone ? list.oldest : entries[before].newer) = i;
+    (after == kNone ? list.newest : entries[after].older) = i;
   }
 
   // The expectation that this packet fulfils.
-  uint32_t Find(const Target& target, const PacketInfo& info,
-                uint16_t interface, Tick now) {
+  uint32_t Find(const Arrival& arrival, Tick now) {
+    const Target& target = arrival.target;
     bool stranger = false;
     uint32_t i = heads[SlotOf(target)];
     while (i != kNone) {
@@ -451,11 +522,16 @@ struct ExpectationTable::Impl {
         if (TickDiff(now, e.expires) >= 0) {
           Free(i);
           At(target.filter).expired.Add(1);
-        } else if (e.server.address != info.source ||
-                   (e.values.has(kStateIfBound) && e.interface != interface)) {
+        } else if (e.server.address != arrival.from ||
+                   (e.server.port != 0 && e.server.port != arrival.from_port) ||
+                   (e.tag[arrival.sender] != 0 &&
+                    e.tag[arrival.sender] != arrival.tag) ||
+                   (e.values.has(kStateIfBound) &&
+                    e.interface != arrival.interface)) {
           stranger = true;
-        } else if (e.server.parent_port != info.source_port.raw()) {
-          if (records[e.record].children() < options.children_per_parent) {
+        } else if (e.server.parent_port == 0 ||
+                   e.server.parent_port != arrival.from_port) {
+          if (records[e.record].children() < MostChildren(target.proto)) {
             return i;
           }
           At(target.filter).refused_children.Add(1);
@@ -480,8 +556,7 @@ struct ExpectationTable::Impl {
   uint32_t free_entry = kNone;
   uint32_t free_record = kNone;
   uint32_t free_source = kNone;
-  uint32_t oldest = kNone;
-  uint32_t newest = kNone;
+  std::array<AgeList, 2> ages;
   uint32_t used_entries = 0;  // the pending ones too
   uint32_t used_records = 0;
   uint32_t live = 0;

@@ -458,7 +458,12 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
           NewOffset(state, 0, info.sequence, now);
     }
   } else if (info.proto == protocol::kSctp) {
-    InitSctp(info, &hot);
+    result.addresses = InitSctp(info, mbuf, &hot);
+    for (size_t peer = 0; child != nullptr && peer < 2; ++peer) {
+      if (child->tag[peer] == 0) continue;
+      hot.window[peer].low = child->tag[peer];
+      hot.scale[peer] |= kPeerSeen;
+    }
   } else if (!IsIcmp(info.proto)) {
     hot.phase[0] = static_cast<uint8_t>(DatagramPhase::kSingle);
   }
@@ -561,12 +566,32 @@ void StateTable::Remove(StateIndex state) {
 void StateTable::TieChild(StateIndex state, Tick now) {
   StateHot& hot = entries_.hot(state);
   const StateCold& cold = entries_.cold(state);
-  if (options_.tftp_helper) hot.flags |= kEntryHelper;
+  if (options_.tftp_helper && hot.key.proto == protocol::kUdp) {
+    hot.flags |= kEntryHelper;
+  }
   if (cold.family_record == kNoFamilyRecord) return;
   hot.flags |= kEntryRelated;
   if (expectations_ != nullptr) {
     expectations_->ChildMade(cold.family_record, cold.parent_id, cold.id, now);
   }
+}
+
+void StateTable::CloseSctp(StateIndex state, Peer peer, Tick now) {
+  StateHot& hot = entries_.hot(state);
+  const auto who = static_cast<size_t>(peer);
+  constexpr auto kClosing = static_cast<uint8_t>(TcpPhase::kClosing);
+  if (hot.key.proto != protocol::kSctp || hot.phase[who] >= kClosing) return;
+  hot.phase[who] = kClosing;
+  hot.timeout = Timeout::kSctpClosing;
+  Requeue(state, now);
+}
+
+bool StateTable::AllowsRelated(StateIndex state) const {
+  const RuleRecord* const rule =
+      sink_ != nullptr ? sink_->RuleOf(entries_.hot(state).key.filter,
+                                       entries_.cold(state).rule_slot)
+                       : nullptr;
+  return rule != nullptr && rule->allow_related;
 }
 
 void StateTable::FinishChild(StateIndex state, Tick now) {

@@ -94,6 +94,8 @@ struct StepResult {
   bool helper = false;
   // `log (all)`.
   bool log = false;
+  // SCTP: it says what addresses its sender has.
+  bool addresses = false;
   // With kPass: the packet goes on with these numbers (ShiftSequence).
   SequenceShift shift;
   // Of the answer with kChallengeAck and kReset, host order; a RST has no ACK.
@@ -105,6 +107,8 @@ struct InsertResult {
   StateIndex state = kNoState;
   // Without a state: kStateLimit or kStateInsert.
   DropReason reason = DropReason::kStateLimit;
+  // With a state: as in StepResult.
+  bool addresses = false;
   // With a state: the packet goes on with these numbers,
   SequenceShift shift;
   // or it is a SYN that is answered instead.
@@ -250,6 +254,10 @@ class StateTable {
   // For helpers. A child's transfer is over: it is its parent's child only by
   // name, and ends `kFinishedLife` after its last packet.
   void FinishChild(StateIndex state, Tick now);
+  // An SCTP peer has given up the address that it has in this state.
+  void CloseSctp(StateIndex state, Peer peer, Tick now);
+  // Its rule has `allow-related`.
+  bool AllowsRelated(StateIndex state) const;
   // The last packet was none that prolongs the state.
   void SetLastSeen(StateIndex state, Tick when) {
     entries_.hot(state).last_seen = when;

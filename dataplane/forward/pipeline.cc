@@ -371,6 +371,7 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
       ScrubTcp(states_.mutable_entries().scrub(state), burst_->infos[i],
                *burst_->mbufs[i], MomentOf(state, judgement), SecretBits());
     }
+    if (step.addresses) [[unlikely]] FollowSctp(state, i, judgement);
     if (step.helper &&
         RunTftpHelper(states_, state, info, mbuf, judgement.where,
                       judgement.now, expectations_) == HelperVerdict::kReuse) {

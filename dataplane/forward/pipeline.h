@@ -43,6 +43,7 @@ class StateTable;
 class TranslationDirectory;
 struct TranslationMatch;
 struct ExpectedChild;
+struct ParentReference;
 struct ProxyOrder;
 struct TcpSegment;
 struct StepResult;
@@ -244,6 +245,16 @@ class Pipeline {
   bool Admit(uint32_t i, const StateTemplate& values,
              const ExpectedChild* child, const PacketInfo* translated,
              const Judgement& judgement);
+
+  // Expects the other paths of an SCTP association, of whose addresses a packet
+  // that passed by this state has told (pipeline_sctp.cc).
+  void FollowSctp(StateIndex state, uint32_t i, const Judgement& judgement);
+  bool ArmSctp(const PacketInfo& path, StateIndex state, uint32_t i,
+               const std::array<uint32_t, 2>& tag, ParentReference* parent,
+               const Judgement& judgement);
+  // What the rules let such a path have. False: nothing.
+  bool AskForPath(const PacketInfo& path, uint32_t i,
+                  const Judgement& judgement, StateTemplate* values);
 
   // Drops it before it is judged.
   void TakeFragment(uint32_t i, DropReason reason);

@@ -223,6 +223,7 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
              *burst_->mbufs[i], MomentOf(inserted.state, judgement),
              SecretBits());
   }
+  if (inserted.addresses) FollowSctp(inserted.state, i, judgement);
   if (states_.entries().hot(inserted.state).flags & kEntryHelper) {
     RunTftpHelper(states_, inserted.state, info, mbuf, judgement.where,
                   judgement.now, expectations_);
