@@ -117,7 +117,7 @@ ExpectResult ExpectationTable::ArmLocked(const ExpectedFlow& flow,
     }
   }
   const ExpectResult result =
-      impl_->Arm(target, server, flow.owner, tag, parent, values, now, record);
+      impl_->Arm(target, server, flow, tag, parent, values, now, record);
   Publish();
   return result;
 }
@@ -206,6 +206,7 @@ bool ExpectationTable::Take(const PacketInfo& info, const JudgePoint& where,
                      .has_parent = false,
                      .record = e.record};
     child->values = e.values;
+    child->after = e.after;
     child->tag = {e.tag[arrival.sender], e.tag[arrival.sender ^ 1]};
     if (record.has_seats()) {
       *record.FreeSeat(impl_->options.children_per_parent) = {

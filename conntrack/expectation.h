@@ -94,6 +94,17 @@ enum class ExpectResult : uint8_t {
   kBadParent,      // no parent, or one that is not UDP
 };
 
+// What a translated parent makes of a child's packets: the other ends of its
+// first one as it goes on. Ports raw.
+struct ExpectedEnds {
+  Family family = Family::kNone;  // kNone: they go on as they are
+  std::array<uint8_t, 16> source{};  // its port stays, if it can
+  std::array<uint8_t, 16> destination{};
+  uint16_t destination_port = 0;
+
+  friend bool operator==(const ExpectedEnds&, const ExpectedEnds&) = default;
+};
+
 // What a flow's first packet will be. Addresses as in PacketInfo, ports raw.
 struct ExpectedFlow {
   uint8_t proto = 0;
@@ -110,6 +121,7 @@ struct ExpectedFlow {
   // SCTP: the tags that packets from `source` and from `destination` bear; 0 is
   // unknown.
   std::array<uint32_t, 2> tag{};
+  ExpectedEnds after{};
 };
 
 // What the first packet of an expected flow gets.
@@ -118,6 +130,7 @@ struct ExpectedChild {
   StateTemplate values;  // the parent's, or what its rules said
   // SCTP: by the child's Peer; 0 is unknown.
   std::array<uint32_t, 2> tag{};
+  ExpectedEnds after{};
 };
 
 // An expectation as values. Host order.
@@ -131,6 +144,7 @@ struct ExpectationRecord {
   Address server;
   uint16_t client_port = 0;
   uint16_t server_port = 0;  // the parent's, from which no child comes
+  ExpectedEnds after{};
   uint32_t expires_in = 0;   // ticks
   StateTemplate values;
 };

@@ -41,6 +41,7 @@ bool ExpectationTable::List(uint32_t* cursor, uint32_t budget, Tick now,
              Address::FromBytes(target.family, e.server.address.data()),
          .client_port = Be16::FromRaw(target.client_port).host(),
          .server_port = Be16::FromRaw(e.server.parent_port).host(),
+         .after = e.after,
          .expires_in = static_cast<uint32_t>(remaining),
          .values = e.values});
   }
@@ -94,6 +95,7 @@ ExpectResult ExpectationTable::ReserveExpectation(
   impl_->entries[i].expires =
       std::min(expected.expires_in, impl_->options.time_to_live);
   impl_->entries[i].pending = true;
+  impl_->entries[i].after = expected.after;
   return ExpectResult::kArmed;
 }
 

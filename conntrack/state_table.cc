@@ -494,7 +494,9 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
       }
     }
   } else if (options_.tftp_helper && info.proto == protocol::kUdp &&
-             info.destination_port == Be16(kTftpPort)) {
+             (info.destination_port == Be16(kTftpPort) ||
+              (translated != nullptr &&
+               translated->destination_port == Be16(kTftpPort)))) {
     hot.flags |= kEntryHelper;
   }
 

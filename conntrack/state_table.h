@@ -127,6 +127,13 @@ struct IcmpErrorResult {
   PacketInfo inner;
 };
 
+// The two ends of a state, by Peer; ports raw.
+struct StateEnds {
+  Family family = Family::kNone;
+  std::array<std::array<uint8_t, 16>, 2> address{};
+  std::array<uint16_t, 2> port{};
+};
+
 // What becomes of a wish to link a child to its parent.
 enum class LinkResult : uint8_t {
   kLinked,
@@ -203,6 +210,11 @@ class StateTable {
   // other side of the translation: nobody has that flow, on any worker.
   bool IsFree(const PacketInfo& translated, const rte_mbuf& mbuf,
               const JudgePoint& where) const;
+
+  // The ends of a state as its first packet came, and as it went on: the same
+  // unless it is translated.
+  StateEnds EndsOf(StateIndex state) const;
+  StateEnds EndsBeyond(StateIndex state) const;
 
   // Rewrites a packet that passes by a translated state, as it leaves the
   // other side.

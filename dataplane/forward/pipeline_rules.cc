@@ -131,7 +131,19 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
     if (expectations_.Take(info, judgement.where, judgement.now, &child)) {
       rules_[i] = kNoRule;
       if (child.values.tag != kNoTag) tags_[i] = child.values.tag;
-      return Admit(i, child.values, &child, nullptr, judgement) &&
+      PacketInfo beyond = info;
+      const bool translated = child.after.family != Family::kNone;
+      if (translated) {
+        translator_.Begin(*burst_->mbufs[i], judgement.where);
+        if (!translator_.Follow(child.after, &beyond)) {
+          expectations_.ChildGone(child.parent.record, child.parent.handle.id,
+                                  0);
+          Drop(i, DropReason::kMapFailed);
+          return false;
+        }
+      }
+      return Admit(i, child.values, &child, translated ? &beyond : nullptr,
+                   judgement) &&
              Finish(i, child.values.actions);
     }
   }
