@@ -20,8 +20,11 @@ namespace {
 
 // The packets that an expectation may be about at all.
 bool MayBeExpected(const PacketInfo& info) {
-  return (info.proto == protocol::kUdp || info.proto == protocol::kSctp) &&
-         !info.has(kFragment);
+  if (info.has(kFragment)) return false;
+  return info.proto == protocol::kTcp
+             ? (info.tcp_flags & (kTcpSyn | kTcpAck | kTcpRst | kTcpFin)) ==
+                   kTcpSyn
+             : info.proto == protocol::kUdp || info.proto == protocol::kSctp;
 }
 
 // Of SCTP the ends are those of the flow's key, so that either peer's packet
@@ -63,7 +66,7 @@ ExpectResult ExpectationTable::ArmTarget(
     Tick now, uint16_t* record) {
   const std::lock_guard guard(impl_->lock);
   if (proto != protocol::kUdp) {
-    impl_->At(parent.filter).refused_parent.Add(1);
+    impl_->At(parent.filter, protocol::kUdp).refused_parent.Add(1);
     return ExpectResult::kBadParent;
   }
   return ArmLocked({.proto = proto,
@@ -90,11 +93,11 @@ ExpectResult ExpectationTable::ArmLocked(const ExpectedFlow& flow,
                                          const StateTemplate& values, Tick now,
                                          uint16_t* record) {
   if (!parent.handle.IsSet()) {
-    impl_->At(parent.filter).refused_parent.Add(1);
+    impl_->At(parent.filter, flow.proto).refused_parent.Add(1);
     return ExpectResult::kBadParent;
   }
   if (parent.has_parent) {
-    impl_->At(parent.filter).refused_grandchild.Add(1);
+    impl_->At(parent.filter, flow.proto).refused_grandchild.Add(1);
     return ExpectResult::kGrandchild;
   }
   Target target = {.client = flow.destination,
@@ -159,7 +162,7 @@ void ExpectationTable::Forget(uint16_t record, StateId parent, int end,
   while (i != kNone) {
     const uint32_t next = impl_->entries[i].sibling;
     if (impl_->entries[i].AtEnd(end) == address) {
-      impl_->At(found->filter).dropped_early.Add(1);
+      impl_->At(found->filter, found->proto).dropped_early.Add(1);
       impl_->Free(i);
     }
     i = next;
@@ -215,7 +218,7 @@ bool ExpectationTable::Take(const PacketInfo& info, const JudgePoint& where,
       ++record.counted;
     }
     impl_->Free(i);
-    impl_->At(where.filter).matched.Add(1);
+    impl_->At(where.filter, info.proto).matched.Add(1);
   }
   Publish();
   return i != kNone;
@@ -234,7 +237,7 @@ void ExpectationTable::Disarm(uint16_t record, StateId parent) {
   const std::lock_guard guard(impl_->lock);
   const FamilyRecord* found = impl_->RecordOf(record, parent);
   if (found == nullptr) return;
-  impl_->At(found->filter).dropped_early.Add(impl_->FreeAllOf(record));
+  impl_->At(found->filter, found->proto).dropped_early.Add(impl_->FreeAllOf(record));
   Publish();
 }
 
@@ -242,7 +245,7 @@ void ExpectationTable::ParentGone(uint16_t record, StateId parent) {
   const std::lock_guard guard(impl_->lock);
   const FamilyRecord* found = impl_->RecordOf(record, parent);
   if (found == nullptr) return;
-  impl_->At(found->filter).parent_gone.Add(impl_->FreeAllOf(record));
+  impl_->At(found->filter, found->proto).parent_gone.Add(impl_->FreeAllOf(record));
   Publish();
 }
 
@@ -292,20 +295,26 @@ void ExpectationTable::Expire(Tick now, uint32_t budget) {
     for (; budget > 0 && list.oldest != kNone; --budget) {
       const Expectation& e = impl_->entries[list.oldest];
       if (TickDiff(now, e.expires) < 0) break;
-      impl_->At(e.target.filter).expired.Add(1);
+      impl_->At(e.target.filter, e.target.proto).expired.Add(1);
       impl_->Free(list.oldest);
     }
   }
   Publish();
 }
 
-void ExpectationTable::CountMalformed(uint16_t filter) {
+void ExpectationTable::CountMalformed(uint16_t filter, uint8_t proto) {
   const std::lock_guard guard(impl_->lock);
-  impl_->At(filter).malformed.Add(1);
+  impl_->At(filter, proto).malformed.Add(1);
 }
 
-ExpectationStatistics ExpectationTable::statistics(uint16_t filter) const {
-  const ExpectationCounts<Counter>& counters = impl_->At(filter);
+void ExpectationTable::CountFull(uint16_t filter, uint8_t proto) {
+  const std::lock_guard guard(impl_->lock);
+  impl_->At(filter, proto).refused_full.Add(1);
+}
+
+ExpectationStatistics ExpectationTable::statistics(uint16_t filter,
+                                                   uint8_t proto) const {
+  const ExpectationCounts<Counter>& counters = impl_->At(filter, proto);
   constexpr auto kFrom = ExpectationCounts<Counter>::Fields();
   constexpr auto kTo = ExpectationStatistics::Fields();
   ExpectationStatistics statistics;
@@ -315,10 +324,12 @@ ExpectationStatistics ExpectationTable::statistics(uint16_t filter) const {
   return statistics;
 }
 
-ExpectationStatistics ExpectationTable::statistics() const {
+ExpectationStatistics ExpectationTable::StatisticsOfAll(uint8_t proto) const {
   ExpectationStatistics sum;
-  for (size_t filter = 0; filter < impl_->statistics.size(); ++filter) {
-    const ExpectationStatistics one = statistics(static_cast<uint16_t>(filter));
+  const size_t filters = impl_->statistics[Impl::HelperOf(proto)].size();
+  for (size_t filter = 0; filter < filters; ++filter) {
+    const ExpectationStatistics one =
+        statistics(static_cast<uint16_t>(filter), proto);
     for (const auto& field : ExpectationStatistics::Fields()) {
       sum.*field.value += one.*field.value;
     }

@@ -1,6 +1,7 @@
 // Flows that are expected because of another one: a TFTP server answers a
 // request from a port of its own choice, and the packet that comes from there
-// belongs to the request; an SCTP host has other addresses than the one that
+// belongs to the request; FTP's hosts name the ports of their data connections
+// (ftp.h); an SCTP host has other addresses than the one that
 // it is met at (sctp_multihome.h).
 //
 // One small table of fixed capacity for all workers, because the flow that is
@@ -42,6 +43,10 @@ inline constexpr uint32_t kMaxFamilyChildren = 4;
 // Of one SCTP association, at one judgement: flows that are expected, and
 // children alive.
 inline constexpr uint32_t kMaxSctpPaths = 32;
+// Of one FTP control connection: data connections that are expected, the last
+// ones, and those that are open.
+inline constexpr uint32_t kMaxFtpExpected = 8;
+inline constexpr uint32_t kMaxFtpTransfers = 32;
 // How long another path of an association is waited for: pf's first timeout of
 // a state that it would make at once.
 inline constexpr uint32_t kSctpTimeToLive = 120000;
@@ -166,7 +171,9 @@ struct ExpectationCounts {
   T refused_children{};
   T refused_grandchild{};
   T refused_parent{};
-  T malformed{};          // messages to a server that are none
+  // Messages to a server that are none; of FTP what names another host, a port
+  // that is not allowed, or none.
+  T malformed{};
   // Packets to an expected client port from somebody else than the server.
   T unrelated{};
   // Now: expectations, and parents that have some or have children.
@@ -285,11 +292,17 @@ class ExpectationTable {
   // Instead, when no state of the family was or will be inserted.
   void CancelFamily(uint16_t record, StateId parent);
 
-  void CountMalformed(uint16_t filter);
-  // Take no lock. Of one filter, which has been counted since the table was
-  // made, whoever had its number; and of all.
-  ExpectationStatistics statistics(uint16_t filter) const;
-  ExpectationStatistics statistics() const;
+  void CountMalformed(uint16_t filter, uint8_t proto = protocol::kUdp);
+  // A flow that a helper could not follow for want of room.
+  void CountFull(uint16_t filter, uint8_t proto);
+  // Take no lock. Of the helper for a protocol: UDP is TFTP, TCP is FTP. Of one
+  // filter, which has been counted since the table was made, whoever had its
+  // number; and of all.
+  ExpectationStatistics statistics(uint16_t filter, uint8_t proto) const;
+  ExpectationStatistics StatisticsOfAll(uint8_t proto) const;
+  ExpectationStatistics statistics() const {
+    return StatisticsOfAll(protocol::kUdp);
+  }
 
  private:
   struct Impl;

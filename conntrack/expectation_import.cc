@@ -84,7 +84,7 @@ ExpectResult ExpectationTable::ReserveExpectation(
   const Impl::Owner owner = {.address = target.client,
                              .family = target.family,
                              .filter = target.filter};
-  const ExpectResult room = impl_->MakeRoom(owner, false);
+  const ExpectResult room = impl_->MakeRoom(owner, protocol::kUdp, false);
   if (room != ExpectResult::kArmed) return room;
   const uint32_t i = impl_->Place(
       target,
@@ -111,7 +111,7 @@ void ExpectationTable::CommitFamily(uint16_t record, StateId parent,
     e.expires += now;
     impl_->InsertByAge(i);
     impl_->shares.Add(i, Impl::OwnerOf(e));
-    impl_->At(e.target.filter).in_use.Add(1);
+    impl_->At(e.target.filter, e.target.proto).in_use.Add(1);
     ++impl_->live;
   }
   Publish();

@@ -41,7 +41,9 @@ struct ExpectationTable::Impl {
         heads(std::bit_ceil(std::max(o.capacity, 16u)), kNone),
         source_heads(heads.size(), kNone),
         shares(o.capacity * 2, o.filters, FloorOf(o), s),
-        statistics(o.filters + 1) {
+        statistics{std::vector<ExpectationCounts<Counter>>(o.filters + 1),
+                   std::vector<ExpectationCounts<Counter>>(o.filters + 1),
+                   std::vector<ExpectationCounts<Counter>>(o.filters + 1)} {
     for (uint32_t i = 0; i < entries.size(); ++i) {
       entries[i].hash_next = i + 1 < entries.size() ? i + 1 : kNone;
       sources[i].next = entries[i].hash_next;
@@ -53,8 +55,14 @@ struct ExpectationTable::Impl {
     free_record = records.empty() ? kNone : 0;
   }
 
-  ExpectationCounts<Counter>& At(uint16_t filter) {
-    return statistics[std::min<size_t>(filter, statistics.size() - 1)];
+  // The counters of a helper are apart from the others'.
+  ExpectationCounts<Counter>& At(uint16_t filter, uint8_t proto) {
+    std::vector<ExpectationCounts<Counter>>& all =
+        statistics[HelperOf(proto)];
+    return all[std::min<size_t>(filter, all.size() - 1)];
+  }
+  static size_t HelperOf(uint8_t proto) {
+    return proto == protocol::kTcp ? 1 : proto == protocol::kSctp ? 2 : 0;
   }
 
   // What a source may have and count as one that has little: two judgements of
@@ -150,7 +158,7 @@ struct ExpectationTable::Impl {
     record.next_free = free_record;
     free_record = number;
     --uses[record.filter].records;
-    At(record.filter).families.TakeBack(1);
+    At(record.filter, record.proto).families.TakeBack(1);
     --used_records;
   }
 
@@ -165,7 +173,7 @@ struct ExpectationTable::Impl {
     if (!e.pending) {
       Unlink(i);
       shares.Remove(i);
-      At(e.target.filter).in_use.TakeBack(1);
+      At(e.target.filter, e.target.proto).in_use.TakeBack(1);
       --live;
     }
     --uses[e.target.filter].entries;
@@ -186,8 +194,9 @@ struct ExpectationTable::Impl {
   }
 
   uint32_t MostChildren(uint8_t proto) const {
-    return proto == protocol::kSctp ? kMaxSctpPaths
-                                    : options.children_per_parent;
+    return proto == protocol::kSctp  ? kMaxSctpPaths
+           : proto == protocol::kTcp ? kMaxFtpTransfers
+                                     : options.children_per_parent;
   }
 
   ExpectResult Arm(const Target& target, const Server& server,
@@ -211,27 +220,37 @@ struct ExpectationTable::Impl {
         if (entries[i].pending) {
           entries[i].pending = false;
           shares.Add(i, OwnerOf(entries[i]));
-          At(target.filter).in_use.Add(1);
+          At(target.filter, target.proto).in_use.Add(1);
           ++live;
         } else {
           Unlink(i);
           shares.Renew(i);
         }
         Append(i);
-        At(parent.filter).rearmed.Add(1);
+        At(parent.filter, target.proto).rearmed.Add(1);
         return ExpectResult::kRearmed;
+      }
+      // Who names one port after the other means the last ones.
+      if (target.proto == protocol::kTcp && siblings >= kMaxFtpExpected) {
+        uint32_t oldest = record->first;
+        while (entries[oldest].sibling != kNone) {
+          oldest = entries[oldest].sibling;
+        }
+        At(target.filter, target.proto).displaced.Add(1);
+        // The others keep the record.
+        Free(oldest);
       }
       const bool full = target.proto == protocol::kSctp &&
                         siblings >= kMaxSctpPaths;
       if (full || (record->children() >= MostChildren(target.proto) &&
                    !LetIdleChildGo(record, now))) {
-        At(parent.filter).refused_children.Add(1);
+        At(parent.filter, target.proto).refused_children.Add(1);
         return ExpectResult::kChildLimit;
       }
     }
     const Owner who = {
         .address = flow.owner, .family = target.family, .filter = target.filter};
-    const ExpectResult room = MakeRoom(who, record == nullptr);
+    const ExpectResult room = MakeRoom(who, target.proto, record == nullptr);
     if (room != ExpectResult::kArmed) {
       if (record != nullptr) FreeRecordIfUnused(parent.record);
       return room;
@@ -245,9 +264,9 @@ struct ExpectationTable::Impl {
     entries[i].after = flow.after;
     Append(i);
     shares.Add(i, who);
-    At(target.filter).in_use.Add(1);
+    At(target.filter, target.proto).in_use.Add(1);
     ++live;
-    At(parent.filter).armed.Add(1);
+    At(parent.filter, target.proto).armed.Add(1);
     return ExpectResult::kArmed;
   }
   // The client asks for another transfer from the same port: of its transfers
@@ -265,7 +284,7 @@ struct ExpectationTable::Impl {
     }
     if (idlest == nullptr) return false;
     *idlest = {};
-    At(record->filter).children_replaced.Add(1);
+    At(record->filter, record->proto).children_replaced.Add(1);
     return true;
   }
   static Owner OwnerOf(const Expectation& e) {
@@ -276,10 +295,10 @@ struct ExpectationTable::Impl {
 
   // kArmed: there is room for one more of that source, if need be because
   // another source's oldest has given way.
-  ExpectResult MakeRoom(const Owner& owner, bool new_record) {
+  ExpectResult MakeRoom(const Owner& owner, uint8_t proto, bool new_record) {
     const uint32_t source = FindSource(owner);
     if (source != kNone && sources[source].count >= options.per_source) {
-      At(owner.filter).refused_source.Add(1);
+      At(owner.filter, proto).refused_source.Add(1);
       return ExpectResult::kSourceLimit;
     }
     // The victim takes an entry along, and its record if that is all that the
@@ -289,11 +308,11 @@ struct ExpectationTable::Impl {
                                   ? shares.Victim(owner)
                                   : kNone;
       if (victim == kNone) {
-        At(owner.filter).refused_full.Add(1);
+        At(owner.filter, proto).refused_full.Add(1);
         return ExpectResult::kFull;
       }
       Free(victim);
-      At(owner.filter).displaced.Add(1);
+      At(owner.filter, proto).displaced.Add(1);
     }
     return ExpectResult::kArmed;
   }
@@ -316,7 +335,7 @@ struct ExpectationTable::Impl {
               .direction = parent.direction,
               .proto = proto};
     ++uses[parent.filter].records;
-    At(parent.filter).families.Add(1);
+    At(parent.filter, proto).families.Add(1);
     ++used_records;
     return number;
   }
@@ -376,7 +395,7 @@ struct ExpectationTable::Impl {
       if (e.target == target && !e.pending) {
         if (TickDiff(now, e.expires) >= 0) {
           Free(i);
-          At(target.filter).expired.Add(1);
+          At(target.filter, target.proto).expired.Add(1);
         } else if (e.server.address != arrival.from ||
                    (e.server.port != 0 && e.server.port != arrival.from_port) ||
                    (e.tag[arrival.sender] != 0 &&
@@ -389,12 +408,12 @@ struct ExpectationTable::Impl {
           if (records[e.record].children() < MostChildren(target.proto)) {
             return i;
           }
-          At(target.filter).refused_children.Add(1);
+          At(target.filter, target.proto).refused_children.Add(1);
         }
       }
       i = next;
     }
-    if (stranger) At(target.filter).unrelated.Add(1);
+    if (stranger) At(target.filter, target.proto).unrelated.Add(1);
     return kNone;
   }
 
@@ -416,7 +435,7 @@ struct ExpectationTable::Impl {
   uint32_t used_records = 0;
   uint32_t live = 0;
   // By filter, and one for numbers that are out of range.
-  std::vector<ExpectationCounts<Counter>> statistics;
+  std::array<std::vector<ExpectationCounts<Counter>>, 3> statistics;
 };
 
 }  // namespace sluice

@@ -137,7 +137,13 @@ StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
   }
   Count(&hot, state, from, info.ip_length);
   if (refresh) [[likely]] hot.last_seen = now;
-  if (hot.timeout != before) [[unlikely]] Requeue(state, now);
+  if (hot.timeout != before) [[unlikely]] {
+    Requeue(state, now);
+    if (hot.timeout == Timeout::kTcpFinWait ||
+        hot.timeout == Timeout::kTcpClosed) {
+      LeaveFamily(state);
+    }
+  }
   result.helper = (hot.flags & kEntryHelper) != 0;
   result.log = (hot.flags & kStateLogAll) != 0;
   return result;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "conntrack/ftp.h"
 #include "conntrack/tcp_tracker.h"
 #include "conntrack/tftp.h"
 
@@ -94,6 +95,10 @@ absl::StatusOr<std::unique_ptr<StateTable>> StateTable::Build(
   status = table->index_.Build(options.capacity, options.huge_pages,
                                options.prefault);
   if (!status.ok()) return status;
+  if (options.ftp_helper) {
+    table->ftp_ = std::make_unique<FtpSessions>(
+        std::min(options.ftp_sessions, options.capacity));
+  }
   table->wheel_ = TimerWheel(&table->entries_.cold(0));
   return table;
 }
@@ -498,6 +503,9 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
               (translated != nullptr &&
                translated->destination_port == Be16(kTftpPort)))) {
     hot.flags |= kEntryHelper;
+  } else if (info.proto == protocol::kTcp && ftp_ != nullptr &&
+             (info.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn) {
+    FollowFtp(state);
   }
 
   wheel_.Start(now);
@@ -548,6 +556,11 @@ void StateTable::Remove(StateIndex state) {
       expectations_->ChildGone(cold.family_record, cold.parent_id, cold.id);
     }
   }
+  if (hot.has_side() && entries_.side(state).ftp != FtpSessions::kNone)
+      [[unlikely]] {
+    ftp_->GiveBack(entries_.side(state).ftp);
+    entries_.side(state).ftp = FtpSessions::kNone;
+  }
   if (sink_ != nullptr) {
     const StateTemplate values = entries_.TemplateOf(state);
     const TrafficDelta traffic = entries_.TakeCounters(state);
@@ -578,6 +591,44 @@ void StateTable::TieChild(StateIndex state, Tick now) {
   }
 }
 
+void StateTable::FollowFtp(StateIndex state) {
+  StateHot& hot = entries_.hot(state);
+  const Be16 port(kFtpPort);
+  if (ftp_ == nullptr || hot.key.proto != protocol::kTcp ||
+      entries_.cold(state).parent_id != 0 ||
+      (EndsOf(state).port[1] != port.raw() &&
+       EndsBeyond(state).port[1] != port.raw())) {
+    return;
+  }
+  const uint32_t session = ftp_->Take();
+  if (session == FtpSessions::kNone) {
+    if (expectations_ != nullptr) {
+      expectations_->CountFull(hot.key.filter, protocol::kTcp);
+    }
+    return;
+  }
+  if (!hot.has_side()) entries_.side(state) = StateSide{};
+  hot.more |= kMoreSide;
+  hot.flags |= kEntryHelper;
+  entries_.side(state).ftp = session;
+}
+
+FtpSession* StateTable::ftp_session(StateIndex state) {
+  if (!entries_.hot(state).has_side()) return nullptr;
+  const uint32_t session = entries_.side(state).ftp;
+  return session == FtpSessions::kNone ? nullptr : &ftp_->at(session);
+}
+
+void StateTable::LeaveFamily(StateIndex state) {
+  StateHot& hot = entries_.hot(state);
+  const StateCold& cold = entries_.cold(state);
+  if ((hot.flags & kEntryRelated) == 0 || cold.parent_id == 0) return;
+  if (expectations_ != nullptr) {
+    expectations_->ChildGone(cold.family_record, cold.parent_id, cold.id);
+  }
+  hot.flags &= static_cast<uint16_t>(~kEntryRelated);
+}
+
 void StateTable::CloseSctp(StateIndex state, Peer peer, Tick now) {
   StateHot& hot = entries_.hot(state);
   const auto who = static_cast<size_t>(peer);
@@ -597,13 +648,8 @@ bool StateTable::AllowsRelated(StateIndex state) const {
 }
 
 void StateTable::FinishChild(StateIndex state, Tick now) {
-  StateHot& hot = entries_.hot(state);
-  const StateCold& cold = entries_.cold(state);
-  if ((hot.flags & kEntryRelated) != 0 && expectations_ != nullptr) {
-    expectations_->ChildGone(cold.family_record, cold.parent_id, cold.id);
-  }
-  hot.flags &= static_cast<uint16_t>(~kEntryRelated);
-  hot.flags |= kEntryFinished;
+  LeaveFamily(state);
+  entries_.hot(state).flags |= kEntryFinished;
   Requeue(state, now);
 }
 

@@ -64,6 +64,10 @@ struct StateTableOptions {
   HashKey sequence_key{};
   // Whether UDP flows to port 69 are followed (tftp.h).
   bool tftp_helper = true;
+  // Whether TCP connections to port 21 are followed (ftp.h), and how many of
+  // them at once.
+  bool ftp_helper = true;
+  uint32_t ftp_sessions = 1024;
   bool huge_pages = true;      // ordinary ones if there are none
   // Touch all memory now instead of at first use.
   bool prefault = true;
@@ -150,6 +154,8 @@ enum class LinkResult : uint8_t {
 LinkResult LinkToParent(StateCold* child, uint16_t child_filter,
                         const ParentReference& parent);
 
+class FtpSessions;
+struct FtpSession;
 class TranslationDirectory;
 struct TrackerResult;
 
@@ -266,6 +272,8 @@ class StateTable {
   // For helpers. A child's transfer is over: it is its parent's child only by
   // name, and ends `kFinishedLife` after its last packet.
   void FinishChild(StateIndex state, Tick now);
+  // Null: it is not followed.
+  FtpSession* ftp_session(StateIndex state);
   // An SCTP peer has given up the address that it has in this state.
   void CloseSctp(StateIndex state, Peer peer, Tick now);
   // Its rule has `allow-related`.
@@ -381,6 +389,11 @@ class StateTable {
   // its SYN.
   TcpSegment BeginProxy(StateIndex state, const PacketInfo& syn, uint16_t mss,
                         Tick now);
+  // Has the FTP helper see the packets of a state, if it is one that it
+  // follows and there is a place for it.
+  void FollowFtp(StateIndex state);
+  // A child that is closing gives its place in the family back.
+  void LeaveFamily(StateIndex state);
   // A child that was linked to its parent: its helper, and its place there.
   void TieChild(StateIndex state, Tick now);
   StateId NextId(StateId above);
@@ -409,6 +422,7 @@ class StateTable {
   TranslationDirectory* translations_ = nullptr;
   uint32_t second_keys_ = 0;  // in the index
   SourceNodes* source_nodes_ = nullptr;
+  std::unique_ptr<FtpSessions> ftp_;
   Tick now_ = 0;  // of the last state that was made, or sweep
   StateStatistics statistics_;
 };

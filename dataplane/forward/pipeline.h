@@ -23,6 +23,7 @@
 #include "conntrack/fragment_cache.h"
 #include "conntrack/keyed_hash.h"
 #include "conntrack/state.h"
+#include "conntrack/tftp.h"
 #include "conntrack/translator.h"
 #include "dataplane/forward/filter_view.h"
 #include "dataplane/forward/port_counters.h"
@@ -255,6 +256,9 @@ class Pipeline {
   // What the rules let such a path have. False: nothing.
   bool AskForPath(const PacketInfo& path, uint32_t i,
                   const Judgement& judgement, StateTemplate* values);
+
+  // Shows a packet that passed to the helper of its state.
+  HelperVerdict Help(StateIndex state, uint32_t i, const Judgement& judgement);
 
   // Drops it before it is judged.
   void TakeFragment(uint32_t i, DropReason reason);

@@ -5,8 +5,8 @@
 #include <bit>
 
 #include "conntrack/expectation.h"
+#include "conntrack/ftp.h"
 #include "conntrack/state_table.h"
-#include "conntrack/tftp.h"
 #include "dataplane/forward/pipeline.h"
 #include "packet/inner.h"
 #include "packet/rewrite.h"
@@ -237,8 +237,7 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
   }
   if (inserted.addresses) FollowSctp(inserted.state, i, judgement);
   if (states_.entries().hot(inserted.state).flags & kEntryHelper) {
-    RunTftpHelper(states_, inserted.state, info, mbuf, judgement.where,
-                  judgement.now, expectations_);
+    Help(inserted.state, i, judgement);
   }
   if (inserted.answer.has_value()) [[unlikely]] {
     return Proxy(i, {.answer = inserted.answer, .onward = std::nullopt},
@@ -252,6 +251,18 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
     TranslateBy(inserted.state, i, judgement);
   }
   return true;
+}
+
+HelperVerdict Pipeline::Help(StateIndex state, uint32_t i,
+                             const Judgement& judgement) {
+  const PacketInfo& info = burst_->infos[i];
+  if (info.proto != protocol::kTcp) {
+    return RunTftpHelper(states_, state, info, *burst_->mbufs[i],
+                         judgement.where, judgement.now, expectations_);
+  }
+  RunFtpHelper(states_, state, info, *burst_->mbufs[i], judgement.where,
+               judgement.now, expectations_);
+  return HelperVerdict::kPass;
 }
 
 void Pipeline::NoteTranslation(StateIndex state, uint32_t i,
