@@ -1,14 +1,18 @@
 #include "conntrack/expectation.h"
 
+#include <algorithm>
 #include <mutex>
+#include <utility>
 
 #include "conntrack/expectation_store.h"
 
 namespace sluice {
 
+using internal::Arrival;
 using internal::Expectation;
 using internal::FamilyRecord;
 using internal::kNone;
+using internal::Server;
 using internal::Target;
 using internal::Widen;
 
@@ -16,15 +20,35 @@ namespace {
 
 // The packets that an expectation may be about at all.
 bool MayBeExpected(const PacketInfo& info) {
-  return info.proto == protocol::kUdp && !info.has(kFragment);
+  if (info.has(kFragment)) return false;
+  return info.proto == protocol::kTcp
+             ? (info.tcp_flags & (kTcpSyn | kTcpAck | kTcpRst | kTcpFin)) ==
+                   kTcpSyn
+             : info.proto == protocol::kUdp || info.proto == protocol::kSctp;
 }
 
-Target TargetOf(const PacketInfo& info, const JudgePoint& where) {
-  return {.client = info.destination,
-          .client_port = info.destination_port.raw(),
-          .filter = where.filter,
-          .family = info.family,
-          .direction = where.direction};
+// Of SCTP the ends are those of the flow's key, so that either peer's packet
+// has the same.
+Arrival ArrivalOf(const PacketInfo& info, const JudgePoint& where) {
+  Arrival arrival = {
+      .target = {.client = info.destination,
+                 .client_port = info.destination_port.raw(),
+                 .filter = where.filter,
+                 .family = info.family,
+                 .direction = where.direction,
+                 .proto = info.proto},
+      .from = info.source,
+      .from_port = info.source_port.raw(),
+      .interface = where.interface};
+  if (info.proto != protocol::kSctp) return arrival;
+  arrival.target.direction = Direction::kBoth;
+  arrival.sender = where.direction == Direction::kIn ? 0 : 1;
+  arrival.tag = info.sequence;
+  if (arrival.sender == 0) {
+    std::swap(arrival.target.client, arrival.from);
+    std::swap(arrival.target.client_port, arrival.from_port);
+  }
+  return arrival;
 }
 
 }  // namespace
@@ -41,24 +65,109 @@ ExpectResult ExpectationTable::ArmTarget(
     uint8_t proto, const ParentReference& parent, const StateTemplate& values,
     Tick now, uint16_t* record) {
   const std::lock_guard guard(impl_->lock);
-  if (!parent.handle.IsSet() || proto != protocol::kUdp) {
-    impl_->At(parent.filter).refused_parent.Add(1);
+  if (proto != protocol::kUdp) {
+    impl_->At(parent.filter, protocol::kUdp).refused_parent.Add(1);
+    return ExpectResult::kBadParent;
+  }
+  return ArmLocked({.proto = proto,
+                    .family = family,
+                    .direction = Opposite(parent.direction),
+                    .source = server,
+                    .destination = client,
+                    .destination_port = client_port,
+                    .not_from = server_port,
+                    .owner = client},
+                   parent, values, now, record);
+}
+
+ExpectResult ExpectationTable::Arm(const ExpectedFlow& flow,
+                                   const ParentReference& parent,
+                                   const StateTemplate& values, Tick now,
+                                   uint16_t* record) {
+  const std::lock_guard guard(impl_->lock);
+  return ArmLocked(flow, parent, values, now, record);
+}
+
+ExpectResult ExpectationTable::ArmLocked(const ExpectedFlow& flow,
+                                         const ParentReference& parent,
+                                         const StateTemplate& values, Tick now,
+                                         uint16_t* record) {
+  if (!parent.handle.IsSet()) {
+    impl_->At(parent.filter, flow.proto).refused_parent.Add(1);
     return ExpectResult::kBadParent;
   }
   if (parent.has_parent) {
-    impl_->At(parent.filter).refused_grandchild.Add(1);
+    impl_->At(parent.filter, flow.proto).refused_grandchild.Add(1);
     return ExpectResult::kGrandchild;
   }
-  const Target target = {.client = client,
-                         .client_port = client_port,
-                         .filter = parent.filter,
-                         .family = family,
-                         .direction = Opposite(parent.direction)};
+  Target target = {.client = flow.destination,
+                   .client_port = flow.destination_port,
+                   .filter = parent.filter,
+                   .family = flow.family,
+                   .direction = flow.direction,
+                   .proto = flow.proto};
+  Server server = {.address = flow.source,
+                   .port = flow.source_port,
+                   .parent_port = flow.not_from};
+  std::array<uint32_t, 2> tag{};
+  if (flow.proto == protocol::kSctp) {
+    const bool in = flow.direction == Direction::kIn;
+    target.direction = Direction::kBoth;
+    tag = in ? flow.tag : std::array{flow.tag[1], flow.tag[0]};
+    if (in) {
+      std::swap(target.client, server.address);
+      std::swap(target.client_port, server.port);
+    }
+  }
   const ExpectResult result =
-      impl_->Arm(target, {.address = server, .parent_port = server_port},
-                 parent, values, now, record);
+      impl_->Arm(target, server, flow, tag, parent, values, now, record);
   Publish();
   return result;
+}
+
+uint32_t ExpectationTable::AddressesOf(
+    uint16_t record, StateId parent, int end,
+    std::span<std::array<uint8_t, 16>> addresses) {
+  const std::lock_guard guard(impl_->lock);
+  const FamilyRecord* found = impl_->RecordOf(record, parent);
+  if (found == nullptr) return 0;
+  uint32_t count = 0;
+  for (uint32_t i = found->first; i != kNone && count < addresses.size();
+       i = impl_->entries[i].sibling) {
+    const auto& address = impl_->entries[i].AtEnd(end);
+    const auto known = addresses.first(count);
+    if (std::find(known.begin(), known.end(), address) == known.end()) {
+      addresses[count++] = address;
+    }
+  }
+  return count;
+}
+
+void ExpectationTable::LearnTag(uint16_t record, StateId parent, int end,
+                                uint32_t tag) {
+  const std::lock_guard guard(impl_->lock);
+  const FamilyRecord* found = impl_->RecordOf(record, parent);
+  if (found == nullptr) return;
+  for (uint32_t i = found->first; i != kNone; i = impl_->entries[i].sibling) {
+    impl_->entries[i].tag[static_cast<size_t>(end)] = tag;
+  }
+}
+
+void ExpectationTable::Forget(uint16_t record, StateId parent, int end,
+                              const std::array<uint8_t, 16>& address) {
+  const std::lock_guard guard(impl_->lock);
+  const FamilyRecord* found = impl_->RecordOf(record, parent);
+  if (found == nullptr) return;
+  uint32_t i = found->first;
+  while (i != kNone) {
+    const uint32_t next = impl_->entries[i].sibling;
+    if (impl_->entries[i].AtEnd(end) == address) {
+      impl_->At(found->filter, found->proto).dropped_early.Add(1);
+      impl_->Free(i);
+    }
+    i = next;
+  }
+  Publish();
 }
 
 ExpectResult ExpectationTable::Arm(const FlowKey4& key, int server_end,
@@ -89,8 +198,8 @@ bool ExpectationTable::Take(const PacketInfo& info, const JudgePoint& where,
                             Tick now, ExpectedChild* child) {
   if (empty() || !MayBeExpected(info)) return false;
   const std::lock_guard guard(impl_->lock);
-  const uint32_t i =
-      impl_->Find(TargetOf(info, where), info, where.interface, now);
+  const Arrival arrival = ArrivalOf(info, where);
+  const uint32_t i = impl_->Find(arrival, now);
   if (i != kNone) {
     const Expectation& e = impl_->entries[i];
     FamilyRecord& record = impl_->records[e.record];
@@ -100,10 +209,16 @@ bool ExpectationTable::Take(const PacketInfo& info, const JudgePoint& where,
                      .has_parent = false,
                      .record = e.record};
     child->values = e.values;
-    *record.FreeSeat(impl_->options.children_per_parent) = {
-        .taken = true, .child = 0, .active = now};
+    child->after = e.after;
+    child->tag = {e.tag[arrival.sender], e.tag[arrival.sender ^ 1]};
+    if (record.has_seats()) {
+      *record.FreeSeat(impl_->options.children_per_parent) = {
+          .taken = true, .child = 0, .active = now};
+    } else {
+      ++record.counted;
+    }
     impl_->Free(i);
-    impl_->At(where.filter).matched.Add(1);
+    impl_->At(where.filter, info.proto).matched.Add(1);
   }
   Publish();
   return i != kNone;
@@ -113,8 +228,7 @@ bool ExpectationTable::Expects(const PacketInfo& info, const JudgePoint& where,
                                Tick now) {
   if (empty() || !MayBeExpected(info)) return false;
   const std::lock_guard guard(impl_->lock);
-  const bool found = impl_->Find(TargetOf(info, where), info, where.interface,
-                                 now) != kNone;
+  const bool found = impl_->Find(ArrivalOf(info, where), now) != kNone;
   Publish();
   return found;
 }
@@ -123,7 +237,7 @@ void ExpectationTable::Disarm(uint16_t record, StateId parent) {
   const std::lock_guard guard(impl_->lock);
   const FamilyRecord* found = impl_->RecordOf(record, parent);
   if (found == nullptr) return;
-  impl_->At(found->filter).dropped_early.Add(impl_->FreeAllOf(record));
+  impl_->At(found->filter, found->proto).dropped_early.Add(impl_->FreeAllOf(record));
   Publish();
 }
 
@@ -131,7 +245,7 @@ void ExpectationTable::ParentGone(uint16_t record, StateId parent) {
   const std::lock_guard guard(impl_->lock);
   const FamilyRecord* found = impl_->RecordOf(record, parent);
   if (found == nullptr) return;
-  impl_->At(found->filter).parent_gone.Add(impl_->FreeAllOf(record));
+  impl_->At(found->filter, found->proto).parent_gone.Add(impl_->FreeAllOf(record));
   Publish();
 }
 
@@ -164,30 +278,43 @@ void ExpectationTable::ChildGone(uint16_t record, StateId parent,
   const std::lock_guard guard(impl_->lock);
   FamilyRecord* found = impl_->RecordOf(record, parent);
   if (found == nullptr) return;
-  internal::ChildSeat* seat = found->SeatOf(child);
-  if (seat == nullptr) return;
-  *seat = {};
+  if (found->has_seats()) {
+    internal::ChildSeat* seat = found->SeatOf(child);
+    if (seat == nullptr) return;
+    *seat = {};
+  } else if (found->counted > 0) {
+    --found->counted;
+  }
   impl_->FreeRecordIfUnused(record);
 }
 
 void ExpectationTable::Expire(Tick now, uint32_t budget) {
   if (empty()) return;
   const std::lock_guard guard(impl_->lock);
-  for (; budget > 0 && impl_->oldest != kNone; --budget) {
-    if (TickDiff(now, impl_->entries[impl_->oldest].expires) < 0) break;
-    impl_->At(impl_->entries[impl_->oldest].target.filter).expired.Add(1);
-    impl_->Free(impl_->oldest);
+  for (const internal::AgeList& list : impl_->ages) {
+    for (; budget > 0 && list.oldest != kNone; --budget) {
+      const Expectation& e = impl_->entries[list.oldest];
+      if (TickDiff(now, e.expires) < 0) break;
+      impl_->At(e.target.filter, e.target.proto).expired.Add(1);
+      impl_->Free(list.oldest);
+    }
   }
   Publish();
 }
 
-void ExpectationTable::CountMalformed(uint16_t filter) {
+void ExpectationTable::CountMalformed(uint16_t filter, uint8_t proto) {
   const std::lock_guard guard(impl_->lock);
-  impl_->At(filter).malformed.Add(1);
+  impl_->At(filter, proto).malformed.Add(1);
 }
 
-ExpectationStatistics ExpectationTable::statistics(uint16_t filter) const {
-  const ExpectationCounts<Counter>& counters = impl_->At(filter);
+void ExpectationTable::CountFull(uint16_t filter, uint8_t proto) {
+  const std::lock_guard guard(impl_->lock);
+  impl_->At(filter, proto).refused_full.Add(1);
+}
+
+ExpectationStatistics ExpectationTable::statistics(uint16_t filter,
+                                                   uint8_t proto) const {
+  const ExpectationCounts<Counter>& counters = impl_->At(filter, proto);
   constexpr auto kFrom = ExpectationCounts<Counter>::Fields();
   constexpr auto kTo = ExpectationStatistics::Fields();
   ExpectationStatistics statistics;
@@ -197,10 +324,12 @@ ExpectationStatistics ExpectationTable::statistics(uint16_t filter) const {
   return statistics;
 }
 
-ExpectationStatistics ExpectationTable::statistics() const {
+ExpectationStatistics ExpectationTable::StatisticsOfAll(uint8_t proto) const {
   ExpectationStatistics sum;
-  for (size_t filter = 0; filter < impl_->statistics.size(); ++filter) {
-    const ExpectationStatistics one = statistics(static_cast<uint16_t>(filter));
+  const size_t filters = impl_->statistics[Impl::HelperOf(proto)].size();
+  for (size_t filter = 0; filter < filters; ++filter) {
+    const ExpectationStatistics one =
+        statistics(static_cast<uint16_t>(filter), proto);
     for (const auto& field : ExpectationStatistics::Fields()) {
       sum.*field.value += one.*field.value;
     }

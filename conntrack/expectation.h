@@ -1,17 +1,22 @@
-// Flows that a helper expects: a TFTP server answers a request from a port of
-// its own choice, and the packet that comes from there belongs to the request.
+// Flows that are expected because of another one: a TFTP server answers a
+// request from a port of its own choice, and the packet that comes from there
+// belongs to the request; FTP's hosts name the ports of their data connections
+// (ftp.h); an SCTP host has other addresses than the one that
+// it is met at (sctp_multihome.h).
 //
 // One small table of fixed capacity for all workers, because the flow that is
 // expected may be owned by another worker than its parent. Asking whether it
 // is empty costs one relaxed load; everything else is a short critical section
 // under a spinlock, entered on state misses and by helpers only.
 //
-// The key of an expectation is its parent's flow key with the server's port
+// The key of a TFTP expectation is its parent's flow key with the server's port
 // wild: the child is judged in the direction opposite to its parent's, comes
 // from the server and goes to the client's address and port. A packet from the
 // parent's own server port never matches, so that no expectation covers its
 // parent's tuple (that packet finds the parent's state; were it gone, the
 // expectation would be gone with it).
+//
+// An SCTP expectation names both ends, and either may send first.
 //
 // A `FamilyRecord` stands for each parent that has expectations or children.
 // Workers know parents of other workers by it alone, as record number and id:
@@ -23,6 +28,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -34,6 +40,16 @@
 namespace sluice {
 
 inline constexpr uint32_t kMaxFamilyChildren = 4;
+// Of one SCTP association, at one judgement: flows that are expected, and
+// children alive.
+inline constexpr uint32_t kMaxSctpPaths = 32;
+// Of one FTP control connection: data connections that are expected, the last
+// ones, and those that are open.
+inline constexpr uint32_t kMaxFtpExpected = 8;
+inline constexpr uint32_t kMaxFtpTransfers = 32;
+// How long another path of an association is waited for: pf's first timeout of
+// a state that it would make at once.
+inline constexpr uint32_t kSctpTimeToLive = 120000;
 // How long a child's client has to be silent, in ticks, until the child may
 // lose its place.
 inline constexpr uint32_t kChildIdle = 1000;
@@ -83,10 +99,43 @@ enum class ExpectResult : uint8_t {
   kBadParent,      // no parent, or one that is not UDP
 };
 
+// What a translated parent makes of a child's packets: the other ends of its
+// first one as it goes on. Ports raw.
+struct ExpectedEnds {
+  Family family = Family::kNone;  // kNone: they go on as they are
+  std::array<uint8_t, 16> source{};  // its port stays, if it can
+  std::array<uint8_t, 16> destination{};
+  uint16_t destination_port = 0;
+
+  friend bool operator==(const ExpectedEnds&, const ExpectedEnds&) = default;
+};
+
+// What a flow's first packet will be. Addresses as in PacketInfo, ports raw.
+struct ExpectedFlow {
+  uint8_t proto = 0;
+  Family family = Family::kNone;
+  // Where that packet will be judged. Of SCTP: where one from `source` would.
+  Direction direction = Direction::kIn;
+  std::array<uint8_t, 16> source{};
+  std::array<uint8_t, 16> destination{};
+  uint16_t source_port = 0;  // 0: any
+  uint16_t destination_port = 0;
+  uint16_t not_from = 0;     // the parent's, from which no child comes
+  // Whose share it takes (expectation_shares.h).
+  std::array<uint8_t, 16> owner{};
+  // SCTP: the tags that packets from `source` and from `destination` bear; 0 is
+  // unknown.
+  std::array<uint32_t, 2> tag{};
+  ExpectedEnds after{};
+};
+
 // What the first packet of an expected flow gets.
 struct ExpectedChild {
   ParentReference parent;
-  StateTemplate values;  // the parent's
+  StateTemplate values;  // the parent's, or what its rules said
+  // SCTP: by the child's Peer; 0 is unknown.
+  std::array<uint32_t, 2> tag{};
+  ExpectedEnds after{};
 };
 
 // An expectation as values. Host order.
@@ -100,6 +149,7 @@ struct ExpectationRecord {
   Address server;
   uint16_t client_port = 0;
   uint16_t server_port = 0;  // the parent's, from which no child comes
+  ExpectedEnds after{};
   uint32_t expires_in = 0;   // ticks
   StateTemplate values;
 };
@@ -121,7 +171,9 @@ struct ExpectationCounts {
   T refused_children{};
   T refused_grandchild{};
   T refused_parent{};
-  T malformed{};          // messages to a server that are none
+  // Messages to a server that are none; of FTP what names another host, a port
+  // that is not allowed, or none.
+  T malformed{};
   // Packets to an expected client port from somebody else than the server.
   T unrelated{};
   // Now: expectations, and parents that have some or have children.
@@ -178,6 +230,20 @@ class ExpectationTable {
                    const ParentReference& parent, const StateTemplate& values,
                    Tick now, uint16_t* record);
 
+  // Arms any flow that a parent of the same protocol may expect.
+  ExpectResult Arm(const ExpectedFlow& flow, const ParentReference& parent,
+                   const StateTemplate& values, Tick now, uint16_t* record);
+
+  // SCTP. The addresses that are expected of a family at the end of its flow
+  // keys, each once; how many there are.
+  uint32_t AddressesOf(uint16_t record, StateId parent, int end,
+                       std::span<std::array<uint8_t, 16>> addresses);
+  // The tag that packets of the family from this end bear is known by now.
+  void LearnTag(uint16_t record, StateId parent, int end, uint32_t tag);
+  // The peer at this end has given up the address.
+  void Forget(uint16_t record, StateId parent, int end,
+              const std::array<uint8_t, 16>& address);
+
   // For a packet that has no state: takes the expectation that it fulfils.
   // One-shot: of two workers with such packets one gets it. The child counts as
   // alive from here on: give it to StateTable::Insert(), which says ChildGone()
@@ -226,11 +292,17 @@ class ExpectationTable {
   // Instead, when no state of the family was or will be inserted.
   void CancelFamily(uint16_t record, StateId parent);
 
-  void CountMalformed(uint16_t filter);
-  // Take no lock. Of one filter, which has been counted since the table was
-  // made, whoever had its number; and of all.
-  ExpectationStatistics statistics(uint16_t filter) const;
-  ExpectationStatistics statistics() const;
+  void CountMalformed(uint16_t filter, uint8_t proto = protocol::kUdp);
+  // A flow that a helper could not follow for want of room.
+  void CountFull(uint16_t filter, uint8_t proto);
+  // Take no lock. Of the helper for a protocol: UDP is TFTP, TCP is FTP. Of one
+  // filter, which has been counted since the table was made, whoever had its
+  // number; and of all.
+  ExpectationStatistics statistics(uint16_t filter, uint8_t proto) const;
+  ExpectationStatistics StatisticsOfAll(uint8_t proto) const;
+  ExpectationStatistics statistics() const {
+    return StatisticsOfAll(protocol::kUdp);
+  }
 
  private:
   struct Impl;
@@ -238,6 +310,10 @@ class ExpectationTable {
                          uint16_t client_port,
                          const std::array<uint8_t, 16>& server,
                          uint16_t server_port, Family family, uint8_t proto,
+                         const ParentReference& parent,
+                         const StateTemplate& values, Tick now,
+                         uint16_t* record);
+  ExpectResult ArmLocked(const ExpectedFlow& flow,
                          const ParentReference& parent,
                          const StateTemplate& values, Tick now,
                          uint16_t* record);

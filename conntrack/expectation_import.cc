@@ -35,12 +35,13 @@ bool ExpectationTable::List(uint32_t* cursor, uint32_t budget, Tick now,
          .filter = family.filter,
          .direction = family.direction,
          .interface = e.interface,
-         .proto = protocol::kUdp,
+         .proto = target.proto,
          .client = Address::FromBytes(target.family, target.client.data()),
          .server =
              Address::FromBytes(target.family, e.server.address.data()),
          .client_port = Be16::FromRaw(target.client_port).host(),
          .server_port = Be16::FromRaw(e.server.parent_port).host(),
+         .after = e.after,
          .expires_in = static_cast<uint32_t>(remaining),
          .values = e.values});
   }
@@ -57,7 +58,7 @@ ExpectResult ExpectationTable::ReserveFamily(const ParentReference& parent,
   }
   const std::lock_guard guard(impl_->lock);
   if (!impl_->HasRecordFor(parent.filter)) return ExpectResult::kFull;
-  *record = impl_->MakeRecord(parent);
+  *record = impl_->MakeRecord(parent, protocol::kUdp);
   FamilyRecord& family = impl_->records[*record];
   for (uint32_t i = 0; i < children; ++i) family.seats[i].taken = true;
   return ExpectResult::kArmed;
@@ -80,17 +81,21 @@ ExpectResult ExpectationTable::ReserveExpectation(
   for (uint32_t i = family->first; i != kNone; i = impl_->entries[i].sibling) {
     if (impl_->entries[i].target == target) return ExpectResult::kRearmed;
   }
-  const ExpectResult room = impl_->MakeRoom(target, false);
+  const Impl::Owner owner = {.address = target.client,
+                             .family = target.family,
+                             .filter = target.filter};
+  const ExpectResult room = impl_->MakeRoom(owner, protocol::kUdp, false);
   if (room != ExpectResult::kArmed) return room;
   const uint32_t i = impl_->Place(
       target,
       {.address = expected.server.bytes,
        .parent_port = Be16(expected.server_port).raw()},
-      expected.interface, expected.values, record);
+      owner, expected.interface, expected.values, record);
   // What remains, until it is known from when on.
   impl_->entries[i].expires =
       std::min(expected.expires_in, impl_->options.time_to_live);
   impl_->entries[i].pending = true;
+  impl_->entries[i].after = expected.after;
   return ExpectResult::kArmed;
 }
 
@@ -105,8 +110,8 @@ void ExpectationTable::CommitFamily(uint16_t record, StateId parent,
     e.pending = false;
     e.expires += now;
     impl_->InsertByAge(i);
-    impl_->shares.Add(i, Impl::OwnerOf(e.target));
-    impl_->At(e.target.filter).in_use.Add(1);
+    impl_->shares.Add(i, Impl::OwnerOf(e));
+    impl_->At(e.target.filter, e.target.proto).in_use.Add(1);
     ++impl_->live;
   }
   Publish();

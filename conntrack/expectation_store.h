@@ -2,137 +2,27 @@
 #ifndef SLUICE_CONNTRACK_EXPECTATION_STORE_H_
 #define SLUICE_CONNTRACK_EXPECTATION_STORE_H_
 
-#include <emmintrin.h>
-
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <bit>
 #include <cstring>
 #include <mutex>
 #include <vector>
 
 #include "conntrack/expectation.h"
+#include "conntrack/expectation_entry.h"
 #include "conntrack/expectation_shares.h"
 #include "packet/counter.h"
 
 namespace sluice {
-namespace internal {
-
-inline constexpr uint32_t kNone = 0xffffffff;
-inline constexpr uint32_t kMaxRecords = kNoFamilyRecord;
-
-// Held for tens of instructions; nothing inside it waits or calls out.
-class Spinlock {
- public:
-  void lock() {
-    while (flag_.test_and_set(std::memory_order_acquire)) {
-      while (flag_.test(std::memory_order_relaxed)) _mm_pause();
-    }
-  }
-  void unlock() { flag_.clear(std::memory_order_release); }
-
- private:
-  std::atomic_flag flag_;
-};
-
-// What a child's first packet has in common with its expectation, but for the
-// server's address: packets from elsewhere fall into the same chain and can be
-// counted.
-struct Target {
-  std::array<uint8_t, 16> client{};
-  uint16_t client_port = 0;  // network order, as all ports here
-  uint16_t filter = 0;
-  Family family = Family::kNone;
-  Direction direction = Direction::kIn;  // of the child
-
-  friend bool operator==(const Target&, const Target&) = default;
-};
-
-struct Server {
-  std::array<uint8_t, 16> address{};
-  uint16_t parent_port = 0;  // not to come from there
-};
-
-struct Expectation {
-  Target target;
-  Server server;
-  Tick expires = 0;
-  uint16_t record = kNoFamilyRecord;
-  uint32_t source = kNone;
-  uint32_t hash_next = kNone;  // free entries too
-  uint32_t sibling = kNone;    // the next of the same parent
-  uint32_t older = kNone;
-  uint32_t newer = kNone;
-  StateTemplate values;
-  uint16_t interface = 0;  // with kStateIfBound
-  // Reserved: not in the list by age, and met by nobody.
-  bool pending = false;
-};
-
-// The place of one child among those that its parent may have.
-struct ChildSeat {
-  bool taken = false;
-  StateId child = 0;  // 0: of one that is not a state yet
-  Tick active = 0;    // its client's last packet, as far as is known
-};
-
-struct FamilyRecord {
-  StateHandle parent;  // id 0: free
-  uint16_t filter = 0;
-  Direction direction = Direction::kIn;
-  uint32_t first = kNone;
-  uint32_t next_free = kNone;
-  std::array<ChildSeat, kMaxFamilyChildren> seats{};
-
-  // A taken seat with this id, or nullptr.
-  ChildSeat* SeatOf(StateId child) {
-    for (ChildSeat& seat : seats) {
-      if (seat.taken && seat.child == child) return &seat;
-    }
-    return nullptr;
-  }
-  uint32_t children() const {
-    uint32_t count = 0;
-    for (const ChildSeat& seat : seats) count += seat.taken ? 1 : 0;
-    return count;
-  }
-  ChildSeat* FreeSeat(uint32_t limit) {
-    if (children() >= limit) return nullptr;
-    for (ChildSeat& seat : seats) {
-      if (!seat.taken) return &seat;
-    }
-    return nullptr;
-  }
-};
-
-// What one filter has.
-struct Use {
-  uint32_t entries = 0;
-  uint32_t records = 0;
-};
-
-// How many expectations one client has in one filter.
-struct Source {
-  std::array<uint8_t, 16> address{};
-  Family family = Family::kNone;
-  uint16_t filter = 0;
-  uint32_t count = 0;
-  uint32_t next = kNone;
-};
-
-inline std::array<uint8_t, 16> Widen(uint32_t address) {
-  std::array<uint8_t, 16> bytes{};
-  std::memcpy(bytes.data(), &address, sizeof address);
-  return bytes;
-}
-
-}  // namespace internal
 
 struct ExpectationTable::Impl {
   using Spinlock = internal::Spinlock;
   using Target = internal::Target;
   using Server = internal::Server;
+  using Arrival = internal::Arrival;
+  using AgeList = internal::AgeList;
+  using Owner = internal::ExpectationShares::Owner;
   using Expectation = internal::Expectation;
   using FamilyRecord = internal::FamilyRecord;
   using Source = internal::Source;
@@ -151,7 +41,9 @@ struct ExpectationTable::Impl {
         heads(std::bit_ceil(std::max(o.capacity, 16u)), kNone),
         source_heads(heads.size(), kNone),
         shares(o.capacity * 2, o.filters, FloorOf(o), s),
-        statistics(o.filters + 1) {
+        statistics{std::vector<ExpectationCounts<Counter>>(o.filters + 1),
+                   std::vector<ExpectationCounts<Counter>>(o.filters + 1),
+                   std::vector<ExpectationCounts<Counter>>(o.filters + 1)} {
     for (uint32_t i = 0; i < entries.size(); ++i) {
       entries[i].hash_next = i + 1 < entries.size() ? i + 1 : kNone;
       sources[i].next = entries[i].hash_next;
@@ -163,8 +55,14 @@ struct ExpectationTable::Impl {
     free_record = records.empty() ? kNone : 0;
   }
 
-  ExpectationCounts<Counter>& At(uint16_t filter) {
-    return statistics[std::min<size_t>(filter, statistics.size() - 1)];
+  // The counters of a helper are apart from the others'.
+  ExpectationCounts<Counter>& At(uint16_t filter, uint8_t proto) {
+    std::vector<ExpectationCounts<Counter>>& all =
+        statistics[HelperOf(proto)];
+    return all[std::min<size_t>(filter, all.size() - 1)];
+  }
+  static size_t HelperOf(uint8_t proto) {
+    return proto == protocol::kTcp ? 1 : proto == protocol::kSctp ? 2 : 0;
   }
 
   // What a source may have and count as one that has little: two judgements of
@@ -185,30 +83,31 @@ struct ExpectationTable::Impl {
     return Slot(t.client, uint64_t{t.client_port} |
                               uint64_t{t.filter} << 16 |
                               static_cast<uint64_t>(t.family) << 32 |
-                              static_cast<uint64_t>(t.direction) << 40);
+                              static_cast<uint64_t>(t.direction) << 40 |
+                              uint64_t{t.proto} << 48);
   }
-  uint32_t SourceSlot(const Target& t) const {
-    return Slot(t.client, uint64_t{t.filter} << 16 |
-                              static_cast<uint64_t>(t.family) << 32);
+  uint32_t SourceSlot(const Owner& o) const {
+    return Slot(o.address, uint64_t{o.filter} << 16 |
+                               static_cast<uint64_t>(o.family) << 32);
   }
 
-  uint32_t FindSource(const Target& t) const {
-    uint32_t i = source_heads[SourceSlot(t)];
-    while (i != kNone && !(sources[i].address == t.client &&
-                           sources[i].family == t.family &&
-                           sources[i].filter == t.filter)) {
+  uint32_t FindSource(const Owner& o) const {
+    uint32_t i = source_heads[SourceSlot(o)];
+    while (i != kNone && !(sources[i].address == o.address &&
+                           sources[i].family == o.family &&
+                           sources[i].filter == o.filter)) {
       i = sources[i].next;
     }
     return i;
   }
   // There are as many source nodes as expectations, so one is free.
-  uint32_t MakeSource(const Target& t) {
+  uint32_t MakeSource(const Owner& o) {
     const uint32_t i = free_source;
     free_source = sources[i].next;
-    uint32_t& head = source_heads[SourceSlot(t)];
-    sources[i] = {.address = t.client,
-                  .family = t.family,
-                  .filter = t.filter,
+    uint32_t& head = source_heads[SourceSlot(o)];
+    sources[i] = {.address = o.address,
+                  .family = o.family,
+                  .filter = o.filter,
                   .count = 0,
                   .next = head};
     head = i;
@@ -217,23 +116,32 @@ struct ExpectationTable::Impl {
   void DropFromSource(const Expectation& e) {
     Source& source = sources[e.source];
     if (--source.count != 0) return;
-    uint32_t* link = &source_heads[SourceSlot(e.target)];
+    uint32_t* link = &source_heads[SourceSlot(OwnerOf(e))];
     while (*link != e.source) link = &sources[*link].next;
     *link = source.next;
     source.next = free_source;
     free_source = e.source;
   }
 
+  AgeList& AgesOf(const Expectation& e) {
+    return ages[e.target.proto == protocol::kSctp ? 1 : 0];
+  }
+  uint32_t LifeOf(const Target& target) const {
+    return target.proto == protocol::kSctp ? kSctpTimeToLive
+                                           : options.time_to_live;
+  }
   void Append(uint32_t i) {
-    entries[i].older = newest;
+    AgeList& list = AgesOf(entries[i]);
+    entries[i].older = list.newest;
     entries[i].newer = kNone;
-    (newest == kNone ? oldest : entries[newest].newer) = i;
-    newest = i;
+    (list.newest == kNone ? list.oldest : entries[list.newest].newer) = i;
+    list.newest = i;
   }
   void Unlink(uint32_t i) {
     const Expectation& e = entries[i];
-    (e.older == kNone ? oldest : entries[e.older].newer) = e.newer;
-    (e.newer == kNone ? newest : entries[e.newer].older) = e.older;
+    AgeList& list = AgesOf(e);
+    (e.older == kNone ? list.oldest : entries[e.older].newer) = e.newer;
+    (e.newer == kNone ? list.newest : entries[e.newer].older) = e.older;
   }
 
   FamilyRecord* RecordOf(uint16_t number, StateId parent) {
@@ -250,7 +158,7 @@ struct ExpectationTable::Impl {
     record.next_free = free_record;
     free_record = number;
     --uses[record.filter].records;
-    At(record.filter).families.TakeBack(1);
+    At(record.filter, record.proto).families.TakeBack(1);
     --used_records;
   }
 
@@ -265,7 +173,7 @@ struct ExpectationTable::Impl {
     if (!e.pending) {
       Unlink(i);
       shares.Remove(i);
-      At(e.target.filter).in_use.TakeBack(1);
+      At(e.target.filter, e.target.proto).in_use.TakeBack(1);
       --live;
     }
     --uses[e.target.filter].entries;
@@ -285,49 +193,80 @@ struct ExpectationTable::Impl {
     return count;
   }
 
+  uint32_t MostChildren(uint8_t proto) const {
+    return proto == protocol::kSctp  ? kMaxSctpPaths
+           : proto == protocol::kTcp ? kMaxFtpTransfers
+                                     : options.children_per_parent;
+  }
+
   ExpectResult Arm(const Target& target, const Server& server,
+                   const ExpectedFlow& flow,
+                   const std::array<uint32_t, 2>& tag,
                    const ParentReference& parent, const StateTemplate& values,
                    Tick now, uint16_t* number) {
     FamilyRecord* record = RecordOf(parent.record, parent.handle.id);
     *number = parent.record;
+    uint32_t siblings = 0;
     if (record != nullptr) {
       for (uint32_t i = record->first; i != kNone; i = entries[i].sibling) {
-        if (!(entries[i].target == target)) continue;
-        entries[i].expires = now + options.time_to_live;
+        ++siblings;
+        if (!(entries[i].target == target) ||
+            !(entries[i].server == server)) {
+          continue;
+        }
+        entries[i].expires = now + LifeOf(target);
+        entries[i].tag = tag;
+        entries[i].after = flow.after;
         if (entries[i].pending) {
           entries[i].pending = false;
-          shares.Add(i, OwnerOf(target));
-          At(target.filter).in_use.Add(1);
+          shares.Add(i, OwnerOf(entries[i]));
+          At(target.filter, target.proto).in_use.Add(1);
           ++live;
         } else {
           Unlink(i);
           shares.Renew(i);
         }
         Append(i);
-        At(parent.filter).rearmed.Add(1);
+        At(parent.filter, target.proto).rearmed.Add(1);
         return ExpectResult::kRearmed;
       }
-      if (record->children() >= options.children_per_parent &&
-          !LetIdleChildGo(record, now)) {
-        At(parent.filter).refused_children.Add(1);
+      // Who names one port after the other means the last ones.
+      if (target.proto == protocol::kTcp && siblings >= kMaxFtpExpected) {
+        uint32_t oldest = record->first;
+        while (entries[oldest].sibling != kNone) {
+          oldest = entries[oldest].sibling;
+        }
+        At(target.filter, target.proto).displaced.Add(1);
+        // The others keep the record.
+        Free(oldest);
+      }
+      const bool full = target.proto == protocol::kSctp &&
+                        siblings >= kMaxSctpPaths;
+      if (full || (record->children() >= MostChildren(target.proto) &&
+                   !LetIdleChildGo(record, now))) {
+        At(parent.filter, target.proto).refused_children.Add(1);
         return ExpectResult::kChildLimit;
       }
     }
-    const ExpectResult room = MakeRoom(target, record == nullptr);
+    const Owner who = {
+        .address = flow.owner, .family = target.family, .filter = target.filter};
+    const ExpectResult room = MakeRoom(who, target.proto, record == nullptr);
     if (room != ExpectResult::kArmed) {
       if (record != nullptr) FreeRecordIfUnused(parent.record);
       return room;
     }
-    if (record == nullptr) *number = MakeRecord(parent);
-    const uint32_t i = Place(target, server, parent.interface, values,
+    if (record == nullptr) *number = MakeRecord(parent, target.proto);
+    const uint32_t i = Place(target, server, who, parent.interface, values,
                              *number);
-    entries[i].expires = now + options.time_to_live;
+    entries[i].expires = now + LifeOf(target);
     entries[i].pending = false;
+    entries[i].tag = tag;
+    entries[i].after = flow.after;
     Append(i);
-    shares.Add(i, OwnerOf(target));
-    At(target.filter).in_use.Add(1);
+    shares.Add(i, who);
+    At(target.filter, target.proto).in_use.Add(1);
     ++live;
-    At(parent.filter).armed.Add(1);
+    At(parent.filter, target.proto).armed.Add(1);
     return ExpectResult::kArmed;
   }
   // The client asks for another transfer from the same port: of its transfers
@@ -345,35 +284,35 @@ struct ExpectationTable::Impl {
     }
     if (idlest == nullptr) return false;
     *idlest = {};
-    At(record->filter).children_replaced.Add(1);
+    At(record->filter, record->proto).children_replaced.Add(1);
     return true;
   }
-  static internal::ExpectationShares::Owner OwnerOf(const Target& target) {
-    return {.address = target.client,
-            .family = target.family,
-            .filter = target.filter};
+  static Owner OwnerOf(const Expectation& e) {
+    return {.address = e.owner,
+            .family = e.target.family,
+            .filter = e.target.filter};
   }
 
   // kArmed: there is room for one more of that source, if need be because
   // another source's oldest has given way.
-  ExpectResult MakeRoom(const Target& target, bool new_record) {
-    const uint32_t source = FindSource(target);
+  ExpectResult MakeRoom(const Owner& owner, uint8_t proto, bool new_record) {
+    const uint32_t source = FindSource(owner);
     if (source != kNone && sources[source].count >= options.per_source) {
-      At(target.filter).refused_source.Add(1);
+      At(owner.filter, proto).refused_source.Add(1);
       return ExpectResult::kSourceLimit;
     }
     // The victim takes an entry along, and its record if that is all that the
     // family had.
-    for (int victims = 0; !HasRoomFor(target.filter, new_record); ++victims) {
-      const uint32_t victim = target.filter < uses.size() && victims < 2
-                                  ? shares.Victim(OwnerOf(target))
+    for (int victims = 0; !HasRoomFor(owner.filter, new_record); ++victims) {
+      const uint32_t victim = owner.filter < uses.size() && victims < 2
+                                  ? shares.Victim(owner)
                                   : kNone;
       if (victim == kNone) {
-        At(target.filter).refused_full.Add(1);
+        At(owner.filter, proto).refused_full.Add(1);
         return ExpectResult::kFull;
       }
       Free(victim);
-      At(target.filter).displaced.Add(1);
+      At(owner.filter, proto).displaced.Add(1);
     }
     return ExpectResult::kArmed;
   }
@@ -387,25 +326,26 @@ struct ExpectationTable::Impl {
            uses[filter].records < records.size() - used_records;
   }
   // There is a free one.
-  uint16_t MakeRecord(const ParentReference& parent) {
+  uint16_t MakeRecord(const ParentReference& parent, uint8_t proto) {
     const auto number = static_cast<uint16_t>(free_record);
     FamilyRecord& record = records[number];
     free_record = record.next_free;
     record = {.parent = parent.handle,
               .filter = parent.filter,
-              .direction = parent.direction};
+              .direction = parent.direction,
+              .proto = proto};
     ++uses[parent.filter].records;
-    At(parent.filter).families.Add(1);
+    At(parent.filter, proto).families.Add(1);
     ++used_records;
     return number;
   }
   // Puts a new one where packets look; there is room. Neither its time nor its
   // place by age is set.
   uint32_t Place(const Target& target, const Server& server,
-                 uint16_t interface, const StateTemplate& values,
-                 uint16_t number) {
-    uint32_t source = FindSource(target);
-    if (source == kNone) source = MakeSource(target);
+                 const Owner& owner, uint16_t interface,
+                 const StateTemplate& values, uint16_t number) {
+    uint32_t source = FindSource(owner);
+    if (source == kNone) source = MakeSource(owner);
     ++sources[source].count;
     const uint32_t i = free_entry;
     Expectation& e = entries[i];
@@ -413,6 +353,9 @@ struct ExpectationTable::Impl {
     uint32_t& head = heads[SlotOf(target)];
     e.target = target;
     e.server = server;
+    e.owner = owner.address;
+    e.tag = {};
+    e.after = {};
     e.record = number;
     e.source = source;
     e.hash_next = head;
@@ -427,21 +370,23 @@ struct ExpectationTable::Impl {
   }
   // Into the list by age, which ascends by the end of their time.
   void InsertByAge(uint32_t i) {
-    uint32_t before = newest;
+    AgeList& list = AgesOf(entries[i]);
+    uint32_t before = list.newest;
     while (before != kNone &&
            TickDiff(entries[before].expires, entries[i].expires) > 0) {
       before = entries[before].older;
     }
-    const uint32_t after = before == kNone ? oldest : entries[before].newer;
+    const uint32_t after =
+        before == kNone ? list.oldest : entries[before].newer;
     entries[i].older = before;
     entries[i].newer = after;
-    (before == kNone ? oldest : entries[before].newer) = i;
-    (after == kNone ? newest : entries[after].older) = i;
+    (before == kNone ? list.oldest : entries[before].newer) = i;
+    (after == kNone ? list.newest : entries[after].older) = i;
   }
 
   // The expectation that this packet fulfils.
-  uint32_t Find(const Target& target, const PacketInfo& info,
-                uint16_t interface, Tick now) {
+  uint32_t Find(const Arrival& arrival, Tick now) {
+    const Target& target = arrival.target;
     bool stranger = false;
     uint32_t i = heads[SlotOf(target)];
     while (i != kNone) {
@@ -450,20 +395,25 @@ struct ExpectationTable::Impl {
       if (e.target == target && !e.pending) {
         if (TickDiff(now, e.expires) >= 0) {
           Free(i);
-          At(target.filter).expired.Add(1);
-        } else if (e.server.address != info.source ||
-                   (e.values.has(kStateIfBound) && e.interface != interface)) {
+          At(target.filter, target.proto).expired.Add(1);
+        } else if (e.server.address != arrival.from ||
+                   (e.server.port != 0 && e.server.port != arrival.from_port) ||
+                   (e.tag[arrival.sender] != 0 &&
+                    e.tag[arrival.sender] != arrival.tag) ||
+                   (e.values.has(kStateIfBound) &&
+                    e.interface != arrival.interface)) {
           stranger = true;
-        } else if (e.server.parent_port != info.source_port.raw()) {
-          if (records[e.record].children() < options.children_per_parent) {
+        } else if (e.server.parent_port == 0 ||
+                   e.server.parent_port != arrival.from_port) {
+          if (records[e.record].children() < MostChildren(target.proto)) {
             return i;
           }
-          At(target.filter).refused_children.Add(1);
+          At(target.filter, target.proto).refused_children.Add(1);
         }
       }
       i = next;
     }
-    if (stranger) At(target.filter).unrelated.Add(1);
+    if (stranger) At(target.filter, target.proto).unrelated.Add(1);
     return kNone;
   }
 
@@ -480,13 +430,12 @@ struct ExpectationTable::Impl {
   uint32_t free_entry = kNone;
   uint32_t free_record = kNone;
   uint32_t free_source = kNone;
-  uint32_t oldest = kNone;
-  uint32_t newest = kNone;
+  std::array<AgeList, 2> ages;
   uint32_t used_entries = 0;  // the pending ones too
   uint32_t used_records = 0;
   uint32_t live = 0;
   // By filter, and one for numbers that are out of range.
-  std::vector<ExpectationCounts<Counter>> statistics;
+  std::array<std::vector<ExpectationCounts<Counter>>, 3> statistics;
 };
 
 }  // namespace sluice

@@ -1,28 +1,18 @@
-// SCTP by the first chunk of each packet (RFC 9260), in the phases of TCP.
+// SCTP (RFC 9260) by the chunks of each packet, in the phases of TCP.
+//
+// Verification tags: what an INIT or INIT ACK announces is the tag of all
+// packets that its receiver sends. A flow that is met in the middle shows its
+// tags by itself. An INIT in an open association may be forged: until the
+// handshake that it begins has come to its cookie, the tags there are go on to
+// hold (section 5.2.2).
 #include <rte_mbuf.h>
 
+#include "conntrack/sctp_chunks.h"
 #include "conntrack/tcp_tracker.h"
 #include "packet/headers.h"
 
 namespace sluice {
 namespace {
-
-constexpr uint32_t kCommonHeader = 12;
-
-struct ChunkHeader {
-  uint8_t type;
-  uint8_t flags;
-};
-
-// The first chunk; a packet without one is taken for data.
-ChunkHeader FirstChunk(const PacketInfo& info, const rte_mbuf& mbuf) {
-  ChunkHeader header{0, 0};
-  if (info.l4_length < kCommonHeader + sizeof header) return header;
-  const void* data = rte_pktmbuf_read(&mbuf, info.l4_offset + kCommonHeader,
-                                      sizeof header, &header);
-  if (data != nullptr) std::memcpy(&header, data, sizeof header);
-  return header;
-}
 
 constexpr uint8_t Raw(TcpPhase phase) { return static_cast<uint8_t>(phase); }
 
@@ -44,87 +34,113 @@ Timeout SctpTimeout(const StateHot& s) {
   return Timeout::kSctpOpening;
 }
 
+// Packets that `peer` sends bear this tag, now or once the handshake is done.
+void Announce(StateHot* s, uint32_t peer, uint32_t tag) {
+  if (tag == 0) return;
+  if ((s->scale[peer] & kPeerSeen) == 0) {
+    s->window[peer].low = tag;
+    s->scale[peer] |= kPeerSeen;
+  } else if (s->window[peer].low != tag) {
+    s->window[peer].high = tag;
+    s->scale[peer] |= kPeerRestarts;
+  }
+}
+
+enum class Tag : uint8_t {
+  kWrong,
+  kFits,
+  kNext,  // of an association that is being set up in place of this one
+};
+
 // The tag that all packets of this peer bear (section 8.5); the first that is
 // not an INIT's zero is learned.
-bool TagFits(const PacketInfo& info, const ChunkHeader& chunk, uint32_t from,
-             StateHot* s) {
+Tag TagOf(const PacketInfo& info, const SctpChunks& chunks, uint32_t from,
+          StateHot* s) {
   const uint32_t tag = info.sequence;
-  if (chunk.type == wire::kSctpInit) {
-    // A new association: its tags will be others.
-    s->scale[0] &= static_cast<uint8_t>(~kPeerSeen);
-    s->scale[1] &= static_cast<uint8_t>(~kPeerSeen);
-    return tag == 0;
-  }
-  const bool may_reflect =
-      chunk.type == wire::kSctpAbort ||
-      chunk.type == wire::kSctpShutdownComplete;
+  if (chunks.has(wire::kSctpInit)) return tag == 0 ? Tag::kFits : Tag::kWrong;
   const uint32_t to = from ^ 1;
-  if (may_reflect && (chunk.flags & wire::kSctpReflectedTag) != 0 &&
-      (s->scale[to] & kPeerSeen) != 0) {
-    return tag == s->window[to].low;
+  const bool ends = chunks.has(wire::kSctpAbort) ||
+                    chunks.has(wire::kSctpShutdownComplete);
+  if (ends && chunks.reflected && (s->scale[to] & kPeerSeen) != 0) {
+    return tag == s->window[to].low ? Tag::kFits : Tag::kWrong;
   }
-  if ((s->scale[from] & kPeerSeen) != 0) return tag == s->window[from].low;
-  s->window[from].low = tag;
-  s->scale[from] |= kPeerSeen;
-  return true;
+  if ((s->scale[from] & kPeerSeen) == 0) {
+    s->window[from].low = tag;
+    s->scale[from] |= kPeerSeen;
+    return Tag::kFits;
+  }
+  if (tag == s->window[from].low) return Tag::kFits;
+  if ((s->scale[from] & kPeerRestarts) == 0 || tag != s->window[from].high) {
+    return Tag::kWrong;
+  }
+  // From its cookie on the new association is the only one.
+  if (chunks.has(wire::kSctpCookieEcho) || chunks.has(wire::kSctpCookieAck)) {
+    s->window[from].low = tag;
+    s->scale[from] &= static_cast<uint8_t>(~kPeerRestarts);
+    return Tag::kFits;
+  }
+  return chunks.has(wire::kSctpInitAck) || chunks.has(wire::kSctpAbort) ||
+                 chunks.has(wire::kSctpError)
+             ? Tag::kNext
+             : Tag::kWrong;
+}
+
+bool SaysAddresses(const SctpChunks& chunks) {
+  return chunks.parameters != 0 && chunks.parameters_length != 0;
 }
 
 }  // namespace
 
-void InitSctp(const PacketInfo& info, StateHot* s) {
+bool InitSctp(const PacketInfo& info, const rte_mbuf& mbuf, StateHot* s) {
+  const SctpChunks chunks = ReadSctpChunks(info, mbuf);
   s->phase = {Raw(TcpPhase::kSynSent), Raw(TcpPhase::kClosed)};
   s->timeout = Timeout::kSctpFirst;
   if (info.sequence != 0) {
     s->window[0].low = info.sequence;
     s->scale[0] = kPeerSeen;
   }
+  Announce(s, 1, chunks.initiate_tag);
+  return SaysAddresses(chunks);
 }
 
 TrackerResult TrackSctp(const PacketInfo& info, const rte_mbuf& mbuf,
                         Peer peer, StateHot* s) {
   const auto from = static_cast<uint32_t>(peer);
-  const ChunkHeader chunk = FirstChunk(info, mbuf);
-  if (chunk.type == wire::kSctpInit && BothAtLeast(*s, TcpPhase::kFinWait2)) {
+  const SctpChunks chunks = ReadSctpChunks(info, mbuf);
+  if (chunks.has(wire::kSctpInit) && BothAtLeast(*s, TcpPhase::kFinWait2)) {
     TrackerResult reuse;
     reuse.step.verdict = StepVerdict::kReuse;
     return reuse;
   }
-  if (!TagFits(info, chunk, from, s)) {
-    TrackerResult result;
+  TrackerResult result;
+  const Tag tag = TagOf(info, chunks, from, s);
+  if (tag == Tag::kWrong) {
     result.step.verdict = StepVerdict::kDrop;
     result.refresh = false;
     result.cause = Mismatch::kSequence;
     return result;
   }
+  result.addresses = SaysAddresses(chunks);
+  Announce(s, from ^ 1, chunks.initiate_tag);
+  // It ends nothing but its own attempt.
+  if (tag == Tag::kNext) return result;
   Raise(s, from, TcpPhase::kSynSent);
-  switch (chunk.type) {
-    case wire::kSctpShutdown:
-    case wire::kSctpShutdownAck:
-      Raise(s, from, TcpPhase::kClosing);
-      break;
-    case wire::kSctpAbort:
-    case wire::kSctpShutdownComplete:
-      s->phase = {Raw(TcpPhase::kTimeWait), Raw(TcpPhase::kTimeWait)};
-      break;
-    case wire::kSctpCookieEcho:
-    case wire::kSctpCookieAck:
-      // Sent only once both sides have spoken.
-      if (BothAtLeast(*s, TcpPhase::kSynSent)) {
-        Raise(s, 0, TcpPhase::kEstablished);
-        Raise(s, 1, TcpPhase::kEstablished);
-      }
-      break;
-    default:
-      // An association that was under way before: both sides send data.
-      if (chunk.type != wire::kSctpInit && chunk.type != wire::kSctpInit + 1 &&
-          BothAtLeast(*s, TcpPhase::kSynSent)) {
-        Raise(s, 0, TcpPhase::kEstablished);
-        Raise(s, 1, TcpPhase::kEstablished);
-      }
-      break;
+  if (chunks.has(wire::kSctpAbort) ||
+      chunks.has(wire::kSctpShutdownComplete)) {
+    s->phase = {Raw(TcpPhase::kTimeWait), Raw(TcpPhase::kTimeWait)};
+  } else if (chunks.has(wire::kSctpShutdown) ||
+             chunks.has(wire::kSctpShutdownAck)) {
+    Raise(s, from, TcpPhase::kClosing);
+  } else if (!chunks.has(wire::kSctpInit) &&
+             !chunks.has(wire::kSctpInitAck) &&
+             BothAtLeast(*s, TcpPhase::kSynSent)) {
+    // A cookie, or whatever both sides send of an association that was under
+    // way before.
+    Raise(s, 0, TcpPhase::kEstablished);
+    Raise(s, 1, TcpPhase::kEstablished);
   }
   s->timeout = SctpTimeout(*s);
-  return {};
+  return result;
 }
 
 }  // namespace sluice

@@ -74,7 +74,7 @@ enum EntryFlag : uint16_t {
   kEntryInUse = 1 << 9,
   // Made by a packet that was judged out.
   kEntryOut = 1 << 10,
-  // A helper wants to see its packets: RunTftpHelper.
+  // A helper wants to see its packets: RunTftpHelper, RunFtpHelper.
   kEntryHelper = 1 << 11,
   // A parent or a child: StateCold::family_record is valid.
   kEntryRelated = 1 << 12,
@@ -222,6 +222,8 @@ struct alignas(64) StateSide {
   uint16_t client_mss = 0;
   uint16_t client_window = 0;
   ProxyPhase proxy = ProxyPhase::kNone;
+  // Of an FTP control connection: its place in FtpSessions, or 0xffffffff.
+  uint32_t ftp = 0xffffffff;
 };
 static_assert(sizeof(StateSide) == 64);
 

@@ -365,6 +365,7 @@ void StateIntake::Publish(StateIndex state, Tick now) {
   cold.created = now - std::max(cold.created, idle);
   table_.wheel_.Queue(state, now + remaining);
   --table_.reserved_;
+  table_.FollowFtp(state);
   // What a helper expects is not its source's own doing.
   if (hot.has_side() && cold.parent_id == 0) [[unlikely]] {
     table_.TrackAgain(state, now);

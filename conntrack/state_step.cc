@@ -96,6 +96,7 @@ StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
         tracked = info.proto == protocol::kTcp
                       ? TrackTcp(info, mbuf, peer, &hot)
                       : TrackSctp(info, mbuf, peer, &hot);
+        result.addresses = tracked.addresses;
       }
       if (tracked.step.verdict == StepVerdict::kReuse) {
         Remove(state);
@@ -136,7 +137,13 @@ StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
   }
   Count(&hot, state, from, info.ip_length);
   if (refresh) [[likely]] hot.last_seen = now;
-  if (hot.timeout != before) [[unlikely]] Requeue(state, now);
+  if (hot.timeout != before) [[unlikely]] {
+    Requeue(state, now);
+    if (hot.timeout == Timeout::kTcpFinWait ||
+        hot.timeout == Timeout::kTcpClosed) {
+      LeaveFamily(state);
+    }
+  }
   result.helper = (hot.flags & kEntryHelper) != 0;
   result.log = (hot.flags & kStateLogAll) != 0;
   return result;
@@ -206,6 +213,15 @@ IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
       if ((hot.scale[from] & kPeerSeen) == 0 ||
           !SequenceAtLeast(hot.window[from].high, inner.sequence) ||
           !SequenceAtLeast(inner.sequence, hot.window[from].low - reach)) {
+        return refuse(Mismatch::kIcmpError);
+      }
+    } else if (inner.proto == protocol::kSctp) {
+      // RFC 9260 section 10: the tag has to be the association's. An INIT has
+      // none, and means nothing to one that is open.
+      constexpr auto kOpen = static_cast<uint8_t>(TcpPhase::kEstablished);
+      const bool init = inner.sequence == 0 && hot.phase[from] < kOpen;
+      if (!init && ((hot.scale[from] & kPeerSeen) == 0 ||
+                    inner.sequence != hot.window[from].low)) {
         return refuse(Mismatch::kIcmpError);
       }
     } else if (inner.proto == protocol::kIcmp ||

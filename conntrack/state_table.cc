@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "conntrack/ftp.h"
 #include "conntrack/tcp_tracker.h"
 #include "conntrack/tftp.h"
 
@@ -94,6 +95,10 @@ absl::StatusOr<std::unique_ptr<StateTable>> StateTable::Build(
   status = table->index_.Build(options.capacity, options.huge_pages,
                                options.prefault);
   if (!status.ok()) return status;
+  if (options.ftp_helper) {
+    table->ftp_ = std::make_unique<FtpSessions>(
+        std::min(options.ftp_sessions, options.capacity));
+  }
   table->wheel_ = TimerWheel(&table->entries_.cold(0));
   return table;
 }
@@ -458,7 +463,12 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
           NewOffset(state, 0, info.sequence, now);
     }
   } else if (info.proto == protocol::kSctp) {
-    InitSctp(info, &hot);
+    result.addresses = InitSctp(info, mbuf, &hot);
+    for (size_t peer = 0; child != nullptr && peer < 2; ++peer) {
+      if (child->tag[peer] == 0) continue;
+      hot.window[peer].low = child->tag[peer];
+      hot.scale[peer] |= kPeerSeen;
+    }
   } else if (!IsIcmp(info.proto)) {
     hot.phase[0] = static_cast<uint8_t>(DatagramPhase::kSingle);
   }
@@ -489,8 +499,13 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
       }
     }
   } else if (options_.tftp_helper && info.proto == protocol::kUdp &&
-             info.destination_port == Be16(kTftpPort)) {
+             (info.destination_port == Be16(kTftpPort) ||
+              (translated != nullptr &&
+               translated->destination_port == Be16(kTftpPort)))) {
     hot.flags |= kEntryHelper;
+  } else if (info.proto == protocol::kTcp && ftp_ != nullptr &&
+             (info.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn) {
+    FollowFtp(state);
   }
 
   wheel_.Start(now);
@@ -541,6 +556,11 @@ void StateTable::Remove(StateIndex state) {
       expectations_->ChildGone(cold.family_record, cold.parent_id, cold.id);
     }
   }
+  if (hot.has_side() && entries_.side(state).ftp != FtpSessions::kNone)
+      [[unlikely]] {
+    ftp_->GiveBack(entries_.side(state).ftp);
+    entries_.side(state).ftp = FtpSessions::kNone;
+  }
   if (sink_ != nullptr) {
     const StateTemplate values = entries_.TemplateOf(state);
     const TrafficDelta traffic = entries_.TakeCounters(state);
@@ -561,7 +581,9 @@ void StateTable::Remove(StateIndex state) {
 void StateTable::TieChild(StateIndex state, Tick now) {
   StateHot& hot = entries_.hot(state);
   const StateCold& cold = entries_.cold(state);
-  if (options_.tftp_helper) hot.flags |= kEntryHelper;
+  if (options_.tftp_helper && hot.key.proto == protocol::kUdp) {
+    hot.flags |= kEntryHelper;
+  }
   if (cold.family_record == kNoFamilyRecord) return;
   hot.flags |= kEntryRelated;
   if (expectations_ != nullptr) {
@@ -569,14 +591,65 @@ void StateTable::TieChild(StateIndex state, Tick now) {
   }
 }
 
-void StateTable::FinishChild(StateIndex state, Tick now) {
+void StateTable::FollowFtp(StateIndex state) {
+  StateHot& hot = entries_.hot(state);
+  const Be16 port(kFtpPort);
+  if (ftp_ == nullptr || hot.key.proto != protocol::kTcp ||
+      entries_.cold(state).parent_id != 0 ||
+      (EndsOf(state).port[1] != port.raw() &&
+       EndsBeyond(state).port[1] != port.raw())) {
+    return;
+  }
+  const uint32_t session = ftp_->Take();
+  if (session == FtpSessions::kNone) {
+    if (expectations_ != nullptr) {
+      expectations_->CountFull(hot.key.filter, protocol::kTcp);
+    }
+    return;
+  }
+  if (!hot.has_side()) entries_.side(state) = StateSide{};
+  hot.more |= kMoreSide;
+  hot.flags |= kEntryHelper;
+  entries_.side(state).ftp = session;
+}
+
+FtpSession* StateTable::ftp_session(StateIndex state) {
+  if (!entries_.hot(state).has_side()) return nullptr;
+  const uint32_t session = entries_.side(state).ftp;
+  return session == FtpSessions::kNone ? nullptr : &ftp_->at(session);
+}
+
+void StateTable::LeaveFamily(StateIndex state) {
   StateHot& hot = entries_.hot(state);
   const StateCold& cold = entries_.cold(state);
-  if ((hot.flags & kEntryRelated) != 0 && expectations_ != nullptr) {
+  if ((hot.flags & kEntryRelated) == 0 || cold.parent_id == 0) return;
+  if (expectations_ != nullptr) {
     expectations_->ChildGone(cold.family_record, cold.parent_id, cold.id);
   }
   hot.flags &= static_cast<uint16_t>(~kEntryRelated);
-  hot.flags |= kEntryFinished;
+}
+
+void StateTable::CloseSctp(StateIndex state, Peer peer, Tick now) {
+  StateHot& hot = entries_.hot(state);
+  const auto who = static_cast<size_t>(peer);
+  constexpr auto kClosing = static_cast<uint8_t>(TcpPhase::kClosing);
+  if (hot.key.proto != protocol::kSctp || hot.phase[who] >= kClosing) return;
+  hot.phase[who] = kClosing;
+  hot.timeout = Timeout::kSctpClosing;
+  Requeue(state, now);
+}
+
+bool StateTable::AllowsRelated(StateIndex state) const {
+  const RuleRecord* const rule =
+      sink_ != nullptr ? sink_->RuleOf(entries_.hot(state).key.filter,
+                                       entries_.cold(state).rule_slot)
+                       : nullptr;
+  return rule != nullptr && rule->allow_related;
+}
+
+void StateTable::FinishChild(StateIndex state, Tick now) {
+  LeaveFamily(state);
+  entries_.hot(state).flags |= kEntryFinished;
   Requeue(state, now);
 }
 

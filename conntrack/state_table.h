@@ -64,6 +64,10 @@ struct StateTableOptions {
   HashKey sequence_key{};
   // Whether UDP flows to port 69 are followed (tftp.h).
   bool tftp_helper = true;
+  // Whether TCP connections to port 21 are followed (ftp.h), and how many of
+  // them at once.
+  bool ftp_helper = true;
+  uint32_t ftp_sessions = 1024;
   bool huge_pages = true;      // ordinary ones if there are none
   // Touch all memory now instead of at first use.
   bool prefault = true;
@@ -94,6 +98,8 @@ struct StepResult {
   bool helper = false;
   // `log (all)`.
   bool log = false;
+  // SCTP: it says what addresses its sender has.
+  bool addresses = false;
   // With kPass: the packet goes on with these numbers (ShiftSequence).
   SequenceShift shift;
   // Of the answer with kChallengeAck and kReset, host order; a RST has no ACK.
@@ -105,6 +111,8 @@ struct InsertResult {
   StateIndex state = kNoState;
   // Without a state: kStateLimit or kStateInsert.
   DropReason reason = DropReason::kStateLimit;
+  // With a state: as in StepResult.
+  bool addresses = false;
   // With a state: the packet goes on with these numbers,
   SequenceShift shift;
   // or it is a SYN that is answered instead.
@@ -123,6 +131,13 @@ struct IcmpErrorResult {
   PacketInfo inner;
 };
 
+// The two ends of a state, by Peer; ports raw.
+struct StateEnds {
+  Family family = Family::kNone;
+  std::array<std::array<uint8_t, 16>, 2> address{};
+  std::array<uint16_t, 2> port{};
+};
+
 // What becomes of a wish to link a child to its parent.
 enum class LinkResult : uint8_t {
   kLinked,
@@ -139,6 +154,8 @@ enum class LinkResult : uint8_t {
 LinkResult LinkToParent(StateCold* child, uint16_t child_filter,
                         const ParentReference& parent);
 
+class FtpSessions;
+struct FtpSession;
 class TranslationDirectory;
 struct TrackerResult;
 
@@ -200,6 +217,11 @@ class StateTable {
   bool IsFree(const PacketInfo& translated, const rte_mbuf& mbuf,
               const JudgePoint& where) const;
 
+  // The ends of a state as its first packet came, and as it went on: the same
+  // unless it is translated.
+  StateEnds EndsOf(StateIndex state) const;
+  StateEnds EndsBeyond(StateIndex state) const;
+
   // Rewrites a packet that passes by a translated state, as it leaves the
   // other side.
   void Translate(StateIndex state, rte_mbuf& mbuf, PacketInfo* info,
@@ -250,6 +272,12 @@ class StateTable {
   // For helpers. A child's transfer is over: it is its parent's child only by
   // name, and ends `kFinishedLife` after its last packet.
   void FinishChild(StateIndex state, Tick now);
+  // Null: it is not followed.
+  FtpSession* ftp_session(StateIndex state);
+  // An SCTP peer has given up the address that it has in this state.
+  void CloseSctp(StateIndex state, Peer peer, Tick now);
+  // Its rule has `allow-related`.
+  bool AllowsRelated(StateIndex state) const;
   // The last packet was none that prolongs the state.
   void SetLastSeen(StateIndex state, Tick when) {
     entries_.hot(state).last_seen = when;
@@ -361,6 +389,11 @@ class StateTable {
   // its SYN.
   TcpSegment BeginProxy(StateIndex state, const PacketInfo& syn, uint16_t mss,
                         Tick now);
+  // Has the FTP helper see the packets of a state, if it is one that it
+  // follows and there is a place for it.
+  void FollowFtp(StateIndex state);
+  // A child that is closing gives its place in the family back.
+  void LeaveFamily(StateIndex state);
   // A child that was linked to its parent: its helper, and its place there.
   void TieChild(StateIndex state, Tick now);
   StateId NextId(StateId above);
@@ -389,6 +422,7 @@ class StateTable {
   TranslationDirectory* translations_ = nullptr;
   uint32_t second_keys_ = 0;  // in the index
   SourceNodes* source_nodes_ = nullptr;
+  std::unique_ptr<FtpSessions> ftp_;
   Tick now_ = 0;  // of the last state that was made, or sweep
   StateStatistics statistics_;
 };

@@ -1,10 +1,39 @@
 // The parts of StateTable that know of translated flows.
 #include <rte_mbuf.h>
 
+#include <cstring>
+#include <utility>
+
 #include "conntrack/state_table.h"
 #include "conntrack/translation_directory.h"
 
 namespace sluice {
+namespace {
+
+// The originator is at end 0 of a state that was made inwards.
+StateEnds ByPeer(StateEnds ends, Direction direction) {
+  if (direction == Direction::kOut) {
+    std::swap(ends.address[0], ends.address[1]);
+    std::swap(ends.port[0], ends.port[1]);
+  }
+  return ends;
+}
+
+StateEnds PeersOf(const FlowKey4& key, Direction direction) {
+  StateEnds ends = {.family = Family::kIpv4, .port = {key.port0, key.port1}};
+  std::memcpy(ends.address[0].data(), &key.end0, sizeof key.end0);
+  std::memcpy(ends.address[1].data(), &key.end1, sizeof key.end1);
+  return ByPeer(ends, direction);
+}
+
+StateEnds PeersOf(const FlowKey6& key, Direction direction) {
+  return ByPeer({.family = Family::kIpv6,
+                 .address = {key.end0, key.end1},
+                 .port = {key.port0, key.port1}},
+                direction);
+}
+
+}  // namespace
 
 bool StateTable::IsFree(const PacketInfo& translated, const rte_mbuf& mbuf,
                         const JudgePoint& where) const {
@@ -92,6 +121,22 @@ void StateTable::RemoveSecondKey(StateIndex state) {
           : translations_->FlowOf(extra.second_key));
   hot.more &= static_cast<uint8_t>(~kMoreSecond);
   --second_keys_;
+}
+
+StateEnds StateTable::EndsOf(StateIndex state) const {
+  const StateHot& hot = entries_.hot(state);
+  const StateExtra& extra = entries_.extra(state);
+  return hot.family() == Family::kIpv4 ? PeersOf(hot.key, hot.direction())
+                                       : PeersOf(extra.key, hot.direction());
+}
+
+StateEnds StateTable::EndsBeyond(StateIndex state) const {
+  const StateHot& hot = entries_.hot(state);
+  const StateExtra& extra = entries_.extra(state);
+  if (!hot.translated()) return EndsOf(state);
+  return hot.second_family() == Family::kIpv4
+             ? PeersOf(extra.SecondKey4(), hot.direction())
+             : PeersOf(extra.second_key, hot.direction());
 }
 
 PacketEnds StateTable::EndsAcross(StateIndex state, Direction side,

@@ -41,6 +41,9 @@ inline constexpr uint8_t kMaxWindowScale = 14;
 // The peer's first packet was seen, its window is valid (TCP); its
 // verification tag is in its window's low (SCTP). A bit of StateHot::scale.
 inline constexpr uint8_t kPeerSeen = 0x40;
+// SCTP: its window's high is a tag that its packets will bear once the
+// association that is being set up takes the place of the one there is.
+inline constexpr uint8_t kPeerRestarts = 0x20;
 
 // Whether sequence number a is at or after b.
 constexpr bool SequenceAtLeast(uint32_t a, uint32_t b) {
@@ -54,6 +57,8 @@ struct TrackerResult {
   StepResult step;
   // The packet counts as a sign of life.
   bool refresh = true;
+  // An SCTP packet that says what addresses its sender has.
+  bool addresses = false;
   // With a verdict other than kPass.
   Mismatch cause = Mismatch::kSequence;
 };
@@ -63,7 +68,8 @@ void InitTcp(const PacketInfo& info, const rte_mbuf& mbuf, StateHot* state);
 
 // The timeout that applies in these phases.
 Timeout TcpTimeout(const StateHot& state);
-void InitSctp(const PacketInfo& info, StateHot* state);
+// True: the packet says what addresses its sender has.
+bool InitSctp(const PacketInfo& info, const rte_mbuf& mbuf, StateHot* state);
 
 // One more packet, sent by `from`. Changes phases and windows and
 // StateHot::timeout, no counters and no ticks. kReuse leaves the state to the

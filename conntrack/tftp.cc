@@ -83,15 +83,27 @@ void Arm(StateTable& table, StateIndex state, Tick now,
   const StateEntries& entries = table.entries();
   const ParentReference parent = entries.ReferenceTo(state);
   const StateTemplate values = entries.TemplateOf(state);
-  // The requester is at end 0 of a state that was made inwards.
-  const int server_end = parent.direction == Direction::kIn ? 1 : 0;
+  // The server's packet is judged on the far side of the parent's translation,
+  // and goes on as the requester knows the server and itself.
+  const StateEnds near = table.EndsOf(state);
+  const StateEnds far = table.EndsBeyond(state);
+  ExpectedFlow flow = {.proto = protocol::kUdp,
+                       .family = near.family,
+                       .direction = Opposite(parent.direction),
+                       .source = far.address[1],
+                       .destination = far.address[0],
+                       .destination_port = far.port[0],
+                       .not_from = far.port[1],
+                       .owner = near.address[0]};
+  if (entries.hot(state).translated()) {
+    flow.after = {.family = near.family,
+                  .source = near.address[1],
+                  .destination = near.address[0],
+                  .destination_port = near.port[0]};
+  }
   uint16_t record = kNoFamilyRecord;
   const ExpectResult result =
-      entries.hot(state).family() == Family::kIpv4
-          ? expectations.Arm(entries.hot(state).key, server_end, parent, values,
-                             now, &record)
-          : expectations.Arm(entries.extra(state).key, server_end, parent,
-                             values, now, &record);
+      expectations.Arm(flow, parent, values, now, &record);
   if (result == ExpectResult::kArmed || result == ExpectResult::kRearmed) {
     table.SetFamilyRecord(state, record);
   }

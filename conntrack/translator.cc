@@ -240,6 +240,15 @@ bool Translator::ChooseSource(const Generation& generation, uint16_t number,
   return false;
 }
 
+bool Translator::Follow(const ExpectedEnds& after, PacketInfo* packet) {
+  if (directory_ == nullptr || mbuf_ == nullptr) return false;
+  const bool moved = packet->source != after.source;
+  packet->source = after.source;
+  packet->destination = after.destination;
+  packet->destination_port = Be16::FromRaw(after.destination_port);
+  return IsFree(*packet) || (moved && ChoosePort(CompiledPool(), packet));
+}
+
 bool Translator::Choose(const Generation& generation, const CompiledRule& rule,
                         Direction direction, PacketInfo* packet) {
   if (directory_ == nullptr || mbuf_ == nullptr ||

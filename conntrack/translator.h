@@ -17,6 +17,7 @@ struct rte_mbuf;
 namespace sluice {
 
 class StateTable;
+struct ExpectedEnds;
 class TranslationDirectory;
 
 // pf's ports for nat-to without `port`.
@@ -45,6 +46,10 @@ class Translator final : public PoolChooser {
 
   bool Choose(const Generation& generation, const CompiledRule& rule,
               Direction direction, PacketInfo* packet) override;
+  // Puts the ends that a translated parent gives into the first packet of its
+  // child. Its source's port stays if it can, and has to where its address
+  // does.
+  bool Follow(const ExpectedEnds& after, PacketInfo* packet);
 
  private:
   // An address of the pool for this packet: the first choice, or another one.

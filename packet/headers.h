@@ -97,7 +97,10 @@ static_assert(sizeof(Sctp) == 12);
 
 // Types of chunks, RFC 9260 section 3.2.
 enum SctpChunkType : uint8_t {
+  kSctpData = 0,
   kSctpInit = 1,
+  kSctpInitAck = 2,
+  kSctpHeartbeatAck = 5,
   kSctpAbort = 6,
   kSctpShutdown = 7,
   kSctpShutdownAck = 8,

@@ -402,7 +402,20 @@ absl::Status StateImporter::TieAll() {
     expected.client = expectation.client;
     expected.server = expectation.server;
     expected.client_port = expectation.client_port;
-    expected.server_port = At(*place_of(expectation.parent)).port[1];
+    const StateRecord& record = At(*place_of(expectation.parent));
+    expected.server_port = record.port[1];
+    if (record.translated_family != sluice::Family::kNone) {
+      if (record.translated_address[0] != expectation.client ||
+          record.translated_port[0] != expectation.client_port) {
+        continue;
+      }
+      expected.server_port = record.translated_port[1];
+      expected.after = {
+          .family = record.family,
+          .source = record.address[1].bytes,
+          .destination = record.address[0].bytes,
+          .destination_port = Be16(record.port[0]).raw()};
+    }
     expected.expires_in = expectation.remaining;
     if (target_.expectations->ReserveExpectation(
             expected, parent->second.record) != ExpectResult::kArmed) {

@@ -333,6 +333,14 @@ const char* WhatIsWrongWithLink(const SnapshotState& child,
   return nullptr;
 }
 
+bool IsBeyond(const SnapshotExpectation& expectation,
+              const SnapshotState& parent) {
+  return parent.is_translated() &&
+         parent.translated[0] == expectation.client &&
+         parent.translated_port[0] == expectation.client_port &&
+         parent.translated[1] == expectation.server;
+}
+
 const char* WhatIsWrongWithLink(const SnapshotExpectation& expectation,
                                 const SnapshotState* parent) {
   if (parent == nullptr) return "its parent is no state without a parent";
@@ -340,12 +348,12 @@ const char* WhatIsWrongWithLink(const SnapshotExpectation& expectation,
       parent->proto != expectation.proto) {
     return "its parent has another helper";
   }
-  if (parent->peers[0].address != expectation.client ||
-      parent->peers[0].port != expectation.client_port ||
-      parent->peers[1].address != expectation.server) {
-    return "its flow is not its parent's";
-  }
-  return nullptr;
+  const bool near = parent->peers[0].address == expectation.client &&
+                    parent->peers[0].port == expectation.client_port &&
+                    parent->peers[1].address == expectation.server;
+  return near || IsBeyond(expectation, *parent)
+             ? nullptr
+             : "its flow is not its parent's";
 }
 
 const SnapshotState* FindState(const std::vector<SnapshotState>& states,

@@ -28,6 +28,12 @@ const char* WhatIsWrong(const SnapshotExpectation& expectation);
 const char* WhatIsWrong(const SnapshotRuleCounters& counters);
 const char* WhatIsWrong(const SnapshotTableCounters& counters);
 
+// Whether it expects its flow behind its parent's translation, as answers come.
+// What was written before sluice followed those names the ends in front of it,
+// where no answer comes.
+bool IsBeyond(const SnapshotExpectation& expectation,
+              const SnapshotState& parent);
+
 // What is wrong with the tie of a child to its parent (null: there is no such
 // state), or null: the parent is a state of the same filter that was made
 // before, has no parent itself, and follows a protocol that has children.

@@ -339,12 +339,13 @@ void ConfigBuilder::ReadPolicy(const toml::table& root) {
                   [&](const std::string& name, const toml::source_region&) {
                     policy.without.push_back(name);
                   });
+  if (table->contains("helpers")) policy.helpers.clear();
   reader_.Strings(
       *table, "helpers", kHelperNames.size(),
       [&](const std::string& name, const toml::source_region& place) {
         if (std::ranges::find(kHelperNames, name) == kHelperNames.end()) {
           reader_.Error(place, absl::StrCat("there is no helper '", name, "'"),
-                        "known helpers: tftp");
+                        "known helpers: ftp, tftp");
           return;
         }
         if (std::ranges::find(policy.helpers, name) == policy.helpers.end()) {

@@ -153,13 +153,14 @@ struct PolicyConfig {
   MissingRuleset missing_ruleset = MissingRuleset::kRefuse;
   // What may be left out of the ruleset, by its names in messages.
   std::vector<std::string> without{};
-  std::vector<std::string> helpers;  // of kHelperNames
+  std::vector<std::string> helpers = {"ftp"};  // of kHelperNames
   bool verify_checksums = true;
 
   friend bool operator==(const PolicyConfig&, const PolicyConfig&) = default;
 };
 
-inline constexpr std::array<std::string_view, 1> kHelperNames = {"tftp"};
+inline constexpr std::array<std::string_view, 2> kHelperNames = {"ftp",
+                                                                 "tftp"};
 inline constexpr std::array<std::string_view, 7> kLogLevels = {
     "trace", "debug", "info", "warning", "error", "critical", "off"};
 

@@ -109,6 +109,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .expectations = config.memory.expectations,
           .source_nodes = config.memory.source_nodes,
           .huge_pages = plan.hugepages,
+          .ftp_helper = std::ranges::find(helpers, "ftp") != helpers.end(),
           .tftp_helper =
               std::ranges::find(helpers, "tftp") != helpers.end(),
           .verify_checksums = config.policy.verify_checksums,

@@ -149,6 +149,7 @@ absl::Status Engine::MakeWorkers() {
                     .secret = secret,
                     .sequence_key = sequence_key,
                     .tftp_helper = options_.tftp_helper,
+                    .ftp_helper = options_.ftp_helper,
                     .huge_pages = options_.huge_pages,
                     .prefault = options_.huge_pages},
          .pipeline = {.parse = {.verify_checksums = options_.verify_checksums},
@@ -211,6 +212,7 @@ void Engine::MakeFilters() {
   environment_.run_time_devices = options_.run_time_devices;
   environment_.state_capacity = options_.states;
   environment_.sources = sources_.get();
+  environment_.ftp_helper = options_.ftp_helper;
   environment_.tftp_helper = options_.tftp_helper;
   std::random_device random;
   while (environment_.host_id == 0) environment_.host_id = random();

@@ -74,6 +74,7 @@ class Engine {
     uint32_t expectations = 1024;
     uint32_t source_nodes = 65536;
     bool huge_pages = false;  // for states
+    bool ftp_helper = false;
     bool tftp_helper = false;
     bool verify_checksums = true;
     Dialect dialect = Dialect::kOpenBsd;

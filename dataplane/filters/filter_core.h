@@ -38,6 +38,7 @@ struct FilterEnvironment {
   uint32_t state_capacity = 0;  // over all workers
   SourceNodes* sources = nullptr;
   uint32_t host_id = 0;         // unless the ruleset has one
+  bool ftp_helper = false;
   bool tftp_helper = false;
   // Sees to what filters expect; null: nothing is ever restored.
   RestoreService* restores = nullptr;

@@ -147,12 +147,28 @@ std::array<uint64_t, kLimitCounterCount> FilterOverview::RawLimitCounters()
   return sums;
 }
 
-ExpectationStatistics FilterOverview::RawTftpCounters() const {
+ExpectationStatistics FilterOverview::RawHelperCounters(
+    uint8_t proto) const {
   const ExpectationTable* const table =
       core_->environment.plane->expectations;
   return table == nullptr ? ExpectationStatistics{}
-                          : table->statistics(core_->number);
+                          : table->statistics(core_->number, proto);
 }
+
+namespace {
+
+std::vector<NamedCounter> SinceCleared(const ExpectationStatistics& now,
+                                       const ExpectationStatistics& cleared) {
+  std::vector<NamedCounter> counters;
+  for (const auto& field : ExpectationStatistics::Fields()) {
+    counters.push_back({.name = std::string(field.name),
+                        .value = now.*field.value -
+                                 (field.gauge ? 0 : cleared.*field.value)});
+  }
+  return counters;
+}
+
+}  // namespace
 
 FilterInfo FilterOverview::Info() {
   const std::shared_ptr<const Policy> policy = core_->store.policy();
@@ -191,14 +207,15 @@ FilterInfo FilterOverview::Info() {
                                    .value = limits[i] - cleared_limits_[i]});
   }
   if (core_->environment.tftp_helper) {
-    const ExpectationStatistics tftp = RawTftpCounters();
-    for (const auto& field : ExpectationStatistics::Fields()) {
-      info.tftp_counters.push_back(
-          {.name = std::string(field.name),
-           .value = tftp.*field.value -
-                    (field.gauge ? 0 : cleared_tftp_.*field.value)});
-    }
+    info.tftp_counters =
+        SinceCleared(RawHelperCounters(protocol::kUdp), cleared_tftp_);
   }
+  if (core_->environment.ftp_helper) {
+    info.ftp_counters =
+        SinceCleared(RawHelperCounters(protocol::kTcp), cleared_ftp_);
+  }
+  info.sctp_counters =
+      SinceCleared(RawHelperCounters(protocol::kSctp), cleared_sctp_);
   WorkerSnapshot sum;
   int64_t unaccounted = 0;
   for (const WorkerSnapshot& snapshot : core_->snapshots) {
@@ -244,7 +261,9 @@ void FilterOverview::ClearInfo() {
   cleared_decided_ = RawDecided();
   cleared_sources_ = RawSourceCounters();
   cleared_limits_ = RawLimitCounters();
-  cleared_tftp_ = RawTftpCounters();
+  cleared_tftp_ = RawHelperCounters(protocol::kUdp);
+  cleared_ftp_ = RawHelperCounters(protocol::kTcp);
+  cleared_sctp_ = RawHelperCounters(protocol::kSctp);
   cleared_ = std::time(nullptr);
 }
 

@@ -23,7 +23,9 @@ namespace sluice {
 class FilterOverview final : public StatusControl {
  public:
   explicit FilterOverview(std::shared_ptr<FilterCore> core)
-      : core_(std::move(core)), cleared_tftp_(RawTftpCounters()) {}
+      : core_(std::move(core)), cleared_tftp_(RawHelperCounters(protocol::kUdp)),
+        cleared_ftp_(RawHelperCounters(protocol::kTcp)),
+        cleared_sctp_(RawHelperCounters(protocol::kSctp)) {}
 
   // A port begins or ceases to be judged by this filter.
   void Join(const PortSet::Entry& port);
@@ -59,7 +61,7 @@ class FilterOverview final : public StatusControl {
   uint64_t RawDecided() const;
   std::array<uint64_t, 3> RawSourceCounters() const;
   std::array<uint64_t, kLimitCounterCount> RawLimitCounters() const;
-  ExpectationStatistics RawTftpCounters() const;
+  ExpectationStatistics RawHelperCounters(uint8_t proto) const;
 
   const std::shared_ptr<FilterCore> core_;
   LimitAlarm states_alarm_;
@@ -69,6 +71,8 @@ class FilterOverview final : public StatusControl {
   std::array<uint64_t, 3> cleared_states_{};  // searches, inserts, removals
   // Whoever had the filter's number before has left something.
   ExpectationStatistics cleared_tftp_;
+  ExpectationStatistics cleared_ftp_;
+  ExpectationStatistics cleared_sctp_;
   std::array<uint64_t, 3> cleared_sources_{};
   std::array<uint64_t, kLimitCounterCount> cleared_limits_{};
   int64_t cleared_ = 0;  // Unix time

@@ -46,7 +46,7 @@ void FilterRegistry::CarryOut(const OverloadOrder& order) {
     }
     for (Worker* worker : environment_.workers) {
       worker->mailbox().Post(
-          std::make_unique<KillOrder>(matcher, [](uint64_t) {}));
+          std::make_unique<KillOrder>(matcher, [](uint64_t, std::vector<StateId>) {}));
     }
   }
   // Those for one table go together.

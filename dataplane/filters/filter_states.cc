@@ -133,6 +133,46 @@ StateListing ToListing(FilterCore& core, const StateRecord& state) {
   return listing;
 }
 
+// Those that match, and with an association's first path its others, which may
+// be on other workers. `before`: killed already.
+void Kill(const std::shared_ptr<FilterCore>& core,
+          std::shared_ptr<const StateMatcher> matcher, uint64_t before,
+          StateControl::Done<uint64_t> done) {
+  struct Sum {
+    uint64_t killed = 0;
+    size_t left = 0;
+    std::vector<StateId> associations;
+    StateControl::Done<uint64_t> done;
+  };
+  auto sum = std::make_shared<Sum>();
+  sum->killed = before;
+  sum->left = core->environment.workers.size();
+  sum->done = std::move(done);
+  const bool again = matcher->by_association;
+  for (Worker* worker : core->environment.workers) {
+    worker->mailbox().Post(std::make_unique<KillOrder>(
+        matcher, [again, sum, filter = matcher->filter,
+                  alive = std::weak_ptr<FilterCore>(core)](
+                     uint64_t killed, std::vector<StateId> associations) {
+          sum->killed += killed;
+          sum->associations.insert(sum->associations.end(),
+                                   associations.begin(), associations.end());
+          if (--sum->left != 0) return;
+          const std::shared_ptr<FilterCore> still = alive.lock();
+          if (again || sum->associations.empty() || still == nullptr) {
+            sum->done(sum->killed);
+            return;
+          }
+          auto others = std::make_shared<StateMatcher>();
+          others->filter = filter;
+          others->by_association = true;
+          others->associations = std::move(sum->associations);
+          std::ranges::sort(others->associations);
+          Kill(still, std::move(others), sum->killed, std::move(sum->done));
+        }));
+  }
+}
+
 }  // namespace
 
 void FilterStates::ListStates(const StateQuery& query,
@@ -187,21 +227,7 @@ void FilterStates::KillStates(const StateQuery& query, Done<uint64_t> done) {
     done(matcher.status());
     return;
   }
-  struct Sum {
-    uint64_t killed = 0;
-    size_t left = 0;
-    Done<uint64_t> done;
-  };
-  auto sum = std::make_shared<Sum>();
-  sum->left = core_->environment.workers.size();
-  sum->done = std::move(done);
-  for (Worker* worker : core_->environment.workers) {
-    worker->mailbox().Post(std::make_unique<KillOrder>(
-        *matcher, [sum](uint64_t killed) {
-          sum->killed += killed;
-          if (--sum->left == 0) sum->done(sum->killed);
-        }));
-  }
+  Kill(core_, *std::move(matcher), 0, std::move(done));
 }
 
 // One worker after the other: its states come in slices, and those that are to

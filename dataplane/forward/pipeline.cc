@@ -8,7 +8,6 @@
 
 #include "conntrack/expectation.h"
 #include "conntrack/state_table.h"
-#include "conntrack/tftp.h"
 #include "dataplane/forward/trace_tap.h"
 #include "packet/checksum.h"
 #include "packet/inner.h"
@@ -400,9 +399,9 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
       ScrubTcp(states_.mutable_entries().scrub(state), burst_->infos[i],
                *burst_->mbufs[i], MomentOf(state, judgement), SecretBits());
     }
+    if (step.addresses) [[unlikely]] FollowSctp(state, i, judgement);
     if (step.helper &&
-        RunTftpHelper(states_, state, info, mbuf, judgement.where,
-                      judgement.now, expectations_) == HelperVerdict::kReuse) {
+        Help(state, i, judgement) == HelperVerdict::kReuse) [[unlikely]] {
       states_.Uncount(state, direction, info.ip_length);
       states_.Remove(state);
       return JudgeMiss(i, judgement);

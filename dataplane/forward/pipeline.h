@@ -23,6 +23,7 @@
 #include "conntrack/fragment_cache.h"
 #include "conntrack/keyed_hash.h"
 #include "conntrack/state.h"
+#include "conntrack/tftp.h"
 #include "conntrack/translator.h"
 #include "dataplane/forward/filter_view.h"
 #include "dataplane/forward/port_counters.h"
@@ -44,6 +45,7 @@ class TraceTap;
 class TranslationDirectory;
 struct TranslationMatch;
 struct ExpectedChild;
+struct ParentReference;
 struct ProxyOrder;
 struct TcpSegment;
 struct StepResult;
@@ -251,6 +253,19 @@ class Pipeline {
   bool Admit(uint32_t i, const StateTemplate& values,
              const ExpectedChild* child, const PacketInfo* translated,
              const Judgement& judgement);
+
+  // Expects the other paths of an SCTP association, of whose addresses a packet
+  // that passed by this state has told (pipeline_sctp.cc).
+  void FollowSctp(StateIndex state, uint32_t i, const Judgement& judgement);
+  bool ArmSctp(const PacketInfo& path, StateIndex state, uint32_t i,
+               const std::array<uint32_t, 2>& tag, ParentReference* parent,
+               const Judgement& judgement);
+  // What the rules let such a path have. False: nothing.
+  bool AskForPath(const PacketInfo& path, uint32_t i,
+                  const Judgement& judgement, StateTemplate* values);
+
+  // Shows a packet that passed to the helper of its state.
+  HelperVerdict Help(StateIndex state, uint32_t i, const Judgement& judgement);
 
   // Drops it before it is judged.
   void TakeFragment(uint32_t i, DropReason reason);

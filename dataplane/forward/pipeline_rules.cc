@@ -5,8 +5,8 @@
 #include <bit>
 
 #include "conntrack/expectation.h"
+#include "conntrack/ftp.h"
 #include "conntrack/state_table.h"
-#include "conntrack/tftp.h"
 #include "dataplane/forward/pipeline.h"
 #include "packet/inner.h"
 #include "packet/rewrite.h"
@@ -140,7 +140,19 @@ bool Pipeline::CarryOut(uint32_t i, const Verdict& verdict,
     if (expectations_.Take(info, judgement.where, judgement.now, &child)) {
       rules_[i] = kNoRule;
       if (child.values.tag != kNoTag) tags_[i] = child.values.tag;
-      return Admit(i, child.values, &child, nullptr, judgement) &&
+      PacketInfo beyond = info;
+      const bool translated = child.after.family != Family::kNone;
+      if (translated) {
+        translator_.Begin(*burst_->mbufs[i], judgement.where);
+        if (!translator_.Follow(child.after, &beyond)) {
+          expectations_.ChildGone(child.parent.record, child.parent.handle.id,
+                                  0);
+          Drop(i, DropReason::kMapFailed);
+          return false;
+        }
+      }
+      return Admit(i, child.values, &child, translated ? &beyond : nullptr,
+                   judgement) &&
              Finish(i, child.values.actions);
     }
   }
@@ -230,9 +242,9 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
              *burst_->mbufs[i], MomentOf(inserted.state, judgement),
              SecretBits());
   }
+  if (inserted.addresses) FollowSctp(inserted.state, i, judgement);
   if (states_.entries().hot(inserted.state).flags & kEntryHelper) {
-    RunTftpHelper(states_, inserted.state, info, mbuf, judgement.where,
-                  judgement.now, expectations_);
+    Help(inserted.state, i, judgement);
   }
   if (inserted.answer.has_value()) [[unlikely]] {
     return Proxy(i, {.answer = inserted.answer, .onward = std::nullopt},
@@ -246,6 +258,18 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
     TranslateBy(inserted.state, i, judgement);
   }
   return true;
+}
+
+HelperVerdict Pipeline::Help(StateIndex state, uint32_t i,
+                             const Judgement& judgement) {
+  const PacketInfo& info = burst_->infos[i];
+  if (info.proto != protocol::kTcp) {
+    return RunTftpHelper(states_, state, info, *burst_->mbufs[i],
+                         judgement.where, judgement.now, expectations_);
+  }
+  RunFtpHelper(states_, state, info, *burst_->mbufs[i], judgement.where,
+               judgement.now, expectations_);
+  return HelperVerdict::kPass;
 }
 
 void Pipeline::NoteTranslation(StateIndex state, uint32_t i,

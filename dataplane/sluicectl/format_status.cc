@@ -73,9 +73,10 @@ void AppendNotCarriedOut(const json& notes, std::string* text) {
 }
 
 // What is now has no rate.
-void AppendTftp(const json& counters, uint64_t runtime, std::string* text) {
+void AppendHelper(const char* title, const json& counters, uint64_t runtime,
+                  std::string* text) {
   if (counters.empty()) return;
-  absl::StrAppend(text, "TFTP Helper\n");
+  absl::StrAppend(text, title, "\n");
   json events = json::array();
   for (const json& counter : counters) {
     const std::string name = Text(counter, "name");
@@ -194,7 +195,11 @@ std::string FormatInfo(const json& info, const Detail& detail) {
                           Number(info, "source_nodes"), "");
     AppendCounters(Member(info, "source_counters"), runtime, &text);
   }
-  AppendTftp(Member(info, "tftp_counters"), runtime, &text);
+  AppendHelper("TFTP Helper", Member(info, "tftp_counters"), runtime, &text);
+  AppendHelper("FTP Helper", Member(info, "ftp_counters"), runtime, &text);
+  if (detail.verbose > 0) {
+    AppendHelper("SCTP Paths", Member(info, "sctp_counters"), runtime, &text);
+  }
   AppendNotCarriedOut(Member(info, "not_carried_out"), &text);
   absl::StrAppend(&text, "Counters\n");
   AppendCounters(DropsAsPf(info), runtime, &text);

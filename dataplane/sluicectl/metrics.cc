@@ -181,25 +181,30 @@ void AppendStateCounters(const json& filters, PrometheusText* text) {
   }
 }
 
-void AppendTftp(const json& filters, PrometheusText* text) {
+// `name` is part of the metrics' names, `member` of the filter's information.
+void AppendHelper(const json& filters, const std::string& name,
+                  const std::string& what, PrometheusText* text) {
+  const std::string member = "info." + name + "_counters";
+  const std::string prefix = "sluice_filter_" + name;
   const auto append = [&](const char* counted) {
     for (const json& filter : filters) {
-      const json& counters = MemberAt(filter, "info.tftp_counters");
+      const json& counters = MemberAt(filter, member.c_str());
       if (counters.empty()) continue;  // the helper is off
       text->Sample({{"filter", Text(filter, "name")}},
                    Named(counters, counted));
     }
   };
-  text->Begin("sluice_filter_tftp_expectations", Kind::kGauge,
-              "Flows that the TFTP helper waits for.");
+  text->Begin((prefix + "_expectations").c_str(), Kind::kGauge,
+              ("Flows that " + what + " waits for.").c_str());
   append("in_use");
-  text->Begin("sluice_filter_tftp_families", Kind::kGauge,
-              "TFTP requests that wait for an answer or have transfers.");
+  text->Begin((prefix + "_families").c_str(), Kind::kGauge,
+              ("States of " + what + " that wait for others or have them.")
+                  .c_str());
   append("families");
-  text->Begin("sluice_filter_tftp_events_total", Kind::kCounter,
-              "What the TFTP helper did with expected flows.");
+  text->Begin((prefix + "_events_total").c_str(), Kind::kCounter,
+              ("What " + what + " did with expected flows.").c_str());
   for (const json& filter : filters) {
-    for (const json& counter : MemberAt(filter, "info.tftp_counters")) {
+    for (const json& counter : MemberAt(filter, member.c_str())) {
       const std::string name = Text(counter, "name");
       if (name == "in_use" || name == "families") continue;
       text->Sample({{"filter", Text(filter, "name")}, {"event", name}},
@@ -406,7 +411,9 @@ std::string FormatPrometheus(const json& answers) {
   AppendControl(filters, &text);
   AppendMembers(kOfFilters, filters, "filter", &text);
   AppendStateCounters(filters, &text);
-  AppendTftp(filters, &text);
+  AppendHelper(filters, "tftp", "the TFTP helper", &text);
+  AppendHelper(filters, "ftp", "the FTP helper", &text);
+  AppendHelper(filters, "sctp", "SCTP", &text);
   AppendLimits(filters, &text);
   AppendClassifier(filters, &text);
   AppendMembers(kOfPorts, Member(answers, "ports"), "port", &text);

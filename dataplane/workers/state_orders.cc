@@ -23,6 +23,10 @@ bool IsHalfOpen(const StateHot& state) {
 
 bool StateMatcher::Matches(const StateRecord& state) const {
   if (state.filter != filter) return false;
+  if (by_association) {
+    return state.proto == protocol::kSctp && state.parent.IsSet() &&
+           std::ranges::binary_search(associations, state.parent.id);
+  }
   if (query.id && state.id != *query.id) return false;
   if (query.protocol && state.proto != *query.protocol) return false;
   if (query.direction && state.direction != *query.direction) return false;
@@ -73,7 +77,12 @@ void ListOrder::Done() {
 bool KillOrder::Step(const WorkerView& view) {
   const StateEntries& entries = view.states->entries();
   return !entries.Visit(&cursor_, kSlotsAStep, [&](StateIndex state) {
-    if (!matcher_->Matches(view.states->Record(state, view.now))) return;
+    const StateRecord record = view.states->Record(state, view.now);
+    if (!matcher_->Matches(record)) return;
+    if (record.proto == protocol::kSctp && !record.parent.IsSet() &&
+        associations_.size() < kMaxAssociations) {
+      associations_.push_back(record.id);
+    }
     view.states->Remove(state);
     ++killed_;
   });

@@ -32,6 +32,9 @@ struct StateMatcher {
   std::vector<uint32_t> rule_slots;  // ascending
   bool by_ids = false;
   std::vector<StateId> ids;  // ascending
+  // Only the other paths of these SCTP associations, ascending.
+  bool by_association = false;
+  std::vector<StateId> associations;
 
   bool Matches(const StateRecord& state) const;
 };
@@ -61,17 +64,24 @@ class ListOrder final : public WorkerOrder {
 // Removes matching states.
 class KillOrder final : public WorkerOrder {
  public:
-  using Finish = std::function<void(uint64_t killed)>;
+  // `associations`: the first paths of SCTP associations among them, no more
+  // than kMaxAssociations; the others may be on other workers.
+  using Finish = std::function<void(uint64_t killed,
+                                    std::vector<StateId> associations)>;
+  static constexpr size_t kMaxAssociations = 4096;
   KillOrder(std::shared_ptr<const StateMatcher> matcher, Finish done)
-      : matcher_(std::move(matcher)), done_(std::move(done)) {}
+      : matcher_(std::move(matcher)), done_(std::move(done)) {
+    associations_.reserve(kMaxAssociations);
+  }
 
   bool Step(const WorkerView& view) override;
-  void Done() override { done_(killed_); }
+  void Done() override { done_(killed_, std::move(associations_)); }
 
  private:
   const std::shared_ptr<const StateMatcher> matcher_;
   uint32_t cursor_ = 0;
   uint64_t killed_ = 0;
+  std::vector<StateId> associations_;  // reserved, so that it never grows
   Finish done_;
 };
 

@@ -246,6 +246,7 @@ class PolicyCompiler {
       request.timeouts = RuleTimeouts(rule);
       request.max_states = rule.state_options.max_states;
       request.tracking = RuleTracking(rule);
+      request.allow_related = rule.state_options.allow_related;
       request.overload_table = rule.state_options.overload_table;
       hash = CombineHash(hash, HashText(request.identity));
       result_->listed.push_back(ListedRule{.anchor = named.path,
@@ -338,6 +339,7 @@ class PolicyCompiler {
     engine.syncookies_end_percent = options.syncookies_end_percent;
     engine.aborts_sctp = options.dialect == Dialect::kFreeBsd;
     engine.counts_stateless_matches = options.dialect == Dialect::kFreeBsd;
+    engine.follows_sctp = options.dialect == Dialect::kFreeBsd;
     engine.if_bound_states = options.state_policy_if_bound;
     engine.pairs_neighbors = options.dialect == Dialect::kFreeBsd;
     engine.drops_unfragmentable = options.dialect == Dialect::kOpenBsd;

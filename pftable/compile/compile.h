@@ -53,6 +53,7 @@ inline constexpr EngineCapabilities kEngineCapabilities = {
     .sockets = true,
     .routes = true,
     .if_bound = true,
+    .sctp_multihoming = true,
     .layer2 = true,
     .dynamic_interfaces = true,
     .probability = true,

@@ -69,6 +69,8 @@ struct EngineOptions {
   // FreeBSD: `block return` answers SCTP with an ABORT; else as other
   // protocols, with an ICMP error.
   bool aborts_sctp = false;
+  // FreeBSD: other addresses of an SCTP association have states, too.
+  bool follows_sctp = false;
   // A neighbour advertisement belongs to the state of its solicitation.
   bool pairs_neighbors = false;
   // `set state-policy if-bound`, for states that no rule of the filter makes.

@@ -134,6 +134,7 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
                                         std::memory_order_relaxed);
     // No state of it reads this before the policy is published.
     records_[one.slot].tracking = requests[one.request].tracking;
+    records_[one.slot].allow_related = requests[one.request].allow_related;
     auto node = by_identity_.extract(*slot.key);
     node.key() = keys[one.request];
     slot.key = &by_identity_.insert(std::move(node)).position->first;
@@ -161,6 +162,7 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
       record.max_states.store(requests[i].max_states,
                               std::memory_order_relaxed);
       record.tracking = requests[i].tracking;
+      record.allow_related = requests[i].allow_related;
       slot.orphan = requests[i].orphan;
       if (slot.orphan) ++orphans_;
     }

@@ -58,6 +58,8 @@ struct RuleRecord {
   // there before it writes its own.
   std::atomic<uint32_t> max_states{0};
   SourceTracking tracking;
+  // `allow-related`: other paths of its SCTP associations need no rule.
+  bool allow_related = false;
   // The tables that `from` and `to` name, for their counters. Written by the
   // control side when the table that a name stands for changes; relaxed.
   std::atomic<uint16_t> source_table{kNoTableSlot};
@@ -113,6 +115,7 @@ struct RuleSlotRequest {
   TimeoutProfile timeouts;
   uint32_t max_states = 0;
   SourceTracking tracking;
+  bool allow_related = false;
   std::string overload_table;  // a name that the anchor knows
   // Of states whose rule is not there: `identity` is as much of it as they
   // carry, kOrphanIdentityLength digits.

@@ -62,6 +62,8 @@ struct FilterInfo {
   uint64_t decided = 0;  // packets that rules have passed or blocked
   // Of the TFTP helper; empty if it is off. "in_use", "families": now.
   std::vector<NamedCounter> tftp_counters;
+  std::vector<NamedCounter> ftp_counters;   // the same of the FTP helper
+  std::vector<NamedCounter> sctp_counters;  // and of SCTP's other paths
   // All packets since the start, at the last CollectCounters(): received,
   // transmitted, dropped; "unaccounted" is zero unless the program errs.
   std::vector<NamedCounter> packet_counters;

@@ -281,6 +281,8 @@ json ToJson(const FilterInfo& info) {
                 {"limit_counters", ToJson(info.limit_counters)},
                 {"decided", info.decided},
                 {"tftp_counters", ToJson(info.tftp_counters)},
+                {"ftp_counters", ToJson(info.ftp_counters)},
+                {"sctp_counters", ToJson(info.sctp_counters)},
                 {"packet_counters", ToJson(info.packet_counters)},
                 {"classifier", ToJson(info.classifier)}};
   if (info.since) value["since"] = *info.since;

@@ -76,11 +76,11 @@ struct KillSourcesStep {
   std::optional<Prefix> from;
 };
 
-// Counters of a rule, a port, the TFTP helper or of limits: name and value.
+// Counters of a rule, a port, a helper or of limits: name and value.
 struct CountersStep {
-  enum class Kind : uint8_t { kRule, kPort, kTftp, kLimit };
+  enum class Kind : uint8_t { kRule, kPort, kHelper, kLimit };
   Kind kind = Kind::kRule;
-  std::string subject;  // number of the rule, name of the port
+  std::string subject;  // number of the rule, name of the port or helper
   std::vector<std::pair<std::string, uint64_t>> values;
 };
 

@@ -43,11 +43,15 @@ absl::StatusOr<uint64_t> RuleCounter(const RuleCounts& counts,
   return absl::NotFoundError(absl::StrCat("no counter `", name, "`"));
 }
 
-absl::StatusOr<uint64_t> TftpCounter(const ExpectationTable& table,
-                                     const std::string& name) {
-  const ExpectationStatistics s = table.statistics();
+absl::StatusOr<uint64_t> HelperCounter(const ExpectationTable& table,
+                                       const std::string& helper,
+                                       const std::string& name) {
+  const ExpectationStatistics s = table.StatisticsOfAll(
+      helper == "ftp"    ? protocol::kTcp
+      : helper == "sctp" ? protocol::kSctp
+                         : protocol::kUdp);
   const std::map<std::string, uint64_t> values = {
-      {"expectations", table.size()},
+      {"expectations", s.in_use},
       {"armed", s.armed},
       {"rearmed", s.rearmed},
       {"matched", s.matched},
@@ -231,8 +235,8 @@ absl::StatusOr<uint64_t> ReadCounter(Simulation& simulation,
     case CountersStep::Kind::kPort:
       if (port == kNoPort) return absl::NotFoundError("no such port");
       return PortCounter(simulation.counters(port), name);
-    case CountersStep::Kind::kTftp:
-      return TftpCounter(simulation.expectations(), name);
+    case CountersStep::Kind::kHelper:
+      return HelperCounter(simulation.expectations(), step.subject, name);
     case CountersStep::Kind::kLimit:
       return LimitCounterOf(simulation, name);
     case CountersStep::Kind::kRule:

@@ -156,7 +156,7 @@ class Parser {
     if (word == "states") return States<StatesStep>(words);
     if (word == "sources") return States<SourcesStep>(words);
     if (word == "rule" || word == "port" || word == "tftp" ||
-        word == "limit") {
+        word == "ftp" || word == "sctp" || word == "limit") {
       return Counters(words);
     }
     if (word == "kill") return Kill(words);
@@ -413,8 +413,9 @@ class Parser {
   absl::Status Counters(const std::vector<std::string>& words) {
     CountersStep step;
     size_t i = 1;
-    if (words[0] == "tftp") {
-      step.kind = CountersStep::Kind::kTftp;
+    if (words[0] == "tftp" || words[0] == "ftp" || words[0] == "sctp") {
+      step.kind = CountersStep::Kind::kHelper;
+      step.subject = words[0];
     } else if (words[0] == "limit") {
       step.kind = CountersStep::Kind::kLimit;
     } else {

@@ -373,10 +373,51 @@ TEST(WorkerOrderTest, ListsFoldsAndKills) {
   one->query.source = ParsePrefix("10.0.0.8/31");
   uint64_t killed = 0;
   mailbox.Post(
-      std::make_unique<KillOrder>(one, [&](uint64_t n) { killed = n; }));
+      std::make_unique<KillOrder>(
+          one, [&](uint64_t n, std::vector<StateId>) { killed = n; }));
   run();
   EXPECT_EQ(killed, 4u);
   EXPECT_EQ(plane.worker(0).states().size(), 76u);
+}
+
+// The first path of an SCTP association says who it is, so that the others can
+// go with it, on whatever worker they are.
+TEST(WorkerOrderTest, KillsTellOfAssociations) {
+  TestPlane plane({});
+  plane.Load("pass\n");
+  ASSERT_TRUE(plane.port(0).Arrive(
+      plane.Make("sctp 10.0.0.8:1 > 10.1.0.1:2 data 0x01000004")));
+  ASSERT_TRUE(plane.port(0).Arrive(plane.Make(Query(8))));
+  while (plane.worker(0).Round() > 0) {
+  }
+  ASSERT_EQ(plane.worker(0).states().size(), 4u);
+  auto all = std::make_shared<StateMatcher>();
+  std::vector<StateId> told;
+  Mailbox& mailbox = plane.worker(0).mailbox();
+  mailbox.Post(std::make_unique<KillOrder>(
+      all, [&](uint64_t n, std::vector<StateId> associations) {
+        EXPECT_EQ(n, 4u);
+        told = std::move(associations);
+      }));
+  while (mailbox.pending() > 0) {
+    plane.worker(0).Round();
+    mailbox.Collect();
+  }
+  ASSERT_EQ(told.size(), 2u);
+
+  StateMatcher others;
+  others.by_association = true;
+  others.associations = told;
+  StateRecord path;
+  path.proto = protocol::kSctp;
+  EXPECT_FALSE(others.Matches(path));
+  path.parent.id = told[1];
+  EXPECT_TRUE(others.Matches(path));
+  path.parent.id = told[1] + 1;
+  EXPECT_FALSE(others.Matches(path));
+  path.parent.id = told[1];
+  path.proto = protocol::kUdp;
+  EXPECT_FALSE(others.Matches(path));
 }
 
 TEST(MailboxTest, MoreOrdersThanItHoldsWaitTheirTurn) {
