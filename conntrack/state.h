@@ -208,10 +208,10 @@ enum class ProxyPhase : uint8_t {
 // first written: the others do not pay for it.
 struct alignas(64) StateSide {
   uint32_t flags = 0;  // StateSideFlag bits
-  // Of the rule's source tracking, and of the pools that gave the state its
-  // addresses.
+  // Of the rule's source tracking, and with kSidePools of the pools that gave
+  // the state its addresses: by PoolNode.
   SourceNodeIndex source = kNoSourceNode;
-  std::array<SourceNodeIndex, 2> pool_source = {kNoSourceNode, kNoSourceNode};
+  std::array<SourceNodeIndex, kPoolNodes> pools = PoolHolds().nodes;
   // By Peer: what is added to its TCP sequence numbers on their way to the
   // other one. Windows are in the peer's own.
   std::array<uint32_t, 2> offset{};

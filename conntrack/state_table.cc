@@ -330,9 +330,10 @@ InsertResult StateTable::Insert(const PacketInfo& info, const rte_mbuf& mbuf,
                                 const JudgePoint& where,
                                 const StateTemplate& values, Tick now,
                                 const ExpectedChild* child,
-                                const PacketInfo* translated) {
+                                const PacketInfo* translated,
+                                PoolHolds* holds) {
   const InsertResult result =
-      InsertState(info, mbuf, where, values, now, child, translated);
+      InsertState(info, mbuf, where, values, now, child, translated, holds);
   if (result.state == kNoState && child != nullptr &&
       expectations_ != nullptr) {
     expectations_->ChildGone(child->parent.record, child->parent.handle.id, 0);
@@ -345,7 +346,8 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
                                      const JudgePoint& where,
                                      const StateTemplate& values, Tick now,
                                      const ExpectedChild* child,
-                                     const PacketInfo* translated) {
+                                     const PacketInfo* translated,
+                                     PoolHolds* holds) {
   InsertResult result;
   Filter* filter = where.filter < filters_.size() ? &filters_[where.filter]
                                                   : nullptr;
@@ -433,6 +435,7 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
     result.reason = DropReason::kSrcLimit;
     return result;
   }
+  if (holds != nullptr && holds->any) [[unlikely]] HoldPools(state, holds);
   hot.last_seen = now;
   hot.packets[0] = 1;
   hot.bytes[0] = info.ip_length;

@@ -89,7 +89,7 @@ Verdict Pipeline::AskTranslated(uint32_t i, const Judgement& judgement,
   if (filter.generation->pools.empty()) {
     return AskRules(i, judgement, nullptr);
   }
-  translator_.Begin(*burst_->mbufs[i], judgement.where);
+  translator_.Begin(*burst_->mbufs[i], judgement.where, judgement.now);
   translation->chooser = &translator_;
   TranslationMatch match;
   if (!filter.generation->policy->translations[0].empty()) {
@@ -121,6 +121,7 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
   const FilterView& filter = judgement.filter;
   const Direction direction = judgement.where.direction;
   Translation translation;
+  const TranslatorTurn turn(translator_);
   const Verdict verdict = AskTranslated(i, judgement, &translation);
   rules_[i] = verdict.rule != nullptr ? verdict.rule->number : kNoRule;
 
@@ -206,7 +207,8 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
   const rte_mbuf& mbuf = *burst_->mbufs[i];
   const InsertResult inserted =
       states_.Insert(info, mbuf, judgement.where, values, judgement.now, child,
-                     translated);
+                     translated,
+                     child == nullptr ? translator_.holds() : nullptr);
   if (inserted.state == kNoState) {
     const EngineOptions& options = judgement.filter.generation->options();
     if (options.fail_policy != BlockReturn::kDrop) {

@@ -360,6 +360,12 @@ class PolicyCompiler {
             .in_force = table.in_force,
             .contents =
                 table.in_force ? AddressTable() : ContentsOf(table)});
+        for (const TableEntry& entry : table.entries) {
+          if (entry.weight != 0) {
+            result_->table_weights[result_->defined_tables.back().key]
+                                  [entry.prefix] = entry.weight;
+          }
+        }
       }
     }
   }

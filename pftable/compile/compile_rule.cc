@@ -309,6 +309,7 @@ absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
   compiled.port_base = rule.destination.port.low;
   compiled.static_port = pool.static_port;
   compiled.sticky_address = pool.sticky_address;
+  compiled.endpoint_independent = pool.endpoint_independent;
   const bool is_nat = rule.nat.has_value() && &pool == &*rule.nat;
   compiled.moves_source =
       policy_->source->options.dialect == Dialect::kFreeBsd && !is_nat &&

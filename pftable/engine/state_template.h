@@ -33,6 +33,10 @@ enum StateSideFlag : uint32_t {
   kSideConnection = 1 << 1,  // its source's node counts it as a connection
   kSideModulate = 1 << 2,    // TCP peers see other sequence numbers
   kSideSynproxy = 1 << 3,    // each TCP peer's handshake is with us
+  // Pools keep something of it among the sources, by PoolNode
+  // (conntrack/source_nodes.h). Which of them is told by the bits above.
+  kSidePools = 1 << 4,
+  kSideFirstPool = 1 << 8,
 };
 
 // The match rules whose counters a packet or state takes part in.

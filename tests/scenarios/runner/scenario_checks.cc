@@ -173,11 +173,18 @@ absl::Status CheckStates(Simulation& simulation) {
 // What nodes count is what states hold, and all limits are given back.
 absl::Status CheckSources(Simulation& simulation) {
   const StateEntries& entries = simulation.states().entries();
-  uint64_t held = 0, open = 0;
+  uint64_t held = 0, open = 0, of_pools = 0;
   uint32_t cursor = 0;
   entries.Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
     if (!entries.hot(index).has_side()) return;
     const StateSide& side = entries.side(index);
+    for (const PoolNode sticky : {kStickySource, kStickyTarget}) {
+      if (side.pools[sticky] != kNoSourceNode) ++held;
+    }
+    for (const PoolNode other : {kLoadOfSource, kLoadOfTarget, kMappedInside,
+                                 kMappedOutside}) {
+      if (side.pools[other] != kNoSourceNode) ++of_pools;
+    }
     if (side.source == kNoSourceNode) return;
     ++held;
     if ((side.flags & kSideConnection) != 0) ++open;
@@ -192,6 +199,12 @@ absl::Status CheckSources(Simulation& simulation) {
                                connections += node.connections;
                                ++of_rule[node.key.rule_slot];
                              });
+  if (of_pools != simulation.sources().unlimited()->nodes.used() &&
+      (of_pools == 0 || simulation.sources().unlimited()->nodes.used() == 0)) {
+    return absl::InternalError(absl::StrCat(
+        "states hold ", of_pools, " times what pools remember, which is ",
+        simulation.sources().unlimited()->nodes.used(), " nodes"));
+  }
   // States go on without a node that was taken out.
   if (nodes != simulation.source_budget().nodes.used() || states > held ||
       connections > open) {
