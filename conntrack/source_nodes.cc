@@ -218,15 +218,15 @@ SourceNodeIndex SourceNodes::Find(const SourceKey& key) {
   return Walk(BucketOf(key).load(std::memory_order_acquire), key, 0, &refusal);
 }
 
-uint32_t SourceNodes::StatesOf(const SourceKey& key) const {
+SourceNodeIndex SourceNodes::Peek(const SourceKey& key) const {
   for (uint32_t at = BucketOf(key).load(std::memory_order_acquire); at != 0;
        at = nodes_[at - 1].next.load(std::memory_order_acquire)) {
-    if (!(nodes_[at - 1].key == key)) continue;
-    const uint32_t states =
-        nodes_[at - 1].states.load(std::memory_order_acquire);
-    if (IsLive(states)) return states & kCount;
+    if (nodes_[at - 1].key == key &&
+        IsLive(nodes_[at - 1].states.load(std::memory_order_acquire))) {
+      return at - 1;
+    }
   }
-  return 0;
+  return kNoSourceNode;
 }
 
 void SourceNodes::GiveBack(SourceNodeIndex at, Tick now) {

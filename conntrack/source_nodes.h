@@ -35,6 +35,7 @@
 #include "packet/address.h"
 #include "packet/packet.h"
 #include "pftable/engine/counters.h"
+#include "pftable/engine/limiters.h"
 #include "pftable/engine/reclaimer.h"
 #include "pftable/policy/rule.h"
 
@@ -55,6 +56,9 @@ enum class SourceUse : uint8_t {
   // becomes; and the other way about. `rule_slot` is the port.
   kMappingInside,
   kMappingOutside,
+  // A source limiter's (limiter_gate.h): what it has admitted and refused is
+  // counted as packets and bytes, and its tokens are its rate.
+  kLimiter,
 };
 constexpr bool IsSource(SourceUse use) { return use <= SourceUse::kRoute; }
 
@@ -169,8 +173,26 @@ class SourceNodes {
                     const Address* target = nullptr, uint16_t target_port = 0);
   // The node of the key with one state more, or kNoSourceNode.
   SourceNodeIndex Find(const SourceKey& key);
+  // The node of the key as it is, which the caller has no state in.
+  SourceNodeIndex Peek(const SourceKey& key) const;
   // The states of the key's node, 0 without one.
-  uint32_t StatesOf(const SourceKey& key) const;
+  uint32_t StatesOf(const SourceKey& key) const {
+    const SourceNodeIndex node = Peek(key);
+    return node == kNoSourceNode ? 0 : StatesOf(node);
+  }
+  // Tokens of a rate, of which each state takes one.
+  bool HasToken(SourceNodeIndex node, RateLimit rate, Tick now) const {
+    return TokenBucket::Has(nodes_[node].rate, rate, now);
+  }
+  bool TakeToken(SourceNodeIndex node, RateLimit rate, Tick now) {
+    return TokenBucket::Take(nodes_[node].rate, rate, now);
+  }
+  // Sets or takes back a mark of the node's; false: it was so.
+  bool Mark(SourceNodeIndex node, bool marked) {
+    uint32_t before = marked ? 0 : 1;
+    return nodes_[node].rate_seconds.compare_exchange_strong(
+        before, marked ? 1 : 0, std::memory_order_relaxed);
+  }
   uint32_t StatesOf(SourceNodeIndex node) const {
     return nodes_[node].states.load(std::memory_order_relaxed) & kCount;
   }
@@ -189,6 +211,9 @@ class SourceNodes {
   void AddTraffic(SourceNodeIndex node, uint64_t packets, uint64_t bytes);
   const Address& target(SourceNodeIndex node) const {
     return nodes_[node].target;
+  }
+  const SourceKey& key(SourceNodeIndex node) const {
+    return nodes_[node].key;
   }
   uint16_t target_port(SourceNodeIndex node) const {
     return nodes_[node].target_port;

@@ -81,6 +81,7 @@ bool StateTable::TrackSource(StateIndex state, Tick now, bool enforce) {
 void StateTable::TrackAgain(StateIndex state, Tick now) {
   StateSide& side = entries_.side(state);
   if ((side.flags & kSidePools) != 0) HoldPoolsAgain(state, now);
+  if ((side.flags & kSideLimited) != 0) LimitAgain(state, now);
   if ((side.flags & kSideSource) == 0) return;
   TrackSource(state, now, /*enforce=*/false);
   if (side.source == kNoSourceNode || !IsOpen(entries_.hot(state))) return;
@@ -114,10 +115,12 @@ void StateTable::HoldPools(StateIndex state, PoolHolds* holds) {
 // Of a state that comes from elsewhere, which says what it had: nodes that
 // remember something else by now, or would refuse it, it goes on without.
 void StateTable::HoldPoolsAgain(StateIndex state, Tick now) {
-  if (source_nodes_ == nullptr) return;
   const StateHot& hot = entries_.hot(state);
   StateSide& side = entries_.side(state);
-  const StateTemplate values = entries_.TemplateOf(state);
+  if (source_nodes_ == nullptr) {
+    side.pools = PoolHolds().nodes;
+    return;
+  }
   const PacketEnds before =
       EndsAcross(state, Opposite(hot.direction()), hot.direction());
   const PacketEnds after =
@@ -134,25 +137,23 @@ void StateTable::HoldPoolsAgain(StateIndex state, Tick now) {
   };
   const auto stick = [&](PoolNode which, SourceUse use,
                          const Address& target) {
-    if (!wants(which)) return;
-    const auto try_rule = [&](uint32_t slot) {
-      const SourceNodeIndex node =
-          source_nodes_->Find({.address = before.source,
-                               .rule_slot = slot,
-                               .filter = filter,
-                               .family = family,
-                               .use = use});
-      if (node == kNoSourceNode) return false;
-      if (source_nodes_->target(node) == target) {
-        side.pools[which] = node;
-        return true;
-      }
+    // Until now it was the rule's slot (StateIntake::Write).
+    const uint32_t slot = std::exchange(side.pools[which], kNoSourceNode);
+    if (!wants(which) || slot == kNoRuleSlot) return;
+    const SourceNodeIndex node =
+        source_nodes_
+            ->Take({.address = before.source,
+                    .rule_slot = slot,
+                    .filter = filter,
+                    .family = family,
+                    .use = use},
+                   OwnerOfSticky(filter, slot), 0, now, &target)
+            .node;
+    if (node == kNoSourceNode) return;
+    if (source_nodes_->target(node) == target) {
+      side.pools[which] = node;
+    } else {
       source_nodes_->GiveBack(node, now);
-      return false;
-    };
-    if (try_rule(values.rule_slot)) return;
-    for (uint32_t i = values.match_count; i > 0; --i) {
-      if (try_rule(values.match_slots[i - 1])) return;
     }
   };
   stick(kStickySource, SourceUse::kNat, address(after.source));
@@ -191,6 +192,10 @@ void StateTable::CountForSource(StateIndex state,
 void StateTable::ForgetSource(StateIndex state) {
   const StateHot& hot = entries_.hot(state);
   StateSide& side = entries_.side(state);
+  if ((side.flags & kSideLimited) != 0) {
+    GiveBackLimits(state, side);
+    side.flags &= ~uint32_t{kSideLimited};
+  }
   const bool pools = (side.flags & kSidePools) != 0;
   if (side.source == kNoSourceNode && !pools) return;
   const RuleRecord* const rule =

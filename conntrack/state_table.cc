@@ -425,16 +425,30 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
       (values.tag != kNoTag ? kEntryTagged : 0));
   // What a helper expects is its parent's doing, not of its own source.
   cold.rule_slot = values.rule_slot;
-  if (values.side != 0 && child == nullptr &&
-      !GiveSide(state, values, now)) [[unlikely]] {
+  const auto refuse = [&](DropReason reason) {
     if (sink_ != nullptr) sink_->StateCancelled(where.filter, values);
     RemoveSecondKey(state);
     index_.Remove(HashOf(state), state);
     give_back();
     statistics_.refused_limit.Add(1);
-    result.reason = DropReason::kSrcLimit;
+    result.reason = reason;
     return result;
+  };
+  const bool limited =
+      (values.state_limiter | values.source_limiter) != 0 && child == nullptr;
+  StateSide limits;
+  if (limited) [[unlikely]] {
+    DropReason reason;
+    if (!TakeLimits(state, values, now, /*enforce=*/true, &limits, &reason)) {
+      return refuse(reason);
+    }
   }
+  if (values.side != 0 && child == nullptr &&
+      !GiveSide(state, values, now)) [[unlikely]] {
+    if (limited) GiveBackLimits(state, limits);
+    return refuse(DropReason::kSrcLimit);
+  }
+  if (limited) [[unlikely]] HoldLimits(state, limits);
   if (holds != nullptr && holds->any) [[unlikely]] HoldPools(state, holds);
   hot.last_seen = now;
   hot.packets[0] = 1;

@@ -173,6 +173,10 @@ class StateTable {
   // All workers'; outlives the table. Without it no source is tracked.
   void SetSourceNodes(SourceNodes* nodes) { source_nodes_ = nodes; }
   SourceNodes* source_nodes() const { return source_nodes_; }
+  // Of a filter; null: it has none.
+  Limiters* LimitersOf(uint16_t filter) const {
+    return sink_ != nullptr ? sink_->LimitersOf(filter) : nullptr;
+  }
   // Whose limits the sources count for that a rule's pools bind.
   SourceOwner OwnerOfSticky(uint16_t filter, uint32_t rule_slot) const;
 
@@ -354,6 +358,13 @@ class StateTable {
   bool TrackSource(StateIndex state, Tick now, bool enforce);
   // The source of a state that comes from elsewhere, whatever it has already.
   void TrackAgain(StateIndex state, Tick now);
+  // Counts a state that is about to be made for its limiters, in *side. False:
+  // one has no room, for *reason, and nothing was taken.
+  bool TakeLimits(StateIndex state, const StateTemplate& values, Tick now,
+                  bool enforce, StateSide* side, DropReason* reason);
+  void GiveBackLimits(StateIndex state, const StateSide& side);
+  void HoldLimits(StateIndex state, const StateSide& limits);
+  void LimitAgain(StateIndex state, Tick now);
   void HoldPools(StateIndex state, PoolHolds* holds);
   void HoldPoolsAgain(StateIndex state, Tick now);
   void ForgetSource(StateIndex state);

@@ -24,6 +24,7 @@ class FilterStates final : public StateControl {
   void KillStates(const StateQuery& query, Done<uint64_t> done) override;
   absl::StatusOr<SourceSlice> ListSources(const std::string& cursor,
                                           size_t limit) override;
+  std::vector<LimiterListing> ListLimiters() override;
   uint64_t KillSources(const std::optional<Prefix>& source,
                        const std::optional<Prefix>& target) override;
 

@@ -38,6 +38,8 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
                            Translation* translation) {
   const FilterView& filter = judgement.filter;
   const bool translated = translation != nullptr && translation->translated;
+  limiters_.Begin(judgement.where.filter, burst_->infos[i].source_address(),
+                  judgement.now);
   const EvaluationInput input{.packet = translated ? translation->packet
                                                    : burst_->infos[i],
                               .direction = judgement.where.direction,
@@ -46,7 +48,8 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
                               .tag = tags_[i],
                               .now = judgement.now,
                               .random = Random(),
-                              .translation = translation};
+                              .translation = translation,
+                              .limiters = &limiters_};
   filter.counters->decided.Add(1);
   if ((classified_ & Bit(i)) == 0 || translated) {
     return Classify(*filter.generation, input, verdict_cache_,

@@ -18,7 +18,7 @@ struct Word {
 };
 
 // In pfctl's order: where an abbreviation fits several, the first is meant.
-constexpr std::array<Word<Show>, 14> kShows = {{
+constexpr std::array<Word<Show>, 16> kShows = {{
     {"nat", Show::kNat},
     {"rules", Show::kRules},
     {"states", Show::kStates},
@@ -32,6 +32,8 @@ constexpr std::array<Word<Show>, 14> kShows = {{
     {"commits", Show::kCommits},
     {"Anchors", Show::kAnchors},
     {"Running", Show::kRunning},
+    {"LimiterStates", Show::kLimiterStates},
+    {"LimiterSrcs", Show::kLimiterSources},
     {"all", Show::kAll},
 }};
 constexpr std::array<Word<Flush>, 7> kFlushes = {{

@@ -23,6 +23,8 @@ enum class Show : uint8_t {
   kRules,
   kStates,
   kSources,
+  kLimiterStates,
+  kLimiterSources,
   kInfo,
   kInterfaces,
   kLabels,

@@ -41,7 +41,7 @@ std::string_view Usage() {
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
   -s  nat rules states Sources info Interfaces labels timeouts memory Tables
-      commits Anchors Running all
+      commits Anchors Running LimiterStates LimiterSrcs all
   -F  rules states Sources info Tables Reset all
   -T  add delete replace flush show test kill zero expire
   -o  none basic profile: the optimiser, whatever the ruleset says

@@ -47,6 +47,7 @@ inline constexpr EngineCapabilities kEngineCapabilities = {
     .sequence_rewriting = true,
     .synproxy = true,
     .source_tracking = true,
+    .limiters = true,
     .packet_sizes = true,
     .priorities = true,
     .set_tos = true,

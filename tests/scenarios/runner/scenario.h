@@ -78,9 +78,16 @@ struct KillSourcesStep {
 
 // Counters of a rule, a port, the TFTP helper or of limits: name and value.
 struct CountersStep {
-  enum class Kind : uint8_t { kRule, kPort, kTftp, kLimit };
+  enum class Kind : uint8_t {
+    kRule,
+    kPort,
+    kTftp,
+    kLimit,
+    kStateLimiter,
+    kSourceLimiter
+  };
   Kind kind = Kind::kRule;
-  std::string subject;  // number of the rule, name of the port
+  std::string subject;  // number of the rule or limiter, name of the port
   std::vector<std::pair<std::string, uint64_t>> values;
 };
 

@@ -420,5 +420,57 @@ TEST(SourceNodes, MappingsAreOneToOneAmongThreads) {
   EXPECT_EQ(nodes->unlimited()->nodes.used(), 0u);
 }
 
+TEST(StateLimiterTest, LimitsAreExactAmongThreads) {
+  constexpr size_t kThreads = 4;
+  constexpr uint32_t kLimit = 3;
+  StateLimiter limiter;
+  LimiterDefinition definition;
+  definition.id = 1;
+  definition.limit = kLimit;
+  definition.rate = {.count = 5000, .seconds = 1000000};
+  limiter.Define(definition);
+  std::atomic<uint32_t> held{0}, taken{0};
+  std::atomic<bool> wrong{false};
+  std::vector<std::thread> threads;
+  for (size_t thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([&] {
+      for (int step = 0; step < 20000; ++step) {
+        uint32_t life = 0;
+        if (!limiter.Take(0, /*enforce=*/true, &life)) continue;
+        if (held.fetch_add(1) >= kLimit) wrong = true;
+        taken.fetch_add(1);
+        if (step % 4 == 0) std::this_thread::yield();
+        held.fetch_sub(1);
+        limiter.GiveBack(life);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(wrong);
+  EXPECT_EQ(limiter.in_use(), 0u);
+  // All of its tokens and no more, since none comes back.
+  EXPECT_EQ(taken, 5000u);
+  EXPECT_EQ(limiter.counts().admitted, 5000u);
+  EXPECT_EQ(limiter.Ask(0), LimiterAnswer::kTooFast);
+}
+
+TEST(StateLimiterTest, AnEarlierLifeGivesNothingBack) {
+  StateLimiter limiter;
+  LimiterDefinition definition;
+  definition.limit = 2;
+  EXPECT_EQ(limiter.Ask(0), LimiterAnswer::kFull);
+  limiter.Define(definition);
+  uint32_t first = 0, second = 0;
+  ASSERT_TRUE(limiter.Take(0, true, &first));
+  limiter.Undefine();
+  EXPECT_EQ(limiter.in_use(), 0u);
+  limiter.Define(definition);
+  ASSERT_TRUE(limiter.Take(0, true, &second));
+  limiter.GiveBack(first);
+  EXPECT_EQ(limiter.in_use(), 1u);
+  limiter.GiveBack(second);
+  EXPECT_EQ(limiter.in_use(), 0u);
+}
+
 }  // namespace
 }  // namespace sluice

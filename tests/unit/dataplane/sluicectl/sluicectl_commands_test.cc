@@ -243,7 +243,7 @@ TEST(SluicectlUsage, SaysNoMoreThanTheMistakeNeeds) {
   };
   EXPECT_EQ(usage({"-s", "rulez"}, ErrorOf({"-s", "rulez"})),
             "  -s  nat rules states Sources info Interfaces labels timeouts "
-            "memory Tables\n      commits Anchors Running all\n");
+            "memory Tables\n      commits Anchors Running LimiterStates LimiterSrcs all\n");
   EXPECT_EQ(usage({"fliter", "list"}, ErrorOf({"fliter", "list"})), "");
 }
 
