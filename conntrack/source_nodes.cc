@@ -24,7 +24,9 @@ uint32_t TicksSince(Tick then, Tick now) {
 SourceNodes::SourceNodes(const Options& options, Reclaimer* reclaimer)
     : secret_(options.secret),
       reclaimer_(reclaimer),
-      capacity_(options.capacity) {}
+      capacity_(options.capacity) {
+  unlimited_.nodes.SetLimit(options.capacity);
+}
 
 absl::StatusOr<std::unique_ptr<SourceNodes>> SourceNodes::Build(
     const Options& options, Reclaimer* reclaimer) {
@@ -123,12 +125,12 @@ void SourceNodes::GiveBackPlace(SourceNodeIndex place) {
                                         std::memory_order_relaxed));
 }
 
-void SourceNodes::GiveBackLimits(const Node& node) {
-  if (node.rule_nodes != nullptr) {
-    node.rule_nodes->fetch_sub(1, std::memory_order_release);
+void SourceNodes::GiveBackLimits(const SourceOwner& owner) {
+  if (owner.rule_nodes != nullptr) {
+    owner.rule_nodes->fetch_sub(1, std::memory_order_release);
   }
-  node.budget->removals.fetch_add(1, std::memory_order_relaxed);
-  node.budget->nodes.GiveBack();
+  owner.budget->removals.fetch_add(1, std::memory_order_relaxed);
+  owner.budget->nodes.GiveBack();
 }
 
 void SourceNodes::Fill(SourceNodeIndex at, const SourceKey& key,
@@ -136,6 +138,7 @@ void SourceNodes::Fill(SourceNodeIndex at, const SourceKey& key,
   Node& node = nodes_[at];
   node.key = key;
   node.target = Address();
+  node.target_port = 0;
   node.budget = owner.budget;
   node.rule_nodes = owner.rule_nodes;
   node.created = now;
@@ -149,7 +152,7 @@ void SourceNodes::Fill(SourceNodeIndex at, const SourceKey& key,
 
 SourceResult SourceNodes::Take(const SourceKey& key, const SourceOwner& owner,
                                uint32_t max_states, Tick now,
-                               const Address* target) {
+                               const Address* target, uint16_t target_port) {
   SourceResult result;
   if (owner.budget == nullptr) {
     result.refusal = SourceRefusal::kLimit;
@@ -187,7 +190,10 @@ SourceResult SourceNodes::Take(const SourceKey& key, const SourceOwner& owner,
 
   Fill(place, key, owner, now);
   Node& node = nodes_[place];
-  if (target != nullptr) node.target = *target;
+  if (target != nullptr) {
+    node.target = *target;
+    node.target_port = target_port;
+  }
   node.states.store(kLive | 1, std::memory_order_release);
   do {
     node.next.store(head, std::memory_order_relaxed);
@@ -212,6 +218,41 @@ SourceNodeIndex SourceNodes::Find(const SourceKey& key) {
   return Walk(BucketOf(key).load(std::memory_order_acquire), key, 0, &refusal);
 }
 
+SourceNodeIndex SourceNodes::Peek(const SourceKey& key) const {
+  for (uint32_t at = BucketOf(key).load(std::memory_order_acquire); at != 0;
+       at = nodes_[at - 1].next.load(std::memory_order_acquire)) {
+    if (nodes_[at - 1].key == key &&
+        IsLive(nodes_[at - 1].states.load(std::memory_order_acquire))) {
+      return at - 1;
+    }
+  }
+  return kNoSourceNode;
+}
+
+void SourceNodes::GiveBack(SourceNodeIndex at, Tick now) {
+  const auto left = static_cast<int32_t>(
+      nodes_[at].expires.load(std::memory_order_relaxed) - now);
+  Release(at, /*connection=*/false,
+          left > 0 ? static_cast<uint32_t>(left) : 0, now);
+}
+
+// Those that stay in it keep it in its chain until they end; Purge() unlinks
+// what has none.
+void SourceNodes::Retire(SourceNodeIndex at) {
+  Node& node = nodes_[at];
+  const SourceOwner owner = {.budget = node.budget,
+                             .rule_nodes = node.rule_nodes};
+  uint32_t states = node.states.load(std::memory_order_acquire);
+  while (IsLive(states)) {
+    if (node.states.compare_exchange_weak(states, (states & kCount) | kDead,
+                                          std::memory_order_acq_rel,
+                                          std::memory_order_acquire)) {
+      GiveBackLimits(owner);
+      return;
+    }
+  }
+}
+
 void SourceNodes::Release(SourceNodeIndex at, bool connection, uint32_t life,
                           Tick now) {
   Node& node = nodes_[at];
@@ -222,15 +263,10 @@ void SourceNodes::Release(SourceNodeIndex at, bool connection, uint32_t life,
                              .rule_nodes = node.rule_nodes};
   uint32_t left = node.states.fetch_sub(1, std::memory_order_acq_rel) - 1;
   if (left != kLive || life != 0) return;
-  if (!node.states.compare_exchange_strong(left, kDead,
-                                           std::memory_order_acq_rel)) {
-    return;
+  if (node.states.compare_exchange_strong(left, kDead,
+                                          std::memory_order_acq_rel)) {
+    GiveBackLimits(owner);
   }
-  if (owner.rule_nodes != nullptr) {
-    owner.rule_nodes->fetch_sub(1, std::memory_order_release);
-  }
-  owner.budget->removals.fetch_add(1, std::memory_order_relaxed);
-  owner.budget->nodes.GiveBack();
 }
 
 ConnectionVerdict SourceNodes::AddConnection(SourceNodeIndex at, uint32_t max,
@@ -310,7 +346,7 @@ void SourceNodes::Purge(Tick now, uint32_t budget) {
                           states, kDead, std::memory_order_acq_rel)) {
         continue;
       }
-      GiveBackLimits(node);
+      GiveBackLimits({.budget = node.budget, .rule_nodes = node.rule_nodes});
       states = kDead;
     }
     if (states == kDead) {
@@ -360,14 +396,17 @@ uint32_t SourceNodes::Remove(
   for (SourceNodeIndex at = 0; at < end; ++at) {
     Node& node = nodes_[at];
     uint32_t states = node.states.load(std::memory_order_acquire);
-    if (!IsLive(states) || !which(RecordOf(node, states, now))) continue;
+    if (!IsLive(states) || !IsSource(node.key.use) ||
+        !which(RecordOf(node, states, now))) {
+      continue;
+    }
     while (IsLive(states) &&
            !node.states.compare_exchange_weak(
                states, (states & kCount) | kDetached,
                std::memory_order_acq_rel, std::memory_order_acquire)) {
     }
     if (!IsLive(states)) continue;
-    GiveBackLimits(node);
+    GiveBackLimits({.budget = node.budget, .rule_nodes = node.rule_nodes});
     Unlink(at);
     ++removed;
   }
@@ -381,7 +420,9 @@ bool SourceNodes::Visit(
   for (; budget > 0 && *cursor < end; --budget) {
     const Node& node = nodes_[(*cursor)++];
     const uint32_t states = node.states.load(std::memory_order_acquire);
-    if (IsLive(states)) visit(RecordOf(node, states, now));
+    if (IsLive(states) && IsSource(node.key.use)) {
+      visit(RecordOf(node, states, now));
+    }
   }
   return *cursor < end;
 }

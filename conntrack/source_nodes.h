@@ -3,6 +3,9 @@
 // (`source-track global`), or for one address and a pool (sticky-address).
 // States hold it; it lives for as long as one does and `src.track` after that.
 //
+// Pools keep more here that goes with states and is the same for all workers,
+// but is no source to anybody who lists, flushes or limits them (IsSource).
+//
 // All workers share the table, because the flows of one source belong to
 // several. Nobody waits for anybody: a worker finds a node by walking a chain
 // that only grows at its head, and counts itself in with one compare-and-swap,
@@ -32,6 +35,7 @@
 #include "packet/address.h"
 #include "packet/packet.h"
 #include "pftable/engine/counters.h"
+#include "pftable/engine/limiters.h"
 #include "pftable/engine/reclaimer.h"
 #include "pftable/policy/rule.h"
 
@@ -41,7 +45,22 @@ using SourceNodeIndex = uint32_t;
 inline constexpr SourceNodeIndex kNoSourceNode = 0xffffffff;
 
 // What it is kept for.
-enum class SourceUse : uint8_t { kFilter, kNat, kRedirect, kRoute };
+enum class SourceUse : uint8_t {
+  kFilter,
+  kNat,
+  kRedirect,
+  kRoute,
+  // An address that least-states pools give out, and how many states have it.
+  kLoad,
+  // endpoint-independent: an inside address and port, whose target is what it
+  // becomes; and the other way about. `rule_slot` is the port.
+  kMappingInside,
+  kMappingOutside,
+  // A source limiter's (limiter_gate.h): what it has admitted and refused is
+  // counted as packets and bytes, and its tokens are its rate.
+  kLimiter,
+};
+constexpr bool IsSource(SourceUse use) { return use <= SourceUse::kRoute; }
 
 struct SourceKey {
   std::array<uint8_t, 16> address{};
@@ -84,6 +103,28 @@ struct SourceResult {
 struct ConnectionVerdict {
   bool too_many = false;   // `max-src-conn`
   bool too_fast = false;   // `max-src-conn-rate`
+};
+
+// The nodes that a state has of the pools that gave it its addresses.
+enum PoolNode : uint8_t {
+  kStickySource,    // of nat-to
+  kStickyTarget,    // of rdr-to
+  kLoadOfSource,
+  kLoadOfTarget,
+  kMappedInside,    // given back before the other: who finds it finds both
+  kMappedOutside,
+};
+inline constexpr size_t kPoolNodes = 6;
+struct PoolHolds {
+  std::array<SourceNodeIndex, kPoolNodes> nodes = {
+      kNoSourceNode, kNoSourceNode, kNoSourceNode,
+      kNoSourceNode, kNoSourceNode, kNoSourceNode};
+  bool any = false;
+
+  void Set(PoolNode which, SourceNodeIndex node) {
+    nodes[which] = node;
+    any = true;
+  }
 };
 
 // A node as values.
@@ -129,9 +170,37 @@ class SourceNodes {
   // `max_states` no more than that. `target` is what a new node remembers.
   SourceResult Take(const SourceKey& key, const SourceOwner& owner,
                     uint32_t max_states, Tick now,
-                    const Address* target = nullptr);
+                    const Address* target = nullptr, uint16_t target_port = 0);
   // The node of the key with one state more, or kNoSourceNode.
   SourceNodeIndex Find(const SourceKey& key);
+  // The node of the key as it is, which the caller has no state in.
+  SourceNodeIndex Peek(const SourceKey& key) const;
+  // The states of the key's node, 0 without one.
+  uint32_t StatesOf(const SourceKey& key) const {
+    const SourceNodeIndex node = Peek(key);
+    return node == kNoSourceNode ? 0 : StatesOf(node);
+  }
+  // Tokens of a rate, of which each state takes one.
+  bool HasToken(SourceNodeIndex node, RateLimit rate, Tick now) const {
+    return TokenBucket::Has(nodes_[node].rate, rate, now);
+  }
+  bool TakeToken(SourceNodeIndex node, RateLimit rate, Tick now) {
+    return TokenBucket::Take(nodes_[node].rate, rate, now);
+  }
+  // Sets or takes back a mark of the node's; false: it was so.
+  bool Mark(SourceNodeIndex node, bool marked) {
+    uint32_t before = marked ? 0 : 1;
+    return nodes_[node].rate_seconds.compare_exchange_strong(
+        before, marked ? 1 : 0, std::memory_order_relaxed);
+  }
+  uint32_t StatesOf(SourceNodeIndex node) const {
+    return nodes_[node].states.load(std::memory_order_relaxed) & kCount;
+  }
+  // Of a state that did not come about: as if it had not been counted.
+  void GiveBack(SourceNodeIndex node, Tick now);
+  // What the node remembers does not hold any more: the next Take() of its key
+  // makes another one. The caller has a state in it.
+  void Retire(SourceNodeIndex node);
   // One state less; `connection`: it was counted as one. Without states the
   // node lives for `life` more ticks.
   void Release(SourceNodeIndex node, bool connection, uint32_t life, Tick now);
@@ -143,17 +212,25 @@ class SourceNodes {
   const Address& target(SourceNodeIndex node) const {
     return nodes_[node].target;
   }
+  const SourceKey& key(SourceNodeIndex node) const {
+    return nodes_[node].key;
+  }
+  uint16_t target_port(SourceNodeIndex node) const {
+    return nodes_[node].target_port;
+  }
+  // For what is no source: no limit but the table's own.
+  SourceBudget* unlimited() { return &unlimited_; }
 
   // ---- Control side, one thread at a time -----------------------------------
 
   // Looks at no more than `budget` places: ends what has expired and gives out
   // again what nobody can stand on any more.
   void Purge(Tick now, uint32_t budget);
-  // Takes nodes out: states that hold them go on without. Returns how many.
+  // Takes sources out: states that hold them go on without. Returns how many.
   uint32_t Remove(const std::function<bool(const SourceRecord&)>& which,
                   Tick now);
-  // Calls visit() for nodes from *cursor on, at most `budget` places; false at
-  // the end.
+  // Calls visit() for sources from *cursor on, at most `budget` places; false
+  // at the end.
   bool Visit(uint32_t* cursor, uint32_t budget, Tick now,
              const std::function<void(const SourceRecord&)>& visit) const;
   // As it was made elsewhere; with the states that it has there not counted:
@@ -176,6 +253,7 @@ class SourceNodes {
     // Written before the node is linked, then unchanged.
     SourceKey key;
     Address target;
+    uint16_t target_port;
     SourceBudget* budget;
     std::atomic<uint32_t>* rule_nodes;
     Tick created;
@@ -200,9 +278,9 @@ class SourceNodes {
                        uint32_t max_states, SourceRefusal* refusal);
   void Fill(SourceNodeIndex at, const SourceKey& key, const SourceOwner& owner,
             Tick now);
+  static void GiveBackLimits(const SourceOwner& owner);
   SourceNodeIndex TakePlace();
   void GiveBackPlace(SourceNodeIndex node);
-  static void GiveBackLimits(const Node& node);
   void Unlink(SourceNodeIndex node);
   void Collect();
   SourceRecord RecordOf(const Node& node, uint32_t states, Tick now) const;
@@ -210,6 +288,7 @@ class SourceNodes {
   const HashSecret secret_;
   Reclaimer* const reclaimer_;
   const uint32_t capacity_;
+  SourceBudget unlimited_;
   TableMemory memory_;
   TableMemory bucket_memory_;
   Node* nodes_ = nullptr;

@@ -147,8 +147,10 @@ struct alignas(64) StateHot {
   bool reserved() const { return (key.family & kReservedFamily) != 0; }
   bool translated() const { return (more & kMoreSecond) != 0; }
   // kNone if it is not translated. Nothing translates between families.
+  // The same while it is reserved.
   Family second_family() const {
-    return translated() ? family() : Family::kNone;
+    return translated() ? static_cast<Family>(key.family & kFamilyMask)
+                        : Family::kNone;
   }
 };
 static_assert(sizeof(StateHot) == 64);
@@ -208,10 +210,10 @@ enum class ProxyPhase : uint8_t {
 // first written: the others do not pay for it.
 struct alignas(64) StateSide {
   uint32_t flags = 0;  // StateSideFlag bits
-  // Of the rule's source tracking, and of the pools that gave the state its
-  // addresses.
+  // Of the rule's source tracking, and with kSidePools of the pools that gave
+  // the state its addresses: by PoolNode.
   SourceNodeIndex source = kNoSourceNode;
-  std::array<SourceNodeIndex, 2> pool_source = {kNoSourceNode, kNoSourceNode};
+  std::array<SourceNodeIndex, kPoolNodes> pools = PoolHolds().nodes;
   // By Peer: what is added to its TCP sequence numbers on their way to the
   // other one. Windows are in the peer's own.
   std::array<uint32_t, 2> offset{};
@@ -224,6 +226,12 @@ struct alignas(64) StateSide {
   ProxyPhase proxy = ProxyPhase::kNone;
   // Of an FTP control connection: its place in FtpSessions, or 0xffffffff.
   uint32_t ftp = 0xffffffff;
+  // With kSideLimited: the limiters that count it, the node of its source, and
+  // in which life of the state limiter that is.
+  uint8_t state_limiter = 0;
+  uint8_t source_limiter = 0;
+  SourceNodeIndex limited_source = kNoSourceNode;
+  uint32_t limiter_life = 0;
 };
 static_assert(sizeof(StateSide) == 64);
 
@@ -250,6 +258,8 @@ struct StateRecord {
   std::array<uint16_t, 2> max_window{};
   std::array<uint8_t, 2> scale{};
   std::array<uint32_t, 2> offset{};  // StateSide::offset
+  // The rules whose pools have bound its source, of nat-to and of rdr-to.
+  std::array<uint32_t, 2> sticky_rules = {kNoRuleSlot, kNoRuleSlot};
   ProxyPhase proxy = ProxyPhase::kNone;
   std::array<uint64_t, 2> packets{};
   std::array<uint64_t, 2> bytes{};
@@ -296,6 +306,19 @@ class StateSink {
     static_cast<void>(filter);
     static_cast<void>(rule_slot);
     return nullptr;
+  }
+  // Null: the filter has never had any.
+  virtual Limiters* LimitersOf(uint16_t filter) const {
+    static_cast<void>(filter);
+    return nullptr;
+  }
+  // A source limiter's table is to have the source, or not any more.
+  virtual void LimitSource(uint16_t filter, uint8_t limiter,
+                           const Address& source, bool above) {
+    static_cast<void>(filter);
+    static_cast<void>(limiter);
+    static_cast<void>(source);
+    static_cast<void>(above);
   }
   virtual void CountLimit(uint16_t filter, LimitCounter which) {
     static_cast<void>(filter);

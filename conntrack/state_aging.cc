@@ -132,6 +132,14 @@ StateRecord StateTable::Record(StateIndex state, Tick now) const {
           Be16::FromRaw(second_ports[originator ^ peer]).host();
     }
   }
+  if (hot.has_side() && source_nodes_ != nullptr) {
+    const StateSide& side = entries_.side(state);
+    for (const PoolNode sticky : {kStickySource, kStickyTarget}) {
+      const SourceNodeIndex node = side.pools[sticky];
+      if (node == kNoSourceNode) continue;
+      record.sticky_rules[sticky] = source_nodes_->key(node).rule_slot;
+    }
+  }
   record.phase = hot.phase;
   record.window = hot.window;
   record.max_window = hot.max_window;

@@ -106,7 +106,13 @@ StateTemplate StateEntries::TemplateOf(StateIndex state) const {
   values.tag = cold.tag;
   values.match_count = static_cast<uint8_t>(hot.match_count());
   if (hot.match_count() != 0) values.match_slots = extra_[state].match_slots;
-  if (hot.has_side()) values.side = side_[state].flags;
+  if (hot.has_side()) {
+    values.side = side_[state].flags;
+    if ((values.side & kSideLimited) != 0) {
+      values.state_limiter = side_[state].state_limiter;
+      values.source_limiter = side_[state].source_limiter;
+    }
+  }
   if (hot.action_set != ActionSets::kNone) values.actions = ActionsOf(state);
   return values;
 }

@@ -130,8 +130,17 @@ void StateIntake::Write(const StateRecord& record, StateIndex state) {
   if (values.side != 0 || shifted) {
     hot.more |= kMoreSide;
     if (shifted) hot.more |= kMoreShift;
-    entries_.side(state) = {.flags = values.side & ~uint32_t{kSideConnection},
-                            .offset = record.offset};
+    StateSide& side = entries_.side(state);
+    side = StateSide{};
+    side.flags = values.side & ~uint32_t{kSideConnection};
+    side.offset = record.offset;
+    side.state_limiter = values.state_limiter;
+    side.source_limiter = values.source_limiter;
+    // Rules in place of nodes, which it gets when it is published.
+    if ((values.side & kSidePools) != 0) {
+      side.pools[kStickySource] = record.sticky_rules[0];
+      side.pools[kStickyTarget] = record.sticky_rules[1];
+    }
   }
   if (hot.match_count() != 0) extra.match_slots = values.match_slots;
   entries_.SetActions(state, values.actions);
@@ -367,8 +376,14 @@ void StateIntake::Publish(StateIndex state, Tick now) {
   --table_.reserved_;
   table_.FollowFtp(state);
   // What a helper expects is not its source's own doing.
-  if (hot.has_side() && cold.parent_id == 0) [[unlikely]] {
-    table_.TrackAgain(state, now);
+  if (hot.has_side()) [[unlikely]] {
+    if (cold.parent_id == 0) {
+      table_.TrackAgain(state, now);
+    } else {
+      StateSide& side = entries_.side(state);
+      side.pools = PoolHolds().nodes;
+      side.flags &= ~uint32_t{kSideLimited};
+    }
   }
 }
 

@@ -46,11 +46,11 @@ InsertResult StateTable::InsertProxied(
     const PacketInfo& syn, const PacketInfo& info, const rte_mbuf& mbuf,
     const JudgePoint& where, const StateTemplate& values,
     uint32_t proxy_sequence, uint16_t mss, Tick now,
-    const PacketInfo* translated) {
+    const PacketInfo* translated, PoolHolds* holds) {
   StateTemplate proxied = values;
   proxied.side |= kSideSynproxy;
   InsertResult result =
-      Insert(syn, mbuf, where, proxied, now, nullptr, translated);
+      Insert(syn, mbuf, where, proxied, now, nullptr, translated, holds);
   if (result.state == kNoState) return result;
   StateSide& side = entries_.side(result.state);
   side.client_mss = mss;

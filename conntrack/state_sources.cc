@@ -1,4 +1,7 @@
 // The parts of StateTable that deal with the sources of its states.
+#include <utility>
+
+#include "conntrack/pool_nodes.h"
 #include "conntrack/state_table.h"
 #include "pftable/engine/rule_slots.h"
 
@@ -77,6 +80,8 @@ bool StateTable::TrackSource(StateIndex state, Tick now, bool enforce) {
 
 void StateTable::TrackAgain(StateIndex state, Tick now) {
   StateSide& side = entries_.side(state);
+  if ((side.flags & kSidePools) != 0) HoldPoolsAgain(state, now);
+  if ((side.flags & kSideLimited) != 0) LimitAgain(state, now);
   if ((side.flags & kSideSource) == 0) return;
   TrackSource(state, now, /*enforce=*/false);
   if (side.source == kNoSourceNode || !IsOpen(entries_.hot(state))) return;
@@ -84,19 +89,115 @@ void StateTable::TrackAgain(StateIndex state, Tick now) {
   side.flags |= kSideConnection;
 }
 
+SourceOwner StateTable::OwnerOfSticky(uint16_t filter,
+                                      uint32_t rule_slot) const {
+  SourceOwner owner;
+  if (filter < filters_.size()) owner.budget = filters_[filter].sources;
+  const RuleRecord* const rule =
+      sink_ != nullptr ? sink_->RuleOf(filter, rule_slot) : nullptr;
+  if (rule != nullptr) owner.rule_nodes = &rule->source_nodes;
+  return owner;
+}
+
+void StateTable::HoldPools(StateIndex state, PoolHolds* holds) {
+  StateHot& hot = entries_.hot(state);
+  StateSide& side = entries_.side(state);
+  if (!hot.has_side()) side = StateSide{};
+  hot.more |= kMoreSide;
+  side.flags |= kSidePools;
+  side.pools = std::exchange(holds->nodes, PoolHolds().nodes);
+  holds->any = false;
+  for (size_t i = 0; i < kPoolNodes; ++i) {
+    if (side.pools[i] != kNoSourceNode) side.flags |= kSideFirstPool << i;
+  }
+}
+
+// Of a state that comes from elsewhere, which says what it had: nodes that
+// remember something else by now, or would refuse it, it goes on without.
+void StateTable::HoldPoolsAgain(StateIndex state, Tick now) {
+  const StateHot& hot = entries_.hot(state);
+  StateSide& side = entries_.side(state);
+  if (source_nodes_ == nullptr) {
+    side.pools = PoolHolds().nodes;
+    return;
+  }
+  const PacketEnds before =
+      EndsAcross(state, Opposite(hot.direction()), hot.direction());
+  const PacketEnds after =
+      hot.translated() ? EndsAcross(state, hot.direction(), hot.direction())
+                       : before;
+  const Family family = hot.family();
+  const auto address = [family](const std::array<uint8_t, 16>& bytes) {
+    return Address::FromBytes(family, bytes.data());
+  };
+  const uint16_t filter = hot.key.filter;
+  const SourceOwner free = {.budget = source_nodes_->unlimited()};
+  const auto wants = [&](PoolNode which) {
+    return (side.flags & kSideFirstPool << which) != 0;
+  };
+  const auto stick = [&](PoolNode which, SourceUse use,
+                         const Address& target) {
+    // Until now it was the rule's slot (StateIntake::Write).
+    const uint32_t slot = std::exchange(side.pools[which], kNoSourceNode);
+    if (!wants(which) || slot == kNoRuleSlot) return;
+    const SourceNodeIndex node =
+        source_nodes_
+            ->Take({.address = before.source,
+                    .rule_slot = slot,
+                    .filter = filter,
+                    .family = family,
+                    .use = use},
+                   OwnerOfSticky(filter, slot), 0, now, &target)
+            .node;
+    if (node == kNoSourceNode) return;
+    if (source_nodes_->target(node) == target) {
+      side.pools[which] = node;
+    } else {
+      source_nodes_->GiveBack(node, now);
+    }
+  };
+  stick(kStickySource, SourceUse::kNat, address(after.source));
+  stick(kStickyTarget, SourceUse::kRedirect, address(after.destination));
+  const auto load = [&](PoolNode which, const std::array<uint8_t, 16>& of) {
+    if (!wants(which)) return;
+    side.pools[which] =
+        source_nodes_->Take(LoadKey(filter, address(of)), free, 0, now).node;
+  };
+  load(kLoadOfSource, after.source);
+  load(kLoadOfTarget, after.destination);
+  if (!wants(kMappedInside)) return;
+  const PoolMapping mapping = {
+      .inside = address(before.source),
+      .outside = address(after.source),
+      .inside_port = before.source_port.host(),
+      .outside_port = after.source_port.host()};
+  PoolHolds holds;
+  if (TakeMapping(*source_nodes_, mapping, filter, now, &holds)) {
+    side.pools[kMappedInside] = holds.nodes[kMappedInside];
+    side.pools[kMappedOutside] = holds.nodes[kMappedOutside];
+  }
+}
+
 void StateTable::CountForSource(StateIndex state,
                                 const TrafficDelta& traffic) {
   const StateSide& side = entries_.side(state);
-  if (side.source == kNoSourceNode) return;
-  source_nodes_->AddTraffic(side.source,
-                            traffic.packets[0] + traffic.packets[1],
-                            traffic.bytes[0] + traffic.bytes[1]);
+  for (const SourceNodeIndex node :
+       {side.source, side.pools[kStickySource], side.pools[kStickyTarget]}) {
+    if (node == kNoSourceNode) continue;
+    source_nodes_->AddTraffic(node, traffic.packets[0] + traffic.packets[1],
+                              traffic.bytes[0] + traffic.bytes[1]);
+  }
 }
 
 void StateTable::ForgetSource(StateIndex state) {
   const StateHot& hot = entries_.hot(state);
   StateSide& side = entries_.side(state);
-  if (side.source == kNoSourceNode) return;
+  if ((side.flags & kSideLimited) != 0) {
+    GiveBackLimits(state, side);
+    side.flags &= ~uint32_t{kSideLimited};
+  }
+  const bool pools = (side.flags & kSidePools) != 0;
+  if (side.source == kNoSourceNode && !pools) return;
   const RuleRecord* const rule =
       sink_ != nullptr
           ? sink_->RuleOf(hot.key.filter, entries_.cold(state).rule_slot)
@@ -108,9 +209,19 @@ void StateTable::ForgetSource(StateIndex state) {
   }
   const auto life = static_cast<uint32_t>(
       std::min<uint64_t>(uint64_t{seconds} * 1000, kMaxTimeoutTicks));
-  source_nodes_->Release(side.source, (side.flags & kSideConnection) != 0,
-                         life, now_);
-  side.source = kNoSourceNode;
+  if (side.source != kNoSourceNode) {
+    source_nodes_->Release(side.source, (side.flags & kSideConnection) != 0,
+                           life, now_);
+    side.source = kNoSourceNode;
+  }
+  if (!pools) return;
+  for (size_t i = 0; i < kPoolNodes; ++i) {
+    const SourceNodeIndex node = std::exchange(side.pools[i], kNoSourceNode);
+    if (node == kNoSourceNode) continue;
+    const bool sticky = i == kStickySource || i == kStickyTarget;
+    source_nodes_->Release(node, /*connection=*/false, sticky ? life : 0,
+                           now_);
+  }
 }
 
 bool StateTable::CountConnection(StateIndex state, Tick now) {

@@ -335,9 +335,10 @@ InsertResult StateTable::Insert(const PacketInfo& info, const rte_mbuf& mbuf,
                                 const JudgePoint& where,
                                 const StateTemplate& values, Tick now,
                                 const ExpectedChild* child,
-                                const PacketInfo* translated) {
+                                const PacketInfo* translated,
+                                PoolHolds* holds) {
   const InsertResult result =
-      InsertState(info, mbuf, where, values, now, child, translated);
+      InsertState(info, mbuf, where, values, now, child, translated, holds);
   if (result.state == kNoState && child != nullptr &&
       expectations_ != nullptr) {
     expectations_->ChildGone(child->parent.record, child->parent.handle.id, 0);
@@ -350,7 +351,8 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
                                      const JudgePoint& where,
                                      const StateTemplate& values, Tick now,
                                      const ExpectedChild* child,
-                                     const PacketInfo* translated) {
+                                     const PacketInfo* translated,
+                                     PoolHolds* holds) {
   InsertResult result;
   Filter* filter = where.filter < filters_.size() ? &filters_[where.filter]
                                                   : nullptr;
@@ -428,16 +430,31 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
       (values.tag != kNoTag ? kEntryTagged : 0));
   // What a helper expects is its parent's doing, not of its own source.
   cold.rule_slot = values.rule_slot;
-  if (values.side != 0 && child == nullptr &&
-      !GiveSide(state, values, now)) [[unlikely]] {
+  const auto refuse = [&](DropReason reason) {
     if (sink_ != nullptr) sink_->StateCancelled(where.filter, values);
     RemoveSecondKey(state);
     index_.Remove(HashOf(state), state);
     give_back();
     statistics_.refused_limit.Add(1);
-    result.reason = DropReason::kSrcLimit;
+    result.reason = reason;
     return result;
+  };
+  const bool limited =
+      (values.state_limiter | values.source_limiter) != 0 && child == nullptr;
+  StateSide limits;
+  if (limited) [[unlikely]] {
+    DropReason reason;
+    if (!TakeLimits(state, values, now, /*enforce=*/true, &limits, &reason)) {
+      return refuse(reason);
+    }
   }
+  if (values.side != 0 && child == nullptr &&
+      !GiveSide(state, values, now)) [[unlikely]] {
+    if (limited) GiveBackLimits(state, limits);
+    return refuse(DropReason::kSrcLimit);
+  }
+  if (limited) [[unlikely]] HoldLimits(state, limits);
+  if (holds != nullptr && holds->any) [[unlikely]] HoldPools(state, holds);
   hot.last_seen = now;
   hot.packets[0] = 1;
   hot.bytes[0] = info.ip_length;

@@ -189,6 +189,13 @@ class StateTable {
   }
   // All workers'; outlives the table. Without it no source is tracked.
   void SetSourceNodes(SourceNodes* nodes) { source_nodes_ = nodes; }
+  SourceNodes* source_nodes() const { return source_nodes_; }
+  // Of a filter; null: it has none.
+  Limiters* LimitersOf(uint16_t filter) const {
+    return sink_ != nullptr ? sink_->LimitersOf(filter) : nullptr;
+  }
+  // Whose limits the sources count for that a rule's pools bind.
+  SourceOwner OwnerOfSticky(uint16_t filter, uint32_t rule_slot) const;
 
   // For each i of `indices`: states[i] = the state of burst.infos[i], which is
   // kIp, or kNoState. Fragments and ICMP errors have none. `states` has room
@@ -208,10 +215,12 @@ class StateTable {
   // expectation: `child`) let through, and counts the packet. The id of a
   // child is above its parent's. Never removes other states. `translated`: the
   // packet as it goes on (its ends, of the same family), if these are others.
+  // `holds`: what its pools keep of it; a state that is made has taken it.
   InsertResult Insert(const PacketInfo& info, const rte_mbuf& mbuf,
                       const JudgePoint& where, const StateTemplate& values,
                       Tick now, const ExpectedChild* child = nullptr,
-                      const PacketInfo* translated = nullptr);
+                      const PacketInfo* translated = nullptr,
+                      PoolHolds* holds = nullptr);
   // Whether a state may be made that has `translated` as its packet on the
   // other side of the translation: nobody has that flow, on any worker.
   bool IsFree(const PacketInfo& translated, const rte_mbuf& mbuf,
@@ -239,7 +248,8 @@ class StateTable {
                              const rte_mbuf& mbuf, const JudgePoint& where,
                              const StateTemplate& values,
                              uint32_t proxy_sequence, uint16_t mss, Tick now,
-                             const PacketInfo* translated = nullptr);
+                             const PacketInfo* translated = nullptr,
+                             PoolHolds* holds = nullptr);
 
   // The state that an ICMP error (PacketFlag kIcmpError) belongs to: its inner
   // packet must be one that the state would have let through the other way,
@@ -369,13 +379,22 @@ class StateTable {
                            const JudgePoint& where,
                            const StateTemplate& values, Tick now,
                            const ExpectedChild* child,
-                           const PacketInfo* translated);
+                           const PacketInfo* translated, PoolHolds* holds);
   // Gives a state the side that its template asks for, and its source a state
   // more. False: the source has as many as it may have, and nothing was taken.
   bool GiveSide(StateIndex state, const StateTemplate& values, Tick now);
   bool TrackSource(StateIndex state, Tick now, bool enforce);
   // The source of a state that comes from elsewhere, whatever it has already.
   void TrackAgain(StateIndex state, Tick now);
+  // Counts a state that is about to be made for its limiters, in *side. False:
+  // one has no room, for *reason, and nothing was taken.
+  bool TakeLimits(StateIndex state, const StateTemplate& values, Tick now,
+                  bool enforce, StateSide* side, DropReason* reason);
+  void GiveBackLimits(StateIndex state, const StateSide& side);
+  void HoldLimits(StateIndex state, const StateSide& limits);
+  void LimitAgain(StateIndex state, Tick now);
+  void HoldPools(StateIndex state, PoolHolds* holds);
+  void HoldPoolsAgain(StateIndex state, Tick now);
   void ForgetSource(StateIndex state);
   void CountForSource(StateIndex state, const TrafficDelta& traffic);
   Address OriginatorOf(StateIndex state) const;

@@ -89,6 +89,17 @@ bool Translator::IsFree(const PacketInfo& packet) const {
   return states_.IsFree(packet, *mbuf_, where_);
 }
 
+bool Translator::Accepts(const PacketInfo& packet) {
+  return IsFree(packet) &&
+         (mapped_ == nullptr ||
+          TakeMapping(*states_.source_nodes(),
+                      {.inside = mapped_->source_address(),
+                       .outside = packet.source_address(),
+                       .inside_port = mapped_->source_port.host(),
+                       .outside_port = packet.source_port.host()},
+                      where_.filter, now_, &holds_));
+}
+
 bool Translator::ChooseAddress(const Generation& generation, uint16_t number,
                                Family family,
                                const std::array<uint8_t, 16>& source,
@@ -140,19 +151,136 @@ bool Translator::ChooseAddress(const Generation& generation, uint16_t number,
       const uint64_t next =
           generation.policy->pool_cursors[number].fetch_add(
               1, std::memory_order_relaxed);
-      *address = space.At(next % space.total).bytes;
+      // One that has no port left is followed by whichever comes next.
+      const bool least = pool.method == PoolMethod::kLeastStates &&
+                         attempt == 0 && states_.source_nodes() != nullptr;
+      *address = (least ? LeastLoaded(space, next) : space.Turn(next)).bytes;
       return true;
     }
   }
   return false;
 }
 
-bool Translator::Redirect(const Generation& generation, uint16_t number,
-                          PacketInfo* packet) {
+void Translator::End() {
+  if (holds_.any) [[unlikely]] {
+    GiveBack(*states_.source_nodes(), now_, &holds_);
+  }
+}
+
+bool Translator::FindSticky(const SourceKey& key, const PoolSpace& space,
+                            PoolNode which,
+                            std::array<uint8_t, 16>* address) {
+  SourceNodes& nodes = *states_.source_nodes();
+  const SourceNodeIndex node = nodes.Find(key);
+  if (node == kNoSourceNode) return false;
+  const Address target = nodes.target(node);
+  if (space.Contains(target)) {
+    Hold(nodes, which, node, now_, &holds_);
+    *address = target.bytes;
+    return true;
+  }
+  // The pool does not have it any more.
+  nodes.Retire(node);
+  nodes.GiveBack(node, now_);
+  return false;
+}
+
+bool Translator::Stick(const SourceKey& key, PoolNode which,
+                       std::array<uint8_t, 16>* address) {
+  SourceNodes& nodes = *states_.source_nodes();
+  const Address target = Address::FromBytes(key.family, address->data());
+  const SourceNodeIndex node =
+      nodes
+          .Take(key, states_.OwnerOfSticky(where_.filter, key.rule_slot), 0,
+                now_, &target)
+          .node;
+  if (node == kNoSourceNode) return false;
+  Hold(nodes, which, node, now_, &holds_);
+  *address = nodes.target(node).bytes;
+  return true;
+}
+
+Address Translator::LeastLoaded(const PoolSpace& space,
+                                uint64_t start) const {
+  const SourceNodes& nodes = *states_.source_nodes();
+  const uint64_t count = std::min<uint64_t>(space.total, kMaxLoadsCompared);
+  Address best;
+  uint64_t least = ~uint64_t{0};
+  for (uint64_t i = 0; i < count && least != 0; ++i) {
+    const uint64_t number = (start + i) % space.total;
+    const PoolBlock& block = space.BlockOf(number);
+    const Address address = PoolSpace::In(block, number - block.before);
+    const uint64_t load =
+        (uint64_t{nodes.StatesOf(LoadKey(where_.filter, address))} << 16) /
+        block.weight;
+    if (load >= least) continue;
+    least = load;
+    best = address;
+  }
+  return best;
+}
+
+bool Translator::CountLoad(PoolNode which, const Address& address) {
+  SourceNodes& nodes = *states_.source_nodes();
+  const SourceNodeIndex node =
+      nodes
+          .Take(LoadKey(where_.filter, address),
+                {.budget = nodes.unlimited()}, 0, now_)
+          .node;
+  if (node == kNoSourceNode) return false;
+  Hold(nodes, which, node, now_, &holds_);
+  return true;
+}
+
+bool Translator::ChooseEnd(const Generation& generation,
+                           const CompiledRule& rule, SourceUse use,
+                           const PacketInfo& original, uint32_t attempt,
+                           std::array<uint8_t, 16>* address, bool* bound) {
+  const bool is_source = use == SourceUse::kNat;
+  const uint16_t number = is_source ? rule.nat : rule.rdr;
   const CompiledPool& pool = generation.policy->pools[number];
+  const bool remembers =
+      pool.sticky_address || pool.method == PoolMethod::kLeastStates;
+  *bound = false;
+  if (remembers && states_.source_nodes() == nullptr) return false;
+  const SourceKey key = {.address = original.source,
+                         .rule_slot = rule.slot,
+                         .filter = where_.filter,
+                         .family = original.family,
+                         .use = use};
+  const PoolNode sticky = is_source ? kStickySource : kStickyTarget;
+  if (pool.sticky_address && attempt == 0) {
+    *bound = FindSticky(key, generation.pools[number].Of(original.family),
+                        sticky, address);
+  }
+  if (!*bound) {
+    if (!ChooseAddress(generation, number, original.family, original.source,
+                       is_source ? original.source : original.destination,
+                       attempt, address)) {
+      return false;
+    }
+  }
+  return pool.method != PoolMethod::kLeastStates ||
+         CountLoad(is_source ? kLoadOfSource : kLoadOfTarget,
+                   Address::FromBytes(original.family, address->data()));
+}
+
+bool Translator::Redirect(const Generation& generation,
+                          const CompiledRule& rule, PacketInfo* packet) {
+  const CompiledPool& pool = generation.policy->pools[rule.rdr];
   std::array<uint8_t, 16> address;
-  if (!ChooseAddress(generation, number, packet->family, packet->source,
-                     packet->destination, 0, &address)) {
+  bool bound;
+  if (!ChooseEnd(generation, rule, SourceUse::kRedirect, *packet, 0, &address,
+                 &bound)) {
+    return false;
+  }
+  if (pool.sticky_address && !bound &&
+      !Stick({.address = packet->source,
+              .rule_slot = rule.slot,
+              .filter = where_.filter,
+              .family = packet->family,
+              .use = SourceUse::kRedirect},
+             kStickyTarget, &address)) {
     return false;
   }
   packet->destination = address;
@@ -177,7 +305,7 @@ bool Translator::ChoosePort(const CompiledPool& pool, PacketInfo* packet) {
   switch (packet->proto) {
     case protocol::kTcp:
     case protocol::kUdp:
-      if (pool.static_port) return IsFree(*packet);
+      if (pool.static_port) return Accepts(*packet);
       range = pool.map_e_length != 0 ? PortRange::Set(pool)
               : pool.port_low == 0 && pool.port_high == 0
                   ? PortRange::Between(kFirstNatPort, kLastNatPort)
@@ -188,14 +316,14 @@ bool Translator::ChoosePort(const CompiledPool& pool, PacketInfo* packet) {
       const uint8_t echo = packet->family == Family::kIpv4 ? kEchoRequest
                                                            : kEchoRequest6;
       if (packet->icmp_type != echo || pool.static_port) {
-        return IsFree(*packet);
+        return Accepts(*packet);
       }
       range = pool.map_e_length != 0 ? PortRange::Set(pool)
                                      : PortRange::Between(1, 65535);
       break;
     }
     default:
-      return IsFree(*packet);
+      return Accepts(*packet);
   }
   const uint32_t count = range.count;
   // A step that is prime to the count comes by every port once.
@@ -218,26 +346,67 @@ bool Translator::ChoosePort(const CompiledPool& pool, PacketInfo* packet) {
         continue;
       }
       ++tries;
-      if (IsFree(*packet)) return true;
+      if (Accepts(*packet)) return true;
     }
     if (pass == Ports::kAll) break;
   }
   return false;
 }
 
-bool Translator::ChooseSource(const Generation& generation, uint16_t number,
-                              PacketInfo* packet) {
-  const CompiledPool& pool = generation.policy->pools[number];
+bool Translator::ChooseSource(const Generation& generation,
+                              const CompiledRule& rule, PacketInfo* packet) {
+  const CompiledPool& pool = generation.policy->pools[rule.nat];
   const PacketInfo original = *packet;
-  for (uint32_t attempt = 0; attempt < kMaxAddressTries; ++attempt) {
-    if (!ChooseAddress(generation, number, packet->family, original.source,
-                       original.source, attempt, &packet->source)) {
-      return false;
+  const bool maps =
+      pool.endpoint_independent && packet->proto == protocol::kUdp;
+  if (maps && states_.source_nodes() == nullptr) return false;
+  const SourceKey key = {.address = original.source,
+                         .rule_slot = rule.slot,
+                         .filter = where_.filter,
+                         .family = original.family,
+                         .use = SourceUse::kNat};
+  if (maps) {
+    PoolMapping mapping;
+    mapping.inside = original.source_address();
+    mapping.inside_port = original.source_port.host();
+    if (FindMapping(*states_.source_nodes(), where_.filter, now_, &mapping,
+                    &holds_)) {
+      packet->source = mapping.outside.bytes;
+      packet->source_port = Be16(mapping.outside_port);
+      std::array<uint8_t, 16> address = packet->source;
+      return IsFree(*packet) &&
+             (!pool.sticky_address || Stick(key, kStickySource, &address));
+    }
+  }
+  mapped_ = maps ? &original : nullptr;
+  bool chosen = false;
+  for (uint32_t attempt = 0; attempt < kMaxAddressTries && !chosen;
+       ++attempt) {
+    bool bound;
+    if (!ChooseEnd(generation, rule, SourceUse::kNat, original, attempt,
+                   &packet->source, &bound)) {
+      break;
     }
     packet->source_port = original.source_port;
-    if (ChoosePort(pool, packet)) return true;
+    chosen = ChoosePort(pool, packet);
+    if (bound) break;
+    if (!chosen || !pool.sticky_address) continue;
+    std::array<uint8_t, 16> address = packet->source;
+    if (!Stick(key, kStickySource, &address)) {
+      chosen = false;
+      break;
+    }
+    if (address == packet->source) break;
+    // Another worker was first: the source has its choice.
+    packet->source = address;
+    packet->source_port = original.source_port;
+    chosen = (pool.method != PoolMethod::kLeastStates ||
+              CountLoad(kLoadOfSource, packet->source_address())) &&
+             ChoosePort(pool, packet);
+    break;
   }
-  return false;
+  mapped_ = nullptr;
+  return chosen;
 }
 
 bool Translator::Follow(const ExpectedEnds& after, PacketInfo* packet) {
@@ -256,10 +425,8 @@ bool Translator::Choose(const Generation& generation, const CompiledRule& rule,
     return false;
   }
   // The source's port has to be free with the destination that it will have.
-  if (rule.rdr != kNoPool && !Redirect(generation, rule.rdr, packet)) {
-    return false;
-  }
-  if (rule.nat != kNoPool) return ChooseSource(generation, rule.nat, packet);
+  if (rule.rdr != kNoPool && !Redirect(generation, rule, packet)) return false;
+  if (rule.nat != kNoPool) return ChooseSource(generation, rule, packet);
   const CompiledPool& target = generation.policy->pools[rule.rdr];
   const bool has_ports =
       packet->proto == protocol::kTcp || packet->proto == protocol::kUdp;

@@ -4,12 +4,18 @@
 // Of source ports those are tried first whose answers come to this worker by
 // themselves (TranslationDirectory::IsHome). The search begins at a random port
 // and takes a bounded number of steps, however full the range is.
+//
+// What a pool has to remember of a source (sticky-address), of an address
+// (least-states) or of a port (endpoint-independent) lies among the sources,
+// which all workers share. The translator holds it until the state that is made
+// takes it, or gives it back.
 #ifndef SLUICE_CONNTRACK_TRANSLATOR_H_
 #define SLUICE_CONNTRACK_TRANSLATOR_H_
 
 #include <cstdint>
 
 #include "conntrack/flow_key.h"
+#include "conntrack/pool_nodes.h"
 #include "pftable/engine/translation.h"
 
 struct rte_mbuf;
@@ -26,6 +32,8 @@ inline constexpr uint16_t kLastNatPort = 65535;
 // Ports and addresses that are looked at for one packet.
 inline constexpr uint32_t kMaxPortTries = 1024;
 inline constexpr uint32_t kMaxAddressTries = 16;
+// Addresses that least-states compares for one packet.
+inline constexpr uint32_t kMaxLoadsCompared = 1024;
 
 // One a worker, used for one packet at a time.
 class Translator final : public PoolChooser {
@@ -39,10 +47,15 @@ class Translator final : public PoolChooser {
         random_(seed != 0 ? seed : 1) {}
 
   // What is judged next.
-  void Begin(const rte_mbuf& mbuf, const JudgePoint& where) {
+  void Begin(const rte_mbuf& mbuf, const JudgePoint& where, Tick now) {
     mbuf_ = &mbuf;
     where_ = where;
+    now_ = now;
   }
+  // For the state of what was judged.
+  PoolHolds* holds() { return &holds_; }
+  // It has its state, or gets none.
+  void End();
 
   bool Choose(const Generation& generation, const CompiledRule& rule,
               Direction direction, PacketInfo* packet) override;
@@ -57,13 +70,32 @@ class Translator final : public PoolChooser {
                      Family family, const std::array<uint8_t, 16>& source,
                      const std::array<uint8_t, 16>& original,
                      uint32_t attempt, std::array<uint8_t, 16>* address);
-  bool Redirect(const Generation& generation, uint16_t pool,
+  // The same for one end of a packet, with what the pool remembers: `use` says
+  // which end it is. *bound: no other address will do for this source.
+  bool ChooseEnd(const Generation& generation, const CompiledRule& rule,
+                 SourceUse use, const PacketInfo& original, uint32_t attempt,
+                 std::array<uint8_t, 16>* address, bool* bound);
+  // The address that the source has already.
+  bool FindSticky(const SourceKey& key, const PoolSpace& space,
+                  PoolNode which, std::array<uint8_t, 16>* address);
+  // Binds the source to *address, or writes what it has been bound to
+  // meanwhile.
+  bool Stick(const SourceKey& key, PoolNode which,
+             std::array<uint8_t, 16>* address);
+  // The address with the fewest states for its weight.
+  Address LeastLoaded(const PoolSpace& space, uint64_t start) const;
+  bool CountLoad(PoolNode which, const Address& address);
+
+  bool Redirect(const Generation& generation, const CompiledRule& rule,
                 PacketInfo* packet);
-  bool ChooseSource(const Generation& generation, uint16_t pool,
+  bool ChooseSource(const Generation& generation, const CompiledRule& rule,
                     PacketInfo* packet);
   // A port for the packet, whose addresses are chosen.
   bool ChoosePort(const CompiledPool& pool, PacketInfo* packet);
   bool IsFree(const PacketInfo& packet) const;
+  // Whether the packet may have that source: it is free, and with `mapped_` the
+  // mapping is made.
+  bool Accepts(const PacketInfo& packet);
   uint64_t Random();
 
   const StateTable& states_;
@@ -72,6 +104,22 @@ class Translator final : public PoolChooser {
   uint64_t random_;
   const rte_mbuf* mbuf_ = nullptr;
   JudgePoint where_;
+  Tick now_ = 0;
+  PoolHolds holds_;
+  // The inside's packet, while a port for its mapping is searched for.
+  const PacketInfo* mapped_ = nullptr;
+};
+
+// Ends a packet's turn.
+class TranslatorTurn {
+ public:
+  explicit TranslatorTurn(Translator& translator) : translator_(translator) {}
+  ~TranslatorTurn() { translator_.End(); }
+  TranslatorTurn(const TranslatorTurn&) = delete;
+  TranslatorTurn& operator=(const TranslatorTurn&) = delete;
+
+ private:
+  Translator& translator_;
 };
 
 }  // namespace sluice

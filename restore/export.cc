@@ -157,6 +157,11 @@ absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
   for (const Options::Given& given : policy->options.given) {
     rulesets[""].options.push_back(given.text);
   }
+  for (const ForeignDefinition& foreign : policy->foreign) {
+    if (foreign.limiter.has_value()) {
+      rulesets[""].options.push_back(foreign.text);
+    }
+  }
   for (auto& [anchor, ruleset] : rulesets) {
     ruleset.anchor = anchor;
     snapshot->rulesets.push_back(std::move(ruleset));
@@ -241,6 +246,19 @@ SnapshotBinding StateExporter::BindingOf(const StateTemplate& values) {
   return binding;
 }
 
+// A rule that is gone binds nobody any more.
+void StateExporter::AddPools(const StateRecord& record, SnapshotState* state) {
+  uint32_t marks =
+      record.values.side / kSideFirstPool & ((1u << kPoolNodes) - 1);
+  for (const PoolNode sticky : {kStickySource, kStickyTarget}) {
+    if ((marks >> sticky & 1) == 0) continue;
+    const RuleId rule = IdOf(record.sticky_rules[sticky]);
+    if (rule == 0) marks &= ~(1u << sticky);
+    state->sticky_rules[sticky] = rule;
+  }
+  state->pool_marks = static_cast<uint8_t>(marks);
+}
+
 void StateExporter::AddState(const StateRecord& record) {
   if (record.values.has(kStateNoSync) && !no_sync_) {
     ++statistics_.no_sync;
@@ -280,6 +298,11 @@ void StateExporter::AddState(const StateRecord& record) {
   }
   if (tcp) state.sequence_offset = record.offset;
   const StateTemplate& values = record.values;
+  if ((values.side & kSidePools) != 0) AddPools(record, &state);
+  if ((values.side & kSideLimited) != 0) {
+    state.state_limiter = values.state_limiter;
+    state.source_limiter = values.source_limiter;
+  }
   if (values.has(kStateIfBound)) {
     state.interface = interfaces_->NameOf(record.interface);
   }

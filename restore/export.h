@@ -60,6 +60,7 @@ class StateExporter {
  private:
   RuleId IdOf(uint32_t slot);
   void AddState(const StateRecord& record);
+  void AddPools(const StateRecord& record, SnapshotState* state);
   void AddExpectation(const ExpectationRecord& record);
   void HandOver(Snapshot* snapshot);
   SnapshotBinding BindingOf(const StateTemplate& values);

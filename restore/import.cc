@@ -118,6 +118,18 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
   record.translated_family = state.translated[0].family;
   record.translated_address = state.translated;
   record.translated_port = state.translated_port;
+  for (const PoolNode sticky : {kStickySource, kStickyTarget}) {
+    const auto slot = slots_.find(state.sticky_rules[sticky]);
+    if (slot != slots_.end()) record.sticky_rules[sticky] = slot->second;
+  }
+  if (state.pool_marks != 0) {
+    record.values.side |= kSidePools | state.pool_marks * kSideFirstPool;
+  }
+  if ((state.state_limiter | state.source_limiter) != 0) {
+    record.values.side |= kSideLimited;
+    record.values.state_limiter = state.state_limiter;
+    record.values.source_limiter = state.source_limiter;
+  }
   if (state.binding.scrub) record.scrub = *state.binding.scrub;
   record.offset = state.sequence_offset;
   if ((record.offset[0] | record.offset[1]) != 0) {
@@ -289,10 +301,19 @@ absl::Status StateImporter::PrepareAll() {
   if (options_.policy) {
     absl::StatusOr<Policy> policy = BuildPolicy();
     if (!policy.ok()) return policy.status();
+    std::vector<LimiterDefinition> limiters;
+    for (const ForeignDefinition& foreign : policy->foreign) {
+      if (foreign.limiter.has_value()) limiters.push_back(*foreign.limiter);
+    }
     ticket_ = target_.store->Begin();
     const absl::Status defined =
         target_.store->Define(*ticket_, std::move(*policy));
     if (!defined.ok()) return defined;
+    // States count for them before the policy is in force.
+    if (!limiters.empty()) {
+      status = target_.store->AnnounceLimiters(limiters);
+      if (!status.ok()) return status;
+    }
     report_.tables = snapshot_.tables.size();
     for (const SnapshotRuleset& ruleset : snapshot_.rulesets) {
       report_.rules += ruleset.rules.size();

@@ -1,4 +1,5 @@
 // The parts of StateImporter that deal with the policy.
+#include <algorithm>
 #include <limits>
 #include <map>
 #include <string>
@@ -54,6 +55,11 @@ std::vector<Made> RulesOf(const Ruleset& rules, std::string_view anchor,
   return made;
 }
 
+bool IsLimiter(std::string_view option) {
+  return option.rfind("state limiter ", 0) == 0 ||
+         option.rfind("source limiter ", 0) == 0;
+}
+
 // Whether the text was what it claims to be: options, then rules, one a line,
 // each in the one form that a printer gives it and with its own identity. A
 // snapshot whose texts meant more or something else could not be written
@@ -64,13 +70,18 @@ absl::Status CheckCanonical(const SnapshotRuleset& ruleset,
   if (!ruleset.anchor.empty() && !ruleset.options.empty()) {
     return NotCanonical(ruleset, "options in an anchor");
   }
-  bool same = given.size() == ruleset.options.size();
-  for (size_t i = 0; same && i < given.size(); ++i) {
-    same = given[i].text == ruleset.options[i];
+  // Behind what is set, the limiters.
+  bool same = given.size() + policy.foreign.size() == ruleset.options.size();
+  for (size_t i = 0; same && i < ruleset.options.size(); ++i) {
+    same = ruleset.options[i] == (i < given.size()
+                                      ? given[i].text
+                                      : policy.foreign[i - given.size()].text);
   }
   if (!same) return NotCanonical(ruleset, "options not in canonical form");
-  if (!policy.main.tables.empty() || !policy.foreign.empty() ||
-      !policy.macros.empty()) {
+  const bool foreign = std::any_of(
+      policy.foreign.begin(), policy.foreign.end(),
+      [](const ForeignDefinition& d) { return !d.limiter.has_value(); });
+  if (!policy.main.tables.empty() || foreign || !policy.macros.empty()) {
     return NotCanonical(ruleset, "a text that is no rule");
   }
   const std::vector<Made> made =
@@ -118,14 +129,21 @@ absl::StatusOr<Policy> ParsedRuleset(const SnapshotRuleset& ruleset,
   // One a text: a list in it is refused before it is multiplied out.
   input.limits.rules = ruleset.rules.size();
   input.limits.table_entries = 0;
+  // Definitions of limiters stand where FreeBSD's pf wants queues.
+  std::string limiters;
   for (const std::string& option : ruleset.options) {
-    absl::StrAppend(&input.text, "set ", option, "\n");
+    if (IsLimiter(option)) {
+      absl::StrAppend(&limiters, option, "\n");
+    } else {
+      absl::StrAppend(&input.text, "set ", option, "\n");
+    }
   }
   // `set require-order` wants them so.
   for (const SnapshotRuleKind kind :
        {SnapshotRuleKind::kEther, SnapshotRuleKind::kScrub,
         SnapshotRuleKind::kNat, SnapshotRuleKind::kRdr,
         SnapshotRuleKind::kBinat, SnapshotRuleKind::kFilter}) {
+    if (kind == SnapshotRuleKind::kNat) input.text += limiters;
     for (const SnapshotRule& rule : ruleset.rules) {
       if (rule.kind == kind) absl::StrAppend(&input.text, rule.text, "\n");
     }

@@ -187,6 +187,13 @@ struct SnapshotState {
   // a family of kNone: it has none.
   std::array<Address, 2> translated;
   std::array<uint16_t, 2> translated_port{};
+  // What its pools keep of it, a bit for each PoolNode, and the rules that have
+  // bound its source by nat-to and rdr-to, 0 without kSticky*.
+  uint8_t pool_marks = 0;
+  std::array<RuleId, 2> sticky_rules{};
+  // Ids of the limiters that count it, 0: none.
+  uint8_t state_limiter = 0;
+  uint8_t source_limiter = 0;
   SnapshotBinding binding;
 
   bool is_translated() const { return translated[0].family != Family::kNone; }

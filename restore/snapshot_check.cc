@@ -4,6 +4,7 @@
 #include <array>
 #include <span>
 
+#include "conntrack/source_nodes.h"
 #include "conntrack/state.h"
 #include "pftable/policy/name.h"
 #include "pftable/policy/policy.h"
@@ -223,10 +224,30 @@ const char* WhatIsWrongWithTranslation(const SnapshotState& state) {
   return nullptr;
 }
 
+const char* WhatIsWrongWithPools(const SnapshotState& state) {
+  if (state.pool_marks >> kPoolNodes != 0) return "unknown marks of pools";
+  const auto marked = [&state](PoolNode which) {
+    return (state.pool_marks >> which & 1) != 0;
+  };
+  for (const PoolNode sticky : {kStickySource, kStickyTarget}) {
+    if (marked(sticky) != (state.sticky_rules[sticky] != 0)) {
+      return "a source bound by no rule, or not bound by one";
+    }
+  }
+  if (marked(kMappedInside) != marked(kMappedOutside) ||
+      (marked(kMappedInside) && state.proto != protocol::kUdp)) {
+    return "half a mapping, or one that is not UDP's";
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 const char* WhatIsWrong(const SnapshotState& state) {
   if (state.id == 0) return "an id of zero";
+  if (const char* wrong = WhatIsWrongWithPools(state); wrong != nullptr) {
+    return wrong;
+  }
   const bool scrubbed = state.proto == protocol::kTcp &&
                         state.binding.actions.has(PacketActions::kScrubTcp);
   if (scrubbed != state.binding.scrub.has_value()) {

@@ -247,6 +247,26 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
       }
       continue;
     }
+    if (known && state != nullptr && result_->minor >= kMinorOfPools &&
+        tlv.type == static_cast<uint16_t>(AttributeType::kPools)) {
+      state->pool_marks = value.Get<uint8_t>();
+      value.GetZero(7);
+      for (RuleId& rule : state->sticky_rules) rule = value.Get<uint64_t>();
+      if (!value.done() || state->pool_marks == 0) {
+        return Bad(tlv.offset, "marks of pools of another form");
+      }
+      continue;
+    }
+    if (known && state != nullptr && result_->minor >= kMinorOfPools &&
+        tlv.type == static_cast<uint16_t>(AttributeType::kLimiters)) {
+      state->state_limiter = value.Get<uint8_t>();
+      state->source_limiter = value.Get<uint8_t>();
+      if (!value.done() ||
+          (state->state_limiter | state->source_limiter) == 0) {
+        return Bad(tlv.offset, "limiters of another form");
+      }
+      continue;
+    }
     switch (known ? static_cast<AttributeType>(tlv.type) : AttributeType{}) {
       case AttributeType::kTag: binding->tag = value.GetRest(); continue;
       case AttributeType::kAnchorRule:

@@ -90,6 +90,27 @@ uint16_t PutTranslation(SnapshotBytes& out, const SnapshotState& state) {
   return 1;
 }
 
+// None if no pool keeps anything of it.
+uint16_t PutPools(SnapshotBytes& out, const SnapshotState& state) {
+  if (state.pool_marks == 0) return 0;
+  const size_t at = out.BeginTlv(static_cast<uint16_t>(AttributeType::kPools));
+  out.Put(state.pool_marks);
+  for (int i = 0; i < 7; ++i) out.Put(uint8_t{0});
+  for (const RuleId rule : state.sticky_rules) out.Put(rule);
+  out.EndTlv(at);
+  return 1;
+}
+
+uint16_t PutLimiters(SnapshotBytes& out, const SnapshotState& state) {
+  if ((state.state_limiter | state.source_limiter) == 0) return 0;
+  const size_t at =
+      out.BeginTlv(static_cast<uint16_t>(AttributeType::kLimiters));
+  out.Put(state.state_limiter);
+  out.Put(state.source_limiter);
+  out.EndTlv(at);
+  return 1;
+}
+
 void PutPeer(SnapshotBytes& out, const SnapshotPeer& peer) {
   out.Put(peer.packets);
   out.Put(peer.bytes);
@@ -266,6 +287,8 @@ void PutState(SnapshotBytes& out, const SnapshotState& state) {
     ++count;
   }
   count = static_cast<uint16_t>(count + PutTranslation(out, state));
+  count = static_cast<uint16_t>(count + PutPools(out, state));
+  count = static_cast<uint16_t>(count + PutLimiters(out, state));
   out.bytes()[attributes] = static_cast<uint8_t>(count);
   out.EndTlv(at);
 }

@@ -156,7 +156,9 @@ class FilterRegistry final : public FilterDirectory {
     std::shared_ptr<LiveFilter> filter;
     TableKey table;
     std::vector<TableEntry> entries;
+    bool unload = false;  // they leave the table
   };
+  void Enqueue(PendingOverload what);
   std::deque<PendingOverload> overloads_;
   bool overloading_ = false;  // the builder makes one of these edits
   TraceDesk traces_;

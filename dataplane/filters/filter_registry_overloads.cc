@@ -30,6 +30,15 @@ void FilterRegistry::CarryOut(const OverloadOrder& order) {
   const std::shared_ptr<LiveFilter> filter =
       Serving(order.filter, order.filter_serial);
   if (filter == nullptr) return;
+  if (order.limiter != 0) {
+    const std::optional<LimiterTable> what = TableOfLimiter(
+        *filter->store().generation(), order.limiter, order.source);
+    if (!what.has_value()) return;
+    return Enqueue({.filter = filter,
+                    .table = what->table,
+                    .entries = {what->entry},
+                    .unload = !order.above});
+  }
   const RuleSlots& slots = filter->store().rule_slots();
   const absl::StatusOr<RuleSlotInfo> rule = slots.Info(order.rule_slot);
   if (!rule.ok()) return;
@@ -49,16 +58,23 @@ void FilterRegistry::CarryOut(const OverloadOrder& order) {
           std::make_unique<KillOrder>(matcher, [](uint64_t, std::vector<StateId>) {}));
     }
   }
-  // Those for one table go together.
-  const TableKey key = {.anchor = rule->anchor, .name = rule->overload_table};
-  for (PendingOverload& pending : overloads_) {
-    if (pending.filter == filter && pending.table == key) {
-      pending.entries.push_back({.prefix = host});
-      return;
+  Enqueue({.filter = filter,
+           .table = {.anchor = rule->anchor, .name = rule->overload_table},
+           .entries = {{.prefix = host}}});
+}
+
+// Those for one table go together, unless something else was asked of it since.
+void FilterRegistry::Enqueue(PendingOverload what) {
+  for (auto pending = overloads_.rbegin(); pending != overloads_.rend();
+       ++pending) {
+    if (pending->filter != what.filter || pending->table != what.table) {
+      continue;
     }
+    if (pending->unload != what.unload) break;
+    pending->entries.push_back(what.entries.front());
+    return;
   }
-  overloads_.push_back(
-      {.filter = filter, .table = key, .entries = {{.prefix = host}}});
+  overloads_.push_back(std::move(what));
 }
 
 void FilterRegistry::OverloadNext() {
@@ -72,8 +88,11 @@ void FilterRegistry::OverloadNext() {
   work->what = std::move(overloads_.front());
   overloads_.pop_front();
   auto build = [work] {
-    work->edit = StageOverload(work->what.filter->store(), work->what.table,
-                               work->what.entries);
+    PolicyStore& store = work->what.filter->store();
+    work->edit =
+        work->what.unload
+            ? StageUnload(store, work->what.table, work->what.entries)
+            : StageOverload(store, work->what.table, work->what.entries);
   };
   auto finish = [this, work] {
     PolicyStore& store = work->what.filter->store();

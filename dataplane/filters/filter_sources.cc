@@ -1,5 +1,7 @@
 // The sources of a running filter, which the control lcore reads itself.
+#include <algorithm>
 #include <charconv>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/filters/filter_states.h"
@@ -27,6 +29,7 @@ std::string UseName(SourceUse use) {
     case SourceUse::kNat: return "nat";
     case SourceUse::kRedirect: return "rdr";
     case SourceUse::kRoute: return "route";
+    default: break;
   }
   return "filter";
 }
@@ -73,6 +76,40 @@ absl::StatusOr<SourceSlice> FilterStates::ListSources(
   }
   if (more) slice.next = absl::StrCat(place);
   return slice;
+}
+
+std::vector<LimiterListing> FilterStates::ListLimiters() {
+  std::vector<LimiterListing> listed;
+  const PolicyStore& store = core_->store;
+  const Limiters* const limiters = store.limiters();
+  if (limiters == nullptr) return listed;
+  for (const LimiterDefinition& made : store.generation()->policy->limiters) {
+    LimiterListing one;
+    one.name = made.name;
+    one.by_source = made.by_source;
+    one.id = made.id;
+    one.limit = made.limit;
+    one.entries = made.entries;
+    one.rate = made.rate.count;
+    one.rate_seconds = made.rate.seconds;
+    const SourceLimiter& source = limiters->sources[made.id];
+    one.states = made.by_source ? source.states().load()
+                                : limiters->states[made.id].in_use();
+    one.sources = made.by_source ? source.sources().load() : 0;
+    const LimiterCounts& counts = made.by_source
+                                      ? source.counts()
+                                      : limiters->states[made.id].counts();
+    one.admitted = counts.admitted;
+    one.no_address = counts.no_address;
+    one.full = counts.full;
+    one.too_fast = counts.too_fast;
+    listed.push_back(std::move(one));
+  }
+  std::sort(listed.begin(), listed.end(),
+            [](const LimiterListing& a, const LimiterListing& b) {
+              return std::tie(a.by_source, a.id) < std::tie(b.by_source, b.id);
+            });
+  return listed;
 }
 
 uint64_t FilterStates::KillSources(const std::optional<Prefix>& source,

@@ -26,6 +26,7 @@ class FilterStates final : public StateControl {
                    size_t most, Done<BlockedStates> done) override;
   absl::StatusOr<SourceSlice> ListSources(const std::string& cursor,
                                           size_t limit) override;
+  std::vector<LimiterListing> ListLimiters() override;
   uint64_t KillSources(const std::optional<Prefix>& source,
                        const std::optional<Prefix>& target) override;
 

@@ -1,7 +1,8 @@
 // What workers ask the control side to do with a source that has opened too
 // many connections, or too fast: `overload` and `flush` of its rule. A full
 // ring costs orders, which are counted, and never a packet: the source's next
-// connection above the limit is dropped all the same, and asks again.
+// connection above the limit is dropped all the same, and asks again. So do source
+// limiters with a table.
 #ifndef SLUICE_DATAPLANE_FORWARD_OVERLOAD_RING_H_
 #define SLUICE_DATAPLANE_FORWARD_OVERLOAD_RING_H_
 
@@ -18,7 +19,10 @@ struct OverloadOrder {
   uint64_t filter_serial = 0;
   uint16_t filter = 0;
   uint32_t rule_slot = 0;
-  Address source;
+  Address source{};
+  // Not 0: this source limiter's table is to have the source, or not any more.
+  uint8_t limiter = 0;
+  bool above = false;
 };
 
 // One writer, a worker; one reader.

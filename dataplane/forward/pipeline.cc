@@ -54,6 +54,7 @@ Pipeline::Pipeline(const Config& config, uint8_t worker, StateTable& states,
       random_(config.random_seed != 0 ? config.random_seed : 1),
       translator_(states, translations, worker,
                   MixBits(config.random_seed + worker)),
+      limiters_(states),
       fragments_(config.fragments, config.secret, &Pipeline::DropFragment,
                  this) {}
 

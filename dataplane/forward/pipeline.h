@@ -19,6 +19,7 @@
 #include <optional>
 #include <span>
 
+#include "conntrack/limiter_gate.h"
 #include "conntrack/flow_key.h"
 #include "conntrack/fragment_cache.h"
 #include "conntrack/keyed_hash.h"
@@ -294,6 +295,7 @@ class Pipeline {
   const std::span<PortCounters> counters_;
   uint64_t random_;
   Translator translator_;
+  StateLimiterGate limiters_;
   FragmentCache fragments_;
   uint64_t secrets_ = 0;  // given out
 

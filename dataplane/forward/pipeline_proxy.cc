@@ -136,6 +136,7 @@ bool Pipeline::AdmitCookie(uint32_t i, uint16_t mss,
   // What was found for the ACK is not the SYN's.
   const Mask classified = std::exchange(classified_, 0);
   Translation translation;
+  const TranslatorTurn turn(translator_);
   const Verdict verdict = AskTranslated(i, judgement, &translation);
   classified_ = classified;
   burst_->infos[i] = info;
@@ -162,7 +163,8 @@ bool Pipeline::AdmitCookie(uint32_t i, uint16_t mss,
   const InsertResult inserted = states_.InsertProxied(
       syn, info, *burst_->mbufs[i], judgement.where, verdict.state,
       info.acknowledgment - 1, mss, judgement.now,
-      translation.translated ? &translation.packet : nullptr);
+      translation.translated ? &translation.packet : nullptr,
+      translator_.holds());
   if (inserted.state == kNoState) {
     Drop(i, inserted.reason);
     return false;

@@ -38,6 +38,8 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
                            Translation* translation) {
   const FilterView& filter = judgement.filter;
   const bool translated = translation != nullptr && translation->translated;
+  limiters_.Begin(judgement.where.filter, burst_->infos[i].source_address(),
+                  judgement.now);
   const EvaluationInput input{.packet = translated ? translation->packet
                                                    : burst_->infos[i],
                               .direction = judgement.where.direction,
@@ -46,7 +48,8 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
                               .tag = tags_[i],
                               .now = judgement.now,
                               .random = Random(),
-                              .translation = translation};
+                              .translation = translation,
+                              .limiters = &limiters_};
   filter.counters->decided.Add(1);
   if ((classified_ & Bit(i)) == 0 || translated) {
     return Classify(*filter.generation, input, verdict_cache_,
@@ -86,7 +89,7 @@ Verdict Pipeline::AskAll(uint32_t i, const TranslationMatch& match,
 Verdict Pipeline::AskTranslated(uint32_t i, const Judgement& judgement,
                                 Translation* translation) {
   const FilterView& filter = judgement.filter;
-  translator_.Begin(*burst_->mbufs[i], judgement.where);
+  translator_.Begin(*burst_->mbufs[i], judgement.where, judgement.now);
   translation->chooser = &translator_;
   TranslationMatch match;
   if (!filter.generation->policy->translations[0].empty()) {
@@ -118,6 +121,7 @@ bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
     return CarryOut(i, AskRules(i, judgement, nullptr), nullptr, judgement);
   }
   Translation translation;
+  const TranslatorTurn turn(translator_);
   const Verdict verdict = AskTranslated(i, judgement, &translation);
   return CarryOut(i, verdict,
                   translation.translated ? &translation.packet : nullptr,
@@ -225,7 +229,8 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
   const rte_mbuf& mbuf = *burst_->mbufs[i];
   const InsertResult inserted =
       states_.Insert(info, mbuf, judgement.where, values, judgement.now, child,
-                     translated);
+                     translated,
+                     child == nullptr ? translator_.holds() : nullptr);
   if (inserted.state == kNoState) {
     const EngineOptions& options = judgement.filter.generation->options();
     if (options.fail_policy != BlockReturn::kDrop) {

@@ -161,6 +161,10 @@ void Simulation::Process(uint16_t port, PacketBurst& burst,
 void Simulation::CarryOutOverloads() {
   OverloadOrder order;
   while (shard_->overloads().Pop(&order)) {
+    if (order.limiter != 0) {
+      LimitSource(order);
+      continue;
+    }
     const absl::StatusOr<RuleSlotInfo> rule =
         store().rule_slots().Info(order.rule_slot);
     if (!rule.ok()) continue;
@@ -181,6 +185,18 @@ void Simulation::CarryOutOverloads() {
     } else if (tracking.flush) {
       FlushSource(order.source, order.rule_slot);
     }
+  }
+}
+
+void Simulation::LimitSource(const OverloadOrder& order) {
+  const std::optional<LimiterTable> what =
+      TableOfLimiter(*store().generation(), order.limiter, order.source);
+  if (!what.has_value()) return;
+  absl::StatusOr<StagedEdit> edit =
+      order.above ? StageOverload(store(), what->table, {&what->entry, 1})
+                  : StageUnload(store(), what->table, {&what->entry, 1});
+  if (edit.ok()) {
+    static_cast<void>(store().Publish(std::move(edit->generation)));
   }
 }
 

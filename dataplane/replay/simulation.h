@@ -128,6 +128,7 @@ class Simulation {
   const FilterView& LookAtFilter();
   // What the control side does with sources that open too many connections.
   void CarryOutOverloads();
+  void LimitSource(const OverloadOrder& order);
   void FlushSource(const Address& source, std::optional<uint32_t> rule_slot);
 
   const SimulationOptions options_;

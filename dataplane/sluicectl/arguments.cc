@@ -18,7 +18,7 @@ struct Word {
 };
 
 // In pfctl's order: where an abbreviation fits several, the first is meant.
-constexpr std::array<Word<Show>, 15> kShows = {{
+constexpr std::array<Word<Show>, 17> kShows = {{
     {"ether", Show::kEther},
     {"nat", Show::kNat},
     {"rules", Show::kRules},
@@ -33,6 +33,8 @@ constexpr std::array<Word<Show>, 15> kShows = {{
     {"commits", Show::kCommits},
     {"Anchors", Show::kAnchors},
     {"Running", Show::kRunning},
+    {"LimiterStates", Show::kLimiterStates},
+    {"LimiterSrcs", Show::kLimiterSources},
     {"all", Show::kAll},
 }};
 constexpr std::array<Word<Flush>, 9> kFlushes = {{

@@ -24,6 +24,8 @@ enum class Show : uint8_t {
   kRules,
   kStates,
   kSources,
+  kLimiterStates,
+  kLimiterSources,
   kInfo,
   kInterfaces,
   kLabels,

@@ -37,6 +37,9 @@ std::string FormatLabel(const nlohmann::json& label);
 std::string FormatState(const nlohmann::json& state, const Detail& detail);
 // An element of sources.show.
 std::string FormatSource(const nlohmann::json& source, const Detail& detail);
+// A line for each limiter, under a title.
+std::string LimiterTitle(bool by_source);
+std::string FormatLimiter(const nlohmann::json& limiter);
 // The result of info.show.
 std::string FormatInfo(const nlohmann::json& info, const Detail& detail);
 // Elements of timeouts.show, limits.show and interfaces.show.

@@ -182,4 +182,39 @@ std::string FormatSource(const json& source, const Detail& detail) {
   return text;
 }
 
+std::string LimiterTitle(bool by_source) {
+  if (by_source) {
+    return absl::StrFormat("%3s %8s/%-8s %5s %5s/%-5s %8s %8s %8s %8s\n", "ID",
+                           "USE", "ADDRS", "LIMIT", "RATE", "SECS", "ADMIT",
+                           "ADDRLIM", "HARDLIM", "RATELIM");
+  }
+  return absl::StrFormat("%3s %8s/%-8s %5s/%-5s %8s %8s %8s\n", "ID", "USE",
+                         "LIMIT", "RATE", "SECS", "ADMIT", "HARDLIM",
+                         "RATELIM");
+}
+
+std::string FormatLimiter(const json& limiter) {
+  const uint64_t seconds = Number(limiter, "rate_seconds");
+  const std::string rate =
+      seconds == 0 ? absl::StrFormat("%5s/%-5s", "nil", "nil")
+                   : absl::StrFormat("%5d/%-5d", Number(limiter, "rate"),
+                                     seconds);
+  if (Text(limiter, "kind") == "source") {
+    return absl::StrFormat("%3d %8d/%-8d %5d %s %8d %8d %8d %8d\n",
+                           Number(limiter, "id"), Number(limiter, "sources"),
+                           Number(limiter, "entries"),
+                           Number(limiter, "limit"), rate,
+                           Number(limiter, "admitted"),
+                           Number(limiter, "addrlimited"),
+                           Number(limiter, "hardlimited"),
+                           Number(limiter, "ratelimited"));
+  }
+  return absl::StrFormat("%3d %8d/%-8d %s %8d %8d %8d\n",
+                         Number(limiter, "id"), Number(limiter, "states"),
+                         Number(limiter, "limit"), rate,
+                         Number(limiter, "admitted"),
+                         Number(limiter, "hardlimited"),
+                         Number(limiter, "ratelimited"));
+}
+
 }  // namespace sluice

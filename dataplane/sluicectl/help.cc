@@ -48,7 +48,7 @@ std::string_view Usage() {
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
   -s  ether nat rules states Sources info Interfaces labels timeouts memory
-      Tables commits Anchors Running all
+      Tables commits Anchors Running LimiterStates LimiterSrcs all
   -F  ethernet nat rules states Sources info Tables Reset all
   -T  add delete replace flush show test kill zero reset expire
   -o  none basic profile: the optimiser, whatever the ruleset says

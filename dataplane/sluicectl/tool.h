@@ -52,6 +52,7 @@ class Tool {
   bool ShowLabels();
   bool ShowStates();
   bool ShowSources();
+  bool ShowLimiters(bool by_source);
   bool ShowInfo();
   bool ShowInterfaces();
   bool ShowTables();

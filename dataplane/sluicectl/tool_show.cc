@@ -194,6 +194,19 @@ bool Tool::ShowSources() {
               });
 }
 
+bool Tool::ShowLimiters(bool by_source) {
+  output_.Title(by_source ? "SOURCE LIMITERS:" : "STATE LIMITERS:");
+  bool first = true;
+  return List("limiters.show", json::object(), "limiters",
+              [&](const json& limiter, const json&) {
+                if ((Text(limiter, "kind") == "source") != by_source) return;
+                if (std::exchange(first, false)) {
+                  output_.Print(LimiterTitle(by_source));
+                }
+                output_.Print(FormatLimiter(limiter));
+              });
+}
+
 bool Tool::ShowInfo() {
   output_.Title("INFO:");
   const auto info = Ask("info.show", json::object());
@@ -256,6 +269,10 @@ bool Tool::ShowOne(Show show) {
       return ShowStates();
     case Show::kSources:
       return ShowSources();
+    case Show::kLimiterStates:
+      return ShowLimiters(/*by_source=*/false);
+    case Show::kLimiterSources:
+      return ShowLimiters(/*by_source=*/true);
     case Show::kInfo:
       return ShowInfo();
     case Show::kInterfaces:

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "pftable/classify/classifier.h"
+#include "pftable/engine/limiters.h"
 #include "pftable/compile/call_checker.h"
 #include "pftable/compile/compile_ether.h"
 #include "pftable/compile/compile_rule.h"
@@ -80,6 +81,7 @@ class PolicyCompiler {
     result_->not_carried_out = NotCarriedOut(*source_, kEngineCapabilities);
     CollectRulesets(source_->main, "");
     if (absl::Status s = CheckLimits(); !s.ok()) return s;
+    if (absl::Status s = CollectLimiters(); !s.ok()) return s;
     if (absl::Status s = CompileRules(); !s.ok()) return s;
     if (absl::Status s = LinkCalls(); !s.ok()) return s;
     if (absl::Status s = AcquireSlots(); !s.ok()) return s;
@@ -87,7 +89,12 @@ class PolicyCompiler {
     result_->pool_cursors =
         std::make_unique<std::atomic<uint64_t>[]>(result_->pools.size());
     DefineTables();
-    if (context_.classifier) {
+    // Who asks a limiter before another has said no counts: the order of the
+    // rules is pf's.
+    const bool limited =
+        std::any_of(result_->rules.begin(), result_->rules.end(),
+                    [](const CompiledRule& rule) { return rule.is_limited(); });
+    if (context_.classifier && !limited) {
       const auto build = [&] {
         return Classifier::Build(*result_, context_.interfaces->Views());
       };
@@ -113,6 +120,35 @@ class PolicyCompiler {
                                           : absl::StrCat(path, "/",
                                                          child.name));
     }
+  }
+
+  absl::Status CollectLimiters() {
+    for (const ForeignDefinition& foreign : source_->foreign) {
+      if (!foreign.limiter.has_value()) continue;
+      const LimiterDefinition& made = *foreign.limiter;
+      if (made.rate.count > kMaxLimiterRate) {
+        return AtPlace(*source_, foreign.place,
+                       absl::InvalidArgumentError(absl::StrCat(
+                           foreign.kind, " \"", made.name, "\": a rate of ",
+                           made.rate.count, " is above ", kMaxLimiterRate,
+                           ": give both numbers of it smaller")));
+      }
+      for (const LimiterDefinition& other : result_->limiters) {
+        if (other.by_source != made.by_source) continue;
+        const bool name = other.name == made.name;
+        if (!name && other.id != made.id) continue;
+        return AtPlace(
+            *source_, foreign.place,
+            absl::InvalidArgumentError(absl::StrCat(
+                foreign.kind, " \"", made.name, "\": ",
+                name ? "defined twice"
+                     : absl::StrCat("id ", made.id, " is that of \"",
+                                    other.name, "\""))));
+      }
+      result_->limiters.push_back(made);
+      result_->hash = CombineHash(result_->hash, HashText(foreign.text));
+    }
+    return absl::OkStatus();
   }
 
   absl::Status CheckLimits() const {
@@ -366,6 +402,12 @@ class PolicyCompiler {
             .counted = nullptr,
             .counted_before = nullptr});
         PrepareCounters(result_->defined_tables.back());
+        for (const TableEntry& entry : table.entries) {
+          if (entry.weight != 0) {
+            result_->table_weights[result_->defined_tables.back().key]
+                                  [entry.prefix] = entry.weight;
+          }
+        }
       }
     }
   }

@@ -309,6 +309,7 @@ absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
   compiled.port_base = rule.destination.port.low;
   compiled.static_port = pool.static_port;
   compiled.sticky_address = pool.sticky_address;
+  compiled.endpoint_independent = pool.endpoint_independent;
   const bool is_nat = rule.nat.has_value() && &pool == &*rule.nat;
   compiled.moves_source =
       policy_->source->options.dialect == Dialect::kFreeBsd && !is_nat &&
@@ -338,6 +339,37 @@ absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
 absl::StatusOr<uint16_t> RuleCompiler::TagOf(const std::string& name) {
   if (name.empty()) return kNoTag;
   return context_.tags->Intern(name);
+}
+
+absl::Status RuleCompiler::CompileLimiters(const Rule& rule,
+                                           CompiledRule* compiled) const {
+  const ForeignOptions& f = rule.foreign;
+  if (f.state_limiter.empty() && f.source_limiter.empty()) {
+    return absl::OkStatus();
+  }
+  if (rule.action != RuleAction::kPass || rule.state == StateKind::kNone) {
+    return absl::InvalidArgumentError(
+        "a limiter limits states: it stands on pass rules that keep state");
+  }
+  compiled->state_limiter_blocks = f.state_limiter_blocks;
+  compiled->source_limiter_blocks = f.source_limiter_blocks;
+  for (const bool by_source : {false, true}) {
+    const std::string& name = by_source ? f.source_limiter : f.state_limiter;
+    if (name.empty()) continue;
+    const auto found = std::find_if(
+        policy_->limiters.begin(), policy_->limiters.end(),
+        [&](const LimiterDefinition& limiter) {
+          return limiter.by_source == by_source && limiter.name == name;
+        });
+    if (found == policy_->limiters.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "no ", by_source ? "source" : "state", " limiter \"", name,
+          "\" is defined: define it in the main ruleset"));
+    }
+    (by_source ? compiled->source_limiter : compiled->state_limiter) =
+        found->id;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
@@ -437,7 +469,7 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
     if (!table.ok()) return table.status();
   }
   c.actions = Actions(rule, dialect);
-  return absl::OkStatus();
+  return CompileLimiters(rule, compiled);
 }
 
 }  // namespace sluice

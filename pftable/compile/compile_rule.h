@@ -36,6 +36,8 @@ class RuleCompiler {
   absl::StatusOr<uint16_t> ReferTo(const std::string& table,
                                    const std::string& anchor);
   uint16_t AddressList(const AddressMatch& match);
+  absl::Status CompileLimiters(const Rule& rule,
+                               CompiledRule* compiled) const;
   absl::Status CompilePool(const Pool& pool, const Rule& rule,
                            const std::string& anchor, uint16_t* index);
   // kNoTag for no name. ResourceExhausted when there are too many.

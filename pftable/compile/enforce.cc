@@ -62,6 +62,7 @@ class Finder {
       }
     }
     for (const ForeignDefinition& d : policy_.foreign) {
+      if (d.limiter.has_value() && can_.limiters) continue;
       Report(d.place, d.kind, DefinitionChangesVerdicts(d.kind),
              kDefinitionLeftOut);
     }
@@ -172,7 +173,12 @@ class Remover {
     std::vector<ForeignDefinition>& foreign = policy_.foreign;
     foreign.erase(std::remove_if(foreign.begin(), foreign.end(),
                                  [&](const ForeignDefinition& d) {
-                                   if (!Wanted(d.kind, nullptr)) return false;
+                                   if (!Wanted(d.kind,
+                                               d.limiter.has_value()
+                                                   ? &EngineCapabilities::limiters
+                                                   : nullptr)) {
+                                     return false;
+                                   }
                                    Note(d.kind, kDefinitionLeftOut);
                                    return true;
                                  }),

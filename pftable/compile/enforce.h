@@ -32,6 +32,7 @@ struct EngineCapabilities {
   bool sequence_rewriting = false;  // modulate state
   bool synproxy = false;           // synproxy state, set syncookies
   bool source_tracking = false;    // source-track, max-src-*, overload
+  bool limiters = false;           // state limiter, source limiter
   bool packet_rates = false;       // max-pkt-rate
   bool packet_sizes = false;       // max-pkt-size
   bool priorities = false;         // prio, set prio

@@ -135,6 +135,14 @@ struct alignas(64) CompiledRule {
   uint32_t call_begin = 0;
   uint32_t call_end = 0;
 
+  // Numbers of the limiters that it asks (limiters.h), 0: none; and whether one
+  // that does not admit ends the evaluation, where else the rule does not match.
+  uint8_t state_limiter = 0;
+  uint8_t source_limiter = 0;
+  bool state_limiter_blocks = false;
+  bool source_limiter_blocks = false;
+
+  bool is_limited() const { return (state_limiter | source_limiter) != 0; }
   bool translates() const { return nat != kNoPool || rdr != kNoPool; }
   friend bool operator==(const CompiledRule&, const CompiledRule&) = default;
 };

@@ -25,7 +25,10 @@ class LinearScan {
     for (uint32_t i = ruleset.begin; i < ruleset.end; ++i) {
       const CompiledRule& rule = policy_.rules[i];
       counters_.evaluations(rule.slot).Add(1);
-      if (!scan_.Matches(rule)) continue;
+      if (!scan_.Matches(rule)) {
+        if (scan_.is_over()) [[unlikely]] return true;
+        continue;
+      }
       scan_.Take(rule, anchor_slot);
       if (rule.is_call ? RunCall(rule) : rule.quick) return true;
     }

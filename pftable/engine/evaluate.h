@@ -20,6 +20,7 @@
 
 namespace sluice {
 
+class LimiterGate;
 struct Translation;
 
 struct EvaluationInput {
@@ -32,6 +33,8 @@ struct EvaluationInput {
   uint64_t random = 0;  // 64 fresh random bits, for `probability`
   // Null: rules that translate leave the packet as it is.
   Translation* translation = nullptr;
+  // Null: limiters admit everything.
+  LimiterGate* limiters = nullptr;
 };
 
 enum class VerdictAction : uint8_t { kPass, kBlock };
@@ -60,7 +63,8 @@ inline constexpr uint32_t kMaxLoggedRules = 8;
 struct Verdict {
   VerdictAction action = VerdictAction::kPass;
   // kBlock: kMatch; kStateLimit when the winner was a pass rule whose states
-  // have reached their `max`; kMapFailed when a pool had nothing to give, and
+  // have reached their `max`, or a limiter ended the evaluation, for sources
+  // kSrcLimit; kMapFailed when a pool had nothing to give, and
   // kTranslate when the translated packet would have no state.
   DropReason reason = DropReason::kMatch;
   BlockAnswer answer = BlockAnswer::kNone;

@@ -151,12 +151,18 @@ absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
 namespace {
 
 // What a table gives out: its entries without what negated ones take away.
-void AddTable(const AddressTable& table, const CompiledPool& pool,
-              uint16_t weight, PoolSpaces& spaces) {
-  for (const TableEntry& entry : table.Entries()) {
+void AddTable(const GenerationTable& table, const CompiledPool& pool,
+              const CompiledPolicy& policy, PoolSpaces& spaces) {
+  const auto weights = policy.table_weights.find(table.key);
+  for (const TableEntry& entry : table.contents.Entries()) {
     if (entry.negated || (pool.family != Family::kNone &&
                           entry.prefix.address.family != pool.family)) {
       continue;
+    }
+    uint16_t weight = 1;
+    if (weights != policy.table_weights.end()) {
+      const auto given = weights->second.find(entry.prefix);
+      if (given != weights->second.end()) weight = given->second;
     }
     spaces.Of(entry.prefix.address.family).Add(entry.prefix, weight);
   }
@@ -204,7 +210,7 @@ PoolSpaces SpacesOf(const CompiledPool& pool, const Generation& generation) {
           table = generation.FindTable({.anchor = "", .name = key.name});
         }
         if (table != nullptr && table->active) {
-          AddTable(table->contents, pool, member.weight, spaces);
+          AddTable(*table, pool, policy, spaces);
         }
         break;
       }
@@ -213,6 +219,8 @@ PoolSpaces SpacesOf(const CompiledPool& pool, const Generation& generation) {
         break;
     }
   }
+  spaces.v4.Finish(pool.sticky_address);
+  spaces.v6.Finish(pool.sticky_address);
   return spaces;
 }
 

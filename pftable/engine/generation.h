@@ -170,6 +170,9 @@ struct CompiledPolicy {
     std::shared_ptr<const EntryCounters> counted_before;
   };
   std::vector<DefinedTable> defined_tables;
+  // Of tables whose text gives any; addresses that are not here weigh 1.
+  std::map<TableKey, std::map<Prefix, uint16_t>> table_weights;
+  std::vector<LimiterDefinition> limiters;
   // What of the text is not carried out, in words.
   std::vector<std::string> not_carried_out;
   uint64_t interface_version = 0;  // InterfaceRegistry::version()

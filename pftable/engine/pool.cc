@@ -8,6 +8,7 @@ namespace sluice {
 namespace {
 
 constexpr uint64_t kMostOfBlock = uint64_t{1} << 40;
+constexpr uint64_t kNoCycle = uint64_t{1} << 62;
 
 // Adds `number` to an address, in network order.
 Address Plus(Address address, uint64_t number) {
@@ -53,12 +54,87 @@ void PoolSpace::Add(const Address& first, const Address& last,
   total += blocks.back().count;
 }
 
-Address PoolSpace::At(uint64_t number) const {
+void PoolSpace::Finish(bool search) {
+  const bool weighted = std::any_of(
+      blocks.begin(), blocks.end(), [this](const PoolBlock& block) {
+        return block.weight != blocks.front().weight;
+      });
+  if (weighted) {
+    std::stable_sort(blocks.begin(), blocks.end(),
+                     [](const PoolBlock& a, const PoolBlock& b) {
+                       return a.weight > b.weight;
+                     });
+    uint64_t before = 0;
+    for (PoolBlock& block : blocks) {
+      block.before = before;
+      before += block.count;
+    }
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      const bool last = i + 1 == blocks.size();
+      const uint16_t next = last ? 0 : blocks[i + 1].weight;
+      if (next == blocks[i].weight) continue;
+      const uint64_t rounds = blocks[i].weight - next;
+      const uint64_t addresses = blocks[i].before + blocks[i].count;
+      // Networks so large that a cycle has no number have no weights.
+      if (addresses > (kNoCycle - cycle_) / rounds) {
+        levels_.clear();
+        cycle_ = 0;
+        break;
+      }
+      levels_.push_back({.rounds = rounds, .addresses = addresses});
+      cycle_ += rounds * addresses;
+    }
+  }
+  if (!search) return;
+  for (const PoolBlock& block : blocks) {
+    Address last = block.first;
+    if (block.length == 255) {
+      last = Plus(block.first, block.count - 1);
+    } else {
+      const Address mask = MaskOf(last.family, block.length);
+      for (int i = 0; i < AddressBits(last.family) / 8; ++i) {
+        last.bytes[i] |= static_cast<uint8_t>(~mask.bytes[i]);
+      }
+    }
+    reach_.push_back({.first = block.first, .last = last});
+  }
+  std::sort(reach_.begin(), reach_.end(), [](const Reach& a, const Reach& b) {
+    return a.first < b.first;
+  });
+  for (size_t i = 1; i < reach_.size(); ++i) {
+    reach_[i].last = std::max(reach_[i].last, reach_[i - 1].last);
+  }
+}
+
+const PoolBlock& PoolSpace::BlockOf(uint64_t number) const {
   const auto after = std::upper_bound(
       blocks.begin(), blocks.end(), number,
       [](uint64_t n, const PoolBlock& block) { return n < block.before; });
-  const PoolBlock& block = *(after - 1);
-  return Plus(block.first, number - block.before);
+  return *(after - 1);
+}
+
+Address PoolSpace::In(const PoolBlock& block, uint64_t number) {
+  return Plus(block.first, number);
+}
+
+Address PoolSpace::Turn(uint64_t number) const {
+  if (levels_.empty()) return At(number % total);
+  number %= cycle_;
+  // The last level has the lowest weight, whose rounds are over all.
+  for (const Level& level : levels_) {
+    if (number < level.rounds * level.addresses) {
+      return At(number % level.addresses);
+    }
+    number -= level.rounds * level.addresses;
+  }
+  return At(0);
+}
+
+bool PoolSpace::Contains(const Address& address) const {
+  const auto after = std::upper_bound(
+      reach_.begin(), reach_.end(), address,
+      [](const Address& a, const Reach& reach) { return a < reach.first; });
+  return after != reach_.begin() && !((after - 1)->last < address);
 }
 
 }  // namespace sluice

@@ -30,8 +30,37 @@ struct PoolSpace {
 
   void Add(const Prefix& network, uint16_t weight);
   void Add(const Address& first, const Address& last, uint16_t weight);
+  // Once all are added. `search`: Contains() will be asked.
+  void Finish(bool search);
   // The address with that number, below `total`.
-  Address At(uint64_t number) const;
+  Address At(uint64_t number) const {
+    const PoolBlock& block = BlockOf(number);
+    return In(block, number - block.before);
+  }
+  const PoolBlock& BlockOf(uint64_t number) const;
+  static Address In(const PoolBlock& block, uint64_t number);
+  // The address whose turn it is, of any number: by weight, if some block has
+  // another weight than the others. A weight of n stands for n turns, which do
+  // not come one after the other.
+  Address Turn(uint64_t number) const;
+  // Whether it gives the address out.
+  bool Contains(const Address& address) const;
+
+ private:
+  // With weights the blocks are in descending order of them, and a cycle is
+  // some rounds over all that weigh at least so much, for each weight.
+  struct Level {
+    uint64_t rounds;
+    uint64_t addresses;  // in a round
+  };
+  std::vector<Level> levels_;
+  uint64_t cycle_ = 0;
+  // In the order of `first`: the last address of any block up to here.
+  struct Reach {
+    Address first;
+    Address last;
+  };
+  std::vector<Reach> reach_;
 };
 
 // Of both families: a pool of a table or an interface may have addresses of
@@ -57,6 +86,8 @@ struct CompiledPool {
   uint16_t port_base = 0;
   bool static_port = false;
   bool sticky_address = false;
+  // UDP: an inside address and port become the same ones for all peers.
+  bool endpoint_independent = false;
   // rdr of FreeBSD's dialect: where two flows would become one behind it, the
   // second gets another source port.
   bool moves_source = false;

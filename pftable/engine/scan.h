@@ -8,6 +8,7 @@
 
 #include "pftable/engine/address_match.h"
 #include "pftable/engine/evaluate.h"
+#include "pftable/engine/limiters.h"
 #include "pftable/engine/translation.h"
 #include "pftable/policy/stable_hash.h"
 
@@ -69,8 +70,11 @@ class Scan {
         (rule.tagged == tag_) == rule.tagged_negated) {
       return false;
     }
-    return rule.received_on.Matches(input_.received_on);
+    return rule.received_on.Matches(input_.received_on) &&
+           (!rule.is_limited() || Admits(rule));
   }
+  // A limiter has blocked the packet: no rule is asked any more.
+  bool is_over() const { return is_over_; }
 
   // Of a scrub rule, the conditions that hold for whole packets and fragments
   // alike: all that it has but ports.
@@ -126,6 +130,12 @@ class Scan {
   [[gnu::always_inline]] void Decide() {
     StateTemplate& state = verdict_.state;
     state.tag = tag_;
+    if (is_over_) [[unlikely]] {
+      verdict_.action = VerdictAction::kBlock;
+      verdict_.reason = limited_;
+      verdict_.quick = true;
+      return;
+    }
     if (log_matches_) state.flags |= kStateLogMatches;
     if (winner_ == nullptr) {  // pf's default rule: pass, no state
       if (ByRule()) {
@@ -152,6 +162,8 @@ class Scan {
     state.actions.Add(rule.actions);
     state.flags |= rule.state_flags;
     state.side |= rule.side_flags;
+    state.state_limiter = rule.state_limiter;
+    state.source_limiter = rule.source_limiter;
     if (verdict_.log) state.flags |= kStateLog;
     if (match_log_all_) state.flags |= kStateLogAll;
     verdict_.keep_state =
@@ -167,6 +179,20 @@ class Scan {
   }
 
  private:
+  // The last condition of a rule.
+  bool Admits(const CompiledRule& rule) {
+    // What makes no state takes nothing of any limiter.
+    if (input_.limiters == nullptr || !MayKeepState()) return true;
+    bool by_source = false;
+    if (input_.limiters->Ask(rule, &by_source) ==
+        LimiterAnswer::kAdmits) {
+      return true;
+    }
+    is_over_ = by_source ? rule.source_limiter_blocks
+                         : rule.state_limiter_blocks;
+    limited_ = by_source ? DropReason::kSrcLimit : DropReason::kStateLimit;
+    return false;
+  }
   // What a rule translates, the rules after it see translated.
   void Translate(const CompiledRule& rule) {
     ++translations_;
@@ -309,6 +335,8 @@ class Scan {
   bool match_log_all_ = false;
   bool log_matches_ = false;
   uint32_t matches_slot_ = 0;  // of the last rule that set it
+  bool is_over_ = false;
+  DropReason limited_ = DropReason::kStateLimit;
 };
 
 }  // namespace sluice

@@ -33,6 +33,11 @@ enum StateSideFlag : uint32_t {
   kSideConnection = 1 << 1,  // its source's node counts it as a connection
   kSideModulate = 1 << 2,    // TCP peers see other sequence numbers
   kSideSynproxy = 1 << 3,    // each TCP peer's handshake is with us
+  // Pools keep something of it among the sources, by PoolNode
+  // (conntrack/source_nodes.h). Which of them is told by the bits above.
+  kSidePools = 1 << 4,
+  kSideLimited = 1 << 5,  // counts for a limiter
+  kSideFirstPool = 1 << 8,
 };
 
 // The match rules whose counters a packet or state takes part in.
@@ -46,6 +51,8 @@ struct StateTemplate {
   uint16_t tag = kNoTag;
   uint16_t flags = 0;  // StateFlag bits
   uint32_t side = 0;   // StateSideFlag bits
+  uint8_t state_limiter = 0;   // that it counts for, 0: none
+  uint8_t source_limiter = 0;
   PacketActions actions{};
 
   bool has(StateFlag flag) const { return (flags & flag) != 0; }

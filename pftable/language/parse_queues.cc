@@ -5,6 +5,7 @@
 #include <charconv>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -419,9 +420,12 @@ bool QueueParser::ParseLimiter(const Token& word) {
   const SourcePlace name_place = in_.token().place;
   std::string name;
   if (!in_.TakeName("a limiter's name", name, kMaxQueueName)) return false;
+  LimiterDefinition made;
+  made.name = name;
+  made.by_source = source;
   std::string id, entries, limit, rate, inet, inet6, table;
   const auto number = [&](std::string_view what, int64_t low, int64_t high,
-                          std::string& out) {
+                          std::string& out, auto& to) {
     if (!out.empty()) {
       return in_.Error(in_.token().place,
                        std::string(what) + " is given twice");
@@ -429,16 +433,19 @@ bool QueueParser::ParseLimiter(const Token& word) {
     int64_t value = 0;
     if (!in_.TakeNumber(what, low, high, value)) return false;
     out = " " + std::string(what) + " " + std::to_string(value);
+    to = static_cast<std::remove_reference_t<decltype(to)>>(value);
     return true;
   };
   while (!in_.AtStatementEnd()) {
     if (in_.Accept(',')) continue;
     if (in_.AcceptWord("id")) {
-      if (!number("id", 1, 255, id)) return false;
+      if (!number("id", 1, 255, id, made.id)) return false;
     } else if (in_.AcceptWord("limit")) {
-      if (!number("limit", 1, kMaxUint32, limit)) return false;
+      if (!number("limit", 1, kMaxUint32, limit, made.limit)) return false;
     } else if (source && in_.AcceptWord("entries")) {
-      if (!number("entries", 1, kMaxUint32, entries)) return false;
+      if (!number("entries", 1, kMaxUint32, entries, made.entries)) {
+        return false;
+      }
     } else if (in_.AcceptWord("rate")) {
       RateLimit given;
       if (!rate.empty())
@@ -446,11 +453,15 @@ bool QueueParser::ParseLimiter(const Token& word) {
       if (!in_.ParseRate("rate", given)) return false;
       rate = " rate " + std::to_string(given.count) + "/" +
              std::to_string(given.seconds);
+      made.rate = given;
     } else if (source &&
                (in_.token().IsWord("inet") || in_.token().IsWord("inet6"))) {
       const bool six = in_.Take().text == "inet6";
       if (!in_.AcceptWord("mask")) return in_.Unexpected("'mask'");
-      if (!number("mask", 0, six ? 128 : 32, six ? inet6 : inet)) return false;
+      if (!number("mask", 0, six ? 128 : 32, six ? inet6 : inet,
+                  six ? made.mask6 : made.mask4)) {
+        return false;
+      }
     } else if (source && in_.AcceptWord("table")) {
       std::string table_name;
       std::string above, below;
@@ -459,8 +470,10 @@ bool QueueParser::ParseLimiter(const Token& word) {
       if (!hosts_.ParseTableName(table_name)) return false;
       names_.UseTable(table_name, table_place);
       if (!in_.AcceptWord("above")) return in_.Unexpected("'above'");
-      if (!number("above", 1, kMaxUint32, above)) return false;
-      if (in_.AcceptWord("below") && !number("below", 0, kMaxUint32, below)) {
+      made.table = table_name;
+      if (!number("above", 1, kMaxUint32, above, made.above)) return false;
+      if (in_.AcceptWord("below") &&
+          !number("below", 0, kMaxUint32, below, made.below)) {
         return false;
       }
       table = " table <" + NameText(table_name, in_.dialect()) + ">" + above + below;
@@ -479,7 +492,11 @@ bool QueueParser::ParseLimiter(const Token& word) {
                      entries + limit + rate;
   if (!inet.empty()) text += " inet" + inet;
   if (!inet6.empty()) text += " inet6" + inet6;
-  return AddForeign(word.text + " limiter", text + table, word.place);
+  if (!AddForeign(word.text + " limiter", text + table, word.place)) {
+    return false;
+  }
+  draft_.policy().foreign.back().limiter = std::move(made);
+  return true;
 }
 
 bool QueueParser::AddForeign(std::string kind, std::string text,

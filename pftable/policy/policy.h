@@ -209,11 +209,31 @@ struct Anchor {
   friend bool operator==(const Anchor&, const Anchor&) = default;
 };
 
-// A queue, ALTQ or state limiter definition, which a dataplane refuses by
-// name: kept as canonical text.
+// `state limiter` or `source limiter`. Zeros: not given.
+struct LimiterDefinition {
+  std::string name;
+  bool by_source = false;
+  uint8_t id = 0;  // 1 to 255
+  uint32_t limit = 0;
+  RateLimit rate;
+  // Of source limiters.
+  uint32_t entries = 0;
+  uint8_t mask4 = 32;
+  uint8_t mask6 = 128;
+  std::string table;  // that gets sources with more states than `above`
+  uint32_t above = 0;
+  uint32_t below = 0;
+
+  friend bool operator==(const LimiterDefinition&,
+                         const LimiterDefinition&) = default;
+};
+
+// A queue, ALTQ or limiter definition, kept as canonical text; queues a
+// dataplane has none of.
 struct ForeignDefinition {
   std::string kind;  // "queue", "altq", ...
   std::string text;
+  std::optional<LimiterDefinition> limiter{};
   SourcePlace place;
 
   friend bool operator==(const ForeignDefinition&,

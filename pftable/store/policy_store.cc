@@ -76,10 +76,32 @@ std::list<PolicyStore::Retired> PolicyStore::Collect() {
   return garbage;
 }
 
+void PolicyStore::MakeLimiters() {
+  if (limiters_ != nullptr) return;
+  limiters_ = std::make_unique<Limiters>();
+  limiters_in_use_.store(limiters_.get(), std::memory_order_release);
+}
+
+absl::Status PolicyStore::AnnounceLimiters(
+    std::span<const LimiterDefinition> definitions) {
+  return OrNoMemory("make limiters", [&] {
+    const Section section(*this);
+    MakeLimiters();
+    limiters_->Announce(definitions);
+    return absl::OkStatus();
+  });
+}
+
 void PolicyStore::PutInForce(std::unique_ptr<Generation> next) {
   std::list<Retired> retired(1);
   std::shared_ptr<const Generation> now = std::move(next);
+  const bool loaded =
+      in_force_ == nullptr || in_force_->policy != now->policy;
+  if (!now->policy->limiters.empty()) MakeLimiters();
   BindRecords(*now, rule_slots_);
+  if (loaded && limiters_ != nullptr) {
+    limiters_->Define(now->policy->limiters);
+  }
   now.swap(in_force_);
   current_.store(in_force_.get(), std::memory_order_release);
   if (now != nullptr) {

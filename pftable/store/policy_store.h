@@ -27,12 +27,14 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "pftable/compile/compile.h"
 #include "pftable/compile/policy_pool.h"
+#include "pftable/engine/limiters.h"
 #include "pftable/engine/counters.h"
 #include "pftable/engine/generation.h"
 #include "pftable/engine/interface_registry.h"
@@ -150,6 +152,13 @@ class PolicyStore {
   size_t live_generations() const;
 
   RuleSlots& rule_slots() { return rule_slots_; }
+  // Null until a policy has some. Workers, too.
+  Limiters* limiters() const {
+    return limiters_in_use_.load(std::memory_order_acquire);
+  }
+  // Makes room for states that count for the limiters of a policy which is not
+  // in force yet. Errors: no memory.
+  absl::Status AnnounceLimiters(std::span<const LimiterDefinition> definitions);
   TableSlots& table_slots() { return table_slots_; }
   const TableSlots& table_slots() const { return table_slots_; }
   TagRegistry& tags() { return tags_; }
@@ -191,6 +200,7 @@ class PolicyStore {
   // The release store, and the old one's retirement. Throws std::bad_alloc
   // before anything has changed, if at all.
   void PutInForce(std::unique_ptr<Generation> next);
+  void MakeLimiters();
   Draft* FindDraft(Ticket ticket);
   absl::Status GenerationMoved(Ticket ticket) const;
 
@@ -203,6 +213,9 @@ class PolicyStore {
   TagRegistry tags_;
   TableSlots table_slots_;
   RuleSlots rule_slots_;
+  // Made under the mutex, and then there for as long as the store.
+  std::unique_ptr<Limiters> limiters_;
+  std::atomic<Limiters*> limiters_in_use_{nullptr};
 
   // Writer: the control side, under the mutex, release. Readers: workers,
   // acquire, once a burst.

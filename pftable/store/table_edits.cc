@@ -278,6 +278,32 @@ absl::StatusOr<StagedEdit> StageOverload(PolicyStore& store,
   });
 }
 
+absl::StatusOr<StagedEdit> StageUnload(PolicyStore& store, const TableKey& key,
+                                       std::span<const TableEntry> entries) {
+  return OrNoMemory("edit the table", [&] {
+    absl::StatusOr<StagedEdit> staged =
+        StageEdit(store, key, entries, /*create=*/false, PlanDelete,
+                  /*dry_run=*/false, /*even_const=*/true);
+    if (absl::IsNotFound(staged.status())) staged = StagedEdit();
+    return staged;
+  });
+}
+
+std::optional<LimiterTable> TableOfLimiter(const Generation& generation,
+                                           uint8_t limiter,
+                                           const Address& source) {
+  for (const LimiterDefinition& made : generation.policy->limiters) {
+    if (!made.by_source || made.id != limiter || made.table.empty()) continue;
+    const uint8_t mask =
+        source.family == Family::kIpv4 ? made.mask4 : made.mask6;
+    return LimiterTable{
+        .table = {.anchor = "", .name = made.table},
+        .entry = {.prefix =
+                      Prefix{.address = source, .length = mask}.Masked()}};
+  }
+  return std::nullopt;
+}
+
 absl::StatusOr<StagedEdit> StageDeleteAddresses(
     PolicyStore& store, const TableKey& key,
     std::span<const TableEntry> entries, bool dry_run) {

@@ -11,6 +11,7 @@
 #define SLUICE_PFTABLE_STORE_TABLE_EDITS_H_
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,18 @@ absl::StatusOr<StagedEdit> StageAddAddresses(
 absl::StatusOr<StagedEdit> StageOverload(PolicyStore& store,
                                          const TableKey& key,
                                          std::span<const TableEntry> entries);
+// And the other way about, for source limiters.
+absl::StatusOr<StagedEdit> StageUnload(PolicyStore& store, const TableKey& key,
+                                       std::span<const TableEntry> entries);
+// The table of a source limiter of the policy in force and what it gets there
+// for a source; nothing if it has none by now.
+struct LimiterTable {
+  TableKey table;
+  TableEntry entry;
+};
+std::optional<LimiterTable> TableOfLimiter(const Generation& generation,
+                                           uint8_t limiter,
+                                           const Address& source);
 absl::StatusOr<StagedEdit> StageDeleteAddresses(
     PolicyStore& store, const TableKey& key,
     std::span<const TableEntry> entries, bool dry_run = false);

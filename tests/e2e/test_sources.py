@@ -74,3 +74,46 @@ def test_overload_and_flush(network, firewall, family):
   assert len(fw.json("-s", "Sources")["sources"]) == 1
   fw.ctl("-F", "Sources")
   assert fw.json("-s", "Sources")["sources"] == []
+
+
+LIMITED = ("table <busy> persist\n"
+           "state limiter \"tcp\" id 1 limit 3\n"
+           "source limiter \"each\" id 2 entries 5 limit 2 rate 50/1 "
+           "table <busy> above 1 below 1\n"
+           "block all\n"
+           "pass out\n"
+           "pass in on outside proto tcp to port 5201 keep state "
+           "state limiter \"tcp\" (block) source limiter \"each\" (block)\n"
+           + NEIGHBOURS)
+
+
+def test_limiters(network, firewall, family):
+  fw = firewall(LIMITED)
+  network.settle()
+  network.server.start("/usr/bin/python3", "-c", SERVER, SERVERS[family])
+  network.server.wait_for_listener(5201)
+  there = network.client.run("/usr/bin/python3", "-c", CLIENT, SERVERS[family],
+                             5201, 3, 0)
+  assert there.stdout.strip() == "2"
+  state, source = fw.json("-s", "LimiterStates")["limiters"]
+  assert (state["kind"], state["id"], state["limit"]) == ("state", 1, 3)
+  assert state["states"] == state["admitted"] == 2
+  assert (source["kind"], source["id"], source["entries"]) == ("source", 2, 5)
+  assert source["sources"] == 1
+  assert source["hardlimited"] >= 1
+  titles, line = fw.ctl("-s", "LimiterStates").stdout.splitlines()
+  assert titles.split() == ["ID", "USE/LIMIT", "RATE/SECS", "ADMIT", "HARDLIM",
+                            "RATELIM"]
+  assert line.split()[:2] == ["1", "2/3"]
+  _, line = fw.ctl("-s", "LimiterSrcs").stdout.splitlines()
+  assert line.split()[:4] == ["2", "1/5", "2", "50/1"]
+  assert fw.json("-s", "Sources")["sources"] == []
+  wait_for("the address in the table",
+           lambda: CLIENTS[family] in fw.ctl("-t", "busy", "-T",
+                                             "show").stdout.split())
+  fw.ctl("-F", "states")
+  wait_for("the address to leave the table",
+           lambda: CLIENTS[family] not in fw.ctl("-t", "busy", "-T",
+                                                 "show").stdout.split())
+  assert fw.json("-s", "LimiterStates")["limiters"][0]["states"] == 0
+

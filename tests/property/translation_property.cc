@@ -1,7 +1,9 @@
 // Random flows through random rules with nat-to, rdr-to and binat-to, beside a
 // model that keeps what was given out in a map: packets leave as the model has
 // them, no flow is given out twice, answers and errors come back to whom they
-// belong, and when everything has ended nothing is left.
+// belong, and when everything has ended nothing is left. Pools are edited
+// meanwhile, and remember what sticky-address, least-states and
+// endpoint-independent say.
 // SLUICE_PROPERTY_STEPS and SLUICE_PROPERTY_SEED change the work.
 #include <gtest/gtest.h>
 #include <rte_mbuf.h>
@@ -21,6 +23,7 @@
 #include "packet/inner.h"
 #include "packet/parse.h"
 #include "pftable/language/parser.h"
+#include "pftable/store/table_edits.h"
 #include "tests/support/mbuf_pool.h"
 #include "tests/support/packet_text.h"
 
@@ -110,13 +113,19 @@ class Runner {
           Error();
           break;
         case 3:
+          if (pooled() && OneIn(4)) EditPool();
           if (OneIn(60)) {
             // Everything ends, and everything is free again.
             simulation_->Advance(uint64_t{3} * 86400 * 1000);
             ASSERT_EQ(simulation_->states().size(), 0u);
             ASSERT_EQ(simulation_->translations().size(), 0u);
+            ASSERT_EQ(simulation_->source_budget().nodes.used(), 0u);
+            ASSERT_EQ(simulation_->sources().unlimited()->nodes.used(), 0u);
             model_.Clear();
             live_.clear();
+            bound_.clear();
+            loads_.clear();
+            mapped_.clear();
           }
           break;
         default:
@@ -127,6 +136,8 @@ class Runner {
     simulation_->Advance(uint64_t{3} * 86400 * 1000);
     ASSERT_EQ(simulation_->states().size(), 0u);
     ASSERT_EQ(simulation_->translations().size(), 0u);
+    ASSERT_EQ(simulation_->source_budget().nodes.used(), 0u);
+    ASSERT_EQ(simulation_->sources().unlimited()->nodes.used(), 0u);
     ASSERT_EQ(pool_.InUse(), 0u);
   }
 
@@ -151,7 +162,8 @@ class Runner {
     high_ = static_cast<uint16_t>(low_ + Below(12));
     addresses_.clear();
     std::string target;
-    switch (kind_ = Below(4)) {
+    Dialect dialect = OneIn(2) ? Dialect::kFreeBsd : Dialect::kOpenBsd;
+    switch (kind_ = Below(kKinds)) {
       case 0:
         addresses_ = {Outer(1)};
         target = Outer(1);
@@ -164,6 +176,19 @@ class Runner {
       case 2:
         for (uint32_t i = 4; i < 8; ++i) addresses_.insert(Outer(i));
         target = absl::StrCat(Outer(4), v4_ ? "/30 random" : "/126 random");
+        break;
+      case kTable:
+      case kSticky:
+      case kLeast:
+      case kMapped:
+        for (uint32_t i = 1; i < 4; ++i) addresses_.insert(Outer(i));
+        target = kind_ == kSticky  ? "<pool> round-robin sticky-address"
+                 : kind_ == kLeast ? "<pool> least-states"
+                 : kind_ == kMapped
+                     ? "<pool> round-robin endpoint-independent"
+                     : "<pool> round-robin";
+        if (kind_ == kLeast) dialect = Dialect::kOpenBsd;
+        if (kind_ == kMapped) dialect = Dialect::kFreeBsd;
         break;
       default:
         for (uint32_t i = 4; i < 8; ++i) addresses_.insert(Outer(i));
@@ -182,11 +207,13 @@ class Runner {
             : target.substr(0, method) + ports + target.substr(method);
     const std::string rule =
         OneIn(2) ? absl::StrCat("match out on outside ", family,
-                                " proto { tcp udp } nat-to ", pool,
+                                " proto { tcp udp } from ! ", Inner(60),
+                                " to any nat-to ", pool,
                                 "\npass out on outside from ",
                                 Outer(0) + (v4_ ? "/24" : "/64"), "\n")
                  : absl::StrCat("pass out on outside ", family,
-                                " proto { tcp udp } nat-to ", pool, "\n");
+                                " proto { tcp udp } from ! ", Inner(60),
+                                " to any nat-to ", pool, "\n");
     std::string filler;
     // Enough rules for the classifier, or few.
     if (OneIn(2)) {
@@ -197,17 +224,19 @@ class Runner {
       }
     }
     const std::string text = absl::StrCat(
-        "block all\npass in on inside\n", filler, rule,
+        "table <pool> persist { ", Outer(1), " ", Outer(2), " ", Outer(3),
+        " }\nblock all\npass in on inside\n", filler, rule,
         "pass in on outside ", family, " proto { tcp udp } to ", Outer(9),
         " port 100:199 rdr-to ", Inner(50), " port 1000:*\n",
-        "pass out on inside to ", Inner(50), "\n");
+        "pass out on inside to ", Inner(50), "\npass on outside ", family,
+        " proto { tcp udp } from ", Inner(60), " to any binat-to ", Outer(60),
+        "\npass out on inside to ", Inner(60), "\n");
     const HostFacts facts = simulation_->Facts();
     ParseResult parsed = ParsePolicy({.file_name = "rules",
                                       .text = text,
                                       .macros = {},
                                       .load_file = nullptr,
-                                      .dialect = OneIn(2) ? Dialect::kFreeBsd
-                                                          : Dialect::kOpenBsd,
+                                      .dialect = dialect,
                                       .facts = &facts,
                                       .no_dns = true,
                                       .anchor = "",
@@ -265,6 +294,7 @@ class Runner {
   void Send() {
     const std::string proto = OneIn(2) ? "udp" : "tcp";
     if (OneIn(4)) return SendToTarget(proto);
+    if (OneIn(8)) return SendBetweenTwo(proto);
     const Ends ends = {{Inner(1 + Below(4)),
                         static_cast<uint16_t>(1 + Below(8))},
                        {Peer(1 + Below(2)),
@@ -278,9 +308,9 @@ class Runner {
     }
     if (!left.has_value()) {
       ++refused_;
-      // Source-hash has one address to try, all others have them all.
+      // Others have one address to try, or ports that are not free for all.
       const std::set<std::string> tried = addresses_;
-      if (kind_ != 0) return;
+      if (kind_ != 0 && kind_ != kTable) return;
       for (const std::string& address : tried) {
         for (uint32_t port = low_; port <= high_; ++port) {
           ASSERT_TRUE(model_.Given(
@@ -298,7 +328,84 @@ class Runner {
         << outside.first.address;
     ASSERT_TRUE(outside.first.port >= low_ && outside.first.port <= high_);
     ASSERT_FALSE(model_.Given(proto, outside)) << "given out twice";
+    CheckMemory(proto, ends, outside);
+    if (testing::Test::HasFatalFailure()) return;
     Remember(proto, {ends, outside}, kInside);
+  }
+
+  bool pooled() const { return kind_ >= kTable && kind_ <= kMapped; }
+
+  // Adds an address to the table or takes one away.
+  void EditPool() {
+    const std::string address = Outer(1 + Below(3));
+    const TableEntry entry = {.prefix = *ParsePrefix(address)};
+    const TableKey key = {.anchor = "", .name = "pool"};
+    PolicyStore& store = simulation_->store();
+    const bool there = addresses_.contains(address);
+    absl::StatusOr<StagedEdit> edit =
+        there ? StageDeleteAddresses(store, key, {&entry, 1})
+              : StageAddAddresses(store, key, {&entry, 1});
+    ASSERT_TRUE(edit.ok()) << edit.status();
+    ASSERT_TRUE(store.Publish(std::move(edit->generation)).ok());
+    if (there) {
+      addresses_.erase(address);
+      // Whoever was bound to it is bound anew at the next choice.
+      std::erase_if(bound_, [&](const auto& b) { return b.second == address; });
+    } else {
+      addresses_.insert(address);
+    }
+  }
+
+  // A new flow against what its pool remembers.
+  void CheckMemory(const std::string& proto, const Ends& inside,
+                   const Ends& outside) {
+    const std::string& address = outside.first.address;
+    if (kind_ == kSticky) {
+      const auto [bound, fresh] =
+          bound_.try_emplace({proto, inside.first.address}, address);
+      ASSERT_EQ(bound->second, address);
+    } else if (kind_ == kLeast) {
+      // One with fewer states has no port left for that peer.
+      for (const std::string& other : addresses_) {
+        if (loads_[other] >= loads_[address]) continue;
+        for (uint32_t port = low_; port <= high_; ++port) {
+          ASSERT_TRUE(model_.Given(
+              proto, {{other, static_cast<uint16_t>(port)}, outside.second}))
+              << other << " has fewer states than " << address;
+        }
+      }
+      ++loads_[address];
+    } else if (kind_ == kMapped && proto == "udp") {
+      const auto [mapped, fresh] =
+          mapped_.try_emplace(inside.first, outside.first);
+      ASSERT_EQ(mapped->second, outside.first);
+      for (const auto& [other, end] : mapped_) {
+        ASSERT_TRUE(other == inside.first || end != outside.first)
+            << "one outside for two insides";
+      }
+    }
+  }
+
+  // A host that is another one outside, both ways, with its own ports.
+  void SendBetweenTwo(const std::string& proto) {
+    const bool out = OneIn(2);
+    const End host = {out ? Inner(60) : Outer(60),
+                      static_cast<uint16_t>(10 + Below(8))};
+    const End peer = {Peer(1 + Below(2)),
+                      static_cast<uint16_t>(20 + Below(8))};
+    const Ends ends = out ? Ends(host, peer) : Ends(peer, host);
+    const End other = {out ? Outer(60) : Inner(60), host.port};
+    const Ends expected = out ? Ends(other, peer) : Ends(peer, other);
+    // The same pair the other way about is an answer.
+    const bool answers = model_.Back(proto, ends) != nullptr;
+    if (answers && proto == "tcp") return;
+    const auto left =
+        Pass(out ? kInside : kOutside, Text(proto, ends));
+    ASSERT_TRUE(left.has_value());
+    PacketInfo info;
+    ASSERT_EQ(Check(*left, &info), expected);
+    if (answers || model_.Forward(proto, ends) != nullptr) return;
+    Remember(proto, {ends, expected}, out ? kInside : kOutside);
   }
 
   void SendToTarget(const std::string& proto) {
@@ -335,7 +442,10 @@ class Runner {
     ASSERT_TRUE(left.has_value());
     PacketInfo info;
     ASSERT_EQ(Check(*left, &info), Turned(live.flow.inside));
-    if (live.from != kInside) return;
+    // Whoever sends to the other name of a host with two reaches it.
+    if (live.from != kInside || live.flow.inside.first.address == Inner(60)) {
+      return;
+    }
     // From somebody else it is nobody's.
     Ends forged = Turned(live.flow.outside);
     forged.first.port ^= 0x4000;
@@ -385,7 +495,13 @@ class Runner {
   Model model_;
   std::vector<Live> live_;
   std::set<std::string> addresses_;
+  // What the pool is.
+  static constexpr uint32_t kTable = 4, kSticky = 5, kLeast = 6, kMapped = 7,
+                            kKinds = 8;
   uint32_t kind_ = 0;
+  std::map<std::pair<std::string, std::string>, std::string> bound_;
+  std::map<std::string, uint32_t> loads_;
+  std::map<End, End> mapped_;
   uint16_t low_ = 0;
   uint16_t high_ = 0;
   uint64_t translated_ = 0;

@@ -120,6 +120,24 @@ struct SourceSlice {
   std::string next;
 };
 
+// A `state limiter` or `source limiter` of the rules in force. Zeros: the text
+// does not say.
+struct LimiterListing {
+  std::string name;
+  bool by_source = false;
+  uint32_t id = 0;
+  uint32_t limit = 0;    // states; of source limiters, of one source
+  uint32_t entries = 0;  // sources
+  uint32_t rate = 0;     // states in
+  uint32_t rate_seconds = 0;
+  uint32_t states = 0;
+  uint32_t sources = 0;
+  uint64_t admitted = 0;
+  uint64_t no_address = 0;  // refused for `entries`
+  uint64_t full = 0;        // ... for `limit`
+  uint64_t too_fast = 0;    // ... for `rate`
+};
+
 class StateControl {
  public:
   template <typename T>
@@ -159,6 +177,8 @@ class StateControl {
     static_cast<void>(limit);
     return SourceSlice{};
   }
+  // State limiters first, each kind by id.
+  virtual std::vector<LimiterListing> ListLimiters() { return {}; }
   // Forgets sources, those within `source` that got a target within `target`;
   // their states stay. Returns how many.
   virtual uint64_t KillSources(const std::optional<Prefix>& source,

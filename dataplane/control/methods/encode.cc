@@ -204,6 +204,25 @@ json ToJson(const SourceListing& source) {
   return value;
 }
 
+json ToJson(const LimiterListing& limiter) {
+  json value = {{"name", limiter.name},
+                {"kind", limiter.by_source ? "source" : "state"},
+                {"id", limiter.id},
+                {"limit", limiter.limit},
+                {"rate", limiter.rate},
+                {"rate_seconds", limiter.rate_seconds},
+                {"states", limiter.states},
+                {"admitted", limiter.admitted},
+                {"hardlimited", limiter.full},
+                {"ratelimited", limiter.too_fast}};
+  if (limiter.by_source) {
+    value["entries"] = limiter.entries;
+    value["sources"] = limiter.sources;
+    value["addrlimited"] = limiter.no_address;
+  }
+  return value;
+}
+
 json ToJson(const TableMatch& result) {
   json value = {{"address", ToString(result.address)}, {"match", result.match}};
   if (result.entry) value["entry"] = ToString(*result.entry);

@@ -16,6 +16,7 @@ nlohmann::json ToJson(const RuleListing& rule);
 nlohmann::json ToJson(const CommitListing& commit);
 nlohmann::json ToJson(const ExplainResult& result);
 nlohmann::json ToJson(const StateListing& state);
+nlohmann::json ToJson(const LimiterListing& limiter);
 nlohmann::json ToJson(const SourceListing& source);
 nlohmann::json ToJson(const TableListing& table);
 nlohmann::json ToJson(const TableAddressListing& address);

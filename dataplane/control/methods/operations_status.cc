@@ -123,6 +123,17 @@ Action ParseShowSources(Params& params) {
   };
 }
 
+Action ParseShowLimiters(Params&) {
+  return [](std::shared_ptr<Call> call) {
+    json limiters = json::array();
+    for (const LimiterListing& limiter :
+         call->filter()->States().ListLimiters()) {
+      limiters.push_back(ToJson(limiter));
+    }
+    call->Result({{"limiters", std::move(limiters)}});
+  };
+}
+
 Action ParseKillSources(Params& params) {
   std::optional<Prefix> source, target;
   params.Prefix("source", &source);
@@ -208,6 +219,7 @@ const std::vector<Method> kStatusMethods = {
     {"info.clear", ParseClearInfo, Access::kOperate},
     {"info.show", ParseShowInfo, Access::kRead},
     {"interfaces.show", ParseShowInterfaces, Access::kRead},
+    {"limiters.show", ParseShowLimiters, Access::kRead},
     {"limits.show", ParseShowLimits, Access::kRead},
     {"sources.flush", ParseFlushSources, Access::kOperate},
     {"sources.kill", ParseKillSources, Access::kOperate},

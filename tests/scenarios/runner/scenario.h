@@ -78,9 +78,16 @@ struct KillSourcesStep {
 
 // Counters of a rule, a port, a helper or of limits: name and value.
 struct CountersStep {
-  enum class Kind : uint8_t { kRule, kPort, kHelper, kLimit };
+  enum class Kind : uint8_t {
+    kRule,
+    kPort,
+    kHelper,
+    kLimit,
+    kStateLimiter,
+    kSourceLimiter
+  };
   Kind kind = Kind::kRule;
-  std::string subject;  // number of the rule, name of the port or helper
+  std::string subject;  // number of the rule or limiter, name of the port or helper
   std::vector<std::pair<std::string, uint64_t>> values;
 };
 

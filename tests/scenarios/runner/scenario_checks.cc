@@ -177,11 +177,22 @@ absl::Status CheckStates(Simulation& simulation) {
 // What nodes count is what states hold, and all limits are given back.
 absl::Status CheckSources(Simulation& simulation) {
   const StateEntries& entries = simulation.states().entries();
-  uint64_t held = 0, open = 0;
+  uint64_t held = 0, open = 0, of_pools = 0;
   uint32_t cursor = 0;
   entries.Visit(&cursor, ~uint32_t{0}, [&](StateIndex index) {
     if (!entries.hot(index).has_side()) return;
     const StateSide& side = entries.side(index);
+    for (const PoolNode sticky : {kStickySource, kStickyTarget}) {
+      if (side.pools[sticky] != kNoSourceNode) ++held;
+    }
+    for (const PoolNode other : {kLoadOfSource, kLoadOfTarget, kMappedInside,
+                                 kMappedOutside}) {
+      if (side.pools[other] != kNoSourceNode) ++of_pools;
+    }
+    if ((side.flags & kSideLimited) != 0 &&
+        side.limited_source != kNoSourceNode) {
+      ++of_pools;
+    }
     if (side.source == kNoSourceNode) return;
     ++held;
     if ((side.flags & kSideConnection) != 0) ++open;
@@ -196,6 +207,10 @@ absl::Status CheckSources(Simulation& simulation) {
                                connections += node.connections;
                                ++of_rule[node.key.rule_slot];
                              });
+  if (of_pools != 0 && simulation.sources().unlimited()->nodes.used() == 0) {
+    return absl::InternalError(absl::StrCat(
+        "states hold ", of_pools, " times what is not there any more"));
+  }
   // States go on without a node that was taken out.
   if (nodes != simulation.source_budget().nodes.used() || states > held ||
       connections > open) {
@@ -228,6 +243,30 @@ DropCounts Drops(const Simulation& simulation, uint16_t port) {
   return drops;
 }
 
+static absl::StatusOr<uint64_t> LimiterCounter(Simulation& simulation,
+                                               const CountersStep& step,
+                                               const std::string& name) {
+  const auto number = ParseNumber(step.subject);
+  const Limiters* const limiters = simulation.store().limiters();
+  if (limiters == nullptr || !number || *number < 1 || *number > 255) {
+    return absl::NotFoundError(absl::StrCat("no limiter ", step.subject));
+  }
+  const auto id = static_cast<size_t>(*number);
+  const bool by_source = step.kind == CountersStep::Kind::kSourceLimiter;
+  const SourceLimiter& source = limiters->sources[id];
+  const LimiterCounts& counts =
+      by_source ? source.counts() : limiters->states[id].counts();
+  if (name == "states") {
+    return by_source ? source.states().load() : limiters->states[id].in_use();
+  }
+  if (name == "sources") return source.sources().load();
+  if (name == "admitted") return counts.admitted.load();
+  if (name == "no-address") return counts.no_address.load();
+  if (name == "full") return counts.full.load();
+  if (name == "too-fast") return counts.too_fast.load();
+  return absl::NotFoundError(absl::StrCat("no counter ", name));
+}
+
 absl::StatusOr<uint64_t> ReadCounter(Simulation& simulation,
                                      const CountersStep& step, uint16_t port,
                                      const std::string& name) {
@@ -239,6 +278,9 @@ absl::StatusOr<uint64_t> ReadCounter(Simulation& simulation,
       return HelperCounter(simulation.expectations(), step.subject, name);
     case CountersStep::Kind::kLimit:
       return LimitCounterOf(simulation, name);
+    case CountersStep::Kind::kStateLimiter:
+    case CountersStep::Kind::kSourceLimiter:
+      return LimiterCounter(simulation, step, name);
     case CountersStep::Kind::kRule:
       break;
   }

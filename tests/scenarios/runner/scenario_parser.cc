@@ -156,7 +156,8 @@ class Parser {
     if (word == "states") return States<StatesStep>(words);
     if (word == "sources") return States<SourcesStep>(words);
     if (word == "rule" || word == "port" || word == "tftp" ||
-        word == "ftp" || word == "sctp" || word == "limit") {
+        word == "ftp" || word == "sctp" || word == "limit" ||
+        word == "statelimiter" || word == "sourcelimiter") {
       return Counters(words);
     }
     if (word == "kill") return Kill(words);
@@ -419,8 +420,10 @@ class Parser {
     } else if (words[0] == "limit") {
       step.kind = CountersStep::Kind::kLimit;
     } else {
-      step.kind = words[0] == "rule" ? CountersStep::Kind::kRule
-                                     : CountersStep::Kind::kPort;
+      step.kind = words[0] == "rule"           ? CountersStep::Kind::kRule
+                  : words[0] == "statelimiter"  ? CountersStep::Kind::kStateLimiter
+                  : words[0] == "sourcelimiter" ? CountersStep::Kind::kSourceLimiter
+                                                : CountersStep::Kind::kPort;
       if (words.size() < 2) return Wrong("which one?");
       step.subject = words[i++];
     }

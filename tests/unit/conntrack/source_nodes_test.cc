@@ -3,12 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <map>
 #include <random>
 #include <set>
 #include <thread>
 #include <tuple>
+#include <vector>
+
+#include "conntrack/pool_nodes.h"
 
 namespace sluice {
 namespace {
@@ -361,6 +365,111 @@ TEST(SourceNodes, LimitsAreExactWithSeveralWorkers) {
   EXPECT_EQ(budget.nodes.used(), 0u);
   EXPECT_EQ(of_rule, 0u);
   EXPECT_EQ(budget.inserts, budget.removals);
+}
+
+// Threads that map a few insides to a few ports at once: each port is one
+// inside's at any moment, and an inside has one port.
+TEST(SourceNodes, MappingsAreOneToOneAmongThreads) {
+  constexpr size_t kThreads = 4;
+  ImmediateReclaimer reclaimer;
+  const auto nodes = Make(1 << 17, &reclaimer);
+  // By outside port: the inside that somebody has it for, and how many have.
+  std::array<std::atomic<uint64_t>, 8> owners{};
+  std::atomic<bool> wrong{false};
+  std::atomic<uint32_t> made{0};
+  const auto claim = [&](uint16_t outside, uint16_t inside) {
+    std::atomic<uint64_t>& owner = owners[outside];
+    uint64_t before = owner.load();
+    for (;;) {
+      const uint64_t count = before & 0xffffffff;
+      if (count != 0 && before >> 32 != inside) wrong = true;
+      if (owner.compare_exchange_weak(before, uint64_t{inside} << 32 |
+                                                  (count + 1))) {
+        return;
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (size_t thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([&, thread] {
+      std::mt19937_64 random(thread);
+      for (int step = 0; step < 3000; ++step) {
+        PoolMapping mapping = {.inside = Address::V4(7),
+                               .outside = Address::V4(9)};
+        mapping.inside_port = static_cast<uint16_t>(random() % 6);
+        mapping.outside_port = static_cast<uint16_t>(random() % 8);
+        PoolHolds holds;
+        if (!FindMapping(*nodes, 0, 0, &mapping, &holds)) {
+          mapping.outside = Address::V4(9);
+          mapping.outside_port = static_cast<uint16_t>(random() % 8);
+          if (!TakeMapping(*nodes, mapping, 0, 0, &holds)) continue;
+        }
+        made.fetch_add(1);
+        claim(mapping.outside_port, mapping.inside_port);
+        if (random() % 4 == 0) std::this_thread::yield();
+        owners[mapping.outside_port].fetch_sub(1);
+        // As a state's end: the inside first.
+        nodes->Release(holds.nodes[kMappedInside], false, 0, 0);
+        nodes->Release(holds.nodes[kMappedOutside], false, 0, 0);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(wrong);
+  EXPECT_GT(made, 1000u);
+  EXPECT_EQ(nodes->unlimited()->nodes.used(), 0u);
+}
+
+TEST(StateLimiterTest, LimitsAreExactAmongThreads) {
+  constexpr size_t kThreads = 4;
+  constexpr uint32_t kLimit = 3;
+  StateLimiter limiter;
+  LimiterDefinition definition;
+  definition.id = 1;
+  definition.limit = kLimit;
+  definition.rate = {.count = 5000, .seconds = 1000000};
+  limiter.Define(definition);
+  std::atomic<uint32_t> held{0}, taken{0};
+  std::atomic<bool> wrong{false};
+  std::vector<std::thread> threads;
+  for (size_t thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([&] {
+      for (int step = 0; step < 20000; ++step) {
+        uint32_t life = 0;
+        if (!limiter.Take(0, /*enforce=*/true, &life)) continue;
+        if (held.fetch_add(1) >= kLimit) wrong = true;
+        taken.fetch_add(1);
+        if (step % 4 == 0) std::this_thread::yield();
+        held.fetch_sub(1);
+        limiter.GiveBack(life);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(wrong);
+  EXPECT_EQ(limiter.in_use(), 0u);
+  // All of its tokens and no more, since none comes back.
+  EXPECT_EQ(taken, 5000u);
+  EXPECT_EQ(limiter.counts().admitted, 5000u);
+  EXPECT_EQ(limiter.Ask(0), LimiterAnswer::kTooFast);
+}
+
+TEST(StateLimiterTest, AnEarlierLifeGivesNothingBack) {
+  StateLimiter limiter;
+  LimiterDefinition definition;
+  definition.limit = 2;
+  EXPECT_EQ(limiter.Ask(0), LimiterAnswer::kFull);
+  limiter.Define(definition);
+  uint32_t first = 0, second = 0;
+  ASSERT_TRUE(limiter.Take(0, true, &first));
+  limiter.Undefine();
+  EXPECT_EQ(limiter.in_use(), 0u);
+  limiter.Define(definition);
+  ASSERT_TRUE(limiter.Take(0, true, &second));
+  limiter.GiveBack(first);
+  EXPECT_EQ(limiter.in_use(), 1u);
+  limiter.GiveBack(second);
+  EXPECT_EQ(limiter.in_use(), 0u);
 }
 
 }  // namespace

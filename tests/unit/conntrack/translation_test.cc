@@ -3,12 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <tuple>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "conntrack/translation_directory.h"
 #include "pftable/engine/generation.h"
 #include "tests/unit/conntrack/shard.h"
@@ -27,7 +29,9 @@ struct OnePool {
     generation.policy = policy;
     generation.pools.resize(1);
     generation.pools[0].Of(network.address.family).Add(network, 1);
+    generation.pools[0].Of(network.address.family).Finish(/*search=*/true);
     rule.nat = 0;
+    rule.slot = 5;
   }
   CompiledPool& pool() { return compiled->pools[0]; }
 
@@ -60,12 +64,42 @@ class Workers {
         workers.count_);
   }
 
+  // With sources that all workers share.
+  void TrackSources() {
+    sources = *SourceNodes::Build(
+        {.capacity = 4096, .secret = HashSecret::FromSeed(4)}, &reclaimer);
+    source_budget.nodes.SetLimit(4096);
+    for (const auto& shard : shards) {
+      shard->table->SetSourceNodes(sources.get());
+      shard->table->SetFilter(0, &shard->budget, kDefaultTimeoutProfile,
+                              &source_budget);
+    }
+  }
+  std::map<std::string, uint32_t> StatesOfSources() const {
+    std::map<std::string, uint32_t> states;
+    uint32_t cursor = 0;
+    sources->Visit(&cursor, ~0u, 0, [&](const SourceRecord& node) {
+      states[ToString(node.target)] += node.states;
+    });
+    return states;
+  }
+  void RemoveAll() {
+    for (const auto& shard : shards) {
+      uint32_t cursor = 0;
+      StateTable& table = *shard->table;
+      table.entries().Visit(&cursor, 4096,
+                            [&](StateIndex state) { table.Remove(state); });
+    }
+  }
+
   // The source port behind the translation, 0: there was none.
-  uint16_t Open(uint8_t worker, std::string_view text, OnePool& pool) {
+  uint16_t Open(uint8_t worker, std::string_view text, OnePool& pool,
+                Address* source = nullptr) {
     TestPacket packet(family_, text);
     const JudgePoint where{.direction = Direction::kOut};
     Translator& translator = *translators[worker];
-    translator.Begin(*packet.mbuf, where);
+    translator.Begin(*packet.mbuf, where, 0);
+    const TranslatorTurn turn(translator);
     PacketInfo translated = packet.info;
     if (!translator.Choose(pool.generation, pool.rule, Direction::kOut,
                            &translated)) {
@@ -73,7 +107,8 @@ class Workers {
     }
     const InsertResult made = shards[worker]->table->Insert(
         packet.info, *packet.mbuf, where, {}, shards[worker]->now, nullptr,
-        &translated);
+        &translated, translator.holds());
+    if (source != nullptr) *source = translated.source_address();
     return made.state == kNoState ? 0 : translated.source_port.host();
   }
 
@@ -82,6 +117,9 @@ class Workers {
   uint8_t count_;
   std::vector<std::unique_ptr<Shard>> shards;
   std::vector<std::unique_ptr<Translator>> translators;
+  ImmediateReclaimer reclaimer;
+  SourceBudget source_budget;
+  std::unique_ptr<SourceNodes> sources;
 };
 
 class TranslationTest : public testing::TestWithParam<Family> {
@@ -211,6 +249,95 @@ TEST_P(TranslationTest, AFlowThatIsThereIsNotGivenOut) {
                 .kind,
             Outcome::kCreated);
   EXPECT_EQ(workers.Open(0, "udp $C:7 > $S:53", pool), 0);
+}
+
+Prefix Network(Family family) {
+  return *ParsePrefix(family == Family::kIpv4 ? "192.0.2.0/29"
+                                              : "2001:db8::80/125");
+}
+
+TEST_P(TranslationTest, WorkersBindASourceToOneAddress) {
+  constexpr uint8_t kWorkers = 4;
+  Workers workers(GetParam(), kWorkers);
+  workers.TrackSources();
+  OnePool pool(Network(GetParam()));
+  pool.pool().method = PoolMethod::kRandom;
+  pool.pool().sticky_address = true;
+  std::set<Address> addresses;
+  for (const char* host : {"$C", "$X", "$A", "$B"}) {
+    Address first;
+    for (int i = 0; i < 40; ++i) {
+      Address source;
+      ASSERT_NE(workers.Open(static_cast<uint8_t>(i % kWorkers),
+                             absl::StrCat("udp ", host, ":", i + 1,
+                                          " > $S:53"),
+                             pool, &source),
+                0);
+      if (i == 0) first = source;
+      ASSERT_EQ(source, first);
+    }
+    addresses.insert(first);
+  }
+  EXPECT_GT(addresses.size(), 1u);
+  uint32_t states = 0;
+  for (const auto& [target, count] : workers.StatesOfSources()) {
+    states += count;
+  }
+  EXPECT_EQ(states, 160u);
+  workers.RemoveAll();
+  EXPECT_EQ(workers.source_budget.nodes.used(), 0u);
+}
+
+TEST_P(TranslationTest, WorkersSpreadByLeastStates) {
+  constexpr uint8_t kWorkers = 4;
+  Workers workers(GetParam(), kWorkers);
+  workers.TrackSources();
+  OnePool pool(Network(GetParam()));
+  pool.pool().method = PoolMethod::kLeastStates;
+  std::map<Address, int> given;
+  for (int i = 0; i < 80; ++i) {
+    Address source;
+    ASSERT_NE(workers.Open(static_cast<uint8_t>(i % kWorkers),
+                           absl::StrCat("udp $C:", i + 1, " > $S:53"), pool,
+                           &source),
+              0);
+    ++given[source];
+  }
+  ASSERT_EQ(given.size(), 8u);
+  for (const auto& [address, count] : given) EXPECT_EQ(count, 10);
+  workers.RemoveAll();
+  EXPECT_EQ(workers.sources->unlimited()->nodes.used(), 0u);
+}
+
+TEST_P(TranslationTest, WorkersKeepAMappingForAllPeers) {
+  constexpr uint8_t kWorkers = 4;
+  Workers workers(GetParam(), kWorkers);
+  workers.TrackSources();
+  OnePool pool(Host());
+  pool.pool().endpoint_independent = true;
+  pool.pool().port_low = 2000;
+  pool.pool().port_high = 2009;
+  std::set<uint16_t> ports;
+  for (int inside = 1; inside <= 10; ++inside) {
+    uint16_t first = 0;
+    for (int peer = 0; peer < 8; ++peer) {
+      const uint16_t port = workers.Open(
+          static_cast<uint8_t>((inside + peer) % kWorkers),
+          absl::StrCat("udp $C:", inside, " > $S:", 50 + peer), pool);
+      ASSERT_NE(port, 0);
+      if (peer == 0) first = port;
+      ASSERT_EQ(port, first);
+    }
+    // Nobody else's, for whomever.
+    ASSERT_TRUE(ports.insert(first).second);
+  }
+  EXPECT_EQ(workers.Open(0, "udp $C:99 > $X:9", pool), 0);
+  // Two nodes a mapping, and none of them is a source.
+  EXPECT_EQ(workers.sources->unlimited()->nodes.used(), 20u);
+  EXPECT_TRUE(workers.StatesOfSources().empty());
+  workers.RemoveAll();
+  EXPECT_EQ(workers.sources->unlimited()->nodes.used(), 0u);
+  EXPECT_NE(workers.Open(0, "udp $C:99 > $X:9", pool), 0);
 }
 
 TEST(TranslationDirectoryTest, TakesAsMuchAsItHasRoomFor) {

@@ -257,6 +257,20 @@ Snapshot TranslatedSnapshot() {
   return snapshot;
 }
 
+Snapshot PoolsSnapshot() {
+  Snapshot snapshot = TranslatedSnapshot();
+  for (SnapshotState& state : snapshot.parents) {
+    state.pool_marks = 1 << kStickySource | 1 << kLoadOfTarget;
+    state.sticky_rules[0] = 0x1122334455667788;
+    state.state_limiter = 255;
+    state.source_limiter = state.proto == protocol::kUdp ? 7 : 0;
+    if (state.proto == protocol::kUdp) {
+      state.pool_marks |= 1 << kMappedInside | 1 << kMappedOutside;
+    }
+  }
+  return snapshot;
+}
+
 std::vector<NamedSnapshot> GoldenSnapshots() {
   return {{"empty", EmptySnapshot()},
           {"full", FullSnapshot()},
@@ -266,6 +280,7 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"dialect", DialectSnapshot(), 2},
           {"no-sync", NoSyncSnapshot(), 3},
           {"translated", TranslatedSnapshot(), 4},
+          {"pools", PoolsSnapshot(), 5},
           {"actions", ActionsSnapshot(), 4},
           {"modulated", ModulatedSnapshot(), 4}};
 }

@@ -41,7 +41,7 @@ class ControlRolesTest : public ControlOperationsTest {
 const std::set<std::string_view> kForReaders = {
     "commits.show", "control.version", "filter.list",     "filter.show",  "info.show",
     "anchors.show",
-    "interfaces.show", "labels.show",     "limits.show",  "port.list",
+    "interfaces.show", "labels.show",     "limiters.show", "limits.show",  "port.list",
     "port.stats",      "restore.metrics", "restore.status", "rules.explain",
     "rules.show",      "sources.show",    "states.show",    "table.show",
     "table.test",      "tables.list",     "timeouts.show"};

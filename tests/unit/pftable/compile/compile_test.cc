@@ -26,10 +26,6 @@ struct RefusedCase {
 
 TEST_F(CompileTest, RefusesByName) {
   const RefusedCase cases[] = {
-      {"match out on outside inet nat-to 192.0.2.0/24 sticky-address\n",
-       "sticky-address"},
-      {"pass in inet proto tcp to any port 80 rdr-to <x> least-states\n",
-       "least-states"},
       {"pass in inet6 af-to inet from 192.0.2.1\n", "af-to"},
       {"pass max-pkt-rate 10/1\n", "max-pkt-rate"},
       {"pass in once\n", "once"},
@@ -103,11 +99,6 @@ TEST_F(CompileTest, LeavesOutWhatIsNamed) {
        {"on-rdomain"},
        "pass out all flags S/SA\n",
        "left out as asked: on rdomain: rules with it are left out"},
-      {"match out on outside inet nat-to 192.0.2.0/24 sticky-address\n",
-       {"sticky-address"},
-       "match out on outside inet all nat-to 192.0.2.0/24\n",
-       "left out as asked: sticky-address: rules with it are loaded without "
-       "it"},
       {"set fingerprints \"pf.os\"\npass proto tcp\n",
        {"set fingerprints"},
        "pass proto tcp all flags S/SA\n",
