@@ -115,8 +115,9 @@ class Follower {
 
 }  // namespace
 
-FtpSessions::FtpSessions(uint32_t capacity) : sessions_(capacity) {
-  for (uint32_t i = capacity; i-- > 0;) {
+FtpSessions::FtpSessions(uint32_t capacity)
+    : sessions_(std::min(capacity, kNone - 1)) {
+  for (uint32_t i = static_cast<uint32_t>(sessions_.size()); i-- > 0;) {
     sessions_[i].next_free = free_;
     free_ = i;
   }

@@ -103,8 +103,9 @@ struct FtpSession {
 // Those of one worker. Memory is taken when it is made.
 class FtpSessions {
  public:
-  static constexpr uint32_t kNone = 0xffffffff;
+  static constexpr uint32_t kNone = 0xffff;
 
+  // `capacity`: below kNone; more is as many as there may be.
   explicit FtpSessions(uint32_t capacity);
   // kNone: there is no room.
   uint32_t Take();

@@ -209,7 +209,8 @@ enum class ProxyPhase : uint8_t {
 // What only few states have, in memory of its own that is taken when one is
 // first written: the others do not pay for it.
 struct alignas(64) StateSide {
-  uint32_t flags = 0;  // StateSideFlag bits
+  uint16_t flags = 0;     // StateSideFlag bits
+  uint16_t ftp = 0xffff;  // FTP control connection: its place in FtpSessions
   // Of the rule's source tracking, and with kSidePools of the pools that gave
   // the state its addresses: by PoolNode.
   SourceNodeIndex source = kNoSourceNode;
@@ -224,8 +225,6 @@ struct alignas(64) StateSide {
   uint16_t client_mss = 0;
   uint16_t client_window = 0;
   ProxyPhase proxy = ProxyPhase::kNone;
-  // Of an FTP control connection: its place in FtpSessions, or 0xffffffff.
-  uint32_t ftp = 0xffffffff;
   // With kSideLimited: the limiters that count it, the node of its source, and
   // in which life of the state limiter that is.
   uint8_t state_limiter = 0;

@@ -627,7 +627,7 @@ void StateTable::FollowFtp(StateIndex state) {
   if (!hot.has_side()) entries_.side(state) = StateSide{};
   hot.more |= kMoreSide;
   hot.flags |= kEntryHelper;
-  entries_.side(state).ftp = session;
+  entries_.side(state).ftp = static_cast<uint16_t>(session);
 }
 
 FtpSession* StateTable::ftp_session(StateIndex state) {

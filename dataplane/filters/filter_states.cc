@@ -230,8 +230,8 @@ void FilterStates::KillStates(const StateQuery& query, Done<uint64_t> done) {
   Kill(core_, *std::move(matcher), 0, std::move(done));
 }
 
-// One worker after the other: its states come in slices, and those that are to
-// go are named to it at the end.
+// One worker after the other: its states come in slices. Those that are to go
+// go at the end.
 class FilterStates::BlockedSearch final
     : public std::enable_shared_from_this<BlockedSearch> {
  public:
@@ -251,10 +251,7 @@ class FilterStates::BlockedSearch final
   void Next() {
     const std::shared_ptr<FilterCore> core = core_.lock();
     if (core == nullptr) return;  // nobody is there who could be told
-    if (worker_ == core->environment.workers.size()) {
-      done_(std::move(result_));
-      return;
-    }
+    if (worker_ == core->environment.workers.size()) return End(core);
     core->environment.workers[worker_]->mailbox().Post(
         std::make_unique<ListOrder>(
             all_, cursor_, kStatesAStep,
@@ -287,9 +284,13 @@ class FilterStates::BlockedSearch final
       return;
     }
     cursor_ = 0;
-    Worker& worker = *core->environment.workers[worker_++];
+    ++worker_;
+    Next();
+  }
+
+  void End(const std::shared_ptr<FilterCore>& core) {
     if (ids_.empty()) {
-      Next();
+      done_(std::move(result_));
       return;
     }
     auto blocked = std::make_shared<StateMatcher>();
@@ -297,11 +298,12 @@ class FilterStates::BlockedSearch final
     blocked->by_ids = true;
     blocked->ids = std::exchange(ids_, {});
     std::ranges::sort(blocked->ids);
-    worker.mailbox().Post(std::make_unique<KillOrder>(
-        std::move(blocked), [self = shared_from_this()](uint64_t killed) {
-          self->result_.killed += killed;
-          self->Next();
-        }));
+    Kill(core, std::move(blocked), 0,
+         [self = shared_from_this()](absl::StatusOr<uint64_t> killed) {
+           if (!killed.ok()) return self->done_(killed.status());
+           self->result_.killed = *killed;
+           self->done_(std::move(self->result_));
+         });
   }
 
   const std::weak_ptr<FilterCore> core_;
@@ -312,7 +314,7 @@ class FilterStates::BlockedSearch final
   std::shared_ptr<const StateMatcher> all_;
   size_t worker_ = 0;
   uint32_t cursor_ = 0;
-  std::vector<StateId> ids_;  // of this worker, to be killed
+  std::vector<StateId> ids_;  // to be killed
   BlockedStates result_;
 };
 

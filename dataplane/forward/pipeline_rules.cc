@@ -147,7 +147,7 @@ bool Pipeline::CarryOut(uint32_t i, const Verdict& verdict,
       PacketInfo beyond = info;
       const bool translated = child.after.family != Family::kNone;
       if (translated) {
-        translator_.Begin(*burst_->mbufs[i], judgement.where);
+        translator_.Begin(*burst_->mbufs[i], judgement.where, judgement.now);
         if (!translator_.Follow(child.after, &beyond)) {
           expectations_.ChildGone(child.parent.record, child.parent.handle.id,
                                   0);

@@ -43,6 +43,7 @@ bool Pipeline::AskForPath(const PacketInfo& path, uint32_t i,
                           const Judgement& judgement, StateTemplate* values) {
   const Generation& generation = *judgement.filter.generation;
   Translation translation;
+  const TranslatorTurn turn(translator_);  // nothing that is chosen is kept
   EvaluationInput input{.packet = path,
                         .direction = judgement.where.direction,
                         .interface = judgement.at.interface,
@@ -52,7 +53,7 @@ bool Pipeline::AskForPath(const PacketInfo& path, uint32_t i,
                         .random = Random(),
                         .translation = nullptr};
   if (!generation.pools.empty()) {
-    translator_.Begin(*burst_->mbufs[i], judgement.where);
+    translator_.Begin(*burst_->mbufs[i], judgement.where, judgement.now);
     translation.chooser = &translator_;
     input.translation = &translation;
     if (!generation.policy->translations[0].empty() &&

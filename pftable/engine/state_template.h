@@ -37,7 +37,7 @@ enum StateSideFlag : uint32_t {
   // (conntrack/source_nodes.h). Which of them is told by the bits above.
   kSidePools = 1 << 4,
   kSideLimited = 1 << 5,  // counts for a limiter
-  kSideFirstPool = 1 << 8,
+  kSideFirstPool = 1 << 8,  // and five more: StateSide has 16 bits for them
 };
 
 // The match rules whose counters a packet or state takes part in.
