@@ -364,6 +364,12 @@ class PolicyCompiler {
             .counted = nullptr,
             .counted_before = nullptr});
         PrepareCounters(result_->defined_tables.back());
+        for (const TableEntry& entry : table.entries) {
+          if (entry.weight != 0) {
+            result_->table_weights[result_->defined_tables.back().key]
+                                  [entry.prefix] = entry.weight;
+          }
+        }
       }
     }
   }

@@ -11,6 +11,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -168,6 +169,8 @@ struct CompiledPolicy {
     std::shared_ptr<const EntryCounters> counted_before;
   };
   std::vector<DefinedTable> defined_tables;
+  // Of tables whose text gives any; addresses that are not here weigh 1.
+  std::map<TableKey, std::map<Prefix, uint16_t>> table_weights;
   // What of the text is not carried out, in words.
   std::vector<std::string> not_carried_out;
   uint64_t interface_version = 0;  // InterfaceRegistry::version()

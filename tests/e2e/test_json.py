@@ -116,8 +116,9 @@ def answers(fw, network, family, folder):
   ask("-t", "bad", "-T", "show")
   ask("-t", "bad", "-T", "test", "192.0.2.1", "192.0.2.77", check=False)
   ask("-t", "bad", "-T", "zero")
+  ask("-v", "-t", "bad", "-T", "reset")
   for what in ("rules", "states", "info", "Interfaces", "labels", "timeouts",
-               "memory", "Tables"):
+               "memory", "Tables", "ether"):
     ask("-vv", "-s", what)
   ask("filter", "create", "vm", "--ports", "later", "--ruleset", rules,
       "--expect-restore", "--source", snapshot, "--from-filter", "main",
@@ -141,6 +142,7 @@ def answers(fw, network, family, folder):
   ask("snapshot", "verify", snapshot)
   ask("-k", "192.0.2.250")
   ask("-k", "label", "-k", "nothing")
+  ask("-k", "nat", "-k", "192.0.2.250")
   ask("-F", "states")
   ask("-F", "info")
   ask("-F", "rules")
