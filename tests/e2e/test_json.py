@@ -16,7 +16,8 @@ from harness import BUILD, NEIGHBOURS, SERVERS, run, wait_for
 _SCHEMA = (pathlib.Path(__file__).resolve().parents[2] / "docs" /
            "json-schema.json")
 _RULES = """\
-table <bad> persist counters { 192.0.2.1 }
+table <bad> persist counters { 192.0.2.1 weight 3 }
+queue std on outside bandwidth 10M default
 set limit table-entries 1000
 set loginterface outside
 anchor "guests" { pass in proto tcp to port 99 label "inner" }
