@@ -415,11 +415,21 @@ absl::StatusOr<TableSlice> FilterTables::ListTable(const std::string& table,
       listed == nullptr
           ? 0
           : core_->store.table_slots().cleared_at(listed->handle->slot());
+  const std::map<Prefix, uint16_t>* weights = nullptr;
+  if (listed != nullptr) {
+    const auto& of_tables = generation->policy->table_weights;
+    const auto given = of_tables.find(listed->key);
+    if (given != of_tables.end()) weights = &given->second;
+  }
   for (const TableEntry& entry : *entries) {
     const int64_t known = EntryTimes::Find(runs, entry.prefix);
     TableAddressListing listing = {.entry = entry,
                                    .cleared = known != 0 ? known : base,
                                    .traffic = std::nullopt};
+    if (weights != nullptr) {
+      const auto given = weights->find(entry.prefix);
+      if (given != weights->end()) listing.entry.weight = given->second;
+    }
     if (listed != nullptr && listed->entries != nullptr) {
       listing.traffic = TrafficOf(listed->entries->Counts(entry.prefix));
     }

@@ -98,12 +98,13 @@ std::string FormatTable(const json& table, const Detail& detail) {
 
 std::string FormatTableAddress(const json& address, const Detail& detail) {
   std::string text = AddressText(' ', Text(address, "address"));
-  if (Has(address, "weight")) {
-    absl::StrAppend(&text, " weight ", Number(address, "weight"));
-  }
   absl::StrAppend(&text, "\n");
   if (detail.verbose == 0) return text;
   AppendCleared(address, &text);
+  if (Has(address, "weight")) {
+    absl::StrAppendFormat(&text, "\tWeight:             %d\n",
+                          Number(address, "weight"));
+  }
   // OpenBSD's pf has counters for an address from its first packet on.
   if (Has(address, "traffic") && (detail.dialect == Dialect::kFreeBsd ||
                                   HasCounted(Member(address, "traffic")))) {

@@ -90,6 +90,37 @@ def test_table_edits_act_at_once(network, firewall, family):
   assert ask(network, family, 20400, 2) == 2
 
 
+def test_addresses_of_a_table_count(network, firewall, family):
+  """Packets both ways, in and out; of who sent none there is nothing."""
+  rules = _RULES.replace("persist", "persist counters")
+  fw = prepare(network, firewall, rules)
+
+  def counts(address):
+    shown = fw.ctl("-v", "-t", "friends", "-T", "show").stdout
+    of_one = re.split(r"^   (\S+)\n", shown, flags=re.M)
+    of_one = dict(zip(of_one[1::2], of_one[2::2]))[address]
+    return {name: int(packets) for name, packets in re.findall(
+        r"(\w+/\w+): +\[ Packets: (\d+)", of_one)}
+
+  # A state as it comes in and one as it goes out, with three questions and
+  # three answers each.
+  assert ask(network, family, 20000, 3) == 3
+  passed = {"In/Block": 0, "In/Match": 0, "In/Pass": 6,
+            "Out/Block": 0, "Out/Match": 0, "Out/Pass": 6}
+  assert counts(CLIENTS[family]) == passed
+  assert counts(CLIENTS[10 - family]) == {}
+  fw.load(rules)
+  assert counts(CLIENTS[family]) == passed, "the same table begins anew"
+  done = fw.ctl("-v", "-t", "friends", "-T", "reset")
+  assert f"Z  {CLIENTS[family]}\n" in done.stdout
+  assert CLIENTS[10 - family] not in done.stdout
+  assert counts(CLIENTS[family]) == {}
+  assert ask(network, family, 20000, 1) == 1
+  assert counts(CLIENTS[family])["In/Pass"] == 2
+  fw.ctl("-t", "friends", "-T", "zero", CLIENTS[family])
+  assert counts(CLIENTS[family]) == {}
+
+
 def test_flush_rules_and_tables(network, firewall, family):
   fw = prepare(network, firewall)
   fw.ctl("-F", "rules")

@@ -17,7 +17,8 @@ from harness import BUILD, NEIGHBOURS, SERVERS, run, wait_for
 _SCHEMA = (pathlib.Path(__file__).resolve().parents[2] / "docs" /
            "json-schema.json")
 _RULES = """\
-table <bad> persist counters { 192.0.2.1 }
+table <bad> persist counters { 192.0.2.1 weight 3 }
+queue std on outside bandwidth 10M default
 set limit table-entries 1000
 set loginterface outside
 anchor "guests" { pass in proto tcp to port 99 label "inner" }
@@ -134,8 +135,9 @@ def answers(fw, network, family, folder):
   ask("-t", "bad", "-T", "show")
   ask("-t", "bad", "-T", "test", "192.0.2.1", "192.0.2.77", check=False)
   ask("-t", "bad", "-T", "zero")
+  ask("-v", "-t", "bad", "-T", "reset")
   for what in ("rules", "states", "info", "Interfaces", "labels", "timeouts",
-               "memory", "Tables"):
+               "memory", "Tables", "ether"):
     ask("-vv", "-s", what)
   ask("filter", "create", "vm", "--ports", "later", "--ruleset", rules,
       "--expect-restore", "--source", snapshot, "--from-filter", "main",
@@ -159,6 +161,7 @@ def answers(fw, network, family, folder):
   ask("snapshot", "verify", snapshot)
   ask("-k", "192.0.2.250")
   ask("-k", "label", "-k", "nothing")
+  ask("-k", "nat", "-k", "192.0.2.250")
   ask("-F", "states")
   ask("-F", "info")
   ask("-F", "rules")

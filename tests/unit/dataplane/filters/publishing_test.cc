@@ -68,6 +68,22 @@ TEST_F(PublishingTest, AnEditOfATableIsInForceWhenItIsPublished) {
   EXPECT_THAT(Listed(), SizeIs(2));
 }
 
+TEST_F(PublishingTest, WeightsOfAddressesAreListed) {
+  ParseInput input;
+  input.text =
+      "table <bad> persist { 192.0.2.1 weight 3 192.0.2.2 2001:db8::1 weight 9 "
+      "}\n";
+  ParseResult parsed = ParsePolicy(std::move(input));
+  ASSERT_TRUE(parsed.ok());
+  ASSERT_TRUE(main().store().Load(std::move(parsed.policy)).ok());
+  EXPECT_EQ(Do(EditOf(TableCommand::kAdd, {"192.0.2.3"})).added, 1u);
+  std::vector<uint16_t> weights;
+  for (const TableAddressListing& listed : Listed()) {
+    weights.push_back(listed.entry.weight);
+  }
+  EXPECT_THAT(weights, ElementsAre(3, 0, 0, 9));
+}
+
 // Counters of addresses: `zero` takes the named ones or all, `reset` those that
 // have counted.
 TEST_F(PublishingTest, CountersOfAddressesAreZeroed) {

@@ -335,9 +335,12 @@ TEST_F(SluicectlFormatTime, AddressesOfATable) {
             "   10.0.0.1\n");
   EXPECT_EQ(FormatTableAddress({{"address", "!10.0.0.0/8"}}, kPlain),
             "  !10.0.0.0/8\n");
-  EXPECT_EQ(
-      FormatTableAddress({{"address", "2001:db8::1"}, {"weight", 3}}, kPlain),
-      "   2001:db8::1 weight 3\n");
+  const json weighty = {
+      {"address", "2001:db8::1"}, {"weight", 3}, {"cleared", 86400}};
+  EXPECT_EQ(FormatTableAddress(weighty, kPlain), "   2001:db8::1\n");
+  EXPECT_EQ(FormatTableAddress(weighty, kVerbose),
+            "   2001:db8::1\n\tCleared:     Fri Jan  2 00:00:00 1970\n"
+            "\tWeight:             3\n");
   EXPECT_EQ(FormatTableAddress({{"address", "10.0.0.1"}, {"cleared", 86400}},
                                kVerbose),
             "   10.0.0.1\n\tCleared:     Fri Jan  2 00:00:00 1970\n");

@@ -420,6 +420,46 @@ TEST(WorkerOrderTest, KillsTellOfAssociations) {
   EXPECT_FALSE(others.Matches(path));
 }
 
+// -k nat: what the ends are behind the translation; a state without one has
+// none there, whatever its own ends.
+TEST(StateMatcherTest, TranslatedEnds) {
+  const auto with_ends = [](const char* inside, const char* outside,
+                            const char* peer) {
+    StateRecord state;
+    state.filter = kMainFilter;
+    state.proto = 17;
+    state.address = {ParsePrefix(inside)->address, ParsePrefix(peer)->address};
+    state.port = {1024, 53};
+    state.family = state.address[0].family;
+    if (outside != nullptr) {
+      state.translated_address = {ParsePrefix(outside)->address,
+                                  state.address[1]};
+      state.translated_port = {50001, 53};
+      state.translated_family = state.translated_address[0].family;
+    }
+    return state;
+  };
+  for (const auto& [inside, outside, peer] :
+       {std::array{"10.0.0.8", "192.0.2.1", "198.51.100.1"},
+        std::array{"fd00::8", "2001:db8::1", "2001:db8:1::1"}}) {
+    const StateRecord translated = with_ends(inside, outside, peer);
+    const StateRecord plain = with_ends(outside, nullptr, peer);
+    StateMatcher matcher;
+    matcher.filter = kMainFilter;
+    matcher.query.source = ParsePrefix(outside);
+    EXPECT_FALSE(matcher.Matches(translated)) << inside;
+    EXPECT_TRUE(matcher.Matches(plain)) << inside;
+    matcher.query.translated = true;
+    EXPECT_TRUE(matcher.Matches(translated)) << inside;
+    EXPECT_FALSE(matcher.Matches(plain)) << inside;
+    matcher.query.destination = ParsePrefix(peer);
+    matcher.query.source_port = 50001;
+    EXPECT_TRUE(matcher.Matches(translated)) << inside;
+    matcher.query.source_port = 1024;
+    EXPECT_FALSE(matcher.Matches(translated)) << inside;
+  }
+}
+
 TEST(MailboxTest, MoreOrdersThanItHoldsWaitTheirTurn) {
   TestPlane plane({});
   plane.Load(kPassUdpStateless);
