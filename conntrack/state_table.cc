@@ -1,5 +1,6 @@
 #include "conntrack/state_table.h"
 
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -96,8 +97,13 @@ absl::StatusOr<std::unique_ptr<StateTable>> StateTable::Build(
                                options.prefault);
   if (!status.ok()) return status;
   if (options.ftp_helper) {
-    table->ftp_ = std::make_unique<FtpSessions>(
-        std::min(options.ftp_sessions, options.capacity));
+    const uint32_t sessions = std::min(options.ftp_sessions, options.capacity);
+    try {
+      table->ftp_ = std::make_unique<FtpSessions>(sessions);
+    } catch (const std::bad_alloc&) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "state table: no memory for ", sessions, " FTP connections"));
+    }
   }
   table->wheel_ = TimerWheel(&table->entries_.cold(0));
   return table;
@@ -613,7 +619,7 @@ void StateTable::FollowFtp(StateIndex state) {
   entries_.side(state).ftp = session;
 }
 
-FtpSession* StateTable::ftp_session(StateIndex state) {
+FtpSession* StateTable::ftp_session(StateIndex state) const {
   if (!entries_.hot(state).has_side()) return nullptr;
   const uint32_t session = entries_.side(state).ftp;
   return session == FtpSessions::kNone ? nullptr : &ftp_->at(session);
