@@ -97,11 +97,11 @@ bool SameAddress(const Address& address,
 class Follower {
  public:
   Follower(StateTable& table, StateIndex state, FtpSession* session,
-           uint32_t segment, Tick now, ExpectationTable& expectations)
+           uint32_t fresh, Tick now, ExpectationTable& expectations)
       : table_(table),
         state_(state),
         session_(*session),
-        segment_(segment),
+        fresh_(fresh),
         now_(now),
         expectations_(expectations),
         near_(table.EndsOf(state)),
@@ -182,10 +182,10 @@ class Follower {
       if (!ChoosePort(parent, own, &flow)) return Refuse();
       text = Rewritten(line, written, flow.family, flow.destination,
                        Be16::FromRaw(flow.destination_port).host());
-      // Part of it is under way already, or there is no room.
-      if (IsBefore(begin + static_cast<uint32_t>(line.begin), segment_) ||
+      // A part of it has passed as it was, or there is no room.
+      if (IsBefore(begin + static_cast<uint32_t>(line.begin), fresh_) ||
           text.view().empty() ||
-          !session_.edits[static_cast<size_t>(from)].HasRoom(segment_)) {
+          !session_.edits[static_cast<size_t>(from)].HasRoom(fresh_)) {
         return Refuse();
       }
     }
@@ -223,7 +223,7 @@ class Follower {
   StateTable& table_;
   const StateIndex state_;
   FtpSession& session_;
-  const uint32_t segment_;  // where it begins
+  const uint32_t fresh_;  // the first that has not come before
   const Tick now_;
   ExpectationTable& expectations_;
   const StateEnds near_;
@@ -334,8 +334,8 @@ HelperVerdict RunFtpHelper(StateTable& table, StateIndex state,
   }
   const bool known = reader.HasRead(info->sequence, length);
   if (!known || !translated) {
-    Follower follower(table, state, session, info->sequence, now,
-                      expectations);
+    Follower follower(table, state, session,
+                      reader.FirstNew(info->sequence), now, expectations);
     const auto use = [&](std::string_view line, uint32_t begin) {
       follower.Read(from, line, begin);
     };

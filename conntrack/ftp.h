@@ -53,6 +53,11 @@ class FtpLineReader {
   bool IsAhead(uint32_t sequence) const {
     return known_ && static_cast<int32_t>(sequence - next_) > 0;
   }
+  // The first that was not read, of what begins there.
+  uint32_t FirstNew(uint32_t sequence) const {
+    return known_ && static_cast<int32_t>(sequence - next_) < 0 ? next_
+                                                                : sequence;
+  }
   // Whether all of it was read before.
   bool HasRead(uint32_t sequence, uint32_t length) const {
     return known_ && static_cast<int32_t>(sequence + length - next_) <= 0;
@@ -118,11 +123,10 @@ class FtpEdits {
     std::string_view view() const { return {text.data(), length}; }
   };
 
-  // Whether there is a place for another one: texts of the segment that begins
-  // at `segment` are kept until they are in it.
-  bool HasRoom(uint32_t segment) const {
-    return count_ < kKept ||
-           static_cast<int32_t>(edits_[0].begin - segment) < 0;
+  // Whether there is a place for another one: texts of bytes that come for the
+  // first time, from `fresh` on, are kept until they are in their segment.
+  bool HasRoom(uint32_t fresh) const {
+    return count_ < kKept || static_cast<int32_t>(edits_[0].begin - fresh) < 0;
   }
   // Of at most kMaxText bytes, behind all that is there.
   void Add(uint32_t begin, size_t old_length, std::string_view text);

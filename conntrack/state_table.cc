@@ -509,8 +509,11 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
               (translated != nullptr &&
                translated->destination_port == Be16(kTftpPort)))) {
     hot.flags |= kEntryHelper;
-  } else if (info.proto == protocol::kTcp && ftp_ != nullptr &&
-             (info.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn) {
+  } else if (info.proto == protocol::kTcp &&
+             (info.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn &&
+             (info.destination_port == Be16(kFtpPort) ||
+              (translated != nullptr &&
+               translated->destination_port == Be16(kFtpPort)))) {
     FollowFtp(state);
   }
 

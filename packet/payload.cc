@@ -76,7 +76,8 @@ bool ReplacePayload(rte_mbuf& mbuf, PacketInfo& info, uint32_t offset,
   }
   std::array<uint8_t, kMaxMovedPayload> rest;
   const uint32_t at = info.payload_offset() + offset;
-  CopyFromPacket(mbuf, at + length, rest.data(), moved);
+  // rte_pktmbuf_read() runs past the last segment for no bytes at its end.
+  if (moved > 0) CopyFromPacket(mbuf, at + length, rest.data(), moved);
   CopyToPacket(mbuf, at, with.data(), static_cast<uint32_t>(with.size()));
   CopyToPacket(mbuf, at + static_cast<uint32_t>(with.size()), rest.data(),
                moved);

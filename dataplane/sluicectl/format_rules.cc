@@ -55,7 +55,7 @@ std::string Side(const json& state, const char* address, const char* port) {
 
 // A flow that a helper waits for; its source's port may be any.
 std::string Expected(const json& flow) {
-  return absl::StrCat(Has(flow, "source_port")
+  return absl::StrCat(Number(flow, "source_port") != 0
                           ? Endpoint(flow, "source", "source_port")
                           : Text(flow, "source"),
                       " -> ", Endpoint(flow, "destination",

@@ -140,12 +140,12 @@ json ToJson(const StateListing& state) {
   if (state.no_sync) value["no_sync"] = true;
   if (state.parent_id != 0) value["parent"] = Hex64(state.parent_id);
   for (const ExpectedListing& expected : state.expected) {
-    json flow = {{"source", ToString(expected.source)},
-                 {"destination", ToString(expected.destination)},
-                 {"destination_port", expected.destination_port},
-                 {"expires", expected.expires}};
-    if (expected.source_port != 0) flow["source_port"] = expected.source_port;
-    value["expected"].push_back(std::move(flow));
+    value["expected"].push_back(
+        {{"source", ToString(expected.source)},
+         {"source_port", expected.source_port},
+         {"destination", ToString(expected.destination)},
+         {"destination_port", expected.destination_port},
+         {"expires", expected.expires}});
   }
   return value;
 }
