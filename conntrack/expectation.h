@@ -148,7 +148,8 @@ struct ExpectationRecord {
   Address client;
   Address server;
   uint16_t client_port = 0;
-  uint16_t server_port = 0;  // the parent's, from which no child comes
+  // The parent's, from which no child comes; of SCTP the child's.
+  uint16_t server_port = 0;
   ExpectedEnds after{};
   uint32_t expires_in = 0;   // ticks
   StateTemplate values;
@@ -233,6 +234,9 @@ class ExpectationTable {
   // Arms any flow that a parent of the same protocol may expect.
   ExpectResult Arm(const ExpectedFlow& flow, const ParentReference& parent,
                    const StateTemplate& values, Tick now, uint16_t* record);
+
+  // Whether another parent's first packet could look the same.
+  bool IsTaken(const ExpectedFlow& flow, const ParentReference& parent);
 
   // SCTP. The addresses that are expected of a family at the end of its flow
   // keys, each once; how many there are.

@@ -40,7 +40,10 @@ bool ExpectationTable::List(uint32_t* cursor, uint32_t budget, Tick now,
          .server =
              Address::FromBytes(target.family, e.server.address.data()),
          .client_port = Be16::FromRaw(target.client_port).host(),
-         .server_port = Be16::FromRaw(e.server.parent_port).host(),
+         .server_port = Be16::FromRaw(target.proto == protocol::kSctp
+                                          ? e.server.port
+                                          : e.server.parent_port)
+                            .host(),
          .after = e.after,
          .expires_in = static_cast<uint32_t>(remaining),
          .values = e.values});

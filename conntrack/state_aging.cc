@@ -1,6 +1,7 @@
 // The parts of StateTable that deal with time, counters and listings.
 #include <algorithm>
 
+#include "conntrack/ftp.h"
 #include "conntrack/state_table.h"
 
 namespace sluice {
@@ -148,6 +149,11 @@ StateRecord StateTable::Record(StateIndex state, Tick now) const {
     const StateSide& side = entries_.side(state);
     record.proxy = side.proxy;
     if (side.proxy == ProxyPhase::kNone) record.offset = side.offset;
+    if (const FtpSession* ftp = ftp_session(state)) {
+      for (size_t peer = 0; peer < 2; ++peer) {
+        record.offset[peer] += ftp->edits[peer].total();
+      }
+    }
   }
   for (int i = 0; i < 2; ++i) {
     record.packets[i] = hot.packets[i];

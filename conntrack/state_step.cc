@@ -1,9 +1,11 @@
 // The parts of StateTable that judge a packet by its state.
 #include <rte_mbuf.h>
 
+#include "conntrack/ftp.h"
 #include "conntrack/state_table.h"
 #include "conntrack/tcp_tracker.h"
 #include "packet/inner.h"
+#include "packet/sequence.h"
 
 namespace sluice {
 namespace {
@@ -162,15 +164,43 @@ TrackerResult StateTable::TrackShifted(StateIndex state,
       (hot.scale[from] & kPeerSeen) == 0 && (info.tcp_flags & kTcpSyn) != 0) {
     side.offset[from] = NewOffset(state, from, info.sequence, now);
   }
-  *shift = {.sequence = side.offset[from],
-            .acknowledgment = uint32_t{0} - side.offset[to]};
+  const FtpSession* const ftp = ftp_session(state);
+  *shift = {.sequence = side.offset[from] +
+                        (ftp != nullptr
+                             ? ftp->edits[from].Forward(info.sequence)
+                             : 0),
+            .acknowledgment =
+                InNumbersOf(state, to, info.acknowledgment) -
+                info.acknowledgment};
   PacketInfo seen = info;
   seen.acknowledgment += shift->acknowledgment;
   TrackerResult tracked;
   if (!TrackOpenTcp(seen, from, &hot)) tracked = TrackTcp(seen, mbuf, peer, &hot);
   // Answers are in the other peer's name.
-  tracked.step.sequence += side.offset[to];
+  tracked.step.sequence +=
+      side.offset[to] + (ftp != nullptr ? ftp->edits[to].total() : 0);
   return tracked;
+}
+
+uint32_t StateTable::InNumbersOf(StateIndex state, uint32_t peer,
+                                 uint32_t number) const {
+  const FtpSession* const ftp = ftp_session(state);
+  number -= entries_.side(state).offset[peer];
+  return ftp != nullptr ? ftp->edits[peer].Backward(number) : number;
+}
+
+void StateTable::Shift(StateIndex state, rte_mbuf& mbuf, PacketInfo* info,
+                       Direction direction, const SequenceShift& shift) const {
+  const StateHot& hot = entries_.hot(state);
+  if (ftp_session(state) == nullptr) {
+    if (shift.IsSet()) ShiftSequence(mbuf, *info, shift);
+    return;
+  }
+  // A SACK block may end behind a text that the acknowledgment is before.
+  const uint32_t to = direction == hot.direction() ? 1 : 0;
+  ShiftSequence(mbuf, *info, shift, [&](uint32_t edge) {
+    return InNumbersOf(state, to, edge);
+  });
 }
 
 IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
@@ -202,7 +232,8 @@ IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
   StateHot& hot = entries_.hot(state);
   const uint32_t from = quoted.direction == hot.direction() ? 0 : 1;
   if ((hot.more & kMoreShift) != 0) {
-    result.inner_shift = uint32_t{0} - entries_.side(state).offset[from];
+    result.inner_shift =
+        InNumbersOf(state, from, inner.sequence) - inner.sequence;
     result.inner = inner;
     inner.sequence += result.inner_shift;
   }

@@ -1,5 +1,6 @@
 #include "conntrack/state_table.h"
 
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -96,8 +97,13 @@ absl::StatusOr<std::unique_ptr<StateTable>> StateTable::Build(
                                options.prefault);
   if (!status.ok()) return status;
   if (options.ftp_helper) {
-    table->ftp_ = std::make_unique<FtpSessions>(
-        std::min(options.ftp_sessions, options.capacity));
+    const uint32_t sessions = std::min(options.ftp_sessions, options.capacity);
+    try {
+      table->ftp_ = std::make_unique<FtpSessions>(sessions);
+    } catch (const std::bad_alloc&) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "state table: no memory for ", sessions, " FTP connections"));
+    }
   }
   table->wheel_ = TimerWheel(&table->entries_.cold(0));
   return table;
@@ -520,8 +526,11 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
               (translated != nullptr &&
                translated->destination_port == Be16(kTftpPort)))) {
     hot.flags |= kEntryHelper;
-  } else if (info.proto == protocol::kTcp && ftp_ != nullptr &&
-             (info.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn) {
+  } else if (info.proto == protocol::kTcp &&
+             (info.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn &&
+             (info.destination_port == Be16(kFtpPort) ||
+              (translated != nullptr &&
+               translated->destination_port == Be16(kFtpPort)))) {
     FollowFtp(state);
   }
 
@@ -630,7 +639,7 @@ void StateTable::FollowFtp(StateIndex state) {
   entries_.side(state).ftp = static_cast<uint16_t>(session);
 }
 
-FtpSession* StateTable::ftp_session(StateIndex state) {
+FtpSession* StateTable::ftp_session(StateIndex state) const {
   if (!entries_.hot(state).has_side()) return nullptr;
   const uint32_t session = entries_.side(state).ftp;
   return session == FtpSessions::kNone ? nullptr : &ftp_->at(session);

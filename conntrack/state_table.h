@@ -283,7 +283,14 @@ class StateTable {
   // name, and ends `kFinishedLife` after its last packet.
   void FinishChild(StateIndex state, Tick now);
   // Null: it is not followed.
-  FtpSession* ftp_session(StateIndex state);
+  FtpSession* ftp_session(StateIndex state) const;
+  // A helper has changed what a peer sends: its numbers are others from now on.
+  void ShiftFromNowOn(StateIndex state) {
+    entries_.hot(state).more |= kMoreShift;
+  }
+  // Changes the numbers of a segment that passes, as Step() has said.
+  void Shift(StateIndex state, rte_mbuf& mbuf, PacketInfo* info,
+             Direction direction, const SequenceShift& shift) const;
   // An SCTP peer has given up the address that it has in this state.
   void CloseSctp(StateIndex state, Peer peer, Tick now);
   // Its rule has `allow-related`.
@@ -425,6 +432,8 @@ class StateTable {
   void Requeue(StateIndex state, Tick now);
   StepResult Refuse(Mismatch cause, StepResult result);
   void EndHandshake(StateHot* hot);
+  // What a host acknowledges to that peer, in the peer's own numbers.
+  uint32_t InNumbersOf(StateIndex state, uint32_t peer, uint32_t number) const;
   TrackerResult TrackShifted(StateIndex state, const PacketInfo& info,
                              const rte_mbuf& mbuf, Peer peer, Tick now,
                              SequenceShift* shift);

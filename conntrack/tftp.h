@@ -78,6 +78,8 @@ enum class HelperVerdict : uint8_t {
   // The state is one that is over, and the packet an expected flow's first: it
   // is to be judged as without that state.
   kReuse,
+  // It cannot be told the other host as it has to be.
+  kDrop,
 };
 
 // Looks at one packet of a state with kEntryHelper, which has just passed. Of a

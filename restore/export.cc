@@ -274,7 +274,9 @@ void StateExporter::AddState(const StateRecord& record) {
   state.proto = record.proto;
   state.direction = record.direction;
   state.timeout = record.timeout;
-  if ((record.flags & kEntryHelper) != 0 && !record.parent.IsSet()) {
+  // FTP's needs no word: it is known by its port.
+  if ((record.flags & kEntryHelper) != 0 && !record.parent.IsSet() &&
+      record.proto == protocol::kUdp) {
     state.helper = SnapshotHelper::kTftp;
   }
   const bool tcp = record.proto == protocol::kTcp;

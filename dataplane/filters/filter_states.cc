@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "conntrack/expectation.h"
 #include "conntrack/state_names.h"
 #include "dataplane/filters/state_judge.h"
 #include "dataplane/workers/worker.h"
@@ -34,6 +36,9 @@ StatePeerListing PeerOf(const StateRecord& state, size_t peer) {
   }
   return listing;
 }
+
+// Places of the table of expectations that are looked at under one lock.
+constexpr uint32_t kExpectedAStep = 256;
 
 // "WORKER:SLOT"
 struct StateCursor {
@@ -133,6 +138,37 @@ StateListing ToListing(FilterCore& core, const StateRecord& state) {
   return listing;
 }
 
+// What the helpers of the filter's states wait for, by the state's id.
+std::multimap<StateId, ExpectedListing> ExpectedOf(const FilterCore& core) {
+  std::multimap<StateId, ExpectedListing> expected;
+  const ExpectationTable* const table = core.environment.plane->expectations;
+  if (table == nullptr || table->empty()) return expected;
+  std::vector<ExpectationRecord> records;
+  const auto now = static_cast<Tick>(core.SinceStart());
+  uint32_t cursor = 0;
+  while (table->List(&cursor, kExpectedAStep, now, &records)) {
+  }
+  for (const ExpectationRecord& record : records) {
+    if (record.filter != core.number) continue;
+    const bool sctp = record.proto == protocol::kSctp;
+    // Of SCTP both ends may be first; the key has the one first that a packet
+    // would come from that is judged in.
+    const bool key_first = sctp && record.direction == Direction::kIn;
+    ExpectedListing listing = {
+        .source = record.server,
+        .destination = record.client,
+        .source_port = sctp ? record.server_port : uint16_t{0},
+        .destination_port = record.client_port,
+        .expires = record.expires_in / 1000};
+    if (key_first) {
+      std::swap(listing.source, listing.destination);
+      std::swap(listing.source_port, listing.destination_port);
+    }
+    expected.emplace(record.parent.id, listing);
+  }
+  return expected;
+}
+
 // Those that match, and with an association's first path its others, which may
 // be on other workers. `before`: killed already.
 void Kill(const std::shared_ptr<FilterCore>& core,
@@ -201,8 +237,14 @@ void FilterStates::ListStates(const StateQuery& query,
     if (core == nullptr) return;
     StateSlice slice;
     slice.states.reserve(states.size());
+    const std::multimap<StateId, ExpectedListing> expected =
+        ExpectedOf(*core);
     for (const StateRecord& state : states) {
       slice.states.push_back(ToListing(*core, state));
+      const auto [first, last] = expected.equal_range(state.id);
+      for (auto flow = first; flow != last; ++flow) {
+        slice.states.back().expected.push_back(flow->second);
+      }
     }
     if (next) {
       slice.next = absl::StrCat(worker, ":", *next);

@@ -401,15 +401,23 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
                *burst_->mbufs[i], MomentOf(state, judgement), SecretBits());
     }
     if (step.addresses) [[unlikely]] FollowSctp(state, i, judgement);
-    if (step.helper &&
-        Help(state, i, judgement) == HelperVerdict::kReuse) [[unlikely]] {
-      states_.Uncount(state, direction, info.ip_length);
-      states_.Remove(state);
-      return JudgeMiss(i, judgement);
+    if (step.helper) [[unlikely]] {
+      const uint32_t counted = info.ip_length;
+      const HelperVerdict helped = Help(state, i, judgement);
+      if (helped != HelperVerdict::kPass) {
+        states_.Uncount(state, direction, counted);
+        if (helped == HelperVerdict::kDrop) {
+          Drop(i, DropReason::kMapFailed);
+          return false;
+        }
+        states_.Remove(state);
+        return JudgeMiss(i, judgement);
+      }
     }
     PassByState(i, state, step.log, judgement);
-    if (step.shift.IsSet()) [[unlikely]] {
-      ShiftSequence(*burst_->mbufs[i], burst_->infos[i], step.shift);
+    if ((states_.entries().hot(state).more & kMoreShift) != 0) [[unlikely]] {
+      states_.Shift(state, *burst_->mbufs[i], &burst_->infos[i], direction,
+                    step.shift);
     }
     if (!FinishByState(i, state)) return false;
     if (states_.entries().hot(state).translated()) [[unlikely]] {

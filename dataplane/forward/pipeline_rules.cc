@@ -272,9 +272,8 @@ HelperVerdict Pipeline::Help(StateIndex state, uint32_t i,
     return RunTftpHelper(states_, state, info, *burst_->mbufs[i],
                          judgement.where, judgement.now, expectations_);
   }
-  RunFtpHelper(states_, state, info, *burst_->mbufs[i], judgement.where,
-               judgement.now, expectations_);
-  return HelperVerdict::kPass;
+  return RunFtpHelper(states_, state, &burst_->infos[i], *burst_->mbufs[i],
+                      judgement.where, judgement.now, expectations_);
 }
 
 void Pipeline::NoteTranslation(StateIndex state, uint32_t i,

@@ -33,6 +33,15 @@ std::string Side(const json& state, const char* address, const char* port) {
   return first == last ? first : absl::StrCat(last, " (", first, ")");
 }
 
+// A flow that a helper waits for; its source's port may be any.
+std::string Expected(const json& flow) {
+  return absl::StrCat(Number(flow, "source_port") != 0
+                          ? Endpoint(flow, "source", "source_port")
+                          : Text(flow, "source"),
+                      " -> ", Endpoint(flow, "destination",
+                                       "destination_port"));
+}
+
 std::string Window(const json& peer) {
   const auto low = static_cast<uint32_t>(Number(peer, "sequence_low"));
   const auto high = static_cast<uint32_t>(Number(peer, "sequence_high"));
@@ -144,6 +153,10 @@ std::string FormatState(const json& state, const Detail& detail) {
     if (Truth(state, "sloppy")) absl::StrAppend(&text, ", sloppy");
     if (Has(state, "tag")) absl::StrAppend(&text, ", tag ", Text(state, "tag"));
     absl::StrAppend(&text, "\n");
+    for (const json& flow : Member(state, "expected")) {
+      absl::StrAppend(&text, "   expects ", Expected(flow), " for ",
+                      Duration(Number(flow, "expires")), "\n");
+    }
   }
   if (detail.verbose > 1) {
     absl::StrAppend(&text, "   id: ", Text(state, "id"),

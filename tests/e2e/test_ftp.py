@@ -1,10 +1,11 @@
 """FTP, active and passive, by Python's client and a small server."""
 
+import json
 import os
 
 import pytest
 
-from harness import NEIGHBOURS, SERVERS
+from harness import CLIENTS, NEIGHBOURS, SERVERS, wait_for
 
 # Nothing but control connections is allowed.
 _RULES = "block all\n" + NEIGHBOURS + "pass proto tcp to port 21\n"
@@ -54,3 +55,81 @@ def test_without_the_helper_it_fails(network, firewall, folder, family, mode):
   serve(network, folder)
   assert transfer(network, family, mode).returncode != 0
   assert not (folder / "copy").exists()
+
+
+# The client as the server sees it, and the server as the client does.
+_TOLD = {4: "10.0.0.77", 6: "fd00::1:0:77"}
+
+
+def answer_for(host, address, other):
+  """Has `host` send what is for the address to the other host's card."""
+  (link,) = json.loads(other.run("ip", "-j", "link", "show", "eth0").stdout)
+  host.run("ip", "neighbour", "replace", address, "lladdr", link["address"],
+           "dev", "eth0", "nud", "permanent")
+
+
+@pytest.mark.parametrize("mode", ("active", "passive"))
+@pytest.mark.parametrize("state", ("keep", "modulate", "synproxy"))
+def test_behind_nat(network, firewall, folder, family, mode, state):
+  told = _TOLD[family]
+  # A handshake is taken over where the client comes in.
+  near = "synproxy" if state == "synproxy" else "keep"
+  far = "modulate" if state == "modulate" else "keep"
+  fw = firewall(
+      "block all\n" + NEIGHBOURS +
+      f"pass in on outside proto tcp to port 21 {near} state\n"
+      f"pass out on inside proto tcp to port 21 nat-to {told} {far} state\n",
+      helpers=("ftp",))
+  answer_for(network.server, told, network.client)
+  serve(network, folder)
+  done = transfer(network, family, mode)
+  assert done.returncode == 0, done.stdout + done.stderr
+  assert (folder / "copy").read_bytes() == (folder / "file").read_bytes()
+  assert counter(fw, "matched") == 8
+  if state != "keep":
+    return
+  # What the server is told is longer than what the client says.
+  shifted = any(end["sequence_difference"] for s in fw.states()
+                for end in (s["source"], s["destination"])
+                if s["protocol"] == 6)
+  assert shifted == (mode == "active")
+
+
+@pytest.mark.parametrize("mode", ("active", "passive"))
+def test_redirected(network, firewall, folder, family, mode):
+  told = _TOLD[family]
+  fw = firewall(
+      "block all\n" + NEIGHBOURS +
+      f"pass in on outside proto tcp to {told} port 21 "
+      f"rdr-to {SERVERS[family]}\n"
+      "pass out on inside proto tcp to port 21\n", helpers=("ftp",))
+  answer_for(network.client, told, network.server)
+  serve(network, folder)
+  done = network.client.python("ftp_client.py", told, mode, "file", "copy",
+                               check=False, timeout=40)
+  assert done.returncode == 0, done.stdout + done.stderr
+  assert (folder / "copy").read_bytes() == (folder / "file").read_bytes()
+  assert counter(fw, "matched") == 8
+
+
+def test_expected_flows_are_listed(network, firewall, folder, family):
+  """A client that names a port and then waits."""
+  fw = firewall(_RULES, helpers=("ftp",))
+  serve(network, folder)
+  with_port = network.client.start_python(
+      "ftp_waiting.py", SERVERS[family])
+  flows = []
+
+  def listed():
+    flows[:] = [f for s in fw.states() for f in s.get("expected", ())]
+    return len(flows) == 2
+  wait_for("expected flows", listed)
+  for flow in flows:
+    assert flow["source"] == SERVERS[family]
+    assert flow["destination"] == CLIENTS[family]
+    assert flow["source_port"] == 0
+    assert 0 < flow["expires"] <= 30
+  text = fw.ctl("-v", "-s", "states").stdout
+  assert text.count("   expects ") == 2
+  assert str(flows[0]["destination_port"]) in text
+  with_port.kill()

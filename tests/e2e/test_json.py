@@ -136,6 +136,10 @@ def answers(fw, network, family, folder):
   ask("-t", "bad", "-T", "test", "192.0.2.1", "192.0.2.77", check=False)
   ask("-t", "bad", "-T", "zero")
   ask("-v", "-t", "bad", "-T", "reset")
+  # A request that nobody answers.
+  network.server.stop_programs()
+  network.client.run("bash", "-c", r"printf '\0\1f\0octet\0' > /dev/udp/"
+                     f"{SERVERS[family]}/69")
   for what in ("rules", "states", "info", "Interfaces", "labels", "timeouts",
                "memory", "Tables", "ether"):
     ask("-vv", "-s", what)

@@ -44,6 +44,15 @@ struct StateEndpoints {
                          const StateEndpoints&) = default;
 };
 
+// A flow that a state's helper waits for, as its first packet will come.
+struct ExpectedListing {
+  Address source;
+  Address destination;
+  uint16_t source_port = 0;  // 0: any
+  uint16_t destination_port = 0;
+  uint64_t expires = 0;  // seconds from now
+};
+
 struct StateListing {
   uint64_t id = 0;
   uint32_t creator_id = 0;
@@ -65,7 +74,8 @@ struct StateListing {
   std::string tag;
   bool sloppy = false;
   bool no_sync = false;
-  uint64_t parent_id = 0;  // the state that it belongs to (TFTP); 0: none
+  uint64_t parent_id = 0;  // the state that it belongs to (a helper); 0: none
+  std::vector<ExpectedListing> expected;
 };
 
 // Which states. What is not set does not narrow; the empty one is all of them.

@@ -141,6 +141,14 @@ json ToJson(const StateListing& state) {
   if (state.sloppy) value["sloppy"] = true;
   if (state.no_sync) value["no_sync"] = true;
   if (state.parent_id != 0) value["parent"] = Hex64(state.parent_id);
+  for (const ExpectedListing& expected : state.expected) {
+    value["expected"].push_back(
+        {{"source", ToString(expected.source)},
+         {"source_port", expected.source_port},
+         {"destination", ToString(expected.destination)},
+         {"destination_port", expected.destination_port},
+         {"expires", expected.expires}});
+  }
   return value;
 }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "conntrack/expectation.h"
+#include "conntrack/ftp.h"
 #include "conntrack/state_table.h"
 #include "conntrack/tftp.h"
 #include "packet/parse.h"
@@ -201,6 +202,10 @@ class Shard {
 
   HelperVerdict Help(StateIndex state, TestPacket& packet,
                      const JudgePoint& where) {
+    if (packet.info.proto == protocol::kTcp) {
+      return RunFtpHelper(*table, state, &packet.info, *packet.mbuf.get(),
+                          where, now, *expectations);
+    }
     return RunTftpHelper(*table, state, packet.info, *packet.mbuf, where, now,
                          *expectations);
   }

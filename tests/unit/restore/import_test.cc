@@ -98,6 +98,34 @@ TEST_P(ImportTest, ATransferGoesOn) {
             Outcome::kChild);
 }
 
+// Known by its port: it is followed from its next line on, whatever its
+// numbers are. What belonged to it lives on for itself.
+TEST_P(ImportTest, AnFtpConnectionGoesOn) {
+  const bool v4 = GetParam() == Family::kIpv4;
+  const std::string named =
+      v4 ? "PORT 10,0,0,2,8,0\\r\\n" : "EPRT |2|2001:db8::2|2048|\\r\\n";
+  Node from(GetParam());
+  from.shard().In("tcp $C:4000 > $S:21 S seq 1000");
+  from.shard().Out("tcp $S:21 > $C:4000 SA seq 9000 ack 1001");
+  from.shard().In("tcp $C:4000 > $S:21 A seq 1001 ack 9001");
+  from.shard().In("tcp $C:4000 > $S:21 PA seq 1001 ack 9001 data \"" + named +
+                  "\"");
+  ASSERT_EQ(from.shard().Out("tcp $S:20 > $C:2048 S seq 1").kind,
+            Outcome::kChild);
+  const Snapshot snapshot = from.Export();
+  Node to(GetParam());
+  ASSERT_TRUE(to.Import(snapshot).ok());
+  EXPECT_EQ(to.states(), 2u);
+  EXPECT_EQ(to.shard().In("tcp $C:2048 > $S:20 SA seq 5 ack 2").kind,
+            Outcome::kPassed);
+  const std::string next = std::to_string(v4 ? 1020 : 1028);
+  EXPECT_EQ(to.shard().In("tcp $C:4000 > $S:21 PA seq " + next +
+                          " ack 9001 data \"" + named + "\"").kind,
+            Outcome::kPassed);
+  EXPECT_EQ(to.shard().Out("tcp $S:30 > $C:2048 S seq 1").kind,
+            Outcome::kChild);
+}
+
 TEST_P(ImportTest, IdsInUseAreGivenAnew) {
   Node to(GetParam());
   to.shard().In("udp $A:1 > $B:2");
