@@ -390,7 +390,7 @@ class StateTable {
   static uint32_t Idle(const StateHot& hot, Tick now);
   // After a change of StateHot::timeout.
   void Requeue(StateIndex state, Tick now);
-  StepResult Refuse(Mismatch cause, StepResult result);
+  StepResult Refuse(StateIndex state, Mismatch cause, StepResult result);
   void EndHandshake(StateHot* hot);
   TrackerResult TrackShifted(StateIndex state, const PacketInfo& info,
                              const rte_mbuf& mbuf, Peer peer, Tick now,
