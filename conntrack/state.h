@@ -319,6 +319,11 @@ class StateSink {
     static_cast<void>(source);
     static_cast<void>(above);
   }
+  // A packet of a rule's state that is dropped for kStateMismatch.
+  virtual void CountMismatch(uint16_t filter, uint32_t rule_slot) {
+    static_cast<void>(filter);
+    static_cast<void>(rule_slot);
+  }
   virtual void CountLimit(uint16_t filter, LimitCounter which) {
     static_cast<void>(filter);
     static_cast<void>(which);

@@ -52,7 +52,12 @@ void StateTable::Uncount(StateIndex state, Direction direction,
   hot.bytes[from] -= bytes;
 }
 
-StepResult StateTable::Refuse(Mismatch cause, StepResult result) {
+StepResult StateTable::Refuse(StateIndex state, Mismatch cause,
+                              StepResult result) {
+  if (sink_ != nullptr) {
+    sink_->CountMismatch(entries_.hot(state).key.filter,
+                         entries_.cold(state).rule_slot);
+  }
   statistics_.mismatches[static_cast<size_t>(cause)].Add(1);
   if (result.verdict == StepVerdict::kChallengeAck) {
     statistics_.challenge_acks.Add(1);
@@ -105,7 +110,7 @@ StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
         return tracked.step;
       }
       if (tracked.step.verdict != StepVerdict::kPass) {
-        return Refuse(tracked.cause, tracked.step);
+        return Refuse(state, tracked.cause, tracked.step);
       }
       refresh = tracked.refresh;
       if ((hot.more & kMoreHalfOpen) != 0 &&
@@ -128,7 +133,7 @@ StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
       if ((hot.flags & kStateSloppy) == 0 &&
           MapIcmp(info.family, info.icmp_type).reply != (from == 1)) {
         result.verdict = StepVerdict::kDrop;
-        return Refuse(Mismatch::kIcmpDirection, result);
+        return Refuse(state, Mismatch::kIcmpDirection, result);
       }
       hot.timeout = Timeout::kIcmpError;
       break;

@@ -430,7 +430,7 @@ class StateTable {
   static uint32_t Idle(const StateHot& hot, Tick now);
   // After a change of StateHot::timeout.
   void Requeue(StateIndex state, Tick now);
-  StepResult Refuse(Mismatch cause, StepResult result);
+  StepResult Refuse(StateIndex state, Mismatch cause, StepResult result);
   void EndHandshake(StateHot* hot);
   // What a host acknowledges to that peer, in the peer's own numbers.
   uint32_t InNumbersOf(StateIndex state, uint32_t peer, uint32_t number) const;

@@ -60,6 +60,10 @@ void RuleSink::CountLimit(uint16_t filter, LimitCounter which) {
   PolicyOf(filter).worker_counters(worker_).limit(which).Add(1);
 }
 
+void RuleSink::CountMismatch(uint16_t filter, uint32_t rule_slot) {
+  PolicyOf(filter).worker_counters(worker_).rule(rule_slot).mismatches.Add(1);
+}
+
 Limiters* RuleSink::LimitersOf(uint16_t filter) const {
   return PolicyOf(filter).limiters();
 }

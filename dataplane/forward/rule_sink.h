@@ -28,6 +28,7 @@ class RuleSink final : public StateSink {
   const RuleRecord* RuleOf(uint16_t filter,
                            uint32_t rule_slot) const override;
   void CountLimit(uint16_t filter, LimitCounter which) override;
+  void CountMismatch(uint16_t filter, uint32_t rule_slot) override;
   Limiters* LimitersOf(uint16_t filter) const override;
   void LimitSource(uint16_t filter, uint8_t limiter, const Address& source,
                    bool above) override;

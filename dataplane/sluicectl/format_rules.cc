@@ -97,6 +97,11 @@ std::string FormatRule(const json& rule, const Detail& detail, uint64_t uid,
   absl::StrAppendFormat(&text,
                         "  [ Inserted: uid %d pid %d State Creations: %-6d]\n",
                         uid, pid, Number(rule, "state_creations"));
+  // Not pf's: only where there is something to say.
+  const uint64_t mismatches = Number(rule, "state_mismatches");
+  if (detail.verbose > 1 && mismatches != 0) {
+    absl::StrAppendFormat(&text, "  [ State Mismatches: %-6d]\n", mismatches);
+  }
   return text;
 }
 

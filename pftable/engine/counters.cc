@@ -26,6 +26,7 @@ RuleCounts operator-(const RuleCounts& a, const RuleCounts& b) {
     d.packets[i] -= b.packets[i];
     d.bytes[i] -= b.bytes[i];
   }
+  d.mismatches -= b.mismatches;
   d.states_created -= b.states_created;
   // States that were counted when it was zeroed, and then taken back.
   if (static_cast<int64_t>(d.states_created) < 0) d.states_created = 0;
@@ -69,6 +70,7 @@ RuleCounts PolicyCounters::Rule(uint32_t slot) const {
   for (const auto& worker : workers_) {
     const RuleCounters& rule = worker->rule(slot);
     sum.states_created += rule.states_created.value();
+    sum.mismatches += rule.mismatches.value();
     sum.evaluations += worker->evaluations(slot).value();
     for (int i = 0; i < 2; ++i) {
       sum.packets[i] += rule.packets[i].value();

@@ -33,6 +33,9 @@ struct alignas(64) RuleCounters {
   std::array<Counter, 2> bytes;
   Counter states_created;
   Counter states_ended;
+  // Packets that its states dropped: out of their window, or of no phase that
+  // they were in.
+  Counter mismatches;
 };
 static_assert(sizeof(RuleCounters) == 64);
 
@@ -131,6 +134,7 @@ struct RuleCounts {
   std::array<uint64_t, 2> bytes{};
   uint64_t states_created = 0;
   uint64_t states = 0;  // live, whatever was zeroed
+  uint64_t mismatches = 0;
   friend bool operator==(const RuleCounts&, const RuleCounts&) = default;
 };
 

@@ -109,6 +109,7 @@ struct RuleCounterValues {
   std::array<uint64_t, 2> bytes{};
   uint64_t states = 0;           // that live
   uint64_t state_creations = 0;  // ever
+  uint64_t state_mismatches = 0;  // packets that its states dropped
 };
 
 struct RuleListing {

@@ -110,7 +110,8 @@ json ToJson(const RuleListing& rule) {
                 {"in", Count(c.packets[0], c.bytes[0])},
                 {"out", Count(c.packets[1], c.bytes[1])},
                 {"states", c.states},
-                {"state_creations", c.state_creations}};
+                {"state_creations", c.state_creations},
+                {"state_mismatches", c.state_mismatches}};
   if (!rule.labels.empty()) value["labels"] = rule.labels;
   if (!rule.calls.empty()) {
     value["calls"] = rule.calls;

@@ -40,6 +40,7 @@ absl::StatusOr<uint64_t> RuleCounter(const RuleCounts& counts,
   if (name == "states") return counts.states;
   if (name == "created") return counts.states_created;
   if (name == "evaluations") return counts.evaluations;
+  if (name == "mismatches") return counts.mismatches;
   return absl::NotFoundError(absl::StrCat("no counter `", name, "`"));
 }
 

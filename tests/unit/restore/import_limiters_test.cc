@@ -11,7 +11,8 @@ namespace {
 constexpr char kLimitedRules[] =
     "set limit states 5000\n"
     "state limiter \"all\" id 4 limit 9 rate 7/8\n"
-    "source limiter \"each\" id 5 entries 3 limit 2 inet mask 24 inet6 mask 64\n"
+    "source limiter \"each\" id 5 entries 3 limit 2 inet mask 24 "
+    "inet6 mask 64\n"
     "pass in proto udp state limiter \"all\" source limiter \"each\" (block)\n";
 
 struct LimitedNode : ImportNode {

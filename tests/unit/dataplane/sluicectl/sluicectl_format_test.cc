@@ -137,6 +137,31 @@ TEST(SluicectlFormat, ARule) {
       "  [ Inserted: uid 0 pid 99 State Creations: 5     ]\n";
   EXPECT_EQ(FormatRule(rule, kVerbose, 0, 99), "pass out all\n" + counters);
   EXPECT_EQ(FormatRule(rule, kMore, 0, 99), "@3 pass out all\n" + counters);
+  json lossy = rule;
+  lossy["state_mismatches"] = 12;
+  EXPECT_EQ(FormatRule(lossy, kVerbose, 0, 99), "pass out all\n" + counters);
+  EXPECT_EQ(FormatRule(lossy, kMore, 0, 99),
+            "@3 pass out all\n" + counters + "  [ State Mismatches: 12    ]\n");
+}
+
+TEST(SluicectlFormat, Limiters) {
+  EXPECT_EQ(
+      LimiterTitle(false) + FormatLimiter(json::parse(R"({
+    "kind": "state", "id": 7, "limit": 100, "rate": 0, "rate_seconds": 0,
+    "states": 3, "admitted": 12, "hardlimited": 4, "ratelimited": 0})")),
+      " ID      USE/LIMIT     RATE/SECS     ADMIT  HARDLIM  "
+      "RATELIM\n"
+      "  7        3/100        nil/nil         12        4    "
+      "    0\n");
+  EXPECT_EQ(
+      LimiterTitle(true) + FormatLimiter(json::parse(R"({
+    "kind": "source", "id": 255, "limit": 2, "rate": 5, "rate_seconds": 10,
+    "states": 3, "entries": 50, "sources": 2, "admitted": 12,
+    "addrlimited": 1, "hardlimited": 4, "ratelimited": 6})")),
+      " ID      USE/ADDRS    LIMIT  RATE/SECS     ADMIT  "
+      "ADDRLIM  HARDLIM  RATELIM\n"
+      "255        2/50           2     5/10          12       "
+      " 1        4        6\n");
 }
 
 TEST(SluicectlFormat, ALabel) {
