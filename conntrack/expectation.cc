@@ -19,8 +19,10 @@ bool MayBeExpected(const PacketInfo& info) {
   return info.proto == protocol::kUdp && !info.has(kFragment);
 }
 
-Target TargetOf(const PacketInfo& info, const JudgePoint& where) {
+Target TargetOf(const PacketInfo& info, VlanId vlan,
+                const JudgePoint& where) {
   return {.client = info.destination,
+          .vlan = vlan,
           .client_port = info.destination_port.raw(),
           .filter = where.filter,
           .family = info.family,
@@ -50,6 +52,7 @@ ExpectResult ExpectationTable::ArmTarget(
     return ExpectResult::kGrandchild;
   }
   const Target target = {.client = client,
+                         .vlan = parent.vlan,
                          .client_port = client_port,
                          .filter = parent.filter,
                          .family = family,
@@ -85,12 +88,13 @@ ExpectResult ExpectationTable::Arm(const FlowKey6& key, int server_end,
                    key.proto, parent, values, now, record);
 }
 
-bool ExpectationTable::Take(const PacketInfo& info, const JudgePoint& where,
-                            Tick now, ExpectedChild* child) {
+bool ExpectationTable::Take(const PacketInfo& info, VlanId vlan,
+                            const JudgePoint& where, Tick now,
+                            ExpectedChild* child) {
   if (empty() || !MayBeExpected(info)) return false;
+  const Target target = TargetOf(info, vlan, where);
   const std::lock_guard guard(impl_->lock);
-  const uint32_t i =
-      impl_->Find(TargetOf(info, where), info, where.interface, now);
+  const uint32_t i = impl_->Find(target, info, where.interface, now);
   if (i != kNone) {
     const Expectation& e = impl_->entries[i];
     FamilyRecord& record = impl_->records[e.record];
@@ -109,12 +113,13 @@ bool ExpectationTable::Take(const PacketInfo& info, const JudgePoint& where,
   return i != kNone;
 }
 
-bool ExpectationTable::Expects(const PacketInfo& info, const JudgePoint& where,
-                               Tick now) {
+bool ExpectationTable::Expects(const PacketInfo& info, VlanId vlan,
+                               const JudgePoint& where, Tick now) {
   if (empty() || !MayBeExpected(info)) return false;
+  const Target target = TargetOf(info, vlan, where);
   const std::lock_guard guard(impl_->lock);
-  const bool found = impl_->Find(TargetOf(info, where), info, where.interface,
-                                 now) != kNone;
+  const bool found =
+      impl_->Find(target, info, where.interface, now) != kNone;
   Publish();
   return found;
 }

@@ -35,6 +35,7 @@ bool ExpectationTable::List(uint32_t* cursor, uint32_t budget, Tick now,
          .filter = family.filter,
          .direction = family.direction,
          .interface = e.interface,
+         .vlan = target.vlan,
          .proto = protocol::kUdp,
          .client = Address::FromBytes(target.family, target.client.data()),
          .server =
@@ -73,6 +74,7 @@ ExpectResult ExpectationTable::ReserveExpectation(
   }
   const internal::Target target = {
       .client = expected.client.bytes,
+      .vlan = expected.vlan,
       .client_port = Be16(expected.client_port).raw(),
       .filter = family->filter,
       .family = expected.client.family,

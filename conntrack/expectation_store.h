@@ -41,6 +41,7 @@ class Spinlock {
 // counted.
 struct Target {
   std::array<uint8_t, 16> client{};
+  VlanId vlan{};
   uint16_t client_port = 0;  // network order, as all ports here
   uint16_t filter = 0;
   Family family = Family::kNone;
@@ -115,6 +116,7 @@ struct Use {
 // How many expectations one client has in one filter.
 struct Source {
   std::array<uint8_t, 16> address{};
+  VlanId vlan{};
   Family family = Family::kNone;
   uint16_t filter = 0;
   uint32_t count = 0;
@@ -185,16 +187,19 @@ struct ExpectationTable::Impl {
     return Slot(t.client, uint64_t{t.client_port} |
                               uint64_t{t.filter} << 16 |
                               static_cast<uint64_t>(t.family) << 32 |
-                              static_cast<uint64_t>(t.direction) << 40);
+                              static_cast<uint64_t>(t.direction) << 38 |
+                              static_cast<uint64_t>(t.vlan.value) << 40);
   }
   uint32_t SourceSlot(const Target& t) const {
     return Slot(t.client, uint64_t{t.filter} << 16 |
-                              static_cast<uint64_t>(t.family) << 32);
+                              static_cast<uint64_t>(t.family) << 32 |
+                              static_cast<uint64_t>(t.vlan.value) << 40);
   }
 
   uint32_t FindSource(const Target& t) const {
     uint32_t i = source_heads[SourceSlot(t)];
     while (i != kNone && !(sources[i].address == t.client &&
+                           sources[i].vlan == t.vlan &&
                            sources[i].family == t.family &&
                            sources[i].filter == t.filter)) {
       i = sources[i].next;
@@ -207,6 +212,7 @@ struct ExpectationTable::Impl {
     free_source = sources[i].next;
     uint32_t& head = source_heads[SourceSlot(t)];
     sources[i] = {.address = t.client,
+                  .vlan = t.vlan,
                   .family = t.family,
                   .filter = t.filter,
                   .count = 0,
@@ -350,6 +356,7 @@ struct ExpectationTable::Impl {
   }
   static internal::ExpectationShares::Owner OwnerOf(const Target& target) {
     return {.address = target.client,
+            .vlan = target.vlan,
             .family = target.family,
             .filter = target.filter};
   }

@@ -26,6 +26,7 @@
 #include "conntrack/flow_key.h"
 #include "packet/counter.h"
 #include "packet/packet.h"
+#include "packet/vlan.h"
 
 struct rte_mbuf;
 
@@ -103,7 +104,7 @@ class FragmentCache {
     std::array<uint8_t, 16> source;
     std::array<uint8_t, 16> destination;
     uint32_t id;
-    uint32_t tags;  // VLAN numbers
+    VlanId vlan;
     uint16_t port;
     uint16_t filter;
     uint8_t proto;  // IPv4

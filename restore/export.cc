@@ -255,6 +255,7 @@ void StateExporter::AddState(const StateRecord& record) {
   state.idle = record.idle;
   state.proto = record.proto;
   state.direction = record.direction;
+  state.vlan = record.vlan;
   state.timeout = record.timeout;
   if ((record.flags & kEntryHelper) != 0 && !record.parent.IsSet()) {
     state.helper = SnapshotHelper::kTftp;

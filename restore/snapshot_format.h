@@ -12,7 +12,7 @@ namespace sluice {
 inline constexpr std::array<uint8_t, 8> kSnapshotMagic = {
     'S', 'L', 'U', 'I', 'C', 'E', 0x1a, '\n'};
 inline constexpr uint16_t kSnapshotMajor = 1;
-inline constexpr uint16_t kSnapshotMinor = 4;
+inline constexpr uint16_t kSnapshotMinor = 5;
 // From this minor version on expectations name an interface of their own.
 inline constexpr uint16_t kMinorOfExpectedInterface = 1;
 // META says which dialect the policy is in.
@@ -27,6 +27,8 @@ inline constexpr uint16_t kMinorOfTranslation = 4;
 
 // States may have offsets of sequence numbers.
 inline constexpr uint16_t kMinorOfSequence = 4;
+// States say in which VLAN they are; before, there was one space for all.
+inline constexpr uint16_t kMinorOfVlan = 5;
 
 inline constexpr size_t kSnapshotHeaderBytes = 96;
 // What a newer minor version may lengthen the header to.
@@ -98,6 +100,7 @@ enum class AttributeType : uint16_t {
   kTcpScrub = 0x8007,    // of scrub (reassemble tcp); since 1.4
   kSequence = 0x8008,    // offsets of both peers' TCP sequence numbers
   kTranslation = 0x8009,  // of states: the flow behind it; since 1.4
+  kVlan = 0x800a,         // of states: their VLAN's numbers; since 1.5
 };
 
 enum class DigestAlgorithm : uint32_t {

@@ -16,6 +16,7 @@
 #include "dataplane/sluicectl/ruleset_file.h"
 #include "dataplane/sluicectl/tool.h"
 #include "packet/address.h"
+#include "packet/vlan.h"
 
 namespace sluice {
 namespace {
@@ -91,6 +92,13 @@ bool Tool::Kill() {
     if (slash != std::string::npos) {
       params["creator"] = kill[1].substr(slash + 1);
     }
+  } else if (kill[0] == "vlan") {
+    if (!ParseVlan(kill[1])) {
+      return Fail(absl::StrCat("-k vlan ", kill[1],
+                               ": write a number, 42, or two as in 7.42, or 0 "
+                               "for states in no VLAN"));
+    }
+    params["vlan"] = kill[1];
   } else if (kill[0] == "key") {
     return KillKey();
   } else if (kill[0] == "gateway") {
@@ -131,6 +139,7 @@ bool Tool::KillMatching(json params, uint64_t* killed) {
         for (const char* port : {"source_port", "destination_port"}) {
           if (Has(ends, port)) other[port] = Number(ends, port);
         }
+        other["vlan"] = Has(state, "vlan") ? Text(state, "vlan") : "0";
         matches.push_back(std::move(other));
       }
       std::string next = Text(*page, "next");
@@ -149,7 +158,8 @@ bool Tool::KillMatching(json params, uint64_t* killed) {
   return true;
 }
 
-// "tcp 10.0.0.1:80 <- 10.0.0.101:1234", as -s states prints it.
+// "tcp 10.0.0.1:80 <- 10.0.0.101:1234", as -s states prints it, with "vlan 42"
+// behind it if the state is in one.
 bool Tool::KillKey() {
   const std::string& text = arguments_.kill[1];
   const auto wrong = [&](const char* what) {
@@ -158,10 +168,13 @@ bool Tool::KillKey() {
         "; write as -s states does, 'tcp 10.0.0.1:80 <- 10.0.0.2:1234'"));
   };
   std::istringstream in(text);
-  std::string protocol, left, arrow, right, more;
-  if (!(in >> protocol >> left >> arrow >> right) || in >> more) {
+  std::string protocol, left, arrow, right, word, more;
+  std::string vlan = "0";
+  if (!(in >> protocol >> left >> arrow >> right) ||
+      (in >> word && (word != "vlan" || !(in >> vlan) || in >> more))) {
     return wrong("not a protocol, an end, an arrow and an end");
   }
+  if (!ParseVlan(vlan)) return wrong("a VLAN is a number, 42, or two, 7.42");
   if (arrow != "->" && arrow != "<-") return wrong("the arrow is -> or <-");
   json params;
   if (const protoent* entry = ::getprotobyname(protocol.c_str())) {
@@ -176,6 +189,7 @@ bool Tool::KillKey() {
   }
   const bool out = arrow == "->";
   params["direction"] = out ? "out" : "in";
+  params["vlan"] = vlan;
   if (!SetEnd(out ? left : right, "source", &params) ||
       !SetEnd(out ? right : left, "destination", &params)) {
     return wrong("an end is an address with a port, as 10.0.0.1:80 or "

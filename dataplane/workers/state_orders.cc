@@ -23,6 +23,7 @@ bool IsHalfOpen(const StateHot& state) {
 
 bool StateMatcher::Matches(const StateRecord& state) const {
   if (state.filter != filter) return false;
+  if (query.vlan && !(state.vlan == *query.vlan)) return false;
   if (query.id && state.id != *query.id) return false;
   if (query.protocol && state.proto != *query.protocol) return false;
   if (query.direction && state.direction != *query.direction) return false;

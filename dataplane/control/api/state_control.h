@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "packet/address.h"
+#include "packet/vlan.h"
 #include "pftable/policy/rule.h"
 
 namespace sluice {
@@ -45,6 +46,7 @@ struct StateListing {
   uint64_t id = 0;
   uint32_t creator_id = 0;
   std::string interface = "all";  // that it is bound to, or "all"
+  VlanId vlan;
   uint8_t protocol = 0;
   Direction direction = Direction::kIn;  // in which its first packet went
   StateEndpoints before;                 // translation
@@ -68,6 +70,7 @@ struct StateListing {
 // Which states. What is not set does not narrow; the empty one is all of them.
 struct StateQuery {
   std::string interface;
+  std::optional<VlanId> vlan;
   std::optional<Prefix> source;  // of the packet that made the state
   std::optional<Prefix> destination;
   std::optional<uint16_t> source_port;
@@ -88,6 +91,7 @@ struct StateSlice {
 // What is remembered of a source (pf's source node).
 struct SourceListing {
   Address source;
+  VlanId vlan;
   Address target;  // that a pool gave it; the unspecified address else
   std::string use;  // "filter", "nat", "rdr", "route"
   uint32_t states = 0;

@@ -133,6 +133,7 @@ json ToJson(const StateListing& state) {
       {"expires", state.expires},
       {"forward", Count(state.packets[0], state.bytes[0])},
       {"backward", Count(state.packets[1], state.bytes[1])}};
+  if (state.vlan.IsSet()) value["vlan"] = ToString(state.vlan);
   if (state.after != state.before) value["after"] = ToJson(state.after);
   if (state.rule) value["rule"] = *state.rule;
   if (!state.tag.empty()) value["tag"] = state.tag;
@@ -197,6 +198,7 @@ json ToJson(const SourceListing& source) {
                 {"expires", source.expires},
                 {"packets", source.packets},
                 {"bytes", source.bytes}};
+  if (source.vlan.IsSet()) value["vlan"] = ToString(source.vlan);
   if (source.rule) value["rule"] = *source.rule;
   return value;
 }

@@ -257,6 +257,24 @@ Snapshot TranslatedSnapshot() {
   return snapshot;
 }
 
+Snapshot VlanSnapshot() {
+  Snapshot snapshot = TransferSnapshot();
+  snapshot.parents[0].vlan = snapshot.children[0].vlan = VlanId::Of(5);
+  snapshot.parents[1].vlan = VlanId::Of(7, 4095);
+  uint64_t id = 0x401;
+  for (const SnapshotState& translated : TranslatedSnapshot().parents) {
+    for (const VlanId vlan :
+         {VlanId(), VlanId::Of(5), VlanId::Of(5, 7), VlanId::Of(7, 5)}) {
+      SnapshotState state = translated;
+      state.id = id;
+      state.vlan = vlan;
+      snapshot.parents.push_back(state);
+      id += 0x100;
+    }
+  }
+  return snapshot;
+}
+
 std::vector<NamedSnapshot> GoldenSnapshots() {
   return {{"empty", EmptySnapshot()},
           {"full", FullSnapshot()},
@@ -267,7 +285,8 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"no-sync", NoSyncSnapshot(), 3},
           {"translated", TranslatedSnapshot(), 4},
           {"actions", ActionsSnapshot(), 4},
-          {"modulated", ModulatedSnapshot(), 4}};
+          {"modulated", ModulatedSnapshot(), 4},
+          {"vlans", VlanSnapshot(), 5}};
 }
 
 std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {

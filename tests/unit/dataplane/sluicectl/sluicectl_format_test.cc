@@ -101,6 +101,14 @@ TEST(SluicectlFormat, ATranslatedState) {
             "FIN_WAIT_2:ESTABLISHED\n");
 }
 
+TEST(SluicectlFormat, AStateInAVlan) {
+  json state = TcpState();
+  state["vlan"] = "7.42";
+  EXPECT_EQ(FormatState(state, kPlain),
+            "all tcp 10.0.0.1:22 <- 10.0.0.2:4567 vlan 7.42       "
+            "ESTABLISHED:FIN_WAIT_2\n");
+}
+
 TEST(SluicectlFormat, AStateInDetail) {
   const std::string first =
       "all tcp 10.0.0.1:22 <- 10.0.0.2:4567       ESTABLISHED:FIN_WAIT_2\n"
