@@ -1,6 +1,7 @@
 #include "pftable/engine/interface_registry.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "absl/strings/str_cat.h"
 
@@ -54,14 +55,29 @@ absl::StatusOr<InterfaceView> InterfaceRegistry::AddPort(
       fresh.push_back(group);
     }
   }
-  if (groups_.size() + fresh.size() > kMaxGroups) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("interface ", std::string(name), ": more than ",
-                     kMaxGroups, " groups"));
+  size_t room = FreeBits();
+  for (const std::string& group : fresh) {
+    // What it had before is its own in any case.
+    const bool kept = std::any_of(
+        free_bits_.begin(), free_bits_.end(), [&](const FreeBit& free) {
+          return free.name == group && free.version > OldestHeld();
+        });
+    if (kept) ++room;
+  }
+  if (fresh.size() > room) {
+    const auto waiting = std::count_if(
+        free_bits_.begin(), free_bits_.end(),
+        [this](const FreeBit& free) { return free.version > OldestHeld(); });
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "interface ", std::string(name), ": more than ", kMaxGroups, " groups",
+        waiting == 0 ? ""
+                     : absl::StrCat(", with ", waiting,
+                                    " that no port is in any more but rules "
+                                    "still know: try again")));
   }
 
   for (std::string& group : fresh) {
-    const uint64_t bit = uint64_t{1} << groups_.size();
+    const uint64_t bit = TakeBit(group);
     groups_.emplace(std::move(group), bit);
   }
   if (known == ports_.end()) {
@@ -75,6 +91,7 @@ absl::StatusOr<InterfaceView> InterfaceRegistry::AddPort(
   for (const std::string& group : groups) port.groups |= groups_.at(group);
   port.addresses.assign(addresses.begin(), addresses.end());
   ++version_;
+  FreeGroups();
   return InterfaceView{.id = port.id, .groups = port.groups};
 }
 
@@ -89,7 +106,58 @@ absl::Status InterfaceRegistry::RemovePort(std::string_view name) {
   port->second.groups = 0;
   port->second.addresses.clear();
   ++version_;
+  FreeGroups();
   return absl::OkStatus();
+}
+
+uint64_t InterfaceRegistry::OldestHeld() const {
+  // Their owners let go on any thread and say nothing.
+  while (!held_.empty()) {
+    const std::shared_ptr<const InterfaceEpoch> oldest = held_.front().lock();
+    if (oldest != nullptr) return oldest->version;
+    held_.pop_front();
+  }
+  return version_;
+}
+
+size_t InterfaceRegistry::FreeBits() const {
+  const uint64_t oldest = OldestHeld();
+  return static_cast<size_t>(std::popcount(~given_bits_)) +
+         static_cast<size_t>(std::count_if(
+             free_bits_.begin(), free_bits_.end(),
+             [oldest](const FreeBit& free) { return free.version <= oldest; }));
+}
+
+uint64_t InterfaceRegistry::TakeBit(const std::string& group) {
+  auto found = std::find_if(
+      free_bits_.begin(), free_bits_.end(),
+      [&group](const FreeBit& free) { return free.name == group; });
+  if (found == free_bits_.end() && ~given_bits_ != 0) {
+    const uint64_t bit = ~given_bits_ & (given_bits_ + 1);
+    given_bits_ |= bit;
+    return bit;
+  }
+  if (found == free_bits_.end()) {
+    // The one that is free for longest, and known to nobody.
+    found = free_bits_.begin();
+  }
+  const uint64_t bit = found->bit;
+  free_bits_.erase(found);
+  return bit;
+}
+
+void InterfaceRegistry::FreeGroups() {
+  uint64_t used = 0;
+  for (const auto& [name, port] : ports_) used |= port.groups;
+  for (auto group = groups_.begin(); group != groups_.end();) {
+    if ((used & group->second) != 0) {
+      ++group;
+      continue;
+    }
+    free_bits_.push_back(
+        {.bit = group->second, .name = group->first, .version = version_});
+    group = groups_.erase(group);
+  }
 }
 
 InterfaceName InterfaceRegistry::Resolve(std::string_view name) const {
@@ -143,6 +211,19 @@ std::string InterfaceRegistry::NameOf(uint16_t id) const {
 uint64_t InterfaceRegistry::version() const {
   const std::lock_guard lock(mutex_);
   return version_;
+}
+
+std::shared_ptr<const InterfaceEpoch> InterfaceRegistry::Hold() const {
+  const std::lock_guard lock(mutex_);
+  if (!held_.empty()) {
+    std::shared_ptr<const InterfaceEpoch> newest = held_.back().lock();
+    if (newest != nullptr && newest->version == version_) return newest;
+  }
+  auto epoch =
+      std::make_shared<const InterfaceEpoch>(InterfaceEpoch{version_});
+  OldestHeld();  // lets go of what nobody holds
+  held_.push_back(epoch);
+  return epoch;
 }
 
 }  // namespace sluice

@@ -4,7 +4,9 @@
 #define SLUICE_PFTABLE_ENGINE_INTERFACE_REGISTRY_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
@@ -38,8 +40,20 @@ struct InterfaceName {
   friend bool operator==(const InterfaceName&, const InterfaceName&) = default;
 };
 
+// What names stood for at one moment. Whoever has resolved names and may go on
+// meaning something by the numbers holds it, taken before the first of them: a
+// policy does for as long as it lives, and that is until no worker reads it.
+struct InterfaceEpoch {
+  uint64_t version = 0;
+};
+
 // Control side, safe from several threads. A port keeps its number when it is
 // removed and made again under the same name, because states remember it.
+//
+// A group is there for as long as a port is in it. Its bit is another group's
+// only when nobody holds an epoch any more in which it was there. The caller's
+// part is that no worker sees a port by the groups that it had before: it calls
+// AddPort() and RemovePort() when that port has been taken from the workers.
 class InterfaceRegistry {
  public:
   static constexpr size_t kMaxGroups = 64;
@@ -52,7 +66,9 @@ class InterfaceRegistry {
 
   // Makes the port known or, if it is, replaces its groups and addresses.
   // Refuses empty and overlong names, "any" and "self", and more groups or
-  // interfaces than there is room for; then nothing has changed.
+  // interfaces than there is room for; then nothing has changed. There may be
+  // room again when those have gone who hold the epochs of groups that are no
+  // more.
   absl::StatusOr<InterfaceView> AddPort(
       std::string_view name, std::span<const std::string> groups = {},
       std::span<const PortAddress> addresses = {});
@@ -71,6 +87,8 @@ class InterfaceRegistry {
   // Grows with each change, so that a compiled policy knows that it is out of
   // date (PolicyStore::Refresh).
   uint64_t version() const;
+  // This moment's.
+  std::shared_ptr<const InterfaceEpoch> Hold() const;
 
  private:
   struct Port {
@@ -80,11 +98,32 @@ class InterfaceRegistry {
     std::vector<PortAddress> addresses;
   };
 
+  // The bit of a group that is no more.
+  struct FreeBit {
+    uint64_t bit = 0;
+    std::string name;      // of the group that had it
+    uint64_t version = 0;  // since when nobody is in it
+  };
+
+  // All under the mutex. The oldest version that somebody holds, or the present
+  // one.
+  uint64_t OldestHeld() const;
+  // How many bits are there for groups that had none.
+  size_t FreeBits() const;
+  // One for a group that has none: its own if it had one before. There is one.
+  uint64_t TakeBit(const std::string& group);
+  // Of groups that nobody is in any more.
+  void FreeGroups();
+
   mutable std::mutex mutex_;
   std::map<std::string, Port, std::less<>> ports_;
   std::map<std::string, uint64_t, std::less<>> groups_;
   std::vector<std::string> names_;  // by id - 1
+  std::vector<FreeBit> free_bits_;  // longest free first
+  uint64_t given_bits_ = 0;         // that some group has or had
   uint64_t version_ = 1;
+  // Ascending by version.
+  mutable std::deque<std::weak_ptr<const InterfaceEpoch>> held_;
 };
 
 }  // namespace sluice
