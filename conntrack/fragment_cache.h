@@ -21,6 +21,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "conntrack/flow_key.h"
@@ -52,6 +53,20 @@ struct FragmentStatistics {
   Counter expired;     // fragments dropped because the rest did not come
   Counter displaced;   // because there was no room for newer ones
   Counter overlapping;  // because of their offsets
+
+  struct Field {
+    std::string_view name;
+    Counter FragmentStatistics::*value;
+    bool gauge = false;
+  };
+  static constexpr std::array<Field, 5> Fields() {
+    using S = FragmentStatistics;
+    return {{{"held", &S::held, true},
+             {"reassembled", &S::datagrams},
+             {"expired", &S::expired},
+             {"displaced", &S::displaced},
+             {"overlapping", &S::overlapping}}};
+  }
 };
 
 class FragmentCache {

@@ -15,6 +15,8 @@
 namespace sluice {
 namespace {
 
+constexpr auto kFragmentFields = FragmentStatistics::Fields();
+
 void AddTo(InterfaceTraffic* sum, const InterfaceTraffic& more) {
   for (const size_t family : {0, 1}) {
     for (const size_t direction : {0, 1}) {
@@ -154,6 +156,16 @@ ExpectationStatistics FilterOverview::RawTftpCounters() const {
                           : table->statistics(core_->number);
 }
 
+FilterOverview::FragmentCounters FilterOverview::RawFragmentCounters() const {
+  FragmentCounters sums{};
+  for (const Worker* worker : core_->environment.workers) {
+    for (size_t i = 0; i < sums.size(); ++i) {
+      sums[i] += (worker->fragments().*kFragmentFields[i].value).value();
+    }
+  }
+  return sums;
+}
+
 FilterInfo FilterOverview::Info() {
   const std::shared_ptr<const Policy> policy = core_->store.policy();
   FilterInfo info;
@@ -197,6 +209,16 @@ FilterInfo FilterOverview::Info() {
           {.name = std::string(field.name),
            .value = tftp.*field.value -
                     (field.gauge ? 0 : cleared_tftp_.*field.value)});
+    }
+  }
+  if (core_->number == kMainFilter) {
+    const FragmentCounters fragments = RawFragmentCounters();
+    for (size_t i = 0; i < fragments.size(); ++i) {
+      const FragmentStatistics::Field& field = kFragmentFields[i];
+      info.fragment_counters.push_back(
+          {.name = std::string(field.name),
+           .value = fragments[i] -
+                    (field.gauge ? 0 : cleared_fragments_[i])});
     }
   }
   WorkerSnapshot sum;
@@ -245,6 +267,7 @@ void FilterOverview::ClearInfo() {
   cleared_sources_ = RawSourceCounters();
   cleared_limits_ = RawLimitCounters();
   cleared_tftp_ = RawTftpCounters();
+  cleared_fragments_ = RawFragmentCounters();
   cleared_ = std::time(nullptr);
 }
 

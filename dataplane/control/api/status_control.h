@@ -62,6 +62,9 @@ struct FilterInfo {
   uint64_t decided = 0;  // packets that rules have passed or blocked
   // Of the TFTP helper; empty if it is off. "in_use", "families": now.
   std::vector<NamedCounter> tftp_counters;
+  // Of the cache of fragments, all workers and filters together; of the filter
+  // main only. "held": now.
+  std::vector<NamedCounter> fragment_counters;
   // All packets since the start, at the last CollectCounters(): received,
   // transmitted, dropped; "unaccounted" is zero unless the program errs.
   std::vector<NamedCounter> packet_counters;

@@ -280,6 +280,7 @@ json ToJson(const FilterInfo& info) {
                 {"limit_counters", ToJson(info.limit_counters)},
                 {"decided", info.decided},
                 {"tftp_counters", ToJson(info.tftp_counters)},
+                {"fragment_counters", ToJson(info.fragment_counters)},
                 {"packet_counters", ToJson(info.packet_counters)},
                 {"classifier", ToJson(info.classifier)}};
   if (info.since) value["since"] = *info.since;

@@ -187,6 +187,8 @@ TEST(SluicectlFormat, StatusInDetail) {
   json info = Info();
   info["enabled"] = false;
   info["since"] = 2 * 86400 + 3 * 3600;
+  info["fragment_counters"] = json::parse(R"([
+    {"name": "held", "value": 2}, {"name": "reassembled", "value": 9}])");
   EXPECT_EQ(FormatInfo(info, kVerbose),
             "Status: Disabled for 2 days 03:00:00             Debug: err\n"
             "\n"
@@ -205,6 +207,9 @@ TEST(SluicectlFormat, StatusInDetail) {
             "Counters\n"
             "  match                                124            0.0/s\n"
             "  no-wire                                0            0.0/s\n"
+            "Fragments\n"
+            "  held                                   2               \n"
+            "  reassembled                            9            0.0/s\n"
             "Limit Counters\n"
             "  max states per rule                    4            0.0/s\n");
 }
