@@ -286,6 +286,11 @@ absl::Status StateImporter::CheckOrigin() const {
 }
 
 absl::Status StateImporter::PrepareAll() {
+  // Until the states are in: what they are bound to keeps its number.
+  if (target_.interfaces != nullptr) {
+    interfaces_ = target_.interfaces->Hold();
+  }
+  tags_ = target_.store->tags().Hold();
   absl::Status status = CheckOrigin();
   if (status.ok()) status = CheckInterfaces();
   if (!status.ok()) return status;
@@ -423,6 +428,8 @@ RestoreReport StateImporter::Finish(Tick now) {
     target_.expectations->CommitFamily(family.record, family.parent, now);
   }
   families_.clear();
+  interfaces_.reset();
+  tags_.reset();
   orphan_rules_ = RuleSlotLease();
   for (const StateImport& arena : arenas_) {
     report_.states_imported += arena.inserted;
@@ -436,6 +443,8 @@ void StateImporter::Abandon() {
     target_.expectations->CancelFamily(family.record, family.parent);
   }
   families_.clear();
+  interfaces_.reset();
+  tags_.reset();
   orphan_rules_ = RuleSlotLease();
   // A ticket that has ended meanwhile is what is wanted.
   if (ticket_.has_value()) target_.store->Rollback(*ticket_).IgnoreError();

@@ -68,6 +68,7 @@ class PolicyCompiler {
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> Run() {
     result_->source = source_;
     result_->interfaces = context_.interfaces->Hold();
+    result_->tags = context_.tags->Hold();
     result_->interface_version = result_->interfaces->version;
     std::vector<Diagnostic> unenforced =
         UnenforcedConstructs(*source_, kEngineCapabilities, kMaxMessages);

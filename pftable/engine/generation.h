@@ -165,7 +165,8 @@ struct CompiledPolicy {
   std::vector<std::string> not_carried_out;
   uint64_t interface_version = 0;  // InterfaceRegistry::version()
   // The same: no number that the rules have becomes another name's meanwhile.
-  std::shared_ptr<const InterfaceEpoch> interfaces;
+  std::shared_ptr<const Epoch> interfaces;
+  std::shared_ptr<const Epoch> tags;
   uint64_t hash = 0;               // of rules and options
 };
 

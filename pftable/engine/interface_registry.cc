@@ -44,9 +44,10 @@ absl::StatusOr<InterfaceView> InterfaceRegistry::AddPort(
 
   const std::lock_guard lock(mutex_);
   auto known = ports_.find(name);
-  if (known == ports_.end() && ports_.size() >= kMaxInterfaces) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("no number left for interface ", std::string(name)));
+  if (known == ports_.end() && ports_.size() >= max_interfaces_) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "no number left for interface ", std::string(name), ": ", gone_,
+        " are those of interfaces that are no more but that states remember"));
   }
   std::vector<std::string> fresh;
   for (const std::string& group : groups) {
@@ -81,11 +82,19 @@ absl::StatusOr<InterfaceView> InterfaceRegistry::AddPort(
     groups_.emplace(std::move(group), bit);
   }
   if (known == ports_.end()) {
-    names_.emplace_back(name);
     known = ports_.emplace(std::string(name), Port()).first;
-    known->second.id = static_cast<uint16_t>(names_.size());
+    if (names_.size() < max_interfaces_) {
+      names_.emplace_back(name);
+      known->second.id = static_cast<uint16_t>(names_.size());
+    } else {
+      known->second.id = free_ids_.front();
+      free_ids_.pop_front();
+      names_[known->second.id - 1] = std::string(name);
+    }
+    known->second.present = true;
   }
   Port& port = known->second;
+  if (!port.present) --gone_;
   port.present = true;
   port.groups = 0;
   for (const std::string& group : groups) port.groups |= groups_.at(group);
@@ -105,19 +114,14 @@ absl::Status InterfaceRegistry::RemovePort(std::string_view name) {
   port->second.present = false;
   port->second.groups = 0;
   port->second.addresses.clear();
-  ++version_;
+  port->second.gone_since = ++version_;
+  ++gone_;
   FreeGroups();
   return absl::OkStatus();
 }
 
 uint64_t InterfaceRegistry::OldestHeld() const {
-  // Their owners let go on any thread and say nothing.
-  while (!held_.empty()) {
-    const std::shared_ptr<const InterfaceEpoch> oldest = held_.front().lock();
-    if (oldest != nullptr) return oldest->version;
-    held_.pop_front();
-  }
-  return version_;
+  return epochs_.Oldest(version_);
 }
 
 size_t InterfaceRegistry::FreeBits() const {
@@ -208,22 +212,46 @@ std::string InterfaceRegistry::NameOf(uint16_t id) const {
   return id == 0 || id > names_.size() ? std::string() : names_[id - 1];
 }
 
+std::vector<InterfaceRegistry::GonePort> InterfaceRegistry::Gone() const {
+  const std::lock_guard lock(mutex_);
+  const uint64_t oldest = OldestHeld();
+  std::vector<GonePort> gone;
+  for (const auto& [name, port] : ports_) {
+    if (!port.present && port.gone_since <= oldest) {
+      gone.push_back({.id = port.id, .since = port.gone_since});
+    }
+  }
+  return gone;
+}
+
+size_t InterfaceRegistry::gone_count() const {
+  const std::lock_guard lock(mutex_);
+  return gone_;
+}
+
+void InterfaceRegistry::Forget(std::span<const GonePort> ports) {
+  const std::lock_guard lock(mutex_);
+  for (const GonePort& gone : ports) {
+    const auto port = ports_.find(names_[gone.id - 1]);
+    if (port == ports_.end() || port->second.present ||
+        port->second.gone_since != gone.since) {
+      continue;
+    }
+    ports_.erase(port);
+    names_[gone.id - 1].clear();
+    free_ids_.push_back(gone.id);
+    --gone_;
+  }
+}
+
 uint64_t InterfaceRegistry::version() const {
   const std::lock_guard lock(mutex_);
   return version_;
 }
 
-std::shared_ptr<const InterfaceEpoch> InterfaceRegistry::Hold() const {
+std::shared_ptr<const Epoch> InterfaceRegistry::Hold() const {
   const std::lock_guard lock(mutex_);
-  if (!held_.empty()) {
-    std::shared_ptr<const InterfaceEpoch> newest = held_.back().lock();
-    if (newest != nullptr && newest->version == version_) return newest;
-  }
-  auto epoch =
-      std::make_shared<const InterfaceEpoch>(InterfaceEpoch{version_});
-  OldestHeld();  // lets go of what nobody holds
-  held_.push_back(epoch);
-  return epoch;
+  return epochs_.Hold(version_);
 }
 
 }  // namespace sluice

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "packet/address.h"
+#include "pftable/engine/epochs.h"
 
 namespace sluice {
 
@@ -40,15 +41,9 @@ struct InterfaceName {
   friend bool operator==(const InterfaceName&, const InterfaceName&) = default;
 };
 
-// What names stood for at one moment. Whoever has resolved names and may go on
-// meaning something by the numbers holds it, taken before the first of them: a
-// policy does for as long as it lives, and that is until no worker reads it.
-struct InterfaceEpoch {
-  uint64_t version = 0;
-};
-
 // Control side, safe from several threads. A port keeps its number when it is
-// removed and made again under the same name, because states remember it.
+// removed and made again under the same name, because states remember it, until
+// the caller has found that none does (Gone(), Forget()).
 //
 // A group is there for as long as a port is in it. Its bit is another group's
 // only when nobody holds an epoch any more in which it was there. The caller's
@@ -59,6 +54,10 @@ class InterfaceRegistry {
   static constexpr size_t kMaxGroups = 64;
   static constexpr size_t kMaxInterfaces = 65535;
   static constexpr size_t kMaxNameLength = 63;
+
+  // At most kMaxInterfaces.
+  explicit InterfaceRegistry(size_t max_interfaces = kMaxInterfaces)
+      : max_interfaces_(max_interfaces) {}
 
   struct PortAddress {
     Prefix prefix;  // the address with its network's length, host bits kept
@@ -81,19 +80,32 @@ class InterfaceRegistry {
   std::vector<PortAddress> Addresses(std::string_view name) const;
   // All ports that are there, in no order.
   std::vector<InterfaceView> Views() const;
-  // "" for a number that was never given out.
+  // "" for a number that nobody has.
   std::string NameOf(uint16_t id) const;
+
+  // A port that is not there any more, but has its number still.
+  struct GonePort {
+    uint16_t id = 0;
+    uint64_t since = 0;  // a version
+  };
+  // Those that no holder of an epoch knows. States may still remember them, and
+  // no new ones come.
+  std::vector<GonePort> Gone() const;
+  size_t gone_count() const;
+  // Their numbers may be other ports', unless they have come back meanwhile.
+  void Forget(std::span<const GonePort> ports);
 
   // Grows with each change, so that a compiled policy knows that it is out of
   // date (PolicyStore::Refresh).
   uint64_t version() const;
   // This moment's.
-  std::shared_ptr<const InterfaceEpoch> Hold() const;
+  std::shared_ptr<const Epoch> Hold() const;
 
  private:
   struct Port {
     uint16_t id = 0;
     bool present = false;
+    uint64_t gone_since = 0;
     uint64_t groups = 0;
     std::vector<PortAddress> addresses;
   };
@@ -115,15 +127,17 @@ class InterfaceRegistry {
   // Of groups that nobody is in any more.
   void FreeGroups();
 
+  const size_t max_interfaces_;
   mutable std::mutex mutex_;
   std::map<std::string, Port, std::less<>> ports_;
   std::map<std::string, uint64_t, std::less<>> groups_;
-  std::vector<std::string> names_;  // by id - 1
+  std::vector<std::string> names_;  // by id - 1; "": nobody's
+  std::deque<uint16_t> free_ids_;   // longest free first
+  size_t gone_ = 0;                 // of the ports, those that are not there
   std::vector<FreeBit> free_bits_;  // longest free first
   uint64_t given_bits_ = 0;         // that some group has or had
   uint64_t version_ = 1;
-  // Ascending by version.
-  mutable std::deque<std::weak_ptr<const InterfaceEpoch>> held_;
+  mutable Epochs epochs_;
 };
 
 }  // namespace sluice

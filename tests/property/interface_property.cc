@@ -24,6 +24,8 @@ namespace {
 constexpr uint32_t kGroupNames = 90;
 constexpr uint32_t kPortNames = 60;
 constexpr size_t kMostPolicies = 5;
+constexpr size_t kMostInterfaces = 40;
+constexpr size_t kMostStates = 30;
 
 uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -36,7 +38,12 @@ class Runner {
 
   void Run(uint64_t steps) {
     for (uint64_t step = 0; step < steps; ++step) {
-      switch (Below(8)) {
+      switch (Below(12)) {
+        case 8: Remember(); break;
+        case 9:
+          if (!states_.empty()) states_.erase(states_.begin());
+          break;
+        case 10: Look(); break;
         case 0:
         case 1:
         case 2:
@@ -55,11 +62,12 @@ class Runner {
   }
 
   uint64_t refused = 0;
+  uint64_t no_number = 0;
   uint64_t came_back = 0;
 
  private:
   struct Policy {
-    std::shared_ptr<const InterfaceEpoch> epoch;
+    std::shared_ptr<const Epoch> epoch;
     std::map<std::string, InterfaceName> names;
   };
 
@@ -106,13 +114,16 @@ class Runner {
       came_back += ghosts.contains(name) ? 1 : 0;
     }
     taken.insert(ghosts.begin(), ghosts.end());
-    const bool room = taken.size() <= InterfaceRegistry::kMaxGroups;
+    const bool number =
+        numbers_.contains(port) || numbers_.size() < kMostInterfaces;
+    const bool room =
+        number && taken.size() <= InterfaceRegistry::kMaxGroups;
     const std::vector<std::string> list(groups.begin(), groups.end());
     const auto view = registry_.AddPort(port, list);
     ASSERT_EQ(view.ok(), room) << view.status();
     if (!view.ok()) {
       ASSERT_EQ(view.status().code(), absl::StatusCode::kResourceExhausted);
-      ++refused;
+      ++(number ? refused : no_number);
       return;
     }
     ASSERT_EQ(std::popcount(view->groups), static_cast<int>(groups.size()));
@@ -129,6 +140,34 @@ class Runner {
     ASSERT_EQ(registry_.RemovePort(port).ok(), ports_.erase(port) == 1);
     views_.erase(port);
     NoteGone(before);
+  }
+
+  // A state of some port.
+  void Remember() {
+    if (views_.empty() || states_.size() == kMostStates) return;
+    auto view = views_.begin();
+    std::advance(view, static_cast<ptrdiff_t>(Below(views_.size())));
+    states_.push_back({view->first, view->second.id});
+  }
+  // Gives numbers back that nobody remembers.
+  void Look() {
+    std::vector<InterfaceRegistry::GonePort> gone = registry_.Gone();
+    // Somebody may come back while one looks.
+    if (Below(3) == 0) Add();
+    if (Below(3) == 0) Remove();
+    std::erase_if(gone, [&](const auto& port) {
+      return std::any_of(
+          states_.begin(), states_.end(),
+          [&](const auto& state) { return state.second == port.id; });
+    });
+    registry_.Forget(gone);
+    std::erase_if(numbers_, [&](const auto& known) {
+      return registry_.NameOf(known.second) != known.first;
+    });
+    for (const auto& [port, groups] : ports_) {
+      ASSERT_TRUE(numbers_.contains(port)) << port;
+    }
+    ASSERT_EQ(registry_.gone_count(), numbers_.size() - ports_.size());
   }
 
   void Begin() {
@@ -184,15 +223,19 @@ class Runner {
       for (const auto& [port, groups] : ports_) Check(policy, port);
     }
     ASSERT_EQ(registry_.Views().size(), ports_.size());
+    for (const auto& [name, id] : states_) {
+      ASSERT_EQ(registry_.NameOf(id), name);
+    }
   }
 
   std::mt19937_64 random_;
-  InterfaceRegistry registry_;
+  InterfaceRegistry registry_{kMostInterfaces};
   std::map<std::string, std::set<std::string>> ports_;
   std::map<std::string, InterfaceView> views_;
   std::map<std::string, uint16_t> numbers_;
   std::map<std::string, uint64_t> gone_;
   std::vector<Policy> policies_;
+  std::vector<std::pair<std::string, uint16_t>> states_;
 };
 
 TEST(InterfaceProperty, NumbersMeanWhatTheyMeant) {
@@ -204,6 +247,7 @@ TEST(InterfaceProperty, NumbersMeanWhatTheyMeant) {
   // It was full at times, and names came back while policies knew them.
   EXPECT_GT(runner.refused, steps / 1000);
   EXPECT_GT(runner.came_back, steps / 1000);
+  EXPECT_GT(runner.no_number, steps / 1000);
 }
 
 }  // namespace

@@ -38,6 +38,38 @@ TEST(InterfaceRegistry, ANumberBelongsToItsName) {
   EXPECT_EQ(registry.AddPort("a")->id, a.id);
 }
 
+TEST(InterfaceRegistry, NumbersOfForgottenPortsAreGivenBack) {
+  InterfaceRegistry registry(2);
+  const InterfaceView a = *registry.AddPort("a");
+  ASSERT_TRUE(registry.AddPort("b").ok());
+  std::shared_ptr<const Epoch> before = registry.Hold();
+  ASSERT_TRUE(registry.RemovePort("a").ok());
+  EXPECT_EQ(registry.gone_count(), 1u);
+  EXPECT_EQ(registry.AddPort("c").status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(registry.Gone().empty()) << "somebody may mean it";
+  before.reset();
+  std::vector<InterfaceRegistry::GonePort> gone = registry.Gone();
+  ASSERT_EQ(gone.size(), 1u);
+  EXPECT_EQ(gone[0].id, a.id);
+  // One that has come back keeps it, even if it is gone again.
+  ASSERT_EQ(registry.AddPort("a")->id, a.id);
+  registry.Forget(gone);
+  ASSERT_TRUE(registry.RemovePort("a").ok());
+  registry.Forget(gone);
+  EXPECT_EQ(registry.NameOf(a.id), "a");
+  gone = {{.id = a.id, .since = registry.version()}};
+  registry.Forget(gone);
+  EXPECT_EQ(registry.NameOf(a.id), "");
+  EXPECT_EQ(registry.gone_count(), 0u);
+  const InterfaceView c = *registry.AddPort("c");
+  EXPECT_EQ(c.id, a.id);
+  EXPECT_EQ(registry.NameOf(c.id), "c");
+  EXPECT_FALSE(registry.Resolve("a").Matches(c));
+  EXPECT_EQ(registry.AddPort("a").status().code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
 TEST(InterfaceRegistry, RefusesNamesThatMeanSomethingElse) {
   InterfaceRegistry registry;
   const uint64_t version = registry.version();
@@ -96,7 +128,7 @@ TEST(InterfaceRegistry, GroupsAreGivenBackOnceNobodyCanMeanThem) {
     ASSERT_TRUE(view.ok());
     bits.push_back(view->groups);
   }
-  std::shared_ptr<const InterfaceEpoch> policy = busy.Hold();
+  std::shared_ptr<const Epoch> policy = busy.Hold();
   EXPECT_EQ(busy.Hold(), policy) << "one for all that began at one version";
   ASSERT_TRUE(busy.RemovePort("p7").ok());
   EXPECT_EQ(busy.Resolve("a7").groups, 0u);
@@ -110,7 +142,7 @@ TEST(InterfaceRegistry, GroupsAreGivenBackOnceNobodyCanMeanThem) {
   EXPECT_EQ(back->groups, bits[7]);
   ASSERT_TRUE(busy.RemovePort("p7").ok());
   // Whoever began later does not know it.
-  const std::shared_ptr<const InterfaceEpoch> later = busy.Hold();
+  const std::shared_ptr<const Epoch> later = busy.Hold();
   EXPECT_FALSE(join("q", "other").ok());
   policy.reset();
   const auto taken = join("q", "other");
