@@ -29,9 +29,11 @@ bool MayBeExpected(const PacketInfo& info) {
 
 // Of SCTP the ends are those of the flow's key, so that either peer's packet
 // has the same.
-Arrival ArrivalOf(const PacketInfo& info, const JudgePoint& where) {
+Arrival ArrivalOf(const PacketInfo& info, VlanId vlan,
+                  const JudgePoint& where) {
   Arrival arrival = {
       .target = {.client = info.destination,
+                 .vlan = vlan,
                  .client_port = info.destination_port.raw(),
                  .filter = where.filter,
                  .family = info.family,
@@ -101,6 +103,7 @@ ExpectResult ExpectationTable::ArmLocked(const ExpectedFlow& flow,
     return ExpectResult::kGrandchild;
   }
   Target target = {.client = flow.destination,
+                   .vlan = parent.vlan,
                    .client_port = flow.destination_port,
                    .filter = parent.filter,
                    .family = flow.family,
@@ -214,11 +217,12 @@ ExpectResult ExpectationTable::Arm(const FlowKey6& key, int server_end,
                    key.proto, parent, values, now, record);
 }
 
-bool ExpectationTable::Take(const PacketInfo& info, const JudgePoint& where,
-                            Tick now, ExpectedChild* child) {
+bool ExpectationTable::Take(const PacketInfo& info, VlanId vlan,
+                            const JudgePoint& where, Tick now,
+                            ExpectedChild* child) {
   if (empty() || !MayBeExpected(info)) return false;
   const std::lock_guard guard(impl_->lock);
-  const Arrival arrival = ArrivalOf(info, where);
+  const Arrival arrival = ArrivalOf(info, vlan, where);
   const uint32_t i = impl_->Find(arrival, now);
   if (i != kNone) {
     const Expectation& e = impl_->entries[i];
@@ -244,11 +248,11 @@ bool ExpectationTable::Take(const PacketInfo& info, const JudgePoint& where,
   return i != kNone;
 }
 
-bool ExpectationTable::Expects(const PacketInfo& info, const JudgePoint& where,
-                               Tick now) {
+bool ExpectationTable::Expects(const PacketInfo& info, VlanId vlan,
+                               const JudgePoint& where, Tick now) {
   if (empty() || !MayBeExpected(info)) return false;
   const std::lock_guard guard(impl_->lock);
-  const bool found = impl_->Find(ArrivalOf(info, where), now) != kNone;
+  const bool found = impl_->Find(ArrivalOf(info, vlan, where), now) != kNone;
   Publish();
   return found;
 }

@@ -10,8 +10,9 @@
 // under a spinlock, entered on state misses and by helpers only.
 //
 // The key of a TFTP expectation is its parent's flow key with the server's port
-// wild: the child is judged in the direction opposite to its parent's, comes
-// from the server and goes to the client's address and port. A packet from the
+// wild: the child is judged in the direction opposite to its parent's, in its
+// VLAN, comes from the server and goes to the client's address and port. A
+// packet from the
 // parent's own server port never matches, so that no expectation covers its
 // parent's tuple (that packet finds the parent's state; were it gone, the
 // expectation would be gone with it).
@@ -70,7 +71,7 @@ struct ExpectationOptions {
   // Of one filter that is alone; there is room for twice as many.
   uint32_t capacity = 4096;
   uint32_t filters = 4096;          // their numbers are below this
-  uint32_t per_source = 64;         // of one client address in one filter
+  uint32_t per_source = 64;         // of one client, in one filter and VLAN
   // Alive at once; at most kMaxFamilyChildren.
   uint32_t children_per_parent = 4;
   uint32_t time_to_live = 30000;    // ticks
@@ -86,6 +87,7 @@ struct ParentReference {
   uint16_t record = 0xffff;
   // Where it was made: an if-bound parent's child has to come there.
   uint16_t interface = 0;
+  VlanId vlan{};  // its child's, too
 };
 inline constexpr uint16_t kNoFamilyRecord = 0xffff;
 
@@ -144,6 +146,7 @@ struct ExpectationRecord {
   uint16_t filter = 0;
   Direction direction = Direction::kIn;  // of the parent
   uint16_t interface = 0;  // with kStateIfBound
+  VlanId vlan;
   uint8_t proto = 0;
   Address client;
   Address server;
@@ -252,11 +255,12 @@ class ExpectationTable {
   // One-shot: of two workers with such packets one gets it. The child counts as
   // alive from here on: give it to StateTable::Insert(), which says ChildGone()
   // if it cannot make it, or say so yourself.
-  bool Take(const PacketInfo& info, const JudgePoint& where, Tick now,
-            ExpectedChild* child);
+  bool Take(const PacketInfo& info, VlanId vlan, const JudgePoint& where,
+            Tick now, ExpectedChild* child);
 
   // Whether Take() would find one.
-  bool Expects(const PacketInfo& info, const JudgePoint& where, Tick now);
+  bool Expects(const PacketInfo& info, VlanId vlan, const JudgePoint& where,
+               Tick now);
 
   // The parent's own expectations are not needed any more.
   void Disarm(uint16_t record, StateId parent);

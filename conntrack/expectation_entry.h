@@ -35,6 +35,7 @@ class Spinlock {
 // counted.
 struct Target {
   std::array<uint8_t, 16> client{};
+  VlanId vlan{};
   uint16_t client_port = 0;  // network order, as all ports here
   uint16_t filter = 0;
   Family family = Family::kNone;
@@ -145,6 +146,7 @@ struct Use {
 // How many expectations one client has in one filter.
 struct Source {
   std::array<uint8_t, 16> address{};
+  VlanId vlan{};
   Family family = Family::kNone;
   uint16_t filter = 0;
   uint32_t count = 0;

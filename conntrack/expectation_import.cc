@@ -35,6 +35,7 @@ bool ExpectationTable::List(uint32_t* cursor, uint32_t budget, Tick now,
          .filter = family.filter,
          .direction = family.direction,
          .interface = e.interface,
+         .vlan = target.vlan,
          .proto = target.proto,
          .client = Address::FromBytes(target.family, target.client.data()),
          .server =
@@ -77,6 +78,7 @@ ExpectResult ExpectationTable::ReserveExpectation(
   }
   const internal::Target target = {
       .client = expected.client.bytes,
+      .vlan = expected.vlan,
       .client_port = Be16(expected.client_port).raw(),
       .filter = family->filter,
       .family = expected.client.family,
@@ -85,6 +87,7 @@ ExpectResult ExpectationTable::ReserveExpectation(
     if (impl_->entries[i].target == target) return ExpectResult::kRearmed;
   }
   const Impl::Owner owner = {.address = target.client,
+                             .vlan = target.vlan,
                              .family = target.family,
                              .filter = target.filter};
   const ExpectResult room = impl_->MakeRoom(owner, protocol::kUdp, false);

@@ -1,6 +1,6 @@
 // Who has how many of a filter's expectations, so that what is full gives way
 // fairly. A source is an IPv4 address or an IPv6 /64, whose addresses its
-// owner, or whoever forges them, can take at will. Two ways to flood a filter,
+// owner, or whoever forges them, can take at will, in one VLAN. Two ways to flood a filter,
 // and what gives way:
 // - From few sources: the one that has most loses its oldest to one that has no
 //   more than it. Who has most and asks for more gets nothing.
@@ -33,6 +33,7 @@ class ExpectationShares {
   // Whose an expectation is.
   struct Owner {
     std::array<uint8_t, 16> address{};
+    VlanId vlan{};
     Family family = Family::kNone;
     uint16_t filter = 0;
 
@@ -149,7 +150,8 @@ class ExpectationShares {
     const uint64_t digest =
         Mix(words[0] ^ secret_.words[0], words[1] ^ secret_.words[1]);
     const uint64_t rest = uint64_t{source.filter} << 16 |
-                          static_cast<uint64_t>(source.family);
+                          static_cast<uint64_t>(source.family) |
+                          static_cast<uint64_t>(source.vlan.value) << 32;
     return static_cast<uint32_t>(Mix(digest ^ rest, secret_.words[2]) &
                                  (heads_.size() - 1));
   }

@@ -83,17 +83,20 @@ struct ExpectationTable::Impl {
     return Slot(t.client, uint64_t{t.client_port} |
                               uint64_t{t.filter} << 16 |
                               static_cast<uint64_t>(t.family) << 32 |
-                              static_cast<uint64_t>(t.direction) << 40 |
-                              uint64_t{t.proto} << 48);
+                              static_cast<uint64_t>(t.direction) << 36 |
+                              static_cast<uint64_t>(HelperOf(t.proto)) << 38 |
+                              static_cast<uint64_t>(t.vlan.value) << 40);
   }
   uint32_t SourceSlot(const Owner& o) const {
     return Slot(o.address, uint64_t{o.filter} << 16 |
-                               static_cast<uint64_t>(o.family) << 32);
+                               static_cast<uint64_t>(o.family) << 32 |
+                               static_cast<uint64_t>(o.vlan.value) << 40);
   }
 
   uint32_t FindSource(const Owner& o) const {
     uint32_t i = source_heads[SourceSlot(o)];
     while (i != kNone && !(sources[i].address == o.address &&
+                           sources[i].vlan == o.vlan &&
                            sources[i].family == o.family &&
                            sources[i].filter == o.filter)) {
       i = sources[i].next;
@@ -106,6 +109,7 @@ struct ExpectationTable::Impl {
     free_source = sources[i].next;
     uint32_t& head = source_heads[SourceSlot(o)];
     sources[i] = {.address = o.address,
+                  .vlan = o.vlan,
                   .family = o.family,
                   .filter = o.filter,
                   .count = 0,
@@ -248,8 +252,10 @@ struct ExpectationTable::Impl {
         return ExpectResult::kChildLimit;
       }
     }
-    const Owner who = {
-        .address = flow.owner, .family = target.family, .filter = target.filter};
+    const Owner who = {.address = flow.owner,
+                       .vlan = target.vlan,
+                       .family = target.family,
+                       .filter = target.filter};
     const ExpectResult room = MakeRoom(who, target.proto, record == nullptr);
     if (room != ExpectResult::kArmed) {
       if (record != nullptr) FreeRecordIfUnused(parent.record);
@@ -289,6 +295,7 @@ struct ExpectationTable::Impl {
   }
   static Owner OwnerOf(const Expectation& e) {
     return {.address = e.owner,
+            .vlan = e.target.vlan,
             .family = e.target.family,
             .filter = e.target.filter};
   }

@@ -11,6 +11,11 @@
 // and the responder's port is the request's type, so that an echo reply maps
 // to the key of its request. Neighbour solicitations and advertisements are
 // between the querier and the target (packet/icmp.h).
+//
+// The VLAN belongs to the key and does not lie in it, for want of room: a bit of
+// the key says that there is one, and who compares keys compares its number
+// then (VlanId), which a state has elsewhere. So packets without a tag pay
+// nothing for it.
 #ifndef SLUICE_CONNTRACK_FLOW_KEY_H_
 #define SLUICE_CONNTRACK_FLOW_KEY_H_
 
@@ -20,6 +25,7 @@
 
 #include "packet/icmp.h"
 #include "packet/packet.h"
+#include "packet/vlan.h"
 
 namespace sluice {
 
@@ -42,6 +48,9 @@ struct JudgePoint {
   }
 };
 
+// In the family of the key of a packet in a VLAN.
+inline constexpr uint8_t kVlanFamily = 0x10;
+
 // Ports and addresses in network order.
 struct alignas(16) FlowKey4 {
   uint32_t end0 = 0;
@@ -49,11 +58,12 @@ struct alignas(16) FlowKey4 {
   uint16_t port0 = 0;
   uint16_t port1 = 0;
   uint8_t proto = 0;
-  // Family::kIpv4 in a key; in a hot line kIpv6 marks a state whose addresses
-  // are elsewhere, and 0 a slot that holds none.
+  // Family::kIpv4 in a key, and perhaps kVlanFamily; in a hot line kIpv6 marks a
+  // state whose addresses are elsewhere, and 0 a slot that holds none.
   uint8_t family = static_cast<uint8_t>(Family::kIpv4);
   uint16_t filter = 0;
 
+  bool has_vlan() const { return (family & kVlanFamily) != 0; }
   friend bool operator==(const FlowKey4&, const FlowKey4&) = default;
 };
 static_assert(sizeof(FlowKey4) == 16);
@@ -67,6 +77,7 @@ struct alignas(8) FlowKey6 {
   uint8_t family = static_cast<uint8_t>(Family::kIpv6);
   uint16_t filter = 0;
 
+  bool has_vlan() const { return (family & kVlanFamily) != 0; }
   friend bool operator==(const FlowKey6&, const FlowKey6&) = default;
 };
 static_assert(sizeof(FlowKey6) == 40);
@@ -98,14 +109,22 @@ inline uint64_t Mix(uint64_t a, uint64_t b) {
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
-inline uint64_t KeyTail(const FlowKey4& key) {
+template <typename Key>
+uint64_t KeyTail(const Key& key, VlanId vlan) {
   return static_cast<uint64_t>(key.proto) |
-         static_cast<uint64_t>(key.filter) << 16;
+         static_cast<uint64_t>(key.filter) << 16 |
+         static_cast<uint64_t>(vlan.value) << 32;
+}
+
+constexpr uint8_t KeyFamily(Family family, VlanId vlan) {
+  return static_cast<uint8_t>(static_cast<uint8_t>(family) |
+                              (vlan.IsSet() ? kVlanFamily : 0));
 }
 
 }  // namespace internal
 
-inline FlowHash Hash(const FlowKey4& key, const HashSecret& secret) {
+inline FlowHash Hash(const FlowKey4& key, const HashSecret& secret,
+                     VlanId vlan = {}) {
   const uint64_t a = static_cast<uint64_t>(key.end0) << 16 | key.port0;
   const uint64_t b = static_cast<uint64_t>(key.end1) << 16 | key.port1;
   const bool order = a > b;
@@ -113,11 +132,12 @@ inline FlowHash Hash(const FlowKey4& key, const HashSecret& secret) {
   const uint64_t high = order ? a : b;
   const uint64_t ends =
       internal::Mix(low ^ secret.words[0], high ^ secret.words[1]);
-  return {internal::Mix(ends ^ internal::KeyTail(key), secret.words[2]),
+  return {internal::Mix(ends ^ internal::KeyTail(key, vlan), secret.words[2]),
           order};
 }
 
-inline FlowHash Hash(const FlowKey6& key, const HashSecret& secret) {
+inline FlowHash Hash(const FlowKey6& key, const HashSecret& secret,
+                     VlanId vlan = {}) {
   // Each end is digested with its port before the two are added: a sum of
   // linear digests would let ports be traded between the ends.
   auto digest = [&secret](const std::array<uint8_t, 16>& address,
@@ -130,9 +150,9 @@ inline FlowHash Hash(const FlowKey6& key, const HashSecret& secret) {
   };
   const uint64_t a = digest(key.end0, key.port0);
   const uint64_t b = digest(key.end1, key.port1);
-  const uint64_t tail = static_cast<uint64_t>(key.proto) |
-                        static_cast<uint64_t>(key.filter) << 16;
-  return {internal::Mix((a + b) ^ tail, secret.words[0] | 1), a > b};
+  return {internal::Mix((a + b) ^ internal::KeyTail(key, vlan),
+                        secret.words[0] | 1),
+          a > b};
 }
 
 namespace internal {
@@ -155,9 +175,9 @@ inline KeyPorts PortsOf(const PacketInfo& info) {
 }  // namespace internal
 
 // The key of an IPv4 or IPv6 packet that is neither a fragment nor an ICMP
-// error. The caller knows the family.
+// error, and which is in this VLAN. The caller knows the family.
 inline FlowKey4 MakeKey4(const PacketInfo& info, Direction direction,
-                         uint16_t filter) {
+                         uint16_t filter, VlanId vlan = {}) {
   const internal::KeyPorts ports = internal::PortsOf(info);
   uint32_t source;
   uint32_t destination;
@@ -170,12 +190,14 @@ inline FlowKey4 MakeKey4(const PacketInfo& info, Direction direction,
   key.port0 = in ? ports.source : ports.destination;
   key.port1 = in ? ports.destination : ports.source;
   key.proto = info.proto;
+  key.family = internal::KeyFamily(Family::kIpv4, vlan);
   key.filter = filter;
   return key;
 }
 
 inline FlowKey6 MakeKey6(const PacketInfo& info, const rte_mbuf& mbuf,
-                         Direction direction, uint16_t filter) {
+                         Direction direction, uint16_t filter,
+                         VlanId vlan = {}) {
   const internal::KeyPorts ports = internal::PortsOf(info);
   const bool in = direction == Direction::kIn;
   FlowKey6 key;
@@ -190,6 +212,7 @@ inline FlowKey6 MakeKey6(const PacketInfo& info, const rte_mbuf& mbuf,
   key.port0 = in ? ports.source : ports.destination;
   key.port1 = in ? ports.destination : ports.source;
   key.proto = info.proto;
+  key.family = internal::KeyFamily(Family::kIpv6, vlan);
   key.filter = filter;
   return key;
 }

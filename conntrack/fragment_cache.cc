@@ -57,16 +57,7 @@ FragmentCache::Key FragmentCache::KeyOf(const rte_mbuf& mbuf,
   key.filter = place.filter;
   key.family = info.family;
   if (info.family == Family::kIpv4) key.proto = info.proto;
-  if (info.has(kVlanTagged)) {
-    // The two outermost numbers.
-    constexpr uint16_t kNumber = 0x0fff;
-    for (uint32_t at = sizeof(wire::Ethernet), tags = 0;
-         at < info.l3_offset && tags < 2; at += sizeof(wire::Vlan), ++tags) {
-      Be16 control;
-      CopyFromPacket(mbuf, at, &control, sizeof control);
-      key.tags = key.tags << 16 | (control.host() & kNumber) | 0x8000;
-    }
-  }
+  key.vlan = VlanOf(mbuf, info);
   return key;
 }
 
@@ -79,7 +70,7 @@ uint64_t FragmentCache::HashKey(const Key& key) const {
   words.proto = key.proto;
   words.filter = key.filter;
   return MixBits(Hash(words, secret_).value ^
-                 (uint64_t{key.tags} << 16 | key.port));
+                 (uint64_t{key.vlan.value} << 16 | key.port));
 }
 
 uint32_t FragmentCache::Find(const Key& key, uint32_t bucket) const {
@@ -244,6 +235,7 @@ FragmentResult FragmentCache::Add(rte_mbuf* mbuf, const PacketInfo& info,
   Key source_key{};
   source_key.source = key.source;
   source_key.family = key.family;
+  source_key.vlan = key.vlan;
   const uint32_t source =
       static_cast<uint32_t>(HashKey(source_key) >> 32) % kSources;
   if (!MakeRoom(mbuf->nb_segs, source, place.limit, index)) {

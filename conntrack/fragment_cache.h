@@ -21,11 +21,13 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "conntrack/flow_key.h"
 #include "packet/counter.h"
 #include "packet/packet.h"
+#include "packet/vlan.h"
 
 struct rte_mbuf;
 
@@ -51,6 +53,20 @@ struct FragmentStatistics {
   Counter expired;     // fragments dropped because the rest did not come
   Counter displaced;   // because there was no room for newer ones
   Counter overlapping;  // because of their offsets
+
+  struct Field {
+    std::string_view name;
+    Counter FragmentStatistics::*value;
+    bool gauge = false;
+  };
+  static constexpr std::array<Field, 5> Fields() {
+    using S = FragmentStatistics;
+    return {{{"held", &S::held, true},
+             {"reassembled", &S::datagrams},
+             {"expired", &S::expired},
+             {"displaced", &S::displaced},
+             {"overlapping", &S::overlapping}}};
+  }
 };
 
 class FragmentCache {
@@ -103,7 +119,7 @@ class FragmentCache {
     std::array<uint8_t, 16> source;
     std::array<uint8_t, 16> destination;
     uint32_t id;
-    uint32_t tags;  // VLAN numbers
+    VlanId vlan;
     uint16_t port;
     uint16_t filter;
     uint8_t proto;  // IPv4

@@ -63,7 +63,7 @@ std::atomic<uint32_t>& SourceNodes::BucketOf(const SourceKey& key) const {
   hashed.proto = static_cast<uint8_t>(static_cast<uint8_t>(key.use) << 2 |
                                       static_cast<uint8_t>(key.family));
   hashed.filter = key.filter;
-  return buckets_[Hash(hashed, secret_).value & bucket_mask_];
+  return buckets_[Hash(hashed, secret_, key.vlan).value & bucket_mask_];
 }
 
 SourceNodeIndex SourceNodes::Walk(uint32_t from, const SourceKey& key,

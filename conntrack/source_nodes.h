@@ -1,5 +1,5 @@
 // What is known of sources: pf's source nodes. A node stands for one address
-// and one rule (`source-track rule`), for one address and all rules that share
+// in one VLAN and one rule (`source-track rule`), for one address and all rules that share
 // (`source-track global`), or for one address and a pool (sticky-address).
 // States hold it; it lives for as long as one does and `src.track` after that.
 //
@@ -64,6 +64,7 @@ constexpr bool IsSource(SourceUse use) { return use <= SourceUse::kRoute; }
 
 struct SourceKey {
   std::array<uint8_t, 16> address{};
+  VlanId vlan{};
   uint32_t rule_slot = kNoRuleSlot;  // kNoRuleSlot: of all rules
   uint16_t filter = 0;
   Family family = Family::kNone;

@@ -119,6 +119,17 @@ enum MoreFlag : uint8_t {
 inline constexpr uint8_t kReservedFamily = 0x80;
 inline constexpr uint8_t kContestedFamily = 0x40;
 inline constexpr uint8_t kFamilyMask = 0x0f;
+// Of the key, without these marks.
+inline constexpr uint8_t kKeyFamilyMask = kFamilyMask | kVlanFamily;
+
+// Of StateHot::packets: the number is below, a number of the VLAN above. The
+// bytes, of which a packet has 20 at least, are handed over before there are
+// more packets than that.
+inline constexpr int kHotPacketBits = 20;
+inline constexpr uint32_t kHotPacketMask = (1u << kHotPacketBits) - 1;
+inline constexpr uint32_t kMaxHotBytes = (1u << 24) - 1;
+static_assert(kHotPacketBits + kVlanBits == 32);
+static_assert(kMaxHotBytes / 20 < kHotPacketMask);
 
 // What every packet of a flow reads or writes, one line. An IPv6 state keeps
 // its addresses in StateExtra; here `key` then holds ports, protocol, filter
@@ -126,8 +137,10 @@ inline constexpr uint8_t kFamilyMask = 0x0f;
 struct alignas(64) StateHot {
   FlowKey4 key;
   Tick last_seen;  // in a free slot: the next free slot
-  std::array<uint32_t, 2> packets;  // by Peer; what is not yet in StateCold
-  std::array<uint32_t, 2> bytes;    // IP bytes
+  // By Peer, what is not yet in StateCold. Of the packets in the low bits:
+  // above them is the VLAN, whose outer number is in the first.
+  std::array<uint32_t, 2> packets;
+  std::array<uint32_t, 2> bytes;  // IP bytes
   std::array<SequenceWindow, 2> window;  // TCP, by Peer
   std::array<uint16_t, 2> max_window;    // TCP, unscaled
   std::array<uint8_t, 2> phase;  // TcpPhase or DatagramPhase
@@ -140,7 +153,21 @@ struct alignas(64) StateHot {
   Direction direction() const {
     return (flags & kEntryOut) != 0 ? Direction::kOut : Direction::kIn;
   }
-  Family family() const { return static_cast<Family>(key.family); }
+  Family family() const {
+    return static_cast<Family>(key.family & kFamilyMask);
+  }
+  VlanId vlan() const {
+    return {packets[0] >> kHotPacketBits |
+            packets[1] >> kHotPacketBits << kVlanBits};
+  }
+  // Before anything is counted.
+  void SetVlan(VlanId vlan) {
+    packets = {uint32_t{vlan.outer()} << kHotPacketBits,
+               uint32_t{vlan.inner()} << kHotPacketBits};
+  }
+  uint32_t packet_count(size_t peer) const {
+    return packets[peer] & kHotPacketMask;
+  }
   bool in_use() const { return (flags & kEntryInUse) != 0; }
   uint32_t match_count() const { return more & kMatchCountMask; }
   bool has_side() const { return (more & kMoreSide) != 0; }
@@ -243,6 +270,7 @@ struct StateRecord {
   Direction direction = Direction::kIn;
   uint16_t filter = 0;
   uint16_t interface = 0;
+  VlanId vlan;
   uint16_t flags = 0;  // StateFlag and EntryFlag bits
   // By Peer. For ICMP the originator's port is the query's identifier and the
   // responder's the request's type.

@@ -101,6 +101,7 @@ StateRecord StateTable::Record(StateIndex state, Tick now) const {
   record.direction = hot.direction();
   record.filter = hot.key.filter;
   record.interface = cold.interface;
+  record.vlan = hot.vlan();
   record.flags = hot.flags;
   std::array<Address, 2> ends;
   if (record.family == Family::kIpv4) {
@@ -156,7 +157,7 @@ StateRecord StateTable::Record(StateIndex state, Tick now) const {
     }
   }
   for (int i = 0; i < 2; ++i) {
-    record.packets[i] = hot.packets[i];
+    record.packets[i] = hot.packet_count(static_cast<size_t>(i));
     record.bytes[i] = hot.bytes[i];
     if ((hot.flags & kEntryFolded) != 0) {
       record.packets[i] += extra.folded_packets[i];

@@ -54,7 +54,8 @@ TrafficDelta StateEntries::TakeCounters(StateIndex state) {
   }
   TrafficDelta delta;
   for (size_t peer = 0; peer < 2; ++peer) {
-    const uint32_t packets = std::exchange(hot.packets[peer], 0);
+    const uint32_t packets = hot.packet_count(peer);
+    hot.packets[peer] -= packets;
     const uint32_t bytes = std::exchange(hot.bytes[peer], 0);
     extra.folded_packets[peer] += packets;
     cold.folded_bytes[peer] += bytes;
@@ -91,6 +92,7 @@ ParentReference StateEntries::ReferenceTo(StateIndex state) const {
   parent.filter = hot.key.filter;
   parent.direction = hot.direction();
   parent.interface = cold.interface;
+  parent.vlan = hot.vlan();
   parent.has_parent = cold.parent_id != 0;
   if (!parent.has_parent) parent.record = cold.family_record;
   return parent;

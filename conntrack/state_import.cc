@@ -37,6 +37,7 @@ void SetPorts(const StateRecord& record, Key* key) {
 FlowKey4 Key4(const StateRecord& record) {
   const int first = record.direction == Direction::kIn ? 0 : 1;
   FlowKey4 key;
+  key.family = internal::KeyFamily(Family::kIpv4, record.vlan);
   key.end0 = RawV4(record.address[first]);
   key.end1 = RawV4(record.address[first ^ 1]);
   SetPorts(record, &key);
@@ -46,6 +47,7 @@ FlowKey4 Key4(const StateRecord& record) {
 FlowKey6 Key6(const StateRecord& record) {
   const int first = record.direction == Direction::kIn ? 0 : 1;
   FlowKey6 key;
+  key.family = internal::KeyFamily(Family::kIpv6, record.vlan);
   key.end0 = record.address[first].bytes;
   key.end1 = record.address[first ^ 1].bytes;
   SetPorts(record, &key);
@@ -67,8 +69,9 @@ bool IsAhead(const StateHot& live, const StateRecord& record, int peer) {
 
 FlowHash StateIntake::HashOf(const StateRecord& record) const {
   const HashSecret& secret = table_.options_.secret;
-  return record.family == Family::kIpv4 ? Hash(Key4(record), secret)
-                                        : Hash(Key6(record), secret);
+  return record.family == Family::kIpv4
+             ? Hash(Key4(record), secret, record.vlan)
+             : Hash(Key6(record), secret, record.vlan);
 }
 
 StateIntake::StateIntake(StateTable* table)
@@ -109,9 +112,10 @@ void StateIntake::Write(const StateRecord& record, StateIndex state) {
   } else {
     extra.key = Key6(record);
     SetPorts(record, &hot.key);
-    hot.key.family = static_cast<uint8_t>(Family::kIpv6);
+    hot.key.family = extra.key.family;
   }
   hot.key.family |= kReservedFamily;
+  hot.SetVlan(record.vlan);
   // Not in use: no listing and no sweep sees it.
   hot.flags = static_cast<uint16_t>(
       kEntryFolded | (values.flags & kTemplateFlags) |
@@ -286,8 +290,9 @@ StateIndex StateIntake::FindLive(const StateRecord& record) const {
     const bool both_bound =
         record.values.has(kStateIfBound) &&
         (entries_.hot(candidate).flags & kStateIfBound) != 0;
-    return !both_bound ||
-           entries_.cold(candidate).interface == record.interface;
+    return entries_.hot(candidate).vlan() == record.vlan &&
+           (!both_bound ||
+            entries_.cold(candidate).interface == record.interface);
   };
   if (record.family == Family::kIpv4) {
     const FlowKey4 key = Key4(record);
@@ -302,8 +307,8 @@ StateIndex StateIntake::FindLive(const StateRecord& record) const {
   return index.Find(index.BucketOf(hash), FlowIndex::TagOf(hash),
                     [&](uint32_t candidate) {
                       return candidate < kSecondKeyEntry &&
-                             entries_.hot(candidate).family() ==
-                                 Family::kIpv6 &&
+                             entries_.hot(candidate).key.family ==
+                                 key.family &&
                              entries_.extra(candidate).key == key &&
                              meets(candidate);
                     });
@@ -360,7 +365,7 @@ void StateIntake::TieFamily(const ImportedState& imported, Tick now) {
 void StateIntake::Publish(StateIndex state, Tick now) {
   StateHot& hot = entries_.hot(state);
   StateCold& cold = entries_.cold(state);
-  hot.key.family &= kFamilyMask;
+  hot.key.family &= kKeyFamilyMask;
   hot.flags |= kEntryInUse;
   if (entries_.IsScrubbed(state)) {
     for (TcpScrubPeer& peer : entries_.scrub(state).peers) {

@@ -27,7 +27,7 @@ LimitCounter CounterOf(SourceRefusal refusal) {
 Address StateTable::OriginatorOf(StateIndex state) const {
   const StateHot& hot = entries_.hot(state);
   const bool in = hot.direction() == Direction::kIn;
-  if ((hot.key.family & kFamilyMask) == static_cast<uint8_t>(Family::kIpv4)) {
+  if (hot.family() == Family::kIpv4) {
     return Address::FromBytes(Family::kIpv4,
                               in ? &hot.key.end0 : &hot.key.end1);
   }
@@ -61,6 +61,7 @@ bool StateTable::TrackSource(StateIndex state, Tick now, bool enforce) {
   SourceKey key;
   key.address = source.bytes;
   key.family = source.family;
+  key.vlan = entries_.hot(state).vlan();
   key.filter = number;
   SourceOwner owner = {.budget = filters_[number].sources};
   if (tracking.by_rule) {

@@ -36,9 +36,7 @@ void TrackDatagram(uint32_t from, Timeout single, Timeout multiple,
 inline void StateTable::Count(StateHot* hot, StateIndex state, uint32_t peer,
                               uint32_t bytes) {
   const uint32_t sum = hot->bytes[peer] + bytes;
-  if (sum < bytes || hot->packets[peer] == 0xffffffff) [[unlikely]] {
-    Fold(state);
-  }
+  if (sum > kMaxHotBytes) [[unlikely]] Fold(state);
   hot->bytes[peer] += bytes;
   ++hot->packets[peer];
 }
@@ -231,7 +229,8 @@ IcmpErrorResult StateTable::LookupIcmpError(const PacketInfo& info,
   // The quoted packet went the other way, and an answer to it would come as
   // the error does: on the same side of a translation.
   const JudgePoint quoted = where.Reversed();
-  const StateIndex state = FindQuoted(inner, mbuf, where);
+  const StateIndex state =
+      FindQuoted(inner, mbuf, VlanOf(mbuf, info), where);
   if (state == kNoState) return result;
 
   StateHot& hot = entries_.hot(state);

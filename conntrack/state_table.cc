@@ -123,26 +123,28 @@ void StateTable::SetFilter(uint16_t filter, StateBudget* budget,
 }
 
 inline bool StateTable::IsWanted(uint32_t entry, const FlowKey4& key,
-                                 const JudgePoint& where) const {
+                                 VlanId vlan, const JudgePoint& where) const {
   const StateIndex state = StateOf(entry);
   if (entry == state) {
-    return SameKey(entries_.hot(state).key, key) && !NotMeant(state, where);
+    return SameKey(entries_.hot(state).key, key) &&
+           IsInVlan(state, key, vlan) && !NotMeant(state, where);
   }
   return entries_.hot(state).second_family() == Family::kIpv4 &&
          SameKey(entries_.extra(state).SecondKey4(), key) &&
-         MeansSecond(state, where);
+         IsInVlan(state, key, vlan) && MeansSecond(state, where);
 }
 
 inline bool StateTable::IsWanted(uint32_t entry, const FlowKey6& key,
-                                 const JudgePoint& where) const {
+                                 VlanId vlan, const JudgePoint& where) const {
   const StateIndex state = StateOf(entry);
   if (entry == state) {
-    return entries_.hot(state).family() == Family::kIpv6 &&
-           SameKey(entries_.extra(state).key, key) && !NotMeant(state, where);
+    return entries_.hot(state).key.family == key.family &&
+           SameKey(entries_.extra(state).key, key) &&
+           IsInVlan(state, key, vlan) && !NotMeant(state, where);
   }
   return entries_.hot(state).second_family() == Family::kIpv6 &&
          SameKey(entries_.extra(state).second_key, key) &&
-         MeansSecond(state, where);
+         IsInVlan(state, key, vlan) && MeansSecond(state, where);
 }
 
 template <Direction kDirection>
@@ -160,6 +162,7 @@ void StateTable::LookupToward(const PacketBurst& burst,
   std::array<FlowKey6, kMaxBurst> keys6;
   std::array<Wanted, kMaxBurst> wanted4;
   std::array<Wanted, kMaxBurst> wanted6;
+  std::array<VlanId, kMaxBurst> vlans;  // by packet
   uint32_t count4 = 0;
   uint32_t count6 = 0;
 
@@ -167,20 +170,22 @@ void StateTable::LookupToward(const PacketBurst& burst,
   for (const uint8_t i : indices) {
     const PacketInfo& info = burst.infos[i];
     states[i] = kNoState;
-    if ((info.flags & kNotLookedUp) != 0 ||
-        (IsNeighborAdvertisement(info) && !where.pairs_neighbors)) {
-      continue;
+    VlanId vlan;
+    if ((info.flags & (kNotLookedUp | kVlanTagged)) != 0) {
+      if ((info.flags & kNotLookedUp) != 0) continue;
+      vlans[i] = vlan = VlanOf(*burst.mbufs[i], info);
     }
+    if (IsNeighborAdvertisement(info) && !where.pairs_neighbors) continue;
     FlowHash hash;
     Wanted* wanted;
     if (info.family == Family::kIpv4) {
-      keys4[count4] = MakeKey4(info, kDirection, where.filter);
-      hash = Hash(keys4[count4], options_.secret);
+      keys4[count4] = MakeKey4(info, kDirection, where.filter, vlan);
+      hash = Hash(keys4[count4], options_.secret, vlan);
       wanted = &wanted4[count4++];
     } else {
       keys6[count6] =
-          MakeKey6(info, *burst.mbufs[i], kDirection, where.filter);
-      hash = Hash(keys6[count6], options_.secret);
+          MakeKey6(info, *burst.mbufs[i], kDirection, where.filter, vlan);
+      hash = Hash(keys6[count6], options_.secret, vlan);
       wanted = &wanted6[count6++];
     }
     wanted->bucket = index_.BucketOf(hash);
@@ -223,6 +228,7 @@ void StateTable::LookupToward(const PacketBurst& burst,
     const FlowKey4& key = keys4[n];
     if (w.candidate < kSecondKeyEntry &&
         SameKey(entries_.hot(w.candidate).key, key) &&
+        IsInVlan(w.candidate, key, vlans[w.packet]) &&
         !NotMeant(w.candidate, where)) [[likely]] {
       states[w.packet] = w.candidate;
       if (entries_.hot(w.candidate).translated()) {
@@ -231,25 +237,26 @@ void StateTable::LookupToward(const PacketBurst& burst,
     } else if (w.candidate != kNoState || w.bucket->next != 0) {
       states[w.packet] =
           StateOf(index_.Find(w.bucket, w.tag, [&](uint32_t entry) {
-            return IsWanted(entry, key, where);
+            return IsWanted(entry, key, vlans[w.packet], where);
           }));
     }
   }
   for (uint32_t n = 0; n < count6; ++n) {
     const Wanted& w = wanted6[n];
     const FlowKey6& key = keys6[n];
-    if (w.candidate != kNoState && IsWanted(w.candidate, key, where))
-        [[likely]] {
+    if (w.candidate != kNoState &&
+        IsWanted(w.candidate, key, vlans[w.packet], where)) [[likely]] {
       states[w.packet] = StateOf(w.candidate);
     } else if (w.candidate != kNoState || w.bucket->next != 0) {
       states[w.packet] =
           StateOf(index_.Find(w.bucket, w.tag, [&](uint32_t entry) {
-            return IsWanted(entry, key, where);
+            return IsWanted(entry, key, vlans[w.packet], where);
           }));
     }
     if (states[w.packet] == kNoState &&
         burst.infos[w.packet].proto == protocol::kIcmp6) [[unlikely]] {
-      states[w.packet] = FindAskedOfAll(burst.infos[w.packet], key, where);
+      states[w.packet] = FindAskedOfAll(burst.infos[w.packet], key,
+                                        vlans[w.packet], where);
     }
   }
 }
@@ -266,30 +273,31 @@ void StateTable::Lookup(const PacketBurst& burst,
   }
 }
 
-StateIndex StateTable::Find4(const FlowKey4& key,
+StateIndex StateTable::Find4(const FlowKey4& key, VlanId vlan,
                              const JudgePoint& where) const {
-  const FlowHash hash = Hash(key, options_.secret);
+  const FlowHash hash = Hash(key, options_.secret, vlan);
   return StateOf(index_.Find(
       index_.BucketOf(hash), FlowIndex::TagOf(hash),
-      [&](uint32_t entry) { return IsWanted(entry, key, where); }));
+      [&](uint32_t entry) { return IsWanted(entry, key, vlan, where); }));
 }
 
-StateIndex StateTable::Find6(const FlowKey6& key,
+StateIndex StateTable::Find6(const FlowKey6& key, VlanId vlan,
                              const JudgePoint& where) const {
-  const FlowHash hash = Hash(key, options_.secret);
+  const FlowHash hash = Hash(key, options_.secret, vlan);
   return StateOf(index_.Find(
       index_.BucketOf(hash), FlowIndex::TagOf(hash),
-      [&](uint32_t entry) { return IsWanted(entry, key, where); }));
+      [&](uint32_t entry) { return IsWanted(entry, key, vlan, where); }));
 }
 
 StateIndex StateTable::FindAskedOfAll(const PacketInfo& info, FlowKey6 key,
+                                      VlanId vlan,
                                       const JudgePoint& where) const {
   if (!MapIcmp(Family::kIpv6, info.icmp_type).reply ||
       IsNeighborAdvertisement(info)) {
     return kNoState;
   }
   (where.direction == Direction::kIn ? key.end0 : key.end1) = kAllNodes;
-  return Find6(key, where);
+  return Find6(key, vlan, where);
 }
 
 StateIndex StateTable::Find(const PacketInfo& info, const rte_mbuf& mbuf,
@@ -298,18 +306,21 @@ StateIndex StateTable::Find(const PacketInfo& info, const rte_mbuf& mbuf,
       (IsNeighborAdvertisement(info) && !where.pairs_neighbors)) {
     return kNoState;
   }
+  const VlanId vlan = VlanOf(mbuf, info);
   if (info.family == Family::kIpv4) {
-    return Find4(MakeKey4(info, where.direction, where.filter), where);
+    return Find4(MakeKey4(info, where.direction, where.filter, vlan), vlan,
+                 where);
   }
-  const FlowKey6 key = MakeKey6(info, mbuf, where.direction, where.filter);
-  const StateIndex state = Find6(key, where);
+  const FlowKey6 key =
+      MakeKey6(info, mbuf, where.direction, where.filter, vlan);
+  const StateIndex state = Find6(key, vlan, where);
   return state != kNoState || info.proto != protocol::kIcmp6
              ? state
-             : FindAskedOfAll(info, key, where);
+             : FindAskedOfAll(info, key, vlan, where);
 }
 
 StateIndex StateTable::FindQuoted(const PacketInfo& inner,
-                                  const rte_mbuf& mbuf,
+                                  const rte_mbuf& mbuf, VlanId vlan,
                                   const JudgePoint& where) const {
   if ((inner.flags & kNotLookedUp) != 0 ||
       (IsNeighborAdvertisement(inner) && !where.pairs_neighbors)) {
@@ -317,19 +328,20 @@ StateIndex StateTable::FindQuoted(const PacketInfo& inner,
   }
   const Direction went = Opposite(where.direction);
   if (inner.family == Family::kIpv4) {
-    return Find4(MakeKey4(inner, went, where.filter), where);
+    return Find4(MakeKey4(inner, went, where.filter, vlan), vlan, where);
   }
-  const FlowKey6 key = MakeKey6(inner, mbuf, went, where.filter);
-  const StateIndex state = Find6(key, where);
+  const FlowKey6 key = MakeKey6(inner, mbuf, went, where.filter, vlan);
+  const StateIndex state = Find6(key, vlan, where);
   return state != kNoState || inner.proto != protocol::kIcmp6
              ? state
-             : FindAskedOfAll(inner, key, where.Reversed());
+             : FindAskedOfAll(inner, key, vlan, where.Reversed());
 }
 
 FlowHash StateTable::HashOf(StateIndex state) const {
-  return entries_.hot(state).family() == Family::kIpv4
-             ? Hash(entries_.hot(state).key, options_.secret)
-             : Hash(entries_.extra(state).key, options_.secret);
+  const StateHot& hot = entries_.hot(state);
+  return hot.family() == Family::kIpv4
+             ? Hash(hot.key, options_.secret, hot.vlan())
+             : Hash(entries_.extra(state).key, options_.secret, hot.vlan());
 }
 
 StateId StateTable::NextId(StateId above) {
@@ -389,22 +401,26 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   cold = StateCold{};
   now_ = now;
   const bool v4 = info.family == Family::kIpv4;
+  const VlanId vlan = VlanOf(mbuf, info);
+  hot.SetVlan(vlan);
   bool taken;
   if (v4) {
-    hot.key = MakeKey4(info, where.direction, where.filter);
-    taken = Find4(hot.key, where) != kNoState ||
+    hot.key = MakeKey4(info, where.direction, where.filter, vlan);
+    taken = Find4(hot.key, vlan, where) != kNoState ||
             (second_keys_ != 0 &&
-             Find4(hot.key, where.Reversed()) != kNoState);
+             Find4(hot.key, vlan, where.Reversed()) != kNoState);
   } else {
-    const FlowKey6 key = MakeKey6(info, mbuf, where.direction, where.filter);
+    const FlowKey6 key =
+        MakeKey6(info, mbuf, where.direction, where.filter, vlan);
     entries_.extra(state).key = key;
     hot.key = {.port0 = key.port0,
                .port1 = key.port1,
                .proto = key.proto,
                .family = key.family,
                .filter = key.filter};
-    taken = Find6(key, where) != kNoState ||
-            (second_keys_ != 0 && Find6(key, where.Reversed()) != kNoState);
+    taken = Find6(key, vlan, where) != kNoState ||
+            (second_keys_ != 0 &&
+             Find6(key, vlan, where.Reversed()) != kNoState);
   }
   if (taken || !index_.Insert(HashOf(state), state)) {
     give_back();
@@ -462,7 +478,7 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   if (limited) [[unlikely]] HoldLimits(state, limits);
   if (holds != nullptr && holds->any) [[unlikely]] HoldPools(state, holds);
   hot.last_seen = now;
-  hot.packets[0] = 1;
+  ++hot.packets[0];
   hot.bytes[0] = info.ip_length;
   hot.timeout = FirstTimeout(info.proto);
   if (info.proto == protocol::kTcp) {
@@ -546,17 +562,18 @@ bool StateTable::Contest(StateIndex state, const FlowHash& hash) {
   const StateHot& hot = entries_.hot(state);
   const auto plain = [](const StateHot& entry) {
     FlowKey4 key = entry.key;
-    key.family &= kFamilyMask;
+    key.family &= kKeyFamilyMask;
     return key;
   };
   const FlowKey4 key = plain(hot);
-  const bool v6 = key.family == static_cast<uint8_t>(Family::kIpv6);
+  const bool v6 = hot.family() == Family::kIpv6;
   bool others = false;
   index_.Find(index_.BucketOf(hash), FlowIndex::TagOf(hash),
               [&](StateIndex candidate) {
                 if ((candidate & kSecondKeyEntry) != 0) return false;
                 StateHot& other = entries_.hot(candidate);
                 if (candidate == state || !(plain(other) == key) ||
+                    !(other.vlan() == hot.vlan()) ||
                     (v6 && !(entries_.extra(candidate).key ==
                              entries_.extra(state).key))) {
                   return false;

@@ -335,14 +335,16 @@ class StateTable {
   void LookupToward(const PacketBurst& burst,
                     std::span<const uint8_t> indices, const JudgePoint& where,
                     std::span<StateIndex> states);
-  StateIndex Find4(const FlowKey4& key, const JudgePoint& where) const;
-  StateIndex Find6(const FlowKey6& key, const JudgePoint& where) const;
+  StateIndex Find4(const FlowKey4& key, VlanId vlan,
+                   const JudgePoint& where) const;
+  StateIndex Find6(const FlowKey6& key, VlanId vlan,
+                   const JudgePoint& where) const;
   // Of a packet that an error quotes which is judged here.
   StateIndex FindQuoted(const PacketInfo& inner, const rte_mbuf& mbuf,
-                        const JudgePoint& where) const;
+                        VlanId vlan, const JudgePoint& where) const;
   // Of an ICMPv6 answer with this key: the state of a question to all nodes.
   StateIndex FindAskedOfAll(const PacketInfo& info, FlowKey6 key,
-                            const JudgePoint& where) const;
+                            VlanId vlan, const JudgePoint& where) const;
   // Whether a state that has the key is not meant all the same: it is bound to
   // another interface, or translated, and the key is that of the other side.
   bool NotMeant(StateIndex state, const JudgePoint& where) const {
@@ -358,10 +360,15 @@ class StateTable {
            ((hot.flags & kStateIfBound) == 0 ||
             entries_.cold(state).interface == where.interface);
   }
+  // Whether a state that has the key is in its VLAN, too.
+  template <typename Key>
+  bool IsInVlan(StateIndex state, const Key& key, VlanId vlan) const {
+    return !key.has_vlan() || entries_.hot(state).vlan() == vlan;
+  }
   // Whether the index's entry is that of the state that `key` is looked for.
-  bool IsWanted(uint32_t entry, const FlowKey4& key,
+  bool IsWanted(uint32_t entry, const FlowKey4& key, VlanId vlan,
                 const JudgePoint& where) const;
-  bool IsWanted(uint32_t entry, const FlowKey6& key,
+  bool IsWanted(uint32_t entry, const FlowKey6& key, VlanId vlan,
                 const JudgePoint& where) const;
   FlowHash HashOf(StateIndex state) const;
   FlowHash HashOfSecond(StateIndex state) const;

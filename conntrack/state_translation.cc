@@ -38,25 +38,27 @@ StateEnds PeersOf(const FlowKey6& key, Direction direction) {
 bool StateTable::IsFree(const PacketInfo& translated, const rte_mbuf& mbuf,
                         const JudgePoint& where) const {
   if (translations_ == nullptr) return false;
+  const VlanId vlan = VlanOf(mbuf, translated);
   // Both ways: a flow that is not translated has its key in both.
   if (translated.family == Family::kIpv4) {
     const FlowKey4 key =
-        MakeKey4(translated, where.direction, where.filter);
-    return Find4(key, where.Reversed()) == kNoState &&
-           Find4(key, where) == kNoState &&
-           translations_->IsFree(translations_->FlowOf(key));
+        MakeKey4(translated, where.direction, where.filter, vlan);
+    return Find4(key, vlan, where.Reversed()) == kNoState &&
+           Find4(key, vlan, where) == kNoState &&
+           translations_->IsFree(translations_->FlowOf(key, vlan));
   }
   const FlowKey6 key =
-      MakeKey6(translated, mbuf, where.direction, where.filter);
-  return Find6(key, where.Reversed()) == kNoState &&
-         Find6(key, where) == kNoState &&
-         translations_->IsFree(translations_->FlowOf(key));
+      MakeKey6(translated, mbuf, where.direction, where.filter, vlan);
+  return Find6(key, vlan, where.Reversed()) == kNoState &&
+         Find6(key, vlan, where) == kNoState &&
+         translations_->IsFree(translations_->FlowOf(key, vlan));
 }
 
 FlowHash StateTable::HashOfSecond(StateIndex state) const {
+  const VlanId vlan = entries_.hot(state).vlan();
   return entries_.hot(state).second_family() == Family::kIpv4
-             ? Hash(entries_.extra(state).SecondKey4(), options_.secret)
-             : Hash(entries_.extra(state).second_key, options_.secret);
+             ? Hash(entries_.extra(state).SecondKey4(), options_.secret, vlan)
+             : Hash(entries_.extra(state).second_key, options_.secret, vlan);
 }
 
 bool StateTable::AddSecondKey(StateIndex state, const PacketInfo& translated,
@@ -65,12 +67,12 @@ bool StateTable::AddSecondKey(StateIndex state, const PacketInfo& translated,
   StateExtra& extra = entries_.extra(state);
   if (translated.family == Family::kIpv4) {
     const FlowKey4 key =
-        MakeKey4(translated, where.direction, where.filter);
+        MakeKey4(translated, where.direction, where.filter, hot.vlan());
     if (hot.family() == Family::kIpv4 && key == hot.key) return true;
     extra.SetSecondKey4(key);
   } else {
     const FlowKey6 key =
-        MakeKey6(translated, mbuf, where.direction, where.filter);
+        MakeKey6(translated, mbuf, where.direction, where.filter, hot.vlan());
     if (hot.family() == Family::kIpv6 && key == extra.key) return true;
     extra.second_key = key;
   }
@@ -82,18 +84,19 @@ bool StateTable::PlaceSecondKey(StateIndex state, const PacketInfo& translated,
   if (translations_ == nullptr) return false;
   StateHot& hot = entries_.hot(state);
   const StateExtra& extra = entries_.extra(state);
+  const VlanId vlan = hot.vlan();
   TranslatedFlow flow;
   bool taken;
   if (translated.family == Family::kIpv4) {
     const FlowKey4 key = extra.SecondKey4();
-    flow = translations_->FlowOf(key);
-    taken = Find4(key, where.Reversed()) != kNoState ||
-            Find4(key, where) != kNoState;
+    flow = translations_->FlowOf(key, vlan);
+    taken = Find4(key, vlan, where.Reversed()) != kNoState ||
+            Find4(key, vlan, where) != kNoState;
   } else {
     const FlowKey6& key = extra.second_key;
-    flow = translations_->FlowOf(key);
-    taken = Find6(key, where.Reversed()) != kNoState ||
-            Find6(key, where) != kNoState;
+    flow = translations_->FlowOf(key, vlan);
+    taken = Find6(key, vlan, where.Reversed()) != kNoState ||
+            Find6(key, vlan, where) != kNoState;
   }
   if (taken || !translations_->Take(
                    flow, options_.worker,
@@ -117,8 +120,8 @@ void StateTable::RemoveSecondKey(StateIndex state) {
   index_.Remove(HashOfSecond(state), state | kSecondKeyEntry);
   translations_->GiveBack(
       hot.second_family() == Family::kIpv4
-          ? translations_->FlowOf(extra.SecondKey4())
-          : translations_->FlowOf(extra.second_key));
+          ? translations_->FlowOf(extra.SecondKey4(), hot.vlan())
+          : translations_->FlowOf(extra.second_key, hot.vlan()));
   hot.more &= static_cast<uint8_t>(~kMoreSecond);
   --second_keys_;
 }

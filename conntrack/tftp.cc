@@ -138,14 +138,14 @@ HelperVerdict FollowChild(StateTable& table, StateIndex state,
   auto progress = std::bit_cast<TftpProgress>(hot.window);
   if (progress.has(TftpProgress::kFinished)) {
     if (from_server && Begins(progress, header) &&
-        expectations.Expects(info, where, now)) {
+        expectations.Expects(info, hot.vlan(), where, now)) {
       return HelperVerdict::kReuse;
     }
     table.SetLastSeen(state, progress.finished);
     return HelperVerdict::kPass;
   }
   const bool first = (hot.flags & kEntryFolded) == 0 &&
-                     hot.packets[0] + hot.packets[1] == 1;
+                     hot.packet_count(0) + hot.packet_count(1) == 1;
   if (first) progress.block_size = kBlockSize;
 
   uint16_t granted = 0;

@@ -28,7 +28,7 @@
 
 namespace sluice {
 
-// A flow, whichever way its packet goes.
+// A flow in its VLAN, whichever way its packet goes.
 struct TranslatedFlow {
   uint64_t value = 0;
 
@@ -47,18 +47,19 @@ class TranslationDirectory {
   // Room for `flows`. Memory is taken as it is used. Errors: no memory.
   absl::Status Build(uint32_t flows);
 
-  TranslatedFlow FlowOf(const FlowKey4& key) const {
-    return {Hash(key, secret_).value};
+  TranslatedFlow FlowOf(const FlowKey4& key, VlanId vlan) const {
+    return {Hash(key, secret_, vlan).value};
   }
-  TranslatedFlow FlowOf(const FlowKey6& key) const {
-    return {Hash(key, secret_).value};
+  TranslatedFlow FlowOf(const FlowKey6& key, VlanId vlan) const {
+    return {Hash(key, secret_, vlan).value};
   }
-  // Of a packet that is no fragment and no ICMP error.
+  // Of a packet that is no fragment and no ICMP error, or is quoted by one that
+  // came in that VLAN.
   TranslatedFlow FlowOf(const PacketInfo& info, const rte_mbuf& mbuf,
-                        uint16_t filter) const {
+                        uint16_t filter, VlanId vlan) const {
     return info.family == Family::kIpv4
-               ? FlowOf(MakeKey4(info, Direction::kIn, filter))
-               : FlowOf(MakeKey6(info, mbuf, Direction::kIn, filter));
+               ? FlowOf(MakeKey4(info, Direction::kIn, filter), vlan)
+               : FlowOf(MakeKey6(info, mbuf, Direction::kIn, filter), vlan);
   }
 
   // Takes the flow for `worker`. `stray`: its packets would not come to that

@@ -22,8 +22,8 @@ constexpr uint16_t kDefaultMss = 536;
 constexpr uint16_t kLeastMss = 64;
 // More are not looked at: an answer costs no more than its question.
 constexpr int kMaxChunks = 16;
-// Ethernet and two VLAN tags.
-constexpr uint32_t kMaxLinkLayerLength = 22;
+constexpr uint32_t kMaxLinkLayerLength =
+    sizeof(wire::Ethernet) + kMaxVlanTags * sizeof(wire::Vlan);
 
 uint32_t IpHeaderLength(Family family) {
   return family == Family::kIpv6 ? sizeof(wire::Ipv6) : sizeof(wire::Ipv4);

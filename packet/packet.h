@@ -22,6 +22,9 @@ namespace sluice {
 
 inline constexpr uint32_t kMaxBurst = 32;
 
+// Providers stack two; more than these no device makes.
+inline constexpr uint32_t kMaxVlanTags = 8;
+
 // Milliseconds of a monotonic clock that the caller owns. It wraps after 49
 // days: compare by signed difference only.
 using Tick = uint32_t;
@@ -128,7 +131,7 @@ struct alignas(64) PacketInfo {
   uint16_t ip_length;     // whole IP packet, bytes
   uint16_t flags;         // PacketFlag bits
 
-  uint8_t l3_offset;      // of the IP header: 14, 18, 22
+  uint8_t l3_offset;      // of the IP header: 14, and 4 for each VLAN tag
   uint8_t l4_header_length;  // of the transport header, options included
   Family family;
   uint8_t proto;          // first upper-layer protocol after extensions

@@ -32,8 +32,6 @@ bool IsIcmpError(Family family, uint8_t type) {
   return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
 }
 
-// Providers stack two; more than these no device makes.
-constexpr int kMaxVlanTags = 8;
 constexpr uint32_t kIpv6NextHeader = offsetof(wire::Ipv6, next_header);
 constexpr std::array<uint8_t, 4> kAllHosts = {224, 0, 0, 1};
 
@@ -81,7 +79,7 @@ class Walk {
     if (!Read(0, &ethernet)) return Drop(info_, DropReason::kShort);
     uint32_t offset = sizeof ethernet;
     uint16_t type = ethernet.type.host();
-    for (int tags = 0;
+    for (uint32_t tags = 0;
          type == wire::ethertype::kVlan || type == wire::ethertype::kQinq;
          ++tags) {
       if (tags == kMaxVlanTags) return Drop(info_, DropReason::kNormalize);

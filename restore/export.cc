@@ -273,6 +273,7 @@ void StateExporter::AddState(const StateRecord& record) {
   state.idle = record.idle;
   state.proto = record.proto;
   state.direction = record.direction;
+  state.vlan = record.vlan;
   state.timeout = record.timeout;
   // FTP's needs no word: it is known by its port.
   if ((record.flags & kEntryHelper) != 0 && !record.parent.IsSet() &&

@@ -15,11 +15,10 @@ constexpr uint16_t kEtherTypeVlan = 0x8100;
 constexpr uint16_t kEtherTypeProviderVlan = 0x88a8;
 constexpr uint32_t kEtherTypeOffset = 12;
 constexpr uint32_t kVlanBytes = 4;
-constexpr int kMaxVlans = 2;
 
 bool IsArp(const rte_mbuf& mbuf) {
   uint32_t offset = kEtherTypeOffset;
-  for (int i = 0; i <= kMaxVlans; ++i, offset += kVlanBytes) {
+  for (uint32_t i = 0; i <= kMaxVlanTags; ++i, offset += kVlanBytes) {
     uint16_t raw;
     const void* at = rte_pktmbuf_read(&mbuf, offset, sizeof raw, &raw);
     if (at == nullptr) return false;

@@ -100,6 +100,7 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
   record.family = state.family();
   record.proto = state.proto;
   record.direction = state.direction;
+  record.vlan = state.vlan;
   record.filter = target_.filter;
   record.timeout = state.timeout;
   record.age = static_cast<uint32_t>(
@@ -177,12 +178,13 @@ namespace {
 // would only lead a state to a worker that its packets do not come to.
 using GivenOwners = std::unordered_map<uint64_t, uint8_t>;
 
-uint64_t HashOfGiven(uint8_t proto, const std::array<Address, 2>& addresses,
-                    const std::array<uint16_t, 2>& ports) {
+uint64_t HashOfGiven(uint8_t proto, VlanId vlan,
+                     const std::array<Address, 2>& addresses,
+                     const std::array<uint16_t, 2>& ports) {
   std::array<std::pair<Address, uint16_t>, 2> ends = {
       {{addresses[0], ports[0]}, {addresses[1], ports[1]}}};
   if (ends[1] < ends[0]) std::swap(ends[0], ends[1]);
-  return absl::HashOf(proto, ends[0].first.bytes, ends[0].second,
+  return absl::HashOf(proto, vlan.value, ends[0].first.bytes, ends[0].second,
                       ends[1].first.bytes, ends[1].second);
 }
 
@@ -192,7 +194,8 @@ uint8_t OwnerOf(const SnapshotState& state, const ImportTarget& target,
                 const GivenOwners& given) {
   if (!given.empty()) {
     const auto known = given.find(HashOfGiven(
-        state.proto, {state.peers[0].address, state.peers[1].address},
+        state.proto, state.vlan,
+        {state.peers[0].address, state.peers[1].address},
         {state.peers[0].port, state.peers[1].port}));
     if (known != given.end()) return known->second;
   }
@@ -207,8 +210,8 @@ GivenOwners OwnersOfGiven(const std::vector<const SnapshotState*>& states,
   for (int i = 0; i < 2; ++i) {
     for (const SnapshotState* state : states) {
       if (!state->is_translated()) continue;
-      given[HashOfGiven(state->proto, state->translated,
-                       state->translated_port)] =
+      given[HashOfGiven(state->proto, state->vlan, state->translated,
+                        state->translated_port)] =
           OwnerOf(*state, target, given);
     }
   }
@@ -295,6 +298,11 @@ absl::Status StateImporter::CheckOrigin() const {
 }
 
 absl::Status StateImporter::PrepareAll() {
+  // Until the states are in: what they are bound to keeps its number.
+  if (target_.interfaces != nullptr) {
+    interfaces_ = target_.interfaces->Hold();
+  }
+  tags_ = target_.store->tags().Hold();
   absl::Status status = CheckOrigin();
   if (status.ok()) status = CheckInterfaces();
   if (!status.ok()) return status;
@@ -378,6 +386,7 @@ absl::Status StateImporter::TieAll() {
                                  .filter = target_.filter,
                                  .direction = parent.direction};
     reference.interface = parent.interface;
+    reference.vlan = parent.vlan;
     if (target_.expectations->ReserveFamily(reference, count,
                                             &reference.record) !=
         ExpectResult::kArmed) {
@@ -419,6 +428,7 @@ absl::Status StateImporter::TieAll() {
       if (!status.ok()) return status;
     }
     expected.parent = parent->second.handle;
+    expected.vlan = parent->second.vlan;
     expected.proto = expectation.proto;
     expected.client = expectation.client;
     expected.server = expectation.server;
@@ -452,6 +462,8 @@ RestoreReport StateImporter::Finish(Tick now) {
     target_.expectations->CommitFamily(family.record, family.parent, now);
   }
   families_.clear();
+  interfaces_.reset();
+  tags_.reset();
   orphan_rules_ = RuleSlotLease();
   for (const StateImport& arena : arenas_) {
     report_.states_imported += arena.inserted;
@@ -465,6 +477,8 @@ void StateImporter::Abandon() {
     target_.expectations->CancelFamily(family.record, family.parent);
   }
   families_.clear();
+  interfaces_.reset();
+  tags_.reset();
   orphan_rules_ = RuleSlotLease();
   // A ticket that has ended meanwhile is what is wanted.
   if (ticket_.has_value()) target_.store->Rollback(*ticket_).IgnoreError();

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -174,6 +175,8 @@ class StateImporter {
   // are anywhere.
   std::unordered_map<uint64_t, std::optional<Place>> places_;
   std::vector<Family> families_;
+  std::shared_ptr<const Epoch> interfaces_;
+  std::shared_ptr<const Epoch> tags_;
   RestoreReport report_;
 };
 

@@ -14,6 +14,7 @@
 #include "conntrack/tcp_scrub.h"
 #include "packet/address.h"
 #include "packet/packet.h"
+#include "packet/vlan.h"
 #include "pftable/engine/packet_actions.h"
 #include "pftable/policy/policy.h"
 #include "pftable/policy/timeouts.h"
@@ -183,6 +184,7 @@ struct SnapshotState {
   // TCP: what is added to a peer's sequence numbers on their way to the other.
   std::array<uint32_t, 2> sequence_offset{};
   std::string interface;  // not empty: bound to it
+  VlanId vlan;
   // Of a translated state, the same ends as they are behind the translation;
   // a family of kNone: it has none.
   std::array<Address, 2> translated;

@@ -351,6 +351,7 @@ const char* WhatIsWrongWithLink(const SnapshotState& child,
   if (parent->proto != child.proto || parent->family() != child.family()) {
     return "its parent is of another protocol";
   }
+  if (!(parent->vlan == child.vlan)) return "its parent is in another VLAN";
   return nullptr;
 }
 

@@ -27,6 +27,8 @@ inline constexpr uint16_t kMinorOfTranslation = 4;
 
 // States may have offsets of sequence numbers.
 inline constexpr uint16_t kMinorOfSequence = 4;
+// States say in which VLAN they are; before, there was one space for all.
+inline constexpr uint16_t kMinorOfVlan = 5;
 
 // States say what their pools keep of them.
 inline constexpr uint16_t kMinorOfPools = 5;
@@ -103,6 +105,7 @@ enum class AttributeType : uint16_t {
   kTranslation = 0x8009,  // of states: the flow behind it; since 1.4
   kPools = 0x8030,       // of states: what pools keep of it; since 1.5
   kLimiters = 0x8031,    // of states: the limiters that count it; since 1.5
+  kVlan = 0x800a,         // of states: their VLAN's numbers; since 1.5
 };
 
 enum class DigestAlgorithm : uint32_t {

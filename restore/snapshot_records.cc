@@ -32,7 +32,8 @@ std::pair<const SnapshotPeer*, const SnapshotPeer*> Ends(
 size_t HashOfFlow(const SnapshotState& state) {
   const auto [a, b] = Ends(state);
   return absl::HashOf(a->address.family, a->address.bytes, a->port,
-                      b->address.bytes, b->port, state.proto);
+                      b->address.bytes, b->port, state.proto,
+                      state.vlan.value);
 }
 
 bool IsSameFlow(const SnapshotState& x, const SnapshotState& y) {
@@ -40,18 +41,20 @@ bool IsSameFlow(const SnapshotState& x, const SnapshotState& y) {
   const auto [ya, yb] = Ends(y);
   return x.proto == y.proto && xa->port == ya->port && xb->port == yb->port &&
          xa->address == ya->address && xb->address == yb->address &&
-         x.interface == y.interface;
+         x.vlan == y.vlan && x.interface == y.interface;
 }
 
 // What a translated state has given out, whichever way its packets go.
 struct GivenFlow {
   uint8_t proto = 0;
+  VlanId vlan;
   std::array<std::pair<Address, uint16_t>, 2> ends;
 
   friend bool operator==(const GivenFlow&, const GivenFlow&) = default;
 };
 GivenFlow GivenFlowOf(const SnapshotState& state) {
   GivenFlow flow{.proto = state.proto,
+                 .vlan = state.vlan,
                  .ends = {{{state.translated[0], state.translated_port[0]},
                            {state.translated[1], state.translated_port[1]}}}};
   if (flow.ends[1] < flow.ends[0]) std::swap(flow.ends[0], flow.ends[1]);
@@ -296,6 +299,17 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
           return Bad(tlv.offset, "sequence offsets of another form");
         }
         continue;
+      case AttributeType::kVlan: {
+        if (state == nullptr || result_->minor < kMinorOfVlan) break;
+        const auto outer = value.Get<uint16_t>();
+        const auto inner = value.Get<uint16_t>();
+        state->vlan = VlanId::Of(outer, inner);
+        if (!value.done() || outer == 0 || state->vlan.outer() != outer ||
+            state->vlan.inner() != inner) {
+          return Bad(tlv.offset, "a VLAN of another form");
+        }
+        continue;
+      }
       case AttributeType::kTimeouts:
         if (value.left() > kTimeoutCount * 8) {
           return Bad(tlv.offset, "too many timeouts");
@@ -500,7 +514,7 @@ absl::Status SnapshotRecords::CheckTranslations() const {
       const GivenFlow flow = GivenFlowOf(state);
       size_t at = absl::HashOf(flow.ends[0].first.bytes, flow.ends[0].second,
                                flow.ends[1].first.bytes, flow.ends[1].second,
-                               flow.proto) &
+                               flow.proto, flow.vlan.value) &
                   mask;
       while (flows[at] != nullptr && !(GivenFlowOf(*flows[at]) == flow)) {
         at = (at + 1) & mask;

@@ -29,18 +29,34 @@ uint64_t Get64(const uint8_t* at) {
   return value;
 }
 
+uint32_t Get32(const uint8_t* at) {
+  return uint32_t{at[0]} | uint32_t{at[1]} << 8 | uint32_t{at[2]} << 16 |
+         uint32_t{at[3]} << 24;
+}
+
+// Calls use(attribute) for those of a state's value.
+template <typename Use>
+void ForEachAttribute(const uint8_t* value, size_t length, Use use) {
+  const size_t address_bytes = value[kFamilyOffset] == 6 ? 16 : 4;
+  const size_t attributes = kAddressOffset + 2 * address_bytes;
+  SnapshotCursor from({value + attributes, length - attributes});
+  SnapshotTlv tlv;
+  while (from.left() > 0 && GetTlv(from, &tlv)) use(tlv);
+}
+
 // What makes two states one flow: the ends from the side on which it is
-// judged, and the interface that it is bound to.
+// judged, the VLAN, and the interface that it is bound to.
 struct Flow {
   uint8_t proto = 0;
+  uint32_t vlan = 0;  // as it is written
   size_t address_bytes = 0;
   std::array<const uint8_t*, 2> addresses{};
   std::array<const uint8_t*, 2> ports{};
   absl::string_view interface;
 
   friend bool operator==(const Flow& a, const Flow& b) {
-    if (a.proto != b.proto || a.address_bytes != b.address_bytes ||
-        a.interface != b.interface) {
+    if (a.proto != b.proto || a.vlan != b.vlan ||
+        a.address_bytes != b.address_bytes || a.interface != b.interface) {
       return false;
     }
     for (size_t i = 0; i < 2; ++i) {
@@ -64,15 +80,14 @@ Flow FlowOf(const uint8_t* value, size_t length) {
     flow.addresses[i] = value + kAddressOffset + end * flow.address_bytes;
     flow.ports[i] = value + kPortOffsets[end];
   }
-  // It is the first attribute, if there is one.
-  const size_t attributes = kAddressOffset + 2 * flow.address_bytes;
-  SnapshotCursor from({value + attributes, length - attributes});
-  SnapshotTlv tlv;
-  if (from.left() > 0 && GetTlv(from, &tlv) &&
-      tlv.type == static_cast<uint16_t>(AttributeType::kInterface)) {
-    flow.interface = {reinterpret_cast<const char*>(tlv.value.data()),
-                      tlv.value.size()};
-  }
+  ForEachAttribute(value, length, [&](const SnapshotTlv& tlv) {
+    if (tlv.type == static_cast<uint16_t>(AttributeType::kInterface)) {
+      flow.interface = {reinterpret_cast<const char*>(tlv.value.data()),
+                        tlv.value.size()};
+    } else if (tlv.type == static_cast<uint16_t>(AttributeType::kVlan)) {
+      flow.vlan = Get32(tlv.value.data());
+    }
+  });
   return flow;
 }
 
@@ -80,13 +95,12 @@ Flow FlowOf(const uint8_t* value, size_t length) {
 // others, a flow of no addresses.
 Flow GivenFlowAt(const uint8_t* value, size_t length) {
   Flow flow;
-  const size_t family_bytes = value[kFamilyOffset] == 6 ? 16 : 4;
-  const size_t attributes = kAddressOffset + 2 * family_bytes;
-  SnapshotCursor from({value + attributes, length - attributes});
-  SnapshotTlv tlv;
-  while (from.left() > 0 && GetTlv(from, &tlv)) {
+  ForEachAttribute(value, length, [&](const SnapshotTlv& tlv) {
+    if (tlv.type == static_cast<uint16_t>(AttributeType::kVlan)) {
+      flow.vlan = Get32(tlv.value.data());
+    }
     if (tlv.type != static_cast<uint16_t>(AttributeType::kTranslation)) {
-      continue;
+      return;
     }
     constexpr size_t kPorts = 2;
     constexpr size_t kAddresses = 8;
@@ -104,7 +118,7 @@ Flow GivenFlowAt(const uint8_t* value, size_t length) {
       std::swap(flow.addresses[0], flow.addresses[1]);
       std::swap(flow.ports[0], flow.ports[1]);
     }
-  }
+  });
   return flow;
 }
 
@@ -112,7 +126,8 @@ size_t HashOf(const Flow& flow) {
   const auto text = [](const uint8_t* at, size_t length) {
     return absl::string_view(reinterpret_cast<const char*>(at), length);
   };
-  return absl::HashOf(flow.proto, text(flow.addresses[0], flow.address_bytes),
+  return absl::HashOf(flow.proto, flow.vlan,
+                      text(flow.addresses[0], flow.address_bytes),
                       text(flow.addresses[1], flow.address_bytes),
                       text(flow.ports[0], 2), text(flow.ports[1], 2));
 }
@@ -145,6 +160,13 @@ std::span<const uint8_t> SnapshotStates::At(const Place& place) const {
 
 uint8_t* SnapshotStates::ValueOf(const Place& place) const {
   return chunks_[place.chunk].get() + place.offset + kTlvHeaderBytes;
+}
+
+VlanId SnapshotStates::VlanAt(const Place& place) const {
+  const uint32_t numbers =
+      FlowOf(ValueOf(place), At(place).size() - kTlvHeaderBytes).vlan;
+  return VlanId::Of(static_cast<uint16_t>(numbers),
+                    static_cast<uint16_t>(numbers >> 16));
 }
 
 // They ascend by id.
@@ -210,6 +232,7 @@ uint64_t SnapshotStates::Finish() {
     child.parent = Get64(value + kParentOffset);
     child.proto = value[kProtoOffset];
     child.peers[0].address.family = static_cast<Family>(value[kFamilyOffset]);
+    child.vlan = VlanAt(place);
     SnapshotState parent;
     const bool found = FindParent(child.parent, &parent);
     if (WhatIsWrongWithLink(child, found ? &parent : nullptr) == nullptr) {
@@ -238,6 +261,7 @@ bool SnapshotStates::FindParent(uint64_t id, SnapshotState* state) const {
   state->id = id;
   state->proto = value[kProtoOffset];
   state->helper = static_cast<SnapshotHelper>(value[kHelperOffset]);
+  state->vlan = VlanAt(*found);
   const auto family = static_cast<Family>(value[kFamilyOffset]);
   const size_t bytes = static_cast<size_t>(AddressBits(family)) / 8;
   for (size_t i = 0; i < 2; ++i) {

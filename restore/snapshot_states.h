@@ -61,6 +61,7 @@ class SnapshotStates {
 
   std::span<const uint8_t> At(const Place& place) const;
   uint8_t* ValueOf(const Place& place) const;
+  VlanId VlanAt(const Place& place) const;
   // `given`: of those that have given out one translated flow.
   void DropOlderOfAFlow(bool given);
 

@@ -289,6 +289,14 @@ void PutState(SnapshotBytes& out, const SnapshotState& state) {
   count = static_cast<uint16_t>(count + PutTranslation(out, state));
   count = static_cast<uint16_t>(count + PutPools(out, state));
   count = static_cast<uint16_t>(count + PutLimiters(out, state));
+  if (state.vlan.IsSet()) {
+    const size_t vlan =
+        out.BeginTlv(static_cast<uint16_t>(AttributeType::kVlan));
+    out.Put(state.vlan.outer());
+    out.Put(state.vlan.inner());
+    out.EndTlv(vlan);
+    ++count;
+  }
   out.bytes()[attributes] = static_cast<uint8_t>(count);
   out.EndTlv(at);
 }

@@ -15,6 +15,8 @@
 namespace sluice {
 namespace {
 
+constexpr auto kFragmentFields = FragmentStatistics::Fields();
+
 void AddTo(InterfaceTraffic* sum, const InterfaceTraffic& more) {
   for (const size_t family : {0, 1}) {
     for (const size_t direction : {0, 1}) {
@@ -170,6 +172,16 @@ std::vector<NamedCounter> SinceCleared(const ExpectationStatistics& now,
 
 }  // namespace
 
+FilterOverview::FragmentCounters FilterOverview::RawFragmentCounters() const {
+  FragmentCounters sums{};
+  for (const Worker* worker : core_->environment.workers) {
+    for (size_t i = 0; i < sums.size(); ++i) {
+      sums[i] += (worker->fragments().*kFragmentFields[i].value).value();
+    }
+  }
+  return sums;
+}
+
 FilterInfo FilterOverview::Info() {
   const std::shared_ptr<const Policy> policy = core_->store.policy();
   FilterInfo info;
@@ -216,6 +228,16 @@ FilterInfo FilterOverview::Info() {
   }
   info.sctp_counters =
       SinceCleared(RawHelperCounters(protocol::kSctp), cleared_sctp_);
+  if (core_->number == kMainFilter) {
+    const FragmentCounters fragments = RawFragmentCounters();
+    for (size_t i = 0; i < fragments.size(); ++i) {
+      const FragmentStatistics::Field& field = kFragmentFields[i];
+      info.fragment_counters.push_back(
+          {.name = std::string(field.name),
+           .value = fragments[i] -
+                    (field.gauge ? 0 : cleared_fragments_[i])});
+    }
+  }
   WorkerSnapshot sum;
   int64_t unaccounted = 0;
   for (const WorkerSnapshot& snapshot : core_->snapshots) {
@@ -264,6 +286,9 @@ void FilterOverview::ClearInfo() {
   cleared_tftp_ = RawHelperCounters(protocol::kUdp);
   cleared_ftp_ = RawHelperCounters(protocol::kTcp);
   cleared_sctp_ = RawHelperCounters(protocol::kSctp);
+  cleared_fragments_ = RawFragmentCounters();
+  cleared_tftp_ = RawTftpCounters();
+  cleared_fragments_ = RawFragmentCounters();
   cleared_ = std::time(nullptr);
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "conntrack/expectation.h"
+#include "conntrack/fragment_cache.h"
 #include "dataplane/control/api/status_control.h"
 #include "dataplane/filters/filter_core.h"
 #include "dataplane/filters/limit_alarm.h"
@@ -62,6 +63,9 @@ class FilterOverview final : public StatusControl {
   std::array<uint64_t, 3> RawSourceCounters() const;
   std::array<uint64_t, kLimitCounterCount> RawLimitCounters() const;
   ExpectationStatistics RawHelperCounters(uint8_t proto) const;
+  using FragmentCounters =
+      std::array<uint64_t, FragmentStatistics::Fields().size()>;
+  FragmentCounters RawFragmentCounters() const;
 
   const std::shared_ptr<FilterCore> core_;
   LimitAlarm states_alarm_;
@@ -73,6 +77,7 @@ class FilterOverview final : public StatusControl {
   ExpectationStatistics cleared_tftp_;
   ExpectationStatistics cleared_ftp_;
   ExpectationStatistics cleared_sctp_;
+  FragmentCounters cleared_fragments_{};
   std::array<uint64_t, 3> cleared_sources_{};
   std::array<uint64_t, kLimitCounterCount> cleared_limits_{};
   int64_t cleared_ = 0;  // Unix time

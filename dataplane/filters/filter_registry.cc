@@ -24,6 +24,10 @@ namespace {
 // millisecond.
 constexpr uint32_t kSourcesAPoll = 4096;
 constexpr uint64_t kPurgeInterval = 1000;  // milliseconds
+// Of ports that are no more, so many that their numbers are worth a look at all
+// states.
+constexpr size_t kManyInterfaces = 1024;
+constexpr uint64_t kForgetInterval = 600'000;  // milliseconds
 
 absl::Status NoFilter(std::string_view name) {
   return absl::NotFoundError(
@@ -140,11 +144,15 @@ void FilterRegistry::Poll(uint64_t milliseconds) {
   if (milliseconds - last_look_ < kPurgeInterval) return;
   last_look_ = milliseconds;
   traces_.Poll();
+  // So many more than last time, or after a while some all the same.
+  const bool late = milliseconds - forgot_at_ >= kForgetInterval;
+  ForgetInterfaces((late ? 0 : gone_interfaces_) + kManyInterfaces);
   const auto look = [this](Registered& of) {
     const uint64_t removals = of.filter->Status().Removals();
     if (removals != of.removals) of.last_purge = std::time(nullptr);
     of.removals = removals;
     of.filter->Status().WatchLimits();
+    ForgetTags(of.filter);
     RevertOverdue(of.filter);
     if (of.filter->emergency() != nullptr) {
       of.filter->emergency()->Status().WatchLimits();

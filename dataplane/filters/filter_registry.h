@@ -55,6 +55,12 @@ class FilterRegistry final : public FilterDirectory {
   // `(interface)` or a group has changed.
   void RefreshRules();
 
+  // Gives back the numbers of ports that are no more and that neither rules nor
+  // states remember, when there are `least` of them. Poll() does so.
+  void ForgetInterfaces(size_t least);
+  // The same of a filter's tags, when there are many more than last time.
+  void ForgetTags(const std::shared_ptr<LiveFilter>& filter);
+
   // For the packet log: LiveFilter::Describe() of the record's filter, and the
   // name of its interface.
   uint8_t Describe(const LogRecord& record, PflogContext* context);
@@ -162,6 +168,13 @@ class FilterRegistry final : public FilterDirectory {
   std::deque<PendingOverload> overloads_;
   bool overloading_ = false;  // the builder makes one of these edits
   TraceDesk traces_;
+  struct TagLook;
+  void LookForTags(const std::shared_ptr<TagLook>& look);
+  bool forgetting_tags_ = false;
+  bool forgetting_ = false;   // workers look through their states
+  // What the last look has left, and when it was.
+  size_t gone_interfaces_ = 0;
+  uint64_t forgot_at_ = 0;
   std::string logged_interface_;  // that the last Describe() named
   // Longest free first.
   std::deque<uint16_t> free_numbers_;

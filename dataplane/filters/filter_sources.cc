@@ -51,6 +51,7 @@ absl::StatusOr<SourceSlice> FilterStates::ListSources(
     if (node.key.filter != core_->number) return;
     SourceListing listing;
     listing.source = AddressOf(node.key);
+    listing.vlan = node.key.vlan;
     listing.target = TargetOf(node);
     listing.use = UseName(node.key.use);
     listing.states = node.states;

@@ -98,6 +98,7 @@ StateListing ToListing(FilterCore& core, const StateRecord& state) {
   if (state.values.has(kStateIfBound)) {
     listing.interface = core.environment.interfaces->NameOf(state.interface);
   }
+  listing.vlan = state.vlan;
   listing.protocol = state.proto;
   listing.direction = state.direction;
   listing.before = {.source = state.address[0],

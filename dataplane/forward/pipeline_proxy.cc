@@ -104,7 +104,8 @@ bool Pipeline::TrySyncookie(uint32_t i, const Judgement& judgement,
     const TcpSegment answer = {
         .flags = kTcpSyn | kTcpAck,
         .sequence =
-            MakeSyncookie(config_.cookie_key, info, mss, judgement.now),
+            MakeSyncookie(config_.cookie_key, info,
+                          VlanOf(*burst_->mbufs[i], info), mss, judgement.now),
         .acknowledgment = info.sequence + 1,
         .mss = mss};
     judgement.filter.counters->limit(LimitCounter::kSyncookiesSent).Add(1);
@@ -113,7 +114,8 @@ bool Pipeline::TrySyncookie(uint32_t i, const Judgement& judgement,
   }
   if (flags != kTcpAck) return false;
   const std::optional<uint16_t> mss =
-      CheckSyncookie(config_.cookie_key, info, judgement.now);
+      CheckSyncookie(config_.cookie_key, info,
+                     VlanOf(*burst_->mbufs[i], info), judgement.now);
   if (!mss.has_value()) return false;
   judgement.filter.counters->limit(LimitCounter::kSyncookiesValidated).Add(1);
   *passed = AdmitCookie(i, *mss, judgement);

@@ -141,7 +141,9 @@ bool Pipeline::CarryOut(uint32_t i, const Verdict& verdict,
   if (!expectations_.empty() && !info.has(kFragment) &&
       (!blocked || !verdict.quick)) {
     ExpectedChild child;
-    if (expectations_.Take(info, judgement.where, judgement.now, &child)) {
+    const VlanId vlan = VlanOf(*burst_->mbufs[i], info);
+    if (expectations_.Take(info, vlan, judgement.where, judgement.now,
+                           &child)) {
       rules_[i] = kNoRule;
       if (child.values.tag != kNoTag) tags_[i] = child.values.tag;
       PacketInfo beyond = info;

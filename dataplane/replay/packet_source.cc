@@ -5,6 +5,7 @@
 
 #include "dataplane/replay/offloaded_length.h"
 #include "packet/headers.h"
+#include "packet/packet.h"
 
 namespace sluice {
 namespace {
@@ -27,8 +28,9 @@ uint16_t SidesByAddress::PortOf(std::span<const uint8_t> frame) const {
     return true;
   };
   if (!read_type()) return outside;
-  for (int tags = 0; tags < 2 && (type == wire::ethertype::kVlan ||
-                                  type == wire::ethertype::kQinq);
+  for (uint32_t tags = 0;
+       tags < kMaxVlanTags && (type == wire::ethertype::kVlan ||
+                               type == wire::ethertype::kQinq);
        ++tags) {
     at += 2;
     if (!read_type()) return outside;

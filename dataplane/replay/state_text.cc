@@ -32,12 +32,17 @@ std::string Host(const StateRecord& record, size_t peer) {
   return went == came ? came : absl::StrCat(went, " (", came, ")");
 }
 
+// Behind what it belongs to, if there is one.
+std::string Vlan(VlanId vlan) {
+  return vlan.IsSet() ? absl::StrCat(" vlan ", ToString(vlan)) : "";
+}
+
 // Without the phases: what names the state.
 std::string Flow(const StateRecord& record) {
   const bool out = record.direction == Direction::kOut;
   return absl::StrCat("all ", ProtocolName(record.proto), " ",
                       Host(record, out ? 0 : 1), out ? " -> " : " <- ",
-                      Host(record, out ? 1 : 0));
+                      Host(record, out ? 1 : 0), Vlan(record.vlan));
 }
 
 }  // namespace
@@ -68,7 +73,8 @@ std::string SourceLine(const SourceRecord& record) {
   return absl::StrCat(
       ToString(Address::FromBytes(record.key.family,
                                   record.key.address.data())),
-      " -> ", ToString(target), " ( states ", record.states,
+      " -> ", ToString(target), Vlan(record.key.vlan), " ( states ",
+      record.states,
       ", connections ", record.connections, ", rate ",
       record.rate / kRateUnit, ".", record.rate % kRateUnit / 100, "/",
       record.rate_seconds, "s )");

@@ -42,6 +42,11 @@ std::string Expected(const json& flow) {
                                        "destination_port"));
 }
 
+// Behind what it belongs to, if there is one.
+std::string Vlan(const json& of) {
+  return Has(of, "vlan") ? absl::StrCat(" vlan ", Text(of, "vlan")) : "";
+}
+
 std::string Window(const json& peer) {
   const auto low = static_cast<uint32_t>(Number(peer, "sequence_low"));
   const auto high = static_cast<uint32_t>(Number(peer, "sequence_high"));
@@ -132,8 +137,8 @@ std::string FormatState(const json& state, const Detail& detail) {
   std::string text =
       absl::StrCat(Text(state, "interface"), " ", ProtocolName(protocol), " ",
                    out ? source : destination, out ? " -> " : " <- ",
-                   out ? destination : source, "       ", Text(near, "state"),
-                   ":", Text(far, "state"), "\n");
+                   out ? destination : source, Vlan(state), "       ",
+                   Text(near, "state"), ":", Text(far, "state"), "\n");
   if (detail.verbose > 0) {
     if (protocol == kTcp) {
       const uint64_t near_scale = Number(near, "window_scale");
@@ -178,8 +183,8 @@ std::string FormatState(const json& state, const Detail& detail) {
 std::string FormatSource(const json& source, const Detail& detail) {
   const uint64_t rate = Number(source, "rate");
   std::string text = absl::StrFormat(
-      "%s -> %s ( states %d, connections %d, rate %d.%d/%ds )\n",
-      Text(source, "source"), Text(source, "target"),
+      "%s -> %s%s ( states %d, connections %d, rate %d.%d/%ds )\n",
+      Text(source, "source"), Text(source, "target"), Vlan(source),
       Number(source, "states"), Number(source, "connections"), rate / 1000,
       rate % 1000 / 100, Number(source, "rate_seconds"));
   if (detail.verbose > 0) {

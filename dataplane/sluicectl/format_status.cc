@@ -90,6 +90,23 @@ void AppendHelper(const char* title, const json& counters, uint64_t runtime,
   AppendCounters(events, runtime, text);
 }
 
+// What waits stands first.
+void AppendFragments(const json& counters, uint64_t runtime,
+                     std::string* text) {
+  if (counters.empty()) return;
+  absl::StrAppend(text, "Fragments\n");
+  json events = json::array();
+  for (const json& counter : counters) {
+    if (Text(counter, "name") == "held") {
+      absl::StrAppendFormat(text, "  %-25s %14d %14s\n", "held",
+                            Number(counter, "value"), "");
+    } else {
+      events.push_back(counter);
+    }
+  }
+  AppendCounters(events, runtime, text);
+}
+
 void AppendLogInterface(const json& log, std::string* text) {
   const json& traffic = Member(log, "traffic");
   absl::StrAppendFormat(text, "Interface Stats for %-16s %5s %16s\n",
@@ -208,6 +225,7 @@ std::string FormatInfo(const json& info, const Detail& detail) {
     if (Has(info, "classifier")) {
       AppendClassifier(Member(info, "classifier"), &text);
     }
+    AppendFragments(Member(info, "fragment_counters"), runtime, &text);
     absl::StrAppend(&text, "Limit Counters\n");
     AppendCounters(Member(info, "limit_counters"), runtime, &text);
   }

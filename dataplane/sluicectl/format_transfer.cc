@@ -68,6 +68,9 @@ std::string FormatState(const SnapshotState& state) {
   if (state.parent != 0) {
     absl::StrAppend(&text, ", child of ", Hex(state.parent));
   }
+  if (state.vlan.IsSet()) {
+    absl::StrAppend(&text, ", vlan ", ToString(state.vlan));
+  }
   if (state.helper == SnapshotHelper::kTftp) absl::StrAppend(&text, ", tftp");
   if (!state.binding.tag.empty()) {
     absl::StrAppend(&text, ", tag ", state.binding.tag);
@@ -105,6 +108,7 @@ json StateToJson(const SnapshotState& state) {
   if (state.parent != 0) result["parent"] = Hex(state.parent);
   if (state.helper == SnapshotHelper::kTftp) result["helper"] = "tftp";
   if (!state.interface.empty()) result["interface"] = state.interface;
+  if (state.vlan.IsSet()) result["vlan"] = ToString(state.vlan);
   if (!state.binding.tag.empty()) result["tag"] = state.binding.tag;
   return result;
 }

@@ -13,7 +13,8 @@ namespace sluice {
 std::string_view Usage() {
   return R"(usage: sluicectl [-deghMNnPqrvz] [-a anchor] [-D macro=value]
                  [-F modifier] [-f file] [-i interface]
-                 [-k host | network | label | id | key | gateway | nat]
+                 [-k host | network | label | id | key | gateway | nat |
+                  vlan]
                  [-K host | network] [-o level] [-p socket]
                  [-s modifier [-R number]]
                  [-t table -T command [address ...]] [-x level]

@@ -213,6 +213,29 @@ void AppendHelper(const json& filters, const std::string& name,
   }
 }
 
+// Main has the sums of all filters.
+void AppendFragments(const json& filters, PrometheusText* text) {
+  const auto each = [&](bool held, auto sample) {
+    for (const json& filter : filters) {
+      for (const json& counter : MemberAt(filter, "info.fragment_counters")) {
+        if ((Text(counter, "name") == "held") == held) sample(counter);
+      }
+    }
+  };
+  text->Begin("sluice_fragments_held", Kind::kGauge,
+              "Fragments that wait for the rest of their datagrams.");
+  each(true, [&](const json& counter) {
+    text->Sample({}, Number(counter, "value"));
+  });
+  text->Begin("sluice_fragment_events_total", Kind::kCounter,
+              "Datagrams put together, and fragments dropped because the rest "
+              "did not come, for want of room or because of their offsets.");
+  each(false, [&](const json& counter) {
+    text->Sample({{"event", Text(counter, "name")}},
+                 Number(counter, "value"));
+  });
+}
+
 void AppendLimits(const json& filters, PrometheusText* text) {
   const auto append = [&](const char* member, bool infinite = false) {
     for (const json& filter : filters) {
@@ -414,6 +437,7 @@ std::string FormatPrometheus(const json& answers) {
   AppendHelper(filters, "tftp", "the TFTP helper", &text);
   AppendHelper(filters, "ftp", "the FTP helper", &text);
   AppendHelper(filters, "sctp", "SCTP", &text);
+  AppendFragments(filters, &text);
   AppendLimits(filters, &text);
   AppendClassifier(filters, &text);
   AppendMembers(kOfPorts, Member(answers, "ports"), "port", &text);

@@ -16,6 +16,7 @@
 #include "dataplane/sluicectl/ruleset_file.h"
 #include "dataplane/sluicectl/tool.h"
 #include "packet/address.h"
+#include "packet/vlan.h"
 
 namespace sluice {
 namespace {
@@ -91,6 +92,13 @@ bool Tool::Kill() {
     if (slash != std::string::npos) {
       params["creator"] = kill[1].substr(slash + 1);
     }
+  } else if (kill[0] == "vlan") {
+    if (!ParseVlan(kill[1])) {
+      return Fail(absl::StrCat("-k vlan ", kill[1],
+                               ": write a number, 42, or two as in 7.42, or 0 "
+                               "for states in no VLAN"));
+    }
+    params["vlan"] = kill[1];
   } else if (kill[0] == "key") {
     return KillKey();
   } else if (kill[0] == "gateway") {
@@ -133,6 +141,7 @@ bool Tool::KillMatching(json params, uint64_t* killed) {
         for (const char* port : {"source_port", "destination_port"}) {
           if (Has(ends, port)) other[port] = Number(ends, port);
         }
+        other["vlan"] = Has(state, "vlan") ? Text(state, "vlan") : "0";
         matches.push_back(std::move(other));
       }
       std::string next = Text(*page, "next");
@@ -153,7 +162,8 @@ bool Tool::KillMatching(json params, uint64_t* killed) {
 
 // "tcp 10.0.0.1:80 <- 10.0.0.101:1234", as -s states prints it. Behind an end
 // that is translated stands what it was, "192.0.2.1:50001 (10.0.0.1:1234)",
-// which is the one that says which state it is.
+// which is the one that says which state it is. "vlan 42" stands behind it all
+// if the state is in one.
 bool Tool::KillKey() {
   const std::string& text = arguments_.kill[1];
   const auto wrong = [&](const char* what) {
@@ -171,9 +181,15 @@ bool Tool::KillKey() {
       words.push_back(std::move(word));
     }
   }
+  std::string vlan = "0";
+  if (words.size() == 6 && words[4] == "vlan") {
+    vlan = words[5];
+    words.resize(4);
+  }
   if (words.size() != 4) {
     return wrong("not a protocol, an end, an arrow and an end");
   }
+  if (!ParseVlan(vlan)) return wrong("a VLAN is a number, 42, or two, 7.42");
   const std::string& protocol = words[0];
   const std::string& left = words[1];
   const std::string& arrow = words[2];
@@ -192,6 +208,7 @@ bool Tool::KillKey() {
   }
   const bool out = arrow == "->";
   params["direction"] = out ? "out" : "in";
+  params["vlan"] = vlan;
   if (!SetEnd(out ? left : right, "source", &params) ||
       !SetEnd(out ? right : left, "destination", &params)) {
     return wrong("an end is an address with a port, as 10.0.0.1:80 or "

@@ -23,6 +23,7 @@ bool IsHalfOpen(const StateHot& state) {
 
 bool StateMatcher::Matches(const StateRecord& state) const {
   if (state.filter != filter) return false;
+  if (query.vlan && !(state.vlan == *query.vlan)) return false;
   if (by_association) {
     return state.proto == protocol::kSctp && state.parent.IsSet() &&
            std::ranges::binary_search(associations, state.parent.id);
@@ -85,6 +86,21 @@ bool KillOrder::Step(const WorkerView& view) {
     }
     view.states->Remove(state);
     ++killed_;
+  });
+}
+
+NumbersOrder::NumbersOrder(std::optional<uint16_t> tags_of, Finish done)
+    : tags_of_(tags_of),
+      numbers_((size_t{UINT16_MAX} + 1) / 64),
+      done_(std::move(done)) {}
+
+bool NumbersOrder::Step(const WorkerView& view) {
+  const StateEntries& entries = view.states->entries();
+  return !entries.Visit(&cursor_, kSlotsAStep, [&](StateIndex state) {
+    const StateCold& cold = entries.cold(state);
+    if (tags_of_ && entries.hot(state).key.filter != *tags_of_) return;
+    const uint16_t number = tags_of_ ? cold.tag : cold.interface;
+    numbers_[number / 64] |= uint64_t{1} << number % 64;
   });
 }
 

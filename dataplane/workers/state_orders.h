@@ -105,6 +105,26 @@ struct WorkerSnapshot {
   }
 };
 
+// Finds the numbers that states remember: of interfaces, those of any filter;
+// of tags, those of one.
+class NumbersOrder final : public WorkerOrder {
+ public:
+  // Bit n of word m: number 64 * m + n is remembered.
+  using Numbers = std::vector<uint64_t>;
+  using Finish = std::function<void(const Numbers&)>;
+  // `tags_of`: the number of a filter; nothing: interfaces.
+  NumbersOrder(std::optional<uint16_t> tags_of, Finish done);
+
+  bool Step(const WorkerView& view) override;
+  void Done() override { done_(numbers_); }
+
+ private:
+  const std::optional<uint16_t> tags_of_;
+  uint32_t cursor_ = 0;
+  Numbers numbers_;
+  Finish done_;
+};
+
 // Brings the counters of a filter's states to their rules and takes a
 // snapshot.
 class FoldOrder final : public WorkerOrder {

@@ -39,12 +39,14 @@ inline uint16_t Steerer::OwnerOf(uint16_t port, const rte_mbuf& mbuf,
   }
   // The state may have been made at either end of the wire.
   const PortContext& arrival = round_.topology->ports[port];
-  int owner =
-      translations.Find(translations.FlowOf(*flow, mbuf, arrival.filter));
+  const VlanId vlan = VlanOf(mbuf, info);
+  int owner = translations.Find(
+      translations.FlowOf(*flow, mbuf, arrival.filter, vlan));
   if (owner == TranslationDirectory::kNobody && arrival.peer != kNoPort) {
     const uint16_t other = round_.topology->ports[arrival.peer].filter;
     if (other != arrival.filter) {
-      owner = translations.Find(translations.FlowOf(*flow, mbuf, other));
+      owner =
+          translations.Find(translations.FlowOf(*flow, mbuf, other, vlan));
     }
   }
   if (owner == TranslationDirectory::kNobody || owner == by_hash) {

@@ -57,6 +57,9 @@ class Worker {
   }
   const WorkerTotals& totals() const { return totals_; }
   const StateTable& states() const { return shard_->states(); }
+  const FragmentStatistics& fragments() const {
+    return std::as_const(*shard_).pipeline().fragments().statistics();
+  }
   OverloadRing& overloads() { return shard_->overloads(); }
   // Of its thread, 0 before it runs: for /proc.
   int thread_id() const { return thread_id_.load(std::memory_order_acquire); }

@@ -68,7 +68,9 @@ class PolicyCompiler {
 
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> Run() {
     result_->source = source_;
-    result_->interface_version = context_.interfaces->version();
+    result_->interfaces = context_.interfaces->Hold();
+    result_->tags = context_.tags->Hold();
+    result_->interface_version = result_->interfaces->version;
     std::vector<Diagnostic> unenforced =
         UnenforcedConstructs(*source_, kEngineCapabilities, kMaxMessages);
     std::erase_if(unenforced, [](const Diagnostic& d) {

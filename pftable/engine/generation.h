@@ -21,6 +21,7 @@
 #include "pftable/engine/compiled_ether.h"
 #include "pftable/engine/compiled_rule.h"
 #include "pftable/engine/entry_counters.h"
+#include "pftable/engine/interface_registry.h"
 #include "pftable/engine/pool.h"
 #include "pftable/engine/rule_slots.h"
 #include "pftable/engine/table_slots.h"
@@ -177,6 +178,9 @@ struct CompiledPolicy {
   // What of the text is not carried out, in words.
   std::vector<std::string> not_carried_out;
   uint64_t interface_version = 0;  // InterfaceRegistry::version()
+  // The same: no number that the rules have becomes another name's meanwhile.
+  std::shared_ptr<const Epoch> interfaces;
+  std::shared_ptr<const Epoch> tags;
   uint64_t hash = 0;               // of rules and options
 };
 

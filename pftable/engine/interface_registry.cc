@@ -1,6 +1,7 @@
 #include "pftable/engine/interface_registry.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "absl/strings/str_cat.h"
 
@@ -43,9 +44,10 @@ absl::StatusOr<InterfaceView> InterfaceRegistry::AddPort(
 
   const std::lock_guard lock(mutex_);
   auto known = ports_.find(name);
-  if (known == ports_.end() && ports_.size() >= kMaxInterfaces) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("no number left for interface ", std::string(name)));
+  if (known == ports_.end() && ports_.size() >= max_interfaces_) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "no number left for interface ", std::string(name), ": ", gone_,
+        " are those of interfaces that are no more but that states remember"));
   }
   std::vector<std::string> fresh;
   for (const std::string& group : groups) {
@@ -54,27 +56,51 @@ absl::StatusOr<InterfaceView> InterfaceRegistry::AddPort(
       fresh.push_back(group);
     }
   }
-  if (groups_.size() + fresh.size() > kMaxGroups) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("interface ", std::string(name), ": more than ",
-                     kMaxGroups, " groups"));
+  size_t room = FreeBits();
+  for (const std::string& group : fresh) {
+    // What it had before is its own in any case.
+    const bool kept = std::any_of(
+        free_bits_.begin(), free_bits_.end(), [&](const FreeBit& free) {
+          return free.name == group && free.version > OldestHeld();
+        });
+    if (kept) ++room;
+  }
+  if (fresh.size() > room) {
+    const auto waiting = std::count_if(
+        free_bits_.begin(), free_bits_.end(),
+        [this](const FreeBit& free) { return free.version > OldestHeld(); });
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "interface ", std::string(name), ": more than ", kMaxGroups, " groups",
+        waiting == 0 ? ""
+                     : absl::StrCat(", with ", waiting,
+                                    " that no port is in any more but rules "
+                                    "still know: try again")));
   }
 
   for (std::string& group : fresh) {
-    const uint64_t bit = uint64_t{1} << groups_.size();
+    const uint64_t bit = TakeBit(group);
     groups_.emplace(std::move(group), bit);
   }
   if (known == ports_.end()) {
-    names_.emplace_back(name);
     known = ports_.emplace(std::string(name), Port()).first;
-    known->second.id = static_cast<uint16_t>(names_.size());
+    if (names_.size() < max_interfaces_) {
+      names_.emplace_back(name);
+      known->second.id = static_cast<uint16_t>(names_.size());
+    } else {
+      known->second.id = free_ids_.front();
+      free_ids_.pop_front();
+      names_[known->second.id - 1] = std::string(name);
+    }
+    known->second.present = true;
   }
   Port& port = known->second;
+  if (!port.present) --gone_;
   port.present = true;
   port.groups = 0;
   for (const std::string& group : groups) port.groups |= groups_.at(group);
   port.addresses.assign(addresses.begin(), addresses.end());
   ++version_;
+  FreeGroups();
   return InterfaceView{.id = port.id, .groups = port.groups};
 }
 
@@ -88,8 +114,54 @@ absl::Status InterfaceRegistry::RemovePort(std::string_view name) {
   port->second.present = false;
   port->second.groups = 0;
   port->second.addresses.clear();
-  ++version_;
+  port->second.gone_since = ++version_;
+  ++gone_;
+  FreeGroups();
   return absl::OkStatus();
+}
+
+uint64_t InterfaceRegistry::OldestHeld() const {
+  return epochs_.Oldest(version_);
+}
+
+size_t InterfaceRegistry::FreeBits() const {
+  const uint64_t oldest = OldestHeld();
+  return static_cast<size_t>(std::popcount(~given_bits_)) +
+         static_cast<size_t>(std::count_if(
+             free_bits_.begin(), free_bits_.end(),
+             [oldest](const FreeBit& free) { return free.version <= oldest; }));
+}
+
+uint64_t InterfaceRegistry::TakeBit(const std::string& group) {
+  auto found = std::find_if(
+      free_bits_.begin(), free_bits_.end(),
+      [&group](const FreeBit& free) { return free.name == group; });
+  if (found == free_bits_.end() && ~given_bits_ != 0) {
+    const uint64_t bit = ~given_bits_ & (given_bits_ + 1);
+    given_bits_ |= bit;
+    return bit;
+  }
+  if (found == free_bits_.end()) {
+    // The one that is free for longest, and known to nobody.
+    found = free_bits_.begin();
+  }
+  const uint64_t bit = found->bit;
+  free_bits_.erase(found);
+  return bit;
+}
+
+void InterfaceRegistry::FreeGroups() {
+  uint64_t used = 0;
+  for (const auto& [name, port] : ports_) used |= port.groups;
+  for (auto group = groups_.begin(); group != groups_.end();) {
+    if ((used & group->second) != 0) {
+      ++group;
+      continue;
+    }
+    free_bits_.push_back(
+        {.bit = group->second, .name = group->first, .version = version_});
+    group = groups_.erase(group);
+  }
 }
 
 InterfaceName InterfaceRegistry::Resolve(std::string_view name) const {
@@ -140,9 +212,46 @@ std::string InterfaceRegistry::NameOf(uint16_t id) const {
   return id == 0 || id > names_.size() ? std::string() : names_[id - 1];
 }
 
+std::vector<InterfaceRegistry::GonePort> InterfaceRegistry::Gone() const {
+  const std::lock_guard lock(mutex_);
+  const uint64_t oldest = OldestHeld();
+  std::vector<GonePort> gone;
+  for (const auto& [name, port] : ports_) {
+    if (!port.present && port.gone_since <= oldest) {
+      gone.push_back({.id = port.id, .since = port.gone_since});
+    }
+  }
+  return gone;
+}
+
+size_t InterfaceRegistry::gone_count() const {
+  const std::lock_guard lock(mutex_);
+  return gone_;
+}
+
+void InterfaceRegistry::Forget(std::span<const GonePort> ports) {
+  const std::lock_guard lock(mutex_);
+  for (const GonePort& gone : ports) {
+    const auto port = ports_.find(names_[gone.id - 1]);
+    if (port == ports_.end() || port->second.present ||
+        port->second.gone_since != gone.since) {
+      continue;
+    }
+    ports_.erase(port);
+    names_[gone.id - 1].clear();
+    free_ids_.push_back(gone.id);
+    --gone_;
+  }
+}
+
 uint64_t InterfaceRegistry::version() const {
   const std::lock_guard lock(mutex_);
   return version_;
+}
+
+std::shared_ptr<const Epoch> InterfaceRegistry::Hold() const {
+  const std::lock_guard lock(mutex_);
+  return epochs_.Hold(version_);
 }
 
 }  // namespace sluice

@@ -13,6 +13,7 @@ import subprocess
 import time
 
 from harness import BUILD, NEIGHBOURS, SERVERS, run, wait_for
+from test_vlan import send
 
 _SCHEMA = (pathlib.Path(__file__).resolve().parents[2] / "docs" /
            "json-schema.json")
@@ -90,8 +91,9 @@ def answers(fw, network, family, folder):
                                       if not w.startswith("/")),
                   json.loads(done.stdout)))
 
-  # A connection, a TFTP transfer with its child, an address in a table.
+  # A connection, a packet in a VLAN, a TFTP transfer with its child, an address in a table.
   network.client.run("ping", "-n", "-c", "1", SERVERS[family])
+  send(network, family, 42)
   image = folder / "image"
   image.write_bytes(os.urandom(5000))
   image.chmod(0o644)

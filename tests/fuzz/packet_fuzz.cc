@@ -10,6 +10,7 @@
 
 #include "packet/answer.h"
 #include "packet/parse.h"
+#include "packet/vlan.h"
 #include "tests/support/plain_mbuf.h"
 
 namespace sluice {
@@ -47,6 +48,10 @@ void Check(std::span<const uint8_t> input) {
   Require(info.l4_offset + info.l4_length <= frame.size());
   Require(info.l4_header_length <= info.l4_length);
   Require(info.family == Family::kIpv4 || info.family == Family::kIpv6);
+  const VlanId vlan = VlanOf(*whole, info);
+  Require(vlan == VlanOf(*split, info));
+  Require(info.has(kVlanTagged) || !vlan.IsSet());
+  Require(ParseVlan(ToString(vlan)) == vlan);
 
   for (int kind = 0; kind < 4; ++kind) {
     PlainMbuf answer({}, {}, 1600);
@@ -60,6 +65,7 @@ void Check(std::span<const uint8_t> input) {
     ParsePacket(*answer, {}, &said);
     Require(said.kind == Kind::kIp);
     Require(said.source_address() == info.destination_address());
+    Require(VlanOf(*answer, said) == vlan);
   }
 }
 

@@ -134,32 +134,36 @@ class Runner {
       const char b = hosts[Below(5)];
       if (a == b) continue;
       const uint32_t port = 1000 + Below(20);
+      static constexpr const char* kVlans[] = {"", "", "", " vlan 5",
+                                               " qinq 7 vlan 5"};
+      const std::string vlan = kVlans[Below(5)];
       std::string packet;
       switch (Below(5)) {
         case 0:
           packet = absl::StrCat("tcp $", std::string(1, a), ":", port, " > $",
                                 std::string(1, b), ":80 S seq ", Below(1000),
-                                " win 4000");
+                                " win 4000", vlan);
           break;
         case 1:
           packet = absl::StrCat("tcp $", std::string(1, b), ":80 > $",
                                 std::string(1, a), ":", port,
                                 " SA seq 9000 ack ", Below(1000),
-                                " win 4000 <wscale 3>");
+                                " win 4000 <wscale 3>", vlan);
           break;
         case 2:
           packet = absl::StrCat("udp $", std::string(1, a), ":", port, " > $",
                                 std::string(1, b),
-                                ":69 tftp rrq \"f\" octet");
+                                ":69", vlan, " tftp rrq \"f\" octet");
           break;
         case 3:
           packet = absl::StrCat("udp $", std::string(1, b), ":",
                                 3000 + Below(3), " > $", std::string(1, a),
-                                ":", port, " tftp data 1 512");
+                                ":", port, vlan, " tftp data 1 512");
           break;
         default:
           packet = absl::StrCat("udp $", std::string(1, a), ":", port, " > $",
-                                std::string(1, b), ":", 1000 + Below(20));
+                                std::string(1, b), ":", 1000 + Below(20),
+                                vlan);
       }
       TestPacket made(family_, packet);
       shard.Judge(made, where);

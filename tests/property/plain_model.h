@@ -91,6 +91,7 @@ class PlainModel {
     uint8_t proto = 0;
     End first, second;
     std::string interface{};  // if-bound states; else empty
+    std::vector<uint32_t> vlans{};  // the first two tags that have a number
     friend auto operator<=>(const Key&, const Key&) = default;
   };
   // One side of a connection; [0] of an array is the one that began it.
@@ -126,6 +127,7 @@ class PlainModel {
     Direction direction = Direction::kOut;  // of the child
     Address server, client;
     uint16_t server_port = 0, client_port = 0;
+    std::vector<uint32_t> vlans;
     uint64_t end = 0;
     State values;  // what the child inherits
   };
@@ -157,7 +159,8 @@ class PlainModel {
   bool On(const InterfaceMatch& match, size_t port) const;
   bool AddressFits(const AddressMatch& match, const Address& address) const;
 
-  static Key KeyOf(const PacketInfo& info, Direction direction);
+  static Key KeyOf(const PacketInfo& info, Direction direction,
+                   std::span<const uint8_t> frame);
   std::map<Key, State>::iterator Find(Key key, const Point& point);
   uint64_t LifeTime(const State& state) const;
   // Nothing: passed.
@@ -178,14 +181,16 @@ class PlainModel {
   bool Helper(State& state, const PacketInfo& info,
               std::span<const uint8_t> frame, const Point& point);
   bool Transfer(State& state, const PacketInfo& info,
+                std::span<const uint8_t> frame,
                 std::span<const uint8_t> payload, int kind,
                 const Point& point);
   int Seated(uint64_t parent) const;
   static void FirstTcp(State& state, const PacketInfo& info,
                        std::span<const uint8_t> frame);
   bool Fits(const Expectation& expectation, const PacketInfo& info,
-            const Point& point) const;
-  bool TakeExpectation(const PacketInfo& info, const Point& point,
+            std::span<const uint8_t> frame, const Point& point) const;
+  bool TakeExpectation(const PacketInfo& info,
+                       std::span<const uint8_t> frame, const Point& point,
                        State& child);
 
   Policy policy_;

@@ -248,7 +248,7 @@ std::optional<DropReason> PlainModel::ByRules(const Point& point,
   const bool blocked = rule != nullptr && rule->action == RuleAction::kBlock;
   if (!info.has(kFragment) && !(blocked && rule->quick)) {
     State child;
-    if (TakeExpectation(info, point, child)) {
+    if (TakeExpectation(info, frame, point, child)) {
       verdict.rule.reset();
       tag = child.tag.empty() ? tag : child.tag;
       return Create(std::move(child), info, frame, point);

@@ -99,6 +99,17 @@ std::optional<uint32_t> BlockSize(std::span<const uint8_t> payload) {
   return std::nullopt;
 }
 
+std::vector<uint32_t> VlansOf(std::span<const uint8_t> frame) {
+  std::vector<uint32_t> vlans;
+  for (size_t at = 12; at <= 16; at += 4) {
+    const uint32_t type = Half(frame, at);
+    if (type != 0x8100 && type != 0x88a8) break;
+    const uint32_t number = Half(frame, at + 2) % 4096;
+    if (number != 0) vlans.push_back(number);
+  }
+  return vlans;
+}
+
 bool IsGroup(const Address& a) {
   return a.family == Family::kIpv6 ? a.bytes[0] == 0xff : a.bytes[0] >= 224;
 }
@@ -106,7 +117,8 @@ bool IsGroup(const Address& a) {
 }  // namespace
 
 PlainModel::Key PlainModel::KeyOf(const PacketInfo& info,
-                                  Direction direction) {
+                                  Direction direction,
+                                  std::span<const uint8_t> frame) {
   uint16_t source_port = info.source_port.host();
   uint16_t destination_port = info.destination_port.host();
   if (info.proto == protocol::kIcmp || info.proto == protocol::kIcmp6) {
@@ -118,8 +130,8 @@ PlainModel::Key PlainModel::KeyOf(const PacketInfo& info,
   const End source{info.source_address(), source_port};
   const End destination{info.destination_address(), destination_port};
   return direction == Direction::kIn
-             ? Key{info.proto, source, destination}
-             : Key{info.proto, destination, source};
+             ? Key{info.proto, source, destination, "", VlansOf(frame)}
+             : Key{info.proto, destination, source, "", VlansOf(frame)};
 }
 
 std::map<PlainModel::Key, PlainModel::State>::iterator PlainModel::Find(
@@ -209,7 +221,7 @@ std::optional<DropReason> PlainModel::JudgeAt(const Point& point,
     const auto drop = IcmpError(point, frame, info, found);
     if (drop || found) return drop;
   } else if (!info.has(kFragment)) {
-    const auto found = Find(KeyOf(info, point.direction), point);
+    const auto found = Find(KeyOf(info, point.direction, frame), point);
     if (found != states_.end()) {
       State& state = found->second;
       bool reuse = false;
@@ -450,7 +462,7 @@ std::optional<DropReason> PlainModel::Create(State state,
   if (states_.size() >= policy_.options.limit(Limit::kStates)) {
     return DropReason::kStateLimit;
   }
-  Key key = KeyOf(info, point.direction);
+  Key key = KeyOf(info, point.direction, frame);
   key.interface = state.interface;
   if (states_.contains(key)) return DropReason::kStateInsert;
   state.id = next_id_++;
@@ -488,7 +500,7 @@ bool PlainModel::Helper(State& state, const PacketInfo& info,
       frame.subspan(info.payload_offset(), info.payload_length());
   const int kind = TftpKind(payload);
   if (state.parent != 0) {
-    return Transfer(state, info, payload, kind, point);
+    return Transfer(state, info, frame, payload, kind, point);
   }
   const auto of_parent = [&](const Expectation& e) {
     return e.parent == state.id;
@@ -524,6 +536,7 @@ bool PlainModel::Helper(State& state, const PacketInfo& info,
   e.server_port = info.destination_port.host();
   e.client = info.source_address();
   e.client_port = info.source_port.host();
+  e.vlans = VlansOf(frame);
   e.end = point.now + 30000;
   e.values.tag = state.tag;
   e.values.allow_options = state.allow_options;
@@ -544,6 +557,7 @@ int PlainModel::Seated(uint64_t parent) const {
 
 // A packet of a child; the server's first one made it.
 bool PlainModel::Transfer(State& state, const PacketInfo& info,
+                          std::span<const uint8_t> frame,
                           std::span<const uint8_t> payload, int kind,
                           const Point& point) {
   const size_t from = point.direction == state.direction ? 0 : 1;
@@ -560,7 +574,8 @@ bool PlainModel::Transfer(State& state, const PacketInfo& info,
     if (from == 0 && begins &&
         std::any_of(expectations_.begin(), expectations_.end(),
                     [&](const Expectation& e) {
-                      return Fits(e, info, point) && Seated(e.parent) < 4;
+                      return Fits(e, info, frame, point) &&
+                             Seated(e.parent) < 4;
                     })) {
       return true;
     }
@@ -600,8 +615,10 @@ bool PlainModel::Transfer(State& state, const PacketInfo& info,
 }
 
 bool PlainModel::Fits(const Expectation& e, const PacketInfo& info,
+                      std::span<const uint8_t> frame,
                       const Point& point) const {
   return info.proto == protocol::kUdp && e.direction == point.direction &&
+         e.vlans == VlansOf(frame) &&
          e.server == info.source_address() &&
          e.client == info.destination_address() &&
          e.client_port == info.destination_port.host() &&
@@ -610,10 +627,11 @@ bool PlainModel::Fits(const Expectation& e, const PacketInfo& info,
           e.values.interface == ports_[point.port].name);
 }
 
-bool PlainModel::TakeExpectation(const PacketInfo& info, const Point& point,
-                                 State& child) {
+bool PlainModel::TakeExpectation(const PacketInfo& info,
+                                 std::span<const uint8_t> frame,
+                                 const Point& point, State& child) {
   for (auto i = expectations_.begin(); i != expectations_.end(); ++i) {
-    if (!Fits(*i, info, point)) continue;
+    if (!Fits(*i, info, frame, point)) continue;
     if (Seated(i->parent) >= 4) continue;
     child = i->values;
     expectations_.erase(i);
@@ -657,7 +675,7 @@ std::optional<DropReason> PlainModel::IcmpError(const Point& point,
   }
   // The quoted packet went the other way.
   const Direction direction = Opposite(point.direction);
-  const auto hit = Find(KeyOf(quoted, direction), point);
+  const auto hit = Find(KeyOf(quoted, direction, frame), point);
   if (hit == states_.end()) return std::nullopt;
   const State& state = hit->second;
   if (quoted.source_address() != info.destination_address()) {

@@ -18,7 +18,25 @@ constexpr uint32_t kSecond = 1000;
 
 // A flow as the model knows it: an unordered look at both ends.
 using ModelKey = std::tuple<Family, uint16_t, uint8_t, std::array<uint8_t, 16>,
-                            uint16_t, std::array<uint8_t, 16>, uint16_t>;
+                            uint16_t, std::array<uint8_t, 16>, uint16_t,
+                            std::string>;
+
+// Frames in VLANs, by what says which; the first one is in none.
+struct Tagged {
+  std::string vlan;
+  std::vector<uint8_t> tags;
+};
+const std::vector<Tagged> kFrames = {
+    {"", {}},
+    {"1", {0x81, 0, 0x60, 1}},
+    {"4095", {0x81, 0, 0x0f, 0xff}},
+    {"1.4095", {0x88, 0xa8, 0, 1, 0x81, 0, 0x0f, 0xff}},
+    {"4095.1", {0x81, 0, 0x0f, 0xff, 0x81, 0, 0, 1}},
+    {"1", {0x88, 0xa8, 0, 0, 0x81, 0, 0, 1}},
+    {"1.4095",
+     {0x81, 0, 0, 1, 0x81, 0, 0x0f, 0xff, 0x81, 0, 0, 7}},
+    {"", {0x81, 0, 0xe0, 0}},
+};
 
 struct ModelState {
   Direction direction;
@@ -31,13 +49,15 @@ struct ModelState {
   bool second = false;  // more than its first packet
 };
 
-ModelKey KeyOf(const PacketInfo& info, const JudgePoint& where) {
+ModelKey KeyOf(const PacketInfo& info, const JudgePoint& where,
+               size_t frame) {
   const bool in = where.direction == Direction::kIn;
   return {info.family, where.filter, info.proto,
           in ? info.source : info.destination,
           (in ? info.source_port : info.destination_port).raw(),
           in ? info.destination : info.source,
-          (in ? info.destination_port : info.source_port).raw()};
+          (in ? info.destination_port : info.source_port).raw(),
+          kFrames[frame].vlan};
 }
 
 uint64_t LifeOf(const ModelState& state) {
@@ -85,7 +105,12 @@ TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
   for (uint16_t i = 0; i < kFilters; ++i) {
     table.SetFilter(i, &budget, kDefaultTimeoutProfile);
   }
-  PlainMbuf mbuf(std::vector<uint8_t>(64));
+  std::vector<std::unique_ptr<PlainMbuf>> mbufs;
+  for (const Tagged& tagged : kFrames) {
+    std::vector<uint8_t> bytes(96);
+    std::copy(tagged.tags.begin(), tagged.tags.end(), bytes.begin() + 12);
+    mbufs.push_back(std::make_unique<PlainMbuf>(bytes));
+  }
   std::map<ModelKey, ModelState> model;
   uint64_t now = 0xfffe0000;  // ticks wrap on the way
   StateId last_id = 0;
@@ -99,15 +124,21 @@ TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
         .direction = random_() % 2 ? Direction::kIn : Direction::kOut,
         .filter = static_cast<uint16_t>(random_() % kFilters)};
     std::vector<uint8_t> indices;
+    std::array<size_t, kMaxBurst> frames{};
     for (uint32_t i = 0; i < burst.count; ++i) {
-      burst.infos[i] = RandomPacket();
-      burst.mbufs[i] = mbuf.get();
+      PacketInfo& info = burst.infos[i];
+      info = RandomPacket();
+      frames[i] = random_() % 3 == 0 ? 0 : random_() % kFrames.size();
+      const size_t tags = kFrames[frames[i]].tags.size();
+      info.l3_offset = static_cast<uint8_t>(14 + tags);
+      if (tags != 0) info.flags |= kVlanTagged;
+      burst.mbufs[i] = mbufs[frames[i]]->get();
       if (random_() % 16 != 0) indices.push_back(static_cast<uint8_t>(i));
     }
     std::array<StateIndex, kMaxBurst> states;
     table.Lookup(burst, indices, where, states);
     for (const uint8_t i : indices) {
-      const auto found = model.find(KeyOf(burst.infos[i], where));
+      const auto found = model.find(KeyOf(burst.infos[i], where, frames[i]));
       ASSERT_EQ(states[i] != kNoState, found != model.end());
       if (states[i] != kNoState) {
         ASSERT_EQ(table.entries().HandleOf(states[i]).id, found->second.id);
@@ -115,12 +146,13 @@ TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
     }
     for (const uint8_t i : indices) {
       const PacketInfo& info = burst.infos[i];
-      const ModelKey key = KeyOf(info, where);
+      const rte_mbuf& mbuf = *burst.mbufs[i];
+      const ModelKey key = KeyOf(info, where, frames[i]);
       const auto found = model.find(key);
-      const StateIndex state = table.Find(info, *mbuf, where);
+      const StateIndex state = table.Find(info, mbuf, where);
       ASSERT_EQ(state != kNoState, found != model.end());
       if (state != kNoState) {
-        const StepResult step = table.Step(state, info, *mbuf,
+        const StepResult step = table.Step(state, info, mbuf,
                                            where.direction,
                                            static_cast<Tick>(now));
         ASSERT_EQ(step.verdict, StepVerdict::kPass);
@@ -134,7 +166,7 @@ TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
         if (peer == 0 && m.answered) m.both = true;
         continue;
       }
-      const InsertResult result = table.Insert(info, *mbuf, where, {},
+      const InsertResult result = table.Insert(info, mbuf, where, {},
                                                static_cast<Tick>(now));
       if (model.size() >= capacity) {
         ASSERT_EQ(result.state, kNoState);
@@ -175,6 +207,8 @@ TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
       ASSERT_EQ(record.packets, victim->second.packets);
       ASSERT_EQ(record.bytes, victim->second.bytes);
       ASSERT_EQ(record.direction, victim->second.direction);
+      const std::string& vlan = std::get<std::string>(victim->first);
+      ASSERT_EQ(ToString(record.vlan), vlan.empty() ? "0" : vlan);
       if (random_() % 2) table.Fold(slot);
       ASSERT_EQ(table.Record(slot, static_cast<Tick>(now)).packets,
                 victim->second.packets);

@@ -246,13 +246,26 @@ class Runner {
     ASSERT_TRUE(loaded.ok()) << loaded << "\n" << text;
   }
 
+  // Of "udp" or "tcp" and a VLAN, "udp@5"; the model takes it as it is.
+  static std::string Vlan(const std::string& proto) {
+    const std::string vlan = proto.substr(proto.find('@') + 1);
+    const size_t dot = vlan.find('.');
+    if (vlan == "0") return "";
+    if (dot == std::string::npos) return " vlan " + vlan;
+    return " qinq " + vlan.substr(0, dot) + " vlan " + vlan.substr(dot + 1);
+  }
+  static bool IsTcp(const std::string& proto) {
+    return proto.compare(0, 3, "tcp") == 0;
+  }
+
   std::string Text(const std::string& proto, const Ends& ends) const {
     const auto end = [this](const End& e) {
       return v4_ ? absl::StrCat(e.address, ":", e.port)
                  : absl::StrCat("[", e.address, "]:", e.port);
     };
-    return absl::StrCat(proto, " ", end(ends.first), " > ", end(ends.second),
-                        proto == "tcp" ? " S seq 1" : "", " data 5");
+    return absl::StrCat(proto.substr(0, 3), " ", end(ends.first), " > ",
+                        end(ends.second), IsTcp(proto) ? " S seq 1" : "",
+                        Vlan(proto), " data 5");
   }
 
   // What leaves, if anything does.
@@ -292,7 +305,9 @@ class Runner {
   }
 
   void Send() {
-    const std::string proto = OneIn(2) ? "udp" : "tcp";
+    static constexpr const char* kVlans[] = {"@0", "@0", "@5", "@7.5"};
+    const std::string proto =
+        absl::StrCat(OneIn(2) ? "udp" : "tcp", kVlans[Below(4)]);
     if (OneIn(4)) return SendToTarget(proto);
     if (OneIn(8)) return SendBetweenTwo(proto);
     const Ends ends = {{Inner(1 + Below(4)),
@@ -439,7 +454,7 @@ class Runner {
   void Answer() {
     if (live_.empty()) return;
     const Live& live = live_[Below(static_cast<uint32_t>(live_.size()))];
-    if (live.proto != "udp") return;
+    if (IsTcp(live.proto)) return;
     const uint16_t port = live.from == kInside ? kOutside : kInside;
     const auto left = Pass(port, Text(live.proto, Turned(live.flow.outside)));
     ASSERT_TRUE(left.has_value());
@@ -460,7 +475,7 @@ class Runner {
   void Error() {
     if (live_.empty()) return;
     const Live& live = live_[Below(static_cast<uint32_t>(live_.size()))];
-    if (live.proto != "udp") return;
+    if (IsTcp(live.proto)) return;
     const uint16_t port = live.from == kInside ? kOutside : kInside;
     const bool router = OneIn(2);
     const std::string from =
@@ -468,8 +483,8 @@ class Runner {
     const auto left = Pass(
         port, absl::StrCat("icmp ", from, " > ",
                            live.flow.outside.first.address,
-                           " unreach port inner { ",
-                           Text("udp", live.flow.outside), " }"));
+                           " unreach port", Vlan(live.proto), " inner { ",
+                           Text("udp@0", live.flow.outside), " }"));
     ASSERT_TRUE(left.has_value());
     PacketInfo info, inner;
     rte_mbuf* mbuf = nullptr;

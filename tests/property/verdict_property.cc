@@ -102,6 +102,10 @@ class Generator {
     const std::string c = v4 ? "10.0.0.2" : "2001:db8::2";
     const std::string s = v4 ? "10.0.0.1" : "2001:db8::1";
     const std::string x = v4 ? "10.0.0.9" : "2001:db8::9";
+    static constexpr const char* kVlans[] = {
+        " vlan 5", " vlan 6", " vlan 5 pcp 3", " qinq 5", " qinq 5 vlan 6",
+        " qinq 6 vlan 5", " vlan 0", " qinq 0 vlan 5"};
+    const std::string vlan = OneIn(6) ? Of(kVlans) : "";
     std::string from = c, to = s;
     if (OneIn(15)) from = x;
     if (OneIn(15)) to = x;
@@ -130,7 +134,7 @@ class Generator {
       case 4:
       case 5:
         text = absl::StrCat("udp ", from, ":", from_port, " > ", to, ":",
-                            to_port, " ", Of(kTftp));
+                            to_port, vlan, " ", Of(kTftp));
         // Requests take all words that follow them.
         return text;
       case 6:
@@ -138,7 +142,7 @@ class Generator {
           const std::string kind = OneIn(2) ? "udp" : "tcp";
           text = absl::StrCat(
               "icmp ", OneIn(3) ? x : from, " > ", to,
-              " unreach port inner { ", kind, " ", to, ":", to_port, " > ",
+              " unreach port", vlan, " inner { ", kind, " ", to, ":", to_port, " > ",
               from, ":", from_port,
               kind == "tcp" ? absl::StrCat(" A seq ", 1000 + Below(900)) : "",
               " }");
@@ -154,7 +158,7 @@ class Generator {
     }
     if (OneIn(10)) text += " tos 0x10";
     if (OneIn(15)) text += v4 ? " ipopts { rr }" : " ext { dstopts }";
-    if (OneIn(15)) text += " vlan 5";
+    text += vlan;
     if (OneIn(20)) text += " part 0 8";
     if (OneIn(30)) text += " cut -1";
     return text;

@@ -30,6 +30,7 @@ class FakeFilterControl : public FilterControl,
   uint64_t generation = 1;
   LoadRequest last_load;
   StateQuery last_kill;
+  std::vector<NamedCounter> fragment_counters;
   std::vector<ExplainRequest> explained;
   std::vector<CommitListing> commits;
   std::optional<uint64_t> confirm_left;

@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "packet/address.h"
+#include "packet/vlan.h"
 #include "pftable/policy/rule.h"
 
 namespace sluice {
@@ -57,6 +58,7 @@ struct StateListing {
   uint64_t id = 0;
   uint32_t creator_id = 0;
   std::string interface = "all";  // that it is bound to, or "all"
+  VlanId vlan;
   uint8_t protocol = 0;
   Direction direction = Direction::kIn;  // in which its first packet went
   StateEndpoints before;                 // translation
@@ -81,6 +83,7 @@ struct StateListing {
 // Which states. What is not set does not narrow; the empty one is all of them.
 struct StateQuery {
   std::string interface;
+  std::optional<VlanId> vlan;
   std::optional<Prefix> source;  // of the packet that made the state
   std::optional<Prefix> destination;
   // Only states that are translated; the ends, with their ports, are what the
@@ -112,6 +115,7 @@ struct BlockedStates {
 // What is remembered of a source (pf's source node).
 struct SourceListing {
   Address source;
+  VlanId vlan;
   Address target;  // that a pool gave it; the unspecified address else
   std::string use;  // "filter", "nat", "rdr", "route"
   uint32_t states = 0;

@@ -64,6 +64,9 @@ struct FilterInfo {
   std::vector<NamedCounter> tftp_counters;
   std::vector<NamedCounter> ftp_counters;   // the same of the FTP helper
   std::vector<NamedCounter> sctp_counters;  // and of SCTP's other paths
+  // Of the cache of fragments, all workers and filters together; of the filter
+  // main only. "held": now.
+  std::vector<NamedCounter> fragment_counters;
   // All packets since the start, at the last CollectCounters(): received,
   // transmitted, dropped; "unaccounted" is zero unless the program errs.
   std::vector<NamedCounter> packet_counters;

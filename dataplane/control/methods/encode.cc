@@ -136,6 +136,7 @@ json ToJson(const StateListing& state) {
       {"expires", state.expires},
       {"forward", Count(state.packets[0], state.bytes[0])},
       {"backward", Count(state.packets[1], state.bytes[1])}};
+  if (state.vlan.IsSet()) value["vlan"] = ToString(state.vlan);
   if (state.after != state.before) value["after"] = ToJson(state.after);
   if (state.rule) value["rule"] = *state.rule;
   if (!state.tag.empty()) value["tag"] = state.tag;
@@ -209,6 +210,7 @@ json ToJson(const SourceListing& source) {
                 {"expires", source.expires},
                 {"packets", source.packets},
                 {"bytes", source.bytes}};
+  if (source.vlan.IsSet()) value["vlan"] = ToString(source.vlan);
   if (source.rule) value["rule"] = *source.rule;
   return value;
 }
@@ -311,6 +313,7 @@ json ToJson(const FilterInfo& info) {
                 {"tftp_counters", ToJson(info.tftp_counters)},
                 {"ftp_counters", ToJson(info.ftp_counters)},
                 {"sctp_counters", ToJson(info.sctp_counters)},
+                {"fragment_counters", ToJson(info.fragment_counters)},
                 {"packet_counters", ToJson(info.packet_counters)},
                 {"classifier", ToJson(info.classifier)}};
   if (info.since) value["since"] = *info.since;

@@ -24,6 +24,7 @@ StateQuery ReadQuery(Params& params) {
   std::optional<uint64_t> source_port, destination_port, protocol, rule,
       creator;
   params.String("interface", kMaxName, &query.interface);
+  params.Vlan("vlan", &query.vlan);
   params.Prefix("source", &query.source);
   params.Prefix("destination", &query.destination);
   params.Bool("translated", &query.translated);
@@ -44,7 +45,8 @@ StateQuery ReadQuery(Params& params) {
 }
 
 bool IsEverything(const StateQuery& query) {
-  return query.interface.empty() && !query.source && !query.destination &&
+  return query.interface.empty() && !query.vlan && !query.source &&
+         !query.destination &&
          !query.translated &&
          !query.source_port && !query.destination_port && !query.protocol &&
          !query.direction && query.label.empty() && !query.rule && !query.id &&

@@ -188,6 +188,16 @@ void Params::Prefix(std::string_view name, std::optional<sluice::Prefix>* out) {
   *out = prefix->Masked();
 }
 
+void Params::Vlan(std::string_view name, std::optional<VlanId>* out) {
+  std::string text;
+  String(name, kMaxNameSize, &text);
+  if (!status_.ok() || !params_.contains(name)) return;
+  *out = ParseVlan(text);
+  if (!out->has_value()) {
+    Fail(name, "must be a VLAN's number, 42, or two as in 7.42, or 0 for none");
+  }
+}
+
 void Params::Direction(std::string_view name,
                        std::optional<sluice::Direction>* out) {
   std::string text;

@@ -16,6 +16,7 @@
 #include "nlohmann/json_fwd.hpp"
 #include "packet/address.h"
 #include "packet/packet.h"
+#include "packet/vlan.h"
 #include "pftable/policy/policy.h"
 
 namespace sluice {
@@ -54,6 +55,7 @@ class Params {
   void Hex(std::string_view name, size_t max_digits,
            std::optional<uint64_t>* out);
   void Prefix(std::string_view name, std::optional<sluice::Prefix>* out);
+  void Vlan(std::string_view name, std::optional<VlanId>* out);
   void Direction(std::string_view name, std::optional<sluice::Direction>* out);
   void Dialect(std::string_view name, std::optional<sluice::Dialect>* out);
   void Optimization(std::string_view name,

@@ -51,14 +51,14 @@ TEST_P(Expectations, TheParentsOwnPortNeverMatches) {
   uint16_t record = kNoFamilyRecord;
   ASSERT_EQ(Arm(table, 5000, 0x100, 0, &record), ExpectResult::kArmed);
   ExpectedChild child;
-  EXPECT_FALSE(table.Take(Answer(5000, 69), kOut, 1, &child));
-  EXPECT_FALSE(table.Take(Answer(5000), {}, 1, &child));  // judged in
-  EXPECT_FALSE(table.Take(Answer(5001), kOut, 1, &child));
+  EXPECT_FALSE(table.Take(Answer(5000, 69), {}, kOut, 1, &child));
+  EXPECT_FALSE(table.Take(Answer(5000), {}, {}, 1, &child));  // judged in
+  EXPECT_FALSE(table.Take(Answer(5001), {}, kOut, 1, &child));
   EXPECT_FALSE(table.Take(
-      Answer(5000), {.direction = Direction::kOut, .filter = 1}, 1, &child));
-  ASSERT_TRUE(table.Take(Answer(5000), kOut, 1, &child));
+      Answer(5000), {}, {.direction = Direction::kOut, .filter = 1}, 1, &child));
+  ASSERT_TRUE(table.Take(Answer(5000), {}, kOut, 1, &child));
   EXPECT_EQ(child.parent.handle.id, 0x100u);
-  EXPECT_FALSE(table.Take(Answer(5000), kOut, 1, &child));
+  EXPECT_FALSE(table.Take(Answer(5000), {}, kOut, 1, &child));
   EXPECT_TRUE(table.empty());
 }
 
@@ -130,7 +130,7 @@ TEST_P(Expectations, FamiliesOfFiltersLeaveRoomForEachOther) {
       }
       ExpectedChild child;
       ASSERT_TRUE(table.Take(
-          Answer(static_cast<uint16_t>(1000 + count)),
+          Answer(static_cast<uint16_t>(1000 + count)), {},
           {.direction = Direction::kOut, .filter = filter}, 1, &child));
     }
     taken.push_back(count);
@@ -147,7 +147,7 @@ TEST_P(Expectations, RecordsOfLiveFamiliesAreBounded) {
     ASSERT_EQ(Arm(table, 1000 + i, 0x100u + i, 0, &record),
               ExpectResult::kArmed);
     ExpectedChild child;
-    ASSERT_TRUE(table.Take(Answer(1000 + i), kOut, 1, &child));
+    ASSERT_TRUE(table.Take(Answer(1000 + i), {}, kOut, 1, &child));
     records.push_back(record);
   }
   uint16_t record = kNoFamilyRecord;
@@ -177,7 +177,7 @@ TEST_P(Expectations, SourcesAreCountedApart) {
     }
   }
   ExpectedChild child;
-  ASSERT_TRUE(table.Take(Answer(1000, 3000, "$A"), kOut, 1, &child));
+  ASSERT_TRUE(table.Take(Answer(1000, 3000, "$A"), {}, kOut, 1, &child));
   uint16_t record = kNoFamilyRecord;
   EXPECT_EQ(Arm(table, 1002, 0x102, 0, &record, "$A"), ExpectResult::kArmed);
   record = kNoFamilyRecord;
@@ -220,7 +220,7 @@ TEST_P(Expectations, AFloodFromEverywhereShutsNobodyOut) {
     for (int i = 0; i < 90; ++i) ASSERT_EQ(flood(next++), ExpectResult::kArmed);
     for (uint16_t port = 5000; port < 5004; ++port) {
       ExpectedChild child;
-      ASSERT_TRUE(table.Take(Answer(port), kOut, 1, &child));
+      ASSERT_TRUE(table.Take(Answer(port), {}, kOut, 1, &child));
       table.ChildGone(child.parent.record, child.parent.handle.id, 0);
     }
   }
@@ -255,7 +255,7 @@ TEST_P(Expectations, WhoHasMostGivesWay) {
   ASSERT_EQ(arm("$C", 12), ExpectResult::kFull);
   for (uint16_t port = 2; port <= 11; ++port) {
     ExpectedChild child;
-    ASSERT_TRUE(table.Take(Answer(port), kOut, 1, &child)) << port;
+    ASSERT_TRUE(table.Take(Answer(port), {}, kOut, 1, &child)) << port;
   }
   const ExpectationStatistics s = table.statistics();
   EXPECT_EQ(s.displaced, 6u);
@@ -403,7 +403,7 @@ TEST_P(Expectations, WorkersDoNotGetInEachOthersWay) {
         const uint16_t port = static_cast<uint16_t>(1000 + round % 32);
         const ExpectResult armed = Arm(table, port, id, round, &record);
         ExpectedChild child;
-        if (table.Take(answers[(round + 7u * w) % 32], kOut, round, &child)) {
+        if (table.Take(answers[(round + 7u * w) % 32], {}, kOut, round, &child)) {
           ++taken[w];
           // I2 and I4: a handle that is set, whoever made it.
           ASSERT_NE(child.parent.handle.id, 0u);

@@ -171,7 +171,8 @@ class Shard {
     }
     ExpectedChild child;
     const bool expected =
-        expectations->Take(packet.info, where, now, &child);
+        expectations->Take(packet.info, VlanOf(*packet.mbuf, packet.info),
+                           where, now, &child);
     const InsertResult inserted =
         table->Insert(packet.info, *packet.mbuf, where,
                       expected ? child.values : values, now,

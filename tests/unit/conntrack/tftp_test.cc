@@ -209,7 +209,7 @@ TEST_P(Tftp, T5ARepeatedRequest) {
   // The server answers a second time, from another port: only if asked again.
   TestPacket second(GetParam(), "udp $S:3001 > $C:5000 tftp data 1 512");
   ExpectedChild child;
-  EXPECT_FALSE(shard.expectations->Take(second.info, {Direction::kOut},
+  EXPECT_FALSE(shard.expectations->Take(second.info, {}, {Direction::kOut},
                                         shard.now, &child));
   shard.In(Rrq());
   const Outcome again =

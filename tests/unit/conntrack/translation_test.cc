@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <algorithm>
 #include <memory>
 #include <set>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "conntrack/state_import.h"
 #include "conntrack/translation_directory.h"
 #include "pftable/engine/generation.h"
 #include "tests/unit/conntrack/shard.h"
@@ -223,7 +225,7 @@ TEST_P(TranslationTest, StraysAreFoundInTheDirectory) {
                                     : "udp [2001:db8::1]:53 > "
                                       "[2001:db9::7]:2000");
   const TranslatedFlow flow =
-      workers.directory.FlowOf(answer.info, *answer.mbuf, 0);
+      workers.directory.FlowOf(answer.info, *answer.mbuf, 0, {});
   EXPECT_EQ(workers.directory.Find(flow), 0);
   // And nobody else gets it.
   EXPECT_EQ(workers.Open(1, "udp $C:8 > $S:53", pool), 0);
@@ -340,6 +342,62 @@ TEST_P(TranslationTest, WorkersKeepAMappingForAllPeers) {
   EXPECT_NE(workers.Open(0, "udp $C:99 > $X:9", pool), 0);
 }
 
+// In each VLAN one, with the same address and port behind the translation.
+TEST_P(TranslationTest, WhatWasImportedIsFoundFromBothSides) {
+  const std::string host =
+      GetParam() == Family::kIpv4 ? "192.0.2.7" : "[2001:db9::7]";
+  const std::vector<std::string> vlans = {"", " vlan 5", " qinq 7 vlan 5"};
+  OnePool pool(Host());
+  pool.pool().port_low = pool.pool().port_high = 4000;
+  Workers from(GetParam(), 1);
+  StateImport import;
+  for (const std::string& vlan : vlans) {
+    ASSERT_EQ(from.Open(0, "udp $C:1000 > $S:53" + vlan, pool), 4000) << vlan;
+    ASSERT_EQ(from.Open(0, "udp $C:1001 > $S:53" + vlan, pool), 0) << vlan;
+  }
+  Shard& old = *from.shards[0];
+  uint32_t cursor = 0;
+  old.table->entries().Visit(&cursor, UINT32_MAX, [&](StateIndex state) {
+    import.Add({.record = old.Record(state)});
+  });
+  ASSERT_EQ(import.states.size(), vlans.size());
+  std::sort(import.states.begin(), import.states.end(),
+            [](const auto& a, const auto& b) {
+              return a.record.id < b.record.id;
+            });
+
+  Workers to(GetParam(), 1);
+  Shard& shard = *to.shards[0];
+  StateIntake intake(shard.table.get());
+  ReserveResult reserved;
+  while ((reserved = intake.Reserve(&import, 2)) == ReserveResult::kMore) {
+  }
+  ASSERT_EQ(reserved, ReserveResult::kReady);
+  const auto find = [&](const std::string& text, Direction direction) {
+    TestPacket packet(GetParam(), text);
+    return shard.Lookup(packet, {.direction = direction});
+  };
+  const std::string answer = "udp $S:53 > " + host + ":4000";
+  EXPECT_EQ(find(answer, Direction::kIn), kNoState) << "reserved only";
+  while (!intake.Commit(&import, shard.now, 2)) {
+  }
+  std::set<StateIndex> states;
+  for (const std::string& vlan : vlans) {
+    const StateIndex state = find("udp $C:1000 > $S:53" + vlan,
+                                  Direction::kOut);
+    ASSERT_NE(state, kNoState) << vlan;
+    EXPECT_EQ(find(answer + vlan, Direction::kIn), state) << vlan;
+    EXPECT_EQ(to.Open(0, "udp $C:1001 > $S:53" + vlan, pool), 0) << vlan;
+    states.insert(state);
+  }
+  EXPECT_EQ(states.size(), vlans.size());
+  EXPECT_EQ(find(answer + " vlan 7", Direction::kIn), kNoState);
+  for (const StateIndex state : states) shard.table->Remove(state);
+  EXPECT_EQ(to.directory.size(), 0u);
+  EXPECT_EQ(find(answer, Direction::kIn), kNoState);
+  EXPECT_EQ(to.Open(0, "udp $C:1001 > $S:53 vlan 5", pool), 4000);
+}
+
 TEST(TranslationDirectoryTest, TakesAsMuchAsItHasRoomFor) {
   TranslationDirectory directory(HashSecret::FromSeed(3));
   ASSERT_TRUE(directory.Build(10000).ok());
@@ -348,7 +406,7 @@ TEST(TranslationDirectoryTest, TakesAsMuchAsItHasRoomFor) {
     FlowKey4 key;
     key.end0 = i;
     key.end1 = 7;
-    const TranslatedFlow flow = directory.FlowOf(key);
+    const TranslatedFlow flow = directory.FlowOf(key, {});
     ASSERT_TRUE(directory.Take(flow, i % 32, i % 2 == 0)) << i;
     ASSERT_FALSE(directory.Take(flow, 1, false));
     taken.push_back(flow);

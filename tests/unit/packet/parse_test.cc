@@ -33,7 +33,7 @@ void Put16(Bytes& bytes, size_t at, uint16_t value) {
   bytes.at(at + 1) = static_cast<uint8_t>(value);
 }
 
-Bytes Ethernet(uint16_t type, std::initializer_list<uint32_t> tags = {}) {
+Bytes Ethernet(uint16_t type, const std::vector<uint32_t>& tags = {}) {
   Bytes out = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2};
   for (const uint32_t tag : tags) out = out + Word(tag, 4);
   return out + Word(type, 2);
@@ -174,9 +174,22 @@ TEST_P(BothFamilies, TcpWithOptionsBehindTwoTags) {
   EXPECT_EQ(info.l4_header_length, 24);
 }
 
-TEST_P(BothFamilies, ThreeTagsAreRefused) {
-  ExpectDrop(Ethernet(0x0800, {0x81000001, 0x81000002, 0x81000003}) +
-                 Bytes(60, 0),
+TEST_P(BothFamilies, UpToEightTags) {
+  const bool v6 = GetParam() == Family::kIpv6;
+  const Bytes tcp = Tcp(GetParam(), kTcpSyn, {});
+  const Bytes packet =
+      v6 ? Ipv6(protocol::kTcp, tcp) : Ipv4(tcp, {.proto = protocol::kTcp});
+  std::vector<uint32_t> tags = {0x88a80001, 0x81000002};
+  for (uint32_t count = 3; count <= 8; ++count) {
+    tags.push_back(0x81000000 | count);
+    const PacketInfo info =
+        Parse(Ethernet(v6 ? 0x86dd : 0x0800, tags) + packet);
+    ASSERT_EQ(info.kind, Kind::kIp) << count;
+    EXPECT_EQ(info.l3_offset, 14 + 4 * count);
+    EXPECT_EQ(info.tcp_flags, kTcpSyn);
+  }
+  tags.push_back(0x81000009);
+  ExpectDrop(Ethernet(v6 ? 0x86dd : 0x0800, tags) + packet,
              DropReason::kNormalize);
 }
 

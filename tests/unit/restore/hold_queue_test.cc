@@ -156,7 +156,8 @@ TEST(HoldBypassTest, NeighbourDiscoveryIsOneHopAway) {
 }
 
 TEST(HoldBypassTest, ArpBehindVlanTags) {
-  for (const std::string_view tags : {"", "81000001", "88a8000181000001"}) {
+  for (const std::string_view tags : {"", "81000001", "88a8000181000001",
+                                      "88a800018100000181000001"}) {
     std::vector<uint8_t> frame(12, 2);
     for (size_t i = 0; i < tags.size(); i += 2) {
       frame.push_back(static_cast<uint8_t>(

@@ -271,6 +271,24 @@ Snapshot PoolsSnapshot() {
   return snapshot;
 }
 
+Snapshot VlanSnapshot() {
+  Snapshot snapshot = TransferSnapshot();
+  snapshot.parents[0].vlan = snapshot.children[0].vlan = VlanId::Of(5);
+  snapshot.parents[1].vlan = VlanId::Of(7, 4095);
+  uint64_t id = 0x401;
+  for (const SnapshotState& translated : TranslatedSnapshot().parents) {
+    for (const VlanId vlan :
+         {VlanId(), VlanId::Of(5), VlanId::Of(5, 7), VlanId::Of(7, 5)}) {
+      SnapshotState state = translated;
+      state.id = id;
+      state.vlan = vlan;
+      snapshot.parents.push_back(state);
+      id += 0x100;
+    }
+  }
+  return snapshot;
+}
+
 std::vector<NamedSnapshot> GoldenSnapshots() {
   return {{"empty", EmptySnapshot()},
           {"full", FullSnapshot()},
@@ -282,7 +300,8 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"translated", TranslatedSnapshot(), 4},
           {"pools", PoolsSnapshot(), 5},
           {"actions", ActionsSnapshot(), 4},
-          {"modulated", ModulatedSnapshot(), 4}};
+          {"modulated", ModulatedSnapshot(), 4},
+          {"vlans", VlanSnapshot(), 5}};
 }
 
 std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {

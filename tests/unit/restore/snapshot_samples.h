@@ -32,6 +32,9 @@ Snapshot TranslatedSnapshot();
 Snapshot ActionsSnapshot();
 // A TCP state whose peers see other sequence numbers.
 Snapshot ModulatedSnapshot();
+// States in VLANs, with their children and expectations, and flows that are
+// in several.
+Snapshot VlanSnapshot();
 // `count` TCP states, half of them IPv6.
 Snapshot ManyStatesSnapshot(uint32_t count);
 // The state with that number of them, from 0.

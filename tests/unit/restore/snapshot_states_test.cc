@@ -143,6 +143,29 @@ TEST(SnapshotStatesTest, OfOneFlowTheYoungerStays) {
   }
 }
 
+TEST(SnapshotStatesTest, AFlowIsOneInEachVlan) {
+  const Snapshot sound = VlanSnapshot();
+  SnapshotStates states;
+  for (const auto* some : {&sound.children, &sound.parents}) {
+    for (const SnapshotState& state : *some) states.Add(state);
+  }
+  // Older than one of them, and so gone.
+  SnapshotState again = sound.parents.back();
+  again.id = 0x402;
+  states.Add(again);
+  EXPECT_EQ(states.Finish(), 0u);
+  const Snapshot read = Written(states);
+  EXPECT_EQ(read.parents, sound.parents);
+  EXPECT_EQ(read.children, sound.children);
+  // A child in another VLAN than its parent is nobody's.
+  SnapshotStates apart;
+  SnapshotState child = sound.children[0];
+  child.vlan = VlanId::Of(6);
+  apart.Add(child);
+  apart.Add(sound.parents[0]);
+  EXPECT_EQ(apart.Finish(), 1u);
+}
+
 TEST(SnapshotStatesTest, TiesToWhatIsNotThereAreCut) {
   const Snapshot transfer = TransferSnapshot();
   ASSERT_FALSE(transfer.children.empty());

@@ -86,6 +86,32 @@ TEST(SnapshotVersionTest, SequenceOffsetsAreSaidSinceMinorFour) {
                "sequence offsets of another protocol");
 }
 
+TEST(SnapshotVersionTest, VlansAreSaidSinceMinorFive) {
+  const Snapshot sound = VlanSnapshot();
+  Bytes bytes = WriteVersion(sound);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, sound);
+  bytes[10] = kMinorOfVlan - 1;
+  FixSnapshot(bytes);
+  EXPECT_EQ(ReadSnapshot(bytes).status().code(),
+            absl::StatusCode::kUnimplemented);
+  // Twelve bits each, and an inner one only behind an outer one.
+  for (const uint32_t value : {5u << 12, 0x1000005u, 0x5005005u}) {
+    Snapshot wrong = sound;
+    wrong.parents.back().vlan.value = value;
+    EXPECT_FALSE(ReadSnapshot(WriteUnchecked(wrong)).ok()) << value;
+  }
+  // One flow, or one that was given out, is one state in one VLAN.
+  Snapshot twice = sound;
+  twice.parents.back().vlan = VlanId::Of(5, 7);
+  EXPECT_FALSE(ReadSnapshot(WriteUnchecked(twice)).ok());
+  twice.parents.back().peers[0].port ^= 1;
+  EXPECT_THAT(ReadSnapshot(WriteUnchecked(twice)).status().message(),
+              testing::HasSubstr("translated flow"));
+  Snapshot apart = sound;
+  apart.children[0].vlan = VlanId::Of(6);
+  EXPECT_FALSE(ReadSnapshot(WriteUnchecked(apart)).ok());
+}
+
 TEST(SnapshotVersionTest, DialectIsSaidSinceMinorTwo) {
   for (const Dialect dialect : {Dialect::kOpenBsd, Dialect::kFreeBsd}) {
     Snapshot snapshot = DialectSnapshot();

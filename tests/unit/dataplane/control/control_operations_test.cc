@@ -93,6 +93,8 @@ TEST_F(ControlOperationsTest, ParametersAreReadStrictly) {
   EXPECT_EQ(Code("states.kill", {{"id", "00000000000000001"}}), -32602);
   EXPECT_EQ(Code("states.kill", {{"source_port", 65536}}), -32602);
   EXPECT_EQ(Code("states.kill", {{"direction", "up"}}), -32602);
+  EXPECT_EQ(Code("states.kill", {{"vlan", "4096"}}), -32602);
+  EXPECT_EQ(Code("states.kill", {{"vlan", 42}}), -32602);
   EXPECT_EQ(Code("ruleset.load"), -32602);
   EXPECT_EQ(Code("ruleset.load", {{"text", ""}, {"dialect", "linux"}}), -32602);
   EXPECT_EQ(Code("ruleset.load", {{"text", ""}, {"macros", {{"a", 1}}}}),
@@ -291,6 +293,7 @@ TEST_F(ControlOperationsTest, StatesMayComeLater) {
 TEST_F(ControlOperationsTest, KillsByEveryCondition) {
   EXPECT_EQ(Code("states.kill"), -32602) << "all states need states.flush";
   const json result = Result("states.kill", {{"interface", "inside"},
+                                             {"vlan", "7.42"},
                                              {"source", "10.0.1.7/24"},
                                              {"destination", "2001:db8::/32"},
                                              {"source_port", 1},
@@ -303,6 +306,7 @@ TEST_F(ControlOperationsTest, KillsByEveryCondition) {
                                              {"creator", "abcdef01"}});
   EXPECT_EQ(result["killed"], 0);
   const StateQuery& query = filter_.last_kill;
+  EXPECT_EQ(query.vlan, VlanId::Of(7, 42));
   EXPECT_EQ(query.interface, "inside");
   EXPECT_EQ(ToString(*query.source), "10.0.1.0/24");
   EXPECT_EQ(ToString(*query.destination), "2001:db8::/32");

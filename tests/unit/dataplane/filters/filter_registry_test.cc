@@ -17,7 +17,9 @@
 #include <utility>
 #include <vector>
 
+#include "conntrack/state_table.h"
 #include "dataplane/engine/engine.h"
+#include "packet/parse.h"
 #include "tests/support/mbuf_pool.h"
 #include "tests/support/packet_text.h"
 #include "tests/support/test_engine.h"
@@ -296,6 +298,114 @@ TEST_F(FilterRegistryTest, PortsAreRemovedAndPluggedInAgain) {
   auto again = registry_->BeginAddPort({.name = "b", .device = "net_null9"});
   again->Build();
   EXPECT_TRUE(absl::IsAlreadyExists(again->Publish().status()));
+}
+
+TEST_F(FilterRegistryTest, MainCountsTheFragmentsOfAll) {
+  LoadMain(kPassAll);
+  ASSERT_TRUE(Create("web", {"a", "b"}, kPassAll).ok());
+  const auto counters = [&](LiveFilter& filter) {
+    std::vector<uint64_t> values;
+    for (const NamedCounter& counter :
+         filter.Status().Info().fragment_counters) {
+      values.push_back(counter.value);
+    }
+    return values;
+  };
+  EXPECT_THAT(counters(registry_->main()), ElementsAre(0, 0, 0, 0, 0));
+  const std::string datagram = "udp 10.0.0.1:1 > 10.0.0.2:53 data 100 part ";
+  EXPECT_FALSE(Passes("b", "a", datagram + "0 48"));
+  EXPECT_THAT(counters(registry_->main()), ElementsAre(1, 0, 0, 0, 0));
+  EXPECT_TRUE(Passes("b", "a", datagram + "48 60"));
+  EXPECT_THAT(counters(registry_->main()), ElementsAre(0, 1, 0, 0, 0));
+  void* second = nullptr;
+  ASSERT_EQ(rte_ring_dequeue(RingOf("a"), &second), 0);
+  rte_pktmbuf_free(static_cast<rte_mbuf*>(second));
+  EXPECT_TRUE(
+      counters(static_cast<LiveFilter&>(*registry_->Find("web"))).empty());
+  registry_->main().Status().ClearInfo();
+  EXPECT_THAT(counters(registry_->main()), ElementsAre(0, 0, 0, 0, 0));
+}
+
+TEST_F(FilterRegistryTest, ANumberIsGivenBackWhenNobodyRemembersIt) {
+  LoadMain("block on guests\npass on vm0\n");
+  auto job = registry_->BeginAddPort(
+      {.name = "vm0", .device = DeviceOf("vm0"), .groups = {"guests"}});
+  job->Build();
+  ASSERT_TRUE(job->Publish().ok());
+  InterfaceRegistry& interfaces = engine_->interfaces();
+  const uint16_t number = interfaces.Resolve("vm0").id;
+  ASSERT_NE(number, 0);
+  // The worker meets the filter.
+  EXPECT_TRUE(Passes("b", "a"));
+  rte_mbuf* const mbuf =
+      pool_.Make(FrameFromText("udp 10.0.0.1:1 > 10.0.0.2:53"));
+  PacketInfo info;
+  ParsePacket(*mbuf, {}, &info);
+  // Nothing of the worker runs meanwhile.
+  auto& states = const_cast<StateTable&>(worker_->states());
+  const StateIndex state =
+      states
+          .Insert(info, *mbuf,
+                  {.direction = Direction::kIn,
+                   .filter = kMainFilter,
+                   .interface = number},
+                  {}, engine_->plane().clock.Now())
+          .state;
+  rte_pktmbuf_free(mbuf);
+  ASSERT_NE(state, kNoState);
+
+  absl::Status removed = absl::UnknownError("not answered");
+  registry_->RemovePort("vm0",
+                        [&removed](absl::Status status) { removed = status; });
+  for (int i = 0; i < 5000 && (!removed.ok() || interfaces.Gone().empty());
+       ++i) {
+    Settle();
+    usleep(1000);
+  }
+  ASSERT_TRUE(removed.ok()) << removed;
+  EXPECT_EQ(interfaces.Resolve("guests").groups, 0u);
+  ASSERT_EQ(interfaces.Gone().size(), 1u) << "rules still know it";
+  const auto name_after = [&](size_t least) {
+    registry_->ForgetInterfaces(least);
+    Settle();
+    return interfaces.NameOf(number);
+  };
+  EXPECT_EQ(name_after(1), "vm0") << "a state remembers it";
+  states.Remove(state);
+  EXPECT_EQ(name_after(2), "vm0") << "not worth a look";
+  EXPECT_EQ(name_after(1), "");
+  EXPECT_EQ(interfaces.gone_count(), 0u);
+}
+
+TEST_F(FilterRegistryTest, TagsThatNobodyUsesAreForgotten) {
+  for (int i = 1; i <= 1100;) {
+    std::string some;
+    for (int rule = 0; rule < 50; ++rule, ++i) {
+      const std::string n = std::to_string(i);
+      some += "match in proto udp to port " + n + " tag t" + n + "\n";
+    }
+    LoadMain(some + "pass\n");
+    Settle();
+  }
+  LoadMain("pass tag kept\n");
+  EXPECT_TRUE(Passes("b", "a"));
+  LoadMain(kPassAll);
+  LiveFilter& main = registry_->main();
+  TagRegistry& tags = main.store().tags();
+  for (int i = 0; i < 5000 && tags.Idle().size() < 1101; ++i) {
+    Settle();
+    usleep(1000);
+  }
+  EXPECT_NE(tags.Find("t7"), kNoTag);
+  ASSERT_TRUE(tags.IsWorthALook());
+  registry_->ForgetTags(main.shared_from_this());
+  Settle();
+  EXPECT_EQ(tags.Find("t7"), kNoTag);
+  EXPECT_EQ(tags.Find("t1100"), kNoTag);
+  const uint16_t kept = tags.Find("kept");
+  ASSERT_NE(kept, kNoTag) << "states have it";
+  EXPECT_EQ(tags.NameOf(kept), "kept");
+  EXPECT_FALSE(tags.IsWorthALook());
 }
 
 TEST_F(FilterRegistryTest, AFilterMayComeBeforeItsPort) {

@@ -47,6 +47,7 @@ TEST(SluicectlAnchors, WhatGoesTogether) {
            {"-a", "_1", "-sr"},
            {"-x", "notice"},
            {"-k", "key", "-k", "udp 10.0.0.1:1 -> 10.0.0.2:2"},
+           {"-k", "vlan", "-k", "7.42"},
            {"-M", "-k", "10.0.0.1"},
            {"-F", "Reset"},
            {"-s", "Running"},
@@ -63,6 +64,7 @@ TEST(SluicectlAnchors, WhatGoesTogether) {
            {"-M", "-sr"},
            {"-k", "key"},
            {"-k", "gateway"},
+           {"-k", "vlan"},
            {"--without", "rtable", "-sr"},
            {"--language-only", "-f", "-"}}) {
     EXPECT_FALSE(ArgumentsOf(words).ok()) << words[0] << " " << words[1];

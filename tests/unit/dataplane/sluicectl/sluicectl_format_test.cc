@@ -102,6 +102,14 @@ TEST(SluicectlFormat, ATranslatedState) {
             "FIN_WAIT_2:ESTABLISHED\n");
 }
 
+TEST(SluicectlFormat, AStateInAVlan) {
+  json state = TcpState();
+  state["vlan"] = "7.42";
+  EXPECT_EQ(FormatState(state, kPlain),
+            "all tcp 10.0.0.1:22 <- 10.0.0.2:4567 vlan 7.42       "
+            "ESTABLISHED:FIN_WAIT_2\n");
+}
+
 TEST(SluicectlFormat, AStateInDetail) {
   const std::string first =
       "all tcp 10.0.0.1:22 <- 10.0.0.2:4567       ESTABLISHED:FIN_WAIT_2\n"
@@ -205,6 +213,8 @@ TEST(SluicectlFormat, StatusInDetail) {
   json info = Info();
   info["enabled"] = false;
   info["since"] = 2 * 86400 + 3 * 3600;
+  info["fragment_counters"] = json::parse(R"([
+    {"name": "held", "value": 2}, {"name": "reassembled", "value": 9}])");
   EXPECT_EQ(FormatInfo(info, kVerbose),
             "Status: Disabled for 2 days 03:00:00             Debug: err\n"
             "\n"
@@ -223,6 +233,9 @@ TEST(SluicectlFormat, StatusInDetail) {
             "Counters\n"
             "  match                                124            0.0/s\n"
             "  no-wire                                0            0.0/s\n"
+            "Fragments\n"
+            "  held                                   2               \n"
+            "  reassembled                            9            0.0/s\n"
             "Limit Counters\n"
             "  max states per rule                    4            0.0/s\n");
 }

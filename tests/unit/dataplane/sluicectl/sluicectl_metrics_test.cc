@@ -135,6 +135,7 @@ TEST_F(SluicectlMetricsTest, HasFiltersPortsAndRestores) {
   Make("vm-1", "tap1");
   directory_.main_listing.states = 12;
   directory_.main_listing.hash = "00ff";
+  filter_.fragment_counters = {{"held", 3}, {"reassembled", 7}, {"expired", 1}};
   FilterListing& vm = directory_.made["vm-1"].listing;
   vm.hold = {.held = 9, .waiting = 1, .replayed = 6, .bypassed = 0,
              .dropped = 2, .refused = 0, .longest = 1500};
@@ -154,6 +155,9 @@ TEST_F(SluicectlMetricsTest, HasFiltersPortsAndRestores) {
   for (const auto& [key, value] :
        std::map<std::string, std::string>{
            {"sluice_filter_states{filter=\"main\"}", "12"},
+           {"sluice_fragments_held", "3"},
+           {"sluice_fragment_events_total{event=\"reassembled\"}", "7"},
+           {"sluice_fragment_events_total{event=\"expired\"}", "1"},
            {"sluice_filter_states{filter=\"vm-1\"}", "0"},
            {"sluice_filter_loaded{filter=\"main\"}", "1"},
            {"sluice_filter_loaded{filter=\"vm-1\"}", "0"},

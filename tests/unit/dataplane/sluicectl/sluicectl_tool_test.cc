@@ -224,6 +224,15 @@ TEST_F(SluicectlToolTest, KillsStates) {
   EXPECT_EQ(filter_.last_kill.creator_id, 0x1a2b3c4du);
   Run({"-k", "label", "-k", "web"});
   EXPECT_EQ(filter_.last_kill.label, "web");
+  Run({"-k", "vlan", "-k", "7.42"});
+  EXPECT_EQ(filter_.last_kill.vlan, VlanId::Of(7, 42));
+  EXPECT_FALSE(filter_.last_kill.source.has_value());
+  EXPECT_THAT(Run({"-k", "vlan", "-k", "4096"}).err, HasSubstr("7.42"));
+  // A key names one state: without a VLAN, the one that is in none.
+  Run({"-k", "key", "-k", "udp 10.0.0.1:53 <- 10.0.0.2:1000 vlan 5"});
+  EXPECT_EQ(filter_.last_kill.vlan, VlanId::Of(5));
+  Run({"-k", "key", "-k", "udp 10.0.0.1:53 <- 10.0.0.2:1000"});
+  EXPECT_EQ(filter_.last_kill.vlan, VlanId());
   const Outcome unknown = Run({"-N", "-k", "no.such.host.invalid"});
   EXPECT_EQ(unknown.status, 1);
   EXPECT_THAT(unknown.err, HasSubstr("no.such.host.invalid"));

@@ -1,6 +1,8 @@
 #include "pftable/engine/tag_registry.h"
 
+#include <memory>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -37,6 +39,41 @@ TEST(TagRegistry, IsBounded) {
   EXPECT_EQ(tags.Intern("one more").status().code(),
             absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(tags.Intern("t1").ok());
+}
+
+TEST(TagRegistry, NumbersOfTagsThatNobodyUsesAreGivenBack) {
+  TagRegistry tags(2);
+  std::shared_ptr<const Epoch> policy = tags.Hold();
+  const uint16_t a = *tags.Intern("a");
+  const uint16_t b = *tags.Intern("b");
+  EXPECT_EQ(tags.Intern("c").status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(tags.IsWorthALook());
+  EXPECT_TRUE(tags.Idle().empty()) << "the policy has both";
+  // Another one, which says `b` only.
+  const std::shared_ptr<const Epoch> next = tags.Hold();
+  EXPECT_EQ(*tags.Intern("b"), b);
+  EXPECT_TRUE(tags.Idle().empty()) << "the old one lives";
+  policy.reset();
+  std::vector<TagRegistry::IdleTag> idle = tags.Idle();
+  ASSERT_EQ(idle.size(), 1u);
+  EXPECT_EQ(idle[0].tag, a);
+  // Somebody says it again while one looks for states that have it.
+  EXPECT_EQ(*tags.Intern("a"), a);
+  tags.Forget(idle);
+  EXPECT_EQ(tags.NameOf(a), "a");
+  idle[0].used = ~uint64_t{0};
+  tags.Forget(idle);
+  EXPECT_EQ(tags.Find("a"), a);
+  EXPECT_TRUE(tags.Idle().empty()) << "it was said after the policy began";
+  idle[0].used = 4;  // names were interned so often
+  tags.Forget(idle);
+  EXPECT_EQ(tags.Find("a"), kNoTag);
+  EXPECT_EQ(tags.NameOf(a), "");
+  EXPECT_FALSE(tags.IsWorthALook());
+  EXPECT_EQ(*tags.Intern("c"), a);
+  EXPECT_EQ(tags.NameOf(a), "c");
+  EXPECT_EQ(tags.Find("b"), b);
 }
 
 }  // namespace

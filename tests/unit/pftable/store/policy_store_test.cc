@@ -614,5 +614,43 @@ TEST_F(PolicyStoreTest, GenerationsWaitForTheirGracePeriod) {
   EXPECT_EQ(store.rule_slots().used(), 1u);
 }
 
+// What a rule means by a group's bit, no other group gets while a worker may
+// still read the rule.
+TEST_F(PolicyStoreTest, GroupsAreGivenBackWithThePoliciesThatKnewThem) {
+  ManualReclaimer reclaimer;
+  InterfaceRegistry interfaces;
+  PolicyStore store({.workers = 1, .rule_slots = 64, .table_slots = 8},
+                    &interfaces, &reclaimer);
+  const auto add = [&](const std::string& port, const std::string& group) {
+    return interfaces.AddPort(port, std::vector<std::string>{group});
+  };
+  uint64_t dmz = 0;
+  for (size_t i = 0; i < InterfaceRegistry::kMaxGroups; ++i) {
+    const std::string n = std::to_string(i);
+    dmz = add("p" + n, i == 63 ? "dmz" : "g" + n + "x")->groups;
+  }
+  ASSERT_TRUE(store.Load(Parsed("block on dmz\npass on other\n")).ok());
+  const auto refresh = [&] {
+    absl::StatusOr<StagedGeneration> staged = store.StageRefresh();
+    ASSERT_TRUE(staged.ok());
+    ASSERT_NE(staged->next, nullptr);
+    ASSERT_TRUE(store.Publish(*std::move(staged)).ok());
+  };
+  ASSERT_TRUE(interfaces.RemovePort("p63").ok());
+  EXPECT_FALSE(add("q", "other").ok()) << "the rules in force know dmz";
+  refresh();
+  store.Poll();
+  EXPECT_FALSE(add("q", "other").ok()) << "a worker may read the old ones";
+  reclaimer.PassAll();
+  store.Poll();
+  const auto view = add("q", "other");
+  ASSERT_TRUE(view.ok()) << view.status();
+  EXPECT_EQ(view->groups, dmz);
+  // To the rules in force `dmz` is nothing, and `other` not yet anything.
+  for (const CompiledRule& rule : store.current()->policy->rules) {
+    EXPECT_FALSE(rule.on.name.Matches(*view));
+  }
+}
+
 }  // namespace
 }  // namespace sluice
