@@ -19,6 +19,8 @@ _RULES = """\
 table <bad> persist counters { 192.0.2.1 }
 set limit table-entries 1000
 set loginterface outside
+state limiter "all" id 1 limit 100
+source limiter "each" id 1 entries 100
 anchor "guests" { pass in proto tcp to port 99 label "inner" }
 pass all label "all"
 block in from <bad>
@@ -117,7 +119,7 @@ def answers(fw, network, family, folder):
   ask("-t", "bad", "-T", "test", "192.0.2.1", "192.0.2.77", check=False)
   ask("-t", "bad", "-T", "zero")
   for what in ("rules", "states", "info", "Interfaces", "labels", "timeouts",
-               "memory", "Tables"):
+               "memory", "Tables", "LimiterSrcs"):
     ask("-vv", "-s", what)
   ask("filter", "create", "vm", "--ports", "later", "--ruleset", rules,
       "--expect-restore", "--source", snapshot, "--from-filter", "main",
