@@ -19,8 +19,8 @@ void Set(std::atomic<uint32_t>& to, uint32_t value) {
 
 void StateLimiter::Define(const LimiterDefinition& definition) {
   Set(limit_, definition.limit);
-  Set(rate_count_, definition.rate.count);
-  Set(rate_seconds_, definition.rate.seconds);
+  rate_.store(uint64_t{definition.rate.count} << 32 | definition.rate.seconds,
+              std::memory_order_relaxed);
   // With a new rate all its tokens are there.
   tokens_.store(0, std::memory_order_relaxed);
   defined_.store(true, std::memory_order_relaxed);
@@ -80,8 +80,8 @@ void StateLimiter::GiveBack(uint32_t life) {
 void SourceLimiter::Define(const LimiterDefinition& definition) {
   Set(entries_, definition.entries);
   Set(limit_, definition.limit);
-  Set(rate_count_, definition.rate.count);
-  Set(rate_seconds_, definition.rate.seconds);
+  rate_.store(uint64_t{definition.rate.count} << 32 | definition.rate.seconds,
+              std::memory_order_relaxed);
   Set(above_, definition.above);
   Set(below_, definition.below);
   mask4_.store(definition.mask4, std::memory_order_relaxed);

@@ -4,9 +4,9 @@
 //
 // Workers ask before a rule matches (LimiterGate) and take when the state is
 // made; each of the two numbers that are limited, states and tokens, is one
-// compare-and-swap, so that the limits are exact among workers. Configuration is the
-// control side's, relaxed: a worker may judge a packet by the numbers of just
-// before a load.
+// compare-and-swap, so that the limits are exact among workers. Configuration
+// is the control side's, relaxed: a worker may judge a packet by the numbers of
+// just before a load.
 #ifndef SLUICE_PFTABLE_ENGINE_LIMITERS_H_
 #define SLUICE_PFTABLE_ENGINE_LIMITERS_H_
 
@@ -90,8 +90,9 @@ class alignas(128) StateLimiter {
   bool defined() const { return defined_.load(std::memory_order_relaxed); }
   uint32_t limit() const { return limit_.load(std::memory_order_relaxed); }
   RateLimit rate() const {
-    return {.count = rate_count_.load(std::memory_order_relaxed),
-            .seconds = rate_seconds_.load(std::memory_order_relaxed)};
+    const uint64_t both = rate_.load(std::memory_order_relaxed);
+    return {.count = static_cast<uint32_t>(both >> 32),
+            .seconds = static_cast<uint32_t>(both)};
   }
   uint32_t in_use() const {
     return static_cast<uint32_t>(states_.load(std::memory_order_relaxed));
@@ -108,8 +109,7 @@ class alignas(128) StateLimiter {
  private:
   std::atomic<bool> defined_{false};
   std::atomic<uint32_t> limit_{0};
-  std::atomic<uint32_t> rate_count_{0};
-  std::atomic<uint32_t> rate_seconds_{0};
+  std::atomic<uint64_t> rate_{0};  // count above, seconds below
   // How often it was undefined above, states below.
   std::atomic<uint64_t> states_{0};
   std::atomic<uint64_t> tokens_{0};
@@ -128,8 +128,9 @@ class alignas(128) SourceLimiter {
   // 0: none.
   uint32_t limit() const { return limit_.load(std::memory_order_relaxed); }
   RateLimit rate() const {
-    return {.count = rate_count_.load(std::memory_order_relaxed),
-            .seconds = rate_seconds_.load(std::memory_order_relaxed)};
+    const uint64_t both = rate_.load(std::memory_order_relaxed);
+    return {.count = static_cast<uint32_t>(both >> 32),
+            .seconds = static_cast<uint32_t>(both)};
   }
   uint8_t mask(Family family) const {
     return (family == Family::kIpv4 ? mask4_ : mask6_)
@@ -154,8 +155,7 @@ class alignas(128) SourceLimiter {
   std::atomic<uint8_t> mask6_{128};
   std::atomic<uint32_t> entries_{0};
   std::atomic<uint32_t> limit_{0};
-  std::atomic<uint32_t> rate_count_{0};
-  std::atomic<uint32_t> rate_seconds_{0};
+  std::atomic<uint64_t> rate_{0};  // count above, seconds below
   std::atomic<uint32_t> above_{0};
   std::atomic<uint32_t> below_{0};
   std::atomic<uint32_t> life_{0};

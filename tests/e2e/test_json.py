@@ -22,6 +22,8 @@ table <bad> persist counters { 192.0.2.1 weight 3 }
 queue std on outside bandwidth 10M default
 set limit table-entries 1000
 set loginterface outside
+state limiter "all" id 1 limit 100
+source limiter "each" id 1 entries 100
 anchor "guests" { pass in proto tcp to port 99 label "inner" }
 pass all label "all"
 block in from <bad>
@@ -143,7 +145,7 @@ def answers(fw, network, family, folder):
   network.client.run("bash", "-c", r"printf '\0\1f\0octet\0' > /dev/udp/"
                      f"{SERVERS[family]}/69")
   for what in ("rules", "states", "info", "Interfaces", "labels", "timeouts",
-               "memory", "Tables", "ether"):
+               "memory", "Tables", "ether", "LimiterSrcs"):
     ask("-vv", "-s", what)
   ask("filter", "create", "vm", "--ports", "later", "--ruleset", rules,
       "--expect-restore", "--source", snapshot, "--from-filter", "main",

@@ -82,7 +82,7 @@ LIMITED = ("table <busy> persist\n"
            "table <busy> above 1 below 1\n"
            "block all\n"
            "pass out\n"
-           "pass in on outside proto tcp to port 5201 keep state "
+           "pass in on outside proto tcp to port 5202 keep state "
            "state limiter \"tcp\" (block) source limiter \"each\" (block)\n"
            + NEIGHBOURS)
 
@@ -90,10 +90,11 @@ LIMITED = ("table <busy> persist\n"
 def test_limiters(network, firewall, family):
   fw = firewall(LIMITED)
   network.settle()
-  network.server.start("/usr/bin/python3", "-c", SERVER, SERVERS[family])
-  network.server.wait_for_listener(5201)
+  network.server.start("/usr/bin/python3", "-c",
+                       SERVER.replace("5201", "5202"), SERVERS[family])
+  network.server.wait_for_listener(5202)
   there = network.client.run("/usr/bin/python3", "-c", CLIENT, SERVERS[family],
-                             5201, 3, 0)
+                             5202, 3, 0)
   assert there.stdout.strip() == "2"
   state, source = fw.json("-s", "LimiterStates")["limiters"]
   assert (state["kind"], state["id"], state["limit"]) == ("state", 1, 3)
@@ -116,4 +117,3 @@ def test_limiters(network, firewall, family):
            lambda: CLIENTS[family] not in fw.ctl("-t", "busy", "-T",
                                                  "show").stdout.split())
   assert fw.json("-s", "LimiterStates")["limiters"][0]["states"] == 0
-
