@@ -287,7 +287,6 @@ void FilterOverview::ClearInfo() {
   cleared_ftp_ = RawHelperCounters(protocol::kTcp);
   cleared_sctp_ = RawHelperCounters(protocol::kSctp);
   cleared_fragments_ = RawFragmentCounters();
-  cleared_tftp_ = RawTftpCounters();
   cleared_fragments_ = RawFragmentCounters();
   cleared_ = std::time(nullptr);
 }
