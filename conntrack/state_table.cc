@@ -117,7 +117,8 @@ inline bool StateTable::IsWanted(uint32_t entry, const FlowKey4& key,
   if (entry == state) {
     return SameKey(entries_.hot(state).key, key) && !NotMeant(state, where);
   }
-  return entries_.hot(state).second_family() == Family::kIpv4 &&
+  return entries_.hot(state).translated() &&
+         entries_.SecondFamily(state) == Family::kIpv4 &&
          SameKey(entries_.extra(state).SecondKey4(), key) &&
          MeansSecond(state, where);
 }
@@ -129,7 +130,8 @@ inline bool StateTable::IsWanted(uint32_t entry, const FlowKey6& key,
     return entries_.hot(state).family() == Family::kIpv6 &&
            SameKey(entries_.extra(state).key, key) && !NotMeant(state, where);
   }
-  return entries_.hot(state).second_family() == Family::kIpv6 &&
+  return entries_.hot(state).translated() &&
+         entries_.SecondFamily(state) == Family::kIpv6 &&
          SameKey(entries_.extra(state).second_key, key) &&
          MeansSecond(state, where);
 }
@@ -489,7 +491,8 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
       }
     }
   } else if (options_.tftp_helper && info.proto == protocol::kUdp &&
-             info.destination_port == Be16(kTftpPort)) {
+             info.destination_port == Be16(kTftpPort) &&
+             (translated == nullptr || translated->family == info.family)) {
     hot.flags |= kEntryHelper;
   }
 

@@ -44,6 +44,7 @@
 #include "conntrack/statistics.h"
 #include "conntrack/timer_wheel.h"
 #include "packet/answer.h"
+#include "packet/family.h"
 #include "packet/packet.h"
 #include "packet/readdress.h"
 #include "packet/sequence.h"
@@ -190,7 +191,7 @@ class StateTable {
   // Makes the state of a packet that no state has and the rules (or an
   // expectation: `child`) let through, and counts the packet. The id of a
   // child is above its parent's. Never removes other states. `translated`: the
-  // packet as it goes on (its ends, of the same family), if these are others.
+  // packet as it goes on (its family, protocol and ends), if these are others.
   InsertResult Insert(const PacketInfo& info, const rte_mbuf& mbuf,
                       const JudgePoint& where, const StateTemplate& values,
                       Tick now, const ExpectedChild* child = nullptr,
@@ -207,6 +208,18 @@ class StateTable {
   // The same of an ICMP error and the packet that it quotes.
   void TranslateError(StateIndex state, rte_mbuf& mbuf, PacketInfo* info,
                       const PacketInfo& inner, Direction direction) const;
+
+  // Whether packets of a translated state go on in the other family: then these
+  // two stand for the two above. Of `crossing` all but the ends is given.
+  bool Crosses(StateIndex state) const {
+    return entries_.SecondFamily(state) != entries_.hot(state).family();
+  }
+  CrossResult Cross(StateIndex state, rte_mbuf** packet, PacketInfo* info,
+                    Direction direction, Crossing crossing,
+                    CrossedForm* form) const;
+  CrossResult CrossError(StateIndex state, rte_mbuf** packet, PacketInfo* info,
+                         const PacketInfo& inner, Direction direction,
+                         Crossing crossing) const;
 
   // After StepVerdict::kProxy. May end the state.
   ProxyOrder RunProxy(StateIndex state, const PacketInfo& info,

@@ -6,6 +6,7 @@
 
 #include "conntrack/state_table.h"
 #include "conntrack/translation_directory.h"
+#include "packet/family.h"
 #include "packet/icmp.h"
 
 namespace sluice {
@@ -90,48 +91,49 @@ bool Translator::IsFree(const PacketInfo& packet) const {
 }
 
 bool Translator::ChooseAddress(const Generation& generation, uint16_t number,
-                               Family family,
-                               const std::array<uint8_t, 16>& source,
-                               const std::array<uint8_t, 16>& original,
-                               uint32_t attempt,
-                               std::array<uint8_t, 16>* address) {
+                               Family family, const Wish& wish,
+                               uint32_t attempt, ChosenAddress* chosen) {
   const PoolSpace& space = generation.pools[number].Of(family);
   const CompiledPool& pool = generation.policy->pools[number];
   if (space.total == 0) return false;
   const PoolBlock& first = space.blocks.front();
   const bool one_network = space.blocks.size() == 1 && first.length != 255;
+  const auto length_of = [&](const PoolBlock& block) {
+    return block.length == 255 ? static_cast<uint8_t>(AddressBits(family))
+                               : block.length;
+  };
+  const auto take = [&](uint64_t place) {
+    chosen->address = space.At(place).bytes;
+    chosen->length = length_of(space.BlockOf(place));
+    return true;
+  };
+  chosen->length = length_of(first);
   switch (pool.method) {
     case PoolMethod::kNone:
       if (attempt > 0) return false;
-      *address = first.first.bytes;
+      chosen->address = first.first.bytes;
       return true;
     case PoolMethod::kBitmask:
       if (attempt > 0) return false;
-      *address = Combine(first, original).bytes;
+      chosen->address = Combine(first, wish.original).bytes;
       return true;
     case PoolMethod::kRandom: {
-      if (!one_network) {
-        *address = space.At(Random() % space.total).bytes;
-        return true;
-      }
+      if (!one_network) return take(Random() % space.total);
       std::array<uint8_t, 16> bits;
       const uint64_t words[2] = {Random(), Random()};
       std::memcpy(bits.data(), words, sizeof words);
-      *address = Combine(first, bits).bytes;
+      chosen->address = Combine(first, bits).bytes;
       return true;
     }
     case PoolMethod::kSourceHash: {
       if (attempt > 0) return false;
-      const uint64_t hash = HashSource(source, pool.hash_key);
-      if (!one_network) {
-        *address = space.At(hash % space.total).bytes;
-        return true;
-      }
+      const uint64_t hash = HashSource(wish.source, pool.hash_key);
+      if (!one_network) return take(hash % space.total);
       std::array<uint8_t, 16> bits;
       const uint64_t words[2] = {hash, internal::Mix(hash, pool.hash_key[0] |
                                                                1)};
       std::memcpy(bits.data(), words, sizeof words);
-      *address = Combine(first, bits).bytes;
+      chosen->address = Combine(first, bits).bytes;
       return true;
     }
     case PoolMethod::kRoundRobin:
@@ -140,26 +142,20 @@ bool Translator::ChooseAddress(const Generation& generation, uint16_t number,
       const uint64_t next =
           generation.policy->pool_cursors[number].fetch_add(
               1, std::memory_order_relaxed);
-      *address = space.At(next % space.total).bytes;
-      return true;
+      return take(next % space.total);
     }
   }
   return false;
 }
 
-bool Translator::Redirect(const Generation& generation, uint16_t number,
-                          PacketInfo* packet) {
-  const CompiledPool& pool = generation.policy->pools[number];
-  std::array<uint8_t, 16> address;
-  if (!ChooseAddress(generation, number, packet->family, packet->source,
-                     packet->destination, 0, &address)) {
-    return false;
-  }
-  packet->destination = address;
+namespace {
+
+// rdr-to and af-to with `port`.
+void RedirectPort(const CompiledPool& pool, PacketInfo* packet) {
   const bool has_ports = packet->proto == protocol::kTcp ||
                          packet->proto == protocol::kUdp ||
                          packet->proto == protocol::kSctp;
-  if (pool.port_low == 0 || !has_ports) return true;
+  if (pool.port_low == 0 || !has_ports) return;
   uint32_t port = pool.port_low;
   if (pool.port_high != 0) {
     // A range for a range, port by port, and again from its start.
@@ -169,6 +165,21 @@ bool Translator::Redirect(const Generation& generation, uint16_t number,
     port = pool.port_low + place % count;
   }
   packet->destination_port = Be16(static_cast<uint16_t>(port));
+}
+
+}  // namespace
+
+bool Translator::Redirect(const Generation& generation, uint16_t number,
+                          PacketInfo* packet) {
+  ChosenAddress chosen;
+  if (!ChooseAddress(
+          generation, number, packet->family,
+          {.source = packet->source, .original = packet->destination}, 0,
+          &chosen)) {
+    return false;
+  }
+  packet->destination = chosen.address;
+  RedirectPort(generation.policy->pools[number], packet);
   return true;
 }
 
@@ -226,18 +237,96 @@ bool Translator::ChoosePort(const CompiledPool& pool, PacketInfo* packet) {
 }
 
 bool Translator::ChooseSource(const Generation& generation, uint16_t number,
+                              const Wish& wish, const AddressBytes* behind,
                               PacketInfo* packet) {
   const CompiledPool& pool = generation.policy->pools[number];
-  const PacketInfo original = *packet;
+  const Be16 original_port = packet->source_port;
   for (uint32_t attempt = 0; attempt < kMaxAddressTries; ++attempt) {
-    if (!ChooseAddress(generation, number, packet->family, original.source,
-                       original.source, attempt, &packet->source)) {
+    ChosenAddress chosen;
+    if (!ChooseAddress(generation, number, packet->family, wish, attempt,
+                       &chosen)) {
       return false;
     }
-    packet->source_port = original.source_port;
+    packet->source = chosen.address;
+    packet->source_port = original_port;
+    if (behind != nullptr) {
+      // As in both pfs a source without a network has one of 96 bits.
+      const uint8_t length = std::min<uint8_t>(chosen.length, 96);
+      if (!IsEmbeddingLength(length)) return false;
+      packet->destination = EmbedIpv4(chosen.address, length, *behind);
+    }
     if (ChoosePort(pool, packet)) return true;
   }
   return false;
+}
+
+namespace {
+
+// An address with its last 32 bits, which are all of an IPv4 one, where the
+// other family has them.
+AddressBytes HostBitsAcross(Family from, const AddressBytes& address) {
+  AddressBytes bits{};
+  if (from == Family::kIpv4) {
+    std::copy_n(address.begin(), 4, bits.begin() + 12);
+  } else {
+    std::copy_n(address.begin() + 12, 4, bits.begin());
+  }
+  return bits;
+}
+
+// The echo message's type, and that of its answer.
+uint8_t EchoAcross(uint8_t type) {
+  switch (type) {
+    case 8:
+      return 128;
+    case 0:
+      return 129;
+    case 128:
+      return 8;
+    default:
+      return 0;
+  }
+}
+
+}  // namespace
+
+bool Translator::ChooseAcross(const Generation& generation,
+                              const CompiledRule& rule, PacketInfo* packet) {
+  const PacketInfo came = *packet;
+  const Wish source_wish = {
+      .source = came.source,
+      .original = HostBitsAcross(came.family, came.source)};
+  packet->family = rule.af_to;
+  packet->proto = ProtocolAcross(came.proto);
+  if (packet->proto != came.proto) {
+    packet->icmp_type = EchoAcross(came.icmp_type);
+  }
+  const bool to_ipv4 = rule.af_to == Family::kIpv4;
+  const AddressBytes* behind = nullptr;
+  if (rule.rdr != kNoPool) {
+    ChosenAddress chosen;
+    if (!ChooseAddress(
+            generation, rule.rdr, rule.af_to,
+            {.source = came.source,
+             .original = HostBitsAcross(came.family, came.destination)},
+            0, &chosen)) {
+      return false;
+    }
+    if (to_ipv4) {
+      packet->destination =
+          TruncateToIpv4(chosen.address, chosen.length, came.destination);
+    } else {
+      if (!IsEmbeddingLength(chosen.length)) return false;
+      packet->destination =
+          EmbedIpv4(chosen.address, chosen.length, came.destination);
+    }
+    RedirectPort(generation.policy->pools[rule.rdr], packet);
+  } else if (to_ipv4) {
+    packet->destination = ExtractIpv4(came.destination, rule.af_prefix);
+  } else {
+    behind = &came.destination;
+  }
+  return ChooseSource(generation, rule.nat, source_wish, behind, packet);
 }
 
 bool Translator::Choose(const Generation& generation, const CompiledRule& rule,
@@ -246,11 +335,19 @@ bool Translator::Choose(const Generation& generation, const CompiledRule& rule,
       direction != where_.direction) {
     return false;
   }
+  if (rule.af_to != Family::kNone) {
+    return ChooseAcross(generation, rule, packet);
+  }
   // The source's port has to be free with the destination that it will have.
   if (rule.rdr != kNoPool && !Redirect(generation, rule.rdr, packet)) {
     return false;
   }
-  if (rule.nat != kNoPool) return ChooseSource(generation, rule.nat, packet);
+  if (rule.nat != kNoPool) {
+    return ChooseSource(
+        generation, rule.nat,
+        {.source = packet->source, .original = packet->source}, nullptr,
+        packet);
+  }
   const CompiledPool& target = generation.policy->pools[rule.rdr];
   const bool has_ports =
       packet->proto == protocol::kTcp || packet->proto == protocol::kUdp;

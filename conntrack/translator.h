@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "conntrack/flow_key.h"
+#include "packet/embedded_address.h"
 #include "pftable/engine/translation.h"
 
 struct rte_mbuf;
@@ -47,14 +48,28 @@ class Translator final : public PoolChooser {
               Direction direction, PacketInfo* packet) override;
 
  private:
+  // What an address is chosen for.
+  struct Wish {
+    AddressBytes source;    // of the packet as it came: for source-hash
+    AddressBytes original;  // gives its host bits: for bitmask
+  };
+  struct ChosenAddress {
+    AddressBytes address;
+    uint8_t length;  // of the network that it is from
+  };
   // An address of the pool for this packet: the first choice, or another one.
   bool ChooseAddress(const Generation& generation, uint16_t pool,
-                     Family family, const std::array<uint8_t, 16>& source,
-                     const std::array<uint8_t, 16>& original,
-                     uint32_t attempt, std::array<uint8_t, 16>* address);
+                     Family family, const Wish& wish, uint32_t attempt,
+                     ChosenAddress* chosen);
   bool Redirect(const Generation& generation, uint16_t pool,
                 PacketInfo* packet);
+  // `behind`: an IPv4 destination, which goes behind the prefix of the source
+  // that is chosen, or null.
   bool ChooseSource(const Generation& generation, uint16_t pool,
+                    const Wish& wish, const AddressBytes* behind,
+                    PacketInfo* packet);
+  // af-to: *packet becomes one of the other family.
+  bool ChooseAcross(const Generation& generation, const CompiledRule& rule,
                     PacketInfo* packet);
   // A port for the packet, whose addresses are chosen.
   bool ChoosePort(const CompiledPool& pool, PacketInfo* packet);

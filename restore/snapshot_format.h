@@ -12,7 +12,7 @@ namespace sluice {
 inline constexpr std::array<uint8_t, 8> kSnapshotMagic = {
     'S', 'L', 'U', 'I', 'C', 'E', 0x1a, '\n'};
 inline constexpr uint16_t kSnapshotMajor = 1;
-inline constexpr uint16_t kSnapshotMinor = 4;
+inline constexpr uint16_t kSnapshotMinor = 5;
 // From this minor version on expectations name an interface of their own.
 inline constexpr uint16_t kMinorOfExpectedInterface = 1;
 // META says which dialect the policy is in.
@@ -24,6 +24,8 @@ inline constexpr uint16_t kMinorOfLongSnapshots = 3;
 inline constexpr uint16_t kMinorOfNoSync = 3;
 // States say what their flows are behind a translation.
 inline constexpr uint16_t kMinorOfTranslation = 4;
+// ... which may be of the other family.
+inline constexpr uint16_t kMinorOfFamilies = 5;
 
 // States may have offsets of sequence numbers.
 inline constexpr uint16_t kMinorOfSequence = 4;
@@ -97,7 +99,8 @@ enum class AttributeType : uint16_t {
   kActions = 0x8006,     // what is done to its packets; since 1.4
   kTcpScrub = 0x8007,    // of scrub (reassemble tcp); since 1.4
   kSequence = 0x8008,    // offsets of both peers' TCP sequence numbers
-  kTranslation = 0x8009,  // of states: the flow behind it; since 1.4
+  // Of states: the flow behind it; since 1.4, of the other family since 1.5.
+  kTranslation = 0x8009,
 };
 
 enum class DigestAlgorithm : uint32_t {

@@ -32,9 +32,12 @@ std::string Host(const StateRecord& record, size_t peer) {
   return went == came ? came : absl::StrCat(went, " (", came, ")");
 }
 
-// Without the phases: what names the state.
+// Without the phases: what names the state. pf has it the way that packets go
+// on where that is in another family.
 std::string Flow(const StateRecord& record) {
-  const bool out = record.direction == Direction::kOut;
+  const bool crosses = record.translated_family != Family::kNone &&
+                       record.translated_family != record.family;
+  const bool out = record.direction == Direction::kOut || crosses;
   return absl::StrCat("all ", ProtocolName(record.proto), " ",
                       Host(record, out ? 0 : 1), out ? " -> " : " <- ",
                       Host(record, out ? 1 : 0));

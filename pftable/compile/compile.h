@@ -40,6 +40,7 @@ inline constexpr EngineCapabilities kEngineCapabilities = {
     .translation = true,
     .translation_rules = true,
     .port_sets = true,
+    .address_families = true,
     .scrub = true,
     .sequence_rewriting = true,
     .synproxy = true,

@@ -53,11 +53,15 @@ void PoolSpace::Add(const Address& first, const Address& last,
   total += blocks.back().count;
 }
 
-Address PoolSpace::At(uint64_t number) const {
+const PoolBlock& PoolSpace::BlockOf(uint64_t number) const {
   const auto after = std::upper_bound(
       blocks.begin(), blocks.end(), number,
       [](uint64_t n, const PoolBlock& block) { return n < block.before; });
-  const PoolBlock& block = *(after - 1);
+  return *(after - 1);
+}
+
+Address PoolSpace::At(uint64_t number) const {
+  const PoolBlock& block = BlockOf(number);
   return Plus(block.first, number - block.before);
 }
 

@@ -30,8 +30,9 @@ struct PoolSpace {
 
   void Add(const Prefix& network, uint16_t weight);
   void Add(const Address& first, const Address& last, uint16_t weight);
-  // The address with that number, below `total`.
+  // The address with that number, below `total`, and what it is of.
   Address At(uint64_t number) const;
+  const PoolBlock& BlockOf(uint64_t number) const;
 };
 
 // Of both families: a pool of a table or an interface may have addresses of

@@ -257,6 +257,18 @@ Snapshot TranslatedSnapshot() {
   return snapshot;
 }
 
+Snapshot FamiliesSnapshot() {
+  Snapshot snapshot = ManyStatesSnapshot(2);
+  uint16_t port = 50001;
+  for (SnapshotState& state : snapshot.parents) {
+    const bool v4 = state.family() == Family::kIpv4;
+    state.translated = {*ParseAddress(v4 ? "2001:db9::7" : "192.0.2.7"),
+                        *ParseAddress(v4 ? "64:ff9b::a00:1" : "10.0.0.1")};
+    state.translated_port = {port++, state.peers[1].port};
+  }
+  return snapshot;
+}
+
 std::vector<NamedSnapshot> GoldenSnapshots() {
   return {{"empty", EmptySnapshot()},
           {"full", FullSnapshot()},
@@ -267,7 +279,8 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"no-sync", NoSyncSnapshot(), 3},
           {"translated", TranslatedSnapshot(), 4},
           {"actions", ActionsSnapshot(), 4},
-          {"modulated", ModulatedSnapshot(), 4}};
+          {"modulated", ModulatedSnapshot(), 4},
+          {"families", FamiliesSnapshot(), 5}};
 }
 
 std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {
