@@ -4,6 +4,7 @@
 #define SLUICE_CONNTRACK_STATE_H_
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "conntrack/flow_key.h"
@@ -173,12 +174,6 @@ struct alignas(64) StateHot {
   bool has_side() const { return (more & kMoreSide) != 0; }
   bool reserved() const { return (key.family & kReservedFamily) != 0; }
   bool translated() const { return (more & kMoreSecond) != 0; }
-  // kNone if it is not translated. Nothing translates between families.
-  // The same while it is reserved.
-  Family second_family() const {
-    return translated() ? static_cast<Family>(key.family & kFamilyMask)
-                        : Family::kNone;
-  }
 };
 static_assert(sizeof(StateHot) == 64);
 static_assert(kTimeoutCount <= 1 << 5);
@@ -203,26 +198,38 @@ static_assert(sizeof(StateCold) == 64);
 
 // IPv6 addresses, and what few states have.
 struct alignas(64) StateExtra {
-  FlowKey6 key;  // of IPv6 states
+  // Of IPv6 states; of translated IPv4 ones its family is that of the second key,
+  // so that their packets need no more of all this than its first line.
+  FlowKey6 key;
   // What the flow of a translated state is on the other side of the
   // translation: `key` is as its first packet came, this as it went on. Its
   // index entry has the top bit of the slot set. Answers have this key, and
-  // only packets of the first one's direction have `key`. Of IPv4, the first
-  // bytes are a FlowKey4: SecondKey4().
+  // only packets of the first one's direction have `key`. Its family may be the
+  // other one (af-to). Of IPv4, the first bytes are a FlowKey4: SecondKey4().
   FlowKey6 second_key;
+
 
   FlowKey4 SecondKey4() const {
     FlowKey4 second;
     std::memcpy(static_cast<void*>(&second), &second_key, sizeof second);
     return second;
   }
-  void SetSecondKey4(const FlowKey4& second) {
+  // `first` is the family of the state's first key.
+  void SetSecondKey4(Family first, const FlowKey4& second) {
     std::memcpy(static_cast<void*>(&second_key), &second, sizeof second);
+    second_key.family = second.family;
+    if (first == Family::kIpv4) key.family = second.family;
+  }
+  void SetSecondKey6(Family first, const FlowKey6& second) {
+    second_key = second;
+    if (first == Family::kIpv4) key.family = second.family;
   }
   std::array<uint64_t, 2> folded_packets;  // valid with kEntryFolded
   std::array<uint32_t, kMaxMatchRules> match_slots;
 };
 static_assert(sizeof(StateExtra) == 128);
+// A FlowKey4 leaves the second key's family alone.
+static_assert(offsetof(FlowKey6, family) >= sizeof(FlowKey4));
 
 // In an entry of the index: the slot's second key.
 inline constexpr uint32_t kSecondKeyEntry = 0x80000000;

@@ -117,7 +117,7 @@ StateRecord StateTable::Record(StateIndex state, Tick now) const {
   record.address = {ends[originator], ends[originator ^ 1]};
   record.port = {ports[originator], ports[originator ^ 1]};
   if (hot.translated()) {
-    record.translated_family = hot.second_family();
+    record.translated_family = entries_.SecondFamily(state);
     std::array<uint16_t, 2> second_ports;
     if (record.translated_family == Family::kIpv4) {
       const FlowKey4 second = extra.SecondKey4();

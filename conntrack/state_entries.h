@@ -48,6 +48,13 @@ class StateEntries {
   StateHot& hot(StateIndex state) { return hot_[state]; }
   StateCold& cold(StateIndex state) { return cold_[state]; }
   StateExtra& extra(StateIndex state) { return extra_[state]; }
+  // Of a translated state, the family of its second key.
+  Family SecondFamily(StateIndex state) const {
+    const StateExtra& extra = extra_[state];
+    return static_cast<Family>(hot_[state].family() == Family::kIpv4
+                                   ? extra.key.family
+                                   : extra.second_key.family);
+  }
   // Valid with StateHot::has_side(); writing it takes memory.
   StateSide& side(StateIndex state) { return side_[state]; }
 

@@ -170,17 +170,20 @@ bool StateIntake::ReserveSecond(const StateRecord& record, StateIndex state) {
   behind.family = record.translated_family;
   behind.address = record.translated_address;
   behind.port = record.translated_port;
+  if (behind.family != record.family) {
+    behind.proto = ProtocolAcross(record.proto);
+  }
   PacketInfo packet{};
   packet.family = behind.family;
-  packet.proto = record.proto;
+  packet.proto = behind.proto;
   packet.source = behind.address[0].bytes;
   packet.destination = behind.address[1].bytes;
   packet.source_port = Be16(behind.port[0]);
   packet.destination_port = Be16(behind.port[1]);
   if (behind.family == Family::kIpv4) {
-    entries_.extra(state).SetSecondKey4(Key4(behind));
+    entries_.extra(state).SetSecondKey4(record.family, Key4(behind));
   } else {
-    entries_.extra(state).second_key = Key6(behind);
+    entries_.extra(state).SetSecondKey6(record.family, Key6(behind));
   }
   return table_.PlaceSecondKey(state, packet,
                                {.direction = record.direction,

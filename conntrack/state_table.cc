@@ -129,7 +129,8 @@ inline bool StateTable::IsWanted(uint32_t entry, const FlowKey4& key,
     return SameKey(entries_.hot(state).key, key) &&
            IsInVlan(state, key, vlan) && !NotMeant(state, where);
   }
-  return entries_.hot(state).second_family() == Family::kIpv4 &&
+  return entries_.hot(state).translated() &&
+         entries_.SecondFamily(state) == Family::kIpv4 &&
          SameKey(entries_.extra(state).SecondKey4(), key) &&
          IsInVlan(state, key, vlan) && MeansSecond(state, where);
 }
@@ -142,7 +143,8 @@ inline bool StateTable::IsWanted(uint32_t entry, const FlowKey6& key,
            SameKey(entries_.extra(state).key, key) &&
            IsInVlan(state, key, vlan) && !NotMeant(state, where);
   }
-  return entries_.hot(state).second_family() == Family::kIpv6 &&
+  return entries_.hot(state).translated() &&
+         entries_.SecondFamily(state) == Family::kIpv6 &&
          SameKey(entries_.extra(state).second_key, key) &&
          IsInVlan(state, key, vlan) && MeansSecond(state, where);
 }
@@ -538,11 +540,13 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
       }
     }
   } else if (options_.tftp_helper && info.proto == protocol::kUdp &&
+             (translated == nullptr || translated->family == info.family) &&
              (info.destination_port == Be16(kTftpPort) ||
               (translated != nullptr &&
                translated->destination_port == Be16(kTftpPort)))) {
     hot.flags |= kEntryHelper;
   } else if (info.proto == protocol::kTcp &&
+             (translated == nullptr || translated->family == info.family) &&
              (info.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn &&
              (info.destination_port == Be16(kFtpPort) ||
               (translated != nullptr &&

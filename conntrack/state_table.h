@@ -44,6 +44,7 @@
 #include "conntrack/statistics.h"
 #include "conntrack/timer_wheel.h"
 #include "packet/answer.h"
+#include "packet/family.h"
 #include "packet/packet.h"
 #include "packet/readdress.h"
 #include "packet/sequence.h"
@@ -214,7 +215,7 @@ class StateTable {
   // Makes the state of a packet that no state has and the rules (or an
   // expectation: `child`) let through, and counts the packet. The id of a
   // child is above its parent's. Never removes other states. `translated`: the
-  // packet as it goes on (its ends, of the same family), if these are others.
+  // packet as it goes on (its family, protocol and ends), if these are others.
   // `holds`: what its pools keep of it; a state that is made has taken it.
   InsertResult Insert(const PacketInfo& info, const rte_mbuf& mbuf,
                       const JudgePoint& where, const StateTemplate& values,
@@ -238,6 +239,18 @@ class StateTable {
   // The same of an ICMP error and the packet that it quotes.
   void TranslateError(StateIndex state, rte_mbuf& mbuf, PacketInfo* info,
                       const PacketInfo& inner, Direction direction) const;
+
+  // Whether packets of a translated state go on in the other family: then these
+  // two stand for the two above. Of `crossing` all but the ends is given.
+  bool Crosses(StateIndex state) const {
+    return entries_.SecondFamily(state) != entries_.hot(state).family();
+  }
+  CrossResult Cross(StateIndex state, rte_mbuf** packet, PacketInfo* info,
+                    Direction direction, Crossing crossing,
+                    CrossedForm* form) const;
+  CrossResult CrossError(StateIndex state, rte_mbuf** packet, PacketInfo* info,
+                         const PacketInfo& inner, Direction direction,
+                         Crossing crossing) const;
 
   // After StepVerdict::kProxy. May end the state.
   ProxyOrder RunProxy(StateIndex state, const PacketInfo& info,

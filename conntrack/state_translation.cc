@@ -56,7 +56,7 @@ bool StateTable::IsFree(const PacketInfo& translated, const rte_mbuf& mbuf,
 
 FlowHash StateTable::HashOfSecond(StateIndex state) const {
   const VlanId vlan = entries_.hot(state).vlan();
-  return entries_.hot(state).second_family() == Family::kIpv4
+  return entries_.SecondFamily(state) == Family::kIpv4
              ? Hash(entries_.extra(state).SecondKey4(), options_.secret, vlan)
              : Hash(entries_.extra(state).second_key, options_.secret, vlan);
 }
@@ -69,12 +69,12 @@ bool StateTable::AddSecondKey(StateIndex state, const PacketInfo& translated,
     const FlowKey4 key =
         MakeKey4(translated, where.direction, where.filter, hot.vlan());
     if (hot.family() == Family::kIpv4 && key == hot.key) return true;
-    extra.SetSecondKey4(key);
+    extra.SetSecondKey4(hot.family(), key);
   } else {
     const FlowKey6 key =
         MakeKey6(translated, mbuf, where.direction, where.filter, hot.vlan());
     if (hot.family() == Family::kIpv6 && key == extra.key) return true;
-    extra.second_key = key;
+    extra.SetSecondKey6(hot.family(), key);
   }
   return PlaceSecondKey(state, translated, where);
 }
@@ -119,7 +119,7 @@ void StateTable::RemoveSecondKey(StateIndex state) {
   const StateExtra& extra = entries_.extra(state);
   index_.Remove(HashOfSecond(state), state | kSecondKeyEntry);
   translations_->GiveBack(
-      hot.second_family() == Family::kIpv4
+      entries_.SecondFamily(state) == Family::kIpv4
           ? translations_->FlowOf(extra.SecondKey4(), hot.vlan())
           : translations_->FlowOf(extra.second_key, hot.vlan()));
   hot.more &= static_cast<uint8_t>(~kMoreSecond);
@@ -137,7 +137,7 @@ StateEnds StateTable::EndsBeyond(StateIndex state) const {
   const StateHot& hot = entries_.hot(state);
   const StateExtra& extra = entries_.extra(state);
   if (!hot.translated()) return EndsOf(state);
-  return hot.second_family() == Family::kIpv4
+  return entries_.SecondFamily(state) == Family::kIpv4
              ? PeersOf(extra.SecondKey4(), hot.direction())
              : PeersOf(extra.second_key, hot.direction());
 }
@@ -150,7 +150,7 @@ PacketEnds StateTable::EndsAcross(StateIndex state, Direction side,
   std::array<std::array<uint8_t, 16>, 2> addresses{};
   std::array<uint16_t, 2> ports;
   const Family family =
-      second ? hot.second_family() : hot.family();
+      second ? entries_.SecondFamily(state) : hot.family();
   if (family == Family::kIpv4) {
     const FlowKey4 key = second ? extra.SecondKey4() : hot.key;
     std::memcpy(addresses[0].data(), &key.end0, sizeof key.end0);
@@ -179,6 +179,21 @@ PacketEnds StateTable::EndsAcross(StateIndex state, Direction side,
 void StateTable::Translate(StateIndex state, rte_mbuf& mbuf, PacketInfo* info,
                            Direction direction) const {
   RewritePacket(mbuf, info, EndsAcross(state, direction, direction));
+}
+
+CrossResult StateTable::Cross(StateIndex state, rte_mbuf** packet,
+                              PacketInfo* info, Direction direction,
+                              Crossing crossing, CrossedForm* form) const {
+  crossing.ends = EndsAcross(state, direction, direction);
+  return CrossFamilies(packet, info, crossing, form);
+}
+
+CrossResult StateTable::CrossError(StateIndex state, rte_mbuf** packet,
+                                   PacketInfo* info, const PacketInfo& inner,
+                                   Direction direction,
+                                   Crossing crossing) const {
+  crossing.ends = EndsAcross(state, direction, Opposite(direction));
+  return CrossIcmpError(packet, info, inner, crossing);
 }
 
 void StateTable::TranslateError(StateIndex state, rte_mbuf& mbuf,

@@ -6,6 +6,7 @@
 
 #include "conntrack/state_table.h"
 #include "conntrack/translation_directory.h"
+#include "packet/family.h"
 #include "packet/icmp.h"
 
 namespace sluice {
@@ -101,48 +102,49 @@ bool Translator::Accepts(const PacketInfo& packet) {
 }
 
 bool Translator::ChooseAddress(const Generation& generation, uint16_t number,
-                               Family family,
-                               const std::array<uint8_t, 16>& source,
-                               const std::array<uint8_t, 16>& original,
-                               uint32_t attempt,
-                               std::array<uint8_t, 16>* address) {
+                               Family family, const Wish& wish,
+                               uint32_t attempt, ChosenAddress* chosen) {
   const PoolSpace& space = generation.pools[number].Of(family);
   const CompiledPool& pool = generation.policy->pools[number];
   if (space.total == 0) return false;
   const PoolBlock& first = space.blocks.front();
   const bool one_network = space.blocks.size() == 1 && first.length != 255;
+  const auto length_of = [&](const PoolBlock& block) {
+    return block.length == 255 ? static_cast<uint8_t>(AddressBits(family))
+                               : block.length;
+  };
+  const auto take = [&](uint64_t place) {
+    chosen->address = space.At(place).bytes;
+    chosen->length = length_of(space.BlockOf(place));
+    return true;
+  };
+  chosen->length = length_of(first);
   switch (pool.method) {
     case PoolMethod::kNone:
       if (attempt > 0) return false;
-      *address = first.first.bytes;
+      chosen->address = first.first.bytes;
       return true;
     case PoolMethod::kBitmask:
       if (attempt > 0) return false;
-      *address = Combine(first, original).bytes;
+      chosen->address = Combine(first, wish.original).bytes;
       return true;
     case PoolMethod::kRandom: {
-      if (!one_network) {
-        *address = space.At(Random() % space.total).bytes;
-        return true;
-      }
+      if (!one_network) return take(Random() % space.total);
       std::array<uint8_t, 16> bits;
       const uint64_t words[2] = {Random(), Random()};
       std::memcpy(bits.data(), words, sizeof words);
-      *address = Combine(first, bits).bytes;
+      chosen->address = Combine(first, bits).bytes;
       return true;
     }
     case PoolMethod::kSourceHash: {
       if (attempt > 0) return false;
-      const uint64_t hash = HashSource(source, pool.hash_key);
-      if (!one_network) {
-        *address = space.At(hash % space.total).bytes;
-        return true;
-      }
+      const uint64_t hash = HashSource(wish.source, pool.hash_key);
+      if (!one_network) return take(hash % space.total);
       std::array<uint8_t, 16> bits;
       const uint64_t words[2] = {hash, internal::Mix(hash, pool.hash_key[0] |
                                                                1)};
       std::memcpy(bits.data(), words, sizeof words);
-      *address = Combine(first, bits).bytes;
+      chosen->address = Combine(first, bits).bytes;
       return true;
     }
     case PoolMethod::kRoundRobin:
@@ -154,8 +156,7 @@ bool Translator::ChooseAddress(const Generation& generation, uint16_t number,
       // One that has no port left is followed by whichever comes next.
       const bool least = pool.method == PoolMethod::kLeastStates &&
                          attempt == 0 && states_.source_nodes() != nullptr;
-      *address = (least ? LeastLoaded(space, next) : space.Turn(next)).bytes;
-      return true;
+      return take(least ? LeastLoaded(space, next) : space.Turn(next));
     }
   }
   return false;
@@ -200,11 +201,11 @@ bool Translator::Stick(const SourceKey& key, PoolNode which,
   return true;
 }
 
-Address Translator::LeastLoaded(const PoolSpace& space,
-                                uint64_t start) const {
+uint64_t Translator::LeastLoaded(const PoolSpace& space,
+                                 uint64_t start) const {
   const SourceNodes& nodes = *states_.source_nodes();
   const uint64_t count = std::min<uint64_t>(space.total, kMaxLoadsCompared);
-  Address best;
+  uint64_t best = 0;
   uint64_t least = ~uint64_t{0};
   for (uint64_t i = 0; i < count && least != 0; ++i) {
     const uint64_t number = (start + i) % space.total;
@@ -215,7 +216,7 @@ Address Translator::LeastLoaded(const PoolSpace& space,
         block.weight;
     if (load >= least) continue;
     least = load;
-    best = address;
+    best = number;
   }
   return best;
 }
@@ -254,16 +255,41 @@ bool Translator::ChooseEnd(const Generation& generation,
                         sticky, address);
   }
   if (!*bound) {
-    if (!ChooseAddress(generation, number, original.family, original.source,
-                       is_source ? original.source : original.destination,
-                       attempt, address)) {
+    ChosenAddress chosen;
+    if (!ChooseAddress(
+            generation, number, original.family,
+            {.source = original.source,
+             .original = is_source ? original.source : original.destination},
+            attempt, &chosen)) {
       return false;
     }
+    *address = chosen.address;
   }
   return pool.method != PoolMethod::kLeastStates ||
          CountLoad(is_source ? kLoadOfSource : kLoadOfTarget,
                    Address::FromBytes(original.family, address->data()));
 }
+
+namespace {
+
+// rdr-to and af-to with `port`.
+void RedirectPort(const CompiledPool& pool, PacketInfo* packet) {
+  const bool has_ports = packet->proto == protocol::kTcp ||
+                         packet->proto == protocol::kUdp ||
+                         packet->proto == protocol::kSctp;
+  if (pool.port_low == 0 || !has_ports) return;
+  uint32_t port = pool.port_low;
+  if (pool.port_high != 0) {
+    // A range for a range, port by port, and again from its start.
+    const uint32_t count = pool.port_high - pool.port_low + 1u;
+    const uint32_t place = static_cast<uint16_t>(
+        packet->destination_port.host() - pool.port_base);
+    port = pool.port_low + place % count;
+  }
+  packet->destination_port = Be16(static_cast<uint16_t>(port));
+}
+
+}  // namespace
 
 bool Translator::Redirect(const Generation& generation,
                           const CompiledRule& rule, PacketInfo* packet) {
@@ -284,19 +310,7 @@ bool Translator::Redirect(const Generation& generation,
     return false;
   }
   packet->destination = address;
-  const bool has_ports = packet->proto == protocol::kTcp ||
-                         packet->proto == protocol::kUdp ||
-                         packet->proto == protocol::kSctp;
-  if (pool.port_low == 0 || !has_ports) return true;
-  uint32_t port = pool.port_low;
-  if (pool.port_high != 0) {
-    // A range for a range, port by port, and again from its start.
-    const uint32_t count = pool.port_high - pool.port_low + 1u;
-    const uint32_t place = static_cast<uint16_t>(
-        packet->destination_port.host() - pool.port_base);
-    port = pool.port_low + place % count;
-  }
-  packet->destination_port = Be16(static_cast<uint16_t>(port));
+  RedirectPort(pool, packet);
   return true;
 }
 
@@ -409,6 +423,31 @@ bool Translator::ChooseSource(const Generation& generation,
   return chosen;
 }
 
+bool Translator::ChooseSourceAcross(const Generation& generation,
+                                    uint16_t number, const Wish& wish,
+                                    const AddressBytes* behind,
+                                    PacketInfo* packet) {
+  const CompiledPool& pool = generation.policy->pools[number];
+  const Be16 original_port = packet->source_port;
+  for (uint32_t attempt = 0; attempt < kMaxAddressTries; ++attempt) {
+    ChosenAddress chosen;
+    if (!ChooseAddress(generation, number, packet->family, wish, attempt,
+                       &chosen)) {
+      return false;
+    }
+    packet->source = chosen.address;
+    packet->source_port = original_port;
+    if (behind != nullptr) {
+      // As in both pfs a source without a network has one of 96 bits.
+      const uint8_t length = std::min<uint8_t>(chosen.length, 96);
+      if (!IsEmbeddingLength(length)) return false;
+      packet->destination = EmbedIpv4(chosen.address, length, *behind);
+    }
+    if (ChoosePort(pool, packet)) return true;
+  }
+  return false;
+}
+
 bool Translator::Follow(const ExpectedEnds& after, PacketInfo* packet) {
   if (directory_ == nullptr || mbuf_ == nullptr) return false;
   const bool moved = packet->source != after.source;
@@ -418,11 +457,84 @@ bool Translator::Follow(const ExpectedEnds& after, PacketInfo* packet) {
   return IsFree(*packet) || (moved && ChoosePort(CompiledPool(), packet));
 }
 
+namespace {
+
+// An address with its last 32 bits, which are all of an IPv4 one, where the
+// other family has them.
+AddressBytes HostBitsAcross(Family from, const AddressBytes& address) {
+  AddressBytes bits{};
+  if (from == Family::kIpv4) {
+    std::copy_n(address.begin(), 4, bits.begin() + 12);
+  } else {
+    std::copy_n(address.begin() + 12, 4, bits.begin());
+  }
+  return bits;
+}
+
+// The echo message's type, and that of its answer.
+uint8_t EchoAcross(uint8_t type) {
+  switch (type) {
+    case 8:
+      return 128;
+    case 0:
+      return 129;
+    case 128:
+      return 8;
+    default:
+      return 0;
+  }
+}
+
+}  // namespace
+
+bool Translator::ChooseAcross(const Generation& generation,
+                              const CompiledRule& rule, PacketInfo* packet) {
+  const PacketInfo came = *packet;
+  const Wish source_wish = {
+      .source = came.source,
+      .original = HostBitsAcross(came.family, came.source)};
+  packet->family = rule.af_to;
+  packet->proto = ProtocolAcross(came.proto);
+  if (packet->proto != came.proto) {
+    packet->icmp_type = EchoAcross(came.icmp_type);
+  }
+  const bool to_ipv4 = rule.af_to == Family::kIpv4;
+  const AddressBytes* behind = nullptr;
+  if (rule.rdr != kNoPool) {
+    ChosenAddress chosen;
+    if (!ChooseAddress(
+            generation, rule.rdr, rule.af_to,
+            {.source = came.source,
+             .original = HostBitsAcross(came.family, came.destination)},
+            0, &chosen)) {
+      return false;
+    }
+    if (to_ipv4) {
+      packet->destination =
+          TruncateToIpv4(chosen.address, chosen.length, came.destination);
+    } else {
+      if (!IsEmbeddingLength(chosen.length)) return false;
+      packet->destination =
+          EmbedIpv4(chosen.address, chosen.length, came.destination);
+    }
+    RedirectPort(generation.policy->pools[rule.rdr], packet);
+  } else if (to_ipv4) {
+    packet->destination = ExtractIpv4(came.destination, rule.af_prefix);
+  } else {
+    behind = &came.destination;
+  }
+  return ChooseSourceAcross(generation, rule.nat, source_wish, behind,
+                            packet);
+}
+
 bool Translator::Choose(const Generation& generation, const CompiledRule& rule,
                         Direction direction, PacketInfo* packet) {
   if (directory_ == nullptr || mbuf_ == nullptr ||
       direction != where_.direction) {
     return false;
+  }
+  if (rule.af_to != Family::kNone) {
+    return ChooseAcross(generation, rule, packet);
   }
   // The source's port has to be free with the destination that it will have.
   if (rule.rdr != kNoPool && !Redirect(generation, rule, packet)) return false;

@@ -16,6 +16,7 @@
 
 #include "conntrack/flow_key.h"
 #include "conntrack/pool_nodes.h"
+#include "packet/embedded_address.h"
 #include "pftable/engine/translation.h"
 
 struct rte_mbuf;
@@ -65,11 +66,19 @@ class Translator final : public PoolChooser {
   bool Follow(const ExpectedEnds& after, PacketInfo* packet);
 
  private:
+  // What an address is chosen for.
+  struct Wish {
+    AddressBytes source;    // of the packet as it came: for source-hash
+    AddressBytes original;  // gives its host bits: for bitmask
+  };
+  struct ChosenAddress {
+    AddressBytes address;
+    uint8_t length;  // of the network that it is from
+  };
   // An address of the pool for this packet: the first choice, or another one.
   bool ChooseAddress(const Generation& generation, uint16_t pool,
-                     Family family, const std::array<uint8_t, 16>& source,
-                     const std::array<uint8_t, 16>& original,
-                     uint32_t attempt, std::array<uint8_t, 16>* address);
+                     Family family, const Wish& wish, uint32_t attempt,
+                     ChosenAddress* chosen);
   // The same for one end of a packet, with what the pool remembers: `use` says
   // which end it is. *bound: no other address will do for this source.
   bool ChooseEnd(const Generation& generation, const CompiledRule& rule,
@@ -82,13 +91,21 @@ class Translator final : public PoolChooser {
   // meanwhile.
   bool Stick(const SourceKey& key, PoolNode which,
              std::array<uint8_t, 16>* address);
-  // The address with the fewest states for its weight.
-  Address LeastLoaded(const PoolSpace& space, uint64_t start) const;
+  // The number of the address with the fewest states for its weight.
+  uint64_t LeastLoaded(const PoolSpace& space, uint64_t start) const;
   bool CountLoad(PoolNode which, const Address& address);
 
   bool Redirect(const Generation& generation, const CompiledRule& rule,
                 PacketInfo* packet);
   bool ChooseSource(const Generation& generation, const CompiledRule& rule,
+                    PacketInfo* packet);
+  // `behind`: an IPv4 destination, which goes behind the prefix of the source
+  // that is chosen, or null.
+  bool ChooseSourceAcross(const Generation& generation, uint16_t pool,
+                          const Wish& wish, const AddressBytes* behind,
+                          PacketInfo* packet);
+  // af-to: *packet becomes one of the other family.
+  bool ChooseAcross(const Generation& generation, const CompiledRule& rule,
                     PacketInfo* packet);
   // A port for the packet, whose addresses are chosen.
   bool ChoosePort(const CompiledPool& pool, PacketInfo* packet);

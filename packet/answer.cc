@@ -15,7 +15,9 @@ namespace sluice {
 namespace {
 
 constexpr uint8_t kIcmpUnreachable = 3;
+constexpr uint8_t kIcmpNeedsFragments = 4;  // a code of it
 constexpr uint8_t kIcmp6Unreachable = 1;
+constexpr uint8_t kIcmp6TooBig = 2;
 // RFC 8200 section 5.
 constexpr uint32_t kIpv6MinimumMtu = 1280;
 constexpr uint16_t kDefaultMss = 536;
@@ -263,11 +265,19 @@ bool BuildSctpAbort(const rte_mbuf& packet, const PacketInfo& info,
   return true;
 }
 
-bool BuildUnreachable(const rte_mbuf& packet, const PacketInfo& info,
-                      uint8_t code, rte_mbuf* answer) {
+namespace {
+
+// What the sender of a packet is told about it.
+struct IcmpMessage {
+  uint8_t type;
+  uint8_t code;
+  uint32_t mtu = 0;  // of "too big"
+};
+
+bool BuildIcmpError(const rte_mbuf& packet, const PacketInfo& info,
+                    const IcmpMessage& message, rte_mbuf* answer) {
   const bool v6 = info.family == Family::kIpv6;
-  if (info.proto == (v6 ? protocol::kIcmp6 : protocol::kIcmp) ||
-      (info.has(kFragment) && !info.has(kFirstFragment)) ||
+  if ((info.has(kFragment) && !info.has(kFirstFragment)) ||
       IsGroupAddress(info, rte_pktmbuf_mtod(&packet, const uint8_t*))) {
     return false;
   }
@@ -289,8 +299,10 @@ bool BuildUnreachable(const rte_mbuf& packet, const PacketInfo& info,
   uint8_t* at = Begin(packet, info, proto, kDefaultTtl, length, answer);
   if (at == nullptr) return false;
   wire::Icmp icmp{};
-  icmp.type = v6 ? kIcmp6Unreachable : kIcmpUnreachable;
-  icmp.code = code;
+  icmp.type = message.type;
+  icmp.code = message.code;
+  icmp.id = Be16(static_cast<uint16_t>(message.mtu >> 16));
+  icmp.sequence = Be16(static_cast<uint16_t>(message.mtu));
   const void* original = rte_pktmbuf_read(&packet, info.l3_offset, quoted,
                                           at + sizeof icmp);
   if (original != at + sizeof icmp) {
@@ -300,6 +312,32 @@ bool BuildUnreachable(const rte_mbuf& packet, const PacketInfo& info,
   icmp.checksum = Checksum(info, proto, at, length);
   std::memcpy(at, &icmp, sizeof icmp);
   return true;
+}
+
+}  // namespace
+
+bool BuildUnreachable(const rte_mbuf& packet, const PacketInfo& info,
+                      uint8_t code, rte_mbuf* answer) {
+  const bool v6 = info.family == Family::kIpv6;
+  if (info.proto == (v6 ? protocol::kIcmp6 : protocol::kIcmp)) return false;
+  return BuildIcmpError(
+      packet, info,
+      {.type = v6 ? kIcmp6Unreachable : kIcmpUnreachable, .code = code},
+      answer);
+}
+
+bool BuildTooBig(const rte_mbuf& packet, const PacketInfo& info, uint32_t mtu,
+                 rte_mbuf* answer) {
+  if (info.has(kIcmpError)) return false;
+  return info.family == Family::kIpv6
+             ? BuildIcmpError(packet, info,
+                              {.type = kIcmp6TooBig, .code = 0, .mtu = mtu},
+                              answer)
+             : BuildIcmpError(packet, info,
+                              {.type = kIcmpUnreachable,
+                               .code = kIcmpNeedsFragments,
+                               .mtu = mtu},
+                              answer);
 }
 
 }  // namespace sluice

@@ -61,6 +61,12 @@ bool BuildSctpAbort(const rte_mbuf& packet, const PacketInfo& info,
 bool BuildUnreachable(const rte_mbuf& packet, const PacketInfo& info,
                       uint8_t code, rte_mbuf* answer);
 
+// That a packet is larger than the `mtu` of the way on: "fragmentation needed"
+// (RFC 1191), or "packet too big" (RFC 4443 section 3.2). Never answered: ICMP
+// errors, fragments but the first, multicast and broadcast.
+bool BuildTooBig(const rte_mbuf& packet, const PacketInfo& info, uint32_t mtu,
+                 rte_mbuf* answer);
+
 }  // namespace sluice
 
 #endif  // SLUICE_PACKET_ANSWER_H_

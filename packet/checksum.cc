@@ -44,6 +44,7 @@ uint64_t SumOverSegments(const rte_mbuf& mbuf, uint32_t offset,
 // Of the transport header; SCTP's field has four bytes, all others two.
 constexpr uint32_t kTcpChecksumOffset = 16;
 constexpr uint32_t kUdpChecksumOffset = 6;
+constexpr uint32_t kIcmpChecksumOffset = 2;
 constexpr uint32_t kSctpChecksumOffset = 8;
 constexpr uint32_t kIpv4ChecksumOffset = 10;
 
@@ -121,16 +122,31 @@ void WriteTransportChecksum(rte_mbuf& mbuf, const PacketInfo& info) {
     Write(mbuf, info.l4_offset + kSctpChecksumOffset, &crc, sizeof crc);
     return;
   }
-  if (info.proto != protocol::kTcp && info.proto != protocol::kUdp) return;
-  const uint32_t field =
-      info.l4_offset + (info.proto == protocol::kTcp ? kTcpChecksumOffset
-                                                     : kUdpChecksumOffset);
+  uint32_t field = info.l4_offset;
+  uint64_t pseudo = PseudoHeaderSum(info.family, info.source.data(),
+                                    info.destination.data(), info.proto,
+                                    info.l4_length);
+  switch (info.proto) {
+    case protocol::kTcp:
+      field += kTcpChecksumOffset;
+      break;
+    case protocol::kUdp:
+      field += kUdpChecksumOffset;
+      break;
+    case protocol::kIcmp:
+      field += kIcmpChecksumOffset;
+      pseudo = 0;
+      break;
+    case protocol::kIcmp6:
+      field += kIcmpChecksumOffset;
+      break;
+    default:
+      return;
+  }
   const uint16_t zero = 0;
   Write(mbuf, field, &zero, sizeof zero);
   auto sum = static_cast<uint16_t>(~FoldSum(
-      PseudoHeaderSum(info.family, info.source.data(),
-                      info.destination.data(), info.proto, info.l4_length) +
-      SumOverSegments(mbuf, info.l4_offset, info.l4_length)));
+      pseudo + SumOverSegments(mbuf, info.l4_offset, info.l4_length)));
   // Zero means "none" in UDP (RFC 768).
   if (sum == 0 && info.proto == protocol::kUdp) sum = 0xffff;
   Write(mbuf, field, &sum, sizeof sum);
@@ -147,7 +163,10 @@ void CompleteChecksums(rte_mbuf& mbuf, const PacketInfo& info) {
   }
   if (!info.has(kFragment) && (mbuf.ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) ==
                                   RTE_MBUF_F_RX_L4_CKSUM_NONE) {
-    WriteTransportChecksum(mbuf, info);
+    // Nobody leaves that of ICMP to a NIC.
+    if (info.proto != protocol::kIcmp && info.proto != protocol::kIcmp6) {
+      WriteTransportChecksum(mbuf, info);
+    }
     mbuf.ol_flags &= ~RTE_MBUF_F_RX_L4_CKSUM_MASK;
     mbuf.ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;
   }

@@ -77,8 +77,9 @@ bool TransportChecksumIsRight(const rte_mbuf& mbuf, const PacketInfo& info);
 // are. `info` must describe `mbuf`.
 void CompleteChecksums(rte_mbuf& mbuf, const PacketInfo& info);
 
-// Computes the transport checksum of TCP, UDP or SCTP anew. `info` must describe
-// `mbuf`, and not be a fragment.
+// Computes the transport checksum of TCP, UDP, SCTP, ICMP or ICMPv6 anew. `info`
+// must describe `mbuf` (family, ends, protocol and the transport's place), and
+// not be a fragment.
 void WriteTransportChecksum(rte_mbuf& mbuf, const PacketInfo& info);
 
 // CRC32C over `length` bytes, continued from `crc` (start with 0xffffffff and

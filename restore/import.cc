@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "conntrack/tcp_tracker.h"
+#include "packet/family.h"
 #include "pftable/policy/no_memory.h"
 #include "restore/snapshot_check.h"
 #include "restore/state_flags.h"
@@ -210,7 +211,10 @@ GivenOwners OwnersOfGiven(const std::vector<const SnapshotState*>& states,
   for (int i = 0; i < 2; ++i) {
     for (const SnapshotState* state : states) {
       if (!state->is_translated()) continue;
-      given[HashOfGiven(state->proto, state->vlan, state->translated,
+      const uint8_t proto = state->translates_family()
+                                ? ProtocolAcross(state->proto)
+                                : state->proto;
+      given[HashOfGiven(proto, state->vlan, state->translated,
                         state->translated_port)] =
           OwnerOf(*state, target, given);
     }

@@ -199,6 +199,10 @@ struct SnapshotState {
   SnapshotBinding binding;
 
   bool is_translated() const { return translated[0].family != Family::kNone; }
+  // To the other family (af-to).
+  bool translates_family() const {
+    return is_translated() && translated[0].family != family();
+  }
   Family family() const { return peers[0].address.family; }
   friend bool operator==(const SnapshotState&, const SnapshotState&) = default;
 };

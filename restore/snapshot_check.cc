@@ -6,6 +6,7 @@
 
 #include "conntrack/source_nodes.h"
 #include "conntrack/state.h"
+#include "packet/family.h"
 #include "pftable/policy/name.h"
 #include "pftable/policy/policy.h"
 #include "restore/snapshot_format.h"
@@ -199,8 +200,21 @@ namespace {
 const char* WhatIsWrongWithTranslation(const SnapshotState& state) {
   if (!state.is_translated()) return nullptr;
   for (const Address& address : state.translated) {
-    if (!IsSound(address) || address.family != state.family()) {
-      return "a translation to another family";
+    if (!IsSound(address) || address.family != state.translated[0].family) {
+      return "a translation to two families";
+    }
+  }
+  if (state.translates_family()) {
+    const bool v4 = state.family() == Family::kIpv4;
+    const uint8_t icmp = v4 ? protocol::kIcmp : protocol::kIcmp6;
+    if (state.proto == ProtocolAcross(icmp)) {
+      return "a protocol of the other family";
+    }
+    // Echo requests, by whose type the responder's port is named.
+    if (state.proto == icmp &&
+        (state.peers[1].port != (v4 ? 8 : 128) ||
+         state.translated_port[1] != (v4 ? 128 : 8))) {
+      return "a message that the other family does not have";
     }
   }
   if (state.translated[0] == state.translated[1] &&

@@ -24,6 +24,8 @@ inline constexpr uint16_t kMinorOfLongSnapshots = 3;
 inline constexpr uint16_t kMinorOfNoSync = 3;
 // States say what their flows are behind a translation.
 inline constexpr uint16_t kMinorOfTranslation = 4;
+// ... which may be of the other family.
+inline constexpr uint16_t kMinorOfFamilies = 5;
 
 // States may have offsets of sequence numbers.
 inline constexpr uint16_t kMinorOfSequence = 4;
@@ -102,7 +104,8 @@ enum class AttributeType : uint16_t {
   kActions = 0x8006,     // what is done to its packets; since 1.4
   kTcpScrub = 0x8007,    // of scrub (reassemble tcp); since 1.4
   kSequence = 0x8008,    // offsets of both peers' TCP sequence numbers
-  kTranslation = 0x8009,  // of states: the flow behind it; since 1.4
+  // Of states: the flow behind it; since 1.4, of the other family since 1.5.
+  kTranslation = 0x8009,
   kPools = 0x8030,       // of states: what pools keep of it; since 1.5
   kLimiters = 0x8031,    // of states: the limiters that count it; since 1.5
   kVlan = 0x800a,         // of states: their VLAN's numbers; since 1.5

@@ -8,6 +8,7 @@
 
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
+#include "packet/family.h"
 #include "restore/snapshot_check.h"
 #include "restore/snapshot_format.h"
 
@@ -53,7 +54,9 @@ struct GivenFlow {
   friend bool operator==(const GivenFlow&, const GivenFlow&) = default;
 };
 GivenFlow GivenFlowOf(const SnapshotState& state) {
-  GivenFlow flow{.proto = state.proto,
+  GivenFlow flow{.proto = state.translates_family()
+                              ? ProtocolAcross(state.proto)
+                              : state.proto,
                  .vlan = state.vlan,
                  .ends = {{{state.translated[0], state.translated_port[0]},
                            {state.translated[1], state.translated_port[1]}}}};
@@ -245,7 +248,9 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
       for (Address& address : state->translated) {
         address = value.GetAddress(family);
       }
-      if (!value.done() || !state->is_translated()) {
+      const bool other = state->translated[0].family != state->family();
+      if (!value.done() || !state->is_translated() ||
+          (other && result_->minor < kMinorOfFamilies)) {
         return Bad(tlv.offset, "a translation of another form");
       }
       continue;

@@ -7,6 +7,7 @@
 
 #include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
+#include "packet/family.h"
 #include "restore/snapshot_check.h"
 #include "restore/snapshot_cursor.h"
 #include "restore/snapshot_format.h"
@@ -107,6 +108,7 @@ Flow GivenFlowAt(const uint8_t* value, size_t length) {
     const uint8_t* const at = tlv.value.data();
     flow.proto = value[kProtoOffset];
     flow.address_bytes = at[0] == 6 ? 16 : 4;
+    if (at[0] != value[kFamilyOffset]) flow.proto = ProtocolAcross(flow.proto);
     for (size_t i = 0; i < 2; ++i) {
       flow.addresses[i] = at + kAddresses + i * flow.address_bytes;
       flow.ports[i] = at + kPorts + i * 2;

@@ -157,7 +157,8 @@ uint64_t Engine::InFlight() const {
   uint64_t received = 0, accounted = 0;
   for (const auto& worker : workers_) {
     for (const PortCounters& port : worker->counters()) {
-      received += port.received_packets.value();
+      received += port.received_packets.value() +
+                  static_cast<uint64_t>(port.refragmented());
       accounted += port.forwarded_packets.value();
       for (const Counter& drops : port.drops) accounted += drops.value();
     }
@@ -168,11 +169,13 @@ uint64_t Engine::InFlight() const {
 absl::Status Engine::Account() const {
   uint64_t received = 0, forwarded = 0, dropped = 0, answers = 0;
   uint64_t handed_out = 0, handed_in = 0;
+  int64_t refragmented = 0;
   for (const auto& worker : workers_) {
     for (const PortCounters& port : worker->counters()) {
       received += port.received_packets.value();
       forwarded += port.forwarded_packets.value();
       answers += port.answers.value();
+      refragmented += port.refragmented();
       for (const Counter& drops : port.drops) dropped += drops.value();
     }
     handed_out += worker->totals().handed_out.value() +
@@ -185,7 +188,12 @@ absl::Status Engine::Account() const {
   LogInfo("{} packets received = {} transmitted + {} dropped + {} "
                "abandoned; {} answers made",
                received, forwarded, dropped, abandoned, answers);
-  if (received != forwarded + dropped + abandoned) {
+  if (refragmented != 0) {
+    LogInfo("{} of them are fragments that were made here, less those of which "
+            "they were", refragmented);
+  }
+  if (received + static_cast<uint64_t>(refragmented) !=
+      forwarded + dropped + abandoned) {
     return absl::InternalError("packets are unaccounted for");
   }
   return absl::OkStatus();

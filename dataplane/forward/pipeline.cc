@@ -121,6 +121,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
   result.answer_count = 0;
   tags_.fill(kNoTag);
   translated_ = 0;
+  crossed_ = 0;
   judged_ = {};
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
     rules_.fill(kNoRule);
@@ -162,6 +163,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       const FilterView& filter = *filters[static_cast<size_t>(direction)];
       const Judgement judgement{.at = at,
                                 .arrival = arrival,
+                                .departure = departure,
                                 .filter = filter,
                                 .where = {.direction = direction,
                                           .filter = filter.number,
@@ -186,6 +188,10 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
     if (!(departure.up && departure.enabled) && passed != 0) {
       DropAll(passed, DropReason::kPortDown);
       passed = 0;
+    }
+    if (crossed_ != 0) [[unlikely]] {
+      passed &= ~crossed_ | FragmentCrossed(passed & crossed_);
+      flags |= kReassembled;
     }
   }
 
@@ -327,6 +333,7 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   const uint64_t removals = statistics.removals.value();
   changes_at_lookup_ = removals + statistics.inserts.value();
   classified_ = 0;
+  crossed_here_ = 0;
   Mask passed = 0;
   Mask misses = 0;
   for (uint32_t k = 0; k < count; ++k) {
@@ -353,6 +360,15 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
     ++packets[v6][blocked];
     bytes[v6][blocked] += info.ip_length;
   }
+  // ... as it came.
+  ForEach(crossed_here_, [&](uint32_t i) {
+    const PacketInfo& info = burst_->infos[i];
+    const bool v6 = info.family == Family::kIpv6;
+    --packets[v6][0];
+    bytes[v6][0] -= info.ip_length;
+    ++packets[!v6][0];
+    bytes[!v6][0] += came_with_[i];
+  });
   auto& judged = counters_[judgement.at.port]
                      .judged[static_cast<size_t>(judgement.where.direction)];
   for (const size_t v6 : {0, 1}) {
@@ -421,7 +437,7 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
     }
     if (!FinishByState(i, state)) return false;
     if (states_.entries().hot(state).translated()) [[unlikely]] {
-      TranslateBy(state, i, judgement);
+      return TranslateBy(state, i, judgement);
     }
     return true;
   }
@@ -431,10 +447,8 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
                judgement)) {
       return false;
     }
-    if (states_.entries().hot(state).translated()) {
-      TranslateBy(state, i, judgement);
-    }
-    return true;
+    return !states_.entries().hot(state).translated() ||
+           TranslateBy(state, i, judgement);
   }
   AnswerState(i, step);
   Drop(i, step.reason);
@@ -476,6 +490,9 @@ bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
       }
       if (!FinishByState(i, error.state)) return false;
       if (states_.entries().hot(error.state).translated()) {
+        if (states_.Crosses(error.state)) {
+          return CrossErrorBy(error.state, i, inner, judgement);
+        }
         NoteTranslation(error.state, i, judgement);
         states_.TranslateError(error.state, *burst_->mbufs[i],
                                &burst_->infos[i], inner,

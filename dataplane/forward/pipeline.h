@@ -29,6 +29,7 @@
 #include "dataplane/forward/filter_view.h"
 #include "dataplane/forward/port_counters.h"
 #include "dataplane/forward/topology.h"
+#include "packet/family.h"
 #include "packet/fragment.h"
 #include "packet/packet.h"
 #include "packet/parse.h"
@@ -195,6 +196,7 @@ class Pipeline {
   struct Judgement {
     const PortContext& at;
     const PortContext& arrival;
+    const PortContext& departure;
     const FilterView& filter;
     JudgePoint where;
     Tick now;
@@ -214,11 +216,23 @@ class Pipeline {
                        const Judgement& judgement);
   Verdict AskAll(uint32_t i, const TranslationMatch& match,
                  const Judgement& judgement, Translation* translation);
-  // Rewrites a packet that passes by a translated state.
-  void TranslateBy(StateIndex state, uint32_t i, const Judgement& judgement);
+  // Rewrites a packet that passes by a translated state. False: it cannot go on
+  // in the other family, and has been dropped.
+  bool TranslateBy(StateIndex state, uint32_t i, const Judgement& judgement);
   // Gives an answer to a packet that was translated on its way in the ends
   // that its sender knows. False: that state has gone.
-  bool UndoTranslation(uint32_t i, rte_mbuf* answer);
+  bool UndoTranslation(uint32_t i, rte_mbuf** answer);
+  // Packets, and errors about them, that go on in the other family
+  // (pipeline_families.cc).
+  bool CrossBy(StateIndex state, uint32_t i, const Judgement& judgement);
+  bool CrossErrorBy(StateIndex state, uint32_t i, const PacketInfo& inner,
+                    const Judgement& judgement);
+  bool FinishCrossing(uint32_t i, StateIndex state, CrossResult result,
+                      const Judgement& judgement);
+  // Of a packet that now counts as `now` fragments and has counted as `before`.
+  void CountRefragmented(uint32_t before, uint32_t now);
+  // Those of `crossed` that were not dropped: as fragments, where they need it.
+  Mask FragmentCrossed(Mask crossed);
   // What a packet gets from its state besides its way: tag and log record.
   void PassByState(uint32_t i, StateIndex state, bool log,
                    const Judgement& judgement);
@@ -317,6 +331,11 @@ class Pipeline {
   // did it.
   Mask translated_ = 0;
   std::array<StateHandle, kMaxBurst> translated_by_;
+  // Packets that have changed their family, and how they leave.
+  Mask crossed_ = 0;
+  Mask crossed_here_ = 0;  // at this judgement
+  std::array<uint16_t, kMaxBurst> came_with_;  // IP bytes, of these
+  std::array<CrossedForm, kMaxBurst> forms_;
   // Of this judgement: whether there are scrub rules, and what they say.
   bool scrubbing_ = false;
   std::array<PacketActions, kMaxBurst> scrubs_;

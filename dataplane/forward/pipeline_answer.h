@@ -21,7 +21,7 @@ void Pipeline::Answer(uint32_t i, Build build) {
     rte_pktmbuf_free(answer);
     return;
   }
-  if ((translated_ >> i & 1) != 0 && !UndoTranslation(i, answer)) {
+  if ((translated_ >> i & 1) != 0 && !UndoTranslation(i, &answer)) {
     rte_pktmbuf_free(answer);
     port_->answers_lost.Add(1);
     return;

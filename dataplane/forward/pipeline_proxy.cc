@@ -176,10 +176,8 @@ bool Pipeline::AdmitCookie(uint32_t i, uint16_t mss,
              judgement)) {
     return false;
   }
-  if (states_.entries().hot(inserted.state).translated()) {
-    TranslateBy(inserted.state, i, judgement);
-  }
-  return true;
+  return !states_.entries().hot(inserted.state).translated() ||
+         TranslateBy(inserted.state, i, judgement);
 }
 
 }  // namespace sluice

@@ -262,7 +262,7 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
   }
   if (translated != nullptr &&
       states_.entries().hot(inserted.state).translated()) {
-    TranslateBy(inserted.state, i, judgement);
+    return TranslateBy(inserted.state, i, judgement);
   }
   return true;
 }
@@ -285,27 +285,42 @@ void Pipeline::NoteTranslation(StateIndex state, uint32_t i,
   translated_by_[i] = states_.entries().HandleOf(state);
 }
 
-void Pipeline::TranslateBy(StateIndex state, uint32_t i,
+bool Pipeline::TranslateBy(StateIndex state, uint32_t i,
                            const Judgement& judgement) {
+  if (states_.Crosses(state)) [[unlikely]] {
+    return CrossBy(state, i, judgement);
+  }
   NoteTranslation(state, i, judgement);
   states_.Translate(state, *burst_->mbufs[i], &burst_->infos[i],
                     judgement.where.direction);
+  return true;
 }
 
-bool Pipeline::UndoTranslation(uint32_t i, rte_mbuf* answer) {
+bool Pipeline::UndoTranslation(uint32_t i, rte_mbuf** answer) {
   const StateIndex state = states_.entries().Resolve(translated_by_[i]);
   if (state == kNoState) return false;
   PacketInfo info;
-  ParsePacket(*answer, {.verify_checksums = false}, &info);
+  ParsePacket(**answer, {.verify_checksums = false}, &info);
   if (info.kind != Kind::kIp) return false;
+  const bool crosses = states_.Crosses(state);
+  const Crossing crossing = {.id = SecretBits(), .pool = config_.pool};
   if (!info.has(kIcmpError)) {
-    states_.Translate(state, *answer, &info, Direction::kOut);
+    CrossedForm form;
+    if (crosses) {
+      return states_.Cross(state, answer, &info, Direction::kOut, crossing,
+                           &form) == CrossResult::kDone;
+    }
+    states_.Translate(state, **answer, &info, Direction::kOut);
     return true;
   }
   PacketInfo inner;
   DropReason reason;
-  if (!ParseInner(*answer, info, &inner, &reason)) return false;
-  states_.TranslateError(state, *answer, &info, inner, Direction::kOut);
+  if (!ParseInner(**answer, info, &inner, &reason)) return false;
+  if (crosses) {
+    return states_.CrossError(state, answer, &info, inner, Direction::kOut,
+                              crossing) == CrossResult::kDone;
+  }
+  states_.TranslateError(state, **answer, &info, inner, Direction::kOut);
   return true;
 }
 

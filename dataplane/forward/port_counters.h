@@ -10,7 +10,7 @@
 namespace sluice {
 
 // For packets that arrived by the port:
-//   received == forwarded + sum of drops
+//   received + fragments_made == forwarded + sum of drops + fragments_joined
 // once they have been transmitted (kPortDown, kTransmitFull and kHandoffFull
 // are counted by whoever finds that out).
 struct alignas(64) PortCounters {
@@ -22,6 +22,14 @@ struct alignas(64) PortCounters {
   Counter transmitted_bytes;
   Counter answers;              // made here: RST, ICMP errors, ACKs
   Counter answers_lost;         // no mbuf, or the port did not take it
+  // What has changed its family leaves as other fragments than it came in: more
+  // of them, or fewer.
+  Counter fragments_made;
+  Counter fragments_joined;
+  int64_t refragmented() const {
+    return static_cast<int64_t>(fragments_made.value() -
+                                fragments_joined.value());
+  }
   Counter non_ip;               // frames that are not IP and passed
   std::array<Counter, kDropReasonCount> drops;
 

@@ -23,6 +23,8 @@ struct PortContext {
   uint16_t port = 0;
   // The number of the filter that judges what passes this port.
   uint16_t filter = 0;
+  // Bytes of the largest IP packet that leaves by it.
+  uint16_t mtu = 1500;
   // Frames that are not IP cross the wire unjudged, or are dropped (kNonIp).
   bool pass_non_ip = true;
   // What leaves by it is dropped as kPortDown while this is false.

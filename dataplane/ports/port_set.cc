@@ -366,6 +366,8 @@ void PortSet::Publish() {
         .peer = other != entries_.end() ? other->second.number : kNoPort,
         .port = entry.number,
         .filter = entry.filter,
+        .mtu = entry.device != nullptr ? entry.device->config().mtu
+                                       : PortConfig().mtu,
         .pass_non_ip = entry.pass_non_ip,
         .up = entry.device != nullptr && entry.device->link().up,
         .enabled = entry.enabled,

@@ -252,15 +252,18 @@ void Replay::WriteVerdict(const SourcedPacket& packet,
 absl::Status Replay::CheckSums() const {
   uint64_t received = 0;
   uint64_t settled = 0;
+  int64_t refragmented = 0;
   for (uint16_t i = 0; i < simulation_->ports().size(); ++i) {
     const PortCounters& counters = simulation_->counters(i);
     uint64_t accounted = counters.forwarded_packets.value();
     for (const Counter& drops : counters.drops) accounted += drops.value();
     received += counters.received_packets.value();
+    refragmented += counters.refragmented();
     settled += accounted;
   }
   const FragmentCache& fragments = simulation_->fragments();
-  if (received != settled + fragments.held()) {
+  if (received + static_cast<uint64_t>(refragmented) !=
+      settled + fragments.held()) {
     return absl::InternalError(absl::StrCat(
         "the sums do not close: ", received, " packets received, ", settled,
         " transmitted or dropped, ", fragments.held(), " held"));

@@ -33,6 +33,7 @@ struct Totals {
   uint64_t answers_lost = 0;
   uint64_t non_ip = 0;
   uint64_t dropped = 0;
+  int64_t refragmented = 0;
   std::array<uint64_t, kDropReasonCount> drops{};
 
   void Add(const PortCounters& counters) {
@@ -45,6 +46,7 @@ struct Totals {
     answers_lost += counters.answers_lost.value();
     non_ip += counters.non_ip.value();
     dropped += DropSum(counters);
+    refragmented += counters.refragmented();
     for (size_t i = 0; i < kDropReasonCount; ++i) {
       drops[i] += counters.drops[i].value();
     }
@@ -57,16 +59,18 @@ struct Totals {
         by_reason[std::string(kDropReasonNames[i])] = drops[i];
       }
     }
-    return {{"received", received},
-            {"received_bytes", received_bytes},
-            {"forwarded", forwarded},
-            {"dropped", dropped},
-            {"drops", by_reason},
-            {"non_ip", non_ip},
-            {"answers", answers},
-            {"answers_lost", answers_lost},
-            {"transmitted", transmitted},
-            {"transmitted_bytes", transmitted_bytes}};
+    Json json = {{"received", received},
+                 {"received_bytes", received_bytes},
+                 {"forwarded", forwarded},
+                 {"dropped", dropped},
+                 {"drops", by_reason},
+                 {"non_ip", non_ip},
+                 {"answers", answers},
+                 {"answers_lost", answers_lost},
+                 {"transmitted", transmitted},
+                 {"transmitted_bytes", transmitted_bytes}};
+    if (refragmented != 0) json["refragmented"] = refragmented;
+    return json;
   }
 
   // " (match 2, short 1)" or nothing.

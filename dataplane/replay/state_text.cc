@@ -37,9 +37,12 @@ std::string Vlan(VlanId vlan) {
   return vlan.IsSet() ? absl::StrCat(" vlan ", ToString(vlan)) : "";
 }
 
-// Without the phases: what names the state.
+// Without the phases: what names the state. pf has it the way that packets go
+// on where that is in another family.
 std::string Flow(const StateRecord& record) {
-  const bool out = record.direction == Direction::kOut;
+  const bool crosses = record.translated_family != Family::kNone &&
+                       record.translated_family != record.family;
+  const bool out = record.direction == Direction::kOut || crosses;
   return absl::StrCat("all ", ProtocolName(record.proto), " ",
                       Host(record, out ? 0 : 1), out ? " -> " : " <- ",
                       Host(record, out ? 1 : 0), Vlan(record.vlan));

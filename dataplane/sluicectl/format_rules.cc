@@ -47,6 +47,16 @@ std::string Vlan(const json& of) {
   return Has(of, "vlan") ? absl::StrCat(" vlan ", Text(of, "vlan")) : "";
 }
 
+// Whether packets go on in the other family (af-to).
+bool Crosses(const json& state) {
+  const auto is_ipv6 = [](const std::string& address) {
+    return address.find(':') != std::string::npos;
+  };
+  return Has(state, "after") &&
+         is_ipv6(Text(Member(state, "after"), "source")) !=
+             is_ipv6(Text(Member(state, "before"), "source"));
+}
+
 std::string Window(const json& peer) {
   const auto low = static_cast<uint32_t>(Number(peer, "sequence_low"));
   const auto high = static_cast<uint32_t>(Number(peer, "sequence_high"));
@@ -131,13 +141,14 @@ std::string FormatState(const json& state, const Detail& detail) {
   const json& source_peer = Member(state, "source");
   const json& destination_peer = Member(state, "destination");
   // The nearer end first: the source of what goes out, the destination of
-  // what comes in.
+  // what comes in, but for what goes on in the other family.
+  const bool onward = out || Crosses(state);
   const json& near = out ? source_peer : destination_peer;
   const json& far = out ? destination_peer : source_peer;
   std::string text =
       absl::StrCat(Text(state, "interface"), " ", ProtocolName(protocol), " ",
-                   out ? source : destination, out ? " -> " : " <- ",
-                   out ? destination : source, Vlan(state), "       ",
+                   onward ? source : destination, onward ? " -> " : " <- ",
+                   onward ? destination : source, Vlan(state), "       ",
                    Text(near, "state"), ":", Text(far, "state"), "\n");
   if (detail.verbose > 0) {
     if (protocol == kTcp) {

@@ -93,6 +93,7 @@ struct WorkerSnapshot {
   uint64_t steered = 0;     // of those handed out, for judgement
   uint64_t handed_out = 0;  // for judgement or transmission
   uint64_t handed_in = 0;
+  int64_t refragmented = 0;  // made of others, less those that were
   uint64_t held = 0;  // waiting for a restore
   uint64_t half_open = 0;  // the filter's TCP states without a handshake
 
@@ -101,7 +102,8 @@ struct WorkerSnapshot {
   // Anything but zero is an error of the program.
   int64_t unaccounted() const {
     return static_cast<int64_t>(received + handed_in - forwarded - dropped -
-                                handed_out - held);
+                                handed_out - held) +
+           refragmented;
   }
 };
 

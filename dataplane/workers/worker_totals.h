@@ -7,7 +7,7 @@
 namespace sluice {
 
 // All since the start. At any time between two rounds:
-//   sum of ports' received + handed_in + transmit_in
+//   sum of ports' received and refragmented + handed_in + transmit_in
 //     == sum of ports' forwarded and drops + handed_out + transmit_out
 //        + what the worker holds
 struct alignas(128) WorkerTotals {

@@ -302,7 +302,7 @@ absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
   }
   CompiledPool compiled;
   compiled.method = pool.method;
-  compiled.family = rule.family;
+  compiled.family = rule.af_to != Family::kNone ? rule.af_to : rule.family;
   compiled.port_low = pool.port_low;
   compiled.port_high = pool.port_high;
   // What `port 1024:*` counts from; of `><` the first one that it allows.
@@ -372,6 +372,23 @@ absl::Status RuleCompiler::CompileLimiters(const Rule& rule,
   return absl::OkStatus();
 }
 
+namespace {
+
+// As in both pfs: 96 bits where the rule names no network of 32 or more.
+uint8_t PrefixOfDestination(const Rule& rule) {
+  const AddressMatch& address = rule.destination.address;
+  int length = 0;
+  if (address.kind == AddressKind::kPrefix) {
+    while (length < AddressBits(address.mask.family) &&
+           address.mask.bit(length)) {
+      ++length;
+    }
+  }
+  return static_cast<uint8_t>(length < 32 ? 96 : length);
+}
+
+}  // namespace
+
 absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
                                    CompiledRule* compiled) {
   CompiledRule& c = *compiled;
@@ -439,6 +456,8 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
       return s;
     }
   }
+  c.af_to = rule.af_to;
+  if (c.af_to == Family::kIpv4) c.af_prefix = PrefixOfDestination(rule);
   c.translation_pass = rule.translation_pass;
   if (rule.rdr.has_value()) {
     if (absl::Status s = CompilePool(*rule.rdr, rule, anchor, &c.rdr);

@@ -1,6 +1,10 @@
 #include "pftable/compile/constructs.h"
 
+#include <algorithm>
+#include <optional>
 #include <vector>
+
+#include "packet/embedded_address.h"
 
 namespace sluice {
 namespace {
@@ -41,6 +45,31 @@ bool UsesDummynet(const Rule& r) {
   return r.foreign.dummynet_pipe != 0 || r.foreign.dummynet_return_pipe != 0;
 }
 
+int PrefixLength(const Address& mask) {
+  int bits = 0;
+  while (bits < AddressBits(mask.family) && mask.bit(bits)) ++bits;
+  return bits;
+}
+
+// Both pfs would send such packets to 0.0.0.0, or to the network itself.
+bool UsesOddPrefix(const Rule& r) {
+  const auto odd = [](const AddressMatch& address) {
+    return address.kind == AddressKind::kPrefix &&
+           !IsEmbeddingLength(static_cast<uint8_t>(PrefixLength(address.mask)));
+  };
+  if (r.af_to == Family::kNone) return false;
+  if (r.af_to == Family::kIpv4) {
+    // Below 32 bits, any address included, it counts as one of 96.
+    return !r.rdr && odd(r.destination.address) &&
+           PrefixLength(r.destination.address.mask) >= 32;
+  }
+  const std::optional<Pool>& pool = r.rdr ? r.rdr : r.nat;
+  return pool && std::any_of(pool->addresses.begin(), pool->addresses.end(),
+                             [&](const PoolAddress& member) {
+                               return odd(member.address);
+                             });
+}
+
 constexpr RuleConstruct kRuleConstructs[] = {
     {.name = "anchor",
      .capability = &EngineCapabilities::anchors,
@@ -72,6 +101,9 @@ constexpr RuleConstruct kRuleConstructs[] = {
     {.name = "af-to",
      .capability = &EngineCapabilities::address_families,
      .used = [](const Rule& r) { return r.af_to != Family::kNone; }},
+    {.name = "af-to with a prefix of other than 32, 40, 48, 56, 64 or 96 bits",
+     .capability = &EngineCapabilities::odd_prefixes,
+     .used = UsesOddPrefix},
     {.name = "sticky-address",
      .capability = &EngineCapabilities::sticky_addresses,
      .used =

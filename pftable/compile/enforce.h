@@ -27,6 +27,8 @@ struct EngineCapabilities {
   bool endpoint_independence = false;
   bool port_sets = false;          // map-e-portset
   bool address_families = false;   // af-to
+  // ... behind prefixes that RFC 6052 does not have.
+  bool odd_prefixes = false;
   bool routing = false;            // route-to, reply-to, dup-to
   bool scrub = false;              // scrub (...) and scrub rules
   bool sequence_rewriting = false;  // modulate state

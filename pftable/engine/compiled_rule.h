@@ -123,6 +123,12 @@ struct alignas(64) CompiledRule {
   // nat-to and rdr-to: CompiledPolicy::pools; kNoPool: none.
   uint16_t nat = kNoPool;
   uint16_t rdr = kNoPool;
+  // af-to: the family that packets go on in; kNone: none. `nat` is its `from`
+  // and `rdr` its `to`.
+  Family af_to = Family::kNone;
+  // Without `to`, the length of the prefix behind which an IPv6 destination has
+  // the IPv4 one.
+  uint8_t af_prefix = 0;
   bool translation_pass = false;  // of FreeBSD's rules: the filter is skipped
   PacketActions actions;
   uint32_t slot = kDefaultRuleSlot;

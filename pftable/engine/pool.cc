@@ -117,17 +117,17 @@ Address PoolSpace::In(const PoolBlock& block, uint64_t number) {
   return Plus(block.first, number);
 }
 
-Address PoolSpace::Turn(uint64_t number) const {
-  if (levels_.empty()) return At(number % total);
+uint64_t PoolSpace::Turn(uint64_t number) const {
+  if (levels_.empty()) return number % total;
   number %= cycle_;
   // The last level has the lowest weight, whose rounds are over all.
   for (const Level& level : levels_) {
     if (number < level.rounds * level.addresses) {
-      return At(number % level.addresses);
+      return number % level.addresses;
     }
     number -= level.rounds * level.addresses;
   }
-  return At(0);
+  return 0;
 }
 
 bool PoolSpace::Contains(const Address& address) const {

@@ -39,10 +39,10 @@ struct PoolSpace {
   }
   const PoolBlock& BlockOf(uint64_t number) const;
   static Address In(const PoolBlock& block, uint64_t number);
-  // The address whose turn it is, of any number: by weight, if some block has
+  // The number of the address whose turn it is: by weight, if some block has
   // another weight than the others. A weight of n stands for n turns, which do
   // not come one after the other.
-  Address Turn(uint64_t number) const;
+  uint64_t Turn(uint64_t number) const;
   // Whether it gives the address out.
   bool Contains(const Address& address) const;
 

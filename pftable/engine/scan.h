@@ -6,6 +6,7 @@
 #ifndef SLUICE_PFTABLE_ENGINE_SCAN_H_
 #define SLUICE_PFTABLE_ENGINE_SCAN_H_
 
+#include "packet/family.h"
 #include "pftable/engine/address_match.h"
 #include "pftable/engine/evaluate.h"
 #include "pftable/engine/limiters.h"
@@ -206,6 +207,10 @@ class Scan {
     // Of a fragment or an error without a state nothing can be chosen: what
     // could not be translated is not sent as it is.
     if (fragment_ || packet_->has(kIcmpError)) return;
+    if (rule.af_to != Family::kNone && !MayCross(*packet_)) {
+      translation->unfit = true;
+      return;
+    }
     translation->failed = !translation->chooser->Choose(
         generation_, rule, input_.direction, &translation->packet);
   }
@@ -222,7 +227,9 @@ class Scan {
   void DropUntranslated() {
     const bool failed =
         input_.translation != nullptr && input_.translation->failed;
-    if (!failed && verdict_.keep_state) return;
+    const bool unfit =
+        input_.translation != nullptr && input_.translation->unfit;
+    if (!failed && !unfit && verdict_.keep_state) return;
     verdict_.keep_state = false;
     verdict_.action = VerdictAction::kBlock;
     verdict_.reason = failed ? DropReason::kMapFailed : DropReason::kTranslate;

@@ -27,6 +27,7 @@ struct Translation {
   PoolChooser* chooser = nullptr;
   bool translated = false;  // some rule has taken effect
   bool failed = false;      // some pool had nothing to give
+  bool unfit = false;       // the other family has no such packet
   // One of FreeBSD's translation rules has: such a flow has a state whatever
   // the filter's rule says.
   bool by_rule = false;

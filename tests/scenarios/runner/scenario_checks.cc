@@ -23,6 +23,8 @@ absl::StatusOr<uint64_t> PortCounter(const PortCounters& counters,
   if (name == "forwarded") return counters.forwarded_packets.value();
   if (name == "transmitted") return counters.transmitted_packets.value();
   if (name == "answers") return counters.answers.value();
+  if (name == "fragments-made") return counters.fragments_made.value();
+  if (name == "fragments-joined") return counters.fragments_joined.value();
   if (name == "answers-lost") return counters.answers_lost.value();
   if (name == "non-ip-passed") return counters.non_ip.value();
   if (const auto reason = ParseDropReason(name)) {
@@ -100,12 +102,15 @@ absl::Status CheckPorts(const Simulation& simulation) {
   uint64_t missing = 0;  // packets that nothing has become of so far
   for (uint16_t i = 0; i < simulation.ports().size(); ++i) {
     const PortCounters& counters = simulation.counters(i);
-    uint64_t accounted = counters.forwarded_packets.value();
+    const uint64_t received = counters.received_packets.value() +
+                              counters.fragments_made.value();
+    uint64_t accounted = counters.forwarded_packets.value() +
+                         counters.fragments_joined.value();
     for (const uint64_t drops : Drops(simulation, i)) accounted += drops;
-    missing += counters.received_packets.value() - accounted;
-    if (counters.received_packets.value() < accounted) {
+    missing += received - accounted;
+    if (received < accounted) {
       return absl::InternalError(absl::StrCat(
-          simulation.ports()[i].name, ": ", counters.received_packets.value(),
+          simulation.ports()[i].name, ": ", received,
           " packets received, but ", accounted, " forwarded or dropped"));
     }
     const uint16_t peer = simulation.peer(i);

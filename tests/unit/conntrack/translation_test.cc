@@ -212,6 +212,101 @@ TEST_P(TranslationTest, WorkersNeverGiveOutOneFlowTwice) {
   EXPECT_EQ(workers.Open(2, "udp $C:9 > $S:53", pool), 0);
 }
 
+// af-to: what comes home is of the other family.
+TEST_P(TranslationTest, AnswersOfTheOtherFamilyComeHome) {
+  constexpr uint8_t kWorkers = 4;
+  Workers workers(GetParam(), kWorkers);
+  const bool v4 = GetParam() == Family::kIpv4;
+  OnePool pool(*ParsePrefix(v4 ? "2001:db9::7" : "192.0.2.7"));
+  pool.rule.af_to = v4 ? Family::kIpv6 : Family::kIpv4;
+  pool.rule.af_prefix = 96;
+  pool.pool().port_low = 2000;
+  pool.pool().port_high = 2399;
+  const char* const peer = v4 ? "10.0.0.1:53" : "[64:ff9b::a00:1]:53";
+  const char* const answering = v4 ? "[2001:db9::a00:1]:53" : "10.0.0.1:53";
+  const char* const given = v4 ? "[2001:db9::7]:" : "192.0.2.7:";
+  std::set<uint16_t> ports;
+  for (int i = 0; i < 400; ++i) {
+    const auto worker = static_cast<uint8_t>(i % kWorkers);
+    const uint16_t port = workers.Open(
+        worker, "udp $C:" + std::to_string(1000 + i) + " > " + peer, pool);
+    ASSERT_NE(port, 0) << i;
+    ASSERT_TRUE(ports.insert(port).second) << port;
+    ASSERT_EQ((port ^ 53) % kWorkers, worker);
+    TestPacket answer(GetParam(), std::string("udp ") + answering + " > " +
+                                      given + std::to_string(port));
+    StateTable& table = *workers.shards[worker]->table;
+    const StateIndex state =
+        table.Find(answer.info, *answer.mbuf, {.direction = Direction::kIn});
+    ASSERT_NE(state, kNoState);
+    ASSERT_TRUE(table.Crosses(state));
+    const StateRecord record = table.Record(state, 0);
+    ASSERT_EQ(record.family, GetParam());
+    ASSERT_EQ(record.translated_family, pool.rule.af_to);
+    ASSERT_EQ(record.translated_port[0], port);
+    // Only as an answer.
+    ASSERT_EQ(table.Find(answer.info, *answer.mbuf,
+                         {.direction = Direction::kOut}),
+              kNoState);
+  }
+  EXPECT_FALSE(workers.directory.has_strays());
+  EXPECT_EQ(workers.Open(2, std::string("udp $C:9 > ") + peer, pool), 0);
+  for (const auto& shard : workers.shards) {
+    uint32_t cursor = 0;
+    StateTable& table = *shard->table;
+    table.entries().Visit(&cursor, 4096,
+                          [&](StateIndex state) { table.Remove(state); });
+  }
+  EXPECT_EQ(workers.directory.size(), 0u);
+}
+
+// What was exported is found by its answers where it was imported.
+TEST_P(TranslationTest, ImportedStatesAreFoundByTheirAnswers) {
+  for (const Family to : {Family::kIpv4, Family::kIpv6}) {
+    Workers from(GetParam(), 1);
+    const bool v4 = GetParam() == Family::kIpv4;
+    const bool to4 = to == Family::kIpv4;
+    OnePool pool(*ParsePrefix(to4 ? "192.0.2.7" : "2001:db9::7"));
+    pool.pool().port_low = pool.pool().port_high = 2000;
+    if (to != GetParam()) pool.rule.af_to = to;
+    pool.rule.af_prefix = 96;
+    const std::string peer = v4 ? "10.0.0.1:53" : "[64:ff9b::a00:1]:53";
+    ASSERT_EQ(from.Open(0, "udp $C:7 > " + peer, pool), 2000);
+    StateImport import;
+    uint32_t cursor = 0;
+    from.shards[0]->table->entries().Visit(
+        &cursor, 4096, [&](StateIndex state) {
+          import.Add({.record = from.shards[0]->Record(state)});
+        });
+    ASSERT_EQ(import.states.size(), 1u);
+
+    Workers into(GetParam(), 1);
+    Shard& shard = *into.shards[0];
+    StateIntake intake(shard.table.get());
+    ASSERT_EQ(intake.Reserve(&import, 9), ReserveResult::kReady);
+    ASSERT_TRUE(intake.Commit(&import, shard.now, 9));
+    const std::string answering = to == GetParam() ? peer
+                                  : to4            ? "10.0.0.1:53"
+                                        : "[2001:db9::a00:1]:53";
+    TestPacket answer(GetParam(), "udp " + answering + " > " +
+                                      (to4 ? "192.0.2.7:2000"
+                                           : "[2001:db9::7]:2000"));
+    const StateIndex state = shard.table->Find(
+        answer.info, *answer.mbuf, {.direction = Direction::kIn});
+    ASSERT_NE(state, kNoState);
+    EXPECT_EQ(shard.table->Crosses(state), to != GetParam());
+    const StateRecord record = shard.table->Record(state, shard.now);
+    EXPECT_EQ(record.translated_address,
+              import.states[0].record.translated_address);
+    EXPECT_EQ(into.directory.size(), 1u);
+    shard.table->Remove(state);
+    EXPECT_EQ(into.directory.size(), 0u);
+    EXPECT_EQ(shard.table->Find(answer.info, *answer.mbuf,
+                                {.direction = Direction::kIn}),
+              kNoState);
+  }
+}
+
 // Where a worker has no port of its own, its answers are strays.
 TEST_P(TranslationTest, StraysAreFoundInTheDirectory) {
   Workers workers(GetParam(), 2);

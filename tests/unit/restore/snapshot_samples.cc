@@ -289,6 +289,18 @@ Snapshot VlanSnapshot() {
   return snapshot;
 }
 
+Snapshot FamiliesSnapshot() {
+  Snapshot snapshot = ManyStatesSnapshot(2);
+  uint16_t port = 50001;
+  for (SnapshotState& state : snapshot.parents) {
+    const bool v4 = state.family() == Family::kIpv4;
+    state.translated = {*ParseAddress(v4 ? "2001:db9::7" : "192.0.2.7"),
+                        *ParseAddress(v4 ? "64:ff9b::a00:1" : "10.0.0.1")};
+    state.translated_port = {port++, state.peers[1].port};
+  }
+  return snapshot;
+}
+
 std::vector<NamedSnapshot> GoldenSnapshots() {
   return {{"empty", EmptySnapshot()},
           {"full", FullSnapshot()},
@@ -301,7 +313,8 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"pools", PoolsSnapshot(), 5},
           {"actions", ActionsSnapshot(), 4},
           {"modulated", ModulatedSnapshot(), 4},
-          {"vlans", VlanSnapshot(), 5}};
+          {"vlans", VlanSnapshot(), 5},
+          {"families", FamiliesSnapshot(), 5}};
 }
 
 std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {

@@ -27,6 +27,8 @@ Snapshot DialectSnapshot();
 // Two states, one of them not for others.
 Snapshot NoSyncSnapshot();
 // Two states behind nat-to.
+// Its two states go on in the other family.
+Snapshot FamiliesSnapshot();
 Snapshot TranslatedSnapshot();
 // States and an expectation whose packets are rewritten.
 Snapshot ActionsSnapshot();

@@ -112,6 +112,43 @@ TEST(SnapshotVersionTest, VlansAreSaidSinceMinorFive) {
   EXPECT_FALSE(ReadSnapshot(WriteUnchecked(apart)).ok());
 }
 
+TEST(SnapshotVersionTest, FamiliesChangeSinceMinorFive) {
+  const Snapshot families = FamiliesSnapshot();
+  Bytes bytes = WriteVersion(families);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, families);
+  bytes[10] = kMinorOfFamilies - 1;
+  FixSnapshot(bytes);
+  EXPECT_EQ(ReadSnapshot(bytes).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  SnapshotState wrong = families.parents[0];
+  wrong.translated[1] = wrong.peers[1].address;
+  EXPECT_STREQ(WhatIsWrong(wrong), "a translation to two families");
+}
+
+// Of ICMP only echo requests go on in the other family.
+TEST(SnapshotVersionTest, MessagesOfTheOtherFamilyAreEchoRequests) {
+  SnapshotState state = FamiliesSnapshot().parents[0];
+  const bool v4 = state.family() == Family::kIpv4;
+  state.proto = v4 ? protocol::kIcmp : protocol::kIcmp6;
+  state.timeout = Timeout::kIcmpFirst;
+  state.sequence_offset = {};
+  state.helper = SnapshotHelper::kNone;
+  for (SnapshotPeer& peer : state.peers) {
+    peer.phase = 0;
+    peer.sequence_low = peer.sequence_high = 0;
+    peer.max_window = 0;
+    peer.scale = 0;
+  }
+  state.peers[1].port = v4 ? 8 : 128;
+  state.translated_port[1] = v4 ? 128 : 8;
+  EXPECT_EQ(WhatIsWrong(state), nullptr);
+  std::swap(state.peers[1].port, state.translated_port[1]);
+  EXPECT_STREQ(WhatIsWrong(state),
+               "a message that the other family does not have");
+  state.proto = v4 ? protocol::kIcmp6 : protocol::kIcmp;
+  EXPECT_STREQ(WhatIsWrong(state), "a protocol of the other family");
+}
+
 TEST(SnapshotVersionTest, DialectIsSaidSinceMinorTwo) {
   for (const Dialect dialect : {Dialect::kOpenBsd, Dialect::kFreeBsd}) {
     Snapshot snapshot = DialectSnapshot();

@@ -110,6 +110,19 @@ TEST(SluicectlFormat, AStateInAVlan) {
             "ESTABLISHED:FIN_WAIT_2\n");
 }
 
+// As pf has it: the way that packets go on, with the near end's phase first.
+TEST(SluicectlFormat, AStateThatGoesOnInTheOtherFamily) {
+  json state = TcpState();
+  state["after"] = {{"source", "2001:db8::5"},
+                    {"source_port", 50001},
+                    {"destination", "64:ff9b::a00:1"},
+                    {"destination_port", 22}};
+  EXPECT_EQ(FormatState(state, kPlain),
+            "all tcp 2001:db8::5[50001] (10.0.0.2:4567) -> "
+            "64:ff9b::a00:1[22] (10.0.0.1:22)       "
+            "ESTABLISHED:FIN_WAIT_2\n");
+}
+
 TEST(SluicectlFormat, AStateInDetail) {
   const std::string first =
       "all tcp 10.0.0.1:22 <- 10.0.0.2:4567       ESTABLISHED:FIN_WAIT_2\n"

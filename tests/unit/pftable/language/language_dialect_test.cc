@@ -189,12 +189,14 @@ TEST(Dialect, S13Limits) {
 TEST(Dialect, S11WhatIsNotEnforcedIsRefusedByName) {
   for (const Dialect dialect : {Dialect::kOpenBsd, Dialect::kFreeBsd}) {
     const ParseResult result = ParseText(
-        "pass in inet6 to 64:ff9b::/96 af-to inet from 192.0.2.1",
+        "pass in inet6 to 2001:db8::/44 af-to inet from 192.0.2.1",
         {.dialect = dialect});
     const auto refused =
         UnenforcedConstructs(result.policy, kEngineCapabilities);
     ASSERT_EQ(refused.size(), 1u);
-    EXPECT_EQ(refused[0].message, "parsed, not enforced yet: af-to");
+    EXPECT_EQ(refused[0].message,
+              "parsed, not enforced yet: af-to with a prefix of other than 32, "
+              "40, 48, 56, 64 or 96 bits");
   }
 }
 
