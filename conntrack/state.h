@@ -208,7 +208,6 @@ struct alignas(64) StateExtra {
   // other one (af-to). Of IPv4, the first bytes are a FlowKey4: SecondKey4().
   FlowKey6 second_key;
 
-
   FlowKey4 SecondKey4() const {
     FlowKey4 second;
     std::memcpy(static_cast<void*>(&second), &second_key, sizeof second);

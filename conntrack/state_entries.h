@@ -51,9 +51,10 @@ class StateEntries {
   // Of a translated state, the family of its second key.
   Family SecondFamily(StateIndex state) const {
     const StateExtra& extra = extra_[state];
-    return static_cast<Family>(hot_[state].family() == Family::kIpv4
-                                   ? extra.key.family
-                                   : extra.second_key.family);
+    return static_cast<Family>((hot_[state].family() == Family::kIpv4
+                                    ? extra.key.family
+                                    : extra.second_key.family) &
+                               kFamilyMask);
   }
   // Valid with StateHot::has_side(); writing it takes memory.
   StateSide& side(StateIndex state) { return side_[state]; }

@@ -104,6 +104,15 @@ constexpr RuleConstruct kRuleConstructs[] = {
     {.name = "af-to with a prefix of other than 32, 40, 48, 56, 64 or 96 bits",
      .capability = &EngineCapabilities::odd_prefixes,
      .used = UsesOddPrefix},
+    {.name = "af-to with sticky-address, least-states or endpoint-independent",
+     .capability = &EngineCapabilities::remembering_families,
+     .used = [](const Rule& r) {
+       const auto remembers = [](const std::optional<Pool>& pool) {
+         return pool && (pool->sticky_address || pool->endpoint_independent ||
+                         pool->method == PoolMethod::kLeastStates);
+       };
+       return r.af_to != Family::kNone && (remembers(r.nat) || remembers(r.rdr));
+     }},
     {.name = "sticky-address",
      .capability = &EngineCapabilities::sticky_addresses,
      .used =

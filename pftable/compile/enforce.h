@@ -29,6 +29,7 @@ struct EngineCapabilities {
   bool address_families = false;   // af-to
   // ... behind prefixes that RFC 6052 does not have.
   bool odd_prefixes = false;
+  bool remembering_families = false;  // af-to by pools that remember
   bool routing = false;            // route-to, reply-to, dup-to
   bool scrub = false;              // scrub (...) and scrub rules
   bool sequence_rewriting = false;  // modulate state
