@@ -1,6 +1,7 @@
 #include "conntrack/state_table.h"
 
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -465,19 +466,20 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   };
   const bool limited =
       (values.state_limiter | values.source_limiter) != 0 && child == nullptr;
-  StateSide limits;
+  std::optional<StateSide> limits;  // if it is limited
   if (limited) [[unlikely]] {
     DropReason reason;
-    if (!TakeLimits(state, values, now, /*enforce=*/true, &limits, &reason)) {
+    if (!TakeLimits(state, values, now, /*enforce=*/true, &limits.emplace(),
+                    &reason)) {
       return refuse(reason);
     }
   }
   if (values.side != 0 && child == nullptr &&
       !GiveSide(state, values, now)) [[unlikely]] {
-    if (limited) GiveBackLimits(state, limits);
+    if (limited) GiveBackLimits(state, *limits);
     return refuse(DropReason::kSrcLimit);
   }
-  if (limited) [[unlikely]] HoldLimits(state, limits);
+  if (limited) [[unlikely]] HoldLimits(state, *limits);
   if (holds != nullptr && holds->any) [[unlikely]] HoldPools(state, holds);
   hot.last_seen = now;
   ++hot.packets[0];

@@ -38,8 +38,11 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
                            Translation* translation) {
   const FilterView& filter = judgement.filter;
   const bool translated = translation != nullptr && translation->translated;
-  limiters_.Begin(judgement.where.filter, burst_->infos[i].source_address(),
-                  judgement.now);
+  const bool limits = !filter.generation->policy->limiters.empty();
+  if (limits) [[unlikely]] {
+    limiters_.Begin(judgement.where.filter, burst_->infos[i].source_address(),
+                    judgement.now);
+  }
   const EvaluationInput input{.packet = translated ? translation->packet
                                                    : burst_->infos[i],
                               .direction = judgement.where.direction,
@@ -49,7 +52,7 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
                               .now = judgement.now,
                               .random = Random(),
                               .translation = translation,
-                              .limiters = &limiters_};
+                              .limiters = limits ? &limiters_ : nullptr};
   filter.counters->decided.Add(1);
   if ((classified_ & Bit(i)) == 0 || translated) {
     return Classify(*filter.generation, input, verdict_cache_,

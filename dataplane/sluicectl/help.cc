@@ -156,8 +156,8 @@ COMMITS
   -f FILE -v           and warnings of rules that can do nothing: behind a quick
                        one that matches all that they do, always overruled by a
                        later one; of tables that nobody names.
-  -f FILE --diff       what would be different: rules, tables, options. Nothing is
-                       loaded.
+  -f FILE --diff       what would be different: rules, tables, options. Nothing
+                       is loaded.
   -f FILE --show-blocked
                        the states that live now and could not begin under these
                        rules. Nothing is loaded.
@@ -187,9 +187,10 @@ CHECKS AND LOADS
                        -s info lists it.
 
 ANCHORS
-  -a PATH goes with -f, -F rules|Tables|all, -s rules|labels|Tables|Anchors and
-  -T: what is loaded, flushed and shown is the anchor's. A load of the main
-  ruleset leaves anchors alone but for those that the file itself has.
+  -a PATH goes with -f, -F ethernet|nat|rules|Tables|all, -T and
+  -s rules|labels|Tables|Anchors: what is loaded, flushed and shown is the
+  anchor's. A load of the main ruleset leaves anchors alone but for those that
+  the file itself has.
   -a 'PATH/*', -a '*'  those below it, too: -s shows their rules in braces, -F
                        empties them all.
   -s Anchors           the anchors in the main ruleset or in -a PATH; with -v
@@ -260,6 +261,13 @@ WHY
     -v                 and up to 20 rules that miss one condition, with it;
                        -vv: up to 1000.
     -f FILE            by the rules of the file instead; states are not asked.
+  trace                packets as they pass, a line each: what each is, what
+                       became of it and why, and the rule that decided. It goes
+                       on until it is interrupted, or for --for seconds, or
+                       until --count packets.
+    -v                 and what explain says of each.
+  log --follow         packets of log rules as they are written. The expression
+                       is tcpdump's; --write FILE writes a capture instead.
 
 EXIT STATUS
   0 if all was done; 1 after an error, which standard error explains (and
