@@ -145,6 +145,7 @@ std::multimap<StateId, ExpectedListing> ExpectedOf(const FilterCore& core) {
   const ExpectationTable* const table = core.environment.plane->expectations;
   if (table == nullptr || table->empty()) return expected;
   std::vector<ExpectationRecord> records;
+  records.reserve(table->size() + kExpectedAStep);
   const auto now = static_cast<Tick>(core.SinceStart());
   uint32_t cursor = 0;
   while (table->List(&cursor, kExpectedAStep, now, &records)) {
@@ -238,8 +239,13 @@ void FilterStates::ListStates(const StateQuery& query,
     if (core == nullptr) return;
     StateSlice slice;
     slice.states.reserve(states.size());
-    const std::multimap<StateId, ExpectedListing> expected =
-        ExpectedOf(*core);
+    // Few listings have any, and the table is everybody's.
+    std::multimap<StateId, ExpectedListing> expected;
+    if (std::ranges::any_of(states, [](const StateRecord& state) {
+          return (state.flags & kEntryRelated) != 0;
+        })) {
+      expected = ExpectedOf(*core);
+    }
     for (const StateRecord& state : states) {
       slice.states.push_back(ToListing(*core, state));
       const auto [first, last] = expected.equal_range(state.id);
@@ -273,8 +279,8 @@ void FilterStates::KillStates(const StateQuery& query, Done<uint64_t> done) {
   Kill(core_, *std::move(matcher), 0, std::move(done));
 }
 
-// One worker after the other: its states come in slices. Those that are to go
-// go at the end.
+// One worker after the other, slice by slice of its states; those that are to
+// go, go before the next slice comes.
 class FilterStates::BlockedSearch final
     : public std::enable_shared_from_this<BlockedSearch> {
  public:
@@ -312,6 +318,7 @@ class FilterStates::BlockedSearch final
              const std::vector<StateRecord>& states) {
     const std::shared_ptr<FilterCore> core = core_.lock();
     if (core == nullptr) return;
+    std::vector<StateHandle> blocked;
     for (const StateRecord& state : states) {
       ++result_.looked_at;
       if (!judge_.Blocks(state)) continue;
@@ -319,29 +326,37 @@ class FilterStates::BlockedSearch final
       if (result_.states.size() < most_) {
         result_.states.push_back(ToListing(*core, state));
       }
-      if (kill_) ids_.push_back(state.id);
+      if (!kill_) continue;
+      blocked.push_back({state.id, state.slot});
+      // Its other paths may be on other workers.
+      if (state.proto == protocol::kSctp &&
+          associations_.size() < KillOrder::kMaxAssociations) {
+        associations_.push_back(state.id);
+      }
     }
-    if (next) {
-      cursor_ = *next;
-      Next();
-      return;
-    }
-    cursor_ = 0;
-    ++worker_;
-    Next();
+    Worker& worker = *core->environment.workers[worker_];
+    cursor_ = next.value_or(0);
+    if (!next) ++worker_;
+    if (blocked.empty()) return Next();
+    // While they are few: nothing of the size of the table is kept.
+    worker.mailbox().Post(std::make_unique<KillThoseOrder>(
+        std::move(blocked), [self = shared_from_this()](uint64_t killed) {
+          self->result_.killed += killed;
+          self->Next();
+        }));
   }
 
   void End(const std::shared_ptr<FilterCore>& core) {
-    if (ids_.empty()) {
+    if (associations_.empty()) {
       done_(std::move(result_));
       return;
     }
-    auto blocked = std::make_shared<StateMatcher>();
-    blocked->filter = core->number;
-    blocked->by_ids = true;
-    blocked->ids = std::exchange(ids_, {});
-    std::ranges::sort(blocked->ids);
-    Kill(core, std::move(blocked), 0,
+    auto paths = std::make_shared<StateMatcher>();
+    paths->filter = core->number;
+    paths->by_association = true;
+    paths->associations = std::exchange(associations_, {});
+    std::ranges::sort(paths->associations);
+    Kill(core, std::move(paths), result_.killed,
          [self = shared_from_this()](absl::StatusOr<uint64_t> killed) {
            if (!killed.ok()) return self->done_(killed.status());
            self->result_.killed = *killed;
@@ -357,7 +372,7 @@ class FilterStates::BlockedSearch final
   std::shared_ptr<const StateMatcher> all_;
   size_t worker_ = 0;
   uint32_t cursor_ = 0;
-  std::vector<StateId> ids_;  // to be killed
+  std::vector<StateId> associations_;  // whose first path was killed
   BlockedStates result_;
 };
 

@@ -46,7 +46,6 @@ bool StateMatcher::Matches(const StateRecord& state) const {
   if (query.destination_port && port[1] != *query.destination_port) {
     return false;
   }
-  if (by_ids && !std::ranges::binary_search(ids, state.id)) return false;
   return !by_rule_slots ||
          std::ranges::binary_search(rule_slots, state.values.rule_slot);
 }
@@ -87,6 +86,17 @@ bool KillOrder::Step(const WorkerView& view) {
     view.states->Remove(state);
     ++killed_;
   });
+}
+
+bool KillThoseOrder::Step(const WorkerView& view) {
+  const size_t end = std::min<size_t>(next_ + kSlotsAStep, states_.size());
+  for (; next_ < end; ++next_) {
+    const StateIndex state = view.states->entries().Resolve(states_[next_]);
+    if (state == kNoState) continue;
+    view.states->Remove(state);
+    ++killed_;
+  }
+  return next_ == states_.size();
 }
 
 NumbersOrder::NumbersOrder(std::optional<uint16_t> tags_of, Finish done)

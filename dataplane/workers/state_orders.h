@@ -30,8 +30,6 @@ struct StateMatcher {
   uint16_t interface = 0;  // number of the name, 0: nothing has it
   bool by_rule_slots = false;
   std::vector<uint32_t> rule_slots;  // ascending
-  bool by_ids = false;
-  std::vector<StateId> ids;  // ascending
   // Only the other paths of these SCTP associations, ascending.
   bool by_association = false;
   std::vector<StateId> associations;
@@ -82,6 +80,23 @@ class KillOrder final : public WorkerOrder {
   uint32_t cursor_ = 0;
   uint64_t killed_ = 0;
   std::vector<StateId> associations_;  // reserved, so that it never grows
+  Finish done_;
+};
+
+// Removes these, as far as they are still there.
+class KillThoseOrder final : public WorkerOrder {
+ public:
+  using Finish = std::function<void(uint64_t killed)>;
+  KillThoseOrder(std::vector<StateHandle> states, Finish done)
+      : states_(std::move(states)), done_(std::move(done)) {}
+
+  bool Step(const WorkerView& view) override;
+  void Done() override { done_(killed_); }
+
+ private:
+  const std::vector<StateHandle> states_;
+  size_t next_ = 0;
+  uint64_t killed_ = 0;
   Finish done_;
 };
 
