@@ -34,6 +34,27 @@ std::optional<uint32_t> ReadProtocol(std::string_view text) {
   return ReadNumber(text, UINT8_MAX);
 }
 
+bool SplitEnd(const std::string& text, std::string* host, std::string* port) {
+  *host = text;
+  port->clear();
+  size_t colon = text.find(':');
+  if (text.starts_with("[")) {
+    const size_t close = text.find(']');
+    if (close == std::string::npos) return false;
+    *host = text.substr(1, close - 1);
+    if (close + 1 == text.size()) return true;
+    if (text[close + 1] != ':') return false;
+    colon = close + 1;
+  } else if (colon == std::string::npos || text.find(':', colon + 1) !=
+                                               std::string::npos) {
+    return true;
+  } else {
+    *host = text.substr(0, colon);
+  }
+  *port = text.substr(colon + 1);
+  return !port->empty();
+}
+
 std::string UnknownProtocol(const std::string& text) {
   return absl::StrCat("--proto: '", text, "' is no protocol: say tcp, udp, "
                       "icmp, icmp6, sctp, esp or a number");

@@ -13,6 +13,10 @@ namespace sluice {
 std::optional<uint32_t> ReadNumber(std::string_view text, uint32_t most);
 // A name that rules use for it, or its number.
 std::optional<uint32_t> ReadProtocol(std::string_view text);
+// "HOST", "HOST:PORT", "[HOST]:PORT", ":PORT" in their parts, as they stand
+// there; a host with several colons and no brackets has no port. False: a
+// bracket or a port is missing.
+bool SplitEnd(const std::string& text, std::string* host, std::string* port);
 // What is said of a word that ReadProtocol() does not take.
 std::string UnknownProtocol(const std::string& text);
 

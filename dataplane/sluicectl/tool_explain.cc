@@ -23,22 +23,8 @@ constexpr size_t kMostNear = 1000;  // with -vv
 // "ADDRESS", "ADDRESS:PORT", "[ADDRESS]:PORT".
 bool ReadEnd(const std::string& text, const char* address, const char* port,
              json* packet) {
-  std::string host = text;
-  std::string number;
-  if (!text.empty() && text[0] == '[') {
-    const size_t close = text.find(']');
-    if (close == std::string::npos) return false;
-    host = text.substr(1, close - 1);
-    if (close + 1 < text.size()) {
-      if (text[close + 1] != ':') return false;
-      number = text.substr(close + 2);
-      if (number.empty()) return false;
-    }
-  } else if (std::count(text.begin(), text.end(), ':') == 1) {
-    host = text.substr(0, text.find(':'));
-    number = text.substr(text.find(':') + 1);
-    if (number.empty()) return false;
-  }
+  std::string host, number;
+  if (!SplitEnd(text, &host, &number)) return false;
   if (!ParseAddress(host)) return false;
   (*packet)[address] = host;
   if (number.empty()) return true;

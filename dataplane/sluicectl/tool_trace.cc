@@ -24,24 +24,8 @@ constexpr std::chrono::milliseconds kBetweenLooks{100};
 // "NETWORK", "ADDRESS:PORT", "[ADDRESS]:PORT", ":PORT".
 bool ReadEnd(const std::string& text, const char* network, const char* port,
              json* params) {
-  std::string host = text;
-  std::string number;
-  const size_t last = text.rfind(':');
-  const bool one_colon = last != std::string::npos && text.find(':') == last;
-  if (text.starts_with("[")) {
-    const size_t close = text.find(']');
-    if (close == std::string::npos) return false;
-    host = text.substr(1, close - 1);
-    if (close + 1 < text.size()) {
-      if (text[close + 1] != ':') return false;
-      number = text.substr(close + 2);
-      if (number.empty()) return false;
-    }
-  } else if (one_colon) {
-    host = text.substr(0, last);
-    number = text.substr(last + 1);
-    if (number.empty()) return false;
-  }
+  std::string host, number;
+  if (!SplitEnd(text, &host, &number)) return false;
   if (!host.empty()) {
     if (!ParsePrefix(host)) return false;
     (*params)[network] = host;
