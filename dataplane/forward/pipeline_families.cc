@@ -22,12 +22,16 @@ void Pipeline::NoteHowItCame(uint32_t i) {
 bool Pipeline::CrossBy(StateIndex state, uint32_t i,
                        const Judgement& judgement) {
   NoteHowItCame(i);
+  // Extension headers that filled a fragment are gone with it, whatever has
+  // become of the packet.
+  const uint32_t before = CountFragments(*burst_->mbufs[i]);
   const CrossResult result = states_.Cross(
       state, &burst_->mbufs[i], &burst_->infos[i], judgement.where.direction,
       {.mtu = judgement.departure.mtu,
        .id = SecretBits(),
        .pool = config_.pool},
       &forms_[i]);
+  CountRefragmented(before, CountFragments(*burst_->mbufs[i]));
   return FinishCrossing(i, state, result, judgement);
 }
 
