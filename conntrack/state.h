@@ -310,7 +310,8 @@ struct StateRecord {
 struct TrafficDelta {
   std::array<uint64_t, 2> packets{};
   std::array<uint64_t, 2> bytes{};
-  // Of the originator's packets, as they are behind the state's translation.
+  // Of the originator's packets, as they are behind the state's translation,
+  // but before it if that leads into the other family.
   Family family = Family::kNone;
   std::array<uint8_t, 16> source{};
   std::array<uint8_t, 16> destination{};

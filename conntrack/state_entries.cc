@@ -65,7 +65,12 @@ TrafficDelta StateEntries::TakeCounters(StateIndex state) {
     delta.packets[direction] = packets;
     delta.bytes[direction] = bytes;
   }
+  // pf takes the addresses behind a translation. Those of another family no
+  // rule has seen: of a flow that crosses, entries of the tables that its rule
+  // names count for what the rule saw.
   delta.family = hot.family();
+  const bool behind =
+      hot.translated() && SecondFamily(state) == delta.family;
   const bool in = hot.direction() == Direction::kIn;
   const auto ends = [&](const auto& key) {
     // The originator is at end 0 of a state that was made inwards.
@@ -75,8 +80,8 @@ TrafficDelta StateEntries::TakeCounters(StateIndex state) {
                 sizeof key.end1);
   };
   if (delta.family == Family::kIpv6) {
-    ends(hot.translated() ? extra.second_key : extra.key);
-  } else if (hot.translated()) {
+    ends(behind ? extra.second_key : extra.key);
+  } else if (behind) {
     ends(extra.SecondKey4());
   } else {
     ends(hot.key);

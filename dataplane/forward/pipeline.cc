@@ -334,6 +334,7 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   changes_at_lookup_ = removals + statistics.inserts.value();
   classified_ = 0;
   crossed_here_ = 0;
+  came_as_v6_ = 0;
   Mask passed = 0;
   Mask misses = 0;
   for (uint32_t k = 0; k < count; ++k) {
@@ -364,10 +365,12 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   ForEach(crossed_here_, [&](uint32_t i) {
     const PacketInfo& info = burst_->infos[i];
     const bool v6 = info.family == Family::kIpv6;
-    --packets[v6][0];
-    bytes[v6][0] -= info.ip_length;
-    ++packets[!v6][0];
-    bytes[!v6][0] += came_with_[i];
+    const bool came_v6 = (came_as_v6_ & Bit(i)) != 0;
+    const bool blocked = (passed & Bit(i)) == 0;
+    --packets[v6][blocked];
+    bytes[v6][blocked] -= info.ip_length;
+    ++packets[came_v6][blocked];
+    bytes[came_v6][blocked] += came_with_[i];
   });
   auto& judged = counters_[judgement.at.port]
                      .judged[static_cast<size_t>(judgement.where.direction)];

@@ -227,6 +227,8 @@ class Pipeline {
   bool CrossBy(StateIndex state, uint32_t i, const Judgement& judgement);
   bool CrossErrorBy(StateIndex state, uint32_t i, const PacketInfo& inner,
                     const Judgement& judgement);
+  // What interfaces count of one is what came, whatever becomes of it.
+  void NoteHowItCame(uint32_t i);
   bool FinishCrossing(uint32_t i, StateIndex state, CrossResult result,
                       const Judgement& judgement);
   // Of a packet that now counts as `now` fragments and has counted as `before`.
@@ -265,6 +267,8 @@ class Pipeline {
   bool TrySyncookie(uint32_t i, const Judgement& judgement, bool* passed);
   bool GivesCookies(const Judgement& judgement);
   bool AdmitCookie(uint32_t i, uint16_t mss, const Judgement& judgement);
+  // Makes the packet's state, and does to it what the state does to all that
+  // follow.
   bool Admit(uint32_t i, const StateTemplate& values,
              const ExpectedChild* child, const PacketInfo* translated,
              const Judgement& judgement);
@@ -333,8 +337,11 @@ class Pipeline {
   std::array<StateHandle, kMaxBurst> translated_by_;
   // Packets that have changed their family, and how they leave.
   Mask crossed_ = 0;
-  Mask crossed_here_ = 0;  // at this judgement
-  std::array<uint16_t, kMaxBurst> came_with_;  // IP bytes, of these
+  // Those for which that was tried at this judgement, and what they were: IP
+  // bytes, and who was IPv6.
+  Mask crossed_here_ = 0;
+  Mask came_as_v6_ = 0;
+  std::array<uint16_t, kMaxBurst> came_with_;
   std::array<CrossedForm, kMaxBurst> forms_;
   // Of this judgement: whether there are scrub rules, and what they say.
   bool scrubbing_ = false;

@@ -12,15 +12,26 @@
 
 namespace sluice {
 
+void Pipeline::NoteHowItCame(uint32_t i) {
+  const PacketInfo& info = burst_->infos[i];
+  crossed_here_ |= Bit(i);
+  if (info.family == Family::kIpv6) came_as_v6_ |= Bit(i);
+  came_with_[i] = info.ip_length;
+}
+
 bool Pipeline::CrossBy(StateIndex state, uint32_t i,
                        const Judgement& judgement) {
-  came_with_[i] = burst_->infos[i].ip_length;
+  NoteHowItCame(i);
+  // Extension headers that filled a fragment are gone with it, whatever has
+  // become of the packet.
+  const uint32_t before = CountFragments(*burst_->mbufs[i]);
   const CrossResult result = states_.Cross(
       state, &burst_->mbufs[i], &burst_->infos[i], judgement.where.direction,
       {.mtu = judgement.departure.mtu,
        .id = SecretBits(),
        .pool = config_.pool},
       &forms_[i]);
+  CountRefragmented(before, CountFragments(*burst_->mbufs[i]));
   return FinishCrossing(i, state, result, judgement);
 }
 
@@ -28,7 +39,7 @@ bool Pipeline::CrossErrorBy(StateIndex state, uint32_t i,
                             const PacketInfo& inner,
                             const Judgement& judgement) {
   forms_[i] = CrossedForm();
-  came_with_[i] = burst_->infos[i].ip_length;
+  NoteHowItCame(i);
   const uint32_t before = CountFragments(*burst_->mbufs[i]);
   const CrossResult result = states_.CrossError(
       state, &burst_->mbufs[i], &burst_->infos[i], inner,
@@ -47,7 +58,6 @@ bool Pipeline::FinishCrossing(uint32_t i, StateIndex state,
     case CrossResult::kDone:
       NoteTranslation(state, i, judgement);
       crossed_ |= Bit(i);
-      crossed_here_ |= Bit(i);
       return true;
     case CrossResult::kTooBig: {
       // What its sender may send is what fits once it has crossed.

@@ -11,6 +11,7 @@
 #include "dataplane/forward/pipeline.h"
 #include "dataplane/forward/pipeline_answer.h"
 #include "packet/answer.h"
+#include "packet/fragment.h"
 #include "packet/sequence.h"
 #include "pftable/engine/generation.h"
 
@@ -33,6 +34,7 @@ bool Pipeline::Proxy(uint32_t i, const ProxyOrder& order,
     return false;
   }
   ParsePacket(*made, config_.parse, &burst_->infos[i]);
+  CountRefragmented(CountFragments(*burst_->mbufs[i]), 1);
   rte_pktmbuf_free(burst_->mbufs[i]);
   burst_->mbufs[i] = made;
   return true;

@@ -161,8 +161,7 @@ bool Pipeline::CarryOut(uint32_t i, const Verdict& verdict,
         }
       }
       return Admit(i, child.values, &child, translated ? &beyond : nullptr,
-                   judgement) &&
-             Finish(i, child.values.actions);
+                   judgement);
     }
   }
 
@@ -183,19 +182,15 @@ bool Pipeline::CarryOut(uint32_t i, const Verdict& verdict,
   // Nobody answers an advertisement.
   if (verdict.keep_state && !IsNeighborAdvertisement(info)) {
     if (!scrubbing_) [[likely]] {
-      if (!Admit(i, verdict.state, nullptr, translated, judgement)) {
-        return false;
-      }
-    } else {
-      StateTemplate values = verdict.state;
-      values.actions = scrubs_[i];
-      values.actions.Add(verdict.state.actions);
-      if (!Admit(i, values, nullptr, translated, judgement)) return false;
+      return Admit(i, verdict.state, nullptr, translated, judgement);
     }
-  } else {
-    CountPacket(*filter.generation, verdict, direction, info, true,
-                *filter.counters);
+    StateTemplate values = verdict.state;
+    values.actions = scrubs_[i];
+    values.actions.Add(verdict.state.actions);
+    return Admit(i, values, nullptr, translated, judgement);
   }
+  CountPacket(*filter.generation, verdict, direction, info, true,
+              *filter.counters);
   return Finish(i, verdict.state.actions);
 }
 
@@ -263,6 +258,9 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
   if (inserted.shift.IsSet()) [[unlikely]] {
     ShiftSequence(*burst_->mbufs[i], burst_->infos[i], inserted.shift);
   }
+  // Before it crosses, as all that follow it by the state: what rules do to a
+  // packet, and the size that they allow, is that of the one they have seen.
+  if (!Finish(i, values.actions)) return false;
   if (translated != nullptr &&
       states_.entries().hot(inserted.state).translated()) {
     return TranslateBy(inserted.state, i, judgement);

@@ -23,7 +23,7 @@ struct alignas(64) PortCounters {
   Counter answers;              // made here: RST, ICMP errors, ACKs
   Counter answers_lost;         // no mbuf, or the port did not take it
   // What has changed its family leaves as other fragments than it came in: more
-  // of them, or fewer.
+  // of them, or fewer. A segment in whose stead another goes on leaves whole.
   Counter fragments_made;
   Counter fragments_joined;
   int64_t refragmented() const {

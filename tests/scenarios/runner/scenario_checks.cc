@@ -1,10 +1,14 @@
 #include "tests/scenarios/runner/scenario_checks.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "pftable/engine/counters.h"
+#include "pftable/engine/entry_counters.h"
 #include "pftable/language/parser.h"
 #include "pftable/store/invariants.h"
 #include "pftable/store/policy_listing.h"
@@ -16,6 +20,24 @@ namespace {
 
 // Long enough for whatever has a timeout of up to twelve days.
 constexpr uint64_t kVeryLong = uint64_t{13} * 86'400'000;
+
+// What pf counts for an interface: `in4-passed`, `out6-blocked-bytes`.
+std::optional<uint64_t> JudgedCounter(const PortCounters& counters,
+                                      const std::string& name) {
+  for (const size_t out : {0, 1}) {
+    for (const size_t v6 : {0, 1}) {
+      for (const size_t blocked : {0, 1}) {
+        const std::string known =
+            absl::StrCat(out ? "out" : "in", v6 ? "6" : "4",
+                         blocked ? "-blocked" : "-passed");
+        const auto& judged = counters.judged[out][v6][blocked];
+        if (name == known) return judged.packets.value();
+        if (name == known + "-bytes") return judged.bytes.value();
+      }
+    }
+  }
+  return std::nullopt;
+}
 
 absl::StatusOr<uint64_t> PortCounter(const PortCounters& counters,
                                      const std::string& name) {
@@ -30,6 +52,7 @@ absl::StatusOr<uint64_t> PortCounter(const PortCounters& counters,
   if (const auto reason = ParseDropReason(name)) {
     return counters.drops[static_cast<size_t>(*reason)].value();
   }
+  if (const auto judged = JudgedCounter(counters, name)) return *judged;
   return absl::NotFoundError(absl::StrCat("no counter `", name, "`"));
 }
 
@@ -98,10 +121,37 @@ void FoldAll(Simulation& simulation) {
   });
 }
 
+// What is taken back from a counter has been counted there before.
+absl::Status CheckJudged(const std::string& port,
+                         const PortCounters& counters) {
+  constexpr uint64_t kBelowZero = uint64_t{1} << 63;
+  for (const auto& direction : counters.judged) {
+    for (const auto& family : direction) {
+      for (const PortCounters::Judged& judged : family) {
+        if (judged.packets.value() < kBelowZero &&
+            judged.bytes.value() < kBelowZero) {
+          continue;
+        }
+        return absl::InternalError(
+            absl::StrCat(port, ": less than nothing was judged: ",
+                         static_cast<int64_t>(judged.packets.value()),
+                         " packets, ",
+                         static_cast<int64_t>(judged.bytes.value()),
+                         " bytes"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckPorts(const Simulation& simulation) {
   uint64_t missing = 0;  // packets that nothing has become of so far
   for (uint16_t i = 0; i < simulation.ports().size(); ++i) {
     const PortCounters& counters = simulation.counters(i);
+    if (absl::Status s = CheckJudged(simulation.ports()[i].name, counters);
+        !s.ok()) {
+      return s;
+    }
     const uint64_t received = counters.received_packets.value() +
                               counters.fragments_made.value();
     uint64_t accounted = counters.forwarded_packets.value() +
@@ -300,6 +350,31 @@ absl::StatusOr<uint64_t> ReadCounter(Simulation& simulation,
   return RuleCounter((*rules)[static_cast<size_t>(*number)].counts, name);
 }
 
+// What an entry of a table with `counters` has counted, but for zeros.
+static absl::StatusOr<std::string> CountsOfEntry(Simulation& simulation,
+                                                 const TableKey& key,
+                                                 const Prefix& entry) {
+  constexpr std::array<const char*, kTableOpCount> kOps = {"block", "pass",
+                                                           "match", "xpass"};
+  FoldAll(simulation);
+  const auto generation = simulation.store().generation();
+  const GenerationTable* const table = generation->FindTable(key);
+  if (table == nullptr || table->entries == nullptr) {
+    return absl::NotFoundError("it has no counters");
+  }
+  const EntryCounts counts = table->entries->Counts(entry);
+  std::vector<std::string> texts;
+  for (const size_t out : {0, 1}) {
+    for (size_t op = 0; op < kTableOpCount; ++op) {
+      if (counts.packets[out][op] == 0) continue;
+      texts.push_back(absl::StrCat(out ? "out " : "in ", kOps[op], " ",
+                                   counts.packets[out][op], "/",
+                                   counts.bytes[out][op]));
+    }
+  }
+  return texts.empty() ? "nothing" : absl::StrJoin(texts, " ");
+}
+
 absl::StatusOr<std::string> EditTable(
     Simulation& simulation, const std::string& table, const std::string& verb,
     const std::vector<std::string>& arguments) {
@@ -344,6 +419,9 @@ absl::StatusOr<std::string> EditTable(
     const auto result = PolicyListing(store).Match(key, hosts);
     if (!result.ok()) return result.status();
     return absl::StrCat(result->matched, "/", result->total, " match");
+  }
+  if (verb == "counters" && parsed.entries.size() == 1) {
+    return CountsOfEntry(simulation, key, parsed.entries[0].prefix);
   }
   if (verb == "show") {
     const auto entries = PolicyListing(store).Addresses(key);
