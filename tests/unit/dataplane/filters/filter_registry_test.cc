@@ -165,6 +165,23 @@ TEST_F(FilterRegistryTest, StatesBelongToTheirFilterAndGoWithIt) {
   EXPECT_EQ(Listing("main").states, 4u);
 }
 
+// A limiter remembers a source for a while after its last state, but not for
+// longer than there is the limiter.
+TEST_F(FilterRegistryTest, WhatLimitersRememberGoesWithTheirFilter) {
+  LoadMain(kPassAll);
+  ASSERT_TRUE(Create("web", {"a", "b"},
+                     "source limiter \"few\" id 1 entries 10 limit 10\n"
+                     "pass in source limiter \"few\" (block)\n"
+                     "pass out no state\n")
+                  .ok());
+  EXPECT_TRUE(Passes("b", "a"));
+  const StateBudget& nodes =
+      worker_->states().source_nodes()->unlimited()->nodes;
+  EXPECT_EQ(nodes.used(), 2u) << "one of each family";
+  ASSERT_TRUE(Destroy("web").ok());
+  EXPECT_EQ(nodes.used(), 0u);
+}
+
 TEST_F(FilterRegistryTest, TheLimitOfOneFilterIsNotThatOfAnother) {
   LoadMain(kPassAll);
   ASSERT_TRUE(
