@@ -44,8 +44,10 @@ LimiterAnswer StateLimiterGate::Ask(const CompiledRule& rule,
   }
   const bool full =
       limiter.limit() != 0 && nodes->StatesOf(node) >= limiter.limit();
-  const bool too_fast = !full && limiter.rate().IsSet() &&
-                        !nodes->HasToken(node, limiter.rate(), now_);
+  // Read once: a load may take the rate away at any moment.
+  const RateLimit rate = limiter.rate();
+  const bool too_fast =
+      !full && rate.IsSet() && !nodes->HasToken(node, rate, now_);
   if (!full && !too_fast) return LimiterAnswer::kAdmits;
   (full ? limiter.counts().full : limiter.counts().too_fast)
       .fetch_add(1, std::memory_order_relaxed);

@@ -44,9 +44,11 @@ bool StateTable::TakeLimits(StateIndex state, const StateTemplate& values,
        .rule_nodes = &limiter.sources(),
        .max_nodes = enforce ? limiter.entries() : 0},
       enforce ? limiter.limit() : 0, now);
+  // Read once: a load may take the rate away at any moment.
+  const RateLimit rate = limiter.rate();
   const bool too_fast =
-      enforce && taken.node != kNoSourceNode && limiter.rate().IsSet() &&
-      !source_nodes_->TakeToken(taken.node, limiter.rate(), now);
+      enforce && taken.node != kNoSourceNode && rate.IsSet() &&
+      !source_nodes_->TakeToken(taken.node, rate, now);
   if (taken.node != kNoSourceNode && !too_fast) {
     side->source_limiter = values.source_limiter;
     side->limited_source = taken.node;
