@@ -39,7 +39,8 @@ bool StateTable::TakeLimits(StateIndex state, const StateTemplate& values,
   SourceLimiter& limiter = limiters->sources[values.source_limiter];
   const Address source = OriginatorOf(state);
   const SourceResult taken = source_nodes_->Take(
-      LimiterKey(limiter, values.source_limiter, filter, source),
+      LimiterKey(limiter, values.source_limiter, filter,
+                 entries_.hot(state).vlan(), source),
       {.budget = source_nodes_->unlimited(),
        .rule_nodes = &limiter.sources(),
        .max_nodes = enforce ? limiter.entries() : 0},

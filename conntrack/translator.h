@@ -84,6 +84,9 @@ class Translator final : public PoolChooser {
   bool ChooseEnd(const Generation& generation, const CompiledRule& rule,
                  SourceUse use, const PacketInfo& original, uint32_t attempt,
                  std::array<uint8_t, 16>* address, bool* bound);
+  // Under which the source is bound to an address, in its VLAN.
+  SourceKey StickyKey(const CompiledRule& rule, SourceUse use,
+                      const PacketInfo& original) const;
   // The address that the source has already.
   bool FindSticky(const SourceKey& key, const PoolSpace& space,
                   PoolNode which, std::array<uint8_t, 16>* address);
