@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "conntrack/state_table.h"
 #include "conntrack/translation_directory.h"
@@ -371,6 +372,29 @@ bool Translator::ChoosePort(const CompiledPool& pool, PacketInfo* packet) {
   return false;
 }
 
+bool Translator::JoinMapping(const CompiledRule& rule,
+                             const CompiledPool& pool,
+                             const PacketInfo& original,
+                             const PacketInfo& packet) {
+  if (pool.method == PoolMethod::kLeastStates &&
+      !CountLoad(kLoadOfSource, packet.source_address())) {
+    return false;
+  }
+  if (!pool.sticky_address) return true;
+  std::array<uint8_t, 16> address = packet.source;
+  if (!Stick(StickyKey(rule, SourceUse::kNat, original), kStickySource,
+             &address)) {
+    return false;
+  }
+  if (address != packet.source) {
+    // The mapping is older than what the source is bound to by now: this flow
+    // is none that goes there.
+    states_.source_nodes()->GiveBack(
+        std::exchange(holds_.nodes[kStickySource], kNoSourceNode), now_);
+  }
+  return true;
+}
+
 bool Translator::ChooseSource(const Generation& generation,
                               const CompiledRule& rule, PacketInfo* packet) {
   const CompiledPool& pool = generation.policy->pools[rule.nat];
@@ -387,11 +411,7 @@ bool Translator::ChooseSource(const Generation& generation,
                     &holds_)) {
       packet->source = mapping.outside.bytes;
       packet->source_port = Be16(mapping.outside_port);
-      std::array<uint8_t, 16> address = packet->source;
-      return IsFree(*packet) &&
-             (!pool.sticky_address ||
-              Stick(StickyKey(rule, SourceUse::kNat, original), kStickySource,
-                    &address));
+      return IsFree(*packet) && JoinMapping(rule, pool, original, *packet);
     }
   }
   mapped_ = maps ? &original : nullptr;

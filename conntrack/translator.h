@@ -94,6 +94,9 @@ class Translator final : public PoolChooser {
   // meanwhile.
   bool Stick(const SourceKey& key, PoolNode which,
              std::array<uint8_t, 16>* address);
+  // A flow joins its inside's mapping, whose outside *packet has as its source.
+  bool JoinMapping(const CompiledRule& rule, const CompiledPool& pool,
+                   const PacketInfo& original, const PacketInfo& packet);
   // The number of the address with the fewest states for its weight.
   uint64_t LeastLoaded(const PoolSpace& space, uint64_t start) const;
   bool CountLoad(PoolNode which, const Address& address);
