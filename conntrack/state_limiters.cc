@@ -59,8 +59,10 @@ bool StateTable::TakeLimits(StateIndex state, const StateTemplate& values,
     }
     const uint32_t above = limiter.above();
     if (above != 0 && source_nodes_->StatesOf(taken.node) > above &&
-        source_nodes_->Mark(taken.node, true)) {
-      sink_->LimitSource(filter, values.source_limiter, source, true);
+        source_nodes_->Mark(taken.node, true) &&
+        !sink_->LimitSource(filter, values.source_limiter, source, true)) {
+      // Its next state says it again.
+      source_nodes_->Mark(taken.node, false);
     }
     return true;
   }
@@ -92,9 +94,10 @@ void StateTable::GiveBackLimits(StateIndex state, const StateSide& side) {
   const uint32_t left = source_nodes_->StatesOf(node) - 1;
   // One of a life that is over has nothing in a table of now.
   if (left < limiter.below() && source_nodes_->Mark(node, false) &&
-      source_nodes_->key(node).rule_slot >> 8 == limiter.life()) {
-    sink_->LimitSource(filter, side.source_limiter, OriginatorOf(state),
-                       false);
+      source_nodes_->key(node).rule_slot >> 8 == limiter.life() &&
+      !sink_->LimitSource(filter, side.source_limiter, OriginatorOf(state),
+                          false)) {
+    source_nodes_->Mark(node, true);
   }
   source_nodes_->Release(node, /*connection=*/false,
                          LifeWithoutStates(limiter), now_);
