@@ -5,11 +5,12 @@
 namespace sluice {
 
 SourceKey LimiterKey(const SourceLimiter& limiter, uint8_t id, uint16_t filter,
-                     const Address& source) {
+                     VlanId vlan, const Address& source) {
   const Prefix network =
       Prefix{.address = source, .length = limiter.mask(source.family)}
           .Masked();
   return {.address = network.address.bytes,
+          .vlan = vlan,
           .rule_slot = limiter.life() << 8 | id,
           .filter = filter,
           .family = source.family,
@@ -32,7 +33,7 @@ LimiterAnswer StateLimiterGate::Ask(const CompiledRule& rule,
   if (limiters == nullptr || nodes == nullptr) return LimiterAnswer::kFull;
   SourceLimiter& limiter = limiters->sources[rule.source_limiter];
   const SourceNodeIndex node = nodes->Peek(
-      LimiterKey(limiter, rule.source_limiter, filter_, source_));
+      LimiterKey(limiter, rule.source_limiter, filter_, vlan_, source_));
   if (node == kNoSourceNode) {
     if (limiter.defined() &&
         limiter.sources().load(std::memory_order_relaxed) <
@@ -44,8 +45,10 @@ LimiterAnswer StateLimiterGate::Ask(const CompiledRule& rule,
   }
   const bool full =
       limiter.limit() != 0 && nodes->StatesOf(node) >= limiter.limit();
-  const bool too_fast = !full && limiter.rate().IsSet() &&
-                        !nodes->HasToken(node, limiter.rate(), now_);
+  // Read once: a load may take the rate away at any moment.
+  const RateLimit rate = limiter.rate();
+  const bool too_fast =
+      !full && rate.IsSet() && !nodes->HasToken(node, rate, now_);
   if (!full && !too_fast) return LimiterAnswer::kAdmits;
   (full ? limiter.counts().full : limiter.counts().too_fast)
       .fetch_add(1, std::memory_order_relaxed);

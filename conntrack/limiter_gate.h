@@ -13,16 +13,17 @@ class StateTable;
 
 // Of a source limiter: the node of a source in its life of now.
 SourceKey LimiterKey(const SourceLimiter& limiter, uint8_t id, uint16_t filter,
-                     const Address& source);
+                     VlanId vlan, const Address& source);
 
 class StateLimiterGate final : public LimiterGate {
  public:
   explicit StateLimiterGate(const StateTable& states) : states_(states) {}
 
-  // What is asked about next: a flow of `source`, whatever rules have made of
-  // its packet.
-  void Begin(uint16_t filter, const Address& source, Tick now) {
+  // What is asked about next: a flow of `source` in `vlan`, whatever rules have
+  // made of its packet.
+  void Begin(uint16_t filter, VlanId vlan, const Address& source, Tick now) {
     filter_ = filter;
+    vlan_ = vlan;
     source_ = source;
     now_ = now;
   }
@@ -31,6 +32,7 @@ class StateLimiterGate final : public LimiterGate {
  private:
   const StateTable& states_;
   uint16_t filter_ = 0;
+  VlanId vlan_;
   Address source_;
   Tick now_ = 0;
 };

@@ -26,9 +26,10 @@ SourceKey LoadKey(uint16_t filter, const Address& address) {
           .use = SourceUse::kLoad};
 }
 
-SourceKey MappingKey(SourceUse use, uint16_t filter, const Address& address,
-                     uint16_t port) {
+SourceKey MappingKey(SourceUse use, uint16_t filter, VlanId vlan,
+                     const Address& address, uint16_t port) {
   return {.address = address.bytes,
+          .vlan = vlan,
           .rule_slot = port,
           .filter = filter,
           .family = address.family,
@@ -53,14 +54,14 @@ bool TakeMapping(SourceNodes& nodes, const PoolMapping& mapping,
                  uint16_t filter, Tick now, PoolHolds* holds) {
   const SourceNodeIndex outside = TakeEnd(
       nodes,
-      MappingKey(SourceUse::kMappingOutside, filter, mapping.outside,
-                 mapping.outside_port),
+      MappingKey(SourceUse::kMappingOutside, filter, mapping.vlan,
+                 mapping.outside, mapping.outside_port),
       mapping.inside, mapping.inside_port, now);
   if (outside == kNoSourceNode) return false;
   const SourceNodeIndex inside = TakeEnd(
       nodes,
-      MappingKey(SourceUse::kMappingInside, filter, mapping.inside,
-                 mapping.inside_port),
+      MappingKey(SourceUse::kMappingInside, filter, mapping.vlan,
+                 mapping.inside, mapping.inside_port),
       mapping.outside, mapping.outside_port, now);
   if (inside == kNoSourceNode) {
     nodes.GiveBack(outside, now);
@@ -74,15 +75,15 @@ bool TakeMapping(SourceNodes& nodes, const PoolMapping& mapping,
 bool FindMapping(SourceNodes& nodes, uint16_t filter, Tick now,
                  PoolMapping* mapping, PoolHolds* holds) {
   const SourceNodeIndex inside =
-      nodes.Find(MappingKey(SourceUse::kMappingInside, filter, mapping->inside,
-                            mapping->inside_port));
+      nodes.Find(MappingKey(SourceUse::kMappingInside, filter, mapping->vlan,
+                            mapping->inside, mapping->inside_port));
   if (inside == kNoSourceNode) return false;
   mapping->outside = nodes.target(inside);
   mapping->outside_port = nodes.target_port(inside);
   const SourceNodeIndex outside = TakeEnd(
       nodes,
-      MappingKey(SourceUse::kMappingOutside, filter, mapping->outside,
-                 mapping->outside_port),
+      MappingKey(SourceUse::kMappingOutside, filter, mapping->vlan,
+                 mapping->outside, mapping->outside_port),
       mapping->inside, mapping->inside_port, now);
   if (outside == kNoSourceNode) {
     // Its last state has just ended, and somebody has taken the port.

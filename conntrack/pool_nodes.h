@@ -18,11 +18,13 @@ struct PoolMapping {
   Address outside;
   uint16_t inside_port = 0;   // host order, as the other
   uint16_t outside_port = 0;
+  VlanId vlan{};  // of both: no translation leads out of one
 };
 
+// Of all VLANs: one pool's addresses share its flows whoever has them.
 SourceKey LoadKey(uint16_t filter, const Address& address);
-SourceKey MappingKey(SourceUse use, uint16_t filter, const Address& address,
-                     uint16_t port);
+SourceKey MappingKey(SourceUse use, uint16_t filter, VlanId vlan,
+                     const Address& address, uint16_t port);
 
 // Puts a node in its place, and gives back the one that was there.
 void Hold(SourceNodes& nodes, PoolNode which, SourceNodeIndex node, Tick now,

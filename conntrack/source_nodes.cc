@@ -389,26 +389,43 @@ SourceRecord SourceNodes::RecordOf(const Node& node, uint32_t states,
   return record;
 }
 
+bool SourceNodes::Detach(SourceNodeIndex at, uint32_t states) {
+  Node& node = nodes_[at];
+  while (IsLive(states) &&
+         !node.states.compare_exchange_weak(
+             states, (states & kCount) | kDetached, std::memory_order_acq_rel,
+             std::memory_order_acquire)) {
+  }
+  if (!IsLive(states)) return false;
+  GiveBackLimits({.budget = node.budget, .rule_nodes = node.rule_nodes});
+  Unlink(at);
+  return true;
+}
+
 uint32_t SourceNodes::Remove(
     const std::function<bool(const SourceRecord&)>& which, Tick now) {
   const uint32_t end = used_.load(std::memory_order_acquire);
   uint32_t removed = 0;
   for (SourceNodeIndex at = 0; at < end; ++at) {
-    Node& node = nodes_[at];
-    uint32_t states = node.states.load(std::memory_order_acquire);
-    if (!IsLive(states) || !IsSource(node.key.use) ||
-        !which(RecordOf(node, states, now))) {
-      continue;
+    const Node& node = nodes_[at];
+    const uint32_t states = node.states.load(std::memory_order_acquire);
+    if (IsLive(states) && IsSource(node.key.use) &&
+        which(RecordOf(node, states, now)) && Detach(at, states)) {
+      ++removed;
     }
-    while (IsLive(states) &&
-           !node.states.compare_exchange_weak(
-               states, (states & kCount) | kDetached,
-               std::memory_order_acq_rel, std::memory_order_acquire)) {
+  }
+  return removed;
+}
+
+uint32_t SourceNodes::RemoveAllOf(uint16_t filter) {
+  const uint32_t end = used_.load(std::memory_order_acquire);
+  uint32_t removed = 0;
+  for (SourceNodeIndex at = 0; at < end; ++at) {
+    const Node& node = nodes_[at];
+    const uint32_t states = node.states.load(std::memory_order_acquire);
+    if (IsLive(states) && node.key.filter == filter && Detach(at, states)) {
+      ++removed;
     }
-    if (!IsLive(states)) continue;
-    GiveBackLimits({.budget = node.budget, .rule_nodes = node.rule_nodes});
-    Unlink(at);
-    ++removed;
   }
   return removed;
 }

@@ -230,6 +230,9 @@ class SourceNodes {
   // Takes sources out: states that hold them go on without. Returns how many.
   uint32_t Remove(const std::function<bool(const SourceRecord&)>& which,
                   Tick now);
+  // Takes all of a filter out, of whatever use: what they count for may go then.
+  // Its states are gone, or go on without. Returns how many.
+  uint32_t RemoveAllOf(uint16_t filter);
   // Calls visit() for sources from *cursor on, at most `budget` places; false
   // at the end.
   bool Visit(uint32_t* cursor, uint32_t budget, Tick now,
@@ -283,6 +286,8 @@ class SourceNodes {
   SourceNodeIndex TakePlace();
   void GiveBackPlace(SourceNodeIndex node);
   void Unlink(SourceNodeIndex node);
+  // Takes one out, which lived when `states` was read; false: it has ended.
+  bool Detach(SourceNodeIndex node, uint32_t states);
   void Collect();
   SourceRecord RecordOf(const Node& node, uint32_t states, Tick now) const;
 

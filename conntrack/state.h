@@ -346,13 +346,15 @@ class StateSink {
     static_cast<void>(filter);
     return nullptr;
   }
-  // A source limiter's table is to have the source, or not any more.
-  virtual void LimitSource(uint16_t filter, uint8_t limiter,
+  // A source limiter's table is to have the source, or not any more; false:
+  // there is no room to say so now.
+  virtual bool LimitSource(uint16_t filter, uint8_t limiter,
                            const Address& source, bool above) {
     static_cast<void>(filter);
     static_cast<void>(limiter);
     static_cast<void>(source);
     static_cast<void>(above);
+    return true;
   }
   // A packet of a rule's state that is dropped for kStateMismatch.
   virtual void CountMismatch(uint16_t filter, uint32_t rule_slot) {

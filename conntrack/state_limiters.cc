@@ -39,14 +39,17 @@ bool StateTable::TakeLimits(StateIndex state, const StateTemplate& values,
   SourceLimiter& limiter = limiters->sources[values.source_limiter];
   const Address source = OriginatorOf(state);
   const SourceResult taken = source_nodes_->Take(
-      LimiterKey(limiter, values.source_limiter, filter, source),
+      LimiterKey(limiter, values.source_limiter, filter,
+                 entries_.hot(state).vlan(), source),
       {.budget = source_nodes_->unlimited(),
        .rule_nodes = &limiter.sources(),
        .max_nodes = enforce ? limiter.entries() : 0},
       enforce ? limiter.limit() : 0, now);
+  // Read once: a load may take the rate away at any moment.
+  const RateLimit rate = limiter.rate();
   const bool too_fast =
-      enforce && taken.node != kNoSourceNode && limiter.rate().IsSet() &&
-      !source_nodes_->TakeToken(taken.node, limiter.rate(), now);
+      enforce && taken.node != kNoSourceNode && rate.IsSet() &&
+      !source_nodes_->TakeToken(taken.node, rate, now);
   if (taken.node != kNoSourceNode && !too_fast) {
     side->source_limiter = values.source_limiter;
     side->limited_source = taken.node;
@@ -56,8 +59,10 @@ bool StateTable::TakeLimits(StateIndex state, const StateTemplate& values,
     }
     const uint32_t above = limiter.above();
     if (above != 0 && source_nodes_->StatesOf(taken.node) > above &&
-        source_nodes_->Mark(taken.node, true)) {
-      sink_->LimitSource(filter, values.source_limiter, source, true);
+        source_nodes_->Mark(taken.node, true) &&
+        !sink_->LimitSource(filter, values.source_limiter, source, true)) {
+      // Its next state says it again.
+      source_nodes_->Mark(taken.node, false);
     }
     return true;
   }
@@ -89,9 +94,10 @@ void StateTable::GiveBackLimits(StateIndex state, const StateSide& side) {
   const uint32_t left = source_nodes_->StatesOf(node) - 1;
   // One of a life that is over has nothing in a table of now.
   if (left < limiter.below() && source_nodes_->Mark(node, false) &&
-      source_nodes_->key(node).rule_slot >> 8 == limiter.life()) {
-    sink_->LimitSource(filter, side.source_limiter, OriginatorOf(state),
-                       false);
+      source_nodes_->key(node).rule_slot >> 8 == limiter.life() &&
+      !sink_->LimitSource(filter, side.source_limiter, OriginatorOf(state),
+                          false)) {
+    source_nodes_->Mark(node, true);
   }
   source_nodes_->Release(node, /*connection=*/false,
                          LifeWithoutStates(limiter), now_);

@@ -144,6 +144,7 @@ void StateTable::HoldPoolsAgain(StateIndex state, Tick now) {
     const SourceNodeIndex node =
         source_nodes_
             ->Take({.address = before.source,
+                    .vlan = hot.vlan(),
                     .rule_slot = slot,
                     .filter = filter,
                     .family = family,
@@ -171,7 +172,8 @@ void StateTable::HoldPoolsAgain(StateIndex state, Tick now) {
       .inside = address(before.source),
       .outside = address(after.source),
       .inside_port = before.source_port.host(),
-      .outside_port = after.source_port.host()};
+      .outside_port = after.source_port.host(),
+      .vlan = hot.vlan()};
   PoolHolds holds;
   if (TakeMapping(*source_nodes_, mapping, filter, now, &holds)) {
     side.pools[kMappedInside] = holds.nodes[kMappedInside];

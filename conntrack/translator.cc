@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "conntrack/state_table.h"
 #include "conntrack/translation_directory.h"
 #include "packet/family.h"
 #include "packet/icmp.h"
+#include "packet/vlan.h"
 
 namespace sluice {
 namespace {
@@ -97,7 +99,8 @@ bool Translator::Accepts(const PacketInfo& packet) {
                       {.inside = mapped_->source_address(),
                        .outside = packet.source_address(),
                        .inside_port = mapped_->source_port.host(),
-                       .outside_port = packet.source_port.host()},
+                       .outside_port = packet.source_port.host(),
+                       .vlan = VlanOf(*mbuf_, *mapped_)},
                       where_.filter, now_, &holds_));
 }
 
@@ -166,6 +169,16 @@ void Translator::End() {
   if (holds_.any) [[unlikely]] {
     GiveBack(*states_.source_nodes(), now_, &holds_);
   }
+}
+
+SourceKey Translator::StickyKey(const CompiledRule& rule, SourceUse use,
+                                const PacketInfo& original) const {
+  return {.address = original.source,
+          .vlan = VlanOf(*mbuf_, original),
+          .rule_slot = rule.slot,
+          .filter = where_.filter,
+          .family = original.family,
+          .use = use};
 }
 
 bool Translator::FindSticky(const SourceKey& key, const PoolSpace& space,
@@ -244,15 +257,11 @@ bool Translator::ChooseEnd(const Generation& generation,
       pool.sticky_address || pool.method == PoolMethod::kLeastStates;
   *bound = false;
   if (remembers && states_.source_nodes() == nullptr) return false;
-  const SourceKey key = {.address = original.source,
-                         .rule_slot = rule.slot,
-                         .filter = where_.filter,
-                         .family = original.family,
-                         .use = use};
   const PoolNode sticky = is_source ? kStickySource : kStickyTarget;
   if (pool.sticky_address && attempt == 0) {
-    *bound = FindSticky(key, generation.pools[number].Of(original.family),
-                        sticky, address);
+    *bound = FindSticky(StickyKey(rule, use, original),
+                        generation.pools[number].Of(original.family), sticky,
+                        address);
   }
   if (!*bound) {
     ChosenAddress chosen;
@@ -301,12 +310,8 @@ bool Translator::Redirect(const Generation& generation,
     return false;
   }
   if (pool.sticky_address && !bound &&
-      !Stick({.address = packet->source,
-              .rule_slot = rule.slot,
-              .filter = where_.filter,
-              .family = packet->family,
-              .use = SourceUse::kRedirect},
-             kStickyTarget, &address)) {
+      !Stick(StickyKey(rule, SourceUse::kRedirect, *packet), kStickyTarget,
+             &address)) {
     return false;
   }
   packet->destination = address;
@@ -367,6 +372,29 @@ bool Translator::ChoosePort(const CompiledPool& pool, PacketInfo* packet) {
   return false;
 }
 
+bool Translator::JoinMapping(const CompiledRule& rule,
+                             const CompiledPool& pool,
+                             const PacketInfo& original,
+                             const PacketInfo& packet) {
+  if (pool.method == PoolMethod::kLeastStates &&
+      !CountLoad(kLoadOfSource, packet.source_address())) {
+    return false;
+  }
+  if (!pool.sticky_address) return true;
+  std::array<uint8_t, 16> address = packet.source;
+  if (!Stick(StickyKey(rule, SourceUse::kNat, original), kStickySource,
+             &address)) {
+    return false;
+  }
+  if (address != packet.source) {
+    // The mapping is older than what the source is bound to by now: this flow
+    // is none that goes there.
+    states_.source_nodes()->GiveBack(
+        std::exchange(holds_.nodes[kStickySource], kNoSourceNode), now_);
+  }
+  return true;
+}
+
 bool Translator::ChooseSource(const Generation& generation,
                               const CompiledRule& rule, PacketInfo* packet) {
   const CompiledPool& pool = generation.policy->pools[rule.nat];
@@ -374,22 +402,16 @@ bool Translator::ChooseSource(const Generation& generation,
   const bool maps =
       pool.endpoint_independent && packet->proto == protocol::kUdp;
   if (maps && states_.source_nodes() == nullptr) return false;
-  const SourceKey key = {.address = original.source,
-                         .rule_slot = rule.slot,
-                         .filter = where_.filter,
-                         .family = original.family,
-                         .use = SourceUse::kNat};
   if (maps) {
     PoolMapping mapping;
     mapping.inside = original.source_address();
     mapping.inside_port = original.source_port.host();
+    mapping.vlan = VlanOf(*mbuf_, original);
     if (FindMapping(*states_.source_nodes(), where_.filter, now_, &mapping,
                     &holds_)) {
       packet->source = mapping.outside.bytes;
       packet->source_port = Be16(mapping.outside_port);
-      std::array<uint8_t, 16> address = packet->source;
-      return IsFree(*packet) &&
-             (!pool.sticky_address || Stick(key, kStickySource, &address));
+      return IsFree(*packet) && JoinMapping(rule, pool, original, *packet);
     }
   }
   mapped_ = maps ? &original : nullptr;
@@ -406,7 +428,8 @@ bool Translator::ChooseSource(const Generation& generation,
     if (bound) break;
     if (!chosen || !pool.sticky_address) continue;
     std::array<uint8_t, 16> address = packet->source;
-    if (!Stick(key, kStickySource, &address)) {
+    if (!Stick(StickyKey(rule, SourceUse::kNat, original), kStickySource,
+               &address)) {
       chosen = false;
       break;
     }

@@ -84,6 +84,9 @@ class Translator final : public PoolChooser {
   bool ChooseEnd(const Generation& generation, const CompiledRule& rule,
                  SourceUse use, const PacketInfo& original, uint32_t attempt,
                  std::array<uint8_t, 16>* address, bool* bound);
+  // Under which the source is bound to an address, in its VLAN.
+  SourceKey StickyKey(const CompiledRule& rule, SourceUse use,
+                      const PacketInfo& original) const;
   // The address that the source has already.
   bool FindSticky(const SourceKey& key, const PoolSpace& space,
                   PoolNode which, std::array<uint8_t, 16>* address);
@@ -91,6 +94,9 @@ class Translator final : public PoolChooser {
   // meanwhile.
   bool Stick(const SourceKey& key, PoolNode which,
              std::array<uint8_t, 16>* address);
+  // A flow joins its inside's mapping, whose outside *packet has as its source.
+  bool JoinMapping(const CompiledRule& rule, const CompiledPool& pool,
+                   const PacketInfo& original, const PacketInfo& packet);
   // The number of the address with the fewest states for its weight.
   uint64_t LeastLoaded(const PoolSpace& space, uint64_t start) const;
   bool CountLoad(PoolNode which, const Address& address);

@@ -118,16 +118,14 @@ std::shared_ptr<LiveFilter> FilterRegistry::Serving(uint16_t number,
   return nullptr;
 }
 
-// None of their states is left.
+// None of their states is left. What their nodes count for, rules and
+// limiters, goes with them: a node of any use that outlived it would be
+// counted out of what is no more.
 void FilterRegistry::ForgetSources(
     const std::vector<std::shared_ptr<LiveFilter>>& filters) {
   if (environment_.sources == nullptr) return;
   for (const auto& filter : filters) {
-    environment_.sources->Remove(
-        [&](const SourceRecord& node) {
-          return node.key.filter == filter->number();
-        },
-        environment_.plane->clock.Now());
+    environment_.sources->RemoveAllOf(filter->number());
   }
 }
 

@@ -2,7 +2,8 @@
 // many connections, or too fast: `overload` and `flush` of its rule. A full
 // ring costs orders, which are counted, and never a packet: the source's next
 // connection above the limit is dropped all the same, and asks again. So do source
-// limiters with a table.
+// limiters with a table: what found no room is said again with the source's next
+// state that begins or ends.
 #ifndef SLUICE_DATAPLANE_FORWARD_OVERLOAD_RING_H_
 #define SLUICE_DATAPLANE_FORWARD_OVERLOAD_RING_H_
 

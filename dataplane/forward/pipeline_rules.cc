@@ -40,8 +40,9 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
   const bool translated = translation != nullptr && translation->translated;
   const bool limits = !filter.generation->policy->limiters.empty();
   if (limits) [[unlikely]] {
-    limiters_.Begin(judgement.where.filter, burst_->infos[i].source_address(),
-                    judgement.now);
+    limiters_.Begin(judgement.where.filter,
+                    VlanOf(*burst_->mbufs[i], burst_->infos[i]),
+                    burst_->infos[i].source_address(), judgement.now);
   }
   const EvaluationInput input{.packet = translated ? translation->packet
                                                    : burst_->infos[i],

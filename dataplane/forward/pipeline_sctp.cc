@@ -64,10 +64,12 @@ bool Pipeline::AskForPath(const PacketInfo& path, uint32_t i,
   }
   const Verdict verdict = Classify(generation, input, verdict_cache_,
                                    *judgement.filter.counters);
-  // What is to be translated or counted for its source is left to its own
-  // first packet.
+  // What is to be translated, or counted for its source or a limiter, is left
+  // to its own first packet.
+  const bool limited =
+      (verdict.state.state_limiter | verdict.state.source_limiter) != 0;
   if (verdict.action == VerdictAction::kBlock || !verdict.keep_state ||
-      verdict.state.side != 0 || translation.translated ||
+      verdict.state.side != 0 || limited || translation.translated ||
       translation.failed) {
     return false;
   }

@@ -68,14 +68,13 @@ Limiters* RuleSink::LimitersOf(uint16_t filter) const {
   return PolicyOf(filter).limiters();
 }
 
-void RuleSink::LimitSource(uint16_t filter, uint8_t limiter,
+bool RuleSink::LimitSource(uint16_t filter, uint8_t limiter,
                            const Address& source, bool above) {
-  static_cast<void>(
-      overloads_.Push({.filter_serial = filters_.at(filter)->serial,
-                       .filter = filter,
-                       .source = source,
-                       .limiter = limiter,
-                       .above = above}));
+  return overloads_.Push({.filter_serial = filters_.at(filter)->serial,
+                          .filter = filter,
+                          .source = source,
+                          .limiter = limiter,
+                          .above = above});
 }
 
 void RuleSink::Overload(uint16_t filter, uint32_t rule_slot,

@@ -30,7 +30,7 @@ class RuleSink final : public StateSink {
   void CountLimit(uint16_t filter, LimitCounter which) override;
   void CountMismatch(uint16_t filter, uint32_t rule_slot) override;
   Limiters* LimitersOf(uint16_t filter) const override;
-  void LimitSource(uint16_t filter, uint8_t limiter, const Address& source,
+  bool LimitSource(uint16_t filter, uint8_t limiter, const Address& source,
                    bool above) override;
   void Overload(uint16_t filter, uint32_t rule_slot,
                 const Address& source) override;

@@ -95,6 +95,40 @@ TEST(SourceNodes, ThePoolsAddressIsThatOfWhoCameFirst) {
   EXPECT_EQ(table->target(b), first);
 }
 
+// Limiters' nodes and pools' are no sources to Remove(), but what they count
+// for goes with their filter all the same.
+TEST(SourceNodes, AFilterLeavesNoNodeOfAnyUse) {
+  ImmediateReclaimer reclaimer;
+  const auto table = Make(32, &reclaimer);
+  std::atomic<uint32_t> of_filter{0}, of_other{0};
+  uint32_t made = 0;
+  for (int use = 0; use <= static_cast<int>(SourceUse::kLimiter); ++use) {
+    for (const uint16_t filter : {3, 4}) {
+      SourceKey key = KeyOf(1, 7, filter);
+      key.use = static_cast<SourceUse>(use);
+      const SourceOwner owner = {
+          .budget = table->unlimited(),
+          .rule_nodes = filter == 3 ? &of_filter : &of_other};
+      const SourceNodeIndex node = table->Take(key, owner, 0, 0).node;
+      ASSERT_NE(node, kNoSourceNode);
+      table->Release(node, /*connection=*/false, 1000, 0);
+      made += filter == 3;
+    }
+  }
+  EXPECT_EQ(of_filter, made);
+  EXPECT_EQ(table->RemoveAllOf(3), made);
+  EXPECT_EQ(of_filter, 0u);
+  EXPECT_EQ(of_other, made);
+  for (int use = 0; use <= static_cast<int>(SourceUse::kLimiter); ++use) {
+    SourceKey key = KeyOf(1, 7, 3);
+    key.use = static_cast<SourceUse>(use);
+    EXPECT_EQ(table->Peek(key), kNoSourceNode) << use;
+  }
+  table->Purge(1000, 32);
+  EXPECT_EQ(of_filter, 0u) << "nothing is counted out twice";
+  EXPECT_EQ(table->unlimited()->nodes.used(), 0u);
+}
+
 // Reclaims when it is told to.
 class LateReclaimer final : public Reclaimer {
  public:

@@ -17,8 +17,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "conntrack/state_table.h"
 #include "dataplane/engine/engine.h"
+#include "dataplane/forward/overload_ring.h"
 #include "packet/parse.h"
 #include "tests/support/mbuf_pool.h"
 #include "tests/support/packet_text.h"
@@ -163,6 +165,57 @@ TEST_F(FilterRegistryTest, StatesBelongToTheirFilterAndGoWithIt) {
   ASSERT_TRUE(Destroy("web").ok());
   EXPECT_EQ(worker_->states().size(), 4u);
   EXPECT_EQ(Listing("main").states, 4u);
+}
+
+// A limiter remembers a source for a while after its last state, but not for
+// longer than there is the limiter.
+TEST_F(FilterRegistryTest, WhatLimitersRememberGoesWithTheirFilter) {
+  LoadMain(kPassAll);
+  ASSERT_TRUE(Create("web", {"a", "b"},
+                     "source limiter \"few\" id 1 entries 10 limit 10\n"
+                     "pass in source limiter \"few\" (block)\n"
+                     "pass out no state\n")
+                  .ok());
+  EXPECT_TRUE(Passes("b", "a"));
+  const StateBudget& nodes =
+      worker_->states().source_nodes()->unlimited()->nodes;
+  EXPECT_EQ(nodes.used(), 2u) << "one of each family";
+  ASSERT_TRUE(Destroy("web").ok());
+  EXPECT_EQ(nodes.used(), 0u);
+}
+
+// The ring of orders is full before the control side comes by: who found no room
+// is put into the table by its next state.
+TEST_F(FilterRegistryTest, ASourceAboveItsLimiterAsksUntilItIsInTheTable) {
+  LoadMain(kPassAll);
+  ASSERT_TRUE(Create("web", {"a", "b"},
+                     "table <busy> persist\n"
+                     "source limiter \"few\" id 1 entries 2000 limit 10 "
+                     "table <busy> above 1\n"
+                     "pass in source limiter \"few\" (block)\n"
+                     "pass out no state\n")
+                  .ok());
+  constexpr uint32_t kSources = OverloadRing::kCapacity + 1;
+  const auto send = [this](uint32_t source, int port) {
+    return Passes("b", "a",
+                  absl::StrCat("udp 10.1.", source / 250, ".",
+                               source % 250 + 1, ":", port,
+                               " > 10.0.0.2:53"));
+  };
+  for (uint32_t source = 0; source < kSources; ++source) {
+    ASSERT_TRUE(send(source, 1) && send(source, 2)) << source;
+  }
+  // The builder enters them, some at a time.
+  const auto entered = [this](uint32_t count) {
+    for (int i = 0; i < 1000 && Listing("web").table_addresses < count; ++i) {
+      Settle();
+      usleep(1000);
+    }
+    return Listing("web").table_addresses;
+  };
+  EXPECT_EQ(entered(kSources - 1), kSources - 1);
+  EXPECT_TRUE(send(kSources - 1, 3));
+  EXPECT_EQ(entered(kSources), kSources);
 }
 
 TEST_F(FilterRegistryTest, TheLimitOfOneFilterIsNotThatOfAnother) {
