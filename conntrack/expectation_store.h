@@ -257,10 +257,13 @@ struct ExpectationTable::Impl {
                        .family = target.family,
                        .filter = target.filter};
     const ExpectResult room = MakeRoom(who, target.proto, record == nullptr);
+    // What gave way may have been all that this family had.
+    record = RecordOf(parent.record, parent.handle.id);
     if (room != ExpectResult::kArmed) {
       if (record != nullptr) FreeRecordIfUnused(parent.record);
       return room;
     }
+    // One that is gone since has left its place to the next.
     if (record == nullptr) *number = MakeRecord(parent, target.proto);
     const uint32_t i = Place(target, server, who, parent.interface, values,
                              *number);
