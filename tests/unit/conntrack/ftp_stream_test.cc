@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "conntrack/ftp.h"
+#include "conntrack/state_import.h"
 #include "conntrack/translation_directory.h"
 #include "tests/unit/conntrack/shard.h"
 
@@ -97,6 +98,25 @@ class FtpStream : public testing::TestWithParam<Family> {
          Direction::kIn);
     Send(absl::StrCat(From(), " A seq ", client, " ack ", server), "",
          Direction::kOut);
+  }
+
+  StateIndex Only() {
+    StateIndex only = kNoState;
+    uint32_t cursor = 0;
+    shard_.table->entries().Visit(&cursor, ~uint32_t{0},
+                                  [&](StateIndex state) { only = state; });
+    return only;
+  }
+  void Close() {
+    shard_.table->Remove(Only());
+    EXPECT_EQ(directory_.size(), 0u);
+  }
+  void Import(StateRecord record, StateImport* import) {
+    record.id = (StateIntake(shard_.table.get()).last_id() + 1) << 8;
+    import->Add({.record = record});
+    ASSERT_EQ(StateIntake(shard_.table.get()).Reserve(import, 10),
+              ReserveResult::kReady);
+    ASSERT_TRUE(StateIntake(shard_.table.get()).Commit(import, shard_.now, 10));
   }
 
   TranslationDirectory directory_;
@@ -190,6 +210,32 @@ TEST_P(FtpStream, BothHostsAgreeOnWhatWasSaid) {
     EXPECT_EQ(directory_.size(), 0u);
     EXPECT_EQ(shard_.expectations->size(), 0u);
   }
+}
+
+// Of a connection that changes its family the helper cannot rewrite anything.
+TEST_P(FtpStream, ConnectionsThatChangeTheirFamilyAreNotFollowed) {
+  TestPacket syn(GetParam(), absl::StrCat(From(), " S seq 999"));
+  PacketInfo beyond = syn.info;
+  beyond.family = v4() ? Family::kIpv6 : Family::kIpv4;
+  beyond.source =
+      ParsePrefix(v4() ? "2001:db9::1:77" : "192.0.2.7")->address.bytes;
+  beyond.destination =
+      ParsePrefix(v4() ? "64:ff9b::a00:1" : "10.0.0.1")->address.bytes;
+  const JudgePoint where{.direction = Direction::kIn};
+  ASSERT_NE(shard_.table->Insert(syn.info, *syn.mbuf, where, {}, shard_.now,
+                                 nullptr, &beyond).state,
+            kNoState);
+  ASSERT_TRUE(shard_.table->Crosses(Only()));
+  EXPECT_EQ(shard_.table->ftp_session(Only()), nullptr);
+  const StateRecord record = shard_.Record(Only());
+  Close();
+  StateImport import;
+  Import(record, &import);
+  ASSERT_EQ(import.inserted, 1u);
+  ASSERT_TRUE(shard_.table->Crosses(Only()));
+  EXPECT_EQ(shard_.table->ftp_session(Only()), nullptr);
+  EXPECT_EQ(shard_.table->entries().hot(Only()).flags & kEntryHelper, 0);
+  Close();
 }
 
 }  // namespace
