@@ -116,12 +116,15 @@ void StateIntake::Write(const StateRecord& record, StateIndex state) {
   }
   hot.key.family |= kReservedFamily;
   hot.SetVlan(record.vlan);
+  const bool crosses = record.translated_family != Family::kNone &&
+                       record.translated_family != record.family;
   // Not in use: no listing and no sweep sees it.
   hot.flags = static_cast<uint16_t>(
       kEntryFolded | (values.flags & kTemplateFlags) |
       (record.direction == Direction::kOut ? kEntryOut : 0) |
       (values.tag != kNoTag ? kEntryTagged : 0) |
-      (table_.options_.tftp_helper ? record.flags & kEntryHelper : 0));
+      (table_.options_.tftp_helper && !crosses ? record.flags & kEntryHelper
+                                               : 0));
   hot.last_seen = record.expires_in;
   hot.window = record.window;
   hot.max_window = record.max_window;
