@@ -18,6 +18,8 @@ namespace {
 
 // RFC 2577 section 3: no well-known service's.
 constexpr uint16_t kFirstClientPort = 1024;
+// More than any window (RFC 7323, section 2.3).
+constexpr uint32_t kFarBehind = 1u << 30;
 // Ports that are looked at for one that nobody is told of yet.
 constexpr uint32_t kPortTries = 64;
 
@@ -283,6 +285,17 @@ void FtpEdits::Add(uint32_t begin, size_t old_length, std::string_view text) {
   std::memcpy(edit.text.data(), text.data(), text.size());
 }
 
+void FtpEdits::LetGo(uint32_t sequence) {
+  uint32_t gone = 0;
+  while (gone < count_ &&
+         IsBefore(edits_[gone].end() + kFarBehind, sequence)) {
+    before_ += edits_[gone++].change();
+  }
+  if (gone == 0) return;
+  std::move(edits_.begin() + gone, edits_.begin() + count_, edits_.begin());
+  count_ -= gone;
+}
+
 uint32_t FtpEdits::Forward(uint32_t sequence) const {
   uint32_t shift = before_;
   for (const Edit& edit : kept()) {
@@ -330,6 +343,8 @@ HelperVerdict RunFtpHelper(StateTable& table, StateIndex state,
   if (translated && reader.IsAhead(info->sequence)) {
     return HelperVerdict::kDrop;
   }
+  session->edits[static_cast<size_t>(from)].LetGo(
+      reader.FirstNew(info->sequence));
   const bool known = reader.HasRead(info->sequence, length);
   if (!known || !translated) {
     Follower follower(table, state, session,

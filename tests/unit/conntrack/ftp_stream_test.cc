@@ -212,6 +212,39 @@ TEST_P(FtpStream, BothHostsAgreeOnWhatWasSaid) {
   }
 }
 
+// However much is said after a text that was replaced, what comes behind it
+// stays moved.
+TEST_P(FtpStream, ATextCountsForAsLongAsTheConnectionLasts) {
+  const uint32_t first = 1000, server = 5000;
+  Open(first, server);
+  const std::string line = Port(2048, false) + "\r\n";
+  const auto grown = static_cast<uint32_t>(Port(2048, true).size() + 2 -
+                                           line.size());
+  ASSERT_TRUE(Send(absl::StrCat(From(), " PA seq ", first, " ack ", server),
+                   line, Direction::kOut).passed);
+  FtpSession* const session = shard_.table->ftp_session(Only());
+  ASSERT_NE(session, nullptr);
+  const FtpEdits& edits = session->edits[0];
+  ASSERT_EQ(edits.total(), grown);
+  uint32_t at = first + static_cast<uint32_t>(line.size());
+  for (int i = 0; i < 40; ++i, at += 1u << 28) {
+    SCOPED_TRACE(i);
+    session->readers[0].Begin(at);
+    TestPacket word(GetParam(),
+                    absl::StrCat(From(), " PA seq ", at, " ack ", server,
+                                 " data 0x4e4f4f500d0a"));
+    ASSERT_EQ(shard_.Help(Only(), word, {.direction = Direction::kOut}),
+              HelperVerdict::kPass);
+    EXPECT_EQ(edits.total(), grown);
+    for (const uint32_t near : {at, at + 6, at - (1u << 20)}) {
+      if (i == 0 && near - first > 1u << 30) continue;
+      EXPECT_EQ(edits.Forward(near), grown);
+      EXPECT_EQ(edits.Backward(near + grown), near);
+    }
+  }
+  Close();
+}
+
 // Of a connection that changes its family the helper cannot rewrite anything.
 TEST_P(FtpStream, ConnectionsThatChangeTheirFamilyAreNotFollowed) {
   TestPacket syn(GetParam(), absl::StrCat(From(), " S seq 999"));
