@@ -245,6 +245,34 @@ TEST_P(FtpStream, ATextCountsForAsLongAsTheConnectionLasts) {
   Close();
 }
 
+// What an exporter that is ahead says of its numbers counts the texts that were
+// replaced here as well.
+TEST_P(FtpStream, TextsAreCountedOnceWhenStatesAreMerged) {
+  Open(1000, 5000);
+  const std::string line = Port(2048, false) + "\r\n";
+  ASSERT_TRUE(Send(absl::StrCat(From(), " PA seq 1000 ack 5000"), line,
+                   Direction::kOut).passed);
+  StateRecord ahead = shard_.Record(Only());
+  ASSERT_NE(ahead.offset[0], 0u);
+  ahead.window[0].low += 100;
+  ahead.window[0].high += 100;
+  ahead.offset[1] = 77;
+  StateImport import;
+  Import(ahead, &import);
+  EXPECT_EQ(import.advanced, 1u);
+  EXPECT_EQ(shard_.Record(Only()).offset, ahead.offset);
+  // One that knows less of this peer says nothing of it.
+  StateRecord behind = shard_.Record(Only());
+  behind.window[0].low -= 50;
+  behind.window[1].low += 100;
+  behind.offset[0] = 1;
+  StateImport second;
+  Import(behind, &second);
+  EXPECT_EQ(second.advanced, 1u);
+  EXPECT_EQ(shard_.Record(Only()).offset, ahead.offset);
+  Close();
+}
+
 // Of a connection that changes its family the helper cannot rewrite anything.
 TEST_P(FtpStream, ConnectionsThatChangeTheirFamilyAreNotFollowed) {
   TestPacket syn(GetParam(), absl::StrCat(From(), " S seq 999"));
