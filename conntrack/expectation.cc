@@ -122,30 +122,13 @@ ExpectResult ExpectationTable::ArmLocked(const ExpectedFlow& flow,
       std::swap(target.client_port, server.port);
     }
   }
+  if (flow.alone && impl_->IsTaken(target, server, parent)) {
+    return ExpectResult::kTaken;
+  }
   const ExpectResult result =
       impl_->Arm(target, server, flow, tag, parent, values, now, record);
   Publish();
   return result;
-}
-
-bool ExpectationTable::IsTaken(const ExpectedFlow& flow,
-                               const ParentReference& parent) {
-  const Target target = {.client = flow.destination,
-                         .client_port = flow.destination_port,
-                         .filter = parent.filter,
-                         .family = flow.family,
-                         .direction = flow.direction,
-                         .proto = flow.proto};
-  const std::lock_guard guard(impl_->lock);
-  for (uint32_t i = impl_->heads[impl_->SlotOf(target)]; i != kNone;
-       i = impl_->entries[i].hash_next) {
-    const Expectation& e = impl_->entries[i];
-    if (e.target == target && e.server.address == flow.source &&
-        impl_->records[e.record].parent.id != parent.handle.id) {
-      return true;
-    }
-  }
-  return false;
 }
 
 uint32_t ExpectationTable::AddressesOf(

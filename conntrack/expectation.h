@@ -99,6 +99,7 @@ enum class ExpectResult : uint8_t {
   kChildLimit,     // the parent has as many children as it may have
   kGrandchild,     // the parent is a child itself
   kBadParent,      // no parent, or one that is not UDP
+  kTaken,          // another parent's first packet could look the same
 };
 
 // What a translated parent makes of a child's packets: the other ends of its
@@ -123,6 +124,7 @@ struct ExpectedFlow {
   uint16_t source_port = 0;  // 0: any
   uint16_t destination_port = 0;
   uint16_t not_from = 0;     // the parent's, from which no child comes
+  bool alone = false;        // if no other parent expects what looks the same
   // Whose share it takes (expectation_shares.h).
   std::array<uint8_t, 16> owner{};
   // SCTP: the tags that packets from `source` and from `destination` bear; 0 is
@@ -237,9 +239,6 @@ class ExpectationTable {
   // Arms any flow that a parent of the same protocol may expect.
   ExpectResult Arm(const ExpectedFlow& flow, const ParentReference& parent,
                    const StateTemplate& values, Tick now, uint16_t* record);
-
-  // Whether another parent's first packet could look the same.
-  bool IsTaken(const ExpectedFlow& flow, const ParentReference& parent);
 
   // SCTP. The addresses that are expected of a family at the end of its flow
   // keys, each once; how many there are.

@@ -203,6 +203,20 @@ struct ExpectationTable::Impl {
                                      : options.children_per_parent;
   }
 
+  // Whether another parent's first packet could look the same.
+  bool IsTaken(const Target& target, const Server& server,
+               const ParentReference& parent) const {
+    for (uint32_t i = heads[SlotOf(target)]; i != kNone;
+         i = entries[i].hash_next) {
+      const Expectation& e = entries[i];
+      if (e.target == target && e.server.address == server.address &&
+          records[e.record].parent.id != parent.handle.id) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   ExpectResult Arm(const Target& target, const Server& server,
                    const ExpectedFlow& flow,
                    const std::array<uint32_t, 2>& tag,
@@ -257,10 +271,13 @@ struct ExpectationTable::Impl {
                        .family = target.family,
                        .filter = target.filter};
     const ExpectResult room = MakeRoom(who, target.proto, record == nullptr);
+    // What gave way may have been all that this family had.
+    record = RecordOf(parent.record, parent.handle.id);
     if (room != ExpectResult::kArmed) {
       if (record != nullptr) FreeRecordIfUnused(parent.record);
       return room;
     }
+    // One that is gone since has left its place to the next.
     if (record == nullptr) *number = MakeRecord(parent, target.proto);
     const uint32_t i = Place(target, server, who, parent.interface, values,
                              *number);

@@ -18,6 +18,8 @@ namespace {
 
 // RFC 2577 section 3: no well-known service's.
 constexpr uint16_t kFirstClientPort = 1024;
+// More than any window (RFC 7323, section 2.3).
+constexpr uint32_t kFarBehind = 1u << 30;
 // Ports that are looked at for one that nobody is told of yet.
 constexpr uint32_t kPortTries = 64;
 
@@ -175,23 +177,36 @@ class Follower {
     flow.owner = near_.address[0];
     flow.destination_port = Be16(line.port).raw();
     const ParentReference parent = entries.ReferenceTo(state_);
-    Text text;
-    if (entries.hot(state_).translated()) {
+    flow.alone = entries.hot(state_).translated();
+    if (flow.alone) {
       flow.after.family = near_.family;
       flow.after.destination_port = flow.destination_port;
-      if (!ChoosePort(parent, own, &flow)) return Refuse();
-      text = Rewritten(line, written, flow.family, flow.destination,
-                       Be16::FromRaw(flow.destination_port).host());
       // A part of it has passed as it was, or there is no room.
       if (IsBefore(begin + static_cast<uint32_t>(line.begin), fresh_) ||
-          text.view().empty() ||
           !session_.edits[static_cast<size_t>(from)].HasRoom(fresh_)) {
         return Refuse();
       }
     }
+    Text text;
     uint16_t record = kNoFamilyRecord;
-    const ExpectResult result = expectations_.Arm(
-        flow, parent, entries.TemplateOf(state_), now_, &record);
+    ExpectResult result = ExpectResult::kTaken;
+    // The port that the other host is told: the same one, unless another
+    // control connection has told it of that.
+    uint32_t port = line.port;
+    for (uint32_t tries = 0;
+         tries < kPortTries && result == ExpectResult::kTaken; ++tries) {
+      flow.destination_port = Be16(static_cast<uint16_t>(port)).raw();
+      port = port == 65535 ? kFirstClientPort : port + 1;
+      if (flow.alone) {
+        if (flow.destination_port == own) continue;
+        text = Rewritten(line, written, flow.family, flow.destination,
+                         Be16::FromRaw(flow.destination_port).host());
+        if (text.view().empty()) break;
+      }
+      result = expectations_.Arm(flow, parent, entries.TemplateOf(state_),
+                                 now_, &record);
+    }
+    if (result == ExpectResult::kTaken) return Refuse();
     if (result != ExpectResult::kArmed && result != ExpectResult::kRearmed) {
       return;
     }
@@ -202,22 +217,6 @@ class Follower {
     session_.edits[static_cast<size_t>(from)].Add(
         begin + static_cast<uint32_t>(line.begin), said.size(), text.view());
     table_.ShiftFromNowOn(state_);
-  }
-
-  // The port that the other host is told: the same one, unless another control
-  // connection has told it of that.
-  bool ChoosePort(const ParentReference& parent, uint16_t own,
-                  ExpectedFlow* flow) const {
-    uint32_t port = Be16::FromRaw(flow->destination_port).host();
-    for (uint32_t tries = 0; tries < kPortTries; ++tries) {
-      flow->destination_port = Be16(static_cast<uint16_t>(port)).raw();
-      if (flow->destination_port != own &&
-          !expectations_.IsTaken(*flow, parent)) {
-        return true;
-      }
-      port = port == 65535 ? kFirstClientPort : port + 1;
-    }
-    return false;
   }
 
   StateTable& table_;
@@ -286,6 +285,17 @@ void FtpEdits::Add(uint32_t begin, size_t old_length, std::string_view text) {
   std::memcpy(edit.text.data(), text.data(), text.size());
 }
 
+void FtpEdits::LetGo(uint32_t sequence) {
+  uint32_t gone = 0;
+  while (gone < count_ &&
+         IsBefore(edits_[gone].end() + kFarBehind, sequence)) {
+    before_ += edits_[gone++].change();
+  }
+  if (gone == 0) return;
+  std::move(edits_.begin() + gone, edits_.begin() + count_, edits_.begin());
+  count_ -= gone;
+}
+
 uint32_t FtpEdits::Forward(uint32_t sequence) const {
   uint32_t shift = before_;
   for (const Edit& edit : kept()) {
@@ -333,6 +343,8 @@ HelperVerdict RunFtpHelper(StateTable& table, StateIndex state,
   if (translated && reader.IsAhead(info->sequence)) {
     return HelperVerdict::kDrop;
   }
+  session->edits[static_cast<size_t>(from)].LetGo(
+      reader.FirstNew(info->sequence));
   const bool known = reader.HasRead(info->sequence, length);
   if (!known || !translated) {
     Follower follower(table, state, session,

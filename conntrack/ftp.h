@@ -130,7 +130,12 @@ class FtpEdits {
   }
   // Of at most kMaxText bytes, behind all that is there.
   void Add(uint32_t begin, size_t old_length, std::string_view text);
-  bool empty() const { return count_ == 0; }
+  // Whether there is one, or has been.
+  bool any() const { return count_ != 0 || before_ != 0; }
+  // The peer is at this number: what lies further behind than any packet that
+  // may still pass is not kept. Numbers half the way round would count as
+  // before it.
+  void LetGo(uint32_t sequence);
   std::span<const Edit> kept() const { return {edits_.data(), count_}; }
   // What is added to the peer's sequence number on its way.
   uint32_t Forward(uint32_t sequence) const;

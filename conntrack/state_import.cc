@@ -1,8 +1,10 @@
 #include "conntrack/state_import.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
+#include "conntrack/ftp.h"
 #include "conntrack/state_table.h"
 #include "conntrack/tcp_tracker.h"
 
@@ -116,12 +118,15 @@ void StateIntake::Write(const StateRecord& record, StateIndex state) {
   }
   hot.key.family |= kReservedFamily;
   hot.SetVlan(record.vlan);
+  const bool crosses = record.translated_family != Family::kNone &&
+                       record.translated_family != record.family;
   // Not in use: no listing and no sweep sees it.
   hot.flags = static_cast<uint16_t>(
       kEntryFolded | (values.flags & kTemplateFlags) |
       (record.direction == Direction::kOut ? kEntryOut : 0) |
       (values.tag != kNoTag ? kEntryTagged : 0) |
-      (table_.options_.tftp_helper ? record.flags & kEntryHelper : 0));
+      (table_.options_.tftp_helper && !crosses ? record.flags & kEntryHelper
+                                               : 0));
   hot.last_seen = record.expires_in;
   hot.window = record.window;
   hot.max_window = record.max_window;
@@ -321,9 +326,10 @@ bool StateIntake::Advance(StateIndex state, const StateRecord& record,
                           Tick now) {
   StateHot& hot = entries_.hot(state);
   bool taken = false;
+  std::array<bool, 2> ahead{};
   for (int peer = 0; peer < 2; ++peer) {
     if (!IsAhead(hot, record, peer)) continue;
-    taken = true;
+    taken = ahead[static_cast<size_t>(peer)] = true;
     hot.phase[peer] = record.phase[peer];
     if (record.proto != protocol::kTcp) continue;
     hot.window[peer] = record.window[peer];
@@ -335,7 +341,15 @@ bool StateIntake::Advance(StateIndex state, const StateRecord& record,
   if ((record.offset[0] | record.offset[1]) != 0) {
     if (!hot.has_side()) entries_.side(state) = StateSide{};
     hot.more |= kMoreSide | kMoreShift;
-    entries_.side(state).offset = record.offset;
+    // A record's offsets have the texts that were replaced in them, which those
+    // of a live state have apart.
+    const FtpSession* const ftp = table_.ftp_session(state);
+    for (size_t peer = 0; peer < 2; ++peer) {
+      const bool own = ftp != nullptr && ftp->edits[peer].any();
+      if (own && !ahead[peer]) continue;
+      entries_.side(state).offset[peer] =
+          record.offset[peer] - (own ? ftp->edits[peer].total() : 0);
+    }
   }
   // The timeouts of the other protocols ascend with their phases.
   hot.timeout = record.proto == protocol::kTcp

@@ -118,7 +118,8 @@ void StateTable::HoldPools(StateIndex state, PoolHolds* holds) {
 void StateTable::HoldPoolsAgain(StateIndex state, Tick now) {
   const StateHot& hot = entries_.hot(state);
   StateSide& side = entries_.side(state);
-  if (source_nodes_ == nullptr) {
+  // In which address of the other family the pool's own is does not show.
+  if (source_nodes_ == nullptr || (hot.translated() && Crosses(state))) {
     side.pools = PoolHolds().nodes;
     return;
   }

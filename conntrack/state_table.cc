@@ -645,6 +645,7 @@ void StateTable::FollowFtp(StateIndex state) {
   const Be16 port(kFtpPort);
   if (ftp_ == nullptr || hot.key.proto != protocol::kTcp ||
       entries_.cold(state).parent_id != 0 ||
+      (hot.translated() && Crosses(state)) ||
       (EndsOf(state).port[1] != port.raw() &&
        EndsBeyond(state).port[1] != port.raw())) {
     return;

@@ -301,7 +301,10 @@ void StateExporter::AddState(const StateRecord& record) {
   }
   if (tcp) state.sequence_offset = record.offset;
   const StateTemplate& values = record.values;
-  if ((values.side & kSidePools) != 0) AddPools(record, &state);
+  // What a pool gave in one family does not show in the other.
+  if ((values.side & kSidePools) != 0 && !state.translates_family()) {
+    AddPools(record, &state);
+  }
   if ((values.side & kSideLimited) != 0) {
     state.state_limiter = values.state_limiter;
     state.source_limiter = values.source_limiter;

@@ -205,6 +205,8 @@ const char* WhatIsWrongWithTranslation(const SnapshotState& state) {
     }
   }
   if (state.translates_family()) {
+    if (state.helper != SnapshotHelper::kNone) return "a helper across families";
+    if (state.pool_marks != 0) return "marks of pools across families";
     const bool v4 = state.family() == Family::kIpv4;
     const uint8_t icmp = v4 ? protocol::kIcmp : protocol::kIcmp6;
     if (state.proto == ProtocolAcross(icmp)) {
@@ -366,6 +368,7 @@ const char* WhatIsWrongWithLink(const SnapshotState& child,
     return "its parent is of another protocol";
   }
   if (!(parent->vlan == child.vlan)) return "its parent is in another VLAN";
+  if (child.translates_family()) return "it goes on in another family";
   return nullptr;
 }
 

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "conntrack/expectation_shares.h"
 #include "tests/unit/conntrack/shard.h"
 
@@ -225,6 +226,39 @@ TEST_P(Expectations, AFloodFromEverywhereShutsNobodyOut) {
     }
   }
   EXPECT_EQ(table.statistics().refused_full, 0u);
+}
+
+// In a full table, where all have little, a client's second request takes the
+// place of its first, which was all that its family had.
+TEST_P(Expectations, AFamilyGivesWayToItself) {
+  ExpectationTable table({.capacity = 16, .per_source = 100}, secret);
+  uint16_t own = kNoFamilyRecord;
+  ASSERT_EQ(Arm(table, 1000, 0x100, 0, &own), ExpectResult::kArmed);
+  for (uint16_t i = 0; i < 15; ++i) {
+    const std::string from = GetParam() == Family::kIpv4
+                                 ? absl::StrCat("172.16.0.", i + 1)
+                                 : absl::StrCat("[2001:db8:", i + 1, "::1]");
+    uint16_t record = kNoFamilyRecord;
+    ASSERT_EQ(Arm(table, 1, 0x200u + i, 0, &record, from.c_str()),
+              ExpectResult::kArmed);
+  }
+  ASSERT_EQ(Arm(table, 1001, 0x100, 0, &own), ExpectResult::kArmed);
+  EXPECT_EQ(table.statistics().displaced, 1u);
+  EXPECT_EQ(table.statistics().families, 16u);
+  ExpectedChild child;
+  EXPECT_FALSE(table.Take(Answer(1000), {}, kOut, 1, &child));
+  ASSERT_TRUE(table.Take(Answer(1001), {}, kOut, 1, &child));
+  EXPECT_EQ(child.parent.handle.id, 0x100u);
+  // The child has its place in the family, and then nobody has.
+  ASSERT_EQ(Arm(table, 1002, 0x100, 2, &own), ExpectResult::kArmed);
+  table.ParentGone(own, 0x100);
+  EXPECT_EQ(table.size(), 15u);
+  EXPECT_EQ(table.statistics().families, 16u);
+  table.ChildGone(own, 0x100, 0);
+  EXPECT_EQ(table.statistics().families, 15u);
+  table.Expire(100000, 100);
+  EXPECT_TRUE(table.empty());
+  EXPECT_EQ(table.statistics().families, 0u);
 }
 
 // The first asks for few, the second for all: the second pays.

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "conntrack/ftp.h"
+#include "conntrack/state_import.h"
 #include "conntrack/translation_directory.h"
 #include "tests/unit/conntrack/shard.h"
 
@@ -97,6 +98,25 @@ class FtpStream : public testing::TestWithParam<Family> {
          Direction::kIn);
     Send(absl::StrCat(From(), " A seq ", client, " ack ", server), "",
          Direction::kOut);
+  }
+
+  StateIndex Only() {
+    StateIndex only = kNoState;
+    uint32_t cursor = 0;
+    shard_.table->entries().Visit(&cursor, ~uint32_t{0},
+                                  [&](StateIndex state) { only = state; });
+    return only;
+  }
+  void Close() {
+    shard_.table->Remove(Only());
+    EXPECT_EQ(directory_.size(), 0u);
+  }
+  void Import(StateRecord record, StateImport* import) {
+    record.id = (StateIntake(shard_.table.get()).last_id() + 1) << 8;
+    import->Add({.record = record});
+    ASSERT_EQ(StateIntake(shard_.table.get()).Reserve(import, 10),
+              ReserveResult::kReady);
+    ASSERT_TRUE(StateIntake(shard_.table.get()).Commit(import, shard_.now, 10));
   }
 
   TranslationDirectory directory_;
@@ -190,6 +210,93 @@ TEST_P(FtpStream, BothHostsAgreeOnWhatWasSaid) {
     EXPECT_EQ(directory_.size(), 0u);
     EXPECT_EQ(shard_.expectations->size(), 0u);
   }
+}
+
+// However much is said after a text that was replaced, what comes behind it
+// stays moved.
+TEST_P(FtpStream, ATextCountsForAsLongAsTheConnectionLasts) {
+  const uint32_t first = 1000, server = 5000;
+  Open(first, server);
+  const std::string line = Port(2048, false) + "\r\n";
+  const auto grown = static_cast<uint32_t>(Port(2048, true).size() + 2 -
+                                           line.size());
+  ASSERT_TRUE(Send(absl::StrCat(From(), " PA seq ", first, " ack ", server),
+                   line, Direction::kOut).passed);
+  FtpSession* const session = shard_.table->ftp_session(Only());
+  ASSERT_NE(session, nullptr);
+  const FtpEdits& edits = session->edits[0];
+  ASSERT_EQ(edits.total(), grown);
+  uint32_t at = first + static_cast<uint32_t>(line.size());
+  for (int i = 0; i < 40; ++i, at += 1u << 28) {
+    SCOPED_TRACE(i);
+    session->readers[0].Begin(at);
+    TestPacket word(GetParam(),
+                    absl::StrCat(From(), " PA seq ", at, " ack ", server,
+                                 " data 0x4e4f4f500d0a"));
+    ASSERT_EQ(shard_.Help(Only(), word, {.direction = Direction::kOut}),
+              HelperVerdict::kPass);
+    EXPECT_EQ(edits.total(), grown);
+    for (const uint32_t near : {at, at + 6, at - (1u << 20)}) {
+      if (i == 0 && near - first > 1u << 30) continue;
+      EXPECT_EQ(edits.Forward(near), grown);
+      EXPECT_EQ(edits.Backward(near + grown), near);
+    }
+  }
+  Close();
+}
+
+// What an exporter that is ahead says of its numbers counts the texts that were
+// replaced here as well.
+TEST_P(FtpStream, TextsAreCountedOnceWhenStatesAreMerged) {
+  Open(1000, 5000);
+  const std::string line = Port(2048, false) + "\r\n";
+  ASSERT_TRUE(Send(absl::StrCat(From(), " PA seq 1000 ack 5000"), line,
+                   Direction::kOut).passed);
+  StateRecord ahead = shard_.Record(Only());
+  ASSERT_NE(ahead.offset[0], 0u);
+  ahead.window[0].low += 100;
+  ahead.window[0].high += 100;
+  ahead.offset[1] = 77;
+  StateImport import;
+  Import(ahead, &import);
+  EXPECT_EQ(import.advanced, 1u);
+  EXPECT_EQ(shard_.Record(Only()).offset, ahead.offset);
+  // One that knows less of this peer says nothing of it.
+  StateRecord behind = shard_.Record(Only());
+  behind.window[0].low -= 50;
+  behind.window[1].low += 100;
+  behind.offset[0] = 1;
+  StateImport second;
+  Import(behind, &second);
+  EXPECT_EQ(second.advanced, 1u);
+  EXPECT_EQ(shard_.Record(Only()).offset, ahead.offset);
+  Close();
+}
+
+// Of a connection that changes its family the helper cannot rewrite anything.
+TEST_P(FtpStream, ConnectionsThatChangeTheirFamilyAreNotFollowed) {
+  TestPacket syn(GetParam(), absl::StrCat(From(), " S seq 999"));
+  PacketInfo beyond = syn.info;
+  beyond.family = v4() ? Family::kIpv6 : Family::kIpv4;
+  beyond.source =
+      ParsePrefix(v4() ? "2001:db9::1:77" : "192.0.2.7")->address.bytes;
+  beyond.destination =
+      ParsePrefix(v4() ? "64:ff9b::a00:1" : "10.0.0.1")->address.bytes;
+  const JudgePoint where{.direction = Direction::kIn};
+  ASSERT_NE(shard_.table->Insert(syn.info, *syn.mbuf, where, {}, shard_.now,
+                                 nullptr, &beyond).state,
+            kNoState);
+  ASSERT_TRUE(shard_.table->Crosses(Only()));
+  EXPECT_EQ(shard_.table->ftp_session(Only()), nullptr);
+  const StateRecord record = shard_.Record(Only());
+  Close();
+  StateImport import;
+  Import(record, &import);
+  ASSERT_EQ(import.inserted, 1u);
+  ASSERT_TRUE(shard_.table->Crosses(Only()));
+  EXPECT_EQ(shard_.table->ftp_session(Only()), nullptr);
+  EXPECT_EQ(shard_.table->entries().hot(Only()).flags & kEntryHelper, 0);
+  Close();
 }
 
 }  // namespace

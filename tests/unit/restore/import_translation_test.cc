@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "conntrack/translation_directory.h"
 #include "conntrack/translator.h"
+#include "restore/snapshot_check.h"
 #include "tests/unit/restore/import_node.h"
 
 namespace sluice {
@@ -53,7 +54,9 @@ struct Gateway : ImportNode {
   }
 
   // What its source becomes: "address port"; "" if there is no state.
-  std::string Open(std::string_view text, size_t worker = 0) {
+  // `across`: a rule behind has it go on in the other family.
+  std::string Open(std::string_view text, size_t worker = 0,
+                   bool across = false) {
     const TestPacket packet(family, text);
     const JudgePoint where{.direction = Direction::kOut};
     Translator& translator = *translators[worker];
@@ -64,6 +67,14 @@ struct Gateway : ImportNode {
     PacketInfo translated = packet.info;
     if (!translator.Choose(generation, rule, Direction::kOut, &translated)) {
       return "";
+    }
+    if (across) {
+      const bool v4 = family == Family::kIpv4;
+      translated.family = v4 ? Family::kIpv6 : Family::kIpv4;
+      translated.source =
+          ParseAddress(v4 ? "64:ff9b::7" : "198.51.100.7")->bytes;
+      translated.destination =
+          ParseAddress(v4 ? "64:ff9b::1" : "198.51.100.1")->bytes;
     }
     StateTemplate values;
     values.rule_slot = rule.slot;
@@ -125,6 +136,21 @@ TEST_P(ImportTranslationTest, ASourceStaysBound) {
               AddressOf(first));
   }
   EXPECT_EQ(to.Export().parents[0].pool_marks, 1 << kStickySource);
+}
+
+// What the pool gave it shows no more behind a rule that changes the family.
+TEST_P(ImportTranslationTest, AcrossFamiliesNobodyIsBoundAgain) {
+  Gateway from(GetParam(), " random sticky-address");
+  ASSERT_NE(from.Open("udp $C:1 > $S:53", 0, /*across=*/true), "");
+  const Snapshot snapshot = from.Export();
+  ASSERT_EQ(snapshot.parents.size(), 1u);
+  ASSERT_TRUE(snapshot.parents[0].translates_family());
+  EXPECT_EQ(WhatIsWrong(snapshot.parents[0]), nullptr);
+  Gateway to(GetParam(), " random sticky-address");
+  const auto report = to.Import(snapshot, WithPolicy(false));
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(to.states(), 1u);
+  EXPECT_EQ(to.Sources(), "");
 }
 
 // Who is bound to another address here stays so; the state goes on.

@@ -125,6 +125,49 @@ TEST(SnapshotVersionTest, FamiliesChangeSinceMinorFive) {
   EXPECT_STREQ(WhatIsWrong(wrong), "a translation to two families");
 }
 
+// What no state that changes its family has here, none brings along.
+TEST(SnapshotVersionTest, HelpersAndPoolsStayWithinAFamily) {
+  for (const SnapshotState& sound : FamiliesSnapshot().parents) {
+    SnapshotState state = sound;
+    ASSERT_TRUE(state.translates_family());
+    ASSERT_EQ(WhatIsWrong(state), nullptr);
+    state.pool_marks = 1 << kLoadOfTarget;
+    EXPECT_STREQ(WhatIsWrong(state), "marks of pools across families");
+    state = sound;
+    state.proto = protocol::kUdp;
+    state.timeout = Timeout::kUdpSingle;
+    state.peers[1].port = state.translated_port[1] = 69;
+    for (SnapshotPeer& peer : state.peers) {
+      peer = {.port = peer.port, .address = peer.address};
+    }
+    ASSERT_EQ(WhatIsWrong(state), nullptr);
+    state.helper = SnapshotHelper::kTftp;
+    EXPECT_STREQ(WhatIsWrong(state), "a helper across families");
+    SnapshotState parent = state;
+    parent.translated = {};
+    parent.translated_port = {};
+    ASSERT_EQ(WhatIsWrong(parent), nullptr);
+    SnapshotState child = state;
+    child.id = parent.id + 0x100;
+    child.parent = parent.id;
+    child.helper = SnapshotHelper::kNone;
+    ASSERT_EQ(WhatIsWrong(child), nullptr);
+    EXPECT_STREQ(WhatIsWrongWithLink(child, &parent),
+                 "it goes on in another family");
+    child.translated = {};
+    child.translated_port = {};
+    EXPECT_EQ(WhatIsWrongWithLink(child, &parent), nullptr);
+  }
+}
+
+// Where a pool gives a packet what it had, the state is not translated and has
+// its place in the pool all the same.
+TEST(SnapshotVersionTest, PoolsMayChangeNothing) {
+  SnapshotState state = ManyStatesSnapshot(1).parents[0];
+  state.pool_marks = 1 << kLoadOfTarget;
+  EXPECT_EQ(WhatIsWrong(state), nullptr);
+}
+
 // Of ICMP only echo requests go on in the other family.
 TEST(SnapshotVersionTest, MessagesOfTheOtherFamilyAreEchoRequests) {
   SnapshotState state = FamiliesSnapshot().parents[0];
