@@ -316,7 +316,11 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
     });
   }
   judgement.filter.counters->searches.Add(count);
-  scrubbing_ = judgement.filter.generation->policy->has_scrub;
+  const Generation& generation = *judgement.filter.generation;
+  scrubbing_ = generation.policy->has_scrub;
+  translating_ = !generation.pools.empty();
+  limiting_ = !generation.policy->limiters.empty();
+  using_cookies_ = generation.options().syncookies != Syncookies::kNever;
   if (scrubbing_) [[unlikely]] Scrub(alive, judgement);
   // An empty table needs no look; a stateless ruleset leaves it empty.
   if (states_.size() == 0) {
@@ -507,8 +511,7 @@ bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
     const StateIndex state = states_.Find(info, *burst_->mbufs[i], judgement.where);
     if (state != kNoState) return JudgeHit(i, state, judgement);
   }
-  if (judgement.filter.generation->options().syncookies !=
-      Syncookies::kNever) [[unlikely]] {
+  if (using_cookies_) [[unlikely]] {
     bool passed = false;
     if (TrySyncookie(i, judgement, &passed)) return passed;
   }

@@ -343,7 +343,12 @@ class Pipeline {
   Mask came_as_v6_ = 0;
   std::array<uint16_t, kMaxBurst> came_with_;
   std::array<CrossedForm, kMaxBurst> forms_;
-  // Of this judgement: whether there are scrub rules, and what they say.
+  // Of this judgement: what its rules have, so that nobody looks for it packet
+  // by packet.
+  bool translating_ = false;
+  bool limiting_ = false;
+  bool using_cookies_ = false;
+  // ... whether there are scrub rules, and what they say.
   bool scrubbing_ = false;
   std::array<PacketActions, kMaxBurst> scrubs_;
   // By direction: who was judged in it.

@@ -38,8 +38,7 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
                            Translation* translation) {
   const FilterView& filter = judgement.filter;
   const bool translated = translation != nullptr && translation->translated;
-  const bool limits = !filter.generation->policy->limiters.empty();
-  if (limits) [[unlikely]] {
+  if (limiting_) [[unlikely]] {
     limiters_.Begin(judgement.where.filter,
                     VlanOf(*burst_->mbufs[i], burst_->infos[i]),
                     burst_->infos[i].source_address(), judgement.now);
@@ -53,7 +52,7 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
                               .now = judgement.now,
                               .random = Random(),
                               .translation = translation,
-                              .limiters = limits ? &limiters_ : nullptr};
+                              .limiters = limiting_ ? &limiters_ : nullptr};
   filter.counters->decided.Add(1);
   if ((classified_ & Bit(i)) == 0 || translated) {
     return Classify(*filter.generation, input, verdict_cache_,
@@ -121,7 +120,7 @@ Verdict Pipeline::AskTranslated(uint32_t i, const Judgement& judgement,
 }
 
 bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
-  if (judgement.filter.generation->pools.empty()) [[likely]] {
+  if (!translating_) [[likely]] {
     return CarryOut(i, AskRules(i, judgement, nullptr), nullptr, judgement);
   }
   Translation translation;
