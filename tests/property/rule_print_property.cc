@@ -53,7 +53,8 @@ class RuleMaker {
       r.icmp_type = static_cast<uint8_t>(Below(256));
       if (Chance(2)) r.icmp_code = static_cast<uint8_t>(Below(20));
     }
-    if (Chance(4)) r.tos = static_cast<uint8_t>(Below(256));
+    // 0 is said as none.
+    if (Chance(4)) r.tos = static_cast<uint8_t>(1 + Below(255));
     if (Chance(4)) r.prio = static_cast<uint8_t>(Below(8));
     if (Chance(8)) r.max_pkt_rate = {.count = Number(), .seconds = Number()};
     if (Chance(8)) r.max_pkt_size = static_cast<uint16_t>(1 + Below(65535));
