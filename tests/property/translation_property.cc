@@ -341,7 +341,7 @@ class Runner {
     ASSERT_EQ(outside.second, ends.second);
     // A mapping outlives what its pool has of it.
     const bool mapped =
-        kind_ == kMapped && proto == "udp" && mapped_.contains(ends.first);
+        kind_ == kMapped && mapped_.contains({proto, ends.first});
     ASSERT_TRUE(mapped || addresses_.contains(outside.first.address))
         << outside.first.address;
     ASSERT_TRUE(outside.first.port >= low_ && outside.first.port <= high_);
@@ -393,12 +393,13 @@ class Runner {
         }
       }
       ++loads_[address];
-    } else if (kind_ == kMapped && proto == "udp") {
+    } else if (kind_ == kMapped && !IsTcp(proto)) {
       const auto [mapped, fresh] =
-          mapped_.try_emplace(inside.first, outside.first);
+          mapped_.try_emplace({proto, inside.first}, outside.first);
       ASSERT_EQ(mapped->second, outside.first);
       for (const auto& [other, end] : mapped_) {
-        ASSERT_TRUE(other == inside.first || end != outside.first)
+        ASSERT_TRUE(other.first != proto || other.second == inside.first ||
+                    end != outside.first)
             << "one outside for two insides";
       }
     }
@@ -416,7 +417,7 @@ class Runner {
     const Ends expected = out ? Ends(other, peer) : Ends(peer, other);
     // The same pair the other way about is an answer.
     const bool answers = model_.Back(proto, ends) != nullptr;
-    if (answers && proto == "tcp") return;
+    if (answers && IsTcp(proto)) return;
     const auto left =
         Pass(out ? kInside : kOutside, Text(proto, ends));
     ASSERT_TRUE(left.has_value());
@@ -519,7 +520,7 @@ class Runner {
   uint32_t kind_ = 0;
   std::map<std::pair<std::string, std::string>, std::string> bound_;
   std::map<std::string, uint32_t> loads_;
-  std::map<End, End> mapped_;
+  std::map<std::pair<std::string, End>, End> mapped_;
   uint16_t low_ = 0;
   uint16_t high_ = 0;
   uint64_t translated_ = 0;
