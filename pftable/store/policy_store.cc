@@ -190,22 +190,27 @@ absl::Status PolicyStore::Commit(Ticket ticket) {
   return status;
 }
 
+absl::Status PolicyStore::LookUp(
+    Ticket ticket, std::shared_ptr<const CompiledPolicy>* compiled,
+    std::shared_ptr<const Generation>* base) {
+  const Section section(*this);
+  const Draft* const draft = FindDraft(ticket);
+  if (draft == nullptr) return GenerationMoved(ticket);
+  if (draft->compiled == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("nothing is defined under ticket ", ticket,
+                     ": define a policy"));
+  }
+  *compiled = draft->compiled;
+  *base = in_force_;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::shared_ptr<const Generation>> PolicyStore::Preview(
     Ticket ticket) {
   std::shared_ptr<const CompiledPolicy> compiled;
   std::shared_ptr<const Generation> base;
-  {
-    const Section section(*this);
-    const Draft* const draft = FindDraft(ticket);
-    if (draft == nullptr) return GenerationMoved(ticket);
-    if (draft->compiled == nullptr) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("nothing is defined under ticket ", ticket,
-                       ": define a policy"));
-    }
-    compiled = draft->compiled;
-    base = in_force_;
-  }
+  if (absl::Status s = LookUp(ticket, &compiled, &base); !s.ok()) return s;
   std::shared_ptr<const Generation> preview;
   const absl::Status status = OrNoMemory("look at the policy", [&] {
     absl::StatusOr<std::unique_ptr<Generation>> next =
@@ -227,18 +232,7 @@ absl::Status PolicyStore::CommitDraft(Ticket ticket) {
   while (true) {
     std::shared_ptr<const CompiledPolicy> compiled;
     std::shared_ptr<const Generation> base;
-    {
-      const Section section(*this);
-      Draft* draft = FindDraft(ticket);
-      if (draft == nullptr) return GenerationMoved(ticket);
-      if (draft->compiled == nullptr) {
-        return absl::FailedPreconditionError(
-            absl::StrCat("nothing is defined under ticket ", ticket,
-                         ": define a policy"));
-      }
-      compiled = draft->compiled;
-      base = in_force_;
-    }
+    if (absl::Status s = LookUp(ticket, &compiled, &base); !s.ok()) return s;
     if (compiled->interface_version != interfaces_->version()) {
       // Interfaces have come or gone since it was compiled.
       absl::Status status = DefineCompiled(ticket, compiled->source);

@@ -193,6 +193,10 @@ class PolicyStore {
   absl::Status DefineCompiled(Ticket ticket,
                               std::shared_ptr<const Policy> policy);
   absl::Status CommitDraft(Ticket ticket);
+  // What is defined under the ticket, and what is in force.
+  absl::Status LookUp(Ticket ticket,
+                      std::shared_ptr<const CompiledPolicy>* compiled,
+                      std::shared_ptr<const Generation>* base);
   void EndTicket(Ticket ticket) noexcept;
 
   // All of these under the mutex.
