@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "conntrack/flow_key.h"
 #include "conntrack/source_nodes.h"
@@ -169,6 +170,16 @@ struct alignas(64) StateHot {
   uint32_t packet_count(size_t peer) const {
     return packets[peer] & kHotPacketMask;
   }
+  // The last four members at once, for who asks for several of them: `flags`,
+  // and from the masks below what else packets are asked for.
+  uint32_t marks() const {
+    uint32_t marks;
+    std::memcpy(&marks, reinterpret_cast<const char*>(this) + kMarksOffset,
+                sizeof marks);
+    return marks;
+  }
+  static constexpr size_t kMarksOffset = 60;
+
   bool in_use() const { return (flags & kEntryInUse) != 0; }
   uint32_t match_count() const { return more & kMatchCountMask; }
   bool has_side() const { return (more & kMoreSide) != 0; }
@@ -176,7 +187,20 @@ struct alignas(64) StateHot {
   bool translated() const { return (more & kMoreSecond) != 0; }
 };
 static_assert(sizeof(StateHot) == 64);
+static_assert(offsetof(StateHot, flags) == StateHot::kMarksOffset);
+static_assert(offsetof(StateHot, more) == StateHot::kMarksOffset + 3);
 static_assert(kTimeoutCount <= 1 << 5);
+
+// In StateHot::marks(): action_set, and bits of `more`.
+inline constexpr uint32_t kActionMarks = 7u << 21;
+constexpr uint32_t MoreMarks(uint32_t more) { return more << 24; }
+// A packet with such a key is not always one of the state.
+inline constexpr uint32_t kChoosyMarks =
+    kStateIfBound | MoreMarks(kMoreSecond);
+// A packet of the state is not just counted and let through.
+inline constexpr uint32_t kBusyMarks = kEntryHelper | kEntryTagged |
+                                       kStateLogAll | kActionMarks |
+                                       MoreMarks(kMoreShift | kMoreSecond);
 
 // What is needed when a state is made, queued again, listed or ended.
 struct alignas(64) StateCold {

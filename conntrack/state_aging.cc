@@ -11,6 +11,9 @@ namespace {
 // than the one of the sweep.
 constexpr uint32_t kClockSlack = 1 << 16;
 
+// States that are looked at together.
+constexpr uint32_t kSweep = 16;
+
 Address AddressOf(uint32_t raw) {
   return Address::FromBe32(Be32::FromRaw(raw));
 }
@@ -60,24 +63,49 @@ void StateTable::Requeue(StateIndex state, Tick now) {
 bool StateTable::Expire(Tick now, uint32_t budget) {
   wheel_.Start(now);
   now_ = now;
-  for (; budget > 0; --budget) {
-    const StateIndex state = wheel_.NextDue(now);
-    if (state == kNoState) return true;
-    const StateIndex next = entries_.cold(state).wheel_next;
-    if (next != kNoState) {
-      __builtin_prefetch(&entries_.cold(next), 1);
-      __builtin_prefetch(&entries_.hot(next));
-    }
-    const uint32_t life = Lifetime(entries_.hot(state), entries_.cold(state));
-    const uint32_t idle = Idle(entries_.hot(state), now);
-    if (idle >= life) {
-      Remove(state);
-    } else {
-      wheel_.Unqueue(state);
-      wheel_.Queue(state, now + (life - idle));
-    }
+  while (budget > 0) {
+    const uint32_t swept = Sweep(now, std::min(budget, kSweep));
+    if (swept == 0) return true;
+    budget -= swept;
   }
   return wheel_.NextDue(now) == kNoState;
+}
+
+// A step for all before the next one, so that their misses are waited for
+// together.
+uint32_t StateTable::Sweep(Tick now, uint32_t most) {
+  std::array<StateIndex, kSweep> states;
+  uint32_t count = 0;
+  for (StateIndex state = wheel_.NextDue(now);
+       state != kNoState && count < most;
+       state = entries_.cold(state).wheel_next) {
+    states[count++] = state;
+    __builtin_prefetch(&entries_.hot(state), 1);
+  }
+  std::array<StateIndex, kSweep> over;
+  uint32_t over_count = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    const StateIndex state = states[i];
+    const StateHot& hot = entries_.hot(state);
+    const uint32_t life = Lifetime(hot, entries_.cold(state));
+    const uint32_t idle = Idle(hot, now);
+    if (idle < life) {
+      wheel_.Unqueue(state);
+      wheel_.Queue(state, now + (life - idle));
+      continue;
+    }
+    over[over_count++] = state;
+    if (hot.family() == Family::kIpv6) {
+      __builtin_prefetch(&entries_.extra(state));
+    }
+  }
+  std::array<FlowHash, kSweep> hashes;
+  for (uint32_t i = 0; i < over_count; ++i) {
+    hashes[i] = HashOf(over[i]);
+    __builtin_prefetch(index_.BucketOf(hashes[i]), 1);
+  }
+  for (uint32_t i = 0; i < over_count; ++i) RemoveHashed(over[i], hashes[i]);
+  return count;
 }
 
 void StateTable::Fold(StateIndex state) {

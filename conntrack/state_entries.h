@@ -64,6 +64,11 @@ class StateEntries {
     if (free_ != kNoState) {
       const StateIndex state = free_;
       free_ = hot_[state].last_seen;
+      // For who takes the next one.
+      if (free_ != kNoState) {
+        __builtin_prefetch(&hot_[free_], 1);
+        __builtin_prefetch(&cold_[free_], 1);
+      }
       return state;
     }
     return used_ < capacity_ ? used_++ : kNoState;

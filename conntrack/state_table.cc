@@ -178,7 +178,6 @@ void StateTable::LookupToward(const PacketBurst& burst,
       if ((info.flags & kNotLookedUp) != 0) continue;
       vlans[i] = vlan = VlanOf(*burst.mbufs[i], info);
     }
-    if (IsNeighborAdvertisement(info) && !where.pairs_neighbors) continue;
     FlowHash hash;
     Wanted* wanted;
     if (info.family == Family::kIpv4) {
@@ -186,6 +185,7 @@ void StateTable::LookupToward(const PacketBurst& burst,
       hash = Hash(keys4[count4], options_.secret, vlan);
       wanted = &wanted4[count4++];
     } else {
+      if (IsNeighborAdvertisement(info) && !where.pairs_neighbors) continue;
       keys6[count6] =
           MakeKey6(info, *burst.mbufs[i], kDirection, where.filter, vlan);
       hash = Hash(keys6[count6], options_.secret, vlan);
@@ -229,13 +229,19 @@ void StateTable::LookupToward(const PacketBurst& burst,
   for (uint32_t n = 0; n < count4; ++n) {
     const Wanted& w = wanted4[n];
     const FlowKey4& key = keys4[n];
-    if (w.candidate < kSecondKeyEntry &&
-        SameKey(entries_.hot(w.candidate).key, key) &&
-        IsInVlan(w.candidate, key, vlans[w.packet]) &&
-        !NotMeant(w.candidate, where)) [[likely]] {
-      states[w.packet] = w.candidate;
-      if (entries_.hot(w.candidate).translated()) {
-        __builtin_prefetch(&entries_.extra(w.candidate));
+    if (w.candidate < kSecondKeyEntry) [[likely]] {
+      const StateHot& hot = entries_.hot(w.candidate);
+      if (SameKey(hot.key, key) && (hot.marks() & kChoosyMarks) == 0 &&
+          !key.has_vlan()) [[likely]] {
+        states[w.packet] = w.candidate;
+        continue;
+      }
+    }
+    if (w.candidate != kNoState &&
+        IsWanted(w.candidate, key, vlans[w.packet], where)) {
+      states[w.packet] = StateOf(w.candidate);
+      if (entries_.hot(states[w.packet]).translated()) {
+        __builtin_prefetch(&entries_.extra(states[w.packet]));
       }
     } else if (w.candidate != kNoState || w.bucket->next != 0) {
       states[w.packet] =
@@ -358,8 +364,9 @@ InsertResult StateTable::Insert(const PacketInfo& info, const rte_mbuf& mbuf,
                                 const ExpectedChild* child,
                                 const PacketInfo* translated,
                                 PoolHolds* holds) {
-  const InsertResult result =
-      InsertState(info, mbuf, where, values, now, child, translated, holds);
+  InsertResult result;
+  InsertState(info, mbuf, where, values, now, child, translated, holds,
+              &result);
   if (result.state == kNoState && child != nullptr &&
       expectations_ != nullptr) {
     expectations_->ChildGone(child->parent.record, child->parent.handle.id, 0);
@@ -367,31 +374,31 @@ InsertResult StateTable::Insert(const PacketInfo& info, const rte_mbuf& mbuf,
   return result;
 }
 
-InsertResult StateTable::InsertState(const PacketInfo& info,
-                                     const rte_mbuf& mbuf,
-                                     const JudgePoint& where,
-                                     const StateTemplate& values, Tick now,
-                                     const ExpectedChild* child,
-                                     const PacketInfo* translated,
-                                     PoolHolds* holds) {
-  InsertResult result;
+void StateTable::InsertState(const PacketInfo& info,
+                            const rte_mbuf& mbuf,
+                            const JudgePoint& where,
+                            const StateTemplate& values, Tick now,
+                            const ExpectedChild* child,
+                            const PacketInfo* translated,
+                            PoolHolds* holds, InsertResult* made) {
+  InsertResult& result = *made;
   Filter* filter = where.filter < filters_.size() ? &filters_[where.filter]
                                                   : nullptr;
   if (filter == nullptr || filter->budget == nullptr ||
       (info.flags & kNotLookedUp) != 0) {
     statistics_.refused_insert.Add(1);
     result.reason = DropReason::kStateInsert;
-    return result;
+    return;
   }
   if (!filter->budget->Take()) {
     statistics_.refused_limit.Add(1);
-    return result;
+    return;
   }
   const StateIndex state = entries_.Take();
   if (state == kNoState) {
     filter->budget->GiveBack();
     statistics_.refused_limit.Add(1);
-    return result;
+    return;
   }
   const auto give_back = [&] {
     entries_.GiveBack(state);
@@ -429,7 +436,7 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
     give_back();
     statistics_.refused_insert.Add(1);
     result.reason = DropReason::kStateInsert;
-    return result;
+    return;
   }
   hot.flags = where.direction == Direction::kOut ? kEntryOut : 0;
   if (translated != nullptr &&
@@ -438,7 +445,7 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
     give_back();
     statistics_.refused_insert.Add(1);
     result.reason = DropReason::kMapFailed;
-    return result;
+    return;
   }
   if (reserved_ != 0) Contest(state, HashOf(state));
   if (sink_ != nullptr && !sink_->StateInserted(where.filter, values)) {
@@ -446,7 +453,7 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
     index_.Remove(HashOf(state), state);
     give_back();
     statistics_.refused_limit.Add(1);
-    return result;
+    return;
   }
 
   hot.flags = static_cast<uint16_t>(
@@ -462,7 +469,6 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
     give_back();
     statistics_.refused_limit.Add(1);
     result.reason = reason;
-    return result;
   };
   const bool limited =
       (values.state_limiter | values.source_limiter) != 0 && child == nullptr;
@@ -561,7 +567,6 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   statistics_.inserts.Add(1);
   statistics_.states.Add(1);
   result.state = state;
-  return result;
 }
 
 bool StateTable::Contest(StateIndex state, const FlowHash& hash) {
@@ -592,10 +597,14 @@ bool StateTable::Contest(StateIndex state, const FlowHash& hash) {
 }
 
 void StateTable::Remove(StateIndex state) {
+  RemoveHashed(state, HashOf(state));
+}
+
+void StateTable::RemoveHashed(StateIndex state, const FlowHash& hash) {
   StateHot& hot = entries_.hot(state);
   StateCold& cold = entries_.cold(state);
   RemoveSecondKey(state);
-  index_.Remove(HashOf(state), state);
+  index_.Remove(hash, state);
   wheel_.Unqueue(state);
   if ((hot.more & kMoreHalfOpen) != 0) EndHandshake(&hot);
   if ((hot.flags & kEntryRelated) != 0 && expectations_ != nullptr) {

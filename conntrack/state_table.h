@@ -42,6 +42,7 @@
 #include "conntrack/state_budget.h"
 #include "conntrack/state_entries.h"
 #include "conntrack/statistics.h"
+#include "conntrack/tcp_open.h"
 #include "conntrack/timer_wheel.h"
 #include "packet/answer.h"
 #include "packet/family.h"
@@ -211,6 +212,33 @@ class StateTable {
   // becomes of the packet. Counts it if it passes.
   StepResult Step(StateIndex state, const PacketInfo& info,
                   const rte_mbuf& mbuf, Direction direction, Tick now);
+
+  // Step() of a packet that an open flow expects, which does no more than to
+  // count it. False: it is not surely such a one, and nothing was changed.
+  bool StepOpen(StateIndex state, const PacketInfo& info, Direction direction,
+                Tick now) {
+    StateHot& hot = entries_.hot(state);
+    const uint32_t from = direction == hot.direction() ? 0 : 1;
+    const uint32_t sum = hot.bytes[from] + info.ip_length;
+    if (sum > kMaxHotBytes || info.has(kIpOptions)) return false;
+    if (info.proto == protocol::kUdp) {
+      constexpr auto kSingle = static_cast<uint8_t>(DatagramPhase::kSingle);
+      constexpr auto kDone = static_cast<uint8_t>(DatagramPhase::kMultiple);
+      // Both have sent and were answered, or nobody answers.
+      const bool done = hot.phase[0] == kDone && hot.phase[1] == kDone;
+      if (!done &&
+          (hot.timeout != Timeout::kUdpSingle || hot.phase[from] < kSingle ||
+           hot.phase[from ^ 1] == kSingle)) {
+        return false;
+      }
+    } else if (info.proto != protocol::kTcp || !TrackOpenTcp(info, from, &hot)) {
+      return false;
+    }
+    hot.bytes[from] = sum;
+    ++hot.packets[from];
+    hot.last_seen = now;
+    return true;
+  }
 
   // Makes the state of a packet that no state has and the rules (or an
   // expectation: `child`) let through, and counts the packet. The id of a
@@ -402,11 +430,15 @@ class StateTable {
   // Marks all reserved slots with the flow that `state` has. Whether there is
   // any other slot with it.
   bool Contest(StateIndex state, const FlowHash& hash);
-  InsertResult InsertState(const PacketInfo& info, const rte_mbuf& mbuf,
-                           const JudgePoint& where,
-                           const StateTemplate& values, Tick now,
-                           const ExpectedChild* child,
-                           const PacketInfo* translated, PoolHolds* holds);
+  void InsertState(const PacketInfo& info, const rte_mbuf& mbuf,
+                   const JudgePoint& where, const StateTemplate& values,
+                   Tick now, const ExpectedChild* child,
+                   const PacketInfo* translated, PoolHolds* holds,
+                   InsertResult* made);
+  // Looks at up to `most` states that may be due; how many there were.
+  uint32_t Sweep(Tick now, uint32_t most);
+  // Remove(), of a state whose first key has this hash.
+  void RemoveHashed(StateIndex state, const FlowHash& hash);
   // Gives a state the side that its template asks for, and its source a state
   // more. False: the source has as many as it may have, and nothing was taken.
   bool GiveSide(StateIndex state, const StateTemplate& values, Tick now);

@@ -304,9 +304,11 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   std::array<StateIndex, kMaxBurst> states;
   uint32_t count = 0;
   uint16_t flags = 0;
+  Mask v6 = 0;
   ForEach(alive, [&](uint32_t i) {
     indices[count++] = static_cast<uint8_t>(i);
     flags |= burst_->infos[i].flags;
+    if (burst_->infos[i].family == Family::kIpv6) v6 |= Bit(i);
   });
   if ((flags & kRoutingHeader) != 0 &&
       judgement.filter.generation->options().routing_is_option) [[unlikely]] {
@@ -338,7 +340,6 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   changes_at_lookup_ = removals + statistics.inserts.value();
   classified_ = 0;
   crossed_here_ = 0;
-  came_as_v6_ = 0;
   Mask passed = 0;
   Mask misses = 0;
   for (uint32_t k = 0; k < count; ++k) {
@@ -355,36 +356,23 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
     if (JudgeMiss(i, judgement)) passed |= Bit(i);
   });
 
-  // What pf counts for the interface.
-  std::array<std::array<uint64_t, 2>, 2> packets{}, bytes{};
-  for (uint32_t k = 0; k < count; ++k) {
-    const uint32_t i = indices[k];
-    const PacketInfo& info = burst_->infos[i];
-    const bool v6 = info.family == Family::kIpv6;
-    const bool blocked = (passed & Bit(i)) == 0;
-    ++packets[v6][blocked];
-    bytes[v6][blocked] += info.ip_length;
-  }
-  // ... as it came.
-  ForEach(crossed_here_, [&](uint32_t i) {
-    const PacketInfo& info = burst_->infos[i];
-    const bool v6 = info.family == Family::kIpv6;
-    const bool came_v6 = (came_as_v6_ & Bit(i)) != 0;
-    const bool blocked = (passed & Bit(i)) == 0;
-    --packets[v6][blocked];
-    bytes[v6][blocked] -= info.ip_length;
-    ++packets[came_v6][blocked];
-    bytes[came_v6][blocked] += came_with_[i];
-  });
+  // What pf counts for the interface: packets as they came.
   auto& judged = counters_[judgement.at.port]
                      .judged[static_cast<size_t>(judgement.where.direction)];
-  for (const size_t v6 : {0, 1}) {
-    for (const size_t blocked : {0, 1}) {
-      if (packets[v6][blocked] == 0) continue;
-      judged[v6][blocked].packets.Add(packets[v6][blocked]);
-      judged[v6][blocked].bytes.Add(bytes[v6][blocked]);
-    }
-  }
+  const auto count_all = [&](Mask packets, PortCounters::Judged& counters) {
+    if (packets == 0) return;
+    uint64_t bytes = 0;
+    ForEach(packets & ~crossed_here_,
+            [&](uint32_t i) { bytes += burst_->infos[i].ip_length; });
+    ForEach(packets & crossed_here_, [&](uint32_t i) { bytes += came_with_[i]; });
+    counters.packets.Add(static_cast<uint64_t>(std::popcount(packets)));
+    counters.bytes.Add(bytes);
+  };
+  const Mask blocked = alive & ~passed;
+  count_all(passed & ~v6, judged[0][0]);
+  count_all(passed & v6, judged[1][0]);
+  count_all(blocked & ~v6, judged[0][1]);
+  count_all(blocked & v6, judged[1][1]);
   return passed;
 }
 
@@ -405,6 +393,18 @@ inline bool Pipeline::FinishByState(uint32_t i, StateIndex state) {
 
 inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
                                const Judgement& judgement) {
+  const PacketInfo& info = burst_->infos[i];
+  const Direction direction = judgement.where.direction;
+  if ((states_.entries().hot(state).marks() & kBusyMarks) == 0 &&
+      !scrubbing_ &&
+      states_.StepOpen(state, info, direction, judgement.now)) [[likely]] {
+    return true;
+  }
+  return JudgeBusyHit(i, state, judgement);
+}
+
+bool Pipeline::JudgeBusyHit(uint32_t i, StateIndex state,
+                            const Judgement& judgement) {
   const PacketInfo& info = burst_->infos[i];
   const rte_mbuf& mbuf = *burst_->mbufs[i];
   const Direction direction = judgement.where.direction;

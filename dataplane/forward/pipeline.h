@@ -206,6 +206,8 @@ class Pipeline {
   Mask JudgeFrames(Mask frames, const Judgement& judgement);
   Mask JudgeAt(Mask alive, const Judgement& judgement);
   bool JudgeHit(uint32_t i, StateIndex state, const Judgement& judgement);
+  // Of a packet, or of a state, for which there is more to do than to count.
+  bool JudgeBusyHit(uint32_t i, StateIndex state, const Judgement& judgement);
   bool JudgeMiss(uint32_t i, const Judgement& judgement);
   // For those that will probably ask the rules.
   void FindCandidates(Mask misses, const Judgement& judgement);
@@ -337,10 +339,9 @@ class Pipeline {
   std::array<StateHandle, kMaxBurst> translated_by_;
   // Packets that have changed their family, and how they leave.
   Mask crossed_ = 0;
-  // Those for which that was tried at this judgement, and what they were: IP
-  // bytes, and who was IPv6.
+  // Those for which that was tried at this judgement, and the IP bytes that
+  // they had.
   Mask crossed_here_ = 0;
-  Mask came_as_v6_ = 0;
   std::array<uint16_t, kMaxBurst> came_with_;
   std::array<CrossedForm, kMaxBurst> forms_;
   // Of this judgement: what its rules have, so that nobody looks for it packet

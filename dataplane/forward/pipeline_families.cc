@@ -13,10 +13,8 @@
 namespace sluice {
 
 void Pipeline::NoteHowItCame(uint32_t i) {
-  const PacketInfo& info = burst_->infos[i];
   crossed_here_ |= Bit(i);
-  if (info.family == Family::kIpv6) came_as_v6_ |= Bit(i);
-  came_with_[i] = info.ip_length;
+  came_with_[i] = burst_->infos[i].ip_length;
 }
 
 bool Pipeline::CrossBy(StateIndex state, uint32_t i,

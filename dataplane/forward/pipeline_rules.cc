@@ -119,20 +119,8 @@ Verdict Pipeline::AskTranslated(uint32_t i, const Judgement& judgement,
   return AskAll(i, match, judgement, translation);
 }
 
-bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
-  if (!translating_) [[likely]] {
-    return CarryOut(i, AskRules(i, judgement, nullptr), nullptr, judgement);
-  }
-  Translation translation;
-  const TranslatorTurn turn(translator_);
-  const Verdict verdict = AskTranslated(i, judgement, &translation);
-  return CarryOut(i, verdict,
-                  translation.translated ? &translation.packet : nullptr,
-                  judgement);
-}
-
 // `translated`: the packet as the rules leave it, or null for as it came.
-bool Pipeline::CarryOut(uint32_t i, const Verdict& verdict,
+[[gnu::always_inline]] inline bool Pipeline::CarryOut(uint32_t i, const Verdict& verdict,
                         const PacketInfo* translated,
                         const Judgement& judgement) {
   const PacketInfo& info = burst_->infos[i];
@@ -192,6 +180,18 @@ bool Pipeline::CarryOut(uint32_t i, const Verdict& verdict,
   CountPacket(*filter.generation, verdict, direction, info, true,
               *filter.counters);
   return Finish(i, verdict.state.actions);
+}
+
+bool Pipeline::ApplyRules(uint32_t i, const Judgement& judgement) {
+  if (!translating_) [[likely]] {
+    return CarryOut(i, AskRules(i, judgement, nullptr), nullptr, judgement);
+  }
+  Translation translation;
+  const TranslatorTurn turn(translator_);
+  const Verdict verdict = AskTranslated(i, judgement, &translation);
+  return CarryOut(i, verdict,
+                  translation.translated ? &translation.packet : nullptr,
+                  judgement);
 }
 
 bool Pipeline::Act(uint32_t i, const PacketActions& actions) {
