@@ -152,10 +152,13 @@ TEST_P(Model, TheTableDoesWhatAMapWouldDo) {
       const StateIndex state = table.Find(info, mbuf, where);
       ASSERT_EQ(state != kNoState, found != model.end());
       if (state != kNoState) {
-        const StepResult step = table.Step(state, info, mbuf,
-                                           where.direction,
-                                           static_cast<Tick>(now));
-        ASSERT_EQ(step.verdict, StepVerdict::kPass);
+        const Tick tick = static_cast<Tick>(now);
+        if (random_() % 2 == 0 ||
+            !table.StepOpen(state, info, where.direction, tick)) {
+          const StepResult step =
+              table.Step(state, info, mbuf, where.direction, tick);
+          ASSERT_EQ(step.verdict, StepVerdict::kPass);
+        }
         ModelState& m = found->second;
         const int peer = where.direction == m.direction ? 0 : 1;
         ++m.packets[peer];
