@@ -205,6 +205,7 @@ void Engine::MakeFilters() {
                         .table_slots = options_.table_slots,
                         .rule_budget = &rule_budget_,
                         .pool = &policies_,
+                        .publication = &plane_->publication,
                         .classifier = options_.classifier,
                         .frees_itself = false};
   environment_.dialect = options_.dialect;

@@ -395,7 +395,7 @@ void FilterRules::Committed(CommitListing commit) {
   core_->SetLimits(*now->policy->source);
   rule_cache_.reset();
   // Workers that see this see the generation too: it was published before.
-  core_->plane.loaded.store(true, std::memory_order_release);
+  core_->plane.NoteLoaded(now->epoch);
   if (!core_->switched_at) core_->switched_at = core_->SinceStart();
   commit.generation = now->number;
   commit.when = std::time(nullptr);

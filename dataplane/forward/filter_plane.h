@@ -63,6 +63,18 @@ struct FilterPlane {
   // Writer of both: the control lcore, release. Readers: workers, acquire.
   // False: no ruleset was ever loaded, and nothing passes.
   std::atomic<bool> loaded{false};
+  // The epochs (pftable/store/publication.h) of the ruleset that was loaded
+  // first and of the last restore's: in a round that began before them the
+  // filter is as it was before. Writer: the control lcore, before `loaded` and
+  // the status that tell of them.
+  std::atomic<uint64_t> loaded_from{0};
+  std::atomic<uint64_t> restored_from{0};
+  // A ruleset was published, of that epoch or an earlier one.
+  void NoteLoaded(uint64_t epoch) {
+    if (loaded.load(std::memory_order_relaxed)) return;
+    loaded_from.store(epoch, std::memory_order_relaxed);
+    loaded.store(true, std::memory_order_release);
+  }
   // False: `sluicectl -d`.
   std::atomic<bool> enabled{true};
 };

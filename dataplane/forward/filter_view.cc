@@ -31,9 +31,15 @@ Disposition DispositionIn(const FilterPlane& filter, const FilterStatus& status,
 
 }  // namespace
 
-FilterView ReadStatus(FilterPlane& filter) {
+FilterView ReadStatus(FilterPlane& filter, uint64_t policy_epoch) {
   FilterView view{.number = filter.number, .filter = &filter};
   view.status = filter.status.Load();
+  // The load is an acquire: with this state the epoch of its policy is there.
+  if (view.status.state == RestoreState::kRestored &&
+      filter.restored_from.load(std::memory_order_relaxed) > policy_epoch)
+      [[unlikely]] {
+    view.status.state = RestoreState::kCommitting;
+  }
   view.disposition =
       DispositionIn(filter, view.status,
                     filter.enabled.load(std::memory_order_acquire));
@@ -43,12 +49,14 @@ FilterView ReadStatus(FilterPlane& filter) {
   return view;
 }
 
-FilterView ReadFilter(FilterPlane& filter, uint16_t worker) {
+FilterView ReadFilter(FilterPlane& filter, uint16_t worker,
+                      uint64_t policy_epoch) {
   // Its acquire load keeps what follows behind it.
-  FilterView view = ReadStatus(filter);
+  FilterView view = ReadStatus(filter, policy_epoch);
   view.counters = &filter.policy->worker_counters(worker);
-  if (filter.loaded.load(std::memory_order_acquire)) {
-    view.generation = filter.policy->current();
+  if (filter.loaded.load(std::memory_order_acquire) &&
+      filter.loaded_from.load(std::memory_order_relaxed) <= policy_epoch) {
+    view.generation = filter.policy->At(policy_epoch);
   }
   return view;
 }

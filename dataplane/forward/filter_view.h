@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "packet/packet.h"
+#include "pftable/store/publication.h"
 #include "restore/filter_status.h"
 
 namespace sluice {
@@ -69,10 +70,14 @@ using FilterEnds = std::array<const FilterView*, 2>;
 
 // The filter as it is now for that worker, status before policy: with a status
 // that says so, the restored policy is there. With kEmergency the ruleset that
-// judges is still to be said (JudgeBy).
-FilterView ReadFilter(FilterPlane& filter, uint16_t worker);
+// judges is still to be said (JudgeBy). Its policy is that of the epoch
+// (pftable/store/publication.h), and what the status says of later ones waits
+// for the next round.
+FilterView ReadFilter(FilterPlane& filter, uint16_t worker,
+                      uint64_t policy_epoch = kNewestEpoch);
 // The first half of it: all but the policy.
-FilterView ReadStatus(FilterPlane& filter);
+FilterView ReadStatus(FilterPlane& filter,
+                      uint64_t policy_epoch = kNewestEpoch);
 
 }  // namespace sluice
 

@@ -28,7 +28,7 @@ void FilterViews::SeeAnew(uint16_t number) {
     seen.view = {.number = number};
     return;
   }
-  seen.view = ReadFilter(*filter, worker_);
+  seen.view = ReadFilter(*filter, worker_, round_.policy_epoch);
   const Generation* generation = seen.view.generation;
   if (generation != nullptr && (generation->number != seen.generation ||
                                 filter->serial != seen.serial)) {

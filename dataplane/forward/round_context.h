@@ -17,6 +17,9 @@ struct RoundContext {
   Tick now = 0;
   const Topology* topology = nullptr;
   uint64_t topology_serial = 0;
+  // Publication::epoch(), read after the topology: policies of later ones are
+  // not seen in this round, whichever filter it meets when.
+  uint64_t policy_epoch = UINT64_MAX;
   // Bit i: worker i does not run.
   uint32_t stalled = 0;
 };

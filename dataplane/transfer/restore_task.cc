@@ -369,7 +369,10 @@ CommitResult RestoreTask::Publish() {
     filter_.plane->budget->SetLimit(
         std::min(options.limit(Limit::kStates), filter_.state_capacity));
     limit_before_.reset();
-    filter_.plane->loaded.store(true, std::memory_order_release);
+    // Before the status says that it is restored.
+    const uint64_t epoch = filter_.plane->policy->current()->epoch;
+    filter_.plane->restored_from.store(epoch, std::memory_order_relaxed);
+    filter_.plane->NoteLoaded(epoch);
     if (filter_.policy_changed) filter_.policy_changed();
   }
   CommitResult result = {.done = true,

@@ -13,6 +13,7 @@
 #include "dataplane/forward/topology.h"
 #include "dataplane/workers/handoff.h"
 #include "dataplane/workers/queue_token.h"
+#include "pftable/store/publication.h"
 
 struct rte_rcu_qsbr;
 
@@ -48,6 +49,8 @@ struct Plane {
   ExpectationTable* expectations = nullptr;
   TranslationDirectory* translations = nullptr;  // null: nothing is translated
   FilterTable filters;
+  // Of the policies of all filters, so that several may change at once.
+  Publication publication;
 
   // Writer of both: the control lcore, release. Readers: workers, acquire,
   // once a round.

@@ -85,6 +85,8 @@ void Worker::BeginRound() {
   ++round_.number;
   round_.now = plane_.clock.Now();
   round_.topology = plane_.topology.load(std::memory_order_acquire);
+  // Behind it: a filter that the topology names is seen with its rules.
+  round_.policy_epoch = plane_.publication.epoch();
   const uint32_t stalled = plane_.stalled.load(std::memory_order_acquire);
   if (round_.topology->serial != round_.topology_serial ||
       stalled != round_.stalled) {

@@ -293,15 +293,31 @@ void FinishGeneration(Generation& generation) {
   generation.hash = MixBits(hash);
 }
 
-void BindRecords(const Generation& generation, RuleSlots& rule_slots) {
+void BindRecords(const Generation& generation, const Generation* before,
+                 RuleSlots& rule_slots) {
+  const auto same_slot = [](const TableView& a, const TableView& b) {
+    return a.slot == b.slot;
+  };
+  // An edit of a table leaves them as they are, however many rules there are.
+  if (before != nullptr && before->policy == generation.policy &&
+      std::equal(before->tables.begin(), before->tables.end(),
+                 generation.tables.begin(), generation.tables.end(),
+                 same_slot)) {
+    return;
+  }
+  // Without memory: it must not fail halfway.
+  const auto main_table = [&](const std::string& name) {
+    for (const GenerationTable& table : generation.table_states) {
+      if (table.key.anchor.empty() && table.key.name == name) return &table;
+    }
+    return static_cast<const GenerationTable*>(nullptr);
+  };
   auto handle_of = [&](const AddressCondition& condition) -> TableHandlePtr {
     if (condition.kind != AddressCondition::Kind::kTable) return nullptr;
     const uint16_t slot = generation.tables[condition.index].slot;
     if (slot == kNoTableSlot) return nullptr;
     const GenerationTable* table = &generation.table_states[condition.index];
-    if (table->handle->slot() != slot) {
-      table = generation.FindTable({.anchor = "", .name = table->key.name});
-    }
+    if (table->handle->slot() != slot) table = main_table(table->key.name);
     return table->handle;
   };
   for (const CompiledRule& rule : generation.policy->rules) {

@@ -214,6 +214,10 @@ struct Generation {
   std::vector<PoolSpaces> pools;
   // Never null.
   std::shared_ptr<const CompiledPolicy> policy;
+  // Since when it is in force, and what was so before, which is good for who
+  // has read an earlier epoch (PolicyStore::At()). Fixed when it is published.
+  uint64_t epoch = 0;
+  const Generation* before = nullptr;
 
   // Control side. The first are those that rules name, in the order of
   // CompiledPolicy::referenced_tables; then the others, ascending by key.
@@ -255,8 +259,10 @@ uint32_t CountReferences(const CompiledPolicy& compiled, const TableKey& key);
 void FinishGeneration(Generation& generation);
 
 // Tells the rules' records which tables count for them. When the generation
-// is published, not before: records are shared with the one in force.
-void BindRecords(const Generation& generation, RuleSlots& rule_slots);
+// is published, not before: records are shared with the one in force, which is
+// `before`, if there is any. Takes no memory.
+void BindRecords(const Generation& generation, const Generation* before,
+                 RuleSlots& rule_slots);
 
 }  // namespace sluice
 

@@ -1,5 +1,8 @@
 #include "pftable/store/policy_store.h"
 
+#include <algorithm>
+#include <functional>
+#include <mutex>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +23,11 @@ PolicyStore::PolicyStore(const PolicyStoreConfig& config,
       reclaimer_(reclaimer),
       frees_itself_(config.frees_itself),
       pool_(config.pool),
+      own_publication_(config.publication == nullptr
+                           ? std::make_unique<Publication>()
+                           : nullptr),
+      publication_(config.publication == nullptr ? *own_publication_
+                                                 : *config.publication),
       classifier_(config.classifier),
       counters_(config.workers, config.rule_slots, config.table_slots),
       table_slots_(config.table_slots, &counters_),
@@ -93,23 +101,52 @@ absl::Status PolicyStore::AnnounceLimiters(
 }
 
 void PolicyStore::PutInForce(std::unique_ptr<Generation> next) {
-  std::list<Retired> retired(1);
-  std::shared_ptr<const Generation> now = std::move(next);
-  const bool loaded =
-      in_force_ == nullptr || in_force_->policy != now->policy;
-  if (!now->policy->limiters.empty()) MakeLimiters();
-  BindRecords(*now, rule_slots_);
-  if (loaded && limiters_ != nullptr) {
-    limiters_->Define(now->policy->limiters);
+  Incoming incoming = Prepare(std::move(next));
+  Install(std::span(&incoming, 1));
+}
+
+PolicyStore::Incoming PolicyStore::Prepare(std::unique_ptr<Generation> next) {
+  Incoming incoming{.store = this, .now = nullptr, .retired{}};
+  incoming.retired.emplace_back();
+  if (!next->policy->limiters.empty()) MakeLimiters();
+  incoming.now = std::move(next);
+  return incoming;
+}
+
+void PolicyStore::Install(std::span<Incoming> set) noexcept {
+  // All of one process share it.
+  Publication& publication = set.front().store->publication_;
+  const std::lock_guard lock(publication.mutex_);
+  const uint64_t last = publication.epoch_.load(std::memory_order_relaxed);
+  bool anew = false;  // somebody may be judging by what is replaced
+  for (Incoming& incoming : set) {
+    PolicyStore& store = *incoming.store;
+    Generation& now = *incoming.now;
+    const bool first = store.in_force_ == nullptr;
+    anew = anew || !first;
+    // What there is at the beginning was never anything else: a worker that
+    // comes with an older epoch has nothing to go back to.
+    now.epoch = first ? 0 : last + 1;
+    now.before = store.in_force_.get();
+    BindRecords(now, store.in_force_.get(), store.rule_slots_);
+    if ((first || store.in_force_->policy != now.policy) &&
+        store.limiters_ != nullptr) {
+      store.limiters_->Define(now.policy->limiters);
+    }
+    incoming.retired.front().generation =
+        std::exchange(store.in_force_, std::move(incoming.now));
+    store.current_.store(store.in_force_.get(), std::memory_order_release);
   }
-  now.swap(in_force_);
-  current_.store(in_force_.get(), std::memory_order_release);
-  if (now != nullptr) {
+  if (!anew) return;
+  publication.epoch_.store(last + 1, std::memory_order_release);
+  for (Incoming& incoming : set) {
+    Retired& retired = incoming.retired.front();
+    if (retired.generation == nullptr) continue;
     // The grace period starts after the store: a worker that reports a
     // quiescent state from now on sees the new one.
-    retired.front() = {.grace_period = reclaimer_->StartGracePeriod(),
-                       .generation = std::move(now)};
-    retired_.splice(retired_.end(), retired);
+    retired.grace_period = incoming.store->reclaimer_->StartGracePeriod();
+    incoming.store->retired_.splice(incoming.store->retired_.end(),
+                                    incoming.retired);
   }
 }
 
@@ -208,18 +245,25 @@ absl::Status PolicyStore::LookUp(
 
 absl::StatusOr<std::shared_ptr<const Generation>> PolicyStore::Preview(
     Ticket ticket) {
-  std::shared_ptr<const CompiledPolicy> compiled;
-  std::shared_ptr<const Generation> base;
-  if (absl::Status s = LookUp(ticket, &compiled, &base); !s.ok()) return s;
-  std::shared_ptr<const Generation> preview;
-  const absl::Status status = OrNoMemory("look at the policy", [&] {
+  absl::StatusOr<StagedGeneration> staged = StageLoad(ticket);
+  if (!staged.ok()) return staged.status();
+  return std::shared_ptr<const Generation>(std::move(staged->next));
+}
+
+absl::StatusOr<StagedGeneration> PolicyStore::StageLoad(Ticket ticket) {
+  using Staged = absl::StatusOr<StagedGeneration>;
+  return OrNoMemory("build the policy", [&]() -> Staged {
+    std::shared_ptr<const CompiledPolicy> compiled;
+    std::shared_ptr<const Generation> base;
+    if (absl::Status s = LookUp(ticket, &compiled, &base); !s.ok()) return s;
     absl::StatusOr<std::unique_ptr<Generation>> next =
-        MakeGeneration(compiled, base.get(), table_slots_);
-    if (next.ok()) preview = *std::move(next);
-    return next.status();
+        MakeGeneration(std::move(compiled), base.get(), table_slots_);
+    if (!next.ok()) return next.status();
+    StagedGeneration staged;
+    staged.next = *std::move(next);
+    staged.base = base->number;
+    return staged;
   });
-  if (!status.ok()) return status;
-  return preview;
 }
 
 void PolicyStore::EndTicket(Ticket ticket) noexcept {
@@ -313,16 +357,65 @@ bool PolicyStore::IsUpToDate(const StagedGeneration& staged) const {
   return staged.next == nullptr || generation()->number == staged.base;
 }
 
+absl::Status PolicyStore::CheckStaged(const StagedCommit& commit) const {
+  if (commit.ticket != 0) {
+    if (!draft_.has_value() || draft_->ticket != commit.ticket ||
+        draft_->compiled != commit.generation.next->policy) {
+      return GenerationMoved(commit.ticket);
+    }
+  }
+  if (in_force_->number == commit.generation.base) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat(
+      "generation moved: ", in_force_->number, " is in force, and not ",
+      commit.generation.base, " as when this was built; build it again"));
+}
+
 absl::Status PolicyStore::Publish(StagedGeneration staged) {
   if (staged.next == nullptr) return absl::OkStatus();
+  StagedCommit commit = {
+      .store = this, .ticket = 0, .generation = std::move(staged)};
+  return PublishTogether(std::span(&commit, 1));
+}
+
+absl::Status PublishTogether(std::span<StagedCommit> commits,
+                             size_t* culprit) {
   return OrNoMemory("publish the policy", [&]() -> absl::Status {
-    const Section section(*this);
-    if (in_force_->number != staged.base) {
-      return absl::AbortedError(absl::StrCat(
-          "generation moved: ", in_force_->number, " is in force, and not ",
-          staged.base, " as when this was built; build it again"));
+    std::vector<StagedCommit*> order;
+    for (StagedCommit& commit : commits) {
+      if (commit.generation.next != nullptr) order.push_back(&commit);
     }
-    PutInForce(std::move(staged.next));
+    // In one order, whoever else does so at the same time.
+    std::sort(order.begin(), order.end(),
+              [](const StagedCommit* a, const StagedCommit* b) {
+                return std::less<>()(a->store, b->store);
+              });
+    std::vector<PolicyStore::Incoming> set;
+    set.reserve(order.size());
+    // Outlive the mutexes.
+    std::vector<std::optional<PolicyStore::Draft>> ended(order.size());
+    std::vector<std::unique_lock<std::mutex>> locks;
+    for (StagedCommit* const commit : order) {
+      locks.emplace_back(commit->store->mutex_);
+    }
+    for (StagedCommit* const commit : order) {
+      if (absl::Status s = commit->store->CheckStaged(*commit); !s.ok()) {
+        if (culprit != nullptr) {
+          *culprit = static_cast<size_t>(commit - commits.data());
+        }
+        return s;
+      }
+    }
+    for (StagedCommit* const commit : order) {
+      set.push_back(
+          commit->store->Prepare(std::move(commit->generation.next)));
+    }
+    if (set.empty()) return absl::OkStatus();
+    PolicyStore::Install(set);
+    for (size_t i = 0; i < order.size(); ++i) {
+      if (order[i]->ticket != 0) ended[i].swap(order[i]->store->draft_);
+    }
+    locks.clear();
+    for (StagedCommit* const commit : order) commit->store->Poll();
     return absl::OkStatus();
   });
 }

@@ -43,10 +43,9 @@
 #include "pftable/engine/table_slots.h"
 #include "pftable/engine/tag_registry.h"
 #include "pftable/policy/policy.h"
+#include "pftable/store/publication.h"
 
 namespace sluice {
-
-using Ticket = uint64_t;
 
 struct PolicyStoreConfig {
   uint32_t workers = 1;
@@ -57,21 +56,13 @@ struct PolicyStoreConfig {
   RuleBudget* rule_budget = nullptr;
   // Not owned; of all filters that are to share what is equal. Null: none.
   PolicyPool* pool = nullptr;
+  // Not owned; of all filters that may change together. Null: its own.
+  Publication* publication = nullptr;
   // Rules are compiled for the classifier; else walked one by one.
   bool classifier = true;
   // Whether old generations are freed by whoever calls; otherwise
   // TakeGarbage() has to be called.
   bool frees_itself = true;
-};
-
-// A generation that was built and is not in force yet.
-struct StagedGeneration {
-  StagedGeneration() = default;
-  // A copy of `base`, to be changed; FinishGeneration() ends that.
-  explicit StagedGeneration(const Generation& base);
-
-  std::unique_ptr<Generation> next;  // null: there is nothing to change
-  uint64_t base = 0;  // the number of the generation that it was built on
 };
 
 class PolicyStore {
@@ -90,6 +81,13 @@ class PolicyStore {
   // Once a burst. Never null; valid until the worker's next quiescent state.
   const Generation* current() const {
     return current_.load(std::memory_order_acquire);
+  }
+  // The same at an epoch that the worker has read since its last quiescent
+  // state: what was published later is passed over.
+  const Generation* At(uint64_t epoch) const {
+    const Generation* generation = current();
+    while (generation->epoch > epoch) generation = generation->before;
+    return generation;
   }
   const RuleSlots& rule_slots() const { return rule_slots_; }
   WorkerCounters& worker_counters(uint32_t worker) {
@@ -111,6 +109,9 @@ class PolicyStore {
   // What Commit() of it would put in force now, with the tables as they would
   // be then; nothing changes. Errors as Commit()'s; the ticket lives on.
   absl::StatusOr<std::shared_ptr<const Generation>> Preview(Ticket ticket);
+  // What Commit() of it would put in force, for PublishTogether(); the ticket
+  // lives on. Any thread.
+  absl::StatusOr<StagedGeneration> StageLoad(Ticket ticket);
   // Whether a Commit() of it would not be refused for the ticket's sake now.
   bool IsNewest(Ticket ticket) const;
   // Whether a Commit() of it would have to compile again, because interfaces
@@ -150,6 +151,7 @@ class PolicyStore {
   std::vector<std::shared_ptr<const Generation>> TakeGarbage();
   // Generations that workers may still read, the one in force included.
   size_t live_generations() const;
+  const Publication& publication() const { return publication_; }
 
   RuleSlots& rule_slots() { return rule_slots_; }
   // Null until a policy has some. Workers, too.
@@ -168,6 +170,9 @@ class PolicyStore {
   PolicyPool* pool() const { return pool_; }
 
  private:
+  friend absl::Status PublishTogether(std::span<StagedCommit> commits,
+                                      size_t* culprit);
+
   struct Retired {
     uint64_t grace_period = 0;
     std::shared_ptr<const Generation> generation;
@@ -204,6 +209,17 @@ class PolicyStore {
   // The release store, and the old one's retirement. Throws std::bad_alloc
   // before anything has changed, if at all.
   void PutInForce(std::unique_ptr<Generation> next);
+  // The three parts of it. What may throw, before anything has changed:
+  struct Incoming {
+    PolicyStore* store;
+    std::shared_ptr<Generation> now;
+    std::list<Retired> retired;
+  };
+  Incoming Prepare(std::unique_ptr<Generation> next);
+  // All of them at once, under the mutexes of all of their stores.
+  static void Install(std::span<Incoming> set) noexcept;
+  // Why the staged generation may not come into force.
+  absl::Status CheckStaged(const StagedCommit& commit) const;
   void MakeLimiters();
   Draft* FindDraft(Ticket ticket);
   absl::Status GenerationMoved(Ticket ticket) const;
@@ -212,6 +228,8 @@ class PolicyStore {
   Reclaimer* const reclaimer_;
   const bool frees_itself_;
   PolicyPool* const pool_;
+  const std::unique_ptr<Publication> own_publication_;
+  Publication& publication_;
   const bool classifier_;
   PolicyCounters counters_;
   TagRegistry tags_;

@@ -167,35 +167,48 @@ EditPlan PlanReplace(const AddressTable& before, const Request& request) {
   return plan;
 }
 
+// Makes the edit of a generation in the making, without finishing it. Whether
+// there is anything to finish; not with `dry_run`.
+absl::StatusOr<bool> ApplyEdit(PolicyStore& store, Generation& next,
+                               const TableKey& key,
+                               std::span<const TableEntry> entries, bool create,
+                               Planner planner, bool dry_run, bool even_const,
+                               StagedEdit* edit) {
+  const absl::StatusOr<Request> request = SortedRequest(entries);
+  if (!request.ok()) return request.status();
+  absl::StatusOr<GenerationTable*> table = FindEditable(next, key, even_const);
+  const bool created = create && absl::IsNotFound(table.status());
+  if (created) table = CreateTable(store, next, key);
+  if (!table.ok()) return table.status();
+
+  edit->key = key;
+  edit->before = (*table)->contents;
+  const EditPlan plan = planner(edit->before, *request);
+  edit->change = plan.change;
+  edit->change.table_created = created;
+  edit->change.total = static_cast<uint32_t>(entries.size());
+  if (absl::Status s = CheckEntryRoom(next, plan.more_entries); !s.ok()) {
+    return s;
+  }
+  if (dry_run || (plan.edits.empty() && !created)) return false;
+  AddressTable after = edit->before.With(plan.edits);
+  // Many filters may have been given the same edit.
+  if (store.pool() != nullptr) after = store.pool()->Share(std::move(after));
+  (*table)->contents = std::move(after);
+  return true;
+}
+
 absl::StatusOr<StagedEdit> StageEdit(PolicyStore& store, const TableKey& key,
                                      std::span<const TableEntry> entries,
                                      bool create, Planner planner,
                                      bool dry_run, bool even_const = false) {
-  const absl::StatusOr<Request> request = SortedRequest(entries);
-  if (!request.ok()) return request.status();
   StagedGeneration staged(*store.generation());
-  absl::StatusOr<GenerationTable*> table =
-      FindEditable(*staged.next, key, even_const);
-  const bool created = create && absl::IsNotFound(table.status());
-  if (created) table = CreateTable(store, *staged.next, key);
-  if (!table.ok()) return table.status();
-
   StagedEdit edit;
-  edit.key = key;
-  edit.before = (*table)->contents;
-  const EditPlan plan = planner(edit.before, *request);
-  edit.change = plan.change;
-  edit.change.table_created = created;
-  edit.change.total = static_cast<uint32_t>(entries.size());
-  if (absl::Status s = CheckEntryRoom(*staged.next, plan.more_entries);
-      !s.ok()) {
-    return s;
-  }
-  if (dry_run || (plan.edits.empty() && !created)) return edit;
-  AddressTable after = edit.before.With(plan.edits);
-  // Many filters may have been given the same edit.
-  if (store.pool() != nullptr) after = store.pool()->Share(std::move(after));
-  (*table)->contents = std::move(after);
+  const absl::StatusOr<bool> edited =
+      ApplyEdit(store, *staged.next, key, entries, create, planner, dry_run,
+                even_const, &edit);
+  if (!edited.ok()) return edited.status();
+  if (!*edited) return edit;
   FinishGeneration(*staged.next);
   edit.generation = std::move(staged);
   return edit;
@@ -319,6 +332,27 @@ absl::StatusOr<StagedEdit> StageReplaceAddresses(
   return OrNoMemory("edit the table", [&] {
     return StageEdit(store, key, entries, /*create=*/true, PlanReplace,
                      dry_run);
+  });
+}
+
+absl::Status EditStaged(PolicyStore& store, StagedGeneration* staged,
+                        std::span<const StagedTableEdit> edits) {
+  return OrNoMemory("edit the tables", [&]() -> absl::Status {
+    bool changed = false;
+    for (const StagedTableEdit& edit : edits) {
+      StagedEdit unused;
+      const bool deletes = edit.kind == TableEditKind::kDelete;
+      const Planner planner = edit.kind == TableEditKind::kAdd ? PlanAdd
+                              : deletes                        ? PlanDelete
+                                                               : PlanReplace;
+      const absl::StatusOr<bool> done =
+          ApplyEdit(store, *staged->next, edit.key, edit.entries, !deletes,
+                    planner, /*dry_run=*/false, /*even_const=*/false, &unused);
+      if (!done.ok()) return done.status();
+      changed = changed || *done;
+    }
+    if (changed) FinishGeneration(*staged->next);
+    return absl::OkStatus();
   });
 }
 

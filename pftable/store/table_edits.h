@@ -72,6 +72,16 @@ absl::StatusOr<StagedEdit> StageReplaceAddresses(
 absl::StatusOr<StagedEdit> StageFlushTable(PolicyStore& store,
                                            const TableKey& key,
                                            bool dry_run = false);
+// Edits, one after the other, of what a transaction has staged
+// (PublishTogether()). After an error the staged generation is of no use.
+enum class TableEditKind : uint8_t { kAdd, kDelete, kReplace };
+struct StagedTableEdit {
+  TableEditKind kind = TableEditKind::kReplace;
+  TableKey key;
+  std::span<const TableEntry> entries;
+};
+absl::Status EditStaged(PolicyStore& store, StagedGeneration* staged,
+                        std::span<const StagedTableEdit> edits);
 // What is to be added to one table.
 struct TableAddition {
   TableKey key;

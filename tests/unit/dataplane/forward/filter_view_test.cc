@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dataplane/forward/filter_plane.h"
+#include "pftable/store/policy_store.h"
 
 namespace sluice {
 namespace {
@@ -89,6 +90,47 @@ TEST_F(FilterViewTest, WhoStandsInJudgesWithItsOwnPolicyAndSwitch) {
   emergency_.enabled = false;
   view.JudgeBy(ReadStatus(emergency_));
   EXPECT_EQ(view.disposition, kUnfiltered);
+}
+
+// A round has one epoch of all policies. What the control lcore says of later
+// ones after it began is for the next round.
+TEST_F(FilterViewTest, ARoundBelievesNoStatusOfPoliciesThatItDoesNotSee) {
+  InterfaceRegistry interfaces;
+  ImmediateReclaimer reclaimer;
+  Publication publication;
+  PolicyStore store({.workers = 1, .rule_slots = 16, .table_slots = 8,
+                     .publication = &publication},
+                    &interfaces, &reclaimer);
+  filter_.policy = &store;
+  filter_.status.Enable(false);
+  const uint64_t first = publication.epoch();
+  const auto read = [&](uint64_t epoch) {
+    return ReadFilter(filter_, /*worker=*/0, epoch);
+  };
+  EXPECT_EQ(read(first).generation, nullptr) << "nothing was loaded";
+  ASSERT_TRUE(store.Load(Policy()).ok());
+  filter_.NoteLoaded(store.current()->epoch);
+  // The empty policy would let everything pass.
+  EXPECT_EQ(read(first).generation, nullptr);
+  EXPECT_EQ(read(publication.epoch()).generation, store.current());
+
+  Go({RestoreState::kQueued, RestoreState::kValidating,
+      RestoreState::kCommitting});
+  const uint64_t second = publication.epoch();
+  ASSERT_TRUE(store.Load(Policy()).ok());
+  const uint64_t third = publication.epoch();
+  ASSERT_GT(third, second);
+  filter_.restored_from = third;
+  FilterStatus status = filter_.status.Load();
+  ASSERT_TRUE(filter_.status.Advance(&status, RestoreState::kRestored));
+  const FilterView before = read(second);
+  EXPECT_EQ(before.disposition, kHold);
+  EXPECT_EQ(before.status.state, RestoreState::kCommitting);
+  EXPECT_EQ(read(third).disposition, kJudge);
+  EXPECT_EQ(read(third).generation, store.current());
+  // A later load makes nobody wait that the restore has let go on.
+  ASSERT_TRUE(store.Load(Policy()).ok());
+  EXPECT_EQ(read(third).disposition, kJudge);
 }
 
 }  // namespace

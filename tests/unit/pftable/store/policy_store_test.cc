@@ -3,6 +3,8 @@
 #include "pftable/store/policy_store.h"
 #include "tests/support/table_changes.h"
 
+#include <array>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -650,6 +652,149 @@ TEST_F(PolicyStoreTest, GroupsAreGivenBackWithThePoliciesThatKnewThem) {
   for (const CompiledRule& rule : store.current()->policy->rules) {
     EXPECT_FALSE(rule.on.name.Matches(*view));
   }
+}
+
+// ---- Several stores at once ------------------------------------------------
+
+class PolicySetTest : public testing::Test {
+ protected:
+  PolicySetTest() {
+    for (auto& store : stores_) {
+      store = std::make_unique<PolicyStore>(
+          PolicyStoreConfig{.workers = 1, .rule_slots = 64, .table_slots = 8,
+                            .publication = &publication_},
+          &interfaces_, &reclaimer_);
+    }
+  }
+  StagedCommit Stage(size_t i, const std::string& text) {
+    const Ticket ticket = stores_[i]->Begin();
+    EXPECT_TRUE(stores_[i]->Define(ticket, Parsed(text)).ok());
+    auto staged = stores_[i]->StageLoad(ticket);
+    EXPECT_TRUE(staged.ok()) << staged.status();
+    return {.store = stores_[i].get(), .ticket = ticket,
+            .generation = *std::move(staged)};
+  }
+  std::array<uint64_t, 2> Hashes() const {
+    return {stores_[0]->generation()->hash, stores_[1]->generation()->hash};
+  }
+
+  InterfaceRegistry interfaces_;
+  ManualReclaimer reclaimer_;
+  Publication publication_;
+  std::array<std::unique_ptr<PolicyStore>, 2> stores_;
+};
+
+TEST_F(PolicySetTest, AnEarlierEpochHasNothingOfASet) {
+  const uint64_t before = publication_.epoch();
+  const std::array old = {stores_[0]->current(), stores_[1]->current()};
+  std::vector<StagedCommit> set;
+  set.push_back(Stage(1, "block\n"));
+  set.push_back(Stage(0, "block in\n"));
+  ASSERT_TRUE(PublishTogether(set).ok());
+  EXPECT_EQ(publication_.epoch(), before + 1);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(stores_[i]->At(before), old[i]);
+    EXPECT_EQ(stores_[i]->At(before + 1), stores_[i]->current());
+    EXPECT_NE(stores_[i]->current(), old[i]);
+    EXPECT_EQ(stores_[i]->live_generations(), 2u);
+  }
+  // What is published on top of it alone is not seen either.
+  ASSERT_TRUE(stores_[0]->Load(Parsed("pass in\n")).ok());
+  EXPECT_EQ(stores_[0]->At(before), old[0]);
+  EXPECT_NE(stores_[0]->At(before + 1), stores_[0]->current());
+  EXPECT_EQ(stores_[1]->At(before + 2), stores_[1]->current());
+  reclaimer_.PassAll();
+  for (const auto& store : stores_) {
+    store->Poll();
+    EXPECT_EQ(store->live_generations(), 1u);
+    EXPECT_TRUE(CheckInvariants(*store).ok());
+  }
+}
+
+TEST_F(PolicySetTest, OneThatIsRefusedRefusesAll) {
+  const auto hashes = Hashes();
+  const uint64_t epoch = publication_.epoch();
+  const auto refused = [&](std::vector<StagedCommit> set, size_t who,
+                           const std::string& why) {
+    size_t culprit = 99;
+    const absl::Status status = PublishTogether(set, &culprit);
+    EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(why));
+    EXPECT_EQ(culprit, who);
+    EXPECT_EQ(Hashes(), hashes);
+    EXPECT_EQ(publication_.epoch(), epoch);
+  };
+  {  // A ticket that is not the newest any more.
+    std::vector<StagedCommit> set;
+    set.push_back(Stage(0, "block\n"));
+    set.push_back(Stage(1, "block\n"));
+    stores_[1]->Begin();
+    refused(std::move(set), 1, "is not the newest");
+  }
+  {  // One that has ended.
+    std::vector<StagedCommit> set;
+    set.push_back(Stage(1, "block\n"));
+    set.push_back(Stage(0, "block\n"));
+    ASSERT_TRUE(stores_[0]->Rollback(set[1].ticket).ok());
+    refused(std::move(set), 1, "has ended");
+  }
+  {  // Another text under the same ticket.
+    std::vector<StagedCommit> set;
+    set.push_back(Stage(0, "block\n"));
+    ASSERT_TRUE(stores_[0]->Define(set[0].ticket, Parsed("pass\n")).ok());
+    refused(std::move(set), 0, "generation moved");
+  }
+  // What is in force is another one by now.
+  std::vector<StagedCommit> set;
+  set.push_back(Stage(0, "block\n"));
+  set.push_back(Stage(1, "block\n"));
+  const auto entry = Entries({"192.0.2.1"});
+  ASSERT_TRUE(
+      AddAddresses(*stores_[1], {.anchor = "", .name = "x"}, entry).ok());
+  size_t culprit = 99;
+  EXPECT_EQ(PublishTogether(set, &culprit).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(culprit, 1u);
+  EXPECT_EQ(Hashes()[0], hashes[0]);
+  // Built again it does.
+  set[0] = Stage(0, "block\n");
+  set[1] = Stage(1, "block\n");
+  EXPECT_TRUE(PublishTogether(set).ok());
+  EXPECT_EQ(stores_[0]->Commit(set[0].ticket).code(),
+            absl::StatusCode::kAborted)
+      << "the ticket has ended with it";
+}
+
+TEST_F(PolicySetTest, EditsOfTablesGoWithTheRules) {
+  const TableKey bad = {.anchor = "", .name = "bad"};
+  const auto entries = Entries({"192.0.2.1", "2001:db8::1"});
+  ASSERT_TRUE(AddAddresses(*stores_[1], bad, entries).ok());
+  std::vector<StagedCommit> set;
+  set.push_back(Stage(0, "block from <bad>\n"));
+  set.push_back({.store = stores_[1].get(), .ticket = 0,
+                 .generation =
+                     StagedGeneration(*stores_[1]->generation())});
+  const auto others = Entries({"192.0.2.2", "!2001:db8::/64"});
+  const StagedTableEdit make = {
+      .kind = TableEditKind::kReplace, .key = bad, .entries = others};
+  ASSERT_TRUE(EditStaged(*stores_[0], &set[0].generation,
+                         std::span(&make, 1)).ok());
+  const StagedTableEdit edits[] = {
+      {.kind = TableEditKind::kAdd, .key = bad, .entries = others},
+      {.kind = TableEditKind::kDelete, .key = bad, .entries = entries}};
+  ASSERT_TRUE(EditStaged(*stores_[1], &set[1].generation, edits).ok());
+  ASSERT_TRUE(PublishTogether(set).ok());
+  for (const auto& store : stores_) {
+    const auto now = PolicyListing(*store).Addresses(bad);
+    ASSERT_TRUE(now.ok()) << now.status();
+    EXPECT_EQ(*now, others);
+    EXPECT_TRUE(CheckInvariants(*store).ok());
+  }
+  StagedGeneration none(*stores_[0]->generation());
+  const StagedTableEdit wrong = {.kind = TableEditKind::kDelete,
+                                 .key = {.anchor = "", .name = "none"},
+                                 .entries = others};
+  EXPECT_EQ(EditStaged(*stores_[0], &none, std::span(&wrong, 1)).code(),
+            absl::StatusCode::kNotFound);
 }
 
 }  // namespace

@@ -2,9 +2,11 @@
 // reader holds is not freed.
 #include <rte_rcu_qsbr.h>
 
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -138,6 +140,113 @@ TEST_F(PublicationTest, EachPacketIsJudgedByOneGeneration) {
   EXPECT_EQ(store.live_generations(), 1u);
   EXPECT_EQ(store.rule_slots().used(), 2u);
   EXPECT_TRUE(CheckInvariants(store).ok());
+}
+
+// Filters at both ends of a wire, whose rules change together and whose tables
+// change alone. A packet is judged at both by one of the set.
+TEST_F(PublicationTest, ARoundSeesAllOfASetOrNothingOfIt) {
+  InterfaceRegistry interfaces;
+  const InterfaceView port = *interfaces.AddPort("outside");
+  RcuReclaimer reclaimer(rcu_);
+  Publication publication;
+  PolicyPool pool;
+  constexpr size_t kStores = 3;
+  std::vector<std::unique_ptr<PolicyStore>> stores;
+  for (size_t i = 0; i < kStores; ++i) {
+    stores.push_back(std::make_unique<PolicyStore>(
+        PolicyStoreConfig{.workers = kReaders, .rule_slots = 64,
+                          .table_slots = 8, .pool = &pool,
+                          .publication = &publication},
+        &interfaces, &reclaimer));
+  }
+  // The first set passes at each filter, the other one blocks.
+  const auto text = [](size_t version) {
+    return std::string("table <t> persist\n") +
+           (version == 0 ? "pass no state\n" : "block\n");
+  };
+  constexpr size_t kVersions = 2;
+  const auto commit = [&](size_t version) {
+    std::vector<StagedCommit> set;
+    for (const auto& store : stores) {
+      const Ticket ticket = store->Begin();
+      ASSERT_TRUE(store->Define(ticket, Parsed(text(version))).ok());
+      absl::StatusOr<StagedGeneration> staged = store->StageLoad(ticket);
+      ASSERT_TRUE(staged.ok()) << staged.status();
+      set.push_back({.store = store.get(), .ticket = ticket,
+                     .generation = *std::move(staged)});
+    }
+    const absl::Status status = PublishTogether(set);
+    ASSERT_TRUE(status.ok()) << status;
+  };
+  commit(0);
+  const PacketInfo packet = TestPacket{}.Info();
+  const auto version_of = [&](const Generation& generation,
+                              WorkerCounters& counters) -> size_t {
+    return Evaluate(generation,
+                    {.packet = packet, .interface = port, .received_on = port},
+                    counters)
+                   .action == VerdictAction::kPass
+               ? 0
+               : 1;
+  };
+
+  std::atomic<bool> stop{false};
+  std::atomic<uint32_t> started{0};
+  std::atomic<uint64_t> mixed{0};
+  std::atomic<uint64_t> went_back{0};
+  for (uint32_t reader = 0; reader < kReaders; ++reader) Online(reader);
+  std::vector<std::thread> readers;
+  for (uint32_t reader = 0; reader < kReaders; ++reader) {
+    readers.emplace_back([&, reader] {
+      uint64_t errors = 0;
+      uint64_t older = 0;
+      started.fetch_add(1);
+      while (!stop.load(std::memory_order_relaxed)) {
+        const uint64_t epoch = publication.epoch();
+        // Round and round, as bursts of several wires meet the same filters.
+        std::array<const Generation*, kStores> seen{};
+        size_t version = kVersions;
+        for (size_t turn = 0; turn < 4 * kStores; ++turn) {
+          const size_t i = turn % kStores;
+          const Generation* const generation = stores[i]->At(epoch);
+          if (seen[i] == nullptr) seen[i] = generation;
+          errors += seen[i] != generation;
+          older += generation != stores[i]->current();
+          const size_t its =
+              version_of(*generation, stores[i]->worker_counters(reader));
+          if (version == kVersions) version = its;
+          errors += its != version;
+          if (turn % kStores == 0) std::this_thread::yield();
+        }
+        rte_rcu_qsbr_quiescent(rcu_, reader);
+      }
+      mixed.fetch_add(errors);
+      went_back.fetch_add(older);
+    });
+  }
+  while (started.load() < kReaders) std::this_thread::yield();
+  const TableEntry entry = {.prefix = *ParsePrefix("203.0.113.0/24")};
+  const TableKey key = {.anchor = "", .name = "t"};
+  for (size_t i = 0; i < 600; ++i) {
+    commit(i % kVersions);
+    // One alone builds on a part of the set.
+    PolicyStore& one = *stores[i % kStores];
+    EXPECT_TRUE((i % 2 == 0 ? AddAddresses(one, key, std::span(&entry, 1))
+                            : DeleteAddresses(one, key, std::span(&entry, 1)))
+                    .ok());
+    for (const auto& store : stores) store->Poll();
+  }
+  stop.store(true);
+  for (std::thread& reader : readers) reader.join();
+  for (uint32_t reader = 0; reader < kReaders; ++reader) Offline(reader);
+  for (const auto& store : stores) {
+    store->Poll();
+    EXPECT_EQ(store->live_generations(), 1u);
+    EXPECT_TRUE(CheckInvariants(*store).ok());
+  }
+  EXPECT_EQ(mixed.load(), 0u);
+  // Else there was no round that a publication fell into.
+  EXPECT_GT(went_back.load(), 0u);
 }
 
 }  // namespace
