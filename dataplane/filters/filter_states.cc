@@ -12,6 +12,7 @@
 #include "conntrack/expectation.h"
 #include "conntrack/state_names.h"
 #include "dataplane/filters/state_judge.h"
+#include "dataplane/filters/state_listing.h"
 #include "dataplane/workers/worker.h"
 #include "pftable/store/policy_listing.h"
 
@@ -58,6 +59,8 @@ std::optional<StateCursor> ParseCursor(const std::string& text) {
   return cursor;
 }
 
+}  // namespace
+
 absl::StatusOr<std::shared_ptr<const StateMatcher>> Resolve(
     const FilterCore& core, const StateQuery& query) {
   auto matcher = std::make_shared<StateMatcher>();
@@ -67,6 +70,14 @@ absl::StatusOr<std::shared_ptr<const StateMatcher>> Resolve(
     matcher->by_interface = true;
     matcher->interface =
         core.environment.interfaces->Resolve(query.interface).id;
+  }
+  if (query.creator_id && *query.creator_id != core.environment.host_id) {
+    matcher->nothing = true;
+  }
+  if (!query.tag.empty()) {
+    matcher->by_tag = true;
+    matcher->tag = core.store.tags().Find(query.tag);
+    if (matcher->tag == kNoTag) matcher->nothing = true;
   }
   if (!query.label.empty()) {
     matcher->by_rule_slots = true;
@@ -139,6 +150,8 @@ StateListing ToListing(FilterCore& core, const StateRecord& state) {
   return listing;
 }
 
+namespace {
+
 // What the helpers of the filter's states wait for, by the state's id.
 std::multimap<StateId, ExpectedListing> ExpectedOf(const FilterCore& core) {
   std::multimap<StateId, ExpectedListing> expected;
@@ -170,6 +183,31 @@ std::multimap<StateId, ExpectedListing> ExpectedOf(const FilterCore& core) {
   }
   return expected;
 }
+
+}  // namespace
+
+std::vector<StateListing> ToListings(FilterCore& core,
+                                     std::span<const StateRecord> states) {
+  std::vector<StateListing> listings;
+  listings.reserve(states.size());
+  // Few listings have any, and the table is everybody's.
+  std::multimap<StateId, ExpectedListing> expected;
+  if (std::ranges::any_of(states, [](const StateRecord& state) {
+        return (state.flags & kEntryRelated) != 0;
+      })) {
+    expected = ExpectedOf(core);
+  }
+  for (const StateRecord& state : states) {
+    listings.push_back(ToListing(core, state));
+    const auto [first, last] = expected.equal_range(state.id);
+    for (auto flow = first; flow != last; ++flow) {
+      listings.back().expected.push_back(flow->second);
+    }
+  }
+  return listings;
+}
+
+namespace {
 
 // Those that match, and with an association's first path its others, which may
 // be on other workers. `before`: killed already.
@@ -238,21 +276,7 @@ void FilterStates::ListStates(const StateQuery& query,
     const std::shared_ptr<FilterCore> core = alive.lock();
     if (core == nullptr) return;
     StateSlice slice;
-    slice.states.reserve(states.size());
-    // Few listings have any, and the table is everybody's.
-    std::multimap<StateId, ExpectedListing> expected;
-    if (std::ranges::any_of(states, [](const StateRecord& state) {
-          return (state.flags & kEntryRelated) != 0;
-        })) {
-      expected = ExpectedOf(*core);
-    }
-    for (const StateRecord& state : states) {
-      slice.states.push_back(ToListing(*core, state));
-      const auto [first, last] = expected.equal_range(state.id);
-      for (auto flow = first; flow != last; ++flow) {
-        slice.states.back().expected.push_back(flow->second);
-      }
-    }
+    slice.states = ToListings(*core, states);
     if (next) {
       slice.next = absl::StrCat(worker, ":", *next);
     } else if (worker + 1 < core->environment.workers.size()) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "dataplane/control/api/state_control.h"
 #include "dataplane/filters/filter_core.h"
@@ -21,6 +22,9 @@ class FilterStates final : public StateControl {
   void CollectCounters(std::function<void()> done) override;
   void ListStates(const StateQuery& query, const std::string& cursor,
                   size_t limit, Done<StateSlice> done) override;
+  void TopStates(const StateQuery& query, StateOrder order, size_t limit,
+                 Done<std::vector<StateListing>> done) override;
+  void CountStates(const StateQuery& query, Done<StateCount> done) override;
   void KillStates(const StateQuery& query, Done<uint64_t> done) override;
   void FindBlocked(std::shared_ptr<const Generation> rules, bool kill,
                    size_t most, Done<BlockedStates> done) override;

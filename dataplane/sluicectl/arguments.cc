@@ -286,6 +286,8 @@ absl::Status SetLong(std::string_view name, Arguments* a) {
     a->json = true;
   } else if (name == "confirm-commit") {
     a->confirm_commit = true;
+  } else if (name == "count") {
+    a->states.count = true;
   } else if (name == "diff") {
     a->diff = true;
   } else if (name == "kill-blocked") {
@@ -375,6 +377,16 @@ absl::Status Check(const Arguments& a) {
   const auto wrong = [](const char* what) {
     return absl::InvalidArgumentError(what);
   };
+  if (a.states.any()) {
+    if (a.show != Show::kStates) {
+      return wrong("--host, --sort and their like go with -s states");
+    }
+    if (!a.states.interface.empty() && !a.interface.empty()) {
+      return wrong("--interface is -i: say it once");
+    }
+    absl::Status status = CheckStateConditions(a.states);
+    if (!status.ok()) return status;
+  }
   const bool loads_tables = a.table_action == TableAction::kLoad;
   if (loads_tables && !a.file) return wrong("-T load needs -f file");
   if (a.table_action && !loads_tables && a.table.empty()) {
@@ -463,12 +475,17 @@ absl::Status ReadLong(std::span<const std::string> words, size_t* at,
   const size_t equals = word.find('=');
   const std::string name =
       word.substr(2, equals == std::string::npos ? equals : equals - 2);
-  if (std::ranges::find(kLongWithValue, name) == kLongWithValue.end()) {
+  const bool of_states =
+      std::ranges::find(kStateOptions, name) != kStateOptions.end();
+  if (!of_states &&
+      std::ranges::find(kLongWithValue, name) == kLongWithValue.end()) {
     return SetLong(word.substr(2), arguments);
   }
   absl::StatusOr<std::string> value = ValueOf(words, at);
   if (!value.ok()) return value.status();
-  return SetLongWithValue(name, *std::move(value), arguments);
+  return of_states
+             ? SetStateOption(name, *std::move(value), &arguments->states)
+             : SetLongWithValue(name, *std::move(value), arguments);
 }
 
 // One word of joined flags; `*at` is left at the last word that belongs to it.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "dataplane/sluicectl/state_arguments.h"
 #include "pftable/policy/policy.h"
 #include "pftable/print/printer.h"
 
@@ -180,6 +181,7 @@ struct Arguments {
   bool json = false;                                        // --json
   bool help = false;                                        // -h, --help
   bool version = false;                                     // --version
+  StateConditions states;  // of -s states
   std::optional<Command> command;
 };
 

@@ -410,7 +410,7 @@ absl::Status CheckCommand(const Arguments& a) {
       !a.kill.empty() || !a.anchor.empty() || !a.interface.empty() ||
       !a.facts.empty() || a.no_action || a.enable || a.disable || a.zero ||
       a.flip_port_names || a.confirm || a.only_if || a.rollback ||
-      a.confirm_commit) {
+      a.confirm_commit || a.states.any()) {
     return Wrong(absl::StrCat(words, " goes with ", explains ? "-f, " : "",
                               "-D, -N, -p, -q, --dialect, --json and "
                               "--socket only"));

@@ -35,6 +35,8 @@ std::string FormatExplanation(const nlohmann::json& end);
 std::string FormatLabel(const nlohmann::json& label);
 // An element of states.show.
 std::string FormatState(const nlohmann::json& state, const Detail& detail);
+// The result of states.count.
+std::string FormatStateCount(const nlohmann::json& count);
 // An element of sources.show.
 std::string FormatSource(const nlohmann::json& source, const Detail& detail);
 // A line for each limiter, under a title.

@@ -232,6 +232,20 @@ std::string FormatInfo(const json& info, const Detail& detail) {
   return text;
 }
 
+std::string FormatStateCount(const json& count) {
+  std::string text = absl::StrFormat(
+      "%d states, %d packets, %d bytes\n", Number(count, "states"),
+      Number(count, "packets"), Number(count, "bytes"));
+  for (const json& phase : Member(count, "phases")) {
+    const uint64_t protocol = Number(phase, "protocol");
+    // Without a machine of their own they are counted together.
+    absl::StrAppendFormat(&text, "  %-10s %-12s %14d\n",
+                          protocol == 255 ? "other" : ProtocolName(protocol),
+                          Text(phase, "phase"), Number(phase, "states"));
+  }
+  return text;
+}
+
 std::string FormatCommits(const json& commits) {
   std::string text;
   if (Has(commits, "confirm_left")) {

@@ -18,6 +18,10 @@ std::string_view Usage() {
                  [-K host | network] [-o level] [-p socket]
                  [-s modifier [-R number]]
                  [-t table -T command [address ...]] [-x level]
+                 [-s states [--host host|network] [--port n] [--proto p]
+                  [--label l] [--rule n] [--interface i] [--tag t]
+                  [--age [min][-max]] [--direction in|out]
+                  [--count | [--sort bytes|packets|age|rate] [--limit n]]]
                  [--confirm seconds] [--only-if generation]
                  [--kill-blocked] [--diff] [--show-blocked]
                  [--confirm-commit | --rollback n]
@@ -195,6 +199,22 @@ ANCHORS
                        empties them all.
   -s Anchors           the anchors in the main ruleset or in -a PATH; with -v
                        those below them.
+
+STATES
+  -s states shows those that meet all conditions:
+  --host H             an address or network at either end, before translation
+                       or after it.
+  --port N             a port at either end; --proto P the protocol.
+  --label L, --rule N  made by a rule with the label, by rule N.
+  --interface I        bound to it, as -i; --tag T with the tag.
+  --age MIN, -MAX, MIN-MAX
+                       so old: seconds, or 90s, 5m, 2h, 1d.
+  --direction in|out   of the packet that made it.
+  --sort WHAT          first those with most bytes, packets, age, or rate:
+                       bytes a second of their life; 100 of them, or --limit,
+                       at most 1000. The workers find them.
+  --limit N            so many; without --sort those that come first.
+  --count              how many there are, by protocol and phase.
 
 FILTERS
   A filter is a pf of its own: rules, tables, options, states. It judges what

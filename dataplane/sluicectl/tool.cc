@@ -109,7 +109,9 @@ bool Tool::SimpleCall(const char* method, const char* done) {
 
 bool Tool::List(
     const std::string& method, json params, const std::string& name,
-    const std::function<void(const json& element, const json& page)>& print) {
+    const std::function<void(const json& element, const json& page)>& print,
+    std::optional<uint64_t> most) {
+  uint64_t left = most.value_or(UINT64_MAX);
   bool started = false;
   for (;;) {
     const auto page = Ask(method, params);
@@ -120,11 +122,15 @@ bool Tool::List(
     if (!started) output_.BeginList(name);
     started = true;
     for (const json& element : Member(*page, name.c_str())) {
+      if (left-- == 0) {
+        output_.EndList();
+        return true;
+      }
       output_.Element(element);
       if (!output_.json()) print(element, *page);
     }
     std::string next = Text(*page, "next");
-    if (next.empty()) {
+    if (next.empty() || left == 0) {
       output_.EndList();
       return true;
     }

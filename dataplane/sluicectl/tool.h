@@ -7,6 +7,7 @@
 #include <functional>
 #include <istream>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -130,11 +131,13 @@ class Tool {
   std::unique_ptr<nlohmann::json> Ask(const std::string& method,
                                       nlohmann::json params,
                                       int descriptor = -1);
-  // Asks for all pages of a listing; `name` is its member.
+  // Asks for all pages of a listing, or until there were `most` elements;
+  // `name` is its member.
   bool List(const std::string& method, nlohmann::json params,
             const std::string& name,
             const std::function<void(const nlohmann::json& element,
-                                     const nlohmann::json& page)>& print);
+                                     const nlohmann::json& page)>& print,
+            std::optional<uint64_t> most = std::nullopt);
   bool Fail(const std::string& message);
   // "N things done." with pfctl's word for -n.
   void Done(const std::string& what);

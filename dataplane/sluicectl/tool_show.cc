@@ -11,6 +11,9 @@ namespace sluice {
 
 using nlohmann::json;
 
+// What --sort shows without --limit.
+constexpr uint32_t kSortedStates = 100;
+
 json Tool::RuleParams(const std::string& anchor) const {
   json params = json::object();
   if (!anchor.empty()) params["anchor"] = anchor;
@@ -176,14 +179,27 @@ bool Tool::ShowRunning() {
 
 bool Tool::ShowStates() {
   output_.Title("STATES:");
-  json params = json::object();
+  const StateConditions& conditions = arguments_.states;
+  json params = StateParams(conditions);
   if (!arguments_.interface.empty()) {
     params["interface"] = arguments_.interface;
+  }
+  if (conditions.count) {
+    const auto count = Ask("states.count", std::move(params));
+    if (count == nullptr) return false;
+    output_.Put("states_count", *count);
+    output_.Print(FormatStateCount(*count));
+    return true;
+  }
+  if (!conditions.sort.empty()) {
+    params["sort"] = conditions.sort;
+    params["limit"] = conditions.limit.value_or(kSortedStates);
   }
   return List("states.show", std::move(params), "states",
               [this](const json& state, const json&) {
                 output_.Print(FormatState(state, detail_));
-              });
+              },
+              conditions.limit);
 }
 
 bool Tool::ShowSources() {

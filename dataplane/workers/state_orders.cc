@@ -19,10 +19,28 @@ bool IsHalfOpen(const StateHot& state) {
          });
 }
 
+bool HasHost(const StateRecord& state, const Prefix& host) {
+  const auto has = [&host](const Address& end) { return host.Contains(end); };
+  return std::ranges::any_of(state.address, has) ||
+         (state.translated_family != Family::kNone &&
+          std::ranges::any_of(state.translated_address, has));
+}
+
+bool HasPort(const StateRecord& state, uint16_t port) {
+  if (state.proto != protocol::kTcp && state.proto != protocol::kUdp &&
+      state.proto != protocol::kSctp) {
+    return false;
+  }
+  return std::ranges::find(state.port, port) != state.port.end() ||
+         (state.translated_family != Family::kNone &&
+          std::ranges::find(state.translated_port, port) !=
+              state.translated_port.end());
+}
+
 }  // namespace
 
 bool StateMatcher::Matches(const StateRecord& state) const {
-  if (state.filter != filter) return false;
+  if (nothing || state.filter != filter) return false;
   if (query.vlan && !(state.vlan == *query.vlan)) return false;
   if (by_association) {
     return state.proto == protocol::kSctp && state.parent.IsSet() &&
@@ -46,6 +64,12 @@ bool StateMatcher::Matches(const StateRecord& state) const {
   if (query.destination_port && port[1] != *query.destination_port) {
     return false;
   }
+  if (query.host && !HasHost(state, *query.host)) return false;
+  if (query.port && !HasPort(state, *query.port)) return false;
+  if (by_tag && state.values.tag != tag) return false;
+  const uint64_t age = state.age / 1000;
+  if (query.min_age && age < *query.min_age) return false;
+  if (query.max_age && age > *query.max_age) return false;
   return !by_rule_slots ||
          std::ranges::binary_search(rule_slots, state.values.rule_slot);
 }

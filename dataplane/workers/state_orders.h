@@ -28,6 +28,9 @@ struct StateMatcher {
   StateQuery query;
   bool by_interface = false;
   uint16_t interface = 0;  // number of the name, 0: nothing has it
+  bool by_tag = false;
+  uint16_t tag = 0;  // number of the name
+  bool nothing = false;  // what the query names is not there
   bool by_rule_slots = false;
   std::vector<uint32_t> rule_slots;  // ascending
   // Only the other paths of these SCTP associations, ascending.

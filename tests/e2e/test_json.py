@@ -170,6 +170,7 @@ def answers(fw, network, family, folder):
   ask("-k", "192.0.2.250")
   ask("-k", "label", "-k", "nothing")
   ask("-k", "nat", "-k", "192.0.2.250")
+  ask("-s", "states", "--count")
   ask("-F", "states")
   ask("-F", "info")
   ask("-F", "rules")

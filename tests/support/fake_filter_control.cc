@@ -1,5 +1,6 @@
 #include "tests/support/fake_filter_control.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <utility>
@@ -178,6 +179,7 @@ absl::StatusOr<RuleSlice> FakeFilterControl::ListRules(
 void FakeFilterControl::ListStates(const StateQuery& query,
                                    const std::string& cursor, size_t limit,
                                    Done<StateSlice> done) {
+  last_states = query;
   auto answer = [=, this] {
     absl::StatusOr<size_t> at = ReadCursor(cursor);
     if (!at.ok()) return done(at.status());
@@ -194,6 +196,36 @@ void FakeFilterControl::ListStates(const StateQuery& query,
   } else {
     answer();
   }
+}
+
+void FakeFilterControl::TopStates(const StateQuery& query, StateOrder order,
+                                  size_t limit,
+                                  Done<std::vector<StateListing>> done) {
+  last_states = query;
+  last_order = order;
+  std::vector<StateListing> top;
+  for (const StateListing& state : states) {
+    if (Matches(query, state)) top.push_back(state);
+  }
+  std::ranges::sort(top, [](const StateListing& a, const StateListing& b) {
+    return a.bytes[0] + a.bytes[1] > b.bytes[0] + b.bytes[1];
+  });
+  top.resize(std::min(limit, top.size()));
+  done(std::move(top));
+}
+
+void FakeFilterControl::CountStates(const StateQuery& query,
+                                    Done<StateCount> done) {
+  last_states = query;
+  StateCount count;
+  for (const StateListing& state : states) {
+    if (!Matches(query, state)) continue;
+    ++count.states;
+    count.packets += state.packets[0] + state.packets[1];
+    count.bytes += state.bytes[0] + state.bytes[1];
+  }
+  if (count.states > 0) count.phases = {{17, "SINGLE", count.states}};
+  done(std::move(count));
 }
 
 void FakeFilterControl::KillStates(const StateQuery& query,

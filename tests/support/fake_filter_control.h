@@ -30,6 +30,8 @@ class FakeFilterControl : public FilterControl,
   uint64_t generation = 1;
   LoadRequest last_load;
   StateQuery last_kill;
+  StateQuery last_states;  // listed or counted
+  std::optional<StateOrder> last_order;
   std::vector<NamedCounter> fragment_counters;
   std::vector<ExplainRequest> explained;
   std::vector<CommitListing> commits;
@@ -86,6 +88,9 @@ class FakeFilterControl : public FilterControl,
   void ClearLoadedCounters() override { ++loads_cleared; }
   void ListStates(const StateQuery& query, const std::string& cursor,
                   size_t limit, Done<StateSlice> done) override;
+  void TopStates(const StateQuery& query, StateOrder order, size_t limit,
+                 Done<std::vector<StateListing>> done) override;
+  void CountStates(const StateQuery& query, Done<StateCount> done) override;
   void KillStates(const StateQuery& query, Done<uint64_t> done) override;
   std::vector<TableListing> ListTables() override;
   absl::StatusOr<TableSlice> ListTable(const std::string& table,

@@ -97,6 +97,33 @@ struct StateQuery {
   std::optional<uint32_t> rule;
   std::optional<uint64_t> id;
   std::optional<uint32_t> creator_id;
+  // Of either end, before its translation or after it.
+  std::optional<Prefix> host;
+  std::optional<uint16_t> port;  // of what has ports: not of ICMP
+  std::string tag;
+  std::optional<uint64_t> min_age;  // seconds
+  std::optional<uint64_t> max_age;
+};
+
+// What the first of a sorted listing has most of.
+enum class StateOrder : uint8_t {
+  kBytes,
+  kPackets,
+  kAge,
+  kRate,  // bytes a second of its life, which counts as a second at least
+};
+
+// How many match, and what they have carried.
+struct StateCount {
+  struct OfPhase {
+    uint8_t protocol = 0;
+    std::string phase;  // of the peer that has come less far; ICMP: "0"
+    uint64_t states = 0;
+  };
+  uint64_t states = 0;
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  std::vector<OfPhase> phases;  // that any is in
 };
 
 struct StateSlice {
@@ -169,6 +196,12 @@ class StateControl {
   // live all the while are listed exactly once.
   virtual void ListStates(const StateQuery& query, const std::string& cursor,
                           size_t limit, Done<StateSlice> done) = 0;
+  // The `limit` states that are first by `order`, in that order; found by the
+  // workers, each of which keeps no more than so many.
+  virtual void TopStates(const StateQuery& query, StateOrder order,
+                         size_t limit,
+                         Done<std::vector<StateListing>> done) = 0;
+  virtual void CountStates(const StateQuery& query, Done<StateCount> done) = 0;
   // Removes the states that match, without an answer to their hosts. The
   // result counts them.
   virtual void KillStates(const StateQuery& query, Done<uint64_t> done) = 0;

@@ -1,5 +1,7 @@
 // Methods that show what the filter does and has: states.*, info.*,
 // interfaces.*, timeouts.*, limits.*, control.*.
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,6 +18,13 @@ using nlohmann::json;
 
 constexpr size_t kMaxName = 1024;
 constexpr size_t kStatesAPage = 512;
+// The most that a sorted listing has: encoded in a few milliseconds.
+constexpr size_t kSortedStates = 1000;
+constexpr std::array<std::pair<std::string_view, StateOrder>, 4> kStateOrders =
+    {{{"bytes", StateOrder::kBytes},
+      {"packets", StateOrder::kPackets},
+      {"age", StateOrder::kAge},
+      {"rate", StateOrder::kRate}}};
 // Of this description; a client refuses one that it does not know.
 constexpr int kProtocolVersion = 1;
 
@@ -36,6 +45,13 @@ StateQuery ReadQuery(Params& params) {
   params.Number("rule", UINT32_MAX, &rule);
   params.Hex("id", 16, &query.id);
   params.Hex("creator", 8, &creator);
+  std::optional<uint64_t> port;
+  params.Prefix("host", &query.host);
+  params.Number("port", UINT16_MAX, &port);
+  params.String("tag", kMaxName, &query.tag);
+  params.Number("min_age", UINT32_MAX, &query.min_age);
+  params.Number("max_age", UINT32_MAX, &query.max_age);
+  query.port = Narrow<uint16_t>(port);
   query.source_port = Narrow<uint16_t>(source_port);
   query.destination_port = Narrow<uint16_t>(destination_port);
   query.protocol = Narrow<uint8_t>(protocol);
@@ -50,27 +66,80 @@ bool IsEverything(const StateQuery& query) {
          !query.translated &&
          !query.source_port && !query.destination_port && !query.protocol &&
          !query.direction && query.label.empty() && !query.rule && !query.id &&
-         !query.creator_id;
+         !query.creator_id && !query.host && !query.port &&
+         query.tag.empty() && !query.min_age && !query.max_age;
+}
+
+json ToJsonList(const std::vector<StateListing>& listings) {
+  json states = json::array();
+  for (const StateListing& s : listings) states.push_back(ToJson(s));
+  return states;
+}
+
+// The first of all by a measure, at once: there are no pages of them.
+void ShowTop(const std::shared_ptr<Call>& call, const StateQuery& query,
+             StateOrder order, size_t limit) {
+  auto done = [call](absl::StatusOr<std::vector<StateListing>> states) {
+    if (!states.ok()) return call->Error(states.status());
+    call->Result({{"states", ToJsonList(*states)}});
+  };
+  call->filter()->States().TopStates(query, order, limit, std::move(done));
 }
 
 Action ParseShowStates(Params& params) {
   StateQuery query = ReadQuery(params);
-  std::string cursor;
-  size_t limit = kStatesAPage;
+  std::string cursor, sort;
+  std::optional<uint64_t> most;
   params.String("cursor", kMaxCursor, &cursor);
-  params.PageSize("limit", kStatesAPage, &limit);
+  params.String("sort", kMaxName, &sort);
+  params.Number("limit", 1, UINT32_MAX, &most);
+  std::optional<StateOrder> order;
+  for (const auto& [word, meant] : kStateOrders) {
+    if (word == sort) order = meant;
+  }
+  const size_t page = std::min<uint64_t>(most.value_or(UINT32_MAX),
+                                         order ? kSortedStates : kStatesAPage);
   return [=](std::shared_ptr<Call> call) {
+    if (!sort.empty()) {
+      if (!order) {
+        return call->Error(RpcError::kInvalidParams,
+                           "parameter \"sort\" must be \"bytes\", "
+                           "\"packets\", \"age\" or \"rate\"");
+      }
+      if (!cursor.empty()) {
+        return call->Error(RpcError::kInvalidParams,
+                           "parameter \"cursor\" does not go with \"sort\": "
+                           "a sorted listing has one page");
+      }
+      return ShowTop(call, query, *order, page);
+    }
+    const size_t limit = page;
     call->filter()->States().ListStates(
         query, cursor, limit, [call](absl::StatusOr<StateSlice> slice) {
           if (!slice.ok()) return call->Error(slice.status());
-          json states = json::array();
-          for (const StateListing& s : slice->states) {
-            states.push_back(ToJson(s));
-          }
-          json result = {{"states", std::move(states)}};
+          json result = {{"states", ToJsonList(slice->states)}};
           if (!slice->next.empty()) result["next"] = slice->next;
           call->Result(std::move(result));
         });
+  };
+}
+
+Action ParseCountStates(Params& params) {
+  return [query = ReadQuery(params)](std::shared_ptr<Call> call) {
+    auto done = [call](absl::StatusOr<StateCount> count) {
+      if (!count.ok()) return call->Error(count.status());
+      json phases = json::array();
+      for (const StateCount::OfPhase& phase : count->phases) {
+        phases.push_back({{"protocol", phase.protocol},
+                          {"phase", phase.phase},
+                          {"states", phase.states}});
+      }
+      call->Result({{"states", count->states},
+                    {"packets", count->packets},
+                    {"bytes", count->bytes},
+                    {"phases", std::move(phases)}});
+    };
+    call->filter()->States().CountStates(query, std::move(done));
   };
 }
 
@@ -226,6 +295,7 @@ const std::vector<Method> kStatusMethods = {
     {"sources.flush", ParseFlushSources, Access::kOperate},
     {"sources.kill", ParseKillSources, Access::kOperate},
     {"sources.show", ParseShowSources, Access::kRead},
+    {"states.count", ParseCountStates, Access::kRead},
     {"states.flush", ParseFlushStates, Access::kOperate},
     {"states.kill", ParseKillStates, Access::kOperate},
     {"states.show", ParseShowStates, Access::kRead},

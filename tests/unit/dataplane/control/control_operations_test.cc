@@ -278,6 +278,42 @@ TEST_F(ControlOperationsTest, StatesComeBySlices) {
   EXPECT_EQ(pages, 3);
 }
 
+TEST_F(ControlOperationsTest, StatesMayBeSortedAndCounted) {
+  for (uint64_t i = 0; i < 1300; ++i) {
+    filter_.states.push_back(MakeState(i + 1, 0x0a000100));
+    filter_.states.back().bytes = {i, 0};
+  }
+  const json page = Result("states.show", {{"sort", "bytes"}, {"limit", 3}});
+  ASSERT_EQ(page["states"].size(), 3u);
+  EXPECT_EQ(page["states"][0]["id"], "0000000000000514");
+  EXPECT_FALSE(page.contains("next"));
+  EXPECT_EQ(Result("states.show", {{"sort", "age"}})["states"].size(), 1000u);
+  EXPECT_EQ(filter_.last_order, StateOrder::kAge);
+  EXPECT_EQ(Code("states.show", {{"sort", "size"}}), -32602);
+  EXPECT_EQ(Code("states.show", {{"sort", "age"}, {"cursor", "1"}}), -32602);
+  EXPECT_EQ(Code("states.show", {{"limit", 0}}), -32602);
+  const json count = Result("states.count", {{"source", "10.0.1.0/24"},
+                                             {"host", "2001:db8::1/64"},
+                                             {"port", 22},
+                                             {"tag", "red"},
+                                             {"min_age", 1},
+                                             {"max_age", 2}});
+  EXPECT_EQ(count["states"], 1300);
+  EXPECT_EQ(count["bytes"], 1299 * 650);
+  EXPECT_EQ(count["phases"][0]["protocol"], 17);
+  EXPECT_EQ(filter_.last_states.host, ParsePrefix("2001:db8::/64"));
+  EXPECT_EQ(filter_.last_states.port, 22);
+  EXPECT_EQ(filter_.last_states.tag, "red");
+  EXPECT_EQ(filter_.last_states.min_age, 1u);
+  EXPECT_EQ(filter_.last_states.max_age, 2u);
+  // One condition is enough not to be all.
+  for (const json& condition :
+       {json{{"host", "10.0.0.0/8"}}, json{{"port", 1}}, json{{"tag", "a"}},
+        json{{"min_age", 1}}, json{{"max_age", 1}}}) {
+    EXPECT_EQ(Code("states.kill", condition), 0) << condition;
+  }
+}
+
 TEST_F(ControlOperationsTest, StatesMayComeLater) {
   filter_.states.push_back(MakeState(1, 0x0a000100));
   filter_.hold_states = true;
