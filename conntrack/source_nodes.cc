@@ -13,12 +13,6 @@ constexpr uint64_t Packed(uint32_t value, Tick when) {
   return uint64_t{value} << 32 | when;
 }
 
-// Ticks of two lcores may be a burst apart.
-uint32_t TicksSince(Tick then, Tick now) {
-  const uint32_t ticks = now - then;
-  return ticks > ~uint32_t{0} - (1u << 16) ? 0 : ticks;
-}
-
 }  // namespace
 
 SourceNodes::SourceNodes(const Options& options, Reclaimer* reclaimer)

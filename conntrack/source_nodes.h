@@ -142,16 +142,6 @@ struct SourceRecord {
   uint64_t bytes = 0;
 };
 
-// pf's threshold: what happened counts for a thousand, which wears off evenly
-// over the period.
-inline constexpr uint32_t kRateUnit = 1000;
-// The value after `ticks` more, before anything is added.
-constexpr uint32_t WornOff(uint32_t value, uint32_t ticks, uint32_t seconds) {
-  const uint64_t period = uint64_t{seconds} * 1000;
-  if (ticks >= period) return 0;
-  return static_cast<uint32_t>(value - value * uint64_t{ticks} / period);
-}
-
 class SourceNodes {
  public:
   struct Options {

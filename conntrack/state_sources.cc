@@ -259,4 +259,16 @@ bool StateTable::CountOpened(StateIndex state, Tick now) {
   return false;
 }
 
+bool StateTable::CountForRate(StateIndex state, Direction direction,
+                              Tick now) const {
+  const StateHot& hot = entries_.hot(state);
+  if (direction != hot.direction() || sink_ == nullptr ||
+      !entries_.ActionsOf(state).has(PacketActions::kPacketRate)) {
+    return true;
+  }
+  const RuleRecord* const rule =
+      sink_->RuleOf(hot.key.filter, entries_.cold(state).rule_slot);
+  return rule == nullptr || rule->AcquirePacket(now);
+}
+
 }  // namespace sluice

@@ -346,6 +346,10 @@ class StateTable {
                      const std::array<SequenceWindow, 2>& data) {
     entries_.hot(state).window = data;
   }
+  // Of a packet of a state with actions, which is judged in that direction:
+  // false: its rule has a `max-pkt-rate`, which it is above. The rules decide
+  // then, of which that one does not match.
+  bool CountForRate(StateIndex state, Direction direction, Tick now) const;
   // Takes the last packet of the state back, which Step() has counted.
   void Uncount(StateIndex state, Direction direction, uint32_t bytes);
 

@@ -118,27 +118,36 @@ void AddOtherRules(const Anchor& anchor, const std::string& path,
   }
 }
 
-absl::Status ExportRules(PolicyStore* store, Snapshot* snapshot) {
+absl::Status ExportRules(PolicyStore* store, Tick now, Snapshot* snapshot) {
   Rulesets rulesets;
   rulesets[""];
   // Listed rules point into it.
   const std::shared_ptr<const Policy> policy = store->policy();
   const PrintOptions print = SnapshotPrintOptions(policy->options.dialect);
-  const auto count = [&](const RuleSlotInfo& info, const RuleCounts& counts) {
+  const auto count = [&](const RuleSlotInfo& info, const RuleCounts& counts,
+                         uint32_t packet_rate = 0, bool expired = false) {
     snapshot->rule_counters.push_back({.rule = RuleIdOf(info.identity),
                                        .occurrence = info.occurrence,
                                        .evaluations = counts.evaluations,
                                        .packets = counts.packets,
                                        .bytes = counts.bytes,
                                        .states_created =
-                                           counts.states_created});
+                                           counts.states_created,
+                                       .packet_rate = packet_rate,
+                                       .expired = expired});
   };
   const PolicyListing listing(*store);
   for (const RuleStatus& status : listing.AllRules()) {
     const absl::StatusOr<RuleSlotInfo> info =
         store->rule_slots().Info(status.rule.slot);
     if (!info.ok()) return info.status();
-    count(*info, status.counts);
+    const CompiledRule& compiled =
+        listing.generation().rules()[status.index];
+    count(*info, status.counts,
+          compiled.rated ? compiled.record->packets.Value(
+                               compiled.record->packet_rate, now)
+                         : 0,
+          compiled.expired());
     // Those are among the others below.
     if (status.rule.translation.has_value() || status.rule.scrub) continue;
     // Rules come in order of evaluation within their anchor.
@@ -235,6 +244,9 @@ SnapshotBinding StateExporter::BindingOf(const StateTemplate& values) {
     if (id != 0) binding.match_rules.push_back(id);
   }
   binding.actions = values.actions;
+  // An import has it of the rule that it finds.
+  binding.actions.flags &=
+      static_cast<uint8_t>(~PacketActions::kPacketRate);
   if (values.has(kStateRuleTimeouts)) {
     const RuleRecord& rule = store_->rule_slots().record(values.rule_slot);
     for (size_t i = 0; i < kTimeoutCount; ++i) {
@@ -396,7 +408,8 @@ void StateExporter::HandOver(Snapshot* snapshot) {
   expectations_.clear();
 }
 
-absl::Status ExportPolicy(PolicyStore* store, Snapshot* snapshot) {
+absl::Status ExportPolicy(PolicyStore* store, Tick now,
+                          Snapshot* snapshot) {
   return OrNoMemory("export the policy", [&]() -> absl::Status {
     const uint64_t generation = store->generation()->number;
     snapshot->header.generation = generation;
@@ -410,7 +423,7 @@ absl::Status ExportPolicy(PolicyStore* store, Snapshot* snapshot) {
     snapshot->meta.dialect = policy->options.dialect;
     ExportLimits(policy->options, snapshot);
     absl::Status status = ExportTables(store, snapshot);
-    if (status.ok()) status = ExportRules(store, snapshot);
+    if (status.ok()) status = ExportRules(store, now, snapshot);
     if (store->generation()->number != generation) {
       return absl::AbortedError(
           "the policy changed while it was exported: export it again");

@@ -87,10 +87,10 @@ OtherRules(const Ruleset& rules);
 PrintOptions SnapshotPrintOptions(Dialect dialect);
 
 // Fills in dialect, limits, tables with their contents of now, rules, options
-// and counters, and the generation in the header. Every part is of one
+// and counters as they are `now`, and the generation in the header. Every part is of one
 // generation: Aborted if the policy changed meanwhile, and then it is to be
 // called again; ResourceExhausted: no memory.
-absl::Status ExportPolicy(PolicyStore* store, Snapshot* snapshot);
+absl::Status ExportPolicy(PolicyStore* store, Tick now, Snapshot* snapshot);
 
 }  // namespace sluice
 

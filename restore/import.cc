@@ -56,6 +56,9 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
   if (rule.has_timeouts) values->flags |= kStateRuleTimeouts;
   if (rule.state_limit() != 0) values->flags |= kStateRuleLimit;
   if (rule.tracking.enabled) values->side |= kSideSource;
+  if (rule.packet_rate.IsSet()) {
+    values->actions.flags |= PacketActions::kPacketRate;
+  }
   return there;
 }
 
@@ -464,6 +467,12 @@ absl::Status StateImporter::TieAll() {
 RestoreReport StateImporter::Finish(Tick now) {
   for (const Family& family : families_) {
     target_.expectations->CommitFamily(family.record, family.parent, now);
+  }
+  // Only here is there a tick: what has passed meanwhile has worn off.
+  for (const RuleLife& life : rule_lives_) {
+    const RuleRecord& record = target_.store->rule_slots().record(life.slot);
+    if (life.packet_rate == 0 || !record.packet_rate.IsSet()) continue;
+    record.packets.Set(life.packet_rate, now);
   }
   families_.clear();
   interfaces_.reset();

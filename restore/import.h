@@ -129,6 +129,13 @@ class StateImporter {
     uint16_t record = kNoFamilyRecord;
   };
 
+  // What `max-pkt-rate` and `once` have counted.
+  struct RuleLife {
+    uint32_t slot = 0;
+    uint32_t packet_rate = 0;
+    bool expired = false;
+  };
+
   struct TableCounter {
     TableKey key;
     TableCounts counts;
@@ -169,6 +176,7 @@ class StateImporter {
   std::unordered_map<RuleId, uint32_t> orphan_slots_;
   RuleSlotLease orphan_rules_;
   std::vector<std::pair<uint32_t, RuleCounts>> rule_counters_;
+  std::vector<RuleLife> rule_lives_;
   std::vector<TableCounter> table_counters_;
   std::vector<StateImport> arenas_;
   // By id in the snapshot, of parents and children: where they are, once they

@@ -238,6 +238,10 @@ void StateImporter::FindRules() {
                                   .packets = counters.packets,
                                   .bytes = counters.bytes,
                                   .states_created = counters.states_created}});
+    if (counters.packet_rate == 0 && !counters.expired) continue;
+    rule_lives_.push_back({.slot = slot->second,
+                           .packet_rate = counters.packet_rate,
+                           .expired = counters.expired});
   }
   for (const SnapshotTableCounters& counters : snapshot_.table_counters) {
     TableCounter& made = table_counters_.emplace_back();
@@ -340,6 +344,21 @@ absl::Status StateImporter::PublishPolicy() {
   if (!status.ok()) return status;
   for (const auto& [slot, counts] : rule_counters_) {
     target_.store->rule_slots().Raise(slot, counts);
+  }
+  if (!rule_lives_.empty()) {
+    std::unordered_map<uint32_t, const CompiledRule*> rules;
+    const std::shared_ptr<const Generation> generation =
+        target_.store->generation();
+    for (const CompiledRule& rule : generation->rules()) {
+      rules[rule.slot] = &rule;
+    }
+    for (const RuleLife& life : rule_lives_) {
+      const auto rule = rules.find(life.slot);
+      if (rule == rules.end() || !life.expired || rule->second->once == 0) {
+        continue;
+      }
+      static_cast<void>(rule->second->record->EndLife(rule->second->once));
+    }
   }
   for (const TableCounter& table : table_counters_) {
     RaiseTable(*target_.store, table.key, table.counts, table.cleared_at);

@@ -231,6 +231,10 @@ struct SnapshotRuleCounters {
   std::array<uint64_t, 2> packets{};
   std::array<uint64_t, 2> bytes{};
   uint64_t states_created = 0;
+  // Since 1.5. Of `max-pkt-rate`: packets that have not worn off yet, in
+  // thousandths; and of `once`, that a packet has been its one.
+  uint32_t packet_rate = 0;
+  bool expired = false;
 
   friend bool operator==(const SnapshotRuleCounters&,
                          const SnapshotRuleCounters&) = default;

@@ -35,6 +35,9 @@ inline constexpr uint16_t kMinorOfVlan = 5;
 // States say what their pools keep of them.
 inline constexpr uint16_t kMinorOfPools = 5;
 
+// Counters of rules say what `max-pkt-rate` and `once` have counted.
+inline constexpr uint16_t kMinorOfRuleLives = 5;
+
 inline constexpr size_t kSnapshotHeaderBytes = 96;
 // What a newer minor version may lengthen the header to.
 inline constexpr size_t kMaxSnapshotHeaderBytes = 1024;

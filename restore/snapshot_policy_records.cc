@@ -188,6 +188,14 @@ absl::Status SnapshotRecords::ReadRuleCounters(const SnapshotTlv& tlv) {
   for (uint64_t& value : counters.packets) value = from.Get<uint64_t>();
   for (uint64_t& value : counters.bytes) value = from.Get<uint64_t>();
   counters.states_created = from.Get<uint64_t>();
+  if (!from.done() && result_->minor >= kMinorOfRuleLives) {
+    counters.packet_rate = from.Get<uint32_t>();
+    const auto expired = from.Get<uint32_t>();
+    counters.expired = expired == 1;
+    if (expired > 1 || (expired == 0 && counters.packet_rate == 0)) {
+      return Bad(tlv.offset, "counters of another form");
+    }
+  }
   if (!from.done()) return Bad(tlv.offset, "counters of another form");
   if (const char* wrong = WhatIsWrong(counters)) {
     return Bad(tlv.offset, wrong);

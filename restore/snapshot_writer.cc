@@ -336,6 +336,10 @@ void SnapshotWriter::Add(const SnapshotRuleCounters& counters) {
   for (const uint64_t value : counters.packets) out_.Put(value);
   for (const uint64_t value : counters.bytes) out_.Put(value);
   out_.Put(counters.states_created);
+  if (counters.packet_rate != 0 || counters.expired) {
+    out_.Put(counters.packet_rate);
+    out_.Put(uint32_t{counters.expired});
+  }
   EndRecord(at);
 }
 

@@ -612,7 +612,8 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
                       .state_mismatches = status.counts.mismatches},
          .calls = rule.anchor_path,
          .calls_below = rule.anchor_wildcard,
-         .calls_unnamed = IsUnnamedCall(rule.anchor_call)});
+         .calls_unnamed = IsUnnamedCall(rule.anchor_call),
+         .expired = status.expired});
   }
   if (i < rules.size()) slice.next = absl::StrCat(generation, ":", i);
   return slice;

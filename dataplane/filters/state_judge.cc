@@ -101,7 +101,9 @@ bool StateJudge::Blocks(const StateRecord& state) {
       .interface = place.interface,
       .received_on = received_on,
       .tag = tag,
-      .translation = &translation};
+      .translation = &translation,
+      .rehearsal = Rehearsal::kOfState,
+      .made_by = state.values.rule_slot};
   const Verdict verdict =
       Classify(*generation_, input, cache_, scratch_.get());
   // That its rule has as many states as it may have is no judgement of it.

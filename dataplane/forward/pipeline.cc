@@ -408,6 +408,10 @@ bool Pipeline::JudgeBusyHit(uint32_t i, StateIndex state,
   const PacketInfo& info = burst_->infos[i];
   const rte_mbuf& mbuf = *burst_->mbufs[i];
   const Direction direction = judgement.where.direction;
+  if (states_.entries().hot(state).action_set != ActionSets::kNone &&
+      !states_.CountForRate(state, direction, judgement.now)) [[unlikely]] {
+    return ApplyRules(i, judgement);
+  }
   const bool scrubbed = states_.entries().IsScrubbed(state) &&
                         (states_.entries().hot(state).flags & kStateSloppy) == 0;
   if (scrubbed &&
@@ -489,7 +493,14 @@ bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
       Drop(i, error.reason);
       return false;
     }
-    if (error.state != kNoState) {
+    const bool above =
+        error.state != kNoState &&
+        states_.entries().hot(error.state).action_set != ActionSets::kNone &&
+        !states_.CountForRate(error.state, judgement.where.direction,
+                              judgement.now);
+    if (above) [[unlikely]] {
+      states_.Uncount(error.state, judgement.where.direction, info.ip_length);
+    } else if (error.state != kNoState) {
       PassByState(i, error.state, error.log, judgement);
       if (error.inner_shift != 0) [[unlikely]] {
         ShiftInnerSequence(*burst_->mbufs[i], info, error.inner,

@@ -100,6 +100,7 @@ Json Rules(PolicyStore& store) {
                  {"states_created", counts.states_created},
                  {"states", counts.states}};
     if (!status.rule.labels.empty()) rule["labels"] = status.rule.labels;
+    if (status.expired) rule["expired"] = true;
     rules.push_back(std::move(rule));
   }
   return rules;

@@ -83,7 +83,11 @@ bool Tool::ShowRulesOf(const std::string& anchor, int depth, bool children,
                                            arguments_.below);
     if (depth > 0) rule["anchor"] = anchor;
     output_.Element(rule);
+    // As pfctl, which shows it where it is asked for details.
+    const bool expired = Truth(rule, "expired");
+    if (expired && detail_.verbose < 2) continue;
     std::string text = FormatRule(rule, detail_, uid, pid);
+    if (expired) text.insert(text.find('\n'), " # expired");
     if (braces) text.insert(text.find('\n'), " {");
     output_.Print(indent + text);
     if (!braces) continue;

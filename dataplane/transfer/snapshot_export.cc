@@ -183,10 +183,10 @@ absl::Status SnapshotExport::Encode() {
   // What found no memory is not in it, and nothing in it would say so.
   absl::Status status = exporter_.status();
   if (!status.ok()) return status;
-  status = ExportPolicy(filter_.plane->policy, &snapshot);
+  status = ExportPolicy(filter_.plane->policy, plane_->now(), &snapshot);
   for (int i = 1; absl::IsAborted(status) && i < kPolicyAttempts; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(i));
-    status = ExportPolicy(filter_.plane->policy, &snapshot);
+    status = ExportPolicy(filter_.plane->policy, plane_->now(), &snapshot);
   }
   if (!status.ok()) return status;
   if (status = RandomId(&snapshot.header.id); !status.ok()) return status;

@@ -141,6 +141,7 @@ class CandidateScan {
   }
 
   bool Matches(const Entry& entry, const CompiledRule& rule) {
+    if (scan_.IsExpired(rule)) [[unlikely]] return false;
     counters_.evaluations(rule.slot).Add(1);
     for (uint32_t d = entry.demoted; d != kNoIndex; d = part_.demoted[d].next) {
       const classify::DemotedSet& demoted = part_.demoted[d];
@@ -168,7 +169,7 @@ class CandidateScan {
     const CompiledRule& rule = policy_.rules[entry.rule];
     if (!Matches(entry, rule)) {
       if (entry.end != kNoIndex) skip_ = entry.end;
-      return false;
+      return scan_.is_over();
     }
     scan_.Take(rule, AnchorSlot(entry));
     if (entry.end == kNoIndex) return rule.quick;

@@ -124,9 +124,10 @@ class Flattener {
       }
       if (!Applies(rule)) continue;
       const bool is_match = !rule.is_call && rule.action == RuleAction::kMatch;
-      const bool unknown = FieldsOf(rule).unknown;
+      const RuleFields fields = FieldsOf(rule);
+      const bool unknown = fields.unknown;
       if (unknown && is_match) return false;
-      if (rule.tag != kNoTag || rule.tagged != kNoTag ||
+      if (fields.counted || rule.tag != kNoTag || rule.tagged != kNoTag ||
           (rule.is_call && rule.quick) || is_match || unknown) {
         result_.in_order = true;
       }

@@ -76,7 +76,8 @@ struct FlatRules {
   // What FlatRule::transport and link count: conditions that all hold.
   std::vector<std::vector<TransportCondition>> transports;
   std::vector<std::vector<InterfaceCondition>> links;
-  // Rules have to be met in their order: tags, match rules, quick calls. If
+  // Rules have to be met in their order: tags, match rules, quick calls, and
+  // what counts when it is met. If
   // not, no call is in `rules`, and a quick rule that matches wins over all,
   // the first one; else the last one that matches wins.
   bool in_order = false;

@@ -73,6 +73,16 @@ void ForgetVerified(CompiledRule& rule) {
   rule.probability = kNone.probability;
 }
 
+// Conditions that count; Scan::Matches() asks them last.
+void ForgetCounted(CompiledRule& rule) {
+  rule.rated = kNone.rated;
+  rule.once = kNone.once;
+  rule.state_limiter = kNone.state_limiter;
+  rule.source_limiter = kNone.source_limiter;
+  rule.state_limiter_blocks = kNone.state_limiter_blocks;
+  rule.source_limiter_blocks = kNone.source_limiter_blocks;
+}
+
 }  // namespace
 
 RuleFields FieldsOf(const CompiledRule& rule) {
@@ -82,6 +92,9 @@ RuleFields FieldsOf(const CompiledRule& rule) {
   RuleFields fields;
   fields.verified = rest != kNone;
   ForgetVerified(rest);
+  const CompiledRule counted = rest;
+  ForgetCounted(rest);
+  fields.counted = counted != rest;
   fields.unknown = rest != kNone;
   return fields;
 }

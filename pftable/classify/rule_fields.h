@@ -13,6 +13,9 @@ struct RuleFields {
   // Conditions that no dimension has: that the packet is of the rule's classes
   // does not say that the rule matches.
   bool verified = false;
+  // Conditions that count when they are asked, or that end the evaluation: the
+  // rule has to be met where the interpreter meets it, and nowhere else.
+  bool counted = false;
   // A field that is in neither list of rule_fields.cc. It may be a condition,
   // and it may be something that the rule does where evaluation meets it.
   bool unknown = false;

@@ -91,12 +91,7 @@ class PolicyCompiler {
     result_->pool_cursors =
         std::make_unique<std::atomic<uint64_t>[]>(result_->pools.size());
     DefineTables();
-    // Who asks a limiter before another has said no counts: the order of the
-    // rules is pf's.
-    const bool limited =
-        std::any_of(result_->rules.begin(), result_->rules.end(),
-                    [](const CompiledRule& rule) { return rule.is_limited(); });
-    if (context_.classifier && !limited) {
+    if (context_.classifier) {
       const auto build = [&] {
         return Classifier::Build(*result_, context_.interfaces->Views());
       };
@@ -285,6 +280,7 @@ class PolicyCompiler {
       request.max_states = rule.state_options.max_states;
       request.tracking = RuleTracking(rule);
       request.allow_related = rule.state_options.allow_related;
+      request.packet_rate = rule.max_pkt_rate;
       request.overload_table = rule.state_options.overload_table;
       hash = CombineHash(hash, HashText(request.identity));
       result_->listed.push_back(ListedRule{.anchor = named.path,
@@ -353,6 +349,7 @@ class PolicyCompiler {
       result_->rules[i].record = &context_.rule_slots->record(slot);
       result_->listed[i].slot = slot;
     }
+    BeginLives();
     for (size_t i = 0; i < result_->ether.size(); ++i) {
       const uint32_t slot = lease->slots()[result_->rules.size() + i];
       result_->ether[i].slot = slot;
@@ -360,6 +357,29 @@ class PolicyCompiler {
     }
     result_->slots = *std::move(lease);
     return absl::OkStatus();
+  }
+
+  // Each rule with `once` may match once again, unless it is not loaded anew.
+  void BeginLives() {
+    std::unordered_map<uint32_t, uint32_t> lives;  // by slot, of those before
+    if (context_.before != nullptr) {
+      for (const CompiledRule& rule : context_.before->rules) {
+        if (rule.once != 0) lives[rule.slot] = rule.once;
+      }
+    }
+    uint32_t next = 0;
+    for (size_t i = 0; i < result_->rules.size(); ++i) {
+      const ListedRule& listed = result_->listed[i];
+      if (!listed.rule->once) continue;
+      CompiledRule& rule = result_->rules[i];
+      const Anchor* const anchor = source_->main.Find(listed.anchor);
+      const bool kept = context_.again || anchor->rules_in_force;
+      const auto before = kept ? lives.find(rule.slot) : lives.end();
+      if (before == lives.end() && next == 0) {
+        next = context_.rule_slots->NextLife();
+      }
+      rule.once = before == lives.end() ? next : before->second;
+    }
   }
 
   void CompileOptions() {

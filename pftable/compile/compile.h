@@ -28,6 +28,10 @@ struct CompileContext {
   bool classifier = true;  // false: rules are walked one by one
   // What is in force: tables with `counters` go on from it. Null: nothing.
   const Generation* in_force = nullptr;
+  // What is in force, whose rules with `once` go on: all of them if that is
+  // compiled `again`, else those of Anchor::rules_in_force. Null: nothing.
+  const CompiledPolicy* before = nullptr;
+  bool again = false;
 };
 
 // The most rules that one packet may meet, anchors called several times
@@ -51,9 +55,11 @@ inline constexpr EngineCapabilities kEngineCapabilities = {
     .synproxy = true,
     .source_tracking = true,
     .limiters = true,
+    .packet_rates = true,
     .packet_sizes = true,
     .priorities = true,
     .set_tos = true,
+    .once = true,
     .received_on = true,
     .sockets = true,
     .routes = true,

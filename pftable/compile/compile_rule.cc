@@ -488,6 +488,11 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
     if (!table.ok()) return table.status();
   }
   c.actions = Actions(rule, dialect);
+  c.rated = rule.max_pkt_rate.IsSet();
+  // Only the rule that decides counts its states' packets.
+  if (c.rated && rule.action == RuleAction::kPass) {
+    c.actions.flags |= PacketActions::kPacketRate;
+  }
   return CompileLimiters(rule, compiled);
 }
 

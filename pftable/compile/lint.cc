@@ -204,7 +204,8 @@ class Linter {
     const CompiledRule& outer = policy_.rules[later];
     // What it does beside deciding.
     if (!later_wins_ || rule.quick || rule.action == RuleAction::kMatch ||
-        rule.tag != kNoTag || classify::FieldsOf(rule).unknown) {
+        rule.tag != kNoTag || classify::FieldsOf(rule).unknown ||
+        classify::FieldsOf(rule).counted) {
       return false;
     }
     if (outer.is_call || outer.action == RuleAction::kMatch ||

@@ -102,6 +102,11 @@ struct alignas(64) CompiledRule {
   AddressCondition source;
   AddressCondition destination;
   uint32_t probability = 0;  // of 2^32; 0: always
+  // Conditions that count where evaluation meets the rule and all others hold,
+  // whichever rule wins: `max-pkt-rate` (RuleRecord::packet_rate), and `once`,
+  // the life that a packet can end; 0: it has no `once`.
+  bool rated = false;
+  uint32_t once = 0;
 
   // What the rule does.
   // kPass, kBlock or kMatch; of scrub rules kScrub or kNoScrub.
@@ -148,6 +153,9 @@ struct alignas(64) CompiledRule {
   bool state_limiter_blocks = false;
   bool source_limiter_blocks = false;
 
+  bool counts_when_met() const { return rated || once != 0; }
+  // A packet has been its one.
+  bool expired() const { return once != 0 && record->HasEnded(once); }
   bool is_limited() const { return (state_limiter | source_limiter) != 0; }
   bool translates() const { return nat != kNoPool || rdr != kNoPool; }
   friend bool operator==(const CompiledRule&, const CompiledRule&) = default;

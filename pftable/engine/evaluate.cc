@@ -24,6 +24,7 @@ class LinearScan {
   bool RunRuleset(const CompiledRuleset& ruleset, uint32_t anchor_slot) {
     for (uint32_t i = ruleset.begin; i < ruleset.end; ++i) {
       const CompiledRule& rule = policy_.rules[i];
+      if (scan_.IsExpired(rule)) [[unlikely]] continue;
       counters_.evaluations(rule.slot).Add(1);
       if (!scan_.Matches(rule)) {
         if (scan_.is_over()) [[unlikely]] return true;

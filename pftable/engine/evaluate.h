@@ -23,6 +23,14 @@ namespace sluice {
 class LimiterGate;
 struct Translation;
 
+// Of an evaluation of which nothing comes: no rule counts anything.
+enum class Rehearsal : uint8_t {
+  kNo,       // it is in earnest
+  kYes,      // rates and lives are asked as they are
+  kOfState,  // ... of a packet that was judged once: its rule may match again,
+             // and no rate is asked
+};
+
 struct EvaluationInput {
   const PacketInfo& packet;  // kind is kIp
   Direction direction = Direction::kIn;  // kIn or kOut
@@ -35,6 +43,9 @@ struct EvaluationInput {
   Translation* translation = nullptr;
   // Null: limiters admit everything.
   LimiterGate* limiters = nullptr;
+  // What rules count as they are met: `max-pkt-rate` and `once`.
+  Rehearsal rehearsal = Rehearsal::kNo;
+  uint32_t made_by = kNoRuleSlot;  // kOfState: the state's rule
 };
 
 enum class VerdictAction : uint8_t { kPass, kBlock };

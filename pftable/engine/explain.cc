@@ -16,7 +16,7 @@ struct Alone {
   void (*copy)(const CompiledRule& from, CompiledRule& to);
 };
 
-constexpr std::array<Alone, 19> kAlone = {{
+constexpr std::array<Alone, 21> kAlone = {{
     {RuleCondition::kForwarded,
      [](const CompiledRule& from, CompiledRule& to) { to.never = from.never; }},
     {RuleCondition::kInterface,
@@ -97,6 +97,16 @@ constexpr std::array<Alone, 19> kAlone = {{
     {RuleCondition::kReceivedOn,
      [](const CompiledRule& from, CompiledRule& to) {
        to.received_on = from.received_on;
+     }},
+    {RuleCondition::kPacketRate,
+     [](const CompiledRule& from, CompiledRule& to) {
+       to.rated = from.rated;
+       to.record = from.record;
+     }},
+    {RuleCondition::kOnce,
+     [](const CompiledRule& from, CompiledRule& to) {
+       to.once = from.once;
+       to.record = from.record;
      }},
 }};
 
@@ -278,6 +288,10 @@ std::string_view Name(RuleCondition condition) {
       return "tagged";
     case RuleCondition::kReceivedOn:
       return "received-on";
+    case RuleCondition::kPacketRate:
+      return "max-pkt-rate";
+    case RuleCondition::kOnce:
+      return "once, which has expired";
     case RuleCondition::kOther:
       return "another condition";
   }
@@ -286,8 +300,10 @@ std::string_view Name(RuleCondition condition) {
 
 Explanation Explain(const Generation& generation, const EvaluationInput& input,
                     size_t most_near) {
+  EvaluationInput rehearsal = input;
+  rehearsal.rehearsal = Rehearsal::kYes;
   Explanation result;
-  ExplainedScan(generation, input, most_near, &result).Run();
+  ExplainedScan(generation, rehearsal, most_near, &result).Run();
   return result;
 }
 

@@ -38,6 +38,8 @@ enum class RuleCondition : uint8_t {
   kProbability,
   kTag,
   kReceivedOn,
+  kPacketRate,
+  kOnce,  // a packet was its one already
   kOther,  // none of these alone
 };
 // As rules are written: "on", "from", "to ... port".

@@ -16,6 +16,8 @@ struct PacketActions {
     kSetTos = 1 << 2,
     kSetPriority = 1 << 3,
     kScrubTcp = 1 << 4,  // reassemble tcp; of packets that have a state
+    // Of states: their packets count for their rule's `max-pkt-rate`.
+    kPacketRate = 1 << 5,
   };
 
   uint8_t flags = 0;

@@ -135,6 +135,7 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
     // No state of it reads this before the policy is published.
     records_[one.slot].tracking = requests[one.request].tracking;
     records_[one.slot].allow_related = requests[one.request].allow_related;
+    records_[one.slot].packet_rate = requests[one.request].packet_rate;
     auto node = by_identity_.extract(*slot.key);
     node.key() = keys[one.request];
     slot.key = &by_identity_.insert(std::move(node)).position->first;
@@ -163,6 +164,8 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
                               std::memory_order_relaxed);
       record.tracking = requests[i].tracking;
       record.allow_related = requests[i].allow_related;
+      record.packet_rate = requests[i].packet_rate;
+      record.packets.Set(0, 0);
       slot.orphan = requests[i].orphan;
       if (slot.orphan) ++orphans_;
     }

@@ -25,6 +25,7 @@
 #include "pftable/engine/lazy_memory.h"
 #include "pftable/engine/reclaimer.h"
 #include "pftable/engine/table_slots.h"
+#include "pftable/engine/threshold.h"
 #include "pftable/policy/rule.h"
 #include "pftable/policy/timeouts.h"
 
@@ -60,6 +61,7 @@ struct RuleRecord {
   SourceTracking tracking;
   // `allow-related`: other paths of its SCTP associations need no rule.
   bool allow_related = false;
+  RateLimit packet_rate;  // `max-pkt-rate`
   // The tables that `from` and `to` name, for their counters. Written by the
   // control side when the table that a name stands for changes; relaxed.
   std::atomic<uint16_t> source_table{kNoTableSlot};
@@ -74,6 +76,11 @@ struct RuleRecord {
   alignas(64) mutable std::atomic<uint32_t> limited_states{0};
   // Source nodes that are the rule's own. They may outlive its states.
   mutable std::atomic<uint32_t> source_nodes{0};
+  // Packets of the rule and of its states, against `packet_rate`.
+  mutable Threshold packets;
+  // `once`: the last of the rule's lives that a packet has ended
+  // (CompiledRule::once).
+  mutable std::atomic<uint32_t> ended_life{0};
 
   // For TimeoutTicks().
   const TimeoutProfile* rule_timeouts() const {
@@ -99,6 +106,25 @@ struct RuleRecord {
     limited_states.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
+  // One packet more; false: there are more than `packet_rate` allows.
+  bool AcquirePacket(Tick now) const { return packets.Add(packet_rate, now); }
+  bool WouldAcquirePacket(Tick now) const {
+    return packets.WouldAllow(packet_rate, now);
+  }
+  bool HasEnded(uint32_t life) const {
+    return ended_life.load(std::memory_order_relaxed) >= life;
+  }
+  // For exactly one packet of all workers true.
+  bool EndLife(uint32_t life) const {
+    uint32_t ended = ended_life.load(std::memory_order_relaxed);
+    while (ended < life) {
+      if (ended_life.compare_exchange_weak(ended, life,
+                                           std::memory_order_relaxed)) {
+        return true;
+      }
+    }
+    return false;
+  }
   void ReleaseState() const {
     if (state_limit() != 0) {
       limited_states.fetch_sub(1, std::memory_order_relaxed);
@@ -116,6 +142,7 @@ struct RuleSlotRequest {
   uint32_t max_states = 0;
   SourceTracking tracking;
   bool allow_related = false;
+  RateLimit packet_rate;
   std::string overload_table;  // a name that the anchor knows
   // Of states whose rule is not there: `identity` is as much of it as they
   // carry, kOrphanIdentityLength digits.
@@ -218,6 +245,11 @@ class RuleSlots {
   // Bytes of the records, by whole pages.
   size_t MemoryUse() const { return record_memory_.Resident(); }
 
+  // The next life of rules with `once`: each load of their ruleset is one.
+  uint32_t NextLife() {
+    return lives_.fetch_add(1, std::memory_order_relaxed) + 1;
+  }
+
   // Frees what no generation and no state names any more, some thousand slots
   // at most. Waits for nobody; to be called now and then.
   void Poll();
@@ -255,6 +287,7 @@ class RuleSlots {
   const PolicyCounters* const counters_;
   Reclaimer* const reclaimer_;
   RuleBudget* const budget_;
+  std::atomic<uint32_t> lives_{0};
   const LazyMemory record_memory_;
   RuleRecord* const records_;
 

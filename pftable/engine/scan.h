@@ -72,7 +72,13 @@ class Scan {
       return false;
     }
     return rule.received_on.Matches(input_.received_on) &&
-           (!rule.is_limited() || Admits(rule));
+           (!rule.is_limited() || Admits(rule)) &&
+           (!rule.counts_when_met() || Meet(rule));
+  }
+  // A packet has been the rule's one: it is skipped, and not counted.
+  bool IsExpired(const CompiledRule& rule) const {
+    return rule.once != 0 && rule.record->HasEnded(rule.once) &&
+           rule.slot != input_.made_by;
   }
   // A limiter has blocked the packet: no rule is asked any more.
   bool is_over() const { return is_over_; }
@@ -193,6 +199,17 @@ class Scan {
                          : rule.state_limiter_blocks;
     limited_ = by_source ? DropReason::kSrcLimit : DropReason::kStateLimit;
     return false;
+  }
+  // The very last one: that the rule is met counts.
+  bool Meet(const CompiledRule& rule) {
+    const RuleRecord& record = *rule.record;
+    if (IsExpired(rule)) return false;
+    if (input_.rehearsal != Rehearsal::kNo) {
+      return !rule.rated || input_.rehearsal == Rehearsal::kOfState ||
+             record.WouldAcquirePacket(input_.now);
+    }
+    return (!rule.rated || record.AcquirePacket(input_.now)) &&
+           (rule.once == 0 || record.EndLife(rule.once));
   }
   // What a rule translates, the rules after it see translated.
   void Translate(const CompiledRule& rule) {

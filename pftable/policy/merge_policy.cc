@@ -44,6 +44,7 @@ void KeepTables(Anchor& anchor) {
 void Keep(Anchor& anchor) {
   KeepTables(anchor);
   ForgetPlaces(anchor);
+  anchor.rules_in_force = true;
   for (Anchor& child : anchor.children) Keep(child);
 }
 
@@ -62,6 +63,7 @@ void Merge(Anchor& next, const Anchor& old, const std::string& path,
     next.tables = old.tables;
     KeepTables(next);
     ForgetPlaces(next);
+    next.rules_in_force = true;
   }
   for (const Anchor& child : old.children) {
     if (replaced && IsUnnamed(child)) continue;  // of the rules that are gone
@@ -162,6 +164,7 @@ void KeepLists(Anchor& next, const Anchor& old, const LoadParts& parts) {
   if (!parts.filter) {
     next.rules.filter = std::move(kept.rules.filter);
     next.rules.scrub = std::move(kept.rules.scrub);
+    next.rules_in_force = true;
   }
   if (!parts.translation) {
     next.rules.nat = std::move(kept.rules.nat);

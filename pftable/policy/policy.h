@@ -200,6 +200,8 @@ struct Anchor {
   Ruleset rules;
   std::vector<TableDefinition> tables;
   std::vector<Anchor> children;  // ascending by name
+  // A load that did not have them left its filter rules as they are in force.
+  bool rules_in_force = false;
 
   // The anchor at `path` ("a/b", no leading slash; "" is this one), or null.
   const Anchor* Find(std::string_view path) const;

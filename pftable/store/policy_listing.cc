@@ -15,7 +15,8 @@ RuleStatus StatusOf(const CompiledPolicy& policy, const ListedRule& listed,
   return RuleStatus{
       .rule = listed,
       .index = static_cast<uint32_t>(&listed - policy.listed.data()),
-      .counts = slots.Counts(listed.slot)};
+      .counts = slots.Counts(listed.slot),
+      .expired = policy.rules[&listed - policy.listed.data()].expired()};
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ struct RuleStatus {
   ListedRule rule;
   uint32_t index = 0;  // of CompiledPolicy::rules
   RuleCounts counts;
+  bool expired = false;  // `once`: a packet has been its one
 };
 
 struct TableStatus {

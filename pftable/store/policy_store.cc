@@ -208,6 +208,7 @@ absl::Status PolicyStore::DefineCompiled(
   CompileContext context = Context();
   const std::shared_ptr<const Generation> in_force = generation();
   context.in_force = in_force.get();
+  context.before = in_force->policy.get();
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> compiled =
       CompilePolicy(std::move(policy), context);
   if (!compiled.ok()) return compiled.status();
@@ -343,7 +344,10 @@ absl::StatusOr<StagedGeneration> PolicyStore::StageRefresh() {
     if (base->policy->interface_version == interfaces_->version()) {
       return StagedGeneration();
     }
-    auto again = CompilePolicy(base->policy->source, Context());
+    CompileContext context = Context();
+    context.before = base->policy.get();
+    context.again = true;
+    auto again = CompilePolicy(base->policy->source, context);
     if (!again.ok()) return again.status();
     // The tables stay as they are: a reload would take those of the text.
     StagedGeneration staged(*base);

@@ -191,7 +191,7 @@ std::vector<uint8_t> SnapshotOf(PolicyStore* store, uint32_t states) {
   Snapshot snapshot;
   snapshot.header.id[0] = 1;
   snapshot.meta = {.filter = "main", .creator = "bench"};
-  Require(ExportPolicy(store, &snapshot));
+  Require(ExportPolicy(store, 0, &snapshot));
   const RuleId rule = snapshot.rulesets.at(0).rules.at(0).id;
   snapshot.parents.reserve(states);
   for (uint32_t i = 0; i < states; ++i) {
@@ -287,7 +287,7 @@ void ImportAndExport(uint32_t states) {
   snapshot.header.id[0] = 2;
   snapshot.meta = {.filter = "main", .creator = "bench"};
   exporter.Finish(&snapshot);
-  Require(ExportPolicy(&node.store, &snapshot));
+  Require(ExportPolicy(&node.store, 0, &snapshot));
   class Sink final : public SnapshotSink {
    public:
     absl::Status Write(std::span<const uint8_t> bytes) override {

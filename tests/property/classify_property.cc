@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -13,8 +14,10 @@
 #include "pftable/classify/classify.h"
 #include "pftable/engine/evaluate.h"
 #include "pftable/engine/explain.h"
+#include "pftable/engine/limiters.h"
 #include "pftable/engine/reclaimer.h"
 #include "pftable/language/parser.h"
+#include "pftable/policy/stable_hash.h"
 #include "pftable/store/policy_store.h"
 
 namespace sluice {
@@ -41,6 +44,7 @@ class Generator {
   explicit Generator(uint32_t seed) : random_(seed) {
     ordered_ = random_.OneIn(2);
     wide_ = random_.OneIn(3);
+    counted_ = random_.OneIn(2);
   }
 
   Random& random() { return random_; }
@@ -185,7 +189,22 @@ class Generator {
     if (ordered_ && random_.OneIn(7)) {
       text += random_.OneIn(2) ? " tagged T" : " ! tagged U";
     }
-    if (action == "pass" && random_.OneIn(4)) text += " no state";
+    const bool stateless = action == "pass" && random_.OneIn(4);
+    if (stateless) text += " no state";
+    if (counted_ && random_.OneIn(6)) {
+      text += random_.OneIn(2) ? " max-pkt-rate 3/2" : " max-pkt-rate 1/1";
+    }
+    if (counted_ && action != "match" && random_.OneIn(6)) text += " once";
+    if (counted_ && action == "pass" && !stateless) {
+      if (random_.OneIn(6)) {
+        text += " state limiter \"s\"";
+        if (random_.OneIn(2)) text += " (block)";
+      }
+      if (random_.OneIn(6)) {
+        text += " source limiter \"t\"";
+        if (random_.OneIn(2)) text += " (block)";
+      }
+    }
     if (action == "pass" && random_.OneIn(8)) text += " allow-opts";
     return text + "\n";
   }
@@ -199,6 +218,7 @@ class Generator {
         if (ordered_ && random_.OneIn(3)) text += " quick";
         if (random_.OneIn(2)) text += Conditions();
         if (ordered_ && random_.OneIn(8)) text += " tagged T";
+        if (counted_ && random_.OneIn(4)) text += " max-pkt-rate 5/1";
         text += " {\n" + Rules(1 + random_.Below(5), depth + 1) + "}\n";
       } else {
         text += Rule();
@@ -210,6 +230,8 @@ class Generator {
   std::string Ruleset(uint32_t rules) {
     return "set limit { table-entries 10000, anchors 100000 }\n"
            "set reassemble no\n"
+           "state limiter \"s\" id 1 limit 100\n"
+           "source limiter \"t\" id 1 entries 10 limit 1\n"
            "table <few> { 10.0.0.0/29, !10.0.0.2, 2001:db8::/64, "
            "!2001:db8::2 }\n"
            "table <many> { 10.0.0.0/16, 10.1.1.0/24, 2001:db8:1::/48 }\n" +
@@ -274,6 +296,7 @@ class Generator {
   Random random_;
   bool ordered_;  // tags, match rules, quick anchors
   bool wide_;     // many different values
+  bool counted_;  // rates, `once`, limiters
 };
 
 std::string Describe(const Verdict& v) {
@@ -296,6 +319,33 @@ std::string Describe(const Verdict& v) {
                     static_cast<int>(v.logged[i].action));
   }
   return text;
+}
+
+// Says no now and then, and what it says depends on who was asked before: two
+// evaluations agree only if they ask the same rules in the same order.
+class MoodyGate : public LimiterGate {
+ public:
+  explicit MoodyGate(uint64_t mood) : mood_(mood) {}
+  LimiterAnswer Ask(const CompiledRule& rule, bool* by_source) override {
+    mood_ = MixBits(mood_ + rule.slot);
+    absl::StrAppend(&asked_, " ", rule.slot);
+    *by_source = rule.state_limiter == 0 ||
+                 (rule.source_limiter != 0 && (mood_ & 4) != 0);
+    return (mood_ & 3) == 0 ? LimiterAnswer::kFull : LimiterAnswer::kAdmits;
+  }
+  uint64_t mood() const { return mood_; }
+  const std::string& asked() const { return asked_; }
+
+ private:
+  uint64_t mood_;
+  std::string asked_;  // slots, in their order
+};
+
+// Makes rules with `once` match again.
+void Renew(PolicyStore& store) {
+  for (const CompiledRule& rule : store.current()->rules()) {
+    rule.record->ended_life.store(0, std::memory_order_relaxed);
+  }
 }
 
 class ClassifyPropertyTest : public testing::Test {
@@ -326,6 +376,13 @@ class ClassifyPropertyTest : public testing::Test {
     const absl::Status loaded = store.Load(parsed.policy);
     ASSERT_TRUE(loaded.ok()) << loaded.message();
     const Generation& generation = *store.current();
+    // What counts when it is met is the oracle's own.
+    PolicyStore plain({.workers = 1, .rule_slots = 65536, .table_slots = 4096,
+                       .classifier = false},
+                      &interfaces_, &reclaimer_);
+    ASSERT_TRUE(plain.Load(parsed.policy).ok());
+    const Generation& oracle = *plain.current();
+    Tick now = 100000;
     const std::shared_ptr<const Classifier> classifier = Classifier::Build(
         *generation.policy, interfaces_.Views(), bounds);
     demoted_ += classifier->report().demoted;
@@ -348,18 +405,34 @@ class ClassifyPropertyTest : public testing::Test {
       std::vector<Candidates> candidates(count);
       FindCandidates(*classifier, direction, at, pointers, cache, candidates);
       PrefetchCandidates(generation, candidates);
+      if (random.OneIn(4)) {
+        Renew(store);
+        Renew(plain);
+      }
+      now += random.Below(700);
       for (uint32_t i = 0; i < count; ++i) {
-        const EvaluationInput one{
+        EvaluationInput one{
             .packet = infos[i],
             .direction = direction,
             .interface = at,
             .received_on = arrival,
             .tag = static_cast<uint16_t>(random.OneIn(3) ? 1 : kNoTag),
+            .now = now,
             .random = random.Below(1000)};
+        const uint64_t mood = random.Below(1000000);
+        MoodyGate gates[] = {MoodyGate(mood), MoodyGate(mood)};
+        const bool limits = random.OneIn(2);
+        std::optional<Explanation> told;
+        if (i == 0 && !limits) told = Explain(oracle, one, 1000);
+        if (limits) one.limiters = &gates[0];
         const std::string expected =
-            Describe(Evaluate(generation, one, store.worker_counters(0)));
+            Describe(Evaluate(oracle, one, plain.worker_counters(0)));
+        if (limits) one.limiters = &gates[1];
         const std::string found = Describe(EvaluateCandidates(
             generation, one, candidates[i], store.worker_counters(0)));
+        ASSERT_EQ(gates[0].asked(), gates[1].asked())
+            << expected << "\n" << found << "\n" << text;
+        refused_ += gates[0].mood() != mood;
         ASSERT_EQ(expected, found)
             << "seed " << seed << " packet " << done + i << "\n"
             << infos[i].source_address().bytes.size() << " "
@@ -369,20 +442,47 @@ class ClassifyPropertyTest : public testing::Test {
             << infos[i].destination_port.host() << " proto "
             << int{infos[i].proto} << "\n"
             << (text.size() < 20000 ? text : "");
-        if (i == 0) CheckExplained(generation, one, expected);
+        if (told) CheckExplained(oracle, *told, expected);
         compiled_ += candidates[i].part != nullptr;
         listed_ += candidates[i].complete;
       }
       done += count;
     }
+    CheckCounted(generation, oracle, now);
+  }
+
+  // What rules have counted as they were met.
+  void CheckCounted(const Generation& generation, const Generation& oracle,
+                    Tick now) {
+    for (size_t i = 0; i < oracle.rules().size(); ++i) {
+      const CompiledRule& one = oracle.rules()[i];
+      const CompiledRule& other = generation.rules()[i];
+      ASSERT_EQ(one.expired(), other.expired()) << i;
+      expired_ += one.expired();
+      if (!one.rated) continue;
+      const RateLimit rate = one.record->packet_rate;
+      ASSERT_EQ(one.record->packets.Value(rate, now),
+                other.record->packets.Value(rate, now))
+          << i;
+      above_ += !one.record->WouldAcquirePacket(now);
+    }
   }
 
   // The explanation decides alike, and knows the condition by which each rule
   // does not match.
-  void CheckExplained(const Generation& generation, const EvaluationInput& one,
+  void CheckExplained(const Generation& oracle, const Explanation& told,
                       const std::string& expected) {
-    const Explanation told = Explain(generation, one, 1000);
     EXPECT_EQ(Describe(told.verdict), expected);
+    for (const ExplainedRule& rule : told.rules) {
+      const CompiledRule& named = oracle.rules()[rule.rule];
+      if (rule.failed == RuleCondition::kPacketRate) {
+        EXPECT_TRUE(named.rated);
+        ++told_rates_;
+      } else if (rule.failed == RuleCondition::kOnce) {
+        EXPECT_NE(named.once, 0u);
+        ++told_lives_;
+      }
+    }
     for (const ExplainedRule& rule : told.rules) {
       EXPECT_NE(rule.failed, RuleCondition::kOther);
       matched_ += rule.failed == RuleCondition::kNone;
@@ -405,6 +505,11 @@ class ClassifyPropertyTest : public testing::Test {
   uint64_t in_lists_ = 0;
   uint64_t matched_ = 0;
   uint64_t missed_ = 0;
+  uint64_t refused_ = 0;
+  uint64_t expired_ = 0;
+  uint64_t above_ = 0;
+  uint64_t told_rates_ = 0;
+  uint64_t told_lives_ = 0;
 };
 
 TEST_F(ClassifyPropertyTest, SmallRulesets) {
@@ -415,8 +520,13 @@ TEST_F(ClassifyPropertyTest, SmallRulesets) {
   EXPECT_GT(compiled_, 1'000'000u);
   EXPECT_GT(listed_, compiled_ / 2);
   EXPECT_LT(listed_, compiled_);
-  EXPECT_GT(matched_, 100'000u);
-  EXPECT_GT(missed_, 100'000u);
+  EXPECT_GT(matched_, 50'000u);
+  EXPECT_GT(missed_, 50'000u);
+  EXPECT_GT(refused_, 10'000u);
+  EXPECT_GT(expired_, 100u);
+  EXPECT_GT(above_, 10u);
+  EXPECT_GT(told_rates_, 100u);
+  EXPECT_GT(told_lives_, 100u);
 }
 
 TEST_F(ClassifyPropertyTest, RulesetsInLists) {

@@ -122,6 +122,7 @@ struct RuleListing {
   std::string calls{};
   bool calls_below = false;
   bool calls_unnamed = false;
+  bool expired = false;  // `once`: a packet has been its one
 };
 
 struct RuleQuery {

@@ -347,7 +347,9 @@ absl::StatusOr<uint64_t> ReadCounter(Simulation& simulation,
       static_cast<size_t>(*number) >= rules->size()) {
     return absl::NotFoundError(absl::StrCat("no rule ", step.subject));
   }
-  return RuleCounter((*rules)[static_cast<size_t>(*number)].counts, name);
+  const RuleStatus& rule = (*rules)[static_cast<size_t>(*number)];
+  if (name == "expired") return rule.expired;
+  return RuleCounter(rule.counts, name);
 }
 
 // What an entry of a table with `counters` has counted, but for zeros.

@@ -60,7 +60,7 @@ TEST_F(ExportTest, APolicyWithTablesAndAnchors) {
                   .ok());
   const TableEntry added = {.prefix = *ParsePrefix("192.0.2.0/24")};
   ASSERT_TRUE(AddAddresses(*store_, {"", "bad"}, {&added, 1}).ok());
-  ASSERT_TRUE(ExportPolicy(store_.get(), &snapshot_).ok());
+  ASSERT_TRUE(ExportPolicy(store_.get(), 0, &snapshot_).ok());
   ExpectReadable();
   ASSERT_THAT(snapshot_.tables, SizeIs(1));
   const SnapshotTable& table = snapshot_.tables[0];
@@ -91,7 +91,7 @@ TEST_F(ExportTest, WhatIsNotForOthersIsForTheSameMachine) {
     exporter.Add(Flow(0x401, 6000));
     exporter.Add(secret);
     exporter.Finish(&snapshot_);
-    ASSERT_TRUE(ExportPolicy(store_.get(), &snapshot_).ok());
+    ASSERT_TRUE(ExportPolicy(store_.get(), 0, &snapshot_).ok());
     const Snapshot whole = *WholeSnapshot(snapshot_, exporter);
     ASSERT_THAT(whole.parents, SizeIs(all ? 2 : 1));
     EXPECT_EQ(exporter.statistics().no_sync, all ? 0u : 1u);
@@ -124,7 +124,7 @@ TEST_F(ExportTest, StatesWithTheirRulesAndParents) {
     exporter.Add(record);
   }
   exporter.Finish(&snapshot_);
-  ASSERT_TRUE(ExportPolicy(store_.get(), &snapshot_).ok());
+  ASSERT_TRUE(ExportPolicy(store_.get(), 0, &snapshot_).ok());
   snapshot_ = *WholeSnapshot(snapshot_, exporter);
   ExpectReadable();
   ASSERT_THAT(snapshot_.parents, SizeIs(2));

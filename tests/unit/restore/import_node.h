@@ -89,7 +89,7 @@ class ImportNode {
     });
     exporter.Finish(&snapshot);
     if (status.ok()) status = exporter.status();
-    if (status.ok()) status = ExportPolicy(&store, &snapshot);
+    if (status.ok()) status = ExportPolicy(&store, shard().now, &snapshot);
     if (!status.ok()) return status;
     return OrNoMemory("write what was exported",
                       [&] { return WholeSnapshot(snapshot, exporter); });

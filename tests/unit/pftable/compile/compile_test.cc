@@ -30,8 +30,6 @@ TEST_F(CompileTest, RefusesByName) {
        "af-to with a prefix of other than 32, 40, 48, 56, 64 or 96 bits"},
       {"pass in inet6 af-to inet from 192.0.2.0/24 round-robin sticky-address\n",
        "af-to with sticky-address, least-states or endpoint-independent"},
-      {"pass max-pkt-rate 10/1\n", "max-pkt-rate"},
-      {"pass in once\n", "once"},
       {"pass proto tcp from any os \"Linux\"\n", "os"},
       {"pass rtable 1\n", "rtable"},
   };
