@@ -1,30 +1,14 @@
 #include "dataplane/filters/explain_job.h"
 
-#include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "dataplane/control/api/explain_answer.h"
 #include "dataplane/filters/policy_source.h"
-#include "packet/drop_reason.h"
 #include "pftable/compile/enforce.h"
-#include "pftable/engine/explain.h"
 #include "pftable/engine/reclaimer.h"
-#include "pftable/print/printer.h"
 
 namespace sluice {
 namespace {
-
-absl::StatusOr<InterfaceView> ViewOf(const InterfaceRegistry& interfaces,
-                                     const std::string& name) {
-  if (name.empty()) return InterfaceView();
-  const uint16_t id = interfaces.Resolve(name).id;
-  for (const InterfaceView& view : interfaces.Views()) {
-    if (id != 0 && view.id == id) return view;
-  }
-  return absl::NotFoundError(
-      absl::StrCat("there is no interface \"", name,
-                   "\"; port list shows those there are"));
-}
 
 class ExplainJob final : public BuildJob<ExplainResult> {
  public:
@@ -78,72 +62,8 @@ class ExplainJob final : public BuildJob<ExplainResult> {
   }
 
   absl::Status Ask(const Generation& generation, const TagRegistry& tags) {
-    const InterfaceRegistry& interfaces = *core_->environment.interfaces;
-    absl::StatusOr<InterfaceView> at = ViewOf(interfaces, request_.interface);
-    if (!at.ok()) return at.status();
-    absl::StatusOr<InterfaceView> arrival =
-        request_.direction == Direction::kIn
-            ? at
-            : ViewOf(interfaces, request_.received_on);
-    if (!arrival.ok()) return arrival.status();
-    if (generation.Skips(*at)) {
-      result_.skipped = true;
-      return absl::OkStatus();
-    }
-    const EvaluationInput input{
-        .packet = request_.packet,
-        .direction = request_.direction,
-        .interface = *at,
-        .received_on = *arrival,
-        .tag = request_.tag.empty() ? kNoTag : tags.Find(request_.tag)};
-    const Explanation explanation = Explain(generation, input, request_.near);
-    Tell(generation, tags, explanation);
-    return absl::OkStatus();
-  }
-
-  void Tell(const Generation& generation, const TagRegistry& tags,
-            const Explanation& explanation) {
-    const Verdict& verdict = explanation.verdict;
-    result_.passes = verdict.action == VerdictAction::kPass;
-    if (!result_.passes) {
-      result_.reason = std::string(Name(verdict.reason));
-    } else if (request_.packet.has(kIpOptions) && !verdict.allow_options) {
-      result_.passes = false;
-      result_.reason = std::string(Name(DropReason::kIpOption));
-    }
-    result_.keeps_state = result_.passes && verdict.keep_state;
-    result_.tag = tags.NameOf(verdict.state.tag);
-    result_.met = explanation.met;
-    result_.left_out = explanation.left_out;
-    const CompiledPolicy& policy = *generation.policy;
-    const PrintOptions print = {.dialect = policy.source->options.dialect,
-                                .facts = facts_.get()};
-    for (const ExplainedRule& rule : explanation.rules) {
-      const ListedRule& listed = policy.listed[rule.rule];
-      ExplainedRuleListing& told = result_.rules.emplace_back();
-      told.anchor = listed.anchor;
-      told.number = listed.number;
-      told.depth = rule.depth;
-      told.text = PrintRule(*listed.rule, print);
-      told.failed = std::string(Name(rule.failed));
-      told.decides = verdict.rule == &policy.rules[rule.rule] &&
-                     rule.failed == RuleCondition::kNone;
-      told.tag = tags.NameOf(rule.tag);
-      for (const ExplainedTable& table : rule.tables) {
-        const TableKey& key = generation.table_states[table.table].key;
-        told.tables.push_back({.table = key.name,
-                               .anchor = key.anchor,
-                               .is_source = table.is_source,
-                               .entry = table.entry});
-      }
-    }
-    // An anchor may be called twice: the last time decides.
-    bool seen = false;
-    for (size_t i = result_.rules.size(); i-- > 0;) {
-      if (!result_.rules[i].decides) continue;
-      result_.rules[i].decides = !seen;
-      seen = true;
-    }
+    return AnswerExplain(generation, *core_->environment.interfaces, tags,
+                         *facts_, request_, &result_);
   }
 
   const std::shared_ptr<FilterCore> core_;

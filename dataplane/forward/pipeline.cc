@@ -124,7 +124,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
   crossed_ = 0;
   judged_ = {};
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
-    rules_.fill(kNoRule);
+    rules_.fill(nullptr);
     std::copy_n(burst.infos.begin(), burst.count, arrived_.begin());
   }
 
@@ -236,7 +236,8 @@ void Pipeline::Tell(uint16_t port, Mask passed, Tick now) {
         .passed = forwarded,
         .reason = forwarded ? DropReason::kMatch : reasons_[i],
         .held = !forwarded && reasons_[i] == kNotDropped,
-        .rule = rules_[i],
+        .rule = rules_[i] != nullptr ? rules_[i]->number : kNoRule,
+        .rule_slot = rules_[i] != nullptr ? rules_[i]->slot : kNoRuleSlot,
         .judged = judged};
     if (config_.on_verdict != nullptr) {
       config_.on_verdict(config_.on_verdict_context, i, verdict);
@@ -245,6 +246,7 @@ void Pipeline::Tell(uint16_t port, Mask passed, Tick now) {
     const TraceRecord record = {.packet = arrived_[i],
                                 .now = now,
                                 .rule = verdict.rule,
+                                .rule_slot = verdict.rule_slot,
                                 .port = port,
                                 .reason = verdict.reason,
                                 .passed = verdict.passed,

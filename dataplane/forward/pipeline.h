@@ -61,6 +61,8 @@ struct PacketVerdict {
   // Of the last judgement: the number of the rule that decided, as in
   // `sluicectl -vv -s rules`, or kNoRule (a state, the default rule, none).
   uint32_t rule;
+  // Its place among all rules, which says more where there are anchors.
+  uint32_t rule_slot;
   // The judgement that it fell in, or the last one that it passed; nothing
   // when it was judged at neither port.
   std::optional<Direction> judged;
@@ -329,7 +331,7 @@ class Pipeline {
   std::array<DropReason, kMaxBurst> reasons_;
   // In its place, of packets that are not dropped.
   static constexpr auto kNotDropped = static_cast<DropReason>(kDropReasonCount);
-  std::array<uint32_t, kMaxBurst> rules_;
+  std::array<const CompiledRule*, kMaxBurst> rules_;
   std::array<TraceTap*, kMaxTaps> taps_{};
   bool taps_in_use_ = false;
   std::array<PacketInfo, kMaxBurst> arrived_;  // if anybody is to be told

@@ -144,7 +144,7 @@ bool Pipeline::AdmitCookie(uint32_t i, uint16_t mss,
   const Verdict verdict = AskTranslated(i, judgement, &translation);
   classified_ = classified;
   burst_->infos[i] = info;
-  rules_[i] = verdict.rule != nullptr ? verdict.rule->number : kNoRule;
+  rules_[i] = verdict.rule;
   const bool options = info.has(kIpOptions) && !verdict.allow_options;
   if (verdict.action == VerdictAction::kBlock || options ||
       !verdict.keep_state) {

@@ -126,7 +126,7 @@ Verdict Pipeline::AskTranslated(uint32_t i, const Judgement& judgement,
   const PacketInfo& info = burst_->infos[i];
   const FilterView& filter = judgement.filter;
   const Direction direction = judgement.where.direction;
-  rules_[i] = verdict.rule != nullptr ? verdict.rule->number : kNoRule;
+  rules_[i] = verdict.rule;
 
   const bool blocked = verdict.action == VerdictAction::kBlock;
   if (!expectations_.empty() && !info.has(kFragment) &&
@@ -135,7 +135,7 @@ Verdict Pipeline::AskTranslated(uint32_t i, const Judgement& judgement,
     const VlanId vlan = VlanOf(*burst_->mbufs[i], info);
     if (expectations_.Take(info, vlan, judgement.where, judgement.now,
                            &child)) {
-      rules_[i] = kNoRule;
+      rules_[i] = nullptr;
       if (child.values.tag != kNoTag) tags_[i] = child.values.tag;
       PacketInfo beyond = info;
       const bool translated = child.after.family != Family::kNone;

@@ -30,6 +30,7 @@ struct TraceRecord {
   PacketInfo packet{};  // as it came
   Tick now = 0;
   uint32_t rule = 0;    // as PacketVerdict has these
+  uint32_t rule_slot = 0;
   uint16_t port = 0;    // of arrival
   DropReason reason = DropReason::kMatch;
   bool passed = false;

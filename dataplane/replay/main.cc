@@ -2,6 +2,7 @@
 #include <iostream>
 #include <string>
 
+#include "dataplane/replay/compare.h"
 #include "dataplane/replay/replay.h"
 #include "dataplane/replay/replay_options.h"
 
@@ -10,6 +11,16 @@ namespace {
 int Fail(const absl::Status& status, int code) {
   std::cerr << "sluice-replay: " << status.message() << "\n";
   return code;
+}
+
+// As diff does it: 0 if nothing fares otherwise.
+int Compare(const sluice::ReplayOptions& options) {
+  constexpr int kChanged = 3;
+  const auto comparison = sluice::Comparison::Open(options);
+  if (!comparison.ok()) return Fail(comparison.status(), 1);
+  if (absl::Status s = (*comparison)->Run(); !s.ok()) return Fail(s, 1);
+  if (!options.quiet) std::cout << (*comparison)->Summary();
+  return (*comparison)->changed() == 0 ? 0 : kChanged;
 }
 
 }  // namespace
@@ -23,6 +34,7 @@ int main(int argc, char** argv) {
     std::cout << exit_early;
     return 0;
   }
+  if (!options->compare_file.empty()) return Compare(*options);
   const auto replay = sluice::Replay::Open(*options);
   if (!replay.ok()) return Fail(replay.status(), 1);
   if (absl::Status s = (*replay)->Run(); !s.ok()) return Fail(s, 1);

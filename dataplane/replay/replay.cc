@@ -2,44 +2,16 @@
 
 #include <rte_mbuf.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/base/text.h"
+#include "dataplane/replay/replay_setup.h"
 #include "dataplane/replay/verdict_text.h"
 #include "packet/parse.h"
-#include "pftable/language/parser.h"
-#include "pftable/policy/diagnostic.h"
 
 namespace sluice {
 namespace {
-
-// Room for states if the ruleset sets no limit.
-constexpr uint32_t kDefaultStates = 1u << 20;
-
-constexpr size_t kMaxRulesBytes = size_t{64} << 20;
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream file;
-  if (path != "-") {
-    file.open(path, std::ios::binary);
-    if (!file) {
-      return absl::NotFoundError(
-          absl::StrCat(path, ": ", std::strerror(errno)));
-    }
-  }
-  std::istream& stream = path == "-" ? std::cin : file;
-  std::string text(std::istreambuf_iterator<char>(stream), {});
-  if (stream.bad() || text.size() > kMaxRulesBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": cannot be read"));
-  }
-  return text;
-}
 
 // To a file, to the standard output ("-") or nowhere ("").
 absl::Status WriteText(const std::string& path, const std::string& text) {
@@ -48,30 +20,6 @@ absl::Status WriteText(const std::string& path, const std::string& text) {
   std::cout << text << std::flush;
   return std::cout ? absl::OkStatus()
                    : absl::UnavailableError("cannot write to stdout");
-}
-
-// What the ruleset may name: the facts of the file, and the ports.
-absl::StatusOr<HostFacts> ReadFacts(const ReplayOptions& options) {
-  HostFacts facts;
-  if (!options.facts_file.empty()) {
-    absl::StatusOr<std::string> text = ReadFile(options.facts_file);
-    if (!text.ok()) return text.status();
-    absl::StatusOr<HostFacts> read =
-        HostFacts::FromToml(*text, options.facts_file);
-    if (!read.ok()) return read.status();
-    facts = *std::move(read);
-  }
-  for (const ReplayOptions::Wire& wire : options.wires) {
-    for (const std::string& name : {wire.outside, wire.inside}) {
-      if (facts.FindInterface(name) == nullptr) {
-        facts.AddInterface({.name = name,
-                            .groups = {},
-                            .addresses = {},
-                            .loopback = false});
-      }
-    }
-  }
-  return facts;
 }
 
 }  // namespace
@@ -85,95 +33,25 @@ absl::StatusOr<std::unique_ptr<Replay>> Replay::Open(
 }
 
 absl::Status Replay::LoadRules() {
-  absl::StatusOr<std::string> text = ReadFile(options_.rules_file);
-  if (!text.ok()) return text.status();
-  absl::StatusOr<HostFacts> facts = ReadFacts(options_);
-  if (!facts.ok()) return facts.status();
-  const std::string name =
-      options_.rules_file == "-" ? "stdin" : options_.rules_file;
-  ParseResult parsed =
-      ParsePolicy({.file_name = name,
-                   .text = *std::move(text),
-                   .macros = options_.macros,
-                   .load_file = SystemFileLoader(options_.rules_file),
-                   .dialect = options_.dialect,
-                   .facts = &*facts,
-                   .no_dns = true,
-                   .anchor = "",
-                   .limits = {},
-                   .optimize = options_.optimization.has_value(),
-                   .optimization = options_.optimization});
-  if (!parsed.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(FormatDiagnostics(parsed.diagnostics),
-                     "the ruleset has errors; nothing was replayed"));
-  }
-  std::cerr << FormatDiagnostics(parsed.diagnostics);
-
   auto pool = FramePool::Create();
   if (!pool.ok()) return pool.status();
   pool_ = *std::move(pool);
-  SimulationOptions simulation{
-      .state_capacity = options_.state_capacity != 0
-                            ? options_.state_capacity
-                            : std::min(parsed.policy.options.limit(Limit::kStates),
-                                       kDefaultStates),
-      .parse = {.verify_checksums = !options_.ignore_checksums},
-      .pool = pool_->get(),
-      .on_verdict = &Replay::OnVerdict,
-      .on_verdict_context = this};
-  for (const ReplayOptions::Wire& wire : options_.wires) {
-    const auto first = static_cast<uint16_t>(simulation.ports.size());
-    for (const std::string& port : {wire.outside, wire.inside}) {
-      SimulatedPort& simulated = simulation.ports.emplace_back();
-      const InterfaceFacts& interface = *facts->FindInterface(port);
-      simulated.name = port;
-      simulated.groups = interface.groups;
-      for (const InterfaceAddress& a : interface.addresses) {
-        simulated.addresses.push_back({a.address, a.prefix});
-      }
-    }
-    simulation.wires.push_back(
-        {first, static_cast<uint16_t>(first + 1), !options_.block_non_ip});
-  }
-  auto built = Simulation::Build(simulation);
+  auto built = BuildReplay(options_, options_.rules_file, pool_->get(),
+                           &Replay::OnVerdict, this);
   if (!built.ok()) return built.status();
   simulation_ = *std::move(built);
-  if (absl::Status s = simulation_->Load(std::move(parsed.policy)); !s.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        s.message(), "\nthe ruleset has errors; nothing was replayed"));
-  }
   return absl::OkStatus();
 }
 
-std::optional<uint16_t> Replay::FindPort(const std::string& name) const {
-  for (size_t i = 0; i < simulation_->ports().size(); ++i) {
-    if (simulation_->ports()[i].name == name) return static_cast<uint16_t>(i);
-  }
-  return std::nullopt;
-}
-
 absl::Status Replay::OpenFiles() {
-  source_ = std::make_unique<PacketSource>(
-      CaptureOptions{.strict = options_.strict});
-  for (const ReplayOptions::File& input : options_.inputs) {
-    absl::Status status;
-    if (input.port.empty()) {
-      status = source_->Add(
-          input.path,
-          SidesByAddress{.inside_nets = options_.inside_nets,
-                         .inside = *FindPort(options_.wires[0].inside),
-                         .outside = *FindPort(options_.wires[0].outside)});
-    } else {
-      status = source_->Add(input.path, *FindPort(input.port));
-    }
-    if (!status.ok()) return status;
-  }
+  auto source = OpenCaptures(options_, *simulation_);
+  if (!source.ok()) return source.status();
+  source_ = *std::move(source);
   writers_.resize(simulation_->ports().size());
   for (const ReplayOptions::File& output : options_.outputs) {
     auto writer = CaptureWriter::Create(output.path);
     if (!writer.ok()) return writer.status();
-    writers_[*FindPort(output.port)] = *std::move(writer);
+    writers_[*FindPort(*simulation_, output.port)] = *std::move(writer);
   }
   return absl::OkStatus();
 }

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,7 +43,6 @@ class Replay {
   explicit Replay(const ReplayOptions& options) : options_(options) {}
   absl::Status LoadRules();
   absl::Status OpenFiles();
-  std::optional<uint16_t> FindPort(const std::string& name) const;
   absl::Status OnePacket(const SourcedPacket& packet);
   // `info`: of the packet as it came; null of one that was cut.
   void WriteVerdict(const SourcedPacket& packet, const PacketInfo* info);

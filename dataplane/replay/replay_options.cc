@@ -26,8 +26,12 @@ Examples:
   sluice-replay -f pf.conf --wire outside=inside --in any=all.pcap \
       --inside-net 10.0.0.0/8
 
+  sluice-replay --compare old.conf new.conf --wire outside=inside \
+      --in any=all.pcap --inside-net 10.0.0.0/8
+
 Exit status: 0 when every packet was replayed and accounted for, 1 on any
-error (no output file is then written), 2 for a wrong command line.)";
+error (no output file is then written), 2 for a wrong command line, 3 when
+--compare found a flow that changes its fate.)";
 
 absl::Status Wrong(std::string_view what) {
   return absl::InvalidArgumentError(View(what));
@@ -51,6 +55,30 @@ struct Raw {
   std::string dialect = "openbsd";
   std::optional<std::string> optimization;
 };
+
+// --compare takes two files: they become -f and the other one.
+absl::Status TakeCompare(std::vector<std::string>* words,
+                         std::string* compare_file) {
+  for (size_t i = 1; i < words->size(); ++i) {
+    if ((*words)[i] == "--") break;
+    if ((*words)[i] != "--compare") continue;
+    if (!compare_file->empty()) return Wrong("--compare is given twice");
+    const auto is_file = [&](size_t k) {
+      return k < words->size() && !(*words)[k].empty() &&
+             ((*words)[k] == "-" || (*words)[k][0] != '-');
+    };
+    if (!is_file(i + 1) || !is_file(i + 2)) {
+      return Wrong("--compare OLD NEW: two rulesets are wanted");
+    }
+    if ((*words)[i + 1] == "-" && (*words)[i + 2] == "-") {
+      return Wrong("--compare: only one ruleset can come from stdin");
+    }
+    *compare_file = (*words)[i + 2];
+    (*words)[i] = "-f";
+    words->erase(words->begin() + static_cast<std::ptrdiff_t>(i) + 2);
+  }
+  return absl::OkStatus();
+}
 
 // As for sluicectl, the beginning of a word is enough.
 std::optional<RulesetOptimization> LevelOf(std::string_view text) {
@@ -186,6 +214,12 @@ absl::StatusOr<ReplayOptions> ParseReplayArguments(int argc, char** argv,
        .help = "the ruleset; - for stdin",
        .take = into(&options.rules_file),
        .required = true},
+      {.name = "compare",
+       .value = "OLD NEW",
+       .help = "instead of -f: both rulesets, and which flows they treat "
+               "otherwise, by rule",
+       .take =
+           [](std::string_view) { return Wrong("OLD and NEW are wanted"); }},
       {.name = "wire",
        .value = "OUTSIDE=INSIDE",
        .help = "two ports joined; may be repeated",
@@ -256,7 +290,15 @@ absl::StatusOr<ReplayOptions> ParseReplayArguments(int argc, char** argv,
        .take = flag(&options.quiet)},
   };
   bool help = false;
-  const absl::Status read = ReadCommandLine(argc, argv, table, &help);
+  std::vector<std::string> words(argv, argv + argc);
+  if (absl::Status s = TakeCompare(&words, &options.compare_file); !s.ok()) {
+    return Wrong(absl::StrCat(s.message(), "; see sluice-replay --help"));
+  }
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  const absl::Status read = ReadCommandLine(
+      static_cast<int>(words.size()), arguments.data(), table, &help);
   if (help) {
     *exit_early = absl::StrCat(kAbout, "\nUsage: sluice-replay [OPTIONS]\n\n",
                                OptionHelp(table), kFooter, "\n");
@@ -270,6 +312,11 @@ absl::StatusOr<ReplayOptions> ParseReplayArguments(int argc, char** argv,
     return Wrong(absl::StrCat(read.message(), "; see sluice-replay --help"));
   }
   if (absl::Status s = Interpret(raw, options); !s.ok()) return s;
+  if (!options.compare_file.empty() &&
+      (!options.outputs.empty() || !options.verdicts_file.empty())) {
+    return Wrong("--out and --verdicts are of one ruleset: they do not go "
+                 "with --compare");
+  }
   return options;
 }
 

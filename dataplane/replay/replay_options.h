@@ -16,6 +16,8 @@ namespace sluice {
 
 struct ReplayOptions {
   std::string rules_file{};  // "-": the standard input
+  // --compare: the ruleset that rules_file is compared with; empty: none is.
+  std::string compare_file{};
   std::vector<std::pair<std::string, std::string>> macros{};
   Dialect dialect = Dialect::kOpenBsd;
   // Nothing: the rules are judged by as they are written, with the numbers

@@ -85,13 +85,14 @@ enum class Verb : uint8_t {
   kExplain,
   kTrace,
   kLog,
+  kTest,
 };
 
 // `filter create NAME --ports A,B ...`. The general options (-D, --json, ...)
 // are in Arguments.
 struct Command {
   Verb verb = Verb::kFilterList;
-  std::string name;  // of the filter or port
+  std::string name;  // of the filter or port, of the file of test
   // filter create
   std::vector<std::string> ports;        // --ports
   std::optional<std::string> ruleset;    // --ruleset; "-" is standard input
@@ -122,7 +123,7 @@ struct Command {
   bool fragment = false;    // --fragment
   bool ip_options = false;  // --ip-options
   // trace, beside --in, --proto, --from and --to, of which any may be missing
-  std::string trace_filter;  // --filter
+  std::string trace_filter;  // --filter; of test, too
   std::optional<bool> fate;  // --passed, --dropped
   std::string reason;        // --reason
   std::optional<uint32_t> sample, count, seconds;  // --sample, --count, --for

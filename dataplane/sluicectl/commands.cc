@@ -27,7 +27,7 @@ struct Form {
   Naming naming;
 };
 
-constexpr std::array<Form, 16> kForms = {{
+constexpr std::array<Form, 17> kForms = {{
     {"filter", "create", Verb::kFilterCreate, Naming::kRequired},
     {"filter", "destroy", Verb::kFilterDestroy, Naming::kRequired},
     {"filter", "list", Verb::kFilterList, Naming::kNone},
@@ -45,6 +45,7 @@ constexpr std::array<Form, 16> kForms = {{
     {"explain", "", Verb::kExplain, Naming::kNone},
     {"trace", "", Verb::kTrace, Naming::kNone},
     {"log", "", Verb::kLog, Naming::kWords},
+    {"test", "", Verb::kTest, Naming::kRequired},
 }};
 
 const Form& FormOf(Verb verb) {
@@ -244,7 +245,8 @@ const std::array<Option, 39> kOptions = {{
      [](std::string value, Command* c) {
        c->trace_filter = std::move(value);
        return absl::OkStatus();
-     }},
+     },
+     Verb::kTest},
     {"passed", Verb::kTrace, false,
      [](std::string, Command* c) {
        if (c->fate == false) return Wrong("--dropped was given, too");
@@ -316,9 +318,9 @@ bool IsCommand(std::string_view word) {
 }
 
 std::string DidYouMeanCommand(std::string_view word) {
-  constexpr std::array<std::string_view, 10> kNouns = {
+  constexpr std::array<std::string_view, 11> kNouns = {
       "explain", "filter",   "log",   "metrics", "nic",  "port",
-      "restore", "snapshot", "state",   "trace"};
+      "restore", "snapshot", "state", "test",    "trace"};
   if (std::ranges::find(kNouns, word) != kNouns.end()) {
     return absl::StrCat("; ", View(word), " comes first, before all options");
   }
@@ -406,12 +408,16 @@ absl::Status CheckCommand(const Arguments& a) {
   const std::string words = absl::StrCat(
       View(form.noun), form.word.empty() ? "" : " ", View(form.word));
   const bool explains = c.verb == Verb::kExplain;
-  if ((a.file && !explains) || a.show || a.flush || a.table_action || !a.table.empty() ||
-      !a.kill.empty() || !a.anchor.empty() || !a.interface.empty() ||
-      !a.facts.empty() || a.no_action || a.enable || a.disable || a.zero ||
+  const bool tests = c.verb == Verb::kTest;
+  const bool reads = explains || tests;
+  if ((a.file && !reads) || a.show || a.flush || a.table_action ||
+      !a.table.empty() || !a.kill.empty() || !a.anchor.empty() ||
+      !a.interface.empty() || (!a.facts.empty() && !tests) ||
+      a.no_action || a.enable || a.disable || a.zero ||
       a.flip_port_names || a.confirm || a.only_if || a.rollback ||
       a.confirm_commit || a.states.any()) {
-    return Wrong(absl::StrCat(words, " goes with ", explains ? "-f, " : "",
+    return Wrong(absl::StrCat(words, " goes with ", reads ? "-f, " : "",
+                              tests ? "--facts, " : "",
                               "-D, -N, -p, -q, --dialect, --json and "
                               "--socket only"));
   }
@@ -421,7 +427,8 @@ absl::Status CheckCommand(const Arguments& a) {
   if (form.naming == Naming::kRequired && c.name.empty()) {
     return Wrong(absl::StrCat(words, " needs a name"));
   }
-  const bool has_ruleset = c.ruleset || c.emergency || a.file;
+  // The statements of a test have macros, too.
+  const bool has_ruleset = c.ruleset || c.emergency || a.file || tests;
   if (!has_ruleset && (!a.macros.empty() || a.dialect)) {
     return Wrong("-D and --dialect need a ruleset");
   }
@@ -454,6 +461,12 @@ absl::Status CheckCommand(const Arguments& a) {
   if (explains && (c.in.empty() || c.proto.empty() || c.from.empty() ||
                    c.to.empty())) {
     return Wrong("explain needs --in, --proto, --from and --to");
+  }
+  if (tests && a.file && !c.trace_filter.empty()) {
+    return Wrong("test asks the rules of -f or a filter's, not both");
+  }
+  if (tests && a.file == "-" && c.name == "-") {
+    return Wrong("only one of test's files can come from standard input");
   }
   if (c.verb == Verb::kPortAdd && c.device.empty()) {
     return Wrong("port add needs --device");

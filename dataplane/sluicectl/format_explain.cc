@@ -69,6 +69,24 @@ std::string FormatExplanation(const json& end) {
     decided = decided || Truth(rule, "decides");
   }
   if (!decided) absl::StrAppend(&text, "  no rule decides: it passes\n");
+  if (Has(end, "translated")) {
+    const json& packet = Member(end, "translated");
+    const auto side = [&](const char* address, const char* port) {
+      const std::string host = Text(packet, address);
+      const bool v6 = host.find(':') != std::string::npos;
+      return Has(packet, port)
+                 ? absl::StrCat(v6 ? "[" : "", host, v6 ? "]:" : ":",
+                                Number(packet, port))
+                 : host;
+    };
+    absl::StrAppend(&text, "  goes on as ", side("source", "source_port"),
+                    " > ", side("destination", "destination_port"),
+                    Truth(packet, "guessed_address")
+                        ? ", or another address of the pool"
+                    : Truth(packet, "guessed_port") ? ", or another port"
+                                                    : "",
+                    "\n");
+  }
   if (Number(end, "left_out") > 0) {
     absl::StrAppendFormat(&text, "  and %d more that miss one condition\n",
                           Number(end, "left_out"));

@@ -50,6 +50,8 @@ std::string_view Usage() {
                  [--count n] [--for seconds] [-v]
        sluicectl log --follow [--write file] [--count n] [--for seconds]
                  [expression]
+       sluicectl test file [-f file [--facts file.toml] [-D macro=value]] |
+                 test file [--filter name]
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
   -s  ether nat rules states Sources info Interfaces labels timeouts memory
@@ -281,6 +283,12 @@ WHY
     -v                 and up to 20 rules that miss one condition, with it;
                        -vv: up to 1000.
     -f FILE            by the rules of the file instead; states are not asked.
+  test FILE            tries packets that the file names and says which of its
+                       expectations do not hold: "expect pass in on outside
+                       proto tcp from 192.0.2.1 to 10.0.0.5 port 443".
+    -f FILE            of the rules of the file, without a daemon; else of those
+                       in force.
+    --filter NAME      of that filter, not of main.
   trace                packets as they pass, a line each: what each is, what
                        became of it and why, and the rule that decided. It goes
                        on until it is interrupted, or for --for seconds, or
@@ -292,7 +300,7 @@ WHY
 EXIT STATUS
   0 if all was done; 1 after an error, which standard error explains (and
   standard output, with --json); 2 if -T test found an address that does not
-  match.
+  match. Of test: 1 if an expectation does not hold, 2 if it could not be tried.
 
 FILES
   /run/sluice/control.sock  the daemon's socket; --socket, -p or the variable

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/sluicectl/json_read.h"
 #include "packet/packet.h"
 
 namespace sluice {
@@ -53,6 +54,15 @@ bool SplitEnd(const std::string& text, std::string* host, std::string* port) {
   }
   *port = text.substr(colon + 1);
   return !port->empty();
+}
+
+void TakeTranslated(const nlohmann::json& answer, nlohmann::json* packet) {
+  const nlohmann::json& translated = Member(answer, "translated");
+  for (const char* name :
+       {"source", "destination", "protocol", "source_port", "destination_port",
+        "icmp_type", "icmp_code"}) {
+    if (Has(translated, name)) (*packet)[name] = translated[name];
+  }
 }
 
 std::string UnknownProtocol(const std::string& text) {

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "nlohmann/json_fwd.hpp"
+
 namespace sluice {
 
 // None: it is no number from 0 to `most`.
@@ -17,6 +19,9 @@ std::optional<uint32_t> ReadProtocol(std::string_view text);
 // there; a host with several colons and no brackets has no port. False: a
 // bracket or a port is missing.
 bool SplitEnd(const std::string& text, std::string* host, std::string* port);
+// A packet of rules.explain behind what that has answered: at the next end of
+// the wire it is what rules have made of it.
+void TakeTranslated(const nlohmann::json& answer, nlohmann::json* packet);
 // What is said of a word that ReadProtocol() does not take.
 std::string UnknownProtocol(const std::string& text);
 

@@ -90,7 +90,10 @@ absl::StatusOr<RulesetFile> ReadRuleset(const std::string& path,
   input.dialect = arguments.dialect.value_or(Dialect::kOpenBsd);
   input.facts = &facts;
   input.anchor = arguments.anchor;
-  input.optimize = arguments.no_action;
+  // What is only sent to the daemon is optimised there.
+  input.optimize = arguments.no_action ||
+                   (arguments.command &&
+                    arguments.command->verb == Verb::kTest);
   input.optimization = arguments.optimization;
   input.no_dns = arguments.no_dns;
   ruleset.parsed = ParsePolicy(std::move(input));
@@ -98,6 +101,23 @@ absl::StatusOr<RulesetFile> ReadRuleset(const std::string& path,
     ruleset.files.push_back({name, std::move(content)});
   }
   return ruleset;
+}
+
+absl::StatusOr<PolicyTest> ReadPolicyTest(const std::string& path,
+                                          const Arguments& arguments,
+                                          const HostFacts& facts,
+                                          std::istream& standard_input) {
+  constexpr size_t kMostBytes = 16u << 20;
+  absl::StatusOr<std::string> text =
+      ReadNamed(path, standard_input, kMostBytes);
+  if (!text.ok()) return text.status();
+  ParseInput input;
+  input.file_name = path;
+  input.text = *std::move(text);
+  input.macros = arguments.macros;
+  input.dialect = arguments.dialect.value_or(Dialect::kOpenBsd);
+  input.facts = &facts;
+  return ParsePolicyTest(std::move(input));
 }
 
 absl::StatusOr<std::vector<TableEntry>> ReadEntries(

@@ -12,6 +12,7 @@
 #include "dataplane/sluicectl/arguments.h"
 #include "pftable/host/host_facts.h"
 #include "pftable/language/parser.h"
+#include "pftable/language/policy_test.h"
 
 namespace sluice {
 
@@ -32,6 +33,12 @@ absl::StatusOr<RulesetFile> ReadRuleset(const std::string& path,
                                         const Arguments& arguments,
                                         const HostFacts& facts,
                                         std::istream& standard_input);
+
+// The expectations of a file; "-" is `standard_input`.
+absl::StatusOr<PolicyTest> ReadPolicyTest(const std::string& path,
+                                          const Arguments& arguments,
+                                          const HostFacts& facts,
+                                          std::istream& standard_input);
 
 // --facts, or what the system says and the ports that `configuration` has, if
 // it can be read.

@@ -11,6 +11,7 @@
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "dataplane/sluicectl/arguments.h"
 #include "dataplane/base/unique_fd.h"
@@ -19,6 +20,7 @@
 #include "dataplane/sluicectl/output.h"
 #include "nlohmann/json_fwd.hpp"
 #include "pftable/host/host_facts.h"
+#include "pftable/policy/diagnostic.h"
 
 namespace sluice {
 
@@ -29,7 +31,8 @@ class Tool {
        std::ostream& out, std::ostream& err);
 
   // The exit status: 0; 1 after an error; 2 if -T test found an address that
-  // does not match.
+  // does not match. Of test: 1 if an expectation does not hold, 2 if that could
+  // not be found out.
   int Run();
 
  private:
@@ -100,6 +103,11 @@ class Tool {
   bool ExplainPacket();
   bool TracePackets();
   bool FollowLog();
+  // test: asks for each packet of each expectation; sets the exit status.
+  bool TestPolicy();
+  // Says what keeps a test from being run.
+  bool Untestable(const std::string& message,
+                  const std::vector<Diagnostic>& diagnostics = {});
   enum class Seen : uint8_t { kShown, kLeftOut, kFailed };
   // Reads a trace, or the log, until there were --count packets, for --for
   // seconds, or on and on; then closes it. `what` begins its methods' names.

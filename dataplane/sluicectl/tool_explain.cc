@@ -180,6 +180,7 @@ bool Tool::ExplainPacket() {
   if (!ExplainAt(*in, "in", packet, ruleset.get(), &tag, &ends)) return false;
   const json& first = ends.back();
   const bool passes = Truth(first, "passes") || Has(first, "states");
+  TakeTranslated(first, &packet);
   const json* const out = find(Text(*in, "wire"));
   if (passes && out != nullptr &&
       !ExplainAt(*out, "out", packet, ruleset.get(), &tag, &ends)) {

@@ -56,6 +56,8 @@ bool Tool::RunCommand() {
       return ShowMetrics();
     case Verb::kLog:
       return FollowLog();
+    case Verb::kTest:
+      return TestPolicy();
     case Verb::kTrace:
       return TracePackets();
     case Verb::kExplain:

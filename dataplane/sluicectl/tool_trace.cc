@@ -99,7 +99,7 @@ bool Tool::ShowTraced(const json& packet, const json& ports) {
   json told = packet;
   json ends = json::array();
   if (arguments_.verbose > 0 && !Has(packet, "what")) {
-    const json asked = PacketOf(packet);
+    json asked = PacketOf(packet);
     std::string name = Text(packet, "port");
     std::string tag;
     for (const char* direction : {"in", "out"}) {
@@ -108,6 +108,7 @@ bool Tool::ShowTraced(const json& packet, const json& ports) {
         if (!ExplainAt(port, direction, asked, nullptr, &tag, &ends)) {
           return false;
         }
+        TakeTranslated(ends.back(), &asked);
         name = Text(port, "wire");
         break;
       }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "pftable/engine/explain_pool.h"
 #include "pftable/engine/scan.h"
 #include "pftable/engine/scratch_counters.h"
 
@@ -111,16 +112,18 @@ constexpr std::array<Alone, 21> kAlone = {{
 }};
 
 // The first condition that does not hold, kNone if all do, and whether more
-// than that one do not. `tag`: of the packet when it meets the rule.
+// than that one do not. `input` has the packet as it meets the rule, and `tag` is
+// its tag then.
 RuleCondition FirstFailed(const Generation& generation,
                           const CompiledRule& rule,
                           const EvaluationInput& input, uint16_t tag,
                           WorkerCounters& counters, bool* several) {
   *several = false;
-  EvaluationInput with_tag = input;
-  with_tag.tag = tag;
+  EvaluationInput alone = input;
+  alone.tag = tag;
+  alone.translation = nullptr;
   Verdict verdict;
-  Scan scan(generation, with_tag, counters, verdict);
+  Scan scan(generation, alone, counters, verdict);
   if (scan.Matches(rule)) return RuleCondition::kNone;
   RuleCondition failed = RuleCondition::kOther;
   for (const Alone& alone : kAlone) {
@@ -140,15 +143,16 @@ RuleCondition FirstFailed(const Generation& generation,
 class ExplainedScan {
  public:
   ExplainedScan(const Generation& generation, const EvaluationInput& input,
-                size_t most_near, Explanation* result)
+                size_t most_near, WorkerCounters& counters,
+                Explanation* result)
       : generation_(generation),
         policy_(*generation.policy),
         input_(input),
         most_near_(most_near),
         result_(*result),
-        scratch_(generation),
+        counters_(counters),
         tag_(input.tag),
-        scan_(generation, input, scratch_.get(), result->verdict) {}
+        scan_(generation, input, counters, result->verdict) {}
 
   void Run() {
     RunRuleset(policy_.rulesets[0], kNoRuleSlot, 0);
@@ -166,9 +170,10 @@ class ExplainedScan {
         NoteNear(i, depth);
         continue;
       }
+      const PacketInfo met = scan_.packet();  // which the rule may translate
       scan_.Take(rule, anchor_slot);
       if (rule.tag != kNoTag) tag_ = rule.tag;
-      Note(i, depth, RuleCondition::kNone);
+      Note(i, depth, RuleCondition::kNone, met);
       if (rule.is_call ? RunCall(rule, depth) : rule.quick) return true;
     }
     return false;
@@ -188,32 +193,35 @@ class ExplainedScan {
   void NoteNear(uint32_t index, uint32_t depth) {
     if (most_near_ == 0) return;
     bool several = false;
-    const RuleCondition failed =
-        FirstFailed(generation_, policy_.rules[index], input_, tag_,
-                    scratch_.get(), &several);
+    const EvaluationInput now{.packet = scan_.packet(),
+                              .direction = input_.direction,
+                              .interface = input_.interface,
+                              .received_on = input_.received_on};
+    const RuleCondition failed = FirstFailed(
+        generation_, policy_.rules[index], now, tag_, counters_, &several);
     if (several) return;
     if (near_ == most_near_) {
       ++result_.left_out;
       return;
     }
     ++near_;
-    Note(index, depth, failed);
+    Note(index, depth, failed, scan_.packet());
   }
 
-  void Note(uint32_t index, uint32_t depth, RuleCondition failed) {
+  void Note(uint32_t index, uint32_t depth, RuleCondition failed,
+            const PacketInfo& packet) {
     ExplainedRule& note = result_.rules.emplace_back();
     note.rule = index;
     note.depth = depth;
     note.failed = failed;
     note.tag = tag_;
     const CompiledRule& rule = policy_.rules[index];
-    NoteTable(rule.source, input_.packet.source, true, note);
-    NoteTable(rule.destination, input_.packet.destination, false, note);
+    NoteTable(rule.source, packet.source_address(), true, note);
+    NoteTable(rule.destination, packet.destination_address(), false, note);
   }
 
-  void NoteTable(const AddressCondition& condition,
-                 const std::array<uint8_t, 16>& address, bool is_source,
-                 ExplainedRule& note) {
+  void NoteTable(const AddressCondition& condition, const Address& address,
+                 bool is_source, ExplainedRule& note) {
     if (condition.kind != AddressCondition::Kind::kTable) return;
     // A name of an anchor may stand for the main table: it is the one whose
     // nodes workers have.
@@ -226,8 +234,7 @@ class ExplainedScan {
       const GenerationTable& table = generation_.table_states[i];
       if (table.handle == nullptr || table.handle->slot() != slot) continue;
       told.table = i;
-      told.entry = table.contents.Longest(
-          Address::FromBytes(input_.packet.family, address.data()));
+      told.entry = table.contents.Longest(address);
       break;
     }
     note.tables.push_back(told);
@@ -238,7 +245,7 @@ class ExplainedScan {
   const EvaluationInput& input_;
   const size_t most_near_;
   Explanation& result_;
-  ScratchCounters scratch_;
+  WorkerCounters& counters_;
   uint16_t tag_;
   size_t near_ = 0;
   Scan scan_;
@@ -300,10 +307,50 @@ std::string_view Name(RuleCondition condition) {
 
 Explanation Explain(const Generation& generation, const EvaluationInput& input,
                     size_t most_near) {
-  EvaluationInput rehearsal = input;
-  rehearsal.rehearsal = Rehearsal::kYes;
   Explanation result;
-  ExplainedScan(generation, rehearsal, most_near, &result).Run();
+  ScratchCounters scratch(generation);
+  ExplainPool pools;
+  Translation translation;
+  translation.chooser = &pools;
+  EvaluationInput given = input;
+  given.translation = &translation;
+  given.limiters = nullptr;
+  given.rehearsal = Rehearsal::kYes;
+  TranslationMatch match;
+  match.tag = input.tag;
+  if (!generation.policy->translations[0].empty()) {
+    match = ApplyTranslationRules(generation, given, scratch.get());
+    if (match.rule != nullptr) {
+      ExplainedRule& note = result.rules.emplace_back();
+      note.rule =
+          static_cast<uint32_t>(match.rule - generation.policy->rules.data());
+      note.tag = match.tag;
+      ++result.met;
+    }
+  }
+  const EvaluationInput behind{
+      .packet = translation.translated ? translation.packet : input.packet,
+      .direction = input.direction,
+      .interface = input.interface,
+      .received_on = input.received_on,
+      .tag = match.tag,
+      .now = input.now,
+      .random = input.random,
+      .translation = &translation,
+      .rehearsal = Rehearsal::kYes};
+  if (translation.failed) {
+    result.verdict.action = VerdictAction::kBlock;
+    result.verdict.reason = DropReason::kMapFailed;
+    result.verdict.state.tag = match.tag;
+  } else if (match.rule != nullptr && match.rule->translation_pass) {
+    result.verdict = VerdictOfTranslation(generation, match, behind);
+  } else {
+    ExplainedScan(generation, behind, most_near, scratch.get(), &result).Run();
+  }
+  result.translated = translation.translated && !translation.failed;
+  result.guessed_address = result.translated && pools.guessed_address();
+  result.guessed_port = result.translated && pools.guessed_port();
+  if (result.translated) result.packet = translation.packet;
   return result;
 }
 

@@ -1,6 +1,7 @@
 // Why the rules say what they say of a packet: the interpreter once more, with
 // notes. Control side: it allocates, and takes as long as there are rules. It
-// counts nothing of what it reads.
+// counts nothing of what it reads, and takes nothing of any pool: where several
+// addresses or ports could come out, it goes on with one of them and says so.
 #ifndef SLUICE_PFTABLE_ENGINE_EXPLAIN_H_
 #define SLUICE_PFTABLE_ENGINE_EXPLAIN_H_
 
@@ -66,11 +67,19 @@ struct Explanation {
   // In the order in which they were met: those that matched, and those of which
   // all but one condition held.
   std::vector<ExplainedRule> rules;
+  // Some rule has translated it: `packet` is how it goes on.
+  bool translated = false;
+  // Another address, or another source port, could come out.
+  bool guessed_address = false;
+  bool guessed_port = false;
+  PacketInfo packet{};
   uint64_t met = 0;       // rules in all
   uint64_t left_out = 0;  // near ones for which there was no room
 };
 
-// `most_near`: how many rules that nearly matched are told.
+// `most_near`: how many rules that nearly matched are told. What `input` says of
+// translation and limiters does not matter: rules translate, and no limiter is
+// asked.
 Explanation Explain(const Generation& generation, const EvaluationInput& input,
                     size_t most_near);
 

@@ -177,6 +177,7 @@ struct ExplainedRuleListing {
   std::string failed{};
   bool decides = false;
   std::string tag{};  // of the packet after it
+  std::vector<std::string> labels{};
   std::vector<ExplainedTableListing> tables{};
 };
 
@@ -188,6 +189,11 @@ struct ExplainResult {
   std::string reason;  // as drops are counted; empty if it passes
   bool keeps_state = false;
   std::string tag;
+  // As rules have translated it, if they have, and whether another address, or
+  // another source port, could have come out.
+  std::optional<PacketInfo> translated;
+  bool guessed_address = false;
+  bool guessed_port = false;
   std::vector<ExplainedRuleListing> rules;
   uint64_t met = 0;       // rules that evaluation came by
   uint64_t left_out = 0;  // near ones beyond `near`

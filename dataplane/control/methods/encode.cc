@@ -258,6 +258,7 @@ json ToJson(const ExplainResult& result) {
                 {"decides", rule.decides}};
     if (!rule.failed.empty()) one["failed"] = rule.failed;
     if (!rule.tag.empty()) one["tag"] = rule.tag;
+    if (!rule.labels.empty()) one["labels"] = rule.labels;
     for (const ExplainedTableListing& table : rule.tables) {
       json told = {{"table", table.table},
                    {"anchor", table.anchor},
@@ -276,6 +277,26 @@ json ToJson(const ExplainResult& result) {
   if (result.generation != 0) value["generation"] = result.generation;
   if (!result.reason.empty()) value["reason"] = result.reason;
   if (!result.tag.empty()) value["tag"] = result.tag;
+  if (result.translated) {
+    const PacketInfo& packet = *result.translated;
+    json told = {{"source", ToString(packet.source_address())},
+                 {"destination", ToString(packet.destination_address())},
+                 {"protocol", packet.proto},
+                 {"guessed_address", result.guessed_address},
+                 {"guessed_port", result.guessed_port}};
+    const bool ports = packet.proto == protocol::kTcp ||
+                       packet.proto == protocol::kUdp ||
+                       packet.proto == protocol::kSctp;
+    if (ports) {
+      told["source_port"] = packet.source_port.host();
+      told["destination_port"] = packet.destination_port.host();
+    }
+    if (packet.proto == protocol::kIcmp || packet.proto == protocol::kIcmp6) {
+      told["icmp_type"] = packet.icmp_type;
+      told["icmp_code"] = packet.icmp_code;
+    }
+    value["translated"] = std::move(told);
+  }
   return value;
 }
 

@@ -40,6 +40,25 @@ TEST(ReplayOptions, AllOfThem) {
               options->quiet);
 }
 
+TEST(ReplayOptions, TwoRulesets) {
+  const auto options =
+      Parse({"--wire", "a=b", "--compare", "old", "new", "--in", "a=x"});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->rules_file, "old");
+  EXPECT_EQ(options->compare_file, "new");
+  for (const std::vector<std::string>& wrong :
+       {std::vector<std::string>{"--compare", "old"},
+        {"--compare", "old", "-q"},
+        {"--compare", "-", "-"},
+        {"--compare", "a", "b", "--compare", "c", "d"},
+        {"--compare", "a", "b", "-f", "c"},
+        {"--compare", "a", "b", "--out", "b=B"}}) {
+    std::vector<std::string> words = {"--wire", "a=b", "--in", "a=x"};
+    words.insert(words.end(), wrong.begin(), wrong.end());
+    EXPECT_FALSE(Parse(words).ok()) << wrong.back();
+  }
+}
+
 TEST(ReplayOptions, OneCaptureOfBothSides) {
   const auto options =
       Parse({"-f", "r", "--wire", "a=b", "--in", "any=x", "--inside-net",

@@ -1,0 +1,25 @@
+// What a generation says of a packet, as ExplainRequest asks for it: for the
+// filters of a running process, and for tests of a policy without one.
+#ifndef SLUICE_DATAPLANE_CONTROL_API_EXPLAIN_ANSWER_H_
+#define SLUICE_DATAPLANE_CONTROL_API_EXPLAIN_ANSWER_H_
+
+#include "absl/status/status.h"
+#include "dataplane/control/api/rule_control.h"
+#include "pftable/engine/generation.h"
+#include "pftable/engine/interface_registry.h"
+#include "pftable/engine/tag_registry.h"
+#include "pftable/host/host_facts.h"
+
+namespace sluice {
+
+// All but the diagnostics and the generation's number. The request's ruleset is
+// not looked at. NotFound for an interface that is not there.
+absl::Status AnswerExplain(const Generation& generation,
+                           const InterfaceRegistry& interfaces,
+                           const TagRegistry& tags, const HostFacts& facts,
+                           const ExplainRequest& request,
+                           ExplainResult* result);
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_CONTROL_API_EXPLAIN_ANSWER_H_
