@@ -71,7 +71,7 @@ bool StateTable::Expire(Tick now, uint32_t budget) {
     const uint32_t life = Lifetime(entries_.hot(state), entries_.cold(state));
     const uint32_t idle = Idle(entries_.hot(state), now);
     if (idle >= life) {
-      Remove(state);
+      Remove(state, EndOfAged(entries_.hot(state)));
     } else {
       wheel_.Unqueue(state);
       wheel_.Queue(state, now + (life - idle));

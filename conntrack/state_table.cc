@@ -453,7 +453,6 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
       kEntryInUse | (values.flags & kTemplateFlags) |
       (where.direction == Direction::kOut ? kEntryOut : 0) |
       (values.tag != kNoTag ? kEntryTagged : 0));
-  // What a helper expects is its parent's doing, not of its own source.
   cold.rule_slot = values.rule_slot;
   const auto refuse = [&](DropReason reason) {
     if (sink_ != nullptr) sink_->StateCancelled(where.filter, values);
@@ -474,8 +473,8 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
       return refuse(reason);
     }
   }
-  if (values.side != 0 && child == nullptr &&
-      !GiveSide(state, values, now)) [[unlikely]] {
+  if (values.side != 0 &&
+      !GiveSide(state, values, now, child != nullptr)) [[unlikely]] {
     if (limited) GiveBackLimits(state, *limits);
     return refuse(DropReason::kSrcLimit);
   }
@@ -560,6 +559,7 @@ InsertResult StateTable::InsertState(const PacketInfo& info,
   wheel_.Queue(state, now + Lifetime(hot, cold));
   statistics_.inserts.Add(1);
   statistics_.states.Add(1);
+  if (flows_ != nullptr) [[unlikely]] RecordFlow(state, FlowEnd::kNone);
   result.state = state;
   return result;
 }
@@ -591,7 +591,8 @@ bool StateTable::Contest(StateIndex state, const FlowHash& hash) {
   return others;
 }
 
-void StateTable::Remove(StateIndex state) {
+void StateTable::Remove(StateIndex state, FlowEnd end) {
+  if (flows_ != nullptr) [[unlikely]] RecordFlow(state, end);
   StateHot& hot = entries_.hot(state);
   StateCold& cold = entries_.cold(state);
   RemoveSecondKey(state);

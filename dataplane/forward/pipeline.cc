@@ -433,7 +433,7 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
           Drop(i, DropReason::kMapFailed);
           return false;
         }
-        states_.Remove(state);
+        states_.Remove(state, FlowEnd::kReplaced);
         return JudgeMiss(i, judgement);
       }
     }

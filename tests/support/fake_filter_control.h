@@ -31,6 +31,7 @@ class FakeFilterControl : public FilterControl,
   LoadRequest last_load;
   StateQuery last_kill;
   std::vector<NamedCounter> fragment_counters;
+  std::vector<NamedCounter> flow_counters;
   std::vector<ExplainRequest> explained;
   std::vector<CommitListing> commits;
   std::optional<uint64_t> confirm_left;
