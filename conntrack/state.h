@@ -256,6 +256,9 @@ static_assert(offsetof(FlowKey6, family) >= sizeof(FlowKey4));
 
 // In an entry of the index: the slot's second key.
 inline constexpr uint32_t kSecondKeyEntry = 0x80000000;
+// What a child, too, has of StateTemplate::side.
+inline constexpr uint32_t kChildSide = kSidePflow;
+
 // How far a state with kSideSynproxy has come.
 enum class ProxyPhase : uint8_t {
   kNone,

@@ -104,7 +104,9 @@ uint32_t StateTable::Sweep(Tick now, uint32_t most) {
     hashes[i] = HashOf(over[i]);
     __builtin_prefetch(index_.BucketOf(hashes[i]), 1);
   }
-  for (uint32_t i = 0; i < over_count; ++i) RemoveHashed(over[i], hashes[i]);
+  for (uint32_t i = 0; i < over_count; ++i) {
+    RemoveHashed(over[i], hashes[i], EndOfAged(entries_.hot(over[i])));
+  }
   return count;
 }
 

@@ -466,7 +466,7 @@ bool StateIntake::Cancel(StateImport* import, uint32_t budget) {
 void StateIntake::AdoptOne(StateAdoption* adoption, StateIndex state,
                            Tick now) {
   StateRecord record = table_.Record(state, now);
-  if (adoption->moves) table_.Remove(state);
+  if (adoption->moves) table_.Remove(state, FlowEnd::kReplaced);
   record.filter = adoption->to;
   record.parent = {};
   // What it has from its rules means nothing to the other filter.

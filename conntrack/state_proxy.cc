@@ -86,7 +86,7 @@ ProxyOrder StateTable::RunProxy(StateIndex state, const PacketInfo& info,
     }
     if (side.proxy == ProxyPhase::kClient) {
       if (!CountOpened(state, now)) {
-        Remove(state);
+        Remove(state, FlowEnd::kLimit);
         order.reason = DropReason::kSrcLimit;
         return order;
       }

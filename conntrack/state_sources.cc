@@ -37,11 +37,13 @@ Address StateTable::OriginatorOf(StateIndex state) const {
 }
 
 bool StateTable::GiveSide(StateIndex state, const StateTemplate& values,
-                          Tick now) {
+                          Tick now, bool child) {
+  const uint32_t wanted = child ? values.side & kChildSide : values.side;
+  if (wanted == 0) return true;
   StateHot& hot = entries_.hot(state);
   StateSide& side = entries_.side(state);
   side = StateSide{};
-  side.flags = values.side & ~uint32_t{kSideConnection};
+  side.flags = wanted & ~uint32_t{kSideConnection};
   if (hot.key.proto != protocol::kTcp) side.flags &= ~kTcpSides;
   if (side.flags == 0) return true;
   hot.more |= kMoreSide;

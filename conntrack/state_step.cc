@@ -104,7 +104,7 @@ StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
         result.addresses = tracked.addresses;
       }
       if (tracked.step.verdict == StepVerdict::kReuse) {
-        Remove(state);
+        Remove(state, FlowEnd::kReplaced);
         return tracked.step;
       }
       if (tracked.step.verdict != StepVerdict::kPass) {
@@ -117,7 +117,7 @@ StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
         EndHandshake(&hot);
       }
       if (hot.has_side() && !CountConnection(state, now)) [[unlikely]] {
-        Remove(state);
+        Remove(state, FlowEnd::kLimit);
         result.verdict = StepVerdict::kDrop;
         result.reason = DropReason::kSrcLimit;
         return result;

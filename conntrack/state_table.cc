@@ -460,7 +460,6 @@ void StateTable::InsertState(const PacketInfo& info,
       kEntryInUse | (values.flags & kTemplateFlags) |
       (where.direction == Direction::kOut ? kEntryOut : 0) |
       (values.tag != kNoTag ? kEntryTagged : 0));
-  // What a helper expects is its parent's doing, not of its own source.
   cold.rule_slot = values.rule_slot;
   const auto refuse = [&](DropReason reason) {
     if (sink_ != nullptr) sink_->StateCancelled(where.filter, values);
@@ -480,8 +479,8 @@ void StateTable::InsertState(const PacketInfo& info,
       return refuse(reason);
     }
   }
-  if (values.side != 0 && child == nullptr &&
-      !GiveSide(state, values, now)) [[unlikely]] {
+  if (values.side != 0 &&
+      !GiveSide(state, values, now, child != nullptr)) [[unlikely]] {
     if (limited) GiveBackLimits(state, *limits);
     return refuse(DropReason::kSrcLimit);
   }
@@ -566,6 +565,7 @@ void StateTable::InsertState(const PacketInfo& info,
   wheel_.Queue(state, now + Lifetime(hot, cold));
   statistics_.inserts.Add(1);
   statistics_.states.Add(1);
+  if (flows_ != nullptr) [[unlikely]] RecordFlow(state, FlowEnd::kNone);
   result.state = state;
 }
 
@@ -596,11 +596,13 @@ bool StateTable::Contest(StateIndex state, const FlowHash& hash) {
   return others;
 }
 
-void StateTable::Remove(StateIndex state) {
-  RemoveHashed(state, HashOf(state));
+void StateTable::Remove(StateIndex state, FlowEnd end) {
+  RemoveHashed(state, HashOf(state), end);
 }
 
-void StateTable::RemoveHashed(StateIndex state, const FlowHash& hash) {
+void StateTable::RemoveHashed(StateIndex state, const FlowHash& hash,
+                              FlowEnd end) {
+  if (flows_ != nullptr) [[unlikely]] RecordFlow(state, end);
   StateHot& hot = entries_.hot(state);
   StateCold& cold = entries_.cold(state);
   RemoveSecondKey(state);

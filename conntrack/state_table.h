@@ -37,6 +37,7 @@
 #include "conntrack/expectation.h"
 #include "conntrack/flow_index.h"
 #include "conntrack/flow_key.h"
+#include "conntrack/flow_record.h"
 #include "conntrack/keyed_hash.h"
 #include "conntrack/state.h"
 #include "conntrack/state_budget.h"
@@ -192,6 +193,13 @@ class StateTable {
   // All workers'; outlives the table. Without it no source is tracked.
   void SetSourceNodes(SourceNodes* nodes) { source_nodes_ = nodes; }
   SourceNodes* source_nodes() const { return source_nodes_; }
+  // Who is told of states; outlives the table. Null, as at first: nobody is.
+  // `all`: of each, when it is made and when it ends, and not only of the end
+  // of those with kSidePflow. Of states from elsewhere only the end is told.
+  void SetFlows(FlowRecorder* flows, bool all) {
+    flows_ = flows;
+    all_flows_ = all;
+  }
   // Of a filter; null: it has none.
   Limiters* LimitersOf(uint16_t filter) const {
     return sink_ != nullptr ? sink_->LimitersOf(filter) : nullptr;
@@ -301,7 +309,7 @@ class StateTable {
                                   const rte_mbuf& mbuf,
                                   const JudgePoint& where, PacketInfo* inner);
 
-  void Remove(StateIndex state);
+  void Remove(StateIndex state, FlowEnd end = FlowEnd::kRemoved);
 
   // Looks at no more than `budget` states that may be due and removes those
   // that are. False: there is more to do at this tick.
@@ -442,10 +450,13 @@ class StateTable {
   // Looks at up to `most` states that may be due; how many there were.
   uint32_t Sweep(Tick now, uint32_t most);
   // Remove(), of a state whose first key has this hash.
-  void RemoveHashed(StateIndex state, const FlowHash& hash);
+  void RemoveHashed(StateIndex state, const FlowHash& hash, FlowEnd end);
   // Gives a state the side that its template asks for, and its source a state
   // more. False: the source has as many as it may have, and nothing was taken.
-  bool GiveSide(StateIndex state, const StateTemplate& values, Tick now);
+  // What a helper expects is its parent's doing, not of its own source: of its
+  // rules' wishes a child has those of kChildSide alone.
+  bool GiveSide(StateIndex state, const StateTemplate& values, Tick now,
+                bool child);
   bool TrackSource(StateIndex state, Tick now, bool enforce);
   // The source of a state that comes from elsewhere, whatever it has already.
   void TrackAgain(StateIndex state, Tick now);
@@ -480,6 +491,9 @@ class StateTable {
   void TieChild(StateIndex state, Tick now);
   StateId NextId(StateId above);
   void Count(StateHot* hot, StateIndex state, uint32_t peer, uint32_t bytes);
+  // Tells of a state that has been made (kNone) or is about to go.
+  void RecordFlow(StateIndex state, FlowEnd end);
+  static FlowEnd EndOfAged(const StateHot& hot);
   // What the state may live after its last packet, in ticks.
   uint32_t Lifetime(const StateHot& hot, const StateCold& cold) const;
   // Ticks since the last packet.
@@ -506,6 +520,8 @@ class StateTable {
   TranslationDirectory* translations_ = nullptr;
   uint32_t second_keys_ = 0;  // in the index
   SourceNodes* source_nodes_ = nullptr;
+  FlowRecorder* flows_ = nullptr;
+  bool all_flows_ = false;
   std::unique_ptr<FtpSessions> ftp_;
   Tick now_ = 0;  // of the last state that was made, or sweep
   StateStatistics statistics_;

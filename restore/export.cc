@@ -236,6 +236,7 @@ SnapshotBinding StateExporter::BindingOf(const StateTemplate& values) {
   for (const auto& [flag, bit] : kCarriedStateFlags) {
     if (values.has(flag)) binding.flags |= bit;
   }
+  if ((values.side & kSidePflow) != 0) binding.marks |= kSnapshotMarkPflow;
   // Said, and not taken: the rule that an import finds has its own limit.
   if (values.has(kStateRuleLimit)) binding.flags |= kSnapshotStateRuleLimit;
   if (values.tag != kNoTag) binding.tag = store_->tags().NameOf(values.tag);

@@ -35,6 +35,7 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
       values->flags = static_cast<uint16_t>(values->flags | flag);
     }
   }
+  if ((binding.marks & kSnapshotMarkPflow) != 0) values->side |= kSidePflow;
   values->actions = binding.actions;
   values->tag = target_.store->tags().Find(binding.tag);
   values->anchor_slot = slot_of(binding.anchor_rule, kNoRuleSlot);

@@ -124,6 +124,12 @@ enum SnapshotStateFlag : uint32_t {
 };
 inline constexpr uint32_t kSnapshotStateFlags = (1 << 7) - 1;
 
+// Bits of SnapshotBinding::marks.
+enum SnapshotMark : uint8_t {
+  kSnapshotMarkPflow = 1 << 0,  // its end is told
+};
+inline constexpr uint8_t kSnapshotMarks = (1 << 1) - 1;
+
 enum class SnapshotHelper : uint8_t { kNone = 0, kTftp = 1 };
 
 struct SnapshotTimeout {
@@ -139,6 +145,7 @@ struct SnapshotBinding {
   RuleId rule = 0;
   RuleId anchor_rule = 0;
   uint32_t flags = 0;     // SnapshotStateFlag bits
+  uint8_t marks = 0;      // SnapshotMark bits
   std::string tag;        // empty: none
   std::vector<RuleId> match_rules;
   std::vector<SnapshotTimeout> timeouts;  // ascending; of the rule itself

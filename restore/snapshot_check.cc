@@ -165,7 +165,10 @@ const char* WhatIsWrong(const PacketActions& actions) {
 }
 
 const char* WhatIsWrong(const SnapshotBinding& binding) {
-  if ((binding.flags & ~kSnapshotStateFlags) != 0) return "unknown flags";
+  if ((binding.flags & ~kSnapshotStateFlags) != 0 ||
+      (binding.marks & ~kSnapshotMarks) != 0) {
+    return "unknown flags";
+  }
   if (!binding.tag.empty() && !IsSnapshotText(binding.tag, kMaxTagBytes)) {
     return "a tag that is not allowed";
   }

@@ -34,6 +34,8 @@ inline constexpr uint16_t kMinorOfVlan = 5;
 
 // States say what their pools keep of them.
 inline constexpr uint16_t kMinorOfPools = 5;
+// ... and what `pflow` and the like leave in states.
+inline constexpr uint16_t kMinorOfMarks = 5;
 
 // Counters of rules say what `max-pkt-rate` and `once` have counted.
 inline constexpr uint16_t kMinorOfRuleLives = 5;
@@ -112,6 +114,7 @@ enum class AttributeType : uint16_t {
   kPools = 0x8030,       // of states: what pools keep of it; since 1.5
   kLimiters = 0x8031,    // of states: the limiters that count it; since 1.5
   kVlan = 0x800a,         // of states: their VLAN's numbers; since 1.5
+  kMarks = 0x800d,        // what else their rules want; since 1.5
 };
 
 enum class DigestAlgorithm : uint32_t {

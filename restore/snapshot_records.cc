@@ -304,6 +304,13 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
           return Bad(tlv.offset, "sequence offsets of another form");
         }
         continue;
+      case AttributeType::kMarks:
+        if (result_->minor < kMinorOfMarks) break;
+        binding->marks = value.Get<uint8_t>();
+        if (!value.done() || binding->marks == 0) {
+          return Bad(tlv.offset, "marks of another form");
+        }
+        continue;
       case AttributeType::kVlan: {
         if (state == nullptr || result_->minor < kMinorOfVlan) break;
         const auto outer = value.Get<uint16_t>();

@@ -76,7 +76,16 @@ uint16_t PutInterface(SnapshotBytes& out, const std::string& name) {
   return 1;
 }
 
-// Of the last attribute; none if the state is not translated.
+// None without any.
+uint16_t PutMarks(SnapshotBytes& out, const SnapshotBinding& binding) {
+  if (binding.marks == 0) return 0;
+  const size_t at = out.BeginTlv(static_cast<uint16_t>(AttributeType::kMarks));
+  out.Put(binding.marks);
+  out.EndTlv(at);
+  return 1;
+}
+
+// None if the state is not translated.
 uint16_t PutTranslation(SnapshotBytes& out, const SnapshotState& state) {
   if (!state.is_translated()) return 0;
   const size_t at =
@@ -287,8 +296,6 @@ void PutState(SnapshotBytes& out, const SnapshotState& state) {
     ++count;
   }
   count = static_cast<uint16_t>(count + PutTranslation(out, state));
-  count = static_cast<uint16_t>(count + PutPools(out, state));
-  count = static_cast<uint16_t>(count + PutLimiters(out, state));
   if (state.vlan.IsSet()) {
     const size_t vlan =
         out.BeginTlv(static_cast<uint16_t>(AttributeType::kVlan));
@@ -297,6 +304,9 @@ void PutState(SnapshotBytes& out, const SnapshotState& state) {
     out.EndTlv(vlan);
     ++count;
   }
+  count = static_cast<uint16_t>(count + PutMarks(out, state.binding));
+  count = static_cast<uint16_t>(count + PutPools(out, state));
+  count = static_cast<uint16_t>(count + PutLimiters(out, state));
   out.bytes()[attributes] = static_cast<uint8_t>(count);
   out.EndTlv(at);
 }
@@ -323,6 +333,7 @@ void SnapshotWriter::Add(const SnapshotExpectation& expectation) {
   out_.PutAddress(expectation.server);
   uint16_t count = PutInterface(out_, expectation.interface);
   count = static_cast<uint16_t>(count + PutBinding(out_, expectation.binding));
+  count = static_cast<uint16_t>(count + PutMarks(out_, expectation.binding));
   out_.bytes()[attributes] = static_cast<uint8_t>(count);
   EndRecord(at);
 }

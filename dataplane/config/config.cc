@@ -11,16 +11,17 @@
 #include "dataplane/config/config_reader.h"
 #include "dataplane/config/config_words.h"
 #include "dataplane/host/pci_address.h"
+#include "dataplane/packetlog/flow_socket.h"
 #include "dataplane/ports/device_text.h"
 #include "pftable/host/text_file.h"
 
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 11> kSections = {
+constexpr std::array<std::string_view, 12> kSections = {
     "eal",     "port", "wire",   "workers", "memory",
     "control", "log",  "policy", "state",   "restore",
-    "transfer"};
+    "transfer", "pflow"};
 constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
 constexpr std::array<std::string_view, 6> kWorkersKeys = {
@@ -33,8 +34,11 @@ constexpr std::array<std::string_view, 10> kControlKeys = {
     "socket",        "mode",        "group",         "read_group",
     "operate_group", "admin_group", "device_group",  "device_mode",
     "allow_devices", "device_dirs"};
-constexpr std::array<std::string_view, 4> kLogKeys = {
-    "level", "file", "packets", "packet_rate"};
+constexpr std::array<std::string_view, 6> kLogKeys = {
+    "level", "file", "packets", "packet_rate", "sessions", "sessions_format"};
+constexpr std::array<std::string_view, 4> kPflowKeys = {"collector", "source",
+                                                        "protocol", "domain"};
+constexpr std::array<std::string_view, 2> kSessionForms = {"json", "text"};
 constexpr std::array<std::string_view, 2> kStateKeys = {"dir", "interval"};
 constexpr std::array<std::string_view, 8> kTransferKeys = {
     "max_snapshot", "memory",   "parallel", "per_client",
@@ -77,6 +81,7 @@ class ConfigBuilder {
                 const char* danger, uint16_t* bits_out);
   void ReadRunTimeDevices(const toml::table& control);
   void ReadLog(const toml::table& root);
+  void ReadPflow(const toml::table& root);
   void ReadPolicy(const toml::table& root);
   // After the memory.
   void ReadTransfer(const toml::table& root);
@@ -316,6 +321,58 @@ void ConfigBuilder::ReadLog(const toml::table& root) {
   }
   reader_.Number(*table, "packet_rate", 1, 1'000'000,
                  &config_.log.packet_rate);
+  FlowLogOptions& flows = config_.flows;
+  if (reader_.String(*table, "sessions", &flows.sessions) &&
+      !flows.sessions.empty()) {
+    flows.sessions = Resolve(flows.sessions);
+  }
+  if (reader_.Word(*table, "sessions_format", kSessionForms, &word)) {
+    flows.form = static_cast<SessionForm>(word);
+  }
+}
+
+void ConfigBuilder::ReadPflow(const toml::table& root) {
+  const toml::table* table = reader_.Table(root, "pflow");
+  if (table == nullptr) return;
+  reader_.RefuseUnknownKeys(*table, "[pflow]", kPflowKeys);
+  FlowLogOptions& flows = config_.flows;
+  const auto endpoint = [&](const char* key, bool port, const char* hint,
+                            FlowEndpoint* out) {
+    std::string text;
+    if (!reader_.String(*table, key, &text)) return;
+    if (ParseFlowEndpoint(text, port, out)) return;
+    *out = FlowEndpoint();
+    reader_.Error(table->get(key)->source(),
+                  absl::StrCat("'", key, "' cannot be \"", text, "\""), hint);
+  };
+  endpoint("collector", true,
+           "an address and a port: \"192.0.2.1:4739\" or "
+           "\"[2001:db8::1]:4739\"",
+           &flows.collector);
+  endpoint("source", false, "an address of this machine, or one and a port",
+           &flows.source);
+  if (!table->contains("collector")) {
+    reader_.Error(table->source(), "[pflow] has no 'collector'",
+                  "say where flows are sent to, or remove the section");
+  }
+  if (flows.exports() && flows.source.address.family != Family::kNone &&
+      flows.source.address.family != flows.collector.address.family) {
+    reader_.Error(table->get("source")->source(),
+                  "'source' and 'collector' are of two families",
+                  "give both as IPv4, or both as IPv6");
+  }
+  if (reader_.Number(*table, "protocol", 5, 10, &flows.protocol) &&
+      flows.protocol != 5 && flows.protocol != 10) {
+    reader_.Error(table->get("protocol")->source(),
+                  absl::StrCat("'protocol' is ", flows.protocol),
+                  "5 (NetFlow) or 10 (IPFIX)");
+  }
+  reader_.Number(*table, "domain", 0, UINT32_MAX, &flows.domain);
+  if (flows.protocol == 5 && flows.domain > UINT8_MAX) {
+    reader_.Error(table->get("domain")->source(),
+                  absl::StrCat("'domain' is ", flows.domain),
+                  "NetFlow 5 has room for 0 to 255");
+  }
 }
 
 void ConfigBuilder::ReadPolicy(const toml::table& root) {
@@ -437,6 +494,7 @@ ParsedConfig ConfigBuilder::Build(std::string_view text) {
     ReadMemory(root);
     ReadControl(root);
     ReadLog(root);
+    ReadPflow(root);
     ReadPolicy(root);
     ReadState(root);
     ReadTransfer(root);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "dataplane/base/build_limits.h"
+#include "dataplane/packetlog/flow_log.h"
 #include "dataplane/ports/port_config.h"
 #include "dataplane/ports/run_time_devices.h"
 #include "dataplane/transfer/transfer_limits.h"
@@ -177,6 +178,7 @@ struct Config {
   StateConfig state;
   TransferConfig transfer;
   RestoreConfig restore;
+  FlowLogOptions flows;  // of [log] and [pflow]
 
   bool uses_pci() const;
 

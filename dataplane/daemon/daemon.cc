@@ -121,6 +121,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .device_sockets = SocketAccessOf(config.control),
           .packet_log = config.log.packets,
           .packet_rate = config.log.packet_rate,
+          .flows = config.flows,
           .restore = {.queue = RestoreTime{config.restore.queue} * 1000,
                       .validate = RestoreTime{config.restore.validate} * 1000,
                       .commit = RestoreTime{config.restore.commit} * 1000,
@@ -416,6 +417,7 @@ void Daemon::OnSignal() {
         if (PacketLog* const packets = engine_->packet_log()) {
           packets->Reopen();
         }
+        if (FlowLog* const flows = engine_->flow_log()) flows->Reopen();
         if (const absl::Status status = ReopenLog(); status.ok()) {
           LogInfo("SIGUSR1: the log goes on here");
         } else {

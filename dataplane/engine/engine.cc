@@ -129,6 +129,15 @@ absl::Status Engine::MakeWorkers() {
           return filters_->Describe(record, context);
         });
   }
+  if (options_.flows.wanted()) {
+    absl::StatusOr<std::unique_ptr<FlowLog>> flows = FlowLog::Open(
+        options_.flows, options_.workers, plane_->clock.Now(),
+        [this](const FlowRecord& record, SessionContext* context) {
+          filters_->Describe(record, context);
+        });
+    if (!flows.ok()) return flows.status();
+    flow_log_ = *std::move(flows);
+  }
   const HashSecret secret = SecretOf(options_, 0);
   const HashSecret sequence_secret = SecretOf(options_, 3);
   const HashKey sequence_key = {.low = sequence_secret.words[0],
@@ -160,7 +169,9 @@ absl::Status Engine::MakeWorkers() {
                       .workers = options_.workers,
                       .secret = secret,
                       .random_seed = draws,
-                      .cookie_key = cookie_key}},
+                      .cookie_key = cookie_key},
+         .flows = flow_log_ != nullptr ? flow_log_->ring(i) : nullptr,
+         .all_flows = flow_log_ != nullptr && flow_log_->wants_all()},
         &plane_->filters, expectations_.get(), sources_.get(),
         translations_.get());
     if (!shard.ok()) return shard.status();
@@ -215,6 +226,18 @@ void Engine::MakeFilters() {
   environment_.sources = sources_.get();
   environment_.ftp_helper = options_.ftp_helper;
   environment_.tftp_helper = options_.tftp_helper;
+  if (flow_log_ != nullptr) {
+    environment_.flow_counters = [log = flow_log_.get()] {
+      const FlowLogCounts counts = log->counts();
+      return std::vector<NamedCounter>{
+          {.name = "records-lost", .value = counts.ring_lost},
+          {.name = "sessions", .value = counts.sessions},
+          {.name = "sessions-lost", .value = counts.sessions_lost},
+          {.name = "exported", .value = counts.exported},
+          {.name = "export-lost", .value = counts.export_lost},
+          {.name = "export-unfit", .value = counts.unfit}};
+    };
+  }
   std::random_device random;
   while (environment_.host_id == 0) environment_.host_id = random();
   environment_.restores = restores_.get();
@@ -251,7 +274,7 @@ void Engine::Poll(uint64_t now) {
   part("transfers", [&] { PollTransfers(now); });
   part("what waited for all workers", [&] { grace_->Poll(); });
   part("links of ports", [&] { ports_->PollLinks(now); });
-  part("the packet log", [&] { DrainPacketLog(); });
+  part("the logs of packets and flows", [&] { DrainLogs(); });
 }
 
 }  // namespace sluice

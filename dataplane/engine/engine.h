@@ -40,6 +40,7 @@
 #include "dataplane/filters/filter_registry.h"
 #include "dataplane/filters/live_filter.h"
 #include "dataplane/keep/state_keeper.h"
+#include "dataplane/packetlog/flow_log.h"
 #include "dataplane/packetlog/packet_log.h"
 #include "dataplane/ports/port_set.h"
 #include "dataplane/ports/run_time_devices.h"
@@ -91,6 +92,7 @@ class Engine {
     // The folder for packets of `log` rules; empty: they are not kept.
     std::string packet_log{};
     uint32_t packet_rate = 10000;  // of them a second that are written
+    FlowLogOptions flows{};  // who is told of states
 
     RestoreLimits restore{.validating = 2};
     uint64_t max_snapshot = uint64_t{256} << 20;  // bytes
@@ -175,6 +177,7 @@ class Engine {
   // From Open() on.
   HoldBudget& hold_budget() { return *hold_budget_; }
   PacketLog* packet_log() { return packet_log_.get(); }  // null: none is kept
+  FlowLog* flow_log() { return flow_log_.get(); }  // null: nobody is told
   size_t worker_count() const { return workers_.size(); }
   Worker& worker(size_t i) { return *workers_[i]; }
   const FilterEnvironment& environment() const { return environment_; }
@@ -204,7 +207,7 @@ class Engine {
   void PlugKeptPorts();
   void PollTransfers(uint64_t now);
   void SaveState(absl::FunctionRef<bool()> hurry);
-  void DrainPacketLog();
+  void DrainLogs();
   void Watch();
   void Working() {
     if (options_.working != nullptr) options_.working();
@@ -230,6 +233,7 @@ class Engine {
   std::unique_ptr<PortSet> ports_;
   std::unique_ptr<HoldBudget> hold_budget_;
   std::unique_ptr<PacketLog> packet_log_;
+  std::unique_ptr<FlowLog> flow_log_;
   // Orders that workers were given keep filters alive, which use these two.
   PolicyPool policies_;
   RuleBudget rule_budget_;

@@ -150,7 +150,7 @@ void Engine::Stop(absl::FunctionRef<bool()> hurry) {
   threads_.clear();
   monitor_.reset();
   place_ = Place::kNowhere;
-  DrainPacketLog();
+  DrainLogs();
 }
 
 uint64_t Engine::InFlight() const {
@@ -199,14 +199,12 @@ absl::Status Engine::Account() const {
   return absl::OkStatus();
 }
 
-void Engine::DrainPacketLog() {
-  if (packet_log_ == nullptr) return;
-  const auto wall = std::chrono::system_clock::now().time_since_epoch();
-  packet_log_->Drain(
-      plane_->clock.Now(),
-      static_cast<uint64_t>(
-          std::chrono::duration_cast<std::chrono::microseconds>(wall)
-              .count()));
+void Engine::DrainLogs() {
+  const auto since = std::chrono::system_clock::now().time_since_epoch();
+  const auto wall = static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(since).count());
+  if (packet_log_ != nullptr) packet_log_->Drain(plane_->clock.Now(), wall);
+  if (flow_log_ != nullptr) flow_log_->Drain(plane_->clock.Now(), wall);
 }
 
 }  // namespace sluice

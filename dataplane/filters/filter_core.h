@@ -4,12 +4,14 @@
 #define SLUICE_DATAPLANE_FILTERS_FILTER_CORE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "dataplane/control/api/status_control.h"
 #include "dataplane/filters/rule_index.h"
 #include "dataplane/forward/bare_filter.h"
 #include "dataplane/ports/port_set.h"
@@ -40,6 +42,8 @@ struct FilterEnvironment {
   uint32_t host_id = 0;         // unless the ruleset has one
   bool ftp_helper = false;
   bool tftp_helper = false;
+  // Of the session log and the export of flows; null: there is neither.
+  std::function<std::vector<NamedCounter>()> flow_counters = nullptr;
   // Sees to what filters expect; null: nothing is ever restored.
   RestoreService* restores = nullptr;
 };

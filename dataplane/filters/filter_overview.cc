@@ -238,6 +238,10 @@ FilterInfo FilterOverview::Info() {
                     (field.gauge ? 0 : cleared_fragments_[i])});
     }
   }
+  if (core_->number == kMainFilter &&
+      core_->environment.flow_counters != nullptr) {
+    info.flow_counters = core_->environment.flow_counters();
+  }
   WorkerSnapshot sum;
   int64_t unaccounted = 0;
   for (const WorkerSnapshot& snapshot : core_->snapshots) {

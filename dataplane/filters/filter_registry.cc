@@ -227,6 +227,19 @@ uint8_t FilterRegistry::Describe(const LogRecord& record,
       ->Rules().Describe(record, context);
 }
 
+void FilterRegistry::Describe(const FlowRecord& record,
+                              SessionContext* context) {
+  logged_interface_ = environment_.interfaces->NameOf(record.interface);
+  context->interface = logged_interface_;
+  Registered* const of = by_number_[record.filter];
+  if (of == nullptr) return;
+  const bool emergency = of->filter->number() != record.filter;
+  LiveFilter* const filter =
+      emergency ? of->filter->emergency() : of->filter.get();
+  context->filter = filter->name();
+  filter->Rules().Describe(record, context);
+}
+
 FilterControl* FilterRegistry::Find(std::string_view name) {
   if (Registered* of = FindRegistered(name)) return of->filter.get();
   if (!name.ends_with(kEmergencySuffix)) return nullptr;

@@ -64,6 +64,8 @@ class FilterRegistry final : public FilterDirectory {
   // For the packet log: LiveFilter::Describe() of the record's filter, and the
   // name of its interface.
   uint8_t Describe(const LogRecord& record, PflogContext* context);
+  // The same for the session log.
+  void Describe(const FlowRecord& record, SessionContext* context);
 
   FilterControl* Find(std::string_view name) override;
   std::vector<FilterListing> Filters(std::string_view after,

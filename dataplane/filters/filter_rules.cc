@@ -659,4 +659,12 @@ uint8_t FilterRules::Describe(const LogRecord& record, PflogContext* context) {
   return pflog;
 }
 
+void FilterRules::Describe(const FlowRecord& record, SessionContext* context) {
+  const RuleIndex::Entry* const rule =
+      core_->rules_by_slot.Find(record.rule_slot);
+  if (rule == nullptr) return;
+  context->anchor = rule->anchor;
+  context->rule = rule->number;
+}
+
 }  // namespace sluice

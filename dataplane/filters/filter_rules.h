@@ -14,6 +14,7 @@
 #include "dataplane/filters/commit_history.h"
 #include "dataplane/filters/filter_core.h"
 #include "dataplane/packetlog/pflog.h"
+#include "dataplane/packetlog/session_text.h"
 #include "pftable/store/policy_listing.h"
 
 namespace sluice {
@@ -41,6 +42,7 @@ class FilterRules final : public RuleControl,
   // For the packet log: which pflog the record goes to, and what is known of
   // its rule.
   uint8_t Describe(const LogRecord& record, PflogContext* context);
+  void Describe(const FlowRecord& record, SessionContext* context);
 
   std::unique_ptr<BuildJob<LoadResult>> BeginLoad(
       LoadRequest request) override;

@@ -439,7 +439,7 @@ bool Pipeline::JudgeBusyHit(uint32_t i, StateIndex state,
           Drop(i, DropReason::kMapFailed);
           return false;
         }
-        states_.Remove(state);
+        states_.Remove(state, FlowEnd::kReplaced);
         return JudgeMiss(i, judgement);
       }
     }

@@ -30,6 +30,7 @@ WorkerShard::WorkerShard(const Options& options, const FilterTable* filters,
   states_->SetExpectations(expectations);
   states_->SetTranslations(translations);
   states_->SetSourceNodes(sources);
+  states_->SetFlows(options.flows, options.all_flows);
 }
 
 }  // namespace sluice

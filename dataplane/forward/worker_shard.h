@@ -28,6 +28,9 @@ class WorkerShard {
     StateTableOptions states;  // the worker's number among them
     uint16_t ports = kMaxPorts;
     Pipeline::Config pipeline;
+    // StateTable::SetFlows(); outlives the shard.
+    FlowRecorder* flows = nullptr;
+    bool all_flows = false;
   };
 
   // What it is given outlives the shard; without `sources` none is tracked, and

@@ -93,7 +93,9 @@ absl::Status Simulation::Start() {
                     .random_seed = options_.seed,
                     .cookie_key = {.low = options_.seed, .high = 9},
                     .on_verdict = options_.on_verdict,
-                    .on_verdict_context = options_.on_verdict_context}},
+                    .on_verdict_context = options_.on_verdict_context},
+       .flows = options_.flows,
+       .all_flows = options_.all_flows},
       &filters_, &expectations_, sources_.get(), &translations_);
   if (!shard.ok()) return shard.status();
   shard_ = *std::move(shard);

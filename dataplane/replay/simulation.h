@@ -61,6 +61,9 @@ struct SimulationOptions {
   rte_mempool* pool = nullptr;
   // For packets of `log` rules; null: not wanted.
   LogRing* log = nullptr;
+  // Told of states that are made and end; null: nobody is.
+  FlowRecorder* flows = nullptr;
+  bool all_flows = false;  // and not only of those with `pflow`
   // Of the hashes and of `probability`: equal seeds give equal runs.
   uint64_t seed = 1;
   // Where the clock starts.

@@ -226,6 +226,8 @@ std::string FormatInfo(const json& info, const Detail& detail) {
       AppendClassifier(Member(info, "classifier"), &text);
     }
     AppendFragments(Member(info, "fragment_counters"), runtime, &text);
+    AppendHelper("Sessions and Flows", Member(info, "flow_counters"), runtime,
+                 &text);
     absl::StrAppend(&text, "Limit Counters\n");
     AppendCounters(Member(info, "limit_counters"), runtime, &text);
   }

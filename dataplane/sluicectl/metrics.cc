@@ -236,6 +236,33 @@ void AppendFragments(const json& filters, PrometheusText* text) {
   });
 }
 
+// Main has those of the daemon.
+void AppendFlows(const json& filters, PrometheusText* text) {
+  const auto each = [&](bool lost, auto sample) {
+    for (const json& filter : filters) {
+      for (const json& counter : MemberAt(filter, "info.flow_counters")) {
+        const std::string name = Text(counter, "name");
+        if ((name.ends_with("lost") || name == "export-unfit") != lost) {
+          continue;
+        }
+        sample(name, Number(counter, "value"));
+      }
+    }
+  };
+  text->Begin("sluice_flow_records_total", Kind::kCounter,
+              "Lines of the session log and flows sent to the collector.");
+  each(false, [&](const std::string& name, uint64_t value) {
+    text->Sample({{"what", name}}, value);
+  });
+  text->Begin("sluice_flow_records_lost_total", Kind::kCounter,
+              "Records of states that a worker's ring had no room for, lines "
+              "that were not written, and flows that were not sent or that "
+              "the protocol has no form for.");
+  each(true, [&](const std::string& name, uint64_t value) {
+    text->Sample({{"what", name}}, value);
+  });
+}
+
 void AppendLimits(const json& filters, PrometheusText* text) {
   const auto append = [&](const char* member, bool infinite = false) {
     for (const json& filter : filters) {
@@ -438,6 +465,7 @@ std::string FormatPrometheus(const json& answers) {
   AppendHelper(filters, "ftp", "the FTP helper", &text);
   AppendHelper(filters, "sctp", "SCTP", &text);
   AppendFragments(filters, &text);
+  AppendFlows(filters, &text);
   AppendLimits(filters, &text);
   AppendClassifier(filters, &text);
   AppendMembers(kOfPorts, Member(answers, "ports"), "port", &text);

@@ -64,6 +64,7 @@ inline constexpr EngineCapabilities kEngineCapabilities = {
     .sockets = true,
     .routes = true,
     .if_bound = true,
+    .flow_export = true,
     .sctp_multihoming = true,
     .layer2 = true,
     .dynamic_interfaces = true,

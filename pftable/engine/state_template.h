@@ -37,6 +37,7 @@ enum StateSideFlag : uint32_t {
   // (conntrack/source_nodes.h). Which of them is told by the bits above.
   kSidePools = 1 << 4,
   kSideLimited = 1 << 5,  // counts for a limiter
+  kSidePflow = 1 << 6,    // its end is told (`pflow`)
   kSideFirstPool = 1 << 8,  // and five more: StateSide has 16 bits for them
 };
 

@@ -362,6 +362,7 @@ FilterInfo FakeFilterControl::Info() {
   info.state_counters = {{"searches", 620}, {"inserts", 31}, {"removals", 0}};
   info.drop_counters = {{"match", 124}, {"bad-offset", 0}};
   info.fragment_counters = fragment_counters;
+  info.flow_counters = flow_counters;
   info.classifier.compiled = true;
   info.classifier.parts = {
       {.direction = Direction::kIn, .family = Family::kIpv4, .compiled = true},

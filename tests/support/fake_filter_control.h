@@ -33,6 +33,7 @@ class FakeFilterControl : public FilterControl,
   StateQuery last_states;  // listed or counted
   std::optional<StateOrder> last_order;
   std::vector<NamedCounter> fragment_counters;
+  std::vector<NamedCounter> flow_counters;
   std::vector<ExplainRequest> explained;
   std::vector<CommitListing> commits;
   std::optional<uint64_t> confirm_left;

@@ -67,6 +67,9 @@ struct FilterInfo {
   // Of the cache of fragments, all workers and filters together; of the filter
   // main only. "held": now.
   std::vector<NamedCounter> fragment_counters;
+  // Of the session log and the export of flows (`pflow`), of the filter main
+  // only; empty if there is neither.
+  std::vector<NamedCounter> flow_counters;
   // All packets since the start, at the last CollectCounters(): received,
   // transmitted, dropped; "unaccounted" is zero unless the program errs.
   std::vector<NamedCounter> packet_counters;

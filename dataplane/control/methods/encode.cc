@@ -336,6 +336,7 @@ json ToJson(const FilterInfo& info) {
                 {"ftp_counters", ToJson(info.ftp_counters)},
                 {"sctp_counters", ToJson(info.sctp_counters)},
                 {"fragment_counters", ToJson(info.fragment_counters)},
+                {"flow_counters", ToJson(info.flow_counters)},
                 {"packet_counters", ToJson(info.packet_counters)},
                 {"classifier", ToJson(info.classifier)}};
   if (info.since) value["since"] = *info.since;

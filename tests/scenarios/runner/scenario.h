@@ -71,6 +71,12 @@ struct SourcesStep {
   std::optional<std::vector<std::string>> lines;
 };
 
+// What was told of states since the last such step, as FlowText() has it.
+struct FlowsStep {
+  size_t count = 0;
+  std::optional<std::vector<std::string>> lines;
+};
+
 // Ends source nodes: all, or those of an address or network.
 struct KillSourcesStep {
   std::optional<Prefix> from;
@@ -109,7 +115,7 @@ struct FilterStep {
 struct Step {
   int line = 0;
   std::variant<SendStep, WaitStep, CommitStep, TableStep, StatesStep,
-               SourcesStep, KillSourcesStep, CountersStep, KillStep, LinkStep, FilterStep>
+               SourcesStep, FlowsStep, KillSourcesStep, CountersStep, KillStep, LinkStep, FilterStep>
       action;
 };
 
@@ -136,6 +142,7 @@ struct Scenario {
   uint32_t expectations = 0;  // 0: as many as there are without the line
   bool verify_checksums = true;
   bool freebsd = false;
+  bool sessions = false;  // each state is told of, and not only `pflow`'s
   std::map<std::string, std::string> files;  // for `include` and tables
   // The first commit is that of the `rules` block.
   std::vector<Step> steps;

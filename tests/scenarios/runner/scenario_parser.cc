@@ -132,7 +132,9 @@ class Parser {
   }
 
   absl::Status Statement(const std::string& raw) {
-    const bool is_states = raw.starts_with("states") || raw.starts_with("sources");
+    const bool is_states = raw.starts_with("states") ||
+                           raw.starts_with("sources") ||
+                           raw.starts_with("flows");
     const std::string text = macros_.Expand(raw, is_states);
     const size_t colon = text.find(": ");
     const std::vector<std::string> words = Words(text);
@@ -155,6 +157,7 @@ class Parser {
     if (word == "table") return Table(text);
     if (word == "states") return States<StatesStep>(words);
     if (word == "sources") return States<SourcesStep>(words);
+    if (word == "flows") return States<FlowsStep>(words);
     if (word == "rule" || word == "port" || word == "tftp" ||
         word == "ftp" || word == "sctp" || word == "limit" ||
         word == "statelimiter" || word == "sourcelimiter") {
@@ -252,8 +255,12 @@ class Parser {
       scenario_.freebsd = true;
       return absl::OkStatus();
     }
-    return Wrong("option: state-capacity N, expectations N, ignore-checksums or "
-                 "freebsd");
+    if (words.size() == 1 && words[0] == "sessions") {
+      scenario_.sessions = true;
+      return absl::OkStatus();
+    }
+    return Wrong("option: state-capacity N, expectations N, ignore-checksums, "
+                 "freebsd or sessions");
   }
 
   ScenarioPort* FindPort(std::string_view name) {

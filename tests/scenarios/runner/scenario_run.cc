@@ -11,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "dataplane/forward/flow_ring.h"
+#include "dataplane/packetlog/session_text.h"
 #include "dataplane/replay/capture.h"
 #include "dataplane/replay/simulation.h"
 #include "dataplane/replay/state_text.h"
@@ -77,6 +79,8 @@ class Run {
                               .parse = {.verify_checksums =
                                             scenario_.verify_checksums},
                               .pool = pool_.get(),
+                              .flows = &flows_,
+                              .all_flows = scenario_.sessions,
                               .start = kStart,
                               .on_verdict = &Run::OnVerdict,
                               .on_verdict_context = this};
@@ -405,6 +409,16 @@ class Run {
     return Compare("sources", step, std::move(lines));
   }
 
+  absl::Status Do(const FlowsStep& step) {
+    std::vector<std::string> lines;
+    while (const FlowRecord* const record = flows_.Front()) {
+      lines.push_back(FlowText(*record));
+      flows_.Pop();
+    }
+    if (flows_.lost() != 0) return Failure("records of flows were lost");
+    return Compare("flows", step, std::move(lines));
+  }
+
   absl::Status Do(const KillSourcesStep& step) {
     simulation_->sources().Remove(
         [&](const SourceRecord& node) {
@@ -473,6 +487,7 @@ class Run {
   const Scenario& scenario_;
   const RunOptions& options_;
   MbufPool& pool_;
+  FlowRing flows_{256};
   std::unique_ptr<Simulation> simulation_;
   int line_ = 1;
   std::optional<PacketSpec> last_;

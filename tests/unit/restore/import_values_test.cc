@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/forward/flow_ring.h"
 #include "pftable/store/policy_listing.h"
 #include "tests/support/table_changes.h"
 #include "tests/unit/restore/import_node.h"
@@ -87,6 +88,41 @@ TEST_P(ImportValuesTest, CountersOfThePolicyInForceStay) {
   const auto to = Make();
   ASSERT_TRUE(to->Import(from->Export()).ok());
   EXPECT_EQ(PolicyListing(to->store).AllRules()[2].counts.packets[0], 0u);
+}
+
+TEST_P(ImportValuesTest, PflowGoesOnWithoutItsRule) {
+  const auto from = Make();
+  from->shard().values.side = kSidePflow;
+  const StateIndex told = AddFlow(*from, "udp $C:5000 > $S:53");
+  ASSERT_TRUE(from->shard().table->entries().hot(told).has_side());
+  from->shard().values.side = 0;
+  AddFlow(*from, "udp $C:5001 > $S:53");
+  // What a TFTP request expects has the word from it.
+  from->shard().values.side = kSidePflow;
+  AddFlow(*from, "udp $C:5002 > $S:69 tftp rrq \"f\" octet");
+  const Snapshot snapshot = from->Export();
+  ASSERT_EQ(snapshot.parents.size(), 3u);
+  EXPECT_EQ(snapshot.parents[0].binding.marks, kSnapshotMarkPflow);
+  EXPECT_EQ(snapshot.parents[1].binding.marks, 0);
+  const auto to = Make("pass\n");
+  ASSERT_TRUE(to->Import(snapshot).ok());
+  EXPECT_EQ(to->Export().parents, snapshot.parents);
+
+  FlowRing flows(16);
+  to->shard().table->SetFlows(&flows, /*all=*/false);
+  const Outcome data = to->shard().Judge("udp $S:3000 > $C:5002 tftp data 1 9",
+                                         Direction::kOut);
+  EXPECT_EQ(data.kind, Outcome::kChild);
+  to->shard().Advance(200'000);
+  ASSERT_EQ(to->states(), 0u);
+  std::vector<uint16_t> ports;
+  while (const FlowRecord* const record = flows.Front()) {
+    EXPECT_TRUE(record->exported);
+    ports.push_back(record->port[0]);
+    flows.Pop();
+  }
+  std::ranges::sort(ports);
+  EXPECT_EQ(ports, (std::vector<uint16_t>{3000, 5000, 5002}));
 }
 
 TEST_P(ImportValuesTest, TagsAreKnownByName) {

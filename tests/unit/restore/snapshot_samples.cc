@@ -289,6 +289,24 @@ Snapshot VlanSnapshot() {
   return snapshot;
 }
 
+// Of all that a state may have, so that attributes stand in their order.
+Snapshot MarksSnapshot() {
+  Snapshot snapshot = PoolsSnapshot();
+  for (SnapshotState& state : snapshot.parents) {
+    state.binding.marks = kSnapshotMarkPflow;
+    state.vlan = VlanId::Of(5, 7);
+    if (state.proto == protocol::kTcp) state.sequence_offset = {1, 2};
+  }
+  const Snapshot transfer = TransferSnapshot();
+  snapshot.parents.insert(snapshot.parents.begin(), transfer.parents.begin(),
+                          transfer.parents.end());
+  std::ranges::sort(snapshot.parents, {}, &SnapshotState::id);
+  snapshot.children = transfer.children;
+  snapshot.expectations = transfer.expectations;
+  snapshot.expectations[0].binding.marks = kSnapshotMarkPflow;
+  return snapshot;
+}
+
 Snapshot FamiliesSnapshot() {
   Snapshot snapshot = ManyStatesSnapshot(2);
   uint16_t port = 50001;
@@ -314,6 +332,7 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"actions", ActionsSnapshot(), 4},
           {"modulated", ModulatedSnapshot(), 4},
           {"vlans", VlanSnapshot(), 5},
+          {"marks", MarksSnapshot(), 5},
           {"families", FamiliesSnapshot(), 5}};
 }
 

@@ -86,6 +86,21 @@ TEST(SnapshotVersionTest, SequenceOffsetsAreSaidSinceMinorFour) {
                "sequence offsets of another protocol");
 }
 
+TEST(SnapshotVersionTest, MarksAreSaidSinceMinorFive) {
+  const Snapshot sound = MarksSnapshot();
+  Bytes bytes = WriteVersion(sound);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, sound);
+  Snapshot old = ManyStatesSnapshot(1);
+  old.parents[0].binding.marks = kSnapshotMarkPflow;
+  bytes = WriteVersion(old);
+  bytes[10] = kMinorOfMarks - 1;
+  FixSnapshot(bytes);
+  EXPECT_EQ(ReadSnapshot(bytes).status().code(),
+            absl::StatusCode::kUnimplemented);
+  old.parents[0].binding.marks = 0x80;
+  EXPECT_FALSE(ReadSnapshot(WriteUnchecked(old)).ok());
+}
+
 TEST(SnapshotVersionTest, VlansAreSaidSinceMinorFive) {
   const Snapshot sound = VlanSnapshot();
   Bytes bytes = WriteVersion(sound);

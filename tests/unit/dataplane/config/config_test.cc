@@ -51,6 +51,7 @@ TEST(ConfigTest, DefaultsOfASmallFile) {
   EXPECT_EQ(config.log.file, "");
   EXPECT_EQ(config.log.packets, "");
   EXPECT_EQ(config.log.packet_rate, 10000u);
+  EXPECT_FALSE(config.flows.wanted());
   EXPECT_EQ(config.state.directory, "");
   EXPECT_EQ(config.state.interval, 30u);
   // What follows from the states.
@@ -115,6 +116,13 @@ level = "debug"
 file = "/var/log/sluice.log"
 packets = "packets"
 packet_rate = 500
+sessions = "sessions.log"
+sessions_format = "text"
+[pflow]
+collector = "[2001:db8::1]:4739"
+source = "2001:db8::2"
+protocol = 5
+domain = 7
 [policy]
 ruleset = "/etc/rules"
 dialect = "freebsd"
@@ -186,6 +194,13 @@ commit_deadline = 80
                   .file = "/var/log/sluice.log",
                   .packets = "/etc/packets",
                   .packet_rate = 500};
+  expected.flows = {.sessions = "/etc/sessions.log",
+                    .form = SessionForm::kText,
+                    .collector = {.address = *ParseAddress("2001:db8::1"),
+                                  .port = 4739},
+                    .source = {.address = *ParseAddress("2001:db8::2")},
+                    .protocol = 5,
+                    .domain = 7};
   expected.state = {.directory = "/etc/kept", .interval = 5};
   expected.transfer = {.max_snapshot = uint64_t{2000} << 20,
                        .limits = {.parallel = 9,
@@ -353,6 +368,24 @@ const BadCase kBadCases[] = {
      {"10:9: 'level' is an integer", "11:8: 'file' is a list",
       "12:11: 'packets' is an integer", "13:15: 'packet_rate' is 0",
       "14:1: unknown key 'rate' in [log]"}},
+    {"sessions of no form",
+     With("[log]\nsessions = 5\nsessions_format = \"xml\"\n"),
+     {"10:12: 'sessions' is an integer",
+      "11:19: 'sessions_format' cannot be \"xml\""}},
+    {"flows to nobody", With("[pflow]\nprotocol = 10\n"),
+     {"9:1: [pflow] has no 'collector'"}},
+    {"flows to a name", With("[pflow]\ncollector = \"host:4739\"\n"),
+     {"10:13: 'collector' cannot be \"host:4739\""}},
+    {"flows between families",
+     With("[pflow]\ncollector = \"192.0.2.1:4739\"\nsource = \"::1\"\n"),
+     {"11:10: 'source' and 'collector' are of two families"}},
+    {"flows of no protocol",
+     With("[pflow]\ncollector = \"[::1]:4739\"\nprotocol = 9\n"),
+     {"11:12: 'protocol' is 9"}},
+    {"an engine of NetFlow with a large number",
+     With("[pflow]\ncollector = \"[::1]:4739\"\nprotocol = 5\n"
+          "domain = 256\n"),
+     {"12:10: 'domain' is 256"}},
     {"log of too many packets", With("[log]\npacket_rate = 1000001\n"),
      {"10:15: 'packet_rate' is 1000001"}},
     {"log with a path of two lines", With("[log]\npackets = \"a\\nb\"\n"),

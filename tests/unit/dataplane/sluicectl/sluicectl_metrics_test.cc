@@ -135,6 +135,8 @@ TEST_F(SluicectlMetricsTest, HasFiltersPortsAndRestores) {
   Make("vm-1", "tap1");
   directory_.main_listing.states = 12;
   directory_.main_listing.hash = "00ff";
+  filter_.flow_counters = {
+      {"records-lost", 1}, {"sessions", 5}, {"export-unfit", 2}};
   filter_.fragment_counters = {{"held", 3}, {"reassembled", 7}, {"expired", 1}};
   FilterListing& vm = directory_.made["vm-1"].listing;
   vm.hold = {.held = 9, .waiting = 1, .replayed = 6, .bypassed = 0,
@@ -156,6 +158,9 @@ TEST_F(SluicectlMetricsTest, HasFiltersPortsAndRestores) {
        std::map<std::string, std::string>{
            {"sluice_filter_states{filter=\"main\"}", "12"},
            {"sluice_fragments_held", "3"},
+           {"sluice_flow_records_total{what=\"sessions\"}", "5"},
+           {"sluice_flow_records_lost_total{what=\"records-lost\"}", "1"},
+           {"sluice_flow_records_lost_total{what=\"export-unfit\"}", "2"},
            {"sluice_fragment_events_total{event=\"reassembled\"}", "7"},
            {"sluice_fragment_events_total{event=\"expired\"}", "1"},
            {"sluice_filter_states{filter=\"vm-1\"}", "0"},

@@ -62,13 +62,13 @@ TEST_F(CompileTest, WhatChangesNoVerdictIsLoadedAndKnown) {
   const absl::Status status = Load(
       "set debug err\nset fingerprints \"pf.os\"\n"
       "queue std on outside bandwidth 10M default\n"
-      "pass out set queue std\npass keep state (pflow)\n");
+      "pass out set queue std\npass out set delay 5\n");
   EXPECT_TRUE(status.ok()) << status.message();
   EXPECT_THAT(store_->generation()->policy->not_carried_out,
               testing::ElementsAre("set debug: changes no verdict",
                                    "set fingerprints: changes no verdict",
                                    "queue: changes no verdict",
-                                   "pflow: changes no verdict"));
+                                   "set delay: changes no verdict"));
   ASSERT_TRUE(Load("pass\n").ok());
   EXPECT_TRUE(store_->generation()->policy->not_carried_out.empty());
 }
