@@ -4,11 +4,14 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "dataplane/filters/commit_set.h"
 
 namespace sluice {
 
 void CommitHistory::Add(CommitListing commit,
-                        std::shared_ptr<const Policy> policy) {
+                        std::shared_ptr<const Policy> policy,
+                        std::shared_ptr<const CommitSet> set) {
+  last_set_ = std::move(set);
   commits_.push_front({std::move(commit), std::move(policy)});
   if (commits_.size() > kListed) commits_.pop_back();
   uint64_t rules = 0;
@@ -46,8 +49,10 @@ absl::StatusOr<std::shared_ptr<const Policy>> CommitHistory::Before(
 }
 
 void CommitHistory::Expect(uint64_t now, uint32_t seconds,
-                           std::shared_ptr<const Policy> fallback) {
+                           std::shared_ptr<const Policy> fallback,
+                           std::shared_ptr<const CommitSet> set) {
   if (fallback_ == nullptr) fallback_ = std::move(fallback);
+  pending_set_ = std::move(set);
   deadline_ = now + uint64_t{seconds} * 1000;
 }
 
@@ -56,7 +61,16 @@ std::optional<uint64_t> CommitHistory::Left(uint64_t now) const {
   return now >= deadline_ ? 0 : (deadline_ - now + 999) / 1000;
 }
 
+absl::Status CommitHistory::CheckAlone() const {
+  if (pending_set_ == nullptr) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the commit of the filters ", pending_set_->Names(),
+      " waits to be confirmed: confirm it or roll it back, both of all of "
+      "them (--confirm-commit, --rollback 1)"));
+}
+
 bool CommitHistory::Confirm() {
+  pending_set_ = nullptr;
   return std::exchange(fallback_, nullptr) != nullptr;
 }
 

@@ -10,11 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dataplane/control/api/rule_control.h"
 #include "pftable/policy/policy.h"
 
 namespace sluice {
+
+struct CommitSet;
 
 // Control lcore. Times are of any steady clock, in milliseconds.
 class CommitHistory {
@@ -25,8 +28,11 @@ class CommitHistory {
   static constexpr size_t kListed = 32;
   static constexpr uint64_t kKeptRules = 500'000;
 
-  // `policy` is in force now.
-  void Add(CommitListing commit, std::shared_ptr<const Policy> policy);
+  // `policy` is in force now, with `set` together with those of other filters.
+  void Add(CommitListing commit, std::shared_ptr<const Policy> policy,
+           std::shared_ptr<const CommitSet> set = nullptr);
+  // What the last commit was a part of; null: of nothing.
+  const std::shared_ptr<const CommitSet>& last_set() const { return last_set_; }
 
   // Newest first; the first is in force.
   std::vector<CommitListing> List() const;
@@ -39,8 +45,15 @@ class CommitHistory {
   // `fallback` comes back. Another one before that keeps the first fallback:
   // it is what somebody trusted last.
   void Expect(uint64_t now, uint32_t seconds,
-              std::shared_ptr<const Policy> fallback);
+              std::shared_ptr<const Policy> fallback,
+              std::shared_ptr<const CommitSet> set = nullptr);
   bool IsExpected() const { return fallback_ != nullptr; }
+  // What waits to be confirmed as a whole; null: no such.
+  const std::shared_ptr<const CommitSet>& pending_set() const {
+    return pending_set_;
+  }
+  // FailedPrecondition while there is one: nobody changes a part of it.
+  absl::Status CheckAlone() const;
   // Whole seconds that are left, none if nothing is expected.
   std::optional<uint64_t> Left(uint64_t now) const;
   // What was in force stays so. False: nothing had to be confirmed.
@@ -56,7 +69,9 @@ class CommitHistory {
   };
 
   std::deque<Kept> commits_;  // newest first
+  std::shared_ptr<const CommitSet> last_set_;
   std::shared_ptr<const Policy> fallback_;
+  std::shared_ptr<const CommitSet> pending_set_;
   uint64_t deadline_ = 0;
 };
 

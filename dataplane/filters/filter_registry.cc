@@ -160,29 +160,6 @@ void FilterRegistry::Poll(uint64_t milliseconds) {
   for (auto& [name, of] : filters_) look(of);
 }
 
-void FilterRegistry::RevertOverdue(const std::shared_ptr<LiveFilter>& filter) {
-  if (!filter->Rules().IsOverdue()) return;
-  const std::shared_ptr<BuildJob<LoadResult>> job =
-      filter->Rules().BeginRevert();
-  if (job == nullptr) return;  // under way
-  // What is not done now is tried again in a second.
-  auto finish = [job, filter] {
-    const absl::StatusOr<LoadResult> result = job->Publish();
-    if (result.ok()) {
-      LogWarning("filter {}: nobody confirmed the ruleset in time: the one "
-                   "before is in force again, {} rules, generation {}",
-                   filter->name(), result->rules, result->generation);
-    } else {
-      LogError("filter {}: nobody confirmed the ruleset in time, and the one "
-                 "before cannot come back: {}",
-                 filter->name(), result.status().ToString());
-    }
-  };
-  if (!builder_.Submit([job] { job->Build(); }, std::move(finish))) {
-    filter->Rules().EndRevert();
-  }
-}
-
 size_t FilterRegistry::pending_orders() const {
   size_t pending = 0;
   for (Worker* worker : environment_.workers) {

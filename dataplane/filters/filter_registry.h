@@ -21,6 +21,7 @@
 #include "dataplane/base/builder.h"
 #include "dataplane/base/grace_list.h"
 #include "dataplane/control/api/filter_directory.h"
+#include "dataplane/filters/commit_set.h"
 #include "dataplane/filters/live_filter.h"
 #include "dataplane/filters/trace_desk.h"
 #include "dataplane/forward/overload_ring.h"
@@ -86,6 +87,11 @@ class FilterRegistry final : public FilterDirectory {
       std::string_view name) override;
   TraceControl& Traces() override { return traces_; }
 
+  std::unique_ptr<BuildJob<CommitSetResult>> BeginCommit(
+      CommitSetRequest request) override;
+  std::unique_ptr<BuildJob<CommitSetResult>> BeginRollbackTogether(
+      std::vector<std::string> filters, uint32_t uid, int32_t pid) override;
+
   // What others have to know to make the filters again, main first.
   struct Definition {
     const FilterSpec& spec;
@@ -135,6 +141,9 @@ class FilterRegistry final : public FilterDirectory {
   void RefreshNext();
   // Brings back what was in force before a ruleset that nobody confirmed.
   void RevertOverdue(const std::shared_ptr<LiveFilter>& filter);
+  void RevertSet(const std::shared_ptr<const CommitSet>& set);
+  // Null for one that is not there.
+  std::shared_ptr<FilterRules> RulesOf(std::string_view name);
   void PollRemovals();
   // Takes orders of `overload` and `flush` out of the workers' rings.
   void PollOverloads();

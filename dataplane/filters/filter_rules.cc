@@ -4,20 +4,16 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <ctime>
 #include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "dataplane/base/line_diff.h"
 #include "dataplane/filters/explain_job.h"
+#include "dataplane/filters/commit_set.h"
+#include "dataplane/filters/load_build.h"
 #include "dataplane/filters/policy_source.h"
-#include "pftable/compile/enforce.h"
-#include "pftable/compile/lint.h"
-#include "pftable/engine/reclaimer.h"
-#include "pftable/policy/name.h"
 #include "pftable/policy/names.h"
 #include "pftable/print/printer.h"
 
@@ -78,27 +74,6 @@ bool HasErrors(const std::vector<Diagnostic>& diagnostics) {
   });
 }
 
-constexpr size_t kMostWarnings = 100;
-
-// Adds the milliseconds of its life.
-class BuildTime {
- public:
-  explicit BuildTime(uint64_t* sum) : sum_(*sum) {}
-  ~BuildTime() {
-    sum_ += static_cast<uint64_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(
-            std::chrono::steady_clock::now() - began_)
-            .count());
-  }
-  BuildTime(const BuildTime&) = delete;
-  BuildTime& operator=(const BuildTime&) = delete;
-
- private:
-  uint64_t& sum_;
-  const std::chrono::steady_clock::time_point began_ =
-      std::chrono::steady_clock::now();
-};
-
 }  // namespace
 
 // ---- Loading ---------------------------------------------------------------
@@ -119,79 +94,14 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
 
   void Build() override {
     const BuildTime time(&build_ms_);
-    const FilterEnvironment& environment = rules_->core_->environment;
-    const std::shared_ptr<const HostFacts> facts = environment.ports->facts();
     result_ = {};
-    // Asked only if the rules or the request want their profile.
-    RulePackets known;
-    const RulePackets profile = [&](const Rule& rule, std::string_view path) {
-      if (!known) known = ProfileOf(rules_->core_->store);
-      return known(rule, path);
-    };
-    const std::shared_ptr<const Policy> old = rules_->core_->store.policy();
-    const sluice::Options* const base =
-        request_.merge_options ? &old->options : nullptr;
-    if (!IsAnchorPath(request_.anchor)) {
-      Diagnostic diagnostic;
-      diagnostic.file = request_.name;
-      diagnostic.message =
-          absl::StrCat("\"", request_.anchor, "\" is no path of an anchor");
-      result_.diagnostics.push_back(std::move(diagnostic));
-      return;
-    }
-    absl::StatusOr<ParseResult> parsed =
-        from_file_
-            ? ParseFile(request_.name, environment.dialect, *facts, profile)
-            : ParseRequest(request_, environment.dialect, *facts, profile,
-                           base);
-    if (!parsed.ok()) {
-      Diagnostic diagnostic;
-      diagnostic.file = request_.name;
-      diagnostic.message =
-          absl::StrCat("cannot be read: ", parsed.status().message());
-      result_.diagnostics.push_back(std::move(diagnostic));
-      return;
-    }
-    result_.diagnostics = std::move(parsed->diagnostics);
-    CheckStateLimit(parsed->policy, environment.state_capacity,
-                    &result_.diagnostics);
-    if (!result_.HasErrors()) {
-      std::ranges::move(
-          CheckEnforced(&parsed->policy,
-                        from_file_ ? environment.without : request_.without,
-                        kEngineCapabilities),
-          std::back_inserter(result_.diagnostics));
-    }
-    result_.rules = CountRules(parsed->policy.main);
-    if (result_.HasErrors()) return;
-    if (request_.print > 0) result_.text = Printed(parsed->policy, *facts);
-    if (request_.lint) Lint(parsed->policy);
-    if (request_.parts != LoadParts()) {
-      KeepParts(&parsed->policy, *old, request_.parts);
-    }
-    KeepAnchors(&parsed->policy, *old, request_.anchor);
-    if (request_.diff) Compare(*old, parsed->policy, *facts);
-    const absl::Status status =
-        rules_->core_->store.Define(ticket_, std::move(parsed->policy));
-    if (status.ok()) return;
-    std::vector<Diagnostic> more = DiagnosticsOf(
-        status, request_.name.empty() ? "stdin" : request_.name);
-    std::ranges::move(more, std::back_inserter(result_.diagnostics));
-  }
-
-  // Compiled for this alone: what comes into force is the store's own.
-  void Lint(const Policy& policy) {
-    const FilterEnvironment& environment = rules_->core_->environment;
-    ImmediateReclaimer reclaimer;
-    PolicyStore store({.workers = 1,
-                       .rule_slots = environment.store.rule_slots,
-                       .table_slots = environment.store.table_slots},
-                      environment.interfaces, &reclaimer);
-    if (!store.Load(policy).ok()) return;  // the real one will say why
-    std::ranges::move(
-        LintPolicy(*store.current()->policy, environment.interfaces->Views(),
-                   kMostWarnings),
-        std::back_inserter(result_.diagnostics));
+    PolicyStore& store = rules_->core_->store;
+    const std::shared_ptr<const Policy> old = store.policy();
+    std::optional<Policy> policy =
+        BuildPolicy(*rules_->core_, request_, from_file_, *old, &result_);
+    if (!policy) return;
+    const absl::Status status = store.Define(ticket_, *std::move(policy));
+    if (!status.ok()) AddDiagnostics(status, request_.name, &result_);
   }
 
   bool Outdated() const override {
@@ -205,6 +115,12 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     if (const absl::Status status = rules_->core_->CheckAlive(); !status.ok()) {
       static_cast<void>(store.Rollback(ticket_));
       return status;
+    }
+    if (!request_.dry_run && !HasErrors(result_.diagnostics)) {
+      if (absl::Status s = rules_->history_.CheckAlone(); !s.ok()) {
+        static_cast<void>(store.Rollback(ticket_));
+        return s;
+      }
     }
     if (request_.dry_run || HasErrors(result_.diagnostics)) {
       if (request_.judge_states && !HasErrors(result_.diagnostics)) {
@@ -249,31 +165,6 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
   }
 
  private:
-  // Both as they print, whoever's dialect they are in.
-  void Compare(const Policy& old, const Policy& policy,
-               const HostFacts& facts) {
-    const PrintOptions print = {.dialect = policy.options.dialect,
-                                .facts = &facts,
-                                .loaded_anchors = true};
-    LineDiff diff =
-        DiffLines(PrintPolicy(old, print), PrintPolicy(policy, print));
-    result_.diff = std::move(diff.text);
-    result_.diff_removed = diff.removed;
-    result_.diff_added = diff.added;
-  }
-
-  // As `pfctl -v -f` prints what it loads.
-  std::string Printed(const Policy& policy, const HostFacts& facts) const {
-    PrintParts parts;
-    if (!request_.anchor.empty()) parts.options = parts.queues = false;
-    return PrintPolicy(policy, {.dialect = policy.options.dialect,
-                                .facts = &facts,
-                                .flip_port_names = request_.flip_port_names,
-                                .rule_numbers = request_.print > 1,
-                                .parts = parts,
-                                .loaded_anchors = true});
-  }
-
   const std::shared_ptr<FilterRules> rules_;
   const LoadRequest request_;
   const bool from_file_;
@@ -315,6 +206,7 @@ class FilterRules::EarlierJob final : public BuildJob<LoadResult> {
     PolicyStore& store = rules_->core_->store;
     if (is_revert_) rules_->EndRevert();
     status_.Update(rules_->core_->CheckAlive());
+    if (!is_revert_) status_.Update(rules_->history_.CheckAlone());
     if (!status_.ok()) return status_;
     ended_ = true;
     if (const absl::Status status = store.Commit(ticket_); !status.ok()) {
@@ -372,6 +264,7 @@ class FilterRules::FlushRulesJob final : public BuildJob<uint64_t> {
   absl::StatusOr<uint64_t> Publish() override {
     PolicyStore& store = rules_->core_->store;
     status_.Update(rules_->core_->CheckAlive());
+    status_.Update(rules_->history_.CheckAlone());
     if (!status_.ok()) return status_;
     ended_ = true;
     if (const absl::Status status = store.Commit(ticket_); !status.ok()) {
@@ -390,7 +283,8 @@ class FilterRules::FlushRulesJob final : public BuildJob<uint64_t> {
   absl::Status status_;
 };
 
-void FilterRules::Committed(CommitListing commit) {
+void FilterRules::Committed(CommitListing commit,
+                            std::shared_ptr<const CommitSet> set) {
   const std::shared_ptr<const Generation> now = core_->store.generation();
   core_->SetLimits(*now->policy->source);
   rule_cache_.reset();
@@ -400,7 +294,7 @@ void FilterRules::Committed(CommitListing commit) {
   commit.generation = now->number;
   commit.when = std::time(nullptr);
   commit.hash = absl::StrFormat("%016x", now->hash);
-  history_.Add(std::move(commit), now->policy->source);
+  history_.Add(std::move(commit), now->policy->source, std::move(set));
 }
 
 std::unique_ptr<BuildJob<LoadResult>> FilterRules::BeginRollback(size_t back,
@@ -415,6 +309,10 @@ bool FilterRules::IsOverdue() const {
   return history_.Overdue(core_->SinceStart()) != nullptr;
 }
 
+std::shared_ptr<const CommitSet> FilterRules::OverdueSet() const {
+  return IsOverdue() ? history_.pending_set() : nullptr;
+}
+
 std::unique_ptr<BuildJob<LoadResult>> FilterRules::BeginRevert() {
   if (std::exchange(reverting_, true)) return nullptr;
   return std::make_unique<EarlierJob>(
@@ -425,7 +323,26 @@ std::unique_ptr<BuildJob<LoadResult>> FilterRules::BeginRevert() {
       /*is_revert=*/true);
 }
 
+std::vector<std::string> FilterRules::PendingTogether() {
+  std::vector<std::string> names;
+  if (const std::shared_ptr<const CommitSet> set = history_.pending_set()) {
+    for (const CommitSet::Member& member : set->members) {
+      names.push_back(member.filter);
+    }
+  }
+  return names;
+}
+
 absl::Status FilterRules::ConfirmCommit() {
+  if (const std::shared_ptr<const CommitSet> set = history_.pending_set()) {
+    for (const CommitSet::Member& member : set->members) {
+      const std::shared_ptr<FilterRules> rules = member.rules.lock();
+      if (rules != nullptr && rules->history_.pending_set() == set) {
+        rules->history_.Confirm();
+      }
+    }
+    return absl::OkStatus();
+  }
   if (history_.Confirm()) return absl::OkStatus();
   return absl::FailedPreconditionError("no commit waits to be confirmed");
 }

@@ -37,6 +37,9 @@ class FilterRules final : public RuleControl,
   // BeginRevert() brings back what was before; null: that is under way.
   bool IsOverdue() const;
   std::unique_ptr<BuildJob<LoadResult>> BeginRevert();
+  // The same of one that has to go with those of other filters, by
+  // BeginRevertSet() (commit_set.h); null: there is none.
+  std::shared_ptr<const CommitSet> OverdueSet() const;
   // If that is not built after all.
   void EndRevert() { reverting_ = false; }
   // For the packet log: which pflog the record goes to, and what is known of
@@ -59,6 +62,7 @@ class FilterRules final : public RuleControl,
   std::unique_ptr<BuildJob<LoadResult>> BeginRollback(size_t back, uint32_t uid,
                                                       int32_t pid) override;
   absl::Status ConfirmCommit() override;
+  std::vector<std::string> PendingTogether() override;
   std::vector<CommitListing> Commits() override { return history_.List(); }
   std::optional<uint64_t> ConfirmLeft() override {
     return history_.Left(core_->SinceStart());
@@ -66,12 +70,14 @@ class FilterRules final : public RuleControl,
   void ClearLoadedCounters() override;
 
  private:
+  friend class CommitSetJob;
   class LoadJob;
   class FlushRulesJob;
   class EarlierJob;
 
   // After each commit.
-  void Committed(CommitListing commit);
+  void Committed(CommitListing commit,
+                 std::shared_ptr<const CommitSet> set = nullptr);
 
   const std::shared_ptr<FilterCore> core_;
   CommitHistory history_;

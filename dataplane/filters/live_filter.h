@@ -47,6 +47,7 @@ class LiveFilter final : public FilterControl,
   void MarkDestroyed() { core_->destroyed = true; }
 
   FilterRules& Rules() override { return *rules_; }
+  std::shared_ptr<FilterRules> shared_rules() const { return rules_; }
   FilterStates& States() override { return states_; }
   FilterTables& Tables() override { return tables_; }
   FilterOverview& Status() override { return overview_; }

@@ -333,6 +333,80 @@ std::vector<std::string_view> SplitAtCommas(std::string_view text) {
   return parts;
 }
 
+// What was given is of one filter of several.
+void EndPart(Arguments* a) {
+  a->set.push_back({.filter = std::exchange(a->filter, {}),
+                    .anchor = std::exchange(a->anchor, {}),
+                    .file = std::exchange(a->file, std::nullopt),
+                    .only_if = std::exchange(a->only_if, std::nullopt),
+                    .table = std::exchange(a->table, {}),
+                    .table_action =
+                        std::exchange(a->table_action, std::nullopt)});
+}
+
+// Several filters are changed at once, and nothing else.
+absl::Status CheckSet(const Arguments& a) {
+  const auto wrong = [](const char* what) {
+    return absl::InvalidArgumentError(what);
+  };
+  if (a.command || a.show || a.flush || !a.kill.empty() ||
+      !a.kill_sources.empty() || a.zero || a.enable || a.disable || a.below ||
+      !a.debug_level.empty() || !a.operands.empty()) {
+    return wrong("several --filter go with -f, -t -T add, delete and replace, "
+                 "--confirm-commit and --rollback only: one commit of all of "
+                 "them");
+  }
+  if (a.rollback || a.confirm_commit) {
+    for (const FilterPart& part : a.set) {
+      if (part.file || part.table_action || part.only_if ||
+          !part.anchor.empty()) {
+        return wrong("-f, --rollback and --confirm-commit contradict each "
+                     "other");
+      }
+    }
+    if (a.rollback && *a.rollback != 1) {
+      return wrong("of several filters the last commit can be taken back: "
+                   "--rollback 1");
+    }
+    return absl::OkStatus();
+  }
+  size_t from_standard_input = 0;
+  for (const FilterPart& part : a.set) {
+    if (part.filter.empty() || !part.file) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "filter ", part.filter, ": there is no -f for it between its "
+          "--filter and the next"));
+    }
+    if (part.table.empty() == part.table_action.has_value()) {
+      return wrong("-T needs -t table, and -t needs -T command");
+    }
+    if (part.table_action && *part.table_action != TableAction::kAdd &&
+        *part.table_action != TableAction::kDelete &&
+        *part.table_action != TableAction::kReplace) {
+      return wrong("of several filters tables are edited by -T add, -T delete "
+                   "and -T replace, each with -f file");
+    }
+    if (part.anchor.starts_with('_') ||
+        part.anchor.find("/_") != part.anchor.npos) {
+      return wrong("anchor names beginning with '_' cannot be modified from "
+                   "the command line");
+    }
+    if (*part.file == "-") ++from_standard_input;
+  }
+  if (from_standard_input > 1) {
+    return wrong("standard input can be one of the files only");
+  }
+  if (a.no_action && (a.confirm || a.diff || a.show_blocked || a.kill_blocked)) {
+    return wrong("--confirm, --diff, --show-blocked and --kill-blocked do not "
+                 "go with -n");
+  }
+  if ((a.diff || a.show_blocked) && (a.confirm || a.kill_blocked)) {
+    return wrong("--diff and --show-blocked load nothing: --confirm and "
+                 "--kill-blocked do not go with them");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SetLongWithValue(std::string_view name, std::string value,
                               Arguments* a) {
   if (name == "confirm") {
@@ -356,6 +430,7 @@ absl::Status SetLongWithValue(std::string_view name, std::string value,
   } else if (name == "facts") {
     a->facts = std::move(value);
   } else if (name == "filter") {
+    if (!a->filter.empty()) EndPart(a);
     a->filter = std::move(value);
   } else if (name == "without") {
     for (const std::string_view one : SplitAtCommas(value)) {
@@ -373,6 +448,7 @@ absl::Status Check(const Arguments& a) {
   if (std::ranges::any_of(a.operands, &std::string::empty)) {
     return absl::InvalidArgumentError("an address is empty");
   }
+  if (!a.set.empty()) return CheckSet(a);
   if (a.command) return CheckCommand(a);
   const auto wrong = [](const char* what) {
     return absl::InvalidArgumentError(what);
@@ -546,6 +622,7 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string> words) {
   }
   arguments.operands.assign(words.begin() + static_cast<std::ptrdiff_t>(at),
                             words.end());
+  if (!arguments.set.empty()) EndPart(&arguments);
   if (arguments.table_action == TableAction::kLoad) {
     OnlyParts(&arguments).tables = true;
   }

@@ -132,7 +132,20 @@ struct Command {
   std::string write;               // -w
 };
 
+// With --filter more than once: what stands between one of them and the next,
+// for that filter. All of it becomes one commit.
+struct FilterPart {
+  std::string filter;               // --filter
+  std::string anchor;               // -a
+  std::optional<std::string> file;  // -f
+  std::optional<uint64_t> only_if;  // --only-if
+  std::string table;                // -t
+  std::optional<TableAction> table_action;  // -T: add, delete, replace
+};
+
 struct Arguments {
+  // Empty: there is one filter, and the others are of it.
+  std::vector<FilterPart> set;
   std::optional<std::string> file;  // -f; "-" is standard input
   std::optional<Show> show;
   std::optional<Flush> flush;

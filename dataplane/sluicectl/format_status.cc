@@ -268,6 +268,17 @@ std::string FormatCommits(const json& commits) {
         Text(commit, "what"), Number(commit, "rules"),
         Number(commit, "build_ms"), Number(commit, "uid"),
         Text(commit, "hash"));
+    if (Has(commit, "together")) {
+      // Behind the line that it belongs to.
+      text.pop_back();
+      std::string names;
+      for (const json& name : Member(commit, "together")) {
+        if (!name.is_string()) continue;
+        absl::StrAppend(&names, names.empty() ? "" : ", ",
+                        name.get<std::string>());
+      }
+      absl::StrAppend(&text, "  together: ", names, "\n");
+    }
     ++back;
   }
   return text;

@@ -180,6 +180,12 @@ COMMITS
   --rollback N         what was in force N commits ago is loaded again. Tables
                        have the addresses of its text, persistent ones those
                        that were added, too.
+  --filter A -f A.conf --filter B -f B.conf ...
+                       one commit of several filters, in force at once or not
+                       at all. Between one --filter and the next stand -f, -a,
+                       --only-if, and -t with -T add, delete or replace and -f,
+                       for that filter. With --confirm, --rollback 1 and
+                       --confirm-commit it is one commit, too.
   -s commits           the last 32 rulesets: when, who, how many rules, how long
                        they took to build, and how far back each is.
 

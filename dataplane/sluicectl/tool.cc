@@ -27,6 +27,11 @@ Tool::Tool(const Arguments& arguments, Caller* caller, std::istream& in,
 int Tool::Run() {
   const Arguments& a = arguments_;
   bool ok = true;
+  if (!a.set.empty()) {
+    ok = RunSet();
+    if (!output_.Finish()) ok = false;
+    return ok ? status_ : 1;
+  }
   if (a.command) ok = RunCommand();
   if (a.disable && !a.no_action) {
     ok = SimpleCall("filter.disable", "pf disabled") && ok;
@@ -141,7 +146,12 @@ bool Tool::List(
 // ---- Rulesets --------------------------------------------------------------
 
 std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
-  absl::StatusOr<HostFacts> facts = ReadFacts(arguments_);
+  return RulesetParams(arguments_, path);
+}
+
+std::unique_ptr<json> Tool::RulesetParams(const Arguments& arguments,
+                                          const std::string& path) {
+  absl::StatusOr<HostFacts> facts = ReadFacts(arguments);
   if (!facts.ok()) {
     Fail(facts.status().ToString());
     return nullptr;
@@ -161,7 +171,7 @@ std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
     }
   }
   absl::StatusOr<RulesetFile> ruleset =
-      ReadRuleset(path, arguments_, *facts, in_);
+      ReadRuleset(path, arguments, *facts, in_);
   if (!ruleset.ok()) {
     Fail(std::string(ruleset.status().message()));
     return nullptr;
@@ -178,9 +188,9 @@ std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
       json{{"name", ruleset->name},
            {"text", std::move(ruleset->text)},
            {"files", std::move(files)}});
-  if (!arguments_.macros.empty()) {
+  if (!arguments.macros.empty()) {
     json& macros = (*params)["macros"] = json::object();
-    for (const auto& [name, value] : arguments_.macros) macros[name] = value;
+    for (const auto& [name, value] : arguments.macros) macros[name] = value;
   }
   SayResolved(*facts);
   for (const auto& [name, addresses] : facts->resolved()) {
@@ -188,17 +198,17 @@ std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
     json& list = (*params)["hosts"][name] = json::array();
     for (const Address& address : addresses) list.push_back(ToString(address));
   }
-  if (arguments_.dialect) {
+  if (arguments.dialect) {
     (*params)["dialect"] =
-        *arguments_.dialect == Dialect::kOpenBsd ? "openbsd" : "freebsd";
+        *arguments.dialect == Dialect::kOpenBsd ? "openbsd" : "freebsd";
   }
-  if (arguments_.optimization) {
-    (*params)["optimization"] = std::string(Name(*arguments_.optimization));
+  if (arguments.optimization) {
+    (*params)["optimization"] = std::string(Name(*arguments.optimization));
   }
-  if (arguments_.merge_options) (*params)["merge_options"] = true;
-  if (!arguments_.anchor.empty()) (*params)["anchor"] = arguments_.anchor;
-  if (arguments_.parts) {
-    const PrintParts& parts = *arguments_.parts;
+  if (arguments.merge_options) (*params)["merge_options"] = true;
+  if (!arguments.anchor.empty()) (*params)["anchor"] = arguments.anchor;
+  if (arguments.parts) {
+    const PrintParts& parts = *arguments.parts;
     (*params)["parts"] = {{"options", parts.options},
                           {"tables", parts.tables},
                           {"queues", parts.queues},
@@ -206,7 +216,7 @@ std::unique_ptr<json> Tool::RulesetParams(const std::string& path) {
                           {"translation", parts.translation},
                           {"filter", parts.filter}};
   }
-  if (!arguments_.without.empty()) (*params)["without"] = arguments_.without;
+  if (!arguments.without.empty()) (*params)["without"] = arguments.without;
   return params;
 }
 

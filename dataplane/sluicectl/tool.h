@@ -38,9 +38,19 @@ class Tool {
  private:
   // All say on standard error what goes wrong and return false then.
   bool Check();  // -n -f
+  bool CheckOf(const Arguments& arguments);
   bool Load();   // -f
   bool Compare();  // -f with --diff, --show-blocked
   bool Rollback();
+  // With several --filter.
+  bool RunSet();
+  bool CheckSet();
+  bool LoadSet();
+  bool RollbackSet();
+  // The parameters of commit.load for a part; false after an error.
+  bool AddPart(const FilterPart& part, nlohmann::json* filters);
+  // The arguments as they would be for that filter alone.
+  Arguments ArgumentsOf(const FilterPart& part) const;
   bool ShowOne(Show show);
   bool ShowAll();
   bool ShowNat();
@@ -130,6 +140,8 @@ class Tool {
   // The parameters with which ruleset.load takes the file, or null after an
   // error.
   std::unique_ptr<nlohmann::json> RulesetParams(const std::string& path);
+  std::unique_ptr<nlohmann::json> RulesetParams(const Arguments& arguments,
+                                                const std::string& path);
   // -v: which names of hosts gave which addresses.
   void SayResolved(const HostFacts& facts);
   // What a load that succeeded has to say.

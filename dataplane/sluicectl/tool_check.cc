@@ -46,24 +46,26 @@ std::string Refusal(const Policy& policy) {
 
 }  // namespace
 
-bool Tool::Check() {
-  absl::StatusOr<HostFacts> facts = ReadFacts(arguments_);
+bool Tool::Check() { return CheckOf(arguments_); }
+
+bool Tool::CheckOf(const Arguments& arguments) {
+  absl::StatusOr<HostFacts> facts = ReadFacts(arguments);
   if (!facts.ok()) return Fail(std::string(facts.status().message()));
   facts->KeepResolved();
   absl::StatusOr<RulesetFile> ruleset =
-      ReadRuleset(*arguments_.file, arguments_, *facts, in_);
+      ReadRuleset(*arguments.file, arguments, *facts, in_);
   if (!ruleset.ok()) return Fail(std::string(ruleset.status().message()));
   ParseResult& parsed = ruleset->parsed;
   PrintOptions options = {
       .dialect = parsed.policy.options.dialect,
       .facts = &*facts,
-      .flip_port_names = arguments_.flip_port_names,
-      .rule_numbers = arguments_.verbose > 1,
-      .anchor_names = arguments_.debug,
-      .parts = PartsToPrint(arguments_),
+      .flip_port_names = arguments.flip_port_names,
+      .rule_numbers = arguments.verbose > 1,
+      .anchor_names = arguments.debug,
+      .parts = PartsToPrint(arguments),
       .loaded_anchors = true,
   };
-  if (arguments_.verbose > 1) {
+  if (arguments.verbose > 1) {
     // As in pfctl, which has no tables and no kernel to ask with -n.
     options.members = [](const AddressMatch& match) {
       return match.kind == AddressKind::kTable ? std::optional<uint64_t>(0)
@@ -73,8 +75,8 @@ bool Tool::Check() {
   const bool right = parsed.ok();
   std::vector<Diagnostic> diagnostics = parsed.diagnostics;
   std::string refusal;
-  if (right && !arguments_.language_only) {
-    for (Diagnostic& d : CheckEnforced(&parsed.policy, arguments_.without,
+  if (right && !arguments.language_only) {
+    for (Diagnostic& d : CheckEnforced(&parsed.policy, arguments.without,
                                        kEngineCapabilities)) {
       diagnostics.push_back(std::move(d));
     }
@@ -83,7 +85,7 @@ bool Tool::Check() {
   SayResolved(*facts);
   output_.Complain(FormatDiagnostics(diagnostics) + refusal);
   std::string text;
-  if (right && arguments_.verbose > 0) text = PrintPolicy(parsed.policy, options);
+  if (right && arguments.verbose > 0) text = PrintPolicy(parsed.policy, options);
   output_.Print(text);
   if (output_.json()) {
     json listed = json::array();

@@ -356,6 +356,35 @@ absl::Status EditStaged(PolicyStore& store, StagedGeneration* staged,
   });
 }
 
+TableBefore TableNow(const Generation& generation, const TableKey& key) {
+  const GenerationTable* const table = generation.FindTable(key);
+  TableBefore before = {.key = key, .contents = std::nullopt};
+  if (table != nullptr && table->active) before.contents = table->contents;
+  return before;
+}
+
+absl::Status PutBack(PolicyStore& store, StagedGeneration* staged,
+                     std::span<const TableBefore> tables) {
+  return OrNoMemory("put the tables back", [&]() -> absl::Status {
+    Generation& next = *staged->next;
+    for (const TableBefore& before : tables) {
+      absl::StatusOr<GenerationTable*> table =
+          FindEditable(next, before.key, /*even_const=*/true);
+      if (!before.contents) {
+        if (table.ok()) Deactivate(**table);
+        continue;
+      }
+      if (!table.ok()) table = CreateTable(store, next, before.key);
+      if (!table.ok()) return table.status();
+      const size_t more = before.contents->size();
+      if (absl::Status s = CheckEntryRoom(next, more); !s.ok()) return s;
+      (*table)->contents = *before.contents;
+    }
+    FinishWithoutUnused(next);
+    return absl::OkStatus();
+  });
+}
+
 absl::StatusOr<StagedAdditions> StageAdditions(
     PolicyStore& store, std::span<const TableAddition> additions) {
   return OrNoMemory("add to the tables",

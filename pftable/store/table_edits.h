@@ -82,6 +82,15 @@ struct StagedTableEdit {
 };
 absl::Status EditStaged(PolicyStore& store, StagedGeneration* staged,
                         std::span<const StagedTableEdit> edits);
+// What a table was before such edits; none: it was not there. Tables that are
+// gone meanwhile, and are not to be made, stay so.
+struct TableBefore {
+  TableKey key;
+  std::optional<AddressTable> contents;
+};
+TableBefore TableNow(const Generation& generation, const TableKey& key);
+absl::Status PutBack(PolicyStore& store, StagedGeneration* staged,
+                     std::span<const TableBefore> tables);
 // What is to be added to one table.
 struct TableAddition {
   TableKey key;

@@ -2,9 +2,13 @@
 // step: references (P1), indexes (P2), existence of tables (P3), failed
 // operations that change nothing (P4), lookups (P10), memory that readers hold
 // (P7). Also on several stores that share what is equal, each beside a model of
-// its own: what one does no other sees. SLUICE_PROPERTY_STEPS and SLUICE_PROPERTY_SEED change the work.
+// its own: what one does no other sees; what several commit at once is in force
+// at all of them or at none. SLUICE_PROPERTY_STEPS and SLUICE_PROPERTY_SEED change the work.
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -85,11 +89,13 @@ class ReaderReclaimer : public Reclaimer {
 
 class Runner {
  public:
-  explicit Runner(uint64_t seed, PolicyPool* pool = nullptr)
+  explicit Runner(uint64_t seed, PolicyPool* pool = nullptr,
+                  Publication* publication = nullptr)
       : random_(seed),
         pool_(pool),
         store_(PolicyStoreConfig{.workers = 1, .rule_slots = 512,
-                                 .table_slots = 512, .pool = pool},
+                                 .table_slots = 512, .pool = pool,
+                                 .publication = publication},
                &interfaces_, &reclaimer_) {}
 
   void Run(uint64_t steps) {
@@ -123,6 +129,52 @@ class Runner {
               PolicyListing(store_).AllRules().size());
   }
   const PolicyStore& store() const { return store_; }
+
+  // ---- Commits of several stores -------------------------------------------
+
+  // What this store does in one; none: its part does not fit. A reader holds
+  // what is in force.
+  std::optional<StagedCommit> TakePart() {
+    hash_before_ = store_.generation()->hash;
+    number_before_ = store_.generation()->number;
+    old_ = store_.current();
+    reclaimer_.Hold(old_);
+    Begin();
+    Policy policy = RandomPolicy();
+    if (!store_.Define(newest_, policy).ok()) {
+      ExpectUnchanged();
+      return std::nullopt;
+    }
+    auto staged = store_.StageLoad(newest_);
+    ExpectUnchanged();
+    uint64_t entries = 0;
+    tables_ = model_.After(policy, &entries);
+    const bool fits =
+        entries <= kEntryLimit && tables_.size() <= kTableLimit;
+    EXPECT_EQ(staged.ok(), fits) << staged.status();
+    defined_ = std::move(policy);
+    if (!staged.ok()) return std::nullopt;
+    return StagedCommit{.store = &store_, .ticket = newest_,
+                        .generation = *std::move(staged)};
+  }
+  // Somebody else begins: the part is of no use any more.
+  void MoveOn() { Begin(); }
+  // What the set has come to, published at the epoch behind `before` or not.
+  void EndPart(bool done, uint64_t before) {
+    if (done) {
+      EXPECT_EQ(store_.generation()->number, number_before_ + 1);
+      EXPECT_EQ(store_.At(before), old_);
+      EXPECT_EQ(store_.At(before + 1), store_.current());
+      EXPECT_NE(store_.current(), old_);
+      model_.Commit(*defined_, std::move(tables_));
+      live_ = false;
+      defined_.reset();
+    } else {
+      ExpectUnchanged();
+      EXPECT_EQ(store_.current(), old_);
+    }
+    Check();
+  }
 
  private:
   uint32_t Below(uint32_t n) { return static_cast<uint32_t>(random_() % n); }
@@ -526,6 +578,9 @@ class Runner {
   Ticket newest_ = 0;
   bool live_ = false;  // the newest ticket has not ended
   std::optional<Policy> defined_;
+  // Of a commit of several that is under way.
+  const Generation* old_ = nullptr;
+  PolicyModel::Tables tables_;
   uint64_t hash_before_ = 0;
   uint64_t number_before_ = 0;
 };
@@ -559,11 +614,16 @@ TEST(PolicyStoreProperty, ManyStoresShareAndNeverMeet) {
   const uint64_t steps = FromEnvironment("SLUICE_PROPERTY_STEPS", 10000);
   const uint64_t seed = FromEnvironment("SLUICE_PROPERTY_SEED", 1);
   PolicyPool pool;
+  Publication publication;
+  std::mt19937_64 random(seed);
   uint64_t shared = 0;
+  uint64_t sets = 0;
+  uint64_t refused = 0;
   {
     std::vector<std::unique_ptr<Runner>> runners;
     for (uint64_t i = 0; i < 5; ++i) {
-      runners.push_back(std::make_unique<Runner>(seed + i, &pool));
+      runners.push_back(
+          std::make_unique<Runner>(seed + i, &pool, &publication));
       runners.back()->Start();
     }
     for (uint64_t step = 0; step < steps; ++step) {
@@ -572,6 +632,33 @@ TEST(PolicyStoreProperty, ManyStoresShareAndNeverMeet) {
       shared += CheckSharing(runners[step % 5]->store(),
                              runners[(step + 1) % 5]->store());
       if (testing::Test::HasFailure()) return;
+      if (step % 7 != 0) continue;
+      // Two to four of them at once; now and then one moves on meanwhile.
+      std::shuffle(runners.begin(), runners.end(), random);
+      const size_t count = 2 + random() % 3;
+      std::vector<StagedCommit> set;
+      std::vector<Runner*> members;
+      for (size_t i = 0; i < count; ++i) {
+        std::optional<StagedCommit> part = runners[i]->TakePart();
+        if (!part) continue;
+        set.push_back(*std::move(part));
+        members.push_back(runners[i].get());
+      }
+      if (members.empty()) continue;
+      const bool moves = random() % 4 == 0;
+      const size_t who = random() % members.size();
+      if (moves) members[who]->MoveOn();
+      const uint64_t before = publication.epoch();
+      size_t culprit = members.size();
+      const absl::Status status = PublishTogether(set, &culprit);
+      ASSERT_EQ(status.ok(), !moves) << status;
+      if (moves) {
+        ASSERT_EQ(culprit, who);
+      }
+      ASSERT_EQ(publication.epoch(), before + (moves ? 0 : 1));
+      for (Runner* member : members) member->EndPart(!moves, before);
+      ++(moves ? refused : sets);
+      if (testing::Test::HasFailure()) return;
     }
     for (const auto& runner : runners) {
       ASSERT_TRUE(CheckInvariants(runner->store()).ok());
@@ -579,7 +666,10 @@ TEST(PolicyStoreProperty, ManyStoresShareAndNeverMeet) {
     }
   }
   EXPECT_GT(shared, steps / 100);
-  std::cout << "tables found shared: " << shared << "\n";
+  EXPECT_GT(sets, steps / 30);
+  EXPECT_GT(refused, 0u);
+  std::cout << "tables found shared: " << shared << ", commits of several: "
+            << sets << ", refused: " << refused << "\n";
   EXPECT_EQ(pool.tables(), 0u);
   EXPECT_EQ(pool.policies(), 0u);
 }

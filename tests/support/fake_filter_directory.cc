@@ -243,4 +243,22 @@ absl::StatusOr<std::vector<NamedCounter>> FakeFilterDirectory::PortStatistics(
                                    {"tx_good_packets", 9}};
 }
 
+std::unique_ptr<BuildJob<CommitSetResult>> FakeFilterDirectory::BeginCommit(
+    CommitSetRequest request) {
+  last_set = std::move(request);
+  return std::make_unique<FunctionJob<CommitSetResult>>(
+      [this] {
+        if (on_build) on_build();
+      },
+      [this] { return set_result; });
+}
+
+std::unique_ptr<BuildJob<CommitSetResult>>
+FakeFilterDirectory::BeginRollbackTogether(std::vector<std::string> filters,
+                                           uint32_t, int32_t) {
+  rolled_back = std::move(filters);
+  return std::make_unique<FunctionJob<CommitSetResult>>(
+      [] {}, [this] { return set_result; });
+}
+
 }  // namespace sluice

@@ -66,6 +66,15 @@ class FakeFilterDirectory : public FilterDirectory {
   bool hold_done = false;
   std::vector<std::function<void()>> held;
 
+  // What the next commit of several filters answers, and what it was asked.
+  absl::StatusOr<CommitSetResult> set_result = CommitSetResult();
+  CommitSetRequest last_set;
+  std::vector<std::string> rolled_back;
+  std::unique_ptr<BuildJob<CommitSetResult>> BeginCommit(
+      CommitSetRequest request) override;
+  std::unique_ptr<BuildJob<CommitSetResult>> BeginRollbackTogether(
+      std::vector<std::string> filters, uint32_t uid, int32_t pid) override;
+
   FilterControl* Find(std::string_view name) override;
   std::vector<FilterListing> Filters(std::string_view after,
                                      size_t limit) override;

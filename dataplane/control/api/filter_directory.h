@@ -20,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dataplane/base/unique_fd.h"
+#include "dataplane/control/api/commit_control.h"
 #include "dataplane/control/api/filter_control.h"
 #include "dataplane/control/api/trace_control.h"
 #include "restore/filter_status.h"
@@ -141,13 +142,11 @@ struct PortListing {
   uint64_t errors = 0;
 };
 
-class FilterDirectory {
+class FilterDirectory : public CommitControl {
  public:
   template <typename T>
   using Done = std::function<void(absl::StatusOr<T>)>;
   using DoneStatus = std::function<void(absl::Status)>;
-
-  virtual ~FilterDirectory() = default;
 
   // Null: there is none. Valid until control returns to the loop; a BuildJob
   // of it may outlive it.

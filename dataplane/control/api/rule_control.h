@@ -100,6 +100,9 @@ struct CommitListing {
   uint64_t rules = 0;
   uint64_t build_ms = 0;
   bool is_kept = false;  // Rollback() can go back to it
+  // The filters, this one included, that have changed with it at once; empty:
+  // it alone.
+  std::vector<std::string> together{};
 };
 
 // Packets and bytes by the direction of the packet: [0] in, [1] out.
@@ -211,9 +214,11 @@ class RuleControl {
   virtual std::unique_ptr<BuildJob<LoadResult>> BeginRollback(size_t back,
                                                               uint32_t uid,
                                                               int32_t pid) = 0;
-  // What was loaded with `confirm_within` stays. FailedPrecondition if nothing
-  // waits for that.
+  // What was loaded with `confirm_within` stays, at all filters of a commit of
+  // several. FailedPrecondition if nothing waits for that.
   virtual absl::Status ConfirmCommit() = 0;
+  // The names of these; empty: no commit of several waits.
+  virtual std::vector<std::string> PendingTogether() { return {}; }
   // Newest first; the first is in force.
   virtual std::vector<CommitListing> Commits() = 0;
   // Whole seconds until what is not confirmed goes; none: nothing waits.

@@ -22,6 +22,14 @@ FilterControl* Call::filter() {
   return filter;
 }
 
+bool Call::MayAsk(const std::string& filter) {
+  const Role needed = RoleFor(FindMethod(method_)->access, filter);
+  if (peer_.role >= needed) return true;
+  operations_->LogRefusal(peer_, method_ + " of filter " + filter, needed);
+  Error(RpcError::kNotAllowed, Operations::NotAllowed(peer_, needed));
+  return false;
+}
+
 void Call::LargeResult(absl::AnyInvocable<json()> make) {
   if (!wants_answer_) return Done();
   const std::shared_ptr<Call> call = shared_from_this();

@@ -54,6 +54,9 @@ class Call : public std::enable_shared_from_this<Call> {
   // Null: the daemon keeps no packets of `log` rules.
   LogControl* log() { return operations_->log_; }
   const PeerCredentials& peer() const { return peer_; }
+  // For methods that ask several filters: whether whoever asks may use this
+  // one. False, and that was the answer, if not.
+  bool MayAsk(const std::string& filter);
   // What came with the request beside its parameters; once.
   UniqueFd TakeDescriptor() { return std::move(descriptor_); }
 

@@ -242,11 +242,13 @@ json ToJson(const TableMatch& result) {
 }
 
 json ToJson(const CommitListing& commit) {
-  return {{"generation", commit.generation}, {"when", commit.when},
+  json value = {{"generation", commit.generation}, {"when", commit.when},
           {"what", commit.what},             {"uid", commit.uid},
           {"pid", commit.pid},               {"hash", commit.hash},
           {"rules", commit.rules},           {"build_ms", commit.build_ms},
           {"kept", commit.is_kept}};
+  if (!commit.together.empty()) value["together"] = commit.together;
+  return value;
 }
 
 json ToJson(const ExplainResult& result) {

@@ -48,6 +48,7 @@ const Method* FindMethod(std::string_view name);
 std::vector<const Method*> AllMethods();
 
 // Ascending by name.
+extern const std::vector<Method> kCommitMethods;
 extern const std::vector<Method> kExplainMethods;
 extern const std::vector<Method> kFilterMethods;
 extern const std::vector<Method> kLogMethods;

@@ -31,7 +31,7 @@ const std::map<std::string_view, Method>& Methods() {
   static const auto* const methods = [] {
     auto* all = new std::map<std::string_view, Method>;
     for (const std::vector<Method>* group :
-         {&kExplainMethods, &kFilterMethods, &kLogMethods, &kPolicyMethods, &kPortMethods, &kStatusMethods, &kTraceMethods,
+         {&kCommitMethods, &kExplainMethods, &kFilterMethods, &kLogMethods, &kPolicyMethods, &kPortMethods, &kStatusMethods, &kTraceMethods,
           &kTableMethods, &kTransferMethods}) {
       for (const Method& method : *group) all->emplace(method.name, method);
     }
@@ -321,12 +321,8 @@ void Operations::Run(Decoded decoded, const PeerCredentials& peer,
                                           : std::string());
     LogRefusal(peer, what, needed);
     decoded.wants_answer
-        ? reply.Send(ErrorLine(
-              decoded.id, RpcError::kNotAllowed,
-              fmt::format("this needs the role {}, and user {} has {}: {}_group "
-                          "of [control] in sluice.toml says who has it",
-                          Name(needed), peer.uid, Name(peer.role),
-                          Name(needed))))
+        ? reply.Send(ErrorLine(decoded.id, RpcError::kNotAllowed,
+                               NotAllowed(peer, needed)))
         : reply.Skip();
     return;
   }
@@ -352,6 +348,12 @@ Role Operations::NeededRole(const Decoded& decoded) {
   if (method == nullptr) return Role::kNone;
   return decoded.filter ? RoleFor(method->access, *decoded.filter)
                         : RoleFor(method->access);
+}
+
+std::string Operations::NotAllowed(const PeerCredentials& peer, Role needed) {
+  return fmt::format("this needs the role {}, and user {} has {}: {}_group "
+                     "of [control] in sluice.toml says who has it",
+                     Name(needed), peer.uid, Name(peer.role), Name(needed));
 }
 
 void Operations::LogRefusal(const PeerCredentials& peer, std::string_view what,

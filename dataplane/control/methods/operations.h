@@ -11,6 +11,7 @@
 
 #include <deque>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -65,6 +66,7 @@ class Operations : public MessageHandler {
   void Run(Decoded decoded, const PeerCredentials& peer, UniqueFd descriptor,
            Reply reply);
   static Role NeededRole(const Decoded& decoded);
+  static std::string NotAllowed(const PeerCredentials& peer, Role needed);
   void LogRefusal(const PeerCredentials& peer, std::string_view what,
                   Role needed);
   bool Enqueue(BeginJob begin);

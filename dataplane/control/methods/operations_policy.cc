@@ -38,14 +38,7 @@ void AnswerLoad(Call& call, bool dry_run, absl::StatusOr<LoadResult> result,
   }
   json answer = LoadToJson(*result);
   if (blocked != nullptr) {
-    json states = json::array();
-    for (const StateListing& state : blocked->states) {
-      states.push_back(ToJson(state));
-    }
-    answer["blocked"] = {{"looked_at", blocked->looked_at},
-                         {"blocked", blocked->blocked},
-                         {"killed", blocked->killed},
-                         {"states", std::move(states)}};
+    answer["blocked"] = BlockedToJson(*blocked);
   }
   call.Result(std::move(answer));
 }
@@ -159,7 +152,11 @@ Action ParseRollback(Params& params) {
 
 Action ParseConfirm(Params&) {
   return [](std::shared_ptr<Call> call) {
-    const absl::Status status = call->filter()->Rules().ConfirmCommit();
+    RuleControl& rules = call->filter()->Rules();
+    for (const std::string& other : rules.PendingTogether()) {
+      if (!call->MayAsk(other)) return;
+    }
+    const absl::Status status = rules.ConfirmCommit();
     if (status.ok()) {
       LogInfo("control: uid {} pid {}: filter {}: the ruleset is confirmed",
               call->peer().uid, call->peer().pid, call->filter_name());

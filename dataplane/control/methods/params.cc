@@ -271,6 +271,23 @@ bool Params::Object(std::string_view name,
   return true;
 }
 
+void Params::Objects(std::string_view name, size_t max,
+                     const std::function<void(Params&)>& read, Need need) {
+  const json* value = TakeArray(name, max, "objects", need);
+  if (value == nullptr) return;
+  size_t number = 0;
+  for (const json& element : *value) {
+    ++number;
+    if (!element.is_object()) return Fail(name, "must hold objects");
+    Params inner(element);
+    read(inner);
+    if (const absl::Status status = inner.Finish(); !status.ok()) {
+      return Fail(name, absl::StrCat("has an error in ", number, ".: ",
+                                     status.message()));
+    }
+  }
+}
+
 void Params::Prefixes(std::string_view name, size_t max,
                       std::vector<sluice::Prefix>* out) {
   const json* value = TakeArray(name, max, "addresses");

@@ -70,6 +70,10 @@ class Params {
   // The parameters of an object, which `read` takes; an unknown one in it is
   // an error too. Whether the object is there.
   bool Object(std::string_view name, const std::function<void(Params&)>& read);
+  // [{...}, ...], at most `max`, the same for each.
+  void Objects(std::string_view name, size_t max,
+               const std::function<void(Params&)>& read,
+               Need need = Need::kOptional);
   // ["10.0.0.1/24", "2001:db8::1", ...], at most `max`; host bits are kept.
   void Prefixes(std::string_view name, size_t max,
                 std::vector<sluice::Prefix>* out);

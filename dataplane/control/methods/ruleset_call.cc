@@ -93,4 +93,15 @@ json LoadToJson(const LoadResult& result) {
   return value;
 }
 
+json BlockedToJson(const BlockedStates& blocked) {
+  json states = json::array();
+  for (const StateListing& state : blocked.states) {
+    states.push_back(ToJson(state));
+  }
+  return {{"looked_at", blocked.looked_at},
+          {"blocked", blocked.blocked},
+          {"killed", blocked.killed},
+          {"states", std::move(states)}};
+}
+
 }  // namespace sluice

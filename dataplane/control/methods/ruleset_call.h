@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "dataplane/control/api/rule_control.h"
+#include "dataplane/control/api/state_control.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/params.h"
 #include "nlohmann/json_fwd.hpp"
@@ -21,6 +22,8 @@ bool AnswerFailedLoad(Call& call, absl::StatusOr<LoadResult>& result,
                       std::string_view consequence);
 // {"generation", "rules", "diagnostics"}
 nlohmann::json LoadToJson(const LoadResult& result);
+// {"looked_at", "blocked", "killed", "states"}
+nlohmann::json BlockedToJson(const BlockedStates& blocked);
 
 }  // namespace sluice
 

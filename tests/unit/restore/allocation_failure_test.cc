@@ -3,10 +3,13 @@
 // or everything is done. The address sanitizer sees what leaks.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <iostream>
+#include <memory>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "pftable/policy/no_memory.h"
 #include "pftable/store/invariants.h"
 #include "pftable/store/policy_listing.h"
 #include "tests/support/table_changes.h"
@@ -142,6 +145,90 @@ TEST_P(AllocationFailureTest, CommitOfARuleset) {
     ASSERT_EQ(PolicyListing(node->store).AllRules().size(), 2u);
     ASSERT_TRUE(CheckInvariants(node->store).ok());
     node = nullptr;
+  });
+}
+
+// Rules of one store and a table of the other, which change at once.
+TEST_P(AllocationFailureTest, CommitOfSeveral) {
+  InterfaceRegistry interfaces;
+  ImmediateReclaimer reclaimer;
+  const bool v4 = GetParam() == Family::kIpv4;
+  const TableKey bad = {"", "bad"};
+  const std::vector<TableEntry> entries = {
+      {.prefix = *ParsePrefix(v4 ? "10.7.0.0/16" : "2001:db8:7::/48")},
+      {.prefix = *ParsePrefix(v4 ? "10.7.1.1" : "2001:db8:7::1"),
+       .negated = true}};
+  struct Pair {
+    Publication publication;
+    PolicyPool pool;
+    std::array<std::unique_ptr<PolicyStore>, 2> stores;
+    std::array<uint64_t, 2> Hashes() const {
+      return {stores[0]->generation()->hash, stores[1]->generation()->hash};
+    }
+    std::array<uint32_t, 2> Slots() const {
+      for (int i = 0; i < 3; ++i) {
+        for (const auto& store : stores) store->Poll();
+      }
+      return {stores[0]->rule_slots().used(), stores[1]->rule_slots().used()};
+    }
+  };
+  std::unique_ptr<Pair> pair;
+  std::array<uint64_t, 2> hashes;
+  std::array<uint32_t, 2> slots;
+  ForEachFailure("commit of several", [&](int64_t number, bool* failed) {
+    if (pair == nullptr) {
+      pair = std::make_unique<Pair>();
+      for (auto& store : pair->stores) {
+        store = std::make_unique<PolicyStore>(
+            PolicyStoreConfig{.workers = 1, .rule_slots = 64,
+                              .table_slots = 8, .pool = &pair->pool,
+                              .publication = &pair->publication},
+            &interfaces, &reclaimer);
+        ASSERT_TRUE(LoadText(*store, kRules).ok());
+      }
+      hashes = pair->Hashes();
+      slots = pair->Slots();
+    }
+    PolicyStore& first = *pair->stores[0];
+    PolicyStore& second = *pair->stores[1];
+    Policy policy = PolicyOf(kOtherRules);
+    const uint64_t epoch = pair->publication.epoch();
+    const Ticket ticket = first.Begin();
+    const absl::Status status = Failing(number, failed, [&]() -> absl::Status {
+      if (absl::Status s = first.Define(ticket, std::move(policy)); !s.ok()) {
+        return s;
+      }
+      absl::StatusOr<StagedGeneration> rules = first.StageLoad(ticket);
+      if (!rules.ok()) return rules.status();
+      return OrNoMemory("change both", [&]() -> absl::Status {
+        std::vector<StagedCommit> set;
+        set.push_back({.store = &first, .ticket = ticket,
+                       .generation = *std::move(rules)});
+        set.push_back({.store = &second, .ticket = 0,
+                       .generation = StagedGeneration(*second.generation())});
+        const StagedTableEdit edit = {.kind = TableEditKind::kReplace,
+                                      .key = bad, .entries = entries};
+        absl::Status s =
+            EditStaged(second, &set[1].generation, std::span(&edit, 1));
+        return s.ok() ? PublishTogether(set) : s;
+      });
+    });
+    if (!status.ok()) {
+      ExpectNoMemory(status, number);
+      ASSERT_TRUE(first.Rollback(ticket).ok()) << "the ticket lives on";
+      ASSERT_EQ(pair->Hashes(), hashes) << "after failure " << number;
+      ASSERT_EQ(pair->publication.epoch(), epoch);
+      ASSERT_EQ(pair->Slots(), slots);
+      for (const auto& store : pair->stores) {
+        ASSERT_TRUE(CheckInvariants(*store).ok());
+      }
+      return;
+    }
+    for (size_t i = 0; i < 2; ++i) {
+      ASSERT_NE(pair->Hashes()[i], hashes[i]) << "half of it, " << number;
+      ASSERT_TRUE(CheckInvariants(*pair->stores[i]).ok());
+    }
+    pair = nullptr;
   });
 }
 

@@ -525,5 +525,92 @@ TEST_F(ControlFiltersTest, SwitchesPorts) {
   EXPECT_EQ(Result("port.list")["ports"].size(), 1u);
 }
 
+// ---- Several filters at once -----------------------------------------------
+
+TEST_F(ControlFiltersTest, ACommitCarriesRulesetsAndTablesOfEach) {
+  CommitSetResult result;
+  result.filters.push_back({.filter = "a", .load = {.diagnostics = {},
+                                                    .generation = 8,
+                                                    .rules = 2}});
+  result.filters.push_back({.filter = "b", .load = {.diagnostics = {},
+                                                    .generation = 9,
+                                                    .rules = 1}});
+  directory_.set_result = result;
+  const json answer = Result(
+      "commit.load",
+      {{"filters",
+        {{{"filter", "a"},
+          {"only_if", 7},
+          {"rulesets",
+           {{{"text", "pass"}}, {{"text", "block"}, {"anchor", "web"}}}}},
+         {{"filter", "b"},
+          {"tables",
+           {{{"table", "bad"}, {"do", "replace"}, {"anchor", "x"},
+             {"addresses", {"192.0.2.1", "!2001:db8::/32"}}},
+            {{"table", "good"}, {"do", "delete"},
+             {"addresses", json::array()}}}}}}},
+       {"confirm_within", 30}});
+  ASSERT_TRUE(answer.contains("filters")) << answer;
+  EXPECT_EQ(answer["filters"][0]["filter"], "a");
+  EXPECT_EQ(answer["filters"][1]["generation"], 9);
+  const CommitSetRequest& asked = directory_.last_set;
+  ASSERT_EQ(asked.filters.size(), 2u);
+  EXPECT_EQ(asked.confirm_within, 30u);
+  EXPECT_EQ(asked.uid, 8u);
+  EXPECT_EQ(asked.filters[0].only_if, 7u);
+  ASSERT_EQ(asked.filters[0].rulesets.size(), 2u);
+  EXPECT_EQ(asked.filters[0].rulesets[1].anchor, "web");
+  ASSERT_EQ(asked.filters[1].tables.size(), 2u);
+  EXPECT_EQ(asked.filters[1].tables[0].command, TableCommand::kReplace);
+  EXPECT_EQ(asked.filters[1].tables[0].entries.size(), 2u);
+  EXPECT_EQ(asked.filters[1].tables[1].command, TableCommand::kDelete);
+}
+
+TEST_F(ControlFiltersTest, ARefusedCommitSaysWhichFilterWhereAndWhat) {
+  CommitSetResult result;
+  result.filters.push_back({.filter = "a"});
+  Diagnostic error;
+  error.file = "b.conf";
+  error.line = 3;
+  error.message = "syntax error";
+  result.filters.push_back({.filter = "b"});
+  result.filters[1].load.diagnostics.push_back(error);
+  result.filters.push_back(
+      {.filter = "c",
+       .status = absl::FailedPreconditionError("generation 5 is in force")});
+  directory_.set_result = result;
+  const json params = {
+      {"filters",
+       {{{"filter", "a"}, {"rulesets", {{{"text", "pass"}}}}}}}};
+  json answer = Ask("commit.load", params);
+  EXPECT_EQ(answer["error"]["code"], -32005);
+  EXPECT_THAT(std::string(answer["error"]["message"]),
+              HasSubstr("nothing was changed"));
+  const std::string data = answer["error"]["data"].dump();
+  EXPECT_THAT(data, HasSubstr("filter b: b.conf"));
+  EXPECT_THAT(data, HasSubstr("filter c"));
+  result.filters[1].load = {};
+  directory_.set_result = result;
+  answer = Ask("commit.load", params);
+  EXPECT_THAT(std::string(answer["error"]["message"]),
+              HasSubstr("filter c: generation 5 is in force"));
+  // Before anybody is asked.
+  directory_.last_set = {};
+  const auto wrong = [&](json filters) {
+    return Code("commit.load", {{"filters", std::move(filters)}});
+  };
+  constexpr int kInvalid = -32602;
+  EXPECT_EQ(wrong(json::array()), kInvalid);
+  EXPECT_EQ(wrong({{{"filter", "a"}}}), kInvalid);
+  EXPECT_EQ(wrong({{{"filter", "a"},
+                    {"tables", {{{"table", "t"}, {"do", "flush"},
+                                 {"addresses", json::array()}}}}}}),
+            kInvalid);
+  EXPECT_EQ(wrong({{{"filter", "a"},
+                    {"rulesets", {{{"text", "pass"}, {"typo", 1}}}}}}),
+            kInvalid);
+  EXPECT_TRUE(directory_.last_set.filters.empty());
+}
+
 }  // namespace
 }  // namespace sluice

@@ -45,7 +45,9 @@ const std::set<std::string_view> kForReaders = {
     "port.stats",      "restore.metrics", "restore.status", "rules.explain",
     "rules.show",      "sources.show",    "states.count", "states.show",    "table.show",
     "table.test",      "tables.list",     "timeouts.show"};
+// Of commits of several filters it is asked for each.
 const std::set<std::string_view> kForOperators = {
+    "commit.load",  "commit.rollback",
     "info.clear",   "rules.zero",    "ruleset.explain", "sources.flush",
     "sources.kill",
     "state.export", "states.flush",
@@ -115,6 +117,28 @@ TEST_F(ControlRolesTest, AnOperatorCommitsToNamedFiltersOnly) {
   EXPECT_EQ(Code("ruleset.load", {{"filter", "main"}, {"text", "pass"}}),
             kNotAllowed);
   EXPECT_EQ(filter_.generation, 1u);
+}
+
+TEST_F(ControlRolesTest, ACommitOfSeveralNeedsTheRoleForEach) {
+  const auto load = [](std::vector<std::string> names) {
+    json filters = json::array();
+    for (const std::string& name : names) {
+      filters.push_back({{"filter", name}, {"rulesets", {{{"text", "pass"}}}}});
+    }
+    return json{{"filters", std::move(filters)}};
+  };
+  role_ = Role::kOperate;
+  EXPECT_EQ(Code("commit.load", load({"vm", "other"})), 0);
+  directory_.last_set = {};
+  EXPECT_EQ(Code("commit.load", load({"vm", "main"})), kNotAllowed);
+  EXPECT_EQ(Code("commit.load", load({"main:emergency"})), kNotAllowed);
+  EXPECT_EQ(Code("commit.rollback", {{"filters", {"vm", "main"}}}),
+            kNotAllowed);
+  EXPECT_TRUE(directory_.last_set.filters.empty());
+  EXPECT_TRUE(directory_.rolled_back.empty());
+  role_ = Role::kAdmin;
+  EXPECT_EQ(Code("commit.load", load({"vm", "main"})), 0);
+  EXPECT_EQ(Code("commit.rollback", {{"filters", {"vm", "main"}}}), 0);
 }
 
 TEST(RefusalLogTest, ManyRefusalsAreFewLines) {

@@ -81,5 +81,73 @@ TEST_F(SluicectlCommitsTest, SaysWhatContradicts) {
   }
 }
 
+TEST_F(SluicectlCommitsTest, SeveralFiltersAreOneCommit) {
+  const std::string a = Write("a.conf", "pass\n");
+  const std::string web = Write("web.conf", "block\n");
+  const std::string bad = Write("bad.txt", "192.0.2.1\n!2001:db8::/32\n");
+  CommitSetResult result;
+  result.filters.push_back({.filter = "a", .load = {.diagnostics = {},
+                                                    .generation = 8,
+                                                    .rules = 2}});
+  directory_.set_result = result;
+  ExpectIs(Run({"--confirm", "30", "--filter", "a", "-f", a, "--only-if", "7",
+                "--filter", "b", "-t", "bad", "-T", "replace", "-f", bad,
+                "--filter", "a", "-a", "web", "-f", web}),
+           0, "",
+           "filter a: 2 rules, generation 8\n"
+           "unless --confirm-commit follows within 30 seconds, the rules "
+           "before come back at all of them\n");
+  const CommitSetRequest& asked = directory_.last_set;
+  ASSERT_EQ(asked.filters.size(), 2u);
+  EXPECT_EQ(asked.confirm_within, 30u);
+  EXPECT_EQ(asked.filters[0].filter, "a");
+  EXPECT_EQ(asked.filters[0].only_if, 7u);
+  ASSERT_EQ(asked.filters[0].rulesets.size(), 2u);
+  EXPECT_EQ(asked.filters[0].rulesets[0].text, "pass\n");
+  EXPECT_EQ(asked.filters[0].rulesets[0].anchor, "");
+  EXPECT_EQ(asked.filters[0].rulesets[1].anchor, "web");
+  EXPECT_EQ(asked.filters[1].filter, "b");
+  ASSERT_EQ(asked.filters[1].tables.size(), 1u);
+  EXPECT_EQ(asked.filters[1].tables[0].entries.size(), 2u);
+
+  EXPECT_EQ(Run({"--filter", "a", "--filter", "b", "--rollback", "1"}).status,
+            0);
+  EXPECT_EQ(directory_.rolled_back, (std::vector<std::string>{"a", "b"}));
+  // -n asks nobody.
+  directory_.last_set = {};
+  EXPECT_EQ(Run({"-n", "--filter", "a", "-f", a, "--filter", "b", "-f", web})
+                .status,
+            0);
+  EXPECT_TRUE(directory_.last_set.filters.empty());
+  // What cannot be read changes nothing.
+  const Outcome failed =
+      Run({"--filter", "a", "-f", a, "--filter", "b", "-f", "/none"});
+  EXPECT_EQ(failed.status, 1);
+  EXPECT_THAT(failed.err, HasSubstr("nothing was changed"));
+  EXPECT_TRUE(directory_.last_set.filters.empty());
+}
+
+TEST(SluicectlSetArgumentsTest, WhatDoesNotGoWithSeveralFilters) {
+  const auto refusal = [](std::vector<std::string> words) {
+    std::vector<std::string> all = {"--filter", "a", "-f", "x",
+                                    "--filter", "b"};
+    all.insert(all.end(), words.begin(), words.end());
+    const auto arguments = ParseArguments(all);
+    return arguments.ok() ? std::string("none")
+                          : std::string(arguments.status().message());
+  };
+  EXPECT_EQ(refusal({"-f", "y"}), "none");
+  EXPECT_THAT(refusal({}), HasSubstr("filter b: there is no -f"));
+  EXPECT_THAT(refusal({"-f", "y", "-s", "rules"}), HasSubstr("one commit"));
+  EXPECT_THAT(refusal({"-f", "y", "-d"}), HasSubstr("one commit"));
+  EXPECT_THAT(refusal({"-f", "y", "-t", "t", "-T", "flush"}),
+              HasSubstr("-T add"));
+  EXPECT_THAT(refusal({"-f", "y", "-t", "t"}), HasSubstr("-T needs"));
+  EXPECT_THAT(refusal({"--rollback", "1"}), HasSubstr("contradict"));
+  EXPECT_THAT(refusal({"-f", "y", "-n", "--confirm", "3"}), HasSubstr("-n"));
+  EXPECT_THAT(refusal({"-f", "-", "--filter", "c", "-f", "-"}),
+              HasSubstr("standard input"));
+}
+
 }  // namespace
 }  // namespace sluice
