@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "conntrack/state.h"
 #include "conntrack/tcp_scrub.h"
 #include "packet/address.h"
 #include "packet/packet.h"
@@ -185,6 +186,7 @@ struct SnapshotState {
   std::array<uint32_t, 2> sequence_offset{};
   std::string interface;  // not empty: bound to it
   VlanId vlan;
+  LinkPeers links;  // of translated states only
   // Of a translated state, the same ends as they are behind the translation;
   // a family of kNone: it has none.
   std::array<Address, 2> translated;

@@ -32,6 +32,9 @@ inline constexpr uint16_t kMinorOfSequence = 4;
 // States say in which VLAN they are; before, there was one space for all.
 inline constexpr uint16_t kMinorOfVlan = 5;
 
+// Translated states say where their hosts are on their links.
+inline constexpr uint16_t kMinorOfLinks = 5;
+
 // States say what their pools keep of them.
 inline constexpr uint16_t kMinorOfPools = 5;
 
@@ -109,6 +112,7 @@ enum class AttributeType : uint16_t {
   kPools = 0x8030,       // of states: what pools keep of it; since 1.5
   kLimiters = 0x8031,    // of states: the limiters that count it; since 1.5
   kVlan = 0x800a,         // of states: their VLAN's numbers; since 1.5
+  kLinks = 0x800c,        // of translated states: their hosts' MACs; since 1.5
 };
 
 enum class DigestAlgorithm : uint32_t {

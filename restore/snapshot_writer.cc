@@ -76,7 +76,26 @@ uint16_t PutInterface(SnapshotBytes& out, const std::string& name) {
   return 1;
 }
 
-// Of the last attribute; none if the state is not translated.
+// None if nothing is known of its hosts' links.
+uint16_t PutLinks(SnapshotBytes& out, const SnapshotState& state) {
+  if (!state.links.any()) return 0;
+  const size_t at = out.BeginTlv(static_cast<uint16_t>(AttributeType::kLinks));
+  uint8_t known = 0, returns = 0;
+  for (size_t peer = 0; peer < 2; ++peer) {
+    known = static_cast<uint8_t>(known | state.links.known[peer] << peer);
+    returns = static_cast<uint8_t>(returns | state.links.returns[peer] << peer);
+  }
+  out.Put(known);
+  out.Put(returns);
+  out.Put(uint16_t{0});
+  for (const MacAddress& mac : state.links.mac) {
+    out.PutBytes(mac.data(), mac.size());
+  }
+  out.EndTlv(at);
+  return 1;
+}
+
+// None if the state is not translated.
 uint16_t PutTranslation(SnapshotBytes& out, const SnapshotState& state) {
   if (!state.is_translated()) return 0;
   const size_t at =
@@ -287,8 +306,6 @@ void PutState(SnapshotBytes& out, const SnapshotState& state) {
     ++count;
   }
   count = static_cast<uint16_t>(count + PutTranslation(out, state));
-  count = static_cast<uint16_t>(count + PutPools(out, state));
-  count = static_cast<uint16_t>(count + PutLimiters(out, state));
   if (state.vlan.IsSet()) {
     const size_t vlan =
         out.BeginTlv(static_cast<uint16_t>(AttributeType::kVlan));
@@ -297,6 +314,9 @@ void PutState(SnapshotBytes& out, const SnapshotState& state) {
     out.EndTlv(vlan);
     ++count;
   }
+  count = static_cast<uint16_t>(count + PutLinks(out, state));
+  count = static_cast<uint16_t>(count + PutPools(out, state));
+  count = static_cast<uint16_t>(count + PutLimiters(out, state));
   out.bytes()[attributes] = static_cast<uint8_t>(count);
   out.EndTlv(at);
 }

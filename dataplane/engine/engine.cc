@@ -160,6 +160,7 @@ absl::Status Engine::MakeWorkers() {
                       .workers = options_.workers,
                       .secret = secret,
                       .random_seed = draws,
+                      .neighbors = &neighbors_,
                       .cookie_key = cookie_key}},
         &plane_->filters, expectations_.get(), sources_.get(),
         translations_.get());
@@ -168,7 +169,8 @@ absl::Status Engine::MakeWorkers() {
     workers_.push_back(std::make_unique<Worker>(
         Worker::Options{.index = i,
                         .may_sleep = options_.may_sleep,
-                        .verify_checksums = options_.verify_checksums},
+                        .verify_checksums = options_.verify_checksums,
+                        .speech = i == 0 ? options_.pool : nullptr},
         plane_.get(), *std::move(shard)));
     environment_.workers.push_back(workers_.back().get());
     counters.push_back(workers_.back()->counters());
