@@ -12,6 +12,7 @@
 #include "conntrack/source_nodes.h"
 #include "conntrack/tcp_scrub.h"
 #include "packet/address.h"
+#include "packet/neighbor.h"
 #include "packet/packet.h"
 #include "pftable/engine/rule_slots.h"
 #include "pftable/engine/state_template.h"
@@ -294,6 +295,25 @@ struct alignas(64) StateSide {
 };
 static_assert(sizeof(StateSide) == 64);
 
+// Where the hosts of a translated flow are on their links, on wires that answer
+// for translation addresses. By Peer, as its last packet told.
+struct LinkPeers {
+  std::array<MacAddress, 2> mac{};
+  std::array<bool, 2> known{};
+  // Packets to that peer leave by the port that they come by (a hairpin).
+  std::array<bool, 2> returns{};
+
+  bool any() const { return known[0] || known[1]; }
+  friend bool operator==(const LinkPeers&, const LinkPeers&) = default;
+};
+// In memory of its own that is taken when one is first written. It is that of
+// the state with this id, so that a slot which is used again need not be
+// cleared.
+struct StateLinks {
+  StateId id = 0;
+  LinkPeers peers;
+};
+
 // A state as values, for listings, orders and exports. Host order.
 struct StateRecord {
   StateId id = 0;
@@ -318,6 +338,7 @@ struct StateRecord {
   std::array<uint16_t, 2> max_window{};
   std::array<uint8_t, 2> scale{};
   std::array<uint32_t, 2> offset{};  // StateSide::offset
+  LinkPeers links;
   // The rules whose pools have bound its source, of nat-to and of rdr-to.
   std::array<uint32_t, 2> sticky_rules = {kNoRuleSlot, kNoRuleSlot};
   ProxyPhase proxy = ProxyPhase::kNone;

@@ -159,6 +159,7 @@ StateRecord StateTable::Record(StateIndex state, Tick now) const {
       second_ports = {extra.second_key.port0, extra.second_key.port1};
     }
     record.translated_address = {ends[originator], ends[originator ^ 1]};
+    record.links = entries_.LinksOf(state);
     for (const int peer : {0, 1}) {
       record.translated_port[peer] =
           Be16::FromRaw(second_ports[originator ^ peer]).host();

@@ -23,8 +23,9 @@ absl::Status StateEntries::Build(uint32_t capacity, bool huge_pages,
                                     /*huge=*/false, /*prefault=*/false);
   if (!side.ok()) return side.status();
   side_memory_ = *std::move(side);
-  const std::array<std::pair<TableMemory*, size_t>, 2> seldom = {{
+  const std::array<std::pair<TableMemory*, size_t>, 3> seldom = {{
       {&own_actions_memory_, slots * sizeof(PacketActions)},
+      {&links_memory_, slots * sizeof(StateLinks)},
       {&scrubs_memory_, slots * sizeof(TcpScrub)},
   }};
   for (const auto& [memory, bytes] : seldom) {
@@ -34,6 +35,7 @@ absl::Status StateEntries::Build(uint32_t capacity, bool huge_pages,
     *memory = *std::move(allocated);
   }
   own_actions_ = static_cast<PacketActions*>(own_actions_memory_.data());
+  links_ = static_cast<StateLinks*>(links_memory_.data());
   scrubs_ = static_cast<TcpScrub*>(scrubs_memory_.data());
   capacity_ = capacity;
   hot_ = static_cast<StateHot*>(hot_memory_.data());

@@ -59,6 +59,15 @@ class StateEntries {
   // Valid with StateHot::has_side(); writing it takes memory.
   StateSide& side(StateIndex state) { return side_[state]; }
 
+  // Of a translated state. Nothing is known of one that has never been told.
+  LinkPeers LinksOf(StateIndex state) const {
+    const StateLinks& links = links_[state];
+    return links.id == cold_[state].id ? links.peers : LinkPeers();
+  }
+  void SetLinks(StateIndex state, const LinkPeers& peers) {
+    links_[state] = {.id = cold_[state].id, .peers = peers};
+  }
+
   // A slot that is free, or kNoState.
   StateIndex Take() {
     if (free_ != kNoState) {
@@ -153,6 +162,8 @@ class StateEntries {
   // memory.
   PacketActions* own_actions_ = nullptr;
   TableMemory own_actions_memory_;
+  StateLinks* links_ = nullptr;
+  TableMemory links_memory_;
   TcpScrub* scrubs_ = nullptr;
   TableMemory scrubs_memory_;
 };

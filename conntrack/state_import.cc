@@ -168,6 +168,7 @@ void StateIntake::Write(const StateRecord& record, StateIndex state) {
   cold.anchor_slot = values.anchor_slot;
   cold.interface = record.interface;
   cold.tag = values.tag;
+  if (record.links.any()) entries_.SetLinks(state, record.links);
 }
 
 bool StateIntake::ReserveSecond(const StateRecord& record, StateIndex state) {

@@ -311,6 +311,7 @@ void StateExporter::AddState(const StateRecord& record) {
   if (record.translated_family != Family::kNone) {
     state.translated = record.translated_address;
     state.translated_port = record.translated_port;
+    state.links = record.links;
   }
   if (tcp) state.sequence_offset = record.offset;
   const StateTemplate& values = record.values;

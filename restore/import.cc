@@ -124,6 +124,7 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
   record.translated_family = state.translated[0].family;
   record.translated_address = state.translated;
   record.translated_port = state.translated_port;
+  record.links = state.links;
   for (const PoolNode sticky : {kStickySource, kStickyTarget}) {
     const auto slot = slots_.find(state.sticky_rules[sticky]);
     if (slot != slots_.end()) record.sticky_rules[sticky] = slot->second;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "conntrack/state.h"
 #include "conntrack/tcp_scrub.h"
 #include "packet/address.h"
 #include "packet/packet.h"
@@ -192,6 +193,7 @@ struct SnapshotState {
   std::array<uint32_t, 2> sequence_offset{};
   std::string interface;  // not empty: bound to it
   VlanId vlan;
+  LinkPeers links;  // of translated states only
   // Of a translated state, the same ends as they are behind the translation;
   // a family of kNone: it has none.
   std::array<Address, 2> translated;
@@ -238,7 +240,7 @@ struct SnapshotRuleCounters {
   std::array<uint64_t, 2> packets{};
   std::array<uint64_t, 2> bytes{};
   uint64_t states_created = 0;
-  // Since 1.5. Of `max-pkt-rate`: packets that have not worn off yet, in
+  // Since 1.6. Of `max-pkt-rate`: packets that have not worn off yet, in
   // thousandths; and of `once`, that a packet has been its one.
   uint32_t packet_rate = 0;
   bool expired = false;

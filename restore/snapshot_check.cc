@@ -201,7 +201,16 @@ const char* WhatIsWrong(const SnapshotBinding& binding) {
 namespace {
 
 const char* WhatIsWrongWithTranslation(const SnapshotState& state) {
-  if (!state.is_translated()) return nullptr;
+  for (size_t peer = 0; peer < 2; ++peer) {
+    const bool known = state.links.known[peer];
+    if (known ? !IsHost(state.links.mac[peer])
+              : state.links.mac[peer] != MacAddress{}) {
+      return "a MAC address that no host has";
+    }
+  }
+  if (!state.is_translated()) {
+    return state.links.any() ? "links without a translation" : nullptr;
+  }
   for (const Address& address : state.translated) {
     if (!IsSound(address) || address.family != state.translated[0].family) {
       return "a translation to two families";

@@ -12,7 +12,7 @@ namespace sluice {
 inline constexpr std::array<uint8_t, 8> kSnapshotMagic = {
     'S', 'L', 'U', 'I', 'C', 'E', 0x1a, '\n'};
 inline constexpr uint16_t kSnapshotMajor = 1;
-inline constexpr uint16_t kSnapshotMinor = 5;
+inline constexpr uint16_t kSnapshotMinor = 6;
 // From this minor version on expectations name an interface of their own.
 inline constexpr uint16_t kMinorOfExpectedInterface = 1;
 // META says which dialect the policy is in.
@@ -32,13 +32,16 @@ inline constexpr uint16_t kMinorOfSequence = 4;
 // States say in which VLAN they are; before, there was one space for all.
 inline constexpr uint16_t kMinorOfVlan = 5;
 
+// Translated states say where their hosts are on their links.
+inline constexpr uint16_t kMinorOfLinks = 6;
+
 // States say what their pools keep of them.
 inline constexpr uint16_t kMinorOfPools = 5;
 // ... and what `pflow` and the like leave in states.
-inline constexpr uint16_t kMinorOfMarks = 5;
+inline constexpr uint16_t kMinorOfMarks = 6;
 
 // Counters of rules say what `max-pkt-rate` and `once` have counted.
-inline constexpr uint16_t kMinorOfRuleLives = 5;
+inline constexpr uint16_t kMinorOfRuleLives = 6;
 
 inline constexpr size_t kSnapshotHeaderBytes = 96;
 // What a newer minor version may lengthen the header to.
@@ -114,7 +117,8 @@ enum class AttributeType : uint16_t {
   kPools = 0x8030,       // of states: what pools keep of it; since 1.5
   kLimiters = 0x8031,    // of states: the limiters that count it; since 1.5
   kVlan = 0x800a,         // of states: their VLAN's numbers; since 1.5
-  kMarks = 0x800d,        // what else their rules want; since 1.5
+  kLinks = 0x800c,        // of translated states: their hosts' MACs; since 1.6
+  kMarks = 0x800d,        // what else their rules want; since 1.6
 };
 
 enum class DigestAlgorithm : uint32_t {

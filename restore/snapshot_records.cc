@@ -255,6 +255,23 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
       }
       continue;
     }
+    if (known && state != nullptr && result_->minor >= kMinorOfLinks &&
+        tlv.type == static_cast<uint16_t>(AttributeType::kLinks)) {
+      const auto which = value.Get<uint8_t>();
+      const auto returns = value.Get<uint8_t>();
+      value.GetZero(2);
+      for (size_t peer = 0; peer < 2; ++peer) {
+        const std::span<const uint8_t> mac = value.GetBytes(sizeof(MacAddress));
+        std::copy(mac.begin(), mac.end(), state->links.mac[peer].begin());
+        state->links.known[peer] = (which >> peer & 1) != 0;
+        state->links.returns[peer] = (returns >> peer & 1) != 0;
+      }
+      if (!value.done() || which == 0 || which > 3 ||
+          (returns & ~which) != 0) {
+        return Bad(tlv.offset, "links of another form");
+      }
+      continue;
+    }
     if (known && state != nullptr && result_->minor >= kMinorOfPools &&
         tlv.type == static_cast<uint16_t>(AttributeType::kPools)) {
       state->pool_marks = value.Get<uint8_t>();

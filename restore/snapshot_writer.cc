@@ -76,6 +76,25 @@ uint16_t PutInterface(SnapshotBytes& out, const std::string& name) {
   return 1;
 }
 
+// None if nothing is known of its hosts' links.
+uint16_t PutLinks(SnapshotBytes& out, const SnapshotState& state) {
+  if (!state.links.any()) return 0;
+  const size_t at = out.BeginTlv(static_cast<uint16_t>(AttributeType::kLinks));
+  uint8_t known = 0, returns = 0;
+  for (size_t peer = 0; peer < 2; ++peer) {
+    known = static_cast<uint8_t>(known | state.links.known[peer] << peer);
+    returns = static_cast<uint8_t>(returns | state.links.returns[peer] << peer);
+  }
+  out.Put(known);
+  out.Put(returns);
+  out.Put(uint16_t{0});
+  for (const MacAddress& mac : state.links.mac) {
+    out.PutBytes(mac.data(), mac.size());
+  }
+  out.EndTlv(at);
+  return 1;
+}
+
 // None without any.
 uint16_t PutMarks(SnapshotBytes& out, const SnapshotBinding& binding) {
   if (binding.marks == 0) return 0;
@@ -304,6 +323,7 @@ void PutState(SnapshotBytes& out, const SnapshotState& state) {
     out.EndTlv(vlan);
     ++count;
   }
+  count = static_cast<uint16_t>(count + PutLinks(out, state));
   count = static_cast<uint16_t>(count + PutMarks(out, state.binding));
   count = static_cast<uint16_t>(count + PutPools(out, state));
   count = static_cast<uint16_t>(count + PutLimiters(out, state));

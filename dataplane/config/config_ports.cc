@@ -15,7 +15,10 @@ namespace {
 constexpr std::array<std::string_view, 9> kPortKeys = {
     "name",           "device",         "groups", "addresses", "queues",
     "rx_descriptors", "tx_descriptors", "mtu",    "promiscuous"};
-constexpr std::array<std::string_view, 2> kWireKeys = {"ports", "non_ip"};
+constexpr std::array<std::string_view, 3> kWireKeys = {"ports", "non_ip",
+                                                        "answer_arp"};
+constexpr std::array<std::string_view, 2> kAnswerArpWords = {"off",
+                                                             "translation"};
 constexpr std::array<std::string_view, 2> kNonIpWords = {"pass", "block"};
 
 }  // namespace
@@ -193,6 +196,9 @@ void PortSections::ReadWires(const toml::table& root) {
     size_t word;
     if (reader_->Word(table, "non_ip", kNonIpWords, &word)) {
       wire.pass_non_ip = word == 0;
+    }
+    if (reader_->Word(table, "answer_arp", kAnswerArpWords, &word)) {
+      wire.answer_arp = word == 1;
     }
     config_->wires.push_back(wire);
   }

@@ -169,6 +169,7 @@ absl::Status Engine::MakeWorkers() {
                       .workers = options_.workers,
                       .secret = secret,
                       .random_seed = draws,
+                      .neighbors = &neighbors_,
                       .cookie_key = cookie_key},
          .flows = flow_log_ != nullptr ? flow_log_->ring(i) : nullptr,
          .all_flows = flow_log_ != nullptr && flow_log_->wants_all()},
@@ -179,7 +180,8 @@ absl::Status Engine::MakeWorkers() {
     workers_.push_back(std::make_unique<Worker>(
         Worker::Options{.index = i,
                         .may_sleep = options_.may_sleep,
-                        .verify_checksums = options_.verify_checksums},
+                        .verify_checksums = options_.verify_checksums,
+                        .speech = i == 0 ? options_.pool : nullptr},
         plane_.get(), *std::move(shard)));
     environment_.workers.push_back(workers_.back().get());
     counters.push_back(workers_.back()->counters());

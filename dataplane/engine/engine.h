@@ -39,6 +39,7 @@
 #include "dataplane/base/turn_watch.h"
 #include "dataplane/filters/filter_registry.h"
 #include "dataplane/filters/live_filter.h"
+#include "dataplane/forward/neighbor_table.h"
 #include "dataplane/keep/state_keeper.h"
 #include "dataplane/packetlog/flow_log.h"
 #include "dataplane/packetlog/packet_log.h"
@@ -228,6 +229,7 @@ class Engine {
   std::unique_ptr<ExpectationTable> expectations_;
   std::unique_ptr<TranslationDirectory> translations_;
   std::unique_ptr<SourceNodes> sources_;
+  NeighborTable neighbors_;
   std::unique_ptr<Plane> plane_;
   std::optional<GraceList> grace_;
   std::unique_ptr<PortSet> ports_;

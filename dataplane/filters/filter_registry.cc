@@ -133,6 +133,7 @@ void FilterRegistry::Poll(uint64_t milliseconds) {
   PollRemovals();
   for (Worker* worker : environment_.workers) worker->mailbox().Collect();
   PollOverloads();
+  AnswerForTranslations();
   if (environment_.sources != nullptr) {
     environment_.sources->Purge(environment_.plane->clock.Now(),
                                 kSourcesAPoll);
@@ -142,6 +143,7 @@ void FilterRegistry::Poll(uint64_t milliseconds) {
   if (milliseconds - last_look_ < kPurgeInterval) return;
   last_look_ = milliseconds;
   traces_.Poll();
+  WarnOfConflicts();
   // So many more than last time, or after a while some all the same.
   const bool late = milliseconds - forgot_at_ >= kForgetInterval;
   ForgetInterfaces((late ? 0 : gone_interfaces_) + kManyInterfaces);

@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -156,6 +157,10 @@ class FilterRegistry final : public FilterDirectory {
   void Close(std::unique_ptr<Port> device, std::function<void()> then);
   void NoteEnabled(const PortSet::Entry& port);
 
+  // Wires with `answer_arp` (filter_registry_wires.cc).
+  void AnswerForTranslations();
+  void WarnOfConflicts();
+
   FilterListing ListingOf(const Registered& of) const;
   PortListing ListingOf(const PortSet::Entry& port) const;
 
@@ -178,6 +183,16 @@ class FilterRegistry final : public FilterDirectory {
   void Enqueue(PendingOverload what);
   std::deque<PendingOverload> overloads_;
   bool overloading_ = false;  // the builder makes one of these edits
+  // By the wire's port that is first by name: the rules of both ends whose
+  // addresses it answers for, and those of which was warned.
+  struct AnsweredFor {
+    std::array<uint64_t, 2> serials{};
+    std::array<uint64_t, 2> generations{};
+
+    friend bool operator==(const AnsweredFor&, const AnsweredFor&) = default;
+  };
+  std::map<std::string, AnsweredFor> answered_for_;
+  std::map<std::string, std::set<Address>> taken_addresses_;
   TraceDesk traces_;
   struct TagLook;
   void LookForTags(const std::shared_ptr<TagLook>& look);

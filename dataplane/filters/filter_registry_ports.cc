@@ -73,6 +73,10 @@ absl::StatusOr<std::vector<NamedCounter>> FilterRegistry::PortStatistics(
   for (auto& [counter, value] : port->device->ExtendedStatistics()) {
     counters.push_back({.name = counter, .value = value});
   }
+  if (port->answer_arp) {
+    counters.push_back({.name = "address_conflicts",
+                        .value = ports_.Counters(*port).address_conflicts});
+  }
   return counters;
 }
 

@@ -33,15 +33,15 @@ bool PairsNeighbors(const FilterView& filter) {
          filter.generation->options().pairs_neighbors;
 }
 
-// Whether there are rules for layer 2 at that end.
-bool JudgesFrames(const FilterView& filter, InterfaceView interface) {
+}  // namespace
+
+bool Pipeline::JudgesFrames(const FilterView& filter,
+                            InterfaceView interface) {
   return filter.generation != nullptr &&
          !filter.generation->policy->ether.empty() &&
          filter.disposition != Disposition::kUnfiltered &&
          !filter.generation->Skips(interface);
 }
-
-}  // namespace
 
 Pipeline::Pipeline(const Config& config, uint8_t worker, StateTable& states,
                    ExpectationTable& expectations,
@@ -119,8 +119,13 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
   result.forward_count = 0;
   result.reassembled = 0;
   result.answer_count = 0;
-  tags_.fill(kNoTag);
-  translated_ = 0;
+  result.question_count = 0;
+  routing_ = arrival.own != nullptr;
+  returning_ = 0;
+  if (!resuming_) [[likely]] {
+    tags_.fill(kNoTag);
+    translated_ = 0;
+  }
   crossed_ = 0;
   judged_ = {};
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
@@ -138,6 +143,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
   } else if (arrival.peer == kNoPort) {
     DropAll(all, DropReason::kNoWire);
   } else {
+    if (routing_) [[unlikely]] HearNeighbors(arrival, topology, now);
     for (uint32_t i = 0; i < burst.count; ++i) {
       const PacketInfo& info = burst.infos[i];
       if (info.kind == Kind::kIp) [[likely]] {
@@ -159,6 +165,13 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       if ((alive | passed) == 0) break;
       const PortContext& at =
           direction == Direction::kIn ? arrival : departure;
+      if (routing_) [[unlikely]] {
+        if (direction == Direction::kOut) {
+          alive = Route(alive, arrival, arrival.peer, now);
+        } else if (resuming_) {
+          continue;
+        }
+      }
       if (at.excluded) continue;
       const FilterView& filter = *filters[static_cast<size_t>(direction)];
       const Judgement judgement{.at = at,
@@ -193,6 +206,9 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
       passed &= ~crossed_ | FragmentCrossed(passed & crossed_);
       flags |= kReassembled;
     }
+    if (returning_ != 0) [[unlikely]] {
+      returning_ = JudgeReturning(arrival, *filters[0], now);
+    }
   }
 
   if (passed == all) [[likely]] {
@@ -211,7 +227,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
     }
   }
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
-    Tell(port, passed, now);
+    Tell(port, passed | returning_, now);
   }
 }
 
@@ -300,7 +316,7 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
     return alive;
   }
 
-  judged_[static_cast<size_t>(judgement.where.direction)] = alive;
+  judged_[static_cast<size_t>(judgement.where.direction)] |= alive;
 
   std::array<uint8_t, kMaxBurst> indices;
   std::array<StateIndex, kMaxBurst> states;

@@ -42,6 +42,7 @@ namespace sluice {
 
 class ExpectationTable;
 class LogRing;
+class NeighborTable;
 class StateTable;
 class TraceTap;
 class TranslationDirectory;
@@ -76,6 +77,9 @@ inline bool HasFragments(const PacketBurst& burst) {
   return (flags & kFragment) != 0;
 }
 
+// Of one burst: to each packet one, and hairpins with their fragments.
+inline constexpr uint32_t kMaxAnswers = 4 * kMaxBurst;
+
 // What is left of a burst: mbufs that the caller now owns. All others have
 // been freed and counted.
 struct BurstResult {
@@ -85,9 +89,14 @@ struct BurstResult {
   // Bit k: forward[k] is a datagram that leaves as the fragments in which it
   // came. ForEachDeparture() takes it apart.
   uint32_t reassembled = 0;
-  // Made by the firewall, to leave by the port of arrival.
+  // Made by the firewall, to leave by the port of arrival; behind them what
+  // goes back there because its destination is on that side (a hairpin), which
+  // counts as forwarded already.
   uint32_t answer_count = 0;
-  std::array<rte_mbuf*, kMaxBurst> answers;
+  std::array<rte_mbuf*, kMaxAnswers> answers;
+  // Made by the firewall, to leave by the peer: questions for neighbours.
+  uint32_t question_count = 0;
+  std::array<rte_mbuf*, kMaxBurst> questions;
 };
 
 // Calls send(std::span<rte_mbuf*>) with what is to leave by the peer, in order.
@@ -130,6 +139,8 @@ class Pipeline {
     HashSecret secret{};
     // `probability` draws from a generator with this seed.
     uint64_t random_seed = 1;
+    // All workers'. Null: nobody is asked where redirected packets go.
+    NeighborTable* neighbors = nullptr;
     // Of SYN cookies; all workers have the same.
     HashKey cookie_key{};
     // Told of each packet, in order, if set: for replays and tests.
@@ -175,6 +186,17 @@ class Pipeline {
   void ClearFragmentsOf(const Topology& topology);
   const FragmentCache& fragments() const { return fragments_; }
 
+  // Packets that wait for a neighbour's answer (pipeline_wire.cc): whether
+  // there are any, the port of some that need wait no longer (kNoPort: none),
+  // and those of them, judged at the port where they leave.
+  bool has_waiting() const { return waiting_count_ != 0; }
+  uint32_t waiting() const { return waiting_count_; }
+  uint16_t PortOfReady(Tick now);
+  void Resume(uint16_t port, PacketBurst& burst, const Topology& topology,
+              const FilterEnds& filters, Tick now, BurstResult& result);
+  // Drops all that wait.
+  void ClearWaiting();
+
   // Judges a parsed burst that arrived at `port` and takes its mbufs: each is
   // in `result` afterwards, or freed and counted. What a filter holds or drops
   // has been taken out before (RestoreGate).
@@ -204,6 +226,8 @@ class Pipeline {
     Tick now;
   };
 
+  // Whether there are rules for layer 2 at that end.
+  static bool JudgesFrames(const FilterView& filter, InterfaceView interface);
   // Each returns the packets of `alive` that passed.
   Mask JudgeFrames(Mask frames, const Judgement& judgement);
   Mask JudgeAt(Mask alive, const Judgement& judgement);
@@ -290,6 +314,26 @@ class Pipeline {
   // Shows a packet that passed to the helper of its state.
   HelperVerdict Help(StateIndex state, uint32_t i, const Judgement& judgement);
 
+  // On wires that answer for translation addresses (pipeline_wire.cc). Takes
+  // out questions for such addresses and answers them, and learns.
+  void HearNeighbors(const PortContext& arrival, const Topology& topology,
+                     Tick now);
+  // Who of `alive` is addressed to the firewall and was translated goes to its
+  // destination's MAC address from here on; who leaves by the port of arrival
+  // is in returning_ afterwards, who waits or is dropped in neither.
+  Mask Route(Mask alive, const PortContext& arrival, uint16_t peer, Tick now);
+  bool RouteOne(uint32_t i, const PortContext& arrival, uint16_t peer,
+                Tick now);
+  void Ask(uint32_t i, const Address& target, const PortContext& arrival,
+           const PortContext& other);
+  void Wait(uint32_t i, const PortContext& arrival, const Address& target,
+            VlanId vlan, Tick now);
+  // Judges what returns, and sends it.
+  Mask JudgeReturning(const PortContext& arrival, const FilterView& filter,
+                      Tick now);
+  // What a translated packet tells of its sender's link.
+  void NoteLinks(StateIndex state, uint32_t i, const Judgement& judgement);
+
   // Drops it before it is judged.
   void TakeFragment(uint32_t i, DropReason reason);
   static void DropFragment(void* pipeline, rte_mbuf* mbuf);
@@ -339,6 +383,27 @@ class Pipeline {
   // did it.
   Mask translated_ = 0;
   std::array<StateHandle, kMaxBurst> translated_by_;
+  // This wire answers for translation addresses.
+  bool routing_ = false;
+  Mask returning_ = 0;
+  const Topology* topology_ = nullptr;  // valid while routing_
+  // Packets that have been judged in and wait to hear where their destination
+  // is. In the order of their arrival.
+  struct Waiting {
+    rte_mbuf* mbuf = nullptr;
+    StateHandle state;
+    Address target;
+    VlanId vlan;
+    Tick since = 0;
+    uint16_t port = 0;
+    uint16_t wire = 0;
+    uint16_t tag = kNoTag;
+  };
+  static constexpr uint32_t kMaxWaiting = 64;
+  std::array<Waiting, kMaxWaiting> waiting_;
+  uint32_t waiting_count_ = 0;
+  bool resuming_ = false;
+  std::array<Tick, kMaxBurst> waits_since_;  // while resuming_
   // Packets that have changed their family, and how they leave.
   Mask crossed_ = 0;
   // Those for which that was tried at this judgement, and the IP bytes that

@@ -10,7 +10,7 @@ namespace sluice {
 
 template <typename Build>
 void Pipeline::Answer(uint32_t i, Build build) {
-  if (result_->answer_count == kMaxBurst) return;
+  if (result_->answer_count >= kMaxBurst) return;
   rte_mbuf* answer =
       config_.pool != nullptr ? rte_pktmbuf_alloc(config_.pool) : nullptr;
   if (answer == nullptr) {

@@ -288,6 +288,7 @@ void Pipeline::NoteTranslation(StateIndex state, uint32_t i,
 
 bool Pipeline::TranslateBy(StateIndex state, uint32_t i,
                            const Judgement& judgement) {
+  if (routing_) [[unlikely]] NoteLinks(state, i, judgement);
   if (states_.Crosses(state)) [[unlikely]] {
     return CrossBy(state, i, judgement);
   }

@@ -18,6 +18,7 @@ struct alignas(64) PortCounters {
   Counter received_bytes;
   Counter forwarded_packets;  // arrived here, left by the peer
   Counter forwarded_bytes;
+  Counter returned_packets;  // of these, left by this very port
   Counter transmitted_packets;  // left by this port, answers included
   Counter transmitted_bytes;
   Counter answers;              // made here: RST, ICMP errors, ACKs
@@ -31,6 +32,8 @@ struct alignas(64) PortCounters {
                                 fragments_joined.value());
   }
   Counter non_ip;               // frames that are not IP and passed
+  // Times that somebody has turned out to have an address of the firewall's.
+  Counter address_conflicts;
   std::array<Counter, kDropReasonCount> drops;
 
   // What pf counts for an interface: [direction][0: IPv4, 1: IPv6][0: passed,

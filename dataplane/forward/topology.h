@@ -6,9 +6,12 @@
 #include <cstdint>
 
 #include "dataplane/base/build_limits.h"
+#include "packet/neighbor.h"
 #include "pftable/engine/interface_registry.h"
 
 namespace sluice {
+
+class OwnAddresses;
 
 inline constexpr uint16_t kNoPort = 0xffff;
 
@@ -33,6 +36,10 @@ struct PortContext {
   bool enabled = true;
   // Nothing is judged at it, as with `set skip on`.
   bool excluded = false;
+  // What the firewall answers for at both ends of this wire (answer_arp); null:
+  // for nothing, and then frames keep their MAC addresses.
+  OwnAddresses* own = nullptr;
+  MacAddress mac{};  // with `own`
 };
 
 // How workers reach a port.

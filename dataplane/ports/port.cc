@@ -435,6 +435,15 @@ std::vector<std::pair<std::string, uint64_t>> Port::ExtendedStatistics()
   return result;
 }
 
+MacAddress Port::link_address() const {
+  rte_ether_addr address;
+  MacAddress result{};
+  if (rte_eth_macaddr_get(ethdev_, &address) == 0) {
+    std::copy_n(address.addr_bytes, result.size(), result.begin());
+  }
+  return result;
+}
+
 std::string Port::Mac() const {
   rte_ether_addr address;
   if (rte_eth_macaddr_get(ethdev_, &address) != 0) return {};

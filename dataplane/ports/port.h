@@ -21,6 +21,7 @@
 #include "dataplane/ports/port_config.h"
 #include "dataplane/ports/removal_watch.h"
 #include "dataplane/ports/run_time_devices.h"
+#include "packet/neighbor.h"
 
 struct rte_device;
 struct rte_eth_conf;
@@ -107,6 +108,7 @@ class Port {
   const LinkState& link() const { return link_; }
   // "00:53:00:00:00:01"; empty: the device has none.
   std::string Mac() const;
+  MacAddress link_address() const;  // the same; zero: it has none
   // True once, after the device was taken out or its kernel driver wants it
   // back: nobody may use the port any more, and it is to be destroyed soon.
   // The kernel waits for that.

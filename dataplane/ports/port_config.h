@@ -41,6 +41,9 @@ struct PortConfig {
 struct WireConfig {
   std::array<uint16_t, 2> ports{};  // indexes into the ports
   bool pass_non_ip = true;
+  // The firewall answers ARP and neighbour discovery for the addresses that its
+  // rules translate to, and sends on what such an address has brought to it.
+  bool answer_arp = false;
 
   friend bool operator==(const WireConfig&, const WireConfig&) = default;
 };

@@ -112,6 +112,7 @@ absl::Status PortSet::Declare(std::span<const PortConfig> ports,
       Entry& entry = entries_[ports[from].name];
       entry.wire = ports[to].name;
       entry.pass_non_ip = wire.pass_non_ip;
+      entry.answer_arp = wire.answer_arp;
     }
   }
   RefreshFacts();
@@ -302,6 +303,12 @@ void PortSet::Unplug(
     Entry* entry, absl::AnyInvocable<void(std::unique_ptr<Port>)> release) {
   const uint16_t number = std::exchange(entry->number, kNoPort);
   std::unique_ptr<Port> device = std::move(entry->device);
+  // With the wire goes what is answered for there.
+  for (Entry* end : {entry, Find(entry->wire)}) {
+    if (end == nullptr) continue;
+    end->answer_arp = false;
+    retired_own_.push_back(std::exchange(end->own, nullptr));
+  }
   if (Entry* other = Find(entry->wire)) other->wire.clear();
   entry->wire.clear();
   Publish();
@@ -371,7 +378,11 @@ void PortSet::Publish() {
         .pass_non_ip = entry.pass_non_ip,
         .up = entry.device != nullptr && entry.device->link().up,
         .enabled = entry.enabled,
-        .excluded = entry.excluded};
+        .excluded = entry.excluded,
+        .own = entry.device != nullptr ? entry.own.get() : nullptr,
+        .mac = entry.device != nullptr && entry.own != nullptr
+                   ? entry.device->link_address()
+                   : MacAddress{}};
     // Taken out: nothing can be sent there or come from there.
     if (entry.device == nullptr) continue;
     next->devices[entry.number] = {.ethdev = entry.device->ethdev(),
@@ -383,8 +394,19 @@ void PortSet::Publish() {
   }
   published_->store(next.get(), std::memory_order_release);
   // Moved into the list, which frees it with the function.
-  grace_->After([old = std::move(topology_)] {});
+  grace_->After([old = std::move(topology_),
+                 own = std::exchange(retired_own_, {})] {});
   topology_ = std::move(next);
+}
+
+void PortSet::SetOwn(Entry* entry, std::vector<Address> addresses) {
+  auto next = std::make_shared<OwnAddresses>(std::move(addresses),
+                                             entry->own.get());
+  Entry* const other = Find(entry->wire);
+  for (Entry* end : {entry, other}) {
+    if (end == nullptr) continue;
+    retired_own_.push_back(std::exchange(end->own, next));
+  }
 }
 
 PortSums PortSet::SumOf(uint16_t number) const {

@@ -26,6 +26,7 @@
 #include "dataplane/base/build_limits.h"
 #include "dataplane/base/grace_list.h"
 #include "dataplane/forward/filter_plane.h"
+#include "dataplane/forward/own_addresses.h"
 #include "dataplane/forward/port_counters.h"
 #include "dataplane/forward/topology.h"
 #include "dataplane/ports/port.h"
@@ -46,6 +47,9 @@ class PortSet {
     InterfaceView interface;
     std::string wire;  // the port at the other end; empty: none
     bool pass_non_ip = true;
+    bool answer_arp = false;
+    // With `answer_arp`, of both ends of the wire; null: nothing yet.
+    std::shared_ptr<OwnAddresses> own{};
     bool enabled = true;  // by order
     bool excluded = false;
     uint32_t incarnation = 1;
@@ -118,6 +122,9 @@ class PortSet {
   void PollLinks(uint64_t milliseconds);
   // Tells the workers of everything.
   void Publish();
+  // What the firewall answers for at the wire of that port, which has
+  // `answer_arp`, from the next Publish() on.
+  void SetOwn(Entry* entry, std::vector<Address> addresses);
 
   // What rulesets may name: the ports as interfaces, the common services and
   // protocols. Immutable; a change makes another one.
@@ -152,6 +159,8 @@ class PortSet {
   uint64_t next_serial_ = 1;
   uint64_t removed_ = 0;
   std::unique_ptr<const Topology> topology_;
+  // What workers read until they have seen another topology than this one.
+  std::vector<std::shared_ptr<OwnAddresses>> retired_own_;
   uint64_t last_link_poll_ = 0;
 };
 

@@ -11,6 +11,7 @@ void Pairwise(PortSums& a, const PortSums& b, Use use) {
   use(a.forwarded_packets, b.forwarded_packets);
   use(a.transmitted_packets, b.transmitted_packets);
   use(a.transmitted_bytes, b.transmitted_bytes);
+  use(a.address_conflicts, b.address_conflicts);
   for (size_t i = 0; i < a.drops.size(); ++i) use(a.drops[i], b.drops[i]);
   for (const size_t family : {0, 1}) {
     for (const size_t direction : {0, 1}) {
@@ -32,6 +33,7 @@ void PortSums::Add(const PortCounters& counters) {
   forwarded_packets += counters.forwarded_packets.value();
   transmitted_packets += counters.transmitted_packets.value();
   transmitted_bytes += counters.transmitted_bytes.value();
+  address_conflicts += counters.address_conflicts.value();
   for (size_t i = 0; i < drops.size(); ++i) {
     drops[i] += counters.drops[i].value();
   }

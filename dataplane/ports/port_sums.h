@@ -18,6 +18,7 @@ struct PortSums {
   uint64_t forwarded_packets = 0;
   uint64_t transmitted_packets = 0;
   uint64_t transmitted_bytes = 0;
+  uint64_t address_conflicts = 0;
   std::array<uint64_t, kDropReasonCount> drops{};
   InterfaceTraffic judged;
 

@@ -60,6 +60,10 @@ absl::Status Simulation::Start() {
     topology_->ports[wire.second].peer = wire.first;
     topology_->ports[wire.first].pass_non_ip = wire.pass_non_ip;
     topology_->ports[wire.second].pass_non_ip = wire.pass_non_ip;
+    for (const uint16_t port : {wire.first, wire.second}) {
+      topology_->ports[port].mac = {2, 0, 0, 0, 0xff,
+                                    static_cast<uint8_t>(port)};
+    }
   }
   filter_.plane.serial = 1;
   filter_.plane.status.Enable(/*expect_restore=*/false);
@@ -91,6 +95,7 @@ absl::Status Simulation::Start() {
                     .fragments = options_.fragments,
                     .secret = HashSecret::FromSeed(options_.seed),
                     .random_seed = options_.seed,
+                    .neighbors = &neighbors_,
                     .cookie_key = {.low = options_.seed, .high = 9},
                     .on_verdict = options_.on_verdict,
                     .on_verdict_context = options_.on_verdict_context},
@@ -106,7 +111,12 @@ absl::Status Simulation::Start() {
 
 const FilterView& Simulation::LookAtFilter() {
   ++round_.number;
-  return views_->See(0);
+  const FilterView& view = views_->See(0);
+  if (view.generation != nullptr && view.generation->number != answers_for_) {
+    answers_for_ = view.generation->number;
+    AnswerForTranslations();
+  }
+  return view;
 }
 
 absl::Status Simulation::Load(Policy policy) {
@@ -116,6 +126,22 @@ absl::Status Simulation::Load(Policy policy) {
   filter_.SetLimits(*filter_.store.policy());
   LookAtFilter();
   return absl::OkStatus();
+}
+
+void Simulation::AnswerForTranslations() {
+  own_.clear();
+  for (const SimulatedWire& wire : options_.wires) {
+    if (!wire.answer_arp) continue;
+    PortContext& first = topology_->ports[wire.first];
+    PortContext& second = topology_->ports[wire.second];
+    std::vector<Address> addresses;
+    AddTranslationAddresses(*filter_.store.generation(), first.interface,
+                            second.interface, &addresses);
+    TidyOwnAddresses(&addresses);
+    own_.push_back(std::make_unique<OwnAddresses>(std::move(addresses)));
+    own_.back()->TakeAll();
+    first.own = second.own = own_.back().get();
+  }
 }
 
 HostFacts Simulation::Facts() const {
@@ -139,7 +165,8 @@ void Simulation::Advance(uint64_t milliseconds) {
     // When nothing can end, the clock goes at one step as far as it matters
     // to anybody.
     const bool idle = states().size() == 0 && expectations_.empty() &&
-                      filter_.sources.nodes.used() == 0 && fragments().empty();
+                      filter_.sources.nodes.used() == 0 && fragments().empty() &&
+                      waiting() == 0;
     if (idle) milliseconds = std::min(milliseconds, kIdleStep);
     const uint64_t step = idle ? milliseconds : std::min(milliseconds, kStep);
     milliseconds -= step;
@@ -149,6 +176,7 @@ void Simulation::Advance(uint64_t milliseconds) {
     expectations_.Expire(round_.now, ~uint32_t{0});
     sources_->Purge(round_.now, sources_->capacity());
     shard_->pipeline().ExpireFragments(round_.now, ~uint32_t{0});
+    SendReady([](uint16_t, rte_mbuf* mbuf) { rte_pktmbuf_free(mbuf); });
   }
 }
 
@@ -238,6 +266,27 @@ void Simulation::Send(uint16_t port, BurstResult& result,
     arrival.transmitted_bytes.Add(result.answers[i]->pkt_len);
     take(port, result.answers[i]);
   }
+  for (uint32_t i = 0; i < result.question_count; ++i) {
+    counters[to].transmitted_packets.Add(1);
+    counters[to].transmitted_bytes.Add(result.questions[i]->pkt_len);
+    take(to, result.questions[i]);
+  }
+  SendReady(take);
+}
+
+void Simulation::SendReady(
+    const std::function<void(uint16_t, rte_mbuf*)>& take) {
+  Pipeline& pipeline = shard_->pipeline();
+  const uint16_t port = pipeline.has_waiting()
+                            ? pipeline.PortOfReady(round_.now)
+                            : kNoPort;
+  if (port == kNoPort) return;
+  PacketBurst burst;
+  BurstResult result;
+  const FilterView& filter = LookAtFilter();
+  pipeline.Resume(port, burst, *topology_, {&filter, &filter}, round_.now,
+                  result);
+  Send(port, result, take);
 }
 
 }  // namespace sluice

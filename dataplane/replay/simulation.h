@@ -21,6 +21,8 @@
 #include "conntrack/translation_directory.h"
 #include "dataplane/forward/bare_filter.h"
 #include "dataplane/forward/filter_views.h"
+#include "dataplane/forward/neighbor_table.h"
+#include "dataplane/forward/own_addresses.h"
 #include "dataplane/forward/round_context.h"
 #include "dataplane/forward/topology.h"
 #include "dataplane/forward/worker_shard.h"
@@ -43,6 +45,9 @@ struct SimulatedWire {
   uint16_t first = 0;  // indexes of ports
   uint16_t second = 0;
   bool pass_non_ip = true;
+  // It answers for translation addresses, which nobody else is asked for, by
+  // the MAC address 02:00:00:00:ff:NN of port NN.
+  bool answer_arp = false;
 };
 
 struct SimulationOptions {
@@ -111,6 +116,8 @@ class Simulation {
   }
   PolicyStore& store() { return filter_.store; }
   StateTable& states() { return shard_->states(); }
+  // Packets that wait for a neighbour.
+  uint32_t waiting() const { return shard_->pipeline().waiting(); }
   const FragmentCache& fragments() const {
     return std::as_const(*shard_).pipeline().fragments();
   }
@@ -129,6 +136,10 @@ class Simulation {
   explicit Simulation(const SimulationOptions& options);
   absl::Status Start();
   const FilterView& LookAtFilter();
+  // Packets that need not wait for their neighbour any longer.
+  void SendReady(const std::function<void(uint16_t, rte_mbuf*)>& take);
+  // After whatever may have changed the addresses of wires.
+  void AnswerForTranslations();
   // What the control side does with sources that open too many connections.
   void CarryOutOverloads();
   void LimitSource(const OverloadOrder& order);
@@ -141,6 +152,9 @@ class Simulation {
   FilterTable filters_;
   ExpectationTable expectations_;
   TranslationDirectory translations_;
+  NeighborTable neighbors_;
+  std::vector<std::unique_ptr<OwnAddresses>> own_;
+  uint64_t answers_for_ = 0;  // the generation whose addresses they are
   std::unique_ptr<SourceNodes> sources_;
   std::unique_ptr<Topology> topology_;
   std::unique_ptr<WorkerShard> shard_;

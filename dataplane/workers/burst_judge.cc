@@ -44,6 +44,11 @@ void BurstJudge::JudgeBy(const FilterEnds& filters, uint16_t port,
     if (plane_.steering.workers() > 1) PassOn(port, burst);
   }
   pipeline_.Judge(port, burst, *round_.topology, filters, round_.now, result_);
+  Send(port);
+}
+
+// What the pipeline has left.
+void BurstJudge::Send(uint16_t port) {
   if (result_.forward_count > 0) {
     ForEachDeparture(result_, [&](std::span<rte_mbuf*> mbufs) {
       transmitter_.Send(port, round_.topology->ports[port].peer, mbufs);
@@ -53,6 +58,31 @@ void BurstJudge::JudgeBy(const FilterEnds& filters, uint16_t port,
     transmitter_.Send(port, port,
                       std::span(result_.answers).first(result_.answer_count));
   }
+  if (result_.question_count > 0) [[unlikely]] {
+    const uint16_t peer = round_.topology->ports[port].peer;
+    transmitter_.Send(
+        peer, peer, std::span(result_.questions).first(result_.question_count));
+  }
+}
+
+void BurstJudge::ResumeWaiting() {
+  const uint16_t port = pipeline_.PortOfReady(round_.now);
+  if (port == kNoPort) return;
+  const PortContext& arrival = round_.topology->ports[port];
+  const FilterView& in = views_.See(arrival.filter);
+  const FilterView& out =
+      arrival.peer != kNoPort
+          ? views_.See(round_.topology->ports[arrival.peer].filter)
+          : in;
+  if (!in.open() || !out.open()) {
+    // Nothing of this filter goes on now.
+    pipeline_.ClearWaiting();
+    return;
+  }
+  PacketBurst burst;
+  pipeline_.Resume(port, burst, *round_.topology, {&in, &out}, round_.now,
+                   result_);
+  Send(port);
 }
 
 // Fragments find each other by their addresses; the whole has ports, and so

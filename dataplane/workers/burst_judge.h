@@ -46,6 +46,9 @@ class BurstJudge {
   // of the filters.
   void JudgeOrphans(uint16_t port, PacketBurst& burst);
 
+  // Some of those that have waited for a neighbour and need not any longer.
+  void ResumeWaiting();
+
   // Packets that wait for a restore.
   bool holds_any() const { return !gate_.holding().empty(); }
   uint32_t held() const { return gate_.held(); }
@@ -59,6 +62,7 @@ class BurstJudge {
   // The filters at the ends at which a packet is judged; null where none is.
   GateEnds JudgingEnds(uint16_t port);
   void JudgeBy(const FilterEnds& filters, uint16_t port, PacketBurst& burst);
+  void Send(uint16_t port);
   // Hands over datagrams that were put together here and are another's.
   void PassOn(uint16_t port, PacketBurst& burst);
   // Whether its packets need the gate: they do not go on, or some wait there.

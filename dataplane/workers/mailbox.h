@@ -26,7 +26,7 @@ struct WorkerView {
   Pipeline* pipeline = nullptr;
   std::span<const PortCounters> ports{};
   const WorkerTotals* totals = nullptr;
-  uint32_t held = 0;  // packets that wait for a restore or other fragments
+  uint32_t held = 0;  // packets that wait for a restore, other fragments or a neighbour
   uint32_t packets = 0;  // of the round
   Tick now = 0;
 };

@@ -43,7 +43,8 @@ Worker::Worker(Options options, Plane* plane,
              plane),
       steerer_(options_.index, {.verify_checksums = options_.verify_checksums},
                plane, &round_, &judge_, &transmitter_, &totals_),
-      queues_(options_.index, plane) {}
+      queues_(options_.index, plane),
+      speaker_(options_.speech) {}
 
 Worker::~Worker() = default;
 
@@ -76,6 +77,7 @@ void Worker::Run() {
     while (judge_.AbandonHeld(plane_.filters) > 0) {
     }
     shard_->pipeline().ClearFragments();
+    shard_->pipeline().ClearWaiting();
   }
   rte_rcu_qsbr_thread_offline(plane_.quiescence, options_.index);
   rte_rcu_qsbr_thread_unregister(plane_.quiescence, options_.index);
@@ -100,6 +102,7 @@ void Worker::BeginRound() {
       shard_->pipeline().ClearFragmentsOf(*round_.topology);
     }
     transmitter_.Adopt(*round_.topology, others);
+    speaker_.Adopt(*round_.topology, round_.now);
   }
   views_.SeeNext();
 }
@@ -113,6 +116,7 @@ uint32_t Worker::Round() {
                           : judge_.AbandonHeld(plane_.filters);
   }
   if (receiving_) packets += Poll();
+  if (shard_->pipeline().has_waiting()) [[unlikely]] judge_.ResumeWaiting();
   if (workers_ > 1) {
     for (uint16_t from = 0; from < workers_; ++from) {
       if (from == options_.index) continue;
@@ -123,6 +127,9 @@ uint32_t Worker::Round() {
   // Nothing comes any more that they could wait for.
   if (!receiving_ && !shard_->pipeline().fragments().empty()) [[unlikely]] {
     shard_->pipeline().ClearFragments();
+  }
+  if (!receiving_ && shard_->pipeline().has_waiting()) [[unlikely]] {
+    shard_->pipeline().ClearWaiting();
   }
   Housekeeping(packets);
   totals_.rounds.Add(1);
@@ -153,6 +160,13 @@ void Worker::Housekeeping(uint32_t packets) {
     if (!shard_->pipeline().fragments().empty()) {
       shard_->pipeline().ExpireFragments(round_.now, kFragmentBudget);
     }
+    if (receiving_) {
+      speaker_.Speak(*round_.topology, round_.now,
+                     [this](uint16_t port, rte_mbuf* frame) {
+                       shard_->counters()[port].answers.Add(1);
+                       transmitter_.Send(port, port, std::span(&frame, 1));
+                     });
+    }
     // One worker is enough for what all share.
     if (options_.index == 0 && !plane_.expectations->empty()) {
       plane_.expectations->Expire(round_.now, kExpectationBudget);
@@ -164,7 +178,8 @@ void Worker::Housekeeping(uint32_t packets) {
                               .ports = counters(),
                               .totals = &totals_,
                               .held = judge_.held() +
-                                      shard_->pipeline().fragments().held(),
+                                      shard_->pipeline().fragments().held() +
+                                      shard_->pipeline().waiting(),
                               .packets = packets,
                               .now = round_.now});
 }

@@ -16,6 +16,7 @@
 #include <span>
 #include <utility>
 
+#include "dataplane/forward/own_address_speaker.h"
 #include "dataplane/forward/worker_shard.h"
 #include "dataplane/workers/burst_judge.h"
 #include "dataplane/forward/filter_views.h"
@@ -35,6 +36,8 @@ class Worker {
     uint16_t index = 0;
     bool may_sleep = false;  // when no packets come
     bool verify_checksums = true;
+    // For what this worker says of the firewall's own addresses; null: nothing.
+    rte_mempool* speech = nullptr;
   };
 
   // `plane` outlives the worker.
@@ -87,6 +90,7 @@ class Worker {
   BurstJudge judge_;
   Steerer steerer_;
   ReceiveQueues queues_;
+  OwnAddressSpeaker speaker_;
   PacketBurst burst_;
   Tick last_expiry_ = 0;
   bool expiry_behind_ = false;

@@ -241,6 +241,7 @@ class Options:
   workers: int = 1
   states: int = 16384
   non_ip: str = "pass"
+  wire: str = ""  # more lines of [[wire]]
   helpers: tuple = ("tftp",)
   memory: str = ""
   control: str = ""
@@ -277,7 +278,7 @@ hugepages = "no"
 [[wire]]
 ports = ["outside", "inside"]
 non_ip = "{options.non_ip}"
-
+{options.wire}
 [workers]
 count = {options.workers}
 pin = false

@@ -129,6 +129,7 @@ struct ScenarioWire {
   std::string first{};
   std::string second{};
   bool pass_non_ip = true;
+  bool answer_arp = false;
 };
 
 struct Scenario {

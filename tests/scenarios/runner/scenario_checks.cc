@@ -49,6 +49,7 @@ absl::StatusOr<uint64_t> PortCounter(const PortCounters& counters,
   if (name == "fragments-joined") return counters.fragments_joined.value();
   if (name == "answers-lost") return counters.answers_lost.value();
   if (name == "non-ip-passed") return counters.non_ip.value();
+  if (name == "address-conflicts") return counters.address_conflicts.value();
   if (const auto reason = ParseDropReason(name)) {
     return counters.drops[static_cast<size_t>(*reason)].value();
   }
@@ -165,10 +166,11 @@ absl::Status CheckPorts(const Simulation& simulation) {
     }
     const uint16_t peer = simulation.peer(i);
     const uint64_t sent =
-        counters.answers.value() +
+        counters.answers.value() + counters.returned_packets.value() +
         (peer == kNoPort
              ? 0
-             : simulation.counters(peer).forwarded_packets.value());
+             : simulation.counters(peer).forwarded_packets.value() -
+                   simulation.counters(peer).returned_packets.value());
     if (counters.transmitted_packets.value() != sent) {
       return absl::InternalError(absl::StrCat(
           simulation.ports()[i].name, ": ",
@@ -176,10 +178,11 @@ absl::Status CheckPorts(const Simulation& simulation) {
           sent, " forwarded to it or answered"));
     }
   }
-  if (missing != simulation.fragments().held()) {
+  const uint64_t held = simulation.fragments().held() + simulation.waiting();
+  if (missing != held) {
     return absl::InternalError(absl::StrCat(
-        missing, " packets were neither forwarded nor dropped, but ",
-        simulation.fragments().held(), " are held"));
+        missing, " packets were neither forwarded nor dropped, but ", held,
+        " are held"));
   }
   return absl::OkStatus();
 }

@@ -210,8 +210,12 @@ class Parser {
       ScenarioWire wire{.first = words[0], .second = words[1]};
       if (words.size() == 4 && words[2] == "non_ip" && words[3] == "block") {
         wire.pass_non_ip = false;
+      } else if (words.size() == 4 && words[2] == "answer_arp" &&
+                 words[3] == "translation") {
+        wire.answer_arp = true;
       } else if (words.size() != 2) {
-        return Wrong("wire: only `non_ip block` may follow the ports");
+        return Wrong("wire: only `non_ip block` or `answer_arp translation` "
+                     "may follow the ports");
       }
       scenario_.wires.push_back(std::move(wire));
       return absl::OkStatus();

@@ -89,7 +89,8 @@ class Run {
     }
     for (const ScenarioWire& wire : scenario_.wires) {
       options.wires.push_back(
-          {Port(wire.first), Port(wire.second), wire.pass_non_ip});
+          {Port(wire.first), Port(wire.second), wire.pass_non_ip,
+           wire.answer_arp});
     }
     auto simulation = Simulation::Build(options);
     if (!simulation.ok()) return Failure(simulation.status().message());

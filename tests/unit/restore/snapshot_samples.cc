@@ -271,6 +271,20 @@ Snapshot PoolsSnapshot() {
   return snapshot;
 }
 
+// With all that a state may have behind the attribute, so that their order is
+// seen.
+Snapshot LinksSnapshot() {
+  Snapshot snapshot = PoolsSnapshot();
+  snapshot.parents[0].links = {.mac = {{{2, 0, 0, 0, 0, 1}, {}}},
+                               .known = {true, false},
+                               .returns = {true, false}};
+  snapshot.parents[1].links = {
+      .mac = {{{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}}},
+      .known = {true, true}};
+  snapshot.parents[1].vlan = VlanId::Of(5, 7);
+  return snapshot;
+}
+
 Snapshot VlanSnapshot() {
   Snapshot snapshot = TransferSnapshot();
   snapshot.parents[0].vlan = snapshot.children[0].vlan = VlanId::Of(5);
@@ -329,6 +343,7 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"no-sync", NoSyncSnapshot(), 3},
           {"translated", TranslatedSnapshot(), 4},
           {"pools", PoolsSnapshot(), 5},
+          {"links", LinksSnapshot(), 5},
           {"actions", ActionsSnapshot(), 4},
           {"modulated", ModulatedSnapshot(), 4},
           {"vlans", VlanSnapshot(), 5},

@@ -30,6 +30,7 @@ Snapshot NoSyncSnapshot();
 // Its two states go on in the other family.
 Snapshot FamiliesSnapshot();
 Snapshot TranslatedSnapshot();
+Snapshot LinksSnapshot();
 // States and an expectation whose packets are rewritten.
 Snapshot ActionsSnapshot();
 // A TCP state whose peers see other sequence numbers.

@@ -42,6 +42,7 @@ TEST(ConfigTest, DefaultsOfASmallFile) {
   ASSERT_EQ(config.wires.size(), 1u);
   EXPECT_THAT(config.wires[0].ports, ElementsAre(0, 1));
   EXPECT_TRUE(config.wires[0].pass_non_ip);
+  EXPECT_FALSE(config.wires[0].answer_arp);
   EXPECT_EQ(config.workers.size(), 1);
   EXPECT_EQ(config.eal.hugepages, Hugepages::kAuto);
   EXPECT_FALSE(config.uses_pci());
@@ -86,6 +87,7 @@ device = "net_af_packet0,iface=veth0"
 [[wire]]
 ports = ["inside", "outside"]
 non_ip = "block"
+answer_arp = "translation"
 [workers]
 lcores = [2, 4]
 control_lcore = 1
@@ -167,7 +169,8 @@ commit_deadline = 80
        .mtu = 9000,
        .promiscuous = false},
       {.name = "inside", .device = "net_af_packet0,iface=veth0"}};
-  expected.wires = {{.ports = {1, 0}, .pass_non_ip = false}};
+  expected.wires = {
+      {.ports = {1, 0}, .pass_non_ip = false, .answer_arp = true}};
   expected.workers = {
       .lcores = {2, 4}, .control_lcore = 1, .pin = false,
       .idle = IdleMode::kPoll};
