@@ -343,11 +343,11 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"no-sync", NoSyncSnapshot(), 3},
           {"translated", TranslatedSnapshot(), 4},
           {"pools", PoolsSnapshot(), 5},
-          {"links", LinksSnapshot(), 5},
+          {"links", LinksSnapshot(), 6},
           {"actions", ActionsSnapshot(), 4},
           {"modulated", ModulatedSnapshot(), 4},
           {"vlans", VlanSnapshot(), 5},
-          {"marks", MarksSnapshot(), 5},
+          {"marks", MarksSnapshot(), 6},
           {"families", FamiliesSnapshot(), 5}};
 }
 

@@ -86,7 +86,7 @@ TEST(SnapshotVersionTest, SequenceOffsetsAreSaidSinceMinorFour) {
                "sequence offsets of another protocol");
 }
 
-TEST(SnapshotVersionTest, MarksAreSaidSinceMinorFive) {
+TEST(SnapshotVersionTest, MarksAreSaidSinceMinorSix) {
   const Snapshot sound = MarksSnapshot();
   Bytes bytes = WriteVersion(sound);
   EXPECT_EQ(ReadSnapshot(bytes)->snapshot, sound);
