@@ -11,6 +11,8 @@ void Pairwise(PortSums& a, const PortSums& b, Use use) {
   use(a.forwarded_packets, b.forwarded_packets);
   use(a.transmitted_packets, b.transmitted_packets);
   use(a.transmitted_bytes, b.transmitted_bytes);
+  use(a.copies, b.copies);
+  use(a.copies_lost, b.copies_lost);
   for (size_t i = 0; i < a.drops.size(); ++i) use(a.drops[i], b.drops[i]);
   for (const size_t family : {0, 1}) {
     for (const size_t direction : {0, 1}) {
@@ -32,6 +34,8 @@ void PortSums::Add(const PortCounters& counters) {
   forwarded_packets += counters.forwarded_packets.value();
   transmitted_packets += counters.transmitted_packets.value();
   transmitted_bytes += counters.transmitted_bytes.value();
+  copies += counters.copies.value();
+  copies_lost += counters.copies_lost.value();
   for (size_t i = 0; i < drops.size(); ++i) {
     drops[i] += counters.drops[i].value();
   }
