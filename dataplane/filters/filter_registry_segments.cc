@@ -176,9 +176,6 @@ std::vector<SegmentSpec> FilterRegistry::added_segments() const {
     std::erase_if(spec.ports, [this](const std::string& port) {
       return added_ports_.contains(port);
     });
-    std::erase_if(spec.fixed, [this](const FixedMac& fixed) {
-      return added_ports_.contains(fixed.port);
-    });
     segments.push_back(std::move(spec));
   }
   return segments;
