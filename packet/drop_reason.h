@@ -39,6 +39,12 @@ enum class DropReason : uint8_t {
   kTransmitFull,   // the port of departure did not take it
   kHeld,           // waited for a restore that did not let it through
   kStalled,        // its worker does not run, and its filter fails closed
+  kUnknownVlan,    // no logical port has its tags, and the parent has no way
+  kSegmentUnknown,  // nobody knows where the destination is, and the segment
+                    // does not flood
+  kSegmentLocal,   // the destination is where it came from, or it is for
+                   // bridges alone, or nobody else is on the segment
+  kSegmentSource,  // the sender is a group, or an address fixed elsewhere
   kNeighbor,       // ARP or neighbour discovery for the firewall itself
 };
 
@@ -53,7 +59,8 @@ inline constexpr std::array<std::string_view, kDropReasonCount>
         "state-limit",    "src-limit",    "synproxy",      "map-failed",
         "translate",      "no-route",     "non-ip",        "no-wire",
         "port-down",      "handoff-full", "transmit-full", "held",
-        "stalled",    "neighbor",
+        "stalled",        "unknown-vlan", "segment-unknown", "segment-local",
+        "segment-source", "neighbor",
 };
 
 // None: no reason has the name.

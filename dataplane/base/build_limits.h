@@ -10,13 +10,21 @@ namespace sluice {
 
 inline constexpr size_t kMaxWorkers = 32;
 inline constexpr size_t kMaxQueues = kMaxWorkers;
-// Ports are numbered 0..kMaxPorts-1; their numbers index a Topology. Of
-// devices DPDK has room for kMaxDevices at once.
-inline constexpr uint16_t kMaxPorts = 256;
+// Ports are numbered 0..kMaxPorts-1; their numbers index a Topology. Those
+// that have a device of their own are below kMaxDevicePorts, logical ones are
+// not. Of devices DPDK has room for kMaxDevices at once.
+inline constexpr uint16_t kMaxPorts = 8192;
+inline constexpr uint16_t kMaxDevicePorts = 256;
+inline constexpr uint16_t kMaxLogicalPorts = kMaxPorts - kMaxDevicePorts;
 // RTE_MAX_ETHPORTS in Debian's packages.
 inline constexpr size_t kMaxDevices = 32;
 // Filters are numbered 0..kMaxFilters-1.
-inline constexpr uint16_t kMaxFilters = 4096;
+inline constexpr uint16_t kMaxFilters = 8192;
+
+// Segments are numbered 0..kMaxSegments-1.
+inline constexpr uint16_t kMaxSegments = 1024;
+inline constexpr uint32_t kMaxSegmentMacs = 1 << 20;
+inline constexpr size_t kMaxFixedMacs = 4096;  // of a segment
 
 // pf's interface names end in a NUL within 16 bytes.
 inline constexpr size_t kMaxPortName = 15;

@@ -18,10 +18,10 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 12> kSections = {
+constexpr std::array<std::string_view, 13> kSections = {
     "eal",     "port", "wire",   "workers", "memory",
     "control", "log",  "policy", "state",   "restore",
-    "transfer", "pflow"};
+    "transfer", "pflow", "segment"};
 constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
 constexpr std::array<std::string_view, 6> kWorkersKeys = {
@@ -490,6 +490,7 @@ ParsedConfig ConfigBuilder::Build(std::string_view text) {
                     "remove it: only devices that a [[port]] names are used");
     }
     ports.ReadWires(root);
+    ports.ReadSegments(root);
     ReadWorkers(root);
     ReadMemory(root);
     ReadControl(root);
@@ -524,6 +525,11 @@ ParsedConfig Refuse(const std::string& path, std::string message,
 }
 
 }  // namespace
+
+size_t Config::devices() const {
+  return static_cast<size_t>(std::ranges::count_if(
+      ports, [](const PortConfig& port) { return !port.is_logical(); }));
+}
 
 bool Config::uses_pci() const {
   return std::ranges::any_of(ports, &PortConfig::is_pci);

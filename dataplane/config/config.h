@@ -25,8 +25,8 @@
 namespace sluice {
 
 // Hard limits, all checked before anything is allocated for their contents.
-inline constexpr size_t kMaxConfigBytes = 256 * 1024;
-inline constexpr size_t kMaxWires = 16;
+inline constexpr size_t kMaxConfigBytes = 2048 * 1024;
+inline constexpr size_t kMaxWires = kMaxPorts / 2;
 inline constexpr size_t kMaxEalArguments = 64;
 inline constexpr size_t kMaxDeviceRules = 32;  // of [control]
 inline constexpr uint32_t kMaxCore = 1023;
@@ -170,6 +170,7 @@ struct Config {
   EalConfig eal;
   std::vector<PortConfig> ports;
   std::vector<WireConfig> wires;
+  std::vector<SegmentConfig> segments;
   WorkersConfig workers;
   MemoryConfig memory;
   ControlConfig control;
@@ -181,6 +182,7 @@ struct Config {
   FlowLogOptions flows;  // of [log] and [pflow]
 
   bool uses_pci() const;
+  size_t devices() const;  // ports that are no logical ones
 
   friend bool operator==(const Config&, const Config&) = default;
 };

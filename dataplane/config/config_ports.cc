@@ -8,20 +8,57 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/host/pci_address.h"
+#include "packet/vlan.h"
 
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 9> kPortKeys = {
-    "name",           "device",         "groups", "addresses", "queues",
-    "rx_descriptors", "tx_descriptors", "mtu",    "promiscuous"};
+constexpr std::array<std::string_view, 12> kPortKeys = {
+    "name",           "device",         "groups", "addresses",   "queues",
+    "rx_descriptors", "tx_descriptors", "mtu",    "promiscuous", "parent",
+    "vlan",           "inner_vlan"};
+// They say something about a device.
+constexpr std::array<std::string_view, 5> kDeviceKeys = {
+    "device", "queues", "rx_descriptors", "tx_descriptors", "promiscuous"};
 constexpr std::array<std::string_view, 3> kWireKeys = {"ports", "non_ip",
                                                         "answer_arp"};
 constexpr std::array<std::string_view, 2> kAnswerArpWords = {"off",
                                                              "translation"};
 constexpr std::array<std::string_view, 2> kNonIpWords = {"pass", "block"};
 
+constexpr char kWire[] = "a wire";
+constexpr std::array<std::string_view, 8> kSegmentKeys = {
+    "name", "ports", "non_ip", "flood", "macs", "macs_per_port", "age", "fixed"};
+
+constexpr char kDevicesReason[] =
+    "DPDK as Debian builds it has room for 32 devices, of [[port]] and of "
+    "`sluicectl port add` together; VLANs of a port are no devices";
+
 }  // namespace
+
+void PortSections::ReadParent(const toml::table& table, PortConfig* port) {
+  if (!reader_->String(table, "parent", &port->parent)) return;
+  for (const std::string_view key : kDeviceKeys) {
+    const toml::node* const node = table.get(key);
+    if (node == nullptr) continue;
+    reader_->Error(node->source(),
+                   absl::StrCat("a port with a 'parent' cannot have '",
+                                std::string(key), "'"),
+                   "its device is its parent's: say it there");
+  }
+  if (!table.contains("vlan")) {
+    reader_->Error(table.get("parent")->source(),
+                   "a port with a 'parent' needs a 'vlan'",
+                   "give the number of its VLAN there: vlan = 5");
+    return;
+  }
+  reader_->Number(table, "vlan", kMinVlan, kMaxVlan, &port->tags.outer);
+  reader_->Number(table, "inner_vlan", kMinVlan, kMaxVlan,
+                  &port->tags.inner);
+  if (std::ranges::find(port->groups, kVlanGroup) == port->groups.end()) {
+    port->groups.emplace_back(kVlanGroup);
+  }
+}
 
 void PortSections::ReadDevice(const toml::table& table, PortConfig* port) {
   if (!table.contains("device")) {
@@ -82,7 +119,17 @@ void PortSections::ReadPort(const toml::table& table, PortConfig* port) {
                     "choose another name");
     }
   }
-  ReadDevice(table, port);
+  if (!table.contains("parent")) {
+    ReadDevice(table, port);
+    for (const std::string_view key : {"vlan", "inner_vlan"}) {
+      const toml::node* const node = table.get(key);
+      if (node == nullptr) continue;
+      reader_->Error(node->source(),
+                     absl::StrCat("'", std::string(key), "' needs a 'parent'"),
+                     "name the port on whose device the VLAN is: parent = "
+                     "\"uplink\"");
+    }
+  }
   reader_->Strings(
       table, "groups", kMaxGroupsPerPort,
       [&](const std::string& group, const toml::source_region& place) {
@@ -111,6 +158,12 @@ void PortSections::ReadPort(const toml::table& table, PortConfig* port) {
         }
         port->addresses.push_back(*prefix);
       });
+  has_mtu_.push_back(table.contains("mtu"));
+  if (table.contains("parent")) {
+    ReadParent(table, port);
+    reader_->Number(table, "mtu", 576, 9216, &port->mtu);
+    return;
+  }
   reader_->Number(table, "queues", 1, kMaxQueues, &port->queues);
   reader_->Number(table, "rx_descriptors", 32, 32768, &port->rx_descriptors);
   reader_->Number(table, "tx_descriptors", 32, 32768, &port->tx_descriptors);
@@ -121,45 +174,114 @@ void PortSections::ReadPort(const toml::table& table, PortConfig* port) {
 void PortSections::ReadPorts(const toml::table& root) {
   // Without any, ports come by orders.
   const toml::array* ports = reader_->Tables(
-      root, "port", kMaxDevices,
-      "DPDK as Debian builds it has room for 32 devices, of [[port]] and of "
-      "`sluicectl port add` together");
+      root, "port", kMaxDevices + size_t{kMaxLogicalPorts}, kDevicesReason);
   if (ports == nullptr) return;
   for (const toml::node& element : *ports) {
     PortConfig port;
     ReadPort(*element.as_table(), &port);
     config_->ports.push_back(std::move(port));
+    if (config_->devices() == kMaxDevices + 1 &&
+        !config_->ports.back().is_logical()) {
+      reader_->Error(element.source(),
+                     absl::StrCat("more than ", kMaxDevices,
+                                  " [[port]] with a device"),
+                     kDevicesReason);
+    }
   }
   CheckNames();
+  CheckParents();
+}
+
+void PortSections::CheckParents() {
+  std::map<std::pair<std::string, VlanTags>, std::string> taken;
+  for (size_t i = 0; i < config_->ports.size(); ++i) {
+    PortConfig& port = config_->ports[i];
+    if (!port.is_logical()) continue;
+    const auto parent = by_name_.find(port.parent);
+    if (parent == by_name_.end()) {
+      reader_->Error(port_places_[i],
+                     absl::StrCat("port '", port.name, "': there is no port '",
+                                  port.parent, "' that could be its parent"),
+                     "give the name of a [[port]] with a device");
+      continue;
+    }
+    const PortConfig& of = config_->ports[parent->second];
+    if (of.is_logical()) {
+      reader_->Error(port_places_[i],
+                     absl::StrCat("port '", port.name, "': its parent '",
+                                  port.parent, "' is a VLAN itself"),
+                     "give that one's parent, and both numbers: vlan and "
+                     "inner_vlan");
+      continue;
+    }
+    if (!has_mtu_[i]) {
+      port.mtu = of.mtu;
+    } else if (port.mtu > of.mtu) {
+      reader_->Error(port_places_[i],
+                     absl::StrCat("port '", port.name, "' has an mtu of ",
+                                  port.mtu, ", and its parent one of ",
+                                  of.mtu),
+                     "raise the parent's, or lower this one");
+    }
+    const auto [at, fresh] =
+        taken.try_emplace({port.parent, port.tags}, port.name);
+    if (fresh) continue;
+    reader_->Error(port_places_[i],
+                   absl::StrCat("port '", at->second, "' already has VLAN ",
+                                ToString(VlanId::Of(port.tags.outer,
+                                                    port.tags.inner)),
+                                " of '", port.parent, "'"),
+                   "give each port of a parent a VLAN of its own");
+  }
 }
 
 void PortSections::CheckNames() {
   for (size_t i = 0; i < config_->ports.size(); ++i) {
     const std::string& name = config_->ports[i].name;
-    if (name.empty()) continue;
-    for (size_t j = 0; j < i; ++j) {
-      if (config_->ports[j].name != name) continue;
-      reader_->Error(port_places_[i],
-                    absl::StrCat("there are two ports named '", name, "'"),
-                    "give each port a name of its own");
-      break;
+    if (name.empty() ||
+        by_name_.try_emplace(name, static_cast<uint16_t>(i)).second) {
+      continue;
     }
+    reader_->Error(port_places_[i],
+                  absl::StrCat("there are two ports named '", name, "'"),
+                  "give each port a name of its own");
   }
+  used_.resize(config_->ports.size());
   for (const GroupPlace& group : groups_) {
-    for (const PortConfig& port : config_->ports) {
-      if (port.name != group.name) continue;
-      reader_->Error(group.place,
-                    absl::StrCat("group '", group.name,
-                                 "' has the name of a port"),
-                    "rename one of them: rules could not tell them apart");
-    }
+    if (!by_name_.contains(group.name)) continue;
+    reader_->Error(group.place,
+                  absl::StrCat("group '", group.name,
+                               "' has the name of a port"),
+                  "rename one of them: rules could not tell them apart");
   }
+  const auto vlan = by_name_.find(kVlanGroup);
+  if (vlan != by_name_.end() &&
+      config_->devices() < config_->ports.size()) {
+    reader_->Error(port_places_[vlan->second],
+                   "a port has the name of the group of all VLANs, 'vlan'",
+                   "rename it: rules could not tell them apart");
+  }
+}
+
+std::optional<uint16_t> PortSections::TakePort(
+    const std::string& name, const toml::source_region& place) {
+  const auto port = by_name_.find(name);
+  if (port == by_name_.end()) {
+    reader_->Error(place, absl::StrCat("there is no port '", name, "'"),
+                  "give the name of a [[port]]");
+    return std::nullopt;
+  }
+  const std::string& on = used_[port->second];
+  if (on.empty()) return port->second;
+  reader_->Error(place, absl::StrCat("port '", name, "' is already on ", on),
+                 on == kWire ? "a port can be one end of one wire"
+                             : "a port can be on one segment, or on a wire");
+  return std::nullopt;
 }
 
 void PortSections::ReadWires(const toml::table& root) {
   const toml::array* wires = reader_->Tables(root, "wire", kMaxWires);
   if (wires == nullptr) return;
-  std::vector<bool> used(config_->ports.size());
   for (const toml::node& element : *wires) {
     const toml::table& table = *element.as_table();
     reader_->RefuseUnknownKeys(table, "[[wire]]", kWireKeys);
@@ -168,25 +290,11 @@ void PortSections::ReadWires(const toml::table& root) {
     const bool given = reader_->Strings(
         table, "ports", kMaxDevices,
         [&](const std::string& name, const toml::source_region& place) {
-          const auto port =
-              std::ranges::find(config_->ports, name, &PortConfig::name);
           ++count;
-          if (port == config_->ports.end()) {
-            reader_->Error(place, absl::StrCat("there is no port '", name, "'"),
-                          "give the name of a [[port]]");
-            return;
-          }
-          const auto index =
-              static_cast<uint16_t>(port - config_->ports.begin());
-          if (used[index]) {
-            reader_->Error(place,
-                          absl::StrCat("port '", name,
-                                       "' is already on a wire"),
-                          "a port can be one end of one wire");
-            return;
-          }
-          used[index] = true;
-          if (count <= 2) wire.ports[count - 1] = index;
+          const std::optional<uint16_t> index = TakePort(name, place);
+          if (!index) return;
+          used_[*index] = kWire;
+          if (count <= 2) wire.ports[count - 1] = *index;
         });
     if (!table.contains("ports") || (given && count != 2)) {
       reader_->Error(table.contains("ports") ? table.get("ports")->source()
@@ -202,6 +310,123 @@ void PortSections::ReadWires(const toml::table& root) {
     }
     config_->wires.push_back(wire);
   }
+}
+
+void PortSections::ReadSegments(const toml::table& root) {
+  const toml::array* segments = reader_->Tables(root, "segment", kMaxSegments);
+  if (segments == nullptr) return;
+  for (const toml::node& element : *segments) {
+    SegmentConfig segment;
+    ReadSegment(*element.as_table(), &segment);
+    config_->segments.push_back(std::move(segment));
+  }
+}
+
+void PortSections::ReadSegment(const toml::table& table,
+                               SegmentConfig* segment) {
+  reader_->RefuseUnknownKeys(table, "[[segment]]", kSegmentKeys);
+  if (!table.contains("name")) {
+    reader_->Error(table.source(), "[[segment]] has no 'name'",
+                   "give one: name = \"lan\"");
+  } else if (reader_->String(table, "name", &segment->name)) {
+    const toml::source_region& place = table.get("name")->source();
+    if (!IsPortName(segment->name)) {
+      reader_->Error(place,
+                     absl::StrCat("a segment cannot be named \"",
+                                  segment->name, "\""),
+                     absl::StrCat("use a letter, then letters, digits, '_', "
+                                  "'-' and '.', at most ",
+                                  kMaxPortName, " bytes"));
+    }
+    for (const SegmentConfig& other : config_->segments) {
+      if (other.name != segment->name) continue;
+      reader_->Error(place,
+                     absl::StrCat("there are two segments named '",
+                                  segment->name, "'"),
+                     "give each segment a name of its own");
+    }
+  }
+  if (!table.contains("ports")) {
+    reader_->Error(table.source(), "[[segment]] has no 'ports'",
+                   "write ports = [\"a\", \"b\"], or ports = [] for those "
+                   "that are attached later");
+  }
+  const std::string on = absl::StrCat("segment ", segment->name);
+  reader_->Strings(table, "ports", kMaxPorts,
+                   [&](const std::string& name,
+                       const toml::source_region& place) {
+                     const std::optional<uint16_t> index =
+                         TakePort(name, place);
+                     if (!index) return;
+                     used_[*index] = on;
+                     segment->ports.push_back(name);
+                   });
+  size_t word;
+  if (reader_->Word(table, "non_ip", kNonIpWords, &word)) {
+    segment->pass_non_ip = word == 0;
+  }
+  if (table.contains("flood")) {
+    segment->flood_unknown = segment->flood_multicast =
+        segment->flood_broadcast = false;
+  }
+  reader_->Strings(table, "flood", 3,
+                   [&](const std::string& what,
+                       const toml::source_region& place) {
+                     if (what == "unknown") {
+                       segment->flood_unknown = true;
+                     } else if (what == "multicast") {
+                       segment->flood_multicast = true;
+                     } else if (what == "broadcast") {
+                       segment->flood_broadcast = true;
+                     } else {
+                       reader_->Error(
+                           place, absl::StrCat("nobody floods \"", what, "\""),
+                           "give any of \"unknown\", \"multicast\" and "
+                           "\"broadcast\", or none");
+                     }
+                   });
+  reader_->Number(table, "macs", 8, kMaxSegmentMacs, &segment->macs);
+  reader_->Number(table, "macs_per_port", 0, kMaxSegmentMacs,
+                  &segment->macs_per_port);
+  reader_->Number(table, "age", 1, 86400, &segment->age);
+  ReadFixed(table, segment);
+}
+
+void PortSections::ReadFixed(const toml::table& table,
+                             SegmentConfig* segment) {
+  reader_->Strings(
+      table, "fixed", kMaxFixedMacs,
+      [&](const std::string& text, const toml::source_region& place) {
+        const size_t blank = text.find(' ');
+        const std::optional<LinkAddress> mac =
+            ParseLinkAddress(std::string_view(text).substr(0, blank));
+        const std::string port =
+            blank == std::string::npos ? "" : text.substr(blank + 1);
+        if (!mac || mac->IsGroup() || mac->value == 0) {
+          reader_->Error(place,
+                         absl::StrCat("'", text,
+                                      "' begins with no address of a host"),
+                         "write \"00:53:00:00:00:01 vm1\": the address, and "
+                         "the port that it is behind");
+          return;
+        }
+        if (std::ranges::find(segment->ports, port) == segment->ports.end()) {
+          reader_->Error(place,
+                         absl::StrCat("'", port,
+                                      "' is no port of this segment"),
+                         "write \"00:53:00:00:00:01 vm1\": the address, and "
+                         "the port that it is behind");
+          return;
+        }
+        if (std::ranges::find(segment->fixed, *mac,
+                              &SegmentConfig::Fixed::mac) !=
+            segment->fixed.end()) {
+          reader_->Error(place, absl::StrCat(ToString(*mac), " is fixed twice"),
+                         "an address is behind one port");
+          return;
+        }
+        segment->fixed.push_back({.mac = *mac, .port = port});
+      });
 }
 
 }  // namespace sluice

@@ -1,7 +1,11 @@
-// The sections [[port]] and [[wire]] of the configuration.
+// The sections [[port]], [[wire]] and [[segment]] of the configuration.
 #ifndef SLUICE_DATAPLANE_CONFIG_CONFIG_PORTS_H_
 #define SLUICE_DATAPLANE_CONFIG_CONFIG_PORTS_H_
 
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,8 +23,17 @@ class PortSections {
   // What is wrong is reported to the reader. Wires name ports: after them.
   void ReadPorts(const toml::table& root);
   void ReadWires(const toml::table& root);
+  // After the wires.
+  void ReadSegments(const toml::table& root);
 
  private:
+  void ReadParent(const toml::table& table, PortConfig* port);
+  void CheckParents();
+  void ReadSegment(const toml::table& table, SegmentConfig* segment);
+  void ReadFixed(const toml::table& table, SegmentConfig* segment);
+  // The index of the port of that name, which is on nothing yet and is now.
+  std::optional<uint16_t> TakePort(const std::string& name,
+                                   const toml::source_region& place);
   void ReadPort(const toml::table& table, PortConfig* port);
   void ReadDevice(const toml::table& table, PortConfig* port);
   void CheckNames();
@@ -29,6 +42,11 @@ class PortSections {
   Config* const config_;
   // Of each port and group name, in order, for the checks across ports.
   std::vector<toml::source_region> port_places_;
+  // Of logical ports, of those that say their MTU.
+  std::vector<bool> has_mtu_;
+  // By name and by index: what a port is on, "a wire" or "segment lan".
+  std::map<std::string, uint16_t, std::less<>> by_name_;
+  std::vector<std::string> used_;
   struct GroupPlace {
     std::string name;
     toml::source_region place;

@@ -143,7 +143,7 @@ absl::Status PickMemory(const Config& config, const MachineFacts& machine,
                         EalPlan* plan) {
   plan->mbufs = PoolSize(config);
   // Beside the pool: rings of the drivers, mempool caches, EAL's own tables.
-  const uint64_t rings = uint64_t{config.ports.size()} * (4u << 20);
+  const uint64_t rings = uint64_t{config.devices()} * (4u << 20);
   plan->memory_bytes =
       PoolBytes(config, plan->mbufs) * 5 / 4 + rings + (64u << 20);
   const bool enough = machine.free_hugepage_bytes >= plan->memory_bytes;
@@ -206,6 +206,7 @@ uint32_t PoolSize(const Config& config) {
   const uint32_t workers = config.workers.size();
   uint64_t rings = 0;
   for (const PortConfig& port : config.ports) {
+    if (port.is_logical()) continue;
     const uint32_t queues = port.queues > 0 ? port.queues : workers;
     rings += uint64_t{queues} * (port.rx_descriptors + port.tx_descriptors);
   }

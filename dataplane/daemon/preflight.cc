@@ -197,13 +197,14 @@ std::vector<Finding> Preflight(const Config& config,
                 "there is no [[port]]: nothing is forwarded until `sluicectl "
                 "port add` brings some",
                 "");
-  } else if (config.wires.empty()) {
+  } else if (config.wires.empty() && config.segments.empty()) {
     context.Add(FindingLevel::kNote, config.file,
-                "there is no [[wire]]: nothing is forwarded until `sluicectl "
+                "there is no [[wire]] or [[segment]]: nothing is forwarded until `sluicectl "
                 "port add --wire` makes one",
                 "");
   }
   for (const PortConfig& port : config.ports) {
+    if (port.is_logical()) continue;
     if (port.is_pci()) {
       CheckPciPort(context, port);
     } else {

@@ -111,7 +111,7 @@ absl::Status Engine::MakePlane() {
                     .checksum_offload = options_.verify_checksums,
                     .sockets = options_.device_sockets},
       &plane_->topology, &interfaces_, &*grace_);
-  return ports_->Declare(options_.ports, options_.wires);
+  return ports_->Declare(options_.ports, options_.wires, options_.segments);
 }
 
 absl::Status Engine::Open() {
@@ -276,6 +276,7 @@ void Engine::Poll(uint64_t now) {
   part("transfers", [&] { PollTransfers(now); });
   part("what waited for all workers", [&] { grace_->Poll(); });
   part("links of ports", [&] { ports_->PollLinks(now); });
+  part("hosts of segments", [&] { ports_->AgeMacs(plane_->clock.Now()); });
   part("the logs of packets and flows", [&] { DrainLogs(); });
 }
 

@@ -87,6 +87,7 @@ class Engine {
 
     std::vector<PortConfig> ports{};
     std::vector<WireConfig> wires{};
+    std::vector<SegmentConfig> segments{};
     RunTimeDevices run_time_devices{};  // that orders may plug in
     SocketAccess device_sockets{};      // that drivers make
 
@@ -248,6 +249,7 @@ class Engine {
   std::unique_ptr<StateKeeper> keeper_;
   std::vector<ManifestEntry> manifest_;  // of the process before
   std::vector<PortSpec> kept_ports_;     // the same, by orders
+  std::vector<SegmentSpec> kept_segments_;
   std::shared_ptr<KeptFilter> kept_main_;
   absl::Status kept_;
 

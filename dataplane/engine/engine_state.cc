@@ -1,4 +1,5 @@
 // What the engine has to do with its own life before, and the one after.
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -29,7 +30,7 @@ absl::Status Engine::ReadState() {
     LogError("state directory: {}; the older one is tried", what);
   };
   absl::StatusOr<std::vector<ManifestEntry>> manifest =
-      (*directory)->ReadManifest(complain, &kept_ports_);
+      (*directory)->ReadManifest(complain, &kept_ports_, &kept_segments_);
   if (!manifest.ok()) return manifest.status();
   const std::vector<ManifestEntry> kept = *manifest;
   for (ManifestEntry& entry : *manifest) {
@@ -51,7 +52,11 @@ absl::Status Engine::ReadState() {
                  .plane = filter.filter.plane()});
         });
       },
-      [this] { return filters_->added_ports(); }, options_.state_interval,
+      [this] {
+        return KeptPorts{.ports = filters_->added_ports(),
+                         .segments = filters_->added_segments()};
+      },
+      options_.state_interval,
       kept);
   return absl::OkStatus();
 }
@@ -75,6 +80,17 @@ bool Engine::LoadKeptPolicy() {
 }
 
 void Engine::PlugKeptPorts() {
+  // What they are on comes before ports, and parents before their children.
+  for (const SegmentSpec& segment : kept_segments_) {
+    const absl::Status status = filters_->AddSegment(segment);
+    if (!status.ok()) {
+      LogError("segment {} is not made again: {}", segment.name,
+               Text(status));
+    }
+  }
+  kept_segments_.clear();
+  std::ranges::stable_partition(
+      kept_ports_, [](const PortSpec& spec) { return spec.parent.empty(); });
   for (PortSpec& spec : kept_ports_) {
     spec.kept = true;
     const std::string name = spec.name;

@@ -158,7 +158,7 @@ uint64_t Engine::InFlight() const {
   for (const auto& worker : workers_) {
     for (const PortCounters& port : worker->counters()) {
       received += port.received_packets.value() +
-                  static_cast<uint64_t>(port.refragmented());
+                  static_cast<uint64_t>(port.made_here());
       accounted += port.forwarded_packets.value();
       for (const Counter& drops : port.drops) accounted += drops.value();
     }
@@ -175,7 +175,7 @@ absl::Status Engine::Account() const {
       received += port.received_packets.value();
       forwarded += port.forwarded_packets.value();
       answers += port.answers.value();
-      refragmented += port.refragmented();
+      refragmented += port.made_here();
       for (const Counter& drops : port.drops) dropped += drops.value();
     }
     handed_out += worker->totals().handed_out.value() +
@@ -189,8 +189,8 @@ absl::Status Engine::Account() const {
                "abandoned; {} answers made",
                received, forwarded, dropped, abandoned, answers);
   if (refragmented != 0) {
-    LogInfo("{} of them are fragments that were made here, less those of which "
-            "they were", refragmented);
+    LogInfo("{} of them were made here: fragments, less those of which they "
+            "were, and copies", refragmented);
   }
   if (received + static_cast<uint64_t>(refragmented) !=
       forwarded + dropped + abandoned) {

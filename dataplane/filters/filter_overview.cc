@@ -85,7 +85,7 @@ ClassifierInfo InfoOf(const Classifier* classifier) {
 }  // namespace
 
 void FilterOverview::Join(const PortSet::Entry& port) {
-  if (port.device == nullptr) return;
+  if (port.number == kNoPort) return;
   members_.push_back({.port = port.config.name,
                       .serial = port.serial,
                       .base = core_->environment.ports->Counters(port)});
@@ -312,7 +312,7 @@ std::vector<InterfaceListing> FilterOverview::Interfaces() {
     listing.name = member.port;
     listing.groups = port->config.groups;
     listing.skip = Skips(policy->options, port->config);
-    listing.link_up = port->device != nullptr && port->device->link().up;
+    listing.link_up = core_->environment.ports->IsUp(*port);
     listing.incarnation = port->incarnation;
     listing.cleared = cleared_;
     listing.rules = RulesThatName(policy->main, member.port);

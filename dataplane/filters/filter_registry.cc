@@ -254,7 +254,8 @@ FilterListing FilterRegistry::ListingOf(const Registered& of) const {
   for (const auto& [name, port] : ports_.entries()) {
     if (port.filter != filter.number()) continue;
     listing.ports.push_back(name);
-    listing.macs.push_back(port.device != nullptr ? port.device->Mac() : "");
+    const PortSet::Entry* const device = ports_.DeviceOf(port);
+    listing.macs.push_back(device != nullptr ? device->device->Mac() : "");
   }
   listing.status = filter.plane().status.Load();
   listing.fail_policy = filter.plane().fail_policy;

@@ -86,6 +86,19 @@ class FilterRegistry final : public FilterDirectory {
   absl::Status ExcludePort(std::string_view name, bool excluded) override;
   absl::StatusOr<std::vector<NamedCounter>> PortStatistics(
       std::string_view name) override;
+  std::vector<SegmentListing> Segments(std::string_view after,
+                                       size_t limit) override;
+  absl::StatusOr<std::vector<MacListing>> SegmentMacs(
+      std::string_view name, std::string_view after, size_t limit) override;
+  absl::Status AddSegment(const SegmentSpec& spec) override;
+  absl::Status RemoveSegment(std::string_view name) override;
+  absl::Status AttachPort(std::string_view segment,
+                          std::string_view port) override;
+  absl::Status DetachPort(std::string_view segment,
+                          std::string_view port) override;
+  absl::Status FixMac(std::string_view segment, std::string_view mac,
+                      std::string_view port) override;
+  absl::Status ForgetMacs(std::string_view segment) override;
   TraceControl& Traces() override { return traces_; }
 
   std::unique_ptr<BuildJob<CommitSetResult>> BeginCommit(
@@ -103,6 +116,8 @@ class FilterRegistry final : public FilterDirectory {
   // Ports that orders have plugged in, or would have if their devices had
   // come back; ascending by name.
   std::vector<PortSpec> added_ports() const;
+  // Segments that orders have made, as they are now; ascending by name.
+  std::vector<SegmentSpec> added_segments() const;
 
  private:
   class CreateJob;

@@ -10,6 +10,7 @@
 #include "dataplane/host/pci_address.h"
 #include "dataplane/ports/run_time_devices.h"
 #include "dataplane/workers/worker.h"
+#include "packet/vlan.h"
 
 namespace sluice {
 namespace {
@@ -26,12 +27,17 @@ PortListing FilterRegistry::ListingOf(const PortSet::Entry& port) const {
   listing.name = port.config.name;
   listing.filter = by_number_[port.filter]->filter->name();
   listing.wire = port.wire;
+  listing.segment = port.segment;
+  listing.parent = port.config.parent;
+  listing.vlan = port.config.tags.outer;
+  listing.inner_vlan = port.config.tags.inner;
   listing.enabled = port.enabled;
   listing.excluded = port.excluded;
   listing.incarnation = port.incarnation;
-  if (port.device == nullptr) return listing;
-  const Port& device = *port.device;
-  listing.device = std::string(port.config.device_name());
+  const PortSet::Entry* const on = ports_.DeviceOf(port);
+  if (on == nullptr) return listing;
+  const Port& device = *on->device;
+  listing.device = std::string(on->config.device_name());
   listing.driver = device.driver();
   listing.mac = device.Mac();
   listing.link_up = device.link().up;
@@ -43,6 +49,10 @@ PortListing FilterRegistry::ListingOf(const PortSet::Entry& port) const {
   listing.received_bytes = counters.received_bytes;
   listing.transmitted_packets = counters.transmitted_packets;
   listing.transmitted_bytes = counters.transmitted_bytes;
+  listing.copies = counters.copies;
+  listing.copies_lost = counters.copies_lost;
+  // The device does not know whose frames it has lost: its own port counts them.
+  if (on != &port) return listing;
   const ::sluice::PortStatistics statistics = device.Statistics();
   listing.missed = statistics.missed;
   listing.errors = statistics.receive_errors + statistics.transmit_errors +
@@ -65,6 +75,11 @@ absl::StatusOr<std::vector<NamedCounter>> FilterRegistry::PortStatistics(
     std::string_view name) {
   const PortSet::Entry* const port = ports_.Find(name);
   if (port == nullptr) return NoPort(name);
+  if (port->config.is_logical()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "port ", port->config.name, " has no device of its own: ask for port ",
+        port->config.parent));
+  }
   if (port->device == nullptr) {
     return absl::FailedPreconditionError(
         absl::StrCat("port ", port->config.name, " has no device"));
@@ -93,17 +108,41 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
     config_.groups = spec_.groups;
     config_.addresses = spec_.addresses;
     config_.queues = spec_.queues;
-    config_.mtu = spec_.mtu;
+    if (spec_.mtu != 0) config_.mtu = spec_.mtu;
+    config_.parent = spec_.parent;
+    config_.tags = {.outer = spec_.vlan, .inner = spec_.inner_vlan};
+    if (config_.is_logical()) {
+      if (std::ranges::find(config_.groups, kVlanGroup) ==
+          config_.groups.end()) {
+        config_.groups.emplace_back(kVlanGroup);
+      }
+      if (const PortSet::Entry* parent =
+              registry_.ports_.Find(config_.parent)) {
+        if (spec_.mtu == 0) config_.mtu = parent->config.mtu;
+        if (config_.mtu > parent->config.mtu) {
+          early_ = absl::InvalidArgumentError(absl::StrCat(
+              "port ", config_.name, ": its MTU of ", config_.mtu,
+              " is above its parent's, ", parent->config.mtu));
+        }
+      }
+    }
     if (config_.is_pci()) NormalisePciAddress(&config_.device);
     status_ = registry_.ports_.CheckPlug(config_, spec_.wire, spec_.kept);
     // Whatever becomes of it now, it is to come back.
     if (spec_.kept && !absl::IsAlreadyExists(status_)) {
       registry_.added_ports_[spec_.name] = spec_;
     }
-    if (status_.ok()) status_ = CheckRunTimeDevice(config_.device, allowed_);
+    if (status_.ok()) status_ = early_;
+    if (status_.ok() && !spec_.segment.empty()) {
+      status_ = registry_.ports_.CheckAttach(spec_.segment, spec_.name);
+    }
+    if (status_.ok() && !config_.is_logical()) {
+      status_ = CheckRunTimeDevice(config_.device, allowed_);
+    }
   }
 
   void Build() override {
+    if (config_.is_logical()) return;
     if (status_.ok()) status_ = CheckRunTimePath(config_.device, allowed_);
     if (!status_.ok()) return;
     const Port::Options& options = registry_.ports_.options();
@@ -117,30 +156,59 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
 
   absl::StatusOr<PortListing> Publish() override {
     if (!status_.ok()) return status_;
-    for (const std::string& warning : port_->warnings()) {
-      LogWarning("{}", warning);
+    // It was looked up when the order came; others may have come before it.
+    if (!spec_.segment.empty()) {
+      if (absl::Status s =
+              registry_.ports_.CheckAttach(spec_.segment, spec_.name);
+          !s.ok()) {
+        return s;
+      }
     }
-    absl::StatusOr<PortSet::Entry*> plugged = registry_.ports_.Plug(
-        std::move(port_), spec_.wire, spec_.pass_non_ip,
-        /*enabled=*/!spec_.disabled, spec_.kept);
+    absl::StatusOr<PortSet::Entry*> plugged = PlugIn();
     if (!plugged.ok()) return plugged.status();
+    if (!spec_.segment.empty()) {
+      const absl::Status attached =
+          registry_.ports_.Attach(spec_.segment, spec_.name);
+      if (!attached.ok()) LogError("{}", std::string(attached.message()));
+    }
     registry_.added_ports_[spec_.name] = spec_;
     PortSet::Entry& entry = **plugged;
     Registered& of = registry_.OfPort(entry);
     of.filter->Status().Join(entry);
     registry_.Begin(of);
     registry_.RefreshRules();
-    LogInfo("port {}: plugged in, {} ({})", spec_.name,
-                 entry.config.device_name(), entry.device->driver());
+    if (entry.config.is_logical()) {
+      LogInfo("port {}: added, VLAN {} of {}", spec_.name,
+              ToString(VlanId::Of(spec_.vlan, spec_.inner_vlan)),
+              spec_.parent);
+    } else {
+      LogInfo("port {}: plugged in, {} ({})", spec_.name,
+                   entry.config.device_name(), entry.device->driver());
+    }
     return registry_.ListingOf(entry);
   }
 
  private:
+  absl::StatusOr<PortSet::Entry*> PlugIn() {
+    const bool enabled = !spec_.disabled;
+    if (config_.is_logical()) {
+      return registry_.ports_.PlugLogical(config_, spec_.wire,
+                                          spec_.pass_non_ip, enabled,
+                                          spec_.kept);
+    }
+    for (const std::string& warning : port_->warnings()) {
+      LogWarning("{}", warning);
+    }
+    return registry_.ports_.Plug(std::move(port_), spec_.wire,
+                                 spec_.pass_non_ip, enabled, spec_.kept);
+  }
+
   FilterRegistry& registry_;
   const RunTimeDevices& allowed_;
   const PortSpec spec_;
   PortConfig config_;
   absl::Status status_;
+  absl::Status early_;  // of what is found before the port is looked at
   std::unique_ptr<Port> port_;
 };
 
@@ -151,6 +219,9 @@ std::unique_ptr<BuildJob<PortListing>> FilterRegistry::BeginAddPort(
 
 void FilterRegistry::RemovePort(std::string_view name, DoneStatus done) {
   PortSet::Entry* const port = ports_.Find(name);
+  if (port != nullptr) {
+    if (absl::Status s = ports_.CheckUnplug(*port); !s.ok()) return done(s);
+  }
   const bool added = added_ports_.erase(std::string(name)) > 0;
   if (port == nullptr || port->number == kNoPort) {
     // One whose device did not come back is forgotten.

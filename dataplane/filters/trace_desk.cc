@@ -1,6 +1,8 @@
 #include "dataplane/filters/trace_desk.h"
 
 #include <chrono>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -63,12 +65,21 @@ absl::StatusOr<uint64_t> TraceDesk::OpenTrace(const TraceQuery& query) {
     return absl::NotFoundError(absl::StrCat("there is no port \"", query.port,
                                             "\""));
   }
+  std::set<std::string> reaching;  // segments with a port of the filter
+  for (const auto& [name, port] : ports) {
+    if (filter && port.filter == *filter && !port.segment.empty()) {
+      reaching.insert(port.segment);
+    }
+  }
   for (const auto& [name, port] : ports) {
     if (port.number == kNoPort) continue;
     if (!query.port.empty() && name != query.port) continue;
+    // Where packets that it judges may have come from.
     const auto other = ports.find(port.wire);
-    if (filter && port.filter != *filter &&
-        (other == ports.end() || other->second.filter != *filter)) {
+    const bool on_wire = other != ports.end() && filter &&
+                         other->second.filter == *filter;
+    if (filter && port.filter != *filter && !on_wire &&
+        !reaching.contains(port.segment)) {
       continue;
     }
     conditions.ports.set(port.number);

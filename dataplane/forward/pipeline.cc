@@ -10,6 +10,7 @@
 #include "conntrack/state_table.h"
 #include "dataplane/forward/trace_tap.h"
 #include "packet/checksum.h"
+#include "packet/frame_tags.h"
 #include "packet/inner.h"
 #include "packet/sequence.h"
 #include "pftable/engine/counters.h"
@@ -107,127 +108,171 @@ void Pipeline::Parse(uint16_t port, PacketBurst& burst) {
   counters_[port].received_bytes.Add(bytes);
 }
 
-void Pipeline::Judge(uint16_t port, PacketBurst& burst,
-                     const Topology& topology,
-                     const FilterEnds& filters, Tick now,
+void Pipeline::Begin(uint16_t port, PacketBurst& burst,
                      BurstResult& result) {
-  const PortContext& arrival = topology.ports[port];
   burst_ = &burst;
   port_ = &counters_[port];
   result_ = &result;
-  filters_ = &filters;
   result.forward_count = 0;
   result.reassembled = 0;
   result.answer_count = 0;
   result.question_count = 0;
-  routing_ = arrival.own != nullptr;
+  routing_ = false;
   returning_ = 0;
+}
+
+void Pipeline::Admit(Passage& passage) {
+  PacketBurst& burst = *burst_;
   if (!resuming_) [[likely]] {
     tags_.fill(kNoTag);
     translated_ = 0;
   }
   crossed_ = 0;
   judged_ = {};
+  const PortContext& arrival = passage.arrival;
+  if (arrival.is_logical()) [[unlikely]] {
+    // The priority of a tag that is not there any more.
+    for (uint32_t i = 0; i < burst.count; ++i) {
+      PacketInfo& info = burst.infos[i];
+      if (info.kind != Kind::kIp || info.has(kVlanTagged)) continue;
+      info.SetVlanPriority(FramePriority(*burst.mbufs[i]));
+      info.flags |= kPrioritySet;
+    }
+  }
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
     rules_.fill(nullptr);
     std::copy_n(burst.infos.begin(), burst.count, arrived_.begin());
   }
-
-  const Mask all =
-      burst.count == kMaxBurst ? ~Mask{0} : Bit(burst.count) - 1;
-  Mask alive = 0;   // to be judged
-  Mask passed = 0;  // not to be judged
-  uint16_t flags = 0;
-  if (!arrival.enabled) {
-    DropAll(all, DropReason::kPortDown);
-  } else if (arrival.peer == kNoPort) {
-    DropAll(all, DropReason::kNoWire);
-  } else {
-    if (routing_) [[unlikely]] HearNeighbors(arrival, topology, now);
-    for (uint32_t i = 0; i < burst.count; ++i) {
-      const PacketInfo& info = burst.infos[i];
-      if (info.kind == Kind::kIp) [[likely]] {
-        alive |= Bit(i);
-        flags |= info.flags;
-      } else if (info.kind == Kind::kTaken) {
-        continue;
-      } else if (info.kind == Kind::kMalformed) {
-        Drop(i, info.drop);
-      } else if (arrival.pass_non_ip) {
-        passed |= Bit(i);
-        port_->non_ip.Add(1);
-      } else {
-        Drop(i, DropReason::kNonIp);
-      }
-    }
-    const PortContext& departure = topology.ports[arrival.peer];
-    for (const Direction direction : {Direction::kIn, Direction::kOut}) {
-      if ((alive | passed) == 0) break;
-      const PortContext& at =
-          direction == Direction::kIn ? arrival : departure;
-      if (routing_) [[unlikely]] {
-        if (direction == Direction::kOut) {
-          alive = Route(alive, arrival, arrival.peer, now);
-        } else if (resuming_) {
-          continue;
-        }
-      }
-      if (at.excluded) continue;
-      const FilterView& filter = *filters[static_cast<size_t>(direction)];
-      const Judgement judgement{.at = at,
-                                .arrival = arrival,
-                                .departure = departure,
-                                .filter = filter,
-                                .where = {.direction = direction,
-                                          .filter = filter.number,
-                                          .interface = at.interface.id,
-                                          .pairs_neighbors = PairsNeighbors(
-                                              filter)},
-                                .now = now};
-      const bool frames = JudgesFrames(filter, at.interface);
-      if (frames && direction == Direction::kIn) [[unlikely]] {
-        const Mask left = JudgeFrames(alive | passed, judgement);
-        alive &= left;
-        passed &= left;
-      }
-      if (alive != 0) alive = JudgeAt(alive, judgement);
-      if (frames && direction == Direction::kOut) [[unlikely]] {
-        const Mask left = JudgeFrames(alive | passed, judgement);
-        alive &= left;
-        passed &= left;
-      }
-    }
-    passed |= alive;
-    if (!(departure.up && departure.enabled) && passed != 0) {
-      DropAll(passed, DropReason::kPortDown);
-      passed = 0;
-    }
-    if (crossed_ != 0) [[unlikely]] {
-      passed &= ~crossed_ | FragmentCrossed(passed & crossed_);
-      flags |= kReassembled;
-    }
-    if (returning_ != 0) [[unlikely]] {
-      returning_ = JudgeReturning(arrival, *filters[0], now);
+  if (routing_) [[unlikely]] {
+    HearNeighbors(arrival, passage.departure, passage.now);
+  }
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    const PacketInfo& info = burst.infos[i];
+    if (info.kind == Kind::kIp) [[likely]] {
+      passage.alive |= Bit(i);
+      passage.flags |= info.flags;
+    } else if (info.kind == Kind::kTaken) {
+      continue;
+    } else if (info.kind == Kind::kMalformed) {
+      Drop(i, info.drop);
+    } else if (arrival.pass_non_ip) {
+      passage.passed |= Bit(i);
+      port_->non_ip.Add(1);
+    } else {
+      Drop(i, DropReason::kNonIp);
     }
   }
+}
 
-  if (passed == all) [[likely]] {
+void Pipeline::JudgeEnd(Direction direction, const FilterView& filter,
+                        Passage& passage) {
+  const PortContext& at = direction == Direction::kIn ? passage.arrival
+                                                      : passage.departure;
+  Mask& alive = passage.alive;
+  Mask& passed = passage.passed;
+  if ((alive | passed) == 0 || at.excluded) return;
+  const Judgement judgement{.at = at,
+                            .arrival = passage.arrival,
+                            .departure = passage.departure,
+                            .filter = filter,
+                            .where = {.direction = direction,
+                                      .filter = filter.number,
+                                      .interface = at.interface.id,
+                                      .pairs_neighbors = PairsNeighbors(
+                                          filter)},
+                            .now = passage.now};
+  const bool frames = JudgesFrames(filter, at.interface);
+  if (frames && direction == Direction::kIn) [[unlikely]] {
+    const Mask left = JudgeFrames(alive | passed, judgement);
+    alive &= left;
+    passed &= left;
+  }
+  if (alive != 0) alive = JudgeAt(alive, judgement);
+  if (frames && direction == Direction::kOut) [[unlikely]] {
+    const Mask left = JudgeFrames(alive | passed, judgement);
+    alive &= left;
+    passed &= left;
+  }
+}
+
+// Behind the last judgement.
+void Pipeline::Depart(Passage& passage) {
+  const PortContext& departure = passage.departure;
+  Mask& passed = passage.passed;
+  passed |= passage.alive;
+  passage.alive = 0;
+  if (!(departure.up && departure.enabled) && passed != 0) {
+    DropAll(passed, DropReason::kPortDown);
+    passed = 0;
+  }
+  if (crossed_ != 0) [[unlikely]] {
+    passed &= ~crossed_ | FragmentCrossed(passed & crossed_);
+    passage.flags |= kReassembled;
+  }
+  if (departure.is_logical()) [[unlikely]] {
+    ForEach(passed, [&](uint32_t i) {
+      const PacketInfo& info = burst_->infos[i];
+      if (info.kind == Kind::kIp) {
+        SetFramePriority(*burst_->mbufs[i], info.vlan_priority());
+      } else if (!passage.arrival.is_logical()) {
+        SetFramePriority(*burst_->mbufs[i], 0);
+      }
+    });
+  }
+}
+
+// What is left of the burst goes into the result.
+void Pipeline::Leave(const Passage& passage) {
+  PacketBurst& burst = *burst_;
+  BurstResult& result = *result_;
+  const Mask all =
+      burst.count == kMaxBurst ? ~Mask{0} : Bit(burst.count) - 1;
+  if (passage.passed == all) [[likely]] {
     std::copy_n(burst.mbufs.begin(), burst.count, result.forward.begin());
     result.forward_count = burst.count;
   } else {
-    ForEach(passed, [&](uint32_t i) {
+    ForEach(passage.passed, [&](uint32_t i) {
       result.forward[result.forward_count++] = burst.mbufs[i];
     });
   }
-  if ((flags & kReassembled) != 0) [[unlikely]] {
+  if ((passage.flags & kReassembled) != 0) [[unlikely]] {
     for (uint32_t k = 0; k < result.forward_count; ++k) {
       if ((result.forward[k]->ol_flags & kFragmentMark) != 0) {
         result.reassembled |= Bit(k);
       }
     }
   }
+}
+
+void Pipeline::JudgeTo(uint16_t port, uint16_t to, PacketBurst& burst,
+                       const Topology& topology, const FilterEnds& filters,
+                       Tick now, BurstResult& result) {
+  const PortContext& arrival = topology.ports[port];
+  if (!arrival.enabled || to == kNoPort) [[unlikely]] {
+    Refuse(port, burst,
+           arrival.enabled ? DropReason::kNoWire : DropReason::kPortDown, now,
+           result);
+    return;
+  }
+  Begin(port, burst, result);
+  filters_ = &filters;
+  Passage passage{.arrival = arrival,
+                  .departure = topology.ports[to],
+                  .now = now};
+  routing_ = arrival.own != nullptr;
+  Admit(passage);
+  if (!resuming_) [[likely]] JudgeEnd(Direction::kIn, *filters[0], passage);
+  if (routing_) [[unlikely]] {
+    passage.alive = Route(passage.alive, arrival, passage.departure, now);
+  }
+  JudgeEnd(Direction::kOut, *filters[1], passage);
+  Depart(passage);
+  if (returning_ != 0) [[unlikely]] {
+    returning_ = JudgeReturning(arrival, *filters[0], now);
+  }
+  Leave(passage);
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
-    Tell(port, passed | returning_, now);
+    Tell(port, passage.passed | returning_, now);
   }
 }
 
@@ -238,8 +283,9 @@ void Pipeline::SetTap(size_t place, TraceTap* tap) {
 }
 
 // Whoever wants to know what became of the packets of the burst.
-void Pipeline::Tell(uint16_t port, Mask passed, Tick now) {
+void Pipeline::Tell(uint16_t port, Mask passed, Tick now, Mask whom) {
   for (uint32_t i = 0; i < burst_->count; ++i) {
+    if ((whom & Bit(i)) == 0) continue;
     const bool forwarded = (passed & Bit(i)) != 0;
     std::optional<Direction> judged;
     for (const Direction direction : {Direction::kIn, Direction::kOut}) {

@@ -171,7 +171,15 @@ class Pipeline {
   // afterwards; a datagram that is whole stands, parsed, in the place of the
   // fragment that came last. For bursts that have fragments at all.
   void Reassemble(uint16_t port, PacketBurst& burst, const Topology& topology,
-                  const FilterEnds& filters, Tick now);
+                  const FilterEnds& filters, Tick now) {
+    ReassembleTo(port, topology.ports[port].peer, burst, topology, filters,
+                 now);
+  }
+  // The same of frames that leave by the port `to`; of those that a segment
+  // floods, with the port of arrival in its place, only that end is asked.
+  void ReassembleTo(uint16_t port, uint16_t to, PacketBurst& burst,
+                    const Topology& topology, const FilterEnds& filters,
+                    Tick now);
   // Those that have waited for too long are dropped; looks at `budget`.
   void ExpireFragments(Tick now, uint32_t budget) {
     fragments_.Expire(now, budget);
@@ -201,7 +209,31 @@ class Pipeline {
   // in `result` afterwards, or freed and counted. What a filter holds or drops
   // has been taken out before (RestoreGate).
   void Judge(uint16_t port, PacketBurst& burst, const Topology& topology,
-             const FilterEnds& filters, Tick now, BurstResult& result);
+             const FilterEnds& filters, Tick now, BurstResult& result) {
+    JudgeTo(port, topology.ports[port].peer, burst, topology, filters, now,
+            result);
+  }
+  // The same of frames that leave by the port `to`, of a segment.
+  void JudgeTo(uint16_t port, uint16_t to, PacketBurst& burst,
+               const Topology& topology, const FilterEnds& filters, Tick now,
+               BurstResult& result);
+
+  // Of frames that leave by several ports (pipeline_flood.cc). First this one:
+  // judged at the port of arrival, once. Those that pass wait for FloodTo().
+  void BeginFlood(uint16_t port, PacketBurst& burst, const Topology& topology,
+                  const FilterView& filter, Tick now, BurstResult& result);
+  // Then for each port: copies of them are judged there, the last time they
+  // themselves. `burst` and what was given before are still there, `filter` of
+  // BeginFlood() too.
+  void FloodTo(uint16_t to, bool last, const FilterView& filter,
+               BurstResult& result);
+  // Copies of all packets of a parsed burst that arrived at `port`. What has no
+  // copy is kTaken in `copies`.
+  void CopyBurst(uint16_t port, const PacketBurst& burst, Tick now,
+                 PacketBurst& copies);
+  // Drops a parsed burst, or says of what is malformed why it is.
+  void Refuse(uint16_t port, PacketBurst& burst, DropReason reason, Tick now,
+              BurstResult& result);
 
   // All three.
   void Process(uint16_t port, PacketBurst& burst, const Topology& topology,
@@ -228,6 +260,25 @@ class Pipeline {
 
   // Whether there are rules for layer 2 at that end.
   static bool JudgesFrames(const FilterView& filter, InterfaceView interface);
+  // A burst on its way from one port to another.
+  struct Passage {
+    const PortContext& arrival;
+    const PortContext& departure;
+    Tick now;
+    Mask alive = 0;   // to be judged
+    Mask passed = 0;  // not to be judged
+    uint16_t flags = 0;  // of all packets that are to be judged
+  };
+  void Begin(uint16_t port, PacketBurst& burst, BurstResult& result);
+  // Drops what nobody judges, and sorts out the rest.
+  void Admit(Passage& passage);
+  void JudgeEnd(Direction direction, const FilterView& filter,
+                Passage& passage);
+  void Depart(Passage& passage);
+  void Leave(const Passage& passage);
+  // A copy; null, and counted, if there is none.
+  rte_mbuf* Copy(const rte_mbuf& mbuf, Tick now);
+
   // Each returns the packets of `alive` that passed.
   Mask JudgeFrames(Mask frames, const Judgement& judgement);
   Mask JudgeAt(Mask alive, const Judgement& judgement);
@@ -316,14 +367,15 @@ class Pipeline {
 
   // On wires that answer for translation addresses (pipeline_wire.cc). Takes
   // out questions for such addresses and answers them, and learns.
-  void HearNeighbors(const PortContext& arrival, const Topology& topology,
+  void HearNeighbors(const PortContext& arrival, const PortContext& other,
                      Tick now);
   // Who of `alive` is addressed to the firewall and was translated goes to its
   // destination's MAC address from here on; who leaves by the port of arrival
   // is in returning_ afterwards, who waits or is dropped in neither.
-  Mask Route(Mask alive, const PortContext& arrival, uint16_t peer, Tick now);
-  bool RouteOne(uint32_t i, const PortContext& arrival, uint16_t peer,
-                Tick now);
+  Mask Route(Mask alive, const PortContext& arrival, const PortContext& other,
+             Tick now);
+  bool RouteOne(uint32_t i, const PortContext& arrival,
+                const PortContext& other, Tick now);
   void Ask(uint32_t i, const Address& target, const PortContext& arrival,
            const PortContext& other);
   void Wait(uint32_t i, const PortContext& arrival, const Address& target,
@@ -346,7 +398,7 @@ class Pipeline {
                   DropReason reason, const Judgement& judgement);
   void Drop(uint32_t i, DropReason reason);
   void DropAll(Mask packets, DropReason reason);
-  void Tell(uint16_t port, Mask passed, Tick now);
+  void Tell(uint16_t port, Mask passed, Tick now, Mask whom = ~Mask{0});
   // Builds an answer to packet i with build(mbuf) and queues it for the port of
   // arrival.
   template <typename Build>
@@ -386,7 +438,6 @@ class Pipeline {
   // This wire answers for translation addresses.
   bool routing_ = false;
   Mask returning_ = 0;
-  const Topology* topology_ = nullptr;  // valid while routing_
   // Packets that have been judged in and wait to hear where their destination
   // is. In the order of their arrival.
   struct Waiting {
@@ -421,6 +472,28 @@ class Pipeline {
   std::array<PacketActions, kMaxBurst> scrubs_;
   // By direction: who was judged in it.
   std::array<Mask, 2> judged_;
+  // Of frames that are flooded: what judging them once came to, for all ports.
+  struct Flood {
+    PacketBurst* burst = nullptr;
+    const Topology* topology = nullptr;
+    const FilterView* filter = nullptr;  // of the port of arrival
+    uint16_t port = 0;
+    Tick now = 0;
+    Mask alive = 0;
+    Mask passed = 0;
+    uint16_t flags = 0;
+    std::array<uint16_t, kMaxBurst> tags;
+    Mask translated = 0;
+    std::array<StateHandle, kMaxBurst> translated_by;
+    Mask crossed = 0;
+    std::array<CrossedForm, kMaxBurst> forms;
+    std::array<const CompiledRule*, kMaxBurst> rules;
+    std::array<Mask, 2> judged;
+    PacketBurst copies;
+  };
+  Flood flood_;
+  Tick copies_since_ = 0;  // the millisecond of which this is left:
+  uint32_t copies_left_ = 0;
   // Of this judgement: which packets have candidates.
   Mask classified_ = 0;
   std::array<Candidates, kMaxBurst> candidates_;

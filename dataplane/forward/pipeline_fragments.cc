@@ -70,14 +70,14 @@ void Pipeline::Scrub(Mask alive, const Judgement& judgement) {
   }
 }
 
-void Pipeline::Reassemble(uint16_t port, PacketBurst& burst,
-                          const Topology& topology, const FilterEnds& filters,
-                          Tick now) {
+void Pipeline::ReassembleTo(uint16_t port, uint16_t to, PacketBurst& burst,
+                            const Topology& topology,
+                            const FilterEnds& filters, Tick now) {
   const PortContext& arrival = topology.ports[port];
   // Judge() says why these are dropped.
-  if (!arrival.enabled || arrival.peer == kNoPort) return;
-  const std::array<const PortContext*, 2> ends = {
-      &arrival, &topology.ports[arrival.peer]};
+  if (!arrival.enabled || to == kNoPort) return;
+  const std::array<const PortContext*, 2> ends = {&arrival,
+                                                  &topology.ports[to]};
   const std::array<FragmentWish, 2> usual = {WishOf(*filters[0], *ends[0]),
                                              WishOf(*filters[1], *ends[1])};
   burst_ = &burst;
@@ -142,6 +142,13 @@ void Pipeline::Reassemble(uint16_t port, PacketBurst& burst,
 void Pipeline::ClearFragmentsOf(const Topology& topology) {
   fragments_.ClearGone([&](uint16_t port, uint16_t filter) {
     const PortContext& at = topology.ports[port];
+    if (at.segment != kNoSegment) {
+      return !at.enabled ||
+             std::ranges::none_of(
+                 topology.segments[at.segment].ports, [&](uint16_t other) {
+                   return topology.ports[other].filter == filter;
+                 });
+    }
     return !at.enabled || at.peer == kNoPort ||
            (at.filter != filter && topology.ports[at.peer].filter != filter);
   });

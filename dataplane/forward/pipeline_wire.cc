@@ -39,10 +39,8 @@ bool IsDiscovery(const PacketInfo& info) {
 }  // namespace
 
 void Pipeline::HearNeighbors(const PortContext& arrival,
-                             const Topology& topology, Tick now) {
-  const PortContext& other = topology.ports[arrival.peer];
+                             const PortContext& other, Tick now) {
   const uint16_t wire = std::min(arrival.port, other.port);
-  topology_ = &topology;
   for (uint32_t i = 0; i < burst_->count; ++i) {
     PacketInfo& info = burst_->infos[i];
     if (info.kind != Kind::kNonIp &&
@@ -82,17 +80,17 @@ void Pipeline::HearNeighbors(const PortContext& arrival,
 }
 
 Pipeline::Mask Pipeline::Route(Mask alive, const PortContext& arrival,
-                               uint16_t peer, Tick now) {
+                               const PortContext& other, Tick now) {
   Mask onward = alive & ~translated_;
   ForEachOf(alive & translated_, [&](uint32_t i) {
-    if (RouteOne(i, arrival, peer, now)) onward |= Bit(i);
+    if (RouteOne(i, arrival, other, now)) onward |= Bit(i);
   });
   return onward;
 }
 
 // Whether it goes on to the other port.
-bool Pipeline::RouteOne(uint32_t i, const PortContext& arrival, uint16_t peer,
-                        Tick now) {
+bool Pipeline::RouteOne(uint32_t i, const PortContext& arrival,
+                        const PortContext& other, Tick now) {
   rte_mbuf& frame = *burst_->mbufs[i];
   if (LinkDestination(frame) != arrival.mac) return true;
   const StateIndex state = states_.entries().Resolve(translated_by_[i]);
@@ -103,7 +101,6 @@ bool Pipeline::RouteOne(uint32_t i, const PortContext& arrival, uint16_t peer,
   LinkPeers links = states_.entries().LinksOf(state);
   const PacketInfo& info = burst_->infos[i];
   if (!links.known[to]) {
-    const PortContext& other = topology_->ports[peer];
     const NeighborKey key = {.address = info.destination_address(),
                              .vlan = VlanOf(frame, info),
                              .wire = std::min(arrival.port, other.port)};
@@ -275,6 +272,9 @@ Pipeline::Mask Pipeline::JudgeReturning(const PortContext& arrival,
     rte_mbuf* const mbuf = burst_->mbufs[i];
     // A switch there knows its sender on another port of its own.
     SetLinkSource(*mbuf, arrival.mac);
+    if (arrival.is_logical()) {
+      SetFramePriority(*mbuf, burst_->infos[i].vlan_priority());
+    }
     const uint32_t pieces = CountFragments(*mbuf);
     if (result_->answer_count + pieces > kMaxAnswers) {
       Drop(i, DropReason::kMemory);

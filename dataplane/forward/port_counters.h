@@ -10,7 +10,8 @@
 namespace sluice {
 
 // For packets that arrived by the port:
-//   received + fragments_made == forwarded + sum of drops + fragments_joined
+//   received + fragments_made + copies
+//     == forwarded + sum of drops + fragments_joined
 // once they have been transmitted (kPortDown, kTransmitFull and kHandoffFull
 // are counted by whoever finds that out).
 struct alignas(64) PortCounters {
@@ -27,8 +28,12 @@ struct alignas(64) PortCounters {
   // of them, or fewer. A segment in whose stead another goes on leaves whole.
   Counter fragments_made;
   Counter fragments_joined;
-  int64_t refragmented() const {
-    return static_cast<int64_t>(fragments_made.value() -
+  // What a segment floods leaves more than once: each time but the first.
+  Counter copies;
+  Counter copies_lost;  // no mbuf for one: that port got nothing
+  // How many more there are than came.
+  int64_t made_here() const {
+    return static_cast<int64_t>(fragments_made.value() + copies.value() -
                                 fragments_joined.value());
   }
   Counter non_ip;               // frames that are not IP and passed

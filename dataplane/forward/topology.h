@@ -4,8 +4,11 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "dataplane/base/build_limits.h"
+#include "packet/frame_tags.h"
 #include "packet/neighbor.h"
 #include "pftable/engine/interface_registry.h"
 
@@ -14,6 +17,9 @@ namespace sluice {
 class OwnAddresses;
 
 inline constexpr uint16_t kNoPort = 0xffff;
+inline constexpr uint16_t kNoSegment = 0xffff;
+
+class LogicalPorts;
 
 // What the pipeline knows of a port.
 struct PortContext {
@@ -36,6 +42,16 @@ struct PortContext {
   bool enabled = true;
   // Nothing is judged at it, as with `set skip on`.
   bool excluded = false;
+  // The segment that it is in, or kNoSegment; it has no peer then.
+  uint16_t segment = kNoSegment;
+  // Of a logical port: the port whose device it shares, and the tags of its
+  // frames there. Between the two it is judged and forwarded without them.
+  uint16_t parent = kNoPort;
+  VlanTags tags = {};
+  // The logical ports on this one's device; null: none. The topology's.
+  const LogicalPorts* children = nullptr;
+
+  bool is_logical() const { return parent != kNoPort; }
   // What the firewall answers for at both ends of this wire (answer_arp); null:
   // for nothing, and then frames keep their MAC addresses.
   OwnAddresses* own = nullptr;
@@ -53,11 +69,30 @@ struct PortDevice {
   std::array<uint8_t, kMaxWorkers> pollers{};
 };
 
+class MacTable;
+
+// Ports that are joined as by a switch, which learns where its hosts are.
+struct Segment {
+  std::vector<uint16_t> ports;  // their numbers
+  // Workers share it; none if no port was ever in it.
+  std::shared_ptr<MacTable> macs;
+  // Whether frames leave by all other ports: to hosts that nobody knows where
+  // they are, to groups, to everybody.
+  bool flood_unknown = true;
+  bool flood_multicast = true;
+  bool flood_broadcast = true;
+};
+
 // All ports. Immutable once the workers have it: a change is a new one,
 // published like a generation.
 struct Topology {
   std::array<PortContext, kMaxPorts> ports;
-  std::array<PortDevice, kMaxPorts> devices;
+  std::array<PortDevice, kMaxDevicePorts> devices;
+  std::vector<Segment> segments;  // by number
+  // What `children` of ports point to.
+  std::vector<std::shared_ptr<const LogicalPorts>> logical_ports;
+  // Numbers in use are below it.
+  uint16_t end = kMaxDevicePorts;
   // Never given out twice.
   uint64_t serial = 1;
 };

@@ -22,8 +22,8 @@ WorkerShard::WorkerShard(const Options& options, const FilterTable* filters,
                          std::unique_ptr<StateTable> states)
     : sink_(options.states.worker, filters),
       states_(std::move(states)),
-      counter_storage_(std::make_unique<PortCounters[]>(options.ports)),
-      counters_(counter_storage_.get(), options.ports),
+      counter_storage_(LazyMemory::BytesFor<PortCounters>(options.ports)),
+      counters_(counter_storage_.ArrayAt<PortCounters>(0), options.ports),
       pipeline_(options.pipeline, options.states.worker, *states_,
                 *expectations, translations, counters_) {
   states_->SetSink(&sink_);

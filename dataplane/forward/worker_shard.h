@@ -14,6 +14,7 @@
 #include "dataplane/forward/pipeline.h"
 #include "dataplane/forward/port_counters.h"
 #include "dataplane/forward/rule_sink.h"
+#include "pftable/engine/lazy_memory.h"
 
 namespace sluice {
 
@@ -61,7 +62,7 @@ class WorkerShard {
 
   RuleSink sink_;
   const std::unique_ptr<StateTable> states_;
-  const std::unique_ptr<PortCounters[]> counter_storage_;
+  const LazyMemory counter_storage_;  // thousands of ports, few in use
   const std::span<PortCounters> counters_;
   Pipeline pipeline_;
 };

@@ -1,3 +1,4 @@
+#include "dataplane/base/build_limits.h"
 #include "dataplane/keep/state_directory.h"
 
 #include <fcntl.h>
@@ -149,11 +150,70 @@ json ToJson(const PortSpec& port) {
     addresses.push_back(
         absl::StrCat(ToString(prefix.address), "/", prefix.length));
   }
-  return {{"name", port.name},         {"device", port.device},
-          {"wire", port.wire},         {"groups", port.groups},
-          {"addresses", std::move(addresses)},
-          {"queues", port.queues},     {"mtu", port.mtu},
-          {"non_ip", port.pass_non_ip}, {"disabled", port.disabled}};
+  json value = {{"name", port.name},         {"device", port.device},
+                {"wire", port.wire},         {"groups", port.groups},
+                {"addresses", std::move(addresses)},
+                {"queues", port.queues},     {"mtu", port.mtu},
+                {"non_ip", port.pass_non_ip}, {"disabled", port.disabled}};
+  if (!port.parent.empty()) {
+    value["parent"] = port.parent;
+    value["vlan"] = port.vlan;
+    value["inner_vlan"] = port.inner_vlan;
+  }
+  if (!port.segment.empty()) value["segment"] = port.segment;
+  return value;
+}
+
+uint16_t VlanIn(const json& value, const char* key) {
+  const int vlan = IntegerOf(value.at(key));
+  if (vlan < 0 || vlan > 4094) Refuse("that is no VLAN");
+  return static_cast<uint16_t>(vlan);
+}
+
+json ToJson(const SegmentSpec& segment) {
+  json fixed = json::array();
+  for (const FixedMac& mac : segment.fixed) {
+    fixed.push_back({{"mac", mac.mac}, {"port", mac.port}});
+  }
+  return {{"name", segment.name},
+          {"ports", segment.ports},
+          {"non_ip", segment.pass_non_ip},
+          {"flood_unknown", segment.flood_unknown},
+          {"flood_multicast", segment.flood_multicast},
+          {"flood_broadcast", segment.flood_broadcast},
+          {"macs", segment.macs},
+          {"macs_per_port", segment.macs_per_port},
+          {"age", segment.age},
+          {"fixed", std::move(fixed)}};
+}
+
+uint32_t SizeIn(const json& value, const char* key, uint32_t least,
+                uint32_t most) {
+  const int number = IntegerOf(value.at(key));
+  if (number < 0 || static_cast<uint32_t>(number) < least ||
+      static_cast<uint32_t>(number) > most) {
+    Refuse("a number is out of range");
+  }
+  return static_cast<uint32_t>(number);
+}
+
+SegmentSpec SegmentOf(const json& value) {
+  SegmentSpec segment;
+  segment.name = value.at("name").get<std::string>();
+  segment.ports = value.at("ports").get<std::vector<std::string>>();
+  segment.pass_non_ip = value.at("non_ip").get<bool>();
+  segment.flood_unknown = value.at("flood_unknown").get<bool>();
+  segment.flood_multicast = value.at("flood_multicast").get<bool>();
+  segment.flood_broadcast = value.at("flood_broadcast").get<bool>();
+  segment.macs = SizeIn(value, "macs", 1, kMaxSegmentMacs);
+  segment.macs_per_port = SizeIn(value, "macs_per_port", 0, kMaxSegmentMacs);
+  segment.age = SizeIn(value, "age", 1, 86400);
+  for (const json& fixed : value.at("fixed")) {
+    segment.fixed.push_back({.mac = fixed.at("mac").get<std::string>(),
+                             .port = fixed.at("port").get<std::string>()});
+  }
+  if (segment.fixed.size() > kMaxFixedMacs) Refuse("too many fixed addresses");
+  return segment;
 }
 
 PortSpec PortOf(const json& value) {
@@ -177,13 +237,21 @@ PortSpec PortOf(const json& value) {
   port.mtu = static_cast<uint16_t>(mtu);
   port.pass_non_ip = value.at("non_ip").get<bool>();
   port.disabled = value.at("disabled").get<bool>();
+  // Not in manifests of older versions, nor of other ports.
+  if (value.contains("parent")) {
+    port.parent = value.at("parent").get<std::string>();
+    port.vlan = VlanIn(value, "vlan");
+    port.inner_vlan = VlanIn(value, "inner_vlan");
+  }
+  port.segment = value.value("segment", "");
   return port;
 }
 
 }  // namespace
 
 std::string FormatManifest(const std::vector<ManifestEntry>& entries,
-                           const std::vector<PortSpec>& ports) {
+                           const std::vector<PortSpec>& ports,
+                           const std::vector<SegmentSpec>& segments) {
   json filters = json::array();
   for (const ManifestEntry& entry : entries) {
     const FilterSpec& spec = entry.spec;
@@ -204,6 +272,9 @@ std::string FormatManifest(const std::vector<ManifestEntry>& entries,
   }
   json manifest = {{"format", kFormat}, {"filters", std::move(filters)}};
   for (const PortSpec& port : ports) manifest["ports"].push_back(ToJson(port));
+  for (const SegmentSpec& segment : segments) {
+    manifest["segments"].push_back(ToJson(segment));
+  }
   std::string text =
       manifest.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
   const std::string digest = Hex(DigestOf(BytesOf(text)));
@@ -212,7 +283,8 @@ std::string FormatManifest(const std::vector<ManifestEntry>& entries,
 }
 
 absl::StatusOr<std::vector<ManifestEntry>> ParseManifest(
-    std::string_view text, std::vector<PortSpec>* ports) {
+    std::string_view text, std::vector<PortSpec>* ports,
+    std::vector<SegmentSpec>* segments) {
   const size_t line = text.find('\n');
   if (line == std::string_view::npos ||
       text.substr(line + 1) !=
@@ -239,6 +311,13 @@ absl::StatusOr<std::vector<ManifestEntry>> ParseManifest(
       }
     }
     if (ports != nullptr) *ports = std::move(read);
+    std::vector<SegmentSpec> joined;
+    if (manifest.contains("segments")) {
+      for (const json& segment : manifest.at("segments")) {
+        joined.push_back(SegmentOf(segment));
+      }
+    }
+    if (segments != nullptr) *segments = std::move(joined);
     return entries;
   } catch (const json::exception& error) {
     return absl::InvalidArgumentError(error.what());
@@ -277,7 +356,8 @@ std::string StateDirectory::PathOf(std::string_view file) const {
 }
 
 absl::StatusOr<std::vector<ManifestEntry>> StateDirectory::ReadManifest(
-    const Complain& complain, std::vector<PortSpec>* ports) const {
+    const Complain& complain, std::vector<PortSpec>* ports,
+    std::vector<SegmentSpec>* segments) const {
   absl::Status first;
   for (const char* name : {"manifest", "manifest.old"}) {
     const absl::StatusOr<std::vector<uint8_t>> bytes =
@@ -286,7 +366,8 @@ absl::StatusOr<std::vector<ManifestEntry>> StateDirectory::ReadManifest(
     if (status.ok()) {
       FaultPoint("start.manifest");
       absl::StatusOr<std::vector<ManifestEntry>> entries = ParseManifest(
-          {reinterpret_cast<const char*>(bytes->data()), bytes->size()}, ports);
+          {reinterpret_cast<const char*>(bytes->data()), bytes->size()}, ports,
+          segments);
       if (entries.ok()) return entries;
       status = absl::Status(
           entries.status().code(),
@@ -333,9 +414,11 @@ std::shared_ptr<KeptFilter> StateDirectory::Read(const ManifestEntry& entry,
 
 absl::Status StateDirectory::WriteManifest(
     const std::vector<ManifestEntry>& entries,
-    const std::vector<PortSpec>& ports) const {
+    const std::vector<PortSpec>& ports,
+    const std::vector<SegmentSpec>& segments) const {
   return ReplaceFile(directory_.get(), "manifest",
-                     BytesOf(FormatManifest(entries, ports)), /*keep=*/true);
+                     BytesOf(FormatManifest(entries, ports, segments)),
+                     /*keep=*/true);
 }
 
 std::shared_ptr<ExportSink> StateDirectory::PolicySink(

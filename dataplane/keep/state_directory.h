@@ -36,13 +36,21 @@ struct ManifestEntry {
   std::array<uint8_t, 16> id{};
 };
 
+// What orders have made of ports beside filters.
+struct KeptPorts {
+  std::vector<PortSpec> ports;
+  std::vector<SegmentSpec> segments;
+};
+
 // The text of a manifest, which ends with its own digest.
 std::string FormatManifest(const std::vector<ManifestEntry>& entries,
-                           const std::vector<PortSpec>& ports = {});
+                           const std::vector<PortSpec>& ports = {},
+                           const std::vector<SegmentSpec>& segments = {});
 // InvalidArgument: damaged, or not one. Unimplemented: of a later format.
 // `ports`, if not null: those that orders had plugged in.
 absl::StatusOr<std::vector<ManifestEntry>> ParseManifest(
-    std::string_view text, std::vector<PortSpec>* ports = nullptr);
+    std::string_view text, std::vector<PortSpec>* ports = nullptr,
+    std::vector<SegmentSpec>* segments = nullptr);
 
 class StateDirectory {
  public:
@@ -57,7 +65,8 @@ class StateDirectory {
   // one is taken and `complain` told; an error if both are.
   using Complain = std::function<void(const std::string&)>;
   absl::StatusOr<std::vector<ManifestEntry>> ReadManifest(
-      const Complain& complain, std::vector<PortSpec>* ports = nullptr) const;
+      const Complain& complain, std::vector<PortSpec>* ports = nullptr,
+      std::vector<SegmentSpec>* segments = nullptr) const;
   // What there is of a filter. Files that are damaged, or of another filter of
   // this name, count as not there; the former are complained of.
   // Nothing longer than `max_snapshot` bytes is read.
@@ -67,7 +76,9 @@ class StateDirectory {
 
   // One thread at a time.
   absl::Status WriteManifest(const std::vector<ManifestEntry>& entries,
-                             const std::vector<PortSpec>& ports = {}) const;
+                             const std::vector<PortSpec>& ports = {},
+                             const std::vector<SegmentSpec>& segments = {})
+      const;
   // Where an export of a filter's policy, or of its states, goes: the file is
   // another one when all of it is there, and what there was before stays
   // until then. `written` counts bytes, on the thread that writes.

@@ -129,20 +129,21 @@ void StateKeeper::Look(uint64_t now) {
                         NameOf(Work{known.first, /*states=*/false});
            });
   });
-  std::vector<PortSpec> ports = ports_();
-  std::string text = FormatManifest(entries, ports);
+  KeptPorts ports = ports_();
+  std::string text = FormatManifest(entries, ports.ports, ports.segments);
   if (text != manifest_ && now >= manifest_at_) {
     SaveManifest(std::move(entries), std::move(ports), std::move(text));
   }
 }
 
 void StateKeeper::SaveManifest(std::vector<ManifestEntry> entries,
-                               std::vector<PortSpec> ports, std::string text) {
+                               KeptPorts ports, std::string text) {
   auto status = std::make_shared<absl::Status>();
   auto held = std::make_shared<std::vector<ManifestEntry>>(std::move(entries));
   working_ = saving_manifest_ = builder_.Submit(
       [this, status, held, ports = std::move(ports)] {
-        *status = directory_->WriteManifest(*held, ports);
+        *status = directory_->WriteManifest(*held, ports.ports,
+                                             ports.segments);
         if (status->ok()) directory_->Sweep(*held);
       },
       [this, status, text = std::move(text)]() mutable {

@@ -39,7 +39,7 @@ class StateKeeper {
   // Visits all filters.
   using ForEach = std::function<void(const Visit&)>;
   // The ports that orders have plugged in.
-  using Ports = std::function<std::vector<PortSpec>()>;
+  using Ports = std::function<KeptPorts()>;
   // All but the values outlive it. Interval: milliseconds between the states
   // of a filter. `kept`: what the manifest has, whose policies are there.
   StateKeeper(std::unique_ptr<StateDirectory> directory,
@@ -95,7 +95,7 @@ class StateKeeper {
   void Look(uint64_t now);
   void Begin();
   void SaveManifest(std::vector<ManifestEntry> entries,
-                    std::vector<PortSpec> ports, std::string text);
+                    KeptPorts ports, std::string text);
   void Saved(const Work& work, uint64_t generation, const absl::Status& status);
   // Notes how writing `what` ended; returns when it may be tried again.
   uint64_t Note(const std::string& what, const absl::Status& status);

@@ -11,13 +11,19 @@
 #include <vector>
 
 #include "packet/address.h"
+#include "packet/frame_tags.h"
+#include "packet/link_address.h"
 #include "pftable/host/host_facts.h"
 
 namespace sluice {
 
 struct PortConfig {
   std::string name;    // as rules say it: `on outside`
-  std::string device;  // PCI address or vdev string, with driver arguments
+  // PCI address or vdev string, with driver arguments. Logical ports have none:
+  // theirs is their parent's.
+  std::string device = {};
+  std::string parent = {};
+  VlanTags tags = {};  // of a logical port's frames on that device
   std::vector<std::string> groups = {};
   // The port's own addresses with their networks, for `self`, `outside`,
   // `(outside)` and `outside:network`. Host bits are kept.
@@ -28,6 +34,7 @@ struct PortConfig {
   uint16_t mtu = 1500;  // bytes of the IP packet
   bool promiscuous = true;
 
+  bool is_logical() const { return !parent.empty(); }
   bool is_pci() const;
   // The device without driver arguments: "0000:03:00.0", "net_af_packet0".
   std::string_view device_name() const;
@@ -47,6 +54,35 @@ struct WireConfig {
 
   friend bool operator==(const WireConfig&, const WireConfig&) = default;
 };
+
+struct SegmentConfig {
+  std::string name = {};
+  std::vector<std::string> ports = {};  // by name; they may come later
+  bool pass_non_ip = true;
+  // Whether frames leave by all other ports: to hosts that nobody knows where
+  // they are, to groups, to everybody.
+  bool flood_unknown = true;
+  bool flood_multicast = true;
+  bool flood_broadcast = true;
+  uint32_t macs = 8192;        // at most
+  uint32_t macs_per_port = 0;  // learnt at one; 0: as many as there are
+  uint32_t age = 300;          // seconds
+  struct Fixed {
+    LinkAddress mac;
+    std::string port = {};
+
+    friend bool operator==(const Fixed&, const Fixed&) = default;
+  };
+  std::vector<Fixed> fixed = {};  // addresses that are not learnt
+
+  friend bool operator==(const SegmentConfig&, const SegmentConfig&) = default;
+};
+
+// The group that all logical ports are in.
+inline constexpr std::string_view kVlanGroup = "vlan";
+// 1 to 4094: 0 says a priority only, and 4095 is reserved (IEEE 802.1Q).
+inline constexpr uint16_t kMinVlan = 1;
+inline constexpr uint16_t kMaxVlan = 4094;
 
 // What rules may name of the machine: the ports as interfaces, and the common
 // services and protocols.

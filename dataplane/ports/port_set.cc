@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
 #include "dataplane/host/pci_address.h"
+#include "packet/vlan.h"
 
 namespace sluice {
 namespace {
@@ -33,7 +35,21 @@ absl::Status CheckWords(const PortConfig& config) {
   if (absl::Status status = CheckName(config.name); !status.ok()) {
     return status;
   }
-  if (!IsPciAddress(config.device_name()) &&
+  if (config.is_logical()) {
+    const auto fits = [](uint16_t vlan) {
+      return vlan >= kMinVlan && vlan <= kMaxVlan;
+    };
+    if (!config.device.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "port ", config.name, ": a port has a device or a parent, not both"));
+    }
+    if (!fits(config.tags.outer) ||
+        (config.tags.inner != 0 && !fits(config.tags.inner))) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "port ", config.name, ": a VLAN has a number from ", kMinVlan,
+          " to ", kMaxVlan));
+    }
+  } else if (!IsPciAddress(config.device_name()) &&
       !IsVdevName(config.device_name())) {
     return absl::InvalidArgumentError(absl::StrCat(
         "port ", config.name, ": '", config.device,
@@ -64,8 +80,14 @@ PortSet::PortSet(const Port::Options& options,
       facts_(std::make_shared<const HostFacts>()),
       topology_(std::make_unique<Topology>()) {
   for (uint16_t number = 0; number < kMaxPorts; ++number) {
-    free_numbers_.push_back(number);
+    (number < kMaxDevicePorts ? free_numbers_ : free_logical_)
+        .push_back(number);
   }
+  for (uint16_t number = 0; number < kMaxSegments; ++number) {
+    free_segments_.push_back(number);
+  }
+  std::random_device random;
+  mac_seed_ = uint64_t{random()} << 32 | random();
 }
 
 PortSet::~PortSet() = default;
@@ -97,14 +119,21 @@ void PortSet::RefreshFacts() {
 }
 
 absl::Status PortSet::Declare(std::span<const PortConfig> ports,
-                              std::span<const WireConfig> wires) {
+                              std::span<const WireConfig> wires,
+                              std::span<const SegmentConfig> segments) {
   for (const PortConfig& port : ports) {
     Entry& entry = entries_[port.name];
     entry.config = port;
     if (absl::Status status = Register(&entry); !status.ok()) {
       return absl::FailedPreconditionError(status.message());
     }
-    entry.number = TakeNumber();
+    entry.number = TakeNumber(port.is_logical());
+    if (entry.number == kNoPort) {
+      return absl::FailedPreconditionError("there are too many ports");
+    }
+  }
+  for (const PortConfig& port : ports) {
+    if (port.is_logical()) ChangeChildren(port.parent);
   }
   for (const WireConfig& wire : wires) {
     const auto [a, b] = wire.ports;
@@ -113,6 +142,12 @@ absl::Status PortSet::Declare(std::span<const PortConfig> ports,
       entry.wire = ports[to].name;
       entry.pass_non_ip = wire.pass_non_ip;
       entry.answer_arp = wire.answer_arp;
+    }
+  }
+  for (const SegmentConfig& segment : segments) {
+    if (absl::Status status = AddSegment(segment, /*configured=*/true);
+        !status.ok()) {
+      return absl::FailedPreconditionError(status.message());
     }
   }
   RefreshFacts();
@@ -139,8 +174,8 @@ void PortSet::Forget(const std::string& name) {
   const auto found = entries_.find(name);
   if (found == entries_.end()) return;
   const Entry& entry = found->second;
-  if (entry.device != nullptr || !entry.wire.empty() ||
-      entry.filter != kMainFilter || entry.claims > 0) {
+  if (entry.number != kNoPort || !entry.wire.empty() ||
+      !entry.segment.empty() || entry.children > 0 || entry.filter != kMainFilter || entry.claims > 0) {
     return;
   }
   static_cast<void>(interfaces_->RemovePort(name));
@@ -150,11 +185,44 @@ void PortSet::Forget(const std::string& name) {
 
 // ---- Devices ---------------------------------------------------------------
 
-uint16_t PortSet::TakeNumber() {
-  if (free_numbers_.empty()) return kNoPort;
-  const uint16_t number = free_numbers_.front();
-  free_numbers_.pop_front();
+uint16_t PortSet::TakeNumber(bool logical) {
+  std::deque<uint16_t>& free = logical ? free_logical_ : free_numbers_;
+  if (free.empty()) return kNoPort;
+  const uint16_t number = free.front();
+  free.pop_front();
+  end_ = std::max<uint16_t>(end_, number + 1);
   return number;
+}
+
+const PortSet::Entry* PortSet::DeviceOf(const Entry& entry) const {
+  if (entry.number == kNoPort) return nullptr;
+  if (!entry.config.is_logical()) {
+    return entry.device != nullptr ? &entry : nullptr;
+  }
+  const auto parent = entries_.find(entry.config.parent);
+  return parent != entries_.end() && parent->second.device != nullptr
+             ? &parent->second
+             : nullptr;
+}
+
+bool PortSet::Present(const Entry& entry) const {
+  return DeviceOf(entry) != nullptr;
+}
+
+// The logical ports of that parent are others than before.
+void PortSet::ChangeChildren(std::string_view parent) {
+  std::vector<LogicalPorts::Child> children;
+  for (const auto& [name, entry] : entries_) {
+    if (entry.number == kNoPort || entry.config.parent != parent) continue;
+    children.push_back({.tags = entry.config.tags, .port = entry.number});
+  }
+  if (Entry* of = Find(parent)) of->children = children.size();
+  if (children.empty()) {
+    logical_.erase(std::string(parent));
+  } else {
+    logical_[std::string(parent)] =
+        std::make_shared<const LogicalPorts>(children);
+  }
 }
 
 // A queue keeps its worker for as long as there is the device: two workers may
@@ -171,11 +239,12 @@ absl::Status PortSet::Open() {
   std::ranges::sort(entries, {}, &Entry::number);
   const Steering steering(options_.workers);
   for (Entry* entry : entries) {
+    entry->serial = next_serial_++;
+    if (entry->config.is_logical()) continue;
     absl::StatusOr<std::unique_ptr<Port>> port =
         Port::Open(entry->config, options_, steering);
     if (!port.ok()) return port.status();
     entry->device = *std::move(port);
-    entry->serial = next_serial_++;
     AssignPollers(entry);
   }
   return absl::OkStatus();
@@ -183,6 +252,7 @@ absl::Status PortSet::Open() {
 
 absl::Status PortSet::Start() {
   for (auto& [name, entry] : entries_) {
+    if (entry.device == nullptr) continue;
     Port& port = *entry.device;
     if (absl::Status status = port.Start(); !status.ok()) return status;
     for (const std::string& warning : port.warnings()) {
@@ -214,8 +284,18 @@ absl::Status PortSet::CheckPlug(const PortConfig& config,
           "port ", config.name, ": a port and a group would have one name, "
           "and rules could not tell them apart"));
     }
-    if (name == config.name || other.device == nullptr) continue;
-    if (other.config.device_name() == config.device_name()) {
+    if (name == config.name) continue;
+    if (config.is_logical() && other.number != kNoPort &&
+        other.config.parent == config.parent &&
+        other.config.tags == config.tags) {
+      return absl::AlreadyExistsError(absl::StrCat(
+          "port ", name, " already has VLAN ",
+          ToString(VlanId::Of(config.tags.outer, config.tags.inner)), " of ",
+          config.parent, ": remove it, or give another VLAN"));
+    }
+    if (other.number == kNoPort) continue;
+    if (other.device != nullptr &&
+        other.config.device_name() == config.device_name()) {
       return absl::AlreadyExistsError(absl::StrCat(
           "port ", name, " already has device ",
           std::string(config.device_name())));
@@ -223,6 +303,11 @@ absl::Status PortSet::CheckPlug(const PortConfig& config,
     if (!wire.empty() && other.wire == config.name && name != wire) {
       return absl::FailedPreconditionError(absl::StrCat(
           "port ", name, " has a wire to ", config.name, " already"));
+    }
+  }
+  if (config.is_logical()) {
+    if (absl::Status status = CheckLogical(config); !status.ok()) {
+      return status;
     }
   }
   if (wire.empty()) return absl::OkStatus();
@@ -242,7 +327,40 @@ absl::Status PortSet::CheckPlug(const PortConfig& config,
     return absl::FailedPreconditionError(
         absl::StrCat("port ", wire, " has a wire to ", other->second.wire));
   }
+  if (!other->second.segment.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "port ", wire, " is on segment ", other->second.segment,
+        ", and a port is on a wire or on a segment; detach it first"));
+  }
   return absl::OkStatus();
+}
+
+absl::Status PortSet::CheckLogical(const PortConfig& config) const {
+  const auto parent = entries_.find(config.parent);
+  if (parent == entries_.end() || parent->second.number == kNoPort) {
+    return absl::NotFoundError(absl::StrCat(
+        "port ", config.name, ": there is no port '", config.parent,
+        "' that could be its parent; add that one first"));
+  }
+  if (parent->second.config.is_logical()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "port ", config.name, ": its parent ", config.parent,
+        " is a VLAN itself; give that one's parent, and both numbers"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PortSet::CheckUnplug(const Entry& entry) const {
+  if (entry.children == 0) return absl::OkStatus();
+  const auto child = std::ranges::find_if(entries_, [&](const auto& other) {
+    return other.second.number != kNoPort &&
+           other.second.config.parent == entry.config.name;
+  });
+  return absl::FailedPreconditionError(absl::StrCat(
+      "port ", entry.config.name, " is the parent of ", entry.children,
+      " port(s): remove ",
+      child != entries_.end() ? child->first : std::string("them"),
+      entry.children > 1 ? " and the others first" : " first"));
 }
 
 absl::StatusOr<PortSet::Entry*> PortSet::Plug(std::unique_ptr<Port> device,
@@ -250,26 +368,46 @@ absl::StatusOr<PortSet::Entry*> PortSet::Plug(std::unique_ptr<Port> device,
                                               bool pass_non_ip, bool enabled,
                                               bool wire_may_come) {
   const PortConfig config = device->config();
+  return Enter(config, std::move(device), wire, pass_non_ip, enabled,
+               wire_may_come);
+}
+
+absl::StatusOr<PortSet::Entry*> PortSet::PlugLogical(const PortConfig& config,
+                                                     const std::string& wire,
+                                                     bool pass_non_ip,
+                                                     bool enabled,
+                                                     bool wire_may_come) {
+  return Enter(config, nullptr, wire, pass_non_ip, enabled, wire_may_come);
+}
+
+absl::StatusOr<PortSet::Entry*> PortSet::Enter(const PortConfig& config,
+                                               std::unique_ptr<Port> device,
+                                               const std::string& wire,
+                                               bool pass_non_ip, bool enabled,
+                                               bool wire_may_come) {
   if (absl::Status status = CheckPlug(config, wire, wire_may_come);
       !status.ok()) {
     return status;
   }
-  const uint16_t number = TakeNumber();
+  const bool logical = config.is_logical();
+  std::deque<uint16_t>& free = logical ? free_logical_ : free_numbers_;
+  const uint16_t number = TakeNumber(logical);
   if (number == kNoPort) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("there are ", kMaxPorts, " ports already"));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "there are ", logical ? kMaxLogicalPorts : kMaxDevicePorts,
+        logical ? " logical" : "", " ports already"));
   }
   const bool known = Find(config.name) != nullptr;
   absl::StatusOr<Entry*> named = Name(config.name);
   if (!named.ok()) {
-    free_numbers_.push_front(number);
+    free.push_front(number);
     return named.status();
   }
   Entry& entry = **named;
   PortConfig before = std::exchange(entry.config, config);
   if (absl::Status status = Register(&entry); !status.ok()) {
     entry.config = std::move(before);
-    free_numbers_.push_front(number);
+    free.push_front(number);
     Forget(config.name);
     return status;
   }
@@ -278,7 +416,8 @@ absl::StatusOr<PortSet::Entry*> PortSet::Plug(std::unique_ptr<Port> device,
   entry.number = number;
   entry.base = SumOf(number);
   if (!known) entry.enabled = enabled;
-  AssignPollers(&entry);
+  if (entry.device != nullptr) AssignPollers(&entry);
+  if (logical) ChangeChildren(config.parent);
   if (!wire.empty()) {
     entry.wire = wire;
     entry.pass_non_ip = pass_non_ip;
@@ -311,10 +450,22 @@ void PortSet::Unplug(
   }
   if (Entry* other = Find(entry->wire)) other->wire.clear();
   entry->wire.clear();
+  std::shared_ptr<MacTable> macs;
+  const auto segment = segments_.find(entry->segment);
+  if (segment != segments_.end()) {
+    std::erase(segment->second.config.ports, entry->config.name);
+    macs = segment->second.macs;
+  }
+  entry->segment.clear();
+  const bool logical = entry->config.is_logical();
+  if (logical) ChangeChildren(entry->config.parent);
   Publish();
-  grace_->After([this, number, device = std::move(device),
+  grace_->After([this, number, logical, macs = std::move(macs),
+                 device = std::move(device),
                  release = std::move(release)]() mutable {
-    free_numbers_.push_back(number);
+    // No worker learns there any more.
+    if (macs != nullptr) macs->ForgetPort(number);
+    (logical ? free_logical_ : free_numbers_).push_back(number);
     release(std::move(device));
   });
 }
@@ -368,21 +519,32 @@ void PortSet::Publish() {
   for (const auto& [name, entry] : entries_) {
     if (entry.number == kNoPort) continue;
     const auto other = entries_.find(entry.wire);
+    const Entry* const device = DeviceOf(entry);
+    const auto logical = entry.children > 0 ? logical_.find(name)
+                                            : logical_.end();
+    if (logical != logical_.end()) {
+      next->logical_ports.push_back(logical->second);
+    }
     next->ports[entry.number] = {
         .interface = entry.interface,
         .peer = other != entries_.end() ? other->second.number : kNoPort,
         .port = entry.number,
         .filter = entry.filter,
-        .mtu = entry.device != nullptr ? entry.device->config().mtu
-                                       : PortConfig().mtu,
+        .mtu = entry.config.mtu,
         .pass_non_ip = entry.pass_non_ip,
-        .up = entry.device != nullptr && entry.device->link().up,
+        .up = device != nullptr && device->device->link().up,
         .enabled = entry.enabled,
         .excluded = entry.excluded,
-        .own = entry.device != nullptr ? entry.own.get() : nullptr,
-        .mac = entry.device != nullptr && entry.own != nullptr
-                   ? entry.device->link_address()
-                   : MacAddress{}};
+        .own = device != nullptr ? entry.own.get() : nullptr,
+        .mac = device != nullptr && entry.own != nullptr
+                   ? device->device->link_address()
+                   : MacAddress{},
+        .parent = entry.config.is_logical()
+                      ? entries_.find(entry.config.parent)->second.number
+                      : kNoPort,
+        .tags = entry.config.tags,
+        .children = logical != logical_.end() ? logical->second.get()
+                                              : nullptr};
     // Taken out: nothing can be sent there or come from there.
     if (entry.device == nullptr) continue;
     next->devices[entry.number] = {.ethdev = entry.device->ethdev(),
@@ -392,6 +554,8 @@ void PortSet::Publish() {
                                        entry.device->sends_segments(),
                                    .pollers = entry.pollers};
   }
+  PublishSegments(next.get());
+  next->end = end_;
   published_->store(next.get(), std::memory_order_release);
   // Moved into the list, which frees it with the function.
   grace_->After([old = std::move(topology_),

@@ -26,6 +26,8 @@
 #include "dataplane/base/build_limits.h"
 #include "dataplane/base/grace_list.h"
 #include "dataplane/forward/filter_plane.h"
+#include "dataplane/forward/logical_ports.h"
+#include "dataplane/forward/mac_table.h"
 #include "dataplane/forward/own_addresses.h"
 #include "dataplane/forward/port_counters.h"
 #include "dataplane/forward/topology.h"
@@ -46,6 +48,8 @@ class PortSet {
     uint16_t number = kNoPort;
     InterfaceView interface;
     std::string wire;  // the port at the other end; empty: none
+    std::string segment;  // that it is in; empty: none
+    size_t children = 0;  // logical ports on its device
     bool pass_non_ip = true;
     bool answer_arp = false;
     // With `answer_arp`, of both ends of the wire; null: nothing yet.
@@ -71,7 +75,8 @@ class PortSet {
   // The ports and wires of the start, so that rules may name them. Touches no
   // device.
   absl::Status Declare(std::span<const PortConfig> ports,
-                       std::span<const WireConfig> wires);
+                       std::span<const WireConfig> wires,
+                       std::span<const SegmentConfig> segments = {});
   // Opens and starts their devices.
   absl::Status Open();
   absl::Status Start();
@@ -92,6 +97,15 @@ class PortSet {
   // and no claim.
   void Forget(const std::string& name);
 
+  // Whether it can send and receive: its own device is there, or its parent's.
+  bool Present(const Entry& entry) const;
+  // The port with whose device it does so; null: there is none.
+  const Entry* DeviceOf(const Entry& entry) const;
+  bool IsUp(const Entry& entry) const {
+    const Entry* const device = DeviceOf(entry);
+    return device != nullptr && device->device->link().up;
+  }
+
   // Refuses what cannot be: words that sluice.toml would not take, names that
   // are taken, wires that have two ends.
   // Nor, but with `wire_may_come`, wires to ports that nobody knows.
@@ -104,6 +118,12 @@ class PortSet {
   absl::StatusOr<Entry*> Plug(std::unique_ptr<Port> device,
                               const std::string& wire, bool pass_non_ip,
                               bool enabled, bool wire_may_come = false);
+  // The same of a logical port, whose device is its parent's.
+  absl::StatusOr<Entry*> PlugLogical(const PortConfig& config,
+                                     const std::string& wire, bool pass_non_ip,
+                                     bool enabled, bool wire_may_come = false);
+  // Why a port cannot be taken out: others are on its device.
+  absl::Status CheckUnplug(const Entry& entry) const;
   // Takes the device away from the workers; `release` gets it when none uses
   // it any more.
   void Unplug(Entry* entry,
@@ -117,6 +137,34 @@ class PortSet {
   // wire and its filter, until it is unplugged.
   void TakeOut(Entry* entry,
                absl::AnyInvocable<void(std::unique_ptr<Port>)> release);
+
+  // ---- Segments (port_set_segments.cc). Errors say what and what to do, and
+  // nothing has changed.
+
+  struct SegmentEntry {
+    SegmentConfig config;  // what `ports` says now
+    bool configured = false;  // by sluice.toml
+    uint16_t number = kNoSegment;
+    std::shared_ptr<MacTable> macs;
+  };
+  absl::Status AddSegment(const SegmentConfig& config, bool configured);
+  absl::Status RemoveSegment(const std::string& name);
+  absl::Status Attach(const std::string& segment, const std::string& port);
+  absl::Status Detach(const std::string& segment, const std::string& port);
+  // Whether Attach() would do it for a port that is not there yet.
+  absl::Status CheckAttach(const std::string& segment,
+                           const std::string& port) const;
+  absl::Status FixMac(const std::string& segment, LinkAddress mac,
+                      const std::string& port);
+  absl::Status UnfixMac(const std::string& segment, LinkAddress mac);
+  absl::Status ForgetMacs(const std::string& segment);
+  const std::map<std::string, SegmentEntry, std::less<>>& segments() const {
+    return segments_;
+  }
+  // Ends addresses that nothing came from for a while.
+  void AgeMacs(Tick now);
+  // The name of the port with that number; empty: none.
+  std::string NameOf(uint16_t number) const;
 
   // Asks devices whose link may have changed; publishes what is new.
   void PollLinks(uint64_t milliseconds);
@@ -140,7 +188,15 @@ class PortSet {
  private:
   absl::Status Register(Entry* entry);
   void AssignPollers(Entry* entry);
-  uint16_t TakeNumber();
+  uint16_t TakeNumber(bool logical);
+  absl::Status CheckLogical(const PortConfig& config) const;
+  absl::StatusOr<Entry*> Enter(const PortConfig& config,
+                               std::unique_ptr<Port> device,
+                               const std::string& wire, bool pass_non_ip,
+                               bool enabled, bool wire_may_come);
+  void ChangeChildren(std::string_view parent);
+  void PublishSegments(Topology* next) const;
+  void Fix(const SegmentEntry& segment, const std::string& port);
   PortSums SumOf(uint16_t number) const;
   void RefreshFacts();
 
@@ -155,6 +211,16 @@ class PortSet {
   // Longest free first, so that a packet that is still in a ring meets no
   // other port of its number.
   std::deque<uint16_t> free_numbers_;
+  std::deque<uint16_t> free_logical_;  // the same, of logical ports
+  // Of ports with children, by name. Made anew when there are others.
+  std::map<std::string, std::shared_ptr<const LogicalPorts>, std::less<>>
+      logical_;
+  std::map<std::string, SegmentEntry, std::less<>> segments_;
+  std::deque<uint16_t> free_segments_;
+  uint64_t mac_seed_ = 0;
+  std::string aged_;          // the segment of which some was looked at last
+  uint32_t age_cursor_ = 0;   // and from where the rest is to be
+  uint16_t end_ = kMaxDevicePorts;  // numbers that were ever used are below it
   size_t turn_ = 0;  // the worker that gets the next queue
   uint64_t next_serial_ = 1;
   uint64_t removed_ = 0;

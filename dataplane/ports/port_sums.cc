@@ -12,6 +12,8 @@ void Pairwise(PortSums& a, const PortSums& b, Use use) {
   use(a.transmitted_packets, b.transmitted_packets);
   use(a.transmitted_bytes, b.transmitted_bytes);
   use(a.address_conflicts, b.address_conflicts);
+  use(a.copies, b.copies);
+  use(a.copies_lost, b.copies_lost);
   for (size_t i = 0; i < a.drops.size(); ++i) use(a.drops[i], b.drops[i]);
   for (const size_t family : {0, 1}) {
     for (const size_t direction : {0, 1}) {
@@ -34,6 +36,8 @@ void PortSums::Add(const PortCounters& counters) {
   transmitted_packets += counters.transmitted_packets.value();
   transmitted_bytes += counters.transmitted_bytes.value();
   address_conflicts += counters.address_conflicts.value();
+  copies += counters.copies.value();
+  copies_lost += counters.copies_lost.value();
   for (size_t i = 0; i < drops.size(); ++i) {
     drops[i] += counters.drops[i].value();
   }

@@ -19,6 +19,8 @@ struct PortSums {
   uint64_t transmitted_packets = 0;
   uint64_t transmitted_bytes = 0;
   uint64_t address_conflicts = 0;
+  uint64_t copies = 0;
+  uint64_t copies_lost = 0;
   std::array<uint64_t, kDropReasonCount> drops{};
   InterfaceTraffic judged;
 

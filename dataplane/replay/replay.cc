@@ -136,7 +136,7 @@ absl::Status Replay::CheckSums() const {
     uint64_t accounted = counters.forwarded_packets.value();
     for (const Counter& drops : counters.drops) accounted += drops.value();
     received += counters.received_packets.value();
-    refragmented += counters.refragmented();
+    refragmented += counters.made_here();
     settled += accounted;
   }
   const FragmentCache& fragments = simulation_->fragments();

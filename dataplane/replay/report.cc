@@ -46,7 +46,7 @@ struct Totals {
     answers_lost += counters.answers_lost.value();
     non_ip += counters.non_ip.value();
     dropped += DropSum(counters);
-    refragmented += counters.refragmented();
+    refragmented += counters.made_here();
     for (size_t i = 0; i < kDropReasonCount; ++i) {
       drops[i] += counters.drops[i].value();
     }

@@ -3,8 +3,13 @@
 #include <rte_mbuf.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <map>
 #include <utility>
 
+#include "dataplane/forward/segment_switch.h"
+#include "dataplane/forward/tag_sorter.h"
+#include "packet/frame_tags.h"
 #include "pftable/store/table_edits.h"
 
 namespace sluice {
@@ -65,6 +70,7 @@ absl::Status Simulation::Start() {
                                     static_cast<uint8_t>(port)};
     }
   }
+  Join();
   filter_.plane.serial = 1;
   filter_.plane.status.Enable(/*expect_restore=*/false);
   // The policy that it begins with passes everything.
@@ -97,8 +103,10 @@ absl::Status Simulation::Start() {
                     .random_seed = options_.seed,
                     .neighbors = &neighbors_,
                     .cookie_key = {.low = options_.seed, .high = 9},
-                    .on_verdict = options_.on_verdict,
-                    .on_verdict_context = options_.on_verdict_context},
+                    .on_verdict = options_.on_verdict != nullptr
+                                      ? &Simulation::OnVerdict
+                                      : nullptr,
+                    .on_verdict_context = this},
        .flows = options_.flows,
        .all_flows = options_.all_flows},
       &filters_, &expectations_, sources_.get(), &translations_);
@@ -107,6 +115,36 @@ absl::Status Simulation::Start() {
   views_.emplace(0, &round_, &filters_, &shard_->states(), 1);
   LookAtFilter();
   return absl::OkStatus();
+}
+
+// Logical ports and segments.
+void Simulation::Join() {
+  std::map<uint16_t, std::vector<LogicalPorts::Child>> children;
+  for (uint16_t i = 0; i < options_.ports.size(); ++i) {
+    const SimulatedPort& port = options_.ports[i];
+    if (!port.parent) continue;
+    topology_->ports[i].parent = *port.parent;
+    topology_->ports[i].tags = port.tags;
+    children[*port.parent].push_back({.tags = port.tags, .port = i});
+  }
+  for (const auto& [parent, all] : children) {
+    topology_->logical_ports.push_back(
+        std::make_shared<const LogicalPorts>(all));
+    topology_->ports[parent].children = topology_->logical_ports.back().get();
+  }
+  for (const SimulatedSegment& segment : options_.segments) {
+    Segment& made = topology_->segments.emplace_back();
+    made.ports = segment.ports;
+    made.macs = std::make_shared<MacTable>(segment.macs);
+    made.flood_unknown = segment.flood_unknown;
+    made.flood_multicast = segment.flood_multicast;
+    made.flood_broadcast = segment.flood_broadcast;
+    for (const uint16_t port : segment.ports) {
+      topology_->ports[port].segment =
+          static_cast<uint16_t>(topology_->segments.size() - 1);
+    }
+    for (const auto& [mac, port] : segment.fixed) made.macs->Fix(mac, port);
+  }
 }
 
 const FilterView& Simulation::LookAtFilter() {
@@ -176,6 +214,9 @@ void Simulation::Advance(uint64_t milliseconds) {
     expectations_.Expire(round_.now, ~uint32_t{0});
     sources_->Purge(round_.now, sources_->capacity());
     shard_->pipeline().ExpireFragments(round_.now, ~uint32_t{0});
+    for (const Segment& segment : topology_->segments) {
+      segment.macs->Age(round_.now, ~uint32_t{0}, &age_cursor_);
+    }
     SendReady([](uint16_t, rte_mbuf* mbuf) { rte_pktmbuf_free(mbuf); });
   }
 }
@@ -186,6 +227,157 @@ void Simulation::Process(uint16_t port, PacketBurst& burst,
   shard_->pipeline().Process(port, burst, *topology_, {&filter, &filter},
                              round_.now, result);
   CarryOutOverloads();
+}
+
+void Simulation::OnVerdict(void* simulation, uint32_t index,
+                           const PacketVerdict& verdict) {
+  const auto& self = *static_cast<const Simulation*>(simulation);
+  self.options_.on_verdict(
+      self.options_.on_verdict_context,
+      self.places_ != nullptr ? (*self.places_)[index] : index, verdict);
+}
+
+void Simulation::Deliver(uint16_t port, PacketBurst& burst, const Take& take) {
+  Places places;
+  for (uint32_t i = 0; i < kMaxBurst; ++i) places[i] = i;
+  arrivals_.fill(port);
+  const PortContext& at = topology_->ports[port];
+  if (at.children != nullptr) {
+    TagSorter tags;
+    // What it drops nobody is told of there.
+    const uint32_t count = burst.count;
+    uint32_t there = 0;
+    tags.Sort(at, shard_->counters(), burst);
+    for (uint32_t i = 0; i < burst.count; ++i) {
+      there |= 1u << tags.own_place(i);
+    }
+    uint16_t child;
+    while (tags.Next(&child)) {
+      for (uint32_t i = 0; i < tags.group().count; ++i) {
+        places[i] = tags.place(i);
+        arrivals_[places[i]] = child;
+        there |= 1u << places[i];
+      }
+      DeliverAt(child, tags.group(), places, take);
+    }
+    for (uint32_t i = 0; i < count && options_.on_verdict != nullptr; ++i) {
+      if ((there >> i & 1) != 0) continue;
+      options_.on_verdict(options_.on_verdict_context, i,
+                          {.info = nullptr,
+                           .passed = false,
+                           .reason = DropReason::kUnknownVlan,
+                           .held = false,
+                           .rule = kNoRule,
+                           .judged = std::nullopt});
+    }
+    if (burst.count == 0) return;
+    for (uint32_t i = 0; i < burst.count; ++i) places[i] = tags.own_place(i);
+  }
+  DeliverAt(port, burst, places, take);
+}
+
+void Simulation::DeliverAt(uint16_t port, PacketBurst& burst,
+                           const Places& places, const Take& take) {
+  places_ = &places;
+  const PortContext& at = topology_->ports[port];
+  BurstResult result;
+  if (at.segment == kNoSegment) {
+    Process(port, burst, result);
+    Depart(port, at.peer, result, take);
+    places_ = nullptr;
+    return;
+  }
+  const FilterView& filter = LookAtFilter();
+  const FilterEnds filters = {&filter, &filter};
+  Pipeline& pipeline = shard_->pipeline();
+  pipeline.Parse(port, burst);
+  SegmentSwitch ways;
+  const auto dispatch = [&](PacketBurst& some) {
+    const SegmentWay& way = ways.way();
+    switch (way.kind) {
+      case SegmentWay::Kind::kPort:
+        if (HasFragments(some)) {
+          pipeline.ReassembleTo(port, way.port, some, *topology_, filters,
+                                round_.now);
+        }
+        pipeline.JudgeTo(port, way.port, some, *topology_, filters, round_.now,
+                         result);
+        Depart(port, way.port, result, take);
+        break;
+      case SegmentWay::Kind::kFlood:
+        Flood(port, some, take);
+        break;
+      case SegmentWay::Kind::kDrop:
+        pipeline.Refuse(port, some, way.reason, round_.now, result);
+        break;
+    }
+  };
+  if (ways.Sort(at, *topology_, round_.now, /*held=*/false, burst)) {
+    dispatch(burst);
+  } else {
+    while (ways.Next()) {
+      Places of_group;
+      for (uint32_t i = 0; i < ways.group().count; ++i) {
+        of_group[i] = places[ways.place(i)];
+      }
+      places_ = &of_group;
+      dispatch(ways.group());
+    }
+  }
+  places_ = nullptr;
+  CarryOutOverloads();
+}
+
+void Simulation::Flood(uint16_t port, PacketBurst& burst, const Take& take) {
+  const FilterView& filter = LookAtFilter();
+  const FilterEnds filters = {&filter, &filter};
+  Pipeline& pipeline = shard_->pipeline();
+  BurstResult result;
+  if (HasFragments(burst)) {
+    pipeline.ReassembleTo(port, port, burst, *topology_, filters, round_.now);
+  }
+  const PortContext& at = topology_->ports[port];
+  FloodTargets targets(*topology_, at);
+  if (targets.count() == 0) {
+    pipeline.Refuse(port, burst, DropReason::kSegmentLocal, round_.now,
+                    result);
+    return;
+  }
+  pipeline.BeginFlood(port, burst, *topology_, filter, round_.now, result);
+  Depart(port, kNoPort, result, take);
+  const std::vector<uint16_t>& ports = topology_->segments[at.segment].ports;
+  for (size_t place = 0; targets.count() > 0; ++place) {
+    if (!targets.Take(place)) continue;
+    pipeline.FloodTo(ports[place], targets.count() == 0, filter, result);
+    Depart(port, ports[place], result, take);
+  }
+}
+
+// As the transmitter of a worker does it.
+void Simulation::Depart(uint16_t port, uint16_t to, BurstResult& result,
+                        const Take& take) {
+  const std::span<PortCounters> counters = shard_->counters();
+  PortCounters& arrival = counters[port];
+  const auto leave = [&](uint16_t by, rte_mbuf* mbuf) {
+    counters[by].transmitted_packets.Add(1);
+    counters[by].transmitted_bytes.Add(mbuf->pkt_len);
+    const VlanTags tags = topology_->ports[by].tags;
+    if (tags.any() && !PushTags(*mbuf, tags)) std::abort();
+    take(by, mbuf);
+  };
+  ForEachDeparture(result, [&](std::span<rte_mbuf*> mbufs) {
+    for (rte_mbuf* mbuf : mbufs) {
+      arrival.forwarded_packets.Add(1);
+      arrival.forwarded_bytes.Add(mbuf->pkt_len);
+      leave(to, mbuf);
+    }
+  });
+  for (uint32_t i = 0; i < result.answer_count; ++i) {
+    leave(port, result.answers[i]);
+  }
+  for (uint32_t i = 0; i < result.question_count; ++i) {
+    leave(to, result.questions[i]);
+  }
 }
 
 void Simulation::CarryOutOverloads() {
@@ -245,33 +437,8 @@ void Simulation::FlushSource(const Address& source,
   }
 }
 
-void Simulation::Send(uint16_t port, BurstResult& result,
-                      const std::function<void(uint16_t, rte_mbuf*)>& take) {
-  const std::span<PortCounters> counters = shard_->counters();
-  PortCounters& arrival = counters[port];
-  const uint16_t to = peer(port);
-  ForEachDeparture(result, [&](std::span<rte_mbuf*> mbufs) {
-    for (rte_mbuf* mbuf : mbufs) {
-      arrival.forwarded_packets.Add(1);
-      arrival.forwarded_bytes.Add(mbuf->pkt_len);
-      if (to != kNoPort) {
-        counters[to].transmitted_packets.Add(1);
-        counters[to].transmitted_bytes.Add(mbuf->pkt_len);
-      }
-      take(to, mbuf);
-    }
-  });
-  for (uint32_t i = 0; i < result.answer_count; ++i) {
-    arrival.transmitted_packets.Add(1);
-    arrival.transmitted_bytes.Add(result.answers[i]->pkt_len);
-    take(port, result.answers[i]);
-  }
-  for (uint32_t i = 0; i < result.question_count; ++i) {
-    counters[to].transmitted_packets.Add(1);
-    counters[to].transmitted_bytes.Add(result.questions[i]->pkt_len);
-    take(to, result.questions[i]);
-  }
-  SendReady(take);
+void Simulation::Send(uint16_t port, BurstResult& result, const Take& take) {
+  Depart(port, peer(port), result, take);
 }
 
 void Simulation::SendReady(

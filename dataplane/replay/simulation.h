@@ -5,6 +5,7 @@
 #ifndef SLUICE_DATAPLANE_REPLAY_SIMULATION_H_
 #define SLUICE_DATAPLANE_REPLAY_SIMULATION_H_
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,6 +22,8 @@
 #include "conntrack/translation_directory.h"
 #include "dataplane/forward/bare_filter.h"
 #include "dataplane/forward/filter_views.h"
+#include "dataplane/forward/logical_ports.h"
+#include "dataplane/forward/mac_table.h"
 #include "dataplane/forward/neighbor_table.h"
 #include "dataplane/forward/own_addresses.h"
 #include "dataplane/forward/round_context.h"
@@ -39,6 +42,9 @@ struct SimulatedPort {
   std::string name{};
   std::vector<std::string> groups{};
   std::vector<Prefix> addresses{};  // its own, host bits kept
+  // Of a logical port: the port whose frames with these tags are its own.
+  std::optional<uint16_t> parent{};
+  VlanTags tags{};
 };
 
 struct SimulatedWire {
@@ -50,9 +56,19 @@ struct SimulatedWire {
   bool answer_arp = false;
 };
 
+struct SimulatedSegment {
+  std::vector<uint16_t> ports{};  // indexes
+  bool flood_unknown = true;
+  bool flood_multicast = true;
+  bool flood_broadcast = true;
+  MacTable::Options macs{};
+  std::vector<std::pair<LinkAddress, uint16_t>> fixed{};
+};
+
 struct SimulationOptions {
   std::vector<SimulatedPort> ports{};
   std::vector<SimulatedWire> wires{};
+  std::vector<SimulatedSegment> segments{};
   // Of the state table, 0: room for the state limit of the first policy, at
   // least 1000.
   uint32_t state_capacity = 0;
@@ -103,8 +119,16 @@ class Simulation {
   void Process(uint16_t port, PacketBurst& burst, BurstResult& result);
   // Everything in `result` leaves: counts it, and hands over each packet with
   // the port that it leaves by.
-  void Send(uint16_t port, BurstResult& result,
-            const std::function<void(uint16_t, rte_mbuf*)>& take);
+  using Take = std::function<void(uint16_t, rte_mbuf*)>;
+  void Send(uint16_t port, BurstResult& result, const Take& take);
+
+  // A burst that arrived at a port of any kind: `take` has each packet that
+  // leaves, with the port that it leaves by, as it is on the device there.
+  void Deliver(uint16_t port, PacketBurst& burst, const Take& take);
+  // Of that burst: the port that the frame at this index arrived at.
+  uint16_t arrival(uint32_t index) const { return arrivals_[index]; }
+  MacTable& macs(size_t segment) { return *topology_->segments[segment].macs; }
+  size_t segments() const { return topology_->segments.size(); }
 
   void SetLink(uint16_t port, bool up) { topology_->ports[port].up = up; }
   void SetEnabled(bool enabled) { filter_.plane.enabled = enabled; }
@@ -135,6 +159,16 @@ class Simulation {
  private:
   explicit Simulation(const SimulationOptions& options);
   absl::Status Start();
+  void Join();
+  // Of the burst of Deliver(); places[i] is where frame i of `burst` was in it.
+  using Places = std::array<uint32_t, kMaxBurst>;
+  void DeliverAt(uint16_t port, PacketBurst& burst, const Places& places,
+                 const Take& take);
+  void Flood(uint16_t port, PacketBurst& burst, const Take& take);
+  void Depart(uint16_t port, uint16_t to, BurstResult& result,
+              const Take& take);
+  static void OnVerdict(void* simulation, uint32_t index,
+                        const PacketVerdict& verdict);
   const FilterView& LookAtFilter();
   // Packets that need not wait for their neighbour any longer.
   void SendReady(const std::function<void(uint16_t, rte_mbuf*)>& take);
@@ -160,6 +194,10 @@ class Simulation {
   std::unique_ptr<WorkerShard> shard_;
   RoundContext round_;
   std::optional<FilterViews> views_;
+  // Of the burst of Deliver().
+  std::array<uint16_t, kMaxBurst> arrivals_{};
+  const Places* places_ = nullptr;  // null: those of the burst itself
+  uint32_t age_cursor_ = 0;
 };
 
 }  // namespace sluice

@@ -81,6 +81,15 @@ enum class Verb : uint8_t {
   kPortList,
   kPortRemove,
   kPortStats,
+  kSegmentAdd,
+  kSegmentAttach,
+  kSegmentDetach,
+  kSegmentFix,
+  kSegmentFlush,
+  kSegmentFree,
+  kSegmentList,
+  kSegmentMacs,
+  kSegmentRemove,
   kMetrics,
   kExplain,
   kTrace,
@@ -92,7 +101,7 @@ enum class Verb : uint8_t {
 // are in Arguments.
 struct Command {
   Verb verb = Verb::kFilterList;
-  std::string name;  // of the filter or port, of the file of test
+  std::string name;  // of the filter, port or segment, of the file of test
   // filter create
   std::vector<std::string> ports;        // --ports
   std::optional<std::string> ruleset;    // --ruleset; "-" is standard input
@@ -106,13 +115,23 @@ struct Command {
   std::optional<bool> hold_bypass;       // --hold-bypass
   // port add
   std::string device;                  // --device
+  std::string parent;                  // --parent
+  std::optional<uint32_t> vlan;        // --vlan
+  std::optional<uint32_t> inner_vlan;  // --inner-vlan
   std::string wire;                    // --wire
+  std::string segment;                 // --segment
   std::vector<std::string> groups;     // --groups
   std::vector<std::string> addresses;  // --addresses
   std::optional<uint32_t> queues;      // --queues
   std::optional<uint32_t> mtu;         // --mtu
   bool block_non_ip = false;           // --non-ip block
   bool disabled = false;               // --disabled
+  // segment add, beside --ports and --non-ip
+  std::optional<std::vector<std::string>> flood;          // --flood
+  std::optional<uint32_t> macs, macs_per_port, age;       // --macs, ...
+  // segment attach, detach, fix, free
+  std::string port;  // --port
+  std::string mac;   // --mac
   // explain: the packet, as it was typed
   std::string in;         // --in, the port of arrival
   std::string proto;      // --proto

@@ -27,7 +27,7 @@ struct Form {
   Naming naming;
 };
 
-constexpr std::array<Form, 17> kForms = {{
+constexpr std::array<Form, 26> kForms = {{
     {"filter", "create", Verb::kFilterCreate, Naming::kRequired},
     {"filter", "destroy", Verb::kFilterDestroy, Naming::kRequired},
     {"filter", "list", Verb::kFilterList, Naming::kNone},
@@ -40,6 +40,15 @@ constexpr std::array<Form, 17> kForms = {{
     {"port", "list", Verb::kPortList, Naming::kNone},
     {"port", "remove", Verb::kPortRemove, Naming::kRequired},
     {"port", "stats", Verb::kPortStats, Naming::kRequired},
+    {"segment", "add", Verb::kSegmentAdd, Naming::kRequired},
+    {"segment", "attach", Verb::kSegmentAttach, Naming::kRequired},
+    {"segment", "detach", Verb::kSegmentDetach, Naming::kRequired},
+    {"segment", "fix", Verb::kSegmentFix, Naming::kRequired},
+    {"segment", "flush", Verb::kSegmentFlush, Naming::kRequired},
+    {"segment", "free", Verb::kSegmentFree, Naming::kRequired},
+    {"segment", "list", Verb::kSegmentList, Naming::kNone},
+    {"segment", "macs", Verb::kSegmentMacs, Naming::kRequired},
+    {"segment", "remove", Verb::kSegmentRemove, Naming::kRequired},
     // A noun that needs no verb.
     {"metrics", "", Verb::kMetrics, Naming::kNone},
     {"explain", "", Verb::kExplain, Naming::kNone},
@@ -93,13 +102,16 @@ struct Option {
   bool takes_value;
   // An error is of the value.
   absl::Status (*set)(std::string value, Command* command);
-  // Another one that has it.
+  // Others that have it.
   std::optional<Verb> also = std::nullopt;
+  std::optional<Verb> and_also = std::nullopt;
 
-  bool IsOf(Verb which) const { return verb == which || also == which; }
+  bool IsOf(Verb which) const {
+    return verb == which || also == which || and_also == which;
+  }
 };
 
-const std::array<Option, 39> kOptions = {{
+const std::array<Option, 50> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -148,6 +160,60 @@ const std::array<Option, 39> kOptions = {{
      [](std::string value, Command* c) {
        return Choose(value, "no", "yes", &c->hold_bypass.emplace());
      }},
+    {"ports", Verb::kSegmentAdd, true,
+     [](std::string value, Command* c) {
+       return AppendList(value, &c->ports);
+     }},
+    {"flood", Verb::kSegmentAdd, true,
+     [](std::string value, Command* c) {
+       c->flood.emplace();
+       if (value == "none") return absl::OkStatus();
+       if (absl::Status s = AppendList(value, &*c->flood); !s.ok()) return s;
+       for (const std::string& what : *c->flood) {
+         if (what == "unknown" || what == "multicast" || what == "broadcast") {
+           continue;
+         }
+         return Wrong(absl::StrCat(
+             "'", what, "': say none, or any of unknown,multicast,broadcast"));
+       }
+       return absl::OkStatus();
+     }},
+    {"macs", Verb::kSegmentAdd, true,
+     [](std::string value, Command* c) { return SetNumber(value, &c->macs); }},
+    {"macs-per-port", Verb::kSegmentAdd, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->macs_per_port);
+     }},
+    {"age", Verb::kSegmentAdd, true,
+     [](std::string value, Command* c) { return SetNumber(value, &c->age); }},
+    {"port", Verb::kSegmentAttach, true,
+     [](std::string value, Command* c) {
+       c->port = std::move(value);
+       return absl::OkStatus();
+     },
+     Verb::kSegmentDetach, Verb::kSegmentFix},
+    {"mac", Verb::kSegmentFix, true,
+     [](std::string value, Command* c) {
+       c->mac = std::move(value);
+       return absl::OkStatus();
+     },
+     Verb::kSegmentFree},
+    {"parent", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       c->parent = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"vlan", Verb::kPortAdd, true,
+     [](std::string value, Command* c) { return SetNumber(value, &c->vlan); }},
+    {"inner-vlan", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->inner_vlan);
+     }},
+    {"segment", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       c->segment = std::move(value);
+       return absl::OkStatus();
+     }},
     {"device", Verb::kPortAdd, true,
      [](std::string value, Command* c) {
        c->device = std::move(value);
@@ -175,7 +241,8 @@ const std::array<Option, 39> kOptions = {{
     {"non-ip", Verb::kPortAdd, true,
      [](std::string value, Command* c) {
        return Choose(value, "pass", "block", &c->block_non_ip);
-     }},
+     },
+     Verb::kSegmentAdd},
     {"disabled", Verb::kPortAdd, false,
      [](std::string, Command* c) {
        c->disabled = true;
@@ -318,9 +385,9 @@ bool IsCommand(std::string_view word) {
 }
 
 std::string DidYouMeanCommand(std::string_view word) {
-  constexpr std::array<std::string_view, 11> kNouns = {
+  constexpr std::array<std::string_view, 12> kNouns = {
       "explain", "filter",   "log",   "metrics", "nic",  "port",
-      "restore", "snapshot", "state", "test",    "trace"};
+      "restore", "segment",  "snapshot", "state", "test", "trace"};
   if (std::ranges::find(kNouns, word) != kNouns.end()) {
     return absl::StrCat("; ", View(word), " comes first, before all options");
   }
@@ -402,6 +469,26 @@ absl::Status ReadCommand(std::span<const std::string> words, size_t* at,
   return absl::OkStatus();
 }
 
+static absl::Status CheckPortAdd(const Command& c) {
+  if (c.device.empty() && c.parent.empty()) {
+    return Wrong("port add needs --device, or --parent and --vlan");
+  }
+  if (!c.device.empty() && !c.parent.empty()) {
+    return Wrong("a port has a --device or a --parent, not both");
+  }
+  if (c.parent.empty() == c.vlan.has_value() ||
+      (c.inner_vlan && !c.vlan)) {
+    return Wrong("--parent and --vlan need each other, and --inner-vlan both");
+  }
+  if (c.queues && !c.parent.empty()) {
+    return Wrong("--queues is for a port with a --device");
+  }
+  if (!c.wire.empty() && !c.segment.empty()) {
+    return Wrong("a port is on a --wire or on a --segment, not on both");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckCommand(const Arguments& a) {
   const Command& c = *a.command;
   const Form& form = FormOf(c.verb);
@@ -468,8 +555,17 @@ absl::Status CheckCommand(const Arguments& a) {
   if (tests && a.file == "-" && c.name == "-") {
     return Wrong("only one of test's files can come from standard input");
   }
-  if (c.verb == Verb::kPortAdd && c.device.empty()) {
-    return Wrong("port add needs --device");
+  if (c.verb == Verb::kPortAdd) return CheckPortAdd(c);
+  const bool needs_port = c.verb == Verb::kSegmentAttach ||
+                          c.verb == Verb::kSegmentDetach ||
+                          c.verb == Verb::kSegmentFix;
+  if (needs_port && c.port.empty()) {
+    return Wrong(absl::StrCat(words, " needs --port"));
+  }
+  const bool needs_mac =
+      c.verb == Verb::kSegmentFix || c.verb == Verb::kSegmentFree;
+  if (needs_mac && c.mac.empty()) {
+    return Wrong(absl::StrCat(words, " needs --mac"));
   }
   return absl::OkStatus();
 }

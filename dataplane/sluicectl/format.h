@@ -66,6 +66,12 @@ std::string FormatFilterLine(const nlohmann::json& filter);
 // The result of filter.show.
 std::string FormatFilter(const nlohmann::json& filter);
 // Elements of port.list, a line each, and what the columns are called.
+// "5", of a pair of tags "7.42" with the outer one first.
+std::string VlanText(const nlohmann::json& port);
+std::string FormatSegmentTitle();
+std::string FormatSegmentLine(const nlohmann::json& segment);
+std::string FormatMacTitle();
+std::string FormatMacLine(const nlohmann::json& mac);
 std::string FormatPortTitle();
 std::string FormatPortLine(const nlohmann::json& port);
 // An element of "counters" of port.stats.

@@ -125,9 +125,17 @@ std::string FormatFilter(const json& filter) {
   return text;
 }
 
+// "5", of a pair "7.42" with the outer one first.
+std::string VlanText(const json& port) {
+  const uint64_t inner = Number(port, "inner_vlan");
+  return absl::StrCat(Number(port, "vlan"),
+                      inner != 0 ? absl::StrCat(".", inner) : "");
+}
+
 std::string FormatPortTitle() {
   return absl::StrFormat("%-15s %-12s %-15s %-8s %-4s %4s  %s\n", "PORT",
-                         "FILTER", "WIRE", "STATE", "LINK", "INC.", "DEVICE");
+                         "FILTER", "WIRE", "STATE", "LINK", "INC.",
+                         "DEVICE");
 }
 
 std::string FormatPortLine(const json& port) {
@@ -135,14 +143,50 @@ std::string FormatPortLine(const json& port) {
                             : Truth(port, "excluded") ? "excluded"
                                                       : "enabled";
   const bool present = Truth(port, "present");
+  const std::string parent = Text(port, "parent");
+  const std::string segment = Text(port, "segment");
+  const std::string device =
+      !parent.empty() ? absl::StrCat("VLAN ", VlanText(port), " of ", parent)
+      : present       ? Text(port, "device")
+                      : "-";
   return absl::StrFormat(
       "%-15s %-12s %-15s %-8s %-4s %4d  %s\n", Text(port, "name"),
-      OrDash(Text(port, "filter")), OrDash(Text(port, "wire")), state,
+      OrDash(Text(port, "filter")),
+      segment.empty() ? OrDash(Text(port, "wire")) : segment, state,
       !present                 ? "-"
       : Truth(port, "link_up") ? "up"
                                : "down",
-      Number(port, "incarnation"),
-      present ? Text(port, "device") : "-");
+      Number(port, "incarnation"), device);
+}
+
+std::string FormatSegmentTitle() {
+  return absl::StrFormat("%-15s %5s %14s %8s %8s %8s  %s\n", "SEGMENT", "PORTS",
+                         "ADDRESSES", "MOVED", "AGED", "REFUSED", "FLOODS");
+}
+
+std::string FormatSegmentLine(const json& segment) {
+  const json& refused = Member(segment, "refused");
+  const std::string flood = Join(Member(segment, "flood"), " ");
+  return absl::StrFormat(
+      "%-15s %5d %14s %8d %8d %8d  %s\n", Text(segment, "name"),
+      Member(segment, "ports").size(),
+      absl::StrCat(Number(segment, "macs"), "/", Number(segment, "capacity")),
+      Number(segment, "moved"), Number(segment, "aged"),
+      Number(refused, "full") + Number(refused, "limit") +
+          Number(refused, "fixed"),
+      flood.empty() ? "nothing" : flood);
+}
+
+std::string FormatMacTitle() {
+  return absl::StrFormat("%-17s %-15s %s\n", "ADDRESS", "PORT", "HEARD OF");
+}
+
+std::string FormatMacLine(const json& mac) {
+  return absl::StrFormat(
+      "%-17s %-15s %s\n", Text(mac, "mac"), OrDash(Text(mac, "port")),
+      Truth(mac, "fixed")
+          ? std::string("fixed")
+          : absl::StrCat(Number(mac, "age_ms") / 1000, " s ago"));
 }
 
 std::string FormatPortCounter(const json& counter) {

@@ -37,8 +37,17 @@ std::string_view Usage() {
        sluicectl port add name --device device [--wire port] [--groups group,...]
                  [--addresses address,...] [--queues n] [--mtu bytes]
                  [--non-ip pass|block] [--disabled]
+       sluicectl port add name --parent port --vlan n [--inner-vlan n]
+                 [--wire port | --segment name] [--groups group,...]
+                 [--addresses address,...] [--mtu bytes] [--disabled]
        sluicectl port list | remove name | enable name | disable name |
                  exclude name | include name | stats name
+       sluicectl segment add name [--ports port,...] [--non-ip pass|block]
+                 [--flood none|unknown,multicast,broadcast] [--macs n]
+                 [--macs-per-port n] [--age seconds]
+       sluicectl segment attach name --port port | detach name --port port |
+                 fix name --mac address --port port | free name --mac address |
+                 flush name | list | macs name | remove name
        sluicectl metrics
        sluicectl explain --in port --proto protocol --from address[:port]
                  --to address[:port] [--flags FSRPAUEW] [--icmp-type n]
@@ -263,7 +272,12 @@ PORTS
   port add NAME        plugs a device in while packets flow.
     --device DEVICE    as in sluice.toml: a PCI address or a virtual device
                        with its arguments, such as net_vhost0,iface=/run/vm.sock
+    --parent PORT --vlan N [--inner-vlan M]
+                       in place of a device: its frames are those of PORT's
+                       device with the tag N (of two, the outer one), which they
+                       have there only.
     --wire PORT        the port at the other end of its wire.
+    --segment NAME     the segment that it is on, in place of a wire.
     --groups G[,H]  --addresses A[,B]  --queues N  --mtu BYTES
     --non-ip pass|block
                        as in sluice.toml.
@@ -276,6 +290,29 @@ PORTS
   port exclude NAME    packets pass the port unjudged.
   port include NAME    they are judged again.
   port stats NAME      the driver's own counters.
+
+SEGMENTS
+  segment list         all segments, a line each. A segment joins ports as a
+                       switch that learns where its hosts are; each frame is
+                       judged where it enters and where it leaves.
+  segment add NAME     makes one.
+    --ports P[,Q]      the ports that are on it; none of them on a wire.
+    --flood none|unknown,multicast,broadcast
+                       what leaves by all other ports: frames to hosts that
+                       nobody knows where they are, to groups, to everybody.
+                       Without it: all three.
+    --macs N --macs-per-port N --age SECONDS
+                       addresses that it knows at most, that are learnt at one
+                       port, and for how long nothing may come from one.
+    --non-ip pass|block
+                       whether frames that are not IP may cross.
+  segment attach NAME --port P    puts a port on it; detach takes it off.
+  segment macs NAME    the addresses that it knows, and where they are.
+  segment fix NAME --mac M --port P
+                       the address is there, and frames from it by other ports
+                       are dropped; free: it is learnt again.
+  segment flush NAME   forgets what was learnt.
+  segment remove NAME  its ports are on nothing then.
 
 METRICS
   metrics              all counters of filters, ports and restores, as

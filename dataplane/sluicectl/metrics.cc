@@ -81,7 +81,7 @@ constexpr std::array<Member1, 21> kOfFilters = {{
      "Attempts of the incarnation's restore."},
 }};
 
-constexpr std::array<Member1, 10> kOfPorts = {{
+constexpr std::array<Member1, 12> kOfPorts = {{
     {"link_up", "sluice_port_up", Kind::kGauge, "Whether the link is up.",
      Value::kTruth},
     {"enabled", "sluice_port_enabled", Kind::kGauge,
@@ -100,6 +100,10 @@ constexpr std::array<Member1, 10> kOfPorts = {{
      Kind::kCounter, "Packets transmitted."},
     {"transmitted.bytes", "sluice_port_transmit_bytes_total", Kind::kCounter,
      "Bytes transmitted."},
+    {"copies", "sluice_port_copies_total", Kind::kCounter,
+     "Copies of packets that came by it and were flooded on its segment."},
+    {"copies_lost", "sluice_port_copies_lost_total", Kind::kCounter,
+     "Copies for which there was no buffer."},
     {"errors", "sluice_port_errors_total", Kind::kCounter,
      "Errors of reception, transmission and buffers, as the driver counts."},
 }};

@@ -107,6 +107,9 @@ class Tool {
   bool ChangeFilter(const char* method, const char* done);
   bool ShowFilter();
   bool AddPort();
+  bool AddSegment();
+  bool ChangeSegment(const char* method, const char* done);
+  bool ShowMacs();
   bool ChangePort(const char* method, const char* done);
   bool ShowPortStats();
   bool ShowMetrics();

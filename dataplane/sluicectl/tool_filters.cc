@@ -52,6 +52,25 @@ bool Tool::RunCommand() {
       return ChangePort("port.remove", "removed");
     case Verb::kPortStats:
       return ShowPortStats();
+    case Verb::kSegmentAdd:
+      return AddSegment();
+    case Verb::kSegmentAttach:
+      return ChangeSegment("segment.attach", "attached");
+    case Verb::kSegmentDetach:
+      return ChangeSegment("segment.detach", "detached");
+    case Verb::kSegmentFix:
+      return ChangeSegment("segment.fix", "fixed");
+    case Verb::kSegmentFlush:
+      return ChangeSegment("segment.flush", "addresses forgotten");
+    case Verb::kSegmentFree:
+      return ChangeSegment("segment.free", "freed");
+    case Verb::kSegmentList:
+      return ListWithTitle("segment.list", "segments", FormatSegmentTitle(),
+                           FormatSegmentLine);
+    case Verb::kSegmentMacs:
+      return ShowMacs();
+    case Verb::kSegmentRemove:
+      return ChangeSegment("segment.remove", "removed");
     case Verb::kMetrics:
       return ShowMetrics();
     case Verb::kLog:
@@ -177,7 +196,12 @@ bool Tool::ShowFilter() {
 
 bool Tool::AddPort() {
   const Command& c = *arguments_.command;
-  json params = {{"port", c.name}, {"device", c.device}};
+  json params = {{"port", c.name}};
+  if (!c.device.empty()) params["device"] = c.device;
+  if (!c.parent.empty()) params["parent"] = c.parent;
+  if (c.vlan) params["vlan"] = *c.vlan;
+  if (c.inner_vlan) params["inner_vlan"] = *c.inner_vlan;
+  if (!c.segment.empty()) params["segment"] = c.segment;
   if (!c.wire.empty()) params["wire"] = c.wire;
   if (!c.groups.empty()) params["groups"] = c.groups;
   if (!c.addresses.empty()) params["addresses"] = c.addresses;
@@ -188,6 +212,11 @@ bool Tool::AddPort() {
   const auto result = Ask("port.add", std::move(params));
   if (result == nullptr) return false;
   output_.Put("port.add", *result);
+  if (!c.parent.empty()) {
+    output_.Say(absl::StrCat("port ", c.name, " added, VLAN ",
+                             VlanText(*result), " of ", c.parent));
+    return true;
+  }
   output_.Say(absl::StrCat("port ", c.name, " added, ", Text(*result, "device"),
                            " (", Text(*result, "driver"), ")"));
   return true;

@@ -24,34 +24,46 @@ constexpr FilterView kUnfiltered = {.disposition = Disposition::kUnfiltered};
 
 void BurstJudge::Judge(uint16_t port, PacketBurst& burst) {
   const PortContext& arrival = round_.topology->ports[port];
-  const FilterView& in = views_.See(arrival.filter);
+  if (arrival.segment != kNoSegment) [[unlikely]] {
+    Switch(port, /*orphans=*/false, burst);
+    return;
+  }
+  Cross({.from = port, .to = arrival.peer}, burst);
+}
+
+void BurstJudge::Cross(const Way& way, PacketBurst& burst) {
+  const FilterView& in = views_.See(round_.topology->ports[way.from].filter);
   const FilterView& out =
-      arrival.peer != kNoPort
-          ? views_.See(round_.topology->ports[arrival.peer].filter)
-          : in;
+      way.to != kNoPort ? views_.See(round_.topology->ports[way.to].filter)
+                        : in;
   const FilterEnds filters = {&in, &out};
   if (Gated(in) || Gated(out)) [[unlikely]] {
-    PassGate(port, filters, burst);
+    PassGate(way, filters, burst);
     if (burst.count == 0) return;
   }
-  JudgeBy(filters, port, burst);
+  JudgeBy(filters, way, burst);
 }
 
-void BurstJudge::JudgeBy(const FilterEnds& filters, uint16_t port,
+void BurstJudge::JudgeBy(const FilterEnds& filters, const Way& way,
                          PacketBurst& burst) {
-  if (HasFragments(burst)) [[unlikely]] {
-    pipeline_.Reassemble(port, burst, *round_.topology, filters, round_.now);
-    if (plane_.steering.workers() > 1) PassOn(port, burst);
+  if (way.flood) [[unlikely]] {
+    FloodBy(*filters[0], way.from, burst);
+    return;
   }
-  pipeline_.Judge(port, burst, *round_.topology, filters, round_.now, result_);
-  Send(port);
+  if (HasFragments(burst)) [[unlikely]] {
+    pipeline_.ReassembleTo(way.from, way.to, burst, *round_.topology, filters,
+                           round_.now);
+    if (plane_.steering.workers() > 1) PassOn(way.from, burst);
+  }
+  pipeline_.JudgeTo(way.from, way.to, burst, *round_.topology, filters,
+                    round_.now, result_);
+  SendResult(way.from, way.to);
 }
 
-// What the pipeline has left.
-void BurstJudge::Send(uint16_t port) {
+void BurstJudge::SendResult(uint16_t port, uint16_t to) {
   if (result_.forward_count > 0) {
     ForEachDeparture(result_, [&](std::span<rte_mbuf*> mbufs) {
-      transmitter_.Send(port, round_.topology->ports[port].peer, mbufs);
+      transmitter_.Send(port, to, mbufs);
     });
   }
   if (result_.answer_count > 0) {
@@ -59,9 +71,8 @@ void BurstJudge::Send(uint16_t port) {
                       std::span(result_.answers).first(result_.answer_count));
   }
   if (result_.question_count > 0) [[unlikely]] {
-    const uint16_t peer = round_.topology->ports[port].peer;
     transmitter_.Send(
-        peer, peer, std::span(result_.questions).first(result_.question_count));
+        to, to, std::span(result_.questions).first(result_.question_count));
   }
 }
 
@@ -82,7 +93,7 @@ void BurstJudge::ResumeWaiting() {
   PacketBurst burst;
   pipeline_.Resume(port, burst, *round_.topology, {&in, &out}, round_.now,
                    result_);
-  Send(port);
+  SendResult(port, arrival.peer);
 }
 
 // Fragments find each other by their addresses; the whole has ports, and so
@@ -118,22 +129,24 @@ void BurstJudge::PassOn(uint16_t port, PacketBurst& burst) {
   }
 }
 
-GateEnds BurstJudge::JudgingEnds(uint16_t port) {
-  const PortContext& arrival = round_.topology->ports[port];
+GateEnds BurstJudge::JudgingEnds(const Way& way) {
+  const PortContext& arrival = round_.topology->ports[way.from];
   GateEnds ends{};
   // The pipeline drops what comes here.
-  if (!arrival.enabled || arrival.peer == kNoPort) return ends;
-  const PortContext& departure = round_.topology->ports[arrival.peer];
+  if (!arrival.enabled || (way.to == kNoPort && !way.flood)) return ends;
   if (!arrival.excluded) ends[0] = &views_.See(arrival.filter);
+  if (way.flood) return ends;
+  const PortContext& departure = round_.topology->ports[way.to];
   if (!departure.excluded && departure.enabled) {
     ends[1] = &views_.See(departure.filter);
   }
   return ends;
 }
 
-void BurstJudge::PassGate(uint16_t port, const FilterEnds& filters,
+void BurstJudge::PassGate(const Way& way, const FilterEnds& filters,
                           PacketBurst& burst) {
-  const GateEnds ends = JudgingEnds(port);
+  const uint16_t port = way.from;
+  const GateEnds ends = JudgingEnds(way);
   for (const FilterView* view : ends) {
     // What it holds comes first, unless this is it.
     if (releasing_ || view == nullptr || view->filter == nullptr) continue;
@@ -142,8 +155,16 @@ void BurstJudge::PassGate(uint16_t port, const FilterEnds& filters,
     while (ReleaseFilter(number) > 0) {
     }
   }
-  gate_.Admit(port, round_.topology->ports[port].pass_non_ip, ends, round_.now,
-              burst, gate_result_);
+  const PortContext& arrival = round_.topology->ports[port];
+  // What waits again is still for whom it was.
+  if (arrival.segment != kNoSegment && (!releasing_ || way.held_for != 0)) {
+    for (uint32_t i = 0; i < burst.count; ++i) {
+      if (burst.infos[i].kind == Kind::kTaken) continue;
+      burst.mbufs[i]->vlan_tci_outer = way.held_for;
+    }
+  }
+  gate_.Admit(port, arrival.pass_non_ip, ends, round_.now, burst,
+              gate_result_);
   for (uint32_t i = 0; i < gate_result_.drop_count; ++i) {
     transmitter_.Drop(port, std::span(&gate_result_.drops[i], 1),
                       gate_result_.reasons[i]);
@@ -154,7 +175,7 @@ void BurstJudge::PassGate(uint16_t port, const FilterEnds& filters,
       const bool bypassed = (gate_result_.bypassed & 1u << i) != 0;
       if (bypassed || ends[i] == nullptr) others[i] = &kUnfiltered;
     }
-    JudgeBy(others, port, gate_result_.bypass);
+    JudgeBy(others, way, gate_result_.bypass);
   }
 }
 
@@ -243,7 +264,17 @@ uint32_t BurstJudge::AbandonHeld(const FilterTable& filters) {
 
 void BurstJudge::JudgeOrphans(uint16_t port, PacketBurst& burst) {
   totals_.orphans.Add(burst.count);
-  const GateEnds ends = JudgingEnds(port);
+  const PortContext& arrival = round_.topology->ports[port];
+  if (arrival.segment != kNoSegment) [[unlikely]] {
+    Switch(port, /*orphans=*/true, burst);
+    return;
+  }
+  CrossOrphans({.from = port, .to = arrival.peer}, burst);
+}
+
+void BurstJudge::CrossOrphans(const Way& way, PacketBurst& burst) {
+  const uint16_t port = way.from;
+  const GateEnds ends = JudgingEnds(way);
   std::array<FilterView, 2> views = {kUnfiltered, kUnfiltered};
   FilterEnds filters = {&views[0], &views[1]};
   for (size_t i = 0; i < ends.size(); ++i) {
@@ -262,7 +293,7 @@ void BurstJudge::JudgeOrphans(uint16_t port, PacketBurst& burst) {
     }
     view.JudgeBy(views_.See(filter->emergency->number));
   }
-  JudgeBy(filters, port, burst);
+  JudgeBy(filters, way, burst);
 }
 
 }  // namespace sluice

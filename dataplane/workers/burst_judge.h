@@ -13,6 +13,7 @@
 #include "dataplane/forward/restore_gate.h"
 #include "dataplane/forward/filter_views.h"
 #include "dataplane/forward/round_context.h"
+#include "dataplane/forward/segment_switch.h"
 #include "dataplane/workers/transmitter.h"
 #include "dataplane/workers/worker_totals.h"
 #include "packet/parse.h"
@@ -59,10 +60,28 @@ class BurstJudge {
   uint32_t AbandonHeld(const FilterTable& filters);
 
  private:
-  // The filters at the ends at which a packet is judged; null where none is.
-  GateEnds JudgingEnds(uint16_t port);
-  void JudgeBy(const FilterEnds& filters, uint16_t port, PacketBurst& burst);
-  void Send(uint16_t port);
+  // Where frames go on their way from a port.
+  struct Way {
+    uint16_t from = kNoPort;
+    uint16_t to = kNoPort;  // none: nowhere, or they are flooded
+    bool flood = false;     // to all others of the segment
+    uint16_t held_for = 0;  // if they have to wait: HeldFor()
+  };
+  // The filters at the ends at which a packet is judged; null where none is. Of
+  // frames that are flooded there is the first end only.
+  GateEnds JudgingEnds(const Way& way);
+  // By the filters at both ends, and past their gates.
+  void Cross(const Way& way, PacketBurst& burst);
+  void JudgeBy(const FilterEnds& filters, const Way& way, PacketBurst& burst);
+  // The same of frames that are flooded (burst_judge_segment.cc).
+  void FloodBy(const FilterView& in, uint16_t port, PacketBurst& burst);
+  // Of a burst that arrived at a port of a segment.
+  void Switch(uint16_t port, bool orphans, PacketBurst& burst);
+  void Dispatch(uint16_t port, const SegmentWay& way, bool orphans,
+                PacketBurst& burst);
+  void FloodOrphans(uint16_t port, PacketBurst& burst);
+  void CrossOrphans(const Way& way, PacketBurst& burst);
+  void SendResult(uint16_t port, uint16_t to);
   // Hands over datagrams that were put together here and are another's.
   void PassOn(uint16_t port, PacketBurst& burst);
   // Whether its packets need the gate: they do not go on, or some wait there.
@@ -70,7 +89,7 @@ class BurstJudge {
     return !view.open() || (holds_any() && view.filter != nullptr &&
                             gate_.Holds(view.filter->number));
   }
-  void PassGate(uint16_t port, const FilterEnds& filters, PacketBurst& burst);
+  void PassGate(const Way& way, const FilterEnds& filters, PacketBurst& burst);
   uint32_t ReleaseFilter(uint16_t number);
   void Replay(std::span<rte_mbuf*> mbufs);
   void DropHeld(std::span<rte_mbuf*> mbufs);

@@ -6,8 +6,8 @@ Plane::Plane(uint16_t workers, uint32_t handoff_ring) : steering(workers) {
   if (workers == 1) return;
   handoff = std::make_unique<Handoff>(workers, handoff_ring);
   transmit = std::make_unique<Handoff>(workers, handoff_ring);
-  receive_tokens = std::make_unique<QueueTokens>(kMaxPorts, kMaxQueues);
-  transmit_tokens = std::make_unique<QueueTokens>(kMaxPorts, kMaxQueues);
+  receive_tokens = std::make_unique<QueueTokens>(kMaxDevicePorts, kMaxQueues);
+  transmit_tokens = std::make_unique<QueueTokens>(kMaxDevicePorts, kMaxQueues);
 }
 
 uint16_t SubstituteOf(uint16_t worker, uint16_t workers, uint32_t stalled) {

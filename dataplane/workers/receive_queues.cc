@@ -8,7 +8,7 @@ namespace sluice {
 
 ReceiveQueues::ReceiveQueues(uint16_t worker, Plane* plane)
     : worker_(worker), plane_(*plane) {
-  queues_.reserve(kMaxPorts * kMaxQueues);
+  queues_.reserve(kMaxDevicePorts * kMaxQueues);
 }
 
 void ReceiveQueues::Adopt(const Topology& topology, uint32_t stalled) {
@@ -19,7 +19,7 @@ void ReceiveQueues::Adopt(const Topology& topology, uint32_t stalled) {
             SubstituteOf(poller, workers, stalled) == worker_);
   };
   queues_.clear();
-  for (uint16_t port = 0; port < kMaxPorts; ++port) {
+  for (uint16_t port = 0; port < kMaxDevicePorts; ++port) {
     const PortDevice& device = topology.devices[port];
     for (uint16_t queue = 0; queue < device.rx_queues; ++queue) {
       if (!polls(device.pollers[queue])) continue;

@@ -150,7 +150,7 @@ bool FoldOrder::Step(const WorkerView& view) {
   for (const PortCounters& port : view.ports) {
     snapshot_.received += port.received_packets.value();
     snapshot_.forwarded += port.forwarded_packets.value();
-    snapshot_.refragmented += port.refragmented();
+    snapshot_.refragmented += port.made_here();
     for (const Counter& drops : port.drops) {
       snapshot_.dropped += drops.value();
     }

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "conntrack/translation_directory.h"
+#include "dataplane/forward/segment_switch.h"
 #include "dataplane/forward/topology.h"
 #include "dataplane/workers/burst_judge.h"
 #include "dataplane/workers/plane.h"
@@ -42,8 +43,12 @@ inline uint16_t Steerer::OwnerOf(uint16_t port, const rte_mbuf& mbuf,
   const VlanId vlan = VlanOf(mbuf, info);
   int owner = translations.Find(
       translations.FlowOf(*flow, mbuf, arrival.filter, vlan));
-  if (owner == TranslationDirectory::kNobody && arrival.peer != kNoPort) {
-    const uint16_t other = round_.topology->ports[arrival.peer].filter;
+  const uint16_t departure =
+      owner == TranslationDirectory::kNobody
+          ? LikelyDeparture(*round_.topology, arrival, mbuf)
+          : kNoPort;
+  if (departure != kNoPort) {
+    const uint16_t other = round_.topology->ports[departure].filter;
     if (other != arrival.filter) {
       owner =
           translations.Find(translations.FlowOf(*flow, mbuf, other, vlan));

@@ -4,6 +4,9 @@
 #include <rte_mbuf.h>
 #include <rte_pause.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "dataplane/workers/plane.h"
 #include "dataplane/workers/worker_totals.h"
 #include "packet/fragment.h"
@@ -31,15 +34,24 @@ TransmitPath PathOf(uint16_t worker, const PortDevice& device) {
 
 void Transmitter::Adopt(const Topology& topology, uint32_t stalled) {
   const uint16_t workers = plane_.steering.workers();
-  for (uint16_t port = 0; port < kMaxPorts; ++port) {
-    const PortDevice& device = topology.devices[port];
+  // Numbers that the topology before had and this one has not, too.
+  const uint16_t end = std::max(std::exchange(end_, topology.end), topology.end);
+  for (uint16_t port = 0; port < end; ++port) {
+    const PortContext& context = topology.ports[port];
+    const uint16_t on = context.is_logical() ? context.parent : port;
     TransmitPath& path = paths_[port];
+    if (on >= kMaxDevicePorts) {
+      path = {.via = worker_};
+      continue;
+    }
+    const PortDevice& device = topology.devices[on];
     path = PathOf(worker_, device);
+    path.tags = context.tags;
     if (device.tx_queues != 0 && device.tx_queues < workers) {
       if ((stalled & 1u << path.via) != 0) {
         path.via = SubstituteOf(path.via, workers, stalled);
       }
-      path.token = plane_.transmit_tokens->at(port, path.queue);
+      path.token = plane_.transmit_tokens->at(on, path.queue);
     }
   }
 }
@@ -47,6 +59,9 @@ void Transmitter::Adopt(const Topology& topology, uint32_t stalled) {
 void Transmitter::Send(uint16_t arrival, uint16_t departure,
                        std::span<rte_mbuf*> mbufs) {
   const TransmitPath& path = paths_[departure];
+  if (path.tags.any()) [[unlikely]] {
+    mbufs = Tag(path, arrival, departure, mbufs);
+  }
   if (path.via == worker_) [[likely]] {
     Transmit(path, arrival, departure, mbufs);
     return;
@@ -98,6 +113,8 @@ void Transmitter::Transmit(const TransmitPath& path, uint16_t arrival,
   }
   const std::span<rte_mbuf*> rest = mbufs.subspan(sent);
   for (const rte_mbuf* mbuf : rest) bytes -= mbuf->pkt_len;
+  // A logical port's own frames have no tags.
+  bytes -= uint64_t{path.tags.bytes()} * sent;
   counters_[departure].transmitted_packets.Add(sent);
   counters_[departure].transmitted_bytes.Add(bytes);
   if (arrival != departure) {
@@ -107,6 +124,20 @@ void Transmitter::Transmit(const TransmitPath& path, uint16_t arrival,
   if (!rest.empty()) {
     Lose(arrival, departure, rest, DropReason::kTransmitFull);
   }
+}
+
+std::span<rte_mbuf*> Transmitter::Tag(const TransmitPath& path,
+                                      uint16_t arrival, uint16_t departure,
+                                      std::span<rte_mbuf*> mbufs) {
+  size_t kept = 0;
+  for (rte_mbuf* mbuf : mbufs) {
+    if (PushTags(*mbuf, path.tags)) [[likely]] {
+      mbufs[kept++] = mbuf;
+    } else {
+      Lose(arrival, departure, std::span(&mbuf, 1), DropReason::kMemory);
+    }
+  }
+  return mbufs.first(kept);
 }
 
 // For ports that take no chains of mbufs: chains that fit into their first one

@@ -10,6 +10,7 @@
 #include "dataplane/base/build_limits.h"
 #include "dataplane/forward/port_counters.h"
 #include "dataplane/forward/topology.h"
+#include "packet/frame_tags.h"
 
 struct rte_mbuf;
 
@@ -26,6 +27,7 @@ struct TransmitPath {
   uint16_t via = 0;    // the worker that transmits for it
   QueueToken* token = nullptr;  // to be taken for it
   bool sends_segments = true;
+  VlanTags tags = {};  // of a logical port: what its frames have on the device
 };
 
 // Belongs to one worker. It owns no packet between two calls.
@@ -54,6 +56,9 @@ class Transmitter {
  private:
   void Transmit(const TransmitPath& path, uint16_t arrival,
                 uint16_t departure, std::span<rte_mbuf*> mbufs);
+  // What is left of packets that leave by a logical port, with its tags.
+  std::span<rte_mbuf*> Tag(const TransmitPath& path, uint16_t arrival,
+                           uint16_t departure, std::span<rte_mbuf*> mbufs);
   std::span<rte_mbuf*> Join(uint16_t arrival, std::span<rte_mbuf*> mbufs);
   // Those that do not leave after all.
   void Lose(uint16_t arrival, uint16_t departure, std::span<rte_mbuf*> mbufs,
@@ -64,6 +69,7 @@ class Transmitter {
   const std::span<PortCounters> counters_;
   WorkerTotals& totals_;
   std::array<TransmitPath, kMaxPorts> paths_;  // by port
+  uint16_t end_ = 0;  // paths beyond it lead nowhere
 };
 
 }  // namespace sluice

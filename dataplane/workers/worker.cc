@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "conntrack/expectation.h"
@@ -97,6 +98,7 @@ void Worker::BeginRound() {
     // The bit of a worker that has come back is its own affair: it polls what
     // is its own, and the tokens keep it apart from who stands in for it.
     const uint32_t others = stalled & ~(1u << options_.index);
+    ports_ = std::max(ports_, round_.topology->end);
     queues_.Adopt(*round_.topology, others);
     if (!shard_->pipeline().fragments().empty()) {
       shard_->pipeline().ClearFragmentsOf(*round_.topology);
@@ -139,6 +141,12 @@ uint32_t Worker::Round() {
   return packets;
 }
 
+inline void Worker::Take(uint16_t port, PacketBurst& burst) {
+  shard_->pipeline().Parse(port, burst);
+  if (workers_ > 1) steerer_.Steer(port, burst);
+  if (burst.count > 0) judge_.Judge(port, burst);
+}
+
 // A burst of each queue.
 uint32_t Worker::Poll() {
   uint32_t packets = 0;
@@ -146,9 +154,14 @@ uint32_t Worker::Poll() {
     const uint32_t count = queues_.Receive(queue, burst_);
     if (count == 0) continue;
     packets += count;
-    shard_->pipeline().Parse(queue.port, burst_);
-    if (workers_ > 1) steerer_.Steer(queue.port, burst_);
-    if (burst_.count > 0) judge_.Judge(queue.port, burst_);
+    const PortContext& arrival = round_.topology->ports[queue.port];
+    if (arrival.children != nullptr) [[unlikely]] {
+      tags_.Sort(arrival, shard_->counters(), burst_);
+      uint16_t port;
+      while (tags_.Next(&port)) Take(port, tags_.group());
+      if (burst_.count == 0) continue;
+    }
+    Take(queue.port, burst_);
   }
   return packets;
 }
@@ -175,7 +188,7 @@ void Worker::Housekeeping(uint32_t packets) {
   has_order_ = mailbox_.Step({.worker = options_.index,
                               .states = &shard_->states(),
                               .pipeline = &shard_->pipeline(),
-                              .ports = counters(),
+                              .ports = counters().first(ports_),
                               .totals = &totals_,
                               .held = judge_.held() +
                                       shard_->pipeline().fragments().held() +

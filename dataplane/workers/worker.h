@@ -24,6 +24,7 @@
 #include "dataplane/workers/plane.h"
 #include "dataplane/workers/receive_queues.h"
 #include "dataplane/forward/round_context.h"
+#include "dataplane/forward/tag_sorter.h"
 #include "dataplane/workers/steerer.h"
 #include "dataplane/workers/transmitter.h"
 #include "dataplane/workers/worker_totals.h"
@@ -72,6 +73,8 @@ class Worker {
  private:
   void BeginRound();
   uint32_t Poll();
+  // Packets that have arrived at a port.
+  void Take(uint16_t port, PacketBurst& burst);
   void Housekeeping(uint32_t packets);
   void Rest(uint32_t idle_rounds);
 
@@ -92,6 +95,8 @@ class Worker {
   ReceiveQueues queues_;
   OwnAddressSpeaker speaker_;
   PacketBurst burst_;
+  TagSorter tags_;
+  uint16_t ports_ = 0;  // of the topologies so far, the largest end
   Tick last_expiry_ = 0;
   bool expiry_behind_ = false;
   bool has_order_ = false;  // worked on one in the round

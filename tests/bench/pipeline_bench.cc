@@ -1,7 +1,9 @@
 // Packets through one worker's pipeline, from parsed to forwarded, without any
 // packet I/O: established flows, new flows, stateless rules.
 #include <benchmark/benchmark.h>
+#include <rte_mbuf.h>
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -171,6 +173,86 @@ void NewUdpFlows(benchmark::State& state) {
   Count(state);
 }
 BENCHMARK(NewUdpFlows)->ArgsProduct({{64000}, {4, 6}});
+
+// ---- Wires, segments, VLANs -------------------------------------------------
+
+enum class Join : int {
+  kWire,
+  kSegment,  // of three ports; the receiver is known
+  kVlans,    // a wire between two VLANs of a port: a tag off, another one on
+};
+
+// Established flows of one host, delivered as a worker does it, by each kind
+// of port; the wire is what the others are to be compared with.
+void Joined(benchmark::State& state) {
+  const auto join = static_cast<Join>(state.range(0));
+  const auto family = static_cast<Family>(state.range(1));
+  const bool vlans = join == Join::kVlans;
+  constexpr uint32_t kFlows = 512;
+  SimulationOptions options;
+  options.ports = {{.name = "outside"}, {.name = "inside"}, {.name = "third"}};
+  if (vlans) {
+    for (uint16_t i = 0; i < 2; ++i) {
+      options.ports[i].parent = 2;
+      options.ports[i].tags = {.outer = static_cast<uint16_t>(5 + i)};
+    }
+  }
+  if (join == Join::kSegment) {
+    SimulatedSegment& segment = options.segments.emplace_back();
+    segment.ports = {0, 1, 2};
+  } else {
+    options.wires = {{.first = 0, .second = 1}};
+  }
+  options.state_capacity = 4 * kFlows + 1000;
+  std::unique_ptr<Simulation> simulation =
+      Simulation::Build(options).value();
+  const HostFacts facts = simulation->Facts();
+  ParseInput input;
+  input.text = kBothSides;
+  input.facts = &facts;
+  ParseResult parsed = ParsePolicy(std::move(input));
+  if (!simulation->Load(std::move(parsed.policy)).ok()) std::abort();
+  if (join == Join::kSegment) {
+    simulation->macs(0).Learn({.value = 0x010000000002}, 1, 0);
+  }
+  std::vector<std::unique_ptr<PlainMbuf>> frames;
+  constexpr size_t kTag = 12;
+  for (uint32_t flow = 0; flow < kFlows; ++flow) {
+    std::vector<uint8_t> frame = UdpFrame(family, flow);
+    if (vlans) {
+      const std::array<uint8_t, 4> tag = {0x81, 0, 0, 5};
+      frame.insert(frame.begin() + kTag, tag.begin(), tag.end());
+    }
+    frames.push_back(std::make_unique<PlainMbuf>(frame));
+  }
+  size_t next = 0;
+  PacketBurst burst;
+  uint32_t left = 0;
+  const Simulation::Take take = [&](uint16_t, rte_mbuf* mbuf) {
+    ++left;
+    // As the next one that arrives.
+    if (vlans) *rte_pktmbuf_mtod_offset(mbuf, uint8_t*, kTag + 3) = 5;
+  };
+  const auto deliver = [&] {
+    burst.count = kMaxBurst;
+    for (uint32_t i = 0; i < kMaxBurst; ++i) {
+      burst.mbufs[i] = frames[next]->get();
+      next = (next + 1) % frames.size();
+    }
+    left = 0;
+    simulation->Deliver(vlans ? 2 : 0, burst, take);
+    if (left != kMaxBurst) std::abort();
+  };
+  for (uint32_t i = 0; i < kFlows / kMaxBurst; ++i) deliver();
+  for (auto _ : state) deliver();
+  Count(state);
+}
+BENCHMARK(Joined)
+    ->ArgsProduct({{static_cast<int>(Join::kWire),
+                    static_cast<int>(Join::kSegment),
+                    static_cast<int>(Join::kVlans)},
+                   {4, 6}})
+    ->ArgNames({"join", "family"});
 
 }  // namespace
 }  // namespace sluice

@@ -20,15 +20,27 @@ void Require(bool condition) {
 }
 
 void CheckPorts(const Config& config) {
-  Require(config.ports.size() <= kMaxDevices);
+  Require(config.devices() <= kMaxDevices);
+  Require(config.ports.size() <= kMaxDevices + size_t{kMaxLogicalPorts});
+  std::set<std::pair<std::string, VlanTags>> vlans;
   std::set<std::string> names;
   std::set<std::string_view> devices;
   for (const PortConfig& port : config.ports) {
     Require(!port.name.empty() && port.name.size() <= kMaxPortName);
     Require(names.insert(port.name).second);
-    Require(devices.insert(port.device_name()).second);
+    if (port.is_logical()) {
+      const auto parent =
+          std::ranges::find(config.ports, port.parent, &PortConfig::name);
+      Require(parent != config.ports.end() && !parent->is_logical());
+      Require(port.device.empty() && port.mtu <= parent->mtu);
+      Require(port.tags.outer >= kMinVlan && port.tags.outer <= kMaxVlan &&
+              port.tags.inner <= kMaxVlan);
+      Require(vlans.insert({port.parent, port.tags}).second);
+    } else {
+      Require(devices.insert(port.device_name()).second);
+    }
     Require(port.device.size() <= kMaxConfigString + 5);
-    Require(port.groups.size() <= kMaxGroupsPerPort);
+    Require(port.groups.size() <= kMaxGroupsPerPort + 1);
     Require(port.addresses.size() <= kMaxAddressesPerPort);
     Require(port.queues <= kMaxQueues);
     Require(port.rx_descriptors >= 32 && port.tx_descriptors >= 32);
@@ -40,6 +52,29 @@ void CheckPorts(const Config& config) {
     for (const uint16_t end : wire.ports) {
       Require(end < config.ports.size());
       Require(ends.insert(end).second);
+    }
+  }
+}
+
+void CheckSegments(const Config& config) {
+  Require(config.segments.size() <= kMaxSegments);
+  std::set<std::string> names, ports;
+  for (const WireConfig& wire : config.wires) {
+    for (const uint16_t end : wire.ports) ports.insert(config.ports[end].name);
+  }
+  for (const SegmentConfig& segment : config.segments) {
+    Require(names.insert(segment.name).second);
+    for (const std::string& port : segment.ports) {
+      Require(ports.insert(port).second);
+      Require(std::ranges::find(config.ports, port, &PortConfig::name) !=
+              config.ports.end());
+    }
+    Require(segment.macs >= 8 && segment.macs <= kMaxSegmentMacs);
+    Require(segment.age >= 1 && segment.age <= 86400);
+    for (const SegmentConfig::Fixed& fixed : segment.fixed) {
+      Require(!fixed.mac.IsGroup() && fixed.mac.value != 0);
+      Require(std::ranges::find(segment.ports, fixed.port) !=
+              segment.ports.end());
     }
   }
 }
@@ -80,6 +115,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   sluice::Require(parsed.config.has_value() != errors);
   if (!parsed.config) return 0;
   sluice::CheckPorts(*parsed.config);
+  sluice::CheckSegments(*parsed.config);
   sluice::CheckRest(*parsed.config);
   // The same text means the same.
   sluice::Require(sluice::ParseConfig(text, sluice::kFile).config ==

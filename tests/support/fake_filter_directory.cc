@@ -261,4 +261,77 @@ FakeFilterDirectory::BeginRollbackTogether(std::vector<std::string> filters,
       [] {}, [this] { return set_result; });
 }
 
+std::vector<SegmentListing> FakeFilterDirectory::Segments(
+    std::string_view after, size_t limit) {
+  std::vector<SegmentListing> listings;
+  for (const auto& [name, spec] : segments) {
+    if (name <= after || listings.size() >= limit) continue;
+    listings.push_back({.spec = spec, .known = spec.fixed.size()});
+  }
+  return listings;
+}
+
+absl::StatusOr<std::vector<MacListing>> FakeFilterDirectory::SegmentMacs(
+    std::string_view name, std::string_view after, size_t limit) {
+  const auto segment = segments.find(std::string(name));
+  if (segment == segments.end()) return absl::NotFoundError("no segment");
+  std::vector<MacListing> listings;
+  for (const FixedMac& fixed : segment->second.fixed) {
+    if (fixed.mac <= after || listings.size() >= limit) continue;
+    listings.push_back({.mac = fixed.mac, .port = fixed.port, .fixed = true});
+  }
+  return listings;
+}
+
+absl::Status FakeFilterDirectory::AddSegment(const SegmentSpec& spec) {
+  if (!segments.try_emplace(spec.name, spec).second) {
+    return absl::AlreadyExistsError("that segment is there");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FakeFilterDirectory::RemoveSegment(std::string_view name) {
+  if (segments.erase(std::string(name)) == 0) {
+    return absl::NotFoundError("no segment");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FakeFilterDirectory::AttachPort(std::string_view segment,
+                                             std::string_view port) {
+  const auto found = segments.find(std::string(segment));
+  if (found == segments.end()) return absl::NotFoundError("no segment");
+  found->second.ports.emplace_back(port);
+  return absl::OkStatus();
+}
+
+absl::Status FakeFilterDirectory::DetachPort(std::string_view segment,
+                                             std::string_view port) {
+  const auto found = segments.find(std::string(segment));
+  if (found == segments.end()) return absl::NotFoundError("no segment");
+  if (std::erase(found->second.ports, std::string(port)) == 0) {
+    return absl::FailedPreconditionError("it is not there");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FakeFilterDirectory::FixMac(std::string_view segment,
+                                         std::string_view mac,
+                                         std::string_view port) {
+  const auto found = segments.find(std::string(segment));
+  if (found == segments.end()) return absl::NotFoundError("no segment");
+  auto& fixed = found->second.fixed;
+  std::erase_if(fixed, [&](const FixedMac& other) { return other.mac == mac; });
+  if (!port.empty()) {
+    fixed.push_back({.mac = std::string(mac), .port = std::string(port)});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FakeFilterDirectory::ForgetMacs(std::string_view segment) {
+  return segments.contains(std::string(segment))
+             ? absl::OkStatus()
+             : absl::NotFoundError("no segment");
+}
+
 }  // namespace sluice

@@ -90,7 +90,22 @@ class FakeFilterDirectory : public FilterDirectory {
   absl::Status ExcludePort(std::string_view name, bool excluded) override;
   absl::StatusOr<std::vector<NamedCounter>> PortStatistics(
       std::string_view name) override;
+  std::vector<SegmentListing> Segments(std::string_view after,
+                                       size_t limit) override;
+  absl::StatusOr<std::vector<MacListing>> SegmentMacs(
+      std::string_view name, std::string_view after, size_t limit) override;
+  absl::Status AddSegment(const SegmentSpec& spec) override;
+  absl::Status RemoveSegment(std::string_view name) override;
+  absl::Status AttachPort(std::string_view segment,
+                          std::string_view port) override;
+  absl::Status DetachPort(std::string_view segment,
+                          std::string_view port) override;
+  absl::Status FixMac(std::string_view segment, std::string_view mac,
+                      std::string_view port) override;
+  absl::Status ForgetMacs(std::string_view segment) override;
   TraceControl& Traces() override { return traces; }
+
+  std::map<std::string, SegmentSpec> segments;
 
   FakeTraceControl traces;
 

@@ -353,6 +353,13 @@ class Parser {
     if (word == "ext") return Extensions();
     if (word == "ethsrc") return Mac(word, spec_.ether_source);
     if (word == "ethdst") return Mac(word, spec_.ether_destination);
+    if (word == "untagged") {
+      for (const Field f :
+           {Field::kVlan, Field::kVlanPrio, Field::kOuterVlan}) {
+        spec_.fields[static_cast<size_t>(f)] = {};
+      }
+      return absl::OkStatus();
+    }
     if (word == "df") {
       spec_.dont_fragment = true;
       return absl::OkStatus();

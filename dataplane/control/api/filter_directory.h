@@ -109,11 +109,17 @@ struct FilterListing {
 struct PortSpec {
   std::string name;
   std::string device{};  // as in sluice.toml
+  // In place of a device: the port whose device it shares, and the numbers of
+  // its tags there.
+  std::string parent{};
+  uint16_t vlan = 0;
+  uint16_t inner_vlan = 0;  // 0: one tag
   std::string wire{};    // the port at the other end; empty: none
+  std::string segment{};  // in place of a wire
   std::vector<std::string> groups{};
   std::vector<Prefix> addresses{};
   uint16_t queues = 0;  // 0: one a worker
-  uint16_t mtu = 1500;
+  uint16_t mtu = 0;  // 0: 1500, or that of the parent
   bool pass_non_ip = true;
   bool disabled = false;  // comes up only when it is enabled
   // The process before had it: the other end of its wire may come after it.
@@ -124,7 +130,11 @@ struct PortListing {
   std::string name;
   std::string filter;
   std::string wire;    // empty: none
-  std::string device;  // empty: not there
+  std::string segment;  // empty: none
+  std::string device;  // empty: not there; of a logical port its parent's
+  std::string parent;  // empty: the device is its own
+  uint16_t vlan = 0;
+  uint16_t inner_vlan = 0;
   std::string driver;
   std::string mac;
   bool enabled = true;
@@ -138,8 +148,45 @@ struct PortListing {
   uint64_t received_bytes = 0;
   uint64_t transmitted_packets = 0;
   uint64_t transmitted_bytes = 0;
+  uint64_t copies = 0;       // of what it floods on its segment, beyond the first
+  uint64_t copies_lost = 0;  // no buffer for one
   uint64_t missed = 0;  // no descriptor was free
   uint64_t errors = 0;
+};
+
+// A segment, and an address that is fixed behind a port of it.
+struct FixedMac {
+  std::string mac;  // "00:53:00:00:00:01"
+  std::string port{};
+};
+struct SegmentSpec {
+  std::string name;
+  std::vector<std::string> ports{};
+  bool pass_non_ip = true;
+  bool flood_unknown = true;
+  bool flood_multicast = true;
+  bool flood_broadcast = true;
+  uint32_t macs = 8192;
+  uint32_t macs_per_port = 0;  // 0: no limit
+  uint32_t age = 300;          // seconds
+  std::vector<FixedMac> fixed{};
+};
+struct SegmentListing {
+  SegmentSpec spec;
+  uint64_t known = 0;     // addresses in its table now
+  uint64_t capacity = 0;  // of the table
+  uint64_t learnt = 0;    // since it was made
+  uint64_t moved = 0;
+  uint64_t aged = 0;
+  uint64_t refused_full = 0;   // not learnt: no room
+  uint64_t refused_limit = 0;  // not learnt: too many at that port
+  uint64_t refused_fixed = 0;  // frames from an address fixed elsewhere
+};
+struct MacListing {
+  std::string mac;
+  std::string port;
+  bool fixed = false;
+  uint32_t age = 0;  // milliseconds since it was heard of
 };
 
 class FilterDirectory : public CommitControl {
@@ -186,6 +233,25 @@ class FilterDirectory : public CommitControl {
   // The driver's own counters.
   virtual absl::StatusOr<std::vector<NamedCounter>> PortStatistics(
       std::string_view name) = 0;
+
+  // Ascending by name; at most `limit` of those that come after `after`.
+  virtual std::vector<SegmentListing> Segments(std::string_view after,
+                                               size_t limit) = 0;
+  // The same of what is known of its hosts, by address. NotFound.
+  virtual absl::StatusOr<std::vector<MacListing>> SegmentMacs(
+      std::string_view name, std::string_view after, size_t limit) = 0;
+  // Errors say what and what to do, and nothing has changed.
+  virtual absl::Status AddSegment(const SegmentSpec& spec) = 0;
+  virtual absl::Status RemoveSegment(std::string_view name) = 0;
+  virtual absl::Status AttachPort(std::string_view segment,
+                                  std::string_view port) = 0;
+  virtual absl::Status DetachPort(std::string_view segment,
+                                  std::string_view port) = 0;
+  // An address that is not learnt elsewhere; without a port: learnt again.
+  virtual absl::Status FixMac(std::string_view segment, std::string_view mac,
+                              std::string_view port) = 0;
+  // Forgets what was learnt.
+  virtual absl::Status ForgetMacs(std::string_view segment) = 0;
 
   virtual TraceControl& Traces() = 0;
 };

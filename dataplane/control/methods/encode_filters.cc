@@ -106,9 +106,17 @@ json ToJson(const PortListing& port) {
       {"transmitted",
        {{"packets", port.transmitted_packets},
         {"bytes", port.transmitted_bytes}}},
+      {"copies", port.copies},
+      {"copies_lost", port.copies_lost},
       {"missed", port.missed},
       {"errors", port.errors}};
   if (!port.wire.empty()) value["wire"] = port.wire;
+  if (!port.segment.empty()) value["segment"] = port.segment;
+  if (!port.parent.empty()) {
+    value["parent"] = port.parent;
+    value["vlan"] = port.vlan;
+    if (port.inner_vlan != 0) value["inner_vlan"] = port.inner_vlan;
+  }
   if (!port.device.empty()) {
     value["device"] = port.device;
     value["driver"] = port.driver;

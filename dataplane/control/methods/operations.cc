@@ -31,7 +31,9 @@ const std::map<std::string_view, Method>& Methods() {
   static const auto* const methods = [] {
     auto* all = new std::map<std::string_view, Method>;
     for (const std::vector<Method>* group :
-         {&kCommitMethods, &kExplainMethods, &kFilterMethods, &kLogMethods, &kPolicyMethods, &kPortMethods, &kStatusMethods, &kTraceMethods,
+         {&kCommitMethods, &kExplainMethods, &kFilterMethods, &kLogMethods,
+          &kPolicyMethods, &kPortMethods, &kSegmentMethods, &kStatusMethods,
+          &kTraceMethods,
           &kTableMethods, &kTransferMethods}) {
       for (const Method& method : *group) all->emplace(method.name, method);
     }

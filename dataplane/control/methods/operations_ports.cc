@@ -20,6 +20,9 @@ using nlohmann::json;
 constexpr uint64_t kMinMtu = 576;
 constexpr uint64_t kMaxMtu = 9216;
 constexpr size_t kPortsAPage = 256;
+// IEEE 802.1Q: 0 says a priority only, and 4095 is reserved.
+constexpr uint64_t kMinVlan = 1;
+constexpr uint64_t kMaxVlan = 4094;
 
 void LogChange(const Call& call, std::string_view port, std::string_view what) {
   LogWarning("control: uid {} pid {}: port {} {}", call.peer().uid,
@@ -49,14 +52,37 @@ Action ParseListPorts(Params& params) {
   };
 }
 
+// What does not go together; null: nothing.
+const char* WrongIn(const PortSpec& spec) {
+  if (spec.device.empty() == spec.parent.empty()) {
+    return "give parameter \"device\", or \"parent\" and \"vlan\"";
+  }
+  if (spec.parent.empty() != (spec.vlan == 0) ||
+      (spec.inner_vlan != 0 && spec.vlan == 0)) {
+    return "parameters \"parent\" and \"vlan\" need each other, and "
+           "\"inner_vlan\" both";
+  }
+  if (!spec.parent.empty() && spec.queues != 0) {
+    return "parameter \"queues\" is for a port with a device";
+  }
+  if (!spec.wire.empty() && !spec.segment.empty()) {
+    return "a port is on a wire or on a segment, not on both";
+  }
+  return nullptr;
+}
+
 Action ParseAdd(Params& params) {
   PortSpec spec;
   std::optional<uint64_t> queues, mtu;
   bool block_non_ip = false;
   params.Name("port", kMaxPortName, &spec.name, Params::Need::kRequired);
-  params.String("device", kMaxConfigString, &spec.device,
-                Params::Need::kRequired);
+  std::optional<uint64_t> vlan, inner_vlan;
+  params.String("device", kMaxConfigString, &spec.device);
+  params.Name("parent", kMaxPortName, &spec.parent);
+  params.Number("vlan", kMinVlan, kMaxVlan, &vlan);
+  params.Number("inner_vlan", kMinVlan, kMaxVlan, &inner_vlan);
   params.Name("wire", kMaxPortName, &spec.wire);
+  params.Name("segment", kMaxPortName, &spec.segment);
   params.Names("groups", kMaxGroupsPerPort, kMaxPortName, &spec.groups);
   params.Prefixes("addresses", kMaxAddressesPerPort, &spec.addresses);
   params.Number("queues", 1, kMaxQueues, &queues);
@@ -65,11 +91,16 @@ Action ParseAdd(Params& params) {
   params.Bool("disabled", &spec.disabled);
   if (queues) spec.queues = static_cast<uint16_t>(*queues);
   if (mtu) spec.mtu = static_cast<uint16_t>(*mtu);
+  if (vlan) spec.vlan = static_cast<uint16_t>(*vlan);
+  if (inner_vlan) spec.inner_vlan = static_cast<uint16_t>(*inner_vlan);
   spec.pass_non_ip = !block_non_ip;
   return [spec = std::move(spec)](std::shared_ptr<Call> call) mutable {
     if (spec.wire == spec.name) {
       return call->Error(RpcError::kInvalidParams,
                          "parameter \"wire\" must name another port");
+    }
+    if (const char* const wrong = WrongIn(spec)) {
+      return call->Error(RpcError::kInvalidParams, wrong);
     }
     Call::RunJob<PortListing>(
         call,

@@ -108,6 +108,11 @@ struct LinkStep {
   bool up = true;
 };
 
+// What a segment knows of its hosts, as "MAC PORT [fixed]"; sorted.
+struct MacsStep {
+  std::vector<std::string> lines;
+};
+
 struct FilterStep {
   bool enabled = true;
 };
@@ -115,7 +120,8 @@ struct FilterStep {
 struct Step {
   int line = 0;
   std::variant<SendStep, WaitStep, CommitStep, TableStep, StatesStep,
-               SourcesStep, FlowsStep, KillSourcesStep, CountersStep, KillStep, LinkStep, FilterStep>
+               SourcesStep, FlowsStep, KillSourcesStep, CountersStep, KillStep, LinkStep, FilterStep,
+               MacsStep>
       action;
 };
 
@@ -123,6 +129,9 @@ struct ScenarioPort {
   std::string name{};
   std::vector<std::string> groups{};
   std::vector<Prefix> addresses{};  // its own ones, for `self` and antispoof
+  std::string parent{};             // of a logical port
+  uint16_t vlan = 0;
+  uint16_t inner_vlan = 0;
 };
 
 struct ScenarioWire {
@@ -132,6 +141,17 @@ struct ScenarioWire {
   bool answer_arp = false;
 };
 
+struct ScenarioSegment {
+  std::vector<std::string> ports{};
+  bool flood_unknown = true;
+  bool flood_multicast = true;
+  bool flood_broadcast = true;
+  uint32_t macs = 1024;
+  uint32_t macs_per_port = 0;
+  uint64_t age = 300'000;  // milliseconds
+  std::vector<std::pair<std::string, std::string>> fixed{};  // MAC, port
+};
+
 struct Scenario {
   std::string name;  // the file's without folder and ending, "/inet"
   std::string path;
@@ -139,6 +159,7 @@ struct Scenario {
   Family family = Family::kIpv4;
   std::vector<ScenarioPort> ports;
   std::vector<ScenarioWire> wires;
+  std::vector<ScenarioSegment> segments;
   uint32_t state_capacity = 1000;
   uint32_t expectations = 0;  // 0: as many as there are without the line
   bool verify_checksums = true;

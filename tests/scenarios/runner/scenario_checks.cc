@@ -45,6 +45,8 @@ absl::StatusOr<uint64_t> PortCounter(const PortCounters& counters,
   if (name == "forwarded") return counters.forwarded_packets.value();
   if (name == "transmitted") return counters.transmitted_packets.value();
   if (name == "answers") return counters.answers.value();
+  if (name == "copies") return counters.copies.value();
+  if (name == "copies-lost") return counters.copies_lost.value();
   if (name == "fragments-made") return counters.fragments_made.value();
   if (name == "fragments-joined") return counters.fragments_joined.value();
   if (name == "answers-lost") return counters.answers_lost.value();
@@ -146,6 +148,7 @@ absl::Status CheckJudged(const std::string& port,
 }
 
 absl::Status CheckPorts(const Simulation& simulation) {
+  uint64_t transmitted = 0, caused = 0;
   uint64_t missing = 0;  // packets that nothing has become of so far
   for (uint16_t i = 0; i < simulation.ports().size(); ++i) {
     const PortCounters& counters = simulation.counters(i);
@@ -154,7 +157,8 @@ absl::Status CheckPorts(const Simulation& simulation) {
       return s;
     }
     const uint64_t received = counters.received_packets.value() +
-                              counters.fragments_made.value();
+                              counters.fragments_made.value() +
+                              counters.copies.value();
     uint64_t accounted = counters.forwarded_packets.value() +
                          counters.fragments_joined.value();
     for (const uint64_t drops : Drops(simulation, i)) accounted += drops;
@@ -164,6 +168,10 @@ absl::Status CheckPorts(const Simulation& simulation) {
           simulation.ports()[i].name, ": ", received,
           " packets received, but ", accounted, " forwarded or dropped"));
     }
+    // Who sent what to a port of a segment only all together say.
+    transmitted += counters.transmitted_packets.value();
+    caused += counters.answers.value() + counters.forwarded_packets.value();
+    if (simulation.segments() > 0) continue;
     const uint16_t peer = simulation.peer(i);
     const uint64_t sent =
         counters.answers.value() + counters.returned_packets.value() +
@@ -177,6 +185,11 @@ absl::Status CheckPorts(const Simulation& simulation) {
           counters.transmitted_packets.value(), " packets transmitted, but ",
           sent, " forwarded to it or answered"));
     }
+  }
+  if (transmitted != caused) {
+    return absl::InternalError(
+        absl::StrCat(transmitted, " packets transmitted, but ", caused,
+                     " forwarded or answered"));
   }
   const uint64_t held = simulation.fragments().held() + simulation.waiting();
   if (missing != held) {
@@ -300,6 +313,15 @@ DropCounts Drops(const Simulation& simulation, uint16_t port) {
     drops[i] = simulation.counters(port).drops[i].value();
   }
   return drops;
+}
+
+DropCounts AllDrops(const Simulation& simulation) {
+  DropCounts all{};
+  for (uint16_t port = 0; port < simulation.ports().size(); ++port) {
+    const DropCounts some = Drops(simulation, port);
+    for (size_t i = 0; i < all.size(); ++i) all[i] += some[i];
+  }
+  return all;
 }
 
 static absl::StatusOr<uint64_t> LimiterCounter(Simulation& simulation,

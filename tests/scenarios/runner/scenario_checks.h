@@ -17,6 +17,8 @@ namespace sluice {
 
 using DropCounts = std::array<uint64_t, kDropReasonCount>;
 // Drops of packets that arrived at the port, by reason.
+// Of all ports together.
+DropCounts AllDrops(const Simulation& simulation);
 DropCounts Drops(const Simulation& simulation, uint16_t port);
 
 // The value of one counter by its name; `port` is kNoPort unless the step is

@@ -163,6 +163,7 @@ class Parser {
         word == "statelimiter" || word == "sourcelimiter") {
       return Counters(words);
     }
+    if (word == "macs") return Macs(words);
     if (word == "kill") return Kill(words);
     if (word == "link" && words.size() == 3 &&
         (words[2] == "up" || words[2] == "down")) {
@@ -220,6 +221,15 @@ class Parser {
       scenario_.wires.push_back(std::move(wire));
       return absl::OkStatus();
     }
+    if (key == "vlan") return Vlan(words);
+    if (key == "segment") return Segment(words);
+    if (key == "fixed") {
+      if (words.size() != 2 || scenario_.segments.empty()) {
+        return Wrong("fixed: MAC PORT, after `segment:`");
+      }
+      scenario_.segments.back().fixed.emplace_back(words[0], words[1]);
+      return absl::OkStatus();
+    }
     if (key == "address") {
       if (words.size() != 2) return Wrong("address: PORT ADDRESS/LENGTH");
       const auto prefix = ParsePrefix(words[1]);
@@ -239,6 +249,70 @@ class Parser {
     }
     if (key == "option") return Option(words);
     return Send(key, value);
+  }
+
+  // "PORT PARENT 5" or "PORT PARENT 7.42".
+  absl::Status Vlan(const std::vector<std::string>& words) {
+    ScenarioPort* const port =
+        words.size() == 3 ? FindPort(words[0]) : nullptr;
+    if (port == nullptr || FindPort(words[1]) == nullptr) {
+      return Wrong("vlan: PORT PARENT NUMBER[.INNER], after `ports:`");
+    }
+    const size_t dot = words[2].find('.');
+    const auto outer = ParseNumber(words[2].substr(0, dot));
+    const auto inner = dot == std::string::npos
+                           ? std::optional<int64_t>(0)
+                           : ParseNumber(words[2].substr(dot + 1));
+    if (!outer || !inner || *outer < 1 || *outer > 4094 || *inner < 0 ||
+        *inner > 4094) {
+      return Wrong("vlan: numbers from 1 to 4094 expected");
+    }
+    port->parent = words[1];
+    port->vlan = static_cast<uint16_t>(*outer);
+    port->inner_vlan = static_cast<uint16_t>(*inner);
+    return absl::OkStatus();
+  }
+
+  absl::Status Segment(const std::vector<std::string>& words) {
+    ScenarioSegment segment;
+    for (size_t i = 0; i < words.size(); ++i) {
+      const std::string& word = words[i];
+      const std::string next = i + 1 < words.size() ? words[i + 1] : "";
+      if (FindPort(word) != nullptr) {
+        segment.ports.push_back(word);
+        continue;
+      }
+      ++i;
+      if (word == "no-flood" && next == "unknown") {
+        segment.flood_unknown = false;
+      } else if (word == "no-flood" && next == "multicast") {
+        segment.flood_multicast = false;
+      } else if (word == "no-flood" && next == "broadcast") {
+        segment.flood_broadcast = false;
+      } else if ((word == "macs" || word == "macs-per-port") &&
+                 ParseNumber(next)) {
+        (word == "macs" ? segment.macs : segment.macs_per_port) =
+            static_cast<uint32_t>(*ParseNumber(next));
+      } else if (word == "age" && ParseDuration(next)) {
+        segment.age = *ParseDuration(next);
+      } else {
+        return Wrong(
+            "segment: PORT... [no-flood unknown|multicast|broadcast] [macs N] "
+            "[macs-per-port N] [age 30s], after `ports:`");
+      }
+    }
+    if (segment.ports.size() < 2) return Wrong("segment: two ports at least");
+    scenario_.segments.push_back(std::move(segment));
+    return absl::OkStatus();
+  }
+
+  // "macs {", lines, "}": what the first segment knows.
+  absl::Status Macs(const std::vector<std::string>& words) {
+    if (words.size() != 2 || words[1] != "{") return Wrong("macs { expected");
+    absl::StatusOr<std::vector<std::string>> block = Block();
+    if (!block.ok()) return block.status();
+    Add(MacsStep{NonEmpty(*block)});
+    return absl::OkStatus();
   }
 
   absl::Status Option(const std::vector<std::string>& words) {
@@ -480,7 +554,11 @@ class Parser {
 
   absl::StatusOr<Scenario> Finish() {
     DefaultPorts();
-    if (scenario_.wires.empty()) {
+    const bool joined =
+        !scenario_.segments.empty() ||
+        std::any_of(scenario_.ports.begin(), scenario_.ports.end(),
+                    [](const ScenarioPort& port) { return port.vlan != 0; });
+    if (scenario_.wires.empty() && !joined) {
       scenario_.wires.push_back({.first = scenario_.ports[0].name,
                                  .second = scenario_.ports.size() > 1
                                                ? scenario_.ports[1].name

@@ -85,7 +85,32 @@ class Run {
                               .on_verdict = &Run::OnVerdict,
                               .on_verdict_context = this};
     for (const ScenarioPort& port : scenario_.ports) {
-      options.ports.push_back({port.name, port.groups, port.addresses});
+      SimulatedPort& made = options.ports.emplace_back();
+      made.name = port.name;
+      made.groups = port.groups;
+      made.addresses = port.addresses;
+      if (port.vlan == 0) continue;
+      made.parent = Port(port.parent);
+      made.tags = {.outer = port.vlan, .inner = port.inner_vlan};
+    }
+    for (const ScenarioSegment& segment : scenario_.segments) {
+      SimulatedSegment& made = options.segments.emplace_back();
+      for (const std::string& port : segment.ports) {
+        made.ports.push_back(Port(port));
+      }
+      made.flood_unknown = segment.flood_unknown;
+      made.flood_multicast = segment.flood_multicast;
+      made.flood_broadcast = segment.flood_broadcast;
+      made.macs = {.capacity = segment.macs,
+                   .age = static_cast<uint32_t>(segment.age),
+                   .per_port = segment.macs_per_port};
+      for (const auto& [mac, port] : segment.fixed) {
+        const auto address = ParseLinkAddress(mac);
+        if (!address || Port(port) == kNoPort) {
+          return Failure("fixed: MAC PORT");
+        }
+        made.fixed.emplace_back(*address, Port(port));
+      }
     }
     for (const ScenarioWire& wire : scenario_.wires) {
       options.wires.push_back(
@@ -109,7 +134,13 @@ class Run {
                         const PacketVerdict& verdict) {
     Run& run = *static_cast<Run*>(context);
     run.verdicts_.resize(std::max<size_t>(run.verdicts_.size(), index + 1));
-    if (verdict.held) {
+    run.passed_.resize(run.verdicts_.size());
+    // What is flooded has a verdict for each port: it has passed if one of its
+    // copies has.
+    if (verdict.passed) run.passed_[index] = true;
+    if (run.passed_[index]) {
+      run.verdicts_[index] = std::nullopt;
+    } else if (verdict.held) {
       run.verdicts_[index] = kHeld;
     } else if (!verdict.passed) {
       run.verdicts_[index] = verdict.reason;
@@ -151,29 +182,21 @@ class Run {
                                     ScapyLine(frames[i])));
       }
     }
-    const DropCounts before = Drops(*simulation_, port);
+    const DropCounts before = AllDrops(*simulation_);
     verdicts_.clear();
-    BurstResult result;
-    simulation_->Process(port, burst, result);
-    const std::map<uint16_t, std::vector<Frame>> left =
-        TakeFrames(port, result);
+    passed_.clear();
+    std::map<uint16_t, std::vector<Frame>> left;
+    simulation_->Deliver(port, burst, [&](uint16_t by, rte_mbuf* mbuf) {
+      left[by].push_back(BytesOf(mbuf));
+      rte_pktmbuf_free(mbuf);
+    });
     absl::Status status = CheckVerdicts(step, frames);
     if (status.ok()) {
       status = CheckLeft(step, specs, frames, left);
     }
-    if (status.ok()) status = CheckDrops(step, before, port);
+    if (status.ok()) status = CheckDrops(step, before);
     if (!status.ok()) WriteCapture(frames, left);
     return status;
-  }
-
-  std::map<uint16_t, std::vector<Frame>> TakeFrames(
-      uint16_t port, BurstResult& result) {
-    std::map<uint16_t, std::vector<Frame>> left;
-    simulation_->Send(port, result, [&](uint16_t by, rte_mbuf* mbuf) {
-      left[by].push_back(BytesOf(mbuf));
-      rte_pktmbuf_free(mbuf);
-    });
-    return left;
   }
 
   absl::Status CheckVerdicts(const SendStep& step,
@@ -187,7 +210,8 @@ class Run {
       const auto& results = step.packets[i].results;
       const bool passes =
           !results.empty() && !results[0].drop && !results[0].held &&
-          Port(results[0].port) == simulation_->peer(Port(step.port));
+          Port(results[0].port) !=
+              simulation_->arrival(static_cast<uint32_t>(i));
       for (const ExpectedResult& result : results) {
         if (passes) break;
         if (result.drop) expected = result.drop;
@@ -235,7 +259,7 @@ class Run {
           expected = *frame;
           // A wire leaves the link's addresses as they are, whatever the
           // packet's become.
-          if (result.port != step.port &&
+          if (port != simulation_->arrival(static_cast<uint32_t>(i)) &&
               result.packet.find("eth") == std::string::npos &&
               frames[i].size() >= kMacBytes && expected.size() >= kMacBytes) {
             std::copy_n(frames[i].begin(), kMacBytes, expected.begin());
@@ -270,15 +294,14 @@ class Run {
                         "\n  received: ", ScapyLine(received));
   }
 
-  absl::Status CheckDrops(const SendStep& step, const DropCounts& before,
-                          uint16_t port) {
+  absl::Status CheckDrops(const SendStep& step, const DropCounts& before) {
     DropCounts expected = before;
     for (const SendStep::Packet& packet : step.packets) {
       for (const ExpectedResult& result : packet.results) {
         if (result.drop) ++expected[static_cast<size_t>(*result.drop)];
       }
     }
-    if (Drops(*simulation_, port) != expected) {
+    if (AllDrops(*simulation_) != expected) {
       return Failure("the drop counters do not tell what was dropped");
     }
     return absl::OkStatus();
@@ -480,6 +503,23 @@ class Run {
     return absl::OkStatus();
   }
 
+  absl::Status Do(const MacsStep& step) {
+    if (simulation_->segments() == 0) return Failure("there is no segment");
+    std::vector<std::string> known;
+    for (const MacTable::Entry& entry :
+         simulation_->macs(0).Entries(simulation_->now())) {
+      known.push_back(absl::StrCat(ToString(entry.mac), " ",
+                                   scenario_.ports[entry.port].name,
+                                   entry.fixed ? " fixed" : ""));
+    }
+    std::vector<std::string> expected = step.lines;
+    std::sort(known.begin(), known.end());
+    std::sort(expected.begin(), expected.end());
+    if (known == expected) return absl::OkStatus();
+    return Failure(absl::StrCat("other addresses than expected:\n  ",
+                                absl::StrJoin(known, "\n  ")));
+  }
+
   absl::Status Do(const FilterStep& step) {
     simulation_->SetEnabled(step.enabled);
     return absl::OkStatus();
@@ -494,6 +534,7 @@ class Run {
   std::optional<PacketSpec> last_;
   // Of the packets of the last burst: why each was dropped, if it was.
   std::vector<std::optional<DropReason>> verdicts_;
+  std::vector<bool> passed_;
 };
 
 }  // namespace

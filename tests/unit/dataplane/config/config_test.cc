@@ -64,6 +64,121 @@ TEST(ConfigTest, DefaultsOfASmallFile) {
                            .commit = 50}));
 }
 
+constexpr char kUplink[] = R"([[port]]
+name = "uplink"
+device = "net_af_packet0,iface=veth0"
+mtu = 2000
+)";
+
+TEST(ConfigTest, VlansAndSegments) {
+  const ParsedConfig parsed = ParseConfig(std::string(R"([[port]]
+name = "vm1"
+parent = "uplink"
+vlan = 5
+inner_vlan = 6
+groups = ["guests"]
+)") + kUplink + R"([[port]]
+name = "vm2"
+parent = "uplink"
+vlan = 5
+mtu = 1400
+[[segment]]
+name = "lan"
+ports = ["vm1", "vm2"]
+flood = ["broadcast"]
+macs = 100
+macs_per_port = 3
+age = 60
+fixed = ["00:53:00:00:00:01 vm1"]
+non_ip = "block"
+[[segment]]
+name = "later"
+ports = []
+)", "s.toml");
+  ASSERT_TRUE(parsed.config.has_value())
+      << FormatDiagnostics(parsed.diagnostics);
+  const Config& config = *parsed.config;
+  ASSERT_EQ(config.ports.size(), 3u);
+  EXPECT_EQ(config.devices(), 1u);
+  EXPECT_EQ(config.ports[0].parent, "uplink");
+  EXPECT_EQ(config.ports[0].tags, (VlanTags{.outer = 5, .inner = 6}));
+  EXPECT_EQ(config.ports[0].mtu, 2000);
+  EXPECT_THAT(config.ports[0].groups, ElementsAre("guests", "vlan"));
+  EXPECT_EQ(config.ports[2].tags, (VlanTags{.outer = 5}));
+  EXPECT_EQ(config.ports[2].mtu, 1400);
+  const SegmentConfig lan = {
+      .name = "lan",
+      .ports = {"vm1", "vm2"},
+      .pass_non_ip = false,
+      .flood_unknown = false,
+      .flood_multicast = false,
+      .macs = 100,
+      .macs_per_port = 3,
+      .age = 60,
+      .fixed = {{.mac = *ParseLinkAddress("00:53:00:00:00:01"),
+                 .port = "vm1"}}};
+  EXPECT_THAT(config.segments,
+              ElementsAre(lan, SegmentConfig{.name = "later"}));
+}
+
+TEST(ConfigTest, VlansAndSegmentsThatCannotBe) {
+  const auto errors = [](const std::string& more) {
+    const ParsedConfig parsed = ParseConfig(kUplink + more, "s.toml");
+    EXPECT_FALSE(parsed.config.has_value()) << more;
+    std::string all;
+    for (const Diagnostic& diagnostic : parsed.diagnostics) {
+      all += std::to_string(diagnostic.line) + ": " + diagnostic.message + "\n";
+    }
+    return all;
+  };
+  const std::string vm1 =
+      "[[port]]\nname = \"vm1\"\nparent = \"uplink\"\nvlan = 5\n";
+  const auto vm2 = [](const std::string& parent, const std::string& vlan) {
+    return "[[port]]\nname = \"vm2\"\nparent = \"" + parent + "\"\n" + vlan +
+           "\n";
+  };
+  EXPECT_EQ(errors(vm1 + vm2("uplink", "vlan = 5")),
+            "10: port 'vm1' already has VLAN 5 of 'uplink'\n");
+  EXPECT_EQ(errors(vm2("nowhere", "vlan = 5")),
+            "6: port 'vm2': there is no port 'nowhere' that could be its "
+            "parent\n");
+  EXPECT_EQ(errors(vm1 + vm2("vm1", "vlan = 6")),
+            "10: port 'vm2': its parent 'vm1' is a VLAN itself\n");
+  EXPECT_EQ(errors(vm2("uplink", "")),
+            "7: a port with a 'parent' needs a 'vlan'\n");
+  EXPECT_NE(errors(vm2("uplink", "vlan = 4095")).find("8: "),
+            std::string::npos);
+  EXPECT_EQ(errors(vm2("uplink", "vlan = 7\nqueues = 2")),
+            "9: a port with a 'parent' cannot have 'queues'\n");
+  EXPECT_EQ(errors(vm2("uplink", "vlan = 7\nmtu = 3000")),
+            "6: port 'vm2' has an mtu of 3000, and its parent one of 2000\n");
+  EXPECT_EQ(errors("[[port]]\nname = \"x\"\ndevice = \"net_null0\"\nvlan = 5\n"),
+            "8: 'vlan' needs a 'parent'\n");
+  EXPECT_EQ(errors(vm1 + "[[port]]\nname = \"vlan\"\ndevice = "
+                         "\"net_null0\"\n"),
+            "10: a port has the name of the group of all VLANs, 'vlan'\n");
+  const std::string lan = vm1 + "[[segment]]\nname = \"lan\"\n";
+  EXPECT_EQ(errors(lan + "ports = [\"vm1\", \"vm1\"]\n"),
+            "11: port 'vm1' is already on segment lan\n");
+  EXPECT_EQ(errors(lan + "ports = [\"vm3\"]\n"),
+            "11: there is no port 'vm3'\n");
+  EXPECT_EQ(errors(vm1 + "[[wire]]\nports = [\"vm1\", \"uplink\"]\n" +
+                   "[[segment]]\nname = \"lan\"\nports = [\"vm1\"]\n"),
+            "13: port 'vm1' is already on a wire\n");
+  EXPECT_EQ(errors(lan + "ports = []\n[[segment]]\nname = \"lan\"\nports = "
+                         "[]\n"),
+            "13: there are two segments named 'lan'\n");
+  EXPECT_EQ(errors(lan), "9: [[segment]] has no 'ports'\n");
+  EXPECT_EQ(errors(lan + "ports = []\nflood = [\"all\"]\n"),
+            "12: nobody floods \"all\"\n");
+  EXPECT_EQ(errors(lan + "ports = [\"vm1\"]\nfixed = "
+                         "[\"01:53:00:00:00:01 vm1\"]\n"),
+            "12: '01:53:00:00:00:01 vm1' begins with no address of a host\n");
+  EXPECT_EQ(errors(lan + "ports = [\"vm1\"]\nfixed = "
+                         "[\"00:53:00:00:00:01 vm2\"]\n"),
+            "12: 'vm2' is no port of this segment\n");
+}
+
 TEST(ConfigTest, EveryKey) {
   const ParsedConfig parsed = ParseConfig(R"(
 [eal]
@@ -464,7 +579,7 @@ TEST(ConfigTest, TooManyPortsAreRefusedAtTheFirstTooMany) {
   }
   const ParsedConfig parsed = ParseConfig(text, "s.toml");
   ASSERT_EQ(parsed.diagnostics.size(), 1u);
-  EXPECT_EQ(parsed.diagnostics[0].message, "more than 32 [[port]]");
+  EXPECT_EQ(parsed.diagnostics[0].message, "more than 32 [[port]] with a device");
   EXPECT_EQ(parsed.diagnostics[0].line, 3 * kMaxDevices + 1);
   EXPECT_NE(parsed.diagnostics[0].hint.find("has room for 32 devices"),
             std::string::npos);

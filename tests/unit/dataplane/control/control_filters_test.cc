@@ -445,11 +445,100 @@ TEST_F(ControlFiltersTest, AddsAPortOfAllItsParameters) {
 
   EXPECT_EQ(Code("port.add", {{"port", "p"}, {"device", "net_null1"}}), 0);
   EXPECT_EQ(directory_.last_port.wire, "");
-  EXPECT_EQ(directory_.last_port.mtu, 1500);
+  EXPECT_EQ(directory_.last_port.mtu, 0);  // what is usual
   EXPECT_TRUE(directory_.last_port.pass_non_ip);
   EXPECT_FALSE(directory_.last_port.disabled);
   EXPECT_EQ(Code("port.add", {{"port", "p"}, {"device", "net_null2"}}),
             kRefused);
+}
+
+TEST_F(ControlFiltersTest, AddsAVlanOfAPort) {
+  const json good = {{"port", "vm1"}, {"parent", "outside"}, {"vlan", 5}};
+  json all = good;
+  all["inner_vlan"] = 6;
+  all["segment"] = "lan";
+  EXPECT_EQ(Code("port.add", all), 0);
+  const PortSpec& spec = directory_.last_port;
+  EXPECT_EQ(spec.parent, "outside");
+  EXPECT_EQ(spec.vlan, 5);
+  EXPECT_EQ(spec.inner_vlan, 6);
+  EXPECT_EQ(spec.segment, "lan");
+  EXPECT_EQ(spec.device, "");
+  const std::vector<std::pair<std::string, json>> wrong = {
+      {"vlan", 0},         {"vlan", 4095},     {"inner_vlan", 4095},
+      {"parent", "a/b"},   {"device", "net_null1"},
+      {"queues", 2},       {"segment", "a b"}};
+  for (const auto& [name, value] : wrong) {
+    json params = good;
+    params["port"] = "vm2";
+    params[name] = value;
+    EXPECT_EQ(Code("port.add", params), kInvalid) << name << ": " << value;
+  }
+  for (const char* missing : {"parent", "vlan"}) {
+    json params = good;
+    params.erase(missing);
+    EXPECT_EQ(Code("port.add", params), kInvalid) << missing;
+  }
+  json both = good;
+  both["wire"] = "inside";
+  both["segment"] = "lan";
+  EXPECT_EQ(Code("port.add", both), kInvalid);
+}
+
+TEST_F(ControlFiltersTest, MakesAndChangesSegments) {
+  EXPECT_EQ(Code("segment.add", {{"segment", "lan"},
+                                 {"ports", {"a", "b"}},
+                                 {"non_ip", "block"},
+                                 {"flood", {{"unknown", false}}},
+                                 {"macs", 64},
+                                 {"macs_per_port", 3},
+                                 {"age", 60}}),
+            0);
+  const SegmentSpec& spec = directory_.segments.at("lan");
+  EXPECT_THAT(spec.ports, ElementsAre("a", "b"));
+  EXPECT_FALSE(spec.pass_non_ip);
+  EXPECT_FALSE(spec.flood_unknown);
+  EXPECT_TRUE(spec.flood_broadcast);
+  EXPECT_EQ(spec.macs, 64u);
+  EXPECT_EQ(spec.macs_per_port, 3u);
+  EXPECT_EQ(spec.age, 60u);
+  EXPECT_EQ(Code("segment.add", {{"segment", "lan"}}), kRefused);
+  EXPECT_EQ(Code("segment.attach", {{"segment", "lan"}, {"port", "c"}}), 0);
+  EXPECT_EQ(Code("segment.detach", {{"segment", "lan"}, {"port", "a"}}), 0);
+  const std::string mac = "00:53:00:00:00:01";
+  EXPECT_EQ(Code("segment.fix",
+                 {{"segment", "lan"}, {"mac", mac}, {"port", "c"}}),
+            0);
+  const json list = Result("segment.list")["segments"];
+  ASSERT_EQ(list.size(), 1u);
+  EXPECT_EQ(list[0]["ports"], (json{"b", "c"}));
+  EXPECT_EQ(list[0]["flood"], (json{"multicast", "broadcast"}));
+  EXPECT_EQ(list[0]["non_ip"], "block");
+  EXPECT_EQ(list[0]["macs"], 1);
+  const json macs = Result("segment.macs", {{"segment", "lan"}})["macs"];
+  ASSERT_EQ(macs.size(), 1u);
+  EXPECT_EQ(macs[0]["mac"], mac);
+  EXPECT_EQ(macs[0]["port"], "c");
+  EXPECT_EQ(macs[0]["fixed"], true);
+  EXPECT_EQ(Code("segment.free", {{"segment", "lan"}, {"mac", mac}}), 0);
+  EXPECT_TRUE(spec.fixed.empty());
+  EXPECT_EQ(Code("segment.flush", {{"segment", "lan"}}), 0);
+  EXPECT_EQ(Code("segment.remove", {{"segment", "lan"}}), 0);
+  for (const char* method : {"segment.flush", "segment.macs",
+                             "segment.remove"}) {
+    EXPECT_EQ(Code(method, {{"segment", "lan"}}), kNotFound) << method;
+    EXPECT_EQ(Code(method), kInvalid) << method;
+  }
+  for (const auto& [name, value] :
+       std::vector<std::pair<std::string, json>>{{"macs", 7},
+                                                 {"macs", 1 << 21},
+                                                 {"age", 0},
+                                                 {"non_ip", "drop"},
+                                                 {"flood", {{"all", true}}},
+                                                 {"ports", {"a", "a"}}}) {
+    EXPECT_EQ(Code("segment.add", {{"segment", "x"}, {name, value}}), kInvalid)
+        << name;
+  }
 }
 
 TEST_F(ControlFiltersTest, ParametersOfPortsAreReadStrictly) {

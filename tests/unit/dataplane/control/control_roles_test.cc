@@ -43,7 +43,8 @@ const std::set<std::string_view> kForReaders = {
     "anchors.show",
     "interfaces.show", "labels.show",     "limiters.show", "limits.show",  "port.list",
     "port.stats",      "restore.metrics", "restore.status", "rules.explain",
-    "rules.show",      "sources.show",    "states.count", "states.show",    "table.show",
+    "rules.show",      "segment.list", "segment.macs", "sources.show",
+    "states.count", "states.show",    "table.show",
     "table.test",      "tables.list",     "timeouts.show"};
 // Of commits of several filters it is asked for each.
 const std::set<std::string_view> kForOperators = {

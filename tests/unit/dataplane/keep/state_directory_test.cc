@@ -142,6 +142,40 @@ TEST(ManifestTest, PortsComeBackAsTheyWere) {
   }
 }
 
+TEST(ManifestTest, KeepsVlansAndSegments) {
+  const PortSpec vlan = {.name = "vm1",
+                         .parent = "uplink",
+                         .vlan = 5,
+                         .inner_vlan = 6,
+                         .segment = "lan"};
+  const SegmentSpec lan = {
+      .name = "lan",
+      .ports = {"a", "b"},
+      .pass_non_ip = false,
+      .flood_unknown = false,
+      .flood_multicast = true,
+      .flood_broadcast = false,
+      .macs = 100,
+      .macs_per_port = 3,
+      .age = 60,
+      .fixed = {{.mac = "00:53:00:00:00:01", .port = "a"}}};
+  std::vector<PortSpec> ports;
+  std::vector<SegmentSpec> segments;
+  const std::string text = FormatManifest(TwoFilters(), {vlan}, {lan});
+  const auto read = ParseManifest(text, &ports, &segments);
+  ASSERT_TRUE(read.ok()) << read.status();
+  ASSERT_THAT(ports, SizeIs(1));
+  EXPECT_EQ(ports[0].parent, "uplink");
+  EXPECT_EQ(ports[0].vlan, 5);
+  EXPECT_EQ(ports[0].inner_vlan, 6);
+  EXPECT_EQ(ports[0].segment, "lan");
+  ASSERT_THAT(segments, SizeIs(1));
+  EXPECT_EQ(segments[0].macs_per_port, 3u);
+  EXPECT_EQ(segments[0].fixed[0].port, "a");
+  EXPECT_FALSE(segments[0].flood_broadcast);
+  EXPECT_EQ(FormatManifest(*read, ports, segments), text);
+}
+
 TEST(ManifestTest, CutAnywhereItIsDamaged) {
   const std::string text = FormatManifest(TwoFilters());
   for (size_t size = 0; size < text.size(); ++size) {

@@ -107,6 +107,61 @@ TEST(SluicectlCommands, PortAddHasItsOptions) {
   EXPECT_TRUE(c.disabled);
 }
 
+TEST(SluicectlCommands, PortAddTakesAVlanOfAPort) {
+  const Arguments a =
+      Parse({"port", "add", "vm1", "--parent", "uplink", "--vlan", "5",
+             "--inner-vlan", "6", "--segment", "lan"});
+  const Command& c = *a.command;
+  EXPECT_EQ(c.parent, "uplink");
+  EXPECT_EQ(c.vlan, 5u);
+  EXPECT_EQ(c.inner_vlan, 6u);
+  EXPECT_EQ(c.segment, "lan");
+  EXPECT_THAT(ErrorOf({"port", "add", "vm1"}),
+              HasSubstr("needs --device, or --parent and --vlan"));
+  EXPECT_THAT(ErrorOf({"port", "add", "vm1", "--parent", "uplink"}),
+              HasSubstr("--parent and --vlan need each other"));
+  EXPECT_THAT(ErrorOf({"port", "add", "vm1", "--device", "net_null0", "--vlan",
+                       "5"}),
+              HasSubstr("--parent and --vlan need each other"));
+  EXPECT_THAT(ErrorOf({"port", "add", "vm1", "--device", "net_null0",
+                       "--parent", "uplink", "--vlan", "5"}),
+              HasSubstr("not both"));
+  EXPECT_THAT(ErrorOf({"port", "add", "vm1", "--device", "net_null0", "--wire",
+                       "a", "--segment", "lan"}),
+              HasSubstr("not on both"));
+  EXPECT_THAT(ErrorOf({"port", "add", "vm1", "--parent", "uplink", "--vlan",
+                       "5", "--queues", "2"}),
+              HasSubstr("--queues is for"));
+}
+
+TEST(SluicectlCommands, SegmentsHaveTheirOptions) {
+  const Arguments a =
+      Parse({"segment", "add", "lan", "--ports", "a,b", "--flood",
+             "unknown,broadcast", "--macs", "64", "--macs-per-port", "4",
+             "--age", "60", "--non-ip", "block"});
+  const Command& c = *a.command;
+  EXPECT_EQ(c.verb, Verb::kSegmentAdd);
+  EXPECT_THAT(c.ports, ElementsAre("a", "b"));
+  EXPECT_THAT(*c.flood, ElementsAre("unknown", "broadcast"));
+  EXPECT_EQ(c.macs, 64u);
+  EXPECT_EQ(c.macs_per_port, 4u);
+  EXPECT_EQ(c.age, 60u);
+  EXPECT_TRUE(c.block_non_ip);
+  EXPECT_TRUE(
+      Parse({"segment", "add", "lan", "--flood", "none"}).command->flood
+          ->empty());
+  EXPECT_THAT(ErrorOf({"segment", "add", "lan", "--flood", "all"}),
+              HasSubstr("say none, or any of"));
+  const Arguments fix = Parse({"segment", "fix", "lan", "--mac",
+                               "00:53:00:00:00:01", "--port", "a"});
+  EXPECT_EQ(fix.command->mac, "00:53:00:00:00:01");
+  EXPECT_EQ(fix.command->port, "a");
+  EXPECT_THAT(ErrorOf({"segment", "fix", "lan", "--port", "a"}),
+              HasSubstr("needs --mac"));
+  EXPECT_THAT(ErrorOf({"segment", "attach", "lan"}), HasSubstr("needs --port"));
+  EXPECT_THAT(ErrorOf({"segment", "free", "lan"}), HasSubstr("needs --mac"));
+}
+
 TEST(SluicectlCommands, TheOthersNameOneOrNothing) {
   const std::vector<std::pair<std::vector<std::string>, Verb>> named = {
       {{"filter", "destroy"}, Verb::kFilterDestroy},
@@ -117,6 +172,9 @@ TEST(SluicectlCommands, TheOthersNameOneOrNothing) {
       {{"port", "exclude"}, Verb::kPortExclude},
       {{"port", "include"}, Verb::kPortInclude},
       {{"port", "stats"}, Verb::kPortStats},
+      {{"segment", "flush"}, Verb::kSegmentFlush},
+      {{"segment", "macs"}, Verb::kSegmentMacs},
+      {{"segment", "remove"}, Verb::kSegmentRemove},
   };
   for (auto [words, verb] : named) {
     if (verb != Verb::kFilterShow) {

@@ -1,0 +1,384 @@
+// VLANs of a port and segments, as workers carry them out: with restores that
+// are awaited, several workers, and a pool that runs dry.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rte_mbuf.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/filters/filter_registry.h"
+#include "dataplane/workers/worker.h"
+#include "tests/support/test_plane.h"
+
+namespace sluice {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+std::string MacText(int host) { return absl::StrCat("00:53:00:00:00:0", host); }
+
+// VLANs v5, v6, ... of the port "in", on the segment "lan".
+class SegmentTest : public ::testing::Test {
+ protected:
+  void Start(uint16_t workers, int ports) {
+    TestPlaneOptions options;
+    options.workers = workers;
+    plane_ = std::make_unique<TestPlane>(options);
+    plane_->engine().LaunchByHand();
+    plane_->Load("pass all no state\n");
+    ASSERT_TRUE(registry().AddSegment({.name = "lan"}).ok());
+    for (int i = 0; i < ports; ++i) {
+      ASSERT_TRUE(AddPort({.name = absl::StrCat("v", 5 + i),
+                           .parent = "in",
+                           .vlan = static_cast<uint16_t>(5 + i),
+                           .segment = "lan"})
+                      .ok());
+    }
+    Settle();
+  }
+  FilterRegistry& registry() { return plane_->engine().filters(); }
+  absl::Status AddPort(PortSpec spec) {
+    auto job = registry().BeginAddPort(std::move(spec));
+    job->Build();
+    return job->Publish().status();
+  }
+  void Settle() {
+    for (int i = 0; i < 64; ++i) {
+      plane_->engine().Round();
+      plane_->engine().Poll(0);
+    }
+  }
+  static std::string Text(int from, int to, const std::string& what) {
+    return absl::StrCat(what, " ethsrc ", MacText(from), " ethdst ",
+                        to == 0 ? "ff:ff:ff:ff:ff:ff" : MacText(to));
+  }
+  // From the host in VLAN `vlan` to another one, 0: to all.
+  void Send(int from, int to, const std::string& what, int vlan,
+            uint16_t queue = 0) {
+    ASSERT_TRUE(plane_->port(0).Arrive(
+        plane_->Make(absl::StrCat(Text(from, to, what), " vlan ", vlan)),
+        queue));
+  }
+  // What has left by the device: the VLANs, and the frames without their tags
+  // have to be `expected`.
+  std::vector<int> Left(const std::vector<uint8_t>& expected) {
+    std::vector<int> vlans;
+    const auto workers = static_cast<uint16_t>(plane_->workers().size());
+    for (uint16_t queue = 0; queue < workers; ++queue) {
+      while (rte_mbuf* mbuf = plane_->port(0).Leave(queue)) {
+        const FrameTags tags = ReadTags(*mbuf);
+        vlans.push_back(tags.numbers.outer);
+        if (tags.numbers.any()) {
+          EXPECT_TRUE(PopTags(*mbuf, 1));
+        }
+        EXPECT_EQ(BytesOf(mbuf), expected);
+        rte_pktmbuf_free(mbuf);
+      }
+    }
+    std::sort(vlans.begin(), vlans.end());
+    return vlans;
+  }
+  void Round() { plane_->engine().Round(); }
+  // Sends, and says where it has left.
+  std::vector<int> Crosses(int from, int to, const std::string& what,
+                           int vlan) {
+    Send(from, to, what, vlan);
+    for (size_t i = 0; i < 2 * plane_->workers().size(); ++i) Round();
+    return Left(FrameFromText(Text(from, to, what)));
+  }
+  uint64_t Received(const std::string& port) {
+    for (const PortListing& listing : registry().Ports("", 100)) {
+      if (listing.name == port) return listing.received_packets;
+    }
+    return 0;
+  }
+  SegmentListing Lan() { return registry().Segments("", 10).at(0); }
+
+  std::unique_ptr<TestPlane> plane_;
+};
+
+const std::vector<std::string>& Queries() {
+  static const std::vector<std::string> queries = {
+      "udp 10.0.0.2:1 > 10.0.0.1:53 data 9",
+      "udp [2001:db8::2]:1 > [2001:db8::1]:53 data 9"};
+  return queries;
+}
+
+TEST_F(SegmentTest, JoinsVlansOfOneDevice) {
+  Start(1, 3);
+  for (const std::string& query : Queries()) {
+    EXPECT_THAT(Crosses(1, 0, query, 5), ElementsAre(6, 7));
+    EXPECT_THAT(Crosses(2, 1, query, 6), ElementsAre(5));
+    EXPECT_THAT(Crosses(1, 2, query, 5), ElementsAre(6));
+  }
+  EXPECT_EQ(Received("v5"), 4u);
+  EXPECT_EQ(Received("v6"), 2u);
+  EXPECT_EQ(Received("in"), 0u);
+  EXPECT_EQ(plane_->Sum(&PortCounters::copies), 2u);
+  EXPECT_EQ(plane_->AllDrops(), 0u);
+  EXPECT_EQ(plane_->engine().InFlight(), 0u);
+  EXPECT_EQ(plane_->pool().InUse(), 0u);
+  const auto macs = registry().SegmentMacs("lan", "", 10);
+  ASSERT_TRUE(macs.ok());
+  ASSERT_EQ(macs->size(), 2u);
+  EXPECT_EQ((*macs)[0].mac, MacText(1));
+  EXPECT_EQ((*macs)[0].port, "v5");
+  EXPECT_EQ((*macs)[1].port, "v6");
+}
+
+// Whoever owns the flow: frames are handed over without their tags, and learnt
+// by whoever judges them.
+TEST_F(SegmentTest, ManyWorkersShareWhatIsKnown) {
+  Start(3, 3);
+  EXPECT_THAT(Crosses(2, 0, Queries()[0], 6), ElementsAre(5, 7));
+  for (int i = 0; i < 40; ++i) {
+    const std::string query = absl::StrCat("udp 10.0.0.2:", 1000 + i,
+                                           " > 10.0.0.1:53 data 9");
+    EXPECT_THAT(Crosses(1, 2, query, 5), ElementsAre(6)) << i;
+  }
+  EXPECT_EQ(plane_->AllDrops(), 0u);
+  EXPECT_EQ(plane_->engine().InFlight(), 0u);
+  EXPECT_EQ(plane_->pool().InUse(), 0u);
+}
+
+TEST_F(SegmentTest, PortsComeAndGo) {
+  Start(1, 3);
+  const std::string query = Queries()[0];
+  EXPECT_THAT(Crosses(2, 0, query, 6), ElementsAre(5, 7));
+  bool done = false;
+  registry().RemovePort("v6", [&](absl::Status s) { done = s.ok(); });
+  Settle();
+  for (int i = 0; i < 100 && !done; ++i) {
+    usleep(1000);
+    Settle();
+  }
+  EXPECT_TRUE(done);
+  // Its host is nowhere, and its tag nobody's.
+  EXPECT_THAT(Crosses(1, 2, query, 5), ElementsAre(7));
+  EXPECT_THAT(Lan().spec.ports, ElementsAre("v5", "v7"));
+  EXPECT_EQ(Lan().known, 1u);
+  // It may come back, with the number that another had.
+  ASSERT_TRUE(AddPort({.name = "v6", .parent = "in", .vlan = 6}).ok());
+  Settle();
+  EXPECT_THAT(Crosses(2, 1, query, 6), IsEmpty());
+  EXPECT_EQ(plane_->Drops(DropReason::kNoWire), 1u);
+  ASSERT_TRUE(registry().AttachPort("lan", "v6").ok());
+  EXPECT_THAT(Crosses(2, 1, query, 6), ElementsAre(5));
+  ASSERT_TRUE(registry().DetachPort("lan", "v5").ok());
+  Settle();
+  EXPECT_THAT(Crosses(2, 1, query, 6), ElementsAre(7));
+  ASSERT_TRUE(registry().RemoveSegment("lan").ok());
+  Settle();
+  EXPECT_THAT(Crosses(2, 1, query, 6), IsEmpty());
+  EXPECT_EQ(plane_->engine().InFlight(), 0u);
+}
+
+TEST_F(SegmentTest, EachPortHasItsFilter) {
+  Start(1, 3);
+  FilterSpec spec = {.name = "six", .ports = {"v6"}};
+  spec.ruleset = LoadRequest{};
+  spec.ruleset->name = "rules";
+  spec.ruleset->text =
+      "block all\n"
+      "pass out proto udp to port 53\n"
+      "pass in proto udp from port 53 no state\n";
+  auto job = registry().BeginCreateFilter(std::move(spec));
+  job->Build();
+  ASSERT_TRUE(job->Publish().ok());
+  for (const std::string& query : Queries()) {
+    EXPECT_THAT(Crosses(1, 0, query, 5), ElementsAre(6, 7));
+  }
+  EXPECT_THAT(Crosses(1, 0, "udp 10.0.0.2:1 > 10.0.0.1:54 data 9", 5),
+              ElementsAre(7));
+  EXPECT_EQ(plane_->Drops(DropReason::kMatch), 1u);
+  EXPECT_THAT(Crosses(2, 1, "udp 10.0.0.1:54 > 10.0.0.2:1 data 9", 6),
+              IsEmpty());
+  EXPECT_EQ(plane_->engine().InFlight(), 0u);
+  EXPECT_EQ(plane_->pool().InUse(), 0u);
+}
+
+// A flooded frame goes on at once to who is ready, and waits for who is not,
+// once: what is released goes to nobody else.
+TEST_F(SegmentTest, ACopyWaitsForARestore) {
+  Start(1, 3);
+  FilterSpec spec = {.name = "six", .ports = {"v6"}, .expect_restore = true};
+  spec.ruleset = LoadRequest{};
+  spec.ruleset->name = "rules";
+  spec.ruleset->text = "pass all no state\n";
+  auto job = registry().BeginCreateFilter(std::move(spec));
+  job->Build();
+  ASSERT_TRUE(job->Publish().ok());
+  FilterPlane* six = nullptr;
+  for (uint16_t i = 1; i < plane_->plane().filters.end(); ++i) {
+    if (plane_->plane().filters.at(i) != nullptr) {
+      six = plane_->plane().filters.at(i);
+    }
+  }
+  ASSERT_NE(six, nullptr);
+  for (const std::string& query : Queries()) {
+    EXPECT_THAT(Crosses(1, 0, query, 5), ElementsAre(7));
+  }
+  // And ARP passes meanwhile.
+  EXPECT_THAT(Crosses(1, 0, "arp request 10.0.0.2 > 10.0.0.1", 5),
+              ElementsAre(6, 7));
+  EXPECT_EQ(six->holds[0]->size(), 2u);
+  // What is sent by it waits whole.
+  EXPECT_THAT(Crosses(2, 0, Queries()[0], 6), IsEmpty());
+  EXPECT_EQ(six->holds[0]->size(), 3u);
+  // Hosts learnt meanwhile change nothing about copies.
+  EXPECT_EQ(plane_->engine().InFlight(), 3u);
+  FilterStatus status = six->status.Load();
+  for (const RestoreState next :
+       {RestoreState::kValidating, RestoreState::kCommitting,
+        RestoreState::kRestored}) {
+    ASSERT_TRUE(six->status.Advance(&status, next)) << Name(next);
+  }
+  std::multiset<int> released;
+  for (int i = 0; i < 4; ++i) Round();
+  while (rte_mbuf* mbuf = plane_->port(0).Leave()) {
+    released.insert(ReadTags(*mbuf).numbers.outer);
+    rte_pktmbuf_free(mbuf);
+  }
+  // Two copies to v6, and the one from there to both others.
+  EXPECT_THAT(released, UnorderedElementsAre(6, 6, 5, 7));
+  EXPECT_EQ(plane_->AllDrops(), 0u);
+  EXPECT_EQ(plane_->engine().InFlight(), 0u);
+  EXPECT_EQ(plane_->pool().InUse(), 0u);
+}
+
+// Who finds no buffer for a copy counts it; the frame itself has its way.
+TEST_F(SegmentTest, WithoutBuffersThereAreNoCopies) {
+  Start(1, 4);
+  std::vector<rte_mbuf*> taken;
+  rte_mbuf* const frame = plane_->Make(
+      absl::StrCat(Text(1, 0, Queries()[0]), " vlan 5"));
+  while (rte_mbuf* mbuf = rte_pktmbuf_alloc(plane_->pool().get())) {
+    taken.push_back(mbuf);
+  }
+  ASSERT_TRUE(plane_->port(0).Arrive(frame));
+  Round();
+  EXPECT_THAT(Left(FrameFromText(Text(1, 0, Queries()[0]))), ElementsAre(8));
+  EXPECT_EQ(plane_->Sum(&PortCounters::copies), 0u);
+  EXPECT_EQ(plane_->Sum(&PortCounters::copies_lost), 2u);
+  for (rte_mbuf* mbuf : taken) rte_pktmbuf_free(mbuf);
+  EXPECT_EQ(plane_->engine().InFlight(), 0u);
+}
+
+// Fragments of a datagram that is flooded are put together once and leave by
+// each port as they came.
+TEST_F(SegmentTest, FloodsDatagramsThatCameInFragments) {
+  Start(1, 3);
+  plane_->Load("block all\npass proto udp to port 53\n");
+  for (const std::string& whole :
+       {std::string("udp 10.0.0.2:1 > 10.0.0.1:53 ipid 7 data 2000"),
+        std::string("udp [2001:db8::2]:1 > [2001:db8::1]:53 ipid 7 data "
+                    "2000")}) {
+    const std::vector<std::string> parts = {whole + " part 0 1000",
+                                            whole + " part 1000 1008"};
+    Send(1, 0, parts[0], 5);
+    Round();
+    EXPECT_EQ(plane_->port(0).Drain(), 0u);
+    Send(1, 0, parts[1], 5);
+    Round();
+    std::map<int, std::vector<std::vector<uint8_t>>> left;
+    while (rte_mbuf* mbuf = plane_->port(0).Leave()) {
+      const int vlan = ReadTags(*mbuf).numbers.outer;
+      ASSERT_TRUE(PopTags(*mbuf, 1));
+      left[vlan].push_back(BytesOf(mbuf));
+      rte_pktmbuf_free(mbuf);
+    }
+    const std::vector<std::vector<uint8_t>> sent = {
+        FrameFromText(Text(1, 0, parts[0])),
+        FrameFromText(Text(1, 0, parts[1]))};
+    EXPECT_EQ(left.size(), 2u);
+    EXPECT_EQ(left[6], sent);
+    EXPECT_EQ(left[7], sent);
+  }
+  EXPECT_EQ(plane_->engine().InFlight(), 0u);
+  EXPECT_EQ(plane_->pool().InUse(), 0u);
+}
+
+TEST_F(SegmentTest, RefusesWhatCannotBe) {
+  Start(1, 2);
+  const auto message = [&](PortSpec spec) {
+    return std::string(AddPort(std::move(spec)).message());
+  };
+  EXPECT_THAT(message({.name = "x", .parent = "in", .vlan = 5}),
+              HasSubstr("port v5 already has VLAN 5 of in"));
+  EXPECT_THAT(message({.name = "x", .parent = "nowhere", .vlan = 9}),
+              HasSubstr("there is no port 'nowhere'"));
+  EXPECT_THAT(message({.name = "x", .parent = "v5", .vlan = 9}),
+              HasSubstr("its parent v5 is a VLAN itself"));
+  EXPECT_THAT(message({.name = "x", .parent = "in", .vlan = 4095}),
+              HasSubstr("from 1 to 4094"));
+  EXPECT_THAT(message({.name = "x", .parent = "in", .vlan = 9, .mtu = 9000}),
+              HasSubstr("above its parent's"));
+  EXPECT_THAT(
+      message({.name = "x", .parent = "in", .vlan = 9, .segment = "wan"}),
+      HasSubstr("there is no segment 'wan'"));
+  EXPECT_THAT(message({.name = "x", .parent = "in", .vlan = 9, .wire = "v5"}),
+              HasSubstr("port v5 is on segment lan"));
+  const auto text = [](const absl::Status& status) {
+    return std::string(status.message());
+  };
+  EXPECT_THAT(text(registry().AddSegment({.name = "lan"})),
+              HasSubstr("there is a segment lan already"));
+  EXPECT_THAT(text(registry().AddSegment({.name = "b", .ports = {"v5"}})),
+              HasSubstr("port v5 is on segment lan already"));
+  EXPECT_THAT(text(registry().AddSegment({.name = "b", .ports = {"in"}})),
+              HasSubstr("on a wire to out"));
+  EXPECT_THAT(text(registry().AddSegment({.name = "b", .ports = {"zz"}})),
+              HasSubstr("there is no port zz"));
+  EXPECT_THAT(text(registry().AddSegment({.name = "5b"})),
+              HasSubstr("cannot be named"));
+  ASSERT_TRUE(AddPort({.name = "y", .parent = "in", .vlan = 10}).ok());
+  EXPECT_THAT(text(registry().AddSegment({.name = "b", .ports = {"y", "y"}})),
+              HasSubstr("port y is named twice"));
+  EXPECT_EQ(registry().Segments("", 10).size(), 1u);
+  EXPECT_THAT(text(registry().AttachPort("lan", "v5")),
+              HasSubstr("is on segment lan already"));
+  EXPECT_THAT(text(registry().DetachPort("lan", "out")),
+              HasSubstr("is not on it"));
+  EXPECT_THAT(text(registry().FixMac("lan", "01:00:00:00:00:00", "v5")),
+              HasSubstr("no address of a host"));
+  EXPECT_THAT(text(registry().FixMac("lan", MacText(1), "out")),
+              HasSubstr("is not on it"));
+  EXPECT_THAT(text(registry().FixMac("lan", MacText(1), "")),
+              HasSubstr("is not fixed"));
+  absl::Status removed;
+  registry().RemovePort("in", [&](absl::Status s) { removed = s; });
+  EXPECT_THAT(text(removed), HasSubstr("is the parent of 3 port(s)"));
+  // Nothing of all that has changed anything.
+  EXPECT_THAT(Crosses(1, 0, Queries()[0], 5), ElementsAre(6));
+}
+
+TEST_F(SegmentTest, FixedAddressesAreNotLearntElsewhere) {
+  Start(1, 3);
+  ASSERT_TRUE(registry().FixMac("lan", MacText(2), "v6").ok());
+  EXPECT_THAT(Crosses(1, 2, Queries()[0], 5), ElementsAre(6));
+  EXPECT_THAT(Crosses(2, 1, Queries()[0], 7), IsEmpty());
+  EXPECT_EQ(plane_->Drops(DropReason::kSegmentSource), 1u);
+  EXPECT_EQ(Lan().refused_fixed, 1u);
+  ASSERT_TRUE(registry().FixMac("lan", MacText(2), "").ok());
+  EXPECT_THAT(Crosses(2, 1, Queries()[0], 7), ElementsAre(5));
+  // With its port gone and back it is where it was said to be.
+  ASSERT_TRUE(registry().FixMac("lan", MacText(2), "v6").ok());
+  ASSERT_TRUE(registry().DetachPort("lan", "v6").ok());
+  Settle();
+  ASSERT_TRUE(registry().AttachPort("lan", "v6").ok());
+  EXPECT_THAT(Crosses(1, 2, Queries()[0], 5), ElementsAre(6));
+}
+
+}  // namespace
+}  // namespace sluice
