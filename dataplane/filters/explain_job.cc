@@ -95,7 +95,9 @@ class ExplainJob final : public BuildJob<ExplainResult> {
         .direction = request_.direction,
         .interface = *at,
         .received_on = *arrival,
-        .tag = request_.tag.empty() ? kNoTag : tags.Find(request_.tag)};
+        .tag = request_.tag.empty() ? kNoTag : tags.Find(request_.tag),
+        .now = static_cast<Tick>(core_->SinceStart()),
+        .syn = request_.syn ? &*request_.syn : nullptr};
     const Explanation explanation = Explain(generation, input, request_.near);
     Tell(generation, tags, explanation);
     return absl::OkStatus();
@@ -113,6 +115,8 @@ class ExplainJob final : public BuildJob<ExplainResult> {
     }
     result_.keeps_state = result_.passes && verdict.keep_state;
     result_.tag = tags.NameOf(verdict.state.tag);
+    result_.translated = explanation.translated;
+    result_.one_of_several = explanation.one_of_several;
     result_.met = explanation.met;
     result_.left_out = explanation.left_out;
     const CompiledPolicy& policy = *generation.policy;

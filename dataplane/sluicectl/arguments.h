@@ -32,6 +32,7 @@ enum class Show : uint8_t {
   kTimeouts,
   kMemory,
   kTables,
+  kFingerprints,
   kCommits,
   kAnchors,
   kRunning,
@@ -120,6 +121,7 @@ struct Command {
   std::optional<uint32_t> icmp_type, icmp_code, tos, length;
   bool fragment = false;    // --fragment
   bool ip_options = false;  // --ip-options
+  std::string capture;      // --pcap, "FILE:N"
   // trace, beside --in, --proto, --from and --to, of which any may be missing
   std::string trace_filter;  // --filter
   std::optional<bool> fate;  // --passed, --dropped

@@ -98,7 +98,7 @@ struct Option {
   bool IsOf(Verb which) const { return verb == which || also == which; }
 };
 
-const std::array<Option, 39> kOptions = {{
+const std::array<Option, 40> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -204,6 +204,11 @@ const std::array<Option, 39> kOptions = {{
        return absl::OkStatus();
      },
      Verb::kTrace},
+    {"pcap", Verb::kExplain, true,
+     [](std::string value, Command* c) {
+       c->capture = std::move(value);
+       return absl::OkStatus();
+     }},
     {"flags", Verb::kExplain, true,
      [](std::string value, Command* c) {
        c->flags = std::move(value);
@@ -451,9 +456,17 @@ absl::Status CheckCommand(const Arguments& a) {
       return Wrong("only one ruleset can come from standard input");
     }
   }
-  if (explains && (c.in.empty() || c.proto.empty() || c.from.empty() ||
-                   c.to.empty())) {
-    return Wrong("explain needs --in, --proto, --from and --to");
+  const bool described = !c.proto.empty() || !c.from.empty() ||
+                         !c.to.empty() || !c.flags.empty() || c.icmp_type ||
+                         c.icmp_code || c.tos || c.length || c.fragment ||
+                         c.ip_options;
+  if (explains && !c.capture.empty() && described) {
+    return Wrong("--pcap has the packet: only --in and --tag go with it");
+  }
+  if (explains && (c.in.empty() ||
+                   (c.capture.empty() && (c.proto.empty() || c.from.empty() ||
+                                          c.to.empty())))) {
+    return Wrong("explain needs --in, and --proto, --from and --to or --pcap");
   }
   if (c.verb == Verb::kPortAdd && c.device.empty()) {
     return Wrong("port add needs --device");

@@ -34,6 +34,22 @@ void AppendRule(const json& rule, std::string* text) {
   }
 }
 
+std::string FormatEnd(const json& ends, const char* address,
+                      const char* port) {
+  const std::string host = Text(ends, address);
+  if (!Has(ends, port)) return host;
+  const bool v6 = host.find(':') != host.npos;
+  return absl::StrCat(v6 ? "[" : "", host, v6 ? "]" : "", ":",
+                      Number(ends, port));
+}
+
+void AppendTranslation(const json& ends, std::string* text) {
+  absl::StrAppend(text, "  becomes  ",
+                  FormatEnd(ends, "source", "source_port"), " > ",
+                  FormatEnd(ends, "destination", "destination_port"),
+                  Truth(ends, "one_of_several") ? ", for example" : "", "\n");
+}
+
 }  // namespace
 
 std::string FormatExplanation(const json& end) {
@@ -68,6 +84,7 @@ std::string FormatExplanation(const json& end) {
     AppendRule(rule, &text);
     decided = decided || Truth(rule, "decides");
   }
+  if (Has(end, "translated")) AppendTranslation(end["translated"], &text);
   if (!decided) absl::StrAppend(&text, "  no rule decides: it passes\n");
   if (Number(end, "left_out") > 0) {
     absl::StrAppendFormat(&text, "  and %d more that miss one condition\n",

@@ -40,6 +40,7 @@ std::string_view Usage() {
                  --to address[:port] [--flags FSRPAUEW] [--icmp-type n]
                  [--icmp-code n] [--tos n] [--length bytes] [--fragment]
                  [--ip-options] [--tag tag] [-f file] [-v]
+       sluicectl explain --in port --pcap file[:n] [--tag tag] [-f file] [-v]
        sluicectl trace [--in port] [--filter name] [--proto protocol]
                  [--from network[:port]] [--to network[:port]]
                  [--passed | --dropped] [--reason reason] [--sample n]
@@ -49,7 +50,7 @@ std::string_view Usage() {
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
   -s  ether nat rules states Sources info Interfaces labels timeouts memory
-      Tables commits Anchors Running LimiterStates LimiterSrcs all
+      Tables osfp commits Anchors Running LimiterStates LimiterSrcs all
   -F  ethernet nat rules states Sources info Tables Reset all
   -T  add delete replace flush show test kill zero reset expire
   -o  none basic profile: the optimiser, whatever the ruleset says
@@ -261,6 +262,7 @@ WHY
     -v                 and up to 20 rules that miss one condition, with it;
                        -vv: up to 1000.
     -f FILE            by the rules of the file instead; states are not asked.
+    --pcap FILE:N      the N-th packet of a capture.
   trace                packets as they pass, a line each: what each is, what
                        became of it and why, and the rule that decided. It goes
                        on until it is interrupted, or for --for seconds, or

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/sluicectl/capture_frame.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/packet_words.h"
 #include "dataplane/sluicectl/tool.h"
@@ -72,6 +73,13 @@ std::string ReadPacket(const Command& c, json* packet) {
   if (c.fragment) (*packet)["fragment"] = true;
   if (c.ip_options) (*packet)["ip_options"] = true;
   return "";
+}
+
+// What the packet is behind a port that has translated it.
+void TakeEnds(const json& end, json* packet) {
+  if (Has(end, "states") || !Has(end, "translated")) return;
+  packet->update(end["translated"]);
+  packet->erase("one_of_several");
 }
 
 // How states.show asks for the state that the packet belongs to; `forward`: it
@@ -154,7 +162,17 @@ bool Tool::ExplainAt(const json& port, const char* direction,
 bool Tool::ExplainPacket() {
   const Command& c = *arguments_.command;
   json packet = json::object();
-  if (std::string wrong = ReadPacket(c, &packet); !wrong.empty()) {
+  if (!c.capture.empty()) {
+    absl::StatusOr<std::vector<uint8_t>> frame = ReadFrame(c.capture);
+    if (!frame.ok()) {
+      return Fail(absl::StrCat("--pcap: ", frame.status().message()));
+    }
+    absl::StatusOr<json> read = PacketOf(*frame);
+    if (!read.ok()) {
+      return Fail(absl::StrCat("--pcap: ", read.status().message()));
+    }
+    packet = *std::move(read);
+  } else if (std::string wrong = ReadPacket(c, &packet); !wrong.empty()) {
     return Fail(wrong);
   }
   std::unique_ptr<json> ruleset;
@@ -180,6 +198,9 @@ bool Tool::ExplainPacket() {
   if (!ExplainAt(*in, "in", packet, ruleset.get(), &tag, &ends)) return false;
   const json& first = ends.back();
   const bool passes = Truth(first, "passes") || Has(first, "states");
+  // What the first port has made of it, the second one sees: by its state or,
+  // if there is none, by the rules.
+  TakeEnds(first, &packet);
   const json* const out = find(Text(*in, "wire"));
   if (passes && out != nullptr &&
       !ExplainAt(*out, "out", packet, ruleset.get(), &tag, &ends)) {

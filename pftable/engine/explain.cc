@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "pftable/engine/sample_pool.h"
 #include "pftable/engine/scan.h"
 #include "pftable/engine/scratch_counters.h"
 
@@ -16,7 +17,7 @@ struct Alone {
   void (*copy)(const CompiledRule& from, CompiledRule& to);
 };
 
-constexpr std::array<Alone, 21> kAlone = {{
+constexpr std::array<Alone, 22> kAlone = {{
     {RuleCondition::kForwarded,
      [](const CompiledRule& from, CompiledRule& to) { to.never = from.never; }},
     {RuleCondition::kInterface,
@@ -84,6 +85,8 @@ constexpr std::array<Alone, 21> kAlone = {{
        to.has_tos = from.has_tos;
        to.tos = from.tos;
      }},
+    {RuleCondition::kSystem,
+     [](const CompiledRule& from, CompiledRule& to) { to.os = from.os; }},
     {RuleCondition::kProbability,
      [](const CompiledRule& from, CompiledRule& to) {
        to.probability = from.probability;
@@ -111,14 +114,23 @@ constexpr std::array<Alone, 21> kAlone = {{
 }};
 
 // The first condition that does not hold, kNone if all do, and whether more
-// than that one do not. `tag`: of the packet when it meets the rule.
+// than that one do not. `packet` and `tag`: as it meets the rule.
 RuleCondition FirstFailed(const Generation& generation,
                           const CompiledRule& rule,
-                          const EvaluationInput& input, uint16_t tag,
+                          const EvaluationInput& input,
+                          const PacketInfo& packet, uint16_t tag,
                           WorkerCounters& counters, bool* several) {
   *several = false;
-  EvaluationInput with_tag = input;
-  with_tag.tag = tag;
+  // As it is by now; nothing is translated for a condition.
+  EvaluationInput with_tag{.packet = packet,
+                           .direction = input.direction,
+                           .interface = input.interface,
+                           .received_on = input.received_on,
+                           .tag = tag,
+                           .now = input.now,
+                           .random = input.random,
+                           .syn = input.syn,
+                           .rehearsal = input.rehearsal};
   Verdict verdict;
   Scan scan(generation, with_tag, counters, verdict);
   if (scan.Matches(rule)) return RuleCondition::kNone;
@@ -166,9 +178,10 @@ class ExplainedScan {
         NoteNear(i, depth);
         continue;
       }
+      const PacketInfo met = scan_.packet();
       scan_.Take(rule, anchor_slot);
       if (rule.tag != kNoTag) tag_ = rule.tag;
-      Note(i, depth, RuleCondition::kNone);
+      Note(i, depth, RuleCondition::kNone, met);
       if (rule.is_call ? RunCall(rule, depth) : rule.quick) return true;
     }
     return false;
@@ -189,29 +202,30 @@ class ExplainedScan {
     if (most_near_ == 0) return;
     bool several = false;
     const RuleCondition failed =
-        FirstFailed(generation_, policy_.rules[index], input_, tag_,
-                    scratch_.get(), &several);
+        FirstFailed(generation_, policy_.rules[index], input_, scan_.packet(),
+                    tag_, scratch_.get(), &several);
     if (several) return;
     if (near_ == most_near_) {
       ++result_.left_out;
       return;
     }
     ++near_;
-    Note(index, depth, failed);
+    Note(index, depth, failed, scan_.packet());
   }
 
-  void Note(uint32_t index, uint32_t depth, RuleCondition failed) {
+  void Note(uint32_t index, uint32_t depth, RuleCondition failed,
+            const PacketInfo& met) {
     ExplainedRule& note = result_.rules.emplace_back();
     note.rule = index;
     note.depth = depth;
     note.failed = failed;
     note.tag = tag_;
     const CompiledRule& rule = policy_.rules[index];
-    NoteTable(rule.source, input_.packet.source, true, note);
-    NoteTable(rule.destination, input_.packet.destination, false, note);
+    NoteTable(rule.source, met.family, met.source, true, note);
+    NoteTable(rule.destination, met.family, met.destination, false, note);
   }
 
-  void NoteTable(const AddressCondition& condition,
+  void NoteTable(const AddressCondition& condition, Family family,
                  const std::array<uint8_t, 16>& address, bool is_source,
                  ExplainedRule& note) {
     if (condition.kind != AddressCondition::Kind::kTable) return;
@@ -227,7 +241,7 @@ class ExplainedScan {
       if (table.handle == nullptr || table.handle->slot() != slot) continue;
       told.table = i;
       told.entry = table.contents.Longest(
-          Address::FromBytes(input_.packet.family, address.data()));
+          Address::FromBytes(family, address.data()));
       break;
     }
     note.tables.push_back(told);
@@ -282,6 +296,8 @@ std::string_view Name(RuleCondition condition) {
       return "prio";
     case RuleCondition::kTos:
       return "tos";
+    case RuleCondition::kSystem:
+      return "os";
     case RuleCondition::kProbability:
       return "probability";
     case RuleCondition::kTag:
@@ -300,10 +316,54 @@ std::string_view Name(RuleCondition condition) {
 
 Explanation Explain(const Generation& generation, const EvaluationInput& input,
                     size_t most_near) {
+  SamplePool pool;
+  Translation translation;
+  translation.chooser = &pool;
   EvaluationInput rehearsal = input;
   rehearsal.rehearsal = Rehearsal::kYes;
+  rehearsal.translation = generation.pools.empty() ? nullptr : &translation;
   Explanation result;
-  ExplainedScan(generation, rehearsal, most_near, &result).Run();
+  TranslationMatch match{.tag = input.tag};
+  if (!generation.policy->translations[0].empty() &&
+      rehearsal.translation != nullptr) {
+    ScratchCounters scratch(generation);
+    match = ApplyTranslationRules(generation, rehearsal, scratch.get());
+  }
+  if (match.rule != nullptr) {
+    ExplainedRule& note = result.rules.emplace_back();
+    note.rule = static_cast<uint32_t>(match.rule -
+                                      generation.policy->rules.data());
+    note.tag = match.tag;
+    ++result.met;
+  }
+  if (translation.failed) {
+    result.verdict.action = VerdictAction::kBlock;
+    result.verdict.reason = DropReason::kMapFailed;
+    result.verdict.rule = match.rule;
+    return result;
+  }
+  // The filter sees what they have made of it.
+  const EvaluationInput beyond{
+      .packet = translation.translated ? translation.packet : input.packet,
+      .direction = input.direction,
+      .interface = input.interface,
+      .received_on = input.received_on,
+      .tag = match.tag,
+      .now = input.now,
+      .random = input.random,
+      .translation = rehearsal.translation,
+      .limiters = input.limiters,
+      .syn = input.syn,
+      .rehearsal = Rehearsal::kYes};
+  if (match.rule != nullptr && match.rule->translation_pass) {
+    result.verdict = VerdictOfTranslation(generation, match, beyond);
+  } else {
+    ExplainedScan(generation, beyond, most_near, &result).Run();
+  }
+  if (translation.translated && !translation.failed) {
+    result.translated = translation.packet;
+    result.one_of_several = pool.one_of_several();
+  }
   return result;
 }
 

@@ -35,6 +35,7 @@ enum class RuleCondition : uint8_t {
   kReply,  // no state comes from an answer
   kPriority,
   kTos,
+  kSystem,
   kProbability,
   kTag,
   kReceivedOn,
@@ -63,7 +64,12 @@ struct ExplainedRule {
 
 struct Explanation {
   Verdict verdict;
-  // In the order in which they were met: those that matched, and those of which
+  // Rules that translate have made this of it; of what a pool has several of,
+  // one of them.
+  std::optional<PacketInfo> translated;
+  bool one_of_several = false;
+  // In the order in which they were met, FreeBSD's translation rule, if one
+  // applies, before the filter's: those that matched, and those of which
   // all but one condition held.
   std::vector<ExplainedRule> rules;
   uint64_t met = 0;       // rules in all

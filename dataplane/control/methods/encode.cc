@@ -276,6 +276,23 @@ json ToJson(const ExplainResult& result) {
   if (result.generation != 0) value["generation"] = result.generation;
   if (!result.reason.empty()) value["reason"] = result.reason;
   if (!result.tag.empty()) value["tag"] = result.tag;
+  if (result.translated) {
+    const PacketInfo& packet = *result.translated;
+    json& ends = value["translated"];
+    ends = {{"source", ToString(packet.source_address())},
+            {"destination", ToString(packet.destination_address())},
+            {"protocol", packet.proto}};
+    const bool icmp = packet.proto == protocol::kIcmp ||
+                      packet.proto == protocol::kIcmp6;
+    if (icmp) {
+      ends["icmp_type"] = packet.icmp_type;
+    } else if (packet.source_port != Be16(0) ||
+               packet.destination_port != Be16(0)) {
+      ends["source_port"] = packet.source_port.host();
+      ends["destination_port"] = packet.destination_port.host();
+    }
+    if (result.one_of_several) ends["one_of_several"] = true;
+  }
   return value;
 }
 
