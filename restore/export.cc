@@ -171,6 +171,12 @@ absl::Status ExportRules(PolicyStore* store, Tick now, Snapshot* snapshot) {
       rulesets[""].options.push_back(foreign.text);
     }
   }
+  if (policy->fingerprints) {
+    for (const Fingerprint& fingerprint : *policy->fingerprints) {
+      rulesets[""].options.push_back(
+          FingerprintOption(fingerprint));
+    }
+  }
   for (auto& [anchor, ruleset] : rulesets) {
     ruleset.anchor = anchor;
     snapshot->rulesets.push_back(std::move(ruleset));
@@ -195,6 +201,10 @@ void ExportLimits(const Options& options, Snapshot* snapshot) {
 }
 
 }  // namespace
+
+std::string FingerprintOption(const Fingerprint& fingerprint) {
+  return absl::StrCat("fingerprint \"", PrintFingerprint(fingerprint), "\"");
+}
 
 PrintOptions SnapshotPrintOptions(Dialect dialect) {
   return {.dialect = dialect, .anchor_names = true};

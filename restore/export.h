@@ -83,6 +83,9 @@ RuleId RuleIdOf(std::string_view identity);
 std::array<std::pair<SnapshotRuleKind, const std::vector<Rule>*>, 4>
 OtherRules(const Ruleset& rules);
 
+// A line of `set fingerprints`, as an option.
+std::string FingerprintOption(const Fingerprint& fingerprint);
+
 // How the text of a rule is printed in a snapshot.
 PrintOptions SnapshotPrintOptions(Dialect dialect);
 

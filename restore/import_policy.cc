@@ -70,13 +70,18 @@ absl::Status CheckCanonical(const SnapshotRuleset& ruleset,
   if (!ruleset.anchor.empty() && !ruleset.options.empty()) {
     return NotCanonical(ruleset, "options in an anchor");
   }
-  // Behind what is set, the limiters.
-  bool same = given.size() + policy.foreign.size() == ruleset.options.size();
-  for (size_t i = 0; same && i < ruleset.options.size(); ++i) {
-    same = ruleset.options[i] == (i < given.size()
-                                      ? given[i].text
-                                      : policy.foreign[i - given.size()].text);
+  // Behind what is set the limiters, and then what was in a file.
+  std::vector<std::string> options;
+  for (const Options::Given& option : given) options.push_back(option.text);
+  for (const ForeignDefinition& foreign : policy.foreign) {
+    options.push_back(foreign.text);
   }
+  if (policy.fingerprints) {
+    for (const Fingerprint& fingerprint : *policy.fingerprints) {
+      options.push_back(FingerprintOption(fingerprint));
+    }
+  }
+  const bool same = options == ruleset.options;
   if (!same) return NotCanonical(ruleset, "options not in canonical form");
   const bool foreign = std::any_of(
       policy.foreign.begin(), policy.foreign.end(),

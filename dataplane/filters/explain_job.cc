@@ -63,7 +63,8 @@ class ExplainJob final : public BuildJob<ExplainResult> {
 
   absl::Status Ask(const Generation& generation, const TagRegistry& tags) {
     return AnswerExplain(generation, *core_->environment.interfaces, tags,
-                         *facts_, request_, &result_);
+                         *facts_, request_,
+                         static_cast<Tick>(core_->SinceStart()), &result_);
   }
 
   const std::shared_ptr<FilterCore> core_;

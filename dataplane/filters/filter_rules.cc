@@ -536,6 +536,37 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
   return slice;
 }
 
+absl::StatusOr<SystemSlice> FilterRules::ListSystems(const std::string& cursor,
+                                                     size_t limit) {
+  const std::shared_ptr<const Generation> generation =
+      core_->store.generation();
+  uint64_t of = generation->number;
+  size_t begin = 0;
+  if (!cursor.empty()) {
+    const char* const end = cursor.data() + cursor.size();
+    const auto first = std::from_chars(cursor.data(), end, of);
+    const bool more = first.ptr != end && *first.ptr == ':';
+    if (!more || std::from_chars(first.ptr + 1, end, begin).ptr != end) {
+      return absl::InvalidArgumentError("a cursor that none was given out as");
+    }
+    if (of != generation->number) {
+      return absl::AbortedError("the policy has changed: list it again");
+    }
+  }
+  const OsNames names(FingerprintsOf(*generation->policy->source));
+  const std::vector<OsRow> rows = ListOsNames(names);
+  SystemSlice slice;
+  slice.fingerprints = names.entries().size();
+  size_t i = std::min(begin, rows.size());
+  for (; i < rows.size() && slice.systems.size() < limit; ++i) {
+    slice.systems.push_back({.class_name = rows[i].class_name,
+                             .version = rows[i].version,
+                             .subtype = rows[i].subtype});
+  }
+  if (i < rows.size()) slice.next = absl::StrCat(of, ":", i);
+  return slice;
+}
+
 std::unique_ptr<BuildJob<ExplainResult>> FilterRules::BeginExplain(
     ExplainRequest request) {
   return MakeExplainJob(core_, std::move(request));

@@ -58,6 +58,8 @@ class FilterRules final : public RuleControl,
   absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,
                                       const std::string& cursor,
                                       size_t limit) override;
+  absl::StatusOr<SystemSlice> ListSystems(const std::string& cursor,
+                                          size_t limit) override;
   void ClearRuleCounters() override;
   std::unique_ptr<BuildJob<LoadResult>> BeginRollback(size_t back, uint32_t uid,
                                                       int32_t pid) override;

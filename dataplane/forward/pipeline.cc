@@ -386,6 +386,7 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   scrubbing_ = generation.policy->has_scrub;
   translating_ = !generation.pools.empty();
   limiting_ = !generation.policy->limiters.empty();
+  fingerprinting_ = generation.policy->fingerprints != nullptr;
   using_cookies_ = generation.options().syncookies != Syncookies::kNever;
   if (scrubbing_) [[unlikely]] Scrub(alive, judgement);
   // An empty table needs no look; a stateless ruleset leaves it empty.

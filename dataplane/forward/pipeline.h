@@ -466,6 +466,7 @@ class Pipeline {
   // by packet.
   bool translating_ = false;
   bool limiting_ = false;
+  bool fingerprinting_ = false;
   bool using_cookies_ = false;
   // ... whether there are scrub rules, and what they say.
   bool scrubbing_ = false;

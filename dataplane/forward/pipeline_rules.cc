@@ -11,6 +11,7 @@
 #include "packet/inner.h"
 #include "packet/rewrite.h"
 #include "packet/sequence.h"
+#include "packet/syn_signature.h"
 #include "pftable/engine/counters.h"
 #include "pftable/engine/generation.h"
 #include "pftable/engine/translation.h"
@@ -43,6 +44,9 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
                     VlanOf(*burst_->mbufs[i], burst_->infos[i]),
                     burst_->infos[i].source_address(), judgement.now);
   }
+  SynSignature syn;
+  const bool is_syn = fingerprinting_ &&
+                      ReadSyn(*burst_->mbufs[i], burst_->infos[i], &syn);
   const EvaluationInput input{.packet = translated ? translation->packet
                                                    : burst_->infos[i],
                               .direction = judgement.where.direction,
@@ -52,7 +56,8 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
                               .now = judgement.now,
                               .random = Random(),
                               .translation = translation,
-                              .limiters = limiting_ ? &limiters_ : nullptr};
+                              .limiters = limiting_ ? &limiters_ : nullptr,
+                              .syn = is_syn ? &syn : nullptr};
   filter.counters->decided.Add(1);
   if ((classified_ & Bit(i)) == 0 || translated) {
     return Classify(*filter.generation, input, verdict_cache_,

@@ -18,7 +18,7 @@ struct Word {
 };
 
 // In pfctl's order: where an abbreviation fits several, the first is meant.
-constexpr std::array<Word<Show>, 17> kShows = {{
+constexpr std::array<Word<Show>, 18> kShows = {{
     {"ether", Show::kEther},
     {"nat", Show::kNat},
     {"rules", Show::kRules},
@@ -30,6 +30,7 @@ constexpr std::array<Word<Show>, 17> kShows = {{
     {"timeouts", Show::kTimeouts},
     {"memory", Show::kMemory},
     {"Tables", Show::kTables},
+    {"osfp", Show::kFingerprints},
     {"commits", Show::kCommits},
     {"Anchors", Show::kAnchors},
     {"Running", Show::kRunning},

@@ -33,6 +33,7 @@ enum class Show : uint8_t {
   kTimeouts,
   kMemory,
   kTables,
+  kFingerprints,
   kCommits,
   kAnchors,
   kRunning,
@@ -141,6 +142,7 @@ struct Command {
   std::optional<uint32_t> icmp_type, icmp_code, tos, length;
   bool fragment = false;    // --fragment
   bool ip_options = false;  // --ip-options
+  std::string capture;      // --pcap, "FILE:N"
   // trace, beside --in, --proto, --from and --to, of which any may be missing
   std::string trace_filter;  // --filter; of test, too
   std::optional<bool> fate;  // --passed, --dropped

@@ -111,7 +111,7 @@ struct Option {
   }
 };
 
-const std::array<Option, 50> kOptions = {{
+const std::array<Option, 51> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -272,6 +272,11 @@ const std::array<Option, 50> kOptions = {{
        return absl::OkStatus();
      },
      Verb::kTrace},
+    {"pcap", Verb::kExplain, true,
+     [](std::string value, Command* c) {
+       c->capture = std::move(value);
+       return absl::OkStatus();
+     }},
     {"flags", Verb::kExplain, true,
      [](std::string value, Command* c) {
        c->flags = std::move(value);
@@ -545,9 +550,17 @@ absl::Status CheckCommand(const Arguments& a) {
       return Wrong("only one ruleset can come from standard input");
     }
   }
-  if (explains && (c.in.empty() || c.proto.empty() || c.from.empty() ||
-                   c.to.empty())) {
-    return Wrong("explain needs --in, --proto, --from and --to");
+  const bool described = !c.proto.empty() || !c.from.empty() ||
+                         !c.to.empty() || !c.flags.empty() || c.icmp_type ||
+                         c.icmp_code || c.tos || c.length || c.fragment ||
+                         c.ip_options;
+  if (explains && !c.capture.empty() && described) {
+    return Wrong("--pcap has the packet: only --in and --tag go with it");
+  }
+  if (explains && (c.in.empty() ||
+                   (c.capture.empty() && (c.proto.empty() || c.from.empty() ||
+                                          c.to.empty())))) {
+    return Wrong("explain needs --in, and --proto, --from and --to or --pcap");
   }
   if (tests && a.file && !c.trace_filter.empty()) {
     return Wrong("test asks the rules of -f or a filter's, not both");

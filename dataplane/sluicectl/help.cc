@@ -53,6 +53,7 @@ std::string_view Usage() {
                  --to address[:port] [--flags FSRPAUEW] [--icmp-type n]
                  [--icmp-code n] [--tos n] [--length bytes] [--fragment]
                  [--ip-options] [--tag tag] [-f file] [-v]
+       sluicectl explain --in port --pcap file[:n] [--tag tag] [-f file] [-v]
        sluicectl trace [--in port] [--filter name] [--proto protocol]
                  [--from network[:port]] [--to network[:port]]
                  [--passed | --dropped] [--reason reason] [--sample n]
@@ -64,7 +65,7 @@ std::string_view Usage() {
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
   -s  ether nat rules states Sources info Interfaces labels timeouts memory
-      Tables commits Anchors Running LimiterStates LimiterSrcs all
+      Tables osfp commits Anchors Running LimiterStates LimiterSrcs all
   -F  ethernet nat rules states Sources info Tables Reset all
   -T  add delete replace flush show test kill zero reset expire
   -o  none basic profile: the optimiser, whatever the ruleset says
@@ -326,6 +327,7 @@ WHY
     -v                 and up to 20 rules that miss one condition, with it;
                        -vv: up to 1000.
     -f FILE            by the rules of the file instead; states are not asked.
+    --pcap FILE:N      the N-th packet of a capture.
   test FILE            tries packets that the file names and says which of its
                        expectations do not hold: "expect pass in on outside
                        proto tcp from 192.0.2.1 to 10.0.0.5 port 443".

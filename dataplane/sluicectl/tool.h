@@ -67,6 +67,7 @@ class Tool {
   bool ShowStates();
   bool ShowSources();
   bool ShowLimiters(bool by_source);
+  bool ShowFingerprints();
   bool ShowInfo();
   bool ShowInterfaces();
   bool ShowTables();

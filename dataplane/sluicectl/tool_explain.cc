@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/sluicectl/capture_frame.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/packet_words.h"
 #include "dataplane/sluicectl/tool.h"
@@ -154,7 +155,17 @@ bool Tool::ExplainAt(const json& port, const char* direction,
 bool Tool::ExplainPacket() {
   const Command& c = *arguments_.command;
   json packet = json::object();
-  if (std::string wrong = ReadPacket(c, &packet); !wrong.empty()) {
+  if (!c.capture.empty()) {
+    absl::StatusOr<std::vector<uint8_t>> frame = ReadFrame(c.capture);
+    if (!frame.ok()) {
+      return Fail(absl::StrCat("--pcap: ", frame.status().message()));
+    }
+    absl::StatusOr<json> read = PacketOf(*frame);
+    if (!read.ok()) {
+      return Fail(absl::StrCat("--pcap: ", read.status().message()));
+    }
+    packet = *std::move(read);
+  } else if (std::string wrong = ReadPacket(c, &packet); !wrong.empty()) {
     return Fail(wrong);
   }
   std::unique_ptr<json> ruleset;

@@ -227,6 +227,32 @@ bool Tool::ShowLimiters(bool by_source) {
               });
 }
 
+bool Tool::ShowFingerprints() {
+  output_.Title("OS FINGERPRINTS:");
+  bool first = true;
+  return List("fingerprints.show", json::object(), "systems",
+              [&](const json& system, const json& page) {
+                const bool begins = std::exchange(first, false);
+                // Among others, only how many there are.
+                if (arguments_.show == Show::kAll) {
+                  if (!begins) return;
+                  output_.Print(absl::StrCat(Number(page, "fingerprints"),
+                                             " fingerprints loaded\n"));
+                  return;
+                }
+                if (begins) {
+                  output_.Print("Class\tVersion\tSubtype(subversion)\n"
+                                "-----\t-------\t-------------------\n");
+                }
+                std::string line;
+                for (const char* part : {"class", "version", "subtype"}) {
+                  const std::string name = Text(system, part);
+                  if (!name.empty()) absl::StrAppend(&line, name, "\t");
+                }
+                output_.Print(line + "\n");
+              });
+}
+
 bool Tool::ShowInfo() {
   output_.Title("INFO:");
   const auto info = Ask("info.show", json::object());
@@ -313,6 +339,8 @@ bool Tool::ShowOne(Show show) {
                   });
     case Show::kTables:
       return ShowTables();
+    case Show::kFingerprints:
+      return ShowFingerprints();
     case Show::kCommits:
       return ShowCommits();
     case Show::kAnchors:
@@ -329,7 +357,8 @@ bool Tool::ShowAll() {
   output_.set_titles();
   bool ok = true;
   for (Show show : {Show::kNat, Show::kRules, Show::kStates, Show::kSources,
-                    Show::kInfo, Show::kLabels, Show::kTimeouts, Show::kMemory, Show::kTables}) {
+                    Show::kInfo, Show::kLabels, Show::kTimeouts, Show::kMemory, Show::kTables,
+                    Show::kFingerprints}) {
     ok = ShowOne(show) && ok;
   }
   return ok;

@@ -241,7 +241,7 @@ class TestedRuleset {
          .received_on = packet.received_on,
          .packet = packet.packet,
          .tag = packet.tagged},
-        &result);
+        /*now=*/0, &result);
     if (status.ok()) *answer = ToJson(result);
     return status;
   }

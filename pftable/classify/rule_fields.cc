@@ -71,6 +71,7 @@ void ForgetVerified(CompiledRule& rule) {
   rule.priority_of_untagged = kNone.priority_of_untagged;
   rule.received_on = kNone.received_on;
   rule.probability = kNone.probability;
+  rule.os = kNone.os;
 }
 
 // Conditions that count; Scan::Matches() asks them last.

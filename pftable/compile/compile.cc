@@ -209,6 +209,12 @@ class PolicyCompiler {
     result_->rules.reserve(total);
     result_->listed.reserve(total);
     result_->hash = HashOptions(source_->options);
+    if (source_->fingerprints) {
+      for (const Fingerprint& fingerprint : *source_->fingerprints) {
+        result_->hash = CombineHash(result_->hash,
+                                    HashText(PrintFingerprint(fingerprint)));
+      }
+    }
     for (const Named& named : anchors_) {
       if (absl::Status s = CompileRuleset(named, named.anchor->rules.filter,
                                           std::nullopt, &result_->rulesets);

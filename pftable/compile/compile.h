@@ -61,6 +61,7 @@ inline constexpr EngineCapabilities kEngineCapabilities = {
     .set_tos = true,
     .once = true,
     .received_on = true,
+    .fingerprints = true,
     .sockets = true,
     .routes = true,
     .if_bound = true,

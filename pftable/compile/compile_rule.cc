@@ -341,37 +341,6 @@ absl::StatusOr<uint16_t> RuleCompiler::TagOf(const std::string& name) {
   return context_.tags->Intern(name);
 }
 
-absl::Status RuleCompiler::CompileLimiters(const Rule& rule,
-                                           CompiledRule* compiled) const {
-  const ForeignOptions& f = rule.foreign;
-  if (f.state_limiter.empty() && f.source_limiter.empty()) {
-    return absl::OkStatus();
-  }
-  if (rule.action != RuleAction::kPass || rule.state == StateKind::kNone) {
-    return absl::InvalidArgumentError(
-        "a limiter limits states: it stands on pass rules that keep state");
-  }
-  compiled->state_limiter_blocks = f.state_limiter_blocks;
-  compiled->source_limiter_blocks = f.source_limiter_blocks;
-  for (const bool by_source : {false, true}) {
-    const std::string& name = by_source ? f.source_limiter : f.state_limiter;
-    if (name.empty()) continue;
-    const auto found = std::find_if(
-        policy_->limiters.begin(), policy_->limiters.end(),
-        [&](const LimiterDefinition& limiter) {
-          return limiter.by_source == by_source && limiter.name == name;
-        });
-    if (found == policy_->limiters.end()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "no ", by_source ? "source" : "state", " limiter \"", name,
-          "\" is defined: define it in the main ruleset"));
-    }
-    (by_source ? compiled->source_limiter : compiled->state_limiter) =
-        found->id;
-  }
-  return absl::OkStatus();
-}
-
 namespace {
 
 // As in both pfs: 96 bits where the rule names no network of 32 or more.
@@ -494,6 +463,7 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
   if (c.rated && rule.action == RuleAction::kPass) {
     c.actions.flags |= PacketActions::kPacketRate;
   }
+  if (absl::Status s = CompileSystem(rule, compiled); !s.ok()) return s;
   return CompileLimiters(rule, compiled);
 }
 

@@ -36,6 +36,7 @@ class RuleCompiler {
   absl::StatusOr<uint16_t> ReferTo(const std::string& table,
                                    const std::string& anchor);
   uint16_t AddressList(const AddressMatch& match);
+  absl::Status CompileSystem(const Rule& rule, CompiledRule* compiled);
   absl::Status CompileLimiters(const Rule& rule,
                                CompiledRule* compiled) const;
   absl::Status CompilePool(const Pool& pool, const Rule& rule,
@@ -46,6 +47,9 @@ class RuleCompiler {
   const CompileContext& context_;
   CompiledPolicy* const policy_;
   std::map<TableKey, uint16_t> table_indexes_;
+  // Once a rule has `os`: names of the fingerprints, and their sets by name.
+  std::optional<OsNames> os_names_;
+  std::map<std::string, uint16_t> os_numbers_;
 };
 
 // The values that the rule's `keep state (...)` gives.

@@ -48,7 +48,8 @@ bool SameTexts(const Policy& a, const Policy& b) {
 
 bool Same(const Policy& a, const Policy& b) {
   return SameTexts(a, b) && a.files == b.files && a.options == b.options &&
-         a.foreign == b.foreign && a.left_out == b.left_out && a.macros == b.macros && a.main == b.main;
+         a.foreign == b.foreign && a.left_out == b.left_out && a.macros == b.macros &&
+         a.fingerprints == b.fingerprints && a.main == b.main;
 }
 
 bool HasEntries(const AddressTable& table,

@@ -94,6 +94,7 @@ struct alignas(64) CompiledRule {
   uint8_t priority = 0;
   bool priority_of_untagged = false;
   bool never = false;  // a condition that forwarded packets cannot meet
+  uint16_t os = 0;  // of CompiledPolicy::os_sets, from 1; 0: no condition
   bool owner = false;  // `user` or `group`: never matches fragments
   PortCondition source_port;
   PortCondition destination_port;

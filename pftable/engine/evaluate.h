@@ -43,6 +43,8 @@ struct EvaluationInput {
   Translation* translation = nullptr;
   // Null: limiters admit everything.
   LimiterGate* limiters = nullptr;
+  // What a SYN looks like, for `os`; null: it is none, or nobody asks.
+  const SynSignature* syn = nullptr;
   // What rules count as they are met: `max-pkt-rate` and `once`.
   Rehearsal rehearsal = Rehearsal::kNo;
   uint32_t made_by = kNoRuleSlot;  // kOfState: the state's rule

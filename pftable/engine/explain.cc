@@ -17,7 +17,7 @@ struct Alone {
   void (*copy)(const CompiledRule& from, CompiledRule& to);
 };
 
-constexpr std::array<Alone, 21> kAlone = {{
+constexpr std::array<Alone, 22> kAlone = {{
     {RuleCondition::kForwarded,
      [](const CompiledRule& from, CompiledRule& to) { to.never = from.never; }},
     {RuleCondition::kInterface,
@@ -85,6 +85,8 @@ constexpr std::array<Alone, 21> kAlone = {{
        to.has_tos = from.has_tos;
        to.tos = from.tos;
      }},
+    {RuleCondition::kSystem,
+     [](const CompiledRule& from, CompiledRule& to) { to.os = from.os; }},
     {RuleCondition::kProbability,
      [](const CompiledRule& from, CompiledRule& to) {
        to.probability = from.probability;
@@ -196,7 +198,11 @@ class ExplainedScan {
     const EvaluationInput now{.packet = scan_.packet(),
                               .direction = input_.direction,
                               .interface = input_.interface,
-                              .received_on = input_.received_on};
+                              .received_on = input_.received_on,
+                              .now = input_.now,
+                              .random = input_.random,
+                              .syn = input_.syn,
+                              .rehearsal = input_.rehearsal};
     const RuleCondition failed = FirstFailed(
         generation_, policy_.rules[index], now, tag_, counters_, &several);
     if (several) return;
@@ -289,6 +295,8 @@ std::string_view Name(RuleCondition condition) {
       return "prio";
     case RuleCondition::kTos:
       return "tos";
+    case RuleCondition::kSystem:
+      return "os";
     case RuleCondition::kProbability:
       return "probability";
     case RuleCondition::kTag:
@@ -337,6 +345,8 @@ Explanation Explain(const Generation& generation, const EvaluationInput& input,
       .now = input.now,
       .random = input.random,
       .translation = &translation,
+      .syn = input.syn,
+      .syn = input.syn,
       .rehearsal = Rehearsal::kYes};
   if (translation.failed) {
     result.verdict.action = VerdictAction::kBlock;

@@ -36,6 +36,7 @@ enum class RuleCondition : uint8_t {
   kReply,  // no state comes from an answer
   kPriority,
   kTos,
+  kSystem,
   kProbability,
   kTag,
   kReceivedOn,
@@ -64,7 +65,8 @@ struct ExplainedRule {
 
 struct Explanation {
   Verdict verdict;
-  // In the order in which they were met: those that matched, and those of which
+  // In the order in which they were met, FreeBSD's translation rule, if one
+  // applies, before the filter's: those that matched, and those of which
   // all but one condition held.
   std::vector<ExplainedRule> rules;
   // Some rule has translated it: `packet` is how it goes on.

@@ -21,6 +21,7 @@
 #include "pftable/engine/compiled_ether.h"
 #include "pftable/engine/compiled_rule.h"
 #include "pftable/engine/entry_counters.h"
+#include "pftable/engine/fingerprint_table.h"
 #include "pftable/engine/interface_registry.h"
 #include "pftable/engine/pool.h"
 #include "pftable/engine/rule_slots.h"
@@ -144,6 +145,15 @@ struct CompiledPolicy {
   std::vector<CompiledPool> pools;
   // Of each pool, the next number of round-robin. Any worker.
   std::unique_ptr<std::atomic<uint64_t>[]> pool_cursors;
+  // Null: no rule has `os`. A rule that has it is for SYNs of the groups whose
+  // bits are in its set; sets have `os_words` words each.
+  std::shared_ptr<const FingerprintTable> fingerprints;
+  std::vector<uint64_t> os_sets;
+  uint32_t os_words = 0;
+  bool IsOfSystem(uint16_t os, FingerprintTable::Group group) const {
+    return (os_sets[(os - 1u) * os_words + group / 64] >> (group % 64) & 1) !=
+           0;
+  }
   // Null: rules are walked one by one.
   std::shared_ptr<const Classifier> classifier;
 

@@ -62,6 +62,7 @@ class Scan {
     if (rule.fragments_only && !fragment_) return false;
     if (rule.has_priority && !PriorityMatches(rule)) return false;
     if (rule.has_tos && rule.tos != packet_->tos) return false;
+    if (rule.os != 0 && !IsOf(rule)) return false;
     if (rule.probability != 0 &&
         static_cast<uint32_t>(MixBits(input_.random + rule.slot) >> 32) >=
             rule.probability) {
@@ -199,6 +200,19 @@ class Scan {
                          : rule.state_limiter_blocks;
     limited_ = by_source ? DropReason::kSrcLimit : DropReason::kStateLimit;
     return false;
+  }
+  // `os`: of TCP's first packets, fragments aside. What kind of SYN has made a
+  // state nobody knows any more, but that its rule was for it.
+  bool IsOf(const CompiledRule& rule) {
+    if (packet_->proto != protocol::kTcp || fragment_) return false;
+    if (input_.rehearsal == Rehearsal::kOfState) {
+      return rule.slot == input_.made_by;
+    }
+    if (!system_known_) {
+      system_ = policy_.fingerprints->Find(input_.syn);
+      system_known_ = true;
+    }
+    return policy_.IsOfSystem(rule.os, system_);
   }
   // The very last one: that the rule is met counts.
   bool Meet(const CompiledRule& rule) {
@@ -359,6 +373,8 @@ class Scan {
   bool match_log_all_ = false;
   bool log_matches_ = false;
   uint32_t matches_slot_ = 0;  // of the last rule that set it
+  bool system_known_ = false;
+  FingerprintTable::Group system_ = 0;
   bool is_over_ = false;
   DropReason limited_ = DropReason::kStateLimit;
 };

@@ -158,11 +158,9 @@ bool SetParser::ParseOption(SourcePlace place) {
     Given(place, w + " " + text);
     return true;
   }
-  if (w == "fingerprints") {
-    if (!in_.TakeName("a file name", text, kMaxPath)) return false;
-    options.fingerprints_file = text;
-    Given(place, w + " \"" + text + "\"");
-    return true;
+  if (w == "fingerprints") return ParseSetFingerprints(place);
+  if (w == "fingerprint" && draft_.input().unnamed_by_number) {
+    return ParseSetFingerprint();
   }
   if (w == "debug") {
     if (!in_.TakeString("a debug level", text, 32)) return false;

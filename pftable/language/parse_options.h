@@ -10,6 +10,7 @@
 #include "pftable/language/parse_head.h"
 #include "pftable/language/parse_state.h"
 #include "pftable/language/policy_draft.h"
+#include "pftable/language/source_files.h"
 #include "pftable/language/token_reader.h"
 
 namespace sluice {
@@ -17,10 +18,11 @@ namespace sluice {
 class SetParser {
  public:
   // All outlive this.
-  SetParser(TokenReader& in, PolicyDraft& draft, Names& names,
-            HeadParser& heads, StateParser& states)
+  SetParser(TokenReader& in, PolicyDraft& draft, SourceFiles& files,
+            Names& names, HeadParser& heads, StateParser& states)
       : in_(in),
         draft_(draft),
+        files_(files),
         names_(names),
         heads_(heads),
         states_(states) {}
@@ -32,6 +34,8 @@ class SetParser {
   void FinishOptions();
 
  private:
+  bool ParseSetFingerprints(SourcePlace place);
+  bool ParseSetFingerprint();
   bool ParseSetLimit(SourcePlace place);
   bool ParseSetTimeout(SourcePlace place);
   bool ParseSetSkip(SourcePlace place);
@@ -43,6 +47,7 @@ class SetParser {
 
   TokenReader& in_;
   PolicyDraft& draft_;
+  SourceFiles& files_;
   Names& names_;
   HeadParser& heads_;
   StateParser& states_;

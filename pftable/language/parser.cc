@@ -1,6 +1,7 @@
 #include "pftable/language/parser.h"
 
 #include <algorithm>
+#include <optional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -39,6 +40,9 @@ class RulesetParser {
 
  private:
   void LoadPendingAnchors();
+  // Rules name systems as their fingerprints do.
+  void CheckSystems();
+  void CheckSystems(const OsNames& names, Anchor& anchor);
   void FinishRules();
 
   ParseInput input_;
@@ -83,6 +87,7 @@ ParseResult RulesetParser::Run() {
   statements_.settings().FinishOptions();
   CheckLimits(draft_, in_);
   statements_.names().Check();
+  CheckSystems();
   if (messages_.errors() == 0) FinishRules();
   result_.policy.texts = messages_.TakeTexts();
   return std::move(result_);
@@ -110,6 +115,46 @@ void RulesetParser::LoadPendingAnchors() {
     in_.Restart(messages_.AddFile(load.file, std::move(text)));
     statements_.ParseStatements(/*in_anchor=*/false);
   }
+}
+
+// An anchor's text goes by the fingerprints of the main ruleset, which is not
+// here, as a snapshot's: CompilePolicy() says what is wrong there.
+void RulesetParser::CheckSystems() {
+  if (!input_.anchor.empty() || input_.unnamed_by_number) return;
+  // Most rulesets name none.
+  const auto any = [](const auto& self, const Anchor& anchor) -> bool {
+    for (const std::vector<Rule>* list :
+         {&anchor.rules.filter, &anchor.rules.scrub, &anchor.rules.nat,
+          &anchor.rules.rdr, &anchor.rules.binat}) {
+      for (const Rule& rule : *list) {
+        if (!rule.os.empty()) return true;
+      }
+    }
+    return std::any_of(
+        anchor.children.begin(), anchor.children.end(),
+        [&](const Anchor& child) { return self(self, child); });
+  };
+  if (!any(any, result_.policy.main)) return;
+  CheckSystems(OsNames(FingerprintsOf(result_.policy)), result_.policy.main);
+}
+
+void RulesetParser::CheckSystems(const OsNames& names, Anchor& anchor) {
+  for (std::vector<Rule>* list :
+       {&anchor.rules.filter, &anchor.rules.scrub, &anchor.rules.nat,
+        &anchor.rules.rdr, &anchor.rules.binat}) {
+    for (Rule& rule : *list) {
+      if (rule.os.empty()) continue;
+      const std::optional<OsName> name = names.Find(rule.os);
+      if (!name) {
+        in_.Error(rule.place, "no fingerprint is of \"" + rule.os + "\"",
+                  "`sluicectl -s osfp` shows those in force, set fingerprints "
+                  "takes a file of others");
+        continue;
+      }
+      rule.os = names.Print(*name);
+    }
+  }
+  for (Anchor& child : anchor.children) CheckSystems(names, child);
 }
 
 // What looks at the rules all together, as pfctl does it before a load.

@@ -201,6 +201,7 @@ void KeepParts(Policy* next, const Policy& old, const LoadParts& parts) {
   KeepLists(next->main, old.main, parts);
   if (!parts.options) {
     next->options = old.options;
+    next->fingerprints = old.fingerprints;
     for (Options::Given& given : next->options.given) given.place = {};
   }
   if (!parts.queues) {
@@ -227,6 +228,7 @@ void KeepAnchors(Policy* next, const Policy& old, std::string_view anchor) {
   Prune(*next);
   if (anchor.empty()) return;
   next->options = old.options;
+  next->fingerprints = old.fingerprints;
   for (Options::Given& given : next->options.given) {
     given.place = SourcePlace();
   }
@@ -253,7 +255,10 @@ Policy Flushed(const Policy& old, const PolicyFlush& flush) {
   }
   for (ForeignDefinition& d : next.foreign) d.place = SourcePlace();
   if (!flush.debug.empty()) SetDebug(next.options, flush.debug);
-  if (flush.options) next.options = Options(old.options.dialect);
+  if (flush.options) {
+    next.options = Options(old.options.dialect);
+    next.fingerprints.reset();
+  }
   if (!flush.rules) return next;
   if (next.main.Find(flush.anchor) == nullptr) return next;
   FlushRules(next.main.FindOrCreate(flush.anchor), flush);

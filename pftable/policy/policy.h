@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "packet/address.h"
+#include "pftable/policy/fingerprint.h"
 #include "pftable/policy/rule.h"
 
 namespace sluice {
@@ -260,6 +261,8 @@ struct Policy {
   Anchor main;
   std::vector<ForeignDefinition> foreign;
   std::vector<MacroDefinition> macros;
+  // Of `set fingerprints`; nothing: DefaultFingerprints() holds.
+  std::optional<std::vector<Fingerprint>> fingerprints;
   std::vector<std::string> loaded_anchors;  // of `load anchor`: their paths
   std::vector<std::string> defined_anchors;  // with a body in the text
   // What was in the text and was taken away because somebody asked for that:
@@ -269,6 +272,10 @@ struct Policy {
   // What they hold, for messages of later passes; null if not from text.
   std::shared_ptr<const std::vector<std::string>> texts;
 };
+
+inline const std::vector<Fingerprint>& FingerprintsOf(const Policy& policy) {
+  return policy.fingerprints ? *policy.fingerprints : DefaultFingerprints();
+}
 
 }  // namespace sluice
 

@@ -146,6 +146,9 @@ class Generator {
     const bool ports = proto == " proto tcp" || proto == " proto udp";
     text += " from " + source;
     if (ports && random_.OneIn(4)) text += Ports();
+    static constexpr const char* kSystems[] = {
+        " os Linux", " os \"Linux 5.4\"", " os \"Windows 10\"", " os unknown"};
+    if (proto == " proto tcp" && random_.OneIn(4)) text += random_.Of(kSystems);
     text += " to " + destination;
     if (ports && !random_.OneIn(3)) text += Ports();
     if (proto == " proto icmp" && random_.OneIn(2)) {
@@ -321,6 +324,41 @@ std::string Describe(const Verdict& v) {
   return text;
 }
 
+// What SYNs look like: Linux since 5, Linux before 3, Windows 10, nobody.
+constexpr auto Options(std::initializer_list<SynOption> all) {
+  uint64_t packed = 0;
+  for (const SynOption option : all) {
+    packed = packed << kSynOptionBits | static_cast<uint8_t>(option);
+  }
+  return packed;
+}
+constexpr SynSignature LinuxSyn(uint16_t window) {
+  return {.options = Options({SynOption::kMss, SynOption::kSackPermitted,
+                              SynOption::kTimestamp, SynOption::kNop,
+                              SynOption::kWindowScale}),
+          .option_count = 5,
+          .ttl = 60,
+          .scale = 7,
+          .dont_fragment = true,
+          .window = window,
+          .size = 60,
+          .mss = 1460};
+}
+constexpr SynSignature kSyns[] = {
+    LinuxSyn(64240),
+    LinuxSyn(5840),
+    {.options = Options({SynOption::kMss, SynOption::kNop,
+                         SynOption::kWindowScale, SynOption::kNop,
+                         SynOption::kNop, SynOption::kSackPermitted}),
+     .option_count = 6,
+     .ttl = 128,
+     .scale = 8,
+     .dont_fragment = true,
+     .window = 8192,
+     .size = 52,
+     .mss = 1460},
+    LinuxSyn(1)};
+
 // Says no now and then, and what it says depends on who was asked before: two
 // evaluations agree only if they ask the same rules in the same order.
 class MoodyGate : public LimiterGate {
@@ -418,7 +456,8 @@ class ClassifyPropertyTest : public testing::Test {
             .received_on = arrival,
             .tag = static_cast<uint16_t>(random.OneIn(3) ? 1 : kNoTag),
             .now = now,
-            .random = random.Below(1000)};
+            .random = random.Below(1000),
+            .syn = random.OneIn(5) ? nullptr : &random.Of(kSyns)};
         const uint64_t mood = random.Below(1000000);
         MoodyGate gates[] = {MoodyGate(mood), MoodyGate(mood)};
         const bool limits = random.OneIn(2);
@@ -478,6 +517,9 @@ class ClassifyPropertyTest : public testing::Test {
       if (rule.failed == RuleCondition::kPacketRate) {
         EXPECT_TRUE(named.rated);
         ++told_rates_;
+      } else if (rule.failed == RuleCondition::kSystem) {
+        EXPECT_NE(named.os, 0);
+        ++told_systems_;
       } else if (rule.failed == RuleCondition::kOnce) {
         EXPECT_NE(named.once, 0u);
         ++told_lives_;
@@ -510,10 +552,11 @@ class ClassifyPropertyTest : public testing::Test {
   uint64_t above_ = 0;
   uint64_t told_rates_ = 0;
   uint64_t told_lives_ = 0;
+  uint64_t told_systems_ = 0;
 };
 
 TEST_F(ClassifyPropertyTest, SmallRulesets) {
-  for (uint32_t seed = 0; seed < Rounds(600); ++seed) {
+  for (uint32_t seed = 0; seed < Rounds(450); ++seed) {
     Run(seed, 1 + seed % 40, 3000, {.least_rules = 1});
     if (HasFatalFailure()) return;
   }
@@ -527,6 +570,7 @@ TEST_F(ClassifyPropertyTest, SmallRulesets) {
   EXPECT_GT(above_, 10u);
   EXPECT_GT(told_rates_, 100u);
   EXPECT_GT(told_lives_, 100u);
+  EXPECT_GT(told_systems_, 100u);
 }
 
 TEST_F(ClassifyPropertyTest, RulesetsInLists) {

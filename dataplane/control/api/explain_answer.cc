@@ -65,7 +65,7 @@ void TellRules(const Generation& generation, const TagRegistry& tags,
 absl::Status AnswerExplain(const Generation& generation,
                            const InterfaceRegistry& interfaces,
                            const TagRegistry& tags, const HostFacts& facts,
-                           const ExplainRequest& request,
+                           const ExplainRequest& request, Tick now,
                            ExplainResult* result) {
   absl::StatusOr<InterfaceView> at = ViewOf(interfaces, request.interface);
   if (!at.ok()) return at.status();
@@ -83,7 +83,9 @@ absl::Status AnswerExplain(const Generation& generation,
       .direction = request.direction,
       .interface = *at,
       .received_on = *arrival,
-      .tag = request.tag.empty() ? kNoTag : tags.Find(request.tag)};
+      .tag = request.tag.empty() ? kNoTag : tags.Find(request.tag),
+      .now = now,
+      .syn = request.syn ? &*request.syn : nullptr};
   const Explanation explanation = Explain(generation, input, request.near);
   const Verdict& verdict = explanation.verdict;
   result->passes = verdict.action == VerdictAction::kPass;

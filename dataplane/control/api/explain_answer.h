@@ -12,12 +12,12 @@
 
 namespace sluice {
 
-// All but the diagnostics and the generation's number. The request's ruleset is
+// As it is `now`. All but the diagnostics and the generation's number. The request's ruleset is
 // not looked at. NotFound for an interface that is not there.
 absl::Status AnswerExplain(const Generation& generation,
                            const InterfaceRegistry& interfaces,
                            const TagRegistry& tags, const HostFacts& facts,
-                           const ExplainRequest& request,
+                           const ExplainRequest& request, Tick now,
                            ExplainResult* result);
 
 }  // namespace sluice

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "dataplane/control/api/build_job.h"
 #include "packet/packet.h"
+#include "packet/syn_signature.h"
 #include "pftable/policy/diagnostic.h"
 #include "pftable/policy/merge_policy.h"
 #include "pftable/policy/policy.h"
@@ -158,6 +159,7 @@ struct ExplainRequest {
   // Addresses, protocol, ports, flags and the like; kind and offsets are not
   // looked at.
   PacketInfo packet{};
+  std::optional<SynSignature> syn{};  // of a SYN that was captured, for `os`
   std::string tag;          // what an earlier judgement left
   size_t near = 0;          // how many rules that nearly match are wanted
   // Instead of the rules in force. Its dry_run and who asked do not matter.
@@ -202,6 +204,18 @@ struct ExplainResult {
   uint64_t left_out = 0;  // near ones beyond `near`
 };
 
+// A name of `-s osfp`.
+struct SystemListing {
+  std::string class_name;
+  std::string version{};  // empty: the class
+  std::string subtype{};
+};
+struct SystemSlice {
+  std::vector<SystemListing> systems;  // each before those below it
+  uint64_t fingerprints = 0;           // in force, ranges written out
+  std::string next;
+};
+
 class RuleControl {
  public:
   virtual ~RuleControl() = default;
@@ -240,6 +254,13 @@ class RuleControl {
   virtual absl::StatusOr<RuleSlice> ListRules(const RuleQuery& query,
                                               const std::string& cursor,
                                               size_t limit) = 0;
+  // What rules may name with `os`.
+  virtual absl::StatusOr<SystemSlice> ListSystems(const std::string& cursor,
+                                                  size_t limit) {
+    static_cast<void>(cursor);
+    static_cast<void>(limit);
+    return SystemSlice();
+  }
   // Zeroes the counters of all rules.
   virtual void ClearRuleCounters() = 0;
   // The same for the rules of the last load, unless they are to keep them.

@@ -4,12 +4,16 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "dataplane/base/build_limits.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
 #include "dataplane/control/methods/method.h"
 #include "dataplane/control/methods/ruleset_call.h"
+#include "packet/frame_view.h"
+#include "packet/parse.h"
+#include "packet/syn_signature.h"
 
 namespace sluice {
 namespace {
@@ -20,6 +24,37 @@ constexpr size_t kMaxTag = 63;
 template <typename T>
 T OrZero(const std::optional<uint64_t>& number) {
   return static_cast<T>(number.value_or(0));
+}
+
+int Nibble(char digit) {
+  if (digit >= '0' && digit <= '9') return digit - '0';
+  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+  return -1;
+}
+
+// What a captured frame has beside what is told of it. False: it is none.
+bool ReadFrame(const std::string& hex, ExplainRequest* request) {
+  std::vector<uint8_t> bytes(hex.size() / 2);
+  if (hex.size() % 2 != 0) return false;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const int high = Nibble(hex[2 * i]);
+    const int low = Nibble(hex[2 * i + 1]);
+    if (high < 0 || low < 0) return false;
+    bytes[i] = static_cast<uint8_t>(high << 4 | low);
+  }
+  const FrameView view(bytes);
+  PacketInfo frame{};
+  ParsePacket(view.mbuf(), {.verify_checksums = false}, &frame);
+  if (frame.kind != Kind::kIp) return false;
+  SynSignature syn;
+  if (ReadSyn(view.mbuf(), frame, &syn)) request->syn = syn;
+  PacketInfo& packet = request->packet;
+  packet.flags |= frame.flags;
+  packet.ttl = frame.ttl;
+  packet.window = frame.window;
+  packet.l4_length = frame.l4_length;
+  packet.l4_header_length = frame.l4_header_length;
+  return true;
 }
 
 // The packet of "source", "destination", "protocol" and what its protocol has.
@@ -85,6 +120,11 @@ Action Explain(Params& params, bool with_ruleset) {
   params.String("tag", kMaxTag, &request.tag);
   params.Number("near", kMostNear, &near);
   request.packet = ReadPacket(params, &error);
+  std::string frame;
+  params.String("frame", 2 * FrameView::kMostBytes, &frame);
+  if (!frame.empty() && error.empty() && !ReadFrame(frame, &request)) {
+    error = "parameter \"frame\" is no Ethernet frame with IP, in hexadecimal";
+  }
   request.direction = direction.value_or(Direction::kIn);
   request.near = OrZero<size_t>(near);
   if (with_ruleset &&

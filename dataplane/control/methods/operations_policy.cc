@@ -324,6 +324,29 @@ Action ParseShowLabels(Params& params) {
   });
 }
 
+Action ParseShowFingerprints(Params& params) {
+  constexpr size_t kSystemsAPage = 1024;
+  std::string cursor;
+  size_t limit = kSystemsAPage;
+  params.String("cursor", 64, &cursor);
+  params.PageSize("limit", kSystemsAPage, &limit);
+  return [=](std::shared_ptr<Call> call) {
+    const absl::StatusOr<SystemSlice> slice =
+        call->filter()->Rules().ListSystems(cursor, limit);
+    if (!slice.ok()) return call->Error(slice.status());
+    json systems = json::array();
+    for (const SystemListing& system : slice->systems) {
+      json& entry = systems.emplace_back(json{{"class", system.class_name}});
+      if (!system.version.empty()) entry["version"] = system.version;
+      if (!system.subtype.empty()) entry["subtype"] = system.subtype;
+    }
+    json result = {{"systems", std::move(systems)},
+                   {"fingerprints", slice->fingerprints}};
+    if (!slice->next.empty()) result["next"] = slice->next;
+    call->Result(std::move(result));
+  };
+}
+
 Action ParseZeroRules(Params&) {
   return [](std::shared_ptr<Call> call) {
     // What states have counted so far is zeroed with the rest.
@@ -366,6 +389,7 @@ const std::vector<Method> kPolicyMethods = {
     {"debug.set", ParseSetDebug, Access::kCommit},
     {"filter.disable", ParseDisablePolicy, Access::kAdmin},
     {"filter.enable", ParseEnablePolicy, Access::kAdmin},
+    {"fingerprints.show", ParseShowFingerprints, Access::kRead},
     {"labels.show", ParseShowLabels, Access::kRead},
     {"rules.show", ParseShowRules, Access::kRead},
     {"rules.zero", ParseZeroRules, Access::kOperate},

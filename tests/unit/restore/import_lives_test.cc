@@ -2,8 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "pftable/engine/generation.h"
+#include "pftable/language/parser.h"
 #include "tests/unit/restore/import_node.h"
 
 namespace sluice {
@@ -96,6 +101,54 @@ TEST_P(ImportLivesTest, EachAloneIsWritten) {
   const auto read = ReadSnapshot(*bytes);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->snapshot.rule_counters, snapshot.rule_counters);
+}
+
+// What was in the file of `set fingerprints` is in the snapshot, which is read
+// where there is no file.
+TEST_P(ImportLivesTest, FingerprintsGoAlong) {
+  LivesNode from(GetParam(), kLivesRules);
+  ParseInput input;
+  input.text =
+      "set fingerprints \"/some.os\"\n"
+      "pass in proto tcp from any os \"odd 1.1\"\n"
+      "pass in proto tcp from any os \"Odd\"\n";
+  input.load_file = [](std::string_view, size_t) {
+    return std::string("%8192:64:1:*:M*,N,W%2:Odd:1.0-1.2::odd # one\n"
+                       "S4:64:0:48:.:@Even:::even\n");
+  };
+  ParseResult parsed = ParsePolicy(std::move(input));
+  ASSERT_TRUE(parsed.ok()) << FormatDiagnostics(parsed.diagnostics);
+  ASSERT_TRUE(from.store.Load(std::move(parsed.policy)).ok());
+  const Snapshot snapshot = from.Export();
+  EXPECT_EQ(snapshot.rulesets.at(0).options,
+            (std::vector<std::string>{
+                "fingerprints \"/some.os\"",
+                "fingerprint \"%8192:64:1:*:M*,N,W%2:Odd:1.0-1.2::Odd\"",
+                "fingerprint \"S4:64:0:48:.:@Even:::Even\""}));
+
+  LivesNode to(GetParam(), "pass\n");
+  const auto report = to.Import(snapshot, WithPolicy(true));
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(to.store.policy()->fingerprints, from.store.policy()->fingerprints);
+  EXPECT_EQ(to.store.generation()->hash, from.store.generation()->hash);
+  EXPECT_EQ(to.Export().rulesets, snapshot.rulesets);
+  EXPECT_NE(to.rule(0).os, 0);
+  EXPECT_NE(to.store.current()->policy->fingerprints, nullptr);
+
+  // Not in canonical form, in no file's place, of no system.
+  for (const char* const wrong :
+       {"fingerprint \"S4:64:0:48:.:@Even:::something\"",
+        "fingerprint \"S4:64:0:48:.\"", "fingerprint \"\""}) {
+    Snapshot other = snapshot;
+    other.rulesets[0].options[1] = wrong;
+    EXPECT_FALSE(to.Import(other, WithPolicy(true)).ok()) << wrong;
+  }
+  Snapshot without = snapshot;
+  without.rulesets[0].options.erase(without.rulesets[0].options.begin());
+  EXPECT_FALSE(to.Import(without, WithPolicy(true)).ok());
+  Snapshot unnamed = snapshot;
+  unnamed.rulesets[0].options.erase(unnamed.rulesets[0].options.begin() + 1);
+  EXPECT_FALSE(to.Import(unnamed, WithPolicy(true)).ok());
 }
 
 }  // namespace

@@ -40,6 +40,7 @@ class ControlRolesTest : public ControlOperationsTest {
 // do. Whatever is in neither is the administrator's.
 const std::set<std::string_view> kForReaders = {
     "commits.show", "control.version", "filter.list",     "filter.show",  "info.show",
+    "fingerprints.show",
     "anchors.show",
     "interfaces.show", "labels.show",     "limiters.show", "limits.show",  "port.list",
     "port.stats",      "restore.metrics", "restore.status", "rules.explain",

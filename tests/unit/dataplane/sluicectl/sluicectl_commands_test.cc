@@ -301,8 +301,8 @@ TEST(SluicectlUsage, SaysNoMoreThanTheMistakeNeeds) {
   };
   EXPECT_EQ(usage({"-s", "rulez"}, ErrorOf({"-s", "rulez"})),
             "  -s  ether nat rules states Sources info Interfaces labels "
-            "timeouts memory\n      Tables commits Anchors Running LimiterStates "
-            "LimiterSrcs all\n");
+            "timeouts memory\n      Tables osfp commits Anchors Running "
+            "LimiterStates LimiterSrcs all\n");
   EXPECT_EQ(usage({"fliter", "list"}, ErrorOf({"fliter", "list"})), "");
 }
 

@@ -30,7 +30,6 @@ TEST_F(CompileTest, RefusesByName) {
        "af-to with a prefix of other than 32, 40, 48, 56, 64 or 96 bits"},
       {"pass in inet6 af-to inet from 192.0.2.0/24 round-robin sticky-address\n",
        "af-to with sticky-address, least-states or endpoint-independent"},
-      {"pass proto tcp from any os \"Linux\"\n", "os"},
       {"pass rtable 1\n", "rtable"},
   };
   for (const RefusedCase& c : cases) {
@@ -60,13 +59,12 @@ TEST_F(CompileTest, AcceptsEverydayRulesets) {
 
 TEST_F(CompileTest, WhatChangesNoVerdictIsLoadedAndKnown) {
   const absl::Status status = Load(
-      "set debug err\nset fingerprints \"pf.os\"\n"
+      "set debug err\n"
       "queue std on outside bandwidth 10M default\n"
       "pass out set queue std\npass out set delay 5\n");
   EXPECT_TRUE(status.ok()) << status.message();
   EXPECT_THAT(store_->generation()->policy->not_carried_out,
               testing::ElementsAre("set debug: changes no verdict",
-                                   "set fingerprints: changes no verdict",
                                    "queue: changes no verdict",
                                    "set delay: changes no verdict"));
   ASSERT_TRUE(Load("pass\n").ok());
@@ -92,18 +90,14 @@ TEST_F(CompileTest, LeavesOutWhatIsNamed) {
        "block drop in all\npass in all flags S/SA\nanchor \"a\" all {\n"
        "  pass all flags S/SA\n}\n",
        "left out as asked: rtable: rules with it are loaded without it"},
-      {"block in\npass in proto tcp from any os \"Linux\"\n",
-       {"os"},
-       "block drop in all\n",
-       "left out as asked: os: rules with it are left out"},
       {"pass in on rdomain 2\nblock on rdomain 3\npass out\n",
        {"on-rdomain"},
        "pass out all flags S/SA\n",
        "left out as asked: on rdomain: rules with it are left out"},
-      {"set fingerprints \"pf.os\"\npass proto tcp\n",
-       {"set fingerprints"},
+      {"set debug err\npass proto tcp\n",
+       {"set debug"},
        "pass proto tcp all flags S/SA\n",
-       "left out as asked: set fingerprints: the setting is left out"},
+       "left out as asked: set debug: the setting is left out"},
   };
   for (const WithoutCase& c : cases) {
     SCOPED_TRACE(c.text);

@@ -123,5 +123,87 @@ TEST_F(ExplainTest, CountsNothing) {
   EXPECT_EQ(Counts(1).evaluations, 0u);
 }
 
+// What a packet has become, or "as it is".
+std::string Becomes(const Explanation& told) {
+  if (!told.translated) return "as it is";
+  const PacketInfo& p = told.packet;
+  return absl::StrCat(ToString(p.source_address()), ":", p.source_port.host(),
+                      " > ", ToString(p.destination_address()), ":",
+                      p.destination_port.host(),
+                      told.guessed_address || told.guessed_port ? " or another" : "");
+}
+
+TEST_F(ExplainTest, RulesSeeWhatThoseBeforeThemHaveTranslated) {
+  ASSERT_TRUE(Load("block all\n"
+                   "match in inet proto tcp to any port 80 rdr-to 10.0.0.9 "
+                   "port 8080\n"
+                   "pass in proto tcp to 10.0.0.9 port 8080\n"
+                   "pass in quick proto tcp to any port 80\n")
+                  .ok());
+  TestPacket packet = Tcp();
+  EXPECT_EQ(Told(packet), "0: 1: 2: 3:to port");
+  EXPECT_EQ(Becomes(Explained(packet, 0)),
+            "192.0.2.1:40000 > 10.0.0.9:8080");
+}
+
+TEST_F(ExplainTest, APoolOfManyIsShownByOne) {
+  ASSERT_TRUE(Load("pass in inet proto udp nat-to 203.0.113.0/28 "
+                   "round-robin\n"
+                   "pass in inet proto tcp nat-to 203.0.113.7 static-port\n")
+                  .ok());
+  EXPECT_EQ(Becomes(Explained(Udp(), 0)),
+            "203.0.113.0:50001 > 198.51.100.2:80 or another");
+  EXPECT_EQ(Becomes(Explained(Tcp(), 0)),
+            "203.0.113.7:40000 > 198.51.100.2:80");
+  EXPECT_EQ(Becomes(Explained(Icmp(8), 0)), "as it is");
+}
+
+TEST_F(ExplainTest, TheOtherFamily) {
+  ASSERT_TRUE(Load("pass in inet6 to 64:ff9b::/96 af-to inet from 192.0.2.9\n")
+                  .ok());
+  TestPacket packet = Tcp6();
+  packet.to = "64:ff9b::c633:6402";
+  const Explanation told = Explained(packet, 0);
+  EXPECT_EQ(told.verdict.action, VerdictAction::kPass);
+  EXPECT_EQ(Becomes(told),
+            "192.0.2.9:50001 > 198.51.100.2:80 or another");
+}
+
+TEST_F(ExplainTest, TranslationRulesComeBeforeTheFilter) {
+  const absl::Status loaded = store_->Load(
+      Parsed("rdr on outside inet proto tcp to any port 80 -> 10.0.0.9\n"
+             "rdr pass on outside inet proto udp to any port 80 -> 10.0.0.8\n"
+             "block all\n"
+             "pass in proto tcp to 10.0.0.9\n",
+             Dialect::kFreeBsd));
+  ASSERT_TRUE(loaded.ok()) << loaded;
+  const Explanation told = Explained(Tcp(), 0);
+  EXPECT_EQ(Becomes(told), "192.0.2.1:40000 > 10.0.0.9:80");
+  EXPECT_EQ(told.verdict.action, VerdictAction::kPass);
+  ASSERT_EQ(told.rules.size(), 3u);
+  EXPECT_TRUE(store_->current()
+                  ->policy->listed[told.rules[0].rule]
+                  .translation.has_value());
+  // One with `pass` decides alone.
+  const Explanation passed = Explained(Udp(), 0);
+  EXPECT_EQ(passed.rules.size(), 1u);
+  EXPECT_EQ(passed.verdict.action, VerdictAction::kPass);
+  EXPECT_TRUE(passed.verdict.keep_state);
+  EXPECT_EQ(Becomes(passed), "192.0.2.1:40000 > 10.0.0.8:80");
+}
+
+TEST_F(ExplainTest, RatesAndLivesAreAskedAndLeft) {
+  ASSERT_TRUE(Load("block all\n"
+                   "pass in proto tcp max-pkt-rate 1/10\n"
+                   "pass in proto tcp once\n")
+                  .ok());
+  EXPECT_EQ(Told(Tcp()), "0: 1: 2:");
+  EXPECT_EQ(Told(Tcp()), "0: 1: 2:");
+  const CompiledRule* const rules = store_->current()->rules().data();
+  static_cast<void>(rules[1].record->AcquirePacket(0));
+  ASSERT_TRUE(rules[2].record->EndLife(rules[2].once));
+  EXPECT_EQ(Told(Tcp()), "0: 1:max-pkt-rate 2:once, which has expired");
+}
+
 }  // namespace
 }  // namespace sluice

@@ -328,16 +328,12 @@ std::vector<Limited> OfNames() {
        "an interface name too long, at most 63 characters", 19);
   name("DynamicInterface", "block from (", 63, ")",
        "an interface name too long, at most 63 characters", 13);
-  name("OperatingSystem", "pass proto tcp from any os ", 63, "",
-       "an operating system too long, at most 63 characters", 28);
   name("RouteLabel", "pass from route ", 63, "",
        "a route label too long, at most 63 characters", 17);
   name("Queue", "queue ", 63, " on em0 bandwidth 1M",
        "a queue name too long, at most 63 characters", 7);
   name("StateLimiter", "state limiter ", 63, " id 1 limit 1",
        "a limiter's name too long, at most 63 characters", 15);
-  name("Fingerprints", "set fingerprints ", 1023, "",
-       "a file name too long, at most 1023 characters", 18);
   const std::string queue = "queue q bandwidth 1Mb { ";
   cases.push_back({.name = "DefinitionText",
                    .within = queue + Times(60, Name(63) + " ") + "}",
