@@ -68,6 +68,10 @@ absl::StatusOr<std::shared_ptr<const StateMatcher>> Resolve(
     matcher->interface =
         core.environment.interfaces->Resolve(query.interface).id;
   }
+  if (!query.tag.empty()) {
+    matcher->by_tag = true;
+    matcher->tag = core.store.tags().Find(query.tag);
+  }
   if (!query.label.empty()) {
     matcher->by_rule_slots = true;
     matcher->rule_slots = core.store.rule_slots().WithLabel(query.label);

@@ -30,6 +30,8 @@ struct StateMatcher {
   uint16_t interface = 0;  // number of the name, 0: nothing has it
   bool by_rule_slots = false;
   std::vector<uint32_t> rule_slots;  // ascending
+  bool by_tag = false;
+  uint16_t tag = 0;  // number of the name, kNoTag: nothing has it
   // Only the other paths of these SCTP associations, ascending.
   bool by_association = false;
   std::vector<StateId> associations;

@@ -80,6 +80,8 @@ struct StateListing {
   std::vector<ExpectedListing> expected;
 };
 
+enum class StateHelper : uint8_t { kFtp, kTftp };
+
 // Which states. What is not set does not narrow; the empty one is all of them.
 struct StateQuery {
   std::string interface;
@@ -97,6 +99,10 @@ struct StateQuery {
   std::optional<uint32_t> rule;
   std::optional<uint64_t> id;
   std::optional<uint32_t> creator_id;
+  std::string tag;                      // that its packets bear
+  std::optional<uint32_t> min_age;      // seconds since it was made
+  // Followed by this helper, or made by what it expected.
+  std::optional<StateHelper> helper;
 };
 
 struct StateSlice {

@@ -36,6 +36,11 @@ StateQuery ReadQuery(Params& params) {
   params.Number("rule", UINT32_MAX, &rule);
   params.Hex("id", 16, &query.id);
   params.Hex("creator", 8, &creator);
+  params.String("tag", kMaxName, &query.tag);
+  std::optional<uint64_t> min_age;
+  params.Number("min_age", UINT32_MAX, &min_age);
+  query.min_age = Narrow<uint32_t>(min_age);
+  params.Helper("helper", &query.helper);
   query.source_port = Narrow<uint16_t>(source_port);
   query.destination_port = Narrow<uint16_t>(destination_port);
   query.protocol = Narrow<uint8_t>(protocol);
@@ -50,7 +55,8 @@ bool IsEverything(const StateQuery& query) {
          !query.translated &&
          !query.source_port && !query.destination_port && !query.protocol &&
          !query.direction && query.label.empty() && !query.rule && !query.id &&
-         !query.creator_id;
+         !query.creator_id && query.tag.empty() && !query.min_age &&
+         !query.helper;
 }
 
 Action ParseShowStates(Params& params) {
