@@ -9,7 +9,8 @@ namespace sluice {
 namespace {
 
 // What a rule may ask for other protocols, too, and means nothing there.
-constexpr uint32_t kTcpSides = kSideModulate | kSideSynproxy;
+constexpr uint32_t kTcpSides =
+    kSideModulate | kSideSynproxy | kSideNoHelpers;
 
 constexpr bool IsOpen(const StateHot& hot) {
   constexpr auto kOpen = static_cast<uint8_t>(TcpPhase::kEstablished);
@@ -45,6 +46,9 @@ bool StateTable::GiveSide(StateIndex state, const StateTemplate& values,
   side = StateSide{};
   side.flags = wanted & ~uint32_t{kSideConnection};
   if (hot.key.proto != protocol::kTcp) side.flags &= ~kTcpSides;
+  if ((side.flags & kSideNoHelpers) != 0 && !IsFtp(state)) {
+    side.flags &= ~uint32_t{kSideNoHelpers};
+  }
   if (side.flags == 0) return true;
   hot.more |= kMoreSide;
   return (side.flags & kSideSource) == 0 ||

@@ -149,7 +149,8 @@ StepResult StateTable::Step(StateIndex state, const PacketInfo& info,
       LeaveFamily(state);
     }
   }
-  result.helper = (hot.flags & kEntryHelper) != 0;
+  result.helper = (hot.flags & kEntryHelper) != 0 &&
+                  filters_[hot.key.filter].helpers;
   result.log = (hot.flags & kStateLogAll) != 0;
   return result;
 }

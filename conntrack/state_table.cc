@@ -119,8 +119,9 @@ void StateTable::SetFilter(uint16_t filter, StateBudget* budget,
                            SourceBudget* sources, HandshakeLoad* handshakes,
                            bool counts_handshakes) {
   if (filter >= filters_.size()) return;
-  filters_[filter] = {budget, timeouts, sources, handshakes,
-                      counts_handshakes};
+  filters_[filter] = {budget,     timeouts,          sources,
+                      handshakes, counts_handshakes,
+                      budget == nullptr || filters_[filter].helpers};
 }
 
 inline bool StateTable::IsWanted(uint32_t entry, const FlowKey4& key,
@@ -546,6 +547,9 @@ void StateTable::InsertState(const PacketInfo& info,
                                  child->parent.handle.id, 0);
       }
     }
+  } else if (!filter->helpers || (values.side & kSideNoHelpers) != 0)
+      [[unlikely]] {
+    // Nobody follows it.
   } else if (options_.tftp_helper && info.proto == protocol::kUdp &&
              (translated == nullptr || translated->family == info.family) &&
              (info.destination_port == Be16(kTftpPort) ||
@@ -651,14 +655,19 @@ void StateTable::TieChild(StateIndex state, Tick now) {
   }
 }
 
+bool StateTable::IsFtp(StateIndex state) const {
+  const Be16 port(kFtpPort);
+  return EndsOf(state).port[1] == port.raw() ||
+         EndsBeyond(state).port[1] == port.raw();
+}
+
 void StateTable::FollowFtp(StateIndex state) {
   StateHot& hot = entries_.hot(state);
-  const Be16 port(kFtpPort);
   if (ftp_ == nullptr || hot.key.proto != protocol::kTcp ||
       entries_.cold(state).parent_id != 0 ||
-      (hot.translated() && Crosses(state)) ||
-      (EndsOf(state).port[1] != port.raw() &&
-       EndsBeyond(state).port[1] != port.raw())) {
+      (hot.translated() && Crosses(state)) || !IsFtp(state) ||
+      (hot.has_side() &&
+       (entries_.side(state).flags & kSideNoHelpers) != 0)) {
     return;
   }
   const uint32_t session = ftp_->Take();

@@ -180,6 +180,10 @@ class StateTable {
                  SourceBudget* sources = nullptr,
                  HandshakeLoad* handshakes = nullptr,
                  bool counts_handshakes = false);
+  // Whether states of the filter are followed by helpers; at first they are.
+  void SetHelpers(uint16_t filter, bool follow) {
+    if (filter < filters_.size()) filters_[filter].helpers = follow;
+  }
   // Optional; both outlive the table. Without a sink rules have no limits or
   // timeouts of their own and count nothing.
   void SetSink(StateSink* sink) { sink_ = sink; }
@@ -380,6 +384,7 @@ class StateTable {
     SourceBudget* sources = nullptr;
     HandshakeLoad* handshakes = nullptr;
     bool counts_handshakes = false;
+    bool helpers = true;
   };
 
   explicit StateTable(const StateTableOptions& options);
@@ -482,6 +487,8 @@ class StateTable {
   // its SYN.
   TcpSegment BeginProxy(StateIndex state, const PacketInfo& syn, uint16_t mss,
                         Tick now);
+  // Whether one of its ends, before or behind its translation, is FTP's.
+  bool IsFtp(StateIndex state) const;
   // Has the FTP helper see the packets of a state, if it is one that it
   // follows and there is a place for it.
   void FollowFtp(StateIndex state);

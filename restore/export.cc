@@ -247,6 +247,9 @@ SnapshotBinding StateExporter::BindingOf(const StateTemplate& values) {
     if (values.has(flag)) binding.flags |= bit;
   }
   if ((values.side & kSidePflow) != 0) binding.marks |= kSnapshotMarkPflow;
+  if ((values.side & kSideNoHelpers) != 0) {
+    binding.marks |= kSnapshotMarkNoHelpers;
+  }
   // Said, and not taken: the rule that an import finds has its own limit.
   if (values.has(kStateRuleLimit)) binding.flags |= kSnapshotStateRuleLimit;
   if (values.tag != kNoTag) binding.tag = store_->tags().NameOf(values.tag);

@@ -36,6 +36,9 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
     }
   }
   if ((binding.marks & kSnapshotMarkPflow) != 0) values->side |= kSidePflow;
+  if ((binding.marks & kSnapshotMarkNoHelpers) != 0) {
+    values->side |= kSideNoHelpers;
+  }
   values->actions = binding.actions;
   values->tag = target_.store->tags().Find(binding.tag);
   values->anchor_slot = slot_of(binding.anchor_rule, kNoRuleSlot);

@@ -128,8 +128,9 @@ inline constexpr uint32_t kSnapshotStateFlags = (1 << 7) - 1;
 // Bits of SnapshotBinding::marks.
 enum SnapshotMark : uint8_t {
   kSnapshotMarkPflow = 1 << 0,  // its end is told
+  kSnapshotMarkNoHelpers = 1 << 1,
 };
-inline constexpr uint8_t kSnapshotMarks = (1 << 1) - 1;
+inline constexpr uint8_t kSnapshotMarks = (1 << 2) - 1;
 
 enum class SnapshotHelper : uint8_t { kNone = 0, kTftp = 1 };
 

@@ -40,6 +40,7 @@ void FilterViews::SeeAnew(uint16_t number) {
         filter->sources, filter->handshakes,
         filter->handshakes != nullptr &&
             generation->options().syncookies == Syncookies::kAdaptive);
+    states_.SetHelpers(number, generation->options().helpers);
   }
   // The emergency ruleset has no emergency of its own: this goes no deeper.
   if (seen.view.disposition == Disposition::kEmergency) [[unlikely]] {

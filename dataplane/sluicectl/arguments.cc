@@ -529,7 +529,8 @@ absl::Status Check(const Arguments& a) {
   if (a.rule_number && a.show != Show::kRules) return wrong("-R goes with -sr");
   if (a.kill.size() == 1 &&
       (a.kill[0] == "label" || a.kill[0] == "id" || a.kill[0] == "key" ||
-       a.kill[0] == "gateway" || a.kill[0] == "nat" || a.kill[0] == "vlan")) {
+       a.kill[0] == "gateway" || a.kill[0] == "nat" || a.kill[0] == "vlan" ||
+       a.kill[0] == "tag" || a.kill[0] == "age" || a.kill[0] == "helper")) {
     return absl::InvalidArgumentError(absl::StrCat(
         "-k ", a.kill[0], " needs a second -k that names the ", a.kill[0]));
   }

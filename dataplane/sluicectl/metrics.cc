@@ -267,6 +267,38 @@ void AppendFlows(const json& filters, PrometheusText* text) {
   });
 }
 
+void AppendLimiters(const json& filters, PrometheusText* text) {
+  const auto append = [&](const char* name, Kind kind, const char* help,
+                          const char* member, const char* reason = "") {
+    if (name != nullptr) text->Begin(name, kind, help);
+    for (const json& filter : filters) {
+      for (const json& limiter : Member(filter, "limiters")) {
+        if (!Has(limiter, member)) continue;
+        Labels labels = {{"filter", Text(filter, "name")},
+                         {"limiter", Text(limiter, "name")},
+                         {"kind", Text(limiter, "kind")}};
+        if (*reason != '\0') labels.emplace_back("reason", reason);
+        text->Sample(labels, Number(limiter, member));
+      }
+    }
+  };
+  append("sluice_filter_limiter_limit", Kind::kGauge,
+         "States that a limiter admits; of a source limiter, for each source.",
+         "limit");
+  append("sluice_filter_limiter_states", Kind::kGauge,
+         "States that a limiter counts.", "states");
+  append("sluice_filter_limiter_sources", Kind::kGauge,
+         "Sources that a source limiter remembers.", "sources");
+  append("sluice_filter_limiter_admitted_total", Kind::kCounter,
+         "States that a limiter has admitted.", "admitted");
+  append("sluice_filter_limiter_refused_total", Kind::kCounter,
+         "Packets that a limiter did not admit: it was full, they came too "
+         "fast, or there was no room for another source.",
+         "hardlimited", "full");
+  append(nullptr, Kind::kCounter, "", "ratelimited", "too-fast");
+  append(nullptr, Kind::kCounter, "", "addrlimited", "no-source");
+}
+
 void AppendLimits(const json& filters, PrometheusText* text) {
   const auto append = [&](const char* member, bool infinite = false) {
     for (const json& filter : filters) {
@@ -470,6 +502,7 @@ std::string FormatPrometheus(const json& answers) {
   AppendHelper(filters, "sctp", "SCTP", &text);
   AppendFragments(filters, &text);
   AppendFlows(filters, &text);
+  AppendLimiters(filters, &text);
   AppendLimits(filters, &text);
   AppendClassifier(filters, &text);
   AppendMembers(kOfPorts, Member(answers, "ports"), "port", &text);

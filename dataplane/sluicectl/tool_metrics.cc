@@ -30,13 +30,15 @@ bool Tool::Collect(const std::string& method, const std::string& name,
 bool Tool::AskFilter(json* filter) {
   const json params = {{"filter", Text(*filter, "name")}};
   for (const auto& [name, method] :
-       {std::pair{"info", "info.show"}, {"limits", "limits.show"}}) {
+       {std::pair{"info", "info.show"},
+        {"limits", "limits.show"},
+        {"limiters", "limiters.show"}}) {
     CallError error;
     const auto answer = caller_->Call(method, params, &error);
     if (answer != nullptr) {
       (*filter)[name] = name == std::string("info")
                             ? *answer
-                            : Member(*answer, "limits");
+                            : Member(*answer, name);
     } else if (error.code == static_cast<int32_t>(RpcError::kNotFound)) {
       *filter = nullptr;
       return true;

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "dataplane/control/methods/params.h"
 #include "dataplane/sluicectl/json_read.h"
@@ -92,6 +93,15 @@ bool Tool::Kill() {
     if (slash != std::string::npos) {
       params["creator"] = kill[1].substr(slash + 1);
     }
+  } else if (kill[0] == "tag" || kill[0] == "helper") {
+    params[kill[0]] = kill[1];
+  } else if (kill[0] == "age") {
+    uint32_t seconds = 0;
+    if (!absl::SimpleAtoi(kill[1], &seconds)) {
+      return Fail(absl::StrCat("-k age ", kill[1],
+                               ": write seconds; older states are killed"));
+    }
+    params["min_age"] = seconds;
   } else if (kill[0] == "vlan") {
     if (!ParseVlan(kill[1])) {
       return Fail(absl::StrCat("-k vlan ", kill[1],

@@ -12,6 +12,13 @@ namespace {
 // Slots that one step looks at: a few microseconds.
 constexpr uint32_t kSlotsAStep = 128;
 
+bool IsFollowedBy(StateHelper helper, const StateRecord& state) {
+  const uint8_t proto =
+      helper == StateHelper::kFtp ? protocol::kTcp : protocol::kUdp;
+  return state.proto == proto &&
+         ((state.flags & kEntryHelper) != 0 || state.parent.IsSet());
+}
+
 bool IsHalfOpen(const StateHot& state) {
   return state.key.proto == protocol::kTcp &&
          std::ranges::any_of(state.phase, [](uint8_t phase) {
@@ -50,6 +57,7 @@ bool StateMatcher::Matches(const StateRecord& state) const {
   if (query.protocol && state.proto != *query.protocol) return false;
   if (query.direction && state.direction != *query.direction) return false;
   if (by_interface && state.interface != interface) return false;
+  if (query.helper && !IsFollowedBy(*query.helper, state)) return false;
   if (query.translated && state.translated_family == Family::kNone) {
     return false;
   }

@@ -406,6 +406,7 @@ class PolicyCompiler {
     engine.follows_sctp = options.dialect == Dialect::kFreeBsd;
     engine.if_bound_states = options.state_policy_if_bound;
     engine.pairs_neighbors = options.dialect == Dialect::kFreeBsd;
+    engine.helpers = options.helpers;
     engine.drops_unfragmentable = options.dialect == Dialect::kOpenBsd;
     engine.routing_is_option = options.dialect == Dialect::kOpenBsd;
     for (const InterfaceMatch& skip : options.skip) {

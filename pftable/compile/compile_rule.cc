@@ -450,6 +450,7 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
   c.state_flags = StateFlags(rule);
   if (RuleTracking(rule).enabled) c.side_flags |= kSideSource;
   if (rule.state_options.pflow) c.side_flags |= kSidePflow;
+  if (rule.state_options.no_helpers) c.side_flags |= kSideNoHelpers;
   if (rule.state == StateKind::kModulate) c.side_flags |= kSideModulate;
   if (rule.state == StateKind::kSynproxy) c.side_flags |= kSideSynproxy;
   if (!rule.state_options.overload_table.empty()) {

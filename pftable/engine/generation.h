@@ -76,6 +76,7 @@ struct EngineOptions {
   bool follows_sctp = false;
   // A neighbour advertisement belongs to the state of its solicitation.
   bool pairs_neighbors = false;
+  bool helpers = true;  // `set helpers`
   // `set state-policy if-bound`, for states that no rule of the filter makes.
   bool if_bound_states = false;
   // OpenBSD: an IPv6 routing header needs `allow-opts`, too.

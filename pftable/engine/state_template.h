@@ -38,6 +38,8 @@ enum StateSideFlag : uint32_t {
   kSidePools = 1 << 4,
   kSideLimited = 1 << 5,  // counts for a limiter
   kSidePflow = 1 << 6,    // its end is told (`pflow`)
+  // No helper follows it. A state has it where its ports would not say so.
+  kSideNoHelpers = 1 << 7,
   kSideFirstPool = 1 << 8,  // and five more: StateSide has 16 bits for them
 };
 

@@ -19,7 +19,8 @@ constexpr size_t kMaxPath = 1023;
 
 constexpr std::string_view kOptionWords[] = {
     "block-policy", "debug",          "fail-policy",  "fingerprints",
-    "hostid",       "keepcounters",   "limit",        "loginterface",
+    "helpers",      "hostid",       "keepcounters",   "limit",
+    "loginterface",
     "optimization", "reassemble",     "require-order",
     "ruleset-optimization", "skip",   "state-defaults", "state-policy",
     "syncookies",   "timeout",
@@ -27,7 +28,8 @@ constexpr std::string_view kOptionWords[] = {
 
 // FreeBSD's pf wants the others before the first rule.
 constexpr std::string_view kAnywhere[] = {
-    "hostid",         "keepcounters", "ruleset-optimization", "skip",
+    "helpers",        "hostid",       "keepcounters",
+    "ruleset-optimization",           "skip",
     "state-defaults", "state-policy", "syncookies",
 };
 
@@ -98,6 +100,11 @@ bool SetParser::ParseOption(SourcePlace place) {
   if (w == "timeout") return ParseSetTimeout(place);
   if (w == "syncookies") return ParseSetSyncookies(place);
   if (w == "reassemble") return ParseSetReassemble(place);
+  if (w == "helpers") {
+    if (!ParseOnOff(w, options.helpers)) return false;
+    Given(place, "helpers " + std::string(options.helpers ? "yes" : "no"));
+    return true;
+  }
   if (w == "keepcounters") {
     options.keep_counters = true;
     Given(place, w);

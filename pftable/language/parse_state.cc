@@ -132,6 +132,7 @@ bool StateParser::ParseStateOption(StateOptions& options, bool& lock_given) {
   if (w == "no-sync") return once(options.no_sync);
   if (w == "sloppy") return once(options.sloppy);
   if (w == "pflow") return once(options.pflow);
+  if (w == "no-helpers") return once(options.no_helpers);
   if (w == "allow-related") return once(options.allow_related);
   if (w == "if-bound" || w == "floating") {
     if (!once(lock_given)) return false;

@@ -121,6 +121,7 @@ struct Options {
   std::string fingerprints_file;  // empty: not given
   std::vector<InterfaceMatch> skip;
   bool keep_counters = false;
+  bool helpers = true;  // sluice's own word
   bool require_order = false;
 
   // One `set` in canonical text without the word `set`, and its place.

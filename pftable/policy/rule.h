@@ -201,6 +201,7 @@ struct StateOptions {
   bool no_sync = false;
   bool sloppy = false;
   bool pflow = false;
+  bool no_helpers = false;  // sluice's own word
   bool allow_related = false;
   bool if_bound = false;  // already decided from `set state-policy`
   // `floating` against a `set state-policy if-bound`: printed, else no more

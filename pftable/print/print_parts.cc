@@ -291,6 +291,7 @@ std::string StateOptionsText(const StateOptions& o) {
   if (o.sloppy) add("sloppy");
   if (o.allow_related) add("allow-related");
   if (o.pflow) add("pflow");
+  if (o.no_helpers) add("no-helpers");
   // pf's own order: what came to the list later stands behind the rest.
   const auto rank = [](Timeout t) {
     const bool sctp = t >= Timeout::kSctpFirst && t <= Timeout::kSctpClosed;

@@ -103,3 +103,29 @@ def test_without_a_daemon_nothing_is_printed(network, firewall):
   fw.stop()
   done = fw.ctl("metrics", check=False)
   assert done.returncode == 1 and done.stdout == "" and done.stderr
+
+
+def test_what_limiters_did(network, firewall, family):
+  fw = firewall("""\
+state limiter "few" id 1 limit 8
+source limiter "each" id 2 entries 100 limit 1000
+block all
+pass in on outside proto udp to port 7 state limiter "few" (block) \
+source limiter "each" (block)
+pass out on inside proto udp to port 7
+""" + NEIGHBOURS)
+  network.settle()
+  start_echo(network)
+  assert ask(network, family, 20000, 20, wait_s=1) == 8
+  samples = scrape(fw)
+
+  def of(limiter, kind, what, **more):
+    return value(samples, f"sluice_filter_limiter_{what}", filter="main",
+                 limiter=limiter, kind=kind, **more)
+
+  assert of("few", "state", "limit") == 8
+  assert of("few", "state", "states") == 8
+  assert of("few", "state", "admitted_total") == 8
+  assert of("few", "state", "refused_total", reason="full") >= 12
+  assert of("each", "source", "sources") == 1
+  assert of("each", "source", "refused_total", reason="no-source") == 0

@@ -223,6 +223,7 @@ class RuleMaker {
     if (Chance(2)) o.max_states = 10 + Below(100000);
     o.no_sync = Chance(3);
     o.pflow = Chance(3);
+    o.no_helpers = Chance(3);
     o.allow_related = Chance(3);
     o.if_bound = Chance(3);
     o.sloppy = r.state == StateKind::kKeep && Chance(3);

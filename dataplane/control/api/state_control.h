@@ -80,6 +80,8 @@ struct StateListing {
   std::vector<ExpectedListing> expected;
 };
 
+enum class StateHelper : uint8_t { kFtp, kTftp };
+
 // Which states. What is not set does not narrow; the empty one is all of them.
 struct StateQuery {
   std::string interface;
@@ -103,6 +105,8 @@ struct StateQuery {
   std::string tag;
   std::optional<uint64_t> min_age;  // seconds
   std::optional<uint64_t> max_age;
+  // Followed by this helper, or made by what it expected.
+  std::optional<StateHelper> helper;
 };
 
 // What the first of a sorted listing has most of.

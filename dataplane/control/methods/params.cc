@@ -212,6 +212,19 @@ void Params::Direction(std::string_view name,
   }
 }
 
+void Params::Helper(std::string_view name, std::optional<StateHelper>* out) {
+  std::string text;
+  String(name, kMaxNameSize, &text);
+  if (!status_.ok() || !params_.contains(name)) return;
+  if (text == "ftp") {
+    *out = StateHelper::kFtp;
+  } else if (text == "tftp") {
+    *out = StateHelper::kTftp;
+  } else {
+    Fail(name, "must be \"ftp\" or \"tftp\"");
+  }
+}
+
 void Params::Dialect(std::string_view name,
                      std::optional<sluice::Dialect>* out) {
   std::string text;

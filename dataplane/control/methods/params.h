@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "nlohmann/json_fwd.hpp"
+#include "dataplane/control/api/state_control.h"
 #include "packet/address.h"
 #include "packet/packet.h"
 #include "packet/vlan.h"
@@ -58,6 +59,7 @@ class Params {
   void Vlan(std::string_view name, std::optional<VlanId>* out);
   void Direction(std::string_view name, std::optional<sluice::Direction>* out);
   void Dialect(std::string_view name, std::optional<sluice::Dialect>* out);
+  void Helper(std::string_view name, std::optional<StateHelper>* out);
   void Optimization(std::string_view name,
                     std::optional<RulesetOptimization>* out);
   // A name of a filter or a port: 1 to `max_size` letters, digits, '_', '-',

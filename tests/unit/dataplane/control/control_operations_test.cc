@@ -339,7 +339,10 @@ TEST_F(ControlOperationsTest, KillsByEveryCondition) {
                                              {"label", "web"},
                                              {"rule", 3},
                                              {"id", "00ff"},
-                                             {"creator", "abcdef01"}});
+                                             {"creator", "abcdef01"},
+                                             {"tag", "WEB"},
+                                             {"min_age", 60},
+                                             {"helper", "ftp"}});
   EXPECT_EQ(result["killed"], 0);
   const StateQuery& query = filter_.last_kill;
   EXPECT_EQ(query.vlan, VlanId::Of(7, 42));
@@ -354,6 +357,10 @@ TEST_F(ControlOperationsTest, KillsByEveryCondition) {
   EXPECT_EQ(query.rule, 3u);
   EXPECT_EQ(query.id, 255u);
   EXPECT_EQ(query.creator_id, 0xabcdef01u);
+  EXPECT_EQ(query.tag, "WEB");
+  EXPECT_EQ(query.min_age, 60u);
+  EXPECT_EQ(query.helper, StateHelper::kFtp);
+  EXPECT_EQ(Code("states.kill", {{"helper", "sip"}}), -32602);
 
   filter_.states = {MakeState(1, 0x0a000100), MakeState(2, 0x0b000100)};
   EXPECT_EQ(Result("states.kill", {{"source", "10.0.0.0/8"}})["killed"], 1);

@@ -65,6 +65,9 @@ TEST(SluicectlAnchors, WhatGoesTogether) {
            {"-k", "key"},
            {"-k", "gateway"},
            {"-k", "vlan"},
+           {"-k", "tag"},
+           {"-k", "age"},
+           {"-k", "helper"},
            {"--without", "rtable", "-sr"},
            {"--language-only", "-f", "-"}}) {
     EXPECT_FALSE(ArgumentsOf(words).ok()) << words[0] << " " << words[1];

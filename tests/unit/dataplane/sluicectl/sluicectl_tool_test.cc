@@ -229,6 +229,15 @@ TEST_F(SluicectlToolTest, KillsStates) {
   EXPECT_FALSE(filter_.last_kill.source.has_value());
   EXPECT_THAT(Run({"-k", "vlan", "-k", "4096"}).err, HasSubstr("7.42"));
   // A key names one state: without a VLAN, the one that is in none.
+  Run({"-k", "tag", "-k", "WEB"});
+  EXPECT_EQ(filter_.last_kill.tag, "WEB");
+  Run({"-k", "age", "-k", "3600"});
+  EXPECT_EQ(filter_.last_kill.min_age, 3600u);
+  EXPECT_THAT(Run({"-k", "age", "-k", "1h"}).err, HasSubstr("write seconds"));
+  Run({"-k", "helper", "-k", "tftp"});
+  EXPECT_EQ(filter_.last_kill.helper, StateHelper::kTftp);
+  EXPECT_THAT(Run({"-k", "helper", "-k", "sip"}).err,
+              HasSubstr("\"ftp\" or \"tftp\""));
   Run({"-k", "key", "-k", "udp 10.0.0.1:53 <- 10.0.0.2:1000 vlan 5"});
   EXPECT_EQ(filter_.last_kill.vlan, VlanId::Of(5));
   Run({"-k", "key", "-k", "udp 10.0.0.1:53 <- 10.0.0.2:1000"});

@@ -422,6 +422,41 @@ TEST(WorkerOrderTest, KillsTellOfAssociations) {
 
 // -k nat: what the ends are behind the translation; a state without one has
 // none there, whatever its own ends.
+TEST(StateMatcherTest, TagsAgesAndHelpers) {
+  StateRecord state;
+  state.proto = protocol::kTcp;
+  state.age = 59'999;
+  state.values.tag = 7;
+  StateMatcher matcher;
+  matcher.by_tag = true;
+  matcher.tag = 7;
+  EXPECT_TRUE(matcher.Matches(state));
+  matcher.tag = 8;
+  EXPECT_FALSE(matcher.Matches(state));
+  // A name that nobody uses is not "no tag".
+  matcher.tag = kNoTag;
+  state.values.tag = kNoTag;
+  EXPECT_FALSE(matcher.Matches(state));
+  matcher.by_tag = false;
+  matcher.query.min_age = 59;
+  EXPECT_TRUE(matcher.Matches(state));
+  matcher.query.min_age = 60;
+  EXPECT_FALSE(matcher.Matches(state));
+  matcher.query.min_age.reset();
+  matcher.query.helper = StateHelper::kFtp;
+  EXPECT_FALSE(matcher.Matches(state));
+  state.flags = kEntryHelper;
+  EXPECT_TRUE(matcher.Matches(state));
+  matcher.query.helper = StateHelper::kTftp;
+  EXPECT_FALSE(matcher.Matches(state));
+  state.proto = protocol::kUdp;
+  EXPECT_TRUE(matcher.Matches(state));
+  state.flags = 0;
+  EXPECT_FALSE(matcher.Matches(state));
+  state.parent = {.id = 0x100, .slot = 1};
+  EXPECT_TRUE(matcher.Matches(state));
+}
+
 TEST(StateMatcherTest, TranslatedEnds) {
   const auto with_ends = [](const char* inside, const char* outside,
                             const char* peer) {

@@ -109,6 +109,7 @@ constexpr CoverageRow kOptions[] = {
     {"timeout", "set timeout { tcp.first 60 udp.single 10 }",
      "set timeout tcp.frist 60"},
     {"keepcounters", "set keepcounters", "set keepcounters yes"},
+    {"helpers (sluice)", "set helpers no", "set helpers"},
 };
 
 constexpr CoverageRow kTimeouts[] = {

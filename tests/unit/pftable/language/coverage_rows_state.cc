@@ -73,6 +73,8 @@ constexpr CoverageRow kState[] = {
      "pass keep state (adaptive.start 20, adaptive.end 10)"},
     {"sloppy", "pass keep state (sloppy)", "pass keep state (slopy)"},
     {"pflow", "pass keep state (pflow)", "pass keep state (pflow pflow)"},
+    {"no-helpers (sluice)", "pass keep state (no-helpers)",
+     "pass keep state (no-helper)"},
     {"allow-related", "pass keep state (allow-related)",
      "pass keep state (allow-relatd)"},
     {"source-track", "pass keep state (source-track rule)\n"
