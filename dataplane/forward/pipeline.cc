@@ -126,6 +126,7 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
     rules_.fill(nullptr);
     std::copy_n(burst.infos.begin(), burst.count, arrived_.begin());
+    if (taps_in_use_) ShowArrival(port, burst);
   }
 
   const Mask all =
@@ -211,7 +212,40 @@ void Pipeline::Judge(uint16_t port, PacketBurst& burst,
     }
   }
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
-    Tell(port, passed, now);
+    Tell(port, arrival.peer, passed, now);
+  }
+}
+
+void Pipeline::ShowArrival(uint16_t port, const PacketBurst& burst) {
+  for (TraceTap* tap : taps_) {
+    if (tap == nullptr || tap->frames() == nullptr) continue;
+    tap->frames()->Arrive(port, burst);
+  }
+}
+
+// After Tell(), of a burst whose records are in told_.
+void Pipeline::ShowLeaving(uint16_t port, uint16_t peer, Mask passed) {
+  for (TraceTap* tap : taps_) {
+    if (tap == nullptr || tap->frames() == nullptr) continue;
+    FrameTap& frames = *tap->frames();
+    if (frames.leaving()) {
+      // Fragments that one has become are not one to one with what came.
+      const bool same = static_cast<uint32_t>(std::popcount(passed)) ==
+                        result_->forward_count;
+      Mask rest = passed;
+      for (uint32_t k = 0; k < result_->forward_count; ++k) {
+        const TraceRecord& record =
+            told_[same ? std::countr_zero(rest) : std::countr_zero(passed)];
+        rest &= rest - 1;
+        if (tap->WantsLeaving(record)) {
+          frames.Leave(peer, *result_->forward[k], &record);
+        }
+      }
+      for (uint32_t k = 0; k < result_->answer_count; ++k) {
+        frames.Leave(port, *result_->answers[k], nullptr);
+      }
+    }
+    frames.Finish();
   }
 }
 
@@ -222,7 +256,7 @@ void Pipeline::SetTap(size_t place, TraceTap* tap) {
 }
 
 // Whoever wants to know what became of the packets of the burst.
-void Pipeline::Tell(uint16_t port, Mask passed, Tick now) {
+void Pipeline::Tell(uint16_t port, uint16_t peer, Mask passed, Tick now) {
   for (uint32_t i = 0; i < burst_->count; ++i) {
     const bool forwarded = (passed & Bit(i)) != 0;
     std::optional<Direction> judged;
@@ -243,7 +277,7 @@ void Pipeline::Tell(uint16_t port, Mask passed, Tick now) {
       config_.on_verdict(config_.on_verdict_context, i, verdict);
     }
     if (!taps_in_use_ || arrived_[i].kind == Kind::kTaken) continue;
-    const TraceRecord record = {.packet = arrived_[i],
+    told_[i] = {.packet = arrived_[i],
                                 .now = now,
                                 .rule = verdict.rule,
                                 .rule_slot = verdict.rule_slot,
@@ -253,9 +287,10 @@ void Pipeline::Tell(uint16_t port, Mask passed, Tick now) {
                                 .held = verdict.held,
                                 .judged = verdict.judged};
     for (TraceTap* tap : taps_) {
-      if (tap != nullptr) tap->Offer(record);
+      if (tap != nullptr) tap->Offer(i, told_[i]);
     }
   }
+  if (taps_in_use_) ShowLeaving(port, peer, passed);
 }
 
 // Whether states have come or gone since the burst was looked up.
