@@ -49,6 +49,17 @@ FilterRegistry::FilterRegistry(const FilterEnvironment* environment,
                 const Registered* const of = FindRegistered(name);
                 if (of == nullptr) return std::nullopt;
                 return of->filter->number();
+              },
+              [this](uint16_t port, uint32_t rule_slot) -> std::string {
+                for (const auto& [name, entry] : ports_.entries()) {
+                  if (entry.number != port) continue;
+                  const Registered* const of = by_number_[entry.filter];
+                  if (of == nullptr) break;
+                  const absl::StatusOr<RuleSlotInfo> rule =
+                      of->filter->store().rule_slots().Info(rule_slot);
+                  return rule.ok() ? rule->anchor : std::string();
+                }
+                return "";
               }) {
   for (uint16_t number = 1; number < kMaxFilters; ++number) {
     free_numbers_.push_back(number);

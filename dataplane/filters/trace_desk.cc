@@ -1,5 +1,8 @@
 #include "dataplane/filters/trace_desk.h"
 
+#include <rte_cycles.h>
+
+#include <array>
 #include <chrono>
 #include <set>
 #include <string>
@@ -99,11 +102,30 @@ absl::StatusOr<uint64_t> TraceDesk::OpenTrace(const TraceQuery& query) {
   conditions.protocol = query.protocol;
   conditions.passed = query.passed;
   conditions.sample = query.sample;
+  if (query.frames) {
+    FrameConditions& frames = trace->frames.emplace();
+    frames.arriving = query.frames->arriving;
+    frames.leaving = query.frames->leaving;
+    frames.snap_length = query.frames->snap_length;
+    frames.ports = conditions.ports;
+    for (const std::array<uint32_t, 4>& step : query.frames->program) {
+      frames.steps.push_back({.code = static_cast<uint16_t>(step[0]),
+                              .jump_true = static_cast<uint8_t>(step[1]),
+                              .jump_false = static_cast<uint8_t>(step[2]),
+                              .value = step[3]});
+    }
+    if (!frames.steps.empty() && !IsGoodFilter(frames.steps)) {
+      return absl::InvalidArgumentError(
+          "the filter program is none: steps are unknown or lead out of it");
+    }
+  }
   trace->number = ++last_number_;
   trace->read_at = Now();
   for (Worker* worker : environment_.workers) {
     TraceTap* const tap =
-        trace->taps.emplace_back(std::make_unique<TraceTap>(&conditions))
+        trace->taps
+            .emplace_back(std::make_unique<TraceTap>(
+                &conditions, trace->frames ? &*trace->frames : nullptr))
             .get();
     worker->mailbox().Post(
         std::make_unique<TapOrder>(trace, index, tap, [] {}));
@@ -128,9 +150,7 @@ TracedPacket TraceDesk::Told(const TraceRecord& record) const {
   told.time_us =
       std::chrono::duration_cast<std::chrono::microseconds>(wall).count() -
       int64_t{1000} * (age > 0 ? age : 0);
-  for (const auto& [name, port] : environment_.ports->entries()) {
-    if (port.number == record.port) told.port = name;
-  }
+  told.port = PortName(record.port);
   told.packet = record.packet;
   told.passed = record.passed;
   told.held = record.held;
@@ -138,8 +158,64 @@ TracedPacket TraceDesk::Told(const TraceRecord& record) const {
     told.reason = std::string(Name(record.reason));
   }
   told.judged = record.judged;
-  if (record.rule != kNoRule) told.rule = record.rule;
+  if (record.rule != kNoRule) {
+    told.rule = record.rule;
+    uint16_t judged_at = record.port;
+    if (record.judged == Direction::kOut) {
+      const auto& ports = environment_.ports->entries();
+      const auto here = ports.find(told.port);
+      const auto other =
+          here == ports.end() ? ports.end() : ports.find(here->second.wire);
+      if (other != ports.end()) judged_at = other->second.number;
+    }
+    told.anchor = find_anchor_(judged_at, record.rule_slot);
+  }
   return told;
+}
+
+std::string TraceDesk::PortName(uint16_t number) const {
+  for (const auto& [name, port] : environment_.ports->entries()) {
+    if (port.number == number) return name;
+  }
+  return "";
+}
+
+TracedPacket TraceDesk::Told(const FrameRecord& record) const {
+  TracedPacket told = Told(record.traced);
+  // Better than a tick.
+  const uint64_t age = rte_rdtsc() - record.cycles;
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  told.time_us =
+      std::chrono::duration_cast<std::chrono::microseconds>(wall).count() -
+      static_cast<int64_t>(static_cast<double>(age) * 1e6 /
+                           static_cast<double>(rte_get_tsc_hz()));
+  told.port = PortName(record.at);
+  told.frame = TracedFrame{
+      .leaving = record.leaving,
+      .answer = record.answer,
+      .length = record.length,
+      .bytes = std::string(reinterpret_cast<const char*>(record.bytes()),
+                           record.captured)};
+  return told;
+}
+
+void TraceDesk::ReadFrames(FrameTap& tap, size_t limit, size_t* bytes,
+                           TraceSlice* slice) const {
+  FrameRing& ring = tap.ring();
+  slice->lost += ring.lost();
+  // What is passed over costs time, too.
+  constexpr size_t kMostLooked = 16384;
+  for (size_t i = 0; i < kMostLooked && slice->packets.size() < limit &&
+                     *bytes < kBytesALook;
+       ++i) {
+    const auto* const record = static_cast<const FrameRecord*>(ring.Front());
+    if (record == nullptr) return;
+    if (record->wanted) {
+      *bytes += record->captured;
+      slice->packets.push_back(Told(*record));
+    }
+    ring.Pop();
+  }
 }
 
 absl::StatusOr<TraceSlice> TraceDesk::ReadTrace(uint64_t trace, size_t limit) {
@@ -151,8 +227,13 @@ absl::StatusOr<TraceSlice> TraceDesk::ReadTrace(uint64_t trace, size_t limit) {
   }
   place->trace->read_at = Now();
   TraceSlice slice;
+  size_t bytes = 0;
   for (const std::unique_ptr<TraceTap>& tap : place->trace->taps) {
     slice.matched += tap->matched();
+    if (tap->frames() != nullptr) {
+      ReadFrames(*tap->frames(), limit, &bytes, &slice);
+      continue;
+    }
     slice.lost += tap->ring().lost();
     while (slice.packets.size() < limit) {
       const TraceRecord* const record = tap->ring().Front();

@@ -24,13 +24,23 @@ class TraceDesk final : public TraceControl {
   // After so many milliseconds without a look, a trace is closed.
   static constexpr uint64_t kPatience = 10'000;
 
+  // Of frames that one look may bring: they go through a message.
+  static constexpr size_t kBytesALook = size_t{1} << 20;
+
   // Finds the number of a filter by its name; none: there is no such.
   using FindFilter =
       std::function<std::optional<uint16_t>(const std::string& name)>;
+  // The anchor of the rule in a place of a filter's, by the number of the
+  // port where it decided; "": the main ruleset, or it is not known any more.
+  using FindAnchor =
+      std::function<std::string(uint16_t port, uint32_t rule_slot)>;
 
   // The environment outlives it.
-  TraceDesk(const FilterEnvironment* environment, FindFilter find_filter)
-      : environment_(*environment), find_filter_(std::move(find_filter)) {}
+  TraceDesk(const FilterEnvironment* environment, FindFilter find_filter,
+            FindAnchor find_anchor)
+      : environment_(*environment),
+        find_filter_(std::move(find_filter)),
+        find_anchor_(std::move(find_anchor)) {}
 
   absl::StatusOr<uint64_t> OpenTrace(const TraceQuery& query) override;
   absl::StatusOr<TraceSlice> ReadTrace(uint64_t trace, size_t limit) override;
@@ -45,6 +55,7 @@ class TraceDesk final : public TraceControl {
   // Kept by the orders that bring it to the workers and take it from them.
   struct Trace {
     TraceConditions conditions;
+    std::optional<FrameConditions> frames;
     std::vector<std::unique_ptr<TraceTap>> taps;  // by worker
     uint64_t number = 0;
     uint64_t read_at = 0;
@@ -58,9 +69,14 @@ class TraceDesk final : public TraceControl {
   Place* Find(uint64_t trace);
   void Close(Place* place);
   TracedPacket Told(const TraceRecord& record) const;
+  TracedPacket Told(const FrameRecord& record) const;
+  void ReadFrames(FrameTap& tap, size_t limit, size_t* bytes,
+                  TraceSlice* slice) const;
+  std::string PortName(uint16_t number) const;
 
   const FilterEnvironment& environment_;
   const FindFilter find_filter_;
+  const FindAnchor find_anchor_;
   std::array<Place, Pipeline::kMaxTaps> places_;
   uint64_t last_number_ = 0;
 };

@@ -142,6 +142,7 @@ void Pipeline::Admit(Passage& passage) {
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
     rules_.fill(nullptr);
     std::copy_n(burst.infos.begin(), burst.count, arrived_.begin());
+    if (taps_in_use_ && !resuming_) ShowArrival(arrival.port, burst);
   }
   if (routing_) [[unlikely]] {
     HearNeighbors(arrival, passage.departure, passage.now);
@@ -272,7 +273,40 @@ void Pipeline::JudgeTo(uint16_t port, uint16_t to, PacketBurst& burst,
   }
   Leave(passage);
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
-    Tell(port, passage.passed | returning_, now);
+    Tell(port, to, passage.passed | returning_, now);
+  }
+}
+
+void Pipeline::ShowArrival(uint16_t port, const PacketBurst& burst) {
+  for (TraceTap* tap : taps_) {
+    if (tap == nullptr || tap->frames() == nullptr) continue;
+    tap->frames()->Arrive(port, burst);
+  }
+}
+
+// After Tell(), of a burst whose records are in told_.
+void Pipeline::ShowLeaving(uint16_t port, uint16_t to, Mask passed) {
+  for (TraceTap* tap : taps_) {
+    if (tap == nullptr || tap->frames() == nullptr) continue;
+    FrameTap& frames = *tap->frames();
+    if (frames.leaving()) {
+      // Fragments that one has become are not one to one with what came.
+      const bool same = static_cast<uint32_t>(std::popcount(passed)) ==
+                        result_->forward_count;
+      Mask rest = passed;
+      for (uint32_t k = 0; k < result_->forward_count; ++k) {
+        const TraceRecord& record =
+            told_[same ? std::countr_zero(rest) : std::countr_zero(passed)];
+        rest &= rest - 1;
+        if (tap->WantsLeaving(record)) {
+          frames.Leave(to, *result_->forward[k], &record);
+        }
+      }
+      for (uint32_t k = 0; k < result_->answer_count; ++k) {
+        frames.Leave(port, *result_->answers[k], nullptr);
+      }
+    }
+    frames.Finish();
   }
 }
 
@@ -283,7 +317,8 @@ void Pipeline::SetTap(size_t place, TraceTap* tap) {
 }
 
 // Whoever wants to know what became of the packets of the burst.
-void Pipeline::Tell(uint16_t port, Mask passed, Tick now, Mask whom) {
+void Pipeline::Tell(uint16_t port, uint16_t to, Mask passed, Tick now,
+                    Mask whom) {
   for (uint32_t i = 0; i < burst_->count; ++i) {
     if ((whom & Bit(i)) == 0) continue;
     const bool forwarded = (passed & Bit(i)) != 0;
@@ -305,19 +340,20 @@ void Pipeline::Tell(uint16_t port, Mask passed, Tick now, Mask whom) {
       config_.on_verdict(config_.on_verdict_context, i, verdict);
     }
     if (!taps_in_use_ || arrived_[i].kind == Kind::kTaken) continue;
-    const TraceRecord record = {.packet = arrived_[i],
-                                .now = now,
-                                .rule = verdict.rule,
-                                .rule_slot = verdict.rule_slot,
-                                .port = port,
-                                .reason = verdict.reason,
-                                .passed = verdict.passed,
-                                .held = verdict.held,
-                                .judged = verdict.judged};
+    told_[i] = {.packet = arrived_[i],
+                .now = now,
+                .rule = verdict.rule,
+                .rule_slot = verdict.rule_slot,
+                .port = port,
+                .reason = verdict.reason,
+                .passed = verdict.passed,
+                .held = verdict.held,
+                .judged = verdict.judged};
     for (TraceTap* tap : taps_) {
-      if (tap != nullptr) tap->Offer(record);
+      if (tap != nullptr) tap->Offer(i, told_[i]);
     }
   }
+  if (taps_in_use_) ShowLeaving(port, to, passed & ~returning_);
 }
 
 // Whether states have come or gone since the burst was looked up.

@@ -29,6 +29,7 @@
 #include "dataplane/forward/filter_view.h"
 #include "dataplane/forward/port_counters.h"
 #include "dataplane/forward/topology.h"
+#include "dataplane/forward/trace_record.h"
 #include "packet/family.h"
 #include "packet/fragment.h"
 #include "packet/packet.h"
@@ -398,7 +399,13 @@ class Pipeline {
                   DropReason reason, const Judgement& judgement);
   void Drop(uint32_t i, DropReason reason);
   void DropAll(Mask packets, DropReason reason);
-  void Tell(uint16_t port, Mask passed, Tick now, Mask whom = ~Mask{0});
+  // Of those of `whom`. What passed leaves by the port `to`.
+  void Tell(uint16_t port, uint16_t to, Mask passed, Tick now,
+            Mask whom = ~Mask{0});
+  // Their frames, for whoever captures them: before they are judged and after.
+  void ShowArrival(uint16_t port, const PacketBurst& burst);
+  void ShowLeaving(uint16_t port, uint16_t to, Mask passed);
+  void ShowFlooded(uint16_t port, Mask left, Tick now);
   // Builds an answer to packet i with build(mbuf) and queues it for the port of
   // arrival.
   template <typename Build>
@@ -430,7 +437,9 @@ class Pipeline {
   std::array<const CompiledRule*, kMaxBurst> rules_;
   std::array<TraceTap*, kMaxTaps> taps_{};
   bool taps_in_use_ = false;
-  std::array<PacketInfo, kMaxBurst> arrived_;  // if anybody is to be told
+  // If anybody is to be told.
+  std::array<PacketInfo, kMaxBurst> arrived_;
+  std::array<TraceRecord, kMaxBurst> told_;
   // Packets that were translated when they were judged in, and the states that
   // did it.
   Mask translated_ = 0;

@@ -86,7 +86,28 @@ void Pipeline::BeginFlood(uint16_t port, PacketBurst& burst,
     flood_.rules = rules_;
     // Those that are dropped already: the others are told of port by port.
     const Mask left = passage.alive | passage.passed;
-    Tell(port, left, now, ~left);
+    if (taps_in_use_) ShowFlooded(port, left, now);
+    Tell(port, port, left, now, ~left);
+  }
+}
+
+// As they arrived: what becomes of each is known for one port after the other.
+void Pipeline::ShowFlooded(uint16_t port, Mask left, Tick now) {
+  for (; left != 0; left &= left - 1) {
+    const auto i = static_cast<uint32_t>(std::countr_zero(left));
+    const TraceRecord record = {
+        .packet = arrived_[i],
+        .now = now,
+        .rule = rules_[i] != nullptr ? rules_[i]->number : kNoRule,
+        .rule_slot = rules_[i] != nullptr ? rules_[i]->slot : kNoRuleSlot,
+        .port = port,
+        .reason = DropReason::kMatch,
+        .passed = true,
+        .held = false,
+        .judged = Direction::kIn};
+    for (TraceTap* tap : taps_) {
+      if (tap != nullptr) tap->OfferFrame(i, record);
+    }
   }
 }
 
@@ -132,7 +153,7 @@ void Pipeline::FloodTo(uint16_t to, bool last, const FilterView& filter,
   Leave(passage);
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
     rules_ = flood_.rules;
-    Tell(flood_.port, passage.passed, now, there);
+    Tell(flood_.port, to, passage.passed, now, there);
   }
 }
 
@@ -143,10 +164,11 @@ void Pipeline::Refuse(uint16_t port, PacketBurst& burst, DropReason reason,
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
     rules_.fill(nullptr);
     std::copy_n(burst.infos.begin(), burst.count, arrived_.begin());
+    if (taps_in_use_) ShowArrival(port, burst);
   }
   DropAll(burst.count == kMaxBurst ? ~Mask{0} : Bit(burst.count) - 1, reason);
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
-    Tell(port, 0, now);
+    Tell(port, port, 0, now);
   }
 }
 

@@ -5,10 +5,13 @@
 
 #include <bitset>
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "dataplane/base/build_limits.h"
+#include "dataplane/forward/frame_tap.h"
 #include "dataplane/forward/record_ring.h"
+#include "dataplane/forward/trace_record.h"
 #include "packet/address.h"
 #include "packet/drop_reason.h"
 #include "packet/packet.h"
@@ -26,48 +29,64 @@ struct TraceConditions {
   uint32_t sample = 1;  // one of so many
 };
 
-struct TraceRecord {
-  PacketInfo packet{};  // as it came
-  Tick now = 0;
-  uint32_t rule = 0;    // as PacketVerdict has these
-  uint32_t rule_slot = 0;
-  uint16_t port = 0;    // of arrival
-  DropReason reason = DropReason::kMatch;
-  bool passed = false;
-  bool held = false;
-  std::optional<Direction> judged;
-};
-
 // One worker's.
 class TraceTap {
  public:
   // Packets between two looks of the control side.
   static constexpr uint32_t kRecords = 2048;
 
-  // The conditions outlive it.
-  explicit TraceTap(const TraceConditions* conditions)
-      : conditions_(*conditions), ring_(kRecords) {}
+  // The conditions outlive it. `frames`: those of the packets are wanted, and
+  // records come with them instead; null: they are not.
+  explicit TraceTap(const TraceConditions* conditions,
+                    const FrameConditions* frames = nullptr)
+      : conditions_(*conditions), ring_(frames == nullptr ? kRecords : 1) {
+    if (frames != nullptr) frames_ = std::make_unique<FrameTap>(frames);
+  }
 
-  // Worker.
-  void Offer(const TraceRecord& record) {
-    if (!Wants(record)) return;
-    matched_.Add(1);
-    if (matched_.value() % conditions_.sample != 0) return;
+  // Worker: of packet i of a burst.
+  void Offer(uint32_t i, const TraceRecord& record) {
+    if (frames_ != nullptr) {
+      OfferFrame(i, record);
+      return;
+    }
+    if (!Wants(record) || !Sampled()) return;
     TraceRecord* const slot = ring_.Begin();
     if (slot == nullptr) return;
     *slot = record;
     ring_.Commit();
   }
 
+  // The same, if frames are wanted: of one that has arrived and is not published
+  // yet.
+  void OfferFrame(uint32_t i, const TraceRecord& record) {
+    if (frames_ == nullptr || !frames_->HasArrived(i)) return;
+    const bool wanted = Wants(record) && Sampled();
+    frames_->Decide(i, record, wanted);
+  }
+
   // Control lcore.
   RecordRing<TraceRecord>& ring() { return ring_; }
   uint64_t matched() const { return matched_.value(); }
 
+  // Null: none are wanted.
+  FrameTap* frames() { return frames_.get(); }
+  // Worker: whether what leaves is wanted, by what it was when it came.
+  bool WantsLeaving(const TraceRecord& record) const {
+    return Fits(record);
+  }
+
  private:
+  bool Sampled() {
+    matched_.Add(1);
+    return matched_.value() % conditions_.sample == 0;
+  }
   bool Wants(const TraceRecord& record) const {
+    return conditions_.ports[record.port] && Fits(record);
+  }
+  // All but where it came.
+  bool Fits(const TraceRecord& record) const {
     const TraceConditions& c = conditions_;
     const PacketInfo& packet = record.packet;
-    if (!c.ports[record.port]) return false;
     if (c.passed && *c.passed != record.passed) return false;
     if (packet.kind != Kind::kIp &&
         (c.protocol || c.source_port || c.destination_port || c.source ||
@@ -101,6 +120,7 @@ class TraceTap {
   const TraceConditions& conditions_;
   Counter matched_;
   RecordRing<TraceRecord> ring_;
+  std::unique_ptr<FrameTap> frames_;
 };
 
 }  // namespace sluice

@@ -96,6 +96,8 @@ enum class Verb : uint8_t {
   kTrace,
   kLog,
   kTest,
+  kCapture,
+  kTop,
 };
 
 // `filter create NAME --ports A,B ...`. The general options (-D, --json, ...)
@@ -151,6 +153,17 @@ struct Command {
   // log
   std::vector<std::string> words;  // of the expression
   std::string write;               // -w
+  // capture, beside --filter, --count, --for, --write and an expression, which
+  // the name of a port stands before
+  bool arriving = false;  // --in
+  bool leaving = false;   // --out
+  bool dropped = false;   // --dropped; `reason` may be set
+  std::optional<uint32_t> snap_length;  // --snaplen
+  // top: the name is a view's; --filter, --interval (seconds)
+  bool once = false;               // --once
+  std::string sort;                // --sort
+  std::string match;               // --match
+  std::optional<uint32_t> limit;   // --limit
 };
 
 // With --filter more than once: what stands between one of them and the next,

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "dataplane/base/text.h"
+#include "packet/drop_reason.h"
 
 namespace sluice {
 namespace {
@@ -27,7 +28,7 @@ struct Form {
   Naming naming;
 };
 
-constexpr std::array<Form, 26> kForms = {{
+constexpr std::array<Form, 28> kForms = {{
     {"filter", "create", Verb::kFilterCreate, Naming::kRequired},
     {"filter", "destroy", Verb::kFilterDestroy, Naming::kRequired},
     {"filter", "list", Verb::kFilterList, Naming::kNone},
@@ -54,6 +55,8 @@ constexpr std::array<Form, 26> kForms = {{
     {"explain", "", Verb::kExplain, Naming::kNone},
     {"trace", "", Verb::kTrace, Naming::kNone},
     {"log", "", Verb::kLog, Naming::kWords},
+    {"capture", "", Verb::kCapture, Naming::kWords},
+    {"top", "", Verb::kTop, Naming::kOptional},
     {"test", "", Verb::kTest, Naming::kRequired},
 }};
 
@@ -111,7 +114,7 @@ struct Option {
   }
 };
 
-const std::array<Option, 51> kOptions = {{
+const std::array<Option, 66> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -350,6 +353,75 @@ const std::array<Option, 51> kOptions = {{
        return SetNumber(value, &c->seconds);
      },
      Verb::kLog},
+    {"in", Verb::kCapture, false,
+     [](std::string, Command* c) {
+       c->arriving = true;
+       return absl::OkStatus();
+     }},
+    {"out", Verb::kCapture, false,
+     [](std::string, Command* c) {
+       c->leaving = true;
+       return absl::OkStatus();
+     }},
+    {"dropped", Verb::kCapture, false,
+     [](std::string, Command* c) {
+       c->dropped = true;
+       return absl::OkStatus();
+     }},
+    {"reason", Verb::kCapture, true,
+     [](std::string value, Command* c) {
+       c->reason = std::move(value);
+       c->dropped = true;
+       return absl::OkStatus();
+     }},
+    {"filter", Verb::kCapture, true,
+     [](std::string value, Command* c) {
+       c->trace_filter = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"snaplen", Verb::kCapture, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->snap_length);
+     }},
+    {"count", Verb::kCapture, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->count);
+     }},
+    {"for", Verb::kCapture, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->seconds);
+     }},
+    {"write", Verb::kCapture, true,
+     [](std::string value, Command* c) {
+       c->write = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"once", Verb::kTop, false,
+     [](std::string, Command* c) {
+       c->once = true;
+       return absl::OkStatus();
+     }},
+    {"filter", Verb::kTop, true,
+     [](std::string value, Command* c) {
+       c->trace_filter = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"sort", Verb::kTop, true,
+     [](std::string value, Command* c) {
+       c->sort = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"match", Verb::kTop, true,
+     [](std::string value, Command* c) {
+       c->match = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"limit", Verb::kTop, true,
+     [](std::string value, Command* c) { return SetNumber(value, &c->limit); }},
+    {"interval", Verb::kTop, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->seconds);
+     }},
     // There is no other way to look at it.
     {"follow", Verb::kLog, false,
      [](std::string, Command*) { return absl::OkStatus(); }},
@@ -365,9 +437,12 @@ const std::array<Option, 51> kOptions = {{
 absl::Status ReadOptionOf(const Form& form, std::span<const std::string> words,
                           size_t* at, Arguments* arguments) {
   const std::string& word = words[*at];
-  const std::string name = word.substr(2, word.find('=') - 2);
+  const bool writes = form.verb == Verb::kCapture && word == "-w";
+  const std::string name =
+      writes ? "write" : word.substr(2, word.find('=') - 2);
   const auto option = std::ranges::find_if(kOptions, [&](const Option& o) {
-    return word.starts_with("--") && o.IsOf(form.verb) && o.name == name;
+    return (writes || word.starts_with("--")) && o.IsOf(form.verb) &&
+           o.name == name;
   });
   if (option == kOptions.end()) return ReadOption(words, at, arguments);
   std::string value;
@@ -377,6 +452,11 @@ absl::Status ReadOptionOf(const Form& form, std::span<const std::string> words,
     value = *std::move(given);
   } else if (word.find('=') != std::string::npos) {
     return Wrong(absl::StrCat("--", name, " takes no value"));
+  }
+  // --dropped may have a reason behind it.
+  if (form.verb == Verb::kCapture && name == "dropped" &&
+      *at + 1 < words.size() && DropReasonNamed(words[*at + 1])) {
+    arguments->command->reason = words[++*at];
   }
   const absl::Status set = option->set(std::move(value), &*arguments->command);
   if (set.ok()) return set;
@@ -390,9 +470,10 @@ bool IsCommand(std::string_view word) {
 }
 
 std::string DidYouMeanCommand(std::string_view word) {
-  constexpr std::array<std::string_view, 12> kNouns = {
-      "explain", "filter",   "log",   "metrics", "nic",  "port",
-      "restore", "segment",  "snapshot", "state", "test", "trace"};
+  constexpr std::array<std::string_view, 14> kNouns = {
+      "capture", "explain",  "filter", "log",      "metrics",
+      "nic",     "port",     "restore", "segment", "snapshot",
+      "state",   "test",     "top",     "trace"};
   if (std::ranges::find(kNouns, word) != kNouns.end()) {
     return absl::StrCat("; ", View(word), " comes first, before all options");
   }
@@ -561,6 +642,25 @@ absl::Status CheckCommand(const Arguments& a) {
                    (c.capture.empty() && (c.proto.empty() || c.from.empty() ||
                                           c.to.empty())))) {
     return Wrong("explain needs --in, and --proto, --from and --to or --pcap");
+  }
+  if (c.verb == Verb::kTop && c.seconds &&
+      (*c.seconds == 0 || *c.seconds > 3600)) {
+    return Wrong("--interval: a number from 1 to 3600");
+  }
+  if (c.verb == Verb::kCapture) {
+    if (c.words.empty() && c.trace_filter.empty()) {
+      return Wrong("capture needs a port, or --filter");
+    }
+    if (c.dropped && (c.arriving || c.leaving)) {
+      return Wrong("what is dropped has arrived: --dropped goes without --in "
+                   "and --out");
+    }
+    if (!c.write.empty() && a.json) {
+      return Wrong("--json and --write contradict each other");
+    }
+    if (c.snap_length && (*c.snap_length == 0 || *c.snap_length > 65535)) {
+      return Wrong("--snaplen: a number from 1 to 65535");
+    }
   }
   if (tests && a.file && !c.trace_filter.empty()) {
     return Wrong("test asks the rules of -f or a filter's, not both");

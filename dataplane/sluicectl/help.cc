@@ -60,6 +60,12 @@ std::string_view Usage() {
                  [--count n] [--for seconds] [-v]
        sluicectl log --follow [--write file] [--count n] [--for seconds]
                  [expression]
+       sluicectl top [states | ports | rules | reasons | filters]
+                 [--filter name] [--sort order] [--match text]
+                 [--interval seconds] [--once [--limit n] [--json]]
+       sluicectl capture port | --filter name [--in | --out |
+                 --dropped [reason]] [--snaplen bytes] [--count n]
+                 [--for seconds] [-w | --write file] [expression]
        sluicectl test file [-f file [--facts file.toml] [-D macro=value]] |
                  test file [--filter name]
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
@@ -319,6 +325,14 @@ METRICS
   metrics              all counters of filters, ports and restores, as
                        Prometheus reads them; --json: the daemon's answers.
 
+LIVE
+  top [VIEW]           the whole screen: states (by rate, bytes, packets, age),
+                       ports, rules, drop reasons, filters; h shows the keys.
+    --sort ORDER       begins with that one; --match TEXT: only what has it.
+    --interval S       seconds between looks, 2.
+    --once             one look as text or, with --json, as JSON; with
+                       --interval, rates of that long. --limit N rows, 50.
+
 WHY
   explain              which state or rule would decide a packet that arrives at
                        the port --in, and then where it leaves the wire: each
@@ -339,6 +353,12 @@ WHY
                        on until it is interrupted, or for --for seconds, or
                        until --count packets.
     -v                 and what explain says of each.
+  capture PORT         frames as they come to the port and as they leave by it,
+                       a line each. The expression is tcpdump's.
+    --in, --out        only those; --dropped [REASON]: only what is dropped.
+    -w, --write FILE   a pcapng file instead, which says of each frame which
+                       way it went, what became of it and by which rule.
+    --snaplen BYTES    no more of each frame.
   log --follow         packets of log rules as they are written. The expression
                        is tcpdump's; --write FILE writes a capture instead.
 

@@ -56,6 +56,29 @@ bool PacketFilter::Matches(std::string_view bytes, uint32_t length) const {
   return ::pcap_offline_filter(program_.get(), &header, Bytes(bytes)) != 0;
 }
 
+absl::StatusOr<std::vector<uint32_t>> CompileFrameFilter(
+    const std::string& expression) {
+  pcap_t* const pcap = ::pcap_open_dead(DLT_EN10MB, kMostBytes);
+  if (pcap == nullptr) return absl::ResourceExhaustedError("no memory");
+  bpf_program program{};
+  std::vector<uint32_t> steps;
+  absl::Status status;
+  if (::pcap_compile(pcap, &program, expression.c_str(), /*optimize=*/1,
+                     PCAP_NETMASK_UNKNOWN) != 0) {
+    status = absl::InvalidArgumentError(
+        absl::StrCat("'", expression, "': ", ::pcap_geterr(pcap)));
+  } else {
+    for (u_int i = 0; i < program.bf_len; ++i) {
+      const bpf_insn& step = program.bf_insns[i];
+      steps.insert(steps.end(), {step.code, step.jt, step.jf, step.k});
+    }
+    ::pcap_freecode(&program);
+  }
+  ::pcap_close(pcap);
+  if (!status.ok()) return status;
+  return steps;
+}
+
 absl::StatusOr<PflogWriter> PflogWriter::Open(const std::string& path) {
   PflogWriter writer;
   writer.pcap_ = ::pcap_open_dead(kPflog, kMostBytes);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -32,6 +33,11 @@ class PacketFilter {
   PacketFilter() = default;
   std::unique_ptr<bpf_program> program_;
 };
+
+// An expression over Ethernet frames as a classic BPF program, four numbers a
+// step: code, jt, jf, k. InvalidArgument: what libpcap says of it.
+absl::StatusOr<std::vector<uint32_t>> CompileFrameFilter(
+    const std::string& expression);
 
 // A capture file with pf's log header before each packet, as tcpdump reads it.
 class PflogWriter {

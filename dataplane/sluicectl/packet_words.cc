@@ -65,6 +65,22 @@ void TakeTranslated(const nlohmann::json& answer, nlohmann::json* packet) {
   }
 }
 
+std::string FromHex(std::string_view digits) {
+  const auto value = [](char digit) {
+    return digit >= '0' && digit <= '9'   ? digit - '0'
+           : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
+                                          : -1;
+  };
+  std::string bytes;
+  for (size_t i = 0; i + 1 < digits.size(); i += 2) {
+    const int high = value(digits[i]);
+    const int low = value(digits[i + 1]);
+    if (high < 0 || low < 0) return std::string();
+    bytes.push_back(static_cast<char>(high << 4 | low));
+  }
+  return bytes;
+}
+
 std::string UnknownProtocol(const std::string& text) {
   return absl::StrCat("--proto: '", text, "' is no protocol: say tcp, udp, "
                       "icmp, icmp6, sctp, esp or a number");

@@ -22,6 +22,8 @@ bool SplitEnd(const std::string& text, std::string* host, std::string* port);
 // A packet of rules.explain behind what that has answered: at the next end of
 // the wire it is what rules have made of it.
 void TakeTranslated(const nlohmann::json& answer, nlohmann::json* packet);
+// The bytes of two digits each; empty if they are nothing such.
+std::string FromHex(std::string_view digits);
 // What is said of a word that ReadProtocol() does not take.
 std::string UnknownProtocol(const std::string& text);
 

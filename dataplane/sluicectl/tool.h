@@ -117,6 +117,8 @@ class Tool {
   bool ExplainPacket();
   bool TracePackets();
   bool FollowLog();
+  bool CaptureFrames();
+  bool ShowTop();
   // test: asks for each packet of each expectation; sets the exit status.
   bool TestPolicy();
   // Says what keeps a test from being run.
@@ -126,7 +128,8 @@ class Tool {
   // Reads a trace, or the log, until there were --count packets, for --for
   // seconds, or on and on; then closes it. `what` begins its methods' names.
   bool Watch(const std::string& what, const nlohmann::json& session,
-             const std::function<Seen(const nlohmann::json& packet)>& show);
+             const std::function<Seen(const nlohmann::json& packet)>& show,
+             uint64_t* lost_in_all = nullptr);
   // One that was traced; with -v, why.
   bool ShowTraced(const nlohmann::json& packet, const nlohmann::json& ports);
   // At one end of the wire: adds what is found to `ends`. `tag` is what the

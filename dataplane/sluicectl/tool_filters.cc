@@ -75,6 +75,10 @@ bool Tool::RunCommand() {
       return ShowMetrics();
     case Verb::kLog:
       return FollowLog();
+    case Verb::kCapture:
+      return CaptureFrames();
+    case Verb::kTop:
+      return ShowTop();
     case Verb::kTest:
       return TestPolicy();
     case Verb::kTrace:

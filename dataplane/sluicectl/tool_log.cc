@@ -14,6 +14,7 @@
 #include "dataplane/sluicectl/format_time.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/packet_filter.h"
+#include "dataplane/sluicectl/packet_words.h"
 #include "dataplane/sluicectl/tool.h"
 #include "packet/packet.h"
 
@@ -22,23 +23,6 @@ namespace sluice {
 using nlohmann::json;
 
 namespace {
-
-// Two digits a byte; empty if it is nothing such.
-std::string FromHex(std::string_view digits) {
-  const auto value = [](char digit) {
-    return digit >= '0' && digit <= '9'   ? digit - '0'
-           : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
-                                          : -1;
-  };
-  std::string bytes;
-  for (size_t i = 0; i + 1 < digits.size(); i += 2) {
-    const int high = value(digits[i]);
-    const int low = value(digits[i + 1]);
-    if (high < 0 || low < 0) return std::string();
-    bytes.push_back(static_cast<char>(high << 4 | low));
-  }
-  return bytes;
-}
 
 // "udp 192.0.2.1:53 > 198.51.100.7:1024" of what begins with an IP header, as
 // far as the bytes go.

@@ -62,6 +62,7 @@ json PacketOf(const json& traced) {
 std::string FormatTraced(const json& packet) {
   std::string text = absl::StrCat(FormatClock(Number(packet, "time_us")), " ",
                                   Text(packet, "port"), " ");
+  if (Has(packet, "way")) absl::StrAppend(&text, Text(packet, "way"), " ");
   if (Has(packet, "what")) {
     absl::StrAppend(&text, Text(packet, "what"));
   } else {
@@ -81,7 +82,8 @@ std::string FormatTraced(const json& packet) {
     if (Truth(packet, "ip_options")) absl::StrAppend(&text, " options");
     absl::StrAppend(&text, " length ", Number(packet, "length"));
   }
-  absl::StrAppend(&text, ": ", Text(packet, "fate"));
+  absl::StrAppend(&text, ": ",
+                  Truth(packet, "answer") ? "answered" : Text(packet, "fate"));
   if (Has(packet, "reason")) {
     absl::StrAppend(&text, ", ", Text(packet, "reason"));
   }
@@ -89,7 +91,11 @@ std::string FormatTraced(const json& packet) {
     absl::StrAppend(&text, ", last judged ", Text(packet, "judged"));
   }
   if (Has(packet, "rule")) {
-    absl::StrAppend(&text, ", rule ", Number(packet, "rule"));
+    absl::StrAppend(&text, ", rule ");
+    if (Has(packet, "anchor")) {
+      absl::StrAppend(&text, Text(packet, "anchor"), "@");
+    }
+    absl::StrAppend(&text, Number(packet, "rule"));
   }
   absl::StrAppend(&text, "\n");
   return text;
@@ -164,7 +170,8 @@ bool Tool::TracePackets() {
 }
 
 bool Tool::Watch(const std::string& what, const json& session,
-                 const std::function<Seen(const json& packet)>& show) {
+                 const std::function<Seen(const json& packet)>& show,
+                 uint64_t* lost_in_all) {
   const Command& c = *arguments_.command;
   const auto end = std::chrono::steady_clock::now() +
                    std::chrono::seconds(c.seconds.value_or(0));
@@ -189,6 +196,7 @@ bool Tool::Watch(const std::string& what, const json& session,
     if (packets.empty() && !last) std::this_thread::sleep_for(kBetweenLooks);
   }
   ok = Ask(what + ".close", session) != nullptr && ok;
+  if (lost_in_all != nullptr) *lost_in_all = lost;
   if (lost > 0) {
     output_.Say(absl::StrCat(lost, " more came faster than they were read"));
   }

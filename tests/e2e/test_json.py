@@ -174,6 +174,19 @@ def answers(fw, network, family, folder):
   ask("segment", "remove", "lan")
   ask("port", "remove", "v5")
   ask("port", "stats", "outside")
+  for view in ("states", "ports", "rules", "reasons", "filters"):
+    ask("top", view, "--once")
+  expectations = folder / "expectations"
+  expectations.write_text(
+      "expect pass in on outside proto tcp from 192.0.2.9 to 10.0.0.1 port 9\n"
+      "expect block in on outside proto icmp from 192.0.2.9 to 10.0.0.1\n"
+      "expect block in on outside proto udp from 192.0.2.9 to 10.0.0.1 port 9 "
+      "tagged X\n"
+      "expect block in on outside proto tcp from 192.0.2.9 to 10.0.0.1 "
+      "fragment\n"
+      "expect block out on inside received-on outside proto udp from "
+      "192.0.2.9 to 10.0.0.1 port 9 ip-options reason match\n")
+  ask("test", expectations, check=False)
   for verb in ("exclude", "include", "disable", "enable", "remove"):
     ask("port", verb, "later")
   ask("state", "import", "--filter", "vm", "--from-filter", "main", snapshot,

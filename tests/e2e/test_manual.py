@@ -127,3 +127,32 @@ def test_page_is_well_formed(path):
     assert f"\n.SH {heading}\n" in text
   for number, line in enumerate(text.splitlines(), 1):
     assert line.isascii() and len(line) < 81, f"{path.name}:{number}"
+
+
+@pytest.mark.parametrize("source", ["language", "policy-tests", "drops"])
+def test_page_made_of_another(source, tmp_path):
+  """Says all that the page of docs/ says, as a manual page."""
+  made = tmp_path / "page.5"
+  run("/usr/bin/python3", TOP / "docs" / "from_markdown.py",
+      TOP / "docs" / f"{source}.md", made, "sluice-page", "5", "what it is",
+      "sluicectl(8)", "sluiced(8)")
+  text = made.read_text()
+  assert "\n.TH SLUICE-PAGE 5 " in text
+  for heading in ("NAME", "DESCRIPTION", "SEE ALSO"):
+    assert f"\n.SH {heading}\n" in text
+  plain = re.sub(r"\\f[BR]|\\:", "", text)
+  for mark, sign in (("\\-", "-"), ("\\(ga", "`"), ("\\(ha", "^"),
+                     ("\\(ti", "~"), ("\\&", ""), ("\\e", "\\")):
+    plain = plain.replace(mark, sign)
+  plain = " ".join(plain.split())
+  page_text = (TOP / "docs" / f"{source}.md").read_text()
+  found = re.findall(r"(?<!`)`([^`\n]+)`(?!`)",
+                     re.sub(r"```.*?```", "", page_text, flags=re.S))
+  assert len(found) > 30
+  for code in found:
+    words = " ".join(code.replace("\\|", "|").split())
+    assert words in plain, code
+  # A line is no request by chance.
+  for line in text.splitlines():
+    assert re.match(r"\.(TH|SH|SS|PP|TP|IP|EX|EE|br|BR|\\\") ?|[^.']|$",
+                    line), line

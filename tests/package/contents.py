@@ -24,7 +24,7 @@ SERVICE = [
 EXAMPLES = [
     f"/usr/share/doc/sluice/examples/{name}"
     for name in ("first.conf", "interfaces.conf", "netboot.conf",
-                 "office.conf", "sluice-pci.toml", "sluice.toml")
+                 "office.conf", "office.test", "sluice-pci.toml", "sluice.toml")
 ]
 SECTIONS = [
     f"/usr/share/doc/sluice/examples/sections/{path.name}"
@@ -33,15 +33,31 @@ SECTIONS = [
 ]
 MANUAL = [
     "/usr/share/man/man1/sluice-replay.1",
+    "/usr/share/man/man5/sluice-pf.conf.5",
+    "/usr/share/man/man5/sluice-test.5",
     "/usr/share/man/man5/sluice.toml.5",
+    "/usr/share/man/man7/sluice-drops.7",
     "/usr/share/man/man8/sluicectl.8",
     "/usr/share/man/man8/sluiced.8",
 ]
+_TOP = pathlib.Path(__file__).resolve().parents[2]
+_PAGES = [_TOP / "README.md"] + [
+    _TOP / "docs" / f"{name}.md"
+    for name in ("architecture", "configuration", "control-protocol", "drops",
+                 "json", "language", "language-coverage", "operation",
+                 "policy-tests", "replay", "scenarios", "snapshot-format",
+                 "translation")
+]
+DOCUMENTS = [f"/usr/share/doc/sluice/{path.name}" for path in _PAGES]
+SCHEMA = ["/usr/share/sluice/json-schema.json"]
 INSTALLED = sorted(PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + SECTIONS +
-                   MANUAL)
+                   MANUAL + DOCUMENTS + SCHEMA)
 
-# Debian compresses manuals and adds its own papers.
+# Debian compresses manuals and what is larger than 4 KiB, and adds its own
+# papers.
 PACKAGED = sorted(
-    PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + SECTIONS +
+    PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + SECTIONS + SCHEMA +
+    [f"/usr/share/doc/sluice/{path.name}" +
+     (".gz" if path.stat().st_size > 4096 else "") for path in _PAGES] +
     [f"{page}.gz" for page in MANUAL] +
     ["/usr/share/doc/sluice/changelog.gz", "/usr/share/doc/sluice/copyright"])

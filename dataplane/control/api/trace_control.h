@@ -3,6 +3,7 @@
 #ifndef SLUICE_DATAPLANE_CONTROL_API_TRACE_CONTROL_H_
 #define SLUICE_DATAPLANE_CONTROL_API_TRACE_CONTROL_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -16,6 +17,15 @@
 
 namespace sluice {
 
+// That the frames are wanted, too.
+struct FrameQuery {
+  bool arriving = true;  // at the query's ports, as they come
+  bool leaving = true;   // by them, as they go; and what the firewall answers
+  uint32_t snap_length = 65535;
+  // A classic BPF program over frames, {code, jt, jf, k} a step; empty: all.
+  std::vector<std::array<uint32_t, 4>> program{};
+};
+
 // All that is set has to hold.
 struct TraceQuery {
   std::string port;    // of arrival
@@ -26,12 +36,21 @@ struct TraceQuery {
   std::optional<bool> passed;
   std::string reason;   // for which it was dropped
   uint32_t sample = 1;  // one of so many that fit
+  std::optional<FrameQuery> frames{};
+};
+
+struct TracedFrame {
+  bool leaving = false;  // else it arrived
+  bool answer = false;   // it is the firewall's own
+  uint32_t length = 0;   // of the whole
+  std::string bytes{};
 };
 
 struct TracedPacket {
   int64_t time_us = 0;  // Unix
-  std::string port;     // of arrival
-  PacketInfo packet{};  // as it came; of what is no IP only `kind` counts
+  // Of arrival; of a frame that leaves, where it does.
+  std::string port;
+  PacketInfo packet{};  // as it came, or leaves; of what is no IP only `kind` counts
   bool passed = false;
   bool held = false;    // waits for a restore or other fragments
   std::string reason;   // if it was dropped
@@ -40,6 +59,8 @@ struct TracedPacket {
   std::optional<Direction> judged;
   // That decided there; none: a state, the default rule, or none was asked.
   std::optional<uint32_t> rule;
+  std::string anchor;  // that the rule stands in
+  std::optional<TracedFrame> frame{};
 };
 
 struct TraceSlice {
@@ -55,7 +76,8 @@ class TraceControl {
   // Its number. NotFound: no such port, filter or reason; ResourceExhausted:
   // there are as many as there may be.
   virtual absl::StatusOr<uint64_t> OpenTrace(const TraceQuery& query) = 0;
-  // What has come since the last time, at most `limit`. NotFound: it was
+  // What has come since the last time, at most `limit`, and of frames about a
+  // megabyte. NotFound: it was
   // closed, or not read for long.
   virtual absl::StatusOr<TraceSlice> ReadTrace(uint64_t trace,
                                                size_t limit) = 0;

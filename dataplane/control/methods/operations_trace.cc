@@ -1,11 +1,14 @@
 // Packets as they pass: trace.*. A trace is opened, read again and again, and
 // closed, by whoever asked for it or because he reads no more.
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "dataplane/base/build_limits.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/text.h"
 #include "dataplane/control/methods/call.h"
 #include "dataplane/control/methods/encode.h"
 #include "dataplane/control/methods/method.h"
@@ -18,6 +21,32 @@ using nlohmann::json;
 constexpr size_t kPacketsAPage = 256;
 constexpr size_t kMaxReason = 32;
 constexpr uint64_t kMostSample = 1'000'000;
+constexpr uint64_t kMaxSnapLength = 65535;
+constexpr size_t kMaxFilterSteps = 1024;
+
+// False: it is not what it has to be.
+bool ReadFrames(Params& params, FrameQuery* query) {
+  std::optional<uint64_t> snap_length;
+  std::vector<uint64_t> steps;
+  params.Bool("arriving", &query->arriving);
+  params.Bool("leaving", &query->leaving);
+  params.Number("snap_length", 1, kMaxSnapLength, &snap_length);
+  // One list of numbers, four a step.
+  params.Numbers("program", 4 * kMaxFilterSteps, UINT32_MAX, &steps);
+  query->snap_length =
+      static_cast<uint32_t>(snap_length.value_or(kMaxSnapLength));
+  for (size_t i = 0; i + 3 < steps.size(); i += 4) {
+    if (steps[i] > UINT16_MAX || steps[i + 1] > UINT8_MAX ||
+        steps[i + 2] > UINT8_MAX) {
+      return false;
+    }
+    auto& step = query->program.emplace_back();
+    for (size_t k = 0; k < 4; ++k) {
+      step[k] = static_cast<uint32_t>(steps[i + k]);
+    }
+  }
+  return steps.size() % 4 == 0 && (query->arriving || query->leaving);
+}
 
 Action ParseOpen(Params& params) {
   TraceQuery query;
@@ -38,13 +67,19 @@ Action ParseOpen(Params& params) {
   query.protocol = Narrow<uint8_t>(protocol);
   query.sample = static_cast<uint32_t>(sample.value_or(1));
   if (!fate.empty()) query.passed = fate == "passed";
-  const bool is_wrong =
-      !fate.empty() && fate != "passed" && fate != "dropped";
-  return [query = std::move(query), is_wrong](std::shared_ptr<Call> call) {
-    if (is_wrong) {
-      return call->Error(RpcError::kInvalidParams,
-                         "\"fate\" is \"passed\" or \"dropped\"");
+  std::string wrong;
+  if (!fate.empty() && fate != "passed" && fate != "dropped") {
+    wrong = "\"fate\" is \"passed\" or \"dropped\"";
+  }
+  params.Object("frames", [&](Params& inner) {
+    if (!ReadFrames(inner, &query.frames.emplace())) {
+      wrong = "\"frames\": \"program\" is a list of steps of four numbers, "
+              "and \"arriving\" or \"leaving\" has to be";
     }
+  });
+  return [query = std::move(query),
+          wrong = std::move(wrong)](std::shared_ptr<Call> call) {
+    if (!wrong.empty()) return call->Error(RpcError::kInvalidParams, wrong);
     const absl::StatusOr<uint64_t> trace =
         call->directory().Traces().OpenTrace(query);
     if (!trace.ok()) return call->Error(trace.status());
@@ -89,6 +124,15 @@ json ToJson(const TracedPacket& traced) {
     told["judged"] = *traced.judged == Direction::kIn ? "in" : "out";
   }
   if (traced.rule) told["rule"] = *traced.rule;
+  if (!traced.anchor.empty()) told["anchor"] = traced.anchor;
+  if (traced.frame) {
+    told["way"] = traced.frame->leaving ? "out" : "in";
+    if (traced.frame->answer) told["answer"] = true;
+    told["frame_length"] = traced.frame->length;
+    told["frame"] = Hex(std::span(
+        reinterpret_cast<const uint8_t*>(traced.frame->bytes.data()),
+        traced.frame->bytes.size()));
+  }
   return told;
 }
 

@@ -373,6 +373,18 @@ void Params::Strings(std::string_view name, size_t max, size_t max_size,
   }
 }
 
+void Params::Numbers(std::string_view name, size_t max, uint64_t most,
+                     std::vector<uint64_t>* out) {
+  const json* value = TakeArray(name, max, "numbers");
+  if (value == nullptr) return;
+  for (const json& element : *value) {
+    if (!element.is_number_unsigned() || element.get<uint64_t>() > most) {
+      return Fail(name, absl::StrCat("must hold whole numbers up to ", most));
+    }
+    out->push_back(element.get<uint64_t>());
+  }
+}
+
 void Params::StringMap(std::string_view name, size_t max,
                        std::vector<std::pair<std::string, std::string>>* out) {
   const json* value = Take(name);

@@ -88,6 +88,9 @@ class Params {
   // control characters.
   void Strings(std::string_view name, size_t max, size_t max_size,
                std::vector<std::string>* out);
+  // [1, 2, ...], at most `max`, none above `most`.
+  void Numbers(std::string_view name, size_t max, uint64_t most,
+               std::vector<uint64_t>* out);
   // {"name": "value", ...}, at most `max`.
   void StringMap(std::string_view name, size_t max,
                  std::vector<std::pair<std::string, std::string>>* out);
