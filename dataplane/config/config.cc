@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/text.h"
+#include "dataplane/config/config_metrics.h"
 #include "dataplane/config/config_ports.h"
 #include "dataplane/config/config_reader.h"
 #include "dataplane/config/config_words.h"
@@ -17,10 +18,10 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 11> kSections = {
+constexpr std::array<std::string_view, 12> kSections = {
     "eal",     "port", "wire",   "workers", "memory",
     "control", "log",  "policy", "state",   "restore",
-    "transfer"};
+    "transfer", "metrics"};
 constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
 constexpr std::array<std::string_view, 6> kWorkersKeys = {
@@ -437,6 +438,12 @@ ParsedConfig ConfigBuilder::Build(std::string_view text) {
     ReadMemory(root);
     ReadControl(root);
     ReadLog(root);
+    const toml::table* metrics = ReadMetricsSection(
+        root, [this](const std::string& path) { return Resolve(path); },
+        &reader_, &config_.metrics);
+    if (metrics != nullptr) {
+      ReadMode(*metrics, "mode", "lets every user ask", &config_.metrics.mode);
+    }
     ReadPolicy(root);
     ReadState(root);
     ReadTransfer(root);

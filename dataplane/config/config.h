@@ -54,7 +54,7 @@ struct EalConfig {
   // Sets this instance's run-time files apart from those of other DPDK
   // programs. Empty: "sluice-" and the process id.
   std::string file_prefix;
-  bool telemetry = false;
+  bool telemetry = true;
 
   friend bool operator==(const EalConfig&, const EalConfig&) = default;
 };
@@ -117,6 +117,25 @@ struct LogConfig {
   friend bool operator==(const LogConfig&, const LogConfig&) = default;
 };
 
+struct MetricsConfig {
+  // Where they are served over HTTP: the absolute path of a Unix socket, or
+  // what `address` and `port` say; empty: they are not.
+  std::string listen{};
+  Address address{};
+  uint16_t port = 0;
+  uint16_t mode = 0600;   // of a Unix socket,
+  std::string group{};    // and its group; empty: the process's
+  uint32_t clients = 8;
+  // What there are series of their own for, at most.
+  uint32_t filters = 256;
+  uint32_t labels = 100;
+  uint32_t tables = 100;
+
+  bool is_unix() const { return listen.starts_with('/'); }
+
+  friend bool operator==(const MetricsConfig&, const MetricsConfig&) = default;
+};
+
 struct StateConfig {
   // Where the daemon keeps what it needs to come back as it was. Empty: it
   // does not. Absolute after ParseConfig.
@@ -173,6 +192,7 @@ struct Config {
   MemoryConfig memory;
   ControlConfig control;
   LogConfig log;
+  MetricsConfig metrics;
   PolicyConfig policy;
   StateConfig state;
   TransferConfig transfer;

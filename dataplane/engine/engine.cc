@@ -168,7 +168,8 @@ absl::Status Engine::MakeWorkers() {
     workers_.push_back(std::make_unique<Worker>(
         Worker::Options{.index = i,
                         .may_sleep = options_.may_sleep,
-                        .verify_checksums = options_.verify_checksums},
+                        .verify_checksums = options_.verify_checksums,
+                        .measure_load = options_.measure_load},
         plane_.get(), *std::move(shard)));
     environment_.workers.push_back(workers_.back().get());
     counters.push_back(workers_.back()->counters());

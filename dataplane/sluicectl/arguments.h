@@ -198,6 +198,11 @@ std::string UsageFor(std::span<const std::string> words,
                      std::string_view error = {});
 // What everything means; for --help.
 std::string_view Help();
+// The same of one command or flag, or what a topic's section says: `filter
+// create`, `-s`, `commits`. An error says what there is.
+absl::StatusOr<std::string> HelpFor(std::span<const std::string> words);
+// Long options that are not a command's own.
+std::vector<std::string_view> GeneralOptions();
 
 }  // namespace sluice
 

@@ -295,7 +295,30 @@ absl::Status ReadOptionOf(const Form& form, std::span<const std::string> words,
   const auto option = std::ranges::find_if(kOptions, [&](const Option& o) {
     return word.starts_with("--") && o.IsOf(form.verb) && o.name == name;
   });
-  if (option == kOptions.end()) return ReadOption(words, at, arguments);
+  if (option == kOptions.end()) {
+    // Which states is asked with flags only.
+    const bool of_states =
+        name == "count" || std::ranges::find(kStateOptions, name) !=
+                               kStateOptions.end();
+    absl::Status general =
+        of_states && word.starts_with("--")
+            ? Wrong(absl::StrCat("unknown option --", name))
+            : ReadOption(words, at, arguments);
+    if (general.ok() || !word.starts_with("--") ||
+        general.message().find("unknown option") == absl::string_view::npos) {
+      return general;
+    }
+    // Its own options are nearer than everybody's.
+    std::vector<std::string_view> own;
+    for (const Option& o : kOptions) {
+      if (o.IsOf(form.verb)) own.push_back(o.name);
+    }
+    const std::string_view nearest = Nearest(name, own);
+    return nearest.empty() ? general
+                           : Wrong(absl::StrCat("unknown option --", name,
+                                                "; did you mean --",
+                                                View(nearest), "?"));
+  }
   std::string value;
   if (option->takes_value) {
     absl::StatusOr<std::string> given = ValueOf(words, at);
@@ -316,9 +339,9 @@ bool IsCommand(std::string_view word) {
 }
 
 std::string DidYouMeanCommand(std::string_view word) {
-  constexpr std::array<std::string_view, 10> kNouns = {
+  constexpr std::array<std::string_view, 11> kNouns = {
       "explain", "filter",   "log",   "metrics", "nic",  "port",
-      "restore", "snapshot", "state",   "trace"};
+      "restore", "snapshot", "state",   "trace",   "help"};
   if (std::ranges::find(kNouns, word) != kNouns.end()) {
     return absl::StrCat("; ", View(word), " comes first, before all options");
   }
@@ -410,7 +433,7 @@ absl::Status CheckCommand(const Arguments& a) {
       !a.kill.empty() || !a.anchor.empty() || !a.interface.empty() ||
       !a.facts.empty() || a.no_action || a.enable || a.disable || a.zero ||
       a.flip_port_names || a.confirm || a.only_if || a.rollback ||
-      a.confirm_commit || a.states.any()) {
+      a.confirm_commit) {
     return Wrong(absl::StrCat(words, " goes with ", explains ? "-f, " : "",
                               "-D, -N, -p, -q, --dialect, --json and "
                               "--socket only"));

@@ -116,8 +116,6 @@ class Tool {
   // All pages of a listing.
   bool Collect(const std::string& method, const std::string& name,
                nlohmann::json* elements);
-  // Adds to a filter what info.show and limits.show say of it; null: gone.
-  bool AskFilter(nlohmann::json* filter);
 
   // The parameters with which ruleset.load takes the file, or null after an
   // error.

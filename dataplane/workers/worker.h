@@ -35,6 +35,7 @@ class Worker {
     uint16_t index = 0;
     bool may_sleep = false;  // when no packets come
     bool verify_checksums = true;
+    bool measure_load = false;  // the time of its rounds
   };
 
   // `plane` outlives the worker.
@@ -69,6 +70,7 @@ class Worker {
  private:
   void BeginRound();
   uint32_t Poll();
+  void Measure(bool busy);
   void Housekeeping(uint32_t packets);
   void Rest(uint32_t idle_rounds);
 
@@ -92,6 +94,7 @@ class Worker {
   bool expiry_behind_ = false;
   bool has_order_ = false;  // worked on one in the round
   bool receiving_ = true;
+  uint64_t round_end_ = 0;  // of the last one, in cycles, if that is measured
 };
 
 }  // namespace sluice

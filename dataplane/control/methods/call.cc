@@ -1,6 +1,7 @@
 #include "dataplane/control/methods/call.h"
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -43,8 +44,27 @@ void Call::LargeResult(absl::AnyInvocable<json()> make) {
   }
 }
 
+uint64_t Call::MonotonicMicroseconds() {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(
+          std::chrono::steady_clock::now().time_since_epoch())
+          .count());
+}
+
+void Call::CountChange(uint64_t build, uint64_t publish) const {
+  Operations::OrderCounts& counts = operations_->orders_[method_];
+  ++counts.changes;
+  counts.build += build;
+  counts.publish += publish;
+  counts.longest_publish = std::max(counts.longest_publish, publish);
+}
+
 void Call::Audit(std::string_view outcome) const {
   const Method* const method = FindMethod(method_);
+  // What strangers call their methods is counted together.
+  Operations::OrderCounts& counts =
+      operations_->orders_[method == nullptr ? "unknown" : method_];
+  ++(outcome == "done" ? counts.done : counts.failed);
   const bool changes = method == nullptr || (method->access != Access::kRead &&
                                              method->access != Access::kWatch);
   // In words: "table add".

@@ -51,6 +51,9 @@ class Call : public std::enable_shared_from_this<Call> {
   FilterDirectory& directory() { return *operations_->directory_; }
   // Null: the daemon has none.
   TransferControl* transfer() { return operations_->transfer_; }
+  // Null: nobody knows of the process.
+  ProcessControl* process() { return operations_->process_; }
+  const Operations& operations() const { return *operations_; }
   // Null: the daemon keeps no packets of `log` rules.
   LogControl* log() { return operations_->log_; }
   const PeerCredentials& peer() const { return peer_; }
@@ -106,9 +109,14 @@ class Call : public std::enable_shared_from_this<Call> {
       std::shared_ptr<Call> call, std::shared_ptr<BuildJob<R>> job,
       absl::AnyInvocable<void(Call&, absl::StatusOr<R>)> answer) {
     Operations* const lane = call->operations_;
+    auto built = std::make_shared<uint64_t>();
     return lane->builder_->Submit(
-        [job] { job->Build(); },
-        [call, job, lane, answer = std::move(answer)]() mutable {
+        [job, built] {
+          const uint64_t began = MonotonicMicroseconds();
+          job->Build();
+          *built = MonotonicMicroseconds() - began;
+        },
+        [call, job, lane, built, answer = std::move(answer)]() mutable {
           if (job->Outdated()) {
             // Never refused: the builder has the place of the first attempt.
             Submit<R>(call, std::move(job), std::move(answer));
@@ -116,8 +124,10 @@ class Call : public std::enable_shared_from_this<Call> {
           }
           {
             const TurnWatch::Part part(lane->turns_, call->method_);
+            const uint64_t began = MonotonicMicroseconds();
             absl::StatusOr<R> result = job->Publish();
             job.reset();
+            call->CountChange(*built, MonotonicMicroseconds() - began);
             answer(*call, std::move(result));
           }
           lane->EndJob();
@@ -132,6 +142,8 @@ class Call : public std::enable_shared_from_this<Call> {
     Error(RpcError::kBusy, "too many changes are waiting; try again");
   }
 
+  void CountChange(uint64_t build, uint64_t publish) const;
+  static uint64_t MonotonicMicroseconds();
   // One line of the log for each change, and for each that was refused: who
   // asked for what, and what came of it.
   void Audit(std::string_view outcome) const;

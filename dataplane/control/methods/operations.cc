@@ -31,7 +31,7 @@ const std::map<std::string_view, Method>& Methods() {
   static const auto* const methods = [] {
     auto* all = new std::map<std::string_view, Method>;
     for (const std::vector<Method>* group :
-         {&kExplainMethods, &kFilterMethods, &kLogMethods, &kPolicyMethods, &kPortMethods, &kStatusMethods, &kTraceMethods,
+         {&kExplainMethods, &kFilterMethods, &kLogMethods, &kPolicyMethods, &kPortMethods, &kProcessMethods, &kStatusMethods, &kTraceMethods,
           &kTableMethods, &kTransferMethods}) {
       for (const Method& method : *group) all->emplace(method.name, method);
     }

@@ -114,7 +114,7 @@ TEST(SluicectlStateArgumentsTest, WhatIsWrongIsSaid) {
   EXPECT_THAT(ErrorOf({"-sr", "--host", "10.0.0.1"}),
               HasSubstr("go with -s states"));
   EXPECT_THAT(ErrorOf({"filter", "list", "--host", "10.0.0.1"}),
-              HasSubstr("goes with"));
+              HasSubstr("unknown option --host"));
 }
 
 }  // namespace
