@@ -34,8 +34,8 @@ constexpr std::array<std::string_view, 10> kControlKeys = {
     "socket",        "mode",        "group",         "read_group",
     "operate_group", "admin_group", "device_group",  "device_mode",
     "allow_devices", "device_dirs"};
-constexpr std::array<std::string_view, 4> kLogKeys = {
-    "level", "file", "packets", "packet_rate"};
+constexpr std::array<std::string_view, 6> kLogKeys = {
+    "level", "file", "packets", "packet_rate", "format", "audit"};
 constexpr std::array<std::string_view, 2> kStateKeys = {"dir", "interval"};
 constexpr std::array<std::string_view, 8> kTransferKeys = {
     "max_snapshot", "memory",   "parallel", "per_client",
@@ -58,6 +58,7 @@ constexpr std::array<std::string_view, 2> kClassifierWords = {"compiled",
                                                               "linear"};
 constexpr std::array<std::string_view, 2> kDialectWords = {"openbsd",
                                                            "freebsd"};
+constexpr std::array<std::string_view, 2> kFormatWords = {"text", "json"};
 constexpr std::array<std::string_view, 2> kMissingWords = {"refuse", "block"};
 
 class ConfigBuilder {
@@ -314,6 +315,13 @@ void ConfigBuilder::ReadLog(const toml::table& root) {
   if (reader_.String(*table, "packets", &config_.log.packets) &&
       !config_.log.packets.empty()) {
     config_.log.packets = Resolve(config_.log.packets);
+  }
+  if (reader_.Word(*table, "format", kFormatWords, &word)) {
+    config_.log.json = word == 1;
+  }
+  if (reader_.String(*table, "audit", &config_.log.audit) &&
+      !config_.log.audit.empty()) {
+    config_.log.audit = Resolve(config_.log.audit);
   }
   reader_.Number(*table, "packet_rate", 1, 1'000'000,
                  &config_.log.packet_rate);

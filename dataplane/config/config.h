@@ -113,6 +113,8 @@ struct LogConfig {
   // The folder for packets of `log` rules; empty: they are not kept.
   std::string packets{};
   uint32_t packet_rate = 10000;  // of them a second that are written
+  bool json = false;      // lines of JSON
+  std::string audit{};    // who has changed what; empty: only in the log
 
   friend bool operator==(const LogConfig&, const LogConfig&) = default;
 };

@@ -19,6 +19,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/log_format.h"
 #include "dataplane/base/text.h"
 #include "dataplane/base/user_group.h"
 #include "dataplane/filters/policy_source.h"
@@ -445,6 +446,10 @@ void Daemon::OnSignal() {
           LogError("SIGUSR1: {}; the old file is still written to",
                         Text(status));
         }
+        if (const absl::Status status = ReopenAuditLog(); !status.ok()) {
+          LogError("SIGUSR1: {}; the old file is still written to",
+                        Text(status));
+        }
         break;
       default:
         ++stop_signals_;
@@ -493,8 +498,16 @@ void Daemon::BeginReload() {
           main.States().CollectCounters(
               [&main] { main.Rules().ClearLoadedCounters(); });
           service_.Ready(Summary("running"));
-          LogInfo("{}: {} rules, generation {}", config_.policy.ruleset,
-                       result->rules, result->generation);
+          LogChange(
+              std::vector<LogField>{
+                  {.name = "command", .value = "SIGHUP"},
+                  {.name = "filter", .value = std::string(kMainFilterName)},
+                  {.name = "generation_after",
+                   .value = std::to_string(result->generation),
+                   .is_number = true},
+                  {.name = "outcome", .value = "done"}},
+              fmt::format("{}: {} rules, generation {}", config_.policy.ruleset,
+                          result->rules, result->generation));
         }
       });
   if (!reloading_) reload_wanted_ = true;

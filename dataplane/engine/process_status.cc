@@ -1,12 +1,19 @@
 #include "dataplane/engine/process_status.h"
 
 #include <rte_cycles.h>
+#include <rte_log.h>
 #include <rte_mempool.h>
 
+#include <array>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "dataplane/base/log_format.h"
 #include "dataplane/engine/engine.h"
 #include "dataplane/filters/state_listing.h"
 #include "dataplane/packetlog/packet_log.h"
@@ -44,7 +51,57 @@ WorkerListing ListWorker(const Worker& worker, bool stalled, bool measured) {
   return listing;
 }
 
+// DPDK's for ours.
+constexpr std::array<std::pair<std::string_view, uint32_t>, 7> kDpdkLevels = {{
+    {"trace", RTE_LOG_DEBUG},
+    {"debug", RTE_LOG_DEBUG},
+    {"info", RTE_LOG_INFO},
+    {"warning", RTE_LOG_WARNING},
+    {"error", RTE_LOG_ERR},
+    {"critical", RTE_LOG_CRIT},
+    {"off", RTE_LOG_EMERG},
+}};
+
+// The names of DPDK's log types that begin with the text before a '*'.
+bool HasDpdkModule(const std::string& pattern) {
+  char* text = nullptr;
+  size_t size = 0;
+  FILE* const stream = ::open_memstream(&text, &size);
+  if (stream == nullptr) return false;
+  rte_log_list_types(stream, "");
+  std::fclose(stream);
+  const std::string types = "\n" + std::string(text, size);
+  std::free(text);
+  const size_t star = pattern.find('*');
+  const std::string begin = pattern.substr(0, star);
+  return types.find(star == std::string::npos ? "\n" + begin + "\n"
+                                              : "\n" + begin) !=
+         std::string::npos;
+}
+
 }  // namespace
+
+absl::Status ProcessStatus::SetLogLevel(const std::string& level,
+                                        const std::string& module) {
+  if (module.empty()) {
+    if (::sluice::SetLogLevel(level)) return absl::OkStatus();
+  } else {
+    for (const auto& [word, number] : kDpdkLevels) {
+      if (word != level) continue;
+      if (!HasDpdkModule(module)) {
+        return absl::NotFoundError(
+            "DPDK has no log type '" + module +
+            "': they are called lib.eal, pmd.net.virtio.init and the like, and "
+            "'*' stands for the rest of a name");
+      }
+      rte_log_set_level_pattern(module.c_str(), number);
+      return absl::OkStatus();
+    }
+  }
+  return absl::InvalidArgumentError(
+      "'" + level +
+      "' is no level: trace, debug, info, warning, error, critical, off");
+}
 
 void ProcessStatus::Show(Done<ProcessListing> done) {
   struct Gathering {

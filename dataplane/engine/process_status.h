@@ -15,6 +15,8 @@ class ProcessStatus final : public ProcessControl {
   explicit ProcessStatus(Engine* engine) : engine_(*engine) {}
 
   void Show(Done<ProcessListing> done) override;
+  absl::Status SetLogLevel(const std::string& level,
+                           const std::string& module) override;
 
  private:
   Engine& engine_;

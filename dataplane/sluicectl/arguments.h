@@ -69,6 +69,7 @@ enum class TableAction : uint8_t {
 
 // Commands in words, beside pfctl's flags.
 enum class Verb : uint8_t {
+  kFilterChange,
   kFilterCreate,
   kFilterDestroy,
   kFilterList,
@@ -101,6 +102,7 @@ struct Command {
   std::string from_filter;               // --from-filter
   std::optional<uint32_t> give_up;       // --restore-give-up, seconds
   bool fail_open = false;                // --fail open
+  bool fail_given = false;               // --fail
   std::optional<std::string> emergency;  // --emergency; as --ruleset
   std::optional<bool> hold_bypass;       // --hold-bypass
   // port add
@@ -129,6 +131,7 @@ struct Command {
   // log
   std::vector<std::string> words;  // of the expression
   std::string write;               // -w
+  std::string level, module;       // --level, --module
 };
 
 struct Arguments {

@@ -27,7 +27,8 @@ struct Form {
   Naming naming;
 };
 
-constexpr std::array<Form, 16> kForms = {{
+constexpr std::array<Form, 17> kForms = {{
+    {"filter", "change", Verb::kFilterChange, Naming::kRequired},
     {"filter", "create", Verb::kFilterCreate, Naming::kRequired},
     {"filter", "destroy", Verb::kFilterDestroy, Naming::kRequired},
     {"filter", "list", Verb::kFilterList, Naming::kNone},
@@ -98,11 +99,12 @@ struct Option {
   bool IsOf(Verb which) const { return verb == which || also == which; }
 };
 
-const std::array<Option, 39> kOptions = {{
+const std::array<Option, 41> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
-     }},
+     },
+     Verb::kFilterChange},
     {"ruleset", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        c->ruleset = std::move(value);
@@ -136,8 +138,10 @@ const std::array<Option, 39> kOptions = {{
      }},
     {"fail", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
+       c->fail_given = true;
        return Choose(value, "closed", "open", &c->fail_open);
-     }},
+     },
+     Verb::kFilterChange},
     {"emergency", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        c->emergency = std::move(value);
@@ -146,7 +150,8 @@ const std::array<Option, 39> kOptions = {{
     {"hold-bypass", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return Choose(value, "no", "yes", &c->hold_bypass.emplace());
-     }},
+     },
+     Verb::kFilterChange},
     {"device", Verb::kPortAdd, true,
      [](std::string value, Command* c) {
        c->device = std::move(value);
@@ -279,6 +284,16 @@ const std::array<Option, 39> kOptions = {{
     // There is no other way to look at it.
     {"follow", Verb::kLog, false,
      [](std::string, Command*) { return absl::OkStatus(); }},
+    {"level", Verb::kLog, true,
+     [](std::string value, Command* c) {
+       c->level = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"module", Verb::kLog, true,
+     [](std::string value, Command* c) {
+       c->module = std::move(value);
+       return absl::OkStatus();
+     }},
     {"write", Verb::kLog, true,
      [](std::string value, Command* c) {
        c->write = std::move(value);
@@ -473,6 +488,17 @@ absl::Status CheckCommand(const Arguments& a) {
     if (c.ruleset == "-" && c.emergency == "-") {
       return Wrong("only one ruleset can come from standard input");
     }
+  }
+  if (c.verb == Verb::kFilterChange && c.ports.empty() && !c.fail_given &&
+      !c.hold_bypass) {
+    return Wrong("filter change needs --ports, --fail or --hold-bypass");
+  }
+  if (!c.module.empty() && c.level.empty()) {
+    return Wrong("--module needs --level");
+  }
+  if (!c.level.empty() &&
+      (!c.words.empty() || !c.write.empty() || c.count || c.seconds)) {
+    return Wrong("--level changes what is logged, and follows nothing");
   }
   if (explains && (c.in.empty() || c.proto.empty() || c.from.empty() ||
                    c.to.empty())) {

@@ -274,7 +274,7 @@ bool IsPlaceholder(const std::string& value) {
       "group",   "host",   "i",       "l",          "macro=value", "min",
       "n",       "name",   "network", "number",     "p",        "path",
       "port",    "protocol", "reason", "seconds",   "t",        "tag",
-      "value",   "generation", "-max", "FSRPAUEW",  "driver"};
+      "module",  "value",   "generation", "-max", "FSRPAUEW",  "driver"};
   return known.contains(value) ||
          std::ranges::none_of(value, IsLower);
 }
@@ -288,6 +288,9 @@ std::vector<std::string> AfterOption(const UsageOption& option, Names* names) {
     return names->Ports();
   }
   if (name == "reason") return Reasons();
+  if (name == "level") {
+    return {"critical", "debug", "error", "info", "off", "trace", "warning"};
+  }
   if (name == "proto") return {"esp", "icmp", "icmp6", "sctp", "tcp", "udp"};
   std::vector<std::string> values;
   for (const std::string& value : option.values) {

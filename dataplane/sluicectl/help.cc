@@ -34,6 +34,8 @@ std::string_view Usage() {
                  [--source file | folder [--no-wait] [--from-filter name]]]
                  [--fail closed | --fail open --emergency file]
                  [--hold-bypass yes|no] [-D macro=value]
+       sluicectl filter change name [--ports port[,port]]
+                 [--fail closed|open] [--hold-bypass yes|no]
        sluicectl filter destroy name | list | show [name]
        sluicectl port add name --device device [--wire port] [--groups group,...]
                  [--addresses address,...] [--queues n] [--mtu bytes]
@@ -51,6 +53,7 @@ std::string_view Usage() {
                  [--count n] [--for seconds] [-v]
        sluicectl log --follow [--write file] [--count n] [--for seconds]
                  [expression]
+       sluicectl log --level level [--module module]
        sluicectl help [command | flag | topic]
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
@@ -245,6 +248,10 @@ FILTERS
     --hold-bypass yes  ARP, neighbour discovery and DHCP pass while other
                        packets are held (default); no: they are held too.
     -D macro=value, --dialect, -N are as for -f.
+  filter change NAME   changes what can be: --ports, all that it is to have, of
+                       which others fall to main; --hold-bypass; --fail, open
+                       only where it was made with --emergency. Its name, its
+                       source and the emergency ruleset stay as they are made.
   filter destroy NAME  removes it with its states and tables; its ports fall to
                        main. Done when the command ends.
   filter list          all filters, a line each.
@@ -290,6 +297,10 @@ WHY
     -v                 and what explain says of each.
   log --follow         packets of log rules as they are written. The expression
                        is tcpdump's; --write FILE writes a capture instead.
+  log --level LEVEL    what the daemon logs from now on: trace, debug, info,
+                       warning, error, critical, off; with --module what DPDK's
+                       log types of that name say ('pmd.net.virtio*'). [log]
+                       level of sluice.toml holds again after a restart.
 
 HELP
   help COMMAND         the same of one command, flag or section: `help filter

@@ -92,6 +92,8 @@ class Tool {
   // Until the restore that a new filter expects has ended.
   bool WaitForRestore();
   bool ChangeFilter(const char* method, const char* done);
+  bool AlterFilter();
+  bool SetLogLevel();
   bool ShowFilter();
   bool AddPort();
   bool ChangePort(const char* method, const char* done);

@@ -47,6 +47,8 @@ def test_scrape(network, firewall, family, listen, tmp_path):
   unix = listen == "unix"
   where = path if unix else listen
   more = 'mode = "0640"\n' if unix else ""
+  # The namespace has no IPv6 otherwise.
+  network.firewall.run("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=0")
   fw = firewall(_RULES, workers=2,
                 extra=f'[metrics]\nlisten = "{where}"\n{more}')
   if unix:

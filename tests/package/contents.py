@@ -37,11 +37,21 @@ MANUAL = [
     "/usr/share/man/man8/sluicectl.8",
     "/usr/share/man/man8/sluiced.8",
 ]
+MONITORING = [
+    f"/usr/share/sluice/monitoring/{name}"
+    for name in ("alerts.yml", "grafana-dashboard.json")
+]
+COMPLETION = [
+    "/usr/share/bash-completion/completions/sluicectl",
+    "/usr/share/fish/vendor_completions.d/sluicectl.fish",
+    "/usr/share/zsh/vendor-completions/_sluicectl",
+]
 INSTALLED = sorted(PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + SECTIONS +
-                   MANUAL)
+                   MONITORING + COMPLETION + MANUAL)
 
 # Debian compresses manuals and adds its own papers.
 PACKAGED = sorted(
-    PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + SECTIONS +
+    PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + SECTIONS + MONITORING +
+    COMPLETION +
     [f"{page}.gz" for page in MANUAL] +
     ["/usr/share/doc/sluice/changelog.gz", "/usr/share/doc/sluice/copyright"])

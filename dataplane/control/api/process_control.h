@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dataplane/control/api/state_control.h"
 
@@ -52,6 +54,11 @@ class ProcessControl {
   // Looks at all states, and brings what they have counted to their rules and
   // tables. `done` is called once, on the control lcore, now or later.
   virtual void Show(Done<ProcessListing> done) = 0;
+  // The least level that is logged, of [log] level's words. With a module: of
+  // what DPDK's log types of that pattern say ("pmd.net.virtio*"). NotFound:
+  // there is none.
+  virtual absl::Status SetLogLevel(const std::string& level,
+                                   const std::string& module) = 0;
 };
 
 }  // namespace sluice

@@ -2,7 +2,9 @@
 #ifndef SLUICE_DATAPLANE_CONTROL_METHODS_CALL_H_
 #define SLUICE_DATAPLANE_CONTROL_METHODS_CALL_H_
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,7 +40,9 @@ class Call : public std::enable_shared_from_this<Call> {
         wants_answer_(wants_answer),
         peer_(peer),
         descriptor_(std::move(descriptor)),
-        reply_(std::move(reply)) {}
+        reply_(std::move(reply)) {
+    generation_before_ = Generation();
+  }
 
   // The filter that is asked. Null, and that was the answer, if there is none
   // of this name, or none any more: ask again after everything that may have
@@ -142,6 +146,9 @@ class Call : public std::enable_shared_from_this<Call> {
     Error(RpcError::kBusy, "too many changes are waiting; try again");
   }
 
+  // Of the filter that is asked, if it is there and the method changes
+  // something.
+  std::optional<uint64_t> Generation() const;
   void CountChange(uint64_t build, uint64_t publish) const;
   static uint64_t MonotonicMicroseconds();
   // One line of the log for each change, and for each that was refused: who
@@ -156,6 +163,7 @@ class Call : public std::enable_shared_from_this<Call> {
   const PeerCredentials peer_;
   UniqueFd descriptor_;
   Reply reply_;
+  std::optional<uint64_t> generation_before_;
 };
 
 }  // namespace sluice

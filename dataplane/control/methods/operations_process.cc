@@ -11,6 +11,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr size_t kMaxLogWord = 128;
+
 json ToJson(const WorkerListing& worker) {
   json value = {{"worker", worker.worker},
                 {"stalled", worker.stalled},
@@ -79,9 +81,21 @@ Action ParseShowProcess(Params&) {
   };
 }
 
+Action ParseLogLevel(Params& params) {
+  std::string level, module;
+  params.String("level", kMaxLogWord, &level, Params::Need::kRequired);
+  params.String("module", kMaxLogWord, &module);
+  return [level, module](std::shared_ptr<Call> call) {
+    call->StatusOnly(call->process() == nullptr
+                         ? absl::FailedPreconditionError("nothing is logged")
+                         : call->process()->SetLogLevel(level, module));
+  };
+}
+
 }  // namespace
 
 const std::vector<Method> kProcessMethods = {
+    {"log.level", ParseLogLevel, Access::kAdmin, /*asks_filter=*/false},
     {"process.show", ParseShowProcess, Access::kRead, /*asks_filter=*/false},
 };
 

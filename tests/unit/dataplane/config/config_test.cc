@@ -118,6 +118,8 @@ level = "debug"
 file = "/var/log/sluice.log"
 packets = "packets"
 packet_rate = 500
+format = "json"
+audit = "audit.log"
 [metrics]
 listen = "run/m.sock"
 mode = "0640"
@@ -196,7 +198,9 @@ commit_deadline = 80
   expected.log = {.level = "debug",
                   .file = "/var/log/sluice.log",
                   .packets = "/etc/packets",
-                  .packet_rate = 500};
+                  .packet_rate = 500,
+                  .json = true,
+                  .audit = "/etc/audit.log"};
   expected.metrics = {.listen = "/etc/run/m.sock",
                       .mode = 0640,
                       .group = "watchers",

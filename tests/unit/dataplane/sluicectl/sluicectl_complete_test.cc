@@ -79,6 +79,7 @@ TEST(SluicectlCompleteTest, CommandsVerbsAndOptions) {
   EXPECT_THAT(Offered({"state", "import", "--orphans", ""}),
               ElementsAre("drop", "keep"));
   EXPECT_THAT(Offered({"state", "import", ""}), ElementsAre(":files"));
+  EXPECT_THAT(Offered({"log", "--level", "e"}), ElementsAre("error"));
   EXPECT_THAT(Offered({"trace", "--reason", "proto"}),
               ElementsAre("proto-cksum"));
   EXPECT_THAT(Offered({"--conf"}), ElementsAre("--confirm", "--confirm-commit"));
