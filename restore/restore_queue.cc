@@ -71,6 +71,13 @@ absl::Status RestoreQueue::RemoveFilter(RestoreFilterId id, RestoreTime now) {
   return absl::OkStatus();
 }
 
+bool RestoreQueue::SetFailPolicy(RestoreFilterId id, FailPolicy policy) {
+  Filter* const filter = Find(id);
+  if (filter == nullptr) return false;
+  filter->options.fail_policy = policy;
+  return true;
+}
+
 WantResult RestoreQueue::Want(RestoreFilterId id, const WantedFilter& wanted) {
   Filter* filter = Find(id);
   if (filter == nullptr) return WantResult::kUnknownFilter;

@@ -183,6 +183,8 @@ class RestoreQueue {
   // FailedPrecondition while the filter is enabled; NotFound. What its last
   // incarnation left under way is cancelled.
   absl::Status RemoveFilter(RestoreFilterId filter, RestoreTime now);
+  // From the next attempt on; false: there is no such filter.
+  bool SetFailPolicy(RestoreFilterId filter, FailPolicy policy);
 
   // Whether the filter is to be enabled from now on, and what its incarnation
   // is then to expect. With the end of an incarnation its restore is
@@ -226,7 +228,7 @@ class RestoreQueue {
         : id(number), options(its), lives(its.word) {}
 
     const RestoreFilterId id;
-    const QueuedFilterOptions options;
+    QueuedFilterOptions options;
     FilterSwitch lives;
     bool watched = false;
     uint32_t arriving = 0;  // snapshots that are on their way

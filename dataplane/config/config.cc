@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/text.h"
+#include "dataplane/config/config_metrics.h"
 #include "dataplane/config/config_ports.h"
 #include "dataplane/config/config_reader.h"
 #include "dataplane/config/config_words.h"
@@ -18,10 +19,10 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 13> kSections = {
+constexpr std::array<std::string_view, 14> kSections = {
     "eal",     "port", "wire",   "workers", "memory",
     "control", "log",  "policy", "state",   "restore",
-    "transfer", "pflow", "segment"};
+    "transfer", "pflow", "segment", "metrics"};
 constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
 constexpr std::array<std::string_view, 6> kWorkersKeys = {
@@ -34,8 +35,9 @@ constexpr std::array<std::string_view, 10> kControlKeys = {
     "socket",        "mode",        "group",         "read_group",
     "operate_group", "admin_group", "device_group",  "device_mode",
     "allow_devices", "device_dirs"};
-constexpr std::array<std::string_view, 6> kLogKeys = {
-    "level", "file", "packets", "packet_rate", "sessions", "sessions_format"};
+constexpr std::array<std::string_view, 8> kLogKeys = {
+    "level",  "file",  "packets",  "packet_rate",
+    "format", "audit", "sessions", "sessions_format"};
 constexpr std::array<std::string_view, 4> kPflowKeys = {"collector", "source",
                                                         "protocol", "domain"};
 constexpr std::array<std::string_view, 2> kSessionForms = {"json", "text"};
@@ -61,6 +63,7 @@ constexpr std::array<std::string_view, 2> kClassifierWords = {"compiled",
                                                               "linear"};
 constexpr std::array<std::string_view, 2> kDialectWords = {"openbsd",
                                                            "freebsd"};
+constexpr std::array<std::string_view, 2> kFormatWords = {"text", "json"};
 constexpr std::array<std::string_view, 2> kMissingWords = {"refuse", "block"};
 
 class ConfigBuilder {
@@ -319,6 +322,13 @@ void ConfigBuilder::ReadLog(const toml::table& root) {
       !config_.log.packets.empty()) {
     config_.log.packets = Resolve(config_.log.packets);
   }
+  if (reader_.Word(*table, "format", kFormatWords, &word)) {
+    config_.log.json = word == 1;
+  }
+  if (reader_.String(*table, "audit", &config_.log.audit) &&
+      !config_.log.audit.empty()) {
+    config_.log.audit = Resolve(config_.log.audit);
+  }
   reader_.Number(*table, "packet_rate", 1, 1'000'000,
                  &config_.log.packet_rate);
   FlowLogOptions& flows = config_.flows;
@@ -496,6 +506,12 @@ ParsedConfig ConfigBuilder::Build(std::string_view text) {
     ReadControl(root);
     ReadLog(root);
     ReadPflow(root);
+    const toml::table* metrics = ReadMetricsSection(
+        root, [this](const std::string& path) { return Resolve(path); },
+        &reader_, &config_.metrics);
+    if (metrics != nullptr) {
+      ReadMode(*metrics, "mode", "lets every user ask", &config_.metrics.mode);
+    }
     ReadPolicy(root);
     ReadState(root);
     ReadTransfer(root);

@@ -55,7 +55,7 @@ struct EalConfig {
   // Sets this instance's run-time files apart from those of other DPDK
   // programs. Empty: "sluice-" and the process id.
   std::string file_prefix;
-  bool telemetry = false;
+  bool telemetry = true;
 
   friend bool operator==(const EalConfig&, const EalConfig&) = default;
 };
@@ -114,8 +114,29 @@ struct LogConfig {
   // The folder for packets of `log` rules; empty: they are not kept.
   std::string packets{};
   uint32_t packet_rate = 10000;  // of them a second that are written
+  bool json = false;      // lines of JSON
+  std::string audit{};    // who has changed what; empty: only in the log
 
   friend bool operator==(const LogConfig&, const LogConfig&) = default;
+};
+
+struct MetricsConfig {
+  // Where they are served over HTTP: the absolute path of a Unix socket, or
+  // what `address` and `port` say; empty: they are not.
+  std::string listen{};
+  Address address{};
+  uint16_t port = 0;
+  uint16_t mode = 0600;   // of a Unix socket,
+  std::string group{};    // and its group; empty: the process's
+  uint32_t clients = 8;
+  // What there are series of their own for, at most.
+  uint32_t filters = 256;
+  uint32_t labels = 100;
+  uint32_t tables = 100;
+
+  bool is_unix() const { return listen.starts_with('/'); }
+
+  friend bool operator==(const MetricsConfig&, const MetricsConfig&) = default;
 };
 
 struct StateConfig {
@@ -175,6 +196,7 @@ struct Config {
   MemoryConfig memory;
   ControlConfig control;
   LogConfig log;
+  MetricsConfig metrics;
   PolicyConfig policy;
   StateConfig state;
   TransferConfig transfer;

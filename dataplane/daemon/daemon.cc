@@ -19,6 +19,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/log_format.h"
 #include "dataplane/base/text.h"
 #include "dataplane/base/user_group.h"
 #include "dataplane/filters/policy_source.h"
@@ -132,6 +133,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .max_snapshot = config.transfer.max_snapshot,
           .transfers = config.transfer.limits,
           .state_directory = config.state.directory,
+          .measure_load = !config.metrics.listen.empty(),
           .state_interval = uint64_t{config.state.interval} * 1000,
           .working = std::move(working)};
 }
@@ -216,6 +218,7 @@ void Daemon::BlockSignals() {
 Daemon::Daemon(Config config) : config_(std::move(config)) {}
 
 Daemon::~Daemon() {
+  exporter_.reset();
   if (engine_ != nullptr) Stop();
   server_.reset();
   if (engine_ != nullptr && !engine_->kept().ok() && !engine_->EndSaving()) {
@@ -348,6 +351,8 @@ absl::Status Daemon::Launch() {
   if (engine_->packet_log() != nullptr) {
     operations_->SetLog(&engine_->packet_log()->followers());
   }
+  process_.emplace(engine_.get());
+  operations_->SetProcess(&*process_);
   operations_->SetTurns(&engine_->turns());
   server_->SetTurns(&engine_->turns());
   server_->SetHandler(operations_.get());
@@ -360,12 +365,29 @@ absl::Status Daemon::Launch() {
       return status;
     }
   }
+  if (absl::Status s = StartExporter(); !s.ok()) return s;
   if (absl::Status status = engine_->Start(); !status.ok()) return status;
   if (absl::Status s = engine_->LaunchOnLcores(); !s.ok()) return s;
   LogInfo("{} worker(s) on processor(s) {}{}; control socket {}",
                engine_->worker_count(), fmt::join(plan_.worker_cores, ", "),
                plan_.hugepages ? ", hugepages" : "", config_.control.socket);
   return absl::OkStatus();
+}
+
+absl::Status Daemon::StartExporter() {
+  absl::StatusOr<std::unique_ptr<Exporter>> exporter = Exporter::Start(
+      config_.metrics, config_.eal.telemetry, operations_.get());
+  if (!exporter.ok()) {
+    return absl::Status(exporter.status().code(),
+                        absl::StrCat(config_.file, ": ",
+                                     exporter.status().message()));
+  }
+  exporter_ = *std::move(exporter);
+  if (!config_.metrics.listen.empty()) {
+    LogInfo("metrics at {}", config_.metrics.listen);
+  }
+  return server_->Watch(exporter_->event_fd(),
+                        [this] { exporter_->Serve(); });
 }
 
 // ---- Running ---------------------------------------------------------------
@@ -383,6 +405,8 @@ absl::Status Daemon::Run() {
   LogInfo("stopping");
   service_.Stopping();
   Working();
+  // Nobody answers its threads any more.
+  exporter_.reset();
   Stop();
   const absl::Status accounted = engine_->Account();
   if (!engine_->kept().ok()) {
@@ -422,6 +446,10 @@ void Daemon::OnSignal() {
         if (const absl::Status status = ReopenLog(); status.ok()) {
           LogInfo("SIGUSR1: the log goes on here");
         } else {
+          LogError("SIGUSR1: {}; the old file is still written to",
+                        Text(status));
+        }
+        if (const absl::Status status = ReopenAuditLog(); !status.ok()) {
           LogError("SIGUSR1: {}; the old file is still written to",
                         Text(status));
         }
@@ -473,8 +501,16 @@ void Daemon::BeginReload() {
           main.States().CollectCounters(
               [&main] { main.Rules().ClearLoadedCounters(); });
           service_.Ready(Summary("running"));
-          LogInfo("{}: {} rules, generation {}", config_.policy.ruleset,
-                       result->rules, result->generation);
+          LogChange(
+              std::vector<LogField>{
+                  {.name = "command", .value = "SIGHUP"},
+                  {.name = "filter", .value = std::string(kMainFilterName)},
+                  {.name = "generation_after",
+                   .value = std::to_string(result->generation),
+                   .is_number = true},
+                  {.name = "outcome", .value = "done"}},
+              fmt::format("{}: {} rules, generation {}", config_.policy.ruleset,
+                          result->rules, result->generation));
         }
       });
   if (!reloading_) reload_wanted_ = true;

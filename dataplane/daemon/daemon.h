@@ -22,6 +22,8 @@
 #include "dataplane/daemon/eal.h"
 #include "dataplane/daemon/service_manager.h"
 #include "dataplane/engine/engine.h"
+#include "dataplane/engine/process_status.h"
+#include "dataplane/exporter/exporter.h"
 
 struct rte_mempool;
 
@@ -61,6 +63,7 @@ class Daemon {
   absl::Status LoadRuleset();
   void CompareWithFile();
   absl::Status Launch();
+  absl::Status StartExporter();
   void OnSignal();
   void BeginReload();
   // What the service manager shows: "running: 2 port(s), ...".
@@ -82,7 +85,10 @@ class Daemon {
   std::optional<Eal> eal_;
   std::unique_ptr<rte_mempool, FreePool> pool_;
   std::unique_ptr<Engine> engine_;
+  std::optional<ProcessStatus> process_;
   std::unique_ptr<Operations> operations_;
+  // Its threads ask the operations.
+  std::unique_ptr<Exporter> exporter_;
   // Opened before any port, so that a second daemon touches none; what comes
   // before there is a filter waits in it.
   std::unique_ptr<ControlServer> server_;

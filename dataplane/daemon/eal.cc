@@ -32,7 +32,10 @@ ssize_t WriteLog(void*, const char* data, size_t size) {
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (line.empty()) continue;
     const auto level = static_cast<uint32_t>(rte_log_cur_msg_loglevel());
-    const auto severity = level <= RTE_LOG_ERR       ? LogLevel::kError
+    // Of its own socket of former days; nobody misses it.
+    const bool trifle = line.find("No legacy callbacks") != line.npos;
+    const auto severity = trifle                     ? LogLevel::kDebug
+                          : level <= RTE_LOG_ERR     ? LogLevel::kError
                           : level <= RTE_LOG_WARNING ? LogLevel::kWarning
                           : level <= RTE_LOG_NOTICE  ? LogLevel::kInfo
                                                      : LogLevel::kDebug;

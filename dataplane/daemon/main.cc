@@ -9,6 +9,7 @@
 #include "dataplane/base/command_line.h"
 #include "dataplane/base/fault_point.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/log_format.h"
 #include "dataplane/base/text.h"
 #include "dataplane/config/config.h"
 #include "dataplane/daemon/daemon.h"
@@ -87,6 +88,16 @@ int Serve(sluice::Config config) {
     return kExitMachine;
   }
   if (const absl::Status status = sluice::SetUpLog({.level = config.log.level, .file = config.log.file});
+      !status.ok()) {
+    std::fprintf(stderr, "sluiced: %s\n",
+                 std::string(status.message()).c_str());
+    return kExitConfig;
+  }
+  const sluice::LogFormat format =
+      config.log.json ? sluice::LogFormat::kJson : sluice::LogFormat::kText;
+  sluice::SetLogFormat(format, config.log.file.empty());
+  if (const absl::Status status =
+          sluice::OpenAuditLog(config.log.audit, format);
       !status.ok()) {
     std::fprintf(stderr, "sluiced: %s\n",
                  std::string(status.message()).c_str());

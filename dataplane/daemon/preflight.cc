@@ -147,6 +147,13 @@ void CheckFiles(const PreflightContext& context) {
 
 void CheckGroups(const PreflightContext& context) {
   if (context.input.has_group == nullptr) return;
+  if (const std::string& group = context.config.metrics.group;
+      !group.empty() && !context.input.has_group(group)) {
+    context.Add(FindingLevel::kError, "[metrics] group",
+                absl::StrCat("there is no group '", group, "' on this system"),
+                absl::StrCat("make it (`groupadd --system ", group,
+                             "`), or set another `group`"));
+  }
   const ControlConfig& control = context.config.control;
   for (const auto& [key, group] :
        {std::pair("group", &control.group),

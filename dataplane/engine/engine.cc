@@ -181,7 +181,8 @@ absl::Status Engine::MakeWorkers() {
         Worker::Options{.index = i,
                         .may_sleep = options_.may_sleep,
                         .verify_checksums = options_.verify_checksums,
-                        .speech = i == 0 ? options_.pool : nullptr},
+                        .speech = i == 0 ? options_.pool : nullptr,
+                        .measure_load = options_.measure_load},
         plane_.get(), *std::move(shard)));
     environment_.workers.push_back(workers_.back().get());
     counters.push_back(workers_.back()->counters());

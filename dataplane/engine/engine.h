@@ -104,6 +104,8 @@ class Engine {
 
     // What is kept for the process after this one. Empty: nothing.
     std::string state_directory{};
+    // Whether workers take the time of their rounds.
+    bool measure_load = false;
     uint64_t state_interval = 30'000;  // milliseconds between a filter's states
 
     // Told, again and again, that a start or a stop which takes its time goes

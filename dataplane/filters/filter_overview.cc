@@ -182,6 +182,10 @@ FilterOverview::FragmentCounters FilterOverview::RawFragmentCounters() const {
   return sums;
 }
 
+uint64_t FilterOverview::Generation() {
+  return core_->store.generation()->number;
+}
+
 FilterInfo FilterOverview::Info() {
   const std::shared_ptr<const Policy> policy = core_->store.policy();
   FilterInfo info;

@@ -36,6 +36,7 @@ class FilterOverview final : public StatusControl {
   // States that have ended.
   uint64_t Removals() const { return RawStateCounters()[2]; }
 
+  uint64_t Generation() override;
   FilterInfo Info() override;
   void ClearInfo() override;
   std::vector<InterfaceListing> Interfaces() override;

@@ -75,6 +75,7 @@ class FilterRegistry final : public FilterDirectory {
   absl::StatusOr<FilterListing> Filter(std::string_view name) override;
   std::unique_ptr<BuildJob<LoadResult>> BeginCreateFilter(
       FilterSpec spec) override;
+  void ChangeFilter(const FilterChange& change, DoneStatus done) override;
   void DestroyFilter(std::string_view name, DoneStatus done) override;
 
   std::vector<PortListing> Ports(std::string_view after,
@@ -135,6 +136,7 @@ class FilterRegistry final : public FilterDirectory {
   };
 
   Registered* FindRegistered(std::string_view name);
+  absl::Status CheckChange(const FilterChange& change, const Registered& of);
   Registered& OfPort(const PortSet::Entry& port);
   absl::Status CheckSpec(const FilterSpec& spec) const;
   absl::StatusOr<uint16_t> TakeNumber();

@@ -24,6 +24,16 @@ std::string PhaseText(uint8_t proto, uint8_t phase) {
 
 }  // namespace
 
+std::vector<StateCount::OfPhase> PhasesOf(const StateTally& tally) {
+  std::vector<StateCount::OfPhase> phases;
+  tally.Visit([&](uint8_t proto, uint8_t phase, uint64_t states) {
+    phases.push_back({.protocol = proto,
+                      .phase = PhaseText(proto, phase),
+                      .states = states});
+  });
+  return phases;
+}
+
 void FilterStates::TopStates(const StateQuery& query, StateOrder order,
                              size_t limit,
                              Done<std::vector<StateListing>> done) {
@@ -92,12 +102,7 @@ void FilterStates::CountStates(const StateQuery& query,
           StateCount count = {.states = sum->tally.states(),
                               .packets = sum->tally.packets(),
                               .bytes = sum->tally.bytes(),
-                              .phases = {}};
-          sum->tally.Visit([&](uint8_t proto, uint8_t phase, uint64_t states) {
-            count.phases.push_back({.protocol = proto,
-                                    .phase = PhaseText(proto, phase),
-                                    .states = states});
-          });
+                              .phases = PhasesOf(sum->tally)};
           sum->done(std::move(count));
         }));
   }

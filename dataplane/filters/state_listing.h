@@ -13,6 +13,7 @@
 #include "dataplane/control/api/state_control.h"
 #include "dataplane/filters/filter_core.h"
 #include "dataplane/workers/state_orders.h"
+#include "dataplane/workers/state_ranking.h"
 
 namespace sluice {
 
@@ -22,6 +23,7 @@ StateListing ToListing(FilterCore& core, const StateRecord& state);
 // With what their helpers wait for.
 std::vector<StateListing> ToListings(FilterCore& core,
                                      std::span<const StateRecord> states);
+std::vector<StateCount::OfPhase> PhasesOf(const StateTally& tally);
 
 }  // namespace sluice
 

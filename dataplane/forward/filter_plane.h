@@ -42,13 +42,9 @@ struct FilterPlane {
   StateBudget* budget = nullptr;
   SourceBudget* sources = nullptr;
   HandshakeLoad* handshakes = nullptr;
-  // What holds after its restore has failed, or when it cannot be judged.
-  FailPolicy fail_policy = FailPolicy::kClosed;
   // With FailPolicy::kOpen: the filter, with a number and states of its own,
   // whose ruleset holds then. Never null with it.
   FilterPlane* emergency = nullptr;
-  // ARP, neighbour discovery and DHCP pass while the others are held.
-  bool bypass_hold = true;
   // One a worker, which owns it.
   std::vector<std::unique_ptr<HoldQueue>> holds;
   void MakeHolds(uint16_t workers, HoldBudget* budget) {
@@ -60,6 +56,13 @@ struct FilterPlane {
   // Whether its ports are enabled, in which incarnation, and how far the
   // restore of that one has come.
   FilterStatusWord status;
+  // Writer: the control lcore. Readers: workers, which may see a change a round
+  // later; in any order, since nothing else goes with it.
+  // What holds after its restore has failed, or when it cannot be judged.
+  std::atomic<FailPolicy> fail_policy{FailPolicy::kClosed};
+  // ARP, neighbour discovery and DHCP pass while the others are held.
+  std::atomic<bool> bypass_hold{true};
+
   // Writer of both: the control lcore, release. Readers: workers, acquire.
   // False: no ruleset was ever loaded, and nothing passes.
   std::atomic<bool> loaded{false};

@@ -265,7 +265,8 @@ std::string FormatManifest(const std::vector<ManifestEntry>& entries,
     if (spec.restore_give_up.has_value()) {
       filter["restore_give_up"] = *spec.restore_give_up;
     }
-    if (spec.emergency.has_value()) {
+    // Of one that was told to fail closed it is not needed again.
+    if (spec.emergency.has_value() && spec.fail_policy == FailPolicy::kOpen) {
       filter["emergency"] = ToJson(*spec.emergency);
     }
     filters.push_back(std::move(filter));

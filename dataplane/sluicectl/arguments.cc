@@ -302,8 +302,11 @@ absl::Status SetLong(std::string_view name, Arguments* a) {
   } else if (name == "version") {
     a->version = true;
   } else {
-    return absl::InvalidArgumentError(
-        absl::StrCat("unknown option --", View(name)));
+    const std::string_view nearest =
+        name.find('=') != name.npos ? "" : Nearest(name, GeneralOptions());
+    return absl::InvalidArgumentError(absl::StrCat(
+        "unknown option --", View(name), nearest.empty() ? "" : "; did you mean --",
+        View(nearest), nearest.empty() ? "" : "?"));
   }
   return absl::OkStatus();
 }
@@ -611,6 +614,15 @@ absl::Status ReadFlags(std::span<const std::string> words, size_t* at,
 }
 
 }  // namespace
+
+std::vector<std::string_view> GeneralOptions() {
+  std::vector<std::string_view> all = {
+      "json", "confirm-commit", "count",         "diff",   "kill-blocked",
+      "help", "show-blocked",   "language-only", "version"};
+  all.insert(all.end(), kLongWithValue.begin(), kLongWithValue.end());
+  all.insert(all.end(), kStateOptions.begin(), kStateOptions.end());
+  return all;
+}
 
 absl::StatusOr<Arguments> ParseArguments(std::span<const std::string> words) {
   Arguments arguments;

@@ -70,6 +70,7 @@ enum class TableAction : uint8_t {
 
 // Commands in words, beside pfctl's flags.
 enum class Verb : uint8_t {
+  kFilterChange,
   kFilterCreate,
   kFilterDestroy,
   kFilterList,
@@ -114,6 +115,7 @@ struct Command {
   std::string from_filter;               // --from-filter
   std::optional<uint32_t> give_up;       // --restore-give-up, seconds
   bool fail_open = false;                // --fail open
+  bool fail_given = false;               // --fail
   std::optional<std::string> emergency;  // --emergency; as --ruleset
   std::optional<bool> hold_bypass;       // --hold-bypass
   // port add
@@ -153,6 +155,7 @@ struct Command {
   // log
   std::vector<std::string> words;  // of the expression
   std::string write;               // -w
+  std::string level, module;       // --level, --module
   // capture, beside --filter, --count, --for, --write and an expression, which
   // the name of a port stands before
   bool arriving = false;  // --in
@@ -246,6 +249,11 @@ std::string UsageFor(std::span<const std::string> words,
                      std::string_view error = {});
 // What everything means; for --help.
 std::string_view Help();
+// The same of one command or flag, or what a topic's section says: `filter
+// create`, `-s`, `commits`. An error says what there is.
+absl::StatusOr<std::string> HelpFor(std::span<const std::string> words);
+// Long options that are not a command's own.
+std::vector<std::string_view> GeneralOptions();
 
 }  // namespace sluice
 

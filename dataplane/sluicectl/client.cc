@@ -156,14 +156,6 @@ absl::StatusOr<std::string> SocketCaller::Receive() {
   }
 }
 
-std::unique_ptr<json> Caller::CallWithDescriptor(const std::string& method,
-                                                 json params, int descriptor,
-                                                 CallError* error) {
-  if (descriptor < 0) return Call(method, std::move(params), error);
-  error->message = "no descriptor can be passed this way";
-  return nullptr;
-}
-
 std::unique_ptr<json> SocketCaller::Call(const std::string& method, json params,
                                          CallError* error) {
   return CallWithDescriptor(method, std::move(params), -1, error);

@@ -10,34 +10,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dataplane/base/unique_fd.h"
+#include "dataplane/metrics/caller.h"
 #include "nlohmann/json_fwd.hpp"
-#include "pftable/policy/diagnostic.h"
 
 namespace sluice {
 
 inline constexpr char kDefaultSocket[] = "/run/sluice/control.sock";
-
-// What the daemon answered instead of a result.
-struct CallError {
-  int32_t code = 0;
-  std::string message;
-  std::vector<Diagnostic> diagnostics;
-};
-
-// Asks the daemon. Tests answer from fixed JSON.
-class Caller {
- public:
-  virtual ~Caller() = default;
-  // The result of the method, or null with `error` filled.
-  virtual std::unique_ptr<nlohmann::json> Call(const std::string& method,
-                                               nlohmann::json params,
-                                               CallError* error) = 0;
-  // The same with a descriptor beside the parameters, which stays the
-  // caller's; -1: none.
-  virtual std::unique_ptr<nlohmann::json> CallWithDescriptor(
-      const std::string& method, nlohmann::json params, int descriptor,
-      CallError* error);
-};
 
 // Calls over the socket, one after the other; blocking. Connects with the
 // first call. Parameters that are too large for a message are passed in a

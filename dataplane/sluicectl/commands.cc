@@ -28,7 +28,8 @@ struct Form {
   Naming naming;
 };
 
-constexpr std::array<Form, 28> kForms = {{
+constexpr std::array<Form, 29> kForms = {{
+    {"filter", "change", Verb::kFilterChange, Naming::kRequired},
     {"filter", "create", Verb::kFilterCreate, Naming::kRequired},
     {"filter", "destroy", Verb::kFilterDestroy, Naming::kRequired},
     {"filter", "list", Verb::kFilterList, Naming::kNone},
@@ -114,11 +115,12 @@ struct Option {
   }
 };
 
-const std::array<Option, 66> kOptions = {{
+const std::array<Option, 68> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
-     }},
+     },
+     Verb::kFilterChange},
     {"ruleset", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        c->ruleset = std::move(value);
@@ -152,8 +154,10 @@ const std::array<Option, 66> kOptions = {{
      }},
     {"fail", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
+       c->fail_given = true;
        return Choose(value, "closed", "open", &c->fail_open);
-     }},
+     },
+     Verb::kFilterChange},
     {"emergency", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        c->emergency = std::move(value);
@@ -162,7 +166,8 @@ const std::array<Option, 66> kOptions = {{
     {"hold-bypass", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return Choose(value, "no", "yes", &c->hold_bypass.emplace());
-     }},
+     },
+     Verb::kFilterChange},
     {"ports", Verb::kSegmentAdd, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -425,6 +430,16 @@ const std::array<Option, 66> kOptions = {{
     // There is no other way to look at it.
     {"follow", Verb::kLog, false,
      [](std::string, Command*) { return absl::OkStatus(); }},
+    {"level", Verb::kLog, true,
+     [](std::string value, Command* c) {
+       c->level = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"module", Verb::kLog, true,
+     [](std::string value, Command* c) {
+       c->module = std::move(value);
+       return absl::OkStatus();
+     }},
     {"write", Verb::kLog, true,
      [](std::string value, Command* c) {
        c->write = std::move(value);
@@ -444,7 +459,30 @@ absl::Status ReadOptionOf(const Form& form, std::span<const std::string> words,
     return (writes || word.starts_with("--")) && o.IsOf(form.verb) &&
            o.name == name;
   });
-  if (option == kOptions.end()) return ReadOption(words, at, arguments);
+  if (option == kOptions.end()) {
+    // Which states is asked with flags only.
+    const bool of_states =
+        name == "count" || std::ranges::find(kStateOptions, name) !=
+                               kStateOptions.end();
+    absl::Status general =
+        of_states && word.starts_with("--")
+            ? Wrong(absl::StrCat("unknown option --", name))
+            : ReadOption(words, at, arguments);
+    if (general.ok() || !word.starts_with("--") ||
+        general.message().find("unknown option") == absl::string_view::npos) {
+      return general;
+    }
+    // Its own options are nearer than everybody's.
+    std::vector<std::string_view> own;
+    for (const Option& o : kOptions) {
+      if (o.IsOf(form.verb)) own.push_back(o.name);
+    }
+    const std::string_view nearest = Nearest(name, own);
+    return nearest.empty() ? general
+                           : Wrong(absl::StrCat("unknown option --", name,
+                                                "; did you mean --",
+                                                View(nearest), "?"));
+  }
   std::string value;
   if (option->takes_value) {
     absl::StatusOr<std::string> given = ValueOf(words, at);
@@ -470,10 +508,10 @@ bool IsCommand(std::string_view word) {
 }
 
 std::string DidYouMeanCommand(std::string_view word) {
-  constexpr std::array<std::string_view, 14> kNouns = {
-      "capture", "explain",  "filter", "log",      "metrics",
-      "nic",     "port",     "restore", "segment", "snapshot",
-      "state",   "test",     "top",     "trace"};
+  constexpr std::array<std::string_view, 15> kNouns = {
+      "capture", "explain", "filter",  "help",    "log",
+      "metrics", "nic",     "port",    "restore", "segment",
+      "snapshot", "state",  "test",    "top",     "trace"};
   if (std::ranges::find(kNouns, word) != kNouns.end()) {
     return absl::StrCat("; ", View(word), " comes first, before all options");
   }
@@ -630,6 +668,17 @@ absl::Status CheckCommand(const Arguments& a) {
     if (c.ruleset == "-" && c.emergency == "-") {
       return Wrong("only one ruleset can come from standard input");
     }
+  }
+  if (c.verb == Verb::kFilterChange && c.ports.empty() && !c.fail_given &&
+      !c.hold_bypass) {
+    return Wrong("filter change needs --ports, --fail or --hold-bypass");
+  }
+  if (!c.module.empty() && c.level.empty()) {
+    return Wrong("--module needs --level");
+  }
+  if (!c.level.empty() &&
+      (!c.words.empty() || !c.write.empty() || c.count || c.seconds)) {
+    return Wrong("--level changes what is logged, and follows nothing");
   }
   const bool described = !c.proto.empty() || !c.from.empty() ||
                          !c.to.empty() || !c.flags.empty() || c.icmp_type ||

@@ -1,6 +1,7 @@
 // What sluicectl says of itself.
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +34,8 @@ std::string_view Usage() {
                  [--source file | folder [--no-wait] [--from-filter name]]]
                  [--fail closed | --fail open --emergency file]
                  [--hold-bypass yes|no] [-D macro=value]
+       sluicectl filter change name [--ports port[,port]]
+                 [--fail closed|open] [--hold-bypass yes|no]
        sluicectl filter destroy name | list | show [name]
        sluicectl port add name --device device [--wire port] [--groups group,...]
                  [--addresses address,...] [--queues n] [--mtu bytes]
@@ -68,6 +71,8 @@ std::string_view Usage() {
                  [--for seconds] [-w | --write file] [expression]
        sluicectl test file [-f file [--facts file.toml] [-D macro=value]] |
                  test file [--filter name]
+       sluicectl log --level level [--module module]
+       sluicectl help [command | flag | topic]
        sluicectl nic list|bind|unbind ... (`sluicectl nic --help`)
        sluicectl state|snapshot|restore ... (`sluicectl state --help`)
   -s  ether nat rules states Sources info Interfaces labels timeouts memory
@@ -267,6 +272,10 @@ FILTERS
     --hold-bypass yes  ARP, neighbour discovery and DHCP pass while other
                        packets are held (default); no: they are held too.
     -D macro=value, --dialect, -N are as for -f.
+  filter change NAME   changes what can be: --ports, all that it is to have, of
+                       which others fall to main; --hold-bypass; --fail, open
+                       only where it was made with --emergency. Its name, its
+                       source and the emergency ruleset stay as they are made.
   filter destroy NAME  removes it with its states and tables; its ports fall to
                        main. Done when the command ends.
   filter list          all filters, a line each.
@@ -361,6 +370,15 @@ WHY
     --snaplen BYTES    no more of each frame.
   log --follow         packets of log rules as they are written. The expression
                        is tcpdump's; --write FILE writes a capture instead.
+  log --level LEVEL    what the daemon logs from now on: trace, debug, info,
+                       warning, error, critical, off; with --module what DPDK's
+                       log types of that name say ('pmd.net.virtio*'). [log]
+                       level of sluice.toml holds again after a restart.
+
+HELP
+  help COMMAND         the same of one command, flag or section: `help filter
+                       create`, `help -s`, `help commits`.
+  In bash, zsh and fish the tabulator completes commands, options and names.
 
 EXIT STATUS
   0 if all was done; 1 after an error, which standard error explains (and
@@ -371,6 +389,92 @@ FILES
   /run/sluice/control.sock  the daemon's socket; --socket, -p or the variable
                             SLUICE_SOCKET name another one.
 )";
+}
+
+namespace {
+
+size_t Indent(std::string_view line) {
+  return std::min(line.find_first_not_of(' '), line.size());
+}
+
+std::vector<std::string_view> LinesOf(std::string_view text) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size() - 1);
+    lines.push_back(text.substr(0, end + 1));
+    text.remove_prefix(end + 1);
+  }
+  return lines;
+}
+
+// What Help() has behind the lines that begin with these words, and below them.
+std::string Entries(const std::string& begin) {
+  std::string found;
+  bool inside = false;
+  size_t indent = 0;
+  for (const std::string_view line : LinesOf(Help())) {
+    const size_t at = Indent(line);
+    const std::string_view text = line.substr(at);
+    const bool begins =
+        at == 2 && text.starts_with(begin) &&
+        (text.size() == begin.size() ||
+         std::string_view(" \n,").find(text[begin.size()]) !=
+             std::string_view::npos);
+    if (begins) {
+      inside = true;
+      indent = at;
+    } else if (text == "\n" || at <= indent) {
+      inside = false;
+    }
+    if (inside) found += line;
+  }
+  return found;
+}
+
+// The section with this heading.
+std::string Section(std::string topic) {
+  std::ranges::transform(topic, topic.begin(), [](unsigned char c) {
+    return static_cast<char>(std::toupper(c));
+  });
+  std::string found;
+  bool inside = false;
+  for (const std::string_view line : LinesOf(Help())) {
+    if (line != "\n" && Indent(line) == 0) inside = line == topic + "\n";
+    if (inside) found += line;
+  }
+  return found;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> HelpFor(std::span<const std::string> words) {
+  if (words.empty()) {
+    return std::string(Usage()) + std::string(Help());
+  }
+  std::string name;
+  for (const std::string& word : words) name += (name.empty() ? "" : " ") + word;
+  const std::string& first = words.front();
+  if (first.size() > 1 && first[0] == '-') {
+    std::string text = Entries(first);
+    for (const std::string_view line : LinesOf(Usage())) {
+      if (Indent(line) == 2 && line.substr(2).starts_with(first + " ")) {
+        text = LegendAt(Usage(), static_cast<size_t>(line.data() - Usage().data())) + text;
+      }
+    }
+    // Where it stands in the usage at least.
+    if (text.empty() && Usage().find(first) != std::string_view::npos) {
+      text = UsageFor({});
+    }
+    if (!text.empty()) return text;
+  } else if (IsCommand(first)) {
+    const std::string entries = Entries(name);
+    return UsageFor(words) + (entries.empty() ? Entries(first) : entries);
+  } else if (std::string section = Section(first); !section.empty()) {
+    return section;
+  }
+  return absl::InvalidArgumentError(
+      "there is no help for '" + name + "'" + DidYouMeanCommand(first) +
+      "; `sluicectl --help` has all");
 }
 
 }  // namespace sluice

@@ -10,6 +10,7 @@
 #include "dataplane/base/text.h"
 #include "dataplane/sluicectl/arguments.h"
 #include "dataplane/sluicectl/client.h"
+#include "dataplane/sluicectl/complete.h"
 #include "dataplane/sluicectl/nic.h"
 #include "dataplane/sluicectl/tool.h"
 #include "dataplane/sluicectl/transfer.h"
@@ -66,12 +67,51 @@ int RunNic(std::span<const std::string> words) {
   return sluice::NicTool(host, write, std::cout, std::cerr).Run(*arguments);
 }
 
+// For the shells' completion. Nobody wants to wait there, nor to read errors.
+int RunComplete(std::span<const std::string> words) {
+  constexpr unsigned kPatience = 2;  // seconds; then the signal ends it
+  ::alarm(kPatience);
+  std::string socket;
+  for (size_t i = 0; i + 1 < words.size(); ++i) {
+    if (words[i] == "-p" || words[i] == "--socket") socket = words[i + 1];
+  }
+  sluice::SocketCaller caller(SocketOr(socket));
+  for (const std::string& word : sluice::Complete(words, &caller)) {
+    std::cout << sluice::PrintableName(word) << '\n';
+  }
+  return 0;
+}
+
+int RunHelp(std::span<const std::string> words) {
+  if (!words.empty() && words.front() == "nic") {
+    std::cout << sluice::NicUsage();
+    return 0;
+  }
+  if (sluice::IsTransferCommand(words)) {
+    std::cout << sluice::TransferUsageFor(words);
+    return 0;
+  }
+  const absl::StatusOr<std::string> help = sluice::HelpFor(words);
+  if (!help.ok()) {
+    Complain(help.status());
+    return 1;
+  }
+  std::cout << *help;
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (!words.empty() && words.front() == "nic") {
     return RunNic(std::span(words).subspan(1));
+  }
+  if (!words.empty() && words.front() == "complete") {
+    return RunComplete(std::span(words).subspan(1));
+  }
+  if (!words.empty() && words.front() == "help") {
+    return RunHelp(std::span(words).subspan(1));
   }
   if (sluice::IsTransferCommand(words)) return RunTransfer(words);
   absl::StatusOr<sluice::Arguments> arguments = sluice::ParseArguments(words);

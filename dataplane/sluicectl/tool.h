@@ -106,6 +106,8 @@ class Tool {
   // Until the restore that a new filter expects has ended.
   bool WaitForRestore();
   bool ChangeFilter(const char* method, const char* done);
+  bool AlterFilter();
+  bool SetLogLevel();
   bool ShowFilter();
   bool AddPort();
   bool AddSegment();
@@ -141,8 +143,6 @@ class Tool {
   // All pages of a listing.
   bool Collect(const std::string& method, const std::string& name,
                nlohmann::json* elements);
-  // Adds to a filter what info.show and limits.show say of it; null: gone.
-  bool AskFilter(nlohmann::json* filter);
 
   // The parameters with which ruleset.load takes the file, or null after an
   // error.

@@ -26,6 +26,8 @@ constexpr std::chrono::milliseconds kLookInterval{20};
 bool Tool::RunCommand() {
   const Command& c = *arguments_.command;
   switch (c.verb) {
+    case Verb::kFilterChange:
+      return AlterFilter();
     case Verb::kFilterCreate:
       return CreateFilter();
     case Verb::kFilterDestroy:
@@ -74,7 +76,7 @@ bool Tool::RunCommand() {
     case Verb::kMetrics:
       return ShowMetrics();
     case Verb::kLog:
-      return FollowLog();
+      return c.level.empty() ? FollowLog() : SetLogLevel();
     case Verb::kCapture:
       return CaptureFrames();
     case Verb::kTop:
@@ -184,6 +186,31 @@ bool Tool::ChangeFilter(const char* method, const char* done) {
   if (result == nullptr) return false;
   output_.Put(method, *result);
   output_.Say(absl::StrCat("filter ", name, " ", done));
+  return true;
+}
+
+bool Tool::AlterFilter() {
+  const Command& c = *arguments_.command;
+  json params = {{"filter", c.name}};
+  if (!c.ports.empty()) params["ports"] = c.ports;
+  if (c.fail_given) params["fail"] = c.fail_open ? "open" : "closed";
+  if (c.hold_bypass) params["bypass_hold"] = *c.hold_bypass;
+  const auto result = Ask("filter.change", std::move(params));
+  if (result == nullptr) return false;
+  output_.Put("filter.change", *result);
+  output_.Say(absl::StrCat("filter ", c.name, " changed"));
+  return true;
+}
+
+bool Tool::SetLogLevel() {
+  const Command& c = *arguments_.command;
+  json params = {{"level", c.level}};
+  if (!c.module.empty()) params["module"] = c.module;
+  const auto result = Ask("log.level", std::move(params));
+  if (result == nullptr) return false;
+  output_.Put("log.level", *result);
+  output_.Say(absl::StrCat("log level set to ", c.level,
+                           c.module.empty() ? "" : " for ", c.module));
   return true;
 }
 

@@ -2,9 +2,9 @@
 #include <string>
 #include <utility>
 
-#include "dataplane/control/socket/json_rpc.h"
+#include "dataplane/metrics/collect.h"
+#include "dataplane/metrics/metrics.h"
 #include "dataplane/sluicectl/json_read.h"
-#include "dataplane/sluicectl/metrics.h"
 #include "dataplane/sluicectl/tool.h"
 
 namespace sluice {
@@ -27,47 +27,15 @@ bool Tool::Collect(const std::string& method, const std::string& name,
   }
 }
 
-bool Tool::AskFilter(json* filter) {
-  const json params = {{"filter", Text(*filter, "name")}};
-  for (const auto& [name, method] :
-       {std::pair{"info", "info.show"},
-        {"limits", "limits.show"},
-        {"limiters", "limiters.show"}}) {
-    CallError error;
-    const auto answer = caller_->Call(method, params, &error);
-    if (answer != nullptr) {
-      (*filter)[name] = name == std::string("info")
-                            ? *answer
-                            : Member(*answer, name);
-    } else if (error.code == static_cast<int32_t>(RpcError::kNotFound)) {
-      *filter = nullptr;
-      return true;
-    } else {
-      return Fail(error.message);
-    }
-  }
-  return true;
-}
-
 bool Tool::ShowMetrics() {
-  json answers = json::object();
-  json listed;
-  const auto version = Ask("control.version", json::object());
-  if (version == nullptr) return false;
-  answers["version"] = *version;
-  if (!Collect("filter.list", "filters", &listed)) return false;
-  json& filters = answers["filters"] = json::array();
-  for (json& filter : listed) {
-    if (!AskFilter(&filter)) return false;
-    if (!filter.is_null()) filters.push_back(std::move(filter));
-  }
-  if (!Collect("port.list", "ports", &answers["ports"])) return false;
-  const auto restore = Ask("restore.metrics", json::object());
-  if (restore == nullptr) return false;
-  answers["restore"] = *restore;
-  for (const auto& [name, value] : answers.items()) output_.Put(name, value);
+  // Who cannot be asked is spoken of as ever.
+  if (Ask("control.version", json::object()) == nullptr) return false;
+  const absl::StatusOr<json> answers = CollectMetrics(
+      {.filters = 65536, .labels = 1000, .tables = 1000}, caller_);
+  if (!answers.ok()) return Fail(std::string(answers.status().message()));
+  for (const auto& [name, value] : answers->items()) output_.Put(name, value);
   // Whole, or nothing: half of the samples would look like a change.
-  output_.Print(FormatPrometheus(answers));
+  output_.Print(FormatPrometheus(*answers));
   return true;
 }
 

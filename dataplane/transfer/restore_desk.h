@@ -34,6 +34,9 @@ class RestoreDesk final : private RestoreValidator,
   void AddFilter(KnownFilter* filter);
   // FailedPrecondition while it is enabled. It stays known until Forget().
   absl::Status RemoveFilter(const KnownFilter& filter);
+  void SetFailPolicy(const KnownFilter& filter, FailPolicy policy) {
+    queue_.SetFailPolicy(filter.id, policy);
+  }
   void Forget(const KnownFilter& filter) { filters_.erase(filter.id); }
   // Whether a task still has something of it.
   bool Uses(const KnownFilter& filter) const;

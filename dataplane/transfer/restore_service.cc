@@ -105,6 +105,11 @@ absl::Status RestoreService::RemoveFilter(std::string_view name,
   return absl::OkStatus();
 }
 
+void RestoreService::SetFailPolicy(std::string_view name, FailPolicy policy) {
+  const KnownFilter* const filter = Find(name);
+  if (filter != nullptr) restores_.SetFailPolicy(*filter, policy);
+}
+
 void RestoreService::DropRemoved() {
   for (auto it = filters_.begin(); it != filters_.end();) {
     KnownFilter& filter = *it->second;

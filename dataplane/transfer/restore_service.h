@@ -50,6 +50,8 @@ class RestoreService final : public TransferControl {
   // FailedPrecondition while it is enabled; NotFound. `done` is called in
   // Poll(), when no worker and no thread has anything of the filter.
   absl::Status RemoveFilter(std::string_view name, std::function<void()> done);
+  // What its plane has been told already; nothing for a filter that is unknown.
+  void SetFailPolicy(std::string_view name, FailPolicy policy);
 
   // The filter is to be enabled from now on. If it is not, an incarnation
   // begins: now, or when the commit has ended that its disabling waits for.

@@ -91,6 +91,7 @@ bool CountOrder::Step(const WorkerView& view) {
   const StateEntries& entries = view.states->entries();
   return !entries.Visit(&cursor_, kRankedAStep, [&](StateIndex state) {
     if (matcher_ == nullptr) {
+      view.states->Fold(state);
       tally_.Add(entries.hot(state).key.proto, entries.hot(state).phase);
       return;
     }

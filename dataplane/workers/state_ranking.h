@@ -95,7 +95,8 @@ class StateTally {
 class CountOrder final : public WorkerOrder {
  public:
   using Finish = std::function<void(const StateTally&)>;
-  // No matcher: all states of all filters.
+  // No matcher: all states of all filters, each of which leaves what it has
+  // counted to its rules.
   CountOrder(std::shared_ptr<const StateMatcher> matcher, Finish done)
       : matcher_(std::move(matcher)), done_(std::move(done)) {}
 

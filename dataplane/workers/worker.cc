@@ -1,5 +1,6 @@
 #include "dataplane/workers/worker.h"
 
+#include <rte_cycles.h>
 #include <rte_pause.h>
 #include <rte_rcu_qsbr.h>
 #include <sys/prctl.h>
@@ -136,6 +137,7 @@ uint32_t Worker::Round() {
   Housekeeping(packets);
   totals_.rounds.Add(1);
   if (packets == 0) totals_.idle_rounds.Add(1);
+  if (options_.measure_load) Measure(packets > 0);
   // Nothing of this round is held any more.
   rte_rcu_qsbr_quiescent(plane_.quiescence, options_.index);
   return packets;
@@ -145,6 +147,15 @@ inline void Worker::Take(uint16_t port, PacketBurst& burst) {
   shard_->pipeline().Parse(port, burst);
   if (workers_ > 1) steerer_.Steer(port, burst);
   if (burst.count > 0) judge_.Judge(port, burst);
+}
+
+// With the rest before it, if there was one.
+void Worker::Measure(bool busy) {
+  const uint64_t now = rte_rdtsc();
+  const uint64_t cycles = round_end_ == 0 ? 0 : now - round_end_;
+  round_end_ = now;
+  totals_.cycles.Add(cycles);
+  if (busy) totals_.busy_cycles.Add(cycles);
 }
 
 // A burst of each queue.

@@ -39,6 +39,7 @@ class Worker {
     bool verify_checksums = true;
     // For what this worker says of the firewall's own addresses; null: nothing.
     rte_mempool* speech = nullptr;
+    bool measure_load = false;  // the time of its rounds
   };
 
   // `plane` outlives the worker.
@@ -75,6 +76,7 @@ class Worker {
   uint32_t Poll();
   // Packets that have arrived at a port.
   void Take(uint16_t port, PacketBurst& burst);
+  void Measure(bool busy);
   void Housekeeping(uint32_t packets);
   void Rest(uint32_t idle_rounds);
 
@@ -101,6 +103,7 @@ class Worker {
   bool expiry_behind_ = false;
   bool has_order_ = false;  // worked on one in the round
   bool receiving_ = true;
+  uint64_t round_end_ = 0;  // of the last one, in cycles, if that is measured
 };
 
 }  // namespace sluice

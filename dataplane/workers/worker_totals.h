@@ -18,6 +18,8 @@ struct alignas(128) WorkerTotals {
   Counter transmit_in;
   Counter rounds;
   Counter idle_rounds;
+  Counter cycles;  // of rounds, and of those with packets, if it measures them
+  Counter busy_cycles;
   Counter orphans;  // packets judged or dropped for a worker that does not run
 };
 

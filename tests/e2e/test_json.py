@@ -201,6 +201,8 @@ def answers(fw, network, family, folder):
   ask("-F", "info")
   ask("-F", "rules")
   ask("-F", "Tables")
+  ask("filter", "change", "vm", "--hold-bypass", "no")
+  ask("log", "--level", "info")
   ask("filter", "destroy", "vm")
   # What NICs a machine has is its own affair.
   nics = json.loads(run(BUILD / "sluicectl", "nic", "list", "--json").stdout)

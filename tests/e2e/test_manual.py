@@ -11,7 +11,8 @@ from harness import BUILD, run
 TOP = pathlib.Path(__file__).resolve().parents[2]
 MANUAL = TOP / "docs" / "man"
 SECTIONS = ("eal", "port", "wire", "workers", "memory", "control", "log",
-            "policy", "state", "transfer", "restore", "pflow")
+            "policy", "state", "transfer", "restore", "pflow",
+            "metrics")
 
 
 def page(name):

@@ -40,6 +40,15 @@ MANUAL = [
     "/usr/share/man/man8/sluicectl.8",
     "/usr/share/man/man8/sluiced.8",
 ]
+MONITORING = [
+    f"/usr/share/sluice/monitoring/{name}"
+    for name in ("alerts.yml", "grafana-dashboard.json")
+]
+COMPLETION = [
+    "/usr/share/bash-completion/completions/sluicectl",
+    "/usr/share/fish/vendor_completions.d/sluicectl.fish",
+    "/usr/share/zsh/vendor-completions/_sluicectl",
+]
 _TOP = pathlib.Path(__file__).resolve().parents[2]
 _PAGES = [_TOP / "README.md"] + [
     _TOP / "docs" / f"{name}.md"
@@ -51,12 +60,13 @@ _PAGES = [_TOP / "README.md"] + [
 DOCUMENTS = [f"/usr/share/doc/sluice/{path.name}" for path in _PAGES]
 SCHEMA = ["/usr/share/sluice/json-schema.json"]
 INSTALLED = sorted(PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + SECTIONS +
-                   MANUAL + DOCUMENTS + SCHEMA)
+                   MONITORING + COMPLETION + MANUAL + DOCUMENTS + SCHEMA)
 
 # Debian compresses manuals and what is larger than 4 KiB, and adds its own
 # papers.
 PACKAGED = sorted(
     PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + SECTIONS + SCHEMA +
+    MONITORING + COMPLETION +
     [f"/usr/share/doc/sluice/{path.name}" +
      (".gz" if path.stat().st_size > 4096 else "") for path in _PAGES] +
     [f"{page}.gz" for page in MANUAL] +

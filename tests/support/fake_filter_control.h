@@ -105,6 +105,7 @@ class FakeFilterControl : public FilterControl,
   absl::StatusOr<std::vector<TableMatch>> TestTable(
       const std::string& table, const std::string& anchor,
       const std::vector<Address>& addresses) override;
+  uint64_t Generation() override { return generation; }
   FilterInfo Info() override;
   void ClearInfo() override { ++info_cleared; }
   std::vector<InterfaceListing> Interfaces() override;

@@ -152,6 +152,15 @@ absl::StatusOr<LoadResult> FakeFilterDirectory::Publish(
   return result;
 }
 
+void FakeFilterDirectory::ChangeFilter(const FilterChange& change,
+                                       DoneStatus done) {
+  last_change = change;
+  if (!made.contains(change.name)) {
+    return done(absl::NotFoundError("there is no such filter"));
+  }
+  Later([done = std::move(done)] { done(absl::OkStatus()); });
+}
+
 void FakeFilterDirectory::DestroyFilter(std::string_view name,
                                         DoneStatus done) {
   if (name == kMainFilterName) {

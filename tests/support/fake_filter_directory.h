@@ -59,6 +59,7 @@ class FakeFilterDirectory : public FilterDirectory {
   std::map<std::string, Made> made;
   std::map<std::string, PortListing> ports;
   FilterSpec last_filter;
+  FilterChange last_change;
   PortSpec last_port;
   // Called by Build(), on the builder thread.
   std::function<void()> on_build;
@@ -81,6 +82,7 @@ class FakeFilterDirectory : public FilterDirectory {
   absl::StatusOr<FilterListing> Filter(std::string_view name) override;
   std::unique_ptr<BuildJob<LoadResult>> BeginCreateFilter(
       FilterSpec spec) override;
+  void ChangeFilter(const FilterChange& change, DoneStatus done) override;
   void DestroyFilter(std::string_view name, DoneStatus done) override;
   std::vector<PortListing> Ports(std::string_view after, size_t limit) override;
   std::unique_ptr<BuildJob<PortListing>> BeginAddPort(PortSpec spec) override;

@@ -43,13 +43,15 @@ dataplane/keep
 dataplane/engine
 dataplane/control/socket
 dataplane/control/methods
+dataplane/metrics
 dataplane/config
+dataplane/exporter
 """.split()
 
 # Each may use the rooms up to the one named.
 PROGRAMS = {
-    "dataplane/daemon": "dataplane/config",
-    "dataplane/sluicectl": "dataplane/control/methods",
+    "dataplane/daemon": "dataplane/exporter",
+    "dataplane/sluicectl": "dataplane/metrics",
     "dataplane/replay": "dataplane/engine",
 }
 

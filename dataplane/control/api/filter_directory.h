@@ -72,6 +72,16 @@ struct FilterSpec {
   std::shared_ptr<KeptFilter> kept = nullptr;
 };
 
+// What is to be different of a filter; what is not set stays.
+struct FilterChange {
+  std::string name;
+  // All of them, at least one; those that are not named fall to main.
+  std::optional<std::vector<std::string>> ports{};
+  // kOpen only for a filter that was made with an emergency ruleset.
+  std::optional<FailPolicy> fail_policy{};
+  std::optional<bool> bypass_hold{};
+};
+
 // Sums over workers.
 struct HoldCounts {
   uint64_t held = 0;
@@ -210,6 +220,10 @@ class FilterDirectory : public CommitControl {
   // result's diagnostics, and then nothing was made.
   virtual std::unique_ptr<BuildJob<LoadResult>> BeginCreateFilter(
       FilterSpec spec) = 0;
+  // All of it or nothing. NotFound; FailedPrecondition for what cannot be
+  // changed, with what to do instead. `done` may have to wait until an
+  // incarnation has ended.
+  virtual void ChangeFilter(const FilterChange& change, DoneStatus done) = 0;
   // Its ports fall to main; its states, tables and what it holds are gone
   // when `done` is called. NotFound; FailedPrecondition for main.
   virtual void DestroyFilter(std::string_view name, DoneStatus done) = 0;

@@ -111,6 +111,8 @@ class StatusControl {
  public:
   virtual ~StatusControl() = default;
 
+  // Of the policy in force.
+  virtual uint64_t Generation() = 0;
   virtual FilterInfo Info() = 0;
   // Zeroes what Info() counts, but not the states.
   virtual void ClearInfo() = 0;

@@ -2,7 +2,9 @@
 #ifndef SLUICE_DATAPLANE_CONTROL_METHODS_CALL_H_
 #define SLUICE_DATAPLANE_CONTROL_METHODS_CALL_H_
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,7 +40,9 @@ class Call : public std::enable_shared_from_this<Call> {
         wants_answer_(wants_answer),
         peer_(peer),
         descriptor_(std::move(descriptor)),
-        reply_(std::move(reply)) {}
+        reply_(std::move(reply)) {
+    generation_before_ = Generation();
+  }
 
   // The filter that is asked. Null, and that was the answer, if there is none
   // of this name, or none any more: ask again after everything that may have
@@ -51,6 +55,9 @@ class Call : public std::enable_shared_from_this<Call> {
   FilterDirectory& directory() { return *operations_->directory_; }
   // Null: the daemon has none.
   TransferControl* transfer() { return operations_->transfer_; }
+  // Null: nobody knows of the process.
+  ProcessControl* process() { return operations_->process_; }
+  const Operations& operations() const { return *operations_; }
   // Null: the daemon keeps no packets of `log` rules.
   LogControl* log() { return operations_->log_; }
   const PeerCredentials& peer() const { return peer_; }
@@ -109,9 +116,14 @@ class Call : public std::enable_shared_from_this<Call> {
       std::shared_ptr<Call> call, std::shared_ptr<BuildJob<R>> job,
       absl::AnyInvocable<void(Call&, absl::StatusOr<R>)> answer) {
     Operations* const lane = call->operations_;
+    auto built = std::make_shared<uint64_t>();
     return lane->builder_->Submit(
-        [job] { job->Build(); },
-        [call, job, lane, answer = std::move(answer)]() mutable {
+        [job, built] {
+          const uint64_t began = MonotonicMicroseconds();
+          job->Build();
+          *built = MonotonicMicroseconds() - began;
+        },
+        [call, job, lane, built, answer = std::move(answer)]() mutable {
           if (job->Outdated()) {
             // Never refused: the builder has the place of the first attempt.
             Submit<R>(call, std::move(job), std::move(answer));
@@ -119,8 +131,10 @@ class Call : public std::enable_shared_from_this<Call> {
           }
           {
             const TurnWatch::Part part(lane->turns_, call->method_);
+            const uint64_t began = MonotonicMicroseconds();
             absl::StatusOr<R> result = job->Publish();
             job.reset();
+            call->CountChange(*built, MonotonicMicroseconds() - began);
             answer(*call, std::move(result));
           }
           lane->EndJob();
@@ -135,6 +149,11 @@ class Call : public std::enable_shared_from_this<Call> {
     Error(RpcError::kBusy, "too many changes are waiting; try again");
   }
 
+  // Of the filter that is asked, if it is there and the method changes
+  // something.
+  std::optional<uint64_t> Generation() const;
+  void CountChange(uint64_t build, uint64_t publish) const;
+  static uint64_t MonotonicMicroseconds();
   // One line of the log for each change, and for each that was refused: who
   // asked for what, and what came of it.
   void Audit(std::string_view outcome) const;
@@ -147,6 +166,7 @@ class Call : public std::enable_shared_from_this<Call> {
   const PeerCredentials peer_;
   UniqueFd descriptor_;
   Reply reply_;
+  std::optional<uint64_t> generation_before_;
 };
 
 }  // namespace sluice

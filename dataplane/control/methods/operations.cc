@@ -32,8 +32,8 @@ const std::map<std::string_view, Method>& Methods() {
     auto* all = new std::map<std::string_view, Method>;
     for (const std::vector<Method>* group :
          {&kCommitMethods, &kExplainMethods, &kFilterMethods, &kLogMethods,
-          &kPolicyMethods, &kPortMethods, &kSegmentMethods, &kStatusMethods,
-          &kTraceMethods,
+          &kPolicyMethods, &kPortMethods, &kProcessMethods, &kSegmentMethods,
+          &kStatusMethods, &kTraceMethods,
           &kTableMethods, &kTransferMethods}) {
       for (const Method& method : *group) all->emplace(method.name, method);
     }

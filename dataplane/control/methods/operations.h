@@ -9,7 +9,10 @@
 #ifndef SLUICE_DATAPLANE_CONTROL_METHODS_OPERATIONS_H_
 #define SLUICE_DATAPLANE_CONTROL_METHODS_OPERATIONS_H_
 
+#include <cstdint>
 #include <deque>
+#include <map>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,6 +24,7 @@
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/control/api/filter_directory.h"
 #include "dataplane/control/api/log_control.h"
+#include "dataplane/control/api/process_control.h"
 #include "dataplane/control/api/transfer_control.h"
 #include "dataplane/control/socket/message.h"
 #include "dataplane/control/socket/refusal_log.h"
@@ -48,10 +52,28 @@ class Operations : public MessageHandler {
   // For log.*; outlives this. Null: no packets are logged.
   void SetLog(LogControl* log) { log_ = log; }
 
+  // For process.show; outlives this. Null: nobody knows of the process.
+  void SetProcess(ProcessControl* process) { process_ = process; }
+
   // Of the control lcore; outlives this. Null: nothing is measured.
   void SetTurns(TurnWatch* turns) { turns_ = turns; }
 
   void OnMessage(Message message, Reply reply) override;
+
+  // What became of the requests for a method, and of the time that its changes
+  // took, in microseconds.
+  struct OrderCounts {
+    uint64_t done = 0;
+    uint64_t failed = 0;
+    uint64_t changes = 0;
+    uint64_t build = 0;
+    uint64_t publish = 0;  // on the control lcore
+    uint64_t longest_publish = 0;
+  };
+  // By the names of methods.
+  const std::map<std::string, OrderCounts, std::less<>>& orders() const {
+    return orders_;
+  }
 
   // Whether a change is under way or waits.
   bool busy() const { return job_running_ || !jobs_.empty(); }
@@ -77,6 +99,8 @@ class Operations : public MessageHandler {
   Builder* const builder_;
   TransferControl* transfer_ = nullptr;
   LogControl* log_ = nullptr;
+  ProcessControl* process_ = nullptr;
+  std::map<std::string, OrderCounts, std::less<>> orders_;
   RefusalLog refusals_;
   TurnWatch* turns_ = nullptr;
   std::deque<BeginJob> jobs_;

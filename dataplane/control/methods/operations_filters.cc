@@ -123,6 +123,35 @@ Action ParseCreate(Params& params) {
   };
 }
 
+Action ParseChange(Params& params) {
+  FilterChange change;
+  params.Name("filter", kMaxFilterName, &change.name, Params::Need::kRequired);
+  std::vector<std::string> ports;
+  params.Names("ports", kMaxPortsOfFilter, kMaxPortName, &ports);
+  if (!ports.empty()) change.ports = std::move(ports);
+  std::string fail;
+  params.String("fail", kMaxPortName, &fail);
+  if (!fail.empty()) {
+    change.fail_policy =
+        fail == "open" ? FailPolicy::kOpen : FailPolicy::kClosed;
+  }
+  params.Bool("bypass_hold", &change.bypass_hold);
+  return [change = std::move(change), fail](std::shared_ptr<Call> call) {
+    if (!fail.empty() && fail != "open" && fail != "closed") {
+      return call->Error(RpcError::kInvalidParams,
+                         "parameter \"fail\" must be \"closed\" or \"open\"");
+    }
+    if (!change.ports && !change.fail_policy && !change.bypass_hold) {
+      return call->Error(RpcError::kInvalidParams,
+                         "say what to change: \"ports\", \"fail\" or "
+                         "\"bypass_hold\"; the rest of a filter is fixed when "
+                         "it is made");
+    }
+    call->directory().ChangeFilter(
+        change, [call](absl::Status status) { call->StatusOnly(status); });
+  };
+}
+
 Action ParseDestroy(Params& params) {
   std::string name;
   params.Name("filter", kMaxFilterName, &name, Params::Need::kRequired);
@@ -168,6 +197,7 @@ Action ParseShow(Params&) {
 }  // namespace
 
 const std::vector<Method> kFilterMethods = {
+    {"filter.change", ParseChange, Access::kAdmin, /*asks_filter=*/false},
     {"filter.create", ParseCreate, Access::kAdmin, /*asks_filter=*/false},
     {"filter.destroy", ParseDestroy, Access::kAdmin, /*asks_filter=*/false},
     {"filter.list", ParseListFilters, Access::kRead, /*asks_filter=*/false},

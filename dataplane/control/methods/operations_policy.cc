@@ -254,6 +254,8 @@ struct RulesPage {
   RuleQuery query;
   std::string cursor;
   size_t limit = kRulesAPage;
+  // Whether what living states have counted is brought to their rules first.
+  bool exact = true;
 };
 
 RulesPage ReadRulesPage(Params& params) {
@@ -264,6 +266,7 @@ RulesPage ReadRulesPage(Params& params) {
   params.Bool("translation", &page.query.translation);
   params.Bool("ether", &page.query.ether);
   params.Bool("members", &page.query.members);
+  params.Bool("exact", &page.exact);
   params.String("cursor", kMaxCursor, &page.cursor);
   params.PageSize("limit", kRulesAPage, &page.limit);
   return page;
@@ -282,7 +285,7 @@ Action ShowPage(RulesPage page, Answer answer) {
       if (!slice.ok()) return call->Error(slice.status());
       answer(*call, *slice);
     };
-    if (page.cursor.empty()) {
+    if (page.cursor.empty() && page.exact) {
       call->filter()->States().CollectCounters(std::move(show));
     } else {
       show();

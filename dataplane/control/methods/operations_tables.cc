@@ -18,9 +18,11 @@ constexpr size_t kAddressesAPage = 4096;
 // Tested on the control lcore, each by one walk down the trie.
 constexpr size_t kMaxTests = 4096;
 
-Action ParseListTables(Params&) {
-  return [](std::shared_ptr<Call> call) {
-    call->filter()->States().CollectCounters([call] {
+Action ParseListTables(Params& params) {
+  bool exact = true;
+  params.Bool("exact", &exact);
+  return [exact](std::shared_ptr<Call> call) {
+    const auto show = [call] {
       FilterControl* const filter = call->filter();
       if (filter == nullptr) return;
       json tables = json::array();
@@ -28,7 +30,8 @@ Action ParseListTables(Params&) {
         tables.push_back(ToJson(table));
       }
       call->Result({{"tables", std::move(tables)}});
-    });
+    };
+    exact ? call->filter()->States().CollectCounters(show) : show();
   };
 }
 

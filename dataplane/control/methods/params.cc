@@ -117,6 +117,12 @@ void Params::Text(std::string_view name, std::string* out, Need need) {
   *out = *text;
 }
 
+void Params::Bool(std::string_view name, std::optional<bool>* out) {
+  bool value = false;
+  Bool(name, &value);
+  if (status_.ok() && params_.contains(name)) *out = value;
+}
+
 void Params::Bool(std::string_view name, bool* out) {
   const json* value = Take(name);
   if (value == nullptr) return;

@@ -43,6 +43,7 @@ class Params {
   void Text(std::string_view name, std::string* out,
             Need need = Need::kOptional);
   void Bool(std::string_view name, bool* out);
+  void Bool(std::string_view name, std::optional<bool>* out);
   void Number(std::string_view name, uint64_t max,
               std::optional<uint64_t>* out);
   void Number(std::string_view name, uint64_t min, uint64_t max,

@@ -48,6 +48,9 @@ TEST(ConfigTest, DefaultsOfASmallFile) {
   EXPECT_FALSE(config.uses_pci());
   EXPECT_EQ(config.policy.ruleset, "/etc/sluice/pf.conf");
   EXPECT_EQ(config.control.mode, 0600);
+  EXPECT_TRUE(config.eal.telemetry);
+  EXPECT_EQ(config.metrics, MetricsConfig());
+  EXPECT_EQ(config.metrics.listen, "");
   EXPECT_EQ(config.log.level, "info");
   EXPECT_EQ(config.log.file, "");
   EXPECT_EQ(config.log.packets, "");
@@ -185,7 +188,7 @@ TEST(ConfigTest, EveryKey) {
 args = ["--log-level=pmd:8", "--iova-mode=va"]
 hugepages = "no"
 file_prefix = "one"
-telemetry = true
+telemetry = false
 [[port]]
 name = "outside"
 device = "03:00.0,arg=1"
@@ -235,11 +238,21 @@ packets = "packets"
 packet_rate = 500
 sessions = "sessions.log"
 sessions_format = "text"
+format = "json"
+audit = "audit.log"
 [pflow]
 collector = "[2001:db8::1]:4739"
 source = "2001:db8::2"
 protocol = 5
 domain = 7
+[metrics]
+listen = "run/m.sock"
+mode = "0640"
+group = "watchers"
+clients = 3
+filters = 7
+labels = 0
+tables = 9
 [policy]
 ruleset = "/etc/rules"
 dialect = "freebsd"
@@ -271,7 +284,7 @@ commit_deadline = 80
   expected.eal = {.args = {"--log-level=pmd:8", "--iova-mode=va"},
                   .hugepages = Hugepages::kNo,
                   .file_prefix = "one",
-                  .telemetry = true};
+                  .telemetry = false};
   expected.ports = {
       {.name = "outside",
        .device = "0000:03:00.0,arg=1",
@@ -311,7 +324,9 @@ commit_deadline = 80
   expected.log = {.level = "debug",
                   .file = "/var/log/sluice.log",
                   .packets = "/etc/packets",
-                  .packet_rate = 500};
+                  .packet_rate = 500,
+                  .json = true,
+                  .audit = "/etc/audit.log"};
   expected.flows = {.sessions = "/etc/sessions.log",
                     .form = SessionForm::kText,
                     .collector = {.address = *ParseAddress("2001:db8::1"),
@@ -319,6 +334,13 @@ commit_deadline = 80
                     .source = {.address = *ParseAddress("2001:db8::2")},
                     .protocol = 5,
                     .domain = 7};
+  expected.metrics = {.listen = "/etc/run/m.sock",
+                      .mode = 0640,
+                      .group = "watchers",
+                      .clients = 3,
+                      .filters = 7,
+                      .labels = 0,
+                      .tables = 9};
   expected.state = {.directory = "/etc/kept", .interval = 5};
   expected.transfer = {.max_snapshot = uint64_t{2000} << 20,
                        .limits = {.parallel = 9,
@@ -357,6 +379,20 @@ const BadCase kBadCases[] = {
     {"mode of devices that everybody may write to",
      With("[control]\ndevice_mode = \"0666\"\n"),
      {"10:15: 'device_mode' \"0666\" lets every user into the guests'"}},
+    {"metrics at a name", With("[metrics]\nlisten = \"localhost:9469\"\n"),
+     {"10:10: 'listen' cannot be \"localhost:9469\""}},
+    {"metrics without a port", With("[metrics]\nlisten = \"127.0.0.1\"\n"),
+     {"10:10: 'listen' cannot be \"127.0.0.1\""}},
+    {"metrics at port 0", With("[metrics]\nlisten = \"127.0.0.1:0\"\n"),
+     {"10:10: 'listen' cannot be \"127.0.0.1:0\""}},
+    {"IPv6 without brackets", With("[metrics]\nlisten = \"::1:9469\"\n"),
+     {"10:10: 'listen' cannot be \"::1:9469\""}},
+    {"a mode of a port",
+     With("[metrics]\nlisten = \"[::1]:9469\"\nmode = \"0660\"\n"),
+     {"11:8: 'mode' is of a Unix socket"}},
+    {"metrics that everybody may ask for",
+     With("[metrics]\nlisten = \"/run/m\"\nmode = \"0666\"\n"),
+     {"11:8: 'mode' \"0666\" lets every user ask"}},
     {"unknown section", With("[worker]\ncount = 1\n"),
      {"9:2: unknown key 'worker' in the file"}},
     {"unknown key", With("[workers]\ncuont = 1\n"),
@@ -559,6 +595,19 @@ TEST_P(BadConfigTest, IsRefusedWithPlaceAndMessage) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, BadConfigTest, ::testing::ValuesIn(kBadCases));
+
+TEST(ConfigTest, MetricsAtAnAddressAndAPort) {
+  for (const auto& [text, address] :
+       {std::pair("127.0.0.1:9469", "127.0.0.1"),
+        std::pair("[::1]:9469", "::1")}) {
+    const ParsedConfig parsed = ParseConfig(
+        With("[metrics]\nlisten = \"" + std::string(text) + "\"\n"), "s.toml");
+    ASSERT_TRUE(parsed.config) << FormatDiagnostics(parsed.diagnostics);
+    EXPECT_FALSE(parsed.config->metrics.is_unix());
+    EXPECT_EQ(parsed.config->metrics.address, ParseAddress(address));
+    EXPECT_EQ(parsed.config->metrics.port, 9469);
+  }
+}
 
 TEST(ConfigTest, PortsAndWiresMayComeLater) {
   const ParsedConfig none = ParseConfig("", "/etc/s.toml");

@@ -67,6 +67,31 @@ TEST_F(ControlFiltersTest, MakesAFilterOfAllItsParameters) {
   EXPECT_FALSE(spec.bypass_hold);
 }
 
+TEST_F(ControlFiltersTest, ChangesWhatIsGivenAndNothingElse) {
+  ASSERT_EQ(Code("filter.create", {{"filter", "vm"}, {"ports", {"tap1"}}}), 0);
+  EXPECT_EQ(Code("filter.change", {{"filter", "vm"}, {"fail", "open"}}), 0);
+  EXPECT_EQ(directory_.last_change.fail_policy, FailPolicy::kOpen);
+  EXPECT_FALSE(directory_.last_change.ports.has_value());
+  EXPECT_FALSE(directory_.last_change.bypass_hold.has_value());
+  EXPECT_EQ(Code("filter.change", {{"filter", "vm"},
+                                   {"ports", {"a", "b"}},
+                                   {"bypass_hold", false}}),
+            0);
+  EXPECT_EQ(directory_.last_change.ports,
+            (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(directory_.last_change.bypass_hold, false);
+  EXPECT_FALSE(directory_.last_change.fail_policy.has_value());
+  EXPECT_EQ(Code("filter.change", {{"filter", "vm"}}), -32602);
+  EXPECT_EQ(Code("filter.change", {{"filter", "vm"}, {"fail", "ajar"}}),
+            -32602);
+  EXPECT_EQ(Code("filter.change", {{"filter", "vm"}, {"bypass_hold", 1}}),
+            -32602);
+  EXPECT_EQ(Code("filter.change", {{"filter", "vm"}, {"source", "/x"}}),
+            -32602);
+  EXPECT_EQ(Code("filter.change", {{"filter", "nobody"}, {"fail", "open"}}),
+            kNotFound);
+}
+
 TEST_F(ControlFiltersTest, AFilterNeedsLittle) {
   EXPECT_EQ(Code("filter.create", {{"filter", "a"}, {"ports", {"p"}}}), 0);
   const FilterSpec& spec = directory_.last_filter;

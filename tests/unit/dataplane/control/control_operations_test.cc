@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -312,6 +313,48 @@ TEST_F(ControlOperationsTest, StatesMayBeSortedAndCounted) {
         json{{"min_age", 1}}, json{{"max_age", 1}}}) {
     EXPECT_EQ(Code("states.kill", condition), 0) << condition;
   }
+}
+
+TEST_F(ControlOperationsTest, CountsWhatBecameOfOrders) {
+  Result("ruleset.load", {{"text", "a\nb\n"}});
+  Code("ruleset.load", {{"text", "error\n"}});
+  Code("states.kill");
+  Code("no.such.method");
+  Code("no.other.method");
+  std::map<std::string, json> orders;
+  const json shown = Result("process.show");
+  for (const json& order : shown["orders"]) {
+    orders[order["method"]] = order;
+  }
+  EXPECT_EQ(orders["ruleset.load"]["done"], 1);
+  EXPECT_EQ(orders["ruleset.load"]["failed"], 1);
+  EXPECT_EQ(orders["ruleset.load"]["changes"], 2);
+  EXPECT_GE(orders["ruleset.load"]["publish_us"],
+            orders["ruleset.load"]["longest_publish_us"]);
+  EXPECT_EQ(orders["states.kill"]["failed"], 1);
+  EXPECT_EQ(orders["unknown"]["failed"], 2) << "by no name of a stranger's";
+  EXPECT_EQ(orders.count("no.such.method"), 0u);
+  EXPECT_EQ(Code("log.level", {{"level", "debug"}}), -32000);
+  EXPECT_EQ(Code("log.level"), -32602);
+}
+
+TEST_F(ControlOperationsTest, ListingsMayLeaveLivingStatesAlone) {
+  int collected = 0;
+  filter_.on_collect = [&](std::function<void()> done) {
+    ++collected;
+    done();
+  };
+  for (const char* method :
+       {"info.show", "rules.show", "labels.show", "tables.list"}) {
+    collected = 0;
+    EXPECT_EQ(Code(method, {{"exact", false}}), 0);
+    EXPECT_EQ(collected, 0) << method;
+    EXPECT_EQ(Code(method), 0);
+    EXPECT_EQ(collected, 1) << method;
+  }
+  EXPECT_TRUE(Result("info.show").contains("half_open_states"));
+  EXPECT_FALSE(Result("info.show", {{"exact", false}})
+                   .contains("half_open_states"));
 }
 
 TEST_F(ControlOperationsTest, StatesMayComeLater) {

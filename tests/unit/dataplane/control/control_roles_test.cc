@@ -43,7 +43,7 @@ const std::set<std::string_view> kForReaders = {
     "fingerprints.show",
     "anchors.show",
     "interfaces.show", "labels.show",     "limiters.show", "limits.show",  "port.list",
-    "port.stats",      "restore.metrics", "restore.status", "rules.explain",
+    "port.stats",      "process.show", "restore.metrics", "restore.status", "rules.explain",
     "rules.show",      "segment.list", "segment.macs", "sources.show",
     "states.count", "states.show",    "table.show",
     "table.test",      "tables.list",     "timeouts.show"};

@@ -50,7 +50,7 @@ TEST(EalPlanTest, OneWorkerOnTwoProcessors) {
   EXPECT_TRUE(plan->hugepages);
   EXPECT_THAT(plan->args, Contains("--in-memory"));
   EXPECT_THAT(plan->args, Contains("--no-pci"));
-  EXPECT_THAT(plan->args, Contains("--no-telemetry"));
+  EXPECT_THAT(plan->args, Not(Contains("--no-telemetry")));
   EXPECT_THAT(plan->args, Not(Contains("--no-huge")));
   EXPECT_THAT(plan->warnings, IsEmpty());
 }
@@ -142,11 +142,11 @@ TEST(EalPlanTest, OnlyTheNamedPciDevicesAreProbed) {
 TEST(EalPlanTest, OwnArgumentsComeLast) {
   Config config = TwoPorts();
   config.eal.args = {"--iova-mode=va"};
-  config.eal.telemetry = true;
+  config.eal.telemetry = false;
   const auto plan = PlanEal(config, Machine({0, 1}, 4096));
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_EQ(plan->args.back(), "--iova-mode=va");
-  EXPECT_THAT(plan->args, Not(Contains("--no-telemetry")));
+  EXPECT_THAT(plan->args, Contains("--no-telemetry"));
 }
 
 TEST(EalPlanTest, NoPciIsGivenOnce) {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/sluicectl/metrics.h"
+#include "dataplane/metrics/metrics.h"
 #include "nlohmann/json.hpp"
 #include "tests/support/fake_transfer.h"
 #include "tests/unit/dataplane/sluicectl/sluicectl_fixture.h"

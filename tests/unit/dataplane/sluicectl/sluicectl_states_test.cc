@@ -86,6 +86,24 @@ TEST_F(SluicectlStatesTest, SortsLimitsAndCounts) {
   EXPECT_EQ(count["phases"][0]["phase"], "SINGLE");
 }
 
+TEST_F(SluicectlStatesTest, FiltersAreChanged) {
+  EXPECT_EQ(Run({"filter", "create", "vm", "--ports", "tap1"}).status, 0);
+  const Outcome done = Run({"filter", "change", "vm", "--ports", "tap1,tap2",
+                            "--fail", "closed", "--hold-bypass", "no"});
+  EXPECT_EQ(done.status, 0) << done.err;
+  EXPECT_EQ(done.err, "filter vm changed\n");
+  EXPECT_EQ(directory_.last_change.ports,
+            (std::vector<std::string>{"tap1", "tap2"}));
+  EXPECT_EQ(directory_.last_change.fail_policy, FailPolicy::kClosed);
+  EXPECT_EQ(directory_.last_change.bypass_hold, false);
+  EXPECT_THAT(ErrorOf({"filter", "change", "vm"}), HasSubstr("needs --ports"));
+  EXPECT_THAT(ErrorOf({"filter", "change", "vm", "--ruleset", "x"}),
+              HasSubstr("unknown option --ruleset"));
+  EXPECT_THAT(ErrorOf({"log", "--module", "x"}), HasSubstr("needs --level"));
+  EXPECT_THAT(ErrorOf({"log", "--level", "info", "--write", "f"}),
+              HasSubstr("follows nothing"));
+}
+
 TEST(SluicectlStateArgumentsTest, WhatIsWrongIsSaid) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{"--host", "10.0.0.256"}, "--host 10.0.0.256: say an address or"},
@@ -114,7 +132,7 @@ TEST(SluicectlStateArgumentsTest, WhatIsWrongIsSaid) {
   EXPECT_THAT(ErrorOf({"-sr", "--host", "10.0.0.1"}),
               HasSubstr("go with -s states"));
   EXPECT_THAT(ErrorOf({"filter", "list", "--host", "10.0.0.1"}),
-              HasSubstr("goes with"));
+              HasSubstr("unknown option --host"));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Filters and ports for Prometheus.
-#include "dataplane/sluicectl/metrics.h"
+#include "dataplane/metrics/metrics.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "dataplane/base/text.h"
-#include "dataplane/sluicectl/json_read.h"
+#include "dataplane/metrics/json_read.h"
 #include "nlohmann/json.hpp"
 
 namespace sluice {
@@ -506,6 +506,8 @@ std::string FormatPrometheus(const json& answers) {
   AppendLimits(filters, &text);
   AppendClassifier(filters, &text);
   AppendMembers(kOfPorts, Member(answers, "ports"), "port", &text);
+  AppendProcessMetrics(Member(answers, "process"), &text);
+  AppendPolicyMetrics(answers, &text);
   AppendRestoreMetrics(Member(answers, "restore"), &text);
   return text.text();
 }

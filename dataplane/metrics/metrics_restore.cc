@@ -3,8 +3,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/sluicectl/json_read.h"
-#include "dataplane/sluicectl/metrics.h"
+#include "dataplane/metrics/json_read.h"
+#include "dataplane/metrics/metrics.h"
 
 namespace sluice {
 namespace {

@@ -1,8 +1,8 @@
-// `sluicectl metrics`: what the daemon counts, in the text form that
-// Prometheus reads. Made here of the answers to calls that exist anyway; the
-// daemon has no HTTP server and needs none.
-#ifndef SLUICE_DATAPLANE_SLUICECTL_METRICS_H_
-#define SLUICE_DATAPLANE_SLUICECTL_METRICS_H_
+// What the daemon counts, in the text form that Prometheus reads: for
+// `sluicectl metrics` and for whoever asks over HTTP. It is made of the answers
+// to methods of the control socket, which the room only knows by a Caller.
+#ifndef SLUICE_DATAPLANE_METRICS_METRICS_H_
+#define SLUICE_DATAPLANE_METRICS_METRICS_H_
 
 #include <cstdint>
 #include <optional>
@@ -43,12 +43,18 @@ std::string DecimalSeconds(uint64_t units, int digits);
 
 // What was asked: {"version": control.version, "filters": [filter, each with
 // "info": info.show and "limits": of limits.show], "ports": [port], "restore":
-// restore.metrics}. What is missing has no samples.
+// restore.metrics, "process": process.show, "left_out": {"labels": n, ...}}.
+// A filter has "labels", "tables" and "commit", too. What is missing has no
+// samples.
 std::string FormatPrometheus(const nlohmann::json& answers);
 
 // The part of restore.metrics, which `metrics` has after the others.
 void AppendRestoreMetrics(const nlohmann::json& restore, PrometheusText* text);
+// Workers, buffers, orders, states by phase.
+void AppendProcessMetrics(const nlohmann::json& process, PrometheusText* text);
+// Rules by label, tables, the last commit of each filter.
+void AppendPolicyMetrics(const nlohmann::json& answers, PrometheusText* text);
 
 }  // namespace sluice
 
-#endif  // SLUICE_DATAPLANE_SLUICECTL_METRICS_H_
+#endif  // SLUICE_DATAPLANE_METRICS_METRICS_H_
