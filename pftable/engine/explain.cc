@@ -346,7 +346,6 @@ Explanation Explain(const Generation& generation, const EvaluationInput& input,
       .random = input.random,
       .translation = &translation,
       .syn = input.syn,
-      .syn = input.syn,
       .rehearsal = Rehearsal::kYes};
   if (translation.failed) {
     result.verdict.action = VerdictAction::kBlock;
