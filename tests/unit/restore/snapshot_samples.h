@@ -37,6 +37,8 @@ Snapshot ModulatedSnapshot();
 // States in VLANs, with their children and expectations, and flows that are
 // in several.
 Snapshot VlanSnapshot();
+// Rules with `max-pkt-rate` and `once`, and fingerprints.
+Snapshot LivesSnapshot();
 // `count` TCP states, half of them IPv6.
 Snapshot ManyStatesSnapshot(uint32_t count);
 // The state with that number of them, from 0.

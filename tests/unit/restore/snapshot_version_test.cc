@@ -86,6 +86,15 @@ TEST(SnapshotVersionTest, SequenceOffsetsAreSaidSinceMinorFour) {
                "sequence offsets of another protocol");
 }
 
+TEST(SnapshotVersionTest, LivesOfRulesAreSaidSinceMinorFive) {
+  const Snapshot sound = LivesSnapshot();
+  Bytes bytes = WriteVersion(sound);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, sound);
+  bytes[10] = kMinorOfRuleLives - 1;
+  FixSnapshot(bytes);
+  EXPECT_FALSE(ReadSnapshot(bytes).ok());
+}
+
 TEST(SnapshotVersionTest, VlansAreSaidSinceMinorFive) {
   const Snapshot sound = VlanSnapshot();
   Bytes bytes = WriteVersion(sound);
