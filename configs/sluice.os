@@ -52,7 +52,7 @@ S20:64:1:52:M*,N,N,S,N,W*:Linux:::Linux without timestamps
 2048:64:0:44:M1460:NMAP:syn scan::nmap -sS
 3072:64:0:44:M1460:NMAP:syn scan::nmap -sS
 4096:64:0:44:M1460:NMAP:syn scan::nmap -sS
-1024:64:0:40:.:NMAP:syn scan::nmap -sS, before version 5
-2048:64:0:40:.:NMAP:syn scan::nmap -sS, before version 5
-3072:64:0:40:.:NMAP:syn scan::nmap -sS, before version 5
-4096:64:0:40:.:NMAP:syn scan::nmap -sS, before version 5
+1024:64:0:40:.:NMAP:syn scan:old:nmap -sS, before version 5
+2048:64:0:40:.:NMAP:syn scan:old:nmap -sS, before version 5
+3072:64:0:40:.:NMAP:syn scan:old:nmap -sS, before version 5
+4096:64:0:40:.:NMAP:syn scan:old:nmap -sS, before version 5

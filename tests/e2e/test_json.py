@@ -25,6 +25,7 @@ set loginterface outside
 state limiter "all" id 1 limit 100
 source limiter "each" id 1 entries 100
 anchor "guests" { pass in proto tcp to port 99 label "inner" }
+pass in proto tcp to port 9 once
 pass all label "all"
 block in from <bad>
 """ + NEIGHBOURS
@@ -145,7 +146,7 @@ def answers(fw, network, family, folder):
   network.client.run("bash", "-c", r"printf '\0\1f\0octet\0' > /dev/udp/"
                      f"{SERVERS[family]}/69")
   for what in ("rules", "states", "info", "Interfaces", "labels", "timeouts",
-               "memory", "Tables", "ether", "LimiterSrcs"):
+               "memory", "Tables", "ether", "LimiterSrcs", "osfp"):
     ask("-vv", "-s", what)
   ask("filter", "create", "vm", "--ports", "later", "--ruleset", rules,
       "--expect-restore", "--source", snapshot, "--from-filter", "main",

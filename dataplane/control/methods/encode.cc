@@ -117,8 +117,8 @@ json ToJson(const RuleListing& rule) {
     value["calls"] = rule.calls;
     if (rule.calls_below) value["calls_below"] = true;
     if (rule.calls_unnamed) value["calls_unnamed"] = true;
-    if (rule.expired) value["expired"] = true;
   }
+  if (rule.expired) value["expired"] = true;
   return value;
 }
 

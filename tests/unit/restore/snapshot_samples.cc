@@ -333,6 +333,16 @@ Snapshot FamiliesSnapshot() {
   return snapshot;
 }
 
+Snapshot LivesSnapshot() {
+  Snapshot snapshot = FullSnapshot();
+  snapshot.rulesets.at(0).options = {
+      "fingerprints \"/etc/pf.os\"",
+      "fingerprint \"S44:64:1:60:M*,S,T,N,W*:Linux:5.0-5.19::Linux\""};
+  snapshot.rule_counters.at(0).packet_rate = 2500;
+  snapshot.rule_counters.at(1).expired = true;
+  return snapshot;
+}
+
 std::vector<NamedSnapshot> GoldenSnapshots() {
   return {{"empty", EmptySnapshot()},
           {"full", FullSnapshot()},
@@ -348,7 +358,8 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"modulated", ModulatedSnapshot(), 4},
           {"vlans", VlanSnapshot(), 5},
           {"marks", MarksSnapshot(), 6},
-          {"families", FamiliesSnapshot(), 5}};
+          {"families", FamiliesSnapshot(), 5},
+          {"lives", LivesSnapshot(), 6}};
 }
 
 std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {

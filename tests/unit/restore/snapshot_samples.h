@@ -39,6 +39,8 @@ Snapshot ModulatedSnapshot();
 // in several.
 Snapshot VlanSnapshot();
 Snapshot MarksSnapshot();
+// Rules with `max-pkt-rate` and `once`, and fingerprints.
+Snapshot LivesSnapshot();
 // `count` TCP states, half of them IPv6.
 Snapshot ManyStatesSnapshot(uint32_t count);
 // The state with that number of them, from 0.

@@ -101,6 +101,15 @@ TEST(SnapshotVersionTest, MarksAreSaidSinceMinorSix) {
   EXPECT_FALSE(ReadSnapshot(WriteUnchecked(old)).ok());
 }
 
+TEST(SnapshotVersionTest, LivesOfRulesAreSaidSinceMinorSix) {
+  const Snapshot sound = LivesSnapshot();
+  Bytes bytes = WriteVersion(sound);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, sound);
+  bytes[10] = kMinorOfRuleLives - 1;
+  FixSnapshot(bytes);
+  EXPECT_FALSE(ReadSnapshot(bytes).ok());
+}
+
 TEST(SnapshotVersionTest, VlansAreSaidSinceMinorFive) {
   const Snapshot sound = VlanSnapshot();
   Bytes bytes = WriteVersion(sound);

@@ -258,8 +258,8 @@ TEST_F(SluicectlToolTest, QuietKeepsErrorsAndWarnings) {
   EXPECT_EQ(Run({"-e"}).err, "pf enabled\n");
   EXPECT_EQ(Run({"-qd"}).err, "");
   EXPECT_THAT(Run({"-qnf", "-"}, "pas\n").err, HasSubstr("stdin:1:1:"));
-  EXPECT_THAT(Run({"-qnf", "-"}, "pass once\n").err,
-              HasSubstr("not enforced yet: once"));
+  EXPECT_THAT(Run({"-qnf", "-"}, "pass rtable 1\n").err,
+              HasSubstr("not enforced yet: rtable"));
 }
 
 TEST(SluicectlDialect, CountersOfMatchRules) {

@@ -122,7 +122,7 @@ TEST_F(SluicectlToolTest, ChecksWithoutADaemon) {
                 .status,
             0);
   const json refused =
-      json::parse(run({"-nf", "-", "--json"}, "pass once\n").out);
+      json::parse(run({"-nf", "-", "--json"}, "pass rtable 1\n").out);
   EXPECT_EQ(refused["check"]["ok"], false);
   EXPECT_EQ(refused["check"]["diagnostics"][0]["severity"], "error");
   const json warned = json::parse(
