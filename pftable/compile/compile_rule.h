@@ -2,7 +2,10 @@
 #ifndef SLUICE_PFTABLE_COMPILE_COMPILE_RULE_H_
 #define SLUICE_PFTABLE_COMPILE_COMPILE_RULE_H_
 
+#include <cstdint>
 #include <map>
+#include <string>
+#include <tuple>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -35,7 +38,8 @@ class RuleCompiler {
   // The index of a table that a rule names.
   absl::StatusOr<uint16_t> ReferTo(const std::string& table,
                                    const std::string& anchor);
-  uint16_t AddressList(const AddressMatch& match);
+  // The list of an interface in brackets, the same for all that say the same.
+  absl::StatusOr<uint16_t> AddressList(const AddressMatch& match);
   absl::Status CompileLimiters(const Rule& rule,
                                CompiledRule* compiled) const;
   absl::Status CompilePool(const Pool& pool, const Rule& rule,
@@ -46,6 +50,8 @@ class RuleCompiler {
   const CompileContext& context_;
   CompiledPolicy* const policy_;
   std::map<TableKey, uint16_t> table_indexes_;
+  // By name, modifiers and length: thousands of rules may name one interface.
+  std::map<std::tuple<std::string, uint8_t, uint8_t>, uint16_t> list_indexes_;
 };
 
 // The values that the rule's `keep state (...)` gives.
