@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "dataplane/control/api/filter_control.h"
 #include "dataplane/sluicectl/arguments.h"
+#include "nlohmann/json_fwd.hpp"
 #include "pftable/host/host_facts.h"
 #include "pftable/language/parser.h"
 #include "pftable/language/policy_test.h"
@@ -49,6 +50,9 @@ absl::StatusOr<HostFacts> ReadFacts(
 // The addresses for -T: the operands, and the file of -f.
 absl::StatusOr<std::vector<TableEntry>> ReadEntries(
     const Arguments& arguments, std::istream& standard_input);
+
+// As parameters of the control socket have them.
+nlohmann::json EntryTexts(const std::vector<TableEntry>& entries);
 
 }  // namespace sluice
 

@@ -25,14 +25,6 @@ std::vector<std::string> NamesOf(const std::vector<FilterPart>& set) {
   return names;
 }
 
-json AddressTexts(const std::vector<TableEntry>& entries) {
-  json texts = json::array();
-  for (const TableEntry& entry : entries) {
-    texts.push_back((entry.negated ? "!" : "") + ToString(entry.prefix));
-  }
-  return texts;
-}
-
 }  // namespace
 
 Arguments Tool::ArgumentsOf(const FilterPart& part) const {
@@ -105,7 +97,7 @@ bool Tool::AddPart(const FilterPart& part, json* filters) {
                                : "replace";
   json table = {{"table", part.table},
                 {"do", verb},
-                {"addresses", AddressTexts(*entries)}};
+                {"addresses", EntryTexts(*entries)}};
   if (!part.anchor.empty()) table["anchor"] = part.anchor;
   (*filter)["tables"].push_back(std::move(table));
   return true;

@@ -200,8 +200,19 @@ InterfaceCondition RuleCompiler::CompileInterface(
   return condition;
 }
 
-uint16_t RuleCompiler::AddressList(const AddressMatch& match) {
+absl::StatusOr<uint16_t> RuleCompiler::AddressList(const AddressMatch& match) {
   const InterfaceModifiers& modifiers = match.modifiers;
+  const auto flags = static_cast<uint8_t>(
+      modifiers.network << 0 | modifiers.broadcast << 1 | modifiers.peer << 2 |
+      modifiers.no_alias << 3);
+  const auto [known, fresh] = list_indexes_.try_emplace(
+      {match.name, flags, static_cast<uint8_t>(match.dynamic_prefix)},
+      static_cast<uint16_t>(policy_->address_lists.size()));
+  if (!fresh) return known->second;
+  if (policy_->address_lists.size() > std::numeric_limits<uint16_t>::max()) {
+    return absl::ResourceExhaustedError(
+        "too many different interface addresses in brackets, max 65536");
+  }
   CompiledAddressList list;
   list.begin = static_cast<uint32_t>(policy_->list_prefixes.size());
   bool seen4 = false;
@@ -228,7 +239,7 @@ uint16_t RuleCompiler::AddressList(const AddressMatch& match) {
   }
   list.end = static_cast<uint32_t>(policy_->list_prefixes.size());
   policy_->address_lists.push_back(list);
-  return static_cast<uint16_t>(policy_->address_lists.size() - 1);
+  return known->second;
 }
 
 absl::StatusOr<uint16_t> RuleCompiler::ReferTo(const std::string& table,
@@ -275,15 +286,13 @@ absl::Status RuleCompiler::CompileAddress(const AddressMatch& match,
       condition->index = *index;
       break;
     }
-    case AddressKind::kDynamicInterface:
-      if (policy_->address_lists.size() >
-          std::numeric_limits<uint16_t>::max()) {
-        return absl::ResourceExhaustedError(
-            "too many interface addresses in brackets, max 65536");
-      }
+    case AddressKind::kDynamicInterface: {
       condition->kind = Kind::kList;
-      condition->index = AddressList(match);
+      const absl::StatusOr<uint16_t> index = AddressList(match);
+      if (!index.ok()) return index.status();
+      condition->index = *index;
       break;
+    }
     case AddressKind::kNoRoute:
     case AddressKind::kUrpfFailed:
     case AddressKind::kRouteLabel:

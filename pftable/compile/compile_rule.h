@@ -2,7 +2,10 @@
 #ifndef SLUICE_PFTABLE_COMPILE_COMPILE_RULE_H_
 #define SLUICE_PFTABLE_COMPILE_COMPILE_RULE_H_
 
+#include <cstdint>
 #include <map>
+#include <string>
+#include <tuple>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -35,7 +38,8 @@ class RuleCompiler {
   // The index of a table that a rule names.
   absl::StatusOr<uint16_t> ReferTo(const std::string& table,
                                    const std::string& anchor);
-  uint16_t AddressList(const AddressMatch& match);
+  // The list of an interface in brackets, the same for all that say the same.
+  absl::StatusOr<uint16_t> AddressList(const AddressMatch& match);
   absl::Status CompileSystem(const Rule& rule, CompiledRule* compiled);
   absl::Status CompileLimiters(const Rule& rule,
                                CompiledRule* compiled) const;
@@ -50,6 +54,8 @@ class RuleCompiler {
   // Once a rule has `os`: names of the fingerprints, and their sets by name.
   std::optional<OsNames> os_names_;
   std::map<std::string, uint16_t> os_numbers_;
+  // By name, modifiers and length: thousands of rules may name one interface.
+  std::map<std::tuple<std::string, uint8_t, uint8_t>, uint16_t> list_indexes_;
 };
 
 // The values that the rule's `keep state (...)` gives.

@@ -305,6 +305,7 @@ void BindRecords(const Generation& generation, const Generation* before,
                  same_slot)) {
     return;
   }
+  if (generation.tables.empty()) return;
   // Without memory: it must not fail halfway.
   const auto main_table = [&](const std::string& name) {
     for (const GenerationTable& table : generation.table_states) {

@@ -155,6 +155,11 @@ def answers(fw, network, family, folder):
   wait_for("the restore", lambda: fw.json("restore", "status", "--filter",
                                           "vm")["restores"][0]["state"] ==
            "RESTORED")
+  ask("--filter", "main", "-f", rules, "--filter", "vm", "-f", rules,
+      command="--filter --filter -f")
+  ask("-s", "commits")
+  ask("--filter", "main", "--filter", "vm", "--rollback", "1",
+      command="--filter --filter --rollback")
   ask("filter", "list")
   ask("filter", "show", "vm")
   ask("restore", "status")

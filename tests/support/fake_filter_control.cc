@@ -273,6 +273,7 @@ absl::StatusOr<TableSlice> FakeFilterControl::ListTable(
 std::unique_ptr<BuildJob<TableEditResult>> FakeFilterControl::BeginTableEdit(
     TableEdit edit) {
   log.push_back("begin " + edit.table);
+  last_edit = edit;
   auto shared = std::make_shared<TableEdit>(std::move(edit));
   return std::make_unique<FunctionJob<TableEditResult>>(
       [=, this] { log.push_back("build " + shared->table); },

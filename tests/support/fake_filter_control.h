@@ -49,6 +49,7 @@ class FakeFilterControl : public FilterControl,
   // What was begun, built and published, in order: "begin a", "build a", ...
   // Written by the builder thread too, but never at the same time.
   std::vector<std::string> log;
+  TableEdit last_edit;
   // How often a table's edit is outdated before it can be published.
   int outdated = 0;
   // Called by Build(), on the builder thread.

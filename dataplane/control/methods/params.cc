@@ -409,11 +409,30 @@ void Params::StringMap(std::string_view name, size_t max,
   }
 }
 
+void Params::ReadLines(std::string_view name, std::string_view lines,
+                       std::vector<TableEntry>* out) {
+  out->reserve(static_cast<size_t>(std::ranges::count(lines, '\n')) + 1);
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find('\n'));
+    lines.remove_prefix(std::min(lines.size(), line.size() + 1));
+    if (line.empty()) continue;
+    const std::optional<TableEntry> entry = ParseTableEntry(line);
+    if (!entry) {
+      return Fail(name, absl::StrCat("must hold addresses and networks, ",
+                                     out->size() + 1, ". is none"));
+    }
+    out->push_back(*entry);
+  }
+}
+
 void Params::Entries(std::string_view name, std::vector<TableEntry>* out,
                      Need need) {
   const json* value = Take(name, need);
   if (value == nullptr) return;
-  if (!value->is_array()) return Fail(name, "must be an array");
+  if (const std::string* const lines = AsString(*value)) {
+    return ReadLines(name, *lines, out);
+  }
+  if (!value->is_array()) return Fail(name, "must be an array or a text");
   out->reserve(value->size());
   for (const json& element : *value) {
     const std::string* text = AsString(element);

@@ -95,7 +95,8 @@ class Params {
   // {"name": "value", ...}, at most `max`.
   void StringMap(std::string_view name, size_t max,
                  std::vector<std::pair<std::string, std::string>>* out);
-  // ["10.0.0.1", "!10.1.0.0/16", ...]; networks are masked.
+  // ["10.0.0.1", "!10.1.0.0/16", ...], or a text of such lines, which takes a
+  // fraction of the memory; networks are masked.
   void Entries(std::string_view name, std::vector<TableEntry>* out,
                Need need = Need::kRequired);
   // {"www.example": ["192.0.2.1", ...], ...}, at most `max` members.
@@ -116,6 +117,8 @@ class Params {
   const nlohmann::json* TakeArray(std::string_view name, size_t max,
                                   std::string_view elements,
                                   Need need = Need::kOptional);
+  void ReadLines(std::string_view name, std::string_view lines,
+                 std::vector<TableEntry>* out);
   void Fail(std::string_view name, std::string_view what);
 
   const nlohmann::json& params_;

@@ -607,5 +607,21 @@ TEST_F(ControlOperationsTest, StopsWithChangesThatWait) {
   EXPECT_EQ(filter_.generation, 1u) << "nothing was published";
 }
 
+TEST_F(ControlOperationsTest, AddressesOfAnEditMayBeOneText) {
+  EXPECT_EQ(Code("table.replace",
+                 {{"table", "bad"},
+                  {"addresses", "192.0.2.1\n!2001:db8::/32\n\n10.1.2.3/8"}}),
+            0);
+  ASSERT_EQ(filter_.last_edit.entries.size(), 3u);
+  EXPECT_TRUE(filter_.last_edit.entries[1].negated);
+  EXPECT_EQ(filter_.last_edit.entries[2].prefix, *ParsePrefix("10.0.0.0/8"));
+  const json wrong = Ask("table.add", {{"table", "bad"},
+                                       {"addresses", "192.0.2.1\n\nnone\n"}});
+  EXPECT_EQ(wrong["error"]["code"], -32602);
+  EXPECT_NE(std::string(wrong["error"]["message"]).find("2. is none"),
+            std::string::npos);
+  EXPECT_EQ(Code("table.add", {{"table", "bad"}, {"addresses", 3}}), -32602);
+}
+
 }  // namespace
 }  // namespace sluice

@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "dataplane/filters/commit_set.h"
+
 namespace sluice {
 namespace {
 
@@ -77,6 +79,29 @@ TEST(CommitHistoryTest, TheFirstFallbackStays) {
   history.Expect(4000, 10, Some());
   EXPECT_EQ(history.Overdue(6000), nullptr);
   EXPECT_EQ(history.Overdue(14000), before);
+}
+
+TEST(CommitHistorySetTest, WhileASetWaitsNothingChangesAlone) {
+  const auto policy = std::make_shared<const Policy>();
+  auto set = std::make_shared<CommitSet>();
+  set->members.resize(2);
+  set->members[0].filter = "a";
+  set->members[1].filter = "b";
+  CommitHistory history;
+  EXPECT_TRUE(history.CheckAlone().ok());
+  history.Expect(1000, 10, policy, set);
+  history.Add({.what = "load"}, policy, set);
+  EXPECT_EQ(history.last_set(), set);
+  EXPECT_EQ(history.pending_set(), set);
+  const absl::Status alone = history.CheckAlone();
+  EXPECT_EQ(alone.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(alone.message().find("a, b waits"), absl::string_view::npos);
+  EXPECT_TRUE(history.Confirm());
+  EXPECT_TRUE(history.CheckAlone().ok());
+  EXPECT_EQ(history.pending_set(), nullptr);
+  EXPECT_EQ(history.last_set(), set) << "it can be taken back still";
+  history.Add({.what = "load"}, policy);
+  EXPECT_EQ(history.last_set(), nullptr);
 }
 
 }  // namespace

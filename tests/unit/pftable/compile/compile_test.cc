@@ -149,5 +149,22 @@ TEST_F(CompileTest, ErrorsShowTheLineAndACaret) {
             "  table <t> { 192.0.2.1 198.51.100.1 }\n  ^");
 }
 
+// Else a filter could not have more than 65536 rules with one.
+TEST_F(CompileTest, RulesThatNameOneInterfaceInBracketsShareItsAddresses) {
+  std::string text;
+  for (int i = 0; i < 100; ++i) {
+    text += "pass in proto tcp to (outside) port " + std::to_string(1000 + i) +
+            "\npass in proto tcp from (outside:network) port " +
+            std::to_string(1000 + i) + "\n";
+  }
+  ASSERT_TRUE(Load(text.c_str()).ok());
+  const CompiledPolicy& policy = *store_->current()->policy;
+  EXPECT_EQ(policy.rules.size(), 200u);
+  ASSERT_EQ(policy.address_lists.size(), 2u);
+  EXPECT_EQ(policy.rules[0].destination.index,
+            policy.rules[198].destination.index);
+  EXPECT_NE(policy.rules[0].destination.index, policy.rules[1].source.index);
+}
+
 }  // namespace
 }  // namespace sluice
