@@ -399,9 +399,10 @@ void PortSet::Publish() {
   topology_ = std::move(next);
 }
 
-void PortSet::SetOwn(Entry* entry, std::vector<Address> addresses) {
-  auto next = std::make_shared<OwnAddresses>(std::move(addresses),
-                                             entry->own.get());
+void PortSet::SetOwn(Entry* entry, std::vector<Address> addresses,
+                     std::vector<Address> leaving) {
+  auto next = std::make_shared<OwnAddresses>(
+      std::move(addresses), entry->own.get(), std::move(leaving));
   Entry* const other = Find(entry->wire);
   for (Entry* end : {entry, other}) {
     if (end == nullptr) continue;
