@@ -285,6 +285,7 @@ absl::StatusOr<PortSet::Entry*> PortSet::Plug(std::unique_ptr<Port> device,
     if (Entry* other = Find(wire)) {
       other->wire = config.name;
       other->pass_non_ip = pass_non_ip;
+      entry.answer_arp = other->answer_arp;
     }
   } else {
     // A port that waits for this one as its other end.
@@ -292,6 +293,7 @@ absl::StatusOr<PortSet::Entry*> PortSet::Plug(std::unique_ptr<Port> device,
       if (other.wire != config.name) continue;
       entry.wire = name;
       entry.pass_non_ip = other.pass_non_ip;
+      entry.answer_arp = other.answer_arp;
     }
   }
   RefreshFacts();
@@ -306,9 +308,10 @@ void PortSet::Unplug(
   // With the wire goes what is answered for there.
   for (Entry* end : {entry, Find(entry->wire)}) {
     if (end == nullptr) continue;
-    end->answer_arp = false;
     retired_own_.push_back(std::exchange(end->own, nullptr));
   }
+  // The other end remembers whether, for the one that comes in its place.
+  entry->answer_arp = false;
   if (Entry* other = Find(entry->wire)) other->wire.clear();
   entry->wire.clear();
   Publish();
