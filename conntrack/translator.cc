@@ -73,6 +73,13 @@ struct PortRange {
   }
 };
 
+// The ports of a pool that gives out blocks, or any.
+PortRange PortsOf(const CompiledPool& pool) {
+  return pool.port_low == 0 && pool.port_high == 0
+             ? PortRange::Between(kFirstNatPort, kLastNatPort)
+             : PortRange::Between(pool.port_low, pool.port_high);
+}
+
 // Which ports a pass of the search looks at: those whose answers come home, the
 // others, or all, where ports make no difference to that.
 enum class Ports : uint8_t { kHome, kAway, kAll };
@@ -319,16 +326,15 @@ bool Translator::Redirect(const Generation& generation,
   return true;
 }
 
-bool Translator::ChoosePort(const CompiledPool& pool, PacketInfo* packet) {
+bool Translator::ChoosePort(const CompiledPool& pool, PacketInfo* packet,
+                            uint32_t block) {
   PortRange range{};
   switch (packet->proto) {
     case protocol::kTcp:
     case protocol::kUdp:
       if (pool.static_port) return Accepts(*packet);
       range = pool.map_e_length != 0 ? PortRange::Set(pool)
-              : pool.port_low == 0 && pool.port_high == 0
-                  ? PortRange::Between(kFirstNatPort, kLastNatPort)
-                  : PortRange::Between(pool.port_low, pool.port_high);
+                                     : PortsOf(pool);
       break;
     case protocol::kIcmp:
     case protocol::kIcmp6: {
@@ -338,11 +344,16 @@ bool Translator::ChoosePort(const CompiledPool& pool, PacketInfo* packet) {
         return Accepts(*packet);
       }
       range = pool.map_e_length != 0 ? PortRange::Set(pool)
+              : pool.port_block != 0 ? PortsOf(pool)
                                      : PortRange::Between(1, 65535);
       break;
     }
     default:
       return Accepts(*packet);
+  }
+  if (pool.port_block != 0) {
+    range.low += block * pool.port_block;
+    range.count = pool.port_block;
   }
   const uint32_t count = range.count;
   // A step that is prime to the count comes by every port once.
@@ -395,9 +406,26 @@ bool Translator::JoinMapping(const CompiledRule& rule,
   return true;
 }
 
+bool Translator::ChooseInBlock(const Generation& generation,
+                               const CompiledRule& rule, PacketInfo* packet) {
+  const CompiledPool& pool = generation.policy->pools[rule.nat];
+  const PoolSpace& space = generation.pools[rule.nat].Of(packet->family);
+  const uint32_t blocks = PortsOf(pool).count / pool.port_block;
+  // The bits behind the network's: 24 at most (the language's checks).
+  uint32_t number = 0;
+  const int bytes = AddressBits(packet->family) / 8;
+  for (int i = bytes - 4; i < bytes; ++i) {
+    number = number << 8 | (packet->source[i] & ~rule.source.second[i] & 0xff);
+  }
+  if (blocks == 0 || number / blocks >= space.total) return false;
+  packet->source = space.At(number / blocks).bytes;
+  return ChoosePort(pool, packet, number % blocks);
+}
+
 bool Translator::ChooseSource(const Generation& generation,
                               const CompiledRule& rule, PacketInfo* packet) {
   const CompiledPool& pool = generation.policy->pools[rule.nat];
+  if (pool.port_block != 0) return ChooseInBlock(generation, rule, packet);
   const PacketInfo original = *packet;
   const bool maps =
       pool.endpoint_independent && packet->proto == protocol::kUdp;

@@ -113,8 +113,14 @@ class Translator final : public PoolChooser {
   // af-to: *packet becomes one of the other family.
   bool ChooseAcross(const Generation& generation, const CompiledRule& rule,
                     PacketInfo* packet);
-  // A port for the packet, whose addresses are chosen.
-  bool ChoosePort(const CompiledPool& pool, PacketInfo* packet);
+  // port-block: the source's number in the rule's network says all but the
+  // port.
+  bool ChooseInBlock(const Generation& generation, const CompiledRule& rule,
+                     PacketInfo* packet);
+  // A port for the packet, whose addresses are chosen; with port-block one of
+  // that number's block.
+  bool ChoosePort(const CompiledPool& pool, PacketInfo* packet,
+                  uint32_t block = 0);
   bool IsFree(const PacketInfo& packet) const;
   // Whether the packet may have that source: it is free, and with `mapped_` the
   // mapping is made.

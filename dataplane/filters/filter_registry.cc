@@ -144,7 +144,7 @@ void FilterRegistry::Poll(uint64_t milliseconds) {
   PollRemovals();
   for (Worker* worker : environment_.workers) worker->mailbox().Collect();
   PollOverloads();
-  AnswerForTranslations();
+  AnswerForTranslations(milliseconds);
   if (environment_.sources != nullptr) {
     environment_.sources->Purge(environment_.plane->clock.Now(),
                                 kSourcesAPoll);

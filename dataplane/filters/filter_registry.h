@@ -175,7 +175,7 @@ class FilterRegistry final : public FilterDirectory {
   void NoteEnabled(const PortSet::Entry& port);
 
   // Wires with `answer_arp` (filter_registry_wires.cc).
-  void AnswerForTranslations();
+  void AnswerForTranslations(uint64_t milliseconds);
   void WarnOfConflicts();
 
   FilterListing ListingOf(const Registered& of) const;
@@ -209,6 +209,9 @@ class FilterRegistry final : public FilterDirectory {
     friend bool operator==(const AnsweredFor&, const AnsweredFor&) = default;
   };
   std::map<std::string, AnsweredFor> answered_for_;
+  // The same: those that no rule gives out any more, since when.
+  std::map<std::string, std::map<Address, uint64_t>> leaving_addresses_;
+  uint64_t looked_for_leaving_ = 0;
   std::map<std::string, std::set<Address>> taken_addresses_;
   TraceDesk traces_;
   struct TagLook;

@@ -9,11 +9,51 @@
 #include "dataplane/forward/own_addresses.h"
 
 namespace sluice {
+namespace {
+
+// States keep an address that no rule gives out any more: as long as pf's
+// longest timeout it is answered for, if nobody else wants it.
+constexpr uint64_t kLeavesWithin = 86'400'000;  // milliseconds
+constexpr uint64_t kLeavingInterval = 60'000;
+
+// Which addresses of `own` are not among `given` any more, and of those that
+// have not been before which are so no longer.
+std::vector<Address> NoteLeaving(const OwnAddresses* own,
+                                 const std::vector<Address>& given,
+                                 uint64_t now,
+                                 std::map<Address, uint64_t>* leaving) {
+  using Standing = OwnAddresses::Standing;
+  for (size_t i = 0; own != nullptr && i < own->size(); ++i) {
+    const Address& address = own->addresses()[i];
+    if (own->standing(i) == Standing::kOurs) {
+      if (leaving->size() < 2 * kMostOfOneWire) {
+        leaving->try_emplace(address, now);
+      }
+    } else {
+      leaving->erase(address);
+    }
+  }
+  std::vector<Address> left;
+  std::erase_if(*leaving, [&](const auto& one) {
+    return std::binary_search(given.begin(), given.end(), one.first) ||
+           now - one.second >= kLeavesWithin;
+  });
+  for (const auto& [address, since] : *leaving) {
+    if (given.size() + left.size() < kMostOfOneWire) left.push_back(address);
+  }
+  return left;
+}
+
+}  // namespace
 
 // A policy, an edit of a table or an interface's address that came into force
 // since the last look has another generation's number.
-void FilterRegistry::AnswerForTranslations() {
+void FilterRegistry::AnswerForTranslations(uint64_t milliseconds) {
   bool changed = false;
+  if (milliseconds - looked_for_leaving_ >= kLeavingInterval) {
+    looked_for_leaving_ = milliseconds;
+    answered_for_.clear();
+  }
   for (const auto& [name, entry] : ports_.entries()) {
     if (!entry.answer_arp || entry.number == kNoPort) continue;
     PortSet::Entry* const port = ports_.Find(name);
@@ -50,8 +90,15 @@ void FilterRegistry::AnswerForTranslations() {
                  "translation addresses only; route the others to one of them",
                  name, port->wire, kMostOfOneWire);
     }
-    if (port->own != nullptr && port->own->addresses() == addresses) continue;
-    ports_.SetOwn(port, std::move(addresses));
+    std::vector<Address> leaving = NoteLeaving(
+        port->own.get(), addresses, milliseconds, &leaving_addresses_[name]);
+    addresses.insert(addresses.end(), leaving.begin(), leaving.end());
+    std::sort(addresses.begin(), addresses.end());
+    if (port->own != nullptr && port->own->addresses() == addresses &&
+        port->own->leaving() == leaving) {
+      continue;
+    }
+    ports_.SetOwn(port, std::move(addresses), std::move(leaving));
     changed = true;
   }
   if (changed) ports_.Publish();
@@ -64,7 +111,8 @@ void FilterRegistry::WarnOfConflicts() {
     std::set<Address>& warned = taken_addresses_[name];
     for (size_t i = 0; i < port.own->size(); ++i) {
       const Address& address = port.own->addresses()[i];
-      if (port.own->standing(i) != OwnAddresses::Standing::kTaken) {
+      if (port.own->standing(i) != OwnAddresses::Standing::kTaken ||
+          port.own->IsLeaving(address)) {
         warned.erase(address);
         continue;
       }

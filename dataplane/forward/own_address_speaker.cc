@@ -70,6 +70,10 @@ OwnAddressSpeaker::Speech OwnAddressSpeaker::Due(OwnAddresses& own,
     entry.said.store(count, std::memory_order_relaxed);
     entry.due.store(now + interval, std::memory_order_relaxed);
   };
+  // That one may keep it.
+  if (standing == Standing::kTaken && own.IsLeaving(own.addresses()[place])) {
+    return Speech::kNothing;
+  }
   if (standing == Standing::kTaken) {
     // Unless a worker has just heard of it once more.
     if (!entry.standing.compare_exchange_strong(standing, Standing::kAsking,

@@ -123,8 +123,10 @@ void AddCondition(const Generation& generation,
 }  // namespace
 
 OwnAddresses::OwnAddresses(std::vector<Address> addresses,
-                           const OwnAddresses* before)
+                           const OwnAddresses* before,
+                           std::vector<Address> leaving)
     : addresses_(std::move(addresses)),
+      leaving_(std::move(leaving)),
       entries_(std::make_unique<Entry[]>(addresses_.size())) {
   if (before == nullptr) return;
   for (size_t i = 0; i < size(); ++i) {

@@ -10,6 +10,7 @@
 #ifndef SLUICE_DATAPLANE_FORWARD_OWN_ADDRESSES_H_
 #define SLUICE_DATAPLANE_FORWARD_OWN_ADDRESSES_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -32,11 +33,15 @@ class OwnAddresses {
   };
 
   // Ascending, none twice. Those that `before` (null: nothing) had stay what
-  // they were.
+  // they were. `leaving` is a part of them: no rule gives these out any more,
+  // but states may have them. Whoever asks before he takes one of these gets no
+  // answer, and whoever has taken one gets it.
   explicit OwnAddresses(std::vector<Address> addresses,
-                        const OwnAddresses* before = nullptr);
+                        const OwnAddresses* before = nullptr,
+                        std::vector<Address> leaving = {});
 
   const std::vector<Address>& addresses() const { return addresses_; }
+  const std::vector<Address>& leaving() const { return leaving_; }
   size_t size() const { return addresses_.size(); }
   static constexpr size_t kNone = ~size_t{0};
   // Its place, or kNone.
@@ -46,9 +51,14 @@ class OwnAddresses {
   Standing standing(size_t place) const {
     return entries_[place].standing.load(std::memory_order_relaxed);
   }
-  bool AnswersFor(const Address& address) const {
+  // `probe`: he who asks has no address yet, and may want this one.
+  bool AnswersFor(const Address& address, bool probe = false) const {
     const size_t place = Find(address);
-    return place != kNone && standing(place) == Standing::kOurs;
+    return place != kNone && standing(place) == Standing::kOurs &&
+           !(probe && IsLeaving(address));
+  }
+  bool IsLeaving(const Address& address) const {
+    return std::binary_search(leaving_.begin(), leaving_.end(), address);
   }
   // Somebody else has said that it is there. True: that is news.
   bool NoteTaken(size_t place, Tick now);
@@ -66,6 +76,7 @@ class OwnAddresses {
   };
 
   const std::vector<Address> addresses_;
+  const std::vector<Address> leaving_;
   const std::unique_ptr<Entry[]> entries_;
 };
 

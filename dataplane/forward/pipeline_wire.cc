@@ -67,7 +67,9 @@ void Pipeline::HearNeighbors(const PortContext& arrival,
         port_->address_conflicts.Add(1);
       }
     }
-    if (message.asks && arrival.own->AnswersFor(message.target)) {
+    if (message.asks &&
+        arrival.own->AnswersFor(message.target,
+                                message.sender.family == Family::kNone)) {
       Answer(i, [&](rte_mbuf* answer) {
         return BuildNeighborAnswer(frame, info, message, arrival.mac, answer);
       });

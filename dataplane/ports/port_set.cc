@@ -424,6 +424,7 @@ absl::StatusOr<PortSet::Entry*> PortSet::Enter(const PortConfig& config,
     if (Entry* other = Find(wire)) {
       other->wire = config.name;
       other->pass_non_ip = pass_non_ip;
+      entry.answer_arp = other->answer_arp;
     }
   } else {
     // A port that waits for this one as its other end.
@@ -431,6 +432,7 @@ absl::StatusOr<PortSet::Entry*> PortSet::Enter(const PortConfig& config,
       if (other.wire != config.name) continue;
       entry.wire = name;
       entry.pass_non_ip = other.pass_non_ip;
+      entry.answer_arp = other.answer_arp;
     }
   }
   RefreshFacts();
@@ -445,9 +447,10 @@ void PortSet::Unplug(
   // With the wire goes what is answered for there.
   for (Entry* end : {entry, Find(entry->wire)}) {
     if (end == nullptr) continue;
-    end->answer_arp = false;
     retired_own_.push_back(std::exchange(end->own, nullptr));
   }
+  // The other end remembers whether, for the one that comes in its place.
+  entry->answer_arp = false;
   if (Entry* other = Find(entry->wire)) other->wire.clear();
   entry->wire.clear();
   std::shared_ptr<MacTable> macs;
@@ -563,9 +566,10 @@ void PortSet::Publish() {
   topology_ = std::move(next);
 }
 
-void PortSet::SetOwn(Entry* entry, std::vector<Address> addresses) {
-  auto next = std::make_shared<OwnAddresses>(std::move(addresses),
-                                             entry->own.get());
+void PortSet::SetOwn(Entry* entry, std::vector<Address> addresses,
+                     std::vector<Address> leaving) {
+  auto next = std::make_shared<OwnAddresses>(
+      std::move(addresses), entry->own.get(), std::move(leaving));
   Entry* const other = Find(entry->wire);
   for (Entry* end : {entry, other}) {
     if (end == nullptr) continue;

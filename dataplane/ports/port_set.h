@@ -172,7 +172,8 @@ class PortSet {
   void Publish();
   // What the firewall answers for at the wire of that port, which has
   // `answer_arp`, from the next Publish() on.
-  void SetOwn(Entry* entry, std::vector<Address> addresses);
+  void SetOwn(Entry* entry, std::vector<Address> addresses,
+              std::vector<Address> leaving);
 
   // What rulesets may name: the ports as interfaces, the common services and
   // protocols. Immutable; a change makes another one.

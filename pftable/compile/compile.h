@@ -49,6 +49,7 @@ inline constexpr EngineCapabilities kEngineCapabilities = {
     .least_states = true,
     .endpoint_independence = true,
     .port_sets = true,
+    .port_blocks = true,
     .address_families = true,
     .scrub = true,
     .sequence_rewriting = true,

@@ -327,6 +327,7 @@ absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
   compiled.map_e_offset = pool.map_e_offset;
   compiled.map_e_length = pool.map_e_length;
   compiled.map_e_id = pool.map_e_id;
+  compiled.port_block = pool.port_block;
   for (const PoolAddress& member : pool.addresses) {
     CompiledPool::Member& made = compiled.members.emplace_back();
     made.weight = std::max<uint16_t>(member.weight, 1);

@@ -26,6 +26,7 @@ struct EngineCapabilities {
   bool least_states = false;
   bool endpoint_independence = false;
   bool port_sets = false;          // map-e-portset
+  bool port_blocks = false;        // port-block
   bool address_families = false;   // af-to
   // ... behind prefixes that RFC 6052 does not have.
   bool odd_prefixes = false;

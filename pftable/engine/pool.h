@@ -97,6 +97,9 @@ struct CompiledPool {
   uint8_t map_e_offset = 0;
   uint8_t map_e_length = 0;
   uint16_t map_e_id = 0;
+  // Ports that each source has for itself, by its number in the rule's network;
+  // 0: they share all.
+  uint16_t port_block = 0;
 
   struct Member {
     AddressCondition address;  // kPrefix, kRange, kTable or kList

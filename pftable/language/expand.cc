@@ -67,6 +67,21 @@ void AddAdaptiveTimeouts(StateOptions& options) {
   std::sort(options.timeouts.begin(), options.timeouts.end());
 }
 
+// pf's ports for nat-to without `port`.
+constexpr uint16_t kNatPorts = 65535 - 50001 + 1;
+
+// Of one address or network the bits behind its mask, or -1: it is none.
+int HostBits(const AddressMatch& match) {
+  if (match.kind != AddressKind::kPrefix) return -1;
+  const int bits = AddressBits(match.address.family);
+  int length = 0;
+  while (length < bits && match.mask.bit(length)) ++length;
+  for (int i = length; i < bits; ++i) {
+    if (match.mask.bit(i)) return -1;
+  }
+  return bits - length;
+}
+
 }  // namespace
 
 void RuleExpander::ApplyStateDefaults(RuleSyntax& rule) {
@@ -171,11 +186,48 @@ bool RuleExpander::CheckMasks(const HostItem& source,
   return true;
 }
 
+// Each source has a block of its own, by its number in the rule's network.
+bool RuleExpander::CheckBlocks(const RuleSyntax& syntax, const Rule& rule) {
+  const SourcePlace place = syntax.nat->place;
+  const AddressMatch& source = rule.source.address;
+  const Pool& pool = *rule.nat;
+  if (rule.af_to != Family::kNone) {
+    return in_.Error(place, "port-block is not for af-to");
+  }
+  const int host_bits = HostBits(source);
+  if (source.negated || host_bits < 0 || syntax.source.hosts.size() != 1) {
+    return in_.Error(place,
+                     "port-block needs one address or network as the rule's "
+                     "source",
+                     "write from 100.64.0.0/24");
+  }
+  const uint64_t ports =
+      pool.port_low == 0
+          ? kNatPorts
+          : uint64_t{std::max(pool.port_low, pool.port_high)} -
+                std::min(pool.port_low, pool.port_high) + 1;
+  const int pool_bits = HostBits(pool.addresses.front().address);
+  const uint64_t blocks = ports / pool.port_block;
+  // Above it nothing could be told apart any more.
+  constexpr int kMostBits = 24;
+  if (pool_bits < 0 || pool_bits > kMostBits || host_bits > kMostBits ||
+      blocks << pool_bits < uint64_t{1} << host_bits) {
+    return in_.Error(
+        place,
+        "port-block: the pool has fewer blocks than the source addresses",
+        "a smaller block, more ports or a larger pool");
+  }
+  return true;
+}
+
 bool RuleExpander::FillPools(const RuleSyntax& syntax, Rule& rule) {
   PoolParser::Use use;
   use.family = rule.af_to != Family::kNone ? rule.af_to : rule.family;
   use.port = rule.destination.port;
   if (syntax.nat && !pools_.FillPool(*syntax.nat, use, rule.nat)) return false;
+  if (rule.nat && rule.nat->port_block != 0 && !CheckBlocks(syntax, rule)) {
+    return false;
+  }
   if (syntax.rdr && !pools_.FillPool(*syntax.rdr, use, rule.rdr)) return false;
   if (!syntax.route) return true;
   use.family = rule.family;

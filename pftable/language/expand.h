@@ -41,6 +41,7 @@ class RuleExpander {
   bool CheckPoolFamilies(const RuleSyntax& syntax, Family family);
   bool ResolveDivert(RuleSyntax& syntax, Family& family);
   bool FillPools(const RuleSyntax& syntax, Rule& rule);
+  bool CheckBlocks(const RuleSyntax& syntax, const Rule& rule);
   bool CheckBinat(const RuleSyntax& syntax, const HostItem& inside,
                   const HostItem& outside);
   bool CheckLabelLength(const std::string& text, std::string_view what,

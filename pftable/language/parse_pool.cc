@@ -158,6 +158,11 @@ bool PoolParser::ParsePoolOptions(PoolSyntax& pool, bool is_nat) {
       p.map_e_offset = static_cast<uint8_t>(offset);
       p.map_e_length = static_cast<uint8_t>(length);
       p.map_e_id = static_cast<uint16_t>(id);
+    } else if (word.text == "port-block") {
+      in_.Take();
+      int64_t size = 0;
+      if (!in_.TakeNumber("port-block", 1, 32768, size)) return false;
+      p.port_block = static_cast<uint16_t>(size);
     } else {
       break;
     }
@@ -166,7 +171,8 @@ bool PoolParser::ParsePoolOptions(PoolSyntax& pool, bool is_nat) {
                                    : p.map_e_length != 0    ? "map-e-portset"
                                    : p.endpoint_independent
                                        ? "endpoint-independent"
-                                       : "";
+                                   : p.port_block != 0 ? "port-block"
+                                                       : "";
   if (!is_nat && !for_nat.empty()) {
     return in_.Error(pool.place, "the '" + std::string(for_nat) +
                                      "' option is only valid with nat rules");
@@ -180,6 +186,14 @@ bool PoolParser::ParsePoolOptions(PoolSyntax& pool, bool is_nat) {
     return in_.Error(pool.place,
                      "'map-e-portset' can't be used with a port or "
                      "'static-port'");
+  }
+  // The source alone says the address and the ports.
+  if (p.port_block != 0 &&
+      (p.static_port || p.map_e_length != 0 || p.sticky_address ||
+       p.endpoint_independent || p.method != PoolMethod::kNone)) {
+    return in_.Error(pool.place,
+                     "'port-block' can't be used with another option or "
+                     "method of the pool");
   }
   return true;
 }
@@ -284,6 +298,11 @@ bool PoolParser::FillPool(const PoolSyntax& syntax, const Use& use,
   if (pool.method == PoolMethod::kBitmask && set) {
     return in_.Error(syntax.place,
                      "bitmask is for one network, not for lists or tables");
+  }
+  if (pool.port_block != 0 && set) {
+    return in_.Error(syntax.place,
+                     "port-block is for one address or network, not for "
+                     "lists or tables");
   }
   if (pool.method == PoolMethod::kNone && set) {
     pool.method = PoolMethod::kRoundRobin;

@@ -249,6 +249,9 @@ struct Pool {
   uint8_t map_e_offset = 0;
   uint8_t map_e_length = 0;
   uint16_t map_e_id = 0;
+  // `port-block`, a word of sluice's own: ports that each source has for
+  // itself; 0: not given.
+  uint16_t port_block = 0;
 
   friend bool operator==(const Pool&, const Pool&) = default;
 };

@@ -377,6 +377,9 @@ void PrintPool(const Pool& pool, PoolUse use, const PrintOptions& options,
            std::to_string(pool.map_e_length) + "/" +
            std::to_string(pool.map_e_id);
   }
+  if (pool.port_block != 0) {
+    out += " port-block " + std::to_string(pool.port_block);
+  }
   if (pool.prefer_ipv6_nexthop) out += " prefer-ipv6-nexthop";
 }
 

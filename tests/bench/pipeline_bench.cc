@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -97,9 +98,21 @@ class Run {
     }
     frames_.reserve(flows);
     for (uint32_t flow = 0; flow < flows; ++flow) {
-      frames_.push_back(
-          std::make_unique<PlainMbuf>(UdpFrame(family, flow)));
+      const std::vector<uint8_t> frame = UdpFrame(family, flow);
+      frames_.push_back(std::make_unique<PlainMbuf>(frame));
+      frame_bytes_ = frame.size();
+      std::copy(frame.begin(), frame.end(), originals_.emplace_back().begin());
     }
+  }
+
+  // As from a wire: a burst that was translated does not come back translated.
+  void FreshBurst() {
+    for (size_t i = 0, at = next_; i < kMaxBurst; ++i) {
+      std::memcpy(rte_pktmbuf_mtod(frames_[at]->get(), void*),
+                  originals_[at].data(), frame_bytes_);
+      if (++at == frames_.size()) at = 0;
+    }
+    Burst();
   }
 
   void Burst() {
@@ -119,6 +132,8 @@ class Run {
  private:
   std::unique_ptr<Simulation> simulation_;
   std::vector<std::unique_ptr<PlainMbuf>> frames_;
+  std::vector<std::array<uint8_t, 72>> originals_;
+  size_t frame_bytes_ = 0;
   size_t next_ = 0;
   PacketBurst burst_;
   BurstResult result_;
@@ -154,6 +169,55 @@ BENCHMARK_CAPTURE(EstablishedUdp, two_judgements, kBothSides)
     ->ArgsProduct({{500, 50000}, {4, 6}});
 BENCHMARK_CAPTURE(EstablishedUdp, no_state, kStateless)
     ->ArgsProduct({{500}, {4, 6}});
+
+// What is judged out alone, translated and not: the difference is what a
+// translation costs. Both write each packet anew beforehand.
+#define SLUICE_BENCH_OUT                                  \
+  "set skip on outside\n"                                 \
+  "set limit states 4000000\n"                            \
+  "set timeout { adaptive.start 0, adaptive.end 0 }\n"    \
+  "block all\n"
+constexpr char kPlainOut[] =
+    SLUICE_BENCH_OUT "pass out on inside proto udp to port 53\n";
+constexpr char kTranslatedOut[] =
+    SLUICE_BENCH_OUT
+    "pass out on inside inet proto udp to port 53 "
+    "nat-to 198.18.0.0/24 port 1024:65535 round-robin\n"
+    "pass out on inside inet6 proto udp to port 53 "
+    "nat-to 2001:db8:1::/120 port 1024:65535 round-robin\n";
+#undef SLUICE_BENCH_OUT
+
+void EstablishedOut(benchmark::State& state, const char* rules) {
+  Run run(rules, static_cast<Family>(state.range(1)),
+          static_cast<uint32_t>(state.range(0)));
+  for (size_t i = 0; i <= run.size() / kMaxBurst; ++i) run.FreshBurst();
+  for (auto _ : state) run.FreshBurst();
+  Count(state);
+}
+BENCHMARK_CAPTURE(EstablishedOut, plain, kPlainOut)
+    ->ArgsProduct({{500, 50000}, {4, 6}});
+BENCHMARK_CAPTURE(EstablishedOut, translated, kTranslatedOut)
+    ->ArgsProduct({{500, 50000}, {4, 6}});
+
+void NewOut(benchmark::State& state, const char* rules) {
+  Run run(rules, static_cast<Family>(state.range(1)),
+          static_cast<uint32_t>(state.range(0)));
+  size_t sent = 0;
+  for (auto _ : state) {
+    if (sent + kMaxBurst > run.size()) {
+      state.PauseTiming();
+      run.simulation().Advance(100000);
+      state.ResumeTiming();
+      sent = 0;
+    }
+    run.FreshBurst();
+    sent += kMaxBurst;
+  }
+  Count(state);
+}
+BENCHMARK_CAPTURE(NewOut, plain, kPlainOut)->ArgsProduct({{64000}, {4, 6}});
+BENCHMARK_CAPTURE(NewOut, translated, kTranslatedOut)
+    ->ArgsProduct({{64000}, {4, 6}});
 
 // Every packet makes a state; they end between rounds.
 void NewUdpFlows(benchmark::State& state) {

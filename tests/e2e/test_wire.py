@@ -195,7 +195,7 @@ def test_nobody_is_answered_for_who_answers_himself(hosts, firewall, family):
              in fw.process.text(), 10)
     assert answers(hosts.server, NAT[family]) == link_of(bob, "eth0")
     counters = {c["name"]: c["value"] for c in
-                fw.json("port", "stats", "outside")["counters"]}
+                fw.json("port", "stats", "outside")["port.stats"]["counters"]}
     assert counters["address_conflicts"] >= 1, counters
   finally:
     bob.run("ip", "address", "del", f"{NAT[family]}/{bits}", "dev", "eth0")
@@ -231,6 +231,33 @@ def test_announcements(hosts, firewall, tmp_path):
         announced(NAT[f]) > before[f] for f in (4, 6)), 15)
   finally:
     again.stop()
+
+
+def test_a_pool_that_is_edited(hosts, firewall, family):
+  fw = firewall(
+      "table <pool> persist { " + NAT[4] + ", " + NAT[6] + " }\npass\n"
+      "match out on inside inet proto tcp from 10.0.0.0/24 nat-to <pool>\n"
+      "match out on inside inet6 proto tcp from fd00::/64 nat-to <pool>\n",
+      wire=ANSWERS)
+  ready(fw, hosts, NAT[family])
+  iperf = hosts.server.start("iperf3", "--server", "--one-off")
+  hosts.server.wait_for_listener(5201)
+  client = hosts.alice.start("iperf3", "--client", SERVERS[family], "--time",
+                             "4", "--bitrate", "5M", "--json")
+  wait_for("a state", lambda: NAT[family] in listing(fw))
+  fw.ctl("-t", "pool", "-T", "add", SECOND_NAT[family])
+  fw.ctl("-t", "pool", "-T", "delete", NAT[family])
+  ready(fw, hosts, SECOND_NAT[family])
+  # The flow goes on under the address that it has; the next one gets another.
+  assert client.running
+  assert client.wait() == 0, client.text()
+  assert json.loads(client.text())["end"]["sum_received"]["seconds"] > 3.5
+  iperf.wait()
+  iperf = hosts.server.start("iperf3", "--server", "--one-off")
+  hosts.server.wait_for_listener(5201)
+  hosts.alice.run("iperf3", "--client", SERVERS[family], "--time", "1")
+  iperf.wait()
+  assert SECOND_NAT[family] in listing(fw)
 
 
 def test_a_client_with_ipv6_only(hosts, firewall, tmp_path):

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "packet/answer.h"
+#include "packet/neighbor.h"
 #include "packet/parse.h"
 #include "packet/vlan.h"
 #include "tests/support/plain_mbuf.h"
@@ -42,6 +43,22 @@ void Check(std::span<const uint8_t> input) {
   PlainMbuf split(frame, lengths);
   ParsePacket(*split, options, &walked);
   Require(std::memcmp(&info, &walked, sizeof info) == 0);
+
+  NeighborMessage message, again;
+  const bool speaks = ReadNeighborMessage(*whole, info, &message);
+  Require(speaks == ReadNeighborMessage(*split, walked, &again));
+  if (speaks) {
+    Require(IsHost(message.link) && message.link == again.link);
+    Require(message.target == again.target && message.asks == again.asks);
+    const MacAddress own = {2, 0, 0, 0, 0, 7};
+    PlainMbuf answer({}, {}, 200);
+    Require(BuildNeighborAnswer(*whole, info, message, own, answer.get()));
+    PacketInfo said;
+    ParsePacket(*answer, {}, &said);
+    Require(ReadNeighborMessage(*answer, said, &again));
+    Require(!again.asks && again.target == message.target &&
+            again.link == own);
+  }
 
   if (info.kind != Kind::kIp) return;
   Require(info.l3_offset + info.ip_length <= frame.size());

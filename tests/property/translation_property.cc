@@ -3,7 +3,7 @@
 // them, no flow is given out twice, answers and errors come back to whom they
 // belong, and when everything has ended nothing is left. Pools are edited
 // meanwhile, and remember what sticky-address, least-states and
-// endpoint-independent say.
+// endpoint-independent say; port-block's are as a formula has them.
 // SLUICE_PROPERTY_STEPS and SLUICE_PROPERTY_SEED change the work.
 #include <gtest/gtest.h>
 #include <rte_mbuf.h>
@@ -190,6 +190,14 @@ class Runner {
         if (kind_ == kLeast) dialect = Dialect::kOpenBsd;
         if (kind_ == kMapped) dialect = Dialect::kFreeBsd;
         break;
+      case kBlocks:
+        for (uint32_t i = 4; i < 8; ++i) addresses_.insert(Outer(i));
+        // Two whole blocks an address, and some ports that are in none.
+        block_ = 1 + Below(4);
+        high_ = static_cast<uint16_t>(low_ + 2 * block_ - 1 + Below(block_));
+        target = absl::StrCat(Outer(4), v4_ ? "/30" : "/126", " port-block ",
+                              block_);
+        break;
       default:
         for (uint32_t i = 4; i < 8; ++i) addresses_.insert(Outer(i));
         target = absl::StrCat(Outer(4), v4_ ? "/30" : "/126",
@@ -205,14 +213,17 @@ class Runner {
         braces || method == std::string::npos
             ? target + ports
             : target.substr(0, method) + ports + target.substr(method);
+    const std::string from =
+        kind_ == kBlocks ? absl::StrCat(Inner(0), v4_ ? "/29" : "/125")
+                         : "! " + Inner(60);
     const std::string rule =
         OneIn(2) ? absl::StrCat("match out on outside ", family,
-                                " proto { tcp udp } from ! ", Inner(60),
+                                " proto { tcp udp } from ", from,
                                 " to any nat-to ", pool,
                                 "\npass out on outside from ",
                                 Outer(0) + (v4_ ? "/24" : "/64"), "\n")
                  : absl::StrCat("pass out on outside ", family,
-                                " proto { tcp udp } from ! ", Inner(60),
+                                " proto { tcp udp } from ", from,
                                 " to any nat-to ", pool, "\n");
     std::string filler;
     // Enough rules for the classifier, or few.
@@ -325,9 +336,12 @@ class Runner {
       ++refused_;
       // Others have one address to try, or ports that are not free for all.
       const std::set<std::string> tried = addresses_;
-      if (kind_ != 0 && kind_ != kTable) return;
+      if (kind_ != 0 && kind_ != kTable && kind_ != kBlocks) return;
       for (const std::string& address : tried) {
-        for (uint32_t port = low_; port <= high_; ++port) {
+        if (kind_ == kBlocks && address != BlockOf(ends).address) continue;
+        const uint32_t low = kind_ == kBlocks ? BlockOf(ends).port : low_;
+        const uint32_t high = kind_ == kBlocks ? low + block_ - 1 : high_;
+        for (uint32_t port = low; port <= high; ++port) {
           ASSERT_TRUE(model_.Given(
               proto,
               {{address, static_cast<uint16_t>(port)}, ends.second}))
@@ -346,9 +360,25 @@ class Runner {
         << outside.first.address;
     ASSERT_TRUE(outside.first.port >= low_ && outside.first.port <= high_);
     ASSERT_FALSE(model_.Given(proto, outside)) << "given out twice";
+    if (kind_ == kBlocks) {
+      const End block = BlockOf(ends);
+      ASSERT_EQ(outside.first.address, block.address);
+      ASSERT_GE(outside.first.port, block.port);
+      ASSERT_LT(outside.first.port, block.port + block_);
+    }
     CheckMemory(proto, ends, outside);
     if (testing::Test::HasFatalFailure()) return;
     Remember(proto, {ends, outside}, kInside);
+  }
+
+  // The address and the first port that the sender's number says.
+  End BlockOf(const Ends& ends) const {
+    for (uint32_t number = 0; number < 8; ++number) {
+      if (ends.first.address != Inner(number)) continue;
+      return {Outer(4 + number / 2),
+              static_cast<uint16_t>(low_ + number % 2 * block_)};
+    }
+    return {};
   }
 
   bool pooled() const { return kind_ >= kTable && kind_ <= kMapped; }
@@ -516,7 +546,8 @@ class Runner {
   std::set<std::string> addresses_;
   // What the pool is.
   static constexpr uint32_t kTable = 4, kSticky = 5, kLeast = 6, kMapped = 7,
-                            kKinds = 8;
+                            kBlocks = 8, kKinds = 9;
+  uint32_t block_ = 0;  // ports of one
   uint32_t kind_ = 0;
   std::map<std::pair<std::string, std::string>, std::string> bound_;
   std::map<std::string, uint32_t> loads_;

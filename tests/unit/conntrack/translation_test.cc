@@ -192,6 +192,35 @@ TEST_P(TranslationTest, APortSetIsUsedUp) {
   EXPECT_EQ(workers.Open(0, "udp $C:999 > $S:53", pool), 0);
 }
 
+// The third address of its network has the third block, on whichever worker.
+TEST_P(TranslationTest, ABlockIsItsSourcesOwn) {
+  Workers workers(GetParam(), 2);
+  OnePool pool(Host());
+  pool.pool().port_low = 2063;
+  pool.pool().port_high = 2000;
+  pool.pool().port_block = 8;
+  pool.rule.source.kind = AddressCondition::Kind::kPrefix;
+  pool.rule.source.second =
+      MaskOf(GetParam(), AddressBits(GetParam()) - 3).bytes;
+  std::set<uint16_t> ports;
+  for (int i = 0; i < 8; ++i) {
+    const uint16_t port = workers.Open(
+        static_cast<uint8_t>(i % 2), "udp $C:" + std::to_string(100 + i) +
+                                         " > $S:53", pool);
+    ASSERT_GE(port, 2016) << i;
+    ASSERT_LE(port, 2023) << i;
+    ASSERT_TRUE(ports.insert(port).second) << port;
+  }
+  EXPECT_EQ(workers.Open(0, "udp $C:99 > $S:53", pool), 0);
+  // Another peer, and another source.
+  EXPECT_NE(workers.Open(0, "udp $C:99 > $S:54", pool), 0);
+  const uint16_t other = workers.Open(0, "udp $S:99 > $C:53", pool);
+  EXPECT_GE(other, 2008);
+  EXPECT_LE(other, 2015);
+  workers.RemoveAll();
+  EXPECT_EQ(workers.directory.size(), 0u);
+}
+
 TEST_P(TranslationTest, WorkersNeverGiveOutOneFlowTwice) {
   constexpr uint8_t kWorkers = 4;
   Workers workers(GetParam(), kWorkers);

@@ -166,6 +166,27 @@ TEST_P(ImportTranslationTest, WhoIsBoundHereStaysSo) {
   EXPECT_EQ(AddressOf(to.Open("udp $C:10 > $S:53")), AddressOf(here));
 }
 
+TEST_P(ImportTranslationTest, WhereItsHostsAreComesAlong) {
+  const LinkPeers links = {.mac = {{{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}}},
+                           .known = {true, true},
+                           .returns = {false, true}};
+  Gateway from(GetParam(), " round-robin");
+  ASSERT_NE(from.Open("udp $C:1 > $S:53"), "");
+  StateTable& table = *from.shard().table;
+  uint32_t cursor = 0;
+  table.entries().Visit(&cursor, 4096, [&](StateIndex state) {
+    table.mutable_entries().SetLinks(state, links);
+  });
+  const Snapshot snapshot = from.Export();
+  ASSERT_EQ(snapshot.parents.size(), 1u);
+  EXPECT_EQ(snapshot.parents[0].links, links);
+  Gateway to(GetParam(), " round-robin");
+  ASSERT_TRUE(to.Import(snapshot, WithPolicy(false)).ok());
+  const Snapshot again = to.Export();
+  ASSERT_EQ(again.parents.size(), 1u);
+  EXPECT_EQ(again.parents[0].links, links);
+}
+
 TEST_P(ImportTranslationTest, AMappingGoesOn) {
   Gateway from(GetParam(), " endpoint-independent");
   const std::string outside = from.Open("udp $C:7 > $S:53");

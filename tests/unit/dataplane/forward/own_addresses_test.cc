@@ -129,6 +129,19 @@ TEST_F(OwnAddressesTest, ANewListKeepsWhatIsKnown) {
   EXPECT_EQ(said.at("192.0.2.6"), "aaaaaatttt");
 }
 
+TEST_F(OwnAddressesTest, WhatLeavesIsGivenToWhoeverWantsIt) {
+  SaidUntil(kBegin + 60'000);
+  const Address address = own_.addresses()[0];
+  OwnAddresses later(own_.addresses(), &own_, {address});
+  topology_->ports[0].own = topology_->ports[1].own = &later;
+  EXPECT_TRUE(later.AnswersFor(address));
+  EXPECT_FALSE(later.AnswersFor(address, /*probe=*/true));
+  EXPECT_TRUE(later.AnswersFor(own_.addresses()[1], /*probe=*/true));
+  EXPECT_TRUE(later.NoteTaken(0, now_));
+  EXPECT_FALSE(later.AnswersFor(address));
+  EXPECT_TRUE(SaidUntil(now_ + 60'000).empty());
+}
+
 TEST(NeighborTableTest, AsksOnceASecondAndForgetsAfterAMinute) {
   NeighborTable table(1);
   const NeighborKey key = {.address = *ParseAddress("10.0.0.1"),

@@ -122,6 +122,19 @@ constexpr Accepted kTranslationAccepted[] = {
      "6/8/52\n"
      "pass out inet all flags S/SA keep state nat-to 10.0.0.1 "
      "endpoint-independent\n"},
+    // Sluice's own.
+    {"PoolBlocks",
+     "match out inet from 10.0.0.0/28 nat-to 192.0.2.1 port-block 512\n"
+     "match out inet6 from 2001:db8::/120 nat-to 2001:db9::/124 port "
+     "1024:65535 port-block 0x3f0",
+     "match out inet from 10.0.0.0/28 to any nat-to 192.0.2.1 port-block "
+     "512\n"
+     "match out inet6 from 2001:db8::/120 to any nat-to 2001:db9::/124 port "
+     "1024:65535 port-block 1008\n",
+     "match out inet from 10.0.0.0/28 to any nat-to 192.0.2.1 port-block "
+     "512\n"
+     "match out inet6 from 2001:db8::/120 to any nat-to 2001:db9::/124 port "
+     "1024:65535 port-block 1008\n"},
     {"PoolFamilies",
      "pass in inet rdr-to localhost\n"
      "pass in inet6 rdr-to localhost",
