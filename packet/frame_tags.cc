@@ -56,49 +56,50 @@ FrameTags ReadTags(const rte_mbuf& mbuf) {
 
 bool PopTags(rte_mbuf& mbuf, uint32_t count) {
   const uint32_t bytes = count * kTag;
-  if (mbuf.data_len < kMacs + bytes && rte_pktmbuf_linearize(&mbuf) != 0) {
-    return false;
+  if (mbuf.data_len < kMacs + bytes) [[unlikely]] {
+    if (rte_pktmbuf_linearize(&mbuf) != 0 || mbuf.data_len < kMacs + bytes) {
+      return false;
+    }
   }
-  if (mbuf.data_len < kMacs + bytes) return false;
   auto* const front = rte_pktmbuf_mtod(&mbuf, uint8_t*);
   std::array<uint8_t, kMacs> macs;
   std::memcpy(macs.data(), front, kMacs);
   std::memcpy(front + bytes, macs.data(), kMacs);
-  rte_pktmbuf_adj(&mbuf, static_cast<uint16_t>(bytes));
+  mbuf.data_off = static_cast<uint16_t>(mbuf.data_off + bytes);
+  mbuf.data_len = static_cast<uint16_t>(mbuf.data_len - bytes);
+  mbuf.pkt_len -= bytes;
   return true;
 }
 
 bool PushTags(rte_mbuf& mbuf, VlanTags tags) {
-  const auto bytes = static_cast<uint16_t>(tags.bytes());
-  auto* const front =
-      reinterpret_cast<uint8_t*>(rte_pktmbuf_prepend(&mbuf, bytes));
-  if (front == nullptr) return false;
+  const uint32_t bytes = tags.bytes();
+  if (mbuf.data_off < bytes) return false;
   std::array<uint8_t, kMacs> macs;
-  // The MACs may be anywhere in a chain of small buffers, what is written
-  // before them not.
-  if (mbuf.data_len >= kMacs + bytes) [[likely]] {
-    std::memcpy(macs.data(), front + bytes, kMacs);
+  // The MACs may be anywhere in a chain of small buffers.
+  if (mbuf.data_len >= kMacs) [[likely]] {
+    std::memcpy(macs.data(), rte_pktmbuf_mtod(&mbuf, const uint8_t*), kMacs);
   } else {
-    CopyFromPacket(mbuf, bytes, macs.data(), kMacs);
+    CopyFromPacket(mbuf, 0, macs.data(), kMacs);
   }
+  mbuf.data_off = static_cast<uint16_t>(mbuf.data_off - bytes);
+  mbuf.data_len = static_cast<uint16_t>(mbuf.data_len + bytes);
+  mbuf.pkt_len += bytes;
   const auto priority =
       static_cast<uint16_t>(FramePriority(mbuf) << kPriorityShift);
-  std::array<uint8_t, kMacs + 2 * kTag> all;
-  std::memcpy(all.data(), macs.data(), kMacs);
   const bool two = tags.inner != 0;
-  const Tag outer = {
-      .type = Be16(two ? wire::ethertype::kQinq : wire::ethertype::kVlan),
-      .control = Be16(static_cast<uint16_t>(tags.outer | priority))};
-  const Tag inner = {
-      .type = Be16(wire::ethertype::kVlan),
-      .control = Be16(static_cast<uint16_t>(tags.inner | priority))};
-  std::memcpy(all.data() + kMacs, &outer, kTag);
-  std::memcpy(all.data() + kMacs + kTag, &inner, kTag);
-  const uint32_t length = kMacs + bytes;
-  if (mbuf.data_len >= length) [[likely]] {
-    std::memcpy(front, all.data(), length);
+  const std::array<Tag, 2> all = {
+      {{.type = Be16(two ? wire::ethertype::kQinq : wire::ethertype::kVlan),
+        .control = Be16(static_cast<uint16_t>(tags.outer | priority))},
+       {.type = Be16(wire::ethertype::kVlan),
+        .control = Be16(static_cast<uint16_t>(tags.inner | priority))}}};
+  if (mbuf.data_len >= kMacs + bytes) [[likely]] {
+    auto* const front = rte_pktmbuf_mtod(&mbuf, uint8_t*);
+    std::memcpy(front, macs.data(), kMacs);
+    std::memcpy(front + kMacs, &all[0], kTag);
+    if (two) std::memcpy(front + kMacs + kTag, &all[1], kTag);
   } else {
-    CopyToPacket(mbuf, 0, all.data(), length);
+    CopyToPacket(mbuf, 0, macs.data(), kMacs);
+    CopyToPacket(mbuf, kMacs, all.data(), bytes);
   }
   return true;
 }

@@ -20,7 +20,7 @@ MacTable::MacTable(const Options& options)
       bucket_count_(std::bit_ceil(
           std::max<size_t>((options.capacity + kPlaces - 1) / kPlaces, 1))),
       mask_(bucket_count_ - 1),
-      seed_(options.seed & LinkAddress::kMask),
+      seed_(options.seed),
       buckets_(std::make_unique<Bucket[]>(bucket_count_)),
       at_port_(std::make_unique<std::atomic<uint32_t>[]>(kMaxPorts)) {}
 

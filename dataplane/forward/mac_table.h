@@ -22,6 +22,7 @@
 #include "dataplane/forward/topology.h"
 #include "packet/link_address.h"
 #include "packet/packet.h"
+#include "pftable/policy/stable_hash.h"
 
 namespace sluice {
 
@@ -116,8 +117,9 @@ class MacTable {
   };
 
   std::array<Bucket*, 2> BucketsOf(LinkAddress mac) const {
-    const uint64_t key = (mac.value ^ seed_) * 0x9e3779b97f4a7c15u;
-    const uint64_t mixed = key ^ key >> 29;
+    // Hosts of one maker differ in the last bytes only, which are the highest
+    // bits: a product's low bits would not know of them.
+    const uint64_t mixed = MixBits(mac.value ^ seed_);
     const size_t first = mixed & mask_;
     const size_t second = (mixed >> 32) & mask_;
     return {&buckets_[first], &buckets_[second]};

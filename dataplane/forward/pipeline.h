@@ -502,8 +502,8 @@ class Pipeline {
     PacketBurst copies;
   };
   Flood flood_;
-  Tick copies_since_ = 0;  // the millisecond of which this is left:
-  uint32_t copies_left_ = 0;
+  Tick copies_in_ = 0;  // the millisecond in which there were so many:
+  uint32_t copies_made_ = 0;
   // Of this judgement: which packets have candidates.
   Mask classified_ = 0;
   std::array<Candidates, kMaxBurst> candidates_;

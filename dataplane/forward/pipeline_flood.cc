@@ -22,18 +22,19 @@ constexpr uint32_t kCopiesATick = 16384;
 }  // namespace
 
 rte_mbuf* Pipeline::Copy(const rte_mbuf& mbuf, Tick now) {
-  if (now != copies_since_) {
-    copies_since_ = now;
-    copies_left_ = kCopiesATick;
+  if (now != copies_in_) {
+    copies_in_ = now;
+    copies_made_ = 0;
   }
-  rte_mbuf* const copy =
-      copies_left_ > 0 ? CopyPacket(mbuf, config_.pool) : nullptr;
+  rte_mbuf* const copy = copies_made_ < kCopiesATick
+                             ? CopyPacket(mbuf, config_.pool)
+                             : nullptr;
   const uint32_t packets = CountFragments(mbuf);
   if (copy == nullptr) {
     port_->copies_lost.Add(packets);
     return nullptr;
   }
-  --copies_left_;
+  ++copies_made_;
   port_->copies.Add(packets);
   return copy;
 }

@@ -18,8 +18,6 @@ constexpr uint32_t kMacBytes = 6;
 struct LinkAddresses {
   LinkAddress destination;
   LinkAddress source;
-
-  friend bool operator==(const LinkAddresses&, const LinkAddresses&) = default;
 };
 
 // False: the frame is too short for them.
@@ -51,17 +49,11 @@ SegmentWay Flooded(bool floods) {
                 : Dropped(DropReason::kSegmentUnknown);
 }
 
-SegmentWay Decide(const LinkAddresses& addresses, const PortContext& arrival,
-                  const Topology& topology, const Segment& segment, Tick now) {
-  const LinkAddress from = addresses.source;
-  const LinkAddress to = addresses.destination;
-  if (from.IsGroup() || from.value == 0) {
-    return Dropped(DropReason::kSegmentSource);
-  }
-  if (segment.macs->Learn(from, arrival.port, now) ==
-      MacTable::Learnt::kFixed) {
-    return Dropped(DropReason::kSegmentSource);
-  }
+bool IsHost(LinkAddress mac) { return !mac.IsGroup() && mac.value != 0; }
+
+// Where a frame to that address goes, whoever sends it.
+SegmentWay WayTo(LinkAddress to, const PortContext& arrival,
+                 const Topology& topology, const Segment& segment) {
   if (to.IsGroup()) {
     if (to.IsReserved()) return Dropped(DropReason::kSegmentLocal);
     return Flooded(to.IsBroadcast() ? segment.flood_broadcast
@@ -76,13 +68,54 @@ SegmentWay Decide(const LinkAddresses& addresses, const PortContext& arrival,
   return {.kind = WayKind::kPort, .port = port};
 }
 
+// The frames of a burst are often of few hosts: what the last one's addresses
+// came to is remembered. Of a sender that was news, what is known of receivers
+// may be news, too.
+class Decider {
+ public:
+  Decider(const PortContext& arrival, const Topology& topology, Tick now)
+      : arrival_(arrival),
+        topology_(topology),
+        segment_(topology.segments[arrival.segment]),
+        now_(now) {}
+
+  SegmentWay Decide(const LinkAddresses& addresses) {
+    if (addresses.source != source_) {
+      source_ = addresses.source;
+      welcome_ = IsHost(source_);
+      if (welcome_) {
+        const MacTable::Learnt learnt =
+            segment_.macs->Learn(source_, arrival_.port, now_);
+        welcome_ = learnt != MacTable::Learnt::kFixed;
+        if (learnt != MacTable::Learnt::kKnown) knows_ = false;
+      }
+    }
+    if (!welcome_) return Dropped(DropReason::kSegmentSource);
+    if (!knows_ || addresses.destination != destination_) {
+      destination_ = addresses.destination;
+      way_ = WayTo(destination_, arrival_, topology_, segment_);
+      knows_ = true;
+    }
+    return way_;
+  }
+
+ private:
+  const PortContext& arrival_;
+  const Topology& topology_;
+  const Segment& segment_;
+  const Tick now_;
+  LinkAddress source_;  // nobody's
+  bool welcome_ = false;
+  LinkAddress destination_;
+  bool knows_ = false;
+  SegmentWay way_;
+};
+
 }  // namespace
 
 bool SegmentSwitch::Sort(const PortContext& arrival, const Topology& topology,
                          Tick now, bool held, PacketBurst& burst) {
-  const Segment& segment = topology.segments[arrival.segment];
-  LinkAddresses last{};
-  SegmentWay last_way;
+  Decider decider(arrival, topology, now);
   bool same = true;
   bool any = false;
   left_ = 0;
@@ -100,12 +133,7 @@ bool SegmentSwitch::Sort(const PortContext& arrival, const Topology& topology,
     } else if (!ReadAddresses(mbuf, &addresses)) {
       ways_[i] = Dropped(DropReason::kShort);
     } else {
-      // Frames of a burst are often of one sender to one receiver.
-      if (!(addresses == last)) {
-        last = addresses;
-        last_way = Decide(addresses, arrival, topology, segment, now);
-      }
-      ways_[i] = last_way;
+      ways_[i] = decider.Decide(addresses);
     }
     if (held && mbuf.vlan_tci_outer != 0 && ways_[i].kind == WayKind::kFlood) {
       const auto port = static_cast<uint16_t>(mbuf.vlan_tci_outer - 1);

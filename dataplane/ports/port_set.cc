@@ -77,7 +77,6 @@ PortSet::PortSet(const Port::Options& options,
       published_(topology),
       interfaces_(interfaces),
       grace_(grace),
-      facts_(std::make_shared<const HostFacts>()),
       topology_(std::make_unique<Topology>()) {
   for (uint16_t number = 0; number < kMaxPorts; ++number) {
     (number < kMaxDevicePorts ? free_numbers_ : free_logical_)
@@ -110,12 +109,26 @@ absl::Status PortSet::Register(Entry* entry) {
   return absl::OkStatus();
 }
 
-void PortSet::RefreshFacts() {
-  std::vector<PortConfig> ports;
-  for (const auto& [name, entry] : entries_) ports.push_back(entry.config);
-  auto facts = std::make_shared<const HostFacts>(FactsOf(ports));
+void PortSet::RefreshFacts(const std::string& name) {
+  const auto entry = entries_.find(name);
   const std::lock_guard lock(facts_mutex_);
-  facts_ = std::move(facts);
+  if (entry == entries_.end()) {
+    facts_of_.erase(name);
+  } else {
+    facts_of_[name] = entry->second.config;
+  }
+  facts_ = nullptr;
+}
+
+std::shared_ptr<const HostFacts> PortSet::facts() const {
+  const std::lock_guard lock(facts_mutex_);
+  if (facts_ == nullptr) {
+    std::vector<PortConfig> ports;
+    ports.reserve(facts_of_.size());
+    for (const auto& [name, config] : facts_of_) ports.push_back(config);
+    facts_ = std::make_shared<const HostFacts>(FactsOf(ports));
+  }
+  return facts_;
 }
 
 absl::Status PortSet::Declare(std::span<const PortConfig> ports,
@@ -131,6 +144,7 @@ absl::Status PortSet::Declare(std::span<const PortConfig> ports,
     if (entry.number == kNoPort) {
       return absl::FailedPreconditionError("there are too many ports");
     }
+    RefreshFacts(port.name);
   }
   for (const PortConfig& port : ports) {
     if (port.is_logical()) ChangeChildren(port.parent);
@@ -150,7 +164,6 @@ absl::Status PortSet::Declare(std::span<const PortConfig> ports,
       return absl::FailedPreconditionError(status.message());
     }
   }
-  RefreshFacts();
   return absl::OkStatus();
 }
 
@@ -166,7 +179,7 @@ absl::StatusOr<PortSet::Entry*> PortSet::Name(const std::string& name) {
   entry.config.name = name;
   if (absl::Status status = Register(&entry); !status.ok()) return status;
   Entry& made = entries_.emplace(name, std::move(entry)).first->second;
-  RefreshFacts();
+  RefreshFacts(name);
   return &made;
 }
 
@@ -180,7 +193,7 @@ void PortSet::Forget(const std::string& name) {
   }
   static_cast<void>(interfaces_->RemovePort(name));
   entries_.erase(found);
-  RefreshFacts();
+  RefreshFacts(name);
 }
 
 // ---- Devices ---------------------------------------------------------------
@@ -435,7 +448,7 @@ absl::StatusOr<PortSet::Entry*> PortSet::Enter(const PortConfig& config,
       entry.answer_arp = other.answer_arp;
     }
   }
-  RefreshFacts();
+  RefreshFacts(config.name);
   Publish();
   return &entry;
 }

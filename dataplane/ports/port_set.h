@@ -178,10 +178,7 @@ class PortSet {
   // What rulesets may name: the ports as interfaces, the common services and
   // protocols. Immutable; a change makes another one.
   // Any thread.
-  std::shared_ptr<const HostFacts> facts() const {
-    const std::lock_guard lock(facts_mutex_);
-    return facts_;
-  }
+  std::shared_ptr<const HostFacts> facts() const;
   const Port::Options& options() const { return options_; }
   // Since the port was plugged in.
   PortSums Counters(const Entry& entry) const;
@@ -199,7 +196,8 @@ class PortSet {
   void PublishSegments(Topology* next) const;
   void Fix(const SegmentEntry& segment, const std::string& port);
   PortSums SumOf(uint16_t number) const;
-  void RefreshFacts();
+  // The port of that name is another one than before, or is not known any more.
+  void RefreshFacts(const std::string& name);
 
   const Port::Options options_;
   std::atomic<const Topology*>* const published_;
@@ -208,7 +206,10 @@ class PortSet {
   std::vector<std::span<const PortCounters>> counters_;
   std::map<std::string, Entry, std::less<>> entries_;
   mutable std::mutex facts_mutex_;
-  std::shared_ptr<const HostFacts> facts_;  // guarded by facts_mutex_
+  // Guarded by facts_mutex_: what they are made of, and they themselves once
+  // somebody has asked. Thousands of ports come without anybody asking.
+  std::map<std::string, PortConfig> facts_of_;
+  mutable std::shared_ptr<const HostFacts> facts_;
   // Longest free first, so that a packet that is still in a ring meets no
   // other port of its number.
   std::deque<uint16_t> free_numbers_;
