@@ -186,7 +186,9 @@ class ExplainedScan {
     const EvaluationInput now{.packet = scan_.packet(),
                               .direction = input_.direction,
                               .interface = input_.interface,
-                              .received_on = input_.received_on};
+                              .received_on = input_.received_on,
+                              .now = input_.now,
+                              .random = input_.random};
     const RuleCondition failed = FirstFailed(
         generation_, policy_.rules[index], now, tag_, counters_, &several);
     if (several) return;
