@@ -63,7 +63,8 @@ std::string_view Usage() {
                  [--count n] [--for seconds] [-v]
        sluicectl log --follow [--write file] [--count n] [--for seconds]
                  [expression]
-       sluicectl top [states | ports | rules | reasons | filters]
+       sluicectl top [states | ports | rules | reasons | filters |
+                 workers]
                  [--filter name] [--sort order] [--match text]
                  [--interval seconds] [--once [--limit n] [--json]]
        sluicectl capture port | --filter name [--in | --out |
@@ -336,7 +337,8 @@ METRICS
 
 LIVE
   top [VIEW]           the whole screen: states (by rate, bytes, packets, age),
-                       ports, rules, drop reasons, filters; h shows the keys.
+                       ports, rules, drop reasons, filters, workers; h shows
+                       the keys.
     --sort ORDER       begins with that one; --match TEXT: only what has it.
     --interval S       seconds between looks, 2.
     --once             one look as text or, with --json, as JSON; with

@@ -1,4 +1,4 @@
-// top: states, ports, rules, drop reasons and filters, again and again. The
+// top: states, ports, rules, drop reasons, filters and workers, again and again. The
 // daemon is asked for one view at a time and for no more than a bounded number
 // of its things.
 #include <algorithm>
@@ -60,6 +60,7 @@ class Top {
                     : view_ == TopView::kFilters ? Pages("filter.list", "filters", &answer)
                                                  : true;
     if (!ok || !AskInfo(&answer)) return false;
+    if (view_ == TopView::kWorkers && !AskWorkers(&answer)) return false;
     error_.clear();
     model_.Take(view_, answer, NowMs());
     return true;
@@ -167,6 +168,21 @@ class Top {
     return true;
   }
 
+  bool AskWorkers(json* answer) {
+    // They are no filter's.
+    const std::string filter = std::exchange(filter_, "");
+    const auto process = Ask("process.show", json::object());
+    filter_ = filter;
+    if (process != nullptr) {
+      *answer = Member(*process, "workers");
+      return true;
+    }
+    if (error_code_ == static_cast<int32_t>(RpcError::kMethodNotFound)) {
+      error_ = "this daemon does not tell of its workers";
+    }
+    return false;
+  }
+
   bool AskStates(json* answer) {
     // The first ones by that order, if the daemon can tell them.
     if (daemon_sorts_) {
@@ -222,13 +238,13 @@ class Top {
 };
 
 constexpr char kKeys[] =
-    "q quit  v view (1-5)  o order  r reverse  f find  p pause  s seconds  h keys";
+    "q quit  v view (1-6)  o order  r reverse  f find  p pause  s seconds  h keys";
 
 std::vector<std::string> HelpLines() {
   std::vector<std::string> lines = {
       "Keys of sluicectl top",
       "",
-      "  1-5, v, left, right   states, ports, rules, reasons, filters",
+      "  1-6, v, left, right   states, ports, rules, reasons, filters, workers",
       "  o   the next order     r   reverse it",
       "  f   only what has a text in it (empty: all)",
       "  s   seconds between looks        p   pause",
@@ -257,7 +273,7 @@ bool Tool::ShowTop() {
     const auto named = TopViewNamed(c.name);
     if (!named) {
       return Fail(absl::StrCat("'", c.name, "' is no view: say states, ports, "
-                               "rules, reasons or filters"));
+                               "rules, reasons, filters or workers"));
     }
     view = *named;
   }
@@ -335,6 +351,7 @@ bool Tool::ShowTop() {
       case '3':
       case '4':
       case '5':
+      case '6':
         top.Show(static_cast<TopView>(key - '1'));
         look = true;
         break;

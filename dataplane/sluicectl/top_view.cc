@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::array<std::string_view, kTopViews> kViewNames = {
-    "states", "ports", "rules", "reasons", "filters"};
+    "states", "ports", "rules", "reasons", "filters", "workers"};
 
 uint64_t Both(const json& object, const char* first, const char* second,
               const char* what) {
@@ -42,6 +42,7 @@ bool GivesWay(TopView view, size_t column) {
     case TopView::kPorts:
     case TopView::kFilters:
     case TopView::kReasons:
+    case TopView::kWorkers:
       return column == 0;
   }
   return false;
@@ -57,6 +58,7 @@ bool IsLeft(TopView view, size_t column) {
     case TopView::kPorts:
       return column < 4;
     case TopView::kFilters:
+    case TopView::kWorkers:
       return column < 2;
     case TopView::kReasons:
       return column == 0;
@@ -101,6 +103,10 @@ const std::vector<TopOrder>& OrdersOf(TopView view) {
            {"number", 'N', false}},
           {{"rate", 'R', true}, {"packets", 'P', true}, {"name", 'F', false}},
           {{"states", 'S', true}, {"rules", 'R', true}, {"name", 'F', false}},
+          {{"number", 'N', false},
+           {"rate", 'R', true},
+           {"busy", 'B', true},
+           {"states", 'S', true}},
       }};
   return orders[static_cast<size_t>(view)];
 }
@@ -263,6 +269,37 @@ TopRow TopModel::FilterRow(const json& filter) const {
   return row;
 }
 
+TopRow TopModel::WorkerRow(const json& worker) const {
+  TopRow row;
+  row.key = absl::StrCat(Number(worker, "worker"));
+  const uint64_t received = Number(worker, "received");
+  const uint64_t rate = RateOf(row.key, received, false, 0);
+  // Of its rounds since the last look, those in which there was something.
+  uint64_t rounds = Number(worker, "rounds");
+  uint64_t idle = Number(worker, "idle_rounds");
+  const auto seen = before_.find(row.key);
+  if (seen != before_.end() && rounds > seen->second.rounds &&
+      idle >= seen->second.idle_rounds) {
+    rounds -= seen->second.rounds;
+    idle -= seen->second.idle_rounds;
+  }
+  const uint64_t busy = rounds > idle ? (rounds - idle) * 100 / rounds : 0;
+  row.numbers = {{"number", Number(worker, "worker")},
+                 {"rate", rate},
+                 {"busy", busy},
+                 {"received", received},
+                 {"states", Number(worker, "states")}};
+  row.cells = {row.key,
+               Truth(worker, "stalled") ? "STALLED" : "runs",
+               absl::StrCat(busy, "%"),
+               Short(received),
+               Short(Number(worker, "handed_in")),
+               Short(Number(worker, "handed_out")),
+               Short(Number(worker, "states")),
+               Short(rate)};
+  return row;
+}
+
 void TopModel::Take(TopView view, const json& answer, uint64_t now_ms) {
   if (view != view_) before_.clear();
   view_ = view;
@@ -302,6 +339,14 @@ void TopModel::Take(TopView view, const json& answer, uint64_t now_ms) {
         titles_ = {"FILTER", "STATE", "PORTS", "STATES", "RULES", "TABLES",
                    "GENERATION"};
         row = FilterRow(one);
+        break;
+      case TopView::kWorkers:
+        titles_ = {"WORKER", "STATE", "BUSY", "RECEIVED", "IN", "OUT",
+                   "STATES", "PK/S"};
+        row = WorkerRow(one);
+        now = {.packets = row.numbers["received"],
+               .rounds = Number(one, "rounds"),
+               .idle_rounds = Number(one, "idle_rounds")};
         break;
     }
     seen.emplace(row.key, now);

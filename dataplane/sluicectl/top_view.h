@@ -15,9 +15,16 @@
 
 namespace sluice {
 
-enum class TopView : uint8_t { kStates, kPorts, kRules, kReasons, kFilters };
-inline constexpr size_t kTopViews = 5;
-// "states", "ports", "rules", "reasons", "filters".
+enum class TopView : uint8_t {
+  kStates,
+  kPorts,
+  kRules,
+  kReasons,
+  kFilters,
+  kWorkers,
+};
+inline constexpr size_t kTopViews = 6;
+// "states", "ports", "rules", "reasons", "filters", "workers".
 std::string_view Name(TopView view);
 std::optional<TopView> TopViewNamed(std::string_view name);
 
@@ -42,8 +49,8 @@ struct TopRow {
 // Remembers the last look, for rates.
 class TopModel {
  public:
-  // The view's answer: an array of states, ports, rules, drop counters or
-  // filters as docs/control-protocol.md has them; of one look, `now_ms` by a
+  // The view's answer: an array of states, ports, rules, drop counters,
+  // filters or workers as docs/control-protocol.md has them; of one look, `now_ms` by a
   // clock that does not go back. Rows of the look before give rates; a state
   // that is new has its own age for that.
   void Take(TopView view, const nlohmann::json& answer, uint64_t now_ms);
@@ -59,6 +66,7 @@ class TopModel {
   struct Seen {
     uint64_t bytes = 0;
     uint64_t packets = 0;
+    uint64_t rounds = 0, idle_rounds = 0;  // of a worker
   };
   // What went by since the last look, a second.
   uint64_t RateOf(const std::string& key, uint64_t value, bool bytes,
@@ -68,6 +76,7 @@ class TopModel {
   TopRow RuleRow(const nlohmann::json& rule) const;
   TopRow ReasonRow(const nlohmann::json& counter) const;
   TopRow FilterRow(const nlohmann::json& filter) const;
+  TopRow WorkerRow(const nlohmann::json& worker) const;
 
   TopView view_ = TopView::kStates;
   std::vector<std::string> titles_;

@@ -89,6 +89,12 @@ def test_one_look(network, firewall, family):
   ports = {r["key"]: r for r in look(fw, "ports")["rows"]}
   assert set(ports) == {"inside", "outside"}
   assert look(fw, "filters")["rows"][0]["cells"][:2] == ["main", "active"]
+  # Where the daemon tells of them.
+  workers = fw.ctl("top", "workers", "--once", check=False)
+  if workers.returncode == 0:
+    assert "runs" in workers.stdout
+  else:
+    assert "does not tell of its workers" in workers.stderr
   text = fw.ctl("top", "--once").stdout.split("\n")
   assert text[0].startswith("sluice main  states ")
   assert text[2].startswith("PROT DIR SOURCE")

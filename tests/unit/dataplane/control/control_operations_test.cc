@@ -105,6 +105,31 @@ TEST_F(ControlOperationsTest, ParametersAreReadStrictly) {
   EXPECT_TRUE(filter_.log.empty()) << "something was begun";
 }
 
+TEST_F(ControlOperationsTest, FramesOfATraceAreAskedForStrictly) {
+  const auto frames = [&](json inner) {
+    return Code("trace.open", {{"frames", std::move(inner)}});
+  };
+  EXPECT_EQ(frames({{"arriving", false}, {"snap_length", 96},
+                    {"program", {6, 0, 0, 4294967295u}}}),
+            0);
+  const TraceQuery& asked = directory_.traces.last_query;
+  ASSERT_TRUE(asked.frames.has_value());
+  EXPECT_TRUE(!asked.frames->arriving && asked.frames->leaving);
+  EXPECT_EQ(asked.frames->snap_length, 96u);
+  EXPECT_EQ(asked.frames->program,
+            (std::vector<std::array<uint32_t, 4>>{{6, 0, 0, 4294967295u}}));
+  EXPECT_EQ(frames({{"arriving", false}, {"leaving", false}}), -32602);
+  EXPECT_EQ(frames({{"snap_length", 0}}), -32602);
+  EXPECT_EQ(frames({{"snap_length", 65536}}), -32602);
+  EXPECT_EQ(frames({{"program", {6, 0, 0}}}), -32602) << "three of four";
+  EXPECT_EQ(frames({{"program", {6, 256, 0, 0}}}), -32602);
+  EXPECT_EQ(frames({{"program", {65536, 0, 0, 0}}}), -32602);
+  EXPECT_EQ(frames({{"program", {6, 0, 0, -1}}}), -32602);
+  EXPECT_EQ(frames({{"program", std::vector<int>(4 * 1025, 6)}}), -32602);
+  EXPECT_EQ(frames({{"other", 1}}), -32602);
+  EXPECT_EQ(Code("trace.open", {{"frames", true}}), -32602);
+}
+
 TEST_F(ControlOperationsTest, LoadsARuleset) {
   const json result = Result(
       "ruleset.load", {{"name", "pf.conf"},

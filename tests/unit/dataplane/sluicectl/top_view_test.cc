@@ -165,10 +165,34 @@ TEST(TopView, OtherViews) {
                                       "10"}));
 }
 
+TEST(TopView, WorkersAreBusyByTheirRoundsBetweenTwoLooks) {
+  const auto worker = [](uint64_t number, uint64_t rounds, uint64_t idle,
+                         uint64_t received) {
+    return json{{"worker", number},      {"stalled", number == 1},
+                {"rounds", rounds},      {"idle_rounds", idle},
+                {"received", received},  {"handed_in", 3},
+                {"handed_out", 4},       {"states", 5}};
+  };
+  TopModel model;
+  model.Take(TopView::kWorkers,
+             json::array({worker(0, 1000, 900, 10), worker(1, 10, 10, 0)}), 1);
+  EXPECT_EQ(model.Sorted(0, false, "", 2)[0].numbers.at("busy"), 10u);
+  model.Take(TopView::kWorkers,
+             json::array({worker(0, 2000, 1150, 2010), worker(1, 10, 10, 0)}),
+             2001);
+  const auto rows = model.Sorted(0, false, "", 2);
+  EXPECT_EQ(rows[0].cells,
+            (std::vector<std::string>{"0", "runs", "75%", "2010", "3", "4",
+                                      "5", "1000"}));
+  EXPECT_EQ(rows[1].cells[1], "STALLED");
+  EXPECT_EQ(rows[1].numbers.at("busy"), 0u);
+}
+
 TEST(TopView, NamesKeysAndShortNumbers) {
   EXPECT_EQ(TopViewNamed("rea"), TopView::kReasons);
   EXPECT_FALSE(TopViewNamed("").has_value());
-  EXPECT_FALSE(TopViewNamed("workers").has_value());
+  EXPECT_EQ(TopViewNamed("workers"), TopView::kWorkers);
+  EXPECT_FALSE(TopViewNamed("tables").has_value());
   EXPECT_EQ(TopOrderOfKey(TopView::kStates, 'A'), 3u);
   EXPECT_FALSE(TopOrderOfKey(TopView::kReasons, 'A').has_value());
   EXPECT_EQ(Short(99'999), "99999");

@@ -205,5 +205,43 @@ TEST_F(ExplainTest, RatesAndLivesAreAskedAndLeft) {
   EXPECT_EQ(Told(Tcp()), "0: 1:max-pkt-rate 2:once, which has expired");
 }
 
+TEST_F(ExplainTest, APacketHasOneDrawForAllThatIsSaid) {
+  ASSERT_TRUE(Load("pass\nblock in probability 50%\n").ok());
+  const PacketInfo info = Tcp().Info();
+  int blocked = 0;
+  for (uint64_t random = 0; random < 64; ++random) {
+    const Explanation told = Explain(*store_->current(),
+                                     {.packet = info,
+                                      .interface = outside_,
+                                      .received_on = outside_,
+                                      .random = random},
+                                     100);
+    ASSERT_EQ(told.rules.size(), 2u);
+    const bool blocks = told.verdict.action == VerdictAction::kBlock;
+    EXPECT_EQ(told.rules[1].failed,
+              blocks ? RuleCondition::kNone : RuleCondition::kProbability)
+        << random;
+    blocked += blocks ? 1 : 0;
+  }
+  EXPECT_GT(blocked, 10);
+  EXPECT_LT(blocked, 54);
+}
+
+TEST_F(ExplainTest, RulesBehindOneThatTranslatesSeeWhatItHasMade) {
+  ASSERT_TRUE(Load("block\n"
+                   "match in proto tcp to any port 80 rdr-to 10.0.0.5 port 8080\n"
+                   "pass in proto tcp to 10.0.0.5 port 8080\n"
+                   "pass in proto tcp to any port 80 tag LATE\n")
+                  .ok());
+  const Explanation told = Explained(Tcp(), 100);
+  EXPECT_EQ(told.verdict.rule->number, 2u);
+  EXPECT_TRUE(told.translated);
+  EXPECT_FALSE(told.guessed_address || told.guessed_port);
+  EXPECT_EQ(told.packet.destination_address(), *ParseAddress("10.0.0.5"));
+  EXPECT_EQ(told.packet.destination_port.host(), 8080);
+  // The last one misses the packet by its port: as it is by then.
+  EXPECT_EQ(told.rules.back().failed, RuleCondition::kDestinationPort);
+}
+
 }  // namespace
 }  // namespace sluice
