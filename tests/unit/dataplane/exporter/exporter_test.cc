@@ -227,7 +227,7 @@ TEST_F(ExporterTest, ServesAllSeriesAtAUnixSocketWithItsMode) {
   EXPECT_THAT(text, StartsWith("HTTP/1.1 200 "));
   for (const char* sample :
        {"sluice_filter_states{filter=\"main\"}", "sluice_build_info{",
-        "sluice_control_orders_total{method=\"filter.list\",outcome=\"done\"}",
+        "sluice_control_orders_total{method=\"control.version\",outcome=\"done\"}",
         "sluice_metrics_left_out{of=\"labels\"} 0"}) {
     EXPECT_THAT(text, HasSubstr(sample));
   }

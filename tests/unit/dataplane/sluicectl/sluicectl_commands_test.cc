@@ -208,9 +208,9 @@ TEST(SluicectlCommands, MetricsNeedsNoVerb) {
 
 TEST(SluicectlCommands, SaysWhatIsWrong) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
-      {{"filter"}, "filter needs a verb; there are create, destroy, list"},
+      {{"filter"}, "filter needs a verb; there are change, create, destroy, list"},
       {{"port"}, "port needs a verb"},
-      {{"filter", "make"}, "unknown command: filter make; there are create"},
+      {{"filter", "make"}, "unknown command: filter make; there are change, create"},
       {{"filter", "create", "a"}, "needs --ports"},
       {{"filter", "create", "--ports", "p"}, "needs a name"},
       {{"filter", "create", "a", "--ports"}, "requires an argument -- ports"},
