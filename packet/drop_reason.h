@@ -39,10 +39,11 @@ enum class DropReason : uint8_t {
   kTransmitFull,   // the port of departure did not take it
   kHeld,           // waited for a restore that did not let it through
   kStalled,        // its worker does not run, and its filter fails closed
+  kSpoofed,        // it claims a source that its port is not bound to
 };
 
 inline constexpr size_t kDropReasonCount =
-    static_cast<size_t>(DropReason::kStalled) + 1;
+    static_cast<size_t>(DropReason::kSpoofed) + 1;
 
 inline constexpr std::array<std::string_view, kDropReasonCount>
     kDropReasonNames = {
@@ -52,7 +53,7 @@ inline constexpr std::array<std::string_view, kDropReasonCount>
         "state-limit",    "src-limit",    "synproxy",      "map-failed",
         "translate",      "no-route",     "non-ip",        "no-wire",
         "port-down",      "handoff-full", "transmit-full", "held",
-        "stalled",
+        "stalled",        "spoofed",
 };
 
 // None: no reason has the name.

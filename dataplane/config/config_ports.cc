@@ -12,9 +12,10 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 9> kPortKeys = {
+constexpr std::array<std::string_view, 11> kPortKeys = {
     "name",           "device",         "groups", "addresses", "queues",
-    "rx_descriptors", "tx_descriptors", "mtu",    "promiscuous"};
+    "rx_descriptors", "tx_descriptors", "mtu",    "promiscuous",
+    "bindings",       "learn_bindings"};
 constexpr std::array<std::string_view, 2> kWireKeys = {"ports", "non_ip"};
 constexpr std::array<std::string_view, 2> kNonIpWords = {"pass", "block"};
 
@@ -113,6 +114,20 @@ void PortSections::ReadPort(const toml::table& table, PortConfig* port) {
   reader_->Number(table, "tx_descriptors", 32, 32768, &port->tx_descriptors);
   reader_->Number(table, "mtu", 576, 9216, &port->mtu);
   reader_->Boolean(table, "promiscuous", &port->promiscuous);
+  reader_->Strings(
+      table, "bindings", kMaxSpoofBindings,
+      [&](const std::string& text, const toml::source_region& place) {
+        const std::optional<SpoofBinding> binding = ParseSpoofBinding(text);
+        if (!binding) {
+          reader_->Error(place, absl::StrCat("'", text, "' is no binding"),
+                         "write \"02:00:00:00:00:01 10.0.0.2\", one of the two "
+                         "alone, or a network, and \"vlan 42\" behind");
+          return;
+        }
+        port->guard.bindings.push_back(*binding);
+      });
+  reader_->Number(table, "learn_bindings", 1, kMaxSpoofLearned,
+                  &port->guard.learn);
 }
 
 void PortSections::ReadPorts(const toml::table& root) {

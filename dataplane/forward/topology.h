@@ -12,6 +12,8 @@ namespace sluice {
 
 inline constexpr uint16_t kNoPort = 0xffff;
 
+class SpoofGuard;
+
 // What the pipeline knows of a port.
 struct PortContext {
   // How rules see it: `on outside`, and the groups it is in.
@@ -33,6 +35,8 @@ struct PortContext {
   bool enabled = true;
   // Nothing is judged at it, as with `set skip on`.
   bool excluded = false;
+  // What it may claim to be; null: anything. Outlives the topology.
+  SpoofGuard* guard = nullptr;
 };
 
 // How workers reach a port.

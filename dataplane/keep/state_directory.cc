@@ -153,7 +153,8 @@ json ToJson(const PortSpec& port) {
           {"wire", port.wire},         {"groups", port.groups},
           {"addresses", std::move(addresses)},
           {"queues", port.queues},     {"mtu", port.mtu},
-          {"non_ip", port.pass_non_ip}, {"disabled", port.disabled}};
+          {"non_ip", port.pass_non_ip}, {"disabled", port.disabled},
+          {"bindings", port.bindings}, {"learn", port.learn}};
 }
 
 PortSpec PortOf(const json& value) {
@@ -177,6 +178,13 @@ PortSpec PortOf(const json& value) {
   port.mtu = static_cast<uint16_t>(mtu);
   port.pass_non_ip = value.at("non_ip").get<bool>();
   port.disabled = value.at("disabled").get<bool>();
+  // Not in manifests of older versions.
+  if (value.contains("bindings")) {
+    port.bindings = value.at("bindings").get<std::vector<std::string>>();
+    const int learn = IntegerOf(value.at("learn"));
+    if (learn > UINT8_MAX) Refuse("a number is out of range");
+    port.learn = static_cast<uint8_t>(learn);
+  }
   return port;
 }
 

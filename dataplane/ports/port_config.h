@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "dataplane/forward/spoof_guard.h"
 #include "packet/address.h"
 #include "pftable/host/host_facts.h"
 
@@ -27,6 +28,7 @@ struct PortConfig {
   uint16_t tx_descriptors = 1024;
   uint16_t mtu = 1500;  // bytes of the IP packet
   bool promiscuous = true;
+  SpoofSettings guard = {};  // what may come from it
 
   bool is_pci() const;
   // The device without driver arguments: "0000:03:00.0", "net_af_packet0".

@@ -105,6 +105,9 @@ absl::Status PortSet::Declare(std::span<const PortConfig> ports,
       return absl::FailedPreconditionError(status.message());
     }
     entry.number = TakeNumber();
+    if (port.guard.IsSet()) {
+      entry.guard = std::make_unique<SpoofGuard>(port.guard);
+    }
   }
   for (const WireConfig& wire : wires) {
     const auto [a, b] = wire.ports;
@@ -294,7 +297,7 @@ absl::StatusOr<PortSet::Entry*> PortSet::Plug(std::unique_ptr<Port> device,
     }
   }
   RefreshFacts();
-  Publish();
+  Guard(&entry, config.guard);
   return &entry;
 }
 
@@ -335,6 +338,14 @@ void PortSet::TakeOut(
 
 // ---- What the workers know -------------------------------------------------
 
+void PortSet::Guard(Entry* entry, SpoofSettings settings) {
+  std::unique_ptr<SpoofGuard> old = std::move(entry->guard);
+  if (settings.IsSet()) entry->guard = std::make_unique<SpoofGuard>(settings);
+  entry->config.guard = std::move(settings);
+  Publish();
+  grace_->After([old = std::move(old)] {});
+}
+
 void PortSet::PollLinks(uint64_t milliseconds) {
   const bool all = milliseconds - last_link_poll_ >= kLinkInterval;
   bool any_changed = false;
@@ -371,7 +382,8 @@ void PortSet::Publish() {
         .pass_non_ip = entry.pass_non_ip,
         .up = entry.device != nullptr && entry.device->link().up,
         .enabled = entry.enabled,
-        .excluded = entry.excluded};
+        .excluded = entry.excluded,
+        .guard = entry.guard.get()};
     // Taken out: nothing can be sent there or come from there.
     if (entry.device == nullptr) continue;
     next->devices[entry.number] = {.ethdev = entry.device->ethdev(),

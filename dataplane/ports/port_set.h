@@ -50,6 +50,7 @@ class PortSet {
     bool excluded = false;
     uint32_t incarnation = 1;
     uint16_t filter = kMainFilter;
+    std::unique_ptr<SpoofGuard> guard;  // of config.guard; null: none
     std::array<uint8_t, kMaxQueues> pollers{};
     PortSums base;  // what had been counted under its number before it
     uint16_t claims = 0;  // filters that are being made for it
@@ -113,6 +114,10 @@ class PortSet {
   // wire and its filter, until it is unplugged.
   void TakeOut(Entry* entry,
                absl::AnyInvocable<void(std::unique_ptr<Port>)> release);
+
+  // From now on what arrives there is held against these; what was learned is
+  // forgotten.
+  void Guard(Entry* entry, SpoofSettings settings);
 
   // Asks devices whose link may have changed; publishes what is new.
   void PollLinks(uint64_t milliseconds);

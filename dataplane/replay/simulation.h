@@ -37,6 +37,7 @@ struct SimulatedPort {
   std::string name{};
   std::vector<std::string> groups{};
   std::vector<Prefix> addresses{};  // its own, host bits kept
+  SpoofSettings guard{};
 };
 
 struct SimulatedWire {
@@ -142,6 +143,7 @@ class Simulation {
   ExpectationTable expectations_;
   TranslationDirectory translations_;
   std::unique_ptr<SourceNodes> sources_;
+  std::vector<std::unique_ptr<SpoofGuard>> guards_;
   std::unique_ptr<Topology> topology_;
   std::unique_ptr<WorkerShard> shard_;
   RoundContext round_;

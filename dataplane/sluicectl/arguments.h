@@ -73,6 +73,8 @@ enum class Verb : uint8_t {
   kFilterList,
   kFilterShow,
   kPortAdd,
+  kPortBind,
+  kPortBindings,
   kPortDisable,
   kPortEnable,
   kPortExclude,
@@ -80,6 +82,7 @@ enum class Verb : uint8_t {
   kPortList,
   kPortRemove,
   kPortStats,
+  kPortUnbind,
   kMetrics,
   kExplain,
   kTrace,
@@ -111,6 +114,8 @@ struct Command {
   std::optional<uint32_t> mtu;         // --mtu
   bool block_non_ip = false;           // --non-ip block
   bool disabled = false;               // --disabled
+  std::vector<std::string> bindings;   // --bindings, of port bind too
+  std::optional<uint32_t> learn;       // --learn-bindings
   // explain: the packet, as it was typed
   std::string in;         // --in, the port of arrival
   std::string proto;      // --proto

@@ -27,12 +27,14 @@ struct Form {
   Naming naming;
 };
 
-constexpr std::array<Form, 16> kForms = {{
+constexpr std::array<Form, 19> kForms = {{
     {"filter", "create", Verb::kFilterCreate, Naming::kRequired},
     {"filter", "destroy", Verb::kFilterDestroy, Naming::kRequired},
     {"filter", "list", Verb::kFilterList, Naming::kNone},
     {"filter", "show", Verb::kFilterShow, Naming::kOptional},
     {"port", "add", Verb::kPortAdd, Naming::kRequired},
+    {"port", "bind", Verb::kPortBind, Naming::kRequired},
+    {"port", "bindings", Verb::kPortBindings, Naming::kRequired},
     {"port", "disable", Verb::kPortDisable, Naming::kRequired},
     {"port", "enable", Verb::kPortEnable, Naming::kRequired},
     {"port", "exclude", Verb::kPortExclude, Naming::kRequired},
@@ -40,6 +42,7 @@ constexpr std::array<Form, 16> kForms = {{
     {"port", "list", Verb::kPortList, Naming::kNone},
     {"port", "remove", Verb::kPortRemove, Naming::kRequired},
     {"port", "stats", Verb::kPortStats, Naming::kRequired},
+    {"port", "unbind", Verb::kPortUnbind, Naming::kRequired},
     // A noun that needs no verb.
     {"metrics", "", Verb::kMetrics, Naming::kNone},
     {"explain", "", Verb::kExplain, Naming::kNone},
@@ -98,7 +101,7 @@ struct Option {
   bool IsOf(Verb which) const { return verb == which || also == which; }
 };
 
-const std::array<Option, 39> kOptions = {{
+const std::array<Option, 41> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -180,6 +183,16 @@ const std::array<Option, 39> kOptions = {{
        c->disabled = true;
        return absl::OkStatus();
      }},
+    {"bindings", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       return AppendList(value, &c->bindings);
+     },
+     Verb::kPortBind},
+    {"learn-bindings", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->learn);
+     },
+     Verb::kPortBind},
     {"in", Verb::kExplain, true,
      [](std::string value, Command* c) {
        c->in = std::move(value);

@@ -67,6 +67,9 @@ std::string FormatFilter(const nlohmann::json& filter);
 std::string FormatPortTitle();
 std::string FormatPortLine(const nlohmann::json& port);
 // An element of "counters" of port.stats.
+// Of `port bindings`.
+std::string FormatPortBindings(const std::string& name,
+                               const nlohmann::json& bound);
 std::string FormatPortCounter(const nlohmann::json& counter);
 
 }  // namespace sluice

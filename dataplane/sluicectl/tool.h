@@ -94,6 +94,8 @@ class Tool {
   bool ShowFilter();
   bool AddPort();
   bool ChangePort(const char* method, const char* done);
+  bool BindPort();
+  bool ShowPortBindings();
   bool ShowPortStats();
   bool ShowMetrics();
   bool ExplainPacket();

@@ -138,6 +138,10 @@ uint32_t Worker::Poll() {
     if (count == 0) continue;
     packets += count;
     shard_->pipeline().Parse(queue.port, burst_);
+    if (SpoofGuard* const guard = round_.topology->ports[queue.port].guard)
+        [[unlikely]] {
+      shard_->pipeline().CheckSources(queue.port, *guard, burst_);
+    }
     if (workers_ > 1) steerer_.Steer(queue.port, burst_);
     if (burst_.count > 0) judge_.Judge(queue.port, burst_);
   }

@@ -108,6 +108,7 @@ json ToJson(const PortListing& port) {
         {"bytes", port.transmitted_bytes}}},
       {"missed", port.missed},
       {"errors", port.errors}};
+  if (port.guarded) value["guarded"] = true;
   if (!port.wire.empty()) value["wire"] = port.wire;
   if (!port.device.empty()) {
     value["device"] = port.device;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "dataplane/forward/spoof_guard.h"
 #include "packet/address.h"
 #include "packet/drop_reason.h"
 
@@ -123,6 +124,7 @@ struct ScenarioPort {
   std::string name{};
   std::vector<std::string> groups{};
   std::vector<Prefix> addresses{};  // its own ones, for `self` and antispoof
+  SpoofSettings guard{};
 };
 
 struct ScenarioWire {

@@ -85,7 +85,8 @@ class Run {
                               .on_verdict = &Run::OnVerdict,
                               .on_verdict_context = this};
     for (const ScenarioPort& port : scenario_.ports) {
-      options.ports.push_back({port.name, port.groups, port.addresses});
+      options.ports.push_back(
+          {port.name, port.groups, port.addresses, port.guard});
     }
     for (const ScenarioWire& wire : scenario_.wires) {
       options.wires.push_back(

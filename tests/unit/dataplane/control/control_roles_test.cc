@@ -42,6 +42,7 @@ const std::set<std::string_view> kForReaders = {
     "commits.show", "control.version", "filter.list",     "filter.show",  "info.show",
     "anchors.show",
     "interfaces.show", "labels.show",     "limiters.show", "limits.show",  "port.list",
+    "port.bindings",
     "port.stats",      "restore.metrics", "restore.status", "rules.explain",
     "rules.show",      "sources.show",    "states.show",    "table.show",
     "table.test",      "tables.list",     "timeouts.show"};

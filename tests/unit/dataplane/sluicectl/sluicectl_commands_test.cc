@@ -117,6 +117,9 @@ TEST(SluicectlCommands, TheOthersNameOneOrNothing) {
       {{"port", "exclude"}, Verb::kPortExclude},
       {{"port", "include"}, Verb::kPortInclude},
       {{"port", "stats"}, Verb::kPortStats},
+      {{"port", "bind"}, Verb::kPortBind},
+      {{"port", "bindings"}, Verb::kPortBindings},
+      {{"port", "unbind"}, Verb::kPortUnbind},
   };
   for (auto [words, verb] : named) {
     if (verb != Verb::kFilterShow) {
@@ -273,6 +276,11 @@ TEST(SluicectlCommands, HelpNamesEveryCommandAndOption) {
                            "port exclude NAME",
                            "port include NAME",
                            "port stats NAME",
+                           "port bind NAME",
+                           "port bindings NAME",
+                           "port unbind NAME",
+                           "--bindings",
+                           "--learn-bindings",
                            "metrics ",
                            "--ports",
                            "--ruleset",
