@@ -46,10 +46,11 @@ enum class DropReason : uint8_t {
                    // bridges alone, or nobody else is on the segment
   kSegmentSource,  // the sender is a group, or an address fixed elsewhere
   kNeighbor,       // ARP or neighbour discovery for the firewall itself
+  kSpoofed,        // it claims a source that its port is not bound to
 };
 
 inline constexpr size_t kDropReasonCount =
-    static_cast<size_t>(DropReason::kNeighbor) + 1;
+    static_cast<size_t>(DropReason::kSpoofed) + 1;
 
 inline constexpr std::array<std::string_view, kDropReasonCount>
     kDropReasonNames = {
@@ -60,7 +61,7 @@ inline constexpr std::array<std::string_view, kDropReasonCount>
         "translate",      "no-route",     "non-ip",        "no-wire",
         "port-down",      "handoff-full", "transmit-full", "held",
         "stalled",        "unknown-vlan", "segment-unknown", "segment-local",
-        "segment-source", "neighbor",
+        "segment-source", "neighbor", "spoofed",
 };
 
 // None: no reason has the name.

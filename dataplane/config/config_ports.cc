@@ -13,10 +13,10 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 12> kPortKeys = {
+constexpr std::array<std::string_view, 14> kPortKeys = {
     "name",           "device",         "groups", "addresses",   "queues",
     "rx_descriptors", "tx_descriptors", "mtu",    "promiscuous", "parent",
-    "vlan",           "inner_vlan"};
+    "vlan",           "inner_vlan",     "bindings", "learn_bindings"};
 // They say something about a device.
 constexpr std::array<std::string_view, 5> kDeviceKeys = {
     "device", "queues", "rx_descriptors", "tx_descriptors", "promiscuous"};
@@ -169,6 +169,20 @@ void PortSections::ReadPort(const toml::table& table, PortConfig* port) {
   reader_->Number(table, "tx_descriptors", 32, 32768, &port->tx_descriptors);
   reader_->Number(table, "mtu", 576, 9216, &port->mtu);
   reader_->Boolean(table, "promiscuous", &port->promiscuous);
+  reader_->Strings(
+      table, "bindings", kMaxSpoofBindings,
+      [&](const std::string& text, const toml::source_region& place) {
+        const std::optional<SpoofBinding> binding = ParseSpoofBinding(text);
+        if (!binding) {
+          reader_->Error(place, absl::StrCat("'", text, "' is no binding"),
+                         "write \"02:00:00:00:00:01 10.0.0.2\", one of the two "
+                         "alone, or a network, and \"vlan 42\" behind");
+          return;
+        }
+        port->guard.bindings.push_back(*binding);
+      });
+  reader_->Number(table, "learn_bindings", 1, kMaxSpoofLearned,
+                  &port->guard.learn);
 }
 
 void PortSections::ReadPorts(const toml::table& root) {

@@ -129,6 +129,7 @@ absl::Status Engine::MakeWorkers() {
           return filters_->Describe(record, context);
         });
   }
+  spoof_log_ = std::make_unique<SpoofLog>(options_.workers);
   if (options_.flows.wanted()) {
     absl::StatusOr<std::unique_ptr<FlowLog>> flows = FlowLog::Open(
         options_.flows, options_.workers, plane_->clock.Now(),
@@ -165,6 +166,7 @@ absl::Status Engine::MakeWorkers() {
                       .pool = options_.pool,
                       .log = packet_log_ != nullptr ? packet_log_->ring(i)
                                                     : nullptr,
+                      .spoofs = spoof_log_->ring(i),
                       .fragments = FragmentRoom(options_),
                       .workers = options_.workers,
                       .secret = secret,

@@ -45,6 +45,7 @@
 #include "dataplane/packetlog/packet_log.h"
 #include "dataplane/ports/port_set.h"
 #include "dataplane/ports/run_time_devices.h"
+#include "dataplane/ports/spoof_log.h"
 #include "dataplane/transfer/restore_service.h"
 #include "dataplane/workers/liveness.h"
 #include "dataplane/workers/worker.h"
@@ -239,6 +240,7 @@ class Engine {
   std::unique_ptr<HoldBudget> hold_budget_;
   std::unique_ptr<PacketLog> packet_log_;
   std::unique_ptr<FlowLog> flow_log_;
+  std::unique_ptr<SpoofLog> spoof_log_;
   // Orders that workers were given keep filters alive, which use these two.
   PolicyPool policies_;
   RuleBudget rule_budget_;

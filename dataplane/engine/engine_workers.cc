@@ -150,7 +150,8 @@ void Engine::Stop(absl::FunctionRef<bool()> hurry) {
   threads_.clear();
   monitor_.reset();
   place_ = Place::kNowhere;
-  DrainLogs();
+  // A turn takes as much as one worker's ring has room for.
+  for (size_t i = 0; i < workers_.size(); ++i) DrainLogs();
 }
 
 uint64_t Engine::InFlight() const {
@@ -205,6 +206,15 @@ void Engine::DrainLogs() {
       std::chrono::duration_cast<std::chrono::microseconds>(since).count());
   if (packet_log_ != nullptr) packet_log_->Drain(plane_->clock.Now(), wall);
   if (flow_log_ != nullptr) flow_log_->Drain(plane_->clock.Now(), wall);
+  if (spoof_log_ == nullptr) return;
+  spoof_log_->Drain(Now(), [this](uint16_t number, const std::string& text) {
+    for (const auto& [name, port] : ports_->entries()) {
+      if (port.number == number && number != kNoPort) {
+        return LogWarning("port {}: {}", name, text);
+      }
+    }
+    LogWarning("{}", text);
+  });
 }
 
 }  // namespace sluice

@@ -20,6 +20,29 @@ absl::Status NoPort(std::string_view name) {
       absl::StrCat("there is no port '", View(name), "'"));
 }
 
+// Errors: the first text that is no binding; too many.
+absl::StatusOr<SpoofSettings> SettingsOf(
+    std::string_view port, const std::vector<std::string>& bindings,
+    uint8_t learn) {
+  SpoofSettings settings = {.bindings = {}, .learn = learn};
+  if (bindings.size() > kMaxSpoofBindings || learn > kMaxSpoofLearned) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "port ", View(port), ": at most ", kMaxSpoofBindings,
+        " bindings, and ", int{kMaxSpoofLearned}, " learned ones"));
+  }
+  for (const std::string& text : bindings) {
+    const std::optional<SpoofBinding> binding = ParseSpoofBinding(text);
+    if (!binding) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "port ", View(port), ": '", PrintableName(text),
+          "' is no binding; write \"02:00:00:00:00:01 10.0.0.2\", one of "
+          "the two alone, or a network, and \"vlan 42\" behind"));
+    }
+    settings.bindings.push_back(*binding);
+  }
+  return settings;
+}
+
 }  // namespace
 
 PortListing FilterRegistry::ListingOf(const PortSet::Entry& port) const {
@@ -34,6 +57,7 @@ PortListing FilterRegistry::ListingOf(const PortSet::Entry& port) const {
   listing.enabled = port.enabled;
   listing.excluded = port.excluded;
   listing.incarnation = port.incarnation;
+  listing.guarded = port.guard != nullptr;
   const PortSet::Entry* const on = ports_.DeviceOf(port);
   if (on == nullptr) return listing;
   const Port& device = *on->device;
@@ -126,8 +150,12 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
         }
       }
     }
+    absl::StatusOr<SpoofSettings> guard =
+        SettingsOf(spec_.name, spec_.bindings, spec_.learn);
+    if (guard.ok()) config_.guard = *guard;
     if (config_.is_pci()) NormalisePciAddress(&config_.device);
     status_ = registry_.ports_.CheckPlug(config_, spec_.wire, spec_.kept);
+    if (status_.ok()) status_ = guard.status();
     // Whatever becomes of it now, it is to come back.
     if (spec_.kept && !absl::IsAlreadyExists(status_)) {
       registry_.added_ports_[spec_.name] = spec_;
@@ -357,6 +385,43 @@ void FilterRegistry::DisablePort(std::string_view name, DoneStatus done) {
   };
   Registered& of = OfPort(*port);
   HasEnabledPort(of) ? then() : End(of, std::move(then));
+}
+
+absl::Status FilterRegistry::BindPort(std::string_view name,
+                                      const std::vector<std::string>& bindings,
+                                      uint8_t learn) {
+  PortSet::Entry* const port = ports_.Find(name);
+  if (port == nullptr) return NoPort(name);
+  absl::StatusOr<SpoofSettings> settings = SettingsOf(name, bindings, learn);
+  if (!settings.ok()) return settings.status();
+  ports_.Guard(port, *std::move(settings));
+  const auto added = added_ports_.find(port->config.name);
+  if (added != added_ports_.end()) {
+    added->second.bindings = bindings;
+    added->second.learn = learn;
+  }
+  LogInfo("port {}: {}", port->config.name,
+          port->guard != nullptr ? "guarded by other bindings"
+                                 : "not guarded any more");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PortBindings> FilterRegistry::Bindings(std::string_view name) {
+  PortSet::Entry* const port = ports_.Find(name);
+  if (port == nullptr) return NoPort(name);
+  PortBindings bindings;
+  constexpr auto kSpoofed = static_cast<size_t>(DropReason::kSpoofed);
+  bindings.spoofed = ports_.Counters(*port).drops[kSpoofed];
+  if (port->guard == nullptr) return bindings;
+  const SpoofSettings& settings = port->guard->settings();
+  bindings.learn = settings.learn;
+  for (const SpoofBinding& binding : settings.bindings) {
+    bindings.bindings.push_back(ToString(binding));
+  }
+  for (const SpoofBinding& binding : port->guard->Learned()) {
+    bindings.learned.push_back(ToString(binding));
+  }
+  return bindings;
 }
 
 absl::Status FilterRegistry::ExcludePort(std::string_view name,

@@ -108,6 +108,24 @@ void Pipeline::Parse(uint16_t port, PacketBurst& burst) {
   counters_[port].received_bytes.Add(bytes);
 }
 
+void Pipeline::CheckSources(uint16_t port, SpoofGuard& guard,
+                            PacketBurst& burst) {
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    PacketInfo& info = burst.infos[i];
+    SpoofRecord wrong;
+    wrong.fault = guard.Check(*burst.mbufs[i], info, &wrong);
+    if (wrong.fault == SpoofFault::kNone) continue;
+    info.kind = Kind::kMalformed;
+    info.drop = DropReason::kSpoofed;
+    SpoofRecord* const out =
+        config_.spoofs != nullptr ? config_.spoofs->Begin() : nullptr;
+    if (out == nullptr) continue;
+    wrong.port = port;
+    *out = wrong;
+    config_.spoofs->Commit();
+  }
+}
+
 void Pipeline::Begin(uint16_t port, PacketBurst& burst,
                      BurstResult& result) {
   burst_ = &burst;

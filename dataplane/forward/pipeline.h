@@ -28,6 +28,7 @@
 #include "conntrack/translator.h"
 #include "dataplane/forward/filter_view.h"
 #include "dataplane/forward/port_counters.h"
+#include "dataplane/forward/spoof_guard.h"
 #include "dataplane/forward/topology.h"
 #include "dataplane/forward/trace_record.h"
 #include "packet/family.h"
@@ -133,6 +134,8 @@ class Pipeline {
     rte_mempool* pool = nullptr;
     // For packets of `log` rules. Null: none is logged.
     LogRing* log = nullptr;
+    // For frames that a port's guard drops. Null: they are not told of.
+    SpoofRing* spoofs = nullptr;
     // Fragments that may wait here for the rest of their datagrams.
     uint32_t fragments = 1024;
     // Which share of a filter's `set limit frags` this worker has.
@@ -235,11 +238,17 @@ class Pipeline {
   // Drops a parsed burst, or says of what is malformed why it is.
   void Refuse(uint16_t port, PacketBurst& burst, DropReason reason, Tick now,
               BurstResult& result);
+  // Behind Parse(), where the port of arrival has a guard: frames that claim what
+  // they may not are malformed from then on.
+  void CheckSources(uint16_t port, SpoofGuard& guard, PacketBurst& burst);
 
   // All three.
   void Process(uint16_t port, PacketBurst& burst, const Topology& topology,
                const FilterEnds& filters, Tick now, BurstResult& result) {
     Parse(port, burst);
+    if (SpoofGuard* const guard = topology.ports[port].guard) {
+      CheckSources(port, *guard, burst);
+    }
     if (HasFragments(burst)) Reassemble(port, burst, topology, filters, now);
     Judge(port, burst, topology, filters, now, result);
   }

@@ -21,6 +21,8 @@ inline constexpr uint16_t kNoSegment = 0xffff;
 
 class LogicalPorts;
 
+class SpoofGuard;
+
 // What the pipeline knows of a port.
 struct PortContext {
   // How rules see it: `on outside`, and the groups it is in.
@@ -56,6 +58,8 @@ struct PortContext {
   // for nothing, and then frames keep their MAC addresses.
   OwnAddresses* own = nullptr;
   MacAddress mac{};  // with `own`
+  // What it may claim to be; null: anything. Outlives the topology.
+  SpoofGuard* guard = nullptr;
 };
 
 // How workers reach a port.

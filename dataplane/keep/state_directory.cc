@@ -154,7 +154,8 @@ json ToJson(const PortSpec& port) {
                 {"wire", port.wire},         {"groups", port.groups},
                 {"addresses", std::move(addresses)},
                 {"queues", port.queues},     {"mtu", port.mtu},
-                {"non_ip", port.pass_non_ip}, {"disabled", port.disabled}};
+                {"non_ip", port.pass_non_ip}, {"disabled", port.disabled},
+                {"bindings", port.bindings}, {"learn", port.learn}};
   if (!port.parent.empty()) {
     value["parent"] = port.parent;
     value["vlan"] = port.vlan;
@@ -244,6 +245,13 @@ PortSpec PortOf(const json& value) {
     port.inner_vlan = VlanIn(value, "inner_vlan");
   }
   port.segment = value.value("segment", "");
+  // Not in manifests of older versions.
+  if (value.contains("bindings")) {
+    port.bindings = value.at("bindings").get<std::vector<std::string>>();
+    const int learn = IntegerOf(value.at("learn"));
+    if (learn > UINT8_MAX) Refuse("a number is out of range");
+    port.learn = static_cast<uint8_t>(learn);
+  }
   return port;
 }
 

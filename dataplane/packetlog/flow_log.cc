@@ -53,8 +53,12 @@ void FlowLog::Drain(Tick now, uint64_t wall) {
   const FlowTime time = {.now = now, .wall = wall};
   std::string lines;
   uint64_t count = 0;
-  for (const auto& ring : rings_) {
-    for (uint32_t i = 0; i < ring->capacity(); ++i) {
+  // Each worker's is the first one in its turn.
+  first_ = (first_ + 1) % rings_.size();
+  uint32_t left = kRecordsATurn;
+  for (size_t n = 0; n < rings_.size(); ++n) {
+    FlowRing* const ring = rings_[(first_ + n) % rings_.size()].get();
+    for (; left > 0; --left) {
       const FlowRecord* const record = ring->Front();
       if (record == nullptr) break;
       if (file_ != nullptr) {

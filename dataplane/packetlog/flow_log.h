@@ -61,7 +61,7 @@ class FlowLog {
   // Whether each state is to be told of, and not only those with `pflow`.
   bool wants_all() const { return file_ != nullptr; }
 
-  // Takes what the rings hold now, never more than fits into them. `now` and
+  // Takes what the rings hold, at most kRecordsATurn. `now` and
   // `wall` (microseconds since 1970) are the same moment.
   void Drain(Tick now, uint64_t wall);
   void Reopen() {
@@ -72,6 +72,8 @@ class FlowLog {
  private:
   // Of each worker: 400 a millisecond between two looks of 20 ms.
   static constexpr uint32_t kRingRecords = 8192;
+  // Of all workers: some ten milliseconds of the control lcore.
+  static constexpr uint32_t kRecordsATurn = 8192;
 
   FlowLog(const FlowLogOptions& options, uint16_t workers, Resolver resolve);
   void SendDatagram(std::string_view datagram, uint32_t flows);
@@ -82,6 +84,7 @@ class FlowLog {
   std::unique_ptr<SessionFile> file_;       // null: no session log
   std::optional<FlowSocket> socket_;
   std::unique_ptr<FlowMessages> messages_;  // null: no collector
+  size_t first_ = 0;  // the ring that comes first
   uint64_t exported_ = 0;
   uint64_t export_lost_ = 0;
   uint64_t warned_ = 0;  // losses that were spoken of

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "dataplane/forward/spoof_guard.h"
 #include "packet/address.h"
 #include "packet/frame_tags.h"
 #include "packet/link_address.h"
@@ -33,6 +34,7 @@ struct PortConfig {
   uint16_t tx_descriptors = 1024;
   uint16_t mtu = 1500;  // bytes of the IP packet
   bool promiscuous = true;
+  SpoofSettings guard = {};  // what may come from it
 
   bool is_logical() const { return !parent.empty(); }
   bool is_pci() const;

@@ -144,6 +144,9 @@ absl::Status PortSet::Declare(std::span<const PortConfig> ports,
     if (entry.number == kNoPort) {
       return absl::FailedPreconditionError("there are too many ports");
     }
+    if (port.guard.IsSet()) {
+      entry.guard = std::make_unique<SpoofGuard>(port.guard);
+    }
     RefreshFacts(port.name);
   }
   for (const PortConfig& port : ports) {
@@ -449,7 +452,7 @@ absl::StatusOr<PortSet::Entry*> PortSet::Enter(const PortConfig& config,
     }
   }
   RefreshFacts(config.name);
-  Publish();
+  Guard(&entry, config.guard);
   return &entry;
 }
 
@@ -509,6 +512,14 @@ void PortSet::TakeOut(
 
 // ---- What the workers know -------------------------------------------------
 
+void PortSet::Guard(Entry* entry, SpoofSettings settings) {
+  std::unique_ptr<SpoofGuard> old = std::move(entry->guard);
+  if (settings.IsSet()) entry->guard = std::make_unique<SpoofGuard>(settings);
+  entry->config.guard = std::move(settings);
+  Publish();
+  grace_->After([old = std::move(old)] {});
+}
+
 void PortSet::PollLinks(uint64_t milliseconds) {
   const bool all = milliseconds - last_link_poll_ >= kLinkInterval;
   bool any_changed = false;
@@ -560,7 +571,8 @@ void PortSet::Publish() {
                       : kNoPort,
         .tags = entry.config.tags,
         .children = logical != logical_.end() ? logical->second.get()
-                                              : nullptr};
+                                              : nullptr,
+        .guard = entry.guard.get()};
     // Taken out: nothing can be sent there or come from there.
     if (entry.device == nullptr) continue;
     next->devices[entry.number] = {.ethdev = entry.device->ethdev(),

@@ -58,6 +58,7 @@ class PortSet {
     bool excluded = false;
     uint32_t incarnation = 1;
     uint16_t filter = kMainFilter;
+    std::unique_ptr<SpoofGuard> guard;  // of config.guard; null: none
     std::array<uint8_t, kMaxQueues> pollers{};
     PortSums base;  // what had been counted under its number before it
     uint16_t claims = 0;  // filters that are being made for it
@@ -138,6 +139,9 @@ class PortSet {
   void TakeOut(Entry* entry,
                absl::AnyInvocable<void(std::unique_ptr<Port>)> release);
 
+  // From now on what arrives there is held against these; what was learned is
+  // forgotten.
+  void Guard(Entry* entry, SpoofSettings settings);
   // ---- Segments (port_set_segments.cc). Errors say what and what to do, and
   // nothing has changed.
 

@@ -59,6 +59,10 @@ absl::Status Simulation::Start() {
     if (!view.ok()) return view.status();
     topology_->ports[i].interface = *view;
     topology_->ports[i].port = i;
+    if (port.guard.IsSet()) {
+      guards_.push_back(std::make_unique<SpoofGuard>(port.guard));
+      topology_->ports[i].guard = guards_.back().get();
+    }
   }
   for (const SimulatedWire& wire : options_.wires) {
     topology_->ports[wire.first].peer = wire.second;

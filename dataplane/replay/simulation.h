@@ -45,6 +45,7 @@ struct SimulatedPort {
   // Of a logical port: the port whose frames with these tags are its own.
   std::optional<uint16_t> parent{};
   VlanTags tags{};
+  SpoofSettings guard{};
 };
 
 struct SimulatedWire {
@@ -190,6 +191,7 @@ class Simulation {
   std::vector<std::unique_ptr<OwnAddresses>> own_;
   uint64_t answers_for_ = 0;  // the generation whose addresses they are
   std::unique_ptr<SourceNodes> sources_;
+  std::vector<std::unique_ptr<SpoofGuard>> guards_;
   std::unique_ptr<Topology> topology_;
   std::unique_ptr<WorkerShard> shard_;
   RoundContext round_;

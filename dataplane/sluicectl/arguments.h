@@ -76,6 +76,8 @@ enum class Verb : uint8_t {
   kFilterList,
   kFilterShow,
   kPortAdd,
+  kPortBind,
+  kPortBindings,
   kPortDisable,
   kPortEnable,
   kPortExclude,
@@ -83,6 +85,7 @@ enum class Verb : uint8_t {
   kPortList,
   kPortRemove,
   kPortStats,
+  kPortUnbind,
   kSegmentAdd,
   kSegmentAttach,
   kSegmentDetach,
@@ -137,6 +140,8 @@ struct Command {
   // segment attach, detach, fix, free
   std::string port;  // --port
   std::string mac;   // --mac
+  std::vector<std::string> bindings;   // --bindings, of port bind too
+  std::optional<uint32_t> learn;       // --learn-bindings
   // explain: the packet, as it was typed
   std::string in;         // --in, the port of arrival
   std::string proto;      // --proto

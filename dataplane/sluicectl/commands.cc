@@ -28,13 +28,15 @@ struct Form {
   Naming naming;
 };
 
-constexpr std::array<Form, 29> kForms = {{
+constexpr std::array<Form, 32> kForms = {{
     {"filter", "change", Verb::kFilterChange, Naming::kRequired},
     {"filter", "create", Verb::kFilterCreate, Naming::kRequired},
     {"filter", "destroy", Verb::kFilterDestroy, Naming::kRequired},
     {"filter", "list", Verb::kFilterList, Naming::kNone},
     {"filter", "show", Verb::kFilterShow, Naming::kOptional},
     {"port", "add", Verb::kPortAdd, Naming::kRequired},
+    {"port", "bind", Verb::kPortBind, Naming::kRequired},
+    {"port", "bindings", Verb::kPortBindings, Naming::kRequired},
     {"port", "disable", Verb::kPortDisable, Naming::kRequired},
     {"port", "enable", Verb::kPortEnable, Naming::kRequired},
     {"port", "exclude", Verb::kPortExclude, Naming::kRequired},
@@ -42,6 +44,7 @@ constexpr std::array<Form, 29> kForms = {{
     {"port", "list", Verb::kPortList, Naming::kNone},
     {"port", "remove", Verb::kPortRemove, Naming::kRequired},
     {"port", "stats", Verb::kPortStats, Naming::kRequired},
+    {"port", "unbind", Verb::kPortUnbind, Naming::kRequired},
     {"segment", "add", Verb::kSegmentAdd, Naming::kRequired},
     {"segment", "attach", Verb::kSegmentAttach, Naming::kRequired},
     {"segment", "detach", Verb::kSegmentDetach, Naming::kRequired},
@@ -115,7 +118,7 @@ struct Option {
   }
 };
 
-const std::array<Option, 68> kOptions = {{
+const std::array<Option, 70> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -256,6 +259,16 @@ const std::array<Option, 68> kOptions = {{
        c->disabled = true;
        return absl::OkStatus();
      }},
+    {"bindings", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       return AppendList(value, &c->bindings);
+     },
+     Verb::kPortBind},
+    {"learn-bindings", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->learn);
+     },
+     Verb::kPortBind},
     {"in", Verb::kExplain, true,
      [](std::string value, Command* c) {
        c->in = std::move(value);

@@ -75,6 +75,9 @@ std::string FormatMacLine(const nlohmann::json& mac);
 std::string FormatPortTitle();
 std::string FormatPortLine(const nlohmann::json& port);
 // An element of "counters" of port.stats.
+// Of `port bindings`.
+std::string FormatPortBindings(const std::string& name,
+                               const nlohmann::json& bound);
 std::string FormatPortCounter(const nlohmann::json& counter);
 
 }  // namespace sluice

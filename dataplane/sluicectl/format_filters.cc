@@ -189,6 +189,23 @@ std::string FormatMacLine(const json& mac) {
           : absl::StrCat(Number(mac, "age_ms") / 1000, " s ago"));
 }
 
+std::string FormatPortBindings(const std::string& name, const json& bound) {
+  std::string text = absl::StrCat("port ", name, "\n");
+  for (const json& binding : Member(bound, "bindings")) {
+    absl::StrAppend(&text, "  ", binding.get<std::string>(), "\n");
+  }
+  for (const json& binding : Member(bound, "learned")) {
+    absl::StrAppend(&text, "  ", binding.get<std::string>(), " (learned)\n");
+  }
+  if (const uint64_t learn = Number(bound, "learn"); learn != 0) {
+    absl::StrAppend(&text, "  up to ", learn,
+                    " addresses of each family are learned\n");
+  }
+  absl::StrAppend(&text, "  ", Number(bound, "spoofed"),
+                  " frames dropped as spoofed\n");
+  return text;
+}
+
 std::string FormatPortCounter(const json& counter) {
   return absl::StrFormat("  %-32s %14d\n", Text(counter, "name"),
                          Number(counter, "value"));

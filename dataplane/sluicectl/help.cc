@@ -15,7 +15,7 @@ std::string_view Usage() {
   return R"(usage: sluicectl [-deghMNnPqrvz] [-a anchor] [-D macro=value]
                  [-F modifier] [-f file] [-i interface]
                  [-k host | network | label | id | key | gateway | nat |
-                  vlan]
+                  vlan | tag | age | helper]
                  [-K host | network] [-o level] [-p socket]
                  [-s modifier [-R number]]
                  [-t table -T command [address ...]] [-x level]
@@ -40,9 +40,12 @@ std::string_view Usage() {
        sluicectl port add name --device device [--wire port] [--groups group,...]
                  [--addresses address,...] [--queues n] [--mtu bytes]
                  [--non-ip pass|block] [--disabled]
+                 [--bindings binding,...] [--learn-bindings n]
        sluicectl port add name --parent port --vlan n [--inner-vlan n]
                  [--wire port | --segment name] [--groups group,...]
                  [--addresses address,...] [--mtu bytes] [--disabled]
+       sluicectl port bind name [--bindings binding,...] [--learn-bindings n]
+       sluicectl port bindings name | unbind name
        sluicectl port list | remove name | enable name | disable name |
                  exclude name | include name | stats name
        sluicectl segment add name [--ports port,...] [--non-ip pass|block]
@@ -307,6 +310,14 @@ PORTS
   port exclude NAME    packets pass the port unjudged.
   port include NAME    they are judged again.
   port stats NAME      the driver's own counters.
+  port bind NAME       from now on only what is bound may come from the port;
+                       what was learned before is forgotten.
+    --bindings B[,C]   each a MAC address, an address or network, or both, and
+                       perhaps a VLAN: "02:00:00:00:00:01 10.0.0.2 vlan 42".
+    --learn-bindings N so many addresses of each family, and the first MAC
+                       address, are bound as they come.
+  port bindings NAME   what is bound, was learned, and how much was dropped.
+  port unbind NAME     anything may come from it.
 
 SEGMENTS
   segment list         all segments, a line each. A segment joins ports as a

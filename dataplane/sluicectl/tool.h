@@ -114,6 +114,8 @@ class Tool {
   bool ChangeSegment(const char* method, const char* done);
   bool ShowMacs();
   bool ChangePort(const char* method, const char* done);
+  bool BindPort();
+  bool ShowPortBindings();
   bool ShowPortStats();
   bool ShowMetrics();
   bool ExplainPacket();

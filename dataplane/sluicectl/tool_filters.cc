@@ -39,6 +39,12 @@ bool Tool::RunCommand() {
       return ShowFilter();
     case Verb::kPortAdd:
       return AddPort();
+    case Verb::kPortBind:
+      return BindPort();
+    case Verb::kPortBindings:
+      return ShowPortBindings();
+    case Verb::kPortUnbind:
+      return ChangePort("port.unbind", "not bound any more");
     case Verb::kPortDisable:
       return ChangePort("port.disable", "disabled");
     case Verb::kPortEnable:
@@ -240,6 +246,8 @@ bool Tool::AddPort() {
   if (c.mtu) params["mtu"] = *c.mtu;
   if (c.block_non_ip) params["non_ip"] = "block";
   if (c.disabled) params["disabled"] = true;
+  if (!c.bindings.empty()) params["bindings"] = c.bindings;
+  if (c.learn) params["learn"] = *c.learn;
   const auto result = Ask("port.add", std::move(params));
   if (result == nullptr) return false;
   output_.Put("port.add", *result);
@@ -259,6 +267,27 @@ bool Tool::ChangePort(const char* method, const char* done) {
   if (result == nullptr) return false;
   output_.Put(method, *result);
   output_.Say(absl::StrCat("port ", name, " ", done));
+  return true;
+}
+
+bool Tool::BindPort() {
+  const Command& c = *arguments_.command;
+  json params = {{"port", c.name}};
+  if (!c.bindings.empty()) params["bindings"] = c.bindings;
+  if (c.learn) params["learn"] = *c.learn;
+  const auto result = Ask("port.bind", std::move(params));
+  if (result == nullptr) return false;
+  output_.Put("port.bind", *result);
+  output_.Say(absl::StrCat("port ", c.name, " bound"));
+  return true;
+}
+
+bool Tool::ShowPortBindings() {
+  const std::string& name = arguments_.command->name;
+  const auto result = Ask("port.bindings", {{"port", name}});
+  if (result == nullptr) return false;
+  output_.Put("port.bindings", *result);
+  output_.Print(FormatPortBindings(name, *result));
   return true;
 }
 

@@ -145,6 +145,10 @@ uint32_t Worker::Round() {
 
 inline void Worker::Take(uint16_t port, PacketBurst& burst) {
   shard_->pipeline().Parse(port, burst);
+  if (SpoofGuard* const guard = round_.topology->ports[port].guard)
+      [[unlikely]] {
+    shard_->pipeline().CheckSources(port, *guard, burst);
+  }
   if (workers_ > 1) steerer_.Steer(port, burst);
   if (burst.count > 0) judge_.Judge(port, burst);
 }

@@ -165,6 +165,13 @@ def answers(fw, network, family, folder):
   ask("restore", "status")
   ask("restore", "metrics")
   ask("metrics")
+  ask("port", "bind", "later", "--bindings", "10.9.9.9", "--learn-bindings", "1")
+  ask("port", "bind", "outside", "--learn-bindings", "16")
+  network.client.run("ping", "-n", "-c", "1", SERVERS[family])
+  ask("port", "bindings", "outside")
+  ask("port", "bindings", "later")
+  ask("port", "list")
+  ask("port", "unbind", "outside")
   ask("segment", "add", "lan")
   ask("port", "add", "v5", "--parent", "outside", "--vlan", "5",
       "--inner-vlan", "6", "--segment", "lan")
@@ -235,7 +242,8 @@ def test_answers_and_their_schema_agree(network, firewall, family, tmp_path):
     return  # once is enough: the answers are the same
   for folder in (tmp_path, *tmp_path.parents[:2]):
     folder.chmod(0o755)
-  fw = firewall(_RULES, extra=f'\n[state]\ndir = "{tmp_path / "state"}"\n')
+  fw = firewall(_RULES, extra=f'\n[state]\ndir = "{tmp_path / "state"}"\n'
+                f'[log]\nsessions = "{tmp_path / "sessions"}"\n')
   network.settle()
   found = answers(fw, network, family, tmp_path)
   members = {}

@@ -169,3 +169,37 @@ def test_netflow(network, firewall, tmp_path):
   assert record.src == CLIENTS[4] and record.dst == SERVERS[4]
   assert record.dstport == 5300 and record.dpkts >= 5
   assert _counters(fw)["export-unfit"] >= 1
+
+
+def test_a_flood_is_written_or_counted(network, firewall, tmp_path):
+  """Each state leaves two records, whatever becomes of them, and who asks
+  meanwhile is answered."""
+  log = tmp_path / "sessions"
+  fw = firewall("pass in on outside proto udp keep state\n"
+                "pass out on inside no state\n" + NEIGHBOURS, workers=2,
+                extra=f'[log]\nsessions = "{log}"\n')
+  network.settle()
+  flood = network.client.start_python("udp_flows.py", "--to", SERVERS[4],
+                                      "--port", 5300, "--flows", 40_000)
+  slowest = 0
+  while flood.running:
+    asked = time.monotonic()
+    fw.ctl("-s", "timeouts")
+    slowest = max(slowest, time.monotonic() - asked)
+    time.sleep(0.1)
+  assert slowest < 5, slowest
+  fw.ctl("-F", "states")
+
+  def sums():
+    info = fw.json("-s", "info")["info"]
+    states = {c["name"]: c["value"] for c in info["state_counters"]}
+    told = {c["name"]: c["value"] for c in info["flow_counters"]}
+    return (states["inserts"] + states["removals"],
+            told["sessions"] + told["sessions-lost"] + told["records-lost"],
+            told["sessions"])
+
+  wait_for("two records of each state", lambda: sums()[0] == sums()[1])
+  events, _, written = sums()
+  assert events > 20_000
+  with log.open(encoding="ascii") as lines:
+    assert sum(1 for line in lines if json.loads(line)["id"]) == written

@@ -245,6 +245,23 @@ absl::Status FakeFilterDirectory::ExcludePort(std::string_view name,
   return absl::OkStatus();
 }
 
+absl::Status FakeFilterDirectory::BindPort(
+    std::string_view name, const std::vector<std::string>& bindings,
+    uint8_t learn) {
+  const auto it = ports.find(std::string(name));
+  if (it == ports.end()) return NoPort(name);
+  it->second.guarded = !bindings.empty() || learn != 0;
+  bound[it->first].bindings = bindings;
+  bound[it->first].learn = learn;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PortBindings> FakeFilterDirectory::Bindings(
+    std::string_view name) {
+  if (!ports.contains(std::string(name))) return NoPort(name);
+  return bound[std::string(name)];
+}
+
 absl::StatusOr<std::vector<NamedCounter>> FakeFilterDirectory::PortStatistics(
     std::string_view name) {
   if (!ports.contains(std::string(name))) return NoPort(name);

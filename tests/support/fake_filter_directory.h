@@ -58,6 +58,7 @@ class FakeFilterDirectory : public FilterDirectory {
   FilterListing main_listing;
   std::map<std::string, Made> made;
   std::map<std::string, PortListing> ports;
+  std::map<std::string, PortBindings> bound;  // by port
   FilterSpec last_filter;
   FilterChange last_change;
   PortSpec last_port;
@@ -90,6 +91,10 @@ class FakeFilterDirectory : public FilterDirectory {
   absl::Status EnablePort(std::string_view name) override;
   void DisablePort(std::string_view name, DoneStatus done) override;
   absl::Status ExcludePort(std::string_view name, bool excluded) override;
+  absl::Status BindPort(std::string_view name,
+                        const std::vector<std::string>& bindings,
+                        uint8_t learn) override;
+  absl::StatusOr<PortBindings> Bindings(std::string_view name) override;
   absl::StatusOr<std::vector<NamedCounter>> PortStatistics(
       std::string_view name) override;
   std::vector<SegmentListing> Segments(std::string_view after,

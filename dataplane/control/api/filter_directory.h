@@ -131,6 +131,8 @@ struct PortSpec {
   uint16_t queues = 0;  // 0: one a worker
   uint16_t mtu = 0;  // 0: 1500, or that of the parent
   bool pass_non_ip = true;
+  std::vector<std::string> bindings{};  // as in sluice.toml
+  uint8_t learn = 0;
   bool disabled = false;  // comes up only when it is enabled
   // The process before had it: the other end of its wire may come after it.
   bool kept = false;
@@ -162,6 +164,15 @@ struct PortListing {
   uint64_t copies_lost = 0;  // no buffer for one
   uint64_t missed = 0;  // no descriptor was free
   uint64_t errors = 0;
+  bool guarded = false;
+};
+
+// What a port may claim to be, each as in sluice.toml.
+struct PortBindings {
+  std::vector<std::string> bindings{};
+  uint8_t learn = 0;  // addresses of each family that are bound as they come
+  std::vector<std::string> learned{};
+  uint64_t spoofed = 0;  // frames that claimed something else
 };
 
 // A segment, and an address that is fixed behind a port of it.
@@ -244,6 +255,12 @@ class FilterDirectory : public CommitControl {
   virtual void DisablePort(std::string_view name, DoneStatus done) = 0;
   // Whether packets pass the port unjudged.
   virtual absl::Status ExcludePort(std::string_view name, bool excluded) = 0;
+  // What arrives there is held against these from now on; neither: no more.
+  // NotFound, InvalidArgument.
+  virtual absl::Status BindPort(std::string_view name,
+                                const std::vector<std::string>& bindings,
+                                uint8_t learn) = 0;
+  virtual absl::StatusOr<PortBindings> Bindings(std::string_view name) = 0;
   // The driver's own counters.
   virtual absl::StatusOr<std::vector<NamedCounter>> PortStatistics(
       std::string_view name) = 0;

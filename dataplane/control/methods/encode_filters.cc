@@ -110,6 +110,7 @@ json ToJson(const PortListing& port) {
       {"copies_lost", port.copies_lost},
       {"missed", port.missed},
       {"errors", port.errors}};
+  if (port.guarded) value["guarded"] = true;
   if (!port.wire.empty()) value["wire"] = port.wire;
   if (!port.segment.empty()) value["segment"] = port.segment;
   if (!port.parent.empty()) {

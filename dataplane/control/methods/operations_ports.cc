@@ -23,6 +23,10 @@ constexpr size_t kPortsAPage = 256;
 // IEEE 802.1Q: 0 says a priority only, and 4095 is reserved.
 constexpr uint64_t kMinVlan = 1;
 constexpr uint64_t kMaxVlan = 4094;
+// Bindings of a port: a MAC address, a network, a VLAN, and blanks.
+constexpr size_t kMaxBindings = 256;
+constexpr size_t kMaxBinding = 96;
+constexpr uint64_t kMaxLearned = 16;
 
 void LogChange(const Call& call, std::string_view port, std::string_view what) {
   LogWarning("control: uid {} pid {}: port {} {}", call.peer().uid,
@@ -89,6 +93,10 @@ Action ParseAdd(Params& params) {
   params.Number("mtu", kMinMtu, kMaxMtu, &mtu);
   params.Choice("non_ip", "pass", "block", &block_non_ip);
   params.Bool("disabled", &spec.disabled);
+  params.Strings("bindings", kMaxBindings, kMaxBinding, &spec.bindings);
+  std::optional<uint64_t> learn;
+  params.Number("learn", 1, kMaxLearned, &learn);
+  if (learn) spec.learn = static_cast<uint8_t>(*learn);
   if (queues) spec.queues = static_cast<uint16_t>(*queues);
   if (mtu) spec.mtu = static_cast<uint16_t>(*mtu);
   if (vlan) spec.vlan = static_cast<uint16_t>(*vlan);
@@ -152,6 +160,46 @@ Action ParseExclusion(Params& params) {
   };
 }
 
+Action ParseBind(Params& params) {
+  std::vector<std::string> bindings;
+  std::optional<uint64_t> learn;
+  const std::string name = ReadPort(params);
+  params.Strings("bindings", kMaxBindings, kMaxBinding, &bindings);
+  params.Number("learn", 1, kMaxLearned, &learn);
+  return [name, bindings = std::move(bindings),
+          learn](std::shared_ptr<Call> call) {
+    if (bindings.empty() && !learn) {
+      return call->Error(RpcError::kInvalidParams,
+                         "say \"bindings\" or \"learn\"; port.unbind takes "
+                         "them away");
+    }
+    const absl::Status status = call->directory().BindPort(
+        name, bindings, static_cast<uint8_t>(learn.value_or(0)));
+    if (status.ok()) LogChange(*call, name, "bound");
+    call->StatusOnly(status);
+  };
+}
+
+Action ParseUnbind(Params& params) {
+  return [name = ReadPort(params)](std::shared_ptr<Call> call) {
+    const absl::Status status = call->directory().BindPort(name, {}, 0);
+    if (status.ok()) LogChange(*call, name, "not bound any more");
+    call->StatusOnly(status);
+  };
+}
+
+Action ParseBindings(Params& params) {
+  return [name = ReadPort(params)](std::shared_ptr<Call> call) {
+    const absl::StatusOr<PortBindings> found =
+        call->directory().Bindings(name);
+    if (!found.ok()) return call->Error(found.status());
+    call->Result({{"bindings", found->bindings},
+                  {"learn", found->learn},
+                  {"learned", found->learned},
+                  {"spoofed", found->spoofed}});
+  };
+}
+
 Action ParseStats(Params& params) {
   return [name = ReadPort(params)](std::shared_ptr<Call> call) {
     const absl::StatusOr<std::vector<NamedCounter>> counters =
@@ -165,6 +213,8 @@ Action ParseStats(Params& params) {
 
 const std::vector<Method> kPortMethods = {
     {"port.add", ParseAdd, Access::kAdmin, /*asks_filter=*/false},
+    {"port.bind", ParseBind, Access::kAdmin, /*asks_filter=*/false},
+    {"port.bindings", ParseBindings, Access::kRead, /*asks_filter=*/false},
     {"port.disable", ParseDisablePort, Access::kAdmin, /*asks_filter=*/false},
     {"port.enable", ParseEnablePort, Access::kAdmin, /*asks_filter=*/false},
     {"port.exclude", ParseExclusion<true>, Access::kAdmin,
@@ -174,6 +224,7 @@ const std::vector<Method> kPortMethods = {
     {"port.list", ParseListPorts, Access::kRead, /*asks_filter=*/false},
     {"port.remove", ParseRemove, Access::kAdmin, /*asks_filter=*/false},
     {"port.stats", ParseStats, Access::kRead, /*asks_filter=*/false},
+    {"port.unbind", ParseUnbind, Access::kAdmin, /*asks_filter=*/false},
 };
 
 }  // namespace sluice

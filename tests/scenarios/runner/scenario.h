@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "dataplane/forward/spoof_guard.h"
 #include "packet/address.h"
 #include "packet/drop_reason.h"
 
@@ -132,6 +133,7 @@ struct ScenarioPort {
   std::string parent{};             // of a logical port
   uint16_t vlan = 0;
   uint16_t inner_vlan = 0;
+  SpoofSettings guard{};
 };
 
 struct ScenarioWire {

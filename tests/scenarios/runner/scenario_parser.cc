@@ -240,6 +240,7 @@ class Parser {
       port->addresses.push_back(*prefix);
       return absl::OkStatus();
     }
+    if (key == "guard") return Guard(value);
     if (key == "let") {
       if (words.size() < 3 || words[1] != "=") {
         return Wrong("let: NAME = TEXT");
@@ -312,6 +313,28 @@ class Parser {
     absl::StatusOr<std::vector<std::string>> block = Block();
     if (!block.ok()) return block.status();
     Add(MacsStep{NonEmpty(*block)});
+    return absl::OkStatus();
+  }
+
+  // "PORT learn N" or "PORT BINDING".
+  absl::Status Guard(const std::string& value) {
+    const size_t blank = value.find(' ');
+    ScenarioPort* port = FindPort(value.substr(0, blank));
+    if (port == nullptr || blank == std::string::npos) {
+      return Wrong("guard: PORT BINDING or PORT learn N, after `ports:`");
+    }
+    const std::string rest = Trim(value.substr(blank));
+    if (rest.starts_with("learn ")) {
+      const auto number = ParseNumber(rest.substr(6));
+      if (!number || *number < 1 || *number > kMaxSpoofLearned) {
+        return Wrong("guard: learn N, 1 to 16");
+      }
+      port->guard.learn = static_cast<uint8_t>(*number);
+      return absl::OkStatus();
+    }
+    const std::optional<SpoofBinding> binding = ParseSpoofBinding(rest);
+    if (!binding) return Wrong(absl::StrCat("guard: no binding: ", rest));
+    port->guard.bindings.push_back(*binding);
     return absl::OkStatus();
   }
 

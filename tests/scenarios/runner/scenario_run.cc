@@ -89,6 +89,7 @@ class Run {
       made.name = port.name;
       made.groups = port.groups;
       made.addresses = port.addresses;
+      made.guard = port.guard;
       if (port.vlan == 0) continue;
       made.parent = Port(port.parent);
       made.tags = {.outer = port.vlan, .inner = port.inner_vlan};

@@ -125,6 +125,34 @@ TEST_P(ImportValuesTest, PflowGoesOnWithoutItsRule) {
   EXPECT_EQ(ports, (std::vector<uint16_t>{3000, 5000, 5002}));
 }
 
+TEST_P(ImportValuesTest, WhatNoHelperFollowsIsNotFollowedElsewhere) {
+  const auto from = Make();
+  Shard& shard = from->shard();
+  for (const uint32_t side : {0u, uint32_t{kSideNoHelpers}}) {
+    shard.values.side = side;
+    const std::string client = side == 0 ? "tcp $C:5000" : "tcp $C:5001";
+    const StateIndex state = shard.In(client + " > $S:21 S seq 1").state;
+    EXPECT_EQ(shard.table->ftp_session(state) != nullptr, side == 0);
+    // Where the ports say so, the mark would be for nothing.
+    const StateIndex other = shard.In(client + " > $S:22 S seq 1").state;
+    EXPECT_FALSE(shard.table->entries().hot(other).has_side());
+  }
+  const Snapshot snapshot = from->Export();
+  ASSERT_EQ(snapshot.parents.size(), 4u);
+  const auto to = Make("pass\n");
+  ASSERT_TRUE(to->Import(snapshot).ok());
+  EXPECT_EQ(to->Export().parents, snapshot.parents);
+  uint32_t cursor = 0;
+  int followed = 0;
+  const StateTable& table = *to->shard().table;
+  table.entries().Visit(&cursor, 100, [&](StateIndex state) {
+    if (table.ftp_session(state) == nullptr) return;
+    ++followed;
+    EXPECT_EQ(to->shard().Record(state).port[0], 5000);
+  });
+  EXPECT_EQ(followed, 1);
+}
+
 TEST_P(ImportValuesTest, TagsAreKnownByName) {
   const auto from = Make();
   AddFlow(*from, "udp $C:5000 > $S:53");

@@ -199,6 +199,8 @@ rx_descriptors = 512
 tx_descriptors = 256
 mtu = 9000
 promiscuous = false
+bindings = ["02:00:00:00:00:01 10.0.0.2", "2001:db8::/64 vlan 42"]
+learn_bindings = 3
 [[port]]
 name = "inside"
 device = "net_af_packet0,iface=veth0"
@@ -295,7 +297,10 @@ commit_deadline = 80
        .rx_descriptors = 512,
        .tx_descriptors = 256,
        .mtu = 9000,
-       .promiscuous = false},
+       .promiscuous = false,
+       .guard = {.bindings = {*ParseSpoofBinding("02:00:00:00:00:01 10.0.0.2"),
+                              *ParseSpoofBinding("2001:db8::/64 vlan 42")},
+                 .learn = 3}},
       {.name = "inside", .device = "net_af_packet0,iface=veth0"}};
   expected.wires = {
       {.ports = {1, 0}, .pass_non_ip = false, .answer_arp = true}};

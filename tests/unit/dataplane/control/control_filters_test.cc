@@ -603,7 +603,8 @@ TEST_F(ControlFiltersTest, ParametersOfPortsAreReadStrictly) {
     EXPECT_EQ(Code("port.add", params), kInvalid) << missing;
   }
   for (const char* method : {"port.remove", "port.enable", "port.disable",
-                             "port.exclude", "port.include", "port.stats"}) {
+                             "port.exclude", "port.include", "port.stats",
+                             "port.bindings", "port.unbind"}) {
     EXPECT_EQ(Code(method), kInvalid) << method;
     EXPECT_EQ(Code(method, {{"port", "p q"}}), kInvalid) << method;
     EXPECT_EQ(Code(method, {{"port", "nobody"}}), kNotFound) << method;
@@ -625,6 +626,21 @@ TEST_F(ControlFiltersTest, SwitchesPorts) {
   EXPECT_EQ(Code("port.exclude", {{"port", "inside"}}), kRefused);
   EXPECT_EQ(Code("port.include", {{"port", "inside"}}), 0);
   EXPECT_FALSE(inside.excluded);
+  EXPECT_EQ(Code("port.bind", {{"port", "inside"}}), kInvalid);
+  EXPECT_EQ(Code("port.bind", {{"port", "inside"}, {"learn", 17}}), kInvalid);
+  EXPECT_EQ(Code("port.bind", {{"port", "nobody"}, {"learn", 1}}), kNotFound);
+  EXPECT_EQ(Code("port.bind", {{"port", "inside"},
+                               {"bindings", {"10.0.0.2"}},
+                               {"learn", 3}}),
+            0);
+  EXPECT_TRUE(inside.guarded);
+  EXPECT_EQ(Result("port.bindings", {{"port", "inside"}}),
+            json({{"bindings", {"10.0.0.2"}},
+                  {"learn", 3},
+                  {"learned", json::array()},
+                  {"spoofed", 0}}));
+  EXPECT_EQ(Code("port.unbind", {{"port", "inside"}}), 0);
+  EXPECT_FALSE(inside.guarded);
   const json stats = Result("port.stats", {{"port", "inside"}});
   EXPECT_EQ(stats["counters"][1],
             json({{"name", "tx_good_packets"}, {"value", 9}}));

@@ -43,6 +43,7 @@ const std::set<std::string_view> kForReaders = {
     "fingerprints.show",
     "anchors.show",
     "interfaces.show", "labels.show",     "limiters.show", "limits.show",  "port.list",
+    "port.bindings",
     "port.stats",      "process.show", "restore.metrics", "restore.status", "rules.explain",
     "rules.show",      "segment.list", "segment.macs", "sources.show",
     "states.count", "states.show",    "table.show",

@@ -102,6 +102,8 @@ TEST(ManifestTest, PortsComeBackAsTheyWere) {
                          .queues = 3,
                          .mtu = 9000,
                          .pass_non_ip = false,
+                         .bindings = {"02:00:00:00:00:01 10.0.0.2"},
+                         .learn = 2,
                          .disabled = true};
   const PortSpec plain = {.name = "up", .device = "0000:03:00.0"};
   std::vector<PortSpec> ports = {{.name = "old"}};
@@ -113,6 +115,9 @@ TEST(ManifestTest, PortsComeBackAsTheyWere) {
   EXPECT_EQ(ports[0].name, full.name);
   EXPECT_EQ(ports[0].device, full.device);
   EXPECT_EQ(ports[0].wire, full.wire);
+  EXPECT_EQ(ports[0].bindings, full.bindings);
+  EXPECT_EQ(ports[0].learn, 2);
+  EXPECT_TRUE(ports[1].bindings.empty());
   EXPECT_EQ(ports[0].groups, full.groups);
   EXPECT_EQ(ports[0].addresses, full.addresses);
   EXPECT_EQ(ports[0].queues, 3);

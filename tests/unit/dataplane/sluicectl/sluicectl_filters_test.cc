@@ -266,6 +266,26 @@ TEST_F(SluicectlFiltersTest, SwitchesPorts) {
   ExpectIs(Run({"port", "exclude", "inside"}), 0, "", "port inside excluded\n");
   EXPECT_TRUE(inside.excluded);
   ExpectIs(Run({"port", "include", "inside"}), 0, "", "port inside included\n");
+  ExpectIs(Run({"port", "bind", "inside", "--bindings",
+                "02:00:00:00:00:01 10.0.0.2,2001:db8::2 vlan 42",
+                "--learn-bindings", "2"}),
+           0, "", "port inside bound\n");
+  EXPECT_TRUE(inside.guarded);
+  directory_.bound["inside"].learned = {"02:00:00:00:00:01 10.0.0.3"};
+  directory_.bound["inside"].spoofed = 9;
+  ExpectIs(Run({"port", "bindings", "inside"}), 0,
+           "port inside\n"
+           "  02:00:00:00:00:01 10.0.0.2\n"
+           "  2001:db8::2 vlan 42\n"
+           "  02:00:00:00:00:01 10.0.0.3 (learned)\n"
+           "  up to 2 addresses of each family are learned\n"
+           "  9 frames dropped as spoofed\n",
+           "");
+  ExpectIs(Run({"port", "unbind", "inside"}), 0, "",
+           "port inside not bound any more\n");
+  EXPECT_FALSE(inside.guarded);
+  EXPECT_THAT(Run({"port", "bind", "inside"}).err,
+              HasSubstr("say \"bindings\" or \"learn\""));
   ExpectIs(Run({"port", "stats", "inside"}), 0,
            "port inside\n"
            "  rx_good_packets                               7\n"
