@@ -40,7 +40,7 @@ class CommitSetJob final : public BuildJob<CommitSetResult> {
   ~CommitSetJob() override { EndTickets(); }
 
   void Add(const std::string& filter, std::shared_ptr<FilterRules> rules,
-           FilterChange change) {
+           FilterCommit change) {
     Member member;
     member.filter = filter;
     member.change = std::move(change);
@@ -110,7 +110,7 @@ class CommitSetJob final : public BuildJob<CommitSetResult> {
   struct Member {
     std::string filter;
     std::shared_ptr<FilterRules> rules;
-    FilterChange change;
+    FilterCommit change;
     // With a way back.
     std::shared_ptr<const Policy> earlier;
     std::vector<TableBefore> put_back;

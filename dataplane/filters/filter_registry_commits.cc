@@ -70,7 +70,7 @@ std::shared_ptr<FilterRules> FilterRegistry::RulesOf(std::string_view name) {
 std::unique_ptr<BuildJob<CommitSetResult>> FilterRegistry::BeginCommit(
     CommitSetRequest request) {
   std::vector<RulesOfFilter> filters;
-  for (const FilterChange& change : request.filters) {
+  for (const FilterCommit& change : request.filters) {
     filters.emplace_back(change.filter, RulesOf(change.filter));
   }
   return BeginCommitSet(std::move(filters), std::move(request));

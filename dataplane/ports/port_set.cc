@@ -562,16 +562,16 @@ void PortSet::Publish() {
         .up = device != nullptr && device->device->link().up,
         .enabled = entry.enabled,
         .excluded = entry.excluded,
-        .own = device != nullptr ? entry.own.get() : nullptr,
-        .mac = device != nullptr && entry.own != nullptr
-                   ? device->device->link_address()
-                   : MacAddress{},
         .parent = entry.config.is_logical()
                       ? entries_.find(entry.config.parent)->second.number
                       : kNoPort,
         .tags = entry.config.tags,
         .children = logical != logical_.end() ? logical->second.get()
                                               : nullptr,
+        .own = device != nullptr ? entry.own.get() : nullptr,
+        .mac = device != nullptr && entry.own != nullptr
+                   ? device->device->link_address()
+                   : MacAddress{},
         .guard = entry.guard.get()};
     // Taken out: nothing can be sent there or come from there.
     if (entry.device == nullptr) continue;

@@ -272,6 +272,7 @@ void Simulation::Deliver(uint16_t port, PacketBurst& burst, const Take& take) {
                            .reason = DropReason::kUnknownVlan,
                            .held = false,
                            .rule = kNoRule,
+                           .rule_slot = kNoRuleSlot,
                            .judged = std::nullopt});
     }
     if (burst.count == 0) return;

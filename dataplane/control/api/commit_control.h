@@ -18,7 +18,7 @@
 
 namespace sluice {
 
-struct FilterChange {
+struct FilterCommit {
   std::string filter;
   // One after the other, each on what the one before has made; main rulesets,
   // anchors, parts.
@@ -30,7 +30,7 @@ struct FilterChange {
 };
 
 struct CommitSetRequest {
-  std::vector<FilterChange> filters;
+  std::vector<FilterCommit> filters;
   bool dry_run = false;
   // The rules come back with the results, to judge living states by.
   bool judge_states = false;

@@ -53,7 +53,7 @@ void ReadTable(Params& params, TableEdit* edit, bool* is_wrong) {
 }
 
 void ReadChange(Params& params, CommitSetRequest* request, bool* is_wrong) {
-  FilterChange& change = request->filters.emplace_back();
+  FilterCommit& change = request->filters.emplace_back();
   params.Name("filter", kMaxFilterName, &change.filter,
               Params::Need::kRequired);
   params.Number("only_if", UINT64_MAX, &change.only_if);
@@ -206,7 +206,7 @@ Action ParseCommitLoad(Params& params) {
   return [request = std::move(request), of_states,
           error = std::move(error)](std::shared_ptr<Call> call) mutable {
     if (!error.empty()) return call->Error(RpcError::kInvalidParams, error);
-    for (const FilterChange& change : request.filters) {
+    for (const FilterCommit& change : request.filters) {
       if (!call->MayAsk(change.filter)) return;
     }
     request.uid = call->peer().uid;

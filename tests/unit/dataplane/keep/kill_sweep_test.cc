@@ -211,7 +211,7 @@ class Life {
         [this](const StateKeeper::Visit& visit) {
           visit({.spec = spec_, .id = id_, .plane = plane_});
         },
-        [] { return std::vector<PortSpec>(); }, /*interval=*/5, *manifest);
+        [] { return KeptPorts(); }, /*interval=*/5, *manifest);
     if (!service_->Enable("main", kept != nullptr,
                           kept != nullptr ? kept->states : nullptr)
              .ok()) {
