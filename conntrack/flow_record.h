@@ -29,6 +29,14 @@ constexpr std::string_view FlowEndName(FlowEnd end) {
   return kFlowEndNames[static_cast<size_t>(end)];
 }
 
+// Ticks from `moment` to a later one. A worker's look at the clock may be
+// somewhat older than what another, or its own sweep, has written: then it is 0.
+inline constexpr Tick kTicksAhead = 60'000;
+constexpr Tick TicksUntil(Tick now, Tick moment) {
+  const Tick since = now - moment;
+  return since > UINT32_MAX - kTicksAhead ? 0 : since;
+}
+
 // Arrays by Peer; host order. Of ICMP the originator's port is the query's
 // identifier and the responder's the request's type.
 struct FlowRecord {

@@ -60,6 +60,8 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
   if (rule.has_timeouts) values->flags |= kStateRuleTimeouts;
   if (rule.state_limit() != 0) values->flags |= kStateRuleLimit;
   if (rule.tracking.enabled) values->side |= kSideSource;
+  // Snapshots say it of states since minor version 6; rules had it before.
+  if (rule.pflow) values->side |= kSidePflow;
   if (rule.packet_rate.IsSet()) {
     values->actions.flags |= PacketActions::kPacketRate;
   }

@@ -263,7 +263,8 @@ absl::Status Engine::Start() {
 
 bool Engine::busy() const {
   return filters_->pending_orders() > 0 || !grace_->empty() ||
-         filters_->has_old_generations() || restores_->busy();
+         filters_->has_old_generations() || restores_->busy() ||
+         (flow_log_ != nullptr && flow_log_->more());
 }
 
 void Engine::Poll(uint64_t now) {

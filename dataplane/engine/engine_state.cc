@@ -89,8 +89,9 @@ void Engine::PlugKeptPorts() {
     }
   }
   kept_segments_.clear();
-  std::ranges::stable_partition(
-      kept_ports_, [](const PortSpec& spec) { return spec.parent.empty(); });
+  std::stable_partition(
+      kept_ports_.begin(), kept_ports_.end(),
+      [](const PortSpec& spec) { return spec.parent.empty(); });
   for (PortSpec& spec : kept_ports_) {
     spec.kept = true;
     const std::string name = spec.name;

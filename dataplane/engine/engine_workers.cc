@@ -150,8 +150,10 @@ void Engine::Stop(absl::FunctionRef<bool()> hurry) {
   threads_.clear();
   monitor_.reset();
   place_ = Place::kNowhere;
-  // A turn takes as much as one worker's ring has room for.
-  for (size_t i = 0; i < workers_.size(); ++i) DrainLogs();
+  // Nobody writes any more: this ends.
+  do {
+    DrainLogs();
+  } while (flow_log_ != nullptr && flow_log_->more());
 }
 
 uint64_t Engine::InFlight() const {

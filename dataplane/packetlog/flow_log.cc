@@ -49,33 +49,52 @@ void FlowLog::SendDatagram(std::string_view datagram, uint32_t flows) {
   (socket_->Send(datagram) ? exported_ : export_lost_) += flows;
 }
 
-void FlowLog::Drain(Tick now, uint64_t wall) {
+void FlowLog::Take(const FlowRecord& record, const FlowTime& time) {
+  if (file_ != nullptr) {
+    SessionContext context;
+    resolve_(record, &context);
+    context.time = time.WallOf(record.now) * 1000;
+    AppendSession(record, context, form_, &lines_);
+    ++line_count_;
+    if (lines_.size() >= kLinesAtOnce) HandOver();
+  }
+  if (messages_ != nullptr && record.exported &&
+      record.end != FlowEnd::kNone) {
+    messages_->Add(record, time);
+  }
+}
+
+void FlowLog::HandOver() {
+  if (line_count_ == 0) return;
+  file_->Append(std::exchange(lines_, std::string()),
+                std::exchange(line_count_, 0));
+}
+
+void FlowLog::Drain(Tick now, uint64_t wall,
+                    std::chrono::microseconds patience) {
+  using Clock = std::chrono::steady_clock;
   const FlowTime time = {.now = now, .wall = wall};
-  std::string lines;
-  uint64_t count = 0;
+  const Clock::time_point end = Clock::now() + patience;
   // Each worker's is the first one in its turn.
   first_ = (first_ + 1) % rings_.size();
-  uint32_t left = kRecordsATurn;
-  for (size_t n = 0; n < rings_.size(); ++n) {
+  more_ = false;
+  uint32_t taken = 0;
+  for (size_t n = 0; n < rings_.size() && !more_; ++n) {
     FlowRing* const ring = rings_[(first_ + n) % rings_.size()].get();
-    for (; left > 0; --left) {
-      const FlowRecord* const record = ring->Front();
-      if (record == nullptr) break;
-      if (file_ != nullptr) {
-        SessionContext context;
-        resolve_(*record, &context);
-        context.time = time.WallOf(record->now) * 1000;
-        AppendSession(*record, context, form_, &lines);
-        ++count;
+    while (const FlowRecord* const record = ring->Front()) {
+      if (taken == kRecordsALook) {
+        if (Clock::now() >= end) {
+          more_ = true;
+          break;
+        }
+        taken = 0;
       }
-      if (messages_ != nullptr && record->exported &&
-          record->end != FlowEnd::kNone) {
-        messages_->Add(*record, time);
-      }
+      ++taken;
+      Take(*record, time);
       ring->Pop();
     }
   }
-  if (count != 0) file_->Append(std::move(lines), count);
+  HandOver();
   if (messages_ != nullptr) messages_->Flush(time);
 
   const FlowLogCounts all = counts();

@@ -4,6 +4,8 @@
 #ifndef SLUICE_DATAPLANE_PACKETLOG_FLOW_LOG_H_
 #define SLUICE_DATAPLANE_PACKETLOG_FLOW_LOG_H_
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -61,9 +63,12 @@ class FlowLog {
   // Whether each state is to be told of, and not only those with `pflow`.
   bool wants_all() const { return file_ != nullptr; }
 
-  // Takes what the rings hold, at most kRecordsATurn. `now` and
-  // `wall` (microseconds since 1970) are the same moment.
-  void Drain(Tick now, uint64_t wall);
+  // Takes what the rings hold, for about as long as `patience`; more() says
+  // whether something is left. `now` and `wall` (microseconds since 1970) are
+  // the same moment.
+  void Drain(Tick now, uint64_t wall,
+             std::chrono::microseconds patience = kTurn);
+  bool more() const { return more_; }
   void Reopen() {
     if (file_ != nullptr) file_->Reopen();
   }
@@ -72,11 +77,18 @@ class FlowLog {
  private:
   // Of each worker: 400 a millisecond between two looks of 20 ms.
   static constexpr uint32_t kRingRecords = 8192;
-  // Of all workers: some ten milliseconds of the control lcore.
-  static constexpr uint32_t kRecordsATurn = 8192;
+  // Of the control lcore, at a stretch.
+  static constexpr std::chrono::milliseconds kTurn{5};
+  // Records between two looks at the clock.
+  static constexpr uint32_t kRecordsALook = 64;
+  // Bytes of lines that the file gets as one: far less than it has room for.
+  static constexpr size_t kLinesAtOnce = 1u << 20;
 
   FlowLog(const FlowLogOptions& options, uint16_t workers, Resolver resolve);
   void SendDatagram(std::string_view datagram, uint32_t flows);
+  void Take(const FlowRecord& record, const FlowTime& time);
+  // The lines to the file.
+  void HandOver();
 
   const SessionForm form_;
   const Resolver resolve_;
@@ -84,7 +96,10 @@ class FlowLog {
   std::unique_ptr<SessionFile> file_;       // null: no session log
   std::optional<FlowSocket> socket_;
   std::unique_ptr<FlowMessages> messages_;  // null: no collector
-  size_t first_ = 0;  // the ring that comes first
+  std::string lines_;       // that the file has not got yet
+  uint64_t line_count_ = 0;
+  size_t first_ = 0;   // the ring that comes first
+  bool more_ = false;  // the last turn has left something
   uint64_t exported_ = 0;
   uint64_t export_lost_ = 0;
   uint64_t warned_ = 0;  // losses that were spoken of

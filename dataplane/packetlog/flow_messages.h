@@ -24,10 +24,9 @@ struct FlowTime {
   Tick now = 0;
   uint64_t wall = 0;  // microseconds since 1970
 
-  // Milliseconds since 1970 of a moment that is not later.
+  // Milliseconds since 1970 of a moment that is not later, and not 49 days ago.
   uint64_t WallOf(Tick moment) const {
-    const Tick since = now - moment;
-    const uint64_t ago = since > UINT32_MAX / 2 ? 0 : since;
+    const uint64_t ago = TicksUntil(now, moment);
     const uint64_t milliseconds = wall / 1000;
     return milliseconds - (ago < milliseconds ? ago : milliseconds);
   }

@@ -26,7 +26,7 @@ SessionFile::~SessionFile() {
 void SessionFile::Append(std::string lines, uint64_t count) {
   {
     const std::lock_guard lock(mutex_);
-    if (waiting_.size() + lines.size() > kMaxWaiting) {
+    if (!waiting_.empty() && waiting_.size() + lines.size() > kMaxWaiting) {
       lost_.fetch_add(count, std::memory_order_relaxed);
       return;
     }

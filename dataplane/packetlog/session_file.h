@@ -17,7 +17,8 @@ namespace sluice {
 
 class SessionFile {
  public:
-  // Bytes that wait to be written; what comes beyond them is lost.
+  // Bytes that wait to be written; what comes beyond them is lost, unless
+  // nothing waits.
   static constexpr size_t kMaxWaiting = 16u << 20;
 
   explicit SessionFile(std::string path);

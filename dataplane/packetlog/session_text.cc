@@ -115,8 +115,8 @@ void AppendJson(const FlowRecord& record, const SessionContext& context,
   if (ended) {
     line.Pair("packets", record.packets);
     line.Pair("bytes", record.bytes);
-    line.Number("duration_ms", record.now - record.created);
-    line.Number("idle_ms", record.now - record.last_seen);
+    line.Number("duration_ms", TicksUntil(record.now, record.created));
+    line.Number("idle_ms", TicksUntil(record.now, record.last_seen));
   }
   line.End();
 }

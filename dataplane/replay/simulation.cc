@@ -296,6 +296,7 @@ void Simulation::DeliverAt(uint16_t port, PacketBurst& burst,
   const FilterEnds filters = {&filter, &filter};
   Pipeline& pipeline = shard_->pipeline();
   pipeline.Parse(port, burst);
+  if (at.guard != nullptr) pipeline.CheckSources(port, *at.guard, burst);
   SegmentSwitch ways;
   const auto dispatch = [&](PacketBurst& some) {
     const SegmentWay& way = ways.way();

@@ -287,6 +287,7 @@ class PolicyCompiler {
       request.tracking = RuleTracking(rule);
       request.allow_related = rule.state_options.allow_related;
       request.packet_rate = rule.max_pkt_rate;
+      request.pflow = rule.state_options.pflow;
       request.overload_table = rule.state_options.overload_table;
       hash = CombineHash(hash, HashText(request.identity));
       result_->listed.push_back(ListedRule{.anchor = named.path,

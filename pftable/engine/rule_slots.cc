@@ -136,6 +136,7 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
     records_[one.slot].tracking = requests[one.request].tracking;
     records_[one.slot].allow_related = requests[one.request].allow_related;
     records_[one.slot].packet_rate = requests[one.request].packet_rate;
+    records_[one.slot].pflow = requests[one.request].pflow;
     auto node = by_identity_.extract(*slot.key);
     node.key() = keys[one.request];
     slot.key = &by_identity_.insert(std::move(node)).position->first;
@@ -165,6 +166,7 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
       record.tracking = requests[i].tracking;
       record.allow_related = requests[i].allow_related;
       record.packet_rate = requests[i].packet_rate;
+      record.pflow = requests[i].pflow;
       record.packets.Set(0, 0);
       slot.orphan = requests[i].orphan;
       if (slot.orphan) ++orphans_;

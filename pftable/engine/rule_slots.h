@@ -62,6 +62,7 @@ struct RuleRecord {
   // `allow-related`: other paths of its SCTP associations need no rule.
   bool allow_related = false;
   RateLimit packet_rate;  // `max-pkt-rate`
+  bool pflow = false;     // the ends of its states are told
   // The tables that `from` and `to` name, for their counters. Written by the
   // control side when the table that a name stands for changes; relaxed.
   std::atomic<uint16_t> source_table{kNoTableSlot};
@@ -143,6 +144,7 @@ struct RuleSlotRequest {
   SourceTracking tracking;
   bool allow_related = false;
   RateLimit packet_rate;
+  bool pflow = false;
   std::string overload_table;  // a name that the anchor knows
   // Of states whose rule is not there: `identity` is as much of it as they
   // carry, kOrphanIdentityLength digits.
