@@ -88,6 +88,7 @@ void SetPayloadLength(uint8_t* at, uint32_t length) {
 // What the headers of a fragment have from those of the whole: all that may
 // have been rewritten. What routers have marked (ECN) each fragment keeps.
 constexpr uint32_t kEcn = 3;
+constexpr size_t kMacPair = 12;  // a frame's first bytes
 
 void CopyIpv4(const wire::Ipv4& whole, uint8_t* at) {
   wire::Ipv4 ip;
@@ -113,10 +114,13 @@ void CopyIpv6(const wire::Ipv6& whole, uint8_t* at) {
   std::memcpy(at, &ip, sizeof ip);
 }
 
-// Links behind Ethernet: what rules may have written to tags.
-void CopyTags(const uint8_t* whole, uint32_t whole_l3, uint8_t* frame,
+// Of Ethernet: whom the whole has been sent to and by whom, and what rules may
+// have written to tags.
+void CopyLink(const uint8_t* whole, uint32_t whole_l3, uint8_t* frame,
               uint32_t l3) {
-  if (whole_l3 != l3 || l3 <= sizeof(wire::Ethernet)) return;
+  if (std::min(whole_l3, l3) < sizeof(wire::Ethernet)) return;
+  std::memcpy(frame, whole, kMacPair);
+  if (whole_l3 != l3 || l3 == sizeof(wire::Ethernet)) return;
   std::memcpy(frame + sizeof(wire::Ethernet), whole + sizeof(wire::Ethernet),
               2);
 }
@@ -309,7 +313,7 @@ FragmentSplitter::FragmentSplitter(rte_mbuf* mbuf) : rest_(mbuf) {
       piece->data_len = static_cast<uint16_t>(piece->data_len + kept.header);
     }
     uint8_t* at = Frame(*piece);
-    CopyTags(link.data(), first.l3_offset, at, kept.l3_offset);
+    CopyLink(link.data(), first.l3_offset, at, kept.l3_offset);
     uint8_t* ip = at + kept.l3_offset;
     const uint32_t headers = kept.header - kept.l3_offset;
     if (v4) {

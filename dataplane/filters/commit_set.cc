@@ -50,7 +50,10 @@ class CommitSetJob final : public BuildJob<CommitSetResult> {
                std::shared_ptr<FilterRules> rules) {
     Member member;
     member.filter = from.filter;
-    member.earlier = from.before;
+    // Of some it has changed no more than tables: their rules stay as they are.
+    if (rules != nullptr && rules->core_->store.policy() != from.before) {
+      member.earlier = from.before;
+    }
     member.put_back = from.tables;
     Take(std::move(member), std::move(rules));
   }
@@ -135,7 +138,8 @@ class CommitSetJob final : public BuildJob<CommitSetResult> {
     if (member.rules == nullptr) {
       member.status = absl::NotFoundError("there is no such filter");
     } else if (member.earlier != nullptr || !member.change.rulesets.empty()) {
-      member.ticket = StoreOf(member).Begin();
+      member.ticket =
+          StoreOf(member).Begin(/*comes_back=*/member.earlier != nullptr);
     }
     members_.push_back(std::move(member));
   }
@@ -165,12 +169,15 @@ class CommitSetJob final : public BuildJob<CommitSetResult> {
     std::optional<Policy> policy;
     if (member.earlier != nullptr) {
       policy = *member.earlier;
+      LoadAnew(&*policy, *old);
     } else {
       for (const LoadRequest& request : member.change.rulesets) {
         name = request.name;
+        const Standing standing =
+            policy ? Standing::kInTheMaking : Standing::kInForce;
         policy = BuildPolicy(*member.rules->core_, request,
                              /*from_file=*/false, policy ? *policy : *old,
-                             &member.load);
+                             &member.load, standing);
         if (!policy) return false;
       }
     }
@@ -189,12 +196,16 @@ class CommitSetJob final : public BuildJob<CommitSetResult> {
 
   absl::Status Stage(Member& member) {
     PolicyStore& store = StoreOf(member);
-    const std::shared_ptr<const Generation> now = store.generation();
+    // What tables were is what they are where it begins, whoever edits them at
+    // the same time, and before its rulesets define them.
+    std::shared_ptr<const Generation> now;
     if (member.ticket != 0) {
-      absl::StatusOr<StagedGeneration> staged = store.StageLoad(member.ticket);
+      absl::StatusOr<StagedGeneration> staged =
+          store.StageLoad(member.ticket, &now);
       if (!staged.ok()) return staged.status();
       member.staged = *std::move(staged);
     } else {
+      now = store.generation();
       member.staged = StagedGeneration(*now);
     }
     member.tables.clear();
@@ -236,7 +247,13 @@ class CommitSetJob final : public BuildJob<CommitSetResult> {
     }
     if (options_.dry_run) return;
     const CommitHistory& history = member.rules->history_;
-    if (options_.back_from == nullptr) {
+    if (options_.is_revert) {
+      // It was built on another thread, while it could be confirmed.
+      if (history.pending_set() != options_.back_from) {
+        member.status =
+            absl::CancelledError("it was confirmed, or replaced, meanwhile");
+      }
+    } else if (options_.back_from == nullptr) {
       member.status = history.CheckAlone();
       if (member.status.ok() && options_.confirm_within > 0 &&
           history.IsExpected()) {

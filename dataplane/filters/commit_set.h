@@ -43,7 +43,9 @@ std::unique_ptr<BuildJob<CommitSetResult>> BeginCommitSet(
 // Takes the last commit of these filters back.
 std::unique_ptr<BuildJob<CommitSetResult>> BeginRollbackSet(
     std::vector<RulesOfFilter> filters, uint32_t uid, int32_t pid);
-// The same of one that nobody has confirmed; null: that is under way.
+// The same of one that nobody has confirmed; null: that is under way. Members
+// that do not wait any more when it is published are Cancelled, and nothing is
+// changed then.
 std::unique_ptr<BuildJob<CommitSetResult>> BeginRevertSet(
     const std::shared_ptr<const CommitSet>& set);
 // If that is not built after all.

@@ -24,6 +24,9 @@ void FilterRegistry::RevertOverdue(const std::shared_ptr<LiveFilter>& filter) {
       LogWarning("filter {}: nobody confirmed the ruleset in time: the one "
                    "before is in force again, {} rules, generation {}",
                    filter->name(), result->rules, result->generation);
+    } else if (absl::IsCancelled(result.status())) {
+      LogInfo("filter {}: the ruleset stays after all: {}", filter->name(),
+              std::string(result.status().message()));
     } else {
       LogError("filter {}: nobody confirmed the ruleset in time, and the one "
                  "before cannot come back: {}",
@@ -47,12 +50,19 @@ void FilterRegistry::RevertSet(const std::shared_ptr<const CommitSet>& set) {
       return;
     }
     std::string why(result.status().message());
+    bool stays = result.ok();
     if (result.ok()) {
       for (const FilterOutcome& outcome : result->filters) {
+        stays = stays && absl::IsCancelled(outcome.status);
         if (outcome.status.ok()) continue;
         absl::StrAppend(&why, "filter ", outcome.filter, ": ",
                         outcome.status.message(), "; ");
       }
+    }
+    if (stays) {
+      LogInfo("filters {}: their rulesets stay after all: {}", set->Names(),
+              why);
+      return;
     }
     LogError("filters {}: nobody confirmed their rulesets in time, and those "
              "before cannot come back: {}", set->Names(), why);

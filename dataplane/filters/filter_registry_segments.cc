@@ -10,6 +10,7 @@
 #include "dataplane/base/text.h"
 #include "dataplane/filters/filter_registry.h"
 #include "dataplane/forward/mac_table.h"
+#include "dataplane/workers/plane.h"
 #include "packet/link_address.h"
 
 namespace sluice {

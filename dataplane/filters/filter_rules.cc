@@ -14,6 +14,7 @@
 #include "dataplane/filters/commit_set.h"
 #include "dataplane/filters/load_build.h"
 #include "dataplane/filters/policy_source.h"
+#include "pftable/policy/merge_policy.h"
 #include "pftable/policy/names.h"
 #include "pftable/print/printer.h"
 
@@ -184,7 +185,7 @@ class FilterRules::EarlierJob final : public BuildJob<LoadResult> {
         is_revert_(is_revert),
         policy_(std::move(policy)),
         commit_(std::move(commit)),
-        ticket_(rules_->core_->store.Begin()) {}
+        ticket_(rules_->core_->store.Begin(/*comes_back=*/true)) {}
 
   ~EarlierJob() override {
     if (!ended_) static_cast<void>(rules_->core_->store.Rollback(ticket_));
@@ -195,7 +196,10 @@ class FilterRules::EarlierJob final : public BuildJob<LoadResult> {
     status_ = policy_.status();
     if (!status_.ok()) return;
     commit_.rules = CountRules((*policy_)->main);
-    status_ = rules_->core_->store.Define(ticket_, Policy(**policy_));
+    PolicyStore& store = rules_->core_->store;
+    Policy policy = **policy_;
+    LoadAnew(&policy, *store.policy());
+    status_ = store.Define(ticket_, std::move(policy));
   }
 
   bool Outdated() const override {
@@ -204,9 +208,13 @@ class FilterRules::EarlierJob final : public BuildJob<LoadResult> {
 
   absl::StatusOr<LoadResult> Publish() override {
     PolicyStore& store = rules_->core_->store;
-    if (is_revert_) rules_->EndRevert();
     status_.Update(rules_->core_->CheckAlive());
-    if (!is_revert_) status_.Update(rules_->history_.CheckAlone());
+    if (is_revert_) {
+      rules_->EndRevert();
+      status_.Update(CheckOverdue());
+    } else {
+      status_.Update(rules_->history_.CheckAlone());
+    }
     if (!status_.ok()) return status_;
     ended_ = true;
     if (const absl::Status status = store.Commit(ticket_); !status.ok()) {
@@ -223,6 +231,17 @@ class FilterRules::EarlierJob final : public BuildJob<LoadResult> {
   }
 
  private:
+  // Somebody may have confirmed the ruleset while this was built, and has been
+  // told that it stays; or have given it more time.
+  absl::Status CheckOverdue() const {
+    const FilterRules& rules = *rules_;
+    if (rules.history_.pending_set() == nullptr &&
+        rules.history_.Overdue(rules.core_->SinceStart()) == *policy_) {
+      return absl::OkStatus();
+    }
+    return absl::CancelledError("it was confirmed, or replaced, meanwhile");
+  }
+
   const std::shared_ptr<FilterRules> rules_;
   const bool is_revert_;
   const absl::StatusOr<std::shared_ptr<const Policy>> policy_;

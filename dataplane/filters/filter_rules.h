@@ -34,7 +34,8 @@ class FilterRules final : public RuleControl,
   // history.
   void AfterCommit(std::string what);
   // Whether a ruleset was not confirmed in time and has to go; then
-  // BeginRevert() brings back what was before; null: that is under way.
+  // BeginRevert() brings back what was before; null: that is under way. Its
+  // result is Cancelled if somebody has confirmed the ruleset meanwhile.
   bool IsOverdue() const;
   std::unique_ptr<BuildJob<LoadResult>> BeginRevert();
   // The same of one that has to go with those of other filters, by

@@ -11,7 +11,6 @@
 #include "pftable/compile/enforce.h"
 #include "pftable/compile/lint.h"
 #include "pftable/engine/reclaimer.h"
-#include "pftable/policy/merge_policy.h"
 #include "pftable/policy/name.h"
 #include "pftable/print/printer.h"
 
@@ -64,7 +63,7 @@ std::string Printed(const LoadRequest& request, const Policy& policy,
 
 std::optional<Policy> BuildPolicy(FilterCore& core, const LoadRequest& request,
                                   bool from_file, const Policy& old,
-                                  LoadResult* result) {
+                                  LoadResult* result, Standing standing) {
   const FilterEnvironment& environment = core.environment;
   const std::shared_ptr<const HostFacts> facts = environment.ports->facts();
   // Asked only if the rules or the request want their profile.
@@ -111,9 +110,9 @@ std::optional<Policy> BuildPolicy(FilterCore& core, const LoadRequest& request,
   }
   if (request.lint) Lint(environment, parsed->policy, result);
   if (request.parts != LoadParts()) {
-    KeepParts(&parsed->policy, old, request.parts);
+    KeepParts(&parsed->policy, old, request.parts, standing);
   }
-  KeepAnchors(&parsed->policy, old, request.anchor);
+  KeepAnchors(&parsed->policy, old, request.anchor, standing);
   if (request.diff) Compare(old, parsed->policy, *facts, result);
   return std::move(parsed->policy);
 }

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "dataplane/control/api/rule_control.h"
 #include "dataplane/filters/filter_core.h"
+#include "pftable/policy/merge_policy.h"
 #include "pftable/policy/policy.h"
 
 namespace sluice {
@@ -19,9 +20,11 @@ namespace sluice {
 // Any thread. What `old` becomes by the request, whose diagnostics, rules,
 // text and differences go into the result; none: there are errors among them.
 // With `from_file` the request's name is a path, and there is no text.
+// `standing` is that of `old`.
 std::optional<Policy> BuildPolicy(FilterCore& core, const LoadRequest& request,
                                   bool from_file, const Policy& old,
-                                  LoadResult* result);
+                                  LoadResult* result,
+                                  Standing standing = Standing::kInForce);
 
 // Adds the lines of a status that PolicyStore::Define() has answered.
 void AddDiagnostics(const absl::Status& status, const std::string& name,

@@ -134,9 +134,12 @@ void Pipeline::Begin(uint16_t port, PacketBurst& burst,
   result.forward_count = 0;
   result.reassembled = 0;
   result.answer_count = 0;
+  result.return_count = 0;
+  result.returns_reassembled = 0;
   result.question_count = 0;
   routing_ = false;
   returning_ = 0;
+  addressed_ = 0;
 }
 
 void Pipeline::Admit(Passage& passage) {
@@ -280,7 +283,12 @@ void Pipeline::JudgeTo(uint16_t port, uint16_t to, PacketBurst& burst,
                   .now = now};
   routing_ = arrival.own != nullptr;
   Admit(passage);
-  if (!resuming_) [[likely]] JudgeEnd(Direction::kIn, *filters[0], passage);
+  if (!resuming_) [[likely]] {
+    JudgeEnd(Direction::kIn, *filters[0], passage);
+  } else {
+    DropAll(passage.alive & stale_, DropReason::kNoRoute);
+    passage.alive &= ~stale_;
+  }
   if (routing_) [[unlikely]] {
     passage.alive = Route(passage.alive, arrival, passage.departure, now);
   }
@@ -322,6 +330,14 @@ void Pipeline::ShowLeaving(uint16_t port, uint16_t to, Mask passed) {
       }
       for (uint32_t k = 0; k < result_->answer_count; ++k) {
         frames.Leave(port, *result_->answers[k], nullptr);
+      }
+      rest = returning_;
+      for (uint32_t k = 0; k < result_->return_count; ++k) {
+        const TraceRecord& record = told_[std::countr_zero(rest)];
+        rest &= rest - 1;
+        if (tap->WantsLeaving(record)) {
+          frames.Leave(port, *result_->returns[k], &record);
+        }
       }
     }
     frames.Finish();

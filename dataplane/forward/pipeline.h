@@ -79,9 +79,6 @@ inline bool HasFragments(const PacketBurst& burst) {
   return (flags & kFragment) != 0;
 }
 
-// Of one burst: to each packet one, and hairpins with their fragments.
-inline constexpr uint32_t kMaxAnswers = 4 * kMaxBurst;
-
 // What is left of a burst: mbufs that the caller now owns. All others have
 // been freed and counted.
 struct BurstResult {
@@ -91,24 +88,25 @@ struct BurstResult {
   // Bit k: forward[k] is a datagram that leaves as the fragments in which it
   // came. ForEachDeparture() takes it apart.
   uint32_t reassembled = 0;
-  // Made by the firewall, to leave by the port of arrival; behind them what
-  // goes back there because its destination is on that side (a hairpin), which
-  // counts as forwarded already.
+  // Made by the firewall, to leave by the port of arrival.
   uint32_t answer_count = 0;
-  std::array<rte_mbuf*, kMaxAnswers> answers;
+  std::array<rte_mbuf*, kMaxBurst> answers;
+  // What goes back there behind them, because its destination is on that side
+  // (a hairpin), and which of it leaves as fragments. ForEachReturn().
+  uint32_t return_count = 0;
+  uint32_t returns_reassembled = 0;
+  std::array<rte_mbuf*, kMaxBurst> returns;
   // Made by the firewall, to leave by the peer: questions for neighbours.
   uint32_t question_count = 0;
   std::array<rte_mbuf*, kMaxBurst> questions;
 };
 
-// Calls send(std::span<rte_mbuf*>) with what is to leave by the peer, in order.
+// Calls send(std::span<rte_mbuf*>) with all of them, in order; bit k of
+// `reassembled`: all[k] is to be taken apart.
 template <typename Send>
-void ForEachDeparture(BurstResult& result, Send send) {
-  const std::span<rte_mbuf*> all =
-      std::span(result.forward).first(result.forward_count);
+void SendInParts(std::span<rte_mbuf*> all, uint32_t reassembled, Send send) {
   uint32_t begin = 0;
-  for (uint32_t left = result.reassembled; left != 0; left &= left - 1)
-      [[unlikely]] {
+  for (uint32_t left = reassembled; left != 0; left &= left - 1) [[unlikely]] {
     const auto k = static_cast<uint32_t>(std::countr_zero(left));
     if (k > begin) send(all.subspan(begin, k - begin));
     begin = k + 1;
@@ -124,6 +122,18 @@ void ForEachDeparture(BurstResult& result, Send send) {
     if (count > 0) send(std::span(some).first(count));
   }
   if (begin < all.size()) send(all.subspan(begin));
+}
+// With what is to leave by the peer.
+template <typename Send>
+void ForEachDeparture(BurstResult& result, Send send) {
+  SendInParts(std::span(result.forward).first(result.forward_count),
+              result.reassembled, send);
+}
+// With what goes back by the port of arrival.
+template <typename Send>
+void ForEachReturn(BurstResult& result, Send send) {
+  SendInParts(std::span(result.returns).first(result.return_count),
+              result.returns_reassembled, send);
 }
 
 class Pipeline {
@@ -200,14 +210,17 @@ class Pipeline {
 
   // Packets that wait for a neighbour's answer (pipeline_wire.cc): whether
   // there are any, the port of some that need wait no longer (kNoPort: none),
-  // and those of them, judged at the port where they leave.
+  // and those of them, judged at the port where they leave. If the rules at
+  // either end are others by then than when they were let in, they are dropped.
   bool has_waiting() const { return waiting_count_ != 0; }
-  uint32_t waiting() const { return waiting_count_; }
+  // As so many packets as they came.
+  uint32_t waiting() const;
   uint16_t PortOfReady(Tick now);
   void Resume(uint16_t port, PacketBurst& burst, const Topology& topology,
               const FilterEnds& filters, Tick now, BurstResult& result);
-  // Drops all that wait.
+  // Drops all that wait, or those that arrived at that port.
   void ClearWaiting();
+  void ClearWaiting(uint16_t port);
 
   // Judges a parsed burst that arrived at `port` and takes its mbufs: each is
   // in `result` afterwards, or freed and counted. What a filter holds or drops
@@ -390,7 +403,7 @@ class Pipeline {
            const PortContext& other);
   void Wait(uint32_t i, const PortContext& arrival, const Address& target,
             VlanId vlan, Tick now);
-  // Judges what returns, and sends it.
+  // Judges what returns, and puts it into the result.
   Mask JudgeReturning(const PortContext& arrival, const FilterView& filter,
                       Tick now);
   // What a translated packet tells of its sender's link.
@@ -456,6 +469,18 @@ class Pipeline {
   // This wire answers for translation addresses.
   bool routing_ = false;
   Mask returning_ = 0;
+  // IP packets that were sent to the port's own address, which is this one.
+  Mask addressed_ = 0;
+  MacAddress own_mac_{};
+  // The rules that a packet meets at one end.
+  struct JudgedBy {
+    uint64_t serial = 0;      // of the filter
+    uint64_t generation = 0;  // its number
+    uint16_t number = 0;      // of the filter, or of what judges in its place
+
+    friend bool operator==(const JudgedBy&, const JudgedBy&) = default;
+  };
+  static std::array<JudgedBy, 2> JudgesOf(const FilterEnds& filters);
   // Packets that have been judged in and wait to hear where their destination
   // is. In the order of their arrival.
   struct Waiting {
@@ -465,13 +490,17 @@ class Pipeline {
     VlanId vlan;
     Tick since = 0;
     uint16_t port = 0;
-    uint16_t wire = 0;
+    uint16_t peer = 0;
     uint16_t tag = kNoTag;
+    uint16_t pieces = 1;  // CountFragments()
+    std::array<JudgedBy, 2> by;
   };
+  void DropWaiting(const Waiting& one);
   static constexpr uint32_t kMaxWaiting = 64;
   std::array<Waiting, kMaxWaiting> waiting_;
   uint32_t waiting_count_ = 0;
   bool resuming_ = false;
+  Mask stale_ = 0;  // while resuming_: their rules are others now
   std::array<Tick, kMaxBurst> waits_since_;  // while resuming_
   // Packets that have changed their family, and how they leave.
   Mask crossed_ = 0;

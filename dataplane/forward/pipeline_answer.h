@@ -5,6 +5,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/forward/pipeline.h"
+#include "packet/neighbor.h"
 
 namespace sluice {
 
@@ -26,6 +27,8 @@ void Pipeline::Answer(uint32_t i, Build build) {
     port_->answers_lost.Add(1);
     return;
   }
+  // The packet may have got another host's address since it came.
+  if ((addressed_ >> i & 1) != 0) SetLinkSource(*answer, own_mac_);
   port_->answers.Add(1);
   result_->answers[result_->answer_count++] = answer;
 }

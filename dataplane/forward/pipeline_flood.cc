@@ -10,6 +10,7 @@
 #include <bit>
 
 #include "dataplane/forward/pipeline.h"
+#include "dataplane/forward/trace_tap.h"
 #include "packet/copy.h"
 
 namespace sluice {

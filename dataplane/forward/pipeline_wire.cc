@@ -10,12 +10,14 @@
 #include <bit>
 
 #include "conntrack/state_table.h"
+#include "dataplane/forward/filter_plane.h"
 #include "dataplane/forward/neighbor_table.h"
 #include "dataplane/forward/own_addresses.h"
 #include "dataplane/forward/pipeline.h"
 #include "dataplane/forward/pipeline_answer.h"
 #include "packet/icmp.h"
 #include "packet/neighbor.h"
+#include "pftable/engine/generation.h"
 
 namespace sluice {
 namespace {
@@ -41,8 +43,13 @@ bool IsDiscovery(const PacketInfo& info) {
 void Pipeline::HearNeighbors(const PortContext& arrival,
                              const PortContext& other, Tick now) {
   const uint16_t wire = std::min(arrival.port, other.port);
+  own_mac_ = arrival.mac;
   for (uint32_t i = 0; i < burst_->count; ++i) {
     PacketInfo& info = burst_->infos[i];
+    if (info.kind == Kind::kIp &&
+        LinkDestination(*burst_->mbufs[i]) == arrival.mac) {
+      addressed_ |= Bit(i);
+    }
     if (info.kind != Kind::kNonIp &&
         (info.kind != Kind::kIp || !IsDiscovery(info))) {
       continue;
@@ -176,8 +183,10 @@ void Pipeline::Wait(uint32_t i, const PortContext& arrival,
       .vlan = vlan,
       .since = since,
       .port = arrival.port,
-      .wire = std::min(arrival.port, arrival.peer),
-      .tag = tags_[i]};
+      .peer = arrival.peer,
+      .tag = tags_[i],
+      .pieces = static_cast<uint16_t>(CountFragments(*burst_->mbufs[i])),
+      .by = JudgesOf(*filters_)};
   burst_->mbufs[i] = nullptr;
   burst_->infos[i].kind = Kind::kTaken;
   reasons_[i] = kNotDropped;
@@ -188,7 +197,9 @@ uint16_t Pipeline::PortOfReady(Tick now) {
     const Waiting& one = waiting_[k];
     if (TickDiff(now, one.since) >= static_cast<int32_t>(kWaitsFor) ||
         config_.neighbors->HasNews(
-            {.address = one.target, .vlan = one.vlan, .wire = one.wire},
+            {.address = one.target,
+             .vlan = one.vlan,
+             .wire = std::min(one.port, one.peer)},
             now)) {
       return one.port;
     }
@@ -196,12 +207,34 @@ uint16_t Pipeline::PortOfReady(Tick now) {
   return kNoPort;
 }
 
+uint32_t Pipeline::waiting() const {
+  uint32_t packets = 0;
+  for (uint32_t k = 0; k < waiting_count_; ++k) packets += waiting_[k].pieces;
+  return packets;
+}
+
+std::array<Pipeline::JudgedBy, 2> Pipeline::JudgesOf(
+    const FilterEnds& filters) {
+  std::array<JudgedBy, 2> by;
+  for (size_t end = 0; end < by.size(); ++end) {
+    const FilterView& view = *filters[end];
+    by[end] = {
+        .serial = view.filter != nullptr ? view.filter->serial : 0,
+        .generation = view.generation != nullptr ? view.generation->number : 0,
+        .number = view.number};
+  }
+  return by;
+}
+
 void Pipeline::Resume(uint16_t port, PacketBurst& burst,
                       const Topology& topology, const FilterEnds& filters,
                       Tick now, BurstResult& result) {
+  const PortContext& arrival = topology.ports[port];
+  const std::array<JudgedBy, 2> judges = JudgesOf(filters);
   burst.count = 0;
   uint32_t kept = 0;
   translated_ = 0;
+  stale_ = 0;
   for (uint32_t k = 0; k < waiting_count_; ++k) {
     const Waiting& one = waiting_[k];
     if (one.port != port || burst.count == kMaxBurst) {
@@ -215,30 +248,41 @@ void Pipeline::Resume(uint16_t port, PacketBurst& burst,
     translated_ |= Bit(i);
     translated_by_[i] = one.state;
     waits_since_[i] = one.since;
+    // A wire that does not answer any more has nobody who could be asked; and
+    // none is let in by one policy and out by another.
+    if (arrival.own == nullptr || one.peer != arrival.peer ||
+        one.by != judges) {
+      stale_ |= Bit(i);
+    }
   }
   waiting_count_ = kept;
   resuming_ = true;
-  if (topology.ports[port].own == nullptr) {
-    // The wire does not answer any more: nobody could be asked.
-    burst_ = &burst;
-    port_ = &counters_[port];
-    result = {};
-    DropAll(burst.count == kMaxBurst ? ~Mask{0} : Bit(burst.count) - 1,
-            DropReason::kNoRoute);
-  } else {
-    Judge(port, burst, topology, filters, now, result);
-  }
+  Judge(port, burst, topology, filters, now, result);
   resuming_ = false;
 }
 
+void Pipeline::DropWaiting(const Waiting& one) {
+  counters_[one.port].drops[static_cast<size_t>(DropReason::kNoRoute)].Add(
+      one.pieces);
+  rte_pktmbuf_free(one.mbuf);
+}
+
 void Pipeline::ClearWaiting() {
+  for (uint32_t k = 0; k < waiting_count_; ++k) DropWaiting(waiting_[k]);
+  waiting_count_ = 0;
+}
+
+void Pipeline::ClearWaiting(uint16_t port) {
+  uint32_t kept = 0;
   for (uint32_t k = 0; k < waiting_count_; ++k) {
     const Waiting& one = waiting_[k];
-    counters_[one.port].drops[static_cast<size_t>(DropReason::kNoRoute)].Add(
-        CountFragments(*one.mbuf));
-    rte_pktmbuf_free(one.mbuf);
+    if (one.port == port) {
+      DropWaiting(one);
+    } else {
+      waiting_[kept++] = one;
+    }
   }
-  waiting_count_ = 0;
+  waiting_count_ = kept;
 }
 
 Pipeline::Mask Pipeline::JudgeReturning(const PortContext& arrival,
@@ -269,7 +313,7 @@ Pipeline::Mask Pipeline::JudgeReturning(const PortContext& arrival,
   if ((alive & crossed_) != 0) {
     alive &= ~crossed_ | FragmentCrossed(alive & crossed_);
   }
-  Mask sent = 0;
+  // How many have been sent, the transmitter says.
   ForEachOf(alive, [&](uint32_t i) {
     rte_mbuf* const mbuf = burst_->mbufs[i];
     // A switch there knows its sender on another port of its own.
@@ -277,26 +321,13 @@ Pipeline::Mask Pipeline::JudgeReturning(const PortContext& arrival,
     if (arrival.is_logical()) {
       SetFramePriority(*mbuf, burst_->infos[i].vlan_priority());
     }
-    const uint32_t pieces = CountFragments(*mbuf);
-    if (result_->answer_count + pieces > kMaxAnswers) {
-      Drop(i, DropReason::kMemory);
-      return;
+    const uint32_t place = result_->return_count++;
+    result_->returns[place] = mbuf;
+    if ((mbuf->ol_flags & kFragmentMark) != 0) {
+      result_->returns_reassembled |= Bit(place);
     }
-    sent |= Bit(i);
-    port_->forwarded_packets.Add(pieces);
-    port_->returned_packets.Add(pieces);
-    const auto send = [&](rte_mbuf* piece) {
-      port_->forwarded_bytes.Add(piece->pkt_len);
-      result_->answers[result_->answer_count++] = piece;
-    };
-    if ((mbuf->ol_flags & kFragmentMark) == 0) {
-      send(mbuf);
-      return;
-    }
-    FragmentSplitter fragments(mbuf);
-    while (rte_mbuf* piece = fragments.Next()) send(piece);
   });
-  return sent;
+  return alive;
 }
 
 void Pipeline::NoteLinks(StateIndex state, uint32_t i,

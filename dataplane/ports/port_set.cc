@@ -30,6 +30,11 @@ absl::Status CheckName(const std::string& name) {
   return absl::OkStatus();
 }
 
+std::pair<std::string, std::string> EndsOf(const std::string& one,
+                                           const std::string& other) {
+  return one < other ? std::pair(one, other) : std::pair(other, one);
+}
+
 // The words of a port, as the configuration takes them.
 absl::Status CheckWords(const PortConfig& config) {
   if (absl::Status status = CheckName(config.name); !status.ok()) {
@@ -159,6 +164,9 @@ absl::Status PortSet::Declare(std::span<const PortConfig> ports,
       entry.wire = ports[to].name;
       entry.pass_non_ip = wire.pass_non_ip;
       entry.answer_arp = wire.answer_arp;
+    }
+    if (wire.answer_arp) {
+      answering_.insert(EndsOf(ports[a].name, ports[b].name));
     }
   }
   for (const SegmentConfig& segment : segments) {
@@ -440,7 +448,6 @@ absl::StatusOr<PortSet::Entry*> PortSet::Enter(const PortConfig& config,
     if (Entry* other = Find(wire)) {
       other->wire = config.name;
       other->pass_non_ip = pass_non_ip;
-      entry.answer_arp = other->answer_arp;
     }
   } else {
     // A port that waits for this one as its other end.
@@ -448,12 +455,20 @@ absl::StatusOr<PortSet::Entry*> PortSet::Enter(const PortConfig& config,
       if (other.wire != config.name) continue;
       entry.wire = name;
       entry.pass_non_ip = other.pass_non_ip;
-      entry.answer_arp = other.answer_arp;
     }
   }
+  if (!entry.wire.empty()) SettleAnswers(&entry);
   RefreshFacts(config.name);
   Guard(&entry, config.guard);
   return &entry;
+}
+
+void PortSet::SettleAnswers(Entry* entry) {
+  Entry* const other = Find(entry->wire);
+  entry->answer_arp =
+      answering_.contains(EndsOf(entry->config.name, entry->wire)) ||
+      (other != nullptr && other->answer_arp);
+  if (other != nullptr) other->answer_arp = entry->answer_arp;
 }
 
 void PortSet::Unplug(
@@ -465,7 +480,8 @@ void PortSet::Unplug(
     if (end == nullptr) continue;
     retired_own_.push_back(std::exchange(end->own, nullptr));
   }
-  // The other end remembers whether, for the one that comes in its place.
+  // The other end remembers whether, for the one that comes in its place; of a
+  // wire of sluice.toml answering_ does, if both go.
   entry->answer_arp = false;
   if (Entry* other = Find(entry->wire)) other->wire.clear();
   entry->wire.clear();

@@ -15,9 +15,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -200,6 +202,10 @@ class PortSet {
   void PublishSegments(Topology* next) const;
   void Fix(const SegmentEntry& segment, const std::string& port);
   PortSums SumOf(uint16_t number) const;
+  // Of a port that has got its wire: whether that answers, at both ends. A wire
+  // of sluice.toml does as is said there, others if they take the place of one
+  // that did, at the end that is left.
+  void SettleAnswers(Entry* entry);
   // The port of that name is another one than before, or is not known any more.
   void RefreshFacts(const std::string& name);
 
@@ -221,6 +227,8 @@ class PortSet {
   // Of ports with children, by name. Made anew when there are others.
   std::map<std::string, std::shared_ptr<const LogicalPorts>, std::less<>>
       logical_;
+  // Wires of sluice.toml with `answer_arp`: the names of their ends, ascending.
+  std::set<std::pair<std::string, std::string>> answering_;
   std::map<std::string, SegmentEntry, std::less<>> segments_;
   std::deque<uint16_t> free_segments_;
   uint64_t mac_seed_ = 0;

@@ -236,6 +236,8 @@ void Simulation::Process(uint16_t port, PacketBurst& burst,
 void Simulation::OnVerdict(void* simulation, uint32_t index,
                            const PacketVerdict& verdict) {
   const auto& self = *static_cast<const Simulation*>(simulation);
+  // What has waited is none of the burst that is being told of, but for a drop.
+  if (self.sending_ready_ && verdict.passed) return;
   self.options_.on_verdict(
       self.options_.on_verdict_context,
       self.places_ != nullptr ? (*self.places_)[index] : index, verdict);
@@ -290,6 +292,7 @@ void Simulation::DeliverAt(uint16_t port, PacketBurst& burst,
     Process(port, burst, result);
     Depart(port, at.peer, result, take);
     places_ = nullptr;
+    SendReady(take);
     return;
   }
   const FilterView& filter = LookAtFilter();
@@ -381,6 +384,14 @@ void Simulation::Depart(uint16_t port, uint16_t to, BurstResult& result,
   for (uint32_t i = 0; i < result.answer_count; ++i) {
     leave(port, result.answers[i]);
   }
+  ForEachReturn(result, [&](std::span<rte_mbuf*> mbufs) {
+    for (rte_mbuf* mbuf : mbufs) {
+      arrival.forwarded_packets.Add(1);
+      arrival.returned_packets.Add(1);
+      arrival.forwarded_bytes.Add(mbuf->pkt_len);
+      leave(port, mbuf);
+    }
+  });
   for (uint32_t i = 0; i < result.question_count; ++i) {
     leave(to, result.questions[i]);
   }
@@ -445,6 +456,7 @@ void Simulation::FlushSource(const Address& source,
 
 void Simulation::Send(uint16_t port, BurstResult& result, const Take& take) {
   Depart(port, peer(port), result, take);
+  SendReady(take);
 }
 
 void Simulation::SendReady(
@@ -457,8 +469,10 @@ void Simulation::SendReady(
   PacketBurst burst;
   BurstResult result;
   const FilterView& filter = LookAtFilter();
+  sending_ready_ = true;
   pipeline.Resume(port, burst, *topology_, {&filter, &filter}, round_.now,
                   result);
+  sending_ready_ = false;
   Send(port, result, take);
 }
 

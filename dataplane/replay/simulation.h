@@ -173,6 +173,7 @@ class Simulation {
   const FilterView& LookAtFilter();
   // Packets that need not wait for their neighbour any longer.
   void SendReady(const std::function<void(uint16_t, rte_mbuf*)>& take);
+  bool sending_ready_ = false;
   // After whatever may have changed the addresses of wires.
   void AnswerForTranslations();
   // What the control side does with sources that open too many connections.

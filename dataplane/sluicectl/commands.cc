@@ -516,6 +516,12 @@ absl::Status ReadOptionOf(const Form& form, std::span<const std::string> words,
 
 }  // namespace
 
+bool HasNoVerb(std::string_view noun) {
+  return std::ranges::any_of(kForms, [noun](const Form& form) {
+    return form.noun == noun && form.word.empty();
+  });
+}
+
 bool IsCommand(std::string_view word) {
   return std::ranges::find(kForms, word, &Form::noun) != kForms.end();
 }

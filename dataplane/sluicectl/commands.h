@@ -14,6 +14,8 @@
 
 namespace sluice {
 
+// Whether this word is a command by itself.
+bool HasNoVerb(std::string_view noun);
 // Whether a command begins with this word.
 bool IsCommand(std::string_view word);
 // "; did you mean filter?" for a first word that is near a command; else "".

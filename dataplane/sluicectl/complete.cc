@@ -10,6 +10,7 @@
 
 #include "dataplane/metrics/json_read.h"
 #include "dataplane/sluicectl/arguments.h"
+#include "dataplane/sluicectl/commands.h"
 #include "dataplane/sluicectl/nic.h"
 #include "dataplane/sluicectl/transfer.h"
 #include "nlohmann/json.hpp"
@@ -57,8 +58,8 @@ void ReadOptions(const std::vector<std::string>& words, UsageCommand* command) {
     const bool closed = words[i].ends_with(']');
     if (closed || i + 1 == words.size()) continue;
     const std::string& next = words[i + 1];
-    if (next.front() == '-' || next.front() == '|' ||
-        (next.front() == '[' && next.starts_with("[-"))) {
+    // In brackets of its own it may be left out.
+    if (next.front() == '-' || next.front() == '|' || next.front() == '[') {
       continue;
     }
     const std::string value = Bare(next);
@@ -83,7 +84,7 @@ bool IsVerb(const std::string& word) {
 void ReadCommandUsage(const std::vector<std::string>& words,
                       std::vector<UsageCommand>* commands) {
   const std::string& noun = words.front();
-  if (words.size() == 1 || !IsVerb(words[1])) {
+  if (words.size() == 1 || !IsVerb(words[1]) || HasNoVerb(noun)) {
     UsageCommand command{.noun = noun, .verb = {}, .options = {}};
     ReadOptions(words, &command);
     commands->push_back(std::move(command));

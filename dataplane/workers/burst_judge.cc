@@ -70,6 +70,11 @@ void BurstJudge::SendResult(uint16_t port, uint16_t to) {
     transmitter_.Send(port, port,
                       std::span(result_.answers).first(result_.answer_count));
   }
+  if (result_.return_count > 0) [[unlikely]] {
+    ForEachReturn(result_, [&](std::span<rte_mbuf*> mbufs) {
+      transmitter_.Return(port, mbufs);
+    });
+  }
   if (result_.question_count > 0) [[unlikely]] {
     transmitter_.Send(
         to, to, std::span(result_.questions).first(result_.question_count));
@@ -86,8 +91,8 @@ void BurstJudge::ResumeWaiting() {
           ? views_.See(round_.topology->ports[arrival.peer].filter)
           : in;
   if (!in.open() || !out.open()) {
-    // Nothing of this filter goes on now.
-    pipeline_.ClearWaiting();
+    // Nothing of one of them goes on now; others' packets wait still.
+    pipeline_.ClearWaiting(port);
     return;
   }
   PacketBurst burst;

@@ -74,7 +74,7 @@ bool StateMatcher::Matches(const StateRecord& state) const {
   }
   if (query.host && !HasHost(state, *query.host)) return false;
   if (query.port && !HasPort(state, *query.port)) return false;
-  if (by_tag && state.values.tag != tag) return false;
+  if (by_tag && (tag == kNoTag || state.values.tag != tag)) return false;
   const uint64_t age = state.age / 1000;
   if (query.min_age && age < *query.min_age) return false;
   if (query.max_age && age > *query.max_age) return false;

@@ -17,9 +17,10 @@ namespace {
 // What a port does not take at once is offered again so often.
 constexpr int kTransmitRetries = 16;
 
-constexpr uint32_t PackPorts(uint16_t arrival, uint16_t departure) {
-  return uint32_t{arrival} << 16 | departure;
-}
+// With the ports that a packet has in a ring: it has arrived, though both are
+// one.
+constexpr uint32_t kReturns = uint32_t{1} << 31;
+static_assert(kMaxPorts <= kReturns >> 16);
 
 TransmitPath PathOf(uint16_t worker, const PortDevice& device) {
   if (device.tx_queues == 0) return {.via = worker};
@@ -56,21 +57,34 @@ void Transmitter::Adopt(const Topology& topology, uint32_t stalled) {
   }
 }
 
-void Transmitter::Send(uint16_t arrival, uint16_t departure,
-                       std::span<rte_mbuf*> mbufs) {
-  const TransmitPath& path = paths_[departure];
+inline uint32_t Transmitter::Pack(const Way& way) {
+  const uint32_t ports = uint32_t{way.arrival} << 16 | way.departure;
+  return way.arrival == way.departure && !way.answers ? ports | kReturns
+                                                      : ports;
+}
+
+inline Transmitter::Way Transmitter::Unpack(uint32_t packed) {
+  const auto arrival = static_cast<uint16_t>((packed & ~kReturns) >> 16);
+  const auto departure = static_cast<uint16_t>(packed);
+  return {.arrival = arrival,
+          .departure = departure,
+          .answers = arrival == departure && (packed & kReturns) == 0};
+}
+
+void Transmitter::Send(const Way& way, std::span<rte_mbuf*> mbufs) {
+  const TransmitPath& path = paths_[way.departure];
   if (path.tags.any()) [[unlikely]] {
-    mbufs = Tag(path, arrival, departure, mbufs);
+    mbufs = Tag(path, way, mbufs);
   }
   if (path.via == worker_) [[likely]] {
-    Transmit(path, arrival, departure, mbufs);
+    Transmit(path, way, mbufs);
     return;
   }
-  for (rte_mbuf* mbuf : mbufs) mbuf->hash.usr = PackPorts(arrival, departure);
+  for (rte_mbuf* mbuf : mbufs) mbuf->hash.usr = Pack(way);
   const uint32_t sent = plane_.transmit->Send(worker_, path.via, mbufs);
-  if (arrival != departure) totals_.transmit_out.Add(sent);
+  if (!way.answers) totals_.transmit_out.Add(sent);
   if (sent == mbufs.size()) return;
-  Lose(arrival, departure, mbufs.subspan(sent), DropReason::kTransmitFull);
+  Lose(way, mbufs.subspan(sent), DropReason::kTransmitFull);
 }
 
 uint32_t Transmitter::Receive(uint16_t from) {
@@ -81,24 +95,23 @@ uint32_t Transmitter::Receive(uint16_t from) {
     const uint32_t ports = mbufs[begin]->hash.usr;
     uint32_t end = begin + 1;
     while (end < count && mbufs[end]->hash.usr == ports) ++end;
-    const auto arrival = static_cast<uint16_t>(ports >> 16);
-    const auto departure = static_cast<uint16_t>(ports);
-    if (arrival != departure) totals_.transmit_in.Add(end - begin);
-    Transmit(paths_[departure], arrival, departure,
+    const Way way = Unpack(ports);
+    if (!way.answers) totals_.transmit_in.Add(end - begin);
+    Transmit(paths_[way.departure], way,
              std::span(mbufs).subspan(begin, end - begin));
     begin = end;
   }
   return count;
 }
 
-void Transmitter::Transmit(const TransmitPath& path, uint16_t arrival,
-                           uint16_t departure, std::span<rte_mbuf*> mbufs) {
+void Transmitter::Transmit(const TransmitPath& path, const Way& way,
+                           std::span<rte_mbuf*> mbufs) {
   if (path.ethdev == kNoPort) {
     // The port went away while they were on their way to it.
-    Lose(arrival, departure, mbufs, DropReason::kPortDown);
+    Lose(way, mbufs, DropReason::kPortDown);
     return;
   }
-  if (!path.sends_segments) mbufs = Join(arrival, mbufs);
+  if (!path.sends_segments) mbufs = Join(way, mbufs);
   uint64_t bytes = 0;
   for (const rte_mbuf* mbuf : mbufs) bytes += mbuf->pkt_len;
   const auto count = static_cast<uint16_t>(mbufs.size());
@@ -115,26 +128,28 @@ void Transmitter::Transmit(const TransmitPath& path, uint16_t arrival,
   for (const rte_mbuf* mbuf : rest) bytes -= mbuf->pkt_len;
   // A logical port's own frames have no tags.
   bytes -= uint64_t{path.tags.bytes()} * sent;
-  counters_[departure].transmitted_packets.Add(sent);
-  counters_[departure].transmitted_bytes.Add(bytes);
-  if (arrival != departure) {
-    counters_[arrival].forwarded_packets.Add(sent);
-    counters_[arrival].forwarded_bytes.Add(bytes);
+  counters_[way.departure].transmitted_packets.Add(sent);
+  counters_[way.departure].transmitted_bytes.Add(bytes);
+  if (!way.answers) {
+    PortCounters& arrival = counters_[way.arrival];
+    arrival.forwarded_packets.Add(sent);
+    arrival.forwarded_bytes.Add(bytes);
+    if (way.arrival == way.departure) [[unlikely]] {
+      arrival.returned_packets.Add(sent);
+    }
   }
-  if (!rest.empty()) {
-    Lose(arrival, departure, rest, DropReason::kTransmitFull);
-  }
+  if (!rest.empty()) Lose(way, rest, DropReason::kTransmitFull);
 }
 
 std::span<rte_mbuf*> Transmitter::Tag(const TransmitPath& path,
-                                      uint16_t arrival, uint16_t departure,
+                                      const Way& way,
                                       std::span<rte_mbuf*> mbufs) {
   size_t kept = 0;
   for (rte_mbuf* mbuf : mbufs) {
     if (PushTags(*mbuf, path.tags)) [[likely]] {
       mbufs[kept++] = mbuf;
     } else {
-      Lose(arrival, departure, std::span(&mbuf, 1), DropReason::kMemory);
+      Lose(way, std::span(&mbuf, 1), DropReason::kMemory);
     }
   }
   return mbufs.first(kept);
@@ -142,14 +157,14 @@ std::span<rte_mbuf*> Transmitter::Tag(const TransmitPath& path,
 
 // For ports that take no chains of mbufs: chains that fit into their first one
 // are put there, others dropped. What is left.
-std::span<rte_mbuf*> Transmitter::Join(uint16_t arrival,
+std::span<rte_mbuf*> Transmitter::Join(const Way& way,
                                        std::span<rte_mbuf*> mbufs) {
   size_t kept = 0;
   for (rte_mbuf* mbuf : mbufs) {
     if (rte_pktmbuf_linearize(mbuf) == 0) {
       mbufs[kept++] = mbuf;
     } else {
-      Drop(arrival, std::span(&mbuf, 1), DropReason::kMemory);
+      Lose(way, std::span(&mbuf, 1), DropReason::kMemory);
     }
   }
   return mbufs.first(kept);
@@ -164,14 +179,14 @@ void Transmitter::Drop(uint16_t port, std::span<rte_mbuf*> mbufs,
   rte_pktmbuf_free_bulk(mbufs.data(), static_cast<unsigned>(mbufs.size()));
 }
 
-void Transmitter::Lose(uint16_t arrival, uint16_t departure,
-                       std::span<rte_mbuf*> mbufs, DropReason reason) {
-  if (arrival != departure) {
-    Drop(arrival, mbufs, reason);
+void Transmitter::Lose(const Way& way, std::span<rte_mbuf*> mbufs,
+                       DropReason reason) {
+  if (!way.answers) {
+    Drop(way.arrival, mbufs, reason);
     return;
   }
   // An answer never arrived: it is not among those that may be dropped.
-  counters_[arrival].answers_lost.Add(mbufs.size());
+  counters_[way.arrival].answers_lost.Add(mbufs.size());
   rte_pktmbuf_free_bulk(mbufs.data(), static_cast<unsigned>(mbufs.size()));
 }
 

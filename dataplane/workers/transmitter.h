@@ -47,22 +47,39 @@ class Transmitter {
 
   // Takes packets that arrived at one port and leave by another, or, made for
   // the port of arrival, are answers and leave by that.
-  void Send(uint16_t arrival, uint16_t departure, std::span<rte_mbuf*> mbufs);
+  void Send(uint16_t arrival, uint16_t departure, std::span<rte_mbuf*> mbufs) {
+    Send(Way{.arrival = arrival,
+             .departure = departure,
+             .answers = arrival == departure},
+         mbufs);
+  }
+  // Packets that leave by the port that they arrived by, because who they are
+  // for is on that side.
+  void Return(uint16_t port, std::span<rte_mbuf*> mbufs) {
+    Send(Way{.arrival = port, .departure = port, .answers = false}, mbufs);
+  }
   // Transmits what another worker has no queue for. Returns how many.
   uint32_t Receive(uint16_t from);
   // Frees packets that arrived at `port` and counts them.
   void Drop(uint16_t port, std::span<rte_mbuf*> mbufs, DropReason reason);
 
  private:
-  void Transmit(const TransmitPath& path, uint16_t arrival,
-                uint16_t departure, std::span<rte_mbuf*> mbufs);
+  struct Way {
+    uint16_t arrival;
+    uint16_t departure;
+    bool answers;  // made here: they have never arrived
+  };
+  static uint32_t Pack(const Way& way);
+  static Way Unpack(uint32_t packed);
+  void Send(const Way& way, std::span<rte_mbuf*> mbufs);
+  void Transmit(const TransmitPath& path, const Way& way,
+                std::span<rte_mbuf*> mbufs);
   // What is left of packets that leave by a logical port, with its tags.
-  std::span<rte_mbuf*> Tag(const TransmitPath& path, uint16_t arrival,
-                           uint16_t departure, std::span<rte_mbuf*> mbufs);
-  std::span<rte_mbuf*> Join(uint16_t arrival, std::span<rte_mbuf*> mbufs);
+  std::span<rte_mbuf*> Tag(const TransmitPath& path, const Way& way,
+                           std::span<rte_mbuf*> mbufs);
+  std::span<rte_mbuf*> Join(const Way& way, std::span<rte_mbuf*> mbufs);
   // Those that do not leave after all.
-  void Lose(uint16_t arrival, uint16_t departure, std::span<rte_mbuf*> mbufs,
-            DropReason reason);
+  void Lose(const Way& way, std::span<rte_mbuf*> mbufs, DropReason reason);
 
   const uint16_t worker_;
   Plane& plane_;

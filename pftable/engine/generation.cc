@@ -117,7 +117,7 @@ uint32_t CountReferences(const CompiledPolicy& compiled,
 
 absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
     std::shared_ptr<const CompiledPolicy> compiled, const Generation* base,
-    TableSlots& table_slots) {
+    TableSlots& table_slots, bool comes_back) {
   TableMerge merge(*compiled, base);
   merge.Run();
   const EngineOptions& options = compiled->options;
@@ -126,7 +126,8 @@ absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
         merge.tables().size(), " tables, those that stay included; limit ",
         options.limit(Limit::kTables), " (set limit tables)"));
   }
-  if (merge.entries() > options.limit(Limit::kTableEntries)) {
+  if (!comes_back &&
+      merge.entries() > options.limit(Limit::kTableEntries)) {
     return absl::ResourceExhaustedError(absl::StrCat(
         merge.entries(), " addresses in tables, old and new together; limit ",
         options.limit(Limit::kTableEntries), " (set limit table-entries)"));

@@ -255,9 +255,11 @@ struct Generation {
 // tables that it defines or names, and those of `base` that live on. Limits
 // are checked before anything is made: the number of tables, and the entries
 // of all tables, those that are replaced counted with those that replace them.
+// What was in force before and `comes_back` has passed the latter already: the
+// way back must not depend on what has been added since.
 absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
     std::shared_ptr<const CompiledPolicy> compiled, const Generation* base,
-    TableSlots& table_slots);
+    TableSlots& table_slots, bool comes_back = false);
 
 // Rules that name the table. A rule of an anchor counts for the main table of
 // that name too, which it falls back to.

@@ -15,8 +15,6 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kMaxPath = 1023;
-
 constexpr std::string_view kOptionWords[] = {
     "block-policy", "debug",          "fail-policy",  "fingerprints",
     "helpers",      "hostid",       "keepcounters",   "limit",

@@ -40,12 +40,15 @@ void KeepTables(Anchor& anchor) {
   for (TableDefinition& table : anchor.tables) table.in_force = true;
 }
 
-// Marks all of it as what is in force already.
-void Keep(Anchor& anchor) {
-  KeepTables(anchor);
+// Marks all of it as what is in force already; if it comes of what is not, that
+// knows which parts of it are.
+void Keep(Anchor& anchor, Standing standing) {
   ForgetPlaces(anchor);
-  anchor.rules_in_force = true;
-  for (Anchor& child : anchor.children) Keep(child);
+  if (standing == Standing::kInForce) {
+    KeepTables(anchor);
+    anchor.rules_in_force = true;
+  }
+  for (Anchor& child : anchor.children) Keep(child, standing);
 }
 
 void Insert(std::vector<Anchor>& children, Anchor child) {
@@ -56,14 +59,15 @@ void Insert(std::vector<Anchor>& children, Anchor child) {
 }
 
 void Merge(Anchor& next, const Anchor& old, const std::string& path,
-           const Paths& defined) {
+           const Paths& defined, Standing standing) {
   const bool replaced = defined.contains(path);
   if (!replaced) {
     next.rules = old.rules;
     next.tables = old.tables;
-    KeepTables(next);
+    if (standing == Standing::kInForce) KeepTables(next);
     ForgetPlaces(next);
-    next.rules_in_force = true;
+    next.rules_in_force =
+        standing == Standing::kInForce || old.rules_in_force;
   }
   for (const Anchor& child : old.children) {
     if (replaced && IsUnnamed(child)) continue;  // of the rules that are gone
@@ -71,11 +75,11 @@ void Merge(Anchor& next, const Anchor& old, const std::string& path,
         std::find_if(next.children.begin(), next.children.end(),
                      [&](const Anchor& a) { return a.name == child.name; });
     if (twin != next.children.end()) {
-      Merge(*twin, child, Below(path, child), defined);
+      Merge(*twin, child, Below(path, child), defined, standing);
       continue;
     }
     Anchor kept = child;
-    Keep(kept);
+    Keep(kept, standing);
     Insert(next.children, std::move(kept));
   }
 }
@@ -158,13 +162,15 @@ void SetDebug(Options& options, const std::string& level) {
 }
 
 // Takes those lists from `old` that are no part of the load.
-void KeepLists(Anchor& next, const Anchor& old, const LoadParts& parts) {
+void KeepLists(Anchor& next, const Anchor& old, const LoadParts& parts,
+               Standing standing) {
   Anchor kept = old;
   ForgetPlaces(kept);
   if (!parts.filter) {
     next.rules.filter = std::move(kept.rules.filter);
     next.rules.scrub = std::move(kept.rules.scrub);
-    next.rules_in_force = true;
+    next.rules_in_force =
+        standing == Standing::kInForce || old.rules_in_force;
   }
   if (!parts.translation) {
     next.rules.nat = std::move(kept.rules.nat);
@@ -173,7 +179,7 @@ void KeepLists(Anchor& next, const Anchor& old, const LoadParts& parts) {
   }
   if (!parts.ether) next.rules.ether = std::move(kept.rules.ether);
   // Tables that the text does not have stay, too.
-  KeepTables(kept);
+  if (standing == Standing::kInForce) KeepTables(kept);
   if (!parts.tables) next.tables.clear();
   for (TableDefinition& table : kept.tables) {
     const bool again = std::any_of(
@@ -186,19 +192,37 @@ void KeepLists(Anchor& next, const Anchor& old, const LoadParts& parts) {
         std::find_if(next.children.begin(), next.children.end(),
                      [&](const Anchor& a) { return a.name == child.name; });
     if (twin != next.children.end()) {
-      KeepLists(*twin, child, parts);
+      KeepLists(*twin, child, parts, standing);
       continue;
     }
     Anchor all = child;
-    Keep(all);
+    Keep(all, standing);
     Insert(next.children, std::move(all));
+  }
+}
+
+// Of the tables that an earlier policy had kept, those are kept again that are
+// there now; all others are its text's.
+void LoadAnew(Anchor& anchor, const Anchor* now) {
+  anchor.rules_in_force = false;
+  for (TableDefinition& table : anchor.tables) {
+    table.in_force =
+        table.in_force && now != nullptr &&
+        std::any_of(now->tables.begin(), now->tables.end(),
+                    [&](const TableDefinition& t) {
+                      return t.name == table.name;
+                    });
+  }
+  for (Anchor& child : anchor.children) {
+    LoadAnew(child, now != nullptr ? now->Find(child.name) : nullptr);
   }
 }
 
 }  // namespace
 
-void KeepParts(Policy* next, const Policy& old, const LoadParts& parts) {
-  KeepLists(next->main, old.main, parts);
+void KeepParts(Policy* next, const Policy& old, const LoadParts& parts,
+               Standing standing) {
+  KeepLists(next->main, old.main, parts, standing);
   if (!parts.options) {
     next->options = old.options;
     next->fingerprints = old.fingerprints;
@@ -210,7 +234,8 @@ void KeepParts(Policy* next, const Policy& old, const LoadParts& parts) {
   }
 }
 
-void KeepAnchors(Policy* next, const Policy& old, std::string_view anchor) {
+void KeepAnchors(Policy* next, const Policy& old, std::string_view anchor,
+                 Standing standing) {
   Paths defined = {std::string(anchor)};
   for (const std::vector<std::string>* paths :
        {&next->defined_anchors, &next->loaded_anchors}) {
@@ -224,7 +249,7 @@ void KeepAnchors(Policy* next, const Policy& old, std::string_view anchor) {
     content.name = at.name;
     at = std::move(content);
   }
-  Merge(next->main, old.main, "", defined);
+  Merge(next->main, old.main, "", defined, standing);
   Prune(*next);
   if (anchor.empty()) return;
   next->options = old.options;
@@ -243,9 +268,13 @@ void KeepAnchors(Policy* next, const Policy& old, std::string_view anchor) {
   }
 }
 
+void LoadAnew(Policy* earlier, const Policy& now) {
+  LoadAnew(earlier->main, &now.main);
+}
+
 Policy Flushed(const Policy& old, const PolicyFlush& flush) {
   Policy next = old;
-  Keep(next.main);
+  Keep(next.main, Standing::kInForce);
   next.files.clear();
   next.texts = nullptr;
   next.loaded_anchors.clear();

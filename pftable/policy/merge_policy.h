@@ -5,6 +5,7 @@
 #ifndef SLUICE_PFTABLE_POLICY_MERGE_POLICY_H_
 #define SLUICE_PFTABLE_POLICY_MERGE_POLICY_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -12,11 +13,16 @@
 
 namespace sluice {
 
+// What a text is loaded over: the policy in force, or what another text of the
+// same commit has made of that, whose rules and tables are as new as the text.
+enum class Standing : uint8_t { kInForce, kInTheMaking };
+
 // The policy `next`, loaded over `old`. If it was read for an anchor
 // (ParseInput::anchor), its main ruleset becomes that; else it is the main
 // ruleset. It has that and those of Policy::defined_anchors; all others are
 // those of `old`, with their tables as they are in force. A text for an anchor sets no options: they, queues and macros are `old`'s then.
-void KeepAnchors(Policy* next, const Policy& old, std::string_view anchor);
+void KeepAnchors(Policy* next, const Policy& old, std::string_view anchor,
+                 Standing standing = Standing::kInForce);
 
 // FreeBSD's -A, -N, -O, -R and -T load: of a text only these parts are loaded.
 struct LoadParts {
@@ -32,7 +38,14 @@ struct LoadParts {
 // Puts the other parts of `old` into `next`, which was read for the main
 // ruleset; tables that `next` does not have stay, whether tables are a part or
 // not.
-void KeepParts(Policy* next, const Policy& old, const LoadParts& parts);
+void KeepParts(Policy* next, const Policy& old, const LoadParts& parts,
+               Standing standing = Standing::kInForce);
+
+// Makes a policy that was in force earlier fit to be loaded over that which is
+// `now`: what it had kept then of the one before it is not in force any more.
+// Rules with `once` begin anew in all of it. Tables that it had kept, and that
+// are there now, stay as they are.
+void LoadAnew(Policy* earlier, const Policy& now);
 
 struct PolicyFlush {
   std::string anchor;  // path; empty: the main ruleset

@@ -202,7 +202,8 @@ struct Anchor {
   Ruleset rules;
   std::vector<TableDefinition> tables;
   std::vector<Anchor> children;  // ascending by name
-  // A load that did not have them left its filter rules as they are in force.
+  // A load that did not have them left its filter rules as they are in force:
+  // as they were, once another policy is (LoadAnew() in merge_policy.h).
   bool rules_in_force = false;
 
   // The anchor at `path` ("a/b", no leading slash; "" is this one), or null.

@@ -174,12 +174,14 @@ PolicyStore::Draft* PolicyStore::FindDraft(Ticket ticket) {
   return draft_.has_value() && draft_->ticket == ticket ? &*draft_ : nullptr;
 }
 
-Ticket PolicyStore::Begin() {
+Ticket PolicyStore::Begin(bool comes_back) {
   std::optional<Draft> ended;  // outlives the mutex
   const Section section(*this);
   // Older tickets cannot be committed any more.
   ended.swap(draft_);
-  draft_ = Draft{.ticket = ++newest_ticket_, .compiled = nullptr};
+  draft_ = Draft{.ticket = ++newest_ticket_,
+                 .compiled = nullptr,
+                 .comes_back = comes_back};
   return newest_ticket_;
 }
 
@@ -228,18 +230,17 @@ absl::Status PolicyStore::Commit(Ticket ticket) {
   return status;
 }
 
-absl::Status PolicyStore::LookUp(
-    Ticket ticket, std::shared_ptr<const CompiledPolicy>* compiled,
-    std::shared_ptr<const Generation>* base) {
+absl::Status PolicyStore::LookUp(Ticket ticket, Draft* draft,
+                                 std::shared_ptr<const Generation>* base) {
   const Section section(*this);
-  const Draft* const draft = FindDraft(ticket);
-  if (draft == nullptr) return GenerationMoved(ticket);
-  if (draft->compiled == nullptr) {
+  const Draft* const found = FindDraft(ticket);
+  if (found == nullptr) return GenerationMoved(ticket);
+  if (found->compiled == nullptr) {
     return absl::FailedPreconditionError(
         absl::StrCat("nothing is defined under ticket ", ticket,
                      ": define a policy"));
   }
-  *compiled = draft->compiled;
+  *draft = *found;
   *base = in_force_;
   return absl::OkStatus();
 }
@@ -251,18 +252,21 @@ absl::StatusOr<std::shared_ptr<const Generation>> PolicyStore::Preview(
   return std::shared_ptr<const Generation>(std::move(staged->next));
 }
 
-absl::StatusOr<StagedGeneration> PolicyStore::StageLoad(Ticket ticket) {
+absl::StatusOr<StagedGeneration> PolicyStore::StageLoad(
+    Ticket ticket, std::shared_ptr<const Generation>* base) {
   using Staged = absl::StatusOr<StagedGeneration>;
   return OrNoMemory("build the policy", [&]() -> Staged {
-    std::shared_ptr<const CompiledPolicy> compiled;
-    std::shared_ptr<const Generation> base;
-    if (absl::Status s = LookUp(ticket, &compiled, &base); !s.ok()) return s;
+    Draft draft;
+    std::shared_ptr<const Generation> now;
+    if (absl::Status s = LookUp(ticket, &draft, &now); !s.ok()) return s;
     absl::StatusOr<std::unique_ptr<Generation>> next =
-        MakeGeneration(std::move(compiled), base.get(), table_slots_);
+        MakeGeneration(std::move(draft.compiled), now.get(), table_slots_,
+                       draft.comes_back);
     if (!next.ok()) return next.status();
     StagedGeneration staged;
     staged.next = *std::move(next);
-    staged.base = base->number;
+    staged.base = now->number;
+    if (base != nullptr) *base = std::move(now);
     return staged;
   });
 }
@@ -275,9 +279,10 @@ void PolicyStore::EndTicket(Ticket ticket) noexcept {
 
 absl::Status PolicyStore::CommitDraft(Ticket ticket) {
   while (true) {
-    std::shared_ptr<const CompiledPolicy> compiled;
+    Draft draft;
     std::shared_ptr<const Generation> base;
-    if (absl::Status s = LookUp(ticket, &compiled, &base); !s.ok()) return s;
+    if (absl::Status s = LookUp(ticket, &draft, &base); !s.ok()) return s;
+    const std::shared_ptr<const CompiledPolicy>& compiled = draft.compiled;
     if (compiled->interface_version != interfaces_->version()) {
       // Interfaces have come or gone since it was compiled.
       absl::Status status = DefineCompiled(ticket, compiled->source);
@@ -285,7 +290,7 @@ absl::Status PolicyStore::CommitDraft(Ticket ticket) {
       continue;
     }
     absl::StatusOr<std::unique_ptr<Generation>> next =
-        MakeGeneration(compiled, base.get(), table_slots_);
+        MakeGeneration(compiled, base.get(), table_slots_, draft.comes_back);
     if (!next.ok()) return next.status();
     const uint64_t number = base->number;
     base = nullptr;  // so that it can be freed as soon as it is replaced

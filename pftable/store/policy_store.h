@@ -97,8 +97,9 @@ class PolicyStore {
   // ---- Loads ---------------------------------------------------------------
 
   // Never fails. What older tickets have defined is dropped when theirs or
-  // this one ends.
-  Ticket Begin();
+  // this one ends. With `comes_back` what it will define was in force before:
+  // how many entries tables have then is not asked again.
+  Ticket Begin(bool comes_back = false);
   // Compiles the policy under the ticket; replaces what the ticket had. The
   // ticket lives on after an error, with nothing defined.
   absl::Status Define(Ticket ticket, Policy policy);
@@ -110,8 +111,9 @@ class PolicyStore {
   // be then; nothing changes. Errors as Commit()'s; the ticket lives on.
   absl::StatusOr<std::shared_ptr<const Generation>> Preview(Ticket ticket);
   // What Commit() of it would put in force, for PublishTogether(); the ticket
-  // lives on. Any thread.
-  absl::StatusOr<StagedGeneration> StageLoad(Ticket ticket);
+  // lives on. *base: what it was built on. Any thread.
+  absl::StatusOr<StagedGeneration> StageLoad(
+      Ticket ticket, std::shared_ptr<const Generation>* base = nullptr);
   // Whether a Commit() of it would not be refused for the ticket's sake now.
   bool IsNewest(Ticket ticket) const;
   // Whether a Commit() of it would have to compile again, because interfaces
@@ -180,6 +182,7 @@ class PolicyStore {
   struct Draft {
     Ticket ticket = 0;
     std::shared_ptr<const CompiledPolicy> compiled;
+    bool comes_back = false;
   };
 
   // Holds the mutex; at its end takes what can be freed off the list and
@@ -198,9 +201,8 @@ class PolicyStore {
   absl::Status DefineCompiled(Ticket ticket,
                               std::shared_ptr<const Policy> policy);
   absl::Status CommitDraft(Ticket ticket);
-  // What is defined under the ticket, and what is in force.
-  absl::Status LookUp(Ticket ticket,
-                      std::shared_ptr<const CompiledPolicy>* compiled,
+  // The ticket with what is defined under it, and what is in force.
+  absl::Status LookUp(Ticket ticket, Draft* draft,
                       std::shared_ptr<const Generation>* base);
   void EndTicket(Ticket ticket) noexcept;
 

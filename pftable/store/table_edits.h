@@ -83,7 +83,8 @@ struct StagedTableEdit {
 absl::Status EditStaged(PolicyStore& store, StagedGeneration* staged,
                         std::span<const StagedTableEdit> edits);
 // What a table was before such edits; none: it was not there. Tables that are
-// gone meanwhile, and are not to be made, stay so.
+// gone meanwhile, and are not to be made, stay so. What was in force is not
+// held to the limit of entries again: else there might be no way back.
 struct TableBefore {
   TableKey key;
   std::optional<AddressTable> contents;

@@ -12,7 +12,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 MANUAL = TOP / "docs" / "man"
 SECTIONS = ("eal", "port", "wire", "workers", "memory", "control", "log",
             "policy", "state", "transfer", "restore", "pflow",
-            "metrics")
+            "metrics", "segment")
 
 
 def page(name):
@@ -85,7 +85,8 @@ def test_exit_status_of_sluiced():
 
 def keys_of(section, tmp_path):
   """The keys that the daemon says it knows there."""
-  header = f"[[{section}]]" if section in ("port", "wire") else f"[{section}]"
+  lists = ("port", "wire", "segment")
+  header = f"[[{section}]]" if section in lists else f"[{section}]"
   path = tmp_path / "keys.toml"
   path.write_text(f"{header}\nno_such_key = 1\n")
   done = run(BUILD / "sluiced", "--check-config", "-c", path, check=False)

@@ -33,7 +33,8 @@ struct Done {
   CommitSetResult result;
   bool dry_run = false;
   OfStates of_states = OfStates::kNothing;
-  json filters = json::array();
+  json filters = json::array();  // of the first ones of the result
+  bool in_loop = false;          // of AnswerRest()
 };
 
 void ReadTable(Params& params, TableEdit* edit, bool* is_wrong) {
@@ -108,13 +109,13 @@ void AnswerFailure(Call& call, const CommitSetResult& result, bool dry_run) {
              what, messages);
 }
 
-void AnswerFrom(const std::shared_ptr<Call>& call,
-                const std::shared_ptr<Done>& done, size_t index);
+void AnswerRest(const std::shared_ptr<Call>& call,
+                const std::shared_ptr<Done>& done);
 
 void AddFilter(const std::shared_ptr<Call>& call,
-               const std::shared_ptr<Done>& done, size_t index,
+               const std::shared_ptr<Done>& done,
                const BlockedStates* blocked) {
-  const FilterOutcome& outcome = done->result.filters[index];
+  const FilterOutcome& outcome = done->result.filters[done->filters.size()];
   if (!done->dry_run) {
     LogInfo("control: uid {} pid {}: filter {}: {} rules, generation {}, "
             "together with {} others",
@@ -126,32 +127,29 @@ void AddFilter(const std::shared_ptr<Call>& call,
   filter["filter"] = outcome.filter;
   if (blocked != nullptr) filter["blocked"] = BlockedToJson(*blocked);
   done->filters.push_back(std::move(filter));
-  AnswerFrom(call, done, index + 1);
+  AnswerRest(call, done);
 }
 
-// From that filter on, one after the other.
-void AnswerFrom(const std::shared_ptr<Call>& call,
-                const std::shared_ptr<Done>& done, size_t index) {
-  if (index == done->result.filters.size()) {
-    call->Result({{"filters", std::move(done->filters)}});
-    return;
-  }
+// The next filter: AddFilter(), now or later, or an error.
+void AnswerNext(const std::shared_ptr<Call>& call,
+                const std::shared_ptr<Done>& done) {
+  const size_t index = done->filters.size();
   FilterOutcome& outcome = done->result.filters[index];
   FilterControl* const filter = call->directory().Find(outcome.filter);
   // One that was destroyed since is of no more interest.
-  if (filter == nullptr) return AddFilter(call, done, index, nullptr);
+  if (filter == nullptr) return AddFilter(call, done, nullptr);
   auto states = [call, done, index] {
     FilterOutcome& its = done->result.filters[index];
     FilterControl* const again = call->directory().Find(its.filter);
     if (again == nullptr || done->of_states == OfStates::kNothing) {
-      return AddFilter(call, done, index, nullptr);
+      return AddFilter(call, done, nullptr);
     }
     again->States().FindBlocked(
         std::exchange(its.load.judge, {}), done->of_states == OfStates::kKill,
         kMostStates,
-        [call, done, index](absl::StatusOr<BlockedStates> found) {
+        [call, done](absl::StatusOr<BlockedStates> found) {
           if (!found.ok()) return call->Error(found.status());
-          AddFilter(call, done, index, &*found);
+          AddFilter(call, done, &*found);
         });
   };
   if (done->dry_run) return states();
@@ -164,6 +162,23 @@ void AnswerFrom(const std::shared_ptr<Call>& call,
   });
 }
 
+// One after the other. What is there at once is taken by the loop, and not by
+// calls within calls: there may be thousands of filters.
+void AnswerRest(const std::shared_ptr<Call>& call,
+                const std::shared_ptr<Done>& done) {
+  if (done->in_loop) return;  // it goes on there
+  const size_t all = done->result.filters.size();
+  done->in_loop = true;
+  while (done->filters.size() < all) {
+    const size_t before = done->filters.size();
+    AnswerNext(call, done);
+    if (done->filters.size() != before) continue;
+    done->in_loop = false;  // AddFilter() will begin another one
+    return;
+  }
+  call->Result({{"filters", std::move(done->filters)}});
+}
+
 void Answer(const std::shared_ptr<Call>& call, bool dry_run, OfStates of_states,
             absl::StatusOr<CommitSetResult> result) {
   if (!result.ok()) return call->Error(result.status());
@@ -172,7 +187,7 @@ void Answer(const std::shared_ptr<Call>& call, bool dry_run, OfStates of_states,
   done->result = *std::move(result);
   done->dry_run = dry_run;
   done->of_states = of_states;
-  AnswerFrom(call, done, 0);
+  AnswerRest(call, done);
 }
 
 Action ParseCommitLoad(Params& params) {

@@ -125,6 +125,32 @@ TEST_P(ImportValuesTest, PflowGoesOnWithoutItsRule) {
   EXPECT_EQ(ports, (std::vector<uint16_t>{3000, 5000, 5002}));
 }
 
+// Snapshots of before minor version 6 do not say it of states.
+TEST_P(ImportValuesTest, PflowOfOldSnapshotsIsTheRules) {
+  constexpr char kRules[] =
+      "pass in proto udp keep state (pflow)\n"
+      "pass out keep state\n";
+  const auto from = Make(kRules);
+  for (const size_t rule : {size_t{0}, size_t{1}}) {
+    from->shard().values.rule_slot = SlotOf(*from, rule);
+    ASSERT_EQ(from->shard()
+                  .In(absl::StrCat("udp $C:", 5000 + rule, " > $S:53"))
+                  .kind,
+              Outcome::kCreated);
+  }
+  const Snapshot old = from->Export();
+  ASSERT_EQ(old.parents.size(), 2u);
+  ASSERT_EQ(old.parents[0].binding.marks, 0);
+  for (const bool policy : {false, true}) {
+    const auto to = Make(policy ? "pass\n" : kRules);
+    ASSERT_TRUE(to->Import(old, WithPolicy(policy)).ok());
+    const Snapshot now = to->Export();
+    ASSERT_EQ(now.parents.size(), 2u);
+    EXPECT_EQ(now.parents[0].binding.marks, kSnapshotMarkPflow);
+    EXPECT_EQ(now.parents[1].binding.marks, 0);
+  }
+}
+
 TEST_P(ImportValuesTest, WhatNoHelperFollowsIsNotFollowedElsewhere) {
   const auto from = Make();
   Shard& shard = from->shard();

@@ -1,4 +1,5 @@
 // What older and newer programs write, and the golden corpus.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>

@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -694,6 +697,81 @@ TEST_F(ControlFiltersTest, ACommitCarriesRulesetsAndTablesOfEach) {
   EXPECT_EQ(asked.filters[1].tables[0].command, TableCommand::kReplace);
   EXPECT_EQ(asked.filters[1].tables[0].entries.size(), 2u);
   EXPECT_EQ(asked.filters[1].tables[1].command, TableCommand::kDelete);
+}
+
+// There may be thousands of filters, and the answer of each there at once.
+TEST_F(ControlFiltersTest, ACommitOfManyFiltersTakesNoMoreStack) {
+  const json params = {
+      {"filters",
+       {{{"filter", "a"}, {"rulesets", {{{"text", "pass"}}}}}}}};
+  const auto answer_with = [this](size_t many, const std::string& filter) {
+    CommitSetResult result;
+    for (size_t i = 0; i < many; ++i) {
+      result.filters.push_back({.filter = filter});
+    }
+    directory_.set_result = std::move(result);
+  };
+  constexpr size_t kMany = 500;
+  answer_with(kMany, "main");
+  std::vector<uintptr_t> frames;
+  filter_.on_collect = [&](const std::function<void()>& done) {
+    frames.push_back(
+        reinterpret_cast<uintptr_t>(__builtin_frame_address(0)));
+    done();
+  };
+  EXPECT_EQ(Result("commit.load", params)["filters"].size(), kMany);
+  ASSERT_EQ(frames.size(), kMany);
+  const auto [low, high] = std::minmax_element(frames.begin(), frames.end());
+  EXPECT_LT(*high - *low, 16u * 1024);
+  EXPECT_EQ(filter_.loads_cleared, static_cast<int>(kMany));
+  // The same of a trial, with what is blocked and without, and of filters that
+  // are not there any more.
+  constexpr size_t kTooMany = 20'000;
+  for (const char* name : {"main", "gone"}) {
+    answer_with(kTooMany, name);
+    for (const char* blocked : {"", "show"}) {
+      json trial = params;
+      trial["dry_run"] = true;
+      if (*blocked != 0) trial["blocked"] = blocked;
+      EXPECT_EQ(Result("commit.load", trial)["filters"].size(), kTooMany)
+          << name << blocked;
+    }
+  }
+  EXPECT_EQ(frames.size(), kMany);
+}
+
+TEST_F(ControlFiltersTest, ACommitWaitsForThoseThatAnswerLater) {
+  CommitSetResult result;
+  for (const char* name : {"gone", "main", "gone too", "main", "last"}) {
+    result.filters.push_back({.filter = name});
+  }
+  directory_.set_result = result;
+  std::vector<std::function<void()>> held;
+  filter_.on_collect = [&](std::function<void()> done) {
+    held.push_back(std::move(done));
+  };
+  Request("commit.load",
+          {{"filters",
+            {{{"filter", "a"}, {"rulesets", {{{"text", "pass"}}}}}}}});
+  for (int i = 0; i < 2; ++i) {
+    while (held.empty()) {
+      pollfd event = {
+          .fd = builder_->event_fd(), .events = POLLIN, .revents = 0};
+      ASSERT_EQ(::poll(&event, 1, 20'000), 1) << "nobody was asked";
+      builder_->Finish();
+    }
+    ASSERT_EQ(held.size(), 1u);
+    EXPECT_TRUE(answers_.empty());
+    const std::function<void()> done = std::move(held[0]);
+    held.clear();
+    done();
+  }
+  ASSERT_EQ(answers_.size(), 1u);
+  const json filters = json::parse(answers_[0])["result"]["filters"];
+  ASSERT_EQ(filters.size(), 5u);
+  EXPECT_EQ(filters[0]["filter"], "gone");
+  EXPECT_EQ(filters[3]["filter"], "main");
+  EXPECT_EQ(filters[4]["filter"], "last");
 }
 
 TEST_F(ControlFiltersTest, ARefusedCommitSaysWhichFilterWhereAndWhat) {

@@ -39,13 +39,14 @@ constexpr char kBlockAll[] = "block\n";
 // from them became can be fetched before it is received again.
 class FilterRegistryTest : public ::testing::Test {
  protected:
-  FilterRegistryTest() {
+  explicit FilterRegistryTest(bool answer_arp = false) {
     spdlog::set_level(spdlog::level::off);
     Engine::Options options = TestEngineOptions(pool_.get());
     for (const char* name : {"a", "b", "c", "d"}) {
       options.ports.push_back({.name = name, .device = DeviceOf(name)});
     }
-    options.wires = {{.ports = {0, 1}}, {.ports = {2, 3}}};
+    options.wires = {{.ports = {0, 1}, .answer_arp = answer_arp},
+                     {.ports = {2, 3}}};
     options.run_time_devices = {.drivers = {DeviceOf("b"), "net_ring_fvm"},
                                 .directories = {}};
     options.restore_clock = [] { return RestoreTime{1}; };  // none is late
@@ -618,6 +619,76 @@ TEST_F(FilterRegistryTest, AWireHasTwoEnds) {
   EXPECT_EQ(second->wire, "left");
   EXPECT_THAT(add("third", "net_null9", "left").status().message(),
               HasSubstr("port left has a wire to right"));
+}
+
+// The wire a-b answers for translation addresses.
+class AnsweringWireTest : public FilterRegistryTest {
+ protected:
+  AnsweringWireTest() : FilterRegistryTest(/*answer_arp=*/true) {}
+
+  void Remove(const std::string& name) {
+    absl::Status removed = absl::UnknownError("not answered");
+    registry_->RemovePort(
+        name, [&removed](absl::Status status) { removed = status; });
+    for (int i = 0; i < 1000 && !removed.ok(); ++i) {
+      Settle();
+      usleep(1000);
+    }
+    ASSERT_TRUE(removed.ok()) << name << ": " << removed;
+  }
+  void Add(const std::string& name, const std::string& device,
+           const std::string& wire) {
+    PortSpec spec;
+    spec.name = name;
+    spec.device = device;
+    spec.wire = wire;
+    auto job = registry_->BeginAddPort(std::move(spec));
+    job->Build();
+    const auto added = job->Publish();
+    ASSERT_TRUE(added.ok()) << name << ": " << added.status();
+    Settle();
+  }
+  // Whether it answers at that port for what the rules below translate to.
+  bool Answers(const std::string& name) {
+    const PortSet::Entry* const port = ports_->Find(name);
+    if (port == nullptr || port->own == nullptr) return false;
+    for (const Address& one : port->own->addresses()) {
+      if (ToString(one) == "192.0.2.1") return port->answer_arp;
+    }
+    return false;
+  }
+  static constexpr char kRules[] =
+      "pass\nmatch out proto udp from 10.0.0.0/24 nat-to 192.0.2.1\n";
+};
+
+TEST_F(AnsweringWireTest, AnswersAgainWhenBothItsPortsAreBack) {
+  LoadMain(kRules);
+  Settle();
+  EXPECT_TRUE(Answers("a") && Answers("b"));
+  EXPECT_FALSE(Answers("c"));
+  Remove("b");
+  EXPECT_FALSE(Answers("a"));
+  Add("b", DeviceOf("b"), "a");
+  EXPECT_TRUE(Answers("a") && Answers("b"));
+  Remove("b");
+  Remove("a");
+  Add("a", "net_null7", "");
+  EXPECT_FALSE(Answers("a"));
+  Add("b", "net_null8", "a");
+  EXPECT_TRUE(Answers("a") && Answers("b"));
+}
+
+TEST_F(AnsweringWireTest, AnotherPortAnswersOnlyInPlaceOfOneEnd) {
+  LoadMain(kRules);
+  Settle();
+  Remove("b");
+  Add("third", "net_null7", "a");
+  EXPECT_TRUE(Answers("a") && Answers("third"));
+  Remove("third");
+  Remove("a");
+  Add("a", "net_null8", "");
+  Add("fourth", "net_null9", "a");
+  EXPECT_FALSE(Answers("a") || Answers("fourth"));
 }
 
 TEST_F(FilterRegistryTest, MainTakesOverWhereItHadNoPortThatIsEnabled) {

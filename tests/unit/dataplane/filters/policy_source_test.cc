@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/status/status.h"
+#include "dataplane/ports/port_config.h"
 #include "pftable/engine/evaluate.h"
 #include "pftable/engine/reclaimer.h"
 #include "pftable/policy/diagnostic.h"

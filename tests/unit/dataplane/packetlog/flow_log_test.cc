@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "dataplane/packetlog/flow_messages.h"
+#include "dataplane/packetlog/session_file.h"
 #include "dataplane/packetlog/session_text.h"
 
 namespace sluice {
@@ -388,6 +390,24 @@ TEST(SessionTextTest, Json) {
       "\"destination_port\":53}\n");
 }
 
+// A packet of a round may be later than the sweep that ends its state.
+TEST(SessionTextTest, NothingIsIdleForLessThanNoTime) {
+  FlowRecord record = Sample("10.0.0.2", "10.0.0.1");
+  record.created = record.last_seen = record.now + 3;
+  std::string line;
+  AppendSession(record, {.filter = {}, .interface = "outside", .anchor = {}},
+                SessionForm::kJson, &line);
+  EXPECT_THAT(line, ::testing::HasSubstr("\"duration_ms\":0,\"idle_ms\":0}"));
+}
+
+TEST(FlowTimeTest, OfOldStatesAndOfThoseAhead) {
+  constexpr Tick kThirtyDays = 30u * 24 * 3600 * 1000;
+  const FlowTime time = {.now = 10'000, .wall = kWall};
+  EXPECT_EQ(time.WallOf(10'000 - kThirtyDays), kWall / 1000 - kThirtyDays);
+  EXPECT_EQ(time.WallOf(9'999), kWall / 1000 - 1);
+  EXPECT_EQ(time.WallOf(10'001), kWall / 1000);
+}
+
 TEST(SessionTextTest, Text) {
   std::string line;
   AppendSession(Sample("2001:db8::2", "2001:db8::1"),
@@ -454,10 +474,68 @@ TEST_F(FlowLogTest, WhatIsLostIsCounted) {
   for (uint32_t i = 0; i < room + 5; ++i) {
     Put(log->ring(0), Sample("10.0.0.2", "10.0.0.1"));
   }
-  log->Drain(10'000, kWall);
+  do {
+    log->Drain(10'000, kWall);
+  } while (log->more());
   while (log->counts().sessions_lost < room) std::this_thread::yield();
   EXPECT_EQ(log->counts().ring_lost, 5u);
   EXPECT_EQ(log->counts().sessions, 0u);
+}
+
+TEST_F(FlowLogTest, ATurnEndsInTimeAndTheNextGoesOn) {
+  auto log = *FlowLog::Open({.sessions = folder_ / "s", .form = SessionForm::kText},
+                            2, 0, Resolve);
+  for (int i = 0; i < 100; ++i) {
+    Put(log->ring(0), Sample("10.0.0.2", "10.0.0.1"));
+    Put(log->ring(1), Sample("10.0.0.3", "10.0.0.1"));
+  }
+  EXPECT_FALSE(log->more());
+  int turns = 0;
+  do {
+    log->Drain(10'000, kWall, std::chrono::microseconds(0));
+    ++turns;
+  } while (log->more());
+  EXPECT_EQ(turns, 4);  // 64 records each
+  while (log->counts().sessions < 200) std::this_thread::yield();
+  const std::vector<std::string> lines = Lines("s");
+  ASSERT_THAT(lines, SizeIs(200));
+  // Each worker's is the first one in its turn.
+  EXPECT_NE(lines[0].substr(0, lines[0].find(" >")),
+            lines[64].substr(0, lines[64].find(" >")));
+  EXPECT_EQ(log->counts().ring_lost, 0u);
+  EXPECT_EQ(log->counts().sessions_lost, 0u);
+}
+
+// More at a stretch than may wait: what there is room for is written.
+TEST_F(FlowLogTest, AFloodIsLoggedInPart) {
+  const std::string anchor(4000, 'a');
+  auto log = *FlowLog::Open(
+      {.sessions = folder_ / "s"}, 1, 0,
+      [&](const FlowRecord&, SessionContext* context) {
+        context->interface = "outside";
+        context->anchor = anchor;
+      });
+  const uint32_t room = log->ring(0)->capacity();
+  ASSERT_GT(size_t{room} * anchor.size(), SessionFile::kMaxWaiting);
+  for (uint32_t i = 0; i < room; ++i) {
+    Put(log->ring(0), Sample("10.0.0.2", "10.0.0.1"));
+  }
+  log->Drain(10'000, kWall, std::chrono::minutes(1));
+  EXPECT_FALSE(log->more());
+  while (log->counts().sessions + log->counts().sessions_lost < room) {
+    std::this_thread::yield();
+  }
+  EXPECT_GT(log->counts().sessions, 0u);
+  EXPECT_THAT(Lines("s"), SizeIs(log->counts().sessions));
+}
+
+TEST_F(FlowLogTest, WhatIsMoreThanMayWaitIsTakenIfNothingWaits) {
+  SessionFile file(folder_ / "s");
+  file.Append(std::string(SessionFile::kMaxWaiting, 'x') + "\n", 1);
+  while (file.written() + file.lost() < 1) std::this_thread::yield();
+  EXPECT_EQ(file.lost(), 0u);
+  EXPECT_EQ(std::filesystem::file_size(folder_ / "s"),
+            SessionFile::kMaxWaiting + 1);
 }
 
 TEST_F(FlowLogTest, ToACollectorOnLoopback) {

@@ -62,7 +62,7 @@ TEST(SluicectlCompleteTest, CommandsVerbsAndOptions) {
               IsSupersetOf({"filter", "port", "metrics", "explain", "trace",
                             "log", "nic", "state", "snapshot", "restore",
                             "help"}));
-  EXPECT_THAT(Offered({"s"}), ElementsAre("snapshot", "state"));
+  EXPECT_THAT(Offered({"s"}), ElementsAre("segment", "snapshot", "state"));
   EXPECT_THAT(Offered({"filter", ""}), IsSupersetOf({"create", "destroy",
                                                      "list", "show"}));
   EXPECT_THAT(Offered({"port", "ex"}), ElementsAre("exclude"));

@@ -152,6 +152,30 @@ TEST_F(SegmentTest, ManyWorkersShareWhatIsKnown) {
   EXPECT_EQ(plane_->pool().InUse(), 0u);
 }
 
+// Who says that he is another does not get what is for that one.
+TEST_F(SegmentTest, WhatIsSpoofedIsNotLearnt) {
+  Start(1, 2);
+  ASSERT_TRUE(AddPort({.name = "v9",
+                       .parent = "in",
+                       .vlan = 9,
+                       .segment = "lan",
+                       .bindings = {MacText(3)}})
+                  .ok());
+  Settle();
+  for (const std::string& query : Queries()) {
+    EXPECT_THAT(Crosses(1, 0, query, 5), ElementsAre(6, 9));
+    EXPECT_THAT(Crosses(1, 0, query, 9), IsEmpty());
+    EXPECT_THAT(Crosses(4, 0, query, 9), IsEmpty());
+    EXPECT_THAT(Crosses(2, 1, query, 6), ElementsAre(5));
+  }
+  EXPECT_EQ(plane_->Drops(DropReason::kSpoofed), 4u);
+  EXPECT_EQ(Lan().known, 2u);
+  EXPECT_THAT(Crosses(3, 1, Queries()[0], 9), ElementsAre(5));
+  EXPECT_EQ(Lan().known, 3u);
+  EXPECT_EQ(plane_->engine().InFlight(), 0u);
+  EXPECT_EQ(plane_->pool().InUse(), 0u);
+}
+
 TEST_F(SegmentTest, PortsComeAndGo) {
   Start(1, 3);
   const std::string query = Queries()[0];

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/unit/pftable/engine/engine_fixture.h"
@@ -203,6 +204,55 @@ TEST_F(ExplainTest, RatesAndLivesAreAskedAndLeft) {
   static_cast<void>(rules[1].record->AcquirePacket(0));
   ASSERT_TRUE(rules[2].record->EndLife(rules[2].once));
   EXPECT_EQ(Told(Tcp()), "0: 1:max-pkt-rate 2:once, which has expired");
+}
+
+// The conditions of a rule are asked one by one then, these too.
+TEST_F(ExplainTest, RatesAndLivesOfRulesThatNearlyMatchAreLeft) {
+  ASSERT_TRUE(Load("block all\n"
+                   "pass in proto udp once\n"
+                   "pass in proto udp max-pkt-rate 1/10\n"
+                   "pass in proto udp to any max-pkt-rate 1/10 once\n")
+                  .ok());
+  for (int i = 0; i < 3; ++i) {
+    for (const TestPacket& packet : {Tcp(), Tcp6()}) {
+      EXPECT_EQ(Told(packet), "0: 1:proto 2:proto 3:proto") << i;
+    }
+  }
+  const CompiledRule* const rules = store_->current()->rules().data();
+  EXPECT_FALSE(rules[1].record->HasEnded(rules[1].once));
+  EXPECT_TRUE(rules[2].record->WouldAcquirePacket(0));
+  EXPECT_FALSE(rules[3].record->HasEnded(rules[3].once));
+  EXPECT_TRUE(rules[3].record->WouldAcquirePacket(0));
+  for (size_t i = 1; i < 4; ++i) {
+    EXPECT_EQ(rules[i].record->packets.Value(rules[i].record->packet_rate, 0),
+              0u)
+        << i;
+  }
+  // The first packets that do match are the rules' own.
+  EXPECT_EQ(Winner(Udp()), 3);
+  EXPECT_TRUE(rules[1].record->HasEnded(rules[1].once));
+  EXPECT_FALSE(rules[2].record->WouldAcquirePacket(0));
+}
+
+// A rate that is used up at the time of the packet is one condition more.
+TEST_F(ExplainTest, RulesNearlyMatchAtTheTimeOfThePacket) {
+  ASSERT_TRUE(Load("block all\npass in proto udp max-pkt-rate 1/10\n").ok());
+  const CompiledRule* const rules = store_->current()->rules().data();
+  ASSERT_TRUE(rules[1].record->AcquirePacket(1000));
+  const PacketInfo info = Tcp().Info();
+  const auto told_at = [&](Tick now) {
+    return Explain(*store_->current(),
+                   {.packet = info,
+                    .interface = outside_,
+                    .received_on = outside_,
+                    .now = now},
+                   100)
+        .rules;
+  };
+  EXPECT_EQ(told_at(1001).size(), 1u);
+  const std::vector<ExplainedRule> later = told_at(20'000);
+  ASSERT_EQ(later.size(), 2u);
+  EXPECT_EQ(later[1].failed, RuleCondition::kProtocol);
 }
 
 TEST_F(ExplainTest, APacketHasOneDrawForAllThatIsSaid) {

@@ -112,6 +112,80 @@ TEST(MergePolicy, Flushes) {
             DescribePolicy(Flushed(old, {.anchor = {}, .rules = false})));
 }
 
+// '+' before each anchor whose rules are in force.
+void DescribeStanding(const Anchor& anchor, std::string* text) {
+  *text += (anchor.rules_in_force ? "+" : "") + ("[" + anchor.name + "]");
+  for (const TableDefinition& table : anchor.tables) {
+    *text += (table.in_force ? "*<" : "<") + table.name + ">";
+  }
+  for (const Anchor& child : anchor.children) DescribeStanding(child, text);
+}
+std::string DescribeStanding(const Policy& policy) {
+  std::string text;
+  DescribeStanding(policy.main, &text);
+  return text;
+}
+
+// What one text of a commit has made is not in force when the next one is
+// loaded over it.
+TEST(MergePolicy, WhatIsInTheMakingIsNotInForce) {
+  const Policy old = ReadPolicy(
+      "table <t> { 192.0.2.1 }\nblock from <t>\nanchor \"a\" {\n"
+      "table <u> { 192.0.2.2 }\npass from <u> once\n}\n"
+      "anchor \"b\" { pass once }\n");
+  const std::string text =
+      "table <t> { 192.0.2.9 }\npass in from <t> once\n"
+      "anchor \"a\"\nanchor \"b\"\n";
+  Policy main = ReadPolicy(text);
+  KeepAnchors(&main, old, "");
+  EXPECT_EQ(DescribeStanding(main), "[]<t>+[a]*<u>+[b]");
+  Policy b = ReadPolicy("pass once\n", "b");
+  KeepAnchors(&b, main, "b", Standing::kInTheMaking);
+  EXPECT_EQ(DescribeStanding(b), "[]<t>+[a]*<u>[b]");
+  // The other way round.
+  b = ReadPolicy("pass once\n", "b");
+  KeepAnchors(&b, old, "b");
+  EXPECT_EQ(DescribeStanding(b), "+[]*<t>+[a]*<u>[b]");
+  main = ReadPolicy(text);
+  KeepAnchors(&main, b, "", Standing::kInTheMaking);
+  EXPECT_EQ(DescribeStanding(main), "[]<t>+[a]*<u>[b]");
+  // And with parts of a text.
+  const LoadParts tables = {.options = false,
+                            .queues = false,
+                            .ether = false,
+                            .translation = false,
+                            .filter = false};
+  Policy part = ReadPolicy("table <t> { 192.0.2.7 }\n");
+  KeepParts(&part, main, tables, Standing::kInTheMaking);
+  KeepAnchors(&part, main, "", Standing::kInTheMaking);
+  EXPECT_EQ(DescribeStanding(part), "[]<t>+[a]*<u>[b]");
+  part = ReadPolicy("table <v> { 192.0.2.7 }\n");
+  KeepParts(&part, main, tables);
+  KeepAnchors(&part, main, "");
+  EXPECT_EQ(DescribeStanding(part), "+[]<v>*<t>+[a]*<u>+[b]");
+}
+
+TEST(MergePolicy, AnEarlierPolicyIsLoadedAnew) {
+  const Policy first = ReadPolicy(
+      "block in\nanchor \"a\" {\ntable <u> { 192.0.2.2 }\n"
+      "table <v> { 192.0.2.3 }\npass from <u> once\n"
+      "anchor \"x\" { pass from <v> once }\n}\n");
+  Policy earlier = ReadPolicy("block out\nanchor \"a\"\n");
+  KeepAnchors(&earlier, first, "");
+  ASSERT_EQ(DescribeStanding(earlier), "[]+[a]*<u>*<v>+[x]");
+  Policy back = earlier;
+  LoadAnew(&back, earlier);
+  EXPECT_EQ(DescribeStanding(back), "[][a]*<u>*<v>[x]");
+  // A table that has gone since is what the text says.
+  const Policy now = ReadPolicy("anchor \"a\" { table <v> { 192.0.2.9 }\n}\n");
+  back = earlier;
+  LoadAnew(&back, now);
+  EXPECT_EQ(DescribeStanding(back), "[][a]<u>*<v>[x]");
+  back = earlier;
+  LoadAnew(&back, Policy());
+  EXPECT_EQ(DescribeStanding(back), "[][a]<u><v>[x]");
+}
+
 // FreeBSD's pfctl has an order each for rules, nat and ethernet.
 TEST(MergePolicy, FlushesOneKindOfRules) {
   ParseInput input;

@@ -654,6 +654,93 @@ TEST_F(PolicyStoreTest, GroupsAreGivenBackWithThePoliciesThatKnewThem) {
   }
 }
 
+// ---- Ways back -------------------------------------------------------------
+
+// What a commit has added to a table is gone with the commit: it takes no room
+// from what was there before.
+TEST_F(PolicyStoreTest, TablesGoBackWhateverHasBeenAdded) {
+  const TableKey u{.anchor = "", .name = "u"};
+  ASSERT_TRUE(LoadWithLimit(Limit::kTableEntries, 4,
+                            "table <t> persist\ntable <u> persist\n"
+                            "block from <t>\n")
+                  .ok());
+  ASSERT_TRUE(
+      AddAddresses(*store_, t_, Entries({"192.0.2.1", "2001:db8::1"})).ok());
+  const auto publish = [&](StagedGeneration staged) {
+    return store_->Publish(std::move(staged));
+  };
+  const std::vector<TableBefore> before = {
+      TableNow(*store_->generation(), t_), TableNow(*store_->generation(), u),
+      TableNow(*store_->generation(), {.anchor = "", .name = "none"})};
+  const auto more = Entries({"192.0.2.2"});
+  const StagedTableEdit edits[] = {
+      {.kind = TableEditKind::kAdd, .key = t_, .entries = more},
+      {.kind = TableEditKind::kAdd, .key = u, .entries = more}};
+  StagedGeneration staged(*store_->generation());
+  ASSERT_TRUE(EditStaged(*store_, &staged, edits).ok());
+  ASSERT_TRUE(publish(std::move(staged)).ok());
+  EXPECT_EQ(Show(t_).size() + Show(u).size(), 4u);
+  // Nobody else has room for as much.
+  EXPECT_EQ(ReplaceAddresses(*store_, t_, Entries({"192.0.2.1", "2001:db8::1"}))
+                .status()
+                .code(),
+            absl::StatusCode::kResourceExhausted);
+  StagedGeneration back(*store_->generation());
+  const absl::Status status = PutBack(*store_, &back, before);
+  ASSERT_TRUE(status.ok()) << status;
+  ASSERT_TRUE(publish(std::move(back)).ok());
+  EXPECT_EQ(Show(t_), (Names{"192.0.2.1", "2001:db8::1"}));
+  EXPECT_EQ(Show(u), Names{});
+  EXPECT_EQ(TableNames(), (Names{"t", "u"}));
+}
+
+TEST_F(PolicyStoreTest, APolicyGoesBackWhateverHasBeenAdded) {
+  Policy policy = Parsed("table <t> persist { 192.0.2.1 2001:db8::1 }\n"
+                         "block from <t>\n");
+  policy.options.limits[static_cast<size_t>(Limit::kTableEntries)] = 3;
+  ASSERT_TRUE(store_->Load(policy).ok());
+  ASSERT_TRUE(AddAddresses(*store_, t_, Entries({"192.0.2.2"})).ok());
+  // As a load of it there is no room: old and new together.
+  EXPECT_EQ(store_->Load(policy).code(), absl::StatusCode::kResourceExhausted);
+  {
+    const Ticket ticket = store_->Begin(/*comes_back=*/true);
+    ASSERT_TRUE(store_->Define(ticket, policy).ok());
+    const auto staged = store_->StageLoad(ticket);
+    EXPECT_TRUE(staged.ok()) << staged.status();
+    const absl::Status status = store_->Commit(ticket);
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  EXPECT_EQ(Show(t_), (Names{"192.0.2.1", "2001:db8::1"}));
+}
+
+// Whoever wants to know what was there before asks what it was built on, and
+// not what was in force when it looked.
+TEST_F(PolicyStoreTest, AStagedLoadSaysWhatItWasBuiltOn) {
+  ASSERT_TRUE(Load("table <t> persist\nblock from <t>\n").ok());
+  const Ticket ticket = store_->Begin();
+  ASSERT_TRUE(
+      store_->Define(ticket, Parsed("table <t> persist { 192.0.2.9 }\n"
+                                    "pass from <t>\n"))
+          .ok());
+  const uint64_t looked = store_->generation()->number;
+  ASSERT_TRUE(
+      AddAddresses(*store_, t_, Entries({"192.0.2.1", "2001:db8::1"})).ok());
+  std::shared_ptr<const Generation> base;
+  const auto staged = store_->StageLoad(ticket, &base);
+  ASSERT_TRUE(staged.ok()) << staged.status();
+  ASSERT_NE(base, nullptr);
+  EXPECT_EQ(base->number, staged->base);
+  EXPECT_EQ(base->number, looked + 1);
+  // And before the text defines it anew.
+  const TableBefore before = TableNow(*base, t_);
+  ASSERT_TRUE(before.contents.has_value());
+  EXPECT_EQ(before.contents->Entries(),
+            Entries({"192.0.2.1", "2001:db8::1"}));
+  EXPECT_EQ(TableNow(*staged->next, t_).contents->size(), 1u);
+  base = nullptr;
+  ASSERT_TRUE(store_->Rollback(ticket).ok());
+}
+
 // ---- Several stores at once ------------------------------------------------
 
 class PolicySetTest : public testing::Test {
