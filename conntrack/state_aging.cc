@@ -87,13 +87,7 @@ uint32_t StateTable::Sweep(Tick now, uint32_t most) {
   for (uint32_t i = 0; i < count; ++i) {
     const StateIndex state = states[i];
     const StateHot& hot = entries_.hot(state);
-    const uint32_t life = Lifetime(hot, entries_.cold(state));
-    const uint32_t idle = Idle(hot, now);
-    if (idle < life) {
-      wheel_.Unqueue(state);
-      wheel_.Queue(state, now + (life - idle));
-      continue;
-    }
+    if (QueueAgain(state, now)) continue;
     over[over_count++] = state;
     if (hot.family() == Family::kIpv6) {
       __builtin_prefetch(&entries_.extra(state));
@@ -105,9 +99,21 @@ uint32_t StateTable::Sweep(Tick now, uint32_t most) {
     __builtin_prefetch(index_.BucketOf(hashes[i]), 1);
   }
   for (uint32_t i = 0; i < over_count; ++i) {
+    // With those before it gone, adaptive timeouts may let it live.
+    if (i != 0 && QueueAgain(over[i], now)) continue;
     RemoveHashed(over[i], hashes[i], EndOfAged(entries_.hot(over[i])));
   }
   return count;
+}
+
+// Unless its time is over.
+bool StateTable::QueueAgain(StateIndex state, Tick now) {
+  const uint32_t life = Lifetime(entries_.hot(state), entries_.cold(state));
+  const uint32_t idle = Idle(entries_.hot(state), now);
+  if (idle >= life) return false;
+  wheel_.Unqueue(state);
+  wheel_.Queue(state, now + (life - idle));
+  return true;
 }
 
 void StateTable::Fold(StateIndex state) {

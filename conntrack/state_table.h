@@ -454,6 +454,7 @@ class StateTable {
                    InsertResult* made);
   // Looks at up to `most` states that may be due; how many there were.
   uint32_t Sweep(Tick now, uint32_t most);
+  bool QueueAgain(StateIndex state, Tick now);
   // Remove(), of a state whose first key has this hash.
   void RemoveHashed(StateIndex state, const FlowHash& hash, FlowEnd end);
   // Gives a state the side that its template asks for, and its source a state
