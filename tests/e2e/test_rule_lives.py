@@ -104,7 +104,7 @@ def test_explain_a_captured_packet(network, firewall, tmp_path, family):
     if family == 4:
       assert in_["translated"]["destination"] == "192.0.2.77"
       assert in_["translated"]["destination_port"] == 8080
-      assert "becomes" in fw.ctl("explain", "--in", "outside", "--pcap",
+      assert "goes on as" in fw.ctl("explain", "--in", "outside", "--pcap",
                                  f"{path}:2").stdout
       decides = [r["text"] for r in out["rules"] if r["decides"]]
       assert "8080" in decides[0]
