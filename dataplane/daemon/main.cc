@@ -26,7 +26,8 @@ constexpr int kExitMachine = 4;
 
 constexpr char kFooter[] = R"(
 Signals: SIGTERM and SIGINT stop it cleanly, a second one at once;
-SIGHUP loads the ruleset again, SIGUSR1 opens the log file again.
+SIGHUP loads the ruleset again, SIGUSR1 opens all
+files of [log] again.
 Exit status: 0 stopped when asked to, or the check found no error;
 1 it could not start, failed, or could not keep its state; 2 a wrong command
 line; 3 an error in the configuration or the ruleset; 4 what this machine

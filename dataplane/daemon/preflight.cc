@@ -139,6 +139,24 @@ void CheckFiles(const PreflightContext& context) {
     check("[log] packets", context.config.log.packets + "/pflog0",
           "`packets`", /*makes_folder=*/false);
   }
+  if (!context.config.flows.sessions.empty()) {
+    check("[log] sessions", context.config.flows.sessions, "`sessions`",
+          /*makes_folder=*/false);
+  }
+  if (!context.config.log.audit.empty()) {
+    check("[log] audit", context.config.log.audit, "`audit`",
+          /*makes_folder=*/false);
+  }
+  // Beside the control socket it has that one's folder.
+  const MetricsConfig& metrics = context.config.metrics;
+  const auto folder_of = [](const std::string& path) {
+    return std::filesystem::path(path).parent_path();
+  };
+  if (metrics.is_unix() && folder_of(metrics.listen) !=
+                               folder_of(context.config.control.socket)) {
+    check("[metrics] listen", metrics.listen, "`listen`",
+          /*makes_folder=*/false);
+  }
   if (!context.config.state.directory.empty()) {
     check("[state] dir", context.config.state.directory + "/manifest",
           "`dir`", /*makes_folder=*/true);

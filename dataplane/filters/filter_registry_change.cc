@@ -34,10 +34,15 @@ absl::Status FilterRegistry::CheckChange(const FilterChange& change,
   for (const std::string& port : *change.ports) {
     const auto known = ports_.entries().find(port);
     if (known == ports_.entries().end() ||
-        known->second.filter == kMainFilter ||
         known->second.filter == of.filter->number()) {
       continue;
     }
+    if (known->second.claims > 0) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "port ", port, " is to belong to a filter that is being made: wait "
+          "for that, or name other ports"));
+    }
+    if (known->second.filter == kMainFilter) continue;
     return absl::FailedPreconditionError(absl::StrCat(
         "port ", port, " belongs to filter '",
         by_number_[known->second.filter]->filter->name(),
@@ -101,7 +106,18 @@ void FilterRegistry::ChangeFilter(const FilterChange& change, DoneStatus done) {
   Begin(main_);
   ports_.Publish();
   if (HasEnabledPort(*of)) return done(absl::OkStatus());
-  End(*of, [done = std::move(done)] { done(absl::OkStatus()); });
+  // A worker that still judged by it after its incarnation has ended would drop
+  // packets that main lets pass.
+  grace_.After([this, name = change.name, serial = of->filter->plane().serial,
+                done = std::move(done)]() mutable {
+    Registered* const left = FindRegistered(name);
+    // Destroyed since, or given ports again, which have begun another one.
+    if (left == nullptr || left->filter->plane().serial != serial ||
+        HasEnabledPort(*left)) {
+      return done(absl::OkStatus());
+    }
+    End(*left, [done = std::move(done)] { done(absl::OkStatus()); });
+  });
 }
 
 }  // namespace sluice

@@ -58,7 +58,10 @@ absl::Status FilterRegistry::CheckSpec(const FilterSpec& spec) const {
           "': destroy that first"));
     }
   }
-  if ((spec.fail_policy == FailPolicy::kOpen) != spec.emergency.has_value()) {
+  // One of the process before may have been told to fail closed since.
+  const bool spare = spec.kept != nullptr && spec.emergency.has_value();
+  if ((spec.fail_policy == FailPolicy::kOpen) != spec.emergency.has_value() &&
+      !spare) {
     return absl::InvalidArgumentError(
         spec.emergency.has_value()
             ? "an emergency ruleset is for a filter that fails open"
@@ -164,6 +167,8 @@ class FilterRegistry::CreateJob final : public BuildJob<LoadResult> {
 
   absl::StatusOr<LoadResult> Publish() override {
     if (!status_.ok()) return status_;
+    // It was asked when the order came; others may have come before it.
+    if (status_ = registry_.CheckSpec(spec_); !status_.ok()) return status_;
     LoadResult result;
     for (auto* load : {&emergency_load_, &load_}) {
       if (*load == nullptr) continue;

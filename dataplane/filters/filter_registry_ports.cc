@@ -400,9 +400,14 @@ absl::Status FilterRegistry::BindPort(std::string_view name,
     added->second.bindings = bindings;
     added->second.learn = learn;
   }
-  LogInfo("port {}: {}", port->config.name,
+  // What sluice.toml says of a port holds again at the next start.
+  LogInfo("port {}: {}{}", port->config.name,
           port->guard != nullptr ? "guarded by other bindings"
-                                 : "not guarded any more");
+                                 : "not guarded any more",
+          added != added_ports_.end()
+              ? ""
+              : ", until the daemon ends: then its `bindings` of sluice.toml "
+                "hold");
   return absl::OkStatus();
 }
 

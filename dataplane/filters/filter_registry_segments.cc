@@ -70,30 +70,26 @@ absl::StatusOr<std::vector<MacListing>> FilterRegistry::SegmentMacs(
     return absl::NotFoundError(
         absl::StrCat("there is no segment '", View(name), "'"));
   }
-  std::map<uint16_t, std::string> names;
-  for (const std::string& port : segment->second.config.ports) {
-    names[ports_.Find(port)->number] = port;
+  std::optional<LinkAddress> last;
+  if (!after.empty()) {
+    const absl::StatusOr<LinkAddress> mac = MacOf(after);
+    if (!mac.ok()) return mac.status();
+    last = *mac;
   }
-  // By how they are written, as the cursor is.
+  // Of those that have left the segment none.
+  const auto name_of = [&](uint16_t number) -> std::string {
+    std::string port = ports_.NameOf(number);
+    const PortSet::Entry* const entry = ports_.Find(port);
+    return entry != nullptr && entry->segment == name ? port : std::string();
+  };
   std::vector<MacListing> listings;
-  for (const MacTable::Entry& entry :
-       segment->second.macs->Entries(environment_.plane->clock.Now())) {
-    std::string mac = ToString(entry.mac);
-    if (mac <= after) continue;
-    listings.push_back({.mac = std::move(mac),
-                        .port = names[entry.port],
+  for (const MacTable::Entry& entry : segment->second.macs->EntriesAfter(
+           last, limit, environment_.plane->clock.Now())) {
+    listings.push_back({.mac = ToString(entry.mac),
+                        .port = name_of(entry.port),
                         .fixed = entry.fixed,
                         .age = entry.age});
   }
-  const auto order = [](const MacListing& a, const MacListing& b) {
-    return a.mac < b.mac;
-  };
-  if (listings.size() > limit) {
-    std::ranges::nth_element(
-        listings, listings.begin() + static_cast<ptrdiff_t>(limit), order);
-    listings.resize(limit);
-  }
-  std::ranges::sort(listings, order);
   return listings;
 }
 

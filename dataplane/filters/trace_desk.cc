@@ -160,24 +160,16 @@ TracedPacket TraceDesk::Told(const TraceRecord& record) const {
   told.judged = record.judged;
   if (record.rule != kNoRule) {
     told.rule = record.rule;
-    uint16_t judged_at = record.port;
-    if (record.judged == Direction::kOut) {
-      const auto& ports = environment_.ports->entries();
-      const auto here = ports.find(told.port);
-      const auto other =
-          here == ports.end() ? ports.end() : ports.find(here->second.wire);
-      if (other != ports.end()) judged_at = other->second.number;
-    }
-    told.anchor = find_anchor_(judged_at, record.rule_slot);
+    const bool out = record.judged == Direction::kOut &&
+                     record.departure != kNoPort;
+    told.anchor = find_anchor_(out ? record.departure : record.port,
+                               record.rule_slot);
   }
   return told;
 }
 
 std::string TraceDesk::PortName(uint16_t number) const {
-  for (const auto& [name, port] : environment_.ports->entries()) {
-    if (port.number == number) return name;
-  }
-  return "";
+  return environment_.ports->NameOf(number);
 }
 
 TracedPacket TraceDesk::Told(const FrameRecord& record) const {

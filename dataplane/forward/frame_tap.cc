@@ -128,6 +128,7 @@ void FrameTap::Arrive(uint16_t port, const PacketBurst& burst) {
 }
 
 void FrameTap::Decide(uint32_t i, const TraceRecord& record, bool wanted) {
+  if (arrived_[i] == nullptr) return;
   arrived_[i]->traced = record;
   arrived_[i]->wanted = wanted;
 }

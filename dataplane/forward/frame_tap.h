@@ -74,8 +74,11 @@ class FrameTap {
   // Worker. In this order, for a burst: what has come, what became of it, what
   // leaves.
   void Arrive(uint16_t port, const PacketBurst& burst);
-  bool HasArrived(uint32_t i) const { return arrived_[i] != nullptr; }
-  // Of packet i of the burst, which has arrived; `wanted`: it is what the trace is of.
+  // Whether it is there, and nobody has said yet that it is wanted.
+  bool IsOpen(uint32_t i) const {
+    return arrived_[i] != nullptr && !arrived_[i]->wanted;
+  }
+  // Of packet i of the burst, if it has arrived; `wanted`: it is what the trace is of.
   void Decide(uint32_t i, const TraceRecord& record, bool wanted);
   // `record`: null of an answer.
   void Leave(uint16_t port, const rte_mbuf& mbuf, const TraceRecord* record);

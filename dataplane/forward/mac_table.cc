@@ -13,6 +13,9 @@ void Count(std::atomic<uint64_t>& counter) {
   counter.fetch_add(1, std::memory_order_relaxed);
 }
 
+// Less where the text is, whose first byte the address has in its lowest bits.
+uint64_t WrittenOrder(LinkAddress mac) { return __builtin_bswap64(mac.value); }
+
 }  // namespace
 
 MacTable::MacTable(const Options& options)
@@ -204,23 +207,54 @@ void MacTable::ForgetLearnt() {
   }
 }
 
+MacTable::Entry MacTable::EntryAt(const Bucket& bucket, size_t place,
+                                  uint64_t word, Tick now) const {
+  Entry entry = {.mac = {word >> kPortBits},
+                 .port = PortOf(word),
+                 .fixed = (word & kFixedBit) != 0};
+  const Tick age = now - bucket.seen[place].load(std::memory_order_relaxed);
+  if (!entry.fixed && static_cast<int32_t>(age) > 0) entry.age = age;
+  return entry;
+}
+
 std::vector<MacTable::Entry> MacTable::Entries(Tick now) const {
   std::vector<Entry> entries;
   for (size_t b = 0; b < bucket_count_; ++b) {
     const Bucket& bucket = buckets_[b];
     for (size_t i = 0; i < kPlaces; ++i) {
       const uint64_t word = bucket.words[i].load(std::memory_order_acquire);
-      if (word == 0) continue;
-      Entry entry = {.mac = {word >> kPortBits},
-                     .port = PortOf(word),
-                     .fixed = (word & kFixedBit) != 0};
-      const Tick age = now - bucket.seen[i].load(std::memory_order_relaxed);
-      if (!entry.fixed && static_cast<int32_t>(age) > 0) entry.age = age;
-      entries.push_back(entry);
+      if (word != 0) entries.push_back(EntryAt(bucket, i, word, now));
     }
   }
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return a.mac < b.mac; });
+  return entries;
+}
+
+std::vector<MacTable::Entry> MacTable::EntriesAfter(
+    std::optional<LinkAddress> after, size_t limit, Tick now) const {
+  const auto before = [](const Entry& a, const Entry& b) {
+    return WrittenOrder(a.mac) < WrittenOrder(b.mac);
+  };
+  std::vector<Entry> entries;  // a heap once it is full: the last one on top
+  if (limit == 0) return entries;
+  for (size_t b = 0; b < bucket_count_; ++b) {
+    const Bucket& bucket = buckets_[b];
+    for (size_t i = 0; i < kPlaces; ++i) {
+      const uint64_t word = bucket.words[i].load(std::memory_order_acquire);
+      if (word == 0) continue;
+      const uint64_t order = WrittenOrder({word >> kPortBits});
+      if (after && order <= WrittenOrder(*after)) continue;
+      if (entries.size() == limit) {
+        if (order >= WrittenOrder(entries.front().mac)) continue;
+        std::pop_heap(entries.begin(), entries.end(), before);
+        entries.pop_back();
+      }
+      entries.push_back(EntryAt(bucket, i, word, now));
+      std::push_heap(entries.begin(), entries.end(), before);
+    }
+  }
+  std::sort_heap(entries.begin(), entries.end(), before);
   return entries;
 }
 

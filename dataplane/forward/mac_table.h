@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "dataplane/forward/topology.h"
@@ -81,6 +82,10 @@ class MacTable {
     uint32_t age = 0;  // milliseconds since it was heard of; 0 if fixed
   };
   std::vector<Entry> Entries(Tick now) const;  // by address
+  // As they are written: the first `limit` of those behind `after`, if there is
+  // one.
+  std::vector<Entry> EntriesAfter(std::optional<LinkAddress> after,
+                                  size_t limit, Tick now) const;
   uint32_t size() const { return size_.load(std::memory_order_relaxed); }
   uint32_t capacity() const {
     return static_cast<uint32_t>(bucket_count_ * kPlaces);
@@ -124,6 +129,8 @@ class MacTable {
     const size_t second = (mixed >> 32) & mask_;
     return {&buckets_[first], &buckets_[second]};
   }
+  Entry EntryAt(const Bucket& bucket, size_t place, uint64_t word,
+                Tick now) const;
   std::atomic<uint32_t>& LearntAt(uint16_t port) { return at_port_[port]; }
   bool TakePlace(uint16_t port);
   void GiveBack(uint64_t word);

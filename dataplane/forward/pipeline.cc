@@ -340,7 +340,7 @@ void Pipeline::ShowLeaving(uint16_t port, uint16_t to, Mask passed) {
         }
       }
     }
-    frames.Finish();
+    if (!showing_flood_) frames.Finish();
   }
 }
 
@@ -379,12 +379,16 @@ void Pipeline::Tell(uint16_t port, uint16_t to, Mask passed, Tick now,
                 .rule = verdict.rule,
                 .rule_slot = verdict.rule_slot,
                 .port = port,
+                .departure = (returning_ & Bit(i)) != 0 ? port : to,
                 .reason = verdict.reason,
                 .passed = verdict.passed,
                 .held = verdict.held,
                 .judged = verdict.judged};
     for (TraceTap* tap : taps_) {
-      if (tap != nullptr) tap->Offer(i, told_[i]);
+      if (tap == nullptr) continue;
+      // Whoever captures has heard already that it passed.
+      if (showing_flood_ && forwarded && tap->frames() != nullptr) continue;
+      tap->Offer(i, told_[i]);
     }
   }
   if (taps_in_use_) ShowLeaving(port, to, passed & ~returning_);

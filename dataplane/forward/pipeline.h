@@ -428,6 +428,7 @@ class Pipeline {
   void ShowArrival(uint16_t port, const PacketBurst& burst);
   void ShowLeaving(uint16_t port, uint16_t to, Mask passed);
   void ShowFlooded(uint16_t port, Mask left, Tick now);
+  void EndShowingFlood();
   // Builds an answer to packet i with build(mbuf) and queues it for the port of
   // arrival.
   template <typename Build>
@@ -459,6 +460,7 @@ class Pipeline {
   std::array<const CompiledRule*, kMaxBurst> rules_;
   std::array<TraceTap*, kMaxTaps> taps_{};
   bool taps_in_use_ = false;
+  bool showing_flood_ = false;  // its last port is still to come
   // If anybody is to be told.
   std::array<PacketInfo, kMaxBurst> arrived_;
   std::array<TraceRecord, kMaxBurst> told_;

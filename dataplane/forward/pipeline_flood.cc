@@ -88,12 +88,14 @@ void Pipeline::BeginFlood(uint16_t port, PacketBurst& burst,
     flood_.rules = rules_;
     // Those that are dropped already: the others are told of port by port.
     const Mask left = passage.alive | passage.passed;
+    showing_flood_ = taps_in_use_;
     if (taps_in_use_) ShowFlooded(port, left, now);
     Tell(port, port, left, now, ~left);
   }
 }
 
-// As they arrived: what becomes of each is known for one port after the other.
+// As they arrived: what becomes of each is known for one port after the other,
+// and whoever captures what is dropped has it with the first drop.
 void Pipeline::ShowFlooded(uint16_t port, Mask left, Tick now) {
   for (; left != 0; left &= left - 1) {
     const auto i = static_cast<uint32_t>(std::countr_zero(left));
@@ -110,6 +112,13 @@ void Pipeline::ShowFlooded(uint16_t port, Mask left, Tick now) {
     for (TraceTap* tap : taps_) {
       if (tap != nullptr) tap->OfferFrame(i, record);
     }
+  }
+}
+
+void Pipeline::EndShowingFlood() {
+  showing_flood_ = false;
+  for (TraceTap* tap : taps_) {
+    if (tap != nullptr && tap->frames() != nullptr) tap->frames()->Finish();
   }
 }
 
@@ -140,7 +149,10 @@ void Pipeline::FloodTo(uint16_t to, bool last, const FilterView& filter,
     }
   }
   const Mask there = passage.alive | passage.passed;
-  if (there == 0) return;
+  if (there == 0) {
+    if (last && showing_flood_) [[unlikely]] EndShowingFlood();
+    return;
+  }
   tags_ = flood_.tags;
   translated_ = flood_.translated;
   translated_by_ = flood_.translated_by;
@@ -149,13 +161,16 @@ void Pipeline::FloodTo(uint16_t to, bool last, const FilterView& filter,
   judged_ = flood_.judged;
   const FilterEnds filters = {flood_.filter, &filter};
   filters_ = &filters;
+  const bool telling = config_.on_verdict != nullptr || taps_in_use_;
+  // What the judgement at the port before has put there is none of this one's.
+  if (telling) [[unlikely]] rules_ = flood_.rules;
   JudgeEnd(Direction::kOut, filter, passage);
   filters_ = nullptr;
   Depart(passage);
   Leave(passage);
-  if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
-    rules_ = flood_.rules;
+  if (telling) [[unlikely]] {
     Tell(flood_.port, to, passage.passed, now, there);
+    if (last && showing_flood_) EndShowingFlood();
   }
 }
 

@@ -57,6 +57,8 @@ void RestoreGate::Admit(uint16_t port, bool pass_non_ip, const GateEnds& ends,
   for (uint32_t i = 0; i < burst.count; ++i) {
     rte_mbuf* mbuf = burst.mbufs[i];
     const PacketInfo& info = burst.infos[i];
+    // Somebody else's, or a copy that could not be made.
+    if (info.kind == Kind::kTaken) continue;
     // What would never be judged takes no room.
     if (info.kind == Kind::kMalformed) {
       drop(mbuf, info.drop);

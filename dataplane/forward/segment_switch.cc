@@ -68,6 +68,25 @@ SegmentWay WayTo(LinkAddress to, const PortContext& arrival,
   return {.kind = WayKind::kPort, .port = port};
 }
 
+// The same of a copy that has waited for that port, if the way is now what it
+// is: whoever else the frame is for, as has been learnt since, had one of his
+// own.
+SegmentWay WayOfCopy(const SegmentWay& now, uint16_t port,
+                     const PortContext& arrival, const Topology& topology) {
+  switch (now.kind) {
+    case WayKind::kPort:
+      return now.port == port ? now : Dropped(DropReason::kSegmentLocal);
+    case WayKind::kFlood:
+      return port < kMaxPorts &&
+                     topology.ports[port].segment == arrival.segment
+                 ? SegmentWay{.kind = WayKind::kPort, .port = port}
+                 : Dropped(DropReason::kPortDown);
+    case WayKind::kDrop:
+      break;
+  }
+  return now;
+}
+
 // The frames of a burst are often of few hosts: what the last one's addresses
 // came to is remembered. Of a sender that was news, what is known of receivers
 // may be news, too.
@@ -135,12 +154,9 @@ bool SegmentSwitch::Sort(const PortContext& arrival, const Topology& topology,
     } else {
       ways_[i] = decider.Decide(addresses);
     }
-    if (held && mbuf.vlan_tci_outer != 0 && ways_[i].kind == WayKind::kFlood) {
+    if (held && mbuf.vlan_tci_outer != 0) [[unlikely]] {
       const auto port = static_cast<uint16_t>(mbuf.vlan_tci_outer - 1);
-      ways_[i] = port < kMaxPorts &&
-                         topology.ports[port].segment == arrival.segment
-                     ? SegmentWay{.kind = WayKind::kPort, .port = port}
-                     : Dropped(DropReason::kPortDown);
+      ways_[i] = WayOfCopy(ways_[i], port, arrival, topology);
     }
     left_ |= 1u << i;
     if (!any) {

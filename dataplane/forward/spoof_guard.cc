@@ -153,22 +153,23 @@ std::string ToString(const SpoofBinding& binding) {
 
 SpoofGuard::SpoofGuard(SpoofSettings settings)
     : settings_(std::move(settings)) {
-  bool names_mac = false;
   for (const SpoofBinding& binding : settings_.bindings) {
-    any_mac_ |= binding.mac == 0;
-    names_mac |= binding.mac != 0;
+    any_mac_ |= binding.mac == 0 && !binding.vlan.IsSet();
   }
-  learns_mac_ = settings_.learn != 0 && !names_mac && !any_mac_;
+  learns_mac_ = settings_.learn != 0 && settings_.bindings.empty();
   learnt_[0].room = learnt_[1].room = settings_.learn;
   learnt_[2].room = settings_.learn != 0 ? 1 : 0;
 }
 
-bool SpoofGuard::AllowsMac(uint64_t mac) {
+bool SpoofGuard::AllowsMac(uint64_t mac, VlanId vlan) {
   // A group's address is nobody's source.
   if (mac == 0 || (mac & 1) != 0) return false;
   if (any_mac_) return true;
   for (const SpoofBinding& binding : settings_.bindings) {
-    if (binding.mac == mac) return true;
+    if ((binding.mac == 0 || binding.mac == mac) &&
+        (!binding.vlan.IsSet() || binding.vlan == vlan)) {
+      return true;
+    }
   }
   if (!learns_mac_) return false;
   uint64_t known = mac_.load(std::memory_order_relaxed);
@@ -232,7 +233,7 @@ SpoofFault SpoofGuard::Check(const rte_mbuf& frame, const PacketInfo& info,
   if (!ReadFrame(frame, info, &ethernet)) return SpoofFault::kNone;
   record->mac = ethernet.source;
   record->vlan = VlanOf(frame, info);
-  if (!AllowsMac(ethernet.source)) return SpoofFault::kMac;
+  if (!AllowsMac(ethernet.source, record->vlan)) return SpoofFault::kMac;
   if (info.kind == Kind::kIp) return CheckIp(frame, info, record);
   return ethernet.inner_type == wire::ethertype::kArp
              ? CheckArp(frame, info, record)

@@ -3,8 +3,8 @@
 // and IP. Who says anything else is dropped as kSpoofed, before any filter sees
 // it. A port without a guard pays one test a burst.
 //
-// A frame is right if one of the bindings has its source MAC and, of ARP and
-// IP, its source address. Beyond that:
+// A frame is right if one of the bindings has its source MAC, its VLAN and, of
+// ARP and IP, its source address. With the MAC and the VLAN of one, beyond that:
 // - an unspecified source is right where it has to be: DHCP's first questions,
 //   ARP probes and the neighbour solicitations of duplicate address detection
 //   for an address that would be right, router solicitations and MLD reports;
@@ -106,7 +106,7 @@ class SpoofGuard {
     uint32_t room = 0;
   };
 
-  bool AllowsMac(uint64_t mac);
+  bool AllowsMac(uint64_t mac, VlanId vlan);
   bool Allows(uint64_t mac, const Address& address, VlanId vlan, Claim claim);
   bool AllowsLearnt(const Address& address, Claim claim, Learnt* learnt);
   SpoofFault CheckArp(const rte_mbuf& frame, const PacketInfo& info,
@@ -117,7 +117,8 @@ class SpoofGuard {
                            SpoofRecord* record);
 
   const SpoofSettings settings_;
-  bool any_mac_ = false;    // a binding has none
+  // A binding has neither a MAC nor a VLAN.
+  bool any_mac_ = false;
   bool learns_mac_ = false;
   std::atomic<uint64_t> mac_{0};  // that was learned; 0: none yet
   std::array<Learnt, 3> learnt_;  // IPv4, IPv6, link-local

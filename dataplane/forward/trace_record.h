@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "dataplane/forward/topology.h"
 #include "packet/drop_reason.h"
 #include "packet/packet.h"
 #include "pftable/policy/rule.h"
@@ -17,6 +18,7 @@ struct TraceRecord {
   uint32_t rule = 0;    // as PacketVerdict has these
   uint32_t rule_slot = 0;
   uint16_t port = 0;    // of arrival
+  uint16_t departure = kNoPort;  // where it was judged out, if it was
   DropReason reason = DropReason::kMatch;
   bool passed = false;
   bool held = false;

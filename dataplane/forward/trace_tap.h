@@ -59,7 +59,7 @@ class TraceTap {
   // The same, if frames are wanted: of one that has arrived and is not published
   // yet.
   void OfferFrame(uint32_t i, const TraceRecord& record) {
-    if (frames_ == nullptr || !frames_->HasArrived(i)) return;
+    if (frames_ == nullptr || !frames_->IsOpen(i)) return;
     const bool wanted = Wants(record) && Sampled();
     frames_->Decide(i, record, wanted);
   }

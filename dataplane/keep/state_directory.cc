@@ -140,6 +140,8 @@ ManifestEntry EntryOf(const json& value) {
   if (value.contains("emergency")) {
     spec.fail_policy = FailPolicy::kOpen;
     spec.emergency = RequestOf(value.at("emergency"));
+  } else if (value.contains("spare_emergency")) {
+    spec.emergency = RequestOf(value.at("spare_emergency"));
   }
   return entry;
 }
@@ -273,9 +275,12 @@ std::string FormatManifest(const std::vector<ManifestEntry>& entries,
     if (spec.restore_give_up.has_value()) {
       filter["restore_give_up"] = *spec.restore_give_up;
     }
-    // Of one that was told to fail closed it is not needed again.
-    if (spec.emergency.has_value() && spec.fail_policy == FailPolicy::kOpen) {
-      filter["emergency"] = ToJson(*spec.emergency);
+    // One that was told to fail closed may be told to fail open again. Under
+    // another name, as `emergency` alone says that it fails open.
+    if (spec.emergency.has_value()) {
+      filter[spec.fail_policy == FailPolicy::kOpen ? "emergency"
+                                                   : "spare_emergency"] =
+          ToJson(*spec.emergency);
     }
     filters.push_back(std::move(filter));
   }

@@ -82,6 +82,7 @@ PortSet::PortSet(const Port::Options& options,
       published_(topology),
       interfaces_(interfaces),
       grace_(grace),
+      by_number_(kMaxPorts),
       topology_(std::make_unique<Topology>()) {
   for (uint16_t number = 0; number < kMaxPorts; ++number) {
     (number < kMaxDevicePorts ? free_numbers_ : free_logical_)
@@ -149,6 +150,7 @@ absl::Status PortSet::Declare(std::span<const PortConfig> ports,
     if (entry.number == kNoPort) {
       return absl::FailedPreconditionError("there are too many ports");
     }
+    by_number_[entry.number] = &entry;
     if (port.guard.IsSet()) {
       entry.guard = std::make_unique<SpoofGuard>(port.guard);
     }
@@ -438,6 +440,7 @@ absl::StatusOr<PortSet::Entry*> PortSet::Enter(const PortConfig& config,
   entry.device = std::move(device);
   entry.serial = next_serial_++;
   entry.number = number;
+  by_number_[number] = &entry;
   entry.base = SumOf(number);
   if (!known) entry.enabled = enabled;
   if (entry.device != nullptr) AssignPollers(&entry);
@@ -474,6 +477,7 @@ void PortSet::SettleAnswers(Entry* entry) {
 void PortSet::Unplug(
     Entry* entry, absl::AnyInvocable<void(std::unique_ptr<Port>)> release) {
   const uint16_t number = std::exchange(entry->number, kNoPort);
+  by_number_[number] = nullptr;
   std::unique_ptr<Port> device = std::move(entry->device);
   // With the wire goes what is answered for there.
   for (Entry* end : {entry, Find(entry->wire)}) {
@@ -494,9 +498,11 @@ void PortSet::Unplug(
   entry->segment.clear();
   const bool logical = entry->config.is_logical();
   if (logical) ChangeChildren(entry->config.parent);
+  // The name may be forgotten before the workers have heard of it.
+  std::unique_ptr<SpoofGuard> guard = std::move(entry->guard);
   Publish();
   grace_->After([this, number, logical, macs = std::move(macs),
-                 device = std::move(device),
+                 guard = std::move(guard), device = std::move(device),
                  release = std::move(release)]() mutable {
     // No worker learns there any more.
     if (macs != nullptr) macs->ForgetPort(number);

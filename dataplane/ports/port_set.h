@@ -215,6 +215,7 @@ class PortSet {
   GraceList* const grace_;
   std::vector<std::span<const PortCounters>> counters_;
   std::map<std::string, Entry, std::less<>> entries_;
+  std::vector<const Entry*> by_number_;  // null: no port has it
   mutable std::mutex facts_mutex_;
   // Guarded by facts_mutex_: what they are made of, and they themselves once
   // somebody has asked. Thousands of ports come without anybody asking.

@@ -21,10 +21,9 @@ absl::Status NoSegment(const std::string& name) {
 }  // namespace
 
 std::string PortSet::NameOf(uint16_t number) const {
-  for (const auto& [name, entry] : entries_) {
-    if (entry.number == number) return name;
-  }
-  return "";
+  const Entry* const entry =
+      number < by_number_.size() ? by_number_[number] : nullptr;
+  return entry != nullptr ? entry->config.name : "";
 }
 
 absl::Status PortSet::CheckAttach(const std::string& segment,
@@ -36,6 +35,16 @@ absl::Status PortSet::CheckAttach(const std::string& segment,
                      "' cannot name a port"));
   }
   const auto known = entries_.find(port);
+  // A port's wire may lead to one that is to come, which gets it then.
+  if (known == entries_.end() || known->second.wire.empty()) {
+    for (const auto& [name, other] : entries_) {
+      if (other.wire != port) continue;
+      return absl::FailedPreconditionError(absl::StrCat(
+          "segment ", segment, ": port ", name, " has a wire to ", port,
+          ", and a port is on a wire or on a segment; remove ", name,
+          " and add it without --wire"));
+    }
+  }
   if (known == entries_.end()) return absl::OkStatus();
   if (!known->second.segment.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(

@@ -321,7 +321,9 @@ void Simulation::DeliverAt(uint16_t port, PacketBurst& burst,
         break;
     }
   };
-  if (ways.Sort(at, *topology_, round_.now, /*held=*/false, burst)) {
+  if (!at.enabled) {
+    pipeline.Refuse(port, burst, DropReason::kPortDown, round_.now, result);
+  } else if (ways.Sort(at, *topology_, round_.now, /*held=*/false, burst)) {
     dispatch(burst);
   } else {
     while (ways.Next()) {

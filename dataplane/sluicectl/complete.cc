@@ -58,8 +58,12 @@ void ReadOptions(const std::vector<std::string>& words, UsageCommand* command) {
     const bool closed = words[i].ends_with(']');
     if (closed || i + 1 == words.size()) continue;
     const std::string& next = words[i + 1];
-    // In brackets of its own it may be left out.
-    if (next.front() == '-' || next.front() == '|' || next.front() == '[') {
+    // All of it in brackets of its own: it may be left out.
+    const size_t end = next.find(']');
+    const bool optional = next.front() == '[' && end != std::string::npos &&
+                          next.find_first_not_of(']', end) == std::string::npos;
+    if (next.front() == '-' || next.front() == '|' || optional ||
+        next.starts_with("[-")) {
       continue;
     }
     const std::string value = Bare(next);

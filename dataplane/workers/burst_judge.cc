@@ -118,6 +118,7 @@ void BurstJudge::PassOn(uint16_t port, PacketBurst& burst) {
     }
     if (owner == worker_ && mbuf->port == port) continue;
     info.kind = Kind::kTaken;
+    burst.mbufs[i] = nullptr;
     const uint32_t fragments = CountFragments(*mbuf);
     if (owner == worker_) {
       PacketBurst orphan;
@@ -180,7 +181,15 @@ void BurstJudge::PassGate(const Way& way, const FilterEnds& filters,
       const bool bypassed = (gate_result_.bypassed & 1u << i) != 0;
       if (bypassed || ends[i] == nullptr) others[i] = &kUnfiltered;
     }
-    JudgeBy(others, way, gate_result_.bypass);
+    // Flooded frames come by here once more, port by port: what is judged must
+    // not be the gate's own then.
+    PacketBurst bypass;
+    bypass.count = gate_result_.bypass.count;
+    std::copy_n(gate_result_.bypass.mbufs.begin(), bypass.count,
+                bypass.mbufs.begin());
+    std::copy_n(gate_result_.bypass.infos.begin(), bypass.count,
+                bypass.infos.begin());
+    JudgeBy(others, way, bypass);
   }
 }
 
@@ -292,8 +301,12 @@ void BurstJudge::CrossOrphans(const Way& way, PacketBurst& burst) {
     }
     if (filter->fail_policy != FailPolicy::kOpen ||
         filter->emergency == nullptr) {
-      transmitter_.Drop(port, std::span(burst.mbufs).first(burst.count),
-                        DropReason::kStalled);
+      for (uint32_t k = 0; k < burst.count; ++k) {
+        // A copy that could not be made is none.
+        if (burst.infos[k].kind == Kind::kTaken) continue;
+        transmitter_.Drop(port, std::span(&burst.mbufs[k], 1),
+                          DropReason::kStalled);
+      }
       return;
     }
     view.JudgeBy(views_.See(filter->emergency->number));

@@ -13,6 +13,11 @@ namespace sluice {
 // too.
 void BurstJudge::Switch(uint16_t port, bool orphans, PacketBurst& burst) {
   const PortContext& arrival = round_.topology->ports[port];
+  // Nobody is learnt there.
+  if (!arrival.enabled) [[unlikely]] {
+    pipeline_.Refuse(port, burst, DropReason::kPortDown, round_.now, result_);
+    return;
+  }
   SegmentSwitch ways;
   if (ways.Sort(arrival, *round_.topology, round_.now,
                 /*held=*/releasing_, burst)) [[likely]] {

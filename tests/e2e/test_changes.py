@@ -161,4 +161,10 @@ def test_audit_that_cannot_be_written(network, firewall, tmp_path):
   config = tmp_path / "bad.toml"
   config.write_text(text + f'[log]\naudit = "{tmp_path}/no/such/audit.log"\n')
   done = network.firewall.run(BUILD / "sluiced", "-c", config, check=False)
-  assert done.returncode == 3 and "[log] audit: cannot write" in done.stderr
+  assert done.returncode == 4, done.stderr
+  assert "[log] audit: user" in done.stderr
+  assert f"cannot make files in {tmp_path}/no/such" in done.stderr
+  config.write_text(text + f'[log]\naudit = "{tmp_path}"\n')
+  done = network.firewall.run(BUILD / "sluiced", "-c", config, check=False)
+  assert done.returncode == 3, done.stderr
+  assert "[log] audit: cannot write" in done.stderr

@@ -53,7 +53,7 @@ _TOP = pathlib.Path(__file__).resolve().parents[2]
 _PAGES = [_TOP / "README.md"] + [
     _TOP / "docs" / f"{name}.md"
     for name in ("architecture", "configuration", "control-protocol", "drops",
-                 "json", "language", "language-coverage", "operation",
+                 "evasion", "json", "language", "language-coverage", "operation",
                  "policy-tests", "replay", "scenarios", "snapshot-format",
                  "translation")
 ]

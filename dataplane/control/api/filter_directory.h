@@ -63,7 +63,8 @@ struct FilterSpec {
   // configured.
   std::optional<uint32_t> restore_give_up{};
   FailPolicy fail_policy = FailPolicy::kClosed;
-  // Set if and only if the policy is kOpen: what holds after a failure.
+  // Set if and only if the policy is kOpen: what holds after a failure. Of one
+  // that was there before, also if it has been told to fail closed since.
   std::optional<LoadRequest> emergency{};
   // Whether ARP, neighbour discovery and DHCP pass while others are held.
   bool bypass_hold = true;

@@ -624,6 +624,27 @@ TEST_F(PreflightVirtualTest, FoldersOfSocketAndLog) {
   config_.log = {.packets = "/var/log/sluice"};
   ExpectFinding(FindingLevel::kError, "[log] packets",
                 "cannot make files in /var/log/sluice", "install -d");
+  config_.log = {};
+  config_.log.audit = "/var/log/sluice/audit.log";
+  ExpectFinding(FindingLevel::kError, "[log] audit",
+                "cannot make files in /var/log/sluice", "install -d");
+  config_.log = {};
+  config_.flows.sessions = "/var/log/sluice/sessions.log";
+  ExpectFinding(FindingLevel::kError, "[log] sessions",
+                "cannot make files in /var/log/sluice", "install -d");
+}
+
+TEST_F(PreflightVirtualTest, FolderOfTheMetricsSocket) {
+  folder_errors_["/run/metrics"] = ENOENT;
+  config_.metrics.listen = "/run/metrics/sluice.sock";
+  ExpectFinding(FindingLevel::kError, "[metrics] listen",
+                "cannot make files in /run/metrics", "install -d");
+  // The folder of the control socket, which the daemon makes.
+  folder_errors_["/run/sluice"] = ENOENT;
+  config_.metrics.listen = "/run/sluice/metrics.sock";
+  EXPECT_EQ(Text(), "");
+  config_.metrics.listen = "127.0.0.1:9100";
+  EXPECT_EQ(Text(), "");
 }
 
 TEST(FindingTest, Format) {

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <optional>
+#include <random>
 #include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -94,6 +97,35 @@ TEST(MacTableTest, IsBounded) {
   // Two buckets to choose from fill it well before the first is refused.
   EXPECT_GT(table.size(), table.capacity() * 9 / 10);
   EXPECT_EQ(table.counts().full, full);
+}
+
+// Page after page, as they are written, all and none twice.
+TEST(MacTableTest, PagesAreInTheOrderOfTheirTexts) {
+  MacTable table({.capacity = 4096});
+  std::mt19937_64 random(1);
+  std::set<std::string> expected;
+  for (int i = 0; i < 1000; ++i) {
+    const LinkAddress mac = {.value = random() & LinkAddress::kMask & ~1ull};
+    if (table.Learn(mac, 1, 0) == Learnt::kNew) expected.insert(ToString(mac));
+  }
+  for (const size_t limit : {1, 7, 999, 1000, 5000}) {
+    std::vector<std::string> found;
+    std::optional<LinkAddress> after;
+    while (true) {
+      const auto page = table.EntriesAfter(after, limit, 0);
+      if (page.empty()) break;
+      EXPECT_LE(page.size(), limit);
+      for (const MacTable::Entry& entry : page) {
+        found.push_back(ToString(entry.mac));
+        EXPECT_EQ(entry.port, 1);
+      }
+      after = page.back().mac;
+    }
+    EXPECT_EQ(found,
+              std::vector<std::string>(expected.begin(), expected.end()))
+        << limit;
+  }
+  EXPECT_TRUE(table.EntriesAfter(std::nullopt, 0, 0).empty());
 }
 
 TEST(MacTableTest, FixedOnesNeitherMoveNorEnd) {

@@ -92,6 +92,20 @@ TEST(ManifestTest, ComesBackAsItWas) {
   EXPECT_THAT(*none, IsEmpty());
 }
 
+// Told to fail closed, it may be told to fail open again.
+TEST(ManifestTest, TheEmergencyRulesetOfOneThatFailsClosedComesBack) {
+  std::vector<ManifestEntry> filters = TwoFilters();
+  filters[1].spec.fail_policy = FailPolicy::kClosed;
+  const auto read = ParseManifest(FormatManifest(filters));
+  ASSERT_TRUE(read.ok()) << read.status();
+  ASSERT_THAT(*read, SizeIs(2));
+  const FilterSpec& closed = (*read)[1].spec;
+  EXPECT_EQ(closed.fail_policy, FailPolicy::kClosed);
+  ASSERT_TRUE(closed.emergency.has_value());
+  EXPECT_EQ(closed.emergency->text, filters[1].spec.emergency->text);
+  EXPECT_EQ(FormatManifest(*read), FormatManifest(filters));
+}
+
 TEST(ManifestTest, PortsComeBackAsTheyWere) {
   const PortSpec full = {.name = "vm1",
                          .device = "net_vhost0,iface=/run/\"a\".sock",
