@@ -127,7 +127,9 @@ configure() {
 targets() {
   local tools=$top/tests/tools dir=${!1} what
   case $2 in
-    programs) printf '%s\n' sluiced sluicectl sluice-replay ;;
+    # With the pages that are made, which an installation has.
+    programs) printf '%s\n' sluiced sluicectl sluice-replay \
+      docs/sluice-pf.conf.5 docs/sluice-test.5 docs/sluice-drops.7 ;;
     # The replay is compared with a model that is a program.
     e2e) printf '%s\n' tests/property/verdict_oracle \
       tests/unit/restore/make_snapshots ;;

@@ -58,7 +58,7 @@ _PAGES = [_TOP / "README.md"] + [
                  "translation")
 ]
 DOCUMENTS = [f"/usr/share/doc/sluice/{path.name}" for path in _PAGES]
-SCHEMA = ["/usr/share/sluice/json-schema.json"]
+SCHEMA = ["/usr/share/sluice/json-schema.json", "/usr/share/sluice/sluice.os"]
 INSTALLED = sorted(PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + SECTIONS +
                    MONITORING + COMPLETION + MANUAL + DOCUMENTS + SCHEMA)
 
