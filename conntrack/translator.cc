@@ -286,27 +286,6 @@ bool Translator::ChooseEnd(const Generation& generation,
                    Address::FromBytes(original.family, address->data()));
 }
 
-namespace {
-
-// rdr-to and af-to with `port`.
-void RedirectPort(const CompiledPool& pool, PacketInfo* packet) {
-  const bool has_ports = packet->proto == protocol::kTcp ||
-                         packet->proto == protocol::kUdp ||
-                         packet->proto == protocol::kSctp;
-  if (pool.port_low == 0 || !has_ports) return;
-  uint32_t port = pool.port_low;
-  if (pool.port_high != 0) {
-    // A range for a range, port by port, and again from its start.
-    const uint32_t count = pool.port_high - pool.port_low + 1u;
-    const uint32_t place = static_cast<uint16_t>(
-        packet->destination_port.host() - pool.port_base);
-    port = pool.port_low + place % count;
-  }
-  packet->destination_port = Be16(static_cast<uint16_t>(port));
-}
-
-}  // namespace
-
 bool Translator::Redirect(const Generation& generation,
                           const CompiledRule& rule, PacketInfo* packet) {
   const CompiledPool& pool = generation.policy->pools[rule.rdr];
@@ -507,36 +486,6 @@ bool Translator::Follow(const ExpectedEnds& after, PacketInfo* packet) {
   packet->destination_port = Be16::FromRaw(after.destination_port);
   return IsFree(*packet) || (moved && ChoosePort(CompiledPool(), packet));
 }
-
-namespace {
-
-// An address with its last 32 bits, which are all of an IPv4 one, where the
-// other family has them.
-AddressBytes HostBitsAcross(Family from, const AddressBytes& address) {
-  AddressBytes bits{};
-  if (from == Family::kIpv4) {
-    std::copy_n(address.begin(), 4, bits.begin() + 12);
-  } else {
-    std::copy_n(address.begin() + 12, 4, bits.begin());
-  }
-  return bits;
-}
-
-// The echo message's type, and that of its answer.
-uint8_t EchoAcross(uint8_t type) {
-  switch (type) {
-    case 8:
-      return 128;
-    case 0:
-      return 129;
-    case 128:
-      return 8;
-    default:
-      return 0;
-  }
-}
-
-}  // namespace
 
 bool Translator::ChooseAcross(const Generation& generation,
                               const CompiledRule& rule, PacketInfo* packet) {

@@ -73,4 +73,14 @@ uint8_t FindEmbedding(const AddressBytes& ipv6, const AddressBytes& ipv4) {
   return 0;
 }
 
+AddressBytes HostBitsAcross(Family from, const AddressBytes& address) {
+  AddressBytes bits{};
+  if (from == Family::kIpv4) {
+    std::copy_n(address.begin(), 4, bits.begin() + 12);
+  } else {
+    std::copy_n(address.begin() + 12, 4, bits.begin());
+  }
+  return bits;
+}
+
 }  // namespace sluice

@@ -29,6 +29,10 @@ AddressBytes ExtractIpv4(const AddressBytes& ipv6, uint8_t length);
 AddressBytes TruncateToIpv4(const AddressBytes& network, uint8_t length,
                             const AddressBytes& ipv6);
 
+// An address with its last 32 bits, which are all of an IPv4 one, where the
+// other family has them, and the rest zero. `from` is the address's family.
+AddressBytes HostBitsAcross(Family from, const AddressBytes& address);
+
 // The length of the prefix behind which `ipv6` has `ipv4`, the longest that
 // fits; 0: none.
 uint8_t FindEmbedding(const AddressBytes& ipv6, const AddressBytes& ipv4);

@@ -41,6 +41,20 @@ constexpr uint8_t ProtocolAcross(uint8_t proto) {
          : proto == protocol::kIcmp6 ? protocol::kIcmp
                                      : proto;
 }
+// The type of an echo message, or of its answer, in the other family; 0: it is
+// neither.
+constexpr uint8_t EchoAcross(uint8_t type) {
+  switch (type) {
+    case 8:
+      return 128;
+    case 0:
+      return 129;
+    case 128:
+      return 8;
+    default:
+      return 0;
+  }
+}
 constexpr Family Across(Family family) {
   return family == Family::kIpv4 ? Family::kIpv6 : Family::kIpv4;
 }

@@ -254,6 +254,7 @@ void IpfixMessages::Flush(const FlowTime& time) {
 // ---- NetFlow 5 -------------------------------------------------------------
 
 void NetflowMessages::Add(const FlowRecord& record, const FlowTime& time) {
+  Pass(time.now);
   for (const size_t from : {size_t{0}, size_t{1}}) {
     if (from == 1 && record.packets[1] == 0) continue;
     const Way way = WayOf(record, from);
@@ -283,6 +284,7 @@ void NetflowMessages::Add(const FlowRecord& record, const FlowTime& time) {
 }
 
 void NetflowMessages::Flush(const FlowTime& time) {
+  Pass(time.now);
   if (message_.empty()) return;
   Patch16(&message_, 0, 5);
   Patch16(&message_, 2, flows_);

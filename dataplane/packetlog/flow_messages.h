@@ -86,7 +86,7 @@ class NetflowMessages final : public FlowMessages {
  public:
   // `started`: the moment of which the exporter's up time counts.
   NetflowMessages(uint8_t engine, Tick started, Send send)
-      : engine_(engine), started_(started), send_(std::move(send)) {}
+      : engine_(engine), heard_(started), send_(std::move(send)) {}
 
   void Add(const FlowRecord& record, const FlowTime& time) override;
   void Flush(const FlowTime& time) override;
@@ -94,15 +94,24 @@ class NetflowMessages final : public FlowMessages {
  private:
   static constexpr uint16_t kMostFlows = 30;
 
-  // States from elsewhere are older than this exporter.
+  // Milliseconds of it: however long the exporter runs, ticks are told apart. It
+  // has to hear of the time once in 49 days.
+  void Pass(Tick now) {
+    const Tick passed = TicksUntil(now, heard_);
+    if (passed == 0) return;
+    up_ += passed;
+    heard_ = now;
+  }
+  // As Pass() has heard of it. States from elsewhere are older than this
+  // exporter.
   uint32_t UpTime(Tick moment) const {
-    const Tick since = moment - started_;
-    return since > UINT32_MAX / 2 && started_ - moment < UINT32_MAX / 4 ? 0
-                                                                     : since;
+    const uint64_t ago = TicksUntil(heard_, moment);
+    return static_cast<uint32_t>(ago < up_ ? up_ - ago : 0);
   }
 
   const uint8_t engine_;
-  const Tick started_;
+  Tick heard_;
+  uint64_t up_ = 0;  // until then
   const Send send_;
   std::string message_;
   uint16_t flows_ = 0;

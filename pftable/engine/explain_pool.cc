@@ -5,6 +5,7 @@
 #include "packet/embedded_address.h"
 #include "packet/family.h"
 #include "pftable/engine/pool.h"
+#include "pftable/engine/scan.h"
 
 namespace sluice {
 namespace {
@@ -13,48 +14,6 @@ namespace {
 constexpr uint16_t kFirstPort = 50001;
 constexpr uint8_t kEchoRequest = 8;
 constexpr uint8_t kEchoRequest6 = 128;
-
-bool IsPorted(const PacketInfo& packet) {
-  return packet.proto == protocol::kTcp || packet.proto == protocol::kUdp ||
-         packet.proto == protocol::kSctp;
-}
-
-// rdr-to and af-to with `port`, as the translator has it.
-void RedirectPort(const CompiledPool& pool, PacketInfo* packet) {
-  if (pool.port_low == 0 || !IsPorted(*packet)) return;
-  uint32_t port = pool.port_low;
-  if (pool.port_high != 0) {
-    const uint32_t count = pool.port_high - pool.port_low + 1u;
-    port += static_cast<uint16_t>(packet->destination_port.host() -
-                                  pool.port_base) %
-            count;
-  }
-  packet->destination_port = Be16(static_cast<uint16_t>(port));
-}
-
-// The last 32 bits of an address where the other family has them.
-AddressBytes HostBitsAcross(Family from, const AddressBytes& address) {
-  AddressBytes bits{};
-  if (from == Family::kIpv4) {
-    std::copy_n(address.begin(), 4, bits.begin() + 12);
-  } else {
-    std::copy_n(address.begin() + 12, 4, bits.begin());
-  }
-  return bits;
-}
-
-uint8_t EchoAcross(uint8_t type) {
-  switch (type) {
-    case 8:
-      return 128;
-    case 0:
-      return 129;
-    case 128:
-      return 8;
-    default:
-      return 0;
-  }
-}
 
 }  // namespace
 

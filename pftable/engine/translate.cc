@@ -93,6 +93,18 @@ class FirstMatch {
 
 }  // namespace
 
+void RedirectPort(const CompiledPool& pool, PacketInfo* packet) {
+  if (pool.port_low == 0 || !HasPorts(*packet)) return;
+  uint32_t port = pool.port_low;
+  if (pool.port_high != 0) {
+    const uint32_t count = pool.port_high - pool.port_low + 1u;
+    const uint32_t place = static_cast<uint16_t>(
+        packet->destination_port.host() - pool.port_base);
+    port = pool.port_low + place % count;
+  }
+  packet->destination_port = Be16(static_cast<uint16_t>(port));
+}
+
 Verdict VerdictOfTranslation(const Generation& generation,
                              const TranslationMatch& match,
                              const EvaluationInput& input) {

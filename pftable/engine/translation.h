@@ -34,6 +34,10 @@ struct Translation {
   PacketInfo packet;        // if translated: as it goes on
 };
 
+// rdr-to and af-to with `port`: a range for a range goes port by port, and again
+// from its start.
+void RedirectPort(const CompiledPool& pool, PacketInfo* packet);
+
 // What FreeBSD's translation rules say of a packet. `rule` is null if none
 // matched, or one that begins with `no`.
 struct TranslationMatch {

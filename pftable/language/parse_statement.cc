@@ -196,17 +196,7 @@ bool StatementParser::ParseMacroDefinition(const Token& name) {
         "write " + name.text + " = \"...\"");
   }
   std::string value;
-  size_t parts = 0;
-  while (in_.IsName() || in_.token().kind == TokenKind::kNumber) {
-    if (parts++ != 0) value += ' ';
-    value += in_.token().text;
-    if (value.size() > kMaxTokenBytes) {
-      return in_.Error(in_.token().place,
-                       "macro value too long, at most 8192 bytes");
-    }
-    in_.Take();
-  }
-  if (parts == 0) return in_.Unexpected("a macro's value");
+  if (!in_.TakeMacroValue(value)) return false;
   if (!in_.AtStatementEnd()) {
     return in_.Unexpected("the end of the macro's value");
   }

@@ -142,6 +142,20 @@ bool TokenReader::TakeString(std::string_view what, std::string& out,
   return true;
 }
 
+bool TokenReader::TakeMacroValue(std::string& value) {
+  value.clear();
+  size_t parts = 0;
+  while (IsName() || token_.kind == TokenKind::kNumber) {
+    if (parts++ != 0) value += ' ';
+    value += token_.text;
+    if (value.size() > kMaxTokenBytes) {
+      return Error(token_.place, "macro value too long, at most 8192 bytes");
+    }
+    Take();
+  }
+  return parts != 0 || Unexpected("a macro's value");
+}
+
 bool TokenReader::TakeNumber(std::string_view what, int64_t low, int64_t high,
                              int64_t& out) {
   int64_t value = token_.number;

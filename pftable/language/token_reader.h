@@ -57,6 +57,8 @@ class TokenReader {
                   int64_t& out);
   // "COUNT/SECONDS"
   bool ParseRate(std::string_view what, RateLimit& rate);
+  // What a macro stands for: words and numbers, up to something else.
+  bool TakeMacroValue(std::string& value);
   // Parses `item` or `{ item, item ... }`, nested up to the limit.
   bool ParseList(const std::function<bool()>& item, size_t depth = 0);
 

@@ -13,6 +13,7 @@ _RULES = f"""\
 set limit states {_LIMIT}
 pass in on outside proto {{ tcp udp }} keep state
 pass in on outside inet proto icmp no state
+pass in on outside inet6 proto icmp6 no state
 pass out on inside no state
 pass in on inside no state
 """ + NEIGHBOURS
@@ -33,8 +34,6 @@ def _pid(fw):
 
 @pytest.mark.parametrize("kind", ["syn", "udp", "icmp-error"])
 def test_beside_a_flow(network, firewall, family, kind):
-  if family == 6 and kind != "udp":
-    pytest.skip("the flood is of IPv4")
   fw = firewall(_RULES, workers=2)
   network.settle()
   stream = UdpStream(network, family, 5400, 100, 6)
@@ -43,7 +42,7 @@ def test_beside_a_flow(network, firewall, family, kind):
 
   def flood(packets):
     return network.client.start_python(
-        "flood.py", kind, "--to", SERVERS[4], "--port", 5401, "--packets",
+        "flood.py", kind, "--to", SERVERS[family], "--port", 5401, "--packets",
         packets, "--rate", 8000)
 
   # Pages that are touched once are touched now.

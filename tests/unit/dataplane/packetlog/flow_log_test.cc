@@ -292,6 +292,28 @@ TEST_F(IpfixTest, ReasonsOfRfc5102) {
 
 // ---- NetFlow 5 -------------------------------------------------------------
 
+TEST(NetflowTest, FortyDaysAreNotMinusNine) {
+  std::vector<std::string> sent;
+  NetflowMessages messages(9, 500, [&](std::string_view message, uint32_t) {
+    sent.emplace_back(message);
+  });
+  // Ticks of 32 bits begin anew after 49 days.
+  uint32_t up = 0;
+  for (const uint32_t days : {40u, 20u}) {
+    up += days * 86'400'000;
+    FlowTime time = {.now = 500 + up, .wall = kWall};
+    FlowRecord record = Sample("10.0.0.2", "10.0.0.1");
+    record.created = time.now - 3000;
+    record.last_seen = time.now - 1000;
+    messages.Add(record, time);
+    messages.Flush(time);
+    const std::string_view m = sent.back();
+    EXPECT_EQ(Number(m.substr(4, 4)), up);
+    EXPECT_EQ(Number(m.substr(24 + 24, 4)), up - 3000);
+    EXPECT_EQ(Number(m.substr(24 + 28, 4)), up - 1000);
+  }
+}
+
 TEST(NetflowTest, FlowsOfIpv4) {
   std::vector<std::string> sent;
   NetflowMessages messages(9, 500, [&](std::string_view message, uint32_t) {
