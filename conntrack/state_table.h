@@ -54,6 +54,9 @@
 
 namespace sluice {
 
+// Packets that no state has by their own addresses and ports.
+inline constexpr uint16_t kNotLookedUp = kFragment | kIcmpError;
+
 // Ticks that a child whose transfer is over stays for: as long as servers wait
 // before they send their last block again.
 inline constexpr uint32_t kFinishedLife = 10000;

@@ -8,6 +8,8 @@
 #include <array>
 #include <cstdint>
 
+#include "packet/address.h"
+
 namespace sluice {
 
 using AddressBytes = std::array<uint8_t, 16>;

@@ -94,34 +94,6 @@ void Pipeline::BeginFlood(uint16_t port, PacketBurst& burst,
   }
 }
 
-// As they arrived: what becomes of each is known for one port after the other,
-// and whoever captures what is dropped has it with the first drop.
-void Pipeline::ShowFlooded(uint16_t port, Mask left, Tick now) {
-  for (; left != 0; left &= left - 1) {
-    const auto i = static_cast<uint32_t>(std::countr_zero(left));
-    const TraceRecord record = {
-        .packet = arrived_[i],
-        .now = now,
-        .rule = rules_[i] != nullptr ? rules_[i]->number : kNoRule,
-        .rule_slot = rules_[i] != nullptr ? rules_[i]->slot : kNoRuleSlot,
-        .port = port,
-        .reason = DropReason::kMatch,
-        .passed = true,
-        .held = false,
-        .judged = Direction::kIn};
-    for (TraceTap* tap : taps_) {
-      if (tap != nullptr) tap->OfferFrame(i, record);
-    }
-  }
-}
-
-void Pipeline::EndShowingFlood() {
-  showing_flood_ = false;
-  for (TraceTap* tap : taps_) {
-    if (tap != nullptr && tap->frames() != nullptr) tap->frames()->Finish();
-  }
-}
-
 void Pipeline::FloodTo(uint16_t to, bool last, const FilterView& filter,
                        BurstResult& result) {
   const Topology& topology = *flood_.topology;
