@@ -97,6 +97,7 @@ void RouteMirror::Parts::FinishStage() {
     return;
   }
   repeated = 0;
+  interrupted = false;
   switch (stage) {
     case Stage::kLinks:
       for (const uint32_t index : links.EndLinks()) RemoveLink(index);
