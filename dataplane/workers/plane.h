@@ -20,6 +20,7 @@ struct rte_rcu_qsbr;
 namespace sluice {
 
 class ExpectationTable;
+class RouterExchange;
 class TranslationDirectory;
 
 // What workers are to do.
@@ -48,6 +49,7 @@ struct Plane {
   rte_rcu_qsbr* quiescence = nullptr;
   ExpectationTable* expectations = nullptr;
   TranslationDirectory* translations = nullptr;  // null: nothing is translated
+  RouterExchange* routers = nullptr;  // null: there are no routers
   FilterTable filters;
   // Of the policies of all filters, so that several may change at once.
   Publication publication;
