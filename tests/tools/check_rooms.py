@@ -32,6 +32,7 @@ conntrack
 restore
 dataplane/base
 dataplane/host
+dataplane/routing
 dataplane/control/api
 dataplane/forward
 dataplane/ports
