@@ -37,6 +37,7 @@ dataplane/control/api
 dataplane/forward
 dataplane/ports
 dataplane/workers
+dataplane/router
 dataplane/packetlog
 dataplane/transfer
 dataplane/filters
