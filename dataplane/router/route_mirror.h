@@ -77,12 +77,12 @@ class RouteMirror {
     uint64_t questions = 0;  // the kernel was asked for a neighbour
     uint64_t questions_refused = 0;  // too many at once
     uint64_t refreshed = 0;  // it was asked to confirm one that is used
-    // Now: routes of the kernel, those of them that are not followed (see
-    // Skipped()), and those for which the tables had no room.
+    uint64_t routes_refused = 0;  // there was no room
+    uint64_t neighbors_refused = 0;
+    // Now: prefixes of the kernel, and those of them that are not followed (see
+    // Skipped()).
     size_t routes = 0;
     size_t routes_skipped = 0;
-    size_t routes_refused = 0;
-    uint64_t neighbors_refused = 0;
     // The last thing that the tables or the kernel refused; empty: none.
     std::string last_error;
   };

@@ -94,9 +94,14 @@ NeighborState NeighborCells::Find(uint16_t port, const Address& address,
 }
 
 NeighborState NeighborCells::Read(uint32_t cell, MacAddress* mac) const {
-  const uint64_t word = cells_[cell].word.load(std::memory_order_relaxed);
-  if (StateOf(word) == NeighborState::kKnown) *mac = MacOf(word);
-  return StateOf(word);
+  Cell& known = cells_[cell];
+  const uint64_t word = known.word.load(std::memory_order_relaxed);
+  if (StateOf(word) != NeighborState::kKnown) return StateOf(word);
+  *mac = MacOf(word);
+  if (!known.used.load(std::memory_order_relaxed)) {
+    known.used.store(true, std::memory_order_relaxed);
+  }
+  return NeighborState::kKnown;
 }
 
 absl::StatusOr<NeighborCells::Known*> NeighborCells::FindOrMake(
@@ -144,12 +149,23 @@ absl::StatusOr<NeighborCells::Known*> NeighborCells::FindOrMake(
   cell.address = address;
   cell.port = port;
   cell.word.store(0, std::memory_order_relaxed);
+  cell.used.store(false, std::memory_order_relaxed);
   for (std::atomic<uint32_t>& place : bucket->places) {
     if (place.load(std::memory_order_relaxed) != 0) continue;
     place.store(places.tag | known->cell, std::memory_order_release);
     break;
   }
   return known;
+}
+
+bool NeighborCells::TakeUse(uint16_t port, const Address& address) {
+  const auto found = known_.find({port, address});
+  if (found == known_.end()) return false;
+  std::atomic<bool>& used = cells_[found->second.cell].used;
+  // What a worker writes between the two is lost, and written again.
+  if (!used.load(std::memory_order_relaxed)) return false;
+  used.store(false, std::memory_order_relaxed);
+  return true;
 }
 
 void NeighborCells::DropUnused(KnownMap::iterator found, FreedList* freed) {

@@ -34,7 +34,9 @@ class NeighborCells {
   // By its number, which is not 0.
   NeighborState Read(uint32_t cell, MacAddress* mac) const;
 
-  // The writer. All may throw std::bad_alloc and have changed nothing then.
+  // The writer: whether a worker has read a known one since the last call.
+  bool TakeUse(uint16_t port, const Address& address);
+  // All below may throw std::bad_alloc and have changed nothing then.
   absl::Status Set(uint16_t port, const Address& address, NeighborState state,
                    const MacAddress& mac);
   bool Remove(uint16_t port, const Address& address, FreedList* freed);
@@ -50,10 +52,14 @@ class NeighborCells {
  private:
   struct Cell {
     Address address;
+    // Whether a worker has read it since the writer has asked. Only the first
+    // one after that writes here.
+    std::atomic<bool> used;
     uint16_t port;
     // State in the uppermost byte, link address below.
     std::atomic<uint64_t> word;
   };
+  static_assert(sizeof(Cell) == 32);
   static constexpr size_t kBucketPlaces = 8;
   // Numbers of cells, 0 for none, with eight bits of the hash above.
   struct alignas(32) Bucket {

@@ -37,14 +37,14 @@ class PrefixList {
   }
 
   Entry Get(Key key, int length) const {
-    uint32_t at = root_;
-    while (at != 0) {
-      const Node& node = nodes_[at];
-      if (!Covers(node, key, length)) break;
-      if (node.length == length) return node.entry;
-      at = node.below[BitOf(key, node.length)];
-    }
-    return {};
+    const Node* const node = NodeOf(key, length);
+    return node == nullptr ? Entry() : node->entry;
+  }
+  // Where the route is, until something changes; null: there is none.
+  const uint32_t* RouteAt(Key key, int length) const {
+    const Node* const node = NodeOf(key, length);
+    return node == nullptr || node->entry.route == 0 ? nullptr
+                                                     : &node->entry.route;
   }
   // What is entered for the longest shorter prefix that covers this one, and
   // its length; nothing and 0 if there is none.
@@ -98,7 +98,7 @@ class PrefixList {
 
   // How many prefixes have a route.
   size_t routes() const { return root_ == 0 ? 0 : nodes_[root_].routes; }
-  // Calls f(key, length, route) for those from number `from` on, in order of
+  // Calls f(key, length, entry) for those from number `from` on, in order of
   // address and length, until it says false.
   template <typename F>
   void Each(size_t from, F&& f) const {
@@ -139,6 +139,16 @@ class PrefixList {
     return node.length <= length && CommonBits(node.key, key) >= node.length;
   }
 
+  const Node* NodeOf(Key key, int length) const {
+    uint32_t at = root_;
+    while (at != 0) {
+      const Node& node = nodes_[at];
+      if (!Covers(node, key, length)) break;
+      if (node.length == length) return &node;
+      at = node.below[BitOf(key, node.length)];
+    }
+    return nullptr;
+  }
   uint32_t New(Key key, int length) {
     uint32_t number = free_;
     if (number != 0) {
@@ -203,7 +213,7 @@ class PrefixList {
     if (node.entry.route != 0) {
       if (*skip > 0) {
         --*skip;
-      } else if (!f(node.key, int{node.length}, node.entry.route)) {
+      } else if (!f(node.key, int{node.length}, node.entry)) {
         return false;
       }
     }

@@ -402,6 +402,10 @@ bool RoutingTables::RemoveNeighbor(uint16_t port, const Address& address) {
   return was_there;
 }
 
+bool RoutingTables::TakeNeighborUse(uint16_t port, const Address& address) {
+  return parts_->neighbors.TakeUse(port, address);
+}
+
 void RoutingTables::Parts::CountOwn(std::span<const Prefix> addresses,
                                     int change) {
   for (const Prefix& prefix : addresses) {
@@ -483,10 +487,10 @@ size_t RoutingTables::neighbor_count() const {
 std::vector<Route> RoutingTables::Routes(size_t from, size_t count) const {
   const Parts& parts = *parts_;
   std::vector<Route> routes;
-  const auto add = [&](auto key, int length, uint32_t number) {
+  const auto add = [&](auto key, int length, const auto& entry) {
     if (routes.size() == count) return false;
     routes.push_back(parts.Named(
-        {AddressOf(key), static_cast<uint8_t>(length)}, number));
+        {AddressOf(key), static_cast<uint8_t>(length)}, entry.route));
     return true;
   };
   const size_t first6 = parts.v4.list.routes();

@@ -129,6 +129,8 @@ class RoutingTables {
   absl::Status SetNeighbor(uint16_t port, const Address& address,
                            NeighborState state, const MacAddress& mac);
   bool RemoveNeighbor(uint16_t port, const Address& address);
+  // Whether a worker has read where this neighbour is since the last call.
+  bool TakeNeighborUse(uint16_t port, const Address& address);
   // The addresses of a port, each with the length of its network: they and
   // their networks' IPv4 broadcast addresses are the router's, whatever routes
   // say. Their networks get no routes by that. Throws std::bad_alloc, and has

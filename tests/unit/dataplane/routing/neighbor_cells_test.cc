@@ -81,6 +81,27 @@ TEST(NeighborCellsTest, AnswersNameTheirGateways) {
   EXPECT_EQ(tables.FindNeighbor(answer, &mac), NeighborState::kKnown);
 }
 
+TEST(NeighborCellsTest, WhatWorkersReadIsUsed) {
+  RoutingTables tables({});
+  const Address four = Ip("192.0.2.1");
+  MacAddress mac{};
+  EXPECT_FALSE(tables.TakeNeighborUse(1, four));
+  ASSERT_TRUE(tables.SetNeighbor(1, four, NeighborState::kPending, {}).ok());
+  tables.FindNeighbor(1, four, &mac);
+  EXPECT_FALSE(tables.TakeNeighborUse(1, four));
+  ASSERT_TRUE(tables.SetNeighbor(1, four, NeighborState::kKnown, Mac(1)).ok());
+  EXPECT_FALSE(tables.TakeNeighborUse(1, four));
+  tables.FindNeighbor(1, four, &mac);
+  EXPECT_TRUE(tables.TakeNeighborUse(1, four));
+  EXPECT_FALSE(tables.TakeNeighborUse(1, four));
+  ASSERT_TRUE(tables
+                  .SetRoute({.prefix = *ParsePrefix("10.0.0.0/8"),
+                             .hops = {{.port = 1, .gateway = four}}})
+                  .ok());
+  tables.FindNeighbor(tables.Find(Ip("10.1.1.1"), 0), &mac);
+  EXPECT_TRUE(tables.TakeNeighborUse(1, four));
+}
+
 TEST(NeighborCellsTest, AsManyAsThereMayBe) {
   constexpr uint32_t kMax = 20'000;
   RoutingTables tables({.max_neighbors = kMax});

@@ -38,8 +38,8 @@ void RunBesideAMap(uint64_t seed) {
     if (step % 150 != 0) continue;
     ASSERT_EQ(list.routes(), model.size());
     std::vector<std::pair<std::pair<Key, int>, uint32_t>> listed;
-    list.Each(0, [&](Key at, int bits, uint32_t route) {
-      listed.push_back({{at, bits}, route});
+    list.Each(0, [&](Key at, int bits, const auto& entry) {
+      listed.push_back({{at, bits}, entry.route});
       return true;
     });
     ASSERT_EQ(listed.size(), model.size());
