@@ -10,7 +10,7 @@ namespace sluice {
 namespace {
 
 // Questions beside packets: what waits for a neighbour asks once.
-constexpr uint32_t kQuestions = 256;
+constexpr uint32_t kQuestionRoom = 256;
 
 using MbufRing = RecordRing<rte_mbuf*>;
 
@@ -43,7 +43,7 @@ struct RouterExchange::Parts {
   // Of one worker.
   struct Rings {
     explicit Rings(uint32_t capacity)
-        : to_host(capacity), from_host(capacity), questions(kQuestions) {}
+        : to_host(capacity), from_host(capacity), questions(kQuestionRoom) {}
 
     MbufRing to_host;
     MbufRing from_host;
