@@ -22,8 +22,8 @@ RULES = "pass all\n"
 class RouterFirewall(Firewall):
   """The two ports belong to a router, whose kernel is `control`."""
 
-  def __init__(self, network, rules, work, control=None, **options):
-    self.kernel = control or self.kernel
+  def __init__(self, network, rules, work, kernel=None, **options):
+    self.kernel = kernel or self.kernel
     super().__init__(network, rules, work, **options)
 
   def _config(self):
@@ -67,6 +67,10 @@ netns = "{self.kernel.name}"
         f"{own[family]}/{MASK[family]}" in self.port(port)["addresses"]
         for port, own in (("outside", OUTSIDE), ("inside", INSIDE))
         for family in (4, 6)))
+    # Until the kernel knows that nobody else has its link-local addresses, it
+    # asks for no neighbours.
+    wait_for("its own addresses", lambda: "tentative" not in self.ip(
+        "-6", "address", "show").stdout)
 
 
 @pytest.fixture
@@ -239,9 +243,11 @@ def test_rules_follow_the_kernels_addresses(router, network, family):
   wait_for("the address", lambda: f"{other}/{MASK[family]}" in
            fw.port("outside")["addresses"])
   wait_for("the rule", lambda: not pings(network.client, other))
+  # Its other one stays.
+  fw.kernel.run("sysctl", "-qw", "net.ipv4.conf.outside.promote_secondaries=1")
   fw.ip("address", "delete", f"{OUTSIDE[family]}/{MASK[family]}", "dev",
         "outside")
-  fw.ip("address", "add", f"{OUTSIDE[family]}/{MASK[family]}", "dev", "inside",
+  fw.ip("address", "add", OUTSIDE[family], "dev", "inside",
         *(["nodad"] if family == 6 else []))
   wait_for("the rule's end", lambda: pings(network.client, OUTSIDE[family]))
 
