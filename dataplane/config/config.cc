@@ -19,10 +19,11 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 14> kSections = {
+constexpr std::array<std::string_view, 15> kSections = {
     "eal",     "port", "wire",   "workers", "memory",
     "control", "log",  "policy", "state",   "restore",
-    "transfer", "pflow", "segment", "metrics"};
+    "transfer", "pflow", "segment", "metrics",
+    "router"};
 constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
 constexpr std::array<std::string_view, 6> kWorkersKeys = {
@@ -501,6 +502,7 @@ ParsedConfig ConfigBuilder::Build(std::string_view text) {
     }
     ports.ReadWires(root);
     ports.ReadSegments(root);
+    ports.ReadRouters(root);
     ReadWorkers(root);
     ReadMemory(root);
     ReadControl(root);
