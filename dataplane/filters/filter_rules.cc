@@ -13,6 +13,7 @@
 #include "dataplane/filters/load_build.h"
 #include "dataplane/filters/policy_source.h"
 #include "pftable/policy/merge_policy.h"
+#include "pftable/policy/names.h"
 
 namespace sluice {
 namespace {
