@@ -180,6 +180,7 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
   std::erase_if(draining_, [this](uint32_t slot) {
     return slots_[slot].use == Use::kInUse;
   });
+  draining_count_.store(draining_.size(), std::memory_order_relaxed);
   return RuleSlotLease(this, std::move(result));
 }
 
@@ -193,6 +194,7 @@ void RuleSlots::Release(std::span<const uint32_t> slots) {
       draining_.push_back(index);
     }
   }
+  draining_count_.store(draining_.size(), std::memory_order_relaxed);
 }
 
 void RuleSlots::BindTables(uint32_t slot, TableHandlePtr source,
@@ -266,6 +268,7 @@ uint32_t RuleSlots::used() const {
 }
 
 void RuleSlots::Poll() {
+  if (draining_count_.load(std::memory_order_relaxed) == 0) return;
   size_t left = kDrainsAPoll;
   // Handles go after the lock: their end takes that of TableSlots.
   std::array<TableHandlePtr, 64> handles;
@@ -314,6 +317,7 @@ bool RuleSlots::FreeDrained(std::span<TableHandlePtr> handles, size_t* left) {
     draining_[drain_at_] = draining_.back();
     draining_.pop_back();
   }
+  draining_count_.store(draining_.size(), std::memory_order_relaxed);
   return used > 0;
 }
 

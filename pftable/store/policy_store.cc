@@ -53,7 +53,7 @@ void PolicyStore::Poll() { const Section section(*this); }
 
 std::vector<std::shared_ptr<const Generation>> PolicyStore::TakeGarbage() {
   std::list<Retired> garbage;
-  {
+  if (retired_count_.load(std::memory_order_relaxed) > 0) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (lock.owns_lock()) garbage = Collect();
   }
@@ -81,6 +81,7 @@ std::list<PolicyStore::Retired> PolicyStore::Collect() {
   }
   std::list<Retired> garbage;
   garbage.splice(garbage.begin(), retired_, retired_.begin(), kept);
+  retired_count_.store(retired_.size(), std::memory_order_relaxed);
   return garbage;
 }
 
@@ -147,6 +148,8 @@ void PolicyStore::Install(std::span<Incoming> set) noexcept {
     retired.grace_period = incoming.store->reclaimer_->StartGracePeriod();
     incoming.store->retired_.splice(incoming.store->retired_.end(),
                                     incoming.retired);
+    incoming.store->retired_count_.store(incoming.store->retired_.size(),
+                                         std::memory_order_relaxed);
   }
 }
 
@@ -156,8 +159,7 @@ std::shared_ptr<const Generation> PolicyStore::generation() const {
 }
 
 size_t PolicyStore::live_generations() const {
-  const std::lock_guard lock(mutex_);
-  return retired_.size() + 1;
+  return retired_count_.load(std::memory_order_relaxed) + 1;
 }
 
 // ---- Loads -----------------------------------------------------------------

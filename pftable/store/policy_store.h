@@ -248,6 +248,8 @@ class PolicyStore {
   std::shared_ptr<const Generation> in_force_;  // what current_ points to
   // A list, so that what is in it can be taken off without memory.
   std::list<Retired> retired_;
+  // How many, for who asks thousands of stores in turn and takes no lock.
+  std::atomic<size_t> retired_count_{0};
   Ticket newest_ticket_ = 0;
   std::optional<Draft> draft_;  // of the newest ticket until that has ended
 };
