@@ -448,16 +448,43 @@ const LinkClasses::Known* LinkClasses::Find(InterfaceView interface) const {
 
 }  // namespace classify
 
+namespace {
+
+// Whether a rule of those that are flattened asks for a direction.
+bool NamesDirection(const CompiledPolicy& policy) {
+  return std::ranges::any_of(policy.rules, [](const CompiledRule& rule) {
+    const bool filters = rule.action == RuleAction::kPass ||
+                         rule.action == RuleAction::kBlock ||
+                         rule.action == RuleAction::kMatch;
+    return filters && rule.direction != Direction::kBoth;
+  });
+}
+
+}  // namespace
+
 std::shared_ptr<const Classifier> Classifier::Build(
     const CompiledPolicy& policy, std::span<const InterfaceView> interfaces,
     const ClassifierBounds& bounds) {
   std::shared_ptr<Classifier> result(new Classifier());
   Report& report = result->report_;
+  const bool alike = !NamesDirection(policy);
   for (const Direction direction : {Direction::kIn, Direction::kOut}) {
     for (const Family family : {Family::kIpv4, Family::kIpv6}) {
       PartReport& own = report.parts[static_cast<size_t>(direction)]
                                     [family == Family::kIpv6];
       if (policy.rules.size() < bounds.least_rules) continue;
+      if (alike && direction == Direction::kOut) {
+        const size_t in = static_cast<size_t>(Direction::kIn);
+        const size_t out = static_cast<size_t>(Direction::kOut);
+        const size_t v6 = family == Family::kIpv6;
+        own = report.parts[in][v6];
+        if (own.walked != classify::WalkReason::kNone &&
+            own.walked != classify::WalkReason::kFew) {
+          ++report.walked;
+        }
+        result->parts_[out][v6] = result->parts_[in][v6];
+        continue;
+      }
       std::optional<classify::FlatRules> flat = classify::Flatten(
           policy, direction, family, bounds.most_rules, &own.walked);
       if (flat && flat->rules.size() < bounds.least_rules) {
