@@ -90,6 +90,7 @@ class Flattener {
         direction_(direction),
         family_(family),
         most_(most),
+        verified_(policy.rules.size()),
         transports_(&result_.transports) {}
 
   std::optional<FlatRules> Run(WalkReason* reason) {
@@ -125,6 +126,7 @@ class Flattener {
       if (!Applies(rule)) continue;
       const bool is_match = !rule.is_call && rule.action == RuleAction::kMatch;
       const RuleFields fields = FieldsOf(rule);
+      verified_[IndexOf(rule)] = fields.verified;
       const bool unknown = fields.unknown;
       if (unknown && is_match) return false;
       if (fields.counted || rule.tag != kNoTag || rule.tagged != kNoTag ||
@@ -148,7 +150,7 @@ class Flattener {
 
   // Adds the rule's conditions. False: it can never match.
   bool Narrow(const CompiledRule& rule, Context& context, bool* verify) const {
-    *verify = FieldsOf(rule).verified;
+    *verify = verified_[IndexOf(rule)];
     const std::pair<const AddressCondition*, IntervalSet*> ends[] = {
         {&rule.source, &context.source},
         {&rule.destination, &context.destination}};
@@ -262,6 +264,7 @@ class Flattener {
   const Direction direction_;
   const Family family_;
   const size_t most_;
+  std::vector<bool> verified_;  // by rule: RuleFields
   FlatRules result_;
   Numbers<std::vector<TransportCondition>> transports_;
   std::map<LinkKey, uint32_t> link_numbers_;

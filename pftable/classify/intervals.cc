@@ -8,11 +8,6 @@
 namespace sluice::classify {
 namespace {
 
-struct Event {
-  Number at;
-  uint32_t rule;
-};
-
 uint32_t Be32At(const uint8_t* bytes) {
   uint32_t raw;
   std::memcpy(&raw, bytes, sizeof raw);
@@ -58,63 +53,26 @@ void BuildLevels(std::span<const Key> starts, std::vector<Node>& nodes,
 
 }  // namespace
 
-std::vector<Number> Boundaries(std::span<const IntervalSet* const> sets,
-                               Number top) {
-  std::vector<Number> boundaries = {0};
-  for (const IntervalSet* set : sets) {
-    if (set->all()) continue;
-    for (const Interval& interval : set->intervals()) {
-      boundaries.push_back(interval.low);
-      if (interval.high != top) boundaries.push_back(interval.high + 1);
-    }
-  }
-  std::ranges::sort(boundaries);
-  boundaries.erase(std::unique(boundaries.begin(), boundaries.end()),
-                   boundaries.end());
-  return boundaries;
-}
-
-size_t Span(const IntervalSet& set, std::span<const Number> boundaries,
-            Number top) {
-  if (set.all()) return boundaries.size();
-  size_t span = 0;
-  for (const Interval& interval : set.intervals()) {
-    const auto begin = std::ranges::lower_bound(boundaries, interval.low);
-    const auto end = interval.high == top
-                         ? boundaries.end()
-                         : std::ranges::lower_bound(boundaries,
-                                                    interval.high + 1);
-    span += end - begin;
-  }
-  return span;
-}
-
-bool Sweep(std::span<const IntervalSet* const> sets, Number top, size_t most,
-           RowBuilder& rows, Intervals* intervals) {
-  std::vector<Event> events;
-  for (uint32_t rule = 0; rule < sets.size(); ++rule) {
-    if (sets[rule]->all()) continue;
-    for (const Interval& interval : sets[rule]->intervals()) {
-      events.push_back({interval.low, rule});
-      if (interval.high != top) events.push_back({interval.high + 1, rule});
-    }
-  }
-  std::ranges::sort(events, {}, &Event::at);
+bool Sweep(const Cuts& cuts, size_t most, RowBuilder& rows,
+           Intervals* intervals) {
+  intervals->numbers.reserve(cuts.size());
+  rows.Expect(cuts.size());
   size_t cost = 0;
-  size_t next = 0;
-  for (Number at = 0;; at = events[next].at) {
-    while (next < events.size() && events[next].at == at) {
-      rows.Toggle(events[next++].rule);
+  for (size_t i = 0; i < cuts.size(); ++i) {
+    for (const uint32_t rule : cuts.changes(i)) {
+      if (!cuts.IsAll(rule)) rows.Toggle(rule);
     }
     cost += rows.cost();
     if (cost > most) return false;
     const uint32_t number = rows.Class();
     if (intervals->classes.empty() || intervals->classes.back() != number) {
-      intervals->starts.push_back(at);
+      intervals->starts.push_back(cuts.starts()[i]);
       intervals->classes.push_back(number);
     }
-    if (next == events.size()) return true;
+    intervals->numbers.push_back(
+        static_cast<uint32_t>(intervals->starts.size() - 1));
   }
+  return true;
 }
 
 void Search32::Build(std::span<const uint32_t> starts, Vectors vectors) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "packet/packet.h"
+#include "pftable/classify/cuts.h"
 #include "pftable/classify/interval_set.h"
 #include "pftable/classify/rows.h"
 #include "pftable/classify/vectors.h"
@@ -20,20 +21,14 @@ namespace sluice::classify {
 struct Intervals {
   std::vector<Number> starts;
   std::vector<uint32_t> classes;
+  // By interval of the cuts that they were made of: which of these it is in.
+  std::vector<uint32_t> numbers;
 };
 
-// How many elementary intervals all the sets make: the numbers at which any of
-// them begins or has ended, sorted, 0 before them.
-std::vector<Number> Boundaries(std::span<const IntervalSet* const> sets,
-                               Number top);
-// How many of these intervals a set covers.
-size_t Span(const IntervalSet& set, std::span<const Number> boundaries,
-            Number top);
-
-// By rule: its set. Those of all values are taken for wild. With `most` below
-// what rows would store: nothing, and `rows` is of no use then.
-bool Sweep(std::span<const IntervalSet* const> sets, Number top, size_t most,
-           RowBuilder& rows, Intervals* intervals);
+// Rules of all values are taken for wild. With `most` below what rows would
+// store: nothing, and `rows` is of no use then.
+bool Sweep(const Cuts& cuts, size_t most, RowBuilder& rows,
+           Intervals* intervals);
 
 // Sixteen 32-bit numbers a node.
 class Search32 {
