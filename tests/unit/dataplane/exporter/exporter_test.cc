@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "dataplane/control/methods/operations.h"
+#include "dataplane/exporter/listen.h"
 #include "dataplane/metrics/collect.h"
 #include "nlohmann/json.hpp"
 #include "tests/support/fake_filter_directory.h"
@@ -182,7 +183,7 @@ class ExporterTest : public testing::Test {
     std::filesystem::remove_all(folder_);
   }
   void Start(const MetricsConfig& config) {
-    auto exporter = Exporter::Start(config, /*telemetry=*/false, &operations_);
+    auto exporter = Exporter::Start(config, {}, /*telemetry=*/false, &operations_);
     ASSERT_TRUE(exporter.ok()) << exporter.status();
     exporter_ = *std::move(exporter);
   }
@@ -232,7 +233,7 @@ TEST_F(ExporterTest, ServesAllSeriesAtAUnixSocketWithItsMode) {
     EXPECT_THAT(text, HasSubstr(sample));
   }
   // A second one does not take the socket away from the first.
-  auto second = Exporter::Start({.listen = Path()}, false, &operations_);
+  auto second = Exporter::Start({.listen = Path()}, {}, false, &operations_);
   EXPECT_EQ(second.status().code(), absl::StatusCode::kAlreadyExists);
   stop_ = true;
   lcore_.join();
@@ -242,19 +243,19 @@ TEST_F(ExporterTest, ServesAllSeriesAtAUnixSocketWithItsMode) {
 
 TEST_F(ExporterTest, WhatCannotListenSaysSo) {
   std::ofstream(Path()) << "a file";
-  auto refused = Exporter::Start({.listen = Path()}, false, &operations_);
+  auto refused = Exporter::Start({.listen = Path()}, {}, false, &operations_);
   EXPECT_THAT(std::string(refused.status().message()),
               HasSubstr("is no socket"));
   EXPECT_TRUE(std::filesystem::exists(Path()));
   MetricsConfig config = {.listen = folder_ + "/b.sock"};
   config.group = "no-such-group-here";
-  refused = Exporter::Start(config, false, &operations_);
+  refused = Exporter::Start(config, {}, false, &operations_);
   EXPECT_THAT(std::string(refused.status().message()),
               HasSubstr("[metrics] group"));
   config = {.listen = "192.0.2.1:9469",
             .address = *ParseAddress("192.0.2.1"),
             .port = 9469};
-  refused = Exporter::Start(config, false, &operations_);
+  refused = Exporter::Start(config, {}, false, &operations_);
   EXPECT_THAT(std::string(refused.status().message()),
               HasSubstr("cannot bind 192.0.2.1:9469"));
 }
