@@ -38,7 +38,8 @@ struct WebEndpoint {
   const char* name;
   const char* method;
   std::vector<WebParameter> parameters{};
-  // Counters as of the last look at all states, which `process` takes.
+  // Counters as of the last look at the states, which `info` and `process`
+  // take.
   bool inexact = false;
 };
 
@@ -46,7 +47,7 @@ const std::vector<WebEndpoint>& Endpoints() {
   static const std::vector<WebEndpoint> endpoints = {
       {"commits", "commits.show", {{"filter"}}},
       {"filters", "filter.list", {{"cursor"}, {"limit", 256}}},
-      {"info", "info.show", {{"filter"}}, true},
+      {"info", "info.show", {{"filter"}}},
       {"limits", "limits.show", {{"filter"}}},
       {"ports", "port.list", {{"cursor"}, {"limit", 256}}},
       {"process", "process.show"},
