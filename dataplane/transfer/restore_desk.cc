@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -199,6 +200,7 @@ void RestoreDesk::LookInFolder(RestoreFilterId id) {
 void RestoreDesk::Ended(RestoreFilterId id, const RestoreAnswer& answer) {
   KnownFilter& filter = *Find(id);
   filter.last = answer;
+  filter.last_ended = std::time(nullptr);
   filter.retried.clear();
   if (!filter.directory.empty()) {
     // Another one may have appeared while this one was tried.
