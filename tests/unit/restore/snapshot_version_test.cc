@@ -111,6 +111,37 @@ TEST(SnapshotVersionTest, LivesOfRulesAreSaidSinceMinorSix) {
   EXPECT_FALSE(ReadSnapshot(bytes).ok());
 }
 
+TEST(SnapshotVersionTest, SourcesAreSaidSinceMinorSeven) {
+  const Snapshot sound = SourcesSnapshot();
+  Bytes bytes = WriteVersion(sound);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, sound);
+  // Who does not know them goes on without.
+  bytes[10] = kMinorOfSourceNodes - 1;
+  FixSnapshot(bytes);
+  const auto read = ReadSnapshot(bytes);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->skips.sections, 1u);
+  Snapshot without = sound;
+  without.source_nodes.clear();
+  EXPECT_EQ(read->snapshot, without);
+}
+
+TEST(SnapshotVersionTest, OtherHelpersExpectSinceMinorSeven) {
+  const Snapshot sound = HelpersSnapshot();
+  Bytes bytes = WriteVersion(sound);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, sound);
+  bytes[10] = kMinorOfExpectedFlows - 1;
+  FixSnapshot(bytes);
+  const auto read = ReadSnapshot(bytes);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->skips.records, 8u);
+  Snapshot without = sound;
+  std::erase_if(without.expectations, [](const SnapshotExpectation& e) {
+    return e.helper != SnapshotHelper::kTftp;
+  });
+  EXPECT_EQ(read->snapshot, without);
+}
+
 TEST(SnapshotVersionTest, VlansAreSaidSinceMinorFive) {
   const Snapshot sound = VlanSnapshot();
   Bytes bytes = WriteVersion(sound);
