@@ -15,9 +15,11 @@
 namespace sluice {
 
 class OwnAddresses;
+class RoutingTables;
 
 inline constexpr uint16_t kNoPort = 0xffff;
 inline constexpr uint16_t kNoSegment = 0xffff;
+inline constexpr uint16_t kNoRouter = 0xffff;
 
 class LogicalPorts;
 
@@ -46,6 +48,9 @@ struct PortContext {
   bool excluded = false;
   // The segment that it is in, or kNoSegment; it has no peer then.
   uint16_t segment = kNoSegment;
+  // The router that it belongs to, or kNoRouter; it has neither a peer nor a
+  // segment then.
+  uint16_t router = kNoRouter;
   // Of a logical port: the port whose device it shares, and the tags of its
   // frames there. Between the two it is judged and forwarded without them.
   uint16_t parent = kNoPort;
@@ -57,7 +62,7 @@ struct PortContext {
   // What the firewall answers for at both ends of this wire (answer_arp); null:
   // for nothing, and then frames keep their MAC addresses.
   OwnAddresses* own = nullptr;
-  MacAddress mac{};  // with `own`
+  MacAddress mac{};  // with `own`, and of a port of a router
   // What it may claim to be; null: anything. Outlives the topology.
   SpoofGuard* guard = nullptr;
 };
@@ -87,12 +92,20 @@ struct Segment {
   bool flood_broadcast = true;
 };
 
+// Ports between which packets go by their IP addresses.
+struct Router {
+  std::vector<uint16_t> ports;  // their numbers
+  // Workers read it; who copies the kernel's routes writes it.
+  std::shared_ptr<RoutingTables> tables;
+};
+
 // All ports. Immutable once the workers have it: a change is a new one,
 // published like a generation.
 struct Topology {
   std::array<PortContext, kMaxPorts> ports;
   std::array<PortDevice, kMaxDevicePorts> devices;
   std::vector<Segment> segments;  // by number
+  std::vector<Router> routers;    // by number
   // What `children` of ports point to.
   std::vector<std::shared_ptr<const LogicalPorts>> logical_ports;
   // Numbers in use are below it.
