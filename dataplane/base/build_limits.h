@@ -26,6 +26,14 @@ inline constexpr uint16_t kMaxSegments = 1024;
 inline constexpr uint32_t kMaxSegmentMacs = 1 << 20;
 inline constexpr size_t kMaxFixedMacs = 4096;  // of a segment
 
+// Routers are numbered 0..kMaxRouters-1.
+inline constexpr uint16_t kMaxRouters = 64;
+inline constexpr uint32_t kMaxRoutes = 16 << 20;  // of a router
+inline constexpr uint32_t kMaxNeighbors = 1 << 20;
+// The kernel's names of interfaces end in a NUL within 16 bytes.
+inline constexpr size_t kMaxTapName = 15;
+inline constexpr size_t kMaxNetns = 255;
+
 // pf's interface names end in a NUL within 16 bytes.
 inline constexpr size_t kMaxPortName = 15;
 inline constexpr size_t kMaxGroupsPerPort = 16;

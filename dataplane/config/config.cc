@@ -20,10 +20,11 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 15> kSections = {
+constexpr std::array<std::string_view, 16> kSections = {
     "eal",     "port", "wire",   "workers", "memory",
     "control", "log",  "policy", "state",   "restore",
-    "transfer", "pflow", "segment", "metrics", "web"};
+    "transfer", "pflow", "segment", "metrics", "web",
+    "router"};
 constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
 constexpr std::array<std::string_view, 6> kWorkersKeys = {
@@ -502,6 +503,7 @@ ParsedConfig ConfigBuilder::Build(std::string_view text) {
     }
     ports.ReadWires(root);
     ports.ReadSegments(root);
+    ports.ReadRouters(root);
     ReadWorkers(root);
     ReadMemory(root);
     ReadControl(root);

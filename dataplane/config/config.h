@@ -210,6 +210,7 @@ struct Config {
   std::vector<PortConfig> ports;
   std::vector<WireConfig> wires;
   std::vector<SegmentConfig> segments;
+  std::vector<RouterConfig> routers;
   WorkersConfig workers;
   MemoryConfig memory;
   ControlConfig control;

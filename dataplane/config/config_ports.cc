@@ -13,10 +13,10 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 14> kPortKeys = {
+constexpr std::array<std::string_view, 15> kPortKeys = {
     "name",           "device",         "groups", "addresses",   "queues",
     "rx_descriptors", "tx_descriptors", "mtu",    "promiscuous", "parent",
-    "vlan",           "inner_vlan",     "bindings", "learn_bindings"};
+    "vlan",           "inner_vlan",     "bindings", "learn_bindings", "tap"};
 // They say something about a device.
 constexpr std::array<std::string_view, 5> kDeviceKeys = {
     "device", "queues", "rx_descriptors", "tx_descriptors", "promiscuous"};
@@ -159,6 +159,7 @@ void PortSections::ReadPort(const toml::table& table, PortConfig* port) {
         port->addresses.push_back(*prefix);
       });
   has_mtu_.push_back(table.contains("mtu"));
+  ReadTap(table, port);
   if (table.contains("parent")) {
     ReadParent(table, port);
     reader_->Number(table, "mtu", 576, 9216, &port->mtu);
@@ -289,7 +290,8 @@ std::optional<uint16_t> PortSections::TakePort(
   if (on.empty()) return port->second;
   reader_->Error(place, absl::StrCat("port '", name, "' is already on ", on),
                  on == kWire ? "a port can be one end of one wire"
-                             : "a port can be on one segment, or on a wire");
+                             : "a port can be on one segment, on a wire, or of "
+                               "a router");
   return std::nullopt;
 }
 

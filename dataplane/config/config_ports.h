@@ -1,4 +1,4 @@
-// The sections [[port]], [[wire]] and [[segment]] of the configuration.
+// The sections [[port]], [[wire]], [[segment]] and [[router]] of the configuration.
 #ifndef SLUICE_DATAPLANE_CONFIG_CONFIG_PORTS_H_
 #define SLUICE_DATAPLANE_CONFIG_CONFIG_PORTS_H_
 
@@ -25,12 +25,18 @@ class PortSections {
   void ReadWires(const toml::table& root);
   // After the wires.
   void ReadSegments(const toml::table& root);
+  // After the segments (config_routers.cc).
+  void ReadRouters(const toml::table& root);
 
  private:
   void ReadParent(const toml::table& table, PortConfig* port);
   void CheckParents();
   void ReadSegment(const toml::table& table, SegmentConfig* segment);
   void ReadFixed(const toml::table& table, SegmentConfig* segment);
+  void ReadTap(const toml::table& table, PortConfig* port);
+  void ReadRouter(const toml::table& table, RouterConfig* router);
+  // Ports with a `tap` that have no router, interfaces that two ports want.
+  void CheckTaps();
   // The index of the port of that name, which is on nothing yet and is now.
   std::optional<uint16_t> TakePort(const std::string& name,
                                    const toml::source_region& place);
@@ -44,7 +50,10 @@ class PortSections {
   std::vector<toml::source_region> port_places_;
   // Of logical ports, of those that say their MTU.
   std::vector<bool> has_mtu_;
-  // By name and by index: what a port is on, "a wire" or "segment lan".
+  // Of ports that say their TAP, where they do.
+  std::map<uint16_t, toml::source_region> tap_places_;
+  // By name and by index: what a port is on, "a wire", "segment lan" or
+  // "router edge".
   std::map<std::string, uint16_t, std::less<>> by_name_;
   std::vector<std::string> used_;
   struct GroupPlace {

@@ -65,6 +65,24 @@ bool IsReservedName(std::string_view name) {
          name == "rdomain";
 }
 
+bool IsTapName(std::string_view name) {
+  return IsPortName(name) && name.size() <= kMaxTapName;
+}
+
+bool IsNetns(std::string_view name) {
+  if (name.empty() || name.size() > kMaxNetns || name == "." || name == "..") {
+    return false;
+  }
+  if (name.front() == '/') return true;
+  return std::ranges::all_of(name, IsNameByte);
+}
+
+std::string NetnsPath(std::string_view netns) {
+  std::string path(netns);
+  if (!path.starts_with('/')) path.insert(0, "/run/netns/");
+  return path;
+}
+
 bool IsVdevName(std::string_view text) {
   return !text.empty() && text.front() >= 'a' && text.front() <= 'z' &&
          std::ranges::all_of(text, [](char c) {

@@ -35,6 +35,9 @@ struct PortConfig {
   uint16_t mtu = 1500;  // bytes of the IP packet
   bool promiscuous = true;
   SpoofSettings guard = {};  // what may come from it
+  // Of a port of a router: the interface by which the kernel has it. Empty:
+  // one of the port's name.
+  std::string tap = {};
 
   bool is_logical() const { return !parent.empty(); }
   bool is_pci() const;
@@ -43,6 +46,7 @@ struct PortConfig {
   // The Linux interface that a virtual device stands on, as its argument
   // `iface=` says: "veth0". Empty: none.
   std::string_view interface() const;
+  const std::string& tap_name() const { return tap.empty() ? name : tap; }
 
   friend bool operator==(const PortConfig&, const PortConfig&) = default;
 };
@@ -80,6 +84,19 @@ struct SegmentConfig {
   friend bool operator==(const SegmentConfig&, const SegmentConfig&) = default;
 };
 
+// Ports between which packets go as the kernel's routes say.
+struct RouterConfig {
+  std::string name = {};
+  std::vector<std::string> ports = {};  // by name
+  // Whose routes: a network namespace by its name (`ip netns add`) or path.
+  // Empty: the process's own.
+  std::string netns = {};
+  uint32_t max_routes = 4'000'000;
+  uint32_t max_neighbors = 65'536;
+
+  friend bool operator==(const RouterConfig&, const RouterConfig&) = default;
+};
+
 // The group that all logical ports are in.
 inline constexpr std::string_view kVlanGroup = "vlan";
 // 1 to 4094: 0 says a priority only, and 4095 is reserved (IEEE 802.1Q).
@@ -98,6 +115,13 @@ bool IsPortName(std::string_view name);
 bool IsGroupName(std::string_view name);
 // Names with a meaning in rules, which no port may have: "any", "self", ...
 bool IsReservedName(std::string_view name);
+// What the kernel takes as the name of an interface, and shells too: letters,
+// digits, '_', '-' and '.', with a letter first, at most kMaxTapName.
+bool IsTapName(std::string_view name);
+// The name of a network namespace, or the absolute path of its file.
+bool IsNetns(std::string_view name);
+// The path of its file: "/run/netns/blue".
+std::string NetnsPath(std::string_view netns);
 // The name of a virtual device: "net_af_packet0".
 bool IsVdevName(std::string_view text);
 

@@ -139,7 +139,8 @@ std::shared_ptr<const HostFacts> PortSet::facts() const {
 
 absl::Status PortSet::Declare(std::span<const PortConfig> ports,
                               std::span<const WireConfig> wires,
-                              std::span<const SegmentConfig> segments) {
+                              std::span<const SegmentConfig> segments,
+                              std::span<const RouterConfig> routers) {
   for (const PortConfig& port : ports) {
     Entry& entry = entries_[port.name];
     entry.config = port;
@@ -177,6 +178,11 @@ absl::Status PortSet::Declare(std::span<const PortConfig> ports,
       return absl::FailedPreconditionError(status.message());
     }
   }
+  for (const RouterConfig& router : routers) {
+    if (absl::Status status = DeclareRouter(router); !status.ok()) {
+      return absl::FailedPreconditionError(status.message());
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -201,7 +207,7 @@ void PortSet::Forget(const std::string& name) {
   if (found == entries_.end()) return;
   const Entry& entry = found->second;
   if (entry.number != kNoPort || !entry.wire.empty() ||
-      !entry.segment.empty() || entry.children > 0 || entry.filter != kMainFilter || entry.claims > 0) {
+      !entry.segment.empty() || !entry.router.empty() || entry.children > 0 || entry.filter != kMainFilter || entry.claims > 0) {
     return;
   }
   static_cast<void>(interfaces_->RemovePort(name));
@@ -358,6 +364,12 @@ absl::Status PortSet::CheckPlug(const PortConfig& config,
         "port ", wire, " is on segment ", other->second.segment,
         ", and a port is on a wire or on a segment; detach it first"));
   }
+  if (!other->second.router.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "port ", wire, " belongs to router ", other->second.router,
+        ", and a port is on a wire or of a router; remove and add it without "
+        "--router"));
+  }
   return absl::OkStatus();
 }
 
@@ -496,6 +508,11 @@ void PortSet::Unplug(
     macs = segment->second.macs;
   }
   entry->segment.clear();
+  if (const auto router = routers_.find(entry->router);
+      router != routers_.end()) {
+    std::erase(router->second.config.ports, entry->config.name);
+  }
+  entry->router.clear();
   const bool logical = entry->config.is_logical();
   if (logical) ChangeChildren(entry->config.parent);
   // The name may be forgotten before the workers have heard of it.
@@ -591,7 +608,8 @@ void PortSet::Publish() {
         .children = logical != logical_.end() ? logical->second.get()
                                               : nullptr,
         .own = device != nullptr ? entry.own.get() : nullptr,
-        .mac = device != nullptr && entry.own != nullptr
+        .mac = device != nullptr &&
+                       (entry.own != nullptr || !entry.router.empty())
                    ? device->device->link_address()
                    : MacAddress{},
         .guard = entry.guard.get()};
@@ -605,6 +623,7 @@ void PortSet::Publish() {
                                    .pollers = entry.pollers};
   }
   PublishSegments(next.get());
+  PublishRouters(next.get());
   next->end = end_;
   published_->store(next.get(), std::memory_order_release);
   // Moved into the list, which frees it with the function.

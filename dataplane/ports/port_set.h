@@ -51,6 +51,7 @@ class PortSet {
     InterfaceView interface;
     std::string wire;  // the port at the other end; empty: none
     std::string segment;  // that it is in; empty: none
+    std::string router;   // that it belongs to; empty: none
     size_t children = 0;  // logical ports on its device
     bool pass_non_ip = true;
     bool answer_arp = false;
@@ -79,7 +80,8 @@ class PortSet {
   // device.
   absl::Status Declare(std::span<const PortConfig> ports,
                        std::span<const WireConfig> wires,
-                       std::span<const SegmentConfig> segments = {});
+                       std::span<const SegmentConfig> segments = {},
+                       std::span<const RouterConfig> routers = {});
   // Opens and starts their devices.
   absl::Status Open();
   absl::Status Start();
@@ -167,6 +169,24 @@ class PortSet {
   const std::map<std::string, SegmentEntry, std::less<>>& segments() const {
     return segments_;
   }
+  // ---- Routers (port_set_routers.cc), which are those of the start.
+
+  struct RouterEntry {
+    RouterConfig config;  // what `ports` says now
+    uint16_t number = kNoRouter;
+    std::shared_ptr<RoutingTables> tables;
+  };
+  const std::map<std::string, RouterEntry, std::less<>>& routers() const {
+    return routers_;
+  }
+  // Where packets of that router go, from the next Publish() on.
+  void SetTables(const std::string& router,
+                 std::shared_ptr<RoutingTables> tables);
+  // Whether a port of that name, with that interface, may belong to it.
+  absl::Status CheckJoin(const std::string& router, const std::string& port,
+                         const std::string& tap) const;
+  absl::Status Join(const std::string& router, const std::string& port);
+
   // Ends addresses that nothing came from for a while.
   void AgeMacs(Tick now);
   // The name of the port with that number; empty: none.
@@ -200,6 +220,8 @@ class PortSet {
                                bool enabled, bool wire_may_come);
   void ChangeChildren(std::string_view parent);
   void PublishSegments(Topology* next) const;
+  void PublishRouters(Topology* next) const;
+  absl::Status DeclareRouter(const RouterConfig& config);
   void Fix(const SegmentEntry& segment, const std::string& port);
   PortSums SumOf(uint16_t number) const;
   // Of a port that has got its wire: whether that answers, at both ends. A wire
@@ -232,6 +254,7 @@ class PortSet {
   std::set<std::pair<std::string, std::string>> answering_;
   std::map<std::string, SegmentEntry, std::less<>> segments_;
   std::deque<uint16_t> free_segments_;
+  std::map<std::string, RouterEntry, std::less<>> routers_;
   uint64_t mac_seed_ = 0;
   std::string aged_;          // the segment of which some was looked at last
   uint32_t age_cursor_ = 0;   // and from where the rest is to be

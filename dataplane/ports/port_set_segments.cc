@@ -60,6 +60,13 @@ absl::Status PortSet::CheckAttach(const std::string& segment,
         ", and a port is on a wire or on a segment; remove and add it without "
         "--wire"));
   }
+  if (!known->second.router.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "segment ", segment, ": port ", port, " belongs to router ",
+        known->second.router,
+        ", and a port is on a segment or of a router; remove and add it "
+        "without --router"));
+  }
   return absl::OkStatus();
 }
 

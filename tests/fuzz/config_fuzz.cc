@@ -79,6 +79,34 @@ void CheckSegments(const Config& config) {
   }
 }
 
+void CheckRouters(const Config& config) {
+  Require(config.routers.size() <= kMaxRouters);
+  std::set<std::string> names, spaces, ports;
+  for (const WireConfig& wire : config.wires) {
+    for (const uint16_t end : wire.ports) ports.insert(config.ports[end].name);
+  }
+  for (const SegmentConfig& segment : config.segments) {
+    ports.insert(segment.ports.begin(), segment.ports.end());
+  }
+  for (const RouterConfig& router : config.routers) {
+    Require(IsPortName(router.name) && names.insert(router.name).second);
+    Require(spaces.insert(router.netns).second);
+    Require(router.netns.empty() || IsNetns(router.netns));
+    Require(router.max_routes >= 1 && router.max_routes <= kMaxRoutes);
+    Require(router.max_neighbors >= 1 &&
+            router.max_neighbors <= kMaxNeighbors);
+    std::set<std::string> taps;
+    for (const std::string& name : router.ports) {
+      Require(ports.insert(name).second);
+      const auto port =
+          std::ranges::find(config.ports, name, &PortConfig::name);
+      Require(port != config.ports.end());
+      Require(IsTapName(port->tap_name()));
+      Require(taps.insert(port->tap_name()).second);
+    }
+  }
+}
+
 void CheckRest(const Config& config) {
   const WorkersConfig& workers = config.workers;
   Require(workers.size() >= 1 && workers.size() <= kMaxWorkers);
@@ -116,6 +144,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!parsed.config) return 0;
   sluice::CheckPorts(*parsed.config);
   sluice::CheckSegments(*parsed.config);
+  sluice::CheckRouters(*parsed.config);
   sluice::CheckRest(*parsed.config);
   // The same text means the same.
   sluice::Require(sluice::ParseConfig(text, sluice::kFile).config ==

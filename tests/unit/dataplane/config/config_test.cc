@@ -184,6 +184,107 @@ TEST(ConfigTest, VlansAndSegmentsThatCannotBe) {
             "12: 'vm2' is no port of this segment\n");
 }
 
+constexpr char kRouted[] = R"([[port]]
+name = "lan"
+device = "net_null0"
+[[port]]
+name = "wan"
+device = "net_null1"
+tap = "wan0"
+[[port]]
+name = "dmz"
+parent = "wan"
+vlan = 5
+)";
+
+TEST(ConfigTest, Routers) {
+  const ParsedConfig parsed = ParseConfig(std::string(kRouted) + R"(
+[[router]]
+name = "edge"
+ports = ["lan", "wan"]
+netns = "blue"
+max_routes = 1000
+max_neighbors = 100
+[[router]]
+name = "inner"
+ports = ["dmz"]
+[[router]]
+name = "later"
+ports = []
+netns = "/proc/1/ns/net"
+)", "s.toml");
+  ASSERT_TRUE(parsed.config.has_value())
+      << FormatDiagnostics(parsed.diagnostics);
+  const Config& config = *parsed.config;
+  EXPECT_EQ(config.ports[0].tap_name(), "lan");
+  EXPECT_EQ(config.ports[1].tap_name(), "wan0");
+  EXPECT_THAT(
+      config.routers,
+      ElementsAre(RouterConfig{.name = "edge",
+                               .ports = {"lan", "wan"},
+                               .netns = "blue",
+                               .max_routes = 1000,
+                               .max_neighbors = 100},
+                  RouterConfig{.name = "inner", .ports = {"dmz"}},
+                  RouterConfig{.name = "later", .netns = "/proc/1/ns/net"}));
+  EXPECT_EQ(NetnsPath("blue"), "/run/netns/blue");
+  EXPECT_EQ(NetnsPath("/proc/1/ns/net"), "/proc/1/ns/net");
+}
+
+TEST(ConfigTest, RoutersThatCannotBe) {
+  const auto errors = [](const std::string& more) {
+    const ParsedConfig parsed = ParseConfig(kRouted + more, "s.toml");
+    EXPECT_FALSE(parsed.config.has_value()) << more;
+    std::string all;
+    for (const Diagnostic& diagnostic : parsed.diagnostics) {
+      EXPECT_FALSE(diagnostic.hint.empty()) << diagnostic.message;
+      all += std::to_string(diagnostic.line) + ": " + diagnostic.message + "\n";
+    }
+    return all;
+  };
+  const auto router = [](const std::string& name, const std::string& rest) {
+    return "[[router]]\nname = \"" + name + "\"\n" + rest + "\n";
+  };
+  const std::string edge = router("edge", "ports = [\"lan\", \"wan\"]");
+  EXPECT_EQ(errors(""), "7: port 'wan' has a 'tap' and belongs to no router\n");
+  EXPECT_EQ(errors(router("edge", "ports = [\"wan\", \"wan\"]")),
+            "14: port 'wan' is already on router edge\n");
+  EXPECT_EQ(errors(router("edge", "ports = [\"wan\", \"vm3\"]")),
+            "14: there is no port 'vm3'\n");
+  EXPECT_EQ(errors("[[wire]]\nports = [\"lan\", \"dmz\"]\n" + edge),
+            "16: port 'lan' is already on a wire\n");
+  EXPECT_EQ(errors("[[segment]]\nname = \"s\"\nports = [\"lan\"]\n" + edge),
+            "17: port 'lan' is already on segment s\n");
+  EXPECT_EQ(errors(edge + router("other", "netns = \"a\"\nports = [\"lan\"]")),
+            "18: port 'lan' is already on router edge\n");
+  EXPECT_EQ(errors(edge + router("other", "ports = [\"dmz\"]")),
+            "15: router 'edge' already has the routes of this machine\n");
+  EXPECT_EQ(errors(edge + router("edge", "netns = \"a\"\nports = []")),
+            "16: there are two routers named 'edge'\n");
+  EXPECT_EQ(errors(router("a", "netns = \"n\"\nports = [\"wan\"]") +
+                   router("b", "netns = \"n\"\nports = []")),
+            "18: router 'a' already has the routes of network namespace 'n'\n");
+  EXPECT_EQ(errors(router("a", "netns = \"n n\"\nports = [\"wan\"]")),
+            "14: a network namespace cannot be named \"n n\"\n");
+  EXPECT_EQ(errors(router("1", "ports = [\"wan\"]")),
+            "13: a router cannot be named \"1\"\n");
+  EXPECT_EQ(errors(router("a", "ports = [\"wan\"]\nmax_routes = 0")),
+            "15: 'max_routes' is 0, outside of 1 to 16777216\n");
+  EXPECT_EQ(errors("[[port]]\nname = \"x\"\ndevice = \"net_null2\"\n"
+                   "tap = \"more-than-15-bytes\"\n" +
+                   router("a", "ports = [\"wan\", \"x\"]")),
+            "15: the kernel's interface cannot be named "
+            "\"more-than-15-bytes\"\n");
+  EXPECT_EQ(errors("[[port]]\nname = \"wan0\"\ndevice = \"net_null2\"\n" +
+                   router("a", "ports = [\"wan0\", \"wan\"]")),
+            "7: port 'wan' and port 'wan0' would be one interface of the "
+            "kernel, 'wan0'\n");
+  const std::string lan = "[[port]]\nname = \"x\"\ndevice = \"net_null2\"\n";
+  EXPECT_EQ(errors(lan + "[[router]]\nname = \"a\"\n"),
+            "7: port 'wan' has a 'tap' and belongs to no router\n"
+            "15: [[router]] has no 'ports'\n");
+}
+
 TEST(ConfigTest, EveryKey) {
   const ParsedConfig parsed = ParseConfig(R"(
 [eal]
