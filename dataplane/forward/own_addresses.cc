@@ -86,6 +86,8 @@ void AddCondition(const Generation& generation,
   switch (condition.kind) {
     case AddressCondition::Kind::kAny:
     case AddressCondition::Kind::kNever:
+    case AddressCondition::Kind::kNoRoute:
+    case AddressCondition::Kind::kUrpfFailed:
       return;
     case AddressCondition::Kind::kPrefix: {
       if (family == Family::kNone) return;

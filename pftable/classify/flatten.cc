@@ -37,6 +37,8 @@ std::optional<IntervalSet> SetOf(const AddressCondition& condition,
                             NumberOf(family, condition.second));
       break;
     case Kind::kTable:
+    case Kind::kNoRoute:
+    case Kind::kUrpfFailed:
       return std::nullopt;
     case Kind::kList: {
       const CompiledAddressList& list = policy.address_lists[condition.index];

@@ -294,7 +294,11 @@ absl::Status RuleCompiler::CompileAddress(const AddressMatch& match,
       break;
     }
     case AddressKind::kNoRoute:
+      condition->kind = Kind::kNoRoute;
+      break;
     case AddressKind::kUrpfFailed:
+      condition->kind = Kind::kUrpfFailed;
+      break;
     case AddressKind::kRouteLabel:
       condition->kind = Kind::kNever;
       break;

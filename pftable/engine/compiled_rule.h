@@ -42,7 +42,9 @@ struct AddressCondition {
     kRange,   // first <= packet <= second, in network order
     kTable,   // Generation::tables[index]
     kList,    // CompiledPolicy::address_lists[index]
-    kNever,   // no-route and urpf-failed where nothing is routed
+    kNever,   // holds for nothing
+    kNoRoute,     // RouteView says so; for nothing where there is none
+    kUrpfFailed,  // the same
   };
   Kind kind = Kind::kAny;
   bool negated = false;

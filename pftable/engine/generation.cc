@@ -217,6 +217,8 @@ PoolSpaces SpacesOf(const CompiledPool& pool, const Generation& generation) {
       }
       case Kind::kAny:
       case Kind::kNever:
+      case Kind::kNoRoute:
+      case Kind::kUrpfFailed:
         break;
     }
   }

@@ -338,7 +338,7 @@ class Scan {
       return !condition.negated;
     }
     return sluice::AddressMatches(generation_, condition, packet_->family,
-                                  address, counters_);
+                                  address, input_.routes, counters_);
   }
 
   void Block(DropReason reason, BlockReturn block_return) {
