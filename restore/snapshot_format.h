@@ -12,7 +12,7 @@ namespace sluice {
 inline constexpr std::array<uint8_t, 8> kSnapshotMagic = {
     'S', 'L', 'U', 'I', 'C', 'E', 0x1a, '\n'};
 inline constexpr uint16_t kSnapshotMajor = 1;
-inline constexpr uint16_t kSnapshotMinor = 6;
+inline constexpr uint16_t kSnapshotMinor = 7;
 // From this minor version on expectations name an interface of their own.
 inline constexpr uint16_t kMinorOfExpectedInterface = 1;
 // META says which dialect the policy is in.
@@ -39,6 +39,9 @@ inline constexpr uint16_t kMinorOfLinks = 6;
 inline constexpr uint16_t kMinorOfPools = 5;
 // ... and what `pflow` and the like leave in states.
 inline constexpr uint16_t kMinorOfMarks = 6;
+
+// States and expectations say where rules send their packets.
+inline constexpr uint16_t kMinorOfRoutes = 7;
 
 // Counters of rules say what `max-pkt-rate` and `once` have counted.
 inline constexpr uint16_t kMinorOfRuleLives = 6;
@@ -119,6 +122,7 @@ enum class AttributeType : uint16_t {
   kVlan = 0x800a,         // of states: their VLAN's numbers; since 1.5
   kLinks = 0x800c,        // of translated states: their hosts' MACs; since 1.6
   kMarks = 0x800d,        // what else their rules want; since 1.6
+  kRoute = 0x800e,        // where rules send their packets; since 1.7
 };
 
 enum class DigestAlgorithm : uint32_t {

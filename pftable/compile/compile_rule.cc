@@ -224,6 +224,8 @@ absl::StatusOr<uint16_t> RuleCompiler::AddressList(const AddressMatch& match) {
     bool& seen = family == Family::kIpv4 ? seen4 : seen6;
     if (modifiers.no_alias && std::exchange(seen, true)) continue;
     const uint8_t bits = static_cast<uint8_t>(AddressBits(family));
+    // As pf has it, of links between two only; ports are none.
+    if (modifiers.peer) continue;
     Prefix prefix{.address = port.prefix.address, .length = bits};
     if (modifiers.broadcast) {
       if (family != Family::kIpv4) continue;
@@ -311,7 +313,7 @@ absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
                                        uint16_t* index) {
   if (policy_->pools.size() >= kNoPool) {
     return absl::ResourceExhaustedError(absl::StrCat(
-        "too many rules that translate, max ", kNoPool));
+        "too many rules that translate or route, max ", kNoPool));
   }
   CompiledPool compiled;
   compiled.method = pool.method;
@@ -324,6 +326,12 @@ absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
   compiled.sticky_address = pool.sticky_address;
   compiled.endpoint_independent = pool.endpoint_independent;
   const bool is_nat = rule.nat.has_value() && &pool == &*rule.nat;
+  const bool is_route = rule.route_pool.has_value() && &pool == &*rule.route_pool;
+  compiled.prefers_ipv6 = pool.prefer_ipv6_nexthop;
+  // What goes on in another family, or may, takes what there is of that.
+  if (is_route && (rule.af_to != Family::kNone || pool.prefer_ipv6_nexthop)) {
+    compiled.family = Family::kNone;
+  }
   compiled.moves_source =
       policy_->source->options.dialect == Dialect::kFreeBsd && !is_nat &&
       rule.action != RuleAction::kBinat;
@@ -339,10 +347,16 @@ absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
         !s.ok()) {
       return s;
     }
-    if (compiled.family == Family::kNone &&
-        (member.address.kind == AddressKind::kPrefix ||
-         member.address.kind == AddressKind::kRange)) {
-      compiled.family = member.address.address.family;
+    if (member.address.kind == AddressKind::kPrefix ||
+        member.address.kind == AddressKind::kRange) {
+      made.family = member.address.address.family;
+      if (compiled.family == Family::kNone && !is_route) {
+        compiled.family = made.family;
+      }
+    }
+    if (!member.interface.empty()) {
+      made.by_interface = true;
+      made.interface = context_.interfaces->Resolve(member.interface).id;
     }
   }
   *index = static_cast<uint16_t>(policy_->pools.size());
@@ -449,6 +463,15 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
     }
   }
 
+  if (rule.route_pool.has_value()) {
+    c.route = rule.route;
+    if (absl::Status s = CompilePool(*rule.route_pool, rule, anchor,
+                                     &c.route_pool);
+        !s.ok()) {
+      return s;
+    }
+  }
+
   c.action = rule.action;
   c.no_reassembly = rule.scrub.no_fragment_reassembly;
   c.quick = rule.quick;
@@ -473,6 +496,11 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
     if (!table.ok()) return table.status();
   }
   c.actions = Actions(rule, dialect);
+  if (c.route != RouteKind::kNone) c.actions.flags |= PacketActions::kRoute;
+  // FreeBSD cannot know yet by which interface the answers will come.
+  if (c.route == RouteKind::kReplyTo && dialect == Dialect::kFreeBsd) {
+    c.state_flags &= static_cast<uint16_t>(~kStateIfBound);
+  }
   c.rated = rule.max_pkt_rate.IsSet();
   // Only the rule that decides counts its states' packets.
   if (c.rated && rule.action == RuleAction::kPass) {

@@ -131,6 +131,8 @@ struct alignas(64) CompiledRule {
   // nat-to and rdr-to: CompiledPolicy::pools; kNoPool: none.
   uint16_t nat = kNoPool;
   uint16_t rdr = kNoPool;
+  RouteKind route = RouteKind::kNone;  // with `route_pool`
+  uint16_t route_pool = kNoPool;
   // af-to: the family that packets go on in; kNone: none. `nat` is its `from`
   // and `rdr` its `to`.
   Family af_to = Family::kNone;

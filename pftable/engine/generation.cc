@@ -172,25 +172,29 @@ void AddTable(const GenerationTable& table, const CompiledPool& pool,
 PoolSpaces SpacesOf(const CompiledPool& pool, const Generation& generation) {
   using Kind = AddressCondition::Kind;
   PoolSpaces spaces;
-  PoolSpace& space = spaces.Of(pool.family);
   const CompiledPolicy& policy = *generation.policy;
   for (const CompiledPool::Member& member : pool.members) {
     const AddressCondition& address = member.address;
+    const size_t first4 = spaces.v4.blocks.size();
+    const size_t first6 = spaces.v6.blocks.size();
+    PoolSpace& space = spaces.Of(member.family);
     switch (address.kind) {
       case Kind::kPrefix: {
         const Address mask =
-            Address::FromBytes(pool.family, address.second.data());
+            Address::FromBytes(member.family, address.second.data());
         uint8_t length = 0;
-        while (length < AddressBits(pool.family) && mask.bit(length)) ++length;
-        space.Add({.address = Address::FromBytes(pool.family,
+        while (length < AddressBits(member.family) && mask.bit(length)) {
+          ++length;
+        }
+        space.Add({.address = Address::FromBytes(member.family,
                                                  address.first.data()),
                    .length = length},
                   member.weight);
         break;
       }
       case Kind::kRange:
-        space.Add(Address::FromBytes(pool.family, address.first.data()),
-                  Address::FromBytes(pool.family, address.second.data()),
+        space.Add(Address::FromBytes(member.family, address.first.data()),
+                  Address::FromBytes(member.family, address.second.data()),
                   member.weight);
         break;
       case Kind::kList: {
@@ -216,11 +220,18 @@ PoolSpaces SpacesOf(const CompiledPool& pool, const Generation& generation) {
         break;
       }
       case Kind::kAny:
+        if (!member.by_interface) break;
+        spaces.v4.AddNone();
+        spaces.v6.AddNone();
+        break;
       case Kind::kNever:
       case Kind::kNoRoute:
       case Kind::kUrpfFailed:
         break;
     }
+    if (!member.by_interface) continue;
+    spaces.v4.LeadTo(first4, member.interface);
+    spaces.v6.LeadTo(first6, member.interface);
   }
   spaces.v4.Finish(pool.sticky_address);
   spaces.v6.Finish(pool.sticky_address);
