@@ -32,10 +32,12 @@ conntrack
 restore
 dataplane/base
 dataplane/host
+dataplane/routing
 dataplane/control/api
 dataplane/forward
 dataplane/ports
 dataplane/workers
+dataplane/router
 dataplane/packetlog
 dataplane/transfer
 dataplane/filters
