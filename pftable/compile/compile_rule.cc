@@ -205,42 +205,18 @@ absl::StatusOr<uint16_t> RuleCompiler::AddressList(const AddressMatch& match) {
   const auto flags = static_cast<uint8_t>(
       modifiers.network << 0 | modifiers.broadcast << 1 | modifiers.peer << 2 |
       modifiers.no_alias << 3);
+  std::vector<DynamicAddress>& all = policy_->dynamic_addresses;
   const auto [known, fresh] = list_indexes_.try_emplace(
       {match.name, flags, static_cast<uint8_t>(match.dynamic_prefix)},
-      static_cast<uint16_t>(policy_->address_lists.size()));
+      static_cast<uint16_t>(all.size()));
   if (!fresh) return known->second;
-  if (policy_->address_lists.size() > std::numeric_limits<uint16_t>::max()) {
+  if (all.size() > std::numeric_limits<uint16_t>::max()) {
     return absl::ResourceExhaustedError(
         "too many different interface addresses in brackets, max 65536");
   }
-  CompiledAddressList list;
-  list.begin = static_cast<uint32_t>(policy_->list_prefixes.size());
-  bool seen4 = false;
-  bool seen6 = false;
-  for (const InterfaceRegistry::PortAddress& port :
-       context_.interfaces->Addresses(match.name)) {
-    const Family family = port.prefix.address.family;
-    // `:0` leaves out all but the first address of a family.
-    bool& seen = family == Family::kIpv4 ? seen4 : seen6;
-    if (modifiers.no_alias && std::exchange(seen, true)) continue;
-    const uint8_t bits = static_cast<uint8_t>(AddressBits(family));
-    // As pf has it, of links between two only; ports are none.
-    if (modifiers.peer) continue;
-    Prefix prefix{.address = port.prefix.address, .length = bits};
-    if (modifiers.broadcast) {
-      if (family != Family::kIpv4) continue;
-      const uint32_t mask = MaskOf(family, port.prefix.length).v4().host();
-      prefix.address = Address::V4(prefix.address.v4().host() | ~mask);
-    } else if (modifiers.network) {
-      prefix.length = port.prefix.length;
-    }
-    if (match.dynamic_prefix < prefix.length) {
-      prefix.length = match.dynamic_prefix;
-    }
-    policy_->list_prefixes.push_back(prefix.Masked());
-  }
-  list.end = static_cast<uint32_t>(policy_->list_prefixes.size());
-  policy_->address_lists.push_back(list);
+  all.push_back({.name = match.name,
+                 .modifiers = modifiers,
+                 .length = match.dynamic_prefix});
   return known->second;
 }
 

@@ -48,11 +48,10 @@ inline bool AddressMatches(const Generation& generation,
       break;
     }
     case AddressCondition::Kind::kList: {
-      const CompiledPolicy& policy = *generation.policy;
-      const CompiledAddressList& list = policy.address_lists[condition.index];
       const Address a = Address::FromBytes(family, address.data());
-      for (uint32_t i = list.begin; i < list.end && !matches; ++i) {
-        matches = policy.list_prefixes[i].Contains(a);
+      for (const Prefix& prefix : generation.addresses[condition.index]) {
+        matches = prefix.Contains(a);
+        if (matches) break;
       }
       break;
     }

@@ -41,7 +41,7 @@ struct AddressCondition {
     kPrefix,  // (packet & second) == first
     kRange,   // first <= packet <= second, in network order
     kTable,   // Generation::tables[index]
-    kList,    // CompiledPolicy::address_lists[index]
+    kList,    // Generation::addresses[index]
     kNever,   // holds for nothing
     kNoRoute,     // RouteView says so; for nothing where there is none
     kUrpfFailed,  // the same

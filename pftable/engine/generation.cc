@@ -117,7 +117,8 @@ uint32_t CountReferences(const CompiledPolicy& compiled,
 
 absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
     std::shared_ptr<const CompiledPolicy> compiled, const Generation* base,
-    TableSlots& table_slots, bool comes_back) {
+    TableSlots& table_slots, const InterfaceRegistry& interfaces,
+    bool comes_back) {
   TableMerge merge(*compiled, base);
   merge.Run();
   const EngineOptions& options = compiled->options;
@@ -135,6 +136,7 @@ absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
 
   auto generation = std::make_unique<Generation>();
   generation->policy = std::move(compiled);
+  TakeAddresses(*generation, interfaces);
   generation->number = base != nullptr ? base->number + 1 : 1;
   for (auto& [key, table] : merge.tables()) {
     if (table.handle == nullptr) {
@@ -147,6 +149,14 @@ absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
   }
   FinishGeneration(*generation);
   return generation;
+}
+
+void TakeAddresses(Generation& generation,
+                   const InterfaceRegistry& interfaces) {
+  // Before they are read, so that what changes meanwhile is known to be newer.
+  generation.address_version = interfaces.address_version();
+  generation.addresses =
+      Resolve(generation.policy->dynamic_addresses, interfaces);
 }
 
 namespace {
@@ -198,9 +208,7 @@ PoolSpaces SpacesOf(const CompiledPool& pool, const Generation& generation) {
                   member.weight);
         break;
       case Kind::kList: {
-        const CompiledAddressList& list = policy.address_lists[address.index];
-        for (uint32_t i = list.begin; i < list.end; ++i) {
-          const Prefix& prefix = policy.list_prefixes[i];
+        for (const Prefix& prefix : generation.addresses[address.index]) {
           if (pool.family == Family::kNone ||
               prefix.address.family == pool.family) {
             spaces.Of(prefix.address.family).Add(prefix, member.weight);

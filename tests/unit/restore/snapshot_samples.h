@@ -39,6 +39,7 @@ Snapshot ModulatedSnapshot();
 // in several.
 Snapshot VlanSnapshot();
 Snapshot MarksSnapshot();
+Snapshot RoutesSnapshot();
 // Rules with `max-pkt-rate` and `once`, and fingerprints.
 Snapshot LivesSnapshot();
 // `count` TCP states, half of them IPv6.
