@@ -114,12 +114,17 @@ enum PoolNode : uint8_t {
   kLoadOfTarget,
   kMappedInside,    // given back before the other: who finds it finds both
   kMappedOutside,
+  kStickyRoute,     // of route-to, reply-to, dup-to
+  kLoadOfRoute,
 };
-inline constexpr size_t kPoolNodes = 6;
+inline constexpr size_t kPoolNodes = 8;
+// The first ones lie in StateSide, the others in StateRoute.
+inline constexpr size_t kSidePoolNodes = 6;
+inline constexpr size_t kRouteNodes = kPoolNodes - kSidePoolNodes;
 struct PoolHolds {
   std::array<SourceNodeIndex, kPoolNodes> nodes = {
-      kNoSourceNode, kNoSourceNode, kNoSourceNode,
-      kNoSourceNode, kNoSourceNode, kNoSourceNode};
+      kNoSourceNode, kNoSourceNode, kNoSourceNode, kNoSourceNode,
+      kNoSourceNode, kNoSourceNode, kNoSourceNode, kNoSourceNode};
   bool any = false;
 
   void Set(PoolNode which, SourceNodeIndex node) {

@@ -39,6 +39,17 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
     values->side |= kSideNoHelpers;
   }
   values->actions = binding.actions;
+  if (binding.route) {
+    values->actions.flags |= PacketActions::kRoute;
+    values->route = {.kind = binding.route->kind,
+                     .by_interface = !binding.route->interface.empty(),
+                     .gateway = binding.route->gateway};
+    // CheckInterfaces() has found it.
+    if (values->route.by_interface) {
+      values->route.interface =
+          target_.interfaces->Resolve(binding.route->interface).id;
+    }
+  }
   values->tag = target_.store->tags().Find(binding.tag);
   values->anchor_slot = slot_of(binding.anchor_rule, kNoRuleSlot);
   for (const RuleId id : binding.match_rules) {
@@ -69,27 +80,41 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
 
 absl::Status StateImporter::FindInterface(const std::string& name,
                                           std::string_view who, uint64_t id,
-                                          uint16_t* interface) const {
+                                          uint16_t* interface,
+                                          std::string_view how) const {
   *interface = target_.interfaces->Resolve(name).id;
   if (*interface != 0) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(absl::string_view(who.data(), who.size()), " ", id,
-                   " is bound to interface ", name, ", which is not here"));
+                   absl::string_view(how.data(), how.size()), name,
+                   ", which is not here"));
 }
 
 absl::Status StateImporter::CheckInterfaces() const {
   uint16_t unused;
+  const auto check_route = [&](const SnapshotBinding& binding,
+                               std::string_view who, uint64_t id) {
+    if (!binding.route || binding.route->interface.empty()) {
+      return absl::OkStatus();
+    }
+    return FindInterface(binding.route->interface, who, id, &unused,
+                         " is sent by interface ");
+  };
   for (const auto* states : {&snapshot_.parents, &snapshot_.children}) {
     for (const SnapshotState& state : *states) {
+      absl::Status status = check_route(state.binding, "state", state.id);
+      if (!status.ok()) return status;
       if (state.interface.empty()) continue;
-      absl::Status status =
-          FindInterface(state.interface, "state", state.id, &unused);
+      status = FindInterface(state.interface, "state", state.id, &unused);
       if (!status.ok()) return status;
     }
   }
   for (const SnapshotExpectation& expectation : snapshot_.expectations) {
+    absl::Status status = check_route(
+        expectation.binding, "an expectation of state", expectation.parent);
+    if (!status.ok()) return status;
     if (expectation.interface.empty()) continue;
-    absl::Status status =
+    status =
         FindInterface(expectation.interface, "an expectation of state",
                       expectation.parent, &unused);
     if (!status.ok()) return status;
@@ -132,6 +157,10 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
   for (const PoolNode sticky : {kStickySource, kStickyTarget}) {
     const auto slot = slots_.find(state.sticky_rules[sticky]);
     if (slot != slots_.end()) record.sticky_rules[sticky] = slot->second;
+  }
+  if (state.binding.route) {
+    const auto slot = slots_.find(state.binding.route->sticky_rule);
+    if (slot != slots_.end()) record.sticky_route_rule = slot->second;
   }
   if (state.pool_marks != 0) {
     record.values.side |= kSidePools | state.pool_marks * kSideFirstPool;

@@ -158,7 +158,9 @@ class StateImporter {
   absl::Status CheckOrigin() const;
   absl::Status CheckInterfaces() const;
   absl::Status FindInterface(const std::string& name, std::string_view who,
-                             uint64_t id, uint16_t* interface) const;
+                             uint64_t id, uint16_t* interface,
+                             std::string_view how =
+                                 " is bound to interface ") const;
   absl::StatusOr<Policy> BuildPolicy() const;
   absl::Status StageRunTimeTables();
   // Slots of the snapshot's rules, and what they are to be counted with.

@@ -143,6 +143,16 @@ struct SnapshotTimeout {
                          const SnapshotTimeout&) = default;
 };
 
+// `route-to`, `reply-to`, `dup-to`.
+struct SnapshotRoute {
+  RouteKind kind = RouteKind::kNone;
+  std::string interface;  // empty: by the one that leads to the gateway
+  Address gateway;        // kNone, with an interface: the destination itself
+  RuleId sticky_rule = 0;  // of states: it is bound to it by that rule's pool
+
+  friend bool operator==(const SnapshotRoute&, const SnapshotRoute&) = default;
+};
+
 // What a state or an expectation has from its rules.
 struct SnapshotBinding {
   RuleId rule = 0;
@@ -155,6 +165,7 @@ struct SnapshotBinding {
   PacketActions actions;  // empty: nothing is done to its packets
   // Of a TCP state whose actions have kScrubTcp, `last` as ms ago.
   std::optional<TcpScrub> scrub;
+  std::optional<SnapshotRoute> route{};
 
   friend bool operator==(const SnapshotBinding&,
                          const SnapshotBinding&) = default;

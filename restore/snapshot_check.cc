@@ -198,6 +198,20 @@ const char* WhatIsWrong(const SnapshotBinding& binding) {
       if (peer.last > kMaxTimeoutTicks) return "a time that is too long";
     }
   }
+  if (binding.route) {
+    const SnapshotRoute& route = *binding.route;
+    if (route.kind < RouteKind::kRouteTo || route.kind > RouteKind::kDupTo) {
+      return "a route of no kind";
+    }
+    const bool none = route.gateway.family == Family::kNone;
+    if (none ? route.interface.empty() : !IsSound(route.gateway)) {
+      return "a route that leads nowhere";
+    }
+    if (none && route.sticky_rule != 0) return "bound to no gateway";
+    if (!route.interface.empty() && !IsSnapshotName(route.interface)) {
+      return "an interface that is not allowed";
+    }
+  }
   return WhatIsWrong(binding.actions);
 }
 
@@ -256,7 +270,7 @@ const char* WhatIsWrongWithTranslation(const SnapshotState& state) {
 }
 
 const char* WhatIsWrongWithPools(const SnapshotState& state) {
-  if (state.pool_marks >> kPoolNodes != 0) return "unknown marks of pools";
+  static_assert(kPoolNodes == 8 * sizeof(state.pool_marks));
   const auto marked = [&state](PoolNode which) {
     return (state.pool_marks >> which & 1) != 0;
   };
@@ -264,6 +278,13 @@ const char* WhatIsWrongWithPools(const SnapshotState& state) {
     if (marked(sticky) != (state.sticky_rules[sticky] != 0)) {
       return "a source bound by no rule, or not bound by one";
     }
+  }
+  const std::optional<SnapshotRoute>& route = state.binding.route;
+  const bool sticks = route && route->sticky_rule != 0;
+  if (marked(kStickyRoute) != sticks ||
+      (marked(kLoadOfRoute) &&
+       (!route || route->gateway.family == Family::kNone))) {
+    return "marks of a route that it does not have";
   }
   if (marked(kMappedInside) != marked(kMappedOutside) ||
       (marked(kMappedInside) && state.proto != protocol::kUdp)) {

@@ -40,6 +40,9 @@ inline constexpr uint16_t kMinorOfPools = 5;
 // ... and what `pflow` and the like leave in states.
 inline constexpr uint16_t kMinorOfMarks = 6;
 
+// States and expectations say where rules send their packets.
+inline constexpr uint16_t kMinorOfRoutes = 7;
+
 // Counters of rules say what `max-pkt-rate` and `once` have counted.
 inline constexpr uint16_t kMinorOfRuleLives = 6;
 
@@ -127,6 +130,7 @@ enum class AttributeType : uint16_t {
   kVlan = 0x800a,         // of states: their VLAN's numbers; since 1.5
   kLinks = 0x800c,        // of translated states: their hosts' MACs; since 1.6
   kMarks = 0x800d,        // what else their rules want; since 1.6
+  kRoute = 0x800e,        // where rules send their packets; since 1.7
   kPoolTarget = 0x8032,   // of sources: what their pool has given; since 1.7
   kRate = 0x8033,         // of sources: their rate of connections; since 1.7
 };

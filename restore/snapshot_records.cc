@@ -293,7 +293,10 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
       state->pool_marks = value.Get<uint8_t>();
       value.GetZero(7);
       for (RuleId& rule : state->sticky_rules) rule = value.Get<uint64_t>();
-      if (!value.done() || state->pool_marks == 0) {
+      // The last two are of routes.
+      if (!value.done() || state->pool_marks == 0 ||
+          (result_->minor < kMinorOfRoutes &&
+           state->pool_marks >> kStickyRoute != 0)) {
         return Bad(tlv.offset, "marks of pools of another form");
       }
       continue;
@@ -337,6 +340,18 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
           return Bad(tlv.offset, "sequence offsets of another form");
         }
         continue;
+      case AttributeType::kRoute: {
+        if (result_->minor < kMinorOfRoutes) break;
+        SnapshotRoute& route = binding->route.emplace();
+        route.kind = static_cast<RouteKind>(value.Get<uint8_t>());
+        const auto family = value.Get<uint8_t>();
+        value.GetZero(6);
+        route.sticky_rule = value.Get<uint64_t>();
+        if (family != 0) route.gateway = value.GetAddress(family);
+        route.interface = value.GetRest();
+        if (!value.done()) return Bad(tlv.offset, "a route of another form");
+        continue;
+      }
       case AttributeType::kMarks:
         if (result_->minor < kMinorOfMarks) break;
         binding->marks = value.Get<uint8_t>();

@@ -104,6 +104,21 @@ uint16_t PutMarks(SnapshotBytes& out, const SnapshotBinding& binding) {
   return 1;
 }
 
+// None if the routes say where it goes.
+uint16_t PutRoute(SnapshotBytes& out, const SnapshotBinding& binding) {
+  if (!binding.route) return 0;
+  const SnapshotRoute& route = *binding.route;
+  const size_t at = out.BeginTlv(static_cast<uint16_t>(AttributeType::kRoute));
+  out.Put(static_cast<uint8_t>(route.kind));
+  out.Put(static_cast<uint8_t>(route.gateway.family));
+  for (int i = 0; i < 6; ++i) out.Put(uint8_t{0});
+  out.Put(route.sticky_rule);
+  out.PutAddress(route.gateway);
+  out.PutBytes(route.interface.data(), route.interface.size());
+  out.EndTlv(at);
+  return 1;
+}
+
 // None if the state is not translated.
 uint16_t PutTranslation(SnapshotBytes& out, const SnapshotState& state) {
   if (!state.is_translated()) return 0;
@@ -325,6 +340,7 @@ void PutState(SnapshotBytes& out, const SnapshotState& state) {
   }
   count = static_cast<uint16_t>(count + PutLinks(out, state));
   count = static_cast<uint16_t>(count + PutMarks(out, state.binding));
+  count = static_cast<uint16_t>(count + PutRoute(out, state.binding));
   count = static_cast<uint16_t>(count + PutPools(out, state));
   count = static_cast<uint16_t>(count + PutLimiters(out, state));
   out.bytes()[attributes] = static_cast<uint8_t>(count);
@@ -364,6 +380,7 @@ void SnapshotWriter::PutEndOf(const SnapshotExpectation& expectation,
   uint16_t count = PutInterface(out_, expectation.interface);
   count = static_cast<uint16_t>(count + PutBinding(out_, expectation.binding));
   count = static_cast<uint16_t>(count + PutMarks(out_, expectation.binding));
+  count = static_cast<uint16_t>(count + PutRoute(out_, expectation.binding));
   out_.bytes()[attributes] = static_cast<uint8_t>(count);
 }
 

@@ -49,10 +49,9 @@ std::optional<uint64_t> MembersOf(const Generation& generation,
       &match == &status.rule.rule->destination.address ? rule.destination
                                                        : rule.source;
   if (condition.kind != AddressCondition::Kind::kList) return std::nullopt;
-  const CompiledAddressList& list = policy.address_lists[condition.index];
   uint64_t members = 0;
-  for (uint32_t i = list.begin; i < list.end; ++i) {
-    const Family family = policy.list_prefixes[i].address.family;
+  for (const Prefix& prefix : generation.addresses[condition.index]) {
+    const Family family = prefix.address.family;
     if (rule.family == Family::kNone || rule.family == family) ++members;
   }
   if (members == 0) return std::nullopt;

@@ -143,6 +143,12 @@ class PortSet {
   void TakeOut(Entry* entry,
                absl::AnyInvocable<void(std::unique_ptr<Port>)> release);
 
+  // Its addresses, as rules are to know them from now on: `(if)` in force, and
+  // what names it at the next load. False: they are as they were. NotFound if
+  // there is no such port.
+  absl::StatusOr<bool> SetAddresses(std::string_view name,
+                                    std::span<const Prefix> addresses);
+
   // From now on what arrives there is held against these; what was learned is
   // forgotten.
   void Guard(Entry* entry, SpoofSettings settings);

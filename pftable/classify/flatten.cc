@@ -16,7 +16,6 @@ Number TopOf(Family family) {
 
 // Nothing if it is no set of addresses that the policy alone decides.
 std::optional<IntervalSet> SetOf(const AddressCondition& condition,
-                                 const CompiledPolicy& policy,
                                  Family family) {
   using Kind = AddressCondition::Kind;
   const Number top = TopOf(family);
@@ -37,21 +36,10 @@ std::optional<IntervalSet> SetOf(const AddressCondition& condition,
                             NumberOf(family, condition.second));
       break;
     case Kind::kTable:
+    case Kind::kList:
+    case Kind::kNoRoute:
+    case Kind::kUrpfFailed:
       return std::nullopt;
-    case Kind::kList: {
-      const CompiledAddressList& list = policy.address_lists[condition.index];
-      std::vector<Interval> intervals;
-      for (uint32_t i = list.begin; i < list.end; ++i) {
-        const Prefix& prefix = policy.list_prefixes[i];
-        if (prefix.address.family != family) continue;
-        const Number rest =
-            top & ~NumberOf(family, MaskOf(family, prefix.length).bytes);
-        const Number low = NumberOf(family, prefix.address.bytes) & ~rest;
-        intervals.push_back({low, low | rest});
-      }
-      set = IntervalSet::Union(std::move(intervals));
-      break;
-    }
     case Kind::kNever:
       set = IntervalSet::None();
       break;
@@ -160,7 +148,7 @@ class Flattener {
           condition->kind == AddressCondition::Kind::kRange;
       std::optional<IntervalSet> own;
       if (!literal || rule.family != Family::kNone) {
-        own = SetOf(*condition, policy_, family_);
+        own = SetOf(*condition, family_);
       }
       if (!own) {
         *verify = true;

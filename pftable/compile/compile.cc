@@ -493,7 +493,8 @@ absl::StatusOr<std::unique_ptr<Generation>> Compile(
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> compiled =
       CompilePolicy(std::make_shared<const Policy>(policy), context);
   if (!compiled.ok()) return compiled.status();
-  return MakeGeneration(*std::move(compiled), base, *context.table_slots);
+  return MakeGeneration(*std::move(compiled), base, *context.table_slots,
+                        *context.interfaces);
 }
 
 }  // namespace sluice

@@ -20,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "pftable/engine/compiled_ether.h"
 #include "pftable/engine/compiled_rule.h"
+#include "pftable/engine/dynamic_addresses.h"
 #include "pftable/engine/entry_counters.h"
 #include "pftable/engine/fingerprint_table.h"
 #include "pftable/engine/interface_registry.h"
@@ -36,13 +37,6 @@ class Classifier;
 
 // Rules [begin, end) of CompiledPolicy::rules.
 struct CompiledRuleset {
-  uint32_t begin = 0;
-  uint32_t end = 0;
-};
-
-// Networks of a dynamic interface address: [begin, end) of
-// CompiledPolicy::list_prefixes.
-struct CompiledAddressList {
   uint32_t begin = 0;
   uint32_t end = 0;
 };
@@ -139,8 +133,6 @@ struct CompiledPolicy {
   std::vector<CompiledEtherRule> ether;
   std::vector<CompiledRuleset> ether_rulesets;
   std::vector<uint32_t> ether_calls;
-  std::vector<CompiledAddressList> address_lists;
-  std::vector<Prefix> list_prefixes;
   std::vector<InterfaceCondition> skip;
   EngineOptions options;
   std::vector<CompiledPool> pools;
@@ -185,6 +177,8 @@ struct CompiledPolicy {
   std::vector<DefinedTable> defined_tables;
   // Of tables whose text gives any; addresses that are not here weigh 1.
   std::map<TableKey, std::map<Prefix, uint16_t>> table_weights;
+  // AddressCondition::index of kList counts these.
+  std::vector<DynamicAddress> dynamic_addresses;
   std::vector<LimiterDefinition> limiters;
   // What of the text is not carried out, in words.
   std::vector<std::string> not_carried_out;
@@ -221,6 +215,8 @@ struct Generation {
   std::vector<TableView> tables;
   // All that are active, ascending by slot: of states whose rules are gone.
   std::vector<TableView> tables_by_slot;
+  // What CompiledPolicy::dynamic_addresses stand for.
+  AddressLists addresses;
   // By number of a pool: what it has to give out.
   std::vector<PoolSpaces> pools;
   // Never null.
@@ -233,6 +229,8 @@ struct Generation {
   // Control side. The first are those that rules name, in the order of
   // CompiledPolicy::referenced_tables; then the others, ascending by key.
   std::vector<GenerationTable> table_states;
+  // Of `addresses`: InterfaceRegistry::address_version().
+  uint64_t address_version = 0;
   uint64_t number = 0;
   uint64_t hash = 0;  // of rules, options and tables
 
@@ -259,7 +257,12 @@ struct Generation {
 // way back must not depend on what has been added since.
 absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
     std::shared_ptr<const CompiledPolicy> compiled, const Generation* base,
-    TableSlots& table_slots, bool comes_back = false);
+    TableSlots& table_slots, const InterfaceRegistry& interfaces,
+    bool comes_back = false);
+
+// What dynamic addresses stand for now; before FinishGeneration().
+void TakeAddresses(Generation& generation,
+                   const InterfaceRegistry& interfaces);
 
 // Rules that name the table. A rule of an anchor counts for the main table of
 // that name too, which it falls back to.

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "absl/strings/str_cat.h"
+#include "pftable/engine/route_view.h"
 
 namespace sluice {
 namespace {
@@ -29,7 +30,23 @@ absl::Status CheckName(std::string_view what, std::string_view name) {
 
 bool Before(const InterfaceRegistry::PortAddress& a,
             const InterfaceRegistry::PortAddress& b) {
-  return a.prefix < b.prefix;
+  if (a.prefix != b.prefix) return a.prefix < b.prefix;
+  return a.primary && !b.primary;
+}
+
+std::vector<InterfaceRegistry::PortAddress> WithPrimaries(
+    std::span<const InterfaceRegistry::PortAddress> addresses) {
+  std::vector<InterfaceRegistry::PortAddress> all(addresses.begin(),
+                                                  addresses.end());
+  bool seen4 = false;
+  bool seen6 = false;
+  for (InterfaceRegistry::PortAddress& one : all) {
+    const Address& address = one.prefix.address;
+    bool& seen = address.family == Family::kIpv4 ? seen4 : seen6;
+    one.primary = !seen && !IsOfOneLink(address);
+    seen = seen || one.primary;
+  }
+  return all;
 }
 
 }  // namespace
@@ -98,10 +115,24 @@ absl::StatusOr<InterfaceView> InterfaceRegistry::AddPort(
   port.present = true;
   port.groups = 0;
   for (const std::string& group : groups) port.groups |= groups_.at(group);
-  port.addresses.assign(addresses.begin(), addresses.end());
+  port.addresses = WithPrimaries(addresses);
   ++version_;
+  ++address_version_;
   FreeGroups();
   return InterfaceView{.id = port.id, .groups = port.groups};
+}
+
+absl::Status InterfaceRegistry::SetAddresses(
+    std::string_view name, std::span<const PortAddress> addresses) {
+  const std::lock_guard lock(mutex_);
+  const auto port = ports_.find(name);
+  if (port == ports_.end() || !port->second.present) {
+    return absl::NotFoundError(
+        absl::StrCat("no interface ", std::string(name)));
+  }
+  port->second.addresses = WithPrimaries(addresses);
+  ++address_version_;
+  return absl::OkStatus();
 }
 
 absl::Status InterfaceRegistry::RemovePort(std::string_view name) {
@@ -115,6 +146,7 @@ absl::Status InterfaceRegistry::RemovePort(std::string_view name) {
   port->second.groups = 0;
   port->second.addresses.clear();
   port->second.gone_since = ++version_;
+  ++address_version_;
   ++gone_;
   FreeGroups();
   return absl::OkStatus();
@@ -247,6 +279,11 @@ void InterfaceRegistry::Forget(std::span<const GonePort> ports) {
 uint64_t InterfaceRegistry::version() const {
   const std::lock_guard lock(mutex_);
   return version_;
+}
+
+uint64_t InterfaceRegistry::address_version() const {
+  const std::lock_guard lock(mutex_);
+  return address_version_;
 }
 
 std::shared_ptr<const Epoch> InterfaceRegistry::Hold() const {

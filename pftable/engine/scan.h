@@ -184,6 +184,7 @@ class Scan {
     }
     if (rule.translates()) [[unlikely]] Translate(rule);
     if (translations_ != 0 || ByRule()) [[unlikely]] DropUntranslated();
+    if (rule.route != RouteKind::kNone) [[unlikely]] Route(rule);
   }
 
  private:
@@ -244,6 +245,22 @@ class Scan {
     }
     translation->failed = !translation->chooser->Choose(
         generation_, rule, input_.direction, &translation->packet);
+  }
+
+  // Where the rule sends the packet. One for which its pool has nothing goes
+  // nowhere.
+  void Route(const CompiledRule& rule) {
+    if (verdict_.action == VerdictAction::kBlock) return;
+    PacketRoute& route = verdict_.state.route;
+    route.kind = rule.route;
+    if (input_.translation == nullptr ||
+        input_.translation->chooser->ChooseRoute(
+            generation_, rule, input_.packet, packet_->family, &route)) {
+      return;
+    }
+    verdict_.keep_state = false;
+    verdict_.action = VerdictAction::kBlock;
+    verdict_.reason = DropReason::kNoRoute;
   }
 
   bool ByRule() const {
@@ -338,7 +355,7 @@ class Scan {
       return !condition.negated;
     }
     return sluice::AddressMatches(generation_, condition, packet_->family,
-                                  address, counters_);
+                                  address, input_.routes, counters_);
   }
 
   void Block(DropReason reason, BlockReturn block_return) {

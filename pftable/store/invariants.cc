@@ -74,7 +74,7 @@ absl::Status CheckIndexes(const Generation& generation) {
         return Broken("a rule names a table that is not there");
       }
       if (condition->kind == AddressCondition::Kind::kList &&
-          condition->index >= policy.address_lists.size()) {
+          condition->index >= generation.addresses.size()) {
         return Broken("a rule names a list that is not there");
       }
     }

@@ -263,7 +263,7 @@ absl::StatusOr<StagedGeneration> PolicyStore::StageLoad(
     if (absl::Status s = LookUp(ticket, &draft, &now); !s.ok()) return s;
     absl::StatusOr<std::unique_ptr<Generation>> next =
         MakeGeneration(std::move(draft.compiled), now.get(), table_slots_,
-                       draft.comes_back);
+                       *interfaces_, draft.comes_back);
     if (!next.ok()) return next.status();
     StagedGeneration staged;
     staged.next = *std::move(next);
@@ -292,15 +292,20 @@ absl::Status PolicyStore::CommitDraft(Ticket ticket) {
       continue;
     }
     absl::StatusOr<std::unique_ptr<Generation>> next =
-        MakeGeneration(compiled, base.get(), table_slots_, draft.comes_back);
+        MakeGeneration(compiled, base.get(), table_slots_, *interfaces_,
+                       draft.comes_back);
     if (!next.ok()) return next.status();
     const uint64_t number = base->number;
     base = nullptr;  // so that it can be freed as soon as it is replaced
     std::optional<Draft> ended;  // outlives the mutex
     const Section section(*this);
     if (FindDraft(ticket) == nullptr) return GenerationMoved(ticket);
-    // Somebody else has published, or defined under this ticket, meanwhile.
-    if (in_force_->number != number || draft_->compiled != compiled) continue;
+    // Somebody else has published, or defined under this ticket, or addresses
+    // have changed, meanwhile.
+    if (in_force_->number != number || draft_->compiled != compiled ||
+        HasOldAddresses(**next)) {
+      continue;
+    }
     PutInForce(*std::move(next));
     ended.swap(draft_);
     return absl::OkStatus();
@@ -349,7 +354,11 @@ absl::StatusOr<StagedGeneration> PolicyStore::StageRefresh() {
   return OrNoMemory("compile the policy again", [&]() -> Staged {
     const std::shared_ptr<const Generation> base = generation();
     if (base->policy->interface_version == interfaces_->version()) {
-      return StagedGeneration();
+      if (!HasOldAddresses(*base)) return StagedGeneration();
+      StagedGeneration staged(*base);
+      TakeAddresses(*staged.next, *interfaces_);
+      FinishGeneration(*staged.next);
+      return staged;
     }
     CompileContext context = Context();
     context.before = base->policy.get();
@@ -359,9 +368,19 @@ absl::StatusOr<StagedGeneration> PolicyStore::StageRefresh() {
     // The tables stay as they are: a reload would take those of the text.
     StagedGeneration staged(*base);
     staged.next->policy = *std::move(again);
+    TakeAddresses(*staged.next, *interfaces_);
     FinishGeneration(*staged.next);
     return staged;
   });
+}
+
+bool PolicyStore::HasOldAddresses(const Generation& generation) const {
+  return !generation.policy->dynamic_addresses.empty() &&
+         generation.address_version != interfaces_->address_version();
+}
+
+bool PolicyStore::HasOldAddresses() const {
+  return HasOldAddresses(*generation());
 }
 
 bool PolicyStore::IsUpToDate(const StagedGeneration& staged) const {

@@ -126,8 +126,11 @@ class PolicyStore {
 
   // ---- Other changes -------------------------------------------------------
 
-  // Compiles the policy in force again, if interfaces have changed since.
+  // Compiles the policy in force again, if interfaces have changed since. If
+  // only their addresses have, it takes those, in no time.
   absl::StatusOr<StagedGeneration> StageRefresh();
+  // Whether `(if)` stands for other addresses by now than in what is in force.
+  bool HasOldAddresses() const;
   // Whether Publish() would not refuse it for what it was built on now.
   bool IsUpToDate(const StagedGeneration& staged) const;
   // Aborted ("generation moved") if another generation than that which it was
@@ -198,6 +201,7 @@ class PolicyStore {
   };
 
   CompileContext Context();
+  bool HasOldAddresses(const Generation& generation) const;
   absl::Status DefineCompiled(Ticket ticket,
                               std::shared_ptr<const Policy> policy);
   absl::Status CommitDraft(Ticket ticket);

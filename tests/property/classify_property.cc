@@ -16,6 +16,7 @@
 #include "pftable/engine/explain.h"
 #include "pftable/engine/limiters.h"
 #include "pftable/engine/reclaimer.h"
+#include "pftable/engine/route_view.h"
 #include "pftable/language/parser.h"
 #include "pftable/policy/stable_hash.h"
 #include "pftable/store/policy_store.h"
@@ -35,6 +36,24 @@ class Random {
 
  private:
   std::mt19937 engine_;
+};
+
+// Has a route to one address in three, and of these half lead back.
+class SomeRoutes final : public RouteView {
+ public:
+  bool HasRoute(const Address& address) const override {
+    return Draw(address) % 3 == 0;
+  }
+  bool LeadsBack(const Address& address) const override {
+    return Draw(address) % 6 == 0;
+  }
+
+ private:
+  static uint32_t Draw(const Address& address) {
+    uint32_t sum = 0;
+    for (const uint8_t byte : address.bytes) sum = sum * 31 + byte;
+    return MixBits(sum) >> 40;
+  }
 };
 
 // What a ruleset is made of: the same few values come again and again, so that
@@ -143,6 +162,7 @@ class Generator {
     }
     text += proto;
     std::string source = Place(v6), destination = Place(v6);
+    if (random_.OneIn(25)) source = "urpf-failed";
     const bool ports = proto == " proto tcp" || proto == " proto udp";
     text += " from " + source;
     if (ports && random_.OneIn(4)) text += Ports();
@@ -425,6 +445,7 @@ class ClassifyPropertyTest : public testing::Test {
         *generation.policy, interfaces_.Views(), bounds);
     demoted_ += classifier->report().demoted;
     in_lists_ += classifier->report().listed;
+    const SomeRoutes routes;
     VerdictCache cache;
     Random& random = generator.random();
     for (uint32_t done = 0; done < packets;) {
@@ -457,7 +478,8 @@ class ClassifyPropertyTest : public testing::Test {
             .tag = static_cast<uint16_t>(random.OneIn(3) ? 1 : kNoTag),
             .now = now,
             .random = random.Below(1000),
-            .syn = random.OneIn(5) ? nullptr : &random.Of(kSyns)};
+            .syn = random.OneIn(5) ? nullptr : &random.Of(kSyns),
+            .routes = random.OneIn(3) ? nullptr : &routes};
         const uint64_t mood = random.Below(1000000);
         MoodyGate gates[] = {MoodyGate(mood), MoodyGate(mood)};
         const bool limits = random.OneIn(2);

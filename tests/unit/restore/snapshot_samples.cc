@@ -321,6 +321,25 @@ Snapshot MarksSnapshot() {
   return snapshot;
 }
 
+Snapshot RoutesSnapshot() {
+  Snapshot snapshot = MarksSnapshot();
+  const SnapshotRoute routes[] = {
+      {.kind = RouteKind::kRouteTo, .gateway = *ParseAddress("192.0.2.1")},
+      {.kind = RouteKind::kReplyTo,
+       .interface = "em1",
+       .gateway = *ParseAddress("2001:db8::9")},
+      {.kind = RouteKind::kDupTo, .interface = "wan0"}};
+  size_t i = 0;
+  for (SnapshotState& state : snapshot.parents) {
+    state.binding.route = routes[i++ % 3];
+    if (state.pool_marks == 0 || i % 3 == 0) continue;
+    state.binding.route->sticky_rule = 0x1122334455667788;
+    state.pool_marks |= 1 << kStickyRoute | 1 << kLoadOfRoute;
+  }
+  snapshot.expectations[0].binding.route = routes[1];
+  return snapshot;
+}
+
 Snapshot FamiliesSnapshot() {
   Snapshot snapshot = ManyStatesSnapshot(2);
   uint16_t port = 50001;
@@ -451,6 +470,7 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"modulated", ModulatedSnapshot(), 4},
           {"vlans", VlanSnapshot(), 5},
           {"marks", MarksSnapshot(), 6},
+          {"routes", RoutesSnapshot(), 7},
           {"families", FamiliesSnapshot(), 5},
           {"lives", LivesSnapshot(), 6},
           {"sources", SourcesSnapshot(), 7},

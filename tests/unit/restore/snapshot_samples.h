@@ -39,6 +39,7 @@ Snapshot ModulatedSnapshot();
 // in several.
 Snapshot VlanSnapshot();
 Snapshot MarksSnapshot();
+Snapshot RoutesSnapshot();
 // Rules with `max-pkt-rate` and `once`, and fingerprints.
 Snapshot LivesSnapshot();
 // Sources of rules, of all rules and of pools, in both families.

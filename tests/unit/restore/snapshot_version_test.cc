@@ -102,6 +102,66 @@ TEST(SnapshotVersionTest, MarksAreSaidSinceMinorSix) {
   EXPECT_FALSE(ReadSnapshot(WriteUnchecked(old)).ok());
 }
 
+TEST(SnapshotVersionTest, RoutesAreSaidSinceMinorSeven) {
+  const Snapshot sound = RoutesSnapshot();
+  Bytes bytes = WriteVersion(sound);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, sound);
+  Snapshot old = ManyStatesSnapshot(1);
+  old.parents[0].binding.route = {.kind = RouteKind::kRouteTo,
+                                  .gateway = *ParseAddress("192.0.2.1")};
+  bytes = WriteVersion(old);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, old);
+  bytes[10] = kMinorOfRoutes - 1;
+  FixSnapshot(bytes);
+  EXPECT_EQ(ReadSnapshot(bytes).status().code(),
+            absl::StatusCode::kUnimplemented);
+  // Nor had their pools any marks.
+  old.parents[0].binding.route.reset();
+  old.parents[0].pool_marks = 1 << kLoadOfTarget;
+  bytes = WriteVersion(old);
+  bytes[10] = kMinorOfRoutes - 1;
+  FixSnapshot(bytes);
+  EXPECT_TRUE(ReadSnapshot(bytes).ok());
+  old.parents[0].pool_marks = 1 << kLoadOfRoute;
+  bytes = WriteUnchecked(old);
+  bytes[10] = kMinorOfRoutes - 1;
+  FixSnapshot(bytes);
+  EXPECT_FALSE(ReadSnapshot(bytes).ok());
+}
+
+TEST(SnapshotVersionTest, RoutesThatCannotBe) {
+  const Snapshot sound = RoutesSnapshot();
+  const auto wrong = [&](auto change) {
+    Snapshot snapshot = sound;
+    SnapshotState& state = snapshot.parents[1];
+    change(state, *state.binding.route);
+    EXPECT_FALSE(ReadSnapshot(WriteUnchecked(snapshot)).ok());
+    const char* what = WhatIsWrong(state);
+    return std::string(what == nullptr ? "" : what);
+  };
+  EXPECT_EQ(wrong([](auto&, SnapshotRoute& route) {
+              route.kind = RouteKind::kNone;
+            }),
+            "a route of no kind");
+  EXPECT_EQ(wrong([](auto&, SnapshotRoute& route) {
+              route.kind = static_cast<RouteKind>(4);
+            }),
+            "a route of no kind");
+  EXPECT_EQ(wrong([](auto&, SnapshotRoute& route) {
+              route.gateway = Address();
+              route.interface.clear();
+            }),
+            "a route that leads nowhere");
+  EXPECT_EQ(wrong([](auto&, SnapshotRoute& route) { route.interface = "a b"; }),
+            "an interface that is not allowed");
+  EXPECT_EQ(wrong([](auto&, SnapshotRoute& route) { route.sticky_rule = 5; }),
+            "marks of a route that it does not have");
+  EXPECT_EQ(wrong([](SnapshotState& state, auto&) {
+              state.pool_marks |= 1 << kStickyRoute;
+            }),
+            "marks of a route that it does not have");
+}
+
 TEST(SnapshotVersionTest, LivesOfRulesAreSaidSinceMinorSix) {
   const Snapshot sound = LivesSnapshot();
   Bytes bytes = WriteVersion(sound);
