@@ -282,5 +282,32 @@ TEST_P(RouterProperty, DoesWhatItsRoutesSay) {
   EXPECT_EQ(reasons.size(), 3u);
 }
 
+// A hundred errors at once, then one a millisecond.
+TEST_P(RouterProperty, ErrorsAreLimited) {
+  Start();
+  const std::vector<uint8_t> sent = FrameFromText(absl::StrCat(
+      "udp ", v6() ? "[" : "", Text(0, 9), v6() ? "]" : "", ":5 > ",
+      v6() ? "[" : "", Text(1, 9), v6() ? "]" : "",
+      ":6 ttl 1 data 8 ethdst 02:00:00:00:ff:00"));
+  const auto answers = [&](int packets) {
+    Frames left;
+    for (int i = 0; i < packets; ++i) {
+      PacketBurst burst;
+      burst.count = 1;
+      burst.mbufs[0] = pool_.Make(sent);
+      simulation_->Deliver(0, burst, Into(left));
+    }
+    return left.size();
+  };
+  EXPECT_EQ(answers(250), 100u);
+  EXPECT_EQ(simulation_->counters(0).errors_limited.value(), 150u);
+  simulation_->Advance(30);
+  EXPECT_EQ(answers(50), 30u);
+  simulation_->Advance(100'000);
+  EXPECT_EQ(answers(250), 100u);
+  EXPECT_EQ(Drops(0, DropReason::kTtlExceeded), 550u);
+  EXPECT_EQ(pool_.InUse(), 0u);
+}
+
 }  // namespace
 }  // namespace sluice
