@@ -208,10 +208,12 @@ def test_nothing_jumps(network, firewall, browser, family):
   browser.shape(1440, 900)
   open_page(browser)
   places = """
-      return [...document.querySelectorAll("section, h2, nav, select, button")]
+      return [...document.querySelectorAll("section, h2, nav, select, button, .scroll")]
         .filter(n => !n.closest("table"))
-        .map(n => [n.id || n.textContent.slice(0, 20),
-                   Math.round(n.getBoundingClientRect().top + scrollY)]);"""
+        .map(n => [n, n.getBoundingClientRect()])
+        .map(([n, b]) => [n.id || n.ariaLabel || n.textContent.slice(0, 20),
+                          Math.round(b.top + scrollY), Math.round(b.height)]);
+      """
   before = browser.run(places)
   for port in (20000, 21000, 22000):
     assert ask(network, family, port, 20) == 20
