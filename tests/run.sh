@@ -286,6 +286,8 @@ kind_long() {
   run $python "$top/tests/e2e/slow_machine.py" --build-dir "$release" \
     --results "$results"
   fuzzers 300 --kind long
+  build release unit && SLUICE_LONG=1 programs --build-dir "$release" \
+    --kind unit --suite full-table --label long --timeout 1800
   if build release programs && build release e2e; then
     SLUICE_LONG=1 run $python "$top/tests/tools/run_pytest.py" \
       --build-dir "$release" --kind long --results "$results" \

@@ -79,15 +79,16 @@ void RouteMirror::SetPort(uint32_t link_index, uint16_t port) {
 
 void RouteMirror::RemovePort(uint16_t port) {
   Parts& parts = *parts_;
-  const LinkList::Link* const link = parts.links.LinkOf(port);
-  if (link != nullptr) {
-    parts.neighbors.Forget(link->link.index, port);
+  const auto index = parts.links.RemovePort(port);
+  if (!index.has_value()) return;
+  parts.neighbors.Forget(*index, port);
+  if (!parts.tables.AddressesOf(port).empty()) {
     parts.tables.SetAddresses(port, {});
     if (parts.options.addresses_changed != nullptr) {
       parts.options.addresses_changed(port, {});
     }
   }
-  if (parts.links.RemovePort(port).has_value()) parts.ResolveAgain();
+  parts.ResolveAgain();
 }
 
 bool RouteMirror::Ask(const NeighborQuestion& question, uint64_t now) {
