@@ -136,14 +136,18 @@ bool IsMartian(const PacketInfo& info) {
 
 // One hop less. The header is there.
 void CountDown(rte_mbuf& mbuf, PacketInfo& info) {
-  constexpr uint32_t kHeader = 20;
-  if (info.family == Family::kIpv6 ||
-      mbuf.data_len < info.l3_offset + kHeader) {
+  // Of IPv6, up to the hop limit and beyond.
+  constexpr uint32_t kHeader = sizeof(wire::Ipv4);
+  if (mbuf.data_len < info.l3_offset + kHeader) {
     SetTtl(mbuf, info, static_cast<uint8_t>(info.ttl - 1));
     return;
   }
   --info.ttl;
   uint8_t* const ip = rte_pktmbuf_mtod_offset(&mbuf, uint8_t*, info.l3_offset);
+  if (info.family == Family::kIpv6) {
+    ip[offsetof(wire::Ipv6, hop_limit)] = info.ttl;
+    return;
+  }
   ip[offsetof(wire::Ipv4, ttl)] = info.ttl;
   Be16 checksum;
   uint8_t* const at = ip + offsetof(wire::Ipv4, checksum);
@@ -633,8 +637,15 @@ bool Pipeline::Fragment(uint32_t i, uint32_t mtu) {
   CopyFromPacket(*whole, info.l3_offset + offsetof(wire::Ipv4, fragment),
                  &place, sizeof place);
   const uint32_t headers = info.l4_offset - info.l3_offset;
+  // One buffer each.
+  const uint32_t room =
+      config_.pool == nullptr
+          ? mtu
+          : rte_pktmbuf_data_room_size(config_.pool) - RTE_PKTMBUF_HEADROOM -
+                info.l3_offset;
   const CrossedForm form = {
-      .fragment_data = static_cast<uint16_t>((mtu - headers) & ~7u)};
+      .fragment_data =
+          static_cast<uint16_t>((std::min(mtu, room) - headers) & ~7u)};
   const uint32_t before = CountFragments(*whole);
   rte_mbuf* const made = MakeFragments(whole, info, form, config_.pool);
   if (made == nullptr) return false;
