@@ -30,6 +30,8 @@ inline constexpr size_t kMaxFixedMacs = 4096;  // of a segment
 inline constexpr uint16_t kMaxRouters = 64;
 inline constexpr uint32_t kMaxRoutes = 16 << 20;  // of a router
 inline constexpr uint32_t kMaxNeighbors = 1 << 20;
+// Mbufs for what the kernel sends by ports of routers, beside the pool's.
+inline constexpr uint32_t kRouterMbufs = 4095;
 // The kernel's names of interfaces end in a NUL within 16 bytes.
 inline constexpr size_t kMaxTapName = 15;
 inline constexpr size_t kMaxNetns = 255;

@@ -119,6 +119,7 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .ports = config.ports,
           .wires = config.wires,
           .segments = config.segments,
+          .routers = config.routers,
           .run_time_devices = config.control.devices,
           .device_sockets = SocketAccessOf(config.control),
           .packet_log = config.log.packets,
@@ -261,10 +262,12 @@ absl::Status Daemon::StartEal() {
   absl::StatusOr<Eal> eal = Eal::Start(plan_);
   if (!eal.ok()) return eal.status();
   eal_.emplace(*std::move(eal));
-  pool_.reset(rte_pktmbuf_pool_create(
+  // With routers a thread gives mbufs back that does not have a processor to
+  // itself; nobody may wait for it.
+  pool_.reset(rte_pktmbuf_pool_create_by_ops(
       "packets", plan_.mbufs, config_.memory.mbuf_cache, 0,
       static_cast<uint16_t>(RTE_PKTMBUF_HEADROOM + config_.memory.mbuf_data),
-      SOCKET_ID_ANY));
+      SOCKET_ID_ANY, config_.routers.empty() ? nullptr : "ring_mt_rts"));
   if (pool_ == nullptr) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "no memory for ", plan_.mbufs, " mbufs of ",

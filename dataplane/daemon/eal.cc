@@ -149,6 +149,9 @@ absl::Status PickMemory(const Config& config, const MachineFacts& machine,
   const uint64_t rings = uint64_t{config.devices()} * (4u << 20);
   plan->memory_bytes =
       PoolBytes(config, plan->mbufs) * 5 / 4 + rings + (64u << 20);
+  if (!config.routers.empty()) {
+    plan->memory_bytes += PoolBytes(config, kRouterMbufs) * 5 / 4;
+  }
   const bool enough = machine.free_hugepage_bytes >= plan->memory_bytes;
   const std::string shortage = absl::StrCat(
       machine.free_hugepage_bytes >> 20, " MiB of hugepages are free and ",

@@ -230,12 +230,14 @@ std::vector<Finding> Preflight(const Config& config,
                 "there is no [[port]]: nothing is forwarded until `sluicectl "
                 "port add` brings some",
                 "");
-  } else if (config.wires.empty() && config.segments.empty()) {
+  } else if (config.wires.empty() && config.segments.empty() &&
+             config.routers.empty()) {
     context.Add(FindingLevel::kNote, config.file,
-                "there is no [[wire]] or [[segment]]: nothing is forwarded until `sluicectl "
-                "port add --wire` makes one",
+                "there is no [[wire]], [[segment]] or [[router]]: nothing is "
+                "forwarded until `sluicectl port add --wire` makes one",
                 "");
   }
+  CheckRouters(context);
   for (const PortConfig& port : config.ports) {
     if (port.is_logical()) continue;
     if (port.is_pci()) {

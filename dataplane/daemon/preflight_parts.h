@@ -35,6 +35,8 @@ void CheckMemory(const PreflightContext& context);
 void CheckProcessors(const PreflightContext& context);
 // vfio itself, if a port needs it.
 void CheckVfio(const PreflightContext& context);
+// What the kernel's interfaces of routers need.
+void CheckRouters(const PreflightContext& context);
 void CheckPciPort(const PreflightContext& context, const PortConfig& port);
 void CheckVirtualPort(const PreflightContext& context,
                       const PortConfig& port);

@@ -86,7 +86,9 @@ absl::Status Engine::MakePlane() {
                          &*reclaimer_);
   if (!sources.ok()) return sources.status();
   sources_ = *std::move(sources);
+  if (absl::Status s = MakeExchange(); !s.ok()) return s;
   plane_ = std::make_unique<Plane>(workers, options_.handoff_ring);
+  plane_->router_exchange = exchange_.get();
   plane_->quiescence = quiescence_.get();
   plane_->expectations = expectations_.get();
   translations_ =
@@ -111,12 +113,14 @@ absl::Status Engine::MakePlane() {
                     .checksum_offload = options_.verify_checksums,
                     .sockets = options_.device_sockets},
       &plane_->topology, &interfaces_, &*grace_);
-  return ports_->Declare(options_.ports, options_.wires, options_.segments);
+  return ports_->Declare(options_.ports, options_.wires, options_.segments,
+                         options_.routers);
 }
 
 absl::Status Engine::Open() {
   if (absl::Status s = ports_->Open(); !s.ok()) return s;
   if (absl::Status s = MakeWorkers(); !s.ok()) return s;
+  if (absl::Status s = MakeRouters(); !s.ok()) return s;
   MakeFilters();
   return ReadState();
 }
@@ -216,6 +220,7 @@ void Engine::MakeFilters() {
   environment_.reclaimer = &*reclaimer_;
   environment_.plane = plane_.get();
   environment_.ports = ports_.get();
+  environment_.routers = routers_.get();
   environment_.hold_budget = hold_budget_.get();
   environment_.store = {.workers = options_.workers,
                         .rule_slots = options_.rule_slots,
@@ -253,6 +258,7 @@ void Engine::MakeFilters() {
 
 absl::Status Engine::Start() {
   if (absl::Status s = ports_->Start(); !s.ok()) return s;
+  if (absl::Status s = StartRouters(); !s.ok()) return s;
   filters_->Start(std::move(kept_main_));
   PlugKeptPorts();
   MakeKeptFilters();
@@ -281,6 +287,7 @@ void Engine::Poll(uint64_t now) {
   part("transfers", [&] { PollTransfers(now); });
   part("what waited for all workers", [&] { grace_->Poll(); });
   part("links of ports", [&] { ports_->PollLinks(now); });
+  part("routers", [&] { PollRouters(now); });
   part("hosts of segments", [&] { ports_->AgeMacs(plane_->clock.Now()); });
   part("the logs of packets and flows", [&] { DrainLogs(); });
 }

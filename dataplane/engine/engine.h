@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,16 +37,19 @@
 #include "conntrack/translation_directory.h"
 #include "dataplane/base/builder.h"
 #include "dataplane/base/grace_list.h"
+#include "dataplane/base/thread_watch.h"
 #include "dataplane/base/turn_watch.h"
 #include "dataplane/filters/filter_registry.h"
 #include "dataplane/filters/live_filter.h"
 #include "dataplane/forward/neighbor_table.h"
+#include "dataplane/forward/router_exchange.h"
 #include "dataplane/keep/state_keeper.h"
 #include "dataplane/packetlog/flow_log.h"
 #include "dataplane/packetlog/packet_log.h"
 #include "dataplane/ports/port_set.h"
 #include "dataplane/ports/run_time_devices.h"
 #include "dataplane/ports/spoof_log.h"
+#include "dataplane/router/router_host.h"
 #include "dataplane/transfer/restore_service.h"
 #include "dataplane/workers/liveness.h"
 #include "dataplane/workers/worker.h"
@@ -89,6 +93,7 @@ class Engine {
     std::vector<PortConfig> ports{};
     std::vector<WireConfig> wires{};
     std::vector<SegmentConfig> segments{};
+    std::vector<RouterConfig> routers{};
     RunTimeDevices run_time_devices{};  // that orders may plug in
     SocketAccess device_sockets{};      // that drivers make
 
@@ -195,6 +200,9 @@ class Engine {
   struct FreeMemory {
     void operator()(void* memory) const;
   };
+  struct FreePool {
+    void operator()(rte_mempool* pool) const;
+  };
   // Where workers run.
   enum class Place : uint8_t { kNowhere, kLcores, kThreads, kByHand };
   struct WorkerThread {
@@ -206,6 +214,11 @@ class Engine {
   absl::Status MakePlane();
   absl::Status MakeWorkers();
   void MakeFilters();
+  // Routers (engine_routers.cc).
+  absl::Status MakeExchange();
+  absl::Status MakeRouters();
+  absl::Status StartRouters();
+  void PollRouters(uint64_t now);
   // The state directory, in engine_state.cc.
   absl::Status ReadState();
   void MakeKeptFilters();
@@ -234,9 +247,18 @@ class Engine {
   std::unique_ptr<TranslationDirectory> translations_;
   std::unique_ptr<SourceNodes> sources_;
   NeighborTable neighbors_;
+  // Null, all three, if there are no routers.
+  std::unique_ptr<rte_mempool, FreePool> router_pool_;
+  std::unique_ptr<RouterExchange> exchange_;
   std::unique_ptr<Plane> plane_;
   std::optional<GraceList> grace_;
   std::unique_ptr<PortSet> ports_;
+  std::unique_ptr<RouterHost> routers_;
+  BuilderWatch router_watch_;
+  uint64_t router_work_ = 0;       // that its thread was at at the last look
+  uint64_t router_work_since_ = 0;
+  bool router_told_ = false;       // that it does not get on
+  std::map<uint64_t, bool> carriers_;  // by serial of the port, as said to it
   std::unique_ptr<HoldBudget> hold_budget_;
   std::unique_ptr<PacketLog> packet_log_;
   std::unique_ptr<FlowLog> flow_log_;

@@ -150,6 +150,8 @@ void Engine::Stop(absl::FunctionRef<bool()> hurry) {
   threads_.clear();
   monitor_.reset();
   place_ = Place::kNowhere;
+  // What workers have given to the kernel's side by now is still handed over.
+  if (routers_ != nullptr) routers_->Stop();
   // Nobody writes any more: this ends.
   do {
     DrainLogs();

@@ -23,6 +23,7 @@ namespace sluice {
 
 struct Plane;
 class RestoreService;
+class RouterHost;
 class Worker;
 
 // What all filters of the process have in common. All of it outlives them.
@@ -31,6 +32,7 @@ struct FilterEnvironment {
   Reclaimer* reclaimer = nullptr;
   Plane* plane = nullptr;
   PortSet* ports = nullptr;
+  RouterHost* routers = nullptr;  // null: there are no routers
   HoldBudget* hold_budget = nullptr;
   std::vector<Worker*> workers;
   PolicyStoreConfig store;

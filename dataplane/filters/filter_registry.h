@@ -109,6 +109,13 @@ class FilterRegistry final : public FilterDirectory {
   absl::Status FixMac(std::string_view segment, std::string_view mac,
                       std::string_view port) override;
   absl::Status ForgetMacs(std::string_view segment) override;
+  std::vector<RouterListing> Routers(std::string_view after,
+                                     size_t limit) override;
+  absl::StatusOr<RouterListing> Router(std::string_view name) override;
+  absl::StatusOr<RoutePage> Routes(const RouteQuery& query) override;
+  absl::StatusOr<RouterNeighborPage> RouterNeighbors(std::string_view name,
+                                                     std::string_view after,
+                                                     size_t limit) override;
   TraceControl& Traces() override { return traces_; }
 
   std::unique_ptr<BuildJob<CommitSetResult>> BeginCommit(

@@ -9,6 +9,8 @@
 #include "dataplane/filters/filter_registry.h"
 #include "dataplane/host/pci_address.h"
 #include "dataplane/ports/run_time_devices.h"
+#include "dataplane/router/router_host.h"
+#include "dataplane/router/tap.h"
 #include "dataplane/workers/worker.h"
 #include "packet/vlan.h"
 
@@ -51,6 +53,7 @@ PortListing FilterRegistry::ListingOf(const PortSet::Entry& port) const {
   listing.filter = by_number_[port.filter]->filter->name();
   listing.wire = port.wire;
   listing.segment = port.segment;
+  listing.router = port.router;
   listing.parent = port.config.parent;
   listing.vlan = port.config.tags.outer;
   listing.inner_vlan = port.config.tags.inner;
@@ -133,6 +136,7 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
     config_.addresses = spec_.addresses;
     config_.queues = spec_.queues;
     if (spec_.mtu != 0) config_.mtu = spec_.mtu;
+    config_.tap = spec_.tap;
     config_.parent = spec_.parent;
     config_.tags = {.outer = spec_.vlan, .inner = spec_.inner_vlan};
     if (config_.is_logical()) {
@@ -164,12 +168,27 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
     if (status_.ok() && !spec_.segment.empty()) {
       status_ = registry_.ports_.CheckAttach(spec_.segment, spec_.name);
     }
+    if (status_.ok()) status_ = CheckRouter();
     if (status_.ok() && !config_.is_logical()) {
       status_ = CheckRunTimeDevice(config_.device, allowed_);
     }
   }
 
   void Build() override {
+    if (status_.ok()) BuildDevice();
+    if (!status_.ok() || spec_.router.empty()) return;
+    const MacAddress mac = port_ != nullptr ? port_->link_address()
+                                            : parent_mac_;
+    absl::StatusOr<std::unique_ptr<Tap>> tap =
+        Tap::Make({.name = config_.tap_name(),
+                   .netns = netns_,
+                   .mac = mac,
+                   .mtu = config_.mtu});
+    status_ = tap.status();
+    if (tap.ok()) tap_ = *std::move(tap);
+  }
+
+  void BuildDevice() {
     if (config_.is_logical()) return;
     if (status_.ok()) status_ = CheckRunTimePath(config_.device, allowed_);
     if (!status_.ok()) return;
@@ -192,6 +211,7 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
         return s;
       }
     }
+    if (absl::Status s = CheckRouter(); !s.ok()) return s;
     absl::StatusOr<PortSet::Entry*> plugged = PlugIn();
     if (!plugged.ok()) return plugged.status();
     if (!spec_.segment.empty()) {
@@ -199,6 +219,7 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
           registry_.ports_.Attach(spec_.segment, spec_.name);
       if (!attached.ok()) LogError("{}", std::string(attached.message()));
     }
+    if (tap_ != nullptr) JoinRouter((*plugged)->number);
     registry_.added_ports_[spec_.name] = spec_;
     PortSet::Entry& entry = **plugged;
     Registered& of = registry_.OfPort(entry);
@@ -217,6 +238,42 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
   }
 
  private:
+  absl::Status CheckRouter() {
+    if (spec_.router.empty()) {
+      if (spec_.tap.empty()) return absl::OkStatus();
+      return absl::InvalidArgumentError(absl::StrCat(
+          "port ", config_.name, ": an interface of the kernel is for a port "
+          "of a router; give its name, too"));
+    }
+    if (!IsTapName(config_.tap_name())) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "port ", config_.name, ": the kernel's interface cannot be named '",
+          PrintableName(config_.tap_name()),
+          "': use a letter, then letters, digits, '_', '-' and '.', at most ",
+          kMaxTapName, " bytes"));
+    }
+    if (absl::Status s = registry_.ports_.CheckJoin(
+            spec_.router, config_.name, config_.tap_name());
+        !s.ok()) {
+      return s;
+    }
+    netns_ = registry_.ports_.routers().find(spec_.router)->second.config.netns;
+    const PortSet::Entry* const parent =
+        config_.is_logical() ? registry_.ports_.Find(config_.parent) : nullptr;
+    if (parent != nullptr && parent->device != nullptr) {
+      parent_mac_ = parent->device->link_address();
+    }
+    return absl::OkStatus();
+  }
+
+  void JoinRouter(uint16_t number) {
+    RouterHost* const routers = registry_.environment_.routers;
+    absl::Status status =
+        routers->AddPort(spec_.router, number, spec_.name, std::move(tap_));
+    if (status.ok()) status = registry_.ports_.Join(spec_.router, spec_.name);
+    if (!status.ok()) LogError("{}", std::string(status.message()));
+  }
+
   absl::StatusOr<PortSet::Entry*> PlugIn() {
     const bool enabled = !spec_.disabled;
     if (config_.is_logical()) {
@@ -238,6 +295,10 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
   absl::Status status_;
   absl::Status early_;  // of what is found before the port is looked at
   std::unique_ptr<Port> port_;
+  // With a router.
+  std::string netns_;
+  MacAddress parent_mac_{};
+  std::unique_ptr<Tap> tap_;
 };
 
 std::unique_ptr<BuildJob<PortListing>> FilterRegistry::BeginAddPort(
@@ -261,6 +322,7 @@ void FilterRegistry::RemovePort(std::string_view name, DoneStatus done) {
         absl::StrCat("port ", port->config.name, " has no device")));
   }
   OfPort(*port).filter->Status().Leave(*port);
+  if (!port->router.empty()) environment_.routers->RemovePort(port->number);
   ports_.Unplug(port, [this, name = std::string(name),
                        done = std::move(done)](
                           std::unique_ptr<Port> device) mutable {

@@ -164,6 +164,8 @@ json ToJson(const PortSpec& port) {
     value["inner_vlan"] = port.inner_vlan;
   }
   if (!port.segment.empty()) value["segment"] = port.segment;
+  if (!port.router.empty()) value["router"] = port.router;
+  if (!port.tap.empty()) value["tap"] = port.tap;
   return value;
 }
 
@@ -247,6 +249,8 @@ PortSpec PortOf(const json& value) {
     port.inner_vlan = VlanIn(value, "inner_vlan");
   }
   port.segment = value.value("segment", "");
+  port.router = value.value("router", "");
+  port.tap = value.value("tap", "");
   // Not in manifests of older versions.
   if (value.contains("bindings")) {
     port.bindings = value.at("bindings").get<std::vector<std::string>>();

@@ -175,6 +175,12 @@ absl::StatusOr<json> Collector::Collect() {
              &answers["ports"], &none)) {
     return status_;
   }
+  // Daemons of before have none.
+  if (!Pages("router.list", json::object(), "routers", SIZE_MAX,
+             &answers["routers"], &none) &&
+      error_.code != static_cast<int32_t>(RpcError::kMethodNotFound)) {
+    return status_;
+  }
   answers["left_out"] = {{"filters", filters_left_out_},
                          {"labels", labels_left_out_},
                          {"tables", tables_left_out_}};

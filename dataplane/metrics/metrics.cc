@@ -506,6 +506,7 @@ std::string FormatPrometheus(const json& answers) {
   AppendLimits(filters, &text);
   AppendClassifier(filters, &text);
   AppendMembers(kOfPorts, Member(answers, "ports"), "port", &text);
+  AppendRouterMetrics(Member(answers, "routers"), &text);
   AppendProcessMetrics(Member(answers, "process"), &text);
   AppendPolicyMetrics(answers, &text);
   AppendRestoreMetrics(Member(answers, "restore"), &text);

@@ -50,6 +50,8 @@ std::string FormatPrometheus(const nlohmann::json& answers);
 
 // The part of restore.metrics, which `metrics` has after the others.
 void AppendRestoreMetrics(const nlohmann::json& restore, PrometheusText* text);
+// Of routers, as router.list has them.
+void AppendRouterMetrics(const nlohmann::json& routers, PrometheusText* text);
 // Workers, buffers, orders, states by phase.
 void AppendProcessMetrics(const nlohmann::json& process, PrometheusText* text);
 // Rules by label, tables, the last commit of each filter.

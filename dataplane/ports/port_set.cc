@@ -30,6 +30,15 @@ absl::Status CheckName(const std::string& name) {
   return absl::OkStatus();
 }
 
+// Those of the configuration, and the kernel's that are not among them.
+std::vector<Prefix> AddressesOf(const PortSet::Entry& entry) {
+  std::vector<Prefix> all = entry.config.addresses;
+  for (const Prefix& prefix : entry.kernel_addresses) {
+    if (std::ranges::find(all, prefix) == all.end()) all.push_back(prefix);
+  }
+  return all;
+}
+
 std::pair<std::string, std::string> EndsOf(const std::string& one,
                                            const std::string& other) {
   return one < other ? std::pair(one, other) : std::pair(other, one);
@@ -101,9 +110,7 @@ PortSet::~PortSet() = default;
 
 absl::Status PortSet::Register(Entry* entry) {
   std::vector<InterfaceRegistry::PortAddress> addresses;
-  for (const Prefix& prefix : entry->config.addresses) {
-    addresses.push_back({prefix});
-  }
+  for (const Prefix& prefix : AddressesOf(*entry)) addresses.push_back({prefix});
   absl::StatusOr<InterfaceView> view = interfaces_->AddPort(
       entry->config.name, entry->config.groups, addresses);
   if (!view.ok()) {
@@ -141,7 +148,9 @@ void PortSet::RefreshFacts(const std::string& name) {
   if (entry == entries_.end()) {
     facts_of_.erase(name);
   } else {
-    facts_of_[name] = entry->second.config;
+    PortConfig config = entry->second.config;
+    config.addresses = AddressesOf(entry->second);
+    facts_of_[name] = std::move(config);
   }
   facts_ = nullptr;
 }
@@ -533,6 +542,7 @@ void PortSet::Unplug(
     std::erase(router->second.config.ports, entry->config.name);
   }
   entry->router.clear();
+  entry->kernel_addresses.clear();
   const bool logical = entry->config.is_logical();
   if (logical) ChangeChildren(entry->config.parent);
   // The name may be forgotten before the workers have heard of it.

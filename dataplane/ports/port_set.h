@@ -52,6 +52,9 @@ class PortSet {
     std::string wire;  // the port at the other end; empty: none
     std::string segment;  // that it is in; empty: none
     std::string router;   // that it belongs to; empty: none
+    // Of a port of a router: the addresses that its interface of the kernel's
+    // has. Rules see them beside those of its configuration.
+    std::vector<Prefix> kernel_addresses{};
     size_t children = 0;  // logical ports on its device
     bool pass_non_ip = true;
     bool answer_arp = false;
@@ -192,6 +195,9 @@ class PortSet {
   absl::Status CheckJoin(const std::string& router, const std::string& port,
                          const std::string& tap) const;
   absl::Status Join(const std::string& router, const std::string& port);
+  // What its interface has now. False: it had them already. Rules that name it
+  // have to be compiled again otherwise.
+  bool SetKernelAddresses(uint16_t number, std::vector<Prefix> addresses);
 
   // Ends addresses that nothing came from for a while.
   void AgeMacs(Tick now);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/log.h"
 #include "dataplane/ports/port_set.h"
 
 namespace sluice {
@@ -86,6 +87,22 @@ absl::Status PortSet::Join(const std::string& router, const std::string& port) {
   routers_.find(router)->second.config.ports.push_back(port);
   Publish();
   return absl::OkStatus();
+}
+
+bool PortSet::SetKernelAddresses(uint16_t number,
+                                 std::vector<Prefix> addresses) {
+  const std::string name = NameOf(number);
+  Entry* const entry = Find(name);
+  if (entry == nullptr || entry->router.empty() ||
+      entry->kernel_addresses == addresses) {
+    return false;
+  }
+  entry->kernel_addresses = std::move(addresses);
+  if (absl::Status s = Register(entry); !s.ok()) {
+    LogError("{}: rules do not know its addresses", std::string(s.message()));
+  }
+  RefreshFacts(name);
+  return true;
 }
 
 // A router without tables forwards nothing yet: its ports are on nothing.

@@ -86,6 +86,10 @@ enum class Verb : uint8_t {
   kPortRemove,
   kPortStats,
   kPortUnbind,
+  kRouterList,
+  kRouterNeighbors,
+  kRouterRoutes,
+  kRouterShow,
   kSegmentAdd,
   kSegmentAttach,
   kSegmentDetach,
@@ -108,7 +112,8 @@ enum class Verb : uint8_t {
 // are in Arguments.
 struct Command {
   Verb verb = Verb::kFilterList;
-  std::string name;  // of the filter, port or segment, of the file of test
+  // Of the filter, port, segment or router, of the file of test.
+  std::string name;
   // filter create
   std::vector<std::string> ports;        // --ports
   std::optional<std::string> ruleset;    // --ruleset; "-" is standard input
@@ -128,6 +133,8 @@ struct Command {
   std::optional<uint32_t> inner_vlan;  // --inner-vlan
   std::string wire;                    // --wire
   std::string segment;                 // --segment
+  std::string router;                  // --router
+  std::string tap;                     // --tap
   std::vector<std::string> groups;     // --groups
   std::vector<std::string> addresses;  // --addresses
   std::optional<uint32_t> queues;      // --queues
@@ -137,6 +144,9 @@ struct Command {
   // segment add, beside --ports and --non-ip
   std::optional<std::vector<std::string>> flood;          // --flood
   std::optional<uint32_t> macs, macs_per_port, age;       // --macs, ...
+  // router routes
+  std::string family;  // --family
+  std::string prefix;  // behind the name
   // segment attach, detach, fix, free
   std::string port;  // --port
   std::string mac;   // --mac

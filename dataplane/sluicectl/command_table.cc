@@ -13,7 +13,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<CommandForm, 32> kForms = {{
+constexpr std::array<CommandForm, 36> kForms = {{
     {"filter", "change", Verb::kFilterChange, Naming::kRequired},
     {"filter", "create", Verb::kFilterCreate, Naming::kRequired},
     {"filter", "destroy", Verb::kFilterDestroy, Naming::kRequired},
@@ -30,6 +30,10 @@ constexpr std::array<CommandForm, 32> kForms = {{
     {"port", "remove", Verb::kPortRemove, Naming::kRequired},
     {"port", "stats", Verb::kPortStats, Naming::kRequired},
     {"port", "unbind", Verb::kPortUnbind, Naming::kRequired},
+    {"router", "list", Verb::kRouterList, Naming::kNone},
+    {"router", "neighbors", Verb::kRouterNeighbors, Naming::kRequired},
+    {"router", "routes", Verb::kRouterRoutes, Naming::kRequired},
+    {"router", "show", Verb::kRouterShow, Naming::kRequired},
     {"segment", "add", Verb::kSegmentAdd, Naming::kRequired},
     {"segment", "attach", Verb::kSegmentAttach, Naming::kRequired},
     {"segment", "detach", Verb::kSegmentDetach, Naming::kRequired},
@@ -84,7 +88,7 @@ absl::Status SetNumber(const std::string& value,
   return absl::OkStatus();
 }
 
-const std::array<CommandOption, 70> kOptions = {{
+const std::array<CommandOption, 73> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -190,6 +194,23 @@ const std::array<CommandOption, 70> kOptions = {{
      [](std::string value, Command* c) {
        c->segment = std::move(value);
        return absl::OkStatus();
+     }},
+    {"router", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       c->router = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"tap", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       c->tap = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"family", Verb::kRouterRoutes, true,
+     [](std::string value, Command* c) {
+       bool six = false;
+       absl::Status status = Choose(value, "inet", "inet6", &six);
+       c->family = std::move(value);
+       return status;
      }},
     {"device", Verb::kPortAdd, true,
      [](std::string value, Command* c) {

@@ -93,10 +93,11 @@ bool IsCommand(std::string_view word) {
 }
 
 std::string DidYouMeanCommand(std::string_view word) {
-  constexpr std::array<std::string_view, 15> kNouns = {
+  constexpr std::array<std::string_view, 16> kNouns = {
       "capture", "explain", "filter",  "help",    "log",
-      "metrics", "nic",     "port",    "restore", "segment",
-      "snapshot", "state",  "test",    "top",     "trace"};
+      "metrics", "nic",     "port",    "restore", "router",
+      "segment", "snapshot", "state",  "test",    "top",
+      "trace"};
   if (std::ranges::find(kNouns, word) != kNouns.end()) {
     return absl::StrCat("; ", View(word), " comes first, before all options");
   }
@@ -167,6 +168,9 @@ absl::Status ReadCommand(std::span<const std::string> words, size_t* at,
       if (!status.ok()) return status;
     } else if (form->naming == Naming::kWords) {
       command.words.push_back(word);
+    } else if (form->verb == Verb::kRouterRoutes && !command.name.empty() &&
+               command.prefix.empty()) {
+      command.prefix = word;
     } else if (form->naming == Naming::kNone || !command.name.empty()) {
       return Wrong(absl::StrCat("unknown command line argument: ", word));
     } else if (word.empty()) {
@@ -194,6 +198,12 @@ static absl::Status CheckPortAdd(const Command& c) {
   }
   if (!c.wire.empty() && !c.segment.empty()) {
     return Wrong("a port is on a --wire or on a --segment, not on both");
+  }
+  if (!c.router.empty() && (!c.wire.empty() || !c.segment.empty())) {
+    return Wrong("a port of a --router is on no --wire and no --segment");
+  }
+  if (!c.tap.empty() && c.router.empty()) {
+    return Wrong("--tap needs --router: it is the kernel's interface for it");
   }
   return absl::OkStatus();
 }

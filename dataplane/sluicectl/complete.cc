@@ -178,6 +178,9 @@ class Names {
   std::vector<std::string> Ports() {
     return List("port.list", {}, "ports", "name");
   }
+  std::vector<std::string> Routers() {
+    return List("router.list", {}, "routers", "name");
+  }
   std::vector<std::string> Tables() {
     return List("tables.list", Of({{"exact", false}}), "tables", "name");
   }
@@ -288,6 +291,7 @@ std::vector<std::string> AfterOption(const UsageOption& option, Names* names) {
   const std::string_view name = std::string_view(option.name).substr(2);
   if (name == "filter" || name == "from-filter") return names->Filters();
   if (name == "label") return names->Labels();
+  if (name == "router") return names->Routers();
   if (name == "ports" || name == "wire" || name == "in" ||
       name == "interface") {
     return names->Ports();
@@ -416,6 +420,7 @@ std::vector<std::string> Beginnings(const Cursor& cursor,
     return names->Ports();
   }
   if (cursor.noun == "capture") return names->Ports();
+  if (cursor.noun == "router" && cursor.verb != "list") return names->Routers();
   if (cursor.noun == "state" || cursor.noun == "snapshot" ||
       cursor.noun == "test") {
     return {std::string(kCompleteFiles)};

@@ -68,6 +68,12 @@ std::string FormatFilter(const nlohmann::json& filter);
 // Elements of port.list, a line each, and what the columns are called.
 // "5", of a pair of tags "7.42" with the outer one first.
 std::string VlanText(const nlohmann::json& port);
+// format_routers.cc
+std::string FormatRouterTitle();
+std::string FormatRouterLine(const nlohmann::json& router);
+std::string FormatRouter(const nlohmann::json& router);
+std::string FormatRoute(const nlohmann::json& route);
+std::string FormatNeighbor(const nlohmann::json& neighbor);
 std::string FormatSegmentTitle();
 std::string FormatSegmentLine(const nlohmann::json& segment);
 std::string FormatMacTitle();

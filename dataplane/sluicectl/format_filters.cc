@@ -145,6 +145,7 @@ std::string FormatPortLine(const json& port) {
   const bool present = Truth(port, "present");
   const std::string parent = Text(port, "parent");
   const std::string segment = Text(port, "segment");
+  const std::string router = Text(port, "router");
   const std::string device =
       !parent.empty() ? absl::StrCat("VLAN ", VlanText(port), " of ", parent)
       : present       ? Text(port, "device")
@@ -152,7 +153,10 @@ std::string FormatPortLine(const json& port) {
   return absl::StrFormat(
       "%-15s %-12s %-15s %-8s %-4s %4d  %s\n", Text(port, "name"),
       OrDash(Text(port, "filter")),
-      segment.empty() ? OrDash(Text(port, "wire")) : segment, state,
+      !segment.empty()  ? segment
+      : !router.empty() ? router
+                        : OrDash(Text(port, "wire")),
+      state,
       !present                 ? "-"
       : Truth(port, "link_up") ? "up"
                                : "down",

@@ -39,15 +39,19 @@ std::string_view Usage() {
        sluicectl filter destroy name | list | show [name]
        sluicectl port add name --device device [--wire port] [--groups group,...]
                  [--addresses address,...] [--queues n] [--mtu bytes]
+                 [--segment name | --router name [--tap interface]]
                  [--non-ip pass|block] [--disabled]
                  [--bindings binding,...] [--learn-bindings n]
        sluicectl port add name --parent port --vlan n [--inner-vlan n]
-                 [--wire port | --segment name] [--groups group,...]
+                 [--wire port | --segment name | --router name
+                 [--tap interface]] [--groups group,...]
                  [--addresses address,...] [--mtu bytes] [--disabled]
        sluicectl port bind name [--bindings binding,...] [--learn-bindings n]
        sluicectl port bindings name | unbind name
        sluicectl port list | remove name | enable name | disable name |
                  exclude name | include name | stats name
+       sluicectl router list | show name | neighbors name |
+                 routes name [--family inet|inet6] [prefix]
        sluicectl segment add name [--ports port,...] [--non-ip pass|block]
                  [--flood none|unknown,multicast,broadcast] [--macs n]
                  [--macs-per-port n] [--age seconds]
@@ -298,6 +302,9 @@ PORTS
                        have there only.
     --wire PORT        the port at the other end of its wire.
     --segment NAME     the segment that it is on, in place of a wire.
+    --router NAME [--tap INTERFACE]
+                       the router that it belongs to, in place of both, and
+                       the name of the kernel's interface for it.
     --groups G[,H]  --addresses A[,B]  --queues N  --mtu BYTES
     --non-ip pass|block
                        as in sluice.toml.
@@ -318,6 +325,17 @@ PORTS
                        address, are bound as they come.
   port bindings NAME   what is bound, was learned, and how much was dropped.
   port unbind NAME     anything may come from it.
+
+ROUTERS
+  router list          all routers, a line each. They are made in sluice.toml;
+                       their routes are the Linux kernel's.
+  router show NAME     one of them, and the kernel's interfaces of its ports.
+  router routes NAME [PREFIX]
+                       its routes, as `ip route` says them; with a prefix or an
+                       address those that it lies in, or that lie in it.
+    --family inet|inet6
+  router neighbors NAME
+                       where its neighbours are.
 
 SEGMENTS
   segment list         all segments, a line each. A segment joins ports as a

@@ -111,6 +111,9 @@ class Tool {
   bool SetLogLevel();
   bool ShowFilter();
   bool AddPort();
+  bool ShowRouter();
+  bool ShowRoutes();
+  bool ShowNeighbors();
   bool AddSegment();
   bool ChangeSegment(const char* method, const char* done);
   bool ShowMacs();

@@ -60,6 +60,15 @@ bool Tool::RunCommand() {
       return ChangePort("port.remove", "removed");
     case Verb::kPortStats:
       return ShowPortStats();
+    case Verb::kRouterList:
+      return ListWithTitle("router.list", "routers", FormatRouterTitle(),
+                           FormatRouterLine);
+    case Verb::kRouterNeighbors:
+      return ShowNeighbors();
+    case Verb::kRouterRoutes:
+      return ShowRoutes();
+    case Verb::kRouterShow:
+      return ShowRouter();
     case Verb::kSegmentAdd:
       return AddSegment();
     case Verb::kSegmentAttach:
@@ -239,6 +248,8 @@ bool Tool::AddPort() {
   if (c.vlan) params["vlan"] = *c.vlan;
   if (c.inner_vlan) params["inner_vlan"] = *c.inner_vlan;
   if (!c.segment.empty()) params["segment"] = c.segment;
+  if (!c.router.empty()) params["router"] = c.router;
+  if (!c.tap.empty()) params["tap"] = c.tap;
   if (!c.wire.empty()) params["wire"] = c.wire;
   if (!c.groups.empty()) params["groups"] = c.groups;
   if (!c.addresses.empty()) params["addresses"] = c.addresses;

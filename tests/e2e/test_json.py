@@ -160,6 +160,23 @@ def answers(fw, network, family, folder):
   ask("-s", "commits")
   ask("--filter", "main", "--filter", "vm", "--rollback", "1",
       command="--filter --filter --rollback")
+  # A router, which has routes and neighbours of the kernel.
+  ask("port", "add", "r0", "--device", "net_null3", "--router", "edge")
+  ip = network.server.run
+  ip("ip", "address", "add", "10.98.0.1/24", "dev", "r0")
+  ip("ip", "neighbour", "add", "10.98.0.2", "lladdr", "02:00:00:00:00:99",
+     "dev", "r0", "nud", "permanent")
+  ip("ip", "route", "add", "10.99.0.0/16", "via", "10.98.0.2")
+  wait_for("the route", lambda: any(
+      r["prefix"] == "10.99.0.0/16" and r["type"] == "forward" for r in
+      fw.json("router", "routes", "edge")["routes"]))
+  wait_for("the neighbour", lambda: fw.json("router", "neighbors",
+                                            "edge")["neighbors"])
+  ask("router", "list")
+  ask("router", "show", "edge")
+  ask("router", "routes", "edge")
+  ask("router", "neighbors", "edge")
+  ask("port", "list")
   ask("filter", "list")
   ask("filter", "show", "vm")
   ask("restore", "status")
@@ -172,6 +189,7 @@ def answers(fw, network, family, folder):
   ask("port", "bindings", "later")
   ask("port", "list")
   ask("port", "unbind", "outside")
+  ask("port", "remove", "r0")
   ask("segment", "add", "lan")
   ask("port", "add", "v5", "--parent", "outside", "--vlan", "5",
       "--inner-vlan", "6", "--segment", "lan")
@@ -243,7 +261,9 @@ def test_answers_and_their_schema_agree(network, firewall, family, tmp_path):
   for folder in (tmp_path, *tmp_path.parents[:2]):
     folder.chmod(0o755)
   fw = firewall(_RULES, extra=f'\n[state]\ndir = "{tmp_path / "state"}"\n'
-                f'[log]\nsessions = "{tmp_path / "sessions"}"\n')
+                f'[log]\nsessions = "{tmp_path / "sessions"}"\n'
+                f'[[router]]\nname = "edge"\nports = []\n'
+                f'netns = "{network.server.name}"\n')
   network.settle()
   found = answers(fw, network, family, tmp_path)
   members = {}

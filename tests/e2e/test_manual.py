@@ -12,7 +12,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 MANUAL = TOP / "docs" / "man"
 SECTIONS = ("eal", "port", "wire", "workers", "memory", "control", "log",
             "policy", "state", "transfer", "restore", "pflow",
-            "metrics", "segment")
+            "metrics", "segment", "router")
 
 
 def page(name):
@@ -85,7 +85,7 @@ def test_exit_status_of_sluiced():
 
 def keys_of(section, tmp_path):
   """The keys that the daemon says it knows there."""
-  lists = ("port", "wire", "segment")
+  lists = ("port", "wire", "segment", "router")
   header = f"[[{section}]]" if section in lists else f"[{section}]"
   path = tmp_path / "keys.toml"
   path.write_text(f"{header}\nno_such_key = 1\n")

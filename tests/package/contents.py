@@ -24,7 +24,8 @@ SERVICE = [
 EXAMPLES = [
     f"/usr/share/doc/sluice/examples/{name}"
     for name in ("first.conf", "interfaces.conf", "netboot.conf",
-                 "office.conf", "office.test", "sluice-pci.toml", "sluice.toml")
+                 "office.conf", "office.test", "router.conf", "sluice-pci.toml",
+                 "sluice.toml")
 ]
 SECTIONS = [
     f"/usr/share/doc/sluice/examples/sections/{path.name}"

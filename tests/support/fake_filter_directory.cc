@@ -287,6 +287,44 @@ FakeFilterDirectory::BeginRollbackTogether(std::vector<std::string> filters,
       [] {}, [this] { return set_result; });
 }
 
+std::vector<RouterListing> FakeFilterDirectory::Routers(std::string_view after,
+                                                        size_t limit) {
+  std::vector<RouterListing> listings;
+  for (auto at = routers.upper_bound(std::string(after));
+       at != routers.end() && listings.size() < limit; ++at) {
+    listings.push_back(at->second);
+  }
+  return listings;
+}
+
+absl::StatusOr<RouterListing> FakeFilterDirectory::Router(
+    std::string_view name) {
+  const auto router = routers.find(std::string(name));
+  if (router == routers.end()) return absl::NotFoundError("no router");
+  return router->second;
+}
+
+// Two pages: the first route, and the others.
+absl::StatusOr<RoutePage> FakeFilterDirectory::Routes(const RouteQuery& query) {
+  route_queries.push_back(query);
+  if (!routers.contains(query.router)) return absl::NotFoundError("no router");
+  RoutePage page;
+  const bool first = query.after.empty();
+  for (size_t i = first ? 0 : 1; i < (first ? 1 : routes.size()); ++i) {
+    page.routes.push_back(routes[i]);
+  }
+  if (first && routes.size() > 1) page.next = routes.front().prefix;
+  return page;
+}
+
+absl::StatusOr<RouterNeighborPage> FakeFilterDirectory::RouterNeighbors(
+    std::string_view name, std::string_view, size_t) {
+  if (!routers.contains(std::string(name))) {
+    return absl::NotFoundError("no router");
+  }
+  return RouterNeighborPage{.neighbors = router_neighbors};
+}
+
 std::vector<SegmentListing> FakeFilterDirectory::Segments(
     std::string_view after, size_t limit) {
   std::vector<SegmentListing> listings;

@@ -112,6 +112,17 @@ class FakeFilterDirectory : public FilterDirectory {
   absl::Status ForgetMacs(std::string_view segment) override;
   TraceControl& Traces() override { return traces; }
 
+  std::vector<RouterListing> Routers(std::string_view after,
+                                     size_t limit) override;
+  absl::StatusOr<RouterListing> Router(std::string_view name) override;
+  absl::StatusOr<RoutePage> Routes(const RouteQuery& query) override;
+  absl::StatusOr<RouterNeighborPage> RouterNeighbors(std::string_view name,
+                                                     std::string_view after,
+                                                     size_t limit) override;
+  std::map<std::string, RouterListing> routers;
+  std::vector<RouteListing> routes;
+  std::vector<RouteQuery> route_queries;
+  std::vector<RouterNeighborListing> router_neighbors;
   std::map<std::string, SegmentSpec> segments;
 
   FakeTraceControl traces;

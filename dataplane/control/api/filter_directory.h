@@ -127,6 +127,8 @@ struct PortSpec {
   uint16_t inner_vlan = 0;  // 0: one tag
   std::string wire{};    // the port at the other end; empty: none
   std::string segment{};  // in place of a wire
+  std::string router{};   // in place of both
+  std::string tap{};      // with a router; empty: the port's name
   std::vector<std::string> groups{};
   std::vector<Prefix> addresses{};
   uint16_t queues = 0;  // 0: one a worker
@@ -144,6 +146,7 @@ struct PortListing {
   std::string filter;
   std::string wire;    // empty: none
   std::string segment;  // empty: none
+  std::string router;   // empty: none
   std::string device;  // empty: not there; of a logical port its parent's
   std::string parent;  // empty: the device is its own
   uint16_t vlan = 0;
@@ -209,6 +212,71 @@ struct MacListing {
   std::string port;
   bool fixed = false;
   uint32_t age = 0;  // milliseconds since it was heard of
+};
+
+// A router and its ports, since the start.
+struct RouterPortListing {
+  std::string port;
+  std::string tap;       // the kernel's interface
+  bool present = false;  // which is there
+  bool carrier = false;  // and whether it has a cable in it
+  std::vector<std::string> addresses{};
+  uint64_t to_host = 0;    // frames that the kernel got
+  uint64_t from_host = 0;  // and that it sent
+  // Frames for it beyond what it may get, by kind.
+  uint64_t limited_arp = 0;
+  uint64_t limited_discovery = 0;
+  uint64_t limited_other = 0;
+  uint64_t refused = 0;  // that it did not take
+  uint64_t lost = 0;     // of its, for which there was no room
+  uint64_t taken_away = 0;  // how often the interface was
+};
+struct RouterListing {
+  std::string name;
+  std::string netns;  // empty: the process's own
+  uint64_t routes = 0;
+  uint64_t max_routes = 0;
+  uint64_t neighbors = 0;
+  uint64_t max_neighbors = 0;
+  uint64_t memory = 0;     // bytes of both
+  bool synced = false;     // they are as the kernel's
+  uint64_t questions = 0;  // for neighbours
+  uint64_t dumps = 0;      // how often all was read of the kernel
+  uint64_t lost_events = 0;  // of those, because some news were lost
+  uint64_t skipped = 0;      // routes of the kernel that are not followed
+  uint64_t refused = 0;      // routes and neighbours beyond the limits
+  std::vector<RouterPortListing> ports{};
+};
+struct RouteHopListing {
+  std::string port;
+  std::string gateway;  // empty: it is on the link itself
+  uint8_t weight = 1;
+};
+struct RouteListing {
+  std::string prefix;
+  std::string type;  // "forward", "local", "blackhole", ...
+  std::vector<RouteHopListing> hops{};
+};
+struct RouteQuery {
+  std::string router;
+  std::optional<Family> family{};
+  std::optional<Prefix> overlaps{};  // those that it lies in, or that lie in it
+  std::string after{};               // as RoutePage::next
+  size_t limit = 0;
+};
+struct RoutePage {
+  std::vector<RouteListing> routes{};
+  std::string next{};  // empty: there is no more
+};
+struct RouterNeighborListing {
+  std::string port;
+  std::string address;
+  std::string state;  // "known", "pending", "failed", "unknown"
+  std::string mac;    // empty: not known
+};
+struct RouterNeighborPage {
+  std::vector<RouterNeighborListing> neighbors{};
+  std::string next{};
 };
 
 class FilterDirectory : public CommitControl {
@@ -284,6 +352,16 @@ class FilterDirectory : public CommitControl {
                               std::string_view port) = 0;
   // Forgets what was learnt.
   virtual absl::Status ForgetMacs(std::string_view segment) = 0;
+
+  // Ascending by name; at most `limit` of those that come after `after`.
+  virtual std::vector<RouterListing> Routers(std::string_view after,
+                                             size_t limit) = 0;
+  virtual absl::StatusOr<RouterListing> Router(std::string_view name) = 0;
+  // Pages, which may be short and still not the last. NotFound;
+  // InvalidArgument for an `after` that was no `next`.
+  virtual absl::StatusOr<RoutePage> Routes(const RouteQuery& query) = 0;
+  virtual absl::StatusOr<RouterNeighborPage> RouterNeighbors(
+      std::string_view name, std::string_view after, size_t limit) = 0;
 
   virtual TraceControl& Traces() = 0;
 };

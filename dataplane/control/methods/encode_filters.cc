@@ -113,6 +113,7 @@ json ToJson(const PortListing& port) {
   if (port.guarded) value["guarded"] = true;
   if (!port.wire.empty()) value["wire"] = port.wire;
   if (!port.segment.empty()) value["segment"] = port.segment;
+  if (!port.router.empty()) value["router"] = port.router;
   if (!port.parent.empty()) {
     value["parent"] = port.parent;
     value["vlan"] = port.vlan;

@@ -55,6 +55,7 @@ extern const std::vector<Method> kLogMethods;
 extern const std::vector<Method> kPolicyMethods;
 extern const std::vector<Method> kPortMethods;
 extern const std::vector<Method> kProcessMethods;
+extern const std::vector<Method> kRouterMethods;
 extern const std::vector<Method> kSegmentMethods;
 extern const std::vector<Method> kStatusMethods;
 extern const std::vector<Method> kTableMethods;

@@ -32,7 +32,8 @@ const std::map<std::string_view, Method>& Methods() {
     auto* all = new std::map<std::string_view, Method>;
     for (const std::vector<Method>* group :
          {&kCommitMethods, &kExplainMethods, &kFilterMethods, &kLogMethods,
-          &kPolicyMethods, &kPortMethods, &kProcessMethods, &kSegmentMethods,
+          &kPolicyMethods, &kPortMethods, &kProcessMethods, &kRouterMethods,
+          &kSegmentMethods,
           &kStatusMethods, &kTraceMethods,
           &kTableMethods, &kTransferMethods}) {
       for (const Method& method : *group) all->emplace(method.name, method);

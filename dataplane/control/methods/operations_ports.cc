@@ -69,8 +69,13 @@ const char* WrongIn(const PortSpec& spec) {
   if (!spec.parent.empty() && spec.queues != 0) {
     return "parameter \"queues\" is for a port with a device";
   }
-  if (!spec.wire.empty() && !spec.segment.empty()) {
-    return "a port is on a wire or on a segment, not on both";
+  if (int{!spec.wire.empty()} + int{!spec.segment.empty()} +
+          int{!spec.router.empty()} >
+      1) {
+    return "a port is on a wire, on a segment, or of a router: give one";
+  }
+  if (!spec.tap.empty() && spec.router.empty()) {
+    return "parameter \"tap\" needs \"router\"";
   }
   return nullptr;
 }
@@ -87,6 +92,8 @@ Action ParseAdd(Params& params) {
   params.Number("inner_vlan", kMinVlan, kMaxVlan, &inner_vlan);
   params.Name("wire", kMaxPortName, &spec.wire);
   params.Name("segment", kMaxPortName, &spec.segment);
+  params.Name("router", kMaxPortName, &spec.router);
+  params.Name("tap", kMaxTapName, &spec.tap);
   params.Names("groups", kMaxGroupsPerPort, kMaxPortName, &spec.groups);
   params.Prefixes("addresses", kMaxAddressesPerPort, &spec.addresses);
   params.Number("queues", 1, kMaxQueues, &queues);

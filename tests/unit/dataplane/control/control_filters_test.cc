@@ -507,6 +507,19 @@ TEST_F(ControlFiltersTest, AddsAVlanOfAPort) {
     params.erase(missing);
     EXPECT_EQ(Code("port.add", params), kInvalid) << missing;
   }
+  json routed = good;
+  routed["port"] = "vm3";
+  routed["router"] = "edge";
+  routed["tap"] = "vm3-0";
+  EXPECT_EQ(Code("port.add", routed), 0);
+  EXPECT_EQ(directory_.last_port.router, "edge");
+  EXPECT_EQ(directory_.last_port.tap, "vm3-0");
+  routed["port"] = "vm4";
+  routed["segment"] = "lan";
+  EXPECT_EQ(Code("port.add", routed), kInvalid);
+  routed.erase("segment");
+  routed.erase("router");
+  EXPECT_EQ(Code("port.add", routed), kInvalid);  // a tap alone
   json both = good;
   both["wire"] = "inside";
   both["segment"] = "lan";
@@ -567,6 +580,95 @@ TEST_F(ControlFiltersTest, MakesAndChangesSegments) {
     EXPECT_EQ(Code("segment.add", {{"segment", "x"}, {name, value}}), kInvalid)
         << name;
   }
+}
+
+TEST_F(ControlFiltersTest, ShowsRouters) {
+  directory_.routers["edge"] = {
+      .name = "edge",
+      .netns = "blue",
+      .routes = 2,
+      .max_routes = 10,
+      .neighbors = 1,
+      .max_neighbors = 20,
+      .memory = 1000,
+      .synced = true,
+      .questions = 3,
+      .dumps = 4,
+      .lost_events = 5,
+      .skipped = 15,
+      .refused = 6,
+      .ports = {{.port = "lan",
+                 .tap = "lan0",
+                 .present = true,
+                 .addresses = {"192.0.2.1/24"},
+                 .to_host = 7,
+                 .from_host = 8,
+                 .limited_arp = 9,
+                 .limited_discovery = 10,
+                 .limited_other = 11,
+                 .refused = 12,
+                 .lost = 13,
+                 .taken_away = 14}}};
+  directory_.routers["other"] = {.name = "other"};
+  directory_.routes = {
+      {.prefix = "0.0.0.0/0",
+       .type = "forward",
+       .hops = {{.port = "lan", .gateway = "192.0.2.9", .weight = 2}}},
+      {.prefix = "192.0.2.0/24", .type = "forward", .hops = {{.port = "lan"}}},
+      {.prefix = "2001:db8::/32", .type = "blackhole"}};
+  directory_.router_neighbors = {{.port = "lan",
+                                  .address = "192.0.2.9",
+                                  .state = "known",
+                                  .mac = "00:53:00:00:00:01"},
+                                 {.port = "lan",
+                                  .address = "192.0.2.8",
+                                  .state = "failed"}};
+  const json edge = Result("router.show", {{"router", "edge"}});
+  EXPECT_EQ(edge, json::parse(R"({
+      "name": "edge", "netns": "blue", "routes": 2, "max_routes": 10,
+      "neighbors": 1, "max_neighbors": 20, "memory": 1000, "synced": true,
+      "questions": 3, "dumps": 4, "lost_events": 5, "skipped": 15,
+      "refused": 6, "ports": [
+        {"port": "lan", "tap": "lan0", "present": true, "carrier": false,
+         "addresses": ["192.0.2.1/24"], "to_host": 7, "from_host": 8,
+         "limited": {"arp": 9, "discovery": 10, "other": 11},
+         "refused": 12, "lost": 13, "taken_away": 14}]})"));
+  const json first = Result("router.list", {{"limit", 1}});
+  EXPECT_EQ(first["routers"], json::array({edge}));
+  EXPECT_EQ(first["next"], "edge");
+  const json second = Result("router.list", {{"cursor", "edge"}});
+  EXPECT_EQ(second["routers"][0]["name"], "other");
+  EXPECT_FALSE(second["routers"][0].contains("netns"));
+  EXPECT_FALSE(second.contains("next"));
+  json page = Result("router.routes", {{"router", "edge"}});
+  EXPECT_EQ(page, json::parse(R"({"next": "0.0.0.0/0", "routes": [
+      {"prefix": "0.0.0.0/0", "type": "forward",
+       "hops": [{"port": "lan", "gateway": "192.0.2.9", "weight": 2}]}]})"));
+  page = Result("router.routes", {{"router", "edge"},
+                                  {"cursor", "0.0.0.0/0"},
+                                  {"family", "inet6"},
+                                  {"prefix", "2001:db8::/32"}});
+  EXPECT_EQ(page["routes"].size(), 2u);
+  EXPECT_EQ(page["routes"][0]["hops"],
+            json::parse(R"([{"port": "lan", "weight": 1}])"));
+  const RouteQuery& query = directory_.route_queries.back();
+  EXPECT_EQ(query.after, "0.0.0.0/0");
+  EXPECT_EQ(query.family, Family::kIpv6);
+  EXPECT_EQ(query.overlaps, ParsePrefix("2001:db8::/32"));
+  EXPECT_EQ(Result("router.neighbors", {{"router", "edge"}}),
+            json::parse(R"({"neighbors": [
+      {"port": "lan", "address": "192.0.2.9", "state": "known",
+       "mac": "00:53:00:00:00:01"},
+      {"port": "lan", "address": "192.0.2.8", "state": "failed"}]})"));
+  for (const char* method :
+       {"router.show", "router.routes", "router.neighbors"}) {
+    EXPECT_EQ(Code(method, {{"router", "none"}}), kNotFound) << method;
+    EXPECT_EQ(Code(method), kInvalid) << method;
+  }
+  EXPECT_EQ(Code("router.routes", {{"router", "edge"}, {"family", "ip"}}),
+            kInvalid);
+  EXPECT_EQ(Code("router.routes", {{"router", "edge"}, {"prefix", "x"}}),
+            kInvalid);
 }
 
 TEST_F(ControlFiltersTest, ParametersOfPortsAreReadStrictly) {

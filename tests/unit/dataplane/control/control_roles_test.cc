@@ -44,7 +44,8 @@ const std::set<std::string_view> kForReaders = {
     "anchors.show",
     "interfaces.show", "labels.show",     "limiters.show", "limits.show",  "port.list",
     "port.bindings",
-    "port.stats",      "process.show", "restore.metrics", "restore.status", "rules.explain",
+    "port.stats",      "process.show", "restore.metrics", "restore.status", "router.list",
+    "router.neighbors", "router.routes", "router.show", "rules.explain",
     "rules.show",      "segment.list", "segment.macs", "sources.show",
     "states.count", "states.show",    "table.show",
     "table.test",      "tables.list",     "timeouts.show"};

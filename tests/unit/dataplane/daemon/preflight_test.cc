@@ -225,6 +225,36 @@ TEST_F(PreflightTest, WithoutPortsOrWiresItStarts) {
   ExpectFinding(FindingLevel::kNote, "s.toml", "there is no [[port]]", "");
 }
 
+TEST_F(PreflightTest, Routers) {
+  config_.wires.clear();
+  config_.routers = {{.name = "edge", .ports = {"outside", "inside"}}};
+  ExpectFinding(FindingLevel::kError, "[[router]]",
+                "/dev/net/tun: No such file or directory", "modprobe tun");
+  open_errors_["/dev/net/tun"] = EPERM;
+  ExpectFinding(FindingLevel::kError, "[[router]]",
+                "/dev/net/tun: Operation not permitted", "router.conf");
+  open_errors_["/dev/net/tun"] = 0;
+  EXPECT_EQ(Text(), "");
+  interfaces_["inside"] = IFF_UP;
+  ExpectFinding(FindingLevel::kError, "router 'edge'",
+                "port 'inside': there is an interface inside already",
+                "another `tap`");
+  config_.ports[1].tap = "inside0";
+  EXPECT_EQ(Text(), "");
+  config_.routers[0].netns = "blue";
+  ExpectFinding(FindingLevel::kError, "router 'edge'",
+                "there is no network namespace 'blue' (/run/netns/blue)",
+                "ip netns add blue");
+  host_.Put("/run/netns/blue", "");
+  EXPECT_EQ(Text(), "");
+  process_.capabilities = ~(uint64_t{1} << CAP_SYS_ADMIN);
+  ExpectFinding(FindingLevel::kError, "[[router]] netns",
+                "user sluice lacks CAP_SYS_ADMIN", "router.conf");
+  process_.capabilities = ~(uint64_t{1} << CAP_NET_ADMIN);
+  ExpectFinding(FindingLevel::kError, "[[router]]",
+                "user sluice lacks CAP_NET_ADMIN", "router.conf");
+}
+
 TEST_F(PreflightTest, GroupsThatAreNotThere) {
   config_.control.group = "sluice";
   EXPECT_EQ(Text(), "");

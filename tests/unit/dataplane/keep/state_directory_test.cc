@@ -161,6 +161,21 @@ TEST(ManifestTest, PortsComeBackAsTheyWere) {
   }
 }
 
+TEST(ManifestTest, KeepsPortsOfRouters) {
+  const PortSpec routed = {.name = "lan",
+                           .device = "net_null0",
+                           .router = "edge",
+                           .tap = "lan0"};
+  std::vector<PortSpec> ports;
+  const std::string text = FormatManifest(TwoFilters(), {routed}, {});
+  const auto read = ParseManifest(text, &ports, nullptr);
+  ASSERT_TRUE(read.ok()) << read.status();
+  ASSERT_THAT(ports, SizeIs(1));
+  EXPECT_EQ(ports[0].router, "edge");
+  EXPECT_EQ(ports[0].tap, "lan0");
+  EXPECT_EQ(FormatManifest(*read, ports, {}), text);
+}
+
 TEST(ManifestTest, KeepsVlansAndSegments) {
   const PortSpec vlan = {.name = "vm1",
                          .parent = "uplink",

@@ -134,6 +134,32 @@ TEST(SluicectlCommands, PortAddTakesAVlanOfAPort) {
               HasSubstr("--queues is for"));
 }
 
+TEST(SluicectlCommands, RoutersHaveTheirOptions) {
+  const Arguments a = Parse({"port", "add", "lan", "--device", "net_null0",
+                             "--router", "edge", "--tap", "lan0"});
+  EXPECT_EQ(a.command->router, "edge");
+  EXPECT_EQ(a.command->tap, "lan0");
+  EXPECT_THAT(ErrorOf({"port", "add", "lan", "--device", "net_null0", "--tap",
+                       "lan0"}),
+              HasSubstr("--tap needs --router"));
+  for (const char* other : {"--wire", "--segment"}) {
+    EXPECT_THAT(ErrorOf({"port", "add", "lan", "--device", "net_null0",
+                         "--router", "edge", other, "x"}),
+                HasSubstr("a port of a --router is on no"));
+  }
+  const Arguments routes = Parse({"router", "routes", "edge", "--family",
+                                  "inet6", "2001:db8::/32"});
+  EXPECT_EQ(routes.command->verb, Verb::kRouterRoutes);
+  EXPECT_EQ(routes.command->name, "edge");
+  EXPECT_EQ(routes.command->prefix, "2001:db8::/32");
+  EXPECT_EQ(routes.command->family, "inet6");
+  EXPECT_THAT(ErrorOf({"router", "routes", "edge", "--family", "ip"}),
+              HasSubstr("inet"));
+  EXPECT_THAT(ErrorOf({"router", "routes", "edge", "::/0", "x"}),
+              HasSubstr("argument: x"));
+  EXPECT_THAT(ErrorOf({"router", "list", "edge"}), HasSubstr("argument: edge"));
+}
+
 TEST(SluicectlCommands, SegmentsHaveTheirOptions) {
   const Arguments a =
       Parse({"segment", "add", "lan", "--ports", "a,b", "--flood",
@@ -175,6 +201,8 @@ TEST(SluicectlCommands, TheOthersNameOneOrNothing) {
       {{"port", "bind"}, Verb::kPortBind},
       {{"port", "bindings"}, Verb::kPortBindings},
       {{"port", "unbind"}, Verb::kPortUnbind},
+      {{"router", "neighbors"}, Verb::kRouterNeighbors},
+      {{"router", "show"}, Verb::kRouterShow},
       {{"segment", "flush"}, Verb::kSegmentFlush},
       {{"segment", "macs"}, Verb::kSegmentMacs},
       {{"segment", "remove"}, Verb::kSegmentRemove},

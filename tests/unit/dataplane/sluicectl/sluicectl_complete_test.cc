@@ -36,6 +36,8 @@ class NamesCaller final : public Caller {
       if (first) result["next"] = "main";
     } else if (method == "port.list") {
       result["ports"] = {{{"name", "inside"}}, {{"name", "outside"}}};
+    } else if (method == "router.list") {
+      result["routers"] = {{{"name", "edge"}}};
     } else if (method == "tables.list") {
       result["tables"] = {{{"name", "bad"}}, {{"name", "good"}},
                           {{"name", "bad"}, {"anchor", "x"}}};
@@ -66,6 +68,13 @@ TEST(SluicectlCompleteTest, CommandsVerbsAndOptions) {
   EXPECT_THAT(Offered({"filter", ""}), IsSupersetOf({"create", "destroy",
                                                      "list", "show"}));
   EXPECT_THAT(Offered({"port", "ex"}), ElementsAre("exclude"));
+  EXPECT_THAT(Offered({"router", ""}),
+              ElementsAre("list", "neighbors", "routes", "show"));
+  EXPECT_THAT(Offered({"router", "routes", ""}), ElementsAre("edge"));
+  EXPECT_THAT(Offered({"router", "routes", "edge", "--family", ""}),
+              ElementsAre("inet", "inet6"));
+  EXPECT_THAT(Offered({"port", "add", "p", "--router", ""}),
+              ElementsAre("edge"));
   EXPECT_THAT(Offered({"snapshot", ""}), ElementsAre("show", "verify"));
   EXPECT_THAT(Offered({"nic", "b"}), ElementsAre("bind"));
   EXPECT_THAT(Offered({"filter", "create", "vm", "--f"}),

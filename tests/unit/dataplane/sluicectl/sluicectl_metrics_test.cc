@@ -77,6 +77,36 @@ TEST(PrometheusTextTest, EscapesLabelsAndHelp) {
             "sluice_a +Inf\n");
 }
 
+TEST(MetricsTest, RoutersAndTheirPorts) {
+  const auto samples = Read(FormatPrometheus(json::parse(R"({"routers": [
+      {"name": "edge", "routes": 3, "max_routes": 10, "neighbors": 2,
+       "memory": 99, "questions": 4, "dumps": 5, "lost_events": 6,
+       "refused": 7, "ports": [
+         {"port": "lan", "present": true, "to_host": 8, "from_host": 9,
+          "limited": {"arp": 10, "discovery": 11, "other": 12},
+          "refused": 13, "lost": 14, "taken_away": 15}]}]})")));
+  EXPECT_THAT(samples, Contains(Pair("sluice_router_routes{router=\"edge\"}",
+                                     "3")));
+  EXPECT_THAT(
+      samples,
+      Contains(Pair("sluice_router_lost_events_total{router=\"edge\"}", "6")));
+  const std::string port = "{router=\"edge\",port=\"lan\"";
+  for (const auto& [name, value] :
+       {std::pair{"to_host_packets_total", "8"},
+        {"from_host_packets_total", "9"}, {"refused_packets_total", "13"},
+        {"lost_packets_total", "14"}, {"taken_away_total", "15"},
+        {"present", "1"}}) {
+    EXPECT_THAT(samples,
+                Contains(Pair("sluice_router_port_" + std::string(name) +
+                                  port + "}",
+                              value)));
+  }
+  EXPECT_THAT(samples,
+              Contains(Pair("sluice_router_port_limited_packets_total" + port +
+                                ",kind=\"discovery\"}",
+                            "11")));
+}
+
 TEST(PrometheusTextTest, SecondsAreDecimal) {
   EXPECT_EQ(DecimalSeconds(1500, 3), "1.500");
   EXPECT_EQ(DecimalSeconds(7, 6), "0.000007");
