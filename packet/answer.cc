@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <utility>
 
 #include "packet/checksum.h"
@@ -338,6 +339,25 @@ bool BuildTooBig(const rte_mbuf& packet, const PacketInfo& info, uint32_t mtu,
                                .code = kIcmpNeedsFragments,
                                .mtu = mtu},
                               answer);
+}
+
+bool BuildRouterError(const rte_mbuf& packet, const PacketInfo& info,
+                      const RouterError& error, rte_mbuf* answer) {
+  if (info.has(kIcmpError)) return false;
+  if (info.family == Family::kIpv6) {
+    // The unspecified address, a group, the loopback address.
+    constexpr std::array<uint8_t, 15> kZero{};
+    if (info.source[0] == 0xff ||
+        (info.source[15] <= 1 &&
+         std::memcmp(info.source.data(), kZero.data(), kZero.size()) == 0)) {
+      return false;
+    }
+  } else if (info.source[0] == 127) {
+    return false;
+  }
+  return BuildIcmpError(
+      packet, info,
+      {.type = error.type, .code = error.code, .mtu = error.mtu}, answer);
 }
 
 }  // namespace sluice

@@ -67,6 +67,19 @@ bool BuildUnreachable(const rte_mbuf& packet, const PacketInfo& info,
 bool BuildTooBig(const rte_mbuf& packet, const PacketInfo& info, uint32_t mtu,
                  rte_mbuf* answer);
 
+// What a router says of a packet that it does not send on: an ICMP or ICMPv6
+// error of that type and code, with the MTU where the type has one. It quotes
+// as much as BuildUnreachable(). Never answered: ICMP errors, fragments but the
+// first, multicast and broadcast, and what no one host has sent (RFC 1812
+// section 4.3.2.7, RFC 4443 section 2.4 e).
+struct RouterError {
+  uint8_t type = 0;
+  uint8_t code = 0;
+  uint32_t mtu = 0;
+};
+bool BuildRouterError(const rte_mbuf& packet, const PacketInfo& info,
+                      const RouterError& error, rte_mbuf* answer);
+
 }  // namespace sluice
 
 #endif  // SLUICE_PACKET_ANSWER_H_

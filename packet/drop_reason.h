@@ -47,10 +47,16 @@ enum class DropReason : uint8_t {
   kSegmentSource,  // the sender is a group, or an address fixed elsewhere
   kNeighbor,       // ARP or neighbour discovery for the firewall itself
   kSpoofed,        // it claims a source that its port is not bound to
+  kTtlExceeded,    // a router was the last that it might reach
+  kTooBig,         // larger than the port of departure takes, and whole for
+                   // ever
+  kNoNeighbor,     // the next hop has not said where it is
+  kHostFull,       // the ring to the host was full
+  kOtherHost,      // the frame is not to the router, which is no switch
 };
 
 inline constexpr size_t kDropReasonCount =
-    static_cast<size_t>(DropReason::kSpoofed) + 1;
+    static_cast<size_t>(DropReason::kOtherHost) + 1;
 
 inline constexpr std::array<std::string_view, kDropReasonCount>
     kDropReasonNames = {
@@ -61,7 +67,8 @@ inline constexpr std::array<std::string_view, kDropReasonCount>
         "translate",      "no-route",     "non-ip",        "no-wire",
         "port-down",      "handoff-full", "transmit-full", "held",
         "stalled",        "unknown-vlan", "segment-unknown", "segment-local",
-        "segment-source", "neighbor", "spoofed",
+        "segment-source", "neighbor", "spoofed",       "ttl-exceeded",
+        "too-big",        "no-neighbor",  "host-full",     "other-host",
 };
 
 // None: no reason has the name.

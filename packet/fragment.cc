@@ -264,6 +264,29 @@ uint32_t CountFragments(const rte_mbuf& mbuf) {
   return count;
 }
 
+uint32_t LargestFragment(const rte_mbuf& mbuf, uint32_t whole) {
+  if (!IsMarked(mbuf)) return whole;
+  const bool v6 =
+      *rte_pktmbuf_mtod_offset(&mbuf, const uint8_t*, KeptOf(mbuf).l3_offset) >>
+          4 ==
+      6;
+  uint32_t largest = 0;
+  uint32_t bytes = 0;
+  for (const rte_mbuf* s = &mbuf; s != nullptr; s = s->next) {
+    if (IsMarked(*s)) {
+      const Kept kept = KeptOf(*s);
+      // The headers of the first are there, but for a fragment header of IPv6.
+      const uint32_t missing = kept.first == 0 ? kept.header
+                               : v6            ? sizeof(wire::Ipv6Fragment)
+                                               : 0;
+      bytes = missing - kept.l3_offset;
+    }
+    bytes += s->data_len;
+    largest = std::max(largest, bytes);
+  }
+  return largest;
+}
+
 FragmentSplitter::FragmentSplitter(rte_mbuf* mbuf) : rest_(mbuf) {
   const Kept first = KeptOf(*mbuf);
   uint8_t* frame = Frame(*mbuf);
@@ -287,7 +310,8 @@ FragmentSplitter::FragmentSplitter(rte_mbuf* mbuf) : rest_(mbuf) {
     std::memcpy(&id, Frame(*second) - sizeof id, sizeof id);
   }
 
-  uint32_t offset = 0;
+  const uint32_t own = v4 ? whole4.fragment.host() : 0u;
+  uint32_t offset = (own & wire::kIpv4OffsetMask) * 8;
   for (rte_mbuf* piece = mbuf; piece != nullptr;) {
     const Kept kept = KeptOf(*piece);
     rte_mbuf* last;
@@ -320,7 +344,9 @@ FragmentSplitter::FragmentSplitter(rte_mbuf* mbuf) : rest_(mbuf) {
       CopyIpv4(whole4, ip);
       const uint32_t bits =
           (whole4.fragment.host() & wire::kIpv4DontFragment) |
-          (more ? wire::kIpv4MoreFragments : 0u) | offset / 8;
+          (more ? wire::kIpv4MoreFragments
+                : own & wire::kIpv4MoreFragments) |
+          offset / 8;
       WriteIpv4(ip, headers + length, static_cast<uint16_t>(bits));
     } else {
       CopyIpv6(whole6, ip);

@@ -61,7 +61,12 @@ rte_mbuf* JoinFragments(Family family, uint32_t total, Next next);
 // How many fragments the packet was put together of; 1 for any other.
 uint32_t CountFragments(const rte_mbuf& mbuf);
 
-// Takes a datagram apart.
+// How many bytes the IP packet of the largest of them has when it is taken
+// apart; of any other packet `whole`.
+uint32_t LargestFragment(const rte_mbuf& mbuf, uint32_t whole);
+
+// Takes a datagram apart. An IPv4 packet that is itself a fragment, put into
+// this form, leaves as smaller ones of the same datagram.
 class FragmentSplitter {
  public:
   // `mbuf` bears the mark.

@@ -137,6 +137,8 @@ void Pipeline::Begin(uint16_t port, PacketBurst& burst,
   result.return_count = 0;
   result.returns_reassembled = 0;
   result.question_count = 0;
+  result.host_count = 0;
+  result.host_reassembled = 0;
   routing_ = false;
   returning_ = 0;
   addressed_ = 0;
@@ -163,7 +165,10 @@ void Pipeline::Admit(Passage& passage) {
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
     rules_.fill(nullptr);
     std::copy_n(burst.infos.begin(), burst.count, arrived_.begin());
-    if (taps_in_use_ && !resuming_) ShowArrival(arrival.port, burst);
+    // What the host sends has not arrived.
+    if (taps_in_use_ && !resuming_ && arrival.interface.id != 0) {
+      ShowArrival(arrival.port, burst);
+    }
   }
   if (routing_) [[unlikely]] {
     HearNeighbors(arrival, passage.departure, passage.now);

@@ -29,11 +29,14 @@
 #include "dataplane/forward/filter_view.h"
 #include "dataplane/forward/port_counters.h"
 #include "dataplane/forward/port_routes.h"
+#include "dataplane/forward/route_wait.h"
 #include "dataplane/forward/spoof_guard.h"
 #include "dataplane/forward/topology.h"
+#include "dataplane/routing/routing_tables.h"
 #include "dataplane/forward/trace_record.h"
 #include "packet/family.h"
 #include "packet/fragment.h"
+#include "packet/neighbor.h"
 #include "packet/packet.h"
 #include "packet/parse.h"
 #include "pftable/classify/classify.h"
@@ -53,6 +56,7 @@ struct TranslationMatch;
 struct ExpectedChild;
 struct ParentReference;
 struct ProxyOrder;
+struct RouterError;
 struct TcpSegment;
 struct StepResult;
 
@@ -100,6 +104,11 @@ struct BurstResult {
   // Made by the firewall, to leave by the peer: questions for neighbours.
   uint32_t question_count = 0;
   std::array<rte_mbuf*, kMaxBurst> questions;
+  // Of ports of routers: for the host, as they arrived, and which of them go
+  // there as fragments. ForEachForHost().
+  uint32_t host_count = 0;
+  uint32_t host_reassembled = 0;
+  std::array<rte_mbuf*, kMaxBurst> host;
 };
 
 // Calls send(std::span<rte_mbuf*>) with all of them, in order; bit k of
@@ -135,6 +144,13 @@ template <typename Send>
 void ForEachReturn(BurstResult& result, Send send) {
   SendInParts(std::span(result.returns).first(result.return_count),
               result.returns_reassembled, send);
+}
+
+// With what is for the host.
+template <typename Send>
+void ForEachForHost(BurstResult& result, Send send) {
+  SendInParts(std::span(result.host).first(result.host_count),
+              result.host_reassembled, send);
 }
 
 class Pipeline {
@@ -192,9 +208,10 @@ class Pipeline {
   }
   // The same of frames that leave by the port `to`; of those that a segment
   // floods, with the port of arrival in its place, only that end is asked.
+  // `which`: bit i, of packet i.
   void ReassembleTo(uint16_t port, uint16_t to, PacketBurst& burst,
                     const Topology& topology, const FilterEnds& filters,
-                    Tick now);
+                    Tick now, uint32_t which = ~uint32_t{0});
   // Those that have waited for too long are dropped; looks at `budget`.
   void ExpireFragments(Tick now, uint32_t budget) {
     fragments_.Expire(now, budget);
@@ -213,7 +230,7 @@ class Pipeline {
   // there are any, the port of some that need wait no longer (kNoPort: none),
   // and those of them, judged at the port where they leave. If the rules at
   // either end are others by then than when they were let in, they are dropped.
-  bool has_waiting() const { return waiting_count_ != 0; }
+  bool has_waiting() const { return waiting_count_ != 0 || !hops_.empty(); }
   // As so many packets as they came.
   uint32_t waiting() const;
   uint16_t PortOfReady(Tick now);
@@ -252,6 +269,52 @@ class Pipeline {
   // Drops a parsed burst, or says of what is malformed why it is.
   void Refuse(uint16_t port, PacketBurst& burst, DropReason reason, Tick now,
               BurstResult& result);
+
+  // Of a parsed burst that arrived at a port of a router (pipeline_route.cc).
+  // First this: what a router has nothing to do with is malformed afterwards;
+  // of the others LikelyDeparture() says where they go if nobody rewrites them.
+  void ReceiveRouted(uint16_t port, PacketBurst& burst,
+                     const Topology& topology);
+  // kNoPort: by none, it is for the host, or nothing that a router forwards.
+  uint16_t LikelyDeparture(uint32_t i) const {
+    return route_.answers[i].type == RouteType::kForward
+               ? route_.answers[i].port
+               : kNoPort;
+  }
+  // Then they are judged where they arrived, once. In `result` is what goes to
+  // the host, and what is said to those who have sent what goes nowhere.
+  void BeginRoute(uint16_t port, PacketBurst& burst, const Topology& topology,
+                  const FilterView& filter, Tick now, BurstResult& result);
+  // The port by which the next of those leave that are left, or kNoPort.
+  uint16_t NextDeparture() const;
+  // They are judged there, and leave or wait. `burst` and what was given before
+  // are still there, and nothing else was judged since.
+  void RouteTo(uint16_t to, const FilterView& filter, BurstResult& result);
+  // Or they are dropped.
+  void DropRouted(uint16_t to, DropReason reason, BurstResult& result);
+
+  // What the host sends by a port of a router: parsed, and counted as such;
+  // then judged where it leaves. In result.host are the answers to it.
+  void ParseFromHost(uint16_t port, PacketBurst& burst);
+  void JudgeFromHost(uint16_t port, PacketBurst& burst,
+                     const Topology& topology, const FilterView& filter,
+                     Tick now, BurstResult& result);
+
+  // Of what went there.
+  void CountForHost(uint16_t port, uint32_t packets) {
+    counters_[port].to_host.Add(packets);
+  }
+
+  // Packets that wait for a next hop to say where it is: those that need not
+  // any longer leave, by the port `to`, or are dropped. False: there is none.
+  bool waits_for_hops() const { return !hops_.empty(); }
+  bool ResumeRouted(const Topology& topology, Tick now, uint16_t* port,
+                    uint16_t* to, BurstResult& result);
+  // What is to be asked for them. False: nothing more.
+  bool NextQuestion(uint16_t* port, Address* address) {
+    return hops_.NextQuestion(port, address);
+  }
+
   // Behind Parse(), where the port of arrival has a guard: frames that claim what
   // they may not are malformed from then on.
   void CheckSources(uint16_t port, SpoofGuard& guard, PacketBurst& burst);
@@ -327,6 +390,44 @@ class Pipeline {
   // Gives an answer to a packet that was translated on its way in the ends
   // that its sender knows. False: that state has gone.
   bool UndoTranslation(uint32_t i, rte_mbuf** answer);
+  // Of routed packets (pipeline_route.cc).
+  const RoutingTables& TablesOf(const PortContext& arrival) const {
+    return *route_.topology->routers[arrival.router].tables;
+  }
+  static void UntagRouted(rte_mbuf& mbuf, PacketInfo& info);
+  static RouteAnswer LookUp(const PacketInfo& info, const PortContext& arrival,
+                            const RoutingTables& tables);
+  static void Amend(const PacketInfo& info, const PortContext& arrival,
+                    const RoutingTables& tables, RouteAnswer* answer);
+  // Where a packet goes that was judged in.
+  RouteAnswer ChooseRoute(uint32_t i, const PortContext& arrival);
+  bool SortOne(uint32_t i, const PortContext& arrival);
+  // False: it has been dropped.
+  bool TakeForHost(uint32_t i);
+  // An error of ours about a packet as it was sent; null if there is none.
+  rte_mbuf* MakeError(uint32_t i, const RouterError& error,
+                      const PortContext& arrival);
+  bool MaySendError(Tick now);
+  void SendError(rte_mbuf* error);
+  void TellSender(uint32_t i, const RouterError& error,
+                  const PortContext& arrival);
+  // Takes those that leave by this port out of those that are left.
+  Mask TakeGroup(uint16_t to);
+  // Before they are judged out: which of them do not fit, and where next hops
+  // are. Errors that may be due are made now, while packets are as they came.
+  void PrepareHops(Mask group, const Passage& passage);
+  bool FitsInParts(uint32_t i, uint32_t mtu) const;
+  // Behind the judgement: of those that passed, those are left that leave now.
+  void TakeHops(Passage& passage);
+  bool FollowDestination(uint32_t i, const Passage& passage);
+  bool Fragment(uint32_t i, uint32_t mtu);
+  void WaitForHop(uint32_t i, const Passage& passage);
+  static void WriteLink(rte_mbuf& mbuf, const MacAddress& to,
+                        const MacAddress& from);
+  void DropWaitingHop(const WaitingHop& one, DropReason reason);
+  // Those that arrived at that port or wait to leave by it; kNoPort: all.
+  void ClearHops(uint16_t port);
+
   // Packets, and errors about them, that go on in the other family
   // (pipeline_families.cc).
   bool CrossBy(StateIndex state, uint32_t i, const Judgement& judgement);
@@ -350,6 +451,21 @@ class Pipeline {
   // By the last judgement; null: by the router's routes, as all others.
   const PacketRoute* RouteOf(uint32_t i) const {
     return (routed_ & Bit(i)) != 0 ? &packet_routes_[i] : nullptr;
+  }
+  // Behind a judgement where they leave: those of whom it says so leave by
+  // another next hop, or are left for another port, or have a copy.
+  void Reroute(Passage& passage);
+  // The same of what the host sends.
+  void RerouteFromHost(PacketBurst& burst, const Topology& topology,
+                       const FilterView& filter, Passage& passage);
+  void FindHop(uint32_t i);
+  // A copy, if it leads anywhere. `hop`: it counts as one.
+  void Duplicate(uint32_t i, const PacketRoute& route, bool hop);
+  // Before a burst is routed, and when nothing of it is left.
+  void ForgetRerouting();
+  void TurnToCopies();
+  const PortContext& RoutedArrival() const {
+    return route_.from_host ? host_ : route_.topology->ports[route_.port];
   }
   // As the router's tables would say it; kNone: that leads nowhere.
   static RouteAnswer AnswerOf(const PacketRoute& route, const PacketInfo& info,
@@ -563,6 +679,49 @@ class Pipeline {
     PacketBurst copies;
   };
   Flood flood_;
+  // Of routed frames: what judging them once, and looking for their routes,
+  // came to.
+  struct Routing {
+    PacketBurst* burst = nullptr;
+    const Topology* topology = nullptr;
+    const FilterView* filter = nullptr;  // of the port of arrival
+    uint16_t port = 0;
+    Tick now = 0;
+    uint16_t flags = 0;
+    Mask left = 0;    // have been judged in and are to leave
+    Mask groups = 0;  // were sent to all hosts of the link, or to some
+    std::array<RouteAnswer, kMaxBurst> answers;
+    // Of the port of departure.
+    Mask big = 0;         // do not fit
+    Mask on_link = 0;     // the next hop is the destination
+    Mask unresolved = 0;  // nobody knows where the next hop is
+    std::array<MacAddress, kMaxBurst> macs;
+    Mask with_error = 0;  // for which there is one, in case
+    std::array<rte_mbuf*, kMaxBurst> errors;
+    // Of those that rules send elsewhere (pipeline_words.cc): who is not judged
+    // where it leaves, and at how many other ports each was.
+    Mask settled = 0;
+    Mask moved = 0;
+    std::array<uint8_t, kMaxBurst> moves;
+    bool from_host = false;  // they came by no port: host_
+    bool copies = false;     // of dup-to
+  };
+  Routing route_;
+  PortContext host_;
+  // Copies that leave when all others have.
+  struct Duplicates {
+    PacketBurst burst;
+    std::array<RouteAnswer, kMaxBurst> answers;
+    Mask left = 0;
+  };
+  Duplicates duplicates_;
+  RouteWait hops_;
+  // Errors that may be sent at once, and since when.
+  uint32_t error_tokens_ = kErrorBurst;
+  Tick errors_since_ = 0;
+  static constexpr uint32_t kErrorBurst = 100;
+  bool showing_more_ = false;  // of the burst others are still to be told of
+
   Tick copies_in_ = 0;  // the millisecond in which there were so many:
   uint32_t copies_made_ = 0;
   // Of this judgement: which packets have candidates.

@@ -73,7 +73,8 @@ void Pipeline::Scrub(Mask alive, const Judgement& judgement) {
 
 void Pipeline::ReassembleTo(uint16_t port, uint16_t to, PacketBurst& burst,
                             const Topology& topology,
-                            const FilterEnds& filters, Tick now) {
+                            const FilterEnds& filters, Tick now,
+                            uint32_t which) {
   const PortContext& arrival = topology.ports[port];
   // Judge() says why these are dropped.
   if (!arrival.enabled || to == kNoPort) return;
@@ -85,7 +86,10 @@ void Pipeline::ReassembleTo(uint16_t port, uint16_t to, PacketBurst& burst,
   port_ = &counters_[port];
   for (uint32_t i = 0; i < burst.count; ++i) {
     PacketInfo& info = burst.infos[i];
-    if (info.kind != Kind::kIp || !info.has(kFragment)) continue;
+    if (info.kind != Kind::kIp || !info.has(kFragment) ||
+        (which & Bit(i)) == 0) {
+      continue;
+    }
     std::array<FragmentWish, 2> wishes = usual;
     for (size_t end = 0; end < wishes.size(); ++end) {
       const FilterView& filter = *filters[end];
@@ -148,6 +152,13 @@ void Pipeline::ClearFragmentsOf(const Topology& topology) {
       return !at.enabled ||
              std::ranges::none_of(
                  topology.segments[at.segment].ports, [&](uint16_t other) {
+                   return topology.ports[other].filter == filter;
+                 });
+    }
+    if (at.router != kNoRouter) {
+      return !at.enabled ||
+             std::ranges::none_of(
+                 topology.routers[at.router].ports, [&](uint16_t other) {
                    return topology.ports[other].filter == filter;
                  });
     }

@@ -46,7 +46,7 @@ void Pipeline::ShowLeaving(uint16_t port, uint16_t to, Mask passed) {
         }
       }
     }
-    if (!showing_flood_) frames.Finish();
+    if (!showing_flood_ && !showing_more_) frames.Finish();
   }
 }
 

@@ -208,7 +208,7 @@ uint16_t Pipeline::PortOfReady(Tick now) {
 }
 
 uint32_t Pipeline::waiting() const {
-  uint32_t packets = 0;
+  uint32_t packets = hops_.packets();
   for (uint32_t k = 0; k < waiting_count_; ++k) packets += waiting_[k].pieces;
   return packets;
 }
@@ -270,9 +270,11 @@ void Pipeline::DropWaiting(const Waiting& one) {
 void Pipeline::ClearWaiting() {
   for (uint32_t k = 0; k < waiting_count_; ++k) DropWaiting(waiting_[k]);
   waiting_count_ = 0;
+  ClearHops(kNoPort);
 }
 
 void Pipeline::ClearWaiting(uint16_t port) {
+  ClearHops(port);
   uint32_t kept = 0;
   for (uint32_t k = 0; k < waiting_count_; ++k) {
     const Waiting& one = waiting_[k];

@@ -10,8 +10,8 @@
 namespace sluice {
 
 // For packets that arrived by the port:
-//   received + fragments_made + copies
-//     == forwarded + sum of drops + fragments_joined
+//   received + from_host + fragments_made + copies
+//     == forwarded + to_host + sum of drops + fragments_joined
 // once they have been transmitted (kPortDown, kTransmitFull and kHandoffFull
 // are counted by whoever finds that out).
 struct alignas(64) PortCounters {
@@ -31,10 +31,17 @@ struct alignas(64) PortCounters {
   // What a segment floods leaves more than once: each time but the first.
   Counter copies;
   Counter copies_lost;  // no mbuf for one: that port got nothing
+  // Of a port of a router: given to the host, which the router's addresses
+  // are, and what the host has sent by this port.
+  Counter to_host;
+  Counter from_host;
+  // ICMP errors that were not sent, because there were too many.
+  Counter errors_limited;
   // How many more there are than came.
   int64_t made_here() const {
-    return static_cast<int64_t>(fragments_made.value() + copies.value() -
-                                fragments_joined.value());
+    return static_cast<int64_t>(fragments_made.value() + copies.value() +
+                                from_host.value() - fragments_joined.value() -
+                                to_host.value());
   }
   Counter non_ip;               // frames that are not IP and passed
   // Times that somebody has turned out to have an address of the firewall's.

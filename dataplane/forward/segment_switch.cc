@@ -6,6 +6,8 @@
 #include <bit>
 #include <cstring>
 
+#include "dataplane/forward/steering.h"
+#include "dataplane/routing/routing_tables.h"
 #include "packet/rewrite.h"
 
 namespace sluice {
@@ -198,7 +200,14 @@ FloodTargets::FloodTargets(const Topology& topology,
 }
 
 uint16_t LikelyDeparture(const Topology& topology, const PortContext& arrival,
-                         const rte_mbuf& mbuf) {
+                         const rte_mbuf& mbuf, const PacketInfo& info) {
+  if (arrival.router != kNoRouter) {
+    const RouteAnswer answer = topology.routers[arrival.router].tables->Find(
+        info.destination_address(), SymmetricHash(info));
+    return answer.type == RouteType::kForward && answer.port < kMaxPorts
+               ? answer.port
+               : kNoPort;
+  }
   if (arrival.segment == kNoSegment) return arrival.peer;
   LinkAddresses addresses;
   if (!ReadAddresses(mbuf, &addresses) ||

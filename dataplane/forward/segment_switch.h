@@ -86,7 +86,7 @@ class FloodTargets {
 // The port that a frame will leave by, if it is one; kNoPort if nobody knows.
 // Learns nothing.
 uint16_t LikelyDeparture(const Topology& topology, const PortContext& arrival,
-                         const rte_mbuf& mbuf);
+                         const rte_mbuf& mbuf, const PacketInfo& info);
 
 }  // namespace sluice
 

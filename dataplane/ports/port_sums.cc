@@ -14,6 +14,9 @@ void Pairwise(PortSums& a, const PortSums& b, Use use) {
   use(a.address_conflicts, b.address_conflicts);
   use(a.copies, b.copies);
   use(a.copies_lost, b.copies_lost);
+  use(a.to_host, b.to_host);
+  use(a.from_host, b.from_host);
+  use(a.errors_limited, b.errors_limited);
   for (size_t i = 0; i < a.drops.size(); ++i) use(a.drops[i], b.drops[i]);
   for (const size_t family : {0, 1}) {
     for (const size_t direction : {0, 1}) {
@@ -38,6 +41,9 @@ void PortSums::Add(const PortCounters& counters) {
   address_conflicts += counters.address_conflicts.value();
   copies += counters.copies.value();
   copies_lost += counters.copies_lost.value();
+  to_host += counters.to_host.value();
+  from_host += counters.from_host.value();
+  errors_limited += counters.errors_limited.value();
   for (size_t i = 0; i < drops.size(); ++i) {
     drops[i] += counters.drops[i].value();
   }

@@ -21,6 +21,9 @@ struct PortSums {
   uint64_t address_conflicts = 0;
   uint64_t copies = 0;
   uint64_t copies_lost = 0;
+  uint64_t to_host = 0;
+  uint64_t from_host = 0;
+  uint64_t errors_limited = 0;
   std::array<uint64_t, kDropReasonCount> drops{};
   InterfaceTraffic judged;
 

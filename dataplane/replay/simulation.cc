@@ -59,6 +59,7 @@ absl::Status Simulation::Start() {
     if (!view.ok()) return view.status();
     topology_->ports[i].interface = *view;
     topology_->ports[i].port = i;
+    topology_->ports[i].mtu = port.mtu;
     if (port.guard.IsSet()) {
       guards_.push_back(std::make_unique<SpoofGuard>(port.guard));
       topology_->ports[i].guard = guards_.back().get();
@@ -70,8 +71,7 @@ absl::Status Simulation::Start() {
     topology_->ports[wire.first].pass_non_ip = wire.pass_non_ip;
     topology_->ports[wire.second].pass_non_ip = wire.pass_non_ip;
     for (const uint16_t port : {wire.first, wire.second}) {
-      topology_->ports[port].mac = {2, 0, 0, 0, 0xff,
-                                    static_cast<uint8_t>(port)};
+      topology_->ports[port].mac = MacOf(port);
     }
   }
   Join();
@@ -149,6 +149,16 @@ void Simulation::Join() {
     }
     for (const auto& [mac, port] : segment.fixed) made.macs->Fix(mac, port);
   }
+  for (const SimulatedRouter& router : options_.routers) {
+    Router& made = topology_->routers.emplace_back();
+    made.ports = router.ports;
+    made.tables = std::make_shared<RoutingTables>(RoutingTables::Options());
+    for (const uint16_t port : router.ports) {
+      PortContext& at = topology_->ports[port];
+      at.router = static_cast<uint16_t>(topology_->routers.size() - 1);
+      at.mac = MacOf(port);
+    }
+  }
 }
 
 const FilterView& Simulation::LookAtFilter() {
@@ -202,7 +212,10 @@ HostFacts Simulation::Facts() const {
   return facts;
 }
 
-void Simulation::Advance(uint64_t milliseconds) {
+void Simulation::Advance(uint64_t milliseconds, const Take& take) {
+  const Take leave = take ? take : [](uint16_t, rte_mbuf* mbuf) {
+    rte_pktmbuf_free(mbuf);
+  };
   while (milliseconds > 0) {
     // When nothing can end, the clock goes at one step as far as it matters
     // to anybody.
@@ -221,7 +234,8 @@ void Simulation::Advance(uint64_t milliseconds) {
     for (const Segment& segment : topology_->segments) {
       segment.macs->Age(round_.now, ~uint32_t{0}, &age_cursor_);
     }
-    SendReady([](uint16_t, rte_mbuf* mbuf) { rte_pktmbuf_free(mbuf); });
+    SendReady(leave);
+    if (shard_->pipeline().waits_for_hops()) ResumeRouted(leave);
   }
 }
 
@@ -287,6 +301,12 @@ void Simulation::DeliverAt(uint16_t port, PacketBurst& burst,
                            const Places& places, const Take& take) {
   places_ = &places;
   const PortContext& at = topology_->ports[port];
+  if (at.router != kNoRouter) {
+    RouteAt(port, burst, take);
+    places_ = nullptr;
+    CarryOutOverloads();
+    return;
+  }
   BurstResult result;
   if (at.segment == kNoSegment) {
     Process(port, burst, result);
@@ -364,6 +384,96 @@ void Simulation::Flood(uint16_t port, PacketBurst& burst, const Take& take) {
   }
 }
 
+// As BurstJudge does it.
+void Simulation::RouteAt(uint16_t port, PacketBurst& burst, const Take& take) {
+  const FilterView& filter = LookAtFilter();
+  Pipeline& pipeline = shard_->pipeline();
+  const PortContext& at = topology_->ports[port];
+  BurstResult result;
+  pipeline.Parse(port, burst);
+  if (at.guard != nullptr) pipeline.CheckSources(port, *at.guard, burst);
+  pipeline.ReceiveRouted(port, burst, *topology_);
+  if (HasFragments(burst)) {
+    ReassembleRouted(port, burst);
+    pipeline.ReceiveRouted(port, burst, *topology_);
+  }
+  pipeline.BeginRoute(port, burst, *topology_, filter, round_.now, result);
+  Depart(port, kNoPort, result, take);
+  uint16_t to;
+  while ((to = pipeline.NextDeparture()) != kNoPort) {
+    pipeline.RouteTo(to, filter, result);
+    Depart(port, to, result, take);
+  }
+  AskForHops();
+}
+
+void Simulation::ReassembleRouted(uint16_t port, PacketBurst& burst) {
+  const FilterView& filter = LookAtFilter();
+  constexpr FilterView kNothing = {.disposition = Disposition::kUnfiltered};
+  Pipeline& pipeline = shard_->pipeline();
+  std::array<uint16_t, kMaxBurst> ways;
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    ways[i] = pipeline.LikelyDeparture(i);
+  }
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    if (burst.infos[i].kind != Kind::kIp || !burst.infos[i].has(kFragment)) {
+      continue;
+    }
+    const bool leaves = ways[i] < kMaxPorts;
+    pipeline.ReassembleTo(port, leaves ? ways[i] : port, burst, *topology_,
+                          {&filter, leaves ? &filter : &kNothing}, round_.now,
+                          1u << i);
+  }
+}
+
+void Simulation::AskForHops() {
+  NeighborQuestion question;
+  while (shard_->pipeline().NextQuestion(&question.port, &question.address)) {
+    questions_.push_back(question);
+  }
+}
+
+void Simulation::DeliverFromHost(uint16_t port, PacketBurst& burst,
+                                 const Take& take) {
+  const FilterView& filter = LookAtFilter();
+  constexpr FilterView kNothing = {.disposition = Disposition::kUnfiltered};
+  Pipeline& pipeline = shard_->pipeline();
+  arrivals_.fill(port);
+  BurstResult result;
+  pipeline.ParseFromHost(port, burst);
+  if (HasFragments(burst)) {
+    pipeline.ReassembleTo(port, port, burst, *topology_, {&kNothing, &filter},
+                          round_.now);
+  }
+  pipeline.JudgeFromHost(port, burst, *topology_, filter, round_.now, result);
+  // Answers to it, which have never arrived.
+  const uint32_t answers = std::exchange(result.host_count, 0);
+  for (uint32_t i = 0; i < answers; ++i) {
+    result.host[i]->port = port;
+    ++answers_to_host_;
+    take(kHost, result.host[i]);
+  }
+  Depart(port, port, result, take);
+  uint16_t to;
+  while ((to = pipeline.NextDeparture()) != kNoPort) {
+    pipeline.RouteTo(to, filter, result);
+    Depart(port, to, result, take);
+  }
+  AskForHops();
+  CarryOutOverloads();
+}
+
+void Simulation::ResumeRouted(const Take& take) {
+  uint16_t port;
+  uint16_t to;
+  BurstResult result;
+  while (shard_->pipeline().ResumeRouted(*topology_, round_.now, &port, &to,
+                                         result)) {
+    Depart(port, to, result, take);
+  }
+  AskForHops();
+}
+
 // As the transmitter of a worker does it.
 void Simulation::Depart(uint16_t port, uint16_t to, BurstResult& result,
                         const Take& take) {
@@ -381,6 +491,13 @@ void Simulation::Depart(uint16_t port, uint16_t to, BurstResult& result,
       arrival.forwarded_packets.Add(1);
       arrival.forwarded_bytes.Add(mbuf->pkt_len);
       leave(to, mbuf);
+    }
+  });
+  ForEachForHost(result, [&](std::span<rte_mbuf*> mbufs) {
+    arrival.to_host.Add(mbufs.size());
+    for (rte_mbuf* mbuf : mbufs) {
+      mbuf->port = port;
+      take(kHost, mbuf);
     }
   });
   for (uint32_t i = 0; i < result.answer_count; ++i) {

@@ -27,6 +27,7 @@
 #include "dataplane/forward/neighbor_table.h"
 #include "dataplane/forward/own_addresses.h"
 #include "dataplane/forward/round_context.h"
+#include "dataplane/forward/router_exchange.h"
 #include "dataplane/forward/topology.h"
 #include "dataplane/forward/worker_shard.h"
 #include "pftable/engine/interface_registry.h"
@@ -46,6 +47,7 @@ struct SimulatedPort {
   std::optional<uint16_t> parent{};
   VlanTags tags{};
   SpoofSettings guard{};
+  uint16_t mtu = 1500;
 };
 
 struct SimulatedWire {
@@ -66,10 +68,17 @@ struct SimulatedSegment {
   std::vector<std::pair<LinkAddress, uint16_t>> fixed{};
 };
 
+// Ports between which packets go by their IP addresses. The tables are the
+// caller's to fill; a port has its address 02:00:00:00:ff:NN.
+struct SimulatedRouter {
+  std::vector<uint16_t> ports{};  // indexes
+};
+
 struct SimulationOptions {
   std::vector<SimulatedPort> ports{};
   std::vector<SimulatedWire> wires{};
   std::vector<SimulatedSegment> segments{};
+  std::vector<SimulatedRouter> routers{};
   // Of the state table, 0: room for the state limit of the first policy, at
   // least 1000.
   uint32_t state_capacity = 0;
@@ -112,7 +121,9 @@ class Simulation {
 
   // Moves the clock on and ends all states and expectations that are due on
   // the way, each at its time to within a quarter of a second.
-  void Advance(uint64_t milliseconds);
+  // `take` has what has waited and leaves by then.
+  using Take = std::function<void(uint16_t, rte_mbuf*)>;
+  void Advance(uint64_t milliseconds, const Take& take = {});
   Tick now() const { return round_.now; }
 
   // As Pipeline::Process(), at the present time. The caller owns what is in
@@ -120,12 +131,32 @@ class Simulation {
   void Process(uint16_t port, PacketBurst& burst, BurstResult& result);
   // Everything in `result` leaves: counts it, and hands over each packet with
   // the port that it leaves by.
-  using Take = std::function<void(uint16_t, rte_mbuf*)>;
+  // In the place of the port, of what is given to the host; mbuf->port is where
+  // it arrived.
+  static constexpr uint16_t kHost = kNoPort;
   void Send(uint16_t port, BurstResult& result, const Take& take);
 
   // A burst that arrived at a port of any kind: `take` has each packet that
   // leaves, with the port that it leaves by, as it is on the device there.
   void Deliver(uint16_t port, PacketBurst& burst, const Take& take);
+  // What the host sends by a port of a router.
+  void DeliverFromHost(uint16_t port, PacketBurst& burst, const Take& take);
+  // Those that have waited for a next hop and need not any longer.
+  void ResumeRouted(const Take& take);
+  RoutingTables& tables(size_t router) {
+    return *topology_->routers[router].tables;
+  }
+  size_t routers() const { return topology_->routers.size(); }
+  // Which hops were asked for since the last call, in order.
+  std::vector<NeighborQuestion> TakeQuestions() {
+    return std::exchange(questions_, {});
+  }
+  // What each port of a wire or a router has.
+  static constexpr MacAddress MacOf(uint16_t port) {
+    return {2, 0, 0, 0, 0xff, static_cast<uint8_t>(port)};
+  }
+  // The firewall's answers to what the host has sent.
+  uint64_t answers_to_host() const { return answers_to_host_; }
   // Of that burst: the port that the frame at this index arrived at.
   uint16_t arrival(uint32_t index) const { return arrivals_[index]; }
   MacTable& macs(size_t segment) { return *topology_->segments[segment].macs; }
@@ -166,6 +197,9 @@ class Simulation {
   void DeliverAt(uint16_t port, PacketBurst& burst, const Places& places,
                  const Take& take);
   void Flood(uint16_t port, PacketBurst& burst, const Take& take);
+  void RouteAt(uint16_t port, PacketBurst& burst, const Take& take);
+  void ReassembleRouted(uint16_t port, PacketBurst& burst);
+  void AskForHops();
   void Depart(uint16_t port, uint16_t to, BurstResult& result,
               const Take& take);
   static void OnVerdict(void* simulation, uint32_t index,
@@ -197,6 +231,8 @@ class Simulation {
   std::unique_ptr<WorkerShard> shard_;
   RoundContext round_;
   std::optional<FilterViews> views_;
+  std::vector<NeighborQuestion> questions_;
+  uint64_t answers_to_host_ = 0;
   // Of the burst of Deliver().
   std::array<uint16_t, kMaxBurst> arrivals_{};
   const Places* places_ = nullptr;  // null: those of the burst itself

@@ -24,8 +24,14 @@ constexpr FilterView kUnfiltered = {.disposition = Disposition::kUnfiltered};
 
 void BurstJudge::Judge(uint16_t port, PacketBurst& burst) {
   const PortContext& arrival = round_.topology->ports[port];
-  if (arrival.segment != kNoSegment) [[unlikely]] {
-    Switch(port, /*orphans=*/false, burst);
+  // One test for both.
+  static_assert(kNoSegment == kNoRouter);
+  if ((arrival.segment & arrival.router) != kNoSegment) [[unlikely]] {
+    if (arrival.router != kNoRouter) {
+      RouteBurst(port, burst);
+    } else {
+      Switch(port, /*orphans=*/false, burst);
+    }
     return;
   }
   Cross({.from = port, .to = arrival.peer}, burst);
@@ -46,14 +52,20 @@ void BurstJudge::Cross(const Way& way, PacketBurst& burst) {
 
 void BurstJudge::JudgeBy(const FilterEnds& filters, const Way& way,
                          PacketBurst& burst) {
-  if (way.flood) [[unlikely]] {
-    FloodBy(*filters[0], way.from, burst);
+  if (way.flood || way.routed || way.from_host) [[unlikely]] {
+    if (way.flood) {
+      FloodBy(*filters[0], way.from, burst);
+    } else if (way.routed) {
+      RouteBy(filters, way, /*found=*/false, burst);
+    } else {
+      HostBy(*filters[1], way.from, burst);
+    }
     return;
   }
   if (HasFragments(burst)) [[unlikely]] {
     pipeline_.ReassembleTo(way.from, way.to, burst, *round_.topology, filters,
                            round_.now);
-    if (plane_.steering.workers() > 1) PassOn(way.from, burst);
+    if (plane_.steering.workers() > 1) PassOn(way.from, 0, burst);
   }
   pipeline_.JudgeTo(way.from, way.to, burst, *round_.topology, filters,
                     round_.now, result_);
@@ -82,6 +94,7 @@ void BurstJudge::SendResult(uint16_t port, uint16_t to) {
 }
 
 void BurstJudge::ResumeWaiting() {
+  if (pipeline_.waits_for_hops()) ResumeRouted();
   const uint16_t port = pipeline_.PortOfReady(round_.now);
   if (port == kNoPort) return;
   const PortContext& arrival = round_.topology->ports[port];
@@ -103,20 +116,21 @@ void BurstJudge::ResumeWaiting() {
 
 // Fragments find each other by their addresses; the whole has ports, and so
 // another owner perhaps.
-void BurstJudge::PassOn(uint16_t port, PacketBurst& burst) {
+void BurstJudge::PassOn(uint16_t port, uint16_t mark, PacketBurst& burst) {
+  const auto marked = static_cast<uint16_t>(port | mark);
   for (uint32_t i = 0; i < burst.count; ++i) {
     PacketInfo& info = burst.infos[i];
     if (info.kind != Kind::kIp || !info.has(kReassembled)) continue;
     rte_mbuf* mbuf = burst.mbufs[i];
     uint16_t owner = plane_.steering.Owner(*mbuf, info);
-    mbuf->port = port;
+    mbuf->port = marked;
     if (owner != worker_ && (round_.stalled & 1u << owner) != 0) {
       // Whoever stands in for it judges by the filters' fail policies.
       owner = SubstituteOf(owner, plane_.steering.workers(),
                            round_.stalled & ~(1u << worker_));
-      mbuf->port = static_cast<uint16_t>(port | kOrphanPort);
+      mbuf->port = static_cast<uint16_t>(marked | kOrphanPort);
     }
-    if (owner == worker_ && mbuf->port == port) continue;
+    if (owner == worker_ && mbuf->port == marked) continue;
     info.kind = Kind::kTaken;
     burst.mbufs[i] = nullptr;
     const uint32_t fragments = CountFragments(*mbuf);
@@ -124,9 +138,8 @@ void BurstJudge::PassOn(uint16_t port, PacketBurst& burst) {
       PacketBurst orphan;
       orphan.count = 1;
       orphan.mbufs[0] = mbuf;
-      mbuf->port = port;
       ParseBurst(orphan, parse_);
-      JudgeOrphans(port, orphan);
+      JudgeMarked(mbuf->port, orphan);
     } else if (plane_.handoff->Send(worker_, owner, std::span(&mbuf, 1)) == 1) {
       totals_.handed_out.Add(fragments);
     } else {
@@ -139,9 +152,14 @@ GateEnds BurstJudge::JudgingEnds(const Way& way) {
   const PortContext& arrival = round_.topology->ports[way.from];
   GateEnds ends{};
   // The pipeline drops what comes here.
-  if (!arrival.enabled || (way.to == kNoPort && !way.flood)) return ends;
-  if (!arrival.excluded) ends[0] = &views_.See(arrival.filter);
-  if (way.flood) return ends;
+  if (!arrival.enabled ||
+      (way.to == kNoPort && !way.flood && !way.routed)) {
+    return ends;
+  }
+  if (!arrival.excluded && !way.from_host) {
+    ends[0] = &views_.See(arrival.filter);
+  }
+  if (way.flood || way.to == kNoPort) return ends;
   const PortContext& departure = round_.topology->ports[way.to];
   if (!departure.excluded && departure.enabled) {
     ends[1] = &views_.See(departure.filter);
@@ -169,7 +187,9 @@ void BurstJudge::PassGate(const Way& way, const FilterEnds& filters,
       burst.mbufs[i]->vlan_tci_outer = way.held_for;
     }
   }
-  gate_.Admit(port, arrival.pass_non_ip, ends, round_.now, burst,
+  gate_.Admit(way.from_host ? static_cast<uint16_t>(port | kFromHostPort)
+                            : port,
+              arrival.pass_non_ip, ends, round_.now, burst,
               gate_result_);
   for (uint32_t i = 0; i < gate_result_.drop_count; ++i) {
     transmitter_.Drop(port, std::span(&gate_result_.drops[i], 1),
@@ -248,7 +268,7 @@ void BurstJudge::Replay(std::span<rte_mbuf*> mbufs) {
       held_burst_.mbufs[held_burst_.count++] = mbufs[end];
     }
     ParseBurst(held_burst_, parse_);
-    Judge(port, held_burst_);
+    JudgeMarked(port, held_burst_);
     begin = end;
   }
   releasing_ = false;
@@ -256,7 +276,8 @@ void BurstJudge::Replay(std::span<rte_mbuf*> mbufs) {
 
 void BurstJudge::DropHeld(std::span<rte_mbuf*> mbufs) {
   for (rte_mbuf*& mbuf : mbufs) {
-    transmitter_.Drop(mbuf->port, std::span(&mbuf, 1), DropReason::kHeld);
+    transmitter_.Drop(static_cast<uint16_t>(mbuf->port & ~kFromHostPort),
+                      std::span(&mbuf, 1), DropReason::kHeld);
   }
 }
 
@@ -283,7 +304,25 @@ void BurstJudge::JudgeOrphans(uint16_t port, PacketBurst& burst) {
     Switch(port, /*orphans=*/true, burst);
     return;
   }
+  if (arrival.router != kNoRouter) [[unlikely]] {
+    RouteOrphans(port, burst);
+    return;
+  }
   CrossOrphans({.from = port, .to = arrival.peer}, burst);
+}
+
+void BurstJudge::JudgeMarked(uint16_t port, PacketBurst& burst) {
+  const auto bare =
+      static_cast<uint16_t>(port & ~(kOrphanPort | kFromHostPort));
+  const bool orphans = (port & kOrphanPort) != 0;
+  if ((port & kFromHostPort) == 0) [[likely]] {
+    orphans ? JudgeOrphans(bare, burst) : Judge(bare, burst);
+  } else if (orphans) {
+    totals_.orphans.Add(burst.count);
+    HostOrphans(bare, burst);
+  } else {
+    JudgeFromHost(bare, burst);
+  }
 }
 
 void BurstJudge::CrossOrphans(const Way& way, PacketBurst& burst) {

@@ -46,6 +46,11 @@ class BurstJudge {
   // The same for packets of a worker that does not run: by the fail policies
   // of the filters.
   void JudgeOrphans(uint16_t port, PacketBurst& burst);
+  // Of a burst that was handed over, or held, with marks beside its port
+  // (kOrphanPort, kFromHostPort).
+  void JudgeMarked(uint16_t port, PacketBurst& burst);
+  // What the host sends by a port of a router.
+  void JudgeFromHost(uint16_t port, PacketBurst& burst);
 
   // Some of those that have waited for a neighbour and need not any longer.
   void ResumeWaiting();
@@ -65,6 +70,8 @@ class BurstJudge {
     uint16_t from = kNoPort;
     uint16_t to = kNoPort;  // none: nowhere, or they are flooded
     bool flood = false;     // to all others of the segment
+    bool routed = false;    // and `to` is where they go likely
+    bool from_host = false;  // and `from` is where they leave
     uint16_t held_for = 0;  // if they have to wait: HeldFor()
   };
   // The filters at the ends at which a packet is judged; null where none is. Of
@@ -82,8 +89,24 @@ class BurstJudge {
   void FloodOrphans(uint16_t port, PacketBurst& burst);
   void CrossOrphans(const Way& way, PacketBurst& burst);
   void SendResult(uint16_t port, uint16_t to);
-  // Hands over datagrams that were put together here and are another's.
-  void PassOn(uint16_t port, PacketBurst& burst);
+  // Of a burst of a router (burst_judge_route.cc).
+  void RouteBurst(uint16_t port, PacketBurst& burst);
+  void RouteBy(const FilterEnds& filters, const Way& way, bool found,
+               PacketBurst& burst);
+  void ReassembleRouted(const FilterView& in, uint16_t port,
+                        PacketBurst& burst);
+  void RouteOrphans(uint16_t port, PacketBurst& burst);
+  void SendRouted(uint16_t port, uint16_t to);
+  void SendToHost(uint16_t port, std::span<rte_mbuf*> mbufs);
+  void AskForHops();
+  void ResumeRouted();
+  void HostBy(const FilterView& out, uint16_t port, PacketBurst& burst);
+  void HostOrphans(uint16_t port, PacketBurst& burst);
+  bool JudgeInPlace(const PortContext& at, FilterView* view);
+  void DropAll(uint16_t port, PacketBurst& burst, DropReason reason);
+  // Hands over datagrams that were put together here and are another's, with
+  // that mark.
+  void PassOn(uint16_t port, uint16_t mark, PacketBurst& burst);
   // Whether its packets need the gate: they do not go on, or some wait there.
   bool Gated(const FilterView& view) const {
     return !view.open() || (holds_any() && view.filter != nullptr &&
@@ -106,6 +129,7 @@ class BurstJudge {
   RestoreGate gate_;
   size_t next_held_ = 0;  // of the gate's list, the one to begin with
   bool releasing_ = false;
+  Tick resumed_ = 0;  // when hops were looked at last
   GateResult gate_result_;
   PacketBurst held_burst_;  // replayed
 };

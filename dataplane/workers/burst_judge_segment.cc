@@ -55,7 +55,7 @@ void BurstJudge::FloodBy(const FilterView& in, uint16_t port,
   if (HasFragments(burst)) [[unlikely]] {
     const FilterEnds filters = {&in, &in};
     pipeline_.ReassembleTo(port, port, burst, topology, filters, round_.now);
-    if (plane_.steering.workers() > 1) PassOn(port, burst);
+    if (plane_.steering.workers() > 1) PassOn(port, 0, burst);
   }
   FloodTargets targets(topology, arrival);
   if (targets.count() == 0) {

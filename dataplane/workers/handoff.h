@@ -34,6 +34,8 @@ class PointerRing {
 // In an mbuf's port number, on its way between workers: it belongs to a worker
 // that does not run.
 inline constexpr uint16_t kOrphanPort = 0x8000;
+// The host sends it by this port.
+inline constexpr uint16_t kFromHostPort = 0x4000;
 
 class Handoff {
  public:

@@ -20,6 +20,7 @@ struct rte_rcu_qsbr;
 namespace sluice {
 
 class ExpectationTable;
+class RouterExchange;
 class TranslationDirectory;
 
 // What workers are to do.
@@ -48,6 +49,8 @@ struct Plane {
   rte_rcu_qsbr* quiescence = nullptr;
   ExpectationTable* expectations = nullptr;
   TranslationDirectory* translations = nullptr;  // null: nothing is translated
+  // The way to the host and back; null: no router has ports.
+  RouterExchange* router_exchange = nullptr;
   FilterTable filters;
   // Of the policies of all filters, so that several may change at once.
   Publication publication;

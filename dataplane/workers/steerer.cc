@@ -18,8 +18,7 @@
 namespace sluice {
 namespace {
 
-constexpr uint16_t kOrphan = kOrphanPort;
-static_assert(kMaxPorts <= kOrphan);
+static_assert(kMaxPorts <= kFromHostPort);
 
 }  // namespace
 
@@ -45,7 +44,7 @@ inline uint16_t Steerer::OwnerOf(uint16_t port, const rte_mbuf& mbuf,
       translations.FlowOf(*flow, mbuf, arrival.filter, vlan));
   const uint16_t departure =
       owner == TranslationDirectory::kNobody
-          ? LikelyDeparture(*round_.topology, arrival, mbuf)
+          ? LikelyDeparture(*round_.topology, arrival, mbuf, info)
           : kNoPort;
   if (departure != kNoPort) {
     const uint16_t other = round_.topology->ports[departure].filter;
@@ -61,7 +60,8 @@ inline uint16_t Steerer::OwnerOf(uint16_t port, const rte_mbuf& mbuf,
   return static_cast<uint16_t>(owner);
 }
 
-void Steerer::Steer(uint16_t port, PacketBurst& burst) {
+void Steerer::Steer(uint16_t port, PacketBurst& burst, uint16_t mark) {
+  const auto marked = static_cast<uint16_t>(port | mark);
   uint32_t others = 0;
   orphans_.count = 0;
   uint32_t kept = 0;
@@ -79,7 +79,7 @@ void Steerer::Steer(uint16_t port, PacketBurst& burst) {
       ++kept;
       continue;
     }
-    mbuf->port = port;
+    mbuf->port = marked;
     if ((round_.stalled & 1u << owner) != 0) [[unlikely]] {
       // Both directions of a flow meet at one worker all the same.
       owner = SubstituteOf(owner, plane_.steering.workers(),
@@ -89,7 +89,7 @@ void Steerer::Steer(uint16_t port, PacketBurst& burst) {
         orphans_.infos[orphans_.count++] = info;
         continue;
       }
-      mbuf->port = static_cast<uint16_t>(port | kOrphan);
+      mbuf->port = static_cast<uint16_t>(marked | kOrphanPort);
     }
     foreign_[owner][foreign_count_[owner]++] = mbuf;
     others |= 1u << owner;
@@ -107,7 +107,9 @@ void Steerer::Steer(uint16_t port, PacketBurst& burst) {
       transmitter_.Drop(port, list.subspan(sent), DropReason::kHandoffFull);
     }
   }
-  if (orphans_.count > 0) [[unlikely]] judge_.JudgeOrphans(port, orphans_);
+  if (orphans_.count > 0) [[unlikely]] {
+    judge_.JudgeMarked(static_cast<uint16_t>(marked | kOrphanPort), orphans_);
+  }
 }
 
 uint32_t Steerer::Receive(uint16_t from, PacketBurst& burst) {
@@ -129,11 +131,7 @@ uint32_t Steerer::Receive(uint16_t from, PacketBurst& burst) {
       left &= ~(1u << i);
     }
     ParseBurst(burst, parse_);
-    if ((port & kOrphan) == 0) [[likely]] {
-      judge_.Judge(port, burst);
-    } else {
-      judge_.JudgeOrphans(static_cast<uint16_t>(port & ~kOrphan), burst);
-    }
+    judge_.JudgeMarked(port, burst);
   }
   return count;
 }

@@ -37,8 +37,8 @@ class Steerer {
 
   // Leaves in a parsed burst that has arrived at `port` what is this worker's,
   // in order; hands over what is another's, and has packets judged that it
-  // stands in for.
-  void Steer(uint16_t port, PacketBurst& burst);
+  // stands in for. Whoever gets them sees `mark` beside the port.
+  void Steer(uint16_t port, PacketBurst& burst, uint16_t mark = 0);
   // Has packets judged that another worker has handed over, with `burst` as
   // room for them. Returns how many.
   uint32_t Receive(uint16_t from, PacketBurst& burst);

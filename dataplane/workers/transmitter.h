@@ -62,6 +62,11 @@ class Transmitter {
   uint32_t Receive(uint16_t from);
   // Frees packets that arrived at `port` and counts them.
   void Drop(uint16_t port, std::span<rte_mbuf*> mbufs, DropReason reason);
+  // Frees answers that nobody takes, and counts them.
+  void LoseAnswers(uint16_t port, std::span<rte_mbuf*> mbufs) {
+    Lose({.arrival = port, .departure = port, .answers = true}, mbufs,
+         DropReason::kTransmitFull);
+  }
 
  private:
   struct Way {

@@ -1,6 +1,7 @@
 #include "dataplane/workers/worker.h"
 
 #include <rte_cycles.h>
+#include <rte_mbuf.h>
 #include <rte_pause.h>
 #include <rte_rcu_qsbr.h>
 #include <sys/prctl.h>
@@ -13,6 +14,7 @@
 #include "conntrack/expectation.h"
 #include "conntrack/state_table.h"
 #include "dataplane/base/allocation_guard.h"
+#include "dataplane/forward/router_exchange.h"
 
 namespace sluice {
 namespace {
@@ -119,6 +121,9 @@ uint32_t Worker::Round() {
                           : judge_.AbandonHeld(plane_.filters);
   }
   if (receiving_) packets += Poll();
+  if (!round_.topology->routers.empty() && receiving_) [[unlikely]] {
+    packets += PollHost();
+  }
   if (shard_->pipeline().has_waiting()) [[unlikely]] judge_.ResumeWaiting();
   if (workers_ > 1) {
     for (uint16_t from = 0; from < workers_; ++from) {
@@ -151,6 +156,26 @@ inline void Worker::Take(uint16_t port, PacketBurst& burst) {
   }
   if (workers_ > 1) steerer_.Steer(port, burst);
   if (burst.count > 0) judge_.Judge(port, burst);
+}
+
+// A burst of what the host sends.
+uint32_t Worker::PollHost() {
+  if (plane_.router_exchange == nullptr) return 0;
+  std::array<rte_mbuf*, kMaxBurst> mbufs;
+  const uint32_t count =
+      plane_.router_exchange->FromHost(options_.index, mbufs);
+  // By runs of one port.
+  for (uint32_t begin = 0; begin < count;) {
+    const uint16_t port = mbufs[begin]->port;
+    burst_.count = 0;
+    for (; begin < count && mbufs[begin]->port == port; ++begin) {
+      burst_.mbufs[burst_.count++] = mbufs[begin];
+    }
+    shard_->pipeline().ParseFromHost(port, burst_);
+    if (workers_ > 1) steerer_.Steer(port, burst_, kFromHostPort);
+    if (burst_.count > 0) judge_.JudgeFromHost(port, burst_);
+  }
+  return count;
 }
 
 // With the rest before it, if there was one.

@@ -74,6 +74,7 @@ class Worker {
  private:
   void BeginRound();
   uint32_t Poll();
+  uint32_t PollHost();
   // Packets that have arrived at a port.
   void Take(uint16_t port, PacketBurst& burst);
   void Measure(bool busy);

@@ -238,13 +238,28 @@ void NewUdpFlows(benchmark::State& state) {
 }
 BENCHMARK(NewUdpFlows)->ArgsProduct({{64000}, {4, 6}});
 
-// ---- Wires, segments, VLANs -------------------------------------------------
+// ---- Wires, segments, VLANs, routes -------------------------------------------------
 
 enum class Join : int {
   kWire,
   kSegment,  // of three ports; the receiver is known
   kVlans,    // a wire between two VLANs of a port: a tag off, another one on
+  kRoute,    // a router of two ports; a gateway, whose address is known
 };
+
+void BeginRouter(Family family, RoutingTables& tables) {
+  const bool v6 = family == Family::kIpv6;
+  Address gateway = *ParseAddress(v6 ? "2001:db8:1::9" : "198.51.100.9");
+  Address zero;
+  zero.family = family;
+  const MacAddress mac = {2, 0, 0, 0, 0, 9};
+  if (!tables.SetRoute({.prefix = {.address = zero, .length = 0},
+                        .hops = {{.port = 1, .gateway = gateway}}})
+           .ok() ||
+      !tables.SetNeighbor(1, gateway, NeighborState::kKnown, mac).ok()) {
+    std::abort();
+  }
+}
 
 // Established flows of one host, delivered as a worker does it, by each kind
 // of port; the wire is what the others are to be compared with.
@@ -264,6 +279,8 @@ void Joined(benchmark::State& state) {
   if (join == Join::kSegment) {
     SimulatedSegment& segment = options.segments.emplace_back();
     segment.ports = {0, 1, 2};
+  } else if (join == Join::kRoute) {
+    options.routers = {{.ports = {0, 1}}};
   } else {
     options.wires = {{.first = 0, .second = 1}};
   }
@@ -279,13 +296,22 @@ void Joined(benchmark::State& state) {
   if (join == Join::kSegment) {
     simulation->macs(0).Learn({.value = 0x010000000002}, 1, 0);
   }
+  const bool routed = join == Join::kRoute;
+  if (routed) BeginRouter(family, simulation->tables(0));
   std::vector<std::unique_ptr<PlainMbuf>> frames;
   constexpr size_t kTag = 12;
+  // Up to the end of the shorter of both headers.
+  std::array<uint8_t, 34> front{};
   for (uint32_t flow = 0; flow < kFlows; ++flow) {
     std::vector<uint8_t> frame = UdpFrame(family, flow);
     if (vlans) {
       const std::array<uint8_t, 4> tag = {0x81, 0, 0, 5};
       frame.insert(frame.begin() + kTag, tag.begin(), tag.end());
+    }
+    if (routed) {
+      const MacAddress mac = Simulation::MacOf(0);
+      std::copy(mac.begin(), mac.end(), frame.begin());
+      std::copy_n(frame.begin(), front.size(), front.begin());
     }
     frames.push_back(std::make_unique<PlainMbuf>(frame));
   }
@@ -296,6 +322,10 @@ void Joined(benchmark::State& state) {
     ++left;
     // As the next one that arrives.
     if (vlans) *rte_pktmbuf_mtod_offset(mbuf, uint8_t*, kTag + 3) = 5;
+    // All have these bytes in common.
+    if (routed) {
+      std::memcpy(rte_pktmbuf_mtod(mbuf, void*), front.data(), front.size() - 8);
+    }
   };
   const auto deliver = [&] {
     burst.count = kMaxBurst;
@@ -314,7 +344,8 @@ void Joined(benchmark::State& state) {
 BENCHMARK(Joined)
     ->ArgsProduct({{static_cast<int>(Join::kWire),
                     static_cast<int>(Join::kSegment),
-                    static_cast<int>(Join::kVlans)},
+                    static_cast<int>(Join::kVlans),
+                    static_cast<int>(Join::kRoute)},
                    {4, 6}})
     ->ArgNames({"join", "family"});
 

@@ -41,10 +41,20 @@ struct SendStep {
   };
   std::string port{};
   std::vector<Packet> packets{};
+  bool from_host = false;  // the host sends them by that port
 };
 
+// What has waited may leave or be dropped by then.
 struct WaitStep {
   uint64_t milliseconds = 0;
+  std::vector<ExpectedResult> results{};
+};
+
+// A route, a neighbour, or what was asked for: words as ApplyRouteWords() takes
+// them. What has waited for that leaves.
+struct RouteStep {
+  std::vector<std::string> words{};
+  std::vector<ExpectedResult> results{};
 };
 
 struct CommitStep {
@@ -122,7 +132,7 @@ struct Step {
   int line = 0;
   std::variant<SendStep, WaitStep, CommitStep, TableStep, StatesStep,
                SourcesStep, FlowsStep, KillSourcesStep, CountersStep, KillStep, LinkStep, FilterStep,
-               MacsStep>
+               MacsStep, RouteStep>
       action;
 };
 
@@ -134,6 +144,11 @@ struct ScenarioPort {
   uint16_t vlan = 0;
   uint16_t inner_vlan = 0;
   SpoofSettings guard{};
+  uint16_t mtu = 1500;
+};
+
+struct ScenarioRouter {
+  std::vector<std::string> ports{};
 };
 
 struct ScenarioWire {
@@ -162,6 +177,7 @@ struct Scenario {
   std::vector<ScenarioPort> ports;
   std::vector<ScenarioWire> wires;
   std::vector<ScenarioSegment> segments;
+  std::vector<ScenarioRouter> routers;
   uint32_t state_capacity = 1000;
   uint32_t expectations = 0;  // 0: as many as there are without the line
   bool verify_checksums = true;

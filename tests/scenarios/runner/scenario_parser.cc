@@ -149,10 +149,24 @@ class Parser {
     if (word == "file") return File(words);
     if (word == "wait") {
       const auto time =
-          words.size() == 2 ? ParseDuration(words[1]) : std::nullopt;
-      if (!time) return Wrong("wait: a time expected, as in 30s or 100ms");
+          words.size() >= 2 ? ParseDuration(words[1]) : std::nullopt;
+      if (!time || (words.size() > 2 && words[2] != "=>")) {
+        return Wrong("wait: a time expected, as in 30s or 100ms");
+      }
       Add(WaitStep{*time});
-      return absl::OkStatus();
+      return Results(text);
+    }
+    if (word == "route" || word == "neighbor" || word == "asked") {
+      Add(RouteStep{Words(text.substr(0, text.find("=>")))});
+      return Results(text);
+    }
+    if (word == "host" && words.size() > 1 && words[1].ends_with(':')) {
+      const std::string port = words[1].substr(0, words[1].size() - 1);
+      absl::Status status = Send(port, Trim(text.substr(colon + 1)));
+      if (status.ok()) {
+        std::get<SendStep>(scenario_.steps.back().action).from_host = true;
+      }
+      return status;
     }
     if (word == "table") return Table(text);
     if (word == "states") return States<StatesStep>(words);
@@ -219,6 +233,25 @@ class Parser {
                      "may follow the ports");
       }
       scenario_.wires.push_back(std::move(wire));
+      return absl::OkStatus();
+    }
+    if (key == "router") {
+      ScenarioRouter router{.ports = words};
+      for (const std::string& port : words) {
+        if (FindPort(port) == nullptr) {
+          return Wrong("router: PORT..., after `ports:`");
+        }
+      }
+      scenario_.routers.push_back(std::move(router));
+      return absl::OkStatus();
+    }
+    if (key == "mtu") {
+      ScenarioPort* port = words.size() == 2 ? FindPort(words[0]) : nullptr;
+      const auto bytes = port != nullptr ? ParseNumber(words[1]) : std::nullopt;
+      if (!bytes || *bytes < 68 || *bytes > 65535) {
+        return Wrong("mtu: PORT BYTES, after `ports:`");
+      }
+      port->mtu = static_cast<uint16_t>(*bytes);
       return absl::OkStatus();
     }
     if (key == "vlan") return Vlan(words);
@@ -384,7 +417,8 @@ class Parser {
     const std::vector<std::string> parts = absl::StrSplit(text, "=>");
     step.packets.push_back({.text = Trim(parts[0]), .line = line_});
     for (size_t i = 1; i < parts.size(); ++i) {
-      absl::Status status = OneResult(Trim(parts[i]), step.packets.back());
+      absl::Status status =
+          OneResult(Trim(parts[i]), step.packets.back().results);
       if (!status.ok()) return status;
     }
     return absl::OkStatus();
@@ -419,22 +453,35 @@ class Parser {
   }
 
   absl::Status Result(const std::string& text) {
-    SendStep* step = nullptr;
-    if (!scenario_.steps.empty()) {
-      step = std::get_if<SendStep>(&scenario_.steps.back().action);
-    }
-    if (step == nullptr || step->packets.size() != 1) {
+    if (scenario_.steps.empty() || ResultsOfLast() == nullptr) {
       return Wrong("`=>` has to follow a packet");
     }
+    return Results(text);
+  }
+
+  // Where results of the last step go; null: it has none.
+  std::vector<ExpectedResult>* ResultsOfLast() {
+    auto& action = scenario_.steps.back().action;
+    if (auto* send = std::get_if<SendStep>(&action)) {
+      return send->packets.size() == 1 ? &send->packets[0].results : nullptr;
+    }
+    if (auto* wait = std::get_if<WaitStep>(&action)) return &wait->results;
+    if (auto* route = std::get_if<RouteStep>(&action)) return &route->results;
+    return nullptr;
+  }
+
+  // All of a line, for the step that was added last.
+  absl::Status Results(const std::string& text) {
     const std::vector<std::string> parts = absl::StrSplit(text, "=>");
     for (size_t i = 1; i < parts.size(); ++i) {
-      absl::Status status = OneResult(Trim(parts[i]), step->packets.back());
+      absl::Status status = OneResult(Trim(parts[i]), *ResultsOfLast());
       if (!status.ok()) return status;
     }
     return absl::OkStatus();
   }
 
-  absl::Status OneResult(const std::string& text, SendStep::Packet& packet) {
+  absl::Status OneResult(const std::string& text,
+                         std::vector<ExpectedResult>& results) {
     const std::vector<std::string> words = Words(text);
     if (words.empty()) return Wrong("`=>` what?");
     ExpectedResult result;
@@ -445,13 +492,14 @@ class Parser {
     } else if (words[0] == "held" && words.size() == 1) {
       result.held = true;
     } else {
-      if (FindPort(words[0]) == nullptr) {
+      const bool is_host = words[0] == "host" && !scenario_.routers.empty();
+      if (FindPort(words[0]) == nullptr && !is_host) {
         return Wrong(absl::StrCat("`", words[0], "` is no port"));
       }
       result.port = words[0];
       result.packet = Trim(text.substr(words[0].size()));
     }
-    packet.results.push_back(std::move(result));
+    results.push_back(std::move(result));
     return absl::OkStatus();
   }
 
@@ -578,7 +626,7 @@ class Parser {
   absl::StatusOr<Scenario> Finish() {
     DefaultPorts();
     const bool joined =
-        !scenario_.segments.empty() ||
+        !scenario_.segments.empty() || !scenario_.routers.empty() ||
         std::any_of(scenario_.ports.begin(), scenario_.ports.end(),
                     [](const ScenarioPort& port) { return port.vlan != 0; });
     if (scenario_.wires.empty() && !joined) {

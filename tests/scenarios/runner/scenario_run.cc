@@ -18,6 +18,7 @@
 #include "dataplane/replay/state_text.h"
 #include "pftable/language/parser.h"
 #include "tests/scenarios/runner/scenario_checks.h"
+#include "tests/scenarios/runner/scenario_routes.h"
 #include "tests/support/packet_text.h"
 #include "tests/support/scapy.h"
 
@@ -90,6 +91,7 @@ class Run {
       made.groups = port.groups;
       made.addresses = port.addresses;
       made.guard = port.guard;
+      made.mtu = port.mtu;
       if (port.vlan == 0) continue;
       made.parent = Port(port.parent);
       made.tags = {.outer = port.vlan, .inner = port.inner_vlan};
@@ -118,10 +120,37 @@ class Run {
           {Port(wire.first), Port(wire.second), wire.pass_non_ip,
            wire.answer_arp});
     }
+    for (const ScenarioRouter& router : scenario_.routers) {
+      SimulatedRouter& made = options.routers.emplace_back();
+      for (const std::string& port : router.ports) {
+        made.ports.push_back(Port(port));
+      }
+    }
     auto simulation = Simulation::Build(options);
     if (!simulation.ok()) return Failure(simulation.status().message());
     simulation_ = *std::move(simulation);
-    return absl::OkStatus();
+    const absl::Status routers = BeginRouters(scenario_, *simulation_);
+    return routers.ok() ? routers : Failure(routers.message());
+  }
+
+  bool IsRouted(uint16_t port) const {
+    return std::any_of(
+        scenario_.routers.begin(), scenario_.routers.end(),
+        [&](const ScenarioRouter& router) {
+          return std::any_of(
+              router.ports.begin(), router.ports.end(),
+              [&](const std::string& name) { return Port(name) == port; });
+        });
+  }
+  static void SetMac(Frame& frame, size_t at, uint16_t port) {
+    const MacAddress mac = Simulation::MacOf(port);
+    if (frame.size() >= kMacBytes) {
+      std::copy(mac.begin(), mac.end(),
+                frame.begin() + static_cast<ptrdiff_t>(at));
+    }
+  }
+  std::string NameOf(uint16_t port) const {
+    return port == kNoPort ? "host" : scenario_.ports[port].name;
   }
 
   uint16_t Port(std::string_view name) const {
@@ -161,8 +190,14 @@ class Run {
       const auto spec =
           ParsePacketText(packet.text, last_ ? &*last_ : nullptr);
       if (!spec.ok()) return Failure(spec.status().message());
-      const auto frame = BuildFrame(*spec);
+      auto frame = BuildFrame(*spec);
       if (!frame.ok()) return Failure(frame.status().message());
+      if (step.from_host) {
+        SetMac(*frame, kMacBytes / 2, port);
+      } else if (IsRouted(port) && ((*frame)[0] & 1) == 0 &&
+                 packet.text.find("ethdst") == std::string::npos) {
+        SetMac(*frame, 0, port);
+      }
       last_ = *spec;
       specs.push_back(*spec);
       frames.push_back(*frame);
@@ -186,11 +221,10 @@ class Run {
     const DropCounts before = AllDrops(*simulation_);
     verdicts_.clear();
     passed_.clear();
-    std::map<uint16_t, std::vector<Frame>> left;
-    simulation_->Deliver(port, burst, [&](uint16_t by, rte_mbuf* mbuf) {
-      left[by].push_back(BytesOf(mbuf));
-      rte_pktmbuf_free(mbuf);
-    });
+    Left left;
+    step.from_host ? simulation_->DeliverFromHost(port, burst, Taker(left))
+                   : simulation_->Deliver(port, burst, Taker(left));
+    last_frame_ = frames.back();
     absl::Status status = CheckVerdicts(step, frames);
     if (status.ok()) {
       status = CheckLeft(step, specs, frames, left);
@@ -212,7 +246,9 @@ class Run {
       const bool passes =
           !results.empty() && !results[0].drop && !results[0].held &&
           Port(results[0].port) !=
-              simulation_->arrival(static_cast<uint32_t>(i));
+              (step.from_host
+                   ? kNoPort
+                   : simulation_->arrival(static_cast<uint32_t>(i)));
       for (const ExpectedResult& result : results) {
         if (passes) break;
         if (result.drop) expected = result.drop;
@@ -234,50 +270,151 @@ class Run {
     return absl::OkStatus();
   }
 
+  using Left = std::map<uint16_t, std::vector<Frame>>;
+  static Simulation::Take Taker(Left& left) {
+    return [&left](uint16_t by, rte_mbuf* mbuf) {
+      left[by].push_back(BytesOf(mbuf));
+      rte_pktmbuf_free(mbuf);
+    };
+  }
+
+  // A packet whose results are looked at.
+  struct Sent {
+    const PacketSpec* spec;
+    const Frame* frame;
+    uint16_t arrival;  // kNoPort: the host sent it, or nobody does now
+    bool from_host;
+  };
+
   absl::Status CheckLeft(const SendStep& step,
                          const std::vector<PacketSpec>& specs,
-                         const std::vector<Frame>& frames,
-                         const std::map<uint16_t, std::vector<Frame>>& left) {
+                         const std::vector<Frame>& frames, const Left& left) {
     std::map<uint16_t, size_t> seen;
     for (size_t i = 0; i < step.packets.size(); ++i) {
       line_ = step.packets[i].line;
+      const Sent sent = {
+          .spec = &specs[i],
+          .frame = &frames[i],
+          .arrival = step.from_host
+                         ? kNoPort
+                         : simulation_->arrival(static_cast<uint32_t>(i)),
+          .from_host = step.from_host};
       for (const ExpectedResult& result : step.packets[i].results) {
-        if (result.drop || result.held) continue;
-        const uint16_t port = Port(result.port);
-        const auto found = left.find(port);
-        const size_t number = seen[port]++;
-        if (found == left.end() || number >= found->second.size()) {
-          return Failure(absl::StrCat("no packet left by ", result.port,
-                                      "\n  sent: ", ScapyLine(frames[i])));
-        }
-        const Frame& received = found->second[number];
-        Frame expected = frames[i];
-        if (!result.packet.empty()) {
-          const auto spec = ParsePacketText(result.packet, &specs[i]);
-          if (!spec.ok()) return Failure(spec.status().message());
-          const auto frame = BuildFrame(*spec, received);
-          if (!frame.ok()) return Failure(frame.status().message());
-          expected = *frame;
-          // A wire leaves the link's addresses as they are, whatever the
-          // packet's become.
-          if (port != simulation_->arrival(static_cast<uint32_t>(i)) &&
-              result.packet.find("eth") == std::string::npos &&
-              frames[i].size() >= kMacBytes && expected.size() >= kMacBytes) {
-            std::copy_n(frames[i].begin(), kMacBytes, expected.begin());
-          }
-        }
-        if (received != expected) {
-          return Failure(Difference(frames[i], expected, received));
+        if (absl::Status s = CheckResult(result, sent, left, seen); !s.ok()) {
+          return s;
         }
       }
     }
+    return CheckNoOthers(left, seen);
+  }
+
+  absl::Status CheckNoOthers(const Left& left,
+                             std::map<uint16_t, size_t>& seen) {
     for (const auto& [port, packets] : left) {
       if (seen[port] < packets.size()) {
         return Failure(absl::StrCat(
-            "an unexpected packet left by ", scenario_.ports[port].name,
-            "\n  sent:     ", ScapyLine(frames.back()),
+            "an unexpected packet left by ", NameOf(port), "\n  sent:     ",
+            ScapyLine(last_frame_),
             "\n  received: ", ScapyLine(packets[seen[port]])));
       }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckResult(const ExpectedResult& result, const Sent& sent,
+                           const Left& left,
+                           std::map<uint16_t, size_t>& seen) {
+    if (result.drop || result.held) return absl::OkStatus();
+    const uint16_t port = Port(result.port);
+    const auto found = left.find(port);
+    const size_t number = seen[port]++;
+    if (found == left.end() || number >= found->second.size()) {
+      return Failure(absl::StrCat("no packet left by ", result.port,
+                                  "\n  sent: ", ScapyLine(*sent.frame)));
+    }
+    const Frame& received = found->second[number];
+    Frame expected = *sent.frame;
+    const bool says_link = result.packet.find("eth") != std::string::npos;
+    if (!result.packet.empty()) {
+      const auto spec = ParsePacketText(result.packet, sent.spec);
+      if (!spec.ok()) return Failure(spec.status().message());
+      const auto frame = BuildFrame(*spec, received);
+      if (!frame.ok()) return Failure(frame.status().message());
+      expected = *frame;
+      // A wire leaves the link's addresses as they are, whatever the packet's
+      // become.
+      if (port != sent.arrival && !says_link &&
+          sent.frame->size() >= kMacBytes && expected.size() >= kMacBytes) {
+        std::copy_n(sent.frame->begin(), kMacBytes, expected.begin());
+      }
+    }
+    if (!says_link && IsRouted(port)) {
+      if (absl::Status s = ExpectLink(port, sent, received, expected);
+          !s.ok()) {
+        return s;
+      }
+    } else if (!says_link && sent.from_host && expected.size() >= kMacBytes) {
+      // An answer to what the host has sent.
+      std::copy_n(sent.frame->begin() + kMacBytes / 2, kMacBytes / 2,
+                  expected.begin());
+      std::copy_n(sent.frame->begin(), kMacBytes / 2,
+                  expected.begin() + kMacBytes / 2);
+    }
+    if (received != expected) {
+      return Failure(Difference(*sent.frame, expected, received));
+    }
+    return absl::OkStatus();
+  }
+
+  // A router's packets come from its port and go to a neighbour of it; answers
+  // to whoever is answered; the host's are as the host has sent them.
+  absl::Status ExpectLink(uint16_t port, const Sent& sent,
+                          const Frame& received, Frame& expected) {
+    if (received.size() < kMacBytes || expected.size() < kMacBytes) {
+      return absl::OkStatus();
+    }
+    if (sent.from_host) {
+      std::copy_n(sent.frame->begin(), kMacBytes, expected.begin());
+      return absl::OkStatus();
+    }
+    SetMac(expected, kMacBytes / 2, port);
+    const auto goes_to = [&](auto mac) {
+      return std::equal(received.begin(), received.begin() + kMacBytes / 2,
+                        mac);
+    };
+    bool known = goes_to(sent.frame->begin() + kMacBytes / 2);
+    for (size_t i = 0; i < simulation_->routers(); ++i) {
+      for (const auto& neighbor :
+           simulation_->tables(i).Neighbors(0, 65536)) {
+        known |= neighbor.port == port && goes_to(neighbor.mac.begin());
+      }
+    }
+    if (!known) {
+      return Failure(absl::StrCat("to nobody who is a neighbour by ",
+                                  NameOf(port), ": ", ScapyLine(received)));
+    }
+    std::copy_n(received.begin(), kMacBytes / 2, expected.begin());
+    return absl::OkStatus();
+  }
+
+  // What has waited leaves, or is dropped.
+  absl::Status CheckResumed(const std::vector<ExpectedResult>& results,
+                            const Left& left, DropCounts expected) {
+    const PacketSpec nothing{};
+    const Sent sent = {.spec = last_ ? &*last_ : &nothing,
+                       .frame = &last_frame_,
+                       .arrival = kNoPort,
+                       .from_host = false};
+    std::map<uint16_t, size_t> seen;
+    for (const ExpectedResult& result : results) {
+      if (result.drop) ++expected[static_cast<size_t>(*result.drop)];
+      if (absl::Status s = CheckResult(result, sent, left, seen); !s.ok()) {
+        return s;
+      }
+    }
+    if (absl::Status s = CheckNoOthers(left, seen); !s.ok()) return s;
+    if (!results.empty() && AllDrops(*simulation_) != expected) {
+      return Failure("the drop counters do not tell what was dropped");
     }
     return absl::OkStatus();
   }
@@ -309,7 +446,7 @@ class Run {
   }
 
   void WriteCapture(const std::vector<Frame>& sent,
-                    const std::map<uint16_t, std::vector<Frame>>& left) {
+                    const Left& left) {
     if (options_.capture_folder.empty()) return;
     std::string name = scenario_.name;
     std::replace(name.begin(), name.end(), '/', '-');
@@ -325,15 +462,31 @@ class Run {
     std::filesystem::create_directories(options_.capture_folder, error);
     write("sent", sent);
     for (const auto& [port, frames] : left) {
-      write(absl::StrCat("received-", scenario_.ports[port].name), frames);
+      write(absl::StrCat("received-", NameOf(port)), frames);
     }
   }
 
   // --- orders
 
   absl::Status Do(const WaitStep& step) {
-    simulation_->Advance(step.milliseconds);
-    return absl::OkStatus();
+    const DropCounts before = AllDrops(*simulation_);
+    Left left;
+    simulation_->Advance(step.milliseconds, Taker(left));
+    // Whoever says nothing does not care what wires have made of it.
+    if (scenario_.routers.empty() && step.results.empty()) {
+      return absl::OkStatus();
+    }
+    return CheckResumed(step.results, left, before);
+  }
+
+  absl::Status Do(const RouteStep& step) {
+    const DropCounts before = AllDrops(*simulation_);
+    const absl::Status applied =
+        ApplyRouteWords(scenario_, step.words, *simulation_);
+    if (!applied.ok()) return Failure(applied.message());
+    Left left;
+    simulation_->ResumeRouted(Taker(left));
+    return CheckResumed(step.results, left, before);
   }
 
   absl::Status Do(const CommitStep& step) {
@@ -533,6 +686,7 @@ class Run {
   std::unique_ptr<Simulation> simulation_;
   int line_ = 1;
   std::optional<PacketSpec> last_;
+  Frame last_frame_;
   // Of the packets of the last burst: why each was dropped, if it was.
   std::vector<std::optional<DropReason>> verdicts_;
   std::vector<bool> passed_;

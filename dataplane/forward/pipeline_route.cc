@@ -1,0 +1,777 @@
+// The part of Pipeline for ports of routers: what arrives at one is judged in
+// once, sent on by its IP destination, judged out at the port of departure, and
+// has the link addresses of that side then. What is for the router itself goes
+// to the host.
+//
+// In the order of a host that runs pf: judged in, looked up, the hop limit
+// counted down, judged out, made to fit, and given to the neighbour. What a rule
+// drops gets no answer that would tell of the way behind it.
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "dataplane/forward/pipeline.h"
+#include "dataplane/forward/pipeline_answer.h"
+#include "dataplane/forward/steering.h"
+#include "packet/answer.h"
+#include "packet/family.h"
+#include "packet/frame_tags.h"
+#include "packet/headers.h"
+#include "packet/rewrite.h"
+#include "packet/vlan.h"
+
+namespace sluice {
+namespace {
+
+// How long a packet waits for a next hop that does not answer.
+constexpr Tick kHopWait = 3'000;
+// A hop that has failed is asked for again by the next packet for it: it is told
+// of an answer, or of none, by what is known so long after.
+constexpr Tick kBelieveFailed = 100;
+// After `kErrorBurst` at once, one error in so many milliseconds (RFC 1812
+// section 4.3.2.8, RFC 4443 section 2.4 f).
+constexpr uint32_t kErrorEvery = 1;
+
+constexpr uint32_t kMacSize = 6;
+constexpr uint32_t kEthernet = 14;
+constexpr uint32_t kTagBytes = 4;
+constexpr uint16_t kEtherArp = 0x0806;
+constexpr uint16_t kDhcpServer = 67;
+constexpr uint16_t kDhcpClient = 68;
+
+// What is asked of the other end before it is known: nothing fails there.
+constexpr PortContext kAnywhere = [] {
+  PortContext anywhere;
+  anywhere.mtu = 0xffff;
+  return anywhere;
+}();
+
+template <typename Use>
+void ForEachIn(uint32_t mask, Use use) {
+  for (; mask != 0; mask &= mask - 1) {
+    use(static_cast<uint32_t>(std::countr_zero(mask)));
+  }
+}
+
+// In both families; of each the code that is not the other's, and why.
+struct Told {
+  RouterError v4;
+  RouterError v6;
+
+  const RouterError& For(Family family) const {
+    return family == Family::kIpv6 ? v6 : v4;
+  }
+};
+constexpr Told kNetUnreachable = {.v4 = {.type = 3, .code = 0},
+                                  .v6 = {.type = 1, .code = 0}};
+constexpr Told kHostUnreachable = {.v4 = {.type = 3, .code = 1},
+                                   .v6 = {.type = 1, .code = 3}};
+constexpr Told kUnreachableRoute = {.v4 = {.type = 3, .code = 1},
+                                    .v6 = {.type = 1, .code = 0}};
+constexpr Told kProhibited = {.v4 = {.type = 3, .code = 13},
+                              .v6 = {.type = 1, .code = 1}};
+constexpr Told kTimeExceeded = {.v4 = {.type = 11, .code = 0},
+                                .v6 = {.type = 3, .code = 0}};
+constexpr Told kPacketTooBig = {.v4 = {.type = 3, .code = 4},
+                                .v6 = {.type = 2, .code = 0}};
+
+Address DestinationOf(const PacketInfo& info) {
+  return {.family = info.family, .bytes = info.destination};
+}
+
+// All bits of one that both ends of a conversation need not share.
+uint32_t HashOfFlow(const PacketInfo& info) {
+  return SymmetricHash(info) * 0x9e3779b1u;
+}
+
+// The first six bytes of a frame as a number; kEthernet of them are there.
+uint64_t FirstMac(const rte_mbuf& mbuf) {
+  uint64_t mac = 0;
+  if (mbuf.data_len >= sizeof mac) [[likely]] {
+    std::memcpy(&mac, rte_pktmbuf_mtod(&mbuf, const uint8_t*), sizeof mac);
+  } else {
+    CopyFromPacket(mbuf, 0, &mac, kMacSize);
+  }
+  static_assert(std::endian::native == std::endian::little);
+  return mac & 0xffff'ffff'ffff;
+}
+
+bool IsArp(const rte_mbuf& mbuf) {
+  if (mbuf.pkt_len < kEthernet) return false;
+  Be16 type;
+  CopyFromPacket(mbuf, kEthernet - sizeof type, &type, sizeof type);
+  return type.host() == kEtherArp;
+}
+
+// Addresses that no router sends on (RFC 1812 section 5.3.7, RFC 4291 section
+// 2.5): of no host, of this one, of a link.
+bool IsMartian(const PacketInfo& info) {
+  const auto& from = info.source;
+  const auto& to = info.destination;
+  if (info.family == Family::kIpv4) {
+    const auto wrong = [](uint8_t first) {
+      return first == 0 || first == 127 || first >= 224;
+    };
+    return wrong(from[0]) || wrong(to[0]);
+  }
+  const auto wrong = [](const std::array<uint8_t, 16>& bytes) {
+    // fe80::/10, ff00::/8.
+    if (bytes[0] >= 0xfe) {
+      return bytes[0] == 0xff || (bytes[1] & 0xc0) == 0x80;
+    }
+    // :: and ::1.
+    return bytes[0] == 0 && bytes[15] <= 1 &&
+           std::all_of(bytes.begin(), bytes.begin() + 15,
+                       [](uint8_t byte) { return byte == 0; });
+  };
+  return wrong(from) || wrong(to);
+}
+
+// One hop less. The header is there.
+void CountDown(rte_mbuf& mbuf, PacketInfo& info) {
+  constexpr uint32_t kHeader = 20;
+  if (info.family == Family::kIpv6 ||
+      mbuf.data_len < info.l3_offset + kHeader) {
+    SetTtl(mbuf, info, static_cast<uint8_t>(info.ttl - 1));
+    return;
+  }
+  --info.ttl;
+  uint8_t* const ip = rte_pktmbuf_mtod_offset(&mbuf, uint8_t*, info.l3_offset);
+  ip[offsetof(wire::Ipv4, ttl)] = info.ttl;
+  Be16 checksum;
+  uint8_t* const at = ip + offsetof(wire::Ipv4, checksum);
+  std::memcpy(&checksum, at, sizeof checksum);
+  // RFC 1141, with the one of two zeros that the sum itself would have.
+  uint32_t sum = checksum.host() + 0x100u;
+  sum += sum >= 0xffff ? 1 : 0;
+  checksum = Be16(static_cast<uint16_t>(sum));
+  std::memcpy(at, &checksum, sizeof checksum);
+}
+
+}  // namespace
+
+// --- Which of them are a router's, and where they go.
+
+// What routes do not say.
+inline void Pipeline::Amend(const PacketInfo& info, const PortContext& arrival,
+                            const RoutingTables& tables, RouteAnswer* answer) {
+  // A server's offer is to an address that the client does not have yet.
+  if (info.proto == protocol::kUdp && info.family == Family::kIpv4 &&
+      info.destination_port.host() == kDhcpClient &&
+      info.source_port.host() == kDhcpServer &&
+      tables.SourceAt(arrival.port, Family::kIpv4).family == Family::kNone)
+      [[unlikely]] {
+    answer->type = RouteType::kLocal;
+    return;
+  }
+  if (IsMartian(info)) [[unlikely]] answer->type = RouteType::kBlackhole;
+}
+
+void Pipeline::ReceiveRouted(uint16_t port, PacketBurst& burst,
+                             const Topology& topology) {
+  const PortContext& arrival = topology.ports[port];
+  route_.topology = &topology;
+  route_.groups = 0;
+  uint64_t own = 0;
+  std::memcpy(&own, arrival.mac.data(), arrival.mac.size());
+  const RoutingTables& tables = TablesOf(arrival);
+  const auto refuse = [](PacketInfo& info, DropReason reason) {
+    info.kind = Kind::kMalformed;
+    info.drop = reason;
+  };
+  // All are looked for at once.
+  std::array<Address, kMaxBurst> wanted;
+  std::array<uint32_t, kMaxBurst> hashes;
+  std::array<uint8_t, kMaxBurst> places;
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    PacketInfo& info = burst.infos[i];
+    if (info.kind == Kind::kMalformed || info.kind == Kind::kTaken) continue;
+    rte_mbuf& mbuf = *burst.mbufs[i];
+    if (info.kind == Kind::kNonIp && !IsArp(mbuf)) {
+      refuse(info, DropReason::kNonIp);
+      continue;
+    }
+    const uint64_t to = FirstMac(mbuf);
+    if (to != own) [[unlikely]] {
+      if ((to & 1) == 0) {
+        refuse(info, DropReason::kOtherHost);
+        continue;
+      }
+      route_.groups |= Bit(i);
+    }
+    if (info.kind == Kind::kNonIp) continue;
+    if (info.l3_offset != kEthernet) [[unlikely]] {
+      UntagRouted(mbuf, info);
+      if (info.kind != Kind::kIp) continue;
+    }
+    wanted[count] = DestinationOf(info);
+    hashes[count] = HashOfFlow(info);
+    places[count++] = static_cast<uint8_t>(i);
+  }
+  tables.Find(std::span(wanted).first(count), std::span(hashes).first(count),
+              std::span(route_.answers).first(count));
+  // Each to its own place, from the last on.
+  uint32_t k = count;
+  for (uint32_t i = burst.count; i-- > 0;) {
+    RouteAnswer& answer = route_.answers[i];
+    if (k == 0 || places[k - 1] != i) {
+      answer.type = RouteType::kNone;
+      continue;
+    }
+    if (--k != i) answer = route_.answers[k];
+    if (answer.type != RouteType::kLocal) {
+      Amend(burst.infos[i], arrival, tables, &answer);
+    }
+  }
+}
+
+// A tag that names a VLAN is none of this port's; one that does not is a
+// priority.
+void Pipeline::UntagRouted(rte_mbuf& mbuf, PacketInfo& info) {
+  const uint32_t tags = (info.l3_offset - kEthernet) / kTagBytes;
+  const uint8_t priority = info.vlan_priority();
+  const bool reassembled = info.has(kReassembled);
+  if (tags > 2 || VlanOf(mbuf, info).IsSet() || reassembled ||
+      !PopTags(mbuf, tags)) {
+    info.kind = Kind::kMalformed;
+    info.drop = DropReason::kUnknownVlan;
+    return;
+  }
+  ParsePacket(mbuf, {.verify_checksums = false}, &info);
+  info.SetVlanPriority(priority);
+}
+
+RouteAnswer Pipeline::LookUp(const PacketInfo& info,
+                             const PortContext& arrival,
+                             const RoutingTables& tables) {
+  RouteAnswer answer = tables.Find(DestinationOf(info), HashOfFlow(info));
+  if (answer.type != RouteType::kLocal) Amend(info, arrival, tables, &answer);
+  return answer;
+}
+
+RouteAnswer Pipeline::ChooseRoute(uint32_t i, const PortContext& arrival) {
+  if (const PacketRoute* const route = RouteOf(i)) [[unlikely]] {
+    if (route->kind != RouteKind::kDupTo) {
+      return AnswerOf(*route, burst_->infos[i], *route_.topology,
+                      arrival.router);
+    }
+    Duplicate(i, *route, /*hop=*/true);
+  }
+  // Whoever was translated has another destination perhaps.
+  if (((translated_ | crossed_) & Bit(i)) != 0) [[unlikely]] {
+    return LookUp(burst_->infos[i], arrival, TablesOf(arrival));
+  }
+  return route_.answers[i];
+}
+
+// --- Judged where they arrived.
+
+void Pipeline::BeginRoute(uint16_t port, PacketBurst& burst,
+                          const Topology& topology, const FilterView& filter,
+                          Tick now, BurstResult& result) {
+  const PortContext& arrival = topology.ports[port];
+  ForgetRerouting();
+  if (!arrival.enabled) [[unlikely]] {
+    Refuse(port, burst, DropReason::kPortDown, now, result);
+    return;
+  }
+  Begin(port, burst, result);
+  route_.burst = &burst;
+  route_.topology = &topology;
+  route_.filter = &filter;
+  route_.port = port;
+  route_.now = now;
+  const FilterEnds filters = {&filter, &filter};
+  filters_ = &filters;
+  Passage passage{.topology = topology,
+                  .arrival = arrival,
+                  .departure = kAnywhere,
+                  .now = now};
+  // Answers come from the router's own link address.
+  addressed_ = ~Mask{0};
+  own_mac_ = arrival.mac;
+  Admit(passage);
+  JudgeEnd(Direction::kIn, filter, passage);
+  filters_ = nullptr;
+  route_.flags = passage.flags;
+  Mask for_host = 0;
+  ForEachIn(passage.passed | passage.alive, [&](uint32_t i) {
+    const bool is_arp = (passage.passed & Bit(i)) != 0;
+    if ((is_arp || SortOne(i, arrival)) && TakeForHost(i)) for_host |= Bit(i);
+  });
+  if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
+    showing_more_ = route_.left != 0;
+    Tell(port, kNoPort, for_host, now, ~route_.left);
+  }
+  TurnToCopies();
+}
+
+// Whether it is for the host. Those that leave are in route_.left.
+bool Pipeline::SortOne(uint32_t i, const PortContext& arrival) {
+  PacketInfo& info = burst_->infos[i];
+  const RouteAnswer answer = ChooseRoute(i, arrival);
+  const auto refuse = [&](const Told& told, DropReason reason) {
+    TellSender(i, told.For(info.family), arrival);
+    Drop(i, reason);
+    return false;
+  };
+  switch (answer.type) {
+    case RouteType::kForward:
+      break;
+    case RouteType::kLocal:
+      return true;
+    case RouteType::kNone:
+      return refuse(kNetUnreachable, DropReason::kNoRoute);
+    case RouteType::kUnreachable:
+      return refuse(kUnreachableRoute, DropReason::kNoRoute);
+    case RouteType::kProhibit:
+      return refuse(kProhibited, DropReason::kNoRoute);
+    case RouteType::kBlackhole:
+      Drop(i, DropReason::kNoRoute);
+      return false;
+  }
+  // Sent to all hosts of the link, or by a port that the router has lost.
+  if ((route_.groups & Bit(i)) != 0 || answer.port >= kMaxPorts ||
+      route_.topology->ports[answer.port].router != arrival.router)
+      [[unlikely]] {
+    Drop(i, (route_.groups & Bit(i)) != 0 ? DropReason::kOtherHost
+                                          : DropReason::kNoRoute);
+    return false;
+  }
+  // To change the family was a hop.
+  if ((crossed_ & Bit(i)) == 0) [[likely]] {
+    if (info.ttl <= 1) return refuse(kTimeExceeded, DropReason::kTtlExceeded);
+    CountDown(*burst_->mbufs[i], info);
+  }
+  route_.answers[i] = answer;
+  route_.left |= Bit(i);
+  return false;
+}
+
+bool Pipeline::TakeForHost(uint32_t i) {
+  rte_mbuf* mbuf = burst_->mbufs[i];
+  BurstResult& result = *result_;
+  if ((crossed_ & Bit(i)) != 0) [[unlikely]] {
+    if (FragmentCrossed(Bit(i)) == 0) return false;
+    mbuf = burst_->mbufs[i];
+  }
+  if ((mbuf->ol_flags & kFragmentMark) != 0) {
+    result.host_reassembled |= Bit(result.host_count);
+  }
+  result.host[result.host_count++] = mbuf;
+  return true;
+}
+
+// --- Errors of ours.
+
+bool Pipeline::MaySendError(Tick now) {
+  const Tick passed = now - errors_since_;
+  if (passed >= kErrorEvery) {
+    error_tokens_ = std::min(kErrorBurst, error_tokens_ + passed / kErrorEvery);
+    errors_since_ = now;
+  }
+  return error_tokens_ > 0;
+}
+
+rte_mbuf* Pipeline::MakeError(uint32_t i, const RouterError& error,
+                              const PortContext& arrival) {
+  if (route_.copies) return nullptr;  // nobody has sent them
+  if (!MaySendError(route_.now)) {
+    port_->errors_limited.Add(1);
+    return nullptr;
+  }
+  rte_mbuf* made =
+      config_.pool != nullptr ? rte_pktmbuf_alloc(config_.pool) : nullptr;
+  if (made == nullptr) {
+    port_->answers_lost.Add(1);
+    return nullptr;
+  }
+  PacketInfo info;
+  const auto build = [&] {
+    if (!BuildRouterError(*burst_->mbufs[i], burst_->infos[i], error, made)) {
+      return false;
+    }
+    // Its sender knows the packet as it was.
+    if ((translated_ & Bit(i)) != 0 && !UndoTranslation(i, &made)) return false;
+    ParsePacket(*made, {.verify_checksums = false}, &info);
+    const Address own =
+        TablesOf(arrival).SourceAt(arrival.port, info.family);
+    if (info.kind != Kind::kIp || own.family == Family::kNone) return false;
+    SetAddress(*made, info, AddressEnd::kSource, own.bytes.data());
+    SetLinkSource(*made, arrival.mac);
+    return true;
+  };
+  if (build()) return made;
+  rte_pktmbuf_free(made);
+  return nullptr;
+}
+
+void Pipeline::SendError(rte_mbuf* error) {
+  if (error == nullptr) return;
+  if (error_tokens_ == 0 || result_->answer_count == kMaxBurst) {
+    port_->errors_limited.Add(1);
+    rte_pktmbuf_free(error);
+    return;
+  }
+  --error_tokens_;
+  port_->answers.Add(1);
+  result_->answers[result_->answer_count++] = error;
+}
+
+void Pipeline::TellSender(uint32_t i, const RouterError& error,
+                          const PortContext& arrival) {
+  SendError(MakeError(i, error, arrival));
+}
+
+// --- Judged where they leave.
+
+uint16_t Pipeline::NextDeparture() const {
+  return route_.left == 0
+             ? kNoPort
+             : route_.answers[static_cast<size_t>(
+                   std::countr_zero(route_.left))].port;
+}
+
+Pipeline::Mask Pipeline::TakeGroup(uint16_t to) {
+  Mask group = 0;
+  ForEachIn(route_.left, [&](uint32_t i) {
+    if (route_.answers[i].port == to) group |= Bit(i);
+  });
+  route_.left &= ~group;
+  return group;
+}
+
+void Pipeline::RouteTo(uint16_t to, const FilterView& filter,
+                       BurstResult& result) {
+  const Topology& topology = *route_.topology;
+  const PortContext& arrival = RoutedArrival();
+  const Mask group = TakeGroup(to);
+  Begin(route_.port, *route_.burst, result);
+  addressed_ = ~Mask{0};
+  own_mac_ = arrival.mac;
+  Passage passage{.topology = topology,
+                  .arrival = arrival,
+                  .departure = topology.ports[to],
+                  .now = route_.now,
+                  .alive = group & ~route_.settled,
+                  .flags = route_.flags};
+  PrepareHops(group, passage);
+  const FilterEnds filters = {route_.filter, &filter};
+  filters_ = &filters;
+  JudgeEnd(Direction::kOut, filter, passage);
+  filters_ = nullptr;
+  if (routed_ != 0) [[unlikely]] Reroute(passage);
+  passage.passed |= group & route_.settled;
+  Depart(passage);
+  TakeHops(passage);
+  Leave(passage);
+  if (route_.from_host) [[unlikely]] {
+    std::copy_n(result.answers.begin(), result.answer_count,
+                result.host.begin());
+    result.host_count = std::exchange(result.answer_count, 0);
+  }
+  if ((config_.on_verdict != nullptr || taps_in_use_) && !route_.copies)
+      [[unlikely]] {
+    showing_more_ = route_.left != 0;
+    Tell(route_.port, to, passage.passed, route_.now, group & ~route_.left);
+  }
+  TurnToCopies();
+}
+
+void Pipeline::DropRouted(uint16_t to, DropReason reason,
+                          BurstResult& result) {
+  const Mask group = TakeGroup(to);
+  Begin(route_.port, *route_.burst, result);
+  DropAll(group, reason);
+  if ((config_.on_verdict != nullptr || taps_in_use_) && !route_.copies)
+      [[unlikely]] {
+    showing_more_ = route_.left != 0;
+    Tell(route_.port, to, 0, route_.now, group);
+  }
+  TurnToCopies();
+}
+
+// Whether a packet of that many bytes, more than fit, leaves all the same: as
+// the fragments in which it came, or as others.
+bool Pipeline::FitsInParts(uint32_t i, uint32_t mtu) const {
+  const PacketInfo& info = burst_->infos[i];
+  if (info.family == Family::kIpv4 && !info.has(kDontFragment)) return true;
+  if ((crossed_ & Bit(i)) != 0) {
+    const uint32_t data = forms_[i].fragment_data;
+    return data != 0 && info.l4_offset - info.l3_offset +
+                                sizeof(wire::Ipv6Fragment) + data <=
+                            mtu;
+  }
+  return LargestFragment(*burst_->mbufs[i], info.ip_length) <= mtu;
+}
+
+void Pipeline::PrepareHops(Mask group, const Passage& passage) {
+  const RoutingTables& tables = TablesOf(passage.arrival);
+  const PortContext& departure = passage.departure;
+  route_.big = 0;
+  route_.on_link = 0;
+  route_.unresolved = 0;
+  route_.with_error = 0;
+  const auto prepare = [&](uint32_t i, RouterError error) {
+    route_.errors[i] = MakeError(i, error, passage.arrival);
+    route_.with_error |= Bit(i);
+  };
+  const Address* asked = nullptr;
+  NeighborState state = NeighborState::kUnknown;
+  MacAddress mac{};
+  ForEachIn(group, [&](uint32_t i) {
+    const PacketInfo& info = burst_->infos[i];
+    const Address& hop = route_.answers[i].next_hop;
+    // Packets of one burst often have one next hop.
+    if (asked == nullptr || hop != *asked) {
+      state = tables.FindNeighbor(route_.answers[i], &mac);
+      asked = &hop;
+    }
+    route_.macs[i] = mac;
+    if (hop.bytes == info.destination) route_.on_link |= Bit(i);
+    if (info.ip_length > departure.mtu && !FitsInParts(i, departure.mtu))
+        [[unlikely]] {
+      route_.big |= Bit(i);
+      RouterError error = kPacketTooBig.For(info.family);
+      error.mtu = departure.mtu;
+      prepare(i, error);
+    }
+    if (state == NeighborState::kKnown) [[likely]] return;
+    route_.unresolved |= Bit(i);
+    if ((route_.big & Bit(i)) == 0 && hops_.HasRoom(departure.port, hop)) {
+      prepare(i, kHostUnreachable.For(info.family));
+    }
+  });
+}
+
+void Pipeline::TakeHops(Passage& passage) {
+  const PortContext& departure = passage.departure;
+  Mask left = 0;
+  ForEachIn(passage.passed, [&](uint32_t i) {
+    const PacketInfo& info = burst_->infos[i];
+    if ((route_.big & Bit(i)) != 0) [[unlikely]] {
+      Drop(i, DropReason::kTooBig);
+      route_.with_error &= ~Bit(i);
+      SendError(route_.errors[i]);
+      return;
+    }
+    if ((route_.on_link & Bit(i)) != 0 &&
+        route_.answers[i].next_hop.bytes != info.destination) [[unlikely]] {
+      if (!FollowDestination(i, passage)) return;
+    }
+    if (info.ip_length > departure.mtu) [[unlikely]] {
+      if (!Fragment(i, departure.mtu)) {
+        Drop(i, DropReason::kMemory);
+        return;
+      }
+      passage.flags |= kReassembled;
+    }
+    if ((route_.unresolved & Bit(i)) != 0) [[unlikely]] {
+      WaitForHop(i, passage);
+      return;
+    }
+    WriteLink(*burst_->mbufs[i], route_.macs[i], departure.mac);
+    left |= Bit(i);
+  });
+  passage.passed = left;
+  ForEachIn(route_.with_error, [&](uint32_t i) {
+    if (route_.errors[i] != nullptr) rte_pktmbuf_free(route_.errors[i]);
+  });
+}
+
+// The rules have given it another destination on its way out: it stays on that
+// link, or goes nowhere.
+bool Pipeline::FollowDestination(uint32_t i, const Passage& passage) {
+  const RoutingTables& tables = TablesOf(passage.arrival);
+  const PacketInfo& info = burst_->infos[i];
+  const RouteAnswer answer =
+      tables.Find(DestinationOf(info), HashOfFlow(info));
+  if (answer.type != RouteType::kForward ||
+      answer.port != passage.departure.port) {
+    Drop(i, DropReason::kNoRoute);
+    return false;
+  }
+  route_.answers[i] = answer;
+  const bool known =
+      tables.FindNeighbor(answer, &route_.macs[i]) == NeighborState::kKnown;
+  route_.unresolved = (route_.unresolved & ~Bit(i)) | (known ? 0 : Bit(i));
+  return true;
+}
+
+// Fragments that leave, of a packet that may be fragmented. False: no buffers.
+bool Pipeline::Fragment(uint32_t i, uint32_t mtu) {
+  const PacketInfo& info = burst_->infos[i];
+  rte_mbuf* const whole = burst_->mbufs[i];
+  if (LargestFragment(*whole, info.ip_length) <= mtu) return true;
+  Be16 place;
+  CopyFromPacket(*whole, info.l3_offset + offsetof(wire::Ipv4, fragment),
+                 &place, sizeof place);
+  const uint32_t headers = info.l4_offset - info.l3_offset;
+  const CrossedForm form = {
+      .fragment_data = static_cast<uint16_t>((mtu - headers) & ~7u)};
+  const uint32_t before = CountFragments(*whole);
+  rte_mbuf* const made = MakeFragments(whole, info, form, config_.pool);
+  if (made == nullptr) return false;
+  // Of a fragment: where in its datagram it is, for those that it becomes.
+  if (info.has(kFragment)) {
+    CopyToPacket(*made, info.l3_offset + offsetof(wire::Ipv4, fragment), &place,
+                 sizeof place);
+  }
+  CountRefragmented(before, CountFragments(*made));
+  burst_->mbufs[i] = made;
+  return true;
+}
+
+void Pipeline::WaitForHop(uint32_t i, const Passage& passage) {
+  const uint16_t to = passage.departure.port;
+  const Address& hop = route_.answers[i].next_hop;
+  if (!hops_.HasRoom(to, hop)) {
+    Drop(i, DropReason::kNoNeighbor);
+    return;
+  }
+  WaitingHop displaced;
+  const bool full = hops_.Add(
+      {.mbuf = burst_->mbufs[i],
+       .error = (route_.with_error & Bit(i)) != 0 ? route_.errors[i] : nullptr,
+       .next_hop = hop,
+       .since = passage.now,
+       .port = passage.arrival.port,
+       .to = to,
+       .router = passage.arrival.router,
+       .pieces = static_cast<uint16_t>(CountFragments(*burst_->mbufs[i]))},
+      &displaced);
+  if (full) DropWaitingHop(displaced, DropReason::kNoNeighbor);
+  route_.with_error &= ~Bit(i);
+  burst_->mbufs[i] = nullptr;
+  burst_->infos[i].kind = Kind::kTaken;
+  reasons_[i] = kNotDropped;
+}
+
+void Pipeline::WriteLink(rte_mbuf& mbuf, const MacAddress& to,
+                         const MacAddress& from) {
+  std::array<uint8_t, 2 * kMacSize> both;
+  std::memcpy(both.data(), to.data(), kMacSize);
+  std::memcpy(both.data() + kMacSize, from.data(), kMacSize);
+  if (mbuf.data_len >= both.size()) [[likely]] {
+    std::memcpy(rte_pktmbuf_mtod(&mbuf, uint8_t*), both.data(), both.size());
+  } else {
+    CopyToPacket(mbuf, 0, both.data(), both.size());
+  }
+}
+
+// --- Those that have waited.
+
+void Pipeline::DropWaitingHop(const WaitingHop& one, DropReason reason) {
+  counters_[one.port].drops[static_cast<size_t>(reason)].Add(one.pieces);
+  rte_pktmbuf_free(one.mbuf);
+  if (one.error != nullptr) rte_pktmbuf_free(one.error);
+}
+
+bool Pipeline::ResumeRouted(const Topology& topology, Tick now, uint16_t* port,
+                            uint16_t* to, BurstResult& result) {
+  hops_.AskAgain(now);
+  route_.now = now;
+  bool any = false;
+  for (uint32_t k = 0; k < hops_.count();) {
+    WaitingHop one = hops_.at(k);
+    const PortContext& departure = topology.ports[one.to];
+    const bool there = departure.router == one.router &&
+                       one.router < topology.routers.size();
+    MacAddress mac{};
+    const NeighborState state =
+        there ? topology.routers[one.router].tables->FindNeighbor(
+                    one.to, one.next_hop, &mac)
+              : NeighborState::kFailed;
+    const Tick patience = !there                            ? 0
+                          : state == NeighborState::kFailed ? kBelieveFailed
+                                                            : kHopWait;
+    if ((state != NeighborState::kKnown &&
+         TickDiff(now, one.since) < static_cast<int32_t>(patience)) ||
+        (any && (one.port != *port || one.to != *to)) ||
+        (any && result.forward_count == kMaxBurst)) {
+      ++k;
+      continue;
+    }
+    if (!any) {
+      any = true;
+      *port = one.port;
+      *to = one.to;
+      Begin(one.port, flood_.copies, result);
+    }
+    hops_.Take(k);
+    if (!there || !departure.up || !departure.enabled) {
+      DropWaitingHop(
+          one, there ? DropReason::kPortDown : DropReason::kNoRoute);
+    } else if (state != NeighborState::kKnown) {
+      MaySendError(now);
+      SendError(one.error);
+      one.error = nullptr;
+      DropWaitingHop(one, DropReason::kNoNeighbor);
+    } else {
+      if (one.error != nullptr) rte_pktmbuf_free(one.error);
+      WriteLink(*one.mbuf, mac, departure.mac);
+      if ((one.mbuf->ol_flags & kFragmentMark) != 0) {
+        result.reassembled |= Bit(result.forward_count);
+      }
+      result.forward[result.forward_count++] = one.mbuf;
+    }
+  }
+  return any;
+}
+
+void Pipeline::ClearHops(uint16_t port) {
+  for (uint32_t k = 0; k < hops_.count();) {
+    if (port != kNoPort && hops_.at(k).port != port && hops_.at(k).to != port) {
+      ++k;
+      continue;
+    }
+    DropWaitingHop(hops_.Take(k), DropReason::kNoRoute);
+  }
+}
+
+// --- What the host sends.
+
+void Pipeline::ParseFromHost(uint16_t port, PacketBurst& burst) {
+  ParseBurst(burst, config_.parse);
+  counters_[port].from_host.Add(burst.count);
+}
+
+void Pipeline::JudgeFromHost(uint16_t port, PacketBurst& burst,
+                             const Topology& topology, const FilterView& filter,
+                             Tick now, BurstResult& result) {
+  ForgetRerouting();
+  Begin(port, burst, result);
+  // It came by no port.
+  host_ = PortContext();
+  host_.port = port;
+  host_.router = topology.ports[port].router;
+  host_.mac = topology.ports[port].mac;
+  const FilterEnds filters = {&filter, &filter};
+  filters_ = &filters;
+  Passage passage{.topology = topology,
+                  .arrival = host_,
+                  .departure = topology.ports[port],
+                  .now = now};
+  Admit(passage);
+  JudgeEnd(Direction::kOut, filter, passage);
+  filters_ = nullptr;
+  if (routed_ != 0) [[unlikely]] {
+    RerouteFromHost(burst, topology, filter, passage);
+  }
+  Depart(passage);
+  Leave(passage);
+  std::copy_n(result.answers.begin(), result.answer_count,
+              result.host.begin());
+  result.host_count = result.answer_count;
+  result.answer_count = 0;
+  if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
+    Tell(port, port, passage.passed, now, ~route_.left);
+  }
+  TurnToCopies();
+}
+
+}  // namespace sluice
