@@ -402,6 +402,9 @@ class Pipeline {
   // Where a packet goes that was judged in.
   RouteAnswer ChooseRoute(uint32_t i, const PortContext& arrival);
   bool SortOne(uint32_t i, const PortContext& arrival);
+  // Whether it goes on, and is not the host's after all.
+  bool AnswersAcross(uint32_t i, const PortContext& arrival,
+                     RouteAnswer* answer);
   // False: it has been dropped.
   bool TakeForHost(uint32_t i);
   // An error of ours about a packet as it was sent; null if there is none.

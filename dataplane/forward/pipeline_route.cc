@@ -13,6 +13,7 @@
 #include <cstring>
 #include <utility>
 
+#include "conntrack/state_table.h"
 #include "dataplane/forward/pipeline.h"
 #include "dataplane/forward/pipeline_answer.h"
 #include "dataplane/forward/steering.h"
@@ -20,6 +21,7 @@
 #include "packet/family.h"
 #include "packet/frame_tags.h"
 #include "packet/headers.h"
+#include "packet/inner.h"
 #include "packet/rewrite.h"
 #include "packet/vlan.h"
 
@@ -37,6 +39,8 @@ constexpr uint32_t kErrorEvery = 1;
 
 constexpr uint32_t kMacSize = 6;
 constexpr uint32_t kEthernet = 14;
+// Whose states may say that a packet for the router goes on.
+constexpr size_t kPortsLookedAt = 32;
 constexpr uint32_t kTagBytes = 4;
 constexpr uint16_t kEtherArp = 0x0806;
 constexpr uint16_t kDhcpServer = 67;
@@ -313,7 +317,13 @@ void Pipeline::BeginRoute(uint16_t port, PacketBurst& burst,
 // Whether it is for the host. Those that leave are in route_.left.
 bool Pipeline::SortOne(uint32_t i, const PortContext& arrival) {
   PacketInfo& info = burst_->infos[i];
-  const RouteAnswer answer = ChooseRoute(i, arrival);
+  RouteAnswer answer = ChooseRoute(i, arrival);
+  // To change the family is a hop.
+  bool crosses = (crossed_ & Bit(i)) != 0;
+  if (answer.type == RouteType::kLocal && AnswersAcross(i, arrival, &answer))
+      [[unlikely]] {
+    crosses = true;
+  }
   const auto refuse = [&](const Told& told, DropReason reason) {
     TellSender(i, told.For(info.family), arrival);
     Drop(i, reason);
@@ -342,13 +352,49 @@ bool Pipeline::SortOne(uint32_t i, const PortContext& arrival) {
                                           : DropReason::kNoRoute);
     return false;
   }
-  // To change the family was a hop.
   if ((crossed_ & Bit(i)) == 0) [[likely]] {
     if (info.ttl <= 1) return refuse(kTimeExceeded, DropReason::kTtlExceeded);
-    CountDown(*burst_->mbufs[i], info);
+    if (!crosses) CountDown(*burst_->mbufs[i], info);
   }
   route_.answers[i] = answer;
   route_.left |= Bit(i);
+  return false;
+}
+
+// Answers to packets that have gone on in the other family (af-to) are for an
+// address of the router's, and change back where they leave: the way there is
+// that to the address in the other family. Errors about such packets, too.
+bool Pipeline::AnswersAcross(uint32_t i, const PortContext& arrival,
+                             RouteAnswer* answer) {
+  const PacketInfo& info = burst_->infos[i];
+  const rte_mbuf& mbuf = *burst_->mbufs[i];
+  if (states_.size() == 0 || info.has(kFragment) ||
+      (route_.groups & Bit(i)) != 0) {
+    return false;
+  }
+  PacketInfo flow = info;
+  if (info.has(kIcmpError)) {
+    // What it is about had left here; an answer to that would come as this.
+    DropReason reason;
+    if (!ParseInner(mbuf, info, &flow, &reason)) return false;
+    std::swap(flow.source, flow.destination);
+    std::swap(flow.source_port, flow.destination_port);
+  }
+  const std::vector<uint16_t>& ports =
+      route_.topology->routers[arrival.router].ports;
+  const size_t count = std::min(ports.size(), kPortsLookedAt);
+  for (size_t k = 0; k < count; ++k) {
+    const PortContext& at = route_.topology->ports[ports[k]];
+    const StateIndex state =
+        states_.Find(flow, mbuf, {.direction = Direction::kOut,
+                                  .filter = at.filter,
+                                  .interface = at.interface.id});
+    if (state == kNoState || !states_.Crosses(state)) continue;
+    const Address to = states_.Record(state, route_.now).address[0];
+    if (to.family == info.family) continue;
+    *answer = TablesOf(arrival).Find(to, HashOfFlow(info));
+    return true;
+  }
   return false;
 }
 
