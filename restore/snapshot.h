@@ -146,8 +146,8 @@ struct SnapshotTimeout {
 // `route-to`, `reply-to`, `dup-to`.
 struct SnapshotRoute {
   RouteKind kind = RouteKind::kNone;
-  std::string interface;  // empty: by the one that leads to the gateway
-  Address gateway;        // kNone, with an interface: the destination itself
+  std::string interface{};  // empty: by the one that leads to the gateway
+  Address gateway{};        // kNone, with an interface: the destination itself
   RuleId sticky_rule = 0;  // of states: it is bound to it by that rule's pool
 
   friend bool operator==(const SnapshotRoute&, const SnapshotRoute&) = default;

@@ -455,6 +455,21 @@ class Pipeline {
   const PacketRoute* RouteOf(uint32_t i) const {
     return (routed_ & Bit(i)) != 0 ? &packet_routes_[i] : nullptr;
   }
+  // Behind a judgement where they leave: those of whom it says so leave by
+  // another next hop, or are left for another port, or have a copy.
+  void Reroute(Passage& passage);
+  // The same of what the host sends.
+  void RerouteFromHost(PacketBurst& burst, const Topology& topology,
+                       const FilterView& filter, Passage& passage);
+  void FindHop(uint32_t i);
+  // A copy, if it leads anywhere. `hop`: it counts as one.
+  void Duplicate(uint32_t i, const PacketRoute& route, bool hop);
+  // Before a burst is routed, and when nothing of it is left.
+  void ForgetRerouting();
+  void TurnToCopies();
+  const PortContext& RoutedArrival() const {
+    return route_.from_host ? host_ : route_.topology->ports[route_.port];
+  }
   // As the router's tables would say it; kNone: that leads nowhere.
   static RouteAnswer AnswerOf(const PacketRoute& route, const PacketInfo& info,
                               const Topology& topology, uint16_t router);
@@ -686,8 +701,23 @@ class Pipeline {
     std::array<MacAddress, kMaxBurst> macs;
     Mask with_error = 0;  // for which there is one, in case
     std::array<rte_mbuf*, kMaxBurst> errors;
+    // Of those that rules send elsewhere (pipeline_words.cc): who is not judged
+    // where it leaves, and at how many other ports each was.
+    Mask settled = 0;
+    Mask moved = 0;
+    std::array<uint8_t, kMaxBurst> moves;
+    bool from_host = false;  // they came by no port: host_
+    bool copies = false;     // of dup-to
   };
   Routing route_;
+  PortContext host_;
+  // Copies that leave when all others have.
+  struct Duplicates {
+    PacketBurst burst;
+    std::array<RouteAnswer, kMaxBurst> answers;
+    Mask left = 0;
+  };
+  Duplicates duplicates_;
   RouteWait hops_;
   // Errors that may be sent at once, and since when.
   uint32_t error_tokens_ = kErrorBurst;

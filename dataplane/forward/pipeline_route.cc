@@ -262,6 +262,13 @@ RouteAnswer Pipeline::LookUp(const PacketInfo& info,
 }
 
 RouteAnswer Pipeline::ChooseRoute(uint32_t i, const PortContext& arrival) {
+  if (const PacketRoute* const route = RouteOf(i)) [[unlikely]] {
+    if (route->kind != RouteKind::kDupTo) {
+      return AnswerOf(*route, burst_->infos[i], *route_.topology,
+                      arrival.router);
+    }
+    Duplicate(i, *route, /*hop=*/true);
+  }
   // Whoever was translated has another destination perhaps.
   if (((translated_ | crossed_) & Bit(i)) != 0) [[unlikely]] {
     return LookUp(burst_->infos[i], arrival, TablesOf(arrival));
@@ -275,7 +282,7 @@ void Pipeline::BeginRoute(uint16_t port, PacketBurst& burst,
                           const Topology& topology, const FilterView& filter,
                           Tick now, BurstResult& result) {
   const PortContext& arrival = topology.ports[port];
-  route_.left = 0;
+  ForgetRerouting();
   if (!arrival.enabled) [[unlikely]] {
     Refuse(port, burst, DropReason::kPortDown, now, result);
     return;
@@ -288,7 +295,10 @@ void Pipeline::BeginRoute(uint16_t port, PacketBurst& burst,
   route_.now = now;
   const FilterEnds filters = {&filter, &filter};
   filters_ = &filters;
-  Passage passage{.arrival = arrival, .departure = kAnywhere, .now = now};
+  Passage passage{.topology = topology,
+                  .arrival = arrival,
+                  .departure = kAnywhere,
+                  .now = now};
   // Answers come from the router's own link address.
   addressed_ = ~Mask{0};
   own_mac_ = arrival.mac;
@@ -305,6 +315,7 @@ void Pipeline::BeginRoute(uint16_t port, PacketBurst& burst,
     showing_more_ = route_.left != 0;
     Tell(port, kNoPort, for_host, now, ~route_.left);
   }
+  TurnToCopies();
 }
 
 // Whether it is for the host. Those that leave are in route_.left.
@@ -418,6 +429,7 @@ bool Pipeline::MaySendError(Tick now) {
 
 rte_mbuf* Pipeline::MakeError(uint32_t i, const RouterError& error,
                               const PortContext& arrival) {
+  if (route_.copies) return nullptr;  // nobody has sent them
   if (!MaySendError(route_.now)) {
     port_->errors_limited.Add(1);
     return nullptr;
@@ -486,28 +498,38 @@ Pipeline::Mask Pipeline::TakeGroup(uint16_t to) {
 void Pipeline::RouteTo(uint16_t to, const FilterView& filter,
                        BurstResult& result) {
   const Topology& topology = *route_.topology;
-  const PortContext& arrival = topology.ports[route_.port];
+  const PortContext& arrival = RoutedArrival();
   const Mask group = TakeGroup(to);
   Begin(route_.port, *route_.burst, result);
   addressed_ = ~Mask{0};
   own_mac_ = arrival.mac;
-  Passage passage{.arrival = arrival,
+  Passage passage{.topology = topology,
+                  .arrival = arrival,
                   .departure = topology.ports[to],
                   .now = route_.now,
-                  .alive = group,
+                  .alive = group & ~route_.settled,
                   .flags = route_.flags};
   PrepareHops(group, passage);
   const FilterEnds filters = {route_.filter, &filter};
   filters_ = &filters;
   JudgeEnd(Direction::kOut, filter, passage);
   filters_ = nullptr;
+  if (routed_ != 0) [[unlikely]] Reroute(passage);
+  passage.passed |= group & route_.settled;
   Depart(passage);
   TakeHops(passage);
   Leave(passage);
-  if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
-    showing_more_ = route_.left != 0;
-    Tell(route_.port, to, passage.passed, route_.now, group);
+  if (route_.from_host) [[unlikely]] {
+    std::copy_n(result.answers.begin(), result.answer_count,
+                result.host.begin());
+    result.host_count = std::exchange(result.answer_count, 0);
   }
+  if ((config_.on_verdict != nullptr || taps_in_use_) && !route_.copies)
+      [[unlikely]] {
+    showing_more_ = route_.left != 0;
+    Tell(route_.port, to, passage.passed, route_.now, group & ~route_.left);
+  }
+  TurnToCopies();
 }
 
 void Pipeline::DropRouted(uint16_t to, DropReason reason,
@@ -515,10 +537,12 @@ void Pipeline::DropRouted(uint16_t to, DropReason reason,
   const Mask group = TakeGroup(to);
   Begin(route_.port, *route_.burst, result);
   DropAll(group, reason);
-  if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
+  if ((config_.on_verdict != nullptr || taps_in_use_) && !route_.copies)
+      [[unlikely]] {
     showing_more_ = route_.left != 0;
     Tell(route_.port, to, 0, route_.now, group);
   }
+  TurnToCopies();
 }
 
 // Whether a packet of that many bytes, more than fit, leaves all the same: as
@@ -776,17 +800,25 @@ void Pipeline::ParseFromHost(uint16_t port, PacketBurst& burst) {
 void Pipeline::JudgeFromHost(uint16_t port, PacketBurst& burst,
                              const Topology& topology, const FilterView& filter,
                              Tick now, BurstResult& result) {
+  ForgetRerouting();
   Begin(port, burst, result);
   // It came by no port.
-  PortContext host;
-  host.port = port;
+  host_ = PortContext();
+  host_.port = port;
+  host_.router = topology.ports[port].router;
+  host_.mac = topology.ports[port].mac;
   const FilterEnds filters = {&filter, &filter};
   filters_ = &filters;
-  Passage passage{
-      .arrival = host, .departure = topology.ports[port], .now = now};
+  Passage passage{.topology = topology,
+                  .arrival = host_,
+                  .departure = topology.ports[port],
+                  .now = now};
   Admit(passage);
   JudgeEnd(Direction::kOut, filter, passage);
   filters_ = nullptr;
+  if (routed_ != 0) [[unlikely]] {
+    RerouteFromHost(burst, topology, filter, passage);
+  }
   Depart(passage);
   Leave(passage);
   std::copy_n(result.answers.begin(), result.answer_count,
@@ -794,8 +826,9 @@ void Pipeline::JudgeFromHost(uint16_t port, PacketBurst& burst,
   result.host_count = result.answer_count;
   result.answer_count = 0;
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
-    Tell(port, port, passage.passed, now);
+    Tell(port, port, passage.passed, now, ~route_.left);
   }
+  TurnToCopies();
 }
 
 }  // namespace sluice

@@ -98,7 +98,8 @@ absl::StatusOr<InterfaceView> InterfaceRegistry::AddPort(
     const uint64_t bit = TakeBit(group);
     groups_.emplace(std::move(group), bit);
   }
-  if (known == ports_.end()) {
+  const bool is_new = known == ports_.end();
+  if (is_new) {
     known = ports_.emplace(std::string(name), Port()).first;
     if (names_.size() < max_interfaces_) {
       names_.emplace_back(name);
@@ -111,12 +112,15 @@ absl::StatusOr<InterfaceView> InterfaceRegistry::AddPort(
     known->second.present = true;
   }
   Port& port = known->second;
+  uint64_t bits = 0;
+  for (const std::string& group : groups) bits |= groups_.at(group);
+  // Rules that name it stay as they are compiled if only addresses change.
+  const bool same = !is_new && port.present && port.groups == bits;
   if (!port.present) --gone_;
   port.present = true;
-  port.groups = 0;
-  for (const std::string& group : groups) port.groups |= groups_.at(group);
+  port.groups = bits;
   port.addresses = WithPrimaries(addresses);
-  ++version_;
+  if (!same) ++version_;
   ++address_version_;
   FreeGroups();
   return InterfaceView{.id = port.id, .groups = port.groups};

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -133,7 +134,12 @@ TEST(SnapshotVersionTest, RoutesThatCannotBe) {
   const Snapshot sound = RoutesSnapshot();
   const auto wrong = [&](auto change) {
     Snapshot snapshot = sound;
-    SnapshotState& state = snapshot.parents[1];
+    // One that no pool has bound.
+    SnapshotState& state = *std::ranges::find_if(
+        snapshot.parents, [](const SnapshotState& one) {
+          return one.binding.route->sticky_rule == 0 &&
+                 one.binding.route->gateway.family != Family::kNone;
+        });
     change(state, *state.binding.route);
     EXPECT_FALSE(ReadSnapshot(WriteUnchecked(snapshot)).ok());
     const char* what = WhatIsWrong(state);

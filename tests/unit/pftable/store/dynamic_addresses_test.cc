@@ -85,6 +85,23 @@ TEST_F(DynamicAddressesTest, AreFollowedAtOnce) {
   EXPECT_EQ(WinnerOf(From("2001:db8::1")), 3);
 }
 
+// As the set of ports tells of a port again.
+TEST_F(DynamicAddressesTest, APortThatIsMadeKnownAgain) {
+  ASSERT_TRUE(Load("pass\nblock on edge from (outside)\n").ok());
+  const std::string groups[] = {"edge"};
+  const InterfaceRegistry::PortAddress address[] = {
+      {*ParsePrefix("192.0.2.1/24")}};
+  ASSERT_TRUE(interfaces_.AddPort("outside", groups, address).ok());
+  Follow();
+  EXPECT_EQ(WinnerOf(From("192.0.2.1")), 1);
+  // In other groups it is another one to rules.
+  ASSERT_TRUE(interfaces_.AddPort("outside", {}, address).ok());
+  const absl::StatusOr<StagedGeneration> staged = store_->StageRefresh();
+  ASSERT_TRUE(staged.ok());
+  ASSERT_NE(staged->next, nullptr);
+  EXPECT_NE(staged->next->policy, store_->generation()->policy);
+}
+
 TEST_F(DynamicAddressesTest, Modifiers) {
   ASSERT_TRUE(Load("pass\n"
                    "block from (outside:0)\n"
