@@ -267,7 +267,8 @@ class PartBuilder {
 
   bool FillIntervals(uint8_t dimension, Intervals* intervals) {
     RowBuilder rows(bits_, BitCount(), Wild(dimension));
-    if (!Sweep(cuts_[dimension], 2 * MostBlocks(), rows, intervals)) {
+    if (!Sweep(cuts_[dimension], 2 * MostBlocks(), rows, intervals,
+               &numbers_[dimension])) {
       return false;
     }
     part_->rows[dimension] = std::move(rows).Finish();
@@ -358,7 +359,7 @@ class PartBuilder {
               static_cast<uint32_t>(
                   end == cuts.size() ? kTopPort : cuts.starts()[end] - 1)};
     }
-    const std::vector<uint32_t>& numbers = intervals_[d].numbers;
+    const std::vector<uint32_t>& numbers = numbers_[d];
     return {numbers[first], numbers[end - 1]};
   }
 
@@ -393,14 +394,15 @@ class PartBuilder {
   template <typename F>
   void ForEachPlace(uint8_t dimension, F&& f) const {
     const Intervals& intervals = intervals_[dimension];
+    const std::vector<uint32_t>& numbers = numbers_[dimension];
     // By class: the rule that was put there last. Intervals of one class may
     // come more than once.
     std::vector<uint32_t> last(part_->rows[dimension].classes, kNoIndex);
     for (uint32_t i = 0; i < flat_.rules.size(); ++i) {
       if (homes_[i] != dimension) continue;
       const Cuts::Range range = cuts_[dimension].ranges(i)[0];
-      for (uint32_t n = intervals.numbers[range.first];
-           n <= intervals.numbers[range.end - 1]; ++n) {
+      for (uint32_t n = numbers[range.first]; n <= numbers[range.end - 1];
+           ++n) {
         const uint32_t number = intervals.classes[n];
         if (std::exchange(last[number], i) != i) f(i, number);
       }
@@ -433,6 +435,8 @@ class PartBuilder {
   Bits bits_;                   // by rule
   std::array<Cuts, kDestinationPort + 1> cuts_;
   std::array<Intervals, kDestinationPort + 1> intervals_;
+  // By interval of the cuts.
+  std::array<std::vector<uint32_t>, kDestinationPort + 1> numbers_;
   std::vector<uint32_t> demoted_;  // by rule: the first of its sets
 };
 

@@ -9,10 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "pftable/tables/address_classes.h"
+
 namespace sluice::classify {
 
-// An address or a port in host order.
-using Number = unsigned __int128;
+using search::Number;
 
 struct Interval {
   Number low;

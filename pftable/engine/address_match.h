@@ -14,6 +14,13 @@
 
 namespace sluice {
 
+// A look into a table.
+inline void CountLook(const TableView& table, bool matches,
+                      WorkerCounters& worker) {
+  TableCounters& counters = worker.table(table.slot);
+  (matches ? counters.match : counters.no_match).Add(1);
+}
+
 // For prefixes and ranges, whose family the caller has compared, the address
 // is 16 bytes, IPv4 in the first four. A look into a table is counted.
 // `routes` may be null.
@@ -43,8 +50,7 @@ inline bool AddressMatches(const Generation& generation,
     case AddressCondition::Kind::kTable: {
       const TableView& table = generation.tables[condition.index];
       matches = table.addresses.Contains(family, address.data());
-      TableCounters& counters = worker.table(table.slot);
-      (matches ? counters.match : counters.no_match).Add(1);
+      CountLook(table, matches, worker);
       break;
     }
     case AddressCondition::Kind::kList: {

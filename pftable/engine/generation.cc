@@ -40,7 +40,8 @@ class TableMerge {
       if (defined.has_contents && differs) {
         entries_ += defined.contents.size();
       }
-      if (defined.has_contents && (differs || table.entries == nullptr)) {
+      const bool begins_to_count = table.counters && table.entries == nullptr;
+      if (defined.has_contents && (differs || begins_to_count)) {
         table.contents = defined.contents;
         if (table.counters && table.entries == defined.counted_before) {
           table.entries = defined.counted;
@@ -102,6 +103,14 @@ const GenerationTable* Generation::FindTable(const TableKey& key) const {
   return nullptr;
 }
 
+const GenerationTable* Generation::Resolve(size_t referenced) const {
+  const GenerationTable* table = &table_states[referenced];
+  if (!table->active && !table->key.anchor.empty()) {
+    table = FindTable({.anchor = "", .name = table->key.name});
+  }
+  return table != nullptr && table->active ? table : nullptr;
+}
+
 uint32_t CountReferences(const CompiledPolicy& compiled,
                          const TableKey& key) {
   uint32_t references = 0;
@@ -138,6 +147,7 @@ absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
   generation->policy = std::move(compiled);
   TakeAddresses(*generation, interfaces);
   generation->number = base != nullptr ? base->number + 1 : 1;
+  if (base != nullptr) generation->index = base->index;
   for (auto& [key, table] : merge.tables()) {
     if (table.handle == nullptr) {
       absl::StatusOr<TableHandlePtr> handle =
@@ -253,6 +263,7 @@ namespace {
 TableView ViewOf(const GenerationTable& table) {
   return {.addresses = table.contents.view(),
           .slot = table.handle->slot(),
+          .bit = TableIndex::kNoBit,
           .entries = table.entries.get()};
 }
 
@@ -296,14 +307,10 @@ void FinishGeneration(Generation& generation) {
 
   generation.tables.assign(referenced.size(), TableView());
   for (size_t i = 0; i < referenced.size(); ++i) {
-    const GenerationTable* table = &states[i];
-    if (!table->active && !table->key.anchor.empty()) {
-      table = generation.FindTable({.anchor = "", .name = table->key.name});
-    }
-    if (table != nullptr && table->active) {
-      generation.tables[i] = ViewOf(*table);
-    }
+    const GenerationTable* const table = generation.Resolve(i);
+    if (table != nullptr) generation.tables[i] = ViewOf(*table);
   }
+  BindIndex(generation);
 
   generation.pools.clear();
   for (const CompiledPool& pool : generation.policy->pools) {

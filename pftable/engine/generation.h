@@ -23,6 +23,7 @@
 #include "pftable/engine/dynamic_addresses.h"
 #include "pftable/engine/entry_counters.h"
 #include "pftable/engine/fingerprint_table.h"
+#include "pftable/engine/indexed_tables.h"
 #include "pftable/engine/interface_registry.h"
 #include "pftable/engine/pool.h"
 #include "pftable/engine/rule_slots.h"
@@ -193,6 +194,8 @@ struct CompiledPolicy {
 struct TableView {
   AddressTable::View addresses;
   uint16_t slot = kNoTableSlot;
+  // Of rules' tables: in Generation::index; kNoBit: it is asked by itself.
+  uint16_t bit = TableIndex::kNoBit;
   const EntryCounters* entries = nullptr;  // null: it has no `counters`
 };
 
@@ -217,6 +220,8 @@ struct Generation {
   std::vector<TableView> tables_by_slot;
   // What CompiledPolicy::dynamic_addresses stand for.
   AddressLists addresses;
+  // Null: all tables are asked one by one.
+  std::shared_ptr<const IndexedTables> index;
   // By number of a pool: what it has to give out.
   std::vector<PoolSpaces> pools;
   // Never null.
@@ -233,6 +238,7 @@ struct Generation {
   uint64_t address_version = 0;
   uint64_t number = 0;
   uint64_t hash = 0;  // of rules, options and tables
+  bool wants_index = false;  // BindIndex()
 
   const std::vector<CompiledRule>& rules() const { return policy->rules; }
   const EngineOptions& options() const { return policy->options; }
@@ -247,6 +253,9 @@ struct Generation {
   const TableView* TableOfSlot(uint16_t slot) const;
   // Null if there is none.
   const GenerationTable* FindTable(const TableKey& key) const;
+  // What a name of CompiledPolicy::referenced_tables stands for: an anchor's
+  // own table before the main one; null if neither is active.
+  const GenerationTable* Resolve(size_t referenced) const;
 };
 
 // The generation after `base` (null: there is none) under `compiled`: the

@@ -155,6 +155,12 @@ absl::Status CheckTables(const Generation& generation) {
     if (view.root4 != expected.root4 || view.root6 != expected.root6) {
       return Broken(absl::StrCat("workers see another <", key.name, ">"));
     }
+    const uint16_t bit = generation.tables[i].bit;
+    if (bit != TableIndex::kNoBit &&
+        (generation.index == nullptr ||
+         generation.index->BitOf(expected) != bit)) {
+      return Broken(absl::StrCat("<", key.name, "> has another's bit"));
+    }
   }
   return absl::OkStatus();
 }

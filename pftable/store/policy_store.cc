@@ -29,6 +29,7 @@ PolicyStore::PolicyStore(const PolicyStoreConfig& config,
       publication_(config.publication == nullptr ? *own_publication_
                                                  : *config.publication),
       classifier_(config.classifier),
+      tables_alone_(config.tables_alone),
       counters_(config.workers, config.rule_slots, config.table_slots),
       table_slots_(config.table_slots, &counters_),
       rule_slots_(config.rule_slots, &counters_, reclaimer,
@@ -265,6 +266,7 @@ absl::StatusOr<StagedGeneration> PolicyStore::StageLoad(
         MakeGeneration(std::move(draft.compiled), now.get(), table_slots_,
                        *interfaces_, draft.comes_back);
     if (!next.ok()) return next.status();
+    AddIndex(**next);
     StagedGeneration staged;
     staged.next = *std::move(next);
     staged.base = now->number;
@@ -295,6 +297,7 @@ absl::Status PolicyStore::CommitDraft(Ticket ticket) {
         MakeGeneration(compiled, base.get(), table_slots_, *interfaces_,
                        draft.comes_back);
     if (!next.ok()) return next.status();
+    AddIndex(**next);
     const uint64_t number = base->number;
     base = nullptr;  // so that it can be freed as soon as it is replaced
     std::optional<Draft> ended;  // outlives the mutex
@@ -381,6 +384,45 @@ bool PolicyStore::HasOldAddresses(const Generation& generation) const {
 
 bool PolicyStore::HasOldAddresses() const {
   return HasOldAddresses(*generation());
+}
+
+bool PolicyStore::WantsIndex() const {
+  const std::lock_guard lock(mutex_);
+  return in_force_->wants_index;
+}
+
+std::shared_ptr<const IndexedTables> PolicyStore::MakeIndex(
+    std::vector<AddressTable> tables) const {
+  std::shared_ptr<const TableIndex> index =
+      pool_ != nullptr ? pool_->Index(tables) : TableIndex::Build(tables);
+  return std::make_shared<const IndexedTables>(std::move(index),
+                                               std::move(tables),
+                                               tables_alone_);
+}
+
+void PolicyStore::AddIndex(Generation& next) const {
+  if (!next.wants_index) return;
+  std::vector<AddressTable> tables = ContentsToIndex(next);
+  size_t entries = 0;
+  for (const AddressTable& table : tables) entries += table.size();
+  if (entries > IndexedTables::kMostAtOnce) return;
+  next.index = MakeIndex(std::move(tables));
+  BindIndex(next);
+}
+
+absl::StatusOr<StagedGeneration> PolicyStore::StageIndex() {
+  using Staged = absl::StatusOr<StagedGeneration>;
+  return OrNoMemory("index the tables", [&]() -> Staged {
+    const std::shared_ptr<const Generation> base = generation();
+    if (!base->wants_index) return StagedGeneration();
+    auto index = MakeIndex(ContentsToIndex(*base));
+    // Of what is in force by now: tables that were edited since have no bit.
+    StagedGeneration staged(*generation());
+    staged.next->number = staged.base;
+    staged.next->index = std::move(index);
+    BindIndex(*staged.next);
+    return staged;
+  });
 }
 
 bool PolicyStore::IsUpToDate(const StagedGeneration& staged) const {

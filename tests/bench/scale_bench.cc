@@ -27,6 +27,7 @@
 #include "pftable/policy/merge_policy.h"
 #include "pftable/store/policy_store.h"
 #include "pftable/store/table_edits.h"
+#include "pftable/tables/table_index.h"
 
 namespace sluice {
 namespace {
@@ -285,6 +286,26 @@ void Lookups(size_t tables, size_t entries, Family family) {
               tables, entries, each, each / static_cast<double>(tables),
               static_cast<double>(found) /
                   static_cast<double>(kTurns * addresses.size()));
+  // The same by an index of all of them.
+  const auto index = Timed("index", [&] { return TableIndex::Build(made); });
+  uint64_t again = 0;
+  const double start = ProcessorMilliseconds();
+  for (size_t turn = 0; turn < kTurns; ++turn) {
+    for (const Address& address : addresses) {
+      const uint64_t* const set = index->Find(family, address.bytes);
+      for (uint16_t t = 0; t < tables; ++t) {
+        again += TableIndex::InSet(set, t);
+      }
+    }
+  }
+  const double indexed = (ProcessorMilliseconds() - start) * 1e6 /
+                         static_cast<double>(kTurns * addresses.size());
+  std::printf("by an index: %.0f ns an address, %.1f a table; %zu sets, "
+              "%.1f bytes an entry%s\n",
+              indexed, indexed / static_cast<double>(tables), index->sets(),
+              static_cast<double>(index->MemoryUse()) /
+                  static_cast<double>(tables * entries),
+              again == found ? "" : "; NOT THE SAME");
 }
 
 int Run(int argc, char** argv) {

@@ -20,6 +20,7 @@
 #include "pftable/language/parser.h"
 #include "pftable/policy/stable_hash.h"
 #include "pftable/store/policy_store.h"
+#include "pftable/store/table_edits.h"
 
 namespace sluice {
 namespace {
@@ -103,12 +104,26 @@ class Generator {
         return absl::StrCat(host, "/", random_.Of(kLengths));
     }
   }
+  std::string TableName() { return absl::StrCat("t", random_.Below(9)); }
+  // Of a table.
+  TableEntry RandomEntry() {
+    static constexpr int kLess[] = {0, 0, 0, 1, 2, 4, 8, 16, 31};
+    const bool v6 = random_.OneIn(3);
+    return {.prefix = Prefix{.address = Corner(v6),
+                             .length = static_cast<uint8_t>(
+                                 (v6 ? 128 : 32) - random_.Of(kLess))}
+                          .Masked(),
+            .negated = random_.OneIn(4)};
+  }
   std::string Place(bool v6) {
     switch (random_.Below(12)) {
       case 0:
         return random_.OneIn(2) ? "<few>" : "! <few>";
       case 1:
-        return "<many>";
+        return random_.OneIn(4)
+                   ? "<many>"
+                   : absl::StrCat(random_.OneIn(4) ? "! " : "", "<",
+                                  TableName(), ">");
       case 2:
         return "(inside)";
       case 3:
@@ -251,7 +266,19 @@ class Generator {
   }
 
   std::string Ruleset(uint32_t rules) {
-    return "set limit { table-entries 10000, anchors 100000 }\n"
+    std::string tables;
+    for (int t = 0; t < 9; ++t) {
+      absl::StrAppend(&tables, "table <t", t, "> { 192.0.2.", t);
+      for (uint32_t n = random_.Below(6); n > 0; --n) {
+        const TableEntry entry = RandomEntry();
+        absl::StrAppend(&tables, entry.negated ? ", !" : ", ",
+                        ToString(entry.prefix.address), "/",
+                        int{entry.prefix.length});
+      }
+      tables += " }\n";
+    }
+    return tables +
+           "set limit { table-entries 10000, anchors 100000 }\n"
            "set reassemble no\n"
            "state limiter \"s\" id 1 limit 100\n"
            "source limiter \"t\" id 1 entries 10 limit 1\n"
@@ -419,6 +446,37 @@ class ClassifyPropertyTest : public testing::Test {
               *interfaces_.AddPort("third", lan)};
   }
 
+  // The same edit of both; the oracle asks tables one by one whatever they
+  // are, and what is tested has an index of them that lags behind.
+  void EditTables(Generator& generator, PolicyStore& store,
+                  PolicyStore& plain) {
+    Random& random = generator.random();
+    const TableKey key = {.anchor = "", .name = generator.TableName()};
+    std::vector<TableEntry> entries;
+    for (uint32_t n = 1 + random.Below(4); n > 0; --n) {
+      entries.push_back(generator.RandomEntry());
+    }
+    const uint32_t kind = random.Below(8);
+    for (PolicyStore* const of : {&store, &plain}) {
+      auto staged = kind == 0  ? StageReplaceAddresses(*of, key, entries)
+                    : kind < 5 ? StageAddAddresses(*of, key, entries)
+                               : StageDeleteAddresses(*of, key, entries);
+      // No rule may name it, or nothing changes.
+      if (!staged.ok()) continue;
+      ASSERT_TRUE(of->Publish(std::move(staged->generation)).ok());
+    }
+    if (!random.OneIn(3) || !store.WantsIndex()) return;
+    absl::StatusOr<StagedGeneration> index = store.StageIndex();
+    ASSERT_TRUE(index.ok());
+    ASSERT_TRUE(store.Publish(*std::move(index)).ok());
+    EXPECT_FALSE(store.WantsIndex());
+  }
+  void CountBits(const Generation& generation) {
+    for (const TableView& table : generation.tables) {
+      (table.bit != TableIndex::kNoBit ? with_bit_ : without_bit_) += 1;
+    }
+  }
+
   // As many packets as told, each by both.
   void Run(uint32_t seed, uint32_t rules, uint32_t packets,
            const ClassifierBounds& bounds) {
@@ -429,20 +487,19 @@ class ClassifyPropertyTest : public testing::Test {
     const std::string text = input.text;
     const ParseResult parsed = ParsePolicy(std::move(input));
     ASSERT_TRUE(parsed.ok()) << FormatDiagnostics(parsed.diagnostics) << text;
-    PolicyStore store({.workers = 1, .rule_slots = 65536, .table_slots = 4096},
+    PolicyStore store({.workers = 1, .rule_slots = 65536, .table_slots = 4096,
+                       .tables_alone = static_cast<uint8_t>(seed % 3)},
                       &interfaces_, &reclaimer_);
     const absl::Status loaded = store.Load(parsed.policy);
     ASSERT_TRUE(loaded.ok()) << loaded.message();
-    const Generation& generation = *store.current();
     // What counts when it is met is the oracle's own.
     PolicyStore plain({.workers = 1, .rule_slots = 65536, .table_slots = 4096,
                        .classifier = false},
                       &interfaces_, &reclaimer_);
     ASSERT_TRUE(plain.Load(parsed.policy).ok());
-    const Generation& oracle = *plain.current();
     Tick now = 100000;
     const std::shared_ptr<const Classifier> classifier = Classifier::Build(
-        *generation.policy, interfaces_.Views(), bounds);
+        *store.current()->policy, interfaces_.Views(), bounds);
     demoted_ += classifier->report().demoted;
     in_lists_ += classifier->report().listed;
     const SomeRoutes routes;
@@ -450,6 +507,11 @@ class ClassifyPropertyTest : public testing::Test {
     Random& random = generator.random();
     for (uint32_t done = 0; done < packets;) {
       const uint32_t count = 1 + random.Below(kMaxBurst);
+      if (random.OneIn(2)) EditTables(generator, store, plain);
+      if (HasFatalFailure()) return;
+      const Generation& generation = *store.current();
+      const Generation& oracle = *plain.current();
+      CountBits(generation);
       const Direction direction =
           random.OneIn(2) ? Direction::kIn : Direction::kOut;
       const InterfaceView at = ports_[random.Below(3)];
@@ -509,7 +571,7 @@ class ClassifyPropertyTest : public testing::Test {
       }
       done += count;
     }
-    CheckCounted(generation, oracle, now);
+    CheckCounted(*store.current(), *plain.current(), now);
   }
 
   // What rules have counted as they were met.
@@ -575,11 +637,13 @@ class ClassifyPropertyTest : public testing::Test {
   uint64_t told_rates_ = 0;
   uint64_t told_lives_ = 0;
   uint64_t told_systems_ = 0;
+  uint64_t with_bit_ = 0;
+  uint64_t without_bit_ = 0;
 };
 
 TEST_F(ClassifyPropertyTest, SmallRulesets) {
   for (uint32_t seed = 0; seed < Rounds(450); ++seed) {
-    Run(seed, 1 + seed % 40, 3000, {.least_rules = 1});
+    Run(seed, 1 + seed % 60, 3000, {.least_rules = 1});
     if (HasFatalFailure()) return;
   }
   EXPECT_GT(compiled_, 1'000'000u);
@@ -593,6 +657,8 @@ TEST_F(ClassifyPropertyTest, SmallRulesets) {
   EXPECT_GT(told_rates_, 100u);
   EXPECT_GT(told_lives_, 100u);
   EXPECT_GT(told_systems_, 100u);
+  EXPECT_GT(with_bit_, 10'000u);
+  EXPECT_GT(without_bit_, 10'000u);
 }
 
 TEST_F(ClassifyPropertyTest, RulesetsInLists) {

@@ -12,6 +12,11 @@
 namespace sluice::classify {
 namespace {
 
+using search::IsSupported;
+using search::Search32;
+using search::Search64;
+using search::Vectors;
+
 using Bits64 = std::bitset<64>;
 constexpr Number kTop = 63;
 
@@ -133,7 +138,8 @@ TEST_F(IntervalsTest, ClassesAreTheCombinations) {
     for (uint32_t i = 0; i < places.size(); ++i) places[i] = i;
     RowBuilder rows(places, static_cast<uint32_t>(sets.size()), wild);
     Intervals intervals;
-    ASSERT_TRUE(Sweep(Cuts(pointers, kTop), 1000, rows, &intervals));
+    std::vector<uint32_t> numbers;
+    ASSERT_TRUE(Sweep(Cuts(pointers, kTop), 1000, rows, &intervals, &numbers));
     const auto class_of = [&](uint32_t value) {
       size_t i = 0;
       while (i + 1 < intervals.starts.size() &&
@@ -158,7 +164,8 @@ TEST_F(IntervalsTest, StopsWhenRowsWouldStoreTooMuch) {
   const Bits places = {0, 1};
   RowBuilder rows(places, 2, {false, false});
   Intervals intervals;
-  EXPECT_FALSE(Sweep(Cuts(sets, kTop), 1, rows, &intervals));
+  std::vector<uint32_t> numbers;
+  EXPECT_FALSE(Sweep(Cuts(sets, kTop), 1, rows, &intervals, &numbers));
 }
 
 Intervals Spread(const std::vector<Number>& starts) {
