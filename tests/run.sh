@@ -268,7 +268,7 @@ kind_bench() {
     --results "$results"
   [ "$(id -u)" -eq 0 ] && build release programs || return
   local status script
-  for script in throughput transfer; do
+  for script in throughput transfer watching; do
     status=0
     run $python "$top/tests/bench/$script" --quick \
       --sluiced "$release/sluiced" --results "$results" || status=$?
