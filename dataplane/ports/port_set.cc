@@ -129,15 +129,15 @@ absl::StatusOr<bool> PortSet::SetAddresses(
     return absl::NotFoundError(
         absl::StrCat("there is no port ", std::string(name)));
   }
-  std::vector<Prefix>& known = entry->config.addresses;
+  std::vector<Prefix>& known = entry->kernel_addresses;
   if (std::equal(known.begin(), known.end(), addresses.begin(),
                  addresses.end())) {
     return false;
   }
-  std::vector<InterfaceRegistry::PortAddress> all;
-  for (const Prefix& prefix : addresses) all.push_back({.prefix = prefix});
-  if (absl::Status s = interfaces_->SetAddresses(name, all); !s.ok()) return s;
   known.assign(addresses.begin(), addresses.end());
+  std::vector<InterfaceRegistry::PortAddress> all;
+  for (const Prefix& prefix : AddressesOf(*entry)) all.push_back({prefix});
+  if (absl::Status s = interfaces_->SetAddresses(name, all); !s.ok()) return s;
   RefreshFacts(entry->config.name);
   return true;
 }
