@@ -155,6 +155,10 @@ struct ExpectationRecord {
   uint16_t client_port = 0;
   // The parent's, from which no child comes; of SCTP the child's.
   uint16_t server_port = 0;
+  // Of the first packet; of SCTP both.
+  Direction child_direction = Direction::kIn;
+  std::array<uint32_t, 2> tag{};  // SCTP, by the end that bears it
+  std::array<uint8_t, 16> owner{};  // whose share it takes
   ExpectedEnds after{};
   uint32_t expires_in = 0;   // ticks
   StateTemplate values;
@@ -284,14 +288,15 @@ class ExpectationTable {
             std::vector<ExpectationRecord>* records) const;
 
   // The way in for a parent from elsewhere with what it expects; control side.
-  // First its family, with as many children as will be inserted: the record's
-  // number goes into their ImportedState. kFull, kChildLimit, kGrandchild and
-  // kBadParent as for Arm().
-  ExpectResult ReserveFamily(const ParentReference& parent, uint32_t children,
-                             uint16_t* record);
+  // First its family, of the parent's protocol and with as many children as
+  // will be inserted: the record's number goes into their ImportedState. kFull,
+  // kChildLimit, kGrandchild and kBadParent as for Arm().
+  ExpectResult ReserveFamily(const ParentReference& parent, uint8_t proto,
+                             uint32_t children, uint16_t* record);
   // Then its expectations, which no packet meets and no listing shows until
   // CommitFamily(). `record` is the family's. At most the
-  // table's own time to live remains.
+  // table's own time to live remains. kTaken: it is translated, and another
+  // parent's first packet could look the same.
   ExpectResult ReserveExpectation(const ExpectationRecord& expected,
                                   uint16_t record);
   // Cannot fail. Nothing happens if the parent has gone since.

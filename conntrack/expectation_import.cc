@@ -45,6 +45,9 @@ bool ExpectationTable::List(uint32_t* cursor, uint32_t budget, Tick now,
                                           ? e.server.port
                                           : e.server.parent_port)
                             .host(),
+         .child_direction = target.direction,
+         .tag = e.tag,
+         .owner = e.owner,
          .after = e.after,
          .expires_in = static_cast<uint32_t>(remaining),
          .values = e.values});
@@ -53,17 +56,21 @@ bool ExpectationTable::List(uint32_t* cursor, uint32_t budget, Tick now,
 }
 
 ExpectResult ExpectationTable::ReserveFamily(const ParentReference& parent,
-                                             uint32_t children,
+                                             uint8_t proto, uint32_t children,
                                              uint16_t* record) {
   if (!parent.handle.IsSet()) return ExpectResult::kBadParent;
   if (parent.has_parent) return ExpectResult::kGrandchild;
-  if (children > impl_->options.children_per_parent) {
+  if (children > impl_->MostChildren(proto)) {
     return ExpectResult::kChildLimit;
   }
   const std::lock_guard guard(impl_->lock);
   if (!impl_->HasRecordFor(parent.filter)) return ExpectResult::kFull;
-  *record = impl_->MakeRecord(parent, protocol::kUdp);
+  *record = impl_->MakeRecord(parent, proto);
   FamilyRecord& family = impl_->records[*record];
+  if (!family.has_seats()) {
+    family.counted = children;
+    return ExpectResult::kArmed;
+  }
   for (uint32_t i = 0; i < children; ++i) family.seats[i].taken = true;
   return ExpectResult::kArmed;
 }
@@ -72,35 +79,47 @@ ExpectResult ExpectationTable::ReserveExpectation(
     const ExpectationRecord& expected, uint16_t record) {
   const std::lock_guard guard(impl_->lock);
   FamilyRecord* family = impl_->RecordOf(record, expected.parent.id);
-  if (family == nullptr || expected.proto != protocol::kUdp ||
+  if (family == nullptr || expected.proto != family->proto ||
       expected.client.family != expected.server.family) {
     return ExpectResult::kBadParent;
   }
+  const bool udp = expected.proto == protocol::kUdp;
   const internal::Target target = {
       .client = expected.client.bytes,
       .vlan = expected.vlan,
       .client_port = Be16(expected.client_port).raw(),
       .filter = family->filter,
       .family = expected.client.family,
-      .direction = Opposite(family->direction)};
+      .direction = udp ? Opposite(family->direction)
+                       : expected.child_direction,
+      .proto = expected.proto};
+  internal::Server server = {.address = expected.server.bytes};
+  (expected.proto == protocol::kSctp ? server.port : server.parent_port) =
+      Be16(expected.server_port).raw();
   for (uint32_t i = family->first; i != kNone; i = impl_->entries[i].sibling) {
-    if (impl_->entries[i].target == target) return ExpectResult::kRearmed;
+    const Expectation& e = impl_->entries[i];
+    if (e.target == target && (udp || e.server == server)) {
+      return ExpectResult::kRearmed;
+    }
   }
-  const Impl::Owner owner = {.address = target.client,
+  if (expected.proto == protocol::kTcp &&
+      expected.after.family != Family::kNone &&
+      impl_->IsTaken(target, server, {.handle = family->parent})) {
+    return ExpectResult::kTaken;
+  }
+  const Impl::Owner owner = {.address = udp ? target.client : expected.owner,
                              .vlan = target.vlan,
                              .family = target.family,
                              .filter = target.filter};
-  const ExpectResult room = impl_->MakeRoom(owner, protocol::kUdp, false);
+  const ExpectResult room = impl_->MakeRoom(owner, expected.proto, false);
   if (room != ExpectResult::kArmed) return room;
-  const uint32_t i = impl_->Place(
-      target,
-      {.address = expected.server.bytes,
-       .parent_port = Be16(expected.server_port).raw()},
-      owner, expected.interface, expected.values, record);
+  const uint32_t i = impl_->Place(target, server, owner, expected.interface,
+                                  expected.values, record);
   // What remains, until it is known from when on.
   impl_->entries[i].expires =
-      std::min(expected.expires_in, impl_->options.time_to_live);
+      std::min(expected.expires_in, impl_->LifeOf(target));
   impl_->entries[i].pending = true;
+  impl_->entries[i].tag = expected.tag;
   impl_->entries[i].after = expected.after;
   return ExpectResult::kArmed;
 }
@@ -120,6 +139,8 @@ void ExpectationTable::CommitFamily(uint16_t record, StateId parent,
     impl_->At(e.target.filter, e.target.proto).in_use.Add(1);
     ++impl_->live;
   }
+  // What it was reserved for may have been left out.
+  impl_->FreeRecordIfUnused(record);
   Publish();
 }
 

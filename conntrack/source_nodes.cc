@@ -438,21 +438,100 @@ bool SourceNodes::Visit(
   return *cursor < end;
 }
 
-void SourceNodes::Restore(const SourceRecord& record, const SourceOwner& owner,
-                          Tick now) {
-  const SourceResult taken =
-      Take(record.key, owner, 0, now,
-           record.target.family != Family::kNone ? &record.target : nullptr);
-  if (taken.node == kNoSourceNode) return;
-  Node& node = nodes_[taken.node];
-  if (record.rate_seconds != 0 &&
-      node.rate_seconds.load(std::memory_order_relaxed) == 0) {
-    node.rate.store(Packed(record.rate, now), std::memory_order_relaxed);
+// ---- What comes from elsewhere -----------------------------------------------
+
+// A place whose states are zero is nobody's: no walk, visit or purge minds it.
+SourceNodeIndex SourceNodes::Reserve(const SourceRecord& record,
+                                     const SourceOwner& owner) {
+  if (owner.budget == nullptr || !owner.budget->nodes.Take()) {
+    return kNoSourceNode;
+  }
+  const SourceNodeIndex place = TakePlace();
+  if (place == kNoSourceNode) {
+    owner.budget->nodes.GiveBack();
+    return kNoSourceNode;
+  }
+  // The rule's own limit has let it in where it was made.
+  if (owner.rule_nodes != nullptr) {
+    owner.rule_nodes->fetch_add(1, std::memory_order_relaxed);
+  }
+  Fill(place, record.key, owner, 0);
+  nodes_[place].target = record.target;
+  return place;
+}
+
+void SourceNodes::Discard(SourceNodeIndex at) {
+  const Node& node = nodes_[at];
+  if (node.rule_nodes != nullptr) {
+    node.rule_nodes->fetch_sub(1, std::memory_order_release);
+  }
+  node.budget->nodes.GiveBack();
+  GiveBackPlace(at);
+}
+
+// Rates are what they are now; two writers at once may lose one connection.
+void SourceNodes::RaiseTo(Node& node, const SourceRecord& record, Tick now) {
+  const auto raise = [](std::atomic<uint64_t>& value, uint64_t to) {
+    uint64_t before = value.load(std::memory_order_relaxed);
+    while (before < to && !value.compare_exchange_weak(
+                              before, to, std::memory_order_relaxed)) {
+    }
+  };
+  raise(node.packets, record.packets);
+  raise(node.bytes, record.bytes);
+  if (record.rate_seconds == 0) return;
+  const uint32_t seconds = node.rate_seconds.load(std::memory_order_relaxed);
+  uint64_t before = node.rate.load(std::memory_order_relaxed);
+  const uint32_t there =
+      seconds == 0 ? 0
+                   : WornOff(static_cast<uint32_t>(before >> 32),
+                             TicksSince(static_cast<Tick>(before), now),
+                             seconds);
+  if (there < record.rate) {
+    node.rate.compare_exchange_strong(before, Packed(record.rate, now),
+                                      std::memory_order_relaxed);
+  }
+  if (seconds == 0) {
     node.rate_seconds.store(record.rate_seconds, std::memory_order_relaxed);
   }
-  AddTraffic(taken.node, record.packets, record.bytes);
-  Release(taken.node, /*connection=*/false,
-          std::max(record.expires_in, 1u), now);
+}
+
+bool SourceNodes::Raise(const SourceRecord& record, Tick now) {
+  const SourceNodeIndex at = Find(record.key);
+  if (at == kNoSourceNode) return false;
+  Node& node = nodes_[at];
+  RaiseTo(node, record, now);
+  const auto left = static_cast<int32_t>(
+      node.expires.load(std::memory_order_relaxed) - now);
+  Release(at, /*connection=*/false,
+          std::max(record.expires_in,
+                   left > 0 ? static_cast<uint32_t>(left) : 0),
+          now);
+  return true;
+}
+
+void SourceNodes::Publish(SourceNodeIndex at, const SourceRecord& record,
+                          Tick now) {
+  Node& node = nodes_[at];
+  node.created = now - record.age;
+  node.expires.store(now + record.expires_in, std::memory_order_relaxed);
+  RaiseTo(node, record, now);
+  std::atomic<uint32_t>& bucket = BucketOf(record.key);
+  uint32_t head = bucket.load(std::memory_order_acquire);
+  for (;;) {
+    if (Peek(record.key) != kNoSourceNode && Raise(record, now)) {
+      Discard(at);
+      return;
+    }
+    node.states.store(kLive, std::memory_order_release);
+    node.next.store(head, std::memory_order_relaxed);
+    if (bucket.compare_exchange_strong(head, at + 1, std::memory_order_acq_rel,
+                                       std::memory_order_acquire)) {
+      node.budget->inserts.fetch_add(1, std::memory_order_relaxed);
+      return;
+    }
+    node.states.store(0, std::memory_order_relaxed);
+  }
 }
 
 }  // namespace sluice

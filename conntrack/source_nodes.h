@@ -114,12 +114,17 @@ enum PoolNode : uint8_t {
   kLoadOfTarget,
   kMappedInside,    // given back before the other: who finds it finds both
   kMappedOutside,
+  kStickyRoute,     // of route-to, reply-to, dup-to
+  kLoadOfRoute,
 };
-inline constexpr size_t kPoolNodes = 6;
+inline constexpr size_t kPoolNodes = 8;
+// The first ones lie in StateSide, the others in StateRoute.
+inline constexpr size_t kSidePoolNodes = 6;
+inline constexpr size_t kRouteNodes = kPoolNodes - kSidePoolNodes;
 struct PoolHolds {
   std::array<SourceNodeIndex, kPoolNodes> nodes = {
-      kNoSourceNode, kNoSourceNode, kNoSourceNode,
-      kNoSourceNode, kNoSourceNode, kNoSourceNode};
+      kNoSourceNode, kNoSourceNode, kNoSourceNode, kNoSourceNode,
+      kNoSourceNode, kNoSourceNode, kNoSourceNode, kNoSourceNode};
   bool any = false;
 
   void Set(PoolNode which, SourceNodeIndex node) {
@@ -227,9 +232,17 @@ class SourceNodes {
   // at the end.
   bool Visit(uint32_t* cursor, uint32_t budget, Tick now,
              const std::function<void(const SourceRecord&)>& visit) const;
-  // As it was made elsewhere; with the states that it has there not counted:
-  // they come on their own. Nothing if there is one already or no room.
-  void Restore(const SourceRecord& record, const SourceOwner& owner, Tick now);
+  // A source that was known elsewhere. Reserve() takes its place and what it
+  // counts for, and nobody sees it yet; kNoSourceNode: no room. Any thread.
+  SourceNodeIndex Reserve(const SourceRecord& record, const SourceOwner& owner);
+  // Instead of Publish(): gives all of it back. Any thread.
+  void Discard(SourceNodeIndex node);
+  // From here on it is a source without states. If its key has one by now that
+  // one stays, with what it remembers, and is raised.
+  void Publish(SourceNodeIndex node, const SourceRecord& record, Tick now);
+  // The source of that key, if there is one, goes on from the greater of its
+  // own numbers and these.
+  bool Raise(const SourceRecord& record, Tick now);
 
   uint32_t capacity() const { return capacity_; }
   size_t memory() const { return memory_.size() + bucket_memory_.size(); }
@@ -279,6 +292,7 @@ class SourceNodes {
   // Takes one out, which lived when `states` was read; false: it has ended.
   bool Detach(SourceNodeIndex node, uint32_t states);
   void Collect();
+  static void RaiseTo(Node& node, const SourceRecord& record, Tick now);
   SourceRecord RecordOf(const Node& node, uint32_t states, Tick now) const;
 
   const HashSecret secret_;

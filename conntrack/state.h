@@ -267,6 +267,10 @@ enum class ProxyPhase : uint8_t {
   kServer,  // it has; the responder has a SYN of ours to answer
 };
 
+inline constexpr std::array<SourceNodeIndex, kSidePoolNodes> kNoSidePools = {
+    kNoSourceNode, kNoSourceNode, kNoSourceNode,
+    kNoSourceNode, kNoSourceNode, kNoSourceNode};
+
 // What only few states have, in memory of its own that is taken when one is
 // first written: the others do not pay for it.
 struct alignas(64) StateSide {
@@ -275,7 +279,7 @@ struct alignas(64) StateSide {
   // Of the rule's source tracking, and with kSidePools of the pools that gave
   // the state its addresses: by PoolNode.
   SourceNodeIndex source = kNoSourceNode;
-  std::array<SourceNodeIndex, kPoolNodes> pools = PoolHolds().nodes;
+  std::array<SourceNodeIndex, kSidePoolNodes> pools = kNoSidePools;
   // By Peer: what is added to its TCP sequence numbers on their way to the
   // other one. Windows are in the peer's own.
   std::array<uint32_t, 2> offset{};
@@ -314,6 +318,15 @@ struct StateLinks {
   LinkPeers peers;
 };
 
+// Where the packets of a state go that has PacketActions::kRoute. In memory of
+// its own, as StateLinks.
+struct StateRoute {
+  PacketRoute route;
+  // What its pool keeps of it, from kStickyRoute on.
+  std::array<SourceNodeIndex, kRouteNodes> nodes = {kNoSourceNode,
+                                                    kNoSourceNode};
+};
+
 // A state as values, for listings, orders and exports. Host order.
 struct StateRecord {
   StateId id = 0;
@@ -341,6 +354,7 @@ struct StateRecord {
   LinkPeers links;
   // The rules whose pools have bound its source, of nat-to and of rdr-to.
   std::array<uint32_t, 2> sticky_rules = {kNoRuleSlot, kNoRuleSlot};
+  uint32_t sticky_route_rule = kNoRuleSlot;  // the same of its route
   ProxyPhase proxy = ProxyPhase::kNone;
   std::array<uint64_t, 2> packets{};
   std::array<uint64_t, 2> bytes{};

@@ -179,6 +179,13 @@ StateRecord StateTable::Record(StateIndex state, Tick now) const {
       record.sticky_rules[sticky] = source_nodes_->key(node).rule_slot;
     }
   }
+  if (source_nodes_ != nullptr && entries_.IsRouted(state)) {
+    const SourceNodeIndex node =
+        entries_.route(state).nodes[kStickyRoute - kSidePoolNodes];
+    if (node != kNoSourceNode) {
+      record.sticky_route_rule = source_nodes_->key(node).rule_slot;
+    }
+  }
   record.phase = hot.phase;
   record.window = hot.window;
   record.max_window = hot.max_window;

@@ -23,10 +23,11 @@ absl::Status StateEntries::Build(uint32_t capacity, bool huge_pages,
                                     /*huge=*/false, /*prefault=*/false);
   if (!side.ok()) return side.status();
   side_memory_ = *std::move(side);
-  const std::array<std::pair<TableMemory*, size_t>, 3> seldom = {{
+  const std::array<std::pair<TableMemory*, size_t>, 4> seldom = {{
       {&own_actions_memory_, slots * sizeof(PacketActions)},
       {&links_memory_, slots * sizeof(StateLinks)},
       {&scrubs_memory_, slots * sizeof(TcpScrub)},
+      {&routes_memory_, slots * sizeof(StateRoute)},
   }};
   for (const auto& [memory, bytes] : seldom) {
     auto allocated = TableMemory::Allocate(bytes, /*huge_pages=*/false,
@@ -37,6 +38,7 @@ absl::Status StateEntries::Build(uint32_t capacity, bool huge_pages,
   own_actions_ = static_cast<PacketActions*>(own_actions_memory_.data());
   links_ = static_cast<StateLinks*>(links_memory_.data());
   scrubs_ = static_cast<TcpScrub*>(scrubs_memory_.data());
+  routes_ = static_cast<StateRoute*>(routes_memory_.data());
   capacity_ = capacity;
   hot_ = static_cast<StateHot*>(hot_memory_.data());
   cold_ = static_cast<StateCold*>(cold_memory_.data());
@@ -123,6 +125,9 @@ StateTemplate StateEntries::TemplateOf(StateIndex state) const {
     }
   }
   if (hot.action_set != ActionSets::kNone) values.actions = ActionsOf(state);
+  if (values.actions.has(PacketActions::kRoute)) {
+    values.route = routes_[state].route;
+  }
   return values;
 }
 

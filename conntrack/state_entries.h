@@ -130,6 +130,13 @@ class StateEntries {
     if (set == ActionSets::kOwn) own_actions_[state] = actions;
     if (actions.has(PacketActions::kScrubTcp)) scrubs_[state] = TcpScrub{};
   }
+  // Of states whose actions have kRoute.
+  const StateRoute& route(StateIndex state) const { return routes_[state]; }
+  StateRoute& route(StateIndex state) { return routes_[state]; }
+  bool IsRouted(StateIndex state) const {
+    return hot_[state].action_set != ActionSets::kNone &&
+           ActionsOf(state).has(PacketActions::kRoute);
+  }
   // Of TCP states whose actions have kScrubTcp.
   TcpScrub& scrub(StateIndex state) { return scrubs_[state]; }
   const TcpScrub& scrub(StateIndex state) const { return scrubs_[state]; }
@@ -166,6 +173,8 @@ class StateEntries {
   TableMemory links_memory_;
   TcpScrub* scrubs_ = nullptr;
   TableMemory scrubs_memory_;
+  StateRoute* routes_ = nullptr;
+  TableMemory routes_memory_;
 };
 
 }  // namespace sluice

@@ -156,6 +156,13 @@ void StateIntake::Write(const StateRecord& record, StateIndex state) {
   if (values.actions.has(PacketActions::kScrubTcp)) {
     entries_.scrub(state) = record.scrub;
   }
+  if (values.actions.has(PacketActions::kRoute)) {
+    StateRoute& kept = entries_.route(state);
+    kept = StateRoute{.route = values.route};
+    if ((values.side & kSidePools) != 0) {
+      kept.nodes[kStickyRoute - kSidePoolNodes] = record.sticky_route_rule;
+    }
+  }
   // Its rule has counted them where it comes from, so they count as handed
   // over.
   cold.folded_bytes = record.bytes;
@@ -404,7 +411,10 @@ void StateIntake::Publish(StateIndex state, Tick now) {
       table_.TrackAgain(state, now);
     } else {
       StateSide& side = entries_.side(state);
-      side.pools = PoolHolds().nodes;
+      side.pools = kNoSidePools;
+      if (entries_.IsRouted(state)) {
+        entries_.route(state).nodes = StateRoute().nodes;
+      }
       side.flags &= ~uint32_t{kSideLimited};
     }
   }
@@ -475,6 +485,9 @@ void StateIntake::AdoptOne(StateAdoption* adoption, StateIndex state,
   values.flags = static_cast<uint16_t>(record.values.flags & kAdoptedFlags);
   values.rule_slot = kDefaultRuleSlot;
   values.side = record.values.side & kAdoptedSide;
+  // The way that it takes is no rule's any more.
+  values.route = record.values.route;
+  if (values.route.IsSet()) values.actions.flags |= PacketActions::kRoute;
   record.values = values;
   const StateIndex live = FindLive(record);
   if (live != kNoState) {

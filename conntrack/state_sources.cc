@@ -112,10 +112,32 @@ void StateTable::HoldPools(StateIndex state, PoolHolds* holds) {
   if (!hot.has_side()) side = StateSide{};
   hot.more |= kMoreSide;
   side.flags |= kSidePools;
-  side.pools = std::exchange(holds->nodes, PoolHolds().nodes);
-  holds->any = false;
   for (size_t i = 0; i < kPoolNodes; ++i) {
-    if (side.pools[i] != kNoSourceNode) side.flags |= kSideFirstPool << i;
+    if (holds->nodes[i] == kNoSourceNode) continue;
+    side.flags |= kSideFirstPool << i;
+    // The others are for GiveRoute().
+    if (i >= kSidePoolNodes) continue;
+    side.pools[i] = std::exchange(holds->nodes[i], kNoSourceNode);
+  }
+  holds->any = false;
+}
+
+void StateTable::GiveRoute(StateIndex state, const PacketRoute& route,
+                           const ExpectedChild* child, PoolHolds* holds) {
+  StateRoute& kept = entries_.route(state);
+  kept = StateRoute{.route = route};
+  if (child != nullptr &&
+      child->parent.direction != entries_.hot(state).direction()) {
+    // What goes back by the parent's way goes forth by the child's.
+    if (route.kind == RouteKind::kRouteTo) {
+      kept.route.kind = RouteKind::kReplyTo;
+    } else if (route.kind == RouteKind::kReplyTo) {
+      kept.route.kind = RouteKind::kRouteTo;
+    }
+  }
+  for (size_t i = 0; holds != nullptr && i < kRouteNodes; ++i) {
+    kept.nodes[i] =
+        std::exchange(holds->nodes[kSidePoolNodes + i], kNoSourceNode);
   }
 }
 
@@ -126,7 +148,10 @@ void StateTable::HoldPoolsAgain(StateIndex state, Tick now) {
   StateSide& side = entries_.side(state);
   // In which address of the other family the pool's own is does not show.
   if (source_nodes_ == nullptr || (hot.translated() && Crosses(state))) {
-    side.pools = PoolHolds().nodes;
+    side.pools = kNoSidePools;
+    if (entries_.IsRouted(state)) {
+      entries_.route(state).nodes = StateRoute().nodes;
+    }
     return;
   }
   const PacketEnds before =
@@ -143,10 +168,17 @@ void StateTable::HoldPoolsAgain(StateIndex state, Tick now) {
   const auto wants = [&](PoolNode which) {
     return (side.flags & kSideFirstPool << which) != 0;
   };
+  StateRoute unrouted;
+  StateRoute& routed =
+      entries_.IsRouted(state) ? entries_.route(state) : unrouted;
+  const auto place = [&](PoolNode which) -> SourceNodeIndex& {
+    return which < kSidePoolNodes ? side.pools[which]
+                                  : routed.nodes[which - kSidePoolNodes];
+  };
   const auto stick = [&](PoolNode which, SourceUse use,
                          const Address& target) {
     // Until now it was the rule's slot (StateIntake::Write).
-    const uint32_t slot = std::exchange(side.pools[which], kNoSourceNode);
+    const uint32_t slot = std::exchange(place(which), kNoSourceNode);
     if (!wants(which) || slot == kNoRuleSlot) return;
     const SourceNodeIndex node =
         source_nodes_
@@ -160,20 +192,24 @@ void StateTable::HoldPoolsAgain(StateIndex state, Tick now) {
             .node;
     if (node == kNoSourceNode) return;
     if (source_nodes_->target(node) == target) {
-      side.pools[which] = node;
+      place(which) = node;
     } else {
       source_nodes_->GiveBack(node, now);
     }
   };
   stick(kStickySource, SourceUse::kNat, address(after.source));
   stick(kStickyTarget, SourceUse::kRedirect, address(after.destination));
-  const auto load = [&](PoolNode which, const std::array<uint8_t, 16>& of) {
+  const auto load = [&](PoolNode which, const Address& of) {
     if (!wants(which)) return;
-    side.pools[which] =
-        source_nodes_->Take(LoadKey(filter, address(of)), free, 0, now).node;
+    place(which) =
+        source_nodes_->Take(LoadKey(filter, of), free, 0, now).node;
   };
-  load(kLoadOfSource, after.source);
-  load(kLoadOfTarget, after.destination);
+  load(kLoadOfSource, address(after.source));
+  load(kLoadOfTarget, address(after.destination));
+  if (routed.route.IsSet()) {
+    stick(kStickyRoute, SourceUse::kRoute, routed.route.gateway);
+    load(kLoadOfRoute, routed.route.gateway);
+  }
   if (!wants(kMappedInside)) return;
   const PoolMapping mapping = {
       .inside = address(before.source),
@@ -197,6 +233,12 @@ void StateTable::CountForSource(StateIndex state,
     source_nodes_->AddTraffic(node, traffic.packets[0] + traffic.packets[1],
                               traffic.bytes[0] + traffic.bytes[1]);
   }
+  if (!entries_.IsRouted(state)) return;
+  const SourceNodeIndex node =
+      entries_.route(state).nodes[kStickyRoute - kSidePoolNodes];
+  if (node == kNoSourceNode) return;
+  source_nodes_->AddTraffic(node, traffic.packets[0] + traffic.packets[1],
+                            traffic.bytes[0] + traffic.bytes[1]);
 }
 
 void StateTable::ForgetSource(StateIndex state) {
@@ -225,12 +267,19 @@ void StateTable::ForgetSource(StateIndex state) {
     side.source = kNoSourceNode;
   }
   if (!pools) return;
-  for (size_t i = 0; i < kPoolNodes; ++i) {
-    const SourceNodeIndex node = std::exchange(side.pools[i], kNoSourceNode);
-    if (node == kNoSourceNode) continue;
-    const bool sticky = i == kStickySource || i == kStickyTarget;
+  const auto release = [&](SourceNodeIndex& place, bool sticky) {
+    const SourceNodeIndex node = std::exchange(place, kNoSourceNode);
+    if (node == kNoSourceNode) return;
     source_nodes_->Release(node, /*connection=*/false, sticky ? life : 0,
                            now_);
+  };
+  for (size_t i = 0; i < kSidePoolNodes; ++i) {
+    release(side.pools[i], i == kStickySource || i == kStickyTarget);
+  }
+  if (!entries_.IsRouted(state)) return;
+  auto& nodes = entries_.route(state).nodes;
+  for (size_t i = 0; i < kRouteNodes; ++i) {
+    release(nodes[i], i + kSidePoolNodes == kStickyRoute);
   }
 }
 

@@ -274,6 +274,12 @@ void StateTable::InsertState(const PacketInfo& info,
   cold.rule_slot = values.rule_slot;
   cold.anchor_slot = values.anchor_slot;
   cold.interface = where.interface;
+  // FreeBSD binds what a rule has sent out by another interface to that.
+  if (values.has(kStateIfBound) && values.route.by_interface &&
+      values.route.kind == RouteKind::kRouteTo &&
+      where.direction == Direction::kOut) [[unlikely]] {
+    cold.interface = values.route.interface;
+  }
   cold.tag = values.tag;
   hot.more |= static_cast<uint8_t>(
       std::min<uint32_t>(values.match_count, kMaxMatchRules));
@@ -281,6 +287,9 @@ void StateTable::InsertState(const PacketInfo& info,
     entries_.extra(state).match_slots = values.match_slots;
   }
   entries_.SetActions(state, values.actions);
+  if (values.actions.has(PacketActions::kRoute)) [[unlikely]] {
+    GiveRoute(state, values.route, child, holds);
+  }
   if (child != nullptr) {
     if (LinkToParent(&cold, where.filter, child->parent) ==
         LinkResult::kLinked) {

@@ -477,6 +477,9 @@ class StateTable {
   void HoldLimits(StateIndex state, const StateSide& limits);
   void LimitAgain(StateIndex state, Tick now);
   void HoldPools(StateIndex state, PoolHolds* holds);
+  // Of a child the parent's, which may go the other way.
+  void GiveRoute(StateIndex state, const PacketRoute& route,
+                 const ExpectedChild* child, PoolHolds* holds);
   void HoldPoolsAgain(StateIndex state, Tick now);
   void ForgetSource(StateIndex state);
   void CountForSource(StateIndex state, const TrafficDelta& traffic);

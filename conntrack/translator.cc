@@ -124,11 +124,14 @@ bool Translator::ChooseAddress(const Generation& generation, uint16_t number,
                                : block.length;
   };
   const auto take = [&](uint64_t place) {
-    chosen->address = space.At(place).bytes;
-    chosen->length = length_of(space.BlockOf(place));
+    const PoolBlock& block = space.BlockOf(place);
+    chosen->address = PoolSpace::In(block, place - block.before).bytes;
+    chosen->length = length_of(block);
+    chosen->block = &block;
     return true;
   };
   chosen->length = length_of(first);
+  chosen->block = &first;
   switch (pool.method) {
     case PoolMethod::kNone:
       if (attempt > 0) return false;
@@ -206,10 +209,10 @@ bool Translator::FindSticky(const SourceKey& key, const PoolSpace& space,
   return false;
 }
 
-bool Translator::Stick(const SourceKey& key, PoolNode which,
+bool Translator::Stick(const SourceKey& key, PoolNode which, Family family,
                        std::array<uint8_t, 16>* address) {
   SourceNodes& nodes = *states_.source_nodes();
-  const Address target = Address::FromBytes(key.family, address->data());
+  const Address target = Address::FromBytes(family, address->data());
   const SourceNodeIndex node =
       nodes
           .Take(key, states_.OwnerOfSticky(where_.filter, key.rule_slot), 0,
@@ -297,7 +300,7 @@ bool Translator::Redirect(const Generation& generation,
   }
   if (pool.sticky_address && !bound &&
       !Stick(StickyKey(rule, SourceUse::kRedirect, *packet), kStickyTarget,
-             &address)) {
+             packet->family, &address)) {
     return false;
   }
   packet->destination = address;
@@ -373,7 +376,7 @@ bool Translator::JoinMapping(const CompiledRule& rule,
   if (!pool.sticky_address) return true;
   std::array<uint8_t, 16> address = packet.source;
   if (!Stick(StickyKey(rule, SourceUse::kNat, original), kStickySource,
-             &address)) {
+             original.family, &address)) {
     return false;
   }
   if (address != packet.source) {
@@ -436,7 +439,7 @@ bool Translator::ChooseSource(const Generation& generation,
     if (!chosen || !pool.sticky_address) continue;
     std::array<uint8_t, 16> address = packet->source;
     if (!Stick(StickyKey(rule, SourceUse::kNat, original), kStickySource,
-               &address)) {
+               original.family, &address)) {
       chosen = false;
       break;
     }
@@ -544,6 +547,55 @@ bool Translator::Choose(const Generation& generation, const CompiledRule& rule,
       packet->proto == protocol::kTcp || packet->proto == protocol::kUdp;
   if (!target.moves_source || !has_ports || IsFree(*packet)) return true;
   return ChoosePort(CompiledPool(), packet);
+}
+
+bool Translator::ChooseRoute(const Generation& generation,
+                             const CompiledRule& rule,
+                             const PacketInfo& original, Family family,
+                             PacketRoute* route) {
+  if (mbuf_ == nullptr) return false;
+  const CompiledPool& pool = generation.policy->pools[rule.route_pool];
+  const RouteSpaces spaces =
+      RouteSpacesOf(generation, rule.route_pool, family);
+  const bool remembers =
+      pool.sticky_address || pool.method == PoolMethod::kLeastStates;
+  if (remembers && states_.source_nodes() == nullptr) return false;
+  for (uint32_t i = 0; i < spaces.count; ++i) {
+    const Family of = spaces.families[i];
+    const PoolSpace& space = generation.pools[rule.route_pool].Of(of);
+    const SourceKey key = StickyKey(rule, SourceUse::kRoute, original);
+    const PoolBlock* block = nullptr;
+    std::array<uint8_t, 16> address;
+    const bool bound =
+        pool.sticky_address && FindSticky(key, space, kStickyRoute, &address);
+    if (!bound) {
+      ChosenAddress chosen;
+      if (!ChooseAddress(generation, rule.route_pool, of,
+                         {.source = original.source,
+                          .original = original.source},
+                         0, &chosen)) {
+        continue;
+      }
+      address = chosen.address;
+      block = chosen.block;
+      const Address before = Address::FromBytes(of, address.data());
+      if (pool.sticky_address && block->first.family != Family::kNone &&
+          !Stick(key, kStickyRoute, of, &address)) {
+        return false;
+      }
+      // Another worker may have been first.
+      if (Address::FromBytes(of, address.data()) != before) block = nullptr;
+    }
+    const Address gateway = Address::FromBytes(of, address.data());
+    if (block == nullptr) block = &space.BlockWith(gateway);
+    route->by_interface = block->by_interface;
+    route->interface = block->interface;
+    route->gateway =
+        block->first.family != Family::kNone ? gateway : Address();
+    return pool.method != PoolMethod::kLeastStates ||
+           CountLoad(kLoadOfRoute, gateway);
+  }
+  return false;
 }
 
 }  // namespace sluice

@@ -60,6 +60,9 @@ class Translator final : public PoolChooser {
 
   bool Choose(const Generation& generation, const CompiledRule& rule,
               Direction direction, PacketInfo* packet) override;
+  bool ChooseRoute(const Generation& generation, const CompiledRule& rule,
+                   const PacketInfo& original, Family family,
+                   PacketRoute* route) override;
   // Puts the ends that a translated parent gives into the first packet of its
   // child. Its source's port stays if it can, and has to where its address
   // does.
@@ -74,6 +77,7 @@ class Translator final : public PoolChooser {
   struct ChosenAddress {
     AddressBytes address;
     uint8_t length;  // of the network that it is from
+    const PoolBlock* block;  // the same
   };
   // An address of the pool for this packet: the first choice, or another one.
   bool ChooseAddress(const Generation& generation, uint16_t pool,
@@ -92,7 +96,7 @@ class Translator final : public PoolChooser {
                   PoolNode which, std::array<uint8_t, 16>* address);
   // Binds the source to *address, or writes what it has been bound to
   // meanwhile.
-  bool Stick(const SourceKey& key, PoolNode which,
+  bool Stick(const SourceKey& key, PoolNode which, Family family,
              std::array<uint8_t, 16>* address);
   // A flow joins its inside's mapping, whose outside *packet has as its source.
   bool JoinMapping(const CompiledRule& rule, const CompiledPool& pool,

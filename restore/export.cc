@@ -261,6 +261,18 @@ SnapshotBinding StateExporter::BindingOf(const StateTemplate& values) {
   // An import has it of the rule that it finds.
   binding.actions.flags &=
       static_cast<uint8_t>(~PacketActions::kPacketRate);
+  // It says itself where it leads.
+  binding.actions.flags &= static_cast<uint8_t>(~PacketActions::kRoute);
+  if (values.actions.has(PacketActions::kRoute)) {
+    SnapshotRoute& route = binding.route.emplace();
+    route.kind = values.route.kind;
+    route.gateway = values.route.gateway;
+    if (values.route.by_interface) {
+      route.interface = interfaces_->NameOf(values.route.interface);
+      // What goes nowhere here would go by the routes elsewhere.
+      if (route.interface.empty()) route.kind = RouteKind::kNone;
+    }
+  }
   if (values.has(kStateRuleTimeouts)) {
     const RuleRecord& rule = store_->rule_slots().record(values.rule_slot);
     for (size_t i = 0; i < kTimeoutCount; ++i) {
@@ -281,6 +293,14 @@ void StateExporter::AddPools(const StateRecord& record, SnapshotState* state) {
     const RuleId rule = IdOf(record.sticky_rules[sticky]);
     if (rule == 0) marks &= ~(1u << sticky);
     state->sticky_rules[sticky] = rule;
+  }
+  if ((marks >> kStickyRoute & 1) != 0) {
+    const RuleId rule = IdOf(record.sticky_route_rule);
+    if (rule == 0 || !state->binding.route) {
+      marks &= ~(1u << kStickyRoute);
+    } else {
+      state->binding.route->sticky_rule = rule;
+    }
   }
   state->pool_marks = static_cast<uint8_t>(marks);
 }
@@ -328,10 +348,6 @@ void StateExporter::AddState(const StateRecord& record) {
   }
   if (tcp) state.sequence_offset = record.offset;
   const StateTemplate& values = record.values;
-  // What a pool gave in one family does not show in the other.
-  if ((values.side & kSidePools) != 0 && !state.translates_family()) {
-    AddPools(record, &state);
-  }
   if ((values.side & kSideLimited) != 0) {
     state.state_limiter = values.state_limiter;
     state.source_limiter = values.source_limiter;
@@ -340,6 +356,10 @@ void StateExporter::AddState(const StateRecord& record) {
     state.interface = interfaces_->NameOf(record.interface);
   }
   state.binding = BindingOf(values);
+  // What a pool gave in one family does not show in the other.
+  if ((values.side & kSidePools) != 0 && !state.translates_family()) {
+    AddPools(record, &state);
+  }
   if (tcp && values.actions.has(PacketActions::kScrubTcp)) {
     state.binding.scrub = record.scrub;
     for (TcpScrubPeer& peer : state.binding.scrub->peers) {
@@ -362,7 +382,22 @@ void StateExporter::AddExpectation(const ExpectationRecord& record) {
   expectation.parent = record.parent.id;
   expectation.remaining = record.expires_in;
   expectation.proto = record.proto;
-  expectation.helper = SnapshotHelper::kTftp;
+  switch (record.proto) {
+    case protocol::kTcp:
+      expectation.helper = SnapshotHelper::kFtp;
+      expectation.direction = record.child_direction;
+      if (record.after.family != Family::kNone) {
+        expectation.port_behind =
+            Be16::FromRaw(record.after.destination_port).host();
+      }
+      break;
+    case protocol::kSctp:
+      expectation.helper = SnapshotHelper::kSctp;
+      expectation.server_port = record.server_port;
+      expectation.tag = record.tag;
+      break;
+    default: expectation.helper = SnapshotHelper::kTftp;
+  }
   expectation.client_port = record.client_port;
   expectation.client = record.client;
   expectation.server = record.server;
@@ -404,12 +439,11 @@ void StateExporter::Finish(Snapshot* snapshot) {
 void StateExporter::HandOver(Snapshot* snapshot) {
   statistics_.ties_cut += states_.Finish();
   statistics_.states += states_.parents() + states_.children();
+  HandOverSources(snapshot);
   snapshot->expectations.clear();
   std::sort(expectations_.begin(), expectations_.end(),
-            [](const auto& a, const auto& b) {
-              return std::tie(a.parent, a.client_port) <
-                     std::tie(b.parent, b.client_port);
-            });
+            [](const auto& a, const auto& b) { return IsBefore(a, b); });
+  uint32_t of_parent = 0;
   for (SnapshotExpectation& expectation : expectations_) {
     SnapshotState parent;
     const bool found = states_.FindParent(expectation.parent, &parent);
@@ -417,6 +451,20 @@ void StateExporter::HandOver(Snapshot* snapshot) {
         nullptr) {
       continue;
     }
+    // Listed in slices, one that was armed anew meanwhile may be there twice,
+    // and a parent's be more than it ever had at once.
+    const bool first = snapshot->expectations.empty();
+    if (!first && !IsBefore(snapshot->expectations.back(), expectation)) {
+      continue;
+    }
+    of_parent = !first &&
+                        snapshot->expectations.back().parent ==
+                            expectation.parent &&
+                        snapshot->expectations.back().helper ==
+                            expectation.helper
+                    ? of_parent + 1
+                    : 1;
+    if (of_parent > MostExpected(expectation)) continue;
     ++statistics_.expectations;
     snapshot->expectations.push_back(std::move(expectation));
   }

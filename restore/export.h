@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "conntrack/expectation.h"
+#include "conntrack/source_nodes.h"
 #include "conntrack/state.h"
 #include "pftable/engine/interface_registry.h"
 #include "pftable/print/printer.h"
@@ -28,6 +29,7 @@ struct ExportStatistics {
   uint64_t not_portable = 0;  // the reader would refuse it
   uint64_t ties_cut = 0;      // the parent is not in the snapshot
   uint64_t expectations = 0;  // that did; the others' parents did not
+  uint64_t sources = 0;       // that are carried by themselves
 };
 
 // Takes the states of all shards in any order and at any pace; one exporter a
@@ -46,12 +48,17 @@ class StateExporter {
   void Add(const StateRecord& record);
   // An expectation as ExpectationTable::List() has it.
   void Add(const ExpectationRecord& record);
-  // Brings what was added into the order of a snapshot. Expectations go into
-  // `snapshot`; states() are to be written with it.
+  // A source as SourceNodes::Visit() has it.
+  void Add(const SourceRecord& record);
+  // Brings what was added into the order of a snapshot. Expectations and
+  // sources go into `snapshot`; states() are to be written with it.
   void Finish(Snapshot* snapshot);
   const SnapshotStates& states() const { return states_; }
   // Of memory, so far.
-  uint64_t bytes() const { return states_.bytes(); }
+  uint64_t bytes() const {
+    return states_.bytes() +
+           source_nodes_.capacity() * sizeof(SnapshotSourceNode);
+  }
   // ResourceExhausted if there was no memory for something: then the snapshot
   // is not whole. To be asked after Finish().
   const absl::Status& status() const { return status_; }
@@ -63,6 +70,9 @@ class StateExporter {
   void AddPools(const StateRecord& record, SnapshotState* state);
   void AddExpectation(const ExpectationRecord& record);
   void HandOver(Snapshot* snapshot);
+  // snapshot_source_nodes.cc
+  void AddSource(const SourceRecord& record);
+  void HandOverSources(Snapshot* snapshot);
   SnapshotBinding BindingOf(const StateTemplate& values);
 
   PolicyStore* const store_;
@@ -71,6 +81,7 @@ class StateExporter {
   std::unordered_map<uint32_t, RuleId> rule_ids_;
   SnapshotStates states_;
   std::vector<SnapshotExpectation> expectations_;
+  std::vector<SnapshotSourceNode> source_nodes_;
   ExportStatistics statistics_;
   absl::Status status_;
 };

@@ -5,7 +5,6 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 #include "absl/hash/hash.h"
@@ -40,6 +39,17 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
     values->side |= kSideNoHelpers;
   }
   values->actions = binding.actions;
+  if (binding.route) {
+    values->actions.flags |= PacketActions::kRoute;
+    values->route = {.kind = binding.route->kind,
+                     .by_interface = !binding.route->interface.empty(),
+                     .gateway = binding.route->gateway};
+    // CheckInterfaces() has found it.
+    if (values->route.by_interface) {
+      values->route.interface =
+          target_.interfaces->Resolve(binding.route->interface).id;
+    }
+  }
   values->tag = target_.store->tags().Find(binding.tag);
   values->anchor_slot = slot_of(binding.anchor_rule, kNoRuleSlot);
   for (const RuleId id : binding.match_rules) {
@@ -70,27 +80,41 @@ bool StateImporter::Resolve(const SnapshotBinding& binding,
 
 absl::Status StateImporter::FindInterface(const std::string& name,
                                           std::string_view who, uint64_t id,
-                                          uint16_t* interface) const {
+                                          uint16_t* interface,
+                                          std::string_view how) const {
   *interface = target_.interfaces->Resolve(name).id;
   if (*interface != 0) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(absl::string_view(who.data(), who.size()), " ", id,
-                   " is bound to interface ", name, ", which is not here"));
+                   absl::string_view(how.data(), how.size()), name,
+                   ", which is not here"));
 }
 
 absl::Status StateImporter::CheckInterfaces() const {
   uint16_t unused;
+  const auto check_route = [&](const SnapshotBinding& binding,
+                               std::string_view who, uint64_t id) {
+    if (!binding.route || binding.route->interface.empty()) {
+      return absl::OkStatus();
+    }
+    return FindInterface(binding.route->interface, who, id, &unused,
+                         " is sent by interface ");
+  };
   for (const auto* states : {&snapshot_.parents, &snapshot_.children}) {
     for (const SnapshotState& state : *states) {
+      absl::Status status = check_route(state.binding, "state", state.id);
+      if (!status.ok()) return status;
       if (state.interface.empty()) continue;
-      absl::Status status =
-          FindInterface(state.interface, "state", state.id, &unused);
+      status = FindInterface(state.interface, "state", state.id, &unused);
       if (!status.ok()) return status;
     }
   }
   for (const SnapshotExpectation& expectation : snapshot_.expectations) {
+    absl::Status status = check_route(
+        expectation.binding, "an expectation of state", expectation.parent);
+    if (!status.ok()) return status;
     if (expectation.interface.empty()) continue;
-    absl::Status status =
+    status =
         FindInterface(expectation.interface, "an expectation of state",
                       expectation.parent, &unused);
     if (!status.ok()) return status;
@@ -134,6 +158,10 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
     const auto slot = slots_.find(state.sticky_rules[sticky]);
     if (slot != slots_.end()) record.sticky_rules[sticky] = slot->second;
   }
+  if (state.binding.route) {
+    const auto slot = slots_.find(state.binding.route->sticky_rule);
+    if (slot != slots_.end()) record.sticky_route_rule = slot->second;
+  }
   if (state.pool_marks != 0) {
     record.values.side |= kSidePools | state.pool_marks * kSideFirstPool;
   }
@@ -170,16 +198,6 @@ absl::Status StateImporter::AddState(const SnapshotState& state, StateId id,
   }
   arena.Add(made);
   return absl::OkStatus();
-}
-
-void StateImporter::FindFamilies() {
-  for (const SnapshotState& child : snapshot_.children) {
-    places_.try_emplace(child.id);
-    places_.try_emplace(child.parent);
-  }
-  for (const SnapshotExpectation& expectation : snapshot_.expectations) {
-    places_.try_emplace(expectation.parent);
-  }
 }
 
 namespace {
@@ -358,123 +376,11 @@ absl::Status StateImporter::Tie() {
   return OrNoMemory("tie the states", [&] { return TieAll(); });
 }
 
-absl::Status StateImporter::TieAll() {
-  const auto place_of = [this](uint64_t id) -> const Place* {
-    const auto found = places_.find(id);
-    return found != places_.end() && found->second.has_value()
-               ? &*found->second
-               : nullptr;
-  };
-  // A snapshot is recorded while transfers end and begin: of more children than
-  // a parent may have the newest are tied to it.
-  std::unordered_map<uint64_t, uint32_t> children;
-  std::unordered_set<uint64_t> untied;
-  for (auto child = snapshot_.children.rbegin();
-       child != snapshot_.children.rend(); ++child) {
-    if (place_of(child->id) == nullptr) continue;
-    uint32_t& count = children[child->parent];
-    if (count < kMaxFamilyChildren) {
-      ++count;
-    } else {
-      untied.insert(child->id);
-    }
-  }
-  for (const SnapshotExpectation& expectation : snapshot_.expectations) {
-    children.try_emplace(expectation.parent, 0);
-  }
-  struct Tied {
-    Place place;
-    StateHandle parent;
-    uint16_t record;
-  };
-  std::vector<Tied> tied;
-  tied.reserve(children.size() + snapshot_.children.size());
-  std::unordered_map<uint64_t, ParentReference> parents;
-  // Before any is taken: what is not noted would never be given back.
-  families_.reserve(children.size());
-  for (const auto& [id, count] : children) {
-    const Place* place = place_of(id);
-    if (place == nullptr) continue;
-    const StateRecord& parent = At(*place);
-    ParentReference reference = {.handle = {parent.id, parent.slot},
-                                 .filter = target_.filter,
-                                 .direction = parent.direction};
-    reference.interface = parent.interface;
-    reference.vlan = parent.vlan;
-    if (target_.expectations->ReserveFamily(reference, count,
-                                            &reference.record) !=
-        ExpectResult::kArmed) {
-      return absl::ResourceExhaustedError(
-          "no room for the parents and children of the snapshot");
-    }
-    families_.push_back({parent.id, reference.record});
-    tied.push_back({*place, {}, reference.record});
-    parents.emplace(id, reference);
-  }
-  for (const SnapshotState& state : snapshot_.children) {
-    const Place* place = place_of(state.id);
-    const auto parent = parents.find(state.parent);
-    if (place == nullptr || parent == parents.end() ||
-        untied.count(state.id) != 0) {
-      continue;
-    }
-    tied.push_back({*place, parent->second.handle, parent->second.record});
-  }
-  std::sort(tied.begin(), tied.end(), [](const Tied& a, const Tied& b) {
-    return a.place.index < b.place.index;
-  });
-  for (const Tied& one : tied) {
-    arenas_[one.place.worker].Tie(one.place.index, one.parent, one.record);
-  }
-  for (const SnapshotExpectation& expectation : snapshot_.expectations) {
-    const auto parent = parents.find(expectation.parent);
-    if (parent == parents.end()) continue;
-    ExpectationRecord expected;
-    if (!Resolve(expectation.binding, &expected.values) &&
-        options_.orphans == OrphanPolicy::kDrop) {
-      continue;
-    }
-    if (!expectation.interface.empty()) {
-      expected.values.flags |= kStateIfBound;
-      absl::Status status =
-          FindInterface(expectation.interface, "an expectation of state",
-                        expectation.parent, &expected.interface);
-      if (!status.ok()) return status;
-    }
-    expected.parent = parent->second.handle;
-    expected.vlan = parent->second.vlan;
-    expected.proto = expectation.proto;
-    expected.client = expectation.client;
-    expected.server = expectation.server;
-    expected.client_port = expectation.client_port;
-    const StateRecord& record = At(*place_of(expectation.parent));
-    expected.server_port = record.port[1];
-    if (record.translated_family != sluice::Family::kNone) {
-      if (record.translated_address[0] != expectation.client ||
-          record.translated_port[0] != expectation.client_port) {
-        continue;
-      }
-      expected.server_port = record.translated_port[1];
-      expected.after = {
-          .family = record.family,
-          .source = record.address[1].bytes,
-          .destination = record.address[0].bytes,
-          .destination_port = Be16(record.port[0]).raw()};
-    }
-    expected.expires_in = expectation.remaining;
-    if (target_.expectations->ReserveExpectation(
-            expected, parent->second.record) != ExpectResult::kArmed) {
-      return absl::ResourceExhaustedError(
-          "no room for the expectations of the snapshot");
-    }
-  }
-  return absl::OkStatus();
-}
-
 RestoreReport StateImporter::Finish(Tick now) {
   for (const Family& family : families_) {
     target_.expectations->CommitFamily(family.record, family.parent, now);
   }
+  PublishSources(now);
   // Only here is there a tick: what has passed meanwhile has worn off.
   for (const RuleLife& life : rule_lives_) {
     const RuleRecord& record = target_.store->rule_slots().record(life.slot);
@@ -493,6 +399,7 @@ RestoreReport StateImporter::Finish(Tick now) {
 }
 
 void StateImporter::Abandon() {
+  DiscardSources();
   for (const Family& family : families_) {
     target_.expectations->CancelFamily(family.record, family.parent);
   }

@@ -25,6 +25,7 @@
 
 #include "absl/status/status.h"
 #include "conntrack/expectation.h"
+#include "conntrack/source_nodes.h"
 #include "conntrack/state_import.h"
 #include "pftable/engine/interface_registry.h"
 #include "pftable/policy/policy.h"
@@ -65,6 +66,9 @@ struct ImportTarget {
   PolicyStore* store = nullptr;
   InterfaceRegistry* interfaces = nullptr;
   ExpectationTable* expectations = nullptr;
+  // Null: sources that are carried by themselves are left out.
+  SourceNodes* sources = nullptr;
+  SourceBudget* source_budget = nullptr;
   uint16_t filter = 0;
   uint8_t workers = 1;
   // The highest StateTable::last_id() of all workers.
@@ -98,7 +102,7 @@ class StateImporter {
   absl::Status Prepare(SharedBytes bytes);
   // Of each worker, from the start; empty until Prepare() has succeeded.
   StateImport* arena(size_t worker) { return &arenas_[worker]; }
-  // Takes room for families and expectations and ties children to parents.
+  // Takes room for sources, families and expectations and ties children to parents.
   // ResourceExhausted if there is none.
   absl::Status Tie();
   // What was read, but for the states without a parent; after Prepare().
@@ -129,6 +133,12 @@ class StateImporter {
     uint16_t record = kNoFamilyRecord;
   };
 
+  // Without a place: of states, which have made it by the time it is raised.
+  struct SourceOnItsWay {
+    SourceRecord record;
+    SourceNodeIndex place = kNoSourceNode;
+  };
+
   // What `max-pkt-rate` and `once` have counted.
   struct RuleLife {
     uint32_t slot = 0;
@@ -148,7 +158,9 @@ class StateImporter {
   absl::Status CheckOrigin() const;
   absl::Status CheckInterfaces() const;
   absl::Status FindInterface(const std::string& name, std::string_view who,
-                             uint64_t id, uint16_t* interface) const;
+                             uint64_t id, uint16_t* interface,
+                             std::string_view how =
+                                 " is bound to interface ") const;
   absl::StatusOr<Policy> BuildPolicy() const;
   absl::Status StageRunTimeTables();
   // Slots of the snapshot's rules, and what they are to be counted with.
@@ -164,6 +176,10 @@ class StateImporter {
   const StateRecord& At(const Place& place) const {
     return arenas_[place.worker].states[place.index].record;
   }
+  // snapshot_source_nodes.cc
+  absl::Status ReserveSources();
+  void PublishSources(Tick now);
+  void DiscardSources();
   // Finds the states that are or will be tied to others.
   void FindFamilies();
 
@@ -183,6 +199,7 @@ class StateImporter {
   // are anywhere.
   std::unordered_map<uint64_t, std::optional<Place>> places_;
   std::vector<Family> families_;
+  std::vector<SourceOnItsWay> source_nodes_;
   std::shared_ptr<const Epoch> interfaces_;
   std::shared_ptr<const Epoch> tags_;
   RestoreReport report_;

@@ -81,6 +81,8 @@ struct RestoreReport {
   uint64_t states_merged = 0;   // a live state had the place and won
   uint64_t states_orphaned = 0;  // the rule is not in the new ruleset
   uint64_t states_refused = 0;  // dropped: a binding was taken meanwhile
+  uint64_t sources_imported = 0;
+  uint64_t sources_left_out = 0;  // their rule or their states are not there
   uint64_t tables = 0;
   uint64_t rules = 0;
 

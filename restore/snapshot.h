@@ -132,7 +132,8 @@ enum SnapshotMark : uint8_t {
 };
 inline constexpr uint8_t kSnapshotMarks = (1 << 2) - 1;
 
-enum class SnapshotHelper : uint8_t { kNone = 0, kTftp = 1 };
+// States have the first two only; the others' parents are known without a word.
+enum class SnapshotHelper : uint8_t { kNone = 0, kTftp = 1, kFtp = 2, kSctp = 3 };
 
 struct SnapshotTimeout {
   Timeout timeout = Timeout::kTcpFirst;
@@ -140,6 +141,16 @@ struct SnapshotTimeout {
 
   friend bool operator==(const SnapshotTimeout&,
                          const SnapshotTimeout&) = default;
+};
+
+// `route-to`, `reply-to`, `dup-to`.
+struct SnapshotRoute {
+  RouteKind kind = RouteKind::kNone;
+  std::string interface{};  // empty: by the one that leads to the gateway
+  Address gateway{};        // kNone, with an interface: the destination itself
+  RuleId sticky_rule = 0;  // of states: it is bound to it by that rule's pool
+
+  friend bool operator==(const SnapshotRoute&, const SnapshotRoute&) = default;
 };
 
 // What a state or an expectation has from its rules.
@@ -154,6 +165,7 @@ struct SnapshotBinding {
   PacketActions actions;  // empty: nothing is done to its packets
   // Of a TCP state whose actions have kScrubTcp, `last` as ms ago.
   std::optional<TcpScrub> scrub;
+  std::optional<SnapshotRoute> route{};
 
   friend bool operator==(const SnapshotBinding&,
                          const SnapshotBinding&) = default;
@@ -217,7 +229,10 @@ struct SnapshotState {
   friend bool operator==(const SnapshotState&, const SnapshotState&) = default;
 };
 
-// A flow from the server's address, any port, to the client's.
+// A flow from the server's address, any port, to the client's: of TFTP's. FTP's
+// "client" is whoever has named a port, and the other one is the "server".
+// SCTP's are the two ends of another path, whoever sends first: the client's is
+// the one at which the state would be met that was made inwards.
 struct SnapshotExpectation {
   uint64_t parent = 0;
   uint32_t remaining = 0;  // ms
@@ -226,6 +241,11 @@ struct SnapshotExpectation {
   uint16_t client_port = 0;
   Address client;
   Address server;
+  // FTP: where its first packet is judged.
+  Direction direction = Direction::kIn;
+  uint16_t server_port = 0;        // SCTP
+  std::array<uint32_t, 2> tag{};   // SCTP, 0: not known
+  uint16_t port_behind = 0;  // FTP: the client's behind its parent's translation
   std::string interface;  // not empty: it is met there only
   SnapshotBinding binding;
 
@@ -262,6 +282,29 @@ struct SnapshotTableCounters {
                          const SnapshotTableCounters&) = default;
 };
 
+// A source as pf's source nodes have it.
+enum class SnapshotSourceUse : uint8_t { kFilter, kNat, kRedirect, kRoute };
+inline constexpr uint8_t kSnapshotSourceUses = 4;
+struct SnapshotSourceNode {
+  RuleId rule = 0;  // 0: of all rules that share; of pools never
+  SnapshotSourceUse use = SnapshotSourceUse::kFilter;
+  VlanId vlan;
+  Address source;
+  bool has_states = false;  // which are in the snapshot and make it themselves
+  uint32_t remaining = 0;   // ms until it ends, 0 with states
+  uint32_t age = 0;         // ms
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  Address target;  // what its pool has given it; of pools only
+  // Connections that have not worn off yet, in thousandths, and the seconds of
+  // `max-src-conn-rate`; of the filter's only, both or none.
+  uint32_t rate = 0;
+  uint32_t rate_seconds = 0;
+
+  friend bool operator==(const SnapshotSourceNode&,
+                         const SnapshotSourceNode&) = default;
+};
+
 struct Snapshot {
   SnapshotHeader header;
   SnapshotMeta meta;
@@ -270,8 +313,11 @@ struct Snapshot {
   std::vector<SnapshotRuleset> rulesets;   // ascending by anchor
   std::vector<SnapshotState> parents;      // without a parent; ascending by id
   std::vector<SnapshotState> children;     // with one; ascending by id
-  // Ascending by parent and client port.
+  // TFTP's, ascending by parent and client port, then the others', ascending by
+  // parent, direction, server, client and client port.
   std::vector<SnapshotExpectation> expectations;
+  // Ascending by rule, use, VLAN and source, each once.
+  std::vector<SnapshotSourceNode> source_nodes;
   std::vector<SnapshotRuleCounters> rule_counters;    // by rule, occurrence
   std::vector<SnapshotTableCounters> table_counters;  // by anchor and name
 

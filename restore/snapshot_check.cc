@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <tuple>
 
+#include "conntrack/expectation.h"
+#include "conntrack/ftp.h"
 #include "conntrack/source_nodes.h"
 #include "conntrack/state.h"
 #include "packet/family.h"
@@ -195,6 +198,20 @@ const char* WhatIsWrong(const SnapshotBinding& binding) {
       if (peer.last > kMaxTimeoutTicks) return "a time that is too long";
     }
   }
+  if (binding.route) {
+    const SnapshotRoute& route = *binding.route;
+    if (route.kind < RouteKind::kRouteTo || route.kind > RouteKind::kDupTo) {
+      return "a route of no kind";
+    }
+    const bool none = route.gateway.family == Family::kNone;
+    if (none ? route.interface.empty() : !IsSound(route.gateway)) {
+      return "a route that leads nowhere";
+    }
+    if (none && route.sticky_rule != 0) return "bound to no gateway";
+    if (!route.interface.empty() && !IsSnapshotName(route.interface)) {
+      return "an interface that is not allowed";
+    }
+  }
   return WhatIsWrong(binding.actions);
 }
 
@@ -253,7 +270,7 @@ const char* WhatIsWrongWithTranslation(const SnapshotState& state) {
 }
 
 const char* WhatIsWrongWithPools(const SnapshotState& state) {
-  if (state.pool_marks >> kPoolNodes != 0) return "unknown marks of pools";
+  static_assert(kPoolNodes == 8 * sizeof(state.pool_marks));
   const auto marked = [&state](PoolNode which) {
     return (state.pool_marks >> which & 1) != 0;
   };
@@ -261,6 +278,13 @@ const char* WhatIsWrongWithPools(const SnapshotState& state) {
     if (marked(sticky) != (state.sticky_rules[sticky] != 0)) {
       return "a source bound by no rule, or not bound by one";
     }
+  }
+  const std::optional<SnapshotRoute>& route = state.binding.route;
+  const bool sticks = route && route->sticky_rule != 0;
+  if (marked(kStickyRoute) != sticks ||
+      (marked(kLoadOfRoute) &&
+       (!route || route->gateway.family == Family::kNone))) {
+    return "marks of a route that it does not have";
   }
   if (marked(kMappedInside) != marked(kMappedOutside) ||
       (marked(kMappedInside) && state.proto != protocol::kUdp)) {
@@ -333,9 +357,24 @@ const char* WhatIsWrong(const SnapshotState& state) {
 const char* WhatIsWrong(const SnapshotExpectation& expectation) {
   if (expectation.binding.scrub) return "a scrub of what is not scrubbed";
   if (expectation.parent == 0) return "no parent";
-  if (expectation.helper != SnapshotHelper::kTftp ||
-      expectation.proto != protocol::kUdp) {
+  const bool ftp = expectation.helper == SnapshotHelper::kFtp;
+  const bool sctp = expectation.helper == SnapshotHelper::kSctp;
+  if (!ftp && !sctp && expectation.helper != SnapshotHelper::kTftp) {
     return "a helper that does not exist";
+  }
+  if (expectation.proto != (ftp    ? protocol::kTcp
+                            : sctp ? protocol::kSctp
+                                   : protocol::kUdp)) {
+    return "a helper of another protocol";
+  }
+  if (expectation.direction != Direction::kIn &&
+      (!ftp || expectation.direction != Direction::kOut)) {
+    return "a direction that does not exist";
+  }
+  if (sctp == (expectation.server_port == 0) ||
+      (!ftp && expectation.port_behind != 0) ||
+      (!sctp && (expectation.tag[0] | expectation.tag[1]) != 0)) {
+    return "a port or a tag of another helper";
   }
   if (expectation.remaining > kMaxTimeoutTicks) {
     return "a time that is too long";
@@ -349,6 +388,41 @@ const char* WhatIsWrong(const SnapshotExpectation& expectation) {
     return "an interface's name is not allowed";
   }
   return WhatIsWrong(expectation.binding);
+}
+
+const char* WhatIsWrong(const SnapshotSourceNode& node) {
+  if (static_cast<uint8_t>(node.use) >= kSnapshotSourceUses) {
+    return "a use of a source that does not exist";
+  }
+  if (!IsSound(node.source)) return "an address of no family";
+  if (node.remaining > kMaxTimeoutTicks || node.age > INT32_MAX) {
+    return "a time that is too long";
+  }
+  if (node.has_states != (node.remaining == 0)) {
+    return "a source with states that ends, or one without that does not";
+  }
+  const std::array counts = {node.packets, node.bytes};
+  if (!AreCounts(counts)) return kTooLarge;
+  if ((node.rate == 0) != (node.rate_seconds == 0)) return "half a rate";
+  if (node.use == SnapshotSourceUse::kFilter) {
+    if (node.target != Address{}) return "a pool's address without a pool";
+    // Its states would bring everything else.
+    return node.has_states && node.rate == 0 ? "a source that says nothing"
+                                             : nullptr;
+  }
+  if (node.rule == 0) return "a pool of no rule";
+  if (node.has_states) return "a pool's source with states";
+  if (node.rate != 0) return "a rate of a pool";
+  return IsSound(node.target) && node.target.family == node.source.family
+             ? nullptr
+             : "a pool's address of another family, or none";
+}
+
+bool IsBefore(const SnapshotSourceNode& a, const SnapshotSourceNode& b) {
+  const auto key = [](const SnapshotSourceNode& node) {
+    return std::tie(node.rule, node.use, node.vlan.value, node.source);
+  };
+  return key(a) < key(b);
 }
 
 const char* WhatIsWrong(const SnapshotRuleCounters& counters) {
@@ -392,9 +466,98 @@ bool IsBeyond(const SnapshotExpectation& expectation,
          parent.translated[1] == expectation.server;
 }
 
+bool IsBefore(const SnapshotExpectation& a, const SnapshotExpectation& b) {
+  const auto key = [](const SnapshotExpectation& e) {
+    const bool tftp = e.helper == SnapshotHelper::kTftp;
+    return std::tuple(!tftp, e.parent, tftp ? Direction::kIn : e.direction,
+                      tftp ? Address{} : e.server,
+                      tftp ? Address{} : e.client, e.client_port);
+  };
+  return key(a) < key(b);
+}
+
+uint32_t MostExpected(const SnapshotExpectation& expectation) {
+  switch (expectation.helper) {
+    case SnapshotHelper::kFtp: return kMaxFtpExpected;
+    case SnapshotHelper::kSctp: return kMaxSctpPaths;
+    default: return UINT32_MAX;
+  }
+}
+
+namespace {
+
+// A data connection: between the control connection's hosts, as each of them
+// knows the other, and never that connection itself.
+const char* WhatIsWrongWithFtp(const SnapshotExpectation& expectation,
+                               const SnapshotState& parent) {
+  if (parent.proto != protocol::kTcp || parent.translates_family()) {
+    return "its parent has another helper";
+  }
+  const bool translated = parent.is_translated();
+  const auto near = [&](size_t i) {
+    return std::pair(parent.peers[i].address, parent.peers[i].port);
+  };
+  const auto far = [&](size_t i) {
+    return translated
+               ? std::pair(parent.translated[i], parent.translated_port[i])
+               : near(i);
+  };
+  if (near(1).second != kFtpPort && far(1).second != kFtpPort) {
+    return "its parent has another helper";
+  }
+  if ((expectation.port_behind != 0) != translated) {
+    return "it is translated without its parent, or not with it";
+  }
+  // Whoever waits for it has named a port of its own.
+  const bool to_client = expectation.direction != parent.direction;
+  const auto who = to_client ? far(0) : near(1);
+  const auto from = to_client ? far(1) : near(0);
+  if (expectation.client != who.first || expectation.server != from.first) {
+    return "its flow is not its parent's";
+  }
+  const uint16_t own_behind = (to_client ? near(0) : far(1)).second;
+  return expectation.client_port == who.second ||
+                 (translated && expectation.port_behind == own_behind)
+             ? "it is its own parent"
+             : nullptr;
+}
+
+// Another path: the association's ports, and not the path that it came by.
+const char* WhatIsWrongWithSctp(const SnapshotExpectation& expectation,
+                                const SnapshotState& parent) {
+  if (parent.proto != protocol::kSctp || parent.is_translated()) {
+    return "its parent has another helper";
+  }
+  const size_t first = parent.direction == Direction::kIn ? 0 : 1;
+  const SnapshotPeer& client = parent.peers[first];
+  const SnapshotPeer& server = parent.peers[first ^ 1];
+  for (const Address& address : {expectation.client, expectation.server}) {
+    if (address.family != parent.family() || IsMulticast(address) ||
+        IsBroadcast(address) || IsUnspecified(address)) {
+      return "an address that no host has";
+    }
+  }
+  if (expectation.client_port != client.port ||
+      expectation.server_port != server.port) {
+    return "its flow is not its parent's";
+  }
+  return expectation.client == client.address &&
+                 expectation.server == server.address
+             ? "it is its own parent"
+             : nullptr;
+}
+
+}  // namespace
+
 const char* WhatIsWrongWithLink(const SnapshotExpectation& expectation,
                                 const SnapshotState* parent) {
   if (parent == nullptr) return "its parent is no state without a parent";
+  if (expectation.helper == SnapshotHelper::kFtp) {
+    return WhatIsWrongWithFtp(expectation, *parent);
+  }
+  if (expectation.helper == SnapshotHelper::kSctp) {
+    return WhatIsWrongWithSctp(expectation, *parent);
+  }
   if (parent->helper != expectation.helper ||
       parent->proto != expectation.proto) {
     return "its parent has another helper";

@@ -25,8 +25,15 @@ const char* WhatIsWrong(const SnapshotRule& rule);
 const char* WhatIsWrong(const SnapshotBinding& binding);
 const char* WhatIsWrong(const SnapshotState& state);
 const char* WhatIsWrong(const SnapshotExpectation& expectation);
+const char* WhatIsWrong(const SnapshotSourceNode& node);
 const char* WhatIsWrong(const SnapshotRuleCounters& counters);
 const char* WhatIsWrong(const SnapshotTableCounters& counters);
+
+// Whether it stands before the other one: not if they are one.
+bool IsBefore(const SnapshotExpectation& a, const SnapshotExpectation& b);
+// How many of its kind one parent has at most.
+uint32_t MostExpected(const SnapshotExpectation& expectation);
+bool IsBefore(const SnapshotSourceNode& a, const SnapshotSourceNode& b);
 
 // Whether it expects its flow behind its parent's translation, as answers come.
 // What was written before sluice followed those names the ends in front of it,

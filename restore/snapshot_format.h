@@ -12,7 +12,7 @@ namespace sluice {
 inline constexpr std::array<uint8_t, 8> kSnapshotMagic = {
     'S', 'L', 'U', 'I', 'C', 'E', 0x1a, '\n'};
 inline constexpr uint16_t kSnapshotMajor = 1;
-inline constexpr uint16_t kSnapshotMinor = 6;
+inline constexpr uint16_t kSnapshotMinor = 7;
 // From this minor version on expectations name an interface of their own.
 inline constexpr uint16_t kMinorOfExpectedInterface = 1;
 // META says which dialect the policy is in.
@@ -40,8 +40,17 @@ inline constexpr uint16_t kMinorOfPools = 5;
 // ... and what `pflow` and the like leave in states.
 inline constexpr uint16_t kMinorOfMarks = 6;
 
+// States and expectations say where rules send their packets.
+inline constexpr uint16_t kMinorOfRoutes = 7;
+
 // Counters of rules say what `max-pkt-rate` and `once` have counted.
 inline constexpr uint16_t kMinorOfRuleLives = 6;
+
+// Expectations of other helpers than TFTP's are said.
+inline constexpr uint16_t kMinorOfExpectedFlows = 7;
+
+// Sources are carried by themselves.
+inline constexpr uint16_t kMinorOfSourceNodes = 7;
 
 inline constexpr size_t kSnapshotHeaderBytes = 96;
 // What a newer minor version may lengthen the header to.
@@ -70,8 +79,8 @@ inline constexpr size_t kEndBytes = 16 + kDigestBytes;
 // must refuse the snapshot. Others are skipped.
 inline constexpr uint16_t kCriticalType = 0x8000;
 
-// In the order in which sections stand. NAT-POOLS and SRC-NODES are reserved:
-// this minor version writes none, and refuses them when they are critical.
+// In the order in which sections stand. NAT-POOLS is reserved: this minor
+// version writes none, and refuses it when it is critical.
 enum class SectionKind : uint16_t {
   kMeta = 0x8010,
   kLimits = 0x8020,
@@ -81,7 +90,7 @@ enum class SectionKind : uint16_t {
   kParentStates = 0x8060,
   kChildStates = 0x8070,
   kExpectations = 0x8080,
-  kSourceNodes = 0x0090,
+  kSourceNodes = 0x0090,  // only with records; since 1.7
   kCounters = 0x80a0,
   kEnd = 0xffff,
 };
@@ -98,11 +107,13 @@ enum class RecordType : uint16_t {
   kRule = 0x8003,
   kState = 0x8001,           // both sections of states
   kExpectation = 0x8001,     // EXPECTATIONS
+  kExpectedFlow = 0x0002,    // of FTP and SCTP; since 1.7
   kRuleCounters = 0x8001,    // COUNTERS
   kTableCounters = 0x8002,
+  kSourceNode = 0x8001,      // SRC-NODES
 };
 
-// Types of attributes, of states and expectations.
+// Types of attributes, of states, expectations and sources.
 enum class AttributeType : uint16_t {
   kInterface = 0x8001,   // name of the interface that it is bound to
   kTag = 0x8002,
@@ -119,6 +130,9 @@ enum class AttributeType : uint16_t {
   kVlan = 0x800a,         // of states: their VLAN's numbers; since 1.5
   kLinks = 0x800c,        // of translated states: their hosts' MACs; since 1.6
   kMarks = 0x800d,        // what else their rules want; since 1.6
+  kRoute = 0x800e,        // where rules send their packets; since 1.7
+  kPoolTarget = 0x8032,   // of sources: what their pool has given; since 1.7
+  kRate = 0x8033,         // of sources: their rate of connections; since 1.7
 };
 
 enum class DigestAlgorithm : uint32_t {
@@ -148,6 +162,7 @@ inline constexpr size_t kLeastStateBytes = 136;
 inline constexpr size_t kLeastExpectationBytes = 48;
 inline constexpr size_t kLeastRuleCountersBytes = 72;
 inline constexpr size_t kLeastTableCountersBytes = 104;
+inline constexpr size_t kLeastSourceNodeBytes = 56;
 
 constexpr size_t PaddedBytes(size_t bytes) { return (bytes + 7) / 8 * 8; }
 

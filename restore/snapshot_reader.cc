@@ -144,7 +144,7 @@ absl::Status CheckEnd(std::span<const uint8_t> bytes, const SnapshotTlv& tlv,
   return absl::OkStatus();
 }
 
-bool IsKnown(uint16_t type) {
+bool IsKnown(uint16_t type, uint16_t minor) {
   switch (static_cast<SectionKind>(type)) {
     case SectionKind::kMeta:
     case SectionKind::kLimits:
@@ -154,10 +154,12 @@ bool IsKnown(uint16_t type) {
     case SectionKind::kChildStates:
     case SectionKind::kExpectations:
     case SectionKind::kCounters: return true;
+    case SectionKind::kSourceNodes: return minor >= kMinorOfSourceNodes;
     default: return false;
   }
 }
 
+// That must be there.
 constexpr uint32_t kKnownSections = 8;
 
 bool IsOfStates(uint16_t type) {
@@ -266,7 +268,7 @@ absl::StatusOr<ReadResult> ReadAll(std::span<const uint8_t> bytes,
     }
     last = order;
     result.divided |= again;
-    if (!IsKnown(tlv.type) || tlv.version != kRecordVersion) {
+    if (!IsKnown(tlv.type, frame->minor) || tlv.version != kRecordVersion) {
       if (tlv.critical()) {
         return absl::UnimplementedError(
             absl::StrCat("snapshot, offset ", tlv.offset,
@@ -274,7 +276,8 @@ absl::StatusOr<ReadResult> ReadAll(std::span<const uint8_t> bytes,
                          ", version ", tlv.version,
                          ") and must not be skipped"));
       }
-      if (IsKnown(static_cast<uint16_t>(tlv.type | kCriticalType))) {
+      if (IsKnown(static_cast<uint16_t>(tlv.type | kCriticalType),
+                  frame->minor)) {
         return Bad(tlv.offset, "a section of a kind that is never so");
       }
       ++result.skips.sections;
@@ -285,7 +288,7 @@ absl::StatusOr<ReadResult> ReadAll(std::span<const uint8_t> bytes,
         static_cast<SectionKind>(tlv.type), section.count,
         SnapshotCursor(section.records, section.records_offset));
     if (!status.ok()) return status;
-    known += !again;
+    known += !again && tlv.critical();
   }
   if (known != kKnownSections) {
     return Bad(bytes.size(), "a section is missing");

@@ -25,6 +25,7 @@ struct SnapshotLimits {
   uint32_t rulesets = UINT32_MAX;
   uint32_t rules = UINT32_MAX;  // of all rulesets
   uint32_t expectations = UINT32_MAX;
+  uint32_t source_nodes = UINT32_MAX;
   uint32_t children_of_parent = 4;
   // Asked every few thousand records; false stops the work (Cancelled).
   std::function<bool()> go_on = nullptr;

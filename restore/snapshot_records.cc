@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <string>
-#include <tuple>
 #include <utility>
 
 #include "absl/hash/hash.h"
@@ -116,8 +115,18 @@ absl::Status SnapshotRecords::Reserve(SectionKind kind, uint32_t count,
       if (count > limits_.expectations) {
         return TooMany("expectations", limits_.expectations);
       }
-      reserve(out.expectations, RecordType::kExpectation,
-              kLeastExpectationBytes);
+      // Of either type.
+      out.expectations.reserve(
+          std::min<size_t>(count, bytes.left() / kLeastExpectationBytes));
+      break;
+    case SectionKind::kSourceNodes:
+      // One meaning has one form.
+      if (count == 0) return Bad(bytes.offset(), "a section of no sources");
+      if (count > limits_.source_nodes) {
+        return TooMany("sources", limits_.source_nodes);
+      }
+      reserve(out.source_nodes, RecordType::kSourceNode,
+              kLeastSourceNodeBytes);
       break;
     case SectionKind::kCounters:
       reserve(out.rule_counters, RecordType::kRuleCounters,
@@ -196,6 +205,13 @@ absl::Status SnapshotRecords::ReadOne(SectionKind kind, const SnapshotTlv& tlv,
         break;
       case SectionKind::kExpectations:
         if (Is(tlv, RecordType::kExpectation)) return ReadExpectation(tlv);
+        if (Is(tlv, RecordType::kExpectedFlow) &&
+            result_->minor >= kMinorOfExpectedFlows) {
+          return ReadExpectedFlow(tlv);
+        }
+        break;
+      case SectionKind::kSourceNodes:
+        if (Is(tlv, RecordType::kSourceNode)) return ReadSourceNode(tlv);
         break;
       case SectionKind::kCounters:
         if (Is(tlv, RecordType::kRuleCounters)) return ReadRuleCounters(tlv);
@@ -277,7 +293,10 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
       state->pool_marks = value.Get<uint8_t>();
       value.GetZero(7);
       for (RuleId& rule : state->sticky_rules) rule = value.Get<uint64_t>();
-      if (!value.done() || state->pool_marks == 0) {
+      // The last two are of routes.
+      if (!value.done() || state->pool_marks == 0 ||
+          (result_->minor < kMinorOfRoutes &&
+           state->pool_marks >> kStickyRoute != 0)) {
         return Bad(tlv.offset, "marks of pools of another form");
       }
       continue;
@@ -321,6 +340,18 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
           return Bad(tlv.offset, "sequence offsets of another form");
         }
         continue;
+      case AttributeType::kRoute: {
+        if (result_->minor < kMinorOfRoutes) break;
+        SnapshotRoute& route = binding->route.emplace();
+        route.kind = static_cast<RouteKind>(value.Get<uint8_t>());
+        const auto family = value.Get<uint8_t>();
+        value.GetZero(6);
+        route.sticky_rule = value.Get<uint64_t>();
+        if (family != 0) route.gateway = value.GetAddress(family);
+        route.interface = value.GetRest();
+        if (!value.done()) return Bad(tlv.offset, "a route of another form");
+        continue;
+      }
       case AttributeType::kMarks:
         if (result_->minor < kMinorOfMarks) break;
         binding->marks = value.Get<uint8_t>();
@@ -460,45 +491,6 @@ absl::Status SnapshotRecords::ReadState(const SnapshotTlv& tlv, bool child) {
       parent - parents.data())];
   if (children == UINT8_MAX || ++children > limits_.children_of_parent) {
     return Bad(tlv.offset, "its parent has too many children");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status SnapshotRecords::ReadExpectation(const SnapshotTlv& tlv) {
-  SnapshotCursor from(tlv.value, tlv.value_offset);
-  auto& expectations = result_->snapshot.expectations;
-  SnapshotExpectation& expectation = expectations.emplace_back();
-  expectation.parent = from.Get<uint64_t>();
-  expectation.binding.rule = from.Get<uint64_t>();
-  expectation.remaining = from.Get<uint32_t>();
-  expectation.binding.flags = from.Get<uint32_t>();
-  const auto family = from.Get<uint8_t>();
-  expectation.proto = from.Get<uint8_t>();
-  expectation.helper = static_cast<SnapshotHelper>(from.Get<uint8_t>());
-  from.GetZero(1);
-  expectation.client_port = from.Get<uint16_t>();
-  const auto attributes = from.Get<uint16_t>();
-  expectation.client = from.GetAddress(family);
-  expectation.server = from.GetAddress(family);
-  const bool of_its_own = result_->minor >= kMinorOfExpectedInterface;
-  const absl::Status status = ReadAttributes(
-      from, attributes, of_its_own ? &expectation.interface : nullptr,
-      &expectation.binding);
-  if (!status.ok()) return status;
-  if (!from.done()) return Bad(tlv.offset, "an expectation of another form");
-  const SnapshotState* parent =
-      FindState(result_->snapshot.parents, expectation.parent);
-  const char* wrong = WhatIsWrong(expectation);
-  if (wrong == nullptr) wrong = WhatIsWrongWithLink(expectation, parent);
-  if (wrong != nullptr) return Bad(tlv.offset, wrong);
-  // Before they had one of their own it was the parent's.
-  if (!of_its_own) expectation.interface = parent->interface;
-  if (expectations.size() > 1) {
-    const SnapshotExpectation& before = expectations[expectations.size() - 2];
-    if (std::tie(before.parent, before.client_port) >=
-        std::tie(expectation.parent, expectation.client_port)) {
-      return Bad(tlv.offset, "expectations out of order, or two of a kind");
-    }
   }
   return absl::OkStatus();
 }

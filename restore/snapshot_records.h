@@ -46,6 +46,11 @@ class SnapshotRecords {
   // Of states and expectations.
   absl::Status ReadState(const SnapshotTlv& tlv, bool child);
   absl::Status ReadExpectation(const SnapshotTlv& tlv);
+  absl::Status ReadExpectedFlow(const SnapshotTlv& tlv);
+  // That it fits its parent, and its neighbours.
+  absl::Status CheckExpectation(size_t offset);
+  // snapshot_source_nodes.cc
+  absl::Status ReadSourceNode(const SnapshotTlv& tlv);
   absl::Status ReadAttributes(SnapshotCursor& from, uint16_t count,
                               std::string* interface,
                               SnapshotBinding* binding,
@@ -68,6 +73,7 @@ class SnapshotRecords {
   uint64_t entries_ = 0;
   uint64_t rules_ = 0;
   uint32_t since_asked_ = 0;
+  uint32_t expected_of_parent_ = 0;  // of the last one
   std::vector<uint8_t> children_of_;  // by index of the parent
 };
 

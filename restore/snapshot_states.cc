@@ -263,7 +263,24 @@ bool SnapshotStates::FindParent(uint64_t id, SnapshotState* state) const {
   state->id = id;
   state->proto = value[kProtoOffset];
   state->helper = static_cast<SnapshotHelper>(value[kHelperOffset]);
+  state->direction = static_cast<Direction>(value[kDirectionOffset]);
   state->vlan = VlanAt(*found);
+  ForEachAttribute(
+      value, At(*found).size() - kTlvHeaderBytes, [&](const SnapshotTlv& tlv) {
+        if (tlv.type != static_cast<uint16_t>(AttributeType::kTranslation)) {
+          return;
+        }
+        SnapshotCursor from(tlv.value);
+        const auto behind = from.Get<uint8_t>();
+        from.Get<uint8_t>();
+        for (uint16_t& port : state->translated_port) {
+          port = from.Get<uint16_t>();
+        }
+        from.Get<uint16_t>();
+        for (Address& address : state->translated) {
+          address = from.GetAddress(behind);
+        }
+      });
   const auto family = static_cast<Family>(value[kFamilyOffset]);
   const size_t bytes = static_cast<size_t>(AddressBits(family)) / 8;
   for (size_t i = 0; i < 2; ++i) {

@@ -73,6 +73,9 @@ class SnapshotStream {
     section(front_, SectionKind::kTables, rest.tables);
     section(front_, SectionKind::kRules, rest.rulesets);
     section(back_, SectionKind::kExpectations, rest.expectations);
+    if (!rest.source_nodes.empty()) {
+      section(back_, SectionKind::kSourceNodes, rest.source_nodes);
+    }
     back_.Begin(SectionKind::kCounters);
     for (const auto& counters : rest.rule_counters) back_.Add(counters);
     for (const auto& counters : rest.table_counters) back_.Add(counters);
@@ -212,6 +215,7 @@ absl::Status CheckRest(const Snapshot& rest) {
   alone.limits = rest.limits;
   alone.tables = rest.tables;
   alone.rulesets = rest.rulesets;
+  alone.source_nodes = rest.source_nodes;
   alone.rule_counters = rest.rule_counters;
   alone.table_counters = rest.table_counters;
   MemorySink memory;

@@ -104,6 +104,21 @@ uint16_t PutMarks(SnapshotBytes& out, const SnapshotBinding& binding) {
   return 1;
 }
 
+// None if the routes say where it goes.
+uint16_t PutRoute(SnapshotBytes& out, const SnapshotBinding& binding) {
+  if (!binding.route) return 0;
+  const SnapshotRoute& route = *binding.route;
+  const size_t at = out.BeginTlv(static_cast<uint16_t>(AttributeType::kRoute));
+  out.Put(static_cast<uint8_t>(route.kind));
+  out.Put(static_cast<uint8_t>(route.gateway.family));
+  for (int i = 0; i < 6; ++i) out.Put(uint8_t{0});
+  out.Put(route.sticky_rule);
+  out.PutAddress(route.gateway);
+  out.PutBytes(route.interface.data(), route.interface.size());
+  out.EndTlv(at);
+  return 1;
+}
+
 // None if the state is not translated.
 uint16_t PutTranslation(SnapshotBytes& out, const SnapshotState& state) {
   if (!state.is_translated()) return 0;
@@ -325,6 +340,7 @@ void PutState(SnapshotBytes& out, const SnapshotState& state) {
   }
   count = static_cast<uint16_t>(count + PutLinks(out, state));
   count = static_cast<uint16_t>(count + PutMarks(out, state.binding));
+  count = static_cast<uint16_t>(count + PutRoute(out, state.binding));
   count = static_cast<uint16_t>(count + PutPools(out, state));
   count = static_cast<uint16_t>(count + PutLimiters(out, state));
   out.bytes()[attributes] = static_cast<uint8_t>(count);
@@ -336,7 +352,40 @@ void SnapshotWriter::Add(const SnapshotState& state) {
   PutState(out_, state);
 }
 
+void SnapshotWriter::AddFlow(const SnapshotExpectation& expectation) {
+  const size_t at = BeginRecord(RecordType::kExpectedFlow);
+  out_.Put(expectation.parent);
+  out_.Put(expectation.binding.rule);
+  out_.Put(expectation.remaining);
+  out_.Put(expectation.binding.flags);
+  out_.Put(static_cast<uint8_t>(expectation.client.family));
+  out_.Put(expectation.proto);
+  out_.Put(static_cast<uint8_t>(expectation.helper));
+  out_.Put(static_cast<uint8_t>(expectation.direction));
+  out_.Put(expectation.client_port);
+  out_.Put(expectation.server_port);
+  out_.Put(expectation.port_behind);
+  const size_t attributes = out_.size();
+  out_.Put(uint16_t{0});
+  for (const uint32_t tag : expectation.tag) out_.Put(tag);
+  PutEndOf(expectation, attributes);
+  EndRecord(at);
+}
+
+// The addresses, and what stands behind them.
+void SnapshotWriter::PutEndOf(const SnapshotExpectation& expectation,
+                              size_t attributes) {
+  out_.PutAddress(expectation.client);
+  out_.PutAddress(expectation.server);
+  uint16_t count = PutInterface(out_, expectation.interface);
+  count = static_cast<uint16_t>(count + PutBinding(out_, expectation.binding));
+  count = static_cast<uint16_t>(count + PutMarks(out_, expectation.binding));
+  count = static_cast<uint16_t>(count + PutRoute(out_, expectation.binding));
+  out_.bytes()[attributes] = static_cast<uint8_t>(count);
+}
+
 void SnapshotWriter::Add(const SnapshotExpectation& expectation) {
+  if (expectation.helper != SnapshotHelper::kTftp) return AddFlow(expectation);
   const size_t at = BeginRecord(RecordType::kExpectation);
   out_.Put(expectation.parent);
   out_.Put(expectation.binding.rule);
@@ -349,12 +398,38 @@ void SnapshotWriter::Add(const SnapshotExpectation& expectation) {
   out_.Put(expectation.client_port);
   const size_t attributes = out_.size();
   out_.Put(uint16_t{0});
-  out_.PutAddress(expectation.client);
-  out_.PutAddress(expectation.server);
-  uint16_t count = PutInterface(out_, expectation.interface);
-  count = static_cast<uint16_t>(count + PutBinding(out_, expectation.binding));
-  count = static_cast<uint16_t>(count + PutMarks(out_, expectation.binding));
-  out_.bytes()[attributes] = static_cast<uint8_t>(count);
+  PutEndOf(expectation, attributes);
+  EndRecord(at);
+}
+
+void SnapshotWriter::Add(const SnapshotSourceNode& node) {
+  const size_t at = BeginRecord(RecordType::kSourceNode);
+  const bool has_target = node.target.family != Family::kNone;
+  out_.Put(node.rule);
+  out_.Put(node.remaining);
+  out_.Put(node.age);
+  out_.Put(node.packets);
+  out_.Put(node.bytes);
+  out_.Put(node.vlan.outer());
+  out_.Put(node.vlan.inner());
+  out_.Put(static_cast<uint8_t>(node.source.family));
+  out_.Put(static_cast<uint8_t>(node.use));
+  out_.Put(uint8_t{node.has_states});
+  out_.Put(static_cast<uint8_t>(has_target + (node.rate != 0)));
+  out_.PutAddress(node.source);
+  if (has_target) {
+    const size_t target =
+        out_.BeginTlv(static_cast<uint16_t>(AttributeType::kPoolTarget));
+    out_.PutAddress(node.target);
+    out_.EndTlv(target);
+  }
+  if (node.rate != 0) {
+    const size_t rate =
+        out_.BeginTlv(static_cast<uint16_t>(AttributeType::kRate));
+    out_.Put(node.rate);
+    out_.Put(node.rate_seconds);
+    out_.EndTlv(rate);
+  }
   EndRecord(at);
 }
 

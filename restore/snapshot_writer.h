@@ -32,6 +32,7 @@ class SnapshotWriter {
   void Add(const SnapshotRuleset& ruleset);
   void Add(const SnapshotState& state);
   void Add(const SnapshotExpectation& expectation);
+  void Add(const SnapshotSourceNode& node);
   void Add(const SnapshotRuleCounters& counters);
   void Add(const SnapshotTableCounters& counters);
   // Of a section or record of another version, for tests and converters.
@@ -48,6 +49,8 @@ class SnapshotWriter {
 
   size_t BeginRecord(RecordType type);
   void EndRecord(size_t begin);
+  void AddFlow(const SnapshotExpectation& expectation);
+  void PutEndOf(const SnapshotExpectation& expectation, size_t attributes);
 
   SnapshotBytes out_;
   size_t section_ = 0;  // where the open one begins

@@ -4,7 +4,8 @@
 #   sudo ./tests/run.sh [KIND...]
 #
 # Kinds: unit scenarios property models e2e guest fuzz package sanitize
-# bench (default: all of these), and long, which takes an hour or two.
+# bench (default: all of these), browser, which installs Chromium, and long,
+# which takes an hour or two and has browser in it.
 # Kinds that mostly wait and kinds that compute run beside each other.
 # Installs missing Debian packages, cleans up after itself, and ends with one
 # line "N passed, N failed". The exit status is 0 only if nothing failed.
@@ -15,9 +16,9 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 all_kinds="unit scenarios property models e2e guest fuzz package sanitize bench"
 kinds=()
 for kind in "$@"; do
-  case " $all_kinds long " in
+  case " $all_kinds browser long " in
     *" $kind "*) kinds+=("$kind") ;;
-    *) die "unknown kind: $kind (kinds: $all_kinds long)" ;;
+    *) die "unknown kind: $kind (kinds: $all_kinds browser long)" ;;
   esac
 done
 [ ${#kinds[@]} -gt 0 ] || read -ra kinds <<<"$all_kinds"
@@ -237,6 +238,7 @@ kind_e2e() {
     run_pytest e2e "$top/tests/e2e" $((jobs < 2 ? 2 : jobs > 4 ? 5 : jobs + 1))
 }
 kind_guest() { run_pytest guest "$top/tests/e2e/vfio" 1; }
+kind_browser() { run_pytest browser "$top/tests/e2e/browser" 1; }
 kind_package() { run_pytest package "$top/tests/package" 1; }
 
 kind_sanitize() {
@@ -266,7 +268,7 @@ kind_bench() {
     --results "$results"
   [ "$(id -u)" -eq 0 ] && build release programs || return
   local status script
-  for script in throughput transfer; do
+  for script in throughput transfer watching; do
     status=0
     run $python "$top/tests/bench/$script" --quick \
       --sluiced "$release/sluiced" --results "$results" || status=$?
@@ -292,6 +294,7 @@ kind_long() {
       --scratch "$scratch" --jobs 1 --timeout 7200 \
       --only test_responsive.py --only test_tftp_boot.py "$top/tests/e2e"
   fi
+  wanted browser || run_pytest long "$top/tests/e2e/browser" 1
   for ((round = 1; round <= long_rounds; round++)); do
     if [ $round -eq $((long_rounds - 1)) ]; then
       for _ in $(seq "$jobs"); do
@@ -335,7 +338,10 @@ run_kind() {
 
 started=$SECONDS
 groups=(build test)
-if wanted e2e || wanted guest || wanted long; then groups+=(demo); fi
+if wanted e2e || wanted guest || wanted browser || wanted long; then
+  groups+=(demo)
+fi
+if wanted browser || wanted long; then groups+=(browser); fi
 ! wanted guest || groups+=(guest)
 ! wanted package || groups+=(package)
 install_packages "${groups[@]}"
@@ -345,7 +351,7 @@ if wanted e2e || wanted long; then unpack_packages "$release/unpacked"; fi
 # less priority, those that compute; what the latter say is shown when each
 # of them is done. The programs are built before: nothing is built twice, or in
 # one directory by two. Benchmarks have the machine for themselves.
-waiting=$(only e2e guest package)
+waiting=$(only e2e guest browser package)
 computing=$(only unit scenarios property fuzz models sanitize)
 if [ -n "$waiting" ] && [ -n "$computing" ]; then
   build release programs

@@ -10,6 +10,7 @@
 #include "dataplane/config/config_metrics.h"
 #include "dataplane/config/config_ports.h"
 #include "dataplane/config/config_reader.h"
+#include "dataplane/config/config_web.h"
 #include "dataplane/config/config_words.h"
 #include "dataplane/host/pci_address.h"
 #include "dataplane/packetlog/flow_socket.h"
@@ -19,10 +20,10 @@
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 15> kSections = {
+constexpr std::array<std::string_view, 16> kSections = {
     "eal",     "port", "wire",   "workers", "memory",
     "control", "log",  "policy", "state",   "restore",
-    "transfer", "pflow", "segment", "metrics",
+    "transfer", "pflow", "segment", "metrics", "web",
     "router"};
 constexpr std::array<std::string_view, 4> kEalKeys = {
     "args", "hugepages", "file_prefix", "telemetry"};
@@ -513,6 +514,12 @@ ParsedConfig ConfigBuilder::Build(std::string_view text) {
         &reader_, &config_.metrics);
     if (metrics != nullptr) {
       ReadMode(*metrics, "mode", "lets every user ask", &config_.metrics.mode);
+    }
+    const toml::table* web = ReadWebSection(
+        root, [this](const std::string& path) { return Resolve(path); },
+        &reader_, &config_.web);
+    if (web != nullptr) {
+      ReadMode(*web, "mode", "lets every user look", &config_.web.mode);
     }
     ReadPolicy(root);
     ReadState(root);

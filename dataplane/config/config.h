@@ -139,6 +139,24 @@ struct MetricsConfig {
   friend bool operator==(const MetricsConfig&, const MetricsConfig&) = default;
 };
 
+struct WebConfig {
+  // Where the page is served, as in MetricsConfig.
+  std::string listen{};
+  Address address{};
+  uint16_t port = 0;
+  uint16_t mode = 0600;
+  std::string group{};
+  uint32_t clients = 16;
+  // `listen` may be an address that other machines reach.
+  bool remote = false;
+  // Names by which browsers may ask for it, beside addresses and localhost.
+  std::vector<std::string> hosts{};
+
+  bool is_unix() const { return listen.starts_with('/'); }
+
+  friend bool operator==(const WebConfig&, const WebConfig&) = default;
+};
+
 struct StateConfig {
   // Where the daemon keeps what it needs to come back as it was. Empty: it
   // does not. Absolute after ParseConfig.
@@ -198,6 +216,7 @@ struct Config {
   ControlConfig control;
   LogConfig log;
   MetricsConfig metrics;
+  WebConfig web;
   PolicyConfig policy;
   StateConfig state;
   TransferConfig transfer;

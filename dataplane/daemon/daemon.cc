@@ -134,7 +134,8 @@ Engine::Options EngineOptionsOf(const Config& config, const EalPlan& plan,
           .max_snapshot = config.transfer.max_snapshot,
           .transfers = config.transfer.limits,
           .state_directory = config.state.directory,
-          .measure_load = !config.metrics.listen.empty(),
+          .measure_load =
+              !config.metrics.listen.empty() || !config.web.listen.empty(),
           .state_interval = uint64_t{config.state.interval} * 1000,
           .working = std::move(working)};
 }
@@ -379,7 +380,7 @@ absl::Status Daemon::Launch() {
 
 absl::Status Daemon::StartExporter() {
   absl::StatusOr<std::unique_ptr<Exporter>> exporter = Exporter::Start(
-      config_.metrics, config_.eal.telemetry, operations_.get());
+      config_.metrics, config_.web, config_.eal.telemetry, operations_.get());
   if (!exporter.ok()) {
     return absl::Status(exporter.status().code(),
                         absl::StrCat(config_.file, ": ",
@@ -388,6 +389,9 @@ absl::Status Daemon::StartExporter() {
   exporter_ = *std::move(exporter);
   if (!config_.metrics.listen.empty()) {
     LogInfo("metrics at {}", config_.metrics.listen);
+  }
+  if (!config_.web.listen.empty()) {
+    LogInfo("web page at {}", config_.web.listen);
   }
   return server_->Watch(exporter_->event_fd(),
                         [this] { exporter_->Serve(); });

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <filesystem>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -152,10 +153,15 @@ void CheckFiles(const PreflightContext& context) {
   const auto folder_of = [](const std::string& path) {
     return std::filesystem::path(path).parent_path();
   };
-  if (metrics.is_unix() && folder_of(metrics.listen) !=
-                               folder_of(context.config.control.socket)) {
-    check("[metrics] listen", metrics.listen, "`listen`",
-          /*makes_folder=*/false);
+  const WebConfig& web = context.config.web;
+  for (const auto& [what, is_unix, path] :
+       {std::tuple("[metrics] listen", metrics.is_unix(), &metrics.listen),
+        std::tuple("[web] listen", web.is_unix(), &web.listen)}) {
+    if (!is_unix ||
+        folder_of(*path) == folder_of(context.config.control.socket)) {
+      continue;
+    }
+    check(what, *path, "`listen`", /*makes_folder=*/false);
   }
   if (!context.config.state.directory.empty()) {
     check("[state] dir", context.config.state.directory + "/manifest",
@@ -165,11 +171,13 @@ void CheckFiles(const PreflightContext& context) {
 
 void CheckGroups(const PreflightContext& context) {
   if (context.input.has_group == nullptr) return;
-  if (const std::string& group = context.config.metrics.group;
-      !group.empty() && !context.input.has_group(group)) {
-    context.Add(FindingLevel::kError, "[metrics] group",
-                absl::StrCat("there is no group '", group, "' on this system"),
-                absl::StrCat("make it (`groupadd --system ", group,
+  for (const auto& [key, group] :
+       {std::pair("[metrics] group", &context.config.metrics.group),
+        std::pair("[web] group", &context.config.web.group)}) {
+    if (group->empty() || context.input.has_group(*group)) continue;
+    context.Add(FindingLevel::kError, key,
+                absl::StrCat("there is no group '", *group, "' on this system"),
+                absl::StrCat("make it (`groupadd --system ", *group,
                              "`), or set another `group`"));
   }
   const ControlConfig& control = context.config.control;

@@ -207,6 +207,7 @@ void Engine::MakeFilters() {
   }
   restores.plane.steering = &plane_->steering;
   restores.plane.expectations = expectations_.get();
+  restores.plane.sources = sources_.get();
   restores.plane.interfaces = &interfaces_;
   restores.plane.now = [this] { return plane_->clock.Now(); };
   restores.limits = options_.restore;

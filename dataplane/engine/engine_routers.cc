@@ -109,13 +109,13 @@ void Engine::PollRouters(uint64_t now) {
     }
   }
   // What `(lan)`, `self` and `lan:network` mean changes with the kernel's.
-  bool others = false;
-  for (auto& [number, addresses] : routers_->TakeAddresses()) {
-    others = ports_->SetKernelAddresses(number, std::move(addresses)) || others;
-  }
-  if (others) {
-    ports_->Publish();
-    filters_->RefreshRules();
+  for (const auto& [number, addresses] : routers_->TakeAddresses()) {
+    const absl::Status set =
+        filters_->SetInterfaceAddresses(ports_->NameOf(number), addresses);
+    // It may have been removed meanwhile.
+    if (!set.ok() && !absl::IsNotFound(set)) {
+      LogError("{}: rules do not know its addresses", std::string(set.message()));
+    }
   }
   if (router_told_) return;
   const ThreadBeacon& beacon = routers_->beacon();

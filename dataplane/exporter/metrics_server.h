@@ -1,6 +1,4 @@
-// The metrics over HTTP: GET /metrics, on a thread of its own (libmicrohttpd).
-// Clients share one text a second; what they cost is bounded by their number,
-// the size of a request and the time without movement.
+// The metrics over HTTP: GET /metrics. Clients share one text a second.
 #ifndef SLUICE_DATAPLANE_EXPORTER_METRICS_SERVER_H_
 #define SLUICE_DATAPLANE_EXPORTER_METRICS_SERVER_H_
 
@@ -14,8 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "dataplane/base/unique_fd.h"
-
-struct MHD_Daemon;
+#include "dataplane/exporter/http_server.h"
 
 namespace sluice {
 
@@ -26,13 +23,6 @@ struct MetricsServerLimits {
   size_t text = size_t{16} << 20;    // bytes of an answer
 };
 
-// What is answered to a request.
-struct HttpAnswer {
-  unsigned status = 200;
-  std::string_view type = "text/plain; charset=utf-8";
-  std::shared_ptr<const std::string> body;
-};
-
 class MetricsServer {
  public:
   // The text that is served; called on the server's thread, which waits.
@@ -41,8 +31,6 @@ class MetricsServer {
   // `listener` listens.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(
       UniqueFd listener, const MetricsServerLimits& limits, Text text);
-  // Waits for the thread, which may be in `text`.
-  ~MetricsServer();
   MetricsServer(const MetricsServer&) = delete;
   MetricsServer& operator=(const MetricsServer&) = delete;
 
@@ -56,10 +44,12 @@ class MetricsServer {
 
   const MetricsServerLimits limits_;
   const Text text_;
-  MHD_Daemon* daemon_ = nullptr;
   // The server's thread.
   std::shared_ptr<const std::string> last_;
   std::chrono::steady_clock::time_point taken_;
+  // The last member: it ends first, and waits for the thread, which may be in
+  // `text`.
+  std::unique_ptr<HttpServer> http_;
 };
 
 }  // namespace sluice

@@ -95,14 +95,16 @@ void FilterRegistry::FreeGarbage(const std::shared_ptr<LiveFilter>& filter) {
     std::shared_ptr<LiveFilter> filter;
     std::vector<std::shared_ptr<const Generation>> generations;
   };
-  auto garbage = std::make_shared<Garbage>();
-  garbage->filter = filter;
-  garbage->generations = filter->store().TakeGarbage();
+  std::vector<std::shared_ptr<const Generation>> generations =
+      filter->store().TakeGarbage();
   if (filter->emergency() != nullptr) {
     std::ranges::move(filter->emergency()->store().TakeGarbage(),
-                      std::back_inserter(garbage->generations));
+                      std::back_inserter(generations));
   }
-  if (garbage->generations.empty()) return;
+  if (generations.empty()) return;
+  auto garbage = std::make_shared<Garbage>();
+  garbage->filter = filter;
+  garbage->generations = std::move(generations);
   // If the builder has too much to do, it goes here.
   static_cast<void>(
       builder_.Submit([garbage] { garbage->generations.clear(); },

@@ -358,6 +358,14 @@ void FilterRegistry::PollRemovals() {
   }
 }
 
+absl::Status FilterRegistry::SetInterfaceAddresses(
+    std::string_view port, std::span<const Prefix> addresses) {
+  const absl::StatusOr<bool> changed = ports_.SetAddresses(port, addresses);
+  if (!changed.ok()) return changed.status();
+  if (*changed) RefreshRules();
+  return absl::OkStatus();
+}
+
 void FilterRegistry::RefreshRules() {
   // A round that is under way begins anew.
   to_refresh_ = {main_.filter};
@@ -391,6 +399,9 @@ void FilterRegistry::RefreshNext() {
     if (!status.ok()) {
       LogError("filter {}: the rules cannot follow the ports: {}",
                     filter->name(), std::string(status.message()));
+    } else if (filter->store().HasOldAddresses()) {
+      // They have changed once more, or a load was built before that.
+      to_refresh_.push_front(filter);
     }
     RefreshNext();
   };

@@ -146,6 +146,14 @@ StateListing ToListing(FilterCore& core, const StateRecord& state) {
   }
   listing.sloppy = state.values.has(kStateSloppy);
   listing.no_sync = state.values.has(kStateNoSync);
+  if (const PacketRoute& route = state.values.route; route.IsSet()) {
+    StateRouteListing& told = listing.route.emplace();
+    told.kind = route.kind;
+    told.gateway = route.gateway;
+    if (route.by_interface) {
+      told.interface = core.environment.interfaces->NameOf(route.interface);
+    }
+  }
   listing.parent_id = state.parent.id;
   return listing;
 }

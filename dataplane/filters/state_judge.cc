@@ -27,6 +27,12 @@ class AsTranslated final : public PoolChooser {
     return true;
   }
 
+ bool ChooseRoute(const Generation&, const CompiledRule&, const PacketInfo&,
+                   Family, PacketRoute* route) override {
+    *route = state_.values.route;
+    return true;
+  }
+
  private:
   const StateRecord& state_;
 };

@@ -2,6 +2,8 @@
 
 #include <rte_mbuf.h>
 
+#include <algorithm>
+
 #include "packet/neighbor.h"
 
 namespace sluice {
@@ -17,7 +19,9 @@ bool Speaks(const PortContext& port) {
 
 void OwnAddressSpeaker::Adopt(const Topology& topology, Tick now) {
   wires_ = 0;
-  for (uint16_t number = 0; number < kMaxPorts; ++number) {
+  const uint16_t end = std::max(topology.end, end_);  // some may have gone
+  end_ = topology.end;
+  for (uint16_t number = 0; number < end; ++number) {
     const PortContext& port = topology.ports[number];
     const bool came_up = CanSpeak(port) && !up_[number];
     up_[number] = CanSpeak(port);

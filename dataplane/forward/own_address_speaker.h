@@ -77,6 +77,7 @@ class OwnAddressSpeaker {
 
   rte_mempool* const pool_;
   uint32_t wires_ = 0;  // with addresses
+  uint16_t end_ = 0;      // of the topology that it has
   uint16_t port_ = 0;   // whose turn it is
   size_t place_ = 0;
   bool begun_ = false;  // place_ has had its turn

@@ -86,6 +86,8 @@ void AddCondition(const Generation& generation,
   switch (condition.kind) {
     case AddressCondition::Kind::kAny:
     case AddressCondition::Kind::kNever:
+    case AddressCondition::Kind::kNoRoute:
+    case AddressCondition::Kind::kUrpfFailed:
       return;
     case AddressCondition::Kind::kPrefix: {
       if (family == Family::kNone) return;
@@ -110,10 +112,8 @@ void AddCondition(const Generation& generation,
       return;
     }
     case AddressCondition::Kind::kList: {
-      const CompiledAddressList& list =
-          generation.policy->address_lists[condition.index];
-      for (uint32_t i = list.begin; i < list.end; ++i) {
-        AddPrefix(generation.policy->list_prefixes[i], addresses);
+      for (const Prefix& prefix : generation.addresses[condition.index]) {
+        AddPrefix(prefix, addresses);
       }
       return;
     }

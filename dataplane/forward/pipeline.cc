@@ -197,6 +197,7 @@ void Pipeline::JudgeEnd(Direction direction, const FilterView& filter,
                                                       : passage.departure;
   Mask& alive = passage.alive;
   Mask& passed = passage.passed;
+  routed_ = 0;
   if ((alive | passed) == 0 || at.excluded) return;
   const Judgement judgement{.at = at,
                             .arrival = passage.arrival,
@@ -207,7 +208,8 @@ void Pipeline::JudgeEnd(Direction direction, const FilterView& filter,
                                       .interface = at.interface.id,
                                       .pairs_neighbors = PairsNeighbors(
                                           filter)},
-                            .now = passage.now};
+                            .now = passage.now,
+                            .routes = routes_.At(passage.topology, at)};
   const bool frames = JudgesFrames(filter, at.interface);
   if (frames && direction == Direction::kIn) [[unlikely]] {
     const Mask left = JudgeFrames(alive | passed, judgement);
@@ -283,7 +285,8 @@ void Pipeline::JudgeTo(uint16_t port, uint16_t to, PacketBurst& burst,
   }
   Begin(port, burst, result);
   filters_ = &filters;
-  Passage passage{.arrival = arrival,
+  Passage passage{.topology = topology,
+                  .arrival = arrival,
                   .departure = topology.ports[to],
                   .now = now};
   routing_ = arrival.own != nullptr;
@@ -426,6 +429,9 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   count_all(passed & v6, judged[1][0]);
   count_all(blocked & ~v6, judged[0][1]);
   count_all(blocked & v6, judged[1][1]);
+  if (routed_ != 0 && judgement.at.router == kNoRouter) [[unlikely]] {
+    return DropUnrouted(passed);
+  }
   return passed;
 }
 
@@ -436,10 +442,12 @@ bool Pipeline::Finish(uint32_t i, const PacketActions& actions) {
   return all.empty() || Act(i, all);
 }
 
-inline bool Pipeline::FinishByState(uint32_t i, StateIndex state) {
+inline bool Pipeline::FinishByState(uint32_t i, StateIndex state,
+                                    const Judgement& judgement) {
   const bool none =
       states_.entries().hot(state).action_set == ActionSets::kNone;
   if (none && !scrubbing_) [[likely]] return true;
+  NoteRouteOf(state, i, judgement);
   return Finish(i, none ? PacketActions()
                         : states_.entries().ActionsOf(state));
 }
@@ -499,7 +507,7 @@ bool Pipeline::JudgeBusyHit(uint32_t i, StateIndex state,
       states_.Shift(state, *burst_->mbufs[i], &burst_->infos[i], direction,
                     step.shift);
     }
-    if (!FinishByState(i, state)) return false;
+    if (!FinishByState(i, state, judgement)) return false;
     if (states_.entries().hot(state).translated()) [[unlikely]] {
       return TranslateBy(state, i, judgement);
     }
@@ -511,6 +519,7 @@ bool Pipeline::JudgeBusyHit(uint32_t i, StateIndex state,
                judgement)) {
       return false;
     }
+    NoteRouteOf(state, i, judgement);
     return !states_.entries().hot(state).translated() ||
            TranslateBy(state, i, judgement);
   }
@@ -559,7 +568,7 @@ bool Pipeline::JudgeMiss(uint32_t i, const Judgement& judgement) {
         ShiftInnerSequence(*burst_->mbufs[i], info, error.inner,
                            error.inner_shift);
       }
-      if (!FinishByState(i, error.state)) return false;
+      if (!FinishByState(i, error.state, judgement)) return false;
       if (states_.entries().hot(error.state).translated()) {
         if (states_.Crosses(error.state)) {
           return CrossErrorBy(error.state, i, inner, judgement);

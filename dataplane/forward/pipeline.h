@@ -28,6 +28,7 @@
 #include "conntrack/translator.h"
 #include "dataplane/forward/filter_view.h"
 #include "dataplane/forward/port_counters.h"
+#include "dataplane/forward/port_routes.h"
 #include "dataplane/forward/route_wait.h"
 #include "dataplane/forward/spoof_guard.h"
 #include "dataplane/forward/topology.h"
@@ -342,12 +343,14 @@ class Pipeline {
     const FilterView& filter;
     JudgePoint where;
     Tick now;
+    const RouteView* routes;  // null: nothing is routed there
   };
 
   // Whether there are rules for layer 2 at that end.
   static bool JudgesFrames(const FilterView& filter, InterfaceView interface);
   // A burst on its way from one port to another.
   struct Passage {
+    const Topology& topology;
     const PortContext& arrival;
     const PortContext& departure;
     Tick now;
@@ -399,6 +402,9 @@ class Pipeline {
   // Where a packet goes that was judged in.
   RouteAnswer ChooseRoute(uint32_t i, const PortContext& arrival);
   bool SortOne(uint32_t i, const PortContext& arrival);
+  // Whether it goes on, and is not the host's after all.
+  bool AnswersAcross(uint32_t i, const PortContext& arrival,
+                     RouteAnswer* answer);
   // False: it has been dropped.
   bool TakeForHost(uint32_t i);
   // An error of ours about a packet as it was sent; null if there is none.
@@ -438,6 +444,35 @@ class Pipeline {
   void CountRefragmented(uint32_t before, uint32_t now);
   // Those of `crossed` that were not dropped: as fragments, where they need it.
   Mask FragmentCrossed(Mask crossed);
+  // Of packets that rules send another way (pipeline_words.cc): the route of one
+  // whose state was made in that direction, or that has none.
+  void NoteRoute(uint32_t i, const PacketRoute& route, Direction made,
+                 const Judgement& judgement);
+  void NoteRouteOf(StateIndex state, uint32_t i, const Judgement& judgement);
+  // There is no router that would: these are dropped.
+  Mask DropUnrouted(Mask passed);
+  // By the last judgement; null: by the router's routes, as all others.
+  const PacketRoute* RouteOf(uint32_t i) const {
+    return (routed_ & Bit(i)) != 0 ? &packet_routes_[i] : nullptr;
+  }
+  // Behind a judgement where they leave: those of whom it says so leave by
+  // another next hop, or are left for another port, or have a copy.
+  void Reroute(Passage& passage);
+  // The same of what the host sends.
+  void RerouteFromHost(PacketBurst& burst, const Topology& topology,
+                       const FilterView& filter, Passage& passage);
+  void FindHop(uint32_t i);
+  // A copy, if it leads anywhere. `hop`: it counts as one.
+  void Duplicate(uint32_t i, const PacketRoute& route, bool hop);
+  // Before a burst is routed, and when nothing of it is left.
+  void ForgetRerouting();
+  void TurnToCopies();
+  const PortContext& RoutedArrival() const {
+    return route_.from_host ? host_ : route_.topology->ports[route_.port];
+  }
+  // As the router's tables would say it; kNone: that leads nowhere.
+  static RouteAnswer AnswerOf(const PacketRoute& route, const PacketInfo& info,
+                              const Topology& topology, uint16_t router);
   // What a packet gets from its state besides its way: tag and log record.
   void PassByState(uint32_t i, StateIndex state, bool log,
                    const Judgement& judgement);
@@ -447,7 +482,7 @@ class Pipeline {
   bool Act(uint32_t i, const PacketActions& actions);
   // The same of what its scrub rule and its rules, or its state, say together.
   bool Finish(uint32_t i, const PacketActions& actions);
-  bool FinishByState(uint32_t i, StateIndex state);
+  bool FinishByState(uint32_t i, StateIndex state, const Judgement& judgement);
   // With `scrub (reassemble tcp)`: what a segment is judged with.
   TcpScrubMoment MomentOf(StateIndex state, const Judgement& judgement) const;
   // 32 bits that nobody can foresee.
@@ -545,6 +580,7 @@ class Pipeline {
   uint64_t random_;
   Translator translator_;
   StateLimiterGate limiters_;
+  PortRoutes routes_;
   FragmentCache fragments_;
   uint64_t secrets_ = 0;  // given out
 
@@ -621,6 +657,9 @@ class Pipeline {
   // ... whether there are scrub rules, and what they say.
   bool scrubbing_ = false;
   std::array<PacketActions, kMaxBurst> scrubs_;
+  // By the judgement: who goes where rules say, and where that is.
+  Mask routed_ = 0;
+  std::array<PacketRoute, kMaxBurst> packet_routes_;
   // By direction: who was judged in it.
   std::array<Mask, 2> judged_;
   // Of frames that are flooded: what judging them once came to, for all ports.
@@ -662,8 +701,23 @@ class Pipeline {
     std::array<MacAddress, kMaxBurst> macs;
     Mask with_error = 0;  // for which there is one, in case
     std::array<rte_mbuf*, kMaxBurst> errors;
+    // Of those that rules send elsewhere (pipeline_words.cc): who is not judged
+    // where it leaves, and at how many other ports each was.
+    Mask settled = 0;
+    Mask moved = 0;
+    std::array<uint8_t, kMaxBurst> moves;
+    bool from_host = false;  // they came by no port: host_
+    bool copies = false;     // of dup-to
   };
   Routing route_;
+  PortContext host_;
+  // Copies that leave when all others have.
+  struct Duplicates {
+    PacketBurst burst;
+    std::array<RouteAnswer, kMaxBurst> answers;
+    Mask left = 0;
+  };
+  Duplicates duplicates_;
   RouteWait hops_;
   // Errors that may be sent at once, and since when.
   uint32_t error_tokens_ = kErrorBurst;

@@ -71,7 +71,10 @@ void Pipeline::BeginFlood(uint16_t port, PacketBurst& burst,
   const FilterEnds filters = {&filter, &filter};
   filters_ = &filters;
   // The other end is not one port; what is asked of it here is its MTU.
-  Passage passage{.arrival = arrival, .departure = arrival, .now = now};
+  Passage passage{.topology = topology,
+                  .arrival = arrival,
+                  .departure = arrival,
+                  .now = now};
   Admit(passage);
   JudgeEnd(Direction::kIn, filter, passage);
   filters_ = nullptr;
@@ -102,7 +105,8 @@ void Pipeline::FloodTo(uint16_t to, bool last, const FilterView& filter,
   const PortContext& arrival = topology.ports[flood_.port];
   Begin(flood_.port, burst, result);
   const Tick now = flood_.now;
-  Passage passage{.arrival = arrival,
+  Passage passage{.topology = topology,
+                    .arrival = arrival,
                     .departure = topology.ports[to],
                     .now = now,
                     .alive = flood_.alive,

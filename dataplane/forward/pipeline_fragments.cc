@@ -63,7 +63,8 @@ void Pipeline::Scrub(Mask alive, const Judgement& judgement) {
                        .interface = judgement.at.interface,
                        .received_on = judgement.arrival.interface,
                        .tag = tags_[i],
-                       .now = judgement.now},
+                       .now = judgement.now,
+                       .routes = judgement.routes},
                       /*count=*/true,
                       *judgement.filter.counters)
             .actions;
@@ -100,7 +101,8 @@ void Pipeline::ReassembleTo(uint16_t port, uint16_t to, PacketBurst& burst,
                          .direction = static_cast<Direction>(end),
                          .interface = ends[end]->interface,
                          .received_on = arrival.interface,
-                         .now = now},
+                         .now = now,
+                         .routes = routes_.At(topology, *ends[end])},
                         /*count=*/false, *filter.counters);
       FragmentWish& wish = wishes[end];
       wish.reassembles = scrub.ip != nullptr && !scrub.ip->no_reassembly;

@@ -178,6 +178,7 @@ bool Pipeline::AdmitCookie(uint32_t i, uint16_t mss,
              judgement)) {
     return false;
   }
+  NoteRouteOf(inserted.state, i, judgement);
   return !states_.entries().hot(inserted.state).translated() ||
          TranslateBy(inserted.state, i, judgement);
 }

@@ -11,7 +11,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
+#include "conntrack/state_table.h"
 #include "dataplane/forward/pipeline.h"
 #include "dataplane/forward/pipeline_answer.h"
 #include "dataplane/forward/steering.h"
@@ -19,6 +21,7 @@
 #include "packet/family.h"
 #include "packet/frame_tags.h"
 #include "packet/headers.h"
+#include "packet/inner.h"
 #include "packet/rewrite.h"
 #include "packet/vlan.h"
 
@@ -36,6 +39,8 @@ constexpr uint32_t kErrorEvery = 1;
 
 constexpr uint32_t kMacSize = 6;
 constexpr uint32_t kEthernet = 14;
+// Whose states may say that a packet for the router goes on.
+constexpr size_t kPortsLookedAt = 32;
 constexpr uint32_t kTagBytes = 4;
 constexpr uint16_t kEtherArp = 0x0806;
 constexpr uint16_t kDhcpServer = 67;
@@ -131,14 +136,18 @@ bool IsMartian(const PacketInfo& info) {
 
 // One hop less. The header is there.
 void CountDown(rte_mbuf& mbuf, PacketInfo& info) {
-  constexpr uint32_t kHeader = 20;
-  if (info.family == Family::kIpv6 ||
-      mbuf.data_len < info.l3_offset + kHeader) {
+  // Of IPv6, up to the hop limit and beyond.
+  constexpr uint32_t kHeader = sizeof(wire::Ipv4);
+  if (mbuf.data_len < info.l3_offset + kHeader) {
     SetTtl(mbuf, info, static_cast<uint8_t>(info.ttl - 1));
     return;
   }
   --info.ttl;
   uint8_t* const ip = rte_pktmbuf_mtod_offset(&mbuf, uint8_t*, info.l3_offset);
+  if (info.family == Family::kIpv6) {
+    ip[offsetof(wire::Ipv6, hop_limit)] = info.ttl;
+    return;
+  }
   ip[offsetof(wire::Ipv4, ttl)] = info.ttl;
   Be16 checksum;
   uint8_t* const at = ip + offsetof(wire::Ipv4, checksum);
@@ -253,6 +262,13 @@ RouteAnswer Pipeline::LookUp(const PacketInfo& info,
 }
 
 RouteAnswer Pipeline::ChooseRoute(uint32_t i, const PortContext& arrival) {
+  if (const PacketRoute* const route = RouteOf(i)) [[unlikely]] {
+    if (route->kind != RouteKind::kDupTo) {
+      return AnswerOf(*route, burst_->infos[i], *route_.topology,
+                      arrival.router);
+    }
+    Duplicate(i, *route, /*hop=*/true);
+  }
   // Whoever was translated has another destination perhaps.
   if (((translated_ | crossed_) & Bit(i)) != 0) [[unlikely]] {
     return LookUp(burst_->infos[i], arrival, TablesOf(arrival));
@@ -266,7 +282,7 @@ void Pipeline::BeginRoute(uint16_t port, PacketBurst& burst,
                           const Topology& topology, const FilterView& filter,
                           Tick now, BurstResult& result) {
   const PortContext& arrival = topology.ports[port];
-  route_.left = 0;
+  ForgetRerouting();
   if (!arrival.enabled) [[unlikely]] {
     Refuse(port, burst, DropReason::kPortDown, now, result);
     return;
@@ -279,7 +295,10 @@ void Pipeline::BeginRoute(uint16_t port, PacketBurst& burst,
   route_.now = now;
   const FilterEnds filters = {&filter, &filter};
   filters_ = &filters;
-  Passage passage{.arrival = arrival, .departure = kAnywhere, .now = now};
+  Passage passage{.topology = topology,
+                  .arrival = arrival,
+                  .departure = kAnywhere,
+                  .now = now};
   // Answers come from the router's own link address.
   addressed_ = ~Mask{0};
   own_mac_ = arrival.mac;
@@ -296,12 +315,19 @@ void Pipeline::BeginRoute(uint16_t port, PacketBurst& burst,
     showing_more_ = route_.left != 0;
     Tell(port, kNoPort, for_host, now, ~route_.left);
   }
+  TurnToCopies();
 }
 
 // Whether it is for the host. Those that leave are in route_.left.
 bool Pipeline::SortOne(uint32_t i, const PortContext& arrival) {
   PacketInfo& info = burst_->infos[i];
-  const RouteAnswer answer = ChooseRoute(i, arrival);
+  RouteAnswer answer = ChooseRoute(i, arrival);
+  // To change the family is a hop.
+  bool crosses = (crossed_ & Bit(i)) != 0;
+  if (answer.type == RouteType::kLocal && AnswersAcross(i, arrival, &answer))
+      [[unlikely]] {
+    crosses = true;
+  }
   const auto refuse = [&](const Told& told, DropReason reason) {
     TellSender(i, told.For(info.family), arrival);
     Drop(i, reason);
@@ -330,13 +356,49 @@ bool Pipeline::SortOne(uint32_t i, const PortContext& arrival) {
                                           : DropReason::kNoRoute);
     return false;
   }
-  // To change the family was a hop.
   if ((crossed_ & Bit(i)) == 0) [[likely]] {
     if (info.ttl <= 1) return refuse(kTimeExceeded, DropReason::kTtlExceeded);
-    CountDown(*burst_->mbufs[i], info);
+    if (!crosses) CountDown(*burst_->mbufs[i], info);
   }
   route_.answers[i] = answer;
   route_.left |= Bit(i);
+  return false;
+}
+
+// Answers to packets that have gone on in the other family (af-to) are for an
+// address of the router's, and change back where they leave: the way there is
+// that to the address in the other family. Errors about such packets, too.
+bool Pipeline::AnswersAcross(uint32_t i, const PortContext& arrival,
+                             RouteAnswer* answer) {
+  const PacketInfo& info = burst_->infos[i];
+  const rte_mbuf& mbuf = *burst_->mbufs[i];
+  if (states_.size() == 0 || info.has(kFragment) ||
+      (route_.groups & Bit(i)) != 0) {
+    return false;
+  }
+  PacketInfo flow = info;
+  if (info.has(kIcmpError)) {
+    // What it is about had left here; an answer to that would come as this.
+    DropReason reason;
+    if (!ParseInner(mbuf, info, &flow, &reason)) return false;
+    std::swap(flow.source, flow.destination);
+    std::swap(flow.source_port, flow.destination_port);
+  }
+  const std::vector<uint16_t>& ports =
+      route_.topology->routers[arrival.router].ports;
+  const size_t count = std::min(ports.size(), kPortsLookedAt);
+  for (size_t k = 0; k < count; ++k) {
+    const PortContext& at = route_.topology->ports[ports[k]];
+    const StateIndex state =
+        states_.Find(flow, mbuf, {.direction = Direction::kOut,
+                                  .filter = at.filter,
+                                  .interface = at.interface.id});
+    if (state == kNoState || !states_.Crosses(state)) continue;
+    const Address to = states_.Record(state, route_.now).address[0];
+    if (to.family == info.family) continue;
+    *answer = TablesOf(arrival).Find(to, HashOfFlow(info));
+    return true;
+  }
   return false;
 }
 
@@ -367,6 +429,7 @@ bool Pipeline::MaySendError(Tick now) {
 
 rte_mbuf* Pipeline::MakeError(uint32_t i, const RouterError& error,
                               const PortContext& arrival) {
+  if (route_.copies) return nullptr;  // nobody has sent them
   if (!MaySendError(route_.now)) {
     port_->errors_limited.Add(1);
     return nullptr;
@@ -435,28 +498,38 @@ Pipeline::Mask Pipeline::TakeGroup(uint16_t to) {
 void Pipeline::RouteTo(uint16_t to, const FilterView& filter,
                        BurstResult& result) {
   const Topology& topology = *route_.topology;
-  const PortContext& arrival = topology.ports[route_.port];
+  const PortContext& arrival = RoutedArrival();
   const Mask group = TakeGroup(to);
   Begin(route_.port, *route_.burst, result);
   addressed_ = ~Mask{0};
   own_mac_ = arrival.mac;
-  Passage passage{.arrival = arrival,
+  Passage passage{.topology = topology,
+                  .arrival = arrival,
                   .departure = topology.ports[to],
                   .now = route_.now,
-                  .alive = group,
+                  .alive = group & ~route_.settled,
                   .flags = route_.flags};
   PrepareHops(group, passage);
   const FilterEnds filters = {route_.filter, &filter};
   filters_ = &filters;
   JudgeEnd(Direction::kOut, filter, passage);
   filters_ = nullptr;
+  if (routed_ != 0) [[unlikely]] Reroute(passage);
+  passage.passed |= group & route_.settled;
   Depart(passage);
   TakeHops(passage);
   Leave(passage);
-  if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
-    showing_more_ = route_.left != 0;
-    Tell(route_.port, to, passage.passed, route_.now, group);
+  if (route_.from_host) [[unlikely]] {
+    std::copy_n(result.answers.begin(), result.answer_count,
+                result.host.begin());
+    result.host_count = std::exchange(result.answer_count, 0);
   }
+  if ((config_.on_verdict != nullptr || taps_in_use_) && !route_.copies)
+      [[unlikely]] {
+    showing_more_ = route_.left != 0;
+    Tell(route_.port, to, passage.passed, route_.now, group & ~route_.left);
+  }
+  TurnToCopies();
 }
 
 void Pipeline::DropRouted(uint16_t to, DropReason reason,
@@ -464,10 +537,12 @@ void Pipeline::DropRouted(uint16_t to, DropReason reason,
   const Mask group = TakeGroup(to);
   Begin(route_.port, *route_.burst, result);
   DropAll(group, reason);
-  if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
+  if ((config_.on_verdict != nullptr || taps_in_use_) && !route_.copies)
+      [[unlikely]] {
     showing_more_ = route_.left != 0;
     Tell(route_.port, to, 0, route_.now, group);
   }
+  TurnToCopies();
 }
 
 // Whether a packet of that many bytes, more than fit, leaves all the same: as
@@ -586,8 +661,15 @@ bool Pipeline::Fragment(uint32_t i, uint32_t mtu) {
   CopyFromPacket(*whole, info.l3_offset + offsetof(wire::Ipv4, fragment),
                  &place, sizeof place);
   const uint32_t headers = info.l4_offset - info.l3_offset;
+  // One buffer each.
+  const uint32_t room =
+      config_.pool == nullptr
+          ? mtu
+          : rte_pktmbuf_data_room_size(config_.pool) - RTE_PKTMBUF_HEADROOM -
+                info.l3_offset;
   const CrossedForm form = {
-      .fragment_data = static_cast<uint16_t>((mtu - headers) & ~7u)};
+      .fragment_data =
+          static_cast<uint16_t>((std::min(mtu, room) - headers) & ~7u)};
   const uint32_t before = CountFragments(*whole);
   rte_mbuf* const made = MakeFragments(whole, info, form, config_.pool);
   if (made == nullptr) return false;
@@ -718,17 +800,25 @@ void Pipeline::ParseFromHost(uint16_t port, PacketBurst& burst) {
 void Pipeline::JudgeFromHost(uint16_t port, PacketBurst& burst,
                              const Topology& topology, const FilterView& filter,
                              Tick now, BurstResult& result) {
+  ForgetRerouting();
   Begin(port, burst, result);
   // It came by no port.
-  PortContext host;
-  host.port = port;
+  host_ = PortContext();
+  host_.port = port;
+  host_.router = topology.ports[port].router;
+  host_.mac = topology.ports[port].mac;
   const FilterEnds filters = {&filter, &filter};
   filters_ = &filters;
-  Passage passage{
-      .arrival = host, .departure = topology.ports[port], .now = now};
+  Passage passage{.topology = topology,
+                  .arrival = host_,
+                  .departure = topology.ports[port],
+                  .now = now};
   Admit(passage);
   JudgeEnd(Direction::kOut, filter, passage);
   filters_ = nullptr;
+  if (routed_ != 0) [[unlikely]] {
+    RerouteFromHost(burst, topology, filter, passage);
+  }
   Depart(passage);
   Leave(passage);
   std::copy_n(result.answers.begin(), result.answer_count,
@@ -736,8 +826,9 @@ void Pipeline::JudgeFromHost(uint16_t port, PacketBurst& burst,
   result.host_count = result.answer_count;
   result.answer_count = 0;
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
-    Tell(port, port, passage.passed, now);
+    Tell(port, port, passage.passed, now, ~route_.left);
   }
+  TurnToCopies();
 }
 
 }  // namespace sluice

@@ -57,7 +57,8 @@ Verdict Pipeline::AskRules(uint32_t i, const Judgement& judgement,
                               .random = Random(),
                               .translation = translation,
                               .limiters = limiting_ ? &limiters_ : nullptr,
-                              .syn = is_syn ? &syn : nullptr};
+                              .syn = is_syn ? &syn : nullptr,
+                              .routes = judgement.routes};
   filter.counters->decided.Add(1);
   if ((classified_ & Bit(i)) == 0 || translated) {
     return Classify(*filter.generation, input, verdict_cache_,
@@ -89,7 +90,8 @@ Verdict Pipeline::AskAll(uint32_t i, const TranslationMatch& match,
                                .interface = judgement.at.interface,
                                .received_on = judgement.arrival.interface,
                                .tag = match.tag,
-                               .translation = translation});
+                               .translation = translation,
+                               .routes = judgement.routes});
 }
 
 // What the rules say of packet i where some translate. A packet for which they
@@ -110,7 +112,8 @@ Verdict Pipeline::AskTranslated(uint32_t i, const Judgement& judgement,
          .tag = tags_[i],
          .now = judgement.now,
          .random = Random(),
-         .translation = translation},
+         .translation = translation,
+         .routes = judgement.routes},
         *filter.counters);
     tags_[i] = match.tag;
     if (translation->failed) {
@@ -184,6 +187,9 @@ Verdict Pipeline::AskTranslated(uint32_t i, const Judgement& judgement,
   }
   CountPacket(*filter.generation, verdict, direction, info, true,
               *filter.counters);
+  if (verdict.state.actions.has(PacketActions::kRoute)) [[unlikely]] {
+    NoteRoute(i, verdict.state.route, direction, judgement);
+  }
   return Finish(i, verdict.state.actions);
 }
 
@@ -266,6 +272,7 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
   // Before it crosses, as all that follow it by the state: what rules do to a
   // packet, and the size that they allow, is that of the one they have seen.
   if (!Finish(i, values.actions)) return false;
+  NoteRouteOf(inserted.state, i, judgement);
   if (translated != nullptr &&
       states_.entries().hot(inserted.state).translated()) {
     return TranslateBy(inserted.state, i, judgement);

@@ -51,7 +51,8 @@ bool Pipeline::AskForPath(const PacketInfo& path, uint32_t i,
                         .tag = tags_[i],
                         .now = judgement.now,
                         .random = Random(),
-                        .translation = nullptr};
+                        .translation = nullptr,
+                        .routes = judgement.routes};
   if (!generation.pools.empty()) {
     translator_.Begin(*burst_->mbufs[i], judgement.where, judgement.now);
     translation.chooser = &translator_;

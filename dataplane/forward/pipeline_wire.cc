@@ -302,7 +302,8 @@ Pipeline::Mask Pipeline::JudgeReturning(const PortContext& arrival,
                   .pairs_neighbors =
                       filter.generation != nullptr &&
                       filter.generation->options().pairs_neighbors},
-        .now = now};
+        .now = now,
+        .routes = nullptr};  // a wire's ports have no router
     alive = JudgeAt(alive, judgement);
     if (JudgesFrames(filter, arrival.interface)) {
       alive = JudgeFrames(alive, judgement);

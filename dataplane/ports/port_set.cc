@@ -122,6 +122,26 @@ absl::Status PortSet::Register(Entry* entry) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<bool> PortSet::SetAddresses(
+    std::string_view name, std::span<const Prefix> addresses) {
+  Entry* const entry = Find(name);
+  if (entry == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no port ", std::string(name)));
+  }
+  std::vector<Prefix>& known = entry->kernel_addresses;
+  if (std::equal(known.begin(), known.end(), addresses.begin(),
+                 addresses.end())) {
+    return false;
+  }
+  known.assign(addresses.begin(), addresses.end());
+  std::vector<InterfaceRegistry::PortAddress> all;
+  for (const Prefix& prefix : AddressesOf(*entry)) all.push_back({prefix});
+  if (absl::Status s = interfaces_->SetAddresses(name, all); !s.ok()) return s;
+  RefreshFacts(entry->config.name);
+  return true;
+}
+
 void PortSet::RefreshFacts(const std::string& name) {
   const auto entry = entries_.find(name);
   const std::lock_guard lock(facts_mutex_);

@@ -146,6 +146,13 @@ class PortSet {
   void TakeOut(Entry* entry,
                absl::AnyInvocable<void(std::unique_ptr<Port>)> release);
 
+  // The addresses that the kernel has given it, as rules are to know them from
+  // now on beside those of the configuration: `(if)` in force, and what names
+  // it at the next load. False: they are as they were. NotFound if there is no
+  // such port.
+  absl::StatusOr<bool> SetAddresses(std::string_view name,
+                                    std::span<const Prefix> addresses);
+
   // From now on what arrives there is held against these; what was learned is
   // forgotten.
   void Guard(Entry* entry, SpoofSettings settings);
@@ -189,9 +196,6 @@ class PortSet {
   absl::Status CheckJoin(const std::string& router, const std::string& port,
                          const std::string& tap) const;
   absl::Status Join(const std::string& router, const std::string& port);
-  // What its interface has now. False: it had them already. Rules that name it
-  // have to be compiled again otherwise.
-  bool SetKernelAddresses(uint16_t number, std::vector<Prefix> addresses);
 
   // Ends addresses that nothing came from for a while.
   void AgeMacs(Tick now);

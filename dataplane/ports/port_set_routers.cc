@@ -89,22 +89,6 @@ absl::Status PortSet::Join(const std::string& router, const std::string& port) {
   return absl::OkStatus();
 }
 
-bool PortSet::SetKernelAddresses(uint16_t number,
-                                 std::vector<Prefix> addresses) {
-  const std::string name = NameOf(number);
-  Entry* const entry = Find(name);
-  if (entry == nullptr || entry->router.empty() ||
-      entry->kernel_addresses == addresses) {
-    return false;
-  }
-  entry->kernel_addresses = std::move(addresses);
-  if (absl::Status s = Register(entry); !s.ok()) {
-    LogError("{}: rules do not know its addresses", std::string(s.message()));
-  }
-  RefreshFacts(name);
-  return true;
-}
-
 // A router without tables forwards nothing yet: its ports are on nothing.
 void PortSet::PublishRouters(Topology* next) const {
   for (const auto& [name, router] : routers_) {

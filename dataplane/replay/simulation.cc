@@ -454,6 +454,12 @@ void Simulation::DeliverFromHost(uint16_t port, PacketBurst& burst,
     take(kHost, result.host[i]);
   }
   Depart(port, port, result, take);
+  uint16_t to;
+  while ((to = pipeline.NextDeparture()) != kNoPort) {
+    pipeline.RouteTo(to, filter, result);
+    Depart(port, to, result, take);
+  }
+  AskForHops();
   CarryOutOverloads();
 }
 

@@ -255,6 +255,8 @@ struct Arguments {
 // what -A, -m, -N, -O, -R and -S mean. An error's message is for the user; the
 // usage follows it.
 absl::StatusOr<Arguments> ParseArguments(std::span<const std::string> words);
+// Of flags that were read: whether they go together.
+absl::Status CheckTogether(const Arguments& a);
 
 // A line for each form; after an error.
 std::string_view Usage();

@@ -182,6 +182,14 @@ std::string FormatState(const json& state, const Detail& detail) {
   if (detail.verbose > 1) {
     absl::StrAppend(&text, "   id: ", Text(state, "id"),
                     " creatorid: ", Text(state, "creator"));
+    if (Has(state, "route")) {
+      const json& route = Member(state, "route");
+      absl::StrAppend(&text, " ", Text(route, "kind"), ": ",
+                      Text(route, "gateway"));
+      if (Has(route, "interface")) {
+        absl::StrAppend(&text, "@", Text(route, "interface"));
+      }
+    }
     if (Has(state, "parent")) {
       absl::StrAppend(&text, " parent: ", Text(state, "parent"));
     }

@@ -13,6 +13,7 @@
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/transfer.h"
 #include "packet/packet.h"
+#include "pftable/policy/names.h"
 #include "pftable/policy/policy.h"
 #include "pftable/policy/timeouts.h"
 
@@ -44,6 +45,18 @@ std::string PhaseOf(const SnapshotState& state, size_t peer) {
   return name.empty() ? absl::StrCat(phase) : std::string(name);
 }
 
+// "route-to: 192.0.2.9@em1", as -s states -vv has it.
+std::string RouteText(const SnapshotRoute& route) {
+  std::string text = absl::StrCat(
+      absl::string_view(Name(route.kind).data(), Name(route.kind).size()),
+      ": ");
+  if (route.gateway.family != Family::kNone) {
+    absl::StrAppend(&text, ToString(route.gateway));
+  }
+  if (!route.interface.empty()) absl::StrAppend(&text, "@", route.interface);
+  return text;
+}
+
 std::string FormatState(const SnapshotState& state) {
   const SnapshotPeer& from = state.peers[0];
   const SnapshotPeer& to = state.peers[1];
@@ -72,6 +85,9 @@ std::string FormatState(const SnapshotState& state) {
     absl::StrAppend(&text, ", vlan ", ToString(state.vlan));
   }
   if (state.helper == SnapshotHelper::kTftp) absl::StrAppend(&text, ", tftp");
+  if (state.binding.route) {
+    absl::StrAppend(&text, ", ", RouteText(*state.binding.route));
+  }
   if (!state.binding.tag.empty()) {
     absl::StrAppend(&text, ", tag ", state.binding.tag);
   }
@@ -109,6 +125,15 @@ json StateToJson(const SnapshotState& state) {
   if (state.helper == SnapshotHelper::kTftp) result["helper"] = "tftp";
   if (!state.interface.empty()) result["interface"] = state.interface;
   if (state.vlan.IsSet()) result["vlan"] = ToString(state.vlan);
+  if (state.binding.route) {
+    const SnapshotRoute& route = *state.binding.route;
+    json told = {{"kind", Name(route.kind)}};
+    if (route.gateway.family != Family::kNone) {
+      told["gateway"] = ToString(route.gateway);
+    }
+    if (!route.interface.empty()) told["interface"] = route.interface;
+    result["route"] = std::move(told);
+  }
   if (!state.binding.tag.empty()) result["tag"] = state.binding.tag;
   return result;
 }

@@ -85,6 +85,7 @@ class Tool {
   bool Kill();
   bool KillHosts(const std::vector<std::string>& hosts, bool translated);
   bool KillKey();
+  bool KillGateway();
   // What matches, and with -M the states of the same ends the other way.
   bool KillMatching(nlohmann::json params, uint64_t* killed);
   bool SetDebug();

@@ -121,13 +121,7 @@ bool Tool::Kill() {
   } else if (kill[0] == "key") {
     return KillKey();
   } else if (kill[0] == "gateway") {
-    // Of states that a route-to has made, and there are none.
-    if (ResolveHost(kill[1], arguments_.no_dns).empty()) {
-      return Fail(absl::StrCat(kill[1], ": no address is known for it"));
-    }
-    output_.Put("kill", {{"killed", 0}});
-    output_.Say("killed 0 states");
-    return true;
+    return KillGateway();
   } else if (kill[0] == "nat") {
     return KillHosts({kill.begin() + 1, kill.end()}, /*translated=*/true);
   } else {
@@ -135,6 +129,23 @@ bool Tool::Kill() {
   }
   uint64_t killed = 0;
   if (!KillMatching(std::move(params), &killed)) return false;
+  output_.Put("kill", {{"killed", killed}});
+  output_.Say(absl::StrCat("killed ", killed, " states"));
+  return true;
+}
+
+// Of states that route-to and the like send to it.
+bool Tool::KillGateway() {
+  const std::vector<Prefix> gateways =
+      ResolveHost(arguments_.kill[1], arguments_.no_dns);
+  if (gateways.empty()) {
+    return Fail(
+        absl::StrCat(arguments_.kill[1], ": no address is known for it"));
+  }
+  uint64_t killed = 0;
+  for (const Prefix& gateway : gateways) {
+    if (!KillMatching({{"gateway", ToString(gateway)}}, &killed)) return false;
+  }
   output_.Put("kill", {{"killed", killed}});
   output_.Say(absl::StrCat("killed ", killed, " states"));
   return true;

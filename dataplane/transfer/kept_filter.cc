@@ -20,6 +20,7 @@ ImportOptions OptionsOf(const PolicyStore& store, Dialect dialect) {
   // It has none; who put some in does not get them in this way.
   options.limits.states = 0;
   options.limits.expectations = 0;
+  options.limits.source_nodes = 0;
   return options;
 }
 

@@ -29,6 +29,7 @@ struct KnownFilter {
   std::string directory;
   std::optional<RestoreAnswer> last;
   TransferTime last_time;
+  int64_t last_ended = 0;  // Unix time
   SnapshotId applied = kNoSnapshotId;  // the last one, in any incarnation
   SnapshotId tried = kNoSnapshotId;    // the last one from its directory
   std::string retried;                 // why, the last time

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -199,6 +200,7 @@ void RestoreDesk::LookInFolder(RestoreFilterId id) {
 void RestoreDesk::Ended(RestoreFilterId id, const RestoreAnswer& answer) {
   KnownFilter& filter = *Find(id);
   filter.last = answer;
+  filter.last_ended = std::time(nullptr);
   filter.retried.clear();
   if (!filter.directory.empty()) {
     // Another one may have appeared while this one was tried.
@@ -211,11 +213,18 @@ void RestoreDesk::Ended(RestoreFilterId id, const RestoreAnswer& answer) {
       if (answer.status.emergency()) Adopt(filter.plane());
       LogInfo(
           "filter {}, incarnation {}: restored: {} states imported, {} merged, "
-          "{} without their rule, {} refused; a worker was away for {} ns at "
-          "most",
+          "{} without their rule, {} refused; {} sources; a worker was away "
+          "for {} ns at most",
           filter.name(), incarnation, answer.report.states_imported,
           answer.report.states_merged, answer.report.states_orphaned,
-          answer.report.states_refused, filter.last_time.longest_step);
+          answer.report.states_refused, answer.report.sources_imported,
+          filter.last_time.longest_step);
+      if (answer.report.sources_left_out != 0) {
+        LogWarning(
+            "filter {}, incarnation {}: {} sources of the snapshot were left "
+            "out, whose rules, pools or states are not there",
+            filter.name(), incarnation, answer.report.sources_left_out);
+      }
       return;
     case RestoreCode::kFailed: {
       const bool closed = filter.plane().fail_policy == FailPolicy::kClosed;

@@ -208,7 +208,8 @@ absl::StatusOr<std::vector<RestoreListing>> RestoreService::Restores(
          .fail_closed = filter->plane().fail_policy == FailPolicy::kClosed,
          .wait = restores_.Waiting(*filter),
          .last = filter->last,
-         .time = filter->last_time});
+         .time = filter->last_time,
+         .ended = filter->last_ended});
   }
   return list;
 }

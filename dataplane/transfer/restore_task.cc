@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "conntrack/source_nodes.h"
 #include "conntrack/state_budget.h"
 #include "dataplane/base/fault_point.h"
 #include "dataplane/forward/filter_plane.h"
@@ -178,6 +179,9 @@ absl::Status RestoreTask::Prepare(SharedBytes bytes) {
                               : std::min(filter_.plane->budget->limit(),
                                          filter_.state_capacity);
   options.limits.rules = filter_.plane->policy->rule_slots().capacity();
+  if (plane_->sources != nullptr) {
+    options.limits.source_nodes = plane_->sources->capacity();
+  }
   options.limits.go_on = [this] {
     checked_.fetch_add(1, std::memory_order_relaxed);
     return !stop_ && !job_.IsDead();
@@ -186,6 +190,8 @@ absl::Status RestoreTask::Prepare(SharedBytes bytes) {
   target.store = filter_.plane->policy;
   target.interfaces = plane_->interfaces;
   target.expectations = plane_->expectations;
+  target.sources = plane_->sources;
+  target.source_budget = filter_.plane->sources;
   target.filter = filter_.plane->number;
   target.workers = static_cast<uint8_t>(plane_->mailboxes.size());
   // At the first attempt an idle process is believed to stay idle, so that ids
@@ -213,7 +219,7 @@ void RestoreTask::Built(absl::Status status) {
   if (!status.ok()) {
     return Refuse(ValidateOutcome::kRefused, std::string(status.message()));
   }
-  RaiseStateLimit();
+  RaiseLimits();
   phase_ = Phase::kReserve;
   reserved_ = true;
   waiting_ = static_cast<uint32_t>(plane_->mailboxes.size());
@@ -227,8 +233,9 @@ void RestoreTask::Built(absl::Status status) {
   }
 }
 
-void RestoreTask::RaiseStateLimit() {
+void RestoreTask::RaiseLimits() {
   if (!importer_->has_policy()) return;
+  RaiseSourceLimit();
   StateBudget& budget = *filter_.plane->budget;
   for (const SnapshotLimit& limit : importer_->snapshot().limits) {
     if (limit.code != static_cast<uint16_t>(Limit::kStates)) continue;
@@ -241,6 +248,21 @@ void RestoreTask::RaiseStateLimit() {
     raised_limit_ = wanted;
     budget.SetLimit(wanted);
     return;
+  }
+}
+
+// That of the policy to come, as far as it is the higher one.
+void RestoreTask::RaiseSourceLimit() {
+  if (filter_.plane->sources == nullptr) return;
+  StateBudget& budget = filter_.plane->sources->nodes;
+  for (const SnapshotLimit& limit : importer_->snapshot().limits) {
+    if (limit.code != static_cast<uint16_t>(Limit::kSourceNodes) ||
+        limit.value <= budget.limit()) {
+      continue;
+    }
+    source_limit_before_ = budget.limit();
+    raised_source_limit_ = limit.value;
+    budget.SetLimit(limit.value);
   }
 }
 
@@ -369,6 +391,7 @@ CommitResult RestoreTask::Publish() {
     filter_.plane->budget->SetLimit(
         std::min(options.limit(Limit::kStates), filter_.state_capacity));
     limit_before_.reset();
+    source_limit_before_.reset();
     // Before the status says that it is restored.
     const uint64_t epoch = filter_.plane->policy->current()->epoch;
     filter_.plane->restored_from.store(epoch, std::memory_order_relaxed);
@@ -430,6 +453,13 @@ void RestoreTask::Over() {
     budget.SetLimit(*limit_before_);
   }
   limit_before_.reset();
+  if (source_limit_before_.has_value()) {
+    StateBudget& sources = filter_.plane->sources->nodes;
+    if (sources.limit() == raised_source_limit_) {
+      sources.SetLimit(*source_limit_before_);
+    }
+    source_limit_before_.reset();
+  }
 }
 
 TransferTime RestoreTask::time() const {

@@ -87,7 +87,8 @@ class RestoreTask : public std::enable_shared_from_this<RestoreTask> {
   absl::Status Tie() { return importer_->Tie(); }
   // The result of the validation, and the way back.
   void Refuse(ValidateOutcome outcome, std::string detail);
-  void RaiseStateLimit();
+  void RaiseLimits();
+  void RaiseSourceLimit();
   CommitResult Moving() const;
   CommitResult Publish();
   ImportOrderParts PartsOf(size_t worker);
@@ -118,6 +119,8 @@ class RestoreTask : public std::enable_shared_from_this<RestoreTask> {
   bool all_committed_ = true;
   ValidateResult result_;
   std::optional<uint32_t> limit_before_;  // of the filter's states, if raised
+  std::optional<uint32_t> source_limit_before_;  // of its sources
+  uint32_t raised_source_limit_ = 0;
   uint32_t raised_limit_ = 0;
   std::vector<OrderTime> times_;  // by worker
   // By worker, of what the filter's emergency ruleset has let through; empty if

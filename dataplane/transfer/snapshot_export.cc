@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "conntrack/expectation.h"
+#include "conntrack/source_nodes.h"
 #include "dataplane/base/fault_point.h"
 #include "dataplane/base/file_io.h"
 #include "dataplane/base/text.h"
@@ -27,6 +28,9 @@ using std::chrono::microseconds;
 constexpr size_t kChunkRecords = 2048;
 constexpr size_t kChunksAWorker = 2;
 constexpr uint32_t kExpectationsASlice = 64;
+// Places of sources that the control lcore looks at in a piece: less than a
+// millisecond.
+constexpr uint32_t kSourcesASlice = 8192;
 // How often the policy is looked at again when it changes meanwhile.
 constexpr int kPolicyAttempts = 20;
 
@@ -149,6 +153,44 @@ void SnapshotExport::ChunkDone() {
 
 void SnapshotExport::FinishRecording() {
   FaultPoint("export.recorded");
+  if (plane_->sources != nullptr && !failed_ &&
+      order_.content != ExportContent::kPolicy) {
+    RecordSources();
+  } else {
+    EncodeAll();
+  }
+}
+
+void SnapshotExport::RecordSources() {
+  auto held = std::make_shared<std::vector<SourceRecord>>();
+  const bool more = plane_->sources->Visit(
+      &source_cursor_, kSourcesASlice, plane_->now(),
+      [&](const SourceRecord& record) {
+        if (record.key.filter == filter_.plane->number) {
+          held->push_back(record);
+        }
+      });
+  const bool submitted = builder_->Submit(
+      [self = shared_from_this(), held] { self->AddSources(*held); },
+      [self = shared_from_this(), more] {
+        if (more && !self->cancelled_) {
+          self->RecordSources();
+        } else {
+          self->EncodeAll();
+        }
+      });
+  if (!submitted) {
+    End(absl::ResourceExhaustedError("too much work; try again"));
+  }
+}
+
+void SnapshotExport::AddSources(const std::vector<SourceRecord>& records) {
+  if (cancelled_ || !memory_.ok()) return;
+  for (const SourceRecord& record : records) exporter_.Add(record);
+  if (order_.lease != nullptr) memory_ = order_.lease->Grow(exporter_.bytes());
+}
+
+void SnapshotExport::EncodeAll() {
   auto status = std::make_shared<absl::Status>();
   const bool submitted =
       !failed_ && builder_->Submit(

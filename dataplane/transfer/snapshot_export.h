@@ -78,8 +78,12 @@ class SnapshotExport : public std::enable_shared_from_this<SnapshotExport> {
   void ChunkAdded(size_t worker, std::vector<StateRecord> storage);
   void ChunkDone();
   void FinishRecording();
+  // A slice of the sources, which the control lcore alone may look at.
+  void RecordSources();
+  void EncodeAll();
   // On the thread.
   void AddRecords(const std::vector<StateRecord>& records);
+  void AddSources(const std::vector<SourceRecord>& records);
   absl::Status Encode();
   void AddExpectations();
   void End(absl::Status status);
@@ -95,6 +99,7 @@ class SnapshotExport : public std::enable_shared_from_this<SnapshotExport> {
   std::vector<OrderTime> times_;                        // by worker
   uint32_t outstanding_ = 0;  // chunks with a worker or the thread
   bool failed_ = false;       // no room in the builder
+  uint32_t source_cursor_ = 0;
   std::atomic<bool> cancelled_{false};
   std::atomic<uint64_t> recorded_{0};
   // The thread's, one job after the other.

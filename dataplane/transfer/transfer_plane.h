@@ -18,6 +18,7 @@ class ExpectationTable;
 struct FilterPlane;
 class InterfaceRegistry;
 class Mailbox;
+class SourceNodes;
 class Steering;
 
 // Nothing is owned; all of it outlives every transfer.
@@ -25,6 +26,7 @@ struct TransferPlane {
   std::vector<Mailbox*> mailboxes;  // one a worker
   const Steering* steering = nullptr;
   ExpectationTable* expectations = nullptr;
+  SourceNodes* sources = nullptr;  // null: none are carried by themselves
   InterfaceRegistry* interfaces = nullptr;
   std::function<Tick()> now;  // of the workers' clock; any thread
 };

@@ -243,6 +243,18 @@ void BurstJudge::HostBy(const FilterView& out, uint16_t port,
                             ? plane_.router_exchange->ToHost(worker_, answers)
                             : 0;
   if (sent < answers.size()) transmitter_.LoseAnswers(port, answers.subspan(sent));
+  // What rules send another way than the host wanted.
+  uint16_t to;
+  while ((to = pipeline_.NextDeparture()) != kNoPort) [[unlikely]] {
+    const FilterView& other = views_.See(topology.ports[to].filter);
+    if (!other.open()) {
+      pipeline_.DropRouted(to, DropReason::kHeld, result_);
+      continue;
+    }
+    pipeline_.RouteTo(to, to == port ? out : other, result_);
+    SendRouted(port, to);
+  }
+  AskForHops();
 }
 
 // A filter whose worker does not run, as its fail policy has it: in *view what

@@ -73,6 +73,9 @@ bool StateMatcher::Matches(const StateRecord& state) const {
     return false;
   }
   if (query.host && !HasHost(state, *query.host)) return false;
+  if (query.gateway && !query.gateway->Contains(state.values.route.gateway)) {
+    return false;
+  }
   if (query.port && !HasPort(state, *query.port)) return false;
   if (by_tag && (tag == kNoTag || state.values.tag != tag)) return false;
   const uint64_t age = state.age / 1000;

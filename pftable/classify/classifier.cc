@@ -42,7 +42,7 @@ class PartBuilder {
     part_->serial = NextSerial();
     part_->in_order = flat_.in_order;
     if (!flat_.in_order) SortByPriority();
-    MeasureSpans();
+    Cut();
     ChooseHomes();
     Demote();
     FillEntries();
@@ -103,51 +103,38 @@ class PartBuilder {
                     bounds_.blocks_per_rule * flat_.rules.size());
   }
 
-  void MeasureSpans() {
+  void Cut() {
     for (uint8_t d = kSource; d <= kDestinationPort; ++d) {
-      const std::vector<const IntervalSet*> sets = Sets(d);
-      boundaries_[d] = Boundaries(sets, Top(d));
-      spans_[d].reserve(sets.size());
-      for (const IntervalSet* set : sets) {
-        spans_[d].push_back(
-            static_cast<uint32_t>(Span(*set, boundaries_[d], Top(d))));
-      }
+      cuts_[d] = Cuts(Sets(d), Top(d));
     }
   }
 
   // A record compares one interval of each dimension.
-  static bool IsOneInterval(const IntervalSet& set) {
-    return set.all() || set.intervals().size() == 1;
+  static bool IsOneInterval(const Cuts& cuts, uint32_t rule) {
+    return cuts.IsAll(rule) || cuts.ranges(rule).size() == 1;
   }
 
   // How many rules pick each interval of a dimension, of those that pick few.
   std::vector<uint32_t> Crowd(uint8_t dimension, uint32_t widest,
-                              const std::vector<bool>& candidate) {
-    std::vector<uint32_t> crowd(boundaries_[dimension].size() + 1);
+                              const std::vector<bool>& candidate) const {
+    const Cuts& cuts = cuts_[dimension];
+    std::vector<uint32_t> crowd(cuts.size() + 1);
     for (uint32_t i = 0; i < flat_.rules.size(); ++i) {
-      if (!candidate[i] || spans_[dimension][i] > widest) continue;
-      const IntervalSet& set = Set(flat_.rules[i], dimension);
-      if (set.all()) continue;
-      const size_t first = First(set, dimension);
-      ++crowd[first];
-      --crowd[first + spans_[dimension][i]];
+      if (!candidate[i] || cuts.IsAll(i) || cuts.span(i) > widest) continue;
+      const Cuts::Range range = cuts.ranges(i)[0];
+      ++crowd[range.first];
+      --crowd[range.end];
     }
     uint32_t sum = 0;
     for (uint32_t& count : crowd) count = sum += count;
     return crowd;
   }
-  size_t First(const IntervalSet& set, uint8_t dimension) const {
-    const std::vector<Number>& boundaries = boundaries_[dimension];
-    return std::ranges::lower_bound(boundaries, set.intervals()[0].low) -
-           boundaries.begin();
-  }
   // The most of those that rule `i` picks.
-  uint32_t Most(const std::vector<uint32_t>& crowd, uint32_t i,
-                uint8_t dimension) {
-    const auto first =
-        crowd.begin() + static_cast<ptrdiff_t>(
-                            First(Set(flat_.rules[i], dimension), dimension));
-    return *std::max_element(first, first + spans_[dimension][i]);
+  static uint32_t Most(const std::vector<uint32_t>& crowd, const Cuts& cuts,
+                       uint32_t i) {
+    const Cuts::Range range = cuts.ranges(i)[0];
+    return *std::max_element(crowd.begin() + range.first,
+                             crowd.begin() + range.end);
   }
 
   // The dimension in whose lists each rule stands, or kDimensions: rows have
@@ -178,7 +165,7 @@ class PartBuilder {
     std::vector<bool> candidate(size, true);
     for (uint32_t i = 0; i < size; ++i) {
       for (uint8_t d = kSource; d <= kDestinationPort; ++d) {
-        candidate[i] = candidate[i] && IsOneInterval(Set(flat_.rules[i], d));
+        candidate[i] = candidate[i] && IsOneInterval(cuts_[d], i);
       }
     }
     std::array<std::vector<uint32_t>, kCompared> crowds;
@@ -189,8 +176,8 @@ class PartBuilder {
       if (!candidate[i]) continue;
       uint32_t best = kNoIndex;
       for (uint8_t d = kSource; d <= kDestinationPort; ++d) {
-        if (Set(flat_.rules[i], d).all() || spans_[d][i] > widest) continue;
-        const uint32_t crowd = Most(crowds[d], i, d);
+        if (cuts_[d].IsAll(i) || cuts_[d].span(i) > widest) continue;
+        const uint32_t crowd = Most(crowds[d], cuts_[d], i);
         if (crowd >= best) continue;
         best = crowd;
         homes_[i] = d;
@@ -204,10 +191,10 @@ class PartBuilder {
       const std::vector<uint32_t> crowd = Crowd(d, widest, here);
       for (uint32_t i = 0; i < size; ++i) {
         if (!here[i]) continue;
-        if (Most(crowd, i, d) > bounds_.longest_list) {
+        if (Most(crowd, cuts_[d], i) > bounds_.longest_list) {
           homes_[i] = kDimensions;
         } else {
-          records += spans_[d][i];
+          records += cuts_[d].span(i);
         }
       }
     }
@@ -223,21 +210,22 @@ class PartBuilder {
       size_t sum = 0;
       std::vector<uint32_t> widest;
       for (const uint32_t i : part_->bits) {
-        if (Set(flat_.rules[i], d).all()) continue;
+        if (cuts_[d].IsAll(i)) continue;
         widest.push_back(i);
-        sum += spans_[d][i];
+        sum += cuts_[d].span(i);
       }
       const size_t blocks = part_->bits.size() / kBlockBits + 1;
-      if (std::min(sum, boundaries_[d].size() * blocks) <= MostBlocks()) {
+      if (std::min(sum, cuts_[d].size() * blocks) <= MostBlocks()) {
         continue;
       }
       std::ranges::sort(widest, [&](uint32_t a, uint32_t b) {
-        return spans_[d][a] > spans_[d][b];
+        return cuts_[d].span(a) > cuts_[d].span(b);
       });
       for (const uint32_t i : widest) {
         if (sum <= MostBlocks()) break;
         FlatRule& rule = flat_.rules[i];
-        sum -= spans_[d][i];
+        sum -= cuts_[d].span(i);
+        cuts_[d].MakeAll(i);
         part_->demoted.push_back({static_cast<Dimension>(d),
                                   std::exchange(Set(rule, d), IntervalSet()),
                                   demoted_[i]});
@@ -265,11 +253,10 @@ class PartBuilder {
     part_->guards = flat_.guards;
   }
 
-  std::vector<bool> Wild(uint8_t dimension) {
-    std::vector<bool> wild;
-    wild.reserve(flat_.rules.size());
-    for (FlatRule& rule : flat_.rules) {
-      wild.push_back(Set(rule, dimension).all());
+  std::vector<bool> Wild(uint8_t dimension) const {
+    std::vector<bool> wild(flat_.rules.size());
+    for (uint32_t i = 0; i < wild.size(); ++i) {
+      wild[i] = cuts_[dimension].IsAll(i);
     }
     return wild;
   }
@@ -280,8 +267,8 @@ class PartBuilder {
 
   bool FillIntervals(uint8_t dimension, Intervals* intervals) {
     RowBuilder rows(bits_, BitCount(), Wild(dimension));
-    if (!Sweep(Sets(dimension), Top(dimension), 2 * MostBlocks(), rows,
-               intervals)) {
+    if (!Sweep(cuts_[dimension], 2 * MostBlocks(), rows, intervals,
+               &numbers_[dimension])) {
       return false;
     }
     part_->rows[dimension] = std::move(rows).Finish();
@@ -363,64 +350,70 @@ class PartBuilder {
   }
 
   // The intervals of a set of one, by number; ports by themselves.
-  std::pair<uint32_t, uint32_t> Numbers(const IntervalSet& set,
-                                        uint8_t dimension) const {
-    if (set.all()) return {0, kNoIndex};
-    const auto [low, high] = set.intervals()[0];
-    if (Top(dimension) == kTopPort) {
-      return {static_cast<uint32_t>(low), static_cast<uint32_t>(high)};
+  std::pair<uint32_t, uint32_t> Numbers(uint32_t rule, uint8_t d) const {
+    const Cuts& cuts = cuts_[d];
+    if (cuts.IsAll(rule)) return {0, kNoIndex};
+    const auto [first, end] = cuts.ranges(rule)[0];
+    if (Top(d) == kTopPort) {
+      return {static_cast<uint32_t>(cuts.starts()[first]),
+              static_cast<uint32_t>(
+                  end == cuts.size() ? kTopPort : cuts.starts()[end] - 1)};
     }
-    const std::vector<Number>& starts = intervals_[dimension].starts;
-    const auto number = [&](Number at) {
-      return static_cast<uint32_t>(std::ranges::upper_bound(starts, at) -
-                                   starts.begin() - 1);
-    };
-    return {number(low), number(high)};
+    const std::vector<uint32_t>& numbers = numbers_[d];
+    return {numbers[first], numbers[end - 1]};
   }
 
   void FillLists() {
     for (uint8_t d = kSource; d <= kDestinationPort; ++d) {
-      std::vector<std::vector<uint32_t>> members(part_->rows[d].classes);
-      size_t records = 0;
-      for (uint32_t i = 0; i < flat_.rules.size(); ++i) {
-        if (homes_[i] == d) records += Stand(i, d, members);
-      }
+      // How many each class has, then where the next of it goes.
+      std::vector<uint32_t> places(part_->rows[d].classes + 1);
+      uint32_t records = 0;
+      ForEachPlace(d, [&](uint32_t, uint32_t number) {
+        ++places[number];
+        ++records;
+      });
       if (records == 0) continue;
       part_->listed.push_back(static_cast<Dimension>(d));
+      uint32_t before = 0;
+      for (uint32_t& place : places) before += std::exchange(place, before);
       Lists& lists = part_->lists[d];
-      lists.records.reserve(records);
-      lists.offsets.reserve(members.size() + 1);
-      for (const std::vector<uint32_t>& list : members) {
-        lists.offsets.push_back(static_cast<uint32_t>(lists.records.size()));
-        for (const uint32_t i : list) lists.records.push_back(RecordOf(i));
-      }
-      lists.offsets.push_back(static_cast<uint32_t>(lists.records.size()));
+      lists.offsets = places;
+      lists.records.resize(records);
+      Record record{};
+      uint32_t last = kNoIndex;
+      ForEachPlace(d, [&](uint32_t rule, uint32_t number) {
+        if (rule != last) record = RecordOf(rule);
+        last = rule;
+        lists.records[places[number]++] = record;
+      });
     }
   }
 
-  // Puts a rule into the lists of its classes. Returns how many.
-  size_t Stand(uint32_t rule, uint8_t dimension,
-               std::vector<std::vector<uint32_t>>& members) {
+  // Calls `f` with each rule that is at home in a dimension, ascending, and
+  // the classes in whose lists it stands.
+  template <typename F>
+  void ForEachPlace(uint8_t dimension, F&& f) const {
     const Intervals& intervals = intervals_[dimension];
-    const auto [low, high] = Set(flat_.rules[rule], dimension).intervals()[0];
-    size_t count = 0;
-    for (size_t i = std::ranges::lower_bound(intervals.starts, low) -
-                    intervals.starts.begin();
-         i < intervals.starts.size() && intervals.starts[i] <= high; ++i) {
-      std::vector<uint32_t>& list = members[intervals.classes[i]];
-      // Intervals of one class may come more than once.
-      if (!list.empty() && list.back() == rule) continue;
-      list.push_back(rule);
-      ++count;
+    const std::vector<uint32_t>& numbers = numbers_[dimension];
+    // By class: the rule that was put there last. Intervals of one class may
+    // come more than once.
+    std::vector<uint32_t> last(part_->rows[dimension].classes, kNoIndex);
+    for (uint32_t i = 0; i < flat_.rules.size(); ++i) {
+      if (homes_[i] != dimension) continue;
+      const Cuts::Range range = cuts_[dimension].ranges(i)[0];
+      for (uint32_t n = numbers[range.first]; n <= numbers[range.end - 1];
+           ++n) {
+        const uint32_t number = intervals.classes[n];
+        if (std::exchange(last[number], i) != i) f(i, number);
+      }
     }
-    return count;
   }
 
-  Record RecordOf(uint32_t rule) {
-    FlatRule& flat = flat_.rules[rule];
+  Record RecordOf(uint32_t rule) const {
+    const FlatRule& flat = flat_.rules[rule];
     Record record{};
     for (uint8_t d = kSource; d <= kDestinationPort; ++d) {
-      std::tie(record.low[d], record.high[d]) = Numbers(Set(flat, d), d);
+      std::tie(record.low[d], record.high[d]) = Numbers(rule, d);
     }
     record.entry = rule;
     record.transport = static_cast<uint16_t>(flat.transport);
@@ -440,9 +433,10 @@ class PartBuilder {
   std::unique_ptr<Part> part_;
   std::vector<uint8_t> homes_;  // by rule: a dimension
   Bits bits_;                   // by rule
-  std::array<std::vector<Number>, kDestinationPort + 1> boundaries_;
-  std::array<std::vector<uint32_t>, kDestinationPort + 1> spans_;
+  std::array<Cuts, kDestinationPort + 1> cuts_;
   std::array<Intervals, kDestinationPort + 1> intervals_;
+  // By interval of the cuts.
+  std::array<std::vector<uint32_t>, kDestinationPort + 1> numbers_;
   std::vector<uint32_t> demoted_;  // by rule: the first of its sets
 };
 
@@ -458,16 +452,43 @@ const LinkClasses::Known* LinkClasses::Find(InterfaceView interface) const {
 
 }  // namespace classify
 
+namespace {
+
+// Whether a rule of those that are flattened asks for a direction.
+bool NamesDirection(const CompiledPolicy& policy) {
+  return std::ranges::any_of(policy.rules, [](const CompiledRule& rule) {
+    const bool filters = rule.action == RuleAction::kPass ||
+                         rule.action == RuleAction::kBlock ||
+                         rule.action == RuleAction::kMatch;
+    return filters && rule.direction != Direction::kBoth;
+  });
+}
+
+}  // namespace
+
 std::shared_ptr<const Classifier> Classifier::Build(
     const CompiledPolicy& policy, std::span<const InterfaceView> interfaces,
     const ClassifierBounds& bounds) {
   std::shared_ptr<Classifier> result(new Classifier());
   Report& report = result->report_;
+  const bool alike = !NamesDirection(policy);
   for (const Direction direction : {Direction::kIn, Direction::kOut}) {
     for (const Family family : {Family::kIpv4, Family::kIpv6}) {
       PartReport& own = report.parts[static_cast<size_t>(direction)]
                                     [family == Family::kIpv6];
       if (policy.rules.size() < bounds.least_rules) continue;
+      if (alike && direction == Direction::kOut) {
+        const size_t in = static_cast<size_t>(Direction::kIn);
+        const size_t out = static_cast<size_t>(Direction::kOut);
+        const size_t v6 = family == Family::kIpv6;
+        own = report.parts[in][v6];
+        if (own.walked != classify::WalkReason::kNone &&
+            own.walked != classify::WalkReason::kFew) {
+          ++report.walked;
+        }
+        result->parts_[out][v6] = result->parts_[in][v6];
+        continue;
+      }
       std::optional<classify::FlatRules> flat = classify::Flatten(
           policy, direction, family, bounds.most_rules, &own.walked);
       if (flat && flat->rules.size() < bounds.least_rules) {

@@ -171,7 +171,8 @@ class Classifier {
  private:
   Classifier() = default;
 
-  std::array<std::array<std::unique_ptr<const classify::Part>, 2>, 2> parts_;
+  // Both directions have the same where no rule asks for one.
+  std::array<std::array<std::shared_ptr<const classify::Part>, 2>, 2> parts_;
   Report report_;
 };
 

@@ -108,7 +108,8 @@ class CandidateScan {
       : policy_(*generation.policy),
         part_(part),
         counters_(counters),
-        scan_(generation, input, counters, verdict) {}
+        scan_(generation, input, counters, verdict, generation.index.get()) {
+  }
 
   // The next candidate. True: no other matters.
   bool Visit(uint32_t position) {

@@ -16,7 +16,6 @@ Number TopOf(Family family) {
 
 // Nothing if it is no set of addresses that the policy alone decides.
 std::optional<IntervalSet> SetOf(const AddressCondition& condition,
-                                 const CompiledPolicy& policy,
                                  Family family) {
   using Kind = AddressCondition::Kind;
   const Number top = TopOf(family);
@@ -37,21 +36,10 @@ std::optional<IntervalSet> SetOf(const AddressCondition& condition,
                             NumberOf(family, condition.second));
       break;
     case Kind::kTable:
+    case Kind::kList:
+    case Kind::kNoRoute:
+    case Kind::kUrpfFailed:
       return std::nullopt;
-    case Kind::kList: {
-      const CompiledAddressList& list = policy.address_lists[condition.index];
-      std::vector<Interval> intervals;
-      for (uint32_t i = list.begin; i < list.end; ++i) {
-        const Prefix& prefix = policy.list_prefixes[i];
-        if (prefix.address.family != family) continue;
-        const Number rest =
-            top & ~NumberOf(family, MaskOf(family, prefix.length).bytes);
-        const Number low = NumberOf(family, prefix.address.bytes) & ~rest;
-        intervals.push_back({low, low | rest});
-      }
-      set = IntervalSet::Union(std::move(intervals));
-      break;
-    }
     case Kind::kNever:
       set = IntervalSet::None();
       break;
@@ -90,6 +78,7 @@ class Flattener {
         direction_(direction),
         family_(family),
         most_(most),
+        verified_(policy.rules.size()),
         transports_(&result_.transports) {}
 
   std::optional<FlatRules> Run(WalkReason* reason) {
@@ -125,6 +114,7 @@ class Flattener {
       if (!Applies(rule)) continue;
       const bool is_match = !rule.is_call && rule.action == RuleAction::kMatch;
       const RuleFields fields = FieldsOf(rule);
+      verified_[IndexOf(rule)] = fields.verified;
       const bool unknown = fields.unknown;
       if (unknown && is_match) return false;
       if (fields.counted || rule.tag != kNoTag || rule.tagged != kNoTag ||
@@ -148,7 +138,7 @@ class Flattener {
 
   // Adds the rule's conditions. False: it can never match.
   bool Narrow(const CompiledRule& rule, Context& context, bool* verify) const {
-    *verify = FieldsOf(rule).verified;
+    *verify = verified_[IndexOf(rule)];
     const std::pair<const AddressCondition*, IntervalSet*> ends[] = {
         {&rule.source, &context.source},
         {&rule.destination, &context.destination}};
@@ -158,7 +148,7 @@ class Flattener {
           condition->kind == AddressCondition::Kind::kRange;
       std::optional<IntervalSet> own;
       if (!literal || rule.family != Family::kNone) {
-        own = SetOf(*condition, policy_, family_);
+        own = SetOf(*condition, family_);
       }
       if (!own) {
         *verify = true;
@@ -262,6 +252,7 @@ class Flattener {
   const Direction direction_;
   const Family family_;
   const size_t most_;
+  std::vector<bool> verified_;  // by rule: RuleFields
   FlatRules result_;
   Numbers<std::vector<TransportCondition>> transports_;
   std::map<LinkKey, uint32_t> link_numbers_;

@@ -9,10 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "pftable/tables/address_classes.h"
+
 namespace sluice::classify {
 
-// An address or a port in host order.
-using Number = unsigned __int128;
+using search::Number;
 
 struct Interval {
   Number low;
@@ -28,9 +29,12 @@ class IntervalSet {
   static IntervalSet None() { return IntervalSet(std::vector<Interval>{}); }
   // Nothing if low > high.
   static IntervalSet Of(Number low, Number high) {
-    std::vector<Interval> intervals;
-    if (low <= high) intervals.push_back({low, high});
-    return IntervalSet(std::move(intervals));
+    IntervalSet set = None();
+    if (low <= high) {
+      set.is_one_ = true;
+      set.one_ = {low, high};
+    }
+    return set;
   }
   // In any order, overlapping as they like.
   static IntervalSet Union(std::vector<Interval> intervals) {
@@ -50,27 +54,31 @@ class IntervalSet {
   }
 
   bool all() const { return all_; }
-  bool empty() const { return !all_ && intervals_.empty(); }
+  bool empty() const { return !all_ && intervals().empty(); }
   // Not of the set of all.
-  std::span<const Interval> intervals() const { return intervals_; }
+  std::span<const Interval> intervals() const {
+    if (is_one_) return {&one_, 1};
+    return intervals_;
+  }
 
   bool Contains(Number number) const {
     if (all_) return true;
-    const auto after = std::ranges::upper_bound(intervals_, number, {},
-                                                &Interval::low);
-    return after != intervals_.begin() && number <= std::prev(after)->high;
+    const std::span<const Interval> own = intervals();
+    const auto after =
+        std::ranges::upper_bound(own, number, {}, &Interval::low);
+    return after != own.begin() && number <= std::prev(after)->high;
   }
 
   IntervalSet Complement(Number top) const {
     if (all_) return None();
     std::vector<Interval> rest;
     Number next = 0;
-    for (const Interval& interval : intervals_) {
+    for (const Interval& interval : intervals()) {
       if (interval.low > next) rest.push_back({next, interval.low - 1});
       if (interval.high == top) return IntervalSet(std::move(rest));
       next = interval.high + 1;
     }
-    if (intervals_.empty()) return IntervalSet();
+    if (empty()) return IntervalSet();
     rest.push_back({next, top});
     return IntervalSet(std::move(rest));
   }
@@ -78,10 +86,16 @@ class IntervalSet {
   IntervalSet And(const IntervalSet& other) const {
     if (all_) return other;
     if (other.all_) return *this;
+    if (is_one_ && other.is_one_) {
+      return Of(std::max(one_.low, other.one_.low),
+                std::min(one_.high, other.one_.high));
+    }
     std::vector<Interval> both;
-    auto a = intervals_.begin();
-    auto b = other.intervals_.begin();
-    while (a != intervals_.end() && b != other.intervals_.end()) {
+    const std::span<const Interval> own = intervals();
+    const std::span<const Interval> others = other.intervals();
+    auto a = own.begin();
+    auto b = others.begin();
+    while (a != own.end() && b != others.end()) {
       const Number low = std::max(a->low, b->low);
       const Number high = std::min(a->high, b->high);
       if (low <= high) both.push_back({low, high});
@@ -95,6 +109,9 @@ class IntervalSet {
       : all_(false), intervals_(std::move(intervals)) {}
 
   bool all_ = true;
+  // Most sets are one interval: it stands here, and nothing in the vector.
+  bool is_one_ = false;
+  Interval one_{};
   std::vector<Interval> intervals_;
 };
 

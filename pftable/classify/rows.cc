@@ -1,5 +1,6 @@
 #include "pftable/classify/rows.h"
 
+#include <algorithm>
 #include <bit>
 #include <random>
 #include <utility>
@@ -110,9 +111,36 @@ void RowBuilder::Flush() {
   changed_.clear();
 }
 
+size_t RowBuilder::PlaceOf(const Hash& hash) const {
+  const size_t mask = places_.size() - 1;
+  size_t place = hash.low & mask;
+  while (places_[place] != kNoIndex && combinations_[places_[place]] != hash) {
+    place = (place + 1) & mask;
+  }
+  return place;
+}
+
+void RowBuilder::MakeRoom(size_t combinations) {
+  if (2 * combinations <= places_.size()) return;
+  places_.assign(std::bit_ceil(2 * combinations), kNoIndex);
+  for (uint32_t i = 0; i < combinations_.size(); ++i) {
+    places_[PlaceOf(combinations_[i])] = i;
+  }
+}
+
+void RowBuilder::Expect(size_t combinations) {
+  combinations_.reserve(combinations);
+  MakeRoom(combinations);
+}
+
 uint32_t RowBuilder::Class() {
-  const auto [it, fresh] = classes_.try_emplace(hash_, result_.classes);
-  if (!fresh) return it->second;
+  if (2 * (combinations_.size() + 1) > places_.size()) {
+    MakeRoom(std::max<size_t>(16, 2 * combinations_.size()));
+  }
+  uint32_t& known = places_[PlaceOf(hash_)];
+  if (known != kNoIndex) return known;
+  known = result_.classes;
+  combinations_.push_back(hash_);
   Flush();
   result_.rows.insert(result_.rows.end(), mask_.begin(), mask_.end());
   result_.rows.push_back(result_.ids.size());

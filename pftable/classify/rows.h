@@ -57,6 +57,8 @@ class RowBuilder {
   // `wild`: by rule, whether it has no condition. `count`: of bits.
   RowBuilder(const Bits& bits, uint32_t count, const std::vector<bool>& wild);
 
+  // So many combinations may come: room for them at once.
+  void Expect(size_t combinations);
   void Toggle(uint32_t rule);
   // The number of the class for which just these rules match.
   uint32_t Class();
@@ -71,10 +73,10 @@ class RowBuilder {
     uint64_t high = 0;
     friend bool operator==(const Hash&, const Hash&) = default;
   };
-  struct HashOfHash {
-    size_t operator()(const Hash& hash) const { return hash.low; }
-  };
 
+  // Where the combination is in `places_`, or belongs.
+  size_t PlaceOf(const Hash& hash) const;
+  void MakeRoom(size_t combinations);
   void Flush();
   uint32_t Intern(const Block& block);
 
@@ -88,7 +90,10 @@ class RowBuilder {
   std::vector<uint32_t> changed_;
   size_t cost_ = 0;
   Hash hash_;
-  std::unordered_map<Hash, uint32_t, HashOfHash> classes_;
+  // By class: its combination; and where each is found, by its hash. A power
+  // of two of places, half of them kNoIndex at least: free.
+  std::vector<Hash> combinations_;
+  std::vector<uint32_t> places_;
   std::unordered_multimap<uint64_t, uint32_t> interned_;
 };
 

@@ -48,6 +48,8 @@ void ForgetActions(CompiledRule& rule) {
   // A match rule that translates does; classify.cc looks anew behind it.
   rule.nat = kNone.nat;
   rule.rdr = kNone.rdr;
+  rule.route = kNone.route;
+  rule.route_pool = kNone.route_pool;
   rule.af_to = kNone.af_to;
   rule.af_prefix = kNone.af_prefix;
   rule.translation_pass = kNone.translation_pass;

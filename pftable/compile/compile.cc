@@ -208,6 +208,7 @@ class PolicyCompiler {
     }
     result_->rules.reserve(total);
     result_->listed.reserve(total);
+    requests_.reserve(total);
     result_->hash = HashOptions(source_->options);
     if (source_->fingerprints) {
       for (const Fingerprint& fingerprint : *source_->fingerprints) {
@@ -266,8 +267,9 @@ class PolicyCompiler {
     CompiledRuleset ruleset;
     ruleset.begin = static_cast<uint32_t>(result_->rules.size());
     uint64_t hash = CombineHash(result_->hash, HashText(named.path));
-    // Counts equal rules of this ruleset.
-    std::unordered_map<std::string, uint32_t> occurrences;
+    // Counts equal rules of this ruleset, by text that their requests have.
+    std::unordered_map<std::string_view, uint32_t> occurrences;
+    occurrences.reserve(rules.size());
     for (const Rule& rule : rules) {
       CompiledRule& compiled = result_->rules.emplace_back();
       if (absl::Status s = rules_.Compile(rule, named.path, &compiled);
@@ -491,7 +493,8 @@ absl::StatusOr<std::unique_ptr<Generation>> Compile(
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> compiled =
       CompilePolicy(std::make_shared<const Policy>(policy), context);
   if (!compiled.ok()) return compiled.status();
-  return MakeGeneration(*std::move(compiled), base, *context.table_slots);
+  return MakeGeneration(*std::move(compiled), base, *context.table_slots,
+                        *context.interfaces);
 }
 
 }  // namespace sluice

@@ -51,6 +51,7 @@ inline constexpr EngineCapabilities kEngineCapabilities = {
     .port_sets = true,
     .port_blocks = true,
     .address_families = true,
+    .routing = true,
     .scrub = true,
     .sequence_rewriting = true,
     .synproxy = true,

@@ -205,40 +205,18 @@ absl::StatusOr<uint16_t> RuleCompiler::AddressList(const AddressMatch& match) {
   const auto flags = static_cast<uint8_t>(
       modifiers.network << 0 | modifiers.broadcast << 1 | modifiers.peer << 2 |
       modifiers.no_alias << 3);
+  std::vector<DynamicAddress>& all = policy_->dynamic_addresses;
   const auto [known, fresh] = list_indexes_.try_emplace(
       {match.name, flags, static_cast<uint8_t>(match.dynamic_prefix)},
-      static_cast<uint16_t>(policy_->address_lists.size()));
+      static_cast<uint16_t>(all.size()));
   if (!fresh) return known->second;
-  if (policy_->address_lists.size() > std::numeric_limits<uint16_t>::max()) {
+  if (all.size() > std::numeric_limits<uint16_t>::max()) {
     return absl::ResourceExhaustedError(
         "too many different interface addresses in brackets, max 65536");
   }
-  CompiledAddressList list;
-  list.begin = static_cast<uint32_t>(policy_->list_prefixes.size());
-  bool seen4 = false;
-  bool seen6 = false;
-  for (const InterfaceRegistry::PortAddress& port :
-       context_.interfaces->Addresses(match.name)) {
-    const Family family = port.prefix.address.family;
-    // `:0` leaves out all but the first address of a family.
-    bool& seen = family == Family::kIpv4 ? seen4 : seen6;
-    if (modifiers.no_alias && std::exchange(seen, true)) continue;
-    const uint8_t bits = static_cast<uint8_t>(AddressBits(family));
-    Prefix prefix{.address = port.prefix.address, .length = bits};
-    if (modifiers.broadcast) {
-      if (family != Family::kIpv4) continue;
-      const uint32_t mask = MaskOf(family, port.prefix.length).v4().host();
-      prefix.address = Address::V4(prefix.address.v4().host() | ~mask);
-    } else if (modifiers.network) {
-      prefix.length = port.prefix.length;
-    }
-    if (match.dynamic_prefix < prefix.length) {
-      prefix.length = match.dynamic_prefix;
-    }
-    policy_->list_prefixes.push_back(prefix.Masked());
-  }
-  list.end = static_cast<uint32_t>(policy_->list_prefixes.size());
-  policy_->address_lists.push_back(list);
+  all.push_back({.name = match.name,
+                 .modifiers = modifiers,
+                 .length = match.dynamic_prefix});
   return known->second;
 }
 
@@ -294,7 +272,11 @@ absl::Status RuleCompiler::CompileAddress(const AddressMatch& match,
       break;
     }
     case AddressKind::kNoRoute:
+      condition->kind = Kind::kNoRoute;
+      break;
     case AddressKind::kUrpfFailed:
+      condition->kind = Kind::kUrpfFailed;
+      break;
     case AddressKind::kRouteLabel:
       condition->kind = Kind::kNever;
       break;
@@ -307,7 +289,7 @@ absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
                                        uint16_t* index) {
   if (policy_->pools.size() >= kNoPool) {
     return absl::ResourceExhaustedError(absl::StrCat(
-        "too many rules that translate, max ", kNoPool));
+        "too many rules that translate or route, max ", kNoPool));
   }
   CompiledPool compiled;
   compiled.method = pool.method;
@@ -320,6 +302,12 @@ absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
   compiled.sticky_address = pool.sticky_address;
   compiled.endpoint_independent = pool.endpoint_independent;
   const bool is_nat = rule.nat.has_value() && &pool == &*rule.nat;
+  const bool is_route = rule.route_pool.has_value() && &pool == &*rule.route_pool;
+  compiled.prefers_ipv6 = pool.prefer_ipv6_nexthop;
+  // What goes on in another family, or may, takes what there is of that.
+  if (is_route && (rule.af_to != Family::kNone || pool.prefer_ipv6_nexthop)) {
+    compiled.family = Family::kNone;
+  }
   compiled.moves_source =
       policy_->source->options.dialect == Dialect::kFreeBsd && !is_nat &&
       rule.action != RuleAction::kBinat;
@@ -335,10 +323,16 @@ absl::Status RuleCompiler::CompilePool(const Pool& pool, const Rule& rule,
         !s.ok()) {
       return s;
     }
-    if (compiled.family == Family::kNone &&
-        (member.address.kind == AddressKind::kPrefix ||
-         member.address.kind == AddressKind::kRange)) {
-      compiled.family = member.address.address.family;
+    if (member.address.kind == AddressKind::kPrefix ||
+        member.address.kind == AddressKind::kRange) {
+      made.family = member.address.address.family;
+      if (compiled.family == Family::kNone && !is_route) {
+        compiled.family = made.family;
+      }
+    }
+    if (!member.interface.empty()) {
+      made.by_interface = true;
+      made.interface = context_.interfaces->Resolve(member.interface).id;
     }
   }
   *index = static_cast<uint16_t>(policy_->pools.size());
@@ -445,6 +439,15 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
     }
   }
 
+  if (rule.route_pool.has_value()) {
+    c.route = rule.route;
+    if (absl::Status s = CompilePool(*rule.route_pool, rule, anchor,
+                                     &c.route_pool);
+        !s.ok()) {
+      return s;
+    }
+  }
+
   c.action = rule.action;
   c.no_reassembly = rule.scrub.no_fragment_reassembly;
   c.quick = rule.quick;
@@ -469,6 +472,11 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
     if (!table.ok()) return table.status();
   }
   c.actions = Actions(rule, dialect);
+  if (c.route != RouteKind::kNone) c.actions.flags |= PacketActions::kRoute;
+  // FreeBSD cannot know yet by which interface the answers will come.
+  if (c.route == RouteKind::kReplyTo && dialect == Dialect::kFreeBsd) {
+    c.state_flags &= static_cast<uint16_t>(~kStateIfBound);
+  }
   c.rated = rule.max_pkt_rate.IsSet();
   // Only the rule that decides counts its states' packets.
   if (c.rated && rule.action == RuleAction::kPass) {

@@ -129,6 +129,7 @@ struct PolicyPool::Shelves {
 
   internal::Shelf<Policy> policies;
   internal::Shelf<AddressTable> tables;
+  internal::Shelf<TableIndex> indexes;
 
   // The one on the shelf that is the `same`, or this one, put there; the last
   // to let go of it takes it off.
@@ -143,6 +144,13 @@ struct PolicyPool::Shelves {
           delete gone;
           (*shelves.*shelf).Sweep(hash);
         });
+    return PutHeld(shelves, shelf, hash, std::move(held), same);
+  }
+  template <typename T, typename Same>
+  static std::shared_ptr<const T> PutHeld(
+      const std::shared_ptr<Shelves>& shelves,
+      internal::Shelf<T> Shelves::*shelf, uint64_t hash,
+      std::shared_ptr<const T> held, Same same) {
     std::vector<std::shared_ptr<const T>> known;
     std::vector<std::shared_ptr<const T>> others =
         (*shelves.*shelf).WithHash(hash);
@@ -221,6 +229,33 @@ std::shared_ptr<const Classifier> PolicyPool::Share(
   shelves_->classifiers.push_back({policy, interface_version, made});
   return made;
 }
+
+std::shared_ptr<const TableIndex> PolicyPool::Index(
+    const std::vector<AddressTable>& tables) {
+  uint64_t hash = tables.size();
+  for (const AddressTable& table : tables) {
+    hash = CombineHash(hash, table.hash());
+  }
+  for (const auto& held : shelves_->indexes.WithHash(hash)) {
+    if (held->tables() == tables) return held;
+  }
+  std::shared_ptr<const TableIndex> made = TableIndex::Build(tables);
+  const TableIndex* const index = made.get();
+  // The last to let go of it takes it off the shelf.
+  std::shared_ptr<const TableIndex> held(
+      index, [shelves = shelves_, hash,
+              made = std::move(made)](const TableIndex*) mutable {
+        made = nullptr;
+        shelves->indexes.Sweep(hash);
+      });
+  return Shelves::PutHeld(
+      shelves_, &Shelves::indexes, hash, std::move(held),
+      [](const TableIndex& a, const TableIndex& b) {
+        return a.tables() == b.tables();
+      });
+}
+
+size_t PolicyPool::indexes() const { return shelves_->indexes.size(); }
 
 size_t PolicyPool::classifiers() const {
   const std::lock_guard lock(shelves_->classifier_mutex);

@@ -12,6 +12,7 @@
 
 #include "pftable/policy/policy.h"
 #include "pftable/tables/address_table.h"
+#include "pftable/tables/table_index.h"
 
 namespace sluice {
 
@@ -47,10 +48,15 @@ class PolicyPool {
       const std::shared_ptr<const Policy>& policy, uint64_t interface_version,
       const std::function<std::shared_ptr<const Classifier>()>& make);
 
+  // The index of tables that equal these; if nobody holds one, it is made.
+  std::shared_ptr<const TableIndex> Index(
+      const std::vector<AddressTable>& tables);
+
   // What is held by anybody.
   size_t policies() const;
   size_t tables() const;
   size_t classifiers() const;
+  size_t indexes() const;
 
  private:
   struct Shelves;

@@ -10,15 +10,24 @@
 
 #include "pftable/engine/counters.h"
 #include "pftable/engine/generation.h"
+#include "pftable/engine/route_view.h"
 
 namespace sluice {
 
+// A look into a table.
+inline void CountLook(const TableView& table, bool matches,
+                      WorkerCounters& worker) {
+  TableCounters& counters = worker.table(table.slot);
+  (matches ? counters.match : counters.no_match).Add(1);
+}
+
 // For prefixes and ranges, whose family the caller has compared, the address
 // is 16 bytes, IPv4 in the first four. A look into a table is counted.
+// `routes` may be null.
 inline bool AddressMatches(const Generation& generation,
                            const AddressCondition& condition, Family family,
                            const std::array<uint8_t, 16>& address,
-                           WorkerCounters& worker) {
+                           const RouteView* routes, WorkerCounters& worker) {
   bool matches = false;
   switch (condition.kind) {
     case AddressCondition::Kind::kAny:
@@ -41,21 +50,29 @@ inline bool AddressMatches(const Generation& generation,
     case AddressCondition::Kind::kTable: {
       const TableView& table = generation.tables[condition.index];
       matches = table.addresses.Contains(family, address.data());
-      TableCounters& counters = worker.table(table.slot);
-      (matches ? counters.match : counters.no_match).Add(1);
+      CountLook(table, matches, worker);
       break;
     }
     case AddressCondition::Kind::kList: {
-      const CompiledPolicy& policy = *generation.policy;
-      const CompiledAddressList& list = policy.address_lists[condition.index];
       const Address a = Address::FromBytes(family, address.data());
-      for (uint32_t i = list.begin; i < list.end && !matches; ++i) {
-        matches = policy.list_prefixes[i].Contains(a);
+      for (const Prefix& prefix : generation.addresses[condition.index]) {
+        matches = prefix.Contains(a);
+        if (matches) break;
       }
       break;
     }
     case AddressCondition::Kind::kNever:
       break;
+    case AddressCondition::Kind::kNoRoute:
+    case AddressCondition::Kind::kUrpfFailed: {
+      if (routes == nullptr) break;
+      const Address a = Address::FromBytes(family, address.data());
+      matches = !IsOfOneLink(a) &&
+                !(condition.kind == AddressCondition::Kind::kNoRoute
+                      ? routes->HasRoute(a)
+                      : routes->LeadsBack(a));
+      break;
+    }
   }
   return matches != condition.negated;
 }

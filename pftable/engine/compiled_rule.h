@@ -41,8 +41,10 @@ struct AddressCondition {
     kPrefix,  // (packet & second) == first
     kRange,   // first <= packet <= second, in network order
     kTable,   // Generation::tables[index]
-    kList,    // CompiledPolicy::address_lists[index]
-    kNever,   // no-route and urpf-failed where nothing is routed
+    kList,    // Generation::addresses[index]
+    kNever,   // holds for nothing
+    kNoRoute,     // RouteView says so; for nothing where there is none
+    kUrpfFailed,  // the same
   };
   Kind kind = Kind::kAny;
   bool negated = false;
@@ -129,6 +131,8 @@ struct alignas(64) CompiledRule {
   // nat-to and rdr-to: CompiledPolicy::pools; kNoPool: none.
   uint16_t nat = kNoPool;
   uint16_t rdr = kNoPool;
+  RouteKind route = RouteKind::kNone;  // with `route_pool`
+  uint16_t route_pool = kNoPool;
   // af-to: the family that packets go on in; kNone: none. `nat` is its `from`
   // and `rdr` its `to`.
   Family af_to = Family::kNone;

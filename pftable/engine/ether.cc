@@ -87,7 +87,8 @@ class EtherScan {
                  const std::array<uint8_t, 16>& address) {
     const Family own = input_.packet->family;
     if (family != Family::kNone && family != own) return condition.negated;
-    return AddressMatches(generation_, condition, own, address, counters_);
+    return AddressMatches(generation_, condition, own, address, nullptr,
+                          counters_);
   }
 
   const Generation& generation_;

@@ -21,6 +21,7 @@
 namespace sluice {
 
 class LimiterGate;
+class RouteView;
 struct Translation;
 
 // Of an evaluation of which nothing comes: no rule counts anything.
@@ -45,6 +46,8 @@ struct EvaluationInput {
   LimiterGate* limiters = nullptr;
   // What a SYN looks like, for `os`; null: it is none, or nobody asks.
   const SynSignature* syn = nullptr;
+  // Of `interface`; null: it has no router, and nothing there is routed.
+  const RouteView* routes = nullptr;
   // What rules count as they are met: `max-pkt-rate` and `once`.
   Rehearsal rehearsal = Rehearsal::kNo;
   uint32_t made_by = kNoRuleSlot;  // kOfState: the state's rule

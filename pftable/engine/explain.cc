@@ -202,6 +202,7 @@ class ExplainedScan {
                               .now = input_.now,
                               .random = input_.random,
                               .syn = input_.syn,
+                              .routes = input_.routes,
                               .rehearsal = input_.rehearsal};
     const RuleCondition failed = FirstFailed(
         generation_, policy_.rules[index], now, tag_, counters_, &several);
@@ -346,6 +347,7 @@ Explanation Explain(const Generation& generation, const EvaluationInput& input,
       .random = input.random,
       .translation = &translation,
       .syn = input.syn,
+      .routes = input.routes,
       .rehearsal = Rehearsal::kYes};
   if (translation.failed) {
     result.verdict.action = VerdictAction::kBlock;

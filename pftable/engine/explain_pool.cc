@@ -147,4 +147,28 @@ bool ExplainPool::Choose(const Generation& generation,
   return true;
 }
 
+bool ExplainPool::ChooseRoute(const Generation& generation,
+                              const CompiledRule& rule,
+                              const PacketInfo& original, Family family,
+                              PacketRoute* route) {
+  const RouteSpaces spaces =
+      RouteSpacesOf(generation, rule.route_pool, family);
+  if (spaces.count == 0) return false;
+  const Family chosen_family = spaces.families[0];
+  Chosen chosen;
+  const bool guessed = guessed_address_;
+  Address(generation, rule.route_pool, chosen_family, original.source,
+          &chosen);
+  guessed_address_ = guessed;  // the packet's addresses are its own
+  const PoolBlock& block =
+      generation.pools[rule.route_pool].Of(chosen_family).blocks.front();
+  route->by_interface = block.by_interface;
+  route->interface = block.interface;
+  if (block.first.family != Family::kNone) {
+    route->gateway =
+        sluice::Address::FromBytes(chosen_family, chosen.address.data());
+  }
+  return true;
+}
+
 }  // namespace sluice

@@ -13,6 +13,9 @@ class ExplainPool final : public PoolChooser {
  public:
   bool Choose(const Generation& generation, const CompiledRule& rule,
               Direction direction, PacketInfo* packet) override;
+  bool ChooseRoute(const Generation& generation, const CompiledRule& rule,
+                   const PacketInfo& original, Family family,
+                   PacketRoute* route) override;
   // Whether another address, or another source port, could have come out.
   bool guessed_address() const { return guessed_address_; }
   bool guessed_port() const { return guessed_port_; }

@@ -40,7 +40,8 @@ class TableMerge {
       if (defined.has_contents && differs) {
         entries_ += defined.contents.size();
       }
-      if (defined.has_contents && (differs || table.entries == nullptr)) {
+      const bool begins_to_count = table.counters && table.entries == nullptr;
+      if (defined.has_contents && (differs || begins_to_count)) {
         table.contents = defined.contents;
         if (table.counters && table.entries == defined.counted_before) {
           table.entries = defined.counted;
@@ -102,6 +103,14 @@ const GenerationTable* Generation::FindTable(const TableKey& key) const {
   return nullptr;
 }
 
+const GenerationTable* Generation::Resolve(size_t referenced) const {
+  const GenerationTable* table = &table_states[referenced];
+  if (!table->active && !table->key.anchor.empty()) {
+    table = FindTable({.anchor = "", .name = table->key.name});
+  }
+  return table != nullptr && table->active ? table : nullptr;
+}
+
 uint32_t CountReferences(const CompiledPolicy& compiled,
                          const TableKey& key) {
   uint32_t references = 0;
@@ -117,7 +126,8 @@ uint32_t CountReferences(const CompiledPolicy& compiled,
 
 absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
     std::shared_ptr<const CompiledPolicy> compiled, const Generation* base,
-    TableSlots& table_slots, bool comes_back) {
+    TableSlots& table_slots, const InterfaceRegistry& interfaces,
+    bool comes_back) {
   TableMerge merge(*compiled, base);
   merge.Run();
   const EngineOptions& options = compiled->options;
@@ -135,7 +145,9 @@ absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
 
   auto generation = std::make_unique<Generation>();
   generation->policy = std::move(compiled);
+  TakeAddresses(*generation, interfaces);
   generation->number = base != nullptr ? base->number + 1 : 1;
+  if (base != nullptr) generation->index = base->index;
   for (auto& [key, table] : merge.tables()) {
     if (table.handle == nullptr) {
       absl::StatusOr<TableHandlePtr> handle =
@@ -147,6 +159,14 @@ absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
   }
   FinishGeneration(*generation);
   return generation;
+}
+
+void TakeAddresses(Generation& generation,
+                   const InterfaceRegistry& interfaces) {
+  // Before they are read, so that what changes meanwhile is known to be newer.
+  generation.address_version = interfaces.address_version();
+  generation.addresses =
+      Resolve(generation.policy->dynamic_addresses, interfaces);
 }
 
 namespace {
@@ -172,31 +192,33 @@ void AddTable(const GenerationTable& table, const CompiledPool& pool,
 PoolSpaces SpacesOf(const CompiledPool& pool, const Generation& generation) {
   using Kind = AddressCondition::Kind;
   PoolSpaces spaces;
-  PoolSpace& space = spaces.Of(pool.family);
   const CompiledPolicy& policy = *generation.policy;
   for (const CompiledPool::Member& member : pool.members) {
     const AddressCondition& address = member.address;
+    const size_t first4 = spaces.v4.blocks.size();
+    const size_t first6 = spaces.v6.blocks.size();
+    PoolSpace& space = spaces.Of(member.family);
     switch (address.kind) {
       case Kind::kPrefix: {
         const Address mask =
-            Address::FromBytes(pool.family, address.second.data());
+            Address::FromBytes(member.family, address.second.data());
         uint8_t length = 0;
-        while (length < AddressBits(pool.family) && mask.bit(length)) ++length;
-        space.Add({.address = Address::FromBytes(pool.family,
+        while (length < AddressBits(member.family) && mask.bit(length)) {
+          ++length;
+        }
+        space.Add({.address = Address::FromBytes(member.family,
                                                  address.first.data()),
                    .length = length},
                   member.weight);
         break;
       }
       case Kind::kRange:
-        space.Add(Address::FromBytes(pool.family, address.first.data()),
-                  Address::FromBytes(pool.family, address.second.data()),
+        space.Add(Address::FromBytes(member.family, address.first.data()),
+                  Address::FromBytes(member.family, address.second.data()),
                   member.weight);
         break;
       case Kind::kList: {
-        const CompiledAddressList& list = policy.address_lists[address.index];
-        for (uint32_t i = list.begin; i < list.end; ++i) {
-          const Prefix& prefix = policy.list_prefixes[i];
+        for (const Prefix& prefix : generation.addresses[address.index]) {
           if (pool.family == Family::kNone ||
               prefix.address.family == pool.family) {
             spaces.Of(prefix.address.family).Add(prefix, member.weight);
@@ -216,9 +238,18 @@ PoolSpaces SpacesOf(const CompiledPool& pool, const Generation& generation) {
         break;
       }
       case Kind::kAny:
+        if (!member.by_interface) break;
+        spaces.v4.AddNone();
+        spaces.v6.AddNone();
+        break;
       case Kind::kNever:
+      case Kind::kNoRoute:
+      case Kind::kUrpfFailed:
         break;
     }
+    if (!member.by_interface) continue;
+    spaces.v4.LeadTo(first4, member.interface);
+    spaces.v6.LeadTo(first6, member.interface);
   }
   spaces.v4.Finish(pool.sticky_address);
   spaces.v6.Finish(pool.sticky_address);
@@ -232,6 +263,7 @@ namespace {
 TableView ViewOf(const GenerationTable& table) {
   return {.addresses = table.contents.view(),
           .slot = table.handle->slot(),
+          .bit = TableIndex::kNoBit,
           .entries = table.entries.get()};
 }
 
@@ -275,14 +307,10 @@ void FinishGeneration(Generation& generation) {
 
   generation.tables.assign(referenced.size(), TableView());
   for (size_t i = 0; i < referenced.size(); ++i) {
-    const GenerationTable* table = &states[i];
-    if (!table->active && !table->key.anchor.empty()) {
-      table = generation.FindTable({.anchor = "", .name = table->key.name});
-    }
-    if (table != nullptr && table->active) {
-      generation.tables[i] = ViewOf(*table);
-    }
+    const GenerationTable* const table = generation.Resolve(i);
+    if (table != nullptr) generation.tables[i] = ViewOf(*table);
   }
+  BindIndex(generation);
 
   generation.pools.clear();
   for (const CompiledPool& pool : generation.policy->pools) {

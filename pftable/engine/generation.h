@@ -20,8 +20,10 @@
 #include "absl/status/statusor.h"
 #include "pftable/engine/compiled_ether.h"
 #include "pftable/engine/compiled_rule.h"
+#include "pftable/engine/dynamic_addresses.h"
 #include "pftable/engine/entry_counters.h"
 #include "pftable/engine/fingerprint_table.h"
+#include "pftable/engine/indexed_tables.h"
 #include "pftable/engine/interface_registry.h"
 #include "pftable/engine/pool.h"
 #include "pftable/engine/rule_slots.h"
@@ -36,13 +38,6 @@ class Classifier;
 
 // Rules [begin, end) of CompiledPolicy::rules.
 struct CompiledRuleset {
-  uint32_t begin = 0;
-  uint32_t end = 0;
-};
-
-// Networks of a dynamic interface address: [begin, end) of
-// CompiledPolicy::list_prefixes.
-struct CompiledAddressList {
   uint32_t begin = 0;
   uint32_t end = 0;
 };
@@ -139,8 +134,6 @@ struct CompiledPolicy {
   std::vector<CompiledEtherRule> ether;
   std::vector<CompiledRuleset> ether_rulesets;
   std::vector<uint32_t> ether_calls;
-  std::vector<CompiledAddressList> address_lists;
-  std::vector<Prefix> list_prefixes;
   std::vector<InterfaceCondition> skip;
   EngineOptions options;
   std::vector<CompiledPool> pools;
@@ -185,6 +178,8 @@ struct CompiledPolicy {
   std::vector<DefinedTable> defined_tables;
   // Of tables whose text gives any; addresses that are not here weigh 1.
   std::map<TableKey, std::map<Prefix, uint16_t>> table_weights;
+  // AddressCondition::index of kList counts these.
+  std::vector<DynamicAddress> dynamic_addresses;
   std::vector<LimiterDefinition> limiters;
   // What of the text is not carried out, in words.
   std::vector<std::string> not_carried_out;
@@ -199,6 +194,8 @@ struct CompiledPolicy {
 struct TableView {
   AddressTable::View addresses;
   uint16_t slot = kNoTableSlot;
+  // Of rules' tables: in Generation::index; kNoBit: it is asked by itself.
+  uint16_t bit = TableIndex::kNoBit;
   const EntryCounters* entries = nullptr;  // null: it has no `counters`
 };
 
@@ -221,6 +218,10 @@ struct Generation {
   std::vector<TableView> tables;
   // All that are active, ascending by slot: of states whose rules are gone.
   std::vector<TableView> tables_by_slot;
+  // What CompiledPolicy::dynamic_addresses stand for.
+  AddressLists addresses;
+  // Null: all tables are asked one by one.
+  std::shared_ptr<const IndexedTables> index;
   // By number of a pool: what it has to give out.
   std::vector<PoolSpaces> pools;
   // Never null.
@@ -233,8 +234,11 @@ struct Generation {
   // Control side. The first are those that rules name, in the order of
   // CompiledPolicy::referenced_tables; then the others, ascending by key.
   std::vector<GenerationTable> table_states;
+  // Of `addresses`: InterfaceRegistry::address_version().
+  uint64_t address_version = 0;
   uint64_t number = 0;
   uint64_t hash = 0;  // of rules, options and tables
+  bool wants_index = false;  // BindIndex()
 
   const std::vector<CompiledRule>& rules() const { return policy->rules; }
   const EngineOptions& options() const { return policy->options; }
@@ -249,6 +253,9 @@ struct Generation {
   const TableView* TableOfSlot(uint16_t slot) const;
   // Null if there is none.
   const GenerationTable* FindTable(const TableKey& key) const;
+  // What a name of CompiledPolicy::referenced_tables stands for: an anchor's
+  // own table before the main one; null if neither is active.
+  const GenerationTable* Resolve(size_t referenced) const;
 };
 
 // The generation after `base` (null: there is none) under `compiled`: the
@@ -259,7 +266,12 @@ struct Generation {
 // way back must not depend on what has been added since.
 absl::StatusOr<std::unique_ptr<Generation>> MakeGeneration(
     std::shared_ptr<const CompiledPolicy> compiled, const Generation* base,
-    TableSlots& table_slots, bool comes_back = false);
+    TableSlots& table_slots, const InterfaceRegistry& interfaces,
+    bool comes_back = false);
+
+// What dynamic addresses stand for now; before FinishGeneration().
+void TakeAddresses(Generation& generation,
+                   const InterfaceRegistry& interfaces);
 
 // Rules that name the table. A rule of an anchor counts for the main table of
 // that name too, which it falls back to.

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "absl/strings/str_cat.h"
+#include "pftable/engine/route_view.h"
 
 namespace sluice {
 namespace {
@@ -29,7 +30,23 @@ absl::Status CheckName(std::string_view what, std::string_view name) {
 
 bool Before(const InterfaceRegistry::PortAddress& a,
             const InterfaceRegistry::PortAddress& b) {
-  return a.prefix < b.prefix;
+  if (a.prefix != b.prefix) return a.prefix < b.prefix;
+  return a.primary && !b.primary;
+}
+
+std::vector<InterfaceRegistry::PortAddress> WithPrimaries(
+    std::span<const InterfaceRegistry::PortAddress> addresses) {
+  std::vector<InterfaceRegistry::PortAddress> all(addresses.begin(),
+                                                  addresses.end());
+  bool seen4 = false;
+  bool seen6 = false;
+  for (InterfaceRegistry::PortAddress& one : all) {
+    const Address& address = one.prefix.address;
+    bool& seen = address.family == Family::kIpv4 ? seen4 : seen6;
+    one.primary = !seen && !IsOfOneLink(address);
+    seen = seen || one.primary;
+  }
+  return all;
 }
 
 }  // namespace
@@ -81,7 +98,8 @@ absl::StatusOr<InterfaceView> InterfaceRegistry::AddPort(
     const uint64_t bit = TakeBit(group);
     groups_.emplace(std::move(group), bit);
   }
-  if (known == ports_.end()) {
+  const bool is_new = known == ports_.end();
+  if (is_new) {
     known = ports_.emplace(std::string(name), Port()).first;
     if (names_.size() < max_interfaces_) {
       names_.emplace_back(name);
@@ -94,14 +112,31 @@ absl::StatusOr<InterfaceView> InterfaceRegistry::AddPort(
     known->second.present = true;
   }
   Port& port = known->second;
+  uint64_t bits = 0;
+  for (const std::string& group : groups) bits |= groups_.at(group);
+  // Rules that name it stay as they are compiled if only addresses change.
+  const bool same = !is_new && port.present && port.groups == bits;
   if (!port.present) --gone_;
   port.present = true;
-  port.groups = 0;
-  for (const std::string& group : groups) port.groups |= groups_.at(group);
-  port.addresses.assign(addresses.begin(), addresses.end());
-  ++version_;
+  port.groups = bits;
+  port.addresses = WithPrimaries(addresses);
+  if (!same) ++version_;
+  ++address_version_;
   FreeGroups();
   return InterfaceView{.id = port.id, .groups = port.groups};
+}
+
+absl::Status InterfaceRegistry::SetAddresses(
+    std::string_view name, std::span<const PortAddress> addresses) {
+  const std::lock_guard lock(mutex_);
+  const auto port = ports_.find(name);
+  if (port == ports_.end() || !port->second.present) {
+    return absl::NotFoundError(
+        absl::StrCat("no interface ", std::string(name)));
+  }
+  port->second.addresses = WithPrimaries(addresses);
+  ++address_version_;
+  return absl::OkStatus();
 }
 
 absl::Status InterfaceRegistry::RemovePort(std::string_view name) {
@@ -115,6 +150,7 @@ absl::Status InterfaceRegistry::RemovePort(std::string_view name) {
   port->second.groups = 0;
   port->second.addresses.clear();
   port->second.gone_since = ++version_;
+  ++address_version_;
   ++gone_;
   FreeGroups();
   return absl::OkStatus();
@@ -247,6 +283,11 @@ void InterfaceRegistry::Forget(std::span<const GonePort> ports) {
 uint64_t InterfaceRegistry::version() const {
   const std::lock_guard lock(mutex_);
   return version_;
+}
+
+uint64_t InterfaceRegistry::address_version() const {
+  const std::lock_guard lock(mutex_);
+  return address_version_;
 }
 
 std::shared_ptr<const Epoch> InterfaceRegistry::Hold() const {

@@ -61,6 +61,9 @@ class InterfaceRegistry {
 
   struct PortAddress {
     Prefix prefix;  // the address with its network's length, host bits kept
+    // The first of its family that its port was given, those of the link aside:
+    // `(if:0)`. AddPort() and SetAddresses() say so.
+    bool primary = false;
   };
 
   // Makes the port known or, if it is, replaces its groups and addresses.
@@ -71,6 +74,10 @@ class InterfaceRegistry {
   absl::StatusOr<InterfaceView> AddPort(
       std::string_view name, std::span<const std::string> groups = {},
       std::span<const PortAddress> addresses = {});
+  // Other addresses of a port that is there; its groups stay. NotFound if it is
+  // not.
+  absl::Status SetAddresses(std::string_view name,
+                            std::span<const PortAddress> addresses);
   // Rules that name it then match nothing. NotFound if there is none.
   absl::Status RemovePort(std::string_view name);
 
@@ -98,6 +105,8 @@ class InterfaceRegistry {
   // Grows with each change, so that a compiled policy knows that it is out of
   // date (PolicyStore::Refresh).
   uint64_t version() const;
+  // The same of addresses, which change without it, too.
+  uint64_t address_version() const;
   // This moment's.
   std::shared_ptr<const Epoch> Hold() const;
 
@@ -137,6 +146,7 @@ class InterfaceRegistry {
   std::vector<FreeBit> free_bits_;  // longest free first
   uint64_t given_bits_ = 0;         // that some group has or had
   uint64_t version_ = 1;
+  uint64_t address_version_ = 1;
   mutable Epochs epochs_;
 };
 

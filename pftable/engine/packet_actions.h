@@ -18,6 +18,8 @@ struct PacketActions {
     kScrubTcp = 1 << 4,  // reassemble tcp; of packets that have a state
     // Of states: their packets count for their rule's `max-pkt-rate`.
     kPacketRate = 1 << 5,
+    // Rules say where they go: StateTemplate::route.
+    kRoute = 1 << 6,
   };
 
   uint8_t flags = 0;

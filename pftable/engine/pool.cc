@@ -54,6 +54,22 @@ void PoolSpace::Add(const Address& first, const Address& last,
   total += blocks.back().count;
 }
 
+void PoolSpace::AddNone() {
+  blocks.push_back({.first = Address(),
+                    .before = total,
+                    .count = 1,
+                    .length = 0,
+                    .weight = 1});
+  ++total;
+}
+
+void PoolSpace::LeadTo(size_t from, uint16_t interface) {
+  for (size_t i = from; i < blocks.size(); ++i) {
+    blocks[i].by_interface = true;
+    blocks[i].interface = interface;
+  }
+}
+
 void PoolSpace::Finish(bool search) {
   const bool weighted = std::any_of(
       blocks.begin(), blocks.end(), [this](const PoolBlock& block) {
@@ -128,6 +144,23 @@ uint64_t PoolSpace::Turn(uint64_t number) const {
     number -= level.rounds * level.addresses;
   }
   return 0;
+}
+
+const PoolBlock& PoolSpace::BlockWith(const Address& address) const {
+  constexpr size_t kMostLookedAt = 1024;
+  const size_t most = std::min(blocks.size(), kMostLookedAt);
+  for (size_t i = 0; i < most; ++i) {
+    const PoolBlock& block = blocks[i];
+    if (block.first.family != address.family) continue;
+    const bool has =
+        block.length == 255
+            ? !(address < block.first) &&
+                  !(Plus(block.first, block.count - 1) < address)
+            : Prefix{.address = block.first, .length = block.length}.Contains(
+                  address);
+    if (has) return block;
+  }
+  return blocks.front();
 }
 
 bool PoolSpace::Contains(const Address& address) const {

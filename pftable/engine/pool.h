@@ -21,6 +21,9 @@ struct PoolBlock {
   uint64_t count = 0;
   uint8_t length = 0;  // of a network; 255: a range
   uint16_t weight = 1;  // least-states
+  // Of routes, as PacketRoute's. Without an address `first` has no family.
+  bool by_interface = false;
+  uint16_t interface = 0;
 };
 
 // What a pool has to give out now: in the generation, since tables change.
@@ -30,6 +33,10 @@ struct PoolSpace {
 
   void Add(const Prefix& network, uint16_t weight);
   void Add(const Address& first, const Address& last, uint16_t weight);
+  // Of routes: no address, an interface alone.
+  void AddNone();
+  // The blocks from the one with this number on lead there.
+  void LeadTo(size_t from, uint16_t interface);
   // Once all are added. `search`: Contains() will be asked.
   void Finish(bool search);
   // The address with that number, below `total`.
@@ -43,6 +50,9 @@ struct PoolSpace {
   // another weight than the others. A weight of n stands for n turns, which do
   // not come one after the other.
   uint64_t Turn(uint64_t number) const;
+  // The first block that gives the address out, of those that are looked at; else
+  // the first one.
+  const PoolBlock& BlockWith(const Address& address) const;
   // Whether it gives the address out.
   bool Contains(const Address& address) const;
 
@@ -103,9 +113,15 @@ struct CompiledPool {
 
   struct Member {
     AddressCondition address;  // kPrefix, kRange, kTable or kList
+    Family family = Family::kNone;  // of kPrefix and kRange
     uint16_t weight = 1;
+    // Of routes: by which interface; kAny then stands for no address.
+    bool by_interface = false;
+    uint16_t interface = 0;
   };
   std::vector<Member> members;
+  // Routes of IPv4 packets by IPv6 neighbours, if there are any.
+  bool prefers_ipv6 = false;
 };
 
 }  // namespace sluice

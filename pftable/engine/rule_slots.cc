@@ -8,8 +8,12 @@
 namespace sluice {
 namespace {
 
+// Of a rule that gets one; no slot's number.
+constexpr uint32_t kNoSlot = 0xffffffff;
+
 std::string IdentityKey(std::string_view identity, uint32_t occurrence) {
-  return absl::StrCat(std::string(identity), " ", occurrence);
+  return absl::StrCat(absl::string_view(identity.data(), identity.size()),
+                      " ", occurrence);
 }
 
 }  // namespace
@@ -75,7 +79,17 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
 
   const std::lock_guard lock(mutex_);
   std::unordered_map<std::string, uint32_t> added;
+  // By request: where its slot stands or will stand, in one of both maps; null:
+  // in that of an adopted one, whose key is to change. Elements of a map stay
+  // where they are when they go to another.
+  using Known = std::pair<const std::string, uint32_t>;
+  std::vector<Known*> known(requests.size());
   std::vector<RuleSlotInfo> infos;
+  // How many there will be is known only for those that are there already.
+  if (by_identity_.size() < requests.size()) {
+    added.reserve(requests.size() - by_identity_.size());
+    infos.reserve(requests.size() - by_identity_.size());
+  }
   struct Adopted {
     size_t request;
     uint32_t slot;
@@ -83,7 +97,11 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
   };
   std::vector<Adopted> adopted;
   for (size_t i = 0; i < requests.size(); ++i) {
-    if (by_identity_.contains(keys[i])) continue;
+    if (const auto found = by_identity_.find(keys[i]);
+        found != by_identity_.end()) {
+      known[i] = &*found;
+      continue;
+    }
     const RuleSlotRequest& request = requests[i];
     RuleSlotInfo info{.anchor = request.anchor,
                       .identity = request.identity,
@@ -95,8 +113,9 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
       adopted.push_back({i, orphan->second, std::move(info)});
       continue;
     }
-    if (!added.try_emplace(keys[i], 0).second) continue;
-    infos.push_back(std::move(info));
+    const auto [place, fresh] = added.try_emplace(keys[i], kNoSlot);
+    known[i] = &*place;
+    if (fresh) infos.push_back(std::move(info));
   }
   const size_t missing = infos.size();
   const size_t never_used = capacity_ - slots_.size();
@@ -141,10 +160,11 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
     node.key() = keys[one.request];
     slot.key = &by_identity_.insert(std::move(node)).position->first;
   }
+  by_identity_.merge(added);
   auto info = infos.begin();
   for (size_t i = 0; i < requests.size(); ++i) {
-    auto known = by_identity_.find(keys[i]);
-    if (known == by_identity_.end()) {
+    if (known[i] == nullptr) known[i] = &*by_identity_.find(keys[i]);
+    if (known[i]->second == kNoSlot) {
       uint32_t index = static_cast<uint32_t>(slots_.size());
       if (free_.empty()) {
         slots_.emplace_back();
@@ -152,11 +172,10 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
         index = free_.back();
         free_.pop_back();
       }
-      known = by_identity_.insert(added.extract(keys[i])).position;
-      known->second = index;
+      known[i]->second = index;
       Slot& slot = slots_[index];
       slot.info = std::move(*info++);
-      slot.key = &known->first;
+      slot.key = &known[i]->first;
       slot.baseline = counters_->Rule(index);
       RuleRecord& record = records_[index];
       record.timeouts = requests[i].timeouts;
@@ -171,15 +190,16 @@ absl::StatusOr<RuleSlotLease> RuleSlots::Acquire(
       slot.orphan = requests[i].orphan;
       if (slot.orphan) ++orphans_;
     }
-    Slot& slot = slots_[known->second];
+    Slot& slot = slots_[known[i]->second];
     slot.use = Use::kInUse;
     slot.grace_started = false;
     ++slot.generations;
-    result.push_back(known->second);
+    result.push_back(known[i]->second);
   }
   std::erase_if(draining_, [this](uint32_t slot) {
     return slots_[slot].use == Use::kInUse;
   });
+  draining_count_.store(draining_.size(), std::memory_order_relaxed);
   return RuleSlotLease(this, std::move(result));
 }
 
@@ -193,6 +213,7 @@ void RuleSlots::Release(std::span<const uint32_t> slots) {
       draining_.push_back(index);
     }
   }
+  draining_count_.store(draining_.size(), std::memory_order_relaxed);
 }
 
 void RuleSlots::BindTables(uint32_t slot, TableHandlePtr source,
@@ -266,6 +287,7 @@ uint32_t RuleSlots::used() const {
 }
 
 void RuleSlots::Poll() {
+  if (draining_count_.load(std::memory_order_relaxed) == 0) return;
   size_t left = kDrainsAPoll;
   // Handles go after the lock: their end takes that of TableSlots.
   std::array<TableHandlePtr, 64> handles;
@@ -314,6 +336,7 @@ bool RuleSlots::FreeDrained(std::span<TableHandlePtr> handles, size_t* left) {
     draining_[drain_at_] = draining_.back();
     draining_.pop_back();
   }
+  draining_count_.store(draining_.size(), std::memory_order_relaxed);
   return used > 0;
 }
 

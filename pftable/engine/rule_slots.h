@@ -298,6 +298,7 @@ class RuleSlots {
   // Both have room for all of them, so that giving back cannot fail.
   std::vector<uint32_t> free_;  // the next one last
   std::vector<uint32_t> draining_;
+  std::atomic<size_t> draining_count_{0};  // for Poll(), which asks often
   size_t orphans_ = 0;  // slots that are one
   size_t drain_at_ = 0;  // of them, the one that is looked at next
   std::unordered_map<std::string, uint32_t> by_identity_;

@@ -30,9 +30,12 @@ inline bool HasPorts(const PacketInfo& packet) {
 
 class Scan {
  public:
+  // `index`: the generation's, or null: tables are asked one by one.
   Scan(const Generation& generation, const EvaluationInput& input,
-       WorkerCounters& counters, Verdict& verdict)
+       WorkerCounters& counters, Verdict& verdict,
+       const IndexedTables* index = nullptr)
       : generation_(generation),
+        index_(index),
         policy_(*generation.policy),
         input_(input),
         packet_(&input.packet),
@@ -184,6 +187,7 @@ class Scan {
     }
     if (rule.translates()) [[unlikely]] Translate(rule);
     if (translations_ != 0 || ByRule()) [[unlikely]] DropUntranslated();
+    if (rule.route != RouteKind::kNone) [[unlikely]] Route(rule);
   }
 
  private:
@@ -244,6 +248,24 @@ class Scan {
     }
     translation->failed = !translation->chooser->Choose(
         generation_, rule, input_.direction, &translation->packet);
+    sets_ = {};
+    asked_ = {};
+  }
+
+  // Where the rule sends the packet. One for which its pool has nothing goes
+  // nowhere.
+  void Route(const CompiledRule& rule) {
+    if (verdict_.action == VerdictAction::kBlock) return;
+    PacketRoute& route = verdict_.state.route;
+    route.kind = rule.route;
+    if (input_.translation == nullptr ||
+        input_.translation->chooser->ChooseRoute(
+            generation_, rule, input_.packet, packet_->family, &route)) {
+      return;
+    }
+    verdict_.keep_state = false;
+    verdict_.action = VerdictAction::kBlock;
+    verdict_.reason = DropReason::kNoRoute;
   }
 
   bool ByRule() const {
@@ -337,8 +359,32 @@ class Scan {
     if (condition.kind == AddressCondition::Kind::kAny) {
       return !condition.negated;
     }
+    if (condition.kind == AddressCondition::Kind::kTable &&
+        index_ != nullptr) {
+      return IsInTable(condition, address) != condition.negated;
+    }
     return sluice::AddressMatches(generation_, condition, packet_->family,
-                                  address, counters_);
+                                  address, input_.routes, counters_);
+  }
+
+  // The first tables that are asked for an address are asked by themselves; all
+  // further ones are bits of one set.
+  bool IsInTable(const AddressCondition& condition,
+                 const std::array<uint8_t, 16>& address) {
+    const TableView& table = generation_.tables[condition.index];
+    const size_t end = &address == &packet_->source ? 0 : 1;
+    bool is_in = false;
+    if (table.bit == TableIndex::kNoBit || asked_[end] < index_->alone()) {
+      asked_[end] += table.bit != TableIndex::kNoBit;
+      is_in = table.addresses.Contains(packet_->family, address.data());
+    } else {
+      if (sets_[end] == nullptr) {
+        sets_[end] = index_->index().Find(packet_->family, address);
+      }
+      is_in = TableIndex::InSet(sets_[end], table.bit);
+    }
+    CountLook(table, is_in, counters_);
+    return is_in;
   }
 
   void Block(DropReason reason, BlockReturn block_return) {
@@ -354,6 +400,7 @@ class Scan {
   }
 
   const Generation& generation_;
+  const IndexedTables* const index_;
   const CompiledPolicy& policy_;
   const EvaluationInput& input_;
   // As it came, or as rules so far have translated it.
@@ -366,6 +413,10 @@ class Scan {
   const bool has_ports_;
 
   uint16_t tag_;
+  // Of source and destination: how many tables have been asked one by one, and
+  // the set of those that they are in once that was asked for.
+  std::array<uint8_t, 2> asked_{};
+  std::array<const uint64_t*, 2> sets_{};
   const CompiledRule* winner_ = nullptr;
   uint32_t winner_anchor_ = kNoRuleSlot;
   uint32_t decisions_ = 0;

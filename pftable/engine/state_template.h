@@ -9,6 +9,7 @@
 
 #include "pftable/engine/counters.h"
 #include "pftable/engine/packet_actions.h"
+#include "pftable/engine/packet_route.h"
 #include "pftable/engine/tag_registry.h"
 
 namespace sluice {
@@ -40,7 +41,7 @@ enum StateSideFlag : uint32_t {
   kSidePflow = 1 << 6,    // its end is told (`pflow`)
   // No helper follows it. A state has it where its ports would not say so.
   kSideNoHelpers = 1 << 7,
-  kSideFirstPool = 1 << 8,  // and five more: StateSide has 16 bits for them
+  kSideFirstPool = 1 << 8,  // and seven more: StateSide has 16 bits for them
 };
 
 // The match rules whose counters a packet or state takes part in.
@@ -57,6 +58,7 @@ struct StateTemplate {
   uint8_t state_limiter = 0;   // that it counts for, 0: none
   uint8_t source_limiter = 0;
   PacketActions actions{};
+  PacketRoute route{};  // with PacketActions::kRoute
 
   bool has(StateFlag flag) const { return (flags & flag) != 0; }
 };

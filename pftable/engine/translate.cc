@@ -93,6 +93,23 @@ class FirstMatch {
 
 }  // namespace
 
+RouteSpaces RouteSpacesOf(const Generation& generation, uint16_t number,
+                          Family family) {
+  const PoolSpaces& spaces = generation.pools[number];
+  RouteSpaces result;
+  const auto add = [&](Family candidate) {
+    if (spaces.Of(candidate).total != 0) {
+      result.families[result.count++] = candidate;
+    }
+  };
+  if (family == Family::kIpv4 &&
+      generation.policy->pools[number].prefers_ipv6) {
+    add(Family::kIpv6);
+  }
+  add(family);
+  return result;
+}
+
 void RedirectPort(const CompiledPool& pool, PacketInfo* packet) {
   if (pool.port_low == 0 || !HasPorts(*packet)) return;
   uint32_t port = pool.port_low;

@@ -19,10 +19,16 @@ class PoolChooser {
   // or a pool is empty.
   virtual bool Choose(const Generation& generation, const CompiledRule& rule,
                       Direction direction, PacketInfo* packet) = 0;
+  // Writes where the rule, which has a route, sends a packet that has come as
+  // `original` and goes on in that family. False: the pool is empty.
+  virtual bool ChooseRoute(const Generation& generation,
+                           const CompiledRule& rule,
+                           const PacketInfo& original, Family family,
+                           PacketRoute* route) = 0;
 };
 
-// Of one packet that is judged. Rules that translate need one; an evaluation
-// without it leaves the packet as it is.
+// Of one packet that is judged. Rules that translate or route need one; an
+// evaluation without it leaves the packet as it is.
 struct Translation {
   PoolChooser* chooser = nullptr;
   bool translated = false;  // some rule has taken effect
@@ -33,6 +39,15 @@ struct Translation {
   bool by_rule = false;
   PacketInfo packet;        // if translated: as it goes on
 };
+
+// The spaces of a rule's route that a packet which goes on in that family may
+// take from, the first one first; an IPv4 one may have two. Empty ones left out.
+struct RouteSpaces {
+  std::array<Family, 2> families{};
+  uint32_t count = 0;
+};
+RouteSpaces RouteSpacesOf(const Generation& generation, uint16_t pool,
+                          Family family);
 
 // rdr-to and af-to with `port`: a range for a range goes port by port, and again
 // from its start.

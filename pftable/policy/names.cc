@@ -196,6 +196,20 @@ std::vector<std::string_view> TosNames() {
 std::span<const NumberName> CommonProtocols() { return kProtocols; }
 std::span<const NumberName> CommonServices() { return kServices; }
 
+std::string_view Name(RouteKind kind) {
+  switch (kind) {
+    case RouteKind::kNone:
+      return "";
+    case RouteKind::kRouteTo:
+      return "route-to";
+    case RouteKind::kReplyTo:
+      return "reply-to";
+    case RouteKind::kDupTo:
+      return "dup-to";
+  }
+  return "";
+}
+
 std::span<const std::string_view> DebugWords(Dialect dialect) {
   if (dialect == Dialect::kOpenBsd) return kOpenBsdDebug;
   return kFreeBsdDebug;

@@ -55,6 +55,9 @@ std::span<const NumberName> CommonProtocols();
 // Services with the same number for TCP and UDP.
 std::span<const NumberName> CommonServices();
 
+// As rules have it: "route-to"; "" for kNone.
+std::string_view Name(RouteKind kind);
+
 // The dialect's words for `set debug`.
 std::span<const std::string_view> DebugWords(Dialect dialect);
 

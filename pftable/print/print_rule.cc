@@ -171,9 +171,9 @@ void PrintTranslation(const Rule& rule, const PrintOptions& options, std::string
 
 void PrintRoute(const Rule& rule, const PrintOptions& options, std::string& out) {
   if (!rule.route_pool) return;
-  out += rule.route == RouteKind::kRouteTo   ? " route-to "
-         : rule.route == RouteKind::kReplyTo ? " reply-to "
-                                             : " dup-to ";
+  out += " ";
+  out += Name(rule.route);
+  out += " ";
   PrintPool(*rule.route_pool, PoolUse::kRoute, options, out);
 }
 

@@ -74,7 +74,7 @@ absl::Status CheckIndexes(const Generation& generation) {
         return Broken("a rule names a table that is not there");
       }
       if (condition->kind == AddressCondition::Kind::kList &&
-          condition->index >= policy.address_lists.size()) {
+          condition->index >= generation.addresses.size()) {
         return Broken("a rule names a list that is not there");
       }
     }
@@ -154,6 +154,12 @@ absl::Status CheckTables(const Generation& generation) {
     const AddressTable::View& view = generation.tables[i].addresses;
     if (view.root4 != expected.root4 || view.root6 != expected.root6) {
       return Broken(absl::StrCat("workers see another <", key.name, ">"));
+    }
+    const uint16_t bit = generation.tables[i].bit;
+    if (bit != TableIndex::kNoBit &&
+        (generation.index == nullptr ||
+         generation.index->BitOf(expected) != bit)) {
+      return Broken(absl::StrCat("<", key.name, "> has another's bit"));
     }
   }
   return absl::OkStatus();

@@ -29,6 +29,7 @@ PolicyStore::PolicyStore(const PolicyStoreConfig& config,
       publication_(config.publication == nullptr ? *own_publication_
                                                  : *config.publication),
       classifier_(config.classifier),
+      tables_alone_(config.tables_alone),
       counters_(config.workers, config.rule_slots, config.table_slots),
       table_slots_(config.table_slots, &counters_),
       rule_slots_(config.rule_slots, &counters_, reclaimer,
@@ -53,7 +54,7 @@ void PolicyStore::Poll() { const Section section(*this); }
 
 std::vector<std::shared_ptr<const Generation>> PolicyStore::TakeGarbage() {
   std::list<Retired> garbage;
-  {
+  if (retired_count_.load(std::memory_order_relaxed) > 0) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (lock.owns_lock()) garbage = Collect();
   }
@@ -81,6 +82,7 @@ std::list<PolicyStore::Retired> PolicyStore::Collect() {
   }
   std::list<Retired> garbage;
   garbage.splice(garbage.begin(), retired_, retired_.begin(), kept);
+  retired_count_.store(retired_.size(), std::memory_order_relaxed);
   return garbage;
 }
 
@@ -147,6 +149,8 @@ void PolicyStore::Install(std::span<Incoming> set) noexcept {
     retired.grace_period = incoming.store->reclaimer_->StartGracePeriod();
     incoming.store->retired_.splice(incoming.store->retired_.end(),
                                     incoming.retired);
+    incoming.store->retired_count_.store(incoming.store->retired_.size(),
+                                         std::memory_order_relaxed);
   }
 }
 
@@ -156,8 +160,7 @@ std::shared_ptr<const Generation> PolicyStore::generation() const {
 }
 
 size_t PolicyStore::live_generations() const {
-  const std::lock_guard lock(mutex_);
-  return retired_.size() + 1;
+  return retired_count_.load(std::memory_order_relaxed) + 1;
 }
 
 // ---- Loads -----------------------------------------------------------------
@@ -261,8 +264,9 @@ absl::StatusOr<StagedGeneration> PolicyStore::StageLoad(
     if (absl::Status s = LookUp(ticket, &draft, &now); !s.ok()) return s;
     absl::StatusOr<std::unique_ptr<Generation>> next =
         MakeGeneration(std::move(draft.compiled), now.get(), table_slots_,
-                       draft.comes_back);
+                       *interfaces_, draft.comes_back);
     if (!next.ok()) return next.status();
+    AddIndex(**next);
     StagedGeneration staged;
     staged.next = *std::move(next);
     staged.base = now->number;
@@ -290,15 +294,21 @@ absl::Status PolicyStore::CommitDraft(Ticket ticket) {
       continue;
     }
     absl::StatusOr<std::unique_ptr<Generation>> next =
-        MakeGeneration(compiled, base.get(), table_slots_, draft.comes_back);
+        MakeGeneration(compiled, base.get(), table_slots_, *interfaces_,
+                       draft.comes_back);
     if (!next.ok()) return next.status();
+    AddIndex(**next);
     const uint64_t number = base->number;
     base = nullptr;  // so that it can be freed as soon as it is replaced
     std::optional<Draft> ended;  // outlives the mutex
     const Section section(*this);
     if (FindDraft(ticket) == nullptr) return GenerationMoved(ticket);
-    // Somebody else has published, or defined under this ticket, meanwhile.
-    if (in_force_->number != number || draft_->compiled != compiled) continue;
+    // Somebody else has published, or defined under this ticket, or addresses
+    // have changed, meanwhile.
+    if (in_force_->number != number || draft_->compiled != compiled ||
+        HasOldAddresses(**next)) {
+      continue;
+    }
     PutInForce(*std::move(next));
     ended.swap(draft_);
     return absl::OkStatus();
@@ -347,7 +357,11 @@ absl::StatusOr<StagedGeneration> PolicyStore::StageRefresh() {
   return OrNoMemory("compile the policy again", [&]() -> Staged {
     const std::shared_ptr<const Generation> base = generation();
     if (base->policy->interface_version == interfaces_->version()) {
-      return StagedGeneration();
+      if (!HasOldAddresses(*base)) return StagedGeneration();
+      StagedGeneration staged(*base);
+      TakeAddresses(*staged.next, *interfaces_);
+      FinishGeneration(*staged.next);
+      return staged;
     }
     CompileContext context = Context();
     context.before = base->policy.get();
@@ -357,7 +371,56 @@ absl::StatusOr<StagedGeneration> PolicyStore::StageRefresh() {
     // The tables stay as they are: a reload would take those of the text.
     StagedGeneration staged(*base);
     staged.next->policy = *std::move(again);
+    TakeAddresses(*staged.next, *interfaces_);
     FinishGeneration(*staged.next);
+    return staged;
+  });
+}
+
+bool PolicyStore::HasOldAddresses(const Generation& generation) const {
+  return !generation.policy->dynamic_addresses.empty() &&
+         generation.address_version != interfaces_->address_version();
+}
+
+bool PolicyStore::HasOldAddresses() const {
+  return HasOldAddresses(*generation());
+}
+
+bool PolicyStore::WantsIndex() const {
+  const std::lock_guard lock(mutex_);
+  return in_force_->wants_index;
+}
+
+std::shared_ptr<const IndexedTables> PolicyStore::MakeIndex(
+    std::vector<AddressTable> tables) const {
+  std::shared_ptr<const TableIndex> index =
+      pool_ != nullptr ? pool_->Index(tables) : TableIndex::Build(tables);
+  return std::make_shared<const IndexedTables>(std::move(index),
+                                               std::move(tables),
+                                               tables_alone_);
+}
+
+void PolicyStore::AddIndex(Generation& next) const {
+  if (!next.wants_index) return;
+  std::vector<AddressTable> tables = ContentsToIndex(next);
+  size_t entries = 0;
+  for (const AddressTable& table : tables) entries += table.size();
+  if (entries > IndexedTables::kMostAtOnce) return;
+  next.index = MakeIndex(std::move(tables));
+  BindIndex(next);
+}
+
+absl::StatusOr<StagedGeneration> PolicyStore::StageIndex() {
+  using Staged = absl::StatusOr<StagedGeneration>;
+  return OrNoMemory("index the tables", [&]() -> Staged {
+    const std::shared_ptr<const Generation> base = generation();
+    if (!base->wants_index) return StagedGeneration();
+    auto index = MakeIndex(ContentsToIndex(*base));
+    // Of what is in force by now: tables that were edited since have no bit.
+    StagedGeneration staged(*generation());
+    staged.next->number = staged.base;
+    staged.next->index = std::move(index);
+    BindIndex(*staged.next);
     return staged;
   });
 }

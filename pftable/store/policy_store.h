@@ -60,6 +60,8 @@ struct PolicyStoreConfig {
   Publication* publication = nullptr;
   // Rules are compiled for the classifier; else walked one by one.
   bool classifier = true;
+  // IndexedTables::alone().
+  uint8_t tables_alone = IndexedTables::kAlone;
   // Whether old generations are freed by whoever calls; otherwise
   // TakeGarbage() has to be called.
   bool frees_itself = true;
@@ -126,8 +128,17 @@ class PolicyStore {
 
   // ---- Other changes -------------------------------------------------------
 
-  // Compiles the policy in force again, if interfaces have changed since.
+  // Compiles the policy in force again, if interfaces have changed since. If
+  // only their addresses have, it takes those, in no time.
   absl::StatusOr<StagedGeneration> StageRefresh();
+  // Whether `(if)` stands for other addresses by now than in what is in force.
+  bool HasOldAddresses() const;
+  // Whether the tables of what is in force are to be indexed anew, and that.
+  // It takes time for all of their entries; what it gives has the number of
+  // what it was built on, because it is the same policy. Whatever is published
+  // in between goes on with the index before it.
+  bool WantsIndex() const;
+  absl::StatusOr<StagedGeneration> StageIndex();
   // Whether Publish() would not refuse it for what it was built on now.
   bool IsUpToDate(const StagedGeneration& staged) const;
   // Aborted ("generation moved") if another generation than that which it was
@@ -175,6 +186,12 @@ class PolicyStore {
   friend absl::Status PublishTogether(std::span<StagedCommit> commits,
                                       size_t* culprit);
 
+  // Of these contents (ContentsToIndex()).
+  std::shared_ptr<const IndexedTables> MakeIndex(
+      std::vector<AddressTable> tables) const;
+  // For a load, if that takes no time to speak of.
+  void AddIndex(Generation& next) const;
+
   struct Retired {
     uint64_t grace_period = 0;
     std::shared_ptr<const Generation> generation;
@@ -198,6 +215,7 @@ class PolicyStore {
   };
 
   CompileContext Context();
+  bool HasOldAddresses(const Generation& generation) const;
   absl::Status DefineCompiled(Ticket ticket,
                               std::shared_ptr<const Policy> policy);
   absl::Status CommitDraft(Ticket ticket);
@@ -233,6 +251,7 @@ class PolicyStore {
   const std::unique_ptr<Publication> own_publication_;
   Publication& publication_;
   const bool classifier_;
+  const uint8_t tables_alone_;
   PolicyCounters counters_;
   TagRegistry tags_;
   TableSlots table_slots_;
@@ -248,6 +267,8 @@ class PolicyStore {
   std::shared_ptr<const Generation> in_force_;  // what current_ points to
   // A list, so that what is in it can be taken off without memory.
   std::list<Retired> retired_;
+  // How many, for who asks thousands of stores in turn and takes no lock.
+  std::atomic<size_t> retired_count_{0};
   Ticket newest_ticket_ = 0;
   std::optional<Draft> draft_;  // of the newest ticket until that has ended
 };

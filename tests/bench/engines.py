@@ -39,7 +39,8 @@ class Setup:
   more_states: int = 0             # room that the table has beside them
   every_packet_new: bool = False
   stateless: bool = False
-  rules: str = ""                  # for sluiced
+  rules: str = ""                  # for sluiced,
+  sections: str = ""               # and more of its configuration
 
   @property
   def mbufs(self):
@@ -354,6 +355,7 @@ socket = "{self._socket}"
 
 [policy]
 ruleset = "pf.conf"
+{setup.sections}
 """)
     process = self._start([self.program, "-c", work / "sluice.toml"])
     self.pid = process.pid

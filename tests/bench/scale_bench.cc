@@ -3,6 +3,8 @@
 //
 //   bench_scale rules COUNT FILTERS     (equal rules in all of them)
 //   bench_scale others COUNT FILTERS    (other rules in each)
+//   bench_scale both COUNT FILTERS      (as `rules`, of both directions)
+//   bench_scale change COUNT 1          (an anchor of one rule beside them)
 //   bench_scale table COUNT 4|6 [RULES]
 //   bench_scale lookups TABLES ENTRIES 4|6
 #include <malloc.h>
@@ -22,8 +24,10 @@
 #include <vector>
 
 #include "pftable/language/parser.h"
+#include "pftable/policy/merge_policy.h"
 #include "pftable/store/policy_store.h"
 #include "pftable/store/table_edits.h"
+#include "pftable/tables/table_index.h"
 
 namespace sluice {
 namespace {
@@ -69,7 +73,7 @@ void Check(const absl::Status& status) {
 
 // A firewall's rules: networks of all sizes that overlap, services, some of
 // them quick.
-std::string RulesText(size_t count, uint64_t seed) {
+std::string RulesText(size_t count, uint64_t seed, bool both = false) {
   std::mt19937_64 random(seed);
   std::string text = "set limit table-entries 30000000\nblock all\n";
   constexpr int kLengths[] = {8, 16, 16, 20, 24, 24, 24, 28, 32, 32};
@@ -82,7 +86,8 @@ std::string RulesText(size_t count, uint64_t seed) {
            std::to_string(kLengths[random() % 10]);
   };
   for (size_t i = 1; i < count; ++i) {
-    text += random() % 4 == 0 ? "block in " : "pass in ";
+    text += random() % 4 == 0 ? "block " : "pass ";
+    if (!both) text += "in ";
     if (random() % 3 == 0) text += "quick ";
     text += "proto ";
     text += kProtocols[random() % 4];
@@ -124,7 +129,7 @@ struct Stores {
   std::vector<std::unique_ptr<PolicyStore>> all;
 };
 
-void Rules(size_t count, size_t filters, bool equal) {
+void Rules(size_t count, size_t filters, bool equal, bool both = false) {
   Stores stores(filters);
   const double before = ResidentMb();
   for (int turn = 0; turn < 2; ++turn) {
@@ -133,7 +138,7 @@ void Rules(size_t count, size_t filters, bool equal) {
     for (size_t i = 0; i < filters; ++i) {
       PolicyStore& store = *stores.all[i];
       const std::string text = RulesText(
-          count, static_cast<uint64_t>(turn) * 100 + (equal ? 0 : i));
+          count, static_cast<uint64_t>(turn) * 100 + (equal ? 0 : i), both);
       Policy policy = Timed("parse", [&] { return Parsed(text); });
       const Ticket ticket = store.Begin();
       Check(Timed("compile", [&] {
@@ -155,6 +160,27 @@ void Rules(size_t count, size_t filters, bool equal) {
     const double used = ResidentMb() - before;
     std::printf("%-28s %10.1f MB, %.0f bytes a rule\n", "memory", used,
                 used * 1e6 / static_cast<double>(count * filters));
+  }
+}
+
+// What a tool that blocks hosts by rules of an anchor of its own pays for what
+// stands beside it.
+void Change(size_t count) {
+  Stores stores(1);
+  PolicyStore& store = *stores.all[0];
+  Check(store.Load(Parsed(RulesText(count, 1) + "anchor hosts\n")));
+  for (int turn = 0; turn < 3; ++turn) {
+    Policy policy = Timed("merge", [&] {
+      Policy next = Parsed("block in quick from 192.0.2." +
+                           std::to_string(turn) + "\n");
+      KeepAnchors(&next, *store.generation()->policy->source, "hosts");
+      return next;
+    });
+    const Ticket ticket = store.Begin();
+    Check(Timed("compile", [&] {
+      return store.Define(ticket, std::move(policy));
+    }));
+    Check(Timed("commit", [&] { return store.Commit(ticket); }));
   }
 }
 
@@ -260,6 +286,26 @@ void Lookups(size_t tables, size_t entries, Family family) {
               tables, entries, each, each / static_cast<double>(tables),
               static_cast<double>(found) /
                   static_cast<double>(kTurns * addresses.size()));
+  // The same by an index of all of them.
+  const auto index = Timed("index", [&] { return TableIndex::Build(made); });
+  uint64_t again = 0;
+  const double start = ProcessorMilliseconds();
+  for (size_t turn = 0; turn < kTurns; ++turn) {
+    for (const Address& address : addresses) {
+      const uint64_t* const set = index->Find(family, address.bytes);
+      for (uint16_t t = 0; t < tables; ++t) {
+        again += TableIndex::InSet(set, t);
+      }
+    }
+  }
+  const double indexed = (ProcessorMilliseconds() - start) * 1e6 /
+                         static_cast<double>(kTurns * addresses.size());
+  std::printf("by an index: %.0f ns an address, %.1f a table; %zu sets, "
+              "%.1f bytes an entry%s\n",
+              indexed, indexed / static_cast<double>(tables), index->sets(),
+              static_cast<double>(index->MemoryUse()) /
+                  static_cast<double>(tables * entries),
+              again == found ? "" : "; NOT THE SAME");
 }
 
 int Run(int argc, char** argv) {
@@ -271,6 +317,10 @@ int Run(int argc, char** argv) {
     Rules(number(2), number(3), true);
   } else if (what == "others") {
     Rules(number(2), number(3), false);
+  } else if (what == "both") {
+    Rules(number(2), number(3), true, true);
+  } else if (what == "change") {
+    Change(number(2));
   } else if (what == "table") {
     Table(number(2), number(3) == 6 ? Family::kIpv6 : Family::kIpv4,
           number(4));
@@ -279,7 +329,8 @@ int Run(int argc, char** argv) {
             number(4) == 6 ? Family::kIpv6 : Family::kIpv4);
   } else {
     std::fprintf(stderr,
-                 "usage: bench_scale rules|others COUNT FILTERS\n"
+                 "usage: bench_scale rules|others|both COUNT FILTERS\n"
+                 "       bench_scale change COUNT 1\n"
                  "       bench_scale table COUNT 4|6 [RULES]\n"
                  "       bench_scale lookups TABLES ENTRIES 4|6\n");
     return 1;

@@ -296,3 +296,52 @@ def test_many_connections_of_one_address(hosts, firewall):
   assert fw.drops().get("map-failed", 0) == 0, fw.drops()
   # One at each port of the firewall.
   assert info["states"] > 2 * 0.97 * flows, (info, fw.drops())
+
+
+FAR = {4: "198.51.100.1", 6: "2001:db8:1::1"}
+FAR_NETWORK = {4: "198.51.100.0/24", 6: "2001:db8:1::/64"}
+FAR_ROUTER = {4: "198.51.100.254", 6: "2001:db8:1::fe"}
+
+
+@pytest.fixture
+def far(hosts):
+  """A network beyond the server, which is a router for the test."""
+  server = hosts.server
+  host = hosts._namespace(f"{server.name}-far")
+  run("ip", "link", "add", "eth0", "netns", host.name, "type", "veth",
+      "peer", "name", "far", "netns", server.name)
+  for namespace, device, addresses in ((host, "eth0", FAR),
+                                       (server, "far", FAR_ROUTER)):
+    namespace.run("ip", "link", "set", device, "up")
+    namespace.run("ip", "address", "add", f"{addresses[4]}/24", "dev", device)
+    namespace.run("ip", "address", "add", f"{addresses[6]}/64", "dev", device,
+                  "nodad")
+  forwarding = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
+  server.run("sysctl", "-qw", *(f"{name}=1" for name in forwarding))
+  # It says of every packet whose time is exceeded that it is.
+  server.run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=0",
+             "net.ipv6.icmp.ratelimit=0")
+  for f in (4, 6):
+    host.run("ip", f"-{f}", "route", "add", "default", "via", FAR_ROUTER[f])
+    hosts.alice.run("ip", f"-{f}", "route", "add", FAR_NETWORK[f], "via",
+                    SERVERS[f])
+  yield host
+  for f in (4, 6):
+    hosts.alice.run("ip", f"-{f}", "route", "del", FAR_NETWORK[f])
+  server.run("sysctl", "-qw", *(f"{name}=0" for name in forwarding))
+  host.delete()  # and its link with it
+  hosts._made.remove(host)
+
+
+@pytest.mark.parametrize("probe", ("--icmp", "--udp", "--tcp"))
+def test_traceroute_of_a_masqueraded_network(hosts, far, firewall, family,
+                                             probe):
+  """Errors about packets that were translated find their sender."""
+  fw = firewall(MASQUERADE, wire=ANSWERS)
+  ready(fw, hosts, NAT[family])
+  done = hosts.alice.run("traceroute", f"-{family}", "-n", probe, "-q", "2",
+                         "-w", "3", "-m", "4", FAR[family])
+  hops = [line.split()[1:] for line in done.stdout.splitlines()[1:]]
+  assert [hop[0] for hop in hops] == [SERVERS[family], FAR[family]], (
+      done.stdout, fw.drops(), listing(fw))
+  assert "*" not in done.stdout

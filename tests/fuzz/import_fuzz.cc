@@ -34,9 +34,26 @@ void Require(bool condition) {
   if (!condition) std::abort();
 }
 
-std::unique_ptr<ImportNode> Make() {
-  auto node = std::make_unique<ImportNode>(
-      Family::kIpv4, 1, StateTableOptions{.capacity = 256});
+// With sources.
+struct Node : ImportNode {
+  Node()
+      : ImportNode(Family::kIpv4, 1, StateTableOptions{.capacity = 256}),
+        nodes(*SourceNodes::Build(
+            {.capacity = 64, .secret = HashSecret::FromSeed(4)},
+            &reclaimer)) {
+    budget.nodes.SetLimit(64);
+    source_nodes = nodes.get();
+    node_budget = &budget;
+    shard().table->SetSourceNodes(nodes.get());
+    shard().table->SetFilter(0, &shard().budget, kDefaultTimeoutProfile,
+                             &budget);
+  }
+  std::unique_ptr<SourceNodes> nodes;
+  SourceBudget budget;
+};
+
+std::unique_ptr<Node> Make() {
+  auto node = std::make_unique<Node>();
   Require(node->interfaces.AddPort("em0").ok());
   Require(node->interfaces.AddPort("em1").ok());
   return node;
@@ -67,9 +84,10 @@ struct Live {
     Require(node->states() == 2);
     Require(node->shard().budget.used() == 2);
     Require(node->shard().expectations->size() == 1);
+    Require(node->budget.nodes.used() == 0);
     Require(node->store.live_generations() == 1);
   }
-  std::unique_ptr<ImportNode> node;
+  std::unique_ptr<Node> node;
   Snapshot before;
 };
 

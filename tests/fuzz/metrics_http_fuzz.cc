@@ -13,7 +13,8 @@
 #include <string_view>
 #include <utility>
 
-#include "dataplane/exporter/exporter.h"
+#include "dataplane/exporter/listen.h"
+#include "dataplane/exporter/metrics_server.h"
 
 namespace {
 

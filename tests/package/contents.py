@@ -58,16 +58,20 @@ _PAGES = [_TOP / "README.md"] + [
                  "policy-tests", "replay", "scenarios", "snapshot-format",
                  "translation")
 ]
+PICTURES = [f"/usr/share/doc/sluice/{name}.png"
+            for name in ("board", "top", "web-dark", "web-light",
+                         "web-narrow")]
 DOCUMENTS = [f"/usr/share/doc/sluice/{path.name}" for path in _PAGES]
 SCHEMA = ["/usr/share/sluice/json-schema.json", "/usr/share/sluice/sluice.os"]
 INSTALLED = sorted(PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + SECTIONS +
-                   MONITORING + COMPLETION + MANUAL + DOCUMENTS + SCHEMA)
+                   MONITORING + COMPLETION + MANUAL + DOCUMENTS + PICTURES +
+                   SCHEMA)
 
 # Debian compresses manuals and what is larger than 4 KiB, and adds its own
 # papers.
 PACKAGED = sorted(
     PROGRAMS + CONFIGURATION + SERVICE + EXAMPLES + SECTIONS + SCHEMA +
-    MONITORING + COMPLETION +
+    MONITORING + COMPLETION + PICTURES +
     [f"/usr/share/doc/sluice/{path.name}" +
      (".gz" if path.stat().st_size > 4096 else "") for path in _PAGES] +
     [f"{page}.gz" for page in MANUAL] +

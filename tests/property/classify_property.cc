@@ -16,9 +16,11 @@
 #include "pftable/engine/explain.h"
 #include "pftable/engine/limiters.h"
 #include "pftable/engine/reclaimer.h"
+#include "pftable/engine/route_view.h"
 #include "pftable/language/parser.h"
 #include "pftable/policy/stable_hash.h"
 #include "pftable/store/policy_store.h"
+#include "pftable/store/table_edits.h"
 
 namespace sluice {
 namespace {
@@ -35,6 +37,24 @@ class Random {
 
  private:
   std::mt19937 engine_;
+};
+
+// Has a route to one address in three, and of these half lead back.
+class SomeRoutes final : public RouteView {
+ public:
+  bool HasRoute(const Address& address) const override {
+    return Draw(address) % 3 == 0;
+  }
+  bool LeadsBack(const Address& address) const override {
+    return Draw(address) % 6 == 0;
+  }
+
+ private:
+  static uint32_t Draw(const Address& address) {
+    uint32_t sum = 0;
+    for (const uint8_t byte : address.bytes) sum = sum * 31 + byte;
+    return MixBits(sum) >> 40;
+  }
 };
 
 // What a ruleset is made of: the same few values come again and again, so that
@@ -84,12 +104,26 @@ class Generator {
         return absl::StrCat(host, "/", random_.Of(kLengths));
     }
   }
+  std::string TableName() { return absl::StrCat("t", random_.Below(9)); }
+  // Of a table.
+  TableEntry RandomEntry() {
+    static constexpr int kLess[] = {0, 0, 0, 1, 2, 4, 8, 16, 31};
+    const bool v6 = random_.OneIn(3);
+    return {.prefix = Prefix{.address = Corner(v6),
+                             .length = static_cast<uint8_t>(
+                                 (v6 ? 128 : 32) - random_.Of(kLess))}
+                          .Masked(),
+            .negated = random_.OneIn(4)};
+  }
   std::string Place(bool v6) {
     switch (random_.Below(12)) {
       case 0:
         return random_.OneIn(2) ? "<few>" : "! <few>";
       case 1:
-        return "<many>";
+        return random_.OneIn(4)
+                   ? "<many>"
+                   : absl::StrCat(random_.OneIn(4) ? "! " : "", "<",
+                                  TableName(), ">");
       case 2:
         return "(inside)";
       case 3:
@@ -143,6 +177,7 @@ class Generator {
     }
     text += proto;
     std::string source = Place(v6), destination = Place(v6);
+    if (random_.OneIn(25)) source = "urpf-failed";
     const bool ports = proto == " proto tcp" || proto == " proto udp";
     text += " from " + source;
     if (ports && random_.OneIn(4)) text += Ports();
@@ -231,7 +266,19 @@ class Generator {
   }
 
   std::string Ruleset(uint32_t rules) {
-    return "set limit { table-entries 10000, anchors 100000 }\n"
+    std::string tables;
+    for (int t = 0; t < 9; ++t) {
+      absl::StrAppend(&tables, "table <t", t, "> { 192.0.2.", t);
+      for (uint32_t n = random_.Below(6); n > 0; --n) {
+        const TableEntry entry = RandomEntry();
+        absl::StrAppend(&tables, entry.negated ? ", !" : ", ",
+                        ToString(entry.prefix.address), "/",
+                        int{entry.prefix.length});
+      }
+      tables += " }\n";
+    }
+    return tables +
+           "set limit { table-entries 10000, anchors 100000 }\n"
            "set reassemble no\n"
            "state limiter \"s\" id 1 limit 100\n"
            "source limiter \"t\" id 1 entries 10 limit 1\n"
@@ -399,6 +446,37 @@ class ClassifyPropertyTest : public testing::Test {
               *interfaces_.AddPort("third", lan)};
   }
 
+  // The same edit of both; the oracle asks tables one by one whatever they
+  // are, and what is tested has an index of them that lags behind.
+  void EditTables(Generator& generator, PolicyStore& store,
+                  PolicyStore& plain) {
+    Random& random = generator.random();
+    const TableKey key = {.anchor = "", .name = generator.TableName()};
+    std::vector<TableEntry> entries;
+    for (uint32_t n = 1 + random.Below(4); n > 0; --n) {
+      entries.push_back(generator.RandomEntry());
+    }
+    const uint32_t kind = random.Below(8);
+    for (PolicyStore* const of : {&store, &plain}) {
+      auto staged = kind == 0  ? StageReplaceAddresses(*of, key, entries)
+                    : kind < 5 ? StageAddAddresses(*of, key, entries)
+                               : StageDeleteAddresses(*of, key, entries);
+      // No rule may name it, or nothing changes.
+      if (!staged.ok()) continue;
+      ASSERT_TRUE(of->Publish(std::move(staged->generation)).ok());
+    }
+    if (!random.OneIn(3) || !store.WantsIndex()) return;
+    absl::StatusOr<StagedGeneration> index = store.StageIndex();
+    ASSERT_TRUE(index.ok());
+    ASSERT_TRUE(store.Publish(*std::move(index)).ok());
+    EXPECT_FALSE(store.WantsIndex());
+  }
+  void CountBits(const Generation& generation) {
+    for (const TableView& table : generation.tables) {
+      (table.bit != TableIndex::kNoBit ? with_bit_ : without_bit_) += 1;
+    }
+  }
+
   // As many packets as told, each by both.
   void Run(uint32_t seed, uint32_t rules, uint32_t packets,
            const ClassifierBounds& bounds) {
@@ -409,26 +487,31 @@ class ClassifyPropertyTest : public testing::Test {
     const std::string text = input.text;
     const ParseResult parsed = ParsePolicy(std::move(input));
     ASSERT_TRUE(parsed.ok()) << FormatDiagnostics(parsed.diagnostics) << text;
-    PolicyStore store({.workers = 1, .rule_slots = 65536, .table_slots = 4096},
+    PolicyStore store({.workers = 1, .rule_slots = 65536, .table_slots = 4096,
+                       .tables_alone = static_cast<uint8_t>(seed % 3)},
                       &interfaces_, &reclaimer_);
     const absl::Status loaded = store.Load(parsed.policy);
     ASSERT_TRUE(loaded.ok()) << loaded.message();
-    const Generation& generation = *store.current();
     // What counts when it is met is the oracle's own.
     PolicyStore plain({.workers = 1, .rule_slots = 65536, .table_slots = 4096,
                        .classifier = false},
                       &interfaces_, &reclaimer_);
     ASSERT_TRUE(plain.Load(parsed.policy).ok());
-    const Generation& oracle = *plain.current();
     Tick now = 100000;
     const std::shared_ptr<const Classifier> classifier = Classifier::Build(
-        *generation.policy, interfaces_.Views(), bounds);
+        *store.current()->policy, interfaces_.Views(), bounds);
     demoted_ += classifier->report().demoted;
     in_lists_ += classifier->report().listed;
+    const SomeRoutes routes;
     VerdictCache cache;
     Random& random = generator.random();
     for (uint32_t done = 0; done < packets;) {
       const uint32_t count = 1 + random.Below(kMaxBurst);
+      if (random.OneIn(2)) EditTables(generator, store, plain);
+      if (HasFatalFailure()) return;
+      const Generation& generation = *store.current();
+      const Generation& oracle = *plain.current();
+      CountBits(generation);
       const Direction direction =
           random.OneIn(2) ? Direction::kIn : Direction::kOut;
       const InterfaceView at = ports_[random.Below(3)];
@@ -457,7 +540,8 @@ class ClassifyPropertyTest : public testing::Test {
             .tag = static_cast<uint16_t>(random.OneIn(3) ? 1 : kNoTag),
             .now = now,
             .random = random.Below(1000),
-            .syn = random.OneIn(5) ? nullptr : &random.Of(kSyns)};
+            .syn = random.OneIn(5) ? nullptr : &random.Of(kSyns),
+            .routes = random.OneIn(3) ? nullptr : &routes};
         const uint64_t mood = random.Below(1000000);
         MoodyGate gates[] = {MoodyGate(mood), MoodyGate(mood)};
         const bool limits = random.OneIn(2);
@@ -487,7 +571,7 @@ class ClassifyPropertyTest : public testing::Test {
       }
       done += count;
     }
-    CheckCounted(generation, oracle, now);
+    CheckCounted(*store.current(), *plain.current(), now);
   }
 
   // What rules have counted as they were met.
@@ -553,11 +637,13 @@ class ClassifyPropertyTest : public testing::Test {
   uint64_t told_rates_ = 0;
   uint64_t told_lives_ = 0;
   uint64_t told_systems_ = 0;
+  uint64_t with_bit_ = 0;
+  uint64_t without_bit_ = 0;
 };
 
 TEST_F(ClassifyPropertyTest, SmallRulesets) {
   for (uint32_t seed = 0; seed < Rounds(450); ++seed) {
-    Run(seed, 1 + seed % 40, 3000, {.least_rules = 1});
+    Run(seed, 1 + seed % 60, 3000, {.least_rules = 1});
     if (HasFatalFailure()) return;
   }
   EXPECT_GT(compiled_, 1'000'000u);
@@ -571,6 +657,8 @@ TEST_F(ClassifyPropertyTest, SmallRulesets) {
   EXPECT_GT(told_rates_, 100u);
   EXPECT_GT(told_lives_, 100u);
   EXPECT_GT(told_systems_, 100u);
+  EXPECT_GT(with_bit_, 10'000u);
+  EXPECT_GT(without_bit_, 10'000u);
 }
 
 TEST_F(ClassifyPropertyTest, RulesetsInLists) {

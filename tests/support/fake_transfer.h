@@ -51,7 +51,8 @@ class FakeTransfer final : public TransferControl {
                                            .source = {},
                                            .wait = {},
                                            .last = {},
-                                           .time = {}}};
+                                           .time = {},
+                                           .ended = 0}};
   TransferMetrics metrics;
 };
 

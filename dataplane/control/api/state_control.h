@@ -54,6 +54,16 @@ struct ExpectedListing {
   uint64_t expires = 0;  // seconds from now
 };
 
+// Where rules send its packets instead of where the routes say.
+struct StateRouteListing {
+  RouteKind kind = RouteKind::kNone;
+  Address gateway;        // kNone: each packet's own destination
+  std::string interface;  // empty: by the one that leads to the gateway
+
+  friend bool operator==(const StateRouteListing&,
+                         const StateRouteListing&) = default;
+};
+
 struct StateListing {
   uint64_t id = 0;
   uint32_t creator_id = 0;
@@ -77,6 +87,7 @@ struct StateListing {
   bool sloppy = false;
   bool no_sync = false;
   uint64_t parent_id = 0;  // the state that it belongs to (a helper); 0: none
+  std::optional<StateRouteListing> route;
   std::vector<ExpectedListing> expected;
 };
 
@@ -107,6 +118,7 @@ struct StateQuery {
   std::optional<uint64_t> max_age;
   // Followed by this helper, or made by what it expected.
   std::optional<StateHelper> helper;
+  std::optional<Prefix> gateway;  // that route-to and the like send it to
 };
 
 // What the first of a sorted listing has most of.

@@ -89,6 +89,7 @@ struct RestoreListing {
   RestoreWait wait;
   std::optional<RestoreAnswer> last;  // of any incarnation
   TransferTime time;                  // of that
+  int64_t ended = 0;                  // that, in Unix time
 };
 
 // Of the state directory: files that were written, and attempts that failed.

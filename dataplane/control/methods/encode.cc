@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "dataplane/control/methods/params.h"
 #include "nlohmann/json.hpp"
+#include "pftable/policy/names.h"
 
 namespace sluice {
 namespace {
@@ -122,6 +123,19 @@ json ToJson(const RuleListing& rule) {
   return value;
 }
 
+namespace {
+
+json ToJson(const StateRouteListing& route) {
+  json value = {{"kind", Name(route.kind)}};
+  if (route.gateway.family != Family::kNone) {
+    value["gateway"] = ToString(route.gateway);
+  }
+  if (!route.interface.empty()) value["interface"] = route.interface;
+  return value;
+}
+
+}  // namespace
+
 json ToJson(const StateListing& state) {
   constexpr uint8_t kTcp = 6;
   json value = {
@@ -143,6 +157,7 @@ json ToJson(const StateListing& state) {
   if (!state.tag.empty()) value["tag"] = state.tag;
   if (state.sloppy) value["sloppy"] = true;
   if (state.no_sync) value["no_sync"] = true;
+  if (state.route) value["route"] = ToJson(*state.route);
   if (state.parent_id != 0) value["parent"] = Hex64(state.parent_id);
   for (const ExpectedListing& expected : state.expected) {
     value["expected"].push_back(

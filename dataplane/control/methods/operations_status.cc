@@ -52,6 +52,7 @@ StateQuery ReadQuery(Params& params) {
   params.Number("min_age", UINT32_MAX, &query.min_age);
   params.Number("max_age", UINT32_MAX, &query.max_age);
   params.Helper("helper", &query.helper);
+  params.Prefix("gateway", &query.gateway);
   query.port = Narrow<uint16_t>(port);
   query.source_port = Narrow<uint16_t>(source_port);
   query.destination_port = Narrow<uint16_t>(destination_port);
@@ -68,7 +69,8 @@ bool IsEverything(const StateQuery& query) {
          !query.source_port && !query.destination_port && !query.protocol &&
          !query.direction && query.label.empty() && !query.rule && !query.id &&
          !query.creator_id && !query.host && !query.port &&
-         query.tag.empty() && !query.min_age && !query.max_age && !query.helper;
+         query.tag.empty() && !query.min_age && !query.max_age && !query.helper &&
+         !query.gateway;
 }
 
 json ToJsonList(const std::vector<StateListing>& listings) {

@@ -169,6 +169,7 @@ json ToJson(const RestoreListing& listing) {
   if (listing.last.has_value()) {
     json last = EndToJson(*listing.last);
     last.update(ToJson(listing.time));
+    last["ended"] = listing.ended;
     result["last"] = std::move(last);
   }
   return result;

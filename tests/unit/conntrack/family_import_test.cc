@@ -40,8 +40,8 @@ class FamilyImportTest : public testing::TestWithParam<Family> {
     StateRecord& parent = import_.states[0].record;
     handle_ = {parent.id, parent.slot};
     ASSERT_EQ(to_.expectations->ReserveFamily(
-                  {.handle = handle_, .direction = parent.direction}, 1,
-                  &record_),
+                  {.handle = handle_, .direction = parent.direction},
+                  protocol::kUdp, 1, &record_),
               ExpectResult::kArmed);
     for (ExpectationRecord expected : List(from_)) {
       expected.parent = handle_;
@@ -59,7 +59,8 @@ class FamilyImportTest : public testing::TestWithParam<Family> {
   bool RecordIsFree() {
     const ParentReference other = {.handle = {.id = 7 << 8, .slot = 0}};
     uint16_t record = kNoFamilyRecord;
-    EXPECT_EQ(to_.expectations->ReserveFamily(other, 1, &record),
+    EXPECT_EQ(to_.expectations->ReserveFamily(other, protocol::kUdp, 1,
+                                              &record),
               ExpectResult::kArmed);
     to_.expectations->CancelFamily(record, other.handle.id);
     return record == record_;
@@ -167,12 +168,14 @@ TEST_P(FamilyImportTest, ALiveParentKeepsItsOwnFamily) {
 TEST_P(FamilyImportTest, RefusesWhatHasNoPlace) {
   Reserve();
   uint16_t record;
-  EXPECT_EQ(to_.expectations->ReserveFamily({}, 1, &record),
+  EXPECT_EQ(to_.expectations->ReserveFamily({}, protocol::kUdp, 1, &record),
             ExpectResult::kBadParent);
   EXPECT_EQ(to_.expectations->ReserveFamily(
-                {.handle = handle_, .has_parent = true}, 1, &record),
+                {.handle = handle_, .has_parent = true}, protocol::kUdp, 1,
+                &record),
             ExpectResult::kGrandchild);
-  EXPECT_EQ(to_.expectations->ReserveFamily({.handle = handle_}, 5, &record),
+  EXPECT_EQ(to_.expectations->ReserveFamily({.handle = handle_}, protocol::kUdp,
+                                              5, &record),
             ExpectResult::kChildLimit);
   ExpectationRecord expected = List(from_).at(0);
   expected.parent = {handle_.id + 0x100, handle_.slot};

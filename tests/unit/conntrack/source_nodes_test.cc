@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "conntrack/pool_nodes.h"
+#include "tests/support/manual_reclaimer.h"
 
 namespace sluice {
 namespace {
@@ -129,20 +130,8 @@ TEST(SourceNodes, AFilterLeavesNoNodeOfAnyUse) {
   EXPECT_EQ(table->unlimited()->nodes.used(), 0u);
 }
 
-// Reclaims when it is told to.
-class LateReclaimer final : public Reclaimer {
- public:
-  uint64_t StartGracePeriod() override { return ++started_; }
-  bool HasPassed(uint64_t grace) override { return grace <= passed_; }
-  void Pass() { passed_ = started_; }
-
- private:
-  uint64_t started_ = 0;
-  uint64_t passed_ = 0;
-};
-
 TEST(SourceNodes, APlaceIsGivenOutAgainAfterItsGracePeriodOnly) {
-  LateReclaimer reclaimer;
+  ManualReclaimer reclaimer;
   const auto table = Make(1, &reclaimer);
   SourceBudget budget;
   budget.nodes.SetLimit(10);
@@ -151,7 +140,7 @@ TEST(SourceNodes, APlaceIsGivenOutAgainAfterItsGracePeriodOnly) {
   EXPECT_EQ(budget.nodes.used(), 0u);
   table->Purge(0, 10);
   EXPECT_EQ(table->Take(KeyOf(2), owner, 0, 0).node, kNoSourceNode);
-  reclaimer.Pass();
+  reclaimer.PassAll();
   table->Purge(0, 10);
   EXPECT_NE(table->Take(KeyOf(2), owner, 0, 0).node, kNoSourceNode);
 }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "conntrack/source_nodes.h"
 #include "conntrack/state_import.h"
 #include "dataplane/forward/filter_plane.h"
 #include "dataplane/forward/rule_sink.h"
@@ -77,6 +78,12 @@ class ImportNode {
     while (shard().expectations->List(&cursor, 64, shard().now, &expected)) {
     }
     for (const ExpectationRecord& record : expected) exporter->Add(record);
+    if (source_nodes == nullptr) return;
+    cursor = 0;
+    while (source_nodes->Visit(
+        &cursor, 16, shard().now,
+        [&](const SourceRecord& record) { exporter->Add(record); })) {
+    }
   }
   absl::StatusOr<Snapshot> TryExport() {
     Snapshot snapshot;
@@ -104,6 +111,8 @@ class ImportNode {
     return {.store = &store,
             .interfaces = &interfaces,
             .expectations = shard().expectations,
+            .sources = source_nodes,
+            .source_budget = node_budget,
             .workers = static_cast<uint8_t>(shards.size()),
             .last_id = last_id,
             .owner = owner};
@@ -189,6 +198,9 @@ class ImportNode {
   std::vector<std::unique_ptr<Shard>> shards;
   std::function<void()> meanwhile;  // between the phases
   std::function<uint8_t(const SnapshotState&)> owner;
+  // Null: sources are not carried by themselves.
+  SourceNodes* source_nodes = nullptr;
+  SourceBudget* node_budget = nullptr;
 };
 
 inline ImportOptions WithPolicy(bool policy,

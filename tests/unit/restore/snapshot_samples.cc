@@ -321,6 +321,25 @@ Snapshot MarksSnapshot() {
   return snapshot;
 }
 
+Snapshot RoutesSnapshot() {
+  Snapshot snapshot = MarksSnapshot();
+  const SnapshotRoute routes[] = {
+      {.kind = RouteKind::kRouteTo, .gateway = *ParseAddress("192.0.2.1")},
+      {.kind = RouteKind::kReplyTo,
+       .interface = "em1",
+       .gateway = *ParseAddress("2001:db8::9")},
+      {.kind = RouteKind::kDupTo, .interface = "wan0"}};
+  size_t i = 0;
+  for (SnapshotState& state : snapshot.parents) {
+    state.binding.route = routes[i++ % 3];
+    if (state.pool_marks == 0 || i % 3 == 0) continue;
+    state.binding.route->sticky_rule = 0x1122334455667788;
+    state.pool_marks |= 1 << kStickyRoute | 1 << kLoadOfRoute;
+  }
+  snapshot.expectations[0].binding.route = routes[1];
+  return snapshot;
+}
+
 Snapshot FamiliesSnapshot() {
   Snapshot snapshot = ManyStatesSnapshot(2);
   uint16_t port = 50001;
@@ -343,6 +362,99 @@ Snapshot LivesSnapshot() {
   return snapshot;
 }
 
+Snapshot SourcesSnapshot() {
+  Snapshot snapshot = FullSnapshot();
+  constexpr RuleId kRule = 0x1122334455667788;
+  SnapshotSourceNode node;
+  node.source = *ParseAddress("10.0.0.2");
+  node.remaining = 60'000;
+  node.age = 90'000;
+  node.packets = 7;
+  node.bytes = 700;
+  snapshot.source_nodes.push_back(node);
+  node.vlan = VlanId::Of(5, 7);
+  node.rate = 2'500;
+  node.rate_seconds = 10;
+  snapshot.source_nodes.push_back(node);
+  node.rule = kRule;
+  node.vlan = {};
+  node.source = *ParseAddress("2001:db8::2");
+  node.has_states = true;
+  node.remaining = 0;
+  snapshot.source_nodes.push_back(node);
+  node.has_states = false;
+  node.remaining = 1;
+  node.rate = node.rate_seconds = 0;
+  node.use = SnapshotSourceUse::kNat;
+  node.source = *ParseAddress("10.0.0.2");
+  node.target = *ParseAddress("192.0.2.7");
+  snapshot.source_nodes.push_back(node);
+  node.source = *ParseAddress("2001:db8::2");
+  node.target = *ParseAddress("2001:db9::7");
+  snapshot.source_nodes.push_back(node);
+  node.use = SnapshotSourceUse::kRedirect;
+  snapshot.source_nodes.push_back(node);
+  return snapshot;
+}
+
+Snapshot HelpersSnapshot() {
+  Snapshot snapshot = TransferSnapshot();
+  uint64_t id = 0x1001;
+  for (const bool v4 : {true, false}) {
+    const std::string_view client = v4 ? "10.0.0.2" : "2001:db8::2";
+    const std::string_view server = v4 ? "10.0.0.1" : "2001:db8::1";
+    const Address outside = *ParseAddress(v4 ? "192.0.2.7" : "2001:db9::7");
+    SnapshotState control =
+        SampleState(id, protocol::kTcp, client, 1025, server, 21);
+    SnapshotExpectation data;
+    data.parent = id;
+    data.remaining = 20'000;
+    data.proto = protocol::kTcp;
+    data.helper = SnapshotHelper::kFtp;
+    data.client = control.peers[1].address;
+    data.server = control.peers[0].address;
+    data.client_port = 3000;
+    data.binding = control.binding;
+    snapshot.parents.push_back(control);
+    snapshot.expectations.push_back(data);
+    data.direction = Direction::kOut;
+    std::swap(data.client, data.server);
+    data.interface = "em0";
+    snapshot.expectations.push_back(data);
+    id += 0x100;
+    control.id = data.parent = id;
+    ++control.peers[0].port;
+    control.direction = Direction::kOut;
+    control.translated = {outside, control.peers[1].address};
+    control.translated_port = {6000, 21};
+    data.direction = Direction::kIn;
+    data.interface.clear();
+    data.client = outside;
+    data.client_port = 2049;
+    data.port_behind = 2048;
+    snapshot.parents.push_back(control);
+    snapshot.expectations.push_back(data);
+    id += 0x100;
+    const SnapshotState association =
+        SampleState(id, protocol::kSctp, client, 1, server, 80);
+    snapshot.parents.push_back(association);
+    snapshot.parents.back().timeout = Timeout::kSctpEstablished;
+    SnapshotExpectation path;
+    path.parent = id;
+    path.remaining = 100'000;
+    path.proto = protocol::kSctp;
+    path.helper = SnapshotHelper::kSctp;
+    path.client = outside;
+    path.server = association.peers[1].address;
+    path.client_port = 1;
+    path.server_port = 80;
+    path.tag = {17, 0xffffffff};
+    snapshot.expectations.push_back(path);
+    id += 0x100;
+  }
+  return snapshot;
+}
+
 std::vector<NamedSnapshot> GoldenSnapshots() {
   return {{"empty", EmptySnapshot()},
           {"full", FullSnapshot()},
@@ -358,8 +470,11 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"modulated", ModulatedSnapshot(), 4},
           {"vlans", VlanSnapshot(), 5},
           {"marks", MarksSnapshot(), 6},
+          {"routes", RoutesSnapshot(), 7},
           {"families", FamiliesSnapshot(), 5},
-          {"lives", LivesSnapshot(), 6}};
+          {"lives", LivesSnapshot(), 6},
+          {"sources", SourcesSnapshot(), 7},
+          {"helpers", HelpersSnapshot(), 7}};
 }
 
 std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {
@@ -376,6 +491,9 @@ std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {
   section(SectionKind::kParentStates, snapshot.parents);
   section(SectionKind::kChildStates, snapshot.children);
   section(SectionKind::kExpectations, snapshot.expectations);
+  if (!snapshot.source_nodes.empty()) {
+    section(SectionKind::kSourceNodes, snapshot.source_nodes);
+  }
   writer.Begin(SectionKind::kCounters);
   for (const auto& counters : snapshot.rule_counters) writer.Add(counters);
   for (const auto& counters : snapshot.table_counters) writer.Add(counters);

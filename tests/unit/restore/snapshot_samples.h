@@ -39,8 +39,13 @@ Snapshot ModulatedSnapshot();
 // in several.
 Snapshot VlanSnapshot();
 Snapshot MarksSnapshot();
+Snapshot RoutesSnapshot();
 // Rules with `max-pkt-rate` and `once`, and fingerprints.
 Snapshot LivesSnapshot();
+// Sources of rules, of all rules and of pools, in both families.
+Snapshot SourcesSnapshot();
+// What FTP and SCTP expect, in both families, translated and not.
+Snapshot HelpersSnapshot();
 // `count` TCP states, half of them IPv6.
 Snapshot ManyStatesSnapshot(uint32_t count);
 // The state with that number of them, from 0.

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -102,6 +103,71 @@ TEST(SnapshotVersionTest, MarksAreSaidSinceMinorSix) {
   EXPECT_FALSE(ReadSnapshot(WriteUnchecked(old)).ok());
 }
 
+TEST(SnapshotVersionTest, RoutesAreSaidSinceMinorSeven) {
+  const Snapshot sound = RoutesSnapshot();
+  Bytes bytes = WriteVersion(sound);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, sound);
+  Snapshot old = ManyStatesSnapshot(1);
+  old.parents[0].binding.route = {.kind = RouteKind::kRouteTo,
+                                  .gateway = *ParseAddress("192.0.2.1")};
+  bytes = WriteVersion(old);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, old);
+  bytes[10] = kMinorOfRoutes - 1;
+  FixSnapshot(bytes);
+  EXPECT_EQ(ReadSnapshot(bytes).status().code(),
+            absl::StatusCode::kUnimplemented);
+  // Nor had their pools any marks.
+  old.parents[0].binding.route.reset();
+  old.parents[0].pool_marks = 1 << kLoadOfTarget;
+  bytes = WriteVersion(old);
+  bytes[10] = kMinorOfRoutes - 1;
+  FixSnapshot(bytes);
+  EXPECT_TRUE(ReadSnapshot(bytes).ok());
+  old.parents[0].pool_marks = 1 << kLoadOfRoute;
+  bytes = WriteUnchecked(old);
+  bytes[10] = kMinorOfRoutes - 1;
+  FixSnapshot(bytes);
+  EXPECT_FALSE(ReadSnapshot(bytes).ok());
+}
+
+TEST(SnapshotVersionTest, RoutesThatCannotBe) {
+  const Snapshot sound = RoutesSnapshot();
+  const auto wrong = [&](auto change) {
+    Snapshot snapshot = sound;
+    // One that no pool has bound.
+    SnapshotState& state = *std::ranges::find_if(
+        snapshot.parents, [](const SnapshotState& one) {
+          return one.binding.route->sticky_rule == 0 &&
+                 one.binding.route->gateway.family != Family::kNone;
+        });
+    change(state, *state.binding.route);
+    EXPECT_FALSE(ReadSnapshot(WriteUnchecked(snapshot)).ok());
+    const char* what = WhatIsWrong(state);
+    return std::string(what == nullptr ? "" : what);
+  };
+  EXPECT_EQ(wrong([](auto&, SnapshotRoute& route) {
+              route.kind = RouteKind::kNone;
+            }),
+            "a route of no kind");
+  EXPECT_EQ(wrong([](auto&, SnapshotRoute& route) {
+              route.kind = static_cast<RouteKind>(4);
+            }),
+            "a route of no kind");
+  EXPECT_EQ(wrong([](auto&, SnapshotRoute& route) {
+              route.gateway = Address();
+              route.interface.clear();
+            }),
+            "a route that leads nowhere");
+  EXPECT_EQ(wrong([](auto&, SnapshotRoute& route) { route.interface = "a b"; }),
+            "an interface that is not allowed");
+  EXPECT_EQ(wrong([](auto&, SnapshotRoute& route) { route.sticky_rule = 5; }),
+            "marks of a route that it does not have");
+  EXPECT_EQ(wrong([](SnapshotState& state, auto&) {
+              state.pool_marks |= 1 << kStickyRoute;
+            }),
+            "marks of a route that it does not have");
+}
+
 TEST(SnapshotVersionTest, LivesOfRulesAreSaidSinceMinorSix) {
   const Snapshot sound = LivesSnapshot();
   Bytes bytes = WriteVersion(sound);
@@ -109,6 +175,37 @@ TEST(SnapshotVersionTest, LivesOfRulesAreSaidSinceMinorSix) {
   bytes[10] = kMinorOfRuleLives - 1;
   FixSnapshot(bytes);
   EXPECT_FALSE(ReadSnapshot(bytes).ok());
+}
+
+TEST(SnapshotVersionTest, SourcesAreSaidSinceMinorSeven) {
+  const Snapshot sound = SourcesSnapshot();
+  Bytes bytes = WriteVersion(sound);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, sound);
+  // Who does not know them goes on without.
+  bytes[10] = kMinorOfSourceNodes - 1;
+  FixSnapshot(bytes);
+  const auto read = ReadSnapshot(bytes);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->skips.sections, 1u);
+  Snapshot without = sound;
+  without.source_nodes.clear();
+  EXPECT_EQ(read->snapshot, without);
+}
+
+TEST(SnapshotVersionTest, OtherHelpersExpectSinceMinorSeven) {
+  const Snapshot sound = HelpersSnapshot();
+  Bytes bytes = WriteVersion(sound);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, sound);
+  bytes[10] = kMinorOfExpectedFlows - 1;
+  FixSnapshot(bytes);
+  const auto read = ReadSnapshot(bytes);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->skips.records, 8u);
+  Snapshot without = sound;
+  std::erase_if(without.expectations, [](const SnapshotExpectation& e) {
+    return e.helper != SnapshotHelper::kTftp;
+  });
+  EXPECT_EQ(read->snapshot, without);
 }
 
 TEST(SnapshotVersionTest, VlansAreSaidSinceMinorFive) {

@@ -51,6 +51,8 @@ TEST(ConfigTest, DefaultsOfASmallFile) {
   EXPECT_TRUE(config.eal.telemetry);
   EXPECT_EQ(config.metrics, MetricsConfig());
   EXPECT_EQ(config.metrics.listen, "");
+  EXPECT_EQ(config.web, WebConfig());
+  EXPECT_EQ(config.web.listen, "");
   EXPECT_EQ(config.log.level, "info");
   EXPECT_EQ(config.log.file, "");
   EXPECT_EQ(config.log.packets, "");
@@ -356,6 +358,13 @@ clients = 3
 filters = 7
 labels = 0
 tables = 9
+[web]
+listen = "run/w.sock"
+mode = "0660"
+group = "lookers"
+clients = 5
+remote = true
+hosts = ["FW.example.net", "fw"]
 [policy]
 ruleset = "/etc/rules"
 dialect = "freebsd"
@@ -447,6 +456,12 @@ commit_deadline = 80
                       .filters = 7,
                       .labels = 0,
                       .tables = 9};
+  expected.web = {.listen = "/etc/run/w.sock",
+                  .mode = 0660,
+                  .group = "lookers",
+                  .clients = 5,
+                  .remote = true,
+                  .hosts = {"fw.example.net", "fw"}};
   expected.state = {.directory = "/etc/kept", .interval = 5};
   expected.transfer = {.max_snapshot = uint64_t{2000} << 20,
                        .limits = {.parallel = 9,
@@ -499,6 +514,27 @@ const BadCase kBadCases[] = {
     {"metrics that everybody may ask for",
      With("[metrics]\nlisten = \"/run/m\"\nmode = \"0666\"\n"),
      {"11:8: 'mode' \"0666\" lets every user ask"}},
+    {"a page that everybody may look at",
+     With("[web]\nlisten = \"/run/w\"\nmode = \"0606\"\n"),
+     {"11:8: 'mode' \"0606\" lets every user look"}},
+    {"a page at a name", With("[web]\nlisten = \"localhost:8469\"\n"),
+     {"10:10: 'listen' cannot be \"localhost:8469\""}},
+    {"a page with a port's group",
+     With("[web]\nlisten = \"127.0.0.1:8469\"\ngroup = \"g\"\n"),
+     {"11:9: 'group' is of a Unix socket"}},
+    {"a page for other machines",
+     With("[web]\nlisten = \"0.0.0.0:8469\"\n"),
+     {"10:10: other machines could look at \"0.0.0.0:8469\""}},
+    {"a page for other machines by IPv6",
+     With("[web]\nlisten = \"[::]:8469\"\nremote = false\n"),
+     {"10:10: other machines could look at \"[::]:8469\""}},
+    {"hosts that are none",
+     With("[web]\nlisten = \"/w\"\nhosts = [\"a:80\", \"\", \"*\", \"b\"]\n"),
+     {"11:10: \"a:80\" is no host's name", "11:18: \"\" is no host's name",
+      "11:22: \"*\" is no host's name"}},
+    {"a key of [metrics] in [web]",
+     With("[web]\nlabels = 5\n"),
+     {"10:1: unknown key 'labels' in [web]"}},
     {"unknown section", With("[worker]\ncount = 1\n"),
      {"9:2: unknown key 'worker' in the file"}},
     {"unknown key", With("[workers]\ncuont = 1\n"),
@@ -712,6 +748,19 @@ TEST(ConfigTest, MetricsAtAnAddressAndAPort) {
     EXPECT_FALSE(parsed.config->metrics.is_unix());
     EXPECT_EQ(parsed.config->metrics.address, ParseAddress(address));
     EXPECT_EQ(parsed.config->metrics.port, 9469);
+  }
+}
+
+TEST(ConfigTest, ThePageAtAnAddressAndAPort) {
+  for (const char* where :
+       {"listen = \"127.0.0.1:8469\"", "listen = \"[::1]:8469\"",
+        "listen = \"127.9.9.9:8469\"",
+        "listen = \"192.0.2.1:8469\"\nremote = true"}) {
+    const ParsedConfig parsed =
+        ParseConfig(With("[web]\n" + std::string(where) + "\n"), "s.toml");
+    ASSERT_TRUE(parsed.config) << FormatDiagnostics(parsed.diagnostics);
+    EXPECT_FALSE(parsed.config->web.is_unix());
+    EXPECT_EQ(parsed.config->web.port, 8469);
   }
 }
 

@@ -107,12 +107,14 @@ TEST_F(ControlTransferTest, HowRestoresStand) {
   main.last->code = RestoreCode::kFailed;
   main.last->failure = RestoreFailure::kAbsent;
   main.last->detail = "no such file";
+  main.ended = 1'700'000'000;
   const json listing = Result("restore.status")["restores"][0];
   EXPECT_EQ(listing["state"], "FAILED");
   EXPECT_EQ(listing["expects"], true);
   EXPECT_EQ(listing["fail"], "closed");
   EXPECT_EQ(listing["last"]["failure"], "no snapshot");
   EXPECT_EQ(listing["last"]["detail"], "no such file");
+  EXPECT_EQ(listing["last"]["ended"], 1'700'000'000);
   EXPECT_EQ(Code("restore.status", {{"filter", "nobody"}}), kNotFound);
 }
 

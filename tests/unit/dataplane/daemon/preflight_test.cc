@@ -677,6 +677,15 @@ TEST_F(PreflightVirtualTest, FolderOfTheMetricsSocket) {
   EXPECT_EQ(Text(), "");
 }
 
+TEST_F(PreflightVirtualTest, FolderOfThePagesSocket) {
+  folder_errors_["/run/web"] = ENOENT;
+  config_.web.listen = "/run/web/sluice.sock";
+  ExpectFinding(FindingLevel::kError, "[web] listen",
+                "cannot make files in /run/web", "install -d");
+  config_.web.listen = "127.0.0.1:8469";
+  EXPECT_EQ(Text(), "");
+}
+
 TEST(FindingTest, Format) {
   EXPECT_EQ(FormatFinding({FindingLevel::kError, "here", "it is", "change"}),
             "here: it is\nhint: change\n");

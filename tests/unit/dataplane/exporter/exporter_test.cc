@@ -22,10 +22,12 @@
 #include <vector>
 
 #include "dataplane/control/methods/operations.h"
+#include "dataplane/exporter/listen.h"
 #include "dataplane/metrics/collect.h"
 #include "nlohmann/json.hpp"
 #include "tests/support/fake_filter_directory.h"
 #include "tests/support/fake_transfer.h"
+#include "tests/unit/dataplane/exporter/http_client.h"
 
 namespace sluice {
 namespace {
@@ -34,36 +36,6 @@ using std::chrono::milliseconds;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-// All that the peer says until it closes, or nothing moves for `patience`.
-std::string ReadAll(int fd, milliseconds patience = milliseconds(20'000)) {
-  std::string all;
-  for (;;) {
-    pollfd event = {.fd = fd, .events = POLLIN, .revents = 0};
-    if (::poll(&event, 1, static_cast<int>(patience.count())) != 1) break;
-    char bytes[4096];
-    const ssize_t n = ::read(fd, bytes, sizeof bytes);
-    if (n <= 0) break;
-    all.append(bytes, static_cast<size_t>(n));
-  }
-  return all;
-}
-
-UniqueFd ConnectTo(const std::string& path) {
-  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strcpy(address.sun_path, path.c_str());
-  EXPECT_EQ(::connect(socket.get(), reinterpret_cast<sockaddr*>(&address),
-                      sizeof address),
-            0);
-  return socket;
-}
-
-void Write(int fd, const std::string& text) {
-  ASSERT_EQ(::write(fd, text.data(), text.size()),
-            static_cast<ssize_t>(text.size()));
-}
 
 // ---- The server ------------------------------------------------------------
 
@@ -181,8 +153,9 @@ class ExporterTest : public testing::Test {
     exporter_.reset();
     std::filesystem::remove_all(folder_);
   }
-  void Start(const MetricsConfig& config) {
-    auto exporter = Exporter::Start(config, /*telemetry=*/false, &operations_);
+  void Start(const MetricsConfig& config, const WebConfig& web = {}) {
+    auto exporter =
+        Exporter::Start(config, web, /*telemetry=*/false, &operations_);
     ASSERT_TRUE(exporter.ok()) << exporter.status();
     exporter_ = *std::move(exporter);
   }
@@ -232,7 +205,7 @@ TEST_F(ExporterTest, ServesAllSeriesAtAUnixSocketWithItsMode) {
     EXPECT_THAT(text, HasSubstr(sample));
   }
   // A second one does not take the socket away from the first.
-  auto second = Exporter::Start({.listen = Path()}, false, &operations_);
+  auto second = Exporter::Start({.listen = Path()}, {}, false, &operations_);
   EXPECT_EQ(second.status().code(), absl::StatusCode::kAlreadyExists);
   stop_ = true;
   lcore_.join();
@@ -240,21 +213,67 @@ TEST_F(ExporterTest, ServesAllSeriesAtAUnixSocketWithItsMode) {
   EXPECT_FALSE(std::filesystem::exists(Path()));
 }
 
+// As a client who may only read: each question is answered by a method.
+TEST_F(ExporterTest, AnswersAllThatThePageAsks) {
+  const std::string path = folder_ + "/web.sock";
+  Start({.listen = Path()}, {.listen = path, .mode = 0660});
+  RunLcore();
+  struct stat status;
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0660u);
+  const auto get = [&path](const std::string& what) {
+    const UniqueFd socket = ConnectTo(path);
+    Write(socket.get(), "GET " + what +
+                            " HTTP/1.1\r\nHost: localhost:8469\r\n"
+                            "Connection: close\r\n\r\n");
+    return ReadAll(socket.get());
+  };
+  EXPECT_THAT(get("/"), HasSubstr("<title>sluice</title>"));
+  for (const char* name :
+       {"commits", "filters", "info", "limits", "ports", "restores", "rules",
+        "segments", "states", "tables", "version", "process"}) {
+    const std::string answer = get("/api/" + std::string(name));
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 ")) << name;
+    EXPECT_THAT(answer, HasSubstr("\r\n\r\n{\"taken_ms\":")) << name;
+    EXPECT_THAT(answer, HasSubstr(",\"answer\":{")) << name;
+  }
+  // What the method does not take is the client's mistake.
+  EXPECT_THAT(get("/api/states?sort=colour"), StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(get("/api/info?filter=nobody"), StartsWith("HTTP/1.1 404 "));
+  // The metrics are at their own socket and there alone.
+  EXPECT_THAT(get("/metrics"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(Scrape(Path()), StartsWith("HTTP/1.1 200 "));
+  stop_ = true;
+  lcore_.join();
+  exporter_.reset();
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST_F(ExporterTest, AWebPageThatCannotListenTakesTheMetricsWithIt) {
+  const std::string path = folder_ + "/web.sock";
+  std::ofstream(path) << "a file";
+  auto refused = Exporter::Start({.listen = Path()}, {.listen = path}, false,
+                                 &operations_);
+  EXPECT_THAT(std::string(refused.status().message()),
+              HasSubstr("[web] listen: " + path + " is there and is no socket"));
+  EXPECT_FALSE(std::filesystem::exists(Path()));
+}
+
 TEST_F(ExporterTest, WhatCannotListenSaysSo) {
   std::ofstream(Path()) << "a file";
-  auto refused = Exporter::Start({.listen = Path()}, false, &operations_);
+  auto refused = Exporter::Start({.listen = Path()}, {}, false, &operations_);
   EXPECT_THAT(std::string(refused.status().message()),
               HasSubstr("is no socket"));
   EXPECT_TRUE(std::filesystem::exists(Path()));
   MetricsConfig config = {.listen = folder_ + "/b.sock"};
   config.group = "no-such-group-here";
-  refused = Exporter::Start(config, false, &operations_);
+  refused = Exporter::Start(config, {}, false, &operations_);
   EXPECT_THAT(std::string(refused.status().message()),
               HasSubstr("[metrics] group"));
   config = {.listen = "192.0.2.1:9469",
             .address = *ParseAddress("192.0.2.1"),
             .port = 9469};
-  refused = Exporter::Start(config, false, &operations_);
+  refused = Exporter::Start(config, {}, false, &operations_);
   EXPECT_THAT(std::string(refused.status().message()),
               HasSubstr("cannot bind 192.0.2.1:9469"));
 }

@@ -154,6 +154,37 @@ TEST_F(FilterRegistryTest, MainJudgesWhatHasNoFilterOfItsOwn) {
   EXPECT_EQ(registry_->Find("web"), nullptr);
 }
 
+TEST_F(FilterRegistryTest, AddressesOfPortsAreFollowedWithoutALoad) {
+  LoadMain("pass\nblock in quick on b to (a)\n");
+  ASSERT_TRUE(Create("web", {"c", "d"},
+                     "pass no state\nblock in from (d:network)\n")
+                  .ok());
+  EXPECT_TRUE(Passes("b", "a"));
+  EXPECT_TRUE(Passes("d", "c"));
+  const uint64_t other = registry_->main().store().generation()->number;
+  const Prefix of_d[] = {{*ParseAddress("10.0.0.254"), 24},
+                         {*ParseAddress("fd00::fe"), 64}};
+  ASSERT_TRUE(registry_->SetInterfaceAddresses("d", of_d).ok());
+  Settle();
+  EXPECT_TRUE(Stops("d", "c"));
+  EXPECT_GE(registry_->main().store().generation()->number, other);
+  const Prefix of_a[] = {{*ParseAddress("10.0.0.2"), 32},
+                         {*ParseAddress("fd00::2"), 128}};
+  ASSERT_TRUE(registry_->SetInterfaceAddresses("a", of_a).ok());
+  Settle();
+  // Their states go on; nobody else comes in.
+  EXPECT_FALSE(Passes("b", "a", "udp 10.0.0.1:2000 > 10.0.0.2:53"));
+  EXPECT_FALSE(Passes("b", "a", "udp [fd00::1]:2000 > [fd00::2]:53"));
+  // What names it at the next load knows them, too.
+  LoadMain("pass\nblock in quick on b to a\n");
+  EXPECT_FALSE(Passes("b", "a", "udp 10.0.0.1:2001 > 10.0.0.2:53"));
+  ASSERT_TRUE(registry_->SetInterfaceAddresses("d", {}).ok());
+  Settle();
+  EXPECT_TRUE(Passes("d", "c"));
+  EXPECT_EQ(registry_->SetInterfaceAddresses("nowhere", of_a).code(),
+            absl::StatusCode::kNotFound);
+}
+
 TEST_F(FilterRegistryTest, StatesBelongToTheirFilterAndGoWithIt) {
   LoadMain(kPassAll);
   ASSERT_TRUE(Create("web", {"a", "b"}, kPassAll).ok());

@@ -7,6 +7,7 @@
 
 #include "dataplane/forward/filter_plane.h"
 #include "pftable/store/policy_store.h"
+#include "tests/support/manual_reclaimer.h"
 
 namespace sluice {
 namespace {
@@ -96,7 +97,7 @@ TEST_F(FilterViewTest, WhoStandsInJudgesWithItsOwnPolicyAndSwitch) {
 // ones after it began is for the next round.
 TEST_F(FilterViewTest, ARoundBelievesNoStatusOfPoliciesThatItDoesNotSee) {
   InterfaceRegistry interfaces;
-  ImmediateReclaimer reclaimer;
+  ManualReclaimer reclaimer;  // the round is not over: what it read stays
   Publication publication;
   PolicyStore store({.workers = 1, .rule_slots = 16, .table_slots = 8,
                      .publication = &publication},

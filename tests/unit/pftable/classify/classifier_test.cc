@@ -53,6 +53,24 @@ TEST_F(ClassifierTest, OnlyRulesOfADirectionAndFamilyAreInItsPart) {
   EXPECT_EQ(classifier->part(Direction::kIn, Family::kIpv6), nullptr);
 }
 
+TEST_F(ClassifierTest, DirectionsShareAPartWhereNoRuleNamesOne) {
+  std::string text = "block all\n";
+  for (int i = 0; i < 20; ++i) {
+    absl::StrAppend(&text, "pass inet proto tcp from any to any port ", i + 70,
+                    "\n");
+  }
+  const Classifier* shared = Loaded(text);
+  ASSERT_NE(shared->part(Direction::kIn, Family::kIpv4), nullptr);
+  EXPECT_EQ(shared->part(Direction::kIn, Family::kIpv4),
+            shared->part(Direction::kOut, Family::kIpv4));
+  EXPECT_EQ(shared->report().parts[1][0].rules, 21u);
+  const Classifier* own = Loaded(text + "block out inet proto udp\n");
+  EXPECT_NE(own->part(Direction::kIn, Family::kIpv4),
+            own->part(Direction::kOut, Family::kIpv4));
+  EXPECT_EQ(own->part(Direction::kIn, Family::kIpv4)->entries.size(), 21u);
+  EXPECT_EQ(own->part(Direction::kOut, Family::kIpv4)->entries.size(), 22u);
+}
+
 TEST_F(ClassifierTest, ManyRulesStandInLists) {
   const Classifier* classifier = Loaded(ManyRules(2000));
   EXPECT_EQ(classifier->report().listed, 2000u);

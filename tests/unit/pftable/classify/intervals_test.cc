@@ -3,11 +3,19 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bitset>
+#include <map>
 #include <random>
+#include <set>
 
 namespace sluice::classify {
 namespace {
+
+using search::IsSupported;
+using search::Search32;
+using search::Search64;
+using search::Vectors;
 
 using Bits64 = std::bitset<64>;
 constexpr Number kTop = 63;
@@ -53,6 +61,62 @@ TEST_F(IntervalsTest, SetsAreAsSetsOfBits) {
   }
 }
 
+// Against what a map says, for numbers of every width.
+TEST_F(IntervalsTest, CutsAreWhereSetsBeginAndEnd) {
+  const Number all = ~Number{0};
+  for (const Number top : {Number{63}, Number{65535}, Number{0xffffffff},
+                           all}) {
+    for (int round = 0; round < 100; ++round) {
+      const auto number = [&] {
+        const Number wide = Number{random_()} << 96 | Number{random_()} << 64 |
+                            Number{random_()} << 32 | random_();
+        return Below(8) == 0 ? top : (Below(2) == 0 ? wide >> 61 : wide) & top;
+      };
+      std::vector<IntervalSet> sets(1 + Below(30));
+      std::vector<const IntervalSet*> pointers;
+      std::map<Number, std::multiset<uint32_t>> changes = {{0, {}}};
+      for (uint32_t i = 0; i < sets.size(); ++i) {
+        pointers.push_back(&sets[i]);
+        if (Below(5) == 0) continue;
+        std::vector<Interval> intervals;
+        for (uint32_t n = Below(4); n > 0; --n) {
+          const auto [low, high] = std::minmax(number(), number());
+          intervals.push_back({low, high});
+        }
+        sets[i] = IntervalSet::Union(std::move(intervals));
+        for (const Interval& interval : sets[i].intervals()) {
+          changes[interval.low].insert(i);
+          if (interval.high != top) changes[interval.high + 1].insert(i);
+        }
+      }
+      Cuts cuts(pointers, top);
+      ASSERT_EQ(cuts.size(), changes.size());
+      size_t at = 0;
+      for (const auto& [start, rules] : changes) {
+        EXPECT_TRUE(cuts.starts()[at] == start);
+        const auto told = cuts.changes(at++);
+        EXPECT_EQ(std::multiset<uint32_t>(told.begin(), told.end()), rules);
+      }
+      for (uint32_t i = 0; i < sets.size(); ++i) {
+        EXPECT_EQ(cuts.IsAll(i), sets[i].all());
+        std::vector<bool> in(cuts.size(), sets[i].all());
+        for (const Cuts::Range& range : cuts.ranges(i)) {
+          for (uint32_t n = range.first; n < range.end; ++n) in[n] = true;
+        }
+        uint32_t span = 0;
+        for (size_t n = 0; n < cuts.size(); ++n) {
+          EXPECT_EQ(in[n], sets[i].Contains(cuts.starts()[n]));
+          span += in[n];
+        }
+        EXPECT_EQ(cuts.span(i), span);
+        cuts.MakeAll(i);
+        EXPECT_TRUE(cuts.IsAll(i) && cuts.ranges(i).empty());
+        EXPECT_EQ(cuts.span(i), cuts.size());
+      }
+    }
+  }
+}
+
 // A sweep over random sets: each value has the class of those with the same
 // members, and no other.
 TEST_F(IntervalsTest, ClassesAreTheCombinations) {
@@ -74,7 +138,8 @@ TEST_F(IntervalsTest, ClassesAreTheCombinations) {
     for (uint32_t i = 0; i < places.size(); ++i) places[i] = i;
     RowBuilder rows(places, static_cast<uint32_t>(sets.size()), wild);
     Intervals intervals;
-    ASSERT_TRUE(Sweep(pointers, kTop, 1000, rows, &intervals));
+    std::vector<uint32_t> numbers;
+    ASSERT_TRUE(Sweep(Cuts(pointers, kTop), 1000, rows, &intervals, &numbers));
     const auto class_of = [&](uint32_t value) {
       size_t i = 0;
       while (i + 1 < intervals.starts.size() &&
@@ -99,7 +164,8 @@ TEST_F(IntervalsTest, StopsWhenRowsWouldStoreTooMuch) {
   const Bits places = {0, 1};
   RowBuilder rows(places, 2, {false, false});
   Intervals intervals;
-  EXPECT_FALSE(Sweep(sets, kTop, 1, rows, &intervals));
+  std::vector<uint32_t> numbers;
+  EXPECT_FALSE(Sweep(Cuts(sets, kTop), 1, rows, &intervals, &numbers));
 }
 
 Intervals Spread(const std::vector<Number>& starts) {

@@ -160,7 +160,7 @@ TEST_F(CompileTest, RulesThatNameOneInterfaceInBracketsShareItsAddresses) {
   ASSERT_TRUE(Load(text.c_str()).ok());
   const CompiledPolicy& policy = *store_->current()->policy;
   EXPECT_EQ(policy.rules.size(), 200u);
-  ASSERT_EQ(policy.address_lists.size(), 2u);
+  ASSERT_EQ(policy.dynamic_addresses.size(), 2u);
   EXPECT_EQ(policy.rules[0].destination.index,
             policy.rules[198].destination.index);
   EXPECT_NE(policy.rules[0].destination.index, policy.rules[1].source.index);

@@ -2,6 +2,7 @@
 #include "pftable/store/policy_listing.h"
 #include "pftable/store/policy_store.h"
 #include "tests/support/table_changes.h"
+#include "tests/support/manual_reclaimer.h"
 
 #include <array>
 #include <memory>
@@ -577,18 +578,6 @@ TEST_F(PolicyStoreTest, AListingStaysWhatItWas) {
   EXPECT_EQ(listing.Addresses(t_)->size(), 1u);
   EXPECT_EQ(store_->live_generations(), 1u) << "nobody waits for it";
 }
-
-// A grace period that ends when the test says so.
-class ManualReclaimer : public Reclaimer {
- public:
-  uint64_t StartGracePeriod() override { return ++started_; }
-  bool HasPassed(uint64_t period) override { return period <= passed_; }
-  void PassAll() { passed_ = started_; }
-
- private:
-  uint64_t started_ = 0;
-  uint64_t passed_ = 0;
-};
 
 TEST_F(PolicyStoreTest, GenerationsWaitForTheirGracePeriod) {
   ManualReclaimer reclaimer;

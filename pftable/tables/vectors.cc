@@ -1,4 +1,4 @@
-#include "pftable/classify/vectors.h"
+#include "pftable/tables/vectors.h"
 
 #include <immintrin.h>
 
@@ -6,7 +6,7 @@
 #include <bit>
 #include <type_traits>
 
-namespace sluice::classify {
+namespace sluice::search {
 namespace {
 
 constexpr uint32_t kFlip32 = uint32_t{1} << 31;
@@ -169,4 +169,4 @@ Find64 Find64By(Vectors vectors) {
   return FindPlain<Node64, uint64_t>;
 }
 
-}  // namespace sluice::classify
+}  // namespace sluice::search

@@ -1,13 +1,13 @@
 // How a key is compared with a node of sorted numbers: by the widest vectors
 // that the processor has. All ways give the same result.
-#ifndef SLUICE_PFTABLE_CLASSIFY_VECTORS_H_
-#define SLUICE_PFTABLE_CLASSIFY_VECTORS_H_
+#ifndef SLUICE_PFTABLE_TABLES_VECTORS_H_
+#define SLUICE_PFTABLE_TABLES_VECTORS_H_
 
 #include <array>
 #include <cstdint>
 #include <span>
 
-namespace sluice::classify {
+namespace sluice::search {
 
 struct SearchLevel {
   uint32_t first;  // node; the root's level comes first
@@ -41,6 +41,6 @@ using Find64 = void (*)(const Node64* nodes,
 Find32 Find32By(Vectors vectors);
 Find64 Find64By(Vectors vectors);
 
-}  // namespace sluice::classify
+}  // namespace sluice::search
 
-#endif  // SLUICE_PFTABLE_CLASSIFY_VECTORS_H_
+#endif  // SLUICE_PFTABLE_TABLES_VECTORS_H_
