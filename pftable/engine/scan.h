@@ -59,8 +59,14 @@ class Scan {
       return false;
     }
     if (!rule.any_protocol && rule.protocol != packet_->proto) return false;
-    if (!AddressMatches(rule.source, packet_->source)) return false;
-    if (!AddressMatches(rule.destination, packet_->destination)) return false;
+    if (!AddressMatches(rule.source, packet_->source) &&
+        !HeldOnce(rule, rule.source)) {
+      return false;
+    }
+    if (!AddressMatches(rule.destination, packet_->destination) &&
+        !HeldOnce(rule, rule.destination)) {
+      return false;
+    }
     if (!TransportMatches(rule)) return false;
     if (rule.fragments_only && !fragment_) return false;
     if (rule.has_priority && !PriorityMatches(rule)) return false;
@@ -204,6 +210,16 @@ class Scan {
                          : rule.state_limiter_blocks;
     limited_ = by_source ? DropReason::kSrcLimit : DropReason::kStateLimit;
     return false;
+  }
+  // What routes were when a state was made nobody knows any more, but that its
+  // rule was for it.
+  bool HeldOnce(const CompiledRule& rule,
+                const AddressCondition& condition) const {
+    using Kind = AddressCondition::Kind;
+    return (condition.kind == Kind::kNoRoute ||
+            condition.kind == Kind::kUrpfFailed) &&
+           input_.rehearsal == Rehearsal::kOfState &&
+           rule.slot == input_.made_by;
   }
   // `os`: of TCP's first packets, fragments aside. What kind of SYN has made a
   // state nobody knows any more, but that its rule was for it.

@@ -335,9 +335,24 @@ TEST_F(ControlOperationsTest, StatesMayBeSortedAndCounted) {
   // One condition is enough not to be all.
   for (const json& condition :
        {json{{"host", "10.0.0.0/8"}}, json{{"port", 1}}, json{{"tag", "a"}},
-        json{{"min_age", 1}}, json{{"max_age", 1}}}) {
+        json{{"min_age", 1}}, json{{"max_age", 1}},
+        json{{"gateway", "192.0.2.1"}}}) {
     EXPECT_EQ(Code("states.kill", condition), 0) << condition;
   }
+}
+
+TEST_F(ControlOperationsTest, StatesSayWhereRulesSendThem) {
+  filter_.states = {MakeState(1, 0x0a000100), MakeState(2, 0x0a000101)};
+  filter_.states[1].route = {.kind = RouteKind::kReplyTo,
+                             .gateway = *ParseAddress("192.0.2.1"),
+                             .interface = "wan2"};
+  const json shown =
+      Result("states.show", {{"gateway", "192.0.2.0/24"}})["states"];
+  EXPECT_EQ(filter_.last_states.gateway, ParsePrefix("192.0.2.0/24"));
+  EXPECT_FALSE(shown[0].contains("route"));
+  EXPECT_EQ(shown[1]["route"], (json{{"kind", "reply-to"},
+                                     {"gateway", "192.0.2.1"},
+                                     {"interface", "wan2"}}));
 }
 
 TEST_F(ControlOperationsTest, CountsWhatBecameOfOrders) {

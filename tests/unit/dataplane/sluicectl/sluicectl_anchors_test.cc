@@ -74,6 +74,15 @@ TEST(SluicectlAnchors, WhatGoesTogether) {
   }
 }
 
+TEST_F(SluicectlToolTest, KillsWhatGoesByAGateway) {
+  Run({"-k", "gateway", "-k", "192.0.2.1"});
+  ASSERT_TRUE(filter_.last_kill.gateway.has_value());
+  EXPECT_EQ(ToString(*filter_.last_kill.gateway), "192.0.2.1");
+  EXPECT_FALSE(filter_.last_kill.source.has_value());
+  Run({"-k", "gateway", "-k", "2001:db8::/32"});
+  EXPECT_EQ(ToString(*filter_.last_kill.gateway), "2001:db8::/32");
+}
+
 TEST_F(SluicectlToolTest, LoadsIntoAnchorsAndFlushesThem) {
   Run({"-a", "a/b", "-f", "-"}, "pass all\n");
   EXPECT_EQ(filter_.last_load.anchor, "a/b");

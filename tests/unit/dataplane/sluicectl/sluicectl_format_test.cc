@@ -144,6 +144,16 @@ TEST(SluicectlFormat, AStateInDetail) {
             "bytes\n"
             "   id: 0123456789abcdef creatorid: 1a2b3c4d parent: "
             "00000000000000ff\n");
+  state = TcpState();
+  state["route"] = {{"kind", "route-to"}, {"gateway", "192.0.2.1"}};
+  EXPECT_EQ(FormatState(state, kVerbose), first);
+  EXPECT_EQ(FormatState(state, kMore),
+            first + "   id: 0123456789abcdef creatorid: 1a2b3c4d route-to: "
+                    "192.0.2.1\n");
+  state["route"]["interface"] = "wan2";
+  EXPECT_EQ(FormatState(state, kMore),
+            first + "   id: 0123456789abcdef creatorid: 1a2b3c4d route-to: "
+                    "192.0.2.1@wan2\n");
 }
 
 TEST(SluicectlFormat, ARule) {

@@ -134,6 +134,28 @@ TEST_F(RoutesTest, TheExplanationNamesTheCondition) {
   EXPECT_EQ(told.rules[2].failed, RuleCondition::kDestination);
 }
 
+// Of a living state its rule is known to have been for it, whatever the routes
+// are by now; others are not asked of routes.
+TEST_F(RoutesTest, LivingStates) {
+  ASSERT_TRUE(Load("block\n"
+                   "pass from no-route\n"
+                   "pass from urpf-failed to no-route\n")
+                  .ok());
+  const PacketInfo info = Tcp().Info();
+  const auto winner = [&](int made_by) {
+    EvaluationInput input = {
+        .packet = info,
+        .interface = outside_,
+        .received_on = outside_,
+        .rehearsal = Rehearsal::kOfState,
+        .made_by = store_->current()->rules()[made_by].slot};
+    return Evaluate(*store_->current(), input, counters()).rule->number;
+  };
+  EXPECT_EQ(winner(0), 0u);
+  EXPECT_EQ(winner(1), 1u);
+  EXPECT_EQ(winner(2), 2u);
+}
+
 // FreeBSD's translation rules are asked with the same routes, and with their
 // addresses as they came.
 TEST_F(RoutesTest, TranslationRules) {
