@@ -5,7 +5,7 @@
 #
 # Kinds: unit scenarios property models e2e guest fuzz package sanitize
 # bench (default: all of these), browser, which installs Chromium, and long,
-# which takes an hour or two and has browser in it.
+# which takes half a day and has browser in it.
 # Kinds that mostly wait and kinds that compute run beside each other.
 # Installs missing Debian packages, cleans up after itself, and ends with one
 # line "N passed, N failed". The exit status is 0 only if nothing failed.
@@ -276,6 +276,17 @@ kind_bench() {
   done
 }
 
+# campaign NAME PROGRAM VARIABLE=VALUE: a property test, many times as long.
+campaign() {
+  local log=$scratch/campaign.log
+  if run env "$3" nice "$release/tests/property/$2" >"$log" 2>&1; then
+    pass long "$1"
+  else
+    fail long "$1"
+    tail -n 40 "$log"
+  fi
+}
+
 # What the other kinds do, for longer: what fails now and then fails here. The
 # last two of ten rounds have to share the processors with busy loops.
 long_rounds=10
@@ -295,6 +306,12 @@ kind_long() {
       --only test_responsive.py --only test_tftp_boot.py "$top/tests/e2e"
   fi
   wanted browser || run_pytest long "$top/tests/e2e/browser" 1
+  if build release property; then
+    campaign "1e6 operations x 20 seeds on policies and tables" \
+      property_policy_store SLUICE_PROPERTY_STEPS=1000000
+    campaign "1e9 packets by the classifier and by the interpreter" \
+      property_classify SLUICE_PROPERTY_FACTOR=650
+  fi
   for ((round = 1; round <= long_rounds; round++)); do
     if [ $round -eq $((long_rounds - 1)) ]; then
       for _ in $(seq "$jobs"); do

@@ -156,6 +156,7 @@ void FilterRegistry::Poll(uint64_t milliseconds) {
   if (milliseconds - last_look_ < kPurgeInterval) return;
   last_look_ = milliseconds;
   traces_.Poll();
+  IndexTables(milliseconds);
   WarnOfConflicts();
   // So many more than last time, or after a while some all the same.
   const bool late = milliseconds - forgot_at_ >= kForgetInterval;

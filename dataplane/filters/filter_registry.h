@@ -173,6 +173,9 @@ class FilterRegistry final : public FilterDirectory {
               absl::AnyInvocable<void()> then);
   void FreeGarbage(const std::shared_ptr<LiveFilter>& filter);
   void RefreshNext();
+  // The tables of one filter after the other (filter_registry_indexes.cc).
+  void IndexTables(uint64_t milliseconds);
+  std::shared_ptr<LiveFilter> NextToIndex();
   // Brings back what was in force before a ruleset that nobody confirmed.
   void RevertOverdue(const std::shared_ptr<LiveFilter>& filter);
   void RevertSet(const std::shared_ptr<const CommitSet>& set);
@@ -207,6 +210,9 @@ class FilterRegistry final : public FilterDirectory {
   std::map<std::string, PortSpec> added_ports_;
   std::deque<std::shared_ptr<LiveFilter>> to_refresh_;
   bool refreshing_ = false;  // the builder compiles one of them
+  bool indexing_ = false;    // the builder indexes a filter's tables
+  std::string indexed_last_;
+  uint64_t index_next_ = 0;
   struct PendingOverload {
     std::shared_ptr<LiveFilter> filter;
     TableKey table;

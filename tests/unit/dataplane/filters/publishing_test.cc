@@ -68,6 +68,51 @@ TEST_F(PublishingTest, AnEditOfATableIsInForceWhenItIsPublished) {
   EXPECT_THAT(Listed(), SizeIs(2));
 }
 
+// Large tables are indexed by the builder once they are in force, and again when
+// edits have left too many of them behind.
+TEST_F(PublishingTest, ManyTablesAreIndexedAside) {
+  ParseInput input;
+  input.text = "set limit table-entries 100000\n";
+  for (int t = 0; t < 10; ++t) {
+    input.text += "table <t" + std::to_string(t) + "> {";
+    for (int i = 0; i < 4000; ++i) {
+      input.text += " 10." + std::to_string(t) + "." +
+                    std::to_string(i / 250) + "." + std::to_string(i % 250);
+    }
+    input.text += " }\nblock in from <t" + std::to_string(t) + ">\n";
+  }
+  ParseResult parsed = ParsePolicy(std::move(input));
+  ASSERT_TRUE(parsed.ok());
+  const PolicyStore& store = main().store();
+  ASSERT_TRUE(main().store().Load(std::move(parsed.policy)).ok());
+  ASSERT_TRUE(store.WantsIndex());
+  uint64_t now = 0;
+  const auto wait = [&] {
+    while (store.WantsIndex()) {
+      engine_->filters().Poll(now += 100'000);
+      pollfd waiting = {engine_->builder().event_fd(), POLLIN, 0};
+      ASSERT_EQ(poll(&waiting, 1, 60'000), 1);
+      engine_->builder().Finish();
+    }
+  };
+  const uint64_t number = InForce();
+  wait();
+  EXPECT_EQ(InForce(), number) << "the policy is the same";
+  for (const TableView& table : store.current()->tables) {
+    EXPECT_NE(table.bit, TableIndex::kNoBit);
+  }
+  const IndexedTables* const first = store.current()->index.get();
+  for (int t = 0; t < 4; ++t) {
+    TableEdit edit = EditOf(TableCommand::kAdd, {"192.0.2.1"});
+    edit.table = "t" + std::to_string(t);
+    EXPECT_EQ(Do(std::move(edit)).added, 1u);
+  }
+  EXPECT_EQ(store.current()->index.get(), first);
+  ASSERT_TRUE(store.WantsIndex());
+  wait();
+  EXPECT_NE(store.current()->index.get(), first);
+}
+
 TEST_F(PublishingTest, WeightsOfAddressesAreListed) {
   ParseInput input;
   input.text =
