@@ -12,7 +12,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 MANUAL = TOP / "docs" / "man"
 SECTIONS = ("eal", "port", "wire", "workers", "memory", "control", "log",
             "policy", "state", "transfer", "restore", "pflow",
-            "metrics", "segment", "router")
+            "metrics", "segment", "router", "web")
 
 
 def page(name):
