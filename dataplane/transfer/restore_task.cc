@@ -91,9 +91,14 @@ RestoreTask::RestoreTask(const TransferPlane* plane, TransferFilter filter,
       times_(plane->mailboxes.size()) {}
 
 ImportOrderParts RestoreTask::PartsOf(size_t worker) {
+  const bool adaptive = filter_.plane->policy->current()->options().syncookies ==
+                        Syncookies::kAdaptive;
   return {.arena = importer_->arena(worker),
           .policy = filter_.plane->policy,
           .budget = filter_.plane->budget,
+          .sources = filter_.plane->sources,
+          .handshakes = filter_.plane->handshakes,
+          .counts_handshakes = filter_.plane->handshakes != nullptr && adaptive,
           .stop = &stop_,
           .steps = &steps_[worker]};
 }

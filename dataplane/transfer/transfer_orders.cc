@@ -44,7 +44,9 @@ void CountStep(const ImportOrderParts& parts) {
 
 void SetTimeouts(const WorkerView& view, const ImportOrderParts& parts,
                  const TimeoutProfile& timeouts) {
-  view.states->SetFilter(parts.arena->filter, parts.budget, timeouts);
+  view.states->SetFilter(parts.arena->filter, parts.budget, timeouts,
+                         parts.sources, parts.handshakes,
+                         parts.counts_handshakes);
 }
 
 double MeasureNanosecondsPerCycle() {

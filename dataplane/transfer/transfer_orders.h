@@ -104,6 +104,10 @@ struct ImportOrderParts {
   StateImport* arena = nullptr;
   PolicyStore* policy = nullptr;
   StateBudget* budget = nullptr;
+  // As the worker has them of the filter already, if it knows it.
+  SourceBudget* sources = nullptr;
+  HandshakeLoad* handshakes = nullptr;
+  bool counts_handshakes = false;
   // Set: nobody wants the result any more.
   const std::atomic<bool>* stop = nullptr;
   // Grows with each step; the worker's to write, anybody's to read. May be

@@ -117,7 +117,8 @@ def test_expected_flows_are_listed(network, firewall, folder, family):
   fw = firewall(_RULES, helpers=("ftp",))
   serve(network, folder)
   with_port = network.client.start_python(
-      "ftp_waiting.py", SERVERS[family])
+      "ftp_waiting.py", SERVERS[family], "active", folder / "never", "file",
+      folder / "copy")
   flows = []
 
   def listed():
@@ -133,3 +134,33 @@ def test_expected_flows_are_listed(network, firewall, folder, family):
   assert text.count("   expects ") == 2
   assert str(flows[0]["destination_port"]) in text
   with_port.kill()
+
+
+@pytest.mark.parametrize("mode", ("active", "passive"))
+@pytest.mark.parametrize("nat", (False, True), ids=("plain", "nat"))
+def test_what_was_announced_opens_after_a_restart(network, firewall, folder,
+                                                  family, mode, nat, tmp_path):
+  told = _TOLD[family]
+  rules = _RULES if not nat else (
+      "block all\n" + NEIGHBOURS +
+      "pass in on outside proto tcp to port 21\n"
+      f"pass out on inside proto tcp to port 21 nat-to {told}\n")
+  fw = firewall(rules, helpers=("ftp",),
+                extra=f'\n[state]\ndir = "{tmp_path / "state"}"\n'
+                      'interval = 1\n')
+  if nat:
+    answer_for(network.server, told, network.client)
+  serve(network, folder)
+  client = network.client.start_python("ftp_waiting.py", SERVERS[family], mode,
+                                       folder / "go", "file", folder / "copy")
+
+  def expected():
+    return sum(len(s.get("expected", ())) for s in fw.states())
+  wait_for("what is announced", lambda: expected() == 2)
+  fw.stop()
+  fw.start()
+  wait_for("the restore", lambda: expected() == 2)
+  (folder / "go").touch()
+  assert client.wait() == 0, client.text()
+  assert (folder / "copy").read_bytes() == (folder / "file").read_bytes()
+  assert counter(fw, "matched") == 2

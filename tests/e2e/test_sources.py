@@ -27,6 +27,7 @@ SERVER = """
 import socket, sys
 family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
 listener = socket.socket(family)
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 listener.bind((sys.argv[1], 5201))
 listener.listen(50)
 kept = []
@@ -74,6 +75,37 @@ def test_overload_and_flush(network, firewall, family):
   assert len(fw.json("-s", "Sources")["sources"]) == 1
   fw.ctl("-F", "Sources")
   assert fw.json("-s", "Sources")["sources"] == []
+
+
+def test_a_rate_is_known_after_a_restart(network, firewall, family, tmp_path):
+  """Whoever has no connection left is not a stranger to the next process."""
+  folder = tmp_path / "state"
+  fw = firewall("set timeout src.track 120\n" + RULES,
+                extra=f'\n[state]\ndir = "{folder}"\ninterval = 1\n')
+  network.settle()
+  network.server.start("/usr/bin/python3", "-c", SERVER, SERVERS[family])
+  network.server.wait_for_listener(5201)
+  network.client.run("/usr/bin/python3", "-c", CLIENT, SERVERS[family], 5201, 3,
+                     0)
+  fw.ctl("-F", "states")
+  source, = fw.json("-s", "Sources")["sources"]
+  assert source["states"] == 0 and 2000 < source["rate"] <= 3000, source
+  fw.stop()
+  fw.start()
+  wait_for("the restore", lambda: [
+      r for r in fw.json("restore", "status")["restores"]
+      if r["state"] == "RESTORED"])
+  again, = fw.json("-s", "Sources")["sources"]
+  for what in ("source", "rule", "rate_seconds", "packets", "bytes"):
+    assert again.get(what) == source.get(what), what
+  assert 0 < again["rate"] <= source["rate"]
+  # Three more, which a stranger may have, are too many after what has not worn
+  # off.
+  network.client.run("/usr/bin/python3", "-c", CLIENT, SERVERS[family], 5201, 3,
+                     0)
+  wait_for("the address in the table",
+           lambda: CLIENTS[family] in fw.ctl("-t", "bad", "-T",
+                                             "show").stdout.split())
 
 
 LIMITED = ("table <busy> persist\n"
