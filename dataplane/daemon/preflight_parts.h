@@ -38,6 +38,9 @@ void CheckVfio(const PreflightContext& context);
 void CheckPciPort(const PreflightContext& context, const PortConfig& port);
 void CheckVirtualPort(const PreflightContext& context,
                       const PortConfig& port);
+void CheckVhostPort(const PreflightContext& context, const PortConfig& port);
+// Descriptors for the sockets of virtual machines.
+void CheckDescriptors(const PreflightContext& context);
 
 }  // namespace sluice
 

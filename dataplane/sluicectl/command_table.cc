@@ -84,7 +84,7 @@ absl::Status SetNumber(const std::string& value,
   return absl::OkStatus();
 }
 
-const std::array<CommandOption, 70> kOptions = {{
+const std::array<CommandOption, 72> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -175,6 +175,16 @@ const std::array<CommandOption, 70> kOptions = {{
        return absl::OkStatus();
      },
      Verb::kSegmentFree},
+    {"vhost", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       c->vhost = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"vhost-client", Verb::kPortAdd, false,
+     [](std::string, Command* c) {
+       c->vhost_client = true;
+       return absl::OkStatus();
+     }},
     {"parent", Verb::kPortAdd, true,
      [](std::string value, Command* c) {
        c->parent = std::move(value);

@@ -125,7 +125,7 @@ TEST(SluicectlCommands, PortAddTakesAVlanOfAPort) {
               HasSubstr("--parent and --vlan need each other"));
   EXPECT_THAT(ErrorOf({"port", "add", "vm1", "--device", "net_null0",
                        "--parent", "uplink", "--vlan", "5"}),
-              HasSubstr("not both"));
+              HasSubstr("not several"));
   EXPECT_THAT(ErrorOf({"port", "add", "vm1", "--device", "net_null0", "--wire",
                        "a", "--segment", "lan"}),
               HasSubstr("not on both"));
