@@ -44,6 +44,7 @@ class VhostQueues {
 
   // ---- For tests.
   size_t active() const { return active_; }
+  size_t due() const { return looks_; }  // of the silent ones, in this round
 
  private:
   struct Queue {
