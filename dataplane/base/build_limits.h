@@ -11,11 +11,15 @@ namespace sluice {
 inline constexpr size_t kMaxWorkers = 32;
 inline constexpr size_t kMaxQueues = kMaxWorkers;
 // Ports are numbered 0..kMaxPorts-1; their numbers index a Topology. Those
-// that have a device of their own are below kMaxDevicePorts, logical ones are
-// not. Of devices DPDK has room for kMaxDevices at once.
+// that have a device of their own are below kMaxDevicePorts, the sockets of
+// virtual machines (vhost-user) come next, and then logical ones. Of devices
+// DPDK has room for kMaxDevices at once.
 inline constexpr uint16_t kMaxPorts = 8192;
 inline constexpr uint16_t kMaxDevicePorts = 256;
-inline constexpr uint16_t kMaxLogicalPorts = kMaxPorts - kMaxDevicePorts;
+// DPDK's vhost library waits at 1024 descriptors, two of each socket.
+inline constexpr uint16_t kMaxVhostPorts = 500;
+inline constexpr uint16_t kFirstLogicalPort = kMaxDevicePorts + kMaxVhostPorts;
+inline constexpr uint16_t kMaxLogicalPorts = kMaxPorts - kFirstLogicalPort;
 // RTE_MAX_ETHPORTS in Debian's packages.
 inline constexpr size_t kMaxDevices = 32;
 // Filters are numbered 0..kMaxFilters-1.

@@ -81,9 +81,6 @@ class ConfigBuilder {
   void ReadWorkers(const toml::table& root);
   void ReadMemory(const toml::table& root);
   void ReadControl(const toml::table& root);
-  // File permissions that leave others nothing to write.
-  void ReadMode(const toml::table& table, std::string_view key,
-                const char* danger, uint16_t* bits_out);
   void ReadRunTimeDevices(const toml::table& control);
   void ReadLog(const toml::table& root);
   void ReadPflow(const toml::table& root);
@@ -227,30 +224,6 @@ void ConfigBuilder::CheckMemory(const toml::table& root) {
   }
 }
 
-void ConfigBuilder::ReadMode(const toml::table& table, std::string_view key,
-                             const char* danger, uint16_t* bits_out) {
-  std::string mode;
-  if (!reader_.String(table, key, &mode)) return;
-  const toml::source_region& place = table.get(key)->source();
-  uint32_t bits = 0;
-  bool octal = mode.size() == 3 || mode.size() == 4;
-  for (const char digit : mode) {
-    octal = octal && digit >= '0' && digit <= '7';
-    bits = bits * 8 + static_cast<uint32_t>(digit - '0');
-  }
-  if (!octal || bits > 0777) {
-    reader_.Error(place,
-                  absl::StrCat("'", View(key), "' cannot be \"", mode, "\""),
-                  "give file permissions in octal: \"0660\"");
-  } else if ((bits & 0002) != 0) {
-    reader_.Error(place,
-                  absl::StrCat("'", View(key), "' \"", mode, "\" ", danger),
-                  "use \"0660\" and name a group");
-  } else {
-    *bits_out = static_cast<uint16_t>(bits);
-  }
-}
-
 void ConfigBuilder::ReadControl(const toml::table& root) {
   const toml::table* table = reader_.Table(root, "control");
   if (table == nullptr) return;
@@ -265,10 +238,11 @@ void ConfigBuilder::ReadControl(const toml::table& root) {
                     "give a path of 1 to 107 bytes");
     }
   }
-  ReadMode(*table, "mode", "lets every user change the rules",
-           &control.mode);
-  ReadMode(*table, "device_mode", "lets every user into the guests' networks",
-           &control.device_mode);
+  reader_.Mode(*table, "mode", "lets every user change the rules",
+               &control.mode);
+  reader_.Mode(*table, "device_mode",
+               "lets every user into the guests' networks",
+               &control.device_mode);
   reader_.String(*table, "device_group", &control.device_group);
   reader_.String(*table, "group", &control.group);
   reader_.String(*table, "read_group", &control.read_group);
@@ -513,7 +487,8 @@ ParsedConfig ConfigBuilder::Build(std::string_view text) {
         root, [this](const std::string& path) { return Resolve(path); },
         &reader_, &config_.metrics);
     if (metrics != nullptr) {
-      ReadMode(*metrics, "mode", "lets every user ask", &config_.metrics.mode);
+      reader_.Mode(*metrics, "mode", "lets every user ask",
+                   &config_.metrics.mode);
     }
     const toml::table* web = ReadWebSection(
         root, [this](const std::string& path) { return Resolve(path); },
@@ -553,7 +528,12 @@ ParsedConfig Refuse(const std::string& path, std::string message,
 
 size_t Config::devices() const {
   return static_cast<size_t>(std::ranges::count_if(
-      ports, [](const PortConfig& port) { return !port.is_logical(); }));
+      ports, [](const PortConfig& port) { return port.has_ethdev(); }));
+}
+
+size_t Config::vhosts() const {
+  return static_cast<size_t>(
+      std::ranges::count_if(ports, &PortConfig::is_vhost));
 }
 
 bool Config::uses_pci() const {

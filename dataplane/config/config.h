@@ -224,7 +224,8 @@ struct Config {
   FlowLogOptions flows;  // of [log] and [pflow]
 
   bool uses_pci() const;
-  size_t devices() const;  // ports that are no logical ones
+  size_t devices() const;  // ports that are ethdevs of DPDK's
+  size_t vhosts() const;   // ports of virtual machines
 
   friend bool operator==(const Config&, const Config&) = default;
 };

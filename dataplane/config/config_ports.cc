@@ -8,18 +8,23 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/host/pci_address.h"
+#include "dataplane/ports/run_time_devices.h"
 #include "packet/vlan.h"
 
 namespace sluice {
 namespace {
 
-constexpr std::array<std::string_view, 15> kPortKeys = {
+constexpr std::array<std::string_view, 19> kPortKeys = {
     "name",           "device",         "groups", "addresses",   "queues",
     "rx_descriptors", "tx_descriptors", "mtu",    "promiscuous", "parent",
-    "vlan",           "inner_vlan",     "bindings", "learn_bindings", "tap"};
+    "vlan",           "inner_vlan",     "bindings", "learn_bindings",
+    "vhost",          "vhost_client",   "vhost_group", "vhost_mode", "tap"};
 // They say something about a device.
 constexpr std::array<std::string_view, 5> kDeviceKeys = {
     "device", "queues", "rx_descriptors", "tx_descriptors", "promiscuous"};
+// They say something about the socket of a virtual machine.
+constexpr std::array<std::string_view, 4> kVhostKeys = {
+    "vhost", "vhost_client", "vhost_group", "vhost_mode"};
 constexpr std::array<std::string_view, 3> kWireKeys = {"ports", "non_ip",
                                                         "answer_arp"};
 constexpr std::array<std::string_view, 2> kAnswerArpWords = {"off",
@@ -32,7 +37,12 @@ constexpr std::array<std::string_view, 8> kSegmentKeys = {
 
 constexpr char kDevicesReason[] =
     "DPDK as Debian builds it has room for 32 devices, of [[port]] and of "
-    "`sluicectl port add` together; VLANs of a port are no devices";
+    "`sluicectl port add` together; VLANs of a port are no devices, nor are "
+    "ports with a `vhost`";
+constexpr char kVhostReason[] =
+    "DPDK's vhost library has room for 500 sockets, of [[port]] and of "
+    "`sluicectl port add` together";
+static_assert(kMaxVhostPorts == 500);
 
 }  // namespace
 
@@ -57,6 +67,51 @@ void PortSections::ReadParent(const toml::table& table, PortConfig* port) {
                   &port->tags.inner);
   if (std::ranges::find(port->groups, kVlanGroup) == port->groups.end()) {
     port->groups.emplace_back(kVlanGroup);
+  }
+}
+
+void PortSections::ReadVhost(const toml::table& table, PortConfig* port) {
+  VhostConfig& vhost = port->vhost;
+  if (!reader_->String(table, "vhost", &vhost.path)) return;
+  const toml::source_region& place = table.get("vhost")->source();
+  for (const std::string_view key : kDeviceKeys) {
+    const toml::node* const node = table.get(key);
+    if (node == nullptr) continue;
+    reader_->Error(node->source(),
+                   absl::StrCat("a port with a 'vhost' cannot have '",
+                                std::string(key), "'"),
+                   "its rings are made by the virtual machine: leave it out");
+  }
+  if (absl::Status status = CheckSocketPath(vhost.path); !status.ok()) {
+    reader_->Error(place,
+                   absl::StrCat("'vhost' ", status.message()),
+                   "give the path of the virtual machine's socket: "
+                   "\"/run/sluice/vm1.sock\"");
+    return;
+  }
+  for (const PortConfig& other : config_->ports) {
+    if (other.vhost.path != vhost.path) continue;
+    reader_->Error(place,
+                   absl::StrCat("port '", other.name, "' already has socket ",
+                                vhost.path),
+                   "give every port a socket of its own");
+  }
+  reader_->Boolean(table, "vhost_client", &vhost.client);
+  reader_->String(table, "vhost_group", &vhost.group);
+  uint16_t mode;
+  if (reader_->Mode(table, "vhost_mode",
+                    "lets every user into the guest's network", &mode)) {
+    vhost.mode = mode;
+  }
+  if (!vhost.client) return;
+  for (const std::string_view key : {"vhost_group", "vhost_mode"}) {
+    const toml::node* const node = table.get(key);
+    if (node == nullptr) continue;
+    reader_->Error(node->source(),
+                   absl::StrCat("'", std::string(key),
+                                "' says nothing of a socket that the virtual "
+                                "machine makes (vhost_client)"),
+                   "leave it out, and set it there");
   }
 }
 
@@ -119,8 +174,24 @@ void PortSections::ReadPort(const toml::table& table, PortConfig* port) {
                     "choose another name");
     }
   }
+  if (!table.contains("vhost")) {
+    for (const std::string_view key : kVhostKeys) {
+      const toml::node* const node = table.get(key);
+      if (node == nullptr) continue;
+      reader_->Error(node->source(),
+                     absl::StrCat("'", std::string(key), "' needs a 'vhost'"),
+                     "name the virtual machine's socket: vhost = "
+                     "\"/run/sluice/vm1.sock\"");
+    }
+  } else if (table.contains("parent")) {
+    reader_->Error(table.get("vhost")->source(),
+                   "a port with a 'parent' cannot have 'vhost'",
+                   "its device is its parent's: say it there");
+  } else {
+    ReadVhost(table, port);
+  }
   if (!table.contains("parent")) {
-    ReadDevice(table, port);
+    if (!table.contains("vhost")) ReadDevice(table, port);
     for (const std::string_view key : {"vlan", "inner_vlan"}) {
       const toml::node* const node = table.get(key);
       if (node == nullptr) continue;
@@ -189,18 +260,27 @@ void PortSections::ReadPort(const toml::table& table, PortConfig* port) {
 void PortSections::ReadPorts(const toml::table& root) {
   // Without any, ports come by orders.
   const toml::array* ports = reader_->Tables(
-      root, "port", kMaxDevices + size_t{kMaxLogicalPorts}, kDevicesReason);
+      root, "port",
+      kMaxDevices + size_t{kMaxVhostPorts} + size_t{kMaxLogicalPorts},
+      kDevicesReason);
   if (ports == nullptr) return;
   for (const toml::node& element : *ports) {
     PortConfig port;
     ReadPort(*element.as_table(), &port);
     config_->ports.push_back(std::move(port));
     if (config_->devices() == kMaxDevices + 1 &&
-        !config_->ports.back().is_logical()) {
+        config_->ports.back().has_ethdev()) {
       reader_->Error(element.source(),
                      absl::StrCat("more than ", kMaxDevices,
                                   " [[port]] with a device"),
                      kDevicesReason);
+    }
+    if (config_->ports.back().is_vhost() &&
+        config_->vhosts() == kMaxVhostPorts + 1) {
+      reader_->Error(element.source(),
+                     absl::StrCat("more than ", kMaxVhostPorts,
+                                  " [[port]] with a 'vhost'"),
+                     kVhostReason);
     }
   }
   CheckNames();
@@ -271,7 +351,7 @@ void PortSections::CheckNames() {
   }
   const auto vlan = by_name_.find(kVlanGroup);
   if (vlan != by_name_.end() &&
-      config_->devices() < config_->ports.size()) {
+      std::ranges::any_of(config_->ports, &PortConfig::is_logical)) {
     reader_->Error(port_places_[vlan->second],
                    "a port has the name of the group of all VLANs, 'vlan'",
                    "rename it: rules could not tell them apart");

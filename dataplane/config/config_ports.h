@@ -41,6 +41,7 @@ class PortSections {
   std::optional<uint16_t> TakePort(const std::string& name,
                                    const toml::source_region& place);
   void ReadPort(const toml::table& table, PortConfig* port);
+  void ReadVhost(const toml::table& table, PortConfig* port);
   void ReadDevice(const toml::table& table, PortConfig* port);
   void CheckNames();
 

@@ -224,6 +224,31 @@ bool ConfigReader::String(const toml::table& table, std::string_view key,
   return true;
 }
 
+bool ConfigReader::Mode(const toml::table& table, std::string_view key,
+                        const char* danger, uint16_t* out) {
+  std::string mode;
+  if (!String(table, key, &mode)) return false;
+  const toml::source_region& place = table.get(key)->source();
+  uint32_t bits = 0;
+  bool octal = mode.size() == 3 || mode.size() == 4;
+  for (const char digit : mode) {
+    octal = octal && digit >= '0' && digit <= '7';
+    bits = bits * 8 + static_cast<uint32_t>(digit - '0');
+  }
+  if (!octal || bits > 0777) {
+    Error(place, absl::StrCat("'", View(key), "' cannot be \"", mode, "\""),
+          "give file permissions in octal: \"0660\"");
+    return false;
+  }
+  if ((bits & 0002) != 0) {
+    Error(place, absl::StrCat("'", View(key), "' \"", mode, "\" ", danger),
+          "use \"0660\" and name a group");
+    return false;
+  }
+  *out = static_cast<uint16_t>(bits);
+  return true;
+}
+
 bool ConfigReader::Word(const toml::table& table, std::string_view key,
                         std::span<const std::string_view> words, size_t* out) {
   std::string text;

@@ -53,6 +53,10 @@ class ConfigReader {
   bool Boolean(const toml::table& table, std::string_view key, bool* out);
   bool String(const toml::table& table, std::string_view key,
               std::string* out);
+  // File permissions in octal that leave others nothing to write; `danger` says
+  // what they would do with that.
+  bool Mode(const toml::table& table, std::string_view key, const char* danger,
+            uint16_t* out);
   // One of `words`; gives its index.
   bool Word(const toml::table& table, std::string_view key,
             std::span<const std::string_view> words, size_t* out);

@@ -146,7 +146,9 @@ absl::Status PickMemory(const Config& config, const MachineFacts& machine,
                         EalPlan* plan) {
   plan->mbufs = PoolSize(config);
   // Beside the pool: rings of the drivers, mempool caches, EAL's own tables.
-  const uint64_t rings = uint64_t{config.devices()} * (4u << 20);
+  // Of virtual machines the library keeps what their rings are.
+  const uint64_t rings = uint64_t{config.devices()} * (4u << 20) +
+                         uint64_t{config.vhosts()} * (1u << 20);
   plan->memory_bytes =
       PoolBytes(config, plan->mbufs) * 5 / 4 + rings + (64u << 20);
   if (!config.routers.empty()) {
@@ -212,7 +214,7 @@ uint32_t PoolSize(const Config& config) {
   const uint32_t workers = config.workers.size();
   uint64_t rings = 0;
   for (const PortConfig& port : config.ports) {
-    if (port.is_logical()) continue;
+    if (!port.has_ethdev()) continue;
     const uint32_t queues = port.queues > 0 ? port.queues : workers;
     rings += uint64_t{queues} * (port.rx_descriptors + port.tx_descriptors);
   }

@@ -91,6 +91,10 @@ ProcessFacts ProcessFacts::FromSystem(const HostFiles& host) {
       limit.rlim_cur != RLIM_INFINITY) {
     facts.lockable_bytes = limit.rlim_cur;
   }
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+      limit.rlim_max != RLIM_INFINITY) {
+    facts.descriptors = limit.rlim_max;
+  }
   return facts;
 }
 
@@ -238,9 +242,12 @@ std::vector<Finding> Preflight(const Config& config,
                 "");
   }
   CheckRouters(context);
+  CheckDescriptors(context);
   for (const PortConfig& port : config.ports) {
     if (port.is_logical()) continue;
-    if (port.is_pci()) {
+    if (port.is_vhost()) {
+      CheckVhostPort(context, port);
+    } else if (port.is_pci()) {
       CheckPciPort(context, port);
     } else {
       CheckVirtualPort(context, port);

@@ -41,6 +41,7 @@ struct ProcessFacts {
   // Effective, one bit a capability as numbered in linux/capability.h.
   uint64_t capabilities = ~uint64_t{0};
   uint64_t lockable_bytes = UINT64_MAX;  // RLIMIT_MEMLOCK
+  uint64_t descriptors = UINT64_MAX;     // RLIMIT_NOFILE, the hard limit
 
   bool Has(int capability) const { return capabilities >> capability & 1; }
   static ProcessFacts FromSystem(const HostFiles& host);

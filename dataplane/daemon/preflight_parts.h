@@ -40,6 +40,9 @@ void CheckRouters(const PreflightContext& context);
 void CheckPciPort(const PreflightContext& context, const PortConfig& port);
 void CheckVirtualPort(const PreflightContext& context,
                       const PortConfig& port);
+void CheckVhostPort(const PreflightContext& context, const PortConfig& port);
+// Descriptors for the sockets of virtual machines.
+void CheckDescriptors(const PreflightContext& context);
 
 }  // namespace sluice
 

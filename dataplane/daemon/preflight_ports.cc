@@ -1,4 +1,5 @@
 // vfio, PCI ports and virtual ports.
+#include <filesystem>
 #include <linux/capability.h>
 #include <net/if.h>
 
@@ -12,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "dataplane/base/text.h"
 #include "dataplane/daemon/preflight_parts.h"
+#include "dataplane/ports/vhost_port.h"
 #include "dataplane/host/nic_models.h"
 #include "dataplane/host/pci.h"
 #include "dataplane/ports/device_text.h"
@@ -398,6 +400,58 @@ void CheckVirtualPort(const PreflightContext& context,
     require(CAP_NET_ADMIN, "CAP_NET_ADMIN",
             "which DPDK's driver needs to start the interface");
   }
+}
+
+void CheckVhostPort(const PreflightContext& context, const PortConfig& port) {
+  const VhostConfig& vhost = port.vhost;
+  const std::string where =
+      absl::StrCat("port '", port.name, "' (vhost ", vhost.path, ")");
+  if (!vhost.group.empty() && context.input.has_group != nullptr &&
+      !context.input.has_group(vhost.group)) {
+    context.Add(FindingLevel::kError, where,
+                absl::StrCat("there is no group '", vhost.group,
+                             "' on this system"),
+                absl::StrCat("make it (`groupadd --system ", vhost.group,
+                             "`), or set another `vhost_group`"));
+  }
+  const std::string folder =
+      std::filesystem::path(vhost.path).parent_path().string();
+  std::error_code error;
+  if (vhost.client) {
+    // The machine makes it, and perhaps its folder, when it starts.
+    if (std::filesystem::is_directory(context.input.host.Path(folder), error)) {
+      return;
+    }
+    context.Add(FindingLevel::kError, where,
+                absl::StrCat("there is no folder ", folder),
+                "make it, and have the virtual machine make its socket there");
+    return;
+  }
+  const int code = context.input.folder_errno(context.input.host.Path(folder));
+  if (code == 0) return;
+  context.Add(FindingLevel::kError, where,
+              absl::StrCat("user ", context.input.process.user,
+                           " cannot make a socket in ", folder, ": ",
+                           std::strerror(code)),
+              code == ENOENT
+                  ? absl::StrCat("make it: `install -d -m 0750 -o ",
+                                 context.input.process.user, " ", folder,
+                                 "`, or RuntimeDirectory= in the unit")
+                  : absl::StrCat("let ", context.input.process.user,
+                                 " write there, or give another path"));
+}
+
+void CheckDescriptors(const PreflightContext& context) {
+  const size_t ports = context.config.vhosts();
+  if (ports == 0) return;
+  const uint64_t needed = DescriptorsFor(ports);
+  if (context.input.process.descriptors >= needed) return;
+  context.Add(FindingLevel::kWarning, "RLIMIT_NOFILE",
+              absl::StrCat("the process may have ",
+                           context.input.process.descriptors,
+                           " descriptors, and ", ports,
+                           " virtual machines may take ", needed),
+              absl::StrCat("raise it: LimitNOFILE=", needed, " in the unit"));
 }
 
 }  // namespace sluice

@@ -57,6 +57,8 @@ PortListing FilterRegistry::ListingOf(const PortSet::Entry& port) const {
   listing.parent = port.config.parent;
   listing.vlan = port.config.tags.outer;
   listing.inner_vlan = port.config.tags.inner;
+  listing.vhost = port.config.vhost.path;
+  listing.vhost_client = port.config.vhost.client;
   listing.enabled = port.enabled;
   listing.excluded = port.excluded;
   listing.incarnation = port.incarnation;
@@ -132,6 +134,7 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
         spec_(std::move(spec)) {
     config_.name = spec_.name;
     config_.device = spec_.device;
+    config_.vhost = {.path = spec_.vhost, .client = spec_.vhost_client};
     config_.groups = spec_.groups;
     config_.addresses = spec_.addresses;
     config_.queues = spec_.queues;
@@ -170,7 +173,9 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
     }
     if (status_.ok()) status_ = CheckRouter();
     if (status_.ok() && !config_.is_logical()) {
-      status_ = CheckRunTimeDevice(config_.device, allowed_);
+      status_ = config_.is_vhost()
+                    ? CheckRunTimeSocket(config_.vhost.path, allowed_)
+                    : CheckRunTimeDevice(config_.device, allowed_);
     }
   }
 
@@ -190,7 +195,11 @@ class FilterRegistry::AddPortJob final : public BuildJob<PortListing> {
 
   void BuildDevice() {
     if (config_.is_logical()) return;
-    if (status_.ok()) status_ = CheckRunTimePath(config_.device, allowed_);
+    if (status_.ok()) {
+      status_ = config_.is_vhost()
+                    ? CheckRunTimeSocketPath(config_.vhost.path, allowed_)
+                    : CheckRunTimePath(config_.device, allowed_);
+    }
     if (!status_.ok()) return;
     const Port::Options& options = registry_.ports_.options();
     absl::StatusOr<std::unique_ptr<Port>> port =

@@ -78,6 +78,14 @@ struct PortDevice {
   std::array<uint8_t, kMaxWorkers> pollers{};
 };
 
+class VhostChannel;
+
+// The same of a vhost port, whose one pair of rings one worker polls and fills.
+struct VhostDevice {
+  VhostChannel* channel = nullptr;  // none: it is not there
+  uint16_t poller = 0;
+};
+
 class MacTable;
 
 // Ports that are joined as by a switch, which learns where its hosts are.
@@ -104,6 +112,8 @@ struct Router {
 struct Topology {
   std::array<PortContext, kMaxPorts> ports;
   std::array<PortDevice, kMaxDevicePorts> devices;
+  // By number, from kMaxDevicePorts on; few if any are there.
+  std::array<VhostDevice, kMaxVhostPorts> vhosts;
   std::vector<Segment> segments;  // by number
   std::vector<Router> routers;    // by number
   // What `children` of ports point to.
@@ -112,6 +122,12 @@ struct Topology {
   uint16_t end = kMaxDevicePorts;
   // Never given out twice.
   uint64_t serial = 1;
+
+  const VhostDevice* VhostAt(uint16_t port) const {
+    return port >= kMaxDevicePorts && port < kFirstLogicalPort
+               ? &vhosts[port - kMaxDevicePorts]
+               : nullptr;
+  }
 };
 
 }  // namespace sluice

@@ -163,6 +163,10 @@ json ToJson(const PortSpec& port) {
     value["vlan"] = port.vlan;
     value["inner_vlan"] = port.inner_vlan;
   }
+  if (!port.vhost.empty()) {
+    value["vhost"] = port.vhost;
+    value["vhost_client"] = port.vhost_client;
+  }
   if (!port.segment.empty()) value["segment"] = port.segment;
   if (!port.router.empty()) value["router"] = port.router;
   if (!port.tap.empty()) value["tap"] = port.tap;
@@ -247,6 +251,10 @@ PortSpec PortOf(const json& value) {
     port.parent = value.at("parent").get<std::string>();
     port.vlan = VlanIn(value, "vlan");
     port.inner_vlan = VlanIn(value, "inner_vlan");
+  }
+  if (value.contains("vhost")) {
+    port.vhost = value.at("vhost").get<std::string>();
+    port.vhost_client = value.at("vhost_client").get<bool>();
   }
   port.segment = value.value("segment", "");
   port.router = value.value("router", "");

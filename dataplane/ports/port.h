@@ -1,15 +1,15 @@
-// One port: a DPDK ethdev with the name that rules use.
+// One port: what sends and receives, with the name that rules use. Either an
+// ethdev of DPDK's (EthdevPort), or the socket of a virtual machine's NIC
+// (VhostPort).
 //
-// Everything here is the control lcore's; workers know a port by its ethdev
-// number and queues, and call only the burst functions of DPDK.
+// Everything here is the control lcore's; workers know a port by what the
+// topology says of it (PortDevice, VhostDevice), and call only burst functions.
 #ifndef SLUICE_DATAPLANE_PORTS_PORT_H_
 #define SLUICE_DATAPLANE_PORTS_PORT_H_
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,20 +19,14 @@
 #include "dataplane/base/build_limits.h"
 #include "dataplane/forward/steering.h"
 #include "dataplane/ports/port_config.h"
-#include "dataplane/ports/removal_watch.h"
 #include "dataplane/ports/run_time_devices.h"
 #include "packet/neighbor.h"
 
-struct rte_device;
-struct rte_eth_conf;
-struct rte_eth_dev_info;
 struct rte_mempool;
 
 namespace sluice {
 
-// The device string that DPDK gets: for net_af_packet without `qpairs`, one
-// pair of queues a worker is asked for.
-std::string DeviceArguments(const PortConfig& config, uint16_t workers);
+class VhostChannel;
 
 // Whether the port's peers run on this machine, so that a worker that never
 // leaves its processor would take their time.
@@ -68,31 +62,34 @@ class Port {
     SocketAccess sockets{};  // that drivers make
   };
 
-  // Attaches and configures the device; it is stopped. Errors say what the
-  // device is, what it refused, and what to change.
+  // Attaches and configures what the configuration names; it is stopped. Errors
+  // say what that is, what it refused, and what to change.
   static absl::StatusOr<std::unique_ptr<Port>> Open(const PortConfig& config,
                                                     const Options& options,
                                                     const Steering& steering);
   // Stops and releases it. No worker may use it any more.
-  ~Port();
+  virtual ~Port() = default;
   Port(const Port&) = delete;
   Port& operator=(const Port&) = delete;
 
-  absl::Status Start();
-  void Stop();
+  virtual absl::Status Start() = 0;
+  virtual void Stop() = 0;
 
   const PortConfig& config() const { return config_; }
   const std::string& name() const { return config_.name; }
   const std::string& driver() const { return driver_; }
+  // Its number among DPDK's; UINT16_MAX: it is none of them.
   uint16_t ethdev() const { return ethdev_; }
+  // How workers reach it if it is no ethdev; null: it is one.
+  virtual VhostChannel* vhost() { return nullptr; }
   // Queues that packets arrive in; each has to be polled by one worker.
   uint16_t rx_queues() const { return rx_queues_; }
   // Queues that workers may transmit by, one writer each; there may be fewer
   // than workers.
   uint16_t tx_queues() const { return tx_queues_; }
-  // Whether the device steers as Steering does, or leaves it to us. Known once
-  // it is started.
-  bool rss() const { return rss_ == Rss::kSymmetric; }
+  // Whether it steers as Steering does, or leaves it to us. Known once it is
+  // started.
+  virtual bool rss() const { return false; }
   // Whether it takes packets of several mbufs; others have to be made one.
   bool sends_segments() const { return sends_segments_; }
   // What was asked for and is not to be had; for the log.
@@ -101,70 +98,39 @@ class Port {
   // Asks the device. Cheap; true in `*changed` if it is not as at the last
   // call.
   LinkState PollLink(bool* changed);
-  // Set by an interrupt of the device: PollLink() is worth a call now.
-  bool TakeLinkInterrupt() {
-    return link_interrupt_.exchange(false, std::memory_order_acquire);
-  }
+  // Set by another thread: PollLink() is worth a call now.
+  virtual bool TakeLinkInterrupt() = 0;
   const LinkState& link() const { return link_; }
   // "00:53:00:00:00:01"; empty: the device has none.
-  std::string Mac() const;
-  MacAddress link_address() const;  // the same; zero: it has none
+  virtual std::string Mac() const = 0;
+  virtual MacAddress link_address() const = 0;  // the same; zero: it has none
   // True once, after the device was taken out or its kernel driver wants it
   // back: nobody may use the port any more, and it is to be destroyed soon.
   // The kernel waits for that.
-  bool TakeRemoval() {
-    return removal_.exchange(false, std::memory_order_acquire);
-  }
+  virtual bool TakeRemoval() { return false; }
 
-  PortStatistics Statistics() const;
+  virtual PortStatistics Statistics() const = 0;
   // The driver's own counters by name, in its order.
-  std::vector<std::pair<std::string, uint64_t>> ExtendedStatistics() const;
+  virtual std::vector<std::pair<std::string, uint64_t>> ExtendedStatistics()
+      const = 0;
 
- private:
-  // What a device with several receive queues does with packets.
-  enum class Rss : uint8_t {
-    kNone,       // all come to one queue
-    kOwn,        // spreads them by a key of its own: directions may differ
-    kSymmetric,  // as Steering does
-  };
-
-  Port(const PortConfig& config, const Options& options,
-       const Steering& steering)
-      : config_(config), options_(options), steering_(steering) {}
-
-  absl::Status Attach();
-  void DiscardStrays();
-  absl::Status Configure();
-  absl::Status SetUpQueues(const rte_eth_dev_info& info);
-  absl::Status SetMtu();
-  absl::Status CheckFrameSize(const rte_eth_dev_info& info) const;
-  int ConfigureDevice(const rte_eth_dev_info& info, rte_eth_conf* conf);
-  void WatchForEvents();
-  bool SpreadsPackets(const rte_eth_dev_info& info) const;
-  void SetRss();
-  void SetReta(uint16_t size);
-  absl::Status Error(int code, const std::string& what,
-                     const std::string& advice) const;
+ protected:
+  Port(const PortConfig& config, const Options& options)
+      : config_(config), options_(options) {}
+  virtual LinkState ReadLink() = 0;
+  void LinkIsDown() { link_ = {}; }
 
   const PortConfig config_;
   const Options options_;
-  const Steering steering_;
   uint16_t ethdev_ = UINT16_MAX;
-  rte_device* device_ = nullptr;
-  std::string device_name_;  // EAL's name of it
   std::string driver_;
   uint16_t rx_queues_ = 0;
   uint16_t tx_queues_ = 0;
-  Rss rss_ = Rss::kNone;
   bool sends_segments_ = false;
-  bool started_ = false;
   std::vector<std::string> warnings_;
+
+ private:
   LinkState link_;
-  // Writer of both: EAL's interrupt thread, release. Reader: the control
-  // lcore, acquire.
-  std::atomic<bool> link_interrupt_{false};
-  std::atomic<bool> removal_{false};
-  std::optional<RemovalWatch> removal_watch_;
 };
 
 // By receive queue of a port with so many, the worker that polls it. Queue q of

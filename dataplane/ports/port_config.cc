@@ -19,6 +19,7 @@ bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool PortConfig::is_pci() const { return IsPciAddress(device_name()); }
 
 std::string_view PortConfig::device_name() const {
+  if (is_vhost()) return vhost.path;
   return std::string_view(device).substr(0, device.find(','));
 }
 

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,11 +19,24 @@
 
 namespace sluice {
 
+// A port of a virtual machine: the socket where DPDK's vhost library meets its
+// vhost-user NIC.
+struct VhostConfig {
+  std::string path = {};  // empty: it is no such port
+  bool client = false;    // the virtual machine makes the socket
+  // Of a socket that is made here; empty, nothing: as of other devices.
+  std::string group = {};
+  std::optional<uint16_t> mode = std::nullopt;
+
+  friend bool operator==(const VhostConfig&, const VhostConfig&) = default;
+};
+
 struct PortConfig {
   std::string name;    // as rules say it: `on outside`
   // PCI address or vdev string, with driver arguments. Logical ports have none:
   // theirs is their parent's.
   std::string device = {};
+  VhostConfig vhost = {};  // in place of a device
   std::string parent = {};
   VlanTags tags = {};  // of a logical port's frames on that device
   std::vector<std::string> groups = {};
@@ -40,8 +54,12 @@ struct PortConfig {
   std::string tap = {};
 
   bool is_logical() const { return !parent.empty(); }
+  bool is_vhost() const { return !vhost.path.empty(); }
+  // Whether it takes one of the few places for devices that DPDK has.
+  bool has_ethdev() const { return !is_logical() && !is_vhost(); }
   bool is_pci() const;
-  // The device without driver arguments: "0000:03:00.0", "net_af_packet0".
+  // The device without driver arguments: "0000:03:00.0", "net_af_packet0". Of a
+  // vhost port its socket.
   std::string_view device_name() const;
   // The Linux interface that a virtual device stands on, as its argument
   // `iface=` says: "veth0". Empty: none.

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/ports/port.h"
+#include "dataplane/ports/ethdev_port.h"
 
 namespace sluice {
 namespace {
@@ -37,7 +37,7 @@ uint8_t RssKeyLength(const rte_eth_dev_info& info) {
 }  // namespace
 
 // Whether packets come to more than the first of several queues.
-bool Port::SpreadsPackets(const rte_eth_dev_info& info) const {
+bool EthdevPort::SpreadsPackets(const rte_eth_dev_info& info) const {
   // Their hosts deal packets out, with RSS or without.
   constexpr std::array<std::string_view, 3> kByTheHost = {
       "net_virtio", "net_virtio_user", "net_vhost"};
@@ -47,7 +47,7 @@ bool Port::SpreadsPackets(const rte_eth_dev_info& info) const {
 
 // With as much of RSS as the driver takes: with the symmetric key, with its
 // own one, which spreads the work of receiving all the same, or none.
-int Port::ConfigureDevice(const rte_eth_dev_info& info, rte_eth_conf* conf) {
+int EthdevPort::ConfigureDevice(const rte_eth_dev_info& info, rte_eth_conf* conf) {
   rss_ = Rss::kNone;
   if (rx_queues_ > 1 && RssKinds(info) != 0) {
     conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
@@ -79,7 +79,7 @@ int Port::ConfigureDevice(const rte_eth_dev_info& info, rte_eth_conf* conf) {
 
 // Some drivers take a key when they are configured, others only once they
 // run, and some keep their own without a word: it is read back.
-void Port::SetRss() {
+void EthdevPort::SetRss() {
   if (rss_ != Rss::kSymmetric) return;
   rte_eth_dev_info info;
   if (rte_eth_dev_info_get(ethdev_, &info) != 0) return;
@@ -112,7 +112,7 @@ void Port::SetRss() {
   SetReta(info.reta_size);
 }
 
-void Port::SetReta(uint16_t size) {
+void EthdevPort::SetReta(uint16_t size) {
   std::array<rte_eth_rss_reta_entry64,
              RTE_ETH_RSS_RETA_SIZE_512 / RTE_ETH_RETA_GROUP_SIZE>
       table = {};

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/text.h"
 #include "dataplane/host/pci_address.h"
 #include "packet/vlan.h"
 
@@ -50,6 +51,11 @@ absl::Status CheckWords(const PortConfig& config) {
     return status;
   }
   if (config.is_logical()) {
+    if (config.is_vhost()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "port ", config.name,
+          ": a port has a socket for vhost or a parent, not both"));
+    }
     const auto fits = [](uint16_t vlan) {
       return vlan >= kMinVlan && vlan <= kMaxVlan;
     };
@@ -62,6 +68,19 @@ absl::Status CheckWords(const PortConfig& config) {
       return absl::InvalidArgumentError(absl::StrCat(
           "port ", config.name, ": a VLAN has a number from ", kMinVlan,
           " to ", kMaxVlan));
+    }
+  } else if (config.is_vhost()) {
+    if (!config.device.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "port ", config.name,
+          ": a port has a device or a socket for vhost, not both"));
+    }
+    if (absl::Status status = CheckSocketPath(config.vhost.path);
+        !status.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("port ", config.name, ": '",
+                       PrintableName(config.vhost.path), "' ",
+                       status.message()));
     }
   } else if (!IsPciAddress(config.device_name()) &&
       !IsVdevName(config.device_name())) {
@@ -94,7 +113,9 @@ PortSet::PortSet(const Port::Options& options,
       by_number_(kMaxPorts),
       topology_(std::make_unique<Topology>()) {
   for (uint16_t number = 0; number < kMaxPorts; ++number) {
-    (number < kMaxDevicePorts ? free_numbers_ : free_logical_)
+    (number < kMaxDevicePorts     ? free_numbers_
+     : number < kFirstLogicalPort ? free_vhosts_
+                                  : free_logical_)
         .push_back(number);
   }
   for (uint16_t number = 0; number < kMaxSegments; ++number) {
@@ -176,7 +197,7 @@ absl::Status PortSet::Declare(std::span<const PortConfig> ports,
     if (absl::Status status = Register(&entry); !status.ok()) {
       return absl::FailedPreconditionError(status.message());
     }
-    entry.number = TakeNumber(port.is_logical());
+    entry.number = TakeNumber(port);
     if (entry.number == kNoPort) {
       return absl::FailedPreconditionError("there are too many ports");
     }
@@ -246,8 +267,14 @@ void PortSet::Forget(const std::string& name) {
 
 // ---- Devices ---------------------------------------------------------------
 
-uint16_t PortSet::TakeNumber(bool logical) {
-  std::deque<uint16_t>& free = logical ? free_logical_ : free_numbers_;
+std::deque<uint16_t>& PortSet::FreeNumbers(const PortConfig& config) {
+  return config.is_logical() ? free_logical_
+         : config.is_vhost() ? free_vhosts_
+                             : free_numbers_;
+}
+
+uint16_t PortSet::TakeNumber(const PortConfig& config) {
+  std::deque<uint16_t>& free = FreeNumbers(config);
   if (free.empty()) return kNoPort;
   const uint16_t number = free.front();
   free.pop_front();
@@ -358,7 +385,8 @@ absl::Status PortSet::CheckPlug(const PortConfig& config,
     if (other.device != nullptr &&
         other.config.device_name() == config.device_name()) {
       return absl::AlreadyExistsError(absl::StrCat(
-          "port ", name, " already has device ",
+          "port ", name,
+          config.is_vhost() ? " already has socket " : " already has device ",
           std::string(config.device_name())));
     }
     if (!wire.empty() && other.wire == config.name && name != wire) {
@@ -457,12 +485,18 @@ absl::StatusOr<PortSet::Entry*> PortSet::Enter(const PortConfig& config,
     return status;
   }
   const bool logical = config.is_logical();
-  std::deque<uint16_t>& free = logical ? free_logical_ : free_numbers_;
-  const uint16_t number = TakeNumber(logical);
+  std::deque<uint16_t>& free = FreeNumbers(config);
+  const uint16_t number = TakeNumber(config);
   if (number == kNoPort) {
     return absl::ResourceExhaustedError(absl::StrCat(
-        "there are ", logical ? kMaxLogicalPorts : kMaxDevicePorts,
-        logical ? " logical" : "", " ports already"));
+        "there are ",
+        logical             ? kMaxLogicalPorts
+        : config.is_vhost() ? kMaxVhostPorts
+                            : kMaxDevicePorts,
+        logical             ? " logical"
+        : config.is_vhost() ? " vhost"
+                            : "",
+        " ports already"));
   }
   const bool known = Find(config.name) != nullptr;
   absl::StatusOr<Entry*> named = Name(config.name);
@@ -548,12 +582,13 @@ void PortSet::Unplug(
   // The name may be forgotten before the workers have heard of it.
   std::unique_ptr<SpoofGuard> guard = std::move(entry->guard);
   Publish();
-  grace_->After([this, number, logical, macs = std::move(macs),
+  grace_->After([this, number, &free = FreeNumbers(entry->config),
+                 macs = std::move(macs),
                  guard = std::move(guard), device = std::move(device),
                  release = std::move(release)]() mutable {
     // No worker learns there any more.
     if (macs != nullptr) macs->ForgetPort(number);
-    (logical ? free_logical_ : free_numbers_).push_back(number);
+    free.push_back(number);
     release(std::move(device));
   });
 }
@@ -645,6 +680,11 @@ void PortSet::Publish() {
         .guard = entry.guard.get()};
     // Taken out: nothing can be sent there or come from there.
     if (entry.device == nullptr) continue;
+    if (VhostChannel* const channel = entry.device->vhost()) {
+      next->vhosts[entry.number - kMaxDevicePorts] = {
+          .channel = channel, .poller = entry.pollers[0]};
+      continue;
+    }
     next->devices[entry.number] = {.ethdev = entry.device->ethdev(),
                                    .rx_queues = entry.device->rx_queues(),
                                    .tx_queues = entry.device->tx_queues(),

@@ -222,7 +222,9 @@ class PortSet {
  private:
   absl::Status Register(Entry* entry);
   void AssignPollers(Entry* entry);
-  uint16_t TakeNumber(bool logical);
+  // Numbers that no port of that kind has.
+  std::deque<uint16_t>& FreeNumbers(const PortConfig& config);
+  uint16_t TakeNumber(const PortConfig& config);
   absl::Status CheckLogical(const PortConfig& config) const;
   absl::StatusOr<Entry*> Enter(const PortConfig& config,
                                std::unique_ptr<Port> device,
@@ -256,7 +258,8 @@ class PortSet {
   // Longest free first, so that a packet that is still in a ring meets no
   // other port of its number.
   std::deque<uint16_t> free_numbers_;
-  std::deque<uint16_t> free_logical_;  // the same, of logical ports
+  std::deque<uint16_t> free_vhosts_;   // the same, of vhost ports
+  std::deque<uint16_t> free_logical_;  // and of logical ports
   // Of ports with children, by name. Made anew when there are others.
   std::map<std::string, std::shared_ptr<const LogicalPorts>, std::less<>>
       logical_;

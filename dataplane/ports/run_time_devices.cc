@@ -158,17 +158,7 @@ bool IsMac(std::string_view text) {
 // Of the text of a path alone.
 absl::Status CheckSocketText(std::string_view path,
                              const RunTimeDevices& allowed) {
-  if (path.size() > kMaxSocketPath) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "must be a path of at most ", kMaxSocketPath, " bytes"));
-  }
-  // "." and "..", "//" and "/" at the end.
-  if (path.front() != '/' ||
-      fs::path(path).lexically_normal().native() != path ||
-      path.back() == '/' || fs::path(path).filename() == "..") {
-    return absl::InvalidArgumentError(
-        "must be an absolute path, without '.', '..' and '//'");
-  }
+  if (absl::Status status = CheckSocketPath(path); !status.ok()) return status;
   if (allowed.directories.empty()) {
     return absl::PermissionDeniedError(
         "is a path, and sluice.toml names no directory for sockets of devices: "
@@ -337,12 +327,38 @@ absl::Status CheckRunTimePath(std::string_view device,
   if (driver != allowed.drivers.end()) return absl::OkStatus();
   const std::optional<DeviceSocket> socket = SocketOf(device);
   if (!socket) return absl::OkStatus();
+  absl::Status status = CheckRunTimeSocketPath(socket->path, allowed);
+  return status.ok() ? status : Of(name, status);
+}
+
+absl::Status CheckSocketPath(std::string_view path) {
+  if (path.size() > kMaxSocketPath) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "must be a path of at most ", kMaxSocketPath, " bytes"));
+  }
+  // "." and "..", "//" and "/" at the end.
+  if (path.empty() || path.front() != '/' ||
+      path.find('\0') != std::string_view::npos ||
+      fs::path(path).lexically_normal().native() != path ||
+      path.back() == '/' || fs::path(path).filename() == "..") {
+    return absl::InvalidArgumentError(
+        "must be an absolute path, without '.', '..' and '//'");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRunTimeSocket(std::string_view path,
+                                const RunTimeDevices& allowed) {
+  absl::Status status = CheckSocketText(path, allowed);
+  return status.ok() ? status : Of(path, status);
+}
+
+absl::Status CheckRunTimeSocketPath(const std::string& path,
+                                    const RunTimeDevices& allowed) {
   std::error_code error;
-  const fs::path folder =
-      fs::canonical(fs::path(socket->path).parent_path(), error);
+  const fs::path folder = fs::canonical(fs::path(path).parent_path(), error);
   if (error) {
-    return Of(name, SystemError(fs::path(socket->path).parent_path().string(),
-                                error.value()));
+    return SystemError(fs::path(path).parent_path().string(), error.value());
   }
   bool inside = false;
   for (const std::string& directory : allowed.directories) {
@@ -350,24 +366,23 @@ absl::Status CheckRunTimePath(std::string_view device,
     inside = inside || (!error && IsIn(folder, real));
   }
   if (!inside) {
-    return Of(name, absl::PermissionDeniedError(absl::StrCat(
-                        folder.string(),
-                        " lies outside of the directories that `device_dirs` "
-                        "of [control] names")));
+    return absl::PermissionDeniedError(
+        absl::StrCat(folder.string(),
+                     " lies outside of the directories that `device_dirs` "
+                     "of [control] names"));
   }
   struct stat status;
   if (::stat(folder.c_str(), &status) != 0) {
-    return Of(name, SystemError(folder.string(), errno));
+    return SystemError(folder.string(), errno);
   }
   if ((status.st_mode & S_IWOTH) != 0) {
-    return Of(name, absl::PermissionDeniedError(absl::StrCat(
-                        "everybody may write to ", folder.string(),
-                        ", and so replace the socket; take that right away")));
+    return absl::PermissionDeniedError(
+        absl::StrCat("everybody may write to ", folder.string(),
+                     ", and so replace the socket; take that right away"));
   }
-  if (::lstat(socket->path.c_str(), &status) == 0 &&
-      !S_ISSOCK(status.st_mode)) {
-    return Of(name, absl::FailedPreconditionError(absl::StrCat(
-                        socket->path, " is there and is no socket")));
+  if (::lstat(path.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is there and is no socket"));
   }
   return absl::OkStatus();
 }

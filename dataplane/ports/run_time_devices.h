@@ -43,6 +43,15 @@ absl::Status CheckRunTimeDevice(std::string_view device,
 absl::Status CheckRunTimePath(std::string_view device,
                               const RunTimeDevices& allowed);
 
+// What a path of a socket must look like: absolute, normal, and as short as the
+// system wants it.
+absl::Status CheckSocketPath(std::string_view path);
+// The two checks above for a vhost port, whose socket is at that path.
+absl::Status CheckRunTimeSocket(std::string_view path,
+                                const RunTimeDevices& allowed);
+absl::Status CheckRunTimeSocketPath(const std::string& path,
+                                    const RunTimeDevices& allowed);
+
 // The socket of a driver that has one in the file system.
 struct DeviceSocket {
   std::string path;

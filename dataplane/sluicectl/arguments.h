@@ -128,6 +128,8 @@ struct Command {
   std::optional<bool> hold_bypass;       // --hold-bypass
   // port add
   std::string device;                  // --device
+  std::string vhost;                   // --vhost
+  bool vhost_client = false;           // --vhost-client
   std::string parent;                  // --parent
   std::optional<uint32_t> vlan;        // --vlan
   std::optional<uint32_t> inner_vlan;  // --inner-vlan

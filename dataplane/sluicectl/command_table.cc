@@ -88,7 +88,7 @@ absl::Status SetNumber(const std::string& value,
   return absl::OkStatus();
 }
 
-const std::array<CommandOption, 73> kOptions = {{
+const std::array<CommandOption, 75> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -179,6 +179,16 @@ const std::array<CommandOption, 73> kOptions = {{
        return absl::OkStatus();
      },
      Verb::kSegmentFree},
+    {"vhost", Verb::kPortAdd, true,
+     [](std::string value, Command* c) {
+       c->vhost = std::move(value);
+       return absl::OkStatus();
+     }},
+    {"vhost-client", Verb::kPortAdd, false,
+     [](std::string, Command* c) {
+       c->vhost_client = true;
+       return absl::OkStatus();
+     }},
     {"parent", Verb::kPortAdd, true,
      [](std::string value, Command* c) {
        c->parent = std::move(value);

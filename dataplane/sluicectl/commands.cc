@@ -183,17 +183,21 @@ absl::Status ReadCommand(std::span<const std::string> words, size_t* at,
 }
 
 static absl::Status CheckPortAdd(const Command& c) {
-  if (c.device.empty() && c.parent.empty()) {
-    return Wrong("port add needs --device, or --parent and --vlan");
+  if (c.device.empty() && c.parent.empty() && c.vhost.empty()) {
+    return Wrong("port add needs --device, or --parent and --vlan, or --vhost");
   }
-  if (!c.device.empty() && !c.parent.empty()) {
-    return Wrong("a port has a --device or a --parent, not both");
+  if (!c.device.empty() + !c.parent.empty() + !c.vhost.empty() > 1) {
+    return Wrong(
+        "a port has a --device or a --parent or a --vhost, not several");
+  }
+  if (c.vhost_client && c.vhost.empty()) {
+    return Wrong("--vhost-client needs --vhost");
   }
   if (c.parent.empty() == c.vlan.has_value() ||
       (c.inner_vlan && !c.vlan)) {
     return Wrong("--parent and --vlan need each other, and --inner-vlan both");
   }
-  if (c.queues && !c.parent.empty()) {
+  if (c.queues && c.device.empty()) {
     return Wrong("--queues is for a port with a --device");
   }
   if (!c.wire.empty() && !c.segment.empty()) {

@@ -148,8 +148,11 @@ std::string FormatPortLine(const json& port) {
   const std::string router = Text(port, "router");
   const std::string device =
       !parent.empty() ? absl::StrCat("VLAN ", VlanText(port), " of ", parent)
-      : present       ? Text(port, "device")
-                      : "-";
+      : !present      ? "-"
+      : Has(port, "vhost")
+          ? absl::StrCat("vhost ", Text(port, "vhost"),
+                         Truth(port, "vhost_client") ? " (client)" : "")
+          : Text(port, "device");
   return absl::StrFormat(
       "%-15s %-12s %-15s %-8s %-4s %4d  %s\n", Text(port, "name"),
       OrDash(Text(port, "filter")),

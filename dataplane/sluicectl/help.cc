@@ -42,6 +42,9 @@ std::string_view Usage() {
                  [--segment name | --router name [--tap interface]]
                  [--non-ip pass|block] [--disabled]
                  [--bindings binding,...] [--learn-bindings n]
+       sluicectl port add name --vhost path [--vhost-client]
+                 [--wire port | --segment name] [--groups group,...]
+                 [--addresses address,...] [--mtu bytes] [--disabled]
        sluicectl port add name --parent port --vlan n [--inner-vlan n]
                  [--wire port | --segment name | --router name
                  [--tap interface]] [--groups group,...]
@@ -296,6 +299,9 @@ PORTS
   port add NAME        plugs a device in while packets flow.
     --device DEVICE    as in sluice.toml: a PCI address or a virtual device
                        with its arguments, such as net_vhost0,iface=/run/vm.sock
+    --vhost PATH [--vhost-client]
+                       in place of a device: the socket of a virtual machine's
+                       vhost-user NIC, which is made here, or there.
     --parent PORT --vlan N [--inner-vlan M]
                        in place of a device: its frames are those of PORT's
                        device with the tag N (of two, the outer one), which they

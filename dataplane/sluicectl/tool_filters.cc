@@ -244,6 +244,8 @@ bool Tool::AddPort() {
   const Command& c = *arguments_.command;
   json params = {{"port", c.name}};
   if (!c.device.empty()) params["device"] = c.device;
+  if (!c.vhost.empty()) params["vhost"] = c.vhost;
+  if (c.vhost_client) params["vhost_client"] = true;
   if (!c.parent.empty()) params["parent"] = c.parent;
   if (c.vlan) params["vlan"] = *c.vlan;
   if (c.inner_vlan) params["inner_vlan"] = *c.inner_vlan;

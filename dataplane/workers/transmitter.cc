@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "dataplane/ports/vhost_channel.h"
 #include "dataplane/workers/plane.h"
 #include "dataplane/workers/worker_totals.h"
 #include "packet/fragment.h"
@@ -43,6 +44,14 @@ void Transmitter::Adopt(const Topology& topology, uint32_t stalled) {
     TransmitPath& path = paths_[port];
     if (on >= kMaxDevicePorts) {
       path = {.via = worker_};
+      const VhostDevice* const vhost = topology.VhostAt(on);
+      if (vhost == nullptr || vhost->channel == nullptr) continue;
+      path.vhost = vhost->channel;
+      path.tags = context.tags;
+      path.via = vhost->poller;
+      if ((stalled & 1u << path.via) != 0) {
+        path.via = SubstituteOf(path.via, workers, stalled);
+      }
       continue;
     }
     const PortDevice& device = topology.devices[on];
@@ -106,9 +115,8 @@ uint32_t Transmitter::Receive(uint16_t from) {
 
 void Transmitter::Transmit(const TransmitPath& path, const Way& way,
                            std::span<rte_mbuf*> mbufs) {
-  if (path.ethdev == kNoPort) {
-    // The port went away while they were on their way to it.
-    Lose(way, mbufs, DropReason::kPortDown);
+  if (path.ethdev == kNoPort) [[unlikely]] {
+    TransmitElsewhere(path, way, mbufs);
     return;
   }
   if (!path.sends_segments) mbufs = Join(way, mbufs);
@@ -126,18 +134,41 @@ void Transmitter::Transmit(const TransmitPath& path, const Way& way,
   }
   const std::span<rte_mbuf*> rest = mbufs.subspan(sent);
   for (const rte_mbuf* mbuf : rest) bytes -= mbuf->pkt_len;
+  CountSent(path, way, sent, bytes);
+  if (!rest.empty()) Lose(way, rest, DropReason::kTransmitFull);
+}
+
+inline void Transmitter::CountSent(const TransmitPath& path, const Way& way,
+                                   uint64_t packets, uint64_t bytes) {
   // A logical port's own frames have no tags.
-  bytes -= uint64_t{path.tags.bytes()} * sent;
-  counters_[way.departure].transmitted_packets.Add(sent);
+  bytes -= uint64_t{path.tags.bytes()} * packets;
+  counters_[way.departure].transmitted_packets.Add(packets);
   counters_[way.departure].transmitted_bytes.Add(bytes);
-  if (!way.answers) {
-    PortCounters& arrival = counters_[way.arrival];
-    arrival.forwarded_packets.Add(sent);
-    arrival.forwarded_bytes.Add(bytes);
-    if (way.arrival == way.departure) [[unlikely]] {
-      arrival.returned_packets.Add(sent);
-    }
+  if (way.answers) return;
+  PortCounters& arrival = counters_[way.arrival];
+  arrival.forwarded_packets.Add(packets);
+  arrival.forwarded_bytes.Add(bytes);
+  if (way.arrival == way.departure) [[unlikely]] {
+    arrival.returned_packets.Add(packets);
   }
+}
+
+// A machine gets copies. It is offered them once: one that has no room has not
+// run, and is not waited for.
+void Transmitter::TransmitElsewhere(const TransmitPath& path, const Way& way,
+                                    std::span<rte_mbuf*> mbufs) {
+  if (path.vhost == nullptr || !path.vhost->connected()) {
+    // The port went away while they were on their way to it.
+    Lose(way, mbufs, DropReason::kPortDown);
+    return;
+  }
+  const uint16_t sent = path.vhost->Send(mbufs);
+  const std::span<rte_mbuf*> gone = mbufs.first(sent);
+  uint64_t bytes = 0;
+  for (const rte_mbuf* mbuf : gone) bytes += mbuf->pkt_len;
+  CountSent(path, way, sent, bytes);
+  rte_pktmbuf_free_bulk(gone.data(), sent);
+  const std::span<rte_mbuf*> rest = mbufs.subspan(sent);
   if (!rest.empty()) Lose(way, rest, DropReason::kTransmitFull);
 }
 

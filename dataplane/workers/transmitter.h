@@ -18,6 +18,7 @@ namespace sluice {
 
 struct Plane;
 class QueueToken;
+class VhostChannel;
 struct WorkerTotals;
 
 // How a worker leaves by a port.
@@ -28,6 +29,7 @@ struct TransmitPath {
   QueueToken* token = nullptr;  // to be taken for it
   bool sends_segments = true;
   VlanTags tags = {};  // of a logical port: what its frames have on the device
+  VhostChannel* vhost = nullptr;  // in place of an ethdev
 };
 
 // Belongs to one worker. It owns no packet between two calls.
@@ -79,6 +81,11 @@ class Transmitter {
   void Send(const Way& way, std::span<rte_mbuf*> mbufs);
   void Transmit(const TransmitPath& path, const Way& way,
                 std::span<rte_mbuf*> mbufs);
+  // The same by a port that is no ethdev, or not there.
+  void TransmitElsewhere(const TransmitPath& path, const Way& way,
+                         std::span<rte_mbuf*> mbufs);
+  void CountSent(const TransmitPath& path, const Way& way, uint64_t packets,
+                 uint64_t bytes);
   // What is left of packets that leave by a logical port, with its tags.
   std::span<rte_mbuf*> Tag(const TransmitPath& path, const Way& way,
                            std::span<rte_mbuf*> mbufs);

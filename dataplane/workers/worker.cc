@@ -48,6 +48,7 @@ Worker::Worker(Options options, Plane* plane,
       steerer_(options_.index, {.verify_checksums = options_.verify_checksums},
                plane, &round_, &judge_, &transmitter_, &totals_),
       queues_(options_.index, plane),
+      vhosts_(options_.index, plane),
       speaker_(options_.speech) {}
 
 Worker::~Worker() = default;
@@ -103,6 +104,7 @@ void Worker::BeginRound() {
     const uint32_t others = stalled & ~(1u << options_.index);
     ports_ = std::max(ports_, round_.topology->end);
     queues_.Adopt(*round_.topology, others);
+    vhosts_.Adopt(*round_.topology, others);
     if (!shard_->pipeline().fragments().empty()) {
       shard_->pipeline().ClearFragmentsOf(*round_.topology);
     }
@@ -120,9 +122,10 @@ uint32_t Worker::Round() {
     packets += receiving_ ? judge_.ReleaseHeld()
                           : judge_.AbandonHeld(plane_.filters);
   }
-  if (receiving_) packets += Poll();
-  if (!round_.topology->routers.empty() && receiving_) [[unlikely]] {
-    packets += PollHost();
+  if (receiving_) {
+    packets += Poll();
+    if (!vhosts_.empty()) [[unlikely]] packets += PollVhosts();
+    if (!round_.topology->routers.empty()) [[unlikely]] packets += PollHost();
   }
   if (shard_->pipeline().has_waiting()) [[unlikely]] judge_.ResumeWaiting();
   if (workers_ > 1) {
@@ -141,6 +144,7 @@ uint32_t Worker::Round() {
   }
   Housekeeping(packets);
   totals_.rounds.Add(1);
+  idle_ = packets == 0;
   if (packets == 0) totals_.idle_rounds.Add(1);
   if (options_.measure_load) Measure(packets > 0);
   // Nothing of this round is held any more.
@@ -187,6 +191,17 @@ void Worker::Measure(bool busy) {
   if (busy) totals_.busy_cycles.Add(cycles);
 }
 
+inline void Worker::TakeSorted(uint16_t port) {
+  const PortContext& arrival = round_.topology->ports[port];
+  if (arrival.children != nullptr) [[unlikely]] {
+    tags_.Sort(arrival, shard_->counters(), burst_);
+    uint16_t child;
+    while (tags_.Next(&child)) Take(child, tags_.group());
+    if (burst_.count == 0) return;
+  }
+  Take(port, burst_);
+}
+
 // A burst of each queue.
 uint32_t Worker::Poll() {
   uint32_t packets = 0;
@@ -194,14 +209,19 @@ uint32_t Worker::Poll() {
     const uint32_t count = queues_.Receive(queue, burst_);
     if (count == 0) continue;
     packets += count;
-    const PortContext& arrival = round_.topology->ports[queue.port];
-    if (arrival.children != nullptr) [[unlikely]] {
-      tags_.Sort(arrival, shard_->counters(), burst_);
-      uint16_t port;
-      while (tags_.Next(&port)) Take(port, tags_.group());
-      if (burst_.count == 0) continue;
-    }
-    Take(queue.port, burst_);
+    TakeSorted(queue.port);
+  }
+  return packets;
+}
+
+// The same of virtual machines.
+uint32_t Worker::PollVhosts() {
+  uint32_t packets = 0;
+  vhosts_.BeginRound(idle_, rte_rdtsc());
+  uint16_t port;
+  while (vhosts_.Next(&port, burst_)) {
+    packets += burst_.count;
+    TakeSorted(port);
   }
   return packets;
 }

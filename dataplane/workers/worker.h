@@ -27,6 +27,7 @@
 #include "dataplane/forward/tag_sorter.h"
 #include "dataplane/workers/steerer.h"
 #include "dataplane/workers/transmitter.h"
+#include "dataplane/workers/vhost_queues.h"
 #include "dataplane/workers/worker_totals.h"
 
 namespace sluice {
@@ -75,6 +76,9 @@ class Worker {
   void BeginRound();
   uint32_t Poll();
   uint32_t PollHost();
+  uint32_t PollVhosts();
+  // Of a burst that has arrived at a port, what is not a logical port's.
+  void TakeSorted(uint16_t port);
   // Packets that have arrived at a port.
   void Take(uint16_t port, PacketBurst& burst);
   void Measure(bool busy);
@@ -96,6 +100,7 @@ class Worker {
   BurstJudge judge_;
   Steerer steerer_;
   ReceiveQueues queues_;
+  VhostQueues vhosts_;
   OwnAddressSpeaker speaker_;
   PacketBurst burst_;
   TagSorter tags_;
@@ -104,6 +109,7 @@ class Worker {
   bool expiry_behind_ = false;
   bool has_order_ = false;  // worked on one in the round
   bool receiving_ = true;
+  bool idle_ = false;  // the round before had no packets
   uint64_t round_end_ = 0;  // of the last one, in cycles, if that is measured
 };
 

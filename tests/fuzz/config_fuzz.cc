@@ -21,7 +21,9 @@ void Require(bool condition) {
 
 void CheckPorts(const Config& config) {
   Require(config.devices() <= kMaxDevices);
-  Require(config.ports.size() <= kMaxDevices + size_t{kMaxLogicalPorts});
+  Require(config.vhosts() <= kMaxVhostPorts);
+  Require(config.ports.size() <=
+          kMaxDevices + size_t{kMaxVhostPorts} + size_t{kMaxLogicalPorts});
   std::set<std::pair<std::string, VlanTags>> vlans;
   std::set<std::string> names;
   std::set<std::string_view> devices;

@@ -125,6 +125,10 @@ struct PortSpec {
   std::string parent{};
   uint16_t vlan = 0;
   uint16_t inner_vlan = 0;  // 0: one tag
+  // In place of both: the socket of a virtual machine, which makes it itself if
+  // this is the client.
+  std::string vhost{};
+  bool vhost_client = false;
   std::string wire{};    // the port at the other end; empty: none
   std::string segment{};  // in place of a wire
   std::string router{};   // in place of both
@@ -151,6 +155,8 @@ struct PortListing {
   std::string parent;  // empty: the device is its own
   uint16_t vlan = 0;
   uint16_t inner_vlan = 0;
+  std::string vhost;  // the socket of a virtual machine; empty: it is none's
+  bool vhost_client = false;
   std::string driver;
   std::string mac;
   bool enabled = true;

@@ -119,6 +119,10 @@ json ToJson(const PortListing& port) {
     value["vlan"] = port.vlan;
     if (port.inner_vlan != 0) value["inner_vlan"] = port.inner_vlan;
   }
+  if (!port.vhost.empty()) {
+    value["vhost"] = port.vhost;
+    if (port.vhost_client) value["vhost_client"] = true;
+  }
   if (!port.device.empty()) {
     value["device"] = port.device;
     value["driver"] = port.driver;

@@ -58,15 +58,21 @@ Action ParseListPorts(Params& params) {
 
 // What does not go together; null: nothing.
 const char* WrongIn(const PortSpec& spec) {
-  if (spec.device.empty() == spec.parent.empty()) {
-    return "give parameter \"device\", or \"parent\" and \"vlan\"";
+  const int ways = !spec.device.empty() + !spec.parent.empty() +
+                   !spec.vhost.empty();
+  if (ways != 1) {
+    return "give parameter \"device\", or \"vhost\", or \"parent\" and "
+           "\"vlan\"";
+  }
+  if (spec.vhost_client && spec.vhost.empty()) {
+    return "parameter \"vhost_client\" needs \"vhost\"";
   }
   if (spec.parent.empty() != (spec.vlan == 0) ||
       (spec.inner_vlan != 0 && spec.vlan == 0)) {
     return "parameters \"parent\" and \"vlan\" need each other, and "
            "\"inner_vlan\" both";
   }
-  if (!spec.parent.empty() && spec.queues != 0) {
+  if (spec.device.empty() && spec.queues != 0) {
     return "parameter \"queues\" is for a port with a device";
   }
   if (int{!spec.wire.empty()} + int{!spec.segment.empty()} +
@@ -87,6 +93,8 @@ Action ParseAdd(Params& params) {
   params.Name("port", kMaxPortName, &spec.name, Params::Need::kRequired);
   std::optional<uint64_t> vlan, inner_vlan;
   params.String("device", kMaxConfigString, &spec.device);
+  params.String("vhost", kMaxConfigString, &spec.vhost);
+  params.Bool("vhost_client", &spec.vhost_client);
   params.Name("parent", kMaxPortName, &spec.parent);
   params.Number("vlan", kMinVlan, kMaxVlan, &vlan);
   params.Number("inner_vlan", kMinVlan, kMaxVlan, &inner_vlan);

@@ -775,6 +775,57 @@ TEST(ConfigTest, PortsAndWiresMayComeLater) {
   EXPECT_TRUE(no_wire.config->wires.empty());
 }
 
+TEST(ConfigTest, SocketsOfVirtualMachines) {
+  const auto vm = [](const std::string& more) {
+    return "[[port]]\nname = \"vm1\"\n" + more;
+  };
+  const std::string path = "vhost = \"/run/sluice/vm1.sock\"\n";
+  const ParsedConfig good = ParseConfig(
+      vm(path + "vhost_group = \"kvm\"\nvhost_mode = \"0600\"\nmtu = 9000\n"),
+      "s.toml");
+  ASSERT_TRUE(good.config) << FormatDiagnostics(good.diagnostics);
+  const PortConfig& port = good.config->ports[0];
+  EXPECT_TRUE(port.is_vhost());
+  EXPECT_FALSE(port.has_ethdev());
+  EXPECT_EQ(port.vhost, (VhostConfig{.path = "/run/sluice/vm1.sock",
+                                     .client = false,
+                                     .group = "kvm",
+                                     .mode = 0600}));
+  EXPECT_EQ(port.mtu, 9000);
+  EXPECT_EQ(good.config->devices(), 0u);
+  EXPECT_EQ(good.config->vhosts(), 1u);
+  for (const auto& [text, error] :
+       std::vector<std::pair<std::string, std::string>>{
+           {vm(path + "device = \"net_null0\"\n"),
+            "a port with a 'vhost' cannot have 'device'"},
+           {vm(path + "queues = 2\n"),
+            "a port with a 'vhost' cannot have 'queues'"},
+           {vm(path + "parent = \"up\"\nvlan = 5\n"),
+            "a port with a 'parent' cannot have 'vhost'"},
+           {vm("device = \"net_null0\"\nvhost_client = true\n"),
+            "'vhost_client' needs a 'vhost'"},
+           {vm("vhost = \"vm1.sock\"\n"), "absolute path"},
+           {vm("vhost = \"/" + std::string(107, 'x') + "\"\n"),
+            "at most 107 bytes"},
+           {vm(path + "vhost_client = true\nvhost_mode = \"0600\"\n"),
+            "'vhost_mode' says nothing"},
+           {vm(path + "vhost_mode = \"0666\"\n"), "lets every user"},
+           {vm(path) + "[[port]]\nname = \"vm2\"\n" + path,
+            "port 'vm1' already has socket /run/sluice/vm1.sock"}}) {
+    const ParsedConfig parsed = ParseConfig(text, "s.toml");
+    EXPECT_FALSE(parsed.config);
+    EXPECT_THAT(FormatDiagnostics(parsed.diagnostics), HasSubstr(error));
+  }
+  std::string many;
+  for (size_t i = 0; i <= kMaxVhostPorts; ++i) {
+    const std::string number = std::to_string(i);
+    many += "[[port]]\nname = \"p" + number + "\"\nvhost = \"/run/" +
+            number + "\"\n";
+  }
+  EXPECT_THAT(FormatDiagnostics(ParseConfig(many, "s.toml").diagnostics),
+              HasSubstr("more than 500 [[port]] with a 'vhost'"));
+}
+
 TEST(ConfigTest, TooManyPortsAreRefusedAtTheFirstTooMany) {
   std::string text;
   for (size_t i = 0; i <= kMaxDevices; ++i) {

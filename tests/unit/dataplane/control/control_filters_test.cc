@@ -480,6 +480,26 @@ TEST_F(ControlFiltersTest, AddsAPortOfAllItsParameters) {
             kRefused);
 }
 
+TEST_F(ControlFiltersTest, AddsTheSocketOfAMachine) {
+  const json good = {{"port", "vm1"}, {"vhost", "/run/sluice/vm1"}};
+  json all = good;
+  all["vhost_client"] = true;
+  EXPECT_EQ(Code("port.add", all), 0);
+  EXPECT_EQ(directory_.last_port.vhost, "/run/sluice/vm1");
+  EXPECT_TRUE(directory_.last_port.vhost_client);
+  for (const auto& [name, value] :
+       std::vector<std::pair<std::string, json>>{{"device", "net_null1"},
+                                                 {"parent", "outside"},
+                                                 {"queues", 2},
+                                                 {"vhost", ""},
+                                                 {"vhost_client", 1}}) {
+    json params = good;
+    params["port"] = "vm2";
+    params[name] = value;
+    EXPECT_EQ(Code("port.add", params), kInvalid) << name << ": " << value;
+  }
+}
+
 TEST_F(ControlFiltersTest, AddsAVlanOfAPort) {
   const json good = {{"port", "vm1"}, {"parent", "outside"}, {"vlan", 5}};
   json all = good;

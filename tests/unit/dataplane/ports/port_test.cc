@@ -1,5 +1,5 @@
 // Ports over DPDK's virtual devices, in process, without hugepages.
-#include "dataplane/ports/port.h"
+#include "dataplane/ports/ethdev_port.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

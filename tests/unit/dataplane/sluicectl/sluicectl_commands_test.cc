@@ -107,6 +107,19 @@ TEST(SluicectlCommands, PortAddHasItsOptions) {
   EXPECT_TRUE(c.disabled);
 }
 
+TEST(SluicectlCommands, PortAddTakesTheSocketOfAMachine) {
+  const Arguments a = Parse({"port", "add", "vm1", "--vhost", "/run/vm1",
+                             "--vhost-client", "--segment", "lan"});
+  EXPECT_EQ(a.command->vhost, "/run/vm1");
+  EXPECT_TRUE(a.command->vhost_client);
+  EXPECT_THAT(ErrorOf({"port", "add", "vm1", "--device", "net_null0",
+                       "--vhost-client"}),
+              HasSubstr("--vhost-client needs --vhost"));
+  EXPECT_THAT(ErrorOf({"port", "add", "vm1", "--device", "net_null0",
+                       "--vhost", "/run/vm1"}),
+              HasSubstr("not several"));
+}
+
 TEST(SluicectlCommands, PortAddTakesAVlanOfAPort) {
   const Arguments a =
       Parse({"port", "add", "vm1", "--parent", "uplink", "--vlan", "5",
@@ -125,7 +138,7 @@ TEST(SluicectlCommands, PortAddTakesAVlanOfAPort) {
               HasSubstr("--parent and --vlan need each other"));
   EXPECT_THAT(ErrorOf({"port", "add", "vm1", "--device", "net_null0",
                        "--parent", "uplink", "--vlan", "5"}),
-              HasSubstr("not both"));
+              HasSubstr("not several"));
   EXPECT_THAT(ErrorOf({"port", "add", "vm1", "--device", "net_null0", "--wire",
                        "a", "--segment", "lan"}),
               HasSubstr("not on both"));
