@@ -102,6 +102,7 @@ class BurstJudge {
   void ResumeRouted();
   void HostBy(const FilterView& out, uint16_t port, PacketBurst& burst);
   void HostOrphans(uint16_t port, PacketBurst& burst);
+  void RequestRestore(const PortContext& at);
   bool JudgeInPlace(const PortContext& at, FilterView* view);
   void DropAll(uint16_t port, PacketBurst& burst, DropReason reason);
   // Hands over datagrams that were put together here and are another's, with

@@ -79,6 +79,7 @@ void BurstJudge::RouteBy(const FilterEnds& filters, const Way& way, bool found,
                                 : views_.See(topology.ports[to].filter);
     // Those that were translated and go another way than was likely.
     if (!out.open()) [[unlikely]] {
+      RequestRestore(topology.ports[to]);
       pipeline_.DropRouted(to, DropReason::kHeld, result_);
       continue;
     }
@@ -255,6 +256,17 @@ void BurstJudge::HostBy(const FilterView& out, uint16_t port,
     SendRouted(port, to);
   }
   AskForHops();
+}
+
+// What cannot wait asks all the same, for those behind it.
+void BurstJudge::RequestRestore(const PortContext& at) {
+  FilterView& view = views_.See(at.filter);
+  if (view.filter == nullptr ||
+      DispositionOf(view.status) != FilterDisposition::kRequest) {
+    return;
+  }
+  view.filter->status.RequestRestore();
+  view.status.state = RestoreState::kQueued;
 }
 
 // A filter whose worker does not run, as its fail policy has it: in *view what

@@ -247,6 +247,20 @@ TEST_P(RouteTest, WaitsForTheRestoreOfTheFilterWhereItLeaves) {
   ExpectClosed();
 }
 
+// A rule sends it there, which nobody knew before it was judged.
+TEST_P(RouteTest, WhatWasJudgedInDoesNotWaitForARestore) {
+  Start("match in on \"in\" inet proto udp to 10.0.0.1 port 99 "
+        "rdr-to 192.0.2.9\npass keep state\n");
+  FilterPlane& filter = AddFilter(/*expect_restore=*/true);
+  Arrive(0, "udp 10.0.0.9:5 > 10.0.0.1:99 data 4");
+  Rounds();
+  EXPECT_EQ(plane_->Drops(DropReason::kHeld), 1u);
+  EXPECT_EQ(CountForHost(0), 0u);
+  EXPECT_EQ(filter.status.Load().state, RestoreState::kQueued)
+      << "but asks for it";
+  ExpectClosed();
+}
+
 TEST_P(RouteTest, AWorkerThatDoesNotRunHasItsFlowsJudgedByTheFailPolicy) {
   if (GetParam() == 1) GTEST_SKIP() << "nobody stands in for the only one";
   Start();
