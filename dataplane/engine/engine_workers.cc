@@ -175,12 +175,15 @@ absl::Status Engine::Account() const {
   uint64_t received = 0, forwarded = 0, dropped = 0, answers = 0;
   uint64_t handed_out = 0, handed_in = 0;
   int64_t refragmented = 0;
+  uint64_t to_host = 0, from_host = 0;
   for (const auto& worker : workers_) {
     for (const PortCounters& port : worker->counters()) {
       received += port.received_packets.value();
       forwarded += port.forwarded_packets.value();
       answers += port.answers.value();
       refragmented += port.made_here();
+      to_host += port.to_host.value();
+      from_host += port.from_host.value();
       for (const Counter& drops : port.drops) dropped += drops.value();
     }
     handed_out += worker->totals().handed_out.value() +
@@ -193,9 +196,15 @@ absl::Status Engine::Account() const {
   LogInfo("{} packets received = {} transmitted + {} dropped + {} "
                "abandoned; {} answers made",
                received, forwarded, dropped, abandoned, answers);
-  if (refragmented != 0) {
+  if (to_host != 0 || from_host != 0) {
+    LogInfo("of them the kernel got {} as a router's own, and sent {}", to_host,
+            from_host);
+  }
+  const int64_t made = refragmented + static_cast<int64_t>(to_host) -
+                       static_cast<int64_t>(from_host);
+  if (made != 0) {
     LogInfo("{} of them were made here: fragments, less those of which they "
-            "were, and copies", refragmented);
+            "were, and copies", made);
   }
   if (received + static_cast<uint64_t>(refragmented) !=
       forwarded + dropped + abandoned) {

@@ -629,12 +629,12 @@ TEST_F(ControlFiltersTest, ShowsRouters) {
                  .refused = 12,
                  .lost = 13,
                  .taken_away = 14}}};
-  directory_.routers["other"] = {.name = "other"};
+  directory_.routers["other"].name = "other";
   directory_.routes = {
       {.prefix = "0.0.0.0/0",
        .type = "forward",
        .hops = {{.port = "lan", .gateway = "192.0.2.9", .weight = 2}}},
-      {.prefix = "192.0.2.0/24", .type = "forward", .hops = {{.port = "lan"}}},
+      {.prefix = "192.0.2.0/24", .type = "forward", .hops = {{.port = "lan", .gateway = ""}}},
       {.prefix = "2001:db8::/32", .type = "blackhole"}};
   directory_.router_neighbors = {{.port = "lan",
                                   .address = "192.0.2.9",
@@ -642,7 +642,8 @@ TEST_F(ControlFiltersTest, ShowsRouters) {
                                   .mac = "00:53:00:00:00:01"},
                                  {.port = "lan",
                                   .address = "192.0.2.8",
-                                  .state = "failed"}};
+                                  .state = "failed",
+                                  .mac = ""}};
   const json edge = Result("router.show", {{"router", "edge"}});
   EXPECT_EQ(edge, json::parse(R"({
       "name": "edge", "netns": "blue", "routes": 2, "max_routes": 10,
