@@ -13,7 +13,7 @@ namespace {
 constexpr uint16_t kMachineReceives = 0;
 constexpr uint16_t kMachineSends = 1;
 
-constexpr uint64_t kMergeable = uint64_t{1} << 15;  // VIRTIO_NET_F_MRG_RXBUF
+constexpr uint64_t kMergedBuffers = uint64_t{1} << 15;  // VIRTIO_NET_F_MRG_RXBUF
 
 constexpr useconds_t kPause = 20;
 constexpr uint32_t kPausesToSay = 1'000'000 / kPause;
@@ -103,7 +103,7 @@ void VhostChannel::Begin(int id) {
   }
   uint64_t features = 0;
   if (rte_vhost_get_negotiated_features(id, &features) != 0 ||
-      (features & kMergeable) != 0) {
+      (features & kMergedBuffers) != 0) {
     most_[kMachineReceives] = 1;
   }
   id_.store(id, std::memory_order_seq_cst);
