@@ -162,7 +162,15 @@ TEST_F(RouteTest, OneGateway) {
 }
 
 TEST_F(RouteTest, AnInterfaceAlone) {
-  Load("pass in route-to (wan2) proto udp\n");
+  // As `route-to wan2` is read where the machine has it.
+  ParseInput input;
+  input.text = "pass in route-to (wan2 192.0.2.1) inet proto udp\n";
+  input.dialect = Dialect::kFreeBsd;
+  ParseResult result = ParsePolicy(std::move(input));
+  ASSERT_TRUE(result.ok());
+  result.policy.main.rules.filter[0].route_pool->addresses[0].address =
+      AddressMatch();
+  ASSERT_TRUE(store_->Load(std::move(result.policy)).ok());
   EXPECT_EQ(RouteOf("udp $C:1 > $S:53"), "route-to -@wan2");
 }
 
