@@ -390,14 +390,19 @@ TEST_F(RouteMirrorTest, NeighborsAsTheKernelKnowsThem) {
 
 TEST_F(RouteMirrorTest, AsksTheKernelForNeighbors) {
   MakeHost();
-  // Soon old, and soon asked for when it is.
+  // Soon old, and soon asked for when it is; not so soon that the kernel itself
+  // still takes it for used (half of the time until then may be all).
   for (const std::string family : {"ipv4", "ipv6"}) {
     const std::string folder = "/proc/sys/net/" + family + "/neigh/lan/";
-    std::ofstream(folder + "base_reachable_time_ms") << 1500;
+    std::ofstream(folder + "base_reachable_time_ms") << 3000;
     std::ofstream(folder + "delay_first_probe_time") << 1;
     std::ofstream(folder + "retrans_time_ms") << 200;
   }
   Start();
+  // The carrier of a new link may come late.
+  Until([this] {
+    return mirror_->LinkOf(kLan) != nullptr && mirror_->LinkOf(kLan)->up;
+  });
   const Address four = *ParseAddress("192.0.2.2");
   const Address six = *ParseAddress("2001:db8::2");
   const Address nobody = *ParseAddress("192.0.2.99");
