@@ -494,7 +494,7 @@ ParsedConfig ConfigBuilder::Build(std::string_view text) {
         root, [this](const std::string& path) { return Resolve(path); },
         &reader_, &config_.web);
     if (web != nullptr) {
-      ReadMode(*web, "mode", "lets every user look", &config_.web.mode);
+      reader_.Mode(*web, "mode", "lets every user look", &config_.web.mode);
     }
     ReadPolicy(root);
     ReadState(root);
