@@ -75,7 +75,10 @@ void PortSections::ReadRouter(const toml::table& table, RouterConfig* router) {
                      "absolute path of its file");
     }
     for (const RouterConfig& other : config_->routers) {
-      if (other.netns != router->netns) continue;
+      if (other.netns.empty() ||
+          NetnsPath(other.netns) != NetnsPath(router->netns)) {
+        continue;
+      }
       reader_->Error(place,
                      absl::StrCat("router '", other.name,
                                   "' already has the routes of ",

@@ -23,6 +23,7 @@
 #include "dataplane/base/text.h"
 #include "dataplane/base/user_group.h"
 #include "dataplane/filters/policy_source.h"
+#include "dataplane/ports/packet_pool.h"
 #include "pftable/store/policy_store.h"
 
 namespace sluice {
@@ -263,11 +264,12 @@ absl::Status Daemon::StartEal() {
   if (!eal.ok()) return eal.status();
   eal_.emplace(*std::move(eal));
   // With routers a thread gives mbufs back that does not have a processor to
-  // itself; nobody may wait for it.
-  pool_.reset(rte_pktmbuf_pool_create_by_ops(
-      "packets", plan_.mbufs, config_.memory.mbuf_cache, 0,
-      static_cast<uint16_t>(RTE_PKTMBUF_HEADROOM + config_.memory.mbuf_data),
-      SOCKET_ID_ANY, config_.routers.empty() ? nullptr : "ring_mt_rts"));
+  // itself.
+  pool_.reset(MakePacketPool("packets",
+                             {.mbufs = plan_.mbufs,
+                              .cache = config_.memory.mbuf_cache,
+                              .data_room = config_.memory.mbuf_data,
+                              .shared = !config_.routers.empty()}));
   if (pool_ == nullptr) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "no memory for ", plan_.mbufs, " mbufs of ",

@@ -257,7 +257,8 @@ class Engine {
   BuilderWatch router_watch_;
   uint64_t router_work_ = 0;       // that its thread was at at the last look
   uint64_t router_work_since_ = 0;
-  bool router_told_ = false;       // that it does not get on
+  bool router_slow_told_ = false;  // that it does not get on with that
+  bool router_end_told_ = false;   // that it is gone
   std::map<uint64_t, bool> carriers_;  // by serial of the port, as said to it
   std::unique_ptr<HoldBudget> hold_budget_;
   std::unique_ptr<PacketLog> packet_log_;

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/log.h"
 #include "dataplane/engine/engine.h"
+#include "dataplane/ports/packet_pool.h"
 #include "dataplane/router/tap.h"
 #include "dataplane/workers/plane.h"
 
@@ -29,12 +30,10 @@ void Engine::FreePool::operator()(rte_mempool* pool) const {
 
 absl::Status Engine::MakeExchange() {
   if (options_.routers.empty()) return absl::OkStatus();
-  // Its thread has a processor to share: a worker that gives an mbuf back must
-  // not wait until it runs again. Rings of this kind do not.
-  router_pool_.reset(rte_pktmbuf_pool_create_by_ops(
-      "router", kRouterMbufs, 0, 0,
-      static_cast<uint16_t>(RTE_PKTMBUF_HEADROOM + options_.mbuf_data),
-      SOCKET_ID_ANY, "ring_mt_rts"));
+  // Its thread has a processor to share.
+  router_pool_.reset(MakePacketPool("router", {.mbufs = kRouterMbufs,
+                                               .data_room = options_.mbuf_data,
+                                               .shared = true}));
   if (router_pool_ == nullptr) {
     return absl::ResourceExhaustedError(
         absl::StrCat("no memory for ", kRouterMbufs,
@@ -117,19 +116,20 @@ void Engine::PollRouters(uint64_t now) {
       LogError("{}: rules do not know its addresses", std::string(set.message()));
     }
   }
-  if (router_told_) return;
   const ThreadBeacon& beacon = routers_->beacon();
   const uint64_t work = beacon.work();
   if (work == 0 || work != router_work_) {
     router_work_ = work;
     router_work_since_ = now;
+    router_slow_told_ = false;
   }
+  if (router_end_told_) return;
   if (router_watch_.Look(beacon)) {
-    router_told_ = true;
+    router_end_told_ = true;
     LogCritical("the thread of routers is gone: packets are still routed, but "
                 "nothing follows the kernel any more; restart sluiced");
-  } else if (now - router_work_since_ > kLongTurn) {
-    router_told_ = true;
+  } else if (!router_slow_told_ && now - router_work_since_ > kLongTurn) {
+    router_slow_told_ = true;
     LogError("the thread of routers has been at one piece of work for {} ms: "
              "packets are still routed, but nothing follows the kernel",
              now - router_work_since_);

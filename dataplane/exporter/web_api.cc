@@ -195,7 +195,9 @@ HttpAnswer WebApi::Answer(const HttpRequest& request) {
   const Clock::time_point now = now_();
   if (const auto kept = kept_.find(key);
       kept != kept_.end() && now < kept->second.fresh_until) {
-    return {.type = kJson, .body = kept->second.body};
+    return {.status = kept->second.status,
+            .type = kJson,
+            .body = kept->second.body};
   }
   if (!MayAsk(now)) {
     return ErrorAnswer(MHD_HTTP_TOO_MANY_REQUESTS,
@@ -218,23 +220,30 @@ HttpAnswer WebApi::Ask(const std::string& key, const WebQuestion& question) {
   CallError error;
   const std::unique_ptr<json> result =
       caller_.Call(question.method, question.params, &error);
-  if (result == nullptr) return ErrorAnswer(StatusOf(error), error.message);
-  std::string text =
-      absl::StrCat("{\"taken_ms\":", UnixMilliseconds(), ",\"answer\":",
-                   Dump(*result), "}\n");
-  if (text.size() > limits_.answer) {
-    return ErrorAnswer(MHD_HTTP_SERVICE_UNAVAILABLE,
-                       absl::StrCat("the answer has ", text.size(),
-                                    " bytes, more than ", limits_.answer));
+  HttpAnswer answer;
+  if (result == nullptr) {
+    answer = ErrorAnswer(StatusOf(error), error.message);
+    // What the question itself is to blame for may be right the next moment.
+    if (answer.status != MHD_HTTP_SERVICE_UNAVAILABLE) return answer;
+  } else {
+    std::string text =
+        absl::StrCat("{\"taken_ms\":", UnixMilliseconds(), ",\"answer\":",
+                     Dump(*result), "}\n");
+    answer = text.size() > limits_.answer
+                 ? ErrorAnswer(MHD_HTTP_SERVICE_UNAVAILABLE,
+                               absl::StrCat("the answer has ", text.size(),
+                                            " bytes, more than ",
+                                            limits_.answer))
+                 : HttpAnswer{.type = kJson, .body = HttpBody(std::move(text))};
   }
   const Clock::time_point taken = now_();
   const Clock::duration fresh = std::clamp<Clock::duration>(
       kFreshTimes * (taken - began), kFresh, kLongestFresh);
-  Kept answer = {.body = HttpBody(std::move(text)),
-                 .taken = taken,
-                 .fresh_until = taken + fresh};
-  Keep(key, answer);
-  return {.type = kJson, .body = std::move(answer.body)};
+  Keep(key, {.status = answer.status,
+             .body = answer.body,
+             .taken = taken,
+             .fresh_until = taken + fresh});
+  return answer;
 }
 
 // The oldest go where there are too many.

@@ -51,6 +51,7 @@ class WebApi {
 
  private:
   struct Kept {
+    unsigned status = 0;
     std::shared_ptr<const std::string> body;
     Clock::time_point taken;
     Clock::time_point fresh_until;

@@ -36,7 +36,7 @@ const ground = node => {
 let worst = [99, ""];
 for (const node of document.querySelectorAll(
     "h1,h2,dt,dd,small,th,td span,td code,p,a,summary,label,time,li,select," +
-    "svg text,#status")) {
+    "svg text,#told")) {
   if (!node.textContent.trim() || node.closest("noscript")) continue;
   const style = getComputedStyle(node);
   const a = light(parts(node instanceof SVGElement ? style.fill : style.color));
@@ -54,7 +54,7 @@ def start(firewall, **options):
 
 def open_page(browser):
   browser.open(_PAGE)
-  browser.wait("a look", 'return document.querySelector("#status")'
+  browser.wait("a look", 'return document.querySelector("#as-of")'
                          '.textContent.startsWith("As of ")')
 
 
@@ -168,7 +168,7 @@ def test_a_daemon_that_is_gone(network, firewall, browser):
   # What was known stays.
   assert rows(browser, "t-ports")
   fw.start()
-  wait_for("an answer", lambda: browser.text("#status").startswith("As of "))
+  wait_for("an answer", lambda: browser.text("#status") == "")
   assert not browser.run('return document.body.classList.contains("old")')
 
 
@@ -224,9 +224,9 @@ def test_nothing_jumps(network, firewall, browser, family):
   # Rows of the same state stay the same elements.
   browser.run("""
       window.kept = document.querySelector("#t-workers tr");
-      window.seen = document.querySelector("#status").textContent;""")
+      window.seen = document.querySelector("#as-of").textContent;""")
   browser.wait("the next look", """
-      return document.querySelector("#status").textContent !== window.seen;""")
+      return document.querySelector("#as-of").textContent !== window.seen;""")
   assert browser.run(
       'return document.querySelector("#t-workers tr") === window.kept')
 
@@ -257,7 +257,7 @@ def test_by_keyboard(network, firewall, browser):
       time.sleep(2.5)
       assert browser.text("#status") == held
       browser.press(_ENTER)
-      wait_for("to go on", lambda: browser.text("#status").startswith("As of "))
+      wait_for("to go on", lambda: browser.text("#status") == "")
   assert visited[0] == "To the numbers"
   for place in ("filter", "pause", "Ports", "As a table", "sort", "limit",
                 "host", "port", "States", "Rules", "Tables", "Changes", "Drops",
