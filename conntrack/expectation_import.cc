@@ -153,6 +153,7 @@ void ExpectationTable::CancelFamily(uint16_t record, StateId parent) {
   family->seats[0].taken = true;
   impl_->FreeAllOf(record);
   family->seats = {};
+  family->counted = 0;  // none of them has come
   impl_->FreeRecordIfUnused(record);
 }
 

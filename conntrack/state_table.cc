@@ -274,12 +274,6 @@ void StateTable::InsertState(const PacketInfo& info,
   cold.rule_slot = values.rule_slot;
   cold.anchor_slot = values.anchor_slot;
   cold.interface = where.interface;
-  // FreeBSD binds what a rule has sent out by another interface to that.
-  if (values.has(kStateIfBound) && values.route.by_interface &&
-      values.route.kind == RouteKind::kRouteTo &&
-      where.direction == Direction::kOut) [[unlikely]] {
-    cold.interface = values.route.interface;
-  }
   cold.tag = values.tag;
   hot.more |= static_cast<uint8_t>(
       std::min<uint32_t>(values.match_count, kMaxMatchRules));

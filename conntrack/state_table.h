@@ -406,20 +406,31 @@ class StateTable {
   // Of an ICMPv6 answer with this key: the state of a question to all nodes.
   StateIndex FindAskedOfAll(const PacketInfo& info, FlowKey6 key,
                             VlanId vlan, const JudgePoint& where) const;
+  // Whether a state is bound to an interface, and not to this one. FreeBSD's
+  // pf binds what a rule sends out by another interface to that, and meets it
+  // where it was made, too: each of its packets comes by there first.
+  bool IsElsewhere(StateIndex state, const JudgePoint& where) const {
+    const StateHot& hot = entries_.hot(state);
+    if ((hot.flags & kStateIfBound) == 0 ||
+        entries_.cold(state).interface == where.interface) {
+      return false;
+    }
+    return !entries_.IsRouted(state) ||
+           BoundByRoute(entries_.route(state).route, hot.direction()) !=
+               where.interface;
+  }
   // Whether a state that has the key is not meant all the same: it is bound to
   // another interface, or translated, and the key is that of the other side.
   bool NotMeant(StateIndex state, const JudgePoint& where) const {
     const StateHot& hot = entries_.hot(state);
-    return ((hot.flags & kStateIfBound) != 0 &&
-            entries_.cold(state).interface != where.interface) ||
+    return IsElsewhere(state, where) ||
            (hot.translated() && hot.direction() != where.direction);
   }
   // Of a state whose second key it is: whether answers come this way.
   bool MeansSecond(StateIndex state, const JudgePoint& where) const {
     const StateHot& hot = entries_.hot(state);
     return !hot.reserved() && hot.direction() != where.direction &&
-           ((hot.flags & kStateIfBound) == 0 ||
-            entries_.cold(state).interface == where.interface);
+           !IsElsewhere(state, where);
   }
   // Whether a state that has the key is in its VLAN, too.
   template <typename Key>

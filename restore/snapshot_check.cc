@@ -356,6 +356,9 @@ const char* WhatIsWrong(const SnapshotState& state) {
 
 const char* WhatIsWrong(const SnapshotExpectation& expectation) {
   if (expectation.binding.scrub) return "a scrub of what is not scrubbed";
+  if (expectation.binding.route && expectation.binding.route->sticky_rule != 0) {
+    return "an expectation that is bound to a gateway";
+  }
   if (expectation.parent == 0) return "no parent";
   const bool ftp = expectation.helper == SnapshotHelper::kFtp;
   const bool sctp = expectation.helper == SnapshotHelper::kSctp;

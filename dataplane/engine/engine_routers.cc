@@ -108,13 +108,14 @@ void Engine::PollRouters(uint64_t now) {
     }
   }
   // What `(lan)`, `self` and `lan:network` mean changes with the kernel's.
-  for (const auto& [number, addresses] : routers_->TakeAddresses()) {
-    const absl::Status set =
-        filters_->SetInterfaceAddresses(ports_->NameOf(number), addresses);
-    // It may have been removed meanwhile.
-    if (!set.ok() && !absl::IsNotFound(set)) {
-      LogError("{}: rules do not know its addresses", std::string(set.message()));
-    }
+  std::vector<FilterRegistry::InterfaceAddresses> all;
+  for (auto& [number, addresses] : routers_->TakeAddresses()) {
+    all.push_back({ports_->NameOf(number), std::move(addresses)});
+  }
+  const absl::Status set = filters_->SetInterfaceAddresses(all);
+  // One may have been removed meanwhile.
+  if (!set.ok() && !absl::IsNotFound(set)) {
+    LogError("{}: rules do not know its addresses", std::string(set.message()));
   }
   const ThreadBeacon& beacon = routers_->beacon();
   const uint64_t work = beacon.work();

@@ -56,11 +56,14 @@ class FilterRegistry final : public FilterDirectory {
   // The rules of all filters are compiled again, because what they call
   // `(interface)` or a group has changed.
   void RefreshRules();
-  // A port's addresses have changed, as the kernel has them: `(if)` in rules in
+  // Addresses of ports have changed, as the kernel has them: `(if)` in rules in
   // force stands for these as soon as the builder has come by, without a load.
-  // In the order in which the interface has them. NotFound: no such port.
-  absl::Status SetInterfaceAddresses(std::string_view port,
-                                     std::span<const Prefix> addresses);
+  // NotFound: there is no such port; the others are heard all the same.
+  struct InterfaceAddresses {
+    std::string port;
+    std::vector<Prefix> addresses;  // in the order of the interface
+  };
+  absl::Status SetInterfaceAddresses(std::span<const InterfaceAddresses> all);
 
   // Gives back the numbers of ports that are no more and that neither rules nor
   // states remember, when there are `least` of them. Poll() does so.

@@ -1,5 +1,6 @@
 // Ports, as the control socket asks for them.
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -368,22 +369,32 @@ void FilterRegistry::PollRemovals() {
 }
 
 absl::Status FilterRegistry::SetInterfaceAddresses(
-    std::string_view port, std::span<const Prefix> addresses) {
-  const absl::StatusOr<bool> changed = ports_.SetAddresses(port, addresses);
-  if (!changed.ok()) return changed.status();
-  if (*changed) RefreshRules();
-  return absl::OkStatus();
+    std::span<const InterfaceAddresses> all) {
+  absl::Status status;
+  bool others = false;
+  for (const InterfaceAddresses& of : all) {
+    const absl::StatusOr<bool> changed =
+        ports_.SetAddresses(of.port, of.addresses);
+    status.Update(changed.status());
+    others = others || (changed.ok() && *changed);
+  }
+  if (others) RefreshRules();
+  return status;
 }
 
 void FilterRegistry::RefreshRules() {
-  // A round that is under way begins anew.
-  to_refresh_ = {main_.filter};
+  // Those that a round under way has not come to yet are in front as they were,
+  // so that all have their turn however often this is called.
+  std::set<const LiveFilter*> waiting;
+  for (const auto& filter : to_refresh_) waiting.insert(filter.get());
+  const auto add = [&](const std::shared_ptr<LiveFilter>& filter) {
+    if (!waiting.contains(filter.get())) to_refresh_.push_back(filter);
+  };
+  add(main_.filter);
   for (const auto& [name, of] : filters_) {
-    to_refresh_.push_back(of.filter);
+    add(of.filter);
     LiveFilter* const emergency = of.filter->emergency();
-    if (emergency != nullptr) {
-      to_refresh_.push_back(emergency->shared_from_this());
-    }
+    if (emergency != nullptr) add(emergency->shared_from_this());
   }
   if (!refreshing_) RefreshNext();
 }

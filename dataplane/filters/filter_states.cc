@@ -107,7 +107,10 @@ StateListing ToListing(FilterCore& core, const StateRecord& state) {
   listing.id = state.id;
   listing.creator_id = core.environment.host_id;
   if (state.values.has(kStateIfBound)) {
-    listing.interface = core.environment.interfaces->NameOf(state.interface);
+    const uint16_t by_route =
+        BoundByRoute(state.values.route, state.direction);
+    listing.interface = core.environment.interfaces->NameOf(
+        by_route != 0 ? by_route : state.interface);
   }
   listing.vlan = state.vlan;
   listing.protocol = state.proto;

@@ -219,8 +219,15 @@ std::vector<InterfaceRegistry::PortAddress> InterfaceRegistry::Addresses(
   const auto group = groups_.find(name);
   const uint64_t bit = group != groups_.end() ? group->second : 0;
   std::vector<PortAddress> result;
-  for (const auto& [port_name, port] : ports_) {
-    if (name == "self" || name == port_name || (port.groups & bit) != 0) {
+  if (name != "self" && bit == 0) {
+    // Very many rules may name very many ports.
+    const auto port = ports_.find(name);
+    if (port != ports_.end()) result = port->second.addresses;
+  } else {
+    for (const auto& [port_name, port] : ports_) {
+      if (name != "self" && name != port_name && (port.groups & bit) == 0) {
+        continue;
+      }
       result.insert(result.end(), port.addresses.begin(),
                     port.addresses.end());
     }

@@ -31,6 +31,15 @@ struct PacketRoute {
 };
 static_assert(std::is_trivially_copyable_v<PacketRoute>);
 
+// The interface to which FreeBSD's pf binds a state that is bound to one and
+// that a rule has sent out by another; 0: to none but that of its first packet.
+inline uint16_t BoundByRoute(const PacketRoute& route, Direction made) {
+  return route.kind == RouteKind::kRouteTo && route.by_interface &&
+                 made == Direction::kOut
+             ? route.interface
+             : 0;
+}
+
 }  // namespace sluice
 
 #endif  // SLUICE_PFTABLE_ENGINE_PACKET_ROUTE_H_

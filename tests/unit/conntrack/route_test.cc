@@ -308,7 +308,8 @@ TEST_F(RouteTest, IfBound) {
   const StateRecord out =
       shard_.Record(Open("udp $A:1 > $S:53", Direction::kOut).state);
   EXPECT_TRUE(out.values.has(kStateIfBound));
-  EXPECT_EQ(out.interface, wan2_.id);
+  EXPECT_EQ(out.interface, wan1_.id);
+  EXPECT_EQ(BoundByRoute(out.values.route, out.direction), wan2_.id);
   const StateRecord in = shard_.Record(Open("icmp $C > $S echo id 1 seq 1").state);
   EXPECT_TRUE(in.values.has(kStateIfBound));
   EXPECT_EQ(in.interface, lan_.id);

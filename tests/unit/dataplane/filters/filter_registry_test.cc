@@ -172,14 +172,17 @@ TEST_F(FilterRegistryTest, AddressesOfPortsAreFollowedWithoutALoad) {
   EXPECT_TRUE(Passes("b", "a"));
   EXPECT_TRUE(Passes("d", "c"));
   const uint64_t other = registry_->main().store().generation()->number;
-  const Prefix of_d[] = {{*ParseAddress("10.0.0.254"), 24},
-                         {*ParseAddress("fd00::fe"), 64}};
-  ASSERT_TRUE(registry_->SetInterfaceAddresses("d", of_d).ok());
+  const auto set = [&](std::string port, std::vector<Prefix> addresses) {
+    const FilterRegistry::InterfaceAddresses of{std::move(port),
+                                                std::move(addresses)};
+    return registry_->SetInterfaceAddresses(std::span(&of, 1));
+  };
+  ASSERT_TRUE(set("d", {{*ParseAddress("10.0.0.254"), 24},
+                        {*ParseAddress("fd00::fe"), 64}}).ok());
   EXPECT_TRUE(Soon([&] { return Stops("d", "c"); }));
   EXPECT_GE(registry_->main().store().generation()->number, other);
-  const Prefix of_a[] = {{*ParseAddress("10.0.0.2"), 32},
-                         {*ParseAddress("fd00::2"), 128}};
-  ASSERT_TRUE(registry_->SetInterfaceAddresses("a", of_a).ok());
+  ASSERT_TRUE(set("a", {{*ParseAddress("10.0.0.2"), 32},
+                        {*ParseAddress("fd00::2"), 128}}).ok());
   EXPECT_TRUE(
       Soon([&] { return !registry_->main().store().HasOldAddresses(); }));
   // Their states go on; nobody else comes in.
@@ -188,10 +191,9 @@ TEST_F(FilterRegistryTest, AddressesOfPortsAreFollowedWithoutALoad) {
   // What names it at the next load knows them, too.
   LoadMain("pass\nblock in quick on b to a\n");
   EXPECT_FALSE(Passes("b", "a", "udp 10.0.0.1:2001 > 10.0.0.2:53"));
-  ASSERT_TRUE(registry_->SetInterfaceAddresses("d", {}).ok());
+  ASSERT_TRUE(set("d", {}).ok());
   EXPECT_TRUE(Soon([&] { return Passes("d", "c"); }));
-  EXPECT_EQ(registry_->SetInterfaceAddresses("nowhere", of_a).code(),
-            absl::StatusCode::kNotFound);
+  EXPECT_EQ(set("nowhere", {}).code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(FilterRegistryTest, StatesBelongToTheirFilterAndGoWithIt) {
