@@ -582,7 +582,7 @@ void PortSet::Unplug(
   // The name may be forgotten before the workers have heard of it.
   std::unique_ptr<SpoofGuard> guard = std::move(entry->guard);
   Publish();
-  grace_->After([this, number, &free = FreeNumbers(entry->config),
+  grace_->After([number, &free = FreeNumbers(entry->config),
                  macs = std::move(macs),
                  guard = std::move(guard), device = std::move(device),
                  release = std::move(release)]() mutable {
