@@ -32,7 +32,7 @@ inline constexpr size_t kMaxFixedMacs = 4096;  // of a segment
 
 // Routers are numbered 0..kMaxRouters-1.
 inline constexpr uint16_t kMaxRouters = 64;
-inline constexpr uint32_t kMaxRoutes = 16 << 20;  // of a router
+inline constexpr uint32_t kMaxRoutes = 8'000'000;  // of a router
 inline constexpr uint32_t kMaxNeighbors = 1 << 20;
 // Mbufs for what the kernel sends by ports of routers, beside the pool's.
 inline constexpr uint32_t kRouterMbufs = 4095;

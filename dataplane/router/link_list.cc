@@ -29,9 +29,10 @@ std::optional<uint16_t> LinkList::PortOf(uint32_t index) const {
   return found->second;
 }
 
-const LinkList::Link* LinkList::LinkOf(uint16_t port) const {
+std::optional<uint32_t> LinkList::IndexOf(uint16_t port) const {
   const auto found = indices_.find(port);
-  return found == indices_.end() ? nullptr : Find(found->second);
+  if (found == indices_.end()) return std::nullopt;
+  return found->second;
 }
 
 const LinkList::Link* LinkList::Find(uint32_t index) const {
@@ -39,20 +40,12 @@ const LinkList::Link* LinkList::Find(uint32_t index) const {
   return found == links_.end() ? nullptr : &found->second;
 }
 
-bool LinkList::Set(const LinkNews& news) {
+void LinkList::Set(const LinkNews& news) {
   unheard_links_.erase(news.index);
-  if (links_.size() >= kMaxLinks && Find(news.index) == nullptr) return false;
+  if (links_.size() >= kMaxLinks && Find(news.index) == nullptr) return;
   Link& link = links_[news.index];
-  MirroredLink next = {.index = news.index,
-                       .name = news.name,
-                       .mtu = news.mtu,
-                       .mac = news.mac,
-                       .up = news.switched_on && news.running};
-  const bool changed =
-      link.link != next || link.switched_on != news.switched_on;
-  link.link = std::move(next);
   link.switched_on = news.switched_on;
-  return changed;
+  link.up = news.switched_on && news.running;
 }
 
 bool LinkList::Remove(uint32_t index) {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "dataplane/router/netlink_message.h"
-#include "dataplane/router/route_mirror.h"
+#include "packet/address.h"
 
 namespace sluice {
 
@@ -21,8 +21,8 @@ class LinkList {
   static constexpr size_t kMaxAddresses = 4096;  // of a link
 
   struct Link {
-    MirroredLink link;
     bool switched_on = false;
+    bool up = false;  // that, and it has a carrier
     std::vector<AddressNews> addresses;
   };
 
@@ -30,12 +30,12 @@ class LinkList {
   // Its index, if it had one.
   std::optional<uint32_t> RemovePort(uint16_t port);
   std::optional<uint16_t> PortOf(uint32_t index) const;
+  std::optional<uint32_t> IndexOf(uint16_t port) const;
   // Null: none that was heard of.
-  const Link* LinkOf(uint16_t port) const;
   const Link* Find(uint32_t index) const;
 
+  void Set(const LinkNews& news);
   // Whether something has changed.
-  bool Set(const LinkNews& news);
   bool Remove(uint32_t index);
   bool SetAddress(const AddressNews& news);
   bool RemoveAddress(const AddressNews& news);

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "dataplane/routing/family_tables.h"
+
 namespace sluice {
 namespace {
 
@@ -11,12 +13,6 @@ constexpr uint16_t kReached = NUD_REACHABLE | NUD_STALE | NUD_DELAY |
                               NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
 // Of those the ones that the kernel lets grow old.
 constexpr uint16_t kAges = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE;
-
-// Groups have entries that nobody asks for.
-bool IsGroupAddress(const Address& address) {
-  return address.family == Family::kIpv4 ? (address.bytes[0] & 0xf0) == 0xe0
-                                         : address.bytes[0] == 0xff;
-}
 
 }  // namespace
 
@@ -45,7 +41,8 @@ void NeighborWatch::Hide(const Key& key) {
 }
 
 void NeighborWatch::Set(const NeighborNews& news, uint64_t now) {
-  if (news.proxy || IsGroupAddress(news.address)) return;
+  // Groups have entries that nobody asks for.
+  if (news.proxy || IsGroup(news.address)) return;
   const Key key = {news.link, news.address};
   unheard_.erase(key);
   // Without a link address nothing can be sent to it.
@@ -101,13 +98,15 @@ void NeighborWatch::Enter(uint32_t link) {
 }
 
 bool NeighborWatch::Ask(uint16_t port, const Address& address, uint64_t now) {
-  const LinkList::Link* const link = links_->LinkOf(port);
-  if (link == nullptr || !link->link.up || IsGroupAddress(address) ||
+  const auto index = links_->IndexOf(port);
+  const LinkList::Link* const link =
+      index.has_value() ? links_->Find(*index) : nullptr;
+  if (link == nullptr || !link->up || IsGroup(address) ||
       address.family == Family::kNone) {
     ++questions_refused_;
     return false;
   }
-  const Key key = {link->link.index, address};
+  const Key key = {*index, address};
   if (open_.contains(key)) return true;
   const auto known = known_.find(key);
   if (known != known_.end()) {
@@ -118,7 +117,7 @@ bool NeighborWatch::Ask(uint16_t port, const Address& address, uint64_t now) {
       return true;
     }
   }
-  if (open_.size() >= kMaxOpen || !ask_(link->link.index, address)) {
+  if (open_.size() >= kMaxOpen || !ask_(*index, address)) {
     ++questions_refused_;
     return false;
   }

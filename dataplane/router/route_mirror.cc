@@ -44,6 +44,7 @@ bool RouteMirror::Step(uint64_t now, size_t max_messages) {
       const int messages = parts.Receive();
       if (messages < 0) {
         parts.Timers();
+        parts.ResolveAgain();
         const bool scanning = parts.ScanSome();
         const bool mending = parts.MendSome();
         return scanning || mending;
@@ -51,9 +52,9 @@ bool RouteMirror::Step(uint64_t now, size_t max_messages) {
       handled += static_cast<size_t>(messages) + 1;
     }
     parts.Timers();
+    parts.ResolveAgain();
   } catch (const std::bad_alloc&) {
-    parts.counted.last_error = "no memory to follow the kernel's routes";
-    parts.Gap();
+    parts.NoMemory();
   }
   return true;
 }
@@ -66,29 +67,32 @@ void RouteMirror::SetPort(uint32_t link_index, uint16_t port) {
   if (other == port) return;
   if (other.has_value()) RemovePort(*other);
   RemovePort(port);
-  parts.links.SetPort(link_index, port);
-  const LinkList::Link* const link = parts.links.Find(link_index);
-  if (link == nullptr) return;
-  if (parts.options.link_changed != nullptr) {
-    parts.options.link_changed(port, link->link);
+  parts.resolve_due = true;
+  try {
+    parts.links.SetPort(link_index, port);
+    if (parts.links.Find(link_index) == nullptr) return;
+    parts.ShowAddresses(link_index);
+    parts.neighbors.Enter(link_index);
+  } catch (const std::bad_alloc&) {
+    parts.NoMemory();
   }
-  parts.ShowAddresses(link_index);
-  parts.neighbors.Enter(link_index);
-  parts.ResolveAgain();
 }
 
 void RouteMirror::RemovePort(uint16_t port) {
   Parts& parts = *parts_;
   const auto index = parts.links.RemovePort(port);
   if (!index.has_value()) return;
-  parts.neighbors.Forget(*index, port);
-  if (!parts.tables.AddressesOf(port).empty()) {
+  parts.resolve_due = true;
+  try {
+    parts.neighbors.Forget(*index, port);
+    if (parts.tables.AddressesOf(port).empty()) return;
     parts.tables.SetAddresses(port, {});
     if (parts.options.addresses_changed != nullptr) {
       parts.options.addresses_changed(port, {});
     }
+  } catch (const std::bad_alloc&) {
+    parts.NoMemory();
   }
-  parts.ResolveAgain();
 }
 
 bool RouteMirror::Ask(const NeighborQuestion& question, uint64_t now) {
@@ -110,32 +114,16 @@ RouteMirror::Statistics RouteMirror::statistics() const {
   return statistics;
 }
 
-std::vector<RouteMirror::SkippedRoute> RouteMirror::Skipped(
-    const Prefix& after, size_t count) const {
-  Parts& parts = *parts_;
-  std::vector<SkippedRoute> list;
-  if (parts.skipped == 0 || count == 0) return list;
-  parts.routes->Each(
-      after, parts.routes->size(), [&](const Prefix& prefix, bool marked) {
-        if (!marked) return true;
-        for (const uint32_t number : parts.routes->Of(prefix)) {
-          if (parts.Resolved(number).state != ResolvedPath::State::kSkipped) {
-            continue;
-          }
-          const KernelPath& path = parts.paths[number];
-          list.push_back({.prefix = prefix,
-                          .metric = path.metric,
-                          .reason = parts.ReasonOf(path)});
-          break;
-        }
-        return list.size() < count;
-      });
+std::vector<Prefix> RouteMirror::Skipped(const Prefix& after,
+                                         size_t count) const {
+  std::vector<Prefix> list;
+  if (count == 0) return list;
+  const RouteStore& routes = *parts_->routes;
+  routes.Each(after, routes.size(), [&](const Prefix& prefix, bool marked) {
+    if (marked) list.push_back(prefix);
+    return list.size() < count;
+  });
   return list;
-}
-
-const MirroredLink* RouteMirror::LinkOf(uint16_t port) const {
-  const LinkList::Link* const link = parts_->links.LinkOf(port);
-  return link == nullptr ? nullptr : &link->link;
 }
 
 size_t RouteMirror::memory() const {

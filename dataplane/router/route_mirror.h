@@ -32,21 +32,8 @@
 #include "dataplane/forward/router_exchange.h"
 #include "dataplane/routing/routing_tables.h"
 #include "packet/address.h"
-#include "packet/neighbor.h"
 
 namespace sluice {
-
-// A network interface.
-struct MirroredLink {
-  uint32_t index = 0;
-  std::string name;
-  uint32_t mtu = 0;
-  MacAddress mac{};
-  // Switched on, and has a carrier.
-  bool up = false;
-
-  friend bool operator==(const MirroredLink&, const MirroredLink&) = default;
-};
 
 class RouteMirror {
  public:
@@ -59,8 +46,6 @@ class RouteMirror {
 
     // What is told of ports, out of Step(), SetPort() and RemovePort(). May be
     // null. What they call must not call back.
-    std::function<void(uint16_t port, const MirroredLink& link)> link_changed =
-        nullptr;
     // The interface of a port was deleted. The port has none until SetPort().
     std::function<void(uint16_t port)> link_gone = nullptr;
     // The tables have them already.
@@ -85,13 +70,6 @@ class RouteMirror {
     size_t routes_skipped = 0;
     // The last thing that the tables or the kernel refused; empty: none.
     std::string last_error;
-  };
-
-  // A route that is not followed, and why not.
-  struct SkippedRoute {
-    Prefix prefix;
-    uint32_t metric = 0;
-    std::string reason;  // "eth0 is no port of the router"
   };
 
   // A socket in the calling thread's network namespace, for the constructor.
@@ -132,11 +110,9 @@ class RouteMirror {
   bool Ask(const NeighborQuestion& question, uint64_t now);
 
   Statistics statistics() const;
-  // The first `count` of them in order of prefix, IPv4 first, behind `after`
-  // (kNone: from the beginning).
-  std::vector<SkippedRoute> Skipped(const Prefix& after, size_t count) const;
-  // The interface of a port; null: it has none, or none that was heard of.
-  const MirroredLink* LinkOf(uint16_t port) const;
+  // The first `count` of those that are not followed, in order of prefix, IPv4
+  // first, behind `after` (kNone: from the beginning). For tests.
+  std::vector<Prefix> Skipped(const Prefix& after, size_t count) const;
   size_t memory() const;
 
  private:

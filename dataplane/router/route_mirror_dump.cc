@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,7 +20,7 @@ constexpr uint64_t kAfterFailure = 1000;
 constexpr uint64_t kSoon = 100;
 constexpr uint64_t kTick = 1000;
 // A dump that changed under way is made so many times before it is taken as it
-// is: what has changed is told of, too.
+// is: what has changed is told of, too. Routes of both families together.
 constexpr int kMaxRepeated = 5;
 constexpr size_t kMaxObjects = 1'000'000;
 
@@ -93,10 +94,17 @@ void RouteMirror::Parts::FailDump(const std::string& why) {
 void RouteMirror::Parts::FinishStage() {
   if (interrupted && repeated < kMaxRepeated) {
     ++repeated;
+    if (stage >= Stage::kRoutes4) {
+      // What this pass has read may have gone since, untold. All that is there
+      // is compared with the next one, of both families.
+      fresh = std::make_unique<RouteStore>(options.max_routes, &paths);
+      stage = Stage::kRoutes4;
+    }
     RequestStage();
     return;
   }
-  repeated = 0;
+  // Those of IPv6 begin with IPv4 again, and end some time, too.
+  if (stage != Stage::kRoutes4) repeated = 0;
   interrupted = false;
   switch (stage) {
     case Stage::kLinks:
@@ -112,7 +120,7 @@ void RouteMirror::Parts::FinishStage() {
       for (const uint32_t id : std::exchange(unheard_objects, {})) {
         objects.erase(id);
       }
-      if (any) ResolveAgain();
+      resolve_due = resolve_due || any;
       break;
     }
     case Stage::kNeighbors:
@@ -149,6 +157,11 @@ void RouteMirror::Parts::Gap() {
   } else {
     again = true;
   }
+}
+
+void RouteMirror::Parts::NoMemory() {
+  counted.last_error = "no memory to follow the kernel's routes";
+  Gap();
 }
 
 void RouteMirror::Parts::CompareSoon() {
@@ -190,7 +203,15 @@ void RouteMirror::Parts::Handle(const NetlinkMessage& message) {
   bool good = true;
   switch (message.type) {
     case NLMSG_DONE:
-      if (of_dump) FinishStage();
+      if (of_dump) {
+        // It may end early, and says so.
+        const int error = ReadNetlinkError(message.payload).value_or(0);
+        if (error == 0 || error == EOPNOTSUPP || error == EAFNOSUPPORT) {
+          FinishStage();
+        } else {
+          FailDump(absl::StrCat("it has stopped: ", strerror(error)));
+        }
+      }
       break;
     case NLMSG_OVERRUN:
       Gap();
@@ -261,17 +282,17 @@ void RouteMirror::Parts::Handle(const NetlinkMessage& message) {
 void RouteMirror::Parts::HandleLink(const LinkNews& news) {
   const LinkList::Link* const before = links.Find(news.index);
   const bool was_on = before != nullptr && before->switched_on;
-  const bool was_up = before != nullptr && before->link.up;
+  const bool was_up = before != nullptr && before->up;
   const bool is_new = before == nullptr;
-  if (!links.Set(news)) return;
-  const auto port = links.PortOf(news.index);
+  links.Set(news);
   const bool up = news.switched_on && news.running;
-  if (port.has_value() && options.link_changed != nullptr) {
-    options.link_changed(*port, links.Find(news.index)->link);
+  if (is_new || was_up != up) resolve_due = true;
+  // With a link that is switched off go routes of which nothing is told, and
+  // with its carrier next hop objects with theirs.
+  if (!is_new && (was_on != news.switched_on ||
+                  (was_up && !up && !objects.empty()))) {
+    CompareSoon();
   }
-  if (is_new || was_up != up) ResolveAgain();
-  // With a link that is switched off go routes of which nothing is told.
-  if (!is_new && was_on != news.switched_on) CompareSoon();
 }
 
 void RouteMirror::Parts::RemoveLink(uint32_t index) {
@@ -282,7 +303,7 @@ void RouteMirror::Parts::RemoveLink(uint32_t index) {
     links.RemovePort(*port);
   }
   if (!links.Remove(index)) return;
-  ResolveAgain();
+  resolve_due = true;
   CompareSoon();
   if (!port.has_value()) return;
   if (options.addresses_changed != nullptr) options.addresses_changed(*port, {});
@@ -294,7 +315,14 @@ void RouteMirror::Parts::ShowAddresses(uint32_t index) {
   if (!port.has_value()) return;
   const std::vector<Prefix> addresses = links.AddressesOf(index);
   if (addresses == tables.AddressesOf(*port)) return;
-  tables.SetAddresses(*port, addresses);
+  try {
+    tables.SetAddresses(*port, addresses);
+  } catch (const std::bad_alloc&) {
+    // Reading all again would not help.
+    counted.last_error =
+        "addresses of a port: the tables for routes are full: raise max_routes";
+    return;
+  }
   if (options.addresses_changed != nullptr) {
     options.addresses_changed(*port, addresses);
   }
@@ -310,7 +338,12 @@ void RouteMirror::Parts::HandleAddress(const AddressNews& news, bool gone) {
 void RouteMirror::Parts::HandleObject(const NextHopNews& news, bool gone) {
   unheard_objects.erase(news.id);
   if (gone) {
-    if (objects.erase(news.id) > 0) ResolveAgain();
+    if (objects.erase(news.id) > 0) {
+      resolve_due = true;
+      // Its routes go with it, untold, and must not come back with another one
+      // of its number.
+      CompareSoon();
+    }
     return;
   }
   if (objects.size() >= kMaxObjects && !objects.contains(news.id)) {
@@ -320,7 +353,7 @@ void RouteMirror::Parts::HandleObject(const NextHopNews& news, bool gone) {
   NextHopNews& object = objects[news.id];
   if (object == news) return;
   object = news;
-  ResolveAgain();
+  resolve_due = true;
 }
 
 }  // namespace sluice

@@ -49,6 +49,7 @@ struct RouteMirror::Parts {
   void FailDump(const std::string& why);
   // Something may have been missed.
   void Gap();
+  void NoMemory();
   // All is to be compared before long: the kernel does not tell of all that it
   // takes out.
   void CompareSoon();
@@ -63,14 +64,14 @@ struct RouteMirror::Parts {
   void HandleRoute(const NetlinkMessage& message, bool of_dump);
   ResolvedPath Resolve(const KernelPath& path) const;
   const ResolvedPath& Resolved(uint32_t number);
-  // Links, ports or objects have changed: so may have what paths are.
+  // Links, ports or objects have changed (`resolve_due`): so may have what
+  // paths are. All are looked at, therefore once for all that has come at once.
   void ResolveAgain();
   // Enters in the tables what a prefix is now.
   void Show(const Prefix& prefix);
   // Pieces of long work; false: it is done.
   bool ScanSome();
   bool MendSome();
-  std::string ReasonOf(const KernelPath& path) const;
 
   const UniqueFd socket;
   const Options options;
@@ -99,6 +100,7 @@ struct RouteMirror::Parts {
   bool again = false;  // after this one
   std::optional<uint64_t> start_at;
   bool complete = false;
+  bool resolve_due = false;
   bool scanning = false;
   Prefix scanned;
   bool mending_rest = false;  // what only the fresh one has

@@ -117,7 +117,7 @@ ResolvedPath RouteMirror::Parts::Resolve(const KernelPath& path) const {
     const auto port = links.PortOf(hop.link);
     if (hop.encapsulated || (link != nullptr && !port.has_value())) {
       skips = true;
-    } else if (link != nullptr && link->link.up) {
+    } else if (link != nullptr && link->up) {
       AddHop({.port = *port, .gateway = hop.gateway}, weight, &hops);
     }
   };
@@ -173,7 +173,7 @@ const ResolvedPath& RouteMirror::Parts::Resolved(uint32_t number) {
 }
 
 void RouteMirror::Parts::ResolveAgain() {
-  bool any = false;
+  if (!resolve_due) return;
   paths.Each([&](const KernelPath& path, ResolvedPath* resolved) {
     if (resolved->state == ResolvedPath::State::kUnknown) return;
     ResolvedPath next = Resolve(path);
@@ -183,11 +183,10 @@ void RouteMirror::Parts::ResolveAgain() {
     }
     next.changed = true;
     *resolved = std::move(next);
-    any = true;
+    scanning = true;
+    scanned = {};
   });
-  if (!any) return;
-  scanning = true;
-  scanned = {};
+  resolve_due = false;
 }
 
 void RouteMirror::Parts::Show(const Prefix& prefix) {
@@ -269,35 +268,6 @@ bool RouteMirror::Parts::MendSome() {
   }
   FinishStage();
   return false;
-}
-
-std::string RouteMirror::Parts::ReasonOf(const KernelPath& path) const {
-  const KernelHop* odd = nullptr;
-  const auto look = [&](const KernelHop& hop) {
-    if (odd == nullptr &&
-        (hop.encapsulated || (links.Find(hop.link) != nullptr &&
-                              !links.PortOf(hop.link).has_value()))) {
-      odd = &hop;
-    }
-  };
-  const auto look_at_object = [&](uint32_t id) {
-    const auto found = objects.find(id);
-    if (found != objects.end()) look(found->second.hop);
-  };
-  for (const KernelHop& hop : path.hops) look(hop);
-  if (path.object != 0) {
-    look_at_object(path.object);
-    const auto found = objects.find(path.object);
-    if (found != objects.end()) {
-      for (const auto& member : found->second.members) {
-        look_at_object(member.id);
-      }
-    }
-  }
-  if (odd == nullptr) return "it leads to no port of the router";
-  if (odd->encapsulated) return "its packets would be put into others";
-  return absl::StrCat(links.Find(odd->link)->link.name,
-                      " is no port of the router");
 }
 
 }  // namespace sluice

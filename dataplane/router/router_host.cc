@@ -34,6 +34,7 @@ constexpr uint64_t kActive = 20;
 constexpr size_t kFramesForHost = 256;  // of each worker
 constexpr size_t kFramesOfTap = 64;
 constexpr size_t kQuestions = 64;  // of each worker
+constexpr int kLastLooks = 1000;
 constexpr uint64_t kRetry = 1000;  // milliseconds
 constexpr uint64_t kMirrorLook = 100;
 // Of what the kernel or the tables refuse: a line in so much time.
@@ -163,10 +164,14 @@ absl::Status RouterHost::AddPort(const std::string& router, uint16_t number,
 }
 
 void RouterHost::RemovePort(uint16_t number) {
+  // The kernel takes its time for an interface that goes: without the lock, but
+  // before we return, since its name may be wanted for the next one.
+  std::unique_ptr<RoutedPort> port;
   const Control control(*this);
   const auto found = ports_.find(number);
   if (found == ports_.end()) return;
   found->second->router->mirror->RemovePort(number);
+  port = std::move(found->second);
   ports_.erase(found);
   addresses_.erase(number);
   changed_ = true;
@@ -205,6 +210,14 @@ uint64_t RouterHost::Milliseconds() const {
 void RouterHost::Run() {
   beacon_.Attach();
   while (!stop_.load(std::memory_order_acquire)) Turn(kLook);
+  // Workers have counted these as the host's. They may go on: no more than
+  // what was there.
+  const std::lock_guard lock(mutex_);
+  for (int i = 0; i < kLastLooks && TakeForHost(); ++i) {
+  }
+  if (strays_ > 0) {
+    LogInfo("{} frames for the kernel came when their ports had left", strays_);
+  }
 }
 
 void RouterHost::CollectDescriptors(std::vector<pollfd>* descriptors) {
@@ -239,17 +252,29 @@ void RouterHost::Turn(int wait) {
   for (int i = 0; i < 100 && waiting_.load(std::memory_order_acquire) > 0; ++i) {
     usleep(20);
   }
-  const std::lock_guard lock(mutex_);
-  beacon_.BeginWork();
+  std::vector<std::unique_ptr<Tap>> closing;
+  std::vector<std::pair<uint16_t, Tap::Options>> missing;
+  {
+    const std::lock_guard lock(mutex_);
+    beacon_.BeginWork();
+    Work();
+    missing = TapsToRetry();
+    closing.swap(closing_);
+    beacon_.EndWork();
+  }
+  // The kernel may take its time for interfaces.
+  closing.clear();
+  for (const auto& [number, options] : missing) RetryTap(number, options);
+}
+
+void RouterHost::Work() {
   bool any = TakeForHost();
   any = AskForNeighbors() || any;
   any = ReadTaps() || any;
   FollowKernel();
-  RetryTaps();
   retired_->Poll();
   if (any) active_until_ = Milliseconds() + kActive;
   if (std::exchange(changed_, false)) CollectDescriptors(&descriptors_);
-  beacon_.EndWork();
 }
 
 // ---- From workers ----------------------------------------------------------
@@ -274,7 +299,10 @@ bool RouterHost::TakeForHost() {
 
 void RouterHost::GiveToHost(rte_mbuf* mbuf) {
   const auto found = ports_.find(mbuf->port);
-  if (found == ports_.end()) return;  // it has just left
+  if (found == ports_.end()) {
+    ++strays_;
+    return;
+  }
   RoutedPort& port = *found->second;
   const HostKind kind = KindOf(
       {rte_pktmbuf_mtod(mbuf, const uint8_t*), rte_pktmbuf_data_len(mbuf)});
@@ -457,7 +485,7 @@ void RouterHost::TakenAway(RoutedPort* port) {
            "nothing is routed by the port until it can be made again",
            port->router->config.name, port->name, port->options.name);
   ++port->counts.taken;
-  port->tap = nullptr;
+  closing_.push_back(std::move(port->tap));
   port->router->mirror->RemovePort(port->number);
   addresses_[port->number].clear();
   addresses_changed_.store(true, std::memory_order_release);
@@ -465,23 +493,36 @@ void RouterHost::TakenAway(RoutedPort* port) {
   next_retry_ = Milliseconds() + kRetry;
 }
 
-void RouterHost::RetryTaps() {
+std::vector<std::pair<uint16_t, Tap::Options>> RouterHost::TapsToRetry() {
+  std::vector<std::pair<uint16_t, Tap::Options>> missing;
   const uint64_t now = Milliseconds();
-  if (now < next_retry_) return;
+  if (now < next_retry_) return missing;
   next_retry_ = now + kRetry;
   for (const auto& [number, port] : ports_) {
-    if (port->tap != nullptr) continue;
-    absl::StatusOr<std::unique_ptr<Tap>> tap = Tap::Make(port->options);
-    if (!tap.ok()) continue;  // the log has it that it is not there
-    port->tap = *std::move(tap);
-    if (!port->carrier) port->tap->SetCarrier(false);
-    port->router->mirror->SetPort(static_cast<uint32_t>(port->tap->index()),
-                                  port->number);
-    changed_ = true;
-    LogWarning("router {}: port {}: the kernel's interface {} is there again, "
-               "without addresses",
-               port->router->config.name, port->name, port->options.name);
+    if (port->tap == nullptr) missing.emplace_back(number, port->options);
   }
+  return missing;
+}
+
+void RouterHost::RetryTap(uint16_t number, const Tap::Options& options) {
+  absl::StatusOr<std::unique_ptr<Tap>> tap = Tap::Make(options);
+  if (!tap.ok()) return;  // the log has it that it is not there
+  const std::lock_guard lock(mutex_);
+  const auto found = ports_.find(number);
+  // The port may have left meanwhile, or be another one.
+  if (found == ports_.end() || found->second->tap != nullptr ||
+      found->second->options != options) {
+    return;
+  }
+  RoutedPort& port = *found->second;
+  port.tap = *std::move(tap);
+  if (!port.carrier) port.tap->SetCarrier(false);
+  port.router->mirror->SetPort(static_cast<uint32_t>(port.tap->index()),
+                               number);
+  changed_ = true;
+  LogWarning("router {}: port {}: the kernel's interface {} is there again, "
+             "without addresses",
+             port.router->config.name, port.name, port.options.name);
 }
 
 // ---- Questions -------------------------------------------------------------
@@ -497,6 +538,11 @@ std::vector<std::string> RouterHost::Names() const {
   std::vector<std::string> names;
   for (const auto& [name, router] : routers_) names.push_back(name);
   return names;
+}
+
+uint64_t RouterHost::strays() const {
+  const Control control(*this);
+  return strays_;
 }
 
 absl::StatusOr<RouterStatus> RouterHost::Status(std::string_view router) const {

@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -108,7 +109,8 @@ class RouterHost {
   void SetCarrier(uint16_t number, bool up);
 
   void Start();
-  // The thread ends, and takes nothing from workers any more.
+  // The thread hands over what workers have given until now and ends, and takes
+  // nothing from them any more.
   void Stop();
 
   // The addresses of ports that have others than at the last call.
@@ -125,6 +127,8 @@ class RouterHost {
   // At most `count` from that place on.
   absl::StatusOr<std::vector<RoutingTables::Neighbor>> Neighbors(
       std::string_view router, size_t from, size_t count) const;
+  // Frames for the kernel whose ports had left meanwhile.
+  uint64_t strays() const;
   const ThreadBeacon& beacon() const { return beacon_; }
 
   // One turn, as the thread makes them: for tests without it. Waits for
@@ -137,6 +141,8 @@ class RouterHost {
   class Control;
 
   void Run();
+  // A turn's, with the lock.
+  void Work();
   void CollectDescriptors(std::vector<pollfd>* descriptors);
   bool TakeForHost();
   void GiveToHost(rte_mbuf* mbuf);
@@ -146,7 +152,10 @@ class RouterHost {
   void ReadTap(RoutedPort* port);
   rte_mbuf* MakeMbuf(const uint8_t* frame, size_t length);
   void TakenAway(RoutedPort* port);
-  void RetryTaps();
+  // The ports whose interfaces are to be made again now.
+  std::vector<std::pair<uint16_t, Tap::Options>> TapsToRetry();
+  // Makes one, and takes the lock only to give it to its port.
+  void RetryTap(uint16_t number, const Tap::Options& options);
   uint64_t Milliseconds() const;
 
   const Options options_;
@@ -161,6 +170,8 @@ class RouterHost {
   std::vector<pollfd> descriptors_;  // the thread's own
   bool more_ = false;    // a mirror has something to do
   std::vector<uint16_t> gone_;  // ports whose interfaces were deleted
+  std::vector<std::unique_ptr<Tap>> closing_;  // by the thread, unlocked
+  uint64_t strays_ = 0;  // frames for the kernel whose ports had left
   std::map<uint16_t, std::vector<Prefix>> addresses_;
   std::atomic<bool> addresses_changed_{false};
   uint64_t next_retry_ = 0;

@@ -29,6 +29,8 @@ class Tap {
     std::string netns;  // empty: the process's own
     MacAddress mac{};
     uint16_t mtu = 1500;
+
+    friend bool operator==(const Options&, const Options&) = default;
   };
   enum class Outcome : uint8_t {
     kDone,

@@ -30,9 +30,12 @@ struct FamilyTables {
   using Trie = PrefixTrie<Key, kRootBits>;
   using Entry = typename PrefixList<Key>::Entry;
 
-  FamilyTables(size_t prefixes, size_t node_bytes, FreedKind kind)
-      : trie(node_bytes, kind), list(prefixes) {}
+  // As many prefixes, and what can be taken out of them without HasRoom().
+  FamilyTables(size_t prefixes, size_t removals, size_t node_bytes,
+               FreedKind kind)
+      : trie(node_bytes, removals, kind), list(prefixes) {}
 
+  // For what is new or replaced. What only goes needs none.
   bool HasRoom(size_t times) const {
     return trie.HasRoom(times) && list.HasRoom(times);
   }

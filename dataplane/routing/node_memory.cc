@@ -6,10 +6,11 @@
 
 namespace sluice {
 
-NodeMemory::NodeMemory(size_t bytes)
+NodeMemory::NodeMemory(size_t bytes, size_t reserve)
     // Numbers have 31 bits.
     : memory_(std::min(bytes, kUnit << 31)),
       data_(static_cast<char*>(memory_.data())),
+      room_(memory_.size() - std::min(reserve, memory_.size())),
       next_(kLine) {
   if (memory_.size() > kLarge) {
     madvise(data_ + kLarge, memory_.size() - kLarge, MADV_HUGEPAGE);

@@ -29,17 +29,19 @@ class NodeMemory {
   static constexpr std::array<uint32_t, 6> kSizes = {16,  32,  64,
                                                      128, 192, 320};
 
+  // `reserve` of the bytes are for nodes that are allocated without asking.
   // Throws std::bad_alloc.
-  explicit NodeMemory(size_t bytes);
+  NodeMemory(size_t bytes, size_t reserve);
 
   Node& At(uint32_t number) const {
     return *reinterpret_cast<Node*>(data_ + size_t{number} * kUnit);
   }
-  // Whether so many nodes of any size can be allocated.
+  // Whether so many nodes of any size can be allocated, the reserve aside.
   bool HasRoom(size_t nodes) const {
-    return memory_.size() - next_ >= nodes * kSizes.back();
+    return next_ <= room_ && room_ - next_ >= nodes * kSizes.back();
   }
-  // A node for so many words, 1 to 64. There has to be room.
+  // A node for so many words, 1 to 64. There has to be room, or something left
+  // of the reserve, of which a node takes no more than the largest size.
   uint32_t Allocate(int words);
   // `runs` must still be there.
   void Free(uint32_t number);
@@ -58,6 +60,7 @@ class NodeMemory {
 
   LazyMemory memory_;
   char* const data_;
+  const size_t room_;  // up to the reserve
   size_t next_ = 0;
   // Of each size: the first free one, which has the next one's number where
   // its runs were, and so on; 0 ends it, which is no node.

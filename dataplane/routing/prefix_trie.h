@@ -58,13 +58,15 @@ class PrefixTrie {
   // What one Assign() may free.
   static constexpr size_t kMaxFreed = kDepth;
 
-  // `node_bytes` is the address space for nodes; `kind` is that of nodes in
-  // the list of what is freed.
-  PrefixTrie(size_t node_bytes, FreedKind kind)
+  // `node_bytes` is the address space for nodes, and that for `removals` comes
+  // on top of it: so many Assign() that only take out may be made without room.
+  // `kind` is that of nodes in the list of what is freed.
+  PrefixTrie(size_t node_bytes, size_t removals, FreedKind kind)
       : kind_(kind),
         root_memory_(kRootWords * sizeof(uint32_t)),
         root_(root_memory_.ArrayAt<std::atomic<uint32_t>>(0)),
-        nodes_(node_bytes) {}
+        nodes_(node_bytes + removals * NodeMemory::kSizes.back(),
+               removals * NodeMemory::kSizes.back()) {}
 
   // Workers.
   uint32_t Find(Key key) const {
@@ -209,7 +211,15 @@ class PrefixTrie {
       if (was_node) freed->Add(kind_, old & ~TrieWord::kNode);
       return words[0];
     }
-    const bool in_place = was_node && NodeOf(old).runs == runs;
+    const uint64_t old_runs = was_node ? NodeOf(old).runs : 0;
+    // Without room a node that has more boundaries than are needed does. What
+    // is taken out mostly needs none that was not there; only where it had one
+    // run with a neighbour of its length and number a node is needed for the
+    // boundary between them, one for all of the prefix, out of the reserve.
+    const bool in_place =
+        was_node && (runs == old_runs ||
+                     ((runs & ~old_runs) == 0 && !nodes_.HasRoom(1)));
+    if (in_place) runs = old_runs;
     const uint32_t number = in_place
                                 ? old & ~TrieWord::kNode
                                 : nodes_.Allocate(std::popcount(runs));

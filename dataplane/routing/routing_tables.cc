@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/build_limits.h"
 #include "dataplane/routing/family_tables.h"
 #include "dataplane/routing/freed_list.h"
 #include "dataplane/routing/neighbor_cells.h"
@@ -34,6 +35,10 @@ constexpr size_t kNodeBytes6 = 640;
 constexpr size_t kMoreTargets = 65'536;
 // Addresses of ports and broadcast addresses of their networks.
 constexpr size_t kMaxOwn = 65'536;
+// An address may become a broadcast one before it goes: twice what there is of
+// them can be taken out.
+constexpr size_t kMoreRemovals = 2 * kMaxOwn;
+static_assert(kMaxRoutes + kMoreTargets <= TrieWord::kMaxNumber);
 constexpr size_t kBurst = 32;
 
 Address BestSource(std::span<const Prefix> addresses, Family family) {
@@ -100,11 +105,11 @@ struct RoutingTables::Parts {
   };
 
   explicit Parts(Options given)
-      : max_routes(std::clamp<size_t>(given.max_routes, 1, 8'000'000)),
-        v4(max_routes + kMaxOwn, max_routes * kNodeBytes4 + 64 * kMiB,
-           FreedKind::kNode4),
-        v6(max_routes + kMaxOwn, max_routes * kNodeBytes6 + 64 * kMiB,
-           FreedKind::kNode6),
+      : max_routes(std::clamp<size_t>(given.max_routes, 1, kMaxRoutes)),
+        v4(max_routes + kMaxOwn, max_routes + kMoreRemovals,
+           max_routes * kNodeBytes4 + 64 * kMiB, FreedKind::kNode4),
+        v6(max_routes + kMaxOwn, max_routes + kMoreRemovals,
+           max_routes * kNodeBytes6 + 64 * kMiB, FreedKind::kNode6),
         neighbors(given.max_neighbors),
         targets(max_routes + kMoreTargets, &neighbors),
         port_memory(65'536 * sizeof(std::atomic<const PortAddresses*>)),
@@ -461,8 +466,21 @@ void RoutingTables::SetAddresses(uint16_t port,
   changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
   for (const Address& address : changed) parts.own[address];
   parts.freed.Reserve(kMaxFreed + changed.size() * kMaxFreed);
-  if (parts.own.size() > kMaxOwn || !parts.v4.HasRoom(changed.size()) ||
-      !parts.v6.HasRoom(changed.size())) {
+  bool any_new = false;
+  for (const Prefix& prefix : next->all) {
+    any_new = any_new || parts.own[prefix.address].own == 0;
+    const Address broadcast = BroadcastOf(prefix);
+    if (broadcast.family == Family::kNone) continue;
+    any_new = any_new || parts.own[broadcast].number() == 0;
+  }
+  // What only goes needs no room, which it could not give back otherwise.
+  if (any_new &&
+      (parts.own.size() > kMaxOwn || !parts.v4.HasRoom(changed.size()) ||
+       !parts.v6.HasRoom(changed.size()))) {
+    for (const Address& address : changed) {
+      const auto use = parts.own.find(address);
+      if (use->second.number() == 0) parts.own.erase(use);
+    }
     throw std::bad_alloc();
   }
   parts.CountOwn(next->all, 1);

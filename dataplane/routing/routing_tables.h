@@ -134,7 +134,8 @@ class RoutingTables {
   // The addresses of a port, each with the length of its network: they and
   // their networks' IPv4 broadcast addresses are the router's, whatever routes
   // say. Their networks get no routes by that. Throws std::bad_alloc, and has
-  // changed nothing then.
+  // changed nothing then; for want of room in the tables only if there are new
+  // ones among them.
   void SetAddresses(uint16_t port, std::span<const Prefix> addresses);
 
   // The writer again: what is there, in order of prefix, for listings and for

@@ -269,7 +269,7 @@ TEST(ConfigTest, RoutersThatCannotBe) {
   EXPECT_EQ(errors(router("1", "ports = [\"wan\"]")),
             "13: a router cannot be named \"1\"\n");
   EXPECT_EQ(errors(router("a", "ports = [\"wan\"]\nmax_routes = 0")),
-            "15: 'max_routes' is 0, outside of 1 to 16777216\n");
+            "15: 'max_routes' is 0, outside of 1 to 8000000\n");
   EXPECT_EQ(errors("[[port]]\nname = \"x\"\ndevice = \"net_null2\"\n"
                    "tap = \"more-than-15-bytes\"\n" +
                    router("a", "ports = [\"wan\", \"x\"]")),

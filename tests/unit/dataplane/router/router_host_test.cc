@@ -339,6 +339,21 @@ TEST_F(RouterHostTest, TheThreadStopsWithFramesInTheRings) {
   EXPECT_EQ(host_.Names(), std::vector<std::string>{"edge"});
   host_.Stop();
   host_.Stop();
+  // None of them has vanished.
+  const RouterPortCounts counts = Port().counts;
+  EXPECT_EQ(counts.to_host + counts.refused + counts.limited[0] +
+                counts.limited[1] + counts.limited[2],
+            20u);
+  EXPECT_EQ(pool_.InUse(), 0u);
+}
+
+TEST_F(RouterHostTest, FramesOfAPortThatHasLeftAreCounted) {
+  AddPort();
+  GiveToHost(Frame(0x0800, 60, 2));
+  host_.RemovePort(kPort);
+  host_.Turn(0);
+  EXPECT_EQ(host_.strays(), 1u);
+  EXPECT_EQ(pool_.InUse(), 0u);
 }
 
 }  // namespace
