@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "dataplane/forward/pipeline.h"
 #include "dataplane/forward/pipeline_answer.h"
 #include "dataplane/forward/pipeline_hops.h"
+#include "dataplane/forward/steering.h"
 #include "packet/answer.h"
 #include "packet/family.h"
 #include "packet/headers.h"
@@ -140,7 +142,8 @@ void Pipeline::PrepareHops(Mask group, const Passage& passage) {
     }
     if (state == NeighborState::kKnown) [[likely]] return;
     route_.unresolved |= Bit(i);
-    if ((route_.big & Bit(i)) == 0 && hops_.HasRoom(departure.port, hop)) {
+    // The host is not told: its packet came by no link on which to say so later.
+    if ((route_.big & Bit(i)) == 0 && !route_.from_host) {
       prepare(i, kHostUnreachable.For(info.family));
     }
   });
@@ -152,10 +155,15 @@ void Pipeline::TakeHops(Passage& passage) {
   ForEachIn(passage.passed, [&](uint32_t i) {
     const PacketInfo& info = burst_->infos[i];
     if ((route_.big & Bit(i)) != 0) [[unlikely]] {
-      Drop(i, DropReason::kTooBig);
-      route_.with_error &= ~Bit(i);
-      SendError(route_.errors[i]);
-      return;
+      if (info.ip_length > departure.mtu && !FitsInParts(i, departure.mtu)) {
+        Drop(i, DropReason::kTooBig);
+        route_.with_error &= ~Bit(i);
+        SendError(route_.errors[i]);
+        return;
+      }
+      // The rules there let it be fragmented (no-df). That error is not one for
+      // a next hop that does not answer.
+      rte_pktmbuf_free(std::exchange(route_.errors[i], nullptr));
     }
     if ((route_.on_link & Bit(i)) != 0 &&
         route_.answers[i].next_hop.bytes != info.destination) [[unlikely]] {
@@ -187,7 +195,7 @@ bool Pipeline::FollowDestination(uint32_t i, const Passage& passage) {
   const RoutingTables& tables = TablesOf(passage.arrival);
   const PacketInfo& info = burst_->infos[i];
   const RouteAnswer answer =
-      tables.Find(DestinationOf(info), HashOfFlow(info));
+      tables.Find(DestinationOf(info), SymmetricHash(info));
   if (answer.type != RouteType::kForward ||
       answer.port != passage.departure.port) {
     Drop(i, DropReason::kNoRoute);
@@ -233,16 +241,11 @@ bool Pipeline::Fragment(uint32_t i, uint32_t mtu) {
 
 void Pipeline::WaitForHop(uint32_t i, const Passage& passage) {
   const uint16_t to = passage.departure.port;
-  const Address& hop = route_.answers[i].next_hop;
-  if (!hops_.HasRoom(to, hop)) {
-    Drop(i, DropReason::kNoNeighbor);
-    return;
-  }
   WaitingHop displaced;
   const bool full = hops_.Add(
       {.mbuf = burst_->mbufs[i],
        .error = (route_.with_error & Bit(i)) != 0 ? route_.errors[i] : nullptr,
-       .next_hop = hop,
+       .next_hop = route_.answers[i].next_hop,
        .since = passage.now,
        .port = passage.arrival.port,
        .to = to,

@@ -5,7 +5,6 @@
 #include <bit>
 #include <cstdint>
 
-#include "dataplane/forward/steering.h"
 #include "packet/address.h"
 #include "packet/answer.h"
 #include "packet/packet.h"
@@ -43,11 +42,6 @@ inline constexpr Told kPacketTooBig = {.v4 = {.type = 3, .code = 4},
 
 inline Address DestinationOf(const PacketInfo& info) {
   return {.family = info.family, .bytes = info.destination};
-}
-
-// All bits of one that both ends of a conversation need not share.
-inline uint32_t HashOfFlow(const PacketInfo& info) {
-  return SymmetricHash(info) * 0x9e3779b1u;
 }
 
 }  // namespace sluice

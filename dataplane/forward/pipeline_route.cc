@@ -171,7 +171,7 @@ void Pipeline::ReceiveRouted(uint16_t port, PacketBurst& burst,
       if (info.kind != Kind::kIp) continue;
     }
     wanted[count] = DestinationOf(info);
-    hashes[count] = HashOfFlow(info);
+    hashes[count] = SymmetricHash(info);
     places[count++] = static_cast<uint8_t>(i);
   }
   tables.Find(std::span(wanted).first(count), std::span(hashes).first(count),
@@ -210,7 +210,7 @@ void Pipeline::UntagRouted(rte_mbuf& mbuf, PacketInfo& info) {
 RouteAnswer Pipeline::LookUp(const PacketInfo& info,
                              const PortContext& arrival,
                              const RoutingTables& tables) {
-  RouteAnswer answer = tables.Find(DestinationOf(info), HashOfFlow(info));
+  RouteAnswer answer = tables.Find(DestinationOf(info), SymmetricHash(info));
   if (answer.type != RouteType::kLocal) Amend(info, arrival, tables, &answer);
   return answer;
 }
@@ -350,7 +350,7 @@ bool Pipeline::AnswersAcross(uint32_t i, const PortContext& arrival,
     if (state == kNoState || !states_.Crosses(state)) continue;
     const Address to = states_.Record(state, route_.now).address[0];
     if (to.family == info.family) continue;
-    *answer = TablesOf(arrival).Find(to, HashOfFlow(info));
+    *answer = TablesOf(arrival).Find(to, SymmetricHash(info));
     return true;
   }
   return false;

@@ -25,17 +25,17 @@ uint32_t RouteWait::CountOf(uint16_t to, const Address& next_hop) const {
 
 bool RouteWait::Add(const WaitingHop& one, WaitingHop* displaced) {
   const uint32_t there = CountOf(one.to, one.next_hop);
-  bool full = false;
-  if (there == kForOne) {
+  const bool full = there == kForOne || count_ == kRoom;
+  if (full) {
+    // The oldest of those for that hop, or of all.
     uint32_t k = 0;
-    while (waiting_[k].to != one.to || waiting_[k].next_hop != one.next_hop) {
+    while (there == kForOne && (waiting_[k].to != one.to ||
+                                waiting_[k].next_hop != one.next_hop)) {
       ++k;
     }
     *displaced = Take(k);
-    full = true;
-  } else if (there == 0) {
-    Ask(one.to, one.next_hop);
   }
+  if (there == 0) Ask(one.to, one.next_hop);
   if (count_ == 0) asked_ = one.since;
   waiting_[count_++] = one;
   return full;

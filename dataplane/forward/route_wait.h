@@ -3,8 +3,9 @@
 // not at all.
 //
 // One worker's. It never allocates. Few wait for one hop, the newest (RFC 4861
-// section 7.2.2), and few for all together: whoever scans a network behind a
-// router (RFC 6583) gets no more than that.
+// section 7.2.2), and few for all together, the newest, too: whoever scans a
+// network behind a router (RFC 6583) gets no more than that, and keeps nobody
+// from being asked for.
 #ifndef SLUICE_DATAPLANE_FORWARD_ROUTE_WAIT_H_
 #define SLUICE_DATAPLANE_FORWARD_ROUTE_WAIT_H_
 
@@ -40,12 +41,8 @@ class RouteWait {
   // As so many packets as they came.
   uint32_t packets() const;
 
-  // Whether Add() has room for one that waits for it.
-  bool HasRoom(uint16_t to, const Address& next_hop) const {
-    return count_ < kRoom || CountOf(to, next_hop) == kForOne;
-  }
   // Takes a packet. True: for that *displaced waits no longer, which is the
-  // caller's. There is room.
+  // caller's.
   bool Add(const WaitingHop& one, WaitingHop* displaced);
   // Takes it out; those behind it move up.
   WaitingHop Take(uint32_t k);

@@ -44,8 +44,11 @@ class VhostChannel {
   // Takes frames that the machine has sent. None if another worker is at it.
   uint16_t Receive(std::span<rte_mbuf*> mbufs);
   // Copies frames to where the machine wants them, as many as it has room for,
-  // and returns how many. All of them stay the caller's.
+  // and returns how many. All of them stay the caller's. It stops before the
+  // first that finds no buffers, be it that it is larger than they are.
   uint16_t Send(std::span<rte_mbuf*> mbufs);
+  // What the port's MTU allows.
+  uint32_t largest() const { return largest_; }
 
   // ---- Threads of the library, one at a time.
 

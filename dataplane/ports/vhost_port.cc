@@ -65,6 +65,27 @@ VhostChannel* ChannelOf(int id) {
   return channels[static_cast<size_t>(id)].load(std::memory_order_acquire);
 }
 
+// The size of a ring is read when the machine's driver is there, and bounds what
+// workers ask the library for (VhostChannel::Begin). The library itself would
+// change it under them.
+rte_vhost_msg_result OnMessage(int id, void* message) {
+  constexpr uint32_t kSetRingSize = 8;  // VHOST_USER_SET_VRING_NUM
+  constexpr uint32_t kRings = 2;
+  // As it came: request, flags, length, and which ring.
+  std::array<uint32_t, 4> words;
+  std::memcpy(words.data(), message, sizeof words);
+  if (words[0] != kSetRingSize || words[3] >= kRings) [[likely]] {
+    return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+  }
+  const VhostChannel* const channel = ChannelOf(id);
+  return channel != nullptr && channel->connected()
+             ? RTE_VHOST_MSG_RESULT_ERR
+             : RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+}
+
+constexpr rte_vhost_user_extern_ops kMessages = {.pre_msg_handle = OnMessage,
+                                                 .post_msg_handle = nullptr};
+
 int OnConnection(int id) {
   std::array<char, PATH_MAX> path{};
   if (id < 0 || static_cast<size_t>(id) >= channels.size() ||
@@ -77,7 +98,11 @@ int OnConnection(int id) {
     const auto found = Paths().find(std::string_view(path.data()));
     if (found != Paths().end()) channel = found->second;
   }
-  if (channel == nullptr || !channel->Connect()) return -1;
+  if (channel == nullptr ||
+      rte_vhost_extern_callback_register(id, &kMessages, nullptr) != 0 ||
+      !channel->Connect()) {
+    return -1;
+  }
   channels[static_cast<size_t>(id)].store(channel, std::memory_order_release);
   return 0;
 }

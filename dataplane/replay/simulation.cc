@@ -447,16 +447,20 @@ void Simulation::DeliverFromHost(uint16_t port, PacketBurst& burst,
   }
   pipeline.JudgeFromHost(port, burst, *topology_, filter, round_.now, result);
   // Answers to it, which have never arrived.
-  const uint32_t answers = std::exchange(result.host_count, 0);
-  for (uint32_t i = 0; i < answers; ++i) {
-    result.host[i]->port = port;
-    ++answers_to_host_;
-    take(kHost, result.host[i]);
-  }
+  const auto answer_host = [&] {
+    const uint32_t answers = std::exchange(result.host_count, 0);
+    for (uint32_t i = 0; i < answers; ++i) {
+      result.host[i]->port = port;
+      ++answers_to_host_;
+      take(kHost, result.host[i]);
+    }
+  };
+  answer_host();
   Depart(port, port, result, take);
   uint16_t to;
   while ((to = pipeline.NextDeparture()) != kNoPort) {
     pipeline.RouteTo(to, filter, result);
+    answer_host();
     Depart(port, to, result, take);
   }
   AskForHops();

@@ -58,7 +58,7 @@ void BurstJudge::JudgeBy(const FilterEnds& filters, const Way& way,
     } else if (way.routed) {
       RouteBy(filters, way, /*found=*/false, burst);
     } else {
-      HostBy(*filters[1], way.from, burst);
+      HostBy(*filters[1], way.from, /*orphans=*/false, burst);
     }
     return;
   }

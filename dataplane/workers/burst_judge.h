@@ -100,10 +100,13 @@ class BurstJudge {
   void SendToHost(uint16_t port, std::span<rte_mbuf*> mbufs);
   void AskForHops();
   void ResumeRouted();
-  void HostBy(const FilterView& out, uint16_t port, PacketBurst& burst);
+  void HostBy(const FilterView& out, uint16_t port, bool orphans,
+              PacketBurst& burst);
+  void AnswerHost(uint16_t port);
   void HostOrphans(uint16_t port, PacketBurst& burst);
   void RequestRestore(const PortContext& at);
   bool JudgeInPlace(const PortContext& at, FilterView* view);
+  const FilterView* SeeDeparture(uint16_t to, FilterView* in_place);
   void DropAll(uint16_t port, PacketBurst& burst, DropReason reason);
   // Hands over datagrams that were put together here and are another's, with
   // that mark.

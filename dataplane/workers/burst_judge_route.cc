@@ -74,16 +74,11 @@ void BurstJudge::RouteBy(const FilterEnds& filters, const Way& way, bool found,
   SendRouted(port, kNoPort);
   uint16_t to;
   while ((to = pipeline_.NextDeparture()) != kNoPort) {
-    const FilterView& out = way.to == to
-                                ? *filters[1]
-                                : views_.See(topology.ports[to].filter);
-    // Those that were translated and go another way than was likely.
-    if (!out.open()) [[unlikely]] {
-      RequestRestore(topology.ports[to]);
-      pipeline_.DropRouted(to, DropReason::kHeld, result_);
-      continue;
-    }
-    pipeline_.RouteTo(to, out, result_);
+    // Those that were translated go another way than was likely.
+    const FilterView* const out =
+        way.to == to ? filters[1] : SeeDeparture(to, /*in_place=*/nullptr);
+    if (out == nullptr) [[unlikely]] continue;
+    pipeline_.RouteTo(to, *out, result_);
     SendRouted(port, to);
   }
   AskForHops();
@@ -136,12 +131,10 @@ void BurstJudge::RouteOrphans(uint16_t port, PacketBurst& burst) {
   SendRouted(port, kNoPort);
   uint16_t to;
   while ((to = pipeline_.NextDeparture()) != kNoPort) {
-    FilterView out = kNothing;
-    if (!JudgeInPlace(topology.ports[to], &out)) {
-      pipeline_.DropRouted(to, DropReason::kStalled, result_);
-      continue;
-    }
-    pipeline_.RouteTo(to, out, result_);
+    FilterView in_place;
+    const FilterView* const out = SeeDeparture(to, &in_place);
+    if (out == nullptr) continue;
+    pipeline_.RouteTo(to, *out, result_);
     SendRouted(port, to);
   }
   AskForHops();
@@ -221,10 +214,11 @@ void BurstJudge::HostOrphans(uint16_t port, PacketBurst& burst) {
     DropAll(port, burst, DropReason::kStalled);
     return;
   }
-  HostBy(out, port, burst);
+  HostBy(out, port, /*orphans=*/true, burst);
 }
 
-void BurstJudge::HostBy(const FilterView& out, uint16_t port,
+// Of a burst that the host sends by that port, where `out` judges.
+void BurstJudge::HostBy(const FilterView& out, uint16_t port, bool orphans,
                         PacketBurst& burst) {
   const Topology& topology = *round_.topology;
   if (HasFragments(burst)) [[unlikely]] {
@@ -236,26 +230,52 @@ void BurstJudge::HostBy(const FilterView& out, uint16_t port,
   ForEachDeparture(result_, [&](std::span<rte_mbuf*> mbufs) {
     transmitter_.Return(port, mbufs);
   });
-  // The answers to it.
+  AnswerHost(port);
+  // What rules send another way than the host wanted.
+  uint16_t to;
+  while ((to = pipeline_.NextDeparture()) != kNoPort) [[unlikely]] {
+    FilterView in_place;
+    const FilterView* const other =
+        to == port ? &out : SeeDeparture(to, orphans ? &in_place : nullptr);
+    if (other == nullptr) continue;
+    pipeline_.RouteTo(to, *other, result_);
+    AnswerHost(port);
+    SendRouted(port, to);
+  }
+  AskForHops();
+}
+
+// Answers to what the host has sent. They never arrived, so that they are none
+// of those that are forwarded to it.
+void BurstJudge::AnswerHost(uint16_t port) {
   const std::span<rte_mbuf*> answers =
       std::span(result_.host).first(result_.host_count);
+  result_.host_count = 0;
   for (rte_mbuf* mbuf : answers) mbuf->port = port;
   const uint32_t sent = plane_.router_exchange != nullptr
                             ? plane_.router_exchange->ToHost(worker_, answers)
                             : 0;
   if (sent < answers.size()) transmitter_.LoseAnswers(port, answers.subspan(sent));
-  // What rules send another way than the host wanted.
-  uint16_t to;
-  while ((to = pipeline_.NextDeparture()) != kNoPort) [[unlikely]] {
-    const FilterView& other = views_.See(topology.ports[to].filter);
-    if (!other.open()) {
-      pipeline_.DropRouted(to, DropReason::kHeld, result_);
-      continue;
-    }
-    pipeline_.RouteTo(to, to == port ? out : other, result_);
-    SendRouted(port, to);
+}
+
+// What judges at a port of departure that was not known before. Of orphans,
+// with `in_place`, it is made there. Null: nothing leaves by that port, and what
+// would have has been dropped.
+const FilterView* BurstJudge::SeeDeparture(uint16_t to, FilterView* in_place) {
+  const PortContext& at = round_.topology->ports[to];
+  if (in_place != nullptr) [[unlikely]] {
+    *in_place = kNothing;
+    if (JudgeInPlace(at, in_place)) return in_place;
+    pipeline_.DropRouted(to, DropReason::kStalled, result_);
+    return nullptr;
   }
-  AskForHops();
+  const FilterView& view = views_.See(at.filter);
+  if (view.open()) [[likely]] return &view;
+  // Where nothing is judged no restore is awaited either.
+  if (at.excluded || !at.enabled) return &kNothing;
+  RequestRestore(at);
+  pipeline_.DropRouted(to, DropReason::kHeld, result_);
+  return nullptr;
 }
 
 // What cannot wait asks all the same, for those behind it.

@@ -2,8 +2,10 @@
 
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <bit>
 #include <span>
+#include <vector>
 
 #include "conntrack/translation_directory.h"
 #include "dataplane/forward/segment_switch.h"
@@ -19,6 +21,29 @@ namespace sluice {
 namespace {
 
 static_assert(kMaxPorts <= kFromHostPort);
+
+// As many as the pipeline asks for states (Pipeline::AnswersAcross).
+constexpr size_t kPortsLookedAt = 32;
+
+// Of a packet that may be for a router itself: an answer to what has gone on in
+// the other family (af-to) is, and its state is of the filter of any port.
+int OwnerAcross(const TranslationDirectory& translations,
+                const Topology& topology, const PortContext& arrival,
+                const rte_mbuf& mbuf, const PacketInfo& flow, VlanId vlan) {
+  const std::vector<uint16_t>& ports = topology.routers[arrival.router].ports;
+  const size_t count = std::min(ports.size(), kPortsLookedAt);
+  // Ports have a filter of their own, or the one that most have.
+  uint16_t asked = arrival.filter;
+  for (size_t k = 0; k < count; ++k) {
+    const uint16_t filter = topology.ports[ports[k]].filter;
+    if (filter == asked || filter == arrival.filter) continue;
+    asked = filter;
+    const int owner =
+        translations.Find(translations.FlowOf(flow, mbuf, filter, vlan));
+    if (owner != TranslationDirectory::kNobody) return owner;
+  }
+  return TranslationDirectory::kNobody;
+}
 
 }  // namespace
 
@@ -52,6 +77,10 @@ inline uint16_t Steerer::OwnerOf(uint16_t port, const rte_mbuf& mbuf,
       owner =
           translations.Find(translations.FlowOf(*flow, mbuf, other, vlan));
     }
+  } else if (owner == TranslationDirectory::kNobody &&
+             arrival.router != kNoRouter) {
+    owner = OwnerAcross(translations, *round_.topology, arrival, mbuf, *flow,
+                        vlan);
   }
   if (owner == TranslationDirectory::kNobody || owner == by_hash) {
     return by_hash;

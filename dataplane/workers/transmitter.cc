@@ -154,7 +154,8 @@ inline void Transmitter::CountSent(const TransmitPath& path, const Way& way,
 }
 
 // A machine gets copies. It is offered them once: one that has no room has not
-// run, and is not waited for.
+// run, and is not waited for. A frame that is too large for its buffers does not
+// stand in the way of those behind it.
 void Transmitter::TransmitElsewhere(const TransmitPath& path, const Way& way,
                                     std::span<rte_mbuf*> mbufs) {
   if (path.vhost == nullptr || !path.vhost->connected()) {
@@ -162,14 +163,27 @@ void Transmitter::TransmitElsewhere(const TransmitPath& path, const Way& way,
     Lose(way, mbufs, DropReason::kPortDown);
     return;
   }
-  const uint16_t sent = path.vhost->Send(mbufs);
-  const std::span<rte_mbuf*> gone = mbufs.first(sent);
-  uint64_t bytes = 0;
-  for (const rte_mbuf* mbuf : gone) bytes += mbuf->pkt_len;
-  CountSent(path, way, sent, bytes);
-  rte_pktmbuf_free_bulk(gone.data(), sent);
-  const std::span<rte_mbuf*> rest = mbufs.subspan(sent);
-  if (!rest.empty()) Lose(way, rest, DropReason::kTransmitFull);
+  const uint32_t largest = path.vhost->largest();
+  std::span<rte_mbuf*> rest = mbufs;
+  for (bool skipped = false;;) {
+    const uint16_t sent = path.vhost->Send(rest);
+    const std::span<rte_mbuf*> gone = rest.first(sent);
+    uint64_t bytes = 0;
+    for (const rte_mbuf* mbuf : gone) bytes += mbuf->pkt_len;
+    CountSent(path, way, sent, bytes);
+    rte_pktmbuf_free_bulk(gone.data(), sent);
+    rest = rest.subspan(sent);
+    if (rest.empty()) return;
+    // Those that the port's MTU does not allow are known. One more is tried
+    // without: a driver may have made its buffers smaller still.
+    const bool large = rest[0]->pkt_len > largest;
+    if (!large && std::exchange(skipped, true)) break;
+    Lose(way, rest.first(1),
+         large ? DropReason::kTooBig : DropReason::kTransmitFull);
+    rest = rest.subspan(1);
+    if (rest.empty()) return;
+  }
+  Lose(way, rest, DropReason::kTransmitFull);
 }
 
 std::span<rte_mbuf*> Transmitter::Tag(const TransmitPath& path,

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import stat
+import struct
 import threading
 import time
 
@@ -462,3 +463,40 @@ ports = {json.dumps(names)}
     machines[i + 1].receive_all()
     send(i, i + 1, 7001 + i)
     expect(i + 1, frame(4, i, i + 1, port=7001 + i))
+
+
+def test_the_size_of_a_running_ring_stays(firewall, tmp_path, machine):
+  fw = firewall("pass\n", extra=a_wire(tmp_path))
+  ends = [machine("vm1").connect(), machine("vm2").connect()]
+  wait_for_links(fw, "vm1", "vm2")
+  ends[0]._send(vhost_machine._SET_VRING_NUM, struct.pack("<II", 1, 32768))
+  assert ends[0].socket.recv(20) == b""
+  wait_for_links(fw, "vm1", up=False)
+  ends[0].leave()
+  ends[0].connect()
+  wait_for_links(fw, "vm1", "vm2")
+  # While it does not run it may be another.
+  ends[0].stop()
+  wait_for_links(fw, "vm1", up=False)
+  ends[0].start()
+  wait_for_links(fw, "vm1")
+  assert ends[0].send(frame(4, 0, 1))
+  assert len(wait_for_frames(ends[1], 1)) == 1
+
+
+def test_a_frame_too_large_for_a_machine_loses_no_other(firewall, tmp_path,
+                                                        machine):
+  fw = firewall("pass\n", extra=a_wire(tmp_path, "mtu = 9000"))
+  ends = [machine("vm1", room=16384).connect(), machine("vm2").connect()]
+  wait_for_links(fw, "vm1", "vm2")
+  ring = ends[0].rings[vhost_machine.TRANSMIT]
+  for _ in range(20):
+    # All at once, so that they are one burst.
+    ring.tell = lambda offered: setattr(ring, "offered", offered)
+    for size in (100, 3000, 100, 101, 3001, 3002, 102):
+      assert ends[0].send(frame(4, 0, 1, data=bytes(size)))
+    del ring.tell
+    ring.tell(ring.offered)
+    got = wait_for_frames(ends[1], 4)
+    assert [len(each) - 42 for each in got] == [100, 100, 101, 102]
+  assert fw.drops()["too-big"] == 60

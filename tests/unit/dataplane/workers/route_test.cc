@@ -78,6 +78,11 @@ class RouteTest : public ::testing::TestWithParam<uint16_t> {
   void Rounds() {
     for (int i = 0; i < 8; ++i) plane_->engine().Round();
   }
+  void SendByHost(uint16_t port, const std::string& text) {
+    rte_mbuf* mbuf = plane_->Make(text);
+    mbuf->port = port;
+    ASSERT_EQ(exchange_->SendToWorker(0, {&mbuf, 1}), 1u);
+  }
   std::vector<rte_mbuf*> ForHost() {
     std::vector<rte_mbuf*> all;
     for (uint16_t worker = 0; worker < GetParam(); ++worker) {
@@ -258,6 +263,88 @@ TEST_P(RouteTest, WhatWasJudgedInDoesNotWaitForARestore) {
   EXPECT_EQ(CountForHost(0), 0u);
   EXPECT_EQ(filter.status.Load().state, RestoreState::kQueued)
       << "but asks for it";
+  ExpectClosed();
+}
+
+// Nothing is judged there, so that nobody has to wait.
+TEST_P(RouteTest, AnExcludedPortOfDepartureAwaitsNoRestore) {
+  Start("match in on \"in\" inet proto udp to 10.0.0.1 port 99 "
+        "rdr-to 192.0.2.9\npass keep state\n");
+  AddFilter(/*expect_restore=*/true);
+  plane_->topology().ports[1].excluded = true;
+  Arrive(0, "udp 10.0.0.9:5 > 10.0.0.1:99 data 4");
+  Rounds();
+  EXPECT_EQ(plane_->Drops(DropReason::kHeld), 0u);
+  EXPECT_EQ(plane_->port(1).Drain(), 1u);
+  ExpectClosed();
+}
+
+// Rules send it by another port than the host meant.
+TEST_P(RouteTest, WhatTheHostSendsElsewhereAsksForTheRestoreThere) {
+  Start("pass\npass out on \"in\" inet proto udp keep state "
+        "(if-bound) route-to 192.0.2.9\n");
+  FilterPlane& filter = AddFilter(/*expect_restore=*/true);
+  SendByHost(0, "udp 10.0.0.1:5 > 10.0.0.9:53 data 4");
+  Rounds();
+  EXPECT_EQ(plane_->Drops(DropReason::kHeld), 1u);
+  EXPECT_EQ(filter.status.Load().state, RestoreState::kQueued);
+  EXPECT_EQ(plane_->port(0).Drain() + plane_->port(1).Drain(), 0u);
+  ExpectClosed();
+}
+
+TEST_P(RouteTest, AnswersToTheHostAreNotAmongWhatIsForwardedToIt) {
+  Start("pass\npass out on \"in\" inet proto tcp keep state "
+        "(if-bound) route-to 192.0.2.9\n"
+        "block return out on \"out\" proto tcp\n");
+  SendByHost(0, "tcp 10.0.0.1:5 > 10.0.0.9:80 S");
+  Rounds();
+  EXPECT_EQ(CountForHost(0), 1u);
+  EXPECT_EQ(plane_->Sum(&PortCounters::to_host), 0u);
+  EXPECT_EQ(plane_->AllDrops(), 1u);
+  EXPECT_EQ(plane_->port(0).Drain() + plane_->port(1).Drain(), 0u);
+  ExpectClosed();
+}
+
+// Who has sent it is no neighbour of the port that it would leave by.
+TEST_P(RouteTest, WhatTheHostSendsAndNobodyTakesIsNoErrorOnTheWire) {
+  Start("pass\npass out on \"in\" inet proto udp keep state "
+        "(if-bound) route-to 192.0.2.77\n");
+  SendByHost(0, "udp 10.0.0.1:5 > 10.0.0.9:53 data 4");
+  Rounds();
+  ASSERT_TRUE(tables_
+                  ->SetNeighbor(1, *ParseAddress("192.0.2.77"),
+                                NeighborState::kFailed, MacAddress{})
+                  .ok());
+  usleep(200'000);
+  Rounds();
+  EXPECT_EQ(plane_->Drops(DropReason::kNoNeighbor), 1u);
+  EXPECT_EQ(plane_->port(0).Drain() + plane_->port(1).Drain(), 0u);
+  ExpectClosed();
+}
+
+// In the other family, and an answer is for an address of the router's. The state
+// that knows better is of the filter at the other port.
+TEST_P(RouteTest, AnswersInTheOtherFamilyFindTheWorkerOfTheirState) {
+  Start("pass in quick on \"in\" inet6 to 64:ff9b::/96 "
+        "af-to inet from 192.0.2.1 static-port\npass\n");
+  ASSERT_TRUE(tables_->SetRoute({.prefix = *ParsePrefix("2001:db8::/64"),
+                                 .hops = {{.port = 0}}})
+                  .ok());
+  Know("2001:db8::9", 0);
+  AddFilter(/*expect_restore=*/false);
+  for (int flow = 0; flow < 40; ++flow) {
+    Arrive(0, absl::StrCat("udp [2001:db8::9]:", 1000 + flow,
+                           " > [64:ff9b::c000:209]:53 data 4"));
+  }
+  Rounds();
+  EXPECT_EQ(plane_->port(1).Drain(), 40u);
+  for (int flow = 0; flow < 40; ++flow) {
+    Arrive(1, absl::StrCat("udp 192.0.2.9:53 > 192.0.2.1:", 1000 + flow,
+                           " data 4"));
+  }
+  Rounds();
+  EXPECT_EQ(plane_->port(0).Drain(), 40u);
+  EXPECT_EQ(CountForHost(1), 0u);
   ExpectClosed();
 }
 
