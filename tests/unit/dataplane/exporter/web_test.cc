@@ -250,18 +250,23 @@ TEST_F(WebApiTest, LargeAnswersAreRefusedAndOldOnesGo) {
   EXPECT_EQ(caller_.asked.size(), 1u);
 }
 
-TEST_F(WebApiTest, ErrorsAreToldAndNotKept) {
+// What is wrong with a question may be right the next moment; what the daemon
+// cannot answer costs it as much as an answer, and is shared like one.
+TEST_F(WebApiTest, ErrorsAreToldAndRefusalsShared) {
   WebApi api = Make({});
   const std::pair<int, unsigned> cases[] = {
       {-32006, 404}, {-32602, 400}, {-32007, 409}, {-32003, 503}, {-1, 503}};
   for (const auto& [code, status] : cases) {
+    now_ += seconds(60);
     caller_.code = code;
     const HttpAnswer answer = Ask(api, "/api/info");
     EXPECT_EQ(answer.status, status) << code;
     EXPECT_EQ(json::parse(*answer.body)["error"]["message"], "it is not so");
+    caller_.code = 0;
+    EXPECT_EQ(Ask(api, "/api/info").status, status == 503 ? 503u : 200u);
+    now_ += milliseconds(1000);
+    EXPECT_EQ(Ask(api, "/api/info").status, 200u) << code;
   }
-  caller_.code = 0;
-  EXPECT_EQ(Ask(api, "/api/info").status, 200u);
 }
 
 // ---- Who asks --------------------------------------------------------------
