@@ -80,7 +80,8 @@ TEST_F(IntervalsTest, CutsAreWhereSetsBeginAndEnd) {
         if (Below(5) == 0) continue;
         std::vector<Interval> intervals;
         for (uint32_t n = Below(4); n > 0; --n) {
-          const auto [low, high] = std::minmax(number(), number());
+          // By value: of temporaries minmax() gives references.
+          const auto [low, high] = std::minmax({number(), number()});
           intervals.push_back({low, high});
         }
         sets[i] = IntervalSet::Union(std::move(intervals));
