@@ -191,20 +191,23 @@ void StateTable::Lookup(const PacketBurst& burst,
   }
 }
 
-StateIndex StateTable::Find4(const FlowKey4& key, VlanId vlan,
-                             const JudgePoint& where) const {
+template <typename Key>
+StateIndex StateTable::FindKey(const Key& key, VlanId vlan,
+                               const JudgePoint& where) const {
   const FlowHash hash = Hash(key, options_.secret, vlan);
   return StateOf(index_.Find(
       index_.BucketOf(hash), FlowIndex::TagOf(hash),
       [&](uint32_t entry) { return IsWanted(entry, key, vlan, where); }));
 }
 
+StateIndex StateTable::Find4(const FlowKey4& key, VlanId vlan,
+                             const JudgePoint& where) const {
+  return FindKey(key, vlan, where);
+}
+
 StateIndex StateTable::Find6(const FlowKey6& key, VlanId vlan,
                              const JudgePoint& where) const {
-  const FlowHash hash = Hash(key, options_.secret, vlan);
-  return StateOf(index_.Find(
-      index_.BucketOf(hash), FlowIndex::TagOf(hash),
-      [&](uint32_t entry) { return IsWanted(entry, key, vlan, where); }));
+  return FindKey(key, vlan, where);
 }
 
 StateIndex StateTable::FindAskedOfAll(const PacketInfo& info, FlowKey6 key,

@@ -396,6 +396,9 @@ class StateTable {
   void LookupToward(const PacketBurst& burst,
                     std::span<const uint8_t> indices, const JudgePoint& where,
                     std::span<StateIndex> states);
+  template <typename Key>
+  StateIndex FindKey(const Key& key, VlanId vlan,
+                     const JudgePoint& where) const;
   StateIndex Find4(const FlowKey4& key, VlanId vlan,
                    const JudgePoint& where) const;
   StateIndex Find6(const FlowKey6& key, VlanId vlan,

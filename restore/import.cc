@@ -376,18 +376,24 @@ absl::Status StateImporter::Tie() {
   return OrNoMemory("tie the states", [&] { return TieAll(); });
 }
 
-RestoreReport StateImporter::Finish(Tick now) {
+bool StateImporter::StepFinish(Tick now, size_t most_sources) {
   for (const Family& family : families_) {
     target_.expectations->CommitFamily(family.record, family.parent, now);
   }
-  PublishSources(now);
+  families_.clear();
   // Only here is there a tick: what has passed meanwhile has worn off.
   for (const RuleLife& life : rule_lives_) {
     const RuleRecord& record = target_.store->rule_slots().record(life.slot);
     if (life.packet_rate == 0 || !record.packet_rate.IsSet()) continue;
     record.packets.Set(life.packet_rate, now);
   }
-  families_.clear();
+  rule_lives_.clear();
+  PublishSources(now, most_sources);
+  return !has_sources();
+}
+
+RestoreReport StateImporter::Finish(Tick now) {
+  StepFinish(now, SIZE_MAX);
   interfaces_.reset();
   tags_.reset();
   orphan_rules_ = RuleSlotLease();
@@ -399,7 +405,7 @@ RestoreReport StateImporter::Finish(Tick now) {
 }
 
 void StateImporter::Abandon() {
-  DiscardSources();
+  DiscardSources(SIZE_MAX);
   for (const Family& family : families_) {
     target_.expectations->CancelFamily(family.record, family.parent);
   }

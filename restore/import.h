@@ -7,11 +7,14 @@
 // and Abandon() leave the filter as it was.
 //
 // COMMIT is StateIntake::Commit() of each arena on its worker, then
-// PublishPolicy(), then Finish(). Only PublishPolicy() can fail, if somebody
-// else has changed the policy meanwhile; the states are removed again then.
+// PublishPolicy(), then StepFinish() until it says that it is done, then
+// Finish(). Only PublishPolicy() can fail, if somebody else has changed the
+// policy meanwhile; the states are removed again then.
 #ifndef SLUICE_RESTORE_IMPORT_H_
 #define SLUICE_RESTORE_IMPORT_H_
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -119,7 +122,15 @@ class StateImporter {
   // Aborted: the policy has been changed by somebody else. ResourceExhausted:
   // no room for its tables, or no memory.
   absl::Status PublishPolicy();
+  // What else becomes the filter's, with at most so many of the sources that
+  // are left. True: it is all there.
+  bool StepFinish(Tick now, size_t most_sources);
+  // What StepFinish() has left, at once.
   RestoreReport Finish(Tick now);
+  // Whether there are sources that are neither published nor given back.
+  bool has_sources() const { return next_source_ < source_nodes_.size(); }
+  // Gives back at most so many of the sources that are left; true: none is.
+  bool DiscardSources(size_t most);
   // Frees all that is not in a shard.
   void Abandon();
 
@@ -178,8 +189,11 @@ class StateImporter {
   }
   // snapshot_source_nodes.cc
   absl::Status ReserveSources();
-  void PublishSources(Tick now);
-  void DiscardSources();
+  void PublishSources(Tick now, size_t most);
+  // Where at most so many that are left end.
+  size_t EndOfSources(size_t most) const {
+    return next_source_ + std::min(most, source_nodes_.size() - next_source_);
+  }
   // Finds the states that are or will be tied to others.
   void FindFamilies();
 
@@ -200,6 +214,7 @@ class StateImporter {
   std::unordered_map<uint64_t, std::optional<Place>> places_;
   std::vector<Family> families_;
   std::vector<SourceOnItsWay> source_nodes_;
+  size_t next_source_ = 0;  // those before it are published or given back
   std::shared_ptr<const Epoch> interfaces_;
   std::shared_ptr<const Epoch> tags_;
   RestoreReport report_;

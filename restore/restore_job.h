@@ -104,8 +104,10 @@ struct CommitResult {
 class RestoreCommitter {
  public:
   virtual ~RestoreCommitter() = default;
-  // A bounded step. Nothing of the snapshot judges a packet before the step
-  // that says `done`, and everything does after it.
+  // A bounded step. At a filter that waits for it nothing of the snapshot
+  // judges a packet before the step that says `done`, and everything does after
+  // it. Elsewhere states and policy may do so some steps earlier than many
+  // sources.
   virtual CommitResult Step(const RestoreJob& job) = 0;
   // Undoes the steps of a commit that did not end; frees everything.
   virtual void Abandon(const RestoreJob& job) = 0;

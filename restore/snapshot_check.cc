@@ -416,7 +416,12 @@ const char* WhatIsWrong(const SnapshotSourceNode& node) {
   if (node.rule == 0) return "a pool of no rule";
   if (node.has_states) return "a pool's source with states";
   if (node.rate != 0) return "a rate of a pool";
-  return IsSound(node.target) && node.target.family == node.source.family
+  // Routes of IPv4 packets may go by IPv6 neighbours.
+  const bool across = node.use == SnapshotSourceUse::kRoute &&
+                      node.source.family == Family::kIpv4 &&
+                      node.target.family == Family::kIpv6;
+  return IsSound(node.target) &&
+                 (across || node.target.family == node.source.family)
              ? nullptr
              : "a pool's address of another family, or none";
 }

@@ -50,7 +50,11 @@ absl::Status SnapshotRecords::ReadSourceNode(const SnapshotTlv& tlv) {
     SnapshotCursor value(one.value, one.value_offset);
     if (one.IsKnownForm() &&
         one.type == static_cast<uint16_t>(AttributeType::kPoolTarget)) {
-      node.target = value.GetAddress(family);
+      // Only of routes it may be of the other family.
+      const bool wide = node.use == SnapshotSourceUse::kRoute &&
+                        one.value.size() == sizeof(Address::bytes);
+      node.target = value.GetAddress(
+          wide ? static_cast<uint8_t>(Family::kIpv6) : family);
     } else if (one.IsKnownForm() &&
                one.type == static_cast<uint16_t>(AttributeType::kRate)) {
       node.rate = value.Get<uint32_t>();
@@ -180,8 +184,10 @@ absl::Status StateImporter::ReserveSources() {
   return absl::OkStatus();
 }
 
-void StateImporter::PublishSources(Tick now) {
-  for (const SourceOnItsWay& one : source_nodes_) {
+void StateImporter::PublishSources(Tick now, size_t most) {
+  const size_t end = EndOfSources(most);
+  for (; next_source_ < end; ++next_source_) {
+    const SourceOnItsWay& one = source_nodes_[next_source_];
     if (one.place != kNoSourceNode) {
       target_.sources->Publish(one.place, one.record, now);
       ++report_.sources_imported;
@@ -192,14 +198,15 @@ void StateImporter::PublishSources(Tick now) {
       ++report_.sources_left_out;
     }
   }
-  source_nodes_.clear();
 }
 
-void StateImporter::DiscardSources() {
-  for (const SourceOnItsWay& one : source_nodes_) {
+bool StateImporter::DiscardSources(size_t most) {
+  const size_t end = EndOfSources(most);
+  for (; next_source_ < end; ++next_source_) {
+    const SourceOnItsWay& one = source_nodes_[next_source_];
     if (one.place != kNoSourceNode) target_.sources->Discard(one.place);
   }
-  source_nodes_.clear();
+  return !has_sources();
 }
 
 }  // namespace sluice

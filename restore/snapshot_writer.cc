@@ -7,6 +7,17 @@
 namespace sluice {
 namespace {
 
+// What all expectations begin with.
+void PutHead(SnapshotBytes& out, const SnapshotExpectation& expectation) {
+  out.Put(expectation.parent);
+  out.Put(expectation.binding.rule);
+  out.Put(expectation.remaining);
+  out.Put(expectation.binding.flags);
+  out.Put(static_cast<uint8_t>(expectation.client.family));
+  out.Put(expectation.proto);
+  out.Put(static_cast<uint8_t>(expectation.helper));
+}
+
 // Counts the attributes, which stand behind the fixed part of a record.
 uint16_t PutBinding(SnapshotBytes& out, const SnapshotBinding& binding) {
   uint16_t count = 0;
@@ -354,13 +365,7 @@ void SnapshotWriter::Add(const SnapshotState& state) {
 
 void SnapshotWriter::AddFlow(const SnapshotExpectation& expectation) {
   const size_t at = BeginRecord(RecordType::kExpectedFlow);
-  out_.Put(expectation.parent);
-  out_.Put(expectation.binding.rule);
-  out_.Put(expectation.remaining);
-  out_.Put(expectation.binding.flags);
-  out_.Put(static_cast<uint8_t>(expectation.client.family));
-  out_.Put(expectation.proto);
-  out_.Put(static_cast<uint8_t>(expectation.helper));
+  PutHead(out_, expectation);
   out_.Put(static_cast<uint8_t>(expectation.direction));
   out_.Put(expectation.client_port);
   out_.Put(expectation.server_port);
@@ -387,13 +392,7 @@ void SnapshotWriter::PutEndOf(const SnapshotExpectation& expectation,
 void SnapshotWriter::Add(const SnapshotExpectation& expectation) {
   if (expectation.helper != SnapshotHelper::kTftp) return AddFlow(expectation);
   const size_t at = BeginRecord(RecordType::kExpectation);
-  out_.Put(expectation.parent);
-  out_.Put(expectation.binding.rule);
-  out_.Put(expectation.remaining);
-  out_.Put(expectation.binding.flags);
-  out_.Put(static_cast<uint8_t>(expectation.client.family));
-  out_.Put(expectation.proto);
-  out_.Put(static_cast<uint8_t>(expectation.helper));
+  PutHead(out_, expectation);
   out_.Put(uint8_t{0});
   out_.Put(expectation.client_port);
   const size_t attributes = out_.size();

@@ -418,45 +418,36 @@ void PortSections::ReadSegments(const toml::table& root) {
   }
 }
 
-void PortSections::ReadSegment(const toml::table& table,
-                               SegmentConfig* segment) {
-  reader_->RefuseUnknownKeys(table, "[[segment]]", kSegmentKeys);
-  if (!table.contains("name")) {
-    reader_->Error(table.source(), "[[segment]] has no 'name'",
-                   "give one: name = \"lan\"");
-  } else if (reader_->String(table, "name", &segment->name)) {
-    const toml::source_region& place = table.get("name")->source();
-    if (!IsPortName(segment->name)) {
-      reader_->Error(place,
-                     absl::StrCat("a segment cannot be named \"",
-                                  segment->name, "\""),
-                     absl::StrCat("use a letter, then letters, digits, '_', "
-                                  "'-' and '.', at most ",
-                                  kMaxPortName, " bytes"));
-    }
-    for (const SegmentConfig& other : config_->segments) {
-      if (other.name != segment->name) continue;
-      reader_->Error(place,
-                     absl::StrCat("there are two segments named '",
-                                  segment->name, "'"),
-                     "give each segment a name of its own");
-    }
-  }
+void PortSections::ReadPortNames(const toml::table& table, const Holder& holder,
+                                 const std::string& name,
+                                 std::vector<std::string>* ports) {
   if (!table.contains("ports")) {
-    reader_->Error(table.source(), "[[segment]] has no 'ports'",
-                   "write ports = [\"a\", \"b\"], or ports = [] for those "
-                   "that are attached later");
+    reader_->Error(table.source(),
+                   absl::StrCat("[[", holder.kind, "]] has no 'ports'"),
+                   absl::StrCat("write ports = ", holder.ports));
   }
-  const std::string on = absl::StrCat("segment ", segment->name);
+  const std::string on = absl::StrCat(holder.kind, " ", name);
   reader_->Strings(table, "ports", kMaxPorts,
-                   [&](const std::string& name,
+                   [&](const std::string& port,
                        const toml::source_region& place) {
                      const std::optional<uint16_t> index =
-                         TakePort(name, place);
+                         TakePort(port, place);
                      if (!index) return;
                      used_[*index] = on;
-                     segment->ports.push_back(name);
+                     ports->push_back(port);
                    });
+}
+
+void PortSections::ReadSegment(const toml::table& table,
+                               SegmentConfig* segment) {
+  constexpr Holder kSegment = {
+      .kind = "segment",
+      .name = "\"lan\"",
+      .ports = "[\"a\", \"b\"], or ports = [] for those that are attached "
+               "later"};
+  reader_->RefuseUnknownKeys(table, "[[segment]]", kSegmentKeys);
+  ReadName(table, kSegment, config_->segments, &segment->name);
+  ReadPortNames(table, kSegment, segment->name, &segment->ports);
   size_t word;
   if (reader_->Word(table, "non_ip", kNonIpWords, &word)) {
     segment->pass_non_ip = word == 0;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "dataplane/config/config.h"
 #include "dataplane/config/config_reader.h"
 
@@ -37,6 +38,20 @@ class PortSections {
   void ReadRouter(const toml::table& table, RouterConfig* router);
   // Ports with a `tap` that have no router, interfaces that two ports want.
   void CheckTaps();
+  // What is said of a [[segment]] or a [[router]]: which of the two it is, and
+  // what could stand there.
+  struct Holder {
+    const char* kind;
+    const char* name;   // name = NAME
+    const char* ports;  // ports = PORTS
+  };
+  // Its name, which none of `others` has.
+  template <typename Section>
+  void ReadName(const toml::table& table, const Holder& holder,
+                const std::vector<Section>& others, std::string* name);
+  // Its ports, which are on nothing else.
+  void ReadPortNames(const toml::table& table, const Holder& holder,
+                     const std::string& name, std::vector<std::string>* ports);
   // The index of the port of that name, which is on nothing yet and is now.
   std::optional<uint16_t> TakePort(const std::string& name,
                                    const toml::source_region& place);
@@ -63,6 +78,36 @@ class PortSections {
   };
   std::vector<GroupPlace> groups_;
 };
+
+template <typename Section>
+void PortSections::ReadName(const toml::table& table, const Holder& holder,
+                            const std::vector<Section>& others,
+                            std::string* name) {
+  if (!table.contains("name")) {
+    reader_->Error(table.source(),
+                   absl::StrCat("[[", holder.kind, "]] has no 'name'"),
+                   absl::StrCat("give one: name = ", holder.name));
+    return;
+  }
+  if (!reader_->String(table, "name", name)) return;
+  const toml::source_region& place = table.get("name")->source();
+  if (!IsPortName(*name)) {
+    reader_->Error(place,
+                   absl::StrCat("a ", holder.kind, " cannot be named \"", *name,
+                                "\""),
+                   absl::StrCat("use a letter, then letters, digits, '_', "
+                                "'-' and '.', at most ",
+                                kMaxPortName, " bytes"));
+  }
+  for (const Section& other : others) {
+    if (other.name != *name) continue;
+    reader_->Error(place,
+                   absl::StrCat("there are two ", holder.kind, "s named '",
+                                *name, "'"),
+                   absl::StrCat("give each ", holder.kind,
+                                " a name of its own"));
+  }
+}
 
 }  // namespace sluice
 

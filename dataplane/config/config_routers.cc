@@ -1,7 +1,6 @@
 // The section [[router]], and the interfaces by which the kernel has its ports.
 #include <array>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,28 +42,13 @@ void PortSections::ReadRouters(const toml::table& root) {
 }
 
 void PortSections::ReadRouter(const toml::table& table, RouterConfig* router) {
+  constexpr Holder kRouter = {
+      .kind = "router",
+      .name = "\"edge\"",
+      .ports = "[\"lan\", \"wan\"], or ports = [] for those that are added "
+               "later"};
   reader_->RefuseUnknownKeys(table, "[[router]]", kRouterKeys);
-  if (!table.contains("name")) {
-    reader_->Error(table.source(), "[[router]] has no 'name'",
-                   "give one: name = \"edge\"");
-  } else if (reader_->String(table, "name", &router->name)) {
-    const toml::source_region& place = table.get("name")->source();
-    if (!IsPortName(router->name)) {
-      reader_->Error(place,
-                     absl::StrCat("a router cannot be named \"", router->name,
-                                  "\""),
-                     absl::StrCat("use a letter, then letters, digits, '_', "
-                                  "'-' and '.', at most ",
-                                  kMaxPortName, " bytes"));
-    }
-    for (const RouterConfig& other : config_->routers) {
-      if (other.name != router->name) continue;
-      reader_->Error(place,
-                     absl::StrCat("there are two routers named '",
-                                  router->name, "'"),
-                     "give each router a name of its own");
-    }
-  }
+  ReadName(table, kRouter, config_->routers, &router->name);
   if (reader_->String(table, "netns", &router->netns)) {
     const toml::source_region& place = table.get("netns")->source();
     if (!IsNetns(router->netns)) {
@@ -95,21 +79,7 @@ void PortSections::ReadRouter(const toml::table& table, RouterConfig* router) {
                      "netns = \"blue\"");
     }
   }
-  if (!table.contains("ports")) {
-    reader_->Error(table.source(), "[[router]] has no 'ports'",
-                   "write ports = [\"lan\", \"wan\"], or ports = [] for those "
-                   "that are added later");
-  }
-  const std::string on = absl::StrCat("router ", router->name);
-  reader_->Strings(table, "ports", kMaxPorts,
-                   [&](const std::string& name,
-                       const toml::source_region& place) {
-                     const std::optional<uint16_t> index =
-                         TakePort(name, place);
-                     if (!index) return;
-                     used_[*index] = on;
-                     router->ports.push_back(name);
-                   });
+  ReadPortNames(table, kRouter, router->name, &router->ports);
   reader_->Number(table, "max_routes", 1, kMaxRoutes, &router->max_routes);
   reader_->Number(table, "max_neighbors", 1, kMaxNeighbors,
                   &router->max_neighbors);

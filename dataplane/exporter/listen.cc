@@ -138,24 +138,24 @@ absl::StatusOr<UniqueFd> ListenAt(const Place& place) {
                                         : ListenAtPort(place);
 }
 
+template <typename Config>
+Place PlaceOf(const char* section, const Config& config) {
+  return {.section = section,
+          .listen = config.listen,
+          .address = config.address,
+          .port = config.port,
+          .mode = config.mode,
+          .group = config.group};
+}
+
 }  // namespace
 
 absl::StatusOr<UniqueFd> ListenForMetrics(const MetricsConfig& config) {
-  return ListenAt({.section = "[metrics]",
-                   .listen = config.listen,
-                   .address = config.address,
-                   .port = config.port,
-                   .mode = config.mode,
-                   .group = config.group});
+  return ListenAt(PlaceOf("[metrics]", config));
 }
 
 absl::StatusOr<UniqueFd> ListenForWeb(const WebConfig& config) {
-  return ListenAt({.section = "[web]",
-                   .listen = config.listen,
-                   .address = config.address,
-                   .port = config.port,
-                   .mode = config.mode,
-                   .group = config.group});
+  return ListenAt(PlaceOf("[web]", config));
 }
 
 }  // namespace sluice

@@ -30,6 +30,8 @@
 
 namespace sluice {
 
+class Tap;
+
 // What a filter at the end of whose name this stands is: the emergency ruleset
 // of the filter with the rest of the name.
 inline constexpr std::string_view kEmergencySuffix = ":emergency";
@@ -193,7 +195,8 @@ class FilterRegistry final : public FilterDirectory {
   // The filter or emergency ruleset with that number, if it is still the one
   // with that serial.
   std::shared_ptr<LiveFilter> Serving(uint16_t number, uint64_t serial);
-  void Close(std::unique_ptr<Port> device, std::function<void()> then);
+  void Close(std::unique_ptr<Port> device, std::function<void()> then,
+             std::shared_ptr<Tap> tap = nullptr);
   void NoteEnabled(const PortSet::Entry& port);
 
   // Wires with `answer_arp` (filter_registry_wires.cc).

@@ -332,25 +332,35 @@ void FilterRegistry::RemovePort(std::string_view name, DoneStatus done) {
         absl::StrCat("port ", port->config.name, " has no device")));
   }
   OfPort(*port).filter->Status().Leave(*port);
-  if (!port->router.empty()) environment_.routers->RemovePort(port->number);
-  ports_.Unplug(port, [this, name = std::string(name),
+  std::shared_ptr<Tap> tap;
+  if (!port->router.empty()) {
+    tap = environment_.routers->RemovePort(port->number);
+  }
+  ports_.Unplug(port, [this, name = std::string(name), tap = std::move(tap),
                        done = std::move(done)](
                           std::unique_ptr<Port> device) mutable {
-    Close(std::move(device), [this, name, done = std::move(done)] {
+    auto then = [this, name, done = std::move(done)] {
       LogInfo("port {}: removed", name);
       ports_.Forget(name);
       RefreshRules();
       done(absl::OkStatus());
-    });
+    };
+    Close(std::move(device), std::move(then), std::move(tap));
   });
 }
 
-// On the builder thread: closing a device may take long.
+// On the builder thread: closing a device may take long, and so may closing an
+// interface of the kernel, whose name is free behind it.
 void FilterRegistry::Close(std::unique_ptr<Port> device,
-                           std::function<void()> then) {
+                           std::function<void()> then,
+                           std::shared_ptr<Tap> tap) {
   std::shared_ptr<Port> closing = std::move(device);
-  auto close = [closing]() mutable { closing.reset(); };
+  auto close = [closing, tap]() mutable {
+    tap.reset();
+    closing.reset();
+  };
   closing.reset();
+  tap.reset();
   if (!builder_.Submit(std::move(close), then)) then();
 }
 

@@ -114,6 +114,8 @@ class PortSet {
     return device != nullptr && device->device->link().up;
   }
 
+  // ---- Ports that come and go (port_set_plug.cc).
+
   // Refuses what cannot be: words that sluice.toml would not take, names that
   // are taken, wires that have two ends.
   // Nor, but with `wire_may_come`, wires to ports that nobody knows.
@@ -145,6 +147,8 @@ class PortSet {
   // wire and its filter, until it is unplugged.
   void TakeOut(Entry* entry,
                absl::AnyInvocable<void(std::unique_ptr<Port>)> release);
+
+  // ---- What is known of them.
 
   // The addresses that the kernel has given it, as rules are to know them from
   // now on beside those of the configuration: `(if)` in force, and what names
@@ -220,6 +224,9 @@ class PortSet {
   PortSums Counters(const Entry& entry) const;
 
  private:
+  // Whether a port may have that name, and be as it says.
+  static absl::Status CheckName(const std::string& name);
+  static absl::Status CheckWords(const PortConfig& config);
   absl::Status Register(Entry* entry);
   void AssignPollers(Entry* entry);
   // Numbers that no port of that kind has.

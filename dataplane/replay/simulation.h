@@ -192,6 +192,7 @@ class Simulation {
   explicit Simulation(const SimulationOptions& options);
   absl::Status Start();
   void Join();
+  void JoinRouters();
   // Of the burst of Deliver(); places[i] is where frame i of `burst` was in it.
   using Places = std::array<uint32_t, kMaxBurst>;
   void DeliverAt(uint16_t port, PacketBurst& burst, const Places& places,

@@ -163,18 +163,16 @@ absl::Status RouterHost::AddPort(const std::string& router, uint16_t number,
   return absl::OkStatus();
 }
 
-void RouterHost::RemovePort(uint16_t number) {
-  // The kernel takes its time for an interface that goes: without the lock, but
-  // before we return, since its name may be wanted for the next one.
-  std::unique_ptr<RoutedPort> port;
+std::unique_ptr<Tap> RouterHost::RemovePort(uint16_t number) {
   const Control control(*this);
   const auto found = ports_.find(number);
-  if (found == ports_.end()) return;
+  if (found == ports_.end()) return nullptr;
   found->second->router->mirror->RemovePort(number);
-  port = std::move(found->second);
+  std::unique_ptr<Tap> tap = std::move(found->second->tap);
   ports_.erase(found);
   addresses_.erase(number);
   changed_ = true;
+  return tap;
 }
 
 void RouterHost::SetCarrier(uint16_t number, bool up) {

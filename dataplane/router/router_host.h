@@ -102,8 +102,10 @@ class RouterHost {
   // `tap` was made in the router's namespace. NotFound: no such router.
   absl::Status AddPort(const std::string& router, uint16_t number,
                        const std::string& name, std::unique_ptr<Tap> tap);
-  // The interface goes, and what is known of it.
-  void RemovePort(uint16_t number);
+  // What is known of the port goes. Its interface, if it has one, is the
+  // caller's to close: the kernel may take seconds for that, and only then is
+  // the name free.
+  std::unique_ptr<Tap> RemovePort(uint16_t number);
   // Whether the kernel is to see a cable in the port's interface. Cheap if it
   // does already.
   void SetCarrier(uint16_t number, bool up);

@@ -249,6 +249,12 @@ void RestoreDesk::Ended(RestoreFilterId id, const RestoreAnswer& answer) {
 
 bool RestoreDesk::Start(const RestoreJob& job) {
   const KnownFilter* filter = Find(job.filter);
+  if (std::ranges::any_of(leaving_, [filter](const auto& task) {
+        return task->filter().plane == &filter->plane() &&
+               task->gives_back_sources();
+      })) {
+    return false;
+  }
   const auto free = std::ranges::find_if(validators_, [](const auto& v) {
     return v->task == nullptr || v->task->has_left_builder();
   });
@@ -327,6 +333,7 @@ void RestoreDesk::Poll() {
     }
   }
   queue_.Poll(Now());
+  for (const auto& task : leaving_) task->StepBack();
   std::erase_if(leaving_,
                 [](const auto& task) { return task->is_over(); });
 }

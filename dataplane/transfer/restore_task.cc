@@ -23,6 +23,9 @@ namespace {
 // are taken and the one at which places are reserved: more than it can make
 // states in the longest validation.
 constexpr uint64_t kIdSlack = uint64_t{1} << 26;
+// Sources that the control lcore publishes or gives back in a step: some
+// milliseconds.
+constexpr size_t kSourcesAStep = 8192;
 
 uint8_t OwnerOf(const Steering& steering, const SnapshotState& state) {
   const bool ports =
@@ -339,6 +342,7 @@ uint64_t RestoreTask::progress() const {
 // ---- Commit ----------------------------------------------------------------
 
 CommitResult RestoreTask::StepCommit() {
+  if (phase_ == Phase::kFinish) return StepFinish();
   if (phase_ == Phase::kReady) {
     FaultPoint("commit.begin");
     phase_ = Phase::kCommit;
@@ -403,6 +407,15 @@ CommitResult RestoreTask::Publish() {
     filter_.plane->NoteLoaded(epoch);
     if (filter_.policy_changed) filter_.policy_changed();
   }
+  phase_ = Phase::kFinish;
+  return StepFinish();
+}
+
+CommitResult RestoreTask::StepFinish() {
+  if (!importer_->StepFinish(plane_->now(), kSourcesAStep)) {
+    ++answers_;
+    return Moving();
+  }
   CommitResult result = {.done = true,
                          .failed = false,
                          .detail = {},
@@ -418,7 +431,8 @@ CommitResult RestoreTask::Publish() {
 void RestoreTask::Abandon() {
   stop_ = true;
   // In the other phases somebody has it and finds that it is to stop.
-  if (phase_ == Phase::kReady || (phase_ == Phase::kCommit && waiting_ == 0)) {
+  if (phase_ == Phase::kReady || phase_ == Phase::kFinish ||
+      (phase_ == Phase::kCommit && waiting_ == 0)) {
     Undo();
   }
 }
@@ -442,9 +456,19 @@ void RestoreTask::UndoneAt(size_t worker, const OrderTime& time) {
   if (--waiting_ == 0) Over();
 }
 
+void RestoreTask::StepBack() {
+  if (phase_ == Phase::kReturn && importer_->DiscardSources(kSourcesAStep)) {
+    Over();
+  }
+}
+
 void RestoreTask::Over() {
-  phase_ = Phase::kOver;
   left_builder_ = true;
+  if (importer_ != nullptr && importer_->has_sources()) {
+    phase_ = Phase::kReturn;
+    return;
+  }
+  phase_ = Phase::kOver;
   if (importer_ != nullptr) {
     // From here on it refers to nothing of the filter. What it holds may take
     // long to free.

@@ -8,7 +8,9 @@
 //   ready
 //   commit  each worker makes them states; then, in one step on the control
 //           lcore, the policy is published
+//   finish  the sources, so many at each step
 //   undo    instead of any of these: each worker gives back what it has
+//   return  then the sources are given back, so many at each step
 #ifndef SLUICE_DATAPLANE_TRANSFER_RESTORE_TASK_H_
 #define SLUICE_DATAPLANE_TRANSFER_RESTORE_TASK_H_
 
@@ -44,9 +46,16 @@ class RestoreTask : public std::enable_shared_from_this<RestoreTask> {
   CommitResult StepCommit();
   // From any phase: is_over() after a while.
   void Abandon();
+  // To be called now and then of one that is on its way back, until is_over().
+  void StepBack();
 
   // No worker and no thread has anything of it.
   bool is_over() const { return phase_ == Phase::kOver; }
+  // Another attempt would not find the room that this one's sources have.
+  bool gives_back_sources() const {
+    return phase_ == Phase::kReturn ||
+           (phase_ == Phase::kUndo && importer_->has_sources());
+  }
   // The builder is not needed any more.
   bool has_left_builder() const { return left_builder_; }
   const TransferFilter& filter() const { return filter_; }
@@ -64,7 +73,9 @@ class RestoreTask : public std::enable_shared_from_this<RestoreTask> {
     kTie,
     kReady,
     kCommit,
+    kFinish,
     kUndo,
+    kReturn,
     kOver,
   };
 
@@ -91,6 +102,7 @@ class RestoreTask : public std::enable_shared_from_this<RestoreTask> {
   void RaiseSourceLimit();
   CommitResult Moving() const;
   CommitResult Publish();
+  CommitResult StepFinish();
   ImportOrderParts PartsOf(size_t worker);
   StateAdoption* AdoptionOf(size_t worker) {
     return adoptions_.empty() ? nullptr : &adoptions_[worker];

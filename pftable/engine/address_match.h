@@ -53,14 +53,10 @@ inline bool AddressMatches(const Generation& generation,
       CountLook(table, matches, worker);
       break;
     }
-    case AddressCondition::Kind::kList: {
-      const Address a = Address::FromBytes(family, address.data());
-      for (const Prefix& prefix : generation.addresses[condition.index]) {
-        matches = prefix.Contains(a);
-        if (matches) break;
-      }
+    case AddressCondition::Kind::kList:
+      matches =
+          generation.addresses.Contains(condition.index, family, address);
       break;
-    }
     case AddressCondition::Kind::kNever:
       break;
     case AddressCondition::Kind::kNoRoute:

@@ -37,11 +37,31 @@ AddressLists Resolve(std::span<const DynamicAddress> wanted,
                      const InterfaceRegistry& interfaces) {
   AddressLists lists;
   lists.ends_.reserve(wanted.size());
+  lists.table_of_.resize(wanted.size());
   for (const DynamicAddress& one : wanted) {
     AddAll(one, interfaces, &lists.prefixes_);
     lists.ends_.push_back(static_cast<uint32_t>(lists.prefixes_.size()));
+    const size_t place = lists.ends_.size() - 1;
+    const std::span<const Prefix> list = lists[place];
+    if (list.size() <= AddressLists::kShort) continue;
+    std::vector<AddressTable::Edit> edits;
+    edits.reserve(list.size());
+    for (const Prefix& prefix : list) edits.push_back({.prefix = prefix});
+    lists.table_of_[place] = static_cast<uint32_t>(lists.tables_.size());
+    lists.tables_.push_back(AddressTable().With(edits));
   }
   return lists;
+}
+
+bool AddressLists::Contains(size_t i, Family family,
+                            const std::array<uint8_t, 16>& address) const {
+  const std::span<const Prefix> list = (*this)[i];
+  if (list.size() > kShort) {
+    return tables_[table_of_[i]].view().Contains(family, address.data());
+  }
+  const Address a = Address::FromBytes(family, address.data());
+  return std::ranges::any_of(
+      list, [&](const Prefix& prefix) { return prefix.Contains(a); });
 }
 
 }  // namespace sluice

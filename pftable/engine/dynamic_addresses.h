@@ -2,6 +2,7 @@
 #ifndef SLUICE_PFTABLE_ENGINE_DYNAMIC_ADDRESSES_H_
 #define SLUICE_PFTABLE_ENGINE_DYNAMIC_ADDRESSES_H_
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -10,6 +11,7 @@
 #include "packet/address.h"
 #include "pftable/engine/interface_registry.h"
 #include "pftable/policy/rule.h"
+#include "pftable/tables/address_table.h"
 
 namespace sluice {
 
@@ -32,13 +34,23 @@ class AddressLists {
                                         ends_[i] - (i == 0 ? 0 : ends_[i - 1]));
   }
   size_t size() const { return ends_.size(); }
-  friend bool operator==(const AddressLists&, const AddressLists&) = default;
+  // Whether a prefix of that list has the address: `self` of a machine with
+  // thousands of ports is a long one, and packets ask for each rule.
+  bool Contains(size_t i, Family family,
+                const std::array<uint8_t, 16>& address) const;
+  friend bool operator==(const AddressLists& a, const AddressLists& b) {
+    return a.ends_ == b.ends_ && a.prefixes_ == b.prefixes_;
+  }
 
  private:
   friend AddressLists Resolve(std::span<const DynamicAddress> wanted,
                               const InterfaceRegistry& interfaces);
+  // Lists of more are tries as well.
+  static constexpr size_t kShort = 8;
   std::vector<uint32_t> ends_;
   std::vector<Prefix> prefixes_;
+  std::vector<AddressTable> tables_;  // of the long lists
+  std::vector<uint32_t> table_of_;    // by list: a place there, if it is long
 };
 
 // As it is now. Throws std::bad_alloc.

@@ -19,6 +19,13 @@ bool AreMany(size_t missing, size_t tables) {
   return missing >= 2 && missing * 8 > tables;
 }
 
+// Entries that no table has any more among those that an index holds, from
+// which on another one is due: one large table that is replaced again and again
+// is never many, and its former contents would stay until the next load.
+bool IsMuch(size_t stale, size_t held) {
+  return stale > IndexedTables::kMostAtOnce && stale * 2 > held;
+}
+
 // Indexes of the rules' tables, each once.
 std::vector<size_t> DifferentTables(const Generation& generation) {
   std::vector<size_t> different;
@@ -46,6 +53,7 @@ IndexedTables::IndexedTables(std::shared_ptr<const TableIndex> index,
   places_.reserve(tables_.size());
   for (size_t t = 0; t < tables_.size(); ++t) {
     places_.push_back({tables_[t].view(), static_cast<uint16_t>(t)});
+    entries_ += tables_[t].size();
   }
   std::ranges::sort(places_, {},
                     [](const Place& place) { return KeyOf(place.view); });
@@ -94,12 +102,19 @@ void BindIndex(Generation& generation) {
     table.bit = index == nullptr ? TableIndex::kNoBit
                                  : index->BitOf(table.addresses);
   }
-  const auto missing = std::ranges::count_if(different, [&](size_t i) {
-    return index == nullptr || !index->Knows(generation.tables[i].addresses);
-  });
-  generation.wants_index =
-      pays && (index == nullptr ||
-               AreMany(static_cast<size_t>(missing), different.size()));
+  generation.wants_index = pays && index == nullptr;
+  if (index == nullptr) return;
+  size_t missing = 0;
+  size_t stale = index->entries();
+  for (const size_t i : different) {
+    if (!index->Knows(generation.tables[i].addresses)) {
+      ++missing;
+    } else if (const GenerationTable* const table = generation.Resolve(i)) {
+      stale -= std::min(stale, table->contents.size());
+    }
+  }
+  generation.wants_index = AreMany(missing, different.size()) ||
+                           IsMuch(stale, index->entries());
 }
 
 }  // namespace sluice

@@ -4,7 +4,8 @@
 //
 // Generations that follow one another share it. A table whose contents are not
 // those that the index was made of has no bit and is asked by itself; when
-// there are many of these, somebody makes another index aside
+// there are many of these, or when most of what the index was made of is held
+// by nobody else any more, somebody makes another index aside
 // (PolicyStore::StageIndex()). So no edit and no load waits for one.
 #ifndef SLUICE_PFTABLE_ENGINE_INDEXED_TABLES_H_
 #define SLUICE_PFTABLE_ENGINE_INDEXED_TABLES_H_
@@ -42,6 +43,8 @@ class IndexedTables {
   uint16_t BitOf(const AddressTable::View& view) const;
   // Whether the index was made of them, bit or not.
   bool Knows(const AddressTable::View& view) const;
+  // Of all contents that it was made of and that are held here.
+  size_t entries() const { return entries_; }
 
  private:
   struct Place {
@@ -53,6 +56,7 @@ class IndexedTables {
   const std::shared_ptr<const TableIndex> index_;
   const std::vector<AddressTable> tables_;
   const uint8_t alone_;
+  size_t entries_ = 0;
   std::vector<Place> places_;  // ascending by view
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <tuple>
 
 namespace sluice {
 namespace {
@@ -102,23 +103,29 @@ void PoolSpace::Finish(bool search) {
     }
   }
   if (!search) return;
-  for (const PoolBlock& block : blocks) {
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const PoolBlock& block = blocks[i];
     Address last = block.first;
     if (block.length == 255) {
       last = Plus(block.first, block.count - 1);
     } else {
       const Address mask = MaskOf(last.family, block.length);
-      for (int i = 0; i < AddressBits(last.family) / 8; ++i) {
-        last.bytes[i] |= static_cast<uint8_t>(~mask.bytes[i]);
+      for (int b = 0; b < AddressBits(last.family) / 8; ++b) {
+        last.bytes[b] |= static_cast<uint8_t>(~mask.bytes[b]);
       }
     }
-    reach_.push_back({.first = block.first, .last = last});
+    reach_.push_back({.first = block.first,
+                      .last = last,
+                      .block = static_cast<uint32_t>(i)});
   }
   std::sort(reach_.begin(), reach_.end(), [](const Reach& a, const Reach& b) {
-    return a.first < b.first;
+    return std::tie(a.first, a.block) < std::tie(b.first, b.block);
   });
   for (size_t i = 1; i < reach_.size(); ++i) {
-    reach_[i].last = std::max(reach_[i].last, reach_[i - 1].last);
+    const Reach& before = reach_[i - 1];
+    if (before.last < reach_[i].last) continue;
+    reach_[i].last = before.last;
+    reach_[i].block = before.block;
   }
 }
 
@@ -146,28 +153,21 @@ uint64_t PoolSpace::Turn(uint64_t number) const {
   return 0;
 }
 
-const PoolBlock& PoolSpace::BlockWith(const Address& address) const {
-  constexpr size_t kMostLookedAt = 1024;
-  const size_t most = std::min(blocks.size(), kMostLookedAt);
-  for (size_t i = 0; i < most; ++i) {
-    const PoolBlock& block = blocks[i];
-    if (block.first.family != address.family) continue;
-    const bool has =
-        block.length == 255
-            ? !(address < block.first) &&
-                  !(Plus(block.first, block.count - 1) < address)
-            : Prefix{.address = block.first, .length = block.length}.Contains(
-                  address);
-    if (has) return block;
-  }
-  return blocks.front();
-}
-
-bool PoolSpace::Contains(const Address& address) const {
+const PoolSpace::Reach* PoolSpace::ReachOf(const Address& address) const {
   const auto after = std::upper_bound(
       reach_.begin(), reach_.end(), address,
       [](const Address& a, const Reach& reach) { return a < reach.first; });
-  return after != reach_.begin() && !((after - 1)->last < address);
+  if (after == reach_.begin() || (after - 1)->last < address) return nullptr;
+  return &*(after - 1);
+}
+
+const PoolBlock& PoolSpace::BlockWith(const Address& address) const {
+  const Reach* const reach = ReachOf(address);
+  return reach == nullptr ? blocks.front() : blocks[reach->block];
+}
+
+bool PoolSpace::Contains(const Address& address) const {
+  return ReachOf(address) != nullptr;
 }
 
 }  // namespace sluice

@@ -50,8 +50,8 @@ struct PoolSpace {
   // another weight than the others. A weight of n stands for n turns, which do
   // not come one after the other.
   uint64_t Turn(uint64_t number) const;
-  // The first block that gives the address out, of those that are looked at; else
-  // the first one.
+  // A block that gives the address out, of several the one that goes on for
+  // the longest; else the first one. After Finish(true).
   const PoolBlock& BlockWith(const Address& address) const;
   // Whether it gives the address out.
   bool Contains(const Address& address) const;
@@ -65,11 +65,15 @@ struct PoolSpace {
   };
   std::vector<Level> levels_;
   uint64_t cycle_ = 0;
-  // In the order of `first`: the last address of any block up to here.
+  // In the order of `first`: the last address of any block up to here, and
+  // which one that is.
   struct Reach {
     Address first;
     Address last;
+    uint32_t block;
   };
+  // The last one that begins no later than the address; null: it is in none.
+  const Reach* ReachOf(const Address& address) const;
   std::vector<Reach> reach_;
 };
 

@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 
@@ -338,6 +339,32 @@ helpers = [{helpers}]
     """Ends it as an operator would; it must say that all went well."""
     status = self.process.stop()
     assert status == 0, f"sluiced ended with status {status}"
+
+
+def check_silent_clients(fw, path, said, goes_on, has_place):
+  """Clients of a server at a Unix socket, which has four places.
+
+  A client for each of `said`, which says no more and reads nothing, delays
+  nobody: goes_on() checks what else there is. More than may be are turned away,
+  and has_place() is true when all are gone.
+  """
+  def connect():
+    clients.append(socket.socket(socket.AF_UNIX))
+    clients[-1].connect(os.fspath(path))
+    return clients[-1]
+
+  clients = []
+  for words in said:
+    connect().send(words)
+  goes_on()
+  began = time.monotonic()
+  fw.ctl("-s", "info")
+  assert time.monotonic() - began < 2
+  for _ in range(4):
+    connect()
+  for client in clients:
+    client.close()
+  wait_for("a place", has_place)
 
 
 class Capture:

@@ -1,16 +1,12 @@
 // Any bytes from a client of the web page: the HTTP server must answer or close,
 // ask the daemon for nothing that changes it, and answer nothing to who has
 // named another host or has not asked by GET or HEAD.
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,11 +15,11 @@
 #include "dataplane/exporter/listen.h"
 #include "dataplane/exporter/web_server.h"
 #include "nlohmann/json.hpp"
+#include "tests/fuzz/http_fuzz.h"
 
 namespace {
 
 constexpr char kSecret[] = "sluice_fuzz_answer";
-constexpr size_t kLargest = size_t{1} << 20;
 
 // The methods that may be asked, and their parameters.
 constexpr std::array<std::string_view, 12> kMethods = {
@@ -100,33 +96,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view asked(reinterpret_cast<const char*>(data), size);
   // The function that decides alone, too.
   static_cast<void>(sluice::IsOwnHost(asked, {"fw"}));
-  const sluice::UniqueFd ours(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strcpy(address.sun_path, Path().c_str());
-  if (::connect(ours.get(), reinterpret_cast<sockaddr*>(&address),
-                sizeof address) != 0) {
-    std::abort();
-  }
-  const bool sent = ::send(ours.get(), data, size, MSG_NOSIGNAL) ==
-                    static_cast<ssize_t>(size);
-  ::shutdown(ours.get(), SHUT_WR);
-  std::string answer;
-  char bytes[4096];
-  for (;;) {
-    pollfd event = {.fd = ours.get(), .events = POLLIN, .revents = 0};
-    // A server that neither answers nor closes is an error.
-    if (::poll(&event, 1, 30'000) != 1) std::abort();
-    const ssize_t n = ::read(ours.get(), bytes, sizeof bytes);
-    if (n <= 0) break;
-    answer.append(bytes, static_cast<size_t>(n));
-    if (answer.size() > kLargest) std::abort();
-  }
+  const sluice::HttpExchange done = sluice::AskOverSocket(Path(), asked);
   // The library takes the method as far as its first zero.
   const auto has = [&asked](std::string_view text) {
     return asked.find(text) != std::string_view::npos;
   };
-  if (sent && answer.find(kSecret) != std::string::npos &&
+  if (done.sent && done.answer.find(kSecret) != std::string::npos &&
       (!has("GET") || !has("/api/"))) {
     std::abort();
   }

@@ -262,6 +262,74 @@ TEST_F(RouteTest, StickyAddressRemembersTheInterfaceToo) {
   });
 }
 
+// Who is bound to an address that comes behind very many.
+TEST_F(RouteTest, StickyAddressBehindALargeTable) {
+  Load("set limit table-entries 10000\n"
+       "table <gws> { 192.0.2.1 }\n"
+       "pass in route-to { (wan1 <gws>), (wan2 203.0.113.1) } round-robin "
+       "sticky-address inet\n");
+  std::string client;
+  for (int host = 1; host < 9 && client.empty(); ++host) {
+    const std::string from = absl::StrCat("udp 10.1.0.", host, ":");
+    if (RouteOf(absl::StrCat(from, "1 > $S:53")) ==
+        "route-to 203.0.113.1@wan2") {
+      client = from;
+    }
+  }
+  ASSERT_NE(client, "");
+  std::vector<TableEntry> many;
+  for (uint32_t i = 0; i < 3000; ++i) {
+    many.push_back(
+        {.prefix = {.address = Address::V4(0xcb007200 + 2 * i), .length = 32}});
+  }
+  Replace("gws", many);
+  EXPECT_EQ(RouteOf(absl::StrCat(client, "2 > $S:53")),
+            "route-to 203.0.113.1@wan2");
+}
+
+TEST(PoolSpaceTest, TheBlockOfAnAddressHasIt) {
+  uint32_t random = 1;
+  const auto next = [&random](uint32_t below) {
+    random = random * 1664525 + 1013904223;
+    return (random >> 8) % below;
+  };
+  for (int round = 0; round < 50; ++round) {
+    PoolSpace space;
+    if (round % 3 == 0) space.AddNone();
+    for (uint32_t i = 0; i < 1 + next(40); ++i) {
+      const auto weight = static_cast<uint16_t>(1 + next(3));
+      const uint32_t first = 0x0a000000 + next(500);
+      if (next(2) == 0) {
+        space.Add(Prefix{.address = Address::V4(first),
+                         .length = static_cast<uint8_t>(32 - next(5))},
+                  weight);
+      } else {
+        space.Add(Address::V4(first), Address::V4(first + next(20)), weight);
+      }
+    }
+    space.Finish(/*search=*/true);
+    const auto has = [](const PoolBlock& block, const Address& address) {
+      if (block.first.family != address.family) return false;
+      const uint32_t at = address.v4().host() - block.first.v4().host();
+      return at < block.count;
+    };
+    for (uint32_t i = 0; i < 600; ++i) {
+      const Address address = Address::V4(0x09ffffd0 + i);
+      const bool contains =
+          std::ranges::any_of(space.blocks, [&](const PoolBlock& block) {
+            return has(block, address);
+          });
+      ASSERT_EQ(space.Contains(address), contains) << ToString(address);
+      const PoolBlock& block = space.BlockWith(address);
+      if (contains) {
+        ASSERT_TRUE(has(block, address)) << ToString(address);
+      } else {
+        ASSERT_EQ(&block, &space.blocks.front());
+      }
+    }
+  }
+}
+
 TEST_F(RouteTest, LeastStates) {
   Load("pass in inet route-to { 192.0.2.1 192.0.2.2 192.0.2.3 } "
        "least-states\n",

@@ -13,7 +13,8 @@ namespace {
 
 // A firewall with two ways out, which has one rule.
 struct TwoWays : ImportNode {
-  explicit TwoWays(bool turned = false, std::string_view options = "")
+  explicit TwoWays(bool turned = false, std::string_view options = "",
+                   std::string_view more = "")
       : ImportNode(Family::kIpv4) {
     // Interfaces have other numbers on another machine.
     EXPECT_TRUE(interfaces.AddPort(turned ? "wan2" : "wan1").ok());
@@ -21,9 +22,10 @@ struct TwoWays : ImportNode {
     ParseInput input;
     input.dialect = Dialect::kFreeBsd;
     input.text = absl::StrCat(
-        "pass in route-to { (wan1 192.0.2.1), (wan2 198.51.100.1) } "
-        "round-robin ",
-        absl::string_view(options.data(), options.size()), " inet\n");
+        "pass in route-to { (wan1 192.0.2.1), (wan2 198.51.100.1)",
+        absl::string_view(more.data(), more.size()), " } round-robin ",
+        absl::string_view(options.data(), options.size()),
+        " inet keep state (src.track 60)\n");
     ParseResult parsed = ParsePolicy(std::move(input));
     EXPECT_TRUE(parsed.ok()) << FormatDiagnostics(parsed.diagnostics);
     EXPECT_TRUE(store.Load(std::move(parsed.policy)).ok());
@@ -36,13 +38,17 @@ struct TwoWays : ImportNode {
     translator = std::make_unique<Translator>(*shard().table, nullptr, 0, 77);
   }
   ~TwoWays() {
+    RemoveStates();
+    sources->RemoveAllOf(0);
+    EXPECT_EQ(source_budget.nodes.used(), 0u);
+  }
+
+  void RemoveStates() {
     uint32_t cursor = 0;
     shard().table->entries().Visit(&cursor, 4096, [&](StateIndex state) {
       shard().table->Remove(state);
     });
-    EXPECT_EQ(source_budget.nodes.used(), 0u);
   }
-
   std::string Text(const PacketRoute& route) {
     return absl::StrCat(ToString(route.gateway), "@",
                         interfaces.NameOf(route.interface));
@@ -124,6 +130,41 @@ TEST(ImportRoutesTest, ASourceStaysOnItsWay) {
     EXPECT_EQ(to.Open(absl::StrCat("udp $C:", i, " > $S:53")), way);
   }
   EXPECT_EQ(to.Export().parents[0].pool_marks, 1 << kStickyRoute);
+}
+
+// Without a state, too, and if the gateway is of the other family.
+TEST(ImportRoutesTest, ASourceWithoutStatesStaysOnItsWay) {
+  for (const bool across : {false, true}) {
+    const auto with = [across](bool turned) {
+      auto node = across
+                      ? std::make_unique<TwoWays>(
+                            turned, "sticky-address prefer-ipv6-nexthop",
+                            ", (wan1 2001:db8::1), (wan2 2001:db8::2)")
+                      : std::make_unique<TwoWays>(turned, "sticky-address");
+      node->source_nodes = node->sources.get();
+      node->node_budget = &node->source_budget;
+      return node;
+    };
+    const auto from = with(false);
+    // The first takes the first one.
+    ASSERT_NE(from->Open("udp 10.1.0.9:1 > $S:53"), "");
+    const std::string way = from->Open("udp $C:1 > $S:53");
+    ASSERT_EQ(way, across ? "2001:db8::2@wan2" : "198.51.100.1@wan2");
+    from->RemoveStates();
+    const Snapshot snapshot = from->Export();
+    ASSERT_EQ(snapshot.source_nodes.size(), 2u);
+    for (const SnapshotSourceNode& node : snapshot.source_nodes) {
+      EXPECT_EQ(node.target.family, across ? Family::kIpv6 : Family::kIpv4);
+    }
+    const auto to = with(/*turned=*/true);
+    const auto report = to->Import(snapshot, WithPolicy(false));
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_EQ(report->sources_imported, 2u);
+    EXPECT_EQ(to->Export().source_nodes, snapshot.source_nodes);
+    for (int i = 10; i < 14; ++i) {
+      EXPECT_EQ(to->Open(absl::StrCat("udp $C:", i, " > $S:53")), way);
+    }
+  }
 }
 
 TEST(ImportRoutesTest, AnInterfaceThatIsNotHereIsNamed) {

@@ -292,6 +292,64 @@ TEST_P(ImportSourcesTest, WhatIsPreparedIsNobodysAndGoesBack) {
   EXPECT_THAT(to.Sources(), SizeIs(1));
 }
 
+// So many at a step, and no more, on their way in and back.
+TEST_P(ImportSourcesTest, ManyTakeSomeSteps) {
+  Tracked from(GetParam());
+  from.Connect(2);
+  Snapshot snapshot = from.Export();
+  ASSERT_THAT(snapshot.source_nodes, SizeIs(1));
+  for (uint8_t i = 1; i < 10; ++i) {
+    SnapshotSourceNode other = snapshot.source_nodes[0];
+    other.source.bytes[3] ^= i;
+    snapshot.source_nodes.push_back(other);
+  }
+  std::sort(snapshot.source_nodes.begin(), snapshot.source_nodes.end(),
+            [](const SnapshotSourceNode& a, const SnapshotSourceNode& b) {
+              return IsBefore(a, b);
+            });
+  const auto bytes = WriteSnapshot(snapshot);
+  ASSERT_TRUE(bytes.ok());
+  Tracked to(GetParam());
+  {
+    StateImporter importer(to.Target(), {});
+    ASSERT_TRUE(importer.Prepare(std::span<const uint8_t>(*bytes)).ok());
+    ASSERT_TRUE(to.Validate(&importer).ok());
+    EXPECT_EQ(to.budget.nodes.used(), 10u);
+    for (const uint32_t left : {6u, 2u}) {
+      EXPECT_FALSE(importer.DiscardSources(4));
+      EXPECT_EQ(to.budget.nodes.used(), left);
+    }
+    EXPECT_TRUE(importer.DiscardSources(4));
+    EXPECT_EQ(to.budget.nodes.used(), 0u);
+    to.Cancel(&importer);
+    EXPECT_EQ(to.budget.nodes.used(), 0u);
+  }
+  {
+    StateImporter importer(to.Target(), {});
+    ASSERT_TRUE(importer.Prepare(std::span<const uint8_t>(*bytes)).ok());
+    ASSERT_TRUE(to.Validate(&importer).ok());
+    ASSERT_TRUE(importer.PublishPolicy().ok());
+    EXPECT_FALSE(importer.StepFinish(to.shard().now, 4));
+    EXPECT_THAT(to.Sources(), SizeIs(4));
+    // Called off on its way: what is not there yet goes back.
+    to.Cancel(&importer);
+    EXPECT_THAT(to.Sources(), SizeIs(4));
+    EXPECT_EQ(to.budget.nodes.used(), 4u);
+  }
+  StateImporter importer(to.Target(), {});
+  ASSERT_TRUE(importer.Prepare(std::span<const uint8_t>(*bytes)).ok());
+  ASSERT_TRUE(to.Validate(&importer).ok());
+  ASSERT_TRUE(importer.PublishPolicy().ok());
+  EXPECT_FALSE(importer.StepFinish(to.shard().now, 4));
+  EXPECT_FALSE(importer.StepFinish(to.shard().now, 4));
+  EXPECT_TRUE(importer.StepFinish(to.shard().now, 4));
+  EXPECT_THAT(to.Sources(), SizeIs(10));
+  const RestoreReport report = importer.Finish(to.shard().now);
+  EXPECT_EQ(report.sources_imported, 10u);
+  EXPECT_EQ(report.sources_left_out, 0u);
+  EXPECT_EQ(to.budget.nodes.used(), 10u);
+}
+
 TEST_P(ImportSourcesTest, TwiceIsOnceAndWhoIsHereStays) {
   Tracked from(GetParam());
   from.Connect(3);
@@ -341,6 +399,11 @@ TEST(SnapshotSourcesTest, WhatIsNotSoundIsRefused) {
       {"an attribute of another form",
        [](Nodes& n) { n[3].target = *ParseAddress("2001:db9::7"); }},
       {"another family, or none", [](Nodes& n) { n[3].target = {}; }},
+      {"an attribute of another form",
+       [](Nodes& n) {
+         n[6].source = *ParseAddress("2001:db8::2");
+         n[6].target = *ParseAddress("192.0.2.7");
+       }},
       {"without a pool", [](Nodes& n) { n[0].target = n[0].source; }},
       {"half a rate", [](Nodes& n) { n[1].rate_seconds = 0; }},
       {"says nothing", [](Nodes& n) { n[2].rate = n[2].rate_seconds = 0; }},

@@ -394,6 +394,9 @@ Snapshot SourcesSnapshot() {
   snapshot.source_nodes.push_back(node);
   node.use = SnapshotSourceUse::kRedirect;
   snapshot.source_nodes.push_back(node);
+  node.use = SnapshotSourceUse::kRoute;
+  node.source = *ParseAddress("10.0.0.2");
+  snapshot.source_nodes.push_back(node);
   return snapshot;
 }
 

@@ -36,7 +36,8 @@ class RouteMirrorTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (unshare(CLONE_NEWNET) != 0) {
-      GTEST_SKIP() << "network namespaces are root's";
+      GTEST_SKIP() << "there can be no network namespace for its routes: that "
+                      "takes root (CAP_SYS_ADMIN)";
     }
     Ip("link set lo up");
     MakeLink("lan");

@@ -11,6 +11,7 @@
 #include "pftable/store/invariants.h"
 #include "pftable/store/policy_listing.h"
 #include "restore/snapshot_reader.h"
+#include "restore/snapshot_writer.h"
 #include "transfer_node.h"
 
 namespace sluice {
@@ -206,6 +207,65 @@ TEST_P(TransferTest, AnExportedImportIsTheSameSnapshot) {
 
 // Rules count the packets of living states too, and where those go on they
 // are not counted again.
+// What the control lcore does of very many sources at once is bounded.
+TEST_P(TransferTest, ManySourcesComeAndGoInSteps) {
+  constexpr uint32_t kMany = 20'000;
+  TransferNode from;
+  from->Load("set limit src-nodes 30000\npass\n");
+  absl::StatusOr<ReadResult> read = ReadSnapshot(from.Snapshot());
+  ASSERT_TRUE(read.ok()) << read.status();
+  for (uint32_t i = 0; i < kMany; ++i) {
+    SnapshotSourceNode& node =
+        read->snapshot.source_nodes.emplace_back();
+    node.remaining = 1'000'000;
+    node.source = Address::V4(0x0a000000 + i);
+    if (GetParam() == Family::kIpv4) continue;
+    node.source = *ParseAddress("2001:db8::");
+    node.source.bytes[14] = static_cast<uint8_t>(i >> 8);
+    node.source.bytes[15] = static_cast<uint8_t>(i);
+  }
+  const auto bytes = WriteSnapshot(read->snapshot);
+  ASSERT_TRUE(bytes.ok()) << bytes.status();
+  TransferNode to({.workers = 1, .limits = {.longest_gap = UINT64_MAX}});
+  to->Load("pass\n");
+  SourceBudget& budget = *to.plane().filter().sources;
+  const uint32_t limit = budget.nodes.limit();
+  std::optional<absl::StatusOr<ImportReport>> report;
+  ImportRequest request;
+  request.filter = "main";
+  request.snapshot = MemoryFile(*bytes);
+  request.policy = true;
+  to.service().Import(std::move(request),
+                      [&](absl::StatusOr<ImportReport> r) { report = r; });
+  to.TurnUntil([&] {
+    return to.status().state == RestoreState::kCommitting;
+  });
+  EXPECT_EQ(budget.nodes.used(), kMany);
+  // No worker does its part in time: all of it goes back, and then comes again.
+  to.TurnWithoutWorkers(std::chrono::milliseconds(1));
+  to.Skip(RestoreLimits().commit);
+  to.TurnWithoutWorkers(std::chrono::milliseconds(1));
+  EXPECT_EQ(to.service().queue_metrics().retries, 1u);
+  std::vector<uint32_t> seen = {kMany};
+  to.TurnUntil([&] {
+    const uint32_t used = budget.nodes.used();
+    if (used != seen.back()) seen.push_back(used);
+    return used == 0;
+  });
+  EXPECT_EQ(seen.size(), 4u);
+  EXPECT_EQ(budget.nodes.limit(), limit);
+  to.TurnUntil([&] { return to.policy_changes() == 1; });
+  EXPECT_FALSE(report.has_value());
+  to.Turn();
+  EXPECT_FALSE(report.has_value());
+  to.TurnUntil([&] { return report.has_value(); });
+  ASSERT_TRUE(report->ok()) << report->status();
+  EXPECT_EQ((*report)->answer.code, RestoreCode::kRestored);
+  EXPECT_EQ((*report)->answer.report.sources_imported, kMany);
+  EXPECT_EQ(budget.nodes.used(), kMany);
+  EXPECT_EQ(to.service().queue_metrics().commits, 1u);
+}
+
 TEST_P(TransferTest, CountersOfRulesHaveAllOfTheirStates) {
   TransferNode from;
   from->Load(kTransferRules);

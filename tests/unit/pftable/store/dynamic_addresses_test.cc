@@ -2,6 +2,7 @@
 // interpreter and by the classifier, without that rules are compiled again.
 #include <array>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -207,6 +208,50 @@ TEST_F(DynamicAddressesTest, OtherChangesKeepThem) {
   Follow();
   EXPECT_FALSE(store_->IsUpToDate(*late));
   EXPECT_EQ(WinnerOf(From("192.0.2.9")), 1);
+}
+
+// `self` of a machine with many ports is a long list, which is not walked
+// address by address: what it says is what a walk would.
+TEST_F(DynamicAddressesTest, LongListsSayWhatAWalkWouldSay) {
+  std::mt19937 random(20261201);
+  for (const size_t length : {7, 8, 9, 40, 700}) {
+    std::vector<InterfaceRegistry::PortAddress> all;
+    while (all.size() < length) {
+      const bool v4 = random() % 2 == 0;
+      std::array<uint8_t, 16> bytes = {};
+      bytes[0] = v4 ? 10 : 0x20;
+      // Near each other, so that networks hold one another.
+      for (const size_t i : {1, 2, 3}) bytes[i] = random() % 4;
+      const int bits = v4 ? 32 : 128;
+      all.push_back({Prefix{
+          Address::FromBytes(v4 ? Family::kIpv4 : Family::kIpv6, bytes.data()),
+          static_cast<uint8_t>(bits - random() % (bits - 8))}});
+    }
+    ASSERT_TRUE(interfaces_.SetAddresses("outside", all).ok());
+    const DynamicAddress wanted[] = {
+        {.name = "inside"},
+        {.name = "outside"},
+        {.name = "outside", .modifiers = {.network = true}}};
+    const AddressLists lists = Resolve(wanted, interfaces_);
+    int found = 0;
+    for (int i = 0; i < 5000; ++i) {
+      const Family family = i % 2 == 0 ? Family::kIpv4 : Family::kIpv6;
+      std::array<uint8_t, 16> bytes = {};
+      bytes[0] = family == Family::kIpv4 ? 10 : 0x20;
+      for (const size_t k : {1, 2, 3}) bytes[k] = random() % 5;
+      const Address address = Address::FromBytes(family, bytes.data());
+      for (size_t list = 0; list < lists.size(); ++list) {
+        bool walked = false;
+        for (const Prefix& prefix : lists[list]) {
+          walked = walked || prefix.Contains(address);
+        }
+        EXPECT_EQ(lists.Contains(list, family, bytes), walked)
+            << ToString(address) << " in list " << list << " of " << length;
+        found += walked;
+      }
+    }
+    EXPECT_GT(found, 100);
+  }
 }
 
 TEST_F(DynamicAddressesTest, WhoDoesNotNameThemIsLeftAlone) {

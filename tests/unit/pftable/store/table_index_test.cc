@@ -165,6 +165,59 @@ TEST_F(TableIndexStoreTest, ALoadOfLargeTablesDoesNotWaitForIt) {
   EXPECT_EQ(Bits(*store), 10u);
 }
 
+// One table is not many, but what it held is held by the index.
+TEST_F(TableIndexStoreTest, ALargeTableThatIsReplacedDoesNotStay) {
+  const auto hosts = [](int net, uint32_t count) {
+    std::vector<TableEntry> entries;
+    for (uint32_t i = 0; i < count; ++i) {
+      entries.push_back(
+          {.prefix = {.address = Address::V4(static_cast<uint32_t>(net) << 24 |
+                                             i),
+                      .length = 32}});
+    }
+    return entries;
+  };
+  constexpr uint32_t kLarge = IndexedTables::kMostAtOnce + 1;
+  const auto store = Store();
+  const auto replace = [&](const char* table,
+                           const std::vector<TableEntry>& entries) {
+    auto staged = StageReplaceAddresses(
+        *store, {.anchor = "", .name = table}, entries);
+    ASSERT_TRUE(staged.ok()) << staged.status();
+    ASSERT_TRUE(store->Publish(std::move(staged->generation)).ok());
+  };
+  ASSERT_TRUE(store->Load(Parsed(Text(20, 20))).ok());
+  // The index holds nothing of it: it is asked by itself.
+  replace("t0", hosts(20, kLarge));
+  EXPECT_FALSE(store->WantsIndex());
+  replace("t1", hosts(21, 5));
+  replace("t2", hosts(22, 5));
+  for (int net = 23; net < 26; ++net) {
+    ASSERT_TRUE(store->WantsIndex()) << net;
+    auto staged = store->StageIndex();
+    ASSERT_TRUE(staged.ok() && staged->next != nullptr);
+    ASSERT_TRUE(store->Publish(*std::move(staged)).ok());
+    EXPECT_EQ(Bits(*store), 20u);
+    EXPECT_FALSE(store->WantsIndex());
+    // A small one holds little.
+    replace("t1", hosts(net, 6));
+    EXPECT_FALSE(store->WantsIndex());
+    replace("t0", hosts(net, kLarge));
+  }
+  // By few, too: what counts is what it held.
+  for (const uint32_t count : {kLarge, 3u}) {
+    replace("t0", hosts(30, count));
+    ASSERT_TRUE(store->WantsIndex());
+    auto staged = store->StageIndex();
+    ASSERT_TRUE(staged.ok());
+    ASSERT_TRUE(store->Publish(*std::move(staged)).ok());
+  }
+  EXPECT_FALSE(store->WantsIndex());
+  EXPECT_EQ(Bits(*store), 20u);
+  EXPECT_LT(store->current()->index->entries(), 1000u);
+  ExpectTrue(*store);
+}
+
 TEST_F(TableIndexStoreTest, FiltersWithEqualTablesShareIt) {
   PolicyPool pool;
   auto one = Store(&pool);
