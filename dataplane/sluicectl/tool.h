@@ -134,7 +134,8 @@ class Tool {
                   const std::vector<Diagnostic>& diagnostics = {});
   enum class Seen : uint8_t { kShown, kLeftOut, kFailed };
   // Reads a trace, or the log, until there were --count packets, for --for
-  // seconds, or on and on; then closes it. `what` begins its methods' names.
+  // seconds, or until it is interrupted; then closes it. `what` begins its
+  // methods' names.
   bool Watch(const std::string& what, const nlohmann::json& session,
              const std::function<Seen(const nlohmann::json& packet)>& show,
              uint64_t* lost_in_all = nullptr);

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/sluicectl/format_time.h"
+#include "dataplane/sluicectl/interrupts.h"
 #include "dataplane/sluicectl/json_read.h"
 #include "dataplane/sluicectl/packet_words.h"
 #include "dataplane/sluicectl/tool.h"
@@ -179,9 +180,12 @@ bool Tool::Watch(const std::string& what, const json& session,
   uint64_t lost = 0;
   const auto enough = [&] { return c.count && shown >= *c.count; };
   bool ok = true;
+  // Who left it open would have packets noted for nobody.
+  const Interrupts interrupts;
   // What has come until the end is shown, too.
   for (bool last = false; ok && !enough() && !last;) {
-    last = c.seconds && std::chrono::steady_clock::now() >= end;
+    last = interrupts.came() ||
+           (c.seconds && std::chrono::steady_clock::now() >= end);
     const auto slice = Ask(what + ".read", session);
     if (slice == nullptr) return false;
     const json& packets = Member(*slice, "packets");

@@ -1,5 +1,7 @@
 #include "dataplane/sluicectl/top_screen.h"
 
+// Its functions, not its macros, whose names (timeout, clear) others have too.
+#define NCURSES_NOMACROS
 #include <ncurses.h>
 #include <unistd.h>
 

@@ -1,9 +1,12 @@
 """`sluicectl capture`: frames with what became of them, as pcapng."""
 
 import json
+import signal
 import struct
 import subprocess
 import time
+
+import pytest
 
 from harness import BUILD, CLIENTS, NEIGHBOURS, SERVERS, run, wait_for
 from test_trace import send
@@ -150,6 +153,43 @@ for i in range(8000):
   # A ring of four megabytes a worker, and what came meanwhile.
   assert len(frames) < 8000
   assert b"more came faster" in began.stderr.read()
+
+
+@pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGTERM],
+                         ids=["int", "term"])
+def test_what_is_interrupted_is_whole_and_closed(network, firewall, family,
+                                                 tmp_path, interrupt):
+  fw = firewall(_RULES)
+  network.settle()
+  path = tmp_path / "cut.pcapng"
+  began = capture(fw, "outside", "udp and src port 4000", "-w", path)
+  try:
+    send(network, family, "53,54", source=4000)
+    wait_for("the frames", lambda: path.stat().st_size > 200)
+    closed = fw.process.text().count("trace close: done")
+    began.send_signal(interrupt)
+    assert began.wait(20) == 0
+  finally:
+    if began.poll() is None:
+      began.kill()
+  frames, statistics = read(path.read_bytes())
+  assert frames and len(statistics) == 1
+  assert fw.process.text().count("trace close: done") == closed + 1
+
+
+def test_whose_reader_goes_closes_too(network, firewall, family):
+  fw = firewall(_RULES)
+  network.settle()
+  began = capture(fw, "outside", "udp and src port 4000")
+  try:
+    closed = fw.process.text().count("trace close: done")
+    began.stdout.close()
+    send(network, family, "53,54", source=4000)
+    wait_for("the end", lambda: began.poll() is not None)
+  finally:
+    if began.poll() is None:
+      began.kill()
+  assert fw.process.text().count("trace close: done") == closed + 1
 
 
 def test_mistakes(network, firewall, family):
