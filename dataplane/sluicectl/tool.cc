@@ -289,7 +289,8 @@ bool Tool::Rollback() {
   if (result == nullptr) return false;
   output_.Put("rollback", *result);
   output_.Say(absl::StrCat("the ruleset of ", *arguments_.rollback,
-                           " commits ago is in force again, ",
+                           *arguments_.rollback == 1 ? " commit" : " commits",
+                           " ago is in force again, ",
                            Number(*result, "rules"), " rules, generation ",
                            Number(*result, "generation")));
   return true;

@@ -54,9 +54,9 @@ _TOP = pathlib.Path(__file__).resolve().parents[2]
 _PAGES = [_TOP / "README.md"] + [
     _TOP / "docs" / f"{name}.md"
     for name in ("architecture", "configuration", "control-protocol", "drops",
-                 "evasion", "json", "language", "language-coverage", "operation",
-                 "policy-tests", "replay", "scenarios", "snapshot-format",
-                 "translation")
+                 "evasion", "first-day", "json", "language",
+                 "language-coverage", "operation", "policy-tests", "replay",
+                 "scenarios", "snapshot-format", "translation")
 ]
 PICTURES = [f"/usr/share/doc/sluice/{name}.png"
             for name in ("board", "top", "web-dark", "web-light",

@@ -14,6 +14,7 @@ import pytest
 import booted
 import clean_root
 import contents
+import operators_day
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SLUICE_BUILD_DIR", TOP / "build"))
@@ -86,6 +87,9 @@ def root(package, tmp_path_factory):
             for d in field(package, "Depends").split(",")]
   # It is booted, too.
   needed += ["systemd", "systemd-sysv", "logrotate"]
+  # Those of the operator's day.
+  needed += ["iproute2", "ethtool", "curl", "python3",
+             "tcpdump"]
   archive = clean_root.make(WORK, sorted(set(needed)))
   made = clean_root.Root(tmp_path_factory.mktemp("clean") / "root", archive)
   shutil.copy(package, made.path("/sluice.deb"))
@@ -336,6 +340,23 @@ def test_unit_allows_the_calls_that_it_makes(root, vdev, tmp_path):
 
 
 # ---- Under a booted systemd ------------------------------------------------
+
+
+def test_an_operators_day(root, tmp_path):
+  """With SLUICE_WRITE_DAY=docs/first-day.md it writes that page anew."""
+  kept = {name: root.path(f"/etc/sluice/{name}").read_text()
+          for name in ("sluice.toml", "pf.conf")}
+  with booted.Booted(root, tmp_path / "boot.log") as system:
+    try:
+      text = operators_day.run(system, root)
+    finally:
+      print("\n".join(system.transcript))
+  assert "# sluicectl --rollback 1\n" in text
+  if "SLUICE_WRITE_DAY" in os.environ:
+    pathlib.Path(os.environ["SLUICE_WRITE_DAY"]).write_text(text)
+  for name, content in kept.items():
+    root.path(f"/etc/sluice/{name}").write_text(content)
+  shutil.rmtree(root.path("/etc/systemd/system/sluiced.service.d"))
 
 
 def repacked(package, folder, number):
