@@ -3,6 +3,8 @@
 #ifndef SLUICE_DATAPLANE_FORWARD_BURST_RESULT_H_
 #define SLUICE_DATAPLANE_FORWARD_BURST_RESULT_H_
 
+#include <rte_mbuf.h>
+
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -11,8 +13,6 @@
 
 #include "packet/fragment.h"
 #include "packet/packet.h"
-
-struct rte_mbuf;
 
 namespace sluice {
 
@@ -53,6 +53,11 @@ struct BurstResult {
   // Made by the firewall, to leave by the peer: questions for neighbours.
   uint32_t question_count = 0;
   std::array<rte_mbuf*, kMaxBurst> questions;
+  // To leave by the ports that rules for layer 2 name (`bridge-to`).
+  // ForEachBridged().
+  uint32_t bridged_count = 0;
+  std::array<rte_mbuf*, kMaxBurst> bridged;
+  std::array<uint16_t, kMaxBurst> bridged_to;
   // Of ports of routers: for the host, as they arrived, and which of them go
   // there as fragments. ForEachForHost().
   uint32_t host_count = 0;
@@ -93,6 +98,19 @@ template <typename Send>
 void ForEachReturn(BurstResult& result, Send send) {
   SendInParts(std::span(result.returns).first(result.return_count),
               result.returns_reassembled, send);
+}
+
+// Calls send(uint16_t port, std::span<rte_mbuf*>) with what rules for layer 2
+// send by a port of their own.
+template <typename Send>
+void ForEachBridged(BurstResult& result, Send send) {
+  for (uint32_t k = 0; k < result.bridged_count; ++k) {
+    const bool parts = (result.bridged[k]->ol_flags & kFragmentMark) != 0;
+    SendInParts(std::span(result.bridged).subspan(k, 1), parts ? 1 : 0,
+                [&](std::span<rte_mbuf*> mbufs) {
+                  send(result.bridged_to[k], mbufs);
+                });
+  }
 }
 
 // With what is for the host.

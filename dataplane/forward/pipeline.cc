@@ -102,10 +102,12 @@ void Pipeline::Begin(uint16_t port, PacketBurst& burst,
   result.return_count = 0;
   result.returns_reassembled = 0;
   result.question_count = 0;
+  result.bridged_count = 0;
   result.host_count = 0;
   result.host_reassembled = 0;
   routing_ = false;
   returning_ = 0;
+  bridged_ = 0;
   addressed_ = 0;
 }
 
@@ -177,13 +179,13 @@ void Pipeline::JudgeEnd(Direction direction, const FilterView& filter,
                             .routes = routes_.At(passage.topology, at)};
   const bool frames = JudgesFrames(filter, at.interface);
   if (frames && direction == Direction::kIn) [[unlikely]] {
-    const Mask left = JudgeFrames(alive | passed, judgement);
+    const Mask left = JudgeFrames(alive | passed, judgement, passage.topology);
     alive &= left;
     passed &= left;
   }
   if (alive != 0) alive = JudgeAt(alive, judgement);
   if (frames && direction == Direction::kOut) [[unlikely]] {
-    const Mask left = JudgeFrames(alive | passed, judgement);
+    const Mask left = JudgeFrames(alive | passed, judgement, passage.topology);
     alive &= left;
     passed &= left;
   }
@@ -268,7 +270,7 @@ void Pipeline::JudgeTo(uint16_t port, uint16_t to, PacketBurst& burst,
   JudgeEnd(Direction::kOut, *filters[1], passage);
   Depart(passage);
   if (returning_ != 0) [[unlikely]] {
-    returning_ = JudgeReturning(arrival, *filters[0], now);
+    returning_ = JudgeReturning(arrival, *filters[0], topology, now);
   }
   Leave(passage);
   if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {

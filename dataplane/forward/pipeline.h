@@ -291,7 +291,10 @@ class Pipeline {
   rte_mbuf* Copy(const rte_mbuf& mbuf, Tick now);
 
   // Each returns the packets of `alive` that passed.
-  Mask JudgeFrames(Mask frames, const Judgement& judgement);
+  Mask JudgeFrames(Mask frames, const Judgement& judgement,
+                   const Topology& topology);
+  // `bridge-to`: it leaves by that interface's port, as it is.
+  void Bridge(uint32_t i, uint16_t interface, const Topology& topology);
   Mask JudgeAt(Mask alive, const Judgement& judgement);
   bool JudgeHit(uint32_t i, StateIndex state, const Judgement& judgement);
   // Of a packet, or of a state, for which there is more to do than to count.
@@ -463,7 +466,7 @@ class Pipeline {
             VlanId vlan, Tick now);
   // Judges what returns, and puts it into the result.
   Mask JudgeReturning(const PortContext& arrival, const FilterView& filter,
-                      Tick now);
+                      const Topology& topology, Tick now);
   // What a translated packet tells of its sender's link.
   void NoteLinks(StateIndex state, uint32_t i, const Judgement& judgement);
 
@@ -582,6 +585,9 @@ class Pipeline {
   // By the judgement: who goes where rules say, and where that is.
   Mask routed_ = 0;
   std::array<PacketRoute, kMaxBurst> packet_routes_;
+  // Who leaves by a port that a rule for layer 2 names, and by which.
+  Mask bridged_ = 0;
+  std::array<uint16_t, kMaxBurst> bridged_to_;
   // By direction: who was judged in it.
   std::array<Mask, 2> judged_;
   // Of frames that are flooded: what judging them once came to, for all ports.

@@ -44,7 +44,8 @@ inline bool Pipeline::StatesHaveChanged() const {
 
 // Rules for layer 2 come before everything else on the way in and after it on
 // the way out.
-Pipeline::Mask Pipeline::JudgeFrames(Mask frames, const Judgement& judgement) {
+Pipeline::Mask Pipeline::JudgeFrames(Mask frames, const Judgement& judgement,
+                                     const Topology& topology) {
   Mask left = 0;
   ForEach(frames, [&](uint32_t i) {
     EtherInput input;
@@ -62,9 +63,33 @@ Pipeline::Mask Pipeline::JudgeFrames(Mask frames, const Judgement& judgement) {
       return;
     }
     tags_[i] = verdict.tag;
+    if (verdict.bridges) {
+      Bridge(i, verdict.bridge_to, topology);
+      return;
+    }
     left |= Bit(i);
   });
   return left;
+}
+
+void Pipeline::Bridge(uint32_t i, uint16_t interface,
+                      const Topology& topology) {
+  uint16_t to = 0;
+  while (to < topology.end && (interface == 0 ||
+                               topology.ports[to].interface.id != interface)) {
+    ++to;
+  }
+  if (to == topology.end || !topology.ports[to].up ||
+      !topology.ports[to].enabled) {
+    Drop(i, DropReason::kPortDown);
+    return;
+  }
+  if ((crossed_ & Bit(i)) != 0 && FragmentCrossed(Bit(i)) == 0) return;
+  bridged_ |= Bit(i);
+  bridged_to_[i] = to;
+  const uint32_t place = result_->bridged_count++;
+  result_->bridged[place] = burst_->mbufs[i];
+  result_->bridged_to[place] = to;
 }
 
 Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {

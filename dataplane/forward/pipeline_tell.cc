@@ -45,6 +45,12 @@ void Pipeline::ShowLeaving(uint16_t port, uint16_t to, Mask passed) {
           frames.Leave(port, *result_->returns[k], &record);
         }
       }
+      for (rest = bridged_; rest != 0; rest &= rest - 1) {
+        const auto i = static_cast<uint32_t>(std::countr_zero(rest));
+        if (tap->WantsLeaving(told_[i])) {
+          frames.Leave(bridged_to_[i], *burst_->mbufs[i], &told_[i]);
+        }
+      }
     }
     if (!showing_flood_ && !showing_more_) frames.Finish();
   }
@@ -61,7 +67,8 @@ void Pipeline::Tell(uint16_t port, uint16_t to, Mask passed, Tick now,
                     Mask whom) {
   for (uint32_t i = 0; i < burst_->count; ++i) {
     if ((whom & Bit(i)) == 0) continue;
-    const bool forwarded = (passed & Bit(i)) != 0;
+    const bool bridged = (bridged_ & Bit(i)) != 0;
+    const bool forwarded = bridged || (passed & Bit(i)) != 0;
     std::optional<Direction> judged;
     for (const Direction direction : {Direction::kIn, Direction::kOut}) {
       if (judged_[static_cast<size_t>(direction)] & Bit(i)) {
@@ -85,7 +92,9 @@ void Pipeline::Tell(uint16_t port, uint16_t to, Mask passed, Tick now,
                 .rule = verdict.rule,
                 .rule_slot = verdict.rule_slot,
                 .port = port,
-                .departure = (returning_ & Bit(i)) != 0 ? port : to,
+                .departure = bridged ? bridged_to_[i]
+                             : (returning_ & Bit(i)) != 0 ? port
+                                                          : to,
                 .reason = verdict.reason,
                 .passed = verdict.passed,
                 .held = verdict.held,

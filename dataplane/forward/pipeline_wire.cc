@@ -288,7 +288,8 @@ void Pipeline::ClearWaiting(uint16_t port) {
 }
 
 Pipeline::Mask Pipeline::JudgeReturning(const PortContext& arrival,
-                                        const FilterView& filter, Tick now) {
+                                        const FilterView& filter,
+                                        const Topology& topology, Tick now) {
   Mask alive = returning_;
   if (!arrival.excluded) {
     const Judgement judgement{
@@ -306,7 +307,7 @@ Pipeline::Mask Pipeline::JudgeReturning(const PortContext& arrival,
         .routes = nullptr};  // a wire's ports have no router
     alive = JudgeAt(alive, judgement);
     if (JudgesFrames(filter, arrival.interface)) {
-      alive = JudgeFrames(alive, judgement);
+      alive = JudgeFrames(alive, judgement, topology);
     }
   }
   if (!arrival.up && alive != 0) {

@@ -412,6 +412,15 @@ void Simulation::Depart(uint16_t port, uint16_t to, BurstResult& result,
       leave(port, mbuf);
     }
   });
+  ForEachBridged(result, [&](uint16_t by, std::span<rte_mbuf*> mbufs) {
+    for (rte_mbuf* mbuf : mbufs) {
+      ++bridged_;
+      arrival.forwarded_packets.Add(1);
+      if (by == port) arrival.returned_packets.Add(1);
+      arrival.forwarded_bytes.Add(mbuf->pkt_len);
+      leave(by, mbuf);
+    }
+  });
   for (uint32_t i = 0; i < result.question_count; ++i) {
     leave(to, result.questions[i]);
   }

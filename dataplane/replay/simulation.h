@@ -147,6 +147,8 @@ class Simulation {
     return *topology_->routers[router].tables;
   }
   size_t routers() const { return topology_->routers.size(); }
+  // Frames that rules for layer 2 have sent by ports of their own.
+  uint64_t bridged() const { return bridged_; }
   // Which hops were asked for since the last call, in order.
   std::vector<NeighborQuestion> TakeQuestions() {
     return std::exchange(questions_, {});
@@ -234,6 +236,7 @@ class Simulation {
   std::optional<FilterViews> views_;
   std::vector<NeighborQuestion> questions_;
   uint64_t answers_to_host_ = 0;
+  uint64_t bridged_ = 0;
   // Of the burst of Deliver().
   std::array<uint16_t, kMaxBurst> arrivals_{};
   const Places* places_ = nullptr;  // null: those of the burst itself

@@ -91,6 +91,14 @@ void BurstJudge::SendResult(uint16_t port, uint16_t to) {
     transmitter_.Send(
         to, to, std::span(result_.questions).first(result_.question_count));
   }
+  if (result_.bridged_count > 0) [[unlikely]] SendBridged(port);
+}
+
+void BurstJudge::SendBridged(uint16_t port) {
+  ForEachBridged(result_, [&](uint16_t to, std::span<rte_mbuf*> mbufs) {
+    port == to ? transmitter_.Return(port, mbufs)
+               : transmitter_.Send(port, to, mbufs);
+  });
 }
 
 void BurstJudge::ResumeWaiting() {

@@ -89,6 +89,8 @@ class BurstJudge {
   void FloodOrphans(uint16_t port, PacketBurst& burst);
   void CrossOrphans(const Way& way, PacketBurst& burst);
   void SendResult(uint16_t port, uint16_t to);
+  // ... and of it what rules for layer 2 send by ports of their own.
+  void SendBridged(uint16_t port);
   // Of a burst of a router (burst_judge_route.cc).
   void RouteBurst(uint16_t port, PacketBurst& burst);
   void RouteBy(const FilterEnds& filters, const Way& way, bool found,

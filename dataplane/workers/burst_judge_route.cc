@@ -157,6 +157,7 @@ void BurstJudge::SendRouted(uint16_t port, uint16_t to) {
     transmitter_.Send(port, port,
                       std::span(result_.answers).first(result_.answer_count));
   }
+  if (result_.bridged_count > 0) [[unlikely]] SendBridged(port);
 }
 
 void BurstJudge::SendToHost(uint16_t port, std::span<rte_mbuf*> mbufs) {
@@ -230,6 +231,7 @@ void BurstJudge::HostBy(const FilterView& out, uint16_t port, bool orphans,
   ForEachDeparture(result_, [&](std::span<rte_mbuf*> mbufs) {
     transmitter_.Return(port, mbufs);
   });
+  SendBridged(port);
   AnswerHost(port);
   // What rules send another way than the host wanted.
   uint16_t to;

@@ -51,6 +51,8 @@ absl::Status RuleCompiler::Compile(const EtherRule& rule,
   c.tag = *tag;
   c.block = rule.block;
   c.quick = rule.quick;
+  c.bridges = rule.bridge_to.IsSet();
+  c.bridge_to = CompileInterface(rule.bridge_to).name.id;
   c.is_call = !rule.anchor_call.empty();
   return absl::OkStatus();
 }

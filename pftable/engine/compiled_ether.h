@@ -43,6 +43,10 @@ struct CompiledEtherRule {
 
   bool block = false;
   bool quick = false;
+  // What passes leaves by that interface and by no other (InterfaceView::id; 0:
+  // nothing has the name).
+  bool bridges = false;
+  uint16_t bridge_to = 0;
   uint16_t tag = kNoTag;
   uint32_t slot = kDefaultRuleSlot;
 

@@ -27,7 +27,11 @@ class EtherScan {
     rule.packets[way].Add(1);
     rule.bytes[way].Add(input_.bytes);
     verdict.pass = !winner_->block;
-    if (verdict.pass) verdict.tag = tag_;
+    if (verdict.pass) {
+      verdict.tag = tag_;
+      verdict.bridges = winner_->bridges;
+      verdict.bridge_to = winner_->bridge_to;
+    }
     return verdict;
   }
 

@@ -34,6 +34,9 @@ struct EtherInput {
 struct EtherVerdict {
   bool pass = true;
   uint16_t tag = kNoTag;  // what the frame has from now on
+  // It leaves by that interface, and nobody judges it any more.
+  bool bridges = false;
+  uint16_t bridge_to = 0;
 };
 
 // Counts the frame for the rule that decides.

@@ -173,10 +173,14 @@ absl::Status CheckPorts(const Simulation& simulation) {
           simulation.ports()[i].name, ": ", received,
           " packets received, but ", accounted, " forwarded or dropped"));
     }
-    // Who sent what to a port of a segment only all together say.
+    // Who sent what to a port of a segment, or to one of `bridge-to`, only all
+    // together say.
     transmitted += counters.transmitted_packets.value();
     caused += counters.answers.value() + counters.forwarded_packets.value();
-    if (simulation.segments() + simulation.routers() > 0) continue;
+    if (simulation.segments() + simulation.routers() + simulation.bridged() >
+        0) {
+      continue;
+    }
     const uint16_t peer = simulation.peer(i);
     const uint64_t sent =
         counters.answers.value() + counters.returned_packets.value() +

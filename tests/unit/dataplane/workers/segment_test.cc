@@ -143,6 +143,16 @@ class SegmentTest : public ::testing::Test {
     std::sort(vlans.begin(), vlans.end());
     return vlans;
   }
+  // Rules of FreeBSD's dialect for the filter of `port`, which is new.
+  void AddFreeBsdFilter(const std::string& port, const std::string& rules) {
+    FilterSpec spec = {.name = "ether", .ports = {port}};
+    spec.ruleset = LoadRequest{
+        .name = "rules", .text = rules, .dialect = Dialect::kFreeBsd};
+    auto job = registry().BeginCreateFilter(std::move(spec));
+    job->Build();
+    const auto created = job->Publish();
+    ASSERT_TRUE(created.ok()) << created.status();
+  }
   // All buffers that there are.
   std::vector<rte_mbuf*> TakeBuffers() {
     std::vector<rte_mbuf*> taken;
@@ -171,6 +181,36 @@ const std::vector<std::string>& Queries() {
       "udp 10.0.0.2:1 > 10.0.0.1:53 data 9",
       "udp [2001:db8::2]:1 > [2001:db8::1]:53 data 9"};
   return queries;
+}
+
+// A rule for layer 2 names a port that is no other end of anything, and that
+// another worker may have to send by.
+TEST_F(SegmentTest, FramesThatAreBridgedLeaveByTheirPort) {
+  for (const uint16_t workers : {1, 2}) {
+    Start(workers, 2);
+    ASSERT_TRUE(
+        AddPort({.name = "far", .parent = "in", .vlan = uint16_t{99}}).ok());
+    AddFreeBsdFilter("v5", "ether pass in on v5 bridge-to far\nblock\n");
+    Settle();
+    uint64_t sent = 0;
+    for (const std::string& query : Queries()) {
+      EXPECT_THAT(Crosses(1, 0, query, 5), ElementsAre(99));
+      EXPECT_THAT(Crosses(1, 2, query, 5), ElementsAre(99));
+      EXPECT_THAT(Crosses(2, 0, query, 6), IsEmpty());
+      sent += 2;
+    }
+    EXPECT_EQ(Received("v5"), sent);
+    EXPECT_EQ(plane_->Drops(DropReason::kPortDown), 0u);
+    // Nobody has learnt where they went.
+    absl::Status removed = absl::UnknownError("not yet");
+    registry().RemovePort("far", [&](absl::Status s) { removed = s; });
+    Settle();
+    ASSERT_TRUE(removed.ok()) << removed;
+    EXPECT_THAT(Crosses(1, 0, Queries()[0], 5), IsEmpty());
+    EXPECT_EQ(plane_->Drops(DropReason::kPortDown), 1u);
+    ExpectNothingLeft();
+    plane_.reset();
+  }
 }
 
 TEST_F(SegmentTest, JoinsVlansOfOneDevice) {
