@@ -43,11 +43,19 @@ bool Collapses(const std::optional<Pool>& pool,
   return true;
 }
 
+// As pfctl reads them: the bodies of anchors where they are called.
 void CollapsePools(Anchor& anchor, AutomaticTables& tables) {
   std::vector<TableEntry> entries;
+  std::vector<bool> seen(anchor.children.size(), false);
   for (Rule& rule : anchor.rules.filter) {
+    if (const size_t child = CalledChild(anchor, rule); child < seen.size()) {
+      if (!seen[child]) CollapsePools(anchor.children[child], tables);
+      seen[child] = true;
+      continue;
+    }
+    // In the order in which pfctl looks at them.
     for (std::optional<Pool>* pool :
-         {&rule.nat, &rule.rdr, &rule.route_pool}) {
+         {&rule.rdr, &rule.nat, &rule.route_pool}) {
       if (!Collapses(*pool, entries) || !tables.HasRoom(entries.size())) {
         continue;
       }
@@ -57,7 +65,9 @@ void CollapsePools(Anchor& anchor, AutomaticTables& tables) {
       (*pool)->addresses = {std::move(table)};
     }
   }
-  for (Anchor& child : anchor.children) CollapsePools(child, tables);
+  for (size_t i = 0; i < seen.size(); ++i) {
+    if (!seen[i]) CollapsePools(anchor.children[i], tables);
+  }
 }
 
 }  // namespace
@@ -100,6 +110,32 @@ std::string AutomaticTables::Add(std::vector<TableEntry> entries,
                                  .parts = {},
                                  .place = place});
   return name;
+}
+
+void AutomaticTables::SkipNumber() {
+  if (naming_ == TableNaming::kNumbered) ++next_[std::string(kAutomaticPrefix)];
+}
+
+size_t CalledChild(const Anchor& anchor, const Rule& rule) {
+  const std::string& call = rule.anchor_call;
+  size_t child = 0;
+  while (child < anchor.children.size() && anchor.children[child].name != call) {
+    ++child;
+  }
+  return child;
+}
+
+void ForEachChild(Anchor& anchor, const std::function<void(Anchor&)>& then) {
+  std::vector<bool> seen(anchor.children.size(), false);
+  for (const Rule& rule : anchor.rules.filter) {
+    const size_t child = CalledChild(anchor, rule);
+    if (child == seen.size() || seen[child]) continue;
+    seen[child] = true;
+    then(anchor.children[child]);
+  }
+  for (size_t i = 0; i < seen.size(); ++i) {
+    if (!seen[i]) then(anchor.children[i]);
+  }
 }
 
 bool TableEntryOf(const AddressMatch& match, TableEntry& entry) {

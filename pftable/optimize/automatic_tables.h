@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,10 @@ class AutomaticTables {
   // The name of a new constant table with these entries.
   std::string Add(std::vector<TableEntry> entries, SourcePlace place);
 
+  // pfctl numbers a table as soon as two rules could share it, whether or not
+  // there come to be enough of them.
+  void SkipNumber();
+
  private:
   Policy& policy_;
   const TableNaming naming_;
@@ -49,6 +54,12 @@ class AutomaticTables {
   uint64_t entries_ = 0;
   uint64_t tables_ = 0;
 };
+
+// The child that a rule calls by its name; the number of children if none.
+size_t CalledChild(const Anchor& anchor, const Rule& rule);
+
+// Each child once, in the order of the calls; behind them those without one.
+void ForEachChild(Anchor& anchor, const std::function<void(Anchor&)>& then);
 
 // The table entry of a contiguous network; false for what has none.
 bool TableEntryOf(const AddressMatch& match, TableEntry& entry);

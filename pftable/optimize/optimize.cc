@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,11 +30,19 @@ bool IsGroup(const InterfaceMatch& on) {
   return on.IsSet() && !HasDigitAtEnd(on.name);
 }
 
+// Pools are alike if they are written alike, but for the key that pf chooses
+// for each statement.
+bool HasOwnKey(const std::optional<Pool>& pool) {
+  return pool && pool->method == PoolMethod::kSourceHash &&
+         pool->hash_key.empty();
+}
+
 // A rule that is neither moved nor merged.
 bool IsBarrier(const Rule& r) {
   const StateOptions& o = r.state_options;
   return r.IsAnchorCall() || !r.labels.empty() || r.probability != 0 ||
-         r.once || r.max_pkt_rate.IsSet() || r.nat || r.rdr || r.route_pool ||
+         r.once || r.max_pkt_rate.IsSet() || HasOwnKey(r.nat) ||
+         HasOwnKey(r.rdr) || HasOwnKey(r.route_pool) ||
          o.max_states != 0 || o.max_src_nodes != 0 || o.max_src_states != 0 ||
          o.max_src_conn != 0 || o.max_src_conn_rate.IsSet() ||
          o.source_track == SourceTrack::kRule ||
@@ -156,7 +165,6 @@ size_t NextFree(Side& side, size_t rule, const std::vector<bool>& taken) {
 
 // Step 2.
 void CombineIntoTables(std::vector<Rule>& rules, AutomaticTables& tables) {
-  if (rules.size() < kTableThreshold) return;
   const std::vector<RuleKey> keys = KeysOf(rules);
   Side sources = GroupBy(rules, keys, true);
   Side destinations = GroupBy(rules, keys, false);
@@ -178,6 +186,7 @@ void CombineIntoTables(std::vector<Rule>& rules, AutomaticTables& tables) {
     for (const size_t m : members) taken[m] = true;
     if (members.size() + 1 < kTableThreshold ||
         !tables.HasRoom(members.size() + 1)) {
+      tables.SkipNumber();
       continue;
     }
     std::vector<TableEntry> entries;
@@ -258,10 +267,10 @@ void OptimizeAnchor(Anchor& anchor, const std::string& path,
   if (anchor.rules.filter.size() < rules.size() / 2) {
     anchor.rules.filter.shrink_to_fit();
   }
-  for (Anchor& child : anchor.children) {
+  ForEachChild(anchor, [&](Anchor& child) {
     OptimizeAnchor(child, path.empty() ? child.name : path + "/" + child.name,
                    profile, tables);
-  }
+  });
 }
 
 }  // namespace

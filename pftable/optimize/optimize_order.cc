@@ -1,10 +1,11 @@
 // The order of the rules of one block: those with a field in common stand
 // beside each other, the largest such group first, and within it the same
-// again by the other fields. It is what lets a linear scan skip most rules.
+// again by the other fields. It is what lets a linear scan skip most rules, and
+// it is pfctl's to the rule, since the numbers of rules go by it.
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <queue>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,12 +31,34 @@ enum class Field : uint8_t {
 };
 constexpr size_t kFields = 9;
 
-std::string AddressValue(const AddressMatch& match) {
-  if (match.kind == AddressKind::kAny) return "";
-  std::string text = match.negated ? "!" : "";
-  return text + AddressText(match) +
-         (match.kind == AddressKind::kPrefix ? "/" + ToString(match.mask)
-                                             : std::string());
+// As pfctl compares them: ranges, labels of routes and networks of the zero
+// address are like no other, and modifiers of an interface make no difference.
+std::string AddressValue(const AddressMatch& match, Family family) {
+  const std::string sign = match.negated ? "!" : "";
+  switch (match.kind) {
+    case AddressKind::kAny:
+    case AddressKind::kRange:
+    case AddressKind::kRouteLabel:
+      return "";
+    case AddressKind::kPrefix:
+      if (match.address == Address{.family = match.address.family}) return "";
+      return sign + AddressText(match) + "/" + ToString(match.mask);
+    case AddressKind::kDynamicInterface: {
+      const int most = family == Family::kIpv4 ? 32 : 128;
+      return sign + "(" + match.name + ")/" +
+             std::to_string(std::min<int>(match.dynamic_prefix, most));
+    }
+    case AddressKind::kNoRoute:
+    case AddressKind::kUrpfFailed:
+    case AddressKind::kTable:
+      return sign + AddressText(match);
+  }
+  return "";
+}
+
+std::string PortValue(const PortMatch& port) {
+  if (port.op != CompareOperator::kRange) return PortLabelText(port);
+  return std::to_string(port.low) + ":" + std::to_string(port.high);
 }
 
 // Empty: the rule does not look at the field.
@@ -56,21 +79,88 @@ std::string ValueOf(const Rule& rule, Field field) {
     case Field::kProtocol:
       return rule.protocol == 0 ? "" : std::to_string(rule.protocol);
     case Field::kSource:
-      return AddressValue(rule.source.address);
+      return AddressValue(rule.source.address, rule.family);
     case Field::kDestination:
-      return AddressValue(rule.destination.address);
+      return AddressValue(rule.destination.address, rule.family);
     case Field::kSourcePort:
-      return PortLabelText(rule.source.port);
+      return PortValue(rule.source.port);
     case Field::kDestinationPort:
-      return PortLabelText(rule.destination.port);
+      return PortValue(rule.destination.port);
   }
   return "";
 }
 
+constexpr size_t kNone = ~size_t{0};
+
+// Rules with the same value in a field.
 struct FieldGroup {
-  size_t field = 0;
-  std::vector<size_t> rules;  // ascending
+  std::vector<size_t> rules;  // places in the block, ascending
   size_t left = 0;            // of them that have no place yet
+  // Its neighbours among those with as many left.
+  size_t before = kNone;
+  size_t behind = kNone;
+};
+
+// The groups of one field by how many rules they have left, and among equal
+// ones as pfctl's sorting has them: a group that grows goes behind those of
+// its new size, one that shrinks before them.
+class SortedGroups {
+ public:
+  explicit SortedGroups(size_t rules) : ends_(rules + 1, {kNone, kNone}) {}
+
+  void Append(size_t value, size_t rule) {
+    const auto [at, made] = by_value_.try_emplace(value, groups_.size());
+    if (made) groups_.emplace_back();
+    const size_t g = at->second;
+    if (!made) Unlink(g);
+    groups_[g].rules.push_back(rule);
+    ++groups_[g].left;
+    auto& [first, last] = ends_[groups_[g].left];
+    groups_[g].before = last;
+    (last == kNone ? first : groups_[last].behind) = g;
+    last = g;
+    largest_ = std::max(largest_, groups_[g].left);
+  }
+  // Of a rule that has got its place.
+  void Remove(size_t value) {
+    const auto at = by_value_.find(value);
+    if (at == by_value_.end() || groups_[at->second].left == 0) return;
+    const size_t g = at->second;
+    Unlink(g);
+    --groups_[g].left;
+    auto& [first, last] = ends_[groups_[g].left];
+    groups_[g].behind = first;
+    (first == kNone ? last : groups_[first].before) = g;
+    first = g;
+  }
+  // The size of the largest group.
+  size_t Largest() {
+    while (largest_ > 0 && ends_[largest_].first == kNone) --largest_;
+    return largest_;
+  }
+  // Takes that one out.
+  std::vector<size_t> TakeLargest() {
+    FieldGroup& group = groups_[ends_[Largest()].first];
+    Unlink(ends_[largest_].first);
+    group.left = 0;
+    return std::move(group.rules);
+  }
+
+ private:
+  void Unlink(size_t g) {
+    FieldGroup& group = groups_[g];
+    auto& [first, last] = ends_[group.left];
+    (group.before == kNone ? first : groups_[group.before].behind) =
+        group.behind;
+    (group.behind == kNone ? last : groups_[group.behind].before) =
+        group.before;
+    group.before = group.behind = kNone;
+  }
+
+  absl::flat_hash_map<size_t, size_t> by_value_;
+  std::vector<FieldGroup> groups_;
+  std::vector<std::pair<size_t, size_t>> ends_;  // by what is left
+  size_t largest_ = 0;
 };
 
 class Orderer {
@@ -92,34 +182,35 @@ class Orderer {
   // Appends the rules of `block` to `out`. With each level at least one field
   // is the same in the whole block, so there are as many levels as fields.
   void Order(const std::vector<size_t>& block, std::vector<size_t>& out) {
-    std::vector<FieldGroup> groups = GroupsOf(block);
-    std::array<std::vector<size_t>, kFields> of;  // by place in the block
-    for (auto& list : of) list.assign(block.size(), kNone);
-    using Candidate = std::pair<size_t, size_t>;  // rules left, ~group
-    std::priority_queue<Candidate> queue;
-    for (size_t g = 0; g < groups.size(); ++g) {
-      for (const size_t r : groups[g].rules) of[groups[g].field][r] = g;
-      queue.emplace(groups[g].left, ~g);
+    std::vector<SortedGroups> fields;
+    for (size_t f = 0; f < kFields; ++f) {
+      SortedGroups& groups = fields.emplace_back(block.size());
+      for (size_t r = 0; r < block.size(); ++r) {
+        const size_t value = values_[block[r]][f];
+        if (value != 0) groups.Append(value, r);
+      }
+      // What all rules of the block share is no reason to move any.
+      if (groups.Largest() == block.size()) groups.TakeLargest();
     }
     std::vector<bool> placed(block.size(), false);
     std::vector<size_t> rest;
-    while (!queue.empty()) {
-      const auto [left, inverse] = queue.top();
-      queue.pop();
-      const size_t g = ~inverse;
-      if (left != groups[g].left) {
-        // Others have taken rules of it since.
-        if (groups[g].left > 1) queue.emplace(groups[g].left, inverse);
-        continue;
+    while (true) {
+      size_t largest = 1;
+      size_t field = kNone;
+      for (size_t f = 0; f < kFields; ++f) {
+        if (fields[f].Largest() <= largest) continue;
+        largest = fields[f].Largest();
+        field = f;
       }
-      if (left < 2) break;
+      if (field == kNone) break;
       std::vector<size_t> taken;
-      for (const size_t r : groups[g].rules) {
+      for (const size_t r : fields[field].TakeLargest()) {
         if (placed[r]) continue;
         placed[r] = true;
         taken.push_back(block[r]);
         for (size_t f = 0; f < kFields; ++f) {
-          if (of[f][r] != kNone) --groups[of[f][r]].left;
+          const size_t value = values_[block[r]][f];
+          if (value != 0) fields[f].Remove(value);
         }
       }
       if (taken.size() > 2) {
@@ -135,31 +226,6 @@ class Orderer {
   }
 
  private:
-  static constexpr size_t kNone = ~size_t{0};
-
-  // Rules with the same value in a field, by field and then by first rule.
-  // Left out: what all rules of the block share, and what only one rule has.
-  std::vector<FieldGroup> GroupsOf(const std::vector<size_t>& block) const {
-    std::vector<FieldGroup> groups;
-    for (size_t f = 0; f < kFields; ++f) {
-      absl::flat_hash_map<size_t, size_t> by_value;
-      const size_t first = groups.size();
-      for (size_t r = 0; r < block.size(); ++r) {
-        const size_t value = values_[block[r]][f];
-        if (value == 0) continue;
-        const auto [at, made] = by_value.try_emplace(value, groups.size());
-        if (made) groups.push_back({.field = f, .rules = {}, .left = 0});
-        groups[at->second].rules.push_back(r);
-      }
-      for (size_t g = first; g < groups.size(); ++g) {
-        const size_t count = groups[g].rules.size();
-        groups[g].left = count < block.size() ? count : 0;
-      }
-    }
-    std::erase_if(groups, [](const FieldGroup& g) { return g.left < 2; });
-    return groups;
-  }
-
   std::vector<std::array<size_t, kFields>> values_;
   std::array<absl::flat_hash_map<std::string, size_t>, kFields> numbers_;
 };

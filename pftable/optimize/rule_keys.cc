@@ -92,7 +92,7 @@ RuleKey KeyOf(const Rule& r, TextNumbers& numbers) {
 }
 
 void Cut(AddressKey& key, int bits) {
-  if (bits == RuleShape::kWhole) return;
+  if (bits == RuleShape::kWhole || bits == RuleShape::kNegated) return;
   if (bits == RuleShape::kNothing) {
     key = {};
     return;
@@ -109,11 +109,16 @@ int AddressShape(const AddressMatch& match) {
   if (match.kind == AddressKind::kAny && !match.negated) {
     return RuleShape::kNothing;
   }
+  if (match.negated) return RuleShape::kNegated;
   const int length = NetworkLength(match);
   return length >= 0 ? length : RuleShape::kWhole;
 }
 
 bool AddressContains(int super, int sub) {
+  // Not even "any" contains what is negated, for pfctl.
+  if (super == RuleShape::kNegated || sub == RuleShape::kNegated) {
+    return super == sub;
+  }
   if (super == RuleShape::kNothing) return true;
   if (super == RuleShape::kWhole) return sub == RuleShape::kWhole;
   return sub >= super;

@@ -28,6 +28,7 @@ struct RuleShape {
 
   static constexpr int kWhole = -1;
   static constexpr int kNothing = -2;
+  static constexpr int kNegated = -3;
 
   friend bool operator==(const RuleShape&, const RuleShape&) = default;
   template <typename H>

@@ -113,6 +113,70 @@ constexpr Optimised kOptimised[] = {
      "block drop in on em0 proto udp from any to any port = 3\n"
      "block drop out on em1 proto udp from any to any port = 2\n"
      "block drop out on em1 proto tcp from any to any port = 4\n"},
+    {"OfEqualGroupsTheFirstThatWasFull",
+     "block on em0 proto tcp to port 1\n"
+     "block on em1 proto tcp to port 2\n"
+     "block on em1 proto tcp to port 3\n"
+     "block on em0 proto tcp to port 4",
+     "block drop on em1 proto tcp from any to any port = 2\n"
+     "block drop on em1 proto tcp from any to any port = 3\n"
+     "block drop on em0 proto tcp from any to any port = 1\n"
+     "block drop on em0 proto tcp from any to any port = 4\n"},
+    {"RangesOfPortsAreAField",
+     "block in proto tcp from 10.0.0.1 to port 1:5\n"
+     "block in proto tcp from 10.0.0.2 to port 7\n"
+     "block in proto tcp from 10.0.0.3 to port 1:5",
+     "block drop in inet proto tcp from 10.0.0.1 to any port 1:5\n"
+     "block drop in inet proto tcp from 10.0.0.3 to any port 1:5\n"
+     "block drop in inet proto tcp from 10.0.0.2 to any port = 7\n"},
+    {"RangesOfAddressesAreNone",
+     "block in from 10.0.0.1 - 10.0.0.9 to 10.1.0.1\n"
+     "block in from 10.0.0.2 to 10.1.0.2\n"
+     "block in from 10.0.0.1 - 10.0.0.9 to 10.1.0.3",
+     "block drop in inet from 10.0.0.1 - 10.0.0.9 to 10.1.0.1\n"
+     "block drop in inet from 10.0.0.2 to 10.1.0.2\n"
+     "block drop in inet from 10.0.0.1 - 10.0.0.9 to 10.1.0.3\n"},
+    {"ModifiersOfInterfacesAreNone",
+     "block in from (em0) to 10.1.0.1\n"
+     "block in from (em1) to 10.1.0.2\n"
+     "block in from (em0:network) to 10.1.0.3",
+     "block drop in inet from (em0) to 10.1.0.1\n"
+     "block drop in inet from (em0:network) to 10.1.0.3\n"
+     "block drop in inet from (em1) to 10.1.0.2\n"},
+    {"NegatedIsNoPartOfAny", "block proto tcp\nblock proto tcp from ! <t>",
+     "block drop proto tcp all\nblock drop proto tcp from ! <t> to any\n"},
+    {"NumbersOfTablesThatCameToNothing",
+     "block from { 10.0.0.1 10.0.0.2 }\n"
+     "pass from { 10.0.0.1 10.0.0.3 10.0.0.5 10.0.0.7 10.0.0.9 10.9/16 }",
+     "table <__automatic_1> const { 10.0.0.1 10.0.0.3 10.0.0.5 10.0.0.7 "
+     "10.0.0.9 10.9.0.0/16 }\n"
+     "block drop inet from 10.0.0.1 to any\n"
+     "block drop inet from 10.0.0.2 to any\n"
+     "pass inet from <__automatic_1> to any flags S/SA\n"},
+    {"OnePoolOfSeveralRules",
+     "match out from { 10.0.0.1 10.0.0.3 10.0.0.5 10.0.0.7 10.0.0.9 10.9/16 } "
+     "nat-to 192.0.2.1\nmatch out from 10.0.0.1 nat-to 192.0.2.2",
+     "table <__automatic_0> const { 10.0.0.1 10.0.0.3 10.0.0.5 10.0.0.7 "
+     "10.0.0.9 10.9.0.0/16 }\n"
+     "match out inet from <__automatic_0> to any nat-to 192.0.2.1\n"
+     "match out inet from 10.0.0.1 to any nat-to 192.0.2.2\n"},
+    {"NotWithKeysOfTheirOwn",
+     "match out nat-to 192.0.2.0/24 source-hash\n"
+     "match out nat-to 192.0.2.0/24 source-hash",
+     "match out inet all nat-to 192.0.2.0/24 source-hash\n"
+     "match out inet all nat-to 192.0.2.0/24 source-hash\n"},
+    {"TablesOfAnchorsAreNumberedAtTheirCalls",
+     "anchor \"b\" {\npass out nat-to { 192.0.2.1 192.0.2.3 }\n}\n"
+     "anchor \"a\" {\npass out nat-to { 192.0.2.5 192.0.2.7 }\n}\n"
+     "pass out nat-to { 192.0.2.9 192.0.2.11 }",
+     "table <__automatic_0> const { 192.0.2.1 192.0.2.3 }\n"
+     "table <__automatic_1> const { 192.0.2.5 192.0.2.7 }\n"
+     "table <__automatic_2> const { 192.0.2.9 192.0.2.11 }\n"
+     "anchor \"b\" all {\n"
+     "  pass out inet all flags S/SA nat-to <__automatic_0> round-robin\n}\n"
+     "anchor \"a\" all {\n"
+     "  pass out inet all flags S/SA nat-to <__automatic_1> round-robin\n}\n"
+     "pass out inet all flags S/SA nat-to <__automatic_2> round-robin\n"},
     {"LabelKeepsItsPlace",
      "block in on em0 proto tcp to port 1\n"
      "block out on em1 proto tcp to port 2 label \"$nr\"\n"
