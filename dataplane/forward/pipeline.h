@@ -283,6 +283,7 @@ class Pipeline {
   void Begin(uint16_t port, PacketBurst& burst, BurstResult& result);
   // Drops what nobody judges, and sorts out the rest.
   void Admit(Passage& passage);
+  void RefuseMalformed(Mask malformed, const Passage& passage);
   void JudgeEnd(Direction direction, const FilterView& filter,
                 Passage& passage);
   void Depart(Passage& passage);
@@ -292,6 +293,7 @@ class Pipeline {
 
   // Each returns the packets of `alive` that passed.
   Mask JudgeFrames(Mask frames, const Judgement& judgement);
+  Mask Clean(Mask alive, const Judgement& judgement);
   Mask JudgeAt(Mask alive, const Judgement& judgement);
   bool JudgeHit(uint32_t i, StateIndex state, const Judgement& judgement);
   // Of a packet, or of a state, for which there is more to do than to count.
@@ -427,6 +429,7 @@ class Pipeline {
   bool TrySyncookie(uint32_t i, const Judgement& judgement, bool* passed);
   bool GivesCookies(const Judgement& judgement);
   bool AdmitCookie(uint32_t i, uint16_t mss, const Judgement& judgement);
+  void RefuseState(uint32_t i, DropReason reason, const Judgement& judgement);
   // Makes the packet's state, and does to it what the state does to all that
   // follow.
   bool Admit(uint32_t i, const StateTemplate& values,
