@@ -380,9 +380,13 @@ class Walk {
         }
         return true;
       case protocol::kIcmp:
-        return info_->family != Family::kIpv4 || Icmp(offset);
       case protocol::kIcmp6:
-        return info_->family != Family::kIpv6 || Icmp(offset);
+        // The one's messages mean nothing in the other's family.
+        if ((info_->proto == protocol::kIcmp) !=
+            (info_->family == Family::kIpv4)) {
+          return Drop(info_, DropReason::kNormalize);
+        }
+        return Icmp(offset);
       default:
         return true;
     }
