@@ -9,6 +9,7 @@
 
 #include "packet/checksum.h"
 #include "packet/headers.h"
+#include "packet/icmp.h"
 #include "packet/rewrite.h"
 #include "packet/tcp_options.h"
 
@@ -320,7 +321,10 @@ bool BuildIcmpError(const rte_mbuf& packet, const PacketInfo& info,
 bool BuildUnreachable(const rte_mbuf& packet, const PacketInfo& info,
                       uint8_t code, rte_mbuf* answer) {
   const bool v6 = info.family == Family::kIpv6;
-  if (info.proto == (v6 ? protocol::kIcmp6 : protocol::kIcmp)) return false;
+  if (info.proto == (v6 ? protocol::kIcmp6 : protocol::kIcmp) &&
+      !IsIcmpInformation(info)) {
+    return false;
+  }
   return BuildIcmpError(
       packet, info,
       {.type = v6 ? kIcmp6Unreachable : kIcmpUnreachable, .code = code},

@@ -55,9 +55,9 @@ bool BuildSctpAbort(const rte_mbuf& packet, const PacketInfo& info,
 
 // Destination unreachable (ICMP type 3, ICMPv6 type 1) with `code`. Quotes the
 // IP header and 8 bytes (RFC 792), over IPv6 as much as fits into 1280 bytes
-// (RFC 4443 section 2.4 c). Never answered: ICMP and ICMPv6 of any type,
-// fragments but the first, multicast and broadcast (RFC 1122 section 3.2.2,
-// RFC 4443 section 2.4 e).
+// (RFC 4443 section 2.4 c). Never answered: ICMP and ICMPv6 but for what asks or
+// tells something, fragments but the first, multicast and broadcast (RFC 1122
+// section 3.2.2, RFC 4443 section 2.4 e).
 bool BuildUnreachable(const rte_mbuf& packet, const PacketInfo& info,
                       uint8_t code, rte_mbuf* answer);
 

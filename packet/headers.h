@@ -78,6 +78,9 @@ struct Tcp {
   Be16 urgent;
 };
 static_assert(sizeof(Tcp) == 20);
+// The three bits of data_offset that mean nothing; the lowest is ECN's
+// (RFC 9768).
+inline constexpr uint8_t kTcpReserved = 0x0e;
 
 struct Udp {
   Be16 source_port;

@@ -44,6 +44,18 @@ constexpr bool IsNeighborAdvertisement(const PacketInfo& info) {
          info.icmp_type == icmp6::kNeighborAdvertisement;
 }
 
+// Whether an ICMP or ICMPv6 message asks for or tells something, rather than
+// being an error, a redirect or something that nobody knows: only such a one may
+// be answered with an error.
+constexpr bool IsIcmpInformation(const PacketInfo& info) {
+  constexpr uint8_t kRedirect6 = 137;
+  if (info.family == Family::kIpv6) {
+    return info.icmp_type >= 128 && info.icmp_type != kRedirect6;
+  }
+  const uint8_t type = info.icmp_type;
+  return type == 0 || (type >= 8 && type <= 10) || (type >= 13 && type <= 18);
+}
+
 // What tells the query's exchange from others between the same hosts: the
 // identifier of those that have one (`id`, as it lies in the header), a digest
 // of the target, or 0. `info` has its family, type and offsets.

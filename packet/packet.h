@@ -72,9 +72,17 @@ enum PacketFlag : uint16_t {
   kRoutingHeader = 1 << 9,
   // Put together from fragments (fragment.h).
   kReassembled = 1 << 10,
+  // TCP with reserved bits, or an urgent pointer that its flags do not announce,
+  // both of which pf clears (CleanTcp()); SCTP that no host would read
+  // (sctp_sound.h), which is FreeBSD's affair.
+  kUnclean = 1 << 11,
 };
 // The highest three bits are the priority (PCP) of the outermost VLAN tag, or 0.
 inline constexpr int kVlanPriorityShift = 13;
+
+// ECN's bits of the type of service (RFC 3168), which rules neither compare nor
+// write.
+inline constexpr uint8_t kEcnBits = 0x03;
 
 // TCP flag bits as they lie in the header.
 enum TcpFlag : uint8_t {

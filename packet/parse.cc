@@ -10,6 +10,7 @@
 #include "packet/fragment.h"
 #include "packet/headers.h"
 #include "packet/icmp.h"
+#include "packet/sctp_sound.h"
 
 namespace sluice {
 namespace {
@@ -64,6 +65,10 @@ void FillTcp(const wire::Tcp& tcp, PacketInfo* info) {
   info->tcp_flags = tcp.flags;
   info->l4_header_length = static_cast<uint8_t>((tcp.data_offset >> 4) * 4);
   if (info->l4_header_length > sizeof tcp) info->flags |= kTcpOptions;
+  if ((tcp.data_offset & wire::kTcpReserved) != 0 ||
+      (tcp.urgent != Be16(0) && (tcp.flags & kTcpUrg) == 0)) [[unlikely]] {
+    info->flags |= kUnclean;
+  }
 }
 
 // Walks one packet of any shape. Every header is taken through Read(), which
@@ -328,6 +333,9 @@ class Walk {
         wire::Tcp tcp;
         if (!Read(offset, &tcp)) return Drop(info_, DropReason::kShort);
         FillTcp(tcp, info_);
+        if (tcp.destination_port == Be16(0)) {
+          return Drop(info_, DropReason::kShort);
+        }
         if (info_->l4_header_length < sizeof tcp) {
           return Drop(info_, DropReason::kNormalize);
         }
@@ -360,6 +368,7 @@ class Walk {
         info_->destination_port = sctp.destination_port;
         info_->sequence = sctp.verification_tag.host();
         info_->l4_header_length = sizeof sctp;
+        if (!SctpIsSound(mbuf_, *info_)) info_->flags |= kUnclean;
         return true;
       }
       case protocol::kIgmp:
@@ -371,9 +380,13 @@ class Walk {
         }
         return true;
       case protocol::kIcmp:
-        return info_->family != Family::kIpv4 || Icmp(offset);
       case protocol::kIcmp6:
-        return info_->family != Family::kIpv6 || Icmp(offset);
+        // The one's messages mean nothing in the other's family.
+        if ((info_->proto == protocol::kIcmp) !=
+            (info_->family == Family::kIpv4)) {
+          return Drop(info_, DropReason::kNormalize);
+        }
+        return Icmp(offset);
       default:
         return true;
     }
@@ -543,7 +556,8 @@ inline bool ParseCommon(const rte_mbuf& mbuf, bool verify, PacketInfo* info) {
     info->flags = flags;
     FillTcp(tcp, info);
     if (info->l4_header_length < sizeof tcp ||
-        info->l4_header_length > l4_length || !TcpFlagsAreSound(tcp.flags)) {
+        info->l4_header_length > l4_length || !TcpFlagsAreSound(tcp.flags) ||
+        tcp.destination_port == Be16(0)) {
       return false;
     }
   } else if (proto == protocol::kUdp) {

@@ -182,6 +182,22 @@ void ReplaceInTransport(rte_mbuf& mbuf, const PacketInfo& info,
   }
 }
 
+void CleanTcp(rte_mbuf& mbuf, PacketInfo& info) {
+  info.flags &= static_cast<uint16_t>(~kUnclean);
+  constexpr uint32_t kAt = offsetof(wire::Tcp, data_offset);
+  uint8_t offset;
+  CopyFromPacket(mbuf, info.l4_offset + kAt, &offset, sizeof offset);
+  if ((offset & wire::kTcpReserved) != 0) {
+    offset = static_cast<uint8_t>(offset & ~wire::kTcpReserved);
+    ReplaceInTransport(mbuf, info, kAt, &offset, sizeof offset);
+  }
+  if ((info.tcp_flags & kTcpUrg) == 0) {
+    const Be16 none(0);
+    ReplaceInTransport(mbuf, info, offsetof(wire::Tcp, urgent), &none,
+                       sizeof none);
+  }
+}
+
 void ClampMss(rte_mbuf& mbuf, const PacketInfo& info, uint16_t most) {
   if (info.proto != protocol::kTcp || info.has(kFragment) ||
       (info.tcp_flags & kTcpSyn) == 0 || !info.has(kTcpOptions)) {

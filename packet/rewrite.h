@@ -57,6 +57,10 @@ void AdjustTransportChecksum(rte_mbuf& mbuf, const PacketInfo& info,
 void ReplaceInTransport(rte_mbuf& mbuf, const PacketInfo& info,
                         uint32_t offset, const void* bytes, uint32_t length);
 
+// Clears what kUnclean says of a TCP header: reserved bits, and an urgent pointer
+// without URG.
+void CleanTcp(rte_mbuf& mbuf, PacketInfo& info);
+
 // Lowers the MSS option of a TCP segment with SYN to `most`, if it is higher.
 // Options that make no sense end the search.
 void ClampMss(rte_mbuf& mbuf, const PacketInfo& info, uint16_t most);

@@ -140,6 +140,7 @@ void Pipeline::Admit(Passage& passage) {
   if (routing_) [[unlikely]] {
     HearNeighbors(arrival, passage.departure, passage.now);
   }
+  Mask malformed = 0;
   for (uint32_t i = 0; i < burst.count; ++i) {
     const PacketInfo& info = burst.infos[i];
     if (info.kind == Kind::kIp) [[likely]] {
@@ -148,7 +149,7 @@ void Pipeline::Admit(Passage& passage) {
     } else if (info.kind == Kind::kTaken) {
       continue;
     } else if (info.kind == Kind::kMalformed) {
-      Drop(i, info.drop);
+      malformed |= Bit(i);
     } else if (arrival.pass_non_ip) {
       passage.passed |= Bit(i);
       port_->non_ip.Add(1);
@@ -156,6 +157,51 @@ void Pipeline::Admit(Passage& passage) {
       Drop(i, DropReason::kNonIp);
     }
   }
+  if (malformed != 0) [[unlikely]] RefuseMalformed(malformed, passage);
+}
+
+// As in pf, no rule is asked of these, and they are logged as by its default
+// rule whatever the others say. What only sluice looks at is not.
+void Pipeline::RefuseMalformed(Mask malformed, const Passage& passage) {
+  const PortContext& at = passage.arrival;
+  const FilterView& filter = *(*filters_)[0];
+  const bool judged = !at.excluded && at.interface.id != 0 &&
+                      filter.disposition != Disposition::kUnfiltered &&
+                      filter.generation != nullptr &&
+                      !filter.generation->Skips(at.interface);
+  ForEach(malformed, [&](uint32_t i) {
+    PacketInfo& info = burst_->infos[i];
+    const DropReason reason = info.drop;
+    if (judged && info.family != Family::kNone &&
+        reason != DropReason::kSpoofed && reason != DropReason::kProtoCksum) {
+      const uint32_t frame = burst_->mbufs[i]->pkt_len;
+      const uint32_t there = frame - std::min<uint32_t>(info.l3_offset, frame);
+      if (info.ip_length == 0 || info.ip_length > there) {
+        info.ip_length = static_cast<uint16_t>(std::min(there, 0xffffu));
+      }
+      auto& judged_in =
+          counters_[at.port].judged[static_cast<size_t>(Direction::kIn)];
+      auto& blocked = judged_in[info.family == Family::kIpv6 ? 1 : 0][1];
+      blocked.packets.Add(1);
+      blocked.bytes.Add(info.ip_length);
+      Log(i, {.rule_slot = kNoRuleSlot,
+              .anchor_slot = kNoRuleSlot,
+              .action = RuleAction::kBlock,
+              .log_slot = kNoRuleSlot},
+          reason,
+          {.at = at,
+           .arrival = passage.arrival,
+           .departure = passage.departure,
+           .filter = filter,
+           .where = {.direction = Direction::kIn,
+                     .filter = filter.number,
+                     .interface = at.interface.id,
+                     .pairs_neighbors = PairsNeighbors(filter)},
+           .now = passage.now,
+           .routes = routes_.At(passage.topology, at)});
+    }
+    Drop(i, reason);
+  });
 }
 
 void Pipeline::JudgeEnd(Direction direction, const FilterView& filter,

@@ -283,6 +283,7 @@ class Pipeline {
   void Begin(uint16_t port, PacketBurst& burst, BurstResult& result);
   // Drops what nobody judges, and sorts out the rest.
   void Admit(Passage& passage);
+  void RefuseMalformed(Mask malformed, const Passage& passage);
   void JudgeEnd(Direction direction, const FilterView& filter,
                 Passage& passage);
   void Depart(Passage& passage);
@@ -295,6 +296,7 @@ class Pipeline {
                    const Topology& topology);
   // `bridge-to`: it leaves by that interface's port, as it is.
   void Bridge(uint32_t i, uint16_t interface, const Topology& topology);
+  Mask Clean(Mask alive, const Judgement& judgement);
   Mask JudgeAt(Mask alive, const Judgement& judgement);
   bool JudgeHit(uint32_t i, StateIndex state, const Judgement& judgement);
   // Of a packet, or of a state, for which there is more to do than to count.
@@ -430,6 +432,7 @@ class Pipeline {
   bool TrySyncookie(uint32_t i, const Judgement& judgement, bool* passed);
   bool GivesCookies(const Judgement& judgement);
   bool AdmitCookie(uint32_t i, uint16_t mss, const Judgement& judgement);
+  void RefuseState(uint32_t i, DropReason reason, const Judgement& judgement);
   // Makes the packet's state, and does to it what the state does to all that
   // follow.
   bool Admit(uint32_t i, const StateTemplate& values,

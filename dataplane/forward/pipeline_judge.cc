@@ -8,6 +8,7 @@
 #include "conntrack/state_table.h"
 #include "dataplane/forward/pipeline.h"
 #include "packet/inner.h"
+#include "packet/rewrite.h"
 #include "packet/sequence.h"
 #include "pftable/engine/counters.h"
 #include "pftable/engine/ether.h"
@@ -92,6 +93,25 @@ void Pipeline::Bridge(uint32_t i, uint16_t interface,
   result_->bridged_to[place] = to;
 }
 
+// As both pfs do before anything else: of TCP what means nothing is cleared,
+// FreeBSD's drops SCTP that no host would read.
+Pipeline::Mask Pipeline::Clean(Mask alive, const Judgement& judgement) {
+  const bool checks_sctp =
+      judgement.filter.generation->options().checks_sctp;
+  Mask left = alive;
+  ForEach(alive, [&](uint32_t i) {
+    PacketInfo& info = burst_->infos[i];
+    if (!info.has(kUnclean)) return;
+    if (info.proto == protocol::kTcp) {
+      CleanTcp(*burst_->mbufs[i], info);
+    } else if (checks_sctp) {
+      Drop(i, DropReason::kNormalize);
+      left &= ~Bit(i);
+    }
+  });
+  return left;
+}
+
 Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   if (judgement.filter.disposition == Disposition::kUnfiltered) return alive;
   if (judgement.filter.generation == nullptr) {
@@ -119,6 +139,13 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
     ForEach(alive, [&](uint32_t i) {
       PacketInfo& info = burst_->infos[i];
       if (info.has(kRoutingHeader)) info.flags |= kIpOptions;
+    });
+  }
+  if ((flags & kUnclean) != 0) [[unlikely]] {
+    alive = Clean(alive, judgement);
+    count = 0;
+    ForEach(alive, [&](uint32_t i) {
+      indices[count++] = static_cast<uint8_t>(i);
     });
   }
   judgement.filter.counters->searches.Add(count);

@@ -6,8 +6,10 @@
 
 #include "conntrack/expectation.h"
 #include "conntrack/ftp.h"
+#include "conntrack/sctp_chunks.h"
 #include "conntrack/state_table.h"
 #include "dataplane/forward/pipeline.h"
+#include "packet/headers.h"
 #include "packet/inner.h"
 #include "packet/rewrite.h"
 #include "packet/sequence.h"
@@ -24,7 +26,6 @@ constexpr uint8_t kPortUnreachable = 3;
 constexpr uint8_t kPortUnreachable6 = 4;
 
 constexpr uint8_t kTosLowDelay = 0x10;
-constexpr uint8_t kEcnBits = 0x03;
 
 // Whether `set prio (a, b)` means its second value.
 bool IsUrgent(const PacketInfo& info) {
@@ -175,6 +176,17 @@ Verdict Pipeline::AskTranslated(uint32_t i, const Judgement& judgement,
   }
   LogVerdict(i, verdict, true, DropReason::kMatch, judgement);
   tags_[i] = verdict.state.tag;
+  // Further paths of an association that was translated, or whose rule has a
+  // limiter, are not expected: their own first packets ask the rules.
+  if (verdict.keep_state && info.proto == protocol::kSctp &&
+      translated == nullptr &&
+      (verdict.state.state_limiter | verdict.state.source_limiter) == 0 &&
+      filter.generation->options().sctp_begins_with_init &&
+      !ReadSctpChunks(info, *burst_->mbufs[i]).has(wire::kSctpInit))
+      [[unlikely]] {
+    RefuseState(i, DropReason::kMatch, judgement);
+    return false;
+  }
   // Nobody answers an advertisement.
   if (verdict.keep_state && !IsNeighborAdvertisement(info)) {
     if (!scrubbing_) [[likely]] {
@@ -233,6 +245,18 @@ bool Pipeline::Act(uint32_t i, const PacketActions& actions) {
   return true;
 }
 
+// A packet that passes and whose state cannot be.
+void Pipeline::RefuseState(uint32_t i, DropReason reason,
+                           const Judgement& judgement) {
+  const EngineOptions& options = judgement.filter.generation->options();
+  if (options.fail_policy != BlockReturn::kDrop) {
+    AnswerBlocked(i, ResolveAnswer(options.fail_policy, 0, kPortUnreachable,
+                                   kPortUnreachable6, options,
+                                   burst_->infos[i]));
+  }
+  Drop(i, reason);
+}
+
 bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
                      const ExpectedChild* child, const PacketInfo* translated,
                      const Judgement& judgement) {
@@ -243,13 +267,7 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
                      translated,
                      child == nullptr ? translator_.holds() : nullptr);
   if (inserted.state == kNoState) {
-    const EngineOptions& options = judgement.filter.generation->options();
-    if (options.fail_policy != BlockReturn::kDrop) {
-      AnswerBlocked(i, ResolveAnswer(options.fail_policy, 0, kPortUnreachable,
-                                     kPortUnreachable6, options.aborts_sctp,
-                                     info));
-    }
-    Drop(i, inserted.reason);
+    RefuseState(i, inserted.reason, judgement);
     return false;
   }
   if (info.proto == protocol::kTcp &&

@@ -405,6 +405,9 @@ class PolicyCompiler {
     engine.syncookies_start_percent = options.syncookies_start_percent;
     engine.syncookies_end_percent = options.syncookies_end_percent;
     engine.aborts_sctp = options.dialect == Dialect::kFreeBsd;
+    engine.answers_icmp = options.dialect == Dialect::kOpenBsd;
+    engine.checks_sctp = options.dialect == Dialect::kFreeBsd;
+    engine.sctp_begins_with_init = options.dialect == Dialect::kFreeBsd;
     engine.counts_stateless_matches = options.dialect == Dialect::kFreeBsd;
     engine.follows_sctp = options.dialect == Dialect::kFreeBsd;
     engine.if_bound_states = options.state_policy_if_bound;

@@ -130,9 +130,10 @@ uint8_t PcpOf(uint8_t priority, Dialect dialect) {
   return turned ? priority ^ 1 : priority;
 }
 
-// What a packet without a tag has.
-uint8_t UntaggedPriority(Dialect dialect) {
-  return dialect == Dialect::kOpenBsd ? 3 : 0;
+// Whether a packet without a tag has this priority. FreeBSD's compares tags
+// alone.
+bool IsOfUntagged(uint8_t priority, Dialect dialect) {
+  return dialect == Dialect::kOpenBsd && priority == 3;
 }
 
 PacketActions Actions(const Rule& rule, Dialect dialect) {
@@ -382,7 +383,7 @@ absl::Status RuleCompiler::Compile(const Rule& rule, const std::string& anchor,
   if (rule.prio) {
     c.has_priority = true;
     c.priority = PcpOf(*rule.prio, dialect);
-    c.priority_of_untagged = *rule.prio == UntaggedPriority(dialect);
+    c.priority_of_untagged = IsOfUntagged(*rule.prio, dialect);
   }
   c.never = NeverMatches(rule.user) || NeverMatches(rule.group);
   c.owner = rule.user.IsSet() || rule.group.IsSet();

@@ -212,10 +212,13 @@ void CountStateEnded(const StateTemplate& state, WorkerCounters& counters) {
 
 AnswerChoice ResolveAnswer(BlockReturn block_return, uint8_t rst_ttl,
                            uint8_t icmp_code, uint8_t icmp6_code,
-                           bool aborts_sctp, const PacketInfo& packet) {
+                           const EngineOptions& options,
+                           const PacketInfo& packet) {
   AnswerChoice choice;
   if (block_return == BlockReturn::kDrop || packet.has(kFragment) ||
       packet.has(kIcmpError) ||
+      (IsIcmp(packet) &&
+       !(options.answers_icmp && IsIcmpInformation(packet))) ||
       !IsHostAddress(packet.family, packet.source) ||
       !IsHostAddress(packet.family, packet.destination)) {
     return choice;
@@ -230,7 +233,7 @@ AnswerChoice ResolveAnswer(BlockReturn block_return, uint8_t rst_ttl,
   } else if (block_return == BlockReturn::kReturnRst) {
     return choice;
   }
-  if (packet.proto == protocol::kSctp && aborts_sctp &&
+  if (packet.proto == protocol::kSctp && options.aborts_sctp &&
       block_return == BlockReturn::kReturn) {
     choice.answer = BlockAnswer::kSctpAbort;
     return choice;

@@ -148,10 +148,10 @@ struct AnswerChoice {
   uint8_t rst_ttl = 0;
   uint8_t icmp_code = 0;
 };
-// `aborts_sctp` is EngineOptions'.
 AnswerChoice ResolveAnswer(BlockReturn block_return, uint8_t rst_ttl,
                            uint8_t icmp_code, uint8_t icmp6_code,
-                           bool aborts_sctp, const PacketInfo& packet);
+                           const EngineOptions& options,
+                           const PacketInfo& packet);
 
 // Whether the packet answers a query of ICMP or ICMPv6 that a state pairs it
 // with: echo, timestamp, information, address mask. Such a packet makes no

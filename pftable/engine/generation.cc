@@ -172,10 +172,15 @@ void TakeAddresses(Generation& generation,
 namespace {
 
 // What a table gives out: its entries without what negated ones take away.
+// Of each entry what no longer entry says otherwise of: that one gives its own
+// addresses out, or, negated, none.
 void AddTable(const GenerationTable& table, const CompiledPool& pool,
               const CompiledPolicy& policy, PoolSpaces& spaces) {
   const auto weights = policy.table_weights.find(table.key);
-  for (const TableEntry& entry : table.contents.Entries()) {
+  const std::vector<TableEntry> entries = table.contents.Entries();
+  std::vector<Prefix> holes;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const TableEntry& entry = entries[i];
     if (entry.negated || (pool.family != Family::kNone &&
                           entry.prefix.address.family != pool.family)) {
       continue;
@@ -185,7 +190,18 @@ void AddTable(const GenerationTable& table, const CompiledPool& pool,
       const auto given = weights->second.find(entry.prefix);
       if (given != weights->second.end()) weight = given->second;
     }
-    spaces.Of(entry.prefix.address.family).Add(entry.prefix, weight);
+    // They follow it, each before those within itself.
+    holes.clear();
+    for (size_t k = i + 1; k < entries.size() &&
+                           entry.prefix.Contains(entries[k].prefix.address);
+         ++k) {
+      const Prefix& inner = entries[k].prefix;
+      if (holes.empty() || !holes.back().Contains(inner.address)) {
+        holes.push_back(inner);
+      }
+    }
+    spaces.Of(entry.prefix.address.family)
+        .AddAround(entry.prefix, holes, weight);
   }
 }
 

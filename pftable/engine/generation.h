@@ -67,6 +67,12 @@ struct EngineOptions {
   // FreeBSD: `block return` answers SCTP with an ABORT; else as other
   // protocols, with an ICMP error.
   bool aborts_sctp = false;
+  // OpenBSD: `block return` answers ICMP, too, errors and redirects aside.
+  bool answers_icmp = false;
+  // FreeBSD: only an INIT makes the state of an SCTP association.
+  bool sctp_begins_with_init = false;
+  // FreeBSD: SCTP that no host would read is dropped (sctp_sound.h).
+  bool checks_sctp = false;
   // FreeBSD: other addresses of an SCTP association have states, too.
   bool follows_sctp = false;
   // A neighbour advertisement belongs to the state of its solicitation.

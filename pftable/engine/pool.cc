@@ -22,6 +22,23 @@ Address Plus(Address address, uint64_t number) {
   return address;
 }
 
+// The address before, none of which is zero.
+Address Before(Address address) {
+  for (int i = AddressBits(address.family) / 8 - 1; i >= 0; --i) {
+    if (address.bytes[i]-- != 0) break;
+  }
+  return address;
+}
+
+Address LastOf(const Prefix& network) {
+  Address last = network.Masked().address;
+  const Address mask = MaskOf(last.family, network.length);
+  for (int i = 0; i < AddressBits(last.family) / 8; ++i) {
+    last.bytes[i] |= static_cast<uint8_t>(~mask.bytes[i]);
+  }
+  return last;
+}
+
 // last - first, at most kMostOfBlock - 1.
 uint64_t Distance(const Address& first, const Address& last) {
   unsigned __int128 distance = 0;
@@ -53,6 +70,21 @@ void PoolSpace::Add(const Address& first, const Address& last,
                     .length = 255,
                     .weight = weight});
   total += blocks.back().count;
+}
+
+void PoolSpace::AddAround(const Prefix& network, std::span<const Prefix> holes,
+                          uint16_t weight) {
+  if (holes.empty()) return Add(network, weight);
+  Address next = network.Masked().address;
+  const Address last = LastOf(network);
+  for (const Prefix& hole : holes) {
+    const Address begin = hole.Masked().address;
+    if (next < begin) Add(next, Before(begin), weight);
+    const Address end = LastOf(hole);
+    if (end == last) return;
+    next = Plus(end, 1);
+  }
+  Add(next, last, weight);
 }
 
 void PoolSpace::AddNone() {
@@ -109,10 +141,7 @@ void PoolSpace::Finish(bool search) {
     if (block.length == 255) {
       last = Plus(block.first, block.count - 1);
     } else {
-      const Address mask = MaskOf(last.family, block.length);
-      for (int b = 0; b < AddressBits(last.family) / 8; ++b) {
-        last.bytes[b] |= static_cast<uint8_t>(~mask.bytes[b]);
-      }
+      last = LastOf({.address = block.first, .length = block.length});
     }
     reach_.push_back({.first = block.first,
                       .last = last,

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "packet/address.h"
@@ -33,6 +34,9 @@ struct PoolSpace {
 
   void Add(const Prefix& network, uint16_t weight);
   void Add(const Address& first, const Address& last, uint16_t weight);
+  // A network but for others within it, which are disjoint and in order.
+  void AddAround(const Prefix& network, std::span<const Prefix> holes,
+                 uint16_t weight);
   // Of routes: no address, an interface alone.
   void AddNone();
   // The blocks from the one with this number on lead there.

@@ -70,7 +70,7 @@ class Scan {
     if (!TransportMatches(rule)) return false;
     if (rule.fragments_only && !fragment_) return false;
     if (rule.has_priority && !PriorityMatches(rule)) return false;
-    if (rule.has_tos && rule.tos != packet_->tos) return false;
+    if (rule.has_tos && rule.tos != (packet_->tos & ~kEcnBits)) return false;
     if (rule.os != 0 && !IsOf(rule)) return false;
     if (rule.probability != 0 &&
         static_cast<uint32_t>(MixBits(input_.random + rule.slot) >> 32) >=
@@ -159,6 +159,7 @@ class Scan {
         verdict_.keep_state = MayKeepState();
         if (policy_.options.if_bound_states) state.flags |= kStateIfBound;
       }
+      if (match_options_) AllowOptions();
       if (translations_ != 0 || ByRule()) DropUntranslated();
       return;
     }
@@ -183,6 +184,7 @@ class Scan {
     state.source_limiter = rule.source_limiter;
     if (verdict_.log) state.flags |= kStateLog;
     if (match_log_all_) state.flags |= kStateLogAll;
+    if (match_options_) AllowOptions();
     verdict_.keep_state =
         (rule.state != StateKind::kNone || ByRule()) && MayKeepState();
     if (verdict_.keep_state && rule.record->StateLimitReached()) {
@@ -315,10 +317,17 @@ class Scan {
     if (rule.log || log_matches_) Log(rule, anchor_slot);
     if (rule.log) verdict_.log = true;
     if (rule.log_all) match_log_all_ = true;
+    if (rule.allow_options) match_options_ = true;
     if (rule.log_matches) {
       log_matches_ = true;
       matches_slot_ = rule.slot;
     }
+  }
+
+  // Of FreeBSD's dialect: a match rule has `allow-opts`.
+  void AllowOptions() {
+    verdict_.allow_options = true;
+    verdict_.state.flags |= kStateAllowOptions;
   }
 
   void Log(const CompiledRule& rule, uint32_t anchor_slot) {
@@ -407,7 +416,7 @@ class Scan {
     const AnswerChoice choice =
         ResolveAnswer(block_return, winner_->rst_ttl,
                       winner_->icmp_return_code, winner_->icmp6_return_code,
-                      policy_.options.aborts_sctp, *packet_);
+                      policy_.options, *packet_);
     verdict_.action = VerdictAction::kBlock;
     verdict_.reason = reason;
     verdict_.answer = choice.answer;
@@ -438,6 +447,7 @@ class Scan {
   uint32_t decisions_ = 0;
   uint32_t translations_ = 0;  // rules that translate, so far
   bool match_log_all_ = false;
+  bool match_options_ = false;
   bool log_matches_ = false;
   uint32_t matches_slot_ = 0;  // of the last rule that set it
   bool system_known_ = false;

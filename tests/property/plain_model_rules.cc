@@ -160,7 +160,7 @@ bool PlainModel::Matches(const Rule& rule, const Point& point,
       !AddressFits(rule.destination.address, info.destination_address())) {
     return false;
   }
-  if (rule.tos && *rule.tos != info.tos) return false;
+  if (rule.tos && *rule.tos != (info.tos & ~kEcnBits)) return false;
   if (!rule.tagged.empty() && (rule.tagged == tag) == rule.tagged_negated) {
     return false;
   }

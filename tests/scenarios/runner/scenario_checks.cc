@@ -390,8 +390,8 @@ absl::StatusOr<uint64_t> ReadCounter(Simulation& simulation,
 static absl::StatusOr<std::string> CountsOfEntry(Simulation& simulation,
                                                  const TableKey& key,
                                                  const Prefix& entry) {
-  constexpr std::array<const char*, kTableOpCount> kOps = {"block", "pass",
-                                                           "match", "xpass"};
+  constexpr std::array<const char*, kEntryOpCount> kOps = {"block", "pass",
+                                                           "match"};
   FoldAll(simulation);
   const auto generation = simulation.store().generation();
   const GenerationTable* const table = generation->FindTable(key);
@@ -401,7 +401,7 @@ static absl::StatusOr<std::string> CountsOfEntry(Simulation& simulation,
   const EntryCounts counts = table->entries->Counts(entry);
   std::vector<std::string> texts;
   for (const size_t out : {0, 1}) {
-    for (size_t op = 0; op < kTableOpCount; ++op) {
+    for (size_t op = 0; op < kEntryOpCount; ++op) {
       if (counts.packets[out][op] == 0) continue;
       texts.push_back(absl::StrCat(out ? "out " : "in ", kOps[op], " ",
                                    counts.packets[out][op], "/",

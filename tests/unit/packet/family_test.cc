@@ -314,7 +314,6 @@ TEST_F(FamilyTest, WhatCannotCrossIsRefused) {
       {"udp [2001:db8::2]:1 > [2001:db8::1]:53 ttl 1", CrossResult::kRefused},
       {"udp 10.0.0.2:1 > 192.0.2.1:53 ipopts { ssrr }", CrossResult::kRefused},
       {"ip 10.0.0.2 > 192.0.2.1 proto 2 data 8", CrossResult::kRefused},
-      {"ip 10.0.0.2 > 192.0.2.1 proto 58 data 8", CrossResult::kRefused},
       {"udp 127.0.0.1:1 > 192.0.2.1:53", CrossResult::kRefused},
       {"udp 10.0.0.2:1 > 224.0.0.9:53", CrossResult::kRefused},
       {"udp [fe80::2]:1 > [2001:db8::1]:53", CrossResult::kRefused},

@@ -562,16 +562,16 @@ TEST_P(BothFamilies, UnreachableQuotesThePacket) {
                          frame.begin() + asked.l3_offset));
 }
 
-TEST(AnswerTest, NothingIsSaidToIcmpGroupsAndLaterFragments) {
+TEST(AnswerTest, NothingIsSaidToIcmpErrorsGroupsAndLaterFragments) {
   PlainMbuf answer(Bytes{}, {}, 2000);
-  Bytes echo = {8, 0, 0, 0, 0x12, 0x34, 0, 1};
-  Seal(echo, 2, 0);
-  const Bytes ping = Ethernet(0x0800) + Ipv4(echo, {.proto = 1});
+  Bytes redirect = {5, 0, 0, 0, 0x12, 0x34, 0, 1};
+  Seal(redirect, 2, 0);
+  const Bytes error = Ethernet(0x0800) + Ipv4(redirect, {.proto = 1});
   const Bytes later =
       Ethernet(0x0800) + Ipv4(Bytes(16, 1), {.fragment = 0x0003});
   Bytes group = UdpFrame(Family::kIpv4);
   group[0] = 0xff;
-  for (const Bytes& frame : {ping, later, group}) {
+  for (const Bytes& frame : {error, later, group}) {
     PlainMbuf question(frame);
     EXPECT_FALSE(BuildUnreachable(*question, Parse(frame), 3, answer.get()));
   }

@@ -125,6 +125,28 @@ TEST_P(LogRuleFamilyTest, TheFirstPacketOfAState) {
   EXPECT_THAT(Send(Udp(2)), ElementsAre(PassIn(1)));
 }
 
+// As by the default rule, which has no number, whatever the rules say.
+TEST_P(LogRuleFamilyTest, WhatIsMalformed) {
+  const auto dropped = [](DropReason reason) {
+    return Logged{RuleAction::kBlock, ~0u, reason, Direction::kIn};
+  };
+  Load("pass\n");
+  EXPECT_THAT(Send(Udp(1) + " udplen 7"),
+              ElementsAre(dropped(DropReason::kShort)));
+  EXPECT_GT(last_.captured, 0);
+  EXPECT_EQ(last_.rule_slot, kNoRuleSlot);
+  EXPECT_THAT(Send(Udp(1) + " cut 30"),
+              ElementsAre(dropped(DropReason::kShort)));
+  EXPECT_EQ(last_.captured, 16);
+  const std::string tcp =
+      std::string("tcp ") + GetParam() + ":1 > " + GetParam() + ":2 ";
+  EXPECT_THAT(Send(tcp + "SF"), ElementsAre(dropped(DropReason::kNormalize)));
+  // pf looks at no checksums, and at nothing where it is told to skip.
+  EXPECT_THAT(Send(tcp + "S cksum bad"), IsEmpty());
+  Load("set skip on \"in\"\npass\n");
+  EXPECT_THAT(Send(tcp + "SF"), IsEmpty());
+}
+
 TEST_P(LogRuleFamilyTest, AllPacketsOfAState) {
   Load("pass out\npass in log (all)\n");
   EXPECT_THAT(Send(Udp(1)), ElementsAre(PassIn(1)));
