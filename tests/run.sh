@@ -217,7 +217,7 @@ kind_fuzz() { fuzzers 10; }
 
 kind_models() {
   run $python "$top/tests/tools/run_models.py" "$top/tests/models" \
-    --results "$results"
+    --results "$results" --scratch "$scratch"
 }
 
 # run_pytest KIND FOLDER NUMBER: the test files of a folder, so many at a time.
@@ -262,10 +262,16 @@ kind_sanitize() {
   unset TSAN_OPTIONS
 }
 
-kind_bench() {
+# The programs only have to work, as briefly as they run: among the kinds that
+# compute, if there are any.
+benchmarks_ran=
+bench_programs() {
   build release bench || return
   run $python "$top/tests/tools/run_benchmarks.py" --build-dir "$release" \
     --results "$results"
+}
+kind_bench() {
+  [ -n "$benchmarks_ran" ] || bench_programs
   [ "$(id -u)" -eq 0 ] && build release programs || return
   local status script
   for script in throughput transfer watching; do
@@ -367,7 +373,7 @@ if wanted e2e || wanted long; then unpack_packages "$release/unpacked"; fi
 # Kinds of two sorts run beside each other: those that mostly wait, and, with
 # less priority, those that compute; what the latter say is shown when each
 # of them is done. The programs are built before: nothing is built twice, or in
-# one directory by two. Benchmarks have the machine for themselves.
+# one directory by two. The scripts of bench have the machine for themselves.
 waiting=$(only e2e guest browser package)
 computing=$(only unit scenarios property fuzz models sanitize)
 if [ -n "$waiting" ] && [ -n "$computing" ]; then
@@ -384,9 +390,14 @@ if [ -n "$waiting" ] && [ -n "$computing" ]; then
       run_kind "$kind" >"$scratch/$kind.log" 2>&1
       cat "$scratch/$kind.log"
     done
+    if wanted bench; then
+      say "== bench, the programs"
+      bench_programs
+    fi
   ) &
   beside=$!
   computing=
+  benchmarks_ran=yes
 fi
 for kind in $computing $waiting; do run_kind "$kind"; done
 [ -z "$beside" ] || wait "$beside"

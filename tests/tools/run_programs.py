@@ -25,6 +25,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import children  # noqa: E402
@@ -83,10 +84,12 @@ def run_test(test, args, log_dir, base_env):
     # flag that it does not know.
     env["GTEST_OUTPUT"] = f"json:{report}"
   timeout = args.timeout
+  began = time.monotonic()
   with log.open("wb") as out:
     status = children.run(command, stdout=out, stderr=subprocess.STDOUT,
                           env=env, cwd=test.get("workdir") or args.build_dir,
                           timeout=timeout)
+  seconds = time.monotonic() - began
   text = log.read_text(errors="replace")
   cases = []
   if tap:
@@ -109,7 +112,7 @@ def run_test(test, args, log_dir, base_env):
   failed = [case for case, passed in cases if not passed]
   with _PRINT_LOCK:
     print(f"  {name}: {len(cases) - len(failed)} passed, "
-          f"{len(failed)} failed", flush=True)
+          f"{len(failed)} failed, {seconds:.0f} s", flush=True)
     if failed:
       for case in failed:
         print(f"    FAILED {case}")
