@@ -376,11 +376,9 @@ absl::Status StateImporter::Tie() {
   return OrNoMemory("tie the states", [&] { return TieAll(); });
 }
 
-bool StateImporter::StepFinish(Tick now, size_t most_sources) {
-  for (const Family& family : families_) {
-    target_.expectations->CommitFamily(family.record, family.parent, now);
-  }
-  families_.clear();
+bool StateImporter::StepFinish(Tick now, size_t most) {
+  CommitFamilies(now, &most);
+  if (next_family_ < families_.size()) return false;
   // Only here is there a tick: what has passed meanwhile has worn off.
   for (const RuleLife& life : rule_lives_) {
     const RuleRecord& record = target_.store->rule_slots().record(life.slot);
@@ -388,8 +386,14 @@ bool StateImporter::StepFinish(Tick now, size_t most_sources) {
     record.packets.Set(life.packet_rate, now);
   }
   rule_lives_.clear();
-  PublishSources(now, most_sources);
-  return !has_sources();
+  PublishSources(now, most);
+  return !has_more();
+}
+
+bool StateImporter::Discard(size_t most) {
+  CancelFamilies(&most);
+  DiscardSources(most);
+  return !has_more();
 }
 
 RestoreReport StateImporter::Finish(Tick now) {
@@ -405,11 +409,7 @@ RestoreReport StateImporter::Finish(Tick now) {
 }
 
 void StateImporter::Abandon() {
-  DiscardSources(SIZE_MAX);
-  for (const Family& family : families_) {
-    target_.expectations->CancelFamily(family.record, family.parent);
-  }
-  families_.clear();
+  Discard(SIZE_MAX);
   interfaces_.reset();
   tags_.reset();
   orphan_rules_ = RuleSlotLease();

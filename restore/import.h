@@ -122,15 +122,19 @@ class StateImporter {
   // Aborted: the policy has been changed by somebody else. ResourceExhausted:
   // no room for its tables, or no memory.
   absl::Status PublishPolicy();
-  // What else becomes the filter's, with at most so many of the sources that
-  // are left. True: it is all there.
-  bool StepFinish(Tick now, size_t most_sources);
+  // What else becomes the filter's, with at most so many of the families and
+  // sources that are left. True: it is all there.
+  bool StepFinish(Tick now, size_t most);
   // What StepFinish() has left, at once.
   RestoreReport Finish(Tick now);
-  // Whether there are sources that are neither published nor given back.
-  bool has_sources() const { return next_source_ < source_nodes_.size(); }
-  // Gives back at most so many of the sources that are left; true: none is.
-  bool DiscardSources(size_t most);
+  // Whether there are families or sources that are neither published nor given
+  // back.
+  bool has_more() const {
+    return next_family_ < families_.size() ||
+           next_source_ < source_nodes_.size();
+  }
+  // Gives back at most so many of them; true: none is left.
+  bool Discard(size_t most);
   // Frees all that is not in a shard.
   void Abandon();
 
@@ -142,6 +146,18 @@ class StateImporter {
   struct Family {
     StateId parent = 0;
     uint16_t record = kNoFamilyRecord;
+  };
+  // By ids in the snapshot.
+  struct ChildTie {
+    uint64_t child = 0;
+    uint64_t parent = 0;
+    uint8_t proto = 0;
+    bool seated = false;  // has one of the places that its parent may have
+  };
+  // What a parent has to have room for.
+  struct FamilyNeeds {
+    uint32_t children = 0;
+    bool expects = false;
   };
 
   // Without a place: of states, which have made it by the time it is raised.
@@ -187,15 +203,21 @@ class StateImporter {
   const StateRecord& At(const Place& place) const {
     return arenas_[place.worker].states[place.index].record;
   }
+  // Take of `left` what they have dealt with.
+  void CommitFamilies(Tick now, size_t* left);
+  void CancelFamilies(size_t* left);
   // snapshot_source_nodes.cc
   absl::Status ReserveSources();
   void PublishSources(Tick now, size_t most);
+  void DiscardSources(size_t most);
   // Where at most so many that are left end.
   size_t EndOfSources(size_t most) const {
     return next_source_ + std::min(most, source_nodes_.size() - next_source_);
   }
   // Finds the states that are or will be tied to others.
   void FindFamilies();
+  // Gives the youngest children of each parent its places.
+  std::unordered_map<uint64_t, FamilyNeeds> SeatChildren();
 
   const ImportTarget target_;
   const ImportOptions options_;
@@ -212,7 +234,9 @@ class StateImporter {
   // By id in the snapshot, of parents and children: where they are, once they
   // are anywhere.
   std::unordered_map<uint64_t, std::optional<Place>> places_;
+  std::vector<ChildTie> ties_;  // ascending by child, TFTP's first
   std::vector<Family> families_;
+  size_t next_family_ = 0;  // those before it are committed or given back
   std::vector<SourceOnItsWay> source_nodes_;
   size_t next_source_ = 0;  // those before it are published or given back
   std::shared_ptr<const Epoch> interfaces_;

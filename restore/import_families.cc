@@ -4,7 +4,6 @@
 #include <string>
 #include <tuple>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -14,11 +13,60 @@ namespace sluice {
 
 void StateImporter::FindFamilies() {
   for (const SnapshotState& child : snapshot_.children) {
-    places_.try_emplace(child.id);
-    places_.try_emplace(child.parent);
+    ties_.push_back({child.id, child.parent, child.proto, true});
+  }
+  for (const SnapshotState& state : snapshot_.parents) {
+    if (state.parent == 0) continue;
+    // One that closes has given its place back.
+    const bool closes = state.timeout == Timeout::kTcpFinWait ||
+                        state.timeout == Timeout::kTcpClosed;
+    ties_.push_back({state.id, state.parent, state.proto, !closes});
+  }
+  for (const ChildTie& tie : ties_) {
+    places_.try_emplace(tie.child);
+    places_.try_emplace(tie.parent);
   }
   for (const SnapshotExpectation& expectation : snapshot_.expectations) {
     places_.try_emplace(expectation.parent);
+  }
+}
+
+// A snapshot is recorded while transfers end and begin, so there may be more
+// children than a parent may have.
+std::unordered_map<uint64_t, StateImporter::FamilyNeeds>
+StateImporter::SeatChildren() {
+  std::unordered_map<uint64_t, FamilyNeeds> needs;
+  for (auto tie = ties_.rbegin(); tie != ties_.rend(); ++tie) {
+    const auto place = places_.find(tie->child);
+    if (place == places_.end() || !place->second.has_value()) {
+      tie->seated = false;
+      continue;
+    }
+    const uint32_t most = tie->proto == protocol::kUdp   ? kMaxFamilyChildren
+                          : tie->proto == protocol::kTcp ? kMaxFtpTransfers
+                                                         : kMaxSctpPaths;
+    FamilyNeeds& family = needs[tie->parent];
+    if (!tie->seated) continue;
+    tie->seated = family.children < most;
+    if (tie->seated) ++family.children;
+  }
+  for (const SnapshotExpectation& expectation : snapshot_.expectations) {
+    needs[expectation.parent].expects = true;
+  }
+  return needs;
+}
+
+void StateImporter::CommitFamilies(Tick now, size_t* left) {
+  for (; next_family_ < families_.size() && *left > 0; --*left) {
+    const Family& family = families_[next_family_++];
+    target_.expectations->CommitFamily(family.record, family.parent, now);
+  }
+}
+
+void StateImporter::CancelFamilies(size_t* left) {
+  for (; next_family_ < families_.size() && *left > 0; --*left) {
+    const Family& family = families_[next_family_++];
+    target_.expectations->CancelFamily(family.record, family.parent);
   }
 }
 
@@ -30,60 +78,62 @@ absl::Status StateImporter::TieAll() {
                ? &*found->second
                : nullptr;
   };
-  // A snapshot is recorded while transfers end and begin: of more children than
-  // a parent may have the newest are tied to it.
-  std::unordered_map<uint64_t, uint32_t> children;
-  std::unordered_set<uint64_t> untied;
-  for (auto child = snapshot_.children.rbegin();
-       child != snapshot_.children.rend(); ++child) {
-    if (place_of(child->id) == nullptr) continue;
-    uint32_t& count = children[child->parent];
-    if (count < kMaxFamilyChildren) {
-      ++count;
-    } else {
-      untied.insert(child->id);
-    }
-  }
-  for (const SnapshotExpectation& expectation : snapshot_.expectations) {
-    children.try_emplace(expectation.parent, 0);
-  }
+  const std::unordered_map<uint64_t, FamilyNeeds> needs = SeatChildren();
   struct Tied {
     Place place;
     StateHandle parent;
     uint16_t record;
   };
   std::vector<Tied> tied;
-  tied.reserve(children.size() + snapshot_.children.size());
+  tied.reserve(needs.size() + ties_.size());
   std::unordered_map<uint64_t, ParentReference> parents;
   // Before any is taken: what is not noted would never be given back.
-  families_.reserve(children.size());
-  for (const auto& [id, count] : children) {
-    const Place* place = place_of(id);
-    if (place == nullptr) continue;
-    const StateRecord& parent = At(*place);
+  families_.reserve(needs.size());
+  const auto reserve = [&](uint64_t id, const FamilyNeeds& family,
+                           const Place& place) {
+    const StateRecord& parent = At(place);
     ParentReference reference = {.handle = {parent.id, parent.slot},
                                  .filter = target_.filter,
                                  .direction = parent.direction};
     reference.interface = parent.interface;
     reference.vlan = parent.vlan;
-    if (target_.expectations->ReserveFamily(reference, parent.proto, count,
-                                            &reference.record) !=
-        ExpectResult::kArmed) {
-      return absl::ResourceExhaustedError(
-          "no room for the parents and children of the snapshot");
+    const bool wanted = family.children != 0 || family.expects;
+    if (wanted && target_.expectations->ReserveFamily(
+                      reference, parent.proto, family.children,
+                      &reference.record) != ExpectResult::kArmed) {
+      reference.record = kNoFamilyRecord;
     }
-    families_.push_back({parent.id, reference.record});
-    tied.push_back({*place, {}, reference.record});
+    if (reference.record != kNoFamilyRecord) {
+      families_.push_back({parent.id, reference.record});
+      tied.push_back({place, {}, reference.record});
+    }
     parents.emplace(id, reference);
-  }
-  for (const SnapshotState& state : snapshot_.children) {
-    const Place* place = place_of(state.id);
-    const auto parent = parents.find(state.parent);
-    if (place == nullptr || parent == parents.end() ||
-        untied.count(state.id) != 0) {
-      continue;
+    return reference.record != kNoFamilyRecord;
+  };
+  // A tie takes no room, but to follow TFTP and to expect something does. Who
+  // has no more than children of another protocol comes last, and is content
+  // without.
+  for (const bool must : {true, false}) {
+    for (const auto& [id, family] : needs) {
+      const Place* place = place_of(id);
+      if (place == nullptr ||
+          must != (family.expects || At(*place).proto == protocol::kUdp)) {
+        continue;
+      }
+      if (!reserve(id, family, *place) && must) {
+        return absl::ResourceExhaustedError(
+            "no room for the parents and children of the snapshot");
+      }
     }
-    tied.push_back({*place, parent->second.handle, parent->second.record});
+  }
+  for (const ChildTie& tie : ties_) {
+    const Place* place = place_of(tie.child);
+    const auto parent = parents.find(tie.parent);
+    if (place == nullptr || parent == parents.end()) continue;
+    // Who has no place among TFTP's is nobody's child any more.
+    if (!tie.seated && tie.proto == protocol::kUdp) continue;
+    tied.push_back({*place, parent->second.handle,
+                    tie.seated ? parent->second.record : kNoFamilyRecord});
   }
   std::sort(tied.begin(), tied.end(), [](const Tied& a, const Tied& b) {
     return a.place.index < b.place.index;

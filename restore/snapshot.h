@@ -132,7 +132,8 @@ enum SnapshotMark : uint8_t {
 };
 inline constexpr uint8_t kSnapshotMarks = (1 << 2) - 1;
 
-// States have the first two only; the others' parents are known without a word.
+// States have the first two only; the others' parents are known by their ports
+// and protocols.
 enum class SnapshotHelper : uint8_t { kNone = 0, kTftp = 1, kFtp = 2, kSctp = 3 };
 
 struct SnapshotTimeout {
@@ -192,7 +193,7 @@ struct SnapshotPeer {
 
 struct SnapshotState {
   uint64_t id = 0;
-  uint64_t parent = 0;  // 0: none
+  uint64_t parent = 0;  // 0: none; of UDP (TFTP), TCP (FTP) and SCTP
   uint64_t age = 0;     // ms since it was made
   uint32_t remaining = 0;  // ms until it ends if no packet comes
   uint32_t idle = 0;       // ms since its last packet
@@ -311,8 +312,10 @@ struct Snapshot {
   std::vector<SnapshotLimit> limits;       // ascending by code
   std::vector<SnapshotTable> tables;       // ascending by anchor and name
   std::vector<SnapshotRuleset> rulesets;   // ascending by anchor
-  std::vector<SnapshotState> parents;      // without a parent; ascending by id
-  std::vector<SnapshotState> children;     // with one; ascending by id
+  // Ascending by id each. TFTP's children, of which a parent has a few, stand
+  // apart; FTP's and SCTP's are among those that have no parent.
+  std::vector<SnapshotState> parents;
+  std::vector<SnapshotState> children;
   // TFTP's, ascending by parent and client port, then the others', ascending by
   // parent, direction, server, client and client port.
   std::vector<SnapshotExpectation> expectations;

@@ -449,29 +449,9 @@ const char* WhatIsWrong(const SnapshotTableCounters& counters) {
              : kTooLarge;
 }
 
-const char* WhatIsWrongWithLink(const SnapshotState& child,
-                                const SnapshotState* parent) {
-  if (child.parent == 0) return "no parent";
-  if (child.parent == child.id) return "it is its own parent";
-  if (child.parent > child.id) return "its parent is younger";
-  if (parent == nullptr) return "its parent is no state without a parent";
-  if (parent->helper == SnapshotHelper::kNone) {
-    return "its parent has no helper";
-  }
-  if (parent->proto != child.proto || parent->family() != child.family()) {
-    return "its parent is of another protocol";
-  }
-  if (!(parent->vlan == child.vlan)) return "its parent is in another VLAN";
-  if (child.translates_family()) return "it goes on in another family";
-  return nullptr;
-}
-
-bool IsBeyond(const SnapshotExpectation& expectation,
-              const SnapshotState& parent) {
-  return parent.is_translated() &&
-         parent.translated[0] == expectation.client &&
-         parent.translated_port[0] == expectation.client_port &&
-         parent.translated[1] == expectation.server;
+bool IsHostAddress(const Address& address) {
+  return !IsMulticast(address) && !IsBroadcast(address) &&
+         !IsUnspecified(address);
 }
 
 bool IsBefore(const SnapshotExpectation& a, const SnapshotExpectation& b) {
@@ -490,92 +470,6 @@ uint32_t MostExpected(const SnapshotExpectation& expectation) {
     case SnapshotHelper::kSctp: return kMaxSctpPaths;
     default: return UINT32_MAX;
   }
-}
-
-namespace {
-
-// A data connection: between the control connection's hosts, as each of them
-// knows the other, and never that connection itself.
-const char* WhatIsWrongWithFtp(const SnapshotExpectation& expectation,
-                               const SnapshotState& parent) {
-  if (parent.proto != protocol::kTcp || parent.translates_family()) {
-    return "its parent has another helper";
-  }
-  const bool translated = parent.is_translated();
-  const auto near = [&](size_t i) {
-    return std::pair(parent.peers[i].address, parent.peers[i].port);
-  };
-  const auto far = [&](size_t i) {
-    return translated
-               ? std::pair(parent.translated[i], parent.translated_port[i])
-               : near(i);
-  };
-  if (near(1).second != kFtpPort && far(1).second != kFtpPort) {
-    return "its parent has another helper";
-  }
-  if ((expectation.port_behind != 0) != translated) {
-    return "it is translated without its parent, or not with it";
-  }
-  // Whoever waits for it has named a port of its own.
-  const bool to_client = expectation.direction != parent.direction;
-  const auto who = to_client ? far(0) : near(1);
-  const auto from = to_client ? far(1) : near(0);
-  if (expectation.client != who.first || expectation.server != from.first) {
-    return "its flow is not its parent's";
-  }
-  const uint16_t own_behind = (to_client ? near(0) : far(1)).second;
-  return expectation.client_port == who.second ||
-                 (translated && expectation.port_behind == own_behind)
-             ? "it is its own parent"
-             : nullptr;
-}
-
-// Another path: the association's ports, and not the path that it came by.
-const char* WhatIsWrongWithSctp(const SnapshotExpectation& expectation,
-                                const SnapshotState& parent) {
-  if (parent.proto != protocol::kSctp || parent.is_translated()) {
-    return "its parent has another helper";
-  }
-  const size_t first = parent.direction == Direction::kIn ? 0 : 1;
-  const SnapshotPeer& client = parent.peers[first];
-  const SnapshotPeer& server = parent.peers[first ^ 1];
-  for (const Address& address : {expectation.client, expectation.server}) {
-    if (address.family != parent.family() || IsMulticast(address) ||
-        IsBroadcast(address) || IsUnspecified(address)) {
-      return "an address that no host has";
-    }
-  }
-  if (expectation.client_port != client.port ||
-      expectation.server_port != server.port) {
-    return "its flow is not its parent's";
-  }
-  return expectation.client == client.address &&
-                 expectation.server == server.address
-             ? "it is its own parent"
-             : nullptr;
-}
-
-}  // namespace
-
-const char* WhatIsWrongWithLink(const SnapshotExpectation& expectation,
-                                const SnapshotState* parent) {
-  if (parent == nullptr) return "its parent is no state without a parent";
-  if (expectation.helper == SnapshotHelper::kFtp) {
-    return WhatIsWrongWithFtp(expectation, *parent);
-  }
-  if (expectation.helper == SnapshotHelper::kSctp) {
-    return WhatIsWrongWithSctp(expectation, *parent);
-  }
-  if (parent->helper != expectation.helper ||
-      parent->proto != expectation.proto) {
-    return "its parent has another helper";
-  }
-  const bool near = parent->peers[0].address == expectation.client &&
-                    parent->peers[0].port == expectation.client_port &&
-                    parent->peers[1].address == expectation.server;
-  return near || IsBeyond(expectation, *parent)
-             ? nullptr
-             : "its flow is not its parent's";
 }
 
 const SnapshotState* FindState(const std::vector<SnapshotState>& states,

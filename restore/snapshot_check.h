@@ -29,6 +29,9 @@ const char* WhatIsWrong(const SnapshotSourceNode& node);
 const char* WhatIsWrong(const SnapshotRuleCounters& counters);
 const char* WhatIsWrong(const SnapshotTableCounters& counters);
 
+// Neither of none nor of a group.
+bool IsHostAddress(const Address& address);
+
 // Whether it stands before the other one: not if they are one.
 bool IsBefore(const SnapshotExpectation& a, const SnapshotExpectation& b);
 // How many of its kind one parent has at most.

@@ -12,7 +12,7 @@ namespace sluice {
 inline constexpr std::array<uint8_t, 8> kSnapshotMagic = {
     'S', 'L', 'U', 'I', 'C', 'E', 0x1a, '\n'};
 inline constexpr uint16_t kSnapshotMajor = 1;
-inline constexpr uint16_t kSnapshotMinor = 7;
+inline constexpr uint16_t kSnapshotMinor = 8;
 // From this minor version on expectations name an interface of their own.
 inline constexpr uint16_t kMinorOfExpectedInterface = 1;
 // META says which dialect the policy is in.
@@ -51,6 +51,9 @@ inline constexpr uint16_t kMinorOfExpectedFlows = 7;
 
 // Sources are carried by themselves.
 inline constexpr uint16_t kMinorOfSourceNodes = 7;
+
+// Children of FTP's control connections and SCTP's associations name them.
+inline constexpr uint16_t kMinorOfFlowParents = 8;
 
 inline constexpr size_t kSnapshotHeaderBytes = 96;
 // What a newer minor version may lengthen the header to.
@@ -133,6 +136,9 @@ enum class AttributeType : uint16_t {
   kRoute = 0x800e,        // where rules send their packets; since 1.7
   kPoolTarget = 0x8032,   // of sources: what their pool has given; since 1.7
   kRate = 0x8033,         // of sources: their rate of connections; since 1.7
+  // Of FTP's and SCTP's children, among the states without a seat in a family:
+  // the parent's id; since 1.8.
+  kParent = 0x0034,
 };
 
 enum class DigestAlgorithm : uint32_t {

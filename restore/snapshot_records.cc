@@ -311,6 +311,16 @@ absl::Status SnapshotRecords::ReadAttributes(SnapshotCursor& from,
       }
       continue;
     }
+    if (known && state != nullptr && result_->minor >= kMinorOfFlowParents &&
+        tlv.type == static_cast<uint16_t>(AttributeType::kParent)) {
+      const bool has_one = state->parent != 0;
+      state->parent = value.Get<uint64_t>();
+      if (!value.done() || state->parent == 0 || has_one ||
+          (state->proto != protocol::kTcp && state->proto != protocol::kSctp)) {
+        return Bad(tlv.offset, "a parent of another form");
+      }
+      continue;
+    }
     switch (known ? static_cast<AttributeType>(tlv.type) : AttributeType{}) {
       case AttributeType::kTag: binding->tag = value.GetRest(); continue;
       case AttributeType::kAnchorRule:
@@ -434,7 +444,8 @@ absl::Status SnapshotRecords::ReadState(const SnapshotTlv& tlv, bool child) {
       child ? result_->snapshot.children : result_->snapshot.parents;
   SnapshotState& state = states.emplace_back();
   state.id = from.Get<uint64_t>();
-  state.parent = from.Get<uint64_t>();
+  const auto seated_at = from.Get<uint64_t>();
+  state.parent = seated_at;
   state.binding.rule = from.Get<uint64_t>();
   state.age = from.Get<uint64_t>();
   state.remaining = from.Get<uint32_t>();
@@ -474,12 +485,21 @@ absl::Status SnapshotRecords::ReadState(const SnapshotTlv& tlv, bool child) {
   if (states.size() > 1 && states[states.size() - 2].id >= state.id) {
     return Bad(tlv.offset, "states out of order");
   }
-  if (!child) {
-    return state.parent == 0
-               ? absl::OkStatus()
-               : Bad(tlv.offset, "a state with a parent among those without");
-  }
   const auto& parents = result_->snapshot.parents;
+  if (!child) {
+    if (seated_at != 0) {
+      return Bad(tlv.offset, "a state with a parent among those without");
+    }
+    if (state.parent == 0) return absl::OkStatus();
+    // It has been read if it is older, as it has to be.
+    const char* wrong =
+        WhatIsWrongWithLink(state, FindState(parents, state.parent));
+    return wrong == nullptr ? absl::OkStatus() : Bad(tlv.offset, wrong);
+  }
+  if (seated_at == 0) return Bad(tlv.offset, "no parent");
+  if (state.proto != protocol::kUdp) {
+    return Bad(tlv.offset, "its parent has no helper");
+  }
   if (FindState(parents, state.id) != nullptr) {
     return Bad(tlv.offset, "an id that another state has");
   }

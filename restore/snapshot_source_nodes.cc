@@ -200,13 +200,12 @@ void StateImporter::PublishSources(Tick now, size_t most) {
   }
 }
 
-bool StateImporter::DiscardSources(size_t most) {
+void StateImporter::DiscardSources(size_t most) {
   const size_t end = EndOfSources(most);
   for (; next_source_ < end; ++next_source_) {
     const SourceOnItsWay& one = source_nodes_[next_source_];
     if (one.place != kNoSourceNode) target_.sources->Discard(one.place);
   }
-  return !has_sources();
 }
 
 }  // namespace sluice

@@ -17,6 +17,7 @@ namespace {
 
 // Places in the value of a state (docs/snapshot-format.md).
 constexpr size_t kParentOffset = 8;
+constexpr size_t kAttributesOffset = 50;
 constexpr size_t kFamilyOffset = 44;
 constexpr size_t kProtoOffset = 45;
 constexpr size_t kDirectionOffset = 46;
@@ -141,6 +142,7 @@ void SnapshotStates::Add(const SnapshotState& state) {
   record.Clear();
   PutState(record, state);
   translated_ |= state.is_translated();
+  names_parents_ |= state.parent != 0 && state.proto != protocol::kUdp;
   if (kChunkBytes - used_ < record.size()) {
     chunks_.push_back(std::make_unique_for_overwrite<uint8_t[]>(kChunkBytes));
     used_ = 0;
@@ -225,19 +227,9 @@ uint64_t SnapshotStates::Finish() {
   std::erase_if(parents_, [this](const Place& place) {
     return Get64(ValueOf(place) + kParentOffset) != 0;
   });
-  uint64_t cut = 0;
+  uint64_t cut = names_parents_ ? CutFlowTies() : 0;
   for (const Place& place : tied) {
-    // As far as the tie is concerned.
-    const uint8_t* const value = ValueOf(place);
-    SnapshotState child;
-    child.id = place.id;
-    child.parent = Get64(value + kParentOffset);
-    child.proto = value[kProtoOffset];
-    child.peers[0].address.family = static_cast<Family>(value[kFamilyOffset]);
-    child.vlan = VlanAt(place);
-    SnapshotState parent;
-    const bool found = FindParent(child.parent, &parent);
-    if (WhatIsWrongWithLink(child, found ? &parent : nullptr) == nullptr) {
+    if (LinkIsSound(place)) {
       children_.push_back(place);
     } else {
       std::memset(ValueOf(place) + kParentOffset, 0, 8);
@@ -254,19 +246,59 @@ uint64_t SnapshotStates::Finish() {
   return cut;
 }
 
+bool SnapshotStates::LinkIsSound(const Place& place) const {
+  SnapshotState child;
+  ReadLink(place, &child);
+  SnapshotState parent;
+  const bool found = FindParent(child.parent, &parent);
+  return WhatIsWrongWithLink(child, found ? &parent : nullptr) == nullptr;
+}
+
+// A parent is older, so its own tie is cut by the time that it is looked at.
+uint64_t SnapshotStates::CutFlowTies() {
+  constexpr size_t kBytes = kTlvHeaderBytes + sizeof(uint64_t);
+  uint64_t cut = 0;
+  for (const Place& place : parents_) {
+    uint8_t* const value = ValueOf(place);
+    if (value[kProtoOffset] == protocol::kUdp) continue;
+    SnapshotState child;
+    ReadLink(place, &child);
+    if (child.parent == 0 || LinkIsSound(place)) continue;
+    // It is the last attribute. The record becomes shorter where it is.
+    uint8_t* const length_at = value - kTlvHeaderBytes + 4;
+    const uint32_t length = Get32(length_at) - static_cast<uint32_t>(kBytes);
+    for (size_t i = 0; i < 4; ++i) {
+      length_at[i] = static_cast<uint8_t>(length >> (8 * i));
+    }
+    std::memset(value + length, 0, kBytes);
+    --value[kAttributesOffset];
+    ++cut;
+  }
+  return cut;
+}
+
 bool SnapshotStates::FindParent(uint64_t id, SnapshotState* state) const {
   const auto found = std::lower_bound(
       parents_.begin(), parents_.end(), id,
       [](const Place& place, uint64_t wanted) { return place.id < wanted; });
   if (found == parents_.end() || found->id != id) return false;
-  const uint8_t* const value = ValueOf(*found);
-  state->id = id;
+  ReadLink(*found, state);
+  return true;
+}
+
+void SnapshotStates::ReadLink(const Place& place, SnapshotState* state) const {
+  const uint8_t* const value = ValueOf(place);
+  state->id = place.id;
+  state->parent = Get64(value + kParentOffset);
   state->proto = value[kProtoOffset];
   state->helper = static_cast<SnapshotHelper>(value[kHelperOffset]);
   state->direction = static_cast<Direction>(value[kDirectionOffset]);
-  state->vlan = VlanAt(*found);
+  state->vlan = VlanAt(place);
   ForEachAttribute(
-      value, At(*found).size() - kTlvHeaderBytes, [&](const SnapshotTlv& tlv) {
+      value, At(place).size() - kTlvHeaderBytes, [&](const SnapshotTlv& tlv) {
+        if (tlv.type == static_cast<uint16_t>(AttributeType::kParent)) {
+          state->parent = Get64(tlv.value.data());
+        }
         if (tlv.type != static_cast<uint16_t>(AttributeType::kTranslation)) {
           return;
         }
@@ -290,7 +322,6 @@ bool SnapshotStates::FindParent(uint64_t id, SnapshotState* state) const {
     peer.address =
         Address::FromBytes(family, value + kAddressOffset + i * bytes);
   }
-  return true;
 }
 
 }  // namespace sluice

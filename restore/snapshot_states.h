@@ -26,8 +26,8 @@ class SnapshotStates {
   // In any order.
   void Add(const SnapshotState& state);
 
-  // Brings them into the order of a snapshot: ascending by id, parents and
-  // children apart. Of two states of one flow, seen as the reader sees them,
+  // Brings them into the order of a snapshot: ascending by id, TFTP's children
+  // apart. Of two states of one flow, seen as the reader sees them,
   // the younger stays: the other one had ended when that was recorded. A child
   // whose parent is not there, or cannot be one, becomes a state without.
   // Returns how many ties were cut so. Nothing can be added afterwards.
@@ -39,7 +39,7 @@ class SnapshotStates {
 
   std::span<const uint8_t> parent(size_t i) const { return At(parents_[i]); }
   std::span<const uint8_t> child(size_t i) const { return At(children_[i]); }
-  size_t parents() const { return parents_.size(); }
+  size_t parents() const { return parents_.size(); }  // with FTP's children
   size_t children() const { return children_.size(); }
   // Of memory.
   uint64_t bytes() const {
@@ -47,7 +47,7 @@ class SnapshotStates {
            (parents_.capacity() + children_.capacity()) * sizeof(Place);
   }
 
-  // After Finish(): the state without a parent that has this id, as far as
+  // After Finish(): the state among parent() that has this id, as far as
   // WhatIsWrongWithLink() looks at it; false: there is none.
   bool FindParent(uint64_t id, SnapshotState* state) const;
 
@@ -62,6 +62,11 @@ class SnapshotStates {
   std::span<const uint8_t> At(const Place& place) const;
   uint8_t* ValueOf(const Place& place) const;
   VlanId VlanAt(const Place& place) const;
+  // What WhatIsWrongWithLink() looks at.
+  void ReadLink(const Place& place, SnapshotState* state) const;
+  bool LinkIsSound(const Place& place) const;
+  // Takes the ties of FTP's and SCTP's children away that are not sound.
+  uint64_t CutFlowTies();
   // `given`: of those that have given out one translated flow.
   void DropOlderOfAFlow(bool given);
 
@@ -69,6 +74,7 @@ class SnapshotStates {
   std::vector<std::unique_ptr<uint8_t[]>> chunks_;
   size_t used_ = kChunkBytes;  // of the last chunk
   bool translated_ = false;    // some state is
+  bool names_parents_ = false;  // some state does, as an attribute
   std::vector<Place> parents_;   // before Finish(): all
   std::vector<Place> children_;
 };

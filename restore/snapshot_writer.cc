@@ -165,6 +165,19 @@ uint16_t PutLimiters(SnapshotBytes& out, const SnapshotState& state) {
   return 1;
 }
 
+// A child that stands among those without a parent says whose it is.
+bool NamesParent(const SnapshotState& state) {
+  return state.parent != 0 && state.proto != protocol::kUdp;
+}
+
+uint16_t PutParent(SnapshotBytes& out, const SnapshotState& state) {
+  if (!NamesParent(state)) return 0;
+  const size_t at = out.BeginTlv(static_cast<uint16_t>(AttributeType::kParent));
+  out.Put(state.parent);
+  out.EndTlv(at);
+  return 1;
+}
+
 void PutPeer(SnapshotBytes& out, const SnapshotPeer& peer) {
   out.Put(peer.packets);
   out.Put(peer.bytes);
@@ -315,7 +328,7 @@ void SnapshotWriter::Add(const SnapshotRuleset& ruleset) {
 void PutState(SnapshotBytes& out, const SnapshotState& state) {
   const size_t at = out.BeginTlv(static_cast<uint16_t>(RecordType::kState));
   out.Put(state.id);
-  out.Put(state.parent);
+  out.Put(NamesParent(state) ? uint64_t{0} : state.parent);
   out.Put(state.binding.rule);
   out.Put(state.age);
   out.Put(state.remaining);
@@ -354,6 +367,8 @@ void PutState(SnapshotBytes& out, const SnapshotState& state) {
   count = static_cast<uint16_t>(count + PutRoute(out, state.binding));
   count = static_cast<uint16_t>(count + PutPools(out, state));
   count = static_cast<uint16_t>(count + PutLimiters(out, state));
+  // The last one (SnapshotStates takes it away).
+  count = static_cast<uint16_t>(count + PutParent(out, state));
   out.bytes()[attributes] = static_cast<uint8_t>(count);
   out.EndTlv(at);
 }

@@ -251,7 +251,7 @@ bool RestoreDesk::Start(const RestoreJob& job) {
   const KnownFilter* filter = Find(job.filter);
   if (std::ranges::any_of(leaving_, [filter](const auto& task) {
         return task->filter().plane == &filter->plane() &&
-               task->gives_back_sources();
+               task->gives_back_room();
       })) {
     return false;
   }

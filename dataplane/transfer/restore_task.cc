@@ -23,9 +23,9 @@ namespace {
 // are taken and the one at which places are reserved: more than it can make
 // states in the longest validation.
 constexpr uint64_t kIdSlack = uint64_t{1} << 26;
-// Sources that the control lcore publishes or gives back in a step: some
-// milliseconds.
-constexpr size_t kSourcesAStep = 8192;
+// Families and sources that the control lcore publishes or gives back in a
+// step: some milliseconds.
+constexpr size_t kPartsAStep = 8192;
 
 uint8_t OwnerOf(const Steering& steering, const SnapshotState& state) {
   const bool ports =
@@ -412,7 +412,7 @@ CommitResult RestoreTask::Publish() {
 }
 
 CommitResult RestoreTask::StepFinish() {
-  if (!importer_->StepFinish(plane_->now(), kSourcesAStep)) {
+  if (!importer_->StepFinish(plane_->now(), kPartsAStep)) {
     ++answers_;
     return Moving();
   }
@@ -457,14 +457,14 @@ void RestoreTask::UndoneAt(size_t worker, const OrderTime& time) {
 }
 
 void RestoreTask::StepBack() {
-  if (phase_ == Phase::kReturn && importer_->DiscardSources(kSourcesAStep)) {
+  if (phase_ == Phase::kReturn && importer_->Discard(kPartsAStep)) {
     Over();
   }
 }
 
 void RestoreTask::Over() {
   left_builder_ = true;
-  if (importer_ != nullptr && importer_->has_sources()) {
+  if (importer_ != nullptr && importer_->has_more()) {
     phase_ = Phase::kReturn;
     return;
   }

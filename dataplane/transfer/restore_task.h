@@ -51,10 +51,11 @@ class RestoreTask : public std::enable_shared_from_this<RestoreTask> {
 
   // No worker and no thread has anything of it.
   bool is_over() const { return phase_ == Phase::kOver; }
-  // Another attempt would not find the room that this one's sources have.
-  bool gives_back_sources() const {
+  // Another attempt would not find the room that this one's families and sources
+  // have.
+  bool gives_back_room() const {
     return phase_ == Phase::kReturn ||
-           (phase_ == Phase::kUndo && importer_->has_sources());
+           (phase_ == Phase::kUndo && importer_->has_more());
   }
   // The builder is not needed any more.
   bool has_left_builder() const { return left_builder_; }

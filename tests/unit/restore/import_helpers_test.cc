@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "conntrack/ftp.h"
 #include "conntrack/translation_directory.h"
@@ -72,6 +74,22 @@ class ImportHelpersTest : public testing::TestWithParam<Family> {
                                            {.direction = direction},
                                            node.shard().now, child);
   }
+  // Of all its states, ascending by id.
+  std::vector<StateRecord> Records(ImportNode& node) {
+    std::vector<StateRecord> records;
+    uint32_t cursor = 0;
+    node.shard().table->entries().Visit(&cursor, 4096, [&](StateIndex state) {
+      records.push_back(node.shard().Record(state));
+    });
+    std::ranges::sort(records, {}, &StateRecord::id);
+    return records;
+  }
+  void RemoveAll(ImportNode& node) {
+    uint32_t cursor = 0;
+    node.shard().table->entries().Visit(&cursor, 4096, [&](StateIndex state) {
+      node.shard().table->Remove(state);
+    });
+  }
   // Forth, and the same again from there.
   void Move() {
     snapshot_ = from_->Export();
@@ -115,6 +133,181 @@ TEST_P(ImportHelpersTest, APassiveTransferBeginsThere) {
   ASSERT_THAT(snapshot_.expectations, SizeIs(1));
   EXPECT_EQ(to_->shard().In("tcp $C:4000 > $S:3000 S seq 1").kind,
             Outcome::kChild);
+}
+
+// A data connection that is open knows whose it is afterwards, too.
+TEST_P(ImportHelpersTest, OpenTransfersKnowTheirParent) {
+  Login();
+  Port();
+  Passive();
+  Shard& shard = from_->shard();
+  ASSERT_EQ(shard.Out("tcp $S:20 > $C:2048 S seq 1").kind, Outcome::kChild);
+  ASSERT_EQ(shard.In("tcp $C:4000 > $S:3000 S seq 1").kind, Outcome::kChild);
+  Move();
+  ASSERT_THAT(snapshot_.parents, SizeIs(3));
+  const uint64_t control = snapshot_.parents[0].id;
+  EXPECT_EQ(snapshot_.parents[1].parent, control);
+  EXPECT_EQ(snapshot_.parents[2].parent, control);
+  EXPECT_EQ(to_->Export().parents, snapshot_.parents);
+  // Both have a place in its family.
+  const auto families = [&] {
+    return to_->shard().expectations->statistics(0, protocol::kTcp).families;
+  };
+  EXPECT_EQ(families(), 1u);
+  const std::vector<StateRecord> records = Records(*to_);
+  ASSERT_THAT(records, SizeIs(3));
+  const StateTable& table = *to_->shard().table;
+  for (size_t i = 1; i < 3; ++i) {
+    EXPECT_EQ(records[i].parent.id, control);
+    EXPECT_EQ(table.entries().Resolve(records[i].parent), records[0].slot);
+    EXPECT_NE(records[i].flags & kEntryRelated, 0);
+  }
+  // They outlive it, and are nobody's then; the last one frees the record.
+  to_->shard().table->Remove(records[0].slot);
+  EXPECT_EQ(table.entries().Resolve(records[1].parent), kNoState);
+  EXPECT_EQ(to_->states(), 2u);
+  EXPECT_EQ(families(), 1u);
+  to_->shard().table->Remove(records[1].slot);
+  to_->shard().table->Remove(records[2].slot);
+  EXPECT_EQ(families(), 0u);
+}
+
+TEST_P(ImportHelpersTest, OneThatClosesHasNoPlaceInTheFamily) {
+  Login();
+  Port();
+  Shard& shard = from_->shard();
+  ASSERT_EQ(shard.Out("tcp $S:20 > $C:2048 S seq 1").kind, Outcome::kChild);
+  shard.In("tcp $C:2048 > $S:20 SA seq 9000 ack 2 win 9000");
+  shard.Out("tcp $S:20 > $C:2048 FA seq 2 ack 9001 win 9000");
+  shard.In("tcp $C:2048 > $S:20 FA seq 9001 ack 3 win 9000");
+  shard.Out("tcp $S:20 > $C:2048 A seq 3 ack 9002 win 9000");
+  ASSERT_EQ(shard.expectations->statistics(0, protocol::kTcp).families, 0u);
+  Move();
+  ASSERT_THAT(snapshot_.parents, SizeIs(2));
+  EXPECT_EQ(snapshot_.parents[1].parent, snapshot_.parents[0].id);
+  const std::vector<StateRecord> records = Records(*to_);
+  ASSERT_THAT(records, SizeIs(2));
+  EXPECT_EQ(records[1].parent.id, records[0].id);
+  EXPECT_EQ(to_->shard().expectations->statistics(0, protocol::kTcp).families,
+            0u);
+}
+
+// Of children that were recorded at different times there may be more than a
+// parent has at once: all are its own, and the youngest have its places.
+TEST_P(ImportHelpersTest, OnlySoManyTransfersHaveAPlace) {
+  Login();
+  Snapshot snapshot = from_->Export();
+  ASSERT_THAT(snapshot.parents, SizeIs(1));
+  const SnapshotState control = snapshot.parents[0];
+  for (uint16_t i = 0; i < kMaxFtpTransfers + 8; ++i) {
+    SnapshotState child = control;
+    child.id += uint64_t{i + 1u} << 8;
+    child.parent = control.id;
+    child.peers[0].port = static_cast<uint16_t>(2000 + i);
+    child.peers[1].port = static_cast<uint16_t>(3000 + i);
+    snapshot.parents.push_back(child);
+  }
+  const auto report = to_->Import(snapshot);
+  ASSERT_TRUE(report.ok()) << report.status();
+  size_t related = 0;
+  const std::vector<StateRecord> records = Records(*to_);
+  ASSERT_THAT(records, SizeIs(kMaxFtpTransfers + 9));
+  for (size_t i = 1; i < records.size(); ++i) {
+    EXPECT_EQ(records[i].parent.id, records[0].id);
+    const bool has_place = (records[i].flags & kEntryRelated) != 0;
+    EXPECT_EQ(has_place, i > 8) << i;
+    related += has_place;
+  }
+  EXPECT_EQ(related, kMaxFtpTransfers);
+  RemoveAll(*to_);
+  EXPECT_EQ(to_->shard().expectations->statistics(0, protocol::kTcp).families,
+            0u);
+}
+
+// Where families have no room, states still know whose they are.
+TEST_P(ImportHelpersTest, ATieTakesNoRoom) {
+  Login();
+  Port();
+  ASSERT_EQ(from_->shard().Out("tcp $S:20 > $C:2048 S seq 1").kind,
+            Outcome::kChild);
+  snapshot_ = from_->Export();
+  ASSERT_THAT(snapshot_.expectations, SizeIs(0));
+  ExpectationTable& table = *to_->shard().expectations;
+  std::vector<std::pair<uint16_t, StateId>> taken;
+  for (StateId id = 0x100'0000'0000;; id += 0x100) {
+    uint16_t record = kNoFamilyRecord;
+    ParentReference other;
+    other.handle = {id, 1};
+    if (table.ReserveFamily(other, protocol::kTcp, 1, &record) !=
+        ExpectResult::kArmed) {
+      break;
+    }
+    taken.push_back({record, id});
+  }
+  ASSERT_TRUE(to_->Import(snapshot_).ok());
+  const std::vector<StateRecord> records = Records(*to_);
+  ASSERT_THAT(records, SizeIs(2));
+  EXPECT_EQ(records[1].parent.id, records[0].id);
+  EXPECT_EQ(records[1].flags & kEntryRelated, 0);
+  RemoveAll(*to_);
+  for (const auto& [record, id] : taken) table.CancelFamily(record, id);
+  EXPECT_EQ(table.statistics(0, protocol::kTcp).families, 0u);
+}
+
+// What the control lcore does of very many families at once is bounded, both
+// ways.
+TEST_P(ImportHelpersTest, FamiliesComeAndGoInSteps) {
+  Login();
+  Passive();
+  Snapshot snapshot = from_->Export();
+  ASSERT_THAT(snapshot.parents, SizeIs(1));
+  ASSERT_THAT(snapshot.expectations, SizeIs(1));
+  for (uint16_t i = 1; i < 9; ++i) {
+    SnapshotState control = snapshot.parents[0];
+    SnapshotExpectation expected = snapshot.expectations[0];
+    control.id += uint64_t{i} << 8;
+    control.peers[0].port = static_cast<uint16_t>(control.peers[0].port + i);
+    expected.parent = control.id;
+    snapshot.parents.push_back(control);
+    snapshot.expectations.push_back(expected);
+  }
+  const auto bytes = WriteSnapshot(snapshot);
+  ASSERT_TRUE(bytes.ok()) << bytes.status();
+  const ExpectationTable& table = *to_->shard().expectations;
+  const auto families = [&] {
+    return table.statistics(0, protocol::kTcp).families;
+  };
+  {
+    StateImporter importer(to_->Target(), {});
+    ASSERT_TRUE(importer.Prepare(std::span(*bytes)).ok());
+    ASSERT_TRUE(to_->Validate(&importer).ok());
+    EXPECT_EQ(families(), 9u);
+    EXPECT_FALSE(importer.Discard(4));
+    EXPECT_EQ(families(), 5u);
+    EXPECT_FALSE(importer.Discard(4));
+    EXPECT_EQ(families(), 1u);
+    EXPECT_TRUE(importer.Discard(4));
+    EXPECT_EQ(families(), 0u);
+    to_->Cancel(&importer);
+  }
+  StateImporter importer(to_->Target(), {});
+  ASSERT_TRUE(importer.Prepare(std::span(*bytes)).ok());
+  ASSERT_TRUE(to_->Validate(&importer).ok());
+  while (!StateIntake(to_->shard().table.get())
+              .Commit(importer.arena(0), to_->shard().now, 4)) {
+  }
+  ASSERT_TRUE(importer.PublishPolicy().ok());
+  EXPECT_FALSE(importer.StepFinish(to_->shard().now, 4));
+  EXPECT_EQ(table.size(), 4u);
+  EXPECT_FALSE(importer.StepFinish(to_->shard().now, 4));
+  EXPECT_EQ(table.size(), 8u);
+  // Half-way, it may still be undone: nothing stays of any.
+  to_->Undo(&importer);
+  EXPECT_EQ(table.size(), 0u);
+  EXPECT_EQ(families(), 0u);
+  EXPECT_EQ(to_->states(), 0u);
+  ASSERT_TRUE(to_->Import(snapshot).ok());
+  EXPECT_EQ(table.size(), 9u);
 }
 
 TEST_P(ImportHelpersTest, ItsTimeGoesOnAndItEndsWithItsParent) {
@@ -272,6 +465,19 @@ TEST_P(ImportHelpersTest, AnotherPathOfAnAssociation) {
   EXPECT_TRUE(Take(*other, "sctp $S:80 > $X:1 vtag 17", Direction::kOut,
                    &child));
   EXPECT_EQ(child.parent.handle.id, snapshot_.parents[0].id);
+  // Once it is there, it is the association's there, too.
+  ASSERT_EQ(shard.Out("sctp $S:80 > $X:1 vtag 17 data 0x0a000004").kind,
+            Outcome::kChild);
+  auto third = Make();
+  snapshot_ = from_->Export();
+  ASSERT_THAT(snapshot_.parents, SizeIs(2));
+  EXPECT_EQ(snapshot_.parents[1].parent, snapshot_.parents[0].id);
+  const auto report = third->Import(snapshot_);
+  ASSERT_TRUE(report.ok()) << report.status();
+  const std::vector<StateRecord> records = Records(*third);
+  ASSERT_THAT(records, SizeIs(2));
+  EXPECT_EQ(records[1].parent.id, records[0].id);
+  EXPECT_EQ(third->Export().parents, snapshot_.parents);
 }
 
 TEST_P(ImportHelpersTest, WhatDoesNotFitItsParentIsRefused) {

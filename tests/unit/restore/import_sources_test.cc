@@ -316,10 +316,10 @@ TEST_P(ImportSourcesTest, ManyTakeSomeSteps) {
     ASSERT_TRUE(to.Validate(&importer).ok());
     EXPECT_EQ(to.budget.nodes.used(), 10u);
     for (const uint32_t left : {6u, 2u}) {
-      EXPECT_FALSE(importer.DiscardSources(4));
+      EXPECT_FALSE(importer.Discard(4));
       EXPECT_EQ(to.budget.nodes.used(), left);
     }
-    EXPECT_TRUE(importer.DiscardSources(4));
+    EXPECT_TRUE(importer.Discard(4));
     EXPECT_EQ(to.budget.nodes.used(), 0u);
     to.Cancel(&importer);
     EXPECT_EQ(to.budget.nodes.used(), 0u);

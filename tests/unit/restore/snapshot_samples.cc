@@ -458,6 +458,39 @@ Snapshot HelpersSnapshot() {
   return snapshot;
 }
 
+// FTP's and SCTP's children, made both ways, and one whose parent is translated.
+Snapshot FlowChildrenSnapshot() {
+  Snapshot snapshot = HelpersSnapshot();
+  uint64_t id = 0x10001;
+  std::vector<SnapshotState> children;
+  for (const SnapshotExpectation& expectation : snapshot.expectations) {
+    if (expectation.helper == SnapshotHelper::kTftp) continue;
+    const SnapshotState& parent = *std::ranges::find(
+        snapshot.parents, expectation.parent, &SnapshotState::id);
+    const bool sctp = expectation.helper == SnapshotHelper::kSctp;
+    SnapshotState child = parent;
+    child.id = id;
+    child.parent = parent.id;
+    child.direction = expectation.direction;
+    child.peers[0].address =
+        sctp ? expectation.client : expectation.server;
+    child.peers[1].address =
+        sctp ? expectation.server : expectation.client;
+    child.peers[0].port = sctp ? expectation.client_port : uint16_t{20};
+    child.peers[1].port =
+        sctp ? expectation.server_port : expectation.client_port;
+    if (parent.is_translated()) {
+      child.translated = {parent.peers[1].address, parent.peers[0].address};
+      child.translated_port = {20, expectation.port_behind};
+    }
+    children.push_back(child);
+    id += 0x100;
+  }
+  snapshot.parents.insert(snapshot.parents.end(), children.begin(),
+                          children.end());
+  return snapshot;
+}
+
 std::vector<NamedSnapshot> GoldenSnapshots() {
   return {{"empty", EmptySnapshot()},
           {"full", FullSnapshot()},
@@ -477,7 +510,8 @@ std::vector<NamedSnapshot> GoldenSnapshots() {
           {"families", FamiliesSnapshot(), 5},
           {"lives", LivesSnapshot(), 6},
           {"sources", SourcesSnapshot(), 7},
-          {"helpers", HelpersSnapshot(), 7}};
+          {"helpers", HelpersSnapshot(), 7},
+          {"flow-children", FlowChildrenSnapshot(), 8}};
 }
 
 std::vector<uint8_t> WriteUnchecked(const Snapshot& snapshot) {

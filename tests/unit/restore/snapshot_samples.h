@@ -46,6 +46,7 @@ Snapshot LivesSnapshot();
 Snapshot SourcesSnapshot();
 // What FTP and SCTP expect, in both families, translated and not.
 Snapshot HelpersSnapshot();
+Snapshot FlowChildrenSnapshot();
 // `count` TCP states, half of them IPv6.
 Snapshot ManyStatesSnapshot(uint32_t count);
 // The state with that number of them, from 0.

@@ -190,6 +190,47 @@ TEST(SnapshotStatesTest, TiesToWhatIsNotThereAreCut) {
   EXPECT_EQ(read.parents[1].parent, 0u);
 }
 
+// Those of FTP and SCTP stand among the others, whose records stay whole.
+TEST(SnapshotStatesTest, TiesOfOtherHelpersAreCutInTheirPlace) {
+  const Snapshot sound = FlowChildrenSnapshot();
+  const auto with = [&](auto keep) {
+    SnapshotStates states;
+    for (const auto* some : {&sound.children, &sound.parents}) {
+      for (const SnapshotState& state : *some) {
+        if (keep(state)) states.Add(state);
+      }
+    }
+    const uint64_t cut = states.Finish();
+    return std::pair(cut, Written(states));
+  };
+  const auto [none, all] = with([](const SnapshotState&) { return true; });
+  EXPECT_EQ(none, 0u);
+  EXPECT_EQ(all.parents, sound.parents);
+  // Without any control connection or association.
+  const auto [cut, orphans] = with([](const SnapshotState& state) {
+    return state.parent != 0 || state.helper == SnapshotHelper::kTftp;
+  });
+  EXPECT_EQ(cut, 8u);
+  std::vector<SnapshotState> expected;
+  for (SnapshotState state : sound.parents) {
+    if (state.parent == 0 && state.helper != SnapshotHelper::kTftp) continue;
+    state.parent = 0;
+    expected.push_back(state);
+  }
+  EXPECT_EQ(orphans.parents, expected);
+  // Of a chain the end is nobody's.
+  SnapshotStates chain;
+  for (const SnapshotState& state : sound.parents) chain.Add(state);
+  SnapshotState last = sound.parents.back();
+  last.parent = last.id;
+  last.id += 0x100;
+  last.peers[0].port ^= 1;
+  last.peers[1].port ^= 1;
+  chain.Add(last);
+  EXPECT_EQ(chain.Finish(), 1u);
+  EXPECT_EQ(Written(chain).parents.back().parent, 0u);
+}
+
 TEST(SnapshotStatesTest, AStateSaysThatItIsNotForOthers) {
   Snapshot snapshot = NoSyncSnapshot();
   Bytes bytes = *WriteSnapshot(snapshot);

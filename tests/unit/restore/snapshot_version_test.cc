@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -206,6 +207,86 @@ TEST(SnapshotVersionTest, OtherHelpersExpectSinceMinorSeven) {
     return e.helper != SnapshotHelper::kTftp;
   });
   EXPECT_EQ(read->snapshot, without);
+}
+
+TEST(SnapshotVersionTest, ChildrenOfOtherHelpersNameParentsSinceMinorEight) {
+  const Snapshot sound = FlowChildrenSnapshot();
+  Bytes bytes = WriteVersion(sound);
+  EXPECT_EQ(ReadSnapshot(bytes)->snapshot, sound);
+  // Who does not know it takes them as states of their own.
+  bytes[10] = kMinorOfFlowParents - 1;
+  FixSnapshot(bytes);
+  const auto read = ReadSnapshot(bytes);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->skips.attributes, 8u);
+  Snapshot without = sound;
+  for (SnapshotState& state : without.parents) state.parent = 0;
+  EXPECT_EQ(read->snapshot, without);
+}
+
+// No state is its own ancestor, and no child has children.
+TEST(SnapshotVersionTest, ChildrenOfOtherHelpersFitTheirParents) {
+  const Snapshot sound = FlowChildrenSnapshot();
+  struct Case {
+    const char* what;
+    std::function<void(Snapshot&, SnapshotState&)> spoil;
+  };
+  const Case cases[] = {
+      {"it is its own parent",
+       [](Snapshot&, SnapshotState& s) { s.parent = s.id; }},
+      {"its parent is younger",
+       [](Snapshot&, SnapshotState& s) { s.parent = s.id + 0x100; }},
+      {"no state without a parent",
+       [](Snapshot&, SnapshotState& s) { s.parent -= 1; }},
+      {"of another protocol",
+       [](Snapshot& all, SnapshotState& s) { s.parent = all.parents[0].id; }},
+      {"not its parent's",
+       [](Snapshot&, SnapshotState& s) {
+         (s.proto == protocol::kTcp ? s.peers[0].address.bytes[3]
+                                    : s.peers[0].address.bytes[0]) ^= 1;
+         s.peers[0].port ^= 1;
+       }},
+      {"in another VLAN",
+       [](Snapshot&, SnapshotState& s) { s.vlan = VlanId::Of(5); }},
+      // A chain: of the same hosts, behind the child that it names.
+      {"no state without a parent",
+       [](Snapshot& all, SnapshotState& s) {
+         SnapshotState other = s;
+         other.parent = s.id;
+         other.id = all.parents.back().id + 0x100;
+         other.peers[0].port ^= 1;
+         all.parents.push_back(other);
+       }},
+      {"no helper",
+       [](Snapshot& all, SnapshotState& s) {
+         for (SnapshotState& parent : all.parents) {
+           if (parent.id != s.parent) continue;
+           if (s.proto == protocol::kTcp) {
+             parent.peers[1].port = parent.translated_port[1] = 22;
+             if (!parent.is_translated()) parent.translated_port[1] = 0;
+           } else {
+             parent.translated = {parent.peers[0].address,
+                                  parent.peers[1].address};
+             parent.translated_port = {77, 80};
+           }
+         }
+         all.expectations.clear();
+       }},
+  };
+  for (const Case& one : cases) {
+    for (size_t i = 0; i < sound.parents.size(); ++i) {
+      if (sound.parents[i].parent == 0) continue;
+      Snapshot spoiled = sound;
+      // It may move.
+      spoiled.parents.reserve(sound.parents.size() + 1);
+      one.spoil(spoiled, spoiled.parents[i]);
+      const auto read = ReadSnapshot(WriteUnchecked(spoiled));
+      ASSERT_FALSE(read.ok()) << one.what << " " << i;
+      EXPECT_THAT(std::string(read.status().message()),
+                  testing::AllOf(testing::HasSubstr(one.what),
+                                 testing::HasSubstr("offset")));
+    }
+  }
 }
 
 TEST(SnapshotVersionTest, VlansAreSaidSinceMinorFive) {
