@@ -309,7 +309,8 @@ kind_long() {
     SLUICE_LONG=1 run $python "$top/tests/tools/run_pytest.py" \
       --build-dir "$release" --kind long --results "$results" \
       --scratch "$scratch" --jobs 1 --timeout 7200 \
-      --only test_responsive.py --only test_tftp_boot.py "$top/tests/e2e"
+      --only test_responsive.py --only test_tftp_boot.py \
+      --only test_router_table.py "$top/tests/e2e"
   fi
   wanted browser || run_pytest long "$top/tests/e2e/browser" 1
   if build release property; then

@@ -17,9 +17,11 @@ constexpr uint16_t kAges = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE;
 }  // namespace
 
 NeighborWatch::NeighborWatch(
-    RoutingTables* tables, const LinkList* links,
-    std::function<bool(uint32_t, const Address&)> ask)
-    : tables_(tables), links_(links), ask_(std::move(ask)) {}
+    RoutingTables* tables, const LinkList* links, Tell ask, Tell take_back)
+    : tables_(tables),
+      links_(links),
+      ask_(std::move(ask)),
+      take_back_(std::move(take_back)) {}
 
 void NeighborWatch::Show(const Key& key, const Known& known) {
   const auto port = links_->PortOf(key.first);
@@ -97,6 +99,26 @@ void NeighborWatch::Enter(uint32_t link) {
   }
 }
 
+bool NeighborWatch::IsOver(const std::pair<uint64_t, Key>& asked) const {
+  const auto open = open_.find(asked.second);
+  return open == open_.end() || open->second != asked.first;
+}
+
+// Whether there is room for another question.
+bool NeighborWatch::GiveWay(uint64_t now) {
+  while (!order_.empty() && IsOver(order_.front())) order_.pop_front();
+  if (order_.empty() || now - order_.front().first < kTimeToAnswer) {
+    return false;
+  }
+  const Key key = order_.front().second;
+  if (!take_back_(key.first, key.second)) return false;
+  order_.pop_front();
+  open_.erase(key);
+  known_.erase(key);
+  Hide(key);
+  return true;
+}
+
 bool NeighborWatch::Ask(uint16_t port, const Address& address, uint64_t now) {
   const auto index = links_->IndexOf(port);
   const LinkList::Link* const link =
@@ -117,15 +139,24 @@ bool NeighborWatch::Ask(uint16_t port, const Address& address, uint64_t now) {
       return true;
     }
   }
-  if (open_.size() >= kMaxOpen || !ask_(*index, address)) {
+  if ((open_.size() >= kMaxOpen && !GiveWay(now)) || !ask_(*index, address)) {
     ++questions_refused_;
     return false;
   }
   ++questions_;
   open_[key] = now;
+  while (!order_.empty() && IsOver(order_.front())) order_.pop_front();
+  order_.emplace_back(now, key);
   const Known pending = {.state = NUD_INCOMPLETE, .mac = {}, .changed = now};
   Show(key, pending);
   return true;
+}
+
+bool NeighborWatch::Knows(uint16_t port, const Address& address) const {
+  const auto index = links_->IndexOf(port);
+  if (!index.has_value()) return false;
+  const Key key = {*index, address};
+  return known_.contains(key) || open_.contains(key);
 }
 
 void NeighborWatch::Tick(uint64_t now) {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <set>
@@ -20,8 +21,12 @@ namespace sluice {
 
 class NeighborWatch {
  public:
-  // Asked for and not yet answered (RFC 6583 is about who makes us ask).
-  static constexpr size_t kMaxOpen = 1024;
+  // Asked for and not yet answered (RFC 6583 is about who makes us ask): a part
+  // of the 1024 neighbours that the kernel has room for.
+  static constexpr size_t kMaxOpen = 256;
+  // When there are so many, the one that was asked first gives way once it has
+  // had that long for an answer. Who is there says so in much less.
+  static constexpr uint64_t kTimeToAnswer = 250;
   // The kernel gives up after three seconds of its own; this is when it has
   // said nothing at all.
   static constexpr uint64_t kOpenLife = 5000;
@@ -30,9 +35,11 @@ class NeighborWatch {
   // Confirmed at once, a second.
   static constexpr size_t kRefreshes = 512;
 
-  // None is owned. `ask` sends the kernel the question; false: it cannot now.
-  NeighborWatch(RoutingTables* tables, const LinkList* links,
-                std::function<bool(uint32_t link, const Address& address)> ask);
+  // None is owned. `ask` sends the kernel the question, and `take_back` has it
+  // ask no more and forget it; false: it cannot now.
+  using Tell = std::function<bool(uint32_t link, const Address& address)>;
+  NeighborWatch(RoutingTables* tables, const LinkList* links, Tell ask,
+                Tell take_back);
 
   void Set(const NeighborNews& news, uint64_t now);
   void Remove(const NeighborNews& news);
@@ -45,6 +52,8 @@ class NeighborWatch {
   void Enter(uint32_t link);
 
   bool Ask(uint16_t port, const Address& address, uint64_t now);
+  // Whether the kernel has it, or was asked for it.
+  bool Knows(uint16_t port, const Address& address) const;
   // Once a second: ends questions and confirms what is used.
   void Tick(uint64_t now);
 
@@ -63,14 +72,19 @@ class NeighborWatch {
   };
   using Key = std::pair<uint32_t, Address>;  // the link
 
+  bool IsOver(const std::pair<uint64_t, Key>& asked) const;
+  bool GiveWay(uint64_t now);
   void Show(const Key& key, const Known& known);
   void Hide(const Key& key);
 
   RoutingTables* const tables_;
   const LinkList* const links_;
-  const std::function<bool(uint32_t, const Address&)> ask_;
+  const Tell ask_;
+  const Tell take_back_;
   std::map<Key, Known> known_;
   std::map<Key, uint64_t> open_;  // since when
+  // The same in the order of that, and some that are not open any more.
+  std::deque<std::pair<uint64_t, Key>> order_;
   std::set<Key> unheard_;
   Key next_{};  // to look at for being used
   uint64_t questions_ = 0, questions_refused_ = 0, refreshed_ = 0,

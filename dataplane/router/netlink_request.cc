@@ -104,6 +104,11 @@ std::vector<uint8_t> NeighborUseRequest(uint32_t link, const Address& address,
                          sequence);
 }
 
+std::vector<uint8_t> NeighborEndRequest(uint32_t link, const Address& address,
+                                        uint32_t sequence) {
+  return NeighborRequest(RTM_DELNEIGH, 0, 0, link, address, sequence);
+}
+
 std::vector<uint8_t> NeighborGetRequest(uint32_t link, const Address& address,
                                         uint32_t sequence) {
   return NeighborRequest(RTM_GETNEIGH, 0, 0, link, address, sequence);

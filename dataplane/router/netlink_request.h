@@ -17,6 +17,9 @@ std::vector<uint8_t> DumpRequest(uint16_t type, Family family,
 // link for it, or confirms what it knows before long.
 std::vector<uint8_t> NeighborUseRequest(uint32_t link, const Address& address,
                                         uint32_t sequence);
+// The kernel forgets the neighbour, and asks for it no more.
+std::vector<uint8_t> NeighborEndRequest(uint32_t link, const Address& address,
+                                        uint32_t sequence);
 // What the kernel knows of one neighbour.
 std::vector<uint8_t> NeighborGetRequest(uint32_t link, const Address& address,
                                         uint32_t sequence);

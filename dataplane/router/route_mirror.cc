@@ -18,6 +18,9 @@ RouteMirror::Parts::Parts(UniqueFd given_socket, Options given)
                   // that it has begun to ask.
                   return Send(NeighborUseRequest(link, address, ++sequence)) &&
                          Send(NeighborGetRequest(link, address, ++sequence));
+                },
+                [this](uint32_t link, const Address& address) {
+                  return Send(NeighborEndRequest(link, address, ++sequence));
                 }),
       routes(std::make_unique<RouteStore>(options.max_routes, &paths)),
       buffer(1 << 16) {}
@@ -97,6 +100,10 @@ void RouteMirror::RemovePort(uint16_t port) {
 
 bool RouteMirror::Ask(const NeighborQuestion& question, uint64_t now) {
   return parts_->neighbors.Ask(question.port, question.address, now);
+}
+
+bool RouteMirror::Knows(uint16_t port, const Address& address) const {
+  return parts_->neighbors.Knows(port, address);
 }
 
 RouteMirror::Statistics RouteMirror::statistics() const {

@@ -109,6 +109,9 @@ class RouteMirror {
   // interface).
   bool Ask(const NeighborQuestion& question, uint64_t now);
 
+  // Whether the kernel knows of a neighbour, or has been asked for it.
+  bool Knows(uint16_t port, const Address& address) const;
+
   Statistics statistics() const;
   // The first `count` of those that are not followed, in order of prefix, IPv4
   // first, behind `after` (kNone: from the beginning). For tests.

@@ -302,9 +302,11 @@ void RouterHost::GiveToHost(rte_mbuf* mbuf) {
     return;
   }
   RoutedPort& port = *found->second;
-  const HostKind kind = KindOf(
-      {rte_pktmbuf_mtod(mbuf, const uint8_t*), rte_pktmbuf_data_len(mbuf)});
-  if (!port.limit.Take(kind, Milliseconds())) {
+  const std::span first(rte_pktmbuf_mtod(mbuf, const uint8_t*),
+                        rte_pktmbuf_data_len(mbuf));
+  const HostKind kind = KindOf(first);
+  if (!port.limit.Take(kind, Milliseconds()) ||
+      (kind != HostKind::kOther && !MayAsk(kind, first, &port))) {
     ++port.counts.limited[static_cast<size_t>(kind)];
     return;
   }
@@ -341,6 +343,20 @@ void RouterHost::GiveToHost(rte_mbuf* mbuf) {
   }
   ++port.counts.refused;
   if (outcome == Tap::Outcome::kGone) TakenAway(&port);
+}
+
+bool RouterHost::MayAsk(HostKind kind, std::span<const uint8_t> frame,
+                        RoutedPort* port) {
+  const std::optional<Asker> asker = AskerOf(frame);
+  if (!asker.has_value()) return true;
+  const RouterParts& router = *port->router;
+  // Of questions for others the kernel makes nothing.
+  if (asker->target.family != Family::kNone &&
+      router.tables->Find(asker->target, 0).type != RouteType::kLocal) {
+    return true;
+  }
+  return router.mirror->Knows(port->number, asker->sender) ||
+         port->limit.TakeStranger(kind, Milliseconds());
 }
 
 bool RouterHost::AskForNeighbors() {

@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -148,6 +149,8 @@ class RouterHost {
   void CollectDescriptors(std::vector<pollfd>* descriptors);
   bool TakeForHost();
   void GiveToHost(rte_mbuf* mbuf);
+  // Whether the kernel may be told of who asks for it.
+  bool MayAsk(HostKind kind, std::span<const uint8_t> frame, RoutedPort* port);
   bool AskForNeighbors();
   bool ReadTaps();
   void FollowKernel();

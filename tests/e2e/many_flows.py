@@ -92,8 +92,7 @@ class Flow:
       self.path.append(name)
 
   def told(self):
-    return {"sent": self.sent, "heard": self.heard,
-            "missed": self.highest - self.heard, "path": self.path}
+    return self.sent, self.heard, self.highest - self.heard, self.path
 
 
 def ask(options):

@@ -97,8 +97,8 @@ def test_a_virtual_address_moves(router, hosts, family, tmp_path):
                     events.text())
   moved = datetime.datetime.fromisoformat(added[1]).timestamp()
   answered = float(re.search(r"(\S+) answers", probe.text())[1])
-  print(f"IPv{family}: the first answer {1000 * (answered - moved):.1f} ms after "
-        "the kernel had the address")
+  print(f"IPv{family}: the first answer {1000 * (answered - moved):.1f} ms "
+        "after the kernel had the address")
   assert answered - moved < _LIMIT_S
   # The others on the link are told whose it is now.
   wait_for("an announcement", lambda: f"announced {VIRTUAL[family]} {mac}" in

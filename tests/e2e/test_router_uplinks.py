@@ -1,9 +1,8 @@
 """A router with three uplinks to the same place, under traffic."""
 
-import json
-
 import pytest
 
+from flows import Flows
 from harness import run, wait_for
 from test_router import (INSIDE, MASK, SERVER, RouterFirewall,  # noqa: F401
                          hosts, kernel)
@@ -19,8 +18,6 @@ UPLINKS = {
 }
 MORE = ("second", "third")
 FAR = {4: ("10.9.0.0/24", "10.9.0.1"), 6: ("fd09::/64", "fd09::1")}
-PORT = 7100
-FLOWS = 36
 
 
 class ThreeUplinks(RouterFirewall):
@@ -32,41 +29,9 @@ name = "{name}"
 device = "net_af_packet{number},iface={name},framecnt=2048,qpairs=1"
 
 """ for number, name in enumerate(MORE, 2))
-    return super()._config().replace("[[router]]", ports + "[[router]]").replace(
-        '"inside"]\nnetns', '"inside", "second", "third"]\nnetns')
-
-
-class Flows:
-  """Flows from the client to the far address (many_flows.py)."""
-
-  def __init__(self, network, family):
-    network.server.start_python("many_flows.py", "answer", "--port", PORT)
-    network.server.wait_for_listener(PORT, udp=True)
-    self._ask = network.client.start_python(
-        "many_flows.py", "ask", "--to", FAR[family][1], "--port", PORT,
-        "--flows", FLOWS)
-
-  def now(self):
-    lines = self._ask.text().rpartition("\n")[0].splitlines()
-    return json.loads(lines[-1]) if lines else []
-
-  def more(self, count=3):
-    """Waits until each flow has had so many more answers, none missing in
-    between; what they are then."""
-    before = wait_for("the flows", self.now)
-
-    def answered():
-      return all(flow["heard"] >= old["heard"] + count
-                 for flow, old in zip(self.now(), before))
-    wait_for("more answers of each flow", answered)
-    return self.now()
-
-  def last(self):
-    return [flow["path"][-1] for flow in self.now()]
-
-  def finish(self):
-    self._ask.stop()
-    return self.now()
+    text = super()._config().replace("[[router]]", ports + "[[router]]")
+    return text.replace('"inside"]\nnetns',
+                        '"inside", "second", "third"]\nnetns')
 
 
 @pytest.fixture
@@ -81,8 +46,8 @@ def uplinks(hosts, kernel, tmp_path):
       namespace.run("ip", "link", "set", end, "up")
     for family in (4, 6):
       nodad = ["nodad"] if family == 6 else []
-      hosts.server.run("ip", "address", "add", f"{there[family]}/{MASK[family]}",
-                       "dev", device, *nodad)
+      hosts.server.run("ip", "address", "add",
+                       f"{there[family]}/{MASK[family]}", "dev", device, *nodad)
       # Answers go by the interface of their questions.
       hosts.server.run("ip", f"-{family}", "route", "add", "default", "via",
                        own[family], "dev", device, "metric",
@@ -126,7 +91,7 @@ def test_flows_of_several_uplinks(uplinks, hosts, family):
   and come back; nobody else's notice it."""
   fw = uplinks
   by(fw, family, *UPLINKS)
-  flows = Flows(hosts, family)
+  flows = Flows(hosts, FAR[family][1], 36)
   first = flows.more(5)
   assert all(len(flow["path"]) == 1 for flow in first), first
   home = [flow["path"][0] for flow in first]

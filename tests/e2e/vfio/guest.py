@@ -36,6 +36,7 @@ class Nic:
   function: int = 0
   queues: int = 1
   options: str = ""
+  socket: str = ""      # of a vhost-user port, which it has instead of a tap
 
   @property
   def address(self):
@@ -148,7 +149,10 @@ class Guest:
         image.kernel, initramfs, nics, iommu, hugepages, memory))
     try:
       for nic in nics:
-        network.plug_in(nic.name)
+        if not nic.socket:
+          network.plug_in(nic.name)
+      for name in ("monitor", "line"):
+        harness.wait_for(f"qemu's {name}", (work / f"{name}.sock").exists)
       self._monitor = Monitor(work / "monitor.sock")
       self._line = socket.socket(socket.AF_UNIX)
       self._line.connect(str(work / "line.sock"))
@@ -163,7 +167,7 @@ class Guest:
                  "panic=-1", "random.trust_cpu=on", "tsc=reliable",
                  f"hugepages={hugepages}"]
     command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config",
-               "-display", "none", "-no-reboot",
+               "-display", "none",
                "-machine", "q35,kernel-irqchip=split",
                "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
                "-m", memory, "-kernel", kernel, "-initrd", initramfs,
@@ -171,6 +175,13 @@ class Guest:
                "-chardev", f"socket,id=line,path={self._work}/line.sock,"
                "server=on,wait=off", "-serial", "chardev:line",
                "-qmp", f"unix:{self._work}/monitor.sock,server=on,wait=off"]
+    sockets = [nic for nic in nics if nic.socket]
+    if sockets:
+      # Who serves them shares the guest's memory; they survive its reboots.
+      command += ["-object", f"memory-backend-memfd,id=memory,size={memory}M,"
+                  "share=on", "-numa", "node,memdev=memory"]
+    else:
+      command.append("-no-reboot")
     if iommu:
       arguments.append("intel_iommu=on")
       command += ["-device",
@@ -185,14 +196,24 @@ class Guest:
                               key=lambda n: -n[1].function):
       assert len(nic.name) <= _MAX_NAME
       queues = f",queues={nic.queues}" if nic.queues > 1 else ""
-      command += ["-netdev", f"tap,id=cable-{nic.name},ifname={nic.name},"
-                  f"script=no,downscript=no,vhost=off{queues}"]
+      if nic.socket:
+        command += ["-chardev", f"socket,id=socket-{nic.name},"
+                    f"path={nic.socket},reconnect=1", "-netdev",
+                    f"vhost-user,id=cable-{nic.name},"
+                    f"chardev=socket-{nic.name}{queues}"]
+      else:
+        command += ["-netdev", f"tap,id=cable-{nic.name},ifname={nic.name},"
+                    f"script=no,downscript=no,vhost=off{queues}"]
       device = (f"{nic.model},id={nic.name},netdev=cable-{nic.name},"
                 f"bus=slot{nic.slot},addr=0.{nic.function},romfile=,"
                 f"mac=52:54:00:00:00:{number + 1:02x}")
       if shared.count(nic.slot) > 1:
         device += ",multifunction=on"
-      if nic.model == "virtio-net-pci":
+      if nic.model == "virtio-net-pci" and nic.socket:
+        # With vectors qemu 7.2 crashes: it takes KVM's way to them, in emulation
+        # too.
+        device += ",disable-legacy=on,vectors=0"
+      elif nic.model == "virtio-net-pci":
         # Else its rings would bypass the IOMMU.
         device += ",disable-legacy=on,iommu_platform=on"
         if nic.queues > 1:
@@ -214,7 +235,8 @@ class Guest:
           self._received += data
           continue
       if not self._qemu.running:
-        raise AssertionError(f"the guest has ended:\n{self.log()}")
+        raise AssertionError(f"the guest has ended ({self._qemu.wait()}):\n"
+                             f"{self.log()}")
       if time.monotonic() > end:
         raise TimeoutError(
             f"no answer from the guest within {limit_s} s, only "
@@ -252,6 +274,11 @@ class Guest:
       raise AssertionError(f"in the guest: {command}: status "
                            f"{done.returncode}\n{done.text}\n{self.log()}")
     return done
+
+  def reboot(self):
+    """Resets the machine, and waits until it has booted again."""
+    self._monitor("system_reset")
+    self._read_until(lambda text: b"init: ready" in text, _BOOT_LIMIT_S)
 
   # ---- NICs ----------------------------------------------------------------
 
