@@ -307,9 +307,9 @@ bool BuildNeighborProbe(const Address& target, const MacAddress& own,
 }
 
 bool BuildNeighborAnnouncement(const Address& address, const MacAddress& own,
-                               rte_mbuf* announcement) {
+                               const LinkTags& tags, rte_mbuf* announcement) {
   if (address.family == Family::kIpv4) {
-    return BuildArp(kArpRequest, kBroadcast, own, LinkTags(), address,
+    return BuildArp(kArpRequest, kBroadcast, own, tags, address,
                     MacAddress{}, address, announcement);
   }
   const Address group = AllNodes();
@@ -318,7 +318,7 @@ bool BuildNeighborAnnouncement(const Address& address, const MacAddress& own,
                          .source = address,
                          .destination = group,
                          .target = address},
-                        GroupLink(group), own, LinkTags(), announcement);
+                        GroupLink(group), own, tags, announcement);
 }
 
 MacAddress LinkSource(const rte_mbuf& frame) {

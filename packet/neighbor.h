@@ -59,10 +59,10 @@ bool BuildNeighborAnswer(const rte_mbuf& frame, const PacketInfo& info,
 // section 5.4.3).
 bool BuildNeighborProbe(const Address& target, const MacAddress& own,
                         const LinkTags& tags, rte_mbuf* probe);
-// That `address` is at `own`, to everybody: an ARP announcement, an unsolicited
-// advertisement that overrides what was known.
+// That `address` is at `own`, to everybody in a VLAN: an ARP announcement, an
+// unsolicited advertisement that overrides what was known.
 bool BuildNeighborAnnouncement(const Address& address, const MacAddress& own,
-                               rte_mbuf* announcement);
+                               const LinkTags& tags, rte_mbuf* announcement);
 
 // The link's addresses of a frame, which has at least these bytes.
 MacAddress LinkSource(const rte_mbuf& frame);

@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -240,7 +241,9 @@ class FilterRegistry final : public FilterDirectory {
   // The same: those that no rule gives out any more, since when.
   std::map<std::string, std::map<Address, uint64_t>> leaving_addresses_;
   uint64_t looked_for_leaving_ = 0;
-  std::map<std::string, std::set<Address>> taken_addresses_;
+  // By wire, of VLANs' numbers.
+  std::map<std::string, std::set<std::pair<uint32_t, Address>>>
+      taken_addresses_;
   TraceDesk traces_;
   struct TagLook;
   void LookForTags(const std::shared_ptr<TagLook>& look);

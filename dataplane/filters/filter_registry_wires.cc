@@ -25,7 +25,7 @@ std::vector<Address> NoteLeaving(const OwnAddresses* own,
   using Standing = OwnAddresses::Standing;
   for (size_t i = 0; own != nullptr && i < own->size(); ++i) {
     const Address& address = own->addresses()[i];
-    if (own->standing(i) == Standing::kOurs) {
+    if (own->HasStanding(i, Standing::kOurs)) {
       if (leaving->size() < 2 * kMostOfOneWire) {
         leaving->try_emplace(address, now);
       }
@@ -104,23 +104,30 @@ void FilterRegistry::AnswerForTranslations(uint64_t milliseconds) {
   if (changed) ports_.Publish();
 }
 
-// Addresses that somebody else has: once each.
+// Addresses that somebody else has: once each in each VLAN.
 void FilterRegistry::WarnOfConflicts() {
   for (const auto& [name, port] : ports_.entries()) {
     if (port.own == nullptr || port.wire < name) continue;
-    std::set<Address>& warned = taken_addresses_[name];
-    for (size_t i = 0; i < port.own->size(); ++i) {
-      const Address& address = port.own->addresses()[i];
-      if (port.own->standing(i) != OwnAddresses::Standing::kTaken ||
-          port.own->IsLeaving(address)) {
-        warned.erase(address);
-        continue;
+    std::set<std::pair<uint32_t, Address>>& warned = taken_addresses_[name];
+    const size_t lanes = port.own->lanes();
+    for (size_t lane = 0; lane < lanes; ++lane) {
+      const VlanId vlan = port.own->vlan(lane);
+      for (size_t i = 0; i < port.own->size(); ++i) {
+        const Address& address = port.own->addresses()[i];
+        const std::pair key(vlan.value, address);
+        if (port.own->standing(i, lane) != OwnAddresses::Standing::kTaken ||
+            port.own->IsLeaving(address)) {
+          warned.erase(key);
+          continue;
+        }
+        if (!warned.insert(key).second) continue;
+        LogWarning("wire {} - {}: somebody else answers for {}{}, which a rule "
+                   "translates to or redirects from: the firewall does not, "
+                   "until that ends",
+                   name, port.wire, ToString(address),
+                   vlan.IsSet() ? " in VLAN " + ToString(vlan)
+                                : std::string());
       }
-      if (!warned.insert(address).second) continue;
-      LogWarning("wire {} - {}: somebody else answers for {}, which a rule "
-                 "translates to or redirects from: the firewall does not, "
-                 "until that ends",
-                 name, port.wire, ToString(address));
     }
   }
 }

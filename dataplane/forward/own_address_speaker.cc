@@ -28,7 +28,8 @@ void OwnAddressSpeaker::Adopt(const Topology& topology, Tick now) {
     if (Speaks(port)) ++wires_;
     if (!came_up || port.own == nullptr) continue;
     // Whoever is there now has neither been asked nor heard it.
-    for (size_t i = 0; i < port.own->size(); ++i) {
+    const size_t entries = port.own->size() * port.own->lanes();
+    for (size_t i = 0; i < entries; ++i) {
       OwnAddresses::Entry& entry = port.own->entries_[i];
       OwnAddresses::Standing ours = OwnAddresses::Standing::kOurs;
       entry.standing.compare_exchange_strong(
@@ -40,16 +41,25 @@ void OwnAddressSpeaker::Adopt(const Topology& topology, Tick now) {
 }
 
 const PortContext* OwnAddressSpeaker::Next(const Topology& topology) {
-  if (begun_ && Speaks(topology.ports[port_]) &&
-      place_ + 1 < topology.ports[port_].own->size()) {
-    ++place_;
-    return &topology.ports[port_];
+  if (begun_ && Speaks(topology.ports[port_])) {
+    const PortContext& port = topology.ports[port_];
+    if (place_ + 1 < port.own->size() && lane_ < port.own->lanes()) {
+      ++place_;
+      return &port;
+    }
+    if (lane_ + 1 < port.own->lanes()) {
+      ++lane_;
+      place_ = 0;
+      return &port;
+    }
   }
-  for (uint32_t step = begun_ ? 1 : 0; step <= kMaxPorts; ++step) {
-    const auto number = static_cast<uint16_t>((port_ + step) % kMaxPorts);
+  // No port behind the end has any, and there is one.
+  for (uint32_t step = begun_ ? 1 : 0; step <= end_; ++step) {
+    const auto number = static_cast<uint16_t>((port_ + step) % end_);
     if (!Speaks(topology.ports[number])) continue;
     port_ = number;
     place_ = 0;
+    lane_ = 0;
     begun_ = true;
     return &topology.ports[number];
   }
@@ -57,9 +67,10 @@ const PortContext* OwnAddressSpeaker::Next(const Topology& topology) {
 }
 
 OwnAddressSpeaker::Speech OwnAddressSpeaker::Due(OwnAddresses& own,
-                                                 size_t place, Tick now) {
+                                                 size_t place, size_t lane,
+                                                 Tick now) {
   using Standing = OwnAddresses::Standing;
-  OwnAddresses::Entry& entry = own.entries_[place];
+  OwnAddresses::Entry& entry = own.At(place, lane);
   const uint8_t said = entry.said.load(std::memory_order_relaxed);
   Standing standing = entry.standing.load(std::memory_order_relaxed);
   if (standing == Standing::kOurs && said >= kAnnouncements) {
@@ -104,13 +115,14 @@ OwnAddressSpeaker::Speech OwnAddressSpeaker::Due(OwnAddresses& own,
 }
 
 rte_mbuf* OwnAddressSpeaker::Make(Speech speech, const Address& address,
-                                  const MacAddress& mac) const {
+                                  const MacAddress& mac,
+                                  const LinkTags& tags) const {
   rte_mbuf* const frame = rte_pktmbuf_alloc(pool_);
   if (frame == nullptr) return nullptr;
   const bool made =
       speech == Speech::kQuestion
-          ? BuildNeighborProbe(address, mac, LinkTags(), frame)
-          : BuildNeighborAnnouncement(address, mac, frame);
+          ? BuildNeighborProbe(address, mac, tags, frame)
+          : BuildNeighborAnnouncement(address, mac, tags, frame);
   if (made) return frame;
   rte_pktmbuf_free(frame);
   return nullptr;

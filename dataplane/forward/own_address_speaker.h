@@ -5,8 +5,7 @@
 // switches learn where the addresses are after a take-over. What somebody else
 // has is asked for again every few seconds.
 //
-// Untagged: in VLANs the firewall answers, and learns of others, when it is
-// asked.
+// In each VLAN that is known to use the addresses, and untagged.
 //
 // Belongs to one worker, which calls Speak() between bursts and transmits what
 // it makes. Neither allocates (frames come from the pool) nor waits.
@@ -48,14 +47,23 @@ class OwnAddressSpeaker {
     for (uint32_t i = 0; i < kBudget; ++i) {
       const PortContext* const port = Next(topology);
       if (port == nullptr) return;
+      // All have had their turn.
+      const Turn turn = {port_, place_, lane_};
+      if (i == 0) {
+        first_ = turn;
+      } else if (turn == first_) {
+        return;
+      }
       // Nobody would hear it.
       if (!CanSpeak(*port) && !CanSpeak(topology.ports[port->peer])) continue;
-      const Speech speech = Due(*port->own, place_, now);
+      LinkTags tags;
+      if (!port->own->TagsOf(lane_, &tags)) continue;
+      const Speech speech = Due(*port->own, place_, lane_, now);
       if (speech == Speech::kNothing) continue;
       const Address& address = port->own->addresses()[place_];
       for (const PortContext* end : {port, &topology.ports[port->peer]}) {
         if (!CanSpeak(*end)) continue;
-        if (rte_mbuf* frame = Make(speech, address, end->mac)) {
+        if (rte_mbuf* frame = Make(speech, address, end->mac, tags)) {
           send(end->port, frame);
         }
       }
@@ -64,22 +72,32 @@ class OwnAddressSpeaker {
 
  private:
   enum class Speech : uint8_t { kNothing, kQuestion, kAnnouncement };
+  // Whose turn it was at the beginning of a call.
+  struct Turn {
+    uint16_t port = 0;
+    size_t place = 0;
+    size_t lane = 0;
+
+    friend bool operator==(const Turn&, const Turn&) = default;
+  };
 
   static bool CanSpeak(const PortContext& port) {
     return port.up && port.enabled;
   }
-  // The next address of any wire in turn: its first port, and place_.
+  // The next address of any wire in turn: its first port, place_ and lane_.
   const PortContext* Next(const Topology& topology);
   // What is to be said of it now; it counts as said.
-  static Speech Due(OwnAddresses& own, size_t place, Tick now);
-  rte_mbuf* Make(Speech speech, const Address& address,
-                 const MacAddress& mac) const;
+  static Speech Due(OwnAddresses& own, size_t place, size_t lane, Tick now);
+  rte_mbuf* Make(Speech speech, const Address& address, const MacAddress& mac,
+                 const LinkTags& tags) const;
 
   rte_mempool* const pool_;
   uint32_t wires_ = 0;  // with addresses
   uint16_t end_ = 0;      // of the topology that it has
   uint16_t port_ = 0;   // whose turn it is
   size_t place_ = 0;
+  size_t lane_ = 0;
+  Turn first_;
   bool begun_ = false;  // place_ has had its turn
   std::bitset<kMaxPorts> up_;
 };

@@ -1,6 +1,7 @@
 #include "dataplane/forward/own_addresses.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace sluice {
@@ -127,18 +128,85 @@ OwnAddresses::OwnAddresses(std::vector<Address> addresses,
                            std::vector<Address> leaving)
     : addresses_(std::move(addresses)),
       leaving_(std::move(leaving)),
-      entries_(std::make_unique<Entry[]>(addresses_.size())) {
+      entries_(std::make_unique<Entry[]>(addresses_.size() *
+                                         (1 + kMostVlans))) {
   if (before == nullptr) return;
+  // A change that a worker makes meanwhile is lost and found again: a VLAN is
+  // learnt anew, what is taken is asked for anew, and announced at most once
+  // more.
+  size_t lanes = 1;
+  LinkTags unused;
+  while (lanes < before->lanes() && before->TagsOf(lanes, &unused)) {
+    const Vlan& known = before->vlans_[lanes - 1];
+    vlans_[lanes - 1].number.store(known.number.load());
+    vlans_[lanes - 1].tags.store(known.tags.load());
+    ++lanes;
+  }
   for (size_t i = 0; i < size(); ++i) {
     const size_t place = before->Find(addresses_[i]);
     if (place == kNone) continue;
-    const Entry& known = before->entries_[place];
-    // A change that a worker makes meanwhile is lost and found again: what is
-    // taken is asked for anew, and announced at most once more.
-    entries_[i].standing.store(known.standing.load());
-    entries_[i].said.store(known.said.load());
-    entries_[i].due.store(known.due.load());
+    for (size_t lane = 0; lane < lanes; ++lane) {
+      const Entry& known = before->At(place, lane);
+      Entry& entry = At(i, lane);
+      entry.standing.store(known.standing.load());
+      entry.said.store(known.said.load());
+      entry.due.store(known.due.load());
+    }
   }
+}
+
+size_t OwnAddresses::lanes() const {
+  size_t lanes = 1;
+  for (const Vlan& vlan : vlans_) {
+    if (vlan.number.load(std::memory_order_acquire) == 0) break;
+    ++lanes;
+  }
+  return lanes;
+}
+
+size_t OwnAddresses::LaneOfTagged(const rte_mbuf& frame,
+                                  const PacketInfo& info) {
+  const VlanId vlan = ReadVlan(frame, info);
+  if (!vlan.IsSet()) return kUntagged;
+  for (size_t i = 0; i < vlans_.size(); ++i) {
+    uint32_t number = vlans_[i].number.load(std::memory_order_acquire);
+    if (number == 0) {
+      LinkTags tags = ReadLinkTags(frame, info);
+      uint64_t bytes = 0;
+      // More than two are not told apart by their numbers either.
+      if (tags.length == 0 || tags.length > sizeof bytes) return kUntagged;
+      // Without their priorities.
+      for (size_t at = 2; at < tags.length; at += 4) tags.bytes[at] &= 0x0f;
+      std::memcpy(&bytes, tags.bytes.data(), tags.length);
+      if (vlans_[i].number.compare_exchange_strong(
+              number, vlan.value, std::memory_order_acq_rel)) {
+        vlans_[i].tags.store(bytes, std::memory_order_release);
+        return i + 1;
+      }
+      // Another worker was faster, perhaps with the same one.
+    }
+    if (number == vlan.value) return i + 1;
+  }
+  return kUntagged;
+}
+
+bool OwnAddresses::TagsOf(size_t lane, LinkTags* tags) const {
+  tags->length = 0;
+  if (lane == kUntagged) return true;
+  const uint64_t bytes =
+      vlans_[lane - 1].tags.load(std::memory_order_acquire);
+  std::memcpy(tags->bytes.data(), &bytes, sizeof bytes);
+  // The second one's type is not zero.
+  tags->length = tags->bytes[4] != 0 || tags->bytes[5] != 0 ? 8 : 4;
+  return bytes != 0;
+}
+
+bool OwnAddresses::HasStanding(size_t place, Standing wanted) const {
+  const size_t all = lanes();
+  for (size_t lane = 0; lane < all; ++lane) {
+    if (standing(place, lane) == wanted) return true;
+  }
+  return false;
 }
 
 size_t OwnAddresses::Find(const Address& address) const {
@@ -148,8 +216,8 @@ size_t OwnAddresses::Find(const Address& address) const {
   return static_cast<size_t>(found - addresses_.begin());
 }
 
-bool OwnAddresses::NoteTaken(size_t place, Tick now) {
-  Entry& entry = entries_[place];
+bool OwnAddresses::NoteTaken(size_t place, size_t lane, Tick now) {
+  Entry& entry = At(place, lane);
   entry.due.store(now + kAskAgain, std::memory_order_relaxed);
   entry.said.store(0, std::memory_order_relaxed);
   return entry.standing.exchange(Standing::kTaken, std::memory_order_relaxed) !=
@@ -157,7 +225,7 @@ bool OwnAddresses::NoteTaken(size_t place, Tick now) {
 }
 
 void OwnAddresses::TakeAll() {
-  for (size_t i = 0; i < size(); ++i) {
+  for (size_t i = 0; i < size() * (1 + kMostVlans); ++i) {
     entries_[i].standing.store(Standing::kOurs, std::memory_order_relaxed);
   }
 }

@@ -7,10 +7,16 @@
 // workers read it with the topology: the addresses never change, only the
 // standing of each, which is an atomic of its own. Nobody answers for an
 // address before others have been asked for it, nor while somebody else does.
+//
+// Each VLAN has a standing of its own, since hosts of two have nothing to do
+// with each other. No rule names one, so they are learnt of what comes: a
+// question for one of the addresses, or a packet that is translated, makes its
+// VLAN a **lane**, in which is asked, announced and answered from then on.
 #ifndef SLUICE_DATAPLANE_FORWARD_OWN_ADDRESSES_H_
 #define SLUICE_DATAPLANE_FORWARD_OWN_ADDRESSES_H_
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +24,9 @@
 #include <vector>
 
 #include "packet/address.h"
+#include "packet/neighbor.h"
 #include "packet/packet.h"
+#include "packet/vlan.h"
 #include "pftable/engine/generation.h"
 #include "pftable/engine/interface_registry.h"
 
@@ -47,21 +55,42 @@ class OwnAddresses {
   // Its place, or kNone.
   size_t Find(const Address& address) const;
 
-  // Any lcore; workers write.
-  Standing standing(size_t place) const {
-    return entries_[place].standing.load(std::memory_order_relaxed);
+  // Lanes: that of untagged frames, which is there always and which VLANs
+  // share for which there is no room, and those of VLANs.
+  static constexpr size_t kUntagged = 0;
+  static constexpr size_t kMostVlans = 32;
+  size_t lanes() const;
+  // Of a frame, which is noted as one that uses these addresses. Any worker.
+  size_t LaneOf(const rte_mbuf& frame, const PacketInfo& info) {
+    return info.has(kVlanTagged) ? LaneOfTagged(frame, info) : kUntagged;
   }
+  VlanId vlan(size_t lane) const {
+    return lane == kUntagged
+               ? VlanId()
+               : VlanId{vlans_[lane - 1].number.load(
+                     std::memory_order_relaxed)};
+  }
+  // What frames of a lane bear; false: not known yet.
+  bool TagsOf(size_t lane, LinkTags* tags) const;
+
+  // Any lcore; workers write.
+  Standing standing(size_t place, size_t lane = kUntagged) const {
+    return At(place, lane).standing.load(std::memory_order_relaxed);
+  }
+  // In any lane.
+  bool HasStanding(size_t place, Standing wanted) const;
   // `probe`: he who asks has no address yet, and may want this one.
-  bool AnswersFor(const Address& address, bool probe = false) const {
+  bool AnswersFor(const Address& address, size_t lane = kUntagged,
+                  bool probe = false) const {
     const size_t place = Find(address);
-    return place != kNone && standing(place) == Standing::kOurs &&
+    return place != kNone && standing(place, lane) == Standing::kOurs &&
            !(probe && IsLeaving(address));
   }
   bool IsLeaving(const Address& address) const {
     return std::binary_search(leaving_.begin(), leaving_.end(), address);
   }
   // Somebody else has said that it is there. True: that is news.
-  bool NoteTaken(size_t place, Tick now);
+  bool NoteTaken(size_t place, size_t lane, Tick now);
   // There is nobody to be asked: for simulations.
   void TakeAll();
 
@@ -75,9 +104,25 @@ class OwnAddresses {
     std::atomic<Tick> due{0};
   };
 
+  // A VLAN that uses these addresses. Places are taken one after the other and
+  // kept: a worker sets the number, then the tags.
+  struct Vlan {
+    std::atomic<uint32_t> number{0};  // VlanId, 0: free
+    std::atomic<uint64_t> tags{0};    // as they lie in a frame, 0: not there yet
+  };
+
+  Entry& At(size_t place, size_t lane) {
+    return entries_[lane * addresses_.size() + place];
+  }
+  const Entry& At(size_t place, size_t lane) const {
+    return entries_[lane * addresses_.size() + place];
+  }
+  size_t LaneOfTagged(const rte_mbuf& frame, const PacketInfo& info);
+
   const std::vector<Address> addresses_;
   const std::vector<Address> leaving_;
-  const std::unique_ptr<Entry[]> entries_;
+  const std::unique_ptr<Entry[]> entries_;  // of each lane
+  std::array<Vlan, kMostVlans> vlans_;
 };
 
 // More of one pool, rule or table than this are left to a route that leads to

@@ -70,12 +70,15 @@ void Pipeline::HearNeighbors(const PortContext& arrival,
       }
       const size_t place = arrival.own->Find(claims);
       if (place != OwnAddresses::kNone &&
-          arrival.own->NoteTaken(place, now)) {
+          arrival.own->NoteTaken(place, arrival.own->LaneOf(frame, info),
+                                 now)) {
         port_->address_conflicts.Add(1);
       }
     }
     if (message.asks &&
+        arrival.own->Find(message.target) != OwnAddresses::kNone &&
         arrival.own->AnswersFor(message.target,
+                                arrival.own->LaneOf(frame, info),
                                 message.sender.family == Family::kNone)) {
       Answer(i, [&](rte_mbuf* answer) {
         return BuildNeighborAnswer(frame, info, message, arrival.mac, answer);
@@ -340,6 +343,8 @@ void Pipeline::NoteLinks(StateIndex state, uint32_t i,
   const Direction direction = judgement.where.direction;
   const size_t from = direction == entries.hot(state).direction() ? 0 : 1;
   rte_mbuf& frame = *burst_->mbufs[i];
+  // Where the addresses are used they are asked for and announced.
+  judgement.arrival.own->LaneOf(frame, burst_->infos[i]);
   LinkPeers links = entries.LinksOf(state);
   const MacAddress source = LinkSource(frame);
   // Its own packets are judged here on their way out, so answers to it come by

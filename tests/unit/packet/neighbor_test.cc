@@ -102,13 +102,22 @@ TEST(NeighborTest, ProbesAndAnnouncementsSayWhoIsMeant) {
     EXPECT_EQ(probe.message.target, address);
     EXPECT_EQ(probe.message.sender.family, Family::kNone);
     EXPECT_EQ(probe.message.link, kOwn);
-    Made announcement;
-    ASSERT_TRUE(
-        BuildNeighborAnnouncement(address, kOwn, announcement.get()));
-    ASSERT_TRUE(announcement.Read());
-    EXPECT_FALSE(announcement.message.asks);
-    EXPECT_EQ(announcement.message.target, address);
-    EXPECT_EQ(announcement.message.link, kOwn);
+    LinkTags in_seven;
+    in_seven.bytes = {0x81, 0x00, 0x00, 0x07};
+    in_seven.length = 4;
+    for (const LinkTags& tags : {LinkTags(), in_seven}) {
+      Made announcement;
+      ASSERT_TRUE(BuildNeighborAnnouncement(address, kOwn, tags,
+                                            announcement.get()));
+      ASSERT_TRUE(announcement.Read());
+      EXPECT_FALSE(announcement.message.asks);
+      EXPECT_EQ(announcement.message.target, address);
+      EXPECT_EQ(announcement.message.link, kOwn);
+      const LinkTags said =
+          ReadLinkTags(*announcement.get(), announcement.info);
+      EXPECT_TRUE(std::equal(tags.span().begin(), tags.span().end(),
+                             said.span().begin(), said.span().end()));
+    }
   }
 }
 

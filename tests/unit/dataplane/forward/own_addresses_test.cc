@@ -12,6 +12,7 @@
 #include "dataplane/forward/own_addresses.h"
 #include "packet/parse.h"
 #include "tests/support/mbuf_pool.h"
+#include "tests/support/packet_text.h"
 
 namespace sluice {
 namespace {
@@ -51,13 +52,34 @@ class OwnAddressesTest : public testing::Test {
         EXPECT_EQ(message.sender.family, message.asks
                                              ? Family::kNone
                                              : message.sender.family);
-        said[ToString(message.target)] += message.asks ? 'a' : 't';
+        // The tags as they lie in the frame, if there are any.
+        std::string where = ToString(message.target);
+        if (info.has(kVlanTagged)) {
+          const LinkTags tags = ReadLinkTags(*frame, info);
+          where += " in ";
+          for (const uint8_t byte : tags.span()) {
+            where += "0123456789abcdef"[byte >> 4];
+            where += "0123456789abcdef"[byte & 15];
+          }
+        }
+        said[where] += message.asks ? 'a' : 't';
         ports_ |= 1u << port;
         rte_pktmbuf_free(frame);
       });
     }
     EXPECT_EQ(pool_.InUse(), 0u);
     return said;
+  }
+
+  // The lane of a question for the first address in such VLANs.
+  size_t LaneOf(OwnAddresses& own, const std::string& tags) {
+    rte_mbuf* const frame = pool_.Make(
+        FrameFromText("arp request 192.0.2.1 > 192.0.2.7 " + tags));
+    PacketInfo info;
+    ParsePacket(*frame, {}, &info);
+    const size_t lane = own.LaneOf(*frame, info);
+    rte_pktmbuf_free(frame);
+    return lane;
   }
 
   MbufPool pool_;
@@ -84,14 +106,14 @@ TEST_F(OwnAddressesTest, AsksBeforeItAnswersAndThenAnnounces) {
 
 TEST_F(OwnAddressesTest, WhatSomebodyElseHasIsAskedForAgain) {
   SaidUntil(kBegin + 100);
-  EXPECT_TRUE(own_.NoteTaken(0, now_));
-  EXPECT_FALSE(own_.NoteTaken(0, now_));
+  EXPECT_TRUE(own_.NoteTaken(0, OwnAddresses::kUntagged, now_));
+  EXPECT_FALSE(own_.NoteTaken(0, OwnAddresses::kUntagged, now_));
   EXPECT_EQ(SaidUntil(kBegin + 4'000).count("192.0.2.7"), 0u);
   EXPECT_FALSE(own_.AnswersFor(own_.addresses()[0]));
   EXPECT_TRUE(own_.AnswersFor(own_.addresses()[1]));
   // He answers again, then is gone.
   EXPECT_EQ(SaidUntil(kBegin + 5'200)["192.0.2.7"], "aa");
-  EXPECT_TRUE(own_.NoteTaken(0, now_));
+  EXPECT_TRUE(own_.NoteTaken(0, OwnAddresses::kUntagged, now_));
   EXPECT_EQ(SaidUntil(kBegin + 60'000)["192.0.2.7"], "aaaaaatttt");
   EXPECT_TRUE(own_.AnswersFor(own_.addresses()[0]));
 }
@@ -129,15 +151,83 @@ TEST_F(OwnAddressesTest, ANewListKeepsWhatIsKnown) {
   EXPECT_EQ(said.at("192.0.2.6"), "aaaaaatttt");
 }
 
+// A VLAN that uses an address hears of it as untagged hosts do, with its tags.
+TEST_F(OwnAddressesTest, EachVlanIsAskedAndHearsItWithItsTags) {
+  SaidUntil(kBegin + 3'000);
+  EXPECT_EQ(LaneOf(own_, ""), OwnAddresses::kUntagged);
+  const size_t seven = LaneOf(own_, "vlan 7");
+  EXPECT_EQ(LaneOf(own_, "vlan 7"), seven);
+  const size_t both = LaneOf(own_, "qinq 7 vlan 9");
+  ASSERT_EQ(own_.lanes(), 3u);
+  EXPECT_EQ(own_.vlan(seven), VlanId::Of(7));
+  EXPECT_EQ(own_.vlan(both), VlanId::Of(7, 9));
+  EXPECT_TRUE(own_.AnswersFor(own_.addresses()[0]));
+  EXPECT_FALSE(own_.AnswersFor(own_.addresses()[0], seven));
+  const Tick begin = now_;
+  auto said = SaidUntil(begin + 850);
+  EXPECT_EQ(said.count("192.0.2.7"), 0u);
+  EXPECT_EQ(said["192.0.2.7 in 81000007"], "aaaaaa");
+  EXPECT_EQ(said["2001:db8::7 in 81000007"], "aaaaaa");
+  EXPECT_EQ(said["192.0.2.7 in 88a8000781000009"], "aaaaaa");
+  // Somebody there has one: it is his in that VLAN.
+  EXPECT_TRUE(own_.NoteTaken(0, seven, now_));
+  said = SaidUntil(begin + 3'000);
+  EXPECT_EQ(said.count("192.0.2.7 in 81000007"), 0u);
+  EXPECT_EQ(said["2001:db8::7 in 81000007"], "tttt");
+  EXPECT_EQ(said["192.0.2.7 in 88a8000781000009"], "tttt");
+  EXPECT_FALSE(own_.AnswersFor(own_.addresses()[0], seven));
+  EXPECT_TRUE(own_.AnswersFor(own_.addresses()[0], both));
+  EXPECT_TRUE(own_.AnswersFor(own_.addresses()[0]));
+  EXPECT_TRUE(own_.HasStanding(0, Standing::kTaken));
+  EXPECT_FALSE(own_.HasStanding(1, Standing::kTaken));
+  // A new list knows the VLANs, and a link that comes up hears it in each.
+  OwnAddresses later({*ParseAddress("192.0.2.6"), *ParseAddress("192.0.2.7")},
+                     &own_);
+  EXPECT_EQ(later.lanes(), 3u);
+  EXPECT_EQ(later.standing(1, seven), Standing::kTaken);
+  EXPECT_EQ(later.standing(1, both), Standing::kOurs);
+  EXPECT_EQ(later.standing(0, both), Standing::kAsking);
+  topology_->ports[0].own = topology_->ports[1].own = &later;
+  topology_->ports[1].up = false;
+  speaker_.Adopt(*topology_, now_);
+  topology_->ports[1].up = true;
+  speaker_.Adopt(*topology_, now_);
+  said = SaidUntil(now_ + 4'000);
+  for (const char* tags : {"", " in 88a8000781000009"}) {
+    EXPECT_EQ(said[std::string("192.0.2.6") + tags], "aaaaaatttt");
+    EXPECT_EQ(said[std::string("192.0.2.7") + tags], "aaaaaatttt");
+  }
+}
+
+// Priorities are no VLANs, and do not stand in what is said; VLANs for which
+// there is no room share the standing of untagged frames.
+TEST_F(OwnAddressesTest, OnlySoManyVlansAreApart) {
+  EXPECT_EQ(LaneOf(own_, "vlan 0 pcp 5"), OwnAddresses::kUntagged);
+  EXPECT_EQ(LaneOf(own_, "vlan 100 pcp 5"), 1u);
+  LinkTags tags;
+  ASSERT_TRUE(own_.TagsOf(1, &tags));
+  EXPECT_EQ(tags.length, 4);
+  EXPECT_EQ(tags.bytes[2], 0);
+  EXPECT_EQ(tags.bytes[3], 100);
+  for (size_t i = 1; i < OwnAddresses::kMostVlans; ++i) {
+    EXPECT_EQ(LaneOf(own_, "vlan " + std::to_string(100 + i)), i + 1);
+  }
+  EXPECT_EQ(LaneOf(own_, "vlan 200"), OwnAddresses::kUntagged);
+  EXPECT_EQ(LaneOf(own_, "vlan 100"), 1u);
+  EXPECT_EQ(own_.lanes(), 1 + OwnAddresses::kMostVlans);
+}
+
 TEST_F(OwnAddressesTest, WhatLeavesIsGivenToWhoeverWantsIt) {
   SaidUntil(kBegin + 60'000);
   const Address address = own_.addresses()[0];
   OwnAddresses later(own_.addresses(), &own_, {address});
   topology_->ports[0].own = topology_->ports[1].own = &later;
   EXPECT_TRUE(later.AnswersFor(address));
-  EXPECT_FALSE(later.AnswersFor(address, /*probe=*/true));
-  EXPECT_TRUE(later.AnswersFor(own_.addresses()[1], /*probe=*/true));
-  EXPECT_TRUE(later.NoteTaken(0, now_));
+  EXPECT_FALSE(later.AnswersFor(address, OwnAddresses::kUntagged,
+                                /*probe=*/true));
+  EXPECT_TRUE(later.AnswersFor(own_.addresses()[1], OwnAddresses::kUntagged,
+                               /*probe=*/true));
+  EXPECT_TRUE(later.NoteTaken(0, OwnAddresses::kUntagged, now_));
   EXPECT_FALSE(later.AnswersFor(address));
   EXPECT_TRUE(SaidUntil(now_ + 60'000).empty());
 }

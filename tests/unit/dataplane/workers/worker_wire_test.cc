@@ -122,6 +122,50 @@ TEST(WorkerWireTest, HairpinsAreCountedByTheWorkerThatTransmits) {
   EXPECT_EQ(plane.pool().InUse(), 0u);
 }
 
+// VLANs are known by a question, a claim, or a packet that is translated.
+TEST(WorkerWireTest, VlansThatUseTheAddressesAreNoted) {
+  OwnAddresses none({});
+  TestPlane plane({});
+  BeginHairpins(plane, &none);
+  OwnAddresses own({*ParseAddress("192.0.2.7")});
+  for (uint8_t port = 0; port < 2; ++port) {
+    plane.topology().ports[port].own = &own;
+  }
+  ++plane.topology().serial;
+  // Whether the firewall took it for itself, or let it through.
+  const auto taken = [&](const char* text) {
+    const uint64_t before = plane.Drops(DropReason::kNeighbor);
+    EXPECT_TRUE(plane.port(0).Arrive(plane.Make(text)));
+    RoundAll(plane);
+    plane.port(0).Drain();
+    plane.port(1).Drain();
+    return plane.Drops(DropReason::kNeighbor) != before;
+  };
+  ASSERT_EQ(own.lanes(), 1u);
+  // Others' addresses are nobody's matter.
+  EXPECT_FALSE(taken("arp request 10.0.0.9 > 10.0.0.8 vlan 5"));
+  EXPECT_EQ(own.lanes(), 1u);
+  EXPECT_FALSE(taken("arp request 10.0.0.9 > 192.0.2.7 vlan 7"));
+  ASSERT_EQ(own.lanes(), 2u);
+  EXPECT_EQ(own.vlan(1), VlanId::Of(7));
+  EXPECT_FALSE(taken(
+      "arp reply 192.0.2.7 > 10.0.0.9 ethsrc 02:00:00:00:00:66 vlan 8"));
+  ASSERT_EQ(own.lanes(), 3u);
+  EXPECT_EQ(own.standing(0, 2), OwnAddresses::Standing::kTaken);
+  EXPECT_EQ(own.standing(0, 1), OwnAddresses::Standing::kAsking);
+  EXPECT_EQ(own.standing(0), OwnAddresses::Standing::kAsking);
+  EXPECT_FALSE(taken(
+      "udp 10.0.0.2:1000 > 192.0.2.7:53 vlan 9 ethdst 02:00:00:00:ff:00"));
+  ASSERT_EQ(own.lanes(), 4u);
+  EXPECT_EQ(own.vlan(3), VlanId::Of(9));
+  // In each of them the answer goes by its standing.
+  own.TakeAll();
+  EXPECT_TRUE(own.NoteTaken(0, 1, 0));
+  EXPECT_FALSE(taken("arp request 10.0.0.9 > 192.0.2.7 vlan 7"));
+  EXPECT_TRUE(taken("arp request 10.0.0.9 > 192.0.2.7 vlan 9"));
+  EXPECT_TRUE(taken("arp request 10.0.0.9 > 192.0.2.7"));
+}
+
 TEST(WorkerWireTest, ADatagramWaitsForANeighborAsThePacketsThatItCameAs) {
   OwnAddresses own({});
   TestPlane plane({});
