@@ -432,7 +432,8 @@ class Pipeline {
   bool TrySyncookie(uint32_t i, const Judgement& judgement, bool* passed);
   bool GivesCookies(const Judgement& judgement);
   bool AdmitCookie(uint32_t i, uint16_t mss, const Judgement& judgement);
-  void RefuseState(uint32_t i, DropReason reason, const Judgement& judgement);
+  void RefuseState(uint32_t i, const StateTemplate& values, DropReason reason,
+                   const Judgement& judgement);
   // Makes the packet's state, and does to it what the state does to all that
   // follow.
   bool Admit(uint32_t i, const StateTemplate& values,

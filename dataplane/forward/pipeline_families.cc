@@ -6,6 +6,7 @@
 #include "conntrack/state_table.h"
 #include "dataplane/forward/pipeline.h"
 #include "dataplane/forward/pipeline_answer.h"
+#include "dataplane/forward/pipeline_hops.h"
 #include "packet/answer.h"
 #include "packet/family.h"
 #include "packet/icmp_family.h"
@@ -74,6 +75,15 @@ bool Pipeline::FinishCrossing(uint32_t i, StateIndex state,
       return false;
     case CrossResult::kRefused:
       break;
+  }
+  // To cross is the hop that a router's packet makes: it has somebody to say
+  // that there was none left.
+  if (judgement.where.direction == Direction::kIn &&
+      judgement.at.router != kNoRouter && burst_->infos[i].ttl <= 1) {
+    TellSender(i, kTimeExceeded.For(burst_->infos[i].family),
+               judgement.arrival);
+    Drop(i, DropReason::kTtlExceeded);
+    return false;
   }
   Drop(i, DropReason::kTranslate);
   return false;

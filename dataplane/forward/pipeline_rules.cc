@@ -184,7 +184,7 @@ Verdict Pipeline::AskTranslated(uint32_t i, const Judgement& judgement,
       filter.generation->options().sctp_begins_with_init &&
       !ReadSctpChunks(info, *burst_->mbufs[i]).has(wire::kSctpInit))
       [[unlikely]] {
-    RefuseState(i, DropReason::kMatch, judgement);
+    RefuseState(i, verdict.state, DropReason::kMatch, judgement);
     return false;
   }
   // Nobody answers an advertisement.
@@ -245,9 +245,17 @@ bool Pipeline::Act(uint32_t i, const PacketActions& actions) {
   return true;
 }
 
-// A packet that passes and whose state cannot be.
-void Pipeline::RefuseState(uint32_t i, DropReason reason,
-                           const Judgement& judgement) {
+// A packet that passes and whose state cannot be. It was logged as one that
+// passes.
+void Pipeline::RefuseState(uint32_t i, const StateTemplate& values,
+                           DropReason reason, const Judgement& judgement) {
+  if ((values.flags & kStateLog) != 0) {
+    Log(i, {.rule_slot = values.rule_slot,
+            .anchor_slot = values.anchor_slot,
+            .action = RuleAction::kBlock,
+            .log_slot = values.rule_slot},
+        reason, judgement);
+  }
   const EngineOptions& options = judgement.filter.generation->options();
   if (options.fail_policy != BlockReturn::kDrop) {
     AnswerBlocked(i, ResolveAnswer(options.fail_policy, 0, kPortUnreachable,
@@ -267,7 +275,7 @@ bool Pipeline::Admit(uint32_t i, const StateTemplate& values,
                      translated,
                      child == nullptr ? translator_.holds() : nullptr);
   if (inserted.state == kNoState) {
-    RefuseState(i, inserted.reason, judgement);
+    RefuseState(i, values, inserted.reason, judgement);
     return false;
   }
   if (info.proto == protocol::kTcp &&

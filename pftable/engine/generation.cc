@@ -172,6 +172,11 @@ void TakeAddresses(Generation& generation,
 namespace {
 
 // What a table gives out: its entries without what negated ones take away.
+bool IsLinkLocal(const Address& address) {
+  return address.family == Family::kIpv6 && address.bytes[0] == 0xfe &&
+         (address.bytes[1] & 0xc0) == 0x80;
+}
+
 // Of each entry what no longer entry says otherwise of: that one gives its own
 // addresses out, or, negated, none.
 void AddTable(const GenerationTable& table, const CompiledPool& pool,
@@ -235,6 +240,8 @@ PoolSpaces SpacesOf(const CompiledPool& pool, const Generation& generation) {
         break;
       case Kind::kList: {
         for (const Prefix& prefix : generation.addresses[address.index]) {
+          // An interface's own on its link is nobody's beyond that.
+          if (IsLinkLocal(prefix.address)) continue;
           if (pool.family == Family::kNone ||
               prefix.address.family == pool.family) {
             spaces.Of(prefix.address.family).Add(prefix, member.weight);

@@ -125,6 +125,21 @@ TEST_P(LogRuleFamilyTest, TheFirstPacketOfAState) {
   EXPECT_THAT(Send(Udp(2)), ElementsAre(PassIn(1)));
 }
 
+// What passes the rules and can have no state, too: as what it became.
+TEST_P(LogRuleFamilyTest, AStateThatCannotBe) {
+  Load("pass out no state\npass in log keep state (max-src-states 1)\n");
+  EXPECT_THAT(Send(Udp(1)), ElementsAre(PassIn(1)));
+  EXPECT_THAT(Send(Udp(2)),
+              ElementsAre(PassIn(1),
+                          Logged{RuleAction::kBlock, 1, DropReason::kSrcLimit,
+                                 Direction::kIn}));
+  Load("pass out no state\npass in log keep state (max 1)\n");
+  EXPECT_THAT(Send(Udp(3)), ElementsAre(PassIn(1)));
+  EXPECT_THAT(Send(Udp(4)),
+              ElementsAre(Logged{RuleAction::kBlock, 1,
+                                 DropReason::kStateLimit, Direction::kIn}));
+}
+
 // As by the default rule, which has no number, whatever the rules say.
 TEST_P(LogRuleFamilyTest, WhatIsMalformed) {
   const auto dropped = [](DropReason reason) {
