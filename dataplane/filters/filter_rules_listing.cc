@@ -173,7 +173,8 @@ absl::StatusOr<RuleSlice> FilterRules::ListRules(const RuleQuery& query,
       core_->environment.ports->facts();
   PrintOptions print = {.dialect = rule_cache_->policy->options.dialect,
                         .facts = facts.get(),
-                        .flip_port_names = query.flip_port_names};
+                        .flip_port_names = query.flip_port_names,
+                        .as_pfctl = true};
   const RuleStatus* printed = nullptr;
   if (query.members) {
     print.members = [&](const AddressMatch& match) {

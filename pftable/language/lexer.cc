@@ -378,6 +378,7 @@ Token Lexer::Word(int first, Token token) {
     // Digits too many for a number are a word, as in a label.
     if (error != std::errc() || stop != end) return token;
     token.kind = TokenKind::kNumber;
+    token.text = std::to_string(token.number);  // 010 is ten
   }
   return token;
 }

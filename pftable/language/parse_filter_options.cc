@@ -122,7 +122,11 @@ bool RuleOptionParser::ParseFilterOption(RuleSyntax& rule, const Token& word) {
     return true;
   }
   if (w == "probability") {
-    return ParseProbability(r.probability);
+    if (!ParseProbability(r.probability)) return false;
+    // pfctl prints it between a state and the brackets of that.
+    const bool brackets = in_.token().Is('(') && rule.state_given &&
+                          !rule.state_options_given;
+    return !brackets || states_.ParseBrackets(rule);
   }
   if (w == "prio") {
     if (r.prio) return twice();
@@ -355,6 +359,13 @@ bool RuleOptionParser::ParseLabel(std::vector<std::string>& labels) {
 bool RuleOptionParser::ParseTag(std::string_view what, std::string& tag) {
   const SourcePlace place = in_.token().place;
   if (!in_.TakeName(what, tag, kMaxTokenBytes)) return false;
+  // Words that follow belong to it.
+  while (in_.IsName() && (in_.token().kind == TokenKind::kQuoted ||
+                          !EndsTag(in_.token().text))) {
+    std::string more;
+    if (!in_.TakeName(what, more, kMaxTokenBytes)) return false;
+    tag += ' ' + more;
+  }
   if (tag.size() > kMaxTag) {
     return in_.Error(place, "tag too long, max 63 chars");
   }

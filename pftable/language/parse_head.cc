@@ -16,7 +16,7 @@ constexpr size_t kMaxFingerprint = 63;
 bool HeadParser::ParseLogOptions(LogOptions& log) {
   log.enabled = true;
   if (!in_.Accept('(')) return true;
-  while (!in_.Accept(')')) {
+  do {
     if (in_.AcceptWord("all")) {
       log.all = true;
     } else if (in_.AcceptWord("matches")) {
@@ -40,9 +40,8 @@ bool HeadParser::ParseLogOptions(LogOptions& log) {
     } else {
       return in_.Unexpected("a log option", {"all", "matches", "user", "to"});
     }
-    in_.Accept(',');
-  }
-  return true;
+  } while (in_.Accept(',') || !in_.token().Is(')'));
+  return in_.Accept(')');
 }
 
 bool HeadParser::ParseDirectionLogQuick(RuleSyntax& rule) {

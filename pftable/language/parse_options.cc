@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,6 +55,21 @@ constexpr OptimizationWord kOptimizations[] = {
      Optimization::kAggressive,
      {30, 5, 18000, 60, 30, 30, 10}},
 };
+
+bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    return std::tolower(static_cast<unsigned char>(x)) ==
+           std::tolower(static_cast<unsigned char>(y));
+  });
+}
+
+// Names of timeouts, limits and levels have no case.
+template <typename Words>
+auto FindWord(const Words& words, std::string_view text) {
+  return std::find_if(words.begin(), words.end(), [&](std::string_view word) {
+    return EqualsIgnoringCase(word, text);
+  });
+}
 
 }  // namespace
 
@@ -170,7 +187,7 @@ bool SetParser::ParseOption(SourcePlace place) {
   if (w == "debug") {
     if (!in_.TakeString("a debug level", text, 32)) return false;
     const auto words = DebugWords(in_.dialect());
-    if (std::find(words.begin(), words.end(), text) == words.end()) {
+    if (FindWord(words, text) == words.end()) {
       const auto other =
           DebugWords(in_.InDialect(Dialect::kOpenBsd) ? Dialect::kFreeBsd
                                                       : Dialect::kOpenBsd);
@@ -181,14 +198,14 @@ bool SetParser::ParseOption(SourcePlace place) {
       }
       return in_.Error(value.place, "unknown debug level '" + text + "'", hint);
     }
-    options.debug = text;
+    options.debug = std::string(*FindWord(words, text));
     Given(place, w + " " + text);
     return true;
   }
   if (w == "optimization") {
     if (!in_.TakeName("an optimization", text, 32)) return false;
     for (const OptimizationWord& o : kOptimizations) {
-      if (o.word != text) continue;
+      if (!EqualsIgnoringCase(o.word, text)) continue;
       ApplyOptimization(o.value);
       Given(place, w + " " + text);
       return true;
@@ -268,7 +285,7 @@ bool SetParser::ParseSetLimit(SourcePlace place) {
     const Token name = in_.token();
     std::string text;
     if (!in_.TakeString("a limit", text, 64)) return false;
-    const auto limit = std::find(kLimitNames.begin(), kLimitNames.end(), text);
+    const auto limit = FindWord(kLimitNames, text);
     if (limit == kLimitNames.end()) {
       return in_.Error(
           name.place, "unknown limit '" + text + "'",
@@ -289,8 +306,7 @@ bool SetParser::ParseSetTimeout(SourcePlace place) {
     const Token name = in_.token();
     std::string text;
     if (!in_.TakeString("a timeout", text, 64)) return false;
-    const auto timeout =
-        std::find(kTimeoutNames.begin(), kTimeoutNames.end(), text);
+    const auto timeout = FindWord(kTimeoutNames, text);
     if (timeout == kTimeoutNames.end()) {
       return in_.Error(
           name.place, "unknown timeout '" + text + "'",
@@ -360,7 +376,15 @@ bool SetParser::ParseSetSyncookies(SourcePlace place) {
   }
   options.syncookies = Syncookies::kAdaptive;
   std::string text = "syncookies adaptive";
+  // FreeBSD's pfctl says always what holds.
+  bool given = in_.InDialect(Dialect::kFreeBsd) || std::any_of(options.given.begin(), options.given.end(),
+                           [](const Options::Given& g) {
+                             return g.text.starts_with("syncookies adaptive (");
+                           });
   if (in_.Accept('(')) {
+    given = true;
+    std::optional<uint8_t> start;
+    std::optional<uint8_t> end;
     while (!in_.Accept(')')) {
       const Token word = in_.token();
       if (!in_.AcceptWord("start") && !in_.AcceptWord("end")) {
@@ -373,21 +397,26 @@ bool SetParser::ParseSetSyncookies(SourcePlace place) {
       if (sign) percent.pop_back();
       if (!sign && in_.Accept('%')) percent += "";
       const auto number = ParseUnsigned(percent);
-      if (!number || *number > 100) {
+      if (!number || *number == 0 || *number > 100) {
         return in_.Error(
             at, "syncookies " + word.text + " wants a percentage, as in 25%");
       }
-      (word.text == "start" ? options.syncookies_start_percent
-                            : options.syncookies_end_percent) =
-          static_cast<uint8_t>(*number);
+      (word.text == "start" ? start : end) = static_cast<uint8_t>(*number);
       in_.Accept(',');
     }
+    // What is left out goes by the other one.
+    options.syncookies_start_percent =
+        start.value_or(Options(in_.dialect()).syncookies_start_percent);
+    options.syncookies_end_percent = end.value_or(
+        static_cast<uint8_t>(options.syncookies_start_percent / 2));
     if (options.syncookies_start_percent <= options.syncookies_end_percent) {
       return in_.Error(place, "syncookies: 'start' must be above 'end'");
     }
   }
-  text += " (start " + std::to_string(options.syncookies_start_percent) +
-          "%, end " + std::to_string(options.syncookies_end_percent) + "%)";
+  if (given) {
+    text += " (start " + std::to_string(options.syncookies_start_percent) +
+            "%, end " + std::to_string(options.syncookies_end_percent) + "%)";
+  }
   Given(place, std::move(text));
   return true;
 }
@@ -402,8 +431,7 @@ void SetParser::TakeOptions(const Options& base) {
     given.order = 0;
     if (!given.text.starts_with("timeout ")) continue;
     const std::string_view text = std::string_view(given.text).substr(8);
-    const auto timeout = std::find(kTimeoutNames.begin(), kTimeoutNames.end(),
-                                   text.substr(0, text.find(' ')));
+    const auto timeout = FindWord(kTimeoutNames, text.substr(0, text.find(' ')));
     timeout_given_[static_cast<size_t>(timeout - kTimeoutNames.begin())] = true;
   }
 }

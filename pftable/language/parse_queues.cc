@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -28,7 +29,8 @@ bool IsScheduler(std::string_view word) {
 
 // Bits a second with the largest unit that keeps it whole.
 std::string RateText(uint64_t rate, std::string_view suffix) {
-  constexpr std::string_view kUnits[] = {"", "K", "M", "G"};
+  // pfctl has a blank for no unit.
+  const std::string_view kUnits[] = {suffix.empty() ? " " : "", "K", "M", "G"};
   size_t unit = 0;
   while (unit < 3 && rate >= 1000 && rate % 1000 == 0) {
     rate /= 1000;
@@ -214,9 +216,38 @@ bool QueueParser::ParseQueueDefinition(const Token& word,
     } else {
       head += " on " + NameText(on, in_.dialect());
     }
+    const size_t index = draft_.policy().foreign.size();
     if (!AddForeign("queue", head + text, word.place)) return false;
+    tree_.push_back({.name = name, .parent = q.parent, .index = index});
   }
   return true;
+}
+
+void QueueParser::Finish() {
+  std::vector<ForeignDefinition>& all = draft_.policy().foreign;
+  std::multimap<std::string_view, size_t> children;  // by their parent
+  for (size_t i = 0; i < tree_.size(); ++i) {
+    if (tree_[i].index >= all.size()) return;
+    children.emplace(tree_[i].parent, i);
+  }
+  std::vector<ForeignDefinition> sorted;
+  std::vector<bool> placed(tree_.size(), false);
+  const auto place = [&](const auto& self, std::string_view parent) -> void {
+    const auto [first, last] = children.equal_range(parent);
+    for (auto at = first; at != last; ++at) {
+      const size_t i = at->second;
+      if (placed[i]) continue;
+      placed[i] = true;
+      sorted.push_back(std::move(all[tree_[i].index]));
+      self(self, tree_[i].name);
+    }
+  };
+  place(place, "");
+  // A parent is defined before its children, so that all have got a place.
+  if (sorted.size() != tree_.size()) return;
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    all[tree_[i].index] = std::move(sorted[i]);
+  }
 }
 
 // What an ALTQ scheduler has in its brackets: single words, and for the curves

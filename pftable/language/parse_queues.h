@@ -25,6 +25,9 @@ class QueueParser {
   bool ParseQueue(const Token& word);
   bool ParseAltq(const Token& word);
   bool ParseLimiter(const Token& word);
+  // At the end: queues stand behind their parents, as pfctl loads and prints
+  // them.
+  void Finish();
 
  private:
   bool ParseBandwidth(std::string& out);
@@ -39,6 +42,12 @@ class QueueParser {
 
   TokenReader& in_;
   std::set<std::string> queues_;  // name, parent and interface of each
+  struct Node {
+    std::string name;
+    std::string parent;
+    size_t index;  // among the policy's foreign definitions
+  };
+  std::vector<Node> tree_;  // OpenBSD's
   PolicyDraft& draft_;
   Names& names_;
   HostParser& hosts_;

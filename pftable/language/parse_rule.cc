@@ -14,6 +14,13 @@ bool FilterRuleParser::ParseFilterRule(SourcePlace place, RuleAction action) {
   if (!options_.ParseFilterOptions(rule)) return false;
   if (!in_.AtStatementEnd()) return in_.Unexpected("an option of the rule");
   if (!draft_.CheckOrder(Section::kFilter, place)) return false;
+  // As pfctl has it: where fragments are put together, so are the streams for
+  // who takes packets out of them.
+  if (in_.InDialect(Dialect::kOpenBsd) &&
+      rule.rule.foreign.divert == DivertKind::kPacket &&
+      draft_.policy().options.reassemble != Reassembly::kNo) {
+    rule.rule.scrub.reassemble_tcp = true;
+  }
   expander_.ApplyStateDefaults(rule);
   if (rule.binat)
     return expander_.ExpandBinat(rule, draft_.Here().rules.filter);

@@ -14,11 +14,15 @@ namespace sluice {
 bool StateParser::ParseState(RuleSyntax& rule, StateKind kind) {
   rule.state_given = true;
   rule.rule.state = kind;
-  if (!in_.token().Is('(')) return true;
-  if (kind == StateKind::kNone) {
+  return !in_.token().Is('(') || ParseBrackets(rule);
+}
+
+bool StateParser::ParseBrackets(RuleSyntax& rule) {
+  if (rule.rule.state == StateKind::kNone) {
     return in_.Error(in_.token().place, "'no state' has no options");
   }
   in_.Accept('(');
+  rule.state_options_given = true;
   if (!ParseStateOptions(rule.rule.state_options, rule.state_lock_given)) {
     return false;
   }
@@ -48,8 +52,8 @@ bool StateParser::ParseStateOptions(StateOptions& options, bool& lock_given) {
     } else if (!ParseStateOption(options, lock_given)) {
       return false;
     }
-    in_.Accept(',');
-  } while (!in_.token().Is(')') && !in_.AtStatementEnd());
+  } while (in_.Accept(',') ||
+           (!in_.token().Is(')') && !in_.AtStatementEnd()));
 
   const bool by_rule = options.max_src_nodes != 0 ||
                        options.max_src_conn != 0 ||

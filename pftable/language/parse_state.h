@@ -17,6 +17,8 @@ class StateParser {
       : in_(in), names_(names), hosts_(hosts) {}
 
   bool ParseState(RuleSyntax& rule, StateKind kind);
+  // "(max 5, ...)" behind it, or behind a `probability` behind it.
+  bool ParseBrackets(RuleSyntax& rule);
   // Up to a ')' or the end of the statement.
   bool ParseStateOptions(StateOptions& options, bool& lock_given);
 

@@ -42,6 +42,7 @@ class StatementParser {
   // For what comes before the first and behind the last.
   Names& names() { return names_; }
   SetParser& settings() { return settings_; }
+  QueueParser& queues() { return queues_; }
   RuleExpander& expander() { return expander_; }
   const AnchorParser& anchors() const { return anchors_; }
 

@@ -87,6 +87,7 @@ ParseResult RulesetParser::Run() {
   statements_.settings().FinishOptions();
   CheckLimits(draft_, in_);
   statements_.names().Check();
+  statements_.queues().Finish();
   CheckSystems();
   if (messages_.errors() == 0) FinishRules();
   result_.policy.texts = messages_.TakeTexts();

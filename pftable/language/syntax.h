@@ -77,6 +77,7 @@ struct RuleSyntax {
   std::vector<IdMatch> groups;
   bool flags_given = false;
   bool state_given = false;
+  bool state_options_given = false;
   bool state_lock_given = false;
   std::optional<PoolSyntax> nat;
   std::optional<PoolSyntax> rdr;

@@ -86,7 +86,13 @@ bool TokenReader::ParseList(const std::function<bool()>& item, size_t depth) {
   for (;;) {
     if (!ParseList(item, depth + 1)) return false;
     SkipNewlines();
-    if (Accept(',')) SkipNewlines();
+    const SourcePlace comma = token_.place;
+    if (Accept(',')) {
+      SkipNewlines();
+      if (token_.Is('}')) {
+        return Error(comma, "syntax error: a list ends with a comma");
+      }
+    }
     if (Accept('}')) return true;
     if (token_.kind == TokenKind::kEnd) {
       return Error(opened, "'{' without '}'");

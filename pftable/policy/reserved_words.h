@@ -14,6 +14,11 @@ bool IsReservedWord(std::string_view word);
 bool IsReservedWord(std::string_view word, Dialect dialect);
 const std::vector<std::string_view>& ReservedWords();
 
+// Whether a word behind a tag without quotes is no more of it.
+inline bool EndsTag(std::string_view word) {
+  return IsReservedWord(word) || word == "source";  // limiter
+}
+
 }  // namespace sluice
 
 #endif  // SLUICE_PFTABLE_POLICY_RESERVED_WORDS_H_

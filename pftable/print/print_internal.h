@@ -26,6 +26,8 @@ void PrintStateOptions(const Rule& rule, std::string& out);
 
 // Quoted, with backslashes where the lexer wants them.
 std::string QuotedText(std::string_view text);
+// A tag, which may be several words without quotes.
+std::string TagText(std::string_view text, Dialect dialect);
 // Bare if it reads back as one word that is no keyword of `dialect` (of either
 // without one), else quoted.
 std::string NameText(std::string_view text,

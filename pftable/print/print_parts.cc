@@ -106,6 +106,18 @@ std::string NameText(std::string_view text, std::optional<Dialect> dialect) {
   return QuotedText(text);
 }
 
+std::string TagText(std::string_view text, Dialect dialect) {
+  bool words = text.find(' ') != text.npos;
+  for (size_t at = 0; words && at < text.size();) {
+    const std::string_view word =
+        text.substr(at, text.find(' ', at) - at);
+    words = NameText(word) == word && !EndsTag(word);
+    at += word.size() + 1;
+    words = words && at != text.size();  // a blank at the end
+  }
+  return words ? std::string(text) : NameText(text, dialect);
+}
+
 std::string TosText(uint8_t tos) {
   std::array<char, 8> buffer;
   const int length = std::snprintf(buffer.data(), buffer.size(), "0x%2.2x",

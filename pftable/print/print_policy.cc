@@ -342,6 +342,7 @@ std::string PrintTable(const TableDefinition& table) {
 std::string PrintPolicy(const Policy& policy, const PrintOptions& given) {
   PrintOptions options = given;
   options.without_state_defaults = true;
+  options.as_pfctl = true;
   std::string out;
   PrintStatements(policy, options, out);
   std::string queues;

@@ -230,7 +230,9 @@ void PrintIcmp(const Rule& rule, Dialect dialect, std::string& out) {
 }
 
 // What follows the brackets of the state, up to the translation.
-void PrintTail(const Rule& rule, Dialect dialect, std::string& out) {
+void PrintTail(const Rule& rule, const PrintOptions& options,
+               std::string& out) {
+  const Dialect dialect = options.dialect;
   const ForeignOptions& f = rule.foreign;
   const bool freebsd = dialect == Dialect::kFreeBsd;
   if (rule.fragment) out += " fragment";
@@ -268,10 +270,13 @@ void PrintTail(const Rule& rule, Dialect dialect, std::string& out) {
                : " queue(" + NameText(f.queue, dialect) + ", " +
                      NameText(f.priority_queue, dialect) + ")";
   }
-  if (!rule.tag.empty()) out += " tag " + NameText(rule.tag, dialect);
+  const auto tag = [&](const std::string& text) {
+    return options.as_pfctl ? TagText(text, dialect) : NameText(text, dialect);
+  };
+  if (!rule.tag.empty()) out += " tag " + tag(rule.tag);
   if (!rule.tagged.empty()) {
     if (rule.tagged_negated) out += " !";
-    out += " tagged " + NameText(rule.tagged, dialect);
+    out += " tagged " + tag(rule.tagged);
   }
   if (f.rtable >= 0) out += " rtable " + std::to_string(f.rtable);
   PrintDivert(f, dialect, out);
@@ -342,10 +347,10 @@ std::string PrintRule(const Rule& rule, const PrintOptions& options,
   }
   PrintSet(rule, dialect, out);
   PrintState(rule, options, out);
-  PrintStateOptions(rule, out);
-  // pfctl has it before the brackets, which does not read back.
+  if (!options.as_pfctl) PrintStateOptions(rule, out);
   if (rule.probability != 0) PrintProbability(rule.probability, out);
-  PrintTail(rule, dialect, out);
+  if (options.as_pfctl) PrintStateOptions(rule, out);
+  PrintTail(rule, options, out);
   if (!rule.IsAnchorCall()) {
     PrintTranslation(rule, options, out);
     if (dialect == Dialect::kOpenBsd) PrintRoute(rule, options, out);

@@ -45,6 +45,10 @@ struct PrintOptions {
   // The text has no `set state-defaults`, so that a bare `keep state` is the
   // default again.
   bool without_state_defaults = false;
+  // Rules as pfctl prints them where that is not the text that snapshots and
+  // identities are made of: a probability before the brackets of a state, tags
+  // of several words without quotes. Both read back as the same.
+  bool as_pfctl = false;
   // Anchors of `load anchor` that no call above shows, behind all else.
   bool loaded_anchors = false;
   // -vv: how many addresses a table or an interface in brackets has, "<t:2>",

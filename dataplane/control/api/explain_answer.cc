@@ -30,7 +30,8 @@ void TellRules(const Generation& generation, const TagRegistry& tags,
   const Verdict& verdict = explanation.verdict;
   const CompiledPolicy& policy = *generation.policy;
   const PrintOptions print = {.dialect = policy.source->options.dialect,
-                              .facts = &facts};
+                              .facts = &facts,
+                              .as_pfctl = true};
   for (const ExplainedRule& rule : explanation.rules) {
     const ListedRule& listed = policy.listed[rule.rule];
     ExplainedRuleListing& told = result->rules.emplace_back();

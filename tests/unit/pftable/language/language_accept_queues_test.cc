@@ -25,9 +25,18 @@ constexpr Printed kPrinted[] = {
      "queue main on em0 bandwidth 100M, max 100M\n"
      "queue std parent main bandwidth 20M burst 90M for 100ms, min 2M "
      "default\n"
+     "queue \"two words\" parent main bandwidth 1500 \n"
      "queue fair on em1 flows 1024 quantum 300 qlimit 40\n"
-     "queue \"two words\" parent main bandwidth 1500\n"
      "pass all flags S/SA set (queue std)\n"},
+    {"QueuesStandBehindTheirParents", Dialect::kOpenBsd,
+     "queue a on em0 bandwidth 9M\nqueue b on em1 bandwidth 9M\n"
+     "queue b1 parent b bandwidth 1M default\n"
+     "queue a1 parent a bandwidth 1M\nqueue a2 parent a bandwidth 1M\n"
+     "queue a11 parent a1 bandwidth 500 burst 2M for 5ms default",
+     "queue a on em0 bandwidth 9M\nqueue a1 parent a bandwidth 1M\n"
+     "queue a11 parent a1 bandwidth 500  burst 2M for 5ms default\n"
+     "queue a2 parent a bandwidth 1M\nqueue b on em1 bandwidth 9M\n"
+     "queue b1 parent b bandwidth 1M default\n"},
     {"Altq", Dialect::kFreeBsd,
      "altq on em0 hfsc bandwidth 10Mb qlimit 60 tbrsize 6000 queue { std ssh, "
      "bulk }\n"

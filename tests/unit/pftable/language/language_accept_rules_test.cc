@@ -12,6 +12,30 @@ constexpr Accepted kRulesAccepted[] = {
      "pass in proto tcp from any os \"OpenBSD\" to any flags S/SA\n",
      "pass in proto tcp from any os \"OpenBSD\" to any flags S/SA keep "
      "state\n"},
+    {"ProbabilityBeforeTheBracketsOfAState",
+     "pass probability 50% keep state (max 5)\n"
+     "pass keep state probability 50% (sloppy)\n"
+     "pass proto tcp modulate state (no-sync) probability 20%",
+     "pass all flags S/SA keep state probability 50% (max 5)\n"
+     "pass all flags S/SA keep state probability 50% (sloppy)\n"
+     "pass proto tcp all flags S/SA modulate state probability 20% (no-sync)\n",
+     "pass all flags S/SA keep state probability 50% (max 5)\n"
+     "pass all flags S/SA keep state probability 50% (sloppy)\n"
+     "pass proto tcp all flags S/SA modulate state probability 20% "
+     "(no-sync)\n"},
+    {"TagsOfSeveralWords",
+     "source limiter b id 1 entries 5\n"
+     "pass tag one \"and two\" label x\n"
+     "pass tagged \"in two\"\npass tag a source limiter b tag \"c  d\"",
+     "source limiter \"b\" id 1 entries 5\n"
+     "pass all flags S/SA label \"x\" tag one and two\n"
+     "pass all flags S/SA tagged \"in two\"\n"
+     "pass all flags S/SA source limiter \"b\" (no-match) tag \"c  d\"\n",
+     "source limiter \"b\" id 1 entries 5\n"
+     "pass all flags S/SA keep state label \"x\" tag one and two\n"
+     "pass all flags S/SA keep state tagged \"in two\"\n"
+     "pass all flags S/SA keep state source limiter \"b\" (no-match) tag "
+     "\"c  d\"\n"},
     {"Users",
      "pass out proto tcp user root\n"
      "pass out proto tcp user { joe, > 1000 }\n"
@@ -99,11 +123,11 @@ constexpr Accepted kRulesAccepted[] = {
      "pass all flags S/SA tag A\n"
      "pass all flags S/SA tagged A\n"
      "pass all flags S/SA ! tagged A\n"
-     "block drop all tagged \"two words\"\n",
+     "block drop all tagged two words\n",
      "pass all flags S/SA keep state tag A\n"
      "pass all flags S/SA keep state tagged A\n"
      "pass all flags S/SA keep state ! tagged A\n"
-     "block drop all tagged \"two words\"\n"},
+     "block drop all tagged two words\n"},
     {"Probability",
      "block probability 20%\n"
      "block probability 0.5\n"
@@ -205,7 +229,12 @@ constexpr Accepted kRulesAccepted[] = {
      "pass in all flags S/SA keep state dnqueue(1, 2)\n"},
     {"DivertPacket",
      "pass in proto udp divert-packet port 700",
-     "pass in proto udp all divert-packet port 700\n",
+     "pass in proto udp all scrub (reassemble tcp) divert-packet port 700\n",
+     "pass in proto udp all keep state divert-packet port 700\n"},
+    {"DivertPacketOfWhatIsNotReassembled",
+     "set reassemble no\npass in proto udp divert-packet port 700",
+     "set reassemble no \npass in proto udp all divert-packet port 700\n",
+     "set reassemble no \n"
      "pass in proto udp all keep state divert-packet port 700\n"},
     {"DivertTo",
      "pass in proto tcp divert-to 127.0.0.1 port 22",

@@ -121,7 +121,7 @@ constexpr Contrast kGrammarHosts[] = {
      "1:10: divert-reply has no meaning in FreeBSD's pf\n"},
     {"DivertPacketService",
      "pass divert-packet port ssh",
-     "pass all flags S/SA divert-packet port 22\n",
+     "pass all flags S/SA scrub (reassemble tcp) divert-packet port 22\n",
      "pass all flags S/SA keep state divert-packet port 22\n"},
     {"BackslashInALine",
      "pass in \\inet proto t\\cp",

@@ -20,8 +20,8 @@ constexpr Contrast kGrammarOptions[] = {
      "queue c parent b bandwidth 1M default\n"
      "pass set queue c",
      "queue a on em0 bandwidth 9M\n"
-     "queue b on em1 bandwidth 9M\n"
      "queue c parent a bandwidth 1M default\n"
+     "queue b on em1 bandwidth 9M\n"
      "queue c parent b bandwidth 1M default\n"
      "pass all flags S/SA set (queue c)\n",
      "3:9: syntax error: 'parent' is not an option of an ALTQ queue\n"
@@ -71,8 +71,28 @@ constexpr Contrast kGrammarOptions[] = {
      "set skip on none\n"},
     {"SyncookiesDefaults",
      "set syncookies adaptive",
-     "set syncookies adaptive (start 25%, end 12%)\n",
+     "set syncookies adaptive\n",
      "set syncookies adaptive (start 25%, end 12%)\n"},
+    {"SyncookiesStartAlone",
+     "set syncookies adaptive (start 30%)\nset syncookies adaptive",
+     "set syncookies adaptive (start 30%, end 15%)\n"
+     "set syncookies adaptive (start 30%, end 15%)\n",
+     "set syncookies adaptive (start 30%, end 15%)\n"
+     "set syncookies adaptive (start 30%, end 15%)\n"},
+    {"NamesHaveNoCase",
+     "set timeout { TCP.First 5 frag 010 }\nset limit Frags 7\n"
+     "set optimization Aggressive",
+     "set timeout TCP.First 5\nset timeout frag 10\nset limit Frags 7\n"
+     "set optimization Aggressive\n",
+     "set timeout TCP.First 5\nset timeout frag 10\nset limit Frags 7\n"
+     "set optimization Aggressive\n"},
+    {"NumbersAreDecimal",
+     "m = 010\npass proto tcp to port 010\npass proto tcp to port \"010\"",
+     "m = \"10\"\npass proto tcp from any to any port = 10 flags S/SA\n"
+     "pass proto tcp from any to any port = 8 flags S/SA\n",
+     "m = \"10\"\n"
+     "pass proto tcp from any to any port = 10 flags S/SA keep state\n"
+     "pass proto tcp from any to any port = 8 flags S/SA keep state\n"},
     {"SyncookiesWatermarksOfNone",
      "set syncookies never (start 20%, end 10%)",
      "1:22: syncookies start/end only apply to adaptive\n",

@@ -71,5 +71,21 @@ TEST_P(PrintAnchors, ReadsBackToTheSame) {
 INSTANTIATE_TEST_SUITE_P(Anchors, PrintAnchors, testing::ValuesIn(kCases),
                          [](const auto& info) { return info.param.name; });
 
+// The text of snapshots and identities stays what it has been, whatever pfctl
+// prints.
+TEST(PrintRule, HasAFormOfItsOwnForWhatIsKept) {
+  const ParseResult parsed = Parse(
+      "pass keep state (sloppy) probability 50% tag \"one two\" "
+      "tagged \"in two\"\n");
+  ASSERT_TRUE(parsed.ok()) << FormatDiagnostics(parsed.diagnostics);
+  const Rule& rule = parsed.policy.main.rules.filter[0];
+  EXPECT_EQ(PrintRule(rule),
+            "pass all flags S/SA keep state (sloppy) probability 50% "
+            "tag \"one two\" tagged \"in two\"");
+  EXPECT_EQ(PrintRule(rule, {.as_pfctl = true}),
+            "pass all flags S/SA keep state probability 50% (sloppy) "
+            "tag one two tagged \"in two\"");
+}
+
 }  // namespace
 }  // namespace sluice
