@@ -140,17 +140,24 @@ bool RuleOptionParser::ParseFilterOption(RuleSyntax& rule, const Token& word) {
   }
   if (w == "max-pkt-size") {
     if (r.max_pkt_size != 0) return twice();
-    if (!in_.TakeNumber("max-pkt-size", 1, 65535, number)) return false;
+    if (!in_.TakeNumber("max-pkt-size", 0, 65535, number)) return false;
     r.max_pkt_size = static_cast<uint16_t>(number);
     return true;
   }
   if (w == "ridentifier") {
-    if (!in_.TakeNumber("ridentifier", 1, kMaxUint32, number)) return false;
+    if (!in_.TakeNumber("ridentifier", 0, kMaxUint32, number)) return false;
     r.ridentifier = static_cast<uint32_t>(number);
     return true;
   }
   if (w == "set") return ParseSet(rule);
-  if (w == "scrub") return ParseScrubOptions(r.scrub, true);
+  if (w == "scrub") {
+    if (!ParseScrubOptions(r.scrub, true)) return false;
+    // FreeBSD has one TOS to set, wherever it stands; the last one holds.
+    if (r.scrub.set_tos && in_.InDialect(Dialect::kFreeBsd)) {
+      r.set_tos = std::exchange(r.scrub.set_tos, std::nullopt);
+    }
+    return true;
+  }
   if (w == "nat-to") {
     if (rule.nat || rule.binat) return twice();
     return pools_.ParsePool(rule.nat, false);

@@ -56,11 +56,11 @@ bool RuleOptionParser::ParseForeignOption(RuleSyntax& rule, const Token& word,
   if (w == "dnpipe" || w == "dnqueue") {
     f.dummynet_is_queue = w == "dnqueue";
     const bool pair = in_.Accept('(');
-    if (!in_.TakeNumber(w, pair ? 0 : 1, 65535, number)) return false;
+    if (!in_.TakeNumber(w, 0, 65535, number)) return false;
     f.dummynet_pipe = static_cast<uint16_t>(number);
     if (!pair) return true;
     if (in_.Accept(',') || !in_.token().Is(')')) {
-      if (!in_.TakeNumber(w, 1, 65535, number)) return false;
+      if (!in_.TakeNumber(w, 0, 65535, number)) return false;
       f.dummynet_return_pipe = static_cast<uint16_t>(number);
     }
     return in_.Expect(')', "after " + w);

@@ -1,7 +1,6 @@
 #include "pftable/language/parse_queues.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <map>
 #include <string>
@@ -16,42 +15,30 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kMaxQueueName = 63;
 constexpr size_t kMaxForeignText = 4096;
 
-constexpr std::string_view kSchedulers[] = {"cbq", "priq", "hfsc", "fairq",
-                                            "codel", "codelq"};
-
-bool IsScheduler(std::string_view word) {
-  return std::find(std::begin(kSchedulers), std::end(kSchedulers), word) !=
-         std::end(kSchedulers);
-}
-
 // Bits a second with the largest unit that keeps it whole.
-std::string RateText(uint64_t rate, std::string_view suffix) {
+std::string RateText(uint64_t rate) {
   // pfctl has a blank for no unit.
-  const std::string_view kUnits[] = {suffix.empty() ? " " : "", "K", "M", "G"};
+  constexpr std::string_view kUnits[] = {" ", "K", "M", "G"};
   size_t unit = 0;
   while (unit < 3 && rate >= 1000 && rate % 1000 == 0) {
     rate /= 1000;
     ++unit;
   }
-  return std::to_string(rate) + std::string(kUnits[unit]) +
-         std::string(suffix);
+  return std::to_string(rate) + std::string(kUnits[unit]);
 }
 
 }  // namespace
 
-// "10M", "512K", "1G", "100", and FreeBSD's "10Mb", "20%".
+// "10M", "512K", "1G", "100".
 bool QueueParser::ParseBandwidth(std::string& out) {
   const Token word = in_.token();
   std::string text;
   if (!in_.TakeString("a bandwidth", text, 64)) return false;
-  const bool freebsd = in_.InDialect(Dialect::kFreeBsd);
   const auto wrong = [&] {
     return in_.Error(word.place, "invalid bandwidth '" + text + "'",
-                     freebsd ? "write a number with b, Kb, Mb, Gb or %"
-                             : "write a number with K, M or G, or none");
+                     "write a number with K, M or G, or none");
   };
   double number = 0;
   const auto [end, error] =
@@ -59,12 +46,7 @@ bool QueueParser::ParseBandwidth(std::string& out) {
   if (error != std::errc() || number < 0) return wrong();
   std::string_view unit(end, static_cast<size_t>(text.data() + text.size() -
                                                  end));
-  const bool percent = unit == "%" || (unit.empty() && in_.Accept('%'));
-  if (percent) {
-    if (!freebsd || number < 1 || number > 100) return wrong();
-    out = std::to_string(static_cast<int>(number)) + "%";
-    return true;
-  }
+  if (unit == "%" || (unit.empty() && in_.Accept('%'))) return wrong();
   if (unit.ends_with('b')) unit.remove_suffix(1);
   double factor = 1;
   if (unit == "K") factor = 1e3;
@@ -73,7 +55,7 @@ bool QueueParser::ParseBandwidth(std::string& out) {
   if (factor == 1 && !unit.empty()) return wrong();
   const double rate = number * factor;
   if (rate < 1 || rate > 1e15) return wrong();
-  out = RateText(static_cast<uint64_t>(rate), freebsd ? "b" : "");
+  out = RateText(static_cast<uint64_t>(rate));
   return true;
 }
 
@@ -164,7 +146,7 @@ bool QueueParser::ParseQueueDefinition(const Token& word,
       q.is_default = true;
     } else {
       const bool altq = in_.token().Is('{') || in_.token().IsWord("priority") ||
-                        IsScheduler(in_.token().text);
+                        IsAltqScheduler(in_.token().text);
       if (!altq) {
         return in_.Unexpected(
             "an option of the queue",
@@ -248,188 +230,6 @@ void QueueParser::Finish() {
   for (size_t i = 0; i < sorted.size(); ++i) {
     all[tree_[i].index] = std::move(sorted[i]);
   }
-}
-
-// What an ALTQ scheduler has in its brackets: single words, and for the curves
-// of hfsc and fairq a bandwidth or "(bandwidth ms bandwidth)".
-bool QueueParser::ParseScheduler(std::string& out) {
-  const std::string scheduler = in_.Take().text;
-  out = scheduler;
-  if (!in_.Accept('(')) return true;
-  const auto allowed = [&](std::string_view flag) {
-    constexpr std::string_view kFlags[] = {"default", "red", "ecn", "rio",
-                                           "codel"};
-    if (flag == "borrow") return scheduler == "cbq";
-    return std::find(std::begin(kFlags), std::end(kFlags), flag) !=
-           std::end(kFlags);
-  };
-  std::string options;
-  while (!in_.Accept(')')) {
-    const Token option = in_.token();
-    if (option.kind != TokenKind::kWord) {
-      return in_.Unexpected("an option of the scheduler");
-    }
-    in_.Take();
-    std::string text = option.text;
-    const bool curve = text == "linkshare" || text == "realtime" ||
-                       text == "upperlimit" || text == "hogs";
-    if (curve && (scheduler == "hfsc" || scheduler == "fairq")) {
-      std::string rate;
-      if (in_.Accept('(')) {
-        std::string second;
-        int64_t milliseconds = 0;
-        if (!ParseBandwidth(rate)) return false;
-        in_.Accept(',');
-        if (!in_.TakeNumber("milliseconds", 0, 1000000, milliseconds)) {
-          return false;
-        }
-        in_.Accept(',');
-        if (!ParseBandwidth(second) ||
-            !in_.Expect(')', "after a service curve")) {
-          return false;
-        }
-        rate = "(" + rate + " " + std::to_string(milliseconds) + " " +
-               second + ")";
-      } else if (!ParseBandwidth(rate)) {
-        return false;
-      }
-      text += " " + rate;
-    } else if ((scheduler == "fairq" && text == "buckets") ||
-               (scheduler.rfind("codel", 0) == 0 &&
-                (text == "target" || text == "interval"))) {
-      int64_t number = 0;
-      if (!in_.TakeNumber(text, 1, 1000000, number)) return false;
-      text += " " + std::to_string(number);
-    } else if (!allowed(text)) {
-      return in_.Error(option.place, "'" + text.substr(0, 64) +
-                                         "' is not an option of " + scheduler);
-    }
-    options += options.empty() ? text : " " + text;
-    in_.Accept(',');
-  }
-  if (!options.empty()) out += "(" + options + ")";
-  return true;
-}
-
-// `altq on IF ...` and FreeBSD's `queue NAME ...`.
-bool QueueParser::ParseAltq(const Token& word) {
-  if (word.text == "altq") return ParseAltqDefinition(word, "", word.place);
-  const SourcePlace name_place = in_.token().place;
-  std::string name;
-  if (!in_.TakeName("a queue name", name, kMaxQueueName)) return false;
-  if (name.empty()) return in_.Error(name_place, "empty queue name");
-  if (ParseAltqDefinition(word, name, name_place)) return true;
-  names_.DefineQueue(name, "");
-  return false;
-}
-
-// `name` is empty at the root.
-bool QueueParser::ParseAltqDefinition(const Token& word,
-                                      const std::string& name,
-                                      SourcePlace name_place) {
-  const bool root = name.empty();
-  std::string text;
-  std::vector<std::string> interfaces;
-  if (in_.AcceptWord("on")) {
-    if (!ParseInterfaces(interfaces)) return false;
-  } else if (root) {
-    return in_.Unexpected("'on'");
-  }
-  // In pfctl's order, whatever that of the text.
-  std::string scheduler, bandwidth, qlimit, tbrsize, priority;
-  std::vector<std::string> children;
-  bool has_children = false;
-  const auto number = [&](std::string_view what, int64_t most,
-                          std::string& out) {
-    int64_t value = 0;
-    if (!in_.TakeNumber(what, 0, most, value)) return false;
-    out = " " + std::string(what) + " " + std::to_string(value);
-    return true;
-  };
-  const auto queue_list = [&] {
-    has_children = true;
-    return in_.ParseList([&] {
-      return in_.TakeName("a queue name", children.emplace_back(),
-                            kMaxQueueName);
-    });
-  };
-  while (!in_.AtStatementEnd()) {
-    const Token option = in_.token();
-    const auto twice = [&](const std::string& value) {
-      return !value.empty() &&
-             !in_.Error(option.place, option.text + " is given twice");
-    };
-    if (in_.AcceptWord("bandwidth")) {
-      std::string rate;
-      if (twice(bandwidth) || !ParseBandwidth(rate)) return false;
-      bandwidth = " bandwidth " + rate;
-    } else if (in_.AcceptWord("qlimit")) {
-      if (twice(qlimit) || !number("qlimit", 65535, qlimit)) return false;
-    } else if (root && in_.AcceptWord("tbrsize")) {
-      if (twice(tbrsize) || !number("tbrsize", kMaxUint32, tbrsize)) {
-        return false;
-      }
-    } else if (!root && in_.AcceptWord("priority")) {
-      if (twice(priority) || !number("priority", 255, priority)) return false;
-    } else if (in_.token().kind == TokenKind::kWord &&
-               IsScheduler(in_.token().text)) {
-      if (twice(scheduler) || !ParseScheduler(scheduler)) return false;
-    } else if (root && in_.AcceptWord("queue")) {
-      if (has_children) return in_.Error(option.place, "queue is given twice");
-      if (!queue_list()) return false;
-    } else if (!root && in_.token().Is('{')) {
-      if (!queue_list()) return false;
-    } else {
-      const bool flow =
-          in_.token().IsWord("parent") || in_.token().IsWord("min") ||
-          in_.token().IsWord("max") || in_.token().IsWord("flows");
-      if (!flow) {
-        return in_.Unexpected(
-            "an option of the queue",
-            {"on", "bandwidth", "priority", "qlimit", "tbrsize", "queue", "cbq",
-             "priq", "hfsc", "fairq", "codelq"});
-      }
-      return in_.Error(option.place,
-                       "syntax error: '" + option.text +
-                           "' is not an option of an ALTQ queue",
-                       "that is OpenBSD's: --dialect openbsd");
-    }
-  }
-  if (root && scheduler.empty()) {
-    return in_.Error(word.place, "altq wants a scheduler",
-                     "cbq, priq, hfsc, fairq or codelq");
-  }
-  if (root && children.empty() && scheduler.rfind("codel", 0) != 0) {
-    return in_.Error(word.place, "altq has no child queues",
-                     "write queue { NAME ... }");
-  }
-  const auto scheduler_text = [&] {
-    return scheduler.empty() ? "" : " " + scheduler;
-  };
-  if (root) text += scheduler_text();
-  text += bandwidth + priority + qlimit + tbrsize;
-  if (!root) text += scheduler_text();
-  if (has_children) {
-    text += root ? " queue {" : " {";
-    for (const std::string& child : children) text += " " + NameText(child, in_.dialect());
-    text += " }";
-  }
-  if (!root) names_.DefineQueue(name, "");
-  if (interfaces.empty()) interfaces = {""};
-  for (const std::string& on : interfaces) {
-    // Without an interface it is on each that has a parent for it.
-    if (!root && (queues_.contains(name + "\n\n") ||
-                  !queues_.insert(name + "\n\n" + on).second)) {
-      return in_.Error(name_place, "queue " + name + " is defined twice");
-    }
-    std::string head = word.text;
-    if (!root) head += " " + NameText(name, in_.dialect());
-    if (!on.empty()) head += " on " + NameText(on, in_.dialect());
-    if (!AddForeign(root ? "altq" : "queue", head + text, word.place)) {
-      return false;
-    }
-  }
-  return true;
 }
 
 bool QueueParser::ParseInterfaces(std::vector<std::string>& out) {
@@ -543,7 +343,10 @@ bool QueueParser::AddForeign(std::string kind, std::string text,
                      "they belong in the main ruleset");
   }
   draft_.policy().foreign.push_back(
-      {.kind = std::move(kind), .text = std::move(text), .place = place});
+      {.kind = std::move(kind),
+       .text = std::move(text),
+       .place = place,
+       .order = draft_.NextOrder()});
   return true;
 }
 

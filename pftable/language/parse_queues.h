@@ -8,12 +8,15 @@
 #include <string_view>
 #include <vector>
 
+#include "pftable/language/altq.h"
 #include "pftable/language/check_names.h"
 #include "pftable/language/parse_host.h"
 #include "pftable/language/policy_draft.h"
 #include "pftable/language/token_reader.h"
 
 namespace sluice {
+
+inline constexpr size_t kMaxQueueName = 63;
 
 class QueueParser {
  public:
@@ -34,13 +37,23 @@ class QueueParser {
   bool ParseQueueRate(std::string_view what, std::string& out);
   bool ParseQueueDefinition(const Token& word, const std::string& name,
                             SourcePlace name_place);
-  bool ParseScheduler(std::string& out);
+  // ALTQ: parse_altq.cc.
+  bool ParseAltqBandwidth(AltqBandwidth& out);
+  bool ParseAltqCurve(AltqCurve& out);
+  bool ParseScheduler(AltqScheduler& out);
   bool ParseAltqDefinition(const Token& word, const std::string& name,
                            SourcePlace name_place);
+  bool ParseAltqOptions(AltqDefinition& altq, bool root);
+  bool AddAltqRoot(const Token& word, const AltqDefinition& altq);
+  bool AddAltqQueue(const Token& word, const AltqDefinition& altq,
+                    const std::string& name, SourcePlace name_place);
+  bool CheckAltqQueue(const AltqDefinition& altq, const AltqParent& parent,
+                      SourcePlace name_place);
   bool ParseInterfaces(std::vector<std::string>& out);
   bool AddForeign(std::string kind, std::string text, SourcePlace place);
 
   TokenReader& in_;
+  AltqState altq_;
   std::set<std::string> queues_;  // name, parent and interface of each
   struct Node {
     std::string name;

@@ -55,13 +55,13 @@ bool RuleOptionParser::ParseScrubOption(ScrubOptions& scrub, const Token& word,
   }
   if (w == "min-ttl") {
     if (scrub.min_ttl != 0) return twice();
-    if (!in_.TakeNumber("min-ttl", 1, 255, number)) return false;
+    if (!in_.TakeNumber("min-ttl", 0, 255, number)) return false;
     scrub.min_ttl = static_cast<uint8_t>(number);
     return true;
   }
   if (w == "max-mss") {
     if (scrub.max_mss != 0) return twice();
-    if (!in_.TakeNumber("max-mss", 1, 65535, number)) return false;
+    if (!in_.TakeNumber("max-mss", 0, 65535, number)) return false;
     scrub.max_mss = static_cast<uint16_t>(number);
     return true;
   }

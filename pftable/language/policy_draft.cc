@@ -27,11 +27,16 @@ Anchor& PolicyDraft::MakeAnchor(const std::string& path, SourcePlace place) {
 }
 
 bool PolicyDraft::CheckOrder(Section section, SourcePlace place) {
-  const bool wrong =
-      policy_.options.require_order && !in_.in_body() && section < section_;
+  const bool before_queues = section == Section::kOption && queues_seen_;
+  const bool wrong = policy_.options.require_order && !in_.in_body() &&
+                     (section < section_ || before_queues);
+  // pfctl prints ALTQ in front of all rules. So that this can be read again,
+  // ether and scrub rules may follow it, to which it makes no difference.
+  const bool queue = section == Section::kQueue && !wrong;
+  queues_seen_ = queue || (queues_seen_ && !before_queues);
   // After a mistake the order begins anew there: what follows in its section
   // is of the same mistake.
-  if (wrong || section > section_) section_ = section;
+  if (wrong || (section > section_ && !queue)) section_ = section;
   if (!wrong) return true;
   return in_.Error(place,
                    "rules must be in order: options, ethernet, normalization, "

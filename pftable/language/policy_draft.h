@@ -81,6 +81,7 @@ class PolicyDraft {
   std::vector<AnchorScope> anchors_;
   std::map<std::string, SourcePlace> anchor_places_;
   Section section_ = Section::kNone;
+  bool queues_seen_ = false;
   bool in_loaded_anchor_ = false;
   uint32_t order_ = 0;
   size_t rule_count_ = 0;

@@ -240,9 +240,13 @@ struct ForeignDefinition {
   std::string text;
   std::optional<LimiterDefinition> limiter{};
   SourcePlace place;
+  uint32_t order = kAfterStatements;  // among statements, for printing
 
-  friend bool operator==(const ForeignDefinition&,
-                         const ForeignDefinition&) = default;
+  friend bool operator==(const ForeignDefinition& a,
+                         const ForeignDefinition& b) {
+    return a.kind == b.kind && a.text == b.text && a.limiter == b.limiter &&
+           a.place == b.place;
+  }
 };
 
 // A macro of the file with its value after expansion, for -v.

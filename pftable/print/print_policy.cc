@@ -37,8 +37,7 @@ class RulesPrinter {
                std::string* out)
       : options_(options), inline_named_(inline_named), out_(*out) {}
 
-  // `queues` is what goes between the scrub and the translation rules, where
-  // FreeBSD wants it.
+  // `queues` is what goes between the scrub and the translation rules.
   void PrintAnchor(const Anchor& anchor, int depth,
                    const std::string& queues) {
     const std::string indent(static_cast<size_t>(depth) * 2, ' ');
@@ -208,7 +207,8 @@ bool IsSilent(std::string_view option) {
          option.starts_with("ruleset-optimization ");
 }
 
-// Macros, options and tables, as they follow one another in the text.
+// Macros, options and tables, and FreeBSD's ALTQ, as they follow one another
+// in the text.
 void PrintStatements(const Policy& policy, const PrintOptions& options,
                      std::string& out) {
   std::vector<std::pair<uint32_t, std::string>> lines;
@@ -224,6 +224,12 @@ void PrintStatements(const Policy& policy, const PrintOptions& options,
           given.text == "reassemble yes" || given.text == "reassemble no";
       lines.emplace_back(given.order,
                          "set " + given.text + (blank ? " " : ""));
+    }
+  }
+  const bool altq = options.dialect == Dialect::kFreeBsd;
+  if (options.parts.queues && altq) {
+    for (const ForeignDefinition& definition : policy.foreign) {
+      lines.emplace_back(definition.order, definition.text);
     }
   }
   for (const TableDefinition& table : policy.main.tables) {
@@ -346,8 +352,10 @@ std::string PrintPolicy(const Policy& policy, const PrintOptions& given) {
   std::string out;
   PrintStatements(policy, options, out);
   std::string queues;
-  for (const ForeignDefinition& definition : policy.foreign) {
-    if (options.parts.queues) queues += definition.text + "\n";
+  if (options.parts.queues && options.dialect == Dialect::kOpenBsd) {
+    for (const ForeignDefinition& definition : policy.foreign) {
+      queues += definition.text + "\n";
+    }
   }
   RulesPrinter printer(options, /*inline_named=*/true, &out);
   printer.PrintAnchor(policy.main, 0, queues);

@@ -1,5 +1,6 @@
 #include <array>
 #include <cstdio>
+#include <optional>
 #include <string>
 
 #include "pftable/policy/names.h"
@@ -40,11 +41,19 @@ void PrintReturn(const Rule& rule, Dialect dialect, std::string& out) {
   }
 }
 
+// FreeBSD has one TOS to set, wherever a rule has it.
+std::optional<uint8_t> SetTos(const Rule& rule, Dialect dialect) {
+  const bool scrub_too = dialect == Dialect::kFreeBsd && !rule.set_tos &&
+                         rule.action != RuleAction::kScrub;
+  return scrub_too ? rule.scrub.set_tos : rule.set_tos;
+}
+
 void PrintSet(const Rule& rule, Dialect dialect, std::string& out) {
   const ForeignOptions& f = rule.foreign;
   const bool openbsd = dialect == Dialect::kOpenBsd;
   const bool queue = openbsd && !f.queue.empty();
-  if (!rule.set_prio && !rule.set_tos && !queue && f.delay == 0) return;
+  const std::optional<uint8_t> tos = SetTos(rule, dialect);
+  if (!rule.set_prio && !tos && !queue && f.delay == 0) return;
   // FreeBSD has blanks inside of the brackets.
   out += openbsd ? " set (" : " set ( ";
   const char* comma = "";
@@ -63,8 +72,8 @@ void PrintSet(const Rule& rule, Dialect dialect, std::string& out) {
                      NameText(f.priority_queue, dialect) + ")";
     comma = ", ";
   }
-  if (rule.set_tos) {
-    out += comma + ("tos " + TosText(*rule.set_tos));
+  if (tos) {
+    out += comma + ("tos " + TosText(*tos));
     comma = ", ";
   }
   if (f.delay != 0) out += comma + ("delay " + std::to_string(f.delay));
@@ -82,10 +91,16 @@ void PrintProbability(uint32_t probability, std::string& out) {
   out += " probability " + text + "%";
 }
 
-void PrintScrubBrackets(const ScrubOptions& scrub, std::string& out) {
+// OpenBSD: " scrub (no-df random-id)"; FreeBSD: " scrub( no-df random-id)".
+void PrintScrubBrackets(const Rule& rule, Dialect dialect, std::string& out) {
+  const bool freebsd = dialect == Dialect::kFreeBsd;
+  ScrubOptions scrub = rule.scrub;
+  // There it is in both places, but not alone here.
+  if (freebsd) scrub.set_tos.reset();
   if (!scrub.IsSet()) return;
-  out += " scrub (";
-  const char* blank = "";
+  if (freebsd) scrub.set_tos = SetTos(rule, dialect);
+  out += freebsd ? " scrub(" : " scrub (";
+  const char* blank = freebsd ? " " : "";
   const auto add = [&](const std::string& text) {
     out += blank;
     out += text;
@@ -235,11 +250,12 @@ void PrintTail(const Rule& rule, const PrintOptions& options,
   const Dialect dialect = options.dialect;
   const ForeignOptions& f = rule.foreign;
   const bool freebsd = dialect == Dialect::kFreeBsd;
+  if (freebsd && rule.allow_opts) out += " allow-opts";
   if (rule.fragment) out += " fragment";
   const bool scrub_rule = rule.action == RuleAction::kScrub ||
                           rule.action == RuleAction::kNoScrub;
-  if (!scrub_rule) PrintScrubBrackets(rule.scrub, out);
-  if (rule.allow_opts) out += " allow-opts";
+  if (!scrub_rule) PrintScrubBrackets(rule, dialect, out);
+  if (!freebsd && rule.allow_opts) out += " allow-opts";
   if (rule.action == RuleAction::kScrub && !rule.IsAnchorCall()) {
     PrintScrubRule(rule.scrub, out);
   }

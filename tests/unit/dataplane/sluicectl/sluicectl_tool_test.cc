@@ -154,7 +154,8 @@ TEST_F(SluicectlToolTest, ChecksWithTheOptimiserAndPartsOfAFile) {
   const std::string macro = "x = \"80\"\n";
   const std::string option = "set block-policy return\n";
   const std::string table = "table <t> { 192.0.2.1 }\n";
-  const std::string queue = "altq on em0 priq bandwidth 1Mb queue { q }\n";
+  const std::string queue =
+      "altq on em0 priq bandwidth 1Mb tbrsize 1500 queue { q }\n";
   const std::string nat =
       "nat on em0 inet from 192.0.2.0/24 to any -> 198.51.100.1\n";
   const std::string rule =

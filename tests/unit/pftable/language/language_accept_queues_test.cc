@@ -37,23 +37,53 @@ constexpr Printed kPrinted[] = {
      "queue a11 parent a1 bandwidth 500  burst 2M for 5ms default\n"
      "queue a2 parent a bandwidth 1M\nqueue b on em1 bandwidth 9M\n"
      "queue b1 parent b bandwidth 1M default\n"},
+    // As pfctl has it: blanks at the ends, defaults left out.
     {"Altq", Dialect::kFreeBsd,
      "altq on em0 hfsc bandwidth 10Mb qlimit 60 tbrsize 6000 queue { std ssh, "
      "bulk }\n"
      "queue std bandwidth 20% hfsc(default realtime 2Mb, linkshare (1Mb 10 "
      "500Kb), upperlimit (3Mb, 5, 50%))\n"
-     "queue ssh bandwidth 1.5Mb priority 7 qlimit 20 hfsc { interactive }\n"
-     "queue interactive priority 3 cbq(borrow red)\n"
-     "altq on em1 codel(target 5 interval 100 ecn) bandwidth 1Gb\n"
+     "queue ssh bandwidth 1.5Mbit priority 7 qlimit 20 hfsc { interactive }\n"
+     "queue interactive priority 3 hfsc(ecn linkshare 100%)\n"
+     "queue bulk qlimit 50 priority 1\n"
+     "altq on em1 codelq(target 5 interval 100 ecn) bandwidth 1Gb\n"
      "pass queue (std, ssh)",
      "altq on em0 hfsc bandwidth 10Mb qlimit 60 tbrsize 6000 queue { std ssh "
      "bulk }\n"
-     "queue std bandwidth 20% hfsc(default realtime 2Mb linkshare (1Mb 10 "
-     "500Kb) upperlimit (3Mb 5 50%))\n"
-     "queue ssh bandwidth 1500Kb priority 7 qlimit 20 hfsc { interactive }\n"
-     "queue interactive priority 3 cbq(borrow red)\n"
-     "altq on em1 codel(target 5 interval 100 ecn) bandwidth 1Gb\n"
+     "queue std bandwidth 20% hfsc( default realtime 2Mb linkshare(1Mb 10 "
+     "500Kb) upperlimit(3Mb 5 50%) ) \n"
+     "queue ssh bandwidth 1.50Mb priority 7 qlimit 20 { interactive }\n"
+     "queue interactive priority 3 hfsc( red ecn ) \n"
+     "queue bulk \n"
+     "altq on em1 codel( ecn target 5 interval 100 ) bandwidth 1Gb tbrsize "
+     "36000 \n"
      "pass all flags S/SA keep state queue(std, ssh)\n"},
+    {"AltqPriq", Dialect::kFreeBsd,
+     "altq on { em0 em1 } priq bandwidth 512Kb queue { a b }\n"
+     "queue a on em0 priority 15 priq(default)\n"
+     "queue b priority 2 priq(red)",
+     "altq on em0 priq bandwidth 512Kb tbrsize 1500 queue { a b }\n"
+     "altq on em1 priq bandwidth 512Kb tbrsize 1500 queue { a b }\n"
+     "queue a on em0 priority 15 priq( default ) \n"
+     "queue b priority 2 priq( red ) \n"},
+    {"AltqCbq", Dialect::kFreeBsd,
+     "altq on em0 cbq bandwidth 100Mb queue { a b }\n"
+     "queue a bandwidth 10Mb priority 7 cbq(default borrow red) { c d }\n"
+     "queue c bandwidth 5Mb\n"
+     "queue d bandwidth 50%\n"
+     "queue b bandwidth 100% cbq",
+     "altq on em0 cbq bandwidth 100Mb tbrsize 12000 queue { a b }\n"
+     "queue a bandwidth 10Mb priority 7 cbq( red borrow default ) { c d }\n"
+     "queue c bandwidth 5Mb \n"
+     "queue d bandwidth 50% \n"
+     "queue b \n"},
+    {"AltqFairq", Dialect::kFreeBsd,
+     "altq on em0 fairq bandwidth 50% queue { a b }\n"
+     "queue a bandwidth 10% fairq(buckets 64, hogs 10Kb, default)\n"
+     "queue b fairq(linkshare 20%)",
+     "altq on em0 fairq bandwidth 50% queue { a b }\n"
+     "queue a bandwidth 10% fairq( default ) \n"
+     "queue b fairq( linkshare 20% ) \n"},
     {"Limiters", Dialect::kFreeBsd,
      "state limiter ssh id 1 limit 100, rate 10/5\n"
      "source limiter \"dns\" id 2 entries 50 limit 4 rate 5/1 inet mask 24 "

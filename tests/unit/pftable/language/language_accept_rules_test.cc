@@ -207,13 +207,10 @@ constexpr Accepted kRulesAccepted[] = {
      "pass all flags S/SA set ( prio(2, 5), tos 0x10 ) keep state\n"
      "pass all flags S/SA set ( tos 0x10 ) keep state\n"},
     {"SetQueueDelay",
-     "queue std on em0 bandwidth 1M\nqueue pri on em0 bandwidth 1M\n"
      "pass set queue std\n"
      "pass set (queue (std, pri), delay 10)",
-     "queue std on em0 bandwidth 1M\nqueue pri on em0 bandwidth 1M\n"
      "pass all flags S/SA set (queue std)\n"
      "pass all flags S/SA set (queue(std, pri), delay 10)\n",
-     "queue std on em0 bandwidth 1Mb\nqueue pri on em0 bandwidth 1Mb\n"
      "pass all flags S/SA keep state queue std\n"
      "pass all flags S/SA set ( delay 10 ) keep state queue(std, pri)\n"},
     {"Rtable",
@@ -245,7 +242,8 @@ constexpr Accepted kRulesAccepted[] = {
      "match in scrub (random-id, min-ttl 5, max-mss 1440, reassemble tcp)",
      "match all scrub (no-df)\n"
      "match in all scrub (random-id min-ttl 5 reassemble tcp max-mss 1440)\n",
-     nullptr},
+     "match all scrub( no-df)\n"
+     "match in all scrub( random-id min-ttl 5 reassemble tcp max-mss 1440)\n"},
     {"KeepState",
      "pass keep state\n"
      "pass modulate state\n"

@@ -24,6 +24,8 @@ constexpr Contrast kGrammarOptions[] = {
      "queue b on em1 bandwidth 9M\n"
      "queue c parent b bandwidth 1M default\n"
      "pass all flags S/SA set (queue c)\n",
+     "1:7: queue a has no parent\n"
+     "2:7: queue b has no parent\n"
      "3:9: syntax error: 'parent' is not an option of an ALTQ queue\n"
      "4:9: syntax error: 'parent' is not an option of an ALTQ queue\n"},
     {"QueueTwiceInAParent",
@@ -31,6 +33,7 @@ constexpr Contrast kGrammarOptions[] = {
      "queue c parent a bandwidth 1M\n"
      "queue c parent a bandwidth 1M",
      "3:7: queue c is defined twice\n",
+     "1:7: queue a has no parent\n"
      "2:9: syntax error: 'parent' is not an option of an ALTQ queue\n"
      "3:9: syntax error: 'parent' is not an option of an ALTQ queue\n"},
     {"AltqOnSeveralInterfaces",
@@ -39,10 +42,81 @@ constexpr Contrast kGrammarOptions[] = {
      "queue a on em1 priq(default)",
      "2:16: syntax error: 'priq' is not an option of a queue\n"
      "3:16: syntax error: 'priq' is not an option of a queue\n",
-     "altq on em0 priq bandwidth 10Mb queue { a }\n"
-     "altq on em1 priq bandwidth 10Mb queue { a }\n"
-     "queue a on em0 priq(default)\n"
-     "queue a on em1 priq(default)\n"},
+     "altq on em0 priq bandwidth 10Mb tbrsize 6000 queue { a }\n"
+     "altq on em1 priq bandwidth 10Mb tbrsize 6000 queue { a }\n"
+     "queue a on em0 priq( default ) \n"
+     "queue a on em1 priq( default ) \n"},
+    {"AltqSchedulers",
+     "altq on em0 priq bandwidth 10Mb queue { a b c d }\n"
+     "queue a cbq\n"
+     "queue b bandwidth 1Mb\n"
+     "queue c { e }\n"
+     "queue d priority 16\n"
+     "queue e",
+     "2:9: syntax error: 'cbq' is not an option of a queue\n"
+     "3:7: queue b has neither a parent nor an interface\n"
+     "4:9: syntax error: '{' is not an option of a queue\n"
+     "5:9: syntax error: 'priority' is not an option of a queue\n"
+     "6:7: queue e has no bandwidth\n",
+     "2:7: exactly one scheduler type per interface allowed\n"
+     "3:7: priq doesn't take bandwidth\n"
+     "4:7: priq queues cannot have child queues\n"
+     "5:7: priority out of range: max 15\n"
+     "6:7: queue e has no parent\n"},
+    {"AltqPriorities",
+     "altq on em0 priq bandwidth 10Mb queue { a b }\n"
+     "queue a priority 2\n"
+     "queue b priority 2\n"
+     "altq on em1 cbq bandwidth 10Mb queue { c }\n"
+     "queue c priority 8 { c }",
+     "2:9: syntax error: 'priority' is not an option of a queue\n"
+     "3:9: syntax error: 'priority' is not an option of a queue\n"
+     "5:9: syntax error: 'priority' is not an option of a queue\n",
+     "3:7: b does not have a unique priority on interface em0\n"
+     "5:7: priority out of range: max 7\n"},
+    // Among the options and tables, in front of all rules.
+    {"AltqAmongStatements",
+     "set skip on lo0\n"
+     "table <a> persist\n"
+     "altq on em0 priq bandwidth 10Mb queue { q }\n"
+     "queue q priq(default)\n"
+     "table <b> persist\n"
+     "nat on em0 inet -> 192.0.2.1",
+     "4:9: syntax error: 'priq' is not an option of a queue\n",
+     "set skip on { lo0 }\n"
+     "table <a> persist\n"
+     "altq on em0 priq bandwidth 10Mb tbrsize 6000 queue { q }\n"
+     "queue q priq( default ) \n"
+     "table <b> persist\n"
+     "nat on em0 inet all -> 192.0.2.1\n"},
+    {"AltqBehindNat",
+     "nat on em0 inet -> 192.0.2.1\n"
+     "altq on em0 priq bandwidth 10Mb queue { q }",
+     "altq on em0 priq bandwidth 10Mb tbrsize 6000 queue { q }\n"
+     "nat on em0 inet all -> 192.0.2.1\n",
+     "2:1: rules must be in order: options, ethernet, normalization, "
+     "queueing, translation, filtering\n"},
+    {"OptionBehindAltq",
+     "altq on em0 priq bandwidth 10Mb queue { q }\n"
+     "set limit states 9",
+     "set limit states 9\n"
+     "altq on em0 priq bandwidth 10Mb tbrsize 6000 queue { q }\n",
+     "2:1: rules must be in order: options, ethernet, normalization, "
+     "queueing, translation, filtering\n"},
+    {"AltqBehindScrub",
+     "table <a> persist\n"
+     "scrub in\n"
+     "altq on em0 priq bandwidth 10Mb queue { q }\n"
+     "queue q priq(default)\n"
+     "table <b> persist\n"
+     "nat on em0 inet -> 192.0.2.1",
+     "4:9: syntax error: 'priq' is not an option of a queue\n",
+     "table <a> persist\n"
+     "altq on em0 priq bandwidth 10Mb tbrsize 6000 queue { q }\n"
+     "queue q priq( default ) \n"
+     "table <b> persist\n"
+     "scrub in all fragment reassemble\n"
+     "nat on em0 inet all -> 192.0.2.1\n"},
     {"AltqQueueTwice",
      "altq on em0 priq bandwidth 10Mb queue { a }\n"
      "queue a priq(default)\n"
@@ -358,7 +432,7 @@ constexpr Contrast kGrammarOptions[] = {
      "match in inet6 scrub (no-df)",
      "1:1: address family inet6 does not support scrub options "
      "no-df, random-id\n",
-     "match in inet6 all scrub (no-df)\n"},
+     "match in inet6 all scrub( no-df)\n"},
     {"ReassembleTcpDirection",
      "scrub in reassemble tcp",
      "1:1: reassemble tcp rules can not specify direction\n",

@@ -280,7 +280,7 @@ constexpr Hinted kNames[] = {
     {"RuleQueue", "queue std on em0 bandwidth 9M\npass set queue sdt", 2, 16,
      "queue sdt is not defined", "did you mean 'std'?", kOpenBsd, kWarning},
     {"SecondQueueOfARule",
-     "queue std on em0 bandwidth 9Mb\npass queue (std, pir)", 2, 18,
+     "altq on em0 cbq queue { std }\nqueue std\npass queue (std, pir)", 3, 18,
      "queue pir is not defined", "", kFreeBsd, kWarning},
     {"QueueWithoutAny", "pass set queue std", 1, 16,
      "queue std is not defined", "", kOpenBsd, kWarning},

@@ -334,7 +334,7 @@ std::vector<Limited> OfNames() {
        "a queue name too long, at most 63 characters", 7);
   name("StateLimiter", "state limiter ", 63, " id 1 limit 1",
        "a limiter's name too long, at most 63 characters", 15);
-  const std::string queue = "queue q bandwidth 1Mb { ";
+  const std::string queue = "altq on em0 cbq queue { ";
   cases.push_back({.name = "DefinitionText",
                    .within = queue + Times(60, Name(63) + " ") + "}",
                    .over = queue + Times(70, Name(63) + " ") + "}",

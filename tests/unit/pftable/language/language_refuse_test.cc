@@ -116,7 +116,7 @@ constexpr Refused kRefused[] = {
     {"SetPrio", "pass set prio 9", 1, 15, "out of range"},
     {"SetNothing", "pass set ()", 1, 11, "something to set"},
     {"MaxPktRate", "pass max-pkt-rate 5", 1, 20, "'/'"},
-    {"MaxPktSize", "pass max-pkt-size 0", 1, 19, "out of range"},
+    {"MaxPktSize", "pass max-pkt-size 65536", 1, 19, "out of range"},
     {"LabelTooLong",
      "pass label \"0123456789012345678901234567890123456789012345678901234"
      "567890123\"",
