@@ -212,21 +212,29 @@ void QueueParser::Finish() {
     if (tree_[i].index >= all.size()) return;
     children.emplace(tree_[i].parent, i);
   }
-  std::vector<ForeignDefinition> sorted;
-  std::vector<bool> placed(tree_.size(), false);
-  const auto place = [&](const auto& self, std::string_view parent) -> void {
+  std::vector<size_t> order;
+  // Those to be placed next, the next one last: a chain may be as long as the
+  // text is.
+  std::vector<size_t> next;
+  const auto put_children = [&](std::string_view parent) {
     const auto [first, last] = children.equal_range(parent);
-    for (auto at = first; at != last; ++at) {
-      const size_t i = at->second;
-      if (placed[i]) continue;
-      placed[i] = true;
-      sorted.push_back(std::move(all[tree_[i].index]));
-      self(self, tree_[i].name);
-    }
+    const size_t begin = next.size();
+    for (auto at = first; at != last; ++at) next.push_back(at->second);
+    std::reverse(next.begin() + static_cast<ptrdiff_t>(begin), next.end());
+    children.erase(first, last);
   };
-  place(place, "");
+  put_children("");
+  while (!next.empty()) {
+    const Node& node = tree_[next.back()];
+    next.pop_back();
+    order.push_back(node.index);
+    put_children(node.name);
+  }
   // A parent is defined before its children, so that all have got a place.
-  if (sorted.size() != tree_.size()) return;
+  if (order.size() != tree_.size()) return;
+  std::vector<ForeignDefinition> sorted;
+  sorted.reserve(order.size());
+  for (const size_t index : order) sorted.push_back(std::move(all[index]));
   for (size_t i = 0; i < sorted.size(); ++i) {
     all[tree_[i].index] = std::move(sorted[i]);
   }
