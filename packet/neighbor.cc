@@ -55,7 +55,7 @@ constexpr uint32_t kLinkOption = 8;
 #pragma pack(pop)
 
 template <typename T>
-bool ReadAt(const rte_mbuf& frame, uint32_t offset, T* out) {
+bool CopyOut(const rte_mbuf& frame, uint32_t offset, T* out) {
   const void* data = rte_pktmbuf_read(&frame, offset, sizeof *out, out);
   if (data == nullptr) return false;
   if (data != out) std::memcpy(out, data, sizeof *out);
@@ -68,7 +68,7 @@ bool FindPayload(const rte_mbuf& frame, const PacketInfo& info,
   *offset = info.has(kVlanTagged) ? info.l3_offset
                                   : static_cast<uint32_t>(sizeof(wire::Ethernet));
   Be16 value;
-  if (!ReadAt(frame, *offset - sizeof value, &value)) return false;
+  if (!CopyOut(frame, *offset - sizeof value, &value)) return false;
   *type = value.host();
   return true;
 }
@@ -84,7 +84,7 @@ bool IsUnspecified(const Address& address) {
 
 bool ReadArp(const rte_mbuf& frame, uint32_t offset, NeighborMessage* message) {
   Arp arp;
-  if (!ReadAt(frame, offset, &arp) || arp.hardware.host() != 1 ||
+  if (!CopyOut(frame, offset, &arp) || arp.hardware.host() != 1 ||
       arp.protocol.host() != wire::ethertype::kIpv4 ||
       arp.hardware_length != sizeof(MacAddress) || arp.protocol_length != 4) {
     return false;
@@ -112,7 +112,7 @@ bool ReadDiscovery(const rte_mbuf& frame, const PacketInfo& info,
   }
   std::array<uint8_t, 16> target;
   if (info.l4_length < kIcmp6TargetEnd ||
-      !ReadAt(frame, info.l4_offset + uint32_t{8}, &target)) {
+      !CopyOut(frame, info.l4_offset + uint32_t{8}, &target)) {
     return false;
   }
   message->asks = info.icmp_type == icmp6::kNeighborSolicitation;
@@ -126,7 +126,7 @@ bool ReadDiscovery(const rte_mbuf& frame, const PacketInfo& info,
   const uint32_t end = info.l4_offset + uint32_t{info.l4_length};
   for (int i = 0; i < kMaxOptions && at + kLinkOption <= end; ++i) {
     std::array<uint8_t, kLinkOption> option;
-    if (!ReadAt(frame, at, &option) || option[1] == 0) return false;
+    if (!CopyOut(frame, at, &option) || option[1] == 0) return false;
     if (option[0] == wanted) {
       std::copy_n(option.begin() + 2, message->link.size(),
                   message->link.begin());

@@ -100,9 +100,11 @@ count() {
 
 # A flavour is a build directory; what a kind needs is built in it when the
 # kind runs, each object once. What is built with sanitizers has no more debug
-# information than reports need.
+# information than reports need, and more files are compiled together: nobody
+# builds it again for the sake of one.
 sanitizers="--buildtype=debugoptimized -Doptimization=1 -Db_ndebug=false
-  -Dcpp_args=-gline-tables-only -Db_lundef=false -Dbenchmarks=false"
+  -Dcpp_args=-gline-tables-only -Db_lundef=false -Dunity_size=16
+  -Dbenchmarks=false"
 
 # configure FLAVOUR
 configure() {

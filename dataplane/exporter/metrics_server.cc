@@ -13,7 +13,7 @@ namespace {
 // As version 0.0.4 of the format has it.
 constexpr std::string_view kPrometheusType =
     "text/plain; version=0.0.4; charset=utf-8";
-constexpr std::chrono::seconds kFresh{1};
+constexpr std::chrono::seconds kReadFresh{1};
 
 }  // namespace
 
@@ -47,7 +47,7 @@ HttpAnswer MetricsServer::Answer(std::string_view method,
 
 HttpAnswer MetricsServer::Metrics() {
   const auto now = std::chrono::steady_clock::now();
-  if (last_ != nullptr && now - taken_ < kFresh) {
+  if (last_ != nullptr && now - taken_ < kReadFresh) {
     return {.type = kPrometheusType, .body = last_};
   }
   absl::StatusOr<std::string> text = text_();

@@ -23,7 +23,7 @@ namespace {
 using nlohmann::json;
 
 // Of states and rules, looked at in one look.
-constexpr size_t kMostStates = 1000;
+constexpr size_t kMostStatesShown = 1000;
 constexpr size_t kMostPages = 8;
 constexpr int kStepMs = 100;
 
@@ -188,10 +188,10 @@ class Top {
     if (daemon_sorts_) {
       const auto page =
           Ask("states.show", {{"sort", SortOf(OrdersOf(view_)[order_].name)},
-                              {"limit", kMostStates}});
+                              {"limit", kMostStatesShown}});
       if (page != nullptr) {
         *answer = Member(*page, "states");
-        left_out_ = answer->size() == kMostStates;
+        left_out_ = answer->size() == kMostStatesShown;
         return true;
       }
       if (error_code_ != static_cast<int32_t>(RpcError::kInvalidParams)) {

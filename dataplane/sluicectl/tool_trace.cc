@@ -23,8 +23,8 @@ using nlohmann::json;
 constexpr std::chrono::milliseconds kBetweenLooks{100};
 
 // "NETWORK", "ADDRESS:PORT", "[ADDRESS]:PORT", ":PORT".
-bool ReadEnd(const std::string& text, const char* network, const char* port,
-             json* params) {
+bool TracedEnd(const std::string& text, const char* network, const char* port,
+               json* params) {
   std::string host, number;
   if (!SplitEnd(text, &host, &number)) return false;
   if (!host.empty()) {
@@ -145,11 +145,11 @@ bool Tool::TracePackets() {
   }
   constexpr const char* kEnds =
       "': say NETWORK, ADDRESS:PORT, [ADDRESS]:PORT or :PORT";
-  if (!c.from.empty() && !ReadEnd(c.from, "source", "source_port", &params)) {
+  if (!c.from.empty() && !TracedEnd(c.from, "source", "source_port", &params)) {
     return Fail(absl::StrCat("--from: '", c.from, kEnds));
   }
   if (!c.to.empty() &&
-      !ReadEnd(c.to, "destination", "destination_port", &params)) {
+      !TracedEnd(c.to, "destination", "destination_port", &params)) {
     return Fail(absl::StrCat("--to: '", c.to, kEnds));
   }
   if (c.fate) params["fate"] = *c.fate ? "passed" : "dropped";

@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kPacketsAPage = 256;
+constexpr size_t kTracedAPage = 256;
 constexpr size_t kMaxReason = 32;
 constexpr uint64_t kMostSample = 1'000'000;
 constexpr uint64_t kMaxSnapLength = 65535;
@@ -48,7 +48,7 @@ bool ReadFrames(Params& params, FrameQuery* query) {
   return steps.size() % 4 == 0 && (query->arriving || query->leaving);
 }
 
-Action ParseOpen(Params& params) {
+Action ParseTraceOpen(Params& params) {
   TraceQuery query;
   std::optional<uint64_t> source_port, destination_port, protocol, sample;
   std::string fate;
@@ -136,11 +136,11 @@ json ToJson(const TracedPacket& traced) {
   return told;
 }
 
-Action ParseRead(Params& params) {
+Action ParseTraceRead(Params& params) {
   std::optional<uint64_t> trace;
-  size_t limit = kPacketsAPage;
+  size_t limit = kTracedAPage;
   params.Number("trace", UINT64_MAX, &trace);
-  params.PageSize("limit", kPacketsAPage, &limit);
+  params.PageSize("limit", kTracedAPage, &limit);
   return [trace = trace.value_or(0), limit](std::shared_ptr<Call> call) {
     const absl::StatusOr<TraceSlice> slice =
         call->directory().Traces().ReadTrace(trace, limit);
@@ -155,7 +155,7 @@ Action ParseRead(Params& params) {
   };
 }
 
-Action ParseClose(Params& params) {
+Action ParseTraceClose(Params& params) {
   std::optional<uint64_t> trace;
   params.Number("trace", UINT64_MAX, &trace);
   return [trace = trace.value_or(0)](std::shared_ptr<Call> call) {
@@ -166,9 +166,9 @@ Action ParseClose(Params& params) {
 }  // namespace
 
 const std::vector<Method> kTraceMethods = {
-    {"trace.close", ParseClose, Access::kOperate, /*asks_filter=*/false},
-    {"trace.open", ParseOpen, Access::kOperate, /*asks_filter=*/false},
-    {"trace.read", ParseRead, Access::kWatch, /*asks_filter=*/false},
+    {"trace.close", ParseTraceClose, Access::kOperate, /*asks_filter=*/false},
+    {"trace.open", ParseTraceOpen, Access::kOperate, /*asks_filter=*/false},
+    {"trace.read", ParseTraceRead, Access::kWatch, /*asks_filter=*/false},
 };
 
 }  // namespace sluice

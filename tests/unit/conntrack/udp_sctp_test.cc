@@ -61,7 +61,7 @@ TEST_P(Datagram, OtherProtocols) {
 }
 
 // Chunks: type, flags, length 4.
-constexpr char kInit[] = "data 0x01000004";
+constexpr char kInitBytes[] = "data 0x01000004";
 constexpr char kInitAck[] = "data 0x02000004";
 constexpr char kData[] = "data 0x00030004";
 constexpr char kAbort[] = "data 0x06000004";
@@ -83,7 +83,7 @@ class Sctp : public Datagram {
                      chunk);
   }
   StateIndex Open() {
-    const StateIndex s = There(0, kInit).state;
+    const StateIndex s = There(0, kInitBytes).state;
     EXPECT_EQ(shard.Record(s).timeout, Timeout::kSctpFirst);
     EXPECT_EQ(Back(11, kInitAck).kind, Outcome::kPassed);
     EXPECT_EQ(shard.Record(s).timeout, Timeout::kSctpOpening);
@@ -105,7 +105,7 @@ TEST_P(Sctp, OpensTransfersAndShutsDown) {
   EXPECT_EQ(There(22, kShutdownComplete).kind, Outcome::kPassed);
   EXPECT_EQ(shard.Record(s).timeout, Timeout::kSctpClosed);
   // A new association takes over.
-  const Outcome again = There(0, kInit);
+  const Outcome again = There(0, kInitBytes);
   EXPECT_EQ(again.kind, Outcome::kCreated);
   EXPECT_EQ(shard.table->size(), 1u);
 }
@@ -124,7 +124,7 @@ TEST_P(Sctp, AStrangersTagIsRefused) {
 
 TEST_P(Sctp, AnInitWithATagIsRefused) {
   Open();
-  EXPECT_EQ(There(22, kInit).kind, Outcome::kRefused);
+  EXPECT_EQ(There(22, kInitBytes).kind, Outcome::kRefused);
 }
 
 }  // namespace
