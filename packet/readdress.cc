@@ -160,9 +160,68 @@ Changes RewriteHeaders(Editor& edit, const PacketInfo& info, uint32_t l3,
   return changes;
 }
 
+// Puts `to` in place of the four bytes there. Returns what this adds to a one's
+// complement sum over them.
+inline uint64_t ReplaceWord(uint8_t* at, const void* to) {
+  uint32_t before;
+  uint32_t after;
+  std::memcpy(&before, at, sizeof before);
+  std::memcpy(&after, to, sizeof after);
+  std::memcpy(at, &after, sizeof after);
+  // ~x is -x in one's complement, of two words too.
+  return before == after ? 0 : uint64_t{after} + uint32_t{~before};
+}
+
+// Applies such a change to a checksum: RFC 1624, equation 3.
+inline void AdjustSum(uint8_t* at, uint64_t delta, bool is_udp) {
+  uint16_t sum;
+  std::memcpy(&sum, at, sizeof sum);
+  if (is_udp && sum == 0) return;  // there is none
+  sum = static_cast<uint16_t>(~FoldSum(uint64_t{uint16_t(~sum)} + delta));
+  if (is_udp && sum == 0) sum = 0xffff;
+  std::memcpy(at, &sum, sizeof sum);
+}
+
+// RewriteHeaders() of nearly all packets: TCP or UDP, whose headers lie in the
+// first segment. False: it is another one, and nothing was changed.
+bool RewriteInPlace(rte_mbuf& mbuf, const PacketInfo& info,
+                    const PacketEnds& ends) {
+  const bool udp = info.proto == protocol::kUdp;
+  if (!udp && info.proto != protocol::kTcp) return false;
+  const uint32_t field = PseudoChecksum(info);
+  if (mbuf.data_len < info.l4_offset + field + sizeof(uint16_t)) return false;
+  auto* const frame = rte_pktmbuf_mtod(&mbuf, uint8_t*);
+  uint8_t* const ip = frame + info.l3_offset;
+  uint64_t delta = 0;
+  if (info.family == Family::kIpv4) {
+    delta = ReplaceWord(ip + kIpv4Source, ends.source.data()) +
+            ReplaceWord(ip + kIpv4Source + 4, ends.destination.data());
+    if (delta != 0) AdjustSum(ip + kIpv4Checksum, delta, false);
+  } else {
+    for (uint32_t i = 0; i < ends.source.size(); i += 4) {
+      delta += ReplaceWord(ip + kIpv6Source + i, ends.source.data() + i) +
+               ReplaceWord(ip + kIpv6Source + 16 + i,
+                           ends.destination.data() + i);
+    }
+  }
+  uint8_t* const l4 = frame + info.l4_offset;
+  const std::array<uint16_t, 2> ports = {ends.source_port.raw(),
+                                         ends.destination_port.raw()};
+  delta += ReplaceWord(l4, ports.data());
+  if (delta != 0) AdjustSum(l4 + field, delta, udp);
+  return true;
+}
+
 }  // namespace
 
 void RewritePacket(rte_mbuf& mbuf, PacketInfo* info, const PacketEnds& ends) {
+  if (RewriteInPlace(mbuf, *info, ends)) [[likely]] {
+    info->source = ends.source;
+    info->destination = ends.destination;
+    info->source_port = ends.source_port;
+    info->destination_port = ends.destination_port;
+    return;
+  }
   Editor edit(mbuf, mbuf.pkt_len);
   const bool sctp_ports =
       info->proto == protocol::kSctp &&

@@ -232,10 +232,10 @@ inline bool Pipeline::JudgeHit(uint32_t i, StateIndex state,
                                const Judgement& judgement) {
   const PacketInfo& info = burst_->infos[i];
   const Direction direction = judgement.where.direction;
-  if ((states_.entries().hot(state).marks() & kBusyMarks) == 0 &&
-      !scrubbing_ &&
+  const uint32_t busy = states_.entries().hot(state).marks() & kBusyMarks;
+  if ((busy & ~MoreMarks(kMoreSecond)) == 0 && !scrubbing_ &&
       states_.StepOpen(state, info, direction, judgement.now)) [[likely]] {
-    return true;
+    return busy == 0 || TranslateBy(state, i, judgement);
   }
   return JudgeBusyHit(i, state, judgement);
 }
