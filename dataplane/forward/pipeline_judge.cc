@@ -123,6 +123,10 @@ Pipeline::Mask Pipeline::JudgeAt(Mask alive, const Judgement& judgement) {
   }
 
   judged_[static_cast<size_t>(judgement.where.direction)] |= alive;
+  if (config_.on_verdict != nullptr || taps_in_use_) [[unlikely]] {
+    // The rule of an earlier judgement does not decide this one.
+    ForEach(alive, [&](uint32_t i) { rules_[i] = nullptr; });
+  }
 
   std::array<uint8_t, kMaxBurst> indices;
   std::array<StateIndex, kMaxBurst> states;

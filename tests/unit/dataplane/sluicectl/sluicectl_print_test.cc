@@ -53,7 +53,8 @@ const std::string kTable = "table <t> persist { 192.0.2.1 2001:db8::1 }\n";
 const std::string kEther = "ether block in on em0 l3 all\n";
 const std::string kScrub = "scrub in on em0 all no-df fragment reassemble\n";
 const std::string kQueues =
-    "altq on em0 priq bandwidth 1Mb queue { std }\nqueue std priority 3\n";
+    "altq on em0 priq bandwidth 1Mb tbrsize 1500 queue { std }\n"
+    "queue std priority 3 \n";
 const std::string kTranslation =
     "nat on em0 inet from 10.0.0.0/8 to any -> 192.0.2.9\n"
     "rdr on em0 inet6 proto tcp from any to any port = http -> 2001:db8::9 "
@@ -100,8 +101,8 @@ void PrintTo(const Printed& c, std::ostream* out) { *out << c.name; }
 std::vector<Printed> Cases() {
   constexpr Dialect kO = Dialect::kOpenBsd;
   constexpr Dialect kF = Dialect::kFreeBsd;
-  const std::string all = kMacro + kOption + kTable + kEther + kScrub +
-                          kQueues + kTranslation;
+  const std::string all = kMacro + kOption + kTable + kQueues + kEther +
+                          kScrub + kTranslation;
   return {
       {"NothingOnOpenBsd", kO, {}, ""},
       {"NothingOnFreeBsd", kF, {}, ""},
