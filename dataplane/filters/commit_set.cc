@@ -123,6 +123,7 @@ class CommitSetJob final : public BuildJob<CommitSetResult> {
     std::shared_ptr<const Policy> defined_on;
     StagedGeneration staged;
     std::vector<TableBefore> tables;  // as they were
+    std::vector<UnroutedPort> unrouted;
     LoadResult load;
     absl::Status status;
     uint64_t rules_count = 0;
@@ -138,6 +139,7 @@ class CommitSetJob final : public BuildJob<CommitSetResult> {
     if (member.rules == nullptr) {
       member.status = absl::NotFoundError("there is no such filter");
     } else if (member.earlier != nullptr || !member.change.rulesets.empty()) {
+      member.unrouted = UnroutedPortsOf(*member.rules->core_);
       member.ticket =
           StoreOf(member).Begin(/*comes_back=*/member.earlier != nullptr);
     }
@@ -177,7 +179,7 @@ class CommitSetJob final : public BuildJob<CommitSetResult> {
             policy ? Standing::kInTheMaking : Standing::kInForce;
         policy = BuildPolicy(*member.rules->core_, request,
                              /*from_file=*/false, policy ? *policy : *old,
-                             &member.load, standing);
+                             member.unrouted, &member.load, standing);
         if (!policy) return false;
       }
     }

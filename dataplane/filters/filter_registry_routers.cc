@@ -8,54 +8,14 @@
 #include "absl/strings/str_cat.h"
 #include "dataplane/base/text.h"
 #include "dataplane/filters/filter_registry.h"
+#include "dataplane/filters/route_words.h"
 #include "dataplane/router/router_host.h"
-#include "packet/link_address.h"
 
 namespace sluice {
 namespace {
 
 // Of one page, whatever of them is wanted: the thread of the routers waits.
 constexpr size_t kRoutesLookedAt = 4096;
-
-const char* WordOf(RouteType type) {
-  switch (type) {
-    case RouteType::kNone:
-      return "none";
-    case RouteType::kLocal:
-      return "local";
-    case RouteType::kForward:
-      return "forward";
-    case RouteType::kBlackhole:
-      return "blackhole";
-    case RouteType::kUnreachable:
-      return "unreachable";
-    case RouteType::kProhibit:
-      return "prohibit";
-  }
-  return "none";
-}
-
-const char* WordOf(NeighborState state) {
-  switch (state) {
-    case NeighborState::kUnknown:
-      return "unknown";
-    case NeighborState::kPending:
-      return "pending";
-    case NeighborState::kKnown:
-      return "known";
-    case NeighborState::kFailed:
-      return "failed";
-  }
-  return "unknown";
-}
-
-std::string TextOf(const MacAddress& mac) {
-  LinkAddress address;
-  for (size_t i = mac.size(); i-- > 0;) {
-    address.value = address.value << 8 | mac[i];
-  }
-  return ToString(address);
-}
 
 absl::Status NoCursor(std::string_view cursor) {
   return absl::InvalidArgumentError(
@@ -199,7 +159,7 @@ absl::StatusOr<RouterNeighborPage> FilterRegistry::RouterNeighbors(
          .address = ToString(neighbor.address),
          .state = WordOf(neighbor.state),
          .mac = neighbor.state == NeighborState::kKnown
-                    ? TextOf(neighbor.mac)
+                    ? LinkAddressText(neighbor.mac)
                     : std::string()});
   }
   if (neighbors->size() > limit) page.next = absl::StrCat(*from + limit);

@@ -34,6 +34,7 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
       : rules_(std::move(rules)),
         request_(std::move(request)),
         from_file_(from_file),
+        unrouted_(UnroutedPortsOf(*rules_->core_)),
         ticket_(rules_->core_->store.Begin()) {}
 
   ~LoadJob() override {
@@ -46,7 +47,8 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
     PolicyStore& store = rules_->core_->store;
     const std::shared_ptr<const Policy> old = store.policy();
     std::optional<Policy> policy =
-        BuildPolicy(*rules_->core_, request_, from_file_, *old, &result_);
+        BuildPolicy(*rules_->core_, request_, from_file_, *old, unrouted_,
+                    &result_);
     if (!policy) return;
     const absl::Status status = store.Define(ticket_, *std::move(policy));
     if (!status.ok()) AddDiagnostics(status, request_.name, &result_);
@@ -116,6 +118,7 @@ class FilterRules::LoadJob final : public BuildJob<LoadResult> {
   const std::shared_ptr<FilterRules> rules_;
   const LoadRequest request_;
   const bool from_file_;
+  const std::vector<UnroutedPort> unrouted_;
   const Ticket ticket_;
   bool ended_ = false;
   uint64_t build_ms_ = 0;

@@ -61,8 +61,21 @@ std::string Printed(const LoadRequest& request, const Policy& policy,
 
 }  // namespace
 
+std::vector<UnroutedPort> UnroutedPortsOf(const FilterCore& core) {
+  std::vector<UnroutedPort> unrouted;
+  for (const auto& [name, port] : core.environment.ports->entries()) {
+    if (port.filter != core.number || port.excluded || !port.router.empty() ||
+        (port.wire.empty() && port.segment.empty())) {
+      continue;
+    }
+    unrouted.push_back({.name = name, .interface = port.interface});
+  }
+  return unrouted;
+}
+
 std::optional<Policy> BuildPolicy(FilterCore& core, const LoadRequest& request,
                                   bool from_file, const Policy& old,
+                                  std::span<const UnroutedPort> unrouted,
                                   LoadResult* result, Standing standing) {
   const FilterEnvironment& environment = core.environment;
   const std::shared_ptr<const HostFacts> facts = environment.ports->facts();
@@ -105,6 +118,9 @@ std::optional<Policy> BuildPolicy(FilterCore& core, const LoadRequest& request,
   }
   result->rules += CountRules(parsed->policy.main);
   if (result->HasErrors()) return std::nullopt;
+  std::ranges::move(LintRoutes(parsed->policy, *environment.interfaces,
+                               unrouted, kMostWarnings),
+                    std::back_inserter(result->diagnostics));
   if (request.print > 0) {
     result->text += Printed(request, parsed->policy, *facts);
   }

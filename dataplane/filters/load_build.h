@@ -7,22 +7,30 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "dataplane/control/api/rule_control.h"
 #include "dataplane/filters/filter_core.h"
+#include "pftable/compile/lint_routes.h"
 #include "pftable/policy/merge_policy.h"
 #include "pftable/policy/policy.h"
 
 namespace sluice {
 
+// Control lcore. The filter's ports that forward and have no router.
+std::vector<UnroutedPort> UnroutedPortsOf(const FilterCore& core);
+
 // Any thread. What `old` becomes by the request, whose diagnostics, rules,
 // text and differences go into the result; none: there are errors among them.
 // With `from_file` the request's name is a path, and there is no text.
-// `standing` is that of `old`.
+// `standing` is that of `old`. Of `unrouted` ports it is said what rules cannot do
+// there.
 std::optional<Policy> BuildPolicy(FilterCore& core, const LoadRequest& request,
                                   bool from_file, const Policy& old,
+                                  std::span<const UnroutedPort> unrouted,
                                   LoadResult* result,
                                   Standing standing = Standing::kInForce);
 

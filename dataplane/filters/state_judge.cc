@@ -1,5 +1,7 @@
 #include "dataplane/filters/state_judge.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "packet/drop_reason.h"
@@ -58,13 +60,37 @@ PacketInfo FirstPacketOf(const StateRecord& state) {
 
 StateJudge::StateJudge(std::shared_ptr<const Generation> generation,
                        const PortSet& ports)
-    : generation_(std::move(generation)), scratch_(*generation_) {
+    : generation_(std::move(generation)),
+      asks_arrival_(std::ranges::any_of(
+          generation_->policy->rules,
+          [](const CompiledRule& rule) {
+            return rule.received_on.kind != InterfaceCondition::Kind::kNone;
+          })),
+      scratch_(*generation_) {
+  std::map<std::string, std::shared_ptr<Arrivals>> segments, routers;
+  const auto join = [](std::map<std::string, std::shared_ptr<Arrivals>>& groups,
+                       const std::string& name) -> std::shared_ptr<Arrivals>& {
+    std::shared_ptr<Arrivals>& group = groups[name];
+    if (group == nullptr) group = std::make_shared<Arrivals>();
+    return group;
+  };
   for (const auto& [name, port] : ports.entries()) {
     Place& place = places_[port.interface.id];
     place.interface = port.interface;
-    const auto other = ports.entries().find(port.wire);
-    if (other != ports.entries().end()) {
-      place.other_end = other->second.interface;
+    if (!port.router.empty()) {
+      std::shared_ptr<Arrivals>& group = join(routers, port.router);
+      // The router's own have come by no port.
+      if (group->empty()) group->push_back(InterfaceView());
+      group->push_back(port.interface);
+      place.arrivals = group;
+    } else if (!port.segment.empty()) {
+      std::shared_ptr<Arrivals>& group = join(segments, port.segment);
+      group->push_back(port.interface);
+      place.arrivals = group;
+    } else if (const auto other = ports.entries().find(port.wire);
+               other != ports.entries().end()) {
+      place.arrivals = std::make_shared<Arrivals>(
+          Arrivals{other->second.interface});
     }
   }
 }
@@ -79,9 +105,21 @@ bool StateJudge::Blocks(const StateRecord& state) {
     place.interface.id = state.interface;  // its port has gone
   }
   if (generation_->Skips(place.interface)) return false;
+  if (state.direction == Direction::kIn) {
+    return BlocksFrom(state, place, place.interface);
+  }
+  if (place.arrivals == nullptr) {
+    return BlocksFrom(state, place, InterfaceView());
+  }
+  if (!asks_arrival_) return BlocksFrom(state, place, place.arrivals->front());
+  return std::ranges::all_of(*place.arrivals, [&](InterfaceView arrival) {
+    return BlocksFrom(state, place, arrival);
+  });
+}
+
+bool StateJudge::BlocksFrom(const StateRecord& state, const Place& place,
+                            InterfaceView received_on) {
   const PacketInfo packet = FirstPacketOf(state);
-  const bool in = state.direction == Direction::kIn;
-  const InterfaceView received_on = in ? place.interface : place.other_end;
   AsTranslated chooser(state);
   Translation translation;
   translation.chooser = &chooser;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "conntrack/state.h"
 #include "dataplane/ports/port_set.h"
@@ -27,16 +28,25 @@ class StateJudge {
   // Whether that packet would be blocked: in its direction, at the port that
   // made the state, with its first addresses, the state's tag and, of TCP, a
   // SYN alone. Where rules translate it becomes what it became then. What a
-  // helper expected stays as long as its parent: never blocked.
+  // helper expected stays as long as its parent: never blocked. Where a packet
+  // that left by a port of a segment or a router had come in nobody knows any
+  // more: it is blocked if it were from wherever it may have come.
   bool Blocks(const StateRecord& state);
 
  private:
+  using Arrivals = std::vector<InterfaceView>;
   struct Place {
     InterfaceView interface;
-    InterfaceView other_end;  // of its wire
+    // Where what leaves by it may have come in; null: by no port.
+    std::shared_ptr<const Arrivals> arrivals;
   };
 
+  bool BlocksFrom(const StateRecord& state, const Place& place,
+                  InterfaceView received_on);
+
   const std::shared_ptr<const Generation> generation_;
+  // Whether some rule asks where a packet has come in.
+  bool asks_arrival_ = false;
   std::map<uint16_t, Place> places_;  // by the interface's number
   ScratchCounters scratch_;
   VerdictCache cache_;

@@ -17,6 +17,7 @@
 #include "dataplane/forward/pipeline.h"
 #include "dataplane/forward/pipeline_answer.h"
 #include "dataplane/forward/pipeline_hops.h"
+#include "dataplane/forward/route_amend.h"
 #include "dataplane/forward/steering.h"
 #include "packet/answer.h"
 #include "packet/family.h"
@@ -35,8 +36,6 @@ constexpr uint32_t kEthernet = 14;
 constexpr size_t kPortsLookedAt = 32;
 constexpr uint32_t kTagBytes = 4;
 constexpr uint16_t kEtherArp = 0x0806;
-constexpr uint16_t kDhcpServer = 67;
-constexpr uint16_t kDhcpClient = 68;
 
 // What is asked of the other end before it is known: nothing fails there.
 constexpr PortContext kAnywhere = [] {
@@ -62,30 +61,6 @@ bool IsArp(const rte_mbuf& mbuf) {
   Be16 type;
   CopyFromPacket(mbuf, kEthernet - sizeof type, &type, sizeof type);
   return type.host() == kEtherArp;
-}
-
-// Addresses that no router sends on (RFC 1812 section 5.3.7, RFC 4291 section
-// 2.5): of no host, of this one, of a link.
-bool IsMartian(const PacketInfo& info) {
-  const auto& from = info.source;
-  const auto& to = info.destination;
-  if (info.family == Family::kIpv4) {
-    const auto wrong = [](uint8_t first) {
-      return first == 0 || first == 127 || first >= 224;
-    };
-    return wrong(from[0]) || wrong(to[0]);
-  }
-  const auto wrong = [](const std::array<uint8_t, 16>& bytes) {
-    // fe80::/10, ff00::/8.
-    if (bytes[0] >= 0xfe) {
-      return bytes[0] == 0xff || (bytes[1] & 0xc0) == 0x80;
-    }
-    // :: and ::1.
-    return bytes[0] == 0 && bytes[15] <= 1 &&
-           std::all_of(bytes.begin(), bytes.begin() + 15,
-                       [](uint8_t byte) { return byte == 0; });
-  };
-  return wrong(from) || wrong(to);
 }
 
 // One hop less. The header is there.
@@ -120,16 +95,7 @@ void CountDown(rte_mbuf& mbuf, PacketInfo& info) {
 // What routes do not say.
 inline void Pipeline::Amend(const PacketInfo& info, const PortContext& arrival,
                             const RoutingTables& tables, RouteAnswer* answer) {
-  // A server's offer is to an address that the client does not have yet.
-  if (info.proto == protocol::kUdp && info.family == Family::kIpv4 &&
-      info.destination_port.host() == kDhcpClient &&
-      info.source_port.host() == kDhcpServer &&
-      tables.SourceAt(arrival.port, Family::kIpv4).family == Family::kNone)
-      [[unlikely]] {
-    answer->type = RouteType::kLocal;
-    return;
-  }
-  if (IsMartian(info)) [[unlikely]] answer->type = RouteType::kBlackhole;
+  AmendRoute(info, arrival.port, tables, answer);
 }
 
 void Pipeline::ReceiveRouted(uint16_t port, PacketBurst& burst,

@@ -603,6 +603,16 @@ absl::StatusOr<std::vector<Route>> RouterHost::Routes(
   return after ? tables.RoutesAfter(*after, count) : tables.Routes(0, count);
 }
 
+bool RouterHost::Read(
+    std::string_view router,
+    const std::function<void(const RoutingTables&)>& read) const {
+  const Control control(*this);
+  const auto found = routers_.find(router);
+  if (found == routers_.end()) return false;
+  read(*found->second->tables);
+  return true;
+}
+
 absl::StatusOr<std::vector<RoutingTables::Neighbor>> RouterHost::Neighbors(
     std::string_view router, size_t from, size_t count) const {
   const Control control(*this);

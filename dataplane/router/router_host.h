@@ -130,6 +130,10 @@ class RouterHost {
   // At most `count` from that place on.
   absl::StatusOr<std::vector<RoutingTables::Neighbor>> Neighbors(
       std::string_view router, size_t from, size_t count) const;
+  // Calls `read` with its tables, while nobody writes them: any thread, and for
+  // a few look-ups only. False: no such router.
+  bool Read(std::string_view router,
+            const std::function<void(const RoutingTables&)>& read) const;
   // Frames for the kernel whose ports had left meanwhile.
   uint64_t strays() const;
   const ThreadBeacon& beacon() const { return beacon_; }

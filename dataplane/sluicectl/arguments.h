@@ -160,7 +160,7 @@ struct Command {
   std::string from, to;   // --from, --to: ADDRESS[:PORT]
   std::string flags;      // --flags
   std::string tag;        // --tag
-  std::optional<uint32_t> icmp_type, icmp_code, tos, length;
+  std::optional<uint32_t> icmp_type, icmp_code, tos, ttl, length;
   bool fragment = false;    // --fragment
   bool ip_options = false;  // --ip-options
   std::string capture;      // --pcap, "FILE:N"

@@ -88,7 +88,7 @@ absl::Status SetNumber(const std::string& value,
   return absl::OkStatus();
 }
 
-const std::array<CommandOption, 75> kOptions = {{
+const std::array<CommandOption, 76> kOptions = {{
     {"ports", Verb::kFilterCreate, true,
      [](std::string value, Command* c) {
        return AppendList(value, &c->ports);
@@ -316,6 +316,10 @@ const std::array<CommandOption, 75> kOptions = {{
     {"tos", Verb::kExplain, true,
      [](std::string value, Command* c) {
        return SetNumber(value, &c->tos);
+     }},
+    {"ttl", Verb::kExplain, true,
+     [](std::string value, Command* c) {
+       return SetNumber(value, &c->ttl);
      }},
     {"length", Verb::kExplain, true,
      [](std::string value, Command* c) {

@@ -281,8 +281,8 @@ absl::Status CheckCommand(const Arguments& a) {
   }
   const bool described = !c.proto.empty() || !c.from.empty() ||
                          !c.to.empty() || !c.flags.empty() || c.icmp_type ||
-                         c.icmp_code || c.tos || c.length || c.fragment ||
-                         c.ip_options;
+                         c.icmp_code || c.tos || c.ttl || c.length ||
+                         c.fragment || c.ip_options;
   if (explains && !c.capture.empty() && described) {
     return Wrong("--pcap has the packet: only --in and --tag go with it");
   }

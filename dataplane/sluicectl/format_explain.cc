@@ -34,6 +34,48 @@ void AppendRule(const json& rule, std::string* text) {
   }
 }
 
+// Where it goes behind a router, and how its next hop is.
+std::string WayText(const json& way) {
+  std::string text;
+  const std::string type = Text(way, "type");
+  const std::string by = Text(way, "by");
+  if (by != "routes") absl::StrAppend(&text, ", by ", by);
+  if (Has(way, "prefix")) {
+    absl::StrAppend(&text, ", route ", Text(way, "prefix"));
+  }
+  if (type == "local") {
+    absl::StrAppend(&text, ", for the router itself, to the kernel");
+  } else if (type == "none") {
+    absl::StrAppend(&text, ", there is no route");
+  } else if (type != "forward") {
+    absl::StrAppend(&text, ", ", type);
+  }
+  if (Has(way, "port")) {
+    const std::string neighbor = Text(way, "neighbor");
+    absl::StrAppend(&text, ", by ", Text(way, "port"), " to ",
+                    Truth(way, "gateway") ? "gateway " : "",
+                    Text(way, "next_hop"), " (",
+                    neighbor == "known"    ? Text(way, "mac")
+                    : neighbor == "failed" ? "which has not answered"
+                                           : "it waits until that answers",
+                    ")");
+  }
+  if (Has(way, "reason")) {
+    absl::StrAppend(&text, ", dropped, ", Text(way, "reason"));
+  }
+  return absl::StrCat("router ", Text(way, "router"), ": ",
+                      text.size() > 2 ? text.substr(2) : text, "\n");
+}
+
+void AppendWays(const json& end, std::string* text) {
+  if (Has(end, "way")) {
+    absl::StrAppend(text, "  ", WayText(Member(end, "way")));
+  }
+  if (Has(end, "copy")) {
+    absl::StrAppend(text, "  a copy, ", WayText(Member(end, "copy")));
+  }
+}
+
 }  // namespace
 
 std::string FormatExplanation(const json& end) {
@@ -44,6 +86,7 @@ std::string FormatExplanation(const json& end) {
     absl::StrAppend(&text, "passes, nothing is judged here (",
                     Truth(end, "excluded") ? "port exclude" : "set skip",
                     ")\n");
+    AppendWays(end, &text);
     return text;
   }
   const json& states = Member(end, "states");
@@ -91,6 +134,7 @@ std::string FormatExplanation(const json& end) {
     absl::StrAppendFormat(&text, "  and %d more that miss one condition\n",
                           Number(end, "left_out"));
   }
+  AppendWays(end, &text);
   return text;
 }
 

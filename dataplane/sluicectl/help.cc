@@ -64,8 +64,8 @@ std::string_view Usage() {
        sluicectl metrics
        sluicectl explain --in port --proto protocol --from address[:port]
                  --to address[:port] [--flags FSRPAUEW] [--icmp-type n]
-                 [--icmp-code n] [--tos n] [--length bytes] [--fragment]
-                 [--ip-options] [--tag tag] [-f file] [-v]
+                 [--icmp-code n] [--tos n] [--ttl n] [--length bytes]
+                 [--fragment] [--ip-options] [--tag tag] [-f file] [-v]
        sluicectl explain --in port --pcap file[:n] [--tag tag] [-f file] [-v]
        sluicectl trace [--in port] [--filter name] [--proto protocol]
                  [--from network[:port]] [--to network[:port]]
@@ -381,9 +381,10 @@ LIVE
 
 WHY
   explain              which state or rule would decide a packet that arrives at
-                       the port --in, and then where it leaves the wire: each
-                       rule that matches, in order, with the tag that it sets
-                       and the entry of its table. Nothing is sent or changed.
+                       the port --in, and then where it leaves the wire or
+                       router, and by which route: each rule that matches, in
+                       order, with the tag that it sets and the entry of its
+                       table. Nothing is sent or changed.
     -v                 and up to 20 rules that miss one condition, with it;
                        -vv: up to 1000.
     -f FILE            by the rules of the file instead; states are not asked.

@@ -141,10 +141,15 @@ class Tool {
              uint64_t* lost_in_all = nullptr);
   // One that was traced; with -v, why.
   bool ShowTraced(const nlohmann::json& packet, const nlohmann::json& ports);
-  // At one end of the wire: adds what is found to `ends`. `tag` is what the
-  // packet has, and then what it has after it.
+  // From where it arrives to where it leaves, by a wire or a router: adds each
+  // judgement to `ends`. `tag` is what the packet has already.
+  bool ExplainPath(const nlohmann::json& ports, const nlohmann::json& arrival,
+                   nlohmann::json packet, const nlohmann::json* ruleset,
+                   std::string tag, nlohmann::json* ends);
+  // At one of them. `received_on` is for what leaves. `tag` is then what it has
+  // after it.
   bool ExplainAt(const nlohmann::json& port, const char* direction,
-                 const nlohmann::json& packet,
+                 const std::string& received_on, const nlohmann::json& packet,
                  const nlohmann::json* ruleset, std::string* tag,
                  nlohmann::json* ends);
   // All pages of a listing.

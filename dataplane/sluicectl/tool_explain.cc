@@ -1,4 +1,5 @@
-// explain: which state or rule would decide a packet, at both ends of a wire.
+// explain: which state or rule would decide a packet, at both ends of a wire or
+// on its way through a router.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -20,6 +21,8 @@ using nlohmann::json;
 
 constexpr size_t kNear = 20;      // with -v
 constexpr size_t kMostNear = 1000;  // with -vv
+// After so many moves to another port of the router it is in a loop.
+constexpr size_t kMostMoves = 3;
 
 // "ADDRESS", "ADDRESS:PORT", "[ADDRESS]:PORT".
 bool ReadEnd(const std::string& text, const char* address, const char* port,
@@ -69,6 +72,7 @@ std::string ReadPacket(const Command& c, json* packet) {
     return "--icmp-type and --icmp-code are for --proto icmp and icmp6";
   }
   if (c.tos) (*packet)["tos"] = *c.tos;
+  if (c.ttl) (*packet)["ttl"] = *c.ttl;
   (*packet)["length"] = c.length.value_or(60);
   if (c.fragment) (*packet)["fragment"] = true;
   if (c.ip_options) (*packet)["ip_options"] = true;
@@ -93,11 +97,27 @@ json StateParams(const json& packet, const std::string& direction,
   return params;
 }
 
+const json* FindPort(const json& ports, const std::string& name) {
+  for (const json& port : ports) {
+    if (Text(port, "name") == name) return &port;
+  }
+  return nullptr;
+}
+
+bool GoesOn(const json& end) {
+  return Truth(end, "passes") || Has(end, "states");
+}
+
+// Where a router sends it; empty: nowhere, or to the kernel.
+std::string LeavesBy(const json& way) {
+  return Has(way, "reason") ? std::string() : Text(way, "port");
+}
+
 }  // namespace
 
 bool Tool::ExplainAt(const json& port, const char* direction,
-                     const json& packet, const json* ruleset,
-                     std::string* tag, json* ends) {
+                     const std::string& received_on, const json& packet,
+                     const json* ruleset, std::string* tag, json* ends) {
   json end = {{"direction", direction},
               {"port", Text(port, "name")},
               {"filter", Text(port, "filter")}};
@@ -130,7 +150,7 @@ bool Tool::ExplainAt(const json& port, const char* direction,
   params["direction"] = direction;
   params["interface"] = Text(port, "name");
   if (direction == std::string("out")) {
-    params["received_on"] = Text(port, "wire");
+    params["received_on"] = received_on;
   }
   if (!tag->empty()) params["tag"] = *tag;
   if (arguments_.verbose > 0) {
@@ -148,8 +168,44 @@ bool Tool::ExplainAt(const json& port, const char* direction,
   } else {
     *tag = Text(end, "tag");
   }
+  if (!GoesOn(end)) {
+    end.erase("way");
+    end.erase("copy");
+  }
   ends->push_back(std::move(end));
   return true;
+}
+
+bool Tool::ExplainPath(const json& ports, const json& arrival, json packet,
+                       const json* ruleset, std::string tag, json* ends) {
+  const std::string name = Text(arrival, "name");
+  if (!ExplainAt(arrival, "in", "", packet, ruleset, &tag, ends)) return false;
+  if (!GoesOn(ends->back())) return true;
+  TakeTranslated(ends->back(), &packet);
+  if (!Has(ends->back(), "way")) {
+    const json* const out = FindPort(ports, Text(arrival, "wire"));
+    return out == nullptr ||
+           ExplainAt(*out, "out", name, packet, ruleset, &tag, ends);
+  }
+  for (size_t moves = 0;; ++moves) {
+    const json& way = Member(ends->back(), "way");
+    const json* const out = FindPort(ports, LeavesBy(way));
+    if (out == nullptr) return true;
+    if (moves > 0 && Text(*out, "name") == Text(ends->back(), "port")) {
+      return true;  // to another next hop there
+    }
+    // At the other port the new state decides, unless it is bound to this one.
+    if (moves > 0 && Truth(ends->back(), "keeps_state")) return true;
+    if (moves > kMostMoves) {
+      ends->back()["way"]["reason"] = "no-route";
+      return true;
+    }
+    json asked = packet;
+    asked["next_hop"] = way["next_hop"];
+    if (!ExplainAt(*out, "out", name, asked, ruleset, &tag, ends)) return false;
+    if (!GoesOn(ends->back())) return true;
+    TakeTranslated(ends->back(), &packet);
+  }
 }
 
 bool Tool::ExplainPacket() {
@@ -175,26 +231,13 @@ bool Tool::ExplainPacket() {
   }
   json ports = json::array();
   if (!Collect("port.list", "ports", &ports)) return false;
-  const auto find = [&](const std::string& name) -> const json* {
-    for (const json& port : ports) {
-      if (Text(port, "name") == name) return &port;
-    }
-    return nullptr;
-  };
-  const json* const in = find(c.in);
+  const json* const in = FindPort(ports, c.in);
   if (in == nullptr) {
     return Fail(absl::StrCat("--in: there is no port '", c.in,
                              "'; port list shows those there are"));
   }
-  std::string tag = c.tag;
   json ends = json::array();
-  if (!ExplainAt(*in, "in", packet, ruleset.get(), &tag, &ends)) return false;
-  const json& first = ends.back();
-  const bool passes = Truth(first, "passes") || Has(first, "states");
-  TakeTranslated(first, &packet);
-  const json* const out = find(Text(*in, "wire"));
-  if (passes && out != nullptr &&
-      !ExplainAt(*out, "out", packet, ruleset.get(), &tag, &ends)) {
+  if (!ExplainPath(ports, *in, packet, ruleset.get(), c.tag, &ends)) {
     return false;
   }
   output_.BeginList("explain");

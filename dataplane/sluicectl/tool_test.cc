@@ -241,7 +241,7 @@ class TestedRuleset {
          .received_on = packet.received_on,
          .packet = packet.packet,
          .tag = packet.tagged},
-        /*now=*/0, &result);
+        /*now=*/0, /*routes=*/nullptr, &result);
     if (status.ok()) *answer = ToJson(result);
     return status;
   }

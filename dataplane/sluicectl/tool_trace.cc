@@ -51,8 +51,8 @@ json PacketOf(const json& traced) {
   json packet = json::object();
   for (const char* name :
        {"source", "destination", "protocol", "source_port", "destination_port",
-        "tcp_flags", "icmp_type", "icmp_code", "tos", "length", "fragment",
-        "ip_options"}) {
+        "tcp_flags", "icmp_type", "icmp_code", "tos", "ttl", "length",
+        "fragment", "ip_options"}) {
     if (Has(traced, name)) packet[name] = traced[name];
   }
   return packet;
@@ -106,22 +106,12 @@ bool Tool::ShowTraced(const json& packet, const json& ports) {
   json told = packet;
   json ends = json::array();
   if (arguments_.verbose > 0 && !Has(packet, "what")) {
-    json asked = PacketOf(packet);
-    std::string name = Text(packet, "port");
-    std::string tag;
-    for (const char* direction : {"in", "out"}) {
-      for (const json& port : ports) {
-        if (Text(port, "name") != name) continue;
-        if (!ExplainAt(port, direction, asked, nullptr, &tag, &ends)) {
-          return false;
-        }
-        TakeTranslated(ends.back(), &asked);
-        name = Text(port, "wire");
-        break;
+    for (const json& port : ports) {
+      if (Text(port, "name") != Text(packet, "port")) continue;
+      if (!ExplainPath(ports, port, PacketOf(packet), nullptr, "", &ends)) {
+        return false;
       }
-      const bool goes_on = !ends.empty() && (Truth(ends.back(), "passes") ||
-                                             Has(ends.back(), "states"));
-      if (!goes_on || name.empty()) break;
+      break;
     }
     told["explain"] = ends;
   }

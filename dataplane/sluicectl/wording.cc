@@ -72,6 +72,7 @@ constexpr Wording kWordings[] = {
     {"", "tcp_flags", "--flags"},
     {"", "text", "the ruleset"},
     {"", "tos", "--tos"},
+    {"", "ttl", "--ttl"},
     {"", "without", "--without"},
 };
 

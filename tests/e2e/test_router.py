@@ -298,6 +298,93 @@ def test_rules_hold_at_both_ports(router, network, family):
   assert pings(fw.kernel, CLIENT[family])
 
 
+def test_explain_tells_the_way(router, network, family):
+  fw = router(f"""\
+pass all
+block in on outside from no-route
+pass in on outside proto udp to port 7 rdr-to {SERVER[family]}
+pass in on outside proto udp to port 8 route-to {{ 10.2.0.77 fd02::77 }}
+""").addresses()
+  version = f"-{family}"
+  net = {4: "198.51.100.0/24", 6: "2001:db8:1::/64"}[family]
+  one = {4: "198.51.100.1", 6: "2001:db8:1::1"}[family]
+  other = {4: "203.0.113.1", 6: "2001:db8:2::1"}[family]
+  fw.ip(version, "route", "add", "unreachable", net)
+  wait_for("the route", lambda: net in fw.routes())
+  assert pings(network.client, SERVER[family])  # neighbours are known
+
+  def explain(to, port=9, *more, source=CLIENT[family]):
+    wrap = {4: "%s:%d", 6: "[%s]:%d"}[family]
+    return fw.json("explain", "--in", "outside", "--proto", "udp", "--from",
+                   wrap % (source, 20000), "--to", wrap % (to, port),
+                   *more)["explain"]
+
+  in_, out = explain(SERVER[family])
+  way = in_["way"]
+  assert (way["router"], way["type"], way["port"], way["next_hop"]) == (
+      "edge", "forward", "inside", SERVER[family])
+  assert way["neighbor"] == "known" and way["mac"] == mac_of(network.server)
+  assert not way["gateway"] and "reason" not in way
+  assert way["prefix"] == {4: "10.2.0.0/24", 6: "fd02::/64"}[family]
+  assert out["port"] == "inside" and out["passes"] and "way" not in out
+  # The router itself, routes that say no, none at all, and one hop too many.
+  local, = explain(OUTSIDE[family])
+  assert local["way"]["type"] == "local"
+  refused, = explain(one)
+  assert (refused["way"]["type"], refused["way"]["prefix"],
+          refused["way"]["reason"]) == ("unreachable", net, "no-route")
+  nowhere, = explain(other)
+  assert (nowhere["way"]["type"], nowhere["way"]["reason"]) == (
+      "none", "no-route")
+  old, = explain(SERVER[family], 9, "--ttl", "1")
+  assert old["way"]["reason"] == "ttl-exceeded"
+  # What rules say of routes, and where they send it.
+  lost, = explain(SERVER[family], source=other)
+  assert not lost["passes"] and lost["reason"] == "match"
+  in_, out = explain(other, 7)
+  assert in_["way"]["next_hop"] == SERVER[family] and out["passes"]
+  in_, out = explain(other, 8)
+  assert in_["way"]["by"] == "route-to" and out["port"] == "inside"
+  assert in_["way"]["next_hop"] == {4: "10.2.0.77", 6: "fd02::77"}[family]
+  assert in_["way"]["gateway"] and in_["way"]["neighbor"] != "known"
+  text = fw.ctl("explain", "--in", "outside", "--proto", "udp", "--from",
+                CLIENT[family], "--to", SERVER[family]).stdout
+  assert f"router edge: route {way['prefix']}, by inside to " in text
+
+
+def test_states_are_judged_where_they_came_in(router, network, family):
+  echo = {4: "inet proto icmp", 6: "inet6 proto icmp6"}[family]
+  rules = "block all\n" + NEIGHBOURS + (
+      f"pass in on outside {echo}\n"
+      f"pass out on inside received-on %s {echo}\n")
+  fw = router(rules % "outside").addresses()
+  assert pings(network.client, SERVER[family])
+
+  def blocked(text):
+    done = fw.ctl("-f", "-", "--show-blocked", "--json", input=text)
+    return json.loads(done.stdout)["compare"]["blocked"]["blocked"]
+
+  assert blocked(rules % "outside") == 0
+  assert blocked(rules % "nowhere") == 1
+  assert blocked("block all\n") >= 2
+
+
+def route_to(family):
+  return f"pass all\npass out proto udp route-to {SERVER[family]}\n"
+
+
+def test_no_load_warns_of_routed_ports(router, family):
+  done = router().ctl("-f", "-", "-n", input=route_to(family))
+  assert "no router" not in done.stderr
+
+
+def test_a_load_warns_of_ports_without_a_router(firewall, family):
+  done = firewall("pass all\n").ctl("-f", "-", "-n", input=route_to(family))
+  assert ("stdin:2:1: warning: route-to: what this rule passes is dropped "
+          "(no-route) at port inside and 1 more, which have no router"
+          in done.stderr), done.stderr
+
+
 def test_a_route_is_withdrawn_under_traffic(router, network, family):
   fw = router().addresses()
   far = {4: "10.9.0.1", 6: "fd09::1"}[family]

@@ -153,6 +153,11 @@ std::unique_ptr<BuildJob<ExplainResult>> FakeFilterControl::BeginExplain(
           result.left_out = 2;
         }
         result.met = 5;
+        const std::string place =
+            (asked.direction == Direction::kIn ? "in " : "out ") +
+            asked.interface;
+        if (ways.contains(place)) result.way = ways[place];
+        if (copies.contains(place)) result.copy = copies[place];
         return result;
       });
 }

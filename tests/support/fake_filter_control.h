@@ -35,6 +35,8 @@ class FakeFilterControl : public FilterControl,
   std::vector<NamedCounter> fragment_counters;
   std::vector<NamedCounter> flow_counters;
   std::vector<ExplainRequest> explained;
+  // By "in PORT" or "out PORT": what is said of a router there.
+  std::map<std::string, ExplainedWayListing> ways, copies;
   std::vector<CommitListing> commits;
   std::optional<uint64_t> confirm_left;
   size_t rolled_back = 0;

@@ -67,7 +67,7 @@ absl::Status AnswerExplain(const Generation& generation,
                            const InterfaceRegistry& interfaces,
                            const TagRegistry& tags, const HostFacts& facts,
                            const ExplainRequest& request, Tick now,
-                           ExplainResult* result) {
+                           const RouteView* routes, ExplainResult* result) {
   absl::StatusOr<InterfaceView> at = ViewOf(interfaces, request.interface);
   if (!at.ok()) return at.status();
   absl::StatusOr<InterfaceView> arrival =
@@ -86,7 +86,8 @@ absl::Status AnswerExplain(const Generation& generation,
       .received_on = *arrival,
       .tag = request.tag.empty() ? kNoTag : tags.Find(request.tag),
       .now = now,
-      .syn = request.syn ? &*request.syn : nullptr};
+      .syn = request.syn ? &*request.syn : nullptr,
+      .routes = routes};
   const Explanation explanation = Explain(generation, input, request.near);
   const Verdict& verdict = explanation.verdict;
   result->passes = verdict.action == VerdictAction::kPass;
@@ -102,6 +103,10 @@ absl::Status AnswerExplain(const Generation& generation,
     result->translated = explanation.packet;
     result->guessed_address = explanation.guessed_address;
     result->guessed_port = explanation.guessed_port;
+  }
+  if (result->passes && verdict.state.actions.has(PacketActions::kRoute) &&
+      verdict.state.route.AppliesTo(request.direction, request.direction)) {
+    result->route = verdict.state.route;
   }
   result->met = explanation.met;
   result->left_out = explanation.left_out;

@@ -7,18 +7,20 @@
 #include "dataplane/control/api/rule_control.h"
 #include "pftable/engine/generation.h"
 #include "pftable/engine/interface_registry.h"
+#include "pftable/engine/route_view.h"
 #include "pftable/engine/tag_registry.h"
 #include "pftable/host/host_facts.h"
 
 namespace sluice {
 
-// As it is `now`. All but the diagnostics and the generation's number. The request's ruleset is
-// not looked at. NotFound for an interface that is not there.
+// As it is `now`. All but the diagnostics, the generation's number and the way.
+// The request's ruleset is not looked at. `routes` are of the interface; null: it
+// has no router. NotFound for an interface that is not there.
 absl::Status AnswerExplain(const Generation& generation,
                            const InterfaceRegistry& interfaces,
                            const TagRegistry& tags, const HostFacts& facts,
                            const ExplainRequest& request, Tick now,
-                           ExplainResult* result);
+                           const RouteView* routes, ExplainResult* result);
 
 }  // namespace sluice
 

@@ -16,6 +16,7 @@
 #include "dataplane/control/api/build_job.h"
 #include "packet/packet.h"
 #include "packet/syn_signature.h"
+#include "pftable/engine/packet_route.h"
 #include "pftable/policy/diagnostic.h"
 #include "pftable/policy/merge_policy.h"
 #include "pftable/policy/policy.h"
@@ -162,6 +163,9 @@ struct ExplainRequest {
   std::optional<SynSignature> syn{};  // of a SYN that was captured, for `os`
   std::string tag;          // what an earlier judgement left
   size_t near = 0;          // how many rules that nearly match are wanted
+  // Of what leaves by a router's port: whose link address it was to get, before
+  // the judgement there.
+  std::optional<Address> next_hop{};
   // Instead of the rules in force. Its dry_run and who asked do not matter.
   std::optional<LoadRequest> ruleset{};
 };
@@ -186,6 +190,20 @@ struct ExplainedRuleListing {
   std::vector<ExplainedTableListing> tables{};
 };
 
+// Where a router sends it.
+struct ExplainedWayListing {
+  std::string router{};
+  std::string by{};      // "routes", "route-to", "dup-to"
+  std::string type{};    // as of RouteListing; "none": there is no route
+  std::string prefix{};  // of the route; empty: there is none
+  std::string port{};    // with "forward", as what follows
+  std::string next_hop{};
+  bool gateway = false;    // it is not the destination itself
+  std::string neighbor{};  // as of RouterNeighborListing
+  std::string mac{};
+  std::string reason{};  // of a drop; empty: it goes on
+};
+
 struct ExplainResult {
   std::vector<Diagnostic> diagnostics;  // of the request's ruleset
   uint64_t generation = 0;              // 0: of the request's ruleset
@@ -199,6 +217,12 @@ struct ExplainResult {
   std::optional<PacketInfo> translated;
   bool guessed_address = false;
   bool guessed_port = false;
+  // Of the rule that decides, if it applies there.
+  std::optional<PacketRoute> route;
+  // At a port of a router, if it passes. Where it arrives: what becomes of it
+  // behind that. Where it leaves: if that is another way than it was to go.
+  std::optional<ExplainedWayListing> way;
+  std::optional<ExplainedWayListing> copy;  // that a dup-to makes
   std::vector<ExplainedRuleListing> rules;
   uint64_t met = 0;       // rules that evaluation came by
   uint64_t left_out = 0;  // near ones beyond `near`

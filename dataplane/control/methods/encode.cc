@@ -266,6 +266,23 @@ json ToJson(const CommitListing& commit) {
   return value;
 }
 
+namespace {
+
+json ToJson(const ExplainedWayListing& way) {
+  json value = {{"router", way.router}, {"by", way.by}, {"type", way.type}};
+  if (!way.prefix.empty()) value["prefix"] = way.prefix;
+  if (!way.reason.empty()) value["reason"] = way.reason;
+  if (way.port.empty()) return value;
+  value["port"] = way.port;
+  value["next_hop"] = way.next_hop;
+  value["gateway"] = way.gateway;
+  value["neighbor"] = way.neighbor;
+  if (!way.mac.empty()) value["mac"] = way.mac;
+  return value;
+}
+
+}  // namespace
+
 json ToJson(const ExplainResult& result) {
   json rules = json::array();
   for (const ExplainedRuleListing& rule : result.rules) {
@@ -294,6 +311,8 @@ json ToJson(const ExplainResult& result) {
   if (result.generation != 0) value["generation"] = result.generation;
   if (!result.reason.empty()) value["reason"] = result.reason;
   if (!result.tag.empty()) value["tag"] = result.tag;
+  if (result.way) value["way"] = ToJson(*result.way);
+  if (result.copy) value["copy"] = ToJson(*result.copy);
   if (result.translated) {
     const PacketInfo& packet = *result.translated;
     json told = {{"source", ToString(packet.source_address())},

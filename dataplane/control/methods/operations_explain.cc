@@ -20,6 +20,7 @@ namespace {
 
 constexpr uint64_t kMostNear = 1000;
 constexpr size_t kMaxTag = 63;
+constexpr uint64_t kTtl = 64;  // unless it is said
 
 template <typename T>
 T OrZero(const std::optional<uint64_t>& number) {
@@ -62,7 +63,7 @@ PacketInfo ReadPacket(Params& params, std::string* error) {
   PacketInfo packet{};
   std::optional<Prefix> source, destination;
   std::optional<uint64_t> protocol, source_port, destination_port, flags, type,
-      code, tos, length;
+      code, tos, length, ttl;
   bool fragment = false, options = false;
   params.Prefix("source", &source);
   params.Prefix("destination", &destination);
@@ -74,6 +75,7 @@ PacketInfo ReadPacket(Params& params, std::string* error) {
   params.Number("icmp_code", UINT8_MAX, &code);
   params.Number("tos", UINT8_MAX, &tos);
   params.Number("length", UINT16_MAX, &length);
+  params.Number("ttl", UINT8_MAX, &ttl);
   params.Bool("fragment", &fragment);
   params.Bool("ip_options", &options);
   if (!source || !destination || !protocol) {
@@ -95,6 +97,7 @@ PacketInfo ReadPacket(Params& params, std::string* error) {
   packet.proto = OrZero<uint8_t>(protocol);
   packet.tos = OrZero<uint8_t>(tos);
   packet.ip_length = OrZero<uint16_t>(length);
+  packet.ttl = static_cast<uint8_t>(ttl.value_or(kTtl));
   if (options) packet.flags |= kIpOptions;
   if (fragment) {
     packet.flags |= kFragment;
@@ -119,6 +122,9 @@ Action Explain(Params& params, bool with_ruleset) {
   params.Name("received_on", kMaxPortName, &request.received_on);
   params.String("tag", kMaxTag, &request.tag);
   params.Number("near", kMostNear, &near);
+  std::optional<Prefix> next_hop;
+  params.Prefix("next_hop", &next_hop);
+  if (next_hop) request.next_hop = next_hop->address;
   request.packet = ReadPacket(params, &error);
   std::string frame;
   params.String("frame", 2 * FrameView::kMostBytes, &frame);

@@ -2,8 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sstream>
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 #include "tests/unit/dataplane/sluicectl/sluicectl_fixture.h"
 
@@ -102,6 +105,114 @@ TEST_F(SluicectlExplainTest, AnExcludedPortJudgesNothing) {
   EXPECT_THAT(Run(With({})).out,
               HasSubstr("in on inside, filter main: passes, nothing is judged "
                         "here (port exclude)\n"));
+}
+
+// What a router says, without the rules.
+std::vector<std::string> WaysOf(const std::string& text) {
+  std::vector<std::string> ways;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("router ") != line.npos || line.find(" on ") < 4) {
+      ways.push_back(line);
+    }
+  }
+  return ways;
+}
+
+TEST_F(SluicectlExplainTest, FollowsTheRouteToAnotherPort) {
+  filter_.ways["in inside"] = {.router = "core",
+                               .by = "routes",
+                               .type = "forward",
+                               .prefix = "192.0.2.0/24",
+                               .port = "outside",
+                               .next_hop = "203.0.113.1",
+                               .gateway = true,
+                               .neighbor = "known",
+                               .mac = "02:00:00:00:00:01"};
+  filter_.copies["in inside"] = {.router = "core",
+                                 .by = "dup-to",
+                                 .type = "none",
+                                 .reason = "no-route"};
+  const Outcome outcome = Run(With({"--ttl", "1"}));
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(
+      WaysOf(outcome.out),
+      testing::ElementsAre(
+          "in on inside, filter main: passes, makes a state",
+          "  router core: route 192.0.2.0/24, by outside to gateway "
+          "203.0.113.1 (02:00:00:00:00:01)",
+          "  a copy, router core: by dup-to, there is no route, dropped, "
+          "no-route",
+          "out on outside, filter main: passes, makes a state"));
+  ASSERT_EQ(filter_.explained.size(), 2u);
+  EXPECT_EQ(filter_.explained[0].packet.ttl, 1);
+  EXPECT_EQ(filter_.explained[0].next_hop, std::nullopt);
+  EXPECT_EQ(filter_.explained[1].received_on, "inside");
+  EXPECT_EQ(filter_.explained[1].next_hop, ParseAddress("203.0.113.1"));
+  const json told = json::parse(Run(With({"--json"})).out);
+  EXPECT_EQ(told["explain"][0]["way"]["prefix"], "192.0.2.0/24");
+  EXPECT_EQ(told["explain"][0]["way"]["neighbor"], "known");
+  EXPECT_EQ(told["explain"][0]["copy"]["reason"], "no-route");
+  EXPECT_FALSE(told["explain"][1].contains("way"));
+  EXPECT_EQ(filter_.explained.back().direction, Direction::kOut);
+}
+
+TEST_F(SluicectlExplainTest, WhatTheRouterKeepsOrDropsDoesNotLeave) {
+  const struct {
+    ExplainedWayListing way;
+    const char* told;
+  } kWays[] = {
+      {{.type = "local"}, "for the router itself, to the kernel"},
+      {{.type = "none", .reason = "no-route"},
+       "there is no route, dropped, no-route"},
+      {{.type = "blackhole", .prefix = "192.0.2.0/25", .reason = "no-route"},
+       "route 192.0.2.0/25, blackhole, dropped, no-route"},
+      {{.type = "forward",
+        .prefix = "0.0.0.0/0",
+        .port = "outside",
+        .next_hop = "192.0.2.1",
+        .neighbor = "failed",
+        .reason = "ttl-exceeded"},
+       "route 0.0.0.0/0, by outside to 192.0.2.1 (which has not answered), "
+       "dropped, ttl-exceeded"},
+  };
+  for (const auto& [way, told] : kWays) {
+    ExplainedWayListing& at = filter_.ways["in inside"] = way;
+    at.router = "core";
+    at.by = "routes";
+    filter_.explained.clear();
+    EXPECT_THAT(
+        WaysOf(Run(With({})).out),
+        testing::ElementsAre("in on inside, filter main: passes, makes a state",
+                             absl::StrCat("  router core: ", told)));
+    EXPECT_EQ(filter_.explained.size(), 1u) << told;
+  }
+  // A packet that the rules drop goes no way.
+  EXPECT_THAT(WaysOf(Run(With({}, "192.0.2.1:23")).out),
+              testing::ElementsAre("in on inside, filter main: dropped, match"));
+}
+
+TEST_F(SluicectlExplainTest, ANewStateDecidesWhereItMovesTo) {
+  const ExplainedWayListing way = {.router = "core",
+                                   .by = "route-to",
+                                   .type = "forward",
+                                   .port = "outside",
+                                   .next_hop = "203.0.113.1",
+                                   .neighbor = "pending"};
+  filter_.ways["in inside"] = way;
+  filter_.ways["out outside"] = way;
+  std::string told = Run(With({})).out;
+  EXPECT_EQ(filter_.explained.size(), 2u) << "it stays there";
+  EXPECT_THAT(told, HasSubstr("  router core: by route-to, by outside to "
+                              "203.0.113.1 (it waits until that answers)\n"));
+  filter_.explained.clear();
+  filter_.ways["out outside"].port = "inside";
+  filter_.ways["out inside"] = way;
+  told = Run(With({})).out;
+  EXPECT_EQ(filter_.explained.size(), 2u);
+  EXPECT_EQ(WaysOf(told).back(),
+            "  router core: by route-to, by inside to 203.0.113.1 (it waits "
+            "until that answers)");
 }
 
 TEST_F(SluicectlExplainTest, WritesIpv6Ends) {
