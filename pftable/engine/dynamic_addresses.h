@@ -18,7 +18,7 @@ namespace sluice {
 // What rules ask for.
 struct DynamicAddress {
   std::string name;  // of an interface or a group, or "self"
-  InterfaceModifiers modifiers;
+  InterfaceModifiers modifiers{};
   uint8_t length = 255;  // `/24`: of networks at most so long
 
   friend bool operator==(const DynamicAddress&,
