@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,13 +44,35 @@ class RouteLinter {
 
   std::vector<Diagnostic> Run() {
     if (!ports_.empty()) Walk(policy_.main);
+    while (!reached_.empty()) {
+      const Anchor* const next = reached_.back();
+      reached_.pop_back();
+      Walk(*next);
+    }
     return std::move(found_);
   }
 
  private:
+  // Into anchors, too, that are called for packets of all ports.
   void Walk(const Anchor& anchor) {
-    for (const Rule& rule : anchor.rules.filter) Look(rule);
-    for (const Anchor& child : anchor.children) Walk(child);
+    for (const Rule& rule : anchor.rules.filter) {
+      if (!rule.IsAnchorCall()) {
+        Look(rule);
+      } else if (!rule.on.IsSet() && !rule.received_on.IsSet()) {
+        Enter(rule);
+      }
+    }
+  }
+  void Enter(const Rule& call) {
+    const Anchor* const callee = policy_.main.Find(call.anchor_path);
+    if (callee == nullptr) return;
+    if (!call.anchor_wildcard) {
+      if (known_.insert(callee).second) reached_.push_back(callee);
+      return;
+    }
+    for (const Anchor& child : callee->children) {
+      if (known_.insert(&child).second) reached_.push_back(&child);
+    }
   }
 
   void Look(const Rule& rule) {
@@ -63,12 +86,19 @@ class RouteLinter {
     }
   }
 
-  // Where it can match.
+  // Where it can match: what arrives at one such port leaves by another.
   bool IsAt(const Rule& rule, const UnroutedPort& port) const {
-    if (!rule.on.IsSet()) return true;
-    const bool on = rule.on.name == "any" ||
-                    interfaces_.Resolve(rule.on.name).Matches(port.interface);
-    return on != rule.on.negated;
+    return Names(rule.on, port) &&
+           (!rule.received_on.IsSet() ||
+            std::ranges::any_of(ports_, [&](const UnroutedPort& any) {
+              return Names(rule.received_on, any);
+            }));
+  }
+  bool Names(const InterfaceMatch& match, const UnroutedPort& port) const {
+    if (!match.IsSet()) return true;
+    const bool on = match.name == "any" ||
+                    interfaces_.Resolve(match.name).Matches(port.interface);
+    return on != match.negated;
   }
 
   void Warn(const Rule& rule, std::string_view word, std::string_view what) {
@@ -116,6 +146,8 @@ class RouteLinter {
   const std::span<const UnroutedPort> ports_;
   const size_t limit_;
   std::map<uint32_t, SourceLines> lines_;  // by file
+  std::vector<const Anchor*> reached_;     // to be walked
+  std::set<const Anchor*> known_;          // ... or already
   std::vector<Diagnostic> found_;
 };
 

@@ -94,7 +94,7 @@ TEST_F(LintRoutesTest, SaysNothingWhereTheRuleIsNotOrRoutesAre) {
       "block in on routed from urpf-failed\n";
   EXPECT_THAT(Warned(text, Ports({"wire1", "wire2"})), IsEmpty());
   // No port yet, or routed ones only, of which nobody gives any.
-  EXPECT_THAT(Warned("pass route-to 10.0.0.1\nblock from no-route\n", {}),
+  EXPECT_THAT(Warned("pass out route-to 10.0.0.1\nblock from no-route\n", {}),
               IsEmpty());
   EXPECT_THAT(Warned("pass out on ! routed inet route-to 10.0.0.1\n"
                      "pass out on vlan inet route-to 10.0.0.1\n",
@@ -102,8 +102,29 @@ TEST_F(LintRoutesTest, SaysNothingWhereTheRuleIsNotOrRoutesAre) {
               ElementsAre(HasSubstr("1: route-to"), HasSubstr("2: route-to")));
 }
 
+// Whoever cannot come to a rule is not spoken of.
+TEST_F(LintRoutesTest, AnchorsAndReceivedOn) {
+  const std::string rule = "pass out inet route-to 10.0.0.1\n";
+  EXPECT_THAT(Warned("anchor a out on routed {\n" + rule + "}\n",
+                     Ports({"wire1"})),
+              IsEmpty());
+  EXPECT_THAT(Warned("anchor a out on routed {\nanchor b {\n" + rule +
+                         "}\n}\n",
+                     Ports({"wire1"})),
+              IsEmpty());
+  EXPECT_THAT(Warned("anchor a out {\nanchor b {\n" + rule + "}\n}\n",
+                     Ports({"wire1"})),
+              ElementsAre(HasSubstr("3: route-to")));
+  EXPECT_THAT(Warned("pass out inet received-on routed route-to 10.0.0.1\n",
+                     Ports({"wire1"})),
+              IsEmpty());
+  EXPECT_THAT(Warned("pass out inet received-on wire1 route-to 10.0.0.1\n",
+                     Ports({"wire1", "wire2"})),
+              testing::SizeIs(1));
+}
+
 TEST_F(LintRoutesTest, IsBoundedAndSaysALineOnce) {
-  EXPECT_THAT(Warned("pass in proto { tcp udp } inet route-to 10.0.0.1\n",
+  EXPECT_THAT(Warned("pass in inet proto { tcp udp } route-to 10.0.0.1\n",
                      Ports({"wire1"})),
               testing::SizeIs(1));
   EXPECT_THAT(Warned("block in from no-route\nblock out from no-route\n",
