@@ -232,3 +232,4 @@ def _take_it_back(day):
   assert "200 OK" in day.type(
       "ip netns exec client curl -sIm 5 http://192.0.2.80/")
   assert day.type("sluicectl -s commits").count("load") == 3
+  day.type("rm /etc/sluice/next.conf")

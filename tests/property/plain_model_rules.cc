@@ -301,6 +301,7 @@ ModelVerdict PlainModel::Judge(size_t port, std::span<const uint8_t> frame,
     }
     if (skipped) continue;
     verdict.judged = direction;
+    verdict.rule.reset();
     if (const auto drop = JudgeAt(point, frame, info, tag, verdict)) {
       verdict.reason = *drop;
       return verdict;
