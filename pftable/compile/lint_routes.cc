@@ -8,24 +8,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "pftable/policy/names.h"
 #include "pftable/policy/source_lines.h"
 
 namespace sluice {
 namespace {
-
-std::string_view WordOfRoute(RouteKind kind) {
-  switch (kind) {
-    case RouteKind::kRouteTo:
-      return "route-to";
-    case RouteKind::kReplyTo:
-      return "reply-to";
-    case RouteKind::kDupTo:
-      return "dup-to";
-    case RouteKind::kNone:
-      break;
-  }
-  return "";
-}
 
 std::string_view QuestionOf(const Endpoint& end) {
   if (end.address.kind == AddressKind::kNoRoute) return "no-route";
@@ -77,7 +64,7 @@ class RouteLinter {
 
   void Look(const Rule& rule) {
     if (rule.route != RouteKind::kNone && rule.action != RuleAction::kBlock) {
-      Warn(rule, WordOfRoute(rule.route),
+      Warn(rule, Name(rule.route),
            "what this rule passes is dropped (no-route) at port ");
     }
     for (const Endpoint* end : {&rule.source, &rule.destination}) {

@@ -132,9 +132,9 @@ def run(system, root):
 
 
 def _prepare(day, root):
-  root.path("/root/network.sh").write_text(_NETWORK)
-  root.path("/root/hold.py").write_text(_HOLD)
-  day.type("sh /root/network.sh")
+  root.path("/srv/network.sh").write_text(_NETWORK)
+  root.path("/srv/hold.py").write_text(_HOLD)
+  day.type("sh /srv/network.sh")
   for unit, port in (("web", 80), ("app", 8080)):
     day.type(f"systemd-run --quiet --unit={unit} --property="
              "NetworkNamespacePath=/run/netns/server "
@@ -211,7 +211,7 @@ def _take_it_back(day):
   day.say("One client goes too far. What would a rule against it end that is"
           " there now?")
   day.type("systemd-run --quiet --unit=held --property="
-           "NetworkNamespacePath=/run/netns/client python3 /root/hold.py")
+           "NetworkNamespacePath=/run/netns/client python3 /srv/hold.py")
   day.until("the connection", "sluicectl -s states --host 192.0.2.2 --port 80 "
             "| grep -q ESTABLISHED:ESTABLISHED")
   day.type("cp /etc/sluice/pf.conf /etc/sluice/next.conf && "
