@@ -296,6 +296,8 @@ class Pipeline {
                    const Topology& topology);
   // `bridge-to`: it leaves by that interface's port, as it is.
   void Bridge(uint32_t i, uint16_t interface, const Topology& topology);
+  // kNoPort: no port is that interface (InterfaceView::id).
+  uint16_t PortOfInterface(uint16_t interface, const Topology& topology);
   Mask Clean(Mask alive, const Judgement& judgement);
   Mask JudgeAt(Mask alive, const Judgement& judgement);
   bool JudgeHit(uint32_t i, StateIndex state, const Judgement& judgement);
@@ -592,6 +594,12 @@ class Pipeline {
   // Who leaves by a port that a rule for layer 2 names, and by which.
   Mask bridged_ = 0;
   std::array<uint16_t, kMaxBurst> bridged_to_;
+  struct FoundPort {
+    uint64_t serial = 0;  // of the topology in which it was found
+    uint16_t interface = 0;
+    uint16_t port = kNoPort;
+  };
+  std::array<FoundPort, 16> found_ports_;
   // By direction: who was judged in it.
   std::array<Mask, 2> judged_;
   // Of frames that are flooded: what judging them once came to, for all ports.

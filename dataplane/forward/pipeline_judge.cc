@@ -75,13 +75,8 @@ Pipeline::Mask Pipeline::JudgeFrames(Mask frames, const Judgement& judgement,
 
 void Pipeline::Bridge(uint32_t i, uint16_t interface,
                       const Topology& topology) {
-  uint16_t to = 0;
-  while (to < topology.end && (interface == 0 ||
-                               topology.ports[to].interface.id != interface)) {
-    ++to;
-  }
-  if (to == topology.end || !topology.ports[to].up ||
-      !topology.ports[to].enabled) {
+  const uint16_t to = PortOfInterface(interface, topology);
+  if (to == kNoPort || !topology.ports[to].up || !topology.ports[to].enabled) {
     Drop(i, DropReason::kPortDown);
     return;
   }
@@ -91,6 +86,22 @@ void Pipeline::Bridge(uint32_t i, uint16_t interface,
   const uint32_t place = result_->bridged_count++;
   result_->bridged[place] = burst_->mbufs[i];
   result_->bridged_to[place] = to;
+}
+
+// There may be thousands of ports: what was found last is kept.
+uint16_t Pipeline::PortOfInterface(uint16_t interface,
+                                   const Topology& topology) {
+  FoundPort& found = found_ports_[interface % found_ports_.size()];
+  if (found.serial == topology.serial && found.interface == interface) {
+    return found.port;
+  }
+  found = {.serial = topology.serial, .interface = interface, .port = kNoPort};
+  for (uint16_t port = 0; interface != 0 && port < topology.end; ++port) {
+    if (topology.ports[port].interface.id != interface) continue;
+    found.port = port;
+    break;
+  }
+  return found.port;
 }
 
 // As both pfs do before anything else: of TCP what means nothing is cleared,
