@@ -1,7 +1,6 @@
 #include "pftable/compile/enforce.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "pftable/compile/constructs.h"
@@ -88,21 +87,12 @@ class Finder {
       d.hint = std::string("with --without \"") + std::string(name) + "\" " +
                std::string(without);
     }
-    d.source_line = SourceLine(place);
+    d.source_line = texts_.Line(place.file, place.line);
     // The rules of one list are one mistake.
     if (std::find(found_.begin(), found_.end(), d) == found_.end()) {
       found_.push_back(std::move(d));
       ++(verdict ? errors_ : warnings_);
     }
-  }
-
-  std::string SourceLine(const SourcePlace& place) {
-    if (policy_.texts == nullptr || place.file >= policy_.texts->size()) {
-      return std::string();
-    }
-    const auto [lines, made] =
-        lines_.try_emplace(place.file, (*policy_.texts)[place.file]);
-    return lines->second.Line(place.line);
   }
 
   void Walk(const Anchor& anchor) {
@@ -143,7 +133,7 @@ class Finder {
   const Policy& policy_;
   const EngineCapabilities& can_;
   const size_t limit_;
-  std::map<uint32_t, SourceLines> lines_;  // by file
+  SourceTexts texts_{policy_.texts.get()};
   size_t errors_ = 0;
   size_t warnings_ = 0;
   std::vector<Diagnostic> found_;

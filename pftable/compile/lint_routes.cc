@@ -1,7 +1,6 @@
 #include "pftable/compile/lint_routes.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -112,27 +111,18 @@ class RouteLinter {
     absl::StrAppend(&d.message,
                     more > 0 ? ", which have no router" : ", which has no router");
     d.hint = "name with `on` the ports of a [[router]]";
-    d.source_line = SourceLine(place);
+    d.source_line = texts_.Line(place.file, place.line);
     // The rules of one list are one mistake.
     if (std::find(found_.begin(), found_.end(), d) == found_.end()) {
       found_.push_back(std::move(d));
     }
   }
 
-  std::string SourceLine(const SourcePlace& place) {
-    if (policy_.texts == nullptr || place.file >= policy_.texts->size()) {
-      return std::string();
-    }
-    const auto [lines, made] =
-        lines_.try_emplace(place.file, (*policy_.texts)[place.file]);
-    return lines->second.Line(place.line);
-  }
-
   const Policy& policy_;
   const InterfaceRegistry& interfaces_;
   const std::span<const UnroutedPort> ports_;
   const size_t limit_;
-  std::map<uint32_t, SourceLines> lines_;  // by file
+  SourceTexts texts_{policy_.texts.get()};
   std::vector<const Anchor*> reached_;     // to be walked
   std::set<const Anchor*> known_;          // ... or already
   std::vector<Diagnostic> found_;

@@ -25,4 +25,9 @@ std::string SourceLines::Line(uint32_t number) const {
   return line;
 }
 
+std::string SourceTexts::Line(size_t file, uint32_t number) {
+  if (texts_ == nullptr || file >= texts_->size()) return std::string();
+  return lines_.try_emplace(file, (*texts_)[file]).first->second.Line(number);
+}
+
 }  // namespace sluice

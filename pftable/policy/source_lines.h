@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,21 @@ class SourceLines {
  private:
   std::string_view text_;
   std::vector<size_t> starts_;
+};
+
+// The same of the files that a policy was read from, which must outlive this;
+// null: nobody has kept their texts.
+class SourceTexts {
+ public:
+  explicit SourceTexts(const std::vector<std::string>* texts)
+      : texts_(texts) {}
+
+  // As Line(); empty if there is no such file, too.
+  std::string Line(size_t file, uint32_t number);
+
+ private:
+  const std::vector<std::string>* texts_;
+  std::map<size_t, SourceLines> lines_;  // by file, of those asked for
 };
 
 }  // namespace sluice
